@@ -1,0 +1,28 @@
+// Whether a CONNECT fits the identity the gate admitted: protocol, client ID, username, password. Pure.
+import type { Reason } from '../db/reason.ts'
+
+/** What the CONNECT packet asks for. */
+export type ConnectRequest = {
+  protocolVersion: number
+  clientId: string
+  clean: boolean
+  username: string | undefined
+  hasPassword: boolean
+}
+
+export type ConnectDecision = { accepted: true; clientId: string } | { accepted: false; reason: Reason }
+
+/** Strict binding: the client ID is the device ID and is never rewritten; an empty one is given it where the session is clean. */
+export function decideConnect(request: ConnectRequest, deviceId: string): ConnectDecision {
+  const reason = refusal(request, deviceId)
+  return reason === null ? { accepted: true, clientId: deviceId } : { accepted: false, reason }
+}
+
+function refusal(request: ConnectRequest, deviceId: string): Reason | null {
+  if (request.protocolVersion !== 3 && request.protocolVersion !== 4) return 'protocol_unsupported' // [MQTT-3.1.2-2]
+  if (request.clientId === '' && !request.clean) return 'client_id_missing' // [MQTT-3.1.3-8]
+  if (request.clientId !== '' && request.clientId !== deviceId) return 'client_id_mismatch'
+  if (request.username !== undefined && request.username !== deviceId) return 'username_mismatch'
+  if (request.hasPassword) return 'password_refused'
+  return null
+}

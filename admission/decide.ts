@@ -1,0 +1,186 @@
+// Who gets in: the admission decision, as one ordered list of checks. Pure: takes the clock, looks nothing up.
+// The gate asks it on every connection, the revocation watch on every change, `explain` whenever an operator asks why.
+import type { AdmissionRecord } from '../db/admission-lookup.ts'
+import type { Reason } from '../db/reason.ts'
+import type { CertificateStatus, DeviceState } from '../db/schema.ts'
+import { isAcceptableKey } from '../pki/key-policy.ts'
+
+/** What the handshake proved about the peer. */
+export type Peer = {
+  /** SHA-256 of the presented DER; null where no certificate was presented. */
+  fingerprint: string | null
+  /** Whether the presented chain verifies to an issuer the registry knows, whatever its state. */
+  chain: 'verified' | 'self_signed' | 'unknown'
+}
+
+export type AdmissionInput = { peer: Peer; record: AdmissionRecord | null; now: number }
+
+export type Admission =
+  | { admitted: true; record: AdmissionRecord }
+  /** `record` is null for a stranger: somebody the registry does not list is never answered. */
+  | { admitted: false; reason: Reason; record: AdmissionRecord | null }
+
+/** How far a certificate's notBefore may lie in the future: clocks of devices and CAs differ. */
+export const NOT_BEFORE_SKEW_MS = 5 * 60_000
+
+type Check<Input> = {
+  name: string
+  refuses(input: Input): Reason | null
+  inputs(input: Input): Record<string, unknown>
+}
+type Listed = { peer: Peer; record: AdmissionRecord; now: number }
+
+const identityChecks: readonly Check<AdmissionInput>[] = [
+  {
+    name: 'certificate_presented',
+    refuses: ({ peer }) => (peer.fingerprint === null ? 'certificate_missing' : null),
+    inputs: ({ peer }) => ({ fingerprint: peer.fingerprint }),
+  },
+  {
+    name: 'on_the_roll',
+    refuses: ({ peer, record }) => {
+      if (record !== null && record.fingerprint === peer.fingerprint) return null
+      return strangers[peer.chain]
+    },
+    inputs: ({ peer, record }) => ({ listed: record !== null, chain: peer.chain }),
+  },
+]
+
+const strangers: Record<Peer['chain'], Reason> = {
+  verified: 'certificate_unlisted',
+  self_signed: 'certificate_self_signed',
+  unknown: 'issuer_unknown',
+}
+
+const listedChecks: readonly Check<Listed>[] = [
+  {
+    name: 'certificate_status',
+    refuses: ({ record, now }) => {
+      if (record.status === 'superseded')
+        return now < (record.graceUntil ?? 0) ? null : 'certificate_superseded'
+      return statusRefuses[record.status]
+    },
+    inputs: ({ record }) => ({ status: record.status, graceUntil: time(record.graceUntil) }),
+  },
+  {
+    name: 'device_state',
+    refuses: ({ record }) => stateRefuses[record.deviceState],
+    inputs: ({ record }) => ({ deviceId: record.deviceId, state: record.deviceState }),
+  },
+  {
+    name: 'validity',
+    refuses: ({ record, now }) => {
+      if (now < record.notBefore - NOT_BEFORE_SKEW_MS) return 'certificate_not_yet_valid'
+      return now >= record.notAfter ? 'certificate_expired' : null
+    },
+    inputs: ({ record, now }) => ({
+      notBefore: time(record.notBefore),
+      notAfter: time(record.notAfter),
+      now: time(now),
+    }),
+  },
+  {
+    name: 'issuer',
+    refuses: ({ record, now }) => {
+      if (!record.issuerEnabled) return 'issuer_disabled'
+      return record.issuerNotAfter !== null && now >= record.issuerNotAfter ? 'issuer_expired' : null
+    },
+    inputs: ({ record }) => ({
+      issuerId: record.issuerId,
+      enabled: record.issuerEnabled,
+      notAfter: time(record.issuerNotAfter),
+    }),
+  },
+  {
+    name: 'chain',
+    refuses: ({ peer, record }) =>
+      record.trust === 'pinned' || peer.chain === 'verified' ? null : 'chain_unverified',
+    inputs: ({ peer, record }) => ({ trust: record.trust, chain: peer.chain }),
+  },
+  {
+    name: 'end_entity',
+    // A pinned certificate is trusted for itself alone, so a self-signed one may carry the CA bit.
+    refuses: ({ record }) => (record.isCa && record.trust !== 'pinned' ? 'certificate_is_ca' : null),
+    inputs: ({ record }) => ({ isCa: record.isCa, trust: record.trust }),
+  },
+  {
+    name: 'key_usage',
+    refuses: ({ record }) => (record.clientAuth ? null : 'certificate_usage_forbidden'),
+    inputs: ({ record }) => ({ clientAuth: record.clientAuth }),
+  },
+  {
+    name: 'key',
+    refuses: ({ record }) => (isAcceptableKey(record.keyType) ? null : 'key_unacceptable'),
+    inputs: ({ record }) => ({ keyType: record.keyType }),
+  },
+]
+
+const statusRefuses: Record<Exclude<CertificateStatus, 'superseded'>, Reason | null> = {
+  issued: null,
+  active: null,
+  pending: 'certificate_pending',
+  suspended: 'certificate_suspended',
+  rejected: 'certificate_rejected',
+  retired: 'certificate_retired',
+  lapsed: 'certificate_lapsed',
+  revoked: 'certificate_revoked',
+}
+
+const stateRefuses: Record<DeviceState, Reason | null> = {
+  registered: null,
+  active: null,
+  suspended: 'device_suspended',
+  decommissioned: 'device_decommissioned',
+}
+
+/** Admits only where every check passes; gives the first reason otherwise. `now` in ms since the epoch. */
+export function decideAdmission(input: AdmissionInput): Admission {
+  const { peer, record, now } = input
+  for (const check of identityChecks) {
+    const reason = check.refuses(input)
+    if (reason !== null) return { admitted: false, reason, record: null }
+  }
+  // Unreachable while `on_the_roll` stands; a doubt refuses.
+  if (record === null) return { admitted: false, reason: 'internal_error', record: null }
+  for (const check of listedChecks) {
+    const reason = check.refuses({ peer, record, now })
+    if (reason !== null) return { admitted: false, reason, record }
+  }
+  return { admitted: true, record }
+}
+
+export type ExplainedCheck = {
+  name: string
+  outcome: 'passed' | 'failed' | 'skipped'
+  reason: Reason | null
+  /** What the check looked at. Empty where it was skipped. */
+  inputs: Record<string, unknown>
+}
+
+/** The same checks in the same order, all of them, each with what it saw; those about the record are skipped for a stranger. */
+export function explainAdmission(input: AdmissionInput): ExplainedCheck[] {
+  const explained = identityChecks.map(check => explain(check, input))
+  const { peer, record, now } = input
+  if (record === null || explained.some(check => check.outcome === 'failed')) {
+    return [...explained, ...listedChecks.map(check => skipped(check.name))]
+  }
+  return [...explained, ...listedChecks.map(check => explain(check, { peer, record, now }))]
+}
+
+function explain<Input>(check: Check<Input>, input: Input): ExplainedCheck {
+  const reason = check.refuses(input)
+  return {
+    name: check.name,
+    outcome: reason === null ? 'passed' : 'failed',
+    reason,
+    inputs: check.inputs(input),
+  }
+}
+
+function skipped(name: string): ExplainedCheck {
+  return { name, outcome: 'skipped', reason: null, inputs: {} }
+}
+
+function time(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString()
+}

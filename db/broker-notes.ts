@@ -1,0 +1,100 @@
+// What a broker writes into the record: that it lives, what it acknowledged, first uses and refusals.
+// Callers collect and write in batches: one transaction for many notes.
+import type { Registry } from './open.ts'
+
+export type RefusalNote = {
+  fingerprint: string
+  deviceId: string | null
+  reason: string
+  address: string
+  at: number
+  count: number
+}
+export type UseNote = { fingerprint: string; deviceId: string; at: number }
+export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
+
+export type BrokerNotes = {
+  /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
+  enter(nodeId: string, epoch: number, at: number): void
+  leave(nodeId: string): void
+  seen(nodeId: string, at: number): void
+  acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
+  /** First CONNECTs: `issued` becomes `active`, and so does a `registered` device. */
+  uses(notes: UseNote[]): void
+  refusals(notes: RefusalNote[]): void
+}
+
+const REFUSALS_KEPT_PER_FINGERPRINT = 20
+const REFUSALS_KEPT = 50_000
+const ACKNOWLEDGEMENTS_KEPT_EPOCHS = 10_000
+
+/** All verbs throw where the registry is locked or full; callers keep their notes and try again. */
+export function createBrokerNotes(registry: Registry): BrokerNotes {
+  const { sqlite } = registry
+  const enter = sqlite.prepare(
+    `INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES (@id, @at, @at, @epoch)
+     ON CONFLICT (id) DO UPDATE SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch`,
+  )
+  const leave = sqlite.prepare('DELETE FROM nodes WHERE id = ?')
+  const seen = sqlite.prepare('UPDATE nodes SET seen_at = ? WHERE id = ?')
+  const advance = sqlite.prepare('UPDATE nodes SET acknowledged_epoch = ?, seen_at = ? WHERE id = ?')
+  const acknowledge = sqlite.prepare(
+    'INSERT OR REPLACE INTO acknowledgements (epoch, node_id, sessions_cut, at) VALUES (?, ?, ?, ?)',
+  )
+  const forgetAcknowledgements = sqlite.prepare('DELETE FROM acknowledgements WHERE epoch < ?')
+  const useCertificate = sqlite.prepare(
+    `UPDATE certificates SET status = 'active', first_used_at = coalesce(first_used_at, @at)
+     WHERE fingerprint = @fingerprint AND status = 'issued'`,
+  )
+  const useDevice = sqlite.prepare(
+    `UPDATE devices SET state = 'active', updated_at = @at WHERE id = @deviceId AND state = 'registered'`,
+  )
+  const auditUse = sqlite.prepare(
+    `INSERT INTO audit (at, actor, action, target, outcome) VALUES (@at, 'broker', @action, @target, 'done')`,
+  )
+  const refuse = sqlite.prepare(
+    `INSERT INTO refusals (fingerprint, device_id, reason, address, at, count)
+     VALUES (@fingerprint, @deviceId, @reason, @address, @at, @count)`,
+  )
+  const trimOne = sqlite.prepare(
+    `DELETE FROM refusals WHERE fingerprint = ? AND id NOT IN
+       (SELECT id FROM refusals WHERE fingerprint = ? ORDER BY id DESC LIMIT ${REFUSALS_KEPT_PER_FINGERPRINT})`,
+  )
+  const trimAll = sqlite.prepare(
+    `DELETE FROM refusals WHERE id <= (SELECT id FROM refusals ORDER BY id DESC LIMIT 1 OFFSET ${REFUSALS_KEPT})`,
+  )
+
+  return {
+    enter: (id, epoch, at) => void enter.run({ id, epoch, at }),
+    leave: id => void leave.run(id),
+    seen: (id, at) => void seen.run(at, id),
+
+    acknowledge: sqlite.transaction((nodeId: string, acknowledgements: Acknowledgement[]) => {
+      for (const { epoch, sessionsCut, at } of acknowledgements)
+        acknowledge.run(epoch, nodeId, sessionsCut, at)
+      const last = acknowledgements.at(-1)
+      if (last === undefined) return
+      advance.run(last.epoch, last.at, nodeId)
+      forgetAcknowledgements.run(last.epoch - ACKNOWLEDGEMENTS_KEPT_EPOCHS)
+    }).immediate,
+
+    uses: sqlite.transaction((notes: UseNote[]) => {
+      for (const note of notes) {
+        if (useCertificate.run({ fingerprint: note.fingerprint, at: note.at }).changes > 0) {
+          auditUse.run({ at: note.at, action: 'certificate.activate', target: note.fingerprint })
+        }
+        if (useDevice.run({ deviceId: note.deviceId, at: note.at }).changes > 0) {
+          auditUse.run({ at: note.at, action: 'device.activate', target: note.deviceId })
+        }
+      }
+    }).immediate,
+
+    refusals: sqlite.transaction((notes: RefusalNote[]) => {
+      for (const note of notes) {
+        refuse.run(note)
+        trimOne.run(note.fingerprint, note.fingerprint)
+      }
+      trimAll.run()
+    }).immediate,
+  }
+}

@@ -1,0 +1,269 @@
+// Verbs that change certificates: the intent before the key signs, listing, revoking.
+// The facts of a certificate are read from its DER here, so no caller can list one thing and present another.
+import type { Transaction } from 'kysely'
+import { certificateFacts } from '../pki/certificate-facts.ts'
+import { type Actor, appendAudit } from './audit.ts'
+import { appendChange } from './change-feed.ts'
+import { stateOf } from './device-writer.ts'
+import type { Registry } from './open.ts'
+import type { CertificateStatus, Schema, Trust } from './schema.ts'
+import { Conflict, transact } from './transact.ts'
+
+/** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
+export type IssuanceIntent = {
+  serialNumber: string
+  issuerId: string
+  deviceId: string
+  spkiHash: string
+  purpose: 'device' | 'canary' | 'server'
+  notBefore: number
+  notAfter: number
+}
+
+export type Listing = {
+  der: Buffer
+  deviceId: string
+  issuerId: string | null
+  trust: Trust
+  status: 'issued' | 'pending'
+  /** What brought it on the roll, for the audit row. */
+  action: 'certificate.issue' | 'certificate.register' | 'certificate.canary'
+}
+
+export type CertificateWriter = {
+  /** Puts on record what will be signed, and binds the public key to the device. Refuses keys of other devices. */
+  recordIntent(intent: IssuanceIntent, actor: Actor): Promise<void>
+  /** Notes the certificate that came of an intent without listing it (server certificates, unlisted canaries). */
+  completeIntent(serialNumber: string, fingerprint: string, actor: Actor): Promise<void>
+  listCertificate(listing: Listing, actor: Actor): Promise<string>
+  /** Gives the epoch of the revocation; revoking again gives the first one's and changes nothing. */
+  revokeCertificate(fingerprint: string, reason: RevocationReason, actor: Actor): Promise<number>
+}
+
+/** RFC 5280 §5.3.1, those that end a certificate for good. */
+export const revocationReasons = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+  'aACompromise',
+] as const
+export type RevocationReason = (typeof revocationReasons)[number]
+
+const revocable: readonly CertificateStatus[] = ['issued', 'active', 'superseded', 'suspended']
+
+export function createCertificateWriter(registry: Registry, now: () => number): CertificateWriter {
+  return {
+    recordIntent: (intent, actor) =>
+      transact(registry, async transaction => {
+        if (intent.purpose !== 'server') {
+          await assertDeviceLives(transaction, intent.deviceId)
+          await claimKey(transaction, intent.spkiHash, intent.deviceId)
+        }
+        await transaction
+          .insertInto('issuances')
+          .values({
+            serial_number: intent.serialNumber,
+            issuer_id: intent.issuerId,
+            device_id: intent.deviceId,
+            spki_hash: intent.spkiHash,
+            purpose: intent.purpose,
+            not_before: intent.notBefore,
+            not_after: intent.notAfter,
+            intended_at: now(),
+            fingerprint: null,
+          })
+          .execute()
+        await appendAudit(transaction, {
+          at: now(),
+          actor,
+          action: 'certificate.intend',
+          target: intent.deviceId,
+          detail: { serialNumber: intent.serialNumber, purpose: intent.purpose },
+        })
+      }),
+
+    completeIntent: (serialNumber, fingerprint, actor) =>
+      transact(registry, async transaction => {
+        await completeIssuance(transaction, serialNumber, fingerprint)
+        await appendAudit(transaction, {
+          at: now(),
+          actor,
+          action: 'certificate.sign',
+          target: fingerprint,
+          detail: { serialNumber, listed: false },
+        })
+      }),
+
+    listCertificate: (listing, actor) =>
+      transact(registry, async transaction => {
+        const facts = certificateFacts(listing.der)
+        const at = now()
+        await assertDeviceLives(transaction, listing.deviceId)
+        await claimKey(transaction, facts.spkiHash, listing.deviceId)
+        await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
+        await transaction
+          .insertInto('certificates')
+          .values({
+            fingerprint: facts.fingerprint,
+            device_id: listing.deviceId,
+            issuer_id: listing.issuerId,
+            trust: listing.trust,
+            status: listing.status,
+            revocation_reason: null,
+            serial_number: facts.serialNumber,
+            subject: facts.subject,
+            key_type: facts.keyType,
+            spki_hash: facts.spkiHash,
+            client_auth: facts.clientAuth ? 1 : 0,
+            is_ca: facts.isCa ? 1 : 0,
+            not_before: facts.notBefore,
+            not_after: facts.notAfter,
+            grace_until: null,
+            der: listing.der,
+            issued_at: at,
+            first_used_at: null,
+            revoked_at: null,
+          })
+          .execute()
+        if (listing.action !== 'certificate.register') {
+          await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
+        }
+        await appendAudit(transaction, {
+          at,
+          actor,
+          action: listing.action,
+          target: facts.fingerprint,
+          detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
+        })
+        return facts.fingerprint
+      }),
+
+    revokeCertificate: (fingerprint, reason, actor) =>
+      transact(registry, async transaction => {
+        const at = now()
+        const row = await transaction
+          .selectFrom('certificates')
+          .select(['status', 'device_id'])
+          .where('fingerprint', '=', fingerprint)
+          .executeTakeFirst()
+        if (row === undefined)
+          throw new Conflict('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
+        if (row.status === 'revoked') return revocationEpoch(transaction, fingerprint)
+        if (!revocable.includes(row.status)) {
+          throw new Conflict(
+            'certificate_status_forbids',
+            `the certificate is ${row.status}: it cannot be revoked`,
+          )
+        }
+        await transaction
+          .updateTable('certificates')
+          .set({ status: 'revoked', revocation_reason: reason, revoked_at: at })
+          .where('fingerprint', '=', fingerprint)
+          .execute()
+        await appendAudit(transaction, {
+          at,
+          actor,
+          action: 'certificate.revoke',
+          target: fingerprint,
+          reason,
+          detail: { deviceId: row.device_id, from: row.status },
+        })
+        return appendChange(transaction, { kind: 'certificate', at, fingerprint, deviceId: row.device_id })
+      }),
+  }
+}
+
+async function assertDeviceLives(transaction: Transaction<Schema>, deviceId: string): Promise<void> {
+  const state = await stateOf(transaction, deviceId)
+  if (state === 'decommissioned') {
+    throw new Conflict('device_state_forbids', `device ${deviceId} is decommissioned: register a new device`)
+  }
+}
+
+async function claimKey(transaction: Transaction<Schema>, spkiHash: string, deviceId: string): Promise<void> {
+  await transaction
+    .insertInto('public_keys')
+    .values({ spki_hash: spkiHash, device_id: deviceId })
+    .onConflict(conflict => conflict.doNothing())
+    .execute()
+  const owner = await transaction
+    .selectFrom('public_keys')
+    .select('device_id')
+    .where('spki_hash', '=', spkiHash)
+    .executeTakeFirstOrThrow()
+  if (owner.device_id !== deviceId) {
+    throw new Conflict(
+      'public_key_taken',
+      'this public key belongs to another device: generate a new key pair',
+    )
+  }
+  const compromised = await transaction
+    .selectFrom('certificates')
+    .select('fingerprint')
+    .where('device_id', '=', deviceId)
+    .where('spki_hash', '=', spkiHash)
+    .where('revocation_reason', '=', 'keyCompromise')
+    .executeTakeFirst()
+  if (compromised !== undefined) {
+    throw new Conflict(
+      'public_key_compromised',
+      'this public key was revoked as compromised: generate a new key pair',
+    )
+  }
+}
+
+async function assertNew(
+  transaction: Transaction<Schema>,
+  fingerprint: string,
+  issuerId: string | null,
+  serialNumber: string,
+): Promise<void> {
+  const twin = await transaction
+    .selectFrom('certificates')
+    .select('fingerprint')
+    .where(({ eb, and, or }) =>
+      or([
+        eb('fingerprint', '=', fingerprint),
+        and([
+          eb('issuer_id', 'is not', null),
+          eb('issuer_id', '=', issuerId),
+          eb('serial_number', '=', serialNumber),
+        ]),
+      ]),
+    )
+    .executeTakeFirst()
+  if (twin === undefined) return
+  const what =
+    twin.fingerprint === fingerprint
+      ? 'this certificate'
+      : 'a certificate of the same issuer and serial number'
+  throw new Conflict('certificate_exists', `${what} is on the roll already (${twin.fingerprint})`)
+}
+
+async function completeIssuance(
+  transaction: Transaction<Schema>,
+  serialNumber: string,
+  fingerprint: string,
+): Promise<void> {
+  const completed = await transaction
+    .updateTable('issuances')
+    .set({ fingerprint })
+    .where('serial_number', '=', serialNumber)
+    .where('fingerprint', 'is', null)
+    .executeTakeFirst()
+  if (completed.numUpdatedRows !== 1n) throw new Error(`no open issuance for serial number ${serialNumber}`)
+}
+
+async function revocationEpoch(transaction: Transaction<Schema>, fingerprint: string): Promise<number> {
+  const { epoch } = await transaction
+    .selectFrom('changes')
+    .select(({ fn }) => fn.max('epoch').as('epoch'))
+    .where('fingerprint', '=', fingerprint)
+    .where('kind', '=', 'certificate')
+    .executeTakeFirstOrThrow()
+  return epoch ?? 0
+}

@@ -1,0 +1,28 @@
+// The door to the record: who may read and who may write are different types.
+import { createCertificateWriter } from './certificate-writer.ts'
+import { createDeviceWriter } from './device-writer.ts'
+import { createIssuerWriter } from './issuer-store.ts'
+import { openForWriting, type Registry } from './open.ts'
+import { createPolicyWriter } from './policy-store.ts'
+import { createTokenStore } from './token-store.ts'
+
+export type RegistryWriter = ReturnType<typeof createRegistryWriter>
+
+/** Every verb that changes the record. Only provisioning holds one. */
+export function createRegistryWriter(registry: Registry, now: () => number = Date.now) {
+  return {
+    ...createDeviceWriter(registry, now),
+    ...createCertificateWriter(registry, now),
+    ...createIssuerWriter(registry, now),
+    ...createPolicyWriter(registry, now),
+    ...createTokenStore(registry, now),
+  }
+}
+
+/** Closes the file, folding the write-ahead log into it where nobody else has it open. */
+export async function closeRegistry(registry: Registry): Promise<void> {
+  await registry.query.destroy()
+}
+
+export type { Registry }
+export { openForWriting }

@@ -1,0 +1,54 @@
+// Brings a registry file to the schema this version speaks, or says why it will not.
+// The schema version is SQLite's user_version; the application_id marks the file as a Rollcall registry.
+import type { Database } from 'better-sqlite3'
+import * as roll from './migrations/0001-roll.ts'
+import { RegistryError } from './registry-error.ts'
+
+const APPLICATION_ID = 0x524f4c4c // "ROLL"
+const migrations = [roll]
+
+/** The schema version this code reads and writes. */
+export const schemaVersion = migrations.length
+
+/** Applies what is missing, each migration in a transaction of its own. Throws `RegistryError` where the file is not ours or newer. */
+export function migrate(db: Database): void {
+  assertOurs(db)
+  db.transaction(() => {
+    for (let version = readVersion(db); version < migrations.length; version += 1) {
+      db.exec(migrations[version]!.sql)
+      db.pragma(`user_version = ${version + 1}`)
+      db.pragma(`application_id = ${APPLICATION_ID}`)
+    }
+  }).immediate()
+}
+
+/** Throws unless the file holds exactly the schema this code speaks. */
+export function assertSchema(db: Database): void {
+  assertOurs(db)
+  const version = readVersion(db)
+  if (version < schemaVersion) {
+    throw new RegistryError(
+      'registry_outdated',
+      `the registry has schema ${version}, this version needs ${schemaVersion}`,
+    )
+  }
+}
+
+function assertOurs(db: Database): void {
+  const version = readVersion(db)
+  if (version > schemaVersion) {
+    throw new RegistryError(
+      'registry_newer',
+      `the registry has schema ${version}, this version knows ${schemaVersion}: start the version that wrote it, or a newer one`,
+    )
+  }
+  const applicationId = db.pragma('application_id', { simple: true })
+  const empty = version === 0 && db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0
+  if (applicationId !== APPLICATION_ID && !empty) {
+    throw new RegistryError('registry_foreign', 'the file is a SQLite database but not a Rollcall registry')
+  }
+}
+
+function readVersion(db: Database): number {
+  return db.pragma('user_version', { simple: true }) as number
+}

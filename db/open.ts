@@ -1,0 +1,101 @@
+// Opens a registry file: WAL, foreign keys, full durability for writers, and Kysely on top.
+// A writer commits to disk before it answers; `synchronous=NORMAL` loses acknowledged rows at power loss.
+import { chmodSync, existsSync, statSync } from 'node:fs'
+import Sqlite, { type Database } from 'better-sqlite3'
+import { CompiledQuery, type DatabaseConnection, Kysely, SqliteDialect, SqliteDriver } from 'kysely'
+import { assertSchema, migrate } from './migrate.ts'
+import { asRegistryError, RegistryError } from './registry-error.ts'
+import type { Schema } from './schema.ts'
+
+/** How long SQLite may block the event loop for a lock; longer waits are retried without blocking. */
+const BUSY_TIMEOUT_MS = 50
+
+export type Registry = { sqlite: Database; query: Kysely<Schema>; file: string }
+
+/** Opens for reading and writing, creating and migrating the file where needed. The file is 0600. */
+export function openForWriting(file: string): Registry {
+  return opened(file, () => {
+    const sqlite = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS })
+    chmodSync(file, 0o600)
+    sqlite.pragma('journal_mode = WAL')
+    sqlite.pragma('synchronous = FULL')
+    sqlite.pragma('foreign_keys = ON')
+    migrate(sqlite)
+    return sqlite
+  })
+}
+
+/** Opens an existing, current registry for reading only. */
+export function openForReading(file: string): Registry {
+  return opened(file, () => {
+    const sqlite = new Sqlite(existing(file), { readonly: true, timeout: BUSY_TIMEOUT_MS })
+    assertSchema(sqlite)
+    return sqlite
+  })
+}
+
+/**
+ * Opens an existing, current registry for what a broker notes down (uses, refusals, acknowledgements).
+ * Nobody is promised these rows survive a power loss, so a commit does not wait for the disk.
+ */
+export function openForNotes(file: string): Registry {
+  return opened(file, () => {
+    const sqlite = new Sqlite(existing(file), { timeout: BUSY_TIMEOUT_MS })
+    sqlite.pragma('synchronous = NORMAL')
+    sqlite.pragma('foreign_keys = ON')
+    assertSchema(sqlite)
+    return sqlite
+  })
+}
+
+/** Throws `registry_corrupt` where SQLite's own check finds damage. */
+export function assertIntegrity(registry: Registry): void {
+  const findings = registry.sqlite.pragma('quick_check(5)', { simple: true })
+  if (findings !== 'ok') {
+    throw new RegistryError(
+      'registry_corrupt',
+      `the registry file ${registry.file} is damaged (${findings}): restore a backup`,
+    )
+  }
+}
+
+/** Copies the live registry, consistently and while others write, into a new file (0600). */
+export async function backup(registry: Registry, target: string): Promise<{ bytes: number }> {
+  if (existsSync(target)) throw new Error(`${target} exists already: name a new file`)
+  await registry.sqlite.backup(target)
+  chmodSync(target, 0o600)
+  return { bytes: statSync(target).size }
+}
+
+function existing(file: string): string {
+  if (!existsSync(file)) throw new RegistryError('registry_missing', `no registry at ${file}`)
+  return file
+}
+
+function opened(file: string, open: () => Database): Registry {
+  try {
+    const sqlite = open()
+    return { sqlite, query: new Kysely<Schema>({ dialect: immediateDialect(sqlite) }), file }
+  } catch (error) {
+    const translated = asRegistryError(error)
+    if (translated instanceof RegistryError && !translated.message.includes(file)) {
+      throw new RegistryError(translated.code, `${translated.message} (${file})`, { cause: error })
+    }
+    throw translated
+  }
+}
+
+/** A dialect whose transactions take the write lock at once: a deferred one can fail halfway with SQLITE_BUSY. */
+function immediateDialect(database: Database): SqliteDialect {
+  class ImmediateDriver extends SqliteDriver {
+    override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+      await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+    }
+  }
+  class ImmediateDialect extends SqliteDialect {
+    override createDriver() {
+      return new ImmediateDriver({ database })
+    }
+  }
+  return new ImmediateDialect({ database })
+}

@@ -1,0 +1,82 @@
+// Policy documents and what they are attached to. Stores them; `policy/` knows what they mean.
+import { type Actor, appendAudit } from './audit.ts'
+import { appendChange } from './change-feed.ts'
+import type { Registry } from './open.ts'
+import type { AttachmentKind } from './schema.ts'
+import { Conflict, transact } from './transact.ts'
+
+export type StoredPolicy = { name: string; document: string; updatedAt: number }
+
+export type PolicyWriter = {
+  /** Stores a document that `policy/` has accepted, replacing one of the same name. Gives the epoch. */
+  putPolicy(name: string, document: unknown, actor: Actor): Promise<number>
+  attachPolicy(name: string, kind: AttachmentKind, target: string, actor: Actor): Promise<number>
+}
+
+/** What a session needs to know about its device to bind policies. */
+export type PolicySubject = {
+  deviceId: string
+  attributes: Record<string, string>
+  policies: StoredPolicy[]
+}
+
+/** Prepares the look-up of all policies that hold for a device and the issuer of its certificate. */
+export function preparePolicyLookup(
+  registry: Registry,
+): (deviceId: string, issuerId: string | null) => PolicySubject {
+  const attributes = registry.sqlite
+    .prepare<[string], string>('SELECT attributes FROM devices WHERE id = ?')
+    .pluck()
+  const policies = registry.sqlite.prepare<[string, string, string], StoredPolicy>(
+    `SELECT DISTINCT p.name, p.document, p.updated_at AS updatedAt
+     FROM policy_attachments a JOIN policies p ON p.name = a.policy_name
+     WHERE a.kind = 'everyone'
+        OR (a.kind = 'device' AND a.target = ?)
+        OR (a.kind = 'group' AND a.target IN (SELECT name FROM device_groups WHERE device_id = ?))
+        OR (a.kind = 'issuer' AND a.target = ?)
+     ORDER BY p.name`,
+  )
+  return (deviceId, issuerId) => ({
+    deviceId,
+    attributes: JSON.parse(attributes.get(deviceId) ?? '{}'),
+    policies: policies.all(deviceId, deviceId, issuerId ?? ''),
+  })
+}
+
+export function countPolicies(registry: Registry): number {
+  return registry.sqlite.prepare<[], number>('SELECT count(*) FROM policies').pluck().get() ?? 0
+}
+
+export function createPolicyWriter(registry: Registry, now: () => number): PolicyWriter {
+  return {
+    putPolicy: (name, document, actor) =>
+      transact(registry, async transaction => {
+        const row = { document: JSON.stringify(document), updated_at: now() }
+        await transaction
+          .insertInto('policies')
+          .values({ name, ...row })
+          .onConflict(conflict => conflict.column('name').doUpdateSet(row))
+          .execute()
+        await appendAudit(transaction, { at: now(), actor, action: 'policy.put', target: name })
+        return appendChange(transaction, { kind: 'policy', at: now() })
+      }),
+
+    attachPolicy: (name, kind, target, actor) =>
+      transact(registry, async transaction => {
+        const known = await transaction
+          .selectFrom('policies')
+          .select('name')
+          .where('name', '=', name)
+          .executeTakeFirst()
+        if (known === undefined) throw new Conflict('policy_unknown', `no policy ${name}`)
+        await transaction
+          .insertInto('policy_attachments')
+          .values({ policy_name: name, kind, target })
+          .onConflict(conflict => conflict.doNothing())
+          .execute()
+        const detail = { kind, target }
+        await appendAudit(transaction, { at: now(), actor, action: 'policy.attach', target: name, detail })
+        return appendChange(transaction, { kind: 'policy', at: now() })
+      }),
+  }
+}

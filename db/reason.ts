@@ -1,0 +1,242 @@
+// The one list of reasons why somebody is refused or cut, and what each becomes for a device (CONNACK), for an
+// operator (problem title, hint) and for a metric (the code itself is the label). docs/reasons.md explains each.
+
+/**
+ * `seen` says what the device observes:
+ * `cut` closed without an MQTT answer · a number: CONNACK return code (MQTT 3.1.1 §3.2.2.3) ·
+ * `close` a live session is closed · `0x80` SUBACK failure.
+ */
+export type ReasonEntry = { seen: 'cut' | 'close' | '0x80' | 1 | 2 | 3 | 4 | 5; title: string; hint: string }
+
+const entries = {
+  // before the handshake
+  address_rate_limited: {
+    seen: 'cut',
+    title: 'Too many connections from this address',
+    hint: 'Let the device back off; raise the per-address rate if many devices share one address.',
+  },
+  handshakes_exceeded: {
+    seen: 'cut',
+    title: 'Too many handshakes at once',
+    hint: 'Let devices back off with jitter; raise handshakesMax if the machine has room.',
+  },
+  connections_exceeded: {
+    seen: 'cut',
+    title: 'Too many connections',
+    hint: 'Raise connectionsMax and the descriptor limit, or add a broker.',
+  },
+  // during the handshake
+  not_tls: {
+    seen: 'cut',
+    title: 'The connection did not speak TLS',
+    hint: 'Use mqtts:// (mosquitto_pub --cafile … --cert … --key …); plain MQTT and HTTP are never answered here.',
+  },
+  handshake_failed: {
+    seen: 'cut',
+    title: 'The TLS handshake failed',
+    hint: 'Check that the device trusts ca.crt, speaks TLS 1.2 or 1.3, and holds the key of its certificate.',
+  },
+  handshake_timeout: {
+    seen: 'cut',
+    title: 'The TLS handshake did not finish in time',
+    hint: 'Look for a broken client or a lossy network; raise handshakeTimeoutMs for very slow devices.',
+  },
+  // strangers
+  certificate_missing: {
+    seen: 'cut',
+    title: 'No client certificate was presented',
+    hint: 'Give the client its certificate and key (mosquitto_pub --cert device.crt --key device.key).',
+  },
+  certificate_unlisted: {
+    seen: 'cut',
+    title: 'The certificate is not on the roll',
+    hint: 'Its issuer is ours but the registry never listed it. Enroll the device: rollcall device enroll.',
+  },
+  certificate_self_signed: {
+    seen: 'cut',
+    title: 'The certificate is self-signed and not on the roll',
+    hint: 'Enroll the device, or register this certificate as pinned.',
+  },
+  issuer_unknown: {
+    seen: 'cut',
+    title: 'The certificate was issued by nobody we trust and is not on the roll',
+    hint: 'Enroll the device with this service, or register the certificate as pinned.',
+  },
+  // listed, but may not enter
+  certificate_pending: {
+    seen: 5,
+    title: 'The certificate waits for approval',
+    hint: 'Approve the enrollment.',
+  },
+  certificate_rejected: {
+    seen: 5,
+    title: 'The enrollment was rejected',
+    hint: 'Enroll the device again if it was rejected by mistake.',
+  },
+  certificate_suspended: {
+    seen: 5,
+    title: 'The certificate is suspended',
+    hint: 'Lift the suspension, or issue a new certificate.',
+  },
+  certificate_superseded: {
+    seen: 5,
+    title: 'The certificate was superseded and its grace has ended',
+    hint: 'Let the device use the newer certificate it was issued.',
+  },
+  certificate_retired: {
+    seen: 5,
+    title: 'The certificate is retired',
+    hint: 'Let the device use its current certificate.',
+  },
+  certificate_lapsed: {
+    seen: 5,
+    title: 'The certificate lapsed unused',
+    hint: 'Issue a new certificate: rollcall device enroll.',
+  },
+  certificate_revoked: {
+    seen: 5,
+    title: 'The certificate is revoked',
+    hint: 'Revocation is final. If the device is trusted again, issue a new certificate with a new key.',
+  },
+  certificate_expired: {
+    seen: 5,
+    title: 'The certificate has expired',
+    hint: 'Issue a new certificate: rollcall device enroll. Check the clock of this machine.',
+  },
+  certificate_not_yet_valid: {
+    seen: 5,
+    title: 'The certificate is not valid yet',
+    hint: 'Check the clock of this machine; five minutes of skew are allowed.',
+  },
+  certificate_usage_forbidden: {
+    seen: 5,
+    title: 'The extended key usage does not permit clientAuth',
+    hint: 'Issue a certificate whose extended key usage contains clientAuth.',
+  },
+  certificate_is_ca: {
+    seen: 5,
+    title: 'The certificate is a CA certificate',
+    hint: 'A device presents an end-entity certificate. Issue one.',
+  },
+  key_unacceptable: {
+    seen: 5,
+    title: 'The key is too weak or of a kind we do not accept',
+    hint: 'Use P-256, P-384, Ed25519 or RSA of at least 2048 bits.',
+  },
+  chain_unverified: {
+    seen: 5,
+    title: 'The chain does not verify to the issuer on record',
+    hint: 'The registry and the certificate disagree. Run rollcall explain on the certificate and check the issuers.',
+  },
+  issuer_disabled: {
+    seen: 5,
+    title: 'The issuer of the certificate is disabled',
+    hint: 'Issue the device a certificate of an enabled issuer, or enable the issuer again.',
+  },
+  issuer_expired: {
+    seen: 5,
+    title: 'The issuer of the certificate has expired',
+    hint: 'Rotate the issuing CA and enroll the device again.',
+  },
+  device_suspended: {
+    seen: 5,
+    title: 'The device is suspended',
+    hint: 'rollcall device activate lets it back in.',
+  },
+  device_decommissioned: {
+    seen: 5,
+    title: 'The device is decommissioned',
+    hint: 'Decommissioning is final. Register a new device.',
+  },
+  // the first packet
+  connect_timeout: {
+    seen: 'cut',
+    title: 'No CONNECT arrived in time',
+    hint: 'The client must send CONNECT right after the handshake.',
+  },
+  connect_expected: {
+    seen: 'cut',
+    title: 'The first packet was not CONNECT',
+    hint: 'The client must open with CONNECT [MQTT-3.1.0-1]; check that it speaks MQTT over this port.',
+  },
+  packet_too_large: {
+    seen: 'cut',
+    title: 'A packet declared more bytes than allowed',
+    hint: 'Send smaller packets, or raise packetBytesMax (connectBytesMax for CONNECT).',
+  },
+  packet_malformed: {
+    seen: 'cut',
+    title: 'A packet was malformed',
+    hint: 'Check the client: its bytes are not MQTT 3.1 or 3.1.1.',
+  },
+  // CONNECT
+  protocol_unsupported: {
+    seen: 1,
+    title: 'The MQTT version is not supported',
+    hint: 'Use MQTT 3.1.1 (mosquitto_pub -V mqttv311).',
+  },
+  client_id_mismatch: {
+    seen: 2,
+    title: 'The client ID is not the device ID of the certificate',
+    hint: 'Set the client ID to the device ID (mosquitto_pub -i DEVICE-ID).',
+  },
+  client_id_missing: {
+    seen: 2,
+    title: 'The client ID is empty and the session is not clean',
+    hint: 'Set the client ID to the device ID, or ask for a clean session [MQTT-3.1.3-8].',
+  },
+  username_mismatch: {
+    seen: 4,
+    title: 'The username is not the device ID of the certificate',
+    hint: 'Leave the username out, or set it to the device ID.',
+  },
+  password_refused: {
+    seen: 4,
+    title: 'A password was sent',
+    hint: 'Leave the password out: the certificate authenticates.',
+  },
+  will_denied: {
+    seen: 5,
+    title: 'The policy does not allow this will',
+    hint: 'Use a will topic the policy allows, such as devices/DEVICE-ID/…',
+  },
+  // live sessions
+  publish_denied: {
+    seen: 'close',
+    title: 'The policy does not allow this publish',
+    hint: 'Publish under devices/DEVICE-ID/…, or attach a wider policy.',
+  },
+  subscribe_denied: {
+    seen: '0x80',
+    title: 'The policy does not allow this subscription',
+    hint: 'Subscribe under devices/DEVICE-ID/…, or attach a wider policy.',
+  },
+  consumer_too_slow: {
+    seen: 'close',
+    title: 'The client reads more slowly than messages arrive for it',
+    hint: 'Subscribe to less, read faster, or raise outboundBytesMax.',
+  },
+  keepalive_timeout: {
+    seen: 'close',
+    title: 'The client was silent for 1.5 times its keep-alive',
+    hint: 'Check the network; the client must send PINGREQ [MQTT-3.1.2-24].',
+  },
+  // doubt
+  registry_unavailable: {
+    seen: 'cut',
+    title: 'The registry could not be read',
+    hint: 'Nobody is admitted while in doubt. Check disk and registry.db; rollcall explain and the log say more.',
+  },
+  internal_error: {
+    seen: 'cut',
+    title: 'Something failed on the way to a decision',
+    hint: 'In doubt the broker refuses. The log line with this reason carries the error.',
+  },
+} as const satisfies Record<string, ReasonEntry>
+
+/** Why somebody was refused or cut. Stable: metrics, problems and documents use it as it is. */
+export type Reason = keyof typeof entries
+
+export const reasons: Readonly<Record<Reason, ReasonEntry>> = entries
+
+export const reasonCodes = Object.keys(entries) as Reason[]

@@ -1,0 +1,122 @@
+// The shape of the record: one type per table, as Kysely reads and writes it.
+// Times are milliseconds since the epoch; expiry is computed, never stored.
+import type { Generated } from 'kysely'
+
+export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
+
+export type CertificateStatus =
+  | 'pending'
+  | 'issued'
+  | 'active'
+  | 'superseded'
+  | 'suspended'
+  | 'rejected'
+  | 'retired'
+  | 'lapsed'
+  | 'revoked'
+
+export type Trust = 'chained' | 'pinned'
+export type ChangeKind = 'certificate' | 'device' | 'issuer' | 'policy'
+export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'
+export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
+
+export type Schema = {
+  issuers: {
+    id: string
+    name: string
+    parent_id: string | null
+    kind: 'root' | 'issuing' | 'foreign'
+    der: Buffer
+    enabled: number
+    not_before: number
+    not_after: number
+    created_at: number
+  }
+  devices: {
+    id: string
+    state: DeviceState
+    attributes: string
+    created_at: number
+    updated_at: number
+  }
+  device_groups: { device_id: string; name: string }
+  public_keys: { spki_hash: string; device_id: string }
+  certificates: {
+    fingerprint: string
+    device_id: string
+    issuer_id: string | null
+    trust: Trust
+    status: CertificateStatus
+    revocation_reason: string | null
+    serial_number: string
+    subject: string
+    key_type: string
+    spki_hash: string
+    client_auth: number
+    is_ca: number
+    not_before: number
+    not_after: number
+    grace_until: number | null
+    der: Buffer
+    issued_at: number
+    first_used_at: number | null
+    revoked_at: number | null
+  }
+  issuances: {
+    serial_number: string
+    issuer_id: string
+    device_id: string
+    spki_hash: string
+    purpose: 'device' | 'canary' | 'server'
+    not_before: number
+    not_after: number
+    intended_at: number
+    fingerprint: string | null
+  }
+  policies: { name: string; document: string; updated_at: number }
+  policy_attachments: { policy_name: string; kind: AttachmentKind; target: string }
+  api_tokens: {
+    id: string
+    name: string
+    role: Role
+    hash: string
+    created_at: number
+    expires_at: number | null
+    revoked_at: number | null
+  }
+  changes: {
+    epoch: Generated<number>
+    at: number
+    kind: ChangeKind
+    device_id: string | null
+    fingerprint: string | null
+    issuer_id: string | null
+  }
+  nodes: {
+    id: string
+    started_at: number
+    seen_at: number
+    acknowledged_epoch: number
+  }
+  acknowledgements: { epoch: number; node_id: string; sessions_cut: number; at: number }
+  refusals: {
+    id: Generated<number>
+    fingerprint: string
+    device_id: string | null
+    reason: string
+    address: string
+    at: number
+    count: number
+  }
+  audit: {
+    seq: Generated<number>
+    at: number
+    actor: string
+    action: string
+    target: string
+    outcome: string
+    reason: string | null
+    request_id: string | null
+    detail: string
+  }
+}
