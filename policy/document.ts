@@ -1,0 +1,86 @@
+// The policy document: its shape, and every fault of a draft said at once.
+import { parseFilter } from './topic-filter.ts'
+
+export type Action = 'publish' | 'subscribe' | 'receive' | 'retain' | 'will'
+export type Statement = {
+  effect: 'allow' | 'deny'
+  actions: Action[]
+  topics: string[]
+  when?: { qosMax?: 0 | 1 | 2 }
+}
+export type PolicyDocument = { name: string; statements: Statement[] }
+export type PolicyFault = { path: string; message: string }
+
+export const actions: readonly Action[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
+/** `${device.attr.NAME}` besides. */
+export const variables = ['device.id', 'client.id', 'cert.cn', 'cert.serial', 'issuer.id'] as const
+
+const STATEMENTS_MAX = 100
+const TOPICS_MAX = 100
+const NAME = /^[A-Za-z0-9._-]{1,64}$/
+const VARIABLE = /\$\{([^}]*)\}/g
+
+/** Gives the document, or all that is wrong with it. */
+export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faults: PolicyFault[] } {
+  const faults: PolicyFault[] = []
+  const fault = (path: string, message: string) => void faults.push({ path, message })
+  if (!isRecord(input)) return { faults: [{ path: '', message: 'a policy is a JSON object' }] }
+  refuseUnknown(input, ['name', 'statements'], '', fault)
+  if (typeof input['name'] !== 'string' || !NAME.test(input['name']))
+    fault('name', '1 to 64 of A-Z a-z 0-9 . _ -')
+  const statements = input['statements']
+  if (!Array.isArray(statements) || statements.length > STATEMENTS_MAX) {
+    fault('statements', `a list of at most ${STATEMENTS_MAX} statements`)
+  } else {
+    statements.forEach((statement, index) => judgeStatement(statement, `statements[${index}]`, fault))
+  }
+  return faults.length > 0 ? { faults } : { policy: input as PolicyDocument }
+}
+
+type Fault = (path: string, message: string) => void
+
+function judgeStatement(input: unknown, path: string, fault: Fault): void {
+  if (!isRecord(input)) return fault(path, 'a statement is a JSON object')
+  refuseUnknown(input, ['effect', 'actions', 'topics', 'when'], path, fault)
+  if (input['effect'] !== 'allow' && input['effect'] !== 'deny') fault(`${path}.effect`, 'allow or deny')
+  const named = input['actions']
+  if (!Array.isArray(named) || named.length === 0 || !named.every(action => actions.includes(action))) {
+    fault(`${path}.actions`, `one or more of ${actions.join(', ')}`)
+  }
+  const topics = input['topics']
+  if (!Array.isArray(topics) || topics.length === 0 || topics.length > TOPICS_MAX) {
+    fault(`${path}.topics`, `1 to ${TOPICS_MAX} topic filters`)
+  } else {
+    topics.forEach((topic, index) => judgeTopic(topic, `${path}.topics[${index}]`, fault))
+  }
+  const when = input['when']
+  if (when === undefined) return
+  if (!isRecord(when)) return fault(`${path}.when`, 'an object')
+  refuseUnknown(when, ['qosMax'], `${path}.when`, fault)
+  if (when['qosMax'] !== undefined && ![0, 1, 2].includes(when['qosMax'] as number)) {
+    fault(`${path}.when.qosMax`, '0, 1 or 2')
+  }
+}
+
+function judgeTopic(topic: unknown, path: string, fault: Fault): void {
+  if (typeof topic !== 'string' || topic.length > 1024)
+    return fault(path, 'a topic filter of at most 1024 characters')
+  for (const [, name = ''] of topic.matchAll(VARIABLE)) {
+    const known =
+      (variables as readonly string[]).includes(name) || /^device\.attr\.[A-Za-z0-9._-]+$/.test(name)
+    if (!known) fault(path, `no variable \${${name}}: use ${variables.join(', ')} or device.attr.NAME`)
+  }
+  if (parseFilter(topic.replaceAll(VARIABLE, 'x')) === null) {
+    fault(path, 'not a topic filter: + and # stand alone in their level, # is last')
+  }
+}
+
+function refuseUnknown(input: Record<string, unknown>, known: string[], path: string, fault: Fault): void {
+  for (const key of Object.keys(input)) {
+    if (!known.includes(key)) fault(path === '' ? key : `${path}.${key}`, 'unknown field')
+  }
+}
+
+function isRecord(input: unknown): input is Record<string, unknown> {
+  return typeof input === 'object' && input !== null && !Array.isArray(input)
+}
