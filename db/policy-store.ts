@@ -1,8 +1,9 @@
 // Policy documents and what they are attached to. Stores them; `policy/` knows what they mean.
+import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
-import type { AttachmentKind } from './schema.ts'
+import type { AttachmentKind, Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
 
 export type StoredPolicy = { name: string; document: string; updatedAt: number }
@@ -11,6 +12,17 @@ export type PolicyWriter = {
   /** Stores a document that `policy/` has accepted, replacing one of the same name. Gives the epoch. */
   putPolicy(name: string, document: unknown, actor: Actor): Promise<number>
   attachPolicy(name: string, kind: AttachmentKind, target: string, actor: Actor): Promise<number>
+  /**
+   * Puts and attaches the policies a fresh registry begins with, all or none. False, and nothing written, where a
+   * policy was ever put before: what operators took away never comes back by itself.
+   */
+  foundPolicies(policies: readonly FoundingPolicy[], actor: Actor): Promise<boolean>
+}
+
+export type FoundingPolicy = {
+  name: string
+  document: unknown
+  attachments: readonly { kind: AttachmentKind; target: string }[]
 }
 
 /** What a session needs to know about its device to bind policies. */
@@ -50,16 +62,7 @@ export function countPolicies(registry: Registry): number {
 export function createPolicyWriter(registry: Registry, now: () => number): PolicyWriter {
   return {
     putPolicy: (name, document, actor) =>
-      transact(registry, async transaction => {
-        const row = { document: JSON.stringify(document), updated_at: now() }
-        await transaction
-          .insertInto('policies')
-          .values({ name, ...row })
-          .onConflict(conflict => conflict.column('name').doUpdateSet(row))
-          .execute()
-        await appendAudit(transaction, { at: now(), actor, action: 'policy.put', target: name })
-        return appendChange(transaction, { kind: 'policy', at: now() })
-      }),
+      transact(registry, transaction => put(transaction, { name, document }, actor, now())),
 
     attachPolicy: (name, kind, target, actor) =>
       transact(registry, async transaction => {
@@ -69,14 +72,63 @@ export function createPolicyWriter(registry: Registry, now: () => number): Polic
           .where('name', '=', name)
           .executeTakeFirst()
         if (known === undefined) throw new Conflict('policy_unknown', `no policy ${name}`)
-        await transaction
-          .insertInto('policy_attachments')
-          .values({ policy_name: name, kind, target })
-          .onConflict(conflict => conflict.doNothing())
-          .execute()
-        const detail = { kind, target }
-        await appendAudit(transaction, { at: now(), actor, action: 'policy.attach', target: name, detail })
-        return appendChange(transaction, { kind: 'policy', at: now() })
+        return attach(transaction, { name, kind, target }, actor, now())
+      }),
+
+    foundPolicies: (policies, actor) =>
+      transact(registry, async transaction => {
+        // The first such row is among the oldest, so the search ends at once.
+        const founded = await transaction
+          .selectFrom('audit')
+          .select('seq')
+          .where('action', '=', 'policy.put')
+          .orderBy('seq')
+          .limit(1)
+          .executeTakeFirst()
+        if (founded !== undefined) return false
+        for (const { name, document, attachments } of policies) {
+          await put(transaction, { name, document }, actor, now())
+          for (const attachment of attachments)
+            await attach(transaction, { name, ...attachment }, actor, now())
+        }
+        return true
       }),
   }
+}
+
+async function put(
+  transaction: Transaction<Schema>,
+  { name, document }: { name: string; document: unknown },
+  actor: Actor,
+  at: number,
+): Promise<number> {
+  const row = { document: JSON.stringify(document), updated_at: at }
+  await transaction
+    .insertInto('policies')
+    .values({ name, ...row })
+    .onConflict(conflict => conflict.column('name').doUpdateSet(row))
+    .execute()
+  await appendAudit(transaction, { at, actor, action: 'policy.put', target: name })
+  return appendChange(transaction, { kind: 'policy', at })
+}
+
+async function attach(
+  transaction: Transaction<Schema>,
+  { name, kind, target }: { name: string; kind: AttachmentKind; target: string },
+  actor: Actor,
+  at: number,
+): Promise<number> {
+  await transaction
+    .insertInto('policy_attachments')
+    .values({ policy_name: name, kind, target })
+    .onConflict(conflict => conflict.doNothing())
+    .execute()
+  await appendAudit(transaction, {
+    at,
+    actor,
+    action: 'policy.attach',
+    target: name,
+    detail: { kind, target },
+  })
+  return appendChange(transaction, { kind: 'policy', at })
 }

@@ -1,6 +1,6 @@
 // The facts Rollcall reads from an X.509 certificate, taken from its DER and nothing else.
 // Knows no registry and no policy: it reports, others judge.
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
 
 /** What a certificate says of itself. Times are milliseconds since the epoch. */
 export type CertificateFacts = {
@@ -31,13 +31,13 @@ export function certificateFacts(input: Buffer | string | X509Certificate): Cert
   const usages = x509.keyUsage as string[] | undefined
   return {
     fingerprint: fingerprintOf(x509.raw),
-    spkiHash: sha256Hex(x509.publicKey.export({ type: 'spki', format: 'der' })),
+    spkiHash: spkiHashOf(x509.publicKey),
     serialNumber: x509.serialNumber.toLowerCase().replace(/^(00)+(?=..)/, ''),
     subject: x509.subject,
     issuer: x509.issuer,
     notBefore: Date.parse(x509.validFrom),
     notAfter: Date.parse(x509.validTo),
-    keyType: keyTypeOf(x509),
+    keyType: keyTypeOf(x509.publicKey),
     clientAuth: usages === undefined || usages.includes(CLIENT_AUTH) || usages.includes(ANY_USAGE),
     isCa: x509.ca,
   }
@@ -53,12 +53,17 @@ export function isFingerprint(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text)
 }
 
+/** What names a public key whatever certificate or CSR holds it: SHA-256 of its SubjectPublicKeyInfo. */
+export function spkiHashOf(key: KeyObject): string {
+  return sha256Hex(key.export({ type: 'spki', format: 'der' }))
+}
+
 function sha256Hex(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-function keyTypeOf(x509: X509Certificate): string {
-  const key = x509.publicKey
+/** The kind of a public key, in the words of `CertificateFacts.keyType`. */
+export function keyTypeOf(key: KeyObject): string {
   const details = key.asymmetricKeyDetails
   switch (key.asymmetricKeyType) {
     case 'ec':
