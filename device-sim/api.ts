@@ -1,0 +1,174 @@
+// The provisioning API as an outsider speaks it: JSON over HTTPS with a bearer token, patient with a busy server.
+// Refuses to know what the calls are for.
+import { Agent, request } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { RunFailed } from './failure.ts'
+import { backOffMs } from './pace.ts'
+
+/** An answer the caller can judge: any 2xx or 4xx but 429. */
+export type Answer<T = unknown> = { status: number; body: T; problem: Problem | null }
+
+/** The parts of an RFC 9457 problem document that are worth repeating. */
+export type Problem = { reason?: string; title?: string; detail?: string; hint?: string }
+
+export type Api = {
+  url: string
+  call<T = unknown>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Answer<T>>
+  /** Requests that were sent again because the server was busy or the connection broke. */
+  retries(): number
+  close(): void
+}
+
+export type ApiOptions = {
+  url: string
+  token: string
+  ca: string | null
+  connectionsMax: number
+  signal?: AbortSignal
+  triesMax?: number
+  backOffBaseMs?: number
+  random?: () => number
+}
+
+const REQUEST_DEADLINE_MS = 30_000
+const RETRY_AFTER_MAX_MS = 120_000
+const BODY_BYTES_MAX = 1_048_576
+
+/**
+ * 429 and 503 are waited out: as long as Retry-After says, else with exponential back-off. One busy answer holds
+ * back every caller, since they share the server. Broken connections are tried again a few times.
+ */
+export function createApi(options: ApiOptions): Api {
+  const { url, token, ca, signal, triesMax = 10, backOffBaseMs = 250, random = Math.random } = options
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: options.connectionsMax,
+    ...(ca === null ? {} : { ca }),
+  })
+  let pausedUntil = 0
+  let retries = 0
+
+  async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Answer<T>> {
+    let networkFailures = 0
+    for (let tries = 1; ; tries++) {
+      while (pausedUntil > Date.now()) await pause(pausedUntil - Date.now())
+      let answer: RawAnswer
+      try {
+        answer = await send(method, path, body)
+      } catch (error) {
+        if (signal?.aborted) throw new RunFailed('interrupted while talking to the API')
+        if (!worthRetrying(error) || ++networkFailures > 3) throw unreachable(error)
+        retries++
+        await pause(backOffMs(networkFailures, { baseMs: backOffBaseMs, random }))
+        continue
+      }
+      if (answer.status !== 429 && answer.status < 500) {
+        const problem = answer.status >= 400 ? ((answer.body ?? {}) as Problem) : null
+        return { status: answer.status, body: answer.body as T, problem }
+      }
+      if ((answer.status !== 429 && answer.status !== 503) || tries >= triesMax) {
+        throw refusal(`${method} ${path}`, answer.status, (answer.body ?? {}) as Problem)
+      }
+      retries++
+      const waitMs = answer.retryAfterMs ?? backOffMs(tries - 1, { baseMs: backOffBaseMs, random })
+      if (waitMs > RETRY_AFTER_MAX_MS) {
+        throw new RunFailed(`the API asks to come back in ${Math.ceil(waitMs / 1000)} s`, {
+          hint: 'run again later, or with a lower --enroll-concurrency',
+        })
+      }
+      pausedUntil = Math.max(pausedUntil, Date.now() + waitMs)
+    }
+  }
+
+  async function pause(ms: number): Promise<void> {
+    try {
+      await sleep(ms, undefined, signal ? { signal } : undefined)
+    } catch {
+      throw new RunFailed('interrupted while talking to the API')
+    }
+  }
+
+  function send(method: string, path: string, body: unknown): Promise<RawAnswer> {
+    const text = body === undefined ? null : JSON.stringify(body)
+    return new Promise((resolve, reject) => {
+      const outgoing = request(new URL(path, url), {
+        method,
+        agent,
+        timeout: REQUEST_DEADLINE_MS,
+        ...(signal ? { signal } : {}),
+        headers: {
+          authorization: `Bearer ${token}`,
+          accept: 'application/json',
+          ...(text === null
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+        },
+      })
+      outgoing.on('timeout', () =>
+        outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),
+      )
+      outgoing.on('error', reject)
+      outgoing.on('response', response => {
+        const parts: Buffer[] = []
+        let size = 0
+        response.on('error', reject)
+        response.on('data', (part: Buffer) => {
+          size += part.length
+          if (size > BODY_BYTES_MAX) outgoing.destroy(new Error('the API answered more than 1 MiB'))
+          else parts.push(part)
+        })
+        response.on('end', () => {
+          const retryAfterMs = parseRetryAfterMs(response.headers['retry-after'], Date.now())
+          resolve({
+            status: response.statusCode ?? 0,
+            body: parseJson(Buffer.concat(parts).toString('utf8')),
+            retryAfterMs,
+          })
+        })
+      })
+      outgoing.end(text ?? undefined)
+    })
+  }
+
+  function unreachable(error: unknown): RunFailed {
+    const { code, message } = error as NodeJS.ErrnoException
+    return new RunFailed(`cannot talk to the API at ${url}: ${code ?? message}`, {
+      hint: 'is it running, and does --ca name the certificate it is trusted by?',
+      cause: error,
+    })
+  }
+
+  return { url, call, retries: () => retries, close: () => agent.destroy() }
+}
+
+/** A failed call as an error that says what the server said. */
+export function refusal(what: string, status: number, problem: Problem): RunFailed {
+  const said = [problem.detail ?? problem.title, problem.reason && `(${problem.reason})`]
+    .filter(Boolean)
+    .join(' ')
+  const fallback = status === 401 ? 'the token was not accepted: see --token-file' : null
+  return new RunFailed(`${what}: ${status}${said ? ` ${said}` : ''}`, { hint: problem.hint ?? fallback })
+}
+
+/** RFC 9110 §10.2.3: seconds or an HTTP date. Null where absent or neither. */
+export function parseRetryAfterMs(header: string | undefined, now: number): number | null {
+  if (header === undefined) return null
+  if (/^\d+$/.test(header.trim())) return Number(header) * 1000
+  const date = Date.parse(header)
+  return Number.isNaN(date) ? null : Math.max(0, date - now)
+}
+
+type RawAnswer = { status: number; body: unknown; retryAfterMs: number | null }
+
+function parseJson(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function worthRetrying(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  return ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'].includes(code)
+}

@@ -1,0 +1,109 @@
+// Puts a fleet on the roll: what is kept and still believed is used again, the rest is enrolled with keys made here.
+// Refuses to know about MQTT.
+import { type Api, refusal } from './api.ts'
+import { type Identity, identityFrom, type KeyType, keyTypeOf, makeRequest } from './identity.ts'
+import type { IdentityStore } from './identity-store.ts'
+import { forEachBounded } from './pace.ts'
+
+export type EnrollmentOptions = {
+  api: Api
+  store: IdentityStore
+  keyType: KeyType
+  concurrency: number
+  /** A kept certificate must still be valid at this time, so that it does not expire during the run. */
+  neededUntil: Date
+  signal?: AbortSignal
+  onProgress?: (done: number, total: number) => void
+}
+
+/** Why a kept identity could not be used again. */
+export type RenewalCause = 'missing' | 'expiring' | 'other_key_type' | 'not_on_roll'
+
+export type Enrollment = {
+  identities: Identity[]
+  reused: number
+  enrolled: number
+  causes: Record<RenewalCause, number>
+}
+
+/** The members of the API's answers that are used here. */
+export type DeviceAnswer = { id: string; state: string }
+export type CertificateAnswer = { fingerprint: string; deviceId: string; status: string }
+type IssuedAnswer = { certificate: string; chain: string[] }
+
+/**
+ * Identities for all `deviceIds`, in that order.
+ * @throws RunFailed at the first device that cannot be enrolled; what was enrolled until then is kept.
+ */
+export async function enrollFleet(
+  deviceIds: readonly string[],
+  options: EnrollmentOptions,
+): Promise<Enrollment> {
+  const identities: Identity[] = new Array(deviceIds.length)
+  const causes: Record<RenewalCause, number> = { missing: 0, expiring: 0, other_key_type: 0, not_on_roll: 0 }
+  let done = 0
+  let reused = 0
+  await forEachBounded(
+    deviceIds,
+    options.concurrency,
+    async (deviceId, index) => {
+      const { identity, cause } = await obtainIdentity(deviceId, options)
+      identities[index] = identity
+      if (cause === null) reused++
+      else causes[cause]++
+      options.onProgress?.(++done, deviceIds.length)
+    },
+    options.signal,
+  )
+  return { identities: identities.filter(Boolean), reused, enrolled: done - reused, causes }
+}
+
+/** One identity: the kept one where it still serves, else a new one, kept before it is returned. */
+export async function obtainIdentity(
+  deviceId: string,
+  options: EnrollmentOptions,
+): Promise<{ identity: Identity; cause: RenewalCause | null }> {
+  const kept = await options.store.load(deviceId)
+  const cause = kept === null ? 'missing' : await whyNotAgain(kept, options)
+  if (kept !== null && cause === null) return { identity: kept, cause: null }
+  await ensureDevice(options.api, deviceId)
+  const identity = await enroll(deviceId, options)
+  await options.store.save(identity)
+  return { identity, cause }
+}
+
+/** Registers the device; one that exists already is fine. */
+export async function ensureDevice(api: Api, deviceId: string): Promise<void> {
+  const answer = await api.call('POST', '/v1/devices', { id: deviceId, attributes: { simulated: 'true' } })
+  if (answer.problem && answer.status !== 409) {
+    throw refusal(`registering ${deviceId}`, answer.status, answer.problem)
+  }
+}
+
+/** A new key and a certificate for it. The key is made here and never sent. */
+export async function enroll(
+  deviceId: string,
+  { api, keyType }: Pick<EnrollmentOptions, 'api' | 'keyType'>,
+): Promise<Identity> {
+  const { key, csr } = await makeRequest(deviceId, keyType)
+  const answer = await api.call<IssuedAnswer>('POST', `/v1/devices/${deviceId}/certificates`, { csr })
+  if (answer.problem) throw refusal(`enrolling ${deviceId}`, answer.status, answer.problem)
+  return identityFrom(deviceId, key, [answer.body.certificate, ...answer.body.chain])
+}
+
+/** What the registry has on a certificate; null where it knows none of that fingerprint. */
+export async function findCertificate(api: Api, fingerprint: string): Promise<CertificateAnswer | null> {
+  const answer = await api.call<CertificateAnswer>('GET', `/v1/certificates/${fingerprint}`)
+  if (answer.status === 404) return null
+  if (answer.problem) throw refusal(`looking up certificate ${fingerprint}`, answer.status, answer.problem)
+  return answer.body
+}
+
+async function whyNotAgain(kept: Identity, options: EnrollmentOptions): Promise<RenewalCause | null> {
+  if (kept.notAfter <= options.neededUntil) return 'expiring'
+  if (keyTypeOf(kept.certificates) !== options.keyType) return 'other_key_type'
+  const certificate = await findCertificate(options.api, kept.fingerprint)
+  // A superseded certificate is admitted for a while yet, but a new run should not start on its last hours.
+  const admits = certificate?.status === 'active' || certificate?.status === 'issued'
+  return admits && certificate.deviceId === kept.deviceId ? null : 'not_on_roll'
+}

@@ -1,0 +1,163 @@
+// Time as the simulator keeps it: when things are due, how many may run at once, how long to wait after a failure.
+// Refuses to know what the due things are.
+
+/** Milliseconds on a monotonic clock. */
+export type Clock = () => number
+
+export type Task = { cancel(): void }
+
+export type Schedule = {
+  now: Clock
+  /** Runs `run(dueAt)` once, as soon as the clock has reached `dueAt`; late runs still get the time that was due. */
+  at(dueAt: number, run: (dueAt: number) => void): Task
+  /** Resolves once the clock has reached `dueAt`, or at once when the signal is aborted. */
+  wait(dueAt: number, signal?: AbortSignal): Promise<void>
+  /** Forgets everything that is still due. */
+  close(): void
+}
+
+type Entry = { dueAt: number; run: ((dueAt: number) => void) | null }
+
+const TURN_BUDGET_MS = 8
+
+/**
+ * One timer for everything that is due, instead of one for each of thousands of devices.
+ * A turn is bounded to about 8 ms, so that catching up never starves the sockets.
+ */
+export function createSchedule(now: Clock = () => performance.now()): Schedule {
+  const heap: Entry[] = []
+  let timer: NodeJS.Timeout | null = null
+  let timerDueAt = Number.POSITIVE_INFINITY
+  let immediate: NodeJS.Immediate | null = null
+
+  function arm(): void {
+    const first = heap[0]
+    if (immediate || !first || first.dueAt >= timerDueAt) return
+    if (timer) clearTimeout(timer)
+    timerDueAt = first.dueAt
+    // setTimeout overflows at 2^31 ms; a shorter timer only looks again.
+    timer = setTimeout(turn, Math.min(Math.max(0, first.dueAt - now()), 2_000_000_000))
+  }
+
+  function turn(): void {
+    timer = null
+    immediate = null
+    timerDueAt = Number.POSITIVE_INFINITY
+    const startedAt = now()
+    for (let first = heap[0]; first && first.dueAt <= now(); first = heap[0]) {
+      pop(heap)
+      const run = first.run
+      first.run = null
+      run?.(first.dueAt)
+      if (now() - startedAt > TURN_BUDGET_MS) {
+        immediate = setImmediate(turn)
+        return
+      }
+    }
+    arm()
+  }
+
+  function at(dueAt: number, run: (dueAt: number) => void): Task {
+    const entry: Entry = { dueAt, run }
+    push(heap, entry)
+    arm()
+    return {
+      cancel() {
+        entry.run = null
+      },
+    }
+  }
+
+  return {
+    now,
+    at,
+    wait(dueAt, signal) {
+      if (signal?.aborted) return Promise.resolve()
+      return new Promise(resolve => {
+        const task = at(dueAt, done)
+        function done(): void {
+          task.cancel()
+          signal?.removeEventListener('abort', done)
+          resolve()
+        }
+        signal?.addEventListener('abort', done, { once: true })
+      })
+    },
+    close() {
+      heap.length = 0
+      if (timer) clearTimeout(timer)
+      if (immediate) clearImmediate(immediate)
+      timer = null
+      immediate = null
+      timerDueAt = Number.POSITIVE_INFINITY
+    },
+  }
+}
+
+/** `intervalMs` shifted by at most `share` of itself either way, so that devices do not fall into step. */
+export function jittered(intervalMs: number, share: number, random: () => number): number {
+  return intervalMs * (1 + share * (2 * random() - 1))
+}
+
+/** Exponential back-off with full jitter: between a quarter and the whole of `baseMs` · 2^failures, capped. */
+export function backOffMs(
+  failures: number,
+  { baseMs = 1_000, capMs = 30_000, random }: { baseMs?: number; capMs?: number; random: () => number },
+): number {
+  return Math.min(capMs, baseMs * 2 ** Math.min(failures, 20)) * (0.25 + 0.75 * random())
+}
+
+/**
+ * Calls `work` for each item with at most `concurrency` running. The first failure stops the rest from
+ * starting and is thrown once the running ones have settled; an aborted signal stops quietly.
+ */
+export async function forEachBounded<T>(
+  items: readonly T[],
+  concurrency: number,
+  work: (item: T, index: number) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  let next = 0
+  const failures: unknown[] = []
+  async function worker(): Promise<void> {
+    while (next < items.length && failures.length === 0 && !signal?.aborted) {
+      const index = next++
+      try {
+        await work(items[index] as T, index)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker))
+  if (failures.length > 0) throw failures[0]
+}
+
+function push(heap: Entry[], entry: Entry): void {
+  let at = heap.push(entry) - 1
+  while (at > 0) {
+    const parent = (at - 1) >> 1
+    const above = heap[parent] as Entry
+    if (above.dueAt <= entry.dueAt) break
+    heap[at] = above
+    at = parent
+  }
+  heap[at] = entry
+}
+
+function pop(heap: Entry[]): void {
+  const last = heap.pop()
+  if (!last || heap.length === 0) return
+  let at = 0
+  for (;;) {
+    let child = 2 * at + 1
+    if (child >= heap.length) break
+    const right = heap[child + 1]
+    if (right && right.dueAt < (heap[child] as Entry).dueAt) child++
+    const below = heap[child] as Entry
+    if (below.dueAt >= last.dueAt) break
+    heap[at] = below
+    at = child
+  }
+  heap[at] = last
+}
