@@ -1,0 +1,68 @@
+// Everything a simulator run needs, in one temporary directory, and the run itself as a function of flags.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { type RawOptions, type Report, runSimulator } from '../../../device-sim/index.ts'
+import { createAuthority } from './authority.ts'
+import { type Reason, startBroker } from './broker.ts'
+import { createRoll, startProvisioning, token } from './provisioning.ts'
+
+export async function createWorld({ forgive = [] }: { forgive?: readonly Reason[] } = {}) {
+  const directory = await mkdtemp(join(tmpdir(), 'rollcall-sim-'))
+  const authority = await createAuthority()
+  const roll = createRoll()
+  const provisioning = await startProvisioning(authority, roll)
+  const broker = await startBroker(authority, roll, forgive)
+  await writeFile(join(directory, 'ca.crt'), authority.rootPem)
+  await writeFile(join(directory, 'admin.token'), `${token}\n`, { mode: 0o600 })
+  await writeFile(
+    join(directory, 'endpoints.json'),
+    JSON.stringify({ mqtts: broker.url, api: provisioning.url, admin: 'http://127.0.0.1:1' }),
+  )
+
+  return {
+    directory,
+    authority,
+    roll,
+    provisioning,
+    broker,
+    keysDir: join(directory, 'sim'),
+
+    /** Runs with short times unless told otherwise; the report is read from stdout. */
+    async run(flags: RawOptions = {}, signal = new AbortController().signal) {
+      const stdout = createSink()
+      const stderr = createSink()
+      const raw: RawOptions = {
+        data: directory,
+        devices: '5',
+        rate: '200',
+        interval: '50ms',
+        duration: '200ms',
+        output: 'json',
+        ...flags,
+      }
+      const exitCode = await runSimulator(raw, { env: {}, stdout, stderr, signal })
+      const text = stdout.text()
+      const report = raw.output === 'json' && text !== '' ? (JSON.parse(text) as Report) : null
+      return { exitCode, report: report as Report, stdout: text, stderr: stderr.text() }
+    },
+
+    async [Symbol.asyncDispose]() {
+      await broker[Symbol.asyncDispose]()
+      await provisioning[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function createSink() {
+  const parts: string[] = []
+  const sink = new Writable({
+    write(part, _encoding, done) {
+      parts.push(String(part))
+      done()
+    },
+  })
+  return Object.assign(sink as unknown as NodeJS.WriteStream, { text: () => parts.join('') })
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parseRetryAfterMs } from '../../device-sim/api.ts'
+import { backOffMs, createSchedule, forEachBounded, jittered } from '../../device-sim/pace.ts'
+
+describe('a schedule', () => {
+  it('runs what is due in order of its time and tells each when it was due', async () => {
+    const schedule = createSchedule()
+    const start = schedule.now()
+    const seen: number[] = []
+    for (const offset of [7, 1, 5, 3, 3, 9, 0]) schedule.at(start + offset, dueAt => seen.push(dueAt - start))
+    await schedule.wait(start + 10)
+    assert.deepEqual(seen.map(Math.round), [0, 1, 3, 3, 5, 7, 9])
+    schedule.close()
+  })
+
+  it('gives late tasks the time they were due, not the time they ran', async () => {
+    let now = 1_000
+    const schedule = createSchedule(() => now)
+    const due: number[] = []
+    schedule.at(900, dueAt => due.push(dueAt))
+    schedule.at(950, dueAt => due.push(dueAt))
+    now = 5_000
+    await schedule.wait(5_000)
+    assert.deepEqual(due, [900, 950])
+    schedule.close()
+  })
+
+  it('does not run what was cancelled, and ends a wait when the signal is aborted', async () => {
+    const schedule = createSchedule()
+    let ran = false
+    schedule
+      .at(schedule.now(), () => {
+        ran = true
+      })
+      .cancel()
+    const abort = new AbortController()
+    const waiting = schedule.wait(schedule.now() + 3_600_000, abort.signal)
+    abort.abort()
+    await waiting
+    await schedule.wait(schedule.now() + 1)
+    assert.equal(ran, false)
+    schedule.close()
+  })
+
+  it('keeps a heap of ten thousand in order', async () => {
+    const schedule = createSchedule()
+    const start = schedule.now()
+    let last = Number.NEGATIVE_INFINITY
+    let disorder = 0
+    let ran = 0
+    for (let index = 0; index < 10_000; index++) {
+      schedule.at(start - Math.random() * 1_000, dueAt => {
+        if (dueAt < last) disorder++
+        last = dueAt
+        ran++
+      })
+    }
+    await schedule.wait(start)
+    assert.deepEqual([ran, disorder], [10_000, 0])
+    schedule.close()
+  })
+})
+
+describe('pacing', () => {
+  it('jitters within its share either way', () => {
+    assert.equal(
+      jittered(1_000, 0.1, () => 0),
+      900,
+    )
+    assert.equal(
+      jittered(1_000, 0.1, () => 0.5),
+      1_000,
+    )
+    assert.ok(jittered(1_000, 0.1, () => 0.999_999) < 1_100)
+  })
+
+  it('backs off exponentially up to the cap', () => {
+    const random = () => 1
+    assert.deepEqual(
+      [0, 1, 2, 3, 4, 5, 60].map(failures => backOffMs(failures, { random })),
+      [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000],
+    )
+    assert.equal(backOffMs(0, { random: () => 0 }), 250)
+  })
+
+  it('never runs more at once than allowed, and throws the first failure after the running ones settled', async () => {
+    let running = 0
+    let most = 0
+    let started = 0
+    const work = async (item: number): Promise<void> => {
+      started++
+      most = Math.max(most, ++running)
+      await new Promise(resolve => setImmediate(resolve))
+      running--
+      if (item === 5) throw new Error('five')
+    }
+    const items = Array.from({ length: 100 }, (_, index) => index)
+    await assert.rejects(forEachBounded(items, 3, work), /five/)
+    assert.deepEqual([most, running], [3, 0])
+    assert.ok(started < 12, 'stops starting after a failure')
+  })
+
+  it('reads Retry-After as seconds or as a date', () => {
+    const now = Date.parse('2026-01-01T00:00:00Z')
+    assert.equal(parseRetryAfterMs('7', now), 7_000)
+    assert.equal(parseRetryAfterMs('Thu, 01 Jan 2026 00:00:05 GMT', now), 5_000)
+    assert.equal(parseRetryAfterMs('Wed, 31 Dec 2025 23:59:00 GMT', now), 0)
+    assert.equal(parseRetryAfterMs('soon', now), null)
+    assert.equal(parseRetryAfterMs(undefined, now), null)
+  })
+})

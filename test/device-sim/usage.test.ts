@@ -1,0 +1,167 @@
+// Flags, targets and directories: what is asked for is judged before anything is touched.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { BadUsage } from '../../device-sim/failure.ts'
+import { deviceIdAt, parseDurationMs, readOptions } from '../../device-sim/options.ts'
+import { findTarget, isLoopback, requireConsent } from '../../device-sim/target.ts'
+import { createWorld } from './fakes/world.ts'
+
+describe('options', () => {
+  it('have defaults', () => {
+    const { devices, rate, intervalMs, durationMs, rogues, qos, keyType } = readOptions({})
+    assert.deepEqual([devices, rate, intervalMs, durationMs], [100, 50, 5_000, 30_000])
+    assert.deepEqual([rogues, qos, keyType], [0, 1, 'p256'])
+    assert.equal(readOptions({ rogues: true }).rogues, 1)
+    assert.equal(readOptions({ rogues: '3' }).rogues, 3)
+  })
+
+  it('list every problem at once', () => {
+    const raw = {
+      devices: '0',
+      rate: '-1',
+      interval: '5',
+      duration: 'long',
+      rogues: 'all',
+      qos: '3',
+      prefix: 'a/b',
+      keyType: 'dsa',
+      output: 'xml',
+    }
+    assert.throws(
+      () => readOptions(raw),
+      (error: BadUsage) => error.problems.length === Object.keys(raw).length,
+    )
+  })
+
+  it('read times with their units', () => {
+    assert.deepEqual(['250ms', '5s', '1.5m', '2h'].map(parseDurationMs), [250, 5_000, 90_000, 7_200_000])
+    assert.deepEqual(['5', '', 's', '-1s', '1d', '1e3s'].map(parseDurationMs), [
+      null,
+      null,
+      null,
+      null,
+      null,
+      null,
+    ])
+  })
+
+  it('name devices by a fixed width', () => {
+    assert.deepEqual(
+      [0, 499, 99_999].map(n => deviceIdAt('sim-', n)),
+      ['sim-00001', 'sim-00500', 'sim-100000'],
+    )
+  })
+})
+
+describe('the target', () => {
+  let directory = ''
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'rollcall-target-'))
+    await writeFile(join(directory, 'token'), 'secret\n')
+  })
+  after(() => rm(directory, { recursive: true, force: true }))
+  const tokenFile = (): string => join(directory, 'token')
+
+  it('must be named', () => {
+    assert.throws(() => findTarget({}, {}), BadUsage)
+  })
+
+  it('takes flags over the environment, and the broker beside the API', () => {
+    const env = { ROLLCALL_API: 'https://other:1', ROLLCALL_TOKEN_FILE: tokenFile() }
+    const target = findTarget({ api: 'https://api.example:8443' }, env)
+    assert.equal(target.apiUrl, 'https://api.example:8443')
+    assert.equal(target.token, 'secret')
+    assert.deepEqual(target.broker, {
+      url: 'mqtts://api.example:8883',
+      host: 'api.example',
+      port: 8883,
+      ca: null,
+    })
+  })
+
+  it('takes IPv6 addresses', () => {
+    const target = findTarget(
+      { api: 'https://[::1]:8443', tokenFile: tokenFile(), broker: 'mqtts://[::1]:1' },
+      {},
+    )
+    assert.deepEqual([target.broker.host, target.broker.port], ['::1', 1])
+  })
+
+  it('never speaks to anything without TLS', () => {
+    for (const flags of [
+      { api: 'http://127.0.0.1' },
+      { api: 'https://127.0.0.1', broker: 'mqtt://127.0.0.1' },
+    ]) {
+      assert.throws(() => findTarget({ tokenFile: tokenFile(), ...flags }, {}), BadUsage)
+    }
+  })
+
+  it('says which file is missing or is no certificate', () => {
+    const flags = { api: 'https://127.0.0.1', tokenFile: join(directory, 'none'), ca: tokenFile() }
+    assert.throws(
+      () => findTarget(flags, {}),
+      (error: BadUsage) => /none/.test(error.message) && /no certificate/.test(error.message),
+    )
+  })
+
+  it('asks before sending more than 1,000 devices to another machine', () => {
+    const at = (host: string) => ({ url: '', host, port: 1, ca: null })
+    assert.throws(() => requireConsent({ devices: 1_001, yes: false }, at('broker.example')), /--yes/)
+    requireConsent({ devices: 1_000, yes: false }, at('broker.example'))
+    requireConsent({ devices: 1_001, yes: true }, at('broker.example'))
+    requireConsent({ devices: 1_001, yes: false }, at('127.0.0.1'))
+    assert.deepEqual(
+      ['localhost', '127.8.9.1', '::1', '128.0.0.1', '127.example.org', '0.0.0.0'].map(isLoopback),
+      [true, true, true, false, false, false],
+    )
+  })
+})
+
+describe('a run that cannot be', () => {
+  it('exits 2 for bad usage, with nothing on stdout and nothing made', async () => {
+    await using world = await createWorld()
+    const { exitCode, stdout, stderr } = await world.run({ devices: 'many', qos: '9' })
+    assert.deepEqual([exitCode, stdout], [2, ''])
+    assert.match(stderr, /--devices/)
+    assert.match(stderr, /--qos/)
+    await assert.rejects(stat(world.keysDir))
+  })
+
+  it('exits 2 for a large fleet against another machine without --yes', async () => {
+    await using world = await createWorld()
+    const { exitCode, stderr } = await world.run({ devices: '1001', broker: 'mqtts://broker.invalid' })
+    assert.equal(exitCode, 2)
+    assert.match(stderr, /--yes/)
+    assert.deepEqual(world.provisioning.state.calls, [])
+  })
+
+  it('exits 1 with a hint where the token is not accepted', async () => {
+    await using world = await createWorld()
+    await writeFile(join(world.directory, 'admin.token'), 'wrong')
+    const { exitCode, stdout, stderr } = await world.run()
+    assert.deepEqual([exitCode, stdout], [1, ''])
+    assert.match(stderr, /401.*unauthenticated/)
+    assert.match(stderr, /hint: about unauthenticated/)
+  })
+
+  it('exits 1 where the API is not there', async () => {
+    const world = await createWorld()
+    const api = world.provisioning.url
+    await world.provisioning[Symbol.asyncDispose]()
+    const { exitCode, stderr } = await world.run({ api, devices: '1' })
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /cannot talk to the API at .*ECONNREFUSED/)
+    await world.broker[Symbol.asyncDispose]()
+    await rm(world.directory, { recursive: true, force: true })
+  })
+
+  it('exits 1 rather than take over a directory that is not its own', async () => {
+    await using world = await createWorld()
+    const { exitCode, stderr } = await world.run({ keys: world.directory })
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /not made by the simulator/)
+  })
+})
