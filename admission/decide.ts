@@ -149,6 +149,12 @@ export function decideAdmission(input: AdmissionInput): Admission {
   return { admitted: true, record }
 }
 
+/** When the right of an admitted certificate ends by itself: its own end, its issuer's, or the end of its grace. */
+export function rightEndsAt(record: AdmissionRecord): number {
+  const grace = record.status === 'superseded' ? (record.graceUntil ?? 0) : Number.POSITIVE_INFINITY
+  return Math.min(record.notAfter, grace, record.issuerNotAfter ?? Number.POSITIVE_INFINITY)
+}
+
 export type ExplainedCheck = {
   name: string
   outcome: 'passed' | 'failed' | 'skipped'

@@ -59,3 +59,17 @@ export function prepareAdmissionLookup(sqlite: Database): AdmissionLookup {
     }
   }
 }
+
+/** Prepares what the change feed asks about a device: its state and the fingerprints on its name. */
+export function prepareDeviceLookup(
+  sqlite: Database,
+): (deviceId: string) => { state: DeviceState; fingerprints: string[] } | null {
+  const state = sqlite.prepare<[string], DeviceState>('SELECT state FROM devices WHERE id = ?').pluck()
+  const fingerprints = sqlite
+    .prepare<[string], string>('SELECT fingerprint FROM certificates WHERE device_id = ?')
+    .pluck()
+  return deviceId => {
+    const found = state.get(deviceId)
+    return found === undefined ? null : { state: found, fingerprints: fingerprints.all(deviceId) }
+  }
+}

@@ -32,7 +32,9 @@ export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faul
   if (!Array.isArray(statements) || statements.length > STATEMENTS_MAX) {
     fault('statements', `a list of at most ${STATEMENTS_MAX} statements`)
   } else {
-    statements.forEach((statement, index) => judgeStatement(statement, `statements[${index}]`, fault))
+    for (const [index, statement] of statements.entries()) {
+      judgeStatement(statement, `statements[${index}]`, fault)
+    }
   }
   return faults.length > 0 ? { faults } : { policy: input as PolicyDocument }
 }
@@ -40,7 +42,10 @@ export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faul
 type Fault = (path: string, message: string) => void
 
 function judgeStatement(input: unknown, path: string, fault: Fault): void {
-  if (!isRecord(input)) return fault(path, 'a statement is a JSON object')
+  if (!isRecord(input)) {
+    fault(path, 'a statement is a JSON object')
+    return
+  }
   refuseUnknown(input, ['effect', 'actions', 'topics', 'when'], path, fault)
   if (input['effect'] !== 'allow' && input['effect'] !== 'deny') fault(`${path}.effect`, 'allow or deny')
   const named = input['actions']
@@ -51,11 +56,14 @@ function judgeStatement(input: unknown, path: string, fault: Fault): void {
   if (!Array.isArray(topics) || topics.length === 0 || topics.length > TOPICS_MAX) {
     fault(`${path}.topics`, `1 to ${TOPICS_MAX} topic filters`)
   } else {
-    topics.forEach((topic, index) => judgeTopic(topic, `${path}.topics[${index}]`, fault))
+    for (const [index, topic] of topics.entries()) judgeTopic(topic, `${path}.topics[${index}]`, fault)
   }
   const when = input['when']
   if (when === undefined) return
-  if (!isRecord(when)) return fault(`${path}.when`, 'an object')
+  if (!isRecord(when)) {
+    fault(`${path}.when`, 'an object')
+    return
+  }
   refuseUnknown(when, ['qosMax'], `${path}.when`, fault)
   if (when['qosMax'] !== undefined && ![0, 1, 2].includes(when['qosMax'] as number)) {
     fault(`${path}.when.qosMax`, '0, 1 or 2')
@@ -63,8 +71,10 @@ function judgeStatement(input: unknown, path: string, fault: Fault): void {
 }
 
 function judgeTopic(topic: unknown, path: string, fault: Fault): void {
-  if (typeof topic !== 'string' || topic.length > 1024)
-    return fault(path, 'a topic filter of at most 1024 characters')
+  if (typeof topic !== 'string' || topic.length > 1024) {
+    fault(path, 'a topic filter of at most 1024 characters')
+    return
+  }
   for (const [, name = ''] of topic.matchAll(VARIABLE)) {
     const known =
       (variables as readonly string[]).includes(name) || /^device\.attr\.[A-Za-z0-9._-]+$/.test(name)

@@ -1,0 +1,22 @@
+// The admission decision as gate, engine and watch ask for it: the record looked up, the clock read, doubt refused.
+import { type Admission, decideAdmission, type Peer } from '../admission/decide.ts'
+import type { AdmissionLookup } from '../db/admission-lookup.ts'
+
+export type Admit = (peer: Peer) => Admission
+
+/** Any error on the way to a decision refuses: `registry_unavailable`. Nothing is remembered between two calls. */
+export function createAdmit(parts: {
+  lookup: AdmissionLookup
+  now: () => number
+  onDoubt: (error: unknown) => void
+}): Admit {
+  return peer => {
+    try {
+      const record = peer.fingerprint === null ? null : parts.lookup(peer.fingerprint)
+      return decideAdmission({ peer, record, now: parts.now() })
+    } catch (error) {
+      parts.onDoubt(error)
+      return { admitted: false, reason: 'registry_unavailable', record: null }
+    }
+  }
+}

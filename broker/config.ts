@@ -1,0 +1,143 @@
+// The broker's settings: read from environment and file, judged all at once, defaults for the rest.
+// Every limit has a default and bounds; none can be switched off.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+
+/** Sizes in bytes, waits in ms, the rest are counts. */
+export type BrokerSettings = { [name in keyof typeof settings]: number }
+
+type Setting = { default: number; min: number; max: number; about: string }
+
+export const settings = {
+  connectionsMax: {
+    default: 100_000,
+    min: 1,
+    max: 1_000_000,
+    about: 'connections at once, handshakes included',
+  },
+  handshakesMax: { default: 2_000, min: 1, max: 100_000, about: 'TLS handshakes at once' },
+  addressRatePerSecond: {
+    default: 500,
+    min: 1,
+    max: 1_000_000,
+    about: 'new connections per second from one address',
+  },
+  addressBurst: {
+    default: 5_000,
+    min: 1,
+    max: 1_000_000,
+    about: 'new connections from one address before the rate holds',
+  },
+  addressesMax: { default: 50_000, min: 100, max: 10_000_000, about: 'addresses whose rate is remembered' },
+  handshakeTimeoutMs: {
+    default: 10_000,
+    min: 100,
+    max: 120_000,
+    about: 'from accept to the end of the handshake',
+  },
+  connectTimeoutMs: { default: 5_000, min: 100, max: 120_000, about: 'from the handshake to CONNECT' },
+  connectBytesMax: {
+    default: 65_536,
+    min: 256,
+    max: 1_048_576,
+    about: 'declared size of CONNECT, will included',
+  },
+  packetBytesMax: {
+    default: 262_144,
+    min: 256,
+    max: 268_435_455,
+    about: 'declared size of any later packet',
+  },
+  outboundBytesMax: {
+    default: 1_048_576,
+    min: 16_384,
+    max: 1_073_741_824,
+    about: 'unsent bytes before QoS 0 is dropped',
+  },
+  outboundTimeoutMs: {
+    default: 20_000,
+    min: 100,
+    max: 600_000,
+    about: 'how long a full socket may not drain',
+  },
+  subscriptionsMax: { default: 1_000, min: 1, max: 100_000, about: 'subscriptions of one session' },
+  topicLevelsMax: { default: 64, min: 1, max: 100, about: 'levels of a topic or filter' },
+  inflightInboundMax: {
+    default: 100,
+    min: 1,
+    max: 65_535,
+    about: 'QoS 2 messages of one client awaiting PUBREL',
+  },
+  offlineMessagesMax: {
+    default: 1_000,
+    min: 1,
+    max: 1_000_000,
+    about: 'messages kept for one persistent session',
+  },
+  retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
+  registryPollMs: { default: 25, min: 5, max: 1_000, about: 'how often the change feed is looked at' },
+} as const satisfies Record<string, Setting>
+
+/** Raised with every problem found, so that one run tells all. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`the broker's settings do not hold:\n${problems.map(problem => `  - ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** Reads `DIR/rollcall.yaml` (section `broker`) and `ROLLCALL_BROKER_…`; the environment wins over the file. */
+export function readBrokerSettings(dataDirectory: string, env: NodeJS.ProcessEnv): BrokerSettings {
+  return judgeSettings({ ...readFile(join(dataDirectory, 'rollcall.yaml')), ...readEnvironment(env) })
+}
+
+/** Completes given settings with the defaults. Throws `ConfigError` naming every unknown or impossible one. */
+export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
+  const problems = Object.keys(given)
+    .filter(name => !Object.hasOwn(settings, name))
+    .map(name => `${name}: unknown setting`)
+  const judged: Record<string, number> = {}
+  for (const [name, { default: standard, min, max, about }] of Object.entries<Setting>(settings)) {
+    const value = given[name] ?? standard
+    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
+      problems.push(
+        `${name}: ${JSON.stringify(value)} is not a whole number from ${min} to ${max} (${about})`,
+      )
+    }
+    judged[name] = value as number
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return judged as BrokerSettings
+}
+
+/** The environment variable of a setting: `handshakesMax` is `ROLLCALL_BROKER_HANDSHAKES_MAX`. */
+export function environmentName(setting: string): string {
+  return `ROLLCALL_BROKER_${setting.replaceAll(/[A-Z]/g, letter => `_${letter}`).toUpperCase()}`
+}
+
+function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const given: Record<string, unknown> = {}
+  for (const name of Object.keys(settings)) {
+    const text = env[environmentName(name)]
+    if (text !== undefined) given[name] = /^\d+$/.test(text) ? Number(text) : text
+  }
+  return given
+}
+
+function readFile(file: string): Record<string, unknown> {
+  if (!existsSync(file)) return {}
+  let content: unknown
+  try {
+    content = parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new ConfigError([`${file}: ${(error as Error).message}`])
+  }
+  const section = (content as { broker?: unknown } | null)?.broker ?? {}
+  if (typeof section !== 'object' || Array.isArray(section))
+    throw new ConfigError([`${file}: broker must be a map`])
+  return section as Record<string, unknown>
+}

@@ -1,0 +1,28 @@
+// What the engine uses of two modules that bring no types of their own for it.
+declare module 'aedes-persistence/asyncPersistence.js' {
+  import type { Readable } from 'node:stream'
+
+  type ClientId = { id: string }
+  type StoredPacket = { topic: string; payload: Buffer; qos: 0 | 1 | 2; messageId?: number }
+  type StoredSubscription = { topic: string; qos: 0 | 1 | 2 }
+  type Subscriber = { clientId: string; topic: string; qos: 0 | 1 | 2 }
+
+  export default class AsyncPersistence {
+    setup(broker: unknown): Promise<void>
+    storeRetained(packet: StoredPacket): Promise<void>
+    addSubscriptions(client: ClientId, subscriptions: StoredSubscription[]): Promise<void>
+    removeSubscriptions(client: ClientId, topics: string[]): Promise<void>
+    subscriptionsByClient(client: ClientId): Promise<StoredSubscription[]>
+    cleanSubscriptions(client: ClientId): Promise<void>
+    outgoingEnqueue(subscriber: Subscriber, packet: StoredPacket): Promise<void>
+    outgoingEnqueueCombi(subscribers: Subscriber[], packet: StoredPacket): Promise<void>
+    outgoingClearMessageId(
+      client: ClientId,
+      packet: { messageId?: number },
+    ): Promise<StoredPacket | undefined>
+    outgoingStream(client: ClientId): Readable & AsyncIterable<StoredPacket>
+    incomingStorePacket(client: ClientId, packet: StoredPacket): Promise<void>
+    cleanIncoming(client: ClientId): Promise<void>
+    delWill(client: ClientId): Promise<unknown>
+  }
+}

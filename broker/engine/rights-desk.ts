@@ -1,0 +1,51 @@
+// The rights of a session: its device's policies looked up, compiled once per document, bound to its identity.
+// Whatever cannot be read, parsed or bound yields no rights.
+import type { PolicySubject, StoredPolicy } from '../../db/policy-store.ts'
+import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
+import { bindRights, noRights, type Rights } from '../../policy/rights.ts'
+
+/** Whose rights are asked for. */
+export type Holder = { deviceId: string; issuerId: string | null; serialNumber: string }
+export type RightsDesk = (holder: Holder) => Rights
+
+const DOCUMENTS_REMEMBERED_MAX = 1_000
+
+export function createRightsDesk(parts: {
+  policiesOf(deviceId: string, issuerId: string | null): PolicySubject
+  onDoubt(error: unknown): void
+}): RightsDesk {
+  const parsed = new Map<string, PolicyDocument>()
+
+  function parse(stored: StoredPolicy): PolicyDocument {
+    const known = parsed.get(stored.document)
+    if (known !== undefined) return known
+    const outcome = parsePolicy(JSON.parse(stored.document))
+    if ('faults' in outcome)
+      throw new Error(`policy ${stored.name}: ${outcome.faults[0]?.path} is not as it must be`)
+    if (parsed.size >= DOCUMENTS_REMEMBERED_MAX) parsed.clear()
+    parsed.set(stored.document, outcome.policy)
+    return outcome.policy
+  }
+
+  return holder => {
+    try {
+      const subject = parts.policiesOf(holder.deviceId, holder.issuerId)
+      return bindRights(subject.policies.map(parse), variables(holder, subject)) ?? noRights
+    } catch (error) {
+      parts.onDoubt(error)
+      return noRights
+    }
+  }
+}
+
+function variables(holder: Holder, subject: PolicySubject): Map<string, string> {
+  const values = new Map([
+    ['device.id', holder.deviceId],
+    ['client.id', holder.deviceId], // strict binding: they are the same
+    ['cert.cn', holder.deviceId], // compared at registration, then the registry's word counts
+    ['cert.serial', holder.serialNumber],
+    ['issuer.id', holder.issuerId ?? ''],
+  ])
+  for (const [name, value] of Object.entries(subject.attributes)) values.set(`device.attr.${name}`, value)
+  return values
+}

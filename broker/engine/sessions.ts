@@ -1,0 +1,65 @@
+// Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
+// Holds no rights and cuts nobody itself.
+import type { Rights } from '../../policy/rights.ts'
+import type { Identity } from '../door.ts'
+
+/** One admitted connection, from the door to its end. Times in ms since the epoch. */
+export type Session = {
+  identity: Identity
+  address: string
+  serialNumber: string
+  issuerId: string | null
+  /** When its right ends by itself. */
+  rightEndsAt: number
+  rights: Rights
+  /** Whether its first CONNECT will make the certificate or the device active. */
+  firstUse: boolean
+  /** True from CONNACK 0 on. */
+  connected: boolean
+  /** Why it was or is being ended; null while it lives. */
+  ended: string | null
+}
+
+export type Sessions = {
+  add(session: Session): void
+  remove(session: Session): void
+  size(): number
+  all(): Iterable<Session>
+  ofCertificate(fingerprint: string): Session[]
+  ofDevice(deviceId: string): Session[]
+}
+
+export function createSessions(): Sessions {
+  const all = new Set<Session>()
+  const byCertificate = new Map<string, Set<Session>>()
+  const byDevice = new Map<string, Set<Session>>()
+
+  return {
+    add(session) {
+      all.add(session)
+      insert(byCertificate, session.identity.fingerprint, session)
+      insert(byDevice, session.identity.deviceId, session)
+    },
+    remove(session) {
+      all.delete(session)
+      withdraw(byCertificate, session.identity.fingerprint, session)
+      withdraw(byDevice, session.identity.deviceId, session)
+    },
+    size: () => all.size,
+    all: () => all,
+    ofCertificate: fingerprint => [...(byCertificate.get(fingerprint) ?? [])],
+    ofDevice: deviceId => [...(byDevice.get(deviceId) ?? [])],
+  }
+}
+
+function insert(index: Map<string, Set<Session>>, key: string, session: Session): void {
+  const found = index.get(key)
+  if (found === undefined) index.set(key, new Set([session]))
+  else found.add(session)
+}
+
+function withdraw(index: Map<string, Set<Session>>, key: string, session: Session): void {
+  const found = index.get(key)
+  found?.delete(session)
+  if (found?.size === 0) index.delete(key)
+}

@@ -1,0 +1,107 @@
+// What the broker says of itself: one function per event feeds log line and counter together.
+// Never a key, a payload or a topic of a device in a metric label.
+import pino, { type DestinationStream, type Logger } from 'pino'
+import type { Reason } from '../db/reason.ts'
+import type { BrokerMetrics } from './metrics.ts'
+
+/** Who an event is about; what is unknown is absent. */
+export type Who = { address: string; fingerprint?: string | undefined; deviceId?: string | undefined }
+
+export type Events = ReturnType<typeof createEvents>
+
+const REPEAT_QUIET_MS = 10_000
+const REFUSALS_LOGGED_PER_SECOND = 50
+
+export function createLog(level: string, destination?: DestinationStream): Logger {
+  const options = { level, base: { service: 'broker' }, timestamp: pino.stdTimeFunctions.isoTime }
+  return destination ? pino(options, destination) : pino(options, pino.destination({ dest: 2, sync: true }))
+}
+
+export function createEvents(log: Logger, metrics: BrokerMetrics) {
+  const quiet = createQuiet()
+  const refusalLines = createBudget(REFUSALS_LOGGED_PER_SECOND)
+
+  return {
+    listening: (url: string) => log.info({ url }, 'listening'),
+    stopped: () => log.info('stopped'),
+
+    refused(reason: Reason, who: Who, detail?: string) {
+      metrics.refusals.inc({ reason })
+      // A flood is counted in full and logged in part.
+      if (refusalLines.spend(skipped => log.warn({ skipped }, 'refusals not logged'))) {
+        log.warn({ reason, ...who, ...(detail === undefined ? {} : { detail }) }, 'refused')
+      }
+    },
+    admitted(who: Who) {
+      metrics.admissions.inc()
+      log.debug(who, 'admitted')
+    },
+    connected: (who: Who, clean: boolean) => log.info({ ...who, clean }, 'connected'),
+    disconnected: (who: Who, why: string) => log.info({ ...who, why }, 'disconnected'),
+    cut(reason: Reason, who: Who) {
+      metrics.cuts.inc({ reason })
+      log.warn({ reason, ...who }, 'cut')
+    },
+    denied(reason: Reason, who: Who, topic: string) {
+      metrics.denials.inc({ reason })
+      if (quiet(`${reason}:${who.deviceId}`)) log.warn({ reason, ...who, topic }, 'denied')
+    },
+    dropped(what: 'outbound' | 'offline' | 'retained', deviceId: string) {
+      metrics.drops.inc({ queue: what })
+      if (quiet(`${what}:${deviceId}`)) log.warn({ queue: what, deviceId }, 'message dropped: queue full')
+    },
+    clientFailed: (who: Who, error: Error) => log.info({ ...who, error: error.message }, 'connection failed'),
+
+    acknowledged: (epoch: number, sessionsCut: number, tookMs: number) =>
+      log.info({ epoch, sessionsCut, tookMs: Math.round(tookMs * 10) / 10 }, 'epoch acknowledged'),
+    registryInDoubt(error: unknown) {
+      metrics.doubts.inc()
+      if (quiet('registry')) log.error({ error: (error as Error).message }, 'registry in doubt: refusing')
+    },
+    notesWaiting(error: unknown, waiting: number) {
+      if (quiet('notes'))
+        log.warn({ error: (error as Error).message, waiting }, 'registry does not take notes now')
+    },
+    trustReloaded: (issuers: number) =>
+      log.info({ issuers }, 'server certificate and trust anchors reloaded'),
+    trustNotReloaded: (error: unknown) =>
+      log.error(
+        { error: (error as Error).message },
+        'server certificate and trust anchors not reloaded: the old stay',
+      ),
+    engineFailed: (error: unknown) => log.error({ error: (error as Error).message }, 'engine error'),
+  }
+}
+
+/** True at most once per key in ten seconds; remembers a bounded number of keys. */
+function createQuiet(): (key: string) => boolean {
+  const last = new Map<string, number>()
+  return key => {
+    const now = performance.now()
+    const before = last.get(key)
+    if (before !== undefined && now - before < REPEAT_QUIET_MS) return false
+    if (last.size >= 1_000) last.clear()
+    last.set(key, now)
+    return true
+  }
+}
+
+function createBudget(perSecond: number) {
+  let second = 0
+  let spent = 0
+  let skipped = 0
+  return {
+    spend(onSkipped: (count: number) => void): boolean {
+      const now = Math.floor(performance.now() / 1_000)
+      if (now !== second) {
+        if (skipped > 0) onSkipped(skipped)
+        second = now
+        spent = 0
+        skipped = 0
+      }
+      spent += 1
+      if (spent > perSecond) skipped += 1
+      return spent <= perSecond
+    },
+  }
+}

@@ -1,0 +1,46 @@
+// Waits for the first packet of a connection and looks at its fixed header before anybody buffers or parses it.
+// Holds at most a few octets itself.
+import type { TLSSocket } from 'node:tls'
+import { type FirstPacket, judgeFirstPacket } from './packet-frames.ts'
+
+export type FirstPacketOutcome =
+  | Exclude<FirstPacket, { verdict: 'incomplete' }>
+  | { verdict: 'silent' | 'gone' }
+
+/**
+ * Calls back once: the packet's verdict, `silent` after the deadline, or `gone`. The bytes looked at are put back,
+ * so whoever reads next starts with the first one.
+ */
+export function awaitFirstPacket(
+  socket: TLSSocket,
+  settings: { connectBytesMax: number; connectTimeoutMs: number },
+  done: (outcome: FirstPacketOutcome) => void,
+): void {
+  let head: Buffer | null = null
+  const deadline = setTimeout(() => finish({ verdict: 'silent' }), settings.connectTimeoutMs)
+  const onReadable = () => {
+    const chunk = socket.read() as Buffer | null
+    if (chunk === null) return
+    head = head === null ? chunk : Buffer.concat([head, chunk])
+    const packet = judgeFirstPacket(head, settings.connectBytesMax)
+    if (packet.verdict !== 'incomplete') finish(packet)
+  }
+  const onGone = () => finish({ verdict: 'gone' })
+  socket.on('readable', onReadable)
+  socket.on('close', onGone)
+  socket.on('end', onGone)
+  socket.on('error', onGone)
+
+  function finish(outcome: FirstPacketOutcome): void {
+    clearTimeout(deadline)
+    if (head !== null && outcome.verdict === 'connect') socket.unshift(head)
+    done(outcome)
+    socket.off('readable', onReadable)
+    socket.off('close', onGone)
+    socket.off('end', onGone)
+    if (outcome.verdict !== 'connect') socket.on('error', ignore)
+    socket.off('error', onGone)
+  }
+}
+
+function ignore(): void {}

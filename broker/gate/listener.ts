@@ -1,0 +1,138 @@
+// The TCP listener and the TLS handshakes on it, with their limits and deadlines. Ends where the peer is known by
+// its certificate; what that certificate is worth is decided elsewhere.
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import type { Reason } from '../../db/reason.ts'
+import type { Limits } from './limits.ts'
+
+export type Listener = {
+  port: number
+  /** New handshakes use this context; live connections keep theirs. Throws where the context does not hold. */
+  reload(context: SecureContextOptions): void
+  /** Stops accepting and ends handshakes; resolves when the last connection is gone. */
+  stop(): Promise<void>
+}
+
+export type ListenerParts = {
+  host: string
+  port: number
+  context: SecureContextOptions
+  handshakeTimeoutMs: number
+  limits: Limits
+  onSecure(socket: TLSSocket, address: string, handshakeMs: number): void
+  onRefused(reason: Reason, address: string, detail?: string): void
+}
+
+type Handshake = { raw: Socket; address: string; startedAt: number; end(): void }
+
+const PLAIN_TEXT_ERRORS = [
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+]
+
+/** Listens, or rejects with the error of `listen` (EADDRINUSE, EACCES …). Port 0 picks a free one. */
+export async function listen(parts: ListenerParts): Promise<Listener> {
+  const { limits } = parts
+  // A TCP connection is known by the peer's address and port while it lasts.
+  const handshakes = new Map<string, Handshake>()
+
+  const tls = createTlsServer({
+    ...parts.context,
+    requestCert: true,
+    // The gate decides: Node would destroy the socket without telling anyone why.
+    rejectUnauthorized: false,
+    handshakeTimeout: parts.handshakeTimeoutMs,
+  })
+
+  tls.on('secureConnection', socket => {
+    const handshake = handshakes.get(endpoint(socket))
+    if (handshake === undefined) {
+      socket.destroy() // reset while the handshake ended: nobody is there any more
+      return
+    }
+    handshake.end()
+    parts.onSecure(socket, handshake.address, performance.now() - handshake.startedAt)
+  })
+
+  tls.on('tlsClientError', (error: Error & { code?: string }, socket) => {
+    const handshake = handshakes.get(endpoint(socket))
+    socket.destroy()
+    if (handshake === undefined) return // a reset: the close of the TCP socket tells
+    handshake.end()
+    parts.onRefused(judgeHandshakeError(error), handshake.address, error.code ?? error.message)
+    handshake.raw.destroy()
+  })
+
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, raw => {
+    const address = plainAddress(raw)
+    const refusal = limits.begin(address)
+    if (refusal !== null) {
+      parts.onRefused(refusal, address)
+      raw.on('error', ignore)
+      raw.resetAndDestroy()
+      return
+    }
+    startHandshake(raw, address)
+  })
+
+  function startHandshake(raw: Socket, address: string): void {
+    const key = endpoint(raw)
+    const handshake: Handshake = {
+      raw,
+      address,
+      startedAt: performance.now(),
+      end() {
+        if (handshakes.get(key) !== handshake) return
+        handshakes.delete(key)
+        limits.handshakeEnded()
+      },
+    }
+    handshakes.set(key, handshake)
+    raw.once('close', () => {
+      if (handshakes.get(key) === handshake) {
+        handshake.end()
+        parts.onRefused('handshake_failed', address, 'the peer closed before the handshake ended')
+      }
+      limits.connectionEnded()
+    })
+    tls.emit('connection', raw)
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: parts.host, port: parts.port, backlog: 4_096 }, resolve)
+  })
+  // Descriptors may run out while accepting: refuse that one, keep listening.
+  server.on('error', ignore)
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    reload: context => tls.setSecureContext(context),
+    stop() {
+      const gone = closed(server)
+      for (const handshake of handshakes.values()) handshake.raw.destroy()
+      return gone
+    },
+  }
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise(resolve => server.close(() => resolve()))
+}
+
+function judgeHandshakeError(error: Error & { code?: string }): Reason {
+  if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'handshake_timeout'
+  return PLAIN_TEXT_ERRORS.includes(error.code ?? '') ? 'not_tls' : 'handshake_failed'
+}
+
+function endpoint(socket: Socket): string {
+  return `${socket.remoteAddress}#${socket.remotePort}`
+}
+
+/** IPv4 in its own notation, also where a dual-stack listener reports it mapped. */
+function plainAddress(socket: Socket): string {
+  return socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown'
+}
+
+function ignore(): void {}

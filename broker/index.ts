@@ -1,0 +1,176 @@
+// The broker put together: registry read, gate and engine with the door between them, the watch over both.
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { prepareAdmissionLookup, prepareDeviceLookup } from '../db/admission-lookup.ts'
+import { createBrokerNotes } from '../db/broker-notes.ts'
+import { prepareChangeReader } from '../db/change-feed.ts'
+import { closeRegistry } from '../db/index.ts'
+import { readIssuers } from '../db/issuer-store.ts'
+import { openForNotes, openForReading } from '../db/open.ts'
+import { preparePolicyLookup } from '../db/policy-store.ts'
+import { RegistryError } from '../db/registry-error.ts'
+import { createAdmit } from './admit.ts'
+import type { BrokerSettings } from './config.ts'
+import { createEngine } from './engine/index.ts'
+import { createRightsDesk } from './engine/rights-desk.ts'
+import { createEvents } from './events.ts'
+import { openGate } from './gate/index.ts'
+import { readTlsContext } from './gate/tls-context.ts'
+import { createMetrics } from './metrics.ts'
+import { createNotebook } from './notebook.ts'
+import { watchRevocations } from './revocation-watch.ts'
+import { watchTlsFiles } from './tls-files-watch.ts'
+
+export type BrokerOptions = {
+  /** The data directory: registry.db, server.crt and keys/server.key must be there. */
+  data: string
+  host: string
+  /** 0 picks a free one. */
+  port: number
+  settings: BrokerSettings
+  log: Logger
+  nodeId?: string
+  now?: () => number
+}
+
+export type Broker = {
+  port: number
+  /** Whether the registry can be read, so that devices can be admitted. */
+  ready(): boolean
+  sessions(): number
+  metrics(): Promise<string>
+  /** Reads server certificate, key and trust anchors anew. Live connections keep what they have. */
+  reload(): void
+  close(): Promise<void>
+}
+
+/** Starts a broker. Rejects where the port is taken, a file is missing or the registry cannot be used. */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { settings, log, now = Date.now } = options
+  const registryFile = join(options.data, 'registry.db')
+  const files = {
+    certificate: join(options.data, 'server.crt'),
+    key: join(options.data, 'keys', 'server.key'),
+  }
+  const metrics = createMetrics()
+  const events = createEvents(log, metrics)
+
+  const registry = openForReading(registryFile)
+  const notesRegistry = openForNotes(registryFile)
+  const identity = statSync(registryFile).ino
+  const feed = prepareChangeReader(registry)
+  const epoch = feed.latestEpoch()
+  let issuers = readIssuers(registry)
+
+  const admit = createAdmit({
+    lookup: prepareAdmissionLookup(registry.sqlite),
+    now,
+    onDoubt: events.registryInDoubt,
+  })
+  const notebook = createNotebook({
+    nodeId: options.nodeId ?? 'broker',
+    epoch,
+    notes: createBrokerNotes(notesRegistry),
+    now,
+    onWaiting: events.notesWaiting,
+  })
+  const refused: typeof events.refused = (reason, who, detail) => {
+    events.refused(reason, who, detail)
+    notebook.refusal(reason, who)
+  }
+  const engine = await createEngine({
+    settings,
+    admit,
+    rightsOf: createRightsDesk({
+      policiesOf: preparePolicyLookup(registry),
+      onDoubt: events.registryInDoubt,
+    }),
+    events: {
+      ...events,
+      refused,
+      firstUse: notebook.use,
+      messageReceived: () => metrics.messages.inc(),
+      messageSent: () => metrics.messagesSent.inc(),
+    },
+  })
+  const context = () => readTlsContext(files, issuers.values())
+  const gate = await openGate({
+    host: options.host,
+    port: options.port,
+    context: context(),
+    settings,
+    admit,
+    issuers: () => issuers,
+    door: engine.door,
+    events: {
+      refused,
+      handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
+      admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
+    },
+  }).catch(async error => {
+    notebook.close()
+    await engine.close()
+    throw error
+  })
+
+  function reload(): void {
+    try {
+      issuers = readIssuers(registry)
+      gate.reload(context())
+      events.trustReloaded(issuers.size)
+    } catch (error) {
+      events.trustNotReloaded(error)
+    }
+  }
+
+  const tlsFiles = watchTlsFiles(files, reload)
+  const watch = watchRevocations({
+    feed,
+    epoch,
+    pollMs: settings.registryPollMs,
+    admit,
+    engine,
+    deviceNow: prepareDeviceLookup(registry.sqlite),
+    assertSameRegistry() {
+      if (statSync(registryFile, { throwIfNoEntry: false })?.ino !== identity) {
+        throw new RegistryError(
+          'registry_missing',
+          `${registryFile} is gone or was replaced: restart the broker`,
+        )
+      }
+    },
+    now,
+    onIssuersChanged: reload,
+    onAcknowledged(acknowledged, sessionsCut, tookMs) {
+      notebook.acknowledge({ epoch: acknowledged, sessionsCut, at: now() })
+      metrics.cutSeconds.observe(tookMs / 1_000)
+      events.acknowledged(acknowledged, sessionsCut, tookMs)
+    },
+    onDoubt: events.registryInDoubt,
+  })
+  events.listening(`mqtts://${options.host}:${gate.port}`)
+
+  return {
+    port: gate.port,
+    ready: watch.healthy,
+    sessions: engine.sessions.size,
+    metrics() {
+      metrics.sessions.set(engine.sessions.size())
+      metrics.handshakes.set(gate.counts().handshakes)
+      return metrics.registry.metrics()
+    },
+    reload,
+    async close() {
+      tlsFiles.stop()
+      watch.stop()
+      const gone = gate.stop()
+      await engine.close()
+      await gone
+      notebook.close()
+      await closeRegistry(notesRegistry)
+      await closeRegistry(registry)
+      events.stopped()
+    },
+  }
+}

@@ -1,0 +1,94 @@
+// The broker as a process of its own: waits for what provisioning prepares, starts, and says in words why it cannot.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { RegistryError } from '../db/registry-error.ts'
+import { readBrokerSettings } from './config.ts'
+import { createLog } from './events.ts'
+import { type Broker, startBroker } from './index.ts'
+
+export type RunBrokerOptions = {
+  data: string
+  host: string
+  mqttsPort: number
+  /** A pino level; `silent` for none. */
+  logLevel?: string
+  env?: NodeJS.ProcessEnv
+  /** How long to wait for provisioning to have made registry and certificates. */
+  waitMs?: number
+}
+
+export type RunningBroker = {
+  /** mqtts://host:port */
+  url: string
+  ready(): boolean
+  metrics(): Promise<string>
+  close(): Promise<void>
+}
+
+const NEEDED = ['registry.db', 'ca.crt', 'server.crt', join('keys', 'server.key')]
+const LOOK_EVERY_MS = 50
+
+/** Runs a broker on a data directory. Throws an Error whose message says what is wrong and what to do. */
+export async function runBroker(options: RunBrokerOptions): Promise<RunningBroker> {
+  const env = options.env ?? process.env
+  const settings = readBrokerSettings(options.data, env)
+  const log = createLog(options.logLevel ?? env['ROLLCALL_LOG_LEVEL'] ?? 'info')
+  const broker = await startWhenPrepared(options.waitMs ?? 30_000, options.data, () =>
+    startBroker({ data: options.data, host: options.host, port: options.mqttsPort, settings, log }),
+  ).catch(error => {
+    throw inWords(error, options)
+  })
+  process.on('SIGHUP', broker.reload)
+  return {
+    url: `mqtts://${options.host.includes(':') ? `[${options.host}]` : options.host}:${broker.port}`,
+    ready: broker.ready,
+    metrics: broker.metrics,
+    async close() {
+      process.off('SIGHUP', broker.reload)
+      await broker.close()
+    },
+  }
+}
+
+/** Files may still be missing, and the schema may still be old, while provisioning starts. */
+async function startWhenPrepared(
+  waitMs: number,
+  data: string,
+  start: () => Promise<Broker>,
+): Promise<Broker> {
+  const end = performance.now() + waitMs
+  for (;;) {
+    const missing = NEEDED.filter(file => !existsSync(join(data, file)))
+    if (missing.length === 0) {
+      try {
+        return await start()
+      } catch (error) {
+        if (!isPassing(error) || performance.now() >= end) throw error
+      }
+    } else if (performance.now() >= end) {
+      throw new Error(
+        `${data} lacks ${missing.join(', ')}: start provisioning on it first (rollcall up does both)`,
+      )
+    }
+    await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return (
+    error instanceof RegistryError && (error.code === 'registry_outdated' || error.code === 'registry_busy')
+  )
+}
+
+function inWords(error: unknown, { host, mqttsPort }: RunBrokerOptions): unknown {
+  const code = (error as NodeJS.ErrnoException).code
+  const where = `${host}:${mqttsPort}`
+  const because = { cause: error }
+  if (code === 'EADDRINUSE')
+    return new Error(`${where} is in use: stop what listens there or choose another --mqtts-port`, because)
+  if (code === 'EACCES')
+    return new Error(`not allowed to listen on ${where}: choose a --mqtts-port above 1023`, because)
+  if (code === 'EADDRNOTAVAIL')
+    return new Error(`${host} is no address of this machine: choose another --host`, because)
+  return error
+}

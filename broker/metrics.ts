@@ -1,0 +1,74 @@
+// The broker's counters and histograms. Base units; labels carry reasons, never devices, topics or serial numbers.
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+
+export type BrokerMetrics = ReturnType<typeof createMetrics>
+
+const LATENCIES = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  return {
+    registry,
+    admissions: new Counter({ name: 'rollcall_admissions_total', help: 'Connections admitted', registers }),
+    refusals: new Counter({
+      name: 'rollcall_refusals_total',
+      help: 'Connections refused, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    cuts: new Counter({
+      name: 'rollcall_cuts_total',
+      help: 'Live sessions cut, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    denials: new Counter({
+      name: 'rollcall_denials_total',
+      help: 'Publishes and subscriptions denied, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    drops: new Counter({
+      name: 'rollcall_messages_dropped_total',
+      help: 'Messages dropped because a queue was full',
+      labelNames: ['queue'] as const,
+      registers,
+    }),
+    doubts: new Counter({
+      name: 'rollcall_registry_doubts_total',
+      help: 'Decisions refused because the registry could not be read',
+      registers,
+    }),
+    sessions: new Gauge({ name: 'rollcall_sessions', help: 'Live sessions', registers }),
+    handshakes: new Gauge({ name: 'rollcall_handshakes', help: 'TLS handshakes in flight', registers }),
+    handshakeSeconds: new Histogram({
+      name: 'rollcall_handshake_seconds',
+      help: 'From accept to the end of the handshake',
+      buckets: LATENCIES,
+      registers,
+    }),
+    admissionSeconds: new Histogram({
+      name: 'rollcall_admission_seconds',
+      help: 'From the end of the handshake to the decision',
+      buckets: LATENCIES,
+      registers,
+    }),
+    cutSeconds: new Histogram({
+      name: 'rollcall_cut_seconds',
+      help: 'From reading a change to its acknowledgement',
+      buckets: LATENCIES,
+      registers,
+    }),
+    messages: new Counter({
+      name: 'rollcall_messages_received_total',
+      help: 'Messages accepted from devices',
+      registers,
+    }),
+    messagesSent: new Counter({
+      name: 'rollcall_messages_sent_total',
+      help: 'Messages delivered to devices',
+      registers,
+    }),
+  }
+}

@@ -1,0 +1,118 @@
+// What the broker wants on record, collected and written in batches: uses, refusals, that it lives, what it acknowledged.
+// A registry that takes no notes now (locked, disk full) delays them; nobody's admission waits for a note.
+import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../db/broker-notes.ts'
+import type { Reason } from '../db/reason.ts'
+import type { Who } from './events.ts'
+
+export type Notebook = {
+  use(fingerprint: string, deviceId: string): void
+  refusal(reason: Reason, who: Who): void
+  /** Written at once where the registry allows it: an operator waits for it. */
+  acknowledge(acknowledgement: Acknowledgement): void
+  /** Writes what waits and leaves the list of nodes. */
+  close(): void
+}
+
+const FLUSH_MS = 100
+const HEARTBEAT_MS = 1_000
+const REFUSAL_REPEAT_MS = 60_000
+const REFUSALS_REMEMBERED_MAX = 10_000
+const WAITING_MAX = 100_000
+const BATCH_MAX = 500
+
+type Seen = { note: RefusalNote; writtenAt: number }
+
+export function createNotebook(parts: {
+  nodeId: string
+  epoch: number
+  notes: BrokerNotes
+  now: () => number
+  onWaiting(error: unknown, waiting: number): void
+}): Notebook {
+  const { nodeId, notes, now } = parts
+  const uses = new Map<string, UseNote>()
+  const refusals = new Map<string, Seen>()
+  let acknowledgements: Acknowledgement[] = []
+  let heartbeatAt = now()
+
+  notes.enter(nodeId, parts.epoch, now())
+  const timer = setInterval(flush, FLUSH_MS)
+
+  function flush(): void {
+    try {
+      flushAcknowledgements()
+      flushUses()
+      flushRefusals()
+      if (Math.abs(now() - heartbeatAt) >= HEARTBEAT_MS) {
+        notes.seen(nodeId, now())
+        heartbeatAt = now()
+      }
+    } catch (error) {
+      parts.onWaiting(error, acknowledgements.length + uses.size)
+    }
+  }
+
+  function flushAcknowledgements(): void {
+    if (acknowledgements.length === 0) return
+    notes.acknowledge(nodeId, acknowledgements)
+    acknowledgements = []
+  }
+
+  function flushUses(): void {
+    if (uses.size === 0) return
+    const batch = [...uses.values()].slice(0, BATCH_MAX)
+    notes.uses(batch)
+    for (const note of batch) uses.delete(note.fingerprint)
+  }
+
+  function flushRefusals(): void {
+    const due = [...refusals.entries()]
+      .filter(([, seen]) => seen.note.count > 0 && now() - seen.writtenAt >= REFUSAL_REPEAT_MS)
+      .slice(0, BATCH_MAX)
+    if (due.length === 0) return
+    notes.refusals(due.map(([, { note }]) => ({ ...note })))
+    for (const [, seen] of due) {
+      seen.note.count = 0
+      seen.writtenAt = now()
+    }
+  }
+
+  return {
+    use(fingerprint, deviceId) {
+      if (uses.size < WAITING_MAX) uses.set(fingerprint, { fingerprint, deviceId, at: now() })
+    },
+
+    refusal(reason, who) {
+      if (who.fingerprint === undefined) return
+      const key = `${who.fingerprint} ${reason}`
+      const seen = refusals.get(key) ?? { note: newNote(reason, who, who.fingerprint), writtenAt: -Infinity }
+      seen.note.count += 1
+      seen.note.at = now()
+      seen.note.address = who.address
+      refusals.delete(key)
+      refusals.set(key, seen)
+      if (refusals.size > REFUSALS_REMEMBERED_MAX) refusals.delete(refusals.keys().next().value!)
+    },
+
+    acknowledge(acknowledgement) {
+      acknowledgements.push(acknowledgement)
+      // The last one stands for all before it.
+      if (acknowledgements.length > WAITING_MAX) acknowledgements = acknowledgements.slice(-BATCH_MAX)
+      flush()
+    },
+
+    close() {
+      clearInterval(timer)
+      flush()
+      try {
+        notes.leave(nodeId)
+      } catch (error) {
+        parts.onWaiting(error, 0)
+      }
+    },
+  }
+}
+
+function newNote(reason: Reason, who: Who, fingerprint: string): RefusalNote {
+  return { fingerprint, deviceId: who.deviceId ?? null, reason, address: who.address, at: 0, count: 0 }
+}
