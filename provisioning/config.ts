@@ -1,0 +1,104 @@
+// The settings of the provisioning service: read from options and environment, judged, every problem listed at once.
+import { isIP } from 'node:net'
+import type { LogLevel } from './events.ts'
+import { type CaKeyType, caKeyTypes } from './keys.ts'
+import { isServerName } from './server-certificate.ts'
+
+/** What a caller gives. Ports may be 0: the system then picks one. */
+export type ProvisioningOptions = {
+  data: string
+  host: string
+  apiPort: number
+  /** Names and addresses in the server certificate besides this machine's own. */
+  sans: string[]
+  log?: LogLevel
+  /** Kinds of keys for CAs that are made at first start. */
+  keyTypes?: { root: CaKeyType; issuing: CaKeyType }
+  /** Validity of a device certificate where the request names none, in days. */
+  deviceDays?: number
+  /** Requests per minute and token. */
+  requestsPerMinuteMax?: number
+  /** Requests without a valid token per minute and address. */
+  failuresPerMinuteMax?: number
+  /** How long a receipt waits for brokers. */
+  receiptTimeoutMs?: number
+  /** The clock, in ms since the epoch. */
+  now?: () => number
+}
+
+export type ProvisioningConfig = Required<ProvisioningOptions>
+
+/** The environment of a process, or a part of it. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const DEVICE_DAYS_MAX = 825
+
+/**
+ * Options win over `ROLLCALL_ROOT_KEY_TYPE`, `ROLLCALL_ISSUING_KEY_TYPE`, `ROLLCALL_DEVICE_DAYS`,
+ * `ROLLCALL_API_REQUESTS_PER_MINUTE` and `ROLLCALL_API_FAILURES_PER_MINUTE`, and those over defaults.
+ * Throws one error that lists all that is wrong.
+ */
+export function readConfig(options: ProvisioningOptions, environment: Environment = {}): ProvisioningConfig {
+  const problems: string[] = []
+  const number = (name: string, fallback: number) => numberOf(environment, name, fallback, problems)
+  const keyType = (name: string) => (environment[name] ?? 'p256') as CaKeyType
+  const config: ProvisioningConfig = {
+    data: options.data,
+    host: options.host,
+    apiPort: options.apiPort,
+    sans: options.sans,
+    log: options.log ?? 'json',
+    keyTypes: options.keyTypes ?? {
+      root: keyType('ROLLCALL_ROOT_KEY_TYPE'),
+      issuing: keyType('ROLLCALL_ISSUING_KEY_TYPE'),
+    },
+    deviceDays: options.deviceDays ?? number('ROLLCALL_DEVICE_DAYS', 90),
+    requestsPerMinuteMax: options.requestsPerMinuteMax ?? number('ROLLCALL_API_REQUESTS_PER_MINUTE', 60_000),
+    failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
+    receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
+    now: options.now ?? Date.now,
+  }
+  problems.push(...faultsOf(config))
+  if (problems.length > 0) throw new Error(`provisioning cannot start: ${problems.join('; ')}`)
+  return config
+}
+
+function faultsOf(config: ProvisioningConfig): string[] {
+  const faults: string[] = []
+  const check = (holds: boolean, fault: string) => void (holds || faults.push(fault))
+  check(config.data !== '', 'no data directory is named: give --data DIR')
+  check(
+    isIP(config.host) !== 0 || isServerName(config.host),
+    `the host ${JSON.stringify(config.host)} is neither an address nor a name`,
+  )
+  check(isPort(config.apiPort), `the API port ${config.apiPort} is not a number from 0 to 65535`)
+  for (const san of config.sans) {
+    check(isServerName(san), `--san ${JSON.stringify(san)} is neither a DNS name nor an IP address`)
+  }
+  for (const [what, type] of Object.entries(config.keyTypes)) {
+    check(caKeyTypes.includes(type), `the ${what} key type ${type} is none of ${caKeyTypes.join(', ')}`)
+  }
+  check(
+    isWithin(config.deviceDays, 1, DEVICE_DAYS_MAX),
+    `device certificates last ${config.deviceDays} days: choose 1 to ${DEVICE_DAYS_MAX}`,
+  )
+  check(isWithin(config.requestsPerMinuteMax, 1, 10_000_000), 'the request rate is not from 1 to 10000000')
+  check(isWithin(config.failuresPerMinuteMax, 1, 1_000_000), 'the failure rate is not from 1 to 1000000')
+  return faults
+}
+
+function numberOf(environment: Environment, name: string, fallback: number, problems: string[]): number {
+  const text = environment[name]
+  if (text === undefined || text === '') return fallback
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  problems.push(`${name} is ${JSON.stringify(text)}, not a whole number`)
+  return fallback
+}
+
+function isPort(value: number): boolean {
+  return isWithin(value, 0, 65_535)
+}
+
+function isWithin(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most
+}

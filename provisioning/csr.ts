@@ -1,0 +1,114 @@
+// Reads a PKCS #10 certification request (RFC 2986) and takes its public key, nothing else.
+// Subject, SAN, key usage and CA bits that a CSR asks for are never even looked at: the profile decides them.
+import 'reflect-metadata'
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import * as x509 from '@peculiar/x509'
+import { keyTypeOf, spkiHashOf } from '../pki/certificate-facts.ts'
+import { ACCEPTABLE_KEYS, isAcceptableKey } from '../pki/key-policy.ts'
+import { pemBlocks } from '../pki/pem.ts'
+
+export type Fault = { path: string; message: string }
+
+/** What a CSR contributes to a certificate: a public key whose possession it proved. */
+export type ProvenKey = { spki: Buffer; spkiHash: string; keyType: string }
+
+export type CsrReading =
+  | { accepted: true; key: ProvenKey }
+  | { accepted: false; reason: 'csr_invalid' | 'key_unacceptable'; faults: Fault[] }
+
+export const CSR_CHARACTERS_MAX = 16 * 1024
+const RSA_EXPONENT_MIN = 65_537n
+
+/** Parses, judges the key, and verifies the proof of possession. Never throws on bad input. */
+export async function readCsr(pem: string): Promise<CsrReading> {
+  const der = onlyBlock(pem)
+  if (typeof der === 'string') return refused('csr_invalid', 'csr', der)
+  const csr = parse(der)
+  if (csr === null) {
+    return refused(
+      'csr_invalid',
+      'csr',
+      'it is not a PKCS #10 certification request (openssl req -new makes one)',
+    )
+  }
+  const key = publicKeyOf(csr)
+  if (key === null) {
+    return refused('csr_invalid', 'csr.subjectPublicKeyInfo', 'it holds no public key that can be read')
+  }
+  const weakness = weaknessOf(key)
+  if (weakness !== null) return refused('key_unacceptable', 'csr.subjectPublicKeyInfo', weakness)
+  if (hashOf(csr) === 'SHA-1') {
+    return refused('csr_invalid', 'csr.signatureAlgorithm', 'it is signed with SHA-1: sign it with SHA-256')
+  }
+  if (!(await verifies(csr))) {
+    return refused('csr_invalid', 'csr.signature', 'the signature does not verify with the public key in it')
+  }
+  const spki = key.export({ type: 'spki', format: 'der' })
+  return { accepted: true, key: { spki, spkiHash: spkiHashOf(key), keyType: keyTypeOf(key) } }
+}
+
+/** DER of the one request in the text, or what is wrong with the text. */
+function onlyBlock(pem: string): Buffer | string {
+  if (pem.length > CSR_CHARACTERS_MAX) return `it is longer than ${CSR_CHARACTERS_MAX} characters`
+  if (pem.includes('PRIVATE KEY')) {
+    return 'it contains a private key: a CSR never does. Make a new key pair and keep the key on the device'
+  }
+  const blocks = [...pemBlocks(pem, 'CERTIFICATE REQUEST'), ...pemBlocks(pem, 'NEW CERTIFICATE REQUEST')]
+  if (blocks.length !== 1 || blocks[0] === undefined) {
+    return `it must hold exactly one PEM block BEGIN CERTIFICATE REQUEST, it holds ${blocks.length}`
+  }
+  return blocks[0]
+}
+
+function parse(der: Buffer): x509.Pkcs10CertificateRequest | null {
+  try {
+    const csr = new x509.Pkcs10CertificateRequest(new Uint8Array(der))
+    // Bytes behind the request would be signed by nobody.
+    return csr.rawData.byteLength === der.length && derLength(der) === der.length ? csr : null
+  } catch {
+    return null
+  }
+}
+
+/** Octets that the outermost element says it takes; -1 where it does not say in DER. */
+function derLength(der: Buffer): number {
+  const first = der[1] ?? 0
+  if (first < 0x80) return 2 + first
+  const octets = first & 0x7f
+  if (octets === 0 || octets > 3 || der.length < 2 + octets) return -1
+  return 2 + octets + der.readUIntBE(2, octets)
+}
+
+function publicKeyOf(csr: x509.Pkcs10CertificateRequest): KeyObject | null {
+  try {
+    return createPublicKey({ key: Buffer.from(csr.publicKey.rawData), format: 'der', type: 'spki' })
+  } catch {
+    return null
+  }
+}
+
+function weaknessOf(key: KeyObject): string | null {
+  const keyType = keyTypeOf(key)
+  if (!isAcceptableKey(keyType)) return `the key is ${keyType}: use ${ACCEPTABLE_KEYS}`
+  const exponent = key.asymmetricKeyDetails?.publicExponent
+  if (exponent !== undefined && exponent < RSA_EXPONENT_MIN) {
+    return `the RSA public exponent is ${exponent}: use 65537`
+  }
+  return null
+}
+
+function hashOf(csr: x509.Pkcs10CertificateRequest): string | undefined {
+  return (csr.signatureAlgorithm as { hash?: { name?: string } }).hash?.name
+}
+
+async function verifies(csr: x509.Pkcs10CertificateRequest): Promise<boolean> {
+  try {
+    return await csr.verify()
+  } catch {
+    return false
+  }
+}
+
+function refused(reason: 'csr_invalid' | 'key_unacceptable', path: string, message: string): CsrReading {
+  return { accepted: false, reason, faults: [{ path, message }] }
+}

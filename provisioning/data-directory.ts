@@ -1,0 +1,123 @@
+// Where everything lives in the data directory, and how a file there is replaced: whole or not at all.
+// Knows paths and modes; refuses to know what the files hold.
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+
+export type DataDirectory = Readonly<{
+  path: string
+  registry: string
+  adminToken: string
+  rootCertificate: string
+  issuingCertificate: string
+  serverCertificate: string
+  keys: string
+  rootKey: string
+  issuingKey: string
+  serverKey: string
+  lock: string
+}>
+
+/** The paths of a data directory. Touches nothing. */
+export function dataDirectory(directory: string): DataDirectory {
+  const path = resolve(directory)
+  const keys = join(path, 'keys')
+  return {
+    path,
+    registry: join(path, 'registry.db'),
+    adminToken: join(path, 'admin.token'),
+    rootCertificate: join(path, 'ca.crt'),
+    issuingCertificate: join(path, 'issuing.crt'),
+    serverCertificate: join(path, 'server.crt'),
+    keys,
+    rootKey: join(keys, 'root.key'),
+    issuingKey: join(keys, 'issuing.key'),
+    serverKey: join(keys, 'server.key'),
+    lock: join(keys, 'provisioning.lock'),
+  }
+}
+
+/** Makes the directory and its `keys/` (both 0700) where missing. Throws an error that says what to do. */
+export function createDataDirectory(directory: DataDirectory): void {
+  try {
+    mkdirSync(directory.path, { recursive: true, mode: 0o700 })
+    mkdirSync(directory.keys, { recursive: true, mode: 0o700 })
+    chmodSync(directory.keys, 0o700)
+    // A probe, because a right to list is not a right to write and a full disk shows only here.
+    const probe = temporaryName(join(directory.path, 'probe'))
+    closeSync(openSync(probe, 'wx', 0o600))
+    rmSync(probe)
+  } catch (error) {
+    throw unwritable(directory.path, error)
+  }
+}
+
+/** Removes what an interrupted `replaceFile` left. Only for who holds the lock of the directory. */
+export function sweepTemporaryFiles(directory: DataDirectory): void {
+  for (const folder of [directory.path, directory.keys]) {
+    for (const name of readdirSync(folder)) {
+      if (TEMPORARY.test(name)) rmSync(join(folder, name), { force: true })
+    }
+  }
+}
+
+/** Writes a file so that at any moment, also after a power loss, the old or the new content is there whole. */
+export function replaceFile(file: string, content: string, mode: 0o600 | 0o644): void {
+  const temporary = temporaryName(file)
+  try {
+    const descriptor = openSync(temporary, 'wx', mode)
+    try {
+      writeSync(descriptor, content)
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    renameSync(temporary, file)
+    flushFolder(dirname(file))
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw unwritable(file, error)
+  }
+}
+
+/** The text of a file, or null where there is none. */
+export function readText(file: string): string | null {
+  return existsSync(file) ? readFileSync(file, 'utf8') : null
+}
+
+const TEMPORARY = /^\..+\.[0-9a-f]{12}\.tmp$/
+
+function temporaryName(file: string): string {
+  return join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
+}
+
+/** A rename is durable when its folder is. */
+function flushFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function unwritable(path: string, cause: unknown): Error {
+  const code = (cause as NodeJS.ErrnoException).code ?? String(cause)
+  const advice =
+    code === 'ENOSPC'
+      ? 'the disk is full: make room and start again'
+      : 'give this user the right to write there, or name another directory with --data'
+  return new Error(`${path} cannot be written (${code}): ${advice}`, { cause })
+}

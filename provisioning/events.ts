@@ -1,0 +1,65 @@
+// One function per thing worth a log line, each with its counter. Constant messages, facts as fields.
+// Never a key, token, CSR or certificate text.
+import { destination, pino } from 'pino'
+import type { ProvisioningMetrics } from './metrics.ts'
+
+export type LogLevel = 'json' | 'silent'
+export type Events = ReturnType<typeof createEvents>
+type Caller = { requestId: string; actor: string }
+
+/** JSON lines on stderr: stdout belongs to data. */
+export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
+  const logger = pino(
+    { name: 'provisioning', level: log === 'silent' ? 'silent' : 'info' },
+    destination({ dest: 2, sync: true }),
+  )
+  return {
+    started: (fields: { url: string; data: string; made: string[] }) =>
+      logger.info(fields, 'provisioning serves'),
+    stopped: () => logger.info('provisioning stopped'),
+    serverCertificateRenewed: () => {
+      metrics.serverRenewals.inc()
+      logger.info('server certificate renewed')
+    },
+    serverCertificateFailed: (error: unknown) =>
+      logger.error({ err: error }, 'server certificate not renewed'),
+
+    deviceAdded: (caller: Caller, deviceId: string) => {
+      metrics.changes.inc({ change: 'device_added' })
+      logger.info({ ...caller, deviceId }, 'device added')
+    },
+    deviceChanged: (caller: Caller, deviceId: string) => {
+      metrics.changes.inc({ change: 'device_changed' })
+      logger.info({ ...caller, deviceId }, 'device changed')
+    },
+    deviceStateSet: (caller: Caller, deviceId: string, state: string) => {
+      metrics.changes.inc({ change: `device_${state}` })
+      logger.info({ ...caller, deviceId, state }, 'device state set')
+    },
+    certificateListed: (caller: Caller, deviceId: string, fingerprint: string, how: string) => {
+      metrics.changes.inc({ change: `certificate_${how}` })
+      logger.info({ ...caller, deviceId, fingerprint, how }, 'certificate listed')
+    },
+    canaryIssued: (caller: Caller, deviceId: string, fingerprint: string, kind: string) => {
+      metrics.changes.inc({ change: 'canary_issued' })
+      logger.info({ ...caller, deviceId, fingerprint, kind }, 'canary issued')
+    },
+    certificateRevoked: (caller: Caller, fingerprint: string, reason: string, unreachable: number) => {
+      metrics.changes.inc({ change: 'certificate_revoked' })
+      logger.info({ ...caller, fingerprint, reason, unreachable }, 'certificate revoked')
+    },
+
+    authenticationFailed: (fields: { requestId: string; address: string; reason: string }) => {
+      metrics.authenticationFailures.inc({ reason: fields.reason })
+      logger.warn(fields, 'authentication failed')
+    },
+    requestRefused: (fields: { requestId: string; route: string; status: number; reason: string }) =>
+      logger.info(fields, 'request refused'),
+    requestFailed: (fields: { requestId: string; route: string; reason: string }, error: unknown) =>
+      logger.error({ ...fields, err: error }, 'request failed'),
+    answered: (fields: { method: string; route: string; status: number; seconds: number }) => {
+      const { seconds, ...labels } = fields
+      metrics.requestSeconds.observe({ ...labels, status: String(fields.status) }, seconds)
+    },
+  }
+}

@@ -1,0 +1,177 @@
+// The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
+import type { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
+import { awaitReceipt } from '../db/change-feed.ts'
+import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
+import { readIssuers } from '../db/issuer-store.ts'
+import { assertIntegrity, openForReading } from '../db/open.ts'
+import { createRollReader } from '../db/roll-reader.ts'
+import { toPem } from '../pki/pem.ts'
+import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
+import {
+  createDataDirectory,
+  type DataDirectory,
+  dataDirectory,
+  sweepTemporaryFiles,
+} from './data-directory.ts'
+import { lockDirectory } from './data-directory-lock.ts'
+import { createEvents } from './events.ts'
+import { createExplainer } from './explain.ts'
+import { firstStart } from './first-start.ts'
+import type { IssuingCa } from './issuing-ca.ts'
+import { createMetrics } from './metrics.ts'
+import { createRegistrationAuthority } from './registration-authority.ts'
+import type { Services } from './routes/context.ts'
+import { createServer } from './server.ts'
+import { createServerCertificate, serverNames } from './server-certificate.ts'
+
+export type RunningProvisioning = {
+  /** Such as https://127.0.0.1:8443. */
+  url: string
+  /** Whether requests can be served: the registry answers and the CA has not expired. */
+  ready(): boolean
+  /** Counters in the Prometheus text format. */
+  metrics(): Promise<string>
+  /** Looks whether the server certificate is due and renews it; runs by itself every hour. */
+  renewServerCertificate(): Promise<void>
+  /** Finishes what runs, then closes. */
+  close(): Promise<void>
+}
+
+const RENEWAL_CHECK_MS = 60 * 60_000
+
+/** Starts the service. Throws an error that says what is wrong and what to do; nothing stays open then. */
+export async function createProvisioning(
+  options: ProvisioningOptions,
+  environment: Environment = {},
+): Promise<RunningProvisioning> {
+  const config = readConfig(options, environment)
+  const { now } = config
+  const directory = dataDirectory(config.data)
+  const open = new AsyncDisposableStack()
+  try {
+    createDataDirectory(directory)
+    const lock = lockDirectory(directory.lock, directory.path)
+    open.defer(() => lock.release())
+    sweepTemporaryFiles(directory)
+    assertNotLost(directory)
+
+    const registry = openForWriting(directory.registry)
+    open.defer(() => closeRegistry(registry))
+    assertIntegrity(registry)
+    // A connection of its own, so that questions neither wait for a change nor see half of one.
+    const reading = openForReading(directory.registry)
+    open.defer(() => closeRegistry(reading))
+
+    const writer = createRegistryWriter(registry, now)
+    const issuers = () => readIssuers(reading)
+    const founded = await firstStart({
+      directory,
+      writer,
+      issuers: issuers(),
+      keyTypes: config.keyTypes,
+      now,
+    })
+    const { ca } = founded
+    const sans = serverNames(config.host, config.sans)
+    const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
+    const identity = await serverCertificate.keep()
+    if (identity.renewed) founded.made.push('server certificate')
+
+    const metrics = createMetrics()
+    const events = createEvents(config.log, metrics)
+    const roll = createRollReader(reading)
+    const answers = reading.sqlite.prepare('SELECT 1')
+    const ready = () => {
+      try {
+        return answers.get() !== undefined && ca.notAfter > now()
+      } catch {
+        return false
+      }
+    }
+    const services: Services = {
+      writer,
+      roll,
+      authority: createRegistrationAuthority({
+        ca,
+        writer,
+        issuers,
+        isDevice: async id => (await roll.device(id)) !== null,
+        now,
+      }),
+      explainer: createExplainer({ roll, lookup: prepareAdmissionLookup(reading.sqlite), issuers, now }),
+      chainOf: id => chainOf(id, ca, issuers),
+      receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
+      ready,
+      events,
+      deviceDays: config.deviceDays,
+      rootPem: toPem(ca.root.raw, 'CERTIFICATE'),
+    }
+    const server = await createServer({ services, identity, ...config })
+    open.defer(() => server.close())
+    const port = await server.listen(config.host, config.apiPort)
+
+    async function renewServerCertificate(): Promise<void> {
+      try {
+        const kept = await serverCertificate.keep()
+        if (!kept.renewed) return
+        server.show(kept)
+        events.serverCertificateRenewed()
+      } catch (error) {
+        events.serverCertificateFailed(error)
+      }
+    }
+    const timer = setInterval(renewServerCertificate, RENEWAL_CHECK_MS)
+    timer.unref()
+    open.defer(() => clearInterval(timer))
+
+    const url = `https://${hostInUrl(config.host)}:${port}`
+    events.started({ url, data: directory.path, made: founded.made })
+    const running = open.move()
+    return {
+      url,
+      ready,
+      metrics: metrics.text,
+      renewServerCertificate,
+      async close() {
+        if (running.disposed) return
+        await running.disposeAsync()
+        events.stopped()
+      },
+    }
+  } catch (error) {
+    await open.disposeAsync()
+    throw error
+  }
+}
+
+/** A CA without its registry: beginning anew would silently forget every revocation. */
+function assertNotLost({ registry, rootCertificate, path }: DataDirectory): void {
+  if (!existsSync(rootCertificate) || existsSync(registry)) return
+  throw new Error(
+    `${registry} is missing although ${path} holds a CA: restore it from a backup, or name an empty directory with --data`,
+  )
+}
+
+/** PEM of the issuers above a certificate, without the root, and of the root. */
+function chainOf(
+  issuerId: string | null,
+  ca: IssuingCa,
+  issuers: () => ReturnType<typeof readIssuers>,
+): { chain: string[]; ca: string | null } {
+  if (issuerId === null) return { chain: [], ca: null }
+  if (issuerId === ca.id) return { chain: ca.chain, ca: toPem(ca.root.raw, 'CERTIFICATE') }
+  const known = issuers()
+  const above: X509Certificate[] = []
+  for (let link = known.get(issuerId); link && above.length < 8; link = known.get(link.parentId ?? '')) {
+    above.push(link.certificate)
+  }
+  const pems = above.map(certificate => toPem(certificate.raw, 'CERTIFICATE'))
+  return { chain: pems.slice(0, -1), ca: pems.at(-1) ?? null }
+}
+
+function hostInUrl(host: string): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return reachable.includes(':') ? `[${reachable}]` : reachable
+}

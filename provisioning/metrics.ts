@@ -1,0 +1,37 @@
+// The counters of the provisioning service in the Prometheus text format. Labels never carry device, token or serial.
+import { Counter, collectDefaultMetrics, Histogram, Registry } from '@prometheus-io/client'
+
+export type ProvisioningMetrics = ReturnType<typeof createMetrics>
+
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry, prefix: 'rollcall_provisioning_' })
+  return {
+    text: () => registry.metrics(),
+    changes: new Counter({
+      name: 'rollcall_registry_changes_total',
+      help: 'Changes made through the API, by kind.',
+      labelNames: ['change'],
+      registers,
+    }),
+    authenticationFailures: new Counter({
+      name: 'rollcall_api_authentication_failures_total',
+      help: 'Requests without a valid token.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    serverRenewals: new Counter({
+      name: 'rollcall_server_certificate_renewals_total',
+      help: 'Server certificates issued by this process.',
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'rollcall_api_request_seconds',
+      help: 'Time from request to answer.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    }),
+  }
+}

@@ -1,0 +1,98 @@
+// Certificate profiles (RFC 5280 §4): what a root, an issuing CA, a device and a server certificate contain.
+// A profile takes names it is given and nothing of a CSR; it neither signs nor decides.
+import 'reflect-metadata'
+import { randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
+import * as x509 from '@peculiar/x509'
+
+/** What goes into a certificate besides its key, serial number and validity. */
+export type Profile = { subject: x509.Name; extensions: x509.Extension[] }
+/** Milliseconds since the epoch. */
+export type Validity = { notBefore: number; notAfter: number }
+
+export const DAY_MS = 86_400_000
+/** Clocks of devices run late: what is issued is valid a little earlier. */
+export const BACKDATE_MS = 5 * 60_000
+const SERIAL_OCTETS = 20
+
+/**
+ * A validity of so many days from now, in whole seconds as certificates hold them,
+ * and never beyond the end of the issuer's own.
+ */
+export function validityOf(days: number, now: number, issuerNotAfter = Number.POSITIVE_INFINITY): Validity {
+  return {
+    notBefore: wholeSeconds(now - BACKDATE_MS),
+    notAfter: wholeSeconds(Math.min(now + days * DAY_MS, issuerNotAfter)),
+  }
+}
+
+/** 158 random bits in 20 octets, positive and without leading zero octets (RFC 5280 §4.1.2.2). Lowercase hex. */
+export function randomSerialNumber(): string {
+  const octets = randomBytes(SERIAL_OCTETS)
+  octets[0] = (octets[0]! & 0x7f) | 0x40
+  return octets.toString('hex')
+}
+
+/** The self-signed trust anchor that devices hold as ca.crt. */
+export function rootProfile(name: string): Profile {
+  return {
+    subject: named(name),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    ],
+  }
+}
+
+/** The CA that signs leaves and nothing else: pathLenConstraint 0. */
+export function issuingProfile(name: string): Profile {
+  return {
+    subject: named(name),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | x509.KeyUsageFlags.digitalSignature,
+        true,
+      ),
+    ],
+  }
+}
+
+/** The locally significant device identifier (IEEE 802.1AR LDevID) of one device. */
+export function deviceProfile(deviceId: string): Profile {
+  return {
+    subject: named(deviceId),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([{ type: 'url', value: `${DEVICE_URN}${deviceId}` }]),
+    ],
+  }
+}
+
+/** What broker and API show. `sans` are DNS names and IP addresses. */
+export function serverProfile(sans: readonly string[]): Profile {
+  return {
+    subject: named('Rollcall server'),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension(
+        sans.map(value => ({ type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const), value })),
+      ),
+    ],
+  }
+}
+
+/** How a device is named in a subjectAltName URI. */
+export const DEVICE_URN = 'urn:rollcall:device:'
+
+function named(commonName: string): x509.Name {
+  return new x509.Name([{ CN: [{ utf8String: commonName }] }])
+}
+
+function wholeSeconds(at: number): number {
+  return Math.floor(at / 1000) * 1000
+}

@@ -1,0 +1,142 @@
+// The registration authority: decides what is issued and listed, and never signs.
+// What will be signed is on record before the key signs, so a crash leaves something revocable or nothing at all.
+import { X509Certificate } from 'node:crypto'
+import type { Actor } from '../db/audit.ts'
+import type { CertificateWriter, IssuanceIntent, Listing } from '../db/certificate-writer.ts'
+import type { Issuer } from '../db/issuer-store.ts'
+import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
+import { toPem } from '../pki/pem.ts'
+import { type Fault, readCsr } from './csr.ts'
+import { judgeForeignCertificate } from './foreign-certificate.ts'
+import type { IssuingCa } from './issuing-ca.ts'
+import { DAY_MS, deviceProfile, randomSerialNumber, type Validity, validityOf } from './profile.ts'
+
+/** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
+export type Refused = {
+  refused:
+    | 'csr_invalid'
+    | 'key_unacceptable'
+    | 'certificate_invalid'
+    | 'certificate_issued_here'
+    | 'ca_expired'
+  faults: Fault[]
+}
+/** `certificate` and `chain` are PEM. */
+export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
+export type CanaryKind = 'unlisted' | 'expired'
+
+export type RegistrationAuthority = {
+  /** Issues a certificate for a device's CSR and lists it; gives its fingerprint. */
+  enroll(order: { deviceId: string; csr: string; days: number }, actor: Actor): Promise<string | Refused>
+  /** Lists a certificate that somebody else issued; gives its fingerprint. */
+  register(
+    order: { deviceId: string; certificate: string; trust: 'chained' | 'pinned' },
+    actor: Actor,
+  ): Promise<string | Refused>
+  /** Issues a certificate that must never be admitted. */
+  canary(order: { deviceId: string; csr: string; kind: CanaryKind }, actor: Actor): Promise<Canary | Refused>
+}
+
+export type RegistrationAuthorityParts = {
+  ca: IssuingCa
+  writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent' | 'listCertificate'>
+  issuers: () => Map<string, Issuer>
+  isDevice: (id: string) => Promise<boolean>
+  now: () => number
+}
+
+const CANARY_DAYS = 90
+
+export function createRegistrationAuthority(parts: RegistrationAuthorityParts): RegistrationAuthority {
+  const { ca, writer, issuers, isDevice, now } = parts
+
+  /** Intent, signature, and a look at what was signed. */
+  async function issue(
+    order: { deviceId: string; csr: string; purpose: 'device' | 'canary'; validity: Validity },
+    actor: Actor,
+  ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
+    if (ca.notAfter <= now()) return { refused: 'ca_expired', faults: [] }
+    const reading = await readCsr(order.csr)
+    if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+    const intent: IssuanceIntent = {
+      serialNumber: randomSerialNumber(),
+      issuerId: ca.id,
+      deviceId: order.deviceId,
+      spkiHash: reading.key.spkiHash,
+      purpose: order.purpose,
+      ...order.validity,
+    }
+    await writer.recordIntent(intent, actor)
+    const der = await ca.sign({
+      profile: deviceProfile(order.deviceId),
+      spki: reading.key.spki,
+      serialNumber: intent.serialNumber,
+      validity: order.validity,
+    })
+    assertAsIntended(der, intent, ca)
+    return { der, serialNumber: intent.serialNumber }
+  }
+
+  return {
+    async enroll({ deviceId, csr, days }, actor) {
+      const validity = validityOf(days, now(), ca.notAfter)
+      const issued = await issue({ deviceId, csr, purpose: 'device', validity }, actor)
+      if ('refused' in issued) return issued
+      return writer.listCertificate(listing(issued.der, deviceId, ca.id, 'certificate.issue'), actor)
+    },
+
+    async register({ deviceId, certificate, trust }, actor) {
+      const verdict = await judgeForeignCertificate({
+        pem: certificate,
+        deviceId,
+        trust,
+        issuers: issuers(),
+        isDevice,
+        now: now(),
+      })
+      if ('refused' in verdict) return verdict
+      return writer.listCertificate(
+        { ...listing(verdict.der, deviceId, verdict.issuerId, 'certificate.register'), trust },
+        actor,
+      )
+    },
+
+    async canary({ deviceId, csr, kind }, actor) {
+      const validity =
+        kind === 'expired' ? expiredValidity(now()) : validityOf(CANARY_DAYS, now(), ca.notAfter)
+      const issued = await issue({ deviceId, csr, purpose: 'canary', validity }, actor)
+      if ('refused' in issued) return issued
+      const fingerprint = fingerprintOf(issued.der)
+      if (kind === 'expired') {
+        await writer.listCertificate(listing(issued.der, deviceId, ca.id, 'certificate.canary'), actor)
+      } else {
+        await writer.completeIntent(issued.serialNumber, fingerprint, actor)
+      }
+      return { kind, fingerprint, certificate: toPem(issued.der, 'CERTIFICATE'), chain: ca.chain }
+    },
+  }
+}
+
+function listing(der: Buffer, deviceId: string, issuerId: string | null, action: Listing['action']): Listing {
+  return { der, deviceId, issuerId, trust: 'chained', status: 'issued', action }
+}
+
+/** Valid for a day that ended a day ago. */
+function expiredValidity(now: number): Validity {
+  return validityOf(1, now - 2 * DAY_MS)
+}
+
+/** A certificate that differs from its intent must never leave this process. */
+function assertAsIntended(der: Buffer, intent: IssuanceIntent, ca: IssuingCa): void {
+  const certificate = new X509Certificate(der)
+  const facts = certificateFacts(certificate)
+  const same =
+    facts.serialNumber === intent.serialNumber &&
+    facts.spkiHash === intent.spkiHash &&
+    facts.notBefore === intent.notBefore &&
+    facts.notAfter === intent.notAfter &&
+    !facts.isCa &&
+    certificate.verify(ca.certificate.publicKey)
+  if (!same)
+    throw new Error(`what was signed for serial number ${intent.serialNumber} is not what was intended`)
+}

@@ -1,0 +1,76 @@
+// What the routes share: the services they call, how they are typed, and how facts of the record look on the wire.
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
+import type { Receipt } from '../../db/change-feed.ts'
+import type { RegistryWriter } from '../../db/index.ts'
+import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
+import { toPem } from '../../pki/pem.ts'
+import { actorOf } from '../authentication.ts'
+import type { Events } from '../events.ts'
+import type { Explainer } from '../explain.ts'
+import type { RegistrationAuthority } from '../registration-authority.ts'
+import type * as schemas from '../schemas.ts'
+import { ProblemDocument } from '../schemas.ts'
+
+export type Services = {
+  writer: RegistryWriter
+  roll: RollReader
+  authority: RegistrationAuthority
+  explainer: Explainer
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  receipt: (epoch: number) => Promise<Receipt>
+  ready: () => boolean
+  events: Events
+  deviceDays: number
+  /** PEM of our root. */
+  rootPem: string
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: fastify names its HTTPS server types so that only `any` fits both
+export type Api = FastifyInstance<RawServerDefault, any, any, any, TypeBoxTypeProvider>
+
+/** The answers every route may give besides its own. */
+export const refusals = { '4xx': ProblemDocument, '5xx': ProblemDocument }
+export const secured = [{ token: [] }]
+
+export function callerOf(request: FastifyRequest): { requestId: string; actor: string } {
+  const { name, requestId } = actorOf(request)
+  return { requestId, actor: name }
+}
+
+export function shownDevice(device: Device): schemas.Device {
+  return { ...device, createdAt: time(device.createdAt), updatedAt: time(device.updatedAt) }
+}
+
+export function shownCertificate({ der: _, ...certificate }: Certificate): schemas.Certificate {
+  const { notBefore, notAfter, graceUntil, issuedAt, firstUsedAt, revokedAt } = certificate
+  return {
+    ...certificate,
+    notBefore: time(notBefore),
+    notAfter: time(notAfter),
+    graceUntil: timeOrNull(graceUntil),
+    issuedAt: time(issuedAt),
+    firstUsedAt: timeOrNull(firstUsedAt),
+    revokedAt: timeOrNull(revokedAt),
+  }
+}
+
+export function shownWithPem(
+  certificate: Certificate,
+  chainOf: Services['chainOf'],
+): schemas.CertificateWithPem {
+  return {
+    ...shownCertificate(certificate),
+    certificate: toPem(certificate.der, 'CERTIFICATE'),
+    ...chainOf(certificate.issuerId),
+  }
+}
+
+function time(at: number): string {
+  return new Date(at).toISOString()
+}
+
+function timeOrNull(at: number | null): string | null {
+  return at === null ? null : time(at)
+}

@@ -1,0 +1,87 @@
+// Enrollment: a CSR becomes a listed certificate, a foreign certificate is registered, a canary is made.
+import { actorOf } from '../authentication.ts'
+import { Problem } from '../problem.ts'
+import type { Refused } from '../registration-authority.ts'
+import * as schemas from '../schemas.ts'
+import { type Api, callerOf, refusals, type Services, secured, shownWithPem } from './context.ts'
+
+export function enrollmentRoutes(api: Api, services: Services): void {
+  const { authority, roll, chainOf, events } = services
+  const tags = ['enrollment']
+
+  async function assertDevice(id: string): Promise<void> {
+    if ((await roll.device(id)) === null) {
+      throw new Problem('device_unknown', `no device ${id} is registered`)
+    }
+  }
+
+  api.post(
+    '/v1/devices/:id/certificates',
+    {
+      config: { role: 'enroller' },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Issue a certificate for a CSR, or register a foreign one',
+        description:
+          'Nothing of the CSR but its public key is used. A foreign certificate is trusted through its chain, or pinned.',
+        params: schemas.DeviceParams,
+        querystring: schemas.NoQuery,
+        body: schemas.NewCertificate,
+        response: { 201: schemas.CertificateWithPem, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { id: deviceId } = request.params
+      const { body } = request
+      await assertDevice(deviceId)
+      const actor = actorOf(request)
+      const outcome =
+        'csr' in body
+          ? await authority.enroll({ deviceId, csr: body.csr, days: body.days ?? services.deviceDays }, actor)
+          : await authority.register(
+              { deviceId, certificate: body.certificate, trust: body.trust ?? 'chained' },
+              actor,
+            )
+      if (typeof outcome !== 'string') throw refusal(outcome)
+      events.certificateListed(callerOf(request), deviceId, outcome, 'csr' in body ? 'issued' : 'registered')
+      const certificate = await roll.certificate(outcome)
+      if (certificate === null) throw new Error('a listed certificate cannot be read back')
+      return reply
+        .code(201)
+        .header('location', `/v1/certificates/${outcome}`)
+        .send(shownWithPem(certificate, chainOf))
+    },
+  )
+
+  api.post(
+    '/v1/devices/:id/canaries',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Make a certificate that must never be admitted',
+        description:
+          'unlisted: really signed by the issuing CA, on record as issued, never on the roll. expired: on the roll, but its validity ended before it was made.',
+        params: schemas.DeviceParams,
+        querystring: schemas.NoQuery,
+        body: schemas.NewCanary,
+        response: { 201: schemas.Canary, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { id: deviceId } = request.params
+      await assertDevice(deviceId)
+      const outcome = await authority.canary({ deviceId, ...request.body }, actorOf(request))
+      if ('refused' in outcome) throw refusal(outcome)
+      events.canaryIssued(callerOf(request), deviceId, outcome.fingerprint, outcome.kind)
+      return reply.code(201).send({ ...outcome, ca: services.rootPem })
+    },
+  )
+}
+
+function refusal({ refused, faults }: Refused): Problem {
+  const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')
+  return new Problem(refused, detail || 'nothing was issued or listed', { errors: faults })
+}

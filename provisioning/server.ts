@@ -1,0 +1,157 @@
+// The HTTPS server: TLS, limits, authentication, problem documents, and the OpenAPI document of its routes.
+// Knows how requests come in and answers go out; what they do is in routes/.
+import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:https'
+import helmet from '@fastify/helmet'
+import rateLimit, { normalizeIP } from '@fastify/rate-limit'
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import { fastify } from 'fastify'
+import { createAuthentication } from './authentication.ts'
+import { documentApi } from './openapi.ts'
+import { Problem } from './problem.ts'
+import { answerProblems } from './problem-answers.ts'
+import { admissionRoutes } from './routes/admission.ts'
+import { certificateRoutes } from './routes/certificates.ts'
+import type { Api, Services } from './routes/context.ts'
+import { deviceRoutes } from './routes/devices.ts'
+import { enrollmentRoutes } from './routes/enrollment.ts'
+import { serviceRoutes } from './routes/service.ts'
+import type { ServerIdentity } from './server-certificate.ts'
+
+export type ServerParts = {
+  services: Services
+  identity: ServerIdentity
+  requestsPerMinuteMax: number
+  failuresPerMinuteMax: number
+}
+
+export type ApiServer = {
+  /** Gives the port. */
+  listen(host: string, port: number): Promise<number>
+  /** Serves another certificate to new connections; old ones stay. */
+  show(identity: ServerIdentity): void
+  close(): Promise<void>
+}
+
+const BODY_BYTES_MAX = 64 * 1024
+const CONNECTIONS_MAX = 2_000
+const MINUTE_MS = 60_000
+
+export async function createServer(parts: ServerParts): Promise<ApiServer> {
+  const { services } = parts
+  const api = fastify({
+    https: { ...tlsOptions, ...parts.identity },
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 60_000,
+    forceCloseConnections: 'idle',
+    // Room for a device ID of 128 characters, percent-encoded; what is longer is no ID.
+    routerOptions: { maxParamLength: 400 },
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    return503OnClosing: false,
+    ...answerProblems.options(services.events),
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
+  const server = api.server as unknown as Server
+  server.maxConnections = CONNECTIONS_MAX
+
+  // JSON is all that bodies may be; fastify would take text/plain too, and give it to no validator we trust.
+  api.removeContentTypeParser('text/plain')
+  api.setValidatorCompiler(TypeBoxValidatorCompiler)
+  // Answers are typed by their schemas; a second schema compiler at run time would only slow the start.
+  api.setSerializerCompiler(() => data => JSON.stringify(data))
+
+  api.decorateRequest('holder', null)
+  answerProblems.install(api, services.events)
+  // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.
+  await api.register(helmet, { strictTransportSecurity: false })
+  await api.register(rateLimit, {
+    global: false,
+    max: parts.requestsPerMinuteMax,
+    timeWindow: MINUTE_MS,
+    cache: 10_000,
+    enableDraftSpec: true,
+    keyGenerator: request => request.holder?.id ?? addressOf(request.ip),
+    errorResponseBuilder: (_, context) =>
+      new Problem('rate_limited', `at most ${context.max} requests a minute`, {
+        retryAfterSeconds: Math.max(1, Math.ceil(context.ttl / 1000)),
+      }),
+  })
+  const failures = api.createRateLimit({
+    max: parts.failuresPerMinuteMax,
+    timeWindow: MINUTE_MS,
+    keyGenerator: request => addressOf(request.ip),
+  })
+  api.addHook(
+    'onRequest',
+    createAuthentication({
+      holderOf: services.writer.holderOf,
+      countFailure: async request => {
+        const limit = await failures(request)
+        return 'isExceeded' in limit && limit.isExceeded ? Math.max(1, limit.ttlInSeconds) : null
+      },
+      failed: (request, reason) =>
+        services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason }),
+    }),
+  )
+  // After authentication, so that a token has a budget of its own wherever its requests come from.
+  api.addHook('onRequest', api.rateLimit() as never)
+
+  await documentApi(api)
+  await api.register(async routes => {
+    for (const add of [deviceRoutes, enrollmentRoutes, certificateRoutes, admissionRoutes, serviceRoutes])
+      add(routes as Api, services)
+  })
+  await api.ready()
+
+  return {
+    async listen(host, port) {
+      await listening(api, host, port)
+      const address = server.address()
+      if (address === null || typeof address === 'string') throw new Error('the API has no port')
+      return address.port
+    },
+    show: identity => server.setSecureContext({ ...tlsOptions, ...identity }),
+    close: () => api.close(),
+  }
+}
+
+/** TLS 1.3, and of 1.2 only suites with ephemeral keys and authenticated encryption. */
+const tlsOptions = {
+  minVersion: 'TLSv1.2',
+  ciphers: [
+    'TLS_AES_128_GCM_SHA256',
+    'TLS_AES_256_GCM_SHA384',
+    'TLS_CHACHA20_POLY1305_SHA256',
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+    'ECDHE-RSA-CHACHA20-POLY1305',
+  ].join(':'),
+  honorCipherOrder: true,
+  ecdhCurve: 'X25519:P-256:P-384',
+  handshakeTimeout: 10_000,
+  // Node's TLS server leaves Nagle on, which costs 40 ms where a client sends in two writes.
+  noDelay: true,
+} as const
+
+function addressOf(ip: string): string {
+  return normalizeIP(ip, 64)
+}
+
+async function listening(api: Api, host: string, port: number): Promise<void> {
+  try {
+    await api.listen({ host, port, backlog: 511 })
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    const advice: Record<string, string> = {
+      EADDRINUSE: 'the port is in use: stop who holds it, or name another with --api-port',
+      EACCES: 'this user may not open the port: name one above 1023 with --api-port',
+      EADDRNOTAVAIL: 'this machine has no such address: name another with --host',
+      ENOTFOUND: 'the host name does not resolve: name an address with --host',
+    }
+    throw new Error(`the API cannot listen on ${host} port ${port}: ${advice[code ?? ''] ?? code}`, { cause })
+  }
+}
