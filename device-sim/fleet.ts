@@ -32,7 +32,8 @@ export function createFleet(identities: readonly Identity[], surroundings: Devic
       const startAt = schedule.now()
       for (const [index, device] of devices.entries()) {
         const dueAt = startAt + (index * 1000) / rate
-        if (dueAt > schedule.now()) await schedule.wait(dueAt, signal)
+        // Also when it is overdue: catching up takes its turns with everything else.
+        await schedule.wait(dueAt, signal)
         if (signal.aborted) return
         device.start(dueAt)
       }
