@@ -200,9 +200,9 @@ function sessionOver(client: MqttClient): Session {
       })
     },
     subscribe(filter, qos, onResult) {
-      client.subscribe(filter, { qos }, (error, granted) => {
-        if (closeCause !== null) return
-        onResult(!error && granted?.[0]?.qos !== 128)
+      client.subscribe(filter, { qos }, (error, granted, suback) => {
+        // Without a SUBACK the session ended first: nobody refused anything.
+        if (suback) onResult(!error && granted?.[0]?.qos !== 128)
       })
     },
     onMessage(handle) {

@@ -175,6 +175,14 @@ describe('a fleet', () => {
     assert.deepEqual([report.commands.subscribed, report.commands.refused], [0, 1])
   })
 
+  it('does not call a subscription refused that was never answered', async () => {
+    await using world = await createWorld()
+    world.broker.aedes.authorizeSubscribe = () => {}
+    const { exitCode, report } = await world.run({ devices: '1' })
+    assert.equal(exitCode, 0)
+    assert.deepEqual([report.commands.subscribed, report.commands.refused], [0, 0])
+  })
+
   it('ends early with its report when interrupted while running', async () => {
     await using world = await createWorld()
     const interruption = new AbortController()
