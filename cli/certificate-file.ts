@@ -1,0 +1,68 @@
+// What a person means by an argument: a fingerprint however it is written, a file with a certificate, or a device.
+// Nothing but the certificate ever leaves a file that was named: a key beside it stays where it is.
+import { createHash, X509Certificate } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { CommandFailed, fileFault, UsageError } from './errors.ts'
+import { programName } from './program-name.ts'
+
+export type Subject =
+  | { kind: 'fingerprint'; fingerprint: string }
+  | { kind: 'certificate'; pem: string; fingerprint: string }
+  | { kind: 'device'; deviceId: string }
+
+const CERTIFICATE_BYTES_MAX = 64 * 1024
+
+/** A fingerprint (colons and capitals as OpenSSL writes them are fine), a certificate file (PEM or DER), or a device. */
+export async function subjectOf(named: string): Promise<Subject> {
+  const fingerprint = asFingerprint(named)
+  if (fingerprint !== null) return { kind: 'fingerprint', fingerprint }
+  const found = await stat(named).catch(() => null)
+  if (found?.isFile()) return readCertificate(named, found.size)
+  if (named.includes('/')) {
+    throw new CommandFailed(
+      found ? `${named} is no file` : `there is no file ${named}`,
+      'name a certificate file, a fingerprint or a device ID',
+    )
+  }
+  return { kind: 'device', deviceId: named }
+}
+
+/** The fingerprint that an argument gives or whose certificate it names. */
+export async function fingerprintOf(named: string): Promise<string> {
+  const subject = await subjectOf(named)
+  if (subject.kind !== 'device') return subject.fingerprint
+  throw new UsageError(
+    `${named} is neither a fingerprint nor a certificate file`,
+    `a fingerprint is 64 hex digits; find it: ${programName()} certificate list --device ${named}`,
+  )
+}
+
+function asFingerprint(text: string): string | null {
+  const hex = text.replaceAll(':', '').toLowerCase()
+  return /^[0-9a-f]{64}$/.test(hex) ? hex : null
+}
+
+async function readCertificate(file: string, bytes: number): Promise<Subject> {
+  if (bytes > CERTIFICATE_BYTES_MAX) {
+    throw new CommandFailed(
+      `${file} is too long to be a certificate`,
+      'name a file with one certificate in PEM or DER',
+    )
+  }
+  const content = await readFile(file).catch(error => {
+    throw fileFault('the certificate cannot be read', file, error)
+  })
+  try {
+    const certificate = new X509Certificate(content)
+    const fingerprint = createHash('sha256').update(certificate.raw).digest('hex')
+    return { kind: 'certificate', pem: certificate.toString(), fingerprint }
+  } catch (error) {
+    throw new CommandFailed(
+      `${file} holds no certificate`,
+      'name a file with one certificate in PEM or DER',
+      {
+        cause: error,
+      },
+    )
+  }
+}

@@ -1,0 +1,109 @@
+// `rollcall certificate …`: looking at certificates, and revoking them.
+import { Argument, Command, Option } from 'commander'
+import type { Certificate, CertificateFilter } from '../client/types.ts'
+import { fingerprintOf } from './certificate-file.ts'
+import { wholeNumber } from './options.ts'
+import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
+import { programName } from './program-name.ts'
+import { sayReceipt } from './receipt.ts'
+import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
+
+type Flags = ServiceFlags & { output: Format }
+
+/** RFC 5280 §5.3.1, as far as they end a device certificate for good. */
+const reasons = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+  'aACompromise',
+]
+
+const columns: readonly Column<Certificate>[] = [
+  { heading: 'FINGERPRINT', cell: certificate => certificate.fingerprint },
+  { heading: 'DEVICE', cell: certificate => certificate.deviceId },
+  { heading: 'STATUS', cell: certificate => certificate.status },
+  { heading: 'KEY', cell: certificate => certificate.keyType },
+  { heading: 'EXPIRES', cell: certificate => certificate.notAfter },
+  { heading: 'FIRST USED', cell: certificate => certificate.firstUsedAt },
+]
+
+export function certificateCommand(): Command {
+  const certificate = new Command('certificate').description('Certificates on the roll.')
+  certificate.addCommand(listCommand())
+  certificate.addCommand(showCommand())
+  certificate.addCommand(revokeCommand())
+  return certificate
+}
+
+function listCommand(): Command {
+  return withServiceOptions(new Command('list'))
+    .summary('list certificates')
+    .option('--device <id>', 'only those of this device')
+    .option('--status <status>', 'only those with this status')
+    .option('--limit <n>', 'at most so many', wholeNumber(1, 10_000_000))
+    .action(
+      async ({
+        device,
+        status,
+        limit,
+        ...flags
+      }: Flags & { device?: string; status?: string; limit?: number }) => {
+        await withService(flags, async client => {
+          const filter: CertificateFilter = { limit: Math.min(limit ?? 500, 500) }
+          if (device !== undefined) filter.deviceId = device
+          if (status !== undefined) filter.status = status
+          const count = await printPages(
+            atMost(client.certificates.pages(filter), limit),
+            columns,
+            flags.output,
+          )
+          if (count === 0)
+            process.stderr.write(
+              `no certificate fits; enroll a device: ${programName()} device enroll ID --out DIR\n`,
+            )
+        })
+      },
+    )
+}
+
+function showCommand(): Command {
+  return withServiceOptions(new Command('show'))
+    .summary('show one certificate')
+    .addArgument(certificateArgument())
+    .action(async (named: string, flags: Flags) => {
+      const fingerprint = await fingerprintOf(named)
+      const { certificate, chain, ca, ...facts } = await withService(flags, client =>
+        client.certificates.show(fingerprint),
+      )
+      await printDocument(
+        flags.output === 'table' ? facts : { ...facts, certificate, chain, ca },
+        flags.output,
+      )
+    })
+}
+
+function revokeCommand(): Command {
+  return withServiceOptions(new Command('revoke'))
+    .summary('end a certificate for good and cut whoever uses it')
+    .description(
+      'Revokes a certificate: whoever is connected with it is cut, and it is never admitted again. Final.',
+    )
+    .addArgument(certificateArgument())
+    .addOption(new Option('--reason <reason>', 'why (RFC 5280)').choices(reasons).default('unspecified'))
+    .action(async (named: string, flags: Flags & { reason: string }) => {
+      const fingerprint = await fingerprintOf(named)
+      const receipt = await withService(flags, client =>
+        client.certificates.revoke(fingerprint, { reason: flags.reason }),
+      )
+      await printDocument(receipt, flags.output)
+      sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+    })
+}
+
+function certificateArgument(): Argument {
+  return new Argument('<fingerprint>', 'SHA-256 fingerprint in hex, or a file with the certificate')
+}

@@ -1,0 +1,179 @@
+// `rollcall device …`: putting devices on the roll, enrolling them, and letting them in or out.
+import { Argument, Command, Option } from 'commander'
+import { ApiProblem } from '../client/index.ts'
+import type { Device, DeviceFilter, StateReceipt } from '../client/types.ts'
+import { CommandFailed, printable } from './errors.ts'
+import { collect, keyValue, wholeNumber } from './options.ts'
+import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
+import { programName } from './program-name.ts'
+import { sayReceipt } from './receipt.ts'
+import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
+
+type Flags = ServiceFlags & { output: Format }
+
+const columns: readonly Column<Device>[] = [
+  { heading: 'ID', cell: device => device.id },
+  { heading: 'STATE', cell: device => device.state },
+  { heading: 'GROUPS', cell: device => device.groups.join(',') },
+  { heading: 'ATTRIBUTES', cell: device => pairs(device.attributes) },
+  { heading: 'CREATED', cell: device => device.createdAt },
+]
+
+const verbs = {
+  suspend: 'cut it and keep it out until it is activated again; its stored session is kept',
+  activate: 'let a suspended device back in',
+  decommission: 'cut it for good and drop its stored session; this is final',
+} as const
+
+export function deviceCommand(): Command {
+  const device = new Command('device').description('Devices on the roll.')
+  device.addCommand(addCommand())
+  device.addCommand(enrollCommand())
+  device.addCommand(listCommand())
+  device.addCommand(showCommand())
+  for (const verb of ['suspend', 'activate', 'decommission'] as const) device.addCommand(stateCommand(verb))
+  return device
+}
+
+function addCommand(): Command {
+  return withServiceOptions(new Command('add'))
+    .summary('put a device on the roll')
+    .description('Puts a device on the roll. It is admitted once it is enrolled.')
+    .addArgument(idArgument())
+    .option('--attr <key=value>', 'an attribute (repeatable)', keyValue)
+    .option('--group <name>', 'a group to be in (repeatable); `backend` may reach all devices', collect)
+    .action(async (id: string, flags: Flags & { attr?: Record<string, string>; group?: string[] }) => {
+      const added = await withService(flags, client =>
+        client.devices.add({
+          id,
+          ...(flags.attr ? { attributes: { ...flags.attr } } : {}),
+          ...(flags.group ? { groups: flags.group } : {}),
+        }),
+      )
+      await printDocument(added, flags.output)
+      say(`${id} is on the roll; enroll it next: ${programName()} device enroll ${id} --out DIR`)
+    })
+}
+
+function enrollCommand(): Command {
+  return withServiceOptions(new Command('enroll'))
+    .summary('issue a device its certificate')
+    .description(
+      'Makes a key here, has its certificate issued, and writes device.key (0600), device.crt (leaf and chain) and\n' +
+        'ca.crt into a directory. With --csr the key stays on the device, and --out names one file.\n' +
+        'The key is kept before the request is sent: after a lost answer, the same command again uses it.',
+    )
+    .addArgument(idArgument())
+    .requiredOption(
+      '--out <path>',
+      'directory for key, certificate and CA; with --csr the file for the certificate',
+    )
+    .addOption(
+      new Option('--key-type <type>', 'kind of key to make')
+        .choices(['p256', 'p384', 'ed25519', 'rsa2048'])
+        .default('p256'),
+    )
+    .addOption(
+      new Option('--csr <file>', 'certificate request (PKCS #10, PEM) made elsewhere').conflicts(
+        'keyTypeGiven',
+      ),
+    )
+    .option('--days <n>', 'days until the certificate expires (default: 90)', wholeNumber(1, 825))
+    .action(async (id: string, flags: EnrollFlags) => {
+      const { enrollInto, enrollRequest } = await import('./enrollment.ts')
+      const days = flags.days === undefined ? {} : { days: flags.days }
+      const { issued, files, keyReused } = await withService(flags, async client => {
+        try {
+          return flags.csr === undefined
+            ? await enrollInto(client, id, { directory: flags.out, keyType: flags.keyType, ...days })
+            : await enrollRequest(client, id, { csrFile: flags.csr, certificateFile: flags.out, ...days })
+        } catch (error) {
+          throw unknownDevice(error, id)
+        }
+      })
+      const { certificate: _, chain: __, ca: ___, ...facts } = issued
+      await printDocument({ ...facts, files }, flags.output)
+      if (keyReused)
+        say(`the key in ${files.key} was there from an enrollment that did not finish, and was used`)
+    })
+}
+
+type EnrollFlags = Flags & {
+  out: string
+  keyType: 'p256' | 'p384' | 'ed25519' | 'rsa2048'
+  csr?: string
+  days?: number
+}
+
+function listCommand(): Command {
+  return withServiceOptions(new Command('list'))
+    .summary('list devices')
+    .addOption(
+      new Option('--state <state>', 'only those in this state').choices([
+        'registered',
+        'active',
+        'suspended',
+        'decommissioned',
+      ]),
+    )
+    .option('--group <name>', 'only those in this group')
+    .option('--prefix <text>', 'only those whose ID starts so')
+    .option('--limit <n>', 'at most so many', wholeNumber(1, 10_000_000))
+    .action(async ({ state, group, prefix, limit, ...flags }: Flags & DeviceFilter) => {
+      await withService(flags, async client => {
+        const filter = defined({ state, group, prefix, limit: Math.min(limit ?? 500, 500) })
+        const count = await printPages(atMost(client.devices.pages(filter), limit), columns, flags.output)
+        if (count === 0) say(`no device fits; put one on the roll: ${programName()} device add ID`)
+      })
+    })
+}
+
+function showCommand(): Command {
+  return withServiceOptions(new Command('show'))
+    .summary('show one device')
+    .addArgument(idArgument())
+    .action(async (id: string, flags: Flags) => {
+      await printDocument(await withService(flags, client => client.devices.show(id)), flags.output)
+    })
+}
+
+function stateCommand(verb: keyof typeof verbs): Command {
+  return withServiceOptions(new Command(verb))
+    .summary(verbs[verb])
+    .addArgument(idArgument())
+    .action(async (id: string, flags: Flags) => {
+      const receipt: StateReceipt = await withService(flags, client => client.devices[verb](id))
+      await printDocument(receipt, flags.output)
+      sayReceipt(`${printable(id)} is ${receipt.state}`, receipt)
+    })
+}
+
+function idArgument(): Argument {
+  return new Argument('<id>', 'device ID')
+}
+
+function unknownDevice(error: unknown, id: string): unknown {
+  if (!(error instanceof ApiProblem) || error.status !== 404) return error
+  return new CommandFailed(
+    `there is no device ${printable(id)} on the roll`,
+    `add it first: ${programName()} device add ${printable(id)}`,
+    { cause: error },
+  )
+}
+
+/** Without the members that were not given: an absent filter is not an empty one. */
+function defined<Fields extends object>(
+  fields: Fields,
+): { [Key in keyof Fields]?: NonNullable<Fields[Key]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+}
+
+function pairs(attributes: Record<string, string>): string {
+  return Object.entries(attributes)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+}
+
+function say(words: string): void {
+  process.stderr.write(`${words}\n`)
+}

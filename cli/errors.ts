@@ -1,0 +1,83 @@
+// How a command fails: exit codes, and errors that always carry what to do next.
+// Refuses to know about any one command.
+
+/** What a shell sees. Stable. */
+export const exitCodes = { done: 0, failed: 1, usage: 2 } as const
+
+/** Something that did not work; `hint` says what to do about it. Exit 1. */
+export class CommandFailed extends Error {
+  readonly hint: string
+
+  constructor(message: string, hint: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'CommandFailed'
+    this.hint = hint
+  }
+}
+
+/** The command line itself makes no sense. Exit 2. */
+export class UsageError extends CommandFailed {
+  constructor(message: string, hint = 'add --help to see what is accepted') {
+    super(message, hint)
+    this.name = 'UsageError'
+  }
+}
+
+/** Writes what was wrong and what to do, each on a line of its own. Gives the exit code. */
+export function report(error: unknown, stderr: { write(text: string): unknown }): number {
+  const message = error instanceof Error ? error.message : String(error)
+  stderr.write(`error: ${printable(message)}\n`)
+  for (const line of detailsOf(error)) stderr.write(`  ${printable(line)}\n`)
+  const hint = hintOf(error)
+  if (hint) stderr.write(`hint: ${printable(hint)}\n`)
+  if (isUnexpected(error)) stderr.write(`${error.stack}\n`)
+  return error instanceof UsageError ? exitCodes.usage : exitCodes.failed
+}
+
+/** Control characters from elsewhere never reach a terminal. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '\u{fffd}')
+}
+
+/** The usual faults of a file, in words. */
+export function fileFault(doing: string, file: string, error: unknown): CommandFailed {
+  const code = (error as NodeJS.ErrnoException)?.code
+  const [what, hint] = faults[code ?? ''] ?? [
+    error instanceof Error ? error.message : String(error),
+    `check ${file}`,
+  ]
+  return new CommandFailed(`${doing}: ${what} (${file})`, hint, { cause: error })
+}
+
+const faults: Record<string, [string, string]> = {
+  ENOENT: ['no such file', 'check the path'],
+  EACCES: ['permission denied', 'run as the owner of the file, or change its permissions'],
+  EPERM: ['operation not permitted', 'run as the owner of the file, or change its permissions'],
+  EROFS: ['the file system is read-only', 'name a place that can be written'],
+  ENOSPC: ['the disk is full', 'free some space and run the command again'],
+  EEXIST: ['it exists already', 'name another place, or move what is there out of the way'],
+  ENOTDIR: ['a part of the path is no directory', 'check the path'],
+  EISDIR: ['it is a directory', 'name a file'],
+}
+
+function hintOf(error: unknown): string | null {
+  const hint = (error as { hint?: unknown })?.hint
+  return typeof hint === 'string' && hint !== '' ? hint : null
+}
+
+/** Findings of an API problem, one per field. */
+function detailsOf(error: unknown): string[] {
+  const findings = (error as { findings?: unknown })?.findings
+  if (!Array.isArray(findings)) return []
+  return findings.map(({ path, message }) => [path, message].filter(Boolean).join(': '))
+}
+
+/** A bug shows its stack; whatever was foreseen has a hint or a code and does not. */
+function isUnexpected(error: unknown): error is Error {
+  return (
+    error instanceof TypeError ||
+    error instanceof ReferenceError ||
+    (error instanceof RangeError && !hintOf(error))
+  )
+}

@@ -1,0 +1,76 @@
+// `rollcall explain …`: would it be admitted now, and if not, why and what to do.
+import { styleText } from 'node:util'
+import { Command } from 'commander'
+import type { Check, Explanation } from '../client/types.ts'
+import { subjectOf } from './certificate-file.ts'
+import { printable } from './errors.ts'
+import { type Format, printDocument } from './output.ts'
+import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
+
+export function explainCommand(): Command {
+  return withServiceOptions(new Command('explain'))
+    .description(
+      'Tells whether a device or certificate would be admitted now, check by check, and who was refused lately.',
+    )
+    .argument('<subject>', 'device ID, SHA-256 fingerprint in hex, or a file with a certificate')
+    .action(async (named: string, flags: ServiceFlags & { output: Format }) => {
+      const subject = await subjectOf(named)
+      const explanation = await withService(flags, client => {
+        if (subject.kind === 'device') return client.devices.admission(subject.deviceId)
+        if (subject.kind === 'certificate') return client.admission(subject.pem)
+        return client.certificates.admission(subject.fingerprint)
+      })
+      if (flags.output === 'table') process.stdout.write(inWords(explanation))
+      else await printDocument(explanation, flags.output)
+    })
+}
+
+/** An explanation for a person: the verdict, every check in order, what to do, the last refusals. */
+export function inWords(explanation: Explanation): string {
+  const { subject, wouldBeAdmitted, reason, message, hint, refusals } = explanation
+  const verdict = wouldBeAdmitted ? 'would be admitted' : `would be refused: ${reason ?? 'unknown'}`
+  const lines = [
+    `${subject.kind} ${subject.id} ${verdict}`,
+    message,
+    '',
+    ...checkLines(explanation.checks, ''),
+  ]
+  for (const certificate of explanation.certificates ?? []) {
+    const fate = certificate.wouldBeAdmitted ? 'would be admitted' : `would be refused: ${certificate.reason}`
+    lines.push('', `certificate ${certificate.fingerprint} ${fate}`, ...checkLines(certificate.checks, '  '))
+  }
+  if (hint && !wouldBeAdmitted) lines.push('', `What to do: ${hint}`)
+  if (refusals.length > 0) lines.push('', 'Refused lately:', ...refusals.map(refusalLine))
+  return `${lines.map(line => coloured(printable(line))).join('\n')}\n`
+}
+
+const marks = { passed: '✓', failed: '✗', skipped: '–' } as const
+
+function checkLines(checks: readonly Check[], indent: string): string[] {
+  const width = Math.max(0, ...checks.map(check => check.name.length))
+  return checks.map(check => {
+    const why = check.outcome === 'failed' ? `${check.reason ?? 'failed'}: ` : ''
+    const seen = check.outcome === 'skipped' ? 'not asked any more' : why + inputsLine(check.inputs)
+    return `${indent}${marks[check.outcome]} ${check.name.padEnd(width)}  ${seen}`.trimEnd()
+  })
+}
+
+function inputsLine(inputs: Record<string, unknown>): string {
+  return Object.entries(inputs)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(([key, value]) => `${key} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(', ')
+}
+
+function refusalLine({ at, reason, address, fingerprint, count }: Explanation['refusals'][number]): string {
+  const whose = fingerprint ? `, certificate ${fingerprint.slice(0, 16)}…` : ''
+  const from = address ? ` from ${address}` : ''
+  return `  ${at} ${reason}${from}${whose}${count > 1 ? `, ${count} times` : ''}`
+}
+
+function coloured(line: string): string {
+  const mark = line.trimStart()[0]
+  if (mark === marks.passed) return line.replace(marks.passed, styleText('green', marks.passed))
+  if (mark === marks.failed) return line.replace(marks.failed, styleText('red', marks.failed))
+  return line
+}

@@ -1,0 +1,33 @@
+// One process per job and data directory. The lock is the kernel's: it falls with its holder, however that one dies.
+// Refuses to know what is guarded.
+import Sqlite from 'better-sqlite3'
+
+export type Lock = { release(): void }
+
+/** How often a held lock is tried again while waiting for it. */
+const RETRY_MS = 50
+
+/**
+ * Takes an exclusive lock on a file (made where missing), waiting up to `waitMs`. Null where another process holds it.
+ * SQLite takes the lock because Node itself offers none; the file stays empty and stays behind.
+ */
+export async function takeLock(file: string, waitMs = 0): Promise<Lock | null> {
+  const end = performance.now() + waitMs
+  for (;;) {
+    const lock = tryLock(file)
+    if (lock !== null || performance.now() >= end) return lock
+    await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+  }
+}
+
+function tryLock(file: string): Lock | null {
+  const sqlite = new Sqlite(file, { timeout: 0 })
+  try {
+    sqlite.exec('BEGIN EXCLUSIVE')
+    return { release: () => sqlite.close() }
+  } catch (error) {
+    sqlite.close()
+    if ((error as { code?: string }).code === 'SQLITE_BUSY') return null
+    throw error
+  }
+}

@@ -1,0 +1,31 @@
+// What supervisor and child say to each other over the IPC channel, and how each side reads it.
+// A message that does not fit is no message: neither side trusts the other to be well.
+
+/** Child → supervisor. */
+export type ChildMessage =
+  | { type: 'ready'; url: string }
+  | { type: 'failed'; message: string }
+  | { type: 'metrics'; id: number; text: string }
+
+/** Supervisor → child. */
+export type SupervisorMessage = { type: 'metrics'; id: number } | { type: 'stop' }
+
+export function readChildMessage(value: unknown): ChildMessage | null {
+  const message = value as Record<string, unknown> | null
+  if (typeof message !== 'object' || message === null) return null
+  const { type, url, message: words, id, text } = message
+  if (type === 'ready' && typeof url === 'string') return { type, url }
+  if (type === 'failed' && typeof words === 'string') return { type, message: words }
+  if (type === 'metrics' && typeof id === 'number' && typeof text === 'string') return { type, id, text }
+  return null
+}
+
+export function readSupervisorMessage(value: unknown): SupervisorMessage | null {
+  const message = value as Record<string, unknown> | null
+  if (typeof message !== 'object' || message === null) return null
+  if (message['type'] === 'stop') return { type: 'stop' }
+  if (message['type'] === 'metrics' && typeof message['id'] === 'number') {
+    return { type: 'metrics', id: message['id'] }
+  }
+  return null
+}

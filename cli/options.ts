@@ -1,0 +1,35 @@
+// Reading values off the command line: ports, counts, and options that may be given several times.
+import { InvalidArgumentError } from 'commander'
+
+/** A TCP port; 0 picks a free one. */
+export function portNumber(text: string): number {
+  return wholeNumber(0, 65_535)(text)
+}
+
+/** A parser for a whole number within bounds. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return text => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
+    return value
+  }
+}
+
+/** For options given several times. */
+export function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), text]
+}
+
+/** `k=v`, given several times. A key given twice is a mistake, not a choice. */
+export function keyValue(
+  text: string,
+  before: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('It must have the form key=value.')
+  const key = text.slice(0, at)
+  if (before && Object.hasOwn(before, key)) throw new InvalidArgumentError(`The key ${key} is given twice.`)
+  // No prototype, so that a key such as __proto__ is an ordinary key that the service can refuse.
+  return Object.assign(Object.create(null), before, { [key]: text.slice(at + 1) })
+}

@@ -1,0 +1,88 @@
+// The table of nouns and what happens around every command: loading only what was asked for, help, and exit codes.
+// Refuses to know what any command does.
+import { Command, CommanderError } from 'commander'
+import { exitCodes, report } from './errors.ts'
+
+type Noun = { summary: string; load(): Promise<Command> }
+
+/** One entry per noun, in the order that help shows them. Loading is lazy: `--version` and `up` must start fast. */
+export const nouns: Readonly<Record<string, Noun>> = {
+  up: {
+    summary: 'run the broker and the provisioning service on one data directory',
+    load: async () => (await import('./up.ts')).upCommand(),
+  },
+  device: {
+    summary: 'put devices on the roll, enroll them, suspend them',
+    load: async () => (await import('./device.ts')).deviceCommand(),
+  },
+  certificate: {
+    summary: 'look at certificates and revoke them',
+    load: async () => (await import('./certificate.ts')).certificateCommand(),
+  },
+  explain: {
+    summary: 'tell whether a device or certificate would be admitted now, and why',
+    load: async () => (await import('./explain.ts')).explainCommand(),
+  },
+  backup: {
+    summary: 'copy the registry into a file while everything runs',
+    load: async () => (await import('./backup.ts')).backupCommand(),
+  },
+  sim: {
+    summary: 'run a simulated fleet, rogues included',
+    load: async () => (await import('./sim.ts')).simCommand(),
+  },
+  broker: {
+    summary: 'run the broker alone (as a container does)',
+    load: async () => (await import('./broker.ts')).brokerCommand(),
+  },
+  provisioning: {
+    summary: 'run the provisioning service alone (as a container does)',
+    load: async () => (await import('./provisioning.ts')).provisioningCommand(),
+  },
+}
+
+/** Runs one command line (without node and script). Gives the exit code: 0 done, 1 failed, 2 usage. */
+export async function run(args: readonly string[], version: string): Promise<number> {
+  leaveWhenNobodyReads()
+  try {
+    const program = await createProgram(args, version)
+    await program.parseAsync([...args], { from: 'user' })
+    return exitCodes.done
+  } catch (error) {
+    // commander has written its own words by then; help without a command is a usage error.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    return report(error, process.stderr)
+  }
+}
+
+/** The program with the one noun that `args` names loaded in full, and every other one as a line of help. */
+export async function createProgram(args: readonly string[], version: string): Promise<Command> {
+  const program = new Command('rollcall')
+    .description('An MQTT broker over mutual TLS that admits only devices on the roll.')
+    .version(version, '-V, --version', 'print the version')
+    .exitOverride()
+    .showHelpAfterError('hint: add --help to see what is accepted')
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 usage. Data goes to stdout, words to stderr.')
+  const [first, second] = args.filter(arg => !arg.startsWith('-'))
+  const asked = first === 'help' ? second : first
+  for (const [name, { summary, load }] of Object.entries(nouns)) {
+    const command = name === asked ? await load() : new Command(name)
+    program.addCommand(command.summary(summary))
+    inherit(command, program)
+  }
+  return program
+}
+
+/** commander hands its settings down only to commands it made itself. */
+function inherit(command: Command, parent: Command): void {
+  command.copyInheritedSettings(parent)
+  for (const child of command.commands) inherit(child, command)
+}
+
+/** `rollcall device list | head` ends quietly when head has seen enough. */
+function leaveWhenNobodyReads(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.done)
+    throw error
+  })
+}

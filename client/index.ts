@@ -1,0 +1,86 @@
+// A typed client of Rollcall's HTTP API, for the command line and for whoever installs the package.
+// A room of its own: imports nothing of ours, so that it sees what any client sees.
+import { createTransport, type TransportOptions } from './transport.ts'
+import type {
+  Certificate,
+  CertificateChange,
+  CertificateFilter,
+  Device,
+  DeviceChange,
+  DeviceFilter,
+  Explanation,
+  IssuedCertificate,
+  NewDevice,
+  Page,
+  RevocationReceipt,
+  StateReceipt,
+} from './types.ts'
+
+export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
+export type { TransportOptions as ClientOptions } from './transport.ts'
+export type * from './types.ts'
+
+export type Client = ReturnType<typeof createClient>
+
+type Query = Record<string, string | number | undefined>
+
+/**
+ * Verbs on one Rollcall service. Every one throws `ApiProblem` where the service refuses, `ApiUnreachable` where no
+ * answer of it was had, and has a deadline. Nothing is ever sent twice by itself.
+ */
+export function createClient(options: TransportOptions) {
+  const transport = createTransport(options)
+  const { call } = transport
+
+  /** Walks a list to its end, page by page. */
+  async function* walk<Item>(path: string, query: Query): AsyncGenerator<Item[], void, undefined> {
+    let cursor: string | undefined
+    do {
+      const page = await call<Page<Item>>('GET', withQuery(path, { ...query, cursor }))
+      yield page.items
+      cursor = page.nextCursor ?? undefined
+    } while (cursor !== undefined)
+  }
+
+  const device = (id: string) => `/v1/devices/${encodeURIComponent(id)}`
+  const certificate = (fingerprint: string) => `/v1/certificates/${encodeURIComponent(fingerprint)}`
+
+  return {
+    devices: {
+      add: (added: NewDevice) => call<Device>('POST', '/v1/devices', added),
+      show: (id: string) => call<Device>('GET', device(id)),
+      change: (id: string, change: DeviceChange) => call<Device>('PATCH', device(id), change),
+      /** All devices that fit, a page at a time. */
+      pages: (filter: DeviceFilter = {}) => walk<Device>('/v1/devices', filter),
+      suspend: (id: string) => call<StateReceipt>('POST', `${device(id)}/suspend`),
+      activate: (id: string) => call<StateReceipt>('POST', `${device(id)}/activate`),
+      decommission: (id: string) => call<StateReceipt>('POST', `${device(id)}/decommission`),
+      /** Issues a certificate for a PKCS #10 request (PEM), valid for `days`. */
+      enroll: (id: string, request: { csr: string; days?: number }) =>
+        call<IssuedCertificate>('POST', `${device(id)}/certificates`, request),
+      /** Puts a certificate that somebody else issued on the roll. */
+      register: (id: string, registered: { certificate: string; trust?: 'chained' | 'pinned' }) =>
+        call<IssuedCertificate>('POST', `${device(id)}/certificates`, registered),
+      admission: (id: string) => call<Explanation>('GET', `${device(id)}/admission`),
+    },
+    certificates: {
+      show: (fingerprint: string) => call<IssuedCertificate>('GET', certificate(fingerprint)),
+      pages: (filter: CertificateFilter = {}) => walk<Certificate>('/v1/certificates', filter),
+      revoke: (fingerprint: string, change: CertificateChange = {}) =>
+        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/revoke`, change),
+      admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
+    },
+    /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
+    admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
+    whoami: () => call<{ name: string; role: string }>('GET', '/v1/whoami'),
+    /** Lets go of kept connections. */
+    close: transport.close,
+  }
+}
+
+function withQuery(path: string, query: Query): string {
+  const parameters = new URLSearchParams()
+  for (const [key, value] of Object.entries(query))
+    if (value !== undefined) parameters.set(key, String(value))
+  return parameters.size === 0 ? path : `${path}?${parameters}`
+}

@@ -1,0 +1,89 @@
+// One request over HTTPS, one JSON document back. Trusts the CA it was handed and nobody else, waits only so long,
+// and reads only so much.
+import type { IncomingMessage } from 'node:http'
+import { Agent, request } from 'node:https'
+import { ApiProblem, ApiUnreachable } from './failures.ts'
+
+export type TransportOptions = {
+  /** Where the service is, such as `https://127.0.0.1:8443`. */
+  api: string | URL
+  token: string
+  /** PEM of the CA that the service's certificate chains to. */
+  ca: string | Buffer
+  /** For one call from its first byte to its last. */
+  timeoutMs?: number
+}
+
+export type Transport = {
+  /** @throws ApiProblem, ApiUnreachable */
+  call<Result>(method: string, path: string, body?: unknown): Promise<Result>
+  close(): void
+}
+
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+export function createTransport({ api, token, ca, timeoutMs = 15_000 }: TransportOptions): Transport {
+  const origin = new URL(api)
+  if (origin.protocol !== 'https:')
+    throw new TypeError(`the API is reached by https only, not ${origin.protocol}`)
+  const agent = new Agent({ ca, keepAlive: true, maxSockets: 16, minVersion: 'TLSv1.2' })
+
+  async function call<Result>(method: string, path: string, body?: unknown): Promise<Result> {
+    const url = new URL(path, origin)
+    const signal = AbortSignal.timeout(timeoutMs)
+    const { status, text } = await exchange(url, method, body, signal).catch((error: Error) => {
+      throw new ApiUnreachable(url, signal.aborted ? (signal.reason as Error) : error)
+    })
+    const document = parsed(text)
+    if (status >= 200 && status < 300 && document !== undefined) return document as Result
+    throw new ApiProblem(status, document ?? { detail: `the service answered ${status} without a document` })
+  }
+
+  async function exchange(
+    url: URL,
+    method: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<{ status: number; text: string }> {
+    const payload = body === undefined ? null : JSON.stringify(body)
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const outgoing = request(url, {
+        method,
+        agent,
+        signal,
+        headers: {
+          Authorization: `Bearer ${token}`,
+          Accept: 'application/json, application/problem+json',
+          ...(payload === null
+            ? {}
+            : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(payload) }),
+        },
+      })
+      outgoing.once('response', resolve)
+      outgoing.on('error', reject)
+      outgoing.end(payload ?? undefined)
+    })
+    return { status: answer.statusCode ?? 0, text: await read(answer) }
+  }
+
+  return { call, close: () => agent.destroy() }
+}
+
+async function read(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > ANSWER_BYTES_MAX) throw new Error(`its answer is longer than ${ANSWER_BYTES_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,85 @@
+// The documents of the HTTP API, as its OpenAPI description names them. Times are RFC 3339 UTC with milliseconds.
+
+export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
+
+export type Device = {
+  id: string
+  state: DeviceState
+  attributes: Record<string, string>
+  groups: string[]
+  createdAt: string
+  updatedAt: string
+}
+
+export type NewDevice = { id: string; attributes?: Record<string, string>; groups?: string[] }
+export type DeviceChange = { attributes?: Record<string, string>; groups?: string[] }
+export type DeviceFilter = { state?: string; group?: string; prefix?: string; limit?: number }
+
+export type Certificate = {
+  /** SHA-256 of the DER, lowercase hex. */
+  fingerprint: string
+  deviceId: string
+  status: string
+  revocationReason: string | null
+  trust: 'chained' | 'pinned'
+  issuerId: string | null
+  serialNumber: string
+  subject: string
+  keyType: string
+  spkiHash: string
+  notBefore: string
+  notAfter: string
+  graceUntil: string | null
+  issuedAt: string
+  firstUsedAt: string | null
+  revokedAt: string | null
+}
+
+/** With the leaf, the issuing chain without the root, and the root (null where it is not ours). All PEM. */
+export type IssuedCertificate = Certificate & { certificate: string; chain: string[]; ca: string | null }
+
+export type CertificateFilter = { deviceId?: string; status?: string; limit?: number }
+/** A reason of RFC 5280 §5.3.1 by name; `unspecified` where none is given. */
+export type CertificateChange = { reason?: string }
+
+/** Who has acted on a change. */
+export type Receipt = {
+  epoch: number
+  nodesTotal: number
+  nodesAcknowledged: number
+  sessionsCut: number
+  /** Brokers that did not acknowledge in time. */
+  unreachable: string[]
+}
+export type RevocationReceipt = Receipt & { fingerprint: string; status: string }
+export type StateReceipt = Receipt & { deviceId: string; state: DeviceState }
+
+export type Check = {
+  name: string
+  outcome: 'passed' | 'failed' | 'skipped'
+  reason: string | null
+  inputs: Record<string, unknown>
+}
+
+export type Refusal = {
+  at: string
+  reason: string
+  address: string | null
+  fingerprint: string | null
+  count: number
+}
+
+/** Whether somebody would be admitted now: every check in order, and the last refusals seen. */
+export type Explanation = {
+  subject: { kind: 'device' | 'certificate'; id: string }
+  wouldBeAdmitted: boolean
+  reason: string | null
+  message: string
+  hint: string | null
+  checks: Check[]
+  /** For a device: each of its certificates. */
+  certificates?: { fingerprint: string; wouldBeAdmitted: boolean; reason: string | null; checks: Check[] }[]
+  refusals: Refusal[]
+}
+
+export type Page<Item> = { items: Item[]; nextCursor: string | null }
