@@ -77,6 +77,12 @@ export const settings = {
   },
   retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
   registryPollMs: { default: 25, min: 5, max: 1_000, about: 'how often the change feed is looked at' },
+  registryLossMs: {
+    default: 30_000,
+    min: 100,
+    max: 600_000,
+    about: 'how long the change feed may stay unread before nobody new is admitted',
+  },
 } as const satisfies Record<string, Setting>
 
 /** Raised with every problem found, so that one run tells all. */

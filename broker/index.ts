@@ -63,10 +63,17 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const epoch = feed.latestEpoch()
   let issuers = readIssuers(registry)
 
+  const lookup = prepareAdmissionLookup(registry.sqlite)
+  const onDoubt = events.registryInDoubt
+  /** For those inside: they stay while the registry is in doubt. */
+  const admitAgain = createAdmit({ lookup, now, onDoubt })
   const admit = createAdmit({
-    lookup: prepareAdmissionLookup(registry.sqlite),
+    lookup(fingerprint) {
+      watch.assertTrustworthy()
+      return lookup(fingerprint)
+    },
     now,
-    onDoubt: events.registryInDoubt,
+    onDoubt,
   })
   const notebook = createNotebook({
     nodeId: options.nodeId ?? 'broker',
@@ -129,7 +136,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     feed,
     epoch,
     pollMs: settings.registryPollMs,
-    admit,
+    lossMs: settings.registryLossMs,
+    admit: admitAgain,
     engine,
     deviceNow: prepareDeviceLookup(registry.sqlite),
     assertSameRegistry() {

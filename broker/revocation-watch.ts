@@ -7,8 +7,10 @@ import type { Engine } from './engine/index.ts'
 import type { Session } from './engine/sessions.ts'
 
 export type RevocationWatch = {
-  /** Whether the feed could be read when last tried. */
+  /** Whether the feed could be read when last tried, from the registry it was. */
   healthy(): boolean
+  /** Throws where newcomers can no longer be judged: another registry lies there, or the feed is lost for too long. */
+  assertTrustworthy(): void
   stop(): void
 }
 
@@ -17,6 +19,8 @@ export type WatchParts = {
   /** The epoch before which no session of this broker can be: it began after it. */
   epoch: number
   pollMs: number
+  /** How long the feed may stay unread before nobody new is admitted. */
+  lossMs: number
   admit: Admit
   engine: Pick<Engine, 'sessions' | 'cut' | 'rebind' | 'purge'>
   /** What the registry says of a device now: its state and the fingerprints of its certificates. */
@@ -36,17 +40,23 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
   const { feed, engine } = parts
   let epoch = parts.epoch
   let version = -1
-  let healthy = true
+  let lastRead = performance.now()
+  const failures = new Map<() => void, unknown>()
 
   const poll = setInterval(() => guarded(follow), parts.pollMs)
-  const sweep = setInterval(() => guarded(endExpired), SWEEP_MS)
+  const sweep = setInterval(() => {
+    guarded(endExpired)
+    guarded(parts.assertSameRegistry)
+  }, SWEEP_MS)
 
+  /** Each step fails and recovers for itself: one that works proves nothing about another. */
   function guarded(step: () => void): void {
     try {
       step()
-      healthy = true
+      failures.delete(step)
+      if (step === follow) lastRead = performance.now()
     } catch (error) {
-      healthy = false
+      failures.set(step, error)
       parts.onDoubt(error)
     }
   }
@@ -106,7 +116,6 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
   }
 
   function endExpired(): void {
-    parts.assertSameRegistry()
     const now = parts.now()
     for (const session of engine.sessions.all()) {
       if (session.rightEndsAt > now) continue
@@ -121,7 +130,12 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
   }
 
   return {
-    healthy: () => healthy,
+    healthy: () => failures.size === 0,
+    assertTrustworthy() {
+      const replaced = failures.get(parts.assertSameRegistry)
+      if (replaced !== undefined) throw replaced
+      if (failures.has(follow) && performance.now() - lastRead >= parts.lossMs) throw failures.get(follow)
+    },
     stop() {
       clearInterval(poll)
       clearInterval(sweep)
