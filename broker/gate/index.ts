@@ -127,6 +127,8 @@ export async function openGate(parts: GateParts): Promise<Gate> {
 function cut(socket: TLSSocket): void {
   socket.on('error', () => {})
   socket.end()
+  // Whoever still waits for 'readable' keeps the socket from flowing, and its end from being seen.
+  socket.removeAllListeners('readable')
   socket.resume()
   const deadline = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(deadline))
