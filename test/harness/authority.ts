@@ -19,6 +19,8 @@ export type Identity = { certificate: string; key: string; der: Buffer }
 
 export type LeafOptions = {
   name: string
+  /** The whole subject, where a common name alone will not do. */
+  subject?: x509.JsonName
   keyType?: KeyType
   notBefore?: Date
   notAfter?: Date
@@ -35,8 +37,10 @@ export type Authority = {
   keyPair: webcrypto.CryptoKeyPair
   issue(options: LeafOptions): Promise<Identity>
   /** A CA certificate signed by this one. */
-  subordinate(name: string): Promise<Authority>
+  subordinate(name: string, validity?: Validity): Promise<Authority>
 }
+
+export type Validity = { notBefore?: Date; notAfter?: Date }
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
@@ -45,14 +49,14 @@ const DAY_MS = 86_400_000
 export const usage = { clientAuth: CLIENT_AUTH, serverAuth: SERVER_AUTH }
 
 /** A self-signed root. */
-export async function createAuthority(name = 'Test Root'): Promise<Authority> {
+export async function createAuthority(name = 'Test Root', validity: Validity = {}): Promise<Authority> {
   const keyPair = await makeKeyPair('p256')
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
     keys: keyPair,
     serialNumber: serialNumber(),
-    notBefore: new Date(Date.now() - DAY_MS * 30),
-    notAfter: new Date(Date.now() + DAY_MS * 3650),
+    notBefore: validity.notBefore ?? new Date(Date.now() - DAY_MS * 30),
+    notAfter: validity.notAfter ?? new Date(Date.now() + DAY_MS * 3650),
     signingAlgorithm: keyAlgorithms.p256,
     extensions: caExtensions(),
   })
@@ -64,7 +68,7 @@ export async function selfSigned(options: LeafOptions): Promise<Identity> {
   const keyPair = options.keyPair ?? (await makeKeyPair(options.keyType ?? 'p256'))
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     ...leafFields(options),
-    name: subjectOf(options.name),
+    name: subjectOf(options),
     keys: keyPair,
     signingAlgorithm: keyAlgorithms[options.keyType ?? 'p256'],
   })
@@ -78,7 +82,11 @@ export async function makeKeyPair(keyType: KeyType): Promise<webcrypto.CryptoKey
   ])) as webcrypto.CryptoKeyPair
 }
 
-function authorityOf(certificate: x509.X509Certificate, keyPair: webcrypto.CryptoKeyPair, ca = true): Authority {
+function authorityOf(
+  certificate: x509.X509Certificate,
+  keyPair: webcrypto.CryptoKeyPair,
+  ca = true,
+): Authority {
   const issuer = certificate.subject
   return {
     certificate: certificate.toString('pem'),
@@ -88,7 +96,7 @@ function authorityOf(certificate: x509.X509Certificate, keyPair: webcrypto.Crypt
       const leafKeys = options.keyPair ?? (await makeKeyPair(options.keyType ?? 'p256'))
       const leaf = await x509.X509CertificateGenerator.create({
         ...leafFields(options),
-        subject: subjectOf(options.name),
+        subject: subjectOf(options),
         issuer,
         publicKey: leafKeys.publicKey,
         signingKey: keyPair.privateKey,
@@ -96,14 +104,14 @@ function authorityOf(certificate: x509.X509Certificate, keyPair: webcrypto.Crypt
       })
       return identityOf(leaf, leafKeys.privateKey)
     },
-    async subordinate(name) {
+    async subordinate(name, validity = {}) {
       const keys = await makeKeyPair('p256')
       const subordinate = await x509.X509CertificateGenerator.create({
         subject: `CN=${name}`,
         issuer,
         serialNumber: serialNumber(),
-        notBefore: new Date(Date.now() - DAY_MS * 29),
-        notAfter: new Date(Date.now() + DAY_MS * 3000),
+        notBefore: validity.notBefore ?? new Date(Date.now() - DAY_MS * 29),
+        notAfter: validity.notAfter ?? new Date(Date.now() + DAY_MS * 3000),
         publicKey: keys.publicKey,
         signingKey: keyPair.privateKey,
         signingAlgorithm: keyAlgorithms.p256,
@@ -115,7 +123,10 @@ function authorityOf(certificate: x509.X509Certificate, keyPair: webcrypto.Crypt
 }
 
 /** An authority whose certificate says it is none: a device that signs. */
-export async function authorityFrom(identity: Identity, keyPair: webcrypto.CryptoKeyPair): Promise<Authority> {
+export async function authorityFrom(
+  identity: Identity,
+  keyPair: webcrypto.CryptoKeyPair,
+): Promise<Authority> {
   return authorityOf(new x509.X509Certificate(identity.certificate), keyPair, false)
 }
 
@@ -148,8 +159,8 @@ function caExtensions(): x509.Extension[] {
   ]
 }
 
-function subjectOf(name: string): x509.JsonName {
-  return [{ CN: [name] }]
+function subjectOf(options: LeafOptions): x509.JsonName {
+  return options.subject ?? [{ CN: [options.name] }]
 }
 
 function serialNumber(): string {
@@ -158,7 +169,10 @@ function serialNumber(): string {
   return bytes.toString('hex')
 }
 
-async function identityOf(certificate: x509.X509Certificate, privateKey: webcrypto.CryptoKey): Promise<Identity> {
+async function identityOf(
+  certificate: x509.X509Certificate,
+  privateKey: webcrypto.CryptoKey,
+): Promise<Identity> {
   const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', privateKey))
   return {
     certificate: certificate.toString('pem'),
