@@ -252,7 +252,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     const denied = Object.keys(client.subscriptions).filter(filter => !session.rights.subscribe(filter))
     if (denied.length === 0) return
     for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)
-    client.unsubscribe(denied as never) // aedes takes plain filters here
+    client.unsubscribe(denied as never, () => {}) // aedes takes plain filters here, and calls back whatever it is given
     void store.removeSubscriptions({ id: session.identity.deviceId }, denied)
   }
 
