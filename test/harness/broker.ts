@@ -6,6 +6,7 @@ import pino from 'pino'
 import { judgeSettings } from '../../broker/config.ts'
 import { type Broker, type BrokerOptions, startBroker } from '../../broker/index.ts'
 import type { Identity } from './authority.ts'
+import { openInbox } from './inbox.ts'
 import { createRoll, type Roll } from './roll.ts'
 
 /** One log line of the broker, as its JSON says. */
@@ -184,7 +185,30 @@ export function mqttClient(
   identity: Identity,
   options: IClientOptions = {},
 ): Promise<MqttClient> {
-  return mqtt.connectAsync(`mqtts://127.0.0.1:${test.broker.port}`, {
+  return mqtt.connectAsync(
+    `mqtts://127.0.0.1:${test.broker.port}`,
+    clientOptions(test, id, identity, options),
+  )
+}
+
+/** A standard client that comes back to its session: what had waited for it is in the inbox. */
+export async function returningClient(test: TestBroker, id: string, identity: Identity) {
+  const options = clientOptions(test, id, identity, { clean: false })
+  const client = mqtt.connect(`mqtts://127.0.0.1:${test.broker.port}`, options)
+  const inbox = openInbox(client)
+  const [{ sessionPresent }] = (await once(client as EventEmitter, 'connect')) as [
+    { sessionPresent: boolean },
+  ]
+  return { client, inbox, sessionPresent }
+}
+
+function clientOptions(
+  test: TestBroker,
+  id: string,
+  identity: Identity,
+  options: IClientOptions,
+): IClientOptions {
+  return {
     clientId: id,
     cert: identity.certificate,
     key: identity.key,
@@ -192,5 +216,5 @@ export function mqttClient(
     servername: 'localhost',
     reconnectPeriod: 0,
     ...options,
-  })
+  }
 }
