@@ -22,6 +22,8 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
 /** Closes the file, folding the write-ahead log into it where nobody else has it open. */
 export async function closeRegistry(registry: Registry): Promise<void> {
   await registry.query.destroy()
+  // Kysely closes only what it has queried through; a file left open would keep its write-ahead log.
+  registry.sqlite.close()
 }
 
 export type { Registry }
