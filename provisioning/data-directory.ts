@@ -73,6 +73,12 @@ export function sweepTemporaryFiles(directory: DataDirectory): void {
   }
 }
 
+/** Takes from others what only this user may read, whatever mode a restored backup left. */
+export function tightenModes(directory: DataDirectory): void {
+  const secrets = [directory.adminToken, directory.rootKey, directory.issuingKey, directory.serverKey]
+  for (const file of secrets) if (existsSync(file)) chmodSync(file, 0o600)
+}
+
 /** Writes a file so that at any moment, also after a power loss, the old or the new content is there whole. */
 export function replaceFile(file: string, content: string, mode: 0o600 | 0o644): void {
   const temporary = temporaryName(file)

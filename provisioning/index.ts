@@ -14,6 +14,7 @@ import {
   type DataDirectory,
   dataDirectory,
   sweepTemporaryFiles,
+  tightenModes,
 } from './data-directory.ts'
 import { lockDirectory } from './data-directory-lock.ts'
 import { createEvents } from './events.ts'
@@ -55,6 +56,7 @@ export async function createProvisioning(
     const lock = lockDirectory(directory.lock, directory.path)
     open.defer(() => lock.release())
     sweepTemporaryFiles(directory)
+    tightenModes(directory)
     assertNotLost(directory)
 
     const registry = openForWriting(directory.registry)

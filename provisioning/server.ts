@@ -7,6 +7,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { fastify } from 'fastify'
 import { createAuthentication } from './authentication.ts'
+import { trackConnections } from './connections.ts'
 import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { answerProblems } from './problem-answers.ts'
@@ -54,6 +55,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
   const server = api.server as unknown as Server
   server.maxConnections = CONNECTIONS_MAX
+  const connections = trackConnections(server)
 
   // JSON is all that bodies may be; fastify would take text/plain too, and give it to no validator we trust.
   api.removeContentTypeParser('text/plain')
@@ -112,7 +114,11 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
       return address.port
     },
     show: identity => server.setSecureContext({ ...tlsOptions, ...identity }),
-    close: () => api.close(),
+    async close() {
+      const closed = api.close()
+      await connections.drain()
+      await closed
+    },
   }
 }
 
