@@ -92,7 +92,9 @@ function enrollCommand(): Command {
         }
       })
       const { certificate: _, chain: __, ca: ___, ...facts } = issued
-      await printDocument({ ...facts, files }, flags.output)
+      const { fingerprint, serialNumber, keyType, notAfter } = facts
+      const short = { deviceId: id, fingerprint, serialNumber, keyType, notAfter, ...files }
+      await printDocument(flags.output === 'table' ? short : { ...facts, files }, flags.output)
       if (keyReused)
         say(`the key in ${files.key} was there from an enrollment that did not finish, and was used`)
     })

@@ -29,16 +29,10 @@ export function explainCommand(): Command {
 export function inWords(explanation: Explanation): string {
   const { subject, wouldBeAdmitted, reason, message, hint, refusals } = explanation
   const verdict = wouldBeAdmitted ? 'would be admitted' : `would be refused: ${reason ?? 'unknown'}`
-  const lines = [
-    `${subject.kind} ${subject.id} ${verdict}`,
-    message,
-    '',
-    ...checkLines(explanation.checks, ''),
-  ]
-  for (const certificate of explanation.certificates ?? []) {
-    const fate = certificate.wouldBeAdmitted ? 'would be admitted' : `would be refused: ${certificate.reason}`
-    lines.push('', `certificate ${certificate.fingerprint} ${fate}`, ...checkLines(certificate.checks, '  '))
-  }
+  const lines = [`${subject.kind} ${subject.id} ${verdict}`, message, '', ...checkLines(explanation.checks)]
+  // The checks above are those of the certificate that decides; the others need no more than a line each.
+  const certificates = explanation.certificates ?? []
+  if (certificates.length > 0) lines.push('', 'Certificates:', ...certificates.map(certificateLine))
   if (hint && !wouldBeAdmitted) lines.push('', `What to do: ${hint}`)
   if (refusals.length > 0) lines.push('', 'Refused lately:', ...refusals.map(refusalLine))
   return `${lines.map(line => coloured(printable(line))).join('\n')}\n`
@@ -46,13 +40,21 @@ export function inWords(explanation: Explanation): string {
 
 const marks = { passed: '✓', failed: '✗', skipped: '–' } as const
 
-function checkLines(checks: readonly Check[], indent: string): string[] {
+function checkLines(checks: readonly Check[]): string[] {
   const width = Math.max(0, ...checks.map(check => check.name.length))
   return checks.map(check => {
     const why = check.outcome === 'failed' ? `${check.reason ?? 'failed'}: ` : ''
     const seen = check.outcome === 'skipped' ? 'not asked any more' : why + inputsLine(check.inputs)
-    return `${indent}${marks[check.outcome]} ${check.name.padEnd(width)}  ${seen}`.trimEnd()
+    return `${marks[check.outcome]} ${check.name.padEnd(width)}  ${seen}`.trimEnd()
   })
+}
+
+function certificateLine({
+  fingerprint,
+  wouldBeAdmitted,
+  reason,
+}: NonNullable<Explanation['certificates']>[number]): string {
+  return wouldBeAdmitted ? `  ✓ ${fingerprint}` : `  ✗ ${fingerprint} ${reason ?? 'refused'}`
 }
 
 function inputsLine(inputs: Record<string, unknown>): string {

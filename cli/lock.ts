@@ -4,6 +4,9 @@ import Sqlite from 'better-sqlite3'
 
 export type Lock = { release(): void }
 
+/** Held here as well as by the caller: one that was collected as garbage would give its lock back. */
+const held = new Set<Lock>()
+
 /** How often a held lock is tried again while waiting for it. */
 const RETRY_MS = 50
 
@@ -23,11 +26,20 @@ export async function takeLock(file: string, waitMs = 0): Promise<Lock | null> {
 function tryLock(file: string): Lock | null {
   const sqlite = new Sqlite(file, { timeout: 0 })
   try {
+    // In memory, so that a killed holder leaves no journal behind.
+    sqlite.pragma('journal_mode = MEMORY')
     sqlite.exec('BEGIN EXCLUSIVE')
-    return { release: () => sqlite.close() }
+    const lock: Lock = {
+      release() {
+        held.delete(lock)
+        sqlite.close()
+      },
+    }
+    held.add(lock)
+    return lock
   } catch (error) {
     sqlite.close()
-    if ((error as { code?: string }).code === 'SQLITE_BUSY') return null
+    if (String((error as { code?: string }).code).startsWith('SQLITE_BUSY')) return null
     throw error
   }
 }

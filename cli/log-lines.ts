@@ -52,16 +52,22 @@ function rewrite(name: string, stderr: Readable, write: (line: string) => void):
 export function readableLine(service: string, line: string): string {
   const record = parsed(line)
   if (record === null) return printable(`${service} ${line}`)
-  const time = typeof record['time'] === 'number' ? new Date(record['time']).toTimeString().slice(0, 8) : ''
+  const time = clockTime(record['time'])
   const level = levels[Number(record['level'])] ?? ''
   const fields = Object.entries(record)
-    .filter(([key]) => !QUIET.has(key))
+    .filter(([key, value]) => !QUIET.has(key) && !(key === 'service' && value === service))
     .map(([key, value]) => `${key}=${shown(value)}`)
   const text = printable([record['msg'], ...fields].filter(Boolean).join(' '))
   const short = text.length > LINE_CHARACTERS_MAX ? `${text.slice(0, LINE_CHARACTERS_MAX)}…` : text
   return [styled('dim', time), printable(service), styled(colour(level), level), short]
     .filter(Boolean)
     .join(' ')
+}
+
+/** Local wall-clock time; services write milliseconds or RFC 3339. */
+function clockTime(time: unknown): string {
+  const at = typeof time === 'number' || typeof time === 'string' ? new Date(time) : null
+  return at === null || Number.isNaN(at.getTime()) ? '' : at.toTimeString().slice(0, 8)
 }
 
 function colour(level: string): 'red' | 'yellow' | 'dim' {

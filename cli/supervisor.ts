@@ -11,6 +11,7 @@ import {
 
 export type SupervisorEvents = {
   ready?(name: string, url: string): void
+  /** One that was ready before. */
   died?(name: string, why: string): void
   restarting?(name: string, delayMs: number): void
 }
@@ -58,8 +59,9 @@ export function supervise(options: SupervisorOptions): Supervisor {
         }
       },
       died(name, why, everReady) {
-        events.died?.(name, why)
-        if (!everReady) reject(new Error(startFailure(name, why)))
+        // A failed start is told once, by whoever waits for `ready`.
+        if (everReady) events.died?.(name, why)
+        else reject(new Error(startFailure(name, why)))
       },
       restarting(name, delayMs) {
         events.restarting?.(name, delayMs)

@@ -1,0 +1,139 @@
+// The command line as a shell runs it: a process of its own, its exit code and what it wrote; and `up`, with its end.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+export const repository = fileURLToPath(new URL('../../', import.meta.url))
+const main = join(repository, 'cli', 'main.ts')
+
+export type Ran = { code: number | null; stdout: string; stderr: string }
+export type RunOptions = { env?: NodeJS.ProcessEnv; cwd?: string; command?: readonly string[] }
+
+/** How long anything may take before a test gives up on it. */
+const DEADLINE_MS = 60_000
+
+/** Runs one command to its end. */
+export async function rollcall(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const child = start(args, options)
+  const [stdout, stderr] = [collected(child, 'stdout'), collected(child, 'stderr')]
+  const code = await endOf(child)
+  return { code, stdout: stdout(), stderr: stderr() }
+}
+
+/** A directory that goes when the test ends. */
+export function temporaryDirectory(): Disposable & { path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'rollcall-cli-'))
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+export type Ready = { ready: true; mqtts: string; api: string; admin: string; data: string }
+export type Up = AsyncDisposable & {
+  ready: Ready
+  pid: number
+  stderr(): string
+  /** Every line written to stdout so far. */
+  lines(): readonly string[]
+  /** Sends a signal and gives the exit code (null where a signal ended it). */
+  end(signal?: NodeJS.Signals): Promise<number | null>
+  /** A client command on this data directory. */
+  run(...args: string[]): Promise<Ran>
+}
+
+const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--admin-port', '0']
+
+/** `rollcall up -o json` until its ready line. @throws with what it wrote where it ends instead. */
+export async function startUp(
+  data: string,
+  more: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<Up> {
+  const child = start(['up', '--data', data, '-o', 'json', ...anyPorts, ...more], options)
+  const stderr = collected(child, 'stderr')
+  const lines: string[] = []
+  const ended = endOf(child)
+  const ready = await new Promise<Ready>((resolve, reject) => {
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', line => {
+      lines.push(line)
+      if (lines.length === 1) resolve(JSON.parse(line) as Ready)
+    })
+    ended.then(
+      code => reject(new Error(`up ended with ${code}: ${stderr()}`)),
+      error => reject(error),
+    )
+  })
+  const end = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal)
+    return ended
+  }
+  return {
+    ready,
+    pid: child.pid ?? 0,
+    stderr,
+    lines: () => lines,
+    end,
+    run: (...args) => rollcall([...args, '--data', data], options),
+    [Symbol.asyncDispose]: async () => void (await end()),
+  }
+}
+
+function start(
+  args: readonly string[],
+  { env, cwd, command = [process.execPath, main] }: RunOptions,
+): ChildProcess {
+  const [program = '', ...before] = command
+  const clean = { ...process.env }
+  // Whoever runs the tests may have a service of their own in the environment.
+  for (const name of ['ROLLCALL_API', 'ROLLCALL_TOKEN_FILE', 'ROLLCALL_CA', 'NODE_OPTIONS'])
+    delete clean[name]
+  return spawn(program, [...before, ...args], {
+    cwd: cwd ?? repository,
+    env: { ...clean, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+function collected(child: ChildProcess, name: 'stdout' | 'stderr'): () => string {
+  const chunks: Buffer[] = []
+  child[name]?.on('data', chunk => chunks.push(chunk))
+  return () => Buffer.concat(chunks).toString('utf8')
+}
+
+function endOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    const overdue = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Error('the command did not end in time'))
+    }, DEADLINE_MS)
+    child.once('error', reject)
+    child.once('close', code => {
+      clearTimeout(overdue)
+      resolve(code)
+    })
+  })
+}
+
+/** Whether a process exists. */
+export function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Asks again and again until it holds; the deadline is what fails. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  deadlineMs = 20_000,
+): Promise<void> {
+  const end = performance.now() + deadlineMs
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`it never came to pass that ${what}`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
