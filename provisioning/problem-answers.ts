@@ -2,13 +2,12 @@
 // handlers, validation, the body parser, the router, the HTTP parser. Internals stay in the log.
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import type { Fault } from './csr.ts'
 import type { Events } from './events.ts'
 import { Problem, type ProblemReason, problemDocument, problemOf } from './problem.ts'
 import type { Api } from './routes/context.ts'
+import { faultsOf } from './validation-faults.ts'
 
 const MEDIA_TYPE = 'application/problem+json'
-const ERRORS_SHOWN_MAX = 20
 
 export const answerProblems = {
   /** Options of the server for what fails before any route is found. */
@@ -69,7 +68,7 @@ function translated(error: unknown): unknown {
       'request_invalid',
       `the ${contexts[validationContext ?? ''] ?? 'request'} is not valid`,
       {
-        errors: faultsOf(validation, validationContext ?? 'request'),
+        errors: faultsOf(validation, contexts[validationContext ?? ''] ?? 'request'),
       },
     )
   }
@@ -98,16 +97,4 @@ const fastifyCodes: Record<string, [ProblemReason, string]> = {
   FST_ERR_CTP_INVALID_JSON_BODY: ['body_malformed', 'the body is not JSON'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['body_malformed', 'the body is not as long as Content-Length says'],
   FST_ERR_BAD_URL: ['request_invalid', 'the path is not percent-encoded UTF-8'],
-}
-
-function faultsOf(validation: NonNullable<FastifyError['validation']>, context: string): Fault[] {
-  return validation.slice(0, ERRORS_SHOWN_MAX).map(fault => {
-    const { keyword, instancePath, params, message = 'is not valid' } = fault
-    const path = `${contexts[context] ?? context}${instancePath.replaceAll('/', '.')}`
-    const unknown = (params as { additionalProperties?: unknown }).additionalProperties
-    if (keyword === 'additionalProperties' && Array.isArray(unknown)) {
-      return { path, message: `unknown field ${unknown.map(name => JSON.stringify(name)).join(', ')}` }
-    }
-    return { path, message }
-  })
 }
