@@ -91,6 +91,11 @@ function immediateDialect(database: Database): SqliteDialect {
     override async beginTransaction(connection: DatabaseConnection): Promise<void> {
       await connection.executeQuery(CompiledQuery.raw('begin immediate'))
     }
+
+    // SQLite itself rolls back on a full disk; a second attempt would fail and hide why.
+    override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+      if (database.inTransaction) await super.rollbackTransaction(connection)
+    }
   }
   class ImmediateDialect extends SqliteDialect {
     override createDriver() {
