@@ -1,0 +1,74 @@
+// A lean MQTT client for load: a TLS socket and packets written by hand, so that the client costs little.
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { connectPacket, field, remainingLength } from '../test/harness/broker.ts'
+import type { BenchDevice } from './fleet.ts'
+
+const contexts = new Map<string, SecureContext>()
+
+/** Connects, sends CONNECT, resolves at CONNACK 0 and rejects at anything else. */
+export function openLink(port: number, root: string, device: BenchDevice): Promise<TLSSocket> {
+  const known = contexts.get(device.id)
+  const secureContext = known ?? createSecureContext({ ca: root, cert: device.certificate, key: device.key })
+  contexts.set(device.id, secureContext)
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', secureContext }, () => {
+      socket.write(connectPacket({ clientId: device.id, keepalive: 600 }))
+    })
+    socket.setNoDelay(true)
+    socket.once('data', chunk => {
+      if (chunk[0] === 0x20 && chunk[3] === 0) resolve(socket)
+      else reject(new Error(`CONNACK ${chunk[3]}`))
+    })
+    socket.on('error', reject)
+    socket.once('close', () => reject(new Error(`${device.id} was cut`)))
+  })
+}
+
+const DISCONNECT = Buffer.from([0xe0, 0x00])
+
+export function closeLink(socket: TLSSocket): Promise<void> {
+  return new Promise(resolve => {
+    socket.once('close', () => resolve())
+    socket.end(DISCONNECT)
+    socket.resume()
+  })
+}
+
+/** A PUBLISH packet; `messageId` where QoS is above 0. */
+export function publishPacket(topic: string, payload: Buffer, qos: 0 | 1, messageId = 1): Buffer {
+  const id = qos === 0 ? Buffer.alloc(0) : Buffer.from([messageId >> 8, messageId & 0xff])
+  const body = Buffer.concat([field(topic), id, payload])
+  return Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(body.length), body])
+}
+
+export function subscribePacket(filter: string, qos: 0 | 1): Buffer {
+  const body = Buffer.concat([Buffer.from([0, 1]), field(filter), Buffer.from([qos])])
+  return Buffer.concat([Buffer.from([0x82]), remainingLength(body.length), body])
+}
+
+/** Counts whole packets of one kind in what arrives; calls back at each. */
+export function countPackets(socket: TLSSocket, kind: number, onPacket: (bytes: number) => void): void {
+  let rest: Buffer = Buffer.alloc(0)
+  socket.on('data', chunk => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    let offset = 0
+    for (;;) {
+      const size = packetSize(rest, offset)
+      if (size === 0 || offset + size > rest.length) break
+      if (rest[offset]! >> 4 === kind) onPacket(size)
+      offset += size
+    }
+    rest = rest.subarray(offset)
+  })
+}
+
+function packetSize(bytes: Buffer, offset: number): number {
+  let length = 0
+  for (let octet = 0; octet < 4; octet += 1) {
+    const value = bytes[offset + 1 + octet]
+    if (value === undefined) return 0
+    length += (value & 0x7f) * 128 ** octet
+    if ((value & 0x80) === 0) return 2 + octet + length
+  }
+  return 0
+}

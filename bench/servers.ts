@@ -1,0 +1,121 @@
+// The servers under measure, each a process of its own on a free port with the same certificates:
+// Rollcall's broker, mosquitto, and a bare tls.createServer that answers every CONNECT with a canned CONNACK.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
+import type { BenchFleet } from './fleet.ts'
+
+export type ServerName = 'rollcall' | 'mosquitto' | 'bare'
+export type BenchServer = { name: ServerName; port: number; pid: number; stop(): Promise<void> }
+
+/** Starts a server and waits until a device of the fleet can finish a handshake. */
+export async function startServer(
+  name: ServerName,
+  fleet: BenchFleet,
+  execArgv: string[] = [],
+): Promise<BenchServer> {
+  const port = await freePort()
+  const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
+  const child = commands[name](port, fleet, scratch, execArgv)
+  await answers(port, fleet, child)
+  return {
+    name,
+    port,
+    pid: child.pid!,
+    async stop() {
+      const gone = new Promise(resolve => child.once('exit', resolve))
+      child.kill('SIGTERM')
+      await gone
+      rmSync(scratch, { recursive: true, force: true })
+    },
+  }
+}
+
+const commands: Record<
+  ServerName,
+  (port: number, fleet: BenchFleet, scratch: string, execArgv: string[]) => ChildProcess
+> = {
+  rollcall(port, fleet, _scratch, execArgv) {
+    const entry = new URL('../cli/main.ts', import.meta.url).pathname
+    const args = [
+      ...execArgv,
+      entry,
+      'broker',
+      '--data',
+      fleet.data,
+      '--mqtts-port',
+      String(port),
+      '--admin-port',
+      '0',
+    ]
+    const env = {
+      ...process.env,
+      ROLLCALL_LOG_LEVEL: 'warn',
+      ROLLCALL_BROKER_ADDRESS_RATE_PER_SECOND: '1000000',
+      ROLLCALL_BROKER_ADDRESS_BURST: '1000000',
+    }
+    return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
+  },
+  mosquitto(port, fleet, scratch) {
+    const file = join(scratch, 'mosquitto.conf')
+    const lines = [
+      `listener ${port} 127.0.0.1`,
+      `cafile ${fleet.anchors}`,
+      `certfile ${join(fleet.data, 'server.crt')}`,
+      `keyfile ${join(fleet.data, 'keys', 'server.key')}`,
+      'require_certificate true',
+      'use_identity_as_username true',
+      'allow_anonymous false',
+      'set_tcp_nodelay true',
+      'persistence false',
+      'max_queued_messages 0',
+      'max_inflight_messages 0',
+      'log_type error',
+      'user root',
+    ]
+    writeFileSync(file, `${lines.join('\n')}\n`)
+    return spawn('mosquitto', ['-c', file], { stdio: ['ignore', 'ignore', 'ignore'] })
+  },
+  bare(port, fleet) {
+    const entry = new URL('./bare-server.ts', import.meta.url).pathname
+    return spawn(process.execPath, [entry, String(port), fleet.data, fleet.anchors], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  },
+}
+
+async function answers(port: number, fleet: BenchFleet, child: ChildProcess): Promise<void> {
+  const end = performance.now() + 20_000
+  while (performance.now() < end) {
+    if (child.exitCode !== null) throw new Error(`server ended with exit code ${child.exitCode}`)
+    if (await handshakes(port, fleet)) return
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  throw new Error('server did not answer within 20 s')
+}
+
+function handshakes(port: number, fleet: BenchFleet): Promise<boolean> {
+  const { certificate, key } = fleet.devices[0]!
+  return new Promise(resolve => {
+    const socket = connect(
+      { port, host: '127.0.0.1', ca: fleet.root, servername: 'localhost', cert: certificate, key },
+      () => {
+        socket.destroy()
+        resolve(true)
+      },
+    )
+    socket.on('error', () => resolve(false))
+  })
+}
+
+function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
