@@ -149,7 +149,8 @@ function addressOf(ip: string): string {
 
 async function listening(api: Api, host: string, port: number): Promise<void> {
   try {
-    await api.listen({ host, port, backlog: 511 })
+    // For "localhost" fastify would open a second server beside this one, which nobody would renew or close.
+    await api.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port, backlog: 511 })
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     const advice: Record<string, string> = {

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { readFileSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { problems } from '../../provisioning/problem.ts'
+import { startService, temporaryDirectory } from './harness.ts'
+
+const document = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8')
+
+/** Runs shell text as a reader would paste it; gives what it prints. */
+function shell(text: string, cwd: string): Promise<{ output: string; code: number }> {
+  return new Promise(resolve => {
+    const environment = { ...process.env, PATH: `${join(process.execPath, '..')}:${process.env['PATH']}` }
+    execFile('bash', ['-euo', 'pipefail', '-c', text], { cwd, env: environment }, (error, stdout, stderr) =>
+      resolve({ output: stdout + stderr, code: error === null ? 0 : 1 }),
+    )
+  })
+}
+
+test('every command in the API document works as it is written', async () => {
+  using folder = temporaryDirectory()
+  await using service = await startService({ receiptTimeoutMs: 20 })
+  symlinkSync(service.directory, join(folder.path, 'data'))
+  const blocks = [...document.matchAll(/```sh\n(.*?)```/gs)].map(match => match[1]!)
+  assert.ok(blocks.length >= 10)
+  const text = blocks.join('\n').replace('API=https://127.0.0.1:8443', `API=${service.url}`)
+  // A line of its own after each answer, so that answers can be told apart.
+  const { output, code } = await shell(`curl() { command curl "$@" && echo; }\n${text}`, folder.path)
+  assert.equal(code, 0, output)
+  const answers = output
+    .split('\n')
+    .filter(line => line.startsWith('{'))
+    .map(line => JSON.parse(line))
+  const refused = answers.filter(answer => answer.status >= 400)
+  assert.deepEqual(
+    refused.map(answer => answer.reason),
+    ['request_invalid'],
+    output,
+  )
+  assert.match(output, /device\.crt: OK/)
+  assert.ok(answers.some(answer => answer.status === 'revoked'))
+  assert.ok(answers.some(answer => answer.kind === 'unlisted'))
+})
+
+test('the API document names every reason with its status, and every route', async () => {
+  for (const [reason, { status }] of Object.entries(problems)) {
+    const row = document.split('\n').find(line => line.startsWith('|') && line.includes(`\`${reason}\``))
+    assert.ok(row?.split('|')[1]?.includes(String(status)), `${reason} ${status}`)
+  }
+  await using service = await startService()
+  const { body } = await service.call('GET', '/openapi.json')
+  for (const path of Object.keys(body.paths)) {
+    const pattern = path
+      .replace('{id}', '(\\{id\\}|[a-z]+-1)')
+      .replace('{fingerprint}', '(\\{fingerprint\\}|\\$FINGERPRINT)')
+    assert.match(document, new RegExp(`${pattern}(?![a-z/{$])`), path)
+  }
+})
