@@ -74,9 +74,7 @@ function enrollCommand(): Command {
         .default('p256'),
     )
     .addOption(
-      new Option('--csr <file>', 'certificate request (PKCS #10, PEM) made elsewhere').conflicts(
-        'keyTypeGiven',
-      ),
+      new Option('--csr <file>', 'certificate request (PKCS #10, PEM) made elsewhere').conflicts('keyType'),
     )
     .option('--days <n>', 'days until the certificate expires (default: 90)', wholeNumber(1, 825))
     .action(async (id: string, flags: EnrollFlags) => {

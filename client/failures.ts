@@ -33,7 +33,8 @@ export class ApiUnreachable extends Error {
   readonly hint: string
 
   constructor(url: URL, cause: NodeJS.ErrnoException) {
-    const code = cause.code ?? cause.name
+    // A DOMException, as a timeout is, has a number there.
+    const code = typeof cause.code === 'string' ? cause.code : cause.name
     const [what, hint] = inWords(code, cause)
     super(`${url.origin} ${what}`, { cause })
     this.name = 'ApiUnreachable'

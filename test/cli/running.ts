@@ -1,6 +1,6 @@
 // The command line as a shell runs it: a process of its own, its exit code and what it wrote; and `up`, with its end.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -15,12 +15,20 @@ export type RunOptions = { env?: NodeJS.ProcessEnv; cwd?: string; command?: read
 /** How long anything may take before a test gives up on it. */
 const DEADLINE_MS = 60_000
 
-/** Runs one command to its end. */
-export async function rollcall(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+/** Starts one command. */
+export function launch(
+  args: readonly string[],
+  options: RunOptions = {},
+): { child: ChildProcess; ended: Promise<Ran> } {
   const child = start(args, options)
   const [stdout, stderr] = [collected(child, 'stdout'), collected(child, 'stderr')]
-  const code = await endOf(child)
-  return { code, stdout: stdout(), stderr: stderr() }
+  const ended = endOf(child).then(code => ({ code, stdout: stdout(), stderr: stderr() }))
+  return { child, ended }
+}
+
+/** Runs one command to its end. */
+export function rollcall(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  return launch(args, options).ended
 }
 
 /** A directory that goes when the test ends. */
@@ -115,11 +123,10 @@ function endOf(child: ChildProcess): Promise<number | null> {
   })
 }
 
-/** Whether a process exists. */
+/** Whether a process runs. One that ended and waits for its parent to notice does not. */
 export function lives(pid: number): boolean {
   try {
-    process.kill(pid, 0)
-    return true
+    return !/^\d+ \(.*\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false
   }
