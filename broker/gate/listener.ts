@@ -23,7 +23,7 @@ export type ListenerParts = {
   onRefused(reason: Reason, address: string, detail?: string): void
 }
 
-type Handshake = { raw: Socket; address: string; startedAt: number; end(): void }
+type Handshake = { raw: Socket; address: string; startedAt: number; inFlight: boolean; end(): void }
 
 const PLAIN_TEXT_ERRORS = [
   'ERR_SSL_HTTP_REQUEST',
@@ -82,15 +82,18 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
       raw,
       address,
       startedAt: performance.now(),
+      inFlight: true,
       end() {
-        if (handshakes.get(key) !== handshake) return
-        handshakes.delete(key)
+        if (!handshake.inFlight) return
+        handshake.inFlight = false
+        // Peers that reset before they were accepted have no address and share a key.
+        if (handshakes.get(key) === handshake) handshakes.delete(key)
         limits.handshakeEnded()
       },
     }
     handshakes.set(key, handshake)
     raw.once('close', () => {
-      if (handshakes.get(key) === handshake) {
+      if (handshake.inFlight) {
         handshake.end()
         parts.onRefused('handshake_failed', address, 'the peer closed before the handshake ended')
       }
