@@ -196,9 +196,10 @@ export async function returningClient(test: TestBroker, id: string, identity: Id
   const options = clientOptions(test, id, identity, { clean: false })
   const client = mqtt.connect(`mqtts://127.0.0.1:${test.broker.port}`, options)
   const inbox = openInbox(client)
-  const [{ sessionPresent }] = (await once(client as EventEmitter, 'connect')) as [
-    { sessionPresent: boolean },
-  ]
+  const sessionPresent = await new Promise<boolean>((resolve, reject) => {
+    client.once('connect', connack => resolve(connack.sessionPresent))
+    client.once('error', reject)
+  })
   return { client, inbox, sessionPresent }
 }
 

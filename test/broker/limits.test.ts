@@ -1,0 +1,118 @@
+// Limits on connections and handshakes, each with its reason, and each gone when its cause is.
+import assert from 'node:assert/strict'
+import { connect, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { attempt, attemptPlain, startTestBroker, type TestBroker } from '../harness/broker.ts'
+import { rawSession } from '../harness/raw-client.ts'
+
+async function withBroker(settings: Record<string, number>, work: (t: TestBroker) => Promise<void>) {
+  const t = await startTestBroker({ settings })
+  try {
+    await work(t)
+  } finally {
+    await t.close()
+  }
+}
+
+/** A TCP connection that the broker has accepted and that never begins its handshake. */
+async function halfOpen(t: TestBroker): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port: t.broker.port })
+  socket.on('error', () => {})
+  await new Promise<void>(resolve => socket.once('connect', () => resolve()))
+  return socket
+}
+
+async function handshakes(t: TestBroker): Promise<number> {
+  return Number(/^rollcall_handshakes (\d+)/m.exec(await t.broker.metrics())?.[1])
+}
+
+/** Turns the event loop until it holds: what is waited for happens inside this process. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 5_000
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadline, 'it never came to hold')
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}
+
+test('refuses a connection beyond connectionsMax, and takes the next when one has left', () =>
+  withBroker({ connectionsMax: 1 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    const first = await rawSession(t, identity, { clientId: 'd1' })
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'cut')
+    await t.line(line => line.reason === 'connections_exceeded')
+    first.destroy()
+    await t.line(line => line.msg === 'disconnected')
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
+  }))
+
+test('refuses a handshake beyond handshakesMax, and takes the next when one has ended', () =>
+  withBroker({ handshakesMax: 2 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    const waiting = await Promise.all([halfOpen(t), halfOpen(t)])
+    await until(async () => (await handshakes(t)) === 2)
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'cut')
+    await t.line(line => line.reason === 'handshakes_exceeded')
+    for (const socket of waiting) socket.destroy()
+    await until(async () => (await handshakes(t)) === 0)
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
+  }))
+
+test('refuses an address that connects faster than its rate', () =>
+  withBroker({ addressBurst: 3, addressRatePerSecond: 1 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    const seen: string[] = []
+    for (let i = 0; i < 4; i += 1) seen.push(await attempt(t, { identity, connect: { clientId: 'd1' } }))
+    assert.deepEqual(seen, ['connack 0', 'connack 0', 'connack 0', 'cut'])
+    await t.line(line => line.reason === 'address_rate_limited' && line['address'] === '127.0.0.1')
+  }))
+
+test('counts no handshake twice and loses none, however many connections are reset at once', () =>
+  withBroker({ handshakesMax: 200 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    for (let round = 0; round < 5; round += 1) {
+      const sockets = Array.from({ length: 60 }, () => {
+        const socket = connect({ host: '127.0.0.1', port: t.broker.port })
+        socket.on('error', () => {})
+        socket.once('connect', () => socket.resetAndDestroy())
+        return socket
+      })
+      await Promise.all(sockets.map(socket => new Promise(resolve => socket.once('close', resolve))))
+    }
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
+    await until(async () => (await handshakes(t)) === 0)
+  }))
+
+test('keeps serving devices while 300 connections are half open, and closes those in time', () =>
+  withBroker({ handshakeTimeoutMs: 400, handshakesMax: 500 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    const waiting = await Promise.all(Array.from({ length: 300 }, () => halfOpen(t)))
+    const begin = performance.now()
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
+    assert.ok(performance.now() - begin < 1_000)
+    await Promise.all(
+      waiting.map(
+        socket => new Promise(resolve => (socket.closed ? resolve(0) : socket.once('close', resolve))),
+      ),
+    )
+    await until(async () => (await handshakes(t)) === 0)
+    assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="handshake_timeout"\} 300/)
+  }))
+
+test('logs a flood of refusals in part and counts it in full', () =>
+  withBroker({}, async t => {
+    await Promise.all(
+      Array.from({ length: 200 }, () => attemptPlain(t, Buffer.from('GET / HTTP/1.1\r\n\r\n'))),
+    )
+    assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="not_tls"\} 200/)
+    assert.ok(t.lines.filter(line => line.msg === 'refused').length <= 150)
+  }))
+
+test('lets a refused device go as soon as it hangs up', async () => {
+  const t = await startTestBroker({ settings: { connectionsMax: 1 } })
+  const identity = await t.roll.enroll('d1', { notAfter: new Date(Date.now() - 1_000) })
+  assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 5')
+  const begin = performance.now()
+  await t.close()
+  assert.ok(performance.now() - begin < 700)
+})

@@ -1,0 +1,45 @@
+// A device that speaks MQTT byte by byte over real TLS: cheap enough for thousands, and free to misbehave.
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import type { Identity } from './authority.ts'
+import { connectPacket, field, firstBytes, openTls, remainingLength, type TestBroker } from './broker.ts'
+
+type Connect = NonNullable<Parameters<typeof connectPacket>[0]>
+
+/** A connected session; rejects where CONNACK was not 0. The socket keeps flowing, what arrives is dropped. */
+export async function rawSession(
+  t: TestBroker,
+  identity: Identity,
+  connect: Connect,
+  tls: ConnectionOptions = {},
+): Promise<TLSSocket> {
+  const socket = await openTls(t, { identity, tls })
+  socket.write(connectPacket(connect))
+  const answer = await firstBytes(socket)
+  if (answer?.[3] !== 0) throw new Error(`not admitted: ${answer?.toString('hex') ?? 'cut'}`)
+  socket.resume()
+  return socket
+}
+
+/** Resolves when the connection is closed, at once where it is closed already. */
+export function ended(socket: TLSSocket): Promise<void> {
+  socket.on('error', () => {})
+  socket.resume()
+  if (socket.destroyed) return Promise.resolve()
+  return new Promise(resolve => socket.once('close', () => resolve()))
+}
+
+export function publishPacket(topic: string, payload: Buffer | string, retain = false): Buffer {
+  const body = Buffer.concat([field(topic), Buffer.from(payload)])
+  return Buffer.concat([Buffer.from([retain ? 0x31 : 0x30]), remainingLength(body.length), body])
+}
+
+export function publishQos2(topic: string, messageId: number): Buffer {
+  const body = Buffer.concat([field(topic), Buffer.from([messageId >> 8, messageId & 0xff])])
+  return Buffer.concat([Buffer.from([0x34]), remainingLength(body.length), body])
+}
+
+export function subscribePacket(messageId: number, filters: string[], qos = 0): Buffer {
+  const entries = filters.flatMap(filter => [field(filter), Buffer.from([qos])])
+  const body = Buffer.concat([Buffer.from([messageId >> 8, messageId & 0xff]), ...entries])
+  return Buffer.concat([Buffer.from([0x82]), remainingLength(body.length), body])
+}
