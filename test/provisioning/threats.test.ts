@@ -11,7 +11,7 @@ import { openForReading } from '../../db/open.ts'
 import type { Role } from '../../db/schema.ts'
 import { makeCsr, type Service, startService } from './harness.ts'
 
-test('threat 23 and 18: every route of the API asks for a token, and only a token of ours is one', async t => {
+test('threat 23: every route of the API asks for a token, and only a token of ours is one (threat 18)', async t => {
   await using service = await startService()
   const { body: document } = await service.call('GET', '/openapi.json')
   const tokens: [string, Record<string, string>][] = [
