@@ -5,6 +5,9 @@ import Sqlite from 'better-sqlite3'
 
 export type DirectoryLock = { release(): void }
 
+/** A database nobody refers to is closed by the garbage collector, and its lock falls. */
+const held = new Set<Sqlite.Database>()
+
 /** Takes the lock at once or throws an error that says who is in the way and what to do. */
 export function lockDirectory(file: string, directory: string): DirectoryLock {
   const sqlite = new Sqlite(file, { timeout: 0 })
@@ -19,5 +22,11 @@ export function lockDirectory(file: string, directory: string): DirectoryLock {
       { cause: error },
     )
   }
-  return { release: () => void sqlite.close() }
+  held.add(sqlite)
+  return {
+    release() {
+      held.delete(sqlite)
+      sqlite.close()
+    },
+  }
 }
