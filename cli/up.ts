@@ -1,5 +1,6 @@
 // `rollcall up`: broker and provisioning service on one data directory, supervised, with one place for their health.
 // Holds no key and serves no device: it starts processes, watches them, and tells a newcomer what to do next.
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, Option } from 'commander'
 import { createAdminServer } from '../admin/index.ts'
@@ -112,14 +113,21 @@ function children(flags: UpFlags): ChildSpec[] {
     {
       name: 'broker',
       command: process.execPath,
-      // A young generation with room for a storm of handshakes, and freed memory given back early: both measured.
       args: formerUrl => [
-        ...['--max-semi-space-size=64', main, 'broker', ...shared],
-        ...['--mqtts-port', port(formerUrl, flags.mqttsPort)],
+        ...brokerNodeFlags(),
+        ...[main, 'broker', ...shared, '--mqtts-port', port(formerUrl, flags.mqttsPort)],
       ],
       env: { MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536' },
     },
   ]
+}
+
+/** What the broker's Node must be told before it starts; each was measured. */
+function brokerNodeFlags(): string[] {
+  // A young generation with room for a storm of handshakes. Freed memory goes back early (MALLOC_TRIM_THRESHOLD_).
+  const flags = ['--max-semi-space-size=64']
+  const openssl = fileURLToPath(new URL('../broker/gate/openssl.cnf', import.meta.url))
+  return existsSync(openssl) ? [...flags, `--openssl-config=${openssl}`] : flags
 }
 
 function port(formerUrl: string | null, asked: number): string {
