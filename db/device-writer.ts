@@ -1,5 +1,6 @@
 // Verbs that change devices. Each is one transaction: the change, its audit row and, where a right can end, a change row.
 import type { Transaction } from 'kysely'
+import { DEVICE_ID_RULE, isDeviceId } from '../pki/device-id.ts'
 import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
@@ -10,6 +11,7 @@ export type NewDevice = { id: string; attributes: Record<string, string>; groups
 export type DeviceChange = { attributes?: Record<string, string> | undefined; groups?: string[] | undefined }
 
 export type DeviceWriter = {
+  /** @throws {RangeError} where the ID is none: callers judge it first and say so in their own words */
   addDevice(device: NewDevice, actor: Actor): Promise<void>
   changeDevice(id: string, change: DeviceChange, actor: Actor): Promise<void>
   /** Gives the epoch of the change; the same state again gives the epoch of the change that made it so. */
@@ -27,6 +29,8 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
   return {
     addDevice: (device, actor) =>
       transact(registry, async transaction => {
+        // An ID stands in topics and policies: one that could not be judged above is never made.
+        if (!isDeviceId(device.id)) throw new RangeError(`a device ID is ${DEVICE_ID_RULE}`)
         const at = now()
         const added = await transaction
           .insertInto('devices')
