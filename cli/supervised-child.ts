@@ -38,7 +38,10 @@ export type SupervisedChild = {
 export type ChildOptions = {
   output: ChildOutput
   events: ChildEvents
-  /** Wait before the first restart; doubled up to `backoffMaxMs`, forgotten after `steadyMs` of readiness. */
+  /**
+   * Wait before the first restart; doubled up to `backoffMaxMs`, forgotten after `steadyMs` of readiness. Even the
+   * longest wait is short: devices are without a broker meanwhile.
+   */
   backoffMinMs?: number
   backoffMaxMs?: number
   steadyMs?: number
@@ -49,9 +52,9 @@ export type ChildOptions = {
 export function superviseChild(spec: ChildSpec, options: ChildOptions): SupervisedChild {
   const {
     events,
-    backoffMinMs = 250,
-    backoffMaxMs = 10_000,
-    steadyMs = 30_000,
+    backoffMinMs = 100,
+    backoffMaxMs = 1_000,
+    steadyMs = 10_000,
     metricsTimeoutMs = 2_000,
   } = options
   let child: ChildProcess | null = null
