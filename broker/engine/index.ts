@@ -45,6 +45,9 @@ export type Engine = {
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
 const UNSENT_QOS_FACTOR = 4
 
+/** CONNACK, return code 5 (MQTT 3.1.1 §3.2.2.3). */
+const NOT_AUTHORIZED = Buffer.from([0x20, 0x02, 0x00, 0x05])
+
 type Will = PublishPacket & { qos: QoS; retain: boolean }
 /** What aedes keeps on a client beyond its types. */
 type Inside = Client & {
@@ -203,7 +206,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (!admission.admitted) {
       sessions.remove(session)
       events.refused(admission.reason, whoIs(session))
-      stream.destroy()
+      if (admission.record === null) stream.destroy()
+      else stream.end(NOT_AUTHORIZED, () => stream.destroy()) // its CONNECT has arrived: whoever is listed is told
       return { drop() {} }
     }
     const { record } = admission
