@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { attempt, attemptPlain, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { rawSession } from '../harness/raw-client.ts'
+import { until } from '../harness/until.ts'
 
 async function withBroker(settings: Record<string, number>, work: (t: TestBroker) => Promise<void>) {
   const t = await startTestBroker({ settings })
@@ -24,15 +25,6 @@ async function halfOpen(t: TestBroker): Promise<Socket> {
 
 async function handshakes(t: TestBroker): Promise<number> {
   return Number(/^rollcall_handshakes (\d+)/m.exec(await t.broker.metrics())?.[1])
-}
-
-/** Turns the event loop until it holds: what is waited for happens inside this process. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 5_000
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, 'it never came to hold')
-    await new Promise(resolve => setImmediate(resolve))
-  }
 }
 
 test('refuses a connection beyond connectionsMax, and takes the next when one has left', () =>

@@ -1,0 +1,100 @@
+// The engine behind a door without a gate: streams in memory, a real roll, an admission that a test can interrupt.
+import { type Duplex, duplexPair } from 'node:stream'
+import { type Admit, createAdmit } from '../../broker/admit.ts'
+import { type BrokerSettings, judgeSettings } from '../../broker/config.ts'
+import { createEngine, type Engine, type EngineEvents } from '../../broker/engine/index.ts'
+import { createRightsDesk } from '../../broker/engine/rights-desk.ts'
+import { type RevocationWatch, watchRevocations } from '../../broker/revocation-watch.ts'
+import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-lookup.ts'
+import { prepareChangeReader } from '../../db/change-feed.ts'
+import { closeRegistry } from '../../db/index.ts'
+import { openForReading } from '../../db/open.ts'
+import { preparePolicyLookup } from '../../db/policy-store.ts'
+import type { Roll } from './roll.ts'
+
+export type Event = [what: string, ...details: unknown[]]
+
+export type TestEngine = {
+  engine: Engine
+  watch: RevocationWatch
+  events: Event[]
+  /** Runs once, inside the next question the engine asks, after the record was read and before the answer is given. */
+  whileAsking(work: () => void): void
+  /** Hands a stream over as the gate does after admitting this device; gives the device's end. */
+  enter(deviceId: string, fingerprint: string): Duplex
+  close(): Promise<void>
+}
+
+export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings> = {}): Promise<TestEngine> {
+  const settings = judgeSettings({ registryPollMs: 5, ...given })
+  const registry = openForReading(`${roll.data}/registry.db`)
+  const feed = prepareChangeReader(registry)
+  const epoch = feed.latestEpoch()
+  const events: Event[] = []
+  const told =
+    (what: string) =>
+    (...details: unknown[]) =>
+      void events.push([what, ...details])
+  const doubt = (error: unknown) => void events.push(['doubt', error])
+  const real = createAdmit({ lookup: prepareAdmissionLookup(registry.sqlite), now: Date.now, onDoubt: doubt })
+  let interruption: (() => void) | null = null
+  const admit: Admit = peer => {
+    const answer = real(peer)
+    const work = interruption
+    interruption = null
+    work?.()
+    return answer
+  }
+  const engine = await createEngine({
+    settings,
+    admit,
+    rightsOf: createRightsDesk({ policiesOf: preparePolicyLookup(registry), onDoubt: doubt }),
+    events: {
+      refused: told('refused'),
+      admitted: told('admitted'),
+      connected: told('connected'),
+      disconnected: told('disconnected'),
+      cut: told('cut'),
+      denied: told('denied'),
+      dropped: told('dropped'),
+      clientFailed: told('clientFailed'),
+      engineFailed: told('engineFailed'),
+      firstUse: told('firstUse'),
+      messageReceived: told('messageReceived'),
+      messageSent: told('messageSent'),
+    } satisfies EngineEvents,
+  })
+  const watch = watchRevocations({
+    feed,
+    epoch,
+    pollMs: settings.registryPollMs,
+    lossMs: settings.registryLossMs,
+    admit: real,
+    engine,
+    deviceNow: prepareDeviceLookup(registry.sqlite),
+    assertSameRegistry() {},
+    now: Date.now,
+    onIssuersChanged() {},
+    onAcknowledged: told('acknowledged'),
+    onDoubt: doubt,
+  })
+  return {
+    engine,
+    watch,
+    events,
+    whileAsking(work) {
+      interruption = work
+    },
+    enter(deviceId, fingerprint) {
+      const [device, stream] = duplexPair()
+      device.on('error', () => {})
+      engine.door({ stream, identity: { fingerprint, deviceId, chain: 'verified' }, address: '192.0.2.1' })
+      return device
+    },
+    async close() {
+      watch.stop()
+      await engine.close()
+      await closeRegistry(registry)
+    },
+  }
+}
