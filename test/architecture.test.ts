@@ -1,0 +1,137 @@
+// The shape of the house: who may import whom, how long a file may be, what every file tells first.
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path/posix'
+import { test } from 'node:test'
+
+type File = { path: string; text: string }
+
+const everything = [
+  'pki',
+  'db',
+  'admission',
+  'policy',
+  'broker',
+  'provisioning',
+  'admin',
+  'client',
+  'device-sim',
+  'cli',
+]
+
+/** What each room may import besides itself. A room that is not named here does not exist. */
+const mayImport: Record<string, readonly string[]> = {
+  pki: [],
+  db: ['pki'],
+  admission: ['db', 'pki'],
+  policy: [],
+  admin: [],
+  broker: ['pki', 'db', 'admission', 'policy', 'admin'],
+  provisioning: ['pki', 'db', 'admission', 'policy', 'admin'],
+  client: [],
+  'device-sim': [],
+  cli: everything,
+  test: [...everything, 'bench'],
+  bench: [...everything, 'test'],
+}
+
+/** Packages that one room alone knows. */
+const ownedPackages: Record<string, RegExp> = {
+  aedes: /^(broker\/engine|bench|test)\//,
+  'aedes-persistence': /^broker\/engine\//,
+  mqemitter: /^broker\/engine\//,
+  kysely: /^db\//,
+  fastify: /^provisioning\//,
+  mqtt: /^(device-sim|bench|test)\//,
+}
+
+const LINES_MAX = 300
+
+function faultsOf(files: File[]): string[] {
+  return files.flatMap(file => [...faultsOfForm(file), ...faultsOfImports(file)])
+}
+
+function faultsOfForm({ path, text }: File): string[] {
+  const faults: string[] = []
+  const lines = text.split('\n').length - 1
+  if (lines > LINES_MAX) faults.push(`${path}: ${lines} lines, more than ${LINES_MAX}`)
+  if (!/^(#!.*\n)?(\/\/|\/\*)/.test(text)) faults.push(`${path}: does not open with a comment`)
+  if (/(^|\/)(utils|util|helpers?)\.ts$/.test(path)) faults.push(`${path}: a helper lives with its owner`)
+  return faults
+}
+
+function faultsOfImports({ path, text }: File): string[] {
+  const room = path.split('/')[0]!
+  const allowed = mayImport[room]
+  if (allowed === undefined) return [`${path}: no room ${room} is in the table`]
+  return importsOf(text).flatMap(specifier => {
+    if (!specifier.startsWith('.')) {
+      const name = specifier
+        .split('/')
+        .slice(0, specifier.startsWith('@') ? 2 : 1)
+        .join('/')
+      const owner = ownedPackages[name]
+      return owner === undefined || owner.test(path) ? [] : [`${path}: imports ${name}`]
+    }
+    const target = normalize(join(dirname(path), specifier)).split('/')[0]!
+    return target === room || target.includes('.') || allowed.includes(target)
+      ? []
+      : [`${path}: imports ${target}/`]
+  })
+}
+
+function importsOf(text: string): string[] {
+  const code = text.replace(/^\s*(\/\/|\*|\/\*).*$/gm, '')
+  return [
+    ...code.matchAll(
+      /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g,
+    ),
+  ].map(match => match[1] ?? match[2]!)
+}
+
+function filesOfHouse(): File[] {
+  const root = new URL('..', import.meta.url).pathname
+  const paths = Object.keys(mayImport).flatMap(room => globSync(`${room}/**/*.ts`, { cwd: root }))
+  return paths.map(path => ({ path, text: readFileSync(join(root, path), 'utf8') }))
+}
+
+test('every file keeps to the table of rooms, to its length and to its opening comment', () => {
+  const files = filesOfHouse()
+  assert.ok(files.length > 100)
+  assert.deepEqual(faultsOf(files), [])
+})
+
+test('each rule can fail', () => {
+  const opening = '// A room.\n'
+  const bad: [path: string, text: string, fault: RegExp][] = [
+    ['broker/a.ts', "import { x } from '../provisioning/index.ts'", /imports provisioning/],
+    ['provisioning/routes/a.ts', "import type { X } from '../../broker/index.ts'", /imports broker/],
+    ['provisioning/a.ts', "export { x } from '../broker/index.ts'", /imports broker/],
+    ['broker/a.ts', "const x = await import('../cli/main.ts')", /imports cli/],
+    ['broker/a.ts', "import {\n  x,\n  y,\n} from '../test/harness/roll.ts'", /imports test/],
+    ['db/a.ts', "import { x } from '../admission/decide.ts'", /imports admission/],
+    ['pki/a.ts', "import '../db/open.ts'", /imports db/],
+    ['policy/a.ts', "import { x } from '../db/reason.ts'", /imports db/],
+    ['device-sim/a.ts', "import { x } from '../pki/pem.ts'", /imports pki/],
+    ['cli/a.ts', "import { x } from '../bench/main.ts'", /imports bench/],
+    ['broker/index.ts', "import { Aedes } from 'aedes'", /imports aedes/],
+    [
+      'broker/gate/index.ts',
+      "import x from 'aedes-persistence/asyncPersistence.js'",
+      /imports aedes-persistence/,
+    ],
+    ['attic/a.ts', '', /no room attic/],
+    ['broker/utils.ts', '', /lives with its owner/],
+    ['broker/long.ts', 'const x = 1\n'.repeat(300), /301 lines/],
+  ]
+  for (const [path, text, fault] of bad) {
+    const faults = faultsOf([{ path, text: opening + text }])
+    assert.equal(faults.length, 1, `${path}: ${faults}`)
+    assert.match(faults[0]!, fault)
+  }
+  assert.match(faultsOf([{ path: 'broker/a.ts', text: "import 'node:fs'\n" }])[0]!, /comment/)
+  assert.deepEqual(
+    faultsOf([{ path: 'broker/a.ts', text: `${opening}import { x } from '../db/reason.ts'` }]),
+    [],
+  )
+})
