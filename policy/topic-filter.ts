@@ -29,6 +29,8 @@ export function compileMatcher(filter: TopicFilter): (topic: string) => boolean 
 /** Whether every topic that `inner` matches is matched by `outer` too. A topic is a filter without wildcards. */
 export function contains(outer: TopicFilter, inner: TopicFilter): boolean {
   if (!reaches(outer, inner)) return false
+  // Every topic has a first level, so `+/#` reaches as far as `#`.
+  if (outer.length === 2 && outer[0] === '+' && outer[1] === '#') return true
   for (const [index, level] of outer.entries()) {
     if (level === '#') return true
     const other = inner[index]
