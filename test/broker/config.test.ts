@@ -1,0 +1,88 @@
+// The broker's settings: every problem at once, the environment before the file, nothing unlimited.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'node:test'
+import {
+  ConfigError,
+  environmentName,
+  judgeSettings,
+  readBrokerSettings,
+  settings,
+} from '../../broker/config.ts'
+
+let data: string
+beforeEach(() => {
+  data = mkdtempSync(join(tmpdir(), 'rollcall-config-'))
+})
+afterEach(() => rmSync(data, { recursive: true }))
+
+function write(yaml: string): void {
+  writeFileSync(join(data, 'rollcall.yaml'), yaml)
+}
+
+function problemsOf(work: () => unknown): string[] {
+  try {
+    work()
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    return [...error.problems]
+  }
+  return []
+}
+
+test('every setting has a default within its own bounds, and a bound above', () => {
+  for (const [name, { default: standard, min, max }] of Object.entries(settings)) {
+    assert.ok(standard >= min && standard <= max && Number.isFinite(max), name)
+  }
+  assert.deepEqual(Object.keys(judgeSettings({})), Object.keys(settings))
+})
+
+test('takes the bounds and refuses one beyond', () => {
+  for (const [name, { min, max }] of Object.entries(settings)) {
+    assert.equal(problemsOf(() => judgeSettings({ [name]: min })).length, 0)
+    assert.equal(problemsOf(() => judgeSettings({ [name]: max })).length, 0)
+    assert.equal(problemsOf(() => judgeSettings({ [name]: min - 1 })).length, 1)
+    assert.equal(problemsOf(() => judgeSettings({ [name]: max + 1 })).length, 1)
+  }
+})
+
+test('tells every problem at once, unknown names included', () => {
+  const given = { connectionsMax: 0, handshakesMax: 'many', packetBytesMax: 1.5, nonsense: 1, constructor: 1 }
+  const problems = problemsOf(() => judgeSettings(given))
+  assert.deepEqual(
+    problems.map(problem => problem.split(':')[0]),
+    ['nonsense', 'constructor', 'connectionsMax', 'handshakesMax', 'packetBytesMax'],
+  )
+})
+
+test('the environment wins over the file, the file over the defaults', () => {
+  write('broker:\n  connectionsMax: 7\n  handshakesMax: 8\n')
+  const read = readBrokerSettings(data, { ROLLCALL_BROKER_HANDSHAKES_MAX: '9' })
+  assert.deepEqual(
+    [read.connectionsMax, read.handshakesMax, read.connectTimeoutMs],
+    [7, 9, settings.connectTimeoutMs.default],
+  )
+})
+
+test('a value that is no number is a problem wherever it comes from', () => {
+  assert.equal(
+    problemsOf(() => readBrokerSettings(data, { [environmentName('addressBurst')]: '12 ' })).length,
+    1,
+  )
+  write('broker:\n  addressBurst: "12"\n')
+  assert.equal(problemsOf(() => readBrokerSettings(data, {})).length, 1)
+})
+
+test('a file that is no YAML, or whose section is no map, is named', () => {
+  for (const yaml of ['broker: [', 'broker: [1]', 'broker: x']) {
+    write(yaml)
+    assert.match(problemsOf(() => readBrokerSettings(data, {}))[0] ?? '', /rollcall\.yaml|setting/, yaml)
+  }
+  write('provisioning: {}\n')
+  assert.deepEqual(
+    problemsOf(() => readBrokerSettings(data, {})),
+    [],
+  )
+})
