@@ -23,6 +23,7 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     outgoingStream(client: ClientId): Readable & AsyncIterable<StoredPacket>
     incomingStorePacket(client: ClientId, packet: StoredPacket): Promise<void>
     cleanIncoming(client: ClientId): Promise<void>
+    putWill(client: ClientId, packet: unknown): Promise<void>
     delWill(client: ClientId): Promise<unknown>
   }
 }

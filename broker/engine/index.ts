@@ -1,19 +1,21 @@
 // The engine: MQTT sessions of admitted connections, on aedes. The only file that imports aedes.
 // Trusts the door's identity, asks again once a session is registered, and lets no session outlive its right.
 import type { EventEmitter } from 'node:events'
-import { Aedes, type Client, type ConnectPacket, type PublishPacket } from 'aedes'
+import { Aedes } from 'aedes'
 import mqemitter from 'mqemitter'
-import { decideConnect } from '../../admission/connect.ts'
 import { rightEndsAt } from '../../admission/decide.ts'
-import { type Reason, reasons } from '../../db/reason.ts'
-import { noRights, type QoS } from '../../policy/rights.ts'
+import type { Reason } from '../../db/reason.ts'
+import { noRights } from '../../policy/rights.ts'
 import type { Admit } from '../admit.ts'
 import type { BrokerSettings } from '../config.ts'
-import type { AdmittedConnection, Door, Identity } from '../door.ts'
+import type { AdmittedConnection, Door } from '../door.ts'
 import type { Who } from '../events.ts'
+import { type Inside, silenceClusterBus } from './aedes-client.ts'
+import { createCleanConnect } from './clean-connect.ts'
+import { createHooks } from './hooks.ts'
 import type { RightsDesk } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
-import { createSessions, type Session, type Sessions } from './sessions.ts'
+import { createSessions, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
 
 export type EngineEvents = {
   refused(reason: Reason, who: Who, detail?: string): void
@@ -42,20 +44,8 @@ export type Engine = {
   close(): Promise<void>
 }
 
-/** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
-const UNSENT_QOS_FACTOR = 4
-
 /** CONNACK, return code 5 (MQTT 3.1.1 §3.2.2.3). */
 const NOT_AUTHORIZED = Buffer.from([0x20, 0x02, 0x00, 0x05])
-
-type Will = PublishPacket & { qos: QoS; retain: boolean }
-/** What aedes keeps on a client beyond its types. */
-type Inside = Client & {
-  session?: Session
-  will: Will | null
-  _will: Will | null
-  subscriptions: Record<string, unknown>
-}
 
 export type EngineParts = {
   settings: BrokerSettings
@@ -75,6 +65,15 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     onDropped: (what, deviceId) => events.dropped(what, deviceId),
   })
 
+  const hooks = createHooks({
+    settings,
+    events,
+    acceptClean: (client, packet) => acceptClean(client, packet),
+    endSlow(client) {
+      note(client, 'consumer_too_slow')
+      client.close()
+    },
+  })
   const aedes = new Aedes({
     // With a limit, the queue is an array shifted from the front: 110 µs a message under load instead of 16.
     mq: mqemitter({ concurrency: 0, matchEmptyLevels: true }),
@@ -85,82 +84,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     maxTopicLevels: settings.topicLevelsMax,
     maxInflightInbound: settings.inflightInboundMax,
 
-    preConnect(client, packet, done) {
-      const session = (client as Inside).session
-      if (session === undefined || session.ended !== null) return done(null, false)
-      const decision = decideConnect(asRequest(packet), session.identity.deviceId)
-      // aedes assigns a random ID to an empty one; ours is the device's.
-      if (decision.accepted) packet.clientId = decision.clientId
-      const refusal = decision.accepted ? refuseWill(session, packet) : decision.reason
-      if (refusal !== null) {
-        session.ended = refusal
-        events.refused(refusal, whoIs(session))
-      }
-      done(null, true)
-    },
-
-    authenticate(client, _username, _password, done) {
-      const session = (client as Inside).session
-      if (session !== undefined && session.ended === null) return done(null, true)
-      const seen = session?.ended && session.ended in reasons ? reasons[session.ended as Reason].seen : 5
-      done(
-        Object.assign(new Error(session?.ended ?? 'unknown'), {
-          returnCode: typeof seen === 'number' ? seen : 5,
-        }),
-        null,
-      )
-    },
-
-    authorizePublish(client, packet, done) {
-      const inside = client as Inside | null
-      const session = inside?.session
-      // aedes sends stored wills of other nodes without a client: there are none, and nobody vouches for them.
-      if (inside === null || session === undefined || isCut(session))
-        return done(new Error('no right to publish'))
-      const { topic, qos, retain } = packet as Will
-      const allowed =
-        packet === inside.will
-          ? session.rights.will(topic, qos, retain)
-          : session.rights.publish(topic, qos, retain)
-      if (!allowed) {
-        events.denied('publish_denied', whoIs(session), topic)
-        return done(new Error('publish_denied'))
-      }
-      events.messageReceived()
-      done(null)
-    },
-
-    authorizeSubscribe(client, subscription, done) {
-      const inside = client as Inside
-      const session = inside.session
-      if (session === undefined || isCut(session)) return done(new Error('no right to subscribe'))
-      const full = Object.keys(inside.subscriptions).length >= settings.subscriptionsMax
-      if (full || !session.rights.subscribe(subscription.topic)) {
-        events.denied('subscribe_denied', whoIs(session), subscription.topic)
-        return done(null, null)
-      }
-      done(null, subscription)
-    },
-
-    authorizeForward(client, packet) {
-      const session = (client as Inside).session
-      if (session === undefined || session.ended !== null || !session.rights.receive(packet.topic))
-        return null
-      const unsentBytes = client.conn.writableLength
-      if (unsentBytes > settings.outboundBytesMax && packet.qos === 0) {
-        events.dropped('outbound', session.identity.deviceId)
-        return null
-      }
-      if (unsentBytes > settings.outboundBytesMax * UNSENT_QOS_FACTOR) {
-        note(client as Inside, 'consumer_too_slow')
-        client.close()
-        return null
-      }
-      events.messageSent()
-      return packet
-    },
+    ...hooks,
   })
   silenceClusterBus(aedes)
+  const acceptClean = createCleanConnect(aedes, store)
   await aedes.listen()
   const emitter: EventEmitter = aedes
   emitter.on('error', error => events.engineFailed(error))
@@ -174,8 +101,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   })
   aedes.on('client', client => {
     // aedes registers a client whose connection ended while it was being authenticated: nobody would remove it again.
-    if (client.closed)
-      (aedes as unknown as { unregisterClient(client: Client): void }).unregisterClient(client)
+    if (client.closed) aedes.unregisterClient(client)
   })
   aedes.on('keepaliveTimeout', client => note(client as Inside, 'keepalive_timeout'))
   aedes.on('clientError', (client, error) => failed(client as Inside, error))
@@ -251,6 +177,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   }
 
   function rebind(session: Session): void {
+    if (session.ended !== null) return // what was taken is not given back
     session.rights = rightsOf(holder(session))
     const client = clients.get(session)
     if (client === undefined) return
@@ -271,66 +198,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   }
 }
 
-/**
- * aedes announces every client under `$SYS/<id>/` to other nodes on the same emitter. There are none, and the
- * announcements cost an eighth of a CONNECT.
- */
-function silenceClusterBus(aedes: Aedes): void {
-  const bus = `$SYS/${aedes.id}/`
-  const publish = aedes.publish
-  aedes.publish = function (this: Aedes, packet: PublishPacket, ...rest: unknown[]) {
-    if (packet.topic.startsWith(bus)) return (rest.at(-1) as () => void)()
-    Reflect.apply(publish, this, [packet, ...rest])
-  } as Aedes['publish']
-}
-
-/** Whether the session's right has been taken: its rights are gone and nothing it still sends counts. */
-function isCut(session: Session): boolean {
-  return session.ended !== null && session.rights === noRights
-}
-
 function holder(session: Session) {
   return {
     deviceId: session.identity.deviceId,
     issuerId: session.issuerId,
     serialNumber: session.serialNumber,
-  }
-}
-
-function newSession(identity: Identity, address: string): Session {
-  return {
-    identity,
-    address,
-    serialNumber: '',
-    issuerId: null,
-    rightEndsAt: 0,
-    rights: noRights,
-    firstUse: false,
-    connected: false,
-    ended: null,
-  }
-}
-
-function refuseWill(session: Session, packet: ConnectPacket): Reason | null {
-  const will = packet.will as Will | undefined
-  if (will === undefined) return null
-  return session.rights.will(will.topic, will.qos, will.retain) ? null : 'will_denied'
-}
-
-function asRequest(packet: ConnectPacket) {
-  return {
-    protocolVersion: packet.protocolVersion ?? 4,
-    clientId: packet.clientId,
-    clean: packet.clean ?? true,
-    username: packet.username,
-    hasPassword: packet.password !== undefined,
-  }
-}
-
-function whoIs(session: Session): Who {
-  return {
-    address: session.address,
-    fingerprint: session.identity.fingerprint,
-    deviceId: session.identity.deviceId,
   }
 }

@@ -77,6 +77,7 @@ export class SessionStore extends AsyncPersistence {
     await this.cleanSubscriptions(client)
     await this.cleanIncoming(client)
     await this.delWill(client)
+    if (!this.#queued.has(deviceId)) return
     for await (const packet of this.outgoingStream(client)) await this.outgoingClearMessageId(client, packet)
   }
 }

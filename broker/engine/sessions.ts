@@ -1,7 +1,8 @@
 // Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
-import type { Rights } from '../../policy/rights.ts'
+import { noRights, type Rights } from '../../policy/rights.ts'
 import type { Identity } from '../door.ts'
+import type { Who } from '../events.ts'
 
 /** One admitted connection, from the door to its end. Times in ms since the epoch. */
 export type Session = {
@@ -18,6 +19,34 @@ export type Session = {
   connected: boolean
   /** Why it was or is being ended; null while it lives. */
   ended: string | null
+}
+
+/** A connection that came through the door and has no rights yet. */
+export function newSession(identity: Identity, address: string): Session {
+  return {
+    identity,
+    address,
+    serialNumber: '',
+    issuerId: null,
+    rightEndsAt: 0,
+    rights: noRights,
+    firstUse: false,
+    connected: false,
+    ended: null,
+  }
+}
+
+export function whoIs(session: Session): Who {
+  return {
+    address: session.address,
+    fingerprint: session.identity.fingerprint,
+    deviceId: session.identity.deviceId,
+  }
+}
+
+/** Whether the session's right has been taken: its rights are gone and nothing it still sends counts. */
+export function isCut(session: Session): boolean {
+  return session.ended !== null && session.rights === noRights
 }
 
 export type Sessions = {

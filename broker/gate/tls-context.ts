@@ -45,6 +45,9 @@ export function readTlsContext(files: TlsFiles, issuers: Iterable<KnownIssuer>):
     cert: certificate,
     key: readFileSync(files.key),
     ca,
+    // Every issuer on record is an anchor of its own: the signature of the root on the issuing CA was verified when it
+    // was registered, and whether both are enabled and valid is asked on every connection.
+    allowPartialTrustChain: true,
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     ciphers: CIPHERS,

@@ -1,0 +1,125 @@
+// What aedes asks on the way of every packet: may this CONNECT, publish, subscription or delivery be.
+// Answers from the session's rights alone; a client without a session has none.
+import type { AedesOptions, ConnectPacket } from 'aedes'
+import { decideConnect } from '../../admission/connect.ts'
+import { type Reason, reasons } from '../../db/reason.ts'
+import type { BrokerSettings } from '../config.ts'
+import type { Inside, Will } from './aedes-client.ts'
+import type { AcceptClean } from './clean-connect.ts'
+import type { EngineEvents } from './index.ts'
+import { isCut, type Session, whoIs } from './sessions.ts'
+
+/** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
+const UNSENT_QOS_FACTOR = 4
+
+export type Hooks = Required<
+  Pick<
+    AedesOptions,
+    'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'
+  >
+>
+
+export function createHooks(parts: {
+  settings: BrokerSettings
+  events: EngineEvents
+  acceptClean: AcceptClean
+  /** Ends a client that does not read what it asked for. */
+  endSlow(client: Inside): void
+}): Hooks {
+  const { settings, events, acceptClean } = parts
+  return {
+    preConnect(client, packet, done) {
+      const session = (client as Inside).session
+      if (session === undefined || session.ended !== null) return done(null, false)
+      const decision = decideConnect(asRequest(packet), session.identity.deviceId)
+      // aedes assigns a random ID to an empty one; ours is the device's.
+      if (decision.accepted) packet.clientId = decision.clientId
+      const refusal = decision.accepted ? refuseWill(session, packet) : decision.reason
+      if (refusal !== null) {
+        session.ended = refusal
+        events.refused(refusal, whoIs(session))
+      }
+      if (refusal !== null || packet.clean === false) return done(null, true)
+      acceptClean(client as Inside, packet).then(
+        () => done(null, false),
+        error => done(error, false),
+      )
+    },
+
+    authenticate(client, _username, _password, done) {
+      const session = (client as Inside).session
+      if (session !== undefined && session.ended === null) return done(null, true)
+      const seen = session?.ended && session.ended in reasons ? reasons[session.ended as Reason].seen : 5
+      done(
+        Object.assign(new Error(session?.ended ?? 'unknown'), {
+          returnCode: typeof seen === 'number' ? seen : 5,
+        }),
+        null,
+      )
+    },
+
+    authorizePublish(client, packet, done) {
+      const inside = client as Inside | null
+      const session = inside?.session
+      // aedes sends stored wills of other nodes without a client: there are none, and nobody vouches for them.
+      if (inside === null || session === undefined || isCut(session))
+        return done(new Error('no right to publish'))
+      const { topic, qos, retain } = packet as Will
+      const allowed =
+        packet === inside.will
+          ? session.rights.will(topic, qos, retain)
+          : session.rights.publish(topic, qos, retain)
+      if (!allowed) {
+        events.denied('publish_denied', whoIs(session), topic)
+        return done(new Error('publish_denied'))
+      }
+      events.messageReceived()
+      done(null)
+    },
+
+    authorizeSubscribe(client, subscription, done) {
+      const inside = client as Inside
+      const session = inside.session
+      if (session === undefined || isCut(session)) return done(new Error('no right to subscribe'))
+      const full = Object.keys(inside.subscriptions).length >= settings.subscriptionsMax
+      if (full || !session.rights.subscribe(subscription.topic)) {
+        events.denied('subscribe_denied', whoIs(session), subscription.topic)
+        return done(null, null)
+      }
+      done(null, subscription)
+    },
+
+    authorizeForward(client, packet) {
+      const session = (client as Inside).session
+      if (session === undefined || session.ended !== null || !session.rights.receive(packet.topic))
+        return null
+      const unsentBytes = client.conn.writableLength
+      if (unsentBytes > settings.outboundBytesMax && packet.qos === 0) {
+        events.dropped('outbound', session.identity.deviceId)
+        return null
+      }
+      if (unsentBytes > settings.outboundBytesMax * UNSENT_QOS_FACTOR) {
+        parts.endSlow(client as Inside)
+        return null
+      }
+      events.messageSent()
+      return packet
+    },
+  }
+}
+
+function refuseWill(session: Session, packet: ConnectPacket): Reason | null {
+  const will = packet.will as Will | undefined
+  if (will === undefined) return null
+  return session.rights.will(will.topic, will.qos, will.retain) ? null : 'will_denied'
+}
+
+function asRequest(packet: ConnectPacket) {
+  return {
+    protocolVersion: packet.protocolVersion ?? 4,
+    clientId: packet.clientId,
+    clean: packet.clean ?? true,
+    username: packet.username,
+    hasPassword: packet.password !== undefined,
+  }
+}
