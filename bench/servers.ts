@@ -57,7 +57,7 @@ const commands: Record<
       ROLLCALL_BROKER_ADDRESS_RATE_PER_SECOND: '1000000',
       ROLLCALL_BROKER_ADDRESS_BURST: '1000000',
     }
-    return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
+    return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'ignore'], env })
   },
   mosquitto(port, fleet, scratch) {
     const file = join(scratch, 'mosquitto.conf')

@@ -1,0 +1,139 @@
+// npm run bench: what an admission, a message, a cut and a start cost, beside mosquitto and bare TLS in the same run.
+// CPU of the server process per operation and as a ratio; machines are noisy, so servers take turns and medians count.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { type BenchFleet, createFleet } from './fleet.ts'
+import { measureAdmission } from './scenarios/admission.ts'
+import { measureCuts } from './scenarios/cut.ts'
+import { measureFanIn, measureRoundTrips } from './scenarios/messages.ts'
+import { measureStarts } from './scenarios/start.ts'
+import { type BenchServer, type ServerName, startServer } from './servers.ts'
+
+type Row = { name: string; unit: string; target: string; [server: string]: string }
+
+const quick = process.argv.includes('--quick')
+const rounds = quick ? 3 : 7
+const results: Record<string, unknown> = {}
+const rows: Row[] = []
+
+const fleet = await createFleet({ devices: 1_000, backends: 1 })
+try {
+  await withServers(['rollcall', 'mosquitto', 'bare'], async servers => {
+    await admission(servers)
+    await messages(servers.filter(server => server.name !== 'bare'))
+  })
+  await withServers(['rollcall'], async ([server]) => {
+    const took = await measureCuts(server!, fleet, 1_000, quick ? 50 : 200)
+    add(
+      'revoke → socket closed',
+      'ms p50 / p99',
+      'p99 ≤ 150',
+      { rollcall: `${ms(took, 0.5)} / ${ms(took, 0.99)}` },
+      took,
+    )
+  })
+} finally {
+  await fleet.close()
+}
+const starts = await measureStarts(quick ? 2 : 5)
+add('start → first admitted device', 's median', '≤ 2', { rollcall: median(starts).toFixed(2) }, starts)
+
+console.table(rows.map(({ name, unit, target, ...servers }) => ({ measure: name, unit, ...servers, target })))
+mkdirSync(new URL('./results/', import.meta.url), { recursive: true })
+writeFileSync(
+  new URL('./results/latest.json', import.meta.url),
+  `${JSON.stringify({ ...versions(), results }, null, 2)}\n`,
+)
+
+async function admission(servers: BenchServer[]): Promise<void> {
+  for (const server of servers) await measureAdmission(server, fleet, 1_500) // warm
+  const spent = collect(servers)
+  for (let round = 0; round < rounds; round += 1) {
+    for (const server of servers) spent[server.name]!.push(await measureAdmission(server, fleet, 1_000))
+  }
+  addRatios('full handshake + CONNECT', '≤ 1.0 ×', spent)
+}
+
+async function messages(servers: BenchServer[]): Promise<void> {
+  for (const server of servers) await measureFanIn(server, fleet, 20_000) // warm
+  const spent = collect(servers)
+  let lost = 0
+  for (let round = 0; round < rounds; round += 1) {
+    for (const server of servers) {
+      const run = await measureFanIn(server, fleet, 50_000)
+      spent[server.name]!.push(run.cpuMicrosPerMessage)
+      if (server.name === 'rollcall') lost += run.lost
+    }
+  }
+  addRatios('QoS 0, 50 devices → backend, 128 B', `≤ 20 µs (lost: ${lost})`, spent, 1)
+  const cells: Record<string, string> = {}
+  const all: Record<string, number[]> = {}
+  for (const server of servers) {
+    const took = await measureRoundTrips(server, fleet, quick ? 500 : 2_000)
+    cells[server.name] = `${ms(took, 0.5)} / ${ms(took, 0.99)}`
+    all[server.name] = took
+  }
+  add('QoS 1 round trip', 'ms p50 / p99', 'p50 ≤ 1.5', cells, all)
+}
+
+async function withServers(
+  names: ServerName[],
+  work: (servers: BenchServer[]) => Promise<void>,
+): Promise<void> {
+  const servers: BenchServer[] = []
+  try {
+    for (const name of names) servers.push(await startServer(name, fleet as BenchFleet))
+    await work(servers)
+  } finally {
+    for (const server of servers) await server.stop()
+  }
+}
+
+function collect(servers: BenchServer[]): Record<string, number[]> {
+  return Object.fromEntries(servers.map(server => [server.name, []]))
+}
+
+function addRatios(name: string, target: string, spent: Record<string, number[]>, digits = 0): void {
+  const peer = median(spent['mosquitto']!)
+  const cells = Object.fromEntries(
+    Object.entries(spent).map(([server, values]) => {
+      const sorted = [...values].sort((a, b) => a - b)
+      const spread = `${sorted[0]!.toFixed(digits)}–${sorted.at(-1)!.toFixed(digits)}`
+      return [
+        server,
+        `${median(values).toFixed(digits)} (${spread}), ${(median(values) / peer).toFixed(2)} ×`,
+      ]
+    }),
+  )
+  add(name, 'µs CPU median (spread), ratio to mosquitto', target, cells, spent)
+}
+
+function add(name: string, unit: string, target: string, cells: Record<string, string>, raw: unknown): void {
+  rows.push({ name, unit, target, ...cells })
+  results[name] = raw
+}
+
+function median(values: number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
+
+function ms(sorted: number[], quantile: number): string {
+  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? Number.NaN).toFixed(2)
+}
+
+function versions() {
+  const ask = (command: string, args: string[]) => {
+    try {
+      return execFileSync(command, args, { encoding: 'utf8' }).trim().split('\n')[0]
+    } catch (error) {
+      return (error as { stdout?: string }).stdout?.split('\n')[0] ?? 'absent' // mosquitto -h exits with 3
+    }
+  }
+  return {
+    at: new Date().toISOString(),
+    commit: ask('git', ['rev-parse', 'HEAD']),
+    node: process.version,
+    openssl: process.versions.openssl,
+    mosquitto: ask('mosquitto', ['-h']),
+  }
+}

@@ -1,0 +1,70 @@
+// From starting `rollcall up` on a warm data directory to the first admitted device.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { openLink } from '../link.ts'
+
+const entry = new URL('../../cli/main.ts', import.meta.url).pathname
+
+/** Seconds to the first CONNACK 0, one number per start; the first start made the data directory. */
+export async function measureStarts(starts: number): Promise<number[]> {
+  const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
+  const data = join(scratch, 'data')
+  const out = join(scratch, 'device')
+  try {
+    const first = await up(data)
+    await run(['device', 'add', 'bench-1', '--data', data])
+    await run(['device', 'enroll', 'bench-1', '--out', out, '--data', data])
+    await first.stop()
+    const device = {
+      id: 'bench-1',
+      certificate: readFileSync(join(out, 'device.crt'), 'utf8'),
+      key: readFileSync(join(out, 'device.key'), 'utf8'),
+      der: Buffer.alloc(0),
+      fingerprint: '',
+    }
+    const took: number[] = []
+    for (let start = 0; start < starts; start += 1) {
+      const begin = performance.now()
+      const running = await up(data)
+      const link = await openLink(running.port, readFileSync(join(data, 'ca.crt'), 'utf8'), device)
+      took.push((performance.now() - begin) / 1_000)
+      link.on('error', () => {})
+      link.destroy()
+      await running.stop()
+    }
+    return took.sort((a, b) => a - b)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+async function up(data: string): Promise<{ port: number; stop(): Promise<void> }> {
+  const ports = ['--mqtts-port', '0', '--api-port', '0', '--admin-port', '0']
+  const child = spawn(process.execPath, [entry, 'up', '--data', data, ...ports, '-o', 'json'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve)
+    child.once('exit', code => reject(new Error(`rollcall up ended with exit code ${code}`)))
+  })
+  return {
+    port: Number(new URL(JSON.parse(line).mqtts).port),
+    stop: () =>
+      new Promise(resolve => {
+        child.removeAllListeners('exit').once('exit', () => resolve())
+        child.kill('SIGTERM')
+      }),
+  }
+}
+
+function run(args: string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
+    child.once('exit', code =>
+      code === 0 ? resolve() : reject(new Error(`rollcall ${args[0]} exited with ${code}`)),
+    )
+  })
+}
