@@ -41,6 +41,11 @@ export function verifiesUnder(
   return id === null
 }
 
+/** Whether its own key signed it. Node's `checkIssued` also wants the right to sign others, which no device needs. */
+export function isSelfSigned(certificate: X509Certificate): boolean {
+  return certificate.verify(certificate.publicKey)
+}
+
 function signed(issuer: KnownIssuer, child: X509Certificate): boolean {
   return (
     issuer.certificate.ca &&

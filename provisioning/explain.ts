@@ -7,7 +7,7 @@ import type { Issuer } from '../db/issuer-store.ts'
 import { type Reason, reasons } from '../db/reason.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../db/roll-reader.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
-import { findIssuer, verifiesUnder } from '../pki/chain.ts'
+import { findIssuer, isSelfSigned, verifiesUnder } from '../pki/chain.ts'
 import { pemBlocks } from '../pki/pem.ts'
 import { Problem } from './problem.ts'
 import type { Explanation } from './schemas.ts'
@@ -107,7 +107,7 @@ function chainOf(leaf: X509Certificate, issuers: Map<string, Issuer>): Peer['cha
   try {
     const issuer = findIssuer(leaf, issuers.values())
     if (issuer !== null && verifiesUnder(leaf, issuer.id, issuers)) return 'verified'
-    return leaf.checkIssued(leaf) ? 'self_signed' : 'unknown'
+    return isSelfSigned(leaf) ? 'self_signed' : 'unknown'
   } catch {
     return 'unknown'
   }

@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../../admission/decide.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
-import { findIssuer, type KnownIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { findIssuer, isSelfSigned, type KnownIssuer, verifiesUnder } from '../../pki/chain.ts'
 
 /** The issuers as the registry lists them now; disabled ones too, so that their devices are told the real reason. */
 export type IssuersNow = () => ReadonlyMap<string, KnownIssuer>
@@ -29,7 +29,7 @@ export function judgeChain(
   try {
     const issuer = findIssuer(certificate, issuers.values())
     if (issuer !== null && verifiesUnder(certificate, issuer.id, issuers)) return 'verified'
-    return certificate.checkIssued(certificate) ? 'self_signed' : 'unknown'
+    return isSelfSigned(certificate) ? 'self_signed' : 'unknown'
   } catch {
     return 'unknown'
   }
