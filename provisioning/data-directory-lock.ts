@@ -13,6 +13,8 @@ export function lockDirectory(file: string, directory: string): DirectoryLock {
   const sqlite = new Sqlite(file, { timeout: 0 })
   try {
     chmodSync(file, 0o600)
+    // In memory, so that neither a running nor a killed holder leaves a journal beside the keys.
+    sqlite.pragma('journal_mode = MEMORY')
     sqlite.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     sqlite.close()
