@@ -50,12 +50,21 @@ export function openForNotes(file: string): Registry {
 
 /** Throws `registry_corrupt` where SQLite's own check finds damage. */
 export function assertIntegrity(registry: Registry): void {
-  const findings = registry.sqlite.pragma('quick_check(5)', { simple: true })
+  const findings = findingsOf(registry)
   if (findings !== 'ok') {
     throw new RegistryError(
       'registry_corrupt',
       `the registry file ${registry.file} is damaged (${findings}): restore a backup`,
     )
+  }
+}
+
+/** What SQLite's check says. Damage that is bad enough throws instead of being listed. */
+function findingsOf(registry: Registry): string {
+  try {
+    return registry.sqlite.pragma('quick_check(5)', { simple: true }) as string
+  } catch (error) {
+    throw inFile(error, registry.file)
   }
 }
 
@@ -77,12 +86,16 @@ function opened(file: string, open: () => Database): Registry {
     const sqlite = open()
     return { sqlite, query: new Kysely<Schema>({ dialect: immediateDialect(sqlite) }), file }
   } catch (error) {
-    const translated = asRegistryError(error)
-    if (translated instanceof RegistryError && !translated.message.includes(file)) {
-      throw new RegistryError(translated.code, `${translated.message} (${file})`, { cause: error })
-    }
-    throw translated
+    throw inFile(error, file)
   }
+}
+
+/** The error in an operator's words, with the file it is about. */
+function inFile(error: unknown, file: string): unknown {
+  const translated = asRegistryError(error)
+  return translated instanceof RegistryError && !translated.message.includes(file)
+    ? new RegistryError(translated.code, `${translated.message} (${file})`, { cause: error })
+    : translated
 }
 
 /** A dialect whose transactions take the write lock at once: a deferred one can fail halfway with SQLITE_BUSY. */
