@@ -1,5 +1,6 @@
 // A listed fleet in a second: one template certificate, re-serialized per device and signed with node:crypto.
 // All share one key pair, which the registry's verbs would refuse: rows are written by SQL.
+import 'reflect-metadata'
 import { createHash, createPrivateKey, sign, webcrypto } from 'node:crypto'
 import { X509Certificate } from '@peculiar/x509'
 import { certificateFacts } from '../../pki/certificate-facts.ts'

@@ -1,0 +1,173 @@
+// Which certificates of others' making may go on the roll (RFC 5280 §4.1, §4.2.1).
+import 'reflect-metadata'
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { before, test } from 'node:test'
+import * as x509 from '@peculiar/x509'
+import { certificateFacts } from '../../pki/certificate-facts.ts'
+import { isDeviceId } from '../../pki/device-id.ts'
+import { isAcceptableKey } from '../../pki/key-policy.ts'
+import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { pemBlocks, toPem } from '../../pki/pem.ts'
+import { type Authority, createAuthority, makeKeyPair, selfSigned, usage } from '../harness/authority.ts'
+
+let authority: Authority
+before(async () => {
+  authority = await createAuthority()
+})
+
+const paths = (der: Buffer, pinned = false) => judgeLeaf(der, { pinned }).map(fault => fault.path)
+
+async function withExtensions(
+  extensions: x509.Extension[],
+  subject = 'CN=d1',
+  serialNumber = '01',
+): Promise<Buffer> {
+  const keys = await makeKeyPair('p256')
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject,
+    issuer: 'CN=Test Root',
+    serialNumber,
+    notBefore: new Date(),
+    notAfter: new Date(Date.now() + 86_400_000),
+    publicKey: keys.publicKey,
+    signingKey: authority.keyPair.privateKey,
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    extensions,
+  })
+  return Buffer.from(certificate.rawData)
+}
+
+test('every kind of key we name is accepted, weaker and other ones are not', async () => {
+  for (const keyType of ['p256', 'p384', 'ed25519', 'rsa2048'] as const) {
+    assert.deepEqual(paths((await authority.issue({ name: 'd1', keyType })).der), [], keyType)
+  }
+  for (const keyType of ['p521', 'rsa1024'] as const) {
+    assert.deepEqual(
+      paths((await authority.issue({ name: 'd1', keyType })).der),
+      ['certificate.subjectPublicKeyInfo'],
+      keyType,
+    )
+  }
+  assert.deepEqual(['rsa2047', 'rsa2048', 'rsa8192', 'rsa8193', 'rsa', 'rsa2048x'].map(isAcceptableKey), [
+    false,
+    true,
+    true,
+    false,
+    false,
+    false,
+  ])
+})
+
+test('CA:TRUE and keyCertSign are refused, but for a pinned self-signed certificate', async () => {
+  assert.deepEqual(paths((await authority.issue({ name: 'd1', ca: true })).der), [
+    'certificate.basicConstraints',
+  ])
+  assert.deepEqual(paths((await authority.issue({ name: 'd1', ca: true })).der, true), [
+    'certificate.basicConstraints',
+  ])
+  const own = await selfSigned({ name: 'd1', ca: true })
+  assert.deepEqual(paths(own.der), ['certificate.basicConstraints'])
+  assert.deepEqual(paths(own.der, true), [])
+  const signing = new x509.KeyUsagesExtension(
+    x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyCertSign,
+  )
+  assert.deepEqual(paths(await withExtensions([signing])), ['certificate.keyUsage'])
+})
+
+test('extended key usage must permit clientAuth where it is present', async () => {
+  assert.deepEqual(paths((await authority.issue({ name: 'd1', usages: null })).der), [])
+  assert.deepEqual(
+    paths((await authority.issue({ name: 'd1', usages: [usage.serverAuth, usage.clientAuth] })).der),
+    [],
+  )
+  assert.deepEqual(paths((await authority.issue({ name: 'd1', usages: ['2.5.29.37.0'] })).der), [])
+  assert.deepEqual(paths((await authority.issue({ name: 'd1', usages: [usage.serverAuth] })).der), [
+    'certificate.extendedKeyUsage',
+  ])
+})
+
+test('a serial number of zero or of more than twenty octets is refused', async () => {
+  const zero = await withExtensions([], 'CN=d1', '05')
+  zero[zero.indexOf(Buffer.from('020105', 'hex')) + 2] = 0
+  assert.deepEqual(paths(zero), ['certificate.serialNumber'])
+  assert.deepEqual(paths(await withExtensions([], 'CN=d1', `7f${'00'.repeat(19)}`)), [])
+  assert.deepEqual(paths(await withExtensions([], 'CN=d1', `7f${'00'.repeat(20)}`)), [
+    'certificate.serialNumber',
+  ])
+})
+
+test('an empty subject needs a name elsewhere, and no name holds NUL', async () => {
+  const san = (value: string) => new x509.SubjectAlternativeNameExtension([{ type: 'url', value }])
+  assert.deepEqual(paths(await withExtensions([], '')), ['certificate.subject'])
+  assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1')], '')), [])
+  assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1\0x')])), ['certificate.subject'])
+  assert.deepEqual(paths((await authority.issue({ name: 'd1\0' })).der), ['certificate.subject'])
+})
+
+test('X.509 v1 is refused', async () => {
+  const v3 = (await authority.issue({ name: 'd1' })).der
+  const version = v3.indexOf(Buffer.from('a003020102', 'hex'))
+  const v2 = Buffer.from(v3)
+  v2[version + 4] = 1
+  assert.ok(paths(v2).includes('certificate.version'))
+})
+
+test('bytes that are no certificate are one fault, and never an exception', () => {
+  for (const bytes of [
+    Buffer.alloc(0),
+    Buffer.from('x'),
+    Buffer.from('3080', 'hex'),
+    authority.der.subarray(0, 100),
+  ]) {
+    assert.deepEqual(paths(bytes), ['certificate'])
+  }
+})
+
+test('facts are read from the DER alone', async () => {
+  const leaf = await authority.issue({ name: 'd1', serialNumber: '00a1', usages: [usage.clientAuth] })
+  const facts = certificateFacts(leaf.der)
+  assert.deepEqual(facts, certificateFacts(leaf.certificate))
+  assert.equal(
+    facts.fingerprint,
+    new X509Certificate(leaf.der).fingerprint256.replaceAll(':', '').toLowerCase(),
+  )
+  assert.deepEqual(
+    [facts.serialNumber, facts.keyType, facts.isCa, facts.clientAuth],
+    ['a1', 'p256', false, true],
+  )
+  assert.throws(() => certificateFacts('no certificate'))
+})
+
+test('PEM goes out and comes back, strict in its labels and bounded', () => {
+  const der = Buffer.from(Array.from({ length: 200 }, (_, index) => index))
+  const pem = toPem(der, 'CERTIFICATE')
+  assert.deepEqual(pemBlocks(`words before\n${pem}\n${pem}`, 'CERTIFICATE'), [der, der])
+  assert.deepEqual(pemBlocks(pem, 'CERTIFICATE REQUEST'), [])
+  assert.ok(pem.split('\n').every(line => line.length <= 64))
+  assert.throws(() => pemBlocks('x'.repeat(70_000), 'CERTIFICATE'), RangeError)
+})
+
+test('threat 5: an ID is letters, digits, dot, underscore and dash, and no name of an object', () => {
+  for (const good of ['a', 'A-1_b.c', '0', 'x'.repeat(128), '...', 'device'])
+    assert.equal(isDeviceId(good), true, good)
+  for (const bad of [
+    '',
+    '.',
+    '..',
+    'x'.repeat(129),
+    'a/b',
+    'a#',
+    '+',
+    '$SYS',
+    'a\0',
+    'ä',
+    'a b',
+    'a\n',
+    '__proto__',
+    'constructor',
+    'toString',
+  ]) {
+    assert.equal(isDeviceId(bad), false, bad)
+  }
+})
