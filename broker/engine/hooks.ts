@@ -78,14 +78,15 @@ export function createHooks(parts: {
     },
 
     authorizeSubscribe(client, subscription, done) {
-      const inside = client as Inside
-      const session = inside.session
+      const session = (client as Inside).session
       if (session === undefined || isCut(session)) return done(new Error('no right to subscribe'))
-      const full = Object.keys(inside.subscriptions).length >= settings.subscriptionsMax
-      if (full || !session.rights.subscribe(subscription.topic)) {
-        events.denied('subscribe_denied', whoIs(session), subscription.topic)
+      const { topic } = subscription
+      const full = session.filters.size >= settings.subscriptionsMax && !session.filters.has(topic)
+      if (full || !session.rights.subscribe(topic)) {
+        events.denied('subscribe_denied', whoIs(session), topic)
         return done(null, null)
       }
+      session.filters.add(topic)
       done(null, subscription)
     },
 

@@ -61,7 +61,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const store = new SessionStore({
     offlineMessagesMax: settings.offlineMessagesMax,
     retainedMessagesMax: settings.retainedMessagesMax,
-    maySubscribe: (client, topic) => (client as Inside).session?.rights.subscribe(topic) ?? false,
+    isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
     onDropped: (what, deviceId) => events.dropped(what, deviceId),
   })
 
@@ -102,6 +102,9 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   aedes.on('client', client => {
     // aedes registers a client whose connection ended while it was being authenticated: nobody would remove it again.
     if (client.closed) aedes.unregisterClient(client)
+  })
+  aedes.on('unsubscribe', (filters, client) => {
+    for (const filter of filters) (client as Inside).session?.filters.delete(filter)
   })
   aedes.on('keepaliveTimeout', client => note(client as Inside, 'keepalive_timeout'))
   aedes.on('clientError', (client, error) => failed(client as Inside, error))

@@ -10,13 +10,15 @@ type Subscriber = Parameters<AsyncPersistence['outgoingEnqueue']>[0]
 export type SessionStoreParts = {
   offlineMessagesMax: number
   retainedMessagesMax: number
-  maySubscribe(client: Client, topic: string): boolean
+  /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
+  isGranted(client: Client, topic: string): boolean
   onDropped(what: 'offline' | 'retained', deviceId: string): void
 }
 
 /** aedes's memory persistence with bounds; the newest message is dropped where a queue is full. */
 export class SessionStore extends AsyncPersistence {
   readonly #parts: SessionStoreParts
+  readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
   readonly #queued = new Map<string, number>()
   readonly #retained = new Set<string>()
 
@@ -25,10 +27,19 @@ export class SessionStore extends AsyncPersistence {
     this.#parts = parts
   }
 
-  // aedes hands over all filters of a SUBSCRIBE once one of them is allowed.
-  override async addSubscriptions(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
-    const allowed = subscriptions.filter(({ topic }) => this.#parts.maySubscribe(client, topic))
-    await super.addSubscriptions(client, allowed)
+  // aedes hands over all filters of a SUBSCRIBE, again for each one that is allowed: stored once.
+  override addSubscriptions(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
+    const known = this.#storing.get(subscriptions)
+    if (known !== undefined) return known
+    const storing = this.#storeGranted(client, subscriptions)
+    this.#storing.set(subscriptions, storing)
+    return storing
+  }
+
+  async #storeGranted(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
+    await null // until the last filter of the packet has been judged too
+    const granted = subscriptions.filter(({ topic }) => this.#parts.isGranted(client, topic))
+    await super.addSubscriptions(client, granted)
   }
 
   override async storeRetained(packet: StoredPacket): Promise<void> {

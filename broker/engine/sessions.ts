@@ -13,6 +13,8 @@ export type Session = {
   /** When its right ends by itself. */
   rightEndsAt: number
   rights: Rights
+  /** The filters it was granted and has not left again. */
+  filters: Set<string>
   /** Whether its first CONNECT will make the certificate or the device active. */
   firstUse: boolean
   /** True from CONNACK 0 on. */
@@ -30,6 +32,7 @@ export function newSession(identity: Identity, address: string): Session {
     issuerId: null,
     rightEndsAt: 0,
     rights: noRights,
+    filters: new Set(),
     firstUse: false,
     connected: false,
     ended: null,
