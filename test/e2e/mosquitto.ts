@@ -8,7 +8,7 @@ export type Running = {
   /** Resolves once it has printed this. Rejects where it ends before. */
   printed(text: string | RegExp): Promise<void>
   ended: Promise<Ended>
-  stop(): Promise<Ended>
+  stop(signal?: NodeJS.Signals): Promise<Ended>
 }
 
 const DEADLINE_MS = 20_000
@@ -18,7 +18,7 @@ process.once('exit', () => {
 })
 
 /** Starts a program; one that does not end by itself is killed after the deadline. */
-export function start(program: string, args: readonly string[], input?: string): Running {
+export function start(program: string, args: readonly string[], input?: string | Buffer): Running {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
   running.add(child)
   // One that ends without reading takes no input.
@@ -58,15 +58,15 @@ export function start(program: string, args: readonly string[], input?: string):
         )
       }),
     ended,
-    stop() {
-      child.kill('SIGTERM')
+    stop(signal = 'SIGTERM') {
+      child.kill(signal)
       return ended
     },
   }
 }
 
 /** Runs a program to its end. */
-export function run(program: string, args: readonly string[], input?: string): Promise<Ended> {
+export function run(program: string, args: readonly string[], input?: string | Buffer): Promise<Ended> {
   return start(program, args, input).ended
 }
 
