@@ -1,0 +1,142 @@
+// mosquitto's own clients as devices: every QoS, retained messages, wills, both protocol versions we speak, and the one
+// we do not.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { type Device, enroll } from '../e2e/devices.ts'
+import { asDevice, run, start, subscriber } from '../e2e/mosquitto.ts'
+import { type System, scratch, startSystem } from '../e2e/system.ts'
+
+describe("mosquitto's clients", () => {
+  const world = scratch()
+  let system: System
+  let backend: Device
+  before(async () => {
+    system = await startSystem(world.at('data'))
+    backend = await enroll(system.api, world.path, 'backend', { groups: ['backend'] })
+  })
+  after(async () => {
+    await system?.[Symbol.asyncDispose]()
+    world[Symbol.dispose]()
+  })
+
+  const as = (device: Device) => asDevice(system.mqttsPort, device)
+  const publish = (device: Device, ...flags: string[]) => run('mosquitto_pub', [...as(device), ...flags])
+
+  for (const version of ['mqttv31', 'mqttv311']) {
+    for (const qos of ['0', '1', '2']) {
+      it(`carry a message at QoS ${qos} in ${version}`, async () => {
+        const device = await enroll(system.api, world.path, `${version}-${qos}`)
+        const topic = `devices/${device.id}/t`
+        const received = await subscriber([...as(backend), '-V', version], '-t', topic, '-q', qos, '-C', '1')
+        const sent = await publish(device, '-V', version, '-t', topic, '-m', 'grüße', '-q', qos)
+        assert.equal(sent.code, 0, sent.output)
+        const { code, output } = await received.ended
+        assert.equal(code, 0)
+        assert.match(output, new RegExp(`^${topic}\\|${qos}\\|0\\|grüße$`, 'm'))
+      })
+    }
+  }
+
+  it('are told that MQTT 5 is not spoken here', async () => {
+    const device = await enroll(system.api, world.path, 'modern')
+    const { code, output } = await publish(device, '-V', 'mqttv5', '-t', 'devices/modern/t', '-m', '1')
+    assert.notEqual(code, 0)
+    assert.match(output, /unsupported protocol version|unacceptable protocol version/i)
+    assert.equal(await system.metric('rollcall_refusals_total{reason="protocol_unsupported"}'), 1)
+  })
+
+  it('find a retained message later, until it is cleared', async () => {
+    const device = await enroll(system.api, world.path, 'keeper')
+    const topic = 'devices/keeper/state'
+    assert.equal((await publish(device, '-t', topic, '-m', 'open', '-r', '-q', '1')).code, 0)
+    const found = await subscriber(as(backend), '-t', topic, '-C', '1')
+    assert.match((await found.ended).output, /^devices\/keeper\/state\|0\|1\|open$/m)
+    assert.equal((await publish(device, '-t', topic, '-n', '-r', '-q', '1')).code, 0)
+    const later = await subscriber(as(backend), '-t', topic, '-C', '1')
+    assert.equal((await publish(device, '-t', topic, '-m', 'live', '-q', '1')).code, 0)
+    assert.match((await later.ended).output, /^devices\/keeper\/state\|0\|0\|live$/m)
+  })
+
+  it('have their will sent when they die, and not when they take their leave', async () => {
+    const device = await enroll(system.api, world.path, 'mortal')
+    const will = ['--will-topic', 'devices/mortal/gone', '--will-payload', 'died', '--will-qos', '1']
+    const mourner = await subscriber(as(backend), '-t', 'devices/mortal/#', '-q', '1', '-C', '2')
+    const polite = await subscriber(as(device), '-t', 'devices/mortal/commands', ...will)
+    await polite.stop()
+    assert.equal((await publish(device, '-t', 'devices/mortal/t', '-m', 'between', '-q', '1')).code, 0)
+    const killed = await subscriber(as(device), '-t', 'devices/mortal/commands', ...will)
+    await killed.stop('SIGKILL')
+    const { output } = await mourner.ended
+    const heard = [...output.matchAll(/^devices\/mortal\/(.*)$/gm)].map(([, rest]) => rest)
+    assert.deepEqual(heard, ['t|1|0|between', 'gone|1|0|died'])
+  })
+
+  it('keep a session while they are away, and are handed what came', async () => {
+    const device = await enroll(system.api, world.path, 'sleeper')
+    const subscription = ['-c', '-t', 'devices/sleeper/commands', '-q', '1']
+    const first = await subscriber(as(device), ...subscription)
+    await first.stop()
+    const down = await publish(backend, '-t', 'devices/sleeper/commands', '-m', 'wake up', '-q', '1')
+    assert.equal(down.code, 0)
+    // What waited may come before the subscription is answered.
+    const second = await run('mosquitto_sub', [...as(device), ...subscription, '-C', '1', '-F', '%q|%p'])
+    assert.deepEqual(second, { code: 0, output: '1|wake up\n' })
+  })
+
+  it('are refused what their policy does not allow: a subscription by its code, a publish by the end', async () => {
+    const device = await enroll(system.api, world.path, 'curious')
+    const spy = start('stdbuf', ['-oL', 'mosquitto_sub', ...as(device), '-d', '-t', '#'])
+    await spy.printed('Subscribed (mid: 1): 128')
+    await spy.stop()
+    const heard = await subscriber(as(backend), '-t', 'devices/#', '-C', '1')
+    const denied = await publish(device, '-t', 'devices/keeper/state', '-m', 'untrue', '-q', '1')
+    assert.notEqual(denied.code, 0)
+    assert.equal((await publish(device, '-t', 'devices/curious/t', '-m', 'truth', '-q', '1')).code, 0)
+    assert.doesNotMatch((await heard.ended).output, /untrue/)
+  })
+
+  it('may not call themselves another device, nor bring a password', async () => {
+    const device = await enroll(system.api, world.path, 'itself')
+    const message = ['-t', 'devices/itself/t', '-m', '1']
+    const claims: [string[], RegExp][] = [
+      [['-i', 'keeper'], /identifier rejected/i],
+      [['-u', 'keeper'], /bad user name or password/i],
+      [['-u', 'itself', '-P', 'secret'], /bad user name or password/i],
+    ]
+    for (const [claim, refusal] of claims) {
+      const { code, output } = await publish(device, ...message, ...claim)
+      assert.notEqual(code, 0, claim.join(' '))
+      assert.match(output, refusal)
+    }
+    assert.equal((await publish(device, ...message, '-u', 'itself', '-q', '1')).code, 0)
+  })
+
+  it('without a certificate of the roll are cut, and a device does not talk to a broker it does not trust', async () => {
+    const device = await enroll(system.api, world.path, 'careful')
+    const address = [
+      '-h',
+      '127.0.0.1',
+      '-p',
+      String(system.mqttsPort),
+      '-t',
+      'devices/careful/t',
+      '-m',
+      '1',
+      '-q',
+      '1',
+    ]
+    const bare = await run('mosquitto_pub', [...address, '--cafile', device.files.ca])
+    assert.notEqual(bare.code, 0)
+    const unencrypted = await run('mosquitto_pub', address)
+    assert.notEqual(unencrypted.code, 0)
+    const credentials = ['--cert', device.files.certificate, '--key', device.files.key]
+    const elsewhere = await run('mosquitto_pub', [
+      ...address,
+      ...credentials,
+      '--cafile',
+      device.files.certificate,
+    ])
+    assert.notEqual(elsewhere.code, 0)
+    assert.match(elsewhere.output, /certificate verify failed|TLS|SSL/i)
+  })
+})
