@@ -3,6 +3,7 @@
 import type { AdmissionRecord } from '../db/admission-lookup.ts'
 import type { Reason } from '../db/reason.ts'
 import type { CertificateStatus, DeviceState } from '../db/schema.ts'
+import type { ChainVerdict } from '../pki/chain.ts'
 import { isAcceptableKey } from '../pki/key-policy.ts'
 
 /** What the handshake proved about the peer. */
@@ -10,7 +11,7 @@ export type Peer = {
   /** SHA-256 of the presented DER; null where no certificate was presented. */
   fingerprint: string | null
   /** Whether the presented chain verifies to an issuer the registry knows, whatever its state. */
-  chain: 'verified' | 'self_signed' | 'unknown'
+  chain: ChainVerdict
 }
 
 export type AdmissionInput = { peer: Peer; record: AdmissionRecord | null; now: number }

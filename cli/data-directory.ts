@@ -12,8 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { type Lock, takeLock } from '../db/process-lock.ts'
 import { CommandFailed, fileFault } from './errors.ts'
-import { type Lock, takeLock } from './lock.ts'
 
 /** Where running services accept. */
 export type Endpoints = { mqtts: string; api: string; admin: string }

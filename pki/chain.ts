@@ -11,7 +11,24 @@ export type KnownIssuer = {
   notAfter: number
 }
 
+/** How far a certificate's chain can be followed among the issuers on record. */
+export type ChainVerdict = 'verified' | 'self_signed' | 'unknown'
+
 const DEPTH_MAX = 4
+
+/** Whether some known issuer signed the certificate and its own chain is known to the root. Doubt is `unknown`. */
+export function judgeChain(
+  certificate: X509Certificate,
+  issuers: ReadonlyMap<string, KnownIssuer>,
+): ChainVerdict {
+  try {
+    const issuer = findIssuer(certificate, issuers.values())
+    if (issuer !== null && verifiesUnder(certificate, issuer.id, issuers)) return 'verified'
+    return isSelfSigned(certificate) ? 'self_signed' : 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}
 
 /**
  * The id of the issuer that signed this leaf, or null where none of them did.

@@ -7,7 +7,7 @@ import type { Issuer } from '../db/issuer-store.ts'
 import { type Reason, reasons } from '../db/reason.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../db/roll-reader.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
-import { findIssuer, isSelfSigned, verifiesUnder } from '../pki/chain.ts'
+import { judgeChain } from '../pki/chain.ts'
 import { pemBlocks } from '../pki/pem.ts'
 import { Problem } from './problem.ts'
 import type { Explanation } from './schemas.ts'
@@ -37,7 +37,7 @@ const CERTIFICATES_TRIED = 500
 export function createExplainer({ roll, lookup, issuers, now }: ExplainerParts): Explainer {
   function judge(leaf: X509Certificate, known: Map<string, Issuer>): Verdict {
     const fingerprint = fingerprintOf(leaf.raw)
-    const peer: Peer = { fingerprint, chain: chainOf(leaf, known) }
+    const peer: Peer = { fingerprint, chain: judgeChain(leaf, known) }
     const input = { peer, record: lookup(fingerprint), now: now() }
     const decision = decideAdmission(input)
     return {
@@ -103,16 +103,6 @@ export function createExplainer({ roll, lookup, issuers, now }: ExplainerParts):
 }
 
 /** What the gate would find out about the chain of this leaf, whatever the state of its issuer. */
-function chainOf(leaf: X509Certificate, issuers: Map<string, Issuer>): Peer['chain'] {
-  try {
-    const issuer = findIssuer(leaf, issuers.values())
-    if (issuer !== null && verifiesUnder(leaf, issuer.id, issuers)) return 'verified'
-    return isSelfSigned(leaf) ? 'self_signed' : 'unknown'
-  } catch {
-    return 'unknown'
-  }
-}
-
 function parsed(der: Buffer | undefined): X509Certificate {
   const fault = { path: 'certificate', message: 'it must hold a PEM block BEGIN CERTIFICATE' }
   if (der === undefined) throw new Problem('certificate_invalid', fault.message, { errors: [fault] })

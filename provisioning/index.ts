@@ -6,6 +6,7 @@ import { awaitReceipt } from '../db/change-feed.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
 import { assertIntegrity, openForReading } from '../db/open.ts'
+import { takeLock } from '../db/process-lock.ts'
 import { createRollReader } from '../db/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
@@ -16,7 +17,6 @@ import {
   sweepTemporaryFiles,
   tightenModes,
 } from './data-directory.ts'
-import { lockDirectory } from './data-directory-lock.ts'
 import { createEvents } from './events.ts'
 import { createExplainer } from './explain.ts'
 import { firstStart } from './first-start.ts'
@@ -53,7 +53,12 @@ export async function createProvisioning(
   const open = new AsyncDisposableStack()
   try {
     createDataDirectory(directory)
-    const lock = lockDirectory(directory.lock, directory.path)
+    const lock = await takeLock(directory.lock)
+    if (lock === null) {
+      throw new Error(
+        `another provisioning service runs on ${directory.path}: stop it, or name another directory with --data`,
+      )
+    }
     open.defer(() => lock.release())
     sweepTemporaryFiles(directory)
     tightenModes(directory)

@@ -6,6 +6,7 @@ import helmet from '@fastify/helmet'
 import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { fastify } from 'fastify'
+import { tlsProfile } from '../pki/tls-profile.ts'
 import { createAuthentication } from './authentication.ts'
 import { trackConnections } from './connections.ts'
 import { documentApi } from './openapi.ts'
@@ -122,22 +123,8 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   }
 }
 
-/** TLS 1.3, and of 1.2 only suites with ephemeral keys and authenticated encryption. */
 const tlsOptions = {
-  minVersion: 'TLSv1.2',
-  ciphers: [
-    'TLS_AES_128_GCM_SHA256',
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-RSA-AES128-GCM-SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-RSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-    'ECDHE-RSA-CHACHA20-POLY1305',
-  ].join(':'),
-  honorCipherOrder: true,
-  ecdhCurve: 'X25519:P-256:P-384',
+  ...tlsProfile,
   handshakeTimeout: 10_000,
   // Node's TLS server leaves Nagle on, which costs 40 ms where a client sends in two writes.
   noDelay: true,

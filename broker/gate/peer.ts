@@ -1,10 +1,9 @@
 // Who is at the other end of a finished handshake: the DER of the certificate it proved to hold, or nobody.
 // Never reads a name: printable subjects and SANs are no identity.
-import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../../admission/decide.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
-import { findIssuer, isSelfSigned, type KnownIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { judgeChain, type KnownIssuer } from '../../pki/chain.ts'
 
 /** The issuers as the registry lists them now; disabled ones too, so that their devices are told the real reason. */
 export type IssuersNow = () => ReadonlyMap<string, KnownIssuer>
@@ -18,19 +17,6 @@ export function identifyPeer(socket: TLSSocket, issuers: IssuersNow): Peer {
   if (certificate === undefined) return { fingerprint: null, chain: 'unknown' }
   const fingerprint = fingerprintOf(certificate.raw)
   if (socket.authorized && !socket.isSessionReused()) return { fingerprint, chain: 'verified' }
+  // What OpenSSL could not settle: clock skew, a resumed session, an issuer newer than its trust store.
   return { fingerprint, chain: judgeChain(certificate, issuers()) }
-}
-
-/** What OpenSSL could not settle (clock skew, a resumed session, an issuer newer than its trust store), settled by hand. */
-export function judgeChain(
-  certificate: X509Certificate,
-  issuers: ReadonlyMap<string, KnownIssuer>,
-): Peer['chain'] {
-  try {
-    const issuer = findIssuer(certificate, issuers.values())
-    if (issuer !== null && verifiesUnder(certificate, issuer.id, issuers)) return 'verified'
-    return isSelfSigned(certificate) ? 'self_signed' : 'unknown'
-  } catch {
-    return 'unknown'
-  }
 }

@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { takeLock } from '../../cli/lock.ts'
-import { repository, temporaryDirectory } from './running.ts'
+import { takeLock } from '../../db/process-lock.ts'
+import { repository, temporaryDirectory } from '../cli/running.ts'
 
-const lockModule = pathToFileURL(join(repository, 'cli', 'lock.ts')).href
+const lockModule = pathToFileURL(join(repository, 'db', 'process-lock.ts')).href
 
 /** Another process that holds the lock without keeping any reference to it, and runs the garbage collector. */
 async function holder(file: string) {

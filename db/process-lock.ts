@@ -1,5 +1,6 @@
 // One process per job and data directory. The lock is the kernel's: it falls with its holder, however that one dies.
 // Refuses to know what is guarded.
+import { chmodSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 
 export type Lock = { release(): void }
@@ -26,6 +27,7 @@ export async function takeLock(file: string, waitMs = 0): Promise<Lock | null> {
 function tryLock(file: string): Lock | null {
   const sqlite = new Sqlite(file, { timeout: 0 })
   try {
+    chmodSync(file, 0o600)
     // In memory, so that a killed holder leaves no journal behind.
     sqlite.pragma('journal_mode = MEMORY')
     sqlite.exec('BEGIN EXCLUSIVE')
