@@ -1,3 +1,4 @@
+// When devices start and publish: rates, jitter and intended times.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseRetryAfterMs } from '../../device-sim/api.ts'

@@ -1,3 +1,4 @@
+// The OpenAPI document against the routes that are served.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFileSync, symlinkSync } from 'node:fs'

@@ -1,4 +1,5 @@
 // A provisioning service on a directory of its own, asked over real HTTPS, and CSRs as openssl makes them.
+import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
@@ -213,4 +214,20 @@ export function signedBy(
 /** Runs openssl and gives what it prints. */
 export function openssl(args: readonly string[], input?: string): string {
   return execFileSync('openssl', args, { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'pipe'] })
+}
+
+/** Every refusal is a whole problem document with the request ID of its header, and gives nothing away. */
+export function assertProblem(answer: Answer, status: number, reason: string): void {
+  assert.equal(answer.status, status, answer.text)
+  assert.equal(answer.headers['content-type'], 'application/problem+json')
+  assert.equal(answer.body.reason, reason, answer.text)
+  assert.equal(answer.body.type, `urn:rollcall:problem:${reason}`)
+  assert.equal(answer.body.status, status)
+  assert.equal(answer.body.requestId, answer.headers['x-request-id'])
+  assert.ok(answer.body.title && answer.body.detail)
+  assert.doesNotMatch(answer.text, /node_modules|\.ts:\d|SQLITE|at [A-Z]\w+\./)
+}
+
+export async function countDevices(service: Service): Promise<number> {
+  return (await service.call('GET', '/v1/devices?limit=500')).body.items.length
 }

@@ -1,3 +1,4 @@
+// Full disks, locked registries and kill -9: what is answered, and what is on record afterwards.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'

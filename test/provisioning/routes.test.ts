@@ -1,3 +1,4 @@
+// Every route once as it is meant to be used.
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'

@@ -1,3 +1,4 @@
+// The server certificate: issued and renewed by itself, shown without dropping a connection.
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -1,3 +1,4 @@
+// Others' mistakes that this API must not repeat.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
