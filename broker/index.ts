@@ -102,22 +102,29 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
   })
   const context = () => readTlsContext(files, issuers.values())
-  const gate = await openGate({
-    host: options.host,
-    port: options.port,
-    context: context(),
-    settings,
-    admit,
-    issuers: () => issuers,
-    door: engine.door,
-    events: {
-      refused,
-      handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
-      admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
-    },
-  }).catch(async error => {
+  const open = async () =>
+    openGate({
+      host: options.host,
+      port: options.port,
+      context: context(),
+      settings,
+      admit,
+      issuers: () => issuers,
+      door: engine.door,
+      events: {
+        refused,
+        handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
+        admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
+      },
+    })
+  const letGo = async () => {
     notebook.close()
+    await closeRegistry(notesRegistry)
+    await closeRegistry(registry)
+  }
+  const gate = await open().catch(async error => {
     await engine.close()
+    await letGo()
     throw error
   })
 
@@ -175,9 +182,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       const gone = gate.stop()
       await engine.close()
       await gone
-      notebook.close()
-      await closeRegistry(notesRegistry)
-      await closeRegistry(registry)
+      await letGo()
       events.stopped()
     },
   }

@@ -14,24 +14,19 @@ export type Registry = { sqlite: Database; query: Kysely<Schema>; file: string }
 
 /** Opens for reading and writing, creating and migrating the file where needed. The file is 0600. */
 export function openForWriting(file: string): Registry {
-  return opened(file, () => {
-    const sqlite = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS })
+  return opened(file, { timeout: BUSY_TIMEOUT_MS }, sqlite => {
     chmodSync(file, 0o600)
     sqlite.pragma('journal_mode = WAL')
     sqlite.pragma('synchronous = FULL')
     sqlite.pragma('foreign_keys = ON')
     migrate(sqlite)
-    return sqlite
   })
 }
 
 /** Opens an existing, current registry for reading only. */
 export function openForReading(file: string): Registry {
-  return opened(file, () => {
-    const sqlite = new Sqlite(existing(file), { readonly: true, timeout: BUSY_TIMEOUT_MS })
-    assertSchema(sqlite)
-    return sqlite
-  })
+  assertExists(file)
+  return opened(file, { readonly: true, timeout: BUSY_TIMEOUT_MS }, assertSchema)
 }
 
 /**
@@ -39,12 +34,11 @@ export function openForReading(file: string): Registry {
  * Nobody is promised these rows survive a power loss, so a commit does not wait for the disk.
  */
 export function openForNotes(file: string): Registry {
-  return opened(file, () => {
-    const sqlite = new Sqlite(existing(file), { timeout: BUSY_TIMEOUT_MS })
+  assertExists(file)
+  return opened(file, { timeout: BUSY_TIMEOUT_MS }, sqlite => {
     sqlite.pragma('synchronous = NORMAL')
     sqlite.pragma('foreign_keys = ON')
     assertSchema(sqlite)
-    return sqlite
   })
 }
 
@@ -76,16 +70,19 @@ export async function backup(registry: Registry, target: string): Promise<{ byte
   return { bytes: statSync(target).size }
 }
 
-function existing(file: string): string {
+function assertExists(file: string): void {
   if (!existsSync(file)) throw new RegistryError('registry_missing', `no registry at ${file}`)
-  return file
 }
 
-function opened(file: string, open: () => Database): Registry {
+/** Leaves no descriptor behind where preparing fails: a broker that waits for a schema tries many times. */
+function opened(file: string, options: Sqlite.Options, prepare: (sqlite: Database) => void): Registry {
+  let sqlite: Database | null = null
   try {
-    const sqlite = open()
+    sqlite = new Sqlite(file, options)
+    prepare(sqlite)
     return { sqlite, query: new Kysely<Schema>({ dialect: immediateDialect(sqlite) }), file }
   } catch (error) {
+    sqlite?.close()
     throw inFile(error, file)
   }
 }
