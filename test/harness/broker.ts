@@ -22,10 +22,12 @@ export type TestBroker = {
   broker: Broker
   roll: Roll
   lines: Line[]
-  /** Resolves with the first line, past or to come, that fits. */
+  /** Resolves with the first line, past or to come, that fits; rejects where none comes in ten seconds. */
   line(fits: (line: Line) => boolean): Promise<Line>
   close(): Promise<void>
 }
+
+const LINE_DEADLINE_MS = 10_000
 
 export async function startTestBroker(
   options: { settings?: Record<string, number>; now?: () => number; roll?: Roll; nodeId?: string } = {},
@@ -57,11 +59,16 @@ export async function startTestBroker(
     roll,
     lines,
     line(fits) {
-      return new Promise(resolve => {
+      return new Promise((resolve, reject) => {
+        const deadline = setTimeout(() => {
+          waiting.delete(look)
+          reject(new Error(`no line came that fits ${fits}`))
+        }, LINE_DEADLINE_MS)
         const look = () => {
           const found = lines.find(fits)
           if (found === undefined) return
           waiting.delete(look)
+          clearTimeout(deadline)
           resolve(found)
         }
         waiting.add(look)
