@@ -50,6 +50,23 @@ function anchorsOf(text: string): string[] {
   )
 }
 
+describe('names', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  for (const page of pages) {
+    it(`of files and scripts in ${page} exist`, () => {
+      const text = read(page)
+      for (const [, path = ''] of text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|cnf))`/g)) {
+        assert.ok(
+          existsSync(join(root, path)) || globSync(`**/${path}`, { cwd: join(root, 'broker') }).length,
+          path,
+        )
+      }
+      for (const [, script = ''] of text.matchAll(/\bnpm (?:run (\w+)|(?:start|test)\b)/g))
+        assert.ok(script === '' || script in scripts, script)
+    })
+  }
+})
+
 describe('command lines', () => {
   for (const page of pages) {
     for (const line of commandLines(read(page))) {
