@@ -29,6 +29,12 @@ export const settings = {
     max: 1_000_000,
     about: 'new connections from one address before the rate holds',
   },
+  addressHandshakesMax: {
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+    about: 'TLS handshakes at once from one address',
+  },
   addressesMax: { default: 50_000, min: 100, max: 10_000_000, about: 'addresses whose rate is remembered' },
   handshakeTimeoutMs: {
     default: 10_000,
@@ -64,11 +70,30 @@ export const settings = {
   subscriptionsMax: { default: 1_000, min: 1, max: 100_000, about: 'subscriptions of one session' },
   topicLevelsMax: { default: 64, min: 1, max: 100, about: 'levels of a topic or filter' },
   inflightInboundMax: {
-    default: 100,
+    default: 1_000,
     min: 1,
     max: 65_535,
     about: 'QoS 2 messages of one client awaiting PUBREL',
   },
+  offlineBytesMax: {
+    default: 4_194_304,
+    min: 1_024,
+    max: 1_073_741_824,
+    about: 'bytes kept for one persistent session',
+  },
+  offlineBytesTotalMax: {
+    default: 536_870_912,
+    min: 1_024,
+    max: 1_099_511_627_776,
+    about: 'bytes kept for all persistent sessions together',
+  },
+  retainedBytesMax: {
+    default: 268_435_456,
+    min: 1_024,
+    max: 1_099_511_627_776,
+    about: 'bytes of all retained messages',
+  },
+  topicBytesMax: { default: 1_024, min: 64, max: 65_535, about: 'length of a topic or filter' },
   offlineMessagesMax: {
     default: 1_000,
     min: 1,

@@ -9,12 +9,18 @@ export type Who = { address: string; fingerprint?: string | undefined; deviceId?
 
 export type Events = ReturnType<typeof createEvents>
 
+const TOPIC_LOGGED_MAX = 256
 const REPEAT_QUIET_MS = 10_000
 const REFUSALS_LOGGED_PER_SECOND = 50
 
+/** A reader of the log that stalls must not stall the broker: beyond this, lines are lost. */
+const LOG_BYTES_WAITING_MAX = 8 * 1024 * 1024
+
 export function createLog(level: string, destination?: DestinationStream): Logger {
   const options = { level, base: { service: 'broker' }, timestamp: pino.stdTimeFunctions.isoTime }
-  return destination ? pino(options, destination) : pino(options, pino.destination({ dest: 2, sync: true }))
+  return destination
+    ? pino(options, destination)
+    : pino(options, pino.destination({ dest: 2, sync: false, maxLength: LOG_BYTES_WAITING_MAX }))
 }
 
 export function createEvents(log: Logger, metrics: BrokerMetrics) {
@@ -44,7 +50,8 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
     },
     denied(reason: Reason, who: Who, topic: string) {
       metrics.denials.inc({ reason })
-      if (quiet(`${reason}:${who.deviceId}`)) log.warn({ reason, ...who, topic }, 'denied')
+      if (quiet(`${reason}:${who.deviceId}`))
+        log.warn({ reason, ...who, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
     },
     dropped(what: 'outbound' | 'offline' | 'retained', deviceId: string) {
       metrics.drops.inc({ queue: what })

@@ -1,6 +1,6 @@
 // One function per thing worth a log line, each with its counter. Constant messages, facts as fields.
 // Never a key, token, CSR or certificate text.
-import { destination, pino } from 'pino'
+import { destination, pino, stdTimeFunctions } from 'pino'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -10,7 +10,11 @@ type Caller = { requestId: string; actor: string }
 /** JSON lines on stderr: stdout belongs to data. */
 export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
   const logger = pino(
-    { name: 'provisioning', level: log === 'silent' ? 'silent' : 'info' },
+    {
+      level: log === 'silent' ? 'silent' : 'info',
+      base: { service: 'provisioning' },
+      timestamp: stdTimeFunctions.isoTime,
+    },
     destination({ dest: 2, sync: true }),
   )
   return {

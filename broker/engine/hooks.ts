@@ -65,11 +65,8 @@ export function createHooks(parts: {
       if (inside === null || session === undefined || isCut(session))
         return done(new Error('no right to publish'))
       const { topic, qos, retain } = packet as Will
-      const allowed =
-        packet === inside.will
-          ? session.rights.will(topic, qos, retain)
-          : session.rights.publish(topic, qos, retain)
-      if (!allowed) {
+      const right = packet === inside.will ? session.rights.will : session.rights.publish
+      if (topic.length > settings.topicBytesMax || !right(topic, qos, retain)) {
         events.denied('publish_denied', whoIs(session), topic)
         return done(new Error('publish_denied'))
       }
@@ -82,7 +79,7 @@ export function createHooks(parts: {
       if (session === undefined || isCut(session)) return done(new Error('no right to subscribe'))
       const { topic } = subscription
       const full = session.filters.size >= settings.subscriptionsMax && !session.filters.has(topic)
-      if (full || !session.rights.subscribe(topic)) {
+      if (full || topic.length > settings.topicBytesMax || !session.rights.subscribe(topic)) {
         events.denied('subscribe_denied', whoIs(session), topic)
         return done(null, null)
       }

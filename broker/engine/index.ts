@@ -59,8 +59,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const sessions = createSessions()
   const clients = new Map<Session, Inside>()
   const store = new SessionStore({
-    offlineMessagesMax: settings.offlineMessagesMax,
-    retainedMessagesMax: settings.retainedMessagesMax,
+    bounds: settings,
     isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
     onDropped: (what, deviceId) => events.dropped(what, deviceId),
   })
@@ -115,6 +114,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (session === undefined || session.ended !== null) return
     if (/drain timeout/.test(error.message)) note(client, 'consumer_too_slow')
     else if (error.message === 'publish_denied') note(client, 'publish_denied')
+    else if (/did not arrive in time/.test(error.message)) note(client, 'connect_timeout')
     else if (!session.connected) note(client, 'packet_malformed', error.message)
     events.clientFailed(whoIs(session), error)
     session.ended ??= error.message

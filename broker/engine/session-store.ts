@@ -1,6 +1,7 @@
 // What outlives a connection, in memory: subscriptions, offline queues, retained messages. Every queue has an end,
 // and only what a policy allows is kept. It does not outlive the process.
 import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
+import { createQueueLedger, type QueueBounds } from './queue-ledger.ts'
 
 type Client = Parameters<AsyncPersistence['addSubscriptions']>[0]
 type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
@@ -8,8 +9,7 @@ type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0]
 type Subscriber = Parameters<AsyncPersistence['outgoingEnqueue']>[0]
 
 export type SessionStoreParts = {
-  offlineMessagesMax: number
-  retainedMessagesMax: number
+  bounds: QueueBounds
   /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
   isGranted(client: Client, topic: string): boolean
   onDropped(what: 'offline' | 'retained', deviceId: string): void
@@ -19,12 +19,12 @@ export type SessionStoreParts = {
 export class SessionStore extends AsyncPersistence {
   readonly #parts: SessionStoreParts
   readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
-  readonly #queued = new Map<string, number>()
-  readonly #retained = new Set<string>()
+  readonly #ledger: ReturnType<typeof createQueueLedger>
 
   constructor(parts: SessionStoreParts) {
     super()
     this.#parts = parts
+    this.#ledger = createQueueLedger(parts.bounds)
   }
 
   // aedes hands over all filters of a SUBSCRIBE, again for each one that is allowed: stored once.
@@ -44,13 +44,10 @@ export class SessionStore extends AsyncPersistence {
 
   override async storeRetained(packet: StoredPacket): Promise<void> {
     if (packet.payload.length === 0) {
-      this.#retained.delete(packet.topic)
-    } else if (!this.#retained.has(packet.topic)) {
-      if (this.#retained.size >= this.#parts.retainedMessagesMax) {
-        this.#parts.onDropped('retained', '')
-        return
-      }
-      this.#retained.add(packet.topic)
+      this.#ledger.unretain(packet.topic)
+    } else if (!this.#ledger.retain(packet)) {
+      this.#parts.onDropped('retained', '')
+      return
     }
     await super.storeRetained(packet)
   }
@@ -61,24 +58,16 @@ export class SessionStore extends AsyncPersistence {
 
   override async outgoingEnqueueCombi(subscribers: Subscriber[], packet: StoredPacket): Promise<void> {
     const taking = subscribers.filter(({ clientId }) => {
-      const queued = this.#queued.get(clientId) ?? 0
-      if (queued >= this.#parts.offlineMessagesMax) {
-        this.#parts.onDropped('offline', clientId)
-        return false
-      }
-      this.#queued.set(clientId, queued + 1)
-      return true
+      const fits = this.#ledger.queue(clientId, packet)
+      if (!fits) this.#parts.onDropped('offline', clientId)
+      return fits
     })
     await super.outgoingEnqueueCombi(taking, packet)
   }
 
   override async outgoingClearMessageId(client: Client, packet: { messageId?: number }) {
     const cleared = await super.outgoingClearMessageId(client, packet)
-    if (cleared !== undefined) {
-      const queued = (this.#queued.get(client.id) ?? 1) - 1
-      if (queued > 0) this.#queued.set(client.id, queued)
-      else this.#queued.delete(client.id)
-    }
+    if (cleared !== undefined) this.#ledger.unqueue(client.id)
     return cleared
   }
 
@@ -88,7 +77,7 @@ export class SessionStore extends AsyncPersistence {
     await this.cleanSubscriptions(client)
     await this.cleanIncoming(client)
     await this.delWill(client)
-    if (!this.#queued.has(deviceId)) return
+    if (!this.#ledger.hasQueue(deviceId)) return
     for await (const packet of this.outgoingStream(client)) await this.outgoingClearMessageId(client, packet)
   }
 }

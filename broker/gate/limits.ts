@@ -7,60 +7,66 @@ export type LimitSettings = {
   handshakesMax: number
   addressRatePerSecond: number
   addressBurst: number
+  /** Handshakes at once from one address. */
+  addressHandshakesMax: number
   addressesMax: number
 }
 
 export type Limits = {
   /** Counts a new connection in as a handshake, or says why it may not begin. */
   begin(address: string): Reason | null
-  handshakeEnded(): void
+  handshakeEnded(address: string): void
   connectionEnded(): void
   counts(): { connections: number; handshakes: number }
 }
 
-type Bucket = { tokens: number; at: number }
+/** What is known of an address. `seenAt` is when its tokens were last counted. */
+type Visitor = { tokens: number; seenAt: number; handshakes: number }
 
 /** `now` gives monotonic milliseconds. */
 export function createLimits(settings: LimitSettings, now: () => number): Limits {
-  const buckets = new Map<string, Bucket>()
+  const visitors = new Map<string, Visitor>()
   let connections = 0
   let handshakes = 0
 
-  function takeToken(address: string): boolean {
+  /** The visitor with its tokens as of now, moved to the end: the map stays in order of use, the oldest first. */
+  function visit(address: string): Visitor {
     const at = now()
-    let bucket = buckets.get(address)
-    if (bucket === undefined) {
-      if (buckets.size >= settings.addressesMax) forgetOldest()
-      bucket = { tokens: settings.addressBurst, at }
-    } else {
-      // Re-inserted below, so that the map stays in order of use and the oldest is first.
-      buckets.delete(address)
-    }
-    const refill = ((at - bucket.at) / 1_000) * settings.addressRatePerSecond
-    bucket.tokens = Math.min(settings.addressBurst, bucket.tokens + refill)
-    bucket.at = at
-    buckets.set(address, bucket)
-    if (bucket.tokens < 1) return false
-    bucket.tokens -= 1
-    return true
+    const known = visitors.get(address)
+    if (known === undefined && visitors.size >= settings.addressesMax) forgetOldest()
+    const visitor = known ?? { tokens: settings.addressBurst, seenAt: at, handshakes: 0 }
+    const refill = ((at - visitor.seenAt) / 1_000) * settings.addressRatePerSecond
+    visitor.tokens = Math.min(settings.addressBurst, visitor.tokens + refill)
+    visitor.seenAt = at
+    visitors.delete(address)
+    visitors.set(address, visitor)
+    return visitor
   }
 
   function forgetOldest(): void {
-    const oldest = buckets.keys().next().value
-    if (oldest !== undefined) buckets.delete(oldest)
+    const oldest = visitors.keys().next().value
+    if (oldest !== undefined) visitors.delete(oldest)
   }
 
   return {
     begin(address) {
       if (connections >= settings.connectionsMax) return 'connections_exceeded'
-      if (!takeToken(address)) return 'address_rate_limited'
-      if (handshakes >= settings.handshakesMax) return 'handshakes_exceeded'
+      const visitor = visit(address)
+      if (visitor.tokens < 1) return 'address_rate_limited'
+      visitor.tokens -= 1
+      // One address alone never takes every handshake from the others.
+      if (handshakes >= settings.handshakesMax || visitor.handshakes >= settings.addressHandshakesMax) {
+        return 'handshakes_exceeded'
+      }
       connections += 1
       handshakes += 1
+      visitor.handshakes += 1
       return null
     },
-    handshakeEnded() {
+    handshakeEnded(address) {
       handshakes -= 1
+      const visitor = visitors.get(address)
+      if (visitor !== undefined && visitor.handshakes > 0) visitor.handshakes -= 1
     },
     connectionEnded() {
       connections -= 1

@@ -88,7 +88,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
         handshake.inFlight = false
         // Peers that reset before they were accepted have no address and share a key.
         if (handshakes.get(key) === handshake) handshakes.delete(key)
-        limits.handshakeEnded()
+        limits.handshakeEnded(address)
       },
     }
     handshakes.set(key, handshake)

@@ -8,6 +8,7 @@ const standard = {
   handshakesMax: 100,
   addressRatePerSecond: 10,
   addressBurst: 5,
+  addressHandshakesMax: 100,
   addressesMax: 3,
 }
 
@@ -48,13 +49,22 @@ test('connections and handshakes are counted apart, and a refusal counts as neit
   assert.deepEqual([limits.begin('a'), limits.begin('a')], [null, null])
   assert.equal(limits.begin('a'), 'handshakes_exceeded')
   assert.deepEqual(limits.counts(), { connections: 2, handshakes: 2 })
-  limits.handshakeEnded()
+  limits.handshakeEnded('a')
   assert.equal(limits.begin('a'), null)
-  limits.handshakeEnded()
+  limits.handshakeEnded('a')
   assert.equal(limits.begin('a'), 'connections_exceeded')
   limits.connectionEnded()
   assert.equal(limits.begin('a'), null)
   assert.deepEqual(limits.counts(), { connections: 3, handshakes: 2 })
+})
+
+test('one address alone never takes every handshake from the others', () => {
+  const { limits } = limitsAt({ addressHandshakesMax: 2, addressBurst: 50 })
+  assert.deepEqual([limits.begin('a'), limits.begin('a')], [null, null])
+  assert.equal(limits.begin('a'), 'handshakes_exceeded')
+  assert.equal(limits.begin('b'), null)
+  limits.handshakeEnded('a')
+  assert.equal(limits.begin('a'), null)
 })
 
 test('a clock that stands still lets nobody in for free', () => {
