@@ -2,10 +2,11 @@
 // The schema version is SQLite's user_version; the application_id marks the file as a Rollcall registry.
 import type { Database } from 'better-sqlite3'
 import * as roll from './migrations/0001-roll.ts'
+import * as sessionSubscriptions from './migrations/0004-session-subscriptions.ts'
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
-const migrations = [roll]
+const migrations = [roll, sessionSubscriptions]
 
 /** The schema version this code reads and writes. */
 export const schemaVersion = migrations.length

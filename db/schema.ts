@@ -74,6 +74,7 @@ export type Schema = {
     fingerprint: string | null
   }
   policies: { name: string; document: string; updated_at: number }
+  session_subscriptions: { node_id: string; device_id: string; fingerprint: string; filter: string }
   policy_attachments: { policy_name: string; kind: AttachmentKind; target: string }
   api_tokens: {
     id: string
