@@ -1,5 +1,3 @@
-// The broker put together: registry read, gate and engine with the door between them, the watch over both.
-import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../db/admission-lookup.ts'
@@ -7,9 +5,8 @@ import { createBrokerNotes } from '../db/broker-notes.ts'
 import { prepareChangeReader } from '../db/change-feed.ts'
 import { closeRegistry } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
-import { openForNotes, openForReading } from '../db/open.ts'
+import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policy-store.ts'
-import { RegistryError } from '../db/registry-error.ts'
 import { createAdmit } from './admit.ts'
 import type { BrokerSettings } from './config.ts'
 import { createEngine } from './engine/index.ts'
@@ -58,7 +55,6 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
   const registry = openForReading(registryFile)
   const notesRegistry = openForNotes(registryFile)
-  const identity = statSync(registryFile).ino
   const feed = prepareChangeReader(registry)
   const epoch = feed.latestEpoch()
   let issuers = readIssuers(registry)
@@ -147,14 +143,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     admit: admitAgain,
     engine,
     deviceNow: prepareDeviceLookup(registry.sqlite),
-    assertSameRegistry() {
-      if (statSync(registryFile, { throwIfNoEntry: false })?.ino !== identity) {
-        throw new RegistryError(
-          'registry_missing',
-          `${registryFile} is gone or was replaced: restart the broker`,
-        )
-      }
-    },
+    assertSameRegistry: () => assertSameFile(registry),
     now,
     onIssuersChanged: reload,
     onAcknowledged(acknowledged, sessionsCut, tookMs) {

@@ -5,7 +5,7 @@ import type { Device, DeviceFilter, StateReceipt } from '../client/types.ts'
 import { CommandFailed, printable } from './errors.ts'
 import { collect, keyValue, wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
-import { programName } from './program-name.ts'
+import { programName, quoted } from './program-name.ts'
 import { sayReceipt } from './receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
 
@@ -51,7 +51,10 @@ function addCommand(): Command {
         }),
       )
       await printDocument(added, flags.output)
-      say(`${id} is on the roll; enroll it next: ${programName()} device enroll ${id} --out DIR`)
+      const service = flags.data === undefined ? '' : ` --data ${quoted(flags.data)}`
+      say(
+        `${id} is on the roll; enroll it next: ${programName()} device enroll ${id} --out devices/${id}${service}`,
+      )
     })
 }
 

@@ -4,8 +4,13 @@
 /** Child → supervisor. */
 export type ChildMessage =
   | { type: 'ready'; url: string }
+  /** Whether it can do its work now; `ready` once says where it accepts. */
+  | { type: 'health'; ready: boolean }
   | { type: 'failed'; message: string }
   | { type: 'metrics'; id: number; text: string }
+
+/** Begins the line of a `failed` message that says what to do. */
+export const HINT = 'hint: '
 
 /** Supervisor → child. */
 export type SupervisorMessage = { type: 'metrics'; id: number } | { type: 'stop' }
@@ -13,8 +18,9 @@ export type SupervisorMessage = { type: 'metrics'; id: number } | { type: 'stop'
 export function readChildMessage(value: unknown): ChildMessage | null {
   const message = value as Record<string, unknown> | null
   if (typeof message !== 'object' || message === null) return null
-  const { type, url, message: words, id, text } = message
+  const { type, url, message: words, id, text, ready } = message
   if (type === 'ready' && typeof url === 'string') return { type, url }
+  if (type === 'health' && typeof ready === 'boolean') return { type, ready }
   if (type === 'failed' && typeof words === 'string') return { type, message: words }
   if (type === 'metrics' && typeof id === 'number' && typeof text === 'string') return { type, id, text }
   return null

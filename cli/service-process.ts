@@ -3,7 +3,7 @@
 import { createAdminServer } from '../admin/index.ts'
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts'
 import { exitCodes, report } from './errors.ts'
-import { type ChildMessage, readSupervisorMessage } from './messages.ts'
+import { type ChildMessage, HINT, readSupervisorMessage } from './messages.ts'
 
 /** What both rooms hand back from their entry function. */
 export type RunningService = {
@@ -23,6 +23,8 @@ export type ServiceProcess = {
 
 /** How long closing in order may take before the process ends regardless. */
 const CLOSE_MS = 9_000
+/** How often a supervised process looks whether it can still do its work. */
+const HEALTH_MS = 500
 /** How long to wait for a former process on the same directory that is closing because its supervisor was killed. */
 const FORMER_MS = 10_000
 
@@ -39,6 +41,7 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
     service = await options.start()
     const admin = options.admin ? await openAdmin(options, options.admin, service) : null
     tell({ type: 'ready', url: service.url })
+    if (supervised) reportHealth(service)
     if (!supervised)
       say(`${options.name} accepts at ${service.url}${admin ? `, health at ${admin.url}/readyz` : ''}`)
     await stop.promise
@@ -69,6 +72,17 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
     stop.resolve()
   }
 
+  /** Tells the supervisor whenever readiness changes. */
+  function reportHealth(running: RunningService): void {
+    let told = true
+    setInterval(() => {
+      const ready = running.ready()
+      if (ready === told) return
+      told = ready
+      tell({ type: 'health', ready })
+    }, HEALTH_MS).unref()
+  }
+
   function answerMetrics(id: number): void {
     const asked = service === null ? Promise.resolve('') : service.metrics()
     asked.then(
@@ -81,7 +95,7 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
     const message = error instanceof Error ? error.message : String(error)
     const hint = (error as { hint?: unknown })?.hint
     if (supervised)
-      tell({ type: 'failed', message: typeof hint === 'string' ? `${message}\n${hint}` : message })
+      tell({ type: 'failed', message: typeof hint === 'string' ? `${message}\n${HINT}${hint}` : message })
     else report(error, process.stderr)
     return leave(exitCodes.failed)
   }

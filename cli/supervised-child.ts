@@ -26,6 +26,8 @@ export type SupervisedChild = {
   readonly pid: number | null
   /** Where it accepts now; null while it does not. */
   url(): string | null
+  /** Whether it can do its work, by its own last word. */
+  healthy(): boolean
   restarts(): number
   /** Its metrics; null where it is not ready or does not answer in time. */
   metrics(): Promise<string | null>
@@ -60,6 +62,7 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
   let child: ChildProcess | null = null
   let url: string | null = null
   let formerUrl: string | null = null
+  let healthy = false
   let lastWords: string | null = null
   let readySince = 0
   let restarts = 0
@@ -95,9 +98,12 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
     const message = readChildMessage(value)
     if (message?.type === 'ready' && url === null) {
       url = message.url
+      healthy = true
       formerUrl = url
       readySince = performance.now()
       events.ready(spec.name, url)
+    } else if (message?.type === 'health') {
+      healthy = message.ready
     } else if (message?.type === 'failed') {
       lastWords = message.message
     } else if (message?.type === 'metrics') {
@@ -109,6 +115,7 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
     const wasSteady = url !== null && performance.now() - readySince >= steadyMs
     child = null
     url = null
+    healthy = false
     for (const resolve of asked.values()) resolve(null)
     if (stopping) return
     const everReady = formerUrl !== null
@@ -161,6 +168,7 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
       return child?.pid ?? null
     },
     url: () => url,
+    healthy: () => healthy,
     restarts: () => restarts,
     metrics,
     signal: signal => void child?.kill(signal),

@@ -53,7 +53,9 @@ export function supervise(options: SupervisorOptions): Supervisor {
     events: {
       ready(name, url) {
         events.ready?.(name, url)
-        if (!started && children.length === options.children.length && missing().length === 0) {
+        const all =
+          children.length === options.children.length && children.every(child => child.url() !== null)
+        if (!started && all) {
           started = true
           resolve(Object.fromEntries(children.map(child => [child.name, child.url() ?? ''])))
         }
@@ -71,7 +73,10 @@ export function supervise(options: SupervisorOptions): Supervisor {
   for (const spec of options.children) children.push(superviseChild(spec, childOptions))
 
   function missing(): string[] {
-    return children.filter(child => child.url() === null).map(child => `${child.name} does not accept yet`)
+    return children.flatMap(child => {
+      if (child.url() === null) return [`${child.name} does not accept yet`]
+      return child.healthy() ? [] : [`${child.name} cannot do its work now; its log says why`]
+    })
   }
 
   async function metrics(): Promise<string> {

@@ -8,6 +8,7 @@ import { makeDataDirectory, removeEndpoints, takeDataDirectory, writeEndpoints }
 import { CommandFailed, exitCodes } from './errors.ts'
 import { firstOutput } from './first-output.ts'
 import { createServiceLog } from './log-lines.ts'
+import { HINT } from './messages.ts'
 import { collect, portNumber } from './options.ts'
 import type { ChildSpec } from './supervised-child.ts'
 import { supervise } from './supervisor.ts'
@@ -77,8 +78,8 @@ async function up(flags: UpFlags): Promise<number> {
     return exitCodes.done
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    const [what = '', ...hint] = message.split('\n')
-    throw new CommandFailed(what, hint.join(' '), { cause: error })
+    const [what = '', hint = ''] = message.split(`\n${HINT}`)
+    throw new CommandFailed(what, hint, { cause: error })
   } finally {
     removeEndpoints(flags.data)
     await Promise.all([supervisor.stop(), admin?.close()])

@@ -1,6 +1,8 @@
 // The audit log: one row per change an operator or the system makes, in the transaction that makes it.
 // No row, no change: verbs of the registry writer call `appendAudit` before they commit.
+import type { Database } from 'better-sqlite3'
 import type { Transaction } from 'kysely'
+import { type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
 import type { Schema } from './schema.ts'
 
 /** Who asked for a change, and in which request. */
@@ -18,19 +20,46 @@ export type AuditEntry = {
   detail?: Record<string, unknown>
 }
 
-/** Appends one row. The table's triggers refuse to change or remove it later. */
+/** Appends one row to the chain. The table's triggers refuse to fork it, and to change or remove the row later. */
 export async function appendAudit(transaction: Transaction<Schema>, entry: AuditEntry): Promise<void> {
+  const last = await transaction
+    .selectFrom('audit')
+    .select(['seq', 'hash'])
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  const { requestId, prevHash, ...row } = nextRow(last ?? chainStart, factsOf(entry))
   await transaction
     .insertInto('audit')
-    .values({
-      at: entry.at,
-      actor: entry.actor.name,
-      action: entry.action,
-      target: entry.target,
-      outcome: entry.outcome ?? 'done',
-      reason: entry.reason ?? null,
-      request_id: entry.actor.requestId ?? null,
-      detail: JSON.stringify(entry.detail ?? {}),
-    })
+    .values({ ...row, request_id: requestId, prev_hash: prevHash })
     .execute()
+}
+
+/**
+ * The same for who holds the file itself instead of a query builder. The verb throws outside a transaction: between
+ * reading the end of the chain and writing the row nobody else may append.
+ */
+export function prepareAppendAudit(sqlite: Database): (entry: AuditEntry) => void {
+  const end = sqlite.prepare<[], ChainEnd>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')
+  const insert = sqlite.prepare(
+    `INSERT INTO audit (seq, at, actor, action, target, outcome, reason, request_id, detail, prev_hash, hash)
+     VALUES (@seq, @at, @actor, @action, @target, @outcome, @reason, @requestId, @detail, @prevHash, @hash)`,
+  )
+  return entry => {
+    if (!sqlite.inTransaction) throw new Error('an audit row is written in the transaction of its change')
+    insert.run(nextRow(end.get() ?? chainStart, factsOf(entry)))
+  }
+}
+
+function factsOf(entry: AuditEntry): AuditFacts {
+  return {
+    at: entry.at,
+    actor: entry.actor.name,
+    action: entry.action,
+    target: entry.target,
+    outcome: entry.outcome ?? 'done',
+    reason: entry.reason ?? null,
+    requestId: entry.actor.requestId ?? null,
+    detail: entry.detail ?? {},
+  }
 }

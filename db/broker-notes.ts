@@ -1,5 +1,6 @@
 // What a broker writes into the record: that it lives, what it acknowledged, first uses and refusals.
 // Callers collect and write in batches: one transaction for many notes.
+import { prepareAppendAudit } from './audit.ts'
 import type { Registry } from './open.ts'
 
 export type RefusalNote = {
@@ -49,9 +50,8 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
   const useDevice = sqlite.prepare(
     `UPDATE devices SET state = 'active', updated_at = @at WHERE id = @deviceId AND state = 'registered'`,
   )
-  const auditUse = sqlite.prepare(
-    `INSERT INTO audit (at, actor, action, target, outcome) VALUES (@at, 'broker', @action, @target, 'done')`,
-  )
+  const appendAudit = prepareAppendAudit(sqlite)
+  const actor = { name: 'broker' }
   const refuse = sqlite.prepare(
     `INSERT INTO refusals (fingerprint, device_id, reason, address, at, count)
      VALUES (@fingerprint, @deviceId, @reason, @address, @at, @count)`,
@@ -81,10 +81,10 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
     uses: sqlite.transaction((notes: UseNote[]) => {
       for (const note of notes) {
         if (useCertificate.run({ fingerprint: note.fingerprint, at: note.at }).changes > 0) {
-          auditUse.run({ at: note.at, action: 'certificate.activate', target: note.fingerprint })
+          appendAudit({ at: note.at, actor, action: 'certificate.activate', target: note.fingerprint })
         }
         if (useDevice.run({ deviceId: note.deviceId, at: note.at }).changes > 0) {
-          auditUse.run({ at: note.at, action: 'device.activate', target: note.deviceId })
+          appendAudit({ at: note.at, actor, action: 'device.activate', target: note.deviceId })
         }
       }
     }).immediate,

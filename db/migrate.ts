@@ -2,6 +2,7 @@
 // The schema version is SQLite's user_version; the application_id marks the file as a Rollcall registry.
 import type { Database } from 'better-sqlite3'
 import * as roll from './migrations/0001-roll.ts'
+import * as auditChain from './migrations/0002-audit-chain.ts'
 import * as sessionSubscriptions from './migrations/0004-session-subscriptions.ts'
 import { RegistryError } from './registry-error.ts'
 
@@ -16,7 +17,9 @@ export function migrate(db: Database): void {
   assertOurs(db)
   db.transaction(() => {
     for (let version = readVersion(db); version < migrations.length; version += 1) {
-      db.exec(migrations[version]!.sql)
+      const migration = migrations[version]!
+      if ('sql' in migration) db.exec(migration.sql)
+      else migration.apply(db)
       db.pragma(`user_version = ${version + 1}`)
       db.pragma(`application_id = ${APPLICATION_ID}`)
     }

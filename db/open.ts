@@ -10,7 +10,13 @@ import type { Schema } from './schema.ts'
 /** How long SQLite may block the event loop for a lock; longer waits are retried without blocking. */
 const BUSY_TIMEOUT_MS = 50
 
-export type Registry = { sqlite: Database; query: Kysely<Schema>; file: string }
+export type Registry = {
+  sqlite: Database
+  query: Kysely<Schema>
+  file: string
+  /** Of the file that was opened: another one under the same name is another registry. */
+  inode: number
+}
 
 /** Opens for reading and writing, creating and migrating the file where needed. The file is 0600. */
 export function openForWriting(file: string): Registry {
@@ -53,6 +59,15 @@ export function assertIntegrity(registry: Registry): void {
   }
 }
 
+/**
+ * Throws `registry_missing` where the file was removed or replaced since it was opened. SQLite goes on with a file that
+ * has lost its name: what it reads is no longer the record, and what it writes is lost.
+ */
+export function assertSameFile({ file, inode }: Registry): void {
+  if (statSync(file, { throwIfNoEntry: false })?.ino === inode) return
+  throw new RegistryError('registry_missing', `${file} is gone or was replaced: restart the service`)
+}
+
 /** What SQLite's check says. Damage that is bad enough throws instead of being listed. */
 function findingsOf(registry: Registry): string {
   try {
@@ -80,7 +95,8 @@ function opened(file: string, options: Sqlite.Options, prepare: (sqlite: Databas
   try {
     sqlite = new Sqlite(file, options)
     prepare(sqlite)
-    return { sqlite, query: new Kysely<Schema>({ dialect: immediateDialect(sqlite) }), file }
+    const query = new Kysely<Schema>({ dialect: immediateDialect(sqlite) })
+    return { sqlite, query, file, inode: statSync(file).ino }
   } catch (error) {
     sqlite?.close()
     throw inFile(error, file)

@@ -119,5 +119,15 @@ export type Schema = {
     reason: string | null
     request_id: string | null
     detail: string
+    prev_hash: string
+    hash: string
+  }
+  audit_checkpoints: {
+    number: Generated<number>
+    seq: number
+    hash: string
+    at: number
+    key_id: string
+    signature: string
   }
 }

@@ -1,6 +1,6 @@
 // How a registry verb runs: one immediate transaction, retried without blocking while another writer holds the lock.
 import type { Transaction } from 'kysely'
-import type { Registry } from './open.ts'
+import { assertSameFile, type Registry } from './open.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
 
@@ -32,7 +32,8 @@ export type ConflictCode =
 
 /**
  * Runs the work in one transaction that is on disk when the promise resolves.
- * @throws {RegistryError} `registry_busy` after 3 s of a locked registry, `registry_full` on a full disk
+ * @throws {RegistryError} `registry_busy` after 3 s of a locked registry, `registry_full` on a full disk,
+ *   `registry_missing` where the file was removed or replaced
  * @throws {Conflict} where the work refuses; nothing is written then
  */
 export async function transact<T>(
@@ -42,7 +43,10 @@ export async function transact<T>(
   const end = performance.now() + LOCK_DEADLINE_MS
   for (;;) {
     try {
-      return await registry.query.transaction().execute(work)
+      assertSameFile(registry)
+      const result = await registry.query.transaction().execute(work)
+      assertSameFile(registry) // nothing is acknowledged that went into a file without a name
+      return result
     } catch (error) {
       const translated = asRegistryError(error)
       const busy = translated instanceof RegistryError && translated.code === 'registry_busy'

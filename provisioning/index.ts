@@ -5,7 +5,7 @@ import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
-import { assertIntegrity, openForReading } from '../db/open.ts'
+import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { createRollReader } from '../db/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
@@ -92,6 +92,7 @@ export async function createProvisioning(
     const answers = reading.sqlite.prepare('SELECT 1')
     const ready = () => {
       try {
+        assertSameFile(registry)
         return answers.get() !== undefined && ca.notAfter > now()
       } catch {
         return false

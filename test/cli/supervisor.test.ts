@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import type { ChildSpec } from '../../cli/supervised-child.ts'
 import { type Supervisor, type SupervisorEvents, supervise } from '../../cli/supervisor.ts'
 import { lives, temporaryDirectory } from './running.ts'
@@ -39,6 +40,25 @@ describe('the supervisor', () => {
     await supervisor.stop()
     assert.equal(lives(well ?? 0), false)
     assert.deepEqual(died, [])
+  })
+
+  it('names a child that runs but cannot do its work, until it can again', async () => {
+    using world = createWorld()
+    const ails = `${serves}
+      process.on('SIGUSR1', () => process.send({ type: 'health', ready: false }))
+      process.on('SIGUSR2', () => process.send({ type: 'health', ready: true }))`
+    const supervisor = world.supervise({ one: ails })
+    await supervisor.ready
+    const says = async (expected: string[]) => {
+      const end = performance.now() + 5_000
+      while (supervisor.missing().length !== expected.length && performance.now() < end) await setImmediate()
+      assert.deepEqual(supervisor.missing(), expected)
+    }
+    supervisor.signal('SIGUSR1')
+    await says(['one cannot do its work now; its log says why'])
+    supervisor.signal('SIGUSR2')
+    await says([])
+    await supervisor.stop()
   })
 
   it('names the child that ended at start without a word', async () => {

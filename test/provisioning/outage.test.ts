@@ -1,7 +1,7 @@
 // Full disks, locked registries and kill -9: what is answered, and what is on record afterwards.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { test } from 'node:test'
@@ -206,4 +206,27 @@ test('500 devices enroll at full speed from one address without being throttled,
     Array.from({ length: 50 }, () => service.call('POST', '/v1/devices/d-0/certificates', { csr })),
   )
   assert.equal(new Set(issued.map(answer => answer.body.serialNumber)).size, 50)
+})
+
+test('a registry that was moved away or replaced takes no change: nothing is acknowledged into a file without a name', async t => {
+  for (const happening of ['moved away', 'replaced']) {
+    await t.test(happening, async () => {
+      using folder = temporaryDirectory()
+      await using service = await startService({ data: folder.path })
+      const file = join(folder.path, 'registry.db')
+      renameSync(file, `${file}.old`)
+      if (happening === 'replaced') copyFileSync(`${file}.old`, file)
+      const answer = await service.call('POST', '/v1/devices', { id: 'ghost-1' })
+      assert.equal(answer.status, 503, answer.text)
+      assert.equal(answer.body.reason, 'registry_unavailable')
+      const readiness = await service.call('GET', '/readyz')
+      assert.equal(readiness.status, 503, readiness.text)
+      renameSync(`${file}.old`, file)
+      assert.equal(
+        (await service.call('POST', '/v1/devices', { id: 'real-1' })).status,
+        201,
+        'the very file is back',
+      )
+    })
+  }
 })
