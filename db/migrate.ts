@@ -7,7 +7,10 @@ import * as sessionSubscriptions from './migrations/0004-session-subscriptions.t
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
-const migrations = [roll, sessionSubscriptions]
+
+/** SQL alone, or a function where rows must be worked on. */
+type Migration = { name: string; sql: string } | { name: string; apply(db: Database): void }
+const migrations: readonly Migration[] = [roll, auditChain, sessionSubscriptions]
 
 /** The schema version this code reads and writes. */
 export const schemaVersion = migrations.length
