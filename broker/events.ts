@@ -48,6 +48,8 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       metrics.cuts.inc({ reason })
       log.warn({ reason, ...who }, 'cut')
     },
+    takenOver: (who: Who, byAddress: string) =>
+      log.info({ ...who, byAddress }, 'taken over by a newer connection'),
     denied(reason: Reason, who: Who, topic: string) {
       metrics.denials.inc({ reason })
       if (quiet(`${reason}:${who.deviceId}`))

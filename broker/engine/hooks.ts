@@ -23,6 +23,8 @@ export function createHooks(parts: {
   settings: BrokerSettings
   events: EngineEvents
   acceptClean: AcceptClean
+  /** A session is about to connect; whoever else the device has inside will be closed. */
+  arriving(session: Session): void
   /** Ends a client that does not read what it asked for. */
   endSlow(client: Inside): void
 }): Hooks {
@@ -39,6 +41,7 @@ export function createHooks(parts: {
         session.ended = refusal
         events.refused(refusal, whoIs(session))
       }
+      if (refusal === null) parts.arriving(session)
       if (refusal !== null || packet.clean === false) return done(null, true)
       acceptClean(client as Inside, packet).then(
         () => done(null, false),

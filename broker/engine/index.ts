@@ -23,6 +23,7 @@ export type EngineEvents = {
   connected(who: Who, clean: boolean): void
   disconnected(who: Who, why: string): void
   cut(reason: Reason, who: Who): void
+  takenOver(who: Who, byAddress: string): void
   denied(reason: Reason, who: Who, topic: string): void
   dropped(what: 'outbound' | 'offline' | 'retained', deviceId: string): void
   clientFailed(who: Who, error: Error): void
@@ -68,6 +69,11 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     settings,
     events,
     acceptClean: (client, packet) => acceptClean(client, packet),
+    arriving(session) {
+      for (const other of sessions.ofDevice(session.identity.deviceId)) {
+        if (other !== session && other.connected) events.takenOver(whoIs(other), session.address)
+      }
+    },
     endSlow(client) {
       note(client, 'consumer_too_slow')
       client.close()

@@ -59,6 +59,7 @@ describe('a session', () => {
     assert.equal(first.connected, true)
     const second = await mqttClient(t, 'd1', identity)
     await gone(first)
+    await t.line(line => line.msg === 'taken over by a newer connection' && line.deviceId === 'd1')
     await second.publishAsync('devices/d1/x', 'still here', { qos: 1 })
     await second.endAsync()
   })

@@ -62,6 +62,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       firstUse: told('firstUse'),
       messageReceived: told('messageReceived'),
       messageSent: told('messageSent'),
+      takenOver: () => {},
     } satisfies EngineEvents,
   })
   const watch = watchRevocations({
