@@ -15,10 +15,10 @@ export const answerProblems = {
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
       void answer(error, request, reply, events),
     clientErrorHandler: (error: { code?: string }, socket: Socket) => {
-      if (error.code === 'ECONNRESET' || !socket.writable) return
-      const tooLong = error.code === 'HPE_HEADER_OVERFLOW'
-      const line = tooLong ? '431 Request Header Fields Too Large' : '400 Bad Request'
-      socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+      const line = statusLineOf(error.code ?? '')
+      // Whoever failed at TLS cannot be answered, and nobody but us closes the connection: Node leaves it to its handler.
+      if (line === null || !socket.writable) socket.destroy()
+      else socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
     },
   }),
 
@@ -41,6 +41,13 @@ export const answerProblems = {
       answer(new Problem('route_unknown', 'no route has this method and path'), request, reply, events),
     )
   },
+}
+
+/** What the HTTP parser's complaint is answered with; null for a complaint of anything below HTTP. */
+function statusLineOf(code: string): string | null {
+  if (code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout'
+  return code.startsWith('HPE_') ? '400 Bad Request' : null
 }
 
 function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, events: Events): FastifyReply {
