@@ -39,6 +39,19 @@ export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faul
   return faults.length > 0 ? { faults } : { policy: input as PolicyDocument }
 }
 
+/** The same document with its members in one order, so that equal documents are equal texts. */
+export function canonicalPolicy({ name, statements }: PolicyDocument): PolicyDocument {
+  return {
+    name,
+    statements: statements.map(({ effect, actions: named, topics, when }) => ({
+      effect,
+      actions: named,
+      topics,
+      ...(when?.qosMax === undefined ? {} : { when: { qosMax: when.qosMax } }),
+    })),
+  }
+}
+
 type Fault = (path: string, message: string) => void
 
 function judgeStatement(input: unknown, path: string, fault: Fault): void {

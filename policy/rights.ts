@@ -1,16 +1,18 @@
 // Who may what: policy documents bound to one device become rights that answer per topic. Pure; deny wins, default deny.
-import type { Action, PolicyDocument, Statement } from './document.ts'
-import { compileMatcher, contains, parseFilter, type TopicFilter } from './topic-filter.ts'
+import { type BoundStatement, bindStatements, type QoS, refusingAll, type Variables } from './binding.ts'
+import type { Action, PolicyDocument } from './document.ts'
+import { isReserved, isReservedTopic, parseSubscription } from './subscription.ts'
+import { compileMatcher, contains, type TopicFilter } from './topic-filter.ts'
 
-export type QoS = 0 | 1 | 2
-
-/** Values for the variables of a policy, such as `device.id`. Absent ones void an allow and make a deny refuse all. */
-export type Variables = ReadonlyMap<string, string>
+export type { QoS, Variables } from './binding.ts'
 
 export type Rights = {
   publish(topic: string, qos: QoS, retain: boolean): boolean
   will(topic: string, qos: QoS, retain: boolean): boolean
-  /** Needs one allow that contains the filter; a deny that contains it refuses, a deny that overlaps filters per message. */
+  /**
+   * Needs one allow that contains the filter; a deny that contains it refuses, a deny that overlaps filters per message.
+   * `$share/GROUP/FILTER` is judged as FILTER.
+   */
   subscribe(filter: string): boolean
   receive(topic: string): boolean
 }
@@ -28,6 +30,12 @@ export const noRights: Rights = {
 
 /** Binds documents to the values of one device. Gives null where a deny names a value that is missing or unsafe: refuse then. */
 export function bindRights(policies: readonly PolicyDocument[], values: Variables): Rights | null {
+  return rightsOf(bindStatements(policies, values))
+}
+
+/** The rights that bound statements give together; null as `bindRights`. */
+export function rightsOf(statements: readonly BoundStatement[]): Rights | null {
+  if (refusingAll(statements) !== null) return null
   const rules: Record<Action, Rules> = {
     publish: { allow: [], deny: [] },
     subscribe: { allow: [], deny: [] },
@@ -35,64 +43,51 @@ export function bindRights(policies: readonly PolicyDocument[], values: Variable
     retain: { allow: [], deny: [] },
     will: { allow: [], deny: [] },
   }
-  for (const statement of policies.flatMap(policy => policy.statements)) {
-    for (const topic of statement.topics) {
-      const rule = bindRule(topic, statement, values)
-      if (rule === null && statement.effect === 'deny') return null
-      if (rule === null) continue
-      for (const action of statement.actions) rules[action][statement.effect].push(rule)
+  for (const { effect, actions, qosMax, topics } of statements) {
+    for (const { filter } of topics) {
+      if (filter === null) continue
+      const rule = { filter, matches: compileMatcher(filter), qosMax }
+      for (const action of actions) rules[action][effect].push(rule)
     }
   }
   const mayRetain = (topic: string) => permits(rules.retain, topic, 0)
   return {
     publish: (topic, qos, retain) =>
-      !reserved(topic) && permits(rules.publish, topic, qos) && (!retain || mayRetain(topic)),
+      !isReservedTopic(topic) && permits(rules.publish, topic, qos) && (!retain || mayRetain(topic)),
     will: (topic, qos, retain) =>
-      !reserved(topic) && permits(rules.will, topic, qos) && (!retain || mayRetain(topic)),
+      !isReservedTopic(topic) && permits(rules.will, topic, qos) && (!retain || mayRetain(topic)),
     subscribe: filter => maySubscribe(rules.subscribe, filter),
     receive: topic =>
       // An allowed subscription carries the right to receive; a deny of either takes it away.
-      (permits(rules.subscribe, topic, 0) || permits(rules.receive, topic, 0)) &&
+      (allows(rules.subscribe, topic, 0) || allows(rules.receive, topic, 0)) &&
       !denies(rules.subscribe, topic) &&
       !denies(rules.receive, topic),
   }
 }
 
-/** `$…` topics are the broker's own and its cluster bus: closed to devices whatever a policy says. */
-function reserved(topic: string): boolean {
-  return topic.charCodeAt(0) === 36
-}
-
 function permits(rules: Rules, topic: string, qos: QoS): boolean {
-  return rules.allow.some(rule => qos <= rule.qosMax && rule.matches(topic)) && !denies(rules, topic)
+  return allows(rules, topic, qos) && !denies(rules, topic)
 }
 
-function denies(rules: Rules, topic: string): boolean {
-  return rules.deny.some(rule => rule.matches(topic))
+// Loops, not `some`: this runs for every message, and a closure each costs as much as the comparison.
+function allows({ allow }: Rules, topic: string, qos: QoS): boolean {
+  for (let at = 0; at < allow.length; at += 1) {
+    const rule = allow[at]!
+    if (qos <= rule.qosMax && rule.matches(topic)) return true
+  }
+  return false
+}
+
+function denies({ deny }: Rules, topic: string): boolean {
+  for (let at = 0; at < deny.length; at += 1) if (deny[at]!.matches(topic)) return true
+  return false
 }
 
 function maySubscribe(rules: Rules, text: string): boolean {
-  const filter = parseFilter(text)
-  if (filter === null || reserved(text)) return false
+  const subscription = parseSubscription(text)
+  if (subscription === null) return false
+  const { filter } = subscription
+  if (isReserved(filter)) return false
   if (rules.deny.some(rule => contains(rule.filter, filter))) return false
   return rules.allow.some(rule => contains(rule.filter, filter))
-}
-
-function bindRule(topic: string, statement: Statement, values: Variables): Rule | null {
-  let unsafe = false
-  const bound = topic.replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
-    const value = values.get(name)
-    if (value === undefined || !isSafeValue(value)) unsafe = true
-    return value ?? ''
-  })
-  const filter = unsafe ? null : parseFilter(bound)
-  if (filter === null) return null
-  // A deny holds for every QoS: `qosMax` narrows what is allowed.
-  const qosMax = statement.effect === 'deny' ? 2 : (statement.when?.qosMax ?? 2)
-  return { filter, matches: compileMatcher(filter), qosMax }
-}
-
-/** A value may not change the shape of the filter it is put into. */
-function isSafeValue(value: string): boolean {
-  return value !== '' && !value.startsWith('$') && !/[/+#]/.test(value) && !value.includes('\0')
 }

@@ -14,17 +14,44 @@ export function parseFilter(text: string): TopicFilter | null {
   return levels
 }
 
-/** A test for topics, compiled once. `literal/#` and literals, the common shapes, compare strings without splitting. */
+/**
+ * A test for topics, compiled once: it runs for every rule on every message. `literal/#` and literals, the common shapes,
+ * compare strings; others walk the topic level by level and leave at the first that differs. Nothing is split.
+ */
 export function compileMatcher(filter: TopicFilter): (topic: string) => boolean {
-  const body = filter.at(-1) === '#' ? filter.slice(0, -1) : filter
+  const open = filter.at(-1) === '#'
+  const body = open ? filter.slice(0, -1) : filter
   if (body.length > 0 && !body.includes('+')) {
     const literal = body.join('/')
-    if (body === filter) return topic => topic === literal
+    if (!open) return topic => topic === literal
     return topic =>
-      topic.startsWith(literal) && (topic.length === literal.length || topic[literal.length] === '/')
+      topic.startsWith(literal) &&
+      (topic.length === literal.length || topic.charCodeAt(literal.length) === SLASH)
   }
-  return topic => contains(filter, topic.split('/'))
+  const wild = body[0] === undefined || body[0] === '+'
+  return topic => {
+    if (wild && topic.charCodeAt(0) === DOLLAR) return false // [MQTT-4.7.2-1]
+    let from = 0
+    for (let at = 0; at < body.length; at += 1) {
+      if (from > topic.length) return false
+      const level = body[at]!
+      let end: number
+      if (level === '+') {
+        end = topic.indexOf('/', from)
+        if (end < 0) end = topic.length
+      } else {
+        end = from + level.length
+        if (!topic.startsWith(level, from)) return false
+        if (end < topic.length && topic.charCodeAt(end) !== SLASH) return false
+      }
+      from = end + 1
+    }
+    return open || from > topic.length
+  }
 }
+
+const SLASH = 47
+const DOLLAR = 36
 
 /** Whether every topic that `inner` matches is matched by `outer` too. A topic is a filter without wildcards. */
 export function contains(outer: TopicFilter, inner: TopicFilter): boolean {

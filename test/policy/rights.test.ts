@@ -76,12 +76,38 @@ test('a subscription needs one allow that contains it; a deny that overlaps it f
 
 test('topics that begin with $ stay closed whatever a policy says', () => {
   const rights = bound(allow(['publish', 'subscribe', 'will', 'receive'], ['#', '$SYS/#', '+/#', '$share/#']))
-  for (const topic of ['$SYS/x', '$share/g/a', '$']) {
+  for (const topic of ['$SYS/x', '$SYS', '$SYS/+/x', '$share', '$share/g', '$share/g/$SYS/x', '$']) {
     assert.equal(rights.publish(topic, 0, false), false)
     assert.equal(rights.will(topic, 0, false), false)
     assert.equal(rights.subscribe(topic), false)
   }
   assert.equal(rights.subscribe('#'), true)
+  assert.equal(rights.publish('$SYS/broker/x', 0, false), false)
+})
+
+test('the figures of the broker are open to whom a policy names them, and to nobody by a wildcard', () => {
+  const operator = bound(allow(['subscribe'], ['$SYS/broker/#']))
+  assert.equal(operator.subscribe('$SYS/broker/uptime'), true)
+  assert.equal(operator.subscribe('$SYS/broker/#'), true)
+  assert.equal(operator.receive('$SYS/broker/uptime'), true)
+  assert.equal(operator.subscribe('$SYS/#'), false)
+  const device = bound(allow(['subscribe', 'receive'], ['#', '+/#', '+/broker/#']))
+  assert.equal(device.subscribe('$SYS/broker/uptime'), false)
+  assert.equal(device.receive('$SYS/broker/uptime'), false)
+})
+
+test('a shared subscription is judged as the filter that it shares', () => {
+  const rights = bound(allow(['subscribe'], ['a/#']), deny(['subscribe'], ['a/secret/#']))
+  assert.equal(rights.subscribe('$share/g/a/x'), true)
+  for (const filter of [
+    '$share/g/b',
+    '$share/g/a/secret/x',
+    '$share/a/x',
+    '$share/+/a/x',
+    '$share//a/x',
+    '$share/g/',
+  ])
+    assert.equal(rights.subscribe(filter), false, filter)
 })
 
 test('a value that is missing or unsafe voids an allow and makes a deny refuse all', () => {
