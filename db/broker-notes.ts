@@ -14,6 +14,9 @@ export type RefusalNote = {
 export type UseNote = { fingerprint: string; deviceId: string; at: number }
 export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 
+/** What a live session is subscribed to now; none where it has ended. */
+export type SubscriptionNote = { deviceId: string; fingerprint: string; filters: readonly string[] }
+
 export type BrokerNotes = {
   /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
   enter(nodeId: string, epoch: number, at: number): void
@@ -23,10 +26,13 @@ export type BrokerNotes = {
   /** First CONNECTs: `issued` becomes `active`, and so does a `registered` device. */
   uses(notes: UseNote[]): void
   refusals(notes: RefusalNote[]): void
+  /** Each note replaces what was noted of its device. */
+  subscriptions(nodeId: string, notes: readonly SubscriptionNote[]): void
 }
 
 const REFUSALS_KEPT_PER_FINGERPRINT = 20
 const REFUSALS_KEPT = 50_000
+const SUBSCRIPTIONS_NOTED_PER_DEVICE = 100
 const ACKNOWLEDGEMENTS_KEPT_EPOCHS = 10_000
 
 /** All verbs throw where the registry is locked or full; callers keep their notes and try again. */
@@ -37,6 +43,11 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
      ON CONFLICT (id) DO UPDATE SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch`,
   )
   const leave = sqlite.prepare('DELETE FROM nodes WHERE id = ?')
+  const forgetSubscriptions = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ?')
+  const forgetOne = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ? AND device_id = ?')
+  const subscribe = sqlite.prepare(
+    'INSERT INTO session_subscriptions (node_id, device_id, fingerprint, filter) VALUES (?, ?, ?, ?)',
+  )
   const seen = sqlite.prepare('UPDATE nodes SET seen_at = ? WHERE id = ?')
   const advance = sqlite.prepare('UPDATE nodes SET acknowledged_epoch = ?, seen_at = ? WHERE id = ?')
   const acknowledge = sqlite.prepare(
@@ -65,8 +76,14 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
   )
 
   return {
-    enter: (id, epoch, at) => void enter.run({ id, epoch, at }),
-    leave: id => void leave.run(id),
+    enter: sqlite.transaction((id: string, epoch: number, at: number) => {
+      forgetSubscriptions.run(id)
+      enter.run({ id, epoch, at })
+    }).immediate,
+    leave: sqlite.transaction((id: string) => {
+      forgetSubscriptions.run(id)
+      leave.run(id)
+    }).immediate,
     seen: (id, at) => void seen.run(at, id),
 
     acknowledge: sqlite.transaction((nodeId: string, acknowledgements: Acknowledgement[]) => {
@@ -86,6 +103,16 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
         if (useDevice.run({ deviceId: note.deviceId, at: note.at }).changes > 0) {
           appendAudit({ at: note.at, actor, action: 'device.activate', target: note.deviceId })
         }
+      }
+    }).immediate,
+
+    subscriptions: sqlite.transaction((nodeId: string, notes: readonly SubscriptionNote[]) => {
+      for (const { deviceId, fingerprint, filters } of notes) {
+        forgetOne.run(nodeId, deviceId)
+        for (const filter of filters.slice(0, SUBSCRIPTIONS_NOTED_PER_DEVICE))
+          subscribe.run(nodeId, deviceId, fingerprint, filter)
+        // No filter is empty: this row says that there are more.
+        if (filters.length > SUBSCRIPTIONS_NOTED_PER_DEVICE) subscribe.run(nodeId, deviceId, fingerprint, '')
       }
     }).immediate,
 

@@ -29,6 +29,9 @@ export type ConflictCode =
   | 'public_key_compromised'
   | 'issuer_unknown'
   | 'policy_unknown'
+  | 'policy_attached'
+  | 'policy_changed'
+  | 'attachment_unknown'
 
 /**
  * Runs the work in one transaction that is on disk when the promise resolves.

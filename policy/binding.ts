@@ -8,6 +8,25 @@ export type QoS = 0 | 1 | 2
 /** Values for the variables of a policy, such as `device.id`. Absent ones void an allow and make a deny refuse all. */
 export type Variables = ReadonlyMap<string, string>
 
+/** Whose policies are bound: a device with the certificate it connects with. */
+export type Holder = { deviceId: string; issuerId: string | null; serialNumber: string }
+
+/** The values of every variable for one holder. */
+export function variablesOf(
+  holder: Holder,
+  attributes: Readonly<Record<string, string>>,
+): Map<string, string> {
+  const values = new Map([
+    ['device.id', holder.deviceId],
+    ['client.id', holder.deviceId], // strict binding: they are the same
+    ['cert.cn', holder.deviceId], // compared at registration, then the registry's word counts
+    ['cert.serial', holder.serialNumber],
+    ['issuer.id', holder.issuerId ?? ''],
+  ])
+  for (const [name, value] of Object.entries(attributes)) values.set(`device.attr.${name}`, value)
+  return values
+}
+
 /** `filter` is null where a variable had no usable value; `missing` names those. */
 export type BoundTopic = {
   written: string

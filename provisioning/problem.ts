@@ -34,6 +34,11 @@ const entries = {
     title: 'The certificate cannot go on the roll',
     hint: 'Look at errors, or enroll the device with a CSR instead.',
   },
+  policy_invalid: {
+    status: 400,
+    title: 'The policy document cannot be used',
+    hint: 'Look at errors: all faults are there, each with its path.',
+  },
   token_missing: {
     status: 401,
     title: 'No API token was sent',
@@ -61,7 +66,31 @@ const entries = {
     hint: 'rollcall certificate list shows those that are.',
   },
   issuer_unknown: { status: 404, title: 'No such issuer is registered', hint: null },
-  policy_unknown: { status: 404, title: 'No such policy exists', hint: null },
+  policy_unknown: {
+    status: 404,
+    title: 'No such policy exists',
+    hint: 'rollcall policy list shows those that do.',
+  },
+  attachment_unknown: {
+    status: 404,
+    title: 'The policy is not attached to that',
+    hint: 'rollcall policy show NAME shows what it is attached to.',
+  },
+  policy_attached: {
+    status: 409,
+    title: 'The policy is attached',
+    hint: 'Detach it first: rollcall policy detach NAME --everyone, --device, --group or --issuer.',
+  },
+  policy_changed: {
+    status: 412,
+    title: 'The policy is not of that version any more',
+    hint: 'Read it again, look at what changed (rollcall policy diff FILE), and send its ETag as If-Match.',
+  },
+  version_required: {
+    status: 428,
+    title: 'Whoever replaces a policy must name the version that is replaced',
+    hint: 'Send the ETag of the policy as If-Match, or If-Match: * to replace any.',
+  },
   device_exists: {
     status: 409,
     title: 'A device of this ID is registered already',

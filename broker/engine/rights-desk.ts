@@ -1,11 +1,11 @@
 // The rights of a session: its device's policies looked up, compiled once per document, bound to its identity.
 // Whatever cannot be read, parsed or bound yields no rights.
 import type { PolicySubject, StoredPolicy } from '../../db/policy-store.ts'
+import { type Holder, variablesOf } from '../../policy/binding.ts'
 import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
 import { bindRights, noRights, type Rights } from '../../policy/rights.ts'
 
-/** Whose rights are asked for. */
-export type Holder = { deviceId: string; issuerId: string | null; serialNumber: string }
+export type { Holder } from '../../policy/binding.ts'
 export type RightsDesk = (holder: Holder) => Rights
 
 const DOCUMENTS_REMEMBERED_MAX = 1_000
@@ -30,22 +30,10 @@ export function createRightsDesk(parts: {
   return holder => {
     try {
       const subject = parts.policiesOf(holder.deviceId, holder.issuerId)
-      return bindRights(subject.policies.map(parse), variables(holder, subject)) ?? noRights
+      return bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes)) ?? noRights
     } catch (error) {
       parts.onDoubt(error)
       return noRights
     }
   }
-}
-
-function variables(holder: Holder, subject: PolicySubject): Map<string, string> {
-  const values = new Map([
-    ['device.id', holder.deviceId],
-    ['client.id', holder.deviceId], // strict binding: they are the same
-    ['cert.cn', holder.deviceId], // compared at registration, then the registry's word counts
-    ['cert.serial', holder.serialNumber],
-    ['issuer.id', holder.issuerId ?? ''],
-  ])
-  for (const [name, value] of Object.entries(subject.attributes)) values.set(`device.attr.${name}`, value)
-  return values
 }
