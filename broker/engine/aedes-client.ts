@@ -24,8 +24,33 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     _keepaliveInterval: number
     _keepaliveTimer: NodeJS.Timeout | null
     connackSent: boolean
+    /** True once DISCONNECT arrived. */
+    _disconnected: boolean
     subscriptions: Record<string, unknown>
   }
+
+/** How long a peer may take to close its side after DISCONNECT. */
+const LINGER_MS = 1_000
+
+/**
+ * aedes destroys the socket at DISCONNECT, which some clients see as a reset. End it in order instead: the session ends at
+ * once, the peer is told and closes its side, and only one that does not is destroyed.
+ */
+export function endInOrder(client: Inside): void {
+  const { conn } = client
+  const destroy = conn.destroy
+  conn.destroy = (error?: Error) => {
+    const bothEnded = conn.readableEnded && conn.writableFinished
+    if (error !== undefined || !client._disconnected || bothEnded) return destroy.call(conn, error)
+    if (!conn.writableEnded) {
+      conn.end()
+      const deadline = setTimeout(() => destroy.call(conn), LINGER_MS)
+      conn.once('close', () => clearTimeout(deadline))
+      client.close()
+    }
+    return conn
+  }
+}
 
 /**
  * aedes announces every client under `$SYS/<id>/` to other nodes on the same emitter. There are none, and the

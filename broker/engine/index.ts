@@ -10,7 +10,7 @@ import type { Admit } from '../admit.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { AdmittedConnection, Door } from '../door.ts'
 import type { Who } from '../events.ts'
-import { type Inside, silenceClusterBus } from './aedes-client.ts'
+import { endInOrder, type Inside, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createHooks } from './hooks.ts'
 import type { RightsDesk } from './rights-desk.ts'
@@ -156,6 +156,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     stream.once('close', () => ended(session))
     const client = aedes.handle(stream) as Inside
     client.session = session
+    endInOrder(client)
     clients.set(session, client)
     return {
       drop(reason: Reason) {

@@ -1,9 +1,19 @@
 // Sessions: taken over within one device, kept across connections, and ended with the right they stand on.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
 import type { Identity } from '../harness/authority.ts'
-import { attempt, mqttClient, returningClient, startTestBroker, type TestBroker } from '../harness/broker.ts'
+import {
+  attempt,
+  connectPacket,
+  firstBytes,
+  mqttClient,
+  openTls,
+  returningClient,
+  startTestBroker,
+  type TestBroker,
+} from '../harness/broker.ts'
 import { gone } from '../harness/inbox.ts'
 import { tester } from '../harness/roll.ts'
 
@@ -210,6 +220,20 @@ describe('a session', () => {
     await t.roll.writer.changeDevice('d1', { groups: [] }, tester)
     await send('d2', 'queued after')
     assert.deepEqual((await comeBack('d1', identity)).waited, [])
+  })
+
+  test('ends in order at DISCONNECT: the peer is told, and nobody is reset or kept waiting', async () => {
+    const identity = await t.roll.enroll('d1')
+    const socket = await openTls(t, { identity })
+    const errors: Error[] = []
+    socket.on('error', error => errors.push(error))
+    socket.write(connectPacket({ clientId: 'd1' }))
+    await firstBytes(socket)
+    const ended = once(socket, 'end')
+    socket.write(Buffer.from([0xe0, 0x00]))
+    await ended
+    await t.line(line => line.msg === 'disconnected' && line.deviceId === 'd1')
+    assert.deepEqual(errors, [])
   })
 
   test('that sends CONNECT twice is closed', async () => {
