@@ -1,7 +1,7 @@
 // A whole Rollcall as an operator starts it: `rollcall up` in a process group of its own, its log in a file, its command
 // line and its API at hand. Whatever it started is gone at the end, also where the test that asked for it died.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -47,6 +47,9 @@ export type SystemOptions = {
   /** Stands before the command, such as `['faketime', '+2y']`. */
   under?: readonly string[]
 }
+
+/** A test that is killed cannot clean up: the kernel then ends the supervisor, and its services follow. */
+const mortal = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL'] : []
 
 /** Supervisors that have not ended, each the leader of its group, and every data directory that one was started on. */
 const groups = new Set<number>()
@@ -130,6 +133,7 @@ export function launchUp(data: string, { flags = anyPorts, env, under = [] }: Sy
   const file = join(logs, 'stderr')
   const stderr = openSync(file, 'w')
   const [program = '', ...args] = [
+    ...mortal,
     ...under,
     process.execPath,
     main,

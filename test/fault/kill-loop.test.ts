@@ -1,0 +1,166 @@
+// kill -9 at random moments while operators enroll and revoke: what was answered is on record, whoever was revoked stays
+// out, and the services listen again within seconds. More rounds: ROLLCALL_FAULT_ROUNDS; the same again: ROLLCALL_FAULT_SEED.
+import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
+import { after, before, describe, it } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { until } from '../cli/running.ts'
+import { knock } from '../e2e/devices.ts'
+import { type Service, type System, scratch, startSystem } from '../e2e/system.ts'
+import { createLedger, type Ledger, operate } from './operators.ts'
+
+const rounds = Number(process.env['ROLLCALL_FAULT_ROUNDS'] ?? 8)
+const seed = Number(process.env['ROLLCALL_FAULT_SEED'] ?? randomInt(2 ** 31))
+const OPERATORS = 4
+const KNOCKS_PER_ROUND = 10
+/** From the kill to both services accepting again. */
+const BACK_MS = 3_000
+const victims = ['both', 'both', 'group', 'provisioning', 'broker'] as const
+
+describe('kill -9 during enrollments and revocations', () => {
+  const world = scratch()
+  let system: System
+  before(async () => {
+    system = await startSystem(world.at('data'))
+  })
+  after(async () => {
+    await system?.[Symbol.asyncDispose]()
+    world[Symbol.dispose]()
+  })
+
+  it(`loses nothing that was answered, and admits nobody who was revoked, in ${rounds} rounds`, async t => {
+    t.diagnostic(`ROLLCALL_FAULT_SEED=${seed} replays these moments`)
+    const random = createRandom(seed)
+    const ledger = createLedger()
+    let slowestMs = 0
+    for (let round = 1; round <= rounds; round += 1) {
+      const victim = victims[Math.floor(random() * victims.length)] ?? 'both'
+      const delayMs = Math.floor(random() * 500)
+      const label = `round ${round}: ${victim} after ${delayMs} ms (seed ${seed})`
+      const stop = new AbortController()
+      const operators = Array.from({ length: OPERATORS }, (_, index) =>
+        operate(system.api, `r${round}-o${index}`, ledger, random, stop.signal),
+      )
+      await new Promise(resolve => setTimeout(resolve, delayMs))
+      const backMs = await killAndReturn(victim)
+      stop.abort()
+      await Promise.all(operators)
+      slowestMs = Math.max(slowestMs, backMs)
+      assert.ok(backMs <= BACK_MS, `${label}: back after ${Math.round(backMs)} ms`)
+      await assertKept(system, ledger, label)
+      await assertDecided(system, ledger, random, label)
+    }
+    await assertRetriesWork(system, ledger)
+    t.diagnostic(
+      `${ledger.listed.size} listed, ${ledger.revoked.size} revoked, ${ledger.unanswered.length} unanswered, ` +
+        `back within ${Math.round(slowestMs)} ms`,
+    )
+    assert.ok(ledger.listed.size > rounds && ledger.revoked.size > 0, 'there was something to lose')
+    assert.equal(await system.end(), 0)
+    assertSound(world.at('data', 'registry.db'), ledger)
+  })
+
+  async function killAndReturn(victim: (typeof victims)[number]): Promise<number> {
+    const began = performance.now()
+    if (victim === 'group') {
+      await system.killAll()
+      system = await startSystem(world.at('data'))
+      return performance.now() - began
+    }
+    const services: Service[] = victim === 'both' ? ['provisioning', 'broker'] : [victim]
+    const restarts = (service: Service) =>
+      system.metric(`rollcall_service_restarts_total{service="${service}"}`)
+    const before = await Promise.all(services.map(restarts))
+    const killed = performance.now()
+    for (const service of services) process.kill(system.childPid(service), 'SIGKILL')
+    await until(async () => {
+      const now = await Promise.all(services.map(restarts))
+      return (
+        now.every((count, index) => count > (before[index] ?? 0)) &&
+        (await system.admin('/readyz')).status === 200
+      )
+    }, `${victim} listen again`)
+    return performance.now() - killed
+  }
+})
+
+/** Every 201 is listed as it was answered, every revocation that was answered 200 stands. */
+async function assertKept({ api }: System, ledger: Ledger, label: string): Promise<void> {
+  const devices = new Set((await api.list<{ id: string }>('/v1/devices')).map(device => device.id))
+  for (const id of ledger.added) assert.ok(devices.has(id), `${label}: ${id} was added`)
+  const items = await api.list<{ fingerprint: string; serialNumber: string; status: string }>(
+    '/v1/certificates',
+  )
+  const certificates = new Map(items.map(item => [item.fingerprint, item]))
+  for (const { fingerprint, serialNumber } of ledger.listed.values()) {
+    assert.equal(
+      certificates.get(fingerprint)?.serialNumber,
+      serialNumber,
+      `${label}: ${fingerprint} was listed`,
+    )
+  }
+  for (const fingerprint of ledger.revoked) {
+    assert.equal(certificates.get(fingerprint)?.status, 'revoked', `${label}: ${fingerprint} was revoked`)
+  }
+}
+
+/** The broker decides by the same record. */
+async function assertDecided({ mqttsPort }: System, ledger: Ledger, random: () => number, label: string) {
+  const some = [...ledger.listed.values()].sort(() => random() - 0.5)
+  const revoked = some.filter(device => ledger.revoked.has(device.fingerprint)).slice(0, KNOCKS_PER_ROUND)
+  const standing = some.filter(
+    device => !ledger.doubtful.has(device.fingerprint) && !ledger.revoked.has(device.fingerprint),
+  )
+  for (const device of revoked) {
+    assert.equal(await knock(mqttsPort, device.id, device), 'connack 5', `${label}: ${device.id} is out`)
+  }
+  for (const device of standing.slice(0, KNOCKS_PER_ROUND)) {
+    assert.equal(await knock(mqttsPort, device.id, device), 'connack 0', `${label}: ${device.id} is in`)
+  }
+}
+
+/** Whatever was cut short can simply be asked again. */
+async function assertRetriesWork({ api, mqttsPort }: System, ledger: Ledger): Promise<void> {
+  for (const { id, csr, key } of ledger.unanswered) {
+    const added = await api.call('POST', '/v1/devices', { id })
+    assert.ok(added.status === 201 || added.status === 409, `${id}: ${added.status}`)
+    const { status, body } = await api.call('POST', `/v1/devices/${id}/certificates`, { csr })
+    assert.equal(status, 201, `${id}: ${JSON.stringify(body)}`)
+    const certificate = [body.certificate, ...body.chain].join('')
+    assert.equal(await knock(mqttsPort, id, { certificate, key }), 'connack 0')
+  }
+}
+
+function assertSound(file: string, ledger: Ledger): void {
+  const registry = new Sqlite(file, { readonly: true })
+  try {
+    assert.equal(registry.pragma('integrity_check', { simple: true }), 'ok')
+    assert.deepEqual(registry.pragma('foreign_key_check'), [])
+    const repeated = `SELECT serial_number FROM (SELECT serial_number, issuer_id FROM certificates)
+      GROUP BY serial_number, issuer_id HAVING count(*) > 1`
+    assert.deepEqual(registry.prepare(repeated).all(), [])
+    // What the CA signed was on record before it signed.
+    const unintended =
+      'SELECT fingerprint FROM certificates WHERE serial_number NOT IN (SELECT serial_number FROM issuances)'
+    assert.deepEqual(registry.prepare(unintended).all(), [])
+    const revocations = registry
+      .prepare(`SELECT target FROM audit WHERE action = 'certificate.revoke'`)
+      .pluck()
+      .all()
+    for (const fingerprint of ledger.revoked)
+      assert.ok(revocations.includes(fingerprint), 'each has its audit row')
+  } finally {
+    registry.close()
+  }
+}
+
+/** mulberry32: small, and the same on every machine. */
+function createRandom(from: number): () => number {
+  let state = from >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

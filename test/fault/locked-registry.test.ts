@@ -1,0 +1,85 @@
+// Another process holds the registry's write lock: operators are told to come back, devices come and go as before.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { until } from '../cli/running.ts'
+import { enroll, enrollMany, knock, stay } from '../e2e/devices.ts'
+import { scratch, startSystem } from '../e2e/system.ts'
+
+/** Far above an undisturbed connect, far below what a blocked event loop would cost. */
+const CONNECT_MS = 500
+
+describe('a registry that another process has locked', () => {
+  it('answers changes with 503 and Retry-After, goes on admitting, and catches up when the lock falls', async () => {
+    using world = scratch()
+    await using system = await startSystem(world.at('data'))
+    const [inside, newcomer, condemned] = await enrollMany(system, world.path, [
+      'inside',
+      'newcomer',
+      'condemned',
+    ])
+    assert.ok(inside && newcomer && condemned)
+    const session = await stay(system.mqttsPort, inside.id, inside)
+    const doomed = await stay(system.mqttsPort, condemned.id, condemned)
+    const registry = new Sqlite(world.at('data', 'registry.db'))
+    registry.exec('BEGIN IMMEDIATE')
+    try {
+      const began = performance.now()
+      const changes = Promise.all([
+        system.api.call('POST', '/v1/devices', { id: 'late' }),
+        system.api.call('POST', `/v1/devices/${newcomer.id}/suspend`),
+        system.api.call('POST', `/v1/certificates/${condemned.fingerprint}/revoke`, {}),
+      ])
+      let answered = false
+      changes.finally(() => {
+        answered = true
+      })
+      let visits = 0
+      while (!answered) {
+        const knocked = performance.now()
+        assert.equal(await knock(system.mqttsPort, newcomer.id, newcomer), 'connack 0')
+        const tookMs = performance.now() - knocked
+        assert.ok(tookMs < CONNECT_MS, `connecting took ${Math.round(tookMs)} ms`)
+        assert.equal((await system.api.call('GET', '/v1/devices/inside')).status, 200)
+        visits += 1
+      }
+      for (const { status, headers, body } of await changes) {
+        assert.deepEqual([status, body.reason], [503, 'registry_busy'])
+        assert.ok(Number(headers['retry-after']) >= 1)
+      }
+      assert.ok(performance.now() - began < 10_000, 'nobody waits for ever')
+      assert.ok(visits >= 10, `${visits} visits`)
+      // Nothing is half done: who was to be revoked is neither revoked nor cut.
+      assert.deepEqual([await session.lives(), await doomed.lives()], [true, true])
+      assert.equal((await system.api.call('GET', '/v1/devices/late')).status, 404)
+    } finally {
+      registry.exec('ROLLBACK')
+      registry.close()
+    }
+    assert.equal((await system.api.call('POST', '/v1/devices', { id: 'late' })).status, 201)
+    const receipt = await system.api.call('POST', `/v1/certificates/${condemned.fingerprint}/revoke`, {})
+    assert.deepEqual([receipt.status, receipt.body.nodesAcknowledged, receipt.body.sessionsCut], [200, 1, 1])
+    await doomed.closed
+    // Its first use was noted while nobody could write.
+    const noted = async () =>
+      (await system.api.call('GET', `/v1/devices/${newcomer.id}`)).body.state === 'active'
+    await until(noted, 'what the broker had to note is on record')
+    session.end()
+  })
+
+  it('never lets a revocation be late because a reader is slow', async () => {
+    using world = scratch()
+    await using system = await startSystem(world.at('data'))
+    const device = await enroll(system.api, world.path, 'read-about')
+    const session = await stay(system.mqttsPort, device.id, device)
+    const reader = new Sqlite(world.at('data', 'registry.db'), { readonly: true })
+    reader.exec('BEGIN')
+    reader.prepare('SELECT count(*) FROM devices').get()
+    const receipt = await system.api.call('POST', `/v1/certificates/${device.fingerprint}/revoke`, {})
+    assert.deepEqual([receipt.status, receipt.body.nodesAcknowledged, receipt.body.sessionsCut], [200, 1, 1])
+    await session.closed
+    assert.equal(await knock(system.mqttsPort, device.id, device), 'connack 5')
+    reader.exec('ROLLBACK')
+    reader.close()
+  })
+})
