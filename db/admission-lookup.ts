@@ -13,6 +13,7 @@ export type AdmissionRecord = {
   notBefore: number
   notAfter: number
   graceUntil: number | null
+  firstUsedAt: number | null
   clientAuth: boolean
   isCa: boolean
   keyType: string
@@ -40,7 +41,7 @@ const parent = (column: string) =>
 const statement = `
 SELECT c.fingerprint, c.device_id AS deviceId, c.status, c.trust,
        (SELECT state FROM devices d WHERE d.id = c.device_id) AS deviceState,
-       c.not_before AS notBefore, c.not_after AS notAfter, c.grace_until AS graceUntil,
+       c.not_before AS notBefore, c.not_after AS notAfter, c.grace_until AS graceUntil, c.first_used_at AS firstUsedAt,
        c.client_auth AS clientAuth, c.is_ca AS isCa, c.key_type AS keyType, c.serial_number AS serialNumber,
        c.issuer_id AS issuerId,
        coalesce(${issuer('enabled')}, 1) AND coalesce(${parent('enabled')}, 1) AS issuerEnabled,

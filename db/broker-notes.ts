@@ -1,6 +1,6 @@
 // What a broker writes into the record: that it lives, what it acknowledged, first uses and refusals.
 // Callers collect and write in batches: one transaction for many notes.
-import { prepareAppendAudit } from './audit.ts'
+import { prepareFirstUses, type UseNote } from './first-use.ts'
 import type { Registry } from './open.ts'
 
 export type RefusalNote = {
@@ -11,7 +11,7 @@ export type RefusalNote = {
   at: number
   count: number
 }
-export type UseNote = { fingerprint: string; deviceId: string; at: number }
+export type { UseNote }
 export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 
 /** What a live session is subscribed to now; none where it has ended. */
@@ -23,7 +23,7 @@ export type BrokerNotes = {
   leave(nodeId: string): void
   seen(nodeId: string, at: number): void
   acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
-  /** First CONNECTs: `issued` becomes `active`, and so does a `registered` device. */
+  /** First CONNECTs: what `prepareFirstUses` says. */
   uses(notes: UseNote[]): void
   refusals(notes: RefusalNote[]): void
   /** Each note replaces what was noted of its device. */
@@ -54,15 +54,6 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
     'INSERT OR REPLACE INTO acknowledgements (epoch, node_id, sessions_cut, at) VALUES (?, ?, ?, ?)',
   )
   const forgetAcknowledgements = sqlite.prepare('DELETE FROM acknowledgements WHERE epoch < ?')
-  const useCertificate = sqlite.prepare(
-    `UPDATE certificates SET status = 'active', first_used_at = coalesce(first_used_at, @at)
-     WHERE fingerprint = @fingerprint AND status = 'issued'`,
-  )
-  const useDevice = sqlite.prepare(
-    `UPDATE devices SET state = 'active', updated_at = @at WHERE id = @deviceId AND state = 'registered'`,
-  )
-  const appendAudit = prepareAppendAudit(sqlite)
-  const actor = { name: 'broker' }
   const refuse = sqlite.prepare(
     `INSERT INTO refusals (fingerprint, device_id, reason, address, at, count)
      VALUES (@fingerprint, @deviceId, @reason, @address, @at, @count)`,
@@ -95,16 +86,7 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
       forgetAcknowledgements.run(last.epoch - ACKNOWLEDGEMENTS_KEPT_EPOCHS)
     }).immediate,
 
-    uses: sqlite.transaction((notes: UseNote[]) => {
-      for (const note of notes) {
-        if (useCertificate.run({ fingerprint: note.fingerprint, at: note.at }).changes > 0) {
-          appendAudit({ at: note.at, actor, action: 'certificate.activate', target: note.fingerprint })
-        }
-        if (useDevice.run({ deviceId: note.deviceId, at: note.at }).changes > 0) {
-          appendAudit({ at: note.at, actor, action: 'device.activate', target: note.deviceId })
-        }
-      }
-    }).immediate,
+    uses: prepareFirstUses(sqlite),
 
     subscriptions: sqlite.transaction((nodeId: string, notes: readonly SubscriptionNote[]) => {
       for (const { deviceId, fingerprint, filters } of notes) {

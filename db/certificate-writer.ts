@@ -1,12 +1,14 @@
-// Verbs that change certificates: the intent before the key signs, listing, revoking.
+// Verbs that bring certificates on the roll: the intent before the key signs, and listing.
 // The facts of a certificate are read from its DER here, so no caller can list one thing and present another.
 import type { Transaction } from 'kysely'
-import { certificateFacts } from '../pki/certificate-facts.ts'
+import { type CertificateFacts, certificateFacts } from '../pki/certificate-facts.ts'
+import { renewalOpensAt } from '../pki/renewal-window.ts'
+import { type Admitting, admittingOf, assertRoom } from './admitting.ts'
 import { type Actor, appendAudit } from './audit.ts'
-import { appendChange } from './change-feed.ts'
+import { PENDING_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
 import type { Registry } from './open.ts'
-import type { CertificateStatus, Schema, Trust } from './schema.ts'
+import type { Schema, Trust } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
 
 /** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
@@ -28,6 +30,8 @@ export type Listing = {
   status: 'issued' | 'pending'
   /** What brought it on the roll, for the audit row. */
   action: 'certificate.issue' | 'certificate.register' | 'certificate.canary'
+  /** Whether it is to replace one whose key is no longer safe: that one gets no grace. */
+  compromise?: boolean
 }
 
 export type CertificateWriter = {
@@ -36,24 +40,7 @@ export type CertificateWriter = {
   /** Notes the certificate that came of an intent without listing it (server certificates, unlisted canaries). */
   completeIntent(serialNumber: string, fingerprint: string, actor: Actor): Promise<void>
   listCertificate(listing: Listing, actor: Actor): Promise<string>
-  /** Gives the epoch of the revocation; revoking again gives the first one's and changes nothing. */
-  revokeCertificate(fingerprint: string, reason: RevocationReason, actor: Actor): Promise<number>
 }
-
-/** RFC 5280 §5.3.1, those that end a certificate for good. */
-export const revocationReasons = [
-  'unspecified',
-  'keyCompromise',
-  'cACompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'privilegeWithdrawn',
-  'aACompromise',
-] as const
-export type RevocationReason = (typeof revocationReasons)[number]
-
-const revocable: readonly CertificateStatus[] = ['issued', 'active', 'superseded', 'suspended']
 
 export function createCertificateWriter(registry: Registry, now: () => number): CertificateWriter {
   return {
@@ -62,6 +49,8 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
         if (intent.purpose !== 'server') {
           await assertDeviceLives(transaction, intent.deviceId)
           await claimKey(transaction, intent.spkiHash, intent.deviceId)
+          // Asked again when it is listed; here, so that nothing is signed in vain.
+          if (intent.purpose === 'device') await assertRoom(transaction, intent.deviceId, now())
         }
         await transaction
           .insertInto('issuances')
@@ -105,6 +94,7 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
         await assertDeviceLives(transaction, listing.deviceId)
         await claimKey(transaction, facts.spkiHash, listing.deviceId)
         await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
+        const before = await admittedBefore(transaction, listing, at)
         await transaction
           .insertInto('certificates')
           .values({
@@ -129,6 +119,7 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
             revoked_at: null,
           })
           .execute()
+        await beginLife(transaction, facts, listing, before, at)
         if (listing.action !== 'certificate.register') {
           await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
         }
@@ -137,43 +128,46 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
           actor,
           action: listing.action,
           target: facts.fingerprint,
+          ...(listing.compromise === true ? { reason: 'keyCompromise' } : {}),
           detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
         })
         return facts.fingerprint
       }),
+  }
+}
 
-    revokeCertificate: (fingerprint, reason, actor) =>
-      transact(registry, async transaction => {
-        const at = now()
-        const row = await transaction
-          .selectFrom('certificates')
-          .select(['status', 'device_id'])
-          .where('fingerprint', '=', fingerprint)
-          .executeTakeFirst()
-        if (row === undefined)
-          throw new Conflict('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
-        if (row.status === 'revoked') return revocationEpoch(transaction, fingerprint)
-        if (!revocable.includes(row.status)) {
-          throw new Conflict(
-            'certificate_status_forbids',
-            `the certificate is ${row.status}: it cannot be revoked`,
-          )
-        }
-        await transaction
-          .updateTable('certificates')
-          .set({ status: 'revoked', revocation_reason: reason, revoked_at: at })
-          .where('fingerprint', '=', fingerprint)
-          .execute()
-        await appendAudit(transaction, {
-          at,
-          actor,
-          action: 'certificate.revoke',
-          target: fingerprint,
-          reason,
-          detail: { deviceId: row.device_id, from: row.status },
-        })
-        return appendChange(transaction, { kind: 'certificate', at, fingerprint, deviceId: row.device_id })
-      }),
+/** The certificates it comes beside. What does not admit, or not yet, takes no room. */
+async function admittedBefore(
+  transaction: Transaction<Schema>,
+  { action, status, deviceId }: Listing,
+  at: number,
+): Promise<Admitting[]> {
+  if (action === 'certificate.canary') return []
+  return status === 'pending' ? admittingOf(transaction, deviceId, at) : assertRoom(transaction, deviceId, at)
+}
+
+/** What time will do to it, and which certificate it is to follow. */
+async function beginLife(
+  transaction: Transaction<Schema>,
+  facts: CertificateFacts,
+  listing: Listing,
+  before: Admitting[],
+  at: number,
+): Promise<void> {
+  const { fingerprint } = facts
+  if (listing.status === 'pending') {
+    await setDeadline(transaction, fingerprint, 'forget', at + PENDING_KEPT_MS)
+  } else if (facts.notAfter > at) {
+    await setDeadline(transaction, fingerprint, 'expiring', renewalOpensAt(facts))
+  }
+  const newest = before.at(-1)
+  if (newest === undefined) return
+  await transaction
+    .insertInto('renewals')
+    .values({ fingerprint, renews: newest.fingerprint, compromise: listing.compromise === true ? 1 : 0 })
+    .execute()
+  if (listing.status === 'issued') {
+    await setDeadline(transaction, fingerprint, 'lapse', at + RENEWAL_KEPT_MS)
   }
 }
 
@@ -256,14 +250,4 @@ async function completeIssuance(
     .where('fingerprint', 'is', null)
     .executeTakeFirst()
   if (completed.numUpdatedRows !== 1n) throw new Error(`no open issuance for serial number ${serialNumber}`)
-}
-
-async function revocationEpoch(transaction: Transaction<Schema>, fingerprint: string): Promise<number> {
-  const { epoch } = await transaction
-    .selectFrom('changes')
-    .select(({ fn }) => fn.max('epoch').as('epoch'))
-    .where('fingerprint', '=', fingerprint)
-    .where('kind', '=', 'certificate')
-    .executeTakeFirstOrThrow()
-  return epoch ?? 0
 }

@@ -6,6 +6,7 @@ import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
 import type { DeviceState, Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
+import { deviceMay } from './transitions.ts'
 
 export type NewDevice = { id: string; attributes: Record<string, string>; groups: string[] }
 export type DeviceChange = { attributes?: Record<string, string> | undefined; groups?: string[] | undefined }
@@ -18,12 +19,8 @@ export type DeviceWriter = {
   setDeviceState(id: string, state: 'active' | 'suspended' | 'decommissioned', actor: Actor): Promise<number>
 }
 
-/** Which operator move leads from which state. A device that never connected returns from suspension to `active` too. */
-const moves: Record<'active' | 'suspended' | 'decommissioned', readonly DeviceState[]> = {
-  active: ['suspended', 'registered'],
-  suspended: ['registered', 'active'],
-  decommissioned: ['registered', 'active', 'suspended'],
-}
+/** The move that leads to a state an operator asks for. */
+const moveTo = { active: 'activate', suspended: 'suspend', decommissioned: 'decommission' } as const
 
 export function createDeviceWriter(registry: Registry, now: () => number): DeviceWriter {
   return {
@@ -88,14 +85,14 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
         const at = now()
         const current = await stateOf(transaction, id)
         if (current === state) return latestEpoch(transaction, id)
-        if (!moves[state].includes(current)) {
+        if (!deviceMay(moveTo[state], current)) {
           throw new Conflict('device_state_forbids', `device ${id} is ${current}: it cannot become ${state}`)
         }
         await transaction.updateTable('devices').set({ state, updated_at: at }).where('id', '=', id).execute()
         await appendAudit(transaction, {
           at,
           actor,
-          action: `device.${verbs[state]}`,
+          action: `device.${moveTo[state]}`,
           target: id,
           detail: { from: current },
         })
@@ -103,8 +100,6 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
       }),
   }
 }
-
-const verbs = { active: 'activate', suspended: 'suspend', decommissioned: 'decommission' }
 
 /** The state of a device inside a transaction. Throws `device_unknown`. */
 export async function stateOf(transaction: Transaction<Schema>, id: string): Promise<DeviceState> {

@@ -1,5 +1,7 @@
 // The door to the record: who may read and who may write are different types.
+import { createCertificateMover } from './certificate-moves.ts'
 import { createCertificateWriter } from './certificate-writer.ts'
+import { createDeadlineKeeper } from './deadlines.ts'
 import { createDeviceWriter } from './device-writer.ts'
 import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
@@ -13,6 +15,8 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
   return {
     ...createDeviceWriter(registry, now),
     ...createCertificateWriter(registry, now),
+    ...createCertificateMover(registry, now),
+    ...createDeadlineKeeper(registry, now),
     ...createIssuerWriter(registry, now),
     ...createPolicyWriter(registry, now),
     ...createTokenStore(registry, now),

@@ -15,6 +15,8 @@ export type CertificateStatus =
   | 'lapsed'
   | 'revoked'
 
+/** What time does to a certificate. */
+export type DeadlineKind = 'expiring' | 'critical' | 'lapse' | 'retire' | 'forget'
 export type Trust = 'chained' | 'pinned'
 export type ChangeKind = 'certificate' | 'device' | 'issuer' | 'policy'
 export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'
@@ -73,6 +75,8 @@ export type Schema = {
     intended_at: number
     fingerprint: string | null
   }
+  deadlines: { fingerprint: string; kind: DeadlineKind; due_at: number }
+  renewals: { fingerprint: string; renews: string; compromise: number }
   policies: { name: string; document: string; updated_at: number }
   session_subscriptions: { node_id: string; device_id: string; fingerprint: string; filter: string }
   policy_attachments: { policy_name: string; kind: AttachmentKind; target: string }

@@ -25,6 +25,7 @@ export type ConflictCode =
   | 'certificate_unknown'
   | 'certificate_exists'
   | 'certificate_status_forbids'
+  | 'certificates_exceeded'
   | 'public_key_taken'
   | 'public_key_compromised'
   | 'issuer_unknown'

@@ -112,6 +112,11 @@ const entries = {
     title: 'The status of the certificate forbids that',
     hint: null,
   },
+  certificates_exceeded: {
+    status: 409,
+    title: 'Two certificates admit the device already',
+    hint: 'Revoke the one it does not use: rollcall certificate revoke FINGERPRINT --reason superseded.',
+  },
   public_key_taken: {
     status: 409,
     title: 'The public key belongs to another device',

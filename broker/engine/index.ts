@@ -150,7 +150,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     session.serialNumber = record.serialNumber
     session.issuerId = record.issuerId
     session.rightEndsAt = rightEndsAt(record)
-    session.firstUse = record.status === 'issued' || record.deviceState === 'registered'
+    session.firstUse = record.firstUsedAt === null || record.deviceState === 'registered'
     session.rights = rightsOf(holder(session))
     events.admitted(whoIs(session))
     stream.once('close', () => ended(session))

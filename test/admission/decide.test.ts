@@ -24,6 +24,7 @@ const rightful: AdmissionRecord = {
   notBefore: NOW - 1_000,
   notAfter: NOW + 1_000,
   graceUntil: null,
+  firstUsedAt: null,
   clientAuth: true,
   isCa: false,
   keyType: 'p256',

@@ -171,7 +171,7 @@ test('threat 17: nothing of a CSR but its key is copied, whatever it asks for', 
       const text = openssl(['x509', '-noout', '-text'], issued.certificate)
       const plain = openssl(
         ['x509', '-noout', '-text'],
-        (await service.enroll('plain', makeCsr('p256').csr)).certificate,
+        (await service.enroll(`plain-${index}`, makeCsr('p256').csr)).certificate,
       )
       const extensions = (shown: string) => [...shown.matchAll(/X509v3 [A-Za-z ]+/g)].map(match => match[0])
       assert.deepEqual(extensions(text), extensions(plain))

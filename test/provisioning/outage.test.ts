@@ -201,11 +201,20 @@ test('500 devices enroll at full speed from one address without being throttled,
     }),
   )
   assert.deepEqual([...statuses], [[201, 500]])
-  // One device, many certificates: the key is the same, the serial numbers are not.
+  // The key is the same, the serial numbers are not; a certificate makes room for the next.
+  const serialNumbers = new Set<string>()
+  for (let round = 0; round < 20; round += 1) {
+    const { body } = await service.call('POST', '/v1/devices/d-0/certificates', { csr })
+    serialNumbers.add(body.serialNumber)
+    await service.call('POST', `/v1/certificates/${body.fingerprint}/revoke`, {})
+  }
+  assert.equal(serialNumbers.size, 20)
   const issued = await Promise.all(
     Array.from({ length: 50 }, () => service.call('POST', '/v1/devices/d-0/certificates', { csr })),
   )
-  assert.equal(new Set(issued.map(answer => answer.body.serialNumber)).size, 50)
+  const outcomes = issued.map(answer => answer.body.reason ?? answer.status)
+  assert.equal(outcomes.filter(outcome => outcome === 201).length, 2, 'two, however many ask at once')
+  assert.equal(outcomes.filter(outcome => outcome === 'certificates_exceeded').length, 48)
 })
 
 test('a registry that was moved away or replaced takes no change: nothing is acknowledged into a file without a name', async t => {

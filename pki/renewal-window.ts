@@ -1,0 +1,13 @@
+// When a certificate is due for renewal, told by its validity alone. Pure; times in ms since the epoch.
+
+export type ValidityPeriod = { notBefore: number; notAfter: number }
+
+/** From two thirds of its life on a device may renew its certificate. */
+export function renewalOpensAt({ notBefore, notAfter }: ValidityPeriod): number {
+  return notBefore + Math.floor(((notAfter - notBefore) * 2) / 3)
+}
+
+/** From nine tenths of its life on somebody should look why it was not renewed. */
+export function renewalCriticalAt({ notBefore, notAfter }: ValidityPeriod): number {
+  return notBefore + Math.floor(((notAfter - notBefore) * 9) / 10)
+}
