@@ -36,7 +36,7 @@ export type PolicyReader = {
   attached(): Map<string, string[]>
   /** With the given certificate, else with the newest that admits. Null where there is no such device. */
   holder(deviceId: string, fingerprint?: string): PolicyHolder | null
-  /** In the order of their IDs. */
+  /** In the order of their IDs, without the decommissioned. */
   deviceIds(after: string, limit: number): string[]
   subscriptions(deviceId: string): NotedSubscriptions[]
   nodesTotal(): number
@@ -78,7 +78,9 @@ export function createPolicyReader({ sqlite }: Registry): PolicyReader {
      ORDER BY issued_at DESC, fingerprint LIMIT 1`,
   )
   const ids = sqlite
-    .prepare<[string, number], string>('SELECT id FROM devices WHERE id > ? ORDER BY id LIMIT ?')
+    .prepare<[string, number], string>(
+      "SELECT id FROM devices WHERE id > ? AND state != 'decommissioned' ORDER BY id LIMIT ?",
+    )
     .pluck()
   // Rows of a broker that left without a word are nobody's any more.
   const noted = sqlite.prepare<[string], { fingerprint: string; filter: string }>(

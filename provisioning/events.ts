@@ -53,6 +53,11 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.info({ ...caller, fingerprint, reason, unreachable }, 'certificate revoked')
     },
 
+    policyChanged: (caller: Caller, policy: string, change: string) => {
+      metrics.changes.inc({ change })
+      logger.info({ ...caller, policy, change }, 'policy changed')
+    },
+
     authenticationFailed: (fields: { requestId: string; address: string; reason: string }) => {
       metrics.authenticationFailures.inc({ reason: fields.reason })
       logger.warn(fields, 'authentication failed')

@@ -6,6 +6,7 @@ import { awaitReceipt } from '../db/change-feed.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
 import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
+import { createPolicyReader } from '../db/policy-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { createRollReader } from '../db/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
@@ -22,6 +23,7 @@ import { createExplainer } from './explain.ts'
 import { firstStart } from './first-start.ts'
 import type { IssuingCa } from './issuing-ca.ts'
 import { createMetrics } from './metrics.ts'
+import { createPolicyDesk } from './policy-desk.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
 import type { Services } from './routes/context.ts'
 import { createServer } from './server.ts'
@@ -98,9 +100,12 @@ export async function createProvisioning(
         return false
       }
     }
+    const policies = createPolicyReader(reading)
     const services: Services = {
       writer,
       roll,
+      policies,
+      policyDesk: createPolicyDesk(policies),
       authority: createRegistrationAuthority({
         ca,
         writer,

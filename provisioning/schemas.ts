@@ -5,17 +5,17 @@ import { revocationReasons } from '../db/certificate-moves.ts'
 import { reasonCodes } from '../db/reason.ts'
 import { CSR_CHARACTERS_MAX } from './csr.ts'
 
-const strict = { additionalProperties: false }
-const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const OneOf = <const T extends readonly string[]>(values: T) =>
+export const strict = { additionalProperties: false }
+export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+export const OneOf = <const T extends readonly string[]>(values: T) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values] })
 
 const inherited = Object.getOwnPropertyNames(Object.prototype).join('|')
 /** The rule of `pki/device-id.ts` as a pattern, so that the OpenAPI document tells it too. */
 export const NAME_PATTERN = `^(?!\\.{1,2}$)(?!(?:${inherited})$)[A-Za-z0-9._-]{1,128}$`
-const Name = Type.String({ pattern: NAME_PATTERN })
+export const Name = Type.String({ pattern: NAME_PATTERN })
 /** RFC 3339 in UTC with milliseconds. */
-const Time = Type.String({ format: 'date-time' })
+export const Time = Type.String({ format: 'date-time' })
 const Fingerprint = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const Pem = Type.String({ maxLength: CSR_CHARACTERS_MAX })
 
@@ -44,7 +44,7 @@ const trusts = ['chained', 'pinned'] as const
 export const DeviceParams = Type.Object({ id: Name }, strict)
 export const CertificateParams = Type.Object({ fingerprint: Fingerprint }, strict)
 
-const paging = {
+export const paging = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
   cursor: Type.Optional(Type.String({ maxLength: 512 })),
 }
@@ -119,7 +119,7 @@ export const Canary = Type.Object({
   ...pems,
 })
 
-const receiptFields = {
+export const receiptFields = {
   epoch: Type.Integer(),
   nodesTotal: Type.Integer(),
   nodesAcknowledged: Type.Integer(),

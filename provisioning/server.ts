@@ -17,6 +17,8 @@ import { certificateRoutes } from './routes/certificates.ts'
 import type { Api, Services } from './routes/context.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
+import { policyRoutes } from './routes/policies.ts'
+import { policyTrialRoutes } from './routes/policy-trials.ts'
 import { serviceRoutes } from './routes/service.ts'
 import type { ServerIdentity } from './server-certificate.ts'
 
@@ -102,8 +104,8 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
 
   await documentApi(api)
   await api.register(async routes => {
-    for (const add of [deviceRoutes, enrollmentRoutes, certificateRoutes, admissionRoutes, serviceRoutes])
-      add(routes as Api, services)
+    const all = [deviceRoutes, enrollmentRoutes, certificateRoutes, policyRoutes, policyTrialRoutes]
+    for (const add of [...all, admissionRoutes, serviceRoutes]) add(routes as Api, services)
   })
   await api.ready()
 

@@ -3,11 +3,14 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { Receipt } from '../../db/change-feed.ts'
 import type { RegistryWriter } from '../../db/index.ts'
+import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
 import { toPem } from '../../pki/pem.ts'
+import type { PolicyDocument } from '../../policy/document.ts'
 import { actorOf } from '../authentication.ts'
 import type { Events } from '../events.ts'
 import type { Explainer } from '../explain.ts'
+import type { PolicyDesk } from '../policy-desk.ts'
 import type { RegistrationAuthority } from '../registration-authority.ts'
 import type * as schemas from '../schemas.ts'
 import { ProblemDocument } from '../schemas.ts'
@@ -17,6 +20,8 @@ export type Services = {
   roll: RollReader
   authority: RegistrationAuthority
   explainer: Explainer
+  policies: PolicyReader
+  policyDesk: PolicyDesk
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   receipt: (epoch: number) => Promise<Receipt>
@@ -65,6 +70,10 @@ export function shownWithPem(
     certificate: toPem(certificate.der, 'CERTIFICATE'),
     ...chainOf(certificate.issuerId),
   }
+}
+
+export function shownPolicy({ document, updatedAt, ...policy }: Policy) {
+  return { ...policy, updatedAt: time(updatedAt), document: JSON.parse(document) as PolicyDocument }
 }
 
 function time(at: number): string {
