@@ -13,6 +13,8 @@ export type AuditFilter = {
   target?: string | undefined
   since?: number | undefined
   until?: number | undefined
+  /** Only rows with a number above this one. */
+  after?: number | undefined
 }
 export type AuditOrder = 'oldest' | 'newest'
 
@@ -70,12 +72,13 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
       const statement = byTarget ? (newest ? ofTargetLast : ofTarget) : newest ? foundLast : found
       const window = byTarget ? Number.MAX_SAFE_INTEGER : SEARCH_WINDOW_ROWS
       const items: AuditRow[] = []
-      let least = newest ? Math.max((after ?? end + 1) - window, 1) : (after ?? 0) + 1
+      const floor = (filter.after ?? 0) + 1
+      let least = newest ? Math.max((after ?? end + 1) - window, floor) : Math.max((after ?? 0) + 1, floor)
       let most = newest ? (after ?? end + 1) - 1 : Math.min(least - 1 + window, end)
       while (least <= most) {
         items.push(...statement.all({ ...conditions, least, most, limit: limit + 1 - items.length }))
         if (items.length > limit) return { items: items.slice(0, limit), next: items[limit - 1]!.seq }
-        if (newest) [least, most] = [Math.max(least - window, 1), least - 1]
+        if (newest) [least, most] = [Math.max(least - window, floor), least - 1]
         else [least, most] = [most + 1, Math.min(most + window, end)]
         await setImmediate()
       }

@@ -1,7 +1,7 @@
 // The audit log: one row per change an operator or the system makes, in the transaction that makes it.
 // No row, no change: verbs of the registry writer call `appendAudit` before they commit.
 import type { Database } from 'better-sqlite3'
-import type { Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import { type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
 import type { Schema } from './schema.ts'
 
@@ -22,13 +22,8 @@ export type AuditEntry = {
 
 /** Appends one row to the chain. The table's triggers refuse to fork it, and to change or remove the row later. */
 export async function appendAudit(transaction: Transaction<Schema>, entry: AuditEntry): Promise<void> {
-  const last = await transaction
-    .selectFrom('audit')
-    .select(['seq', 'hash'])
-    .orderBy('seq', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  const { requestId, prevHash, ...row } = nextRow(last ?? chainStart, factsOf(entry))
+  const { rows } = await sql.raw<CountedEnd>(endSql).execute(transaction)
+  const { requestId, prevHash, ...row } = nextRow(continued(rows[0]), factsOf(entry))
   await transaction
     .insertInto('audit')
     .values({ ...row, request_id: requestId, prev_hash: prevHash })
@@ -40,15 +35,25 @@ export async function appendAudit(transaction: Transaction<Schema>, entry: Audit
  * reading the end of the chain and writing the row nobody else may append.
  */
 export function prepareAppendAudit(sqlite: Database): (entry: AuditEntry) => void {
-  const end = sqlite.prepare<[], ChainEnd>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')
+  const end = sqlite.prepare<[], CountedEnd>(endSql)
   const insert = sqlite.prepare(
     `INSERT INTO audit (seq, at, actor, action, target, outcome, reason, request_id, detail, prev_hash, hash)
      VALUES (@seq, @at, @actor, @action, @target, @outcome, @reason, @requestId, @detail, @prevHash, @hash)`,
   )
   return entry => {
     if (!sqlite.inTransaction) throw new Error('an audit row is written in the transaction of its change')
-    insert.run(nextRow(end.get() ?? chainStart, factsOf(entry)))
+    insert.run(nextRow(continued(end.get()), factsOf(entry)))
   }
+}
+
+type CountedEnd = ChainEnd & { counted: number }
+
+const endSql = `SELECT seq, hash, (SELECT seq FROM sqlite_sequence WHERE name = 'audit') AS counted
+  FROM audit ORDER BY seq DESC LIMIT 1`
+
+/** A number is never given again: where rows were cut off by hand, the gap stays for the verifier to find. */
+function continued(last: CountedEnd | undefined): ChainEnd {
+  return last === undefined ? chainStart : { seq: Math.max(last.seq, last.counted ?? 0), hash: last.hash }
 }
 
 function factsOf(entry: AuditEntry): AuditFacts {

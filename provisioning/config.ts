@@ -1,5 +1,6 @@
 // The settings of the provisioning service: read from options and environment, judged, every problem listed at once.
 import { isIP } from 'node:net'
+import type { SealingPace } from './audit-sealer.ts'
 import type { LogLevel } from './events.ts'
 import { type CaKeyType, caKeyTypes } from './keys.ts'
 import { isServerName } from './server-certificate.ts'
@@ -22,6 +23,8 @@ export type ProvisioningOptions = {
   failuresPerMinuteMax?: number
   /** How long a receipt waits for brokers. */
   receiptTimeoutMs?: number
+  /** When audit rows get a signed checkpoint: after so many, or after so long. */
+  sealing?: SealingPace
   /** The clock, in ms since the epoch. */
   now?: () => number
 }
@@ -56,6 +59,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     requestsPerMinuteMax: options.requestsPerMinuteMax ?? number('ROLLCALL_API_REQUESTS_PER_MINUTE', 60_000),
     failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
     receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
+    sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
     now: options.now ?? Date.now,
   }
   problems.push(...faultsOf(config))

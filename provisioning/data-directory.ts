@@ -27,6 +27,8 @@ export type DataDirectory = Readonly<{
   rootKey: string
   issuingKey: string
   serverKey: string
+  auditKey: string
+  auditPublicKey: string
   lock: string
 }>
 
@@ -45,6 +47,8 @@ export function dataDirectory(directory: string): DataDirectory {
     rootKey: join(keys, 'root.key'),
     issuingKey: join(keys, 'issuing.key'),
     serverKey: join(keys, 'server.key'),
+    auditKey: join(keys, 'audit.key'),
+    auditPublicKey: join(path, 'audit.pub'),
     lock: join(keys, 'provisioning.lock'),
   }
 }
@@ -75,7 +79,8 @@ export function sweepTemporaryFiles(directory: DataDirectory): void {
 
 /** Takes from others what only this user may read, whatever mode a restored backup left. */
 export function tightenModes(directory: DataDirectory): void {
-  const secrets = [directory.adminToken, directory.rootKey, directory.issuingKey, directory.serverKey]
+  const { adminToken, rootKey, issuingKey, serverKey, auditKey } = directory
+  const secrets = [adminToken, rootKey, issuingKey, serverKey, auditKey]
   for (const file of secrets) if (existsSync(file)) chmodSync(file, 0o600)
 }
 

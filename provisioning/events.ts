@@ -1,6 +1,7 @@
 // One function per thing worth a log line, each with its counter. Constant messages, facts as fields.
 // Never a key, token, CSR or certificate text.
 import { destination, pino, stdTimeFunctions } from 'pino'
+import type { AuditFault } from '../db/audit-fault.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -57,6 +58,18 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change })
       logger.info({ ...caller, policy, change }, 'policy changed')
     },
+
+    auditSealed: (fields: { checkpoint: number; seq: number; hash: string }) => {
+      metrics.auditCheckpoints.inc()
+      metrics.auditTampered.set(0)
+      // In the log too: whoever keeps logs elsewhere has a witness of every checkpoint.
+      logger.info(fields, 'audit checkpoint signed')
+    },
+    auditTampered: (fault: AuditFault) => {
+      metrics.auditTampered.set(1)
+      logger.error({ fault }, 'audit log tampered with: no checkpoint signed')
+    },
+    auditSealFailed: (error: unknown) => logger.error({ err: error }, 'audit checkpoint not signed'),
 
     authenticationFailed: (fields: { requestId: string; address: string; reason: string }) => {
       metrics.authenticationFailures.inc({ reason: fields.reason })

@@ -1,7 +1,9 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
-import type { X509Certificate } from 'node:crypto'
+import { createPublicKey, type X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
+import { keyIdOf } from '../db/audit-checkpoint.ts'
+import { createAuditReader } from '../db/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
@@ -10,6 +12,8 @@ import { createPolicyReader } from '../db/policy-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { createRollReader } from '../db/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
+import { keepAuditKey } from './audit-key.ts'
+import { createAuditSealer } from './audit-sealer.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
 import {
   createDataDirectory,
@@ -87,10 +91,23 @@ export async function createProvisioning(
     const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
+    const auditKey = keepAuditKey(directory)
+    if (auditKey.made) founded.made.push('audit key')
 
     const metrics = createMetrics()
     const events = createEvents(config.log, metrics)
     const roll = createRollReader(reading)
+    const auditReader = createAuditReader(reading)
+    const sealer = createAuditSealer({
+      registry,
+      reader: auditReader,
+      key: auditKey.key,
+      keys: new Map([[keyIdOf(auditKey.key), createPublicKey(auditKey.key)]]),
+      pace: config.sealing,
+      events,
+      now,
+    })
+    open.defer(() => sealer.close())
     const answers = reading.sqlite.prepare('SELECT 1')
     const ready = () => {
       try {
@@ -116,6 +133,7 @@ export async function createProvisioning(
       explainer: createExplainer({ roll, lookup: prepareAdmissionLookup(reading.sqlite), issuers, now }),
       chainOf: id => chainOf(id, ca, issuers),
       receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
+      audit: { reader: auditReader, sealer },
       ready,
       events,
       deviceDays: config.deviceDays,

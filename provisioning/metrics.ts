@@ -1,5 +1,5 @@
 // The counters of the provisioning service in the Prometheus text format. Labels never carry device, token or serial.
-import { Counter, collectDefaultMetrics, Histogram, Registry } from '@prometheus-io/client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
 
 export type ProvisioningMetrics = ReturnType<typeof createMetrics>
 
@@ -24,6 +24,16 @@ export function createMetrics() {
     serverRenewals: new Counter({
       name: 'rollcall_server_certificate_renewals_total',
       help: 'Server certificates issued by this process.',
+      registers,
+    }),
+    auditCheckpoints: new Counter({
+      name: 'rollcall_audit_checkpoints_total',
+      help: 'Audit checkpoints signed by this process.',
+      registers,
+    }),
+    auditTampered: new Gauge({
+      name: 'rollcall_audit_tampered',
+      help: '1 where the audit log was found tampered with and is not signed any more.',
       registers,
     }),
     requestSeconds: new Histogram({

@@ -13,6 +13,7 @@ import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { answerProblems } from './problem-answers.ts'
 import { admissionRoutes } from './routes/admission.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { certificateRoutes } from './routes/certificates.ts'
 import type { Api, Services } from './routes/context.ts'
 import { deviceRoutes } from './routes/devices.ts'
@@ -105,7 +106,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   await documentApi(api)
   await api.register(async routes => {
     const all = [deviceRoutes, enrollmentRoutes, certificateRoutes, policyRoutes, policyTrialRoutes]
-    for (const add of [...all, admissionRoutes, serviceRoutes]) add(routes as Api, services)
+    for (const add of [...all, admissionRoutes, auditRoutes, serviceRoutes]) add(routes as Api, services)
   })
   await api.ready()
 

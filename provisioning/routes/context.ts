@@ -1,12 +1,14 @@
 // What the routes share: the services they call, how they are typed, and how facts of the record look on the wire.
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
+import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
+import type { AuditSealer } from '../audit-sealer.ts'
 import { actorOf } from '../authentication.ts'
 import type { Events } from '../events.ts'
 import type { Explainer } from '../explain.ts'
@@ -25,6 +27,7 @@ export type Services = {
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   receipt: (epoch: number) => Promise<Receipt>
+  audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
   ready: () => boolean
   events: Events
   deviceDays: number

@@ -219,6 +219,8 @@ test('the OpenAPI document is 3.1 and lists every route; the page that shows it 
     [
       'GET /livez',
       'GET /readyz',
+      'GET /v1/audit',
+      'GET /v1/audit/verification',
       'GET /v1/certificates',
       'GET /v1/certificates/{fingerprint}',
       'GET /v1/certificates/{fingerprint}/admission',
