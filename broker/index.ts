@@ -1,3 +1,4 @@
+// The broker put together: registry read, gate and engine with the door between them, the watch over both.
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../db/admission-lookup.ts'

@@ -1,4 +1,4 @@
-// `rollcall certificate …`: looking at certificates, and revoking them.
+// `rollcall certificate …`: looking at certificates, holding, approving and revoking them.
 import { Argument, Command, Option } from 'commander'
 import type { Certificate, CertificateFilter } from '../client/types.ts'
 import { fingerprintOf } from './certificate-file.ts'
@@ -36,6 +36,8 @@ export function certificateCommand(): Command {
   certificate.addCommand(listCommand())
   certificate.addCommand(showCommand())
   certificate.addCommand(revokeCommand())
+  for (const verb of ['suspend', 'activate', 'approve', 'reject'] as const)
+    certificate.addCommand(moveCommand(verb))
   return certificate
 }
 
@@ -99,6 +101,25 @@ function revokeCommand(): Command {
       const receipt = await withService(flags, client =>
         client.certificates.revoke(fingerprint, { reason: flags.reason }),
       )
+      await printDocument(receipt, flags.output)
+      sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+    })
+}
+
+const moves = {
+  suspend: 'hold it: cut whoever uses it and refuse it until it is activated again',
+  activate: 'let a suspended certificate back in',
+  approve: 'admit a certificate that waits for approval',
+  reject: 'never admit a certificate that waits for approval',
+} as const
+
+function moveCommand(verb: keyof typeof moves): Command {
+  return withServiceOptions(new Command(verb))
+    .summary(moves[verb])
+    .addArgument(certificateArgument())
+    .action(async (named: string, flags: Flags) => {
+      const fingerprint = await fingerprintOf(named)
+      const receipt = await withService(flags, client => client.certificates[verb](fingerprint))
       await printDocument(receipt, flags.output)
       sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
     })

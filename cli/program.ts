@@ -16,8 +16,12 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async () => (await import('./device.ts')).deviceCommand(),
   },
   certificate: {
-    summary: 'look at certificates and revoke them',
+    summary: 'look at certificates, hold, approve and revoke them',
     load: async () => (await import('./certificate.ts')).certificateCommand(),
+  },
+  issuer: {
+    summary: 'list the issuers, disable and enable them',
+    load: async () => (await import('./issuer.ts')).issuerCommand(),
   },
   explain: {
     summary: 'tell whether a device or certificate would be admitted now, and why',

@@ -10,6 +10,8 @@ import type {
   DeviceFilter,
   Explanation,
   IssuedCertificate,
+  Issuer,
+  IssuerReceipt,
   NewDevice,
   Page,
   RevocationReceipt,
@@ -68,7 +70,19 @@ export function createClient(options: TransportOptions) {
       pages: (filter: CertificateFilter = {}) => walk<Certificate>('/v1/certificates', filter),
       revoke: (fingerprint: string, change: CertificateChange = {}) =>
         call<RevocationReceipt>('POST', `${certificate(fingerprint)}/revoke`, change),
+      suspend: (fingerprint: string) =>
+        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/suspend`),
+      activate: (fingerprint: string) =>
+        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/activate`),
+      approve: (fingerprint: string) =>
+        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/approve`),
+      reject: (fingerprint: string) => call<RevocationReceipt>('POST', `${certificate(fingerprint)}/reject`),
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
+    },
+    issuers: {
+      pages: () => walk<Issuer>('/v1/issuers', {}),
+      disable: (id: string) => call<IssuerReceipt>('POST', `/v1/issuers/${encodeURIComponent(id)}/disable`),
+      enable: (id: string) => call<IssuerReceipt>('POST', `/v1/issuers/${encodeURIComponent(id)}/enable`),
     },
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),

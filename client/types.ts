@@ -52,7 +52,20 @@ export type Receipt = {
   unreachable: string[]
 }
 export type RevocationReceipt = Receipt & { fingerprint: string; status: string }
+export type IssuerReceipt = Receipt & { issuerId: string; enabled: boolean }
 export type StateReceipt = Receipt & { deviceId: string; state: DeviceState }
+
+/** Whose certificates may be admitted: our own CAs and foreign trust anchors. `id` is the fingerprint. */
+export type Issuer = {
+  id: string
+  name: string
+  kind: 'root' | 'issuing' | 'foreign'
+  parentId: string | null
+  enabled: boolean
+  subject: string
+  notBefore: string
+  notAfter: string
+}
 
 export type Check = {
   name: string

@@ -49,6 +49,14 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'canary_issued' })
       logger.info({ ...caller, deviceId, fingerprint, kind }, 'canary issued')
     },
+    certificateMoved: (caller: Caller, fingerprint: string, status: string) => {
+      metrics.changes.inc({ change: `certificate_${status}` })
+      logger.info({ ...caller, fingerprint, status }, 'certificate moved')
+    },
+    issuerSet: (caller: Caller, issuerId: string, enabled: boolean) => {
+      metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
+      logger.info({ ...caller, issuerId, enabled }, 'issuer set')
+    },
     certificateRevoked: (caller: Caller, fingerprint: string, reason: string, unreachable: number) => {
       metrics.changes.inc({ change: 'certificate_revoked' })
       logger.info({ ...caller, fingerprint, reason, unreachable }, 'certificate revoked')

@@ -131,6 +131,7 @@ export async function createProvisioning(
         now,
       }),
       explainer: createExplainer({ roll, lookup: prepareAdmissionLookup(reading.sqlite), issuers, now }),
+      issuers,
       chainOf: id => chainOf(id, ca, issuers),
       receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
       audit: { reader: auditReader, sealer },

@@ -117,6 +117,11 @@ const entries = {
     title: 'Two certificates admit the device already',
     hint: 'Revoke the one it does not use: rollcall certificate revoke FINGERPRINT --reason superseded.',
   },
+  issuer_disabled: {
+    status: 409,
+    title: 'The issuing CA is disabled',
+    hint: 'Enable it again: rollcall issuer enable ID.',
+  },
   public_key_taken: {
     status: 409,
     title: 'The public key belongs to another device',

@@ -19,6 +19,7 @@ export type Refused = {
     | 'certificate_invalid'
     | 'certificate_issued_here'
     | 'ca_expired'
+    | 'issuer_disabled'
   faults: Fault[]
 }
 /** `certificate` and `chain` are PEM. */
@@ -56,6 +57,8 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     actor: Actor,
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
     if (ca.notAfter <= now()) return { refused: 'ca_expired', faults: [] }
+    // What it signed now would be admitted nowhere.
+    if (!isEnabled(ca.id, issuers())) return { refused: 'issuer_disabled', faults: [] }
     const reading = await readCsr(order.csr)
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
     const intent: IssuanceIntent = {
@@ -119,6 +122,14 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
 
 function listing(der: Buffer, deviceId: string, issuerId: string | null, action: Listing['action']): Listing {
   return { der, deviceId, issuerId, trust: 'chained', status: 'issued', action }
+}
+
+/** Whether this issuer and all above it are. */
+function isEnabled(id: string, issuers: Map<string, Issuer>): boolean {
+  for (let link = issuers.get(id); link; link = issuers.get(link.parentId ?? '')) {
+    if (!link.enabled) return false
+  }
+  return true
 }
 
 /** Valid for a day that ended a day ago. */

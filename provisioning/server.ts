@@ -14,10 +14,12 @@ import { Problem } from './problem.ts'
 import { answerProblems } from './problem-answers.ts'
 import { admissionRoutes } from './routes/admission.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { certificateMoveRoutes } from './routes/certificate-moves.ts'
 import { certificateRoutes } from './routes/certificates.ts'
 import type { Api, Services } from './routes/context.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
+import { issuerRoutes } from './routes/issuers.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
 import { serviceRoutes } from './routes/service.ts'
@@ -105,8 +107,10 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
 
   await documentApi(api)
   await api.register(async routes => {
-    const all = [deviceRoutes, enrollmentRoutes, certificateRoutes, policyRoutes, policyTrialRoutes]
-    for (const add of [...all, admissionRoutes, auditRoutes, serviceRoutes]) add(routes as Api, services)
+    const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
+    const policies = [policyRoutes, policyTrialRoutes]
+    const others = [admissionRoutes, auditRoutes, serviceRoutes]
+    for (const add of [...devices, ...policies, ...others]) add(routes as Api, services)
   })
   await api.ready()
 

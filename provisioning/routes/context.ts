@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
 import type { RegistryWriter } from '../../db/index.ts'
+import type { Issuer } from '../../db/issuer-store.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -26,6 +27,7 @@ export type Services = {
   policyDesk: PolicyDesk
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  issuers: () => Map<string, Issuer>
   receipt: (epoch: number) => Promise<Receipt>
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
   ready: () => boolean

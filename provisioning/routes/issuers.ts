@@ -1,0 +1,62 @@
+// Issuers: list them, and say whose certificates are admitted.
+import type { Issuer } from '../../db/issuer-store.ts'
+import { actorOf } from '../authentication.ts'
+import * as issuerSchemas from '../issuer-schemas.ts'
+import * as schemas from '../schemas.ts'
+import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
+
+export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Services): void {
+  const tags = ['issuers']
+
+  api.get(
+    '/v1/issuers',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'List the issuers on record, our own CAs and foreign trust anchors',
+        querystring: schemas.NoQuery,
+        response: { 200: schemas.PageOf(issuerSchemas.Issuer), ...refusals },
+      },
+    },
+    async () => ({ items: [...issuers().values()].map(shown), nextCursor: null }),
+  )
+
+  for (const verb of ['disable', 'enable'] as const) {
+    const enabled = verb === 'enable'
+    api.post(
+      `/v1/issuers/:issuer/${verb}`,
+      {
+        config: { role: 'operator' },
+        schema: {
+          tags,
+          security: secured,
+          summary: enabled
+            ? 'Admit again what this issuer signed'
+            : 'Admit nobody whose certificate this issuer signed, and cut all who are connected',
+          description: 'Answers when every broker acted on it, or after 2 s with those that did not.',
+          params: issuerSchemas.IssuerParams,
+          querystring: schemas.NoQuery,
+          body: schemas.NoBody,
+          response: { 200: issuerSchemas.IssuerReceipt, ...refusals },
+        },
+      },
+      async request => {
+        const { issuer } = request.params
+        const epoch = await writer.setIssuerEnabled(issuer, enabled, actorOf(request))
+        events.issuerSet(callerOf(request), issuer, enabled)
+        return { ...(await receipt(epoch)), issuerId: issuer, enabled }
+      },
+    )
+  }
+}
+
+function shown({ id, name, kind, parentId, enabled, certificate, notBefore, notAfter }: Issuer) {
+  return {
+    ...{ id, name, kind, parentId, enabled },
+    subject: certificate.subject.replaceAll('\n', ', '),
+    notBefore: new Date(notBefore).toISOString(),
+    notAfter: new Date(notAfter).toISOString(),
+  }
+}
