@@ -1,0 +1,19 @@
+// Which test files use programs that npm does not bring along, and the Debian packages that hold those programs.
+
+export const debianPackages: Record<string, string> = {
+  openssl: 'openssl',
+  mosquitto_pub: 'mosquitto-clients',
+  mosquitto_sub: 'mosquitto-clients',
+  curl: 'curl',
+  faketime: 'faketime',
+}
+
+/** Test files (globs below test/) and the programs they start. Kept true by a test. */
+export const toolUsers: Record<string, readonly string[]> = {
+  'provisioning/**': ['openssl'],
+  'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
+  'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
+  'fault/**': ['openssl', 'faketime'],
+  'cli/device.test.ts': ['openssl', 'mosquitto_pub'],
+  'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],
+}
