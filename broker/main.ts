@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { RegistryError } from '../db/registry-error.ts'
 import { readBrokerSettings } from './config.ts'
 import { createLog } from './events.ts'
+import { NotPrepared } from './gate/tls-context.ts'
 import { type Broker, startBroker } from './index.ts'
 
 export type RunBrokerOptions = {
@@ -50,7 +51,7 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
   }
 }
 
-/** Files may still be missing, and the schema may still be old, while provisioning starts. */
+/** While provisioning starts, files may still be missing, the schema old, the server certificate expired. */
 async function startWhenPrepared(
   waitMs: number,
   data: string,
@@ -75,6 +76,7 @@ async function startWhenPrepared(
 }
 
 function isPassing(error: unknown): boolean {
+  if (error instanceof NotPrepared) return true
   return (
     error instanceof RegistryError && (error.code === 'registry_outdated' || error.code === 'registry_busy')
   )

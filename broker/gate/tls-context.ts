@@ -21,15 +21,22 @@ const SIGNATURES = [
   'rsa_pkcs1_sha512',
 ].join(':')
 
+/** Something that provisioning puts right when it starts: worth waiting for. */
+export class NotPrepared extends Error {
+  override readonly name = 'NotPrepared'
+}
+
 /** What `tls.createServer` and `setSecureContext` both take. Throws where a file is missing, damaged or does not fit its key. */
 export function readTlsContext(files: TlsFiles, issuers: Iterable<KnownIssuer>): SecureContextOptions {
   const ca = [...issuers].map(issuer => toPem(issuer.certificate.raw, 'CERTIFICATE'))
   // Without `ca` Node would trust the public web's roots.
-  if (ca.length === 0) throw new Error('the registry lists no issuer: no device could be admitted')
+  if (ca.length === 0) throw new NotPrepared('the registry lists no issuer: no device could be admitted')
   const certificate = readFileSync(files.certificate)
   const leaf = new X509Certificate(certificate)
   if (Date.parse(leaf.validTo) <= Date.now())
-    throw new Error(`the server certificate ${files.certificate} has expired`)
+    throw new NotPrepared(
+      `the server certificate ${files.certificate} has expired: start provisioning, which renews it`,
+    )
   return {
     cert: certificate,
     key: readFileSync(files.key),
