@@ -35,6 +35,7 @@ const SYSTEM = { name: 'system' }
 /** Finds or makes everything. Throws an error that says what to do where a part is lost that cannot be made again. */
 export async function firstStart(start: FirstStart): Promise<Founded> {
   const { directory, writer } = start
+  assertNotEmptied(start)
   const made: string[] = []
   const root = await findOrMakeRoot(start, made)
   const issuing = await findOrMakeIssuing(start, root, made)
@@ -49,6 +50,17 @@ export async function firstStart(start: FirstStart): Promise<Founded> {
   if (await writer.foundPolicies(defaultPolicies, SYSTEM)) made.push('default policies')
   if (await keepAdminToken(directory, writer)) made.push('admin token')
   return { ca: createIssuingCa({ root: root.certificate, ...issuing }), made }
+}
+
+/**
+ * The admin token comes last at a first start: where it is there, issuers once were. A registry without any was cut to
+ * nothing, and going on would silently forget every device and revocation.
+ */
+function assertNotEmptied({ directory, issuers }: FirstStart): void {
+  if (issuers.size > 0 || readText(directory.adminToken) === null) return
+  throw new Error(
+    `${directory.registry} is empty although ${directory.path} holds a CA: restore it from a backup, or name an empty directory with --data`,
+  )
 }
 
 /** The root's key may be moved offline once the issuing CA exists: `key` is null then. */
