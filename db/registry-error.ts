@@ -29,7 +29,8 @@ export function asRegistryError(error: unknown): unknown {
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return new RegistryError('registry_busy', 'the registry is locked by another writer', because)
   }
-  if (code === 'SQLITE_FULL') {
+  // The log's index is a file as well, and the first thing a full disk has no room for.
+  if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE') {
     return new RegistryError(
       'registry_full',
       'the disk that holds the registry is full: nothing was written',
