@@ -44,8 +44,8 @@ export type Line = { msg: string; reason?: string; deviceId?: string; [field: st
 export type SystemOptions = {
   flags?: readonly string[]
   env?: NodeJS.ProcessEnv
-  /** Stands before the command, such as `['faketime', '+2y']`. */
-  under?: readonly string[]
+  /** Its clock is not ours, so its certificate is not judged from here. */
+  otherClock?: boolean
 }
 
 /** A test that is killed cannot clean up: the kernel then ends the supervisor, and its services follow. */
@@ -75,7 +75,7 @@ export async function startSystem(data: string, options: SystemOptions = {}): Pr
     killGroup(pid)
     throw error
   })
-  const api = openApi(ready.api, data, { unverified: options.under !== undefined })
+  const api = openApi(ready.api, data, { unverified: options.otherClock === true })
 
   async function end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     api.close()
@@ -127,14 +127,20 @@ export async function startSystem(data: string, options: SystemOptions = {}): Pr
 
 export type Launched = { child: ChildProcess; log(): string; ended: Promise<number | null> }
 
-/** The start alone, for one that may fail. */
-export function launchUp(data: string, { flags = anyPorts, env, under = [] }: SystemOptions = {}): Launched {
+/** The start alone, for one that should fail. What runs after the deadline nevertheless is killed (code null). */
+export function attemptUp(data: string, options: SystemOptions = {}): Launched {
+  const launched = launchUp(data, options)
+  const overdue = setTimeout(() => killGroup(launched.child.pid ?? 0), DEADLINE_MS)
+  const ended = launched.ended.finally(() => clearTimeout(overdue))
+  return { ...launched, ended }
+}
+
+function launchUp(data: string, { flags = anyPorts, env }: SystemOptions = {}): Launched {
   const logs = mkdtempSync(join(tmpdir(), 'rollcall-log-'))
   const file = join(logs, 'stderr')
   const stderr = openSync(file, 'w')
   const [program = '', ...args] = [
     ...mortal,
-    ...under,
     process.execPath,
     main,
     'up',
