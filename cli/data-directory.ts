@@ -23,6 +23,7 @@ export function dataPaths(data: string) {
     registry: join(data, 'registry.db'),
     ca: join(data, 'ca.crt'),
     token: join(data, 'admin.token'),
+    auditKey: join(data, 'audit.pub'),
     endpoints: join(data, 'endpoints.json'),
     upLock: join(data, 'up.lock'),
   }

@@ -27,6 +27,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'tell whether a device or certificate would be admitted now, and why',
     load: async () => (await import('./explain.ts')).explainCommand(),
   },
+  audit: {
+    summary: 'read, verify and export the log of changes',
+    load: async () => (await import('./audit.ts')).auditCommand(),
+  },
   backup: {
     summary: 'copy the registry into a file while everything runs',
     load: async () => (await import('./backup.ts')).backupCommand(),

@@ -2,6 +2,9 @@
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
 import { createTransport, type TransportOptions } from './transport.ts'
 import type {
+  AuditFilter,
+  AuditRow,
+  AuditVerification,
   Certificate,
   CertificateChange,
   CertificateFilter,
@@ -86,6 +89,12 @@ export function createClient(options: TransportOptions) {
     },
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
+    audit: {
+      /** Rows that fit, a page at a time, newest first unless told otherwise. */
+      pages: (filter: AuditFilter = {}) => walk<AuditRow>('/v1/audit', filter),
+      /** Has the service verify the whole log. */
+      verification: () => call<AuditVerification>('GET', '/v1/audit/verification'),
+    },
     whoami: () => call<{ name: string; role: string }>('GET', '/v1/whoami'),
     /** Lets go of kept connections. */
     close: transport.close,

@@ -96,3 +96,43 @@ export type Explanation = {
 }
 
 export type Page<Item> = { items: Item[]; nextCursor: string | null }
+
+/** A row of the audit log, with the hash of the row before and its own. */
+export type AuditRow = {
+  seq: number
+  ts: string
+  actor: string
+  action: string
+  target: string
+  outcome: string
+  reason: string | null
+  requestId: string | null
+  detail: Record<string, unknown>
+  prevHash: string
+  hash: string
+}
+
+/** All must hold. `action` may end in `.*`; `after` takes the number of a row and gives only later ones. */
+export type AuditFilter = {
+  actor?: string
+  action?: string
+  target?: string
+  since?: string
+  until?: string
+  after?: number
+  order?: 'newest' | 'oldest'
+  limit?: number
+}
+
+/** Whether the audit log is as it was written; `fault` names the first row that is not. */
+export type AuditVerification = {
+  outcome: 'intact' | 'tampered'
+  rows: number
+  lastSeq: number
+  lastHash: string
+  checkpoints: number
+  sealedThrough: number
+  unsealedRows: number
+  unsealedSince: string | null
+  fault: { kind: string; seq: number; through: number; message: string } | null
+}

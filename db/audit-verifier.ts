@@ -7,7 +7,7 @@ import { type AuditFault, faultOfCheckpoint, faultOfRow, missingTail } from './a
 /** A row as far as the chain is concerned; `canonical` is its text without hashes. */
 export type Link = { seq: number; prevHash: string; hash: string; canonical: string }
 
-/** Rows in their order; checkpoints in the order of their numbers, none later than the batch after its row. */
+/** Rows in their order; checkpoints in the order of their numbers, each in the batch of its row. */
 export type AuditBatch = { rows: readonly Link[]; checkpoints: readonly Checkpoint[] }
 
 export type VerifyOptions = {

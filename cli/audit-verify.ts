@@ -1,0 +1,120 @@
+// `rollcall audit verify` and `export`: a registry, a backup of one or an exported file, judged without the service.
+// Trusts the public keys it is given and nothing that a file says about itself.
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
+import { type AuditKeys, auditKeys } from '../db/audit-checkpoint.ts'
+import { missingTail } from '../db/audit-fault.ts'
+import { type AuditReader, createAuditReader } from '../db/audit-reader.ts'
+import { type AuditVerification, verifyChain } from '../db/audit-verifier.ts'
+import { closeRegistry } from '../db/index.ts'
+import { openForReading } from '../db/open.ts'
+import { RegistryError } from '../db/registry-error.ts'
+import { readAuditFile, writeAuditFile } from './audit-file.ts'
+import { CommandFailed, fileFault } from './errors.ts'
+
+type Progress = (rows: number) => void
+
+export function readAuditKeys(files: readonly string[]): AuditKeys {
+  const pems = files.map(file => {
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      throw fileFault('the public key cannot be read', file, error)
+    }
+  })
+  try {
+    return auditKeys(...pems)
+  } catch (error) {
+    throw new CommandFailed(
+      `${files.join(', ')}: no public key of an audit log`,
+      'name the audit.pub of the data directory, or a copy of it',
+      { cause: error },
+    )
+  }
+}
+
+/** An exported file, or a registry such as a backup. */
+export async function verifyFile(
+  file: string,
+  keys: AuditKeys,
+  progress: Progress,
+): Promise<AuditVerification> {
+  if (isDatabase(file)) return verifyRegistry(file, keys, progress)
+  const source = readAuditFile(file)
+  let verified: AuditVerification
+  try {
+    verified = await verifyChain(source.batches, { keys, progress })
+  } catch (error) {
+    const hint = 'name a file that rollcall audit export wrote, or a registry'
+    throw new CommandFailed(error instanceof Error ? error.message : String(error), hint, { cause: error })
+  }
+  if (verified.fault !== null) return verified
+  const end = source.end()
+  const fault =
+    end === null ? missingEnd(verified.lastSeq) : missingTail(verified.lastSeq, verified.checkpoints, end)
+  return fault === null ? verified : { ...verified, outcome: 'tampered', fault }
+}
+
+export function verifyRegistry(
+  file: string,
+  keys: AuditKeys,
+  progress: Progress,
+): Promise<AuditVerification> {
+  return withReader(file, reader => {
+    const extent = reader.extent()
+    return verifyChain(reader.batches(extent), { keys, counted: extent.counted, progress })
+  })
+}
+
+/** Writes the log of a registry into a new file, with the public key where there is one. */
+export async function exportRegistry(
+  registryFile: string,
+  target: string,
+  publicKeyFile: string,
+): Promise<{ rows: number; checkpoints: number }> {
+  const publicKey = existsSync(publicKeyFile) ? readFileSync(publicKeyFile, 'utf8') : null
+  return withReader(registryFile, async reader => {
+    const extent = reader.extent()
+    const header = { format: 1, exportedAt: new Date().toISOString(), publicKey } as const
+    try {
+      return await writeAuditFile(target, header, reader.batches(extent), extent.counted)
+    } catch (error) {
+      throw fileFault('the export cannot be written', target, error)
+    }
+  })
+}
+
+async function withReader<Result>(
+  file: string,
+  work: (reader: AuditReader) => Promise<Result>,
+): Promise<Result> {
+  try {
+    const registry = openForReading(file)
+    try {
+      return await work(createAuditReader(registry))
+    } finally {
+      await closeRegistry(registry)
+    }
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error
+    throw new CommandFailed(`the audit log cannot be read: ${error.message}`, 'check --data', {
+      cause: error,
+    })
+  }
+}
+
+function missingEnd(lastSeq: number): AuditVerification['fault'] {
+  const message = `the file was cut off: it ends at row ${lastSeq}, without its last line`
+  return { kind: 'removed', seq: lastSeq + 1, through: lastSeq + 1, message }
+}
+
+function isDatabase(file: string): boolean {
+  try {
+    const descriptor = openSync(file, 'r')
+    const start = Buffer.alloc(16)
+    readSync(descriptor, start)
+    closeSync(descriptor)
+    return start.toString('latin1') === 'SQLite format 3\0'
+  } catch (error) {
+    throw fileFault('the audit log cannot be read', file, error)
+  }
+}
