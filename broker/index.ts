@@ -94,6 +94,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       ...events,
       refused,
       firstUse: notebook.use,
+      subscriptionsChanged: notebook.subscriptions,
       messageReceived: () => metrics.messages.inc(),
       messageSent: () => metrics.messagesSent.inc(),
     },

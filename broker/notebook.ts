@@ -7,6 +7,8 @@ import type { Who } from './events.ts'
 export type Notebook = {
   use(fingerprint: string, deviceId: string): void
   refusal(reason: Reason, who: Who): void
+  /** What a session is subscribed to has changed. Written within some seconds: asked before a policy changes. */
+  subscriptions(who: Who, filters: ReadonlySet<string>): void
   /** Written at once where the registry allows it: an operator waits for it. */
   acknowledge(acknowledgement: Acknowledgement): void
   /** Writes what waits and leaves the list of nodes. */
@@ -19,6 +21,7 @@ const REFUSAL_REPEAT_MS = 60_000
 const REFUSALS_REMEMBERED_MAX = 10_000
 const WAITING_MAX = 100_000
 const BATCH_MAX = 500
+const SUBSCRIBERS_AT_ONCE = 2_000
 
 type Seen = { note: RefusalNote; writtenAt: number }
 
@@ -32,6 +35,7 @@ export function createNotebook(parts: {
   const { nodeId, notes, now } = parts
   const uses = new Map<string, UseNote>()
   const refusals = new Map<string, Seen>()
+  const subscriptions = new Map<string, { who: Who; filters: ReadonlySet<string> }>()
   let acknowledgements: Acknowledgement[] = []
   let heartbeatAt = now()
 
@@ -46,6 +50,7 @@ export function createNotebook(parts: {
       if (Math.abs(now() - heartbeatAt) >= HEARTBEAT_MS) {
         notes.seen(nodeId, now())
         heartbeatAt = now()
+        flushSubscriptions()
       }
     } catch (error) {
       parts.onWaiting(error, acknowledgements.length + uses.size)
@@ -63,6 +68,22 @@ export function createNotebook(parts: {
     const batch = [...uses.values()].slice(0, BATCH_MAX)
     notes.uses(batch)
     for (const note of batch) uses.delete(note.fingerprint)
+  }
+
+  /** Once a second, so that a device that subscribes to much at once costs one note. */
+  function flushSubscriptions(): void {
+    if (subscriptions.size === 0) return
+    const batch = [...subscriptions].slice(0, SUBSCRIBERS_AT_ONCE)
+    notes.subscriptions(
+      nodeId,
+      batch.map(([deviceId, { who, filters }]) => ({
+        deviceId,
+        fingerprint: who.fingerprint ?? '',
+        filters: [...filters],
+      })),
+    )
+    for (const [deviceId, noted] of batch)
+      if (subscriptions.get(deviceId) === noted) subscriptions.delete(deviceId)
   }
 
   function flushRefusals(): void {
@@ -92,6 +113,12 @@ export function createNotebook(parts: {
       refusals.delete(key)
       refusals.set(key, seen)
       if (refusals.size > REFUSALS_REMEMBERED_MAX) refusals.delete(refusals.keys().next().value!)
+    },
+
+    subscriptions(who, filters) {
+      if (who.deviceId === undefined) return
+      const known = subscriptions.has(who.deviceId)
+      if (known || subscriptions.size < WAITING_MAX) subscriptions.set(who.deviceId, { who, filters })
     },
 
     acknowledge(acknowledgement) {

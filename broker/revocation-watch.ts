@@ -22,7 +22,7 @@ export type WatchParts = {
   /** How long the feed may stay unread before nobody new is admitted. */
   lossMs: number
   admit: Admit
-  engine: Pick<Engine, 'sessions' | 'cut' | 'rebind' | 'purge'>
+  engine: Pick<Engine, 'sessions' | 'cut' | 'rebind' | 'rebindLeavings' | 'purge'>
   /** What the registry says of a device now: its state and the fingerprints of its certificates. */
   deviceNow(deviceId: string): { state: string; fingerprints: string[] } | null
   /** Throws where the registry is not the file it was. */
@@ -82,6 +82,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
     const concerned = sessionsOf(change)
     if (change.kind === 'policy') {
       for (const session of concerned) engine.rebind(session)
+      engine.rebindLeavings(change.deviceId)
       return 0
     }
     const sessionsCut = concerned.filter(cutWhereRefused).length

@@ -2,7 +2,7 @@
 // Must answer as `rights.ts` does: a property test holds the two against each other.
 import { type BoundStatement, type QoS, refusingAll } from './binding.ts'
 import type { Action } from './document.ts'
-import { isReserved, isReservedTopic, parseSubscription } from './subscription.ts'
+import { grants, isReserved, isReservedTopic, parseSubscription } from './subscription.ts'
 import { contains, parseFilter, type TopicFilter } from './topic-filter.ts'
 
 /** `topic` is a topic, or for `subscribe` a filter. */
@@ -38,7 +38,7 @@ export function explainRight(statements: readonly BoundStatement[], question: Qu
     const subscription = parseSubscription(topic)
     if (subscription === null) return answer('not_a_topic', null)
     if (isReserved(subscription.filter)) return answer('reserved', null)
-    return decide(statements, ['subscribe'], subscription.filter, 0)
+    return decide(statements, ['subscribe'], subscription.filter, 0, grants)
   }
   const levels = parseFilter(topic)
   if (levels === null || /[+#]/.test(topic)) return answer('not_a_topic', null)
@@ -58,12 +58,16 @@ function decide(
   actions: readonly Action[],
   asked: TopicFilter,
   qos: QoS,
+  covers = contains,
 ): Decision {
   const fitting = statements
     .filter(statement => statement.actions.some(action => actions.includes(action)))
     .flatMap(statement =>
       statement.topics
-        .filter(({ filter }) => filter !== null && contains(filter, asked))
+        .filter(
+          ({ filter }) =>
+            filter !== null && (statement.effect === 'allow' ? covers : contains)(filter, asked),
+        )
         .map(({ written }) => ({
           effect: statement.effect,
           qosMax: statement.qosMax,

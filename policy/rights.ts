@@ -1,7 +1,7 @@
 // Who may what: policy documents bound to one device become rights that answer per topic. Pure; deny wins, default deny.
 import { type BoundStatement, bindStatements, type QoS, refusingAll, type Variables } from './binding.ts'
 import type { Action, PolicyDocument } from './document.ts'
-import { isReserved, isReservedTopic, parseSubscription } from './subscription.ts'
+import { grants, isReserved, isReservedTopic, parseSubscription } from './subscription.ts'
 import { compileMatcher, contains, type TopicFilter } from './topic-filter.ts'
 
 export type { QoS, Variables } from './binding.ts'
@@ -89,5 +89,5 @@ function maySubscribe(rules: Rules, text: string): boolean {
   const { filter } = subscription
   if (isReserved(filter)) return false
   if (rules.deny.some(rule => contains(rule.filter, filter))) return false
-  return rules.allow.some(rule => contains(rule.filter, filter))
+  return rules.allow.some(rule => grants(rule.filter, filter))
 }

@@ -1,6 +1,6 @@
 // What a SUBSCRIBE asks for, normalized before anyone judges it: the group of a shared subscription apart from its filter,
 // and which filters are closed to everybody. Pure.
-import { parseFilter, type TopicFilter } from './topic-filter.ts'
+import { contains, parseFilter, type TopicFilter } from './topic-filter.ts'
 
 /** `group` is null where the subscription is not shared. */
 export type Subscription = { group: string | null; text: string; filter: TopicFilter }
@@ -20,12 +20,17 @@ function plain(text: string, group: string | null): Subscription | null {
 
 /**
  * `$…` is the broker's own: closed to devices whatever a policy says, but for the broker's figures below `$SYS/broker`,
- * which a policy may open by naming them. No wildcard reaches into `$…` [MQTT-4.7.2-1].
+ * which a policy may open by naming them, not by `$SYS/#`. No wildcard reaches into `$…` [MQTT-4.7.2-1].
  */
 export function isReserved(filter: TopicFilter): boolean {
   const [first = '', second] = filter
   if (first.charCodeAt(0) !== 36) return false
   return !(first === '$SYS' && second === 'broker')
+}
+
+/** Whether an allow grants a filter: it contains it, and where the filter is one of the broker's figures it names them. */
+export function grants(allow: TopicFilter, asked: TopicFilter): boolean {
+  return contains(allow, asked) && (asked[0]?.charCodeAt(0) !== 36 || allow[1] === 'broker')
 }
 
 /** Nobody publishes into `$…`. */

@@ -3,13 +3,21 @@ declare module 'aedes-persistence/asyncPersistence.js' {
   import type { Readable } from 'node:stream'
 
   type ClientId = { id: string }
-  type StoredPacket = { topic: string; payload: Buffer; qos: 0 | 1 | 2; messageId?: number }
+  type StoredPacket = {
+    topic: string
+    payload: Buffer
+    qos: 0 | 1 | 2
+    messageId?: number
+    clientId?: string
+  }
   type StoredSubscription = { topic: string; qos: 0 | 1 | 2 }
   type Subscriber = { clientId: string; topic: string; qos: 0 | 1 | 2 }
 
   export default class AsyncPersistence {
     setup(broker: unknown): Promise<void>
     storeRetained(packet: StoredPacket): Promise<void>
+    createRetainedStream(pattern: string): Readable & AsyncIterable<StoredPacket>
+    createRetainedStreamCombi(patterns: string[]): Readable & AsyncIterable<StoredPacket>
     addSubscriptions(client: ClientId, subscriptions: StoredSubscription[]): Promise<void>
     removeSubscriptions(client: ClientId, topics: string[]): Promise<void>
     subscriptionsByClient(client: ClientId): Promise<StoredSubscription[]>

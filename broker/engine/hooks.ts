@@ -25,6 +25,8 @@ export function createHooks(parts: {
   acceptClean: AcceptClean
   /** A session is about to connect; whoever else the device has inside will be closed. */
   arriving(session: Session): void
+  /** A message of this session is about to be retained. */
+  retaining(session: Session): void
   /** Ends a client that does not read what it asked for. */
   endSlow(client: Inside): void
 }): Hooks {
@@ -73,6 +75,11 @@ export function createHooks(parts: {
         events.denied('publish_denied', whoIs(session), topic)
         return done(new Error('publish_denied'))
       }
+      if (retain) {
+        // The store keeps it under this name; aedes would add it only after the message was stored.
+        Object.assign(packet, { clientId: session.identity.deviceId })
+        parts.retaining(session)
+      }
       events.messageReceived()
       done(null)
     },
@@ -86,7 +93,13 @@ export function createHooks(parts: {
         events.denied('subscribe_denied', whoIs(session), topic)
         return done(null, null)
       }
+      if (topic.startsWith('$share')) {
+        // aedes takes `$share/…` for an ordinary topic: a subscription that is granted and never delivers.
+        events.denied('shared_subscription_unsupported', whoIs(session), topic)
+        return done(null, null)
+      }
       session.filters.add(topic)
+      events.subscriptionsChanged(whoIs(session), session.filters)
       done(null, subscription)
     },
 

@@ -13,6 +13,7 @@ import type { Who } from '../events.ts'
 import { endInOrder, type Inside, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createHooks } from './hooks.ts'
+import { createLeavings } from './leavings.ts'
 import type { RightsDesk } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
@@ -29,6 +30,8 @@ export type EngineEvents = {
   clientFailed(who: Who, error: Error): void
   engineFailed(error: unknown): void
   firstUse(fingerprint: string, deviceId: string): void
+  /** The filters are the session's own: read them when they are needed. */
+  subscriptionsChanged(who: Who, filters: ReadonlySet<string>): void
   messageReceived(): void
   messageSent(): void
 }
@@ -40,7 +43,9 @@ export type Engine = {
   cut(session: Session, reason: Reason): void
   /** Binds the rights of a live session anew; subscriptions now denied are dropped. */
   rebind(session: Session): void
-  /** Forgets the stored session of a device. */
+  /** The same for stored sessions and retained messages of one device, or of all where null. */
+  rebindLeavings(deviceId: string | null): void
+  /** Forgets what a device left: its stored session and its retained messages. */
   purge(deviceId: string): Promise<void>
   close(): Promise<void>
 }
@@ -62,8 +67,12 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const store = new SessionStore({
     bounds: settings,
     isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
+    mayShow: message => leavings.mayShow(message),
     onDropped: (what, deviceId) => events.dropped(what, deviceId),
   })
+  const keepOnly = (deviceId: string, allowed: (filter: string) => boolean) =>
+    void store.keepOnly(deviceId, allowed).catch(events.engineFailed)
+  const leavings = createLeavings({ rightsOf, keepOnly })
 
   const hooks = createHooks({
     settings,
@@ -74,6 +83,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         if (other !== session && other.connected) events.takenOver(whoIs(other), session.address)
       }
     },
+    retaining: session => leavings.retains(holder(session)),
     endSlow(client) {
       note(client, 'consumer_too_slow')
       client.close()
@@ -101,6 +111,11 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     const session = (client as Inside).session
     if (session === undefined || session.ended !== null) return client.close()
     session.connected = true
+    if (client.clean) leavings.leavesNothing(session.identity.deviceId)
+    else {
+      leavings.keepsSession(holder(session))
+      keepOnly(session.identity.deviceId, filter => session.rights.subscribe(filter)) // it may have come with less
+    }
     events.connected(whoIs(session), client.clean)
     if (session.firstUse) events.firstUse(session.identity.fingerprint, session.identity.deviceId)
   })
@@ -109,7 +124,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (client.closed) aedes.unregisterClient(client)
   })
   aedes.on('unsubscribe', (filters, client) => {
-    for (const filter of filters) (client as Inside).session?.filters.delete(filter)
+    const session = (client as Inside).session
+    if (session === undefined) return
+    for (const filter of filters) session.filters.delete(filter)
+    if (session.ended === null) events.subscriptionsChanged(whoIs(session), session.filters)
   })
   aedes.on('keepaliveTimeout', client => note(client as Inside, 'keepalive_timeout'))
   aedes.on('clientError', (client, error) => failed(client as Inside, error))
@@ -169,6 +187,11 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   function ended(session: Session): void {
     sessions.remove(session)
     clients.delete(session)
+    if (session.filters.size > 0) {
+      // Who took it over may have subscribed already.
+      const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
+      events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Set())
+    }
     if (session.connected) events.disconnected(whoIs(session), session.ended ?? 'closed')
   }
 
@@ -203,7 +226,13 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     sessions,
     cut,
     rebind,
-    purge: deviceId => store.purge(deviceId),
+    rebindLeavings: deviceId =>
+      leavings.rightsChanged(deviceId, absent => sessions.ofDevice(absent).length > 0),
+    async purge(deviceId) {
+      leavings.forget(deviceId)
+      await store.purge(deviceId)
+      await store.forgetRetained(deviceId)
+    },
     close: () => new Promise(resolve => aedes.close(() => resolve())),
   }
 }

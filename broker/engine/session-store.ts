@@ -1,6 +1,8 @@
 // What outlives a connection, in memory: subscriptions, offline queues, retained messages. Every queue has an end,
 // and only what a policy allows is kept. It does not outlive the process.
+import { Readable } from 'node:stream'
 import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
+import type { Retained } from './leavings.ts'
 import { createQueueLedger, type QueueBounds } from './queue-ledger.ts'
 
 type Client = Parameters<AsyncPersistence['addSubscriptions']>[0]
@@ -12,6 +14,8 @@ export type SessionStoreParts = {
   bounds: QueueBounds
   /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
   isGranted(client: Client, topic: string): boolean
+  /** Whether a retained message may be shown to anybody still. */
+  mayShow(message: Retained): boolean
   onDropped(what: 'offline' | 'retained', deviceId: string): void
 }
 
@@ -20,6 +24,8 @@ export class SessionStore extends AsyncPersistence {
   readonly #parts: SessionStoreParts
   readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
   readonly #ledger: ReturnType<typeof createQueueLedger>
+  /** The topics of each device's retained messages. */
+  readonly #retainedBy = new Map<string, Set<string>>()
 
   constructor(parts: SessionStoreParts) {
     super()
@@ -45,11 +51,56 @@ export class SessionStore extends AsyncPersistence {
   override async storeRetained(packet: StoredPacket): Promise<void> {
     if (packet.payload.length === 0) {
       this.#ledger.unretain(packet.topic)
+      this.#disown(packet)
     } else if (!this.#ledger.retain(packet)) {
       this.#parts.onDropped('retained', '')
       return
+    } else {
+      this.#own(packet)
     }
     await super.storeRetained(packet)
+  }
+
+  #own({ clientId, topic }: StoredPacket): void {
+    if (clientId === undefined) return
+    const topics = this.#retainedBy.get(clientId)
+    if (topics === undefined) this.#retainedBy.set(clientId, new Set([topic]))
+    else topics.add(topic)
+  }
+
+  #disown({ clientId = '', topic }: StoredPacket): void {
+    const topics = this.#retainedBy.get(clientId)
+    topics?.delete(topic)
+    if (topics?.size === 0) this.#retainedBy.delete(clientId)
+  }
+
+  /** What is kept is shown only where its publisher may still publish it. */
+  override createRetainedStreamCombi(patterns: string[]): Readable {
+    const { mayShow } = this.#parts
+    const all = super.createRetainedStreamCombi(patterns)
+    return Readable.from(
+      (async function* () {
+        for await (const packet of all) if (mayShow(packet)) yield packet
+      })(),
+    )
+  }
+
+  /** Forgets the retained messages that this device left, but for those that another has replaced. */
+  async forgetRetained(deviceId: string): Promise<void> {
+    for (const topic of this.#retainedBy.get(deviceId) ?? []) {
+      for await (const packet of this.createRetainedStream(topic)) {
+        if (packet.topic === topic && packet.clientId === deviceId)
+          await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
+      }
+    }
+    this.#retainedBy.delete(deviceId)
+  }
+
+  /** Drops the stored subscriptions of a device that are not allowed any more; its queue is judged when it returns. */
+  async keepOnly(deviceId: string, allowed: (filter: string) => boolean): Promise<void> {
+    const stored = await this.subscriptionsByClient({ id: deviceId })
+    const denied = stored.map(({ topic }) => topic).filter(topic => !allowed(topic))
+    if (denied.length > 0) await this.removeSubscriptions({ id: deviceId }, denied)
   }
 
   override async outgoingEnqueue(subscriber: Subscriber, packet: StoredPacket): Promise<void> {

@@ -60,6 +60,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       clientFailed: told('clientFailed'),
       engineFailed: told('engineFailed'),
       firstUse: told('firstUse'),
+      subscriptionsChanged() {},
       messageReceived: told('messageReceived'),
       messageSent: told('messageSent'),
       takenOver: () => {},
