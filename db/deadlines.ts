@@ -1,5 +1,6 @@
 // What time does to certificates: the steps that are due, taken a bounded number at once, each with its audit and change row.
 // A step waits in the record until it is taken, so neither a restart nor a clock that jumps loses or repeats one.
+import type { Database } from 'better-sqlite3'
 import type { Transaction } from 'kysely'
 import { renewalCriticalAt } from '../pki/renewal-window.ts'
 import { type Actor, appendAudit } from './audit.ts'
@@ -57,6 +58,20 @@ export function createDeadlineKeeper(registry: Registry, now: () => number): Dea
       })
     },
   }
+}
+
+/**
+ * Prepares the count of certificates that admit now and whose validity ends after `from` and until `to`.
+ * Those that are superseded have a successor already.
+ */
+export function prepareExpiringCount(sqlite: Database): (from: number, to: number) => number {
+  const count = sqlite
+    .prepare<[number, number], number>(
+      `SELECT count(*) FROM certificates
+       WHERE status IN ('issued', 'active') AND not_after > ? AND not_after <= ?`,
+    )
+    .pluck()
+  return (from, to) => count.get(from, to) ?? 0
 }
 
 /** Puts a step on record; one of the same kind is moved. */

@@ -25,6 +25,8 @@ export type ProvisioningOptions = {
   receiptTimeoutMs?: number
   /** When audit rows get a signed checkpoint: after so many, or after so long. */
   sealing?: SealingPace
+  /** How often to look for what time does to certificates. */
+  sweepMs?: number
   /** The clock, in ms since the epoch. */
   now?: () => number
 }
@@ -60,6 +62,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
     receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
     sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
+    sweepMs: options.sweepMs ?? 1_000,
     now: options.now ?? Date.now,
   }
   problems.push(...faultsOf(config))

@@ -2,6 +2,7 @@
 // Never a key, token, CSR or certificate text.
 import { destination, pino, stdTimeFunctions } from 'pino'
 import type { AuditFault } from '../db/audit-fault.ts'
+import type { PassedDeadline } from '../db/deadlines.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -57,6 +58,16 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
       logger.info({ ...caller, issuerId, enabled }, 'issuer set')
     },
+    deadlinePassed: ({ kind, notAfter, ...certificate }: PassedDeadline) => {
+      metrics.deadlines.inc({ kind })
+      const fields = { ...certificate, notAfter: new Date(notAfter).toISOString() }
+      if (kind === 'expiring') logger.info(fields, 'certificate expiring: time to renew it')
+      else if (kind === 'critical') logger.warn(fields, 'certificate critical: it was not renewed')
+      else logger.info({ ...fields, kind }, 'certificate moved by time')
+    },
+    expiringCounted: (within: string, certificates: number) => metrics.expiring.set({ within }, certificates),
+    sweepFailed: (error: unknown) =>
+      logger.warn({ err: error }, 'deadlines wait: the registry cannot be used now'),
     certificateRevoked: (caller: Caller, fingerprint: string, reason: string, unreachable: number) => {
       metrics.changes.inc({ change: 'certificate_revoked' })
       logger.info({ ...caller, fingerprint, reason, unreachable }, 'certificate revoked')

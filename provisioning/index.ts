@@ -5,6 +5,7 @@ import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
 import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
+import { prepareExpiringCount } from '../db/deadlines.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
 import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
@@ -32,6 +33,7 @@ import { createRegistrationAuthority } from './registration-authority.ts'
 import type { Services } from './routes/context.ts'
 import { createServer } from './server.ts'
 import { createServerCertificate, serverNames } from './server-certificate.ts'
+import { startSweep } from './sweep.ts'
 
 export type RunningProvisioning = {
   /** Such as https://127.0.0.1:8443. */
@@ -42,6 +44,8 @@ export type RunningProvisioning = {
   metrics(): Promise<string>
   /** Looks whether the server certificate is due and renews it; runs by itself every hour. */
   renewServerCertificate(): Promise<void>
+  /** Takes the steps that are due in the life of certificates; runs by itself every second. */
+  sweep(): Promise<void>
   /** Finishes what runs, then closes. */
   close(): Promise<void>
 }
@@ -154,6 +158,16 @@ export async function createProvisioning(
         events.serverCertificateFailed(error)
       }
     }
+    const sweep = startSweep({
+      passDeadlines: writer.passDeadlines,
+      countExpiring: prepareExpiringCount(reading.sqlite),
+      now,
+      everyMs: config.sweepMs,
+      onPassed: events.deadlinePassed,
+      onCounted: events.expiringCounted,
+      onFailed: events.sweepFailed,
+    })
+    open.defer(() => sweep.stop())
     const timer = setInterval(renewServerCertificate, RENEWAL_CHECK_MS)
     timer.unref()
     open.defer(() => clearInterval(timer))
@@ -166,6 +180,7 @@ export async function createProvisioning(
       ready,
       metrics: metrics.text,
       renewServerCertificate,
+      sweep: sweep.look,
       async close() {
         if (running.disposed) return
         await running.disposeAsync()

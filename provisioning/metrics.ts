@@ -21,6 +21,18 @@ export function createMetrics() {
       labelNames: ['reason'],
       registers,
     }),
+    deadlines: new Counter({
+      name: 'rollcall_certificate_deadlines_total',
+      help: 'Steps that time took in the life of certificates, by kind.',
+      labelNames: ['kind'],
+      registers,
+    }),
+    expiring: new Gauge({
+      name: 'rollcall_device_certificates_expiring',
+      help: 'Device certificates that admit and end within this time.',
+      labelNames: ['within'],
+      registers,
+    }),
     serverRenewals: new Counter({
       name: 'rollcall_server_certificate_renewals_total',
       help: 'Server certificates issued by this process.',

@@ -1,0 +1,81 @@
+// Does what time does: takes the steps that are due in the life of certificates, a few at once, and counts what expires.
+// Every step is on record until it is taken: a restart or a clock that jumped is made up for at the next look.
+import type { PassedDeadline } from '../db/deadlines.ts'
+
+export type Sweep = {
+  /** Looks now, and again until nothing is due; runs by itself. Never throws. */
+  look(): Promise<void>
+  /** Finishes the step under way; no other begins. */
+  stop(): Promise<void>
+}
+
+export type SweepParts = {
+  passDeadlines(limit: number): Promise<PassedDeadline[]>
+  /** How many certificates that admit end after `from` and until `to`, in ms since the epoch. */
+  countExpiring(from: number, to: number): number
+  now: () => number
+  everyMs: number
+  onPassed(passed: PassedDeadline): void
+  onCounted(within: Within, certificates: number): void
+  onFailed(error: unknown): void
+}
+
+export type Within = '24h' | '7d' | '30d'
+
+/** One transaction holds so many steps, so that none takes longer than 20 ms. */
+const STEPS_AT_ONCE = 25
+const COUNT_EVERY_MS = 60_000
+const DAY_MS = 86_400_000
+const windows: readonly [Within, number][] = [
+  ['24h', DAY_MS],
+  ['7d', 7 * DAY_MS],
+  ['30d', 30 * DAY_MS],
+]
+
+export function startSweep(parts: SweepParts): Sweep {
+  let stopped = false
+  let running: Promise<void> | null = null
+  let countedAt = Number.NEGATIVE_INFINITY
+
+  function look(): Promise<void> {
+    running ??= step().finally(() => {
+      running = null
+    })
+    return running
+  }
+
+  async function step(): Promise<void> {
+    try {
+      for (let more = true; more && !stopped; ) {
+        const passed = await parts.passDeadlines(STEPS_AT_ONCE)
+        for (const one of passed) parts.onPassed(one)
+        more = passed.length === STEPS_AT_ONCE
+        // Requests come first.
+        if (more) await new Promise(resolve => setImmediate(resolve))
+      }
+      if (!stopped) count()
+    } catch (error) {
+      // What was not taken is still on record.
+      parts.onFailed(error)
+    }
+  }
+
+  function count(): void {
+    const at = parts.now()
+    if (Math.abs(at - countedAt) < COUNT_EVERY_MS) return
+    countedAt = at
+    for (const [within, ms] of windows) parts.onCounted(within, parts.countExpiring(at, at + ms))
+  }
+
+  const timer = setInterval(look, parts.everyMs)
+  timer.unref()
+  void look()
+  return {
+    look,
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await running
+    },
+  }
+}
