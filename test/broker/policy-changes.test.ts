@@ -15,9 +15,10 @@ describe('a change of policy', () => {
   let t: TestBroker
   let backend: MqttClient
   let inbox: Inbox
-  let watchers = 0
+  let watcher: Identity | undefined
 
   beforeEach(async () => {
+    watcher = undefined
     t = await startTestBroker()
     backend = await mqttClient(t, 'b1', await t.roll.enroll('b1', { groups: ['backend'] }))
     inbox = openInbox(backend)
@@ -120,12 +121,9 @@ describe('a change of policy', () => {
   })
 
   /** The retained messages that a fresh subscription of a backend is shown: all that come before a marker. */
-  async function retainedSeen(
-    filter: string,
-    id = `watcher-${(watchers += 1)}`,
-    known?: Identity,
-  ): Promise<string[]> {
+  async function retainedSeen(filter: string, id = 'watcher', known = watcher): Promise<string[]> {
     const identity = known ?? (await t.roll.enroll(id, { groups: ['backend'] }))
+    if (id === 'watcher') watcher = identity
     const client = await mqttClient(t, id, identity)
     const seen = openInbox(client)
     await client.subscribeAsync([filter, `devices/${id}/marker`], { qos: 1 })
