@@ -33,7 +33,9 @@ export function faultOfRow(found: {
   if (whole) return faultOfNewHash(end, row)
   const place = placeOf(row)
   if (place !== null) return faultOfMove(row, place, next)
-  const followed = next !== null && (next.prevHash === row.hash || isWhole(next))
+  // Its hash was in the chain before: what came after it names it, or stands whole itself.
+  const followed =
+    next !== null && (isWhole(next) || (next.prevHash === row.hash && row.prevHash === end.hash))
   if (vouched || followed) return fault('changed', row.seq, `row ${row.seq} was changed after it was written`)
   return fault(
     'appended',
