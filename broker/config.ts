@@ -102,6 +102,12 @@ export const settings = {
   },
   retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
   registryPollMs: { default: 25, min: 5, max: 1_000, about: 'how often the change feed is looked at' },
+  maxSessionAgeMs: {
+    default: 0,
+    min: 0,
+    max: 31_536_000_000,
+    about: 'how long a session may last before it must connect anew; 0 for as long as its right',
+  },
   registryLossMs: {
     default: 30_000,
     min: 100,

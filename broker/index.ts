@@ -142,6 +142,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     epoch,
     pollMs: settings.registryPollMs,
     lossMs: settings.registryLossMs,
+    maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: admitAgain,
     engine,
     deviceNow: prepareDeviceLookup(registry.sqlite),

@@ -221,6 +221,11 @@ const entries = {
     title: 'The client reads more slowly than messages arrive for it',
     hint: 'Subscribe to less, read faster, or raise outboundBytesMax.',
   },
+  session_too_old: {
+    seen: 'close',
+    title: 'The session lasted as long as a session may',
+    hint: 'Let the device connect again, as after any lost connection; raise maxSessionAgeMs if that is too often.',
+  },
   keepalive_timeout: {
     seen: 'close',
     title: 'The client was silent for 1.5 times its keep-alive',

@@ -41,6 +41,8 @@ export type Engine = {
   sessions: Sessions
   /** Ends a live session at once and silences its will, in memory and stored. */
   cut(session: Session, reason: Reason): void
+  /** Ends a live session that has lost no right: its will is sent. */
+  end(session: Session, reason: Reason): void
   /** Binds the rights of a live session anew; subscriptions now denied are dropped. */
   rebind(session: Session): void
   /** The same for stored sessions and retained messages of one device, or of all where null. */
@@ -184,6 +186,13 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     }
   }
 
+  function end(session: Session, reason: Reason): void {
+    const client = clients.get(session)
+    if (client === undefined) return
+    note(client, reason)
+    client.close()
+  }
+
   function ended(session: Session): void {
     sessions.remove(session)
     clients.delete(session)
@@ -225,6 +234,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     door,
     sessions,
     cut,
+    end,
     rebind,
     rebindLeavings: deviceId =>
       leavings.rightsChanged(deviceId, absent => sessions.ofDevice(absent).length > 0),

@@ -10,6 +10,8 @@ export type Session = {
   address: string
   serialNumber: string
   issuerId: string | null
+  /** When it came through the door, by `performance.now()`. */
+  since: number
   /** When its right ends by itself. */
   rightEndsAt: number
   rights: Rights
@@ -30,6 +32,7 @@ export function newSession(identity: Identity, address: string): Session {
     address,
     serialNumber: '',
     issuerId: null,
+    since: performance.now(),
     rightEndsAt: 0,
     rights: noRights,
     filters: new Set(),

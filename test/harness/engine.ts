@@ -71,6 +71,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     epoch,
     pollMs: settings.registryPollMs,
     lossMs: settings.registryLossMs,
+    maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: real,
     engine,
     deviceNow: prepareDeviceLookup(registry.sqlite),
