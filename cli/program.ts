@@ -23,6 +23,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'list the issuers, disable and enable them',
     load: async () => (await import('./issuer.ts')).issuerCommand(),
   },
+  policy: {
+    summary: 'say who may publish and subscribe what, and try it before it holds',
+    load: async () => (await import('./policy.ts')).policyCommand(),
+  },
   explain: {
     summary: 'tell whether a device or certificate would be admitted now, and why',
     load: async () => (await import('./explain.ts')).explainCommand(),

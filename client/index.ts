@@ -1,5 +1,6 @@
 // A typed client of Rollcall's HTTP API, for the command line and for whoever installs the package.
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
+import { policyVerbs } from './policies.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 import type {
   AuditFilter,
@@ -22,6 +23,7 @@ import type {
 } from './types.ts'
 
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
+export type * from './policy-types.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
 export type * from './types.ts'
 
@@ -87,6 +89,7 @@ export function createClient(options: TransportOptions) {
       disable: (id: string) => call<IssuerReceipt>('POST', `/v1/issuers/${encodeURIComponent(id)}/disable`),
       enable: (id: string) => call<IssuerReceipt>('POST', `/v1/issuers/${encodeURIComponent(id)}/enable`),
     },
+    policies: policyVerbs(call, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
     audit: {

@@ -16,7 +16,12 @@ export type TransportOptions = {
 
 export type Transport = {
   /** @throws ApiProblem, ApiUnreachable */
-  call<Result>(method: string, path: string, body?: unknown): Promise<Result>
+  call<Result>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Result>
   close(): void
 }
 
@@ -28,10 +33,15 @@ export function createTransport({ api, token, ca, timeoutMs = 15_000 }: Transpor
     throw new TypeError(`the API is reached by https only, not ${origin.protocol}`)
   const agent = new Agent({ ca, keepAlive: true, maxSockets: 16, minVersion: 'TLSv1.2' })
 
-  async function call<Result>(method: string, path: string, body?: unknown): Promise<Result> {
+  async function call<Result>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Result> {
     const url = new URL(path, origin)
     const signal = AbortSignal.timeout(timeoutMs)
-    const { status, text } = await exchange(url, method, body, signal).catch((error: Error) => {
+    const { status, text } = await exchange(url, method, body, headers, signal).catch((error: Error) => {
       throw new ApiUnreachable(url, signal.aborted ? (signal.reason as Error) : error)
     })
     const document = parsed(text)
@@ -43,6 +53,7 @@ export function createTransport({ api, token, ca, timeoutMs = 15_000 }: Transpor
     url: URL,
     method: string,
     body: unknown,
+    headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<{ status: number; text: string }> {
     const payload = body === undefined ? null : JSON.stringify(body)
@@ -52,6 +63,7 @@ export function createTransport({ api, token, ca, timeoutMs = 15_000 }: Transpor
         agent,
         signal,
         headers: {
+          ...headers,
           Authorization: `Bearer ${token}`,
           Accept: 'application/json, application/problem+json',
           ...(payload === null
