@@ -101,6 +101,7 @@ export const settings = {
     about: 'messages kept for one persistent session',
   },
   retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
+  suspendClones: { default: 0, min: 0, max: 1, about: '1 suspends a certificate that two are using' },
   registryPollMs: { default: 25, min: 5, max: 1_000, about: 'how often the change feed is looked at' },
   maxSessionAgeMs: {
     default: 0,

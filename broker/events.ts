@@ -2,6 +2,7 @@
 // Never a key, a payload or a topic of a device in a metric label.
 import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Reason } from '../db/reason.ts'
+import type { CloneSuspicion } from './clone-detector.ts'
 import type { BrokerMetrics } from './metrics.ts'
 
 /** Who an event is about; what is unknown is absent. */
@@ -48,8 +49,12 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       metrics.cuts.inc({ reason })
       log.warn({ reason, ...who }, 'cut')
     },
-    takenOver: (who: Who, byAddress: string) =>
-      log.info({ ...who, byAddress }, 'taken over by a newer connection'),
+    takenOver: (who: Who, by: Who) =>
+      log.info({ ...who, byAddress: by.address }, 'taken over by a newer connection'),
+    cloned({ kind, ...evidence }: CloneSuspicion, deviceId: string, suspended: boolean) {
+      metrics.clones.inc({ kind })
+      log.warn({ kind, ...evidence, deviceId, suspended }, 'certificate_cloned')
+    },
     denied(reason: Reason, who: Who, topic: string) {
       metrics.denials.inc({ reason })
       if (quiet(`${reason}:${who.deviceId}`))

@@ -9,6 +9,7 @@ import { readIssuers } from '../db/issuer-store.ts'
 import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policy-store.ts'
 import { createAdmit } from './admit.ts'
+import { createCloneDetector } from './clone-detector.ts'
 import type { BrokerSettings } from './config.ts'
 import { createEngine } from './engine/index.ts'
 import { createRightsDesk } from './engine/rights-desk.ts'
@@ -83,6 +84,19 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     events.refused(reason, who, detail)
     notebook.refusal(reason, who)
   }
+  const detectClone = createCloneDetector()
+  const takenOver: typeof events.takenOver = (who, by) => {
+    events.takenOver(who, by)
+    // Two certificates of one device overlap while it renews; one certificate twice is a clone or a storm.
+    if (who.fingerprint === undefined || who.fingerprint !== by.fingerprint) return
+    const at = now()
+    const suspicion = detectClone({ fingerprint: who.fingerprint, from: who.address, to: by.address, at })
+    if (suspicion === null) return
+    const deviceId = who.deviceId ?? ''
+    const suspends = settings.suspendClones === 1
+    events.cloned(suspicion, deviceId, suspends)
+    if (suspends) notebook.suspendCloned({ ...suspicion, deviceId, at })
+  }
   const engine = await createEngine({
     settings,
     admit,
@@ -95,6 +109,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       refused,
       firstUse: notebook.use,
       subscriptionsChanged: notebook.subscriptions,
+      takenOver,
       messageReceived: () => metrics.messages.inc(),
       messageSent: () => metrics.messagesSent.inc(),
     },

@@ -29,6 +29,12 @@ export function createMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    clones: new Counter({
+      name: 'rollcall_clones_suspected_total',
+      help: 'Certificates seen in use by two, by what gave them away',
+      labelNames: ['kind'] as const,
+      registers,
+    }),
     drops: new Counter({
       name: 'rollcall_messages_dropped_total',
       help: 'Messages dropped because a queue was full',

@@ -1,6 +1,7 @@
 // What the broker wants on record, collected and written in batches: uses, refusals, that it lives, what it acknowledged.
 // A registry that takes no notes now (locked, disk full) delays them; nobody's admission waits for a note.
 import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../db/broker-notes.ts'
+import type { CloneEvidence } from '../db/clone-suspension.ts'
 import type { Reason } from '../db/reason.ts'
 import type { Who } from './events.ts'
 
@@ -11,6 +12,8 @@ export type Notebook = {
   subscriptions(who: Who, filters: ReadonlySet<string>): void
   /** Written at once where the registry allows it: an operator waits for it. */
   acknowledge(acknowledgement: Acknowledgement): void
+  /** Holds a certificate that two are using, as soon as the registry takes it. */
+  suspendCloned(evidence: CloneEvidence): void
   /** Writes what waits and leaves the list of nodes. */
   close(): void
 }
@@ -36,6 +39,7 @@ export function createNotebook(parts: {
   const uses = new Map<string, UseNote>()
   const refusals = new Map<string, Seen>()
   const subscriptions = new Map<string, { who: Who; filters: ReadonlySet<string> }>()
+  const clones = new Map<string, CloneEvidence>()
   let acknowledgements: Acknowledgement[] = []
   let heartbeatAt = now()
 
@@ -46,6 +50,7 @@ export function createNotebook(parts: {
     try {
       flushAcknowledgements()
       flushUses()
+      flushClones()
       flushRefusals()
       if (Math.abs(now() - heartbeatAt) >= HEARTBEAT_MS) {
         notes.seen(nodeId, now())
@@ -68,6 +73,14 @@ export function createNotebook(parts: {
     const batch = [...uses.values()].slice(0, BATCH_MAX)
     notes.uses(batch)
     for (const note of batch) uses.delete(note.fingerprint)
+  }
+
+  /** After uses: who takes over has been in use. */
+  function flushClones(): void {
+    for (const [fingerprint, evidence] of clones) {
+      notes.suspendCloned(evidence)
+      clones.delete(fingerprint)
+    }
   }
 
   /** Once a second, so that a device that subscribes to much at once costs one note. */
@@ -119,6 +132,10 @@ export function createNotebook(parts: {
       if (who.deviceId === undefined) return
       const known = subscriptions.has(who.deviceId)
       if (known || subscriptions.size < WAITING_MAX) subscriptions.set(who.deviceId, { who, filters })
+    },
+
+    suspendCloned(evidence) {
+      if (clones.size < WAITING_MAX) clones.set(evidence.fingerprint, evidence)
     },
 
     acknowledge(acknowledgement) {

@@ -1,5 +1,6 @@
 // What a broker writes into the record: that it lives, what it acknowledged, first uses and refusals.
 // Callers collect and write in batches: one transaction for many notes.
+import { type CloneEvidence, prepareCloneSuspension } from './clone-suspension.ts'
 import { prepareFirstUses, type UseNote } from './first-use.ts'
 import type { Registry } from './open.ts'
 
@@ -26,6 +27,8 @@ export type BrokerNotes = {
   /** First CONNECTs: what `prepareFirstUses` says. */
   uses(notes: UseNote[]): void
   refusals(notes: RefusalNote[]): void
+  /** Holds a certificate that two are using. */
+  suspendCloned(evidence: CloneEvidence): void
   /** Each note replaces what was noted of its device. */
   subscriptions(nodeId: string, notes: readonly SubscriptionNote[]): void
 }
@@ -87,6 +90,7 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
     }).immediate,
 
     uses: prepareFirstUses(sqlite),
+    suspendCloned: prepareCloneSuspension(sqlite),
 
     subscriptions: sqlite.transaction((nodeId: string, notes: readonly SubscriptionNote[]) => {
       for (const { deviceId, fingerprint, filters } of notes) {

@@ -24,7 +24,7 @@ export type EngineEvents = {
   connected(who: Who, clean: boolean): void
   disconnected(who: Who, why: string): void
   cut(reason: Reason, who: Who): void
-  takenOver(who: Who, byAddress: string): void
+  takenOver(who: Who, by: Who): void
   denied(reason: Reason, who: Who, topic: string): void
   dropped(what: 'outbound' | 'offline' | 'retained', deviceId: string): void
   clientFailed(who: Who, error: Error): void
@@ -82,7 +82,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     acceptClean: (client, packet) => acceptClean(client, packet),
     arriving(session) {
       for (const other of sessions.ofDevice(session.identity.deviceId)) {
-        if (other !== session && other.connected) events.takenOver(whoIs(other), session.address)
+        if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
       }
     },
     retaining: session => leavings.retains(holder(session)),
