@@ -6,6 +6,7 @@ import { type BenchFleet, createFleet } from './fleet.ts'
 import { measureAdmission } from './scenarios/admission.ts'
 import { measureCuts } from './scenarios/cut.ts'
 import { measureFanIn, measureRoundTrips } from './scenarios/messages.ts'
+import { measurePolicy, type PolicyFigures } from './scenarios/policy.ts'
 import { measureStarts } from './scenarios/start.ts'
 import { type BenchServer, type ServerName, startServer } from './servers.ts'
 
@@ -16,6 +17,7 @@ const rounds = quick ? 3 : 7
 const results: Record<string, unknown> = {}
 const rows: Row[] = []
 
+policyChecks()
 const fleet = await createFleet({ devices: 1_000, backends: 1 })
 try {
   await withServers(['rollcall', 'mosquitto', 'bare'], async servers => {
@@ -44,6 +46,21 @@ writeFileSync(
   new URL('./results/latest.json', import.meta.url),
   `${JSON.stringify({ ...versions(), results }, null, 2)}\n`,
 )
+
+function policyChecks(): void {
+  measurePolicy() // warm
+  const runs = Array.from({ length: rounds }, measurePolicy)
+  const of = (figure: keyof PolicyFigures) => median(runs.map(run => run[figure]))
+  const rollcall = `${(of('publishNanos') / 1_000).toFixed(2)}`
+  add('policy check, 20 statements', 'µs per publish, median', '≤ 2', { rollcall }, runs)
+  add(
+    'policy bound, 20 statements',
+    'µs per session, median',
+    '–',
+    { rollcall: of('bindMicros').toFixed(0) },
+    runs,
+  )
+}
 
 async function admission(servers: BenchServer[]): Promise<void> {
   for (const server of servers) await measureAdmission(server, fleet, 1_500) // warm
