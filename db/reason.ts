@@ -195,6 +195,11 @@ const entries = {
     title: 'A password was sent',
     hint: 'Leave the password out: the certificate authenticates.',
   },
+  policy_unbound: {
+    seen: 5,
+    title: 'A deny of its policy names a value the device lacks',
+    hint: 'Give the device the attribute that the policy names, or change the policy: rollcall policy show.',
+  },
   will_denied: {
     seen: 5,
     title: 'The policy does not allow this will',

@@ -1,6 +1,7 @@
 // The engine: MQTT sessions of admitted connections, on aedes. The only file that imports aedes.
 // Trusts the door's identity, asks again once a session is registered, and lets no session outlive its right.
 import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import mqemitter from 'mqemitter'
 import { rightEndsAt } from '../../admission/decide.ts'
@@ -14,7 +15,7 @@ import { endInOrder, type Inside, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createHooks } from './hooks.ts'
 import { createLeavings } from './leavings.ts'
-import type { RightsDesk } from './rights-desk.ts'
+import { type RightsDesk, unboundRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
 
@@ -160,11 +161,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     sessions.add(session)
     const admission = admit(identity)
     if (!admission.admitted) {
-      sessions.remove(session)
-      events.refused(admission.reason, whoIs(session))
-      if (admission.record === null) stream.destroy()
-      else stream.end(NOT_AUTHORIZED, () => stream.destroy()) // its CONNECT has arrived: whoever is listed is told
-      return { drop() {} }
+      return turnAway(session, stream, admission.reason, admission.record !== null)
     }
     const { record } = admission
     session.serialNumber = record.serialNumber
@@ -172,6 +169,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     session.rightEndsAt = rightEndsAt(record)
     session.firstUse = record.firstUsedAt === null || record.deviceState === 'registered'
     session.rights = rightsOf(holder(session))
+    if (session.rights === unboundRights) return turnAway(session, stream, 'policy_unbound', true)
     events.admitted(whoIs(session))
     stream.once('close', () => ended(session))
     const client = aedes.handle(stream) as Inside
@@ -184,6 +182,15 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         client.close()
       },
     }
+  }
+
+  /** Its CONNECT has arrived: whoever is listed is told. */
+  function turnAway(session: Session, stream: Duplex, reason: Reason, listed: boolean) {
+    sessions.remove(session)
+    events.refused(reason, whoIs(session))
+    if (listed) stream.end(NOT_AUTHORIZED, () => stream.destroy())
+    else stream.destroy()
+    return { drop() {} }
   }
 
   function end(session: Session, reason: Reason): void {
@@ -221,6 +228,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   function rebind(session: Session): void {
     if (session.ended !== null) return // what was taken is not given back
     session.rights = rightsOf(holder(session))
+    if (session.rights === unboundRights) return cut(session, 'policy_unbound')
     const client = clients.get(session)
     if (client === undefined) return
     const denied = Object.keys(client.subscriptions).filter(filter => !session.rights.subscribe(filter))

@@ -8,6 +8,9 @@ import { bindRights, noRights, type Rights } from '../../policy/rights.ts'
 export type { Holder } from '../../policy/binding.ts'
 export type RightsDesk = (holder: Holder) => Rights
 
+/** Where a deny names a value that the device lacks or that is unsafe: nobody can say what is denied, so refuse all. */
+export const unboundRights: Rights = { ...noRights }
+
 const DOCUMENTS_REMEMBERED_MAX = 1_000
 
 export function createRightsDesk(parts: {
@@ -30,7 +33,7 @@ export function createRightsDesk(parts: {
   return holder => {
     try {
       const subject = parts.policiesOf(holder.deviceId, holder.issuerId)
-      return bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes)) ?? noRights
+      return bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes)) ?? unboundRights
     } catch (error) {
       parts.onDoubt(error)
       return noRights
