@@ -228,7 +228,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   function rebind(session: Session): void {
     if (session.ended !== null) return // what was taken is not given back
     session.rights = rightsOf(holder(session))
-    if (session.rights === unboundRights) return cut(session, 'policy_unbound')
+    if (session.rights === unboundRights) {
+      cut(session, 'policy_unbound')
+      return
+    }
     const client = clients.get(session)
     if (client === undefined) return
     const denied = Object.keys(client.subscriptions).filter(filter => !session.rights.subscribe(filter))
