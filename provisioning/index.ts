@@ -11,7 +11,7 @@ import { readIssuers } from '../db/issuer-store.ts'
 import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
 import { createPolicyReader } from '../db/policy-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
-import { createRollReader } from '../db/roll-reader.ts'
+import { createRollReader, type RollReader } from '../db/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
@@ -122,6 +122,7 @@ export async function createProvisioning(
       }
     }
     const policies = createPolicyReader(reading)
+    const lookup = prepareAdmissionLookup(reading.sqlite)
     const services: Services = {
       writer,
       roll,
@@ -131,10 +132,14 @@ export async function createProvisioning(
         ca,
         writer,
         issuers,
+        unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca.id, deviceId, spkiHash),
+        keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
         isDevice: async id => (await roll.device(id)) !== null,
         now,
       }),
-      explainer: createExplainer({ roll, lookup: prepareAdmissionLookup(reading.sqlite), issuers, now }),
+      explainer: createExplainer({ roll, lookup, issuers, now }),
+      lookup,
+      now,
       issuers,
       chainOf: id => chainOf(id, ca, issuers),
       receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
@@ -199,6 +204,18 @@ function assertNotLost({ registry, rootCertificate, path }: DataDirectory): void
   throw new Error(
     `${registry} is missing although ${path} holds a CA: restore it from a backup, or name an empty directory with --data`,
   )
+}
+
+/** A certificate of this CA for this key that the device has not used yet. */
+async function unusedOf(
+  roll: RollReader,
+  issuerId: string,
+  deviceId: string,
+  spkiHash: string,
+): Promise<string | null> {
+  const { items } = await roll.certificates({ deviceId, status: 'issued' }, null, 10)
+  const same = items.find(item => item.spkiHash === spkiHash && item.issuerId === issuerId)
+  return same?.fingerprint ?? null
 }
 
 /** PEM of the issuers above a certificate, without the root, and of the root. */

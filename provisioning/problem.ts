@@ -49,6 +49,16 @@ const entries = {
     title: 'The API token is not accepted',
     hint: 'Use the token in admin.token of the data directory this service runs on.',
   },
+  certificate_required: {
+    status: 401,
+    title: 'No client certificate was presented',
+    hint: 'Call with the certificate and key of the device: curl --cert device.crt --key device.key.',
+  },
+  admission_refused: {
+    status: 403,
+    title: 'The certificate is not admitted',
+    hint: 'errors names the reason; rollcall explain on the certificate says more.',
+  },
   role_insufficient: {
     status: 403,
     title: 'The role of this token does not permit that',
@@ -121,6 +131,11 @@ const entries = {
     status: 409,
     title: 'The issuing CA is disabled',
     hint: 'Enable it again: rollcall issuer enable ID.',
+  },
+  renewal_too_early: {
+    status: 409,
+    title: 'The certificate is not due for renewal yet',
+    hint: 'Try again after Retry-After. Where the key is no longer safe, renew with the reason keyCompromise and a new key.',
   },
   public_key_taken: {
     status: 409,

@@ -6,6 +6,7 @@ import type { CertificateWriter, IssuanceIntent, Listing } from '../db/certifica
 import type { Issuer } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { toPem } from '../pki/pem.ts'
+import { renewalOpensAt } from '../pki/renewal-window.ts'
 import { type Fault, readCsr } from './csr.ts'
 import { judgeForeignCertificate } from './foreign-certificate.ts'
 import type { IssuingCa } from './issuing-ca.ts'
@@ -20,15 +21,32 @@ export type Refused = {
     | 'certificate_issued_here'
     | 'ca_expired'
     | 'issuer_disabled'
+    | 'public_key_compromised'
   faults: Fault[]
 }
 /** `certificate` and `chain` are PEM. */
 export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
 export type CanaryKind = 'unlisted' | 'expired'
 
+/** `current` is on record and admitted; `days` is the validity asked for. */
+export type RenewalOrder = {
+  current: { fingerprint: string; deviceId: string; notBefore: number; notAfter: number }
+  csr: string
+  days: number
+  compromise: boolean
+}
+
 export type RegistrationAuthority = {
   /** Issues a certificate for a device's CSR and lists it; gives its fingerprint. */
-  enroll(order: { deviceId: string; csr: string; days: number }, actor: Actor): Promise<string | Refused>
+  enroll(
+    order: { deviceId: string; csr: string; days: number; compromise?: boolean },
+    actor: Actor,
+  ): Promise<string | Refused>
+  /**
+   * Issues the certificate that is to follow a device's current one, once that is due; gives its fingerprint. One for a
+   * compromised key is issued at any time. The same key again gives the same certificate, until it is used.
+   */
+  renew(order: RenewalOrder, actor: Actor): Promise<{ fingerprint: string } | { opensAt: number } | Refused>
   /** Lists a certificate that somebody else issued; gives its fingerprint. */
   register(
     order: { deviceId: string; certificate: string; trust: 'chained' | 'pinned' },
@@ -42,6 +60,10 @@ export type RegistrationAuthorityParts = {
   ca: IssuingCa
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent' | 'listCertificate'>
   issuers: () => Map<string, Issuer>
+  /** The fingerprint of a certificate for this key that the device has not used yet. */
+  unusedOf: (deviceId: string, spkiHash: string) => Promise<string | null>
+  /** The hash of the public key of a listed certificate. */
+  keyOf: (fingerprint: string) => Promise<string | null>
   isDevice: (id: string) => Promise<boolean>
   now: () => number
 }
@@ -80,12 +102,36 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     return { der, serialNumber: intent.serialNumber }
   }
 
+  async function enroll(
+    { deviceId, csr, days, compromise = false }: Parameters<RegistrationAuthority['enroll']>[0],
+    actor: Actor,
+  ): Promise<string | Refused> {
+    const validity = validityOf(days, now(), ca.notAfter)
+    const issued = await issue({ deviceId, csr, purpose: 'device', validity }, actor)
+    if ('refused' in issued) return issued
+    return writer.listCertificate(
+      { ...listing(issued.der, deviceId, ca.id, 'certificate.issue'), compromise },
+      actor,
+    )
+  }
+
   return {
-    async enroll({ deviceId, csr, days }, actor) {
-      const validity = validityOf(days, now(), ca.notAfter)
-      const issued = await issue({ deviceId, csr, purpose: 'device', validity }, actor)
-      if ('refused' in issued) return issued
-      return writer.listCertificate(listing(issued.der, deviceId, ca.id, 'certificate.issue'), actor)
+    enroll,
+
+    async renew({ current, csr, days, compromise }, actor) {
+      const { deviceId } = current
+      const reading = await readCsr(csr)
+      if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+      const waiting = await parts.unusedOf(deviceId, reading.key.spkiHash)
+      if (waiting !== null && waiting !== current.fingerprint) return { fingerprint: waiting }
+      const opensAt = renewalOpensAt(current)
+      if (!compromise && now() < opensAt) return { opensAt }
+      if (compromise && (await parts.keyOf(current.fingerprint)) === reading.key.spkiHash) {
+        const fault = { path: 'csr', message: 'it holds the very key that is compromised: make a new one' }
+        return { refused: 'public_key_compromised', faults: [fault] }
+      }
+      const outcome = await enroll({ deviceId, csr, days, compromise }, actor)
+      return typeof outcome === 'string' ? { fingerprint: outcome } : outcome
     },
 
     async register({ deviceId, certificate, trust }, actor) {

@@ -72,7 +72,14 @@ export const DeviceChange = Type.Object(
   { ...strict, minProperties: 1 },
 )
 export const NewCertificate = Type.Union([
-  Type.Object({ csr: Pem, days: Type.Optional(Type.Integer({ minimum: 1, maximum: 825 })) }, strict),
+  Type.Object(
+    {
+      csr: Pem,
+      days: Type.Optional(Type.Integer({ minimum: 1, maximum: 825 })),
+      reason: Type.Optional(Type.Literal('keyCompromise')),
+    },
+    strict,
+  ),
   Type.Object({ certificate: Pem, trust: Type.Optional(OneOf(trusts)) }, strict),
 ])
 export const NewCanary = Type.Object({ csr: Pem, kind: OneOf(['unlisted', 'expired'] as const) }, strict)

@@ -1,11 +1,11 @@
 // The HTTPS server: TLS, limits, authentication, problem documents, and the OpenAPI document of its routes.
 // Knows how requests come in and answers go out; what they do is in routes/.
-import { randomUUID } from 'node:crypto'
+import { constants, randomUUID } from 'node:crypto'
 import type { Server } from 'node:https'
 import helmet from '@fastify/helmet'
 import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
-import { fastify } from 'fastify'
+import { type FastifyRequest, fastify } from 'fastify'
 import { tlsProfile } from '../pki/tls-profile.ts'
 import { createAuthentication } from './authentication.ts'
 import { trackConnections } from './connections.ts'
@@ -22,7 +22,9 @@ import { enrollmentRoutes } from './routes/enrollment.ts'
 import { issuerRoutes } from './routes/issuers.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
+import { selfRoutes } from './routes/self.ts'
 import { serviceRoutes } from './routes/service.ts'
+import { createSelfAuthentication } from './self-authentication.ts'
 import type { ServerIdentity } from './server-certificate.ts'
 
 export type ServerParts = {
@@ -47,7 +49,8 @@ const MINUTE_MS = 60_000
 export async function createServer(parts: ServerParts): Promise<ApiServer> {
   const { services } = parts
   const api = fastify({
-    https: { ...tlsOptions, ...parts.identity },
+    // Devices that call for themselves show their certificate; what it is worth is decided on each of their requests.
+    https: { ...tlsOptions, ...parts.identity, requestCert: true, rejectUnauthorized: false },
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 30_000,
     keepAliveTimeout: 60_000,
@@ -90,16 +93,18 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     timeWindow: MINUTE_MS,
     keyGenerator: request => addressOf(request.ip),
   })
+  const countFailure = async (request: FastifyRequest) => {
+    const limit = await failures(request)
+    return 'isExceeded' in limit && limit.isExceeded ? Math.max(1, limit.ttlInSeconds) : null
+  }
+  const failed = (request: FastifyRequest, reason: string) =>
+    services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason })
   api.addHook(
     'onRequest',
     createAuthentication({
       holderOf: services.writer.holderOf,
-      countFailure: async request => {
-        const limit = await failures(request)
-        return 'isExceeded' in limit && limit.isExceeded ? Math.max(1, limit.ttlInSeconds) : null
-      },
-      failed: (request, reason) =>
-        services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason }),
+      countFailure,
+      failed,
     }),
   )
   // After authentication, so that a token has a budget of its own wherever its requests come from.
@@ -112,6 +117,8 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     const others = [admissionRoutes, auditRoutes, serviceRoutes]
     for (const add of [...devices, ...policies, ...others]) add(routes as Api, services)
   })
+  const self = createSelfAuthentication({ ...services, countFailure, failed })
+  await api.register(async routes => selfRoutes(routes as Api, services, self))
   await api.ready()
 
   return {
@@ -135,6 +142,8 @@ const tlsOptions = {
   handshakeTimeout: 10_000,
   // Node's TLS server leaves Nagle on, which costs 40 ms where a client sends in two writes.
   noDelay: true,
+  // Stateful tickets without a store: no session can be resumed, so every connection proves its key anew.
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const
 
 function addressOf(ip: string): string {

@@ -1,6 +1,7 @@
 // What the routes share: the services they call, how they are typed, and how facts of the record look on the wire.
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
+import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
 import type { RegistryWriter } from '../../db/index.ts'
@@ -33,6 +34,8 @@ export type Services = {
   ready: () => boolean
   events: Events
   deviceDays: number
+  now: () => number
+  lookup: AdmissionLookup
   /** PEM of our root. */
   rootPem: string
 }

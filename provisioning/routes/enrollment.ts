@@ -38,7 +38,15 @@ export function enrollmentRoutes(api: Api, services: Services): void {
       const actor = actorOf(request)
       const outcome =
         'csr' in body
-          ? await authority.enroll({ deviceId, csr: body.csr, days: body.days ?? services.deviceDays }, actor)
+          ? await authority.enroll(
+              {
+                deviceId,
+                csr: body.csr,
+                days: body.days ?? services.deviceDays,
+                compromise: body.reason === 'keyCompromise',
+              },
+              actor,
+            )
           : await authority.register(
               { deviceId, certificate: body.certificate, trust: body.trust ?? 'chained' },
               actor,
@@ -81,7 +89,7 @@ export function enrollmentRoutes(api: Api, services: Services): void {
   )
 }
 
-function refusal({ refused, faults }: Refused): Problem {
+export function refusal({ refused, faults }: Refused): Problem {
   const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')
   return new Problem(refused, detail || 'nothing was issued or listed', { errors: faults })
 }

@@ -90,6 +90,8 @@ test('the authority records before the CA signs, and lists nothing that was not 
     },
     writer,
     issuers: () => readIssuers(registry),
+    unusedOf: async () => null,
+    keyOf: async () => null,
     isDevice: async () => false,
     now: Date.now,
   })

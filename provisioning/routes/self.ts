@@ -1,0 +1,123 @@
+// What a device does for itself, known by its current certificate: see how it stands, and renew.
+// JSON, or a PKCS #10 request (RFC 2986) in DER or PEM answered by the bare certificate: a microcontroller needs no JSON.
+import type { FastifyReply } from 'fastify'
+import type { AdmissionRecord } from '../../db/admission-lookup.ts'
+import { toPem } from '../../pki/pem.ts'
+import { renewalCriticalAt, renewalOpensAt } from '../../pki/renewal-window.ts'
+import { Problem } from '../problem.ts'
+import * as schemas from '../schemas.ts'
+import type { SelfAuthentication } from '../self-authentication.ts'
+import * as selfSchemas from '../self-schemas.ts'
+import { type Api, refusals, type Services, shownWithPem } from './context.ts'
+import { refusal } from './enrollment.ts'
+
+const PKCS10 = 'application/pkcs10'
+const DER = 'application/pkix-cert'
+const PEM = 'application/pem-certificate-chain'
+
+export function selfRoutes(api: Api, services: Services, self: SelfAuthentication): void {
+  const { authority, roll, chainOf, events, now } = services
+  const tags = ['self']
+
+  api.addContentTypeParser(PKCS10, { parseAs: 'buffer' }, (_request, body, done) => {
+    const bytes = body as Buffer
+    const isPem = bytes.subarray(0, 11).toString('latin1') === '-----BEGIN '
+    done(null, { csr: isPem ? bytes.toString('latin1') : toPem(bytes, 'CERTIFICATE REQUEST') })
+  })
+
+  api.get(
+    '/v1/self',
+    {
+      schema: {
+        tags,
+        summary: 'How the calling device stands, known by its client certificate',
+        querystring: schemas.NoQuery,
+        response: { 200: selfSchemas.Self, ...refusals },
+      },
+    },
+    async request => shown(await self.admit(request), now()),
+  )
+
+  api.post(
+    '/v1/self/certificates',
+    {
+      schema: {
+        tags,
+        summary: 'Renew the certificate of the calling device',
+        description:
+          'Known by its client certificate, from two thirds of its life on, or at any time with the reason keyCompromise and a new key. The same key again gives the same certificate until it is used.',
+        consumes: ['application/json', PKCS10],
+        querystring: schemas.NoQuery,
+        body: selfSchemas.Renewal,
+        response: { 201: schemas.CertificateWithPem, ...refusals },
+      },
+      // Before a body is read: a stranger has nothing parsed.
+      onRequest: async request => {
+        await self.admit(request)
+      },
+    },
+    async (request, reply) => {
+      // Asked again: a body may take its time to arrive.
+      const current = await self.admit(request)
+      const { deviceId } = current
+      const actor = { name: `device:${deviceId}`, requestId: request.id }
+      const compromise = request.body.reason === 'keyCompromise'
+      const order = { current, csr: request.body.csr, days: services.deviceDays, compromise }
+      const outcome = await authority.renew(order, actor)
+      if ('refused' in outcome) throw refusal(outcome)
+      if ('opensAt' in outcome) throw tooEarly(outcome.opensAt, now())
+      const caller = { requestId: request.id, actor: actor.name }
+      events.certificateListed(caller, deviceId, outcome.fingerprint, 'renewed')
+      const certificate = await roll.certificate(outcome.fingerprint)
+      if (certificate === null) throw new Error('a listed certificate cannot be read back')
+      const asJson = request.headers['content-type'] !== PKCS10
+      const answer = shownWithPem(certificate, chainOf)
+      return send(reply.code(201), request.headers.accept ?? '', asJson, certificate.der, answer)
+    },
+  )
+}
+
+function send(
+  reply: FastifyReply,
+  accept: string,
+  asJson: boolean,
+  der: Buffer,
+  answer: schemas.CertificateWithPem,
+) {
+  if (accept.includes(DER)) return reply.type(DER).send(der)
+  if (accept.includes(PEM) || (!asJson && !accept.includes('application/json'))) {
+    return reply.type(PEM).send([answer.certificate, ...answer.chain].join(''))
+  }
+  return reply.send(answer)
+}
+
+function tooEarly(opensAt: number, now: number): Problem {
+  return new Problem('renewal_too_early', `it can be renewed from ${time(opensAt)} on`, {
+    retryAfterSeconds: Math.ceil((opensAt - now) / 1000),
+  })
+}
+
+function shown(record: AdmissionRecord, now: number) {
+  const { deviceId, deviceState, fingerprint, status, notBefore, notAfter, graceUntil } = record
+  return {
+    deviceId,
+    state: deviceState,
+    certificate: {
+      fingerprint,
+      status,
+      notBefore: time(notBefore),
+      notAfter: time(notAfter),
+      graceUntil: graceUntil === null ? null : time(graceUntil),
+    },
+    renewal: {
+      open: now >= renewalOpensAt(record),
+      opensAt: time(renewalOpensAt(record)),
+      criticalAt: time(renewalCriticalAt(record)),
+    },
+    now: time(now),
+  }
+}
+
+function time(at: number): string {
+  return new Date(at).toISOString()
+}

@@ -1,0 +1,63 @@
+// Who a device is that calls for itself: the certificate its TLS handshake proved, judged by the admission decision of the
+// gate, on every request anew. Never reads a name, a header or a token; any doubt refuses.
+import type { TLSSocket } from 'node:tls'
+import type { FastifyRequest } from 'fastify'
+import { decideAdmission, type Peer } from '../admission/decide.ts'
+import type { AdmissionLookup, AdmissionRecord } from '../db/admission-lookup.ts'
+import type { Issuer } from '../db/issuer-store.ts'
+import { reasons } from '../db/reason.ts'
+import { fingerprintOf } from '../pki/certificate-facts.ts'
+import { judgeChain } from '../pki/chain.ts'
+import { Problem } from './problem.ts'
+
+export type SelfAuthentication = {
+  /** The record of the device's certificate. Throws the problem `certificate_required` or `admission_refused`, or 429. */
+  admit(request: FastifyRequest): Promise<AdmissionRecord>
+}
+
+export type SelfAuthenticationParts = {
+  lookup: AdmissionLookup
+  issuers: () => Map<string, Issuer>
+  now: () => number
+  /** Seconds to wait where an address failed too often, else null. Counts the failure. */
+  countFailure: (request: FastifyRequest) => Promise<number | null>
+  failed: (request: FastifyRequest, reason: string) => void
+}
+
+export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAuthentication {
+  const { lookup, issuers, now } = parts
+
+  function decide(socket: TLSSocket) {
+    const peer = peerOf(socket, issuers)
+    const record = peer.fingerprint === null ? null : lookup(peer.fingerprint)
+    return decideAdmission({ peer, record, now: now() })
+  }
+
+  return {
+    async admit(request) {
+      const admission = decide(request.raw.socket as TLSSocket)
+      if (admission.admitted) return admission.record
+      const { reason } = admission
+      parts.failed(request, reason)
+      const waitSeconds = await parts.countFailure(request)
+      if (waitSeconds !== null) {
+        throw new Problem('rate_limited', 'too many requests from this address were refused', {
+          retryAfterSeconds: waitSeconds,
+        })
+      }
+      if (reason === 'certificate_missing') {
+        throw new Problem('certificate_required', 'this route asks for the certificate of a device')
+      }
+      throw new Problem('admission_refused', reasons[reason].title, {
+        errors: [{ path: 'certificate', message: reason }],
+      })
+    },
+  }
+}
+
+/** Sessions are never resumed here; one that claims to be has proved nothing. */
+function peerOf(socket: TLSSocket, issuers: () => Map<string, Issuer>): Peer {
+  const certificate = socket.isSessionReused() ? undefined : socket.getPeerX509Certificate()
+  if (certificate === undefined) return { fingerprint: null, chain: 'unknown' }
+  return { fingerprint: fingerprintOf(certificate.raw), chain: judgeChain(certificate, issuers()) }
+}
