@@ -11,11 +11,11 @@ import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import { makeCsr, type Service, selfSigned, startService } from './harness.ts'
 
 type Identity = { certificate: string; key: string }
-// biome-ignore lint/suspicious/noExplicitAny: answers of every shape
 type Answer = {
   status: number
   type: string
   bytes: Buffer
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   body: any
   headers: NodeJS.Dict<string | string[]>
 }
