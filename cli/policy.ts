@@ -83,7 +83,7 @@ async function showDevice(deviceId: string, flags: Flags): Promise<void> {
   if (effective.statements.length === 0) process.stderr.write('no policy holds for it: it may do nothing\n')
   if (effective.refused !== null)
     process.stderr.write(
-      `it may do nothing: ${effective.refused.policy}[${effective.refused.statement}] denies with a variable that has no value\n`,
+      `it is refused: ${effective.refused.policy}[${effective.refused.statement}] denies with a variable that has no value\n`,
     )
 }
 

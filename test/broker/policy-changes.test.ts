@@ -8,6 +8,7 @@ import { createPolicyReader } from '../../db/policy-reader.ts'
 import type { Identity } from '../harness/authority.ts'
 import { mqttClient, returningClient, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { gone, type Inbox, openInbox } from '../harness/inbox.ts'
+import { ended, publishQos2, rawSession } from '../harness/raw-client.ts'
 import { defaultPolicy, tester } from '../harness/roll.ts'
 import { until } from '../harness/until.ts'
 
@@ -172,6 +173,24 @@ describe('a change of policy', () => {
     await seen.message('open')
     assert.deepEqual(topicsOf(seen), ['devices/d1/open'])
     await client.endAsync()
+  })
+
+  test('threat 9: an unfinished QoS 2 message is judged again when it is sent again', async () => {
+    const identity = await t.roll.enroll('d1')
+    const connect = { clientId: 'd1', clean: false }
+    const first = await rawSession(t, identity, connect)
+    first.write(publishQos2('devices/d1/up', 7))
+    await inbox.message('')
+    first.destroy()
+    await t.line(line => line.msg === 'disconnected' && line.deviceId === 'd1')
+    await acted(deny(['publish'], ['devices/d1/up'], 'device', 'd1'))
+    const second = await rawSession(t, identity, connect)
+    const again = publishQos2('devices/d1/up', 7)
+    again[0]! |= 0x08 // DUP
+    second.write(again)
+    await ended(second)
+    await t.line(line => line.reason === 'publish_denied' && line.deviceId === 'd1')
+    assert.equal(inbox.all.length, 1)
   })
 
   test('of attributes or groups counts as well', async () => {
