@@ -178,13 +178,7 @@ statements:
     await failed(1, /neither YAML nor JSON/, 'policy', 'apply', at('broken.yaml', 'name: [x'))
     await failed(1, /holds no policy/, 'policy', 'apply', at('list.yaml', '- 1'))
     await failed(1, /no such file/, 'policy', 'apply', at('absent.yaml'))
-    await failed(
-      1,
-      /path\.name: must match/,
-      'policy',
-      'apply',
-      at('odd.yaml', 'name: a/b\nstatements: []'),
-    )
+    await failed(1, /path\.name: must match/, 'policy', 'apply', at('odd.yaml', 'name: a/b\nstatements: []'))
   })
 })
 
