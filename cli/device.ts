@@ -2,6 +2,7 @@
 import { Argument, Command, Option } from 'commander'
 import { ApiProblem } from '../client/index.ts'
 import type { Device, DeviceFilter, StateReceipt } from '../client/types.ts'
+import { renewCommand } from './device-renew.ts'
 import { CommandFailed, printable } from './errors.ts'
 import { collect, keyValue, wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
@@ -29,6 +30,7 @@ export function deviceCommand(): Command {
   const device = new Command('device').description('Devices on the roll.')
   device.addCommand(addCommand())
   device.addCommand(enrollCommand())
+  device.addCommand(renewCommand())
   device.addCommand(listCommand())
   device.addCommand(showCommand())
   for (const verb of ['suspend', 'activate', 'decommission'] as const) device.addCommand(stateCommand(verb))

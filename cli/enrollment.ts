@@ -125,7 +125,7 @@ async function makeDirectory(directory: string): Promise<void> {
 }
 
 /** A file that was not there before, whole and on disk when this returns. */
-async function writeNew(file: string, text: string, mode: number): Promise<void> {
+export async function writeNew(file: string, text: string, mode: number): Promise<void> {
   try {
     const handle = await open(file, 'wx', mode)
     try {
@@ -143,7 +143,7 @@ async function writeNew(file: string, text: string, mode: number): Promise<void>
 }
 
 /** A file whole or not at all. */
-async function writeWhole(file: string, text: string, mode: number): Promise<void> {
+export async function writeWhole(file: string, text: string, mode: number): Promise<void> {
   const unfinished = `${file}.new`
   try {
     await rm(unfinished, { force: true })

@@ -24,6 +24,7 @@ import type {
 
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './policy-types.ts'
+export { createSelfClient, type Self, type SelfClient } from './self.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
 export type * from './types.ts'
 
@@ -35,7 +36,7 @@ type Query = Record<string, string | number | undefined>
  * Verbs on one Rollcall service. Every one throws `ApiProblem` where the service refuses, `ApiUnreachable` where no
  * answer of it was had, and has a deadline. Nothing is ever sent twice by itself.
  */
-export function createClient(options: TransportOptions) {
+export function createClient(options: Omit<TransportOptions, 'identity'> & { token: string }) {
   const transport = createTransport(options)
   const { call } = transport
 

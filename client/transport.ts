@@ -7,7 +7,9 @@ import { ApiProblem, ApiUnreachable } from './failures.ts'
 export type TransportOptions = {
   /** Where the service is, such as `https://127.0.0.1:8443`. */
   api: string | URL
-  token: string
+  token?: string
+  /** A device's certificate (leaf, then chain) and key, PEM: who calls for itself needs no token. */
+  identity?: { certificate: string; key: string }
   /** PEM of the CA that the service's certificate chains to. */
   ca: string | Buffer
   /** For one call from its first byte to its last. */
@@ -27,11 +29,13 @@ export type Transport = {
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
-export function createTransport({ api, token, ca, timeoutMs = 15_000 }: TransportOptions): Transport {
+export function createTransport(options: TransportOptions): Transport {
+  const { api, token, ca, identity, timeoutMs = 15_000 } = options
   const origin = new URL(api)
   if (origin.protocol !== 'https:')
     throw new TypeError(`the API is reached by https only, not ${origin.protocol}`)
-  const agent = new Agent({ ca, keepAlive: true, maxSockets: 16, minVersion: 'TLSv1.2' })
+  const shown = identity === undefined ? {} : { cert: identity.certificate, key: identity.key }
+  const agent = new Agent({ ca, ...shown, keepAlive: true, maxSockets: 16, minVersion: 'TLSv1.2' })
 
   async function call<Result>(
     method: string,
@@ -64,7 +68,7 @@ export function createTransport({ api, token, ca, timeoutMs = 15_000 }: Transpor
         signal,
         headers: {
           ...headers,
-          Authorization: `Bearer ${token}`,
+          ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
           Accept: 'application/json, application/problem+json',
           ...(payload === null
             ? {}
