@@ -11,8 +11,10 @@ declare module 'fastify' {
     holder: Holder | null
   }
   interface FastifyContextConfig {
-    /** The least role a route asks for. Routes without one are open to everybody. */
+    /** The least role a route asks of a token. */
     role?: Role
+    /** How a route without a role is guarded: `certificate` by the device's own, `open` for everybody. */
+    access?: 'certificate' | 'open'
   }
 }
 
@@ -21,6 +23,14 @@ export type AuthenticationParts = {
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>
   failed: (request: FastifyRequest, reason: 'token_missing' | 'token_refused') => void
+}
+
+/** Held against every route as it is added: one that forgot to say who may call it keeps the service from starting. */
+export function assertGuarded(route: { method: string | string[]; url: string; config?: object }): void {
+  const { role, access } = (route.config ?? {}) as { role?: Role; access?: string }
+  if ((role === undefined) === (access === undefined)) {
+    throw new Error(`${route.method} ${route.url} must name either a role or another access`)
+  }
 }
 
 const ranks: Record<Role, number> = { viewer: 0, enroller: 1, operator: 2, admin: 3 }

@@ -7,7 +7,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { tlsProfile } from '../pki/tls-profile.ts'
-import { createAuthentication } from './authentication.ts'
+import { assertGuarded, createAuthentication } from './authentication.ts'
 import { trackConnections } from './connections.ts'
 import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
@@ -111,6 +111,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.addHook('onRequest', api.rateLimit() as never)
 
   await documentApi(api)
+  api.addHook('onRoute', assertGuarded)
   await api.register(async routes => {
     const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
     const policies = [policyRoutes, policyTrialRoutes]

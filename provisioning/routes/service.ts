@@ -26,13 +26,17 @@ export function serviceRoutes(api: Api, { ready }: Services): void {
 
   api.get(
     '/livez',
-    { schema: { tags, summary: 'The process answers', response: { 200: Status, ...refusals } } },
+    {
+      config: { access: 'open' },
+      schema: { tags, summary: 'The process answers', response: { 200: Status, ...refusals } },
+    },
     async () => ({ status: 'live' }),
   )
 
   api.get(
     '/readyz',
     {
+      config: { access: 'open' },
       schema: {
         tags,
         summary: 'The registry answers and the CA can sign',

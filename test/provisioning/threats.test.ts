@@ -10,6 +10,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
 import type { Role } from '../../db/schema.ts'
+import { assertGuarded } from '../../provisioning/authentication.ts'
 import { makeCsr, type Service, startService } from './harness.ts'
 
 test('threat 23: every route of the API asks for a token, and only a token of ours is one (threat 18)', async t => {
@@ -227,4 +228,15 @@ test('closing waits for answers on their way and for nobody who says nothing', a
   const [status] = await Promise.all([pending, service[Symbol.asyncDispose]()])
   assert.equal(status, 200)
   assert.ok(performance.now() - begun < 2_000)
+})
+
+test('threat 18: a route that does not say who may call it keeps the service from starting', () => {
+  const url = '/v1/new'
+  assert.throws(() => assertGuarded({ method: 'GET', url }), /GET \/v1\/new must name/)
+  assert.throws(
+    () => assertGuarded({ method: 'GET', url, config: { role: 'viewer', access: 'open' } }),
+    /either/,
+  )
+  assertGuarded({ method: 'GET', url, config: { role: 'viewer' } })
+  assertGuarded({ method: 'GET', url, config: { access: 'certificate' } })
 })
