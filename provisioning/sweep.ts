@@ -23,7 +23,7 @@ export type SweepParts = {
 export type Within = '24h' | '7d' | '30d'
 
 /** One transaction holds so many steps, so that none takes longer than 20 ms. */
-const STEPS_AT_ONCE = 25
+const STEPS_AT_ONCE = 10
 const COUNT_EVERY_MS = 60_000
 const DAY_MS = 86_400_000
 const windows: readonly [Within, number][] = [
