@@ -17,7 +17,7 @@ import { createEvents } from './events.ts'
 import { openGate } from './gate/index.ts'
 import { readTlsContext } from './gate/tls-context.ts'
 import { createMetrics } from './metrics.ts'
-import { createNotebook } from './notebook.ts'
+import { createNotebook, type Notebook } from './notebook.ts'
 import { watchRevocations } from './revocation-watch.ts'
 import { watchTlsFiles } from './tls-files-watch.ts'
 
@@ -73,13 +73,24 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     now,
     onDoubt,
   })
-  const notebook = createNotebook({
-    nodeId: options.nodeId ?? 'broker',
-    epoch,
-    notes: createBrokerNotes(notesRegistry),
-    now,
-    onWaiting: events.notesWaiting,
-  })
+  const closeRegistries = async () => {
+    await closeRegistry(notesRegistry)
+    await closeRegistry(registry)
+  }
+  let notebook: Notebook
+  try {
+    notebook = createNotebook({
+      nodeId: options.nodeId ?? 'broker',
+      epoch,
+      notes: createBrokerNotes(notesRegistry),
+      now,
+      onWaiting: events.notesWaiting,
+    })
+  } catch (error) {
+    // Whoever waits for another writer tries again, and must not gather open files meanwhile.
+    await closeRegistries()
+    throw error
+  }
   const refused: typeof events.refused = (reason, who, detail) => {
     events.refused(reason, who, detail)
     notebook.refusal(reason, who)
@@ -132,8 +143,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     })
   const letGo = async () => {
     notebook.close()
-    await closeRegistry(notesRegistry)
-    await closeRegistry(registry)
+    await closeRegistries()
   }
   const gate = await open().catch(async error => {
     await engine.close()

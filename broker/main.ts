@@ -1,7 +1,7 @@
 // The broker as a process of its own: waits for what provisioning prepares, starts, and says in words why it cannot.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { RegistryError } from '../db/registry-error.ts'
+import { asRegistryError, RegistryError } from '../db/registry-error.ts'
 import { readBrokerSettings } from './config.ts'
 import { createLog } from './events.ts'
 import { NotPrepared } from './gate/tls-context.ts'
@@ -77,8 +77,9 @@ async function startWhenPrepared(
 
 function isPassing(error: unknown): boolean {
   if (error instanceof NotPrepared) return true
+  const known = asRegistryError(error)
   return (
-    error instanceof RegistryError && (error.code === 'registry_outdated' || error.code === 'registry_busy')
+    known instanceof RegistryError && (known.code === 'registry_outdated' || known.code === 'registry_busy')
   )
 }
 
@@ -92,5 +93,5 @@ function inWords(error: unknown, { host, mqttsPort }: RunBrokerOptions): unknown
     return new Error(`not allowed to listen on ${where}: choose a --mqtts-port above 1023`, because)
   if (code === 'EADDRNOTAVAIL')
     return new Error(`${host} is no address of this machine: choose another --host`, because)
-  return error
+  return asRegistryError(error)
 }

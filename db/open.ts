@@ -9,6 +9,8 @@ import type { Schema } from './schema.ts'
 
 /** How long SQLite may block the event loop for a lock; longer waits are retried without blocking. */
 const BUSY_TIMEOUT_MS = 50
+/** The same while opening: nobody is served yet, and a writer that is in the way is done soon. */
+const OPENING_BUSY_TIMEOUT_MS = 5_000
 
 export type Registry = {
   sqlite: Database
@@ -20,7 +22,7 @@ export type Registry = {
 
 /** Opens for reading and writing, creating and migrating the file where needed. The file is 0600. */
 export function openForWriting(file: string): Registry {
-  return opened(file, { timeout: BUSY_TIMEOUT_MS }, sqlite => {
+  return opened(file, {}, sqlite => {
     chmodSync(file, 0o600)
     sqlite.pragma('journal_mode = WAL')
     sqlite.pragma('synchronous = FULL')
@@ -32,7 +34,7 @@ export function openForWriting(file: string): Registry {
 /** Opens an existing, current registry for reading only. */
 export function openForReading(file: string): Registry {
   assertExists(file)
-  return opened(file, { readonly: true, timeout: BUSY_TIMEOUT_MS }, assertSchema)
+  return opened(file, { readonly: true }, assertSchema)
 }
 
 /**
@@ -41,7 +43,7 @@ export function openForReading(file: string): Registry {
  */
 export function openForNotes(file: string): Registry {
   assertExists(file)
-  return opened(file, { timeout: BUSY_TIMEOUT_MS }, sqlite => {
+  return opened(file, {}, sqlite => {
     sqlite.pragma('synchronous = NORMAL')
     sqlite.pragma('foreign_keys = ON')
     assertSchema(sqlite)
@@ -93,8 +95,9 @@ function assertExists(file: string): void {
 function opened(file: string, options: Sqlite.Options, prepare: (sqlite: Database) => void): Registry {
   let sqlite: Database | null = null
   try {
-    sqlite = new Sqlite(file, options)
+    sqlite = new Sqlite(file, { ...options, timeout: OPENING_BUSY_TIMEOUT_MS })
     prepare(sqlite)
+    sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
     const query = new Kysely<Schema>({ dialect: immediateDialect(sqlite) })
     return { sqlite, query, file, inode: statSync(file).ino }
   } catch (error) {
