@@ -8,6 +8,8 @@ import { scratch, startSystem } from '../e2e/system.ts'
 
 /** Far above an undisturbed connect, far below what a blocked event loop would cost. */
 const CONNECT_MS = 500
+/** Longer than any start takes to reach the registry. */
+const WRITER_MS = 2_000
 
 describe('a registry that another process has locked', () => {
   it('answers changes with 503 and Retry-After, goes on admitting, and catches up when the lock falls', async () => {
@@ -81,5 +83,26 @@ describe('a registry that another process has locked', () => {
     assert.equal(await knock(system.mqttsPort, device.id, device), 'connack 5')
     reader.exec('ROLLBACK')
     reader.close()
+  })
+
+  it('is waited for at the start, where its writer is done within seconds', async () => {
+    using world = scratch()
+    await (await startSystem(world.at('data'))).end()
+    const registry = new Sqlite(world.at('data', 'registry.db'))
+    registry.exec('BEGIN IMMEDIATE')
+    const release = setTimeout(() => {
+      registry.exec('ROLLBACK')
+      registry.close()
+    }, WRITER_MS)
+    try {
+      const began = performance.now()
+      await using system = await startSystem(world.at('data'))
+      assert.ok(performance.now() - began >= WRITER_MS, 'it was in the way')
+      assert.deepEqual(await system.admin('/readyz'), { status: 200, text: 'ready\n' })
+      assert.doesNotMatch(system.log(), /service died/)
+    } finally {
+      clearTimeout(release)
+      registry.close()
+    }
   })
 })

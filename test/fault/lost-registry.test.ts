@@ -13,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { describe, it } from 'node:test'
+import Sqlite from 'better-sqlite3'
 import { until } from '../cli/running.ts'
 import { type Device, enrollMany, knock, stay } from '../e2e/devices.ts'
 import { attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'
@@ -94,14 +95,18 @@ describe('a registry that under a running broker', () => {
   }
 })
 
-/** A data directory with two devices that may enter and one that may not; a stop in order leaves all of it in one file. */
+/** A data directory with two devices that may enter and one that may not, all of it in one file and none in the log beside. */
 async function prepare(world: World): Promise<Record<'inside' | 'newcomer' | 'revoked', Device>> {
-  await using system = await startSystem(world.at('data'))
+  const system = await startSystem(world.at('data'))
   const devices = await enrollMany(system, world.path, ['inside', 'newcomer', 'revoked'])
   const { inside, newcomer, revoked } = Object.fromEntries(devices.map(device => [device.id, device]))
   assert.ok(inside && newcomer && revoked)
   const receipt = await system.api.call('POST', `/v1/certificates/${revoked.fingerprint}/revoke`, {})
   assert.equal(receipt.status, 200)
+  assert.equal(await system.end(), 0)
+  const registry = new Sqlite(world.at('data', 'registry.db'))
+  registry.pragma('wal_checkpoint(TRUNCATE)')
+  registry.close()
   return { inside, newcomer, revoked }
 }
 
