@@ -10,8 +10,8 @@ import { type AuditLog, createAuditLog } from '../harness/audit.ts'
 const fixture = fileURLToPath(new URL('./fixtures/audit-appender.ts', import.meta.url))
 
 /** Gives the process, and what it said it had committed when it ended. */
-function appender(log: AuditLog, writer: 'operator' | 'broker', count: number) {
-  const child = spawn(process.execPath, [fixture, log.file, writer, String(count)], {
+function appender(log: AuditLog, writer: 'operator' | 'broker') {
+  const child = spawn(process.execPath, [fixture, log.file, writer], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let committed = 0
@@ -27,30 +27,31 @@ const count = (log: AuditLog, sql: string) => log.registry.sqlite.prepare(sql).p
 
 test('two processes of each kind append at once, and the chain never forks', async () => {
   await using log = await createAuditLog()
-  const writers = (['operator', 'broker', 'operator', 'broker'] as const).map(kind =>
-    appender(log, kind, 300),
-  )
+  const writers = (['operator', 'broker', 'operator', 'broker'] as const).map(kind => appender(log, kind))
   await begin(writers)
+  await Promise.all(writers.map(writer => saidSome(writer, 50)))
+  for (const { child } of writers) child.stdin!.end()
   await Promise.all(writers.map(({ ended }) => ended))
   assert.deepEqual(
-    writers.map(({ child, committed }) => [child.exitCode, committed()]),
-    Array(4).fill([0, 300]),
+    writers.map(({ child }) => child.exitCode),
+    [0, 0, 0, 0],
   )
+  const committed = writers.reduce((sum, writer) => sum + writer.committed(), 0)
   const { outcome, rows, fault } = await log.verify()
-  assert.deepEqual([outcome, rows, fault], ['intact', 1_200, null])
-  assert.equal(count(log, 'SELECT count(DISTINCT prev_hash) FROM audit'), 1_200)
-  const changes = count(
+  assert.deepEqual([outcome, rows, fault], ['intact', committed, null])
+  assert.equal(count(log, 'SELECT count(DISTINCT prev_hash) FROM audit'), committed)
+  const turns = count(
     log,
     'SELECT count(*) FROM (SELECT actor, lag(actor) OVER (ORDER BY seq) AS before FROM audit) WHERE actor <> before',
   )
-  assert.ok(changes > 10, `the writers took turns ${changes} times`)
+  assert.ok(turns >= 3, `the writers took turns ${turns} times`)
 })
 
 test('kill -9 during appends leaves a valid chain that the next writer continues', async () => {
   await using log = await createAuditLog()
   let promised = 0
   for (let round = 0; round < 5; round += 1) {
-    const writers = [appender(log, 'operator', 100_000), appender(log, 'broker', 100_000)]
+    const writers = [appender(log, 'operator'), appender(log, 'broker')]
     await begin(writers)
     await Promise.all(writers.map(writer => saidSome(writer, 20 + 7 * round)))
     for (const { child } of writers) child.kill('SIGKILL')
