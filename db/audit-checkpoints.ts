@@ -1,23 +1,39 @@
 // The table of signed checkpoints: one verb to add one. Signing is the caller's.
 import type { Checkpoint } from './audit-checkpoint.ts'
-import type { Registry } from './open.ts'
-import { transact } from './transact.ts'
+import { assertSameFile, type Registry } from './open.ts'
+import { asRegistryError, RegistryError } from './registry-error.ts'
 
-/** Adds a checkpoint. Throws where its number is taken or leaves a gap: two processes must never sign beside each other. */
-export async function addCheckpoint(registry: Registry, checkpoint: Checkpoint): Promise<void> {
-  await transact(registry, async transaction => {
-    const last = await transaction
-      .selectFrom('audit_checkpoints')
-      .select('number')
-      .orderBy('number', 'desc')
-      .limit(1)
-      .executeTakeFirst()
-    if (checkpoint.number !== (last?.number ?? 0) + 1)
-      throw new Error(`checkpoint ${checkpoint.number} does not follow ${last?.number ?? 0}`)
-    const { keyId, ...columns } = checkpoint
-    await transaction
-      .insertInto('audit_checkpoints')
-      .values({ ...columns, key_id: keyId })
-      .execute()
-  })
+/**
+ * Adds a checkpoint, at once or not at all: nobody waits for one, so it never waits for the lock itself.
+ * @throws {RegistryError} `registry_busy` where another writer is at work: try again later
+ * @throws {Error} where the number is taken or leaves a gap: two processes must never sign beside each other
+ */
+export function addCheckpoint(registry: Registry, checkpoint: Checkpoint): void {
+  const { sqlite } = registry
+  if (sqlite.inTransaction) throw new RegistryError('registry_busy', 'a change is being written')
+  const waitedMs = sqlite.pragma('busy_timeout', { simple: true })
+  assertSameFile(registry)
+  sqlite.pragma('busy_timeout = 0')
+  try {
+    sqlite
+      .transaction(() => {
+        const last = sqlite
+          .prepare<[], number>('SELECT coalesce(max(number), 0) FROM audit_checkpoints')
+          .pluck()
+          .get()!
+        if (checkpoint.number !== last + 1)
+          throw new Error(`checkpoint ${checkpoint.number} does not follow ${last}`)
+        sqlite
+          .prepare(
+            `INSERT INTO audit_checkpoints (number, seq, hash, at, key_id, signature)
+             VALUES (@number, @seq, @hash, @at, @keyId, @signature)`,
+          )
+          .run(checkpoint)
+      })
+      .immediate()
+  } catch (error) {
+    throw asRegistryError(error)
+  } finally {
+    sqlite.pragma(`busy_timeout = ${waitedMs}`)
+  }
 }

@@ -8,6 +8,7 @@ import { type AuditFault, missingTail } from '../db/audit-fault.ts'
 import type { AuditReader } from '../db/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../db/audit-verifier.ts'
 import type { Registry } from '../db/index.ts'
+import { RegistryError } from '../db/registry-error.ts'
 import type { Events } from './events.ts'
 
 /** A checkpoint after so many rows, or where any row waits, after so long. */
@@ -64,12 +65,18 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
     sealing ??= sealSteps()
       .then(fault => {
         refused = fault !== null
+        sealedAt = performance.now()
         if (fault !== null) events.auditTampered(fault)
       })
-      .catch(events.auditSealFailed)
+      .catch(error => {
+        // Somebody else writes: it is tried again at the next look, and said where it is more than that.
+        if (!(error instanceof RegistryError && error.code === 'registry_busy')) {
+          sealedAt = performance.now()
+          events.auditSealFailed(error)
+        }
+      })
       .finally(() => {
         sealing = null
-        sealedAt = performance.now()
       })
     return sealing
   }
@@ -92,7 +99,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       )
       if (verified.fault !== null) return verified.fault
       last = signCheckpoint({ number: from.number + 1, seq, hash: verified.lastHash, at: now() }, key)
-      await addCheckpoint(registry, last)
+      addCheckpoint(registry, last)
       events.auditSealed({ checkpoint: last.number, seq, hash: last.hash })
     }
     return missingTail(extent.end.seq, last?.number ?? 0, {

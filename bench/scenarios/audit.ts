@@ -69,6 +69,6 @@ async function fill(key: Parameters<typeof signCheckpoint>[1]): Promise<void> {
     page.immediate(seq + 1, Math.min(total, seq + ROWS_PER_CHECKPOINT))
     const { end, lastCheckpoint } = reader.extent()
     const number = (lastCheckpoint?.number ?? 0) + 1
-    await addCheckpoint(registry, signCheckpoint({ ...end, number, at: Date.now() }, key))
+    addCheckpoint(registry, signCheckpoint({ ...end, number, at: Date.now() }, key))
   }
 }

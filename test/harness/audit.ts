@@ -60,7 +60,7 @@ export async function createAuditLog(): Promise<AuditLog> {
     async seal() {
       const { end, lastCheckpoint } = reader.extent()
       const number = (lastCheckpoint?.number ?? 0) + 1
-      await addCheckpoint(registry, signCheckpoint({ ...end, number, at: 1e12 }, key))
+      addCheckpoint(registry, signCheckpoint({ ...end, number, at: 1e12 }, key))
     },
     bend(edit) {
       const sqlite = new Sqlite(file)
