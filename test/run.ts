@@ -13,7 +13,15 @@ const leftOut = new Map(
 const ci = process.env['CI'] === 'true'
 const chosen = ci ? files : files.filter(file => !leftOut.has(file))
 
-const args = ['--test', '--test-concurrency=2', ...process.argv.slice(2), ...chosen]
+// A test that hangs fails; the slowest takes a minute on a busy machine.
+const TEST_TIMEOUT_MS = 300_000
+const args = [
+  '--test',
+  `--test-timeout=${TEST_TIMEOUT_MS}`,
+  '--test-concurrency=2',
+  ...process.argv.slice(2),
+  ...chosen,
+]
 const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
 
 if (leftOut.size > 0) {

@@ -44,9 +44,10 @@ describe('the supervisor', () => {
 
   it('names a child that runs but cannot do its work, until it can again', async () => {
     using world = createWorld()
-    const ails = `${serves}
-      process.on('SIGUSR1', () => process.send({ type: 'health', ready: false }))
-      process.on('SIGUSR2', () => process.send({ type: 'health', ready: true }))`
+    // Listening comes first: a signal may follow right behind `ready`.
+    const ails = `process.on('SIGHUP', () => process.send({ type: 'health', ready: false }))
+      process.on('SIGUSR2', () => process.send({ type: 'health', ready: true }))
+      ${serves}`
     const supervisor = world.supervise({ one: ails })
     await supervisor.ready
     const says = async (expected: string[]) => {
@@ -54,11 +55,14 @@ describe('the supervisor', () => {
       while (supervisor.missing().length !== expected.length && performance.now() < end) await setImmediate()
       assert.deepEqual(supervisor.missing(), expected)
     }
-    supervisor.signal('SIGUSR1')
-    await says(['one cannot do its work now; its log says why'])
-    supervisor.signal('SIGUSR2')
-    await says([])
-    await supervisor.stop()
+    try {
+      supervisor.signal('SIGHUP')
+      await says(['one cannot do its work now; its log says why'])
+      supervisor.signal('SIGUSR2')
+      await says([])
+    } finally {
+      await supervisor.stop()
+    }
   })
 
   it('names the child that ended at start without a word', async () => {
