@@ -53,13 +53,14 @@ export const nouns: Readonly<Record<string, Noun>> = {
   },
 }
 
-/** Runs one command line (without node and script). Gives the exit code: 0 done, 1 failed, 2 usage. */
+/** Runs one command line (without node and script). Gives the exit code: 0 done, 1 failed, 2 usage, 99 of `sim`. */
 export async function run(args: readonly string[], version: string): Promise<number> {
   leaveWhenNobodyReads()
   try {
     const program = await createProgram(args, version)
     await program.parseAsync([...args], { from: 'user' })
-    return exitCodes.done
+    // A command that finished can still have failed: `sim` sets what its run was worth.
+    return Number(process.exitCode ?? exitCodes.done)
   } catch (error) {
     // commander has written its own words by then; help without a command is a usage error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage

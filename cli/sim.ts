@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { keyTypes } from '../device-sim/identity.ts'
 import { type RawOptions, runSimulator } from '../device-sim/index.ts'
 
-/** The command, ready to be added to a program. The process ends with 0, 1, 2 or 99, whatever the program sets. */
+/** The command, ready to be added to a program. It sets the exit code: 0, 1, 2 or 99. */
 export function simCommand(): Command {
   return new Command('sim')
     .description('emulate a fleet of devices, and prove that those without a right stay out')
@@ -35,18 +35,9 @@ export function simCommand(): Command {
       process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
       try {
         const { env, stdout, stderr } = process
-        endWith(await runSimulator(raw, { env, stdout, stderr, signal: interruption.signal }))
+        process.exitCode = await runSimulator(raw, { env, stdout, stderr, signal: interruption.signal })
       } finally {
         process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
       }
     })
-}
-
-/** A program that parsed its command line without an error ends with 0, but here a finished run can still have failed. */
-function endWith(exitCode: number): void {
-  if (exitCode === 0) return
-  process.exitCode = exitCode
-  process.once('exit', () => {
-    process.exitCode = exitCode
-  })
 }
