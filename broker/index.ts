@@ -74,8 +74,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     onDoubt,
   })
   const closeRegistries = async () => {
-    await closeRegistry(notesRegistry)
+    // The one that may write goes last: only such a one can empty the log into the registry and leave one whole file.
     await closeRegistry(registry)
+    await closeRegistry(notesRegistry)
   }
   let notebook: Notebook
   try {
