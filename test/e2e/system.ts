@@ -5,7 +5,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { lives, type Ran, type Ready, repository, rollcall } from '../cli/running.ts'
+import { lives, type Ran, type Ready, repository, rollcall, until } from '../cli/running.ts'
 import { type Api, openApi } from './api.ts'
 
 const main = join(repository, 'cli', 'main.ts')
@@ -24,6 +24,8 @@ export type System = AsyncDisposable & {
   log(): string
   /** The log lines that are JSON. */
   lines(): Line[]
+  /** Resolves once the log holds this. A service answers before what it logs has been written. */
+  logged(text: RegExp): Promise<void>
   /** A client command on this data directory, with what it said. */
   run(...args: string[]): Promise<Ran>
   /** The same, as the JSON it prints. @throws where it does not end with 0. */
@@ -98,6 +100,7 @@ export async function startSystem(data: string, options: SystemOptions = {}): Pr
     mqttsPort: Number(new URL(ready.mqtts).port),
     log,
     lines: () => jsonLines(log()),
+    logged: text => until(() => text.test(log()), `the log says ${text}`),
     run: (...args) => rollcall([...args, '--data', data]),
     async ask(...args) {
       const { code, stdout, stderr } = await rollcall([...args, '--data', data, '-o', 'json'])

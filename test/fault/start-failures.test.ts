@@ -53,7 +53,7 @@ describe('rollcall up cannot start', () => {
   before(async () => {
     const system = await startSystem(healthy)
     assert.equal((await system.api.call('POST', '/v1/devices', { id: 'kept' })).status, 201)
-    await system.end()
+    assert.equal(await system.end(), 0)
   })
   after(() => world[Symbol.dispose]())
 
