@@ -1,6 +1,6 @@
 // The facts Rollcall reads from an X.509 certificate, taken from its DER and nothing else.
 // Knows no registry and no policy: it reports, others judge.
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
+import { hash, type KeyObject, X509Certificate } from 'node:crypto'
 
 /** What a certificate says of itself. Times are milliseconds since the epoch. */
 export type CertificateFacts = {
@@ -59,7 +59,7 @@ export function spkiHashOf(key: KeyObject): string {
 }
 
 function sha256Hex(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex')
+  return hash('sha256', bytes, 'hex')
 }
 
 /** The kind of a public key, in the words of `CertificateFacts.keyType`. */
