@@ -81,10 +81,6 @@ export function preparePolicyLookup(
   }
 }
 
-export function countPolicies(registry: Registry): number {
-  return registry.sqlite.prepare<[], number>('SELECT count(*) FROM policies').pluck().get() ?? 0
-}
-
 export function createPolicyWriter(registry: Registry, now: () => number): PolicyWriter {
   return {
     putPolicy: (name, document, actor, expected) =>

@@ -1,7 +1,7 @@
 // What the first start makes, and that no later one changes it.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -10,28 +10,7 @@ import { readIssuers } from '../../db/issuer-store.ts'
 import { openForReading } from '../../db/open.ts'
 import { preparePolicyLookup } from '../../db/policy-store.ts'
 import { parsePolicy } from '../../policy/document.ts'
-import { openssl, startService, temporaryDirectory } from './harness.ts'
-
-const files = [
-  'ca.crt',
-  'issuing.crt',
-  'server.crt',
-  'admin.token',
-  'keys/root.key',
-  'keys/issuing.key',
-  'keys/server.key',
-]
-
-function hashes(directory: string): Record<string, string> {
-  return Object.fromEntries(
-    files.map(file => [
-      file,
-      createHash('sha256')
-        .update(readFileSync(join(directory, file)))
-        .digest('hex'),
-    ]),
-  )
-}
+import { hashes, lastingFiles, openssl, startAndStop, startService, temporaryDirectory } from './harness.ts'
 
 function rowCounts(directory: string): Record<string, number> {
   const registry = openForReading(join(directory, 'registry.db'))
@@ -41,13 +20,6 @@ function rowCounts(directory: string): Record<string, number> {
   const counts = Object.fromEntries(tables.map(table => [table, count(table)]))
   registry.sqlite.close()
   return counts
-}
-
-async function startAndStop(directory: string): Promise<string> {
-  await using service = await startService({ data: directory })
-  const { status } = await service.call('GET', '/v1/whoami')
-  assert.equal(status, 200)
-  return service.token
 }
 
 test('a first start makes a CA that openssl verifies down to the server certificate', async () => {
@@ -92,7 +64,7 @@ test('a second start finds everything and changes nothing', async () => {
 })
 
 test('a start that was interrupted after any step is finished by the next one', async t => {
-  // The order in which files appear: whatever is later than the interruption is not there yet.
+  // The order in which lastingFiles appear: whatever is later than the interruption is not there yet.
   const order = [
     'keys/root.key',
     'ca.crt',
@@ -151,7 +123,7 @@ test('kill -9 in the middle of first starts leaves a directory that the next sta
     await service.close()`
   let killed = 0
   // Every round lets one more file through and dies at the next one.
-  for (let round = 0; round < files.length; round += 1) {
+  for (let round = 0; round < lastingFiles.length; round += 1) {
     try {
       execFileSync(process.execPath, ['--input-type=module-typescript', '-e', program, folder.path, '1'], {
         stdio: 'pipe',
@@ -232,7 +204,7 @@ test('each kind of CA key signs certificates that openssl verifies', async t => 
   }
 })
 
-test('left-over temporary files of a killed start are swept', async () => {
+test('left-over temporary lastingFiles of a killed start are swept', async () => {
   using folder = temporaryDirectory()
   mkdirSync(join(folder.path, 'keys'), { recursive: true })
   writeFileSync(join(folder.path, 'keys/.root.key.0123456789ab.tmp'), 'half a key')

@@ -1,6 +1,7 @@
 // A provisioning service on a directory of its own, asked over real HTTPS, and CSRs as openssl makes them.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -230,4 +231,34 @@ export function assertProblem(answer: Answer, status: number, reason: string): v
 
 export async function countDevices(service: Service): Promise<number> {
   return (await service.call('GET', '/v1/devices?limit=500')).body.items.length
+}
+
+/** Every file of a data directory that a later start must leave as it is. */
+export const lastingFiles = [
+  'ca.crt',
+  'issuing.crt',
+  'server.crt',
+  'admin.token',
+  'keys/root.key',
+  'keys/issuing.key',
+  'keys/server.key',
+]
+
+export function hashes(directory: string): Record<string, string> {
+  return Object.fromEntries(
+    lastingFiles.map(file => [
+      file,
+      createHash('sha256')
+        .update(readFileSync(join(directory, file)))
+        .digest('hex'),
+    ]),
+  )
+}
+
+/** Starts a service, asks it something, and stops it. Gives the admin token. */
+export async function startAndStop(directory: string): Promise<string> {
+  await using service = await startService({ data: directory })
+  const { status } = await service.call('GET', '/v1/whoami')
+  assert.equal(status, 200)
+  return service.token
 }

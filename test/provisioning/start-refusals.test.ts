@@ -1,39 +1,10 @@
 // What a start finds lost, taken or wrong: mended where it can be made again, refused in words where not.
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createProvisioning } from '../../provisioning/index.ts'
-import { startService, temporaryDirectory } from './harness.ts'
-
-const files = [
-  'ca.crt',
-  'issuing.crt',
-  'server.crt',
-  'admin.token',
-  'keys/root.key',
-  'keys/issuing.key',
-  'keys/server.key',
-]
-
-function hashes(directory: string): Record<string, string> {
-  return Object.fromEntries(
-    files.map(file => [
-      file,
-      createHash('sha256')
-        .update(readFileSync(join(directory, file)))
-        .digest('hex'),
-    ]),
-  )
-}
-
-async function startAndStop(directory: string): Promise<string> {
-  await using service = await startService({ data: directory })
-  const { status } = await service.call('GET', '/v1/whoami')
-  assert.equal(status, 200)
-  return service.token
-}
+import { hashes, startAndStop, startService, temporaryDirectory } from './harness.ts'
 
 test('two provisioning services on one directory: the second one refuses, the first one goes on', async () => {
   await using first = await startService()
