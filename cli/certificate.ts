@@ -1,6 +1,7 @@
 // `rollcall certificate …`: looking at certificates, holding, approving and revoking them.
 import { Argument, Command, Option } from 'commander'
 import type { Certificate, CertificateFilter } from '../client/types.ts'
+import { revocationReasons } from '../pki/revocation-reason.ts'
 import { fingerprintOf } from './certificate-file.ts'
 import { wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
@@ -9,18 +10,6 @@ import { sayReceipt } from './receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
 
 type Flags = ServiceFlags & { output: Format }
-
-/** RFC 5280 §5.3.1, as far as they end a device certificate for good. */
-const reasons = [
-  'unspecified',
-  'keyCompromise',
-  'cACompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'privilegeWithdrawn',
-  'aACompromise',
-]
 
 const columns: readonly Column<Certificate>[] = [
   { heading: 'FINGERPRINT', cell: certificate => certificate.fingerprint },
@@ -95,7 +84,9 @@ function revokeCommand(): Command {
       'Revokes a certificate: whoever is connected with it is cut, and it is never admitted again. Final.',
     )
     .addArgument(certificateArgument())
-    .addOption(new Option('--reason <reason>', 'why (RFC 5280)').choices(reasons).default('unspecified'))
+    .addOption(
+      new Option('--reason <reason>', 'why (RFC 5280)').choices(revocationReasons).default('unspecified'),
+    )
     .action(async (named: string, flags: Flags & { reason: string }) => {
       const fingerprint = await fingerprintOf(named)
       const receipt = await withService(flags, client =>

@@ -2,6 +2,7 @@
 // status, audit row and change row. The same move again changes nothing and gives the epoch of the first.
 import type { Transaction } from 'kysely'
 import { renewalOpensAt } from '../pki/renewal-window.ts'
+import type { RevocationReason } from '../pki/revocation-reason.ts'
 import { assertRoom } from './admitting.ts'
 import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
@@ -21,19 +22,6 @@ export type CertificateMover = {
   approveCertificate(fingerprint: string, actor: Actor): Promise<number>
   rejectCertificate(fingerprint: string, actor: Actor): Promise<number>
 }
-
-/** RFC 5280 §5.3.1, those that end a certificate for good. */
-export const revocationReasons = [
-  'unspecified',
-  'keyCompromise',
-  'cACompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'privilegeWithdrawn',
-  'aACompromise',
-] as const
-export type RevocationReason = (typeof revocationReasons)[number]
 
 type Row = Pick<Schema['certificates'], 'fingerprint' | 'status' | 'device_id' | 'not_before' | 'not_after'>
 type Step = {

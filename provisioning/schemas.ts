@@ -1,8 +1,8 @@
 // What the API takes and gives, as TypeBox schemas: they validate, they type the handlers, they are the OpenAPI document.
 // Bodies refuse unknown fields; nothing is converted in them.
 import Type, { type Static, type TSchema } from 'typebox'
-import { revocationReasons } from '../db/certificate-moves.ts'
 import { reasonCodes } from '../db/reason.ts'
+import { revocationReasons } from '../pki/revocation-reason.ts'
 import { CSR_CHARACTERS_MAX } from './csr.ts'
 
 export const strict = { additionalProperties: false }

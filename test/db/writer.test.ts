@@ -1,7 +1,7 @@
 // Verbs of the registry writer: what each refuses, and that a change, its audit row and its epoch are one.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
-import { revocationReasons } from '../../db/certificate-moves.ts'
+import { revocationReasons } from '../../pki/revocation-reason.ts'
 import { type Identity, makeKeyPair } from '../harness/authority.ts'
 import { createRoll, type Roll, tester } from '../harness/roll.ts'
 
