@@ -88,52 +88,59 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
       }),
 
     listCertificate: (listing, actor) =>
-      transact(registry, async transaction => {
-        const facts = certificateFacts(listing.der)
-        const at = now()
-        await assertDeviceLives(transaction, listing.deviceId)
-        await claimKey(transaction, facts.spkiHash, listing.deviceId)
-        await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
-        const before = await admittedBefore(transaction, listing, at)
-        await transaction
-          .insertInto('certificates')
-          .values({
-            fingerprint: facts.fingerprint,
-            device_id: listing.deviceId,
-            issuer_id: listing.issuerId,
-            trust: listing.trust,
-            status: listing.status,
-            revocation_reason: null,
-            serial_number: facts.serialNumber,
-            subject: facts.subject,
-            key_type: facts.keyType,
-            spki_hash: facts.spkiHash,
-            client_auth: facts.clientAuth ? 1 : 0,
-            is_ca: facts.isCa ? 1 : 0,
-            not_before: facts.notBefore,
-            not_after: facts.notAfter,
-            grace_until: null,
-            der: listing.der,
-            issued_at: at,
-            first_used_at: null,
-            revoked_at: null,
-          })
-          .execute()
-        await beginLife(transaction, facts, listing, before, at)
-        if (listing.action !== 'certificate.register') {
-          await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
-        }
-        await appendAudit(transaction, {
-          at,
-          actor,
-          action: listing.action,
-          target: facts.fingerprint,
-          ...(listing.compromise === true ? { reason: 'keyCompromise' } : {}),
-          detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
-        })
-        return facts.fingerprint
-      }),
+      transact(registry, transaction => listCertificateIn(transaction, listing, actor, now())),
   }
+}
+
+/** Lists a certificate as part of a larger change; gives its fingerprint. Throws as `listCertificate` does. */
+export async function listCertificateIn(
+  transaction: Transaction<Schema>,
+  listing: Listing,
+  actor: Actor,
+  at: number,
+): Promise<string> {
+  const facts = certificateFacts(listing.der)
+  await assertDeviceLives(transaction, listing.deviceId)
+  await claimKey(transaction, facts.spkiHash, listing.deviceId)
+  await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
+  const before = await admittedBefore(transaction, listing, at)
+  await transaction
+    .insertInto('certificates')
+    .values({
+      fingerprint: facts.fingerprint,
+      device_id: listing.deviceId,
+      issuer_id: listing.issuerId,
+      trust: listing.trust,
+      status: listing.status,
+      revocation_reason: null,
+      serial_number: facts.serialNumber,
+      subject: facts.subject,
+      key_type: facts.keyType,
+      spki_hash: facts.spkiHash,
+      client_auth: facts.clientAuth ? 1 : 0,
+      is_ca: facts.isCa ? 1 : 0,
+      not_before: facts.notBefore,
+      not_after: facts.notAfter,
+      grace_until: null,
+      der: listing.der,
+      issued_at: at,
+      first_used_at: null,
+      revoked_at: null,
+    })
+    .execute()
+  await beginLife(transaction, facts, listing, before, at)
+  if (listing.action !== 'certificate.register') {
+    await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
+  }
+  await appendAudit(transaction, {
+    at,
+    actor,
+    action: listing.action,
+    target: facts.fingerprint,
+    ...(listing.compromise === true ? { reason: 'keyCompromise' } : {}),
+    detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
+  })
+  return facts.fingerprint
 }
 
 /** The certificates it comes beside. What does not admit, or not yet, takes no room. */

@@ -25,33 +25,7 @@ const moveTo = { active: 'activate', suspended: 'suspend', decommissioned: 'deco
 export function createDeviceWriter(registry: Registry, now: () => number): DeviceWriter {
   return {
     addDevice: (device, actor) =>
-      transact(registry, async transaction => {
-        // An ID stands in topics and policies: one that could not be judged above is never made.
-        if (!isDeviceId(device.id)) throw new RangeError(`a device ID is ${DEVICE_ID_RULE}`)
-        const at = now()
-        const added = await transaction
-          .insertInto('devices')
-          .values({
-            id: device.id,
-            state: 'registered',
-            attributes: JSON.stringify(device.attributes),
-            created_at: at,
-            updated_at: at,
-          })
-          .onConflict(conflict => conflict.doNothing())
-          .executeTakeFirst()
-        if (added.numInsertedOrUpdatedRows === 0n) {
-          throw new Conflict('device_exists', `device ${device.id} is registered already`)
-        }
-        await writeGroups(transaction, device.id, device.groups)
-        await appendAudit(transaction, {
-          at,
-          actor,
-          action: 'device.add',
-          target: device.id,
-          detail: { ...device },
-        })
-      }),
+      transact(registry, transaction => addDeviceIn(transaction, device, actor, now())),
 
     changeDevice: (id, change, actor) =>
       transact(registry, async transaction => {
@@ -99,6 +73,39 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
         return appendChange(transaction, { kind: 'device', at, deviceId: id })
       }),
   }
+}
+
+/** Registers a device as part of a larger change. Throws as `addDevice` does. */
+export async function addDeviceIn(
+  transaction: Transaction<Schema>,
+  device: NewDevice,
+  actor: Actor,
+  at: number,
+): Promise<void> {
+  // An ID stands in topics and policies: one that could not be judged above is never made.
+  if (!isDeviceId(device.id)) throw new RangeError(`a device ID is ${DEVICE_ID_RULE}`)
+  const added = await transaction
+    .insertInto('devices')
+    .values({
+      id: device.id,
+      state: 'registered',
+      attributes: JSON.stringify(device.attributes),
+      created_at: at,
+      updated_at: at,
+    })
+    .onConflict(conflict => conflict.doNothing())
+    .executeTakeFirst()
+  if (added.numInsertedOrUpdatedRows === 0n) {
+    throw new Conflict('device_exists', `device ${device.id} is registered already`)
+  }
+  await writeGroups(transaction, device.id, device.groups)
+  await appendAudit(transaction, {
+    at,
+    actor,
+    action: 'device.add',
+    target: device.id,
+    detail: { ...device },
+  })
 }
 
 /** The state of a device inside a transaction. Throws `device_unknown`. */
