@@ -1,0 +1,102 @@
+// Ticks of many workers in, one sample a second out. Keeps what the whole run adds up to for the summary.
+// Refuses to know about processes and clocks: it is told when a second is over.
+import { createHistogram } from './histogram.ts'
+import type { Connects, Population, Refusals, Sample } from './sample.ts'
+import {
+  addLatencies,
+  addUp,
+  type Counts,
+  createCounts,
+  createLatencies,
+  type Latencies,
+  noPopulation,
+  type Tick,
+} from './tick.ts'
+
+export type Samples = {
+  take(worker: number, tick: Tick): void
+  /** Ends the second and gives its sample. */
+  cut(moment: { at: Date; elapsedSeconds: number; stage: string }): Sample
+  /** Everything until now. */
+  total(): { counts: Counts; latencies: Latencies; populations: Population[]; rssMaxBytes: number }
+}
+
+export function createSamples(workers: number, groups: number): Samples {
+  const total = { counts: createCounts(groups), latencies: createLatencies(groups) }
+  const populations: Population[][] = Array.from({ length: workers }, () => [])
+  const rssBytes: number[] = new Array(workers).fill(0)
+  let second = { counts: createCounts(groups), latencies: createLatencies(groups) }
+  let cpuSeconds: number[] = new Array(workers).fill(0)
+  let rssMaxBytes = 0
+  let cutAtSeconds = 0
+
+  return {
+    take(worker, tick) {
+      for (const sum of [second, total]) {
+        addUp(sum.counts, tick.counts)
+        addLatencies(sum.latencies, tick)
+      }
+      populations[worker] = tick.populations
+      rssBytes[worker] = tick.rssBytes
+      cpuSeconds[worker] = (cpuSeconds[worker] ?? 0) + tick.counts.cpuSeconds
+      rssMaxBytes = Math.max(rssMaxBytes, sumOf(rssBytes))
+    },
+    cut({ at, elapsedSeconds, stage }) {
+      const { counts, latencies } = second
+      const seconds = Math.max(0.001, elapsedSeconds - cutAtSeconds)
+      const [qos0, qos1, qos2] = counts.traffic
+      const sample: Sample = {
+        sample: 1,
+        at: at.toISOString(),
+        elapsedSeconds: thousandths(elapsedSeconds),
+        seconds: thousandths(seconds),
+        stage,
+        population: populations.flat().reduce(addUp, noPopulation()),
+        ...connectsOf(counts, latencies),
+        wronglyAdmitted: sumOf(counts.groups.map(group => group.wronglyAdmitted)),
+        wronglyRefused: sumOf(counts.groups.map(group => group.wronglyRefused)),
+        drops: counts.groups.map(group => group.drops).reduce(addUp, {}),
+        traffic: { qos0, qos1, qos2 },
+        acknowledgeMs: latencies.acknowledge.read(),
+        deliverMs: latencies.deliver.read(),
+        tool: {
+          cpuBusiest: thousandths(Math.max(0, ...cpuSeconds) / seconds),
+          cpuTotal: thousandths(sumOf(cpuSeconds) / seconds),
+          rssBytes: sumOf(rssBytes),
+          lateMs: latencies.late.read(),
+        },
+      }
+      second = { counts: createCounts(groups), latencies: createLatencies(groups) }
+      cpuSeconds = new Array(workers).fill(0)
+      cutAtSeconds = elapsedSeconds
+      return sample
+    },
+    total: () => ({
+      ...total,
+      populations: Array.from({ length: groups }, (_, group) =>
+        populations.map(worker => worker[group] ?? noPopulation()).reduce(addUp, noPopulation()),
+      ),
+      rssMaxBytes,
+    }),
+  }
+}
+
+/** All groups as one. */
+export function connectsOf(counts: Counts, latencies: Latencies): { connects: Connects; refusals: Refusals } {
+  const all = createHistogram()
+  for (const histogram of latencies.connect) all.add(histogram.peek())
+  const none = { attempts: 0, admitted: 0, refused: 0, failed: 0, resumed: 0 }
+  const connects = counts.groups.map(group => group.connects).reduce(addUp, none)
+  return {
+    connects: { ...connects, latencyMs: all.read() },
+    refusals: counts.groups.map(group => group.refusals).reduce(addUp, {}),
+  }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0)
+}
+
+function thousandths(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
