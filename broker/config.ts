@@ -42,6 +42,12 @@ export const settings = {
     max: 120_000,
     about: 'from accept to the end of the handshake',
   },
+  ticketLifetimeMs: {
+    default: 3_600_000,
+    min: 0,
+    max: 86_400_000,
+    about: 'how long a TLS session may be resumed; 0 for never',
+  },
   connectTimeoutMs: { default: 5_000, min: 100, max: 120_000, about: 'from the handshake to CONNECT' },
   connectBytesMax: {
     default: 65_536,

@@ -126,7 +126,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       messageSent: () => metrics.messagesSent.inc(),
     },
   })
-  const context = () => readTlsContext(files, issuers.values())
+  const context = () =>
+    readTlsContext({ files, issuers: issuers.values(), ticketLifetimeMs: settings.ticketLifetimeMs })
   const open = async () =>
     openGate({
       host: options.host,

@@ -52,6 +52,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     port: parts.port,
     context: parts.context,
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
+    ticketLifetimeMs: settings.ticketLifetimeMs,
     limits,
     onSecure,
     onRefused: (reason, address, detail) => events.refused(reason, { address }, detail),

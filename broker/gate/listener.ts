@@ -1,5 +1,6 @@
 // The TCP listener and the TLS handshakes on it, with their limits and deadlines. Ends where the peer is known by
 // its certificate; what that certificate is worth is decided elsewhere.
+import { randomBytes } from 'node:crypto'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Reason } from '../../db/reason.ts'
@@ -18,6 +19,8 @@ export type ListenerParts = {
   port: number
   context: SecureContextOptions
   handshakeTimeoutMs: number
+  /** How long the keys of session tickets are used; 0 where no session is resumed. */
+  ticketLifetimeMs: number
   limits: Limits
   onSecure(socket: TLSSocket, address: string, handshakeMs: number): void
   onRefused(reason: Reason, address: string, detail?: string): void
@@ -30,6 +33,9 @@ const PLAIN_TEXT_ERRORS = [
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
 ]
+
+/** A name, an HMAC key and an AES key of 16 bytes each (Node's `tls.Server.setTicketKeys`). */
+const TICKET_KEYS_BYTES = 48
 
 /** Listens, or rejects with the error of `listen` (EADDRINUSE, EACCES …). Port 0 picks a free one. */
 export async function listen(parts: ListenerParts): Promise<Listener> {
@@ -63,6 +69,12 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     parts.onRefused(judgeHandshakeError(error), handshake.address, error.code ?? error.message)
     handshake.raw.destroy()
   })
+
+  // OpenSSL holds one set of ticket keys a context: with new ones, older tickets just cost a full handshake.
+  const rotation =
+    parts.ticketLifetimeMs === 0
+      ? undefined
+      : setInterval(() => tls.setTicketKeys(randomBytes(TICKET_KEYS_BYTES)), parts.ticketLifetimeMs).unref()
 
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, raw => {
     const address = plainAddress(raw)
@@ -113,6 +125,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     port: (server.address() as AddressInfo).port,
     reload: context => tls.setSecureContext(context),
     stop() {
+      clearInterval(rotation)
       const gone = closed(server)
       for (const handshake of handshakes.values()) handshake.raw.destroy()
       return gone

@@ -9,14 +9,16 @@ import { judgeChain, type KnownIssuer } from '../../pki/chain.ts'
 export type IssuersNow = () => ReadonlyMap<string, KnownIssuer>
 
 /**
- * Identity of a connection. `authorized` alone proves nothing: on a resumed session it is true without any certificate,
- * so it counts only where the handshake was a full one and a certificate was presented.
+ * Identity of a connection, of a resumed one from the certificate that its session carries. `authorized` alone proves
+ * nothing: on a session without any certificate Node says true when it is resumed, so it counts only beside a certificate.
+ * Of a resumed session it repeats what the full handshake found; the context is replaced with the trust anchors, and no
+ * session outlives its context.
  */
 export function identifyPeer(socket: TLSSocket, issuers: IssuersNow): Peer {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return { fingerprint: null, chain: 'unknown' }
   const fingerprint = fingerprintOf(certificate.raw)
-  if (socket.authorized && !socket.isSessionReused()) return { fingerprint, chain: 'verified' }
-  // What OpenSSL could not settle: clock skew, a resumed session, an issuer newer than its trust store.
+  if (socket.authorized) return { fingerprint, chain: 'verified' }
+  // What OpenSSL could not settle: clock skew, an issuer newer than its trust store.
   return { fingerprint, chain: judgeChain(certificate, issuers()) }
 }

@@ -26,8 +26,15 @@ export class NotPrepared extends Error {
   override readonly name = 'NotPrepared'
 }
 
+export type TlsContextParts = {
+  files: TlsFiles
+  issuers: Iterable<KnownIssuer>
+  /** How long a TLS session may be resumed; 0 for never. */
+  ticketLifetimeMs: number
+}
+
 /** What `tls.createServer` and `setSecureContext` both take. Throws where a file is missing, damaged or does not fit its key. */
-export function readTlsContext(files: TlsFiles, issuers: Iterable<KnownIssuer>): SecureContextOptions {
+export function readTlsContext({ files, issuers, ticketLifetimeMs }: TlsContextParts): SecureContextOptions {
   const ca = [...issuers].map(issuer => toPem(issuer.certificate.raw, 'CERTIFICATE'))
   // Without `ca` Node would trust the public web's roots.
   if (ca.length === 0) throw new NotPrepared('the registry lists no issuer: no device could be admitted')
@@ -46,9 +53,14 @@ export function readTlsContext(files: TlsFiles, issuers: Iterable<KnownIssuer>):
     allowPartialTrustChain: true,
     ...tlsProfile,
     sigalgs: SIGNATURES,
-    // Stateful tickets without a store: no session can be resumed, so every connection proves its key anew.
+    // Each context has ticket keys of its own making, held in memory alone: replacing it, as whenever the trust anchors
+    // change, ends every session that was verified under the one before.
+    ...(ticketLifetimeMs === 0 ? {} : { sessionTimeout: Math.ceil(ticketLifetimeMs / 1_000) }),
     secureOptions:
-      constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
+      constants.SSL_OP_NO_RENEGOTIATION |
+      constants.SSL_OP_NO_COMPRESSION |
+      // Stateful tickets without a store: no session can be resumed, so every connection proves its key anew.
+      (ticketLifetimeMs === 0 ? constants.SSL_OP_NO_TICKET : 0),
   }
 }
 

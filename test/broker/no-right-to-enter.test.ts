@@ -28,9 +28,7 @@ import {
   fromCaOfSameName,
   fromDeviceThatSigns,
   listedUnderWrongIssuer,
-  resumeAfterRevocation,
   resumeFromElsewhere,
-  resumeWithout,
   underExpiredIssuer,
   withRegistryFile,
   withSerialOfAnother,
@@ -98,10 +96,6 @@ const ways: Way[] = [
   ['an issuer that has expired', 'issuer_expired', 'connack 5', underExpiredIssuer],
   ['a listing under an issuer that never signed it', 'chain_unverified', 'connack 5', listedUnderWrongIssuer],
   // resumption
-  ['a TLS 1.2 session resumed after revocation', 'certificate_revoked', 'connack 5', t => resumeAfterRevocation(t, 'TLSv1.2')],
-  ['a TLS 1.3 session resumed after revocation', 'certificate_revoked', 'connack 5', t => resumeAfterRevocation(t, 'TLSv1.3')],
-  ['a TLS 1.2 session resumed without its certificate', 'certificate_missing', 'cut', t => resumeWithout(t, 'TLSv1.2')],
-  ['a TLS 1.3 session resumed without its certificate', 'certificate_missing', 'cut', t => resumeWithout(t, 'TLSv1.3')],
   ['a session of another listener', 'certificate_missing', 'cut', resumeFromElsewhere],
   // a registry in doubt
   ['a registry that cannot be read', 'registry_unavailable', 'cut', withUnreadableRegistry],

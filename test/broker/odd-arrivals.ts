@@ -1,17 +1,10 @@
 // Arrivals that need more than a certificate: other authorities, kept TLS sessions, a registry in doubt.
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { authorityFrom, createAuthority, type Identity, makeKeyPair } from '../harness/authority.ts'
-import {
-  connectPacket,
-  firstBytes,
-  openTls,
-  type Seen,
-  startTestBroker,
-  type TestBroker,
-} from '../harness/broker.ts'
+import { authorityFrom, createAuthority, makeKeyPair } from '../harness/authority.ts'
+import { type Seen, startTestBroker, type TestBroker } from '../harness/broker.ts'
+import { keptSession } from '../harness/raw-client.ts'
 import { tester } from '../harness/roll.ts'
-import { arriveWith, HOUR_MS, inFuture, only, type TlsVersion } from './arrivals.ts'
+import { arriveWith, HOUR_MS, inFuture, only } from './arrivals.ts'
 
 export async function fromCaOfSameName(t: TestBroker): Promise<Seen> {
   await t.roll.enroll('d1')
@@ -55,21 +48,9 @@ export async function listedUnderWrongIssuer(t: TestBroker): Promise<Seen> {
   return arriveWith(t, device)
 }
 
-export async function resumeAfterRevocation(t: TestBroker, version: TlsVersion): Promise<Seen> {
-  const device = await t.roll.enroll('d1')
-  const session = await visitAndKeepSession(t, device, version)
-  await t.roll.writer.revokeCertificate(device.fingerprint, 'unspecified', tester)
-  return arriveWith(t, device, { ...only(version), session })
-}
-
-export async function resumeWithout(t: TestBroker, version: TlsVersion): Promise<Seen> {
-  const session = await visitAndKeepSession(t, await t.roll.enroll('d1'), version)
-  return arriveWith(t, undefined, { ...only(version), session })
-}
-
 export async function resumeFromElsewhere(t: TestBroker): Promise<Seen> {
   const elsewhere = await startTestBroker({ roll: t.roll, nodeId: 'elsewhere' })
-  const session = await visitAndKeepSession(elsewhere, await t.roll.enroll('d1'), 'TLSv1.3')
+  const { session } = await keptSession(elsewhere, await t.roll.enroll('d1'), only('TLSv1.3'), 'd1')
   await elsewhere.close()
   t.lines.push(...elsewhere.lines.filter(line => line.msg === 'connected' || line.msg === 'admitted'))
   return arriveWith(t, undefined, { ...only('TLSv1.3'), session })
@@ -87,20 +68,4 @@ export async function withRegistryFile(t: TestBroker, change: (file: string) => 
   change(join(t.roll.data, 'registry.db'))
   await t.line(line => line.msg === 'registry in doubt: refusing')
   return arriveWith(t, device)
-}
-
-/** Connects once in order and keeps the TLS session the server let it have. */
-async function visitAndKeepSession(t: TestBroker, identity: Identity, version: TlsVersion): Promise<Buffer> {
-  const socket = await openTls(t, { identity, tls: only(version) })
-  let session = socket.getSession()
-  socket.on('session', fresh => {
-    session = fresh
-  })
-  socket.write(connectPacket({ clientId: 'd1' }))
-  await firstBytes(socket)
-  socket.resume()
-  socket.end(Buffer.from([0xe0, 0]))
-  await once(socket, 'close')
-  if (session === undefined) throw new Error('the server gave no session')
-  return session
 }

@@ -1,4 +1,5 @@
 // A device that speaks MQTT byte by byte over real TLS: cheap enough for thousands, and free to misbehave.
+import { once } from 'node:events'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Identity } from './authority.ts'
 import { connectPacket, field, firstBytes, openTls, remainingLength, type TestBroker } from './broker.ts'
@@ -18,6 +19,31 @@ export async function rawSession(
   if (answer?.[3] !== 0) throw new Error(`not admitted: ${answer?.toString('hex') ?? 'cut'}`)
   socket.resume()
   return socket
+}
+
+/**
+ * Connects once, in order, and keeps the TLS session that the server let it have. A device the broker does not admit
+ * keeps what it got before it was cut.
+ */
+export async function keptSession(
+  t: TestBroker,
+  identity: Identity | undefined,
+  tls: ConnectionOptions = {},
+  clientId = '',
+): Promise<{ session: Buffer; resumed: boolean }> {
+  const socket = await openTls(t, { identity, tls })
+  let session = socket.getSession()
+  socket.on('session', fresh => {
+    session = fresh
+  })
+  const resumed = socket.isSessionReused()
+  socket.write(connectPacket({ clientId }))
+  await firstBytes(socket)
+  socket.resume()
+  socket.end(Buffer.from([0xe0, 0]))
+  if (!socket.closed) await once(socket, 'close')
+  if (session === undefined) throw new Error('the server gave no session')
+  return { session, resumed }
 }
 
 /** Resolves when the connection is closed, at once where it is closed already. */
