@@ -4,6 +4,7 @@ import { rightEndsAt } from '../admission/decide.ts'
 import type { Change, ChangeReader } from '../db/change-feed.ts'
 import type { Reason } from '../db/reason.ts'
 import type { Admit } from './admit.ts'
+import { createChangeQueue } from './change-queue.ts'
 import type { Engine } from './engine/index.ts'
 import type { Session } from './engine/sessions.ts'
 
@@ -25,7 +26,7 @@ export type WatchParts = {
   admit: Admit
   /** How long a session may last; 0 for no limit. */
   maxSessionAgeMs: number
-  engine: Pick<Engine, 'sessions' | 'cut' | 'end' | 'rebind' | 'rebindLeavings' | 'purge'>
+  engine: Pick<Engine, 'sessions' | 'cut' | 'end' | 'rebind' | 'rebindLeavings' | 'policiesChanged' | 'purge'>
   /** What the registry says of a device now: its state and the fingerprints of its certificates. */
   deviceNow(deviceId: string): { state: string; fingerprints: string[] } | null
   /** Throws where the registry is not the file it was. */
@@ -36,22 +37,23 @@ export type WatchParts = {
   onDoubt(error: unknown): void
 }
 
-const CHANGES_AT_ONCE = 500
 const SWEEP_MS = 1_000
-/** A change that concerns everybody is acted on in slices: newcomers under other issuers must not wait for its end. */
-const SLICE = 100
 
 /** What keeps a certificate out for now. */
 const keeping: readonly Reason[] = ['certificate_suspended', 'registry_unavailable']
 
 export function watchRevocations(parts: WatchParts): RevocationWatch {
-  const { feed, engine } = parts
-  let epoch = parts.epoch
-  let version = -1
+  const { engine } = parts
   let lastRead = performance.now()
-  let following = false
-  let stopped = false
   const failures = new Map<() => unknown, unknown>()
+
+  const changes = createChangeQueue({
+    feed: parts.feed,
+    epoch: parts.epoch,
+    work: { read, actOn, stepsOf },
+    onAcknowledged: parts.onAcknowledged,
+  })
+  const { follow } = changes
 
   const poll = setInterval(() => guarded(follow), parts.pollMs)
   const sweep = setInterval(() => {
@@ -71,63 +73,43 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
     }
   }
 
-  async function follow(): Promise<void> {
-    if (following) return
-    following = true
-    try {
-      await followOn()
-    } finally {
-      following = false
-    }
-  }
-
-  /** Changes are acted on in their order, each to its end; what concerns few sessions, in one turn of the event loop. */
-  async function followOn(): Promise<void> {
-    const seen = feed.dataVersion()
-    if (seen === version) return
-    for (;;) {
-      const changes = feed.changesAfter(epoch, CHANGES_AT_ONCE)
-      for (const change of changes) {
-        const begin = performance.now()
-        const cutAtOnce = apply(change)
-        const sessionsCut = typeof cutAtOnce === 'number' ? cutAtOnce : await cutAtOnce
-        if (stopped) return
-        epoch = change.epoch
-        parts.onAcknowledged(epoch, sessionsCut, performance.now() - begin)
-      }
-      if (changes.length < CHANGES_AT_ONCE) break
-    }
-    version = seen
-  }
-
-  function apply(change: Change): number | Promise<number> {
+  function read(change: Change): void {
     if (change.kind === 'issuer') parts.onIssuersChanged()
-    const concerned = sessionsOf(change)
-    if (change.kind === 'policy') {
+    if (change.kind === 'policy' && change.deviceId === null) engine.policiesChanged()
+  }
+
+  function actOn(change: Change): number {
+    const { kind, deviceId, fingerprint } = change
+    const concerned =
+      kind === 'certificate' && fingerprint !== null
+        ? engine.sessions.ofCertificate(fingerprint)
+        : engine.sessions.ofDevice(deviceId ?? '')
+    if (kind === 'policy') {
       for (const session of concerned) engine.rebind(session)
-      engine.rebindLeavings(change.deviceId)
+      if (deviceId !== null) engine.rebindLeavings(deviceId)
       return 0
     }
-    if (concerned.length > SLICE) return cutInSlices(concerned)
     const sessionsCut = concerned.filter(cutWhereRefused).length
-    if (change.deviceId !== null) forgetWhereNothingAdmits(change.deviceId)
+    if (deviceId !== null) forgetWhereNothingAdmits(deviceId)
     return sessionsCut
   }
 
-  async function cutInSlices(concerned: Session[]): Promise<number> {
-    let sessionsCut = 0
-    for (let at = 0; at < concerned.length && !stopped; at += SLICE) {
-      sessionsCut += concerned.slice(at, at + SLICE).filter(cutWhereRefused).length
-      await new Promise(resolve => setImmediate(resolve))
+  /** Who comes in meanwhile is judged by what the registry says then. */
+  function* stepsOf({ kind }: Change): Iterable<() => number> {
+    for (const session of [...engine.sessions.all()]) {
+      if (kind !== 'policy') yield () => (cutWhereRefused(session) ? 1 : 0)
+      else
+        yield () => {
+          engine.rebind(session)
+          return 0
+        }
     }
-    return sessionsCut
-  }
-
-  function sessionsOf(change: Change): Session[] {
-    if (change.kind === 'certificate' && change.fingerprint !== null) {
-      return engine.sessions.ofCertificate(change.fingerprint)
-    }
-    return change.deviceId !== null ? engine.sessions.ofDevice(change.deviceId) : [...engine.sessions.all()]
+    if (kind !== 'policy') return
+    for (const deviceId of engine.policiesChanged())
+      yield () => {
+        engine.rebindLeavings(deviceId)
+        return 0
+      }
   }
 
   function cutWhereRefused(session: Session): boolean {
@@ -188,7 +170,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
       if (failures.has(follow) && performance.now() - lastRead >= parts.lossMs) throw failures.get(follow)
     },
     stop() {
-      stopped = true
+      changes.stop()
       clearInterval(poll)
       clearInterval(sweep)
     },

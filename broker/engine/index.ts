@@ -46,8 +46,10 @@ export type Engine = {
   end(session: Session, reason: Reason): void
   /** Binds the rights of a live session anew; subscriptions now denied are dropped. */
   rebind(session: Session): void
-  /** The same for stored sessions and retained messages of one device, or of all where null. */
-  rebindLeavings(deviceId: string | null): void
+  /** The same for the stored session and the retained messages of one device. */
+  rebindLeavings(deviceId: string): void
+  /** Policies changed for all: retained messages are judged anew from now on. Gives whose stored sessions are to be, too. */
+  policiesChanged(): string[]
   /** Forgets what a device left: its stored session and its retained messages. */
   purge(deviceId: string): Promise<void>
   close(): Promise<void>
@@ -247,8 +249,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     cut,
     end,
     rebind,
-    rebindLeavings: deviceId =>
-      leavings.rightsChanged(deviceId, absent => sessions.ofDevice(absent).length > 0),
+    rebindLeavings: deviceId => leavings.rightsChanged(deviceId, sessions.ofDevice(deviceId).length > 0),
+    policiesChanged: leavings.allRightsChanged,
     async purge(deviceId) {
       leavings.forget(deviceId)
       await store.purge(deviceId)

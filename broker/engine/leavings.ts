@@ -15,8 +15,10 @@ export type Leavings = {
   retains(holder: Holder): void
   /** Whether who published this may still publish it (mosquitto CVE-2018-12546). */
   mayShow(message: Retained): boolean
-  /** Policies changed for one device, or for all where null. Devices that are here look after themselves. */
-  rightsChanged(deviceId: string | null, isHere: (deviceId: string) => boolean): void
+  /** Policies changed for one device that is not here: one that is looks after its session itself. */
+  rightsChanged(deviceId: string, isHere: boolean): void
+  /** Policies changed for all: gives those whose stored sessions are to be judged, one by one. */
+  allRightsChanged(): string[]
   forget(deviceId: string): void
 }
 
@@ -40,10 +42,6 @@ export function createLeavings(parts: {
     return rights
   }
 
-  function judgeSession(holder: Holder): void {
-    parts.keepOnly(holder.deviceId, parts.rightsOf(holder).subscribe)
-  }
-
   return {
     keepsSession: holder => void sessions.set(holder.deviceId, holder),
     leavesNothing: deviceId => void sessions.delete(deviceId),
@@ -58,11 +56,13 @@ export function createLeavings(parts: {
       return rights.publish(topic, qos, true) || rights.will(topic, qos, true)
     },
     rightsChanged(deviceId, isHere) {
-      if (deviceId === null) known.clear()
-      else known.delete(deviceId)
-      const one = deviceId === null ? undefined : sessions.get(deviceId)
-      const concerned = deviceId === null ? sessions.values() : one === undefined ? [] : [one]
-      for (const holder of concerned) if (!isHere(holder.deviceId)) judgeSession(holder)
+      known.delete(deviceId)
+      const stored = sessions.get(deviceId)
+      if (stored !== undefined && !isHere) parts.keepOnly(deviceId, parts.rightsOf(stored).subscribe)
+    },
+    allRightsChanged() {
+      known.clear()
+      return [...sessions.keys()]
     },
     forget(deviceId) {
       sessions.delete(deviceId)
