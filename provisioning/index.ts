@@ -90,7 +90,7 @@ export async function createProvisioning(
       keyTypes: config.keyTypes,
       now,
     })
-    const { ca } = founded
+    const ca = () => founded.ca
     const sans = serverNames(config.host, config.sans)
     const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
     const identity = await serverCertificate.keep()
@@ -116,7 +116,7 @@ export async function createProvisioning(
     const ready = () => {
       try {
         assertSameFile(registry)
-        return answers.get() !== undefined && ca.notAfter > now()
+        return answers.get() !== undefined && ca().notAfter > now()
       } catch {
         return false
       }
@@ -132,7 +132,7 @@ export async function createProvisioning(
         ca,
         writer,
         issuers,
-        unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca.id, deviceId, spkiHash),
+        unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
         keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
         isDevice: async id => (await roll.device(id)) !== null,
         now,
@@ -141,13 +141,13 @@ export async function createProvisioning(
       lookup,
       now,
       issuers,
-      chainOf: id => chainOf(id, ca, issuers),
+      chainOf: id => chainOf(id, ca(), issuers),
       receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
       audit: { reader: auditReader, sealer },
       ready,
       events,
       deviceDays: config.deviceDays,
-      rootPem: toPem(ca.root.raw, 'CERTIFICATE'),
+      rootPem: toPem(ca().root.raw, 'CERTIFICATE'),
     }
     const server = await createServer({ services, identity, ...config })
     open.defer(() => server.close())

@@ -57,7 +57,8 @@ export type RegistrationAuthority = {
 }
 
 export type RegistrationAuthorityParts = {
-  ca: IssuingCa
+  /** The CA that issues now: another one from one moment to the next, so each order asks once. */
+  ca: () => IssuingCa
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent' | 'listCertificate'>
   issuers: () => Map<string, Issuer>
   /** The fingerprint of a certificate for this key that the device has not used yet. */
@@ -71,10 +72,11 @@ export type RegistrationAuthorityParts = {
 const CANARY_DAYS = 90
 
 export function createRegistrationAuthority(parts: RegistrationAuthorityParts): RegistrationAuthority {
-  const { ca, writer, issuers, isDevice, now } = parts
+  const { writer, issuers, isDevice, now } = parts
 
   /** Intent, signature, and a look at what was signed. */
   async function issue(
+    ca: IssuingCa,
     order: { deviceId: string; csr: string; purpose: 'device' | 'canary'; validity: Validity },
     actor: Actor,
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
@@ -106,8 +108,9 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     { deviceId, csr, days, compromise = false }: Parameters<RegistrationAuthority['enroll']>[0],
     actor: Actor,
   ): Promise<string | Refused> {
+    const ca = parts.ca()
     const validity = validityOf(days, now(), ca.notAfter)
-    const issued = await issue({ deviceId, csr, purpose: 'device', validity }, actor)
+    const issued = await issue(ca, { deviceId, csr, purpose: 'device', validity }, actor)
     if ('refused' in issued) return issued
     return writer.listCertificate(
       { ...listing(issued.der, deviceId, ca.id, 'certificate.issue'), compromise },
@@ -151,9 +154,10 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     },
 
     async canary({ deviceId, csr, kind }, actor) {
+      const ca = parts.ca()
       const validity =
         kind === 'expired' ? expiredValidity(now()) : validityOf(CANARY_DAYS, now(), ca.notAfter)
-      const issued = await issue({ deviceId, csr, purpose: 'canary', validity }, actor)
+      const issued = await issue(ca, { deviceId, csr, purpose: 'canary', validity }, actor)
       if ('refused' in issued) return issued
       const fingerprint = fingerprintOf(issued.der)
       if (kind === 'expired') {

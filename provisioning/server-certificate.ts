@@ -27,12 +27,12 @@ const SYSTEM = { name: 'system' }
 
 export function createServerCertificate(parts: {
   directory: DataDirectory
-  ca: IssuingCa
+  ca: () => IssuingCa
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent'>
   sans: readonly string[]
   now: () => number
 }): ServerCertificate {
-  const { directory, ca, writer, sans, now } = parts
+  const { directory, writer, sans, now } = parts
 
   function findOrMakeKey(): KeyObject {
     const found = readKey(directory.serverKey)
@@ -44,7 +44,7 @@ export function createServerCertificate(parts: {
     return key
   }
 
-  async function issue(key: KeyObject): Promise<string> {
+  async function issue(ca: IssuingCa, key: KeyObject): Promise<string> {
     const spki = spkiOf(key)
     const serialNumber = randomSerialNumber()
     const validity = validityOf(SERVER_DAYS, now(), ca.notAfter)
@@ -62,6 +62,7 @@ export function createServerCertificate(parts: {
 
   return {
     async keep() {
+      const ca = parts.ca()
       const keyObject = findOrMakeKey()
       const key = keyObject.export({ type: 'pkcs8', format: 'pem' }) as string
       const found = readText(directory.serverCertificate)
@@ -69,7 +70,7 @@ export function createServerCertificate(parts: {
         return { cert: found, key, renewed: false }
       if (ca.notAfter <= now())
         throw new Error('the issuing CA has expired: the server certificate cannot be renewed')
-      return { cert: await issue(keyObject), key, renewed: true }
+      return { cert: await issue(ca, keyObject), key, renewed: true }
     },
   }
 }

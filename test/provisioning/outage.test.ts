@@ -77,7 +77,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
   const ca = createIssuingCa({ root, certificate, key: readKey(paths.issuingKey)! })
   const seen: number[] = []
   const authority = createRegistrationAuthority({
-    ca: {
+    ca: () => ({
       ...ca,
       sign: order => {
         seen.push(registry.sqlite.prepare<[], number>('SELECT count(*) FROM issuances').pluck().get() ?? 0)
@@ -87,7 +87,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
           validity: { ...order.validity, notAfter: order.validity.notAfter + 86_400_000 },
         })
       },
-    },
+    }),
     writer,
     issuers: () => readIssuers(registry),
     unusedOf: async () => null,
