@@ -3,8 +3,9 @@
 import type { AdmissionRecord } from '../db/admission-lookup.ts'
 import type { Reason } from '../db/reason.ts'
 import type { CertificateStatus, DeviceState } from '../db/schema.ts'
+import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import type { ChainVerdict } from '../pki/chain.ts'
-import { isAcceptableKey } from '../pki/key-policy.ts'
+import { ACCEPTABLE_KEYS, isAcceptableKey } from '../pki/key-policy.ts'
 
 /** What the handshake proved about the peer. */
 export type Peer = {
@@ -24,10 +25,18 @@ export type Admission =
 /** How far a certificate's notBefore may lie in the future: clocks of devices and CAs differ. */
 export const NOT_BEFORE_SKEW_MS = 5 * 60_000
 
+/** What a certificate says of itself and who on record issued it: shown by explanations, decided upon never. */
+export type Presented = {
+  facts: CertificateFacts
+  issuer: { id: string; name: string; enabled: boolean; notAfter: number } | null
+}
+
 type Check<Input> = {
   name: string
   refuses(input: Input): Reason | null
-  inputs(input: Input): Record<string, unknown>
+  inputs(input: Input, presented: Presented | null): Record<string, unknown>
+  /** Whether it looks at nothing but the certificate, so that it can be explained for a stranger too. */
+  ofCertificate?: true
 }
 type Listed = { peer: Peer; record: AdmissionRecord; now: number }
 
@@ -43,7 +52,11 @@ const identityChecks: readonly Check<AdmissionInput>[] = [
       if (record !== null && record.fingerprint === peer.fingerprint) return null
       return strangers[peer.chain]
     },
-    inputs: ({ peer, record }) => ({ listed: record !== null, chain: peer.chain }),
+    inputs: ({ peer, record }, presented) => ({
+      listed: record !== null,
+      chain: peer.chain,
+      ...(record === null && presented !== null ? namesOf(presented.facts) : {}),
+    }),
   },
 ]
 
@@ -61,7 +74,10 @@ const listedChecks: readonly Check<Listed>[] = [
         return now < (record.graceUntil ?? 0) ? null : 'certificate_superseded'
       return statusRefuses[record.status]
     },
-    inputs: ({ record }) => ({ status: record.status, graceUntil: time(record.graceUntil) }),
+    inputs: ({ record, now }) => ({
+      status: record.status,
+      ...(record.graceUntil === null ? {} : { graceUntil: time(record.graceUntil), now: time(now) }),
+    }),
   },
   {
     name: 'device_state',
@@ -70,6 +86,7 @@ const listedChecks: readonly Check<Listed>[] = [
   },
   {
     name: 'validity',
+    ofCertificate: true,
     refuses: ({ record, now }) => {
       if (now < record.notBefore - NOT_BEFORE_SKEW_MS) return 'certificate_not_yet_valid'
       return now >= record.notAfter ? 'certificate_expired' : null
@@ -78,41 +95,52 @@ const listedChecks: readonly Check<Listed>[] = [
       notBefore: time(record.notBefore),
       notAfter: time(record.notAfter),
       now: time(now),
+      skewMinutes: NOT_BEFORE_SKEW_MS / 60_000,
     }),
   },
   {
     name: 'issuer',
+    ofCertificate: true,
     refuses: ({ record, now }) => {
       if (!record.issuerEnabled) return 'issuer_disabled'
       return record.issuerNotAfter !== null && now >= record.issuerNotAfter ? 'issuer_expired' : null
     },
-    inputs: ({ record }) => ({
+    inputs: ({ record, now }, presented) => ({
       issuerId: record.issuerId,
+      ...(presented?.issuer?.id === record.issuerId ? { name: presented?.issuer?.name } : {}),
       enabled: record.issuerEnabled,
       notAfter: time(record.issuerNotAfter),
+      now: time(now),
     }),
   },
   {
     name: 'chain',
     refuses: ({ peer, record }) =>
       record.trust === 'pinned' || peer.chain === 'verified' ? null : 'chain_unverified',
-    inputs: ({ peer, record }) => ({ trust: record.trust, chain: peer.chain }),
+    inputs: ({ peer, record }, presented) => ({
+      trust: record.trust,
+      chain: peer.chain,
+      ...(presented === null ? {} : { issuer: inOneLine(presented.facts.issuer) }),
+    }),
   },
   {
     name: 'end_entity',
+    ofCertificate: true,
     // A pinned certificate is trusted for itself alone, so a self-signed one may carry the CA bit.
     refuses: ({ record }) => (record.isCa && record.trust !== 'pinned' ? 'certificate_is_ca' : null),
     inputs: ({ record }) => ({ isCa: record.isCa, trust: record.trust }),
   },
   {
     name: 'key_usage',
+    ofCertificate: true,
     refuses: ({ record }) => (record.clientAuth ? null : 'certificate_usage_forbidden'),
     inputs: ({ record }) => ({ clientAuth: record.clientAuth }),
   },
   {
     name: 'key',
+    ofCertificate: true,
     refuses: ({ record }) => (isAcceptableKey(record.keyType) ? null : 'key_unacceptable'),
-    inputs: ({ record }) => ({ keyType: record.keyType }),
+    inputs: ({ record }) => ({ keyType: record.keyType, acceptable: ACCEPTABLE_KEYS }),
   },
 ]
 
@@ -164,24 +192,65 @@ export type ExplainedCheck = {
   inputs: Record<string, unknown>
 }
 
-/** The same checks in the same order, all of them, each with what it saw; those about the record are skipped for a stranger. */
-export function explainAdmission(input: AdmissionInput): ExplainedCheck[] {
-  const explained = identityChecks.map(check => explain(check, input))
+/**
+ * The same checks in the same order, all of them, each with what it saw. For a stranger those about the record are
+ * skipped; those about the certificate are made where `presented` tells of it, so that one look finds all that is wrong.
+ */
+export function explainAdmission(
+  input: AdmissionInput,
+  presented: Presented | null = null,
+): ExplainedCheck[] {
+  const explained = identityChecks.map(check => explain(check, input, presented))
   const { peer, record, now } = input
-  if (record === null || explained.some(check => check.outcome === 'failed')) {
-    return [...explained, ...listedChecks.map(check => skipped(check.name))]
+  if (record !== null && explained.every(check => check.outcome === 'passed')) {
+    return [...explained, ...listedChecks.map(check => explain(check, { peer, record, now }, presented))]
   }
-  return [...explained, ...listedChecks.map(check => explain(check, { peer, record, now }))]
+  if (peer.fingerprint === null || presented === null)
+    return [...explained, ...listedChecks.map(check => skipped(check.name))]
+  const claimed = asIfListed(presented)
+  return [
+    ...explained,
+    ...listedChecks.map(check =>
+      check.ofCertificate && (check.name !== 'issuer' || presented.issuer !== null)
+        ? explain(check, { peer, record: claimed, now }, presented)
+        : skipped(check.name),
+    ),
+  ]
 }
 
-function explain<Input>(check: Check<Input>, input: Input): ExplainedCheck {
+function explain<Input>(check: Check<Input>, input: Input, presented: Presented | null): ExplainedCheck {
   const reason = check.refuses(input)
   return {
     name: check.name,
     outcome: reason === null ? 'passed' : 'failed',
     reason,
-    inputs: check.inputs(input),
+    inputs: check.inputs(input, presented),
   }
+}
+
+/** What its record would say if the certificate were listed: never part of a decision. */
+function asIfListed({ facts, issuer }: Presented): AdmissionRecord {
+  return {
+    ...facts,
+    deviceId: '',
+    deviceState: 'registered',
+    status: 'issued',
+    trust: 'chained',
+    graceUntil: null,
+    firstUsedAt: null,
+    issuerId: issuer?.id ?? null,
+    issuerEnabled: issuer?.enabled ?? false,
+    issuerNotAfter: issuer?.notAfter ?? null,
+  }
+}
+
+function namesOf({ subject, issuer, serialNumber }: CertificateFacts): Record<string, string> {
+  return { subject: inOneLine(subject), issuer: inOneLine(issuer), serialNumber }
+}
+
+/** Names as Node prints them take a line for each part. */
+export function inOneLine(name: string): string {
+  return name.replaceAll('\n', ', ')
 }
 
 function skipped(name: string): ExplainedCheck {

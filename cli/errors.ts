@@ -34,10 +34,9 @@ export function report(error: unknown, stderr: { write(text: string): unknown })
   return error instanceof UsageError ? exitCodes.usage : exitCodes.failed
 }
 
-/** Control characters from elsewhere never reach a terminal. */
+/** What a terminal obeys or hides never reaches it from elsewhere: controls, changes of direction, invisible characters. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '\u{fffd}')
+  return text.replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, '\u{fffd}')
 }
 
 /** The usual faults of a file, in words. */

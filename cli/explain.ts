@@ -15,6 +15,8 @@ export function explainCommand(): Command {
     .argument('<subject>', 'device ID, SHA-256 fingerprint in hex, or a file with a certificate')
     .action(async (named: string, flags: ServiceFlags & { output: Format }) => {
       const subject = await subjectOf(named)
+      if (subject.kind === 'certificate')
+        for (const line of subject.besides) process.stderr.write(`${printable(line)}\n`)
       const explanation = await withService(flags, client => {
         if (subject.kind === 'device') return client.devices.admission(subject.deviceId)
         if (subject.kind === 'certificate') return client.admission(subject.pem)
@@ -35,7 +37,7 @@ export function inWords(explanation: Explanation): string {
   if (certificates.length > 0) lines.push('', 'Certificates:', ...certificates.map(certificateLine))
   if (hint && !wouldBeAdmitted) lines.push('', `What to do: ${hint}`)
   if (refusals.length > 0) lines.push('', 'Refused lately:', ...refusals.map(refusalLine))
-  return `${lines.map(line => coloured(printable(line))).join('\n')}\n`
+  return `${lines.map(line => coloured(oneLine(line))).join('\n')}\n`
 }
 
 const marks = { passed: '✓', failed: '✗', skipped: '–' } as const
@@ -68,6 +70,11 @@ function refusalLine({ at, reason, address, fingerprint, count }: Explanation['r
   const whose = fingerprint ? `, certificate ${fingerprint.slice(0, 16)}…` : ''
   const from = address ? ` from ${address}` : ''
   return `  ${at} ${reason}${from}${whose}${count > 1 ? `, ${count} times` : ''}`
+}
+
+/** A certificate may call itself anything: it gets no line of its own. */
+function oneLine(text: string): string {
+  return printable(text).replaceAll('\n', '\u{fffd}')
 }
 
 function coloured(line: string): string {

@@ -92,6 +92,8 @@ export type Explanation = {
   checks: Check[]
   /** For a device: each of its certificates. */
   certificates?: { fingerprint: string; wouldBeAdmitted: boolean; reason: string | null; checks: Check[] }[]
+  /** For a stranger: the device whose ID is nearest to a name in its certificate. A hint: names never admit. */
+  nearestDevice?: { id: string; state: DeviceState; name: string; distance: number }
   refusals: Refusal[]
 }
 

@@ -8,6 +8,7 @@ import { awaitReceipt } from '../db/change-feed.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
+import { prepareNearestDevice } from '../db/nearest-device.ts'
 import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
 import { createPolicyReader } from '../db/policy-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
@@ -137,7 +138,13 @@ export async function createProvisioning(
         isDevice: async id => (await roll.device(id)) !== null,
         now,
       }),
-      explainer: createExplainer({ roll, lookup, issuers, now }),
+      explainer: createExplainer({
+        roll,
+        lookup,
+        nearest: prepareNearestDevice(reading.sqlite),
+        issuers,
+        now,
+      }),
       lookup,
       now,
       issuers,

@@ -161,6 +161,15 @@ export const Explanation = Type.Object({
   message: Type.String(),
   hint: Nullable(Type.String()),
   certificates: Type.Optional(Type.Array(Type.Object({ fingerprint: Fingerprint, ...verdict }))),
+  /** For a stranger: the device whose ID is nearest to a name in its certificate, and how many edits apart. */
+  nearestDevice: Type.Optional(
+    Type.Object({
+      id: Type.String(),
+      state: OneOf(deviceStates),
+      name: Type.String(),
+      distance: Type.Integer(),
+    }),
+  ),
   refusals: Type.Array(
     Type.Object({
       at: Time,

@@ -195,18 +195,6 @@ describe('the commands of an operator', () => {
     assert.match(stderr, /^error: .*decommissioned.*\nhint: .+/)
   })
 
-  it('explains a certificate it never saw', async () => {
-    const [key, file] = [at('stranger.key'), at('stranger.crt')]
-    const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=stranger', '-days', '2']
-    execFileSync('openssl', [...request, '-keyout', key, '-out', file], { stdio: 'ignore' })
-    const { code, stdout } = await up.run('explain', file)
-    assert.equal(code, 0)
-    assert.match(stdout, /would be refused: certificate_self_signed/)
-    const notOne = await up.run('explain', key)
-    assert.equal(notOne.code, 1)
-    assert.match(notOne.stderr, /holds no certificate\nhint: .+/)
-  })
-
   it('lists in every format, with filters and a limit', async () => {
     for (const id of ['list-a', 'list-b', 'list-c']) await up.run('device', 'add', id, '--group', 'listed')
     const list = async (...more: string[]) => {

@@ -259,11 +259,6 @@ test('unknown routes and methods are problems too', async () => {
   const nothing = 'f'.repeat(64)
   assertProblem(await service.call('GET', `/v1/certificates/${nothing}`), 404, 'certificate_unknown')
   assertProblem(await service.call('POST', `/v1/certificates/${nothing}/revoke`), 404, 'certificate_unknown')
-  assertProblem(
-    await service.call('GET', `/v1/certificates/${nothing}/admission`),
-    404,
-    'certificate_unknown',
-  )
   assertProblem(await service.call('GET', '/v1/certificates/short'), 400, 'request_invalid')
   assertProblem(await service.call('POST', '/v1/admission', { certificate: 'x' }), 400, 'certificate_invalid')
 })
