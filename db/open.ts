@@ -2,7 +2,14 @@
 // A writer commits to disk before it answers; `synchronous=NORMAL` loses acknowledged rows at power loss.
 import { chmodSync, existsSync, statSync } from 'node:fs'
 import Sqlite, { type Database } from 'better-sqlite3'
-import { CompiledQuery, type DatabaseConnection, Kysely, SqliteDialect, SqliteDriver } from 'kysely'
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  Kysely,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+} from 'kysely'
 import { assertSchema, migrate } from './migrate.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
@@ -128,8 +135,27 @@ function immediateDialect(database: Database): SqliteDialect {
   }
   class ImmediateDialect extends SqliteDialect {
     override createDriver() {
-      return new ImmediateDriver({ database })
+      return new ImmediateDriver({ database: withPreparedStatements(database) })
     }
   }
   return new ImmediateDialect({ database })
+}
+
+/** Statements whose text comes again and again are prepared once. */
+const STATEMENTS_MAX = 500
+
+function withPreparedStatements(database: Database): SqliteDatabase {
+  const known = new Map<string, Sqlite.Statement>()
+  return {
+    close: () => void database.close(),
+    prepare(text) {
+      let statement = known.get(text)
+      if (statement === undefined) {
+        statement = database.prepare(text)
+        if (known.size >= STATEMENTS_MAX) known.clear()
+        known.set(text, statement)
+      }
+      return statement as unknown as ReturnType<SqliteDatabase['prepare']>
+    },
+  }
 }

@@ -1,11 +1,17 @@
-// How a registry verb runs: one immediate transaction, retried without blocking while another writer holds the lock.
-import type { Transaction } from 'kysely'
+// How a registry verb runs: all or nothing, and on disk when it is answered. Verbs that come together share one immediate
+// transaction and so one wait for the disk, each in a savepoint of its own; retried without blocking while the lock is held.
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import { CompiledQuery, type Transaction } from 'kysely'
 import { assertSameFile, type Registry } from './open.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
 
 const LOCK_DEADLINE_MS = 3_000
 const LOCK_RETRY_MS = 20
+/** How long verbs may run before what they wrote is committed: nobody else is served meanwhile. */
+const GROUP_MS = 10
+/** Verbs that wait for their turn; each belongs to a request that was let in. */
+const WAITING_MAX = 10_000
 
 /** Why a change was refused although the registry works. `errors` of the API are made from it. */
 export class Conflict extends Error {
@@ -34,28 +40,102 @@ export type ConflictCode =
   | 'policy_changed'
   | 'attachment_unknown'
 
+/** A verb that waits for its turn. `settle` is called once what it wrote is on disk, or will never be. */
+type Verb = {
+  work(transaction: Transaction<Schema>): Promise<unknown>
+  resolve(result: unknown): void
+  reject(error: unknown): void
+}
+type Outcome = { verb: Verb } & ({ result: unknown } | { error: unknown })
+
+const queues = new WeakMap<Registry, Verb[]>()
+
 /**
- * Runs the work in one transaction that is on disk when the promise resolves.
- * @throws {RegistryError} `registry_busy` after 3 s of a locked registry, `registry_full` on a full disk,
- *   `registry_missing` where the file was removed or replaced
+ * Runs the work as one change that is whole and on disk when the promise resolves.
+ * @throws {RegistryError} `registry_busy` after 3 s of a locked registry or where too many verbs wait, `registry_full` on
+ *   a full disk, `registry_missing` where the file was removed or replaced
  * @throws {Conflict} where the work refuses; nothing is written then
  */
-export async function transact<T>(
+export function transact<T>(
   registry: Registry,
   work: (transaction: Transaction<Schema>) => Promise<T>,
 ): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const verb: Verb = { work, resolve: result => resolve(result as T), reject }
+    const waiting = queues.get(registry)
+    if (waiting === undefined) {
+      const queue = [verb]
+      queues.set(registry, queue)
+      void runAll(registry, queue)
+    } else if (waiting.length >= WAITING_MAX) {
+      reject(new RegistryError('registry_busy', 'too many changes wait for the registry'))
+    } else waiting.push(verb)
+  })
+}
+
+/** Never throws: each verb is told its own fate. */
+async function runAll(registry: Registry, queue: Verb[]): Promise<void> {
+  do {
+    // Whatever arrives in one turn of the event loop goes together.
+    await setImmediate()
+    await runGroup(registry, queue)
+  } while (queue.length > 0)
+  queues.delete(registry)
+}
+
+async function runGroup(registry: Registry, queue: Verb[]): Promise<void> {
   const end = performance.now() + LOCK_DEADLINE_MS
   for (;;) {
+    const outcomes: Outcome[] = []
     try {
       assertSameFile(registry)
-      const result = await registry.query.transaction().execute(work)
+      await registry.query.transaction().execute(transaction => runVerbs(transaction, queue, outcomes))
       assertSameFile(registry) // nothing is acknowledged that went into a file without a name
-      return result
+      queue.splice(0, outcomes.length)
+      for (const outcome of outcomes) {
+        if ('error' in outcome) outcome.verb.reject(asRegistryError(outcome.error))
+        else outcome.verb.resolve(outcome.result)
+      }
+      return
     } catch (error) {
       const translated = asRegistryError(error)
       const busy = translated instanceof RegistryError && translated.code === 'registry_busy'
-      if (!busy || performance.now() >= end) throw translated
-      await new Promise(resolve => setTimeout(resolve, LOCK_RETRY_MS))
+      if (!busy || performance.now() >= end) {
+        // What was not tried fails for the same reason, if it does, when its turn comes.
+        for (const verb of queue.splice(0, Math.max(1, outcomes.length))) verb.reject(translated)
+        return
+      }
+      await setTimeout(LOCK_RETRY_MS)
     }
   }
+}
+
+/** Runs verbs until the time is up; what one throws undoes what that one did. */
+async function runVerbs(
+  transaction: Transaction<Schema>,
+  queue: readonly Verb[],
+  outcomes: Outcome[],
+): Promise<void> {
+  const end = performance.now() + GROUP_MS
+  for (const verb of queue) {
+    if (outcomes.length > 0 && performance.now() >= end) return
+    await transaction.executeQuery(SAVEPOINT)
+    try {
+      outcomes.push({ verb, result: await verb.work(transaction) })
+    } catch (error) {
+      outcomes.push({ verb, error })
+      // On a full disk SQLite has rolled everything back: then this throws, and all of the group learn why.
+      if (isOutage(error)) throw error
+      await transaction.executeQuery(UNDO)
+    }
+    await transaction.executeQuery(RELEASE)
+  }
+}
+
+const SAVEPOINT = CompiledQuery.raw('savepoint verb')
+const UNDO = CompiledQuery.raw('rollback to verb')
+const RELEASE = CompiledQuery.raw('release verb')
+
+function isOutage(error: unknown): boolean {
+  return asRegistryError(error) !== error
 }
