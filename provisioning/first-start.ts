@@ -16,6 +16,7 @@ import {
   rootProfile,
   validityOf,
 } from './profile.ts'
+import { signerOf } from './signer.ts'
 
 export type FirstStart = {
   directory: DataDirectory
@@ -49,7 +50,8 @@ export async function firstStart(start: FirstStart): Promise<Founded> {
   )
   if (await writer.foundPolicies(defaultPolicies, SYSTEM)) made.push('default policies')
   if (await keepAdminToken(directory, writer)) made.push('admin token')
-  return { ca: createIssuingCa({ root: root.certificate, ...issuing }), made }
+  const { certificate, key } = issuing
+  return { ca: createIssuingCa({ root: root.certificate, certificate, signer: signerOf(key) }), made }
 }
 
 /**
@@ -107,7 +109,7 @@ async function findOrMakeIssuing(
     now(),
     Date.parse(root.certificate.validTo),
   )
-  const issuer = { certificate: root.certificate, key: root.key }
+  const issuer = { certificate: root.certificate, signer: signerOf(root.key) }
   const der = await signUnder(issuer, { ...order, spki: spkiOf(key) })
   replaceFile(files.certificate, toPem(der, 'CERTIFICATE'), 0o644)
   made.push('issuing CA')

@@ -40,33 +40,3 @@ export function spkiOf(key: KeyObject): Buffer {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key
   return publicKey.export({ type: 'spki', format: 'der' })
 }
-
-/** The key as WebCrypto wants it for signing, with the hash that fits its strength. */
-export function signingKeyOf(key: KeyObject): { key: CryptoKey; algorithm: SigningAlgorithm } {
-  const { importAs, sign } = algorithmsOf(key)
-  return { key: key.toCryptoKey(importAs, false, ['sign']) as CryptoKey, algorithm: sign }
-}
-
-type ImportAlgorithm = Parameters<KeyObject['toCryptoKey']>[0]
-type SigningAlgorithm = { name: string; hash: string }
-type CryptoKey = Parameters<typeof crypto.subtle.sign>[1]
-
-function algorithmsOf(key: KeyObject): { importAs: ImportAlgorithm; sign: SigningAlgorithm } {
-  const curve = key.asymmetricKeyDetails?.namedCurve
-  if (key.asymmetricKeyType === 'ed25519') {
-    return { importAs: { name: 'Ed25519' }, sign: { name: 'Ed25519', hash: 'SHA-512' } }
-  }
-  if (key.asymmetricKeyType === 'rsa') {
-    const name = 'RSASSA-PKCS1-v1_5'
-    return { importAs: { name, hash: 'SHA-256' }, sign: { name, hash: 'SHA-256' } }
-  }
-  if (curve === 'prime256v1') {
-    return { importAs: { name: 'ECDSA', namedCurve: 'P-256' }, sign: { name: 'ECDSA', hash: 'SHA-256' } }
-  }
-  if (curve === 'secp384r1') {
-    return { importAs: { name: 'ECDSA', namedCurve: 'P-384' }, sign: { name: 'ECDSA', hash: 'SHA-384' } }
-  }
-  throw new Error(
-    `a CA key is ${key.asymmetricKeyType} ${curve ?? ''}: P-256, P-384, RSA and Ed25519 are possible`,
-  )
-}

@@ -13,6 +13,7 @@ import { dataDirectory, readText } from '../../provisioning/data-directory.ts'
 import { certificateOf, createIssuingCa } from '../../provisioning/issuing-ca.ts'
 import { readKey } from '../../provisioning/keys.ts'
 import { createRegistrationAuthority } from '../../provisioning/registration-authority.ts'
+import { signerOf } from '../../provisioning/signer.ts'
 import { makeCsr, type Service, startService, temporaryDirectory } from './harness.ts'
 
 function issuances(directory: string): { serial_number: string; fingerprint: string | null }[] {
@@ -74,7 +75,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
   const writer = createRegistryWriter(registry)
   const certificate = certificateOf(readText(paths.issuingCertificate)!, '')
   const root = certificateOf(readText(paths.rootCertificate)!, '')
-  const ca = createIssuingCa({ root, certificate, key: readKey(paths.issuingKey)! })
+  const ca = createIssuingCa({ root, certificate, signer: signerOf(readKey(paths.issuingKey)!) })
   const seen: number[] = []
   const authority = createRegistrationAuthority({
     ca: () => ({
