@@ -1,7 +1,9 @@
 // Reads a PKCS #10 certification request (RFC 2986) and takes its public key, nothing else.
 // Subject, SAN, key usage and CA bits that a CSR asks for are never even looked at: the profile decides them.
 import 'reflect-metadata'
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { CertificationRequest } from '@peculiar/asn1-csr'
+import { AsnConvert } from '@peculiar/asn1-schema'
 import * as x509 from '@peculiar/x509'
 import { keyTypeOf, spkiHashOf } from '../pki/certificate-facts.ts'
 import { ACCEPTABLE_KEYS, isAcceptableKey } from '../pki/key-policy.ts'
@@ -37,10 +39,11 @@ export async function readCsr(pem: string): Promise<CsrReading> {
   }
   const weakness = weaknessOf(key)
   if (weakness !== null) return refused('key_unacceptable', 'csr.subjectPublicKeyInfo', weakness)
-  if (hashOf(csr) === 'SHA-1') {
+  const algorithm = csr.signatureAlgorithm.algorithm
+  if (SHA1_SIGNATURES.has(algorithm)) {
     return refused('csr_invalid', 'csr.signatureAlgorithm', 'it is signed with SHA-1: sign it with SHA-256')
   }
-  if (!(await verifies(csr))) {
+  if (!(await verifies(csr, key, der))) {
     return refused('csr_invalid', 'csr.signature', 'the signature does not verify with the public key in it')
   }
   const spki = key.export({ type: 'spki', format: 'der' })
@@ -60,11 +63,10 @@ function onlyBlock(pem: string): Buffer | string {
   return blocks[0]
 }
 
-function parse(der: Buffer): x509.Pkcs10CertificateRequest | null {
+function parse(der: Buffer): CertificationRequest | null {
   try {
-    const csr = new x509.Pkcs10CertificateRequest(new Uint8Array(der))
     // Bytes behind the request would be signed by nobody.
-    return csr.rawData.byteLength === der.length && derLength(der) === der.length ? csr : null
+    return derLength(der) === der.length ? AsnConvert.parse(der, CertificationRequest) : null
   } catch {
     return null
   }
@@ -79,9 +81,10 @@ function derLength(der: Buffer): number {
   return 2 + octets + der.readUIntBE(2, octets)
 }
 
-function publicKeyOf(csr: x509.Pkcs10CertificateRequest): KeyObject | null {
+function publicKeyOf(csr: CertificationRequest): KeyObject | null {
   try {
-    return createPublicKey({ key: Buffer.from(csr.publicKey.rawData), format: 'der', type: 'spki' })
+    const spki = Buffer.from(AsnConvert.serialize(csr.certificationRequestInfo.subjectPKInfo))
+    return createPublicKey({ key: spki, format: 'der', type: 'spki' })
   } catch {
     return null
   }
@@ -97,13 +100,30 @@ function weaknessOf(key: KeyObject): string | null {
   return null
 }
 
-function hashOf(csr: x509.Pkcs10CertificateRequest): string | undefined {
-  return (csr.signatureAlgorithm as { hash?: { name?: string } }).hash?.name
+/** sha1WithRSAEncryption (RFC 8017) and ecdsa-with-SHA1 (RFC 3279). */
+const SHA1_SIGNATURES = new Set(['1.2.840.113549.1.1.5', '1.2.840.10045.4.1'])
+
+/** What the signature algorithms of CSRs ask of the key, and their hash (RFC 8017, RFC 5758, RFC 8410). */
+const signatures: Readonly<Record<string, { keyType: string; hash: string | null }>> = {
+  '1.2.840.113549.1.1.11': { keyType: 'rsa', hash: 'sha256' },
+  '1.2.840.113549.1.1.12': { keyType: 'rsa', hash: 'sha384' },
+  '1.2.840.113549.1.1.13': { keyType: 'rsa', hash: 'sha512' },
+  '1.2.840.10045.4.3.2': { keyType: 'ec', hash: 'sha256' },
+  '1.2.840.10045.4.3.3': { keyType: 'ec', hash: 'sha384' },
+  '1.2.840.10045.4.3.4': { keyType: 'ec', hash: 'sha512' },
+  '1.3.101.112': { keyType: 'ed25519', hash: null },
 }
 
-async function verifies(csr: x509.Pkcs10CertificateRequest): Promise<boolean> {
+async function verifies(csr: CertificationRequest, key: KeyObject, der: Buffer): Promise<boolean> {
   try {
-    return await csr.verify()
+    const known = signatures[csr.signatureAlgorithm.algorithm]
+    const signed = csr.certificationRequestInfoRaw
+    if (known === undefined || signed === undefined) {
+      // With parameters of their own, as RSASSA-PSS has: the library knows them.
+      return await new x509.Pkcs10CertificateRequest(new Uint8Array(der)).verify()
+    }
+    if (known.keyType !== key.asymmetricKeyType) return false
+    return verify(known.hash, Buffer.from(signed), key, Buffer.from(csr.signature))
   } catch {
     return false
   }

@@ -2,9 +2,13 @@
 // The registration authority decides; nothing here reads a CSR or the registry.
 import 'reflect-metadata'
 import { type KeyObject, X509Certificate } from 'node:crypto'
+import { AsnConvert } from '@peculiar/asn1-schema'
+import { Certificate } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
+import { BitString, Primitive } from 'asn1js'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { toPem } from '../pki/pem.ts'
+import { createTemplates } from './certificate-template.ts'
 import { spkiOf } from './keys.ts'
 import type { Profile, Validity } from './profile.ts'
 import { type Signer, signerOf } from './signer.ts'
@@ -30,69 +34,82 @@ export function createIssuingCa(parts: {
   certificate: X509Certificate
   signer: Signer
 }): IssuingCa {
-  const { root, certificate, signer } = parts
+  const { root, certificate } = parts
+  const issuer = issuerOf(parts)
+  const templates = createTemplates(order => toBeSigned(issuer, order))
   return {
     id: fingerprintOf(certificate.raw),
     certificate,
     root,
     notAfter: Math.min(Date.parse(certificate.validTo), Date.parse(root.validTo)),
     chain: [toPem(certificate.raw, 'CERTIFICATE')],
-    sign: order => signUnder({ certificate, signer }, order),
+    sign: async order => signed(issuer, await templates.toBeSigned(order)),
   }
 }
 
 /** Signs a certificate with its own key: a root. */
 export async function signItself(key: KeyObject, order: Omit<SigningOrder, 'spki'>): Promise<Buffer> {
   const spki = spkiOf(key)
-  return signed({ ...order, spki }, signerOf(key), { name: order.profile.subject, spki })
+  const issuer = { name: order.profile.subject, spki, signer: signerOf(key) }
+  return signed(issuer, await toBeSigned(issuer, { ...order, spki }))
 }
 
 /** Signs a certificate in the name of another. */
 export async function signUnder(
-  issuer: { certificate: X509Certificate; signer: Signer },
+  parts: { certificate: X509Certificate; signer: Signer },
   order: SigningOrder,
 ): Promise<Buffer> {
-  const name = new x509.X509Certificate(new Uint8Array(issuer.certificate.raw)).subjectName
-  return signed(order, issuer.signer, { name, spki: spkiOf(issuer.certificate.publicKey) })
+  const issuer = issuerOf(parts)
+  return signed(issuer, await toBeSigned(issuer, order))
 }
 
-async function signed(
-  order: SigningOrder,
-  signer: Signer,
-  issuer: { name: x509.Name; spki: Buffer },
-): Promise<Buffer> {
+/** Whose name and key stand in what is signed, and who signs it. */
+type IssuerParts = { name: x509.Name; spki: Buffer; signer: Signer }
+/** DER of the TBSCertificate and of the AlgorithmIdentifier that stands in and behind it (RFC 5280 §4.1). */
+export type ToBeSigned = { tbs: Buffer; algorithm: Buffer }
+
+function issuerOf({ certificate, signer }: { certificate: X509Certificate; signer: Signer }): IssuerParts {
+  const name = new x509.X509Certificate(new Uint8Array(certificate.raw)).subjectName
+  return { name, spki: spkiOf(certificate.publicKey), signer }
+}
+
+async function toBeSigned({ name, spki, signer }: IssuerParts, order: SigningOrder): Promise<ToBeSigned> {
   const publicKey = new x509.PublicKey(new Uint8Array(order.spki))
-  const certificate = await x509.X509CertificateGenerator.create(
-    {
-      serialNumber: order.serialNumber,
-      subject: order.profile.subject,
-      issuer: issuer.name,
-      notBefore: new Date(order.validity.notBefore),
-      notAfter: new Date(order.validity.notAfter),
-      publicKey,
-      signingKey: { algorithm: signer.algorithm.web } as unknown as CryptoKey,
-      signingAlgorithm: signer.algorithm.web,
-      extensions: [
-        ...order.profile.extensions,
-        await x509.SubjectKeyIdentifierExtension.create(publicKey),
-        await x509.AuthorityKeyIdentifierExtension.create(new x509.PublicKey(new Uint8Array(issuer.spki))),
-      ],
-    },
-    cryptoOf(signer),
-  )
-  return Buffer.from(certificate.rawData)
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: order.serialNumber,
+    subject: order.profile.subject,
+    issuer: name,
+    notBefore: new Date(order.validity.notBefore),
+    notAfter: new Date(order.validity.notAfter),
+    publicKey,
+    signingAlgorithm: signer.algorithm.web,
+    // Left out again below: the signature comes later, from whoever holds the key.
+    signature: new Uint8Array(96),
+    extensions: [
+      ...order.profile.extensions,
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(new x509.PublicKey(new Uint8Array(spki))),
+    ],
+  })
+  const { tbsCertificateRaw, signatureAlgorithm } = AsnConvert.parse(certificate.rawData, Certificate)
+  if (tbsCertificateRaw === undefined) throw new Error('the library gives no TBSCertificate')
+  return {
+    tbs: Buffer.from(tbsCertificateRaw),
+    algorithm: Buffer.from(AsnConvert.serialize(signatureAlgorithm)),
+  }
 }
 
-type CryptoKey = Parameters<typeof crypto.subtle.sign>[1]
-
-/** What the generator asks of WebCrypto: one signature. The key stays where it is. */
-function cryptoOf(signer: Signer): WebCrypto {
-  const sign = async (_algorithm: unknown, _key: unknown, bytes: ArrayBuffer) =>
-    signer.sign(new Uint8Array(bytes), 'ieee-p1363')
-  return { subtle: { sign } } as unknown as WebCrypto
+async function signed({ signer }: IssuerParts, { tbs, algorithm }: ToBeSigned): Promise<Buffer> {
+  const signature = new BitString({ valueHex: new Uint8Array(await signer.sign(tbs)) }).toBER()
+  const content = Buffer.concat([tbs, algorithm, Buffer.from(signature)])
+  // A SEQUENCE whose content is encoded already.
+  const certificate = new Primitive({
+    idBlock: { tagClass: 1, tagNumber: 16 },
+    valueHex: new Uint8Array(content),
+  })
+  certificate.idBlock.isConstructed = true
+  return Buffer.from(certificate.toBER())
 }
-
-type WebCrypto = NonNullable<Parameters<typeof x509.X509CertificateGenerator.create>[1]>
 
 /** The certificate in a PEM text; throws where there is none. */
 export function certificateOf(pem: string, file: string): X509Certificate {

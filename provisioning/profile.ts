@@ -5,8 +5,15 @@ import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 
-/** What goes into a certificate besides its key, serial number and validity. */
-export type Profile = { subject: x509.Name; extensions: x509.Extension[] }
+/**
+ * What goes into a certificate besides its key, serial number and validity. Profiles of one `kind` differ by their
+ * `deviceId` alone, wherever it stands in them, so that one certificate of a kind is the template of the next.
+ */
+export type Profile = {
+  readonly subject: x509.Name
+  readonly extensions: x509.Extension[]
+  readonly template?: { kind: string; deviceId: string }
+}
 /** Milliseconds since the epoch. */
 export type Validity = { notBefore: number; notAfter: number }
 
@@ -61,13 +68,20 @@ export function issuingProfile(name: string): Profile {
 /** The locally significant device identifier (IEEE 802.1AR LDevID) of one device. */
 export function deviceProfile(deviceId: string): Profile {
   return {
-    subject: named(deviceId),
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
-      new x509.SubjectAlternativeNameExtension([{ type: 'url', value: `${DEVICE_URN}${deviceId}` }]),
-    ],
+    // Whatever else comes to make a difference between two device profiles belongs into the kind.
+    template: { kind: 'device', deviceId },
+    // Made when they are asked for: where a template exists, they are not.
+    get subject() {
+      return named(deviceId)
+    },
+    get extensions() {
+      return [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+        new x509.SubjectAlternativeNameExtension([{ type: 'url', value: `${DEVICE_URN}${deviceId}` }]),
+      ]
+    },
   }
 }
 

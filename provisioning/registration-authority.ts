@@ -10,7 +10,14 @@ import { renewalOpensAt } from '../pki/renewal-window.ts'
 import { type Fault, readCsr } from './csr.ts'
 import { judgeForeignCertificate } from './foreign-certificate.ts'
 import type { IssuingCa } from './issuing-ca.ts'
-import { DAY_MS, deviceProfile, randomSerialNumber, type Validity, validityOf } from './profile.ts'
+import {
+  DAY_MS,
+  DEVICE_URN,
+  deviceProfile,
+  randomSerialNumber,
+  type Validity,
+  validityOf,
+} from './profile.ts'
 
 /** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
 export type Refused = {
@@ -197,6 +204,8 @@ function assertAsIntended(der: Buffer, intent: IssuanceIntent, ca: IssuingCa): v
     facts.notBefore === intent.notBefore &&
     facts.notAfter === intent.notAfter &&
     !facts.isCa &&
+    certificate.subject === `CN=${intent.deviceId}` &&
+    certificate.subjectAltName === `URI:${DEVICE_URN}${intent.deviceId}` &&
     certificate.verify(ca.certificate.publicKey)
   if (!same)
     throw new Error(`what was signed for serial number ${intent.serialNumber} is not what was intended`)
