@@ -5,6 +5,10 @@ import type { Change, ChangeReader } from '../db/change-feed.ts'
 export type ChangeWork = {
   /** A change was read, and nothing has been done about it yet. */
   read(change: Change): void
+  /** Something was written that has not been read. */
+  fellBehind(): void
+  /** All that the feed holds has been read, though maybe not acted on. */
+  caughtUp(): void
   /** Acts on a change about a certificate or a device. Gives how many sessions it cut. */
   actOn(change: Change): number
   /** What a change about everybody asks for: a step for each concerned, which gives how many sessions it cut. */
@@ -50,14 +54,16 @@ export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQ
   /** Reads on; whoever has to go because of one certificate goes now, also while everybody is being looked at. */
   function read(): void {
     const seen = feed.dataVersion()
-    if (seen === version) return
-    while (pending.length < PENDING_MAX) {
+    if (seen !== version) work.fellBehind()
+    else work.caughtUp()
+    while (seen !== version && pending.length < PENDING_MAX) {
       const changes = feed.changesAfter(actedTo, CHANGES_AT_ONCE)
       for (const change of changes) {
         if (change.epoch <= readTo) continue
         readTo = change.epoch
         work.read(change)
       }
+      if (changes.length < CHANGES_AT_ONCE) work.caughtUp()
       for (const change of changes) {
         const readAt = performance.now()
         const forAll = isForAll(change)
@@ -66,9 +72,7 @@ export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQ
         actedTo = change.epoch
         acknowledge()
       }
-      if (changes.length === CHANGES_AT_ONCE) continue
-      version = seen
-      return
+      if (changes.length < CHANGES_AT_ONCE) version = seen
     }
   }
 

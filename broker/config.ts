@@ -4,10 +4,13 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 
-/** Sizes in bytes, waits in ms, the rest are counts. */
-export type BrokerSettings = { [name in keyof typeof settings]: number }
+/** Sizes in bytes, waits in ms, the rest are counts or one of a few words. */
+export type BrokerSettings = { [name in keyof typeof settings]: number } & {
+  [name in keyof typeof choices]: (typeof choices)[name]['words'][number]
+}
 
 type Setting = { default: number; min: number; max: number; about: string }
+type Choice = { default: string; words: readonly string[]; about: string }
 
 export const settings = {
   connectionsMax: {
@@ -123,6 +126,14 @@ export const settings = {
   },
 } as const satisfies Record<string, Setting>
 
+export const choices = {
+  registryLossMode: {
+    default: 'closed',
+    words: ['closed', 'open'],
+    about: 'whom to admit while the registry is lost: nobody, or who was last known',
+  },
+} as const satisfies Record<string, Choice>
+
 /** Raised with every problem found, so that one run tells all. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
@@ -142,9 +153,9 @@ export function readBrokerSettings(dataDirectory: string, env: NodeJS.ProcessEnv
 /** Completes given settings with the defaults. Throws `ConfigError` naming every unknown or impossible one. */
 export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
   const problems = Object.keys(given)
-    .filter(name => !Object.hasOwn(settings, name))
+    .filter(name => !Object.hasOwn(settings, name) && !Object.hasOwn(choices, name))
     .map(name => `${name}: unknown setting`)
-  const judged: Record<string, number> = {}
+  const judged: Record<string, unknown> = {}
   for (const [name, { default: standard, min, max, about }] of Object.entries<Setting>(settings)) {
     const value = given[name] ?? standard
     if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
@@ -152,7 +163,13 @@ export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
         `${name}: ${JSON.stringify(value)} is not a whole number from ${min} to ${max} (${about})`,
       )
     }
-    judged[name] = value as number
+    judged[name] = value
+  }
+  for (const [name, { default: standard, words, about }] of Object.entries<Choice>(choices)) {
+    const value = given[name] ?? standard
+    if (!words.includes(value as string))
+      problems.push(`${name}: ${JSON.stringify(value)} is none of ${words.join(', ')} (${about})`)
+    judged[name] = value
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return judged as BrokerSettings
@@ -165,7 +182,7 @@ export function environmentName(setting: string): string {
 
 function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
   const given: Record<string, unknown> = {}
-  for (const name of Object.keys(settings)) {
+  for (const name of Object.keys({ ...settings, ...choices })) {
     const text = env[environmentName(name)]
     if (text !== undefined) given[name] = /^\d+$/.test(text) ? Number(text) : text
   }

@@ -72,6 +72,11 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       metrics.doubts.inc()
       if (quiet('registry')) log.error({ error: (error as Error).message }, 'registry in doubt: refusing')
     },
+    registryOpen(error: unknown) {
+      metrics.openDecisions.inc()
+      if (quiet('open'))
+        log.error({ error: (error as Error).message }, 'registry lost: still admitting whom it last listed')
+    },
     notesWaiting(error: unknown, waiting: number) {
       if (quiet('notes'))
         log.warn({ error: (error as Error).message, waiting }, 'registry does not take notes now')

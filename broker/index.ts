@@ -18,6 +18,8 @@ import { openGate } from './gate/index.ts'
 import { readTlsContext } from './gate/tls-context.ts'
 import { createMetrics } from './metrics.ts'
 import { createNotebook, type Notebook } from './notebook.ts'
+import { createRegistryMemory } from './registry-memory.ts'
+import { createRegistryView } from './registry-view.ts'
 import { watchRevocations } from './revocation-watch.ts'
 import { watchTlsFiles } from './tls-files-watch.ts'
 
@@ -35,7 +37,7 @@ export type BrokerOptions = {
 
 export type Broker = {
   port: number
-  /** Whether the registry can be read, so that devices can be admitted. */
+  /** Whether devices can be admitted: the registry can be read or, in open mode, was not replaced by another. */
   ready(): boolean
   sessions(): number
   metrics(): Promise<string>
@@ -61,18 +63,19 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const epoch = feed.latestEpoch()
   let issuers = readIssuers(registry)
 
-  const lookup = prepareAdmissionLookup(registry.sqlite)
   const onDoubt = events.registryInDoubt
-  /** For those inside: they stay while the registry is in doubt. */
-  const admitAgain = createAdmit({ lookup, now, onDoubt })
-  const admit = createAdmit({
-    lookup(fingerprint) {
-      watch.assertTrustworthy()
-      return lookup(fingerprint)
-    },
-    now,
-    onDoubt,
+  // More than may be connected need not be known.
+  const memory = settings.registryLossMode === 'open' ? createRegistryMemory(settings.connectionsMax) : null
+  const view = createRegistryView({
+    lookup: prepareAdmissionLookup(registry.sqlite),
+    policiesOf: preparePolicyLookup(registry),
+    doubt: () => watch.doubt(),
+    memory,
+    onOpen: events.registryOpen,
   })
+  /** For those inside: they stay while the registry is in doubt. */
+  const admitAgain = createAdmit({ lookup: view.lookupAgain, now, onDoubt })
+  const admit = createAdmit({ lookup: view.lookup, now, onDoubt })
   const closeRegistries = async () => {
     // The one that may write goes last: only such a one can empty the log into the registry and leave one whole file.
     await closeRegistry(registry)
@@ -112,10 +115,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const engine = await createEngine({
     settings,
     admit,
-    rightsOf: createRightsDesk({
-      policiesOf: preparePolicyLookup(registry),
-      onDoubt: events.registryInDoubt,
-    }),
+    rightsOf: createRightsDesk({ policiesOf: view.policiesOf, onDoubt }),
     events: {
       ...events,
       refused,
@@ -174,6 +174,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     engine,
     deviceNow: prepareDeviceLookup(registry.sqlite),
     assertSameRegistry: () => assertSameFile(registry),
+    memory,
     now,
     onIssuersChanged: reload,
     onAcknowledged(acknowledged, sessionsCut, tookMs) {
@@ -187,10 +188,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
   return {
     port: gate.port,
-    ready: watch.healthy,
+    ready: () => (memory === null ? watch.healthy() : watch.doubt()?.kind !== 'replaced'),
     sessions: engine.sessions.size,
     metrics() {
       metrics.sessions.set(engine.sessions.size())
+      metrics.registryReadable.set(watch.healthy() ? 1 : 0)
       metrics.handshakes.set(gate.counts().handshakes)
       return metrics.registry.metrics()
     },

@@ -46,6 +46,16 @@ export function createMetrics() {
       help: 'Decisions refused because the registry could not be read',
       registers,
     }),
+    openDecisions: new Counter({
+      name: 'rollcall_registry_open_decisions_total',
+      help: 'Decisions taken although the registry was lost (registryLossMode open)',
+      registers,
+    }),
+    registryReadable: new Gauge({
+      name: 'rollcall_registry_readable',
+      help: '1 where the change feed could be read when last tried, from the file that was opened',
+      registers,
+    }),
     sessions: new Gauge({ name: 'rollcall_sessions', help: 'Live sessions', registers }),
     handshakes: new Gauge({ name: 'rollcall_handshakes', help: 'TLS handshakes in flight', registers }),
     handshakeSeconds: new Histogram({

@@ -3,16 +3,19 @@
 import { rightEndsAt } from '../admission/decide.ts'
 import type { Change, ChangeReader } from '../db/change-feed.ts'
 import type { Reason } from '../db/reason.ts'
+import type { RegistryError } from '../db/registry-error.ts'
 import type { Admit } from './admit.ts'
 import { createChangeQueue } from './change-queue.ts'
 import type { Engine } from './engine/index.ts'
 import type { Session } from './engine/sessions.ts'
+import type { RegistryMemory } from './registry-memory.ts'
+import type { Doubt } from './registry-view.ts'
 
 export type RevocationWatch = {
   /** Whether the feed could be read when last tried, from the registry it was. */
   healthy(): boolean
-  /** Throws where newcomers can no longer be judged: another registry lies there, or the feed is lost for too long. */
-  assertTrustworthy(): void
+  /** Why newcomers can no longer be judged by what the registry says; null while they can. */
+  doubt(): Doubt | null
   stop(): void
 }
 
@@ -31,6 +34,8 @@ export type WatchParts = {
   deviceNow(deviceId: string): { state: string; fingerprints: string[] } | null
   /** Throws where the registry is not the file it was. */
   assertSameRegistry(): void
+  /** Told of every change before anything is done about it; null where nothing is remembered. */
+  memory: Pick<RegistryMemory, 'changed' | 'fallBehind' | 'catchUp'> | null
   now: () => number
   onIssuersChanged(): void
   onAcknowledged(epoch: number, sessionsCut: number, tookMs: number): void
@@ -50,7 +55,13 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
   const changes = createChangeQueue({
     feed: parts.feed,
     epoch: parts.epoch,
-    work: { read, actOn, stepsOf },
+    work: {
+      read,
+      fellBehind: () => parts.memory?.fallBehind(),
+      caughtUp: () => parts.memory?.catchUp(),
+      actOn,
+      stepsOf,
+    },
     onAcknowledged: parts.onAcknowledged,
   })
   const { follow } = changes
@@ -74,6 +85,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
   }
 
   function read(change: Change): void {
+    parts.memory?.changed(change)
     if (change.kind === 'issuer') parts.onIssuersChanged()
     if (change.kind === 'policy' && change.deviceId === null) engine.policiesChanged()
   }
@@ -164,10 +176,12 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
 
   return {
     healthy: () => failures.size === 0,
-    assertTrustworthy() {
-      const replaced = failures.get(parts.assertSameRegistry)
-      if (replaced !== undefined) throw replaced
-      if (failures.has(follow) && performance.now() - lastRead >= parts.lossMs) throw failures.get(follow)
+    doubt() {
+      const error = failures.get(parts.assertSameRegistry)
+      if (error !== undefined)
+        return { kind: (error as RegistryError).code === 'registry_replaced' ? 'replaced' : 'gone', error }
+      const unfollowed = failures.has(follow) && performance.now() - lastRead >= parts.lossMs
+      return unfollowed ? { kind: 'unfollowed', error: failures.get(follow) } : null
     },
     stop() {
       changes.stop()

@@ -69,12 +69,16 @@ export function assertIntegrity(registry: Registry): void {
 }
 
 /**
- * Throws `registry_missing` where the file was removed or replaced since it was opened. SQLite goes on with a file that
- * has lost its name: what it reads is no longer the record, and what it writes is lost.
+ * Throws `registry_missing` where the file was removed since it was opened, `registry_replaced` where another one lies
+ * there. SQLite goes on with a file that has lost its name: what it reads is no longer the record, and what it writes is lost.
  */
 export function assertSameFile({ file, inode }: Registry): void {
-  if (statSync(file, { throwIfNoEntry: false })?.ino === inode) return
-  throw new RegistryError('registry_missing', `${file} is gone or was replaced: restart the service`)
+  const found = statSync(file, { throwIfNoEntry: false })
+  if (found?.ino === inode) return
+  throw new RegistryError(
+    found === undefined ? 'registry_missing' : 'registry_replaced',
+    `${file} is gone or was replaced: restart the service`,
+  )
 }
 
 /** What SQLite's check says. Damage that is bad enough throws instead of being listed. */

@@ -2,6 +2,7 @@
 
 export type RegistryErrorCode =
   | 'registry_missing'
+  | 'registry_replaced'
   | 'registry_corrupt'
   | 'registry_foreign'
   | 'registry_newer'

@@ -53,7 +53,7 @@ const queues = new WeakMap<Registry, Verb[]>()
 /**
  * Runs the work as one change that is whole and on disk when the promise resolves.
  * @throws {RegistryError} `registry_busy` after 3 s of a locked registry or where too many verbs wait, `registry_full` on
- *   a full disk, `registry_missing` where the file was removed or replaced
+ *   a full disk, `registry_missing` or `registry_replaced` where the file was removed or replaced
  * @throws {Conflict} where the work refuses; nothing is written then
  */
 export function transact<T>(

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Command, Option } from 'commander'
-import { environmentName, settings } from '../broker/config.ts'
+import { choices, environmentName, settings } from '../broker/config.ts'
 import { createProgram, nouns } from '../cli/program.ts'
 import { parsePolicy } from '../policy/document.ts'
 import { bindRights, type Rights } from '../policy/rights.ts'
@@ -178,13 +178,23 @@ describe('docs/operations.md', () => {
     )
   })
 
+  it('lists every choice with its default and its words, and no other', () => {
+    const listed = [...section('Broker settings').matchAll(/^\| `(\w+)` \| `(\w+)` \| (`.*?`) \|/gm)]
+    assert.deepEqual(
+      Object.fromEntries(
+        listed.map(([, name, standard, words]) => [name, [standard, words!.replaceAll('`', '').split(' ')]]),
+      ),
+      Object.fromEntries(Object.entries(choices).map(([name, c]) => [name, [c.default, c.words]])),
+    )
+  })
+
   it('names every environment variable as it is read', () => {
     const code = ['provisioning/config.ts', 'broker/main.ts', 'cli/service.ts', 'docker-compose.yml']
       .map(read)
       .join()
     const variables = new Set(page.match(/\bROLLCALL_[A-Z_]+[A-Z]/g))
     assert.ok(variables.has(environmentName('handshakesMax')))
-    const ofBroker = Object.keys(settings).map(environmentName)
+    const ofBroker = Object.keys({ ...settings, ...choices }).map(environmentName)
     for (const variable of variables)
       assert.ok(ofBroker.includes(variable) || code.includes(variable), variable)
     for (const [variable] of read('provisioning/config.ts').matchAll(/ROLLCALL_[A-Z_]+[A-Z]/g))

@@ -14,6 +14,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'fault/**': ['openssl', 'faketime'],
+  'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],
   'cli/explain.test.ts': ['openssl'],
   'cli/device.test.ts': ['openssl', 'mosquitto_pub'],
   'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],

@@ -15,7 +15,7 @@ import { endInOrder, type Inside, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createHooks } from './hooks.ts'
 import { createLeavings } from './leavings.ts'
-import { type RightsDesk, unboundRights } from './rights-desk.ts'
+import { type RightsDesk, unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
 
@@ -44,7 +44,7 @@ export type Engine = {
   cut(session: Session, reason: Reason): void
   /** Ends a live session that has lost no right: its will is sent. */
   end(session: Session, reason: Reason): void
-  /** Binds the rights of a live session anew; subscriptions now denied are dropped. */
+  /** Binds the rights of a live session anew; subscriptions now denied are dropped. Throws where policies cannot be read. */
   rebind(session: Session): void
   /** The same for the stored session and the retained messages of one device. */
   rebindLeavings(deviceId: string): void
@@ -172,6 +172,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     session.firstUse = record.firstUsedAt === null || record.deviceState === 'registered'
     session.rights = rightsOf(holder(session))
     if (session.rights === unboundRights) return turnAway(session, stream, 'policy_unbound', true)
+    if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(whoIs(session))
     stream.once('close', () => ended(session))
     const client = aedes.handle(stream) as Inside
@@ -229,8 +230,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
 
   function rebind(session: Session): void {
     if (session.ended !== null) return // what was taken is not given back
-    session.rights = rightsOf(holder(session))
-    if (session.rights === unboundRights) {
+    const rights = rightsOf(holder(session))
+    if (rights === unreadRights) throw new Error('the policies could not be read')
+    session.rights = rights
+    if (rights === unboundRights) {
       cut(session, 'policy_unbound')
       return
     }

@@ -2,7 +2,7 @@
 // it stands on, which is looked up again whenever policies change. Knows no sockets.
 import type { Rights } from '../../policy/rights.ts'
 import { noRights } from '../../policy/rights.ts'
-import type { Holder, RightsDesk } from './rights-desk.ts'
+import { type Holder, type RightsDesk, unreadRights } from './rights-desk.ts'
 
 /** As the store keeps it; `clientId` is the device that published it, and absent where the broker itself did. */
 export type Retained = { topic: string; qos: 0 | 1 | 2; clientId?: string }
@@ -15,7 +15,7 @@ export type Leavings = {
   retains(holder: Holder): void
   /** Whether who published this may still publish it (mosquitto CVE-2018-12546). */
   mayShow(message: Retained): boolean
-  /** Policies changed for one device that is not here: one that is looks after its session itself. */
+  /** Policies changed for one device; one that is here looks after its session itself. Throws where they cannot be read. */
   rightsChanged(deviceId: string, isHere: boolean): void
   /** Policies changed for all: gives those whose stored sessions are to be judged, one by one. */
   allRightsChanged(): string[]
@@ -38,7 +38,7 @@ export function createLeavings(parts: {
     const holder = publishers.get(deviceId)
     const rights = holder === undefined ? noRights : parts.rightsOf(holder)
     // A registry in doubt gives no rights either: asked again next time.
-    if (rights !== noRights) known.set(deviceId, rights)
+    if (rights !== noRights && rights !== unreadRights) known.set(deviceId, rights)
     return rights
   }
 
@@ -58,7 +58,10 @@ export function createLeavings(parts: {
     rightsChanged(deviceId, isHere) {
       known.delete(deviceId)
       const stored = sessions.get(deviceId)
-      if (stored !== undefined && !isHere) parts.keepOnly(deviceId, parts.rightsOf(stored).subscribe)
+      if (stored === undefined || isHere) return
+      const rights = parts.rightsOf(stored)
+      if (rights === unreadRights) throw new Error(`the policies of ${deviceId} could not be read`)
+      parts.keepOnly(deviceId, rights.subscribe)
     },
     allRightsChanged() {
       known.clear()

@@ -1,5 +1,5 @@
 // The rights of a session: its device's policies looked up, compiled once per document, bound to its identity.
-// Whatever cannot be read, parsed or bound yields no rights.
+// What cannot be parsed or bound yields no rights; what cannot be read is told apart, for it may be read again.
 import type { PolicySubject, StoredPolicy } from '../../db/policy-store.ts'
 import { type Holder, variablesOf } from '../../policy/binding.ts'
 import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
@@ -10,6 +10,9 @@ export type RightsDesk = (holder: Holder) => Rights
 
 /** Where a deny names a value that the device lacks or that is unsafe: nobody can say what is denied, so refuse all. */
 export const unboundRights: Rights = { ...noRights }
+
+/** Where the policies could not be read: nobody new gets in with them, and whoever is inside keeps what was bound before. */
+export const unreadRights: Rights = { ...noRights }
 
 const DOCUMENTS_REMEMBERED_MAX = 1_000
 
@@ -31,8 +34,14 @@ export function createRightsDesk(parts: {
   }
 
   return holder => {
+    let subject: PolicySubject
     try {
-      const subject = parts.policiesOf(holder.deviceId, holder.issuerId)
+      subject = parts.policiesOf(holder.deviceId, holder.issuerId)
+    } catch (error) {
+      parts.onDoubt(error)
+      return unreadRights
+    }
+    try {
       return bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes)) ?? unboundRights
     } catch (error) {
       parts.onDoubt(error)

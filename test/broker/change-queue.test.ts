@@ -17,16 +17,22 @@ function world(sessions: number) {
   const feed: Change[] = []
   const log: string[] = []
   const acknowledged: number[] = []
+  const known = { behind: false }
   let atStep: (step: number) => void = () => {}
   let steps = 0
   const queue = createChangeQueue({
     feed: {
       dataVersion: () => feed.length,
-      changesAfter: (epoch, limit) => feed.filter(({ epoch: own }) => own > epoch).slice(0, limit),
+      changesAfter(epoch, limit) {
+        if (feed.at(-1)?.deviceId === 'unreadable') throw new Error('the feed could not be read')
+        return feed.filter(({ epoch: own }) => own > epoch).slice(0, limit)
+      },
     },
     epoch: 0,
     work: {
       read: ({ epoch }) => void log.push(`read ${epoch}`),
+      fellBehind: () => Object.assign(known, { behind: true }),
+      caughtUp: () => Object.assign(known, { behind: false }),
       actOn({ epoch, deviceId }) {
         if (deviceId === 'in doubt') throw new Error('the registry could not be read')
         log.push(`act ${epoch}`)
@@ -56,6 +62,7 @@ function world(sessions: number) {
     feed,
     log,
     acknowledged,
+    known,
     queue,
     onStep: (work: typeof atStep) => (atStep = work),
     steps: () => steps,
@@ -158,6 +165,19 @@ test('more changes than are read at once are all acted on, in their order', asyn
     acknowledged,
     feed.map(({ epoch }) => epoch),
   )
+})
+
+test('it is behind while something was written that it could not read, and not while it cannot act on what it read', async () => {
+  const { feed, queue, known } = world(1)
+  feed.push(change(1, 'device', 'in doubt'))
+  await assert.rejects(queue.follow())
+  assert.equal(known.behind, false)
+  feed.push(change(2, 'device', 'unreadable'))
+  await assert.rejects(queue.follow(), /feed/)
+  assert.equal(known.behind, true)
+  feed[1] = change(2, 'device', 'd2')
+  await assert.rejects(queue.follow(), /registry/)
+  assert.equal(known.behind, false)
 })
 
 test('nothing is acknowledged once it was stopped', async () => {

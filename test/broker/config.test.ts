@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import {
   ConfigError,
+  choices,
   environmentName,
   judgeSettings,
   readBrokerSettings,
@@ -36,7 +37,7 @@ test('every setting has a default within its own bounds, and a bound above', () 
   for (const [name, { default: standard, min, max }] of Object.entries(settings)) {
     assert.ok(standard >= min && standard <= max && Number.isFinite(max), name)
   }
-  assert.deepEqual(Object.keys(judgeSettings({})), Object.keys(settings))
+  assert.deepEqual(Object.keys(judgeSettings({})), Object.keys({ ...settings, ...choices }))
 })
 
 test('takes the bounds and refuses one beyond', () => {
@@ -46,6 +47,19 @@ test('takes the bounds and refuses one beyond', () => {
     assert.equal(problemsOf(() => judgeSettings({ [name]: min - 1 })).length, 1)
     assert.equal(problemsOf(() => judgeSettings({ [name]: max + 1 })).length, 1)
   }
+})
+
+test('takes each word of a choice, its default among them, and no other', () => {
+  for (const [name, { default: standard, words }] of Object.entries(choices)) {
+    assert.ok((words as readonly string[]).includes(standard), name)
+    for (const word of words) assert.equal(problemsOf(() => judgeSettings({ [name]: word })).length, 0)
+    for (const other of ['', 'Closed', 1, true])
+      assert.match(problemsOf(() => judgeSettings({ [name]: other }))[0] ?? '', /closed, open/)
+  }
+  assert.equal(
+    readBrokerSettings(data, { ROLLCALL_BROKER_REGISTRY_LOSS_MODE: 'open' }).registryLossMode,
+    'open',
+  )
 })
 
 test('tells every problem at once, unknown names included', () => {

@@ -3,7 +3,7 @@ import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import pino from 'pino'
-import { judgeSettings } from '../../broker/config.ts'
+import { type BrokerSettings, judgeSettings } from '../../broker/config.ts'
 import { type Broker, type BrokerOptions, startBroker } from '../../broker/index.ts'
 import type { Identity } from './authority.ts'
 import { openInbox } from './inbox.ts'
@@ -30,7 +30,7 @@ export type TestBroker = {
 const LINE_DEADLINE_MS = 10_000
 
 export async function startTestBroker(
-  options: { settings?: Record<string, number>; now?: () => number; roll?: Roll; nodeId?: string } = {},
+  options: { settings?: Partial<BrokerSettings>; now?: () => number; roll?: Roll; nodeId?: string } = {},
 ): Promise<TestBroker> {
   const roll = options.roll ?? (await createRoll())
   const lines: Line[] = []

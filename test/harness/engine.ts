@@ -76,6 +76,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     engine,
     deviceNow: prepareDeviceLookup(registry.sqlite),
     assertSameRegistry() {},
+    memory: null,
     now: Date.now,
     onIssuersChanged() {},
     onAcknowledged: told('acknowledged'),

@@ -1,0 +1,87 @@
+// What newcomers are judged by: what the registry says now; where it is lost nothing or, in open mode, what was last read.
+// Decides nobody's admission.
+import type { AdmissionLookup } from '../db/admission-lookup.ts'
+import type { PolicySubject } from '../db/policy-store.ts'
+import type { RegistryMemory } from './registry-memory.ts'
+
+/** Why the registry cannot be trusted with newcomers now. */
+export type Doubt = {
+  /**
+   * `gone`: no file lies under its name. `replaced`: another one does, which nobody has read. `unfollowed`: its change feed
+   * has not been read for too long.
+   */
+  kind: 'gone' | 'replaced' | 'unfollowed'
+  error: unknown
+}
+
+export type PolicyLookup = (deviceId: string, issuerId: string | null) => PolicySubject
+
+export type RegistryView = {
+  /** For newcomers. Throws where they cannot be judged. */
+  lookup: AdmissionLookup
+  /** For those inside: what the registry says, or it throws. */
+  lookupAgain: AdmissionLookup
+  policiesOf: PolicyLookup
+}
+
+export function createRegistryView(parts: {
+  lookup: AdmissionLookup
+  policiesOf: PolicyLookup
+  doubt(): Doubt | null
+  /** Null in closed mode. */
+  memory: RegistryMemory | null
+  /** Somebody was looked up although the registry is lost. */
+  onOpen(error: unknown): void
+}): RegistryView {
+  const { memory } = parts
+  let failing = false
+
+  function lookupAgain(fingerprint: string) {
+    let record: ReturnType<AdmissionLookup>
+    try {
+      record = parts.lookup(fingerprint)
+    } catch (error) {
+      failing = true
+      throw error
+    }
+    // It is back: what was changed while it was away comes first.
+    if (failing) memory?.fallBehind()
+    failing = false
+    if (record !== null) memory?.keepRecord(record)
+    return record
+  }
+
+  function recall(fingerprint: string, error: unknown) {
+    const known = memory?.record(fingerprint) ?? null
+    if (known === null) throw error
+    parts.onOpen(error)
+    return known
+  }
+
+  return {
+    lookupAgain,
+    lookup(fingerprint) {
+      const doubt = parts.doubt()
+      if (doubt !== null && (memory === null || doubt.kind === 'replaced')) throw doubt.error
+      if (doubt?.kind === 'gone') return recall(fingerprint, doubt.error)
+      try {
+        const record = lookupAgain(fingerprint)
+        if (doubt !== null) parts.onOpen(doubt.error)
+        return record
+      } catch (error) {
+        return recall(fingerprint, error)
+      }
+    },
+    policiesOf(deviceId, issuerId) {
+      try {
+        const subject = parts.policiesOf(deviceId, issuerId)
+        memory?.keepPolicies(issuerId, subject)
+        return subject
+      } catch (error) {
+        const known = memory?.policies(deviceId, issuerId) ?? null
+        if (known === null) throw error
+        return known
+      }
+    },
+  }
+}
