@@ -3,10 +3,11 @@
 import type { Database } from 'better-sqlite3'
 import { sql, type Transaction } from 'kysely'
 import { type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
+import { type KeyedRequest, noteChange } from './keyed-changes.ts'
 import type { Schema } from './schema.ts'
 
-/** Who asked for a change, and in which request. */
-export type Actor = { name: string; requestId?: string | undefined }
+/** Who asked for a change, in which request, and whether that request may be asked again. */
+export type Actor = { name: string; requestId?: string | undefined; keyed?: KeyedRequest | undefined }
 
 export type AuditEntry = {
   at: number
@@ -28,6 +29,7 @@ export async function appendAudit(transaction: Transaction<Schema>, entry: Audit
     .insertInto('audit')
     .values({ ...row, request_id: requestId, prev_hash: prevHash })
     .execute()
+  if (entry.actor.keyed !== undefined) await noteChange(transaction, entry.actor.keyed, entry.at, entry)
 }
 
 /**

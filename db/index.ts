@@ -3,6 +3,7 @@ import { createCertificateMover } from './certificate-moves.ts'
 import { createCertificateWriter } from './certificate-writer.ts'
 import { createDeadlineKeeper } from './deadlines.ts'
 import { createDeviceWriter } from './device-writer.ts'
+import { createIdempotencyStore } from './idempotency.ts'
 import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createPolicyWriter } from './policy-store.ts'
@@ -20,6 +21,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createIssuerWriter(registry, now),
     ...createPolicyWriter(registry, now),
     ...createTokenStore(registry, now),
+    ...createIdempotencyStore(registry, now),
   }
 }
 

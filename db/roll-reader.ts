@@ -46,8 +46,14 @@ export type DeviceFilter = {
   state?: DeviceState | undefined
   group?: string | undefined
   prefix?: string | undefined
+  /** The group whoever asks is bound to, besides what he asks for. */
+  scope?: string | null
 }
-export type CertificateFilter = { deviceId?: string | undefined; status?: CertificateStatus | undefined }
+export type CertificateFilter = {
+  deviceId?: string | undefined
+  status?: CertificateStatus | undefined
+  scope?: string | null
+}
 
 export type RollReader = {
   device(id: string): Promise<Device | null>
@@ -60,6 +66,8 @@ export type RollReader = {
 
 export function createRollReader(registry: Registry): RollReader {
   const { query } = registry
+  const membersOf = (group: string) =>
+    query.selectFrom('device_groups').select('device_id').where('name', '=', group)
 
   async function withGroups(rows: Schema['devices'][]): Promise<Device[]> {
     const ids = rows.map(row => row.id)
@@ -99,10 +107,8 @@ export function createRollReader(registry: Registry): RollReader {
       if (filter.prefix !== undefined) {
         select = select.where('id', '>=', filter.prefix).where('id', '<', `${filter.prefix}\u{10ffff}`)
       }
-      if (filter.group !== undefined) {
-        const members = query.selectFrom('device_groups').select('device_id').where('name', '=', filter.group)
-        select = select.where('id', 'in', members)
-      }
+      if (filter.group !== undefined) select = select.where('id', 'in', membersOf(filter.group))
+      if (filter.scope != null) select = select.where('id', 'in', membersOf(filter.scope))
       const { items, next } = page(await select.execute(), limit, row => row.id)
       return { items: await withGroups(items), next }
     },
@@ -124,6 +130,7 @@ export function createRollReader(registry: Registry): RollReader {
         .limit(limit + 1)
       if (after !== null) select = select.where('fingerprint', '>', after)
       if (filter.deviceId !== undefined) select = select.where('device_id', '=', filter.deviceId)
+      if (filter.scope != null) select = select.where('device_id', 'in', membersOf(filter.scope))
       if (filter.status !== undefined) select = select.where('status', '=', filter.status)
       const { items, next } = page(await select.execute(), limit, row => row.fingerprint)
       return { items: items.map(toCertificate), next }

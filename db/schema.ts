@@ -88,6 +88,39 @@ export type Schema = {
     created_at: number
     expires_at: number | null
     revoked_at: number | null
+    scope_group: string | null
+    created_by: string
+    last_used_at: number | null
+    last_used_address: string | null
+  }
+  operator_certificates: {
+    fingerprint: string
+    name: string
+    role: Role
+    scope_group: string | null
+    subject: string
+    key_type: string
+    spki_hash: string
+    not_before: number
+    not_after: number
+    created_at: number
+    created_by: string
+    expires_at: number
+    revoked_at: number | null
+    last_used_at: number | null
+    last_used_address: string | null
+  }
+  idempotency_keys: {
+    holder_id: string
+    key_hash: string
+    request_hash: string
+    at: number
+    action: string | null
+    target: string | null
+    epoch: number | null
+    status: number | null
+    headers: string | null
+    body: string | null
   }
   changes: {
     epoch: Generated<number>

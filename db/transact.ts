@@ -2,6 +2,7 @@
 // transaction and so one wait for the disk, each in a savepoint of its own; retried without blocking while the lock is held.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { CompiledQuery, type Transaction } from 'kysely'
+import { keepingEpoch } from './keyed-changes.ts'
 import { assertSameFile, type Registry } from './open.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
@@ -39,6 +40,8 @@ export type ConflictCode =
   | 'policy_attached'
   | 'policy_changed'
   | 'attachment_unknown'
+  | 'token_unknown'
+  | 'tokens_exceeded'
 
 /** A verb that waits for its turn. `settle` is called once what it wrote is on disk, or will never be. */
 type Verb = {
@@ -121,7 +124,7 @@ async function runVerbs(
     if (outcomes.length > 0 && performance.now() >= end) return
     await transaction.executeQuery(SAVEPOINT)
     try {
-      outcomes.push({ verb, result: await verb.work(transaction) })
+      outcomes.push({ verb, result: await keepingEpoch(transaction, verb.work) })
     } catch (error) {
       outcomes.push({ verb, error })
       // On a full disk SQLite has rolled everything back: then this throws, and all of the group learn why.

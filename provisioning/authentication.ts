@@ -1,20 +1,21 @@
-// Who calls: bearer tokens (RFC 6750) looked up in the registry, roles in order, and a bound on failures per address.
-// Never logs or echoes a token.
+// Who calls: bearer tokens (RFC 6750) looked up in the registry, the role a route asks for, and a bound on failures per
+// address. Never logs or echoes a token.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Role } from '../db/schema.ts'
-import type { TokenHolder } from '../db/token-store.ts'
+import type { Actor } from '../db/audit.ts'
+import type { KeyedRequest } from '../db/keyed-changes.ts'
+import type { Holder } from '../db/token-store.ts'
+import { type Right, reaches, rightTo } from './access.ts'
 import { Problem } from './problem.ts'
 
-export type Holder = TokenHolder
 declare module 'fastify' {
   interface FastifyRequest {
     holder: Holder | null
+    /** Where the request came with an Idempotency-Key. */
+    keyed: KeyedRequest | null
   }
   interface FastifyContextConfig {
-    /** The least role a route asks of a token. */
-    role?: Role
-    /** How a route without a role is guarded: `certificate` by the device's own, `open` for everybody. */
-    access?: 'certificate' | 'open'
+    /** Who may call a route: from the table in access.ts, never by hand. */
+    right?: Right
   }
 }
 
@@ -23,26 +24,23 @@ export type AuthenticationParts = {
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>
   failed: (request: FastifyRequest, reason: 'token_missing' | 'token_refused') => void
+  used: (holder: Holder, address: string) => void
 }
 
-/** Held against every route as it is added: one that forgot to say who may call it keeps the service from starting. */
-export function assertGuarded(route: { method: string | string[]; url: string; config?: object }): void {
-  const { role, access } = (route.config ?? {}) as { role?: Role; access?: string }
-  if ((role === undefined) === (access === undefined)) {
-    throw new Error(`${route.method} ${route.url} must name either a role or another access`)
-  }
+/** Run on every route as it is added: one that nobody entered in the table keeps the service from starting. */
+export function grantRight(route: { method: string | string[]; url: string; config?: object }): void {
+  route.config = { ...route.config, right: rightTo(route.method, route.url) }
 }
-
-const ranks: Record<Role, number> = { viewer: 0, enroller: 1, operator: 2, admin: 3 }
 
 /**
- * A hook that sets `request.holder` or throws 401, 403 or 429. A valid token always passes: somebody who guesses
+ * A hook that sets `request.holder` or throws 400, 401, 403 or 429. A valid token always passes: somebody who guesses
  * from the same address must not lock an operator out, and 256 random bits are not guessed.
  */
 export function createAuthentication(parts: AuthenticationParts) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const role = request.routeOptions.config.role
-    if (role === undefined) return
+    const { right } = request.routeOptions.config
+    if (right === undefined || 'access' in right) return
+    assertOneAuthorization(request)
     const token = bearerOf(request.headers.authorization)
     request.holder = token === null ? null : parts.holderOf(token)
     if (request.holder === null) {
@@ -63,19 +61,34 @@ export function createAuthentication(parts: AuthenticationParts) {
         token === null ? 'this route asks for an API token' : 'no such token is accepted',
       )
     }
-    if (ranks[request.holder.role] < ranks[role]) {
-      throw new Problem(
-        'role_insufficient',
-        `this needs the role ${role}, the token has ${request.holder.role}`,
-      )
-    }
+    assertRight(request.holder, right)
+    parts.used(request.holder, request.ip)
+  }
+}
+
+function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; scope: string }): void {
+  if (!reaches(holder.role, role)) {
+    throw new Problem('role_insufficient', `this needs the role ${role}, the caller has ${holder.role}`)
+  }
+  if (scope === 'none' && holder.scope !== null) {
+    throw new Problem('scope_insufficient', `the caller reaches the devices of group ${holder.scope} alone`)
   }
 }
 
 /** Who a change is made by, for the audit row. Only after authentication. */
-export function actorOf(request: FastifyRequest): { name: string; requestId: string } {
+export function actorOf(request: FastifyRequest): Actor & { requestId: string } {
   if (request.holder === null) throw new Error('a change without an authenticated caller')
-  return { name: request.holder.name, requestId: request.id }
+  const keyed = request.keyed === null ? {} : { keyed: request.keyed }
+  return { name: request.holder.name, requestId: request.id, ...keyed }
+}
+
+/** Node keeps the first of two and tells nobody; whoever stands in front of us may have read the other. */
+function assertOneAuthorization({ raw: { rawHeaders } }: FastifyRequest): void {
+  let seen = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    if (rawHeaders[index]!.toLowerCase() === 'authorization') seen += 1
+  }
+  if (seen > 1) throw new Problem('request_refused', 'there is more than one Authorization header')
 }
 
 function bearerOf(header: string | undefined): string | null {

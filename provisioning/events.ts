@@ -94,6 +94,9 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.authenticationFailures.inc({ reason: fields.reason })
       logger.warn(fields, 'authentication failed')
     },
+    lastUseNotNoted: (error: unknown) => logger.warn({ err: error }, 'last use of a credential not noted'),
+    answerNotKept: (requestId: string, error: unknown) =>
+      logger.warn({ requestId, err: error }, 'answer not kept for its idempotency key'),
     requestRefused: (fields: { requestId: string; route: string; status: number; reason: string }) =>
       logger.info(fields, 'request refused'),
     requestFailed: (fields: { requestId: string; route: string; reason: string }, error: unknown) =>

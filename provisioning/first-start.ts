@@ -174,6 +174,10 @@ const ADMIN_TOKEN = 'admin.token'
 async function keepAdminToken(directory: DataDirectory, writer: FirstStart['writer']): Promise<boolean> {
   const token = readText(directory.adminToken)?.trim()
   if (token !== undefined && writer.holderOf(token) !== null) return false
-  replaceFile(directory.adminToken, `${await writer.replaceToken(ADMIN_TOKEN, 'admin', SYSTEM)}\n`, 0o600)
+  replaceFile(
+    directory.adminToken,
+    `${await writer.replaceToken({ name: ADMIN_TOKEN, role: 'admin' }, SYSTEM)}\n`,
+    0o600,
+  )
   return true
 }

@@ -6,6 +6,7 @@ import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
+import { prepareGrantLookup } from '../db/grants.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
 import { prepareNearestDevice } from '../db/nearest-device.ts'
@@ -28,8 +29,10 @@ import { createEvents } from './events.ts'
 import { createExplainer } from './explain.ts'
 import { firstStart } from './first-start.ts'
 import type { IssuingCa } from './issuing-ca.ts'
+import { createLastUse } from './last-use.ts'
 import { createMetrics } from './metrics.ts'
 import { createPolicyDesk } from './policy-desk.ts'
+import { createReach } from './reach.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
 import type { Services } from './routes/context.ts'
 import { createServer } from './server.ts'
@@ -124,6 +127,12 @@ export async function createProvisioning(
     }
     const policies = createPolicyReader(reading)
     const lookup = prepareAdmissionLookup(reading.sqlite)
+    const lastUse = createLastUse({
+      write: ({ id }, at, address) => writer.noteTokenUse(id, at, address),
+      failed: events.lastUseNotNoted,
+      now,
+    })
+    open.defer(() => lastUse.close())
     const services: Services = {
       writer,
       roll,
@@ -146,6 +155,8 @@ export async function createProvisioning(
         now,
       }),
       lookup,
+      reach: createReach({ roll, grants: prepareGrantLookup(reading.sqlite) }),
+      lastUse,
       now,
       issuers,
       chainOf: id => chainOf(id, ca(), issuers),

@@ -7,11 +7,13 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { tlsProfile } from '../pki/tls-profile.ts'
-import { assertGuarded, createAuthentication } from './authentication.ts'
+import { createAuthentication, grantRight } from './authentication.ts'
 import { trackConnections } from './connections.ts'
+import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
 import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { answerProblems } from './problem-answers.ts'
+import { holdScope } from './reach.ts'
 import { admissionRoutes } from './routes/admission.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { certificateMoveRoutes } from './routes/certificate-moves.ts'
@@ -73,6 +75,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.setSerializerCompiler(() => data => JSON.stringify(data))
 
   api.decorateRequest('holder', null)
+  api.decorateRequest('keyed', null)
   answerProblems.install(api, services.events)
   // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.
   await api.register(helmet, { strictTransportSecurity: false })
@@ -105,13 +108,17 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
       holderOf: services.writer.holderOf,
       countFailure,
       failed,
+      used: services.lastUse.note,
     }),
   )
   // After authentication, so that a token has a budget of its own wherever its requests come from.
   api.addHook('onRequest', api.rateLimit() as never)
 
   await documentApi(api)
-  api.addHook('onRoute', assertGuarded)
+  api.addHook('onRoute', grantRight)
+  api.addHook('onRoute', takeIdempotencyKey)
+  api.addHook('preHandler', holdScope(services.reach))
+  honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
   await api.register(async routes => {
     const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
     const policies = [policyRoutes, policyTrialRoutes]

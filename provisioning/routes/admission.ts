@@ -9,7 +9,6 @@ export function admissionRoutes(api: Api, { explainer }: Services): void {
   api.get(
     '/v1/devices/:id/admission',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -25,7 +24,6 @@ export function admissionRoutes(api: Api, { explainer }: Services): void {
   api.get(
     '/v1/certificates/:fingerprint/admission',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -41,7 +39,6 @@ export function admissionRoutes(api: Api, { explainer }: Services): void {
   api.post(
     '/v1/admission',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,

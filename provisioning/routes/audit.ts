@@ -12,7 +12,6 @@ export function auditRoutes(api: Api, { audit }: Services): void {
   api.get(
     '/v1/audit',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -40,7 +39,6 @@ export function auditRoutes(api: Api, { audit }: Services): void {
   api.get(
     '/v1/audit/verification',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,

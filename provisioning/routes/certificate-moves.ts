@@ -1,9 +1,16 @@
 // The moves of a certificate that an operator makes besides revoking: hold it and let it go again, approve or reject it.
+import type { FastifyRequest } from 'fastify'
 import { actorOf } from '../authentication.ts'
 import * as schemas from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
-export function certificateMoveRoutes(api: Api, { writer, receipt, events }: Services): void {
+export function certificateMoveRoutes(api: Api, { writer, roll, reach, receipt, events }: Services): void {
+  /** To let a certificate in is to certify its device. */
+  async function assertMayLetIn(request: FastifyRequest, fingerprint: string): Promise<void> {
+    const certificate = await roll.certificate(fingerprint)
+    if (certificate !== null) reach.assertMayCertify(request, certificate.deviceId)
+  }
+
   const moves = {
     suspend: {
       status: 'suspended',
@@ -24,10 +31,15 @@ export function certificateMoveRoutes(api: Api, { writer, receipt, events }: Ser
   } as const
 
   for (const [verb, { status, move, summary }] of Object.entries(moves)) {
+    const answer = async (fingerprint: string, epoch: number) => ({
+      ...(await receipt(epoch)),
+      fingerprint,
+      status,
+    })
     api.post(
       `/v1/certificates/:fingerprint/${verb}`,
       {
-        config: { role: 'operator' },
+        config: { recall: done => answer(done.target, done.epoch!) },
         schema: {
           tags: ['certificates'],
           security: secured,
@@ -42,9 +54,10 @@ export function certificateMoveRoutes(api: Api, { writer, receipt, events }: Ser
       },
       async request => {
         const { fingerprint } = request.params
+        if (status === 'active') await assertMayLetIn(request, fingerprint)
         const epoch = await move(fingerprint, actorOf(request))
         events.certificateMoved(callerOf(request), fingerprint, status)
-        return { ...(await receipt(epoch)), fingerprint, status }
+        return answer(fingerprint, epoch)
       },
     )
   }

@@ -3,6 +3,7 @@ import { isFingerprint } from '../../pki/certificate-facts.ts'
 import { actorOf } from '../authentication.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
 import { Problem } from '../problem.ts'
+import { scopeOf } from '../reach.ts'
 import * as schemas from '../schemas.ts'
 import {
   type Api,
@@ -21,7 +22,6 @@ export function certificateRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/certificates',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -32,7 +32,8 @@ export function certificateRoutes(api: Api, services: Services): void {
     },
     async request => {
       const { limit = 100, cursor, ...filter } = request.query
-      const { items, next } = await roll.certificates(filter, decodeCursor(cursor, isFingerprint), limit)
+      const within = { ...filter, scope: scopeOf(request) }
+      const { items, next } = await roll.certificates(within, decodeCursor(cursor, isFingerprint), limit)
       return { items: items.map(shownCertificate), nextCursor: encodeCursor(next) }
     },
   )
@@ -40,7 +41,6 @@ export function certificateRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/certificates/:fingerprint',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -60,10 +60,15 @@ export function certificateRoutes(api: Api, services: Services): void {
     },
   )
 
+  const answer = async (fingerprint: string, epoch: number) => ({
+    ...(await receipt(epoch)),
+    fingerprint,
+    status: 'revoked' as const,
+  })
   api.post(
     '/v1/certificates/:fingerprint/revoke',
     {
-      config: { role: 'operator' },
+      config: { recall: done => answer(done.target, done.epoch!) },
       schema: {
         tags,
         security: secured,
@@ -80,9 +85,9 @@ export function certificateRoutes(api: Api, services: Services): void {
       const { fingerprint } = request.params
       const reason = request.body?.reason ?? 'unspecified'
       const epoch = await writer.revokeCertificate(fingerprint, reason, actorOf(request))
-      const given = await receipt(epoch)
+      const given = await answer(fingerprint, epoch)
       events.certificateRevoked(callerOf(request), fingerprint, reason, given.unreachable.length)
-      return { ...given, fingerprint, status: 'revoked' as const }
+      return given
     },
   )
 }

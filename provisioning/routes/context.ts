@@ -14,7 +14,9 @@ import type { AuditSealer } from '../audit-sealer.ts'
 import { actorOf } from '../authentication.ts'
 import type { Events } from '../events.ts'
 import type { Explainer } from '../explain.ts'
+import type { LastUse } from '../last-use.ts'
 import type { PolicyDesk } from '../policy-desk.ts'
+import type { Reach } from '../reach.ts'
 import type { RegistrationAuthority } from '../registration-authority.ts'
 import type * as schemas from '../schemas.ts'
 import { ProblemDocument } from '../schemas.ts'
@@ -36,6 +38,8 @@ export type Services = {
   deviceDays: number
   now: () => number
   lookup: AdmissionLookup
+  reach: Reach
+  lastUse: LastUse
   /** PEM of our root. */
   rootPem: string
 }

@@ -3,11 +3,12 @@ import { isDeviceId } from '../../pki/device-id.ts'
 import { actorOf } from '../authentication.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
 import { Problem } from '../problem.ts'
+import { scopeOf } from '../reach.ts'
 import * as schemas from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownDevice } from './context.ts'
 
 export function deviceRoutes(api: Api, services: Services): void {
-  const { writer, roll, receipt, events } = services
+  const { writer, roll, reach, receipt, events } = services
   const tags = ['devices']
 
   async function deviceOf(id: string): Promise<schemas.Device> {
@@ -19,7 +20,12 @@ export function deviceRoutes(api: Api, services: Services): void {
   api.post(
     '/v1/devices',
     {
-      config: { role: 'enroller' },
+      config: {
+        recall: async (done, _, reply) => {
+          reply.code(201).header('location', `/v1/devices/${done.target}`)
+          return deviceOf(done.target)
+        },
+      },
       schema: {
         tags,
         security: secured,
@@ -30,7 +36,9 @@ export function deviceRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const { id, attributes = {}, groups = [] } = request.body
+      const { id, attributes = {} } = request.body
+      const groups = reach.groupsFor(request, request.body.groups)
+      reach.assertMaySet(request, attributes)
       await writer.addDevice({ id, attributes, groups }, actorOf(request))
       events.deviceAdded(callerOf(request), id)
       return reply
@@ -43,7 +51,6 @@ export function deviceRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/devices',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -54,7 +61,8 @@ export function deviceRoutes(api: Api, services: Services): void {
     },
     async request => {
       const { limit = 100, cursor, ...filter } = request.query
-      const { items, next } = await roll.devices(filter, decodeCursor(cursor, isDeviceId), limit)
+      const within = { ...filter, scope: scopeOf(request) }
+      const { items, next } = await roll.devices(within, decodeCursor(cursor, isDeviceId), limit)
       return { items: items.map(shownDevice), nextCursor: encodeCursor(next) }
     },
   )
@@ -62,7 +70,6 @@ export function deviceRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/devices/:id',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -78,7 +85,7 @@ export function deviceRoutes(api: Api, services: Services): void {
   api.patch(
     '/v1/devices/:id',
     {
-      config: { role: 'operator' },
+      config: { recall: done => deviceOf(done.target) },
       schema: {
         tags,
         security: secured,
@@ -92,6 +99,9 @@ export function deviceRoutes(api: Api, services: Services): void {
     },
     async request => {
       const { id } = request.params
+      const { attributes, groups } = request.body
+      if (groups !== undefined) await reach.assertMayMove(request, id, groups)
+      if (attributes !== undefined) reach.assertMaySet(request, attributes, (await deviceOf(id)).attributes)
       await writer.changeDevice(id, request.body, actorOf(request))
       events.deviceChanged(callerOf(request), id)
       return deviceOf(id)
@@ -108,10 +118,11 @@ export function deviceRoutes(api: Api, services: Services): void {
   } as const
 
   for (const [verb, { state, summary }] of Object.entries(moves)) {
+    const answer = async (deviceId: string, epoch: number) => ({ ...(await receipt(epoch)), deviceId, state })
     api.post(
       `/v1/devices/:id/${verb}`,
       {
-        config: { role: 'operator' },
+        config: { recall: done => answer(done.target, done.epoch!) },
         schema: {
           tags,
           security: secured,
@@ -127,7 +138,7 @@ export function deviceRoutes(api: Api, services: Services): void {
         const { id } = request.params
         const epoch = await writer.setDeviceState(id, state, actorOf(request))
         events.deviceStateSet(callerOf(request), id, state)
-        return { ...(await receipt(epoch)), deviceId: id, state }
+        return answer(id, epoch)
       },
     )
   }

@@ -1,4 +1,5 @@
 // Enrollment: a CSR becomes a listed certificate, a foreign certificate is registered, a canary is made.
+import type { FastifyReply } from 'fastify'
 import { actorOf } from '../authentication.ts'
 import { Problem } from '../problem.ts'
 import type { Refused } from '../registration-authority.ts'
@@ -6,7 +7,7 @@ import * as schemas from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownWithPem } from './context.ts'
 
 export function enrollmentRoutes(api: Api, services: Services): void {
-  const { authority, roll, chainOf, events } = services
+  const { authority, roll, reach, chainOf, events } = services
   const tags = ['enrollment']
 
   async function assertDevice(id: string): Promise<void> {
@@ -15,10 +16,21 @@ export function enrollmentRoutes(api: Api, services: Services): void {
     }
   }
 
+  async function listed(reply: FastifyReply, fingerprint: string) {
+    const certificate = await roll.certificate(fingerprint)
+    if (certificate === null) throw new Error('a listed certificate cannot be read back')
+    reply.code(201).header('location', `/v1/certificates/${fingerprint}`)
+    return shownWithPem(certificate, chainOf)
+  }
+
   api.post(
     '/v1/devices/:id/certificates',
     {
-      config: { role: 'enroller' },
+      config: {
+        // An intent alone is no certificate: nothing was listed, so the request is served again.
+        recall: async ({ action, target }, _, reply) =>
+          action === 'certificate.intend' ? null : listed(reply, target),
+      },
       schema: {
         tags,
         security: secured,
@@ -35,6 +47,7 @@ export function enrollmentRoutes(api: Api, services: Services): void {
       const { id: deviceId } = request.params
       const { body } = request
       await assertDevice(deviceId)
+      reach.assertMayCertify(request, deviceId)
       const actor = actorOf(request)
       const outcome =
         'csr' in body
@@ -53,19 +66,15 @@ export function enrollmentRoutes(api: Api, services: Services): void {
             )
       if (typeof outcome !== 'string') throw refusal(outcome)
       events.certificateListed(callerOf(request), deviceId, outcome, 'csr' in body ? 'issued' : 'registered')
-      const certificate = await roll.certificate(outcome)
-      if (certificate === null) throw new Error('a listed certificate cannot be read back')
-      return reply
-        .code(201)
-        .header('location', `/v1/certificates/${outcome}`)
-        .send(shownWithPem(certificate, chainOf))
+      return reply.send(await listed(reply, outcome))
     },
   )
 
   api.post(
     '/v1/devices/:id/canaries',
     {
-      config: { role: 'operator' },
+      // A canary proves something once; another is as good as one whose answer was lost.
+      config: { recall: async () => null },
       schema: {
         tags,
         security: secured,

@@ -11,7 +11,6 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
   api.get(
     '/v1/issuers',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -25,10 +24,15 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
 
   for (const verb of ['disable', 'enable'] as const) {
     const enabled = verb === 'enable'
+    const answer = async (issuerId: string, epoch: number) => ({
+      ...(await receipt(epoch)),
+      issuerId,
+      enabled,
+    })
     api.post(
       `/v1/issuers/:issuer/${verb}`,
       {
-        config: { role: 'operator' },
+        config: { recall: done => answer(done.target, done.epoch!) },
         schema: {
           tags,
           security: secured,
@@ -46,7 +50,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
         const { issuer } = request.params
         const epoch = await writer.setIssuerEnabled(issuer, enabled, actorOf(request))
         events.issuerSet(callerOf(request), issuer, enabled)
-        return { ...(await receipt(epoch)), issuerId: issuer, enabled }
+        return answer(issuer, epoch)
       },
     )
   }

@@ -23,7 +23,6 @@ export function policyRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/policies',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -48,7 +47,6 @@ export function policyRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/policies/:name',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -67,7 +65,6 @@ export function policyRoutes(api: Api, services: Services): void {
   api.put(
     '/v1/policies/:name',
     {
-      config: { role: 'operator' },
       ...policyBody('whole'),
       schema: {
         tags,
@@ -110,7 +107,6 @@ export function policyRoutes(api: Api, services: Services): void {
   api.delete(
     '/v1/policies/:name',
     {
-      config: { role: 'operator' },
       schema: {
         tags,
         security: secured,
@@ -134,7 +130,6 @@ export function policyRoutes(api: Api, services: Services): void {
   api.get(
     '/v1/policies/:name/attachments',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -168,7 +163,6 @@ export function policyRoutes(api: Api, services: Services): void {
     api.route({
       method: method === 'put' ? 'PUT' : 'DELETE',
       url: '/v1/policies/:name/attachments/everyone',
-      config: { role: 'operator' },
       schema: { ...common, summary: `${summary} for every device`, params: schemas.PolicyParams },
       handler: async request => {
         const { name } = request.params as { name: string }
@@ -180,7 +174,6 @@ export function policyRoutes(api: Api, services: Services): void {
     api.route({
       method: method === 'put' ? 'PUT' : 'DELETE',
       url: '/v1/policies/:name/attachments/:kind/:target',
-      config: { role: 'operator' },
       schema: {
         ...common,
         summary: `${summary} for a device, a group, or what an issuer certified`,

@@ -33,7 +33,6 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
   api.get(
     '/v1/devices/:id/policy',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -50,7 +49,6 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
   api.post(
     '/v1/policies/:name/simulate',
     {
-      config: { role: 'viewer' },
       ...policyBody(schemas.Simulation),
       schema: {
         tags,
@@ -80,7 +78,6 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
   api.post(
     '/v1/policies/:name/simulate/fleet',
     {
-      config: { role: 'viewer' },
       ...policyBody(schemas.Trial),
       schema: {
         tags,

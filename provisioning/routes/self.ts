@@ -28,7 +28,6 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
   api.get(
     '/v1/self',
     {
-      config: { access: 'certificate' },
       schema: {
         tags,
         summary: 'How the calling device stands, known by its client certificate',
@@ -42,7 +41,6 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
   api.post(
     '/v1/self/certificates',
     {
-      config: { access: 'certificate' },
       schema: {
         tags,
         summary: 'Renew the certificate of the calling device',

@@ -12,7 +12,6 @@ export function serviceRoutes(api: Api, { ready }: Services): void {
   api.get(
     '/v1/whoami',
     {
-      config: { role: 'viewer' },
       schema: {
         tags,
         security: secured,
@@ -27,7 +26,6 @@ export function serviceRoutes(api: Api, { ready }: Services): void {
   api.get(
     '/livez',
     {
-      config: { access: 'open' },
       schema: { tags, summary: 'The process answers', response: { 200: Status, ...refusals } },
     },
     async () => ({ status: 'live' }),
@@ -36,7 +34,6 @@ export function serviceRoutes(api: Api, { ready }: Services): void {
   api.get(
     '/readyz',
     {
-      config: { access: 'open' },
       schema: {
         tags,
         summary: 'The registry answers and the CA can sign',

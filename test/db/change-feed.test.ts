@@ -129,7 +129,7 @@ test('the last twenty refusals of a fingerprint are kept', () => {
 test('a token is known by its hash alone, until it is expired, revoked or replaced', async () => {
   let now = 1_000
   const writer = createRegistryWriter(roll.registry, () => now)
-  const token = await writer.createToken('console', 'operator', tester)
+  const { token } = await writer.createToken({ name: 'console', role: 'operator' }, tester)
   const holder = writer.holderOf(token)
   assert.deepEqual([holder?.name, holder?.role], ['console', 'operator'])
   const { sqlite } = roll.registry
@@ -153,8 +153,8 @@ test('a token is known by its hash alone, until it is expired, revoked or replac
   assert.ok(writer.holderOf(token))
   now = 2_000
   assert.equal(writer.holderOf(token), null, 'at its expiry')
-  const first = await writer.createToken('console', 'admin', tester)
-  const second = await writer.replaceToken('console', 'admin', tester)
+  const { token: first } = await writer.createToken({ name: 'console', role: 'admin' }, tester)
+  const second = await writer.replaceToken({ name: 'console', role: 'admin' }, tester)
   assert.deepEqual([writer.holderOf(first), writer.holderOf(second)?.role], [null, 'admin'])
 })
 

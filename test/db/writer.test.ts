@@ -143,7 +143,7 @@ const verbs: [action: string, run: (fingerprint: string) => Promise<unknown>, ch
   ['issuer.disable', () => roll.writer.setIssuerEnabled(roll.issuerId, false, tester), 1],
   ['policy.put', () => roll.writer.putPolicy('p', { name: 'p', statements: [] }, tester), 1],
   ['policy.attach', () => roll.writer.attachPolicy('backend', 'device', 'd1', tester), 1],
-  ['token.create', () => roll.writer.createToken('t', 'viewer', tester), 0],
+  ['token.create', () => roll.writer.createToken({ name: 't', role: 'viewer' }, tester), 0],
 ]
 
 for (const [action, run, changes] of verbs) {

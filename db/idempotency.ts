@@ -1,0 +1,67 @@
+// Answers to requests with an Idempotency-Key, kept for a day beside the change that was made under the key.
+// Knows no HTTP; the holder of a key is whoever authenticated.
+import type { Transaction } from 'kysely'
+import { type KeyedChange, type KeyedRequest, writeKeyed } from './keyed-changes.ts'
+import type { Registry } from './open.ts'
+import type { Schema } from './schema.ts'
+import { transact } from './transact.ts'
+
+export type KeptAnswer = { status: number; headers: Record<string, string>; body: string }
+export type KeyedOutcome = { requestHash: string; change: KeyedChange | null; answer: KeptAnswer | null }
+
+export type IdempotencyStore = {
+  /** What is known of a key, null where it is new or was forgotten. */
+  findKeyed(request: Pick<KeyedRequest, 'holderId' | 'keyHash'>): KeyedOutcome | null
+  keepAnswer(request: KeyedRequest, answer: KeptAnswer): Promise<void>
+}
+
+/** How long an answer is kept. */
+export const ANSWER_KEPT_MS = 24 * 60 * 60_000
+/** The oldest go first. */
+export const ANSWERS_MAX = 100_000
+const PRUNED_EVERY = 256
+
+export function createIdempotencyStore(registry: Registry, now: () => number): IdempotencyStore {
+  const { sqlite } = registry
+  const byKey = sqlite.prepare<[string, string, number], Omit<Schema['idempotency_keys'], 'at'>>(
+    `SELECT holder_id, key_hash, request_hash, action, target, epoch, status, headers, body
+     FROM idempotency_keys WHERE holder_id = ? AND key_hash = ? AND at > ?`,
+  )
+  let stored = 0
+
+  return {
+    findKeyed({ holderId, keyHash }) {
+      const row = byKey.get(holderId, keyHash, now() - ANSWER_KEPT_MS)
+      if (row === undefined) return null
+      const { action, target, epoch, status, headers, body } = row
+      return {
+        requestHash: row.request_hash,
+        change: action === null ? null : { action, target: target ?? '', epoch },
+        answer: status === null ? null : { status, headers: JSON.parse(headers ?? '{}'), body: body ?? '' },
+      }
+    },
+
+    keepAnswer: (request, { status, headers, body }) =>
+      transact(registry, async transaction => {
+        stored += 1
+        if (stored % PRUNED_EVERY === 1) await prune(transaction, now())
+        await writeKeyed(transaction, request, now(), { status, headers: JSON.stringify(headers), body })
+      }),
+  }
+}
+
+async function prune(transaction: Transaction<Schema>, at: number): Promise<void> {
+  await transaction
+    .deleteFrom('idempotency_keys')
+    .where('at', '<=', at - ANSWER_KEPT_MS)
+    .execute()
+  const excess = await transaction
+    .selectFrom('idempotency_keys')
+    .select('at')
+    .orderBy('at', 'desc')
+    .offset(ANSWERS_MAX)
+    .limit(1)
+    .executeTakeFirst()
+  if (excess === undefined) return
+  await transaction.deleteFrom('idempotency_keys').where('at', '<=', excess.at).execute()
+}

@@ -1,0 +1,37 @@
+// When a credential was last used, and from where: at most once a minute each, beside the request and never in its way.
+import type { Holder } from '../db/token-store.ts'
+
+export type LastUse = {
+  note(holder: Holder, address: string): void
+  /** Waits for what is being written. */
+  close(): Promise<void>
+}
+
+export type LastUseParts = {
+  write: (holder: Holder, at: number, address: string) => Promise<void>
+  now: () => number
+  failed: (error: unknown) => void
+}
+
+const NOTED_EVERY_MS = 60_000
+/** Far more than there are credentials; where it is full nothing is noted. */
+const CREDENTIALS_MAX = 50_000
+
+export function createLastUse({ write, now, failed }: LastUseParts): LastUse {
+  // What was tried, not what was written: a registry that cannot be written is asked once a minute too.
+  const tried = new Map<string, number>()
+  const pending = new Set<Promise<void>>()
+  return {
+    note(holder, address) {
+      const at = now()
+      const last = tried.get(holder.id) ?? holder.lastUsedAt
+      if (last !== null && Math.abs(at - last) < NOTED_EVERY_MS) return
+      if (tried.size >= CREDENTIALS_MAX) return
+      tried.set(holder.id, at)
+      const writing = write(holder, at, address).catch(failed)
+      pending.add(writing)
+      void writing.finally(() => pending.delete(writing))
+    },
+    close: async () => void (await Promise.all(pending)),
+  }
+}
