@@ -1,8 +1,10 @@
 // Whether a certificate somebody else made may go on the roll at all. Judges the DER; knows no registry.
 import 'reflect-metadata'
+import { X509Certificate } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { type CertificateFacts, certificateFacts } from './certificate-facts.ts'
 import { ACCEPTABLE_KEYS, isAcceptableKey } from './key-policy.ts'
+import { weaknessOfKey } from './weak-keys.ts'
 
 export type LeafFault = { path: string; message: string }
 
@@ -28,9 +30,7 @@ export function judgeLeaf(der: Buffer, options: { pinned: boolean }): LeafFault[
     fault('certificate.keyUsage', 'keyCertSign is for CAs')
   }
   if (!facts.clientAuth) fault('certificate.extendedKeyUsage', 'it must contain clientAuth')
-  const octets = Buffer.from(certificate.serialNumber, 'hex')
-  if (octets.every(octet => octet === 0)) fault('certificate.serialNumber', 'it must not be zero')
-  if (octets.length > SERIAL_OCTETS_MAX) fault('certificate.serialNumber', 'it must be 20 octets or fewer')
+  faults.push(...serialFaults(certificate.serialNumber))
   if (certificate.subject === '' && !certificate.getExtension(x509.SubjectAlternativeNameExtension)) {
     fault('certificate.subject', 'an empty subject needs a subjectAltName')
   }
@@ -39,7 +39,20 @@ export function judgeLeaf(der: Buffer, options: { pinned: boolean }): LeafFault[
   }
   if (!isAcceptableKey(facts.keyType)) {
     fault('certificate.subjectPublicKeyInfo', `the key is ${facts.keyType}: use ${ACCEPTABLE_KEYS}`)
+  } else {
+    const weakness = weaknessOfKey(new X509Certificate(der).publicKey)
+    if (weakness !== null) fault('certificate.subjectPublicKeyInfo', weakness)
   }
+  return faults
+}
+
+/** What is wrong with a serial number, in hex (RFC 5280 §4.1.2.2). */
+export function serialFaults(serialNumber: string): LeafFault[] {
+  const path = 'certificate.serialNumber'
+  const octets = Buffer.from(serialNumber, 'hex')
+  const faults: LeafFault[] = []
+  if (octets.every(octet => octet === 0)) faults.push({ path, message: 'it must not be zero' })
+  if (octets.length > SERIAL_OCTETS_MAX) faults.push({ path, message: 'it must be 20 octets or fewer' })
   return faults
 }
 
@@ -52,7 +65,7 @@ function parse(der: Buffer): { facts: CertificateFacts; certificate: x509.X509Ce
 }
 
 /** TBSCertificate begins with [0] EXPLICIT Version where the version is not the default v1 (RFC 5280 §4.1.2.1). */
-function versionOf(der: Buffer): number {
+export function versionOf(der: Buffer): number {
   const tbs = contentOffset(der, contentOffset(der, 0))
   return der[tbs] === 0xa0 ? (der[tbs + 4] ?? 0) + 1 : 1
 }

@@ -8,6 +8,7 @@ import * as x509 from '@peculiar/x509'
 import { keyTypeOf, spkiHashOf } from '../pki/certificate-facts.ts'
 import { ACCEPTABLE_KEYS, isAcceptableKey } from '../pki/key-policy.ts'
 import { pemBlocks } from '../pki/pem.ts'
+import { weaknessOfKey } from '../pki/weak-keys.ts'
 
 export type Fault = { path: string; message: string }
 
@@ -19,7 +20,6 @@ export type CsrReading =
   | { accepted: false; reason: 'csr_invalid' | 'key_unacceptable'; faults: Fault[] }
 
 export const CSR_CHARACTERS_MAX = 16 * 1024
-const RSA_EXPONENT_MIN = 65_537n
 
 /** Parses, judges the key, and verifies the proof of possession. Never throws on bad input. */
 export async function readCsr(pem: string): Promise<CsrReading> {
@@ -93,11 +93,7 @@ function publicKeyOf(csr: CertificationRequest): KeyObject | null {
 function weaknessOf(key: KeyObject): string | null {
   const keyType = keyTypeOf(key)
   if (!isAcceptableKey(keyType)) return `the key is ${keyType}: use ${ACCEPTABLE_KEYS}`
-  const exponent = key.asymmetricKeyDetails?.publicExponent
-  if (exponent !== undefined && exponent < RSA_EXPONENT_MIN) {
-    return `the RSA public exponent is ${exponent}: use 65537`
-  }
-  return null
+  return weaknessOfKey(key)
 }
 
 /** sha1WithRSAEncryption (RFC 8017) and ecdsa-with-SHA1 (RFC 3279). */

@@ -1,12 +1,11 @@
 // Whether a certificate that somebody else issued may go on the roll for a device, chained or pinned.
 // Names are compared here, once; afterwards the fingerprint alone decides.
-import 'reflect-metadata'
 import { X509Certificate } from 'node:crypto'
-import * as x509 from '@peculiar/x509'
 import type { Issuer } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../pki/chain.ts'
 import { judgeLeaf } from '../pki/leaf-policy.ts'
+import { namesOf } from '../pki/names.ts'
 import { pemBlocks } from '../pki/pem.ts'
 import type { Fault } from './csr.ts'
 import { DEVICE_URN } from './profile.ts'
@@ -76,13 +75,12 @@ function onlyCertificate(pem: string): Buffer | string {
 
 /** What a certificate says about being another device, or null. Read from its structure, never from printed names. */
 async function foreignName(der: Buffer, { deviceId, isDevice }: ForeignCertificate): Promise<string | null> {
-  const certificate = new x509.X509Certificate(new Uint8Array(der))
-  const sans = certificate.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? []
+  const { commonNames, sans } = namesOf(der)
   const urn = sans.find(san => san.type === 'url' && san.value.toLowerCase().startsWith(DEVICE_URN))
   if (urn !== undefined && urn.value !== `${DEVICE_URN}${deviceId}`) {
     return `its subjectAltName names the device ${JSON.stringify(urn.value.slice(DEVICE_URN.length))}`
   }
-  const names = [...certificate.subjectName.getField('CN'), ...sans.map(san => san.value)]
+  const names = [...commonNames, ...sans.map(san => san.value)]
   for (const name of names) {
     if (name !== deviceId && (await isDevice(name))) return `it names the device ${JSON.stringify(name)}`
   }

@@ -1,0 +1,70 @@
+// Keys that look acceptable by kind and size and prove nothing: somebody else can compute the private half, or forge
+// signatures without one. Pure arithmetic on the public key; kind and size are judged in `key-policy.ts`.
+import type { KeyObject } from 'node:crypto'
+
+const EXPONENT_MIN = 65_537n
+
+/** What is wrong with the numbers of this public key, in words for its owner; null where nothing is. */
+export function weaknessOfKey(key: KeyObject): string | null {
+  if (key.asymmetricKeyType === 'rsa') return weaknessOfRsa(key)
+  return key.asymmetricKeyType === 'ed25519' ? weaknessOfEd25519(key) : null
+}
+
+function weaknessOfRsa(key: KeyObject): string | null {
+  const { n = '', e = '' } = key.export({ format: 'jwk' }) as { n?: string; e?: string }
+  const [modulus, exponent] = [numberOf(n), numberOf(e)]
+  if (exponent < EXPONENT_MIN) return `the RSA public exponent is ${exponent}: use 65537`
+  if (exponent % 2n === 0n) return 'the RSA public exponent is even: make a new key'
+  const factor = smallPrimes.find(prime => modulus % prime === 0n)
+  if (factor !== undefined) return `the RSA modulus is divisible by ${factor}: make a new key`
+  if (isRoca(modulus)) {
+    return 'the RSA key was made by a generator with a known flaw (ROCA, CVE-2017-15361): make it elsewhere'
+  }
+  return null
+}
+
+/**
+ * Moduli of the flawed generator are powers of 65537 modulo every small prime (Nemec et al., "The Return of
+ * Coppersmith's Attack", CCS 2017). A random modulus is so modulo all of these in one of some 10^8 cases.
+ */
+function isRoca(modulus: bigint): boolean {
+  return fingerprints.every(({ prime, powers }) => powers.has(Number(modulus % prime)))
+}
+
+const smallPrimes = primesUpTo(1_000)
+const fingerprints = smallPrimes.filter(prime => prime > 2n && prime <= 167n).map(powersOf65537)
+
+function powersOf65537(prime: bigint): { prime: bigint; powers: Set<number> } {
+  const powers = new Set<number>()
+  for (let power = 1n; !powers.has(Number(power)); power = (power * 65_537n) % prime)
+    powers.add(Number(power))
+  return { prime, powers }
+}
+
+function primesUpTo(limit: number): bigint[] {
+  const primes: bigint[] = []
+  for (let candidate = 2n; candidate <= limit; candidate += 1n)
+    if (primes.every(prime => candidate % prime !== 0n)) primes.push(candidate)
+  return primes
+}
+
+/** The y coordinates of points whose order divides eight, as they are and written above the field. */
+const FIELD = 2n ** 255n - 19n
+const ORDER_EIGHT = 2707385501144840649318225287225658788936804267575313519463743609750303402022n
+const smallOrders = new Set(
+  [0n, 1n, FIELD - 1n, ORDER_EIGHT, FIELD - ORDER_EIGHT].flatMap(y => [y, y + FIELD]),
+)
+
+/** Under such a key one signature fits many messages, so that a request signed with it proves nothing. */
+function weaknessOfEd25519(key: KeyObject): string | null {
+  const { x = '' } = key.export({ format: 'jwk' }) as { x?: string }
+  const octets = Buffer.from(x, 'base64url').reverse()
+  octets[0] = (octets[0] ?? 0) & 0x7f // the sign of x, which changes no order
+  return smallOrders.has(BigInt(`0x${octets.toString('hex')}`))
+    ? 'the Ed25519 key is a point of small order, which anybody can sign for: make a new key'
+    : null
+}
+
+function numberOf(base64url: string): bigint {
+  return BigInt(`0x${Buffer.from(base64url, 'base64url').toString('hex') || '0'}`)
+}
