@@ -28,7 +28,7 @@ export const NOT_BEFORE_SKEW_MS = 5 * 60_000
 /** What a certificate says of itself and who on record issued it: shown by explanations, decided upon never. */
 export type Presented = {
   facts: CertificateFacts
-  issuer: { id: string; name: string; enabled: boolean; notAfter: number } | null
+  issuer: { id: string; name: string; enabled: boolean; revoked: boolean; notAfter: number } | null
 }
 
 type Check<Input> = {
@@ -103,15 +103,22 @@ const listedChecks: readonly Check<Listed>[] = [
     ofCertificate: true,
     refuses: ({ record, now }) => {
       if (!record.issuerEnabled) return 'issuer_disabled'
+      if (record.issuerRevoked) return 'issuer_revoked'
       return record.issuerNotAfter !== null && now >= record.issuerNotAfter ? 'issuer_expired' : null
     },
     inputs: ({ record, now }, presented) => ({
       issuerId: record.issuerId,
       ...(presented?.issuer?.id === record.issuerId ? { name: presented?.issuer?.name } : {}),
       enabled: record.issuerEnabled,
+      revoked: record.issuerRevoked,
       notAfter: time(record.issuerNotAfter),
       now: time(now),
     }),
+  },
+  {
+    name: 'issuer_crl',
+    refuses: ({ record }) => (record.revokedByIssuer ? 'certificate_revoked_by_issuer' : null),
+    inputs: ({ record }) => ({ serialNumber: record.serialNumber, revoked: record.revokedByIssuer }),
   },
   {
     name: 'chain',
@@ -240,6 +247,8 @@ function asIfListed({ facts, issuer }: Presented): AdmissionRecord {
     firstUsedAt: null,
     issuerId: issuer?.id ?? null,
     issuerEnabled: issuer?.enabled ?? false,
+    issuerRevoked: issuer?.revoked ?? false,
+    revokedByIssuer: false,
     issuerNotAfter: issuer?.notAfter ?? null,
   }
 }

@@ -38,12 +38,18 @@ export async function fingerprintOf(named: string): Promise<string> {
   )
 }
 
+/** The certificate of a file, as PEM. */
+export async function readCertificateFile(file: string): Promise<string> {
+  const subject = await readCertificate(file)
+  return subject.pem
+}
+
 function asFingerprint(text: string): string | null {
   const hex = text.replaceAll(':', '').toLowerCase()
   return /^[0-9a-f]{64}$/.test(hex) ? hex : null
 }
 
-async function readCertificate(file: string): Promise<Subject> {
+async function readCertificate(file: string): Promise<Subject & { kind: 'certificate' }> {
   const content = await beginningOf(file)
   if (content.length > CERTIFICATE_BYTES_MAX) {
     throw new CommandFailed(

@@ -1,5 +1,6 @@
 // A typed client of Rollcall's HTTP API, for the command line and for whoever installs the package.
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
+import { issuerVerbs } from './issuers.ts'
 import { policyVerbs } from './policies.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 import type {
@@ -14,8 +15,6 @@ import type {
   DeviceFilter,
   Explanation,
   IssuedCertificate,
-  Issuer,
-  IssuerReceipt,
   NewDevice,
   Page,
   RevocationReceipt,
@@ -23,6 +22,7 @@ import type {
 } from './types.ts'
 
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
+export type * from './issuers.ts'
 export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
@@ -85,11 +85,7 @@ export function createClient(options: Omit<TransportOptions, 'identity'> & { tok
       reject: (fingerprint: string) => call<RevocationReceipt>('POST', `${certificate(fingerprint)}/reject`),
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
     },
-    issuers: {
-      pages: () => walk<Issuer>('/v1/issuers', {}),
-      disable: (id: string) => call<IssuerReceipt>('POST', `/v1/issuers/${encodeURIComponent(id)}/disable`),
-      enable: (id: string) => call<IssuerReceipt>('POST', `/v1/issuers/${encodeURIComponent(id)}/enable`),
-    },
+    issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),

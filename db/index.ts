@@ -1,4 +1,5 @@
 // The door to the record: who may read and who may write are different types.
+import { createArrivalWriter } from './arrivals.ts'
 import { createCertificateMover } from './certificate-moves.ts'
 import { createCertificateWriter } from './certificate-writer.ts'
 import { createDeadlineKeeper } from './deadlines.ts'
@@ -8,6 +9,7 @@ import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createPolicyWriter } from './policy-store.ts'
 import { createTokenStore } from './token-store.ts'
+import { createTrustAnchorWriter } from './trust-anchors.ts'
 
 export type RegistryWriter = ReturnType<typeof createRegistryWriter>
 
@@ -22,6 +24,8 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createPolicyWriter(registry, now),
     ...createTokenStore(registry, now),
     ...createIdempotencyStore(registry, now),
+    ...createTrustAnchorWriter(registry, now),
+    ...createArrivalWriter(registry, now),
   }
 }
 

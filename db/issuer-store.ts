@@ -1,20 +1,32 @@
 // The issuers whose certificates the registry knows: root, issuing CA, and foreign trust anchors.
 import { X509Certificate } from 'node:crypto'
+import type { Selectable, Transaction } from 'kysely'
 import { certificateFacts } from '../pki/certificate-facts.ts'
 import type { KnownIssuer } from '../pki/chain.ts'
 import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
-import type { Schema } from './schema.ts'
+import type { RegistrationMode, Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
 
-export type Issuer = KnownIssuer & { name: string; kind: Schema['issuers']['kind']; enabled: boolean }
+export type Issuer = KnownIssuer & {
+  name: string
+  kind: Schema['issuers']['kind']
+  enabled: boolean
+  /** Whether the CRL of the CA above lists it. */
+  revoked: boolean
+  /** What it lets a device do that arrives unlisted; our own CAs nothing. */
+  registration: RegistrationMode
+}
 export type NewIssuer = {
   der: Buffer
   name: string
   kind: Schema['issuers']['kind']
   parentId: string | null
 }
+
+/** More stand above nobody; a line in a circle ends here too. */
+const LINE_MAX = 8
 
 export type IssuerWriter = {
   /** Registers an issuer under its fingerprint and gives it; one that is known already stays as it is. */
@@ -25,7 +37,11 @@ export type IssuerWriter = {
 
 /** All issuers, disabled ones included, by id. Synchronous: gates and explanations read it where they decide. */
 export function readIssuers(registry: Registry): Map<string, Issuer> {
-  const rows = registry.sqlite.prepare<[], Schema['issuers']>('SELECT * FROM issuers ORDER BY id').all()
+  const rows = registry.sqlite
+    .prepare<[], Selectable<Schema['issuers']> & { registration: RegistrationMode | null }>(
+      'SELECT i.*, a.registration FROM issuers i LEFT JOIN trust_anchors a ON a.issuer_id = i.id ORDER BY i.id',
+    )
+    .all()
   return new Map(
     rows.map(row => [
       row.id,
@@ -35,6 +51,8 @@ export function readIssuers(registry: Registry): Map<string, Issuer> {
         kind: row.kind,
         parentId: row.parent_id,
         enabled: row.enabled === 1,
+        revoked: row.revoked === 1,
+        registration: row.registration ?? 'off',
         certificate: new X509Certificate(row.der),
         notBefore: row.not_before,
         notAfter: row.not_after,
@@ -43,40 +61,22 @@ export function readIssuers(registry: Registry): Map<string, Issuer> {
   )
 }
 
+/** An issuer and those above it, lowest first; none where it is not on record. */
+export function issuerLine(id: string | null, issuers: ReadonlyMap<string, Issuer>): Issuer[] {
+  const line: Issuer[] = []
+  for (
+    let link = issuers.get(id ?? '');
+    link && line.length < LINE_MAX;
+    link = issuers.get(link.parentId ?? '')
+  )
+    line.push(link)
+  return line
+}
+
 export function createIssuerWriter(registry: Registry, now: () => number): IssuerWriter {
   return {
     addIssuer: (issuer, actor) =>
-      transact(registry, async transaction => {
-        const facts = certificateFacts(issuer.der)
-        const at = now()
-        const added = await transaction
-          .insertInto('issuers')
-          .values({
-            id: facts.fingerprint,
-            name: issuer.name,
-            parent_id: issuer.parentId,
-            kind: issuer.kind,
-            der: issuer.der,
-            enabled: 1,
-            not_before: facts.notBefore,
-            not_after: facts.notAfter,
-            created_at: at,
-          })
-          .onConflict(conflict => conflict.doNothing())
-          .executeTakeFirst()
-        if (added.numInsertedOrUpdatedRows !== 0n) {
-          const detail = { name: issuer.name, kind: issuer.kind }
-          await appendAudit(transaction, {
-            at,
-            actor,
-            action: 'issuer.add',
-            target: facts.fingerprint,
-            detail,
-          })
-          await appendChange(transaction, { kind: 'issuer', at, issuerId: facts.fingerprint })
-        }
-        return facts.fingerprint
-      }),
+      transact(registry, async transaction => (await insertIssuer(transaction, issuer, actor, now())).id),
 
     setIssuerEnabled: (id, enabled, actor) =>
       transact(registry, async transaction => {
@@ -97,4 +97,33 @@ export function createIssuerWriter(registry: Registry, now: () => number): Issue
         return appendChange(transaction, { kind: 'issuer', at, issuerId: id })
       }),
   }
+}
+
+/** Registers an issuer as part of a larger change. The epoch is null where it was registered before. */
+export async function insertIssuer(
+  transaction: Transaction<Schema>,
+  { der, name, kind, parentId }: NewIssuer,
+  actor: Actor,
+  at: number,
+): Promise<{ id: string; epoch: number | null }> {
+  const { fingerprint: id, notBefore, notAfter } = certificateFacts(der)
+  const added = await transaction
+    .insertInto('issuers')
+    .values({
+      id,
+      name,
+      parent_id: parentId,
+      kind,
+      der,
+      enabled: 1,
+      not_before: notBefore,
+      not_after: notAfter,
+      created_at: at,
+    })
+    .onConflict(conflict => conflict.doNothing())
+    .executeTakeFirst()
+  if (added.numInsertedOrUpdatedRows === 0n) return { id, epoch: null }
+  if (kind === 'foreign') await transaction.insertInto('trust_anchors').values({ issuer_id: id }).execute()
+  await appendAudit(transaction, { at, actor, action: 'issuer.add', target: id, detail: { name, kind } })
+  return { id, epoch: await appendChange(transaction, { kind: 'issuer', at, issuerId: id }) }
 }

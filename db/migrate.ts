@@ -6,13 +6,21 @@ import * as auditChain from './migrations/0002-audit-chain.ts'
 import * as lifeCycle from './migrations/0003-life-cycle.ts'
 import * as sessionSubscriptions from './migrations/0004-session-subscriptions.ts'
 import * as operators from './migrations/0005-operators.ts'
+import * as trustAnchors from './migrations/0007-trust-anchors.ts'
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
 
 /** SQL alone, or a function where rows must be worked on. */
 type Migration = { name: string; sql: string } | { name: string; apply(db: Database): void }
-const migrations: readonly Migration[] = [roll, auditChain, lifeCycle, sessionSubscriptions, operators]
+const migrations: readonly Migration[] = [
+  roll,
+  auditChain,
+  lifeCycle,
+  sessionSubscriptions,
+  operators,
+  trustAnchors,
+]
 
 /** The schema version this code reads and writes. */
 export const schemaVersion = migrations.length

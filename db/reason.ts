@@ -62,6 +62,21 @@ const entries = {
     title: 'The certificate was issued by nobody we trust and is not on the roll',
     hint: 'Enroll the device with this service, or register the certificate as pinned.',
   },
+  registration_started: {
+    seen: 'cut',
+    title: 'The certificate is not on the roll yet: its issuer lets devices register themselves',
+    hint: 'The arrival was noted. Let the device connect again; rollcall explain on the certificate tells what came of it.',
+  },
+  registration_refused: {
+    seen: 'cut',
+    title: 'The device may not register itself with this certificate',
+    hint: 'rollcall issuer arrivals and rollcall explain tell why. Register the device by hand where it is right.',
+  },
+  registration_limited: {
+    seen: 'cut',
+    title: 'Too many devices register themselves at once',
+    hint: 'Let the device back off and connect again. A flood of them is worth a look at who holds the key of the issuer.',
+  },
   // listed, but may not enter
   certificate_pending: {
     seen: 5,
@@ -98,6 +113,11 @@ const entries = {
     title: 'The certificate is revoked',
     hint: 'Revocation is final. If the device is trusted again, issue a new certificate with a new key.',
   },
+  certificate_revoked_by_issuer: {
+    seen: 5,
+    title: 'The CRL of its issuer revokes the certificate',
+    hint: 'Give the device a new certificate. rollcall issuer crl status shows the CRL in force.',
+  },
   certificate_expired: {
     seen: 5,
     title: 'The certificate has expired',
@@ -132,6 +152,11 @@ const entries = {
     seen: 5,
     title: 'The issuer of the certificate is disabled',
     hint: 'Issue the device a certificate of an enabled issuer, or enable the issuer again.',
+  },
+  issuer_revoked: {
+    seen: 5,
+    title: 'The issuer of the certificate is revoked by the CA above it',
+    hint: 'Enroll the device under another issuer. rollcall issuer crl status shows the CRL in force.',
   },
   issuer_expired: {
     seen: 5,

@@ -20,6 +20,8 @@ export type DeadlineKind = 'expiring' | 'critical' | 'lapse' | 'retire' | 'forge
 export type Trust = 'chained' | 'pinned'
 export type ChangeKind = 'certificate' | 'device' | 'issuer' | 'policy'
 export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'
+/** What a trust anchor lets a device do that arrives unlisted. */
+export type RegistrationMode = 'off' | 'pending' | 'active'
 export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type Schema = {
@@ -33,7 +35,46 @@ export type Schema = {
     not_before: number
     not_after: number
     created_at: number
+    crl_id: Generated<number | null>
+    revoked: Generated<number>
   }
+  trust_anchors: {
+    issuer_id: string
+    nonce: string | null
+    nonce_expires_at: number | null
+    proven_at: number | null
+    proof_fingerprint: string | null
+    registration: Generated<RegistrationMode>
+    name_template: Generated<string>
+    per_minute_max: Generated<number>
+    devices_max: Generated<number>
+    crl_url: string | null
+    crl_checked_at: number | null
+    crl_error: string | null
+  }
+  issuer_crls: {
+    id: Generated<number>
+    issuer_id: string
+    number: string | null
+    this_update: number
+    next_update: number | null
+    scope: string
+    entries: number
+    hash: string
+    imported_at: number
+  }
+  issuer_revocations: { crl_id: number; serial_number: string; revoked_at: number; reason: string }
+  arrivals: {
+    fingerprint: string
+    issuer_id: string
+    der: Buffer
+    address: string
+    at: number
+    decided_at: number | null
+    reason: string | null
+    detail: string | null
+  }
+  auto_registrations: { device_id: string; issuer_id: string; fingerprint: string; at: number }
   devices: {
     id: string
     state: DeviceState

@@ -44,6 +44,12 @@ export const accessTable: Readonly<Record<string, Right>> = {
 
   // issuers
   'GET /v1/issuers': right('viewer', 'free'),
+  'POST /v1/issuers': right('admin', 'none'),
+  'GET /v1/issuers/:issuer': right('viewer', 'free'),
+  'POST /v1/issuers/:issuer/challenge': right('admin', 'none'),
+  'POST /v1/issuers/:issuer/proof': right('admin', 'none'),
+  'PUT /v1/issuers/:issuer/registration': right('admin', 'none'),
+  'GET /v1/issuers/:issuer/arrivals': right('viewer', 'none'),
   'POST /v1/issuers/:issuer/disable': right('operator', 'none'),
   'POST /v1/issuers/:issuer/enable': right('operator', 'none'),
 

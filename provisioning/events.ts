@@ -58,6 +58,18 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
       logger.info({ ...caller, issuerId, enabled }, 'issuer set')
     },
+    issuerAdded: (caller: Caller, issuerId: string) => {
+      metrics.changes.inc({ change: 'issuer_added' })
+      logger.info({ ...caller, issuerId }, 'trust anchor added')
+    },
+    issuerProven: (caller: Caller, issuerId: string) => {
+      metrics.changes.inc({ change: 'issuer_proven' })
+      logger.info({ ...caller, issuerId }, 'possession of the CA key proven')
+    },
+    registrationSet: (caller: Caller, issuerId: string, mode: string) => {
+      metrics.changes.inc({ change: 'issuer_registration' })
+      logger.info({ ...caller, issuerId, mode }, 'registration under a trust anchor set')
+    },
     deadlinePassed: ({ kind, notAfter, ...certificate }: PassedDeadline) => {
       metrics.deadlines.inc({ kind })
       const fields = { ...certificate, notAfter: new Date(notAfter).toISOString() }

@@ -10,7 +10,7 @@ import {
   type Presented,
 } from '../admission/decide.ts'
 import type { AdmissionLookup } from '../db/admission-lookup.ts'
-import type { Issuer } from '../db/issuer-store.ts'
+import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import type { NearestDevice } from '../db/nearest-device.ts'
 import { type Reason, reasons } from '../db/reason.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../db/roll-reader.ts'
@@ -151,15 +151,16 @@ function presentedBy(
 ): Presented | null {
   try {
     const issuer = known.get(issuerOnRecord ?? findIssuer(leaf, known.values())?.id ?? '')
-    const above = known.get(issuer?.parentId ?? '') ?? issuer
+    const line = issuerLine(issuer?.id ?? null, known)
     return {
       facts: certificateFacts(leaf),
       issuer: issuer
         ? {
             id: issuer.id,
             name: issuer.name,
-            enabled: issuer.enabled && above!.enabled,
-            notAfter: Math.min(issuer.notAfter, above!.notAfter),
+            enabled: line.every(one => one.enabled),
+            revoked: line.some(one => one.revoked),
+            notAfter: Math.min(...line.map(one => one.notAfter)),
           }
         : null,
     }

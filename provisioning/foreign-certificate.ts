@@ -1,7 +1,7 @@
 // Whether a certificate that somebody else issued may go on the roll for a device, chained or pinned.
 // Names are compared here, once; afterwards the fingerprint alone decides.
 import { X509Certificate } from 'node:crypto'
-import type { Issuer } from '../db/issuer-store.ts'
+import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../pki/chain.ts'
 import { judgeLeaf } from '../pki/leaf-policy.ts'
@@ -56,15 +56,18 @@ function chained(
       'its issuer is not a trust anchor here: register the issuer, or the certificate with "trust": "pinned"',
     )
   }
-  for (let link: Issuer | undefined = issuer; link; link = issuers.get(link.parentId ?? '')) {
+  for (const link of issuerLine(issuer.id, issuers)) {
     if (!link.enabled) return invalid('certificate.issuer', `the trust anchor ${link.name} is disabled`)
+    if (link.revoked)
+      return invalid('certificate.issuer', `the trust anchor ${link.name} is revoked by the CA above it`)
     if (link.notAfter <= now)
       return invalid('certificate.issuer', `the trust anchor ${link.name} has expired`)
   }
   return { der, issuerId: issuer.id }
 }
 
-function onlyCertificate(pem: string): Buffer | string {
+/** DER of the one certificate in a text, or what is wrong with the text. */
+export function onlyCertificate(pem: string): Buffer | string {
   if (pem.includes('PRIVATE KEY')) return 'the text contains a private key: send the certificate alone'
   const [der, ...more] = pemBlocks(pem, 'CERTIFICATE')
   if (der === undefined || more.length > 0) {

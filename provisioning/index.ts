@@ -2,6 +2,7 @@
 import { createPublicKey, type X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
+import { createArrivalReader } from '../db/arrivals.ts'
 import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
@@ -14,6 +15,7 @@ import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
 import { createPolicyReader } from '../db/policy-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { createRollReader, type RollReader } from '../db/roll-reader.ts'
+import { readTrustAnchor } from '../db/trust-anchors.ts'
 import { toPem } from '../pki/pem.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
@@ -133,6 +135,7 @@ export async function createProvisioning(
       now,
     })
     open.defer(() => lastUse.close())
+    const arrivals = createArrivalReader(reading)
     const services: Services = {
       writer,
       roll,
@@ -159,6 +162,7 @@ export async function createProvisioning(
       lastUse,
       now,
       issuers,
+      anchors: { show: id => readTrustAnchor(reading, id), arrivals: arrivals.ofIssuer },
       chainOf: id => chainOf(id, ca(), issuers),
       receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
       audit: { reader: auditReader, sealer },

@@ -3,6 +3,7 @@
 
 import { RegistryError } from '../db/registry-error.ts'
 import { Conflict, type ConflictCode } from '../db/transact.ts'
+import { anchorProblems } from './anchor-problems.ts'
 import type { Fault } from './csr.ts'
 
 type Entry = { status: number; title: string; hint: string | null; retryAfterSeconds?: number }
@@ -90,7 +91,7 @@ const entries = {
     title: 'No such certificate is on the roll',
     hint: 'rollcall certificate list shows those that are.',
   },
-  issuer_unknown: { status: 404, title: 'No such issuer is registered', hint: null },
+  ...anchorProblems,
   policy_unknown: {
     status: 404,
     title: 'No such policy exists',

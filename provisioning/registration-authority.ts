@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { Actor } from '../db/audit.ts'
 import type { CertificateWriter, IssuanceIntent, Listing } from '../db/certificate-writer.ts'
-import type { Issuer } from '../db/issuer-store.ts'
+import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { toPem } from '../pki/pem.ts'
 import { renewalOpensAt } from '../pki/renewal-window.ts'
@@ -89,7 +89,8 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
     if (ca.notAfter <= now()) return { refused: 'ca_expired', faults: [] }
     // What it signed now would be admitted nowhere.
-    if (!isEnabled(ca.id, issuers())) return { refused: 'issuer_disabled', faults: [] }
+    if (issuerLine(ca.id, issuers()).some(({ enabled }) => !enabled))
+      return { refused: 'issuer_disabled', faults: [] }
     const reading = await readCsr(order.csr)
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
     const intent: IssuanceIntent = {
@@ -179,14 +180,6 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
 
 function listing(der: Buffer, deviceId: string, issuerId: string | null, action: Listing['action']): Listing {
   return { der, deviceId, issuerId, trust: 'chained', status: 'issued', action }
-}
-
-/** Whether this issuer and all above it are. */
-function isEnabled(id: string, issuers: Map<string, Issuer>): boolean {
-  for (let link = issuers.get(id); link; link = issuers.get(link.parentId ?? '')) {
-    if (!link.enabled) return false
-  }
-  return true
 }
 
 /** Valid for a day that ended a day ago. */

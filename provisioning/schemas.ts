@@ -17,7 +17,7 @@ export const Name = Type.String({ pattern: NAME_PATTERN })
 /** RFC 3339 in UTC with milliseconds. */
 export const Time = Type.String({ format: 'date-time' })
 const Fingerprint = Type.String({ pattern: '^[0-9a-f]{64}$' })
-const Pem = Type.String({ maxLength: CSR_CHARACTERS_MAX })
+export const Pem = Type.String({ maxLength: CSR_CHARACTERS_MAX })
 
 const Attributes = Type.Record(
   Name,

@@ -26,6 +26,7 @@ import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
 import { selfRoutes } from './routes/self.ts'
 import { serviceRoutes } from './routes/service.ts'
+import { trustAnchorRoutes } from './routes/trust-anchors.ts'
 import { createSelfAuthentication } from './self-authentication.ts'
 import type { ServerIdentity } from './server-certificate.ts'
 
@@ -122,8 +123,9 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   await api.register(async routes => {
     const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
+    const trust = [trustAnchorRoutes]
     const others = [admissionRoutes, auditRoutes, serviceRoutes]
-    for (const add of [...devices, ...policies, ...others]) add(routes as Api, services)
+    for (const add of [...devices, ...policies, ...trust, ...others]) add(routes as Api, services)
   })
   const self = createSelfAuthentication({ ...services, countFailure, failed })
   await api.register(async routes => selfRoutes(routes as Api, services, self))

@@ -1,8 +1,8 @@
 // Enrollment: a CSR becomes a listed certificate, a foreign certificate is registered, a canary is made.
 import type { FastifyReply } from 'fastify'
 import { actorOf } from '../authentication.ts'
-import { Problem } from '../problem.ts'
-import type { Refused } from '../registration-authority.ts'
+import type { Fault } from '../csr.ts'
+import { Problem, type ProblemReason } from '../problem.ts'
 import * as schemas from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownWithPem } from './context.ts'
 
@@ -98,7 +98,8 @@ export function enrollmentRoutes(api: Api, services: Services): void {
   )
 }
 
-export function refusal({ refused, faults }: Refused): Problem {
+/** What was asked for cannot be: the problem with every fault. */
+export function refusal({ refused, faults }: { refused: ProblemReason; faults: readonly Fault[] }): Problem {
   const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')
   return new Problem(refused, detail || 'nothing was issued or listed', { errors: faults })
 }

@@ -19,7 +19,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
         response: { 200: schemas.PageOf(issuerSchemas.Issuer), ...refusals },
       },
     },
-    async () => ({ items: [...issuers().values()].map(shown), nextCursor: null }),
+    async () => ({ items: [...issuers().values()].map(shownIssuer), nextCursor: null }),
   )
 
   for (const verb of ['disable', 'enable'] as const) {
@@ -56,7 +56,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
   }
 }
 
-function shown({ id, name, kind, parentId, enabled, certificate, notBefore, notAfter }: Issuer) {
+export function shownIssuer({ id, name, kind, parentId, enabled, certificate, notBefore, notAfter }: Issuer) {
   return {
     ...{ id, name, kind, parentId, enabled },
     subject: certificate.subject.replaceAll('\n', ', '),

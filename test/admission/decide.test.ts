@@ -31,6 +31,8 @@ const rightful: AdmissionRecord = {
   serialNumber: '01',
   issuerId: 'i',
   issuerEnabled: true,
+  issuerRevoked: false,
+  revokedByIssuer: false,
   issuerNotAfter: NOW + 1_000,
 }
 

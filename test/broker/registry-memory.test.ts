@@ -21,6 +21,8 @@ const record = (fingerprint: string, deviceId: string): AdmissionRecord => ({
   serialNumber: '1',
   issuerId: 'ca',
   issuerEnabled: true,
+  issuerRevoked: false,
+  revokedByIssuer: false,
   issuerNotAfter: 1,
 })
 const subject = (deviceId: string, document = '{}') => ({

@@ -1,0 +1,44 @@
+// What the routes about trust anchors refuse, and what each refusal becomes on the wire. Part of the one list in `problem.ts`.
+
+export const anchorProblems = {
+  issuer_unknown: {
+    status: 404,
+    title: 'No such issuer is registered',
+    hint: 'rollcall issuer list shows those that are.',
+  },
+  issuer_invalid: {
+    status: 400,
+    title: 'The certificate cannot be a trust anchor',
+    hint: 'Look at errors. A trust anchor is the CA certificate that signs the devices, root or intermediate.',
+  },
+  proof_invalid: {
+    status: 400,
+    title: 'The certificate does not prove possession',
+    hint: 'Have the CA sign a certificate whose only common name is the nonce of the challenge: rollcall issuer challenge.',
+  },
+  name_template_invalid: {
+    status: 400,
+    title: 'The name template cannot be used',
+    hint: 'docs/trust-anchors.md tells what it may hold; rollcall issuer registration --name sets it.',
+  },
+  issuer_exists: {
+    status: 409,
+    title: 'The issuer is registered already',
+    hint: 'rollcall issuer show ID. A CA that was renewed with the same name and key takes a new key to be registered beside.',
+  },
+  issuer_own: {
+    status: 409,
+    title: 'The issuer is a CA of this service',
+    hint: 'Trust anchors are CAs of others: rollcall issuer list shows them as foreign.',
+  },
+  challenge_missing: {
+    status: 409,
+    title: 'No challenge is open',
+    hint: 'Ask for one: rollcall issuer challenge ID. It is open for a day, and a newer one ends it.',
+  },
+  possession_unproven: {
+    status: 409,
+    title: 'Possession of the CA key is not proven',
+    hint: 'rollcall issuer challenge ID, have the CA sign it, then rollcall issuer prove ID FILE.',
+  },
+} as const
