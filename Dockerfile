@@ -17,6 +17,6 @@ COPY --from=build /src/dist ./dist
 RUN mkdir -m 0700 /data /fleet && chown node:node /data /fleet
 USER node
 VOLUME /data
-EXPOSE 8883 8443
+EXPOSE 8883 8443 8880
 ENTRYPOINT ["node", "/app/dist/cli/main.js"]
 CMD ["up", "--data", "/data", "--host", "0.0.0.0"]

@@ -8,6 +8,7 @@ type Flags = {
   data: string
   host: string
   apiPort: number
+  statusPort: number
   san: string[]
   adminHost: string
   adminPort?: number
@@ -23,6 +24,7 @@ export function provisioningCommand(): Command {
     .requiredOption('--data <dir>', 'data directory, shared with the broker')
     .option('--host <address>', 'address of the HTTP API', '127.0.0.1')
     .option('--api-port <port>', 'port of the HTTP API', portNumber, 8443)
+    .option('--status-port <port>', 'port of CRL and OCSP, plain HTTP', portNumber, 8880)
     .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
     .option('--admin-host <address>', 'address of health and metrics', '127.0.0.1')
     .option('--admin-port <port>', `port of health and metrics (default: ${ADMIN_PORT})`, portNumber)
@@ -37,6 +39,7 @@ export function provisioningCommand(): Command {
             data: flags.data,
             host: flags.host,
             apiPort: flags.apiPort,
+            statusPort: flags.statusPort,
             sans: flags.san,
           })
         },

@@ -19,6 +19,7 @@ export type UpFlags = {
   mqttsPort: number
   apiPort: number
   adminPort: number
+  statusPort: number
   san: string[]
   output: 'table' | 'json'
 }
@@ -32,6 +33,7 @@ export function upCommand(): Command {
     .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
     .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)
     .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
+    .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
     .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
     .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
     .addOption(
@@ -108,6 +110,7 @@ function children(flags: UpFlags): ChildSpec[] {
       command: process.execPath,
       args: formerUrl => [
         ...[main, 'provisioning', ...shared, '--api-port', port(formerUrl, flags.apiPort)],
+        ...['--status-port', String(flags.statusPort)],
         ...flags.san.flatMap(name => ['--san', name]),
       ],
     },

@@ -7,6 +7,7 @@ import * as lifeCycle from './migrations/0003-life-cycle.ts'
 import * as sessionSubscriptions from './migrations/0004-session-subscriptions.ts'
 import * as operators from './migrations/0005-operators.ts'
 import * as trustAnchors from './migrations/0007-trust-anchors.ts'
+import * as revocationStatus from './migrations/0008-revocation-status.ts'
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -20,6 +21,7 @@ const migrations: readonly Migration[] = [
   sessionSubscriptions,
   operators,
   trustAnchors,
+  revocationStatus,
 ]
 
 /** The schema version this code reads and writes. */

@@ -118,6 +118,16 @@ export type Schema = {
   }
   deadlines: { fingerprint: string; kind: DeadlineKind; due_at: number }
   renewals: { fingerprint: string; renews: string; compromise: number }
+  crls: {
+    issuer_id: string
+    number: number
+    this_update: Generated<number | null>
+    next_update: Generated<number | null>
+    entries: Generated<number>
+    entries_hash: Generated<string | null>
+    hash: Generated<string | null>
+  }
+  rotations: { issuer_id: string; at: number; spread_ms: number }
   policies: { name: string; document: string; updated_at: number }
   session_subscriptions: { node_id: string; device_id: string; fingerprint: string; filter: string }
   policy_attachments: { policy_name: string; kind: AttachmentKind; target: string }

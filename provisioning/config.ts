@@ -10,6 +10,12 @@ export type ProvisioningOptions = {
   data: string
   host: string
   apiPort: number
+  /** Port of CRL and OCSP, plain HTTP. */
+  statusPort?: number
+  /** Where CRL and OCSP are reached from elsewhere; null derives it from host, names and port. */
+  statusUrl?: string | null
+  /** How long a CRL holds. */
+  crlHours?: number
   /** Names and addresses in the server certificate besides this machine's own. */
   sans: string[]
   log?: LogLevel
@@ -47,6 +53,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
   const problems: string[] = []
   const number = (name: string, fallback: number) => numberOf(environment, name, fallback, problems)
   const keyType = (name: string) => (environment[name] ?? 'p256') as CaKeyType
+  const statusUrl = options.statusUrl ?? (environment['ROLLCALL_STATUS_URL'] || null)
   const config: ProvisioningConfig = {
     data: options.data,
     host: options.host,
@@ -57,6 +64,9 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
       root: keyType('ROLLCALL_ROOT_KEY_TYPE'),
       issuing: keyType('ROLLCALL_ISSUING_KEY_TYPE'),
     },
+    statusPort: options.statusPort ?? 0,
+    statusUrl: statusUrl === null ? null : statusUrl.replace(/\/+$/, ''),
+    crlHours: options.crlHours ?? number('ROLLCALL_CRL_HOURS', 24),
     deviceDays: options.deviceDays ?? number('ROLLCALL_DEVICE_DAYS', 90),
     requestsPerMinuteMax: options.requestsPerMinuteMax ?? number('ROLLCALL_API_REQUESTS_PER_MINUTE', 60_000),
     failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
@@ -79,6 +89,12 @@ function faultsOf(config: ProvisioningConfig): string[] {
     `the host ${JSON.stringify(config.host)} is neither an address nor a name`,
   )
   check(isPort(config.apiPort), `the API port ${config.apiPort} is not a number from 0 to 65535`)
+  check(isPort(config.statusPort), `the status port ${config.statusPort} is not a number from 0 to 65535`)
+  check(
+    config.statusUrl === null || /^http:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(config.statusUrl),
+    `ROLLCALL_STATUS_URL ${JSON.stringify(config.statusUrl)} is not of the form http://HOST[:PORT][/PATH]`,
+  )
+  check(isWithin(config.crlHours, 1, 720), `a CRL lasts ${config.crlHours} hours: choose 1 to 720`)
   for (const san of config.sans) {
     check(isServerName(san), `--san ${JSON.stringify(san)} is neither a DNS name nor an IP address`)
   }

@@ -29,6 +29,7 @@ export type DataDirectory = Readonly<{
   serverKey: string
   auditKey: string
   auditPublicKey: string
+  crls: string
   lock: string
 }>
 
@@ -49,6 +50,7 @@ export function dataDirectory(directory: string): DataDirectory {
     serverKey: join(keys, 'server.key'),
     auditKey: join(keys, 'audit.key'),
     auditPublicKey: join(path, 'audit.pub'),
+    crls: join(path, 'crl'),
     lock: join(keys, 'provisioning.lock'),
   }
 }

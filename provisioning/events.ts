@@ -30,6 +30,22 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     serverCertificateFailed: (error: unknown) =>
       logger.error({ err: error }, 'server certificate not renewed'),
 
+    crlMade: (fields: {
+      issuerId: string
+      number: number
+      entries: number
+      bytes: number
+      seconds: number
+    }) => {
+      const { seconds, ...facts } = fields
+      metrics.crls.inc()
+      metrics.crlEntries.set({ issuer: fields.issuerId.slice(0, 16) }, fields.entries)
+      logger.info({ ...facts, ms: Math.round(seconds * 1000) }, 'CRL made')
+    },
+    crlFailed: (error: unknown) =>
+      logger.error({ err: error }, 'CRL not made: the one before is served until it ends'),
+    statusFailed: (error: unknown) => logger.error({ err: error }, 'CRL or OCSP request failed'),
+
     deviceAdded: (caller: Caller, deviceId: string) => {
       metrics.changes.inc({ change: 'device_added' })
       logger.info({ ...caller, deviceId }, 'device added')

@@ -1,6 +1,7 @@
 // What a data directory needs before anything can be served, made where missing: root, issuing CA, their registry
 // rows, admin token, default policies. Every step can be interrupted and run again; a second start changes nothing.
 import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import type { Extension } from '@peculiar/x509'
 import type { RegistryWriter } from '../db/index.ts'
 import type { Issuer } from '../db/issuer-store.ts'
 import { pemBlocks, toPem } from '../pki/pem.ts'
@@ -23,6 +24,8 @@ export type FirstStart = {
   writer: Pick<RegistryWriter, 'addIssuer' | 'foundPolicies' | 'holderOf' | 'replaceToken'>
   issuers: Map<string, Issuer>
   keyTypes: { root: CaKeyType; issuing: CaKeyType }
+  /** What certificates of an issuer say about where to ask. */
+  pointers: (issuerId: string) => Extension[]
   now: () => number
 }
 
@@ -51,7 +54,15 @@ export async function firstStart(start: FirstStart): Promise<Founded> {
   if (await writer.foundPolicies(defaultPolicies, SYSTEM)) made.push('default policies')
   if (await keepAdminToken(directory, writer)) made.push('admin token')
   const { certificate, key } = issuing
-  return { ca: createIssuingCa({ root: root.certificate, certificate, signer: signerOf(key) }), made }
+  return {
+    ca: createIssuingCa({
+      root: root.certificate,
+      certificate,
+      signer: signerOf(key),
+      pointers: start.pointers,
+    }),
+    made,
+  }
 }
 
 /**

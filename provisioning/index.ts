@@ -36,6 +36,8 @@ import { createMetrics } from './metrics.ts'
 import { createPolicyDesk } from './policy-desk.ts'
 import { createReach } from './reach.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
+import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
+import { openStatusServer } from './revocation/status-server.ts'
 import type { Services } from './routes/context.ts'
 import { createServer } from './server.ts'
 import { createServerCertificate, serverNames } from './server-certificate.ts'
@@ -44,6 +46,10 @@ import { startSweep } from './sweep.ts'
 export type RunningProvisioning = {
   /** Such as https://127.0.0.1:8443. */
   url: string
+  /** Where CRL and OCSP are, as certificates name it. */
+  statusUrl: string
+  /** Makes the CRLs that are due; runs by itself every second. */
+  makeCrls(): Promise<void>
   /** Whether requests can be served: the registry answers and the CA has not expired. */
   ready(): boolean
   /** Counters in the Prometheus text format. */
@@ -56,7 +62,8 @@ export type RunningProvisioning = {
   close(): Promise<void>
 }
 
-const RENEWAL_CHECK_MS = 60 * 60_000
+const HOUR_MS = 60 * 60_000
+const RENEWAL_CHECK_MS = HOUR_MS
 
 /** Starts the service. Throws an error that says what is wrong and what to do; nothing stays open then. */
 export async function createProvisioning(
@@ -87,6 +94,13 @@ export async function createProvisioning(
     const reading = openForReading(directory.registry)
     open.defer(() => closeRegistry(reading))
 
+    const metrics = createMetrics()
+    const events = createEvents(config.log, metrics)
+    const { host } = config
+    const status = await openStatusServer({ host, port: config.statusPort }, events.statusFailed)
+    open.defer(() => status.close())
+    const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: status.port })
+
     const writer = createRegistryWriter(registry, now)
     const issuers = () => readIssuers(reading)
     const founded = await firstStart({
@@ -94,6 +108,7 @@ export async function createProvisioning(
       writer,
       issuers: issuers(),
       keyTypes: config.keyTypes,
+      pointers: issuerId => pointersTo(statusUrl, issuerId),
       now,
     })
     const ca = () => founded.ca
@@ -104,8 +119,6 @@ export async function createProvisioning(
     const auditKey = keepAuditKey(directory)
     if (auditKey.made) founded.made.push('audit key')
 
-    const metrics = createMetrics()
-    const events = createEvents(config.log, metrics)
     const roll = createRollReader(reading)
     const auditReader = createAuditReader(reading)
     const sealer = createAuditSealer({
@@ -171,6 +184,17 @@ export async function createProvisioning(
       deviceDays: config.deviceDays,
       rootPem: toPem(ca().root.raw, 'CERTIFICATE'),
     }
+    const revocation = await startRevocation({
+      server: status,
+      cas: () => [ca()],
+      registry,
+      reading,
+      folder: directory.crls,
+      crlLifetimeMs: config.crlHours * HOUR_MS,
+      now,
+      events,
+    })
+    open.defer(() => revocation.stop())
     const server = await createServer({ services, identity, ...config })
     open.defer(() => server.close())
     const port = await server.listen(config.host, config.apiPort)
@@ -206,6 +230,8 @@ export async function createProvisioning(
       url,
       ready,
       metrics: metrics.text,
+      statusUrl,
+      makeCrls: revocation.crls.look,
       renewServerCertificate,
       sweep: sweep.look,
       async close() {

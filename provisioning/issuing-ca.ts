@@ -23,6 +23,7 @@ export type IssuingCa = {
   root: X509Certificate
   /** When the first of the two expires, in ms since the epoch. */
   notAfter: number
+  signer: Signer
   /** PEM of the certificates a server or device sends above its leaf, without the root. */
   chain: string[]
   /** DER of the signed certificate. */
@@ -33,14 +34,23 @@ export function createIssuingCa(parts: {
   root: X509Certificate
   certificate: X509Certificate
   signer: Signer
+  /** What every leaf carries besides its profile: where to ask about it. */
+  pointers?: (issuerId: string) => x509.Extension[]
 }): IssuingCa {
-  const { root, certificate } = parts
+  const { root, certificate, signer } = parts
   const issuer = issuerOf(parts)
-  const templates = createTemplates(order => toBeSigned(issuer, order))
+  const pointers = parts.pointers?.(fingerprintOf(certificate.raw)) ?? []
+  const templates = createTemplates(({ profile, ...order }) =>
+    toBeSigned(issuer, {
+      ...order,
+      profile: { ...profile, extensions: [...profile.extensions, ...pointers] },
+    }),
+  )
   return {
     id: fingerprintOf(certificate.raw),
     certificate,
     root,
+    signer,
     notAfter: Math.min(Date.parse(certificate.validTo), Date.parse(root.validTo)),
     chain: [toPem(certificate.raw, 'CERTIFICATE')],
     sign: async order => signed(issuer, await templates.toBeSigned(order)),

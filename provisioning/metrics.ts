@@ -38,6 +38,17 @@ export function createMetrics() {
       help: 'Server certificates issued by this process.',
       registers,
     }),
+    crls: new Counter({
+      name: 'rollcall_crls_made_total',
+      help: 'Certificate revocation lists signed by this process.',
+      registers,
+    }),
+    crlEntries: new Gauge({
+      name: 'rollcall_crl_entries',
+      help: 'Certificates on the newest revocation list, by issuing CA.',
+      labelNames: ['issuer'],
+      registers,
+    }),
     auditCheckpoints: new Counter({
       name: 'rollcall_audit_checkpoints_total',
       help: 'Audit checkpoints signed by this process.',

@@ -42,7 +42,7 @@ export async function measureStarts(starts: number): Promise<number[]> {
 }
 
 async function up(data: string): Promise<{ port: number; stop(): Promise<void> }> {
-  const ports = ['--mqtts-port', '0', '--api-port', '0', '--admin-port', '0']
+  const ports = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
   const child = spawn(process.execPath, [entry, 'up', '--data', data, ...ports, '-o', 'json'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })

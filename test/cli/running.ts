@@ -50,7 +50,7 @@ export type Up = AsyncDisposable & {
   run(...args: string[]): Promise<Ran>
 }
 
-const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--admin-port', '0']
+const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
 
 /** `rollcall up -o json` until its ready line. @throws with what it wrote where it ends instead. */
 export async function startUp(

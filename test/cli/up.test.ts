@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { launch, lives, rollcall, startUp, temporaryDirectory, until } from './running.ts'
 
-const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--admin-port', '0']
+const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
 
 describe('rollcall up', () => {
   it('lays everything at first start, says so in one line, and takes its word back at the end', async () => {
@@ -125,7 +125,7 @@ describe('rollcall up', () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise(resolve => taken.once('listening', resolve))
     const port = String((taken.address() as { port: number }).port)
-    for (const flag of ['--mqtts-port', '--api-port', '--admin-port']) {
+    for (const flag of ['--mqtts-port', '--api-port', '--status-port', '--admin-port']) {
       using data = temporaryDirectory()
       const { code, stderr, stdout } = await rollcall(['up', '--data', data.path, ...anyPorts, flag, port])
       assert.equal(code, 1, stderr)

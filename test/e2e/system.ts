@@ -9,7 +9,7 @@ import { lives, type Ran, type Ready, repository, rollcall, until } from '../cli
 import { type Api, openApi } from './api.ts'
 
 const main = join(repository, 'cli', 'main.ts')
-export const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--admin-port', '0']
+export const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
 
 /** How long a start or an end may take before everything of it is killed. */
 const DEADLINE_MS = 30_000

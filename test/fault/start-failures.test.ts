@@ -72,7 +72,7 @@ describe('rollcall up cannot start', () => {
     await new Promise(resolve => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo
     try {
-      for (const flag of ['--mqtts-port', '--api-port', '--admin-port']) {
+      for (const flag of ['--mqtts-port', '--api-port', '--status-port', '--admin-port']) {
         const flags = anyPorts.with(anyPorts.indexOf(flag) + 1, String(port))
         await assertRefused(healthy, new RegExp(`${port}.*in use.*${flag}`), flags)
       }

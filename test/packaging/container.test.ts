@@ -88,17 +88,18 @@ describe('docker-compose.yml', () => {
 
   for (const name of ['broker', 'provisioning'] as const) {
     const service = compose.services[name] as Service
-    it(`publishes the port that ${name} listens on, and asks its own admin port for its health`, () => {
-      const flag = (pattern: RegExp) => service.command.map(arg => pattern.exec(arg)?.[1]).find(Boolean)
-      const listens = flag(/^--(?:mqtts|api)-port=(\d+)$/)
+    it(`publishes the ports that ${name} listens on, and asks its own admin port for its health`, () => {
+      const flags = (pattern: RegExp) => service.command.flatMap(arg => pattern.exec(arg)?.[1] ?? [])
+      const listens = flags(/^--(?:mqtts|api|status)-port=(\d+)$/)
       assert.deepEqual(
         service.ports?.map(port => port.split(':').at(-1)),
-        [listens],
+        listens,
       )
-      assert.ok(runtime.some(line => line.verb === 'EXPOSE' && line.rest.split(' ').includes(listens ?? '')))
+      const exposed = runtime.find(line => line.verb === 'EXPOSE')?.rest.split(' ') ?? []
+      for (const port of listens) assert.ok(exposed.includes(port), port)
       const [kind, program, , script = ''] = service.healthcheck?.test ?? []
       assert.deepEqual([kind, program], ['CMD', 'node'])
-      assert.ok(script.includes(`http://127.0.0.1:${flag(/^--admin-port=(\d+)$/)}/readyz`), script)
+      assert.ok(script.includes(`http://127.0.0.1:${flags(/^--admin-port=(\d+)$/)}/readyz`), script)
       assert.doesNotThrow(() => new Function(script))
     })
   }

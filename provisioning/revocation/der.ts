@@ -1,0 +1,60 @@
+// DER (X.690) of small values, written by asn1js, so that long lists can be put together from parts.
+// What is DER already goes in as it is; refuses to know what any of it means.
+import * as asn1js from 'asn1js'
+
+/** A SEQUENCE of parts that are DER already. */
+export function sequence(...parts: readonly Uint8Array[]): Buffer {
+  return wrapped(1, 16, parts)
+}
+
+/** A part under an explicit tag, as `[0]` in ASN.1 modules. */
+export function tagged(number: number, part: Uint8Array): Buffer {
+  return wrapped(3, number, [part])
+}
+
+/** A positive INTEGER from hex. */
+export function integer(hex: string): Buffer {
+  const octets = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')
+  const positive = (octets[0] ?? 0) < 0x80 ? octets : Buffer.concat([Buffer.of(0), octets])
+  return encoded(new asn1js.Integer({ valueHex: positive }))
+}
+
+export function enumerated(value: number): Buffer {
+  return encoded(new asn1js.Enumerated({ value }))
+}
+
+export function oid(value: string): Buffer {
+  return encoded(new asn1js.ObjectIdentifier({ value }))
+}
+
+export function octetString(content: Uint8Array): Buffer {
+  return encoded(new asn1js.OctetString({ valueHex: content }))
+}
+
+export function bitString(content: Uint8Array): Buffer {
+  return encoded(new asn1js.BitString({ valueHex: content }))
+}
+
+export function nothing(): Buffer {
+  return encoded(new asn1js.Null())
+}
+
+/** UTCTime until 2049, GeneralizedTime from then on (RFC 5280 §4.1.2.5), in whole seconds. */
+export function time(at: number): Buffer {
+  const valueDate = new Date(Math.floor(at / 1000) * 1000)
+  return encoded(
+    valueDate.getUTCFullYear() < 2050
+      ? new asn1js.UTCTime({ valueDate })
+      : new asn1js.GeneralizedTime({ valueDate }),
+  )
+}
+
+function wrapped(tagClass: number, tagNumber: number, parts: readonly Uint8Array[]): Buffer {
+  const block = new asn1js.Primitive({ idBlock: { tagClass, tagNumber }, valueHex: Buffer.concat(parts) })
+  block.idBlock.isConstructed = true
+  return encoded(block)
+}
+
+function encoded(block: asn1js.BaseBlock): Buffer {
+  return Buffer.from(block.toBER(false))
+}

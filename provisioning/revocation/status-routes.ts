@@ -1,0 +1,83 @@
+// What the status server answers: CRLs and CA certificates by the issuer's short name, with what caches need to know.
+import type { X509Certificate } from 'node:crypto'
+import type { Crl } from './crl-desk.ts'
+import type { StatusAnswer, StatusHandler, StatusRequest } from './status-server.ts'
+
+export type StatusSources = {
+  /** By short name, as URLs in certificates carry it. */
+  crl(shortName: string): Crl | null
+  certificate(shortName: string): X509Certificate | null
+  now: () => number
+}
+
+/** How long a cache may answer for us: a revocation is seen that much later by who asks through one. */
+export const CACHE_SECONDS = 300
+/** Its first list is being made. */
+const NOT_YET: StatusAnswer = { status: 503, headers: { 'retry-after': '1' } }
+const DAY_SECONDS = 86_400
+
+/** What URLs call an issuer: the first 64 bits of its fingerprint, to keep certificates small. */
+export function shortNameOf(issuerId: string): string {
+  return issuerId.slice(0, 16)
+}
+
+export function statusRoutes(sources: StatusSources): StatusHandler {
+  return request => {
+    const path = request.path.split('?', 1)[0] ?? ''
+    const [, kind, shortName = ''] = /^\/(crl|ca)\/([0-9a-f]{16})\.(?:crl|crt)$/.exec(path) ?? []
+    if (kind === undefined || request.method === 'POST') return { status: 404 }
+    const certificate = sources.certificate(shortName)
+    if (certificate === null) return { status: 404 }
+    if (kind === 'crl') {
+      const crl = sources.crl(shortName)
+      return crl === null ? NOT_YET : crlAnswer(request, crl, sources.now())
+    }
+    return cached(request, {
+      type: 'application/pkix-cert',
+      body: certificate.raw,
+      tag: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+      modified: Date.parse(certificate.validFrom),
+      maxAgeSeconds: DAY_SECONDS,
+    })
+  }
+}
+
+function crlAnswer(request: StatusRequest, crl: Crl, now: number): StatusAnswer {
+  const leftSeconds = Math.max(0, Math.floor((crl.nextUpdate - now) / 1000))
+  return cached(request, {
+    type: 'application/pkix-crl',
+    body: crl.der,
+    tag: crl.hash,
+    modified: crl.thisUpdate,
+    expires: crl.nextUpdate,
+    maxAgeSeconds: Math.min(CACHE_SECONDS, leftSeconds),
+  })
+}
+
+type Cacheable = {
+  type: string
+  body: Buffer
+  tag: string
+  modified: number
+  expires?: number
+  maxAgeSeconds: number
+}
+
+/** RFC 9111 and RFC 5019 §6: what it is, how long it holds, and 304 to who has it. */
+export function cached({ headers }: StatusRequest, answer: Cacheable): StatusAnswer {
+  const { type, body, tag, modified, expires, maxAgeSeconds } = answer
+  const etag = `"${tag}"`
+  const shown = {
+    etag,
+    'last-modified': new Date(modified).toUTCString(),
+    ...(expires === undefined ? {} : { expires: new Date(expires).toUTCString() }),
+    'cache-control': `max-age=${maxAgeSeconds}, public, no-transform, must-revalidate`,
+  }
+  const match = headers['if-none-match']
+  const since = Date.parse(headers['if-modified-since'] ?? '')
+  const unchanged =
+    match === undefined
+      ? Math.floor(modified / 1000) * 1000 <= since
+      : match.split(',').some(tried => tried.trim().replace(/^W\//, '') === etag || tried.trim() === '*')
+  return unchanged ? { status: 304, headers: shown } : { status: 200, type, body, headers: shown }
+}
