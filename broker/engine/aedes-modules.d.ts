@@ -11,6 +11,7 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     clientId?: string
   }
   type StoredSubscription = { topic: string; qos: 0 | 1 | 2 }
+  type QueuedPacket = { messageId?: number; brokerId?: string; brokerCounter?: number }
   type Subscriber = { clientId: string; topic: string; qos: 0 | 1 | 2 }
 
   export default class AsyncPersistence {
@@ -28,6 +29,8 @@ declare module 'aedes-persistence/asyncPersistence.js' {
       client: ClientId,
       packet: { messageId?: number },
     ): Promise<StoredPacket | undefined>
+    /** Rejects where it is not queued. */
+    outgoingUpdate(client: ClientId, packet: QueuedPacket): Promise<void>
     outgoingStream(client: ClientId): Readable & AsyncIterable<StoredPacket>
     incomingStorePacket(client: ClientId, packet: StoredPacket): Promise<void>
     cleanIncoming(client: ClientId): Promise<void>

@@ -72,6 +72,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const store = new SessionStore({
     bounds: settings,
     isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
+    isEnding: client => ((client as Inside).session?.ended ?? null) !== null,
     mayShow: message => leavings.mayShow(message),
     onDropped: (what, deviceId) => events.dropped(what, deviceId),
   })

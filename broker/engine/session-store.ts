@@ -8,22 +8,30 @@ import { createQueueLedger, type QueueBounds } from './queue-ledger.ts'
 type Client = Parameters<AsyncPersistence['addSubscriptions']>[0]
 type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
 type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0]
+type QueuedPacket = Parameters<AsyncPersistence['outgoingUpdate']>[1]
 type Subscriber = Parameters<AsyncPersistence['outgoingEnqueue']>[0]
 
 export type SessionStoreParts = {
   bounds: QueueBounds
   /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
   isGranted(client: Client, topic: string): boolean
+  /** Whether the connection of this client is being ended. */
+  isEnding(client: Client): boolean
   /** Whether a retained message may be shown to anybody still. */
   mayShow(message: Retained): boolean
   onDropped(what: 'offline' | 'retained', deviceId: string): void
 }
+
+/** No message that was sent has this ID [MQTT-2.3.1-1]. */
+const UNSENT = 0
 
 /** aedes's memory persistence with bounds; the newest message is dropped where a queue is full. */
 export class SessionStore extends AsyncPersistence {
   readonly #parts: SessionStoreParts
   readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
   readonly #ledger: ReturnType<typeof createQueueLedger>
+  /** The devices whose stored session may have a queue. */
+  readonly #keeping = new Set<string>()
   /** The topics of each device's retained messages. */
   readonly #retainedBy = new Map<string, Set<string>>()
 
@@ -45,6 +53,7 @@ export class SessionStore extends AsyncPersistence {
   async #storeGranted(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
     await null // until the last filter of the packet has been judged too
     const granted = subscriptions.filter(({ topic }) => this.#parts.isGranted(client, topic))
+    this.#keeping.add(client.id)
     await super.addSubscriptions(client, granted)
   }
 
@@ -109,6 +118,8 @@ export class SessionStore extends AsyncPersistence {
 
   override async outgoingEnqueueCombi(subscribers: Subscriber[], packet: StoredPacket): Promise<void> {
     const taking = subscribers.filter(({ clientId }) => {
+      // Found subscribed, and purged before the message reached the queue.
+      if (!this.#keeping.has(clientId)) return false
       const fits = this.#ledger.queue(clientId, packet)
       if (!fits) this.#parts.onDropped('offline', clientId)
       return fits
@@ -116,10 +127,26 @@ export class SessionStore extends AsyncPersistence {
     await super.outgoingEnqueueCombi(taking, packet)
   }
 
-  override async outgoingClearMessageId(client: Client, packet: { messageId?: number }) {
-    const cleared = await super.outgoingClearMessageId(client, packet)
+  override async outgoingClearMessageId(client: Client, packet: QueuedPacket) {
+    // aedes strikes out what it may not forward; to a session that is ending it may not now, and owes it all the same.
+    if (this.#parts.isEnding(client)) return undefined
+    if (packet.messageId === undefined && !(await this.#nameUnsent(client, packet))) return undefined
+    const cleared = await super.outgoingClearMessageId(client, { messageId: packet.messageId ?? UNSENT })
     if (cleared !== undefined) this.#ledger.unqueue(client.id)
     return cleared
+  }
+
+  /** What was never sent has no ID, and aedes would strike out the first such message, whichever it is. */
+  #nameUnsent(client: Client, packet: QueuedPacket): Promise<boolean> {
+    return this.outgoingUpdate(client, { ...packet, messageId: UNSENT }).then(
+      () => true,
+      () => false, // the queue was full: it is not in there
+    )
+  }
+
+  override async cleanSubscriptions(client: Client): Promise<void> {
+    this.#keeping.delete(client.id)
+    await super.cleanSubscriptions(client)
   }
 
   /** Forgets all that is kept for a device: subscriptions, queue, unfinished QoS 2, will. */

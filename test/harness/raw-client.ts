@@ -69,3 +69,43 @@ export function subscribePacket(messageId: number, filters: string[], qos = 0): 
   const body = Buffer.concat([Buffer.from([messageId >> 8, messageId & 0xff]), ...entries])
   return Buffer.concat([Buffer.from([0x82]), remainingLength(body.length), body])
 }
+
+export function publishQos1(topic: string, messageId: number, payload: string): Buffer {
+  const id = Buffer.from([messageId >> 8, messageId & 0xff])
+  const body = Buffer.concat([field(topic), id, Buffer.from(payload)])
+  return Buffer.concat([Buffer.from([0x32]), remainingLength(body.length), body])
+}
+
+/** PUBACK, PUBREC, PUBREL or PUBCOMP, by its packet type. */
+export function acknowledgement(kind: 4 | 5 | 6 | 7, messageId: number): Buffer {
+  return Buffer.from([(kind << 4) | (kind === 6 ? 2 : 0), 2, messageId >> 8, messageId & 0xff])
+}
+
+export type RawPacket = { kind: number; bytes: Buffer }
+
+/** The packets that arrive from now on, whole and in order; the list grows. */
+export function packetsOf(socket: TLSSocket): RawPacket[] {
+  const packets: RawPacket[] = []
+  let rest: Buffer = Buffer.alloc(0)
+  socket.on('error', () => {})
+  socket.on('data', (chunk: Buffer) => {
+    rest = Buffer.concat([rest, chunk])
+    for (let size = packetBytes(rest); size !== null && size <= rest.length; size = packetBytes(rest)) {
+      packets.push({ kind: rest[0]! >> 4, bytes: rest.subarray(0, size) })
+      rest = rest.subarray(size)
+    }
+  })
+  return packets
+}
+
+/** The size of the packet that begins here, null where its header is not whole. */
+function packetBytes(bytes: Buffer): number | null {
+  let length = 0
+  for (let octet = 0; octet < 4; octet += 1) {
+    const value = bytes[1 + octet]
+    if (value === undefined) return null
+    length += (value & 0x7f) * 128 ** octet
+    if ((value & 0x80) === 0) return 2 + octet + length
+  }
+  return null
+}
