@@ -1,7 +1,7 @@
 // `rollcall device …`: putting devices on the roll, enrolling them, and letting them in or out.
 import { Argument, Command, Option } from 'commander'
-import { ApiProblem } from '../client/index.ts'
-import type { Device, DeviceFilter, StateReceipt } from '../client/types.ts'
+import { ApiProblem, type Client } from '../client/index.ts'
+import type { Device, DeviceFilter, IssuedCertificate, StateReceipt } from '../client/types.ts'
 import { renewCommand } from './device-renew.ts'
 import { CommandFailed, printable } from './errors.ts'
 import { collect, keyValue, wholeNumber } from './options.ts'
@@ -66,7 +66,8 @@ function enrollCommand(): Command {
     .description(
       'Makes a key here, has its certificate issued, and writes device.key (0600), device.crt (leaf and chain) and\n' +
         'ca.crt into a directory. With --csr the key stays on the device, and --out names one file.\n' +
-        'The key is kept before the request is sent: after a lost answer, the same command again uses it.',
+        'The key is kept before the request is sent: after a lost answer, the same command again uses it.\n' +
+        'On the device itself, --token-file may name a one-time enrollment token instead of an API token.',
     )
     .addArgument(idArgument())
     .requiredOption(
@@ -86,10 +87,12 @@ function enrollCommand(): Command {
       const { enrollInto, enrollRequest } = await import('./enrollment.ts')
       const days = flags.days === undefined ? {} : { days: flags.days }
       const { issued, files, keyReused } = await withService(flags, async client => {
+        const certify = (csr: string) =>
+          client.enrolls ? enrolledItself(client, id, csr) : client.devices.enroll(id, { csr, ...days })
         try {
           return flags.csr === undefined
-            ? await enrollInto(client, id, { directory: flags.out, keyType: flags.keyType, ...days })
-            : await enrollRequest(client, id, { csrFile: flags.csr, certificateFile: flags.out, ...days })
+            ? await enrollInto(certify, id, { directory: flags.out, keyType: flags.keyType })
+            : await enrollRequest(certify, { csrFile: flags.csr, certificateFile: flags.out })
         } catch (error) {
           throw unknownDevice(error, id)
         }
@@ -101,6 +104,16 @@ function enrollCommand(): Command {
       if (keyReused)
         say(`the key in ${files.key} was there from an enrollment that did not finish, and was used`)
     })
+}
+
+/** By a one-time token instead of an operator's: run again after a lost answer or an approval, it uses the same key. */
+async function enrolledItself(client: Client, deviceId: string, csr: string): Promise<IssuedCertificate> {
+  const answer = await client.enroll({ csr, deviceId })
+  if ('certificate' in answer) return answer
+  throw new CommandFailed(
+    `the enrollment waits for an operator to approve ${answer.fingerprint}`,
+    'run the same command again once it is approved',
+  )
 }
 
 type EnrollFlags = Flags & {

@@ -3,21 +3,22 @@
 // same key. `device.crt` comes last: a directory that has one is finished.
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Client } from '../client/index.ts'
 import type { IssuedCertificate } from '../client/types.ts'
 import { CommandFailed, fileFault, UsageError } from './errors.ts'
 import { type KeyType, keyTypeOf, makeKey, makeRequest } from './key-pair.ts'
 
 export type EnrollmentFiles = { key: string; certificate: string; ca: string }
+/** Has a PKCS #10 request (PEM) certified. */
+export type Certify = (csr: string) => Promise<IssuedCertificate>
 export type Enrolled = { issued: IssuedCertificate; files: Partial<EnrollmentFiles>; keyReused: boolean }
 
 const REQUEST_BYTES_MAX = 64 * 1024
 
 /** Makes `device.key` (0600), `device.crt` (leaf, then chain) and `ca.crt` in a directory. */
 export async function enrollInto(
-  client: Client,
+  certify: Certify,
   deviceId: string,
-  options: { directory: string; keyType: KeyType; days?: number },
+  options: { directory: string; keyType: KeyType },
 ): Promise<Enrolled> {
   const files: EnrollmentFiles = {
     key: join(options.directory, 'device.key'),
@@ -33,7 +34,7 @@ export async function enrollInto(
   await makeDirectory(options.directory)
   const { key, keyReused } = await keyAt(files.key, options.keyType)
   const csr = await makeRequest(deviceId, key, options.keyType)
-  const issued = await enroll(client, deviceId, csr, options.days)
+  const issued = await certify(csr)
   if (issued.ca !== null) await writeWhole(files.ca, issued.ca, 0o644)
   await writeWhole(files.certificate, withChain(issued), 0o644)
   return {
@@ -45,9 +46,8 @@ export async function enrollInto(
 
 /** Enrolls with a request made elsewhere, and writes leaf and chain to one new file. */
 export async function enrollRequest(
-  client: Client,
-  deviceId: string,
-  options: { csrFile: string; certificateFile: string; days?: number },
+  certify: Certify,
+  options: { csrFile: string; certificateFile: string },
 ): Promise<Enrolled> {
   if (await exists(options.certificateFile)) {
     throw new CommandFailed(
@@ -57,18 +57,9 @@ export async function enrollRequest(
   }
   const csr = await readRequest(options.csrFile)
   await makeDirectory(dirname(options.certificateFile))
-  const issued = await enroll(client, deviceId, csr, options.days)
+  const issued = await certify(csr)
   await writeWhole(options.certificateFile, withChain(issued), 0o644)
   return { issued, files: { certificate: options.certificateFile }, keyReused: false }
-}
-
-function enroll(
-  client: Client,
-  deviceId: string,
-  csr: string,
-  days: number | undefined,
-): Promise<IssuedCertificate> {
-  return client.devices.enroll(deviceId, days === undefined ? { csr } : { csr, days })
 }
 
 /** The key of an enrollment that did not finish, or a new one, safely on disk before anybody hears of it. */

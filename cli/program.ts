@@ -19,6 +19,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'look at certificates, hold, approve and revoke them',
     load: async () => (await import('./certificate.ts')).certificateCommand(),
   },
+  'enrollment-token': {
+    summary: 'make one-time tokens with which devices enroll themselves',
+    load: async () => (await import('./enrollment-token.ts')).enrollmentTokenCommand(),
+  },
   issuer: {
     summary: 'list the issuers, disable and enable them',
     load: async () => (await import('./issuer.ts')).issuerCommand(),

@@ -1,5 +1,6 @@
 // A typed client of Rollcall's HTTP API, for the command line and for whoever installs the package.
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
+import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
 import { issuerVerbs } from './issuers.ts'
 import { policyVerbs } from './policies.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
@@ -21,6 +22,14 @@ import type {
   StateReceipt,
 } from './types.ts'
 
+export {
+  createEnrollmentClient,
+  type EnrollmentClient,
+  type EnrollmentToken,
+  type MadeEnrollmentToken,
+  type NewEnrollmentToken,
+  type PendingEnrollment,
+} from './enrollment.ts'
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './issuers.ts'
 export type * from './policy-types.ts'
@@ -87,6 +96,7 @@ export function createClient(options: Omit<TransportOptions, 'identity'> & { tok
     },
     issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),
+    ...enrollmentVerbs(call, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
     audit: {
@@ -95,6 +105,10 @@ export function createClient(options: Omit<TransportOptions, 'identity'> & { tok
       /** Has the service verify the whole log. */
       verification: () => call<AuditVerification>('GET', '/v1/audit/verification'),
     },
+    /** Whether its token is one for enrolling a device: all that it opens then is `enroll`. */
+    enrolls: options.token.startsWith('rce_'),
+    enroll: (request: { csr: string; deviceId?: string }) =>
+      call<IssuedCertificate | PendingEnrollment>('POST', '/v1/enroll', request),
     whoami: () => call<{ name: string; role: string }>('GET', '/v1/whoami'),
     /** Lets go of kept connections. */
     close: transport.close,

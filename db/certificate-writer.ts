@@ -5,8 +5,10 @@ import { type CertificateFacts, certificateFacts } from '../pki/certificate-fact
 import { renewalOpensAt } from '../pki/renewal-window.ts'
 import { type Admitting, admittingOf, assertRoom } from './admitting.ts'
 import { type Actor, appendAudit } from './audit.ts'
-import { PENDING_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
+import { assertNoClaimKey, useClaimIn } from './claims.ts'
+import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
+import { useTokenIn } from './enrollment-tokens.ts'
 import type { Registry } from './open.ts'
 import type { Schema, Trust } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
@@ -20,6 +22,8 @@ export type IssuanceIntent = {
   purpose: 'device' | 'canary' | 'server'
   notBefore: number
   notAfter: number
+  /** What entitles to it, used up in the same transaction. */
+  redeems?: { token: string } | { claim: string } | undefined
 }
 
 export type Listing = {
@@ -32,6 +36,8 @@ export type Listing = {
   action: 'certificate.issue' | 'certificate.register' | 'certificate.canary'
   /** Whether it is to replace one whose key is no longer safe: that one gets no grace. */
   compromise?: boolean
+  /** Whether it lapses within the hour unless it is used. */
+  provisional?: boolean
 }
 
 export type CertificateWriter = {
@@ -47,6 +53,7 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
     recordIntent: (intent, actor) =>
       transact(registry, async transaction => {
         if (intent.purpose !== 'server') {
+          await redeem(transaction, intent, actor, now())
           await assertDeviceLives(transaction, intent.deviceId)
           await claimKey(transaction, intent.spkiHash, intent.deviceId)
           // Asked again when it is listed; here, so that nothing is signed in vain.
@@ -143,6 +150,17 @@ export async function listCertificateIn(
   return facts.fingerprint
 }
 
+async function redeem(
+  transaction: Transaction<Schema>,
+  { redeems, deviceId, spkiHash, serialNumber }: IssuanceIntent,
+  actor: Actor,
+  at: number,
+): Promise<void> {
+  if (redeems === undefined) return
+  if ('claim' in redeems) return useClaimIn(transaction, { id: redeems.claim, deviceId }, actor, at)
+  await useTokenIn(transaction, { id: redeems.token, deviceId, spkiHash, serialNumber }, actor, at)
+}
+
 /** The certificates it comes beside. What does not admit, or not yet, takes no room. */
 async function admittedBefore(
   transaction: Transaction<Schema>,
@@ -167,13 +185,16 @@ async function beginLife(
   } else if (facts.notAfter > at) {
     await setDeadline(transaction, fingerprint, 'expiring', renewalOpensAt(facts))
   }
+  if (listing.provisional === true && listing.status === 'issued') {
+    await setDeadline(transaction, fingerprint, 'lapse', at + PROVISIONAL_KEPT_MS)
+  }
   const newest = before.at(-1)
   if (newest === undefined) return
   await transaction
     .insertInto('renewals')
     .values({ fingerprint, renews: newest.fingerprint, compromise: listing.compromise === true ? 1 : 0 })
     .execute()
-  if (listing.status === 'issued') {
+  if (listing.status === 'issued' && listing.provisional !== true) {
     await setDeadline(transaction, fingerprint, 'lapse', at + RENEWAL_KEPT_MS)
   }
 }
@@ -186,6 +207,7 @@ async function assertDeviceLives(transaction: Transaction<Schema>, deviceId: str
 }
 
 async function claimKey(transaction: Transaction<Schema>, spkiHash: string, deviceId: string): Promise<void> {
+  await assertNoClaimKey(transaction, spkiHash)
   await transaction
     .insertInto('public_keys')
     .values({ spki_hash: spkiHash, device_id: deviceId })

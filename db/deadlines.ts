@@ -15,6 +15,8 @@ export const DAY_MS = 86_400_000
 export const PENDING_KEPT_MS = 7 * DAY_MS
 /** How long a renewal may stay unused. */
 export const RENEWAL_KEPT_MS = 7 * DAY_MS
+/** How long what a claim certificate enrolled may stay unused. */
+export const PROVISIONAL_KEPT_MS = 60 * 60_000
 /** How long the old certificate is still admitted after the first CONNECT of the new one. */
 export const GRACE_MS = DAY_MS
 

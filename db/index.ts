@@ -2,9 +2,12 @@
 import { createArrivalWriter } from './arrivals.ts'
 import { createCertificateMover } from './certificate-moves.ts'
 import { createCertificateWriter } from './certificate-writer.ts'
+import { createClaimStore } from './claims.ts'
 import { createDeadlineKeeper } from './deadlines.ts'
 import { createDeviceWriter } from './device-writer.ts'
+import { createEnrollmentTokenStore } from './enrollment-tokens.ts'
 import { createIdempotencyStore } from './idempotency.ts'
+import { createIssuanceHealer } from './issuances.ts'
 import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createPolicyWriter } from './policy-store.ts'
@@ -20,6 +23,9 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createCertificateWriter(registry, now),
     ...createCertificateMover(registry, now),
     ...createDeadlineKeeper(registry, now),
+    ...createEnrollmentTokenStore(registry, now),
+    ...createClaimStore(registry, now),
+    ...createIssuanceHealer(registry, now),
     ...createIssuerWriter(registry, now),
     ...createPolicyWriter(registry, now),
     ...createTokenStore(registry, now),

@@ -6,6 +6,7 @@ import * as auditChain from './migrations/0002-audit-chain.ts'
 import * as lifeCycle from './migrations/0003-life-cycle.ts'
 import * as sessionSubscriptions from './migrations/0004-session-subscriptions.ts'
 import * as operators from './migrations/0005-operators.ts'
+import * as enrollmentTokens from './migrations/0006-enrollment-tokens.ts'
 import * as trustAnchors from './migrations/0007-trust-anchors.ts'
 import * as revocationStatus from './migrations/0008-revocation-status.ts'
 import { RegistryError } from './registry-error.ts'
@@ -20,6 +21,7 @@ const migrations: readonly Migration[] = [
   lifeCycle,
   sessionSubscriptions,
   operators,
+  enrollmentTokens,
   trustAnchors,
   revocationStatus,
 ]

@@ -109,7 +109,7 @@ export function createRollReader(registry: Registry): RollReader {
       }
       if (filter.group !== undefined) select = select.where('id', 'in', membersOf(filter.group))
       if (filter.scope != null) select = select.where('id', 'in', membersOf(filter.scope))
-      const { items, next } = page(await select.execute(), limit, row => row.id)
+      const { items, next } = pageOf(await select.execute(), limit, row => row.id)
       return { items: await withGroups(items), next }
     },
 
@@ -132,7 +132,7 @@ export function createRollReader(registry: Registry): RollReader {
       if (filter.deviceId !== undefined) select = select.where('device_id', '=', filter.deviceId)
       if (filter.scope != null) select = select.where('device_id', 'in', membersOf(filter.scope))
       if (filter.status !== undefined) select = select.where('status', '=', filter.status)
-      const { items, next } = page(await select.execute(), limit, row => row.fingerprint)
+      const { items, next } = pageOf(await select.execute(), limit, row => row.fingerprint)
       return { items: items.map(toCertificate), next }
     },
 
@@ -149,7 +149,8 @@ export function createRollReader(registry: Registry): RollReader {
   }
 }
 
-function page<T>(rows: T[], limit: number, key: (row: T) => string): Page<T> {
+/** Of one row more than the limit: the rows, and the key to continue after. */
+export function pageOf<T>(rows: T[], limit: number, key: (row: T) => string): Page<T> {
   if (rows.length <= limit) return { items: rows, next: null }
   const items = rows.slice(0, limit)
   return { items, next: key(items[limit - 1]!) }

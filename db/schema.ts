@@ -115,7 +115,44 @@ export type Schema = {
     not_after: number
     intended_at: number
     fingerprint: string | null
+    abandoned_at: Generated<number | null>
   }
+  enrollment_tokens: {
+    id: string
+    hash: string
+    device_id: string | null
+    group_name: string | null
+    approval: number
+    created_by: string
+    created_at: number
+    expires_at: number
+    attempts: number
+    revoked_at: number | null
+    used_at: number | null
+    used_by: string | null
+    spki_hash: string | null
+    serial_number: string | null
+  }
+  claims: {
+    id: string
+    name: string
+    group_name: string | null
+    quota: number
+    allowlisted: number
+    approval: number
+    issuer_id: string
+    serial_number: string
+    spki_hash: string
+    not_before: number
+    not_after: number
+    created_by: string
+    created_at: number
+    revoked_at: number | null
+    fingerprint: string | null
+    der: Buffer | null
+  }
+  claim_allowlist: { claim_id: string; device_id: string }
+  claimed_devices: { claim_id: string; device_id: string; claimed_at: number }
   deadlines: { fingerprint: string; kind: DeadlineKind; due_at: number }
   renewals: { fingerprint: string; renews: string; compromise: number }
   crls: {

@@ -46,6 +46,19 @@ export type ConflictCode =
   | 'attachment_unknown'
   | 'token_unknown'
   | 'tokens_exceeded'
+  | EnrollmentConflictCode
+
+/** Why a token or a claim opens nothing, or not this. */
+export type EnrollmentConflictCode =
+  | 'enrollment_token_unknown'
+  | 'enrollment_token_revoked'
+  | 'enrollment_token_expired'
+  | 'enrollment_token_exhausted'
+  | 'enrollment_token_used'
+  | 'claim_unknown'
+  | 'claim_refused'
+  | 'claim_exceeded'
+  | 'claim_device_forbidden'
 
 /** A verb that waits for its turn. `settle` is called once what it wrote is on disk, or will never be. */
 type Verb = {

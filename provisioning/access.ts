@@ -9,12 +9,16 @@ import type { Role } from '../db/schema.ts'
  * `none` not called by anybody bound to a group
  */
 export type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
-/** `device`: by a device's own certificate, never by an operator; `open`: by everybody. */
-export type Right = { role: Role; scope: Scope } | { access: 'device' | 'open' }
+/**
+ * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token or a claim
+ * certificate, which open nothing else; `open`: by everybody.
+ */
+export type Right = { role: Role; scope: Scope } | { access: 'device' | 'enrollment' | 'open' }
 
 const right = (role: Role, scope: Scope) => ({ role, scope })
 const open = { access: 'open' } as const
 const device = { access: 'device' } as const
+const enrollment = { access: 'enrollment' } as const
 
 export const accessTable: Readonly<Record<string, Right>> = {
   // devices
@@ -31,6 +35,10 @@ export const accessTable: Readonly<Record<string, Right>> = {
   // enrollment
   'POST /v1/devices/:id/certificates': right('enroller', 'device'),
   'POST /v1/devices/:id/canaries': right('operator', 'device'),
+  'POST /v1/enrollment-tokens': right('enroller', 'narrowed'),
+  'GET /v1/enrollment-tokens': right('viewer', 'narrowed'),
+  'GET /v1/enrollment-tokens/:id': right('viewer', 'narrowed'),
+  'POST /v1/enrollment-tokens/:id/revoke': right('enroller', 'narrowed'),
 
   // certificates
   'GET /v1/certificates': right('viewer', 'narrowed'),
@@ -77,6 +85,9 @@ export const accessTable: Readonly<Record<string, Right>> = {
   // devices for themselves
   'GET /v1/self': device,
   'POST /v1/self/certificates': device,
+
+  // devices that are not on the roll yet
+  'POST /v1/enroll': enrollment,
 
   // everybody
   'GET /livez': open,

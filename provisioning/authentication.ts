@@ -83,7 +83,7 @@ export function actorOf(request: FastifyRequest): Actor & { requestId: string } 
 }
 
 /** Node keeps the first of two and tells nobody; whoever stands in front of us may have read the other. */
-function assertOneAuthorization({ raw: { rawHeaders } }: FastifyRequest): void {
+export function assertOneAuthorization({ raw: { rawHeaders } }: FastifyRequest): void {
   let seen = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     if (rawHeaders[index]!.toLowerCase() === 'authorization') seen += 1

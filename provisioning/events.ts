@@ -70,6 +70,16 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: `certificate_${status}` })
       logger.info({ ...caller, fingerprint, status }, 'certificate moved')
     },
+    enrollmentTokenMade: (caller: Caller, tokenId: string) => {
+      metrics.changes.inc({ change: 'enrollment_token_made' })
+      logger.info({ ...caller, tokenId }, 'enrollment token made')
+    },
+    enrollmentTokenRevoked: (caller: Caller, tokenId: string) => {
+      metrics.changes.inc({ change: 'enrollment_token_revoked' })
+      logger.info({ ...caller, tokenId }, 'enrollment token revoked')
+    },
+    issuancesAbandoned: (issuances: number) =>
+      logger.warn({ issuances }, 'a crash left decisions without certificates: they are closed'),
     issuerSet: (caller: Caller, issuerId: string, enabled: boolean) => {
       metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
       logger.info({ ...caller, issuerId, enabled }, 'issuer set')

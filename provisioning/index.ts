@@ -7,6 +7,7 @@ import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
+import { createEnrollmentReader } from '../db/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/grants.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { readIssuers } from '../db/issuer-store.ts'
@@ -27,6 +28,7 @@ import {
   sweepTemporaryFiles,
   tightenModes,
 } from './data-directory.ts'
+import { createEnrollmentDesk } from './enrollment-desk.ts'
 import { createEvents } from './events.ts'
 import { createExplainer } from './explain.ts'
 import { firstStart } from './first-start.ts'
@@ -103,6 +105,8 @@ export async function createProvisioning(
 
     const writer = createRegistryWriter(registry, now)
     const issuers = () => readIssuers(reading)
+    const abandoned = await writer.abandonIssuances({ name: 'provisioning' })
+    if (abandoned > 0) events.issuancesAbandoned(abandoned)
     const founded = await firstStart({
       directory,
       writer,
@@ -149,20 +153,24 @@ export async function createProvisioning(
     })
     open.defer(() => lastUse.close())
     const arrivals = createArrivalReader(reading)
+    const authority = createRegistrationAuthority({
+      ca,
+      writer,
+      issuers,
+      unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
+      keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
+      isDevice: async id => (await roll.device(id)) !== null,
+      now,
+    })
+    const { deviceDays } = config
     const services: Services = {
       writer,
       roll,
       policies,
       policyDesk: createPolicyDesk(policies),
-      authority: createRegistrationAuthority({
-        ca,
-        writer,
-        issuers,
-        unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
-        keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
-        isDevice: async id => (await roll.device(id)) !== null,
-        now,
-      }),
+      authority,
+      enrollments: createEnrollmentReader(reading),
+      enrollmentDesk: createEnrollmentDesk({ authority, writer, roll, deviceDays, now }),
       explainer: createExplainer({
         roll,
         lookup,
@@ -181,7 +189,7 @@ export async function createProvisioning(
       audit: { reader: auditReader, sealer },
       ready,
       events,
-      deviceDays: config.deviceDays,
+      deviceDays,
       rootPem: toPem(ca().root.raw, 'CERTIFICATE'),
     }
     const revocation = await startRevocation({

@@ -17,6 +17,7 @@ export async function documentApi(api: Api): Promise<void> {
       components: {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', description: 'An opaque API token' },
+          enrollment: { type: 'http', scheme: 'bearer', description: 'A one-time enrollment token' },
         },
       },
     },

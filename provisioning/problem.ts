@@ -5,6 +5,7 @@ import { RegistryError } from '../db/registry-error.ts'
 import { Conflict, type ConflictCode } from '../db/transact.ts'
 import { anchorProblems } from './anchor-problems.ts'
 import type { Fault } from './csr.ts'
+import { enrollmentProblems } from './enrollment-problems.ts'
 
 type Entry = { status: number; title: string; hint: string | null; retryAfterSeconds?: number }
 
@@ -201,6 +202,7 @@ const entries = {
     title: 'Something failed here',
     hint: 'The log line with this request ID says what.',
   },
+  ...enrollmentProblems,
   ca_expired: {
     status: 503,
     title: 'The issuing CA has expired',

@@ -35,6 +35,17 @@ export type Refused = {
 export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
 export type CanaryKind = 'unlisted' | 'expired'
 
+/** `redeems` is what entitles to it; `approval`: it waits for an operator; `provisional`: it must be used within the hour. */
+export type EnrollmentOrder = {
+  deviceId: string
+  csr: string
+  days: number
+  compromise?: boolean
+  redeems?: IssuanceIntent['redeems']
+  approval?: boolean
+  provisional?: boolean
+}
+
 /** `current` is on record and admitted; `days` is the validity asked for. */
 export type RenewalOrder = {
   current: { fingerprint: string; deviceId: string; notBefore: number; notAfter: number }
@@ -45,10 +56,7 @@ export type RenewalOrder = {
 
 export type RegistrationAuthority = {
   /** Issues a certificate for a device's CSR and lists it; gives its fingerprint. */
-  enroll(
-    order: { deviceId: string; csr: string; days: number; compromise?: boolean },
-    actor: Actor,
-  ): Promise<string | Refused>
+  enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused>
   /**
    * Issues the certificate that is to follow a device's current one, once that is due; gives its fingerprint. One for a
    * compromised key is issued at any time. The same key again gives the same certificate, until it is used.
@@ -84,13 +92,17 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   /** Intent, signature, and a look at what was signed. */
   async function issue(
     ca: IssuingCa,
-    order: { deviceId: string; csr: string; purpose: 'device' | 'canary'; validity: Validity },
+    order: {
+      deviceId: string
+      csr: string
+      purpose: 'device' | 'canary'
+      validity: Validity
+      redeems?: IssuanceIntent['redeems']
+    },
     actor: Actor,
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
-    if (ca.notAfter <= now()) return { refused: 'ca_expired', faults: [] }
-    // What it signed now would be admitted nowhere.
-    if (issuerLine(ca.id, issuers()).some(({ enabled }) => !enabled))
-      return { refused: 'issuer_disabled', faults: [] }
+    const unable = inability(ca, issuers(), now())
+    if (unable !== null) return unable
     const reading = await readCsr(order.csr)
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
     const intent: IssuanceIntent = {
@@ -99,6 +111,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       deviceId: order.deviceId,
       spkiHash: reading.key.spkiHash,
       purpose: order.purpose,
+      redeems: order.redeems,
       ...order.validity,
     }
     await writer.recordIntent(intent, actor)
@@ -108,22 +121,20 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       serialNumber: intent.serialNumber,
       validity: order.validity,
     })
-    assertAsIntended(der, intent, ca)
+    const names = { commonName: order.deviceId, uri: `${DEVICE_URN}${order.deviceId}` }
+    assertAsIntended(der, intent, names, ca)
     return { der, serialNumber: intent.serialNumber }
   }
 
-  async function enroll(
-    { deviceId, csr, days, compromise = false }: Parameters<RegistrationAuthority['enroll']>[0],
-    actor: Actor,
-  ): Promise<string | Refused> {
+  async function enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused> {
+    const { deviceId, csr, redeems, compromise = false, approval = false, provisional = false } = order
     const ca = parts.ca()
-    const validity = validityOf(days, now(), ca.notAfter)
-    const issued = await issue(ca, { deviceId, csr, purpose: 'device', validity }, actor)
+    const validity = validityOf(order.days, now(), ca.notAfter)
+    const issued = await issue(ca, { deviceId, csr, purpose: 'device', validity, redeems }, actor)
     if ('refused' in issued) return issued
-    return writer.listCertificate(
-      { ...listing(issued.der, deviceId, ca.id, 'certificate.issue'), compromise },
-      actor,
-    )
+    const listed = listing(issued.der, deviceId, ca.id, 'certificate.issue')
+    const status = approval ? 'pending' : 'issued'
+    return writer.listCertificate({ ...listed, status, compromise, provisional }, actor)
   }
 
   return {
@@ -182,13 +193,26 @@ function listing(der: Buffer, deviceId: string, issuerId: string | null, action:
   return { der, deviceId, issuerId, trust: 'chained', status: 'issued', action }
 }
 
+/** Why nothing can be issued at all now, or null. */
+export function inability(ca: IssuingCa, issuers: Map<string, Issuer>, now: number): Refused | null {
+  if (ca.notAfter <= now) return { refused: 'ca_expired', faults: [] }
+  // What it signed now would be admitted nowhere.
+  const disabled = issuerLine(ca.id, issuers).some(({ enabled }) => !enabled)
+  return disabled ? { refused: 'issuer_disabled', faults: [] } : null
+}
+
 /** Valid for a day that ended a day ago. */
 function expiredValidity(now: number): Validity {
   return validityOf(1, now - 2 * DAY_MS)
 }
 
 /** A certificate that differs from its intent must never leave this process. */
-function assertAsIntended(der: Buffer, intent: IssuanceIntent, ca: IssuingCa): void {
+export function assertAsIntended(
+  der: Buffer,
+  intent: Pick<IssuanceIntent, 'serialNumber' | 'spkiHash' | 'notBefore' | 'notAfter'>,
+  names: { commonName: string; uri: string },
+  ca: IssuingCa,
+): void {
   const certificate = new X509Certificate(der)
   const facts = certificateFacts(certificate)
   const same =
@@ -197,8 +221,8 @@ function assertAsIntended(der: Buffer, intent: IssuanceIntent, ca: IssuingCa): v
     facts.notBefore === intent.notBefore &&
     facts.notAfter === intent.notAfter &&
     !facts.isCa &&
-    certificate.subject === `CN=${intent.deviceId}` &&
-    certificate.subjectAltName === `URI:${DEVICE_URN}${intent.deviceId}` &&
+    certificate.subject === `CN=${names.commonName}` &&
+    certificate.subjectAltName === `URI:${names.uri}` &&
     certificate.verify(ca.certificate.publicKey)
   if (!same)
     throw new Error(`what was signed for serial number ${intent.serialNumber} is not what was intended`)

@@ -61,6 +61,7 @@ export const CertificateQuery = Type.Object(
   { ...paging, deviceId: Type.Optional(Name), status: Type.Optional(OneOf(certificateStatuses)) },
   strict,
 )
+export const PageQuery = Type.Object(paging, strict)
 export const NoQuery = Type.Object({}, strict)
 
 export const NewDevice = Type.Object(

@@ -1,5 +1,6 @@
 // Who a device is that calls for itself: the certificate its TLS handshake proved, judged by the admission decision of the
 // gate, on every request anew. Never reads a name, a header or a token; any doubt refuses.
+import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
 import { decideAdmission, type Peer } from '../admission/decide.ts'
@@ -55,9 +56,13 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
   }
 }
 
-/** Sessions are never resumed here; one that claims to be has proved nothing. */
+/** What the handshake proved. Sessions are never resumed here; one that claims to be has proved nothing. */
+export function presentedCertificate(socket: TLSSocket): X509Certificate | null {
+  return socket.isSessionReused() ? null : (socket.getPeerX509Certificate() ?? null)
+}
+
 function peerOf(socket: TLSSocket, issuers: () => Map<string, Issuer>): Peer {
-  const certificate = socket.isSessionReused() ? undefined : socket.getPeerX509Certificate()
-  if (certificate === undefined) return { fingerprint: null, chain: 'unknown' }
+  const certificate = presentedCertificate(socket)
+  if (certificate === null) return { fingerprint: null, chain: 'unknown' }
   return { fingerprint: fingerprintOf(certificate.raw), chain: judgeChain(certificate, issuers()) }
 }

@@ -9,6 +9,7 @@ import { type FastifyRequest, fastify } from 'fastify'
 import { tlsProfile } from '../pki/tls-profile.ts'
 import { createAuthentication, grantRight } from './authentication.ts'
 import { trackConnections } from './connections.ts'
+import { createEnrollmentAuthentication } from './enrollment-authentication.ts'
 import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
 import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
@@ -20,7 +21,9 @@ import { certificateMoveRoutes } from './routes/certificate-moves.ts'
 import { certificateRoutes } from './routes/certificates.ts'
 import type { Api, Services } from './routes/context.ts'
 import { deviceRoutes } from './routes/devices.ts'
+import { enrollRoutes } from './routes/enroll.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
+import { enrollmentTokenRoutes } from './routes/enrollment-tokens.ts'
 import { issuerRoutes } from './routes/issuers.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
@@ -122,13 +125,17 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
   await api.register(async routes => {
     const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
+    const enrollment = [enrollmentTokenRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [trustAnchorRoutes]
     const others = [admissionRoutes, auditRoutes, serviceRoutes]
-    for (const add of [...devices, ...policies, ...trust, ...others]) add(routes as Api, services)
+    for (const add of [...devices, ...enrollment, ...policies, ...trust, ...others])
+      add(routes as Api, services)
   })
   const self = createSelfAuthentication({ ...services, countFailure, failed })
   await api.register(async routes => selfRoutes(routes as Api, services, self))
+  const enrolling = createEnrollmentAuthentication({ ...services, ...services.writer, countFailure, failed })
+  await api.register(async routes => enrollRoutes(routes as Api, services, enrolling))
   await api.ready()
 
   return {

@@ -5,6 +5,7 @@ import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { ArrivalReader } from '../../db/arrivals.ts'
 import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
+import type { EnrollmentReader } from '../../db/enrollment-reader.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuer-store.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
@@ -14,6 +15,7 @@ import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import type { AuditSealer } from '../audit-sealer.ts'
 import { actorOf } from '../authentication.ts'
+import type { EnrollmentDesk } from '../enrollment-desk.ts'
 import type { Events } from '../events.ts'
 import type { Explainer } from '../explain.ts'
 import type { LastUse } from '../last-use.ts'
@@ -27,6 +29,8 @@ export type Services = {
   writer: RegistryWriter
   roll: RollReader
   authority: RegistrationAuthority
+  enrollments: EnrollmentReader
+  enrollmentDesk: EnrollmentDesk
   explainer: Explainer
   policies: PolicyReader
   policyDesk: PolicyDesk
@@ -94,10 +98,10 @@ export function shownPolicy({ document, updatedAt, ...policy }: Policy) {
   return { ...policy, updatedAt: time(updatedAt), document: JSON.parse(document) as PolicyDocument }
 }
 
-function time(at: number): string {
+export function time(at: number): string {
   return new Date(at).toISOString()
 }
 
-function timeOrNull(at: number | null): string | null {
+export function timeOrNull(at: number | null): string | null {
   return at === null ? null : time(at)
 }

@@ -1,29 +1,21 @@
 // What a device does for itself, known by its current certificate: see how it stands, and renew.
 // JSON, or a PKCS #10 request (RFC 2986) in DER or PEM answered by the bare certificate: a microcontroller needs no JSON.
-import type { FastifyReply } from 'fastify'
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
-import { toPem } from '../../pki/pem.ts'
 import { renewalCriticalAt, renewalOpensAt } from '../../pki/renewal-window.ts'
+import { sendCertificate } from '../certificate-answer.ts'
+import { PKCS10, takePkcs10 } from '../pkcs10-body.ts'
 import { Problem } from '../problem.ts'
 import * as schemas from '../schemas.ts'
 import type { SelfAuthentication } from '../self-authentication.ts'
 import * as selfSchemas from '../self-schemas.ts'
-import { type Api, refusals, type Services, shownWithPem } from './context.ts'
+import { type Api, refusals, type Services, shownWithPem, time } from './context.ts'
 import { refusal } from './enrollment.ts'
-
-const PKCS10 = 'application/pkcs10'
-const DER = 'application/pkix-cert'
-const PEM = 'application/pem-certificate-chain'
 
 export function selfRoutes(api: Api, services: Services, self: SelfAuthentication): void {
   const { authority, roll, chainOf, events, now } = services
   const tags = ['self']
 
-  api.addContentTypeParser(PKCS10, { parseAs: 'buffer' }, (_request, body, done) => {
-    const bytes = body as Buffer
-    const isPem = bytes.subarray(0, 11).toString('latin1') === '-----BEGIN '
-    done(null, { csr: isPem ? bytes.toString('latin1') : toPem(bytes, 'CERTIFICATE REQUEST') })
-  })
+  takePkcs10(api)
 
   api.get(
     '/v1/self',
@@ -70,28 +62,13 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
       events.certificateListed(caller, deviceId, outcome.fingerprint, 'renewed')
       const certificate = await roll.certificate(outcome.fingerprint)
       if (certificate === null) throw new Error('a listed certificate cannot be read back')
-      const asJson = request.headers['content-type'] !== PKCS10
       const answer = shownWithPem(certificate, chainOf)
-      return send(reply.code(201), request.headers.accept ?? '', asJson, certificate.der, answer)
+      return sendCertificate(request, reply.code(201), certificate.der, answer)
     },
   )
 }
 
-function send(
-  reply: FastifyReply,
-  accept: string,
-  asJson: boolean,
-  der: Buffer,
-  answer: schemas.CertificateWithPem,
-) {
-  if (accept.includes(DER)) return reply.type(DER).send(der)
-  if (accept.includes(PEM) || (!asJson && !accept.includes('application/json'))) {
-    return reply.type(PEM).send([answer.certificate, ...answer.chain].join(''))
-  }
-  return reply.send(answer)
-}
-
-function tooEarly(opensAt: number, now: number): Problem {
+export function tooEarly(opensAt: number, now: number): Problem {
   return new Problem('renewal_too_early', `it can be renewed from ${time(opensAt)} on`, {
     retryAfterSeconds: Math.ceil((opensAt - now) / 1000),
   })
@@ -116,8 +93,4 @@ function shown(record: AdmissionRecord, now: number) {
     },
     now: time(now),
   }
-}
-
-function time(at: number): string {
-  return new Date(at).toISOString()
 }

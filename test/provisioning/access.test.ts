@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import type { Role } from '../../db/schema.ts'
 import { accessTable, reaches, rightTo } from '../../provisioning/access.ts'
+import { enrollmentProofs } from './enrollment-proofs.ts'
 import { assertProblem, makeCsr, type Service, startService } from './harness.ts'
 
 const roles: Role[] = ['viewer', 'enroller', 'operator', 'admin']
@@ -112,6 +113,7 @@ for (const { route, method, url, right } of rows) {
 
 /** What proves that a narrowed route is. A new one adds its proof. */
 const narrowed: Record<string, () => Promise<void>> = {
+  ...enrollmentProofs(() => ({ service, token: tokenOf('enroller', 'pumps') })),
   'GET /v1/devices': async () => {
     const token = tokenOf('viewer', 'pumps')
     const ids = async (query: string) =>
@@ -168,7 +170,11 @@ test('within its group a bound token does what its role says', async () => {
   assert.equal((await service.call('POST', '/v1/devices/pump-1/activate', undefined, { token })).status, 200)
 })
 
-const callers: Record<string, string> = { open: 'everybody', device: 'the device' }
+const callers: Record<string, string> = {
+  open: 'everybody',
+  device: 'the device',
+  enrollment: 'an enrollment token',
+}
 
 test('the API document shows the same table', () => {
   const text = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8')

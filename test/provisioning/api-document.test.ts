@@ -1,23 +1,13 @@
 // The OpenAPI document against the routes that are served.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { problems } from '../../provisioning/problem.ts'
 import { startService, temporaryDirectory } from './harness.ts'
+import { shell } from './shell.ts'
 
 const document = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8')
-
-/** Runs shell text as a reader would paste it; gives what it prints. */
-function shell(text: string, cwd: string): Promise<{ output: string; code: number }> {
-  return new Promise(resolve => {
-    const environment = { ...process.env, PATH: `${join(process.execPath, '..')}:${process.env['PATH']}` }
-    execFile('bash', ['-euo', 'pipefail', '-c', text], { cwd, env: environment }, (error, stdout, stderr) =>
-      resolve({ output: stdout + stderr, code: error === null ? 0 : 1 }),
-    )
-  })
-}
 
 test('every command in the API document works as it is written', async () => {
   using folder = temporaryDirectory()

@@ -1,60 +1,14 @@
 // Devices that call for themselves over mutual TLS: who is let in, when a renewal is given, and in which form.
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { Agent, request } from 'node:https'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { pemBlocks } from '../../pki/pem.ts'
 import { renewalOpensAt } from '../../pki/renewal-window.ts'
+import { ask, type Identity } from './asking.ts'
 import { makeCsr, type Service, selfSigned, startService } from './harness.ts'
-
-type Identity = { certificate: string; key: string }
-type Answer = {
-  status: number
-  type: string
-  bytes: Buffer
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
-  body: any
-  headers: NodeJS.Dict<string | string[]>
-}
-
-/** One request on a connection of its own. The clock of these tests is not the client's: only the chain is looked at. */
-function ask(
-  service: Service,
-  identity: Identity | null,
-  method: string,
-  path: string,
-  body?: Buffer | object,
-  headers: Record<string, string> = {},
-): Promise<Answer> {
-  const agent = new Agent({ ca: service.ca, keepAlive: false, rejectUnauthorized: false })
-  const payload = body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body))
-  return new Promise((resolve, reject) => {
-    const outgoing = request(`${service.url}${path}`, {
-      method,
-      agent,
-      ...(identity === null ? {} : { cert: identity.certificate, key: identity.key }),
-      headers: {
-        ...(payload === undefined
-          ? {}
-          : { 'content-type': 'application/json', 'content-length': payload.length }),
-        ...headers,
-      },
-    })
-    outgoing.on('error', reject)
-    outgoing.on('response', async response => {
-      const chunks: Buffer[] = []
-      for await (const chunk of response) chunks.push(chunk as Buffer)
-      const bytes = Buffer.concat(chunks)
-      const type = response.headers['content-type'] ?? ''
-      const parsed = type.includes('json') ? JSON.parse(bytes.toString()) : null
-      resolve({ status: response.statusCode ?? 0, type, bytes, body: parsed, headers: response.headers })
-    })
-    outgoing.end(payload)
-  })
-}
 
 async function enrolled(service: Service, id: string) {
   const { csr, key } = makeCsr('p256')

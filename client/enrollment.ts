@@ -1,0 +1,63 @@
+// The verbs on enrollment tokens and claims, and what a device asks for that was handed one of them.
+import { createTransport, type Transport } from './transport.ts'
+import type { IssuedCertificate } from './types.ts'
+
+/** For one device on record, or for a new device in a group. */
+export type EnrollmentToken = {
+  id: string
+  status: 'open' | 'used' | 'revoked' | 'expired' | 'exhausted'
+  deviceId: string | null
+  group: string | null
+  approval: boolean
+  attempts: number
+  createdBy: string
+  createdAt: string
+  expiresAt: string
+  revokedAt: string | null
+  usedAt: string | null
+  /** The device that it enrolled. */
+  usedBy: string | null
+}
+/** With the token itself: shown once, kept nowhere. */
+export type MadeEnrollmentToken = EnrollmentToken & { token: string }
+export type NewEnrollmentToken = ({ deviceId: string } | { group: string }) & {
+  /** A day where it is not given, at most seven. */
+  lifetimeSeconds?: number
+  /** Whether the certificate waits for an operator. */
+  approval?: boolean
+}
+
+/** An enrollment that waits for an operator: ask again with the same key. */
+export type PendingEnrollment = { status: 'pending'; deviceId: string; fingerprint: string }
+
+type Walk = <Item>(path: string, query: Record<string, number | undefined>) => AsyncGenerator<Item[], void>
+
+export function enrollmentVerbs(call: Transport['call'], walk: Walk) {
+  const tokens = '/v1/enrollment-tokens'
+  return {
+    enrollmentTokens: {
+      create: (order: NewEnrollmentToken) => call<MadeEnrollmentToken>('POST', tokens, order),
+      show: (id: string) => call<EnrollmentToken>('GET', `${tokens}/${encodeURIComponent(id)}`),
+      pages: (filter: { limit?: number } = {}) => walk<EnrollmentToken>(tokens, filter),
+      revoke: (id: string) => call<EnrollmentToken>('POST', `${tokens}/${encodeURIComponent(id)}/revoke`),
+    },
+  }
+}
+
+export type EnrollmentClient = ReturnType<typeof createEnrollmentClient>
+
+/** Enrolls a device with a one-time token, or with a claim certificate as its identity. */
+export function createEnrollmentClient(options: {
+  api: string | URL
+  ca: string | Buffer
+  token?: string
+  identity?: { certificate: string; key: string }
+}) {
+  const { call, close } = createTransport(options)
+  return {
+    /** The same key again gets the same certificate. */
+    enroll: (request: { csr: string; deviceId?: string }) =>
+      call<IssuedCertificate | PendingEnrollment>('POST', '/v1/enroll', request),
+    close,
+  }
+}
