@@ -33,6 +33,8 @@ export type BrokerOptions = {
   log: Logger
   nodeId?: string
   now?: () => number
+  /** How often the clock is asked who must leave, and how often notes are written. Tests do not wait a second for it. */
+  pace?: { sweepMs: number; notesMs: number }
 }
 
 export type Broker = {
@@ -87,6 +89,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       nodeId: options.nodeId ?? 'broker',
       epoch,
       notes: createBrokerNotes(notesRegistry),
+      everyMs: options.pace?.notesMs,
       now,
       onWaiting: events.notesWaiting,
     })
@@ -168,6 +171,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     feed,
     epoch,
     pollMs: settings.registryPollMs,
+    sweepMs: options.pace?.sweepMs,
     lossMs: settings.registryLossMs,
     maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: admitAgain,

@@ -32,6 +32,8 @@ export function createNotebook(parts: {
   nodeId: string
   epoch: number
   notes: BrokerNotes
+  /** How often what waits is written; 100 ms where it is not said. */
+  everyMs?: number | undefined
   now: () => number
   onWaiting(error: unknown, waiting: number): void
 }): Notebook {
@@ -44,7 +46,7 @@ export function createNotebook(parts: {
   let heartbeatAt = now()
 
   notes.enter(nodeId, parts.epoch, now())
-  const timer = setInterval(flush, FLUSH_MS)
+  const timer = setInterval(flush, parts.everyMs ?? FLUSH_MS)
 
   function flush(): void {
     try {

@@ -24,6 +24,8 @@ export type WatchParts = {
   /** The epoch before which no session of this broker can be: it began after it. */
   epoch: number
   pollMs: number
+  /** How often the clock is asked who must leave; a second where it is not said. */
+  sweepMs?: number | undefined
   /** How long the feed may stay unread before nobody new is admitted. */
   lossMs: number
   admit: Admit
@@ -70,7 +72,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
   const sweep = setInterval(() => {
     guarded(endExpired)
     guarded(parts.assertSameRegistry)
-  }, SWEEP_MS)
+  }, parts.sweepMs ?? SWEEP_MS)
 
   /** Each step fails and recovers for itself: one that works proves nothing about another. */
   async function guarded(step: () => unknown): Promise<void> {

@@ -1,0 +1,70 @@
+// Random lives of a small fleet, on real sockets: after every step the system and a small model agree on who is connected,
+// who may what and who heard it. ROLLCALL_FUZZ_STEPS plays longer, ROLLCALL_FUZZ_SEED and ROLLCALL_FUZZ_PATH play again.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import fc from 'fast-check'
+import { begin, type Command, command } from './commands.ts'
+import { type Ground, layGround } from './ground.ts'
+import { type Rules, rules } from './model-roll.ts'
+import { play } from './play.ts'
+
+const STEPS = Number(process.env['ROLLCALL_FUZZ_STEPS'] ?? 10_000)
+const SEED = Number(process.env['ROLLCALL_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
+const PATH = process.env['ROLLCALL_FUZZ_PATH']
+const SEQUENCES_AT_ONCE = 50
+
+const sequence = fc
+  .array(command, { minLength: 1, maxLength: 100, size: 'max' })
+  .map((commands): Command[] => [...begin, ...commands])
+
+let ground: Ground
+before(async () => {
+  ground = await layGround()
+})
+after(() => ground[Symbol.asyncDispose]())
+
+test(`system and model agree after each of ${STEPS} random steps`, async t => {
+  t.diagnostic(`ROLLCALL_FUZZ_SEED=${SEED}`)
+  let taken = 0
+  const played = fc.asyncProperty(sequence, async commands => {
+    await play(ground, commands, rules)
+    taken += commands.length
+  })
+  const start = performance.now()
+  if (PATH !== undefined) await fc.assert(played, { seed: SEED, path: PATH })
+  else
+    for (let seed = SEED; taken < STEPS; seed += 1) {
+      await fc.assert(played, { seed, numRuns: SEQUENCES_AT_ONCE })
+    }
+  t.diagnostic(`${taken} steps in ${((performance.now() - start) / 1_000).toFixed(1)} s`)
+})
+
+const wrongs: [what: string, law: Partial<Rules>][] = [
+  ['a suspension lets sessions go on', { suspensionCuts: false }],
+  ['grace lasts a week', { graceMs: 7 * rules.graceMs }],
+  ['three certificates admit a device', { admittingMax: 3 }],
+  ['notBefore has no skew', { skewMs: 0 }],
+]
+for (const [what, law] of wrongs) {
+  test(`a model that is wrong is found out: ${what}`, async () => {
+    const wrong = fc.asyncProperty(sequence, commands => play(ground, commands, { ...rules, ...law }, 200))
+    const found = await fc.check(wrong, { seed: 1, numRuns: 200, endOnFailure: true })
+    assert.ok(found.errorInstance instanceof assert.AssertionError, 'it went unnoticed')
+  })
+}
+
+test('what is found shrinks to the step that matters, and can be played again', async () => {
+  const wrong = fc.asyncProperty(sequence, commands =>
+    play(ground, commands, { ...rules, suspensionCuts: false }, 50),
+  )
+  const found = await fc.check(wrong, { seed: 2 })
+  const [first, ...more] = found.counterexample![0].slice(begin.length)
+  assert.equal(first?.do, 'device')
+  assert.ok(more.length <= 1)
+  const again = await fc.check(wrong, {
+    seed: found.seed,
+    path: found.counterexamplePath!,
+    endOnFailure: true,
+  })
+  assert.deepEqual(again.counterexample, found.counterexample)
+})
