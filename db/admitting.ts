@@ -1,6 +1,7 @@
 // The certificates of a device that admit it now, as far as the record alone can tell, and how many there may be.
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { CertificateStatus, Schema } from './schema.ts'
+import { rowsOf } from './statement.ts'
 import { Conflict } from './transact.ts'
 
 /** The one in use and the one that is to follow it. */
@@ -14,26 +15,14 @@ export async function admittingOf(
   deviceId: string,
   at: number,
 ): Promise<Admitting[]> {
-  return transaction
-    .selectFrom('certificates')
-    .select(['fingerprint', 'status', 'spki_hash as spkiHash'])
-    .where('device_id', '=', deviceId)
-    .where('not_after', '>', at)
-    .where(({ eb, and, or }) =>
-      or([
-        eb('status', 'in', ['issued', 'active']),
-        and([eb('status', '=', 'superseded'), eb('grace_until', '>', at)]),
-      ]),
-    )
-    .where(({ eb, or, selectFrom }) =>
-      or([
-        eb('issuer_id', 'is', null),
-        eb('issuer_id', 'in', selectFrom('issuers').select('id').where('enabled', '=', 1)),
-      ]),
-    )
-    .orderBy(sql`rowid`)
-    .execute()
+  return rowsOf<Admitting>(transaction, admittingSql, deviceId, at, at)
 }
+
+const admittingSql = `SELECT fingerprint, status, spki_hash AS spkiHash FROM certificates
+  WHERE device_id = ? AND not_after > ?
+    AND (status IN ('issued', 'active') OR (status = 'superseded' AND grace_until > ?))
+    AND (issuer_id IS NULL OR issuer_id IN (SELECT id FROM issuers WHERE enabled = 1))
+  ORDER BY rowid`
 
 /** Gives those that admit now. Throws `certificates_exceeded`, naming them, where one more would be too many. */
 export async function assertRoom(

@@ -1,10 +1,11 @@
 // The audit log: one row per change an operator or the system makes, in the transaction that makes it.
 // No row, no change: verbs of the registry writer call `appendAudit` before they commit.
 import type { Database } from 'better-sqlite3'
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
 import { type KeyedRequest, noteChange } from './keyed-changes.ts'
 import type { Schema } from './schema.ts'
+import { insert, rowsOf } from './statement.ts'
 
 /** Who asked for a change, in which request, and whether that request may be asked again. */
 export type Actor = { name: string; requestId?: string | undefined; keyed?: KeyedRequest | undefined }
@@ -23,12 +24,9 @@ export type AuditEntry = {
 
 /** Appends one row to the chain. The table's triggers refuse to fork it, and to change or remove the row later. */
 export async function appendAudit(transaction: Transaction<Schema>, entry: AuditEntry): Promise<void> {
-  const { rows } = await sql.raw<CountedEnd>(endSql).execute(transaction)
-  const { requestId, prevHash, ...row } = nextRow(continued(rows[0]), factsOf(entry))
-  await transaction
-    .insertInto('audit')
-    .values({ ...row, request_id: requestId, prev_hash: prevHash })
-    .execute()
+  const [end] = await rowsOf<CountedEnd>(transaction, endSql)
+  const { requestId, prevHash, ...row } = nextRow(continued(end), factsOf(entry))
+  await insert(transaction, 'audit', { ...row, request_id: requestId, prev_hash: prevHash })
   if (entry.actor.keyed !== undefined) await noteChange(transaction, entry.actor.keyed, entry.at, entry)
 }
 

@@ -11,6 +11,7 @@ import { stateOf } from './device-writer.ts'
 import { useTokenIn } from './enrollment-tokens.ts'
 import type { Registry } from './open.ts'
 import type { Schema, Trust } from './schema.ts'
+import { insert, rowsOf, run } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
 
 /** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
@@ -59,20 +60,17 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
           // Asked again when it is listed; here, so that nothing is signed in vain.
           if (intent.purpose === 'device') await assertRoom(transaction, intent.deviceId, now())
         }
-        await transaction
-          .insertInto('issuances')
-          .values({
-            serial_number: intent.serialNumber,
-            issuer_id: intent.issuerId,
-            device_id: intent.deviceId,
-            spki_hash: intent.spkiHash,
-            purpose: intent.purpose,
-            not_before: intent.notBefore,
-            not_after: intent.notAfter,
-            intended_at: now(),
-            fingerprint: null,
-          })
-          .execute()
+        await insert(transaction, 'issuances', {
+          serial_number: intent.serialNumber,
+          issuer_id: intent.issuerId,
+          device_id: intent.deviceId,
+          spki_hash: intent.spkiHash,
+          purpose: intent.purpose,
+          not_before: intent.notBefore,
+          not_after: intent.notAfter,
+          intended_at: now(),
+          fingerprint: null,
+        })
         await appendAudit(transaction, {
           at: now(),
           actor,
@@ -111,30 +109,27 @@ export async function listCertificateIn(
   await claimKey(transaction, facts.spkiHash, listing.deviceId)
   await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
   const before = await admittedBefore(transaction, listing, at)
-  await transaction
-    .insertInto('certificates')
-    .values({
-      fingerprint: facts.fingerprint,
-      device_id: listing.deviceId,
-      issuer_id: listing.issuerId,
-      trust: listing.trust,
-      status: listing.status,
-      revocation_reason: null,
-      serial_number: facts.serialNumber,
-      subject: facts.subject,
-      key_type: facts.keyType,
-      spki_hash: facts.spkiHash,
-      client_auth: facts.clientAuth ? 1 : 0,
-      is_ca: facts.isCa ? 1 : 0,
-      not_before: facts.notBefore,
-      not_after: facts.notAfter,
-      grace_until: null,
-      der: listing.der,
-      issued_at: at,
-      first_used_at: null,
-      revoked_at: null,
-    })
-    .execute()
+  await insert(transaction, 'certificates', {
+    fingerprint: facts.fingerprint,
+    device_id: listing.deviceId,
+    issuer_id: listing.issuerId,
+    trust: listing.trust,
+    status: listing.status,
+    revocation_reason: null,
+    serial_number: facts.serialNumber,
+    subject: facts.subject,
+    key_type: facts.keyType,
+    spki_hash: facts.spkiHash,
+    client_auth: facts.clientAuth ? 1 : 0,
+    is_ca: facts.isCa ? 1 : 0,
+    not_before: facts.notBefore,
+    not_after: facts.notAfter,
+    grace_until: null,
+    der: listing.der,
+    issued_at: at,
+    first_used_at: null,
+    revoked_at: null,
+  })
   await beginLife(transaction, facts, listing, before, at)
   if (listing.action !== 'certificate.register') {
     await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
@@ -208,29 +203,26 @@ async function assertDeviceLives(transaction: Transaction<Schema>, deviceId: str
 
 async function claimKey(transaction: Transaction<Schema>, spkiHash: string, deviceId: string): Promise<void> {
   await assertNoClaimKey(transaction, spkiHash)
-  await transaction
-    .insertInto('public_keys')
-    .values({ spki_hash: spkiHash, device_id: deviceId })
-    .onConflict(conflict => conflict.doNothing())
-    .execute()
-  const owner = await transaction
-    .selectFrom('public_keys')
-    .select('device_id')
-    .where('spki_hash', '=', spkiHash)
-    .executeTakeFirstOrThrow()
-  if (owner.device_id !== deviceId) {
+  const key = { spki_hash: spkiHash, device_id: deviceId }
+  if (await insert(transaction, 'public_keys', key, '(spki_hash) DO NOTHING')) return
+  const [owner] = await rowsOf<{ device_id: string }>(
+    transaction,
+    'SELECT device_id FROM public_keys WHERE spki_hash = ?',
+    spkiHash,
+  )
+  if (owner?.device_id !== deviceId) {
     throw new Conflict(
       'public_key_taken',
       'this public key belongs to another device: generate a new key pair',
     )
   }
-  const compromised = await transaction
-    .selectFrom('certificates')
-    .select('fingerprint')
-    .where('device_id', '=', deviceId)
-    .where('spki_hash', '=', spkiHash)
-    .where('revocation_reason', '=', 'keyCompromise')
-    .executeTakeFirst()
+  const [compromised] = await rowsOf(
+    transaction,
+    `SELECT fingerprint FROM certificates
+     WHERE device_id = ? AND spki_hash = ? AND revocation_reason = 'keyCompromise' LIMIT 1`,
+    deviceId,
+    spkiHash,
+  )
   if (compromised !== undefined) {
     throw new Conflict(
       'public_key_compromised',
@@ -245,20 +237,14 @@ async function assertNew(
   issuerId: string | null,
   serialNumber: string,
 ): Promise<void> {
-  const twin = await transaction
-    .selectFrom('certificates')
-    .select('fingerprint')
-    .where(({ eb, and, or }) =>
-      or([
-        eb('fingerprint', '=', fingerprint),
-        and([
-          eb('issuer_id', 'is not', null),
-          eb('issuer_id', '=', issuerId),
-          eb('serial_number', '=', serialNumber),
-        ]),
-      ]),
-    )
-    .executeTakeFirst()
+  const [twin] = await rowsOf<{ fingerprint: string }>(
+    transaction,
+    `SELECT fingerprint FROM certificates WHERE fingerprint = ?
+     UNION ALL SELECT fingerprint FROM certificates WHERE issuer_id = ? AND serial_number = ?`,
+    fingerprint,
+    issuerId,
+    serialNumber,
+  )
   if (twin === undefined) return
   const what =
     twin.fingerprint === fingerprint
@@ -272,11 +258,11 @@ async function completeIssuance(
   serialNumber: string,
   fingerprint: string,
 ): Promise<void> {
-  const completed = await transaction
-    .updateTable('issuances')
-    .set({ fingerprint })
-    .where('serial_number', '=', serialNumber)
-    .where('fingerprint', 'is', null)
-    .executeTakeFirst()
-  if (completed.numUpdatedRows !== 1n) throw new Error(`no open issuance for serial number ${serialNumber}`)
+  const completed = await run(
+    transaction,
+    'UPDATE issuances SET fingerprint = ? WHERE serial_number = ? AND fingerprint IS NULL',
+    fingerprint,
+    serialNumber,
+  )
+  if (completed !== 1) throw new Error(`no open issuance for serial number ${serialNumber}`)
 }

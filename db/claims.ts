@@ -7,6 +7,7 @@ import { type Actor, appendAudit } from './audit.ts'
 import { addDeviceIn, stateOf } from './device-writer.ts'
 import type { Registry } from './open.ts'
 import type { Schema } from './schema.ts'
+import { rowsOf } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
 
 /** Times in ms since the epoch. `fingerprint` is null for a claim whose certificate was never made. */
@@ -189,11 +190,7 @@ export async function useClaimIn(
 
 /** Throws where a public key is that of a claim: the key of a whole batch never identifies one device. */
 export async function assertNoClaimKey(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {
-  const claim = await transaction
-    .selectFrom('claims')
-    .select('id')
-    .where('spki_hash', '=', spkiHash)
-    .executeTakeFirst()
+  const [claim] = await rowsOf(transaction, 'SELECT id FROM claims WHERE spki_hash = ?', spkiHash)
   if (claim === undefined) return
   throw new Conflict('public_key_taken', 'this public key belongs to a claim: generate a new key pair')
 }

@@ -7,6 +7,7 @@ import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
 import type { CertificateStatus, DeadlineKind, Schema } from './schema.ts'
+import { insert } from './statement.ts'
 import { transact } from './transact.ts'
 import { certificateMay, certificateMoves } from './transitions.ts'
 
@@ -83,11 +84,13 @@ export async function setDeadline(
   kind: DeadlineKind,
   dueAt: number,
 ): Promise<void> {
-  await transaction
-    .insertInto('deadlines')
-    .values({ fingerprint, kind, due_at: dueAt })
-    .onConflict(conflict => conflict.columns(['fingerprint', 'kind']).doUpdateSet({ due_at: dueAt }))
-    .execute()
+  const deadline = { fingerprint, kind, due_at: dueAt }
+  await insert(
+    transaction,
+    'deadlines',
+    deadline,
+    '(fingerprint, kind) DO UPDATE SET due_at = excluded.due_at',
+  )
 }
 
 /** Takes back what would have become of a certificate. */

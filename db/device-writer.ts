@@ -5,6 +5,7 @@ import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
 import type { DeviceState, Schema } from './schema.ts'
+import { insert, rowsOf } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
 import { deviceMay } from './transitions.ts'
 
@@ -84,18 +85,14 @@ export async function addDeviceIn(
 ): Promise<void> {
   // An ID stands in topics and policies: one that could not be judged above is never made.
   if (!isDeviceId(device.id)) throw new RangeError(`a device ID is ${DEVICE_ID_RULE}`)
-  const added = await transaction
-    .insertInto('devices')
-    .values({
-      id: device.id,
-      state: 'registered',
-      attributes: JSON.stringify(device.attributes),
-      created_at: at,
-      updated_at: at,
-    })
-    .onConflict(conflict => conflict.doNothing())
-    .executeTakeFirst()
-  if (added.numInsertedOrUpdatedRows === 0n) {
+  const row = {
+    id: device.id,
+    state: 'registered' as const,
+    attributes: JSON.stringify(device.attributes),
+    created_at: at,
+    updated_at: at,
+  }
+  if (!(await insert(transaction, 'devices', row, '(id) DO NOTHING'))) {
     throw new Conflict('device_exists', `device ${device.id} is registered already`)
   }
   await writeGroups(transaction, device.id, device.groups)
@@ -110,7 +107,11 @@ export async function addDeviceIn(
 
 /** The state of a device inside a transaction. Throws `device_unknown`. */
 export async function stateOf(transaction: Transaction<Schema>, id: string): Promise<DeviceState> {
-  const row = await transaction.selectFrom('devices').select('state').where('id', '=', id).executeTakeFirst()
+  const [row] = await rowsOf<{ state: DeviceState }>(
+    transaction,
+    'SELECT state FROM devices WHERE id = ?',
+    id,
+  )
   if (row === undefined) throw new Conflict('device_unknown', `no device ${id} is registered`)
   return row.state
 }

@@ -73,6 +73,21 @@ export function issuerLine(id: string | null, issuers: ReadonlyMap<string, Issue
   return line
 }
 
+/** The same for who asks again and again: they are read anew only where another connection has written since. */
+export function prepareIssuers(registry: Registry): () => Map<string, Issuer> {
+  const version = registry.sqlite.prepare<[], number>('PRAGMA data_version').pluck()
+  let readAt: number | undefined
+  let issuers = new Map<string, Issuer>()
+  return () => {
+    const now = version.get()
+    if (now !== readAt) {
+      issuers = readIssuers(registry)
+      readAt = now
+    }
+    return issuers
+  }
+}
+
 export function createIssuerWriter(registry: Registry, now: () => number): IssuerWriter {
   return {
     addIssuer: (issuer, actor) =>

@@ -1,5 +1,5 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
-import { createPublicKey, type X509Certificate } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
 import { createArrivalReader } from '../db/arrivals.ts'
@@ -10,7 +10,7 @@ import { prepareExpiringCount } from '../db/deadlines.ts'
 import { createEnrollmentReader } from '../db/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/grants.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
-import { readIssuers } from '../db/issuer-store.ts'
+import { prepareIssuers } from '../db/issuer-store.ts'
 import { prepareNearestDevice } from '../db/nearest-device.ts'
 import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
 import { createPolicyReader } from '../db/policy-reader.ts'
@@ -21,6 +21,7 @@ import { toPem } from '../pki/pem.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
+import { createCsrPool } from './csr-pool.ts'
 import {
   createDataDirectory,
   type DataDirectory,
@@ -32,7 +33,7 @@ import { createEnrollmentDesk } from './enrollment-desk.ts'
 import { createEvents } from './events.ts'
 import { createExplainer } from './explain.ts'
 import { firstStart } from './first-start.ts'
-import type { IssuingCa } from './issuing-ca.ts'
+import { chainOf } from './issuer-chain.ts'
 import { createLastUse } from './last-use.ts'
 import { createMetrics } from './metrics.ts'
 import { createPolicyDesk } from './policy-desk.ts'
@@ -104,7 +105,7 @@ export async function createProvisioning(
     const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: status.port })
 
     const writer = createRegistryWriter(registry, now)
-    const issuers = () => readIssuers(reading)
+    const issuers = prepareIssuers(reading)
     const abandoned = await writer.abandonIssuances({ name: 'provisioning' })
     if (abandoned > 0) events.issuancesAbandoned(abandoned)
     const founded = await firstStart({
@@ -144,6 +145,8 @@ export async function createProvisioning(
         return false
       }
     }
+    const csrs = createCsrPool()
+    open.defer(() => csrs.close())
     const policies = createPolicyReader(reading)
     const lookup = prepareAdmissionLookup(reading.sqlite)
     const lastUse = createLastUse({
@@ -156,6 +159,7 @@ export async function createProvisioning(
     const authority = createRegistrationAuthority({
       ca,
       writer,
+      readCsr: csrs.read,
       issuers,
       unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
       keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
@@ -272,23 +276,6 @@ async function unusedOf(
   const { items } = await roll.certificates({ deviceId, status: 'issued' }, null, 10)
   const same = items.find(item => item.spkiHash === spkiHash && item.issuerId === issuerId)
   return same?.fingerprint ?? null
-}
-
-/** PEM of the issuers above a certificate, without the root, and of the root. */
-function chainOf(
-  issuerId: string | null,
-  ca: IssuingCa,
-  issuers: () => ReturnType<typeof readIssuers>,
-): { chain: string[]; ca: string | null } {
-  if (issuerId === null) return { chain: [], ca: null }
-  if (issuerId === ca.id) return { chain: ca.chain, ca: toPem(ca.root.raw, 'CERTIFICATE') }
-  const known = issuers()
-  const above: X509Certificate[] = []
-  for (let link = known.get(issuerId); link && above.length < 8; link = known.get(link.parentId ?? '')) {
-    above.push(link.certificate)
-  }
-  const pems = above.map(certificate => toPem(certificate.raw, 'CERTIFICATE'))
-  return { chain: pems.slice(0, -1), ca: pems.at(-1) ?? null }
 }
 
 function hostInUrl(host: string): string {

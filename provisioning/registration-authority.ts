@@ -7,7 +7,7 @@ import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { toPem } from '../pki/pem.ts'
 import { renewalOpensAt } from '../pki/renewal-window.ts'
-import { type Fault, readCsr } from './csr.ts'
+import type { CsrReading, Fault } from './csr.ts'
 import { judgeForeignCertificate } from './foreign-certificate.ts'
 import type { IssuingCa } from './issuing-ca.ts'
 import {
@@ -75,6 +75,8 @@ export type RegistrationAuthorityParts = {
   /** The CA that issues now: another one from one moment to the next, so each order asks once. */
   ca: () => IssuingCa
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent' | 'listCertificate'>
+  /** Reads a CSR and verifies it. */
+  readCsr(csr: string): Promise<CsrReading>
   issuers: () => Map<string, Issuer>
   /** The fingerprint of a certificate for this key that the device has not used yet. */
   unusedOf: (deviceId: string, spkiHash: string) => Promise<string | null>
@@ -103,7 +105,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
     const unable = inability(ca, issuers(), now())
     if (unable !== null) return unable
-    const reading = await readCsr(order.csr)
+    const reading = await parts.readCsr(order.csr)
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
     const intent: IssuanceIntent = {
       serialNumber: randomSerialNumber(),
@@ -142,7 +144,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
 
     async renew({ current, csr, days, compromise }, actor) {
       const { deviceId } = current
-      const reading = await readCsr(csr)
+      const reading = await parts.readCsr(csr)
       if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
       const waiting = await parts.unusedOf(deviceId, reading.key.spkiHash)
       if (waiting !== null && waiting !== current.fingerprint) return { fingerprint: waiting }

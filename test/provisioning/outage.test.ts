@@ -9,6 +9,7 @@ import Sqlite from 'better-sqlite3'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { readIssuers } from '../../db/issuer-store.ts'
 import { openForReading } from '../../db/open.ts'
+import { readCsr } from '../../provisioning/csr.ts'
 import { dataDirectory, readText } from '../../provisioning/data-directory.ts'
 import { certificateOf, createIssuingCa } from '../../provisioning/issuing-ca.ts'
 import { readKey } from '../../provisioning/keys.ts'
@@ -90,6 +91,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
       },
     }),
     writer,
+    readCsr,
     issuers: () => readIssuers(registry),
     unusedOf: async () => null,
     keyOf: async () => null,

@@ -1,0 +1,83 @@
+// How fast certificates are issued through the API. Run by hand: node bench/scenarios/enrollment.ts [certificates]
+// One by one: 32 callers over keep-alive, each waiting for its answer. What the service spends is its own CPU alone.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { Agent, request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { cpuMicros, residentKib } from '../cpu.ts'
+import { type FleetRequest, makeRequests } from '../requests.ts'
+
+const count = Number(process.argv[2] ?? 5_000)
+const CALLERS = 32
+const entry = new URL('../../cli/main.ts', import.meta.url).pathname
+
+const data = mkdtempSync(join(tmpdir(), 'rollcall-bench-enrollment-'))
+const service = spawn(
+  process.execPath,
+  [entry, 'provisioning', '--data', data, '--api-port', '0', '--admin-port', '0'],
+  {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  },
+)
+try {
+  const url = await new Promise<string>((resolve, reject) => {
+    let log = ''
+    service.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (log.length < 100_000) log += text
+      const found = /accepts at (https:\S+),/.exec(log)
+      if (found?.[1] !== undefined) resolve(found[1])
+    })
+    service.once('exit', () => reject(new Error(`provisioning ended: ${log}`)))
+  })
+  const agent = new Agent({ keepAlive: true, maxSockets: CALLERS, ca: readFileSync(join(data, 'ca.crt')) })
+  const authorization = `Bearer ${readFileSync(join(data, 'admin.token'), 'utf8').trim()}`
+  const post = (path: string, body: object) =>
+    new Promise<number>((resolve, reject) => {
+      const outgoing = request(`${url}${path}`, {
+        method: 'POST',
+        agent,
+        headers: { authorization, 'content-type': 'application/json' },
+      })
+      outgoing.once('error', reject)
+      outgoing.once('response', response => {
+        response.resume()
+        response.once('end', () => resolve(response.statusCode ?? 0))
+      })
+      outgoing.end(JSON.stringify(body))
+    })
+  const fleet = await makeRequests('bench', count + 200)
+  await measured('device registered', fleet, ({ deviceId }) => post('/v1/devices', { id: deviceId }))
+  await each(fleet.splice(0, 200), enroll)
+  await measured('certificate issued, one by one', fleet, enroll)
+
+  function enroll({ deviceId, csr }: FleetRequest): Promise<number> {
+    return post(`/v1/devices/${deviceId}/certificates`, { csr })
+  }
+} finally {
+  service.kill()
+  rmSync(data, { recursive: true, force: true })
+}
+
+async function measured(what: string, fleet: FleetRequest[], one: (from: FleetRequest) => Promise<number>) {
+  const pid = service.pid ?? 0
+  const [spent, began] = [cpuMicros(pid), performance.now()]
+  await each(fleet, one)
+  const seconds = (performance.now() - began) / 1_000
+  const micros = Math.round((cpuMicros(pid) - spent) / fleet.length)
+  const rate = Math.round(fleet.length / seconds)
+  console.log(
+    `${what}: ${rate}/s, ${micros} µs of CPU each, ${Math.round(residentKib(pid) / 1024)} MiB resident`,
+  )
+}
+
+async function each(fleet: FleetRequest[], one: (from: FleetRequest) => Promise<number>): Promise<void> {
+  const waiting = fleet.values()
+  const caller = async () => {
+    for (const from of waiting) {
+      const status = await one(from)
+      if (status !== 201) throw new Error(`answered ${status}`)
+    }
+  }
+  await Promise.all(Array.from({ length: CALLERS }, caller))
+}

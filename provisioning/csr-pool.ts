@@ -1,0 +1,110 @@
+// Reads CSRs on threads beside the event loop as soon as there are several at once. Verifying what strangers send is the
+// largest part of issuing; one alone is read where it is, so that a quiet service has no threads.
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { type CsrReading, readCsr } from './csr.ts'
+
+export type CsrReader = {
+  /** As `readCsr`. @throws where a thread died over it */
+  read(csr: string): Promise<CsrReading>
+  close(): Promise<void>
+}
+
+type Task = { csr: string; resolve(reading: CsrReading): void; reject(error: unknown): void }
+type Thread = { worker: Worker; tasks: Task[] | null; overdue: NodeJS.Timeout | null }
+
+/** This process has an event loop to serve besides. */
+const THREADS_MAX = Math.max(1, Math.min(4, availableParallelism() - 1))
+const TASKS_PER_MESSAGE = 16
+const WAITING_MAX = 10_000
+/** No honest request takes a thousandth of this. */
+const MESSAGE_MS_MAX = 10_000
+
+export function createCsrPool(threadsMax = THREADS_MAX): CsrReader {
+  const threads = new Set<Thread>()
+  const waiting: Task[] = []
+  let reading = 0
+  let closed = false
+
+  function start(): Thread {
+    const file = import.meta.url.endsWith('.ts') ? './csr-worker.ts' : './csr-worker.js'
+    const worker = new Worker(new URL(file, import.meta.url), { name: 'csr' })
+    const thread: Thread = { worker, tasks: null, overdue: null }
+    worker.on('message', (readings: CsrReading[]) => {
+      const tasks = finish(thread)
+      tasks.forEach((task, index) => {
+        const found = readings[index]
+        if (found === undefined) task.reject(new Error('a thread gave no answer about a CSR'))
+        else task.resolve(found.accepted ? asBuffer(found) : found)
+      })
+      assign()
+    })
+    worker.on('error', error => gone(thread, error))
+    worker.on('exit', () => gone(thread, new Error('a thread that reads CSRs ended')))
+    worker.unref()
+    threads.add(thread)
+    return thread
+  }
+
+  function finish(thread: Thread): Task[] {
+    const tasks = thread.tasks ?? []
+    thread.tasks = null
+    if (thread.overdue !== null) clearTimeout(thread.overdue)
+    return tasks
+  }
+
+  function gone(thread: Thread, error: Error): void {
+    threads.delete(thread)
+    for (const task of finish(thread)) task.reject(error)
+    if (!closed) assign()
+  }
+
+  function assign(): void {
+    while (waiting.length > 0) {
+      let idle = [...threads].find(thread => thread.tasks === null)
+      if (idle === undefined && threads.size < threadsMax && !closed) idle = start()
+      if (idle === undefined) return
+      give(idle, waiting.splice(0, TASKS_PER_MESSAGE))
+    }
+  }
+
+  function give(thread: Thread, tasks: Task[]): void {
+    thread.tasks = tasks
+    thread.overdue = setTimeout(() => void thread.worker.terminate(), MESSAGE_MS_MAX)
+    thread.worker.postMessage(tasks.map(task => task.csr))
+  }
+
+  function queued(csr: string): Promise<CsrReading> {
+    if (closed || waiting.length >= WAITING_MAX) throw new Error('no more CSRs can be read now')
+    return new Promise((resolve, reject) => {
+      waiting.push({ csr, resolve, reject })
+      // What comes in the same turn of the event loop goes in one message.
+      if (waiting.length === 1) setImmediate(assign)
+    })
+  }
+
+  return {
+    async read(csr) {
+      reading += 1
+      try {
+        return reading === 1 ? await readCsr(csr) : await queued(csr)
+      } finally {
+        reading -= 1
+      }
+    },
+    async close() {
+      closed = true
+      for (const task of waiting.splice(0)) task.reject(new Error('the service closed before a CSR was read'))
+      await Promise.all([...threads].map(({ worker }) => worker.terminate()))
+    },
+  }
+}
+
+/** A Buffer comes out of a message as plain bytes. */
+function asBuffer(reading: Extract<CsrReading, { accepted: true }>): CsrReading {
+  const { spki } = reading.key
+  return {
+    ...reading,
+    key: { ...reading.key, spki: Buffer.from(spki.buffer, spki.byteOffset, spki.byteLength) },
+  }
+}

@@ -1,0 +1,45 @@
+// CSRs read on threads: the same verdicts as without, nobody waits for ever, and a quiet service has no threads.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readCsr } from '../../provisioning/csr.ts'
+import { createCsrPool } from '../../provisioning/csr-pool.ts'
+import { makeCsr } from './harness.ts'
+
+const threads = () => process.getActiveResourcesInfo().filter(name => /worker|messageport/i.test(name)).length
+
+test('many at once get the verdict that each would get alone, in their own order', async () => {
+  const pool = createCsrPool(2)
+  const good = [makeCsr('p256').csr, makeCsr('ed25519').csr, makeCsr('rsa2048').csr]
+  const all = [...good, 'no PEM', makeCsr('rsa1024').csr, ...good, '']
+  const many = Array.from({ length: 10 }, () => all).flat()
+  const readings = await Promise.all(many.map(csr => pool.read(csr)))
+  const alone = await Promise.all(all.map(csr => readCsr(csr)))
+  for (const [index, reading] of readings.entries()) {
+    assert.deepEqual(reading, alone[index % all.length])
+    if (reading.accepted) assert.ok(Buffer.isBuffer(reading.key.spki))
+  }
+  await pool.close()
+})
+
+test('one at a time needs no thread', async () => {
+  const pool = createCsrPool(2)
+  const before = threads()
+  const { csr } = makeCsr('p256')
+  for (let index = 0; index < 5; index += 1) assert.ok((await pool.read(csr)).accepted)
+  assert.equal(threads(), before)
+  await pool.close()
+})
+
+test('whoever waits when it closes is told', async () => {
+  const pool = createCsrPool(1)
+  const { csr } = makeCsr('p256')
+  const outcomes = Promise.allSettled(Array.from({ length: 100 }, () => pool.read(csr)))
+  await new Promise(resolve => setImmediate(resolve))
+  await new Promise(resolve => setImmediate(resolve))
+  await pool.close()
+  const settled = await outcomes
+  assert.equal(settled.length, 100)
+  assert.ok(
+    settled.some(outcome => outcome.status === 'rejected' && /ended|closed/.test(outcome.reason.message)),
+  )
+})
