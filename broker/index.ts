@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../db/admission-lookup.ts'
+import { prepareArrivalLookup } from '../db/arrivals.ts'
 import { createBrokerNotes } from '../db/broker-notes.ts'
 import { prepareChangeReader } from '../db/change-feed.ts'
 import { closeRegistry } from '../db/index.ts'
@@ -9,6 +10,7 @@ import { readIssuers } from '../db/issuer-store.ts'
 import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policy-store.ts'
 import { createAdmit } from './admit.ts'
+import { createArrivals } from './arrivals.ts'
 import { createCloneDetector } from './clone-detector.ts'
 import type { BrokerSettings } from './config.ts'
 import { createEngine } from './engine/index.ts'
@@ -140,6 +142,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       admit,
       issuers: () => issuers,
       door: engine.door,
+      arrive: createArrivals({
+        issuers: () => issuers,
+        lookup: prepareArrivalLookup(registry.sqlite),
+        note: notebook.arrival,
+        now,
+      }),
       events: {
         refused,
         handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),

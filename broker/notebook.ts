@@ -1,5 +1,6 @@
 // What the broker wants on record, collected and written in batches: uses, refusals, that it lives, what it acknowledged.
 // A registry that takes no notes now (locked, disk full) delays them; nobody's admission waits for a note.
+import type { ArrivalNote } from '../db/arrivals.ts'
 import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../db/broker-notes.ts'
 import type { CloneEvidence } from '../db/clone-suspension.ts'
 import type { Reason } from '../db/reason.ts'
@@ -8,6 +9,8 @@ import type { Who } from './events.ts'
 export type Notebook = {
   use(fingerprint: string, deviceId: string): void
   refusal(reason: Reason, who: Who): void
+  /** Somebody wants to register itself. False where too many wait to be written. */
+  arrival(note: ArrivalNote): boolean
   /** What a session is subscribed to has changed. Written within some seconds: asked before a policy changes. */
   subscriptions(who: Who, filters: ReadonlySet<string>): void
   /** Written at once where the registry allows it: an operator waits for it. */
@@ -24,6 +27,9 @@ const REFUSAL_REPEAT_MS = 60_000
 const REFUSALS_REMEMBERED_MAX = 10_000
 const WAITING_MAX = 100_000
 const BATCH_MAX = 500
+/** Each holds a certificate. */
+const ARRIVALS_WAITING_MAX = 200
+const ARRIVALS_AT_ONCE = 50
 const SUBSCRIBERS_AT_ONCE = 2_000
 
 type Seen = { note: RefusalNote; writtenAt: number }
@@ -42,6 +48,7 @@ export function createNotebook(parts: {
   const refusals = new Map<string, Seen>()
   const subscriptions = new Map<string, { who: Who; filters: ReadonlySet<string> }>()
   const clones = new Map<string, CloneEvidence>()
+  const arrivals = new Map<string, ArrivalNote>()
   let acknowledgements: Acknowledgement[] = []
   let heartbeatAt = now()
 
@@ -53,6 +60,7 @@ export function createNotebook(parts: {
       flushAcknowledgements()
       flushUses()
       flushClones()
+      flushArrivals()
       flushRefusals()
       if (Math.abs(now() - heartbeatAt) >= HEARTBEAT_MS) {
         notes.seen(nodeId, now())
@@ -83,6 +91,14 @@ export function createNotebook(parts: {
       notes.suspendCloned(evidence)
       clones.delete(fingerprint)
     }
+  }
+
+  /** A bounded number at once: brokers wait for each other's writes. */
+  function flushArrivals(): void {
+    if (arrivals.size === 0) return
+    const batch = [...arrivals.values()].slice(0, ARRIVALS_AT_ONCE)
+    notes.arrivals(batch)
+    for (const { fingerprint } of batch) arrivals.delete(fingerprint)
   }
 
   /** Once a second, so that a device that subscribes to much at once costs one note. */
@@ -134,6 +150,12 @@ export function createNotebook(parts: {
       if (who.deviceId === undefined) return
       const known = subscriptions.has(who.deviceId)
       if (known || subscriptions.size < WAITING_MAX) subscriptions.set(who.deviceId, { who, filters })
+    },
+
+    arrival(note) {
+      if (arrivals.size >= ARRIVALS_WAITING_MAX && !arrivals.has(note.fingerprint)) return false
+      arrivals.set(note.fingerprint, note)
+      return true
     },
 
     suspendCloned(evidence) {

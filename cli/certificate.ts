@@ -1,8 +1,10 @@
 // `rollcall certificate …`: looking at certificates, holding, approving and revoking them.
 import { Argument, Command, Option } from 'commander'
-import type { Certificate, CertificateFilter } from '../client/types.ts'
+import { ApiProblem, type Client } from '../client/index.ts'
+import type { Certificate, CertificateFilter, RevocationReceipt } from '../client/types.ts'
 import { revocationReasons } from '../pki/revocation-reason.ts'
 import { fingerprintOf } from './certificate-file.ts'
+import { CommandFailed } from './errors.ts'
 import { wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
 import { programName } from './program-name.ts'
@@ -20,13 +22,18 @@ const columns: readonly Column<Certificate>[] = [
   { heading: 'FIRST USED', cell: certificate => certificate.firstUsedAt },
 ]
 
+const decisionColumns: readonly Column<RevocationReceipt>[] = [
+  { heading: 'FINGERPRINT', cell: receipt => receipt.fingerprint },
+  { heading: 'STATUS', cell: receipt => receipt.status },
+]
+
 export function certificateCommand(): Command {
   const certificate = new Command('certificate').description('Certificates on the roll.')
   certificate.addCommand(listCommand())
   certificate.addCommand(showCommand())
   certificate.addCommand(revokeCommand())
-  for (const verb of ['suspend', 'activate', 'approve', 'reject'] as const)
-    certificate.addCommand(moveCommand(verb))
+  for (const verb of ['suspend', 'activate'] as const) certificate.addCommand(moveCommand(verb))
+  for (const verb of ['approve', 'reject'] as const) certificate.addCommand(decideCommand(verb))
   return certificate
 }
 
@@ -100,11 +107,11 @@ function revokeCommand(): Command {
 const moves = {
   suspend: 'hold it: cut whoever uses it and refuse it until it is activated again',
   activate: 'let a suspended certificate back in',
-  approve: 'admit a certificate that waits for approval',
-  reject: 'never admit a certificate that waits for approval',
+  approve: 'admit certificates that wait for approval',
+  reject: 'never admit certificates that wait for approval',
 } as const
 
-function moveCommand(verb: keyof typeof moves): Command {
+function moveCommand(verb: 'suspend' | 'activate'): Command {
   return withServiceOptions(new Command(verb))
     .summary(moves[verb])
     .addArgument(certificateArgument())
@@ -113,6 +120,37 @@ function moveCommand(verb: keyof typeof moves): Command {
       const receipt = await withService(flags, client => client.certificates[verb](fingerprint))
       await printDocument(receipt, flags.output)
       sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+    })
+}
+
+/** One after the other: those that cannot be decided are named, and do not keep the rest waiting. */
+function decideCommand(verb: 'approve' | 'reject'): Command {
+  return withServiceOptions(new Command(verb))
+    .summary(moves[verb])
+    .addArgument(
+      new Argument('<fingerprints...>', 'SHA-256 fingerprints in hex, or files with the certificates'),
+    )
+    .action(async (named: string[], flags: Flags) => {
+      const fingerprints = await Promise.all(named.map(fingerprintOf))
+      const failures: string[] = []
+      async function* decided(client: Client): AsyncGenerator<RevocationReceipt[]> {
+        for (const fingerprint of fingerprints) {
+          try {
+            const receipt = await client.certificates[verb](fingerprint)
+            sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+            yield [receipt]
+          } catch (error) {
+            if (!(error instanceof ApiProblem) || fingerprints.length === 1) throw error
+            failures.push(`${fingerprint}: ${error.message}`)
+          }
+        }
+      }
+      await withService(flags, client => printPages(decided(client), decisionColumns, flags.output))
+      if (failures.length === 0) return
+      throw new CommandFailed(
+        `${failures.length} of ${fingerprints.length} could not be decided: ${failures.join('; ')}`,
+        `those that wait: ${programName()} certificate list --status pending`,
+      )
     })
 }
 

@@ -1,5 +1,6 @@
 // What a broker writes into the record: that it lives, what it acknowledged, first uses and refusals.
 // Callers collect and write in batches: one transaction for many notes.
+import { type ArrivalNote, prepareArrivalNotes } from './arrivals.ts'
 import { type CloneEvidence, prepareCloneSuspension } from './clone-suspension.ts'
 import { prepareFirstUses, type UseNote } from './first-use.ts'
 import type { Registry } from './open.ts'
@@ -27,6 +28,7 @@ export type BrokerNotes = {
   /** First CONNECTs: what `prepareFirstUses` says. */
   uses(notes: UseNote[]): void
   refusals(notes: RefusalNote[]): void
+  arrivals(notes: readonly ArrivalNote[]): void
   /** Holds a certificate that two are using. */
   suspendCloned(evidence: CloneEvidence): void
   /** Each note replaces what was noted of its device. */
@@ -91,6 +93,7 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
 
     uses: prepareFirstUses(sqlite),
     suspendCloned: prepareCloneSuspension(sqlite),
+    arrivals: prepareArrivalNotes(sqlite),
 
     subscriptions: sqlite.transaction((nodeId: string, notes: readonly SubscriptionNote[]) => {
       for (const { deviceId, fingerprint, filters } of notes) {

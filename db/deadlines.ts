@@ -4,6 +4,7 @@ import type { Database } from 'better-sqlite3'
 import type { Transaction } from 'kysely'
 import { renewalCriticalAt } from '../pki/renewal-window.ts'
 import { type Actor, appendAudit } from './audit.ts'
+import { forgetSelfRegistered } from './auto-registration.ts'
 import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
 import type { CertificateStatus, DeadlineKind, Schema } from './schema.ts'
@@ -119,6 +120,7 @@ const steps: Record<DeadlineKind, Step> = {
     await clearDeadlines(transaction, due.fingerprint, 'forget')
     if (!certificateMay('forget', due.status)) return
     await transaction.deleteFrom('certificates').where('fingerprint', '=', due.fingerprint).execute()
+    await forgetSelfRegistered(transaction, due, clock, at)
     await tell(transaction, 'forget', due, at)
   },
 }

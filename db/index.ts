@@ -1,5 +1,6 @@
 // The door to the record: who may read and who may write are different types.
 import { createArrivalWriter } from './arrivals.ts'
+import { createSelfRegistrar } from './auto-registration.ts'
 import { createCertificateMover } from './certificate-moves.ts'
 import { createCertificateWriter } from './certificate-writer.ts'
 import { createClaimStore } from './claims.ts'
@@ -32,6 +33,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createIdempotencyStore(registry, now),
     ...createTrustAnchorWriter(registry, now),
     ...createArrivalWriter(registry, now),
+    ...createSelfRegistrar(registry, now),
   }
 }
 

@@ -96,6 +96,17 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'issuer_registration' })
       logger.info({ ...caller, issuerId, mode }, 'registration under a trust anchor set')
     },
+    selfRegistered: (who: { deviceId: string; fingerprint: string; issuerId: string }, mode: string) => {
+      metrics.selfRegistrations.inc({ outcome: mode })
+      const waits = mode === 'pending'
+      logger.info(who, waits ? 'device registered itself and waits for approval' : 'device registered itself')
+    },
+    selfRegistrationRefused: (who: { fingerprint: string; issuerId: string }, reason: string) => {
+      metrics.selfRegistrations.inc({ outcome: 'refused' })
+      logger.warn({ ...who, reason }, 'device may not register itself')
+    },
+    selfRegistrationFailed: (error: unknown) =>
+      logger.warn({ err: error }, 'arrivals wait: the registry cannot be used now'),
     deadlinePassed: ({ kind, notAfter, ...certificate }: PassedDeadline) => {
       metrics.deadlines.inc({ kind })
       const fields = { ...certificate, notAfter: new Date(notAfter).toISOString() }

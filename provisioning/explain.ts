@@ -10,6 +10,7 @@ import {
   type Presented,
 } from '../admission/decide.ts'
 import type { AdmissionLookup } from '../db/admission-lookup.ts'
+import type { Arrival } from '../db/arrivals.ts'
 import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import type { NearestDevice } from '../db/nearest-device.ts'
 import { type Reason, reasons } from '../db/reason.ts'
@@ -37,6 +38,8 @@ export type ExplainerParts = {
   roll: Pick<RollReader, 'device' | 'certificate' | 'certificates' | 'refusals'>
   lookup: AdmissionLookup
   nearest: (names: readonly string[]) => NearestDevice | null
+  /** What is noted of a stranger that wanted to register itself. */
+  arrivalOf: (fingerprint: string) => Arrival | null
   issuers: () => Map<string, Issuer>
   now: () => number
 }
@@ -47,7 +50,14 @@ const REFUSALS_SHOWN = 20
 /** More certificates than this are not tried for one device. */
 const CERTIFICATES_TRIED = 500
 
-export function createExplainer({ roll, lookup, nearest, issuers, now }: ExplainerParts): Explainer {
+export function createExplainer({
+  roll,
+  lookup,
+  nearest,
+  arrivalOf,
+  issuers,
+  now,
+}: ExplainerParts): Explainer {
   function judge(leaf: X509Certificate, known: Map<string, Issuer>): Verdict {
     const fingerprint = fingerprintOf(leaf.raw)
     const peer: Peer = { fingerprint, chain: judgeChain(leaf, known) }
@@ -76,7 +86,7 @@ export function createExplainer({ roll, lookup, nearest, issuers, now }: Explain
     return {
       subject: { kind: 'certificate', id: fingerprint },
       ...verdict,
-      message: messageFor(verdict, leaf, known) + nearby(nearestDevice),
+      message: messageFor(verdict, leaf, known) + nearby(nearestDevice) + arrived(arrivalOf(fingerprint)),
       hint: verdict.reason === null ? null : reasons[verdict.reason].hint,
       ...(nearestDevice === undefined ? {} : { nearestDevice }),
       refusals: (await roll.refusals({ fingerprint }, REFUSALS_SHOWN)).map(shownRefusal),
@@ -168,6 +178,14 @@ function presentedBy(
     // A certificate whose key or dates cannot be read has nothing more to show.
     return null
   }
+}
+
+function arrived(arrival: Arrival | null): string {
+  if (arrival === null) return ''
+  const at = new Date(arrival.at).toISOString()
+  return arrival.decidedAt === null
+    ? `; it arrived at ${at} to register itself, and waits for its turn`
+    : `; it arrived at ${at} and may not register itself (${arrival.reason}): ${arrival.detail}`
 }
 
 function messageFor(verdict: Verdict, leaf: X509Certificate, known: Map<string, Issuer>): string {

@@ -2,7 +2,7 @@
 import { createPublicKey } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
-import { createArrivalReader } from '../db/arrivals.ts'
+import { createArrivalReader, prepareArrivalLookup } from '../db/arrivals.ts'
 import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
@@ -38,6 +38,7 @@ import { createLastUse } from './last-use.ts'
 import { createMetrics } from './metrics.ts'
 import { createPolicyDesk } from './policy-desk.ts'
 import { createReach } from './reach.ts'
+import { startRegistrar } from './registrar.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
@@ -67,6 +68,7 @@ export type RunningProvisioning = {
 
 const HOUR_MS = 60 * 60_000
 const RENEWAL_CHECK_MS = HOUR_MS
+const REGISTRAR_LOOKS_EVERY_MS = 250
 
 /** Starts the service. Throws an error that says what is wrong and what to do; nothing stays open then. */
 export async function createProvisioning(
@@ -156,6 +158,7 @@ export async function createProvisioning(
     })
     open.defer(() => lastUse.close())
     const arrivals = createArrivalReader(reading)
+    const isDevice = async (id: string) => (await roll.device(id)) !== null
     const authority = createRegistrationAuthority({
       ca,
       writer,
@@ -163,7 +166,7 @@ export async function createProvisioning(
       issuers,
       unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
       keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
-      isDevice: async id => (await roll.device(id)) !== null,
+      isDevice,
       now,
     })
     const { deviceDays } = config
@@ -179,6 +182,7 @@ export async function createProvisioning(
         roll,
         lookup,
         nearest: prepareNearestDevice(reading.sqlite),
+        arrivalOf: prepareArrivalLookup(reading.sqlite),
         issuers,
         now,
       }),
@@ -231,6 +235,17 @@ export async function createProvisioning(
       onFailed: events.sweepFailed,
     })
     open.defer(() => sweep.stop())
+    const registrar = startRegistrar({
+      waiting: arrivals.waiting,
+      anchor: id => readTrustAnchor(reading, id),
+      issuers,
+      isDevice,
+      writer,
+      events,
+      now,
+      everyMs: REGISTRAR_LOOKS_EVERY_MS,
+    })
+    open.defer(() => registrar.stop())
     const timer = setInterval(renewServerCertificate, RENEWAL_CHECK_MS)
     timer.unref()
     open.defer(() => clearInterval(timer))

@@ -1,6 +1,5 @@
 // What stands above a certificate, as whoever uses it must send or trust it. Judges nothing.
-import type { X509Certificate } from 'node:crypto'
-import type { Issuer } from '../db/issuer-store.ts'
+import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import { toPem } from '../pki/pem.ts'
 import type { IssuingCa } from './issuing-ca.ts'
 
@@ -12,11 +11,6 @@ export function chainOf(
 ): { chain: string[]; ca: string | null } {
   if (issuerId === null) return { chain: [], ca: null }
   if (issuerId === ca.id) return { chain: ca.chain, ca: toPem(ca.root.raw, 'CERTIFICATE') }
-  const known = issuers()
-  const above: X509Certificate[] = []
-  for (let link = known.get(issuerId); link && above.length < 8; link = known.get(link.parentId ?? '')) {
-    above.push(link.certificate)
-  }
-  const pems = above.map(certificate => toPem(certificate.raw, 'CERTIFICATE'))
+  const pems = issuerLine(issuerId, issuers()).map(({ certificate }) => toPem(certificate.raw, 'CERTIFICATE'))
   return { chain: pems.slice(0, -1), ca: pems.at(-1) ?? null }
 }

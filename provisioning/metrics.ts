@@ -27,6 +27,12 @@ export function createMetrics() {
       labelNames: ['kind'],
       registers,
     }),
+    selfRegistrations: new Counter({
+      name: 'rollcall_self_registrations_total',
+      help: 'Devices that arrived to register themselves, by outcome: pending, active, refused.',
+      labelNames: ['outcome'],
+      registers,
+    }),
     expiring: new Gauge({
       name: 'rollcall_device_certificates_expiring',
       help: 'Device certificates that admit and end within this time.',

@@ -150,8 +150,10 @@ function faultsOfCommand(command: Command, words: string[], synopsis: boolean): 
     }
   }
   const needed = command.registeredArguments.filter(argument => argument.required).length
-  if (positional < needed || positional > command.registeredArguments.length)
-    faults.push(`${positional} arguments`)
+  const most = command.registeredArguments.at(-1)?.variadic
+    ? Number.POSITIVE_INFINITY
+    : command.registeredArguments.length
+  if (positional < needed || positional > most) faults.push(`${positional} arguments`)
   if (!synopsis)
     for (const option of command.options)
       if (option.mandatory && option.defaultValue === undefined && !given.has(option))

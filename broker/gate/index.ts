@@ -4,6 +4,7 @@ import type { SecureContextOptions, TLSSocket } from 'node:tls'
 import type { Admission } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { Admit } from '../admit.ts'
+import type { Arrive } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door, Identity } from '../door.ts'
 import { awaitFirstPacket } from './first-packet.ts'
@@ -37,6 +38,8 @@ export type GateParts = {
   admit: Admit
   issuers: IssuersNow
   door: Door
+  /** What a stranger of an issuer we know is refused for, where it may be about to register itself. */
+  arrive: Arrive
   events: GateEvents
 }
 
@@ -89,7 +92,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       ...(fingerprint === null ? {} : { fingerprint }),
       ...(admission.record === null ? {} : { deviceId: admission.record.deviceId }),
     }
-    events.refused(admission.reason, who)
+    events.refused(reasonFor(socket, address, admission), who)
     if (admission.record === null) {
       cut(socket)
       return
@@ -98,6 +101,15 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       if (outcome.verdict === 'connect') socket.write(refusingConnack(outcome.protocolLevel))
       cut(socket)
     })
+  }
+
+  function reasonFor(
+    socket: TLSSocket,
+    address: string,
+    { reason }: Admission & { admitted: false },
+  ): Reason {
+    const certificate = reason === 'certificate_unlisted' ? socket.getPeerX509Certificate() : undefined
+    return (certificate && parts.arrive(certificate, address)) ?? reason
   }
 
   function receive(socket: TLSSocket, address: string, identity: Identity): void {

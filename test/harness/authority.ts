@@ -29,6 +29,8 @@ export type LeafOptions = {
   ca?: boolean
   serialNumber?: string
   keyPair?: webcrypto.CryptoKeyPair
+  /** Besides those it has anyway. */
+  extensions?: x509.Extension[]
 }
 
 export type Authority = {
@@ -134,6 +136,7 @@ function leafFields(options: LeafOptions) {
   const usages = options.usages === undefined ? [CLIENT_AUTH] : options.usages
   const extensions: x509.Extension[] = [
     new x509.BasicConstraintsExtension(options.ca ?? false, undefined, true),
+    ...(options.extensions ?? []),
   ]
   if (usages !== null) extensions.push(new x509.ExtendedKeyUsageExtension(usages))
   if (usages?.includes(SERVER_AUTH)) {

@@ -50,6 +50,7 @@ test('a stranger is told its issuer, the nearest device, and what else is wrong 
     device_state: 'skipped',
     validity: 'passed',
     issuer: 'skipped',
+    issuer_crl: 'skipped',
     chain: 'skipped',
     end_entity: 'passed',
     key_usage: 'failed',
