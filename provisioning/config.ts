@@ -16,6 +16,8 @@ export type ProvisioningOptions = {
   statusUrl?: string | null
   /** How long a CRL holds. */
   crlHours?: number
+  /** How long an OCSP answer holds. */
+  ocspMinutes?: number
   /** Names and addresses in the server certificate besides this machine's own. */
   sans: string[]
   log?: LogLevel
@@ -67,6 +69,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     statusPort: options.statusPort ?? 0,
     statusUrl: statusUrl === null ? null : statusUrl.replace(/\/+$/, ''),
     crlHours: options.crlHours ?? number('ROLLCALL_CRL_HOURS', 24),
+    ocspMinutes: options.ocspMinutes ?? number('ROLLCALL_OCSP_MINUTES', 60),
     deviceDays: options.deviceDays ?? number('ROLLCALL_DEVICE_DAYS', 90),
     requestsPerMinuteMax: options.requestsPerMinuteMax ?? number('ROLLCALL_API_REQUESTS_PER_MINUTE', 60_000),
     failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
@@ -93,6 +96,10 @@ function faultsOf(config: ProvisioningConfig): string[] {
   check(
     config.statusUrl === null || /^http:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(config.statusUrl),
     `ROLLCALL_STATUS_URL ${JSON.stringify(config.statusUrl)} is not of the form http://HOST[:PORT][/PATH]`,
+  )
+  check(
+    isWithin(config.ocspMinutes, 5, 10_080),
+    `an OCSP answer lasts ${config.ocspMinutes} minutes: choose 5 to 10080`,
   )
   check(isWithin(config.crlHours, 1, 720), `a CRL lasts ${config.crlHours} hours: choose 1 to 720`)
   for (const san of config.sans) {

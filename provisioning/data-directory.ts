@@ -81,8 +81,8 @@ export function sweepTemporaryFiles(directory: DataDirectory): void {
 
 /** Takes from others what only this user may read, whatever mode a restored backup left. */
 export function tightenModes(directory: DataDirectory): void {
-  const { adminToken, rootKey, issuingKey, serverKey, auditKey } = directory
-  const secrets = [adminToken, rootKey, issuingKey, serverKey, auditKey]
+  const keys = readdirSync(directory.keys).filter(name => name.endsWith('.key'))
+  const secrets = [directory.adminToken, ...keys.map(name => join(directory.keys, name))]
   for (const file of secrets) if (existsSync(file)) chmodSync(file, 0o600)
 }
 

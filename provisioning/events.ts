@@ -44,6 +44,9 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     crlFailed: (error: unknown) =>
       logger.error({ err: error }, 'CRL not made: the one before is served until it ends'),
+    ocspAnswered: (outcome: string) => metrics.ocspAnswers.inc({ outcome }),
+    responderFailed: (error: unknown) =>
+      logger.error({ err: error }, 'OCSP responder not renewed: the one before is used until it ends'),
     statusFailed: (error: unknown) => logger.error({ err: error }, 'CRL or OCSP request failed'),
 
     deviceAdded: (caller: Caller, deviceId: string) => {

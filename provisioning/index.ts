@@ -54,6 +54,8 @@ export type RunningProvisioning = {
   statusUrl: string
   /** Makes the CRLs that are due; runs by itself every second. */
   makeCrls(): Promise<void>
+  /** Renews the OCSP responders that are due; runs by itself every minute. */
+  keepResponders(): Promise<void>
   /** Whether requests can be served: the registry answers and the CA has not expired. */
   ready(): boolean
   /** Counters in the Prometheus text format. */
@@ -66,7 +68,8 @@ export type RunningProvisioning = {
   close(): Promise<void>
 }
 
-const HOUR_MS = 60 * 60_000
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
 const RENEWAL_CHECK_MS = HOUR_MS
 const REGISTRAR_LOOKS_EVERY_MS = 250
 
@@ -205,8 +208,10 @@ export async function createProvisioning(
       cas: () => [ca()],
       registry,
       reading,
-      folder: directory.crls,
+      directory,
+      writer,
       crlLifetimeMs: config.crlHours * HOUR_MS,
+      ocspLifetimeMs: config.ocspMinutes * MINUTE_MS,
       now,
       events,
     })
@@ -259,6 +264,7 @@ export async function createProvisioning(
       metrics: metrics.text,
       statusUrl,
       makeCrls: revocation.crls.look,
+      keepResponders: revocation.keepResponders,
       renewServerCertificate,
       sweep: sweep.look,
       async close() {

@@ -43,7 +43,10 @@ export function createIssuingCa(parts: {
   const templates = createTemplates(({ profile, ...order }) =>
     toBeSigned(issuer, {
       ...order,
-      profile: { ...profile, extensions: [...profile.extensions, ...pointers] },
+      profile: {
+        ...profile,
+        extensions: [...profile.extensions, ...(profile.pointers === false ? [] : pointers)],
+      },
     }),
   )
   return {

@@ -55,6 +55,12 @@ export function createMetrics() {
       labelNames: ['issuer'],
       registers,
     }),
+    ocspAnswers: new Counter({
+      name: 'rollcall_ocsp_answers_total',
+      help: 'OCSP answers given, by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
     auditCheckpoints: new Counter({
       name: 'rollcall_audit_checkpoints_total',
       help: 'Audit checkpoints signed by this process.',

@@ -13,6 +13,8 @@ export type Profile = {
   readonly subject: x509.Name
   readonly extensions: x509.Extension[]
   readonly template?: { kind: string; deviceId: string }
+  /** False where it does not say where to ask about it. */
+  readonly pointers?: false
 }
 /** Milliseconds since the epoch. */
 export type Validity = { notBefore: number; notAfter: number }
@@ -99,6 +101,23 @@ export function serverProfile(sans: readonly string[]): Profile {
     ],
   }
 }
+
+/** Whoever signs OCSP answers in an issuing CA's stead (RFC 6960 §4.2.2.2). Nobody asks whether it is revoked. */
+export function responderProfile(): Profile {
+  return {
+    subject: named('Rollcall OCSP responder'),
+    pointers: false,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([OCSP_SIGNING]),
+      new x509.Extension(OCSP_NOCHECK, false, Buffer.from('0500', 'hex')),
+    ],
+  }
+}
+
+const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9'
+const OCSP_NOCHECK = '1.3.6.1.5.5.7.48.1.5'
 
 /** How a device is named in a subjectAltName URI. */
 export const DEVICE_URN = 'urn:rollcall:device:'

@@ -6,11 +6,13 @@ export const debianPackages: Record<string, string> = {
   mosquitto_sub: 'mosquitto-clients',
   curl: 'curl',
   faketime: 'faketime',
+  ocsptool: 'gnutls-bin',
 }
 
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
 export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/**': ['openssl'],
+  'provisioning/ocsp.test.ts': ['ocsptool'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'fault/**': ['openssl', 'faketime'],

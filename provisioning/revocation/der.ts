@@ -7,9 +7,16 @@ export function sequence(...parts: readonly Uint8Array[]): Buffer {
   return wrapped(1, 16, parts)
 }
 
-/** A part under an explicit tag, as `[0]` in ASN.1 modules. */
-export function tagged(number: number, part: Uint8Array): Buffer {
-  return wrapped(3, number, [part])
+/** Parts under a tag such as `[0]`: one for an explicit tag, those of a SEQUENCE for an implicit one. */
+export function tagged(number: number, ...parts: readonly Uint8Array[]): Buffer {
+  return wrapped(3, number, parts)
+}
+
+/** A NULL under an implicit tag. */
+export function empty(number: number): Buffer {
+  return encoded(
+    new asn1js.Primitive({ idBlock: { tagClass: 3, tagNumber: number }, valueHex: new Uint8Array() }),
+  )
 }
 
 /** A positive INTEGER from hex. */
@@ -39,14 +46,19 @@ export function nothing(): Buffer {
   return encoded(new asn1js.Null())
 }
 
+/** In whole seconds. */
+export function generalizedTime(at: number): Buffer {
+  return encoded(new asn1js.GeneralizedTime({ valueDate: wholeSeconds(at) }))
+}
+
 /** UTCTime until 2049, GeneralizedTime from then on (RFC 5280 §4.1.2.5), in whole seconds. */
 export function time(at: number): Buffer {
-  const valueDate = new Date(Math.floor(at / 1000) * 1000)
-  return encoded(
-    valueDate.getUTCFullYear() < 2050
-      ? new asn1js.UTCTime({ valueDate })
-      : new asn1js.GeneralizedTime({ valueDate }),
-  )
+  const valueDate = wholeSeconds(at)
+  return valueDate.getUTCFullYear() < 2050 ? encoded(new asn1js.UTCTime({ valueDate })) : generalizedTime(at)
+}
+
+function wholeSeconds(at: number): Date {
+  return new Date(Math.floor(at / 1000) * 1000)
 }
 
 function wrapped(tagClass: number, tagNumber: number, parts: readonly Uint8Array[]): Buffer {

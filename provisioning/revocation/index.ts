@@ -2,13 +2,17 @@
 import 'reflect-metadata'
 import { hostname } from 'node:os'
 import * as x509 from '@peculiar/x509'
+import type { CertificateWriter } from '../../db/certificate-writer.ts'
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { createCrlStore } from '../../db/crl-store.ts'
 import type { Registry } from '../../db/index.ts'
 import { prepareRevocationReader } from '../../db/revocation-reader.ts'
+import type { DataDirectory } from '../data-directory.ts'
 import type { Events } from '../events.ts'
 import type { IssuingCa } from '../issuing-ca.ts'
 import { type CrlDesk, startCrlDesk } from './crl-desk.ts'
+import { createOcspDesk } from './ocsp-desk.ts'
+import { createResponders } from './responder.ts'
 import { shortNameOf, statusRoutes } from './status-routes.ts'
 import type { StatusServer } from './status-server.ts'
 
@@ -18,24 +22,38 @@ export type RevocationParts = {
   cas: () => readonly IssuingCa[]
   registry: Registry
   reading: Registry
-  /** Where lists are kept. */
-  folder: string
+  directory: DataDirectory
+  writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent'>
   crlLifetimeMs: number
+  ocspLifetimeMs: number
   now: () => number
-  events: Pick<Events, 'crlMade' | 'crlFailed'>
+  events: Pick<Events, 'crlMade' | 'crlFailed' | 'ocspAnswered' | 'responderFailed'>
 }
 
-export type Revocation = { crls: Pick<CrlDesk, 'crl' | 'look'>; stop(): Promise<void> }
+export type Revocation = {
+  crls: Pick<CrlDesk, 'crl' | 'look'>
+  /** Renews the responders' certificates that are due; runs by itself every minute. */
+  keepResponders(): Promise<void>
+  stop(): Promise<void>
+}
+
+const RESPONDERS_CHECK_MS = 60_000
 
 export async function startRevocation(parts: RevocationParts): Promise<Revocation> {
-  const { server, cas, registry, reading, folder, crlLifetimeMs, now, events } = parts
+  const { server, cas, registry, reading, directory, writer, now, events } = parts
+  const reader = prepareRevocationReader(reading.sqlite)
+  const responders = createResponders({ directory, cas, writer, now })
+  await responders.keep()
+  const keepResponders = () => responders.keep().catch(events.responderFailed)
+  const timer = setInterval(keepResponders, RESPONDERS_CHECK_MS)
+  timer.unref()
   const crls = await startCrlDesk({
     cas,
-    reader: prepareRevocationReader(reading.sqlite),
+    reader,
     changes: prepareChangeReader(reading),
     store: createCrlStore(registry),
-    folder,
-    lifetimeMs: crlLifetimeMs,
+    folder: directory.crls,
+    lifetimeMs: parts.crlLifetimeMs,
     now,
     onMade: events.crlMade,
     onFailed: events.crlFailed,
@@ -46,10 +64,19 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
     statusRoutes({
       crl: shortName => crls.crl(named(shortName)?.id ?? ''),
       certificate: shortName => named(shortName)?.certificate ?? rootOf(shortName) ?? null,
+      ocsp: createOcspDesk({ cas, responders, reader, lifetimeMs: parts.ocspLifetimeMs, now }),
+      onOcsp: events.ocspAnswered,
       now,
     }),
   )
-  return { crls, stop: crls.stop }
+  return {
+    crls,
+    keepResponders,
+    stop: () => {
+      clearInterval(timer)
+      return crls.stop()
+    },
+  }
 }
 
 /** What certificates under an issuer say about where its CRL and its own certificate are (RFC 5280 §4.2.1.13, §4.2.2.1). */
@@ -57,7 +84,10 @@ export function pointersTo(url: string, issuerId: string): x509.Extension[] {
   const shortName = shortNameOf(issuerId)
   return [
     new x509.CRLDistributionPointsExtension([`${url}/crl/${shortName}.crl`]),
-    new x509.AuthorityInfoAccessExtension({ caIssuers: `${url}/ca/${shortName}.crt` }),
+    new x509.AuthorityInfoAccessExtension({
+      ocsp: `${url}/ocsp`,
+      caIssuers: `${url}/ca/${shortName}.crt`,
+    }),
   ]
 }
 

@@ -1,12 +1,15 @@
 // What the status server answers: CRLs and CA certificates by the issuer's short name, with what caches need to know.
 import type { X509Certificate } from 'node:crypto'
 import type { Crl } from './crl-desk.ts'
+import type { OcspAnswer, OcspDesk } from './ocsp-desk.ts'
 import type { StatusAnswer, StatusHandler, StatusRequest } from './status-server.ts'
 
 export type StatusSources = {
   /** By short name, as URLs in certificates carry it. */
   crl(shortName: string): Crl | null
   certificate(shortName: string): X509Certificate | null
+  ocsp: OcspDesk
+  onOcsp(outcome: OcspAnswer['outcome']): void
   now: () => number
 }
 
@@ -23,6 +26,7 @@ export function shortNameOf(issuerId: string): string {
 
 export function statusRoutes(sources: StatusSources): StatusHandler {
   return request => {
+    if (request.path === '/ocsp' || request.path.startsWith('/ocsp/')) return ocspAnswer(request, sources)
     const path = request.path.split('?', 1)[0] ?? ''
     const [, kind, shortName = ''] = /^\/(crl|ca)\/([0-9a-f]{16})\.(?:crl|crt)$/.exec(path) ?? []
     if (kind === undefined || request.method === 'POST') return { status: 404 }
@@ -39,6 +43,41 @@ export function statusRoutes(sources: StatusSources): StatusHandler {
       modified: Date.parse(certificate.validFrom),
       maxAgeSeconds: DAY_SECONDS,
     })
+  }
+}
+
+const OCSP_REQUEST = 'application/ocsp-request'
+
+/** RFC 6960 appendix A. Errors of OCSP are answers of their own; HTTP's are for what is no OCSP at all. */
+async function ocspAnswer(
+  request: StatusRequest,
+  { ocsp, onOcsp, now }: StatusSources,
+): Promise<StatusAnswer> {
+  const { method, path, headers } = request
+  const posted = method === 'POST'
+  if (posted !== (path === '/ocsp')) return { status: 405, headers: { allow: posted ? 'GET' : 'POST' } }
+  if (posted && headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() !== OCSP_REQUEST) {
+    return { status: 415, headers: { 'accept-post': OCSP_REQUEST } }
+  }
+  const answer = await ocsp.answer(posted ? request.body : encodedIn(path))
+  onOcsp(answer.outcome)
+  const { der: body, cache } = answer
+  const type = 'application/ocsp-response'
+  if (posted || cache === undefined) {
+    return { status: 200, type, body, headers: { 'cache-control': 'no-store' } }
+  }
+  const maxAgeSeconds = Math.min(CACHE_SECONDS, Math.max(0, Math.floor((cache.nextUpdate - now()) / 1000)))
+  const { tag, thisUpdate: modified, nextUpdate: expires } = cache
+  return cached(request, { type, body, tag, modified, expires, maxAgeSeconds })
+}
+
+/** Base64 in the path, percent-encoded or not; what cannot be decoded is an empty request. */
+function encodedIn(path: string): Buffer {
+  try {
+    const text = decodeURIComponent(path.slice('/ocsp/'.length))
+    return /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : Buffer.alloc(0)
+  } catch {
+    return Buffer.alloc(0)
   }
 }
 
