@@ -70,6 +70,14 @@ export function createDataDirectory(directory: DataDirectory): void {
   }
 }
 
+/** A CA without its registry: beginning anew would silently forget every revocation. */
+export function assertNotLost({ registry, rootCertificate, path }: DataDirectory): void {
+  if (!existsSync(rootCertificate) || existsSync(registry)) return
+  throw new Error(
+    `${registry} is missing although ${path} holds a CA: restore it from a backup, or name an empty directory with --data`,
+  )
+}
+
 /** Removes what an interrupted `replaceFile` left. Only for who holds the lock of the directory. */
 export function sweepTemporaryFiles(directory: DataDirectory): void {
   for (const folder of [directory.path, directory.keys]) {

@@ -1,50 +1,34 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
 import { createPublicKey } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
-import { createArrivalReader, prepareArrivalLookup } from '../db/arrivals.ts'
+import { createArrivalReader } from '../db/arrivals.ts'
 import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
-import { awaitReceipt } from '../db/change-feed.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
-import { createEnrollmentReader } from '../db/enrollment-reader.ts'
-import { prepareGrantLookup } from '../db/grants.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { prepareIssuers } from '../db/issuer-store.ts'
-import { prepareNearestDevice } from '../db/nearest-device.ts'
 import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
-import { createPolicyReader } from '../db/policy-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
-import { createRollReader, type RollReader } from '../db/roll-reader.ts'
-import { readTrustAnchor } from '../db/trust-anchors.ts'
-import { toPem } from '../pki/pem.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
 import { createCsrPool } from './csr-pool.ts'
 import {
+  assertNotLost,
   createDataDirectory,
-  type DataDirectory,
   dataDirectory,
   sweepTemporaryFiles,
   tightenModes,
 } from './data-directory.ts'
-import { createEnrollmentDesk } from './enrollment-desk.ts'
 import { createEvents } from './events.ts'
-import { createExplainer } from './explain.ts'
 import { firstStart } from './first-start.ts'
-import { chainOf } from './issuer-chain.ts'
 import { createLastUse } from './last-use.ts'
 import { createMetrics } from './metrics.ts'
-import { createPolicyDesk } from './policy-desk.ts'
-import { createReach } from './reach.ts'
 import { startRegistrar } from './registrar.ts'
-import { createRegistrationAuthority } from './registration-authority.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
-import type { Services } from './routes/context.ts'
 import { createServer } from './server.ts'
 import { createServerCertificate, serverNames } from './server-certificate.ts'
+import { createServices } from './services.ts'
 import { startSweep } from './sweep.ts'
 
 export type RunningProvisioning = {
@@ -129,7 +113,6 @@ export async function createProvisioning(
     const auditKey = keepAuditKey(directory)
     if (auditKey.made) founded.made.push('audit key')
 
-    const roll = createRollReader(reading)
     const auditReader = createAuditReader(reading)
     const sealer = createAuditSealer({
       registry,
@@ -152,57 +135,24 @@ export async function createProvisioning(
     }
     const csrs = createCsrPool()
     open.defer(() => csrs.close())
-    const policies = createPolicyReader(reading)
-    const lookup = prepareAdmissionLookup(reading.sqlite)
     const lastUse = createLastUse({
       write: ({ id }, at, address) => writer.noteTokenUse(id, at, address),
       failed: events.lastUseNotNoted,
       now,
     })
     open.defer(() => lastUse.close())
-    const arrivals = createArrivalReader(reading)
-    const isDevice = async (id: string) => (await roll.device(id)) !== null
-    const authority = createRegistrationAuthority({
+    const services = createServices({
+      config,
       ca,
-      writer,
       readCsr: csrs.read,
-      issuers,
-      unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
-      keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
-      isDevice,
-      now,
-    })
-    const { deviceDays } = config
-    const services: Services = {
       writer,
-      roll,
-      policies,
-      policyDesk: createPolicyDesk(policies),
-      authority,
-      enrollments: createEnrollmentReader(reading),
-      enrollmentDesk: createEnrollmentDesk({ authority, writer, roll, deviceDays, now }),
-      explainer: createExplainer({
-        roll,
-        lookup,
-        nearest: prepareNearestDevice(reading.sqlite),
-        arrivalOf: prepareArrivalLookup(reading.sqlite),
-        issuers,
-        now,
-      }),
-      lookup,
-      reach: createReach({ roll, grants: prepareGrantLookup(reading.sqlite) }),
-      lastUse,
-      now,
+      reading,
       issuers,
-      anchors: { show: id => readTrustAnchor(reading, id), arrivals: arrivals.ofIssuer },
-      chainOf: id => chainOf(id, ca(), issuers),
-      receipt: epoch => awaitReceipt(reading, epoch, config.receiptTimeoutMs),
+      lastUse,
       audit: { reader: auditReader, sealer },
       ready,
       events,
-      deviceDays,
-      rootPem: toPem(ca().root.raw, 'CERTIFICATE'),
-    }
+    })
     const revocation = await startRevocation({
       server: status,
       cas: () => [ca()],
@@ -241,10 +191,10 @@ export async function createProvisioning(
     })
     open.defer(() => sweep.stop())
     const registrar = startRegistrar({
-      waiting: arrivals.waiting,
-      anchor: id => readTrustAnchor(reading, id),
+      waiting: createArrivalReader(reading).waiting,
+      anchor: services.anchors.show,
       issuers,
-      isDevice,
+      isDevice: async id => (await services.roll.device(id)) !== null,
       writer,
       events,
       now,
@@ -277,26 +227,6 @@ export async function createProvisioning(
     await open.disposeAsync()
     throw error
   }
-}
-
-/** A CA without its registry: beginning anew would silently forget every revocation. */
-function assertNotLost({ registry, rootCertificate, path }: DataDirectory): void {
-  if (!existsSync(rootCertificate) || existsSync(registry)) return
-  throw new Error(
-    `${registry} is missing although ${path} holds a CA: restore it from a backup, or name an empty directory with --data`,
-  )
-}
-
-/** A certificate of this CA for this key that the device has not used yet. */
-async function unusedOf(
-  roll: RollReader,
-  issuerId: string,
-  deviceId: string,
-  spkiHash: string,
-): Promise<string | null> {
-  const { items } = await roll.certificates({ deviceId, status: 'issued' }, null, 10)
-  const same = items.find(item => item.spkiHash === spkiHash && item.issuerId === issuerId)
-  return same?.fingerprint ?? null
 }
 
 function hostInUrl(host: string): string {

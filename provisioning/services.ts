@@ -1,0 +1,92 @@
+// What the routes call, put together from the parts that a start has made.
+import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
+import { createArrivalReader, prepareArrivalLookup } from '../db/arrivals.ts'
+import { awaitReceipt } from '../db/change-feed.ts'
+import { createEnrollmentReader } from '../db/enrollment-reader.ts'
+import { prepareGrantLookup } from '../db/grants.ts'
+import type { Registry } from '../db/index.ts'
+import { prepareNearestDevice } from '../db/nearest-device.ts'
+import { createPolicyReader } from '../db/policy-reader.ts'
+import { createRollReader, type RollReader } from '../db/roll-reader.ts'
+import { readTrustAnchor } from '../db/trust-anchors.ts'
+import { toPem } from '../pki/pem.ts'
+import type { ProvisioningConfig } from './config.ts'
+import type { CsrReading } from './csr.ts'
+import { createEnrollmentDesk } from './enrollment-desk.ts'
+import { createExplainer } from './explain.ts'
+import { chainOf } from './issuer-chain.ts'
+import type { IssuingCa } from './issuing-ca.ts'
+import { createPolicyDesk } from './policy-desk.ts'
+import { createReach } from './reach.ts'
+import { createRegistrationAuthority } from './registration-authority.ts'
+import type { Services } from './routes/context.ts'
+
+export type ServiceParts = Pick<Services, 'writer' | 'issuers' | 'lastUse' | 'audit' | 'ready' | 'events'> & {
+  config: Pick<ProvisioningConfig, 'deviceDays' | 'receiptTimeoutMs' | 'now'>
+  /** The CA that issues now. */
+  ca: () => IssuingCa
+  readCsr: (pem: string) => Promise<CsrReading>
+  reading: Registry
+}
+
+export function createServices(parts: ServiceParts): Services {
+  const { ca, writer, reading, issuers, lastUse, audit, ready, events } = parts
+  const { now, deviceDays, receiptTimeoutMs } = parts.config
+  const roll = createRollReader(reading)
+  const policies = createPolicyReader(reading)
+  const lookup = prepareAdmissionLookup(reading.sqlite)
+  const arrivals = createArrivalReader(reading)
+  const isDevice = async (id: string) => (await roll.device(id)) !== null
+  const authority = createRegistrationAuthority({
+    ca,
+    writer,
+    readCsr: parts.readCsr,
+    issuers,
+    unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
+    keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
+    isDevice,
+    now,
+  })
+  return {
+    writer,
+    roll,
+    policies,
+    policyDesk: createPolicyDesk(policies),
+    authority,
+    enrollments: createEnrollmentReader(reading),
+    enrollmentDesk: createEnrollmentDesk({ authority, writer, roll, deviceDays, now }),
+    explainer: createExplainer({
+      roll,
+      lookup,
+      nearest: prepareNearestDevice(reading.sqlite),
+      arrivalOf: prepareArrivalLookup(reading.sqlite),
+      issuers,
+      now,
+    }),
+    lookup,
+    reach: createReach({ roll, grants: prepareGrantLookup(reading.sqlite) }),
+    lastUse,
+    now,
+    issuers,
+    anchors: { show: id => readTrustAnchor(reading, id), arrivals: arrivals.ofIssuer },
+    chainOf: id => chainOf(id, ca(), issuers),
+    receipt: epoch => awaitReceipt(reading, epoch, receiptTimeoutMs),
+    audit,
+    ready,
+    events,
+    deviceDays,
+    rootPem: toPem(ca().root.raw, 'CERTIFICATE'),
+  }
+}
+
+/** A certificate of this CA for this key that the device has not used yet. */
+async function unusedOf(
+  roll: RollReader,
+  issuerId: string,
+  deviceId: string,
+  spkiHash: string,
+): Promise<string | null> {
+  const { items } = await roll.certificates({ deviceId, status: 'issued' }, null, 10)
+  const same = items.find(item => item.spkiHash === spkiHash && item.issuerId === issuerId)
+  return same?.fingerprint ?? null
+}
