@@ -88,6 +88,14 @@ export const accessTable: Readonly<Record<string, Right>> = {
 
   // devices that are not on the roll yet
   'POST /v1/enroll': enrollment,
+  'GET /.well-known/est/cacerts': open,
+  'GET /.well-known/est/:label/cacerts': open,
+  'GET /.well-known/est/csrattrs': open,
+  'GET /.well-known/est/:label/csrattrs': open,
+  'POST /.well-known/est/simpleenroll': enrollment,
+  'POST /.well-known/est/:label/simpleenroll': enrollment,
+  'POST /.well-known/est/simplereenroll': device,
+  'POST /.well-known/est/:label/simplereenroll': device,
 
   // everybody
   'GET /livez': open,

@@ -29,6 +29,8 @@ export type ProvisioningOptions = {
   requestsPerMinuteMax?: number
   /** Requests without a valid token per minute and address. */
   failuresPerMinuteMax?: number
+  /** For how many days after its end a certificate may still be renewed, by EST alone. */
+  renewExpiredDays?: number
   /** How long a receipt waits for brokers. */
   receiptTimeoutMs?: number
   /** When audit rows get a signed checkpoint: after so many, or after so long. */
@@ -45,10 +47,12 @@ export type ProvisioningConfig = Required<ProvisioningOptions>
 export type Environment = Readonly<Record<string, string | undefined>>
 
 const DEVICE_DAYS_MAX = 825
+const RENEW_EXPIRED_DAYS_MAX = 30
 
 /**
  * Options win over `ROLLCALL_ROOT_KEY_TYPE`, `ROLLCALL_ISSUING_KEY_TYPE`, `ROLLCALL_DEVICE_DAYS`,
- * `ROLLCALL_API_REQUESTS_PER_MINUTE` and `ROLLCALL_API_FAILURES_PER_MINUTE`, and those over defaults.
+ * `ROLLCALL_RENEW_EXPIRED_DAYS`, `ROLLCALL_API_REQUESTS_PER_MINUTE` and `ROLLCALL_API_FAILURES_PER_MINUTE`, and those over
+ * defaults.
  * Throws one error that lists all that is wrong.
  */
 export function readConfig(options: ProvisioningOptions, environment: Environment = {}): ProvisioningConfig {
@@ -73,6 +77,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     deviceDays: options.deviceDays ?? number('ROLLCALL_DEVICE_DAYS', 90),
     requestsPerMinuteMax: options.requestsPerMinuteMax ?? number('ROLLCALL_API_REQUESTS_PER_MINUTE', 60_000),
     failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
+    renewExpiredDays: options.renewExpiredDays ?? number('ROLLCALL_RENEW_EXPIRED_DAYS', 0),
     receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
     sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
     sweepMs: options.sweepMs ?? 1_000,
@@ -114,6 +119,10 @@ function faultsOf(config: ProvisioningConfig): string[] {
   )
   check(isWithin(config.requestsPerMinuteMax, 1, 10_000_000), 'the request rate is not from 1 to 10000000')
   check(isWithin(config.failuresPerMinuteMax, 1, 1_000_000), 'the failure rate is not from 1 to 1000000')
+  check(
+    isWithin(config.renewExpiredDays, 0, RENEW_EXPIRED_DAYS_MAX),
+    `certificates can be renewed for ${config.renewExpiredDays} days after their end: choose 0 to ${RENEW_EXPIRED_DAYS_MAX}`,
+  )
   return faults
 }
 

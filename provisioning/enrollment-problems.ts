@@ -71,4 +71,14 @@ export const enrollmentProblems = {
     title: 'An operator rejected the enrollment',
     hint: 'If that was a mistake, ask for another token and enroll again.',
   },
+  est_label_refused: {
+    status: 403,
+    title: 'What was shown is not for the group that the label names',
+    hint: 'Leave the label out of the path: what was shown decides the group.',
+  },
+  csr_names_changed: {
+    status: 400,
+    title: 'Renewing changes no names',
+    hint: 'Ask for the subject and subjectAltName of the current certificate: openssl req -subj /CN=ID -addext subjectAltName=URI:urn:rollcall:device:ID.',
+  },
 } as const

@@ -18,6 +18,7 @@ export async function documentApi(api: Api): Promise<void> {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', description: 'An opaque API token' },
           enrollment: { type: 'http', scheme: 'bearer', description: 'A one-time enrollment token' },
+          est: { type: 'http', scheme: 'basic', description: 'Device ID and one-time enrollment token' },
         },
       },
     },

@@ -3,7 +3,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
-import { decideAdmission, type Peer } from '../admission/decide.ts'
+import { type Admission, decideAdmission, type Peer } from '../admission/decide.ts'
 import type { AdmissionLookup, AdmissionRecord } from '../db/admission-lookup.ts'
 import type { Issuer } from '../db/issuer-store.ts'
 import { reasons } from '../db/reason.ts'
@@ -12,8 +12,11 @@ import { judgeChain } from '../pki/chain.ts'
 import { Problem } from './problem.ts'
 
 export type SelfAuthentication = {
-  /** The record of the device's certificate. Throws the problem `certificate_required` or `admission_refused`, or 429. */
-  admit(request: FastifyRequest): Promise<AdmissionRecord>
+  /**
+   * The record of the device's certificate. Throws the problem `certificate_required` or `admission_refused`, or 429. One
+   * that would be admitted but for its end passes for `expiredMs` after it.
+   */
+  admit(request: FastifyRequest, expiredMs?: number): Promise<AdmissionRecord>
 }
 
 export type SelfAuthenticationParts = {
@@ -28,15 +31,23 @@ export type SelfAuthenticationParts = {
 export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAuthentication {
   const { lookup, issuers, now } = parts
 
-  function decide(socket: TLSSocket) {
+  function decide(socket: TLSSocket, expiredMs: number): Admission {
     const peer = peerOf(socket, issuers)
     const record = peer.fingerprint === null ? null : lookup(peer.fingerprint)
-    return decideAdmission({ peer, record, now: now() })
+    const at = now()
+    const admission = decideAdmission({ peer, record, now: at })
+    if (record === null || admission.admitted || admission.reason !== 'certificate_expired') return admission
+    const { notAfter, issuerNotAfter, status } = record
+    const inUse = status === 'issued' || status === 'active'
+    const issuerLasts = issuerNotAfter === null || at < issuerNotAfter
+    if (at >= notAfter + expiredMs || !inUse || !issuerLasts) return admission
+    // All but its end must hold.
+    return decideAdmission({ peer, record, now: notAfter - 1 })
   }
 
   return {
-    async admit(request) {
-      const admission = decide(request.raw.socket as TLSSocket)
+    async admit(request, expiredMs = 0) {
+      const admission = decide(request.raw.socket as TLSSocket, expiredMs)
       if (admission.admitted) return admission.record
       const { reason } = admission
       parts.failed(request, reason)

@@ -24,6 +24,7 @@ import { deviceRoutes } from './routes/devices.ts'
 import { enrollRoutes } from './routes/enroll.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
 import { enrollmentTokenRoutes } from './routes/enrollment-tokens.ts'
+import { estRoutes } from './routes/est.ts'
 import { issuerRoutes } from './routes/issuers.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
@@ -38,6 +39,7 @@ export type ServerParts = {
   identity: ServerIdentity
   requestsPerMinuteMax: number
   failuresPerMinuteMax: number
+  renewExpiredDays: number
 }
 
 export type ApiServer = {
@@ -51,6 +53,7 @@ export type ApiServer = {
 const BODY_BYTES_MAX = 64 * 1024
 const CONNECTIONS_MAX = 2_000
 const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
 
 export async function createServer(parts: ServerParts): Promise<ApiServer> {
   const { services } = parts
@@ -136,6 +139,8 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   await api.register(async routes => selfRoutes(routes as Api, services, self))
   const enrolling = createEnrollmentAuthentication({ ...services, ...services.writer, countFailure, failed })
   await api.register(async routes => enrollRoutes(routes as Api, services, enrolling))
+  const est = { enrollment: enrolling, self, renewExpiredMs: parts.renewExpiredDays * DAY_MS }
+  await api.register(async routes => estRoutes(routes as Api, services, est))
   await api.ready()
 
   return {

@@ -7,12 +7,14 @@ export const debianPackages: Record<string, string> = {
   curl: 'curl',
   faketime: 'faketime',
   ocsptool: 'gnutls-bin',
+  pki: 'strongswan-pki libstrongswan-standard-plugins',
 }
 
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
 export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/**': ['openssl'],
   'provisioning/ocsp.test.ts': ['ocsptool'],
+  'interop/est.test.ts': ['pki'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'fault/**': ['openssl', 'faketime'],
