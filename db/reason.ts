@@ -241,11 +241,6 @@ const entries = {
     title: 'The policy does not allow this subscription',
     hint: 'Subscribe under devices/DEVICE-ID/…, or attach a wider policy.',
   },
-  shared_subscription_unsupported: {
-    seen: '0x80',
-    title: 'Shared subscriptions are not offered',
-    hint: 'Subscribe to the filter itself, without $share/GROUP/; spread the work among backends by topic.',
-  },
   consumer_too_slow: {
     seen: 'close',
     title: 'The client reads more slowly than messages arrive for it',

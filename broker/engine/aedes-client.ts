@@ -1,5 +1,5 @@
 // What the engine knows of aedes 1.2.0 beyond its published types. Whoever upgrades aedes begins here.
-import type { Aedes, Client, PublishPacket } from 'aedes'
+import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { QoS } from '../../policy/rights.ts'
 import type { Session } from './sessions.ts'
 
@@ -27,6 +27,8 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     /** True once DISCONNECT arrived. */
     _disconnected: boolean
     subscriptions: Record<string, unknown>
+    deliver0(packet: AedesPublishPacket, done: () => void): void
+    deliverQoS(packet: AedesPublishPacket, done: () => void): void
   }
 
 /** How long a peer may take to close its side after DISCONNECT. */

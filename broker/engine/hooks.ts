@@ -1,6 +1,6 @@
 // What aedes asks on the way of every packet: may this CONNECT, publish, subscription or delivery be.
 // Answers from the session's rights alone; a client without a session has none.
-import type { AedesOptions, ConnectPacket } from 'aedes'
+import type { AedesOptions, ConnectPacket, Subscription } from 'aedes'
 import { decideConnect } from '../../admission/connect.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import type { BrokerSettings } from '../config.ts'
@@ -27,6 +27,8 @@ export function createHooks(parts: {
   arriving(session: Session): void
   /** A message of this session is about to be retained. */
   retaining(session: Session): void
+  /** A shared subscription was granted. */
+  sharing(client: Inside, session: Session, subscription: Subscription): void
   /** Ends a client that does not read what it asked for. */
   endSlow(client: Inside): void
 }): Hooks {
@@ -93,11 +95,7 @@ export function createHooks(parts: {
         events.denied('subscribe_denied', whoIs(session), topic)
         return done(null, null)
       }
-      if (topic.startsWith('$share')) {
-        // aedes takes `$share/…` for an ordinary topic: a subscription that is granted and never delivers.
-        events.denied('shared_subscription_unsupported', whoIs(session), topic)
-        return done(null, null)
-      }
+      if (topic.startsWith('$share')) parts.sharing(client as Inside, session, subscription)
       session.filters.add(topic)
       events.subscriptionsChanged(whoIs(session), session.filters)
       done(null, subscription)

@@ -18,6 +18,7 @@ import { createLeavings } from './leavings.ts'
 import { type RightsDesk, unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
+import { createSharedSubscriptions } from './shared-subscriptions.ts'
 
 export type EngineEvents = {
   refused(reason: Reason, who: Who, detail?: string): void
@@ -74,6 +75,9 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
     isEnding: client => ((client as Inside).session?.ended ?? null) !== null,
     mayShow: message => leavings.mayShow(message),
+    onForgotten(deviceId, topics) {
+      for (const topic of topics ?? [null]) shared.forget(deviceId, topic)
+    },
     onDropped: (what, deviceId) => events.dropped(what, deviceId),
   })
   const keepOnly = (deviceId: string, allowed: (filter: string) => boolean) =>
@@ -90,6 +94,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       }
     },
     retaining: session => leavings.retains(holder(session)),
+    sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),
     endSlow(client) {
       note(client, 'consumer_too_slow')
       client.close()
@@ -109,6 +114,12 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   })
   silenceClusterBus(aedes)
   const acceptClean = createCleanConnect(aedes, store)
+  const shared = createSharedSubscriptions({
+    aedes,
+    unsentBytesMax: settings.outboundBytesMax,
+    queue: (clientId, { topic, qos, payload, ...rest }) =>
+      store.outgoingEnqueue({ clientId, topic, qos }, { topic, qos, payload: Buffer.from(payload), ...rest }),
+  })
   await aedes.listen()
   const emitter: EventEmitter = aedes
   emitter.on('error', error => events.engineFailed(error))
@@ -132,7 +143,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   aedes.on('unsubscribe', (filters, client) => {
     const session = (client as Inside).session
     if (session === undefined) return
-    for (const filter of filters) session.filters.delete(filter)
+    for (const filter of filters) {
+      session.filters.delete(filter)
+      shared.part(client as Inside, session.identity.deviceId, filter)
+    }
     if (session.ended === null) events.subscriptionsChanged(whoIs(session), session.filters)
   })
   aedes.on('keepaliveTimeout', client => note(client as Inside, 'keepalive_timeout'))
@@ -206,6 +220,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
 
   function ended(session: Session): void {
     sessions.remove(session)
+    const client = clients.get(session)
+    if (client !== undefined) shared.away(client, session.identity.deviceId)
     clients.delete(session)
     if (session.filters.size > 0) {
       // Who took it over may have subscribed already.

@@ -19,6 +19,8 @@ export type SessionStoreParts = {
   isEnding(client: Client): boolean
   /** Whether a retained message may be shown to anybody still. */
   mayShow(message: Retained): boolean
+  /** Stored subscriptions are gone: these, or all of the device where null. */
+  onForgotten(deviceId: string, topics: string[] | null): void
   onDropped(what: 'offline' | 'retained', deviceId: string): void
 }
 
@@ -146,7 +148,13 @@ export class SessionStore extends AsyncPersistence {
 
   override async cleanSubscriptions(client: Client): Promise<void> {
     this.#keeping.delete(client.id)
+    this.#parts.onForgotten(client.id, null)
     await super.cleanSubscriptions(client)
+  }
+
+  override async removeSubscriptions(client: Client, topics: string[]): Promise<void> {
+    this.#parts.onForgotten(client.id, topics)
+    await super.removeSubscriptions(client, topics)
   }
 
   /** Forgets all that is kept for a device: subscriptions, queue, unfinished QoS 2, will. */

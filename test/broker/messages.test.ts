@@ -91,7 +91,7 @@ describe('messages', () => {
       })
       device.subscribe(filters, { qos: 1 }, () => {})
     })
-    assert.deepEqual(grants, [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80])
+    assert.deepEqual(grants, [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1])
     await t.line(line => line.msg === 'denied' && line.reason === 'subscribe_denied')
     await device.endAsync()
   })

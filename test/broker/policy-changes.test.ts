@@ -218,16 +218,6 @@ describe('a change of policy', () => {
     })
   }
 
-  test('a shared subscription is refused with 0x80 and says why, also where the policy allows its filter', async () => {
-    const device = await mqttClient(t, 'd1', await t.roll.enroll('d1'))
-    assert.equal(await granted(device, '$share/g/devices/d1/x'), 0x80)
-    await t.line(line => line.msg === 'denied' && line.reason === 'shared_subscription_unsupported')
-    assert.equal(await granted(device, '$share/g/devices/d2/x'), 0x80)
-    await t.line(line => line.reason === 'subscribe_denied' && line['topic'] === '$share/g/devices/d2/x')
-    assert.equal(device.connected, true)
-    await device.endAsync()
-  })
-
   test('live subscriptions are noted in the registry, and forgotten with the session and the broker', async () => {
     const identity = await t.roll.enroll('d1')
     const device = await mqttClient(t, 'd1', identity)
