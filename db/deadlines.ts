@@ -71,7 +71,8 @@ export function createDeadlineKeeper(registry: Registry, now: () => number): Dea
 export function prepareExpiringCount(sqlite: Database): (from: number, to: number) => number {
   const count = sqlite
     .prepare<[number, number], number>(
-      `SELECT count(*) FROM certificates
+      // Left to itself SQLite looks at every certificate in use: at a million that stalls the service for a second.
+      `SELECT count(*) FROM certificates INDEXED BY certificates_by_end
        WHERE status IN ('issued', 'active') AND not_after > ? AND not_after <= ?`,
     )
     .pluck()

@@ -25,7 +25,8 @@ export type Within = '24h' | '7d' | '30d'
 /** One transaction holds so many steps, so that none takes longer than 20 ms. */
 const STEPS_AT_ONCE = 10
 const COUNT_EVERY_MS = 60_000
-const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 const windows: readonly [Within, number][] = [
   ['24h', DAY_MS],
   ['7d', 7 * DAY_MS],
@@ -53,18 +54,27 @@ export function startSweep(parts: SweepParts): Sweep {
         // Requests come first.
         if (more) await new Promise(resolve => setImmediate(resolve))
       }
-      if (!stopped) count()
+      await count()
     } catch (error) {
       // What was not taken is still on record.
       parts.onFailed(error)
     }
   }
 
-  function count(): void {
+  /** Hour by hour, so that a fleet that ends within a month is counted in steps, too. */
+  async function count(): Promise<void> {
     const at = parts.now()
     if (Math.abs(at - countedAt) < COUNT_EVERY_MS) return
     countedAt = at
-    for (const [within, ms] of windows) parts.onCounted(within, parts.countExpiring(at, at + ms))
+    let certificates = 0
+    let from = at
+    for (const [within, ms] of windows) {
+      for (; from < at + ms && !stopped; from += HOUR_MS) {
+        certificates += parts.countExpiring(from, from + HOUR_MS)
+        await new Promise(resolve => setImmediate(resolve))
+      }
+      if (!stopped) parts.onCounted(within, certificates)
+    }
   }
 
   const timer = setInterval(look, parts.everyMs)
