@@ -19,7 +19,8 @@ export const policies: Record<Policy, object> = {
     name: 'default',
     statements: [
       ...defaultPolicy.statements,
-      { effect: 'deny', actions: ['publish', 'subscribe'], topics: ['devices/+/secret/#'] },
+      // What may be sent and not be heard: a wider subscription is filtered message by message.
+      { effect: 'deny', actions: ['subscribe'], topics: ['devices/+/secret/#'] },
     ],
   },
   closed: { name: 'default', statements: [] },

@@ -11,7 +11,7 @@ export function mayUse(
   topic: string,
   action: 'publish' | 'receive' | 'will',
 ) {
-  if (policy === 'narrow' && action !== 'will' && isSecret(topic)) return false
+  if (policy === 'narrow' && action === 'receive' && isSecret(topic)) return false
   if (topic.startsWith('devices/')) {
     return device === BACKEND || (policy !== 'closed' && topic.startsWith(`devices/${device}/`))
   }
