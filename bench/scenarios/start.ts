@@ -8,8 +8,11 @@ import { openLink } from '../link.ts'
 
 const entry = new URL('../../cli/main.ts', import.meta.url).pathname
 
-/** Seconds to the first CONNACK 0, one number per start; the first start made the data directory. */
-export async function measureStarts(starts: number): Promise<number[]> {
+/** Seconds to the first CONNACK 0, one number per start; the first start made the data directory, `prepare` may fill it. */
+export async function measureStarts(
+  starts: number,
+  prepare: (data: string) => Promise<void> = async () => {},
+): Promise<number[]> {
   const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
   const data = join(scratch, 'data')
   const out = join(scratch, 'device')
@@ -18,6 +21,7 @@ export async function measureStarts(starts: number): Promise<number[]> {
     await run(['device', 'add', 'bench-1', '--data', data])
     await run(['device', 'enroll', 'bench-1', '--out', out, '--data', data])
     await first.stop()
+    await prepare(data)
     const device = {
       id: 'bench-1',
       certificate: readFileSync(join(out, 'device.crt'), 'utf8'),
