@@ -141,6 +141,27 @@ describe('a shared subscription', () => {
     await Promise.all(back.map(({ client }) => client.endAsync()))
   })
 
+  test('beside a subscription of the same session to the filter itself gives a message once, and leaves none queued', async () => {
+    const both = await worker('b1', { clean: false })
+    await both.client.subscribeAsync('devices/#', { qos: 1 })
+    const flow = Array.from({ length: 60 }, (_, index) =>
+      publisher.publishAsync('devices/d1/up', String(index + 1), { qos: 1 }),
+    )
+    await Promise.all(flow)
+    await until(() => both.inbox.all.length >= 60)
+    assert.deepEqual(numbers(both.inbox), upTo(60))
+    assert.equal(both.client.connected, true)
+    await both.client.endAsync()
+    await t.line(line => line.msg === 'disconnected' && line.deviceId === 'b1')
+    const identity = await t.roll.issuing.issue({ name: 'b1' })
+    await t.roll.list('b1', identity)
+    const back = await returningClient(t, 'b1', identity)
+    await publish(61, 61)
+    await until(() => back.inbox.all.length > 0)
+    assert.deepEqual(numbers(back.inbox), [61])
+    await back.client.endAsync()
+  })
+
   test('dies with the right: a policy that denies its filter drops the member, here or away', async () => {
     const [here, away] = [await worker('b1', { clean: false }), await worker('b2', { clean: false })]
     await away.client.endAsync()
