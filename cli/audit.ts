@@ -106,7 +106,7 @@ function moment(text: string): string {
 }
 
 function verifyCommand(): Command {
-  return withServiceOptions(new Command('verify'))
+  return withServiceOptions(new Command('verify'), { keyElsewhere: true })
     .summary('tell whether the log is as it was written')
     .description(
       'Verifies the hash chain and the signed checkpoints, and names the first row that was changed, removed,\n' +
@@ -115,7 +115,10 @@ function verifyCommand(): Command {
     )
     .argument('[file]', 'exported audit log, or a backup of the registry')
     .addOption(
-      new Option('--key <file>', 'public key to trust; may be given several times').argParser(collect),
+      new Option(
+        '--key <file>',
+        'public key to trust, may be given several times; with --certificate the private key',
+      ).argParser(collect),
     )
     .action(async (file: string | undefined, { key, ...flags }: Flags & { key?: string[] }) => {
       const progress = progressLine()
@@ -145,8 +148,12 @@ async function verification(
     const { registry, auditKey } = dataPaths(flags.data)
     return verifyRegistry(registry, readAuditKeys(keyFiles ?? [auditKey]), progress)
   }
-  if (keyFiles !== undefined) throw new UsageError('--key is for a file or --data: the service uses its own')
-  return withService(flags, client => client.audit.verification())
+  const [key, ...others] = keyFiles ?? []
+  if (others.length > 0 || (key !== undefined && flags.certificate === undefined))
+    throw new UsageError('--key is for a file, --data or --certificate: the service uses its own')
+  return withService({ ...flags, ...(key === undefined ? {} : { key }) }, client =>
+    client.audit.verification(),
+  )
 }
 
 function say(verified: AuditVerification): void {

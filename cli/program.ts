@@ -35,6 +35,14 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'tell whether a device or certificate would be admitted now, and why',
     load: async () => (await import('./explain.ts')).explainCommand(),
   },
+  'api-token': {
+    summary: 'say who may call the API: make, list and revoke tokens',
+    load: async () => (await import('./api-token.ts')).apiTokenCommand(),
+  },
+  operator: {
+    summary: 'accept operators by their certificates, list and revoke them',
+    load: async () => (await import('./operator.ts')).operatorCommand(),
+  },
   audit: {
     summary: 'read, verify and export the log of changes',
     load: async () => (await import('./audit.ts')).auditCommand(),

@@ -2,27 +2,40 @@
 // Flags come first, then the environment, then the data directory. Refuses to send a token anywhere unverified.
 import { readFileSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
-import { type Client, createClient } from '../client/index.ts'
+import { type Client, type Credential, createClient } from '../client/index.ts'
 import { dataPaths, readEndpoints } from './data-directory.ts'
 import { CommandFailed, fileFault, UsageError } from './errors.ts'
 import { outputOption } from './output.ts'
 import { programName } from './program-name.ts'
 
-export type ServiceFlags = { api?: string; tokenFile?: string; ca?: string; data?: string }
+export type ServiceFlags = {
+  api?: string
+  tokenFile?: string
+  certificate?: string
+  key?: string
+  ca?: string
+  data?: string
+}
 
 /** Where a service is and what opens it. */
-export type ServiceAddress = { api: string; tokenFile: string; ca: string; notes: string[] }
+export type ServiceAddress = { api: string; ca: string; notes: string[] } & (
+  | { tokenFile: string }
+  | { certificate: string; key: string }
+)
 
 const API_DEFAULT = 'https://127.0.0.1:8443'
 const CREDENTIAL_BYTES_MAX = 64 * 1024
 
-/** Adds the options of every command that talks to a service. */
-export function withServiceOptions(command: Command): Command {
-  return command
+/** Adds the options of every command that talks to a service. One that has a `--key` of its own reads both meanings. */
+export function withServiceOptions(command: Command, more: { keyElsewhere?: boolean } = {}): Command {
+  command
     .option('--api <url>', 'address of the service (ROLLCALL_API)')
     .option('--token-file <file>', 'file with the API token (ROLLCALL_TOKEN_FILE)')
+    .option('--certificate <file>', 'certificate of an operator, in place of a token (ROLLCALL_CERTIFICATE)')
+  if (!more.keyElsewhere) command.option('--key <file>', 'its private key (ROLLCALL_KEY)')
+  return command
     .option('--ca <file>', 'CA certificate of the service (ROLLCALL_CA)')
-    .option('--data <dir>', 'data directory of a service on this machine: names all three')
+    .option('--data <dir>', 'data directory of a service on this machine: names address, token and CA')
     .addOption(outputOption())
 }
 
@@ -47,12 +60,15 @@ export function findService(
     'ROLLCALL_API',
     local && (() => readEndpoints(flags.data ?? '')?.api ?? API_DEFAULT),
   )
-  const tokenFile = find('tokenFile', 'ROLLCALL_TOKEN_FILE', local && (() => local.token))
+  const identity = identityOf(flags, environment)
+  const tokenFile = identity
+    ? undefined
+    : find('tokenFile', 'ROLLCALL_TOKEN_FILE', local && (() => local.token))
   const ca = find('ca', 'ROLLCALL_CA', local && (() => local.ca))
-  if (api === undefined || tokenFile === undefined || ca === undefined) {
+  if (api === undefined || ca === undefined || (identity === null && tokenFile === undefined)) {
     const missing = [
       api === undefined ? '--api URL (or ROLLCALL_API)' : null,
-      tokenFile === undefined ? '--token-file FILE (or ROLLCALL_TOKEN_FILE)' : null,
+      identity === null && tokenFile === undefined ? '--token-file FILE (or ROLLCALL_TOKEN_FILE)' : null,
       ca === undefined ? '--ca FILE (or ROLLCALL_CA)' : null,
     ]
     throw new UsageError(
@@ -60,7 +76,7 @@ export function findService(
       'on the machine of the service, --data DIR is enough',
     )
   }
-  return { api, tokenFile, ca, notes }
+  return { api, ca, notes, ...(identity ?? { tokenFile: tokenFile! }) }
 }
 
 /** Runs a verb with a client of the service, and lets go of it afterwards. */
@@ -72,13 +88,38 @@ export async function withService<Result>(
   for (const note of address.notes) process.stderr.write(`${note}\n`)
   const client = createClient({
     api: checkedUrl(address.api),
-    token: readToken(address.tokenFile, flags),
+    ...credentialOf(address, flags),
     ca: readCredential('the CA certificate cannot be read', address.ca, flags),
   })
   try {
     return await verb(client)
   } finally {
     client.close()
+  }
+}
+
+/** A certificate comes before a token found elsewhere; both on one command line make no sense. */
+function identityOf(
+  flags: ServiceFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): { certificate: string; key: string } | null {
+  // A token named on the command line comes before a certificate in the environment.
+  const set = flags.tokenFile === undefined ? environment : {}
+  const certificate = flags.certificate ?? set['ROLLCALL_CERTIFICATE']
+  const key = flags.key ?? set['ROLLCALL_KEY']
+  if (!certificate && !key) return null
+  if (!certificate || !key) throw new UsageError('--certificate and --key go together', 'name both files')
+  if (flags.tokenFile === undefined) return { certificate, key }
+  throw new UsageError('--token-file and --certificate exclude each other', 'call with one of them')
+}
+
+function credentialOf(address: ServiceAddress, flags: ServiceFlags): Credential {
+  if ('tokenFile' in address) return { token: readToken(address.tokenFile, flags) }
+  return {
+    identity: {
+      certificate: readCredential('the certificate cannot be read', address.certificate, flags),
+      key: readCredential('the key cannot be read', address.key, flags),
+    },
   }
 }
 

@@ -2,6 +2,7 @@
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
 import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
 import { issuerVerbs } from './issuers.ts'
+import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
 import { policyVerbs } from './policies.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 import type {
@@ -32,6 +33,7 @@ export {
 } from './enrollment.ts'
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './issuers.ts'
+export type * from './operators.ts'
 export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
@@ -41,11 +43,14 @@ export type Client = ReturnType<typeof createClient>
 
 type Query = Record<string, string | number | undefined>
 
+/** Whoever calls shows a token, or the certificate and key (PEM) of a registered operator. */
+export type Credential = { token: string } | { identity: { certificate: string; key: string } }
+
 /**
  * Verbs on one Rollcall service. Every one throws `ApiProblem` where the service refuses, `ApiUnreachable` where no
  * answer of it was had, and has a deadline. Nothing is ever sent twice by itself.
  */
-export function createClient(options: Omit<TransportOptions, 'identity'> & { token: string }) {
+export function createClient(options: Omit<TransportOptions, 'identity' | 'token'> & Credential) {
   const transport = createTransport(options)
   const { call } = transport
 
@@ -97,6 +102,8 @@ export function createClient(options: Omit<TransportOptions, 'identity'> & { tok
     issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),
     ...enrollmentVerbs(call, walk),
+    apiTokens: apiTokenVerbs(call, walk),
+    operators: operatorVerbs(call, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
     audit: {
@@ -106,10 +113,10 @@ export function createClient(options: Omit<TransportOptions, 'identity'> & { tok
       verification: () => call<AuditVerification>('GET', '/v1/audit/verification'),
     },
     /** Whether its token is one for enrolling a device: all that it opens then is `enroll`. */
-    enrolls: options.token.startsWith('rce_'),
+    enrolls: 'token' in options && options.token.startsWith('rce_'),
     enroll: (request: { csr: string; deviceId?: string }) =>
       call<IssuedCertificate | PendingEnrollment>('POST', '/v1/enroll', request),
-    whoami: () => call<{ name: string; role: string }>('GET', '/v1/whoami'),
+    whoami: () => call<WhoAmI>('GET', '/v1/whoami'),
     /** Lets go of kept connections. */
     close: transport.close,
   }

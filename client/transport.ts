@@ -8,10 +8,12 @@ export type TransportOptions = {
   /** Where the service is, such as `https://127.0.0.1:8443`. */
   api: string | URL
   token?: string
-  /** A device's certificate (leaf, then chain) and key, PEM: who calls for itself needs no token. */
+  /** A certificate (leaf, then chain) and key, PEM: a device calls for itself so, or an operator without a token. */
   identity?: { certificate: string; key: string }
   /** PEM of the CA that the service's certificate chains to. */
   ca: string | Buffer
+  /** Sent with every POST and PATCH, which are then done once however often they are asked: for one change. */
+  idempotencyKey?: string
   /** For one call from its first byte to its last. */
   timeoutMs?: number
 }
@@ -30,7 +32,7 @@ export type Transport = {
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 export function createTransport(options: TransportOptions): Transport {
-  const { api, token, ca, identity, timeoutMs = 15_000 } = options
+  const { api, token, ca, identity, idempotencyKey, timeoutMs = 15_000 } = options
   const origin = new URL(api)
   if (origin.protocol !== 'https:')
     throw new TypeError(`the API is reached by https only, not ${origin.protocol}`)
@@ -68,6 +70,9 @@ export function createTransport(options: TransportOptions): Transport {
         signal,
         headers: {
           ...headers,
+          ...(idempotencyKey !== undefined && /^(POST|PATCH)$/.test(method)
+            ? { 'Idempotency-Key': idempotencyKey }
+            : {}),
           ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
           Accept: 'application/json, application/problem+json',
           ...(payload === null

@@ -10,6 +10,7 @@ import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } fr
 import { stateOf } from './device-writer.ts'
 import { useTokenIn } from './enrollment-tokens.ts'
 import type { Registry } from './open.ts'
+import { assertNoOperatorKey } from './operator-keys.ts'
 import type { Schema, Trust } from './schema.ts'
 import { insert, rowsOf, run } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
@@ -203,6 +204,7 @@ async function assertDeviceLives(transaction: Transaction<Schema>, deviceId: str
 
 async function claimKey(transaction: Transaction<Schema>, spkiHash: string, deviceId: string): Promise<void> {
   await assertNoClaimKey(transaction, spkiHash)
+  await assertNoOperatorKey(transaction, spkiHash)
   const key = { spki_hash: spkiHash, device_id: deviceId }
   if (await insert(transaction, 'public_keys', key, '(spki_hash) DO NOTHING')) return
   const [owner] = await rowsOf<{ device_id: string }>(

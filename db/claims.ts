@@ -6,6 +6,7 @@ import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from './audit.ts'
 import { addDeviceIn, stateOf } from './device-writer.ts'
 import type { Registry } from './open.ts'
+import { assertNoOperatorKey } from './operator-keys.ts'
 import type { Schema } from './schema.ts'
 import { rowsOf } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
@@ -211,6 +212,7 @@ async function assertAllowed(
 
 async function assertKeyIsNew(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {
   await assertNoClaimKey(transaction, spkiHash)
+  await assertNoOperatorKey(transaction, spkiHash)
   const device = await transaction
     .selectFrom('public_keys')
     .select('device_id')

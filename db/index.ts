@@ -11,6 +11,7 @@ import { createIdempotencyStore } from './idempotency.ts'
 import { createIssuanceHealer } from './issuances.ts'
 import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
+import { createOperatorStore } from './operator-store.ts'
 import { createPolicyWriter } from './policy-store.ts'
 import { createTokenStore } from './token-store.ts'
 import { createTrustAnchorWriter } from './trust-anchors.ts'
@@ -30,6 +31,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createIssuerWriter(registry, now),
     ...createPolicyWriter(registry, now),
     ...createTokenStore(registry, now),
+    ...createOperatorStore(registry, now),
     ...createIdempotencyStore(registry, now),
     ...createTrustAnchorWriter(registry, now),
     ...createArrivalWriter(registry, now),

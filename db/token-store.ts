@@ -4,6 +4,7 @@ import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from './audit.ts'
 import type { Registry } from './open.ts'
+import { assertNameFree } from './operator-names.ts'
 import type { Role, Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
 
@@ -18,19 +19,6 @@ export type Holder = {
   lastUsedAt: number | null
 }
 export type NewToken = { name: string; role: Role; scope?: string | null; expiresAt?: number | null }
-/** A token as it may be shown: everything but itself. */
-export type ApiToken = {
-  id: string
-  name: string
-  role: Role
-  scope: string | null
-  createdAt: number
-  createdBy: string
-  expiresAt: number | null
-  revokedAt: number | null
-  lastUsedAt: number | null
-  lastUsedAddress: string | null
-}
 
 export type TokenStore = {
   /** Makes a token and gives it once. Only its hash is stored. */
@@ -59,6 +47,7 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
     createToken: (token, actor) =>
       transact(registry, async transaction => {
         await assertRoom(transaction, now())
+        await assertNameFree(transaction, token.name, now())
         return insertToken(transaction, token, actor, now())
       }),
 

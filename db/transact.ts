@@ -46,6 +46,10 @@ export type ConflictCode =
   | 'attachment_unknown'
   | 'token_unknown'
   | 'tokens_exceeded'
+  | 'operator_unknown'
+  | 'operator_exists'
+  | 'operator_name_taken'
+  | 'operators_exceeded'
   | EnrollmentConflictCode
 
 /** Why a token or a claim opens nothing, or not this. */

@@ -80,6 +80,12 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/audit/verification': right('viewer', 'none'),
 
   // operators
+  'POST /v1/api-tokens': right('admin', 'narrowed'),
+  'GET /v1/api-tokens': right('admin', 'narrowed'),
+  'POST /v1/api-tokens/:token/revoke': right('admin', 'narrowed'),
+  'POST /v1/operators': right('admin', 'narrowed'),
+  'GET /v1/operators': right('admin', 'narrowed'),
+  'POST /v1/operators/:operator/revoke': right('admin', 'narrowed'),
   'GET /v1/whoami': right('viewer', 'free'),
 
   // devices for themselves

@@ -1,10 +1,12 @@
-// Who calls: bearer tokens (RFC 6750) looked up in the registry, the role a route asks for, and a bound on failures per
-// address. Never logs or echoes a token.
+// Who calls: a bearer token (RFC 6750) or an operator's certificate, both looked up in the registry, the role a route asks
+// for, and a bound on failures per address. Never logs or echoes a token.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../db/audit.ts'
 import type { KeyedRequest } from '../db/keyed-changes.ts'
 import type { Holder } from '../db/token-store.ts'
+import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { type Right, reaches, rightTo } from './access.ts'
+import { presentedCertificate } from './peer-certificate.ts'
 import { Problem } from './problem.ts'
 
 declare module 'fastify' {
@@ -21,49 +23,79 @@ declare module 'fastify' {
 
 export type AuthenticationParts = {
   holderOf: (token: string) => Holder | null
+  operatorOf: (fingerprint: string) => Holder | null
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>
-  failed: (request: FastifyRequest, reason: 'token_missing' | 'token_refused') => void
+  failed: (request: FastifyRequest, reason: Failure) => void
   used: (holder: Holder, address: string) => void
 }
+type Failure = 'token_missing' | 'token_refused' | 'operator_refused'
 
 /** Run on every route as it is added: one that nobody entered in the table keeps the service from starting. */
 export function grantRight(route: { method: string | string[]; url: string; config?: object }): void {
   route.config = { ...route.config, right: rightTo(route.method, route.url) }
 }
 
+export type Authentication = {
+  /** Sets `request.holder`, or throws 400, 401, 403 or 429. */
+  onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** Asks again once the body is there, which may have taken its time: nobody acts on a right that ended meanwhile. */
+  preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void>
+}
+
 /**
- * A hook that sets `request.holder` or throws 400, 401, 403 or 429. A valid token always passes: somebody who guesses
- * from the same address must not lock an operator out, and 256 random bits are not guessed.
+ * A valid credential always passes: somebody who guesses from the same address must not lock an operator out, and
+ * 256 random bits are not guessed. One that is sent in a header is judged alone; no certificate helps a bad token.
  */
-export function createAuthentication(parts: AuthenticationParts) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const { right } = request.routeOptions.config
-    if (right === undefined || 'access' in right) return
-    assertOneAuthorization(request)
-    const token = bearerOf(request.headers.authorization)
-    request.holder = token === null ? null : parts.holderOf(token)
-    if (request.holder === null) {
-      const reason = token === null ? 'token_missing' : 'token_refused'
-      const waitSeconds = await parts.countFailure(request)
-      if (waitSeconds !== null) {
-        throw new Problem('rate_limited', 'too many requests from this address had no valid token', {
-          retryAfterSeconds: waitSeconds,
-        })
-      }
-      parts.failed(request, reason)
-      reply.header(
-        'www-authenticate',
-        `Bearer realm="rollcall"${token === null ? '' : ', error="invalid_token"'}`,
-      )
-      throw new Problem(
-        reason,
-        token === null ? 'this route asks for an API token' : 'no such token is accepted',
-      )
+export function createAuthentication(parts: AuthenticationParts): Authentication {
+  function identify(request: FastifyRequest): Holder | Failure {
+    const { authorization } = request.headers
+    if (authorization !== undefined) {
+      const token = bearerOf(authorization)
+      return token === null ? 'token_missing' : (parts.holderOf(token) ?? 'token_refused')
     }
-    assertRight(request.holder, right)
-    parts.used(request.holder, request.ip)
+    const certificate = presentedCertificate(request)
+    if (certificate === null) return 'token_missing'
+    return parts.operatorOf(fingerprintOf(certificate.raw)) ?? 'operator_refused'
   }
+
+  async function refuse(request: FastifyRequest, reply: FastifyReply, reason: Failure): Promise<never> {
+    const waitSeconds = await parts.countFailure(request)
+    if (waitSeconds !== null) {
+      throw new Problem('rate_limited', 'too many requests from this address had no valid credential', {
+        retryAfterSeconds: waitSeconds,
+      })
+    }
+    parts.failed(request, reason)
+    const error = reason === 'token_refused' ? ', error="invalid_token"' : ''
+    reply.header('www-authenticate', `Bearer realm="rollcall"${error}`)
+    throw new Problem(reason, details[reason])
+  }
+
+  return {
+    async onRequest(request, reply) {
+      const { right } = request.routeOptions.config
+      if (right === undefined || 'access' in right) return
+      assertOneAuthorization(request)
+      const holder = identify(request)
+      if (typeof holder === 'string') return refuse(request, reply, holder)
+      request.holder = holder
+      assertRight(holder, right)
+      parts.used(holder, request.ip)
+    },
+
+    async preHandler(request, reply) {
+      if (request.holder === null || request.body === undefined) return
+      const holder = identify(request)
+      if (typeof holder === 'string') await refuse(request, reply, holder)
+    },
+  }
+}
+
+const details: Record<Failure, string> = {
+  token_missing: 'this route asks for an API token, or for the certificate of an operator',
+  token_refused: 'no such token is accepted',
+  operator_refused: 'the client certificate is no operator, or is one no more',
 }
 
 function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; scope: string }): void {

@@ -1,14 +1,13 @@
 // Who wants to enroll: a one-time token in the Authorization header, or the claim certificate of the TLS handshake.
 // Never a token in a URL, never a name in a certificate. What is shown here opens enrollment and nothing else.
-import type { TLSSocket } from 'node:tls'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Claim, claimFault } from '../db/claims.ts'
 import type { PresentedToken } from '../db/enrollment-tokens.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { assertOneAuthorization } from './authentication.ts'
 import { type Credential, tokenFault } from './enrollment-desk.ts'
+import { presentedCertificate } from './peer-certificate.ts'
 import { Problem, problemOf } from './problem.ts'
-import { presentedCertificate } from './self-authentication.ts'
 
 /** `named` is the device that a Basic user name names; null where there is none. */
 export type Presented = { credential: Credential; named: string | null }
@@ -40,7 +39,7 @@ export function createEnrollmentAuthentication(
   }
 
   function byCertificate(request: FastifyRequest): Presented | Problem {
-    const certificate = presentedCertificate(request.raw.socket as TLSSocket)
+    const certificate = presentedCertificate(request)
     const nothing = (detail: string) => new Problem('enrollment_credential_missing', detail)
     if (certificate === null) return nothing('neither an enrollment token nor a claim certificate was shown')
     const claim = parts.claimOf(fingerprintOf(certificate.raw))

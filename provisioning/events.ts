@@ -130,6 +130,23 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.info({ ...caller, policy, change }, 'policy changed')
     },
 
+    tokenCreated: (caller: Caller, tokenId: string, name: string, role: string) => {
+      metrics.changes.inc({ change: 'token_created' })
+      logger.info({ ...caller, tokenId, name, role }, 'API token created')
+    },
+    tokenRevoked: (caller: Caller, tokenId: string) => {
+      metrics.changes.inc({ change: 'token_revoked' })
+      logger.info({ ...caller, tokenId }, 'API token revoked')
+    },
+    operatorAdded: (caller: Caller, fingerprint: string, name: string, role: string) => {
+      metrics.changes.inc({ change: 'operator_added' })
+      logger.info({ ...caller, fingerprint, name, role }, 'operator added')
+    },
+    operatorRevoked: (caller: Caller, fingerprint: string) => {
+      metrics.changes.inc({ change: 'operator_revoked' })
+      logger.info({ ...caller, fingerprint }, 'operator revoked')
+    },
+
     auditSealed: (fields: { checkpoint: number; seq: number; hash: string }) => {
       metrics.auditCheckpoints.inc()
       metrics.auditTampered.set(0)

@@ -135,11 +135,7 @@ export async function createProvisioning(
     }
     const csrs = createCsrPool()
     open.defer(() => csrs.close())
-    const lastUse = createLastUse({
-      write: ({ id }, at, address) => writer.noteTokenUse(id, at, address),
-      failed: events.lastUseNotNoted,
-      now,
-    })
+    const lastUse = createLastUse({ store: writer, failed: events.lastUseNotNoted, now })
     open.defer(() => lastUse.close())
     const services = createServices({
       config,

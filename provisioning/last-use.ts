@@ -1,5 +1,6 @@
 // When a credential was last used, and from where: at most once a minute each, beside the request and never in its way.
-import type { Holder } from '../db/token-store.ts'
+import type { OperatorStore } from '../db/operator-store.ts'
+import type { Holder, TokenStore } from '../db/token-store.ts'
 
 export type LastUse = {
   note(holder: Holder, address: string): void
@@ -8,7 +9,7 @@ export type LastUse = {
 }
 
 export type LastUseParts = {
-  write: (holder: Holder, at: number, address: string) => Promise<void>
+  store: Pick<TokenStore, 'noteTokenUse'> & Pick<OperatorStore, 'noteOperatorUse'>
   now: () => number
   failed: (error: unknown) => void
 }
@@ -17,7 +18,7 @@ const NOTED_EVERY_MS = 60_000
 /** Far more than there are credentials; where it is full nothing is noted. */
 const CREDENTIALS_MAX = 50_000
 
-export function createLastUse({ write, now, failed }: LastUseParts): LastUse {
+export function createLastUse({ store, now, failed }: LastUseParts): LastUse {
   // What was tried, not what was written: a registry that cannot be written is asked once a minute too.
   const tried = new Map<string, number>()
   const pending = new Set<Promise<void>>()
@@ -28,7 +29,8 @@ export function createLastUse({ write, now, failed }: LastUseParts): LastUse {
       if (last !== null && Math.abs(at - last) < NOTED_EVERY_MS) return
       if (tried.size >= CREDENTIALS_MAX) return
       tried.set(holder.id, at)
-      const writing = write(holder, at, address).catch(failed)
+      const write = holder.kind === 'token' ? store.noteTokenUse : store.noteOperatorUse
+      const writing = write(holder.id, at, address).catch(failed)
       pending.add(writing)
       void writing.finally(() => pending.delete(writing))
     },

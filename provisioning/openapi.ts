@@ -19,6 +19,11 @@ export async function documentApi(api: Api): Promise<void> {
           token: { type: 'http', scheme: 'bearer', description: 'An opaque API token' },
           enrollment: { type: 'http', scheme: 'bearer', description: 'A one-time enrollment token' },
           est: { type: 'http', scheme: 'basic', description: 'Device ID and one-time enrollment token' },
+          operatorCertificate: {
+            type: 'mutualTLS',
+            description: 'The registered certificate of an operator',
+            // The types know schemes of OpenAPI 3.0 alone.
+          } as never,
         },
       },
     },

@@ -6,6 +6,7 @@ import { Conflict, type ConflictCode } from '../db/transact.ts'
 import { anchorProblems } from './anchor-problems.ts'
 import type { Fault } from './csr.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
+import { operatorProblems } from './operator-problems.ts'
 
 type Entry = { status: number; title: string; hint: string | null; retryAfterSeconds?: number }
 
@@ -43,13 +44,13 @@ const entries = {
   },
   token_missing: {
     status: 401,
-    title: 'No API token was sent',
-    hint: 'Send Authorization: Bearer TOKEN; the first token is in admin.token of the data directory.',
+    title: 'Nobody knows who calls',
+    hint: 'Send Authorization: Bearer TOKEN, or show the certificate of an operator; the first token is in admin.token of the data directory.',
   },
   token_refused: {
     status: 401,
     title: 'The API token is not accepted',
-    hint: 'Use the token in admin.token of the data directory this service runs on.',
+    hint: 'Use the token in admin.token of the data directory this service runs on; where it is lost: rollcall api-token create NAME --role admin --data DIR --local.',
   },
   certificate_required: {
     status: 401,
@@ -66,21 +67,6 @@ const entries = {
     title: 'The role of this token does not permit that',
     hint: 'Use a token of a wider role.',
   },
-  scope_insufficient: {
-    status: 403,
-    title: 'The scope of this token does not permit that',
-    hint: 'Use a token without a group.',
-  },
-  group_forbidden: {
-    status: 403,
-    title: 'Rights of a group are not for this caller to give',
-    hint: 'Let an operator do it, or use a token whose group is just that one: rollcall api-token create --group.',
-  },
-  attribute_forbidden: {
-    status: 403,
-    title: 'Rights of an attribute are not for this caller to give',
-    hint: 'Let a caller do it who is not bound to a group.',
-  },
   route_unknown: { status: 404, title: 'There is nothing here', hint: '/docs lists what there is.' },
   device_unknown: {
     status: 404,
@@ -93,6 +79,7 @@ const entries = {
     hint: 'rollcall certificate list shows those that are.',
   },
   ...anchorProblems,
+  ...operatorProblems,
   policy_unknown: {
     status: 404,
     title: 'No such policy exists',
@@ -102,31 +89,6 @@ const entries = {
     status: 404,
     title: 'The policy is not attached to that',
     hint: 'rollcall policy show NAME shows what it is attached to.',
-  },
-  token_unknown: {
-    status: 404,
-    title: 'No such API token exists',
-    hint: 'rollcall api-token list shows those that do.',
-  },
-  tokens_exceeded: {
-    status: 409,
-    title: 'There are too many API tokens',
-    hint: 'Revoke those that nobody uses: rollcall api-token list shows when each was used last.',
-  },
-  request_in_flight: {
-    status: 409,
-    title: 'This request is being served',
-    hint: 'Send it again with the same Idempotency-Key once Retry-After is over.',
-  },
-  answer_lost: {
-    status: 409,
-    title: 'The change was made, but its answer was lost',
-    hint: 'Read what was changed; detail names it.',
-  },
-  idempotency_key_reused: {
-    status: 422,
-    title: 'The Idempotency-Key stood for another request',
-    hint: 'Make a new key for every new request.',
   },
   policy_attached: {
     status: 409,

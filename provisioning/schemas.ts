@@ -183,10 +183,6 @@ export const Explanation = Type.Object({
 })
 export type Explanation = Static<typeof Explanation>
 
-export const WhoAmI = Type.Object({
-  name: Type.String(),
-  role: OneOf(['viewer', 'enroller', 'operator', 'admin'] as const),
-})
 export const ProblemDocument = Type.Object({
   type: Type.String(),
   title: Type.String(),

@@ -1,7 +1,5 @@
 // Who a device is that calls for itself: the certificate its TLS handshake proved, judged by the admission decision of the
 // gate, on every request anew. Never reads a name, a header or a token; any doubt refuses.
-import type { X509Certificate } from 'node:crypto'
-import type { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
 import { type Admission, decideAdmission, type Peer } from '../admission/decide.ts'
 import type { AdmissionLookup, AdmissionRecord } from '../db/admission-lookup.ts'
@@ -9,6 +7,7 @@ import type { Issuer } from '../db/issuer-store.ts'
 import { reasons } from '../db/reason.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { judgeChain } from '../pki/chain.ts'
+import { presentedCertificate } from './peer-certificate.ts'
 import { Problem } from './problem.ts'
 
 export type SelfAuthentication = {
@@ -31,8 +30,8 @@ export type SelfAuthenticationParts = {
 export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAuthentication {
   const { lookup, issuers, now } = parts
 
-  function decide(socket: TLSSocket, expiredMs: number): Admission {
-    const peer = peerOf(socket, issuers)
+  function decide(request: FastifyRequest, expiredMs: number): Admission {
+    const peer = peerOf(request, issuers)
     const record = peer.fingerprint === null ? null : lookup(peer.fingerprint)
     const at = now()
     const admission = decideAdmission({ peer, record, now: at })
@@ -47,7 +46,7 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
 
   return {
     async admit(request, expiredMs = 0) {
-      const admission = decide(request.raw.socket as TLSSocket, expiredMs)
+      const admission = decide(request, expiredMs)
       if (admission.admitted) return admission.record
       const { reason } = admission
       parts.failed(request, reason)
@@ -67,13 +66,8 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
   }
 }
 
-/** What the handshake proved. Sessions are never resumed here; one that claims to be has proved nothing. */
-export function presentedCertificate(socket: TLSSocket): X509Certificate | null {
-  return socket.isSessionReused() ? null : (socket.getPeerX509Certificate() ?? null)
-}
-
-function peerOf(socket: TLSSocket, issuers: () => Map<string, Issuer>): Peer {
-  const certificate = presentedCertificate(socket)
+function peerOf(request: FastifyRequest, issuers: () => Map<string, Issuer>): Peer {
+  const certificate = presentedCertificate(request)
   if (certificate === null) return { fingerprint: null, chain: 'unknown' }
   return { fingerprint: fingerprintOf(certificate.raw), chain: judgeChain(certificate, issuers()) }
 }

@@ -26,6 +26,7 @@ import { enrollmentRoutes } from './routes/enrollment.ts'
 import { enrollmentTokenRoutes } from './routes/enrollment-tokens.ts'
 import { estRoutes } from './routes/est.ts'
 import { issuerRoutes } from './routes/issuers.ts'
+import { operatorRoutes } from './routes/operators.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
 import { selfRoutes } from './routes/self.ts'
@@ -109,21 +110,21 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   }
   const failed = (request: FastifyRequest, reason: string) =>
     services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason })
-  api.addHook(
-    'onRequest',
-    createAuthentication({
-      holderOf: services.writer.holderOf,
-      countFailure,
-      failed,
-      used: services.lastUse.note,
-    }),
-  )
+  const authentication = createAuthentication({
+    holderOf: services.writer.holderOf,
+    operatorOf: services.writer.operatorOf,
+    countFailure,
+    failed,
+    used: services.lastUse.note,
+  })
+  api.addHook('onRequest', authentication.onRequest)
   // After authentication, so that a token has a budget of its own wherever its requests come from.
   api.addHook('onRequest', api.rateLimit() as never)
 
   await documentApi(api)
   api.addHook('onRoute', grantRight)
   api.addHook('onRoute', takeIdempotencyKey)
+  api.addHook('preHandler', authentication.preHandler)
   api.addHook('preHandler', holdScope(services.reach))
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
   await api.register(async routes => {
@@ -131,7 +132,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     const enrollment = [enrollmentTokenRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [trustAnchorRoutes]
-    const others = [admissionRoutes, auditRoutes, serviceRoutes]
+    const others = [admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
     for (const add of [...devices, ...enrollment, ...policies, ...trust, ...others])
       add(routes as Api, services)
   })

@@ -6,6 +6,7 @@ import { createEnrollmentReader } from '../db/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/grants.ts'
 import type { Registry } from '../db/index.ts'
 import { prepareNearestDevice } from '../db/nearest-device.ts'
+import { createOperatorReader } from '../db/operator-reader.ts'
 import { createPolicyReader } from '../db/policy-reader.ts'
 import { createRollReader, type RollReader } from '../db/roll-reader.ts'
 import { readTrustAnchor } from '../db/trust-anchors.ts'
@@ -66,6 +67,7 @@ export function createServices(parts: ServiceParts): Services {
     lookup,
     reach: createReach({ roll, grants: prepareGrantLookup(reading.sqlite) }),
     lastUse,
+    operators: createOperatorReader(reading),
     now,
     issuers,
     anchors: { show: id => readTrustAnchor(reading, id), arrivals: arrivals.ofIssuer },

@@ -8,6 +8,7 @@ import type { Receipt } from '../../db/change-feed.ts'
 import type { EnrollmentReader } from '../../db/enrollment-reader.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuer-store.ts'
+import type { OperatorReader } from '../../db/operator-reader.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
 import type { TrustAnchor } from '../../db/trust-anchors.ts'
@@ -49,6 +50,7 @@ export type Services = {
   now: () => number
   lookup: AdmissionLookup
   reach: Reach
+  operators: OperatorReader
   lastUse: LastUse
   /** PEM of our root. */
   rootPem: string
@@ -59,7 +61,8 @@ export type Api = FastifyInstance<RawServerDefault, any, any, any, TypeBoxTypePr
 
 /** The answers every route may give besides its own. */
 export const refusals = { '4xx': ProblemDocument, '5xx': ProblemDocument }
-export const secured = [{ token: [] }]
+/** Either opens a route: an API token, or the certificate of an operator. */
+export const secured = [{ token: [] }, { operatorCertificate: [] }]
 
 export function callerOf(request: FastifyRequest): { requestId: string; actor: string } {
   const { name, requestId } = actorOf(request)

@@ -1,5 +1,6 @@
 // About the service itself: who am I to it, does it live, is it ready.
 import Type from 'typebox'
+import { WhoAmI } from '../operator-schemas.ts'
 import { Problem } from '../problem.ts'
 import * as schemas from '../schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
@@ -15,12 +16,22 @@ export function serviceRoutes(api: Api, { ready }: Services): void {
       schema: {
         tags,
         security: secured,
-        summary: 'The name and role of the token',
+        summary: 'Who calls: name, role and group',
         querystring: schemas.NoQuery,
-        response: { 200: schemas.WhoAmI, ...refusals },
+        response: { 200: WhoAmI, ...refusals },
       },
     },
-    async request => ({ name: request.holder!.name, role: request.holder!.role }),
+    async request => {
+      const { kind, id, name, role, scope: group, expiresAt } = request.holder!
+      return {
+        kind,
+        id,
+        name,
+        role,
+        group,
+        expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+      }
+    },
   )
 
   api.get(

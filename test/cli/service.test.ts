@@ -30,12 +30,28 @@ describe('finding the service', () => {
   })
 
   it('takes each of the three by itself, and says nothing where nothing is passed over', () => {
-    const { api, tokenFile, ca, notes } = findService({ api: 'https://flag:1', data: 'd' }, {})
-    assert.deepEqual(
-      [api, tokenFile, ca, notes],
-      ['https://flag:1', join('d', 'admin.token'), join('d', 'ca.crt'), []],
-    )
+    const found = findService({ api: 'https://flag:1', data: 'd' }, {})
+    assert.deepEqual(found, {
+      api: 'https://flag:1',
+      tokenFile: join('d', 'admin.token'),
+      ca: join('d', 'ca.crt'),
+      notes: [],
+    })
     assert.deepEqual(findService({}, environment).notes, [])
+  })
+
+  it('takes the certificate of an operator in place of a token, whole or not at all', () => {
+    const identity = { certificate: 'a.crt', key: 'a.key' }
+    const { api, ca } = { api: 'https://env:1', ca: join('d', 'ca.crt') }
+    assert.deepEqual(findService({ ...identity, api, data: 'd' }, {}), { api, ca, notes: [], ...identity })
+    const set = { ROLLCALL_CERTIFICATE: 'a.crt', ROLLCALL_KEY: 'a.key' }
+    assert.deepEqual(findService({ api, data: 'd' }, set), { api, ca, notes: [], ...identity })
+    assert.equal('tokenFile' in findService({ api, data: 'd', tokenFile: 't' }, set), true)
+    assert.throws(() => findService({ api, data: 'd', key: 'a.key' }, {}), /go together/)
+    assert.throws(
+      () => findService({ api, data: 'd', tokenFile: 't', ...identity }, {}),
+      /exclude each other/,
+    )
   })
 
   it('takes an empty variable for one that is not set', () => {

@@ -46,7 +46,7 @@ test('a device sees how it stands; nobody else is let in, whatever token they ho
   assert.deepEqual([refused.status, refused.body.reason], [403, 'admission_refused'])
   assert.equal(refused.body.errors[0].message, 'certificate_self_signed')
   // The certificate of a device opens nothing that asks for a token.
-  assert.equal((await ask(service, device, 'GET', '/v1/devices')).body.reason, 'token_missing')
+  assert.equal((await ask(service, device, 'GET', '/v1/devices')).body.reason, 'operator_refused')
 })
 
 test('every request is judged anew: a suspended, a revoked and an expired device renew nothing', async () => {
