@@ -27,6 +27,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'list the issuers, disable and enable them',
     load: async () => (await import('./issuer.ts')).issuerCommand(),
   },
+  ca: {
+    summary: 'encrypt the keys of the CA, move the root offline, rotate the issuing CA',
+    load: async () => (await import('./ca.ts')).caCommand(),
+  },
   policy: {
     summary: 'say who may publish and subscribe what, and try it before it holds',
     load: async () => (await import('./policy.ts')).policyCommand(),

@@ -14,6 +14,8 @@ export type ProvisioningOptions = {
   statusPort?: number
   /** Where CRL and OCSP are reached from elsewhere; null derives it from host, names and port. */
   statusUrl?: string | null
+  /** File with the passphrase of the CA's keys; null leaves them in the clear. */
+  caPassphraseFile?: string | null
   /** How long a CRL holds. */
   crlHours?: number
   /** How long an OCSP answer holds. */
@@ -72,6 +74,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     },
     statusPort: options.statusPort ?? 0,
     statusUrl: statusUrl === null ? null : statusUrl.replace(/\/+$/, ''),
+    caPassphraseFile: options.caPassphraseFile ?? (environment['ROLLCALL_CA_PASSPHRASE_FILE'] || null),
     crlHours: options.crlHours ?? number('ROLLCALL_CRL_HOURS', 24),
     ocspMinutes: options.ocspMinutes ?? number('ROLLCALL_OCSP_MINUTES', 60),
     deviceDays: options.deviceDays ?? number('ROLLCALL_DEVICE_DAYS', 90),

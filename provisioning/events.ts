@@ -22,6 +22,8 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
   return {
     started: (fields: { url: string; data: string; made: string[] }) =>
       logger.info(fields, 'provisioning serves'),
+    keysInTheClear: () =>
+      logger.warn('the keys of the CA are not encrypted: rollcall ca encrypt puts them under a passphrase'),
     stopped: () => logger.info('provisioning stopped'),
     serverCertificateRenewed: () => {
       metrics.serverRenewals.inc()

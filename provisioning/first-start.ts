@@ -5,10 +5,11 @@ import type { Extension } from '@peculiar/x509'
 import type { RegistryWriter } from '../db/index.ts'
 import type { Issuer } from '../db/issuer-store.ts'
 import { pemBlocks, toPem } from '../pki/pem.ts'
+import type { CaKeys } from './ca-keys.ts'
 import { type DataDirectory, readText, replaceFile } from './data-directory.ts'
 import { defaultPolicies } from './default-policies.ts'
 import { certificateOf, createIssuingCa, type IssuingCa, signItself, signUnder } from './issuing-ca.ts'
-import { type CaKeyType, generateKey, readKey, spkiOf, writeKey } from './keys.ts'
+import { type CaKeyType, generateKey, spkiOf } from './keys.ts'
 import {
   DAY_MS,
   issuingProfile,
@@ -23,6 +24,7 @@ export type FirstStart = {
   directory: DataDirectory
   writer: Pick<RegistryWriter, 'addIssuer' | 'foundPolicies' | 'holderOf' | 'replaceToken'>
   issuers: Map<string, Issuer>
+  keys: CaKeys
   keyTypes: { root: CaKeyType; issuing: CaKeyType }
   /** What certificates of an issuer say about where to ask. */
   pointers: (issuerId: string) => Extension[]
@@ -84,7 +86,7 @@ async function findOrMakeRoot(start: FirstStart, made: string[]): Promise<Root> 
   const files = { certificate: directory.rootCertificate, key: directory.rootKey }
   const found = findPair(files, 'root', start)
   if (found.certificate !== null) return { certificate: found.certificate, key: found.key }
-  const key = found.key ?? makeKey(files.key, keyTypes.root)
+  const key = found.key ?? makeKey(start.keys, files.key, keyTypes.root)
   const der = await signItself(key, caOrder(rootProfile('Rollcall root CA'), ROOT_DAYS, now()))
   replaceFile(files.certificate, toPem(der, 'CERTIFICATE'), 0o644)
   made.push('root CA')
@@ -113,7 +115,7 @@ async function findOrMakeIssuing(
   if (root.key === null) {
     throw new Error(`${directory.rootKey} is needed to make the issuing CA: put it back for one start`)
   }
-  const key = found.key ?? makeKey(files.key, keyTypes.issuing)
+  const key = found.key ?? makeKey(start.keys, files.key, keyTypes.issuing)
   const order = caOrder(
     issuingProfile('Rollcall issuing CA'),
     ISSUING_DAYS,
@@ -134,9 +136,9 @@ async function findOrMakeIssuing(
 function findPair(
   files: { certificate: string; key: string },
   kind: 'root' | 'issuing',
-  { issuers }: FirstStart,
+  { issuers, keys }: FirstStart,
 ): { certificate: X509Certificate | null; key: KeyObject | null } {
-  const key = readKey(files.key)
+  const key = keys.read(files.key)
   const text = readText(files.certificate)
   if (text === null) {
     const known = [...issuers.values()].find(
@@ -161,9 +163,9 @@ function belong(certificate: X509Certificate, key: KeyObject): boolean {
 }
 
 /** A key is on disk before anything is signed with it. */
-function makeKey(file: string, type: CaKeyType): KeyObject {
+function makeKey(keys: CaKeys, file: string, type: CaKeyType): KeyObject {
   const key = generateKey(type)
-  writeKey(file, key)
+  keys.write(file, key)
   return key
 }
 

@@ -10,6 +10,7 @@ import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
+import { createCaKeys } from './ca-keys.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
 import { createCsrPool } from './csr-pool.ts'
 import {
@@ -78,6 +79,7 @@ export async function createProvisioning(
     sweepTemporaryFiles(directory)
     tightenModes(directory)
     assertNotLost(directory)
+    const caKeys = createCaKeys(config.caPassphraseFile, directory.path)
 
     const registry = openForWriting(directory.registry)
     open.defer(() => closeRegistry(registry))
@@ -101,6 +103,7 @@ export async function createProvisioning(
       directory,
       writer,
       issuers: issuers(),
+      keys: caKeys,
       keyTypes: config.keyTypes,
       pointers: issuerId => pointersTo(statusUrl, issuerId),
       now,
@@ -202,6 +205,7 @@ export async function createProvisioning(
     open.defer(() => clearInterval(timer))
 
     const url = `https://${hostInUrl(config.host)}:${port}`
+    if (!caKeys.sealed) events.keysInTheClear()
     events.started({ url, data: directory.path, made: founded.made })
     const running = open.move()
     return {

@@ -1,6 +1,5 @@
 // Writes OCSP responses (RFC 6960 §4.2). Pure but for the signature; refuses to know how a certificate stands and why.
 import type { X509Certificate } from 'node:crypto'
-import type { Signer } from '../signer.ts'
 import {
   bitString,
   empty,
@@ -11,7 +10,8 @@ import {
   oid,
   sequence,
   tagged,
-} from './der.ts'
+} from '../der.ts'
+import type { Signer } from '../signer.ts'
 import type { CertIdentifier } from './ocsp-request.ts'
 import { reasonCodes, type Standing } from './standing.ts'
 
