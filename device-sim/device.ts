@@ -1,7 +1,9 @@
 // One device that behaves: connects, subscribes to its commands, publishes numbered telemetry on its own beat,
 // comes back after a drop with growing patience. Refuses to know how many others there are.
 import type { Identity } from './identity.ts'
-import { type Attempt, isRefusal, nameOf, openLink, type Session } from './link.ts'
+import { openLink } from './links/mqttjs.ts'
+import { isRefusal, nameOf } from './links/seen.ts'
+import type { Attempt, Session } from './links/session.ts'
 import { count, type Measurements } from './measurements.ts'
 import { backOffMs, jittered, type Schedule, type Task } from './pace.ts'
 import type { Broker } from './target.ts'
@@ -129,12 +131,12 @@ export function createDevice(identity: Identity, surroundings: DeviceSurrounding
     measurements.published++
     measurements.sendLag.record(schedule.now() - dueAt)
     if (behaviour.qos === 0) {
-      open.publish(topic, telemetry(), 0, () => {})
+      open.publish({ topic, payload: telemetry(), qos: 0 }, () => {})
       return
     }
     inFlight++
     measurements.inFlight++
-    open.publish(topic, telemetry(), behaviour.qos, () => {
+    open.publish({ topic, payload: telemetry(), qos: behaviour.qos }, () => {
       if (session !== open) return
       inFlight--
       measurements.inFlight--

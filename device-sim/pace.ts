@@ -99,12 +99,14 @@ export function jittered(intervalMs: number, share: number, random: () => number
   return intervalMs * (1 + share * (2 * random() - 1))
 }
 
-/** Exponential back-off with full jitter: between a quarter and the whole of `baseMs` · 2^failures, capped. */
+export type BackOff = { baseMs?: number; capMs?: number; jitter?: number; random: () => number }
+
+/** Exponential back-off: `baseMs` · 2^failures, capped; the share `jitter` of it is left to chance. */
 export function backOffMs(
   failures: number,
-  { baseMs = 1_000, capMs = 30_000, random }: { baseMs?: number; capMs?: number; random: () => number },
+  { baseMs = 1_000, capMs = 30_000, jitter = 0.75, random }: BackOff,
 ): number {
-  return Math.min(capMs, baseMs * 2 ** Math.min(failures, 20)) * (0.25 + 0.75 * random())
+  return Math.min(capMs, baseMs * 2 ** Math.min(failures, 20)) * (1 - jitter + jitter * random())
 }
 
 /**

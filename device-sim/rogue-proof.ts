@@ -1,7 +1,8 @@
 // Sends the rogues in and says what is proven. Refusal counts only where the broker was seen to turn one away while
 // it admitted an honest device before and after: a broker that is down or refuses everyone proves nothing.
 import type { Identity } from './identity.ts'
-import { isRefusal, nameOf, openLink, type Seen } from './link.ts'
+import { openLink } from './links/mqttjs.ts'
+import { isRefusal, nameOf, type Seen } from './links/seen.ts'
 import { forEachBounded, type Schedule } from './pace.ts'
 import type { Rogue, RogueKind } from './rogues.ts'
 import type { Broker } from './target.ts'

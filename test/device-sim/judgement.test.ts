@@ -1,7 +1,7 @@
 // What was seen, what it means, and what a run is worth: the pure parts.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { isRefusal, nameOf, type Seen, type Stage, seenAtClose } from '../../device-sim/link.ts'
+import { isRefusal, nameOf, type Seen, type Stage, seenAtClose } from '../../device-sim/links/seen.ts'
 import { createLatency } from '../../device-sim/measurements.ts'
 import type { RogueProof, RogueVerdict } from '../../device-sim/rogue-proof.ts'
 import { judge, type VerdictInput } from '../../device-sim/verdict.ts'

@@ -1,0 +1,130 @@
+// Devices that are on the roll and still do wrong on the wire: before their CONNECT, or once they are in.
+// Refuses to judge: what becomes of them is counted like any other attempt or session.
+import { connect as connectTcp, type Socket } from 'node:net'
+import { generate } from 'mqtt-packet'
+import type { Actor } from '../fleet/actor.ts'
+import type { World } from '../fleet/world.ts'
+import { type Seen, seenAtClose } from '../links/seen.ts'
+import type { Attempt, LinkOptions, Session } from '../links/session.ts'
+import { openSocket } from '../links/socket.ts'
+import type { FaultKind } from './kinds.ts'
+
+/** How long a broker may look at nonsense until it should have closed. */
+const CUT_DEADLINE_MS = 10_000
+/** How long one that begins and never finishes is waited for. */
+const PATIENCE_MS = 30_000
+const DROP_AFTER_MS = 10_000
+const BYTE_EVERY_MS = 1_000
+
+/** TLS record header of a ClientHello that is announced and never comes. */
+const HALF_A_HELLO = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
+/** Packet type 15 is reserved in MQTT 3.1.1. */
+const NO_PACKET = Buffer.from([0xff, 0x02, 0x00, 0x00])
+/** PUBLISH with the largest remaining length there is, and the first bytes of its topic. */
+const ENDLESS_PUBLISH = Buffer.concat([
+  Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f, 0x00, 0x05]),
+  Buffer.from('large'),
+])
+
+/** Faults that wait for the broker to lose patience: one that never does keeps what it should close. */
+export function isPatient(fault: FaultKind | null): boolean {
+  return fault === 'half-open' || fault === 'slow-writer'
+}
+
+/** An attempt that does not go the way of a CONNECT; null for every other fault. */
+export function openWire(fault: FaultKind | null, options: LinkOptions, world: World): Attempt | null {
+  if (fault === 'half-open') {
+    const { host, port } = options.broker
+    const localAddress = options.localAddress === undefined ? {} : { localAddress: options.localAddress }
+    return watch(connectTcp({ host, port, ...localAddress }), world, 'connect', socket =>
+      socket.write(HALF_A_HELLO),
+    )
+  }
+  if (fault === 'slow-writer')
+    return watch(openSocket(options), world, 'secureConnect', dribble(options, world))
+  if (fault === 'handshake-flood') {
+    return watch(openSocket(options), world, 'secureConnect', socket => socket.destroy())
+  }
+  return null
+}
+
+type Begin = (socket: Socket) => void
+
+function watch(socket: Socket, world: World, ready: 'connect' | 'secureConnect', begin: Begin): Attempt {
+  let error: Error | null = null
+  let stage: 'tcp' | 'tls' | 'mqtt' = 'tcp'
+  let ended: Seen | null = null
+  const settled = new Promise<{ seen: Seen; session: null }>(resolve => {
+    const overdue = world.schedule.at(world.schedule.now() + PATIENCE_MS, () => {
+      ended = { kind: 'timeout', stage }
+      socket.destroy()
+    })
+    socket.once('connect', () => {
+      stage = 'tls'
+    })
+    socket.once('close', () => {
+      overdue.cancel()
+      resolve({ seen: ended ?? seenAtClose(stage, error, false), session: null })
+    })
+  })
+  socket.on('error', fault => {
+    error = fault
+  })
+  socket.resume()
+  socket.once(ready, () => {
+    if (ready === 'secureConnect') stage = 'mqtt'
+    begin(socket)
+    if (socket.destroyed) ended = { kind: 'handshake_only' }
+  })
+  return {
+    settled,
+    cancel: () => {
+      ended = { kind: 'cancelled' }
+      socket.destroy()
+    },
+  }
+}
+
+function dribble({ clientId }: LinkOptions, world: World): Begin {
+  const bytes = generate({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 4,
+    clientId,
+    clean: true,
+    keepalive: 60,
+  })
+  return socket => {
+    let sent = 0
+    const next = (): void => {
+      if (socket.destroyed || sent >= bytes.length) return
+      socket.write(bytes.subarray(sent, ++sent))
+      world.schedule.at(world.schedule.now() + BYTE_EVERY_MS, next)
+    }
+    next()
+  }
+}
+
+type KeptTooLong = (actor: Actor, world: World, session: Session) => void
+
+/** What a device does once it is in. True where it should be cut for that. */
+export function misbehave(actor: Actor, world: World, session: Session, kept: KeptTooLong): boolean {
+  const { schedule } = world
+  switch (actor.group.plan.fault) {
+    case 'dropped-tcp': {
+      const afterMs = -Math.log(1 - actor.random()) * DROP_AFTER_MS
+      schedule.at(schedule.now() + afterMs, () => actor.session === session && session.cut())
+      return false
+    }
+    case 'slow-reader':
+      schedule.at(schedule.now() + 1_000, () => session.stopReading())
+      return false
+    case 'malformed':
+    case 'oversize':
+      session.writeRaw(actor.group.plan.fault === 'malformed' ? NO_PACKET : ENDLESS_PUBLISH)
+      schedule.at(schedule.now() + CUT_DEADLINE_MS, () => kept(actor, world, session))
+      return true
+    default:
+      return false
+  }
+}

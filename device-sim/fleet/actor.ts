@@ -1,0 +1,293 @@
+// One simulated device: connects, is judged by what should become of it, listens, sleeps, comes back after a drop.
+// Plain data and functions, since there are thousands. Refuses to know how many others there are.
+
+import { isPatient, misbehave, openWire } from '../faults/wire.ts'
+import { openLeanLink } from '../links/lean.ts'
+import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
+import { isRefusal, nameOf, type Seen } from '../links/seen.ts'
+import type { Attempt, Credentials, Incoming, LinkOptions, Session } from '../links/session.ts'
+import { backOffMs } from '../pace.ts'
+import { createRandom, seedOf } from '../random.ts'
+import type { Expectation } from '../results/summary.ts'
+import { filled } from '../scenario/topic.ts'
+import type { Group } from './group.ts'
+import type { Stream } from './ledger.ts'
+import { stampOf } from './payload.ts'
+import { answer, beginTelemetry, forgetPending, type Pending } from './telemetry.ts'
+import { note, type World } from './world.ts'
+
+/** What the parent says of a device. `index` is its place in the whole fleet. */
+export type Part = {
+  index: number
+  group: number
+  n: string
+  id: string
+  clientId: string
+  credentials: Credentials | null
+}
+
+export type Actor = {
+  index: number
+  group: Group
+  id: string
+  n: string
+  clientId: string
+  credentials: Credentials | null
+  state: 'idle' | 'connecting' | 'connected' | 'waiting' | 'asleep'
+  session: Session | null
+  attempt: Attempt | null
+  failures: number
+  random: () => number
+  fill: (template: string) => string
+  expect: Expectation
+  /** The fault or the action that `expect` follows from. */
+  why: string
+  /** What an operator does to it at this time, and what became of its session since. */
+  trial: Trial | null
+  everAdmitted: boolean
+  /** Since when it holds its subscriptions, and the filters. */
+  subscribedAt: number
+  filters: string[]
+  turns: number[] | null
+  streams: Map<string, Stream> | null
+  pending: Set<Pending> | null
+  tlsSession: Buffer | null
+}
+
+export type Trial = { action: number; answeredAt: number | null; dropped: boolean }
+
+export function createActor(part: Part, group: Group, world: World): Actor {
+  const { id, n } = part
+  const facts = { device: id, n, group: group.plan.name, attributes: group.plan.attributes }
+  return {
+    index: part.index,
+    group,
+    id,
+    n,
+    clientId: part.clientId,
+    credentials: part.credentials,
+    state: 'idle',
+    session: null,
+    attempt: null,
+    failures: 0,
+    random: createRandom(seedOf(world.seed, part.index)),
+    fill: template => (template.includes('$') ? filled(template, facts) : template),
+    expect: group.plan.expect,
+    why: group.plan.fault ?? '',
+    trial: null,
+    everAdmitted: false,
+    subscribedAt: Number.NaN,
+    filters: [],
+    turns: null,
+    streams: null,
+    pending: null,
+    tlsSession: null,
+  }
+}
+
+/** One attempt, due at this time. */
+export function connect(actor: Actor, world: World, dueAt: number): void {
+  if (world.ending || actor.attempt || actor.session) return
+  const { group } = actor
+  const counts = countsOf(actor, world)
+  counts.connects.attempts++
+  actor.state = 'connecting'
+  const begunAt = world.schedule.now()
+  world.latencies.late.record(begunAt - dueAt)
+  const options = linkOptions(actor, world)
+  const attempt = openWire(group.plan.fault, options, world) ?? openAttempt(group, options, world)
+  actor.attempt = attempt
+  attempt.settled.then(({ seen, session }) => {
+    actor.attempt = null
+    if (session) welcome(actor, world, session, { dueAt, begunAt })
+    else {
+      judgeRefusal(actor, world, seen)
+      comeBackLater(actor, world)
+    }
+  })
+}
+
+function openAttempt(group: Group, options: LinkOptions, world: World): Attempt {
+  return group.plan.link === 'lean' ? openLeanLink(options, world.schedule) : openMqttJsLink(options)
+}
+
+function linkOptions(actor: Actor, world: World): LinkOptions {
+  const { session, clockSkewMs } = actor.group.plan
+  const source = world.sources.length > 0 ? world.sources[actor.index % world.sources.length] : undefined
+  return {
+    broker: world.broker,
+    clientId: actor.clientId,
+    credentials: actor.credentials,
+    timeoutMs: world.connectTimeoutMs,
+    keepAliveSeconds: session.keepAliveSeconds,
+    clean: session.clean,
+    clockSkewMs,
+    ...(source === undefined ? {} : { localAddress: source }),
+    ...(session.resumeTls
+      ? {
+          tlsSession: actor.tlsSession,
+          onTlsSession: (ticket: Buffer) => {
+            actor.tlsSession = ticket
+          },
+        }
+      : {}),
+  }
+}
+
+function judgeRefusal(actor: Actor, world: World, seen: Seen): void {
+  const counts = countsOf(actor, world)
+  const saw = nameOf(seen)
+  if (seen.kind === 'cancelled') return
+  if (seen.kind === 'timeout' && isPatient(actor.group.plan.fault)) {
+    wrongly(actor, world, 'kept')
+    return
+  }
+  if (!isRefusal(seen) && !expectedOnWire(actor, seen)) {
+    counts.connects.failed++
+    counts.failures[saw] = (counts.failures[saw] ?? 0) + 1
+    if (actor.expect === 'refused') counts.unproven++
+    return
+  }
+  counts.connects.refused++
+  countRefusal(actor, world, saw)
+}
+
+/** A device that never offers a handshake can only be closed on. */
+function expectedOnWire(actor: Actor, seen: Seen): boolean {
+  return actor.group.plan.fault === 'half-open' && seen.kind === 'closed_before_handshake'
+}
+
+function countRefusal(actor: Actor, world: World, saw: string): void {
+  const counts = countsOf(actor, world)
+  const refusal = counts.refusals[saw] ?? { expected: 0, unexpected: 0 }
+  counts.refusals[saw] = refusal
+  if (actor.expect !== 'admitted') refusal.expected++
+  else {
+    refusal.unexpected++
+    counts.wronglyRefused++
+    note(world.findings.refused, { device: actor.id, group: actor.group.plan.name, saw })
+  }
+}
+
+function welcome(
+  actor: Actor,
+  world: World,
+  session: Session,
+  times: { dueAt: number; begunAt: number },
+): void {
+  const counts = countsOf(actor, world)
+  const { plan } = actor.group
+  counts.connects.admitted++
+  if (session.resumed) counts.connects.resumed++
+  world.latencies.connect[actor.group.index]?.record(world.schedule.now() - times.dueAt)
+  actor.session = session
+  actor.state = 'connected'
+  actor.failures = 0
+  session.onClose(cause => farewell(actor, world, session, cause))
+  if (actor.session !== session) return
+  if (world.ending) return void session.end()
+  const misbehaving = misbehave(actor, world, session, keptTooLong)
+  // One that should be cut for what it does is let in rightly.
+  if (actor.expect === 'refused' && !misbehaving && endedBefore(actor, times.begunAt))
+    wrongly(actor, world, 'admitted')
+  session.onMessage(message => receive(actor, world, message))
+  for (const { filter, qos } of plan.subscribe) subscribe(actor, world, session, actor.fill(filter), qos)
+  if (!actor.everAdmitted) beginTelemetry(actor, world)
+  actor.everAdmitted = true
+  if (plan.dutyCycle) {
+    const until = world.schedule.now() + plan.dutyCycle.awakeMs * (0.9 + 0.2 * actor.random())
+    world.schedule.at(until, () => fallAsleep(actor, world, session))
+  }
+}
+
+/** False for an attempt that was under way when its right ended: the end of grace judges it. */
+function endedBefore(actor: Actor, begunAt: number): boolean {
+  const { trial } = actor
+  return trial === null || (trial.answeredAt !== null && begunAt > trial.answeredAt)
+}
+
+export function wrongly(actor: Actor, world: World, how: 'admitted' | 'kept'): void {
+  countsOf(actor, world).wronglyAdmitted++
+  const { id: device, why } = actor
+  note(world.findings.admitted, { device, group: actor.group.plan.name, how, why, at: world.schedule.now() })
+}
+
+function keptTooLong(actor: Actor, world: World, session: Session): void {
+  if (actor.session !== session || world.ending) return
+  wrongly(actor, world, 'kept')
+  session.cut()
+}
+
+function subscribe(actor: Actor, world: World, session: Session, filter: string, qos: 0 | 1 | 2): void {
+  session.subscribe(filter, qos, granted => {
+    world.counts.subscriptions[granted ? 'granted' : 'refused']++
+    if (!granted || actor.session !== session) return
+    if (!actor.filters.includes(filter)) actor.filters.push(filter)
+    if (Number.isNaN(actor.subscribedAt)) actor.subscribedAt = world.schedule.now()
+  })
+}
+
+function receive(actor: Actor, world: World, { payload, qos }: Incoming): void {
+  const now = world.schedule.now()
+  const traffic = world.counts.traffic[qos]
+  traffic.received++
+  world.lastArrivalAt = now
+  const stamp = stampOf(payload, world.runId)
+  if (stamp) {
+    world.latencies.deliver.record(now - stamp.dueAt)
+    const arrival = world.ledger.arrived(actor.index, stamp.stream, stamp.sequence, qos)
+    if (arrival === 'duplicate') traffic.duplicated++
+    if (arrival === 'late') traffic.reordered++
+  }
+  answer(actor, world, now)
+}
+
+function farewell(actor: Actor, world: World, ended: Session, cause: string): void {
+  if (actor.session !== ended) return
+  actor.session = null
+  forgetPending(actor, world)
+  const { clean } = actor.group.plan.session
+  world.ledger.wasAway(actor.index, !clean)
+  if (clean) actor.subscribedAt = Number.NaN
+  if (actor.state === 'asleep') return
+  actor.state = 'waiting'
+  if (world.ending) return
+  const { trial } = actor
+  if (trial && !trial.dropped) {
+    trial.dropped = true
+    const now = world.schedule.now()
+    if (trial.answeredAt !== null && actor.expect === 'refused') {
+      note(world.findings.cuts, { action: trial.action, ms: now - trial.answeredAt })
+    }
+  }
+  if (actor.expect === 'refused') countRefusal(actor, world, 'session_cut')
+  else {
+    const { drops } = countsOf(actor, world)
+    drops[cause] = (drops[cause] ?? 0) + 1
+  }
+  comeBackLater(actor, world)
+}
+
+function comeBackLater(actor: Actor, world: World): void {
+  const { firstMs, mostMs, jitter, never } = actor.group.plan.reconnect
+  actor.state = never ? 'asleep' : 'waiting'
+  if (never || world.ending) return
+  const { random } = actor
+  const waitMs = backOffMs(actor.failures++, { baseMs: firstMs, capMs: mostMs, jitter, random })
+  world.schedule.at(world.schedule.now() + waitMs, dueAt => connect(actor, world, dueAt))
+}
+
+function fallAsleep(actor: Actor, world: World, session: Session): void {
+  const { dutyCycle } = actor.group.plan
+  if (actor.session !== session || !dutyCycle || world.ending) return
+  actor.state = 'asleep'
+  void session.end()
+  const until = world.schedule.now() + dutyCycle.asleepMs * (0.9 + 0.2 * actor.random())
+  world.schedule.at(until, dueAt => connect(actor, world, dueAt))
+}
+
+export function countsOf(actor: Actor, world: World) {
+  const counts = world.counts.groups[actor.group.index]
+  if (!counts) throw new Error(`no counts for group ${actor.group.index}`)
+  return counts
+}

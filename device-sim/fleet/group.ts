@@ -1,0 +1,54 @@
+// One group of devices as a worker runs it: the plan with everything that all its devices share made once.
+// Refuses to know single devices.
+import type { GroupPlan, Plan, PublishPlan } from '../scenario/plan.ts'
+import { createTopic, filled } from '../scenario/topic.ts'
+import { createGenerator, type Generator } from './payload.ts'
+
+export type Group = {
+  index: number
+  plan: GroupPlan
+  publishers: Publisher[]
+  /** Nobody publishes: the stage is a pause. */
+  paused: boolean
+}
+
+export type Publisher = { plan: PublishPlan; generate: Generator; topicOf: TopicOf | null }
+type TopicOf = (turn: number, random: () => number) => string
+
+/** @throws RunFailed where a payload's file cannot be read. */
+export function createGroups(plan: Plan): Group[] {
+  return plan.groups.map((group, index) => ({
+    index,
+    plan: group,
+    paused: false,
+    publishers: group.publish.map(one => ({
+      plan: one,
+      generate: createGenerator(one.payload),
+      topicOf: /\$\{(any|each):/.test(one.topic) ? createTopic(one.topic, idsIn(plan)) : null,
+    })),
+  }))
+}
+
+/** The number of a device within its group, as IDs show it. */
+export function numberAt(index: number): string {
+  return String(index + 1).padStart(5, '0')
+}
+
+export function deviceIdIn(group: GroupPlan, index: number): string {
+  return filled(group.idTemplate, {
+    device: '',
+    n: numberAt(index),
+    group: group.name,
+    attributes: {},
+  })
+}
+
+function idsIn(plan: Plan) {
+  return (name: string) => {
+    const group = plan.groups.find(candidate => candidate.name === name)
+    return {
+      count: group?.count ?? 1,
+      at: (index: number) => (group ? deviceIdIn(group, index) : ''),
+    }
+  }
+}

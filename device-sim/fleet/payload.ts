@@ -1,0 +1,101 @@
+// What messages carry: a generator for each kind of the scenario, and the number that loss is counted by.
+// One generator serves a whole group: all it remembers of a device is how many messages that has sent.
+import { readFileSync } from 'node:fs'
+import { RunFailed } from '../failure.ts'
+import { parseDurationMs } from '../options.ts'
+import { normal } from '../random.ts'
+import type { PayloadPlan } from '../scenario/payload-schema.ts'
+
+export type Moment = { device: string; n: string; sequence: number; clock: number; random: () => number }
+export type Generator = (moment: Moment) => string
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const REPLAY_BYTES_MAX = 16_777_216
+
+/** @throws RunFailed where a file to replay cannot be read. */
+export function createGenerator(plan: PayloadPlan): Generator {
+  const { constant, random, ramp, sine, file } = plan
+  if (constant !== undefined) return () => constant
+  if (random) return moment => letters(random.bytes, moment.random)
+  if (ramp) {
+    const { from, to, steps, field = 'value' } = ramp
+    const step = (to - from) / Math.max(1, steps - 1)
+    return ({ sequence }) => member(field, from + step * ((sequence - 1) % steps))
+  }
+  if (sine) {
+    const { mean, amplitude, period, noise = 0, field = 'value' } = sine
+    const periodMs = parseDurationMs(period) ?? 1
+    return ({ clock, random: chance }) => {
+      const swing = amplitude * Math.sin((2 * Math.PI * clock) / periodMs)
+      return member(field, mean + swing + (noise === 0 ? 0 : noise * normal(chance)))
+    }
+  }
+  if (file !== undefined) return replay(file)
+  return template(plan.json)
+}
+
+/** The number of a message, as it travels: which run, which sender and topic, which message, when it was due. */
+export type Stamp = { run: string; stream: number; sequence: number; dueAt: number }
+
+/** The body with its number: as the member `_` of a JSON object, in front of anything else. */
+export function stamped({ run, stream, sequence, dueAt }: Stamp, body: string): string {
+  const stamp = `rcs1 ${run} ${stream} ${sequence} ${dueAt.toFixed(3)}`
+  if (body.charCodeAt(0) !== 0x7b) return `${stamp} ${body}`
+  return body === '{}' ? `{"_":"${stamp}"}` : `{"_":"${stamp}",${body.slice(1)}`
+}
+
+const STAMP = /^(?:\{"_":")?rcs1 (\w+) (\d+) (\d+) (\d+\.\d+)/
+const STAMP_BYTES_MAX = 96
+
+/** Null where the message carries none, or that of another run. */
+export function stampOf(payload: Buffer, run: string): Stamp | null {
+  const first = payload[0]
+  if (first !== 0x7b && first !== 0x72) return null
+  const match = STAMP.exec(payload.toString('latin1', 0, STAMP_BYTES_MAX))
+  if (!match || match[1] !== run) return null
+  return { run, stream: Number(match[2]), sequence: Number(match[3]), dueAt: Number(match[4]) }
+}
+
+function member(field: string, value: number): string {
+  return `{"${field}":${Math.round(value * 1000) / 1000}}`
+}
+
+function letters(bytes: number, random: () => number): string {
+  let text = ''
+  while (text.length < bytes) {
+    let bits = Math.floor(random() * 16_777_216)
+    for (let count = 0; count < 4 && text.length < bytes; count++, bits >>>= 6) text += LETTERS[bits & 63]
+  }
+  return text
+}
+
+function replay(file: string): Generator {
+  let lines: string[]
+  try {
+    lines = readFileSync(file, 'utf8').slice(0, REPLAY_BYTES_MAX).split('\n').filter(Boolean)
+  } catch (error) {
+    throw new RunFailed(`cannot replay ${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error })
+  }
+  if (lines.length === 0) throw new RunFailed(`cannot replay ${file}: it has no lines`)
+  return ({ sequence }) => lines[(sequence - 1) % lines.length] as string
+}
+
+/** `"${seq}"` alone becomes a number, within a text its digits. */
+function template(json: unknown): Generator {
+  const parts = JSON.stringify(json ?? null).split(
+    /("\$\{(?:seq|now|random|n)\}"|\$\{(?:device|n|seq|now|random)\})/,
+  )
+  return moment => {
+    let text = ''
+    for (const part of parts) text += part.includes('$' + '{') ? amountOf(part, moment) : part
+    return text
+  }
+}
+
+function amountOf(part: string, { device, n, sequence, random }: Moment): string {
+  const name = /\{(\w+)\}/.exec(part)?.[1]
+  if (name === 'device') return device
+  if (name === 'n') return part.startsWith('"') ? String(Number(n)) : n
+  if (name === 'seq') return String(sequence)
+  return name === 'now' ? String(Date.now()) : random().toFixed(6)
+}

@@ -1,0 +1,111 @@
+// How a device publishes: on its own beat, numbered, late never hidden. And how it answers.
+// Refuses to know how the device got its session.
+import { jittered } from '../pace.ts'
+import type { Actor } from './actor.ts'
+import type { Publisher } from './group.ts'
+import type { Stream } from './ledger.ts'
+import { stamped } from './payload.ts'
+import type { World } from './world.ts'
+
+const IN_FLIGHT_MAX = 64
+const BUFFERED_BYTES_MAX = 262_144
+const UNACKNOWLEDGED_MAX = 10_000
+
+/** Begins the beats of a device: the first message falls anywhere within the first interval. */
+export function beginTelemetry(actor: Actor, world: World): void {
+  for (const [index, publisher] of actor.group.publishers.entries()) {
+    const dueAt = world.schedule.now() + publisher.plan.everyMs * actor.random()
+    world.schedule.at(dueAt, due => beat(actor, world, publisher, index, due))
+  }
+}
+
+function beat(actor: Actor, world: World, publisher: Publisher, index: number, dueAt: number): void {
+  if (world.ending) return
+  const { plan } = publisher
+  // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
+  const nextDueAt = dueAt + jittered(plan.everyMs, plan.jitter, actor.random)
+  world.schedule.at(nextDueAt, due => beat(actor, world, publisher, index, due))
+  if (actor.group.paused || actor.state === 'asleep' || actor.expect === 'refused') return
+  if (!mayPublish(actor)) {
+    world.counts.traffic[plan.qos].missed++
+    return
+  }
+  actor.turns ??= []
+  const turn = (actor.turns[index] ?? 0) + 1
+  actor.turns[index] = turn
+  const topic = actor.fill(publisher.topicOf?.(turn - 1, actor.random) ?? plan.topic)
+  const body = publisher.generate({
+    device: actor.id,
+    n: actor.n,
+    sequence: turn,
+    clock: dueAt + actor.group.plan.clockSkewMs,
+    random: actor.random,
+  })
+  send(actor, world, { topic, body, qos: plan.qos, retain: plan.retain, numbered: plan.numbered }, dueAt)
+}
+
+/** Answers a message that was received at `receivedAt`. */
+export function answer(actor: Actor, world: World, receivedAt: number): void {
+  const how = actor.group.plan.answer
+  if (!how) return
+  world.schedule.at(receivedAt + how.afterMs, dueAt => {
+    if (world.ending || !mayPublish(actor)) return
+    world.counts.answered++
+    const message = { topic: actor.fill(how.topic), body: '{}', qos: how.qos, retain: false, numbered: true }
+    send(actor, world, message, dueAt)
+  })
+}
+
+type Message = { topic: string; body: string; qos: 0 | 1 | 2; retain: boolean; numbered: boolean }
+/** Sent and not acknowledged yet. */
+export type Pending = { stream: Stream | null; sequence: number; qos: 1 | 2 }
+
+function send(actor: Actor, world: World, message: Message, dueAt: number): void {
+  const { session } = actor
+  if (!session) return
+  const { qos, topic, retain, body } = message
+  const now = world.schedule.now()
+  world.counts.traffic[qos].sent++
+  world.latencies.late.record(now - dueAt)
+  const stream = message.numbered ? streamOf(actor, world, message, now) : null
+  const sequence = stream ? ++stream.sent : 0
+  const payload = stream ? stamped({ run: world.runId, stream: stream.stream, sequence, dueAt }, body) : body
+  if (qos === 0) {
+    session.publish({ topic, payload, qos, retain }, () => {})
+    return
+  }
+  const pending: Pending = { stream, sequence, qos }
+  actor.pending ??= new Set()
+  actor.pending.add(pending)
+  session.publish({ topic, payload, qos, retain }, () => {
+    if (!actor.pending?.delete(pending)) return
+    world.counts.traffic[qos].acknowledged++
+    world.latencies.acknowledge.record(world.schedule.now() - dueAt)
+  })
+}
+
+/** The session is over: what was not acknowledged will not be. */
+export function forgetPending(actor: Actor, world: World): void {
+  for (const { stream, sequence, qos } of actor.pending ?? []) {
+    world.counts.traffic[qos].unacknowledged++
+    if (stream && stream.unacknowledged.length < UNACKNOWLEDGED_MAX) stream.unacknowledged.push(sequence)
+  }
+  actor.pending = null
+}
+
+function mayPublish(actor: Actor): boolean {
+  const { session, pending } = actor
+  if (!session || (pending && pending.size >= IN_FLIGHT_MAX)) return false
+  return session.bufferedBytes() <= BUFFERED_BYTES_MAX
+}
+
+/** One for each topic and QoS: what is sent on it is numbered from 1. */
+function streamOf(actor: Actor, world: World, { topic, qos }: Message, now: number): Stream {
+  actor.streams ??= new Map()
+  const name = `${qos}${topic}`
+  const known = actor.streams.get(name)
+  if (known) return known
+  const stream = { stream: world.nextStream(), topic, qos, sent: 0, firstSentAt: now, unacknowledged: [] }
+  actor.streams.set(name, stream)
+  return stream
+}

@@ -1,0 +1,44 @@
+// What all devices of one worker share: clock, counts, ledger, and the ways to say that something is wrong.
+// Holds no behaviour.
+import type { Schedule } from '../pace.ts'
+import type { Counts, Latencies } from '../results/tick.ts'
+import type { Broker } from '../target.ts'
+import type { Ledger } from './ledger.ts'
+
+export type World = {
+  runId: string
+  seed: number
+  broker: Broker
+  schedule: Schedule
+  connectTimeoutMs: number
+  graceMs: number
+  sources: readonly string[]
+  counts: Counts
+  latencies: Latencies
+  ledger: Ledger
+  /** Ended devices neither publish nor come back. */
+  ending: boolean
+  findings: Findings
+  lastArrivalAt: number
+  /** A number for a new stream, of which no other worker has one. */
+  nextStream(): number
+}
+
+/** Named findings of this second, for the parent; bounded by `FINDINGS_MAX`. */
+export type Findings = {
+  admitted: { device: string; group: string; how: 'admitted' | 'kept'; why: string; at: number }[]
+  refused: { device: string; group: string; saw: string }[]
+  /** Of an operator's action: how long until the session was cut, or that it was kept. */
+  cuts: { action: number; ms: number }[]
+  kept: { action: number }[]
+}
+
+export const FINDINGS_MAX = 1_000
+
+export function noFindings(): Findings {
+  return { admitted: [], refused: [], cuts: [], kept: [] }
+}
+
+export function note<T>(list: T[], finding: T): void {
+  if (list.length < FINDINGS_MAX) list.push(finding)
+}

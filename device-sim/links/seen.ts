@@ -1,0 +1,75 @@
+// What a device can know of how an attempt to connect ended, and what proves that it was turned away.
+// Pure. Refuses to know whether what was seen is good or bad news.
+
+export type Seen =
+  | { kind: 'admitted' }
+  | { kind: 'connack'; code: number }
+  | { kind: 'tls_alert'; alert: string }
+  | { kind: 'closed_after_handshake' }
+  /** TCP opened and closed again before TLS stood: a limit or a dying server, not a judgement of the certificate. */
+  | { kind: 'closed_before_handshake' }
+  /** It was us who refused: the server's certificate is not trusted. */
+  | { kind: 'server_not_trusted'; code: string }
+  | { kind: 'unreachable'; code: string }
+  | { kind: 'timeout'; stage: Stage }
+  | { kind: 'failed'; code: string }
+  /** Ours alone: the handshake was all that was wanted. */
+  | { kind: 'handshake_only' }
+  | { kind: 'cancelled' }
+
+export type Stage = 'tcp' | 'tls' | 'mqtt'
+
+/** A short, stable name for what was seen, as used in counts and reports. */
+export function nameOf(seen: Seen): string {
+  switch (seen.kind) {
+    case 'connack':
+      return `connack_${seen.code}`
+    case 'tls_alert':
+      return `tls_alert_${seen.alert}`
+    case 'timeout':
+      return `timeout_${seen.stage}`
+    case 'unreachable':
+    case 'server_not_trusted':
+    case 'failed':
+      return `${seen.kind}_${seen.code.toLowerCase()}`
+    default:
+      return seen.kind
+  }
+}
+
+// Alerts that judge who we are. The others (protocol_version, internal_error …) only say that TLS did not work out.
+const judgingAlerts = new Set([
+  'access_denied',
+  'bad_certificate',
+  'certificate_expired',
+  'certificate_required',
+  'certificate_revoked',
+  'certificate_unknown',
+  'decrypt_error',
+  'handshake_failure',
+  'unknown_ca',
+  'unsupported_certificate',
+])
+
+/** True only where the broker was seen to turn the device away: silence and absence prove nothing. */
+export function isRefusal(seen: Seen): boolean {
+  if (seen.kind === 'tls_alert') return judgingAlerts.has(seen.alert)
+  return seen.kind === 'connack' || seen.kind === 'closed_after_handshake'
+}
+
+/** How a socket's end is to be read, from how far it got and what the last error was. */
+export function seenAtClose(stage: Stage, error: Error | null, serverNotTrusted: boolean): Seen {
+  const code = error ? codeOf(error) : ''
+  const alert = /ALERT_(?:NUMBER_)?(\w+)$/.exec(code)?.[1]
+  if (alert) return { kind: 'tls_alert', alert: alert.toLowerCase() }
+  if (stage === 'tcp') return { kind: 'unreachable', code: code || 'closed' }
+  if (serverNotTrusted || code === 'ERR_TLS_CERT_ALTNAME_INVALID') return { kind: 'server_not_trusted', code }
+  if (code === 'ETIMEDOUT') return { kind: 'timeout', stage }
+  const closed = code === '' || code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED'
+  if (!closed) return { kind: 'failed', code }
+  return { kind: stage === 'tls' ? 'closed_before_handshake' : 'closed_after_handshake' }
+}
+
+export function codeOf(error: Error): string {
+  return String((error as NodeJS.ErrnoException).code ?? error.message).replace(/\W+/g, '_')
+}

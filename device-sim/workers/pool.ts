@@ -1,0 +1,153 @@
+// The worker processes as the parent sees them: started, given their part of the fleet, told what to do, ended.
+// A worker that dies is said aloud and the others go on. Refuses to know what devices do.
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { RunFailed } from '../failure.ts'
+import type { Part } from '../fleet/actor.ts'
+import type { Stream } from '../fleet/ledger.ts'
+import type { Findings } from '../fleet/world.ts'
+import type { Tick } from '../results/tick.ts'
+import type { FromWorker, ToWorker } from './protocol.ts'
+
+export type Pool = {
+  size: number
+  /** Hands every worker its devices. @throws RunFailed where one cannot. */
+  cast(prepare: Omit<Extract<ToWorker, { do: 'prepare' }>, 'do' | 'worker'>, parts: readonly Part[]): Promise<void>
+  tell(message: ToWorker): void
+  /** No more messages; gives what was sent once all are quiet. */
+  quiet(drainMs: number): Promise<void>
+  /** Counts what subscribers lack. @returns pairs that the ledgers had no room for. */
+  settle(): Promise<number>
+  end(): Promise<void>
+  /** Ends what is still there, at once. */
+  close(): void
+}
+
+export type PoolListener = {
+  tick(worker: number, tick: Tick, findings: Findings): void
+  died(worker: number, how: string): void
+}
+
+type Worker = {
+  child: ChildProcess
+  alive: boolean
+  streams: Stream[]
+  listens: boolean
+  waiting: ((answer: FromWorker | null) => void)[]
+}
+
+const PARTS_AT_ONCE = 500
+const ANSWER_DEADLINE_MS = 60_000
+
+const program = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'worker.ts' : 'worker.js', import.meta.url))
+
+/** What the memory of thousands of connections is best served by. */
+const NODE_FLAGS = ['--max-semi-space-size=8']
+const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' }
+
+export function createPool(size: number, listener: PoolListener): Pool {
+  const workers: Worker[] = []
+  let ending = false
+  for (let index = 0; index < size; index++) workers.push(startWorker(index))
+
+  function startWorker(index: number): Worker {
+    const child = fork(program, [], {
+      serialization: 'advanced',
+      execArgv: NODE_FLAGS,
+      env: { ...process.env, ...MALLOC },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    const worker: Worker = { child, alive: true, streams: [], listens: false, waiting: [] }
+    child.on('message', (message: FromWorker) => {
+      if (message.is === 'tick') return listener.tick(index, message.tick, message.findings)
+      worker.waiting.shift()?.(message)
+    })
+    child.on('error', () => {})
+    child.once('exit', (code, signal) => {
+      worker.alive = false
+      for (const answer of worker.waiting.splice(0)) answer(null)
+      if (!ending) listener.died(index, signal ?? `exit code ${code}`)
+    })
+    return worker
+  }
+
+  function send(worker: Worker, message: ToWorker): void {
+    if (worker.alive && worker.child.connected) worker.child.send(message, () => {})
+  }
+
+  /** Null where the worker is gone or says nothing for a minute. */
+  function ask(worker: Worker, message: ToWorker): Promise<FromWorker | null> {
+    if (!worker.alive) return Promise.resolve(null)
+    return new Promise(resolve => {
+      const overdue = setTimeout(() => resolve(null), ANSWER_DEADLINE_MS)
+      worker.waiting.push(answer => {
+        clearTimeout(overdue)
+        resolve(answer)
+      })
+      send(worker, message)
+    })
+  }
+
+  async function mustBeReady(worker: Worker, message: ToWorker): Promise<void> {
+    const answer = await ask(worker, message)
+    if (answer?.is === 'ready') return
+    const why = answer?.is === 'failed' ? answer.message : 'a worker process ended'
+    throw new RunFailed(`the run cannot start: ${why}`)
+  }
+
+  return {
+    size,
+    async cast(prepare, parts) {
+      await Promise.all(
+        workers.map(async (worker, index) => {
+          await mustBeReady(worker, { do: 'prepare', worker: index, ...prepare })
+          const own = parts.filter(part => part.index % size === index)
+          for (let from = 0; from < own.length; from += PARTS_AT_ONCE) {
+            await mustBeReady(worker, { do: 'cast', parts: own.slice(from, from + PARTS_AT_ONCE) })
+          }
+        }),
+      )
+    },
+    tell(message) {
+      for (const worker of workers) send(worker, message)
+    },
+    async quiet(drainMs) {
+      await Promise.all(
+        workers.map(async worker => {
+          const answer = await ask(worker, { do: 'quiet', drainMs })
+          if (answer?.is !== 'quiet') return
+          worker.streams = answer.streams
+          worker.listens = answer.listens
+        }),
+      )
+    },
+    async settle() {
+      const streams = workers.flatMap(worker => worker.streams)
+      const overflows = await Promise.all(
+        workers.map(async worker => {
+          const answer = await ask(worker, { do: 'settle', streams: worker.listens ? streams : [] })
+          return answer?.is === 'settled' ? answer.ledgerOverflow : 0
+        }),
+      )
+      return overflows.reduce((sum, overflow) => sum + overflow, 0)
+    },
+    async end() {
+      ending = true
+      await Promise.all(
+        workers.map(async worker => {
+          const gone = new Promise<void>(resolve => worker.child.once('exit', () => resolve()))
+          await ask(worker, { do: 'end' })
+          if (worker.alive) {
+            const force = setTimeout(() => worker.child.kill('SIGKILL'), 5_000)
+            await gone
+            clearTimeout(force)
+          }
+        }),
+      )
+    },
+    close() {
+      ending = true
+      for (const worker of workers) if (worker.alive) worker.child.kill('SIGKILL')
+    },
+  }
+}

@@ -1,0 +1,49 @@
+// What parent and worker processes say to each other. Types alone; every message is plain data.
+import type { Part } from '../fleet/actor.ts'
+import type { Stream } from '../fleet/ledger.ts'
+import type { Findings } from '../fleet/world.ts'
+import type { Credentials } from '../links/session.ts'
+import type { Expectation } from '../results/summary.ts'
+import type { Tick } from '../results/tick.ts'
+import type { Plan } from '../scenario/plan.ts'
+import type { Broker } from '../target.ts'
+
+/** Times are milliseconds on the machine's monotonic clock, the same in every process. */
+export type ToWorker =
+  | { do: 'prepare'; worker: number; runId: string; seed: number; plan: Plan; broker: Broker }
+  /** Parts of the fleet, some at a time. */
+  | { do: 'cast'; parts: Part[] }
+  | { do: 'start'; at: number }
+  /** What should become of these devices from now on; `answeredAt` is when the operator's interface said done. */
+  | {
+      do: 'expect'
+      devices: number[]
+      expect: Expectation
+      why: string
+      action: number
+      answeredAt: number | null
+    }
+  /** A new key and certificate; the device connects anew with it. */
+  | { do: 'rekey'; device: number; credentials: Credentials }
+  /** No more messages and no more reconnects. Answered with `quiet` once nothing is in flight, or after `drainMs`. */
+  | { do: 'quiet'; drainMs: number }
+  /** What all workers sent: gaps of subscribers are counted. Answered with a last `tick`, then `settled`. */
+  | { do: 'settle'; streams: Stream[] }
+  /** Everybody disconnects. Answered with `ended`. */
+  | { do: 'end' }
+
+export type FromWorker =
+  | { is: 'ready' }
+  | { is: 'tick'; tick: Tick; findings: Findings }
+  | { is: 'quiet'; streams: Stream[]; listens: boolean }
+  | { is: 'settled'; ledgerOverflow: number }
+  | { is: 'ended' }
+  /** The worker cannot go on; it ends after this. */
+  | { is: 'failed'; message: string }
+
+const offsetMs = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now()
+
+/** Milliseconds on the machine's monotonic clock. */
+export function machineNow(): number {
+  return offsetMs + performance.now()
+}
