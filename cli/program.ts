@@ -90,6 +90,8 @@ export async function createProgram(args: readonly string[], version: string): P
     .description('An MQTT broker over mutual TLS that admits only devices on the roll.')
     .version(version, '-V, --version', 'print the version')
     .exitOverride()
+    // What follows a verb belongs to the verb: `sim` has options of its own besides those of `sim run`.
+    .enablePositionalOptions()
     .showHelpAfterError('hint: add --help to see what is accepted')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 usage. Data goes to stdout, words to stderr.')
   const [first, second] = args.filter(arg => !arg.startsWith('-'))

@@ -11,9 +11,16 @@ export type Answer<T = unknown> = { status: number; body: T; problem: Problem | 
 /** The parts of an RFC 9457 problem document that are worth repeating. */
 export type Problem = { reason?: string; title?: string; detail?: string; hint?: string }
 
+type Method = 'GET' | 'POST' | 'PATCH'
+
+/** With `loseAnswer` the connection is broken as soon as an answer begins, and the call rejects with `AnswerLost`. */
+export type Extra = { idempotencyKey?: string; loseAnswer?: boolean }
+
+export class AnswerLost extends Error {}
+
 export type Api = {
   url: string
-  call<T = unknown>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Answer<T>>
+  call<T = unknown>(method: Method, path: string, body?: unknown, extra?: Extra): Promise<Answer<T>>
   /** Requests that were sent again because the server was busy or the connection broke. */
   retries(): number
   close(): void
@@ -48,14 +55,20 @@ export function createApi(options: ApiOptions): Api {
   let pausedUntil = 0
   let retries = 0
 
-  async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Answer<T>> {
+  async function call<T>(
+    method: Method,
+    path: string,
+    body?: unknown,
+    extra: Extra = {},
+  ): Promise<Answer<T>> {
     let networkFailures = 0
     for (let tries = 1; ; tries++) {
       while (pausedUntil > Date.now()) await pause(pausedUntil - Date.now())
       let answer: RawAnswer
       try {
-        answer = await send(method, path, body)
+        answer = await send(method, path, body, extra)
       } catch (error) {
+        if (error instanceof AnswerLost) throw error
         if (signal?.aborted) throw new RunFailed('interrupted while talking to the API')
         if (!worthRetrying(error) || ++networkFailures > 3) throw unreachable(error)
         retries++
@@ -88,7 +101,7 @@ export function createApi(options: ApiOptions): Api {
     }
   }
 
-  function send(method: string, path: string, body: unknown): Promise<RawAnswer> {
+  function send(method: Method, path: string, body: unknown, extra: Extra): Promise<RawAnswer> {
     const text = body === undefined ? null : JSON.stringify(body)
     return new Promise((resolve, reject) => {
       const outgoing = request(new URL(path, url), {
@@ -99,6 +112,7 @@ export function createApi(options: ApiOptions): Api {
         headers: {
           authorization: `Bearer ${token}`,
           accept: 'application/json',
+          ...(extra.idempotencyKey === undefined ? {} : { 'idempotency-key': extra.idempotencyKey }),
           ...(text === null
             ? {}
             : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
@@ -109,6 +123,11 @@ export function createApi(options: ApiOptions): Api {
       )
       outgoing.on('error', reject)
       outgoing.on('response', response => {
+        if (extra.loseAnswer && (response.statusCode ?? 500) < 300) {
+          reject(new AnswerLost())
+          outgoing.destroy()
+          return
+        }
         const parts: Buffer[] = []
         let size = 0
         response.on('error', reject)

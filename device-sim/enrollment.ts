@@ -1,6 +1,7 @@
 // Puts a fleet on the roll: what is kept and still believed is used again, the rest is enrolled with keys made here.
 // Refuses to know about MQTT.
-import { type Api, refusal } from './api.ts'
+import { randomUUID } from 'node:crypto'
+import { AnswerLost, type Api, refusal } from './api.ts'
 import { type Identity, identityFrom, type KeyType, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
 import { forEachBounded } from './pace.ts'
@@ -12,6 +13,11 @@ export type EnrollmentOptions = {
   concurrency: number
   /** A kept certificate must still be valid at this time, so that it does not expire during the run. */
   neededUntil: Date
+  /** What the devices are registered with. */
+  attributes?: Record<string, string>
+  groups?: readonly string[]
+  /** Every first answer to an enrollment is lost; counted here. */
+  lostAnswers?: { lost: number; recovered: number }
   signal?: AbortSignal
   onProgress?: (done: number, total: number) => void
 }
@@ -66,28 +72,50 @@ export async function obtainIdentity(
   const kept = await options.store.load(deviceId)
   const cause = kept === null ? 'missing' : await whyNotAgain(kept, options)
   if (kept !== null && cause === null) return { identity: kept, cause: null }
-  await ensureDevice(options.api, deviceId)
+  await ensureDevice(options.api, deviceId, options)
   const identity = await enroll(deviceId, options)
   await options.store.save(identity)
   return { identity, cause }
 }
 
-/** Registers the device; one that exists already is fine. */
-export async function ensureDevice(api: Api, deviceId: string): Promise<void> {
-  const answer = await api.call('POST', '/v1/devices', { id: deviceId, attributes: { simulated: 'true' } })
+export type Registration = { attributes?: Record<string, string>; groups?: readonly string[] }
+
+/** Registers the device; one that exists already is fine, and joins the groups that it should be in. */
+export async function ensureDevice(api: Api, deviceId: string, as: Registration = {}): Promise<void> {
+  const attributes = { simulated: 'true', ...as.attributes }
+  const groups = as.groups ?? []
+  const answer = await api.call('POST', '/v1/devices', { id: deviceId, attributes, groups })
   if (answer.problem && answer.status !== 409) {
     throw refusal(`registering ${deviceId}`, answer.status, answer.problem)
   }
+  if (answer.status !== 409 || groups.length === 0) return
+  const change = await api.call('PATCH', `/v1/devices/${deviceId}`, { groups })
+  if (change.problem) throw refusal(`putting ${deviceId} into its groups`, change.status, change.problem)
 }
 
 /** A new key and a certificate for it. The key is made here and never sent. */
 export async function enroll(
   deviceId: string,
-  { api, keyType }: Pick<EnrollmentOptions, 'api' | 'keyType'>,
+  { api, keyType, lostAnswers }: Pick<EnrollmentOptions, 'api' | 'keyType' | 'lostAnswers'>,
 ): Promise<Identity> {
   const { key, csr } = await makeRequest(deviceId, keyType)
-  const answer = await api.call<IssuedAnswer>('POST', `/v1/devices/${deviceId}/certificates`, { csr })
+  const idempotencyKey = randomUUID()
+  const ask = (loseAnswer: boolean) =>
+    api.call<IssuedAnswer>(
+      'POST',
+      `/v1/devices/${deviceId}/certificates`,
+      { csr },
+      { idempotencyKey, loseAnswer },
+    )
+  if (lostAnswers) {
+    await ask(true).catch(error => {
+      if (!(error instanceof AnswerLost)) throw error
+      lostAnswers.lost++
+    })
+  }
+  const answer = await ask(false)
   if (answer.problem) throw refusal(`enrolling ${deviceId}`, answer.status, answer.problem)
+  if (lostAnswers) lostAnswers.recovered++
   return identityFrom(deviceId, key, [answer.body.certificate, ...answer.body.chain])
 }
 

@@ -14,6 +14,8 @@ export type Io = {
   stdout: NodeJS.WriteStream
   stderr: NodeJS.WriteStream
   signal: AbortSignal
+  /** Of the program, for the report. */
+  version?: string
 }
 
 /** 0 all good · 1 failed to run or to prove · 2 usage · 99 a rogue got in or a threshold was breached. */

@@ -49,13 +49,14 @@ export async function prepareRogues(
   const rogues: Rogue[] = []
   for (let number = 1; number <= count; number++) {
     for (const kind of rogueKinds) {
-      rogues.push(await prepare(kind, `${prefix}rogue-${kind}-${number}`, victim, options))
+      rogues.push(await prepareRogue(kind, `${prefix}rogue-${kind}-${number}`, victim, options))
     }
   }
   return rogues
 }
 
-async function prepare(
+/** One rogue; `victim` is a listed device whose names are borrowed. */
+export async function prepareRogue(
   kind: RogueKind,
   ownId: string,
   victim: Identity,

@@ -75,7 +75,7 @@ export function requireConsent(options: { devices: number; yes: boolean }, broke
   ])
 }
 
-function readEndpoints(dataDir: string, problems: string[]): { mqtts?: string; api?: string } {
+export function readEndpoints(dataDir: string, problems: string[]): { mqtts?: string; api?: string } {
   const file = join(dataDir, 'endpoints.json')
   let text: string
   try {
@@ -95,7 +95,7 @@ function readEndpoints(dataDir: string, problems: string[]): { mqtts?: string; a
   }
 }
 
-function readUrl(flag: string, text: string, protocol: string, problems: string[]): URL | null {
+export function readUrl(flag: string, text: string, protocol: string, problems: string[]): URL | null {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url && url.protocol === protocol && url.hostname !== '') {
     if (protocol === 'mqtts:' && url.port === '') url.port = '8883'
@@ -105,7 +105,7 @@ function readUrl(flag: string, text: string, protocol: string, problems: string[
   return null
 }
 
-function readText(flag: string, file: string, problems: string[]): string {
+export function readText(flag: string, file: string, problems: string[]): string {
   try {
     const text = readFileSync(file, 'utf8').trim()
     if (text !== '') return text
@@ -116,7 +116,7 @@ function readText(flag: string, file: string, problems: string[]): string {
   return ''
 }
 
-function readCertificate(file: string, problems: string[]): string | null {
+export function readCertificate(file: string, problems: string[]): string | null {
   const text = readText('--ca', file, problems)
   if (text === '') return null
   try {

@@ -114,7 +114,8 @@ async function faultsOf(line: string): Promise<string[]> {
   if (!(noun in nouns)) return [`no command ${noun}`]
   const program = await createProgram([noun], '0')
   const command = program.commands.find(candidate => candidate.name() === noun)!
-  if (command.commands.length === 0) return faultsOfCommand(command, words.slice(1), synopsis)
+  const ownOptions = words.length === 1 || words[1]!.startsWith('-')
+  if (command.commands.length === 0 || ownOptions) return faultsOfCommand(command, words.slice(1), synopsis)
   const faults: string[] = []
   for (const verb of words[1]?.split('|') ?? []) {
     const found = command.commands.find(candidate => candidate.name() === verb)

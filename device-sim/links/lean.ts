@@ -226,7 +226,7 @@ function sessionOver(wire: Wire, schedule: Schedule, options: LinkOptions): Sess
         socket.end(DISCONNECT)
       })
     },
-    cut: () => void socket.resetAndDestroy(),
+    cut: () => void socket.destroy(),
     writeRaw: write,
     stopReading: () => void socket.pause(),
   }

@@ -110,7 +110,7 @@ function sessionOver(client: MqttClient): Session {
       if (closeCause !== null) handle(closeCause)
     },
     bufferedBytes: () => socket.writableLength,
-    cut: () => void socket.resetAndDestroy(),
+    cut: () => void socket.destroy(),
     writeRaw: bytes => void socket.write(bytes),
     stopReading: () => void socket.pause(),
     end() {

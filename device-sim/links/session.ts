@@ -44,7 +44,7 @@ export type Session = {
   bufferedBytes(): number
   /** DISCONNECT, then close; forced after a second. */
   end(): Promise<void>
-  /** Gone without a word, as after a power cut: a reset and no DISCONNECT. */
+  /** Gone without a word: TCP ends and no DISCONNECT was sent. */
   cut(): void
   /** Bytes as they are, for devices that speak no MQTT. */
   writeRaw(bytes: Buffer): void

@@ -65,7 +65,7 @@ export type Traffic = {
   duplicated: number
   /** Numbered messages that arrived after one of the same sender and topic that was sent later. */
   reordered: number
-  /** Numbered messages known to be missing. Gaps still open in a sample; final in the summary. */
+  /** Numbered messages that a subscriber should have received and did not. Known at the end: 0 in a sample. */
   lost: number
 }
 
@@ -100,6 +100,8 @@ export type Sample = {
   /** Admitted although expected to be refused, or still connected after its right had ended. Must stay 0. */
   wronglyAdmitted: number
   wronglyRefused: number
+  /** Attempts that ended neither way, by what was seen: `unreachable_econnrefused`, `timeout_tls` … */
+  failures: Record<string, number>
   /** Sessions that ended without the device wanting it, by cause. */
   drops: Record<string, number>
   traffic: TrafficByQos

@@ -8,7 +8,9 @@ import {
   type Counts,
   createCounts,
   createLatencies,
+  type Entitled,
   type Latencies,
+  noEntitled,
   noPopulation,
   type Tick,
 } from './tick.ts'
@@ -17,6 +19,8 @@ export type Samples = {
   take(worker: number, tick: Tick): void
   /** Ends the second and gives its sample. */
   cut(moment: { at: Date; elapsedSeconds: number; stage: string }): Sample
+  /** Who of a group should be in now, and who of them is. */
+  entitled(group: number): Entitled
   /** Everything until now. */
   total(): { counts: Counts; latencies: Latencies; populations: Population[]; rssMaxBytes: number }
 }
@@ -24,6 +28,7 @@ export type Samples = {
 export function createSamples(workers: number, groups: number): Samples {
   const total = { counts: createCounts(groups), latencies: createLatencies(groups) }
   const populations: Population[][] = Array.from({ length: workers }, () => [])
+  const entitled: Entitled[][] = Array.from({ length: workers }, () => [])
   const rssBytes: number[] = new Array(workers).fill(0)
   let second = { counts: createCounts(groups), latencies: createLatencies(groups) }
   let cpuSeconds: number[] = new Array(workers).fill(0)
@@ -37,6 +42,7 @@ export function createSamples(workers: number, groups: number): Samples {
         addLatencies(sum.latencies, tick)
       }
       populations[worker] = tick.populations
+      entitled[worker] = tick.entitled
       rssBytes[worker] = tick.rssBytes
       cpuSeconds[worker] = (cpuSeconds[worker] ?? 0) + tick.counts.cpuSeconds
       rssMaxBytes = Math.max(rssMaxBytes, sumOf(rssBytes))
@@ -55,6 +61,7 @@ export function createSamples(workers: number, groups: number): Samples {
         ...connectsOf(counts, latencies),
         wronglyAdmitted: sumOf(counts.groups.map(group => group.wronglyAdmitted)),
         wronglyRefused: sumOf(counts.groups.map(group => group.wronglyRefused)),
+        failures: counts.groups.map(group => group.failures).reduce(addUp, {}),
         drops: counts.groups.map(group => group.drops).reduce(addUp, {}),
         traffic: { qos0, qos1, qos2 },
         acknowledgeMs: latencies.acknowledge.read(),
@@ -71,6 +78,7 @@ export function createSamples(workers: number, groups: number): Samples {
       cutAtSeconds = elapsedSeconds
       return sample
     },
+    entitled: group => entitled.map(worker => worker[group] ?? noEntitled()).reduce(addUp, noEntitled()),
     total: () => ({
       ...total,
       populations: Array.from({ length: groups }, (_, group) =>

@@ -33,8 +33,12 @@ export type Tick = {
   latencies: Record<LatencyName, HistogramDelta | null>
   /** Of each group, at the moment of the tick. */
   populations: Population[]
+  entitled: Entitled[]
   rssBytes: number
 }
+
+/** Devices that are awake and should be admitted, and those of them that are connected. */
+export type Entitled = { awake: number; connected: number }
 
 export type Latencies = Record<LatencyName, Histogram> & { connect: Histogram[] }
 
@@ -80,6 +84,10 @@ export function noTraffic(): Traffic {
 
 export function noPopulation(): Population {
   return { total: 0, connected: 0, connecting: 0, waiting: 0, asleep: 0, idle: 0 }
+}
+
+export function noEntitled(): Entitled {
+  return { awake: 0, connected: 0 }
 }
 
 /** Adds every number of `more` to the one of the same name, also where it is not there yet. */

@@ -12,7 +12,10 @@ import type { FromWorker, ToWorker } from './protocol.ts'
 export type Pool = {
   size: number
   /** Hands every worker its devices. @throws RunFailed where one cannot. */
-  cast(prepare: Omit<Extract<ToWorker, { do: 'prepare' }>, 'do' | 'worker'>, parts: readonly Part[]): Promise<void>
+  cast(
+    prepare: Omit<Extract<ToWorker, { do: 'prepare' }>, 'do' | 'worker'>,
+    parts: readonly Part[],
+  ): Promise<void>
   tell(message: ToWorker): void
   /** No more messages; gives what was sent once all are quiet. */
   quiet(drainMs: number): Promise<void>
@@ -39,7 +42,9 @@ type Worker = {
 const PARTS_AT_ONCE = 500
 const ANSWER_DEADLINE_MS = 60_000
 
-const program = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'worker.ts' : 'worker.js', import.meta.url))
+const program = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? 'worker.ts' : 'worker.js', import.meta.url),
+)
 
 /** What the memory of thousands of connections is best served by. */
 const NODE_FLAGS = ['--max-semi-space-size=8']

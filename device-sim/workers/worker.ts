@@ -5,10 +5,18 @@ import { createGroups, type Group } from '../fleet/group.ts'
 import { createLedger } from '../fleet/ledger.ts'
 import { settle } from '../fleet/settlement.ts'
 import { playStages } from '../fleet/stages.ts'
+import { forgetPending } from '../fleet/telemetry.ts'
 import { noFindings, note, type World } from '../fleet/world.ts'
 import { createSchedule, forEachBounded } from '../pace.ts'
 import type { Population } from '../results/sample.ts'
-import { createCounts, createLatencies, noPopulation, takeLatencies } from '../results/tick.ts'
+import {
+  createCounts,
+  createLatencies,
+  type Entitled,
+  noEntitled,
+  noPopulation,
+  takeLatencies,
+} from '../results/tick.ts'
 import type { Plan } from '../scenario/plan.ts'
 import { type FromWorker, machineNow, type ToWorker } from './protocol.ts'
 
@@ -63,17 +71,19 @@ function tick(of: World): Promise<void> {
   of.counts = createCounts(groups.length)
   of.findings = noFindings()
   const populations: Population[] = groups.map(noPopulation)
+  const entitled = groups.map(noEntitled)
   for (const actor of actors.values()) {
     const population = populations[actor.group.index] as Population
     population.total++
     population[actor.state]++
+    if (actor.expect !== 'admitted' || actor.state === 'idle' || actor.state === 'asleep') continue
+    const awake = entitled[actor.group.index] as Entitled
+    awake.awake++
+    if (actor.state === 'connected') awake.connected++
   }
   const rssBytes = process.memoryUsage.rss()
-  return say({
-    is: 'tick',
-    tick: { counts, ...takeLatencies(of.latencies), populations, rssBytes },
-    findings,
-  })
+  const rest = { ...takeLatencies(of.latencies), populations, entitled, rssBytes }
+  return say({ is: 'tick', tick: { counts, ...rest }, findings })
 }
 
 function expectOf(of: World, message: Extract<ToWorker, { do: 'expect' }>): void {
@@ -116,11 +126,8 @@ async function quiet(of: World, drainMs: number): Promise<void> {
   const deadline = schedule.now() + drainMs
   const busy = (): boolean => [...actors.values()].some(actor => (actor.pending?.size ?? 0) > 0)
   while (busy() && schedule.now() < deadline) await schedule.wait(schedule.now() + DRAIN_LOOK_MS)
-  const streams = [...actors.values()].flatMap(actor => {
-    const unanswered = [...(actor.pending ?? [])]
-    for (const { stream, sequence } of unanswered) stream?.unacknowledged.push(sequence)
-    return [...(actor.streams?.values() ?? [])]
-  })
+  for (const actor of actors.values()) forgetPending(actor, of)
+  const streams = [...actors.values()].flatMap(actor => [...(actor.streams?.values() ?? [])])
   const listens = [...actors.values()].some(actor => actor.filters.length > 0)
   await say({ is: 'quiet', streams, listens })
 }

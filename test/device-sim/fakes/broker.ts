@@ -85,10 +85,17 @@ export async function startBroker(authority: Authority, roll: Roll, forgive: rea
     dropEveryone() {
       for (const socket of sockets) socket.destroy()
     },
-    async [Symbol.asyncDispose]() {
+    /** Nobody is let in any more and everybody is cut: the broker is gone. */
+    stop() {
       for (const socket of sockets) socket.destroy()
       server.close()
-      await once(server, 'close')
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      if (server.listening) {
+        server.close()
+        await once(server, 'close')
+      }
       await new Promise<void>(resolve => aedes.close(resolve))
     },
   }

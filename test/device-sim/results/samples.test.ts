@@ -59,6 +59,7 @@ function tick(change: (tick: Tick, latencies: ReturnType<typeof createLatencies>
   const draft = {
     counts: createCounts(2),
     populations: [noPopulation(), noPopulation()],
+    entitled: [],
     rssBytes: 0,
   } as unknown as Tick
   change(draft, latencies)

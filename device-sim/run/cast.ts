@@ -1,0 +1,211 @@
+// Everybody who takes part, with what each proves itself with: honest devices enrolled or read, faulty ones prepared.
+// Refuses to know what they will do.
+import { type Api, createApi } from '../api.ts'
+import { type EnrollmentOptions, enrollFleet, obtainIdentity } from '../enrollment.ts'
+import { BadUsage, RunFailed } from '../failure.ts'
+import { type FaultKind, faults, preparedFaults } from '../faults/kinds.ts'
+import type { Part } from '../fleet/actor.ts'
+import { deviceIdIn, numberAt } from '../fleet/group.ts'
+import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../identity.ts'
+import { type IdentityStore, openIdentityStore } from '../identity-store.ts'
+import type { EnrollmentResult } from '../results/summary.ts'
+import { prepareRogue, type RogueKind } from '../rogues.ts'
+import { type GroupPlan, type Plan, stageTimes } from '../scenario/plan.ts'
+import { filled } from '../scenario/topic.ts'
+import { readIdentities } from './identity-directory.ts'
+import type { RunTarget } from './target.ts'
+
+export type Member = Part & { identity: Identity | null }
+
+export type Cast = {
+  members: Member[]
+  enrollment: EnrollmentResult
+  /** Null where everything came from files. */
+  api: Api | null
+  store: IdentityStore | null
+}
+
+export type CastOptions = {
+  signal: AbortSignal
+  enrollConcurrency: number
+  onProgress: (done: number, total: number) => void
+}
+
+/** A certificate must last this much longer than the run. */
+const SPARE_MS = 600_000
+
+/** @throws RunFailed where somebody cannot be enrolled, read or prepared. BadUsage where a fault needs an API. */
+export async function assemble(plan: Plan, target: RunTarget, options: CastOptions): Promise<Cast> {
+  requirePreparable(plan, target)
+  const api = target.api
+    ? createApi({
+        ...target.api,
+        ca: target.broker.ca,
+        connectionsMax: options.enrollConcurrency,
+        signal: options.signal,
+      })
+    : null
+  const enrolls = target.identities.from === 'api' && plan.groups.some(group => group.directory === null)
+  const store = api && enrolls ? await openIdentityStore(target.keysDir, api.url) : null
+  const enrollment = {
+    reused: 0,
+    enrolled: 0,
+    seconds: 0,
+    apiRetries: 0,
+    answersLost: 0,
+    answersRecovered: 0,
+  }
+  const startedAt = performance.now()
+  const total = plan.groups.reduce((sum, { count }) => sum + count, 0)
+  const members: Member[] = []
+  let victim: Identity | null = null
+  let readFrom = 0
+  let index = 0
+  // Honest groups first: what others borrow must exist.
+  for (const group of byHonesty(plan)) {
+    const groupIndex = plan.groups.indexOf(group)
+    const first = plan.groups.slice(0, groupIndex).reduce((sum, { count }) => sum + count, 0)
+    const done = index
+    const onProgress = (count: number): void => options.onProgress(done + count, total)
+    const source =
+      group.directory ?? (target.identities.from === 'directory' ? target.identities.directory : null)
+    let identities: (Identity | null)[]
+    let clientId: string | null = null
+    if (isForged(group.fault)) {
+      if (!victim)
+        throw new RunFailed(`group ${group.name} borrows the names of an honest device, and there is none`)
+      clientId = victim.deviceId
+      identities = await forge(group, victim)
+    } else if (source !== null) {
+      identities = readIdentities(source, distinct(group), group.directory === null ? readFrom : 0)
+      if (group.directory === null) readFrom += distinct(group)
+    } else {
+      const enrolling = enrollingFor(group, plan, api as Api, store as IdentityStore, options, onProgress)
+      identities = await enrollGroup(group, victim, enrolling, enrollment)
+    }
+    if (group.fault === 'stolen-client-id') clientId = victim?.deviceId ?? null
+    victim ??= group.fault === null || group.fault === 'lost-answer' ? (identities[0] ?? null) : null
+    for (let member = 0; member < group.count; member++) {
+      const identity = identities[Math.min(member, identities.length - 1)] ?? null
+      members.push(memberOf(group, groupIndex, first + member, member, identity, clientId))
+    }
+    index += group.count
+    onProgress(group.count)
+  }
+  enrollment.seconds = Math.round(performance.now() - startedAt) / 1000
+  enrollment.apiRetries = api?.retries() ?? 0
+  return { members, enrollment, api, store }
+}
+
+function requirePreparable(plan: Plan, target: RunTarget): void {
+  const needing = plan.groups.filter(({ fault, directory }) => {
+    return (
+      directory === null && target.identities.from === 'directory' && fault && preparedFaults.includes(fault)
+    )
+  })
+  if (needing.length === 0) return
+  throw new BadUsage(
+    needing.map(
+      ({ name, fault }) => `group ${name}: ${fault} needs a directory of its own, or the provisioning API`,
+    ),
+  )
+}
+
+function byHonesty(plan: Plan): GroupPlan[] {
+  return plan.groups.toSorted((a, b) => Number(isBorrowing(a.fault)) - Number(isBorrowing(b.fault)))
+}
+
+function isBorrowing(fault: FaultKind | null): boolean {
+  return fault !== null && faults[fault].of === 'identity' && fault !== 'lost-answer'
+}
+
+function isForged(fault: FaultKind | null): boolean {
+  return fault === 'foreign-ca' || fault === 'self-signed' || fault === 'no-certificate'
+}
+
+/** How many identities a group needs: clones share one. */
+function distinct(group: GroupPlan): number {
+  return group.fault === 'cloned-identity' ? 1 : group.count
+}
+
+async function forge(group: GroupPlan, victim: Identity): Promise<(Identity | null)[]> {
+  const forged: (Identity | null)[] = []
+  for (let member = 0; member < group.count; member++) {
+    if (group.fault === 'no-certificate') forged.push(null)
+    else if (group.fault === 'foreign-ca') forged.push(await forgeWithForeignCa(victim, group.keyType))
+    else forged.push(await forgeSelfSigned(victim, group.keyType))
+  }
+  return forged
+}
+
+function enrollingFor(
+  group: GroupPlan,
+  plan: Plan,
+  api: Api,
+  store: IdentityStore,
+  { signal, enrollConcurrency }: CastOptions,
+  onProgress: (done: number) => void,
+): EnrollmentOptions {
+  return {
+    api,
+    store,
+    keyType: group.keyType,
+    concurrency: enrollConcurrency,
+    neededUntil: new Date(Date.now() + stageTimes(plan).endsAtMs + SPARE_MS),
+    attributes: group.attributes,
+    groups: group.registryGroups,
+    signal,
+    onProgress,
+  }
+}
+
+async function enrollGroup(
+  group: GroupPlan,
+  victim: Identity | null,
+  enrolling: EnrollmentOptions,
+  result: EnrollmentResult,
+): Promise<Identity[]> {
+  const ids = Array.from({ length: distinct(group) }, (_, member) => deviceIdIn(group, member))
+  if (group.fault && preparedFaults.includes(group.fault)) {
+    const identities: Identity[] = []
+    for (const id of ids) {
+      const borrowed = victim ?? (await obtainIdentity(id, enrolling)).identity
+      const rogue = await prepareRogue(group.fault as RogueKind, id, borrowed, enrolling)
+      if (rogue.credentials) identities.push(rogue.credentials)
+    }
+    return identities
+  }
+  const lostAnswers = { lost: 0, recovered: 0 }
+  const fleet = await enrollFleet(
+    ids,
+    group.fault === 'lost-answer' ? { ...enrolling, lostAnswers } : enrolling,
+  )
+  result.reused += fleet.reused
+  result.enrolled += fleet.enrolled
+  result.answersLost += lostAnswers.lost
+  result.answersRecovered += lostAnswers.recovered
+  if (fleet.identities.length < ids.length) throw new RunFailed('interrupted while enrolling')
+  return fleet.identities
+}
+
+function memberOf(
+  group: GroupPlan,
+  groupIndex: number,
+  index: number,
+  member: number,
+  identity: Identity | null,
+  clientId: string | null,
+): Member {
+  const n = numberAt(member)
+  const id = identity?.deviceId ?? deviceIdIn(group, member)
+  const facts = { device: id, n, group: group.name, attributes: group.attributes }
+  return {
+    index,
+    group: groupIndex,
+    n,
+    id,
+    clientId: clientId ?? filled(group.clientIdTemplate, facts),
+    credentials: identity ? { key: identity.key, certificates: identity.certificates } : null,
+    identity,
+  }
+}

@@ -1,0 +1,143 @@
+// What a run amounts to: the summary from everything that was counted, and the verdict with every reason against it.
+// Pure. Refuses to know how it was counted.
+import { createHistogram, type Histogram } from '../results/histogram.ts'
+import type { Population } from '../results/sample.ts'
+import type { Samples } from '../results/samples.ts'
+import { connectsOf } from '../results/samples.ts'
+import type {
+  ActionResult,
+  CheckResult,
+  EnrollmentResult,
+  RunEvent,
+  RunFacts,
+  Summary,
+  ToolLimit,
+  WronglyAdmitted,
+} from '../results/summary.ts'
+import { addUp, noPopulation, noTraffic } from '../results/tick.ts'
+
+export type Findings = {
+  wronglyAdmitted: WronglyAdmitted[]
+  wronglyRefused: Summary['wronglyRefused']['first']
+  actions: (Omit<ActionResult, 'cutMs'> & { cut: Histogram })[]
+  checks: CheckResult[]
+  events: RunEvent[]
+  limits: ToolLimit[]
+  /** Reasons for exit code 1. */
+  troubles: string[]
+}
+
+export type OutcomeInput = {
+  run: RunFacts
+  endedAt: Date
+  seconds: number
+  interrupted: boolean
+  enrollment: EnrollmentResult | null
+  samples: Samples
+  /** Of each group when the run was over, before everybody said goodbye. */
+  populations: Population[]
+  findings: Findings
+}
+
+export function summaryOf(input: OutcomeInput): Summary {
+  const { run, samples, findings, populations } = input
+  const { counts, latencies, rssMaxBytes } = samples.total()
+  const groups = counts.groups.map((group, index) => ({
+    ...(run.groups[index] as RunFacts['groups'][number]),
+    population: populations[index] ?? noPopulation(),
+    connects: { ...group.connects, latencyMs: (latencies.connect[index] ?? createHistogram()).read() },
+    refusals: group.refusals,
+    wronglyAdmitted: group.wronglyAdmitted,
+    wronglyRefused: group.wronglyRefused,
+    unproven: group.unproven,
+  }))
+  const [qos0, qos1, qos2] = counts.traffic
+  const all = counts.traffic.reduce(addUp, noTraffic())
+  const messages = all.sent + all.received
+  const summary: Omit<Summary, 'verdict'> = {
+    summary: 'rollcall-sim-run',
+    version: 1,
+    run,
+    endedAt: input.endedAt.toISOString(),
+    seconds: thousandths(input.seconds),
+    interrupted: input.interrupted,
+    enrollment: input.enrollment,
+    population: populations.reduce(addUp, noPopulation()),
+    ...connectsOf(counts, latencies),
+    wronglyAdmitted: {
+      count: counts.groups.reduce((sum, group) => sum + group.wronglyAdmitted, 0),
+      first: findings.wronglyAdmitted,
+    },
+    wronglyRefused: {
+      count: counts.groups.reduce((sum, group) => sum + group.wronglyRefused, 0),
+      first: findings.wronglyRefused,
+    },
+    failures: counts.groups.map(group => group.failures).reduce(addUp, {}),
+    drops: counts.groups.map(group => group.drops).reduce(addUp, {}),
+    subscriptions: counts.subscriptions,
+    traffic: { qos0, qos1, qos2 },
+    acknowledgeMs: latencies.acknowledge.read(),
+    deliverMs: latencies.deliver.read(),
+    answered: counts.answered,
+    groups,
+    actions: findings.actions.map(({ cut, ...action }) => ({ ...action, cutMs: cut.read() })),
+    checks: findings.checks,
+    events: findings.events,
+    limits: findings.limits,
+    tool: {
+      cpuSeconds: thousandths(counts.cpuSeconds),
+      cpuMicrosPerMessage: messages === 0 ? null : thousandths((counts.cpuSeconds * 1e6) / messages),
+      rssMaxBytes,
+      lateMs: latencies.late.read(),
+    },
+  }
+  return { ...summary, verdict: verdictOf(summary, findings.troubles) }
+}
+
+/** 99 where something happened that must not, else 1 where something was not carried out or proven. */
+export function verdictOf(
+  summary: Omit<Summary, 'verdict'>,
+  troubles: readonly string[],
+): Summary['verdict'] {
+  const { wronglyAdmitted, wronglyRefused, checks, groups, actions } = summary
+  const grave: string[] = []
+  if (wronglyAdmitted.count > 0) {
+    grave.push(
+      `${wronglyAdmitted.count} × wrongly admitted${named(wronglyAdmitted.first.map(who => `${who.device} (${who.why || who.group}, ${who.how})`))}`,
+    )
+  }
+  if (wronglyRefused.count > 0) {
+    grave.push(
+      `${wronglyRefused.count} × wrongly refused${named(wronglyRefused.first.map(who => `${who.device} (${who.saw})`))}`,
+    )
+  }
+  for (const check of checks) {
+    if (!check.passed) grave.push(`${check.expression}: it was ${check.observed ?? 'not measured'}`)
+  }
+  const light = [...troubles]
+  const honestIn = groups.some(group => group.expect === 'admitted' && group.connects.admitted > 0)
+  for (const group of groups) {
+    const { name, expect, connects, unproven } = group
+    if (expect === 'admitted' && connects.admitted === 0 && connects.attempts > 0) {
+      light.push(`group ${name}: nobody reached the broker`)
+    }
+    if (expect !== 'refused' || connects.attempts === 0) continue
+    if (unproven > 0 && connects.refused === 0)
+      light.push(`group ${name}: no refusal was seen, nothing is proven`)
+    else if (!honestIn) light.push(`group ${name}: no honest device was admitted, so refusals prove nothing`)
+  }
+  for (const { verb, group, failed } of actions) {
+    if (failed > 0) light.push(`${verb} of ${group} failed for ${failed} devices`)
+  }
+  const exitCode = grave.length > 0 ? 99 : light.length > 0 ? 1 : 0
+  return { passed: exitCode === 0, exitCode, breaches: [...grave, ...light] }
+}
+
+function named(who: readonly string[]): string {
+  if (who.length === 0) return ''
+  return `: ${who.slice(0, 3).join(', ')}${who.length > 3 ? ' …' : ''}`
+}
+
+function thousandths(value: number): number {
+  return Math.round(value * 1000) / 1000
+}

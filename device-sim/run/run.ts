@@ -1,0 +1,273 @@
+// A scenario from end to end: everybody assembled, workers started, stages played, the operator's timeline, the end
+// and its summary. Holds the order of things. What is shown of it is up to whoever listens to the feed.
+import { randomBytes } from 'node:crypto'
+import { availableParallelism, totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { RunFailed } from '../failure.ts'
+import type { RunFeed } from '../results/feed.ts'
+import { createHistogram } from '../results/histogram.ts'
+import { createSamples } from '../results/samples.ts'
+import type { RunEvent, RunFacts, Summary } from '../results/summary.ts'
+import { holds } from '../scenario/expression.ts'
+import { type Plan, stageTimes } from '../scenario/plan.ts'
+import { createPool, type Pool } from '../workers/pool.ts'
+import { machineNow } from '../workers/protocol.ts'
+import { assemble, type Cast } from './cast.ts'
+import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
+import { metricValue } from './metrics.ts'
+import { createOperator } from './operator.ts'
+import { type Findings, summaryOf } from './outcome.ts'
+import type { RunTarget } from './target.ts'
+import { createWatch } from './watch.ts'
+
+export type RunOptions = {
+  plan: Plan
+  /** The file, or `preset:NAME`, or `flags`. */
+  source: string
+  target: RunTarget
+  feed: RunFeed
+  /** Aborted to end the run early; it still ends with its summary. */
+  signal: AbortSignal
+  operatorCommand: string | null
+  enrollConcurrency: number
+  version: string
+}
+
+/** Workers get this long between being told to start and starting, so that all start together. */
+const START_DELAY_MS = 250
+const DRAIN_MS = 5_000
+const NAMED_MAX = 100
+
+/** @throws RunFailed where the run cannot start. */
+export async function runScenario(options: RunOptions): Promise<Summary> {
+  const { plan, target, feed, signal } = options
+  const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
+  const descriptors = descriptorsMax()
+  const workers = plan.workers ?? workersFor(devices, availableParallelism(), descriptors)
+  const short = shortages(devices, workers, plan.sources.length, descriptors)
+  if (short.length > 0) throw new RunFailed(short.join('; '))
+  const cast = await assemble(plan, target, {
+    signal,
+    enrollConcurrency: options.enrollConcurrency,
+    onProgress: (done, total) => feed.step('enrolling', done, total),
+  })
+  const run = createRun(options, workers, cast)
+  try {
+    return await run()
+  } finally {
+    cast.api?.close()
+  }
+}
+
+function createRun(options: RunOptions, workers: number, cast: Cast): () => Promise<Summary> {
+  const { plan, target, feed, signal } = options
+  const runId = randomBytes(4).toString('hex')
+  const samples = createSamples(workers, plan.groups.length)
+  const limits = createLimits()
+  const { beginsAtMs, endsAtMs } = stageTimes(plan)
+  const findings: Findings = {
+    wronglyAdmitted: [],
+    wronglyRefused: [],
+    actions: [],
+    checks: [],
+    events: [],
+    limits: [],
+    troubles: [],
+  }
+  const cut = createHistogram()
+  let startedAt = 0
+  let stage = -1
+  const elapsedSeconds = (): number => Math.max(0, Math.round(machineNow() - startedAt) / 1000)
+  const sources = {
+    samples,
+    cut,
+    kept: () => findings.actions.reduce((sum, { kept }) => sum + kept, 0),
+    groups: plan.groups.length,
+  }
+
+  function say(kind: RunEvent['kind'], text: string, good = true): void {
+    const event = { elapsedSeconds: elapsedSeconds(), kind, text, good }
+    findings.events.push(event)
+    feed.event(event)
+  }
+
+  const pool: Pool = createPool(workers, {
+    tick(worker, tick, found) {
+      samples.take(worker, tick)
+      for (const who of found.admitted) {
+        if (findings.wronglyAdmitted.length >= NAMED_MAX) break
+        const { at, ...rest } = who
+        findings.wronglyAdmitted.push({ ...rest, elapsedSeconds: Math.round(at - startedAt) / 1000 })
+      }
+      findings.wronglyRefused.push(...found.refused.slice(0, NAMED_MAX - findings.wronglyRefused.length))
+      for (const { action, ms } of found.cuts) {
+        findings.actions[action]?.cut.record(ms)
+        cut.record(ms)
+      }
+      for (const { action } of found.kept) {
+        const acted = findings.actions[action]
+        if (acted) acted.kept++
+      }
+    },
+    died(worker, how) {
+      limits.add('worker', `worker ${worker + 1} ended (${how}): its devices are gone`)
+      findings.troubles.push(`worker ${worker + 1} of ${workers} ended (${how})`)
+      say('limit', `worker ${worker + 1} ended (${how}): its devices are gone`, false)
+    },
+  })
+  const operator = createOperator({ ...cast, plan, pool, command: options.operatorCommand })
+
+  function check(kind: 'assert' | 'threshold', of: Plan['asserts'][number], atEnd: boolean): void {
+    const { expression, group } = of
+    const observed = metricValue(expression.metric, group, sources)
+    // Nothing measured breaks no promise about how long something took, but it keeps none either.
+    const passed = observed !== null && holds(expression, observed)
+    const text = group === null ? expression.text : `${plan.groups[group]?.name}: ${expression.text}`
+    const when = atEnd ? null : elapsedSeconds()
+    findings.checks.push({ kind, expression: text, observed, passed, elapsedSeconds: when })
+    if (kind === 'assert') say('assert', `${text}: ${observed ?? 'not measured'}`, passed)
+  }
+
+  async function act(index: number): Promise<void> {
+    const action = plan.actions[index] as Plan['actions'][number]
+    const group = action.group === null ? (action.issuer ?? '') : (plan.groups[action.group]?.name ?? '')
+    const acted = findings.actions[index]
+    if (acted) acted.elapsedSeconds = elapsedSeconds()
+    const { devices, failed, fault } = await operator.act(action, index)
+    if (acted) Object.assign(acted, { devices, failed })
+    if (signal.aborted && failed > 0) return
+    const done = `${action.verb} ${group}: ${devices - failed} of ${devices} devices`
+    say('action', fault === null ? done : `${done}; ${fault}`, failed === 0)
+  }
+
+  /** Resolves once everything on the timeline was done, or at once when interrupted. */
+  async function timeline(): Promise<void> {
+    const acting: Promise<void>[] = []
+    const due = [
+      ...plan.stages.map((of, index) => ({
+        atMs: beginsAtMs[index] ?? 0,
+        run: () => {
+          stage = index
+          say('stage', of.name)
+        },
+      })),
+      ...plan.actions.map(({ atMs }, index) => ({ atMs, run: () => void acting.push(act(index)) })),
+      ...plan.asserts.flatMap(one =>
+        one.atMs === null ? [] : { atMs: one.atMs, run: () => check('assert', one, false) },
+      ),
+      { atMs: endsAtMs, run: () => {} },
+    ].toSorted((a, b) => a.atMs - b.atMs)
+    for (const { atMs, run } of due) {
+      await waitUntil(startedAt + atMs, signal)
+      if (signal.aborted) break
+      run()
+    }
+    await Promise.all(acting)
+  }
+
+  return async () => {
+    const watch = createWatch({ say, limits })
+    const cutSample = (): void => {
+      const name = plan.stages[Math.max(0, stage)]?.name ?? ''
+      const sample = samples.cut({ at: new Date(), elapsedSeconds: elapsedSeconds(), stage: name })
+      watch.look(sample)
+      feed.sample(sample)
+    }
+    let beat: NodeJS.Timeout | null = null
+    try {
+      feed.step('starting workers', 0, workers)
+      await pool.cast({ runId, seed: plan.seed, plan, broker: target.broker }, cast.members.map(partOf))
+      feed.step('starting workers', workers, workers)
+      const startedAtDate = new Date()
+      const facts = factsOf(options, workers, runId, startedAtDate)
+      for (const { group, verb, issuer } of plan.actions) {
+        const name = group === null ? (issuer ?? '') : (plan.groups[group]?.name ?? '')
+        const nothing = { elapsedSeconds: 0, devices: 0, failed: 0, kept: 0 }
+        findings.actions.push({ ...nothing, verb, group: name, cut: createHistogram() })
+      }
+      feed.started(facts)
+      startedAt = machineNow() + START_DELAY_MS
+      pool.tell({ do: 'start', at: startedAt })
+      beat = setInterval(cutSample, 1_000)
+      await timeline()
+      if (!signal.aborted) for (const one of plan.asserts) if (one.atMs === null) check('assert', one, true)
+      const connectedAtEnd = samples.total().populations
+      await pool.quiet(signal.aborted ? DRAIN_MS / 5 : DRAIN_MS)
+      const overflow = await pool.settle()
+      if (overflow > 0)
+        limits.add('ledger', `${overflow} pairs of sender and subscriber were not counted by number`)
+      clearInterval(beat)
+      cutSample()
+      const seconds = elapsedSeconds()
+      if (!signal.aborted) {
+        for (const expression of plan.thresholds)
+          check('threshold', { expression, group: null, atMs: null }, true)
+      }
+      await pool.end()
+      await operator.restore()
+      findings.limits = limits.all()
+      const enrollment = target.identities.from === 'api' ? cast.enrollment : null
+      const summary = summaryOf({
+        run: facts,
+        endedAt: new Date(),
+        seconds,
+        interrupted: signal.aborted,
+        enrollment,
+        samples,
+        populations: connectedAtEnd,
+        findings,
+      })
+      feed.ended(summary)
+      return summary
+    } finally {
+      if (beat) clearInterval(beat)
+      pool.close()
+    }
+  }
+}
+
+function partOf({ identity: _identity, ...part }: Cast['members'][number]) {
+  return part
+}
+
+async function waitUntil(at: number, signal: AbortSignal): Promise<void> {
+  while (machineNow() < at && !signal.aborted) {
+    await sleep(Math.min(1_000_000_000, at - machineNow()), undefined, { signal }).catch(() => {})
+  }
+}
+
+function factsOf(
+  { plan, source, target, version }: RunOptions,
+  workers: number,
+  runId: string,
+  at: Date,
+): RunFacts {
+  const { beginsAtMs, endsAtMs } = stageTimes(plan)
+  return {
+    name: plan.name,
+    description: plan.description,
+    source,
+    seed: plan.seed,
+    runId,
+    startedAt: at.toISOString(),
+    broker: target.broker.url,
+    workers,
+    sources: plan.sources,
+    groups: plan.groups.map(({ name, count, link, keyType, fault, expect }) => {
+      return { name, count, link, keyType, fault, expect }
+    }),
+    stages: plan.stages.map(({ name, kind }, index) => ({
+      name,
+      kind,
+      beginsAtSeconds: (beginsAtMs[index] ?? 0) / 1000,
+      endsAtSeconds: (beginsAtMs[index + 1] ?? endsAtMs) / 1000,
+    })),
+    tool: {
+      version,
+      node: process.version,
+      platform: `${process.platform} ${process.arch}`,
+      cpus: availableParallelism(),
+      memoryBytes: totalmem(),
+    },
+  }
+}

@@ -1,0 +1,138 @@
+// `sim run`, `sim check`, `sim schema` as functions: a file or preset and flags in, words and data out, an exit code.
+// Never throws for what a user can cause.
+import { readFileSync } from 'node:fs'
+import { stringify } from 'yaml'
+import { BadUsage, RunFailed } from './failure.ts'
+import type { ExitCode, Io } from './index.ts'
+import { createWords, summaryText } from './output/words.ts'
+import { createFeed } from './results/feed.ts'
+import type { Summary } from './results/summary.ts'
+import { runScenario } from './run/run.ts'
+import { findRunTarget, type RunFlags } from './run/target.ts'
+import { type Plan, planOf } from './scenario/plan.ts'
+import { presetFile, presetNames } from './scenario/presets.ts'
+import { readScenario } from './scenario/read.ts'
+import { ScenarioSchema } from './scenario/schema.ts'
+import { requireConsent } from './target.ts'
+
+export type ScenarioFlags = RunFlags & {
+  output?: string
+  yes?: boolean
+  seed?: string
+  workers?: string
+  operator?: string
+  enrollConcurrency?: string
+}
+
+export type Source = { plan: Plan; name: string; file: string | null }
+
+/** A file, or the name of a preset. @throws BadUsage with file, line and what was expected. */
+export function loadScenario(nameOrFile: string): Source {
+  const preset = presetFile(nameOrFile)
+  if (preset === null && !/[./\\]/.test(nameOrFile)) {
+    throw new BadUsage([`there is no preset ${nameOrFile}; there are ${presetNames().join(', ')}`])
+  }
+  const file = preset ?? nameOrFile
+  const { scenario, locate } = readScenario(file)
+  const { plan, faults } = planOf(scenario)
+  if (!plan) throw new BadUsage(faults.map(locate))
+  return {
+    plan,
+    name: preset === null ? nameOrFile : `preset:${nameOrFile}`,
+    file: preset === null ? file : null,
+  }
+}
+
+export async function runScenarioFile(nameOrFile: string, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
+  return guarded(io, () => carryOut(loadScenario(nameOrFile), flags, io))
+}
+
+/** @throws BadUsage, RunFailed */
+export async function carryOut(
+  { plan, name, file }: Source,
+  flags: ScenarioFlags,
+  io: Io,
+): Promise<ExitCode> {
+  const { stdout, stderr, env, signal } = io
+  const target = findRunTarget(plan, flags, env, file)
+  const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
+  requireConsent({ devices, yes: flags.yes ?? false }, target.broker)
+  const feed = createFeed()
+  feed.listen(createWords(stderr))
+  const summary = await runScenario({
+    plan: {
+      ...plan,
+      seed: whole('--seed', flags.seed, plan.seed, 0, 4_294_967_295),
+      workers: flags.workers === undefined ? plan.workers : whole('--workers', flags.workers, 1, 1, 64),
+    },
+    source: name,
+    target,
+    feed,
+    signal,
+    operatorCommand: flags.operator ?? null,
+    enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
+    version: io.version ?? '',
+  })
+  stdout.write(rendered(summary, flags.output ?? 'table', stdout))
+  return summary.verdict.exitCode
+}
+
+/** Says whether a scenario can be run, as far as can be told without running it. */
+export async function checkScenario(nameOrFile: string, io: Io): Promise<ExitCode> {
+  return guarded(io, async () => {
+    const { plan } = loadScenario(nameOrFile)
+    const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
+    io.stdout.write(
+      `${nameOrFile}: ${devices} devices in ${plan.groups.length} groups, ${plan.stages.length} stages\n`,
+    )
+    return 0
+  })
+}
+
+/** The JSON Schema that editors complete and check scenarios by. */
+export function schemaText(): string {
+  const schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', ...ScenarioSchema }
+  return `${JSON.stringify(schema, null, 2)}\n`
+}
+
+/** A line for each preset: its name and what it is for. */
+export function presetList(): string {
+  return presetNames()
+    .map(name => `${name.padEnd(18)}${loadScenario(name).plan.description.split('\n')[0]}\n`)
+    .join('')
+}
+
+/** The YAML of a preset, to start one's own scenario from. @throws BadUsage */
+export function presetText(name: string): string {
+  const file = presetFile(name)
+  if (file === null) throw new BadUsage([`there is no preset ${name}; there are ${presetNames().join(', ')}`])
+  return readFileSync(file, 'utf8')
+}
+
+/** Words on stderr and an exit code for what a user can cause. */
+export async function guarded({ stderr }: Io, work: () => Promise<ExitCode>): Promise<ExitCode> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof BadUsage) {
+      for (const problem of error.problems) stderr.write(`error: ${problem}\n`)
+      return 2
+    }
+    if (!(error instanceof RunFailed)) throw error
+    stderr.write(`error: ${error.message}\n`)
+    if (error.hint) stderr.write(`hint: ${error.hint}\n`)
+    return 1
+  }
+}
+
+function rendered(summary: Summary, format: string, stdout: NodeJS.WriteStream): string {
+  if (format === 'yaml') return stringify(summary)
+  return format === 'table' ? summaryText(summary, stdout) : `${JSON.stringify(summary)}\n`
+}
+
+function whole(flag: string, text: string | undefined, fallback: number, min: number, max: number): number {
+  if (text === undefined) return fallback
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (value >= min && value <= max) return value
+  throw new BadUsage([`${flag}: expected a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`])
+}
