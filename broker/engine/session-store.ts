@@ -132,18 +132,13 @@ export class SessionStore extends AsyncPersistence {
   override async outgoingClearMessageId(client: Client, packet: QueuedPacket) {
     // aedes strikes out what it may not forward; to a session that is ending it may not now, and owes it all the same.
     if (this.#parts.isEnding(client)) return undefined
-    if (packet.messageId === undefined && !(await this.#nameUnsent(client, packet))) return undefined
+    // What was never sent has no ID, and aedes would strike out the first such message, whichever it is. It is given one and
+    // struck out in the same turn: overlapping subscriptions strike out the same message several times at once.
+    if (packet.messageId === undefined)
+      this.outgoingUpdate(client, { ...packet, messageId: UNSENT }).catch(notQueued)
     const cleared = await super.outgoingClearMessageId(client, { messageId: packet.messageId ?? UNSENT })
     if (cleared !== undefined) this.#ledger.unqueue(client.id)
     return cleared
-  }
-
-  /** What was never sent has no ID, and aedes would strike out the first such message, whichever it is. */
-  #nameUnsent(client: Client, packet: QueuedPacket): Promise<boolean> {
-    return this.outgoingUpdate(client, { ...packet, messageId: UNSENT }).then(
-      () => true,
-      () => false, // the queue was full: it is not in there
-    )
   }
 
   override async cleanSubscriptions(client: Client): Promise<void> {
@@ -167,3 +162,6 @@ export class SessionStore extends AsyncPersistence {
     for await (const packet of this.outgoingStream(client)) await this.outgoingClearMessageId(client, packet)
   }
 }
+
+/** The queue was full: there is nothing to strike out. */
+function notQueued(): void {}

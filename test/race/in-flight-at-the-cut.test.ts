@@ -259,31 +259,4 @@ describe('a right that ends while messages are on their way', () => {
       },
     }
   }
-
-  test('messages that a deny filters out take none of the allowed ones with them', async () => {
-    const identity = await t.roll.enroll('d1')
-    const deny = { effect: 'deny', actions: ['receive'], topics: ['devices/+/secret'] }
-    await t.roll.writer.putPolicy('quiet', { name: 'quiet', statements: [deny] }, tester)
-    await acted(t.roll.writer.attachPolicy('quiet', 'everyone', '', tester))
-    const { client, inbox: seen } = await returningClient(t, 'd1', identity)
-    await client.subscribeAsync('devices/d1/#', { qos: 1 })
-    await Promise.all(
-      Array.from({ length: 100 }, (_, number) =>
-        backend.publishAsync(`devices/d1/${number % 2 ? 'secret' : 'open'}`, String(number), { qos: 1 }),
-      ),
-    )
-    await within(seen.message('98'), 'the last one')
-    assert.equal(client.connected, true)
-    assert.deepEqual(
-      seen.all.map(({ payload }) => payload),
-      Array.from({ length: 50 }, (_, number) => String(number * 2)),
-    )
-    await client.endAsync()
-    await t.line(line => line.msg === 'disconnected' && line.deviceId === 'd1')
-    const back = await returningClient(t, 'd1', identity)
-    await backend.publishAsync('devices/d1/open', 'marker', { qos: 1 })
-    await back.inbox.message('marker')
-    assert.equal(back.inbox.all.length, 1, 'nothing is left in the queue')
-    await back.client.endAsync()
-  })
 })
