@@ -3,8 +3,18 @@ import { readFileSync } from 'node:fs'
 
 const TICKS_PER_SECOND = 100 // USER_HZ is 100 on every Linux we run on
 
-/** User and system CPU of a process so far, in microseconds, to 10 ms. */
+/** A process and all that it started. */
+export function processTree(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  return [pid, ...(children === '' ? [] : children.split(' ').flatMap(child => processTree(Number(child))))]
+}
+
+/** User and system CPU of a process and all that it started so far, in microseconds, to 10 ms each. */
 export function cpuMicros(pid: number): number {
+  return processTree(pid).reduce((sum, one) => sum + cpuOfOne(one), 0)
+}
+
+export function cpuOfOne(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6

@@ -10,14 +10,16 @@ import { findIssuer } from '../pki/chain.ts'
 /** What a stranger with a verified chain is refused for, where it is about registering itself; null where it is not. */
 export type Arrive = (certificate: X509Certificate, address: string) => Reason | null
 
-export function createArrivals(parts: {
+export type ArrivalsParts = {
   issuers: () => ReadonlyMap<string, Issuer>
   /** What became of it when it came before. */
   lookup: (fingerprint: string) => Arrival | null
   /** False where no more are noted now. */
   note: (arrival: ArrivalNote) => boolean
   now: () => number
-}): Arrive {
+}
+
+export function createArrivals(parts: ArrivalsParts): Arrive {
   return (certificate, address) => {
     const now = parts.now()
     const willing = [...parts.issuers().values()].filter(

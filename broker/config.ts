@@ -1,6 +1,7 @@
 // The broker's settings: read from environment and file, judged all at once, defaults for the rest.
 // Every limit has a default and bounds; none can be switched off.
 import { existsSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 
@@ -13,6 +14,7 @@ type Setting = { default: number; min: number; max: number; about: string }
 type Choice = { default: string; words: readonly string[]; about: string }
 
 export const settings = {
+  gates: { default: 0, min: 0, max: 64, about: 'gate processes, or auto; 0 for a gate inside the engine' },
   connectionsMax: {
     default: 100_000,
     min: 1,
@@ -157,7 +159,7 @@ export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
     .map(name => `${name}: unknown setting`)
   const judged: Record<string, unknown> = {}
   for (const [name, { default: standard, min, max, about }] of Object.entries<Setting>(settings)) {
-    const value = given[name] ?? standard
+    const value = name === 'gates' && given[name] === 'auto' ? gatesHere() : (given[name] ?? standard)
     if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
       problems.push(
         `${name}: ${JSON.stringify(value)} is not a whole number from ${min} to ${max} (${about})`,
@@ -173,6 +175,11 @@ export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return judged as BrokerSettings
+}
+
+/** One core is left to the engine. */
+function gatesHere(): number {
+  return Math.max(1, availableParallelism() - 1)
 }
 
 /** The environment variable of a setting: `handshakesMax` is `ROLLCALL_BROKER_HANDSHAKES_MAX`. */

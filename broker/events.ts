@@ -31,6 +31,8 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
   return {
     listening: (url: string) => log.info({ url }, 'listening'),
     stopped: () => log.info('stopped'),
+    gateReady: (gate: number, pid: number) => log.info({ gate, pid }, 'gate ready'),
+    gateDied: (gate: number, how: string) => log.error({ gate, how }, 'gate died: starting it again'),
 
     refused(reason: Reason, who: Who, detail?: string) {
       metrics.refusals.inc({ reason })

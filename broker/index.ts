@@ -6,24 +6,21 @@ import { prepareArrivalLookup } from '../db/arrivals.ts'
 import { createBrokerNotes } from '../db/broker-notes.ts'
 import { prepareChangeReader } from '../db/change-feed.ts'
 import { closeRegistry } from '../db/index.ts'
-import { readIssuers } from '../db/issuer-store.ts'
 import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policy-store.ts'
 import { createAdmit } from './admit.ts'
-import { createArrivals } from './arrivals.ts'
 import { createCloneDetector } from './clone-detector.ts'
 import type { BrokerSettings } from './config.ts'
 import { createEngine } from './engine/index.ts'
 import { createRightsDesk } from './engine/rights-desk.ts'
 import { createEvents } from './events.ts'
-import { openGate } from './gate/index.ts'
-import { readTlsContext } from './gate/tls-context.ts'
+import { createLimits } from './gate/limits.ts'
+import { createGates } from './gates/index.ts'
 import { createMetrics } from './metrics.ts'
 import { createNotebook, type Notebook } from './notebook.ts'
 import { createRegistryMemory } from './registry-memory.ts'
 import { createRegistryView } from './registry-view.ts'
 import { watchRevocations } from './revocation-watch.ts'
-import { watchTlsFiles } from './tls-files-watch.ts'
 
 export type BrokerOptions = {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
@@ -54,10 +51,6 @@ export type Broker = {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { settings, log, now = Date.now } = options
   const registryFile = join(options.data, 'registry.db')
-  const files = {
-    certificate: join(options.data, 'server.crt'),
-    key: join(options.data, 'keys', 'server.key'),
-  }
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
 
@@ -65,7 +58,6 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const notesRegistry = openForNotes(registryFile)
   const feed = prepareChangeReader(registry)
   const epoch = feed.latestEpoch()
-  let issuers = readIssuers(registry)
 
   const onDoubt = events.registryInDoubt
   // More than may be connected need not be known.
@@ -131,50 +123,25 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       messageSent: () => metrics.messagesSent.inc(),
     },
   })
-  const context = () =>
-    readTlsContext({ files, issuers: issuers.values(), ticketLifetimeMs: settings.ticketLifetimeMs })
-  const open = async () =>
-    openGate({
-      host: options.host,
-      port: options.port,
-      context: context(),
-      settings,
-      admit,
-      issuers: () => issuers,
-      door: engine.door,
-      arrive: createArrivals({
-        issuers: () => issuers,
-        lookup: prepareArrivalLookup(registry.sqlite),
-        note: notebook.arrival,
-        now,
-      }),
-      events: {
-        refused,
-        handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
-        admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
-      },
-    })
-  const letGo = async () => {
-    notebook.close()
-    await closeRegistries()
-  }
-  const gate = await open().catch(async error => {
-    await engine.close()
-    await letGo()
-    throw error
+  const limits = createLimits(settings, () => performance.now())
+  const gates = createGates({
+    data: options.data,
+    host: options.host,
+    port: options.port,
+    settings,
+    registry,
+    limits,
+    admit,
+    deviceOf: view.deviceOf,
+    door: engine.door,
+    arrivals: { lookup: prepareArrivalLookup(registry.sqlite), note: notebook.arrival, now },
+    events: {
+      ...events,
+      refused,
+      handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
+      admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
+    },
   })
-
-  function reload(): void {
-    try {
-      issuers = readIssuers(registry)
-      gate.reload(context())
-      events.trustReloaded(issuers.size)
-    } catch (error) {
-      events.trustNotReloaded(error)
-    }
-  }
-
-  const tlsFiles = watchTlsFiles(files, reload)
   const watch = watchRevocations({
     feed,
     epoch,
@@ -188,7 +155,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     assertSameRegistry: () => assertSameFile(registry),
     memory,
     now,
-    onIssuersChanged: reload,
+    onIssuersChanged: gates.reload,
     onAcknowledged(acknowledged, sessionsCut, tookMs) {
       notebook.acknowledge({ epoch: acknowledged, sessionsCut, at: now() })
       metrics.cutSeconds.observe(tookMs / 1_000)
@@ -196,26 +163,34 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     onDoubt: events.registryInDoubt,
   })
-  events.listening(`mqtts://${options.host}:${gate.port}`)
+  const close = async () => {
+    watch.stop()
+    const gone = gates.stop()
+    await engine.close()
+    await gone
+    notebook.close()
+    await closeRegistries()
+  }
+  // Last of all: whoever comes finds the watch over the registry in its place.
+  const port = await gates.open().catch(async error => {
+    await close()
+    throw error
+  })
+  events.listening(`mqtts://${options.host}:${port}`)
 
   return {
-    port: gate.port,
+    port,
     ready: () => (memory === null ? watch.healthy() : watch.doubt()?.kind !== 'replaced'),
     sessions: engine.sessions.size,
     metrics() {
       metrics.sessions.set(engine.sessions.size())
       metrics.registryReadable.set(watch.healthy() ? 1 : 0)
-      metrics.handshakes.set(gate.counts().handshakes)
+      metrics.handshakes.set(limits.counts().handshakes)
       return metrics.registry.metrics()
     },
-    reload,
+    reload: gates.reload,
     async close() {
-      tlsFiles.stop()
-      watch.stop()
-      const gone = gate.stop()
-      await engine.close()
-      await gone
-      await letGo()
+      await close()
       events.stopped()
     },
   }

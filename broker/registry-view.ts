@@ -22,6 +22,8 @@ export type RegistryView = {
   /** For those inside: what the registry says, or it throws. */
   lookupAgain: AdmissionLookup
   policiesOf: PolicyLookup
+  /** The device a certificate is listed for; null for none, and where that cannot be told. */
+  deviceOf(fingerprint: string): string | null
 }
 
 export function createRegistryView(parts: {
@@ -58,18 +60,27 @@ export function createRegistryView(parts: {
     return known
   }
 
+  function lookup(fingerprint: string) {
+    const doubt = parts.doubt()
+    if (doubt !== null && (memory === null || doubt.kind === 'replaced')) throw doubt.error
+    if (doubt?.kind === 'gone') return recall(fingerprint, doubt.error)
+    try {
+      const record = lookupAgain(fingerprint)
+      if (doubt !== null) parts.onOpen(doubt.error)
+      return record
+    } catch (error) {
+      return recall(fingerprint, error)
+    }
+  }
+
   return {
     lookupAgain,
-    lookup(fingerprint) {
-      const doubt = parts.doubt()
-      if (doubt !== null && (memory === null || doubt.kind === 'replaced')) throw doubt.error
-      if (doubt?.kind === 'gone') return recall(fingerprint, doubt.error)
+    lookup,
+    deviceOf(fingerprint) {
       try {
-        const record = lookupAgain(fingerprint)
-        if (doubt !== null) parts.onOpen(doubt.error)
-        return record
-      } catch (error) {
-        return recall(fingerprint, error)
+        return lookup(fingerprint)?.deviceId ?? null
+      } catch {
+        return null
       }
     },
     policiesOf(deviceId, issuerId) {

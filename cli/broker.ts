@@ -1,9 +1,16 @@
 // `rollcall broker`: the broker alone, as a container or the supervisor runs it.
 import { Command } from 'commander'
-import { portNumber } from './options.ts'
+import { GATES_HELP, gateCount, gatesEnvironment, portNumber } from './options.ts'
 import { runServiceProcess } from './service-process.ts'
 
-type Flags = { data: string; host: string; mqttsPort: number; adminHost: string; adminPort?: number }
+type Flags = {
+  data: string
+  host: string
+  mqttsPort: number
+  adminHost: string
+  adminPort?: number
+  gates?: string
+}
 
 const ADMIN_PORT = 9464
 
@@ -15,6 +22,7 @@ export function brokerCommand(): Command {
     .requiredOption('--data <dir>', 'data directory, shared with the provisioning service')
     .option('--host <address>', 'address devices connect to', '127.0.0.1')
     .option('--mqtts-port <port>', 'port devices connect to', portNumber, 8883)
+    .option('--gates <number>', GATES_HELP, gateCount)
     .option('--admin-host <address>', 'address of health and metrics', '127.0.0.1')
     .option('--admin-port <port>', `port of health and metrics (default: ${ADMIN_PORT})`, portNumber)
     .action(async (flags: Flags) => {
@@ -24,7 +32,12 @@ export function brokerCommand(): Command {
         admin: adminOf(flags, ADMIN_PORT),
         start: async () => {
           const { runBroker } = await import('../broker/main.ts')
-          return runBroker({ data: flags.data, host: flags.host, mqttsPort: flags.mqttsPort })
+          return runBroker({
+            data: flags.data,
+            host: flags.host,
+            mqttsPort: flags.mqttsPort,
+            env: { ...process.env, ...gatesEnvironment(flags.gates) },
+          })
         },
       })
     })

@@ -9,7 +9,7 @@ import { CommandFailed, exitCodes } from './errors.ts'
 import { firstOutput } from './first-output.ts'
 import { createServiceLog } from './log-lines.ts'
 import { HINT } from './messages.ts'
-import { collect, portNumber } from './options.ts'
+import { collect, GATES_HELP, gateCount, gatesEnvironment, portNumber } from './options.ts'
 import type { ChildSpec } from './supervised-child.ts'
 import { supervise } from './supervisor.ts'
 
@@ -20,6 +20,7 @@ export type UpFlags = {
   apiPort: number
   adminPort: number
   statusPort: number
+  gates?: string
   san: string[]
   output: 'table' | 'json'
 }
@@ -35,6 +36,7 @@ export function upCommand(): Command {
     .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
     .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
     .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
+    .option('--gates <number>', GATES_HELP, gateCount)
     .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
     .addOption(
       new Option('-o, --output <format>', 'json prints one line once both accept')
@@ -121,7 +123,10 @@ function children(flags: UpFlags): ChildSpec[] {
         ...brokerNodeFlags(),
         ...[main, 'broker', ...shared, '--mqtts-port', port(formerUrl, flags.mqttsPort)],
       ],
-      env: { MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536' },
+      env: {
+        MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536',
+        ...gatesEnvironment(flags.gates),
+      },
     },
   ]
 }

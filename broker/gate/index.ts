@@ -1,17 +1,17 @@
 // The gate: from TCP accept to an admitted, decrypted stream. Owns listener, limits and the admission decision;
 // hands what it admits through the door and never looks behind it.
-import type { SecureContextOptions, TLSSocket } from 'node:tls'
-import type { Admission } from '../../admission/decide.ts'
+import type { TLSSocket } from 'node:tls'
+import type { Peer } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
-import type { Admit } from '../admit.ts'
-import type { Arrive } from '../arrivals.ts'
+import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door, Identity } from '../door.ts'
 import { awaitFirstPacket } from './first-packet.ts'
-import { createLimits } from './limits.ts'
+import type { Limits } from './limits.ts'
 import { listen } from './listener.ts'
 import { createFrameReader, refusingConnack } from './packet-frames.ts'
-import { type IssuersNow, identifyPeer } from './peer.ts'
+import { identifyPeer } from './peer.ts'
+import type { ReadTrust } from './trust.ts'
 
 export type GateEvents = {
   refused(
@@ -21,25 +21,39 @@ export type GateEvents = {
   ): void
   handshakeTook(ms: number): void
   admissionTook(ms: number): void
+  trustReloaded(issuers: number): void
+  trustNotReloaded(error: unknown): void
 }
+
+/** What a gate needs to know of an admission: whom the registry lists the certificate for, null for nobody. */
+export type AtGate =
+  | { admitted: true; record: { deviceId: string } }
+  | { admitted: false; reason: Reason; record: { deviceId: string } | null }
 
 export type Gate = {
   port: number
-  reload(context: SecureContextOptions): void
+  /** Reads server certificate, key and trust anchors anew and takes new ticket keys; where that fails the old ones stay. */
+  reload(ticketKeys: Buffer): void
+  /** Seals and opens session tickets with these keys from now on. */
+  useTicketKeys(ticketKeys: Buffer): void
+  /** Stops accepting; resolves when the last connection is gone. */
   stop(): Promise<void>
-  counts(): { connections: number; handshakes: number }
 }
 
 export type GateParts = {
   host: string
   port: number
-  context: SecureContextOptions
+  /** Whether other gates listen on the same port. */
+  shared: boolean
   settings: BrokerSettings
-  admit: Admit
-  issuers: IssuersNow
+  limits: Limits
+  readTrust: ReadTrust
+  /** 48 bytes, the same for all gates of a broker. */
+  ticketKeys: Buffer
+  admit: (peer: Peer) => AtGate
   door: Door
-  /** What a stranger of an issuer we know is refused for, where it may be about to register itself. */
-  arrive: Arrive
+  /** Where strangers are noted whose issuer lets them register themselves. */
+  arrivals: Omit<ArrivalsParts, 'issuers'>
   events: GateEvents
 }
 
@@ -48,15 +62,16 @@ const LINGER_MS = 1_000
 
 export async function openGate(parts: GateParts): Promise<Gate> {
   const { settings, events } = parts
-  const limits = createLimits(settings, () => performance.now())
+  let trust = parts.readTrust()
+  const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
 
   const listener = await listen({
     host: parts.host,
     port: parts.port,
-    context: parts.context,
+    shared: parts.shared,
+    context: { ...trust.context, ticketKeys: parts.ticketKeys },
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
-    ticketLifetimeMs: settings.ticketLifetimeMs,
-    limits,
+    limits: parts.limits,
     onSecure,
     onRefused: (reason, address, detail) => events.refused(reason, { address }, detail),
   })
@@ -65,15 +80,16 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     events.handshakeTook(handshakeMs)
     const begin = performance.now()
     try {
-      const peer = identifyPeer(socket, parts.issuers)
+      const peer = identifyPeer(socket, trust.issuers)
       const admission = parts.admit(peer)
       events.admissionTook(performance.now() - begin)
       if (!admission.admitted) {
         refuse(socket, address, peer.fingerprint, admission)
         return
       }
-      const { fingerprint, deviceId } = admission.record
-      receive(socket, address, { fingerprint, deviceId, chain: peer.chain })
+      const { fingerprint, chain } = peer
+      if (fingerprint === null) throw new Error('nobody was admitted')
+      receive(socket, address, { fingerprint, chain, deviceId: admission.record.deviceId })
     } catch (error) {
       events.refused('internal_error', { address }, (error as Error).message)
       cut(socket)
@@ -85,7 +101,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     socket: TLSSocket,
     address: string,
     fingerprint: string | null,
-    admission: Admission & { admitted: false },
+    admission: AtGate & { admitted: false },
   ): void {
     const who = {
       address,
@@ -103,13 +119,9 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     })
   }
 
-  function reasonFor(
-    socket: TLSSocket,
-    address: string,
-    { reason }: Admission & { admitted: false },
-  ): Reason {
+  function reasonFor(socket: TLSSocket, address: string, { reason }: AtGate & { admitted: false }): Reason {
     const certificate = reason === 'certificate_unlisted' ? socket.getPeerX509Certificate() : undefined
-    return (certificate && parts.arrive(certificate, address)) ?? reason
+    return (certificate && arrive(certificate, address)) ?? reason
   }
 
   function receive(socket: TLSSocket, address: string, identity: Identity): void {
@@ -133,7 +145,20 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     })
   }
 
-  return { port: listener.port, reload: listener.reload, stop: listener.stop, counts: limits.counts }
+  return {
+    port: listener.port,
+    reload(ticketKeys) {
+      try {
+        trust = parts.readTrust()
+        listener.reload({ ...trust.context, ticketKeys })
+        events.trustReloaded(trust.issuers.size)
+      } catch (error) {
+        events.trustNotReloaded(error)
+      }
+    },
+    useTicketKeys: listener.useTicketKeys,
+    stop: listener.stop,
+  }
 }
 
 /** Ends a connection in order, and for good where the peer does not follow. */

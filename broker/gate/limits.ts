@@ -13,18 +13,20 @@ export type LimitSettings = {
 }
 
 export type Limits = {
-  /** Counts a new connection in as a handshake, or says why it may not begin. */
-  begin(address: string): Reason | null
+  /** Counts a new connection in as a handshake and answers null, or answers why it may not begin. */
+  begin(address: string, answer: (refusal: Reason | null) => void): void
   handshakeEnded(address: string): void
   connectionEnded(): void
-  counts(): { connections: number; handshakes: number }
 }
+
+/** Limits that are counted here. */
+export type CountedLimits = Limits & { counts(): { connections: number; handshakes: number } }
 
 /** What is known of an address. `seenAt` is when its tokens were last counted. */
 type Visitor = { tokens: number; seenAt: number; handshakes: number }
 
 /** `now` gives monotonic milliseconds. */
-export function createLimits(settings: LimitSettings, now: () => number): Limits {
+export function createLimits(settings: LimitSettings, now: () => number): CountedLimits {
   const visitors = new Map<string, Visitor>()
   let connections = 0
   let handshakes = 0
@@ -48,21 +50,23 @@ export function createLimits(settings: LimitSettings, now: () => number): Limits
     if (oldest !== undefined) visitors.delete(oldest)
   }
 
+  function judge(address: string): Reason | null {
+    if (connections >= settings.connectionsMax) return 'connections_exceeded'
+    const visitor = visit(address)
+    if (visitor.tokens < 1) return 'address_rate_limited'
+    visitor.tokens -= 1
+    // One address alone never takes every handshake from the others.
+    if (handshakes >= settings.handshakesMax || visitor.handshakes >= settings.addressHandshakesMax) {
+      return 'handshakes_exceeded'
+    }
+    connections += 1
+    handshakes += 1
+    visitor.handshakes += 1
+    return null
+  }
+
   return {
-    begin(address) {
-      if (connections >= settings.connectionsMax) return 'connections_exceeded'
-      const visitor = visit(address)
-      if (visitor.tokens < 1) return 'address_rate_limited'
-      visitor.tokens -= 1
-      // One address alone never takes every handshake from the others.
-      if (handshakes >= settings.handshakesMax || visitor.handshakes >= settings.addressHandshakesMax) {
-        return 'handshakes_exceeded'
-      }
-      connections += 1
-      handshakes += 1
-      visitor.handshakes += 1
-      return null
-    },
+    begin: (address, answer) => answer(judge(address)),
     handshakeEnded(address) {
       handshakes -= 1
       const visitor = visitors.get(address)

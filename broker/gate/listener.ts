@@ -1,6 +1,5 @@
 // The TCP listener and the TLS handshakes on it, with their limits and deadlines. Ends where the peer is known by
 // its certificate; what that certificate is worth is decided elsewhere.
-import { randomBytes } from 'node:crypto'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Reason } from '../../db/reason.ts'
@@ -10,6 +9,7 @@ export type Listener = {
   port: number
   /** New handshakes use this context; live connections keep theirs. Throws where the context does not hold. */
   reload(context: SecureContextOptions): void
+  useTicketKeys(ticketKeys: Buffer): void
   /** Stops accepting and ends handshakes; resolves when the last connection is gone. */
   stop(): Promise<void>
 }
@@ -17,10 +17,10 @@ export type Listener = {
 export type ListenerParts = {
   host: string
   port: number
+  /** Whether other processes listen on the same port: the kernel then deals connections out among them. */
+  shared: boolean
   context: SecureContextOptions
   handshakeTimeoutMs: number
-  /** How long the keys of session tickets are used; 0 where no session is resumed. */
-  ticketLifetimeMs: number
   limits: Limits
   onSecure(socket: TLSSocket, address: string, handshakeMs: number): void
   onRefused(reason: Reason, address: string, detail?: string): void
@@ -33,9 +33,6 @@ const PLAIN_TEXT_ERRORS = [
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
 ]
-
-/** A name, an HMAC key and an AES key of 16 bytes each (Node's `tls.Server.setTicketKeys`). */
-const TICKET_KEYS_BYTES = 48
 
 /** Listens, or rejects with the error of `listen` (EADDRINUSE, EACCES …). Port 0 picks a free one. */
 export async function listen(parts: ListenerParts): Promise<Listener> {
@@ -70,22 +67,14 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     handshake.raw.destroy()
   })
 
-  // OpenSSL holds one set of ticket keys a context: with new ones, older tickets just cost a full handshake.
-  const rotation =
-    parts.ticketLifetimeMs === 0
-      ? undefined
-      : setInterval(() => tls.setTicketKeys(randomBytes(TICKET_KEYS_BYTES)), parts.ticketLifetimeMs).unref()
-
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, raw => {
     const address = plainAddress(raw)
-    const refusal = limits.begin(address)
-    if (refusal !== null) {
+    raw.on('error', ignore)
+    limits.begin(address, refusal => {
+      if (refusal === null) return startHandshake(raw, address)
       parts.onRefused(refusal, address)
-      raw.on('error', ignore)
       raw.resetAndDestroy()
-      return
-    }
-    startHandshake(raw, address)
+    })
   })
 
   function startHandshake(raw: Socket, address: string): void {
@@ -104,19 +93,24 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
       },
     }
     handshakes.set(key, handshake)
-    raw.once('close', () => {
+    const gone = () => {
       if (handshake.inFlight) {
         handshake.end()
         parts.onRefused('handshake_failed', address, 'the peer closed before the handshake ended')
       }
       limits.connectionEnded()
-    })
+    }
+    if (raw.closed) {
+      gone() // it did not wait for the answer of the limits
+      return
+    }
+    raw.once('close', gone)
     tls.emit('connection', raw)
   }
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: parts.host, port: parts.port, backlog: 4_096 }, resolve)
+    server.listen({ host: parts.host, port: parts.port, backlog: 4_096, reusePort: parts.shared }, resolve)
   })
   // Descriptors may run out while accepting: refuse that one, keep listening.
   server.on('error', ignore)
@@ -124,8 +118,8 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
   return {
     port: (server.address() as AddressInfo).port,
     reload: context => tls.setSecureContext(context),
+    useTicketKeys: ticketKeys => void tls.setTicketKeys(ticketKeys),
     stop() {
-      clearInterval(rotation)
       const gone = closed(server)
       for (const handshake of handshakes.values()) handshake.raw.destroy()
       return gone

@@ -53,8 +53,6 @@ export function readTlsContext({ files, issuers, ticketLifetimeMs }: TlsContextP
     allowPartialTrustChain: true,
     ...tlsProfile,
     sigalgs: SIGNATURES,
-    // Each context has ticket keys of its own making, held in memory alone: replacing it, as whenever the trust anchors
-    // change, ends every session that was verified under the one before.
     ...(ticketLifetimeMs === 0 ? {} : { sessionTimeout: Math.ceil(ticketLifetimeMs / 1_000) }),
     secureOptions:
       constants.SSL_OP_NO_RENEGOTIATION |

@@ -50,7 +50,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       maxVersion: version,
     })
     server.on('secureConnection', socket => {
-      peers.push(identifyPeer(socket, () => issuers))
+      peers.push(identifyPeer(socket, issuers))
       trustless.push(socket.isSessionReused() && socket.authorized)
       socket.end('x')
     })

@@ -28,7 +28,17 @@ describe('the command line', () => {
 
   it('has the flags that scripts rely on', async () => {
     const promised: Record<string, string[]> = {
-      up: ['--data', '--host', '--mqtts-port', '--api-port', '--status-port', '--admin-port', '--san', '-o'],
+      up: [
+        '--data',
+        '--host',
+        '--mqtts-port',
+        '--api-port',
+        '--status-port',
+        '--admin-port',
+        '--gates',
+        '--san',
+        '-o',
+      ],
       'device add': ['--attr', '--group'],
       'device enroll': ['--out', '--key-type', '--days', '--csr'],
       'device list': ['--api', '--token-file', '--ca', '--data', '-o'],

@@ -28,6 +28,8 @@ export type TestBroker = {
 }
 
 const LINE_DEADLINE_MS = 10_000
+/** Where a test does not say how many gates, the environment may: the same tests hold for any number. */
+const gates = Number(process.env['TEST_GATES'] ?? 0)
 
 export async function startTestBroker(
   options: { settings?: Partial<BrokerSettings>; now?: () => number; roll?: Roll; nodeId?: string } = {},
@@ -48,7 +50,7 @@ export async function startTestBroker(
     data: roll.data,
     host: '127.0.0.1',
     port: 0,
-    settings: judgeSettings(options.settings ?? {}),
+    settings: judgeSettings({ gates, ...options.settings }),
     log,
     ...(options.now ? { now: options.now } : {}),
     ...(options.nodeId ? { nodeId: options.nodeId } : {}),

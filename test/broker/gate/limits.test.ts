@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLimits } from '../../../broker/gate/limits.ts'
+import type { Reason } from '../../../db/reason.ts'
 
 const standard = {
   connectionsMax: 100,
@@ -14,7 +15,16 @@ const standard = {
 
 function limitsAt(settings: Partial<typeof standard> = {}) {
   const clock = { ms: 1_000 }
-  return { clock, limits: createLimits({ ...standard, ...settings }, () => clock.ms) }
+  const counted = createLimits({ ...standard, ...settings }, () => clock.ms)
+  function begin(address: string): Reason | null {
+    let answered: Reason | null | undefined
+    counted.begin(address, refusal => {
+      answered = refusal
+    })
+    assert.notEqual(answered, undefined, 'answers at once')
+    return answered ?? null
+  }
+  return { clock, limits: { ...counted, begin } }
 }
 
 test('an address may burst, then comes in at its rate', () => {

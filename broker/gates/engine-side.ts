@@ -1,0 +1,118 @@
+// A gate's process as the engine sees it: connections that come through the door, questions about limits, events.
+// What a gate held is given back when it dies.
+import type { ArrivalNote } from '../../db/arrivals.ts'
+import type { Reason } from '../../db/reason.ts'
+import type { Door, HandedOver, Identity } from '../door.ts'
+import type { GateEvents } from '../gate/index.ts'
+import type { Limits } from '../gate/limits.ts'
+import { type Frame, kinds, UNREAD } from './frames.ts'
+import type { Pair } from './pair.ts'
+import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
+
+export type GateBehindPair = {
+  receive(frame: Frame): void
+  /** The gate is gone: its connections end, and what it counted is free again. */
+  gone(): void
+}
+
+export type GateBehindPairParts = {
+  pair: Pair
+  door: Door
+  /** The device that a certificate is listed for, where the gate could not read it; null for none. */
+  deviceOf: (fingerprint: string) => string | null
+  noteArrival: (arrival: ArrivalNote) => boolean
+  limits: Limits
+  events: GateEvents & { registryInDoubt(error: unknown): void }
+}
+
+type Passage = RemoteStream & { handed: HandedOver | null }
+
+export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair {
+  const { pair, door, limits, events } = parts
+  const passages = new Map<number, Passage>()
+  const handshakes = new Map<string, number>()
+  let connections = 0
+
+  function ask(question: number, address: string): void {
+    limits.begin(address, refusal => {
+      if (refusal === null) {
+        connections += 1
+        handshakes.set(address, (handshakes.get(address) ?? 0) + 1)
+      }
+      pair.send(kinds.answer, question, Buffer.from(refusal ?? ''))
+    })
+  }
+
+  function handshakeEnded(address: string): void {
+    const left = (handshakes.get(address) ?? 0) - 1
+    if (left < 0) return
+    if (left === 0) handshakes.delete(address)
+    else handshakes.set(address, left)
+    limits.handshakeEnded(address)
+  }
+
+  function connectionEnded(): void {
+    if (connections === 0) return
+    connections -= 1
+    limits.connectionEnded()
+  }
+
+  function open(connection: number, { identity, address }: { identity: Identity; address: string }): void {
+    const deviceId = identity.deviceId === UNREAD ? parts.deviceOf(identity.fingerprint) : identity.deviceId
+    if (deviceId === null) {
+      events.refused('registry_unavailable', { address, fingerprint: identity.fingerprint })
+      pair.send(kinds.close, connection)
+      return
+    }
+    const remote = createRemoteStream(connection, pair, () => passages.delete(connection))
+    const passage: Passage = { ...remote, handed: null }
+    passages.set(connection, passage)
+    passage.handed = door({ stream: remote.stream, identity: { ...identity, deviceId }, address })
+  }
+
+  return {
+    receive({ kind, connection, payload }) {
+      const passage = passages.get(connection) // gone where device and engine close at the same time
+      switch (kind) {
+        case kinds.data:
+          return passage?.data(payload)
+        case kinds.credit:
+          return passage?.credit(payload.readUInt32BE())
+        case kinds.end:
+          return passage?.end()
+        case kinds.close:
+          return passage?.closed()
+        case kinds.drop:
+          return passage?.handed?.drop(payload.toString() as Reason)
+        case kinds.open:
+          return open(connection, JSON.parse(payload.toString()))
+        case kinds.ask:
+          return ask(connection, payload.toString())
+        case kinds.handshakeEnded:
+          return handshakeEnded(payload.toString())
+        case kinds.connectionEnded:
+          return connectionEnded()
+        case kinds.arrival:
+          return noteArrival(JSON.parse(payload.toString()))
+        case kinds.event:
+          return report(JSON.parse(payload.toString()))
+      }
+    },
+    gone() {
+      for (const passage of [...passages.values()]) passage.closed()
+      for (const [address, count] of [...handshakes]) {
+        for (let left = count; left > 0; left -= 1) handshakeEnded(address)
+      }
+      while (connections > 0) connectionEnded()
+    },
+  }
+
+  function noteArrival({ der, ...rest }: Omit<ArrivalNote, 'der'> & { der: string }): void {
+    parts.noteArrival({ ...rest, der: Buffer.from(der, 'base64') })
+  }
+
+  function report({ name, values }: { name: keyof typeof events; values: never[] }): void {
+    if (name === 'registryInDoubt' || name === 'trustNotReloaded') events[name](new Error(values[0]))
+    else (events[name] as (...given: never[]) => void)(...values)
+  }
+}

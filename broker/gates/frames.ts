@@ -1,0 +1,77 @@
+// What travels on the socket pair between the engine's process and a gate's: frames of a kind, for one connection or for
+// the gate as a whole (connection 0). Knows nothing of what a frame means.
+
+/** The kinds of frames; the comments say who sends them. */
+export const kinds = {
+  /** engine: settings and TLS ticket keys; the first frame of all (JSON). */
+  begin: 1,
+  /** gate: it listens (JSON: port), or could not (JSON: code, message). */
+  ready: 2,
+  failed: 3,
+  /** engine: read certificate, key and trust anchors anew and use these ticket keys; use these ticket keys. */
+  reload: 4,
+  ticketKeys: 17,
+  /** engine: stop accepting; end when the last connection is gone. */
+  stop: 5,
+  /** gate: may a connection from this address begin? engine: the reason why not, or nothing. */
+  ask: 6,
+  answer: 7,
+  /** gate: a handshake ended (its address); a connection ended. */
+  handshakeEnded: 8,
+  connectionEnded: 9,
+  /** gate: something to be counted, logged and noted (JSON). */
+  event: 10,
+  /** gate: a stranger that may register itself (JSON). */
+  arrival: 18,
+  /** gate: an admitted connection: its identity and address (JSON). */
+  open: 11,
+  /** both: bytes of the stream; nothing more will come; it is closed. */
+  data: 12,
+  end: 13,
+  close: 14,
+  /** both: as many bytes as this were consumed (a 32-bit number). */
+  credit: 15,
+  /** gate: end this connection for this reason. */
+  drop: 16,
+} as const
+
+/** In place of a device ID: the gate could not read the registry. No device has this name. */
+export const UNREAD = ''
+
+export type Kind = (typeof kinds)[keyof typeof kinds]
+
+/** `connection` is 0 where the frame concerns the gate as a whole. `payload` lies in a larger buffer: copy what is kept. */
+export type Frame = { kind: Kind; connection: number; payload: Buffer }
+
+/** Length of the payload (4), kind (1), connection (4). */
+const HEADER_BYTES = 9
+/** A stream's bytes are split before; what is longer is no frame of ours. */
+export const PAYLOAD_BYTES_MAX = 1024 * 1024
+
+export function frameHeader(kind: Kind, connection: number, payloadBytes: number): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES)
+  header.writeUInt32BE(payloadBytes, 0)
+  header[4] = kind
+  header.writeUInt32BE(connection, 5)
+  return header
+}
+
+/** Takes the stream's bytes as they come and gives whole frames. Throws where a length is none of ours. */
+export function createFrameParser(onFrame: (frame: Frame) => void): (bytes: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0)
+  return bytes => {
+    let buffer = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
+    while (buffer.length >= HEADER_BYTES) {
+      const length = buffer.readUInt32BE(0)
+      if (length > PAYLOAD_BYTES_MAX) throw new Error(`a frame of ${length} bytes`)
+      const end = HEADER_BYTES + length
+      if (buffer.length < end) break
+      const kind = buffer[4] as Kind
+      const connection = buffer.readUInt32BE(5)
+      const payload = buffer.subarray(HEADER_BYTES, end)
+      buffer = buffer.subarray(end)
+      onFrame({ kind, connection, payload })
+    }
+    rest = buffer
+  }
+}

@@ -1,0 +1,139 @@
+// The engine as a gate's process sees it: a door through the pair, limits that are kept for all gates together, events
+// that are counted, logged and noted over there.
+import type { TLSSocket } from 'node:tls'
+import type { ArrivalNote } from '../../db/arrivals.ts'
+import type { Reason } from '../../db/reason.ts'
+import type { AdmittedConnection, Door } from '../door.ts'
+import type { GateEvents } from '../gate/index.ts'
+import type { Limits } from '../gate/limits.ts'
+import { type Frame, kinds } from './frames.ts'
+import type { Pair } from './pair.ts'
+import { createReceiptCount, createSendWindow, creditPayload } from './window.ts'
+
+export type EngineBehindPair = {
+  door: Door
+  limits: Limits
+  /** Always true: where no more are noted now, the device will come again. */
+  noteArrival: (arrival: ArrivalNote) => boolean
+  events: GateEvents & { registryInDoubt(error: unknown): void }
+  /** Acts on a frame about a connection or a question; false where it is about the gate as a whole. */
+  receive(frame: Frame): boolean
+}
+
+type Passage = { credit(bytes: number): void; data(bytes: Buffer): void; end(): void; close(): void }
+
+/** Questions waiting for the engine. More than this means that it does not answer. */
+const QUESTIONS_MAX = 10_000
+
+/** How long the last bytes of an ended connection may take to go out. */
+const LINGER_MS = 1_000
+
+export function createEngineBehindPair(pair: Pair): EngineBehindPair {
+  const passages = new Map<number, Passage>()
+  const questions = new Map<number, (refusal: Reason | null) => void>()
+  let lastNumber = 0
+
+  /** Numbers wrap; one still in use is passed over. */
+  function freeNumber(used: ReadonlyMap<number, unknown>): number {
+    do lastNumber = lastNumber === 0xffff_ffff ? 1 : lastNumber + 1
+    while (used.has(lastNumber))
+    return lastNumber
+  }
+
+  const limits: Limits = {
+    begin(address, answer) {
+      if (questions.size >= QUESTIONS_MAX) return answer('handshakes_exceeded')
+      const number = freeNumber(questions)
+      questions.set(number, answer)
+      pair.send(kinds.ask, number, Buffer.from(address))
+    },
+    handshakeEnded: address => pair.send(kinds.handshakeEnded, 0, Buffer.from(address)),
+    connectionEnded: () => pair.send(kinds.connectionEnded, 0),
+  }
+
+  function door({ stream, identity, address }: AdmittedConnection) {
+    const socket = stream as TLSSocket
+    const number = freeNumber(passages)
+    pair.sendJson(kinds.open, number, { identity, address })
+    const window = createSendWindow()
+    const consumed = createReceiptCount()
+    let closed = false
+    let open = true
+
+    // Listens for 'readable' to the end, also while the window is full: without, the socket would flow to nobody.
+    function pass(): void {
+      while (open) {
+        const bytes = socket.read() as Buffer | null
+        if (bytes === null) return
+        pair.send(kinds.data, number, bytes)
+        open = window.take(bytes.length)
+      }
+    }
+    socket.on('readable', pass)
+    socket.once('end', () => pair.send(kinds.end, number))
+    socket.on('error', () => {})
+    socket.once('close', () => {
+      passages.delete(number)
+      if (!closed) pair.send(kinds.close, number)
+    })
+
+    passages.set(number, {
+      credit(bytes) {
+        open = window.give(bytes)
+        pass()
+      },
+      data(bytes) {
+        socket.write(bytes, () => {
+          const credit = consumed(bytes.length)
+          if (credit > 0) pair.send(kinds.credit, number, creditPayload(credit))
+        })
+      },
+      end: () => void socket.end(),
+      close() {
+        closed = true
+        // What was written before an orderly end still goes out.
+        if (!socket.writableEnded || socket.writableFinished) return void socket.destroy()
+        socket.once('finish', () => socket.destroy())
+        const deadline = setTimeout(() => socket.destroy(), LINGER_MS)
+        socket.once('close', () => clearTimeout(deadline))
+      },
+    })
+    pass()
+    return { drop: (reason: Reason) => pair.send(kinds.drop, number, Buffer.from(reason)) }
+  }
+
+  const event = (name: keyof EngineBehindPair['events'], ...values: unknown[]) =>
+    pair.sendJson(kinds.event, 0, { name, values })
+
+  return {
+    door,
+    limits,
+    noteArrival({ der, ...rest }) {
+      pair.sendJson(kinds.arrival, 0, { ...rest, der: der.toString('base64') })
+      return true
+    },
+    events: {
+      refused: (...values) => event('refused', ...values),
+      handshakeTook: ms => event('handshakeTook', ms),
+      admissionTook: ms => event('admissionTook', ms),
+      trustReloaded: issuers => event('trustReloaded', issuers),
+      trustNotReloaded: error => event('trustNotReloaded', (error as Error).message),
+      registryInDoubt: error => event('registryInDoubt', (error as Error).message),
+    },
+    receive({ kind, connection, payload }) {
+      if (kind === kinds.answer) {
+        const answer = questions.get(connection)
+        questions.delete(connection)
+        answer?.(payload.length === 0 ? null : (payload.toString() as Reason))
+        return true
+      }
+      if (connection === 0) return false
+      const passage = passages.get(connection) // gone where device and engine close at the same time
+      if (kind === kinds.data) passage?.data(payload)
+      if (kind === kinds.end) passage?.end()
+      if (kind === kinds.close) passage?.close()
+      if (kind === kinds.credit) passage?.credit(payload.readUInt32BE())
+      return true
+    },
+  }
+}

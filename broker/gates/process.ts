@@ -1,0 +1,78 @@
+// A gate as a process of its own: listener, TLS and admission here, everything behind the door in the engine's process,
+// reached through the socket pair it was spawned with. Ends when that does.
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
+import { prepareArrivalLookup } from '../../db/arrivals.ts'
+import { openForReading } from '../../db/open.ts'
+import { createAdmit } from '../admit.ts'
+import type { BrokerSettings } from '../config.ts'
+import { type Gate, openGate } from '../gate/index.ts'
+import { createReadTrust } from '../gate/trust.ts'
+import { type Frame, kinds, UNREAD } from './frames.ts'
+import { createEngineBehindPair } from './gate-side.ts'
+import { createPair } from './pair.ts'
+
+/** What the engine's process tells a gate first. `ticketKeys` is base64. */
+export type GateOrders = {
+  data: string
+  host: string
+  port: number
+  settings: BrokerSettings
+  ticketKeys: string
+}
+
+/** The descriptor of the pair in a gate's process. */
+const PAIR_DESCRIPTOR = 3
+
+let gate: Gate | null = null
+const pair = createPair(new Socket({ fd: PAIR_DESCRIPTOR }), receive, () => process.exit())
+const engine = createEngineBehindPair(pair)
+// A terminal's Ctrl-C reaches every process: the engine says when it is time.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+
+function receive(frame: Frame): void {
+  if (engine.receive(frame)) return
+  const { kind, payload } = frame
+  if (kind === kinds.begin) void begin(JSON.parse(payload.toString()))
+  if (kind === kinds.reload) gate?.reload(Buffer.from(payload))
+  if (kind === kinds.ticketKeys) gate?.useTicketKeys(Buffer.from(payload))
+  if (kind === kinds.stop) void gate?.stop().then(() => process.exit())
+}
+
+async function begin({ data, host, port, settings, ticketKeys }: GateOrders): Promise<void> {
+  try {
+    const registry = openForReading(join(data, 'registry.db'))
+    const admit = createAdmit({
+      lookup: prepareAdmissionLookup(registry.sqlite),
+      now: Date.now,
+      onDoubt: engine.events.registryInDoubt,
+    })
+    gate = await openGate({
+      host,
+      port,
+      shared: true,
+      settings,
+      limits: engine.limits,
+      readTrust: createReadTrust(registry, data, settings.ticketLifetimeMs),
+      ticketKeys: Buffer.from(ticketKeys, 'base64'),
+      // Whether the registry may be believed at all is asked again behind the door, by the process that watches it. In open
+      // mode that process remembers: what cannot be read here is left to it.
+      admit(peer) {
+        const admission = admit(peer)
+        if (admission.admitted || admission.reason !== 'registry_unavailable') return admission
+        return settings.registryLossMode === 'open'
+          ? { admitted: true, record: { deviceId: UNREAD } }
+          : admission
+      },
+      arrivals: { lookup: prepareArrivalLookup(registry.sqlite), note: engine.noteArrival, now: Date.now },
+      door: engine.door,
+      events: engine.events,
+    })
+    pair.send(kinds.ready, 0)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    pair.sendJson(kinds.failed, 0, { code, message })
+  }
+}

@@ -1,0 +1,46 @@
+// How much of one stream may be on its way between two processes: what was sent and not yet consumed at the other end.
+// Pure: counts bytes, sends nothing.
+
+/** Bytes of one stream and direction that may be under way. */
+export const WINDOW_BYTES = 64 * 1024
+/** Consumption is told in steps, so that small messages cost no frame each. */
+const CREDIT_STEP_BYTES = WINDOW_BYTES / 4
+
+export type SendWindow = {
+  /** Counts bytes out; false where the window is then full. */
+  take(bytes: number): boolean
+  /** Counts what the other end consumed; true where the window has room. */
+  give(bytes: number): boolean
+}
+
+export function createSendWindow(): SendWindow {
+  let underWay = 0
+  return {
+    take(bytes) {
+      underWay += bytes
+      return underWay < WINDOW_BYTES
+    },
+    give(bytes) {
+      underWay -= bytes
+      return underWay < WINDOW_BYTES
+    },
+  }
+}
+
+/** Counts what was consumed here; gives the credit to send, or 0 where it is not worth a frame yet. */
+export function createReceiptCount(): (bytes: number) => number {
+  let untold = 0
+  return bytes => {
+    untold += bytes
+    if (untold < CREDIT_STEP_BYTES) return 0
+    const credit = untold
+    untold = 0
+    return credit
+  }
+}
+
+export function creditPayload(bytes: number): Buffer {
+  const payload = Buffer.allocUnsafe(4)
+  payload.writeUInt32BE(bytes)
+  return payload
+}
