@@ -50,7 +50,7 @@ export type Command =
   | { do: 'connect'; certificate: string | Nth; clean: boolean; will: boolean; alias: boolean }
   | { do: 'leave'; device: string; how: 'disconnect' | 'drop' }
   | { do: 'subscribe'; device: string; filter: string }
-  | { do: 'publish'; device: string; topic: string; qos: 0 | 1 }
+  | { do: 'publish'; device: string; topic: string; qos: 0 | 1; retain: boolean }
   | { do: 'device'; device: string; move: 'suspend' | 'activate' | 'decommission' }
   | { do: 'certificate'; certificate: string | Nth; move: CertificateMove }
   | { do: 'issuer'; issuer: IssuerName; enabled: boolean }
@@ -115,6 +115,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
     device,
     topic: often([topics[0], 12], [topics[1], 4], [topics[2], 1], [topics[3], 2], [topics[4], 1]),
     qos: often([0, 1], [1, 2]),
+    retain: often([false, 3], [true, 1]),
   }),
   each(6, { do: of('leave'), device, how: often(['disconnect', 1], ['drop', 1]) }),
   each(6, { do: of('device'), device, move: deviceMove }),

@@ -2,7 +2,7 @@
 // of a message. Knows no sockets, no registry and no clock but its own.
 import { type Command, devices, named, type Policy, type Step } from './commands.ts'
 import { createRollModel, type Listed, type Member, type Rules, rules } from './model-roll.ts'
-import { matches, maySubscribe, mayUse } from './rights.ts'
+import { matches, mayRetain, maySubscribe, mayUse } from './rights.ts'
 
 type Stored = { filters: Set<string>; queue: { topic: string; payload: string }[] }
 type Session = { listed: Listed; will: boolean; rightEndsAt: number; filters: Set<string> }
@@ -17,6 +17,8 @@ export function createModel(law: Rules = rules) {
   const fleet = new Map<string, Device>(
     devices.map(id => [id, { id, session: null, stored: null, reader: false }]),
   )
+  /** By topic. It is worth what its publisher may still publish. */
+  const retained = new Map<string, { payload: string; publisher: Device }>()
   let expected: Expected = { answer: '', must: new Set(), may: new Set() }
 
   const standing = ({ id, reader }: Device) => ({ device: id, policy, reader })
@@ -44,13 +46,15 @@ export function createModel(law: Rules = rules) {
     return `connack 0 ${present ? 'present' : 'new'}`
   }
 
-  function publish(device: Device, template: string, qos: 0 | 1, payload: string): string {
+  function publish({ retain, qos, ...given }: Extract<Step, { do: 'publish' }>, payload: string): string {
+    const device = fleet.get(given.device)!
     if (device.session === null) return 'absent'
-    const topic = named(template, device.id)
-    if (!mayUse(standing(device), topic, 'publish')) {
+    const topic = named(given.topic, device.id)
+    if (!(retain ? mayRetain(standing(device), topic) : mayUse(standing(device), topic, 'publish'))) {
       endWithWill(device)
       return 'closed'
     }
+    if (retain) retained.set(topic, { payload, publisher: device })
     route(topic, payload, qos)
     return 'sent'
   }
@@ -81,6 +85,10 @@ export function createModel(law: Rules = rules) {
     const filter = named(template, device.id)
     if (!maySubscribe(standing(device), filter)) return 'suback 128'
     device.session.filters.add(filter)
+    for (const [topic, { payload, publisher }] of retained) {
+      const shown = mayUse(standing(device), topic, 'receive') && mayRetain(standing(publisher), topic)
+      if (shown && matches(filter, topic)) expected.must.add(`${device.id} ${payload}`)
+    }
     return 'suback 1'
   }
 
@@ -94,6 +102,7 @@ export function createModel(law: Rules = rules) {
   }
 
   function restart(): void {
+    retained.clear()
     for (const device of fleet.values()) {
       // All connections end at once: who goes first is heard by who goes last.
       if (device.session?.will) {
@@ -124,7 +133,7 @@ export function createModel(law: Rules = rules) {
       case 'subscribe':
         return subscribe(fleet.get(command.device)!, command.filter)
       case 'publish':
-        return publish(fleet.get(command.device)!, command.topic, command.qos, payload)
+        return publish(command, payload)
       case 'device':
         return roll.moveDevice(roll.fleet.get(command.device)!, command.move)
       case 'certificate':
@@ -160,11 +169,13 @@ export function createModel(law: Rules = rules) {
     }
   }
 
-  /** Nobody can come back for it: the stored session goes. What is held or suspended can come back. */
+  /** Nobody can come back for it: the stored session goes, and what it left. What is held or suspended can come back. */
   function forgetWhereNothingReturns({ id, state, listed }: Member): void {
     if (state === 'suspended') return
     const returns = ['certificate_suspended', null]
-    if (!listed.some(one => returns.includes(roll.refusal(one)))) fleet.get(id)!.stored = null
+    if (listed.some(one => returns.includes(roll.refusal(one)))) return
+    fleet.get(id)!.stored = null
+    for (const [topic, { publisher }] of retained) if (publisher.id === id) retained.delete(topic)
   }
 
   return {

@@ -19,6 +19,11 @@ export function mayUse(
   return action === 'publish' && reader && topic === `shared/${device}`
 }
 
+/** What is to be kept must be allowed to be kept, too: only below `devices/` it is. */
+export function mayRetain(standing: Standing, topic: string): boolean {
+  return topic.startsWith('devices/') && mayUse(standing, topic, 'publish')
+}
+
 /** A filter must be contained in an allow; a deny refuses it only where it takes the whole filter. */
 export function maySubscribe({ device, policy, reader }: Standing, filter: string): boolean {
   if (filter === 'shared/#') return reader

@@ -98,16 +98,17 @@ export async function startSystem(ground: Ground) {
     return `connack 0 ${answer.sessionPresent ? 'present' : 'new'}`
   }
 
-  async function publish(device: string, template: string, qos: 0 | 1, payload: string): Promise<string> {
+  async function publish(command: Extract<Step, { do: 'publish' }>, payload: string): Promise<string> {
+    const { device, qos, retain } = command
     const link = open(device)
     if (link === null) return 'absent'
     const packet = {
       cmd: 'publish',
-      topic: named(template, device),
+      topic: named(command.topic, device),
       payload,
       qos,
       dup: false,
-      retain: false,
+      retain,
     } as const
     if (qos === 0) link.send(packet)
     else if ((await link.ask({ ...packet, messageId: 7 }, 'puback')) === null) return 'closed'
@@ -155,7 +156,7 @@ export async function startSystem(ground: Ground) {
       case 'connect':
         return connect(command)
       case 'publish':
-        return publish(command.device, command.topic, command.qos, payload)
+        return publish(command, payload)
       case 'subscribe':
         return subscribe(command.device, command.filter)
       case 'leave':
