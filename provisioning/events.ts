@@ -122,6 +122,8 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     expiringCounted: (within: string, certificates: number) => metrics.expiring.set({ within }, certificates),
     sweepFailed: (error: unknown) =>
       logger.warn({ err: error }, 'deadlines wait: the registry cannot be used now'),
+    registryDamaged: (damage: string) =>
+      logger.fatal({ damage }, 'the registry is damaged: stop the service and restore a backup'),
     certificateRevoked: (caller: Caller, fingerprint: string, reason: string, unreachable: number) => {
       metrics.changes.inc({ change: 'certificate_revoked' })
       logger.info({ ...caller, fingerprint, reason, unreachable }, 'certificate revoked')

@@ -5,8 +5,9 @@ import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
+import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuer-store.ts'
-import { assertIntegrity, assertSameFile, openForReading } from '../db/open.ts'
+import { assertSameFile, openForReading } from '../db/open.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
@@ -83,13 +84,14 @@ export async function createProvisioning(
 
     const registry = openForWriting(directory.registry)
     open.defer(() => closeRegistry(registry))
-    assertIntegrity(registry)
     // A connection of its own, so that questions neither wait for a change nor see half of one.
     const reading = openForReading(directory.registry)
     open.defer(() => closeRegistry(reading))
 
     const metrics = createMetrics()
     const events = createEvents(config.log, metrics)
+    const integrity = beginIntegrityCheck(registry, events.registryDamaged)
+    open.defer(() => integrity.stop())
     const { host } = config
     const status = await openStatusServer({ host, port: config.statusPort }, events.statusFailed)
     open.defer(() => status.close())
@@ -131,7 +133,7 @@ export async function createProvisioning(
     const ready = () => {
       try {
         assertSameFile(registry)
-        return answers.get() !== undefined && ca().notAfter > now()
+        return answers.get() !== undefined && ca().notAfter > now() && integrity.damage() === null
       } catch {
         return false
       }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { closeRegistry } from '../../db/index.ts'
+import { beginIntegrityCheck } from '../../db/integrity-check.ts'
 import { schemaVersion } from '../../db/migrate.ts'
 import { assertIntegrity, backup, openForNotes, openForReading, openForWriting } from '../../db/open.ts'
 import { createRoll } from '../harness/roll.ts'
@@ -99,6 +100,10 @@ test('damage inside is found by the integrity check', async () => {
   writeFileSync(file, bytes)
   const registry = openForReading(file)
   assert.throws(() => assertIntegrity(registry), { code: 'registry_corrupt' })
+  assert.throws(() => beginIntegrityCheck(registry, () => {}), { code: 'registry_corrupt' })
+  // A large one is checked beside the service.
+  const beside = await new Promise<string>(resolve => beginIntegrityCheck(registry, resolve, 0))
+  assert.match(beside, /damaged.*: restore a backup/)
   await closeRegistry(registry)
 })
 
