@@ -71,7 +71,9 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     devices: {
       add: (added: NewDevice) => call<Device>('POST', '/v1/devices', added),
       show: (id: string) => call<Device>('GET', device(id)),
-      change: (id: string, change: DeviceChange) => call<Device>('PATCH', device(id), change),
+      /** Replaces what is given; `version` is the ETag without its quotes, or `*` for any. */
+      change: (id: string, change: DeviceChange, version: string) =>
+        call<Device>('PATCH', device(id), change, { 'If-Match': version === '*' ? '*' : `"${version}"` }),
       /** All devices that fit, a page at a time. */
       pages: (filter: DeviceFilter = {}) => walk<Device>('/v1/devices', filter),
       suspend: (id: string) => call<StateReceipt>('POST', `${device(id)}/suspend`),

@@ -9,6 +9,8 @@ export type Device = {
   groups: string[]
   createdAt: string
   updatedAt: string
+  /** The ETag without its quotes. */
+  version: string
 }
 
 export type NewDevice = { id: string; attributes?: Record<string, string>; groups?: string[] }

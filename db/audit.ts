@@ -7,8 +7,15 @@ import { type KeyedRequest, noteChange } from './keyed-changes.ts'
 import type { Schema } from './schema.ts'
 import { insert, rowsOf } from './statement.ts'
 
-/** Who asked for a change, in which request, and whether that request may be asked again. */
-export type Actor = { name: string; requestId?: string | undefined; keyed?: KeyedRequest | undefined }
+/** Who asked for a change, and in which request. */
+export type Actor = {
+  name: string
+  requestId?: string | undefined
+  /** Where the request may be asked again. */
+  keyed?: KeyedRequest | undefined
+  /** The version of what is changed that they saw, where they say so. */
+  seen?: string | undefined
+}
 
 export type AuditEntry = {
   at: number

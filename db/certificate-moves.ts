@@ -12,6 +12,7 @@ import type { Registry } from './open.ts'
 import type { Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
 import { type CertificateMove, certificateMay, certificateMoves, deviceMay } from './transitions.ts'
+import { assertCertificateSeen } from './versions.ts'
 
 /** Each gives the epoch of the change. */
 export type CertificateMover = {
@@ -71,6 +72,7 @@ async function moveCertificate(
   if (row === undefined) {
     throw new Conflict('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
   }
+  await assertCertificateSeen(transaction, actor, fingerprint)
   const { to } = certificateMoves[move]
   if (row.status === to) return latestEpoch(transaction, fingerprint)
   if (!certificateMay(move, row.status)) {

@@ -8,6 +8,7 @@ import type { DeviceState, Schema } from './schema.ts'
 import { insert, rowsOf } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
 import { deviceMay } from './transitions.ts'
+import { assertDeviceSeen } from './versions.ts'
 
 export type NewDevice = { id: string; attributes: Record<string, string>; groups: string[] }
 export type DeviceChange = { attributes?: Record<string, string> | undefined; groups?: string[] | undefined }
@@ -32,6 +33,7 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
       transact(registry, async transaction => {
         const at = now()
         await stateOf(transaction, id)
+        await assertDeviceSeen(transaction, actor, id)
         await transaction
           .updateTable('devices')
           .set({
@@ -59,6 +61,7 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
       transact(registry, async transaction => {
         const at = now()
         const current = await stateOf(transaction, id)
+        await assertDeviceSeen(transaction, actor, id)
         if (current === state) return latestEpoch(transaction, id)
         if (!deviceMay(moveTo[state], current)) {
           throw new Conflict('device_state_forbids', `device ${id} is ${current}: it cannot become ${state}`)

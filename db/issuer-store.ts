@@ -8,6 +8,7 @@ import { appendChange } from './change-feed.ts'
 import type { Registry } from './open.ts'
 import type { RegistrationMode, Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
+import { assertIssuerSeen } from './versions.ts'
 
 export type Issuer = KnownIssuer & {
   name: string
@@ -96,6 +97,7 @@ export function createIssuerWriter(registry: Registry, now: () => number): Issue
     setIssuerEnabled: (id, enabled, actor) =>
       transact(registry, async transaction => {
         const at = now()
+        await assertIssuerSeen(transaction, actor, id)
         const changed = await transaction
           .updateTable('issuers')
           .set({ enabled: enabled ? 1 : 0 })

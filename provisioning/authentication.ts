@@ -7,6 +7,7 @@ import type { Holder } from '../db/token-store.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { type Right, reaches, rightTo } from './access.ts'
 import { presentedCertificate } from './peer-certificate.ts'
+import { versionSeen } from './precondition.ts'
 import { Problem } from './problem.ts'
 
 declare module 'fastify' {
@@ -111,7 +112,7 @@ function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; sc
 export function actorOf(request: FastifyRequest): Actor & { requestId: string } {
   if (request.holder === null) throw new Error('a change without an authenticated caller')
   const keyed = request.keyed === null ? {} : { keyed: request.keyed }
-  return { name: request.holder.name, requestId: request.id, ...keyed }
+  return { name: request.holder.name, requestId: request.id, ...keyed, seen: versionSeen(request) }
 }
 
 /** Node keeps the first of two and tells nobody; whoever stands in front of us may have read the other. */

@@ -21,6 +21,7 @@ export type Recall = (
 
 declare module 'fastify' {
   interface FastifyContextConfig {
+    /** Every route that takes an Idempotency-Key has one. */
     recall?: Recall
     /** The answer shows a secret once: it is never kept, only recalled. */
     secret?: boolean
@@ -69,12 +70,7 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
     inFlight.add(name)
     request.keyed = keyed
     if (known === null || known.change === null) return
-    const { recall } = request.routeOptions.config
-    if (recall === undefined) {
-      const { action, target } = known.change
-      throw new Problem('answer_lost', `${action} was done to ${target}, but the answer to it was lost`)
-    }
-    const answer = await recall(known.change, request, reply)
+    const answer = await request.routeOptions.config.recall!(known.change, request, reply)
     if (answer !== null) return reply.header('idempotency-replayed', 'true').send(answer)
   })
 
@@ -98,6 +94,11 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
 export function takeIdempotencyKey(route: RouteOptions): void {
   const right = route.config?.right
   if (right === undefined || !takesKey(route.method, right)) return
+  if (route.config?.recall === undefined) {
+    throw new Error(
+      `${route.method} ${route.url} must say in config.recall what to answer where its answer was lost`,
+    )
+  }
   const { headers } = (route.schema ?? {}) as { headers?: TObject }
   const properties = { ...headers?.properties, ...KeyHeader.properties }
   route.schema = { ...route.schema, headers: Type.Object(properties) }

@@ -57,6 +57,21 @@ export const operatorProblems = {
     title: 'There are too many API tokens',
     hint: 'Revoke those that nobody uses: rollcall api-token list shows when each was used last.',
   },
+  device_changed: {
+    status: 412,
+    title: 'The device is not of that version any more',
+    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
+  },
+  certificate_changed: {
+    status: 412,
+    title: 'The certificate is not of that version any more',
+    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
+  },
+  issuer_changed: {
+    status: 412,
+    title: 'The issuer is not of that version any more',
+    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
+  },
   request_in_flight: {
     status: 409,
     title: 'This request is being served',

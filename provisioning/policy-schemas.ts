@@ -37,7 +37,7 @@ export const PolicyParams = Type.Object({ name: PolicyName }, strict)
 export const TargetParams = Type.Object({ name: PolicyName, kind: OneOf(targetKinds), target: Name }, strict)
 export const PageQuery = Type.Object(paging, strict)
 export const HolderQuery = Type.Object({ certificate: Type.Optional(Fingerprint) }, strict)
-export const IfMatch = Type.Object({ 'if-match': Type.Optional(Type.String({ maxLength: 128 })) })
+export { IfMatch } from './precondition.ts'
 
 export const Attachment = Type.Object({ kind: OneOf(kinds), target: Type.String() })
 const policyFields = {

@@ -102,8 +102,8 @@ const entries = {
   },
   version_required: {
     status: 428,
-    title: 'Whoever replaces a policy must name the version that is replaced',
-    hint: 'Send the ETag of the policy as If-Match, or If-Match: * to replace any.',
+    title: 'Whoever replaces something must name the version that is replaced',
+    hint: 'Send its ETag as If-Match, or If-Match: * to replace any.',
   },
   device_exists: {
     status: 409,

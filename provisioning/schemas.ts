@@ -95,6 +95,7 @@ export const Device = Type.Object({
   groups: Type.Array(Type.String()),
   createdAt: Time,
   updatedAt: Time,
+  version: Type.String({ description: 'The ETag without its quotes' }),
 })
 export type Device = Static<typeof Device>
 

@@ -1,6 +1,7 @@
 // The moves of a certificate that an operator makes besides revoking: hold it and let it go again, approve or reject it.
 import type { FastifyRequest } from 'fastify'
 import { actorOf } from '../authentication.ts'
+import { IfMatch } from '../precondition.ts'
 import * as schemas from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
@@ -48,6 +49,7 @@ export function certificateMoveRoutes(api: Api, { writer, roll, reach, receipt, 
             'Answers when every broker acted on it, or after 2 s with those that did not. The same again changes nothing.',
           params: schemas.CertificateParams,
           querystring: schemas.NoQuery,
+          headers: IfMatch,
           body: schemas.NoBody,
           response: { 200: schemas.CertificateReceipt, ...refusals },
         },

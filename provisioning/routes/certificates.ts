@@ -1,7 +1,9 @@
 // Certificates on the roll: list, read, revoke.
+import { certificateVersion } from '../../db/versions.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
 import { actorOf } from '../authentication.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
+import { etag, IfMatch } from '../precondition.ts'
 import { Problem } from '../problem.ts'
 import { scopeOf } from '../reach.ts'
 import * as schemas from '../schemas.ts'
@@ -50,12 +52,13 @@ export function certificateRoutes(api: Api, services: Services): void {
         response: { 200: schemas.CertificateWithPem, ...refusals },
       },
     },
-    async request => {
+    async (request, reply) => {
       const { fingerprint } = request.params
       const certificate = await roll.certificate(fingerprint)
       if (certificate === null) {
         throw new Problem('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
       }
+      reply.header('etag', etag(certificateVersion(certificate)))
       return shownWithPem(certificate, chainOf)
     },
   )
@@ -77,6 +80,7 @@ export function certificateRoutes(api: Api, services: Services): void {
           'Answers when every broker cut its sessions, or after 2 s with those that did not. Revoking again changes nothing and gives the first receipt.',
         params: schemas.CertificateParams,
         querystring: schemas.NoQuery,
+        headers: IfMatch,
         body: schemas.Revocation,
         response: { 200: schemas.CertificateReceipt, ...refusals },
       },

@@ -12,6 +12,7 @@ import type { OperatorReader } from '../../db/operator-reader.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
 import type { TrustAnchor } from '../../db/trust-anchors.ts'
+import { deviceVersion } from '../../db/versions.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import type { AuditSealer } from '../audit-sealer.ts'
@@ -70,7 +71,13 @@ export function callerOf(request: FastifyRequest): { requestId: string; actor: s
 }
 
 export function shownDevice(device: Device): schemas.Device {
-  return { ...device, createdAt: time(device.createdAt), updatedAt: time(device.updatedAt) }
+  const { createdAt, updatedAt } = device
+  return {
+    ...device,
+    createdAt: time(createdAt),
+    updatedAt: time(updatedAt),
+    version: deviceVersion(device),
+  }
 }
 
 export function shownCertificate({ der: _, ...certificate }: Certificate): schemas.Certificate {

@@ -1,7 +1,9 @@
 // Devices: register, list, read, change, and the moves of their state.
+import type { FastifyReply } from 'fastify'
 import { isDeviceId } from '../../pki/device-id.ts'
 import { actorOf } from '../authentication.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
+import { assertSaysWhich, etag, IfMatch } from '../precondition.ts'
 import { Problem } from '../problem.ts'
 import { scopeOf } from '../reach.ts'
 import * as schemas from '../schemas.ts'
@@ -11,10 +13,13 @@ export function deviceRoutes(api: Api, services: Services): void {
   const { writer, roll, reach, receipt, events } = services
   const tags = ['devices']
 
-  async function deviceOf(id: string): Promise<schemas.Device> {
+  /** With its version as ETag, where a device is the answer. */
+  async function answerDevice(reply: FastifyReply, id: string): Promise<schemas.Device> {
     const device = await roll.device(id)
     if (device === null) throw new Problem('device_unknown', `no device ${id} is registered`)
-    return shownDevice(device)
+    const shown = shownDevice(device)
+    reply.header('etag', etag(shown.version))
+    return shown
   }
 
   api.post(
@@ -23,7 +28,7 @@ export function deviceRoutes(api: Api, services: Services): void {
       config: {
         recall: async (done, _, reply) => {
           reply.code(201).header('location', `/v1/devices/${done.target}`)
-          return deviceOf(done.target)
+          return answerDevice(reply, done.target)
         },
       },
       schema: {
@@ -44,7 +49,7 @@ export function deviceRoutes(api: Api, services: Services): void {
       return reply
         .code(201)
         .header('location', `/v1/devices/${id}`)
-        .send(await deviceOf(id))
+        .send(await answerDevice(reply, id))
     },
   )
 
@@ -79,32 +84,36 @@ export function deviceRoutes(api: Api, services: Services): void {
         response: { 200: schemas.Device, ...refusals },
       },
     },
-    async request => deviceOf(request.params.id),
+    async (request, reply) => answerDevice(reply, request.params.id),
   )
 
   api.patch(
     '/v1/devices/:id',
     {
-      config: { recall: done => deviceOf(done.target) },
+      config: { recall: (done, _, reply) => answerDevice(reply, done.target) },
       schema: {
         tags,
         security: secured,
         summary: 'Change a device',
-        description: 'What is given replaces all that was: attributes or groups are not merged.',
+        description:
+          'What is given replaces all that was: attributes or groups are not merged. Takes the ETag of the device as If-Match.',
+        headers: IfMatch,
         params: schemas.DeviceParams,
         querystring: schemas.NoQuery,
         body: schemas.DeviceChange,
         response: { 200: schemas.Device, ...refusals },
       },
     },
-    async request => {
+    async (request, reply) => {
       const { id } = request.params
       const { attributes, groups } = request.body
+      const held = await answerDevice(reply, id)
+      assertSaysWhich(request, `what device ${id} has`)
       if (groups !== undefined) await reach.assertMayMove(request, id, groups)
-      if (attributes !== undefined) reach.assertMaySet(request, attributes, (await deviceOf(id)).attributes)
+      if (attributes !== undefined) reach.assertMaySet(request, attributes, held.attributes)
       await writer.changeDevice(id, request.body, actorOf(request))
       events.deviceChanged(callerOf(request), id)
-      return deviceOf(id)
+      return answerDevice(reply, id)
     },
   )
 
@@ -130,6 +139,7 @@ export function deviceRoutes(api: Api, services: Services): void {
           description: 'Answers when every broker acted on it, or after 2 s with those that did not.',
           params: schemas.DeviceParams,
           querystring: schemas.NoQuery,
+          headers: IfMatch,
           body: schemas.NoBody,
           response: { 200: schemas.DeviceReceipt, ...refusals },
         },

@@ -26,7 +26,8 @@ export function enrollmentTokenRoutes(api: Api, services: Services): void {
   api.post(
     path,
     {
-      config: { secret: true },
+      // Another token is as good as one that nobody ever saw; that one ends unused.
+      config: { secret: true, recall: async () => null },
       schema: {
         tags,
         security: secured,
@@ -94,6 +95,7 @@ export function enrollmentTokenRoutes(api: Api, services: Services): void {
   api.post(
     `${path}/:id/revoke`,
     {
+      config: { recall: (done, request) => tokenOf(request, done.target) },
       schema: {
         tags,
         security: secured,

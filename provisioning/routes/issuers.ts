@@ -1,7 +1,11 @@
 // Issuers: list them, and say whose certificates are admitted.
+import Type from 'typebox'
 import type { Issuer } from '../../db/issuer-store.ts'
+import { isFingerprint } from '../../pki/certificate-facts.ts'
 import { actorOf } from '../authentication.ts'
+import { decodeCursor, encodeCursor } from '../cursor.ts'
 import * as issuerSchemas from '../issuer-schemas.ts'
+import { IfMatch } from '../precondition.ts'
 import * as schemas from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
@@ -15,11 +19,18 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
         tags,
         security: secured,
         summary: 'List the issuers on record, our own CAs and foreign trust anchors',
-        querystring: schemas.NoQuery,
+        querystring: Type.Object(schemas.paging, schemas.strict),
         response: { 200: schemas.PageOf(issuerSchemas.Issuer), ...refusals },
       },
     },
-    async () => ({ items: [...issuers().values()].map(shownIssuer), nextCursor: null }),
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const after = decodeCursor(cursor, isFingerprint) ?? ''
+      const rest = [...issuers().values()].filter(({ id }) => id > after)
+      const items = rest.slice(0, limit)
+      const next = rest.length > limit ? items.at(-1)!.id : null
+      return { items: items.map(shownIssuer), nextCursor: encodeCursor(next) }
+    },
   )
 
   for (const verb of ['disable', 'enable'] as const) {
@@ -42,6 +53,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Ser
           description: 'Answers when every broker acted on it, or after 2 s with those that did not.',
           params: issuerSchemas.IssuerParams,
           querystring: schemas.NoQuery,
+          headers: IfMatch,
           body: schemas.NoBody,
           response: { 200: issuerSchemas.IssuerReceipt, ...refusals },
         },

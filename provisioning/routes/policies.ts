@@ -1,8 +1,10 @@
 // Policies: list, read, put, delete, attach and detach. What a change does is told beforehand in policy-trials.ts.
+import type { FastifyRequest } from 'fastify'
 import { actorOf } from '../authentication.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
 import { judgedDocument, policyBody } from '../policy-body.ts'
 import * as schemas from '../policy-schemas.ts'
+import { versionSeen } from '../precondition.ts'
 import { Problem } from '../problem.ts'
 import { NoBody, NoQuery, PageOf } from '../schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownPolicy } from './context.ts'
@@ -83,7 +85,7 @@ export function policyRoutes(api: Api, services: Services): void {
       const { name } = request.params
       const document = judgedDocument(request.body, name)
       const stored = policies.policy(name)
-      const expected = expectedVersion(request.headers['if-match'], name, stored?.version ?? null)
+      const expected = expectedVersion(request, name, stored?.version ?? null)
       const same = stored?.document === JSON.stringify(document)
       if (expected === undefined && stored !== null && !same && request.headers['if-match'] === undefined) {
         throw new Problem('version_required', `policy ${name} is there, of version ${stored.version}`)
@@ -120,7 +122,7 @@ export function policyRoutes(api: Api, services: Services): void {
     },
     async request => {
       const { name } = request.params
-      const expected = expectedVersion(request.headers['if-match'], name, policyOf(name).version)
+      const expected = expectedVersion(request, name, policyOf(name).version)
       const epoch = await writer.deletePolicy(name, actorOf(request), expected)
       events.policyChanged(callerOf(request), name, 'policy_deleted')
       return { ...(await receipt(epoch)), name, version: null }
@@ -193,17 +195,10 @@ export function policyRoutes(api: Api, services: Services): void {
   }
 }
 
-/** What If-Match asks for: a version, or undefined where it does not matter. RFC 9110 §13.1.1. */
-function expectedVersion(
-  header: string | undefined,
-  name: string,
-  stored: string | null,
-): string | undefined {
-  if (header === undefined) return undefined
-  if (header.trim() === '*') {
-    if (stored === null) throw new Problem('policy_changed', `there is no policy ${name}`)
-    return undefined
+/** The version that is to be replaced, or undefined where it does not matter. */
+function expectedVersion(request: FastifyRequest, name: string, stored: string | null): string | undefined {
+  if (request.headers['if-match']?.trim() === '*' && stored === null) {
+    throw new Problem('policy_changed', `there is no policy ${name}`)
   }
-  // A list is more than anybody needs here; a weak tag never matches.
-  return /^"([^"]*)"$/.exec(header.trim())?.[1] ?? header
+  return versionSeen(request)
 }

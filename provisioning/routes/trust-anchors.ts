@@ -3,6 +3,7 @@ import Type from 'typebox'
 import type { Arrival } from '../../db/arrivals.ts'
 import type { Issuer } from '../../db/issuer-store.ts'
 import type { TrustAnchor } from '../../db/trust-anchors.ts'
+import { issuerVersion } from '../../db/versions.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import * as anchorSchemas from '../anchor-schemas.ts'
@@ -10,6 +11,7 @@ import { actorOf } from '../authentication.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
 import { IssuerParams } from '../issuer-schemas.ts'
 import { templateFault } from '../name-template.ts'
+import { etag } from '../precondition.ts'
 import { Problem } from '../problem.ts'
 import * as schemas from '../schemas.ts'
 import { CHALLENGE_MS, judgeNewAnchor, judgeProof, newNonce } from '../trust-anchor.ts'
@@ -83,8 +85,9 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
         response: { 200: anchorSchemas.IssuerDetail, ...refusals },
       },
     },
-    async request => {
+    async (request, reply) => {
       const issuer = issuerOf(request.params.issuer)
+      reply.header('etag', etag(issuerVersion(issuer)))
       return shownDetail(issuer, await anchors.show(issuer.id))
     },
   )

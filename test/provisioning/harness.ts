@@ -89,7 +89,8 @@ function createCall(url: string, agent: Agent, token: string): Call {
           ...(text === undefined
             ? {}
             : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-          ...more.headers,
+          // Tests of something else replace whatever there is.
+          ...(more.headers ?? (method === 'PATCH' ? { 'if-match': '*' } : {})),
         },
       })
       outgoing.on('error', reject)

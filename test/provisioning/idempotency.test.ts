@@ -11,7 +11,10 @@ import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/in
 import { openForReading } from '../../db/open.ts'
 import { assertProblem, makeCsr, type Service, startService, temporaryDirectory } from './harness.ts'
 
-const keyed = (key: string, more: object = {}) => ({ headers: { 'idempotency-key': key }, ...more })
+const keyed = (key: string, more: object = {}) => ({
+  headers: { 'idempotency-key': key, 'if-match': '*' },
+  ...more,
+})
 
 async function inRegistry<T>(
   service: { directory: string },
@@ -206,7 +209,7 @@ test('killed between the change and its answer, the service that follows gives t
     const outgoing = request(`${String(line).trim()}/v1/devices/a/suspend`, {
       method: 'POST',
       ca: readFileSync(join(folder.path, 'ca.crt')),
-      headers: { authorization: `Bearer ${token}`, 'idempotency-key': 'k' },
+      headers: { authorization: `Bearer ${token}`, 'idempotency-key': 'k', 'if-match': '*' },
     })
     outgoing.on('response', () => resolve('answered'))
     outgoing.on('error', () => resolve('lost'))

@@ -1,0 +1,97 @@
+// Which version of a thing somebody saw when he asked to change it: where it is another now, nothing is written.
+// A version says all that moves of the thing may change, and is opaque to everybody else.
+import { createHash } from 'node:crypto'
+import type { Transaction } from 'kysely'
+import type { Actor } from './audit.ts'
+import type { Certificate, Device } from './roll-reader.ts'
+import type { Schema } from './schema.ts'
+import { Conflict, type ConflictCode } from './transact.ts'
+
+export function deviceVersion({
+  state,
+  attributes,
+  groups,
+  updatedAt,
+}: Pick<Device, 'state' | 'attributes' | 'groups' | 'updatedAt'>): string {
+  return versionOf([state, attributes, groups, updatedAt])
+}
+
+export function certificateVersion(
+  certificate: Pick<Certificate, 'status' | 'revocationReason' | 'graceUntil' | 'firstUsedAt' | 'revokedAt'>,
+): string {
+  const { status, revocationReason, graceUntil, firstUsedAt, revokedAt } = certificate
+  return versionOf([status, revocationReason, graceUntil, firstUsedAt, revokedAt])
+}
+
+export function issuerVersion({ enabled }: { enabled: boolean }): string {
+  return versionOf([enabled])
+}
+
+/** Throws `device_changed` where the actor saw another version than there is. */
+export async function assertDeviceSeen(
+  transaction: Transaction<Schema>,
+  actor: Actor,
+  id: string,
+): Promise<void> {
+  if (actor.seen === undefined) return
+  const row = await transaction.selectFrom('devices').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined) return
+  const groups = await transaction
+    .selectFrom('device_groups')
+    .select('name')
+    .where('device_id', '=', id)
+    .orderBy('name')
+    .execute()
+  const version = deviceVersion({
+    state: row.state,
+    attributes: JSON.parse(row.attributes),
+    groups: groups.map(group => group.name),
+    updatedAt: row.updated_at,
+  })
+  assertSeen(actor, version, 'device_changed', `device ${id}`)
+}
+
+/** Throws `certificate_changed` likewise. */
+export async function assertCertificateSeen(
+  transaction: Transaction<Schema>,
+  actor: Actor,
+  fingerprint: string,
+): Promise<void> {
+  if (actor.seen === undefined) return
+  const row = await transaction
+    .selectFrom('certificates')
+    .select([
+      'status',
+      'revocation_reason as revocationReason',
+      'grace_until as graceUntil',
+      'first_used_at as firstUsedAt',
+      'revoked_at as revokedAt',
+    ])
+    .where('fingerprint', '=', fingerprint)
+    .executeTakeFirst()
+  if (row !== undefined) assertSeen(actor, certificateVersion(row), 'certificate_changed', 'the certificate')
+}
+
+/** Throws `issuer_changed` likewise. */
+export async function assertIssuerSeen(
+  transaction: Transaction<Schema>,
+  actor: Actor,
+  id: string,
+): Promise<void> {
+  if (actor.seen === undefined) return
+  const row = await transaction
+    .selectFrom('issuers')
+    .select('enabled')
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row === undefined) return
+  assertSeen(actor, issuerVersion({ enabled: row.enabled === 1 }), 'issuer_changed', `issuer ${id}`)
+}
+
+function assertSeen({ seen }: Actor, version: string, code: ConflictCode, what: string): void {
+  if (seen !== version) throw new Conflict(code, `${what} is of version ${version}, not ${seen}`)
+}
+
+function versionOf(parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+}
