@@ -1,9 +1,9 @@
 // `rollcall device …`: putting devices on the roll, enrolling them, and letting them in or out.
 import { Argument, Command, Option } from 'commander'
-import { ApiProblem, type Client } from '../client/index.ts'
-import type { Device, DeviceFilter, IssuedCertificate, StateReceipt } from '../client/types.ts'
+import type { Device, DeviceFilter, StateReceipt } from '../client/types.ts'
+import { enrollCommand } from './device-enroll.ts'
 import { renewCommand } from './device-renew.ts'
-import { CommandFailed, printable } from './errors.ts'
+import { printable } from './errors.ts'
 import { collect, keyValue, wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
 import { programName, quoted } from './program-name.ts'
@@ -60,69 +60,6 @@ function addCommand(): Command {
     })
 }
 
-function enrollCommand(): Command {
-  return withServiceOptions(new Command('enroll'))
-    .summary('issue a device its certificate')
-    .description(
-      'Makes a key here, has its certificate issued, and writes device.key (0600), device.crt (leaf and chain) and\n' +
-        'ca.crt into a directory. With --csr the key stays on the device, and --out names one file.\n' +
-        'The key is kept before the request is sent: after a lost answer, the same command again uses it.\n' +
-        'On the device itself, --token-file may name a one-time enrollment token instead of an API token.',
-    )
-    .addArgument(idArgument())
-    .requiredOption(
-      '--out <path>',
-      'directory for key, certificate and CA; with --csr the file for the certificate',
-    )
-    .addOption(
-      new Option('--key-type <type>', 'kind of key to make')
-        .choices(['p256', 'p384', 'ed25519', 'rsa2048'])
-        .default('p256'),
-    )
-    .addOption(
-      new Option('--csr <file>', 'certificate request (PKCS #10, PEM) made elsewhere').conflicts('keyType'),
-    )
-    .option('--days <n>', 'days until the certificate expires (default: 90)', wholeNumber(1, 825))
-    .action(async (id: string, flags: EnrollFlags) => {
-      const { enrollInto, enrollRequest } = await import('./enrollment.ts')
-      const days = flags.days === undefined ? {} : { days: flags.days }
-      const { issued, files, keyReused } = await withService(flags, async client => {
-        const certify = (csr: string) =>
-          client.enrolls ? enrolledItself(client, id, csr) : client.devices.enroll(id, { csr, ...days })
-        try {
-          return flags.csr === undefined
-            ? await enrollInto(certify, id, { directory: flags.out, keyType: flags.keyType })
-            : await enrollRequest(certify, { csrFile: flags.csr, certificateFile: flags.out })
-        } catch (error) {
-          throw unknownDevice(error, id)
-        }
-      })
-      const { certificate: _, chain: __, ca: ___, ...facts } = issued
-      const { fingerprint, serialNumber, keyType, notAfter } = facts
-      const short = { deviceId: id, fingerprint, serialNumber, keyType, notAfter, ...files }
-      await printDocument(flags.output === 'table' ? short : { ...facts, files }, flags.output)
-      if (keyReused)
-        say(`the key in ${files.key} was there from an enrollment that did not finish, and was used`)
-    })
-}
-
-/** By a one-time token instead of an operator's: run again after a lost answer or an approval, it uses the same key. */
-async function enrolledItself(client: Client, deviceId: string, csr: string): Promise<IssuedCertificate> {
-  const answer = await client.enroll({ csr, deviceId })
-  if ('certificate' in answer) return answer
-  throw new CommandFailed(
-    `the enrollment waits for an operator to approve ${answer.fingerprint}`,
-    'run the same command again once it is approved',
-  )
-}
-
-type EnrollFlags = Flags & {
-  out: string
-  keyType: 'p256' | 'p384' | 'ed25519' | 'rsa2048'
-  csr?: string
-  days?: number
-}
-
 function listCommand(): Command {
   return withServiceOptions(new Command('list'))
     .summary('list devices')
@@ -168,15 +105,6 @@ function stateCommand(verb: keyof typeof verbs): Command {
 
 function idArgument(): Argument {
   return new Argument('<id>', 'device ID')
-}
-
-function unknownDevice(error: unknown, id: string): unknown {
-  if (!(error instanceof ApiProblem) || error.status !== 404) return error
-  return new CommandFailed(
-    `there is no device ${printable(id)} on the roll`,
-    `add it first: ${programName()} device add ${printable(id)}`,
-    { cause: error },
-  )
 }
 
 /** Without the members that were not given: an absent filter is not an empty one. */

@@ -107,7 +107,7 @@ function withChain({ certificate, chain }: IssuedCertificate): string {
   return [certificate, ...chain].map(pem => `${pem.trim()}\n`).join('')
 }
 
-async function makeDirectory(directory: string): Promise<void> {
+export async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 })
   } catch (error) {

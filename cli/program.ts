@@ -23,6 +23,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'make one-time tokens with which devices enroll themselves',
     load: async () => (await import('./enrollment-token.ts')).enrollmentTokenCommand(),
   },
+  claim: {
+    summary: 'make certificates with which a batch of devices enrolls itself',
+    load: async () => (await import('./claim.ts')).claimCommand(),
+  },
   issuer: {
     summary: 'list the issuers, disable and enable them',
     load: async () => (await import('./issuer.ts')).issuerCommand(),

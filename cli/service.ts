@@ -123,7 +123,8 @@ function credentialOf(address: ServiceAddress, flags: ServiceFlags): Credential 
   }
 }
 
-function checkedUrl(text: string): URL {
+/** Throws where an address is no https URL. */
+export function checkedUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url?.protocol === 'https:') return url
   throw new UsageError(`${text} is no https URL`, 'name the service as https://HOST:PORT')

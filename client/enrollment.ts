@@ -27,6 +27,35 @@ export type NewEnrollmentToken = ({ deviceId: string } | { group: string }) & {
   approval?: boolean
 }
 
+/** A certificate that may only enroll, for a batch of devices. */
+export type Claim = {
+  id: string
+  name: string
+  status: 'open' | 'revoked' | 'expired' | 'unsigned'
+  group: string | null
+  quota: number
+  claimed: number
+  allowlisted: boolean
+  approval: boolean
+  fingerprint: string | null
+  createdBy: string
+  createdAt: string
+  notAfter: string
+  revokedAt: string | null
+}
+/** With leaf, chain without the root, and root in PEM; `certificate` is null for one that was never signed. */
+export type ClaimWithPem = Claim & { certificate: string | null; chain: string[]; ca: string | null }
+export type NewClaim = {
+  name: string
+  csr: string
+  group?: string
+  quota: number
+  /** The only devices that may be claimed. */
+  allow?: string[]
+  days?: number
+  approval?: boolean
+}
+
 /** An enrollment that waits for an operator: ask again with the same key. */
 export type PendingEnrollment = { status: 'pending'; deviceId: string; fingerprint: string }
 
@@ -34,12 +63,19 @@ type Walk = <Item>(path: string, query: Record<string, number | undefined>) => A
 
 export function enrollmentVerbs(call: Transport['call'], walk: Walk) {
   const tokens = '/v1/enrollment-tokens'
+  const claims = '/v1/claims'
   return {
     enrollmentTokens: {
       create: (order: NewEnrollmentToken) => call<MadeEnrollmentToken>('POST', tokens, order),
       show: (id: string) => call<EnrollmentToken>('GET', `${tokens}/${encodeURIComponent(id)}`),
       pages: (filter: { limit?: number } = {}) => walk<EnrollmentToken>(tokens, filter),
       revoke: (id: string) => call<EnrollmentToken>('POST', `${tokens}/${encodeURIComponent(id)}/revoke`),
+    },
+    claims: {
+      create: (order: NewClaim) => call<ClaimWithPem>('POST', claims, order),
+      show: (id: string) => call<ClaimWithPem>('GET', `${claims}/${encodeURIComponent(id)}`),
+      pages: (filter: { limit?: number } = {}) => walk<Claim>(claims, filter),
+      revoke: (id: string) => call<ClaimWithPem>('POST', `${claims}/${encodeURIComponent(id)}/revoke`),
     },
   }
 }

@@ -24,10 +24,13 @@ import type {
 } from './types.ts'
 
 export {
+  type Claim,
+  type ClaimWithPem,
   createEnrollmentClient,
   type EnrollmentClient,
   type EnrollmentToken,
   type MadeEnrollmentToken,
+  type NewClaim,
   type NewEnrollmentToken,
   type PendingEnrollment,
 } from './enrollment.ts'

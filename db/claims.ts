@@ -61,7 +61,7 @@ export type ClaimStore = {
 
 export const claimColumns = `id, name, group_name AS "group", quota, allowlisted, approval, not_before AS notBefore,
   not_after AS notAfter, created_by AS createdBy, created_at AS createdAt, revoked_at AS revokedAt, fingerprint,
-  issuer_id AS issuerId, (SELECT count(*) FROM claimed_devices d WHERE d.claim_id = claims.id) AS claimed`
+  issuer_id AS issuerId, claimed`
 
 export type ClaimRow = Omit<Claim, 'approval' | 'allowlisted'> & { approval: number; allowlisted: number }
 
@@ -161,12 +161,8 @@ export async function useClaimIn(
   const claim = await claimIn(transaction, use.id)
   const fault = claimFault({ revokedAt: claim.revoked_at, notAfter: claim.not_after }, at)
   if (fault !== null) throw new Conflict('claim_refused', fault)
-  const claimed = await transaction
-    .selectFrom('claimed_devices')
-    .select(['device_id'])
-    .where('claim_id', '=', use.id)
-    .execute()
-  if (claimed.some(row => row.device_id === use.deviceId)) {
+  const member = { claim_id: use.id, device_id: use.deviceId }
+  if (await isMember(transaction, 'claimed_devices', member)) {
     const state = await stateOf(transaction, use.deviceId)
     if (state === 'registered') return
     throw new Conflict(
@@ -174,18 +170,22 @@ export async function useClaimIn(
       `device ${use.deviceId} is ${state}: it cannot be claimed again`,
     )
   }
-  if (claim.allowlisted === 1) await assertAllowed(transaction, use)
-  if (claimed.length >= claim.quota) {
-    throw new Conflict(
-      'claim_exceeded',
-      `the claim has enrolled ${claimed.length} devices, as many as it may`,
-    )
+  if (claim.allowlisted === 1 && !(await isMember(transaction, 'claim_allowlist', member))) {
+    throw new Conflict('claim_device_forbidden', `the claim does not name the device ${use.deviceId}`)
+  }
+  if (claim.claimed >= claim.quota) {
+    throw new Conflict('claim_exceeded', `the claim has enrolled ${claim.claimed} devices, as many as it may`)
   }
   const groups = claim.group_name === null ? [] : [claim.group_name]
   await addDeviceIn(transaction, { id: use.deviceId, attributes: {}, groups }, actor, at)
   await transaction
     .insertInto('claimed_devices')
-    .values({ claim_id: use.id, device_id: use.deviceId, claimed_at: at })
+    .values({ ...member, claimed_at: at })
+    .execute()
+  await transaction
+    .updateTable('claims')
+    .set({ claimed: claim.claimed + 1 })
+    .where('id', '=', use.id)
     .execute()
 }
 
@@ -196,18 +196,18 @@ export async function assertNoClaimKey(transaction: Transaction<Schema>, spkiHas
   throw new Conflict('public_key_taken', 'this public key belongs to a claim: generate a new key pair')
 }
 
-async function assertAllowed(
+async function isMember(
   transaction: Transaction<Schema>,
-  use: { id: string; deviceId: string },
-): Promise<void> {
-  const allowed = await transaction
-    .selectFrom('claim_allowlist')
+  table: 'claimed_devices' | 'claim_allowlist',
+  member: { claim_id: string; device_id: string },
+): Promise<boolean> {
+  const found = await transaction
+    .selectFrom(table)
     .select('device_id')
-    .where('claim_id', '=', use.id)
-    .where('device_id', '=', use.deviceId)
+    .where('claim_id', '=', member.claim_id)
+    .where('device_id', '=', member.device_id)
     .executeTakeFirst()
-  if (allowed !== undefined) return
-  throw new Conflict('claim_device_forbidden', `the claim does not name the device ${use.deviceId}`)
+  return found !== undefined
 }
 
 async function assertKeyIsNew(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {

@@ -9,6 +9,7 @@ import * as operators from './migrations/0005-operators.ts'
 import * as enrollmentTokens from './migrations/0006-enrollment-tokens.ts'
 import * as trustAnchors from './migrations/0007-trust-anchors.ts'
 import * as revocationStatus from './migrations/0008-revocation-status.ts'
+import * as claimCounts from './migrations/0010-claim-counts.ts'
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -24,6 +25,7 @@ const migrations: readonly Migration[] = [
   enrollmentTokens,
   trustAnchors,
   revocationStatus,
+  claimCounts,
 ]
 
 /** The schema version this code reads and writes. */

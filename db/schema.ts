@@ -150,6 +150,7 @@ export type Schema = {
     revoked_at: number | null
     fingerprint: string | null
     der: Buffer | null
+    claimed: Generated<number>
   }
   claim_allowlist: { claim_id: string; device_id: string }
   claimed_devices: { claim_id: string; device_id: string; claimed_at: number }

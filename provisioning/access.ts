@@ -39,6 +39,10 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/enrollment-tokens': right('viewer', 'narrowed'),
   'GET /v1/enrollment-tokens/:id': right('viewer', 'narrowed'),
   'POST /v1/enrollment-tokens/:id/revoke': right('enroller', 'narrowed'),
+  'POST /v1/claims': right('operator', 'narrowed'),
+  'GET /v1/claims': right('viewer', 'narrowed'),
+  'GET /v1/claims/:id': right('viewer', 'narrowed'),
+  'POST /v1/claims/:id/revoke': right('operator', 'narrowed'),
 
   // certificates
   'GET /v1/certificates': right('viewer', 'narrowed'),

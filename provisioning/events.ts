@@ -83,6 +83,14 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'enrollment_token_revoked' })
       logger.info({ ...caller, tokenId }, 'enrollment token revoked')
     },
+    claimMade: (caller: Caller, claimId: string, quota: number) => {
+      metrics.changes.inc({ change: 'claim_made' })
+      logger.info({ ...caller, claimId, quota }, 'claim made')
+    },
+    claimRevoked: (caller: Caller, claimId: string) => {
+      metrics.changes.inc({ change: 'claim_revoked' })
+      logger.info({ ...caller, claimId }, 'claim revoked')
+    },
     issuancesAbandoned: (issuances: number) =>
       logger.warn({ issuances }, 'a crash left decisions without certificates: they are closed'),
     issuerSet: (caller: Caller, issuerId: string, enabled: boolean) => {

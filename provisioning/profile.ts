@@ -87,6 +87,20 @@ export function deviceProfile(deviceId: string): Profile {
   }
 }
 
+/** What may only enroll: no device can have these names, and its standing is asked where it enrolls, nowhere else. */
+export function claimProfile(name: string): Profile {
+  return {
+    subject: named(`claim:${name}`),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([{ type: 'url', value: `${CLAIM_URN}${name}` }]),
+    ],
+    pointers: false,
+  }
+}
+
 /** What broker and API show. `sans` are DNS names and IP addresses. */
 export function serverProfile(sans: readonly string[]): Profile {
   return {
@@ -121,6 +135,8 @@ const OCSP_NOCHECK = '1.3.6.1.5.5.7.48.1.5'
 
 /** How a device is named in a subjectAltName URI. */
 export const DEVICE_URN = 'urn:rollcall:device:'
+/** The same for a claim. */
+export const CLAIM_URN = 'urn:rollcall:claim:'
 
 function named(commonName: string): x509.Name {
   return new x509.Name([{ CN: [{ utf8String: commonName }] }])

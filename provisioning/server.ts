@@ -19,6 +19,7 @@ import { admissionRoutes } from './routes/admission.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { certificateMoveRoutes } from './routes/certificate-moves.ts'
 import { certificateRoutes } from './routes/certificates.ts'
+import { claimRoutes } from './routes/claims.ts'
 import type { Api, Services } from './routes/context.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { enrollRoutes } from './routes/enroll.ts'
@@ -129,7 +130,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
   await api.register(async routes => {
     const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
-    const enrollment = [enrollmentTokenRoutes]
+    const enrollment = [enrollmentTokenRoutes, claimRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [trustAnchorRoutes]
     const others = [admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]

@@ -11,6 +11,7 @@ import { createPolicyReader } from '../db/policy-reader.ts'
 import { createRollReader, type RollReader } from '../db/roll-reader.ts'
 import { readTrustAnchor } from '../db/trust-anchors.ts'
 import { toPem } from '../pki/pem.ts'
+import { createClaimDesk } from './claim-desk.ts'
 import type { ProvisioningConfig } from './config.ts'
 import type { CsrReading } from './csr.ts'
 import { createEnrollmentDesk } from './enrollment-desk.ts'
@@ -55,6 +56,7 @@ export function createServices(parts: ServiceParts): Services {
     policyDesk: createPolicyDesk(policies),
     authority,
     enrollments: createEnrollmentReader(reading),
+    claimDesk: createClaimDesk({ ca, writer, issuers, now }),
     enrollmentDesk: createEnrollmentDesk({ authority, writer, roll, deviceDays, now }),
     explainer: createExplainer({
       roll,

@@ -17,6 +17,7 @@ import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import type { AuditSealer } from '../audit-sealer.ts'
 import { actorOf } from '../authentication.ts'
+import type { ClaimDesk } from '../claim-desk.ts'
 import type { EnrollmentDesk } from '../enrollment-desk.ts'
 import type { Events } from '../events.ts'
 import type { Explainer } from '../explain.ts'
@@ -33,6 +34,7 @@ export type Services = {
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentDesk: EnrollmentDesk
+  claimDesk: ClaimDesk
   explainer: Explainer
   policies: PolicyReader
   policyDesk: PolicyDesk

@@ -2,6 +2,7 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import type { CertificateStatus } from '../../db/schema.ts'
+import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { Identity, LeafOptions } from '../harness/authority.ts'
 import {
   type Attempt,
@@ -39,6 +40,19 @@ export async function arriveListed(t: TestBroker, leaf: Partial<LeafOptions> = {
 export async function arriveUnlisted(t: TestBroker, leaf: Partial<LeafOptions> = {}): Promise<Seen> {
   await t.roll.enroll('d1')
   return arriveWith(t, await t.roll.issuing.issue({ name: 'd1', ...leaf }))
+}
+
+/** Knocks with a claim certificate: on record, and on no roll. */
+export async function arriveClaiming(t: TestBroker): Promise<Seen> {
+  const identity = await t.roll.issuing.issue({ name: 'claim:d1' })
+  const { serialNumber, spkiHash, notBefore, notAfter } = certificateFacts(identity.der)
+  const terms = { name: 'd1', group: 'backend', quota: 1, allowlist: null, approval: false }
+  const issuerId = fingerprintOf(t.roll.issuing.der)
+  const intent = { ...terms, issuerId, serialNumber, spkiHash, notBefore, notAfter }
+  const id = await t.roll.writer.intendClaim(intent, tester)
+  await t.roll.writer.keepClaim(id, identity.der, tester)
+  await t.roll.enroll('d1')
+  return arriveWith(t, identity)
 }
 
 /** Knocks as a listed device and sends this CONNECT. */

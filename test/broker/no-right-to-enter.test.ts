@@ -9,6 +9,7 @@ import { spyOnMqttParser } from '../harness/parser-spy.ts'
 import { until } from '../harness/until.ts'
 import {
   arriveAsking,
+  arriveClaiming,
   arriveInState,
   arriveListed,
   arrivePlain,
@@ -61,6 +62,7 @@ const ways: Way[] = [
   ['a self-signed certificate', 'certificate_self_signed', 'cut', async t => arriveWith(t, await selfSigned({ name: 'd1' }))],
   ['our server certificate as a client', 'certificate_unlisted', 'cut', t => arriveUnlisted(t, { usages: [usage.serverAuth] })],
   ['a certificate that a device issued with its own', 'issuer_unknown', 'cut', fromDeviceThatSigns],
+  ['a claim certificate', 'certificate_unlisted', 'cut', arriveClaiming],
   ['an unlisted CA certificate of ours', 'certificate_unlisted', 'cut', t => arriveUnlisted(t, { ca: true })],
   ['a common name with NUL behind it', 'certificate_unlisted', 'cut', t => arriveUnlisted(t, { name: 'd1\0.evil' })],
   ['a common name that looks alike', 'certificate_unlisted', 'cut', t => arriveUnlisted(t, { name: 'ԁ1' })],

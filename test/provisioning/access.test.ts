@@ -114,7 +114,7 @@ for (const { route, method, url, right } of rows) {
 
 /** What proves that a narrowed route is. A new one adds its proof. */
 const narrowed: Record<string, () => Promise<void>> = {
-  ...enrollmentProofs(() => ({ service, token: tokenOf('enroller', 'pumps') })),
+  ...enrollmentProofs(() => ({ service, token: tokenOf('operator', 'pumps') })),
   'GET /v1/devices': async () => {
     const token = tokenOf('viewer', 'pumps')
     const ids = async (query: string) =>
@@ -184,7 +184,7 @@ test('within its group a bound token does what its role says', async () => {
 const callers: Record<string, string> = {
   open: 'everybody',
   device: 'the device',
-  enrollment: 'an enrollment token',
+  enrollment: 'an enrollment token or claim',
 }
 
 test('the API document shows the same table', () => {

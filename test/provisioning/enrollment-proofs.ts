@@ -1,19 +1,57 @@
 // What a caller bound to the group `pumps` may do with enrollment tokens and claims: of its group, and of nothing else.
 // A device pump-1 is in that group, a device valve-1 is not.
 import assert from 'node:assert/strict'
-import { assertProblem, type Service } from './harness.ts'
+import { assertProblem, makeCsr, type Service } from './harness.ts'
 
 type Bound = () => { service: Service; token: string }
 
 export function enrollmentProofs(bound: Bound): Record<string, () => Promise<void>> {
-  const path = '/v1/enrollment-tokens'
+  return {
+    ...proofsOf('/v1/enrollment-tokens', 'enrollment_token_unknown', bound, async (service, own, token) => {
+      const order = { deviceId: own ? 'pump-1' : 'valve-1' }
+      return (await service.call('POST', '/v1/enrollment-tokens', order, token)).body.id
+    }),
+    ...proofsOf('/v1/claims', 'claim_unknown', bound, async (service, own, token) => {
+      const order = { name: 'x', quota: 1, csr: makeCsr('p256').csr, group: own ? 'pumps' : 'valves' }
+      return (await service.call('POST', '/v1/claims', order, token)).body.id
+    }),
+    'POST /v1/enrollment-tokens': async () => {
+      const { service, token } = bound()
+      const make = (order: object) => service.call('POST', '/v1/enrollment-tokens', order, { token })
+      assert.equal((await make({ group: 'pumps' })).body.group, 'pumps')
+      assert.equal((await make({ deviceId: 'pump-1' })).status, 201)
+      assertProblem(await make({ group: 'valves' }), 403, 'group_forbidden')
+      assertProblem(await make({ group: 'backend' }), 403, 'group_forbidden')
+      assertProblem(await make({ deviceId: 'valve-1' }), 404, 'device_unknown')
+    },
+    'POST /v1/claims': async () => {
+      const { service, token } = bound()
+      const make = (more: object) =>
+        service.call(
+          'POST',
+          '/v1/claims',
+          { name: 'x', quota: 1, csr: makeCsr('p256').csr, ...more },
+          { token },
+        )
+      assert.equal((await make({ group: 'pumps' })).body.group, 'pumps')
+      assert.equal((await make({})).body.group, 'pumps')
+      assertProblem(await make({ group: 'backend' }), 403, 'group_forbidden')
+    },
+  }
+}
 
-  /** A token of the bound caller's own, and one of somebody else's for another device. */
+type Make = (service: Service, own: boolean, token: { token?: string }) => Promise<string>
+
+/** Listing, reading and revoking: what is of the group, and nothing else. */
+function proofsOf(
+  path: string,
+  unknown: string,
+  bound: Bound,
+  make: Make,
+): Record<string, () => Promise<void>> {
   async function made(): Promise<{ own: string; other: string }> {
     const { service, token } = bound()
-    const own = await service.call('POST', path, { deviceId: 'pump-1' }, { token })
-    const other = await service.call('POST', path, { deviceId: 'valve-1' })
-    return { own: own.body.id, other: other.body.id }
+    return { own: await make(service, true, { token }), other: await make(service, false, {}) }
   }
 
   async function oneOf(method: string, verb: string): Promise<void> {
@@ -21,20 +59,11 @@ export function enrollmentProofs(bound: Bound): Record<string, () => Promise<voi
     const { own, other } = await made()
     assert.equal((await service.call(method, `${path}/${own}${verb}`, undefined, { token })).status, 200)
     const refused = await service.call(method, `${path}/${other}${verb}`, undefined, { token })
-    assertProblem(refused, 404, 'enrollment_token_unknown')
+    assertProblem(refused, 404, unknown)
     assert.equal((await service.call('GET', `${path}/${other}`)).body.status, 'open')
   }
 
   return {
-    [`POST ${path}`]: async () => {
-      const { service, token } = bound()
-      const make = (order: object) => service.call('POST', path, order, { token })
-      assert.equal((await make({ group: 'pumps' })).body.group, 'pumps')
-      assert.equal((await make({ deviceId: 'pump-1' })).status, 201)
-      assertProblem(await make({ group: 'valves' }), 403, 'group_forbidden')
-      assertProblem(await make({ group: 'backend' }), 403, 'group_forbidden')
-      assertProblem(await make({ deviceId: 'valve-1' }), 404, 'device_unknown')
-    },
     [`GET ${path}`]: async () => {
       const { service, token } = bound()
       const { own, other } = await made()
