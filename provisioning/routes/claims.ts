@@ -100,6 +100,7 @@ export function claimRoutes(api: Api, services: Services): void {
   api.post(
     `${path}/:id/revoke`,
     {
+      config: { recall: (done, request) => claimOf(request, done.target) },
       schema: {
         tags,
         security: secured,
