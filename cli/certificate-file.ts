@@ -2,6 +2,7 @@
 // Nothing but the certificate ever leaves a file that was named: a key beside it stays where it is.
 import { createHash, X509Certificate } from 'node:crypto'
 import { open, stat } from 'node:fs/promises'
+import { Argument } from 'commander'
 import { CommandFailed, fileFault, UsageError } from './errors.ts'
 import { programName } from './program-name.ts'
 
@@ -36,6 +37,11 @@ export async function fingerprintOf(named: string): Promise<string> {
     `${named} is neither a fingerprint nor a certificate file`,
     `a fingerprint is 64 hex digits; find it: ${programName()} certificate list --device ${named}`,
   )
+}
+
+/** The argument of commands about one issuer. */
+export function issuerArgument(): Argument {
+  return new Argument('<id>', 'ID of the issuer: the fingerprint of its certificate, or a file with it')
 }
 
 /** The certificate of a file, as PEM. */

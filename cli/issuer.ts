@@ -2,7 +2,8 @@
 import { Argument, Command, Option } from 'commander'
 import type { Arrival, AutoRegistration, RegistrationMode } from '../client/issuers.ts'
 import type { Issuer } from '../client/types.ts'
-import { fingerprintOf, readCertificateFile } from './certificate-file.ts'
+import { fingerprintOf, issuerArgument, readCertificateFile } from './certificate-file.ts'
+import { issuerCrlCommand } from './issuer-crl.ts'
 import { wholeNumber } from './options.ts'
 import { type Column, type Format, printDocument, printPages } from './output.ts'
 import { programName } from './program-name.ts'
@@ -41,6 +42,7 @@ export function issuerCommand(): Command {
   issuer.addCommand(proveCommand())
   issuer.addCommand(registrationCommand())
   issuer.addCommand(arrivalsCommand())
+  issuer.addCommand(issuerCrlCommand())
   for (const verb of ['disable', 'enable'] as const) issuer.addCommand(switchCommand(verb))
   return issuer
 }
@@ -174,8 +176,4 @@ function switchCommand(verb: keyof typeof verbs): Command {
       await printDocument(receipt, flags.output)
       sayReceipt(`issuer ${receipt.issuerId.slice(0, 16)}… is ${verb}d`, receipt)
     })
-}
-
-export function issuerArgument(): Argument {
-  return new Argument('<id>', 'ID of the issuer: the fingerprint of its certificate, or a file with it')
 }

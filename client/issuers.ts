@@ -37,6 +37,23 @@ export type Arrival = {
   detail: string | null
 }
 
+/** `crl` is null where none was imported. A stale one stays in force. */
+export type IssuerCrl = {
+  issuerId: string
+  stale: boolean
+  crl: {
+    number: string | null
+    thisUpdate: string
+    nextUpdate: string | null
+    entries: number
+    hash: string
+    importedAt: string
+  } | null
+  source: { url: string | null; checkedAt: string | null; error: string | null }
+}
+/** `receipt` is null where the list changed nothing. */
+export type CrlReceipt = IssuerCrl & { receipt: Receipt | null }
+
 export function issuerVerbs(call: Transport['call'], walk: Walk) {
   const issuer = (id: string) => `/v1/issuers/${encodeURIComponent(id)}`
   return {
@@ -55,6 +72,20 @@ export function issuerVerbs(call: Transport['call'], walk: Walk) {
     /** What is left out stays as it is. */
     register: (id: string, settings: Partial<AutoRegistration> & { mode: RegistrationMode }) =>
       call<AutoRegistration & Receipt & { issuerId: string }>('PUT', `${issuer(id)}/registration`, settings),
+    /** Which CRL of a trust anchor is in force, and whether it is late. */
+    crl: (id: string) => call<IssuerCrl>('GET', `${issuer(id)}/crl`),
+    /** Puts a complete CRL (DER or PEM) in force. */
+    importCrl: (id: string, crl: Buffer) =>
+      call<CrlReceipt>('PUT', `${issuer(id)}/crl`, { crl: textOf(crl) }),
+    /** From where newer ones are fetched; null for nowhere. */
+    crlSource: (id: string, url: string | null) =>
+      call<IssuerCrl>('PUT', `${issuer(id)}/crl/source`, { url }),
+    refreshCrl: (id: string) => call<CrlReceipt>('POST', `${issuer(id)}/crl/refresh`),
     arrivals: (id: string) => walk<Arrival>(`${issuer(id)}/arrivals`, {}),
   }
+}
+
+/** PEM as it is, DER as base64. */
+function textOf(crl: Buffer): string {
+  return crl[0] === 0x30 ? crl.toString('base64') : crl.toString('latin1')
 }

@@ -5,6 +5,7 @@ import { certificateFacts } from '../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from './audit.ts'
 import { listCertificateIn } from './certificate-writer.ts'
 import { addDeviceIn } from './device-writer.ts'
+import { isRevokedBy } from './issuer-store.ts'
 import type { Registry } from './open.ts'
 import type { Schema } from './schema.ts'
 import { transact } from './transact.ts'
@@ -32,7 +33,7 @@ export function createSelfRegistrar(registry: Registry, now: () => number): Self
         const { registration: mode } = anchor
         if (mode === 'off') return { refused: 'registration_off' }
         const { fingerprint, serialNumber } = certificateFacts(der)
-        if (await isRevoked(transaction, issuerId, serialNumber)) {
+        if (await isRevokedBy(transaction, issuerId, serialNumber)) {
           return { refused: 'certificate_revoked_by_issuer' }
         }
         if ((await countSince(transaction, issuerId, 0)) >= anchor.devices_max) {
@@ -109,19 +110,4 @@ async function countSince(
     .where('at', '>', since)
     .executeTakeFirstOrThrow()
   return count
-}
-
-async function isRevoked(
-  transaction: Transaction<Schema>,
-  issuerId: string,
-  serialNumber: string,
-): Promise<boolean> {
-  const listed = await transaction
-    .selectFrom('issuer_revocations')
-    .innerJoin('issuers', 'issuers.crl_id', 'issuer_revocations.crl_id')
-    .select('issuer_revocations.serial_number')
-    .where('issuers.id', '=', issuerId)
-    .where('issuer_revocations.serial_number', '=', serialNumber)
-    .executeTakeFirst()
-  return listed !== undefined
 }

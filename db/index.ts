@@ -9,6 +9,7 @@ import { createDeviceWriter } from './device-writer.ts'
 import { createEnrollmentTokenStore } from './enrollment-tokens.ts'
 import { createIdempotencyStore } from './idempotency.ts'
 import { createIssuanceHealer } from './issuances.ts'
+import { createIssuerCrlWriter } from './issuer-crls.ts'
 import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operator-store.ts'
@@ -35,6 +36,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createIdempotencyStore(registry, now),
     ...createTrustAnchorWriter(registry, now),
     ...createArrivalWriter(registry, now),
+    ...createIssuerCrlWriter(registry, now),
     ...createSelfRegistrar(registry, now),
   }
 }

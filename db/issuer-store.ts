@@ -144,3 +144,36 @@ export async function insertIssuer(
   await appendAudit(transaction, { at, actor, action: 'issuer.add', target: id, detail: { name, kind } })
   return { id, epoch: await appendChange(transaction, { kind: 'issuer', at, issuerId: id }) }
 }
+
+/** A CA below this one that the list names admits nobody. Gives whether that changed for any. */
+export async function markSubordinates(transaction: Transaction<Schema>, issuerId: string): Promise<boolean> {
+  const below = await transaction
+    .selectFrom('issuers')
+    .select(['id', 'der', 'revoked'])
+    .where('parent_id', '=', issuerId)
+    .execute()
+  let changed = false
+  for (const { id, der, revoked } of below) {
+    const now = (await isRevokedBy(transaction, issuerId, certificateFacts(der).serialNumber)) ? 1 : 0
+    if (now === revoked) continue
+    changed = true
+    await transaction.updateTable('issuers').set({ revoked: now }).where('id', '=', id).execute()
+  }
+  return changed
+}
+
+/** Whether the CRL in force of an issuer lists a serial number. */
+export async function isRevokedBy(
+  transaction: Transaction<Schema>,
+  issuerId: string,
+  serialNumber: string,
+): Promise<boolean> {
+  const listed = await transaction
+    .selectFrom('issuer_revocations')
+    .innerJoin('issuers', 'issuers.crl_id', 'issuer_revocations.crl_id')
+    .select('issuer_revocations.serial_number')
+    .where('issuers.id', '=', issuerId)
+    .where('issuer_revocations.serial_number', '=', serialNumber)
+    .executeTakeFirst()
+  return listed !== undefined
+}

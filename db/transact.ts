@@ -40,6 +40,7 @@ export type ConflictCode =
   | 'issuer_own'
   | 'challenge_missing'
   | 'possession_unproven'
+  | 'crl_outdated'
   | 'policy_unknown'
   | 'policy_attached'
   | 'policy_changed'

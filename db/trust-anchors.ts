@@ -3,7 +3,7 @@
 import type { Selectable, Transaction } from 'kysely'
 import { type Actor, appendAudit } from './audit.ts'
 import { appendChange } from './change-feed.ts'
-import { insertIssuer, type NewIssuer } from './issuer-store.ts'
+import { insertIssuer, markSubordinates, type NewIssuer } from './issuer-store.ts'
 import type { Registry } from './open.ts'
 import type { RegistrationMode, Schema } from './schema.ts'
 import { Conflict, transact } from './transact.ts'
@@ -48,6 +48,7 @@ export function createTrustAnchorWriter(registry: Registry, now: () => number): 
       transact(registry, async transaction => {
         const { id, epoch } = await insertIssuer(transaction, { ...anchor, kind: 'foreign' }, actor, now())
         if (epoch === null) throw new Conflict('issuer_exists', `the issuer ${id} is registered already`)
+        if (anchor.parentId !== null) await markSubordinates(transaction, anchor.parentId)
         return { id, epoch }
       }),
 

@@ -62,6 +62,10 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /v1/issuers/:issuer/proof': right('admin', 'none'),
   'PUT /v1/issuers/:issuer/registration': right('admin', 'none'),
   'GET /v1/issuers/:issuer/arrivals': right('viewer', 'none'),
+  'GET /v1/issuers/:issuer/crl': right('viewer', 'free'),
+  'PUT /v1/issuers/:issuer/crl': right('operator', 'none'),
+  'PUT /v1/issuers/:issuer/crl/source': right('admin', 'none'),
+  'POST /v1/issuers/:issuer/crl/refresh': right('operator', 'none'),
   'POST /v1/issuers/:issuer/disable': right('operator', 'none'),
   'POST /v1/issuers/:issuer/enable': right('operator', 'none'),
 

@@ -21,6 +21,26 @@ export const anchorProblems = {
     title: 'The name template cannot be used',
     hint: 'docs/trust-anchors.md tells what it may hold; rollcall issuer registration --name sets it.',
   },
+  crl_invalid: {
+    status: 400,
+    title: 'The CRL cannot be used',
+    hint: 'Send the complete CRL that this very CA signed, as DER or PEM: openssl crl -in FILE -noout -text shows it.',
+  },
+  crl_source_refused: {
+    status: 400,
+    title: 'A CRL is not fetched from there',
+    hint: 'Name an http or https URL of a public address. ROLLCALL_CRL_PRIVATE_ADDRESSES=1 allows private ones.',
+  },
+  crl_outdated: {
+    status: 409,
+    title: 'A newer CRL is in force',
+    hint: 'Import the newest that the CA published: an older one would let in again whom it revoked since.',
+  },
+  crl_unreachable: {
+    status: 502,
+    title: 'The CRL could not be fetched',
+    hint: 'The list in force stays. Look at the URL and the network, or import a file: rollcall issuer crl import.',
+  },
   issuer_exists: {
     status: 409,
     title: 'The issuer is registered already',

@@ -65,3 +65,29 @@ export const Arrival = Type.Object({
   reason: Nullable(Type.String()),
   detail: Nullable(Type.String()),
 })
+
+export const NewCrl = Type.Object({ crl: Type.String({ minLength: 1 }) }, strict)
+export const CrlSource = Type.Object({ url: Nullable(Type.String({ maxLength: 2_048 })) }, strict)
+const crlStatus = {
+  issuerId: Fingerprint,
+  /** Whether it says that a newer one should be there by now. It stays in force all the same. */
+  stale: Type.Boolean(),
+  crl: Nullable(
+    Type.Object({
+      number: Nullable(Type.String()),
+      thisUpdate: Time,
+      nextUpdate: Nullable(Time),
+      entries: Type.Integer(),
+      hash: Type.String(),
+      importedAt: Time,
+    }),
+  ),
+  source: Type.Object({
+    url: Nullable(Type.String()),
+    checkedAt: Nullable(Time),
+    error: Nullable(Type.String()),
+  }),
+}
+export const CrlStatus = Type.Object(crlStatus)
+export type CrlStatus = Static<typeof CrlStatus>
+export const CrlReceipt = Type.Object({ ...crlStatus, receipt: Nullable(Type.Object(receiptFields)) })

@@ -39,6 +39,10 @@ export type ProvisioningOptions = {
   sealing?: SealingPace
   /** How often to look for what time does to certificates. */
   sweepMs?: number
+  /** Whether CRLs of trust anchors may be fetched from private addresses. */
+  crlPrivateAddresses?: boolean
+  /** How often to look which of them are due. */
+  crlLookMs?: number
   /** The clock, in ms since the epoch. */
   now?: () => number
 }
@@ -84,6 +88,8 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
     sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
     sweepMs: options.sweepMs ?? 1_000,
+    crlPrivateAddresses: options.crlPrivateAddresses ?? number('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0) === 1,
+    crlLookMs: options.crlLookMs ?? 60_000,
     now: options.now ?? Date.now,
   }
   problems.push(...faultsOf(config))

@@ -19,6 +19,8 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     destination({ dest: 2, sync: true }),
   )
+  /** Told of already. */
+  let stale = new Set<string>()
   return {
     started: (fields: { url: string; data: string; made: string[] }) =>
       logger.info(fields, 'provisioning serves'),
@@ -109,6 +111,21 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'issuer_registration' })
       logger.info({ ...caller, issuerId, mode }, 'registration under a trust anchor set')
     },
+    crlImported: (issuerId: string, entries: number) => {
+      metrics.changes.inc({ change: 'issuer_crl' })
+      logger.info({ issuerId, entries }, 'CRL of a trust anchor in force')
+    },
+    crlNotRefreshed: (issuerId: string, why: string) =>
+      logger.warn({ issuerId, why }, 'CRL not refreshed: the list in force stays'),
+    crlsStale: (issuerIds: readonly string[]) => {
+      metrics.crlsStale.set(issuerIds.length)
+      for (const issuerId of issuerIds)
+        if (!stale.has(issuerId))
+          logger.warn({ issuerId }, 'CRL is stale: it stays in force, import a newer one')
+      stale = new Set(issuerIds)
+    },
+    crlLookFailed: (error: unknown) =>
+      logger.warn({ err: error }, 'CRLs not looked at: the registry cannot be used now'),
     selfRegistered: (who: { deviceId: string; fingerprint: string; issuerId: string }, mode: string) => {
       metrics.selfRegistrations.inc({ outcome: mode })
       const waits = mode === 'pending'

@@ -1,6 +1,5 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
 import { createPublicKey } from 'node:crypto'
-import { createArrivalReader } from '../db/arrivals.ts'
 import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
@@ -9,6 +8,7 @@ import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuer-store.ts'
 import { assertSameFile, openForReading } from '../db/open.ts'
 import { takeLock } from '../db/process-lock.ts'
+import { startAnchorDesk } from './anchor-desk.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
 import { createCaKeys } from './ca-keys.ts'
@@ -25,7 +25,6 @@ import { createEvents } from './events.ts'
 import { firstStart } from './first-start.ts'
 import { createLastUse } from './last-use.ts'
 import { createMetrics } from './metrics.ts'
-import { startRegistrar } from './registrar.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createServer } from './server.ts'
@@ -57,7 +56,6 @@ export type RunningProvisioning = {
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const RENEWAL_CHECK_MS = HOUR_MS
-const REGISTRAR_LOOKS_EVERY_MS = 250
 
 /** Starts the service. Throws an error that says what is wrong and what to do; nothing stays open then. */
 export async function createProvisioning(
@@ -142,7 +140,10 @@ export async function createProvisioning(
     open.defer(() => csrs.close())
     const lastUse = createLastUse({ store: writer, failed: events.lastUseNotNoted, now })
     open.defer(() => lastUse.close())
+    const anchors = startAnchorDesk({ reading, writer, issuers, events, ...config })
+    open.defer(() => anchors.stop())
     const services = createServices({
+      anchors,
       config,
       ca,
       readCsr: csrs.read,
@@ -191,17 +192,6 @@ export async function createProvisioning(
       onFailed: events.sweepFailed,
     })
     open.defer(() => sweep.stop())
-    const registrar = startRegistrar({
-      waiting: createArrivalReader(reading).waiting,
-      anchor: services.anchors.show,
-      issuers,
-      isDevice: async id => (await services.roll.device(id)) !== null,
-      writer,
-      events,
-      now,
-      everyMs: REGISTRAR_LOOKS_EVERY_MS,
-    })
-    open.defer(() => registrar.stop())
     const timer = setInterval(renewServerCertificate, RENEWAL_CHECK_MS)
     timer.unref()
     open.defer(() => clearInterval(timer))

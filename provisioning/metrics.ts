@@ -33,6 +33,11 @@ export function createMetrics() {
       labelNames: ['outcome'],
       registers,
     }),
+    crlsStale: new Gauge({
+      name: 'rollcall_issuer_crls_stale',
+      help: 'Trust anchors whose CRL says that a newer one should be there by now.',
+      registers,
+    }),
     expiring: new Gauge({
       name: 'rollcall_device_certificates_expiring',
       help: 'Device certificates that admit and end within this time.',

@@ -26,6 +26,7 @@ import { enrollRoutes } from './routes/enroll.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
 import { enrollmentTokenRoutes } from './routes/enrollment-tokens.ts'
 import { estRoutes } from './routes/est.ts'
+import { issuerCrlRoutes } from './routes/issuer-crls.ts'
 import { issuerRoutes } from './routes/issuers.ts'
 import { operatorRoutes } from './routes/operators.ts'
 import { policyRoutes } from './routes/policies.ts'
@@ -138,6 +139,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
       add(routes as Api, services)
   })
   const self = createSelfAuthentication({ ...services, countFailure, failed })
+  await api.register(async routes => issuerCrlRoutes(routes as Api, services))
   await api.register(async routes => selfRoutes(routes as Api, services, self))
   const enrolling = createEnrollmentAuthentication({ ...services, ...services.writer, countFailure, failed })
   await api.register(async routes => enrollRoutes(routes as Api, services, enrolling))

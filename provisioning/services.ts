@@ -1,6 +1,6 @@
 // What the routes call, put together from the parts that a start has made.
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
-import { createArrivalReader, prepareArrivalLookup } from '../db/arrivals.ts'
+import { prepareArrivalLookup } from '../db/arrivals.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
 import { createEnrollmentReader } from '../db/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/grants.ts'
@@ -9,7 +9,6 @@ import { prepareNearestDevice } from '../db/nearest-device.ts'
 import { createOperatorReader } from '../db/operator-reader.ts'
 import { createPolicyReader } from '../db/policy-reader.ts'
 import { createRollReader, type RollReader } from '../db/roll-reader.ts'
-import { readTrustAnchor } from '../db/trust-anchors.ts'
 import { toPem } from '../pki/pem.ts'
 import { createClaimDesk } from './claim-desk.ts'
 import type { ProvisioningConfig } from './config.ts'
@@ -23,7 +22,10 @@ import { createReach } from './reach.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
 import type { Services } from './routes/context.ts'
 
-export type ServiceParts = Pick<Services, 'writer' | 'issuers' | 'lastUse' | 'audit' | 'ready' | 'events'> & {
+export type ServiceParts = Pick<
+  Services,
+  'writer' | 'issuers' | 'anchors' | 'lastUse' | 'audit' | 'ready' | 'events'
+> & {
   config: Pick<ProvisioningConfig, 'deviceDays' | 'receiptTimeoutMs' | 'now'>
   /** The CA that issues now. */
   ca: () => IssuingCa
@@ -32,12 +34,11 @@ export type ServiceParts = Pick<Services, 'writer' | 'issuers' | 'lastUse' | 'au
 }
 
 export function createServices(parts: ServiceParts): Services {
-  const { ca, writer, reading, issuers, lastUse, audit, ready, events } = parts
+  const { ca, writer, reading, issuers, anchors, lastUse, audit, ready, events } = parts
   const { now, deviceDays, receiptTimeoutMs } = parts.config
   const roll = createRollReader(reading)
   const policies = createPolicyReader(reading)
   const lookup = prepareAdmissionLookup(reading.sqlite)
-  const arrivals = createArrivalReader(reading)
   const isDevice = async (id: string) => (await roll.device(id)) !== null
   const authority = createRegistrationAuthority({
     ca,
@@ -72,7 +73,7 @@ export function createServices(parts: ServiceParts): Services {
     operators: createOperatorReader(reading),
     now,
     issuers,
-    anchors: { show: id => readTrustAnchor(reading, id), arrivals: arrivals.ofIssuer },
+    anchors,
     chainOf: id => chainOf(id, ca(), issuers),
     receipt: epoch => awaitReceipt(reading, epoch, receiptTimeoutMs),
     audit,

@@ -114,14 +114,17 @@ async function faultsOf(line: string): Promise<string[]> {
   if (!(noun in nouns)) return [`no command ${noun}`]
   const program = await createProgram([noun], '0')
   const command = program.commands.find(candidate => candidate.name() === noun)!
-  const ownOptions = words.length === 1 || words[1]!.startsWith('-')
-  if (command.commands.length === 0 || ownOptions) return faultsOfCommand(command, words.slice(1), synopsis)
-  const faults: string[] = []
-  for (const verb of words[1]?.split('|') ?? []) {
+  return faultsBelow(command, words.slice(1), synopsis)
+}
+
+/** A verb may have verbs of its own. */
+function faultsBelow(command: Command, words: string[], synopsis: boolean): string[] {
+  const ownOptions = words.length === 0 || words[0]!.startsWith('-')
+  if (command.commands.length === 0 || ownOptions) return faultsOfCommand(command, words, synopsis)
+  return words[0]!.split('|').flatMap(verb => {
     const found = command.commands.find(candidate => candidate.name() === verb)
-    faults.push(...(found ? faultsOfCommand(found, words.slice(2), synopsis) : [`no command ${verb}`]))
-  }
-  return faults
+    return found ? faultsBelow(found, words.slice(1), synopsis) : [`no command ${verb}`]
+  })
 }
 
 function faultsOfCommand(command: Command, words: string[], synopsis: boolean): string[] {

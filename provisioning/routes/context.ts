@@ -2,7 +2,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { AdmissionLookup } from '../../db/admission-lookup.ts'
-import type { ArrivalReader } from '../../db/arrivals.ts'
 import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
 import type { EnrollmentReader } from '../../db/enrollment-reader.ts'
@@ -11,10 +10,10 @@ import type { Issuer } from '../../db/issuer-store.ts'
 import type { OperatorReader } from '../../db/operator-reader.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
-import type { TrustAnchor } from '../../db/trust-anchors.ts'
 import { deviceVersion } from '../../db/versions.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
+import type { AnchorDesk } from '../anchor-desk.ts'
 import type { AuditSealer } from '../audit-sealer.ts'
 import { actorOf } from '../authentication.ts'
 import type { ClaimDesk } from '../claim-desk.ts'
@@ -41,10 +40,7 @@ export type Services = {
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   issuers: () => Map<string, Issuer>
-  anchors: {
-    show(issuerId: string): Promise<TrustAnchor | null>
-    arrivals: ArrivalReader['ofIssuer']
-  }
+  anchors: AnchorDesk
   receipt: (epoch: number) => Promise<Receipt>
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
   ready: () => boolean

@@ -1,0 +1,228 @@
+// Reads a complete CRL of somebody else (RFC 5280 §5): who signed it, when the next one comes, which serial numbers it
+// lists. Refuses lists that are not the whole truth about their issuer. Fetches nothing.
+import 'reflect-metadata'
+import { verify, type X509Certificate } from 'node:crypto'
+import { AsnConvert } from '@peculiar/asn1-schema'
+import { CRLNumber, CRLReasons, Extension, IssuingDistributionPoint } from '@peculiar/asn1-x509'
+import * as x509 from '@peculiar/x509'
+import { contentOf, type DerElement, elementAt, elementsOf, encodingOf } from './der-reader.ts'
+
+/** Times in ms since the epoch; `entries` reads on as it is asked for more, and throws a `CrlFault` at what it cannot read. */
+export type RevocationList = {
+  /** CRL number in hex, or null where the list has none. */
+  number: string | null
+  thisUpdate: number
+  nextUpdate: number | null
+  /** Which part of the issuer's certificates it is about, in hex; '' for all. */
+  scope: string
+  entries(): Generator<Revocation, void>
+}
+
+/** `serialNumber` as `certificateFacts` writes it. */
+export type Revocation = { serialNumber: string; revokedAt: number; reason: string }
+
+/** Why a CRL cannot be used, in words for whoever sent it. */
+export class CrlFault extends Error {
+  override readonly name = 'CrlFault'
+}
+
+const SEQUENCE = 0x30
+const INTEGER = 0x02
+const TIMES = [0x17, 0x18]
+const EXTENSIONS = 0xa0
+/** 2.5.29.21 */
+const REASON_OID = Buffer.from('551d15', 'hex')
+
+const oids = {
+  number: '2.5.29.20',
+  delta: '2.5.29.27',
+  distributionPoint: '2.5.29.28',
+} as const
+
+/** Signature algorithms by the hex of their OID's content: the hash, or null where the key says it. */
+const signatures = new Map<string, string | null>([
+  ['2a8648ce3d040302', 'sha256'],
+  ['2a8648ce3d040303', 'sha384'],
+  ['2a8648ce3d040304', 'sha512'],
+  ['2a864886f70d01010b', 'sha256'],
+  ['2a864886f70d01010c', 'sha384'],
+  ['2a864886f70d01010d', 'sha512'],
+  ['2b6570', null],
+])
+
+/** Reads a DER list that this CA signed. Throws a `CrlFault`. */
+export function readRevocationList(der: Buffer, issuer: X509Certificate): RevocationList {
+  return faulting(() => {
+    const [tbs, algorithm, signature, more] = elementsOf(der, whole(der))
+    if (!tbs || !algorithm || !signature || more) throw new CrlFault('it is no CRL')
+    assertSigned(der, tbs, algorithm, signature, issuer)
+    return readTbs(der, tbs, algorithm, issuer)
+  })
+}
+
+function readTbs(
+  der: Buffer,
+  tbs: DerElement,
+  algorithm: DerElement,
+  issuer: X509Certificate,
+): RevocationList {
+  const parts = [...elementsOf(der, tbs)]
+  const take = (holds: (tag: number) => boolean) => (holds(parts[0]?.tag ?? -1) ? parts.shift() : undefined)
+  take(tag => tag === INTEGER)
+  const inner = take(tag => tag === SEQUENCE)
+  if (!inner || !encodingOf(der, inner).equals(encodingOf(der, algorithm))) {
+    throw new CrlFault('its signature algorithm is not the one it was signed with')
+  }
+  const name = take(tag => tag === SEQUENCE)
+  const thisUpdate = take(tag => TIMES.includes(tag))
+  const nextUpdate = take(tag => TIMES.includes(tag))
+  const revoked = take(tag => tag === SEQUENCE)
+  const extensions = take(tag => tag === EXTENSIONS)
+  if (!name || !thisUpdate || parts.length > 0) throw new CrlFault('it is no CRL')
+  assertIssuer(encodingOf(der, name), issuer)
+  const { number, scope } = judgeExtensions(der, extensions)
+  return {
+    number,
+    scope,
+    thisUpdate: timeOf(der, thisUpdate),
+    nextUpdate: nextUpdate ? timeOf(der, nextUpdate) : null,
+    *entries() {
+      if (!revoked) return
+      for (const entry of faultingEach(elementsOf(der, revoked))) yield faulting(() => readEntry(der, entry))
+    },
+  }
+}
+
+function readEntry(der: Buffer, entry: DerElement): Revocation {
+  const [serial, at, extensions, more] = elementsOf(der, entry)
+  if (entry.tag !== SEQUENCE || serial?.tag !== INTEGER || !at || more)
+    throw new CrlFault('an entry cannot be read')
+  return {
+    serialNumber: serialOf(contentOf(der, serial)),
+    revokedAt: timeOf(der, at),
+    reason: extensions ? reasonOf(der, extensions) : 'unspecified',
+  }
+}
+
+/** Walked by hand: a list has as many of these as entries. */
+function reasonOf(der: Buffer, extensions: DerElement): string {
+  let reason = 'unspecified'
+  for (const element of elementsOf(der, extensions)) {
+    const [oid, ...rest] = elementsOf(der, element)
+    const value = rest.at(-1)
+    if (!oid || !value) throw new CrlFault('an extension of an entry cannot be read')
+    if (contentOf(der, oid).equals(REASON_OID)) {
+      const code = contentOf(der, elementAt(der, value.content, value.end))
+      reason = CRLReasons[code[0] ?? 0] ?? 'unspecified'
+      if (reason === 'removeFromCRL') throw new CrlFault('it takes entries back, as only a delta CRL may')
+    } else if (rest.length > 1 && der[rest[0]!.content] !== 0) {
+      // RFC 5280 §5.3: such a list must not be used.
+      throw new CrlFault('an entry has a critical extension that is not understood here')
+    }
+  }
+  return reason
+}
+
+function judgeExtensions(
+  der: Buffer,
+  tagged: DerElement | undefined,
+): { number: string | null; scope: string } {
+  let [number, scope]: [string | null, string] = [null, '']
+  for (const list of tagged ? elementsOf(der, tagged) : []) {
+    for (const element of elementsOf(der, list)) {
+      const extension = AsnConvert.parse(encodingOf(der, element), Extension)
+      const value = Buffer.from(extension.extnValue.buffer)
+      if (extension.extnID === oids.delta) throw new CrlFault('it is a delta CRL: send the complete one')
+      if (extension.extnID === oids.number)
+        number = BigInt(AsnConvert.parse(value, CRLNumber).value).toString(16)
+      else if (extension.extnID === oids.distributionPoint) scope = scopeOf(value)
+      else if (extension.critical) {
+        throw new CrlFault(`its critical extension ${extension.extnID} is not understood here`)
+      }
+    }
+  }
+  return { number, scope }
+}
+
+/** A list about all certificates of devices may say so; one about a part of them is not the whole truth. */
+function scopeOf(value: Buffer): string {
+  const point = AsnConvert.parse(value, IssuingDistributionPoint)
+  if (point.indirectCRL) throw new CrlFault('it is an indirect CRL: send one of this CA alone')
+  if (point.onlySomeReasons) throw new CrlFault('it is about some reasons only: send the complete one')
+  if (point.onlyContainsCACerts || point.onlyContainsAttributeCerts) {
+    throw new CrlFault('it is not about the certificates of devices')
+  }
+  return value.toString('hex')
+}
+
+function assertIssuer(name: Buffer, issuer: X509Certificate): void {
+  const subject = new x509.X509Certificate(new Uint8Array(issuer.raw)).subjectName
+  if (JSON.stringify(new x509.Name(name).toJSON()) !== JSON.stringify(subject.toJSON())) {
+    throw new CrlFault('another CA issued it')
+  }
+}
+
+function assertSigned(
+  der: Buffer,
+  tbs: DerElement,
+  algorithm: DerElement,
+  signature: DerElement,
+  issuer: X509Certificate,
+): void {
+  const usage = new x509.X509Certificate(new Uint8Array(issuer.raw)).getExtension(x509.KeyUsagesExtension)
+  if (usage && (usage.usages & x509.KeyUsageFlags.cRLSign) === 0) {
+    throw new CrlFault('the key usage of the CA does not contain cRLSign')
+  }
+  const [oid] = elementsOf(der, algorithm)
+  const hash = oid && signatures.get(contentOf(der, oid).toString('hex'))
+  if (hash === undefined)
+    throw new CrlFault('it is signed with an algorithm that is not accepted: use SHA-256')
+  // The content of a BIT STRING begins with the number of bits that do not count.
+  const bits = contentOf(der, signature).subarray(1)
+  if (!verify(hash, encodingOf(der, tbs), issuer.publicKey, bits)) {
+    throw new CrlFault('this CA did not sign it')
+  }
+}
+
+function whole(der: Buffer): DerElement {
+  const list = elementAt(der, 0)
+  if (list.tag !== SEQUENCE || list.end !== der.length) throw new CrlFault('it is no CRL in DER')
+  return list
+}
+
+/** As OpenSSL and so Node print it: hex of whole octets, a minus sign where it is negative. */
+function serialOf(content: Buffer): string {
+  if (content.length === 0) throw new CrlFault('a serial number is empty')
+  const unsigned = BigInt(`0x${content.toString('hex')}`)
+  const value = BigInt.asIntN(content.length * 8, unsigned)
+  const hex = (value < 0n ? -value : value).toString(16)
+  return `${value < 0n ? '-' : ''}${hex.length % 2 === 0 ? hex : `0${hex}`}`
+}
+
+/** UTCTime or GeneralizedTime in the form of RFC 5280 §4.1.2.5. */
+function timeOf(der: Buffer, element: DerElement): number {
+  const text = contentOf(der, element).toString('latin1')
+  const digits = element.tag === 0x17 ? `${Number(text.slice(0, 2)) >= 50 ? '19' : '20'}${text}` : text
+  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(digits)
+  const at = match
+    ? Date.parse(`${match[1]}-${match[2]}-${match[3]}T${match[4]}:${match[5]}:${match[6]}Z`)
+    : Number.NaN
+  if (Number.isNaN(at)) throw new CrlFault('a time in it cannot be read')
+  return at
+}
+
+function faulting<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw error instanceof CrlFault ? error : new CrlFault('it is no CRL in DER', { cause: error })
+  }
+}
+
+function* faultingEach(elements: Generator<DerElement, void>): Generator<DerElement, void> {
+  for (;;) {
+    const next = faulting(() => elements.next())
+    if (next.done) return
+    yield next.value
+  }
+}
