@@ -1,11 +1,14 @@
 // The OpenAPI 3.1 document, emitted from the schemas of the routes, and the page that shows it.
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import { finishedDocument } from './openapi-document.ts'
 import type { Api } from './routes/context.ts'
 
 /** Must be registered before the routes that are to be in the document. */
 export async function documentApi(api: Api): Promise<void> {
   await api.register(swagger, {
+    transformObject: documented =>
+      finishedDocument('openapiObject' in documented ? documented.openapiObject : {}),
     openapi: {
       openapi: '3.1.0',
       info: {
