@@ -41,7 +41,8 @@ function missingFor(file: string): string[] {
 }
 
 function isInstalled(tool: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some(folder => {
+  // Debian keeps mosquitto where only root looks for programs.
+  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin'].some(folder => {
     try {
       accessSync(join(folder, tool), constants.X_OK)
       return true

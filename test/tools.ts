@@ -2,6 +2,7 @@
 
 export const debianPackages: Record<string, string> = {
   openssl: 'openssl',
+  mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   curl: 'curl',
@@ -17,6 +18,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'interop/est.test.ts': ['pki'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
+  'device-sim/two-brokers.test.ts': ['openssl', 'mosquitto'],
   'fault/**': ['openssl', 'faketime'],
   'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],
   'cli/explain.test.ts': ['openssl'],

@@ -15,6 +15,7 @@ const CUT_DEADLINE_MS = 10_000
 const PATIENCE_MS = 30_000
 const DROP_AFTER_MS = 10_000
 const BYTE_EVERY_MS = 1_000
+const READ_FOR_MS = 1_000
 
 /** TLS record header of a ClientHello that is announced and never comes. */
 const HALF_A_HELLO = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
@@ -117,7 +118,12 @@ export function misbehave(actor: Actor, world: World, session: Session, kept: Ke
       return false
     }
     case 'slow-reader':
-      schedule.at(schedule.now() + 1_000, () => session.stopReading())
+      schedule.at(schedule.now() + READ_FOR_MS, () => {
+        session.stopReading()
+        // What it does not read is its own loss, and what still comes at its end says nothing of the broker.
+        session.onMessage(() => {})
+        actor.filters = []
+      })
       return false
     case 'malformed':
     case 'oversize':

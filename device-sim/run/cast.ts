@@ -13,6 +13,7 @@ import { prepareRogue, type RogueKind } from '../rogues.ts'
 import { type GroupPlan, type Plan, stageTimes } from '../scenario/plan.ts'
 import { filled } from '../scenario/topic.ts'
 import { readIdentities } from './identity-directory.ts'
+import { activateSuspended } from './recovery.ts'
 import type { RunTarget } from './target.ts'
 
 export type Member = Part & { identity: Identity | null }
@@ -184,6 +185,8 @@ async function enrollGroup(
   result.enrolled += fleet.enrolled
   result.answersLost += lostAnswers.lost
   result.answersRecovered += lostAnswers.recovered
+  const prefix = group.idTemplate.split('$')[0] ?? ''
+  if (fleet.reused > 0) await activateSuspended(enrolling.api, ids, prefix)
   if (fleet.identities.length < ids.length) throw new RunFailed('interrupted while enrolling')
   return fleet.identities
 }
