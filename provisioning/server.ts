@@ -3,12 +3,12 @@
 import { constants, randomUUID } from 'node:crypto'
 import type { Server } from 'node:https'
 import helmet from '@fastify/helmet'
-import rateLimit, { normalizeIP } from '@fastify/rate-limit'
+import rateLimit from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { tlsProfile } from '../pki/tls-profile.ts'
 import { createAuthentication, grantRight } from './authentication.ts'
-import { trackConnections } from './connections.ts'
+import { addressOf, trackConnections } from './connections.ts'
 import { createEnrollmentAuthentication } from './enrollment-authentication.ts'
 import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
 import { documentApi } from './openapi.ts'
@@ -171,10 +171,6 @@ const tlsOptions = {
   // Stateful tickets without a store: no session can be resumed, so every connection proves its key anew.
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const
-
-function addressOf(ip: string): string {
-  return normalizeIP(ip, 64)
-}
 
 async function listening(api: Api, host: string, port: number): Promise<void> {
   try {
