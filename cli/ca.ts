@@ -1,11 +1,13 @@
 // `rollcall ca …`: the life of the CA's keys and certificates.
 import { Command } from 'commander'
 import { encryptCommand, exportRootCommand } from './ca-keys.ts'
+import { retireCommand, rotateCommand, statusCommand } from './ca-rotation.ts'
 
 export function caCommand(): Command {
   const ca = new Command('ca').description(
     'The CA: its keys, and handing over from one issuing CA to the next.',
   )
-  for (const command of [encryptCommand(), exportRootCommand()]) ca.addCommand(command)
+  const commands = [statusCommand(), rotateCommand(), retireCommand(), encryptCommand(), exportRootCommand()]
+  for (const command of commands) ca.addCommand(command)
   return ca
 }

@@ -16,6 +16,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   }
 }
 
+const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
+
+/** A time such as 90s, 15m, 12h or 7d, in seconds; 0 is 0. */
+export function durationSeconds(text: string): number {
+  const [, count = '', unit = 's'] = /^(0|[1-9]\d{0,6})([smhd])$/.exec(text === '0' ? '0s' : text) ?? []
+  if (count === '') throw new InvalidArgumentError('It must be a time such as 90s, 15m, 12h or 7d.')
+  return Number(count) * (unitSeconds[unit] ?? 1)
+}
+
 /** For options given several times. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), text]

@@ -1,5 +1,6 @@
 // A typed client of Rollcall's HTTP API, for the command line and for whoever installs the package.
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
+import { caVerbs } from './ca.ts'
 import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
 import { issuerVerbs } from './issuers.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
@@ -23,6 +24,7 @@ import type {
   StateReceipt,
 } from './types.ts'
 
+export type { CaRecord } from './ca.ts'
 export {
   type Claim,
   type ClaimWithPem,
@@ -104,6 +106,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       reject: (fingerprint: string) => call<RevocationReceipt>('POST', `${certificate(fingerprint)}/reject`),
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
     },
+    ca: caVerbs(call),
     issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),
     ...enrollmentVerbs(call, walk),

@@ -14,6 +14,7 @@ import { createIssuerWriter } from './issuer-store.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operator-store.ts'
 import { createPolicyWriter } from './policy-store.ts'
+import { createRotationWriter } from './rotation-store.ts'
 import { createTokenStore } from './token-store.ts'
 import { createTrustAnchorWriter } from './trust-anchors.ts'
 
@@ -30,6 +31,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createClaimStore(registry, now),
     ...createIssuanceHealer(registry, now),
     ...createIssuerWriter(registry, now),
+    ...createRotationWriter(registry, now),
     ...createPolicyWriter(registry, now),
     ...createTokenStore(registry, now),
     ...createOperatorStore(registry, now),

@@ -11,3 +11,11 @@ export function renewalOpensAt({ notBefore, notAfter }: ValidityPeriod): number 
 export function renewalCriticalAt({ notBefore, notAfter }: ValidityPeriod): number {
   return notBefore + Math.floor(((notAfter - notBefore) * 9) / 10)
 }
+
+/**
+ * When, in a change that is spread over some time, the turn of one certificate comes: by its fingerprint, so that a fleet
+ * comes evenly and everybody computes the same.
+ */
+export function turnOf(fingerprint: string, { at, spreadMs }: { at: number; spreadMs: number }): number {
+  return at + Math.floor((Number.parseInt(fingerprint.slice(0, 8), 16) / 2 ** 32) * spreadMs)
+}

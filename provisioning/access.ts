@@ -69,6 +69,12 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /v1/issuers/:issuer/disable': right('operator', 'none'),
   'POST /v1/issuers/:issuer/enable': right('operator', 'none'),
 
+  // our own CA
+  'GET /v1/ca': right('viewer', 'none'),
+  'POST /v1/ca/request': right('admin', 'none'),
+  'POST /v1/ca/rotate': right('admin', 'none'),
+  'POST /v1/ca/issuers/:issuer/retire': right('admin', 'none'),
+
   // policies
   'GET /v1/policies': right('viewer', 'none'),
   'GET /v1/policies/:name': right('viewer', 'none'),

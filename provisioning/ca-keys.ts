@@ -4,14 +4,16 @@ import type { KeyObject } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { resolve, sep } from 'node:path'
 import { readText, replaceFile } from './data-directory.ts'
-import { readKey, writeKey } from './keys.ts'
+import { type CaKeyType, generateKey, readKey, writeKey } from './keys.ts'
 import { isSealed, openKey, sealKey } from './sealed-key.ts'
+import { type Signer, signerOf } from './signer.ts'
 
 export type CaKeys = {
   sealed: boolean
   /** Null where there is no file. Throws an error that says what to do where the key cannot be had. */
-  read(file: string): KeyObject | null
-  write(file: string, key: KeyObject): void
+  read(file: string): Signer | null
+  /** A new key, on disk before anything is signed with it. */
+  make(file: string, type: CaKeyType): Signer
 }
 
 export const PASSPHRASE_VARIABLE = 'ROLLCALL_CA_PASSPHRASE_FILE'
@@ -20,6 +22,28 @@ const PASSPHRASE_CHARACTERS_MIN = 12
 
 /** `passphraseFile` null: keys are in the clear, 0600, as a first start without any setting makes them. */
 export function createCaKeys(passphraseFile: string | null, dataPath: string): CaKeys {
+  const { sealed, read, write } = createKeyFiles(passphraseFile, dataPath)
+  return {
+    sealed,
+    read(file) {
+      const key = read(file)
+      return key === null ? null : signerOf(key)
+    },
+    make(file, type) {
+      const key = generateKey(type)
+      write(file, key)
+      return signerOf(key)
+    },
+  }
+}
+
+type KeyFiles = {
+  sealed: boolean
+  read(file: string): KeyObject | null
+  write(file: string, key: KeyObject): void
+}
+
+function createKeyFiles(passphraseFile: string | null, dataPath: string): KeyFiles {
   if (passphraseFile === null) {
     return {
       sealed: false,

@@ -95,6 +95,17 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     issuancesAbandoned: (issuances: number) =>
       logger.warn({ issuances }, 'a crash left decisions without certificates: they are closed'),
+    caRotated: (caller: Caller, issuerId: string) => {
+      metrics.changes.inc({ change: 'ca_rotated' })
+      logger.info({ ...caller, issuerId }, 'another CA issues now')
+    },
+    caKeyMissing: (issuerId: string) =>
+      logger.error({ issuerId }, 'key of a former CA missing: its CRL and OCSP end'),
+    caLooked: (issuerId: string, notAfter: number, soon: boolean) => {
+      metrics.caEnds.set(notAfter / 1000)
+      const fields = { issuerId, notAfter: new Date(notAfter).toISOString() }
+      if (soon) logger.warn(fields, 'the issuing CA ends soon: rollcall ca rotate')
+    },
     issuerSet: (caller: Caller, issuerId: string, enabled: boolean) => {
       metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
       logger.info({ ...caller, issuerId, enabled }, 'issuer set')

@@ -1,41 +1,37 @@
 // What a data directory needs before anything can be served, made where missing: root, issuing CA, their registry
 // rows, admin token, default policies. Every step can be interrupted and run again; a second start changes nothing.
-import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
-import type { Extension } from '@peculiar/x509'
+import { X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
 import type { RegistryWriter } from '../db/index.ts'
 import type { Issuer } from '../db/issuer-store.ts'
+import type { Rotation } from '../db/rotation-store.ts'
+import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { pemBlocks, toPem } from '../pki/pem.ts'
+import { findSigner } from './ca-keeper.ts'
 import type { CaKeys } from './ca-keys.ts'
 import { type DataDirectory, readText, replaceFile } from './data-directory.ts'
 import { defaultPolicies } from './default-policies.ts'
-import { certificateOf, createIssuingCa, type IssuingCa, signItself, signUnder } from './issuing-ca.ts'
-import { type CaKeyType, generateKey, spkiOf } from './keys.ts'
-import {
-  DAY_MS,
-  issuingProfile,
-  type Profile,
-  randomSerialNumber,
-  rootProfile,
-  validityOf,
-} from './profile.ts'
-import { signerOf } from './signer.ts'
+import { certificateOf, signItself } from './issuing-ca.ts'
+import { caOrder, issuingName, signIssuing } from './issuing-certificate.ts'
+import { type CaKeyType, spkiOf } from './keys.ts'
+import { rootProfile } from './profile.ts'
+import type { Signer } from './signer.ts'
 
 export type FirstStart = {
   directory: DataDirectory
-  writer: Pick<RegistryWriter, 'addIssuer' | 'foundPolicies' | 'holderOf' | 'replaceToken'>
+  writer: Pick<RegistryWriter, 'addIssuer' | 'foundPolicies' | 'holderOf' | 'replaceToken' | 'rotateIssuing'>
   issuers: Map<string, Issuer>
+  rotations: readonly Rotation[]
   keys: CaKeys
   keyTypes: { root: CaKeyType; issuing: CaKeyType }
-  /** What certificates of an issuer say about where to ask. */
-  pointers: (issuerId: string) => Extension[]
   now: () => number
 }
 
 /** `made` names what was made, for the log; empty on a second start. */
-export type Founded = { ca: IssuingCa; made: string[] }
+export type Founded = { root: X509Certificate; issuing: Pair; made: string[] }
+type Pair = { certificate: X509Certificate; signer: Signer }
 
 const ROOT_DAYS = 20 * 365
-const ISSUING_DAYS = 10 * 365
 const SYSTEM = { name: 'system' }
 
 /** Finds or makes everything. Throws an error that says what to do where a part is lost that cannot be made again. */
@@ -44,27 +40,23 @@ export async function firstStart(start: FirstStart): Promise<Founded> {
   assertNotEmptied(start)
   const made: string[] = []
   const root = await findOrMakeRoot(start, made)
-  const issuing = await findOrMakeIssuing(start, root, made)
+  const first = start.rotations.length === 0 ? await findOrMakeIssuing(start, root, made) : null
   const rootId = await writer.addIssuer(
     { der: root.certificate.raw, name: 'Rollcall root CA', kind: 'root', parentId: null },
     SYSTEM,
   )
-  await writer.addIssuer(
-    { der: issuing.certificate.raw, name: 'Rollcall issuing CA', kind: 'issuing', parentId: rootId },
-    SYSTEM,
-  )
+  if (first !== null) {
+    await writer.addIssuer(
+      { der: first.certificate.raw, name: issuingName(0), kind: 'issuing', parentId: rootId },
+      SYSTEM,
+    )
+  }
+  const found = first ?? findRotated(start)
+  const issuing = (await replaceExpired(start, root, found)) ?? found
+  if (issuing !== found) made.push('issuing CA')
   if (await writer.foundPolicies(defaultPolicies, SYSTEM)) made.push('default policies')
   if (await keepAdminToken(directory, writer)) made.push('admin token')
-  const { certificate, key } = issuing
-  return {
-    ca: createIssuingCa({
-      root: root.certificate,
-      certificate,
-      signer: signerOf(key),
-      pointers: start.pointers,
-    }),
-    made,
-  }
+  return { root: root.certificate, issuing, made }
 }
 
 /**
@@ -79,30 +71,26 @@ function assertNotEmptied({ directory, issuers }: FirstStart): void {
 }
 
 /** The root's key may be moved offline once the issuing CA exists: `key` is null then. */
-type Root = { certificate: X509Certificate; key: KeyObject | null }
+type Root = { certificate: X509Certificate; signer: Signer | null }
 
 async function findOrMakeRoot(start: FirstStart, made: string[]): Promise<Root> {
   const { directory, keyTypes, now } = start
   const files = { certificate: directory.rootCertificate, key: directory.rootKey }
   const found = findPair(files, 'root', start)
-  if (found.certificate !== null) return { certificate: found.certificate, key: found.key }
-  const key = found.key ?? makeKey(start.keys, files.key, keyTypes.root)
-  const der = await signItself(key, caOrder(rootProfile('Rollcall root CA'), ROOT_DAYS, now()))
+  if (found.certificate !== null) return { certificate: found.certificate, signer: found.signer }
+  const signer = found.signer ?? start.keys.make(files.key, keyTypes.root)
+  const der = await signItself(signer, caOrder(rootProfile('Rollcall root CA'), ROOT_DAYS, now()))
   replaceFile(files.certificate, toPem(der, 'CERTIFICATE'), 0o644)
   made.push('root CA')
-  return { certificate: new X509Certificate(der), key }
+  return { certificate: new X509Certificate(der), signer }
 }
 
-async function findOrMakeIssuing(
-  start: FirstStart,
-  root: Root,
-  made: string[],
-): Promise<{ certificate: X509Certificate; key: KeyObject }> {
+async function findOrMakeIssuing(start: FirstStart, root: Root, made: string[]): Promise<Pair> {
   const { directory, keyTypes, now } = start
   const files = { certificate: directory.issuingCertificate, key: directory.issuingKey }
   const found = findPair(files, 'issuing', start)
   if (found.certificate !== null) {
-    if (found.key === null) {
+    if (found.signer === null) {
       throw new Error(`${files.key} is missing, so nothing can be issued: restore it from a backup`)
     }
     if (!found.certificate.verify(root.certificate.publicKey)) {
@@ -110,23 +98,50 @@ async function findOrMakeIssuing(
         `${files.certificate} was not issued by the root in ${directory.rootCertificate}: restore both from one backup`,
       )
     }
-    return { certificate: found.certificate, key: found.key }
+    return { certificate: found.certificate, signer: found.signer }
   }
-  if (root.key === null) {
+  if (root.signer === null) {
     throw new Error(`${directory.rootKey} is needed to make the issuing CA: put it back for one start`)
   }
-  const key = found.key ?? makeKey(start.keys, files.key, keyTypes.issuing)
-  const order = caOrder(
-    issuingProfile('Rollcall issuing CA'),
-    ISSUING_DAYS,
-    now(),
-    Date.parse(root.certificate.validTo),
-  )
-  const issuer = { certificate: root.certificate, signer: signerOf(root.key) }
-  const der = await signUnder(issuer, { ...order, spki: spkiOf(key) })
+  const signer = found.signer ?? start.keys.make(files.key, keyTypes.issuing)
+  const order = { spki: spkiOf(signer.publicKey), name: issuingName(0), now: now() }
+  const der = await signIssuing({ certificate: root.certificate, signer: root.signer }, order)
   replaceFile(files.certificate, toPem(der, 'CERTIFICATE'), 0o644)
   made.push('issuing CA')
-  return { certificate: new X509Certificate(der), key }
+  return { certificate: new X509Certificate(der), signer }
+}
+
+/** The CA of the last rotation: its certificate is in the registry, its key somewhere in `keys/`. */
+function findRotated({ directory, keys, issuers, rotations }: FirstStart): Pair {
+  const id = rotations.at(-1)?.issuerId ?? ''
+  const certificate = issuers.get(id)?.certificate
+  const signer = certificate === undefined ? null : findSigner(directory, keys, certificate)
+  if (certificate === undefined || signer === null) {
+    throw new Error(
+      `no key in ${directory.keys} is that of the issuing CA ${id}, so nothing can be issued: restore it from a backup`,
+    )
+  }
+  const pem = toPem(certificate.raw, 'CERTIFICATE')
+  if (readText(directory.issuingCertificate) !== pem) replaceFile(directory.issuingCertificate, pem, 0o644)
+  return { certificate, signer }
+}
+
+/** An issuing CA that has ended is followed by another at once where the root's key is here; nothing could be issued else. */
+async function replaceExpired(start: FirstStart, root: Root, issuing: Pair): Promise<Pair | null> {
+  const { directory, keys, keyTypes, rotations, writer, now } = start
+  if (Date.parse(issuing.certificate.validTo) > now() || root.signer === null) return null
+  if (Date.parse(root.certificate.validTo) <= now()) return null
+  const name = issuingName(rotations.length + 1)
+  const file = join(directory.keys, `issuing-${rotations.length + 2}.key`)
+  const signer = keys.read(file) ?? keys.make(file, keyTypes.issuing)
+  const der = await signIssuing(
+    { certificate: root.certificate, signer: root.signer },
+    { spki: spkiOf(signer.publicKey), name, now: now() },
+  )
+  const rootId = fingerprintOf(root.certificate.raw)
+  await writer.rotateIssuing({ der, name, rootId, spreadMs: 0 }, SYSTEM)
+  replaceFile(directory.issuingCertificate, toPem(der, 'CERTIFICATE'), 0o644)
+  return { certificate: new X509Certificate(der), signer }
 }
 
 /**
@@ -137,45 +152,29 @@ function findPair(
   files: { certificate: string; key: string },
   kind: 'root' | 'issuing',
   { issuers, keys }: FirstStart,
-): { certificate: X509Certificate | null; key: KeyObject | null } {
-  const key = keys.read(files.key)
+): { certificate: X509Certificate | null; signer: Signer | null } {
+  const signer = keys.read(files.key)
   const text = readText(files.certificate)
   if (text === null) {
     const known = [...issuers.values()].find(
-      issuer => issuer.kind === kind && (key === null || belong(issuer.certificate, key)),
+      issuer => issuer.kind === kind && (signer === null || belong(issuer.certificate, signer)),
     )
-    if (known === undefined) return { certificate: null, key }
+    if (known === undefined) return { certificate: null, signer }
     replaceFile(files.certificate, toPem(known.certificate.raw, 'CERTIFICATE'), 0o644)
-    return { certificate: known.certificate, key }
+    return { certificate: known.certificate, signer }
   }
   const certificate = certificateOf(text, files.certificate)
   if (pemBlocks(text, 'CERTIFICATE').length !== 1) {
     throw new Error(`${files.certificate} must hold exactly one certificate: restore it from a backup`)
   }
-  if (key !== null && !belong(certificate, key)) {
+  if (signer !== null && !belong(certificate, signer)) {
     throw new Error(`${files.key} is not the key of ${files.certificate}: restore both from one backup`)
   }
-  return { certificate, key }
+  return { certificate, signer }
 }
 
-function belong(certificate: X509Certificate, key: KeyObject): boolean {
-  return certificate.publicKey.equals(createPublicKey(key))
-}
-
-/** A key is on disk before anything is signed with it. */
-function makeKey(keys: CaKeys, file: string, type: CaKeyType): KeyObject {
-  const key = generateKey(type)
-  keys.write(file, key)
-  return key
-}
-
-function caOrder(profile: Profile, days: number, now: number, issuerNotAfter?: number) {
-  return {
-    profile,
-    serialNumber: randomSerialNumber(),
-    // A CA is older than what it signs in its first minutes, so that leaves may be backdated.
-    validity: validityOf(days, now - DAY_MS, issuerNotAfter),
-  }
+function belong(certificate: X509Certificate, signer: Signer): boolean {
+  return certificate.publicKey.equals(signer.publicKey)
 }
 
 const ADMIN_TOKEN = 'admin.token'

@@ -2,15 +2,18 @@
 import { createPublicKey } from 'node:crypto'
 import { keyIdOf } from '../db/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit-reader.ts'
+import { awaitReceipt } from '../db/change-feed.ts'
 import { prepareExpiringCount } from '../db/deadlines.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuer-store.ts'
 import { assertSameFile, openForReading } from '../db/open.ts'
 import { takeLock } from '../db/process-lock.ts'
+import { prepareReliantReader, readRotations } from '../db/rotation-store.ts'
 import { startAnchorDesk } from './anchor-desk.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { createAuditSealer } from './audit-sealer.ts'
+import { createCaKeeper } from './ca-keeper.ts'
 import { createCaKeys } from './ca-keys.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
 import { createCsrPool } from './csr-pool.ts'
@@ -25,6 +28,7 @@ import { createEvents } from './events.ts'
 import { firstStart } from './first-start.ts'
 import { createLastUse } from './last-use.ts'
 import { createMetrics } from './metrics.ts'
+import { createRenewalTurn } from './renewal-turn.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createServer } from './server.ts'
@@ -56,6 +60,8 @@ export type RunningProvisioning = {
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const RENEWAL_CHECK_MS = HOUR_MS
+/** Twice the longest life of a device certificate (825 days): time to hand over without haste. */
+const CA_WARNING_MS = 2 * 825 * 24 * HOUR_MS
 
 /** Starts the service. Throws an error that says what is wrong and what to do; nothing stays open then. */
 export async function createProvisioning(
@@ -103,12 +109,27 @@ export async function createProvisioning(
       directory,
       writer,
       issuers: issuers(),
+      rotations: readRotations(reading),
       keys: caKeys,
       keyTypes: config.keyTypes,
-      pointers: issuerId => pointersTo(statusUrl, issuerId),
       now,
     })
-    const ca = () => founded.ca
+    const receipt = (epoch: number) => awaitReceipt(reading, epoch, config.receiptTimeoutMs)
+    const keeper = createCaKeeper({
+      directory,
+      keys: caKeys,
+      keyType: config.keyTypes.issuing,
+      root: founded.root,
+      current: founded.issuing,
+      issuers,
+      rotations: readRotations(reading),
+      writer,
+      pointers: issuerId => pointersTo(statusUrl, issuerId),
+      acknowledged: receipt,
+      onKeyMissing: events.caKeyMissing,
+      now,
+    })
+    const ca = keeper.current
     const sans = serverNames(config.host, config.sans)
     const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
     const identity = await serverCertificate.keep()
@@ -142,22 +163,9 @@ export async function createProvisioning(
     open.defer(() => lastUse.close())
     const anchors = startAnchorDesk({ reading, writer, issuers, events, ...config })
     open.defer(() => anchors.stop())
-    const services = createServices({
-      anchors,
-      config,
-      ca,
-      readCsr: csrs.read,
-      writer,
-      reading,
-      issuers,
-      lastUse,
-      audit: { reader: auditReader, sealer },
-      ready,
-      events,
-    })
     const revocation = await startRevocation({
       server: status,
-      cas: () => [ca()],
+      cas: keeper.all,
       registry,
       reading,
       directory,
@@ -168,6 +176,34 @@ export async function createProvisioning(
       events,
     })
     open.defer(() => revocation.stop())
+    const services = createServices({
+      anchors,
+      config,
+      ca: {
+        keeper,
+        reliant: prepareReliantReader(reading.sqlite),
+        opensAt: createRenewalTurn({
+          rotations: keeper.rotations,
+          isOurs: id => issuers().get(id)?.kind === 'issuing',
+        }),
+        crl: revocation.crls.crl,
+        statusUrl,
+        keysEncrypted: caKeys.sealed,
+        async followUp() {
+          await Promise.all([revocation.crls.look(), revocation.keepResponders(), renewServerCertificate()])
+          lookAtCa()
+        },
+      },
+      receipt,
+      readCsr: csrs.read,
+      writer,
+      reading,
+      issuers,
+      lastUse,
+      audit: { reader: auditReader, sealer },
+      ready,
+      events,
+    })
     const server = await createServer({ services, identity, ...config })
     open.defer(() => server.close())
     const port = await server.listen(config.host, config.apiPort)
@@ -192,7 +228,15 @@ export async function createProvisioning(
       onFailed: events.sweepFailed,
     })
     open.defer(() => sweep.stop())
-    const timer = setInterval(renewServerCertificate, RENEWAL_CHECK_MS)
+    function lookAtCa(): void {
+      const { id, notAfter } = ca()
+      events.caLooked(id, notAfter, notAfter - now() < CA_WARNING_MS)
+    }
+    lookAtCa()
+    const timer = setInterval(() => {
+      lookAtCa()
+      void renewServerCertificate()
+    }, RENEWAL_CHECK_MS)
     timer.unref()
     open.defer(() => clearInterval(timer))
 

@@ -1,7 +1,7 @@
 // The CA: signs what it is told to sign, and never decides whether it should.
 // The registration authority decides; nothing here reads a CSR or the registry.
 import 'reflect-metadata'
-import { type KeyObject, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { Certificate } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
@@ -11,7 +11,7 @@ import { toPem } from '../pki/pem.ts'
 import { createTemplates } from './certificate-template.ts'
 import { spkiOf } from './keys.ts'
 import type { Profile, Validity } from './profile.ts'
-import { type Signer, signerOf } from './signer.ts'
+import type { Signer } from './signer.ts'
 
 /** One certificate to sign: what it says, for which public key (SPKI DER), under which serial number (hex). */
 export type SigningOrder = { profile: Profile; spki: Buffer; serialNumber: string; validity: Validity }
@@ -61,9 +61,9 @@ export function createIssuingCa(parts: {
 }
 
 /** Signs a certificate with its own key: a root. */
-export async function signItself(key: KeyObject, order: Omit<SigningOrder, 'spki'>): Promise<Buffer> {
-  const spki = spkiOf(key)
-  const issuer = { name: order.profile.subject, spki, signer: signerOf(key) }
+export async function signItself(signer: Signer, order: Omit<SigningOrder, 'spki'>): Promise<Buffer> {
+  const spki = spkiOf(signer.publicKey)
+  const issuer = { name: order.profile.subject, spki, signer }
   return signed(issuer, await toBeSigned(issuer, { ...order, spki }))
 }
 

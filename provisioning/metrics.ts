@@ -49,6 +49,11 @@ export function createMetrics() {
       help: 'Server certificates issued by this process.',
       registers,
     }),
+    caEnds: new Gauge({
+      name: 'rollcall_issuing_ca_not_after_seconds',
+      help: 'When the CA that issues ends, in seconds since the epoch.',
+      registers,
+    }),
     crls: new Counter({
       name: 'rollcall_crls_made_total',
       help: 'Certificate revocation lists signed by this process.',

@@ -6,7 +6,6 @@ import type { CertificateWriter, IssuanceIntent, Listing } from '../db/certifica
 import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { toPem } from '../pki/pem.ts'
-import { renewalOpensAt } from '../pki/renewal-window.ts'
 import type { CsrReading, Fault } from './csr.ts'
 import { judgeForeignCertificate } from './foreign-certificate.ts'
 import type { IssuingCa } from './issuing-ca.ts'
@@ -18,6 +17,7 @@ import {
   type Validity,
   validityOf,
 } from './profile.ts'
+import type { Renewable } from './renewal-turn.ts'
 
 /** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
 export type Refused = {
@@ -48,7 +48,7 @@ export type EnrollmentOrder = {
 
 /** `current` is on record and admitted; `days` is the validity asked for. */
 export type RenewalOrder = {
-  current: { fingerprint: string; deviceId: string; notBefore: number; notAfter: number }
+  current: Renewable & { deviceId: string }
   csr: string
   days: number
   compromise: boolean
@@ -83,6 +83,8 @@ export type RegistrationAuthorityParts = {
   /** The hash of the public key of a listed certificate. */
   keyOf: (fingerprint: string) => Promise<string | null>
   isDevice: (id: string) => Promise<boolean>
+  /** From when on a certificate may be renewed. */
+  opensAt: (certificate: Renewable) => number
   now: () => number
 }
 
@@ -148,7 +150,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
       const waiting = await parts.unusedOf(deviceId, reading.key.spkiHash)
       if (waiting !== null && waiting !== current.fingerprint) return { fingerprint: waiting }
-      const opensAt = renewalOpensAt(current)
+      const opensAt = parts.opensAt(current)
       if (!compromise && now() < opensAt) return { opensAt }
       if (compromise && (await parts.keyOf(current.fingerprint)) === reading.key.spkiHash) {
         const fault = { path: 'csr', message: 'it holds the very key that is compromised: make a new one' }

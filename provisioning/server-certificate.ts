@@ -69,7 +69,10 @@ export function createServerCertificate(parts: {
       if (found !== null && serves(found, keyObject, ca, sans, now()))
         return { cert: found, key, renewed: false }
       if (ca.notAfter <= now())
-        throw new Error('the issuing CA has expired: the server certificate cannot be renewed')
+        throw new Error(
+          'the issuing CA has expired: the server certificate cannot be renewed. Check the clock of this machine; else put ' +
+            'keys/root.key back for one start, which makes another issuing CA',
+        )
       return { cert: await issue(ca, keyObject), key, renewed: true }
     },
   }

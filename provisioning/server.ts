@@ -17,6 +17,7 @@ import { answerProblems } from './problem-answers.ts'
 import { holdScope } from './reach.ts'
 import { admissionRoutes } from './routes/admission.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { caRoutes } from './routes/ca.ts'
 import { certificateMoveRoutes } from './routes/certificate-moves.ts'
 import { certificateRoutes } from './routes/certificates.ts'
 import { claimRoutes } from './routes/claims.ts'
@@ -130,7 +131,14 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.addHook('preHandler', holdScope(services.reach))
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
   await api.register(async routes => {
-    const devices = [deviceRoutes, enrollmentRoutes, certificateRoutes, certificateMoveRoutes, issuerRoutes]
+    const devices = [
+      deviceRoutes,
+      enrollmentRoutes,
+      certificateRoutes,
+      certificateMoveRoutes,
+      issuerRoutes,
+      caRoutes,
+    ]
     const enrollment = [enrollmentTokenRoutes, claimRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [trustAnchorRoutes]

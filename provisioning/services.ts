@@ -1,7 +1,6 @@
 // What the routes call, put together from the parts that a start has made.
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
 import { prepareArrivalLookup } from '../db/arrivals.ts'
-import { awaitReceipt } from '../db/change-feed.ts'
 import { createEnrollmentReader } from '../db/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/grants.ts'
 import type { Registry } from '../db/index.ts'
@@ -16,7 +15,6 @@ import type { CsrReading } from './csr.ts'
 import { createEnrollmentDesk } from './enrollment-desk.ts'
 import { createExplainer } from './explain.ts'
 import { chainOf } from './issuer-chain.ts'
-import type { IssuingCa } from './issuing-ca.ts'
 import { createPolicyDesk } from './policy-desk.ts'
 import { createReach } from './reach.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
@@ -26,16 +24,17 @@ export type ServiceParts = Pick<
   Services,
   'writer' | 'issuers' | 'anchors' | 'lastUse' | 'audit' | 'ready' | 'events'
 > & {
-  config: Pick<ProvisioningConfig, 'deviceDays' | 'receiptTimeoutMs' | 'now'>
-  /** The CA that issues now. */
-  ca: () => IssuingCa
+  config: Pick<ProvisioningConfig, 'deviceDays' | 'now'>
+  ca: Services['ca']
+  receipt: Services['receipt']
   readCsr: (pem: string) => Promise<CsrReading>
   reading: Registry
 }
 
 export function createServices(parts: ServiceParts): Services {
-  const { ca, writer, reading, issuers, anchors, lastUse, audit, ready, events } = parts
-  const { now, deviceDays, receiptTimeoutMs } = parts.config
+  const { writer, reading, issuers, anchors, lastUse, audit, ready, events } = parts
+  const { now, deviceDays } = parts.config
+  const ca = parts.ca.keeper.current
   const roll = createRollReader(reading)
   const policies = createPolicyReader(reading)
   const lookup = prepareAdmissionLookup(reading.sqlite)
@@ -48,6 +47,7 @@ export function createServices(parts: ServiceParts): Services {
     unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
     keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
     isDevice,
+    opensAt: parts.ca.opensAt,
     now,
   })
   return {
@@ -75,11 +75,12 @@ export function createServices(parts: ServiceParts): Services {
     issuers,
     anchors,
     chainOf: id => chainOf(id, ca(), issuers),
-    receipt: epoch => awaitReceipt(reading, epoch, receiptTimeoutMs),
+    receipt: parts.receipt,
     audit,
     ready,
     events,
     deviceDays,
+    ca: parts.ca,
     rootPem: toPem(ca().root.raw, 'CERTIFICATE'),
   }
 }

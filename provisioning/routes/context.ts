@@ -4,18 +4,21 @@ import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
+import type { StoredCrl } from '../../db/crl-store.ts'
 import type { EnrollmentReader } from '../../db/enrollment-reader.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuer-store.ts'
 import type { OperatorReader } from '../../db/operator-reader.ts'
 import type { Policy, PolicyReader } from '../../db/policy-reader.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll-reader.ts'
+import type { ReliantReader } from '../../db/rotation-store.ts'
 import { deviceVersion } from '../../db/versions.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import type { AnchorDesk } from '../anchor-desk.ts'
 import type { AuditSealer } from '../audit-sealer.ts'
 import { actorOf } from '../authentication.ts'
+import type { CaKeeper } from '../ca-keeper.ts'
 import type { ClaimDesk } from '../claim-desk.ts'
 import type { EnrollmentDesk } from '../enrollment-desk.ts'
 import type { Events } from '../events.ts'
@@ -24,6 +27,7 @@ import type { LastUse } from '../last-use.ts'
 import type { PolicyDesk } from '../policy-desk.ts'
 import type { Reach } from '../reach.ts'
 import type { RegistrationAuthority } from '../registration-authority.ts'
+import type { Renewable } from '../renewal-turn.ts'
 import type * as schemas from '../schemas.ts'
 import { ProblemDocument } from '../schemas.ts'
 
@@ -51,6 +55,17 @@ export type Services = {
   reach: Reach
   operators: OperatorReader
   lastUse: LastUse
+  ca: {
+    keeper: CaKeeper
+    reliant: ReliantReader
+    /** From when on a certificate may be renewed. */
+    opensAt: (certificate: Renewable) => number
+    crl: (issuerId: string) => StoredCrl | null
+    statusUrl: string
+    keysEncrypted: boolean
+    /** What is due once another CA issues: its CRL, its OCSP responder, the server certificate. Never throws. */
+    followUp(): Promise<void>
+  }
   /** PEM of our root. */
   rootPem: string
 }

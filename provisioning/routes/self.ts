@@ -1,7 +1,7 @@
 // What a device does for itself, known by its current certificate: see how it stands, and renew.
 // JSON, or a PKCS #10 request (RFC 2986) in DER or PEM answered by the bare certificate: a microcontroller needs no JSON.
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
-import { renewalCriticalAt, renewalOpensAt } from '../../pki/renewal-window.ts'
+import { renewalCriticalAt } from '../../pki/renewal-window.ts'
 import { sendCertificate } from '../certificate-answer.ts'
 import { PKCS10, takePkcs10 } from '../pkcs10-body.ts'
 import { Problem } from '../problem.ts'
@@ -27,7 +27,10 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
         response: { 200: selfSchemas.Self, ...refusals },
       },
     },
-    async request => shown(await self.admit(request), now()),
+    async request => {
+      const record = await self.admit(request)
+      return shown(record, services.ca.opensAt(record), now())
+    },
   )
 
   api.post(
@@ -74,7 +77,7 @@ export function tooEarly(opensAt: number, now: number): Problem {
   })
 }
 
-function shown(record: AdmissionRecord, now: number) {
+function shown(record: AdmissionRecord, opensAt: number, now: number) {
   const { deviceId, deviceState, fingerprint, status, notBefore, notAfter, graceUntil } = record
   return {
     deviceId,
@@ -87,8 +90,8 @@ function shown(record: AdmissionRecord, now: number) {
       graceUntil: graceUntil === null ? null : time(graceUntil),
     },
     renewal: {
-      open: now >= renewalOpensAt(record),
-      opensAt: time(renewalOpensAt(record)),
+      open: now >= opensAt,
+      opensAt: time(opensAt),
       criticalAt: time(renewalCriticalAt(record)),
     },
     now: time(now),

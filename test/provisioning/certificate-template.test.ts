@@ -21,7 +21,9 @@ const now = Date.parse('2031-05-06T07:08:09Z')
 async function authority(type: CaKeyType) {
   const rootKey = generateKey('p256')
   const order = { serialNumber: randomSerialNumber(), validity: validityOf(20 * 365, now - DAY_MS) }
-  const root = new X509Certificate(await signItself(rootKey, { ...order, profile: rootProfile('Root') }))
+  const root = new X509Certificate(
+    await signItself(signerOf(rootKey), { ...order, profile: rootProfile('Root') }),
+  )
   const key = generateKey(type)
   const signer = signerOf(key)
   const der = await signUnder(

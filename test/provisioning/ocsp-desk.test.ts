@@ -18,7 +18,7 @@ const order = {
   serialNumber: randomSerialNumber(),
   validity: validityOf(9, Date.now()),
 }
-const certificate = new X509Certificate(await signItself(key, order))
+const certificate = new X509Certificate(await signItself(signerOf(key), order))
 const ca = createIssuingCa({ root: certificate, certificate, signer: signerOf(key) })
 const responder = { certificate, signer: signerOf(key), keyHash: keyHashOf(certificate, 'sha1') }
 

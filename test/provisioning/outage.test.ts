@@ -9,6 +9,7 @@ import Sqlite from 'better-sqlite3'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { readIssuers } from '../../db/issuer-store.ts'
 import { openForReading } from '../../db/open.ts'
+import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import { readCsr } from '../../provisioning/csr.ts'
 import { dataDirectory, readText } from '../../provisioning/data-directory.ts'
 import { certificateOf, createIssuingCa } from '../../provisioning/issuing-ca.ts'
@@ -96,6 +97,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
     unusedOf: async () => null,
     keyOf: async () => null,
     isDevice: async () => false,
+    opensAt: renewalOpensAt,
     now: Date.now,
   })
   const before = registry.sqlite.prepare<[], number>('SELECT count(*) FROM issuances').pluck().get() ?? 0
