@@ -3,7 +3,7 @@ import { Argument, Command, Option } from 'commander'
 import { ApiProblem, type Client } from '../client/index.ts'
 import type { Certificate, CertificateFilter, RevocationReceipt } from '../client/types.ts'
 import { revocationReasons } from '../pki/revocation-reason.ts'
-import { fingerprintOf } from './certificate-file.ts'
+import { fingerprintOf, readCertificateFile } from './certificate-file.ts'
 import { CommandFailed } from './errors.ts'
 import { wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
@@ -31,6 +31,7 @@ export function certificateCommand(): Command {
   const certificate = new Command('certificate').description('Certificates on the roll.')
   certificate.addCommand(listCommand())
   certificate.addCommand(showCommand())
+  certificate.addCommand(registerCommand())
   certificate.addCommand(revokeCommand())
   for (const verb of ['suspend', 'activate'] as const) certificate.addCommand(moveCommand(verb))
   for (const verb of ['approve', 'reject'] as const) certificate.addCommand(decideCommand(verb))
@@ -81,6 +82,27 @@ function showCommand(): Command {
         flags.output === 'table' ? facts : { ...facts, certificate, chain, ca },
         flags.output,
       )
+    })
+}
+
+function registerCommand(): Command {
+  return withServiceOptions(new Command('register'))
+    .summary('put a certificate that somebody else issued on the roll')
+    .description(
+      'Registers a certificate of somebody else for a device: through its chain, where a CA of it is a trust anchor,\n' +
+        'or pinned: trusted as exactly this certificate.',
+    )
+    .addArgument(new Argument('<id>', 'device ID'))
+    .addArgument(new Argument('<file>', 'file with the certificate, PEM or DER'))
+    .option('--pinned', 'trust exactly this certificate, whatever its chain')
+    .action(async (id: string, file: string, flags: Flags & { pinned?: true }) => {
+      const pem = await readCertificateFile(file)
+      const trust = flags.pinned ? 'pinned' : 'chained'
+      const registered = await withService(flags, client =>
+        client.devices.register(id, { certificate: pem, trust }),
+      )
+      const { certificate: _, chain: __, ca: ___, ...facts } = registered
+      await printDocument(flags.output === 'table' ? facts : registered, flags.output)
     })
 }
 

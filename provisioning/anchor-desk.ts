@@ -56,6 +56,7 @@ export function startAnchorDesk(parts: {
     crl: async (issuerId: string) => (await standings(issuerId))[0] ?? null,
     importCrl: crls.importCrl,
     refreshCrl: crls.refresh,
+    staleCrls: crls.staleCount,
     /** Throws where a URL may not be asked. */
     judgeCrlUrl: (url: string) => judgeUrl(url, limits).href,
     async stop() {

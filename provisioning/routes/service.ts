@@ -6,8 +6,10 @@ import * as schemas from '../schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 const Status = Type.Object({ status: Type.String() })
+/** `warnings`: what somebody should look at, though it keeps nothing from working. */
+const Readiness = Type.Object({ status: Type.String(), warnings: Type.Array(Type.String()) })
 
-export function serviceRoutes(api: Api, { ready }: Services): void {
+export function serviceRoutes(api: Api, { ready, anchors }: Services): void {
   const tags = ['service']
 
   api.get(
@@ -48,13 +50,13 @@ export function serviceRoutes(api: Api, { ready }: Services): void {
       schema: {
         tags,
         summary: 'The registry answers and the CA can sign',
-        response: { 200: Status, ...refusals },
+        response: { 200: Readiness, ...refusals },
       },
     },
     async () => {
       if (!ready())
         throw new Problem('registry_unavailable', 'the registry does not answer, or the CA has expired')
-      return { status: 'ready' }
+      return { status: 'ready', warnings: anchors.staleCrls() > 0 ? ['issuer_crl_stale'] : [] }
     },
   )
 }

@@ -168,7 +168,8 @@ test('a CRL past its next update stays in force, is told of, and keeps nobody ou
     [await reasonOf(service, 'a'), await reasonOf(service, 'b')],
     ['certificate_revoked_by_issuer', null],
   )
-  assert.equal((await service.call('GET', '/readyz')).status, 200)
+  const { status, body } = await service.call('GET', '/readyz')
+  assert.deepEqual([status, body], [200, { status: 'ready', warnings: ['issuer_crl_stale'] }])
 })
 
 test('a CA that the CRL above it lists admits nobody, whichever of the two was there first', async () => {
