@@ -18,7 +18,9 @@ export type StandingRow = {
 }
 
 export type RevocationReader = {
-  /** A listed certificate of this issuer, null where it lists none of this serial number. */
+  /** Another value whenever something may have been withdrawn, or given back, since the last one. */
+  version(): string
+  /** A listed or claim certificate of this issuer, null where it lists none of this serial number. */
   standing(issuerId: string, serialNumber: string): StandingRow | null
   /** Whether a certificate of this issuer and serial number left the CA without being listed, as a server's does. */
   signed(issuerId: string, serialNumber: string): boolean
@@ -51,6 +53,23 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
       'SELECT 1 FROM issuances WHERE serial_number = ? AND issuer_id = ? AND fingerprint IS NOT NULL',
     )
     .pluck()
+  // Claims are few, and on a list of their own.
+  const claimColumns = `
+    serial_number AS serialNumber, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END AS status,
+    NULL AS revocationReason, not_after AS notAfter, NULL AS graceUntil, created_at AS issuedAt, revoked_at AS revokedAt,
+    NULL AS changedAt, 'active' AS deviceState, NULL AS deviceChangedAt`
+  const claim = sqlite.prepare<[string, string], StandingRow>(
+    `SELECT ${claimColumns} FROM claims WHERE issuer_id = ? AND serial_number = ? AND fingerprint IS NOT NULL`,
+  )
+  const revokedClaims = sqlite.prepare<[string, number], StandingRow>(
+    `SELECT ${claimColumns} FROM claims WHERE issuer_id = ? AND revoked_at IS NOT NULL AND not_after > ?`,
+  )
+  const version = sqlite
+    .prepare<[], string>(
+      `SELECT coalesce((SELECT max(epoch) FROM changes), 0) || '.' ||
+              (SELECT count(*) FROM claims WHERE revoked_at IS NOT NULL)`,
+    )
+    .pluck()
   const byStatus = sqlite.prepare<[string, number, string], StandingRow>(
     `SELECT ${certificateColumns}, 'active' AS deviceState, NULL AS deviceChangedAt
      FROM certificates c INDEXED BY certificates_withdrawn
@@ -68,10 +87,13 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
      ORDER BY d.id`,
   )
   return {
-    standing: (issuerId, serialNumber) => one.get(issuerId, serialNumber) ?? null,
+    version: () => version.get() ?? '',
+    standing: (issuerId, serialNumber) =>
+      one.get(issuerId, serialNumber) ?? claim.get(issuerId, serialNumber) ?? null,
     signed: (issuerId, serialNumber) => issuance.get(serialNumber, issuerId) !== undefined,
 
     *withdrawn(issuerId, from) {
+      yield revokedClaims.all(issuerId, from)
       let [notAfter, serialNumber] = [from, '']
       for (let more = true; more; ) {
         const rows = byStatus.all(issuerId, notAfter, serialNumber)

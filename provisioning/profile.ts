@@ -97,7 +97,6 @@ export function claimProfile(name: string): Profile {
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
       new x509.SubjectAlternativeNameExtension([{ type: 'url', value: `${CLAIM_URN}${name}` }]),
     ],
-    pointers: false,
   }
 }
 

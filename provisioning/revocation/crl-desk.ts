@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ChangeReader } from '../../db/change-feed.ts'
 import type { CrlStore, StoredCrl } from '../../db/crl-store.ts'
 import type { RevocationReader } from '../../db/revocation-reader.ts'
 import type { IssuingCa } from '../issuing-ca.ts'
@@ -23,7 +22,6 @@ export type CrlDesk = {
 export type CrlDeskParts = {
   cas: () => readonly IssuingCa[]
   reader: RevocationReader
-  changes: Pick<ChangeReader, 'latestEpoch'>
   store: CrlStore
   /** Where the lists are kept; made where missing. */
   folder: string
@@ -44,10 +42,10 @@ const BACKDATE_MS = 60_000
 const SLICE_MS = 8
 
 export async function startCrlDesk(parts: CrlDeskParts): Promise<CrlDesk> {
-  const { cas, reader, changes, store, folder, lifetimeMs, now } = parts
+  const { cas, reader, store, folder, lifetimeMs, now } = parts
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const lists = new Map<string, Crl>()
-  const epochs = new Map<string, number>()
+  const versions = new Map<string, string>()
   let stopped = false
   let notBefore = 0
   let looking: Promise<void> | null = null
@@ -68,14 +66,14 @@ export async function startCrlDesk(parts: CrlDeskParts): Promise<CrlDesk> {
   }
 
   async function lookNow(): Promise<void> {
-    const epoch = changes.latestEpoch()
+    const version = reader.version()
     for (const ca of cas()) {
       if (stopped) return
       const last = lists.get(ca.id)
       const due = last === undefined || isDue(last, now(), lifetimeMs)
-      if (!due && epochs.get(ca.id) === epoch) continue
+      if (!due && versions.get(ca.id) === version) continue
       await make(ca, last, due)
-      epochs.set(ca.id, epoch)
+      versions.set(ca.id, version)
     }
   }
 

@@ -3,7 +3,6 @@ import 'reflect-metadata'
 import { hostname } from 'node:os'
 import * as x509 from '@peculiar/x509'
 import type { CertificateWriter } from '../../db/certificate-writer.ts'
-import { prepareChangeReader } from '../../db/change-feed.ts'
 import { createCrlStore } from '../../db/crl-store.ts'
 import type { Registry } from '../../db/index.ts'
 import { prepareRevocationReader } from '../../db/revocation-reader.ts'
@@ -50,7 +49,6 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
   const crls = await startCrlDesk({
     cas,
     reader,
-    changes: prepareChangeReader(reading),
     store: createCrlStore(registry),
     folder: directory.crls,
     lifetimeMs: parts.crlLifetimeMs,

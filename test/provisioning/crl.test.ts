@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { createEntryList } from '../../provisioning/revocation/crl.ts'
 import { until } from '../cli/running.ts'
-import { openssl, startService, temporaryDirectory } from './harness.ts'
+import { makeCsr, openssl, startService, temporaryDirectory } from './harness.ts'
 import { crlText, fetchCrl, pointersOf, printedSerial, relyingParty } from './status.ts'
 
 const DAY_MS = 86_400_000
@@ -75,6 +75,19 @@ test('openssl verify -crl_check agrees with the record through revocation, hold 
   await service.running.makeCrls()
   assert.equal((await party.verify(held)).code, 0)
   assert.ok(numberOf(crlText(await fetchCrl(kept.certificate))) > numberOf(text))
+})
+
+test('a claim certificate is good until it is revoked, and on the list from then on', async () => {
+  await using service = await startService()
+  using party = relyingParty(service)
+  const { csr } = makeCsr('p256')
+  const made = await service.call('POST', '/v1/claims', { name: 'line-1', csr, quota: 5, days: 10 })
+  assert.equal(made.status, 201, made.text)
+  await service.running.makeCrls()
+  assert.equal((await party.verify(made.body)).code, 0)
+  assert.equal((await service.call('POST', `/v1/claims/${made.body.id}/revoke`)).status, 200)
+  await service.running.makeCrls()
+  assert.match((await party.verify(made.body)).output, /certificate revoked/)
 })
 
 test('a revocation is on the list within seconds by itself, many of them on one list', async () => {
