@@ -4,6 +4,7 @@ import type { Arrival, AutoRegistration, RegistrationMode } from '../client/issu
 import type { Issuer } from '../client/types.ts'
 import { fingerprintOf, issuerArgument, readCertificateFile } from './certificate-file.ts'
 import { issuerCrlCommand } from './issuer-crl.ts'
+import { issuerEnrollmentCommand } from './issuer-enrollment.ts'
 import { wholeNumber } from './options.ts'
 import { type Column, type Format, printDocument, printPages } from './output.ts'
 import { programName } from './program-name.ts'
@@ -42,6 +43,7 @@ export function issuerCommand(): Command {
   issuer.addCommand(proveCommand())
   issuer.addCommand(registrationCommand())
   issuer.addCommand(arrivalsCommand())
+  issuer.addCommand(issuerEnrollmentCommand())
   issuer.addCommand(issuerCrlCommand())
   for (const verb of ['disable', 'enable'] as const) issuer.addCommand(switchCommand(verb))
   return issuer

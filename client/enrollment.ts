@@ -56,6 +56,16 @@ export type NewClaim = {
   approval?: boolean
 }
 
+/** Whether devices of a manufacturer may enroll with the identity they were born with. */
+export type AnchorEnrollment = {
+  issuerId: string
+  mode: 'off' | 'pending' | 'active'
+  nameTemplate: string
+  group: string | null
+  devicesMax: number
+  devices: number
+}
+
 /** An enrollment that waits for an operator: ask again with the same key. */
 export type PendingEnrollment = { status: 'pending'; deviceId: string; fingerprint: string }
 
@@ -64,12 +74,21 @@ type Walk = <Item>(path: string, query: Record<string, number | undefined>) => A
 export function enrollmentVerbs(call: Transport['call'], walk: Walk) {
   const tokens = '/v1/enrollment-tokens'
   const claims = '/v1/claims'
+  const anchor = (issuerId: string) => `/v1/issuers/${encodeURIComponent(issuerId)}/enrollment`
   return {
     enrollmentTokens: {
       create: (order: NewEnrollmentToken) => call<MadeEnrollmentToken>('POST', tokens, order),
       show: (id: string) => call<EnrollmentToken>('GET', `${tokens}/${encodeURIComponent(id)}`),
       pages: (filter: { limit?: number } = {}) => walk<EnrollmentToken>(tokens, filter),
       revoke: (id: string) => call<EnrollmentToken>('POST', `${tokens}/${encodeURIComponent(id)}/revoke`),
+    },
+    anchorEnrollment: {
+      show: (issuerId: string) => call<AnchorEnrollment>('GET', anchor(issuerId)),
+      /** What is left out stays as it is. */
+      set: (
+        issuerId: string,
+        settings: Partial<Omit<AnchorEnrollment, 'issuerId' | 'devices'>> & Pick<AnchorEnrollment, 'mode'>,
+      ) => call<AnchorEnrollment>('PUT', anchor(issuerId), settings),
     },
     claims: {
       create: (order: NewClaim) => call<ClaimWithPem>('POST', claims, order),

@@ -26,6 +26,7 @@ import type {
 
 export type { CaRecord } from './ca.ts'
 export {
+  type AnchorEnrollment,
   type Claim,
   type ClaimWithPem,
   createEnrollmentClient,

@@ -5,12 +5,12 @@ import { type CertificateFacts, certificateFacts } from '../pki/certificate-fact
 import { renewalOpensAt } from '../pki/renewal-window.ts'
 import { type Admitting, admittingOf, assertRoom } from './admitting.ts'
 import { type Actor, appendAudit } from './audit.ts'
-import { assertNoClaimKey, useClaimIn } from './claims.ts'
+import { assertNoClaimKey } from './claims.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
-import { useTokenIn } from './enrollment-tokens.ts'
 import type { Registry } from './open.ts'
 import { assertNoOperatorKey } from './operator-keys.ts'
+import { type Redemption, redeem } from './redemption.ts'
 import type { Schema, Trust } from './schema.ts'
 import { insert, rowsOf, run } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
@@ -25,7 +25,7 @@ export type IssuanceIntent = {
   notBefore: number
   notAfter: number
   /** What entitles to it, used up in the same transaction. */
-  redeems?: { token: string } | { claim: string } | undefined
+  redeems?: Redemption | undefined
 }
 
 export type Listing = {
@@ -144,17 +144,6 @@ export async function listCertificateIn(
     detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
   })
   return facts.fingerprint
-}
-
-async function redeem(
-  transaction: Transaction<Schema>,
-  { redeems, deviceId, spkiHash, serialNumber }: IssuanceIntent,
-  actor: Actor,
-  at: number,
-): Promise<void> {
-  if (redeems === undefined) return
-  if ('claim' in redeems) return useClaimIn(transaction, { id: redeems.claim, deviceId }, actor, at)
-  await useTokenIn(transaction, { id: redeems.token, deviceId, spkiHash, serialNumber }, actor, at)
 }
 
 /** The certificates it comes beside. What does not admit, or not yet, takes no room. */

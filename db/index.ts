@@ -8,6 +8,7 @@ import { createDeadlineKeeper } from './deadlines.ts'
 import { createDeviceWriter } from './device-writer.ts'
 import { createEnrollmentTokenStore } from './enrollment-tokens.ts'
 import { createIdempotencyStore } from './idempotency.ts'
+import { createIdevidStore } from './idevids.ts'
 import { createIssuanceHealer } from './issuances.ts'
 import { createIssuerCrlWriter } from './issuer-crls.ts'
 import { createIssuerWriter } from './issuer-store.ts'
@@ -29,6 +30,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createDeadlineKeeper(registry, now),
     ...createEnrollmentTokenStore(registry, now),
     ...createClaimStore(registry, now),
+    ...createIdevidStore(registry, now),
     ...createIssuanceHealer(registry, now),
     ...createIssuerWriter(registry, now),
     ...createRotationWriter(registry, now),

@@ -10,6 +10,7 @@ import * as enrollmentTokens from './migrations/0006-enrollment-tokens.ts'
 import * as trustAnchors from './migrations/0007-trust-anchors.ts'
 import * as revocationStatus from './migrations/0008-revocation-status.ts'
 import * as claimCounts from './migrations/0010-claim-counts.ts'
+import * as idevids from './migrations/0011-idevids.ts'
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -26,6 +27,7 @@ const migrations: readonly Migration[] = [
   trustAnchors,
   revocationStatus,
   claimCounts,
+  idevids,
 ]
 
 /** The schema version this code reads and writes. */

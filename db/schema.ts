@@ -153,6 +153,15 @@ export type Schema = {
     claimed: Generated<number>
   }
   claim_allowlist: { claim_id: string; device_id: string }
+  anchor_enrollments: {
+    issuer_id: string
+    mode: RegistrationMode
+    name_template: string
+    group_name: string | null
+    devices_max: number
+    devices: Generated<number>
+  }
+  idevids: { fingerprint: string; issuer_id: string; device_id: string; enrolled_at: number }
   claimed_devices: { claim_id: string; device_id: string; claimed_at: number }
   deadlines: { fingerprint: string; kind: DeadlineKind; due_at: number }
   renewals: { fingerprint: string; renews: string; compromise: number }

@@ -67,6 +67,7 @@ export type EnrollmentConflictCode =
   | 'claim_refused'
   | 'claim_exceeded'
   | 'claim_device_forbidden'
+  | 'idevid_refused'
 
 /** A verb that waits for its turn. `settle` is called once what it wrote is on disk, or will never be. */
 type Verb = {

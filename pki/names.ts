@@ -6,6 +6,8 @@ import * as x509 from '@peculiar/x509'
 export type CertificateNames = {
   /** Every common name of the subject, in whatever RDN it stands. */
   commonNames: readonly string[]
+  /** Every serialNumber attribute of the subject, which is not that of the certificate: IEEE 802.1AR names devices by it. */
+  serialNumbers: readonly string[]
   sans: readonly { type: string; value: string }[]
 }
 
@@ -15,6 +17,7 @@ export function namesOf(der: Buffer): CertificateNames {
   const extension = certificate.getExtension(x509.SubjectAlternativeNameExtension)
   return {
     commonNames: certificate.subjectName.getField('CN'),
+    serialNumbers: certificate.subjectName.getField('2.5.4.5'),
     sans: (extension?.names.items ?? []).map(({ type, value }) => ({ type, value })),
   }
 }

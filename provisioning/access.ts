@@ -10,7 +10,7 @@ import type { Role } from '../db/schema.ts'
  */
 export type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
 /**
- * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token or a claim
+ * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token, a claim or an IDevID
  * certificate, which open nothing else; `open`: by everybody.
  */
 export type Right = { role: Role; scope: Scope } | { access: 'device' | 'enrollment' | 'open' }
@@ -60,6 +60,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/issuers/:issuer': right('viewer', 'free'),
   'POST /v1/issuers/:issuer/challenge': right('admin', 'none'),
   'POST /v1/issuers/:issuer/proof': right('admin', 'none'),
+  'GET /v1/issuers/:issuer/enrollment': right('viewer', 'none'),
+  'PUT /v1/issuers/:issuer/enrollment': right('admin', 'none'),
   'PUT /v1/issuers/:issuer/registration': right('admin', 'none'),
   'GET /v1/issuers/:issuer/arrivals': right('viewer', 'none'),
   'GET /v1/issuers/:issuer/crl': right('viewer', 'free'),

@@ -1,11 +1,14 @@
-// Who wants to enroll: a one-time token in the Authorization header, or the claim certificate of the TLS handshake.
+// Who wants to enroll: a one-time token in the Authorization header, or the claim certificate or IDevID of the TLS handshake.
 // Never a token in a URL, never a name in a certificate. What is shown here opens enrollment and nothing else.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Claim, claimFault } from '../db/claims.ts'
 import type { PresentedToken } from '../db/enrollment-tokens.ts'
+import type { AnchorState } from '../db/idevids.ts'
+import type { Issuer } from '../db/issuer-store.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { assertOneAuthorization } from './authentication.ts'
 import { type Credential, tokenFault } from './enrollment-desk.ts'
+import { judgeIdevid } from './idevid.ts'
 import { presentedCertificate } from './peer-certificate.ts'
 import { Problem, problemOf } from './problem.ts'
 
@@ -20,6 +23,8 @@ export type EnrollmentAuthentication = {
 export type EnrollmentAuthenticationParts = {
   presentedToken: (token: string) => PresentedToken | null
   claimOf: (fingerprint: string) => Claim | null
+  issuers: () => Map<string, Issuer>
+  anchorEnrollment: (issuerId: string) => AnchorState
   now: () => number
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>
@@ -41,13 +46,19 @@ export function createEnrollmentAuthentication(
   function byCertificate(request: FastifyRequest): Presented | Problem {
     const certificate = presentedCertificate(request)
     const nothing = (detail: string) => new Problem('enrollment_credential_missing', detail)
-    if (certificate === null) return nothing('neither an enrollment token nor a claim certificate was shown')
+    if (certificate === null) return nothing('neither an enrollment token nor a certificate was shown')
     const claim = parts.claimOf(fingerprintOf(certificate.raw))
-    if (claim === null) return nothing('the certificate that was shown is no claim certificate')
-    const fault = claimFault(claim, parts.now())
-    return fault === null
-      ? { credential: { kind: 'claim', claim }, named: null }
-      : new Problem('claim_refused', fault)
+    if (claim !== null) {
+      const fault = claimFault(claim, parts.now())
+      return fault === null
+        ? { credential: { kind: 'claim', claim }, named: null }
+        : new Problem('claim_refused', fault)
+    }
+    const shown = judgeIdevid(certificate, { ...parts, issuers: parts.issuers(), now: parts.now() })
+    if (shown === null)
+      return nothing('the certificate that was shown is neither a claim certificate nor an IDevID')
+    if ('fault' in shown) return new Problem('idevid_refused', shown.fault)
+    return { credential: { kind: 'idevid', shown }, named: null }
   }
 
   return {

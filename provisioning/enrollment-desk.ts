@@ -1,4 +1,4 @@
-// Enrollment without an operator's hand: what a token or a claim may enroll, and the same answer for the same key.
+// Enrollment without an operator's hand: what a token, a claim or an IDevID may enroll, and the same answer for the same key.
 // Decides about devices and lost answers; whether the token or claim still holds is asked again where it is used up.
 import type { Actor } from '../db/audit.ts'
 import type { Claim, ClaimStore } from '../db/claims.ts'
@@ -12,14 +12,19 @@ import {
   revoked,
   used,
 } from '../db/enrollment-tokens.ts'
+import type { IdevidStore } from '../db/idevids.ts'
 import type { Certificate, RollReader } from '../db/roll-reader.ts'
 import { Conflict } from '../db/transact.ts'
 import { DEVICE_ID_RULE, isDeviceId } from '../pki/device-id.ts'
 import { type CsrReading, type Fault, readCsr } from './csr.ts'
+import type { ShownIdevid } from './idevid.ts'
 import type { EnrollmentOrder, Refused, RegistrationAuthority } from './registration-authority.ts'
 
 /** What somebody showed who wants to enroll. */
-export type Credential = { kind: 'token'; id: string; secret: string } | { kind: 'claim'; claim: Claim }
+export type Credential =
+  | { kind: 'token'; id: string; secret: string }
+  | { kind: 'claim'; claim: Claim }
+  | { kind: 'idevid'; shown: ShownIdevid }
 /** `deviceId` is null where whoever asks leaves it to the token. */
 export type Asked = { deviceId: string | null; csr: string }
 export type Enrolled = { certificate: Certificate; pending: boolean }
@@ -37,7 +42,8 @@ export type EnrollmentDesk = {
 export type EnrollmentDeskParts = {
   authority: Pick<RegistrationAuthority, 'enroll'>
   writer: Pick<EnrollmentTokenStore, 'presentedToken' | 'countAttempt' | 'uncountAttempt'> &
-    Pick<ClaimStore, 'isClaimed'>
+    Pick<ClaimStore, 'isClaimed'> &
+    Pick<IdevidStore, 'deviceOfIdevid'>
   roll: Pick<RollReader, 'certificate' | 'certificates'>
   deviceDays: number
   now: () => number
@@ -90,13 +96,42 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
     return standing(certificate) ?? Promise.reject(used())
   }
 
-  async function byClaim(claim: Claim, asked: Asked, reading: CsrReading, actor: Actor): Promise<Outcome> {
-    const { csr } = asked
+  function byClaim(
+    { id, approval }: Claim,
+    asked: Asked,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
     const deviceId = asked.deviceId ?? ''
+    const order = { deviceId, csr: asked.csr, redeems: { claim: id }, approval, provisional: true }
+    return byCertificate(order, () => writer.isClaimed(id, deviceId), reading, actor)
+  }
+
+  async function byIdevid(
+    shown: ShownIdevid,
+    asked: Asked,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
+    const { idevid, deviceId, approval } = shown
+    const misnamed = misnaming(deviceId, asked.deviceId)
+    if (misnamed !== null) return misnamed
+    const order = { deviceId, csr: asked.csr, redeems: { idevid }, approval }
+    return byCertificate(order, () => writer.deviceOfIdevid(idevid.fingerprint) === deviceId, reading, actor)
+  }
+
+  /** `known`: whether who asks has enrolled this device before, and so may see what it got. */
+  async function byCertificate(
+    order: Omit<EnrollmentOrder, 'days'>,
+    known: () => boolean,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
+    const { deviceId } = order
     const misnamed = misnaming(deviceId, deviceId)
     if (misnamed !== null) return misnamed
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
-    if (writer.isClaimed(claim.id, deviceId)) {
+    if (known()) {
       const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
       for (const certificate of items) {
         const same = certificate.spkiHash === reading.key.spkiHash && certificate.firstUsedAt === null
@@ -104,9 +139,7 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
         if (found !== null) return found
       }
     }
-    const { approval } = claim
-    const redeems = { claim: claim.id }
-    return issued({ deviceId, csr, days: parts.deviceDays, redeems, approval, provisional: true }, actor)
+    return issued({ ...order, days: parts.deviceDays }, actor)
   }
 
   async function issued(order: EnrollmentOrder, actor: Actor): Promise<Outcome> {
@@ -120,13 +153,14 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
   return {
     async enroll(credential, asked, actor) {
       const reading = await readCsr(asked.csr)
-      const decide = () =>
-        credential.kind === 'token'
-          ? byToken(credential.secret, asked, reading, actor)
-          : byClaim(credential.claim, asked, reading, actor)
+      const decide = () => {
+        if (credential.kind === 'token') return byToken(credential.secret, asked, reading, actor)
+        return credential.kind === 'claim'
+          ? byClaim(credential.claim, asked, reading, actor)
+          : byIdevid(credential.shown, asked, reading, actor)
+      }
       if (!reading.accepted) return decide()
-      const holder = credential.kind === 'token' ? credential.id : credential.claim.id
-      const key = [holder, asked.deviceId ?? '', reading.key.spkiHash].join(' ')
+      const key = [holderOf(credential), asked.deviceId ?? '', reading.key.spkiHash].join(' ')
       const running = underWay.get(key)
       if (running !== undefined) return running
       const work = decide().finally(() => underWay.delete(key))
@@ -134,6 +168,14 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
       return work
     },
   }
+}
+
+/** Who is behind a credential, for the audit row. */
+export function holderOf(credential: Credential): string {
+  if (credential.kind === 'token') return `enrollment-token:${credential.id}`
+  return credential.kind === 'claim'
+    ? `claim:${credential.claim.id}`
+    : `idevid:${credential.shown.idevid.fingerprint}`
 }
 
 const CERTIFICATES_LOOKED_AT = 50

@@ -56,6 +56,11 @@ export const enrollmentProblems = {
     title: 'The claim does not name this device',
     hint: 'Check the serial number, or make a claim that names it: rollcall claim create --allow.',
   },
+  idevid_refused: {
+    status: 403,
+    title: 'The IDevID may not enroll',
+    hint: 'detail says why; rollcall issuer enrollment shows what is set for its manufacturer.',
+  },
   device_id_missing: {
     status: 400,
     title: 'It is not said which device is to be enrolled',

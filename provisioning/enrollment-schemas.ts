@@ -1,7 +1,7 @@
 // What the enrollment routes take and give: tokens, claims, and enrolling itself.
 import Type from 'typebox'
 import { CSR_CHARACTERS_MAX } from './csr.ts'
-import { Name, Nullable, strict, Time } from './schemas.ts'
+import { Name, Nullable, OneOf, strict, Time } from './schemas.ts'
 
 const HOUR_SECONDS = 60 * 60
 const Id = Type.String({ pattern: '^[0-9a-f-]{36}$' })
@@ -90,4 +90,24 @@ export const PendingEnrollment = Type.Object({
   status: Type.Literal('pending'),
   deviceId: Type.String(),
   fingerprint: Type.String(),
+})
+
+const modes = ['off', 'pending', 'active'] as const
+export const NewAnchorEnrollment = Type.Object(
+  {
+    mode: OneOf(modes),
+    nameTemplate: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    group: Type.Optional(Nullable(Name)),
+    devicesMax: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+  },
+  strict,
+)
+export const AnchorEnrollment = Type.Object({
+  issuerId: Type.String(),
+  mode: OneOf(modes),
+  nameTemplate: Type.String(),
+  group: Nullable(Type.String()),
+  devicesMax: Type.Integer(),
+  /** How many have enrolled so far. */
+  devices: Type.Integer(),
 })

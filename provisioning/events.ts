@@ -93,6 +93,10 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'claim_revoked' })
       logger.info({ ...caller, claimId }, 'claim revoked')
     },
+    anchorEnrollmentSet: (caller: Caller, issuerId: string, mode: string) => {
+      metrics.changes.inc({ change: 'anchor_enrollment_set' })
+      logger.info({ ...caller, issuerId, mode }, 'enrollment of a trust anchor set')
+    },
     issuancesAbandoned: (issuances: number) =>
       logger.warn({ issuances }, 'a crash left decisions without certificates: they are closed'),
     caRotated: (caller: Caller, issuerId: string) => {

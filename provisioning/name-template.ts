@@ -12,6 +12,7 @@ const VARIABLE = /\$\{([^}]*)\}/g
 /** What a variable stands for: every value the certificate gives for it. */
 const sources: Record<string, (names: CertificateNames, der: Buffer, serialNumber: string) => string[]> = {
   cn: ({ commonNames }) => [...commonNames],
+  'subject.serialNumber': ({ serialNumbers }) => [...serialNumbers],
   'san.dns': ({ sans }) => sansOf(sans, 'dns'),
   // A URI is no device ID; what stands behind its last colon or slash may be.
   'san.uri': ({ sans }) => sansOf(sans, 'url').map(uri => uri.slice(uri.search(/[^:/]*$/))),

@@ -27,6 +27,7 @@ import { enrollRoutes } from './routes/enroll.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
 import { enrollmentTokenRoutes } from './routes/enrollment-tokens.ts'
 import { estRoutes } from './routes/est.ts'
+import { idevidRoutes } from './routes/idevids.ts'
 import { issuerCrlRoutes } from './routes/issuer-crls.ts'
 import { issuerRoutes } from './routes/issuers.ts'
 import { operatorRoutes } from './routes/operators.ts'
@@ -141,7 +142,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     ]
     const enrollment = [enrollmentTokenRoutes, claimRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
-    const trust = [trustAnchorRoutes]
+    const trust = [idevidRoutes, trustAnchorRoutes]
     const others = [admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
     for (const add of [...devices, ...enrollment, ...policies, ...trust, ...others])
       add(routes as Api, services)

@@ -3,7 +3,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { sendCertificate } from '../certificate-answer.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment-authentication.ts'
-import type { Asked, Enrolled } from '../enrollment-desk.ts'
+import { type Asked, type Enrolled, holderOf } from '../enrollment-desk.ts'
 import * as schemas from '../enrollment-schemas.ts'
 import { PKCS10, takePkcs10 } from '../pkcs10-body.ts'
 import { CertificateWithPem } from '../schemas.ts'
@@ -60,8 +60,7 @@ export async function enroll(
   { credential }: Presented,
   asked: Asked,
 ): Promise<Enrolled> {
-  const name =
-    credential.kind === 'claim' ? `claim:${credential.claim.id}` : `enrollment-token:${credential.id}`
+  const name = holderOf(credential)
   const outcome = await enrollmentDesk.enroll(credential, asked, { name, requestId: request.id })
   if ('refused' in outcome) throw refusal(outcome)
   const { certificate, pending } = outcome

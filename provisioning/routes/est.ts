@@ -87,7 +87,8 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
       ...lean,
       schema: {
         ...common,
-        summary: 'Enroll with HTTP Basic (device : one-time token) or a claim certificate (RFC 7030 §4.2.1)',
+        summary:
+          'Enroll with HTTP Basic (device : one-time token), a claim certificate or an IDevID (RFC 7030 §4.2.1)',
         description:
           'Base64 of a PKCS #10 request; DER and PEM are taken too. 202 with Retry-After while it waits for an operator.',
         security: [{ est: [] }],
@@ -104,8 +105,9 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
       const presented = await enrollment.present(request, reply, 'Basic')
       const { csr } = request.body
       await assertLabel(request, presented)
-      const byToken = presented.credential.kind === 'token'
-      const deviceId = presented.named ?? (byToken ? null : deviceAskedFor(csr))
+      // A claim leaves the name to the device; tokens and IDevIDs do not.
+      const byClaim = presented.credential.kind === 'claim'
+      const deviceId = presented.named ?? (byClaim ? deviceAskedFor(csr) : null)
       const { certificate, pending } = await enroll(services, request, presented, { csr, deviceId })
       return pending ? sendPending(reply) : sendCertificates(reply, [certificate.der])
     },
@@ -153,6 +155,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
     const { label } = request.params as Label
     if (label === undefined) return
     if (credential.kind === 'claim') return assertGroup(label, credential.claim.group)
+    if (credential.kind === 'idevid') return assertGroup(label, credential.shown.group)
     const token = writer.presentedToken(credential.secret)
     if (token !== null && token.deviceId !== null) return assertMember(label, token.deviceId)
     assertGroup(label, token?.group ?? null)

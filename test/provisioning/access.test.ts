@@ -184,7 +184,7 @@ test('within its group a bound token does what its role says', async () => {
 const callers: Record<string, string> = {
   open: 'everybody',
   device: 'the device',
-  enrollment: 'an enrollment token or claim',
+  enrollment: 'whoever may enroll',
 }
 
 test('the API document shows the same table', () => {
