@@ -10,8 +10,8 @@ import type { Role } from '../db/schema.ts'
  */
 export type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
 /**
- * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token, a claim or an IDevID
- * certificate, which open nothing else; `open`: by everybody.
+ * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token, a claim certificate or an
+ * IDevID, which open nothing else; `open`: by everybody.
  */
 export type Right = { role: Role; scope: Scope } | { access: 'device' | 'enrollment' | 'open' }
 
