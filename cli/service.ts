@@ -1,6 +1,6 @@
 // Finding the service that a command talks to: its address, an API token, the CA that vouches for it.
 // Flags come first, then the environment, then the data directory. Refuses to send a token anywhere unverified.
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type Client, type Credential, createClient } from '../client/index.ts'
 import { dataPaths, readEndpoints } from './data-directory.ts'
@@ -145,6 +145,18 @@ function readCredential(doing: string, file: string, flags: ServiceFlags): strin
     return readFileSync(file, 'utf8')
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (
+      missing &&
+      flags.data !== undefined &&
+      file === dataPaths(flags.data).token &&
+      existsSync(dataPaths(flags.data).registry)
+    ) {
+      throw new CommandFailed(
+        `${doing}: ${file} does not exist`,
+        `name another with --token-file, or make one here: ${programName()} api-token create NAME --role admin --local --data ${flags.data} --out FILE`,
+        { cause: error },
+      )
+    }
     if (missing && flags.data !== undefined) {
       throw new CommandFailed(
         `${doing}: ${file} does not exist`,

@@ -15,7 +15,7 @@ export type LastUseParts = {
 }
 
 const NOTED_EVERY_MS = 60_000
-/** Far more than there are credentials; where it is full nothing is noted. */
+/** More than there can be credentials at a time. */
 const CREDENTIALS_MAX = 50_000
 
 export function createLastUse({ store, now, failed }: LastUseParts): LastUse {
@@ -27,7 +27,7 @@ export function createLastUse({ store, now, failed }: LastUseParts): LastUse {
       const at = now()
       const last = tried.get(holder.id) ?? holder.lastUsedAt
       if (last !== null && Math.abs(at - last) < NOTED_EVERY_MS) return
-      if (tried.size >= CREDENTIALS_MAX) return
+      if (tried.size >= CREDENTIALS_MAX) tried.clear()
       tried.set(holder.id, at)
       const write = holder.kind === 'token' ? store.noteTokenUse : store.noteOperatorUse
       const writing = write(holder.id, at, address).catch(failed)

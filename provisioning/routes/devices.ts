@@ -146,6 +146,8 @@ export function deviceRoutes(api: Api, services: Services): void {
       },
       async request => {
         const { id } = request.params
+        // To let a device back in is to certify it again.
+        if (state === 'active') reach.assertMayCertify(request, id)
         const epoch = await writer.setDeviceState(id, state, actorOf(request))
         events.deviceStateSet(callerOf(request), id, state)
         return answer(id, epoch)

@@ -106,6 +106,7 @@ test('the last admin token lost, whoever may write the registry makes another, o
   rmSync(file)
   const lost = await run(service, 'device', 'list')
   assert.equal(lost.code, 1)
+  assert.match(lost.stderr, /api-token create NAME --role admin --local/)
   const rescue = ['api-token', 'create', 'rescue', '--role', 'admin', '--local', '--out', file]
   const made = await run(service, ...rescue, '-o', 'json')
   assert.equal(made.code, 0, made.stderr)

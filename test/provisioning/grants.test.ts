@@ -89,6 +89,9 @@ test('a caller bound to a group enrolls into it, whatever is attached to it, and
     const order = { csr: makeCsr('p256').csr }
     assertProblem(await as(token, 'POST', '/v1/devices/pump-1/certificates', order), 403, 'group_forbidden')
   }
+  // It may take the rights away, and not give them back.
+  assert.equal((await as(boundOperator, 'POST', '/v1/devices/pump-1/suspend')).status, 200)
+  assertProblem(await as(boundOperator, 'POST', '/v1/devices/pump-1/activate'), 403, 'group_forbidden')
 })
 
 test('a caller bound to a group sets no attribute that a policy for everyone turns into rights', async () => {
