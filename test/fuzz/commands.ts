@@ -56,7 +56,7 @@ export type Command =
   | { do: 'issuer'; issuer: IssuerName; enabled: boolean }
   | { do: 'policy'; policy: Policy }
   | { do: 'reader'; device: string; attached: boolean }
-  | { do: 'clock'; ms: number }
+  | { do: 'clock'; ms: number; from: 'now' | 'next end' }
   | { do: 'restart' }
 /** Counts the certificates a device has, from the newest: most of what happens is to happen to what is there. */
 export type Nth = { device: string; nth: number }
@@ -123,7 +123,9 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   each(4, { do: of('issuer'), issuer: often(['a', 1], ['b', 1]), enabled: often([true, 3], [false, 1]) }),
   each(5, { do: of('policy'), policy: often(['wide', 3], ['narrow', 2], ['closed', 1]) }),
   each(3, { do: of('reader'), device, attached: often([true, 3], [false, 1]) }),
-  each(6, { do: of('clock'), ms }),
+  each(6, { do: of('clock'), ms, from: of('now') }),
+  // The second at which the right of somebody who is connected ends.
+  each(3, { do: of('clock'), ms: often([-1, 1], [0, 2], [1, 1]), from: of('next end') }),
   each(1, { do: of('restart') }),
 )
 

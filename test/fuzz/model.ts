@@ -197,6 +197,11 @@ export function createModel(law: Rules = rules) {
         const device = here[devices.indexOf(command.device as never) % here.length]?.id ?? command.device
         return { ...command, device }
       }
+      if (command.do === 'clock' && command.from === 'next end') {
+        const ends = [...fleet.values()].flatMap(({ session }) => session?.rightEndsAt ?? [])
+        const next = Math.min(...ends.filter(end => end > roll.now()))
+        return { ...command, ms: (Number.isFinite(next) ? next - roll.now() : 0) + command.ms }
+      }
       if (!('certificate' in command) || typeof command.certificate === 'string') return command as Step
       const { device, nth } = command.certificate
       const name = roll.fleet.get(device)!.listed.at(-1 - nth)?.name ?? `${device}.4`

@@ -53,14 +53,12 @@ for (const [what, law] of wrongs) {
   })
 }
 
-test('what is found shrinks to the step that matters, and can be played again', async () => {
-  const wrong = fc.asyncProperty(sequence, commands =>
-    play(ground, commands, { ...rules, suspensionCuts: false }, 50),
-  )
+test('what is found shrinks to the steps that matter, and can be played again', async () => {
+  // Answers differ at once: nothing here waits for the two to agree, however busy the machine is.
+  const wrong = fc.asyncProperty(sequence, commands => play(ground, commands, { ...rules, admittingMax: 3 }))
   const found = await fc.check(wrong, { seed: 2 })
-  const [first, ...more] = found.counterexample![0].slice(begin.length)
-  assert.equal(first?.do, 'device')
-  assert.ok(more.length <= 1)
+  const steps = found.counterexample![0].slice(begin.length)
+  assert.ok(steps.length <= 3 && steps.filter(one => one.do === 'enroll').length >= 2, JSON.stringify(steps))
   const again = await fc.check(wrong, {
     seed: found.seed,
     path: found.counterexamplePath!,
