@@ -17,6 +17,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/ocsp.test.ts': ['ocsptool'],
   'interop/est.test.ts': ['pki'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
+  'e2e/enrolling-itself.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/two-brokers.test.ts': ['openssl', 'mosquitto'],
   'fault/**': ['openssl', 'faketime'],
