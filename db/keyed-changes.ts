@@ -18,6 +18,8 @@ export async function noteChange(
   at: number,
   { action, target }: { action: string; target: string },
 ): Promise<void> {
+  // Nobody asked for an intent: where nothing comes of it, the request is served again.
+  if (action === 'certificate.intend') return
   keyedTransactions.set(transaction, request)
   const unanswered = { status: null, headers: null, body: null }
   await writeKeyed(transaction, request, at, { action, target, epoch: null, ...unanswered })
@@ -32,14 +34,21 @@ export async function keepingEpoch<T>(
   keyedTransactions.delete(transaction)
   const given = await verb(transaction)
   const request = keyedTransactions.get(transaction)
-  if (request === undefined || typeof given !== 'number') return given
+  const epoch = epochOf(given)
+  if (request === undefined || epoch === null) return given
   await transaction
     .updateTable('idempotency_keys')
-    .set({ epoch: given })
+    .set({ epoch })
     .where('holder_id', '=', request.holderId)
     .where('key_hash', '=', request.keyHash)
     .execute()
   return given
+}
+
+/** Verbs give the epoch of their change, alone or among other things. */
+function epochOf(given: unknown): number | null {
+  const epoch = typeof given === 'object' && given !== null && 'epoch' in given ? given.epoch : given
+  return typeof epoch === 'number' ? epoch : null
 }
 
 export async function writeKeyed(

@@ -27,9 +27,7 @@ export function enrollmentRoutes(api: Api, services: Services): void {
     '/v1/devices/:id/certificates',
     {
       config: {
-        // An intent alone is no certificate: nothing was listed, so the request is served again.
-        recall: async ({ action, target }, _, reply) =>
-          action === 'certificate.intend' ? null : listed(reply, target),
+        recall: async (done, _, reply) => listed(reply, done.target),
       },
       schema: {
         tags,

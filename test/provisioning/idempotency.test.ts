@@ -9,7 +9,14 @@ import { test } from 'node:test'
 import { ANSWER_KEPT_MS } from '../../db/idempotency.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
-import { assertProblem, makeCsr, type Service, startService, temporaryDirectory } from './harness.ts'
+import {
+  assertProblem,
+  makeCsr,
+  makeForeignCa,
+  type Service,
+  startService,
+  temporaryDirectory,
+} from './harness.ts'
 
 const keyed = (key: string, more: object = {}) => ({
   headers: { 'idempotency-key': key, 'if-match': '*' },
@@ -150,6 +157,7 @@ test('an answer that was lost after the change is recalled, and the change is no
     ['POST', `/v1/certificates/${fingerprint}/revoke`, { reason: 'keyCompromise' }],
     ['POST', `/v1/issuers/${issuer}/disable`],
     ['POST', `/v1/issuers/${issuer}/enable`],
+    ['POST', '/v1/issuers', { certificate: makeForeignCa('Lost CA').certificate }],
   ]
   for (const [method, path, body] of requests) {
     const first = await service.call(method, path, body, keyed(path))
@@ -176,18 +184,28 @@ test('what was undone meanwhile is not done again by a late retry', async () => 
   }
 })
 
-test('an intent that nothing came of is no certificate: the request is served again', async () => {
+test('an intent that nothing came of spends no key: the request is served again', async () => {
   await using service = await startService()
   await service.call('POST', '/v1/devices', { id: 'a' })
-  const order = { csr: makeCsr('p256').csr }
-  const first = await service.call('POST', '/v1/devices/a/certificates', order, keyed('k'))
-  await loseAnswers(service)
-  await inRegistry(service, sql =>
-    sql(`UPDATE idempotency_keys SET action = 'certificate.intend', target = 'a'`),
-  )
-  const again = await service.call('POST', '/v1/devices/a/certificates', order, keyed('k'))
-  assert.equal(again.status, 201)
-  assert.notEqual(again.body.fingerprint, first.body.fingerprint)
+  const registry = openForWriting(join(service.directory, 'registry.db'))
+  const writer = createRegistryWriter(registry)
+  const keyed = { holderId: 'somebody', keyHash: 'k', requestHash: 'r' }
+  const issuer = registry.sqlite.prepare<[], string>(`SELECT id FROM issuers WHERE kind = 'issuing'`).pluck()
+  const intent = {
+    ...{
+      serialNumber: '0a',
+      issuerId: issuer.get()!,
+      deviceId: 'a',
+      spkiHash: 'h',
+      purpose: 'device' as const,
+    },
+    ...{ notBefore: 0, notAfter: Date.now() + 60_000 },
+  }
+  await writer.recordIntent(intent, { name: 'test', keyed })
+  assert.equal(writer.findKeyed(keyed), null)
+  await writer.addDevice({ id: 'b', attributes: {}, groups: [] }, { name: 'test', keyed })
+  assert.deepEqual(writer.findKeyed(keyed)?.change?.target, 'b')
+  await closeRegistry(registry)
 })
 
 test('killed between the change and its answer, the service that follows gives the answer', async () => {
