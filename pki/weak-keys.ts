@@ -6,8 +6,18 @@ const EXPONENT_MIN = 65_537n
 
 /** What is wrong with the numbers of this public key, in words for its owner; null where nothing is. */
 export function weaknessOfKey(key: KeyObject): string | null {
-  if (key.asymmetricKeyType === 'rsa') return weaknessOfRsa(key)
-  return key.asymmetricKeyType === 'ed25519' ? weaknessOfEd25519(key) : null
+  try {
+    return judges[key.asymmetricKeyType ?? '']?.(key) ?? null
+  } catch {
+    // The point at infinity, for one: OpenSSL reads it, and cannot write it again.
+    return 'the key cannot be written down again: make a new key'
+  }
+}
+
+const judges: Readonly<Record<string, (key: KeyObject) => string | null>> = {
+  rsa: weaknessOfRsa,
+  ec: oddnessOfEc,
+  ed25519: weaknessOfEd25519,
 }
 
 function weaknessOfRsa(key: KeyObject): string | null {
@@ -46,6 +56,20 @@ function primesUpTo(limit: number): bigint[] {
   for (let candidate = 2n; candidate <= limit; candidate += 1n)
     if (primes.every(prime => candidate % prime !== 0n)) primes.push(candidate)
   return primes
+}
+
+/** How a public key on a curve of ours begins where curve and point are written in the one usual way (RFC 5480 §2.1.1, §2.2). */
+const usualForms = [
+  '3059301306072a8648ce3d020106082a8648ce3d03010703420004',
+  '3076301006072a8648ce3d020106052b8104002203620004',
+].map(hex => Buffer.from(hex, 'hex'))
+
+/** A curve that brings parameters of its own, or a compressed point: the same key would have another hash (CVE-2020-0601). */
+function oddnessOfEc(key: KeyObject): string | null {
+  const spki = key.export({ type: 'spki', format: 'der' })
+  return usualForms.some(form => spki.subarray(0, form.length).equals(form))
+    ? null
+    : 'the key does not name its curve, or its point is compressed: write it in the usual form'
 }
 
 /** The y coordinates of points whose order divides eight, as they are and written above the field. */

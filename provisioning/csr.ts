@@ -57,8 +57,10 @@ function onlyBlock(pem: string): Buffer | string {
     return 'it contains a private key: a CSR never does. Make a new key pair and keep the key on the device'
   }
   const blocks = [...pemBlocks(pem, 'CERTIFICATE REQUEST'), ...pemBlocks(pem, 'NEW CERTIFICATE REQUEST')]
-  if (blocks.length !== 1 || blocks[0] === undefined) {
-    return `it must hold exactly one PEM block BEGIN CERTIFICATE REQUEST, it holds ${blocks.length}`
+  // One that begins and never ends hides what is meant.
+  const begun = pem.match(/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/g)?.length ?? 0
+  if (blocks.length !== 1 || begun !== 1 || blocks[0] === undefined) {
+    return `it must hold exactly one PEM block BEGIN CERTIFICATE REQUEST, it holds ${Math.max(begun, blocks.length)}`
   }
   return blocks[0]
 }
