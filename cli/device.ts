@@ -2,6 +2,8 @@
 import { Argument, Command, Option } from 'commander'
 import type { Device, DeviceFilter, StateReceipt } from '../client/types.ts'
 import { enrollCommand } from './device-enroll.ts'
+import { exportCommand } from './device-export.ts'
+import { importCommand } from './device-import.ts'
 import { renewCommand } from './device-renew.ts'
 import { printable } from './errors.ts'
 import { collect, keyValue, wholeNumber } from './options.ts'
@@ -31,6 +33,8 @@ export function deviceCommand(): Command {
   device.addCommand(addCommand())
   device.addCommand(enrollCommand())
   device.addCommand(renewCommand())
+  device.addCommand(importCommand())
+  device.addCommand(exportCommand())
   device.addCommand(listCommand())
   device.addCommand(showCommand())
   for (const verb of ['suspend', 'activate', 'decommission'] as const) device.addCommand(stateCommand(verb))

@@ -15,6 +15,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'put devices on the roll, enroll them, suspend them',
     load: async () => (await import('./device.ts')).deviceCommand(),
   },
+  job: {
+    summary: 'follow imports of many devices, and fetch their results',
+    load: async () => (await import('./job.ts')).jobCommand(),
+  },
   certificate: {
     summary: 'look at certificates, hold, approve and revoke them',
     load: async () => (await import('./certificate.ts')).certificateCommand(),

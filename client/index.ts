@@ -3,6 +3,7 @@
 import { caVerbs } from './ca.ts'
 import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
 import { issuerVerbs } from './issuers.ts'
+import { jobVerbs } from './jobs.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
 import { policyVerbs } from './policies.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
@@ -39,6 +40,7 @@ export {
 } from './enrollment.ts'
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './issuers.ts'
+export type * from './jobs.ts'
 export type * from './operators.ts'
 export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
@@ -113,6 +115,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     ...enrollmentVerbs(call, walk),
     apiTokens: apiTokenVerbs(call, walk),
     operators: operatorVerbs(call, walk),
+    ...jobVerbs(transport),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
     audit: {

@@ -1,6 +1,6 @@
 // One request over HTTPS, one JSON document back. Trusts the CA it was handed and nobody else, waits only so long,
 // and reads only so much.
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
 import { ApiProblem, ApiUnreachable } from './failures.ts'
 
@@ -26,8 +26,15 @@ export type Transport = {
     body?: unknown,
     headers?: Record<string, string>,
   ): Promise<Result>
+  /**
+   * Sends bytes as they come and gives the answer as it comes. Waits `timeoutMs` for each next byte, however long all of
+   * it takes. An answer that comes before everything was sent ends the sending.
+   * @throws ApiProblem, ApiUnreachable
+   */
+  stream(method: string, path: string, options?: StreamOptions): Promise<IncomingMessage>
   close(): void
 }
+export type StreamOptions = { body?: AsyncIterable<Uint8Array>; headers?: Record<string, string> }
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -87,7 +94,63 @@ export function createTransport(options: TransportOptions): Transport {
     return { status: answer.statusCode ?? 0, text: await read(answer) }
   }
 
-  return { call, close: () => agent.destroy() }
+  async function stream(
+    method: string,
+    path: string,
+    { body, headers = {} }: StreamOptions = {},
+  ): Promise<IncomingMessage> {
+    const url = new URL(path, origin)
+    const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+    const outgoing = request(url, { method, agent, headers: { ...headers, ...authorization } })
+    const answered = Promise.withResolvers<IncomingMessage>()
+    outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error('it stalled')))
+    outgoing.once('response', answered.resolve)
+    outgoing.on('error', answered.reject)
+    const sent = send(outgoing, body, answered.promise)
+    const answer = await answered.promise.catch((error: Error) => {
+      throw new ApiUnreachable(url, error)
+    })
+    const status = answer.statusCode ?? 0
+    if (status >= 200 && status < 300) {
+      await sent
+      return answer
+    }
+    const text = await read(answer)
+    throw new ApiProblem(
+      status,
+      parsed(text) ?? { detail: `the service answered ${status} without a document` },
+    )
+  }
+
+  return { call, stream, close: () => agent.destroy() }
+}
+
+/** Nobody wants the rest once there is an answer. What the source throws ends the request. */
+async function send(
+  outgoing: ClientRequest,
+  body: AsyncIterable<Uint8Array> | undefined,
+  answered: Promise<unknown>,
+): Promise<void> {
+  let over = false
+  const end = answered.then(
+    () => {
+      over = true
+    },
+    () => {
+      over = true
+    },
+  )
+  try {
+    for await (const chunk of body ?? []) {
+      if (over) break
+      if (!outgoing.write(chunk)) {
+        await Promise.race([new Promise(resolve => outgoing.once('drain', resolve)), end])
+      }
+    }
+    outgoing.end()
+  } catch (error) {
+    outgoing.destroy(error as Error)
+  }
 }
 
 async function read(answer: IncomingMessage): Promise<string> {

@@ -12,6 +12,7 @@ import { createIdevidStore } from './idevids.ts'
 import { createIssuanceHealer } from './issuances.ts'
 import { createIssuerCrlWriter } from './issuer-crls.ts'
 import { createIssuerWriter } from './issuer-store.ts'
+import { createJobWriter } from './job-store.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operator-store.ts'
 import { createPolicyWriter } from './policy-store.ts'
@@ -42,6 +43,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createArrivalWriter(registry, now),
     ...createIssuerCrlWriter(registry, now),
     ...createSelfRegistrar(registry, now),
+    ...createJobWriter(registry, now),
   }
 }
 

@@ -9,6 +9,7 @@ import * as operators from './migrations/0005-operators.ts'
 import * as enrollmentTokens from './migrations/0006-enrollment-tokens.ts'
 import * as trustAnchors from './migrations/0007-trust-anchors.ts'
 import * as revocationStatus from './migrations/0008-revocation-status.ts'
+import * as jobs from './migrations/0009-jobs.ts'
 import * as claimCounts from './migrations/0010-claim-counts.ts'
 import * as idevids from './migrations/0011-idevids.ts'
 import { RegistryError } from './registry-error.ts'
@@ -26,6 +27,7 @@ const migrations: readonly Migration[] = [
   enrollmentTokens,
   trustAnchors,
   revocationStatus,
+  jobs,
   claimCounts,
   idevids,
 ]

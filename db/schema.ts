@@ -24,7 +24,25 @@ export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'
 export type RegistrationMode = 'off' | 'pending' | 'active'
 export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
+export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
+
 export type Schema = {
+  jobs: {
+    id: string
+    state: JobState
+    dry_run: number
+    actor: string
+    request_id: string
+    rows_total: number
+    rows_done: Generated<number>
+    rows_offset: Generated<number>
+    results_bytes: Generated<number>
+    counts: Generated<string>
+    error: string | null
+    created_at: number
+    started_at: number | null
+    finished_at: number | null
+  }
   issuers: {
     id: string
     name: string

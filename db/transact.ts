@@ -54,6 +54,9 @@ export type ConflictCode =
   | 'operator_exists'
   | 'operator_name_taken'
   | 'operators_exceeded'
+  | 'job_unknown'
+  | 'job_finished'
+  | 'jobs_exceeded'
   | EnrollmentConflictCode
 
 /** Why a token or a claim opens nothing, or not this. */

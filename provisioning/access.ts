@@ -90,6 +90,14 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /v1/policies/:name/simulate': right('viewer', 'none'),
   'POST /v1/policies/:name/simulate/fleet': right('viewer', 'none'),
 
+  // imports
+  'POST /v1/jobs': right('operator', 'none'),
+  'GET /v1/jobs': right('operator', 'none'),
+  'GET /v1/jobs/:job': right('operator', 'none'),
+  'GET /v1/jobs/:job/results': right('operator', 'none'),
+  'POST /v1/jobs/:job/cancel': right('operator', 'none'),
+  'GET /v1/export': right('viewer', 'none'),
+
   // what is not about one device
   'POST /v1/admission': right('viewer', 'none'),
   'GET /v1/audit': right('viewer', 'none'),

@@ -3,6 +3,7 @@
 import { destination, pino, stdTimeFunctions } from 'pino'
 import type { AuditFault } from '../db/audit-fault.ts'
 import type { PassedDeadline } from '../db/deadlines.ts'
+import type { Job } from '../db/job-store.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -168,6 +169,21 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'certificate_revoked' })
       logger.info({ ...caller, fingerprint, reason, unreachable }, 'certificate revoked')
     },
+
+    jobAdded: (caller: Caller, jobId: string, rows: number, dryRun: boolean) => {
+      metrics.changes.inc({ change: 'job_added' })
+      logger.info({ ...caller, jobId, rows, dryRun }, 'import job added')
+    },
+    jobCancelled: (caller: Caller, jobId: string) => {
+      metrics.changes.inc({ change: 'job_cancelled' })
+      logger.info({ ...caller, jobId }, 'import job cancelled')
+    },
+    jobEnded: ({ id, dryRun, rowsDone, counts }: Pick<Job, 'id' | 'dryRun' | 'rowsDone' | 'counts'>) =>
+      logger.info({ jobId: id, dryRun, rows: rowsDone, ...counts }, 'import job done'),
+    jobDelayed: (jobId: string, error: unknown) =>
+      logger.warn({ jobId, err: error }, 'import job waits: the registry cannot be used now'),
+    rowImported: (outcome: string, dryRun: boolean) =>
+      metrics.importedRows.inc({ outcome, dry_run: String(dryRun) }),
 
     policyChanged: (caller: Caller, policy: string, change: string) => {
       metrics.changes.inc({ change })

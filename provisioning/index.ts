@@ -204,6 +204,7 @@ export async function createProvisioning(
       ready,
       events,
     })
+    open.defer(() => services.imports.close())
     const server = await createServer({ services, identity, ...config })
     open.defer(() => server.close())
     const port = await server.listen(config.host, config.apiPort)

@@ -21,6 +21,12 @@ export function createMetrics() {
       labelNames: ['reason'],
       registers,
     }),
+    importedRows: new Counter({
+      name: 'rollcall_import_rows_total',
+      help: 'Rows of import jobs, by outcome.',
+      labelNames: ['outcome', 'dry_run'],
+      registers,
+    }),
     deadlines: new Counter({
       name: 'rollcall_certificate_deadlines_total',
       help: 'Steps that time took in the life of certificates, by kind.',

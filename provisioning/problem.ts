@@ -6,6 +6,7 @@ import { Conflict, type ConflictCode } from '../db/transact.ts'
 import { anchorProblems } from './anchor-problems.ts'
 import type { Fault } from './csr.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
+import { jobProblems } from './job-problems.ts'
 import { operatorProblems } from './operator-problems.ts'
 
 type Entry = { status: number; title: string; hint: string | null; retryAfterSeconds?: number }
@@ -186,6 +187,7 @@ const entries = {
     hint: 'The log line with this request ID says what.',
   },
   ...enrollmentProblems,
+  ...jobProblems,
   ca_expired: {
     status: 503,
     title: 'The issuing CA has expired',

@@ -7,7 +7,7 @@ import { type Issuer, issuerLine } from '../db/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { toPem } from '../pki/pem.ts'
 import type { CsrReading, Fault } from './csr.ts'
-import { judgeForeignCertificate } from './foreign-certificate.ts'
+import { type ForeignVerdict, judgeForeignCertificate } from './foreign-certificate.ts'
 import type { IssuingCa } from './issuing-ca.ts'
 import {
   DAY_MS,
@@ -38,7 +38,8 @@ export type CanaryKind = 'unlisted' | 'expired'
 /** `redeems` is what entitles to it; `approval`: it waits for an operator; `provisional`: it must be used within the hour. */
 export type EnrollmentOrder = {
   deviceId: string
-  csr: string
+  /** PEM, or what was read of it before. */
+  csr: string | CsrReading
   days: number
   compromise?: boolean
   redeems?: IssuanceIntent['redeems']
@@ -54,6 +55,8 @@ export type RenewalOrder = {
   compromise: boolean
 }
 
+export type ForeignOrder = { deviceId: string; certificate: string; trust: 'chained' | 'pinned' }
+
 export type RegistrationAuthority = {
   /** Issues a certificate for a device's CSR and lists it; gives its fingerprint. */
   enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused>
@@ -63,10 +66,9 @@ export type RegistrationAuthority = {
    */
   renew(order: RenewalOrder, actor: Actor): Promise<{ fingerprint: string } | { opensAt: number } | Refused>
   /** Lists a certificate that somebody else issued; gives its fingerprint. */
-  register(
-    order: { deviceId: string; certificate: string; trust: 'chained' | 'pinned' },
-    actor: Actor,
-  ): Promise<string | Refused>
+  register(order: ForeignOrder, actor: Actor): Promise<string | Refused>
+  /** Judges such a certificate as `register` does, and lists nothing. */
+  judge(order: ForeignOrder): Promise<ForeignVerdict>
   /** Issues a certificate that must never be admitted. */
   canary(order: { deviceId: string; csr: string; kind: CanaryKind }, actor: Actor): Promise<Canary | Refused>
 }
@@ -98,7 +100,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     ca: IssuingCa,
     order: {
       deviceId: string
-      csr: string
+      csr: string | CsrReading
       purpose: 'device' | 'canary'
       validity: Validity
       redeems?: IssuanceIntent['redeems']
@@ -107,7 +109,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
     const unable = inability(ca, issuers(), now())
     if (unable !== null) return unable
-    const reading = await parts.readCsr(order.csr)
+    const reading = typeof order.csr === 'string' ? await parts.readCsr(order.csr) : order.csr
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
     const intent: IssuanceIntent = {
       serialNumber: randomSerialNumber(),
@@ -141,6 +143,10 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     return writer.listCertificate({ ...listed, status, compromise, provisional }, actor)
   }
 
+  function judge({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
+    return judgeForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, now: now() })
+  }
+
   return {
     enroll,
 
@@ -160,15 +166,11 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       return typeof outcome === 'string' ? { fingerprint: outcome } : outcome
     },
 
-    async register({ deviceId, certificate, trust }, actor) {
-      const verdict = await judgeForeignCertificate({
-        pem: certificate,
-        deviceId,
-        trust,
-        issuers: issuers(),
-        isDevice,
-        now: now(),
-      })
+    judge,
+
+    async register(order, actor) {
+      const { deviceId, trust } = order
+      const verdict = await judge(order)
       if ('refused' in verdict) return verdict
       return writer.listCertificate(
         { ...listing(verdict.der, deviceId, verdict.issuerId, 'certificate.register'), trust },

@@ -27,8 +27,8 @@ const Attributes = Type.Record(
 )
 const Groups = Type.Array(Name, { maxItems: 100, uniqueItems: true })
 
-const deviceStates = ['registered', 'active', 'suspended', 'decommissioned'] as const
-const certificateStatuses = [
+export const deviceStates = ['registered', 'active', 'suspended', 'decommissioned'] as const
+export const certificateStatuses = [
   'pending',
   'issued',
   'active',

@@ -8,6 +8,7 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/typ
 import { type FastifyRequest, fastify } from 'fastify'
 import { tlsProfile } from '../pki/tls-profile.ts'
 import { createAuthentication, grantRight } from './authentication.ts'
+import { boundBodies } from './body-deadline.ts'
 import { addressOf, trackConnections } from './connections.ts'
 import { createEnrollmentAuthentication } from './enrollment-authentication.ts'
 import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
@@ -27,9 +28,11 @@ import { enrollRoutes } from './routes/enroll.ts'
 import { enrollmentRoutes } from './routes/enrollment.ts'
 import { enrollmentTokenRoutes } from './routes/enrollment-tokens.ts'
 import { estRoutes } from './routes/est.ts'
+import { exportRoutes } from './routes/export.ts'
 import { idevidRoutes } from './routes/idevids.ts'
 import { issuerCrlRoutes } from './routes/issuer-crls.ts'
 import { issuerRoutes } from './routes/issuers.ts'
+import { jobRoutes, uploadRoutes } from './routes/jobs.ts'
 import { operatorRoutes } from './routes/operators.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { policyTrialRoutes } from './routes/policy-trials.ts'
@@ -64,9 +67,16 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   const { services } = parts
   const api = fastify({
     // Devices that call for themselves show their certificate; what it is worth is decided on each of their requests.
-    https: { ...tlsOptions, ...parts.identity, requestCert: true, rejectUnauthorized: false },
+    https: {
+      ...tlsOptions,
+      ...parts.identity,
+      requestCert: true,
+      rejectUnauthorized: false,
+      headersTimeout: 30_000,
+    },
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: 30_000,
+    // How long a body may take is judged in body-deadline.ts.
+    requestTimeout: 0,
     keepAliveTimeout: 60_000,
     forceCloseConnections: 'idle',
     // Room for a device ID of 128 characters, percent-encoded; what is longer is no ID.
@@ -89,6 +99,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.decorateRequest('holder', null)
   api.decorateRequest('keyed', null)
   answerProblems.install(api, services.events)
+  boundBodies(api)
   // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.
   await api.register(helmet, { strictTransportSecurity: false })
   await api.register(rateLimit, {
@@ -143,10 +154,12 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     const enrollment = [enrollmentTokenRoutes, claimRoutes]
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [idevidRoutes, trustAnchorRoutes]
+    const bulk = [jobRoutes, exportRoutes]
     const others = [admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
-    for (const add of [...devices, ...enrollment, ...policies, ...trust, ...others])
+    for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
       add(routes as Api, services)
   })
+  await api.register(async routes => uploadRoutes(routes as Api, services))
   const self = createSelfAuthentication({ ...services, countFailure, failed })
   await api.register(async routes => issuerCrlRoutes(routes as Api, services))
   await api.register(async routes => selfRoutes(routes as Api, services, self))

@@ -1,6 +1,7 @@
 // What the routes call, put together from the parts that a start has made.
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
 import { prepareArrivalLookup } from '../db/arrivals.ts'
+import { openDeviceExport } from '../db/device-export.ts'
 import { createEnrollmentReader } from '../db/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/grants.ts'
 import type { Registry } from '../db/index.ts'
@@ -15,6 +16,7 @@ import type { CsrReading } from './csr.ts'
 import { createEnrollmentDesk } from './enrollment-desk.ts'
 import { createExplainer } from './explain.ts'
 import { chainOf } from './issuer-chain.ts'
+import { createImportDesk } from './jobs/index.ts'
 import { createPolicyDesk } from './policy-desk.ts'
 import { createReach } from './reach.ts'
 import { createRegistrationAuthority } from './registration-authority.ts'
@@ -50,7 +52,10 @@ export function createServices(parts: ServiceParts): Services {
     opensAt: parts.ca.opensAt,
     now,
   })
+  const imports = createImportDesk({ ...parts, authority, deviceDays, now })
   return {
+    imports,
+    openExport: filter => openDeviceExport(reading.file, filter),
     writer,
     roll,
     policies,

@@ -15,7 +15,7 @@ const entry = new URL('../../cli/main.ts', import.meta.url).pathname
 const data = mkdtempSync(join(tmpdir(), 'rollcall-bench-enrollment-'))
 const service = spawn(
   process.execPath,
-  [entry, 'provisioning', '--data', data, '--api-port', '0', '--admin-port', '0'],
+  [entry, 'provisioning', '--data', data, '--api-port', '0', '--admin-port', '0', '--status-port', '0'],
   {
     stdio: ['ignore', 'ignore', 'pipe'],
   },

@@ -5,6 +5,7 @@ import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { AuditReader } from '../../db/audit-reader.ts'
 import type { Receipt } from '../../db/change-feed.ts'
 import type { StoredCrl } from '../../db/crl-store.ts'
+import type { DeviceExport, ExportFilter } from '../../db/device-export.ts'
 import type { EnrollmentReader } from '../../db/enrollment-reader.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuer-store.ts'
@@ -23,6 +24,7 @@ import type { ClaimDesk } from '../claim-desk.ts'
 import type { EnrollmentDesk } from '../enrollment-desk.ts'
 import type { Events } from '../events.ts'
 import type { Explainer } from '../explain.ts'
+import type { ImportDesk } from '../jobs/index.ts'
 import type { LastUse } from '../last-use.ts'
 import type { PolicyDesk } from '../policy-desk.ts'
 import type { Reach } from '../reach.ts'
@@ -39,6 +41,9 @@ export type Services = {
   enrollmentDesk: EnrollmentDesk
   claimDesk: ClaimDesk
   explainer: Explainer
+  imports: ImportDesk
+  /** A snapshot of the roll. */
+  openExport: (filter: ExportFilter) => DeviceExport
   policies: PolicyReader
   policyDesk: PolicyDesk
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */

@@ -1,0 +1,86 @@
+// The roll as lines of a file: JSON lines that an import takes back, or CSV for a spreadsheet. Decides nothing.
+import type { ExportedCertificate, ExportedDevice } from '../../db/device-export.ts'
+import { toPem } from '../../pki/pem.ts'
+
+export type ExportFormat = 'ndjson' | 'csv'
+
+export const csvHeader = [
+  'deviceId',
+  'state',
+  'groups',
+  'attributes',
+  'createdAt',
+  'updatedAt',
+  'certificate.count',
+  'certificate.fingerprint',
+  'certificate.status',
+  'certificate.trust',
+  'certificate.issuerId',
+  'certificate.serialNumber',
+  'certificate.keyType',
+  'certificate.notBefore',
+  'certificate.notAfter',
+  'certificate.firstUsedAt',
+]
+
+/** With every certificate of the device, in PEM where they are asked for. */
+export function jsonLine(device: ExportedDevice, pem: boolean): string {
+  const shown = {
+    ...device,
+    createdAt: time(device.createdAt),
+    updatedAt: time(device.updatedAt),
+    certificates: device.certificates.map(certificate => shownCertificate(certificate, pem)),
+  }
+  return `${JSON.stringify(shown)}\n`
+}
+
+/** With the certificate that was listed last. */
+export function csvLine(device: ExportedDevice): string {
+  const newest = device.certificates.at(-1)
+  const cells = [
+    device.deviceId,
+    device.state,
+    device.groups.join(';'),
+    JSON.stringify(device.attributes),
+    time(device.createdAt),
+    time(device.updatedAt),
+    String(device.certificates.length),
+    ...(newest === undefined
+      ? csvHeader.filter(name => /^certificate\.(?!count)/.test(name)).map(() => '')
+      : [
+          newest.fingerprint,
+          newest.status,
+          newest.trust,
+          newest.issuerId ?? '',
+          newest.serialNumber,
+          newest.keyType,
+          time(newest.notBefore),
+          time(newest.notAfter),
+          newest.firstUsedAt === null ? '' : time(newest.firstUsedAt),
+        ]),
+  ]
+  return `${cells.map(cellOf).join(',')}\r\n`
+}
+
+/** RFC 4180; what a spreadsheet would run as a formula gets a ' before it, which an import takes off again. */
+function cellOf(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+function shownCertificate({ der, ...certificate }: ExportedCertificate, pem: boolean) {
+  const { notBefore, notAfter, issuedAt, firstUsedAt, revokedAt } = certificate
+  return {
+    ...certificate,
+    notBefore: time(notBefore),
+    notAfter: time(notAfter),
+    issuedAt: time(issuedAt),
+    firstUsedAt: firstUsedAt === null ? null : time(firstUsedAt),
+    revokedAt: revokedAt === null ? null : time(revokedAt),
+    ...(pem ? { certificate: toPem(der, 'CERTIFICATE') } : {}),
+  }
+}
+
+function time(at: number): string {
+  return new Date(at).toISOString()
+}

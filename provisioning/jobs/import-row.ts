@@ -1,0 +1,165 @@
+// Does what a row asks for, by the verbs that an operator's single requests use: nothing here writes around them.
+// Run again it finds its work done: the same row with the same CSR has the same certificate.
+import type { Actor } from '../../db/audit.ts'
+import type { ImportLookup } from '../../db/import-lookup.ts'
+import type { RegistryWriter } from '../../db/index.ts'
+import { Conflict } from '../../db/transact.ts'
+import { certificateFacts } from '../../pki/certificate-facts.ts'
+import type { CsrReader } from '../csr-pool.ts'
+import type { RegistrationAuthority } from '../registration-authority.ts'
+import type { JudgedRow } from './intake.ts'
+import { type Evidence, type Plan, planRow, type Refusal, refused } from './plan.ts'
+import type { Row } from './row.ts'
+import type { SeenDevices } from './seen-devices.ts'
+
+export const outcomes = ['registered', 'enrolled', 'listed', 'changed', 'unchanged', 'refused'] as const
+/**
+ * `registered` a device is new on the roll · `enrolled` its CSR has a certificate · `listed` a certificate of somebody
+ * else is on the roll · `changed` only its state was set · `unchanged` all of it was so before
+ */
+export type Outcome = (typeof outcomes)[number]
+export type RowResult = {
+  row: number
+  line: number
+  deviceId: string | null
+  outcome: Outcome
+  /** Of the certificate that the row is about. */
+  fingerprint?: string
+  reason?: string
+  detail?: string
+}
+
+export type ChunkImporterParts = {
+  writer: Pick<RegistryWriter, 'addDevice' | 'setDeviceState'>
+  authority: Pick<RegistrationAuthority, 'enroll' | 'register' | 'judge'>
+  readCsr: CsrReader['read']
+  lookup: ImportLookup
+  deviceDays: number
+  now: () => number
+}
+/**
+ * What the chunks of one run share: the public keys that its rows have asked for, and the turn of the chunk before, since
+ * rows are judged in the order of the file whatever takes long to read.
+ */
+export type ImportRun = { actor: Actor; dryRun: boolean; keys: SeenDevices; judged: Promise<unknown> }
+export type ChunkImporter = (rows: readonly JudgedRow[], run: ImportRun) => Promise<RowResult[]>
+
+/** Throws where the registry or a thread fails, never over what a row says. */
+export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
+  const { writer, authority, lookup, now } = parts
+
+  async function evidenceOf(row: Row): Promise<Evidence> {
+    const certificates = (row.certificates ?? []).map(async ({ certificate, trust = 'chained' }) => {
+      const verdict = await authority.judge({ deviceId: row.deviceId, certificate, trust })
+      return { ...verdict, ...namesOf(certificate) }
+    })
+    return {
+      csr: row.csr === undefined ? null : await parts.readCsr(row.csr),
+      certificates: await Promise.all(certificates),
+    }
+  }
+
+  /** Gives the certificate that came of it. */
+  async function carryOut(
+    plan: Plan,
+    row: Row,
+    evidence: Evidence,
+    actor: Actor,
+  ): Promise<string | Refusal | null> {
+    const { deviceId, attributes = {}, groups = [] } = row
+    let fingerprint: string | null = plan.issued
+    if (plan.add) await writer.addDevice({ id: deviceId, attributes, groups }, actor)
+    for (const index of plan.list) {
+      const { certificate, trust = 'chained' } = row.certificates![index]!
+      const outcome = await authority.register({ deviceId, certificate, trust }, actor)
+      if (typeof outcome !== 'string') return refused(outcome)
+      fingerprint = outcome
+    }
+    if (plan.enroll && evidence.csr !== null) {
+      const days = row.days ?? parts.deviceDays
+      const outcome = await authority.enroll({ deviceId, csr: evidence.csr, days }, actor)
+      if (typeof outcome !== 'string') return refused(outcome)
+      fingerprint = outcome
+    }
+    if (plan.state !== null) await writer.setDeviceState(deviceId, plan.state, actor)
+    return fingerprint
+  }
+
+  /** What there is to do for a row; a result where that is nothing. */
+  function judge(judged: JudgedRow, evidence: Evidence | null, run: ImportRun): Task | RowResult {
+    const { number, line } = judged
+    if ('fault' in judged || evidence === null) {
+      const { deviceId = null, ...fault } = 'fault' in judged ? judged.fault : { reason: 'row_malformed' }
+      return { row: number, line, deviceId, outcome: 'refused', ...fault }
+    }
+    const { row } = judged
+    const at = { row: number, line, deviceId: row.deviceId }
+    const plan = planRow(row, evidence, lookup, now())
+    if ('reason' in plan) return { ...at, outcome: 'refused', ...plan }
+    const taken = takenInFile(plan, evidence, number, run.keys)
+    if (taken !== null) return { ...at, outcome: 'refused', ...taken }
+    return { at, row, plan, evidence }
+  }
+
+  async function finish(task: Task | RowResult, { dryRun, actor }: ImportRun): Promise<RowResult> {
+    if ('outcome' in task) return task
+    const { at, row, plan, evidence } = task
+    try {
+      const done = dryRun ? plan.issued : await carryOut(plan, row, evidence, actor)
+      if (done !== null && typeof done === 'object') return { ...at, outcome: 'refused', ...done }
+      const fingerprint = done ?? evidence.certificates[0]?.fingerprint
+      return { ...at, outcome: outcomeOf(plan), ...(fingerprint === undefined ? {} : { fingerprint }) }
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error
+      return { ...at, outcome: 'refused', reason: error.code, detail: error.message }
+    }
+  }
+
+  return async (rows, run) => {
+    const before = run.judged
+    const turn = Promise.withResolvers<void>()
+    run.judged = turn.promise
+    try {
+      const evidence = await Promise.all(
+        rows.map(judged => ('row' in judged ? evidenceOf(judged.row) : null)),
+      )
+      await before
+      const tasks = rows.map((judged, index) => judge(judged, evidence[index] ?? null, run))
+      turn.resolve()
+      return await Promise.all(tasks.map(task => finish(task, run)))
+    } finally {
+      turn.resolve()
+    }
+  }
+}
+
+type Task = { at: { row: number; line: number; deviceId: string }; row: Row; plan: Plan; evidence: Evidence }
+
+/** A key that another row of the file has, which may not be on record yet. */
+function takenInFile(plan: Plan, evidence: Evidence, number: number, keys: SeenDevices): Refusal | null {
+  const asked = plan.list.map(index => evidence.certificates[index]!.spkiHash)
+  if (plan.enroll && evidence.csr?.accepted) asked.push(evidence.csr.key.spkiHash)
+  for (const spkiHash of asked) {
+    const first = keys.firstRow(spkiHash, number)
+    if (first !== null && first !== number)
+      return { reason: 'public_key_taken', detail: `row ${first} has this public key, for another device` }
+  }
+  return null
+}
+
+function outcomeOf(plan: Plan): Outcome {
+  if (plan.enroll) return 'enrolled'
+  if (plan.list.length > 0) return 'listed'
+  if (plan.add) return 'registered'
+  return plan.state === null ? 'unchanged' : 'changed'
+}
+
+/** Empty where the text is no certificate: the verdict on it says so. */
+function namesOf(pem: string): { fingerprint: string; spkiHash: string } {
+  try {
+    const { fingerprint, spkiHash } = certificateFacts(pem)
+    return { fingerprint, spkiHash }
+  } catch {
+    return { fingerprint: '', spkiHash: '' }
+  }
+}

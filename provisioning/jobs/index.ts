@@ -1,0 +1,89 @@
+// Import jobs put together: files, record, runner. Routes see verbs, and no file.
+import { randomUUID } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import type { Actor } from '../../db/audit.ts'
+import { prepareImportLookup } from '../../db/import-lookup.ts'
+import type { Registry, RegistryWriter } from '../../db/index.ts'
+import { createJobReader, type Job } from '../../db/job-store.ts'
+import type { CsrReader } from '../csr-pool.ts'
+import type { Events } from '../events.ts'
+import type { RegistrationAuthority } from '../registration-authority.ts'
+import { createChunkImporter } from './import-row.ts'
+import { takeUpload } from './intake.ts'
+import { createJobFiles } from './job-files.ts'
+import type { UploadFormat } from './records.ts'
+import type { Mapping } from './row.ts'
+import { createJobRunner } from './runner.ts'
+
+export type ImportOrder = {
+  format: UploadFormat
+  mapping: Mapping
+  /** Whether certificates are pinned whatever their rows say. */
+  pin: boolean
+  dryRun: boolean
+  actor: string
+  requestId: string
+}
+
+export type ImportDesk = {
+  /** Takes an upload to its end, then the job waits its turn. Throws a Problem where nothing was kept. */
+  take(bytes: AsyncIterable<Buffer>, order: ImportOrder): Promise<Job>
+  job(id: string): Job | null
+  jobs(limit: number): Job[]
+  /** Result lines written so far. */
+  results(job: Job): AsyncGenerator<string>
+  cancel(id: string, actor: Actor): Promise<void>
+  close(): Promise<void>
+}
+
+export type ImportDeskParts = {
+  reading: Registry
+  writer: RegistryWriter
+  authority: RegistrationAuthority
+  readCsr: CsrReader['read']
+  deviceDays: number
+  events: Events
+  now: () => number
+}
+
+const UNFINISHED_MAX = 10
+
+export function createImportDesk(parts: ImportDeskParts): ImportDesk {
+  const { writer, events } = parts
+  const jobs = createJobReader(parts.reading)
+  const files = createJobFiles(join(dirname(parts.reading.file), 'jobs'))
+  const runner = createJobRunner({
+    jobs,
+    writer,
+    files,
+    importRows: createChunkImporter({ ...parts, lookup: prepareImportLookup(parts.reading) }),
+    now: parts.now,
+    onRow: events.rowImported,
+    onEnded: events.jobEnded,
+    onDelayed: events.jobDelayed,
+  })
+
+  return {
+    async take(bytes, { dryRun, actor, requestId, ...reading }) {
+      const id = randomUUID()
+      try {
+        const rowsTotal = await takeUpload(id, files, bytes, reading)
+        await writer.addJob({ id, dryRun, actor, requestId, rowsTotal }, UNFINISHED_MAX)
+      } catch (error) {
+        files.remove(id)
+        throw error
+      }
+      runner.wake()
+      const job = jobs.job(id)
+      if (job === null) throw new Error('a job that was added cannot be read back')
+      return job
+    },
+    job: jobs.job,
+    jobs: jobs.jobs,
+    results: job => files.readResults(job.id, job.resultsBytes),
+    async cancel(id, actor) {
+      await writer.cancelJob(id, actor)
+    },
+    close: runner.close,
+  }
+}

@@ -1,0 +1,98 @@
+// Takes an upload in: every record judged, what it asks for written down, a duplicate or a private key refused before it
+// touches the disk. What a job later runs on is what was judged here.
+import type { FileHandle } from 'node:fs/promises'
+import { Problem } from '../problem.ts'
+import type { JobFiles } from './job-files.ts'
+import { readRecords, type UploadFormat } from './records.ts'
+import { type Mapping, type Row, type RowFault, readRow } from './row.ts'
+import { createSeenDevices } from './seen-devices.ts'
+
+/** A row as a job finds it. */
+export type JudgedRow = { number: number; line: number } & ({ row: Row } | { fault: RowFault })
+
+/** How a file is to be understood. */
+export type Reading = { format: UploadFormat; mapping: Mapping; pin: boolean }
+
+export const ROWS_MAX = 2_000_000
+export const UPLOAD_BYTES_MAX = 8 * 2 ** 30
+const BUFFERED_CHARACTERS = 256 * 1024
+const ROOM_EVERY_BYTES = 32 * 2 ** 20
+
+/** Gives the number of rows on disk. Throws a Problem where the upload as a whole cannot be used. */
+export async function takeUpload(
+  id: string,
+  files: JobFiles,
+  bytes: AsyncIterable<Buffer>,
+  reading: Reading,
+): Promise<number> {
+  files.assertRoom()
+  files.make(id)
+  const handle = await files.writeRows(id)
+  try {
+    const rows = await writeRows(handle, judged(bounded(bytes, files), reading))
+    if (rows === 0) throw new Problem('upload_unusable', 'there is no row in it')
+    await handle.sync()
+    return rows
+  } finally {
+    await handle.close()
+  }
+}
+
+async function writeRows(handle: FileHandle, rows: AsyncIterable<JudgedRow>): Promise<number> {
+  let count = 0
+  let text = ''
+  for await (const row of rows) {
+    count += 1
+    if (count > ROWS_MAX) throw new Problem('upload_too_large', `there are more than ${ROWS_MAX} rows in it`)
+    text += `${JSON.stringify(row)}\n`
+    if (text.length < BUFFERED_CHARACTERS) continue
+    await handle.write(text)
+    text = ''
+  }
+  if (text !== '') await handle.write(text)
+  return count
+}
+
+async function* judged(
+  bytes: AsyncIterable<Buffer>,
+  { format, mapping, pin }: Reading,
+): AsyncGenerator<JudgedRow> {
+  const seen = createSeenDevices()
+  let number = 0
+  for await (const found of readRecords(bytes, format)) {
+    number += 1
+    const at = { number, line: found.line }
+    const verdict = 'fault' in found ? found.fault : readRow(found.record, mapping, format === 'csv')
+    if ('reason' in verdict) yield { ...at, fault: verdict }
+    else {
+      const { deviceId } = verdict.row
+      const first = seen.firstRow(deviceId, number)
+      if (first === null) yield { ...at, row: pin ? pinned(verdict.row) : verdict.row }
+      else
+        yield {
+          ...at,
+          fault: { reason: 'row_duplicate', detail: `row ${first} names this device`, deviceId },
+        }
+    }
+  }
+}
+
+function pinned(row: Row): Row {
+  const certificates = row.certificates?.map(({ certificate }) => ({ certificate, trust: 'pinned' as const }))
+  return certificates === undefined ? row : { ...row, certificates }
+}
+
+async function* bounded(bytes: AsyncIterable<Buffer>, files: JobFiles): AsyncGenerator<Buffer> {
+  let total = 0
+  let looked = 0
+  for await (const chunk of bytes) {
+    total += chunk.length
+    if (total > UPLOAD_BYTES_MAX)
+      throw new Problem('upload_too_large', `it is longer than ${UPLOAD_BYTES_MAX / 2 ** 30} GiB`)
+    if (total - looked > ROOM_EVERY_BYTES) {
+      files.assertRoom()
+      looked = total
+    }
+    yield chunk
+  }
+}
