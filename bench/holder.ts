@@ -2,24 +2,42 @@
 // who measures. Tells when each link closed, by the clock that all processes of a machine share.
 import { readFileSync } from 'node:fs'
 import type { Member } from '../test/harness/fleet.ts'
-import { openLink } from './link.ts'
+import { contextOf, openLink } from './link.ts'
 
 /** What is read from the file that is named on the command line. */
-export type Holding = { port: number; root: string; members: Pick<Member, 'id' | 'certificate' | 'key'>[] }
-export type Told = { open: number } | { closed: [id: string, atMs: number][] }
+export type Holding = {
+  port: number
+  root: string
+  members: Pick<Member, 'id' | 'certificate' | 'key'>[]
+  /** How many connect at once; 50 unless given. */
+  atOnce?: number
+  /** How many loopback addresses they come from; one unless given. */
+  addresses?: number
+}
+/** `tookMs`: from the start of all until each had its CONNACK. */
+export type Told = { open: number; tookMs: number[] } | { closed: [id: string, atMs: number][] }
 
-const AT_ONCE = 50
 const TELL_MS = 20
 
-const { port, root, members } = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Holding
+const {
+  port,
+  root,
+  members,
+  atOnce = 50,
+  addresses = 1,
+} = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Holding
 let closed: [string, number][] = []
 let ending = false
 
-const waiting = members.values()
+for (const member of members) contextOf(root, member)
+const tookMs: number[] = []
+const begin = performance.now()
+const waiting = members.entries()
 await Promise.all(
-  Array.from({ length: AT_ONCE }, async () => {
-    for (const member of waiting) {
-      const link = await openLink(port, root, { ...member, der: Buffer.alloc(0), fingerprint: '' })
+  Array.from({ length: atOnce }, async () => {
+    for (const [index, member] of waiting) {
+      const link = await openLink(port, root, member, `127.0.0.${1 + (index % addresses)}`)
+      tookMs.push(performance.now() - begin)
       link.on('error', () => {})
       link.once('close', () => {
         if (!ending) closed.push([member.id, Number(process.hrtime.bigint()) / 1e6])
@@ -28,7 +46,7 @@ await Promise.all(
     }
   }),
 )
-process.send!({ open: members.length } satisfies Told)
+process.send!({ open: members.length, tookMs } satisfies Told)
 setInterval(() => {
   if (closed.length === 0) return
   process.send!({ closed } satisfies Told)

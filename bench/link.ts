@@ -5,13 +5,28 @@ import type { BenchDevice } from './fleet.ts'
 
 const contexts = new Map<string, SecureContext>()
 
+type Credentials = Pick<BenchDevice, 'id' | 'certificate' | 'key'>
+
+/** Key and certificate made ready, once for each device: a millisecond that is none of the connection's. */
+export function contextOf(root: string, { id, certificate, key }: Credentials): SecureContext {
+  const known = contexts.get(id)
+  if (known !== undefined) return known
+  const made = createSecureContext({ ca: root, cert: certificate, key })
+  contexts.set(id, made)
+  return made
+}
+
 /** Connects, sends CONNECT, resolves at CONNACK 0 and rejects at anything else. */
-export function openLink(port: number, root: string, device: BenchDevice): Promise<TLSSocket> {
-  const known = contexts.get(device.id)
-  const secureContext = known ?? createSecureContext({ ca: root, cert: device.certificate, key: device.key })
-  contexts.set(device.id, secureContext)
+export function openLink(
+  port: number,
+  root: string,
+  device: Credentials,
+  localAddress = '127.0.0.1',
+): Promise<TLSSocket> {
+  const secureContext = contextOf(root, device)
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', secureContext }, () => {
+    const options = { port, host: '127.0.0.1', localAddress, servername: 'localhost', secureContext }
+    const socket = connect(options, () => {
       socket.write(connectPacket({ clientId: device.id, keepalive: 600 }))
     })
     socket.setNoDelay(true)

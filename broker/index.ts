@@ -185,7 +185,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     metrics() {
       metrics.sessions.set(engine.sessions.size())
       metrics.registryReadable.set(watch.healthy() ? 1 : 0)
-      metrics.handshakes.set(limits.counts().handshakes)
+      const { handshakes, waiting } = limits.counts()
+      metrics.handshakes.set(handshakes)
+      metrics.handshakesWaiting.set(waiting)
       return metrics.registry.metrics()
     },
     reload: gates.reload,

@@ -58,6 +58,11 @@ export function createMetrics() {
     }),
     sessions: new Gauge({ name: 'rollcall_sessions', help: 'Live sessions', registers }),
     handshakes: new Gauge({ name: 'rollcall_handshakes', help: 'TLS handshakes in flight', registers }),
+    handshakesWaiting: new Gauge({
+      name: 'rollcall_handshakes_waiting',
+      help: 'Connections that wait for their TLS handshake',
+      registers,
+    }),
     handshakeSeconds: new Histogram({
       name: 'rollcall_handshake_seconds',
       help: 'From accept to the end of the handshake',

@@ -7,7 +7,7 @@ import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door, Identity } from '../door.ts'
 import { awaitFirstPacket } from './first-packet.ts'
-import type { Limits } from './limits.ts'
+import type { HandshakeOutcome, Limits } from './limits.ts'
 import { listen } from './listener.ts'
 import { createFrameReader, refusingConnack } from './packet-frames.ts'
 import { identifyPeer } from './peer.ts'
@@ -76,7 +76,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     onRefused: (reason, address, detail) => events.refused(reason, { address }, detail),
   })
 
-  function onSecure(socket: TLSSocket, address: string, handshakeMs: number): void {
+  function onSecure(socket: TLSSocket, address: string, handshakeMs: number): HandshakeOutcome {
     events.handshakeTook(handshakeMs)
     const begin = performance.now()
     try {
@@ -85,14 +85,16 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       events.admissionTook(performance.now() - begin)
       if (!admission.admitted) {
         refuse(socket, address, peer.fingerprint, admission)
-        return
+        return admission.record === null ? 'stranger' : 'known'
       }
       const { fingerprint, chain } = peer
       if (fingerprint === null) throw new Error('nobody was admitted')
       receive(socket, address, { fingerprint, chain, deviceId: admission.record.deviceId })
+      return 'known'
     } catch (error) {
       events.refused('internal_error', { address }, (error as Error).message)
       cut(socket)
+      return 'gone'
     }
   }
 

@@ -1,10 +1,16 @@
-// Limits before the handshake: how many connections, how many handshakes, how fast from one address.
-// Refuses on counts alone; knows nothing of TLS or identity.
+// Limits before the handshake: how many connections, how many handshakes, how fast from one address. What exceeds the
+// handshakes waits its turn. Judges by counts and by how an address fared before; knows nothing of TLS or identity.
 import type { Reason } from '../../db/reason.ts'
+import { createWaitingRoom } from './waiting-room.ts'
 
 export type LimitSettings = {
   connectionsMax: number
   handshakesMax: number
+  /** Connections that may wait for a handshake, and for how long. */
+  handshakesWaitingMax: number
+  handshakeWaitMs: number
+  /** Percent of the handshakes that addresses may take which no device on the roll came from lately. */
+  strangerShare: number
   addressRatePerSecond: number
   addressBurst: number
   /** Handshakes at once from one address. */
@@ -12,31 +18,50 @@ export type LimitSettings = {
   addressesMax: number
 }
 
+/** How a handshake ended: with a certificate on the roll, without one or not at all, or it never began. */
+export type HandshakeOutcome = 'known' | 'stranger' | 'gone'
+
 export type Limits = {
-  /** Counts a new connection in as a handshake and answers null, or answers why it may not begin. */
+  /** Counts a new connection in as a handshake and answers null, now or when it is its turn, or answers why it may not begin. */
   begin(address: string, answer: (refusal: Reason | null) => void): void
-  handshakeEnded(address: string): void
+  handshakeEnded(address: string, outcome: HandshakeOutcome): void
   connectionEnded(): void
 }
 
 /** Limits that are counted here. */
-export type CountedLimits = Limits & { counts(): { connections: number; handshakes: number } }
+export type CountedLimits = Limits & {
+  counts(): { connections: number; handshakes: number; waiting: number }
+}
 
-/** What is known of an address. `seenAt` is when its tokens were last counted. */
-type Visitor = { tokens: number; seenAt: number; handshakes: number }
+/** What is known of an address. `seenAt` is when its tokens were last counted; `standing` grows with devices on the roll. */
+type Visitor = { tokens: number; seenAt: number; handshakes: number; asStranger: number; standing: number }
+
+/** A stranger costs its address as much as so many devices on the roll. */
+const STRANGER_TOKENS = 10
+const STANDING_MAX = 10
 
 /** `now` gives monotonic milliseconds. */
 export function createLimits(settings: LimitSettings, now: () => number): CountedLimits {
   const visitors = new Map<string, Visitor>()
+  const strangersMax = Math.max(1, Math.floor((settings.handshakesMax * settings.strangerShare) / 100))
+  const waiting = createWaitingRoom(settings, now)
   let connections = 0
   let handshakes = 0
+  let strangers = 0
+  let serving = false
 
   /** The visitor with its tokens as of now, moved to the end: the map stays in order of use, the oldest first. */
   function visit(address: string): Visitor {
     const at = now()
     const known = visitors.get(address)
     if (known === undefined && visitors.size >= settings.addressesMax) forgetOldest()
-    const visitor = known ?? { tokens: settings.addressBurst, seenAt: at, handshakes: 0 }
+    const visitor = known ?? {
+      tokens: settings.addressBurst,
+      seenAt: at,
+      handshakes: 0,
+      asStranger: 0,
+      standing: 0,
+    }
     const refill = ((at - visitor.seenAt) / 1_000) * settings.addressRatePerSecond
     visitor.tokens = Math.min(settings.addressBurst, visitor.tokens + refill)
     visitor.seenAt = at
@@ -45,36 +70,88 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     return visitor
   }
 
+  /** Of those with nothing under way: what is counted for an address must be found again. */
   function forgetOldest(): void {
-    const oldest = visitors.keys().next().value
-    if (oldest !== undefined) visitors.delete(oldest)
+    for (const [address, visitor] of visitors) {
+      if (visitor.handshakes > 0) continue
+      visitors.delete(address)
+      return
+    }
   }
 
-  function judge(address: string): Reason | null {
-    if (connections >= settings.connectionsMax) return 'connections_exceeded'
+  function isStranger(address: string): boolean {
+    return (visitors.get(address)?.standing ?? 0) <= 0
+  }
+
+  /** One address alone never takes every handshake from the others, and strangers never those of devices on the roll. */
+  function mayStart(address: string): boolean {
+    if (handshakes >= settings.handshakesMax) return false
+    if (isStranger(address) && strangers >= strangersMax) return false
+    return (visitors.get(address)?.handshakes ?? 0) < settings.addressHandshakesMax
+  }
+
+  function start(address: string): void {
     const visitor = visit(address)
-    if (visitor.tokens < 1) return 'address_rate_limited'
-    visitor.tokens -= 1
-    // One address alone never takes every handshake from the others.
-    if (handshakes >= settings.handshakesMax || visitor.handshakes >= settings.addressHandshakesMax) {
-      return 'handshakes_exceeded'
-    }
-    connections += 1
     handshakes += 1
     visitor.handshakes += 1
-    return null
+    if (visitor.standing > 0) return
+    strangers += 1
+    visitor.asStranger += 1
+  }
+
+  function ended(visitor: Visitor, outcome: HandshakeOutcome): void {
+    visitor.handshakes -= 1
+    if (visitor.asStranger > 0) {
+      visitor.asStranger -= 1
+      strangers -= 1
+    }
+    if (outcome === 'known') visitor.standing = Math.min(STANDING_MAX, visitor.standing + 2)
+    if (outcome !== 'stranger') return
+    visitor.standing = Math.max(-STANDING_MAX, visitor.standing - 1)
+    visitor.tokens = Math.max(-settings.addressBurst, visitor.tokens - (STRANGER_TOKENS - 1))
+  }
+
+  /** Whoever starts now may end at once and call again: one loop does it all. */
+  function serve(): void {
+    if (serving) return
+    serving = true
+    for (;;) {
+      const next = waiting.take(mayStart)
+      if (next === null) break
+      if (next.tooLate) {
+        connections -= 1
+        next.answer('handshakes_exceeded')
+        continue
+      }
+      start(next.address)
+      next.answer(null)
+    }
+    serving = false
   }
 
   return {
-    begin: (address, answer) => answer(judge(address)),
-    handshakeEnded(address) {
+    begin(address, answer) {
+      if (connections >= settings.connectionsMax) return answer('connections_exceeded')
+      const visitor = visit(address)
+      if (visitor.tokens < 1) return answer('address_rate_limited')
+      visitor.tokens -= 1
+      if (waiting.isEmptyFor(address) && mayStart(address)) {
+        connections += 1
+        start(address)
+        return answer(null)
+      }
+      if (!waiting.enter({ address, answer }, visitor.standing <= 0)) return answer('handshakes_exceeded')
+      connections += 1
+    },
+    handshakeEnded(address, outcome) {
       handshakes -= 1
       const visitor = visitors.get(address)
-      if (visitor !== undefined && visitor.handshakes > 0) visitor.handshakes -= 1
+      if (visitor !== undefined) ended(visitor, outcome)
+      serve()
     },
     connectionEnded() {
       connections -= 1
     },
-    counts: () => ({ connections, handshakes }),
+    counts: () => ({ connections, handshakes, waiting: waiting.size() }),
   }
 }

@@ -3,7 +3,8 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Reason } from '../../db/reason.ts'
-import type { Limits } from './limits.ts'
+import type { HandshakeOutcome, Limits } from './limits.ts'
+import { createPace } from './pace.ts'
 
 export type Listener = {
   port: number
@@ -22,11 +23,21 @@ export type ListenerParts = {
   context: SecureContextOptions
   handshakeTimeoutMs: number
   limits: Limits
-  onSecure(socket: TLSSocket, address: string, handshakeMs: number): void
+  /** Gives whether the peer showed a certificate on the roll. */
+  onSecure(socket: TLSSocket, address: string, handshakeMs: number): HandshakeOutcome
   onRefused(reason: Reason, address: string, detail?: string): void
 }
 
-type Handshake = { raw: Socket; address: string; startedAt: number; inFlight: boolean; end(): void }
+type Handshake = {
+  raw: Socket
+  address: string
+  startedAt: number
+  inFlight: boolean
+  end(outcome: HandshakeOutcome): void
+}
+
+/** Some 10 ms of cryptography: what a live session waits for at most, however many connect at once. */
+const HANDSHAKES_PER_TURN = 16
 
 const PLAIN_TEXT_ERRORS = [
   'ERR_SSL_HTTP_REQUEST',
@@ -39,6 +50,9 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
   const { limits } = parts
   // A TCP connection is known by the peer's address and port while it lasts.
   const handshakes = new Map<string, Handshake>()
+  /** Accepted, and not yet begun. */
+  const waiting = new Set<Socket>()
+  const pace = createPace(HANDSHAKES_PER_TURN)
 
   const tls = createTlsServer({
     ...parts.context,
@@ -54,15 +68,14 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
       socket.destroy() // reset while the handshake ended: nobody is there any more
       return
     }
-    handshake.end()
-    parts.onSecure(socket, handshake.address, performance.now() - handshake.startedAt)
+    handshake.end(parts.onSecure(socket, handshake.address, performance.now() - handshake.startedAt))
   })
 
   tls.on('tlsClientError', (error: Error & { code?: string }, socket) => {
     const handshake = handshakes.get(endpoint(socket))
     socket.destroy()
     if (handshake === undefined) return // a reset: the close of the TCP socket tells
-    handshake.end()
+    handshake.end('stranger')
     parts.onRefused(judgeHandshakeError(error), handshake.address, error.code ?? error.message)
     handshake.raw.destroy()
   })
@@ -70,32 +83,35 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, raw => {
     const address = plainAddress(raw)
     raw.on('error', ignore)
+    waiting.add(raw)
     limits.begin(address, refusal => {
-      if (refusal === null) return startHandshake(raw, address)
+      if (refusal === null) return pace(() => startHandshake(raw, address))
+      waiting.delete(raw)
       parts.onRefused(refusal, address)
       raw.resetAndDestroy()
     })
   })
 
   function startHandshake(raw: Socket, address: string): void {
+    waiting.delete(raw)
     const key = endpoint(raw)
     const handshake: Handshake = {
       raw,
       address,
       startedAt: performance.now(),
       inFlight: true,
-      end() {
+      end(outcome) {
         if (!handshake.inFlight) return
         handshake.inFlight = false
         // Peers that reset before they were accepted have no address and share a key.
         if (handshakes.get(key) === handshake) handshakes.delete(key)
-        limits.handshakeEnded(address)
+        limits.handshakeEnded(address, outcome)
       },
     }
     handshakes.set(key, handshake)
     const gone = () => {
       if (handshake.inFlight) {
-        handshake.end()
+        handshake.end(raw.bytesRead === 0 ? 'gone' : 'stranger')
         parts.onRefused('handshake_failed', address, 'the peer closed before the handshake ended')
       }
       limits.connectionEnded()
@@ -122,6 +138,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     stop() {
       const gone = closed(server)
       for (const handshake of handshakes.values()) handshake.raw.destroy()
+      for (const raw of waiting) raw.destroy()
       return gone
     },
   }

@@ -4,7 +4,7 @@ import type { ArrivalNote } from '../../db/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { Door, HandedOver, Identity } from '../door.ts'
 import type { GateEvents } from '../gate/index.ts'
-import type { Limits } from '../gate/limits.ts'
+import type { HandshakeOutcome, Limits } from '../gate/limits.ts'
 import { type Frame, kinds, UNREAD } from './frames.ts'
 import type { Pair } from './pair.ts'
 import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
@@ -32,6 +32,7 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
   const passages = new Map<number, Passage>()
   const handshakes = new Map<string, number>()
   let connections = 0
+  let isGone = false
 
   function ask(question: number, address: string): void {
     limits.begin(address, refusal => {
@@ -39,16 +40,18 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
         connections += 1
         handshakes.set(address, (handshakes.get(address) ?? 0) + 1)
       }
-      pair.send(kinds.answer, question, Buffer.from(refusal ?? ''))
+      if (isGone)
+        giveBack() // its turn came too late
+      else pair.send(kinds.answer, question, Buffer.from(refusal ?? ''))
     })
   }
 
-  function handshakeEnded(address: string): void {
+  function handshakeEnded(address: string, outcome: HandshakeOutcome): void {
     const left = (handshakes.get(address) ?? 0) - 1
     if (left < 0) return
     if (left === 0) handshakes.delete(address)
     else handshakes.set(address, left)
-    limits.handshakeEnded(address)
+    limits.handshakeEnded(address, outcome)
   }
 
   function connectionEnded(): void {
@@ -89,7 +92,7 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
         case kinds.ask:
           return ask(connection, payload.toString())
         case kinds.handshakeEnded:
-          return handshakeEnded(payload.toString())
+          return ended(JSON.parse(payload.toString()))
         case kinds.connectionEnded:
           return connectionEnded()
         case kinds.arrival:
@@ -99,12 +102,21 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
       }
     },
     gone() {
+      isGone = true
       for (const passage of [...passages.values()]) passage.closed()
-      for (const [address, count] of [...handshakes]) {
-        for (let left = count; left > 0; left -= 1) handshakeEnded(address)
-      }
-      while (connections > 0) connectionEnded()
+      giveBack()
     },
+  }
+
+  function giveBack(): void {
+    for (const [address, count] of [...handshakes]) {
+      for (let left = count; left > 0; left -= 1) handshakeEnded(address, 'gone')
+    }
+    while (connections > 0) connectionEnded()
+  }
+
+  function ended({ address, outcome }: { address: string; outcome: HandshakeOutcome }): void {
+    handshakeEnded(address, outcome)
   }
 
   function noteArrival({ der, ...rest }: Omit<ArrivalNote, 'der'> & { der: string }): void {

@@ -22,8 +22,8 @@ export type EngineBehindPair = {
 
 type Passage = { credit(bytes: number): void; data(bytes: Buffer): void; end(): void; close(): void }
 
-/** Questions waiting for the engine. More than this means that it does not answer. */
-const QUESTIONS_MAX = 10_000
+/** Questions waiting for the engine, which keeps its own bound. More than this means that it does not answer. */
+const QUESTIONS_MAX = 65_536
 
 /** How long the last bytes of an ended connection may take to go out. */
 const LINGER_MS = 1_000
@@ -47,7 +47,7 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
       questions.set(number, answer)
       pair.send(kinds.ask, number, Buffer.from(address))
     },
-    handshakeEnded: address => pair.send(kinds.handshakeEnded, 0, Buffer.from(address)),
+    handshakeEnded: (address, outcome) => pair.sendJson(kinds.handshakeEnded, 0, { address, outcome }),
     connectionEnded: () => pair.send(kinds.connectionEnded, 0),
   }
 

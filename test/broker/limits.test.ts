@@ -38,8 +38,8 @@ test('refuses a connection beyond connectionsMax, and takes the next when one ha
     assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
   }))
 
-test('refuses a handshake beyond handshakesMax, and takes the next when one has ended', () =>
-  withBroker({ handshakesMax: 2 }, async t => {
+test('refuses a handshake beyond handshakesMax where nobody may wait, and takes the next when one has ended', () =>
+  withBroker({ handshakesMax: 2, handshakesWaitingMax: 0, strangerShare: 100 }, async t => {
     const identity = await t.roll.enroll('d1')
     const waiting = await Promise.all([halfOpen(t), halfOpen(t)])
     await until(async () => (await handshakes(t)) === 2)
@@ -48,6 +48,32 @@ test('refuses a handshake beyond handshakesMax, and takes the next when one has 
     for (const socket of waiting) socket.destroy()
     await until(async () => (await handshakes(t)) === 0)
     assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
+  }))
+
+test('lets a device wait while all handshakes are taken, and admits it when one has ended', () =>
+  withBroker({ handshakesMax: 2, strangerShare: 100 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    const taken = await Promise.all([halfOpen(t), halfOpen(t)])
+    await until(async () => (await handshakes(t)) === 2)
+    const seen = attempt(t, { identity, connect: { clientId: 'd1' } })
+    await until(async () => /^rollcall_handshakes_waiting 1$/m.test(await t.broker.metrics()))
+    taken[0]!.destroy()
+    assert.equal(await seen, 'connack 0')
+    taken[1]!.destroy()
+  }))
+
+test('a device that gave up waiting takes nobody else’s turn', () =>
+  withBroker({ handshakesMax: 1 }, async t => {
+    const identity = await t.roll.enroll('d1')
+    const taken = await halfOpen(t)
+    await until(async () => (await handshakes(t)) === 1)
+    const impatient = await Promise.all(Array.from({ length: 20 }, () => halfOpen(t)))
+    await until(async () => /^rollcall_handshakes_waiting 20$/m.test(await t.broker.metrics()))
+    for (const socket of impatient) socket.destroy()
+    const seen = attempt(t, { identity, connect: { clientId: 'd1' } })
+    taken.destroy()
+    assert.equal(await seen, 'connack 0')
+    await until(async () => (await handshakes(t)) === 0)
   }))
 
 test('refuses an address that connects faster than its rate', () =>
@@ -107,4 +133,13 @@ test('lets a refused device go as soon as it hangs up', async () => {
   const begin = performance.now()
   await t.close()
   assert.ok(performance.now() - begin < 700)
+})
+
+test('stops at once while connections wait for their handshake', async () => {
+  const t = await startTestBroker({ settings: { handshakesMax: 1 } })
+  const sockets = await Promise.all(Array.from({ length: 5 }, () => halfOpen(t)))
+  await until(async () => /^rollcall_handshakes_waiting 4$/m.test(await t.broker.metrics()))
+  const gone = Promise.all(sockets.map(socket => new Promise(resolve => socket.once('close', resolve))))
+  await t.close()
+  await gone
 })

@@ -1,12 +1,16 @@
 // Counts and rates before the handshake, on a clock that the test moves.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLimits } from '../../../broker/gate/limits.ts'
+import fc from 'fast-check'
+import { createLimits, type HandshakeOutcome } from '../../../broker/gate/limits.ts'
 import type { Reason } from '../../../db/reason.ts'
 
 const standard = {
   connectionsMax: 100,
   handshakesMax: 100,
+  handshakesWaitingMax: 0,
+  handshakeWaitMs: 1_000,
+  strangerShare: 100,
   addressRatePerSecond: 10,
   addressBurst: 5,
   addressHandshakesMax: 100,
@@ -24,7 +28,7 @@ function limitsAt(settings: Partial<typeof standard> = {}) {
     assert.notEqual(answered, undefined, 'answers at once')
     return answered ?? null
   }
-  return { clock, limits: { ...counted, begin } }
+  return { clock, limits: { ...counted, begin, enter: counted.begin } }
 }
 
 test('an address may burst, then comes in at its rate', () => {
@@ -49,7 +53,9 @@ test('one address costs another nothing', () => {
 
 test('a bounded number of addresses is remembered, those used last', () => {
   const { limits } = limitsAt({ addressBurst: 1 })
-  for (const address of ['a', 'b', 'c', 'a', 'd']) limits.begin(address)
+  for (const address of ['a', 'b', 'c', 'a', 'd']) {
+    if (limits.begin(address) === null) limits.handshakeEnded(address, 'gone')
+  }
   assert.equal(limits.begin('a'), 'address_rate_limited', 'used again, so remembered')
   assert.equal(limits.begin('b'), null, 'the oldest was forgotten')
 })
@@ -58,14 +64,14 @@ test('connections and handshakes are counted apart, and a refusal counts as neit
   const { limits } = limitsAt({ connectionsMax: 3, handshakesMax: 2, addressBurst: 50 })
   assert.deepEqual([limits.begin('a'), limits.begin('a')], [null, null])
   assert.equal(limits.begin('a'), 'handshakes_exceeded')
-  assert.deepEqual(limits.counts(), { connections: 2, handshakes: 2 })
-  limits.handshakeEnded('a')
+  assert.deepEqual(limits.counts(), { connections: 2, handshakes: 2, waiting: 0 })
+  limits.handshakeEnded('a', 'gone')
   assert.equal(limits.begin('a'), null)
-  limits.handshakeEnded('a')
+  limits.handshakeEnded('a', 'gone')
   assert.equal(limits.begin('a'), 'connections_exceeded')
   limits.connectionEnded()
   assert.equal(limits.begin('a'), null)
-  assert.deepEqual(limits.counts(), { connections: 3, handshakes: 2 })
+  assert.deepEqual(limits.counts(), { connections: 3, handshakes: 2, waiting: 0 })
 })
 
 test('one address alone never takes every handshake from the others', () => {
@@ -73,7 +79,7 @@ test('one address alone never takes every handshake from the others', () => {
   assert.deepEqual([limits.begin('a'), limits.begin('a')], [null, null])
   assert.equal(limits.begin('a'), 'handshakes_exceeded')
   assert.equal(limits.begin('b'), null)
-  limits.handshakeEnded('a')
+  limits.handshakeEnded('a', 'gone')
   assert.equal(limits.begin('a'), null)
 })
 
@@ -81,4 +87,127 @@ test('a clock that stands still lets nobody in for free', () => {
   const { limits } = limitsAt({ addressBurst: 2 })
   const outcomes = Array.from({ length: 10 }, () => limits.begin('a'))
   assert.equal(outcomes.filter(outcome => outcome === null).length, 2)
+})
+
+/** Comes from an address and writes down, in order, whom the limits let begin or refuse. */
+function roomAt(settings: Partial<typeof standard>) {
+  const { clock, limits } = limitsAt({ addressBurst: 1_000, addressesMax: 1_000, ...settings })
+  const seen: string[] = []
+  const come = (address: string, name = address) =>
+    limits.enter(address, refusal => seen.push(refusal === null ? name : `${name}: ${refusal}`))
+  /** A device on the roll has been here from this address. */
+  function vouch(address: string): void {
+    limits.enter(address, () => {})
+    limits.handshakeEnded(address, 'known')
+    limits.connectionEnded()
+  }
+  return { clock, limits, seen, come, vouch }
+}
+
+test('what exceeds the handshakes begins in order of arrival, as others end', () => {
+  const { limits, seen, come } = roomAt({ handshakesMax: 2, handshakesWaitingMax: 10 })
+  for (const name of ['a', 'b', 'c', 'd', 'e']) come(name)
+  assert.deepEqual(seen, ['a', 'b'])
+  assert.deepEqual(limits.counts(), { connections: 5, handshakes: 2, waiting: 3 })
+  limits.handshakeEnded('a', 'known')
+  limits.handshakeEnded('b', 'gone')
+  assert.deepEqual(seen, ['a', 'b', 'c', 'd'])
+  limits.handshakeEnded('c', 'known')
+  assert.deepEqual(seen, ['a', 'b', 'c', 'd', 'e'])
+  assert.deepEqual(limits.counts(), { connections: 5, handshakes: 2, waiting: 0 })
+})
+
+test('a full waiting room refuses, and so does a wait that was too long', () => {
+  const { clock, limits, seen, come } = roomAt({ handshakesMax: 1, handshakesWaitingMax: 2 })
+  for (const name of ['a', 'b', 'c', 'd']) come(name)
+  assert.deepEqual(seen, ['a', 'd: handshakes_exceeded'])
+  clock.ms += 1_001
+  limits.handshakeEnded('a', 'known')
+  assert.deepEqual(seen.slice(2), ['b: handshakes_exceeded', 'c: handshakes_exceeded'])
+  assert.deepEqual(limits.counts(), { connections: 1, handshakes: 0, waiting: 0 })
+})
+
+test('an address with many waiting takes turns with the others', () => {
+  const { limits, seen, come } = roomAt({ handshakesMax: 1, handshakesWaitingMax: 100 })
+  come('x')
+  for (let index = 1; index <= 3; index += 1) come('many', `many ${index}`)
+  come('one')
+  for (let turn = 0; turn < 4; turn += 1)
+    limits.handshakeEnded(turn === 0 ? 'x' : turn === 2 ? 'one' : 'many', 'known')
+  assert.deepEqual(seen, ['x', 'many 1', 'one', 'many 2', 'many 3'])
+})
+
+test('addresses without a device on the roll share a part of the handshakes; the rest is for those with one', () => {
+  const { limits, seen, come, vouch } = roomAt({
+    handshakesMax: 4,
+    handshakesWaitingMax: 100,
+    strangerShare: 50,
+  })
+  vouch('fleet')
+  for (let index = 1; index <= 4; index += 1) come(`stranger ${index}`)
+  assert.deepEqual(seen, ['stranger 1', 'stranger 2'])
+  for (let index = 1; index <= 3; index += 1) come('fleet', `device ${index}`)
+  assert.deepEqual(seen.slice(2), ['device 1', 'device 2'])
+  limits.handshakeEnded('fleet', 'known')
+  assert.deepEqual(seen.slice(4), ['device 3'], 'strangers have their share already')
+  limits.handshakeEnded('stranger 1', 'stranger')
+  assert.deepEqual(seen.slice(5), ['stranger 3'])
+})
+
+test('an address that turns to strangers loses its standing, and spends its rate ten times as fast', () => {
+  const { limits, seen, come, vouch } = roomAt({ addressBurst: 32, addressRatePerSecond: 1 })
+  vouch('a')
+  for (let index = 0; index < 3; index += 1) {
+    come('a')
+    limits.handshakeEnded('a', 'stranger')
+  }
+  assert.deepEqual(seen, ['a', 'a', 'a'])
+  come('a')
+  assert.deepEqual(seen.slice(3), ['a'], '32 − 1 − 30 leaves one')
+  come('a')
+  assert.deepEqual(seen.slice(4), ['a: address_rate_limited'])
+})
+
+test('whatever comes and goes, the counts come back to nothing and nobody is forgotten', () => {
+  const step = fc.record({
+    address: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+    outcome: fc.constantFrom('known', 'stranger', 'gone' as const),
+    ends: fc.nat(3),
+    ms: fc.nat(600),
+  })
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 100 }),
+      fc.integer({ min: 1, max: 100 }),
+      (steps, strangerShare) => {
+        const { clock, limits } = limitsAt({
+          addressBurst: 10_000,
+          handshakesMax: 3,
+          handshakesWaitingMax: 5,
+          addressHandshakesMax: 2,
+          strangerShare,
+        })
+        const begun: string[] = []
+        let answers = 0
+        let refused = 0
+        const end = (outcome: HandshakeOutcome) => {
+          const address = begun.shift()
+          if (address !== undefined) limits.handshakeEnded(address, outcome)
+        }
+        for (const { address, outcome, ends, ms } of steps) {
+          clock.ms += ms
+          limits.enter(address, refusal => {
+            answers += 1
+            if (refusal === null) begun.push(address)
+            else refused += 1
+          })
+          assert.ok(limits.counts().handshakes <= 3 && limits.counts().waiting <= 5)
+          for (let count = 0; count < ends; count += 1) end(outcome as HandshakeOutcome)
+        }
+        while (begun.length > 0) end('known')
+        assert.equal(answers, steps.length, 'everybody was answered once')
+        assert.deepEqual(limits.counts(), { connections: answers - refused, handshakes: 0, waiting: 0 })
+      },
+    ),
+  )
 })
