@@ -2,11 +2,12 @@
 // Refuses to go on with a key that is not as the operator believes it to be.
 import type { KeyObject } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
-import { resolve, sep } from 'node:path'
+import { basename, resolve, sep } from 'node:path'
 import { readText, replaceFile } from './data-directory.ts'
 import { type CaKeyType, generateKey, readKey, writeKey } from './keys.ts'
 import { isSealed, openKey, sealKey } from './sealed-key.ts'
 import { type Signer, signerOf } from './signer.ts'
+import { createTokenKeys, pointsAtToken, type TokenSettings } from './token-keys.ts'
 
 export type CaKeys = {
   sealed: boolean
@@ -17,19 +18,33 @@ export type CaKeys = {
 }
 
 export const PASSPHRASE_VARIABLE = 'ROLLCALL_CA_PASSPHRASE_FILE'
+const ROOT_KEY = 'root.key'
 const PASSPHRASE_BYTES_MAX = 1_024
 const PASSPHRASE_CHARACTERS_MIN = 12
 
 /** `passphraseFile` null: keys are in the clear, 0600, as a first start without any setting makes them. */
-export function createCaKeys(passphraseFile: string | null, dataPath: string): CaKeys {
+export function createCaKeys(
+  passphraseFile: string | null,
+  dataPath: string,
+  settings: TokenSettings | null = null,
+): CaKeys {
   const { sealed, read, write } = createKeyFiles(passphraseFile, dataPath)
+  const token = settings === null ? null : createTokenKeys(settings)
   return {
     sealed,
     read(file) {
+      if (pointsAtToken(file)) {
+        if (token !== null) return token.open(file)
+        throw new Error(
+          `${file} points at a token: name it with ROLLCALL_PKCS11_MODULE, _TOKEN and _PIN_FILE`,
+        )
+      }
       const key = read(file)
       return key === null ? null : signerOf(key)
     },
     make(file, type) {
+      // The root's key is to be taken away, which no token lets happen.
+      if (token !== null && basename(file) !== ROOT_KEY) return token.make(file, type)
       const key = generateKey(type)
       write(file, key)
       return signerOf(key)

@@ -4,6 +4,7 @@ import type { SealingPace } from './audit-sealer.ts'
 import type { LogLevel } from './events.ts'
 import { type CaKeyType, caKeyTypes } from './keys.ts'
 import { isServerName } from './server-certificate.ts'
+import type { TokenSettings } from './token-keys.ts'
 
 /** What a caller gives. Ports may be 0: the system then picks one. */
 export type ProvisioningOptions = {
@@ -16,6 +17,8 @@ export type ProvisioningOptions = {
   statusUrl?: string | null
   /** File with the passphrase of the CA's keys; null leaves them in the clear. */
   caPassphraseFile?: string | null
+  /** A PKCS #11 token in which keys of issuing CAs are made; null for files. */
+  token?: TokenSettings | null
   /** How long a CRL holds. */
   crlHours?: number
   /** How long an OCSP answer holds. */
@@ -78,6 +81,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     },
     statusPort: options.statusPort ?? 0,
     statusUrl: statusUrl === null ? null : statusUrl.replace(/\/+$/, ''),
+    token: options.token ?? tokenOf(environment, problems),
     caPassphraseFile: options.caPassphraseFile ?? (environment['ROLLCALL_CA_PASSPHRASE_FILE'] || null),
     crlHours: options.crlHours ?? number('ROLLCALL_CRL_HOURS', 24),
     ocspMinutes: options.ocspMinutes ?? number('ROLLCALL_OCSP_MINUTES', 60),
@@ -133,6 +137,20 @@ function faultsOf(config: ProvisioningConfig): string[] {
     `certificates can be renewed for ${config.renewExpiredDays} days after their end: choose 0 to ${RENEW_EXPIRED_DAYS_MAX}`,
   )
   return faults
+}
+
+function tokenOf(environment: Environment, problems: string[]): TokenSettings | null {
+  const module = environment['ROLLCALL_PKCS11_MODULE'] ?? ''
+  const token = environment['ROLLCALL_PKCS11_TOKEN'] ?? ''
+  const pinFile = environment['ROLLCALL_PKCS11_PIN_FILE'] ?? ''
+  const named = [module, token, pinFile].filter(Boolean).length
+  if (named === 0) return null
+  if (named < 3) {
+    problems.push(
+      'ROLLCALL_PKCS11_MODULE, ROLLCALL_PKCS11_TOKEN and ROLLCALL_PKCS11_PIN_FILE belong together',
+    )
+  }
+  return { module, token, pinFile }
 }
 
 function numberOf(environment: Environment, name: string, fallback: number, problems: string[]): number {

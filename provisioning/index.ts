@@ -84,7 +84,7 @@ export async function createProvisioning(
     sweepTemporaryFiles(directory)
     tightenModes(directory)
     assertNotLost(directory)
-    const caKeys = createCaKeys(config.caPassphraseFile, directory.path)
+    const caKeys = createCaKeys(config.caPassphraseFile, directory.path, config.token)
 
     const registry = openForWriting(directory.registry)
     open.defer(() => closeRegistry(registry))

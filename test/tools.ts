@@ -8,6 +8,8 @@ export const debianPackages: Record<string, string> = {
   curl: 'curl',
   faketime: 'faketime',
   ocsptool: 'gnutls-bin',
+  'softhsm2-util': 'softhsm2',
+  'pkcs11-tool': 'opensc',
   pki: 'strongswan-pki libstrongswan-standard-plugins',
 }
 
@@ -15,6 +17,7 @@ export const debianPackages: Record<string, string> = {
 export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/**': ['openssl'],
   'provisioning/ocsp.test.ts': ['ocsptool'],
+  'provisioning/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
   'interop/est.test.ts': ['pki'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/enrolling-itself.test.ts': ['curl'],
