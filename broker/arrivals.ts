@@ -20,6 +20,15 @@ export type ArrivalsParts = {
 }
 
 export function createArrivals(parts: ArrivalsParts): Arrive {
+  /** A registry that cannot be read now notes nobody either. */
+  function lookedUp(fingerprint: string): Arrival | null | undefined {
+    try {
+      return parts.lookup(fingerprint)
+    } catch {
+      return undefined
+    }
+  }
+
   return (certificate, address) => {
     const now = parts.now()
     const willing = [...parts.issuers().values()].filter(
@@ -27,7 +36,8 @@ export function createArrivals(parts: ArrivalsParts): Arrive {
     )
     if (willing.length === 0 || certificate.raw.length > ARRIVAL_BYTES_MAX) return null
     const fingerprint = fingerprintOf(certificate.raw)
-    const known = parts.lookup(fingerprint)
+    const known = lookedUp(fingerprint)
+    if (known === undefined) return null
     if (known !== null && known.decidedAt === null) return 'registration_started'
     if (known !== null && now - known.decidedAt! < REFUSAL_HOLDS_MS) return 'registration_refused'
     const issuer = findIssuer(certificate, willing)

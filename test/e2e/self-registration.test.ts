@@ -1,9 +1,9 @@
 // Devices of a maker's CA, from the first contact to the first message: openssl makes the PKI, rollcall's command line
 // trusts it, mosquitto's clients arrive.
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
-import { asDevice, run } from './mosquitto.ts'
+import { asDevice, run, subscriber } from './mosquitto.ts'
 import { type System, scratch, startSystem } from './system.ts'
 
 describe('devices of a trust anchor', () => {
@@ -113,6 +113,55 @@ describe('devices of a trust anchor', () => {
     assert.equal(partly.stdout.match(/ active$/gm)?.length, 2)
     for (const device of devices.slice(0, 2)) assert.equal((await publish(device)).code, 0)
     assert.match((await publish(devices[2]!)).output, /not authori[sz]ed/i)
+  })
+
+  it('are cut when the CRL of their CA lists them, and come back when it does no more', async () => {
+    const listed = await made('listed')
+    await rollcall('device', 'add', listed.id)
+    await rollcall('certificate', 'register', listed.id, listed.files.certificate)
+    const listener = await subscriber([...asDevice(system.mqttsPort, listed)], '-t', `devices/${listed.id}/#`)
+    const { output } = await run('openssl', ['x509', '-in', listed.files.certificate, '-noout', '-serial'])
+    const serial = output.trim().replace('serial=', '')
+    const lists = async (...rows: string[]) => {
+      const file = (name: string, content: string) => {
+        writeFileSync(world.at(name), content)
+        return world.at(name)
+      }
+      const [number, index] = [world.at('crlnumber'), file('index.txt', rows.join(''))]
+      if (!existsSync(number)) file('crlnumber', '01\n')
+      const own = `database=${index}\ncrlnumber=${number}\ncertificate=${world.at('ca.crt')}\nprivate_key=${world.at('ca.key')}`
+      const config = file('ca.cnf', `[ca]\ndefault_ca=d\n[d]\ndefault_md=sha256\n${own}\n`)
+      await openssl('ca', '-config', config, '-gencrl', '-crldays', '7', '-out', world.at('ca.crl'))
+      return rollcall('issuer', 'crl', 'import', world.at('ca.crt'), world.at('ca.crl'))
+    }
+    const said = await lists(`R\t301231000000Z\t260101000000Z,keyCompromise\t${serial}\tunknown\t/CN=x\n`)
+    assert.match(said, /a CRL with 1 entry is in force; 1 session cut, 1 of 1 brokers acknowledged/)
+    await listener.printed(/DISCONNECT|Error|reconnect/i).catch(() => {})
+    assert.match((await publish(listed)).output, /not authori[sz]ed/i)
+    assert.match(await rollcall('explain', listed.id), /certificate_revoked_by_issuer/)
+    await listener.stop()
+    assert.match(await lists(), /a CRL with 0 entries is in force/)
+    assert.equal((await publish(listed)).code, 0)
+    assert.match(await rollcall('issuer', 'crl', 'status', world.at('ca.crt')), /stale +false/)
+  })
+
+  it('never find a private key that somebody sent in the log', async () => {
+    const device = await made('careless')
+    const key = readFileSync(device.files.key, 'utf8')
+    const csr = readFileSync(world.at('careless.csr'), 'utf8')
+    await rollcall('device', 'add', device.id)
+    for (const [path, body] of [
+      [`/v1/devices/${device.id}/certificates`, { csr: csr + key }],
+      [`/v1/devices/${device.id}/certificates`, { certificate: csr + key }],
+      ['/v1/issuers', { certificate: readFileSync(world.at('ca.crt'), 'utf8') + key }],
+    ] as const) {
+      const answer = await system.api.call('POST', path, body)
+      assert.equal(answer.status, 400)
+      assert.match(JSON.stringify(answer.body), /private key/)
+    }
+    await system.logged(/"status":400/)
+    const secret = key.split('\n')[1]!
+    assert.ok(!system.log().includes(secret) && !system.log().includes('PRIVATE KEY'))
   })
 
   it('may not take the name of a device that is there', async () => {
