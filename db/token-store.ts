@@ -36,6 +36,8 @@ export type TokenStore = {
 
 /** Tokens that are neither revoked nor expired. */
 export const TOKENS_MAX = 10_000
+/** How long one that ended is still listed. */
+const ENDED_KEPT_MS = 366 * 86_400_000
 const FORM = /^rc_[A-Za-z0-9_-]{43}$/
 
 export function createTokenStore(registry: Registry, now: () => number): TokenStore {
@@ -137,7 +139,12 @@ async function insertToken(
   return { id, token }
 }
 
+/** What ended long ago goes; the audit log keeps who made and ended it. */
 async function assertRoom(transaction: Transaction<Schema>, at: number): Promise<void> {
+  await transaction
+    .deleteFrom('api_tokens')
+    .where(({ eb, fn }) => eb(fn.coalesce('revoked_at', 'expires_at'), '<', at - ENDED_KEPT_MS))
+    .execute()
   const { live } = await transaction
     .selectFrom('api_tokens')
     .select(({ fn }) => fn.countAll<number>().as('live'))

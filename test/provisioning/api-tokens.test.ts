@@ -94,6 +94,11 @@ test('a token ends at its expiry, to the millisecond', async () => {
   assertProblem(await service.call('GET', '/v1/whoami', undefined, { token }), 401, 'token_refused')
   const { body } = await service.call('GET', '/v1/api-tokens')
   assert.equal(body.items.find((item: { name: string }) => item.name === 'ci').state, 'expired')
+  // A year later it is listed no more.
+  now += 366 * DAY_MS + 1
+  await service.call('POST', '/v1/api-tokens', { name: 'next', role: 'viewer' })
+  const { body: later } = await service.call('GET', '/v1/api-tokens')
+  assert.deepEqual(later.items.map((item: { name: string }) => item.name).sort(), ['admin.token', 'next'])
 })
 
 test('no two who may act have one name, and none has a name of the service', async () => {

@@ -12,7 +12,7 @@ after(() => service[Symbol.asyncDispose]())
 
 const rows = Object.entries(accessTable).flatMap(([route, right]) => {
   const [method, url] = route.split(' ') as [string, string]
-  return 'role' in right ? [{ route, method, path: pathOf(url) }] : []
+  return 'role' in right ? [{ route, method, url, path: pathOf(url) }] : []
 })
 
 function pathOf(url: string): string {
@@ -26,7 +26,7 @@ function pathOf(url: string): string {
 /** Routes that take more than 64 KiB, with a test of their own bound. */
 const larger = new Set(['PUT /v1/issuers/:issuer/crl'])
 
-for (const { route, method, path } of rows) {
+for (const { route, method, url, path } of rows) {
   test(`${route} refuses a query it does not know, a token in one, and tells no secret`, async () => {
     for (const query of [
       'unknown=1',
@@ -41,6 +41,30 @@ for (const { route, method, path } of rows) {
       assertProblem(unknown, 401, 'token_missing')
     }
   })
+
+  const names = url.match(/:\w+/g) ?? []
+  if (names.length > 0) {
+    test(`${route} takes no name that is a path, an inherited one, or endless`, async () => {
+      for (const bad of [
+        '..%2F..%2Fadmin.token',
+        '%2e%2e',
+        'a%00',
+        '__proto__',
+        'constructor',
+        '%C0%AE',
+        'x'.repeat(600),
+      ]) {
+        for (const name of names) {
+          const answer = await service.call(method, pathOf(url.replace(name, bad)))
+          assert.ok(
+            [400, 404, 414].includes(answer.status),
+            `${name} ${bad}: ${answer.status} ${answer.text}`,
+          )
+          assert.doesNotMatch(answer.text, /rc_[A-Za-z0-9_-]{43}|PRIVATE KEY/)
+        }
+      }
+    })
+  }
 
   if (method === 'GET') {
     test(`HEAD of ${route} asks for the same right`, async () => {
@@ -75,4 +99,30 @@ for (const { route, method, path } of rows) {
     if (!larger.has(route))
       assertProblem(await service.call(method, path, undefined, { raw }), 413, 'body_too_large')
   })
+}
+
+test('every list takes limit and cursor, and refuses those that are none', async () => {
+  const { body } = await service.call('GET', '/openapi.json')
+  const lists = Object.entries(body.paths as Record<string, { get?: Operation }>).filter(
+    ([, { get }]) =>
+      get?.responses['200']?.content?.['application/json']?.schema.properties?.['items'] !== undefined,
+  )
+  assert.ok(lists.length >= 8)
+  for (const [path, { get }] of lists) {
+    const parameters = (get!.parameters ?? []).map(({ name }) => name)
+    assert.ok(parameters.includes('limit') && parameters.includes('cursor'), path)
+    if (path.includes('{')) continue
+    for (const query of ['limit=0', 'limit=501', 'limit=x', 'limit=1&limit=2', `cursor=${'a'.repeat(600)}`]) {
+      assertProblem(await service.call('GET', `${path}?${query}`), 400, 'request_invalid')
+    }
+    assertProblem(await service.call('GET', `${path}?cursor=Li4v`), 400, 'cursor_invalid')
+  }
+})
+
+type Operation = {
+  parameters?: { name: string }[]
+  responses: Record<
+    string,
+    { content?: Record<string, { schema: { properties?: Record<string, unknown> } }> }
+  >
 }
