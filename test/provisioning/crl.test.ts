@@ -1,5 +1,7 @@
 // The CRL as a relying party meets it: found through the certificate, verified by openssl, in step with the record.
 import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -126,6 +128,55 @@ test('numbers only grow, over restarts and lost files; an unchanged list is serv
   assert.equal(third.number, first.number + 1)
   for (const file of readdirSync(crls)) writeFileSync(join(crls, file), 'half a lis')
   assert.equal((await round()).number, first.number + 2)
+})
+
+test('kill -9 while lists are made: no number is ever served for two lists, and the next start has them all', async () => {
+  using folder = temporaryDirectory()
+  const program = new URL('./fixtures/busy-crl.ts', import.meta.url)
+  const served = new Map<number, string>()
+  for (const lists of [3, 5]) {
+    const child = fork(program, [folder.path], { stdio: 'ignore' })
+    const ended = once(child, 'exit')
+    let count = 0
+    child.on('message', ({ der }: { der: string }) => {
+      const number = numberOf(crlText(Buffer.from(der, 'base64')))
+      assert.equal(served.get(number) ?? der, der, `list ${number} was another one before`)
+      served.set(number, der)
+      count += 1
+      // Wherever it is by then.
+      if (count === lists) child.kill('SIGKILL')
+    })
+    await ended
+    assert.ok(count >= lists)
+  }
+  await using service = await startService({ data: folder.path })
+  const issued = await service.enroll('pump-1')
+  await service.running.makeCrls()
+  const text = crlText(await fetchCrl(issued.certificate))
+  assert.ok(numberOf(text) >= Math.max(...served.keys()))
+  assert.ok(text.split('Serial Number:').length > 8)
+})
+
+test('a list that is fetched while the next one is made is whole, and numbers never go back', async () => {
+  await using service = await startService()
+  const devices = await Promise.all(Array.from({ length: 6 }, (_, at) => service.enroll(`pump-${at}`)))
+  await service.running.makeCrls()
+  let busy = true
+  const numbers: number[] = []
+  const reader = (async () => {
+    while (busy) numbers.push(numberOf(crlText(await fetchCrl(devices[0].certificate))))
+  })()
+  for (const { fingerprint } of devices) {
+    await service.call('POST', `/v1/certificates/${fingerprint}/revoke`, {})
+    await service.running.makeCrls()
+  }
+  busy = false
+  await reader
+  assert.ok(numbers.length > 3)
+  assert.deepEqual(
+    numbers,
+    numbers.toSorted((a, b) => a - b),
+  )
 })
 
 test('a list is made anew at half of its life, just then and not before, and where the clock stepped back', async () => {
