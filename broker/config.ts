@@ -4,17 +4,25 @@ import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { trustedBalancers } from './gate/proxy-header.ts'
 
 /** Sizes in bytes, waits in ms, the rest are counts or one of a few words. */
 export type BrokerSettings = { [name in keyof typeof settings]: number } & {
   [name in keyof typeof choices]: (typeof choices)[name]['words'][number]
-}
+} & { [name in keyof typeof texts]: string }
 
 type Setting = { default: number; min: number; max: number; about: string }
+type Text = { default: string; judge(text: string): unknown; about: string }
 type Choice = { default: string; words: readonly string[]; about: string }
 
 export const settings = {
   gates: { default: 0, min: 0, max: 64, about: 'gate processes, or auto; 0 for a gate inside the engine' },
+  secondPort: {
+    default: 0,
+    min: 0,
+    max: 65_535,
+    about: 'one more port for devices, such as 443; 0 for none',
+  },
   connectionsMax: {
     default: 100_000,
     min: 1,
@@ -154,6 +162,15 @@ export const choices = {
   },
 } as const satisfies Record<string, Choice>
 
+export const texts = {
+  proxyFrom: {
+    default: '',
+    judge: trustedBalancers,
+    about:
+      'load balancers whose connections begin with a PROXY v2 header: addresses or networks, separated by commas',
+  },
+} as const satisfies Record<string, Text>
+
 /** Raised with every problem found, so that one run tells all. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
@@ -173,7 +190,7 @@ export function readBrokerSettings(dataDirectory: string, env: NodeJS.ProcessEnv
 /** Completes given settings with the defaults. Throws `ConfigError` naming every unknown or impossible one. */
 export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
   const problems = Object.keys(given)
-    .filter(name => !Object.hasOwn(settings, name) && !Object.hasOwn(choices, name))
+    .filter(name => !Object.hasOwn({ ...settings, ...choices, ...texts }, name))
     .map(name => `${name}: unknown setting`)
   const judged: Record<string, unknown> = {}
   for (const [name, { default: standard, min, max, about }] of Object.entries<Setting>(settings)) {
@@ -189,6 +206,16 @@ export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
     const value = given[name] ?? standard
     if (!words.includes(value as string))
       problems.push(`${name}: ${JSON.stringify(value)} is none of ${words.join(', ')} (${about})`)
+    judged[name] = value
+  }
+  for (const [name, { default: standard, judge, about }] of Object.entries<Text>(texts)) {
+    const value = given[name] ?? standard
+    try {
+      if (typeof value !== 'string') throw new Error('it is no text')
+      judge(value)
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message} (${about})`)
+    }
     judged[name] = value
   }
   if (problems.length > 0) throw new ConfigError(problems)
@@ -207,7 +234,7 @@ export function environmentName(setting: string): string {
 
 function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
   const given: Record<string, unknown> = {}
-  for (const name of Object.keys({ ...settings, ...choices })) {
+  for (const name of Object.keys({ ...settings, ...choices, ...texts })) {
     const text = env[environmentName(name)]
     if (text !== undefined) given[name] = /^\d+$/.test(text) ? Number(text) : text
   }

@@ -25,6 +25,11 @@ const entries = {
     title: 'Too many connections',
     hint: 'Raise connectionsMax and the descriptor limit, or add a broker.',
   },
+  proxy_header_invalid: {
+    seen: 'cut',
+    title: 'The load balancer sent no valid PROXY header',
+    hint: 'Switch PROXY protocol version 2 on at the balancer, or take its address out of proxyFrom.',
+  },
   // during the handshake
   not_tls: {
     seen: 'cut',

@@ -40,6 +40,7 @@ const ownedPackages: Record<string, RegExp> = {
   aedes: /^(broker\/engine|bench|test)\//,
   'aedes-persistence': /^broker\/engine\//,
   mqemitter: /^broker\/engine\//,
+  ws: /^broker\/gate\//,
   kysely: /^db\//,
   fastify: /^provisioning\//,
   mqtt: /^(device-sim|bench|test)\//,

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Command, Option } from 'commander'
-import { choices, environmentName, settings } from '../broker/config.ts'
+import { choices, environmentName, settings, texts } from '../broker/config.ts'
 import { createProgram, nouns } from '../cli/program.ts'
 import { parsePolicy } from '../policy/document.ts'
 import { bindRights, type Rights } from '../policy/rights.ts'
@@ -192,6 +192,10 @@ describe('docs/operations.md', () => {
       ),
       Object.fromEntries(Object.entries(choices).map(([name, c]) => [name, [c.default, c.words]])),
     )
+    const named = [...section('Broker settings').matchAll(/^\| `(\w+)` \| none \| text \|/gm)].map(
+      row => row[1],
+    )
+    assert.deepEqual(named, Object.keys(texts))
   })
 
   it('names every environment variable as it is read', () => {
@@ -200,7 +204,7 @@ describe('docs/operations.md', () => {
       .join()
     const variables = new Set(page.match(/\bROLLCALL_[A-Z_]+[A-Z]/g))
     assert.ok(variables.has(environmentName('handshakesMax')))
-    const ofBroker = Object.keys({ ...settings, ...choices }).map(environmentName)
+    const ofBroker = Object.keys({ ...settings, ...choices, ...texts }).map(environmentName)
     for (const variable of variables)
       assert.ok(ofBroker.includes(variable) || code.includes(variable), variable)
     for (const [variable] of read('provisioning/config.ts').matchAll(/ROLLCALL_[A-Z_]+[A-Z]/g))

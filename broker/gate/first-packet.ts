@@ -1,6 +1,6 @@
 // Waits for the first packet of a connection and looks at its fixed header before anybody buffers or parses it.
 // Holds at most a few octets itself.
-import type { TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
 import { type FirstPacket, judgeFirstPacket } from './packet-frames.ts'
 
 export type FirstPacketOutcome =
@@ -12,7 +12,7 @@ export type FirstPacketOutcome =
  * so whoever reads next starts with the first one.
  */
 export function awaitFirstPacket(
-  socket: TLSSocket,
+  socket: Duplex,
   settings: { connectBytesMax: number; connectTimeoutMs: number },
   done: (outcome: FirstPacketOutcome) => void,
 ): void {
@@ -33,12 +33,13 @@ export function awaitFirstPacket(
 
   function finish(outcome: FirstPacketOutcome): void {
     clearTimeout(deadline)
-    if (head !== null && outcome.verdict === 'connect') socket.unshift(head)
+    const goesOn = outcome.verdict === 'connect' || outcome.verdict === 'http'
+    if (head !== null && goesOn) socket.unshift(head)
     done(outcome)
     socket.off('readable', onReadable)
     socket.off('close', onGone)
     socket.off('end', onGone)
-    if (outcome.verdict !== 'connect') socket.on('error', ignore)
+    if (!goesOn) socket.on('error', ignore)
     socket.off('error', onGone)
   }
 }

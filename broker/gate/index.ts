@@ -1,6 +1,7 @@
 // The gate: from TCP accept to an admitted, decrypted stream. Owns listener, limits and the admission decision;
 // hands what it admits through the door and never looks behind it.
-import type { TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { Peer } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
 import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
@@ -11,7 +12,9 @@ import type { HandshakeOutcome, Limits } from './limits.ts'
 import { listen } from './listener.ts'
 import { createFrameReader, refusingConnack } from './packet-frames.ts'
 import { identifyPeer } from './peer.ts'
+import { trustedBalancers } from './proxy-header.ts'
 import type { ReadTrust } from './trust.ts'
+import { createWebSockets } from './web-sockets.ts'
 
 export type GateEvents = {
   refused(
@@ -59,15 +62,20 @@ export type GateParts = {
 
 /** How long a refused peer may take to close its side before the socket is destroyed. */
 const LINGER_MS = 1_000
+/** What somebody listed, but refused, is told where it begins a WebSocket. */
+const FORBIDDEN = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
 export async function openGate(parts: GateParts): Promise<Gate> {
   const { settings, events } = parts
   let trust = parts.readTrust()
+  const webSockets = createWebSockets(settings)
   const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
 
   const listener = await listen({
     host: parts.host,
     port: parts.port,
+    secondPort: settings.secondPort,
+    proxyFrom: trustedBalancers(settings.proxyFrom),
     shared: parts.shared,
     context: { ...trust.context, ticketKeys: parts.ticketKeys },
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
@@ -117,6 +125,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     }
     awaitFirstPacket(socket, settings, outcome => {
       if (outcome.verdict === 'connect') socket.write(refusingConnack(outcome.protocolLevel))
+      if (outcome.verdict === 'http') socket.write(FORBIDDEN)
       cut(socket)
     })
   }
@@ -126,24 +135,31 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     return (certificate && arrive(certificate, address)) ?? reason
   }
 
-  function receive(socket: TLSSocket, address: string, identity: Identity): void {
+  /** Waits for CONNECT, of a WebSocket after its upgrade, and hands the stream through the door. */
+  function receive(stream: Duplex, address: string, identity: Identity): void {
     const who = { address, fingerprint: identity.fingerprint, deviceId: identity.deviceId }
-    awaitFirstPacket(socket, settings, outcome => {
+    awaitFirstPacket(stream, settings, outcome => {
+      if (outcome.verdict === 'http' && stream instanceof TLSSocket) {
+        webSockets.upgrade(stream, upgraded => receive(upgraded, address, identity))
+        return
+      }
       if (outcome.verdict !== 'connect') {
         if (outcome.verdict === 'silent') events.refused('connect_timeout', who)
         if (outcome.verdict === 'refused') events.refused(outcome.reason, who)
-        return cut(socket)
+        if (outcome.verdict === 'http') events.refused('connect_expected', who)
+        cut(stream)
+        return
       }
       const frames = createFrameReader(settings.packetBytesMax)
       // While somebody listens for 'readable', 'data' only reports what `read()` is about to give:
       // the size a packet declares is judged before the reader sees it.
-      socket.on('data', (bytes: Buffer) => {
+      stream.on('data', (bytes: Buffer) => {
         const reason = frames.read(bytes)
         if (reason === null) return
         events.refused(reason, who)
         handed.drop(reason)
       })
-      const handed = parts.door({ stream: socket, identity, address })
+      const handed = parts.door({ stream, identity, address })
     })
   }
 
@@ -164,7 +180,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
 }
 
 /** Ends a connection in order, and for good where the peer does not follow. */
-function cut(socket: TLSSocket): void {
+function cut(socket: Duplex): void {
   socket.on('error', () => {})
   socket.end()
   // Whoever still waits for 'readable' keeps the socket from flowing, and its end from being seen.

@@ -5,6 +5,7 @@ import { createServer as createTlsServer, type SecureContextOptions, type TLSSoc
 import type { Reason } from '../../db/reason.ts'
 import type { HandshakeOutcome, Limits } from './limits.ts'
 import { createPace } from './pace.ts'
+import { awaitProxyHeader } from './proxy-header.ts'
 
 export type Listener = {
   port: number
@@ -18,6 +19,10 @@ export type Listener = {
 export type ListenerParts = {
   host: string
   port: number
+  /** One more port, the same in all things; 0 for none. */
+  secondPort: number
+  /** Whether a peer is a load balancer whose connections begin with a PROXY header. */
+  proxyFrom: (address: string) => boolean
   /** Whether other processes listen on the same port: the kernel then deals connections out among them. */
   shared: boolean
   context: SecureContextOptions
@@ -35,6 +40,9 @@ type Handshake = {
   inFlight: boolean
   end(outcome: HandshakeOutcome): void
 }
+
+/** For ports that carry more than MQTT, such as 443: plain, as AWS IoT names it, and of a WebSocket. */
+const APPLICATION_PROTOCOLS = ['mqtt', 'x-amzn-mqtt-ca', 'http/1.1']
 
 /** Some 10 ms of cryptography: what a live session waits for at most, however many connect at once. */
 const HANDSHAKES_PER_TURN = 16
@@ -57,6 +65,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
   const tls = createTlsServer({
     ...parts.context,
     requestCert: true,
+    ALPNProtocols: APPLICATION_PROTOCOLS,
     // The gate decides: Node would destroy the socket without telling anyone why.
     rejectUnauthorized: false,
     handshakeTimeout: parts.handshakeTimeoutMs,
@@ -80,17 +89,33 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     handshake.raw.destroy()
   })
 
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, raw => {
+  const servers: Server[] = []
+
+  function accept(raw: Socket): void {
     const address = plainAddress(raw)
     raw.on('error', ignore)
     waiting.add(raw)
+    if (parts.proxyFrom(address)) acceptFromBalancer(raw, address)
+    else admit(raw, address)
+  }
+
+  function acceptFromBalancer(raw: Socket, balancer: string): void {
+    awaitProxyHeader(raw, parts.handshakeTimeoutMs, named => {
+      if (named !== undefined) return admit(raw, named ?? balancer)
+      waiting.delete(raw)
+      parts.onRefused('proxy_header_invalid', balancer)
+      raw.resetAndDestroy()
+    })
+  }
+
+  function admit(raw: Socket, address: string): void {
     limits.begin(address, refusal => {
       if (refusal === null) return pace(() => startHandshake(raw, address))
       waiting.delete(raw)
       parts.onRefused(refusal, address)
       raw.resetAndDestroy()
     })
-  })
+  }
 
   function startHandshake(raw: Socket, address: string): void {
     waiting.delete(raw)
@@ -124,23 +149,40 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     tls.emit('connection', raw)
   }
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: parts.host, port: parts.port, backlog: 4_096, reusePort: parts.shared }, resolve)
-  })
-  // Descriptors may run out while accepting: refuse that one, keep listening.
-  server.on('error', ignore)
+  function open(port: number): Promise<Server> {
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, accept)
+    return new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: parts.host, port, backlog: 4_096, reusePort: parts.shared }, () => {
+        server.off('error', reject)
+        // Descriptors may run out while accepting: refuse that one, keep listening.
+        server.on('error', ignore)
+        servers.push(server)
+        resolve(server)
+      })
+    })
+  }
+
+  function stop(): Promise<void> {
+    const gone = Promise.all(servers.map(closed))
+    for (const handshake of handshakes.values()) handshake.raw.destroy()
+    for (const raw of waiting) raw.destroy()
+    return gone.then(() => {})
+  }
+
+  const server = await open(parts.port)
+  if (parts.secondPort !== 0) {
+    await open(parts.secondPort).catch(async error => {
+      await stop()
+      throw error
+    })
+  }
 
   return {
     port: (server.address() as AddressInfo).port,
     reload: context => tls.setSecureContext(context),
     useTicketKeys: ticketKeys => void tls.setTicketKeys(ticketKeys),
-    stop() {
-      const gone = closed(server)
-      for (const handshake of handshakes.values()) handshake.raw.destroy()
-      for (const raw of waiting) raw.destroy()
-      return gone
-    },
+    stop,
   }
 }
 

@@ -51,13 +51,21 @@ export function createFrameReader(packetBytesMax: number): FrameReader {
 export type FirstPacket =
   | { verdict: 'incomplete' }
   | { verdict: 'connect'; protocolLevel: number }
+  /** An HTTP request, as a WebSocket begins with. */
+  | { verdict: 'http' }
   | { verdict: 'refused'; reason: Reason }
 
 const CONNECT = 0x10
+const GET = Buffer.from('GET ')
 
 /** Judges the beginning of a connection; at most 13 bytes are needed [MQTT-3.1.0-1]. */
 export function judgeFirstPacket(bytes: Uint8Array, connectBytesMax: number): FirstPacket {
   if (bytes.length === 0) return { verdict: 'incomplete' }
+  if (bytes[0] === GET[0]) {
+    if (GET.subarray(0, bytes.length).compare(bytes, 0, Math.min(bytes.length, GET.length)) !== 0)
+      return { verdict: 'refused', reason: 'connect_expected' }
+    return { verdict: bytes.length < GET.length ? 'incomplete' : 'http' }
+  }
   if (bytes[0] !== CONNECT) return { verdict: 'refused', reason: 'connect_expected' }
   let length = 0
   let offset = 1

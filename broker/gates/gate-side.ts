@@ -1,6 +1,5 @@
 // The engine as a gate's process sees it: a door through the pair, limits that are kept for all gates together, events
 // that are counted, logged and noted over there.
-import type { TLSSocket } from 'node:tls'
 import type { ArrivalNote } from '../../db/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { AdmittedConnection, Door } from '../door.ts'
@@ -52,7 +51,6 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
   }
 
   function door({ stream, identity, address }: AdmittedConnection) {
-    const socket = stream as TLSSocket
     const number = freeNumber(passages)
     pair.sendJson(kinds.open, number, { identity, address })
     const window = createSendWindow()
@@ -60,19 +58,19 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
     let closed = false
     let open = true
 
-    // Listens for 'readable' to the end, also while the window is full: without, the socket would flow to nobody.
+    // Listens for 'readable' to the end, also while the window is full: without, the stream would flow to nobody.
     function pass(): void {
       while (open) {
-        const bytes = socket.read() as Buffer | null
+        const bytes = stream.read() as Buffer | null
         if (bytes === null) return
         pair.send(kinds.data, number, bytes)
         open = window.take(bytes.length)
       }
     }
-    socket.on('readable', pass)
-    socket.once('end', () => pair.send(kinds.end, number))
-    socket.on('error', () => {})
-    socket.once('close', () => {
+    stream.on('readable', pass)
+    stream.once('end', () => pair.send(kinds.end, number))
+    stream.on('error', () => {})
+    stream.once('close', () => {
       passages.delete(number)
       if (!closed) pair.send(kinds.close, number)
     })
@@ -83,19 +81,19 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
         pass()
       },
       data(bytes) {
-        socket.write(bytes, () => {
+        stream.write(bytes, () => {
           const credit = consumed(bytes.length)
           if (credit > 0) pair.send(kinds.credit, number, creditPayload(credit))
         })
       },
-      end: () => void socket.end(),
+      end: () => void stream.end(),
       close() {
         closed = true
         // What was written before an orderly end still goes out.
-        if (!socket.writableEnded || socket.writableFinished) return void socket.destroy()
-        socket.once('finish', () => socket.destroy())
-        const deadline = setTimeout(() => socket.destroy(), LINGER_MS)
-        socket.once('close', () => clearTimeout(deadline))
+        if (!stream.writableEnded || stream.writableFinished) return void stream.destroy()
+        stream.once('finish', () => stream.destroy())
+        const deadline = setTimeout(() => stream.destroy(), LINGER_MS)
+        stream.once('close', () => clearTimeout(deadline))
       },
     })
     pass()

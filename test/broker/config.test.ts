@@ -11,6 +11,7 @@ import {
   judgeSettings,
   readBrokerSettings,
   settings,
+  texts,
 } from '../../broker/config.ts'
 
 let data: string
@@ -37,7 +38,7 @@ test('every setting has a default within its own bounds, and a bound above', () 
   for (const [name, { default: standard, min, max }] of Object.entries(settings)) {
     assert.ok(standard >= min && standard <= max && Number.isFinite(max), name)
   }
-  assert.deepEqual(Object.keys(judgeSettings({})), Object.keys({ ...settings, ...choices }))
+  assert.deepEqual(Object.keys(judgeSettings({})), Object.keys({ ...settings, ...choices, ...texts }))
 })
 
 test('takes the bounds and refuses one beyond', () => {
@@ -99,4 +100,11 @@ test('a file that is no YAML, or whose section is no map, is named', () => {
     problemsOf(() => readBrokerSettings(data, {})),
     [],
   )
+})
+
+test('a text is judged where it stands, and its problem says what was wrong', () => {
+  assert.equal(judgeSettings({ proxyFrom: '10.0.0.0/8, ::1' }).proxyFrom, '10.0.0.0/8, ::1')
+  const [problem = ''] = problemsOf(() => judgeSettings({ proxyFrom: '10.0.0.0/8, balancer' }))
+  assert.match(problem, /^proxyFrom: "balancer" is no address and no network/)
+  assert.match(problemsOf(() => judgeSettings({ proxyFrom: 10 }))[0] ?? '', /^proxyFrom: it is no text/)
 })
