@@ -25,9 +25,22 @@ const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const ANY_USAGE = '2.5.29.37.0'
 const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p384' }
 
+/** Who issues reads what was signed, and who lists it reads it again: the same bytes have the same facts. */
+const REMEMBERED_MAX = 256
+const remembered = new Map<string, Readonly<CertificateFacts>>()
+
 /** Reads the facts from DER or PEM. Throws where the bytes are no certificate. */
-export function certificateFacts(input: Buffer | string | X509Certificate): CertificateFacts {
+export function certificateFacts(input: Buffer | string | X509Certificate): Readonly<CertificateFacts> {
+  const known = Buffer.isBuffer(input) ? remembered.get(fingerprintOf(input)) : undefined
+  if (known !== undefined) return known
   const x509 = input instanceof X509Certificate ? input : new X509Certificate(input)
+  const facts = Object.freeze(factsOf(x509))
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear()
+  remembered.set(facts.fingerprint, facts)
+  return facts
+}
+
+function factsOf(x509: X509Certificate): CertificateFacts {
   const usages = x509.keyUsage as string[] | undefined
   return {
     fingerprint: fingerprintOf(x509.raw),

@@ -1,10 +1,14 @@
 // How fast certificates are issued through the API. Run by hand: node bench/scenarios/enrollment.ts [certificates]
-// One by one: 32 callers over keep-alive, each waiting for its answer. What the service spends is its own CPU alone.
+// One by one: 32 callers over keep-alive, each waiting for its answer. Bulk: one upload, until its job is done. What the
+// service spends is its own CPU, all threads of it, and not that of the callers.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
+import { createClient } from '../../client/index.ts'
 import { cpuMicros, residentKib } from '../cpu.ts'
 import { type FleetRequest, makeRequests } from '../requests.ts'
 
@@ -47,9 +51,30 @@ try {
       outgoing.end(JSON.stringify(body))
     })
   const fleet = await makeRequests('bench', count + 200)
-  await measured('device registered', fleet, ({ deviceId }) => post('/v1/devices', { id: deviceId }))
+  await measured('device registered', fleet, () =>
+    each(fleet, ({ deviceId }) => post('/v1/devices', { id: deviceId })),
+  )
   await each(fleet.splice(0, 200), enroll)
-  await measured('certificate issued, one by one', fleet, enroll)
+  await measured('certificate issued, one by one', fleet, () => each(fleet, enroll))
+  const rows = await makeRequests('bulk', count)
+  await measured('device registered and certificate issued, in bulk', rows, () => bulk(rows))
+
+  /** Uploads all of them, and waits for the job. */
+  async function bulk(rows: FleetRequest[]): Promise<void> {
+    const client = createClient({
+      api: url,
+      token: authorization.slice(7),
+      ca: readFileSync(join(data, 'ca.crt')),
+    })
+    const lines = rows.map(row => Buffer.from(`${JSON.stringify(row)}\n`))
+    let job = await client.jobs.add(Readable.from(lines), { format: 'ndjson' })
+    while (job.state === 'waiting' || job.state === 'running') {
+      await setTimeout(100)
+      job = await client.jobs.show(job.id)
+    }
+    client.close()
+    if (job.counts.enrolled !== rows.length) throw new Error(JSON.stringify(job))
+  }
 
   function enroll({ deviceId, csr }: FleetRequest): Promise<number> {
     return post(`/v1/devices/${deviceId}/certificates`, { csr })
@@ -59,10 +84,10 @@ try {
   rmSync(data, { recursive: true, force: true })
 }
 
-async function measured(what: string, fleet: FleetRequest[], one: (from: FleetRequest) => Promise<number>) {
+async function measured(what: string, fleet: FleetRequest[], work: () => Promise<void>) {
   const pid = service.pid ?? 0
   const [spent, began] = [cpuMicros(pid), performance.now()]
-  await each(fleet, one)
+  await work()
   const seconds = (performance.now() - began) / 1_000
   const micros = Math.round((cpuMicros(pid) - spent) / fleet.length)
   const rate = Math.round(fleet.length / seconds)

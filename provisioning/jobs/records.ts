@@ -1,5 +1,6 @@
 // Records out of a stream of bytes: JSON lines or CSV, one at a time, in bounded memory whatever the stream holds.
 // What is no record is told as one that cannot be read; what cannot be gone on from ends the stream with a Problem.
+import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { CsvError, parse } from 'csv-parse'
 import { Problem } from '../problem.ts'
@@ -110,15 +111,11 @@ async function* csvRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRec
 
 /** Hands the bytes on as fast as they are parsed. */
 async function feed(bytes: AsyncIterable<Buffer>, parser: ReturnType<typeof parse>): Promise<void> {
+  const closed = new Promise<void>(resolve => parser.once('close', resolve))
   try {
     for await (const chunk of bytes) {
       if (parser.destroyed) return
-      if (!parser.write(chunk)) {
-        await new Promise<void>(resolve => {
-          parser.once('drain', resolve)
-          parser.once('close', resolve)
-        })
-      }
+      if (!parser.write(chunk)) await Promise.race([once(parser, 'drain'), closed])
     }
     parser.end()
   } catch (error) {
