@@ -161,7 +161,7 @@ test('a CRL past its next update stays in force, is told of, and keeps nobody ou
   }
   assert.deepEqual(await stale(), [false, '0'])
   now += 25 * 3_600_000
-  for (const deadline = performance.now() + 5_000; (await stale())[1] !== '1'; )
+  for (const deadline = performance.now() + 20_000; (await stale())[1] !== '1'; )
     assert.ok(performance.now() < deadline)
   assert.deepEqual(await stale(), [true, '1'])
   assert.deepEqual(
