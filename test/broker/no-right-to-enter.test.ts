@@ -7,6 +7,7 @@ import { selfSigned, usage } from '../harness/authority.ts'
 import { connectPacket, type Seen, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { spyOnMqttParser } from '../harness/parser-spy.ts'
 import { until } from '../harness/until.ts'
+import { listedInCrl, registeringItself, strangerOfAnchor } from './anchor-arrivals.ts'
 import {
   arriveAsking,
   arriveClaiming,
@@ -72,7 +73,12 @@ const ways: Way[] = [
   ['an equals sign inside a name', 'certificate_unlisted', 'cut', t => arriveUnlisted(t, { name: 'x\nCN=d1' })],
   ['the issuer and serial of a listed one, with another key', 'certificate_unlisted', 'cut', withSerialOfAnother],
   ['an unlisted certificate that has expired too', 'certificate_unlisted', 'cut', t => arriveUnlisted(t, past)],
+  ['a certificate of a trust anchor that was never listed', 'certificate_unlisted', 'cut', strangerOfAnchor],
+  ['one that wants to register itself', 'registration_started', 'cut', t => registeringItself(t)],
+  ['one that may not register itself', 'registration_refused', 'cut', t => registeringItself(t, true)],
   // on the roll, but may not enter
+  ["a certificate that its issuer's CRL lists", 'certificate_revoked_by_issuer', 'connack 5', t => listedInCrl(t, 'own')],
+  ['an issuer that the CRL above it lists', 'issuer_revoked', 'connack 5', t => listedInCrl(t, 'above')],
   ['a pending certificate', 'certificate_pending', 'connack 5', t => arriveWithStatus(t, 'pending')],
   ['a rejected certificate', 'certificate_rejected', 'connack 5', t => arriveWithStatus(t, 'rejected')],
   ['a suspended certificate', 'certificate_suspended', 'connack 5', t => arriveWithStatus(t, 'suspended')],
