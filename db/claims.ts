@@ -82,6 +82,7 @@ export function createClaimStore(registry: Registry, now: () => number): ClaimSt
     intendClaim: ({ allowlist, ...intent }, actor) =>
       transact(registry, async transaction => {
         const at = now()
+        await abandonUnsigned(transaction, intent.spkiHash, actor, at)
         await assertKeyIsNew(transaction, intent.spkiHash)
         const id = randomUUID()
         await transaction
@@ -208,6 +209,26 @@ async function isMember(
     .where('device_id', '=', member.device_id)
     .executeTakeFirst()
   return found !== undefined
+}
+
+/** A crash came between deciding and signing: nobody has that certificate, and its key may be asked for again. */
+async function abandonUnsigned(
+  transaction: Transaction<Schema>,
+  spkiHash: string,
+  actor: Actor,
+  at: number,
+): Promise<void> {
+  const unsigned = await transaction
+    .selectFrom('claims')
+    .select(['id', 'serial_number as serialNumber'])
+    .where('spki_hash', '=', spkiHash)
+    .where('fingerprint', 'is', null)
+    .executeTakeFirst()
+  if (unsigned === undefined) return
+  const { id, serialNumber } = unsigned
+  await transaction.deleteFrom('claim_allowlist').where('claim_id', '=', id).execute()
+  await transaction.deleteFrom('claims').where('id', '=', id).execute()
+  await appendAudit(transaction, { at, actor, action: 'claim.abandon', target: id, detail: { serialNumber } })
 }
 
 async function assertKeyIsNew(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {

@@ -32,8 +32,11 @@ export function claimRoutes(api: Api, services: Services): void {
     {
       config: {
         recall: async ({ target }, request, reply) => {
+          const claim = await claimOf(request, target)
+          // Decided, but never signed: asked again, it is decided anew.
+          if (claim.status === 'unsigned') return null
           reply.code(201).header('location', `${path}/${target}`)
-          return claimOf(request, target)
+          return claim
         },
       },
       schema: {

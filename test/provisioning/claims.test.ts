@@ -7,7 +7,7 @@ import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { pemBlocks } from '../../pki/pem.ts'
 import { DAY_MS } from '../../provisioning/profile.ts'
 import { type Answer, ask, type Identity } from './asking.ts'
-import { makeCsr, openssl, type Service, startService } from './harness.ts'
+import { makeCsr, openssl, type Service, startService, temporaryDirectory } from './harness.ts'
 
 const HOUR_MS = 60 * 60_000
 type Held = Identity & { id: string; csr: string; fingerprint: string }
@@ -195,6 +195,28 @@ test('by EST the request names the device: its serialNumber, else its CN, and on
       ['pump-2', ['pumps']],
     ],
   )
+})
+
+test('a claim that a crash left unsigned opens nothing, and its key may be asked for again', async () => {
+  using folder = temporaryDirectory()
+  const { csr } = makeCsr('p256')
+  const order = { name: 'batch-1', quota: 1, csr, allow: ['SN-1'] }
+  const first = await startService({ data: folder.path })
+  const made = (await first.call('POST', '/v1/claims', order)).body
+  await first[Symbol.asyncDispose]()
+  const registry = openForWriting(join(folder.path, 'registry.db'))
+  registry.sqlite.prepare('UPDATE claims SET fingerprint = NULL, der = NULL').run()
+  await closeRegistry(registry)
+
+  await using service = await startService({ data: folder.path })
+  const left = await service.call('GET', `/v1/claims/${made.id}`)
+  assert.deepEqual([left.body.status, left.body.certificate], ['unsigned', null])
+  const again = await service.call('POST', '/v1/claims', order)
+  assert.deepEqual([again.status, again.body.status], [201, 'open'], again.text)
+  assert.notEqual(again.body.id, made.id)
+  assert.equal((await service.call('GET', `/v1/claims/${made.id}`)).status, 404)
+  const { items } = (await service.call('GET', `/v1/audit?action=claim.abandon&target=${made.id}`)).body
+  assert.equal(items.length, 1)
 })
 
 test('where a claim asks for approval, its devices wait', async () => {
