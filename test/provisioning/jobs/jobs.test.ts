@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { test } from 'node:test'
 import { makeRequests } from '../../../bench/requests.ts'
 import { until } from '../../cli/running.ts'
@@ -207,21 +206,25 @@ test('a job goes on where it was when the service starts again', async () => {
 test('other calls are answered while certificates are issued by the hundred', async t => {
   await using service = await startService()
   const requests = await makeRequests('bulk', 600)
-  const delay = monitorEventLoopDelay({ resolution: 5 })
-  const { id } = (await upload(service, lines(requests))).body
-  delay.enable()
-  let slowest = 0
+  await imported(service, requests.slice(0, 100))
+  const { id } = (await upload(service, lines(requests.slice(100)))).body
+  // CPU and not time: how long this machine lets others run is none of ours.
+  let before = process.threadCpuUsage()
+  let longestMs = 0
+  const looks = setInterval(() => {
+    const { user, system } = process.threadCpuUsage(before)
+    longestMs = Math.max(longestMs, (user + system) / 1_000)
+    before = process.threadCpuUsage()
+  }, 1)
+  let answered = 0
   await until(async () => {
-    const began = performance.now()
-    const { body } = await service.call('GET', `/v1/jobs/${id}`)
-    slowest = Math.max(slowest, performance.now() - began)
-    return body.state === 'done'
+    answered += 1
+    return (await service.call('GET', `/v1/jobs/${id}`)).body.state === 'done'
   }, 'it is done')
-  delay.disable()
-  t.diagnostic(
-    `slowest call ${Math.round(slowest)} ms, loop p99 ${Math.round(delay.percentile(99) / 1e6)} ms`,
-  )
-  assert.ok(slowest < 1_000, `a call took ${slowest} ms`)
+  clearInterval(looks)
+  t.diagnostic(`${answered} calls answered, the event loop was busy for ${Math.round(longestMs)} ms at most`)
+  assert.ok(answered > 3)
+  assert.ok(longestMs < 100, `the event loop was busy for ${longestMs} ms`)
   const { counts } = (await service.call('GET', `/v1/jobs/${id}`)).body
-  assert.equal(counts.enrolled, 600)
+  assert.equal(counts.enrolled, 500)
 })
