@@ -66,7 +66,15 @@ export type RollReader = {
 }
 
 export function createRollReader(registry: Registry): RollReader {
-  const { query } = registry
+  const { query, sqlite } = registry
+  // Asked for on almost every request, so prepared once.
+  const oneDevice = sqlite.prepare<[string], Schema['devices']>('SELECT * FROM devices WHERE id = ?')
+  const groupsOf = sqlite
+    .prepare<[string], string>('SELECT name FROM device_groups WHERE device_id = ? ORDER BY name')
+    .pluck()
+  const oneCertificate = sqlite.prepare<[string], Schema['certificates']>(
+    'SELECT * FROM certificates WHERE fingerprint = ?',
+  )
   const membersOf = (group: string) =>
     query.selectFrom('device_groups').select('device_id').where('name', '=', group)
 
@@ -81,20 +89,19 @@ export function createRollReader(registry: Registry): RollReader {
             .where('device_id', 'in', ids)
             .orderBy('name')
             .execute()
-    return rows.map(row => ({
-      id: row.id,
-      state: row.state,
-      attributes: JSON.parse(row.attributes),
-      groups: groups.filter(group => group.device_id === row.id).map(group => group.name),
-      createdAt: row.created_at,
-      updatedAt: row.updated_at,
-    }))
+    return rows.map(row => {
+      const own = groups.filter(group => group.device_id === row.id)
+      return toDevice(
+        row,
+        own.map(group => group.name),
+      )
+    })
   }
 
   return {
     async device(id) {
-      const row = await query.selectFrom('devices').selectAll().where('id', '=', id).executeTakeFirst()
-      return row === undefined ? null : (await withGroups([row]))[0]!
+      const row = oneDevice.get(id)
+      return row === undefined ? null : toDevice(row, groupsOf.all(id))
     },
 
     async devices(filter, after, limit) {
@@ -118,11 +125,7 @@ export function createRollReader(registry: Registry): RollReader {
     },
 
     async certificate(fingerprint) {
-      const row = await query
-        .selectFrom('certificates')
-        .selectAll()
-        .where('fingerprint', '=', fingerprint)
-        .executeTakeFirst()
+      const row = oneCertificate.get(fingerprint)
       return row === undefined ? null : toCertificate(row)
     },
 
@@ -150,6 +153,17 @@ export function createRollReader(registry: Registry): RollReader {
         ? select.where('fingerprint', '=', of.fingerprint).execute()
         : select.where('device_id', '=', of.deviceId).execute()
     },
+  }
+}
+
+function toDevice(row: Schema['devices'], groups: string[]): Device {
+  return {
+    id: row.id,
+    state: row.state,
+    attributes: JSON.parse(row.attributes),
+    groups,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
   }
 }
 
