@@ -69,6 +69,9 @@ export function targeted(command: Command): Command {
     .option('--workers <n>', 'processes')
     .option('--enroll-concurrency <n>', 'API calls at once', '16')
     .option('--yes', 'more than 1,000 devices against another machine are meant')
+    .option('--report <file>', 'one HTML file with charts, which opens offline')
+    .option('--json <file>', 'the summary as JSON, as -o json prints it; `sim compare` reads it')
+    .option('--samples <file>', 'NDJSON, a line for each second')
     .addOption(
       new Option('-o, --output <format>').choices(['table', 'json', 'jsonl', 'yaml']).default('table'),
     )

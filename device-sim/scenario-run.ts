@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { stringify } from 'yaml'
 import { BadUsage, RunFailed } from './failure.ts'
 import type { ExitCode, Io } from './index.ts'
-import { createWords, summaryText } from './output/words.ts'
+import { type OutputFlags, openOutputs } from './output/outputs.ts'
+import { summaryText } from './output/summary-text.ts'
 import { createFeed } from './results/feed.ts'
 import type { Summary } from './results/summary.ts'
 import { runScenario } from './run/run.ts'
@@ -15,14 +16,15 @@ import { readScenario } from './scenario/read.ts'
 import { ScenarioSchema } from './scenario/schema.ts'
 import { requireConsent } from './target.ts'
 
-export type ScenarioFlags = RunFlags & {
-  output?: string
-  yes?: boolean
-  seed?: string
-  workers?: string
-  operator?: string
-  enrollConcurrency?: string
-}
+export type ScenarioFlags = RunFlags &
+  OutputFlags & {
+    output?: string
+    yes?: boolean
+    seed?: string
+    workers?: string
+    operator?: string
+    enrollConcurrency?: string
+  }
 
 export type Source = { plan: Plan; name: string; file: string | null }
 
@@ -58,23 +60,31 @@ export async function carryOut(
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   requireConsent({ devices, yes: flags.yes ?? false }, target.broker)
   const feed = createFeed()
-  feed.listen(createWords(stderr))
-  const summary = await runScenario({
-    plan: {
-      ...plan,
-      seed: whole('--seed', flags.seed, plan.seed, 0, 4_294_967_295),
-      workers: flags.workers === undefined ? plan.workers : whole('--workers', flags.workers, 1, 1, 64),
-    },
-    source: name,
-    target,
-    feed,
-    signal,
-    operatorCommand: flags.operator ?? null,
-    enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
-    version: io.version ?? '',
-  })
+  const outputs = await openOutputs(flags, io)
+  for (const listener of outputs.listeners) feed.listen(listener)
+  let summary: Summary | null = null
+  let troubles: string[] = []
+  try {
+    summary = await runScenario({
+      plan: {
+        ...plan,
+        seed: whole('--seed', flags.seed, plan.seed, 0, 4_294_967_295),
+        workers: flags.workers === undefined ? plan.workers : whole('--workers', flags.workers, 1, 1, 64),
+      },
+      source: name,
+      target,
+      feed,
+      signal,
+      operatorCommand: flags.operator ?? null,
+      enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
+      version: io.version ?? '',
+    })
+  } finally {
+    troubles = await outputs.close(summary)
+  }
   stdout.write(rendered(summary, flags.output ?? 'table', stdout))
-  return summary.verdict.exitCode
+  for (const trouble of troubles) stderr.write(`error: ${trouble}\n`)
+  return summary.verdict.exitCode === 0 && troubles.length > 0 ? 1 : summary.verdict.exitCode
 }
 
 /** Says whether a scenario can be run, as far as can be told without running it. */

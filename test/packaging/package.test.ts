@@ -95,7 +95,11 @@ describe('the published package', () => {
     publish()
     assert.equal((await up.run('certificate', 'revoke', 'sensor-1/device.crt')).code, 0)
     assert.throws(publish)
-    assert.equal((await rollcall(['sim', '--help'], options)).code, 0)
+
+    const report = join(elsewhere, 'report.html')
+    const ran = await up.run('sim', 'run', 'smoke', '--data', join(elsewhere, 'data'), '--report', report)
+    assert.equal(ran.code, 0, ran.stdout + ran.stderr)
+    assert.match(readFileSync(report, 'utf8'), /uPlot/)
   })
 })
 

@@ -1,0 +1,85 @@
+// What a person sees on stderr while a scenario runs: a view that is drawn anew each second on a terminal, and off it
+// a line every few seconds. Events stay. Refuses to know how anything was measured.
+import { styleText } from 'node:util'
+import { createLogUpdate } from 'log-update'
+import type { RunListener } from '../results/feed.ts'
+import type { RunEvent, RunFacts } from '../results/summary.ts'
+import { plain } from './figures.ts'
+import { firstSeen, frameOf, lineOf, nextSeen, type Seen } from './live-frame.ts'
+
+export type LiveView = RunListener & {
+  /** Takes the view away; what stays are the events. */
+  end(): void
+}
+
+const LINE_EVERY_MS = 5_000
+const STEP_EVERY_MS = { terminal: 100, lines: 2_000 }
+const COLUMNS_WHERE_UNKNOWN = 80
+
+export function createLiveView(stream: NodeJS.WriteStream, environment = process.env): LiveView {
+  // A terminal that claims to have no rows would show nothing.
+  const terminal = stream.isTTY === true && stream.rows > 3 && environment['TERM'] !== 'dumb'
+  const draw = terminal ? createLogUpdate(stream) : null
+  let facts: RunFacts | null = null
+  let seen: Seen | null = null
+  let finished = ''
+  let shownAt = Number.NEGATIVE_INFINITY
+
+  function due(everyMs: number): boolean {
+    if (performance.now() - shownAt < everyMs) return false
+    shownAt = performance.now()
+    return true
+  }
+
+  function stay(text: string): void {
+    if (draw) draw.persist(text)
+    else stream.write(`${text}\n`)
+  }
+
+  function show(): void {
+    if (!draw || !seen) return
+    // The last column stays free: some terminals wrap when it is written to.
+    const columns = Math.max(20, (stream.columns || COLUMNS_WHERE_UNKNOWN) - 1)
+    const lines = frameOf(seen, columns).map(line =>
+      line.map(({ text, style }) => (style ? styleText(style, text, { stream }) : text)).join(''),
+    )
+    draw(lines.join('\n'))
+  }
+
+  return {
+    step(what, done, total) {
+      if (done === total && finished === what) return
+      finished = done === total ? what : ''
+      if (done < total && !due(draw ? STEP_EVERY_MS.terminal : STEP_EVERY_MS.lines)) return
+      if (!draw) stream.write(`${what} ${done}/${total}\n`)
+      else if (done < total) draw(`${what} ${done}/${total}`)
+      else stay(`${what} ${done}/${total}`)
+    },
+    started(known) {
+      facts = known
+      const devices = known.groups.reduce((sum, group) => sum + group.count, 0)
+      stay(`${plain(known.name)}: ${devices} devices against ${plain(known.broker)}, seed ${known.seed}`)
+    },
+    event(event) {
+      stay(eventLine(event, stream))
+      show()
+    },
+    sample(sample) {
+      if (!facts) return
+      seen = seen ? nextSeen(seen, sample) : firstSeen(facts, sample)
+      if (draw) show()
+      else if (due(LINE_EVERY_MS)) stream.write(`${lineOf(seen)}\n`)
+    },
+    end() {
+      if (!draw) return
+      draw.clear()
+      draw.done()
+    },
+  }
+}
+
+function eventLine({ elapsedSeconds, kind, text, good }: RunEvent, stream: NodeJS.WriteStream): string {
+  const time = `${elapsedSeconds.toFixed(1).padStart(7)} s`
+  const words = `${good ? '' : '✗ '}${kind === 'stage' ? 'stage ' : ''}${plain(text)}`
+  return `${time}  ${good ? words : styleText('red', words, { stream })}`
+}

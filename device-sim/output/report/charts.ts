@@ -1,0 +1,170 @@
+// Which curves the report draws: titles, units and values by point, ready for draw.js.
+// Pure. A curve that is nothing but zeros is left out; a chart without curves says so.
+import type { Percentiles, Sample, Traffic } from '../../results/sample.ts'
+import { plain } from '../figures.ts'
+
+/** `tone` names a colour of the style sheet. */
+export type Curve = { label: string; tone: string; hidden?: true; values: (number | null)[] }
+export type Chart = { title: string; note: string; unit: '' | '/s' | 'ms' | '%' | 'MiB'; curves: Curve[] }
+export type Charts = { seconds: number[]; charts: Chart[] }
+
+const REASONS_MAX = 7
+const reasonTones = ['blue', 'orange', 'teal', 'purple', 'yellow', 'pink', 'brown']
+
+export function chartsOf(points: readonly Sample[]): Charts {
+  const curve = (label: string, tone: string, value: (point: Sample) => number | null): Curve => ({
+    label,
+    tone,
+    values: points.map(point => significant(value(point))),
+  })
+  const perSecond = (label: string, tone: string, value: (point: Sample) => number): Curve =>
+    curve(label, tone, point => value(point) / point.seconds)
+  const traffic = (of: keyof Traffic, point: Sample): number =>
+    point.traffic.qos0[of] + point.traffic.qos1[of] + point.traffic.qos2[of]
+  const troubles = (['missed', 'unacknowledged', 'duplicated', 'reordered'] as const).map((of, index) =>
+    perSecond(of, ['yellow', 'red', 'purple', 'blue'][index] as string, point => traffic(of, point)),
+  )
+  const charts: Chart[] = [
+    {
+      title: 'Sessions',
+      note: 'Devices by what they are doing.',
+      unit: '',
+      curves: [
+        curve('connected', 'blue', ({ population }) => population.connected),
+        ...happened([
+          curve('connecting', 'teal', ({ population }) => population.connecting),
+          curve('waiting', 'orange', ({ population }) => population.waiting),
+          curve('asleep', 'purple', ({ population }) => population.asleep),
+          curve('idle', 'grey', ({ population }) => population.idle),
+        ]),
+      ],
+    },
+    {
+      title: 'Connects',
+      note: 'Attempts that ended, per second.',
+      unit: '/s',
+      curves: happened([
+        perSecond('admitted', 'blue', ({ connects }) => connects.admitted),
+        perSecond('refused', 'orange', ({ connects }) => connects.refused),
+        perSecond('failed', 'purple', ({ connects }) => connects.failed),
+        perSecond('dropped', 'yellow', ({ drops }) => sumOf(drops)),
+        perSecond('wrongly refused', 'red', point => point.wronglyRefused),
+        perSecond('wrongly admitted', 'pink', point => point.wronglyAdmitted),
+      ]),
+    },
+    latency(
+      'Connect latency',
+      'From the time an attempt was due to CONNACK 0.',
+      point => point.connects.latencyMs,
+    ),
+    latency(
+      'Acknowledge latency',
+      'From the time a message was due to PUBACK or PUBCOMP.',
+      point => point.acknowledgeMs,
+    ),
+    latency(
+      'Delivery latency',
+      'From the time a message was due to its subscriber.',
+      point => point.deliverMs,
+    ),
+    {
+      title: 'Messages sent',
+      note: 'Per second and QoS.',
+      unit: '/s',
+      curves: happened(qosTones.map(([qos, tone]) => perSecond(qos, tone, point => point.traffic[qos].sent))),
+    },
+    {
+      title: 'Messages received',
+      note: 'By simulated subscribers, per second and QoS of the delivery.',
+      unit: '/s',
+      curves: happened(
+        qosTones.map(([qos, tone]) => perSecond(qos, tone, point => point.traffic[qos].received)),
+      ),
+    },
+    {
+      title: 'Loss, duplicates, disorder',
+      note: 'Per second. Missed was due, but not sent. Losses are known at the end.',
+      unit: '/s',
+      curves: happened(troubles),
+    },
+    {
+      title: 'Refusals',
+      note: 'Per second, by what the device saw.',
+      unit: '/s',
+      curves: reasons(points).map(({ label, of }, index) =>
+        perSecond(label, reasonTones[index] ?? 'grey', of),
+      ),
+    },
+    {
+      title: 'The simulator itself',
+      note: 'Near 100 % of a CPU, or late by much, latencies are its own.',
+      unit: '%',
+      curves: [
+        curve('busiest process', 'blue', ({ tool }) => tool.cpuBusiest * 100),
+        curve('all processes', 'grey', ({ tool }) => tool.cpuTotal * 100),
+      ],
+    },
+    latency(
+      'Lateness of the simulator',
+      'From when something was due to when it was begun.',
+      point => point.tool.lateMs,
+    ),
+    {
+      title: 'Memory of the simulator',
+      note: 'Resident, all processes together.',
+      unit: 'MiB',
+      curves: [curve('resident', 'blue', ({ tool }) => tool.rssBytes / 1_048_576)],
+    },
+  ]
+  return { seconds: points.map(({ elapsedSeconds }) => elapsedSeconds), charts }
+
+  function latency(title: string, note: string, of: (point: Sample) => Percentiles): Chart {
+    const curves = [
+      curve('p50', 'teal', point => of(point).p50),
+      curve('p95', 'blue', point => of(point).p95),
+      curve('p99', 'orange', point => of(point).p99),
+      curve('max', 'red', point => of(point).max),
+      { ...curve('min', 'grey', point => of(point).min), hidden: true as const },
+      { ...curve('p90', 'purple', point => of(point).p90), hidden: true as const },
+    ]
+    return { title, note, unit: 'ms', curves: points.some(point => of(point).count > 0) ? curves : [] }
+  }
+}
+
+const qosTones = [
+  ['qos0', 'teal'],
+  ['qos1', 'blue'],
+  ['qos2', 'orange'],
+] as const
+
+/** The most frequent by name, all others together. */
+function reasons(points: readonly Sample[]): { label: string; of: (point: Sample) => number }[] {
+  const times = (point: Sample, saw: string): number => {
+    const found = point.refusals[saw]
+    return found ? found.expected + found.unexpected : 0
+  }
+  const all = new Map<string, number>()
+  for (const point of points) {
+    for (const saw of Object.keys(point.refusals)) all.set(saw, (all.get(saw) ?? 0) + times(point, saw))
+  }
+  const ranked = [...all.keys()].toSorted((a, b) => (all.get(b) ?? 0) - (all.get(a) ?? 0))
+  const named = ranked.slice(0, REASONS_MAX)
+  const rest = ranked.slice(REASONS_MAX)
+  const shown = named.map(saw => ({ label: plain(saw), of: (point: Sample) => times(point, saw) }))
+  if (rest.length === 0) return shown
+  const others = (point: Sample): number => rest.reduce((sum, saw) => sum + times(point, saw), 0)
+  return [...shown, { label: `${rest.length} others`, of: others }]
+}
+
+function happened(curves: Curve[]): Curve[] {
+  return curves.filter(({ values }) => values.some(value => value !== null && value !== 0))
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, one) => sum + one, 0)
+}
+
+/** Four digits: more than a pixel shows, and a fraction of the bytes. */
+function significant(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(Math.abs(value) >= 10_000 ? 7 : 4))
+}

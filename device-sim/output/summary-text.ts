@@ -1,0 +1,75 @@
+// The summary of a run as text for stdout. Refuses to know how anything was measured.
+import { styleText } from 'node:util'
+import type { Traffic } from '../results/sample.ts'
+import type { Summary } from '../results/summary.ts'
+import { count, duration, measuredText, mebibytes, percentiles, plain } from './figures.ts'
+
+type Paint = (style: 'bold' | 'green' | 'red', text: string) => string
+
+const LABEL_CELLS = 14
+
+export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): string {
+  const paint: Paint = (style, text) => styleText(style, text, { stream: stdout })
+  const { run, connects, tool, population, wronglyAdmitted, wronglyRefused } = summary
+  const title = `${plain(run.name)}: ${count(population.total)} devices against ${plain(run.broker)}`
+  const grave = (times: number, how: string): string =>
+    times > 0 ? paint('red', `${count(times)} ${how}`) : `0 ${how}`
+  const lines = [paint('bold', `${title}${summary.interrupted ? ', interrupted' : ''}`)]
+  lines.push(
+    row('connected', `${count(population.connected)} at the end`),
+    row(
+      'connects',
+      `${count(connects.admitted)} admitted, ${count(connects.refused)} refused, ${count(connects.failed)} failed`,
+    ),
+  )
+  for (const [saw, { expected, unexpected }] of Object.entries(summary.refusals)) {
+    lines.push(
+      row('refused', `${plain(saw)}: ${count(expected)} as expected, ${grave(unexpected, 'wrongly')}`),
+    )
+  }
+  lines.push(
+    row('wrongly', `${grave(wronglyAdmitted.count, 'admitted')}, ${grave(wronglyRefused.count, 'refused')}`),
+  )
+  for (const [qos, traffic] of Object.entries(summary.traffic)) {
+    if (traffic.sent + traffic.received + traffic.missed > 0) lines.push(row(qos, messages(traffic, paint)))
+  }
+  const latencies = {
+    connect: connects.latencyMs,
+    acknowledge: summary.acknowledgeMs,
+    deliver: summary.deliverMs,
+  }
+  for (const [name, one] of Object.entries(latencies)) {
+    if (one.count > 0) lines.push(row(name, percentiles(one)))
+  }
+  for (const { verb, group, devices, failed, kept, cutMs } of summary.actions) {
+    const cut = cutMs.count === 0 ? '' : `; ${count(cutMs.count)} cut, p99 ${duration(cutMs.p99)}`
+    const troubles = `${failed > 0 ? `, ${grave(failed, 'failed')}` : ''}${kept > 0 ? `, ${grave(kept, 'kept')}` : ''}`
+    lines.push(row(verb, `${count(devices)} of ${plain(group)}${troubles}${cut}`))
+  }
+  for (const { expression, observed, passed } of summary.checks) {
+    const text = `${plain(expression)} (${measuredText(expression, observed)})`
+    lines.push(row(passed ? 'kept' : 'breached', passed ? text : paint('red', text)))
+  }
+  for (const { text, seconds } of summary.limits) lines.push(row('limit', `${plain(text)} (${seconds} s)`))
+  const cpu =
+    tool.cpuMicrosPerMessage === null ? '' : `, ${Math.round(tool.cpuMicrosPerMessage)} µs a message`
+  lines.push(
+    row('simulator', `${tool.cpuSeconds.toFixed(1)} s CPU${cpu}, at most ${mebibytes(tool.rssMaxBytes)}`),
+  )
+  const { passed, breaches } = summary.verdict
+  lines.push(row('verdict', passed ? paint('green', 'passed') : paint('red', 'failed')))
+  for (const breach of breaches) lines.push(`    ${paint('red', '✗')} ${plain(breach)}`)
+  return `${lines.join('\n')}\n`
+}
+
+function messages(traffic: Traffic, paint: Paint): string {
+  const always = (['sent', 'acknowledged', 'received'] as const).map(of => `${count(traffic[of])} ${of}`)
+  const troubles = (['lost', 'duplicated', 'reordered', 'missed', 'unacknowledged'] as const)
+    .filter(of => traffic[of] > 0)
+    .map(of => paint('red', `${count(traffic[of])} ${of}`))
+  return [...always, ...(troubles.length > 0 ? troubles : ['none lost'])].join(', ')
+}
+
+function row(label: string, text: string): string {
+  return `  ${label.padEnd(LABEL_CELLS)}${text}`
+}
