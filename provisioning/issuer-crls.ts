@@ -99,7 +99,12 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
 
   /** What is in force no more, or never came to be. */
   async function sweep(): Promise<void> {
-    while ((await writer.dropCrls(SLICE)) >= SLICE) await setImmediate()
+    try {
+      while ((await writer.dropCrls(SLICE)) >= SLICE) await setImmediate()
+    } catch (error) {
+      // It goes with the next one.
+      events.crlLookFailed(error)
+    }
   }
 
   async function refresh(issuerId: string, actor: Actor): Promise<number | null> {
@@ -149,7 +154,9 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
 
   const timer = setInterval(look, parts.everyMs)
   timer.unref()
-  void last.then(sweep).then(look, events.crlLookFailed)
+  // Never beside an import: a list that is being written is not in force either.
+  last = sweep()
+  void last.then(look)
   return {
     importCrl,
     refresh,
