@@ -129,7 +129,7 @@ function sayHowFar({ issuing }: CaRecord): void {
   for (const { id, name, devices, enabled } of issuing.filter(ca => !ca.current && ca.enabled)) {
     const next =
       devices > 0
-        ? `${devices} devices still rely on it; the last is told to renew at ${current?.allToldAt ?? '-'}`
+        ? `${devices} ${devices === 1 ? 'device still relies' : 'devices still rely'} on it; the last is told to renew at ${current?.allToldAt ?? '-'}`
         : `no device relies on it any more: rollcall ca retire ${id}`
     if (enabled) process.stderr.write(`${name}: ${next}\n`)
   }
