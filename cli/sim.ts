@@ -1,16 +1,19 @@
 // `rollcall sim`: names the options and hands them over. What they mean is device-sim's business.
 import { Command, Option } from 'commander'
 import { keyTypes } from '../device-sim/identity.ts'
-import { type ExitCode, type Io, type RawOptions, runSimulator } from '../device-sim/index.ts'
+import { type RawOptions, runSimulator } from '../device-sim/index.ts'
+import type { FamiliarFlags, FamiliarVerb } from '../device-sim/scenario/familiar.ts'
 import {
   checkScenario,
   guarded,
   presetList,
   presetText,
+  runFamiliar,
   runScenarioFile,
   type ScenarioFlags,
   schemaText,
 } from '../device-sim/scenario-run.ts'
+import { interruptible } from './interruption.ts'
 
 /** The command, ready to be added to a program. It sets the exit code: 0, 1, 2 or 99. */
 export function simCommand(): Command {
@@ -38,6 +41,9 @@ export function simCommand(): Command {
     .action((raw: RawOptions) => interruptible(io => runSimulator(raw, io)))
     .addCommand(runCommand())
     .addCommand(checkCommand())
+    .addCommand(familiarCommand('conn', 'connect clients and keep them'))
+    .addCommand(familiarCommand('pub', 'connect clients that publish'))
+    .addCommand(familiarCommand('sub', 'connect clients that subscribe'))
     .addCommand(presetsCommand())
     .addCommand(schemaCommand())
 }
@@ -52,7 +58,7 @@ function runCommand(): Command {
 }
 
 /** Where a run goes and what is said of it. */
-export function targeted(command: Command): Command {
+function targeted(command: Command): Command {
   return command
     .option('--data <dir>', 'data directory of a running `rollcall up`: names broker, API and CA')
     .option('--broker <url>', 'mqtts://HOST:PORT')
@@ -75,6 +81,35 @@ export function targeted(command: Command): Command {
     .addOption(
       new Option('-o, --output <format>').choices(['table', 'json', 'jsonl', 'yaml']).default('table'),
     )
+}
+
+/** With the flags of emqtt-bench, where there is such a thing here. */
+function familiarCommand(verb: FamiliarVerb, summary: string): Command {
+  const command = new Command(verb)
+    .summary(`${summary}; flags as emqtt-bench has them`)
+    .option('-h, --host <host>', 'of the broker')
+    .option('-p, --port <n>', 'of the broker', '8883')
+    .option('-c, --count <n>', 'clients', '200')
+    .option('-n, --startnumber <n>', 'before the number of the first client', '0')
+    .option('-R, --connrate <n>', 'connections started per second, instead of -i')
+    .option('-i, --interval <ms>', 'between two connections', '10')
+    .option('-k, --keepalive <s>', 'of the MQTT session', '300')
+    .option('--ifaddr <address>', 'local addresses to connect from, with commas')
+    .option('--prefix <text>', 'start of every client ID', 'sim-bench-')
+    .option('--duration <time>', 'after the last was started; Ctrl-C ends it too', '24h')
+  if (verb !== 'conn') {
+    command
+      .option('-t, --topic <topic>', 'with %c for the client ID and %i for its number')
+      .option('-q, --qos <n>', 'of the messages', '0')
+  }
+  if (verb === 'pub') {
+    command
+      .option('-I, --interval_of_msg <ms>', 'between two messages of a client', '1000')
+      .option('-s, --size <bytes>', 'of a message', '256')
+  }
+  return targeted(command).action((flags: FamiliarFlags & ScenarioFlags) =>
+    interruptible(io => runFamiliar(verb, flags, flags, io)),
+  )
 }
 
 function checkCommand(): Command {
@@ -102,21 +137,4 @@ function schemaCommand(): Command {
   return new Command('schema')
     .summary('print the JSON Schema of scenarios, for editors')
     .action(() => void process.stdout.write(schemaText()))
-}
-
-/** Ctrl-C ends a run with its report; a second one ends it at once. */
-async function interruptible(work: (io: Io) => Promise<ExitCode>): Promise<void> {
-  const interruption = new AbortController()
-  const interrupt = (): void => {
-    // The second time is meant.
-    if (interruption.signal.aborted) process.exit(130)
-    interruption.abort()
-  }
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
-  try {
-    const { env, stdout, stderr } = process
-    process.exitCode = await work({ env, stdout, stderr, signal: interruption.signal })
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
-  }
 }

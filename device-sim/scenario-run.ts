@@ -10,6 +10,7 @@ import { createFeed } from './results/feed.ts'
 import type { Summary } from './results/summary.ts'
 import { runScenario } from './run/run.ts'
 import { findRunTarget, type RunFlags } from './run/target.ts'
+import { type FamiliarFlags, type FamiliarVerb, familiarPlan } from './scenario/familiar.ts'
 import { type Plan, planOf } from './scenario/plan.ts'
 import { presetFile, presetNames } from './scenario/presets.ts'
 import { readScenario } from './scenario/read.ts'
@@ -49,12 +50,24 @@ export async function runScenarioFile(nameOrFile: string, flags: ScenarioFlags, 
   return guarded(io, () => carryOut(loadScenario(nameOrFile), flags, io))
 }
 
-/** @throws BadUsage, RunFailed */
-export async function carryOut(
-  { plan, name, file }: Source,
+/** `sim conn|pub|sub` with flags as emqtt-bench has them. */
+export async function runFamiliar(
+  verb: FamiliarVerb,
+  familiar: FamiliarFlags,
   flags: ScenarioFlags,
   io: Io,
 ): Promise<ExitCode> {
+  return guarded(io, () => {
+    const { host, port = '8883' } = familiar
+    const broker =
+      host === undefined ? {} : { broker: `mqtts://${host.includes(':') ? `[${host}]` : host}:${port}` }
+    const source = { plan: familiarPlan(verb, familiar), name: `sim ${verb}`, file: null }
+    return carryOut(source, { ...flags, ...broker }, io)
+  })
+}
+
+/** @throws BadUsage, RunFailed */
+async function carryOut({ plan, name, file }: Source, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
   const { stdout, stderr, env, signal } = io
   const target = findRunTarget(plan, flags, env, file)
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)

@@ -30,14 +30,14 @@ export function createGroups(plan: Plan): Group[] {
 }
 
 /** The number of a device within its group, as IDs show it. */
-export function numberAt(index: number): string {
-  return String(index + 1).padStart(5, '0')
+export function numberIn(group: GroupPlan, index: number): string {
+  return String(index + group.first).padStart(5, '0')
 }
 
 export function deviceIdIn(group: GroupPlan, index: number): string {
   return filled(group.idTemplate, {
     device: '',
-    n: numberAt(index),
+    n: numberIn(group, index),
     group: group.name,
     attributes: {},
   })

@@ -5,7 +5,7 @@ import { type EnrollmentOptions, enrollFleet, obtainIdentity } from '../enrollme
 import { BadUsage, RunFailed } from '../failure.ts'
 import { type FaultKind, faults, preparedFaults } from '../faults/kinds.ts'
 import type { Part } from '../fleet/actor.ts'
-import { deviceIdIn, numberAt } from '../fleet/group.ts'
+import { deviceIdIn, numberIn } from '../fleet/group.ts'
 import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../identity.ts'
 import { type IdentityStore, openIdentityStore } from '../identity-store.ts'
 import type { EnrollmentResult } from '../results/summary.ts'
@@ -199,7 +199,7 @@ function memberOf(
   identity: Identity | null,
   clientId: string | null,
 ): Member {
-  const n = numberAt(member)
+  const n = numberIn(group, member)
   const id = identity?.deviceId ?? deviceIdIn(group, member)
   const facts = { device: id, n, group: group.name, attributes: group.attributes }
   return {

@@ -26,6 +26,8 @@ export type PublishPlan = {
 export type GroupPlan = {
   name: string
   count: number
+  /** The number of the first device, as IDs show it. */
+  first: number
   idTemplate: string
   registryGroups: string[]
   attributes: Record<string, string>
@@ -206,6 +208,7 @@ function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: SayFaul
   return {
     name: raw.name,
     count: raw.count,
+    first: raw.first ?? 1,
     idTemplate,
     registryGroups: raw.registryGroups ?? [],
     attributes: raw.attributes ?? {},

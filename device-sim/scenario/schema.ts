@@ -86,6 +86,9 @@ const Group = Type.Object(
   {
     name: name('of the group'),
     count: Type.Integer({ minimum: 1, maximum: 200_000, description: 'how many devices' }),
+    first: optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'number of the first device (1)' }),
+    ),
     id: optional(Type.String({ description: `device ID, with \${n} for the number (sim-GROUP-\${n})` })),
     registryGroups: optional(
       Type.Array(Type.String(), { maxItems: 20, description: 'groups of the registry that devices join' }),

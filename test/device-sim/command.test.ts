@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Report } from '../../device-sim/index.ts'
+import type { Summary } from '../../device-sim/results/summary.ts'
 import { createWorld } from './fakes/world.ts'
 
 const program = fileURLToPath(new URL('fakes/sim-main.ts', import.meta.url))
@@ -73,5 +76,71 @@ describe('rollcall sim', () => {
     const report = JSON.parse(stdout) as Report
     assert.equal(report.interrupted, true)
     assert.equal(report.messages.published, report.messages.acknowledged)
+  })
+})
+
+describe('rollcall sim run', () => {
+  const scenario = (stages: string): string => `
+name: short
+groups:
+  - name: meters
+    count: 3
+    publish: [{ topic: 'devices/\${device}/telemetry', every: 100ms, qos: 1 }]
+stages: [${stages}]
+thresholds: ['wronglyAdmitted = 0', 'connect.p99 < 1ms']
+`
+  const flags = (world: { directory: string }): string[] => ['--data', world.directory, '-o', 'json']
+
+  it('prints one JSON object and exits 99 where a threshold is breached', async () => {
+    await using world = await createWorld()
+    const file = join(world.directory, 'short.yaml')
+    await writeFile(file, scenario('{ kind: ramp, rate: 50, for: 500ms }'))
+    const { code, stdout, stderr } = await start(['run', file, ...flags(world)]).ended
+    assert.equal(code, 99, stderr)
+    const summary = JSON.parse(stdout) as Summary
+    assert.equal(summary.connects.admitted, 3)
+    assert.deepEqual(
+      summary.checks.map(({ passed }) => passed),
+      [true, false],
+    )
+  })
+
+  it('ends cleanly with its summary on Ctrl-C, workers and all', async () => {
+    await using world = await createWorld()
+    const file = join(world.directory, 'long.yaml')
+    await writeFile(file, scenario('{ kind: ramp, rate: 50 }, { kind: steady, for: 24h }'))
+    const { child, ended } = start(['run', file, ...flags(world)])
+    const interrupt = (_packet: unknown, client: unknown): void => {
+      if (!client) return
+      world.broker.aedes.off('publish', interrupt)
+      child.kill('SIGINT')
+    }
+    world.broker.aedes.on('publish', interrupt)
+    const { code, stdout, stderr } = await ended
+    assert.equal(code, 0, stderr)
+    const summary = JSON.parse(stdout) as Summary
+    assert.equal(summary.interrupted, true)
+    assert.equal(summary.traffic.qos1.sent, summary.traffic.qos1.acknowledged)
+  })
+
+  it('exits 2 with the place of every fault, and contacts nobody', async () => {
+    await using world = await createWorld()
+    const file = join(world.directory, 'bad.yaml')
+    await writeFile(file, scenario('{ kind: ramp, rate: fast }, { kind: calm }'))
+    const { code, stderr } = await start(['run', file, ...flags(world)]).ended
+    assert.equal(code, 2)
+    assert.match(stderr, /bad\.yaml:7:\d+: stages\[0\]\.rate: expected/)
+    assert.match(stderr, /bad\.yaml:7:\d+: stages\[1\]\.kind: expected ramp, steady, storm, pause/)
+    assert.deepEqual(world.provisioning.state.calls, [])
+  })
+
+  it('exits 2 without a target, for an unknown preset, and for many devices elsewhere without --yes', async () => {
+    const nowhere = await start(['run', 'smoke']).ended
+    assert.deepEqual([nowhere.code, /--broker/.test(nowhere.stderr)], [2, true])
+    const unknown = await start(['run', 'somke']).ended
+    assert.deepEqual([unknown.code, /there are .*smoke/.test(unknown.stderr)], [2, true])
+    const target = '-h broker.example.net --directory nowhere'
+    const many = await start(['conn', '-c', '1001', ...target.split(' ')]).ended
+    assert.deepEqual([many.code, /--yes/.test(many.stderr)], [2, true])
   })
 })

@@ -1,0 +1,54 @@
+// `sim conn|pub|sub`: flags as emqtt-bench has them become a plan like any other.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { BadUsage } from '../../../device-sim/failure.ts'
+import { deviceIdIn } from '../../../device-sim/fleet/group.ts'
+import { familiarPlan } from '../../../device-sim/scenario/familiar.ts'
+
+describe('familiar flags', () => {
+  it('make a publishing fleet', () => {
+    const plan = familiarPlan('pub', {
+      count: '20',
+      startnumber: '100',
+      interval: '4',
+      interval_of_msg: '250',
+      topic: 'bench/%i/%c',
+      size: '64',
+      qos: '2',
+      keepalive: '30',
+      ifaddr: '127.0.0.2,127.0.0.3',
+    })
+    const [group] = plan.groups
+    assert.ok(group)
+    const [publish] = group.publish
+    assert.deepEqual([publish?.everyMs, publish?.qos, publish?.payload], [250, 2, { random: { bytes: 64 } }])
+    assert.equal(publish?.topic, `bench/\${n}/\${device}`)
+    assert.deepEqual(
+      [group.count, group.session.keepAliveSeconds, deviceIdIn(group, 0)],
+      [20, 30, 'sim-bench-00101'],
+    )
+    assert.deepEqual(plan.sources, ['127.0.0.2', '127.0.0.3'])
+    const [ramp] = plan.stages
+    assert.equal(ramp?.kind === 'ramp' && ramp.rate, 250)
+  })
+
+  it('subscribe to what is named, or to their own', () => {
+    assert.equal(familiarPlan('sub', { topic: 'a/#' }).groups[0]?.subscribe[0]?.filter, 'a/#')
+    assert.match(familiarPlan('sub', {}).groups[0]?.subscribe[0]?.filter ?? '', /^devices\/.+\/#$/)
+    assert.deepEqual(familiarPlan('conn', {}).groups[0]?.publish, [])
+  })
+
+  it('that make no sense are all named', () => {
+    assert.throws(
+      () => familiarPlan('pub', { count: '0', qos: '3', connrate: 'fast', ifaddr: 'lo' }),
+      (error: unknown) => {
+        assert.ok(error instanceof BadUsage)
+        assert.deepEqual(
+          error.problems.map(problem => problem.split(': ')[1]),
+          ['-c', '-q', '-R or -i'],
+        )
+        return true
+      },
+    )
+  })
+})
