@@ -6,7 +6,7 @@ import { RunFailed } from './failure.ts'
 import { backOffMs } from './pace.ts'
 
 /** An answer the caller can judge: any 2xx or 4xx but 429. */
-export type Answer<T = unknown> = { status: number; body: T; problem: Problem | null }
+export type Answer<T = unknown> = { status: number; body: T; problem: Problem | null; etag: string | null }
 
 /** The parts of an RFC 9457 problem document that are worth repeating. */
 export type Problem = { reason?: string; title?: string; detail?: string; hint?: string }
@@ -14,7 +14,7 @@ export type Problem = { reason?: string; title?: string; detail?: string; hint?:
 type Method = 'GET' | 'POST' | 'PATCH'
 
 /** With `loseAnswer` the connection is broken as soon as an answer begins, and the call rejects with `AnswerLost`. */
-export type Extra = { idempotencyKey?: string; loseAnswer?: boolean }
+export type Extra = { idempotencyKey?: string; ifMatch?: string; loseAnswer?: boolean }
 
 export class AnswerLost extends Error {}
 
@@ -77,7 +77,7 @@ export function createApi(options: ApiOptions): Api {
       }
       if (answer.status !== 429 && answer.status < 500) {
         const problem = answer.status >= 400 ? ((answer.body ?? {}) as Problem) : null
-        return { status: answer.status, body: answer.body as T, problem }
+        return { status: answer.status, body: answer.body as T, problem, etag: answer.etag }
       }
       if ((answer.status !== 429 && answer.status !== 503) || tries >= triesMax) {
         throw refusal(`${method} ${path}`, answer.status, (answer.body ?? {}) as Problem)
@@ -113,6 +113,7 @@ export function createApi(options: ApiOptions): Api {
           authorization: `Bearer ${token}`,
           accept: 'application/json',
           ...(extra.idempotencyKey === undefined ? {} : { 'idempotency-key': extra.idempotencyKey }),
+          ...(extra.ifMatch === undefined ? {} : { 'if-match': extra.ifMatch }),
           ...(text === null
             ? {}
             : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
@@ -142,6 +143,7 @@ export function createApi(options: ApiOptions): Api {
             status: response.statusCode ?? 0,
             body: parseJson(Buffer.concat(parts).toString('utf8')),
             retryAfterMs,
+            etag: response.headers.etag ?? null,
           })
         })
       })
@@ -177,7 +179,7 @@ export function parseRetryAfterMs(header: string | undefined, now: number): numb
   return Number.isNaN(date) ? null : Math.max(0, date - now)
 }
 
-type RawAnswer = { status: number; body: unknown; retryAfterMs: number | null }
+type RawAnswer = { status: number; body: unknown; retryAfterMs: number | null; etag: string | null }
 
 function parseJson(text: string): unknown {
   try {

@@ -88,8 +88,17 @@ export async function ensureDevice(api: Api, deviceId: string, as: Registration 
   if (answer.problem && answer.status !== 409) {
     throw refusal(`registering ${deviceId}`, answer.status, answer.problem)
   }
-  if (answer.status !== 409 || groups.length === 0) return
-  const change = await api.call('PATCH', `/v1/devices/${deviceId}`, { groups })
+  if (answer.status === 409 && groups.length > 0) await joinGroups(api, deviceId, groups)
+}
+
+async function joinGroups(api: Api, deviceId: string, groups: readonly string[]): Promise<void> {
+  const path = `/v1/devices/${deviceId}`
+  const known = await api.call<{ groups?: string[] }>('GET', path)
+  const has = known.body.groups ?? []
+  const missing = groups.filter(group => !has.includes(group))
+  if (missing.length === 0) return
+  const extra = known.etag === null ? {} : { ifMatch: known.etag }
+  const change = await api.call('PATCH', path, { groups: [...has, ...missing] }, extra)
   if (change.problem) throw refusal(`putting ${deviceId} into its groups`, change.status, change.problem)
 }
 

@@ -67,8 +67,9 @@ export function createSamples(workers: number, groups: number): Samples {
         acknowledgeMs: latencies.acknowledge.read(),
         deliverMs: latencies.deliver.read(),
         tool: {
-          cpuBusiest: thousandths(Math.max(0, ...cpuSeconds) / seconds),
-          cpuTotal: thousandths(sumOf(cpuSeconds) / seconds),
+          // A tick is of a second, also where the last sample is shorter.
+          cpuBusiest: thousandths(Math.max(0, ...cpuSeconds) / Math.max(1, seconds)),
+          cpuTotal: thousandths(sumOf(cpuSeconds) / Math.max(1, seconds)),
           rssBytes: sumOf(rssBytes),
           lateMs: latencies.late.read(),
         },
