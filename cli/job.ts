@@ -22,8 +22,7 @@ export function jobCommand(): Command {
     withServiceOptions(new Command('list'))
       .summary('list jobs, newest first')
       .action(async (flags: Flags) => {
-        const jobs = await withService(flags, client => client.jobs.list())
-        await printPages(onePage(jobs), columns, flags.output)
+        await withService(flags, client => printPages(client.jobs.pages(), columns, flags.output))
       }),
   )
   job.addCommand(
@@ -79,8 +78,4 @@ function resultsCommand(): Command {
         ),
       )
     })
-}
-
-async function* onePage(jobs: Job[]): AsyncGenerator<Job[]> {
-  yield jobs
 }

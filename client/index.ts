@@ -115,7 +115,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     ...enrollmentVerbs(call, walk),
     apiTokens: apiTokenVerbs(call, walk),
     operators: operatorVerbs(call, walk),
-    ...jobVerbs(transport),
+    ...jobVerbs(transport, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),
     audit: {

@@ -50,7 +50,9 @@ export type ExportOptions = {
 const types = { ndjson: 'application/x-ndjson', csv: 'text/csv' } as const
 const LINE_CHARACTERS_MAX = 1024 * 1024
 
-export function jobVerbs({ call, stream }: Pick<Transport, 'call' | 'stream'>) {
+type Walk = <Item>(path: string, query: Record<string, number | undefined>) => AsyncGenerator<Item[], void>
+
+export function jobVerbs({ call, stream }: Pick<Transport, 'call' | 'stream'>, walk: Walk) {
   const job = (id: string) => `/v1/jobs/${encodeURIComponent(id)}`
   return {
     jobs: {
@@ -65,7 +67,7 @@ export function jobVerbs({ call, stream }: Pick<Transport, 'call' | 'stream'>) {
       },
       show: (id: string) => call<Job>('GET', job(id)),
       /** The newest first. */
-      list: async () => (await call<{ items: Job[] }>('GET', '/v1/jobs')).items,
+      pages: () => walk<Job>('/v1/jobs', {}),
       cancel: (id: string) => call<Job>('POST', `${job(id)}/cancel`),
       /** What became of each row so far, in order. */
       async *results(

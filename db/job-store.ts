@@ -2,6 +2,7 @@
 import type { Selectable } from 'kysely'
 import { type Actor, appendAudit } from './audit.ts'
 import type { Registry } from './open.ts'
+import type { Page } from './roll-reader.ts'
 import type { JobState, Schema } from './schema.ts'
 import { insert, rowsOf, run } from './statement.ts'
 import { Conflict, transact } from './transact.ts'
@@ -43,7 +44,8 @@ export type JobWriter = {
 export type JobReader = {
   job(id: string): Job | null
   /** The newest first. */
-  jobs(limit: number): Job[]
+  /** Newest first, from after the one of this key on. A key is "time ID". */
+  jobs(after: string | null, limit: number): Page<Job>
   /** The one that runs or was running, else the one that has waited longest. */
   nextJob(): Job | null
 }
@@ -161,14 +163,22 @@ type JobRow = Selectable<Schema['jobs']>
 
 export function createJobReader({ sqlite }: Registry): JobReader {
   const one = sqlite.prepare<[string], JobRow>('SELECT * FROM jobs WHERE id = ?')
-  const newest = sqlite.prepare<[number], JobRow>('SELECT * FROM jobs ORDER BY created_at DESC, id LIMIT ?')
+  const newest = sqlite.prepare<[number, string, number], JobRow>(
+    'SELECT * FROM jobs WHERE (-created_at, id) > (?, ?) ORDER BY -created_at, id LIMIT ?',
+  )
   const next = sqlite.prepare<[], JobRow>(
     `SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY state, created_at, id LIMIT 1`,
   )
   const shown = (row: JobRow | undefined) => (row === undefined ? null : jobOf(row))
   return {
     job: id => shown(one.get(id)),
-    jobs: limit => newest.all(limit).map(jobOf),
+    jobs(after, limit) {
+      const [at = `${Number.MAX_SAFE_INTEGER}`, id = ''] = after?.split(' ') ?? []
+      const rows = newest.all(-Number(at), id, limit + 1).map(jobOf)
+      const items = rows.slice(0, limit)
+      const last = rows.length > limit ? items.at(-1)! : null
+      return { items, next: last && `${last.createdAt} ${last.id}` }
+    },
     nextJob: () => shown(next.get()),
   }
 }

@@ -1,14 +1,21 @@
 // What the routes about imports and exports take and give. Rows themselves are judged in jobs/row.ts.
 import Type, { type Static } from 'typebox'
-import { certificateStatuses, deviceStates, Name, Nullable, OneOf, strict, Time } from './schemas.ts'
+import {
+  certificateStatuses,
+  deviceStates,
+  Name,
+  Nullable,
+  OneOf,
+  PageOf,
+  paging,
+  strict,
+  Time,
+} from './schemas.ts'
 
 const Uuid = Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' })
 
 export const JobParams = Type.Object({ job: Uuid }, strict)
-export const JobsQuery = Type.Object(
-  { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 50 })) },
-  strict,
-)
+export const JobsQuery = Type.Object(paging, strict)
 const Pair = Type.String({ maxLength: 401 })
 export const NewJobQuery = Type.Object(
   {
@@ -77,6 +84,6 @@ export const Job = Type.Object({
   finishedAt: Nullable(Time),
 })
 export type Job = Static<typeof Job>
-export const Jobs = Type.Object({ items: Type.Array(Job) })
+export const Jobs = PageOf(Job)
 /** JSON lines; OpenAPI has no word for them. */
 export const Lines = Type.String({ description: 'JSON lines (application/x-ndjson)' })

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import type { Actor } from '../../db/audit.ts'
 import { prepareImportLookup } from '../../db/import-lookup.ts'
 import type { Registry, RegistryWriter } from '../../db/index.ts'
-import { createJobReader, type Job } from '../../db/job-store.ts'
+import { createJobReader, type Job, type JobReader } from '../../db/job-store.ts'
 import type { CsrReader } from '../csr-pool.ts'
 import type { Events } from '../events.ts'
 import type { RegistrationAuthority } from '../registration-authority.ts'
@@ -29,7 +29,7 @@ export type ImportDesk = {
   /** Takes an upload to its end, then the job waits its turn. Throws a Problem where nothing was kept. */
   take(bytes: AsyncIterable<Buffer>, order: ImportOrder): Promise<Job>
   job(id: string): Job | null
-  jobs(limit: number): Job[]
+  jobs: JobReader['jobs']
   /** Result lines written so far. */
   results(job: Job): AsyncGenerator<string>
   cancel(id: string, actor: Actor): Promise<void>

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import type { Job } from '../../db/job-store.ts'
 import { toPem } from '../../pki/pem.ts'
 import { actorOf } from '../authentication.ts'
+import { decodeCursor, encodeCursor } from '../cursor.ts'
 import * as jobSchemas from '../job-schemas.ts'
 import type { RowResult } from '../jobs/import-row.ts'
 import type { UploadFormat } from '../jobs/records.ts'
@@ -19,6 +20,7 @@ const formats: Record<string, UploadFormat> = {
   'text/csv': 'csv',
 }
 const tags = ['jobs']
+const isJobKey = (text: string) => /^\d{1,15} [0-9a-f-]{36}$/.test(text)
 const LETTING_GO_MS = 5_000
 
 /** In a plugin of its own: here a body is a stream, and JSON is none. */
@@ -81,7 +83,11 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, events }: Services
         response: { 200: jobSchemas.Jobs, ...refusals },
       },
     },
-    async request => ({ items: imports.jobs(request.query.limit ?? 50).map(shownJob) }),
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const { items, next } = imports.jobs(decodeCursor(cursor, isJobKey), limit)
+      return { items: items.map(shownJob), nextCursor: encodeCursor(next) }
+    },
   )
 
   api.get(

@@ -173,6 +173,14 @@ test('ten jobs may wait, what is cancelled stops, and what was done stays', asyn
   const jobs: { id: string }[] = []
   for (let index = 0; index < 10; index += 1)
     jobs.push((await upload(service, index === 0 ? rows : '{"deviceId":"x"}')).body)
+  const seen: string[] = []
+  let cursor = ''
+  do {
+    const { body } = await service.call('GET', `/v1/jobs?limit=3${cursor}`)
+    seen.push(...body.items.map((job: { id: string }) => job.id))
+    cursor = body.nextCursor === null ? '' : `&cursor=${body.nextCursor}`
+  } while (cursor !== '')
+  assert.deepEqual(seen.toSorted(), jobs.map(job => job.id).toSorted())
   assertProblem(await upload(service, '{"deviceId":"x"}'), 429, 'jobs_exceeded')
   await until(async () => (await service.call('GET', `/v1/jobs/${jobs[0]?.id}`)).body.rowsDone > 0, 'it runs')
   const cancelled = await service.call('POST', `/v1/jobs/${jobs[0]?.id}/cancel`)
