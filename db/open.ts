@@ -13,6 +13,7 @@ import {
 import { assertSchema, migrate } from './migrate.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
+import { prepared } from './statement.ts'
 
 /** How long SQLite may block the event loop for a lock; longer waits are retried without blocking. */
 const BUSY_TIMEOUT_MS = 50
@@ -146,20 +147,9 @@ function immediateDialect(database: Database): SqliteDialect {
 }
 
 /** Statements whose text comes again and again are prepared once. */
-const STATEMENTS_MAX = 500
-
 function withPreparedStatements(database: Database): SqliteDatabase {
-  const known = new Map<string, Sqlite.Statement>()
   return {
     close: () => void database.close(),
-    prepare(text) {
-      let statement = known.get(text)
-      if (statement === undefined) {
-        statement = database.prepare(text)
-        if (known.size >= STATEMENTS_MAX) known.clear()
-        known.set(text, statement)
-      }
-      return statement as unknown as ReturnType<SqliteDatabase['prepare']>
-    },
+    prepare: text => prepared(database, text) as unknown as ReturnType<SqliteDatabase['prepare']>,
   }
 }

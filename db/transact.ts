@@ -1,11 +1,12 @@
 // How a registry verb runs: all or nothing, and on disk when it is answered. Verbs that come together share one immediate
 // transaction and so one wait for the disk, each in a savepoint of its own; retried without blocking while the lock is held.
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import { CompiledQuery, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { keepingEpoch } from './keyed-changes.ts'
 import { assertSameFile, type Registry } from './open.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
+import { run, runsOn } from './statement.ts'
 
 const LOCK_DEADLINE_MS = 3_000
 const LOCK_RETRY_MS = 20
@@ -121,7 +122,10 @@ async function runGroup(registry: Registry, queue: Verb[]): Promise<void> {
     const outcomes: Outcome[] = []
     try {
       assertSameFile(registry)
-      await registry.query.transaction().execute(transaction => runVerbs(transaction, queue, outcomes))
+      await registry.query.transaction().execute(transaction => {
+        runsOn(transaction, registry.sqlite)
+        return runVerbs(transaction, queue, outcomes)
+      })
       assertSameFile(registry) // nothing is acknowledged that went into a file without a name
       queue.splice(0, outcomes.length)
       for (const outcome of outcomes) {
@@ -151,22 +155,18 @@ async function runVerbs(
   const end = performance.now() + GROUP_MS
   for (const verb of queue) {
     if (outcomes.length > 0 && performance.now() >= end) return
-    await transaction.executeQuery(SAVEPOINT)
+    await run(transaction, 'savepoint verb')
     try {
       outcomes.push({ verb, result: await keepingEpoch(transaction, verb.work) })
     } catch (error) {
       outcomes.push({ verb, error })
       // On a full disk SQLite has rolled everything back: then this throws, and all of the group learn why.
       if (isOutage(error)) throw error
-      await transaction.executeQuery(UNDO)
+      await run(transaction, 'rollback to verb')
     }
-    await transaction.executeQuery(RELEASE)
+    await run(transaction, 'release verb')
   }
 }
-
-const SAVEPOINT = CompiledQuery.raw('savepoint verb')
-const UNDO = CompiledQuery.raw('rollback to verb')
-const RELEASE = CompiledQuery.raw('release verb')
 
 function isOutage(error: unknown): boolean {
   return asRegistryError(error) !== error
