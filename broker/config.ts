@@ -124,6 +124,18 @@ export const settings = {
     max: 1_099_511_627_776,
     about: 'bytes kept for all persistent sessions together',
   },
+  offlineAgeMaxMs: {
+    default: 604_800_000,
+    min: 1_000,
+    max: 31_536_000_000,
+    about: 'how long a message waits for its device',
+  },
+  durableSessions: {
+    default: 1,
+    min: 0,
+    max: 1,
+    about: '0 keeps sessions in memory alone: a restart forgets them',
+  },
   retainedBytesMax: {
     default: 268_435_456,
     min: 1_024,

@@ -62,9 +62,21 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       if (quiet(`${reason}:${who.deviceId}`))
         log.warn({ reason, ...who, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
     },
-    dropped(what: 'outbound' | 'offline' | 'retained', deviceId: string) {
+    dropped(what: 'outbound' | 'offline' | 'aged' | 'retained', deviceId: string) {
       metrics.drops.inc({ queue: what })
-      if (quiet(`${what}:${deviceId}`)) log.warn({ queue: what, deviceId }, 'message dropped: queue full')
+      if (!quiet(`${what}:${deviceId}`)) return
+      const why = what === 'aged' ? 'it waited too long' : 'queue full'
+      log.warn({ queue: what, deviceId }, `message dropped: ${why}`)
+    },
+    sessionsUnkept(error: unknown) {
+      metrics.sessionsUnkept.inc()
+      if (quiet('sessions'))
+        log.error({ error: (error as Error).message }, 'session store takes no writes: acknowledging none')
+    },
+    sessionsKept: (tookMs: number) => metrics.sessionsKeptSeconds.observe(tookMs / 1_000),
+    sessionsSetAside(file: string, error: string) {
+      metrics.sessionsSetAside.inc()
+      log.error({ file, error }, 'session store damaged: set aside, starting with an empty one')
     },
     clientFailed: (who: Who, error: Error) => log.info({ ...who, error: error.message }, 'connection failed'),
 

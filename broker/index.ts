@@ -8,6 +8,7 @@ import { prepareChangeReader } from '../db/change-feed.ts'
 import { closeRegistry } from '../db/index.ts'
 import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policy-store.ts'
+import { isDamage, markDamaged, openSessionFile, type SessionFile } from '../db/session-file.ts'
 import { createAdmit } from './admit.ts'
 import { createCloneDetector } from './clone-detector.ts'
 import type { BrokerSettings } from './config.ts'
@@ -16,11 +17,13 @@ import { createRightsDesk } from './engine/rights-desk.ts'
 import { createEvents } from './events.ts'
 import { createLimits } from './gate/limits.ts'
 import { createGates } from './gates/index.ts'
+import { settleLeftovers } from './leftovers.ts'
 import { createMetrics } from './metrics.ts'
 import { createNotebook, type Notebook } from './notebook.ts'
 import { createRegistryMemory } from './registry-memory.ts'
 import { createRegistryView } from './registry-view.ts'
 import { watchRevocations } from './revocation-watch.ts'
+import { createIsGone } from './standing.ts'
 
 export type BrokerOptions = {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
@@ -77,8 +80,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await closeRegistry(registry)
     await closeRegistry(notesRegistry)
   }
+  const deviceNow = prepareDeviceLookup(registry.sqlite)
+  const isGone = createIsGone({ deviceNow, admit: admitAgain })
+  const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
+  const sessionsAt = settings.durableSessions === 1 ? join(options.data, sessionsName) : null
   let notebook: Notebook
+  let sessionFile: SessionFile | null = null
   try {
+    sessionFile = openSessionFile(sessionsAt)
     notebook = createNotebook({
       nodeId: options.nodeId ?? 'broker',
       epoch,
@@ -89,9 +98,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     })
   } catch (error) {
     // Whoever waits for another writer tries again, and must not gather open files meanwhile.
+    sessionFile?.close()
     await closeRegistries()
     throw error
   }
+  if (sessionFile.setAside !== null)
+    events.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
   const refused: typeof events.refused = (reason, who, detail) => {
     events.refused(reason, who, detail)
     notebook.refusal(reason, who)
@@ -121,7 +133,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       takenOver,
       messageReceived: () => metrics.messages.inc(),
       messageSent: () => metrics.messagesSent.inc(),
+      sessionsUnkept(error) {
+        events.sessionsUnkept(error)
+        if (sessionsAt !== null && isDamage(error)) markDamaged(sessionsAt)
+      },
     },
+    sessionFile,
+    isGone,
+    now,
   })
   const limits = createLimits(settings, () => performance.now())
   const gates = createGates({
@@ -151,7 +170,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: admitAgain,
     engine,
-    deviceNow: prepareDeviceLookup(registry.sqlite),
+    deviceNow,
     assertSameRegistry: () => assertSameFile(registry),
     memory,
     now,
@@ -163,8 +182,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     onDoubt: events.registryInDoubt,
   })
+  let leftovers: ReturnType<typeof settleLeftovers> | null = null
   const close = async () => {
     watch.stop()
+    leftovers?.stop()
     const gone = gates.stop()
     await engine.close()
     await gone
@@ -176,6 +197,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await close()
     throw error
   })
+  leftovers = settleLeftovers({ engine, isGone, onDoubt })
   events.listening(`mqtts://${options.host}:${port}`)
 
   return {
@@ -184,6 +206,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     sessions: engine.sessions.size,
     metrics() {
       metrics.sessions.set(engine.sessions.size())
+      const { queuedMessages, queuedBytes } = engine.queued()
+      metrics.queuedMessages.set(queuedMessages)
+      metrics.queuedBytes.set(queuedBytes)
       metrics.registryReadable.set(watch.healthy() ? 1 : 0)
       const { handshakes, waiting } = limits.counts()
       metrics.handshakes.set(handshakes)

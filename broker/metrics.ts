@@ -37,8 +37,34 @@ export function createMetrics() {
     }),
     drops: new Counter({
       name: 'rollcall_messages_dropped_total',
-      help: 'Messages dropped because a queue was full',
+      help: 'Messages dropped because a queue was full or they had waited too long',
       labelNames: ['queue'] as const,
+      registers,
+    }),
+    sessionsUnkept: new Counter({
+      name: 'rollcall_session_writes_lost_total',
+      help: 'Groups of writes that the session store did not take: nothing of them was acknowledged',
+      registers,
+    }),
+    sessionsSetAside: new Counter({
+      name: 'rollcall_session_store_damaged_total',
+      help: 'Session stores found damaged and set aside',
+      registers,
+    }),
+    sessionsKeptSeconds: new Histogram({
+      name: 'rollcall_session_sync_seconds',
+      help: 'How long the disk takes to keep a group of writes for stored sessions',
+      buckets: LATENCIES,
+      registers,
+    }),
+    queuedMessages: new Gauge({
+      name: 'rollcall_queued_messages',
+      help: 'Messages that wait in stored sessions',
+      registers,
+    }),
+    queuedBytes: new Gauge({
+      name: 'rollcall_queued_bytes',
+      help: 'What the messages that wait in stored sessions weigh, as the bounds count it',
       registers,
     }),
     doubts: new Counter({

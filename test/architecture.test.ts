@@ -38,7 +38,7 @@ const mayImport: Record<string, readonly string[]> = {
 /** Packages that one room alone knows. */
 const ownedPackages: Record<string, RegExp> = {
   aedes: /^(broker\/engine|bench|test)\//,
-  'aedes-persistence': /^broker\/engine\//,
+  'aedes-persistence': /^(broker\/engine|test)\//,
   mqemitter: /^broker\/engine\//,
   ws: /^broker\/gate\//,
   kysely: /^db\//,

@@ -5,6 +5,8 @@ import type { Session } from './sessions.ts'
 
 declare module 'aedes' {
   interface Aedes {
+    /** Of the last message: it tells messages apart, and orders queues. */
+    counter: number
     registerClient(client: Inside): void
     unregisterClient(client: Client): void
   }

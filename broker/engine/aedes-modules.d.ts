@@ -15,7 +15,7 @@ declare module 'aedes-persistence/asyncPersistence.js' {
   type Subscriber = { clientId: string; topic: string; qos: 0 | 1 | 2 }
 
   export default class AsyncPersistence {
-    setup(broker: unknown): Promise<void>
+    setup(broker: { id: string; counter: number }): Promise<void>
     storeRetained(packet: StoredPacket): Promise<void>
     createRetainedStream(pattern: string): Readable & AsyncIterable<StoredPacket>
     createRetainedStreamCombi(patterns: string[]): Readable & AsyncIterable<StoredPacket>
@@ -33,8 +33,19 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     outgoingUpdate(client: ClientId, packet: QueuedPacket): Promise<void>
     outgoingStream(client: ClientId): Readable & AsyncIterable<StoredPacket>
     incomingStorePacket(client: ClientId, packet: StoredPacket): Promise<void>
+    /** Rejects where it is not there. */
+    incomingGetPacket(client: ClientId, packet: { messageId?: number }): Promise<StoredPacket>
+    incomingDelPacket(client: ClientId, packet: { messageId?: number }): Promise<void>
     cleanIncoming(client: ClientId): Promise<void>
-    putWill(client: ClientId, packet: unknown): Promise<void>
+    putWill(client: ClientId, packet: unknown): Promise<unknown>
     delWill(client: ClientId): Promise<unknown>
   }
+}
+
+declare module 'aedes-persistence/abstract.js' {
+  export default function abstractPersistence(options: {
+    test: unknown
+    testAsync: true
+    persistence: () => unknown
+  }): void
 }

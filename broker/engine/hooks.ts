@@ -4,9 +4,10 @@ import type { AedesOptions, ConnectPacket, Subscription } from 'aedes'
 import { decideConnect } from '../../admission/connect.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import type { BrokerSettings } from '../config.ts'
+import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
 import type { AcceptClean } from './clean-connect.ts'
-import type { EngineEvents } from './index.ts'
+import type { EngineEvents } from './interface.ts'
 import { isCut, type Session, whoIs } from './sessions.ts'
 
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
@@ -15,7 +16,12 @@ const UNSENT_QOS_FACTOR = 4
 export type Hooks = Required<
   Pick<
     AedesOptions,
-    'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'
+    | 'preConnect'
+    | 'authenticate'
+    | 'authorizePublish'
+    | 'authorizeSubscribe'
+    | 'authorizeForward'
+    | 'published'
   >
 >
 
@@ -23,12 +29,16 @@ export function createHooks(parts: {
   settings: BrokerSettings
   events: EngineEvents
   acceptClean: AcceptClean
+  publishFirst: Acknowledgement['publishFirst']
+  published: Acknowledgement['published']
   /** A session is about to connect; whoever else the device has inside will be closed. */
   arriving(session: Session): void
   /** A message of this session is about to be retained. */
   retaining(session: Session): void
   /** A shared subscription was granted. */
   sharing(client: Inside, session: Session, subscription: Subscription): void
+  /** This message may not be forwarded to whom it was meant for. */
+  denied(packet: object): void
   /** Ends a client that does not read what it asked for. */
   endSlow(client: Inside): void
 }): Hooks {
@@ -83,7 +93,12 @@ export function createHooks(parts: {
         parts.retaining(session)
       }
       events.messageReceived()
-      done(null)
+      if (qos === 1 && packet !== inside.will) parts.publishFirst(inside, packet, done)
+      else done(null)
+    },
+
+    published(packet, client, done) {
+      parts.published(packet, client, done)
     },
 
     authorizeSubscribe(client, subscription, done) {
@@ -102,21 +117,26 @@ export function createHooks(parts: {
     },
 
     authorizeForward(client, packet) {
-      const session = (client as Inside).session
-      if (session === undefined || session.ended !== null || !session.rights.receive(packet.topic))
-        return null
-      const unsentBytes = client.conn.writableLength
-      if (unsentBytes > settings.outboundBytesMax && packet.qos === 0) {
-        events.dropped('outbound', session.identity.deviceId)
-        return null
+      if (mayForward(client as Inside, packet)) {
+        events.messageSent()
+        return packet
       }
-      if (unsentBytes > settings.outboundBytesMax * UNSENT_QOS_FACTOR) {
-        parts.endSlow(client as Inside)
-        return null
-      }
-      events.messageSent()
-      return packet
+      if (packet.qos > 0) parts.denied(packet)
+      return null
     },
+  }
+
+  function mayForward(client: Inside, { topic, qos }: { topic: string; qos: number }): boolean {
+    const { session } = client
+    if (session === undefined || session.ended !== null || !session.rights.receive(topic)) return false
+    const unsentBytes = client.conn.writableLength
+    if (unsentBytes > settings.outboundBytesMax && qos === 0) {
+      events.dropped('outbound', session.identity.deviceId)
+      return false
+    }
+    if (unsentBytes <= settings.outboundBytesMax * UNSENT_QOS_FACTOR) return true
+    parts.endSlow(client)
+    return false
   }
 }
 

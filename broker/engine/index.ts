@@ -7,82 +7,57 @@ import mqemitter from 'mqemitter'
 import { rightEndsAt } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
 import { noRights } from '../../policy/rights.ts'
-import type { Admit } from '../admit.ts'
-import type { BrokerSettings } from '../config.ts'
-import type { AdmittedConnection, Door } from '../door.ts'
-import type { Who } from '../events.ts'
+import type { AdmittedConnection } from '../door.ts'
+import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
 import { endInOrder, type Inside, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createHooks } from './hooks.ts'
+import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
-import { type RightsDesk, unboundRights, unreadRights } from './rights-desk.ts'
+import { sendLeftWills } from './left-wills.ts'
+import { unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
-import { createSessions, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
+import { createSessions, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
 
-export type EngineEvents = {
-  refused(reason: Reason, who: Who, detail?: string): void
-  admitted(who: Who): void
-  connected(who: Who, clean: boolean): void
-  disconnected(who: Who, why: string): void
-  cut(reason: Reason, who: Who): void
-  takenOver(who: Who, by: Who): void
-  denied(reason: Reason, who: Who, topic: string): void
-  dropped(what: 'outbound' | 'offline' | 'retained', deviceId: string): void
-  clientFailed(who: Who, error: Error): void
-  engineFailed(error: unknown): void
-  firstUse(fingerprint: string, deviceId: string): void
-  /** The filters are the session's own: read them when they are needed. */
-  subscriptionsChanged(who: Who, filters: ReadonlySet<string>): void
-  messageReceived(): void
-  messageSent(): void
-}
-
-export type Engine = {
-  door: Door
-  sessions: Sessions
-  /** Ends a live session at once and silences its will, in memory and stored. */
-  cut(session: Session, reason: Reason): void
-  /** Ends a live session that has lost no right: its will is sent. */
-  end(session: Session, reason: Reason): void
-  /** Binds the rights of a live session anew; subscriptions now denied are dropped. Throws where policies cannot be read. */
-  rebind(session: Session): void
-  /** The same for the stored session and the retained messages of one device. */
-  rebindLeavings(deviceId: string): void
-  /** Policies changed for all: retained messages are judged anew from now on. Gives whose stored sessions are to be, too. */
-  policiesChanged(): string[]
-  /** Forgets what a device left: its stored session and its retained messages. */
-  purge(deviceId: string): Promise<void>
-  close(): Promise<void>
-}
+export type { Engine, EngineEvents } from './interface.ts'
 
 /** CONNACK, return code 5 (MQTT 3.1.1 §3.2.2.3). */
 const NOT_AUTHORIZED = Buffer.from([0x20, 0x02, 0x00, 0x05])
 
-export type EngineParts = {
-  settings: BrokerSettings
-  admit: Admit
-  rightsOf: RightsDesk
-  events: EngineEvents
-}
+/** How often it is looked whether messages have waited too long. */
+const AGING_MS = 60_000
 
 export async function createEngine(parts: EngineParts): Promise<Engine> {
   const { settings, admit, rightsOf, events } = parts
   const sessions = createSessions()
   const clients = new Map<Session, Inside>()
+  const denied = new WeakSet<object>()
   const store = new SessionStore({
+    file: parts.sessionFile,
     bounds: settings,
+    now: parts.now,
     isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
     isEnding: client => ((client as Inside).session?.ended ?? null) !== null,
+    isDenied: packet => denied.has(packet),
+    whose(client) {
+      const session = (client as Inside).session
+      return session === undefined
+        ? null
+        : { holder: holder(session), fingerprint: session.identity.fingerprint }
+    },
     mayShow: message => leavings.mayShow(message),
     onForgotten(deviceId, topics) {
       for (const topic of topics ?? [null]) shared.forget(deviceId, topic)
     },
-    onDropped: (what, deviceId) => events.dropped(what, deviceId),
+    onDropped: events.dropped,
+    onUnkept: client => (client as Inside).conn.destroy(),
+    onLost: events.sessionsUnkept,
+    onKept: events.sessionsKept,
   })
   const keepOnly = (deviceId: string, allowed: (filter: string) => boolean) =>
     void store.keepOnly(deviceId, allowed).catch(events.engineFailed)
-  const leavings = createLeavings({ rightsOf, keepOnly })
+  const leavings = createLeavings({ rightsOf, keepOnly, record: store.holders, isGone: parts.isGone })
 
   const hooks = createHooks({
     settings,
@@ -94,13 +69,17 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       }
     },
     retaining: session => leavings.retains(holder(session)),
+    publishFirst: (client, packet, done) => acknowledgement.publishFirst(client, packet, done),
+    published: (packet, client, done) => acknowledgement.published(packet, client, done),
     sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),
+    denied: packet => void denied.add(packet),
     endSlow(client) {
       note(client, 'consumer_too_slow')
       client.close()
     },
   })
   const aedes = new Aedes({
+    id: parts.sessionFile.brokerId,
     // With a limit, the queue is an array shifted from the front: 110 µs a message under load instead of 16.
     mq: mqemitter({ concurrency: 0, matchEmptyLevels: true }),
     persistence: store,
@@ -109,10 +88,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     maxClientsIdLength: 128,
     maxTopicLevels: settings.topicLevelsMax,
     maxInflightInbound: settings.inflightInboundMax,
-
     ...hooks,
   })
   silenceClusterBus(aedes)
+  const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store)
   const acceptClean = createCleanConnect(aedes, store)
   const shared = createSharedSubscriptions({
     aedes,
@@ -121,6 +100,9 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       store.outgoingEnqueue({ clientId, topic, qos }, { topic, qos, payload: Buffer.from(payload), ...rest }),
   })
   await aedes.listen()
+  leavings.restore()
+  for (const { deviceId, topic, qos } of store.sharedSubscriptions()) shared.join(null, deviceId, topic, qos)
+  const aging = setInterval(dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
   const emitter: EventEmitter = aedes
   emitter.on('error', error => events.engineFailed(error))
 
@@ -152,6 +134,14 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   aedes.on('keepaliveTimeout', client => note(client as Inside, 'keepalive_timeout'))
   aedes.on('clientError', (client, error) => failed(client as Inside, error))
   aedes.on('connectionError', (client, error) => failed(client as Inside, error))
+
+  function dropAged(): void {
+    try {
+      if (store.dropAged()) setImmediate(dropAged)
+    } catch (error) {
+      events.engineFailed(error)
+    }
+  }
 
   function failed(client: Inside, error: Error): void {
     const session = client.session
@@ -276,7 +266,27 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       await store.purge(deviceId)
       await store.forgetRetained(deviceId)
     },
-    close: () => new Promise(resolve => aedes.close(() => resolve())),
+    leftBy: () => store.leftBy(),
+    leftWills: () =>
+      sendLeftWills({
+        wills: store.leftWills,
+        admit,
+        rightsOf,
+        send(will, holder) {
+          if (will.retain) leavings.retains(holder)
+          aedes.publish({ cmd: 'publish', dup: false, ...will }, error => {
+            if (error) events.engineFailed(error)
+            else void store.delWill({ id: holder.deviceId })
+          })
+        },
+        forget: deviceId => void store.delWill({ id: deviceId }),
+      }),
+    queued: () => store.counts(),
+    async close() {
+      clearInterval(aging)
+      await new Promise<void>(resolve => aedes.close(() => resolve()))
+      await store.close()
+    },
   }
 }
 

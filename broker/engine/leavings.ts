@@ -2,12 +2,15 @@
 // it stands on, which is looked up again whenever policies change. Knows no sockets.
 import type { Rights } from '../../policy/rights.ts'
 import { noRights } from '../../policy/rights.ts'
+import type { HolderRecord } from './durable/holder-record.ts'
 import { type Holder, type RightsDesk, unreadRights } from './rights-desk.ts'
 
 /** As the store keeps it; `clientId` is the device that published it, and absent where the broker itself did. */
 export type Retained = { topic: string; qos: 0 | 1 | 2; clientId?: string }
 
 export type Leavings = {
+  /** Takes up what the broker's last life left. */
+  restore(): void
   /** A session that outlives its connection: its subscriptions are judged by this holder's rights from now on. */
   keepsSession(holder: Holder): void
   /** A clean session: nothing of it stays. */
@@ -26,9 +29,15 @@ export function createLeavings(parts: {
   rightsOf: RightsDesk
   /** Drops the stored subscriptions of a device that are not allowed any more. */
   keepOnly(deviceId: string, allowed: Rights['subscribe']): void
+  /** Outlives the broker. */
+  record: HolderRecord
+  /** Whether nothing that this device left is worth anything any more. Throws where nobody can say. */
+  isGone(deviceId: string): boolean
 }): Leavings {
   const sessions = new Map<string, Holder>()
   const publishers = new Map<string, Holder>()
+  /** Whoever was here in an earlier life and not since: its right may have ended meanwhile. */
+  const unseen = new Set<string>()
   /** Rights of publishers, until policies change. */
   const known = new Map<string, Rights>()
 
@@ -36,16 +45,39 @@ export function createLeavings(parts: {
     const remembered = known.get(deviceId)
     if (remembered !== undefined) return remembered
     const holder = publishers.get(deviceId)
-    const rights = holder === undefined ? noRights : parts.rightsOf(holder)
+    const rights = holder === undefined || isGone(deviceId) ? noRights : parts.rightsOf(holder)
     // A registry in doubt gives no rights either: asked again next time.
     if (rights !== noRights && rights !== unreadRights) known.set(deviceId, rights)
     return rights
   }
 
+  function isGone(deviceId: string): boolean {
+    try {
+      return unseen.has(deviceId) && parts.isGone(deviceId)
+    } catch {
+      return true // for now: it is asked again
+    }
+  }
+
   return {
-    keepsSession: holder => void sessions.set(holder.deviceId, holder),
-    leavesNothing: deviceId => void sessions.delete(deviceId),
+    restore() {
+      for (const { holder, keepsSession } of parts.record.all()) {
+        if (keepsSession) sessions.set(holder.deviceId, holder)
+        publishers.set(holder.deviceId, holder)
+        unseen.add(holder.deviceId)
+      }
+    },
+    keepsSession(holder) {
+      sessions.set(holder.deviceId, holder)
+      parts.record.keep(holder, 'session')
+    },
+    leavesNothing(deviceId) {
+      sessions.delete(deviceId)
+      parts.record.leaves(deviceId)
+    },
     retains(holder) {
+      unseen.delete(holder.deviceId)
+      parts.record.keep(holder, 'retained')
       publishers.set(holder.deviceId, holder)
       known.delete(holder.deviceId)
     },
@@ -68,6 +100,8 @@ export function createLeavings(parts: {
       return [...sessions.keys()]
     },
     forget(deviceId) {
+      unseen.delete(deviceId)
+      parts.record.forget(deviceId)
       sessions.delete(deviceId)
       publishers.delete(deviceId)
       known.delete(deviceId)

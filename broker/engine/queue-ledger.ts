@@ -1,4 +1,4 @@
-// Counts what the session store holds, in messages and bytes, and says what no longer fits.
+// Counts what the session store holds, in messages and bytes, and says which bound stands in the way of one more.
 
 export type QueueBounds = {
   offlineMessagesMax: number
@@ -8,42 +8,42 @@ export type QueueBounds = {
   retainedBytesMax: number
 }
 
-export type Weighed = { topic: string; payload: Buffer }
+export type Weighed = { topic: string; payload: Buffer | string }
 
 /** What a message weighs beside topic and payload: object, buffer header, map entries. */
 const OVERHEAD_BYTES = 256
 
+/** What a message would exceed: the bounds of its session, those of all together, or any by itself. */
+export type Overflow = 'session' | 'total' | 'alone' | null
+
 export function createQueueLedger(bounds: QueueBounds) {
-  const queues = new Map<string, { messages: number; bytes: number }>()
+  const queues = new Map<number, { messages: number; bytes: number }>()
   const retained = new Map<string, number>()
+  let queuedMessages = 0
   let queuedBytes = 0
   let retainedBytes = 0
 
   return {
-    /** Whether a message still fits into a session's queue; if so it is counted in. */
-    queue(deviceId: string, message: Weighed): boolean {
-      const bytes = weigh(message)
-      const queue = queues.get(deviceId) ?? { messages: 0, bytes: 0 }
-      if (queue.messages >= bounds.offlineMessagesMax) return false
-      if (queue.bytes + bytes > bounds.offlineBytesMax) return false
-      if (queuedBytes + bytes > bounds.offlineBytesTotalMax) return false
-      queue.messages += 1
+    overflow(session: number, bytes: number): Overflow {
+      if (bytes > bounds.offlineBytesMax || bytes > bounds.offlineBytesTotalMax) return 'alone'
+      const queue = queues.get(session)
+      if (queue !== undefined) {
+        if (queue.messages >= bounds.offlineMessagesMax) return 'session'
+        if (queue.bytes + bytes > bounds.offlineBytesMax) return 'session'
+      }
+      return queuedBytes + bytes > bounds.offlineBytesTotalMax ? 'total' : null
+    },
+    /** Messages came into a session's queue; negative where they left it. */
+    count(session: number, messages: number, bytes: number): void {
+      const queue = queues.get(session) ?? { messages: 0, bytes: 0 }
+      queue.messages += messages
       queue.bytes += bytes
+      queuedMessages += messages
       queuedBytes += bytes
-      queues.set(deviceId, queue)
-      return true
+      if (queue.messages === 0) queues.delete(session)
+      else queues.set(session, queue)
     },
-    /** One message left the queue. An acknowledged one no longer knows its payload, so it weighs the average. */
-    unqueue(deviceId: string): void {
-      const queue = queues.get(deviceId)
-      if (queue === undefined) return
-      const bytes = queue.bytes / queue.messages
-      queue.messages -= 1
-      queue.bytes -= bytes
-      queuedBytes -= bytes
-      if (queue.messages === 0) queues.delete(deviceId)
-    },
-    hasQueue: (deviceId: string) => queues.has(deviceId),
+    of: (session: number) => queues.get(session) ?? { messages: 0, bytes: 0 },
 
     /** Whether a retained message fits in place of the one its topic holds; if so it is counted in. */
     retain(message: Weighed): boolean {
@@ -59,10 +59,16 @@ export function createQueueLedger(bounds: QueueBounds) {
       retainedBytes -= retained.get(topic) ?? 0
       retained.delete(topic)
     },
-    counts: () => ({ queues: queues.size, queuedBytes, retained: retained.size, retainedBytes }),
+    counts: () => ({
+      queues: queues.size,
+      queuedMessages,
+      queuedBytes,
+      retained: retained.size,
+      retainedBytes,
+    }),
   }
 }
 
-function weigh({ topic, payload }: Weighed): number {
+export function weigh({ topic, payload }: Weighed): number {
   return OVERHEAD_BYTES + topic.length + payload.length
 }

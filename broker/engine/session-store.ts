@@ -1,155 +1,199 @@
-// What outlives a connection, in memory: subscriptions, offline queues, retained messages. Every queue has an end,
-// and only what a policy allows is kept. It does not outlive the process.
+// What outlives a connection: to aedes its persistence. Adds queues, unfinished QoS 2 and wills to subscriptions and retained
+// messages; on disk or, where durable sessions are off, in a database in memory. Every queue has an end.
 import { Readable } from 'node:stream'
-import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
-import type { Retained } from './leavings.ts'
-import { createQueueLedger, type QueueBounds } from './queue-ledger.ts'
+import type AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
+import { prepareQueue } from '../../db/session-queue.ts'
+import type { WillRow } from '../../db/session-records.ts'
+import { createHolderRecord } from './durable/holder-record.ts'
+import { createSessionQueue } from './durable/session-queue.ts'
+import {
+  type Client,
+  type SessionStoreParts,
+  type StoredPacket,
+  StoredState,
+} from './durable/stored-state.ts'
 
-type Client = Parameters<AsyncPersistence['addSubscriptions']>[0]
-type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
-type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0]
 type QueuedPacket = Parameters<AsyncPersistence['outgoingUpdate']>[1]
 type Subscriber = Parameters<AsyncPersistence['outgoingEnqueue']>[0]
+type Will = { topic: string; payload: Buffer | string; qos: 0 | 1 | 2; retain: boolean }
 
-export type SessionStoreParts = {
-  bounds: QueueBounds
-  /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
-  isGranted(client: Client, topic: string): boolean
-  /** Whether the connection of this client is being ended. */
-  isEnding(client: Client): boolean
-  /** Whether a retained message may be shown to anybody still. */
-  mayShow(message: Retained): boolean
-  /** Stored subscriptions are gone: these, or all of the device where null. */
-  onForgotten(deviceId: string, topics: string[] | null): void
-  onDropped(what: 'offline' | 'retained', deviceId: string): void
-}
-
-/** No message that was sent has this ID [MQTT-2.3.1-1]. */
-const UNSENT = 0
-
-/** aedes's memory persistence with bounds; the newest message is dropped where a queue is full. */
-export class SessionStore extends AsyncPersistence {
-  readonly #parts: SessionStoreParts
-  readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
-  readonly #ledger: ReturnType<typeof createQueueLedger>
-  /** The devices whose stored session may have a queue. */
-  readonly #keeping = new Set<string>()
-  /** The topics of each device's retained messages. */
-  readonly #retainedBy = new Map<string, Set<string>>()
+export class SessionStore extends StoredState {
+  readonly #queue: ReturnType<typeof createSessionQueue>
+  /** The devices whose unfinished QoS 2 is on disk. */
+  readonly #unfinished = new Set<string>()
+  /** With which group a message of QoS 2 came to be known. */
+  readonly #arrived = new WeakMap<object, Promise<void>>()
+  /** The devices whose will is on disk. */
+  readonly #willing = new Set<string>()
+  /** Wills of connections that ended with the broker's last life. */
+  readonly leftWills = new Map<string, WillRow>()
+  readonly holders: ReturnType<typeof createHolderRecord>
 
   constructor(parts: SessionStoreParts) {
-    super()
-    this.#parts = parts
-    this.#ledger = createQueueLedger(parts.bounds)
+    super(parts)
+    const { file, bounds, now } = parts
+    this.#queue = createSessionQueue({
+      table: prepareQueue(file.sqlite),
+      commit: this.commit,
+      ledger: this.ledger,
+      brokerId: file.brokerId,
+      ageMaxMs: bounds.offlineAgeMaxMs,
+      now,
+      onDropped: (what, session) => parts.onDropped(what, this.devices.get(session) ?? ''),
+    })
+    this.holders = createHolderRecord(this.records, this.commit)
   }
 
-  // aedes hands over all filters of a SUBSCRIBE, again for each one that is allowed: stored once.
-  override addSubscriptions(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
-    const known = this.#storing.get(subscriptions)
-    if (known !== undefined) return known
-    const storing = this.#storeGranted(client, subscriptions)
-    this.#storing.set(subscriptions, storing)
-    return storing
-  }
-
-  async #storeGranted(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
-    await null // until the last filter of the packet has been judged too
-    const granted = subscriptions.filter(({ topic }) => this.#parts.isGranted(client, topic))
-    this.#keeping.add(client.id)
-    await super.addSubscriptions(client, granted)
-  }
-
-  override async storeRetained(packet: StoredPacket): Promise<void> {
-    if (packet.payload.length === 0) {
-      this.#ledger.unretain(packet.topic)
-      this.#disown(packet)
-    } else if (!this.#ledger.retain(packet)) {
-      this.#parts.onDropped('retained', '')
-      return
-    } else {
-      this.#own(packet)
+  /** Reads what the last life left. aedes's counter goes on where it ended, for it orders queues. */
+  override async setup(broker: { id: string; counter: number }): Promise<void> {
+    await super.setup(broker)
+    await this.load()
+    broker.counter = Math.max(broker.counter, this.#queue.load())
+    for (const { device, messageId } of this.records.unfinished()) {
+      this.#unfinished.add(device)
+      const known = { topic: '', payload: Buffer.alloc(0), qos: 2 as const, messageId }
+      await super.incomingStorePacket({ id: device }, known)
     }
-    await super.storeRetained(packet)
-  }
-
-  #own({ clientId, topic }: StoredPacket): void {
-    if (clientId === undefined) return
-    const topics = this.#retainedBy.get(clientId)
-    if (topics === undefined) this.#retainedBy.set(clientId, new Set([topic]))
-    else topics.add(topic)
-  }
-
-  #disown({ clientId = '', topic }: StoredPacket): void {
-    const topics = this.#retainedBy.get(clientId)
-    topics?.delete(topic)
-    if (topics?.size === 0) this.#retainedBy.delete(clientId)
-  }
-
-  /** What is kept is shown only where its publisher may still publish it. */
-  override createRetainedStreamCombi(patterns: string[]): Readable {
-    const { mayShow } = this.#parts
-    const all = super.createRetainedStreamCombi(patterns)
-    return Readable.from(
-      (async function* () {
-        for await (const packet of all) if (mayShow(packet)) yield packet
-      })(),
-    )
-  }
-
-  /** Forgets the retained messages that this device left, but for those that another has replaced. */
-  async forgetRetained(deviceId: string): Promise<void> {
-    for (const topic of this.#retainedBy.get(deviceId) ?? []) {
-      for await (const packet of this.createRetainedStream(topic)) {
-        if (packet.topic === topic && packet.clientId === deviceId)
-          await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
-      }
+    for (const will of this.records.wills()) {
+      this.#willing.add(will.device)
+      this.leftWills.set(will.device, will)
     }
-    this.#retainedBy.delete(deviceId)
+    this.holders.load(device => this.retainedBy.has(device))
   }
 
-  /** Drops the stored subscriptions of a device that are not allowed any more; its queue is judged when it returns. */
-  async keepOnly(deviceId: string, allowed: (filter: string) => boolean): Promise<void> {
-    const stored = await this.subscriptionsByClient({ id: deviceId })
-    const denied = stored.map(({ topic }) => topic).filter(topic => !allowed(topic))
-    if (denied.length > 0) await this.removeSubscriptions({ id: deviceId }, denied)
+  counts() {
+    return this.ledger.counts()
   }
 
+  /** Who has left something here: a stored session, retained messages, a will. */
+  leftBy(): string[] {
+    return [...new Set([...this.sessions.keys(), ...this.retainedBy.keys(), ...this.#willing])]
+  }
+
+  /** One that the session has in its queue already, by another of its subscriptions, is not put there twice. */
   override async outgoingEnqueue(subscriber: Subscriber, packet: StoredPacket): Promise<void> {
+    const session = this.sessions.get(subscriber.clientId)
+    if (session !== undefined && this.#queue.has(session, packet)) return
     await this.outgoingEnqueueCombi([subscriber], packet)
   }
 
+  /** Resolves before it is on disk: whoever acknowledges the message asks for its group. */
   override async outgoingEnqueueCombi(subscribers: Subscriber[], packet: StoredPacket): Promise<void> {
-    const taking = subscribers.filter(({ clientId }) => {
-      // Found subscribed, and purged before the message reached the queue.
-      if (!this.#keeping.has(clientId)) return false
-      const fits = this.#ledger.queue(clientId, packet)
-      if (!fits) this.#parts.onDropped('offline', clientId)
-      return fits
-    })
-    await super.outgoingEnqueueCombi(taking, packet)
+    if (subscribers.length === 0) return
+    const sessions = new Set<number>()
+    for (const { clientId } of subscribers) {
+      // It may have been found subscribed, and purged before the message reached the queue.
+      const session = this.sessions.get(clientId)
+      if (session !== undefined) sessions.add(session)
+    }
+    if (sessions.size > 0 && this.#queue.enqueue(sessions, packet)) this.wrote(packet.brokerCounter)
+  }
+
+  /** Resolves once it is on disk: what is sent is known to have been. */
+  override async outgoingUpdate(client: Client, packet: QueuedPacket): Promise<void> {
+    await this.#queue.update(this.sessions.get(client.id) ?? -1, packet)
   }
 
   override async outgoingClearMessageId(client: Client, packet: QueuedPacket) {
     // aedes strikes out what it may not forward; to a session that is ending it may not now, and owes it all the same.
-    if (this.#parts.isEnding(client)) return undefined
-    // What was never sent has no ID, and aedes would strike out the first such message, whichever it is. It is given one and
-    // struck out in the same turn: overlapping subscriptions strike out the same message several times at once.
-    if (packet.messageId === undefined)
-      this.outgoingUpdate(client, { ...packet, messageId: UNSENT }).catch(notQueued)
-    const cleared = await super.outgoingClearMessageId(client, { messageId: packet.messageId ?? UNSENT })
-    if (cleared !== undefined) this.#ledger.unqueue(client.id)
-    return cleared
+    if (this.parts.isEnding(client)) return undefined
+    // Nor does it owe less where several subscriptions match: aedes strikes out once for each but the first.
+    if (packet.messageId === undefined && !this.parts.isDenied(packet)) return undefined
+    return this.#queue.strikeOut(this.sessions.get(client.id) ?? -1, packet) as StoredPacket | undefined
+  }
+
+  override outgoingStream(client: Client): Readable {
+    let over = false
+    const messages = this.#queue.stream(this.sessions.get(client.id) ?? -1, () => over)
+    return Readable.from(messages).once('close', () => {
+      over = true
+    })
+  }
+
+  /** Drops what has waited too long, some at a time. Gives whether more may be left. */
+  dropAged(): boolean {
+    return this.#queue.dropAged()
   }
 
   override async cleanSubscriptions(client: Client): Promise<void> {
-    this.#keeping.delete(client.id)
-    this.#parts.onForgotten(client.id, null)
+    const session = this.sessions.get(client.id)
+    if (session !== undefined) this.#queue.clear(session)
     await super.cleanSubscriptions(client)
   }
 
-  override async removeSubscriptions(client: Client, topics: string[]): Promise<void> {
-    this.#parts.onForgotten(client.id, topics)
-    await super.removeSubscriptions(client, topics)
+  /** Written in the turn in which its message is queued, so both stay or neither; PUBREC waits for their group. */
+  override async incomingStorePacket(client: Client, packet: StoredPacket): Promise<void> {
+    await super.incomingStorePacket(client, packet)
+    if (client.clean === true) return
+    const messageId = packet.messageId ?? 0
+    try {
+      this.commit.write(() => this.records.begin(client.id, messageId))
+    } catch (error) {
+      await super.incomingDelPacket(client, packet)
+      throw error
+    }
+    this.commit.undo(() => void super.incomingDelPacket(client, packet).catch(() => {}))
+    this.#unfinished.add(client.id)
+    this.#arrived.set(packet, this.commit.kept())
+  }
+
+  /** With which group this message of QoS 2 came to be known; null where only its connection knows it. */
+  arrivalOf(packet: object): Promise<void> | null {
+    return this.#arrived.get(packet) ?? null
+  }
+
+  /** A message that was sent twice is known once the first is on disk. */
+  override async incomingGetPacket(client: Client, packet: { messageId?: number }): Promise<StoredPacket> {
+    const found = await super.incomingGetPacket(client, packet)
+    if (!this.#unfinished.has(client.id)) return found
+    await this.commit.kept()
+    return super.incomingGetPacket(client, packet)
+  }
+
+  /** PUBCOMP waits for it: the identifier may come again with another message. */
+  override async incomingDelPacket(client: Client, packet: { messageId?: number }): Promise<void> {
+    await super.incomingDelPacket(client, packet)
+    if (!this.#unfinished.has(client.id)) return
+    this.commit.owe(() => this.records.finish(client.id, packet.messageId ?? 0))
+    await this.commit.kept().catch(error => {
+      this.parts.onUnkept(client) // aedes would send PUBCOMP all the same
+      throw error
+    })
+  }
+
+  override async cleanIncoming(client: Client): Promise<void> {
+    await super.cleanIncoming(client)
+    if (this.#unfinished.delete(client.id)) this.commit.owe(() => this.records.finishAll(client.id))
+  }
+
+  /** CONNACK of a session that stays waits for its will, but does not depend on it. */
+  override async putWill(client: Client, packet: Will): Promise<unknown> {
+    const kept = await super.putWill(client, packet)
+    const stands = this.parts.whose(client)
+    if (stands === null) return kept
+    const { holder, fingerprint } = stands
+    const { topic, qos } = packet
+    const row: WillRow = {
+      device: client.id,
+      issuer: holder.issuerId,
+      serial: holder.serialNumber,
+      fingerprint,
+      topic,
+      payload: Buffer.from(packet.payload ?? ''),
+      qos,
+      retain: packet.retain ? 1 : 0,
+    }
+    this.leftWills.delete(client.id)
+    this.#willing.add(client.id)
+    this.commit.owe(() => this.records.putWill(row))
+    if (client.clean === false) await this.commit.kept().catch(() => {})
+    return kept
+  }
+
+  override async delWill(client: Client): Promise<unknown> {
+    this.leftWills.delete(client.id)
+    if (this.#willing.delete(client.id)) this.commit.owe(() => this.records.removeWill(client.id))
+    return super.delWill(client)
   }
 
   /** Forgets all that is kept for a device: subscriptions, queue, unfinished QoS 2, will. */
@@ -158,10 +202,11 @@ export class SessionStore extends AsyncPersistence {
     await this.cleanSubscriptions(client)
     await this.cleanIncoming(client)
     await this.delWill(client)
-    if (!this.#ledger.hasQueue(deviceId)) return
-    for await (const packet of this.outgoingStream(client)) await this.outgoingClearMessageId(client, packet)
+  }
+
+  /** Writes what is left to write. */
+  async close(): Promise<void> {
+    await this.commit.close()
+    this.parts.file.close()
   }
 }
-
-/** The queue was full: there is nothing to strike out. */
-function notQueued(): void {}

@@ -18,8 +18,8 @@ type MemberState = 'ready' | 'slow' | 'waiting' | 'out'
 type Group = { filter: string; members: Map<string, Member>; deliver: Deliver }
 
 export type SharedSubscriptions = {
-  /** A granted subscription of a live session; the same again changes its QoS. */
-  join(client: Inside, deviceId: string, asked: string, qos: QoS): void
+  /** A granted subscription of a session, null where its device is away; the same again changes its QoS. */
+  join(client: Inside | null, deviceId: string, asked: string, qos: QoS): void
   /** A connection has left a group; one that another has followed leaves nothing. */
   part(client: Inside, deviceId: string, asked: string): void
   /** A connection has ended: its stored session stays in its groups. */

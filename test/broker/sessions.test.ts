@@ -81,13 +81,13 @@ describe('a session', () => {
     await gone(first)
   })
 
-  test('that persists gets what was sent while it was away, up to the bound of its queue', async () => {
+  test('that persists gets what was sent while it was away, the newest where its queue was full', async () => {
     const identity = await t.roll.enroll('d1')
     await leaveWaiting('d1', identity)
     for (const payload of ['1', '2', '3', '4', '5', '6', '7']) await send('d1', payload)
     await t.line(line => line['queue'] === 'offline' && line.deviceId === 'd1')
     assert.deepEqual(await comeBack('d1', identity), {
-      waited: ['1', '2', '3', '4', '5'],
+      waited: ['3', '4', '5', '6', '7'],
       sessionPresent: true,
     })
     await t.line(line => line.msg === 'disconnected' && line.deviceId === 'd1')

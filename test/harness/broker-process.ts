@@ -12,8 +12,8 @@ const collect = runInNewContext('gc') as () => void
 const broker = await startBroker({
   data: process.argv[2]!,
   host: '127.0.0.1',
-  port: 0,
-  settings: judgeSettings({}),
+  port: Number(process.argv[3] ?? 0),
+  settings: judgeSettings(JSON.parse(process.argv[4] ?? '{}')),
   log: pino({ level: 'silent' }),
 })
 process.on('disconnect', () => void broker.close())

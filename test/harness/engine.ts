@@ -10,6 +10,7 @@ import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
 import { preparePolicyLookup } from '../../db/policy-store.ts'
+import { openSessionFile } from '../../db/session-file.ts'
 import type { Roll } from './roll.ts'
 
 export type Event = [what: string, ...details: unknown[]]
@@ -64,7 +65,12 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       messageReceived: told('messageReceived'),
       messageSent: told('messageSent'),
       takenOver: () => {},
+      sessionsUnkept: told('sessionsUnkept'),
+      sessionsKept() {},
     } satisfies EngineEvents,
+    sessionFile: openSessionFile(null),
+    isGone: () => false,
+    now: Date.now,
   })
   const watch = watchRevocations({
     feed,

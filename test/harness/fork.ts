@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import type { BrokerSettings } from '../../broker/config.ts'
 import type { Roll } from './roll.ts'
 
 export type ForkedBroker = {
@@ -10,21 +11,31 @@ export type ForkedBroker = {
   measure(): Promise<{ bytes: number; metrics: string }>
   /** Whether the process is still there. */
   alive(): boolean
+  /** As a crash ends it. */
+  kill(): Promise<void>
   close(): Promise<void>
 }
 
-export async function forkBroker(roll: Roll): Promise<ForkedBroker> {
-  const child = fork(fileURLToPath(import.meta.resolve('./broker-process.ts')), [roll.data])
+export async function forkBroker(
+  { data }: Pick<Roll, 'data'>,
+  { port = 0, settings = {} }: { port?: number; settings?: Partial<BrokerSettings> } = {},
+): Promise<ForkedBroker> {
+  const file = fileURLToPath(import.meta.resolve('./broker-process.ts'))
+  const child = fork(file, [data, String(port), JSON.stringify(settings)])
   const exited = once(child, 'exit')
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  const [ready] = (await once(child, 'message')) as [{ port: number }]
   return {
-    port,
+    port: ready.port,
     async measure() {
       const answer = once(child, 'message')
       child.send('memory')
       return (await answer)[0] as { bytes: number; metrics: string }
     },
     alive: () => child.exitCode === null && child.signalCode === null,
+    async kill() {
+      child.kill('SIGKILL')
+      await exited
+    },
     async close() {
       if (child.connected) child.disconnect()
       await exited

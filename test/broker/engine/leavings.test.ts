@@ -12,16 +12,20 @@ function world() {
   const rights = new Map<string, Rights>()
   const asked: string[] = []
   const judged: string[] = []
+  const left: { holder: Holder; keepsSession: boolean }[] = []
+  const gone = new Set<string>()
   const leavings = createLeavings({
     rightsOf({ deviceId }) {
       asked.push(deviceId)
       return rights.get(deviceId) ?? noRights
     },
     keepOnly: deviceId => void judged.push(deviceId),
+    record: { load() {}, all: () => left, keep() {}, leaves() {}, forget() {} },
+    isGone: deviceId => gone.has(deviceId),
   })
   const allow = (id: string, action: 'publish' | 'will') =>
     rights.set(id, { ...noRights, [action]: () => true })
-  return { leavings, rights, asked, judged, allow }
+  return { leavings, rights, asked, judged, left, gone, allow }
 }
 
 test('a retained message is shown while who published it may publish or will it', () => {
@@ -73,4 +77,19 @@ test('stored sessions are judged where their device is away, and only those that
   leavings.forget('d1')
   leavings.rightsChanged('d1', false)
   assert.equal(judged.length, 1)
+})
+
+test('what an earlier life left is worth no more than what its device is worth now', () => {
+  const { leavings, left, gone, judged, allow } = world()
+  left.push({ holder: holder('d1'), keepsSession: true }, { holder: holder('d2'), keepsSession: false })
+  for (const id of ['d1', 'd2']) allow(id, 'publish')
+  gone.add('d2')
+  leavings.restore()
+  assert.equal(leavings.mayShow(message('d1')), true)
+  assert.equal(leavings.mayShow(message('d2')), false, 'decommissioned while the broker was down')
+  leavings.rightsChanged('d1', false)
+  leavings.rightsChanged('d2', false)
+  assert.deepEqual(judged, ['d1'])
+  gone.clear()
+  assert.equal(leavings.mayShow(message('d2')), true, 'asked again')
 })

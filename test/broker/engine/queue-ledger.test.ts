@@ -15,21 +15,23 @@ const message = (bytes: number, topic = 'devices/a/t') => ({ topic, payload: Buf
 
 test('a queue ends by messages', () => {
   const ledger = createQueueLedger({ ...wide, offlineMessagesMax: 2 })
-  assert.deepEqual(
-    [ledger.queue('a', message(1)), ledger.queue('a', message(1)), ledger.queue('a', message(1))],
-    [true, true, false],
-  )
-  assert.equal(ledger.queue('b', message(1)), true, 'another device has its own')
-  ledger.unqueue('a')
-  assert.equal(ledger.queue('a', message(1)), true)
+  ledger.count(1, 1, 300)
+  assert.equal(ledger.overflow(1, 300), null)
+  ledger.count(1, 1, 300)
+  assert.equal(ledger.overflow(1, 300), 'session')
+  assert.equal(ledger.overflow(2, 300), null, 'another device has its own')
+  ledger.count(1, -1, -300)
+  assert.equal(ledger.overflow(1, 300), null)
 })
 
 test('a queue ends by bytes, and all queues together do', () => {
   const ledger = createQueueLedger({ ...wide, offlineBytesMax: 3_000, offlineBytesTotalMax: 4_000 })
-  assert.equal(ledger.queue('a', message(2_000)), true)
-  assert.equal(ledger.queue('a', message(2_000)), false)
-  assert.equal(ledger.queue('b', message(2_000)), false, 'the total is reached first')
-  assert.equal(ledger.queue('b', message(1_000)), true)
+  ledger.count(1, 1, 2_000)
+  assert.equal(ledger.overflow(1, 1_000), null)
+  assert.equal(ledger.overflow(1, 1_001), 'session')
+  assert.equal(ledger.overflow(2, 2_000), null)
+  assert.equal(ledger.overflow(2, 2_001), 'total')
+  assert.equal(ledger.overflow(2, 3_001), 'alone', 'no room would ever be enough')
 })
 
 test('retained messages end by number and by bytes; a topic that holds one may replace it', () => {
@@ -44,26 +46,28 @@ test('retained messages end by number and by bytes; a topic that holds one may r
 
 test('whatever comes and goes, what is empty weighs nothing', () => {
   const step = fc.record({
-    device: fc.constantFrom('a', 'b', 'c'),
-    bytes: fc.nat(5_000),
+    session: fc.nat(2),
+    bytes: fc.integer({ min: 1, max: 5_000 }),
     leaves: fc.boolean(),
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100 }), steps => {
       const ledger = createQueueLedger({ ...wide, offlineBytesMax: 20_000, offlineBytesTotalMax: 40_000 })
-      const queued = new Map<string, number>()
-      for (const { device, bytes, leaves } of steps) {
-        const held = queued.get(device) ?? 0
-        if (leaves && held > 0) {
-          ledger.unqueue(device)
-          queued.set(device, held - 1)
-        } else if (!leaves && ledger.queue(device, message(bytes))) queued.set(device, held + 1)
+      const queued: number[][] = [[], [], []]
+      for (const { session, bytes, leaves } of steps) {
+        const held = queued[session]!
+        if (leaves && held.length > 0) ledger.count(session, -1, -held.shift()!)
+        else if (!leaves && ledger.overflow(session, bytes) === null) {
+          ledger.count(session, 1, bytes)
+          held.push(bytes)
+        }
         assert.ok(ledger.counts().queuedBytes <= 40_000)
       }
-      for (const [device, held] of queued)
-        for (let index = 0; index < held; index += 1) ledger.unqueue(device)
-      assert.equal(ledger.counts().queues, 0)
-      assert.ok(Math.abs(ledger.counts().queuedBytes) < 1e-6)
+      queued.forEach((held, session) => {
+        for (const bytes of held) ledger.count(session, -1, -bytes)
+      })
+      const { queues, queuedMessages, queuedBytes } = ledger.counts()
+      assert.deepEqual([queues, queuedMessages, queuedBytes], [0, 0, 0])
     }),
   )
 })

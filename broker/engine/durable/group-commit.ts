@@ -1,0 +1,138 @@
+// Many writes, one transaction, one wait for the disk: what is written while the disk is busy goes together next. Whoever
+// acknowledges something waits for its group. Knows no messages.
+import type { Database } from 'better-sqlite3'
+
+export type GroupCommit = {
+  /** Writes in the group that is open. Throws where it cannot be written; the whole group is lost then. */
+  write<T>(work: () => T): T
+  /**
+   * Of the group written to last, to be asked in the same turn: resolves once it is on disk, rejects where it is lost.
+   */
+  kept(): Promise<void>
+  /** A write that nobody waits for and that must happen: done now, and again where its group is lost. */
+  owe(work: () => void): void
+  /** What to do where the group written to last is lost, in the same turn as the write. */
+  undo(work: () => void): void
+  /** Commits what is open. Nothing may be written after. */
+  close(): Promise<void>
+}
+
+type Group = {
+  kept: Promise<void>
+  resolve(): void
+  reject(error: unknown): void
+  failed: unknown
+  owed: (() => void)[]
+  undo: (() => void)[]
+}
+
+/** More than this is not remembered: what was struck out may then come again after a lost group, as MQTT allows. */
+const OWED_MAX = 100_000
+
+export function createGroupCommit(parts: {
+  sqlite: Pick<Database, 'exec' | 'inTransaction'>
+  sync(): Promise<void>
+  onLost(error: unknown): void
+  onKept(tookMs: number): void
+}): GroupCommit {
+  const { sqlite } = parts
+  let open: Group | null = null
+  let last: Promise<void> = Promise.resolve()
+  let syncing = false
+  let owed: (() => void)[] = []
+  /** A disk that did not take what it had accepted is not believed again. */
+  let broken: unknown = null
+
+  function join(): Group {
+    if (broken !== null) throw broken
+    if (open !== null) {
+      if (open.failed !== null) throw open.failed
+      return open
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    promise.catch(() => {}) // nobody may be waiting
+    const group: Group = { kept: promise, resolve, reject, failed: null, owed, undo: [] }
+    owed = []
+    open = group
+    last = promise
+    if (!syncing) setImmediate(commit)
+    try {
+      sqlite.exec('BEGIN IMMEDIATE')
+      for (const work of group.owed) work()
+    } catch (error) {
+      abandon(group, error)
+      throw error
+    }
+    return group
+  }
+
+  /** It stays open, so that whoever else writes in this turn learns of it too. */
+  function abandon(group: Group, error: unknown): void {
+    group.failed = error
+    if (sqlite.inTransaction) sqlite.exec('ROLLBACK')
+  }
+
+  function commit(): void {
+    const group = open
+    open = null
+    if (group === null) return
+    if (group.failed === null)
+      try {
+        sqlite.exec('COMMIT')
+      } catch (error) {
+        abandon(group, error)
+      }
+    if (group.failed !== null) lose(group, group.failed)
+    else void sync(group)
+  }
+
+  async function sync(group: Group): Promise<void> {
+    syncing = true
+    const began = performance.now()
+    try {
+      await parts.sync()
+      parts.onKept(performance.now() - began)
+      group.resolve()
+    } catch (error) {
+      broken = error
+      lose(group, error)
+    }
+    syncing = false
+    if (open !== null) commit()
+  }
+
+  function lose(group: Group, error: unknown): void {
+    for (const work of group.owed) if (owed.length < OWED_MAX) owed.push(work)
+    for (const work of group.undo.reverse()) work()
+    parts.onLost(error)
+    group.reject(error)
+  }
+
+  function write<T>(work: () => T): T {
+    const group = join()
+    try {
+      return work()
+    } catch (error) {
+      abandon(group, error)
+      throw error
+    }
+  }
+
+  return {
+    write,
+    kept: () => last,
+    owe(work) {
+      try {
+        write(work)
+        open?.owed.push(work)
+      } catch {
+        if (owed.length < OWED_MAX) owed.push(work)
+      }
+    },
+    undo: work => void open?.undo.push(work),
+    async close() {
+      await new Promise(resolve => setImmediate(resolve))
+      await last.catch(() => {})
+    },
+  }
+}

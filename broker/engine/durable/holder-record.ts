@@ -1,0 +1,50 @@
+// On whose right stored sessions and retained messages stand: kept with them, so that a later life of the broker can judge
+// them. Judges nothing itself.
+import type { HolderRow, SessionRecords } from '../../../db/session-records.ts'
+import type { Holder } from '../rights-desk.ts'
+import type { GroupCommit } from './group-commit.ts'
+
+type Known = HolderRow & { keepsSession: 0 | 1 }
+
+export type HolderRecord = ReturnType<typeof createHolderRecord>
+
+export function createHolderRecord(records: SessionRecords, commit: GroupCommit) {
+  const known = new Map<string, Known>()
+
+  function put(row: Known): void {
+    known.set(row.device, row)
+    commit.owe(() => records.putHolder(row))
+  }
+
+  return {
+    /** Forgets whoever left neither a session nor a retained message. */
+    load(retains: (deviceId: string) => boolean): void {
+      for (const row of records.holders()) {
+        if (row.keepsSession === 1 || retains(row.device)) known.set(row.device, row)
+        else commit.owe(() => records.removeHolder(row.device))
+      }
+    },
+    all: () =>
+      [...known.values()].map(row => ({ holder: asHolder(row), keepsSession: row.keepsSession === 1 })),
+    /** Whoever leaves a session, or a retained message. */
+    keep({ deviceId, issuerId, serialNumber }: Holder, what: 'session' | 'retained'): void {
+      const before = known.get(deviceId)
+      const keepsSession = what === 'session' ? 1 : (before?.keepsSession ?? 0)
+      const same = before?.issuer === issuerId && before.serial === serialNumber
+      if (same && before.keepsSession === keepsSession) return
+      put({ device: deviceId, issuer: issuerId, serial: serialNumber, keepsSession })
+    },
+    /** Its session is gone; what it retained may stay. */
+    leaves(deviceId: string): void {
+      const before = known.get(deviceId)
+      if (before?.keepsSession === 1) put({ ...before, keepsSession: 0 })
+    },
+    forget(deviceId: string): void {
+      if (known.delete(deviceId)) commit.owe(() => records.removeHolder(deviceId))
+    },
+  }
+}
+
+function asHolder({ device, issuer, serial }: HolderRow): Holder {
+  return { deviceId: device, issuerId: issuer, serialNumber: serial }
+}

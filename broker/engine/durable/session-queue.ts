@@ -1,0 +1,241 @@
+// The queues of stored sessions: bounded, the oldest dropped first, handed out in pages so that memory does not grow with
+// them. What it writes is part of the group that is open. Knows no sockets.
+import type { QueuedRow, QueueTable } from '../../../db/session-queue.ts'
+import { type createQueueLedger, weigh } from '../queue-ledger.ts'
+import type { GroupCommit } from './group-commit.ts'
+
+/** A message on its way to a device, as aedes knows it. */
+export type Outgoing = {
+  cmd?: string
+  topic: string
+  payload: Buffer | string
+  qos: 0 | 1 | 2
+  retain?: boolean
+  brokerId?: string
+  brokerCounter?: number
+  messageId?: number
+}
+export type Restored = Outgoing | { cmd: 'pubrel'; messageId: number }
+
+const PAGE = 100
+/** Sent and not acknowledged: beyond this the rest waits on disk, for packet identifiers end at 65,535. */
+const IN_FLIGHT_MAX = 10_000
+const IN_FLIGHT_LOOK_MS = 50
+const MESSAGE_ID_MAX = 65_535
+const AGED_AT_ONCE = 500
+
+/** What is being handed to a returning session: the page that was read, and the identifiers its messages were given. */
+type Handing = { read: { id: number; counter: number }[]; ids: Map<number, number>; over: boolean }
+
+export function createSessionQueue(parts: {
+  table: QueueTable
+  commit: GroupCommit
+  ledger: ReturnType<typeof createQueueLedger>
+  brokerId: string
+  ageMaxMs: number
+  now(): number
+  onDropped(what: 'offline' | 'aged', session: number): void
+}) {
+  const { table, commit, ledger } = parts
+  const handing = new Map<number, Handing>()
+
+  function count(session: number, messages: number, bytes: number): void {
+    ledger.count(session, messages, bytes)
+    commit.undo(() => ledger.count(session, -messages, -bytes))
+  }
+
+  /** Drops the oldest until the message fits; false where it does not by any means. */
+  function makeRoom(session: number, bytes: number): boolean {
+    for (;;) {
+      const overflow = ledger.overflow(session, bytes)
+      if (overflow === null) return true
+      if (overflow === 'alone') return false
+      const dropped = overflow === 'session' ? table.dropUnsent(session) : table.dropOldest()
+      if (dropped === undefined) return false
+      count(dropped.session, -1, -dropped.bytes)
+      parts.onDropped('offline', dropped.session)
+    }
+  }
+
+  const foreign = (brokerId: string | undefined) =>
+    brokerId === undefined || brokerId === parts.brokerId ? null : brokerId
+
+  /** Gives every message of the page an identifier at once: one wait for the disk instead of one each. */
+  function handOut(session: number, counter: number, wanted: number): number | undefined {
+    const page = handing.get(session)
+    if (page === undefined) return undefined
+    if (page.read.some(row => row.counter === counter)) {
+      let next = wanted
+      for (const row of page.read.splice(0)) {
+        const given = identify(session, row.id, next)
+        page.ids.set(row.counter, given)
+        next = (given % MESSAGE_ID_MAX) + 1
+      }
+    }
+    const given = page.ids.get(counter)
+    page.ids.delete(counter)
+    if (page.over && page.ids.size === 0) handing.delete(session)
+    return given
+  }
+
+  /** One that was sent before keeps its identifier [MQTT-4.4.0-1]. */
+  function identify(session: number, id: number, wanted: number): number {
+    const known = table.messageId(id)
+    if (known !== null) return known
+    const free = freeId(session, wanted)
+    commit.write(() => table.send(id, free))
+    return free
+  }
+
+  function freeId(session: number, wanted: number): number {
+    let id = wanted
+    while (table.idOfMessage(session, id) !== undefined) {
+      id = (id % MESSAGE_ID_MAX) + 1
+      if (id === wanted) throw new Error('no packet identifier is free')
+    }
+    return id
+  }
+
+  function asPacket(row: QueuedRow): Restored {
+    if (row.released === 1) return { cmd: 'pubrel', messageId: row.messageId! }
+    return Object.assign(
+      {
+        cmd: 'publish',
+        brokerId: row.broker ?? parts.brokerId,
+        brokerCounter: row.counter,
+        topic: row.topic,
+        payload: row.payload,
+        qos: row.qos,
+        retain: row.retain === 1,
+        dup: false,
+      },
+      { messageId: row.messageId ?? undefined },
+    ) as Outgoing
+  }
+
+  const tooOld = (row: QueuedRow) => row.released === 0 && row.at < parts.now() - parts.ageMaxMs
+
+  return {
+    /** Counts what the last life left; gives the counter of its newest message. */
+    load(): number {
+      for (const { session, messages, bytes } of table.totals()) ledger.count(session, messages, bytes)
+      return table.lastCounter()
+    },
+
+    has: (session: number, { brokerCounter = 0, brokerId }: Outgoing) =>
+      table.idOf(session, brokerCounter, foreign(brokerId)) !== undefined,
+
+    /** Puts a message into the queues of these sessions. Gives whether it is in any. Throws where it cannot be written. */
+    enqueue(sessions: Iterable<number>, packet: Outgoing): boolean {
+      const bytes = weigh(packet)
+      return commit.write(() => {
+        let taken = false
+        for (const session of sessions) {
+          if (!makeRoom(session, bytes)) {
+            parts.onDropped('offline', session)
+            continue
+          }
+          table.insert({
+            session,
+            counter: packet.brokerCounter ?? 0,
+            broker: foreign(packet.brokerId),
+            bytes,
+            at: parts.now(),
+            topic: packet.topic,
+            payload: packet.payload,
+            qos: packet.qos,
+            retain: packet.retain ? 1 : 0,
+          })
+          count(session, 1, bytes)
+          taken = true
+        }
+        return taken
+      })
+    },
+
+    /**
+     * A message is about to be sent, or PUBREL in its place. The packet is given another identifier where its own is taken.
+     * Resolves once that is on disk. Rejects where the message is not queued.
+     */
+    async update(session: number, packet: { cmd?: string } & Partial<Outgoing>): Promise<void> {
+      const { messageId = 0, brokerCounter = 0 } = packet
+      if (packet.cmd === 'pubrel') {
+        const id = table.idOfMessage(session, messageId)
+        if (id === undefined) throw new NotQueued()
+        commit.write(() => table.release(id))
+      } else {
+        const handed = handOut(session, brokerCounter, messageId)
+        const id = handed === undefined ? table.idOf(session, brokerCounter, foreign(packet.brokerId)) : 0
+        if (id === undefined) throw new NotQueued()
+        packet.messageId = handed ?? identify(session, id, messageId)
+      }
+      await commit.kept()
+    },
+
+    /** Strikes out what was acknowledged or may not be sent: by its identifier, or by its counter where it has none. */
+    strikeOut(session: number, packet: Partial<Outgoing>): Restored | undefined {
+      const { messageId, brokerCounter = 0 } = packet
+      const id =
+        messageId === undefined
+          ? table.idOf(session, brokerCounter, foreign(packet.brokerId))
+          : table.idOfMessage(session, messageId)
+      const row = id === undefined ? undefined : commit.write(() => table.strikeOut(id))
+      if (row === undefined) return undefined
+      count(session, -1, -row.bytes)
+      return asPacket(row)
+    },
+
+    /** All that waits now, oldest first, read as it is taken. What is too old is left out. */
+    async *stream(session: number, isOver: () => boolean): AsyncGenerator<Restored> {
+      handing.delete(session)
+      // What comes from now on is delivered as it comes.
+      const until = table.lastCounter()
+      for (let after = 0, rows = table.sent(session, after, PAGE); rows.length > 0; ) {
+        for (const row of rows) if (!tooOld(row)) yield asPacket(row)
+        after = rows.at(-1)!.id
+        rows = table.sent(session, after, PAGE)
+      }
+      const page: Handing = { read: [], ids: new Map(), over: false }
+      handing.set(session, page)
+      for (let after = -1; !isOver(); ) {
+        if (table.sentCount(session, IN_FLIGHT_MAX) >= IN_FLIGHT_MAX) {
+          await new Promise(resolve => setTimeout(resolve, IN_FLIGHT_LOOK_MS).unref())
+          continue
+        }
+        const rows = table.unsent(session, after, until, PAGE)
+        if (rows.length === 0) break
+        after = rows.at(-1)!.counter
+        for (const row of rows) if (!tooOld(row)) page.read.push({ id: row.id, counter: row.counter })
+        for (const row of rows) if (!tooOld(row)) yield asPacket(row)
+      }
+      page.over = true
+      if (page.ids.size === 0 && page.read.length === 0) handing.delete(session)
+    },
+
+    /** Drops what is too old, the oldest first, some at a time. Gives whether more may be left. */
+    dropAged(): boolean {
+      const before = parts.now() - parts.ageMaxMs
+      if ((table.oldest() ?? Number.POSITIVE_INFINITY) >= before) return false
+      const dropped = commit.write(() => table.dropAged(before, AGED_AT_ONCE))
+      for (const { session, bytes } of dropped) {
+        count(session, -1, -bytes)
+        parts.onDropped('aged', session)
+      }
+      return dropped.length === AGED_AT_ONCE
+    },
+
+    clear(session: number): void {
+      const { messages, bytes } = ledger.of(session)
+      ledger.count(session, -messages, -bytes)
+      commit.owe(() => table.clear(session))
+    },
+  }
+}
+
+/** The message was dropped or struck out before. */
+export class NotQueued extends Error {
+  constructor() {
+    super('no such packet')
+    this.name = 'NotQueued'
+  }
+}

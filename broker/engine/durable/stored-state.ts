@@ -1,0 +1,225 @@
+// What outlives a connection beside queues: subscriptions and retained messages, in memory to be found and on disk to stay.
+// Only what a policy allows is kept.
+import { Readable } from 'node:stream'
+import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
+import type { SessionFile } from '../../../db/session-file.ts'
+import { prepareSessionRecords, type SessionRecords } from '../../../db/session-records.ts'
+import type { Retained } from '../leavings.ts'
+import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
+import type { Holder } from '../rights-desk.ts'
+import { createGroupCommit, type GroupCommit } from './group-commit.ts'
+
+export type Client = Parameters<AsyncPersistence['addSubscriptions']>[0] & { clean?: boolean }
+export type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0] & { brokerCounter?: number }
+type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
+
+export type SessionStoreParts = {
+  file: SessionFile
+  bounds: QueueBounds & { offlineAgeMaxMs: number }
+  now(): number
+  /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
+  isGranted(client: Client, topic: string): boolean
+  /** Whether the connection of this client is being ended. */
+  isEnding(client: Client): boolean
+  /** Whether it was just now decided that this message may not be forwarded. */
+  isDenied(packet: object): boolean
+  /** On whose right a will stands; null where nobody is known. */
+  whose(client: Client): { holder: Holder; fingerprint: string } | null
+  /** Whether a retained message may be shown to anybody still. */
+  mayShow(message: Retained): boolean
+  /** Stored subscriptions are gone: these, or all of the device where null. */
+  onForgotten(deviceId: string, topics: string[] | null): void
+  onDropped(what: 'offline' | 'aged' | 'retained', deviceId: string): void
+  /** This client was about to be told what is not on disk. */
+  onUnkept(client: Client): void
+  /** Writes are lost: nothing of them was acknowledged. */
+  onLost(error: unknown): void
+  /** Writes are on disk. */
+  onKept(tookMs: number): void
+}
+
+export class StoredState extends AsyncPersistence {
+  protected readonly parts: SessionStoreParts
+  protected readonly commit: GroupCommit
+  protected readonly records: SessionRecords
+  protected readonly ledger: ReturnType<typeof createQueueLedger>
+  /** The stored sessions: whoever has one may have a queue. */
+  protected readonly sessions = new Map<string, number>()
+  protected readonly devices = new Map<number, string>()
+  readonly #shared: { deviceId: string; topic: string; qos: 0 | 1 | 2 }[] = []
+  /** The topics of each device's retained messages. */
+  protected readonly retainedBy = new Map<string, Set<string>>()
+  readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
+  /** Messages that somebody wants to acknowledge, with the group that they are in, if any. */
+  readonly #awaited = new Map<number, Promise<void> | null>()
+
+  constructor(parts: SessionStoreParts) {
+    super()
+    const { sqlite, sync } = parts.file
+    this.parts = parts
+    this.ledger = createQueueLedger(parts.bounds)
+    this.commit = createGroupCommit({ sqlite, sync, onLost: parts.onLost, onKept: parts.onKept })
+    this.records = prepareSessionRecords(sqlite)
+  }
+
+  protected async load(): Promise<void> {
+    for (const { id, device } of this.records.sessions()) this.#know(device, id)
+    for (const { device, ...subscription } of this.records.subscriptions()) {
+      await super.addSubscriptions({ id: device }, [subscription])
+      if (subscription.topic.startsWith('$share')) this.#shared.push({ deviceId: device, ...subscription })
+    }
+    for (const { device, ...row } of this.records.retained()) {
+      const message = {
+        cmd: 'publish',
+        ...row,
+        retain: true,
+        ...(device === null ? {} : { clientId: device }),
+      }
+      this.ledger.retain(message)
+      this.#own(message)
+      await super.storeRetained(message)
+    }
+  }
+
+  #know(device: string, session: number): void {
+    this.sessions.set(device, session)
+    this.devices.set(session, device)
+  }
+
+  #unknow(device: string): void {
+    this.devices.delete(this.sessions.get(device) ?? -1)
+    this.sessions.delete(device)
+  }
+
+  /** Shared subscriptions that the last life left. */
+  sharedSubscriptions() {
+    return this.#shared.splice(0)
+  }
+
+  /** Somebody will ask what became of the message with this counter. */
+  expect(counter: number): void {
+    this.#awaited.set(counter, null)
+  }
+
+  /** The group that the message was written with; null where nothing of it was. */
+  groupOf(counter: number): Promise<void> | null {
+    const group = this.#awaited.get(counter) ?? null
+    this.#awaited.delete(counter)
+    return group
+  }
+
+  /** The message with this counter was written, just now. */
+  protected wrote(counter: number | undefined): void {
+    if (counter !== undefined && this.#awaited.has(counter)) this.#awaited.set(counter, this.commit.kept())
+  }
+
+  // aedes hands over all filters of a SUBSCRIBE, again for each one that is allowed: stored once.
+  override addSubscriptions(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
+    const known = this.#storing.get(subscriptions)
+    if (known !== undefined) return known
+    const storing = this.#storeGranted(client, subscriptions)
+    this.#storing.set(subscriptions, storing)
+    return storing
+  }
+
+  /** Resolves once it is on disk: SUBACK waits for it. */
+  async #storeGranted(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
+    await null // until the last filter of the packet has been judged too
+    const granted = subscriptions.filter(({ topic }) => this.parts.isGranted(client, topic))
+    const before = new Set((await super.subscriptionsByClient(client)).map(({ topic }) => topic))
+    const isNew = !this.sessions.has(client.id)
+    this.commit.write(() => {
+      const session = this.records.addSession(client.id)
+      for (const { topic, qos } of granted) this.records.subscribe(session, topic, qos)
+      this.#know(client.id, session)
+    })
+    const kept = this.commit.kept()
+    this.commit.undo(() => {
+      const added = granted.map(({ topic }) => topic).filter(topic => !before.has(topic))
+      void super.removeSubscriptions(client, added)
+      if (isNew) this.#unknow(client.id)
+    })
+    await super.addSubscriptions(client, granted)
+    await kept
+  }
+
+  override async removeSubscriptions(client: Client, topics: string[]): Promise<void> {
+    this.parts.onForgotten(client.id, topics)
+    const session = this.sessions.get(client.id)
+    if (session !== undefined)
+      this.commit.owe(() => {
+        for (const topic of topics) this.records.unsubscribe(session, topic)
+      })
+    await super.removeSubscriptions(client, topics)
+  }
+
+  override async cleanSubscriptions(client: Client): Promise<void> {
+    const session = this.sessions.get(client.id)
+    this.#unknow(client.id)
+    this.parts.onForgotten(client.id, null)
+    if (session !== undefined) this.commit.owe(() => this.records.removeSession(session))
+    await super.cleanSubscriptions(client)
+  }
+
+  /** Drops the stored subscriptions of a device that are not allowed any more; its queue is judged when it returns. */
+  async keepOnly(deviceId: string, allowed: (filter: string) => boolean): Promise<void> {
+    const stored = await this.subscriptionsByClient({ id: deviceId })
+    const denied = stored.map(({ topic }) => topic).filter(topic => !allowed(topic))
+    if (denied.length > 0) await this.removeSubscriptions({ id: deviceId }, denied)
+  }
+
+  override async storeRetained(packet: StoredPacket): Promise<void> {
+    const { topic, payload, qos } = packet
+    if (payload.length === 0) {
+      this.ledger.unretain(topic)
+      this.#disown(packet)
+      this.commit.owe(() => this.records.unretain(topic))
+    } else if (!this.ledger.retain(packet)) {
+      this.parts.onDropped('retained', '')
+      return
+    } else {
+      const row = { topic, payload, qos, device: packet.clientId ?? null }
+      // Nobody is told of a message of QoS 0.
+      if (qos === 0) this.commit.owe(() => this.records.retain(row))
+      else this.commit.write(() => this.records.retain(row))
+      this.#own(packet)
+    }
+    this.wrote(packet.brokerCounter)
+    await super.storeRetained(packet)
+  }
+
+  #own({ clientId, topic }: Pick<StoredPacket, 'clientId' | 'topic'>): void {
+    if (clientId === undefined) return
+    const topics = this.retainedBy.get(clientId)
+    if (topics === undefined) this.retainedBy.set(clientId, new Set([topic]))
+    else topics.add(topic)
+  }
+
+  #disown({ clientId = '', topic }: StoredPacket): void {
+    const topics = this.retainedBy.get(clientId)
+    topics?.delete(topic)
+    if (topics?.size === 0) this.retainedBy.delete(clientId)
+  }
+
+  /** What is kept is shown only where its publisher may still publish it. */
+  override createRetainedStreamCombi(patterns: string[]): Readable {
+    const { mayShow } = this.parts
+    const all = super.createRetainedStreamCombi(patterns)
+    return Readable.from(
+      (async function* () {
+        for await (const packet of all) if (mayShow(packet)) yield packet
+      })(),
+    )
+  }
+
+  /** Forgets the retained messages that this device left, but for those that another has replaced. */
+  async forgetRetained(deviceId: string): Promise<void> {
+    for (const topic of this.retainedBy.get(deviceId) ?? []) {
+      for await (const packet of this.createRetainedStream(topic)) {
+        if (packet.topic === topic && packet.clientId === deviceId)
+          await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
+      }
+    }
+    this.retainedBy.delete(deviceId)
+  }
+}

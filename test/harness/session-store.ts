@@ -1,0 +1,28 @@
+// What a session store is given where no engine is around it: everything granted, nobody ending, bounds that nothing meets.
+import type { SessionStoreParts } from '../../broker/engine/durable/stored-state.ts'
+import type { SessionFile } from '../../db/session-file.ts'
+
+export function storeParts(given: Partial<SessionStoreParts> & { file: SessionFile }): SessionStoreParts {
+  return {
+    bounds: {
+      offlineMessagesMax: 100_000,
+      offlineBytesMax: 1_000_000_000,
+      offlineBytesTotalMax: 1_000_000_000,
+      offlineAgeMaxMs: 604_800_000,
+      retainedMessagesMax: 100_000,
+      retainedBytesMax: 1_000_000_000,
+    },
+    now: Date.now,
+    isGranted: () => true,
+    isEnding: () => false,
+    isDenied: () => true,
+    whose: () => null,
+    mayShow: () => true,
+    onForgotten() {},
+    onDropped() {},
+    onUnkept() {},
+    onLost() {},
+    onKept() {},
+    ...given,
+  }
+}
