@@ -3,6 +3,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Reason } from '../../db/reason.ts'
+import { connectionsThatFit } from './descriptors.ts'
 import type { HandshakeOutcome, Limits } from './limits.ts'
 import { createPace } from './pace.ts'
 import { awaitProxyHeader } from './proxy-header.ts'
@@ -90,10 +91,21 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
   })
 
   const servers: Server[] = []
+  const openMax = connectionsThatFit()
+  let open = 0
 
   function accept(raw: Socket): void {
     const address = plainAddress(raw)
     raw.on('error', ignore)
+    open += 1
+    raw.once('close', () => {
+      open -= 1
+    })
+    if (open > openMax) {
+      parts.onRefused('connections_exceeded', address, 'no file descriptor is left for it')
+      raw.resetAndDestroy()
+      return
+    }
     waiting.add(raw)
     if (parts.proxyFrom(address)) acceptFromBalancer(raw, address)
     else admit(raw, address)
@@ -149,7 +161,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     tls.emit('connection', raw)
   }
 
-  function open(port: number): Promise<Server> {
+  function listenOn(port: number): Promise<Server> {
     const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, accept)
     return new Promise((resolve, reject) => {
       server.once('error', reject)
@@ -170,9 +182,9 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     return gone.then(() => {})
   }
 
-  const server = await open(parts.port)
+  const server = await listenOn(parts.port)
   if (parts.secondPort !== 0) {
-    await open(parts.secondPort).catch(async error => {
+    await listenOn(parts.secondPort).catch(async error => {
       await stop()
       throw error
     })

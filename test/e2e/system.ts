@@ -46,6 +46,8 @@ export type Line = { msg: string; reason?: string; deviceId?: string; [field: st
 export type SystemOptions = {
   flags?: readonly string[]
   env?: NodeJS.ProcessEnv
+  /** A command that starts it, such as `prlimit --nofile=100`. */
+  through?: readonly string[]
   /** Its clock is not ours, so its certificate is not judged from here. */
   otherClock?: boolean
 }
@@ -138,12 +140,13 @@ export function attemptUp(data: string, options: SystemOptions = {}): Launched {
   return { ...launched, ended }
 }
 
-function launchUp(data: string, { flags = anyPorts, env }: SystemOptions = {}): Launched {
+function launchUp(data: string, { flags = anyPorts, env, through = [] }: SystemOptions = {}): Launched {
   const logs = mkdtempSync(join(tmpdir(), 'rollcall-log-'))
   const file = join(logs, 'stderr')
   const stderr = openSync(file, 'w')
   const [program = '', ...args] = [
     ...mortal,
+    ...through,
     process.execPath,
     main,
     'up',
