@@ -2,6 +2,7 @@
 // Refuses to know about MQTT.
 import { randomUUID } from 'node:crypto'
 import { AnswerLost, type Api, refusal } from './api.ts'
+import { enrollByEst } from './est.ts'
 import { type Identity, identityFrom, type KeyType, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
 import { forEachBounded } from './pace.ts'
@@ -13,6 +14,8 @@ export type EnrollmentOptions = {
   concurrency: number
   /** A kept certificate must still be valid at this time, so that it does not expire during the run. */
   neededUntil: Date
+  /** Devices enroll by themselves, by EST; `ca` is what the server is trusted by. */
+  est?: { ca: string | null }
   /** What the devices are registered with. */
   attributes?: Record<string, string>
   groups?: readonly string[]
@@ -105,8 +108,9 @@ async function joinGroups(api: Api, deviceId: string, groups: readonly string[])
 /** A new key and a certificate for it. The key is made here and never sent. */
 export async function enroll(
   deviceId: string,
-  { api, keyType, lostAnswers }: Pick<EnrollmentOptions, 'api' | 'keyType' | 'lostAnswers'>,
+  { api, keyType, lostAnswers, est }: Pick<EnrollmentOptions, 'api' | 'keyType' | 'lostAnswers' | 'est'>,
 ): Promise<Identity> {
+  if (est) return enrollByEst(deviceId, { api, keyType, ca: est.ca })
   const { key, csr } = await makeRequest(deviceId, keyType)
   const idempotencyKey = randomUUID()
   const ask = (loseAnswer: boolean) =>

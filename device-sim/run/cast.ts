@@ -46,7 +46,8 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
         signal: options.signal,
       })
     : null
-  const enrolls = target.identities.from === 'api' && plan.groups.some(group => group.directory === null)
+  const enrolls =
+    target.identities.from !== 'directory' && plan.groups.some(group => group.directory === null)
   const store = api && enrolls ? await openIdentityStore(target.keysDir, api.url) : null
   const enrollment = {
     reused: 0,
@@ -81,7 +82,11 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
       identities = readIdentities(source, distinct(group), group.directory === null ? readFrom : 0)
       if (group.directory === null) readFrom += distinct(group)
     } else {
-      const enrolling = enrollingFor(group, plan, api as Api, store as IdentityStore, options, onProgress)
+      const est = target.identities.from === 'est' && group.fault !== 'lost-answer'
+      const enrolling = {
+        ...enrollingFor(group, plan, api as Api, store as IdentityStore, options, onProgress),
+        ...(est ? { est: { ca: target.broker.ca } } : {}),
+      }
       identities = await enrollGroup(group, victim, enrolling, enrollment)
     }
     if (group.fault === 'stolen-client-id') clientId = victim?.deviceId ?? null

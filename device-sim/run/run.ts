@@ -206,7 +206,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       await pool.end()
       await operator.restore()
       findings.limits = limits.all()
-      const enrollment = target.identities.from === 'api' ? cast.enrollment : null
+      const enrollment = target.identities.from === 'directory' ? null : cast.enrollment
       const summary = summaryOf({
         run: facts,
         endedAt: new Date(),

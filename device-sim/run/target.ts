@@ -19,7 +19,7 @@ export type RunTarget = {
   broker: Broker
   /** Null where certificates come from a directory and no operator's interface was named. */
   api: { url: string; token: string } | null
-  identities: { from: 'api' } | { from: 'directory'; directory: string }
+  identities: { from: 'api' | 'est' } | { from: 'directory'; directory: string }
   keysDir: string
 }
 
@@ -66,7 +66,9 @@ export function findRunTarget(
       ca,
     },
     api: api ? { url: api.origin, token } : null,
-    identities: fromDirectory ? { from: 'directory', directory: directory ?? '' } : { from: 'api' },
+    identities: fromDirectory
+      ? { from: 'directory', directory: directory ?? '' }
+      : { from: own.identities === 'est' ? 'est' : 'api' },
     keysDir: flags.keys ?? beside(own.keys) ?? inside(data, 'sim') ?? 'rollcall-sim',
   }
 }

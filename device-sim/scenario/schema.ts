@@ -31,8 +31,8 @@ const Target = Type.Object(
     api: optional(Type.String({ description: 'https://HOST:PORT of a provisioning service' })),
     tokenFile: optional(Type.String({ description: 'file that holds its API token' })),
     identities: optional(
-      Type.Enum(['api', 'directory'], {
-        description: 'where certificates come from: the provisioning API, or files',
+      Type.Enum(['api', 'est', 'directory'], {
+        description: 'where certificates come from: the API, EST with tokens of the API, or files',
       }),
     ),
     directory: optional(

@@ -29,8 +29,16 @@ actions: [{ at: 1s, do: revoke, group: meters, share: 20% }]
 thresholds: ['lost = 0']
 `
 
+const byThemselves = `
+name: EST
+target: { identities: est }
+groups: [{ name: self-made, count: 2 }]
+stages: [{ kind: ramp, rate: 50, for: 500ms }]
+thresholds: ['connected = 100%']
+`
+
 describe('one scenario against two brokers', () => {
-  it('finds that rollcall cuts a revoked device, and nothing else wrong', async () => {
+  it('finds that rollcall cuts a revoked device, nothing else wrong, and lets devices enroll by EST', async () => {
     using world = scratch()
     await using system = await startSystem(world.at('data'))
     const { summary } = await runText(scenario, { data: system.data })
@@ -40,6 +48,9 @@ describe('one scenario against two brokers', () => {
     assert.equal(action?.cutMs.count, 1)
     assert.ok((summary.refusals['connack_5']?.expected ?? 0) > 0, 'it tried to come back and was refused')
     assert.equal(summary.population.connected, DEVICES - 1)
+    const alone = await runText(byThemselves, { data: system.data })
+    assert.deepEqual(alone.summary.verdict, { passed: true, exitCode: 0, breaches: [] })
+    assert.deepEqual([alone.summary.enrollment?.enrolled, alone.summary.connects.admitted], [2, 2])
   })
 
   it('finds that mosquitto keeps it connected', async () => {
