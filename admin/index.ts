@@ -9,6 +9,8 @@ export type AdminOptions = {
   port: number
   /** What is still missing, in words; an empty list is ready. */
   missing(): readonly string[]
+  /** What chooses the port, for errors. */
+  flag?: string
   /** The Prometheus text exposition (version 0.0.4). */
   metrics(): Promise<string>
 }
@@ -99,16 +101,16 @@ async function inTime<Value>(work: Promise<Value>): Promise<Value> {
   }
 }
 
-function inWords(error: NodeJS.ErrnoException, { host, port }: AdminOptions): Error {
+function inWords(error: NodeJS.ErrnoException, { host, port, flag = '--admin-port' }: AdminOptions): Error {
   const because = { cause: error }
   if (error.code === 'EADDRINUSE') {
     return new Error(
-      `port ${port} on ${host} is in use: stop what listens there, or choose another with --admin-port`,
+      `port ${port} on ${host} is in use: stop what listens there, or choose another with ${flag}`,
       because,
     )
   }
   if (error.code === 'EACCES') {
-    return new Error(`port ${port} needs privileges: choose one above 1023 with --admin-port`, because)
+    return new Error(`port ${port} needs privileges: choose one above 1023 with ${flag}`, because)
   }
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
     return new Error(`${host} is no address of this machine: choose another host`, because)

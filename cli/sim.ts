@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { keyTypes } from '../device-sim/identity.ts'
 import { type RawOptions, runSimulator } from '../device-sim/index.ts'
+import { type CompareFlags, runComparison } from '../device-sim/output/compare-run.ts'
 import type { FamiliarFlags, FamiliarVerb } from '../device-sim/scenario/familiar.ts'
 import {
   checkScenario,
@@ -44,6 +45,7 @@ export function simCommand(): Command {
     .addCommand(familiarCommand('conn', 'connect clients and keep them'))
     .addCommand(familiarCommand('pub', 'connect clients that publish'))
     .addCommand(familiarCommand('sub', 'connect clients that subscribe'))
+    .addCommand(compareCommand())
     .addCommand(presetsCommand())
     .addCommand(schemaCommand())
 }
@@ -78,6 +80,8 @@ function targeted(command: Command): Command {
     .option('--report <file>', 'one HTML file with charts, which opens offline')
     .option('--json <file>', 'the summary as JSON, as -o json prints it; `sim compare` reads it')
     .option('--samples <file>', 'NDJSON, a line for each second')
+    .option('--metrics-port <port>', 'serves /metrics for Prometheus during the run; 0 picks a free one')
+    .option('--metrics-host <address>', 'address of the metrics', '127.0.0.1')
     .addOption(
       new Option('-o, --output <format>').choices(['table', 'json', 'jsonl', 'yaml']).default('table'),
     )
@@ -117,6 +121,18 @@ function checkCommand(): Command {
     .summary('say whether a scenario can be run, and where it cannot')
     .argument('<scenario>', 'FILE.yaml, or the name of a preset')
     .action((scenario: string) => interruptible(io => checkScenario(scenario, io)))
+}
+
+function compareCommand(): Command {
+  return new Command('compare')
+    .summary('hold two runs against each other: what got better, what got worse')
+    .argument('<a>', 'FILE that --json of an earlier run wrote')
+    .argument('<b>', 'FILE of a later one')
+    .option('--max-worse <share>', 'fail where a metric got worse by more than this, such as 20%')
+    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+    .action((a: string, b: string, flags: CompareFlags) =>
+      interruptible(io => runComparison(a, b, flags, io)),
+    )
 }
 
 function presetsCommand(): Command {

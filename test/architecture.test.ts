@@ -29,7 +29,7 @@ const mayImport: Record<string, readonly string[]> = {
   broker: ['pki', 'db', 'admission', 'policy', 'admin'],
   provisioning: ['pki', 'db', 'admission', 'policy', 'admin'],
   client: [],
-  'device-sim': [],
+  'device-sim': ['admin'],
   cli: everything,
   test: [...everything, 'bench'],
   bench: [...everything, 'test'],

@@ -1,14 +1,23 @@
 // Everything that a run is shown by: the live view, and the files and endpoint that were asked for.
 // Says before the run what cannot be written, and after it what could not. Refuses to know how a run goes.
+import { type AdminServer, createAdminServer } from '../../admin/index.ts'
+import { BadUsage, RunFailed } from '../failure.ts'
 import type { Io } from '../index.ts'
 import type { RunListener } from '../results/feed.ts'
 import type { Summary } from '../results/summary.ts'
+import { createExposition, type Exposition } from './exposition.ts'
 import { createLineFile, requireWritable, writeWhole } from './files.ts'
 import { createLiveView } from './live.ts'
 import { reportPage } from './report/page.ts'
 import { createSeries } from './report/series.ts'
 
-export type OutputFlags = { json?: string; samples?: string; report?: string }
+export type OutputFlags = {
+  json?: string
+  samples?: string
+  report?: string
+  metricsPort?: string
+  metricsHost?: string
+}
 
 export type Outputs = {
   listeners: RunListener[]
@@ -16,12 +25,15 @@ export type Outputs = {
   close(summary: Summary | null): Promise<string[]>
 }
 
-/** @throws BadUsage where a file cannot be written. */
+/** @throws BadUsage where a file cannot be written; RunFailed where the metrics port cannot be had. */
 export async function openOutputs(
   flags: OutputFlags,
   { stderr, env }: Pick<Io, 'stderr' | 'env'>,
 ): Promise<Outputs> {
   requireWritable({ '--json': flags.json, '--samples': flags.samples, '--report': flags.report })
+  const exposition = flags.metricsPort === undefined ? null : createExposition()
+  const server = exposition ? await serve(exposition, flags) : null
+  if (server) stderr.write(`metrics: ${server.url}/metrics\n`)
   const view = createLiveView(stderr, env)
   const series = flags.report === undefined ? null : createSeries()
   const lines = flags.samples === undefined ? null : createLineFile(flags.samples)
@@ -32,7 +44,7 @@ export async function openOutputs(
     },
   }
   return {
-    listeners: [view, files],
+    listeners: exposition ? [view, files, exposition] : [view, files],
     async close(summary) {
       view.end()
       const troubles: string[] = []
@@ -51,7 +63,26 @@ export async function openOutputs(
           page().then(text => writeWhole(flags.report as string, text)),
         )
       }
+      await server?.close()
       return troubles
     },
+  }
+}
+
+async function serve(exposition: Exposition, flags: OutputFlags): Promise<AdminServer> {
+  const port = Number(flags.metricsPort)
+  if (!/^\d{1,5}$/.test(flags.metricsPort ?? '') || port > 65_535) {
+    throw new BadUsage([`--metrics-port: expected a port, got ${JSON.stringify(flags.metricsPort)}`])
+  }
+  try {
+    return await createAdminServer({
+      host: flags.metricsHost ?? '127.0.0.1',
+      port,
+      flag: '--metrics-port',
+      missing: () => [],
+      metrics: exposition.text,
+    })
+  } catch (error) {
+    throw new RunFailed((error as Error).message)
   }
 }
