@@ -105,7 +105,7 @@ export async function stay(port: number, clientId: string, credentials: Credenti
   }
 }
 
-/** Enrolls several devices, a few at a time. */
+/** Enrolls several devices, a few at a time; gives them in the order asked for. */
 export async function enrollMany(
   system: System,
   directory: string,
@@ -119,5 +119,5 @@ export async function enrollMany(
         devices.push(await enroll(system.api, directory, id))
     }),
   )
-  return devices
+  return ids.map(id => devices.find(device => device.id === id)!)
 }
