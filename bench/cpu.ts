@@ -15,7 +15,16 @@ export function cpuMicros(pid: number): number {
 }
 
 export function cpuOfOne(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return microsIn(`/proc/${pid}/stat`)
+}
+
+/** Of the first thread of a process alone, on which its event loop runs. */
+export function loopMicros(pid: number): number {
+  return microsIn(`/proc/${pid}/task/${pid}/stat`)
+}
+
+function microsIn(file: string): number {
+  const stat = readFileSync(file, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6
 }

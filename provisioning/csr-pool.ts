@@ -1,5 +1,5 @@
-// Reads CSRs on threads beside the event loop as soon as there are several at once. Verifying what strangers send is the
-// largest part of issuing; one alone is read where it is, so that a quiet service has no threads.
+// Reads CSRs on threads beside the event loop as soon as there are several at once or many a second. Verifying what strangers
+// send is the largest part of issuing; a few are read where they are, so that a quiet service has no threads.
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { type CsrReading, readCsr } from './csr.ts'
@@ -7,6 +7,8 @@ import { type CsrReading, readCsr } from './csr.ts'
 export type CsrReader = {
   /** As `readCsr`. @throws where a thread died over it */
   read(csr: string): Promise<CsrReading>
+  /** How many threads there are now. */
+  threads(): number
   close(): Promise<void>
 }
 
@@ -17,6 +19,8 @@ type Thread = { worker: Worker; tasks: Task[] | null; overdue: NodeJS.Timeout | 
 const THREADS_MAX = Math.max(1, Math.min(4, availableParallelism() - 1))
 const TASKS_PER_MESSAGE = 16
 const WAITING_MAX = 10_000
+/** Up to here a thread costs more memory than it saves. */
+const QUIET_PER_SECOND = 20
 /** No honest request takes a thousandth of this. */
 const MESSAGE_MS_MAX = 10_000
 
@@ -24,6 +28,8 @@ export function createCsrPool(threadsMax = THREADS_MAX): CsrReader {
   const threads = new Set<Thread>()
   const waiting: Task[] = []
   let reading = 0
+  let counted = 0
+  let countedFrom = 0
   let closed = false
 
   function start(): Thread {
@@ -74,6 +80,16 @@ export function createCsrPool(threadsMax = THREADS_MAX): CsrReader {
     thread.worker.postMessage(tasks.map(task => task.csr))
   }
 
+  function isQuiet(): boolean {
+    const now = performance.now()
+    if (now - countedFrom > 1_000) {
+      countedFrom = now
+      counted = 0
+    }
+    counted += 1
+    return reading === 1 && threads.size === 0 && counted <= QUIET_PER_SECOND
+  }
+
   function queued(csr: string): Promise<CsrReading> {
     if (closed || waiting.length >= WAITING_MAX) throw new Error('no more CSRs can be read now')
     return new Promise((resolve, reject) => {
@@ -87,11 +103,12 @@ export function createCsrPool(threadsMax = THREADS_MAX): CsrReader {
     async read(csr) {
       reading += 1
       try {
-        return reading === 1 ? await readCsr(csr) : await queued(csr)
+        return isQuiet() ? await readCsr(csr) : await queued(csr)
       } finally {
         reading -= 1
       }
     },
+    threads: () => threads.size,
     async close() {
       closed = true
       for (const task of waiting.splice(0)) task.reject(new Error('the service closed before a CSR was read'))

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { createClient } from '../../client/index.ts'
-import { cpuMicros, residentKib } from '../cpu.ts'
+import { cpuMicros, loopMicros, residentKib } from '../cpu.ts'
 import { type FleetRequest, makeRequests } from '../requests.ts'
 
 const count = Number(process.argv[2] ?? 5_000)
@@ -86,13 +86,14 @@ try {
 
 async function measured(what: string, fleet: FleetRequest[], work: () => Promise<void>) {
   const pid = service.pid ?? 0
-  const [spent, began] = [cpuMicros(pid), performance.now()]
+  const [spent, looped, began] = [cpuMicros(pid), loopMicros(pid), performance.now()]
   await work()
   const seconds = (performance.now() - began) / 1_000
   const micros = Math.round((cpuMicros(pid) - spent) / fleet.length)
+  const loop = Math.round((loopMicros(pid) - looped) / fleet.length)
   const rate = Math.round(fleet.length / seconds)
   console.log(
-    `${what}: ${rate}/s, ${micros} µs of CPU each, ${Math.round(residentKib(pid) / 1024)} MiB resident`,
+    `${what}: ${rate}/s, ${micros} µs of CPU each, ${loop} of them on the event loop, ${Math.round(residentKib(pid) / 1024)} MiB resident`,
   )
 }
 

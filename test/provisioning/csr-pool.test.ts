@@ -5,8 +5,6 @@ import { readCsr } from '../../provisioning/csr.ts'
 import { createCsrPool } from '../../provisioning/csr-pool.ts'
 import { makeCsr } from './harness.ts'
 
-const threads = () => process.getActiveResourcesInfo().filter(name => /worker|messageport/i.test(name)).length
-
 test('many at once get the verdict that each would get alone, in their own order', async () => {
   const pool = createCsrPool(2)
   const good = [makeCsr('p256').csr, makeCsr('ed25519').csr, makeCsr('rsa2048').csr]
@@ -23,10 +21,17 @@ test('many at once get the verdict that each would get alone, in their own order
 
 test('one at a time needs no thread', async () => {
   const pool = createCsrPool(2)
-  const before = threads()
   const { csr } = makeCsr('p256')
   for (let index = 0; index < 5; index += 1) assert.ok((await pool.read(csr)).accepted)
-  assert.equal(threads(), before)
+  assert.equal(pool.threads(), 0)
+  await pool.close()
+})
+
+test('many a second one after the other are read on a thread', async () => {
+  const pool = createCsrPool(2)
+  const { csr } = makeCsr('p256')
+  for (let index = 0; index < 50; index += 1) assert.ok((await pool.read(csr)).accepted)
+  assert.equal(pool.threads(), 1)
   await pool.close()
 })
 
