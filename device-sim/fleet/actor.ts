@@ -1,16 +1,16 @@
 // One simulated device: connects, is judged by what should become of it, listens, sleeps, comes back after a drop.
 // Plain data and functions, since there are thousands. Refuses to know how many others there are.
 
-import { isPatient, misbehave, openWire } from '../faults/wire.ts'
+import { misbehave, openWire } from '../faults/wire.ts'
 import { openLeanLink } from '../links/lean.ts'
 import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
-import { isRefusal, nameOf, type Seen } from '../links/seen.ts'
 import type { Attempt, Credentials, Incoming, LinkOptions, Session } from '../links/session.ts'
 import { backOffMs } from '../pace.ts'
 import { createRandom, seedOf } from '../random.ts'
 import type { Expectation } from '../results/summary.ts'
 import { filled } from '../scenario/topic.ts'
 import type { Group } from './group.ts'
+import { countRefusal, countsOf, judgeAdmission, judgeRefusal, wrongly } from './judgement.ts'
 import type { Stream } from './ledger.ts'
 import { stampOf } from './payload.ts'
 import { answer, beginTelemetry, forgetPending, type Pending } from './telemetry.ts'
@@ -101,7 +101,7 @@ export function connect(actor: Actor, world: World, dueAt: number): void {
     actor.attempt = null
     if (session) welcome(actor, world, session, { dueAt, begunAt })
     else {
-      judgeRefusal(actor, world, seen)
+      judgeRefusal(actor, world, seen, begunAt)
       comeBackLater(actor, world)
     }
   })
@@ -134,41 +134,6 @@ function linkOptions(actor: Actor, world: World): LinkOptions {
   }
 }
 
-function judgeRefusal(actor: Actor, world: World, seen: Seen): void {
-  const counts = countsOf(actor, world)
-  const saw = nameOf(seen)
-  if (seen.kind === 'cancelled') return
-  if (seen.kind === 'timeout' && isPatient(actor.group.plan.fault)) {
-    wrongly(actor, world, 'kept')
-    return
-  }
-  if (!isRefusal(seen) && !expectedOnWire(actor, seen)) {
-    counts.connects.failed++
-    counts.failures[saw] = (counts.failures[saw] ?? 0) + 1
-    if (actor.expect === 'refused') counts.unproven++
-    return
-  }
-  counts.connects.refused++
-  countRefusal(actor, world, saw)
-}
-
-/** A device that never offers a handshake can only be closed on. */
-function expectedOnWire(actor: Actor, seen: Seen): boolean {
-  return actor.group.plan.fault === 'half-open' && seen.kind === 'closed_before_handshake'
-}
-
-function countRefusal(actor: Actor, world: World, saw: string): void {
-  const counts = countsOf(actor, world)
-  const refusal = counts.refusals[saw] ?? { expected: 0, unexpected: 0 }
-  counts.refusals[saw] = refusal
-  if (actor.expect !== 'admitted') refusal.expected++
-  else {
-    refusal.unexpected++
-    counts.wronglyRefused++
-    note(world.findings.refused, { device: actor.id, group: actor.group.plan.name, saw })
-  }
-}
-
 function welcome(
   actor: Actor,
   world: World,
@@ -188,8 +153,7 @@ function welcome(
   if (world.ending) return void session.end()
   const misbehaving = misbehave(actor, world, session, keptTooLong)
   // One that should be cut for what it does is let in rightly.
-  if (actor.expect === 'refused' && !misbehaving && endedBefore(actor, times.begunAt))
-    wrongly(actor, world, 'admitted')
+  if (!misbehaving) judgeAdmission(actor, world, session, times.begunAt)
   session.onMessage(message => receive(actor, world, message))
   for (const { filter, qos } of plan.subscribe) subscribe(actor, world, session, actor.fill(filter), qos)
   if (!actor.everAdmitted) beginTelemetry(actor, world)
@@ -198,18 +162,6 @@ function welcome(
     const until = world.schedule.now() + plan.dutyCycle.awakeMs * (0.9 + 0.2 * actor.random())
     world.schedule.at(until, () => fallAsleep(actor, world, session))
   }
-}
-
-/** False for an attempt that was under way when its right ended: the end of grace judges it. */
-function endedBefore(actor: Actor, begunAt: number): boolean {
-  const { trial } = actor
-  return trial === null || (trial.answeredAt !== null && begunAt > trial.answeredAt)
-}
-
-export function wrongly(actor: Actor, world: World, how: 'admitted' | 'kept'): void {
-  countsOf(actor, world).wronglyAdmitted++
-  const { id: device, why } = actor
-  note(world.findings.admitted, { device, group: actor.group.plan.name, how, why, at: world.schedule.now() })
 }
 
 function keptTooLong(actor: Actor, world: World, session: Session): void {
@@ -260,7 +212,7 @@ function farewell(actor: Actor, world: World, ended: Session, cause: string): vo
       note(world.findings.cuts, { action: trial.action, ms: now - trial.answeredAt })
     }
   }
-  if (actor.expect === 'refused') countRefusal(actor, world, 'session_cut')
+  if (actor.expect === 'refused') countRefusal(actor, world, 'session_cut', true)
   else {
     const { drops } = countsOf(actor, world)
     drops[cause] = (drops[cause] ?? 0) + 1
@@ -284,10 +236,4 @@ function fallAsleep(actor: Actor, world: World, session: Session): void {
   void session.end()
   const until = world.schedule.now() + dutyCycle.asleepMs * (0.9 + 0.2 * actor.random())
   world.schedule.at(until, dueAt => connect(actor, world, dueAt))
-}
-
-export function countsOf(actor: Actor, world: World) {
-  const counts = world.counts.groups[actor.group.index]
-  if (!counts) throw new Error(`no counts for group ${actor.group.index}`)
-  return counts
 }

@@ -1,7 +1,8 @@
 // A worker process: runs its part of the fleet and says each second what it counted. Started by pool.ts alone.
 // Refuses to know the other workers; ends with its parent.
-import { type Actor, connect, createActor, wrongly } from '../fleet/actor.ts'
+import { type Actor, connect, createActor } from '../fleet/actor.ts'
 import { createGroups, type Group } from '../fleet/group.ts'
+import { judgeAfterGrace } from '../fleet/judgement.ts'
 import { createLedger } from '../fleet/ledger.ts'
 import { settle } from '../fleet/settlement.ts'
 import { playStages } from '../fleet/stages.ts'
@@ -98,15 +99,8 @@ function expectOf(of: World, message: Extract<ToWorker, { do: 'expect' }>): void
     if (expect !== 'refused' || answeredAt === null) continue
     if (dropped) note(of.findings.cuts, { action, ms: 0 })
     const { session } = actor
-    if (session) schedule.at(answeredAt + of.graceMs, () => judgeKept(actor, session, action, of))
+    if (session) judgeAfterGrace(actor, of, session, answeredAt)
   }
-}
-
-/** The grace is over: a session that is still there outlived its right. */
-function judgeKept(actor: Actor, session: Actor['session'], action: number, of: World): void {
-  if (actor.session !== session || actor.expect !== 'refused' || of.ending) return
-  note(of.findings.kept, { action })
-  wrongly(actor, of, 'kept')
 }
 
 function rekey(of: World, { device, credentials }: Extract<ToWorker, { do: 'rekey' }>): void {
