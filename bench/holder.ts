@@ -36,7 +36,7 @@ const waiting = members.entries()
 await Promise.all(
   Array.from({ length: atOnce }, async () => {
     for (const [index, member] of waiting) {
-      const link = await openLink(port, root, member, `127.0.0.${1 + (index % addresses)}`)
+      const link = await openLink(port, root, member, { localAddress: `127.0.0.${1 + (index % addresses)}` })
       tookMs.push(performance.now() - begin)
       link.on('error', () => {})
       link.once('close', () => {

@@ -16,20 +16,35 @@ export function contextOf(root: string, { id, certificate, key }: Credentials): 
   return made
 }
 
+export type LinkOptions = {
+  localAddress?: string
+  /** A TLS session to resume, and where to leave the next one. */
+  session?: Buffer | undefined
+  onSession?(session: Buffer): void
+}
+
 /** Connects, sends CONNECT, resolves at CONNACK 0 and rejects at anything else. */
 export function openLink(
   port: number,
   root: string,
   device: Credentials,
-  localAddress = '127.0.0.1',
+  { localAddress = '127.0.0.1', session, onSession }: LinkOptions = {},
 ): Promise<TLSSocket> {
   const secureContext = contextOf(root, device)
   return new Promise((resolve, reject) => {
-    const options = { port, host: '127.0.0.1', localAddress, servername: 'localhost', secureContext }
+    const options = {
+      port,
+      host: '127.0.0.1',
+      localAddress,
+      servername: 'localhost',
+      secureContext,
+      ...(session ? { session } : {}),
+    }
     const socket = connect(options, () => {
       socket.write(connectPacket({ clientId: device.id, keepalive: 600 }))
     })
     socket.setNoDelay(true)
+    if (onSession) socket.on('session', onSession)
     socket.once('data', chunk => {
       if (chunk[0] === 0x20 && chunk[3] === 0) resolve(socket)
       else reject(new Error(`CONNACK ${chunk[3]}`))
@@ -61,8 +76,8 @@ export function subscribePacket(filter: string, qos: 0 | 1): Buffer {
   return Buffer.concat([Buffer.from([0x82]), remainingLength(body.length), body])
 }
 
-/** Counts whole packets of one kind in what arrives; calls back at each. */
-export function countPackets(socket: TLSSocket, kind: number, onPacket: (bytes: number) => void): void {
+/** Finds whole packets of one kind in what arrives; calls back with each. */
+export function countPackets(socket: TLSSocket, kind: number, onPacket: (packet: Buffer) => void): void {
   let rest: Buffer = Buffer.alloc(0)
   socket.on('data', chunk => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
@@ -70,7 +85,7 @@ export function countPackets(socket: TLSSocket, kind: number, onPacket: (bytes: 
     for (;;) {
       const size = packetSize(rest, offset)
       if (size === 0 || offset + size > rest.length) break
-      if (rest[offset]! >> 4 === kind) onPacket(size)
+      if (rest[offset]! >> 4 === kind) onPacket(rest.subarray(offset, offset + size))
       offset += size
     }
     rest = rest.subarray(offset)
@@ -86,4 +101,11 @@ function packetSize(bytes: Buffer, offset: number): number {
     if ((value & 0x80) === 0) return 2 + octet + length
   }
   return 0
+}
+
+/** Acknowledges a PUBLISH of QoS 1 whose remaining length takes one or two octets. */
+export function pubackFor(publish: Buffer): Buffer {
+  const topicAt = publish[1]! & 0x80 ? 3 : 2
+  const idAt = topicAt + 2 + publish.readUInt16BE(topicAt)
+  return Buffer.from([0x40, 2, publish[idAt]!, publish[idAt + 1]!])
 }

@@ -2,10 +2,17 @@
 // CPU of the server process per operation and as a ratio; machines are noisy, so servers take turns and medians count.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpuOfOne } from './cpu.ts'
 import { type BenchFleet, createFleet } from './fleet.ts'
-import { measureAdmission } from './scenarios/admission.ts'
+import { measureAdmission, measureIdle, type Sessions } from './scenarios/admission.ts'
 import { measureCuts } from './scenarios/cut.ts'
-import { measureFanIn, measureRoundTrips } from './scenarios/messages.ts'
+import {
+  type FanIn,
+  LISTENERS,
+  measureFanIn,
+  measureFanOut,
+  measureRoundTrips,
+} from './scenarios/messages.ts'
 import { measurePolicy, type PolicyFigures } from './scenarios/policy.ts'
 import { measureStarts } from './scenarios/start.ts'
 import { type BenchServer, type ServerName, startServer } from './servers.ts'
@@ -18,12 +25,18 @@ const results: Record<string, unknown> = {}
 const rows: Row[] = []
 
 policyChecks()
-const fleet = await createFleet({ devices: 1_000, backends: 1 })
+const fleet = await createFleet({ devices: 1_000, backends: 1 + LISTENERS })
 try {
   await withServers(['rollcall', 'mosquitto', 'bare'], async servers => {
     await admission(servers)
+    await idle(servers)
     await messages(servers.filter(server => server.name !== 'bare'))
   })
+  for (const gates of [1, 2]) {
+    await withServers(['rollcall'], ([server]) => behindGates(gates, server!), {
+      ROLLCALL_BROKER_GATES: String(gates),
+    })
+  }
   await withServers(['rollcall'], async ([server]) => {
     const took = await measureCuts(server!, fleet, 1_000, quick ? 50 : 200)
     add(
@@ -64,25 +77,72 @@ function policyChecks(): void {
 
 async function admission(servers: BenchServer[]): Promise<void> {
   for (const server of servers) await measureAdmission(server, fleet, 1_500) // warm
+  const full = await takeTurns(servers, server => measureAdmission(server, fleet, 1_000))
+  addRatios('full handshake + CONNECT', '≤ 0.8 ×', full)
+  const kept = new Map<ServerName, Sessions>(servers.map(server => [server.name, new Map()]))
+  const sessionsOf = (server: BenchServer) => kept.get(server.name)!
+  for (const server of servers) await measureAdmission(server, fleet, 1_000, sessionsOf(server)) // leaves sessions
+  const resumed = await takeTurns(servers, server =>
+    measureAdmission(server, fleet, 1_000, sessionsOf(server)),
+  )
+  addRatios('resumed handshake + CONNECT', '≤ 0.5 × our full one', resumed)
+}
+
+async function idle(servers: BenchServer[]): Promise<void> {
+  const taken = collect(servers)
+  for (const server of servers) taken[server.name]!.push(await measureIdle(server, fleet, 1_000))
+  const cells = Object.fromEntries(Object.entries(taken).map(([server, [kib]]) => [server, kib!.toFixed(0)]))
+  add('idle connection', 'KiB resident', '≤ 60', cells, taken)
+}
+
+/** The same admissions with the gate in processes of its own: all of their CPU together, and the engine's part. */
+async function behindGates(gates: number, server: BenchServer): Promise<void> {
+  await measureAdmission(server, fleet, 1_500) // warm
+  const whole: number[] = []
+  const engine: number[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    const before = cpuOfOne(server.pid)
+    whole.push(await measureAdmission(server, fleet, 1_000))
+    engine.push((cpuOfOne(server.pid) - before) / 1_000)
+  }
+  const rollcall = `${median(whole).toFixed(0)}, engine ${median(engine).toFixed(0)}`
+  const name = `full handshake + CONNECT, gates ${gates}`
+  add(name, 'µs CPU median', '≤ 1.25 × one process, engine ≤ 350', { rollcall }, { whole, engine })
+}
+
+/** Servers take turns, so that what disturbs the machine disturbs them alike. */
+async function takeTurns(
+  servers: BenchServer[],
+  measure: (server: BenchServer) => Promise<number>,
+): Promise<Record<string, number[]>> {
   const spent = collect(servers)
   for (let round = 0; round < rounds; round += 1) {
-    for (const server of servers) spent[server.name]!.push(await measureAdmission(server, fleet, 1_000))
+    for (const server of servers) spent[server.name]!.push(await measure(server))
   }
-  addRatios('full handshake + CONNECT', '≤ 1.0 ×', spent)
+  return spent
 }
 
 async function messages(servers: BenchServer[]): Promise<void> {
   for (const server of servers) await measureFanIn(server, fleet, 20_000) // warm
-  const spent = collect(servers)
   let lost = 0
-  for (let round = 0; round < rounds; round += 1) {
-    for (const server of servers) {
-      const run = await measureFanIn(server, fleet, 50_000)
-      spent[server.name]!.push(run.cpuMicrosPerMessage)
-      if (server.name === 'rollcall') lost += run.lost
-    }
+  const counted = (server: BenchServer, run: FanIn) => {
+    if (server.name === 'rollcall') lost += run.lost
+    return run.cpuMicrosPerMessage
   }
-  addRatios('QoS 0, 50 devices → backend, 128 B', `≤ 20 µs (lost: ${lost})`, spent, 1)
+  const plain = await takeTurns(servers, async server =>
+    counted(server, await measureFanIn(server, fleet, 50_000)),
+  )
+  addRatios('QoS 0, 50 devices → backend, 128 B', `≤ 12 µs (lost: ${lost})`, plain, 1)
+  lost = 0
+  const acked = await takeTurns(servers, async server =>
+    counted(server, await measureFanIn(server, fleet, 20_000, 1)),
+  )
+  addRatios('QoS 1, 50 devices → backend, 128 B', `≤ 16 µs (lost: ${lost})`, acked, 1)
+  lost = 0
+  const out = await takeTurns(servers, async server =>
+    counted(server, await measureFanOut(server, fleet, 400)),
+  )
+  addRatios(`QoS 0, backend → ${LISTENERS}, 128 B, per delivery`, `≤ 8 µs (lost: ${lost})`, out, 1)
   const cells: Record<string, string> = {}
   const all: Record<string, number[]> = {}
   for (const server of servers) {
@@ -96,10 +156,11 @@ async function messages(servers: BenchServer[]): Promise<void> {
 async function withServers(
   names: ServerName[],
   work: (servers: BenchServer[]) => Promise<void>,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<void> {
   const servers: BenchServer[] = []
   try {
-    for (const name of names) servers.push(await startServer(name, fleet as BenchFleet))
+    for (const name of names) servers.push(await startServer(name, fleet as BenchFleet, { env }))
     await work(servers)
   } finally {
     for (const server of servers) await server.stop()

@@ -11,15 +11,23 @@ import type { BenchFleet } from './fleet.ts'
 export type ServerName = 'rollcall' | 'mosquitto' | 'bare'
 export type BenchServer = { name: ServerName; port: number; pid: number; stop(): Promise<void> }
 
+/** As `rollcall up` starts its broker. */
+const nodeFlags = [
+  '--max-semi-space-size=64',
+  `--openssl-config=${new URL('../broker/gate/openssl.cnf', import.meta.url).pathname}`,
+]
+
+export type ServerOptions = { execArgv?: string[]; env?: NodeJS.ProcessEnv }
+
 /** Starts a server and waits until a device of the fleet can finish a handshake. */
 export async function startServer(
   name: ServerName,
   fleet: BenchFleet,
-  execArgv: string[] = [],
+  options: ServerOptions = {},
 ): Promise<BenchServer> {
   const port = await freePort()
   const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
-  const child = commands[name](port, fleet, scratch, execArgv)
+  const child = commands[name](port, fleet, scratch, options)
   await answers(port, fleet, child)
   return {
     name,
@@ -36,9 +44,9 @@ export async function startServer(
 
 const commands: Record<
   ServerName,
-  (port: number, fleet: BenchFleet, scratch: string, execArgv: string[]) => ChildProcess
+  (port: number, fleet: BenchFleet, scratch: string, options: ServerOptions) => ChildProcess
 > = {
-  rollcall(port, fleet, _scratch, execArgv) {
+  rollcall(port, fleet, _scratch, { execArgv = nodeFlags, env: more = {} }) {
     const entry = new URL('../cli/main.ts', import.meta.url).pathname
     const args = [
       ...execArgv,
@@ -56,6 +64,8 @@ const commands: Record<
       ROLLCALL_LOG_LEVEL: 'warn',
       ROLLCALL_BROKER_ADDRESS_RATE_PER_SECOND: '1000000',
       ROLLCALL_BROKER_ADDRESS_BURST: '1000000',
+      MALLOC_TRIM_THRESHOLD_: '65536',
+      ...more,
     }
     return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'ignore'], env })
   },

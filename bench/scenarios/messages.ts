@@ -1,7 +1,8 @@
-// Messages of 128 bytes: devices to one backend (fan-in) and the round trip of a QoS 1 publish at low load.
+// Messages of 128 bytes: devices to one backend (fan-in), one backend to many devices (fan-out), and the round trip of a
+// QoS 1 publish at low load.
 import { cpuDuring } from '../cpu.ts'
 import type { BenchFleet } from '../fleet.ts'
-import { closeLink, countPackets, openLink, publishPacket, subscribePacket } from '../link.ts'
+import { closeLink, countPackets, openLink, pubackFor, publishPacket, subscribePacket } from '../link.ts'
 import type { BenchServer } from '../servers.ts'
 
 const PUBLISH = 3
@@ -10,27 +11,38 @@ const SUBACK = 9
 const PAYLOAD = Buffer.alloc(128, 'x')
 const PUBLISHERS = 50
 const BURST = 20
+export const LISTENERS = 200
 
 export type FanIn = { cpuMicrosPerMessage: number; lost: number }
 
-/** 50 devices publish QoS 0 in bursts of 20, one backend receives all: server CPU per message. */
-export async function measureFanIn(server: BenchServer, fleet: BenchFleet, messages: number): Promise<FanIn> {
+/** 50 devices publish in bursts of 20, one backend receives all at the same QoS: server CPU per message. */
+export async function measureFanIn(
+  server: BenchServer,
+  fleet: BenchFleet,
+  messages: number,
+  qos: 0 | 1 = 0,
+): Promise<FanIn> {
   const backend = await openLink(server.port, fleet.root, fleet.backends[0]!)
-  await subscribe(backend, 'devices/#')
+  await subscribe(backend, 'devices/#', qos)
   const devices = fleet.devices.slice(0, PUBLISHERS)
   const links = await Promise.all(devices.map(device => openLink(server.port, fleet.root, device)))
   let received = 0
   let arrived = () => {}
-  countPackets(backend, PUBLISH, () => {
+  countPackets(backend, PUBLISH, publish => {
     received += 1
+    if (qos === 1) backend.write(pubackFor(publish))
     arrived()
   })
   const cpu = await cpuDuring(server.pid, async () => {
     let sent = 0
     while (sent < messages) {
       for (const [index, link] of links.entries()) {
-        const packet = publishPacket(`devices/${devices[index]!.id}/telemetry`, PAYLOAD, 0)
-        link.write(Buffer.concat(Array.from({ length: BURST }, () => packet)))
+        const topic = `devices/${devices[index]!.id}/telemetry`
+        link.write(
+          Buffer.concat(
+            Array.from({ length: BURST }, (_, one) => publishPacket(topic, PAYLOAD, qos, one + 1)),
+          ),
+        )
         sent += BURST
       }
       // The next round goes out when this one has arrived: bursts, but no queue without end.
@@ -48,6 +60,45 @@ export async function measureFanIn(server: BenchServer, fleet: BenchFleet, messa
   const lost = Math.max(0, messages - received)
   await Promise.all([backend, ...links].map(closeLink))
   return { cpuMicrosPerMessage: cpu / messages, lost }
+}
+
+/** One backend publishes QoS 0 to 200 devices: server CPU per delivery. */
+export async function measureFanOut(
+  server: BenchServer,
+  fleet: BenchFleet,
+  messages: number,
+): Promise<FanIn> {
+  const backend = await openLink(server.port, fleet.root, fleet.backends[0]!)
+  const listeners = fleet.backends.slice(1, 1 + LISTENERS)
+  const links = await Promise.all(listeners.map(device => openLink(server.port, fleet.root, device)))
+  await Promise.all(links.map(link => subscribe(link, 'devices/all/command', 0)))
+  let received = 0
+  let arrived = () => {}
+  for (const link of links) {
+    countPackets(link, PUBLISH, () => {
+      received += 1
+      arrived()
+    })
+  }
+  const packet = publishPacket('devices/all/command', PAYLOAD, 0)
+  const cpu = await cpuDuring(server.pid, async () => {
+    for (let sent = 0; sent < messages; sent += BURST) {
+      backend.write(Buffer.concat(Array.from({ length: BURST }, () => packet)))
+      const due = (sent + BURST) * links.length
+      await new Promise<void>(resolve => {
+        const deadline = setTimeout(resolve, 2_000)
+        arrived = () => {
+          if (received < due) return
+          clearTimeout(deadline)
+          resolve()
+        }
+        arrived()
+      })
+    }
+  })
+  const deliveries = messages * links.length
+  await Promise.all([backend, ...links].map(closeLink))
+  return { cpuMicrosPerMessage: cpu / deliveries, lost: Math.max(0, deliveries - received) }
 }
 
 /** QoS 1 publish to PUBACK, one at a time: milliseconds, sorted. */
@@ -75,8 +126,12 @@ export async function measureRoundTrips(
   return took.sort((a, b) => a - b)
 }
 
-export async function subscribe(link: Awaited<ReturnType<typeof openLink>>, filter: string): Promise<void> {
+async function subscribe(
+  link: Awaited<ReturnType<typeof openLink>>,
+  filter: string,
+  qos: 0 | 1,
+): Promise<void> {
   const granted = new Promise<void>(resolve => countPackets(link, SUBACK, () => resolve()))
-  link.write(subscribePacket(filter, 0))
+  link.write(subscribePacket(filter, qos))
   await granted
 }
