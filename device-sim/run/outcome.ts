@@ -1,5 +1,6 @@
 // What a run amounts to: the summary from everything that was counted, and the verdict with every reason against it.
 // Pure. Refuses to know how it was counted.
+import { measuredText } from '../output/figures.ts'
 import { createHistogram, type Histogram } from '../results/histogram.ts'
 import type { Population } from '../results/sample.ts'
 import type { Samples } from '../results/samples.ts'
@@ -112,7 +113,8 @@ export function verdictOf(
     )
   }
   for (const check of checks) {
-    if (!check.passed) grave.push(`${check.expression}: it was ${check.observed ?? 'not measured'}`)
+    const { expression, observed } = check
+    if (!check.passed) grave.push(`${expression} (${measuredText(expression, observed)})`)
   }
   const light = [...troubles]
   const honestIn = groups.some(group => group.expect === 'admitted' && group.connects.admitted > 0)

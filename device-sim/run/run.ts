@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunFailed } from '../failure.ts'
+import { measuredText } from '../output/figures.ts'
 import type { RunFeed } from '../results/feed.ts'
 import { createHistogram } from '../results/histogram.ts'
 import { createSamples } from '../results/samples.ts'
@@ -125,7 +126,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
     const text = group === null ? expression.text : `${plan.groups[group]?.name}: ${expression.text}`
     const when = atEnd ? null : elapsedSeconds()
     findings.checks.push({ kind, expression: text, observed, passed, elapsedSeconds: when })
-    if (kind === 'assert') say('assert', `${text}: ${observed ?? 'not measured'}`, passed)
+    if (kind === 'assert') say('assert', `${text} (${measuredText(expression.text, observed)})`, passed)
   }
 
   async function act(index: number): Promise<void> {

@@ -120,10 +120,11 @@ export function chartsOf(points: readonly Sample[]): Charts {
 
   function latency(title: string, note: string, of: (point: Sample) => Percentiles): Chart {
     const curves = [
-      curve('p50', 'teal', point => of(point).p50),
-      curve('p95', 'blue', point => of(point).p95),
-      curve('p99', 'orange', point => of(point).p99),
+      // The last one is drawn on top: of a noisy hour the maxima would hide everything else.
       curve('max', 'red', point => of(point).max),
+      curve('p99', 'orange', point => of(point).p99),
+      curve('p95', 'blue', point => of(point).p95),
+      curve('p50', 'teal', point => of(point).p50),
       { ...curve('min', 'grey', point => of(point).min), hidden: true as const },
       { ...curve('p90', 'purple', point => of(point).p90), hidden: true as const },
     ]

@@ -6,6 +6,18 @@
   const style = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
   const font = '11px system-ui, sans-serif'
   const plots = []
+  const minute = 60
+  const hour = 60 * minute
+  const steps = [
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    ...[1, 2, 5, 10, 15, 30].map(n => n * minute),
+    ...[1, 2, 4, 8, 24].map(n => n * hour),
+  ]
   let logarithmic = false
 
   const number = value => {
@@ -104,10 +116,10 @@
       ticks: { stroke: () => style('grid'), width: 1, size: 4 },
     }
     return [
-      { ...common, size: 30, values: (_plot, splits) => splits.map(clock), space: 60 },
+      { ...common, size: 30, values: (_plot, splits) => splits.map(clock), space: 60, incrs: steps },
       {
         ...common,
-        size: 58,
+        size: 66,
         values: (_plot, splits) =>
           splits.map(value => (value === null ? '' : measure(value, unit === '/s' ? '' : unit))),
       },
@@ -123,7 +135,7 @@
     const options = {
       width: room.clientWidth,
       height: 210,
-      padding: [18, 8, 0, 0],
+      padding: [18, 24, 0, 0],
       cursor: { sync: { key: 'run' }, drag: { x: true, y: false }, points: { size: 6 } },
       scales: {
         x: { time: false },
@@ -137,8 +149,8 @@
           label: curve.label,
           show: shownBefore?.[position + 1] ?? !curve.hidden,
           stroke: () => style(curve.tone),
-          width: 1.5,
-          points: { show: true, size: 4, fill: () => style(curve.tone), filter: lonely },
+          width: seconds.length > 900 ? 1 : 1.5,
+          points: { show: true, size: 3, fill: () => style(curve.tone), filter: lonely },
           value: (_plot, value) => measure(value, chart.unit),
         })),
       ],

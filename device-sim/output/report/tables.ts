@@ -120,9 +120,20 @@ export function actionTable({ actions }: Summary): Markup | null {
   if (actions.length === 0) return null
   return table(
     "The operator's actions",
-    ['At', 'text Action', 'wide Group', 'Devices', 'Failed', 'Cut', 'Cut p50', 'Cut p99', 'Cut max', 'Kept'],
+    [
+      'text At',
+      'text Action',
+      'wide Group',
+      'Devices',
+      'Failed',
+      'Cut',
+      'Cut p50',
+      'Cut p99',
+      'Cut max',
+      'Kept',
+    ],
     actions.map(one => [
-      clock(one.elapsedSeconds),
+      { text: clock(one.elapsedSeconds), as: 'text' },
       { text: plain(one.verb), as: 'text' },
       { text: plain(one.group), as: 'wide' },
       count(one.devices),
@@ -140,9 +151,9 @@ export function eventTable({ events }: Summary): Markup | null {
   if (events.length === 0) return null
   return table(
     'What happened when',
-    ['At', 'text Kind', 'wide '],
+    ['text At', 'text Kind', 'wide '],
     events.map(({ elapsedSeconds, kind, text, good }) => [
-      clock(elapsedSeconds),
+      { text: clock(elapsedSeconds), as: 'text' },
       { text: kind.replace('_', ' '), as: 'text' },
       { text: good ? plain(text) : html`<span class="bad">✗ ${plain(text)}</span>`, as: 'wide' },
     ]),
@@ -155,9 +166,9 @@ export function wrongTables({ wronglyAdmitted, wronglyRefused }: Summary): Marku
     tables.push(
       table(
         named('Wrongly admitted', wronglyAdmitted),
-        ['At', 'wide Device', 'wide Group', 'text How', 'wide Why it had no right'],
+        ['text At', 'wide Device', 'wide Group', 'text How', 'wide Why it had no right'],
         wronglyAdmitted.first.map(who => [
-          clock(who.elapsedSeconds),
+          { text: clock(who.elapsedSeconds), as: 'text' },
           { text: plain(who.device), as: 'wide' },
           { text: plain(who.group), as: 'wide' },
           { text: who.how, as: 'text' },
