@@ -21,6 +21,8 @@ export type LinkOptions = {
   /** A TLS session to resume, and where to leave the next one. */
   session?: Buffer | undefined
   onSession?(session: Buffer): void
+  /** Whether the session starts from nothing and leaves nothing. */
+  clean?: boolean
 }
 
 /** Connects, sends CONNECT, resolves at CONNACK 0 and rejects at anything else. */
@@ -28,7 +30,7 @@ export function openLink(
   port: number,
   root: string,
   device: Credentials,
-  { localAddress = '127.0.0.1', session, onSession }: LinkOptions = {},
+  { localAddress = '127.0.0.1', session, onSession, clean = true }: LinkOptions = {},
 ): Promise<TLSSocket> {
   const secureContext = contextOf(root, device)
   return new Promise((resolve, reject) => {
@@ -41,7 +43,7 @@ export function openLink(
       ...(session ? { session } : {}),
     }
     const socket = connect(options, () => {
-      socket.write(connectPacket({ clientId: device.id, keepalive: 600 }))
+      socket.write(connectPacket({ clientId: device.id, keepalive: 600, clean }))
     })
     socket.setNoDelay(true)
     if (onSession) socket.on('session', onSession)

@@ -9,7 +9,12 @@ import { connect } from 'node:tls'
 import type { BenchFleet } from './fleet.ts'
 
 export type ServerName = 'rollcall' | 'mosquitto' | 'bare'
-export type BenchServer = { name: ServerName; port: number; pid: number; stop(): Promise<void> }
+export type BenchServer = {
+  name: ServerName
+  port: number
+  pid: number
+  stop(signal?: NodeJS.Signals): Promise<void>
+}
 
 /** As `rollcall up` starts its broker. */
 const nodeFlags = [
@@ -33,9 +38,9 @@ export async function startServer(
     name,
     port,
     pid: child.pid!,
-    async stop() {
+    async stop(signal = 'SIGTERM') {
       const gone = new Promise(resolve => child.once('exit', resolve))
-      child.kill('SIGTERM')
+      child.kill(signal)
       await gone
       rmSync(scratch, { recursive: true, force: true })
     },

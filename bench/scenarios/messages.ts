@@ -126,7 +126,7 @@ export async function measureRoundTrips(
   return took.sort((a, b) => a - b)
 }
 
-async function subscribe(
+export async function subscribe(
   link: Awaited<ReturnType<typeof openLink>>,
   filter: string,
   qos: 0 | 1,
