@@ -45,6 +45,7 @@
     ctx.clip()
     ctx.font = font.replace('11px', `${11 * ratio}px`)
     ctx.textBaseline = 'bottom'
+    ctx.textAlign = 'left'
     let free = bbox.left
     stages.forEach((stage, index) => {
       const begin = plot.valToPos(stage.begins, 'x', true)
@@ -154,7 +155,7 @@
           value: (_plot, value) => measure(value, chart.unit),
         })),
       ],
-      hooks: { drawAxes: [backdrop], draw: [flags], setCursor: [nearby] },
+      hooks: { drawClear: [backdrop], draw: [flags], setCursor: [nearby] },
     }
     const positive = values => (log ? values.map(value => (value > 0 ? value : null)) : values)
     const plot = new uPlot(options, [seconds, ...chart.curves.map(curve => positive(curve.values))], room)
