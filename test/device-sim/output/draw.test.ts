@@ -63,7 +63,7 @@ it('draws what the page carries', () => {
   const labels = (plot: Plot | undefined) => Array.from(plot?.options.series ?? [], ({ label }) => label)
   assert.deepEqual(labels(plots[0]), ['time', 'connected'])
   assert.deepEqual(
-    plots[0]?.data.map(values => [...values]),
+    Array.from(plots[0]?.data ?? [], values => [...values]),
     [
       [1, 2, 3],
       [10, 10, 10],
