@@ -1,13 +1,12 @@
 // The disk fills up under a running system: operators are told, nothing is half done, devices come and go as before, and
 // all is well again once there is space.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { rmSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { makeKey, makeRequest } from '../../cli/key-pair.ts'
 import { until } from '../cli/running.ts'
 import { enrollMany, knock, stay } from '../e2e/devices.ts'
 import { attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'
+import { mountSmallDisk } from './small-disk.ts'
 
 const RECOVERS_MS = 5_000
 
@@ -81,35 +80,3 @@ describe('a full disk', () => {
     assert.equal((await system.api.call('POST', '/v1/devices', { id: 'first' })).status, 201)
   })
 })
-
-/** A tmpfs of 3 MiB; null where this user may not mount. `fill` leaves at most the bytes it is told to. */
-function mountSmallDisk():
-  | (Disposable & { at(name: string): string; fill(leave?: number): void; free(): void })
-  | null {
-  const folder = scratch()
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder.path], { stdio: 'pipe' })
-  } catch {
-    folder[Symbol.dispose]()
-    return null
-  }
-  const ballast = folder.at('ballast')
-  return {
-    at: name => folder.at(name),
-    fill(leave = 0) {
-      const spare = folder.at('spare')
-      if (leave > 0) writeFileSync(spare, Buffer.alloc(leave))
-      try {
-        execFileSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4k'], { stdio: 'pipe' })
-      } catch {
-        // Until nothing more fits.
-      }
-      rmSync(spare, { force: true })
-    },
-    free: () => rmSync(ballast),
-    [Symbol.dispose]() {
-      execFileSync('umount', ['-l', folder.path])
-      folder[Symbol.dispose]()
-    },
-  }
-}
