@@ -45,6 +45,11 @@ export function measuredText(expression: string, value: number | null): string {
   return digits(value, 2)
 }
 
+/** 1 says that nothing was breached, but something could not be carried out or proven. */
+export function verdictWord(exitCode: 0 | 1 | 99): string {
+  return { 0: 'passed', 1: 'not proven', 99: 'failed' }[exitCode]
+}
+
 /** Names come from files and brokers: control characters and those that turn the direction of text are shown as ·. */
 export function plain(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '·')

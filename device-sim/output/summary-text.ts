@@ -2,7 +2,7 @@
 import { styleText } from 'node:util'
 import type { Traffic } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
-import { count, duration, measuredText, mebibytes, percentiles, plain } from './figures.ts'
+import { count, duration, measuredText, mebibytes, percentiles, plain, verdictWord } from './figures.ts'
 
 type Paint = (style: 'bold' | 'green' | 'red', text: string) => string
 
@@ -56,8 +56,8 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   lines.push(
     row('simulator', `${tool.cpuSeconds.toFixed(1)} s CPU${cpu}, at most ${mebibytes(tool.rssMaxBytes)}`),
   )
-  const { passed, breaches } = summary.verdict
-  lines.push(row('verdict', passed ? paint('green', 'passed') : paint('red', 'failed')))
+  const { passed, exitCode, breaches } = summary.verdict
+  lines.push(row('verdict', paint(passed ? 'green' : 'red', verdictWord(exitCode))))
   for (const breach of breaches) lines.push(`    ${paint('red', '✗')} ${plain(breach)}`)
   return `${lines.join('\n')}\n`
 }

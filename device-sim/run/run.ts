@@ -204,6 +204,11 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
         for (const expression of plan.thresholds)
           check('threshold', { expression, group: null, atMs: null }, true)
       }
+      const promised = plan.asserts.length + plan.thresholds.length
+      const unchecked = promised - findings.checks.length
+      if (unchecked > 0) {
+        findings.troubles.push(`interrupted before ${unchecked} of ${promised} promises were checked`)
+      }
       await pool.end()
       await operator.restore()
       findings.limits = limits.all()

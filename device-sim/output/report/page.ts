@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { Sample } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
-import { clock, count, duration, mebibytes, plain } from '../figures.ts'
+import { clock, count, duration, mebibytes, plain, verdictWord } from '../figures.ts'
 import { type Chart, chartsOf } from './charts.ts'
 import { html, jsonText, type Markup, verbatim } from './markup.ts'
 import * as tables from './tables.ts'
@@ -43,7 +43,7 @@ export function reportPage(summary: Summary, points: readonly Sample[]): string 
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="referrer" content="no-referrer">
-<title>${plain(run.name)}: ${verdict.passed ? 'passed' : 'failed'}</title>
+<title>${plain(run.name)}: ${verdictWord(verdict.exitCode)}</title>
 <link rel="icon" href="data:,">
 <style>${verbatim(css)}</style>
 </head>
@@ -76,7 +76,7 @@ function head({ run, verdict, interrupted, population, seconds }: Summary): Mark
   return html`<header><div><h1>${plain(run.name)}</h1>
 ${run.description !== '' && html`<p>${plain(run.description)}</p>`}
 <p class="faint">${count(population.total)} devices against ${plain(run.broker)} for ${clock(seconds)}, started ${run.startedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}${interrupted ? ', interrupted' : ''}</p></div>
-<div class="verdict ${verdict.passed ? 'passed' : 'failed'}">${verdict.passed ? '✓ Passed' : '✗ Failed'}</div></header>
+<div class="verdict ${verdict.passed ? 'passed' : 'failed'}">${verdict.passed ? '✓' : '✗'} ${verdictWord(verdict.exitCode)}</div></header>
 ${breaches.length > 0 && html`<ul class="breaches">${breaches}</ul>`}`
 }
 

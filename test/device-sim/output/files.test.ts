@@ -15,6 +15,8 @@ const scenario = (seconds: number) => `
 name: files
 groups: [{ name: meters, count: 2, publish: [{ topic: 'devices/\${device}/up', every: 100ms, qos: 1 }] }]
 stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: ${seconds}s }]
+assert: [{ at: 0s, that: wronglyAdmitted = 0 }]
+thresholds: ['lost = 0']
 `
 
 async function scratch() {
@@ -68,7 +70,9 @@ describe('the files of a run', () => {
       await new Promise(resolve => setTimeout(resolve, 20))
     }
     interruption.abort()
-    await ran
+    const { code, stdout } = await ran
+    assert.equal(code, 1, 'what was not checked was not kept')
+    assert.match(stdout, /not proven\n.*interrupted before 1 of 2 promises were checked/)
     assert.equal(JSON.parse(readFileSync(flags.json, 'utf8')).interrupted, true)
     assert.match(readFileSync(flags.report, 'utf8'), /, interrupted/)
   })
