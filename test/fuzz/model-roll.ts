@@ -17,7 +17,7 @@ export const rules = {
   skewMs: 5 * 60_000,
   admittingMax: 2,
   suspensionCuts: true,
-  storedSurvivesRestart: false,
+  leftSurvivesRestart: true,
 }
 export type Rules = typeof rules
 

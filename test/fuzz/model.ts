@@ -102,7 +102,7 @@ export function createModel(law: Rules = rules) {
   }
 
   function restart(): void {
-    retained.clear()
+    if (!law.leftSurvivesRestart) retained.clear()
     for (const device of fleet.values()) {
       // All connections end at once: who goes first is heard by who goes last.
       if (device.session?.will) {
@@ -114,7 +114,7 @@ export function createModel(law: Rules = rules) {
     }
     for (const device of fleet.values()) {
       device.session = null
-      if (!law.storedSurvivesRestart) device.stored = null
+      if (!law.leftSurvivesRestart) device.stored = null
     }
   }
 

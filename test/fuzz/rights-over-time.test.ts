@@ -44,6 +44,7 @@ const wrongs: [what: string, law: Partial<Rules>][] = [
   ['grace lasts a week', { graceMs: 7 * rules.graceMs }],
   ['three certificates admit a device', { admittingMax: 3 }],
   ['notBefore has no skew', { skewMs: 0 }],
+  ['a restart forgets what devices left', { leftSurvivesRestart: false }],
 ]
 for (const [what, law] of wrongs) {
   test(`a model that is wrong is found out: ${what}`, async () => {
