@@ -2,6 +2,7 @@
 // we do not.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { until } from '../cli/running.ts'
 import { type Device, enroll } from '../e2e/devices.ts'
 import { asDevice, run, start, subscriber } from '../e2e/mosquitto.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
@@ -55,6 +56,24 @@ describe("mosquitto's clients", () => {
     const later = await subscriber(as(backend), '-t', topic, '-C', '1')
     assert.equal((await publish(device, '-t', topic, '-m', 'live', '-q', '1')).code, 0)
     assert.match((await later.ended).output, /^devices\/keeper\/state\|0\|0\|live$/m)
+  })
+
+  it('find what waited for them after the broker was killed', async () => {
+    const device = await enroll(system.api, world.path, 'sleeper')
+    const topic = 'devices/sleeper/commands'
+    const session = [...as(device), '-c', '-q', '2', '-t', topic]
+    assert.equal((await run('mosquitto_sub', [...session, '-E'])).code, 0)
+    for (const qos of ['1', '2'])
+      assert.equal((await publish(backend, '-t', topic, '-m', `kept at ${qos}`, '-q', qos)).code, 0)
+    const killed = system.childPid('broker')
+    process.kill(killed, 'SIGKILL')
+    await until(async () => {
+      const alive = system.lines().filter(({ msg }) => msg === 'listening').length
+      return alive >= 2 && (await system.admin('/readyz')).status === 200
+    }, 'the broker is back')
+    const { code, output } = await run('mosquitto_sub', [...session, '-C', '2'])
+    assert.equal(code, 0, output)
+    assert.deepEqual(output.match(/kept at \d/g), ['kept at 1', 'kept at 2'])
   })
 
   it('have their will sent when they die, and not when they take their leave', async () => {
