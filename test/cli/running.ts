@@ -13,7 +13,7 @@ export type Ran = { code: number | null; stdout: string; stderr: string }
 export type RunOptions = { env?: NodeJS.ProcessEnv; cwd?: string; command?: readonly string[] }
 
 /** How long anything may take before a test gives up on it. */
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = 180_000
 
 /** Starts one command. */
 export function launch(
