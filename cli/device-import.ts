@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Command, Option } from 'commander'
 import type { Client, Job, RowResult } from '../client/index.ts'
 import { CommandFailed, fileFault, printable, UsageError } from './errors.ts'
-import { createMeter, type Meter, watchJob } from './job-watch.ts'
+import { createMeter, type Meter, outlivingRestarts, watchJob } from './job-watch.ts'
 import { collect } from './options.ts'
 import { type Column, type Format, printDocument, printPages } from './output.ts'
 import { programName } from './program-name.ts'
@@ -114,11 +114,13 @@ async function judge(client: Client, job: Job): Promise<void> {
 }
 
 async function writeResults(client: Client, id: string, file: string): Promise<void> {
+  const lines = async function* () {
+    for await (const result of client.jobs.results(id)) yield `${JSON.stringify(result)}\n`
+  }
   try {
-    const lines = async function* () {
-      for await (const result of client.jobs.results(id)) yield `${JSON.stringify(result)}\n`
-    }
-    await pipeline(Readable.from(lines(), { objectMode: false }), createWriteStream(file, { mode: 0o600 }))
+    await outlivingRestarts(() =>
+      pipeline(Readable.from(lines(), { objectMode: false }), createWriteStream(file, { mode: 0o600 })),
+    )
   } catch (error) {
     throw fileFault('the results cannot be written', file, error)
   }

@@ -42,16 +42,28 @@ function bar(fraction: number): string {
 
 /** Resolves with the job once it has ended. */
 export async function watchJob(client: Client, id: string, meter: Meter): Promise<Job> {
-  let reachedAt = performance.now()
+  for (;;) {
+    const job = await outlivingRestarts(() => client.jobs.show(id))
+    if (job.state !== 'waiting' && job.state !== 'running') return job
+    meter.show(job.state === 'waiting' ? 'waiting' : 'importing', job.rowsDone, job.rowsTotal, 'rows')
+    await setTimeout(POLL_MS)
+  }
+}
+
+/** Asks again, from the beginning, while the service cannot be reached. What asks must be able to. */
+export async function outlivingRestarts<T>(ask: () => Promise<T>): Promise<T> {
+  const end = performance.now() + UNREACHABLE_MS
   for (;;) {
     try {
-      const job = await client.jobs.show(id)
-      reachedAt = performance.now()
-      if (job.state !== 'waiting' && job.state !== 'running') return job
-      meter.show(job.state === 'waiting' ? 'waiting' : 'importing', job.rowsDone, job.rowsTotal, 'rows')
+      return await ask()
     } catch (error) {
-      if (!(error instanceof ApiUnreachable) || performance.now() - reachedAt > UNREACHABLE_MS) throw error
+      if (!isCutOff(error) || performance.now() > end) throw error
     }
     await setTimeout(POLL_MS)
   }
+}
+
+/** No answer came, or it ended before its end. */
+function isCutOff(error: unknown): boolean {
+  return error instanceof ApiUnreachable || (error as NodeJS.ErrnoException).code === 'ECONNRESET'
 }
