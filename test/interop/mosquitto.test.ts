@@ -59,8 +59,8 @@ describe("mosquitto's clients", () => {
   })
 
   it('find what waited for them after the broker was killed', async () => {
-    const device = await enroll(system.api, world.path, 'sleeper')
-    const topic = 'devices/sleeper/commands'
+    const device = await enroll(system.api, world.path, 'dormant')
+    const topic = 'devices/dormant/commands'
     const session = [...as(device), '-c', '-q', '2', '-t', topic]
     assert.equal((await run('mosquitto_sub', [...session, '-E'])).code, 0)
     for (const qos of ['1', '2'])
