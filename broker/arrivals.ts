@@ -1,8 +1,13 @@
 // Strangers whose issuer lets devices register themselves: noted for provisioning, and refused all the same. The broker
 // registers nobody; it follows no names and only finds out which issuer signed.
 import type { X509Certificate } from 'node:crypto'
-import { ARRIVAL_BYTES_MAX, type Arrival, type ArrivalNote, REFUSAL_HOLDS_MS } from '../db/arrivals.ts'
-import type { Issuer } from '../db/issuer-store.ts'
+import {
+  ARRIVAL_BYTES_MAX,
+  type Arrival,
+  type ArrivalNote,
+  REFUSAL_HOLDS_MS,
+} from '../db/issuers/arrivals.ts'
+import type { Issuer } from '../db/issuers/issuer-store.ts'
 import type { Reason } from '../db/reason.ts'
 import { fingerprintOf } from '../pki/certificate-facts.ts'
 import { findIssuer } from '../pki/chain.ts'

@@ -1,9 +1,10 @@
 // What the broker wants on record, collected and written in batches: uses, refusals, that it lives, what it acknowledged.
 // A registry that takes no notes now (locked, disk full) delays them; nobody's admission waits for a note.
-import type { ArrivalNote } from '../db/arrivals.ts'
+
 import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../db/broker-notes.ts'
-import type { CloneEvidence } from '../db/clone-suspension.ts'
+import type { ArrivalNote } from '../db/issuers/arrivals.ts'
 import type { Reason } from '../db/reason.ts'
+import type { CloneEvidence } from '../db/roll/clone-suspension.ts'
 import type { Who } from './events.ts'
 
 export type Notebook = {

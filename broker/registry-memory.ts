@@ -2,7 +2,7 @@
 // a change may have made untrue as soon as the change is read, and answers nothing while changes may be unread.
 import type { AdmissionRecord } from '../db/admission-lookup.ts'
 import type { Change } from '../db/change-feed.ts'
-import type { PolicySubject, StoredPolicy } from '../db/policy-store.ts'
+import type { PolicySubject, StoredPolicy } from '../db/policies/policy-store.ts'
 
 export type RegistryMemory = {
   keepRecord(record: AdmissionRecord): void

@@ -1,7 +1,7 @@
 // What newcomers are judged by: what the registry says now; where it is lost nothing or, in open mode, what was last read.
 // Decides nobody's admission.
 import type { AdmissionLookup } from '../db/admission-lookup.ts'
-import type { PolicySubject } from '../db/policy-store.ts'
+import type { PolicySubject } from '../db/policies/policy-store.ts'
 import type { RegistryMemory } from './registry-memory.ts'
 
 /** Why the registry cannot be trusted with newcomers now. */

@@ -2,8 +2,8 @@
 // Knows the form of the lines; refuses to know whether what they tell is true.
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import type { Checkpoint } from '../db/audit-checkpoint.ts'
-import type { AuditBatch, Link } from '../db/audit-verifier.ts'
+import type { Checkpoint } from '../db/audit/audit-checkpoint.ts'
+import type { AuditBatch, Link } from '../db/audit/audit-verifier.ts'
 
 export type AuditHeader = { format: 1; exportedAt: string; publicKey: string | null }
 /** The last line: what the registry had counted. A file without it was cut off. */

@@ -1,10 +1,10 @@
 // `rollcall audit verify` and `export`: a registry, a backup of one or an exported file, judged without the service.
 // Trusts the public keys it is given and nothing that a file says about itself.
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
-import { type AuditKeys, auditKeys } from '../db/audit-checkpoint.ts'
-import { missingTail } from '../db/audit-fault.ts'
-import { type AuditReader, createAuditReader } from '../db/audit-reader.ts'
-import { type AuditVerification, verifyChain } from '../db/audit-verifier.ts'
+import { type AuditKeys, auditKeys } from '../db/audit/audit-checkpoint.ts'
+import { missingTail } from '../db/audit/audit-fault.ts'
+import { type AuditReader, createAuditReader } from '../db/audit/audit-reader.ts'
+import { type AuditVerification, verifyChain } from '../db/audit/audit-verifier.ts'
 import { closeRegistry } from '../db/index.ts'
 import { openForReading } from '../db/open.ts'
 import { RegistryError } from '../db/registry-error.ts'

@@ -1,10 +1,10 @@
 // `rollcall ca encrypt` and `ca export-root`: the keys of the CA, in the data directory itself. Needs no service.
 import { Command } from 'commander'
 import { takeLock } from '../db/process-lock.ts'
-import { PASSPHRASE_VARIABLE, readPassphrase } from '../provisioning/ca-keys.ts'
+import { PASSPHRASE_VARIABLE, readPassphrase } from '../provisioning/ca/ca-keys.ts'
+import type { SealedFile } from '../provisioning/ca/key-ceremony.ts'
+import { exportRoot, removeRootKey, sealCaKeys } from '../provisioning/ca/key-ceremony.ts'
 import { dataDirectory } from '../provisioning/data-directory.ts'
-import type { SealedFile } from '../provisioning/key-ceremony.ts'
-import { exportRoot, removeRootKey, sealCaKeys } from '../provisioning/key-ceremony.ts'
 import { CommandFailed, UsageError } from './errors.ts'
 import { type Column, type Format, outputOption, printDocument, printPages } from './output.ts'
 

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { ApiToken, NewApiToken } from '../client/index.ts'
 import { openForNotes } from '../db/open.ts'
-import { createTokenStore } from '../db/token-store.ts'
+import { createTokenStore } from '../db/operators/token-store.ts'
 import { dataPaths } from './data-directory.ts'
 import { CommandFailed, fileFault } from './errors.ts'
 

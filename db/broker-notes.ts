@@ -1,9 +1,9 @@
 // What a broker writes into the record: that it lives, what it acknowledged, first uses and refusals.
 // Callers collect and write in batches: one transaction for many notes.
-import { type ArrivalNote, prepareArrivalNotes } from './arrivals.ts'
-import { type CloneEvidence, prepareCloneSuspension } from './clone-suspension.ts'
-import { prepareFirstUses, type UseNote } from './first-use.ts'
+import { type ArrivalNote, prepareArrivalNotes } from './issuers/arrivals.ts'
 import type { Registry } from './open.ts'
+import { type CloneEvidence, prepareCloneSuspension } from './roll/clone-suspension.ts'
+import { prepareFirstUses, type UseNote } from './roll/first-use.ts'
 
 export type RefusalNote = {
   fingerprint: string

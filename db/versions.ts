@@ -2,8 +2,8 @@
 // A version says all that moves of the thing may change, and is opaque to everybody else.
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
-import type { Actor } from './audit.ts'
-import type { Certificate, Device } from './roll-reader.ts'
+import type { Actor } from './audit/audit.ts'
+import type { Certificate, Device } from './roll/roll-reader.ts'
 import type { Schema } from './schema.ts'
 import { Conflict, type ConflictCode } from './transact.ts'
 

@@ -1,10 +1,10 @@
 // The settings of the provisioning service: read from options and environment, judged, every problem listed at once.
 import { isIP } from 'node:net'
-import type { SealingPace } from './audit-sealer.ts'
+import type { SealingPace } from './audit/audit-sealer.ts'
+import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
+import { isServerName } from './ca/server-certificate.ts'
+import type { TokenSettings } from './ca/token-keys.ts'
 import type { LogLevel } from './events.ts'
-import { type CaKeyType, caKeyTypes } from './keys.ts'
-import { isServerName } from './server-certificate.ts'
-import type { TokenSettings } from './token-keys.ts'
 
 /** What a caller gives. Ports may be 0: the system then picks one. */
 export type ProvisioningOptions = {

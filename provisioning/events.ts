@@ -1,9 +1,9 @@
 // One function per thing worth a log line, each with its counter. Constant messages, facts as fields.
 // Never a key, token, CSR or certificate text.
 import { destination, pino, stdTimeFunctions } from 'pino'
-import type { AuditFault } from '../db/audit-fault.ts'
-import type { PassedDeadline } from '../db/deadlines.ts'
-import type { Job } from '../db/job-store.ts'
+import type { AuditFault } from '../db/audit/audit-fault.ts'
+import type { Job } from '../db/jobs/job-store.ts'
+import type { PassedDeadline } from '../db/roll/deadlines.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'

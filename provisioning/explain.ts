@@ -10,17 +10,17 @@ import {
   type Presented,
 } from '../admission/decide.ts'
 import type { AdmissionLookup } from '../db/admission-lookup.ts'
-import type { Arrival } from '../db/arrivals.ts'
-import { type Issuer, issuerLine } from '../db/issuer-store.ts'
-import type { NearestDevice } from '../db/nearest-device.ts'
+import type { Arrival } from '../db/issuers/arrivals.ts'
+import { type Issuer, issuerLine } from '../db/issuers/issuer-store.ts'
 import { type Reason, reasons } from '../db/reason.ts'
-import type { Certificate, Device, Refusal, RollReader } from '../db/roll-reader.ts'
+import type { NearestDevice } from '../db/roll/nearest-device.ts'
+import type { Certificate, Device, Refusal, RollReader } from '../db/roll/roll-reader.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { findIssuer, judgeChain } from '../pki/chain.ts'
 import { pemBlocks } from '../pki/pem.ts'
-import { namesIn } from './certificate-names.ts'
-import { Problem } from './problem.ts'
-import type { Explanation } from './schemas.ts'
+import { namesIn } from './enrollment/certificate-names.ts'
+import { Problem } from './http/problem.ts'
+import type { Explanation } from './http/schemas.ts'
 
 export type Explainer = {
   /** Throws the problem `device_unknown`, with the device that has the nearest ID. */

@@ -1,6 +1,6 @@
 // Does what time does: takes the steps that are due in the life of certificates, a few at once, and counts what expires.
 // Every step is on record until it is taken: a restart or a clock that jumped is made up for at the next look.
-import type { PassedDeadline } from '../db/deadlines.ts'
+import type { PassedDeadline } from '../db/roll/deadlines.ts'
 
 export type Sweep = {
   /** Looks now, and again until nothing is due; runs by itself. Never throws. */

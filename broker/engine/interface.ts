@@ -1,6 +1,6 @@
 // What the engine takes and gives, for whoever puts the broker together.
 import type { Reason } from '../../db/reason.ts'
-import type { SessionFile } from '../../db/session-file.ts'
+import type { SessionFile } from '../../db/sessions/session-file.ts'
 import type { Admit } from '../admit.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door } from '../door.ts'

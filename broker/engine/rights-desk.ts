@@ -1,6 +1,6 @@
 // The rights of a session: its device's policies looked up, compiled once per document, bound to its identity.
 // What cannot be parsed or bound yields no rights; what cannot be read is told apart, for it may be read again.
-import type { PolicySubject, StoredPolicy } from '../../db/policy-store.ts'
+import type { PolicySubject, StoredPolicy } from '../../db/policies/policy-store.ts'
 import { type Holder, variablesOf } from '../../policy/binding.ts'
 import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
 import { bindRights, noRights, type Rights } from '../../policy/rights.ts'

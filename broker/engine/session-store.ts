@@ -2,8 +2,8 @@
 // messages; on disk or, where durable sessions are off, in a database in memory. Every queue has an end.
 import { Readable } from 'node:stream'
 import type AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
-import { prepareQueue } from '../../db/session-queue.ts'
-import type { WillRow } from '../../db/session-records.ts'
+import { prepareQueue } from '../../db/sessions/session-queue.ts'
+import type { WillRow } from '../../db/sessions/session-records.ts'
 import { createHolderRecord } from './durable/holder-record.ts'
 import { createSessionQueue } from './durable/session-queue.ts'
 import {

@@ -2,7 +2,7 @@
 // the server certificate on disk. Read anew when either changes.
 import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
-import { type Issuer, readIssuers } from '../../db/issuer-store.ts'
+import { type Issuer, readIssuers } from '../../db/issuers/issuer-store.ts'
 import type { Registry } from '../../db/open.ts'
 import { readTlsContext, type TlsFiles } from './tls-context.ts'
 

@@ -1,6 +1,6 @@
 // A gate's process as the engine sees it: connections that come through the door, questions about limits, events.
 // What a gate held is given back when it dies.
-import type { ArrivalNote } from '../../db/arrivals.ts'
+import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { Door, HandedOver, Identity } from '../door.ts'
 import type { GateEvents } from '../gate/index.ts'

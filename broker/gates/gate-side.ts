@@ -1,6 +1,6 @@
 // The engine as a gate's process sees it: a door through the pair, limits that are kept for all gates together, events
 // that are counted, logged and noted over there.
-import type { ArrivalNote } from '../../db/arrivals.ts'
+import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { AdmittedConnection, Door } from '../door.ts'
 import type { GateEvents } from '../gate/index.ts'

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import type { ArrivalNote } from '../../db/arrivals.ts'
+import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door } from '../door.ts'
 import type { Gate, GateEvents } from '../gate/index.ts'

@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
-import { prepareArrivalLookup } from '../../db/arrivals.ts'
+import { prepareArrivalLookup } from '../../db/issuers/arrivals.ts'
 import { openForReading } from '../../db/open.ts'
 import { createAdmit } from '../admit.ts'
 import type { BrokerSettings } from '../config.ts'

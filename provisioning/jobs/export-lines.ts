@@ -1,5 +1,5 @@
 // The roll as lines of a file: JSON lines that an import takes back, or CSV for a spreadsheet. Decides nothing.
-import type { ExportedCertificate, ExportedDevice } from '../../db/device-export.ts'
+import type { ExportedCertificate, ExportedDevice } from '../../db/jobs/device-export.ts'
 import { toPem } from '../../pki/pem.ts'
 
 export type ExportFormat = 'ndjson' | 'csv'

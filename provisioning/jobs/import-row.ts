@@ -1,12 +1,12 @@
 // Does what a row asks for, by the verbs that an operator's single requests use: nothing here writes around them.
 // Run again it finds its work done: the same row with the same CSR has the same certificate.
-import type { Actor } from '../../db/audit.ts'
-import type { ImportLookup } from '../../db/import-lookup.ts'
+import type { Actor } from '../../db/audit/audit.ts'
 import type { RegistryWriter } from '../../db/index.ts'
+import type { ImportLookup } from '../../db/jobs/import-lookup.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import type { CsrReader } from '../csr-pool.ts'
-import type { RegistrationAuthority } from '../registration-authority.ts'
+import type { CsrReader } from '../enrollment/csr-pool.ts'
+import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
 import type { JudgedRow } from './intake.ts'
 import { type Evidence, type Plan, planRow, type Refusal, refused } from './plan.ts'
 import type { Row } from './row.ts'

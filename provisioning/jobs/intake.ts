@@ -1,7 +1,7 @@
 // Takes an upload in: every record judged, what it asks for written down, a duplicate or a private key refused before it
 // touches the disk. What a job later runs on is what was judged here.
 import type { FileHandle } from 'node:fs/promises'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 import type { JobFiles } from './job-files.ts'
 import { readRecords, type UploadFormat } from './records.ts'
 import { type Mapping, type Row, type RowFault, readRow } from './row.ts'

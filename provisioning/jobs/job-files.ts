@@ -3,7 +3,7 @@
 import { createReadStream, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 
 export type JobFiles = {
   /** Makes the directory of a new job. */

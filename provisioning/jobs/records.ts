@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { CsvError, parse } from 'csv-parse'
-import { Problem } from '../problem.ts'
+import { Problem } from '../http/problem.ts'
 import { privateKey, type RowFault } from './row.ts'
 
 export type UploadFormat = 'ndjson' | 'csv'

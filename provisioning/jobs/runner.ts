@@ -1,7 +1,7 @@
 // Runs import jobs, one at a time and chunk by chunk, beside everything else the service does. What is done is noted after
 // each chunk: whatever ends the process, the next start goes on there, and rows met again find their work done.
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import type { Job, JobProgress, JobReader, JobWriter } from '../../db/job-store.ts'
+import type { Job, JobProgress, JobReader, JobWriter } from '../../db/jobs/job-store.ts'
 import type { ChunkImporter, ImportRun, Outcome, RowResult } from './import-row.ts'
 import type { JudgedRow } from './intake.ts'
 import type { JobFiles } from './job-files.ts'

@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { CrlStore, StoredCrl } from '../../db/crl-store.ts'
-import type { RevocationReader } from '../../db/revocation-reader.ts'
-import type { IssuingCa } from '../issuing-ca.ts'
+import type { CrlStore, StoredCrl } from '../../db/issuers/crl-store.ts'
+import type { RevocationReader } from '../../db/issuers/revocation-reader.ts'
+import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { createEntryList, signCrl } from './crl.ts'
 import { standingOf } from './standing.ts'
 

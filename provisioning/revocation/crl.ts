@@ -2,8 +2,18 @@
 // Pure but for the signature; refuses to know where entries come from and when a list is due.
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
-import { bitString, enumerated, integer, nothing, octetString, oid, sequence, tagged, time } from '../der.ts'
-import type { IssuingCa } from '../issuing-ca.ts'
+import {
+  bitString,
+  enumerated,
+  integer,
+  nothing,
+  octetString,
+  oid,
+  sequence,
+  tagged,
+  time,
+} from '../ca/der.ts'
+import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { type Reason, reasonCodes } from './standing.ts'
 
 export type CrlEntry = { serialNumber: string; reason: Reason; at: number }

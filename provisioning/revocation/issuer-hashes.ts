@@ -4,7 +4,7 @@ import { createHash, type X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { SubjectPublicKeyInfo } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
-import { spkiOf } from '../keys.ts'
+import { spkiOf } from '../ca/keys.ts'
 
 export type CertIdHash = 'sha1' | 'sha256'
 

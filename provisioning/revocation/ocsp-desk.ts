@@ -1,8 +1,8 @@
 // Answers OCSP requests: reads how a certificate stands on every one, and signs only what it has not signed already.
 // So an answer is never older than the record: a response kept from before a revocation is not given after it.
 import { createHash } from 'node:crypto'
-import type { RevocationReader } from '../../db/revocation-reader.ts'
-import type { IssuingCa } from '../issuing-ca.ts'
+import type { RevocationReader } from '../../db/issuers/revocation-reader.ts'
+import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { certIdHashes, keyHashOf, nameHashOf } from './issuer-hashes.ts'
 import { type CertIdentifier, type OcspQuestion, readOcspRequest } from './ocsp-request.ts'
 import { type Responder, signOcspResponse, unsigned, type Verdict } from './ocsp-response.ts'

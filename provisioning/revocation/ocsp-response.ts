@@ -10,8 +10,8 @@ import {
   oid,
   sequence,
   tagged,
-} from '../der.ts'
-import type { Signer } from '../signer.ts'
+} from '../ca/der.ts'
+import type { Signer } from '../ca/signer.ts'
 import type { CertIdentifier } from './ocsp-request.ts'
 import { reasonCodes, type Standing } from './standing.ts'
 

@@ -1,5 +1,5 @@
 // Would it be admitted now, and if not, why: for a device, a listed certificate, or any certificate at all.
-import * as schemas from '../schemas.ts'
+import * as schemas from '../http/schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 export function admissionRoutes(api: Api, { explainer }: Services): void {

@@ -1,9 +1,9 @@
 // The audit log: search it page by page, verify it from the first row to the last. Nobody writes here.
-import type { AuditRow } from '../../db/audit-chain.ts'
-import { timeText } from '../../db/audit-chain.ts'
-import * as schemas from '../audit-schemas.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import { NoQuery, PageOf } from '../schemas.ts'
+import type { AuditRow } from '../../db/audit/audit-chain.ts'
+import { timeText } from '../../db/audit/audit-chain.ts'
+import * as schemas from '../audit/audit-schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { NoQuery, PageOf } from '../http/schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 export function auditRoutes(api: Api, { audit }: Services): void {

@@ -1,11 +1,11 @@
 // The life of our own CA: how it stands, handing over to the next issuing CA, and ending a former one.
-import type { Rotation } from '../../db/rotation-store.ts'
+import type { Rotation } from '../../db/issuers/rotation-store.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
-import { actorOf } from '../authentication.ts'
-import * as caSchemas from '../ca-schemas.ts'
-import { IssuerParams, IssuerReceipt } from '../issuer-schemas.ts'
-import { Problem } from '../problem.ts'
-import * as schemas from '../schemas.ts'
+import { IssuerParams, IssuerReceipt } from '../anchors/issuer-schemas.ts'
+import * as caSchemas from '../ca/ca-schemas.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
 const DAY_SECONDS = 86_400

@@ -1,8 +1,8 @@
 // The moves of a certificate that an operator makes besides revoking: hold it and let it go again, approve or reject it.
 import type { FastifyRequest } from 'fastify'
-import { actorOf } from '../authentication.ts'
-import { IfMatch } from '../precondition.ts'
-import * as schemas from '../schemas.ts'
+import { IfMatch } from '../http/precondition.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
 export function certificateMoveRoutes(api: Api, { writer, roll, reach, receipt, events }: Services): void {

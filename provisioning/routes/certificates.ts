@@ -1,12 +1,12 @@
 // Certificates on the roll: list, read, revoke.
 import { certificateVersion } from '../../db/versions.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import { etag, IfMatch } from '../precondition.ts'
-import { Problem } from '../problem.ts'
-import { scopeOf } from '../reach.ts'
-import * as schemas from '../schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { etag, IfMatch } from '../http/precondition.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { scopeOf } from '../operators/reach.ts'
 import {
   type Api,
   callerOf,

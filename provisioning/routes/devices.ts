@@ -1,12 +1,12 @@
 // Devices: register, list, read, change, and the moves of their state.
 import type { FastifyReply } from 'fastify'
 import { isDeviceId } from '../../pki/device-id.ts'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import { assertSaysWhich, etag, IfMatch } from '../precondition.ts'
-import { Problem } from '../problem.ts'
-import { scopeOf } from '../reach.ts'
-import * as schemas from '../schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { assertSaysWhich, etag, IfMatch } from '../http/precondition.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { scopeOf } from '../operators/reach.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownDevice } from './context.ts'
 
 export function deviceRoutes(api: Api, services: Services): void {

@@ -1,12 +1,12 @@
 // A device enrolls itself with what it was handed: a one-time token or a claim certificate.
 // JSON, or a bare PKCS #10 request answered by the bare certificate: curl and openssl are enough.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { sendCertificate } from '../certificate-answer.ts'
-import type { EnrollmentAuthentication, Presented } from '../enrollment-authentication.ts'
-import { type Asked, type Enrolled, holderOf } from '../enrollment-desk.ts'
-import * as schemas from '../enrollment-schemas.ts'
-import { PKCS10, takePkcs10 } from '../pkcs10-body.ts'
-import { CertificateWithPem } from '../schemas.ts'
+import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
+import { type Asked, type Enrolled, holderOf } from '../enrollment/enrollment-desk.ts'
+import * as schemas from '../enrollment/enrollment-schemas.ts'
+import { sendCertificate } from '../http/certificate-answer.ts'
+import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
+import { CertificateWithPem } from '../http/schemas.ts'
 import { type Api, refusals, type Services, shownWithPem } from './context.ts'
 import { refusal } from './enrollment.ts'
 

@@ -1,13 +1,13 @@
 // Enrollment tokens as operators see them: make, list, read, revoke.
 import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
-import { ATTEMPTS_MAX, type EnrollmentToken } from '../../db/enrollment-tokens.ts'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import * as schemas from '../enrollment-schemas.ts'
-import { Problem } from '../problem.ts'
-import { scopeOf } from '../reach.ts'
-import { NoBody, NoQuery, PageOf, PageQuery } from '../schemas.ts'
+import { ATTEMPTS_MAX, type EnrollmentToken } from '../../db/enrollment/enrollment-tokens.ts'
+import * as schemas from '../enrollment/enrollment-schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { scopeOf } from '../operators/reach.ts'
 import { type Api, callerOf, refusals, type Services, secured, time, timeOrNull } from './context.ts'
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)

@@ -1,9 +1,9 @@
 // Enrollment: a CSR becomes a listed certificate, a foreign certificate is registered, a canary is made.
 import type { FastifyReply } from 'fastify'
-import { actorOf } from '../authentication.ts'
-import type { Fault } from '../csr.ts'
-import { Problem, type ProblemReason } from '../problem.ts'
-import * as schemas from '../schemas.ts'
+import type { Fault } from '../enrollment/csr.ts'
+import { Problem, type ProblemReason } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownWithPem } from './context.ts'
 
 export function enrollmentRoutes(api: Api, services: Services): void {

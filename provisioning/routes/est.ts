@@ -2,7 +2,7 @@
 // A label names the group that whoever enrolls was made for: it narrows, and never chooses.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import type { EnrollmentAuthentication, Presented } from '../enrollment-authentication.ts'
+import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
 import {
   CERTS_ONLY,
   CSR_ATTRIBUTES,
@@ -11,12 +11,12 @@ import {
   deviceAskedFor,
   namesOfCertificate,
   namesOfRequest,
-} from '../est.ts'
-import { PKCS10, takePkcs10 } from '../pkcs10-body.ts'
-import { Problem } from '../problem.ts'
-import { Name, NoQuery, strict } from '../schemas.ts'
-import type { SelfAuthentication } from '../self-authentication.ts'
-import { Renewal } from '../self-schemas.ts'
+} from '../enrollment/est.ts'
+import type { SelfAuthentication } from '../enrollment/self-authentication.ts'
+import { Renewal } from '../enrollment/self-schemas.ts'
+import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
+import { Problem } from '../http/problem.ts'
+import { Name, NoQuery, strict } from '../http/schemas.ts'
 import { type Api, refusals, type Services } from './context.ts'
 import { enroll, PENDING_RETRY_SECONDS } from './enroll.ts'
 import { refusal } from './enrollment.ts'

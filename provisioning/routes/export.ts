@@ -1,10 +1,10 @@
 // The whole roll as it is at one moment, streamed: JSON lines or CSV.
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import type { DeviceExport } from '../../db/device-export.ts'
-import * as jobSchemas from '../job-schemas.ts'
+import type { DeviceExport } from '../../db/jobs/device-export.ts'
+import { Problem } from '../http/problem.ts'
 import { csvHeader, csvLine, jsonLine } from '../jobs/export-lines.ts'
-import { Problem } from '../problem.ts'
+import * as jobSchemas from '../jobs/job-schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 /** A snapshot keeps the write-ahead log from being folded in, so there are few and none for long. */

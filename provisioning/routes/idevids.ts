@@ -1,10 +1,11 @@
 // Whether devices of a manufacturer may enroll with the identity they were born with: read and set for one trust anchor.
-import { actorOf } from '../authentication.ts'
-import * as enrollmentSchemas from '../enrollment-schemas.ts'
-import { IssuerParams } from '../issuer-schemas.ts'
-import { templateFault } from '../name-template.ts'
-import { Problem } from '../problem.ts'
-import * as schemas from '../schemas.ts'
+
+import { IssuerParams } from '../anchors/issuer-schemas.ts'
+import { templateFault } from '../anchors/name-template.ts'
+import * as enrollmentSchemas from '../enrollment/enrollment-schemas.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 import { refusal } from './enrollment.ts'
 

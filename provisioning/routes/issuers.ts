@@ -1,12 +1,12 @@
 // Issuers: list them, and say whose certificates are admitted.
 import Type from 'typebox'
-import type { Issuer } from '../../db/issuer-store.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import * as issuerSchemas from '../issuer-schemas.ts'
-import { IfMatch } from '../precondition.ts'
-import * as schemas from '../schemas.ts'
+import * as issuerSchemas from '../anchors/issuer-schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { IfMatch } from '../http/precondition.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
 export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Services): void {

@@ -1,16 +1,16 @@
 // Imports: an upload becomes a job, which is looked at, cancelled, and asked for its results line by line.
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import type { Job } from '../../db/job-store.ts'
+import type { Job } from '../../db/jobs/job-store.ts'
 import { toPem } from '../../pki/pem.ts'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import * as jobSchemas from '../job-schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
 import type { RowResult } from '../jobs/import-row.ts'
+import * as jobSchemas from '../jobs/job-schemas.ts'
 import type { UploadFormat } from '../jobs/records.ts'
 import { readMapping } from '../jobs/row.ts'
-import { Problem } from '../problem.ts'
-import * as schemas from '../schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
 const formats: Record<string, UploadFormat> = {

@@ -1,14 +1,14 @@
 // Who operates: API tokens, shown once, and operators' certificates. Nobody makes anybody stronger than himself.
-import type { ApiToken, Operator } from '../../db/operator-reader.ts'
+import type { ApiToken, Operator } from '../../db/operators/operator-reader.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import { delegate } from '../delegation.ts'
-import { judgeOperatorCertificate } from '../operator-certificate.ts'
-import * as schemas from '../operator-schemas.ts'
-import { Problem } from '../problem.ts'
-import { scopeOf } from '../reach.ts'
-import { NoBody, NoQuery, PageOf } from '../schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { delegate } from '../operators/delegation.ts'
+import { judgeOperatorCertificate } from '../operators/operator-certificate.ts'
+import * as schemas from '../operators/operator-schemas.ts'
+import { scopeOf } from '../operators/reach.ts'
 import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
 
 const tags = ['operators']

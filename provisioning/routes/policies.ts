@@ -1,12 +1,12 @@
 // Policies: list, read, put, delete, attach and detach. What a change does is told beforehand in policy-trials.ts.
 import type { FastifyRequest } from 'fastify'
-import { actorOf } from '../authentication.ts'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import { judgedDocument, policyBody } from '../policy-body.ts'
-import * as schemas from '../policy-schemas.ts'
-import { versionSeen } from '../precondition.ts'
-import { Problem } from '../problem.ts'
-import { NoBody, NoQuery, PageOf } from '../schemas.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { versionSeen } from '../http/precondition.ts'
+import { Problem } from '../http/problem.ts'
+import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { judgedDocument, policyBody } from '../policies/policy-body.ts'
+import * as schemas from '../policies/policy-schemas.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownPolicy } from './context.ts'
 
 const tags = ['policies']

@@ -1,11 +1,11 @@
 // What policies come to, before and after a change: the effective policy of a device, simulation, the trial on the fleet.
 // Changes nothing.
-import type { PolicyHolder } from '../../db/policy-reader.ts'
+import type { PolicyHolder } from '../../db/policies/policy-reader.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
-import { judgedDocument, policyBody } from '../policy-body.ts'
-import * as schemas from '../policy-schemas.ts'
-import { Problem } from '../problem.ts'
-import { DeviceParams, NoQuery } from '../schemas.ts'
+import { Problem } from '../http/problem.ts'
+import { DeviceParams, NoQuery } from '../http/schemas.ts'
+import { judgedDocument, policyBody } from '../policies/policy-body.ts'
+import * as schemas from '../policies/policy-schemas.ts'
 import { type Api, refusals, type Services, secured, shownPolicy } from './context.ts'
 
 const DEVICES_LISTED = 100

@@ -2,12 +2,12 @@
 // JSON, or a PKCS #10 request (RFC 2986) in DER or PEM answered by the bare certificate: a microcontroller needs no JSON.
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import { renewalCriticalAt } from '../../pki/renewal-window.ts'
-import { sendCertificate } from '../certificate-answer.ts'
-import { PKCS10, takePkcs10 } from '../pkcs10-body.ts'
-import { Problem } from '../problem.ts'
-import * as schemas from '../schemas.ts'
-import type { SelfAuthentication } from '../self-authentication.ts'
-import * as selfSchemas from '../self-schemas.ts'
+import type { SelfAuthentication } from '../enrollment/self-authentication.ts'
+import * as selfSchemas from '../enrollment/self-schemas.ts'
+import { sendCertificate } from '../http/certificate-answer.ts'
+import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
 import { type Api, refusals, type Services, shownWithPem, time } from './context.ts'
 import { refusal } from './enrollment.ts'
 

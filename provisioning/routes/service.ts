@@ -1,8 +1,8 @@
 // About the service itself: who am I to it, does it live, is it ready.
 import Type from 'typebox'
-import { WhoAmI } from '../operator-schemas.ts'
-import { Problem } from '../problem.ts'
-import * as schemas from '../schemas.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { WhoAmI } from '../operators/operator-schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 const Status = Type.Object({ status: Type.String() })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { nearestOf, prepareNearestDevice } from '../../db/nearest-device.ts'
+import { nearestOf, prepareNearestDevice } from '../../db/roll/nearest-device.ts'
 import { createRoll } from '../harness/roll.ts'
 
 /** A sorted list as the index is, with a count of how often it was asked. */

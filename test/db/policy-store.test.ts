@@ -4,7 +4,7 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { openForNotes } from '../../db/open.ts'
-import { createPolicyReader, type PolicyReader } from '../../db/policy-reader.ts'
+import { createPolicyReader, type PolicyReader } from '../../db/policies/policy-reader.ts'
 import { createRoll, type Roll, tester } from '../harness/roll.ts'
 
 let roll: Roll

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { createRegistryWriter, type RegistryWriter } from '../../db/index.ts'
+import { certificateMoves, deviceMoves } from '../../db/roll/transitions.ts'
 import type { CertificateStatus, DeviceState } from '../../db/schema.ts'
-import { certificateMoves, deviceMoves } from '../../db/transitions.ts'
 import { createRoll, type Roll, tester } from '../harness/roll.ts'
 
 const DAY_MS = 86_400_000

@@ -9,8 +9,8 @@ import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
-import { preparePolicyLookup } from '../../db/policy-store.ts'
-import { openSessionFile } from '../../db/session-file.ts'
+import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
+import { openSessionFile } from '../../db/sessions/session-file.ts'
 import type { Roll } from './roll.ts'
 
 export type Event = [what: string, ...details: unknown[]]

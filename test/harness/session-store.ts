@@ -1,6 +1,6 @@
 // What a session store is given where no engine is around it: everything granted, nobody ending, bounds that nothing meets.
 import type { SessionStoreParts } from '../../broker/engine/durable/stored-state.ts'
-import type { SessionFile } from '../../db/session-file.ts'
+import type { SessionFile } from '../../db/sessions/session-file.ts'
 
 export function storeParts(given: Partial<SessionStoreParts> & { file: SessionFile }): SessionStoreParts {
   return {

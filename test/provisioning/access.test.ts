@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import type { Role } from '../../db/schema.ts'
-import { accessTable, reaches, rightTo } from '../../provisioning/access.ts'
+import { accessTable, reaches, rightTo } from '../../provisioning/operators/access.ts'
 import { enrollmentProofs } from './enrollment-proofs.ts'
 import { assertProblem, makeCsr, type Service, startService } from './harness.ts'
 

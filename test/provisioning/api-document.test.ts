@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { problems } from '../../provisioning/problem.ts'
+import { problems } from '../../provisioning/http/problem.ts'
 import { startService, temporaryDirectory } from './harness.ts'
 import { shell } from './shell.ts'
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync }
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { auditKeys } from '../../db/audit-checkpoint.ts'
+import { auditKeys } from '../../db/audit/audit-checkpoint.ts'
 import { dropTriggers, verifyRegistry } from '../harness/audit.ts'
 import { until } from '../harness/until.ts'
 import { type Answer, assertProblem, type Service, startService, temporaryDirectory } from './harness.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isDeviceId } from '../../pki/device-id.ts'
-import { NAME_PATTERN } from '../../provisioning/schemas.ts'
+import { NAME_PATTERN } from '../../provisioning/http/schemas.ts'
 import { assertProblem, countDevices, makeCsr, startService } from './harness.ts'
 
 test('threat 22: unknown fields such as role or status are refused everywhere, and nothing is written', async t => {

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createIssuingCa, signItself, signUnder } from '../../provisioning/issuing-ca.ts'
-import { type CaKeyType, generateKey, spkiOf } from '../../provisioning/keys.ts'
+import { createIssuingCa, signItself, signUnder } from '../../provisioning/ca/issuing-ca.ts'
+import { type CaKeyType, generateKey, spkiOf } from '../../provisioning/ca/keys.ts'
+import { signerOf } from '../../provisioning/ca/signer.ts'
 import {
   DAY_MS,
   deviceProfile,
@@ -13,8 +14,7 @@ import {
   rootProfile,
   serverProfile,
   validityOf,
-} from '../../provisioning/profile.ts'
-import { signerOf } from '../../provisioning/signer.ts'
+} from '../../provisioning/enrollment/profile.ts'
 
 const now = Date.parse('2031-05-06T07:08:09Z')
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { addressOf, trackConnections } from '../../provisioning/connections.ts'
+import { addressOf, trackConnections } from '../../provisioning/http/connections.ts'
 import { until } from '../harness/until.ts'
 
 test('an address that holds all it may has no further connection, until one ends; another address has', async () => {

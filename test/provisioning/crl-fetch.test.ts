@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { CrlFetchFault, fetchCrl, judgeUrl } from '../../provisioning/crl-fetch.ts'
+import { CrlFetchFault, fetchCrl, judgeUrl } from '../../provisioning/anchors/crl-fetch.ts'
 import { makeCrlAuthority } from './crl-authority.ts'
 import { type Answer, assertProblem, startService } from './harness.ts'
 

@@ -1,7 +1,7 @@
 // What holds for every route there is, whoever adds it: generated from the table of who may what.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accessTable } from '../../provisioning/access.ts'
+import { accessTable } from '../../provisioning/operators/access.ts'
 import { assertProblem, type Service, startService } from './harness.ts'
 
 let service: Service

@@ -6,9 +6,9 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writ
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { closeRegistry } from '../../db/index.ts'
-import { readIssuers } from '../../db/issuer-store.ts'
+import { readIssuers } from '../../db/issuers/issuer-store.ts'
 import { openForReading } from '../../db/open.ts'
-import { preparePolicyLookup } from '../../db/policy-store.ts'
+import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
 import { parsePolicy } from '../../policy/document.ts'
 import { hashes, lastingFiles, openssl, startAndStop, startService, temporaryDirectory } from './harness.ts'
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
-import { beyondReach } from '../../provisioning/reach.ts'
+import { beyondReach } from '../../provisioning/operators/reach.ts'
 import { assertProblem, makeCsr, startService } from './harness.ts'
 
 const { csr } = makeCsr('p256')

@@ -1,7 +1,7 @@
 // How a certificate stands towards CRL and OCSP: every status and state, held against what admits.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { StandingRow } from '../../db/revocation-reader.ts'
+import type { StandingRow } from '../../db/issuers/revocation-reader.ts'
 import type { CertificateStatus, DeviceState } from '../../db/schema.ts'
 import { standingOf } from '../../provisioning/revocation/standing.ts'
 

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
-import { rightTo } from '../../provisioning/access.ts'
+import { rightTo } from '../../provisioning/operators/access.ts'
 import { makeCsr, type Service, startService } from './harness.ts'
 
 test('threat 23: every route of the API asks for a token, and only a token of ours is one (threat 18)', async t => {
@@ -64,7 +64,7 @@ test('threat 25: the registry holds hashes of tokens alone, compared in constant
   for (const file of ['registry.db', 'registry.db-wal']) {
     assert.equal(readFileSync(join(service.directory, file)).includes(service.token), false, file)
   }
-  const source = readFileSync(new URL('../../db/token-store.ts', import.meta.url), 'utf8')
+  const source = readFileSync(new URL('../../db/operators/token-store.ts', import.meta.url), 'utf8')
   assert.match(source, /timingSafeEqual/)
 })
 

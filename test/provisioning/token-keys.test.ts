@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { CaKeyType } from '../../provisioning/keys.ts'
+import type { CaKeyType } from '../../provisioning/ca/keys.ts'
 import { openssl, type Service, startService, temporaryDirectory } from './harness.ts'
 import { crlText, fetchCrl, relyingParty } from './status.ts'
 

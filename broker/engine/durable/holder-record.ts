@@ -1,6 +1,6 @@
 // On whose right stored sessions and retained messages stand: kept with them, so that a later life of the broker can judge
 // them. Judges nothing itself.
-import type { HolderRow, SessionRecords } from '../../../db/session-records.ts'
+import type { HolderRow, SessionRecords } from '../../../db/sessions/session-records.ts'
 import type { Holder } from '../rights-desk.ts'
 import type { GroupCommit } from './group-commit.ts'
 

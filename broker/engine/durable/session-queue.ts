@@ -1,6 +1,6 @@
 // The queues of stored sessions: bounded, the oldest dropped first, handed out in pages so that memory does not grow with
 // them. What it writes is part of the group that is open. Knows no sockets.
-import type { QueuedRow, QueueTable } from '../../../db/session-queue.ts'
+import type { QueuedRow, QueueTable } from '../../../db/sessions/session-queue.ts'
 import { type createQueueLedger, weigh } from '../queue-ledger.ts'
 import type { GroupCommit } from './group-commit.ts'
 

@@ -2,8 +2,8 @@
 // Only what a policy allows is kept.
 import { Readable } from 'node:stream'
 import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
-import type { SessionFile } from '../../../db/session-file.ts'
-import { prepareSessionRecords, type SessionRecords } from '../../../db/session-records.ts'
+import type { SessionFile } from '../../../db/sessions/session-file.ts'
+import { prepareSessionRecords, type SessionRecords } from '../../../db/sessions/session-records.ts'
 import type { Retained } from '../leavings.ts'
 import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
 import type { Holder } from '../rights-desk.ts'

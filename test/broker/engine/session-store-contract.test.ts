@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import abstractPersistence from 'aedes-persistence/abstract.js'
 import { SessionStore } from '../../../broker/engine/session-store.ts'
-import { openSessionFile } from '../../../db/session-file.ts'
+import { openSessionFile } from '../../../db/sessions/session-file.ts'
 import { storeParts } from '../../harness/session-store.ts'
 
 /**

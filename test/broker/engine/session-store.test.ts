@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { SessionStoreParts } from '../../../broker/engine/durable/stored-state.ts'
 import { SessionStore } from '../../../broker/engine/session-store.ts'
-import { markDamaged, openSessionFile } from '../../../db/session-file.ts'
+import { markDamaged, openSessionFile } from '../../../db/sessions/session-file.ts'
 import { storeParts } from '../../harness/session-store.ts'
 
 type Seen = { payload?: Buffer; messageId?: number; cmd: string }

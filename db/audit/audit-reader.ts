@@ -1,0 +1,138 @@
+// Reading the audit log: searched by operators, walked by the verifier, both in steps that hold up nobody for long.
+// Rows never change, so a walk needs no transaction: it reads up to the end that it saw first.
+import { setImmediate } from 'node:timers/promises'
+import type { Registry } from '../open.ts'
+import { type AuditRow, type ChainEnd, canonicalRow, chainStart } from './audit-chain.ts'
+import type { Checkpoint } from './audit-checkpoint.ts'
+import type { AuditBatch, Link } from './audit-verifier.ts'
+
+/** All must hold. `action` ending in `.*` takes all of a noun. Times in ms, `since` inclusive, `until` exclusive. */
+export type AuditFilter = {
+  actor?: string | undefined
+  action?: string | undefined
+  target?: string | undefined
+  since?: number | undefined
+  until?: number | undefined
+  /** Only rows with a number above this one. */
+  after?: number | undefined
+}
+export type AuditOrder = 'oldest' | 'newest'
+
+/** What the log holds at one moment, and the highest numbers it ever gave. */
+export type AuditExtent = {
+  end: ChainEnd
+  lastCheckpoint: Checkpoint | null
+  counted: { rows: number; checkpoints: number }
+}
+
+export type AuditReader = {
+  /** Rows after `after` in the order asked for; `next` is the number to continue after, null at the end. */
+  search(
+    filter: AuditFilter,
+    order: AuditOrder,
+    after: number | null,
+    limit: number,
+  ): Promise<{ items: AuditRow[]; next: number | null }>
+  extent(): AuditExtent
+  /** Everything up to an extent and after a row, for the verifier. */
+  batches(extent: AuditExtent, after?: number): AsyncGenerator<AuditBatch>
+}
+
+const BATCH_ROWS = 1_000
+/** As many rows are looked at before others get their turn. */
+const SEARCH_WINDOW_ROWS = 10_000
+
+const columns = `seq, at, actor, action, target, outcome, reason, request_id AS requestId, detail,
+  prev_hash AS prevHash, hash`
+const checkpointColumns = 'number, seq, hash, at, key_id AS keyId, signature'
+
+export function createAuditReader({ sqlite }: Registry): AuditReader {
+  const last = sqlite.prepare<[], ChainEnd>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')
+  const lastCheckpoint = sqlite.prepare<[], Checkpoint>(
+    `SELECT ${checkpointColumns} FROM audit_checkpoints ORDER BY number DESC LIMIT 1`,
+  )
+  const counted = sqlite.prepare<[string], number>('SELECT seq FROM sqlite_sequence WHERE name = ?').pluck()
+  const rows = sqlite.prepare<[number, number, number], AuditRow>(
+    `SELECT ${columns} FROM audit WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
+  )
+  const checkpoints = sqlite.prepare<[number, number, number], Checkpoint>(
+    `SELECT ${checkpointColumns} FROM audit_checkpoints WHERE seq > ? AND seq <= ? ORDER BY number LIMIT ?`,
+  )
+  const found = sqlite.prepare<[SearchStep], AuditRow>(searchSql('ASC'))
+  const foundLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql('DESC'))
+  const ofTarget = sqlite.prepare<[SearchStep], AuditRow>(searchSql('ASC', true))
+  const ofTargetLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql('DESC', true))
+
+  return {
+    async search(filter, order, after, limit) {
+      const newest = order === 'newest'
+      const end = last.get()?.seq ?? 0
+      const conditions = conditionsOf(filter)
+      const byTarget = filter.target !== undefined
+      const statement = byTarget ? (newest ? ofTargetLast : ofTarget) : newest ? foundLast : found
+      const window = byTarget ? Number.MAX_SAFE_INTEGER : SEARCH_WINDOW_ROWS
+      const items: AuditRow[] = []
+      const floor = (filter.after ?? 0) + 1
+      let least = newest ? Math.max((after ?? end + 1) - window, floor) : Math.max((after ?? 0) + 1, floor)
+      let most = newest ? (after ?? end + 1) - 1 : Math.min(least - 1 + window, end)
+      while (least <= most) {
+        items.push(...statement.all({ ...conditions, least, most, limit: limit + 1 - items.length }))
+        if (items.length > limit) return { items: items.slice(0, limit), next: items[limit - 1]!.seq }
+        if (newest) [least, most] = [Math.max(least - window, floor), least - 1]
+        else [least, most] = [most + 1, Math.min(most + window, end)]
+        await setImmediate()
+      }
+      return { items, next: null }
+    },
+
+    extent: sqlite.transaction(() => ({
+      end: last.get() ?? chainStart,
+      lastCheckpoint: lastCheckpoint.get() ?? null,
+      counted: { rows: counted.get('audit') ?? 0, checkpoints: counted.get('audit_checkpoints') ?? 0 },
+    })),
+
+    async *batches({ end }, from = 0) {
+      let seq = from
+      let more = true
+      while (more) {
+        const page = rows.all(seq, end.seq, BATCH_ROWS)
+        more = page.length === BATCH_ROWS
+        const through = more ? page.at(-1)!.seq : Number.MAX_SAFE_INTEGER
+        // Each covers a row of its own, so there are no more than rows, unless somebody made some up.
+        const marks = checkpoints.all(seq, through, 2 * BATCH_ROWS)
+        seq = through
+        yield { rows: page.map(linkOf), checkpoints: marks }
+        await setImmediate()
+      }
+    },
+  }
+}
+
+function linkOf(row: AuditRow): Link {
+  return { seq: row.seq, prevHash: row.prevHash, hash: row.hash, canonical: canonicalRow(row) }
+}
+
+type SearchStep = ReturnType<typeof conditionsOf> & { least: number; most: number; limit: number }
+
+function conditionsOf(filter: AuditFilter) {
+  const noun = filter.action?.endsWith('.*') ? filter.action.slice(0, -1) : null
+  return {
+    actor: filter.actor ?? null,
+    action: noun === null ? (filter.action ?? null) : null,
+    noun,
+    target: filter.target ?? null,
+    since: filter.since ?? null,
+    until: filter.until ?? null,
+  }
+}
+
+function searchSql(direction: 'ASC' | 'DESC', byTarget = false): string {
+  const from = byTarget ? 'audit' : 'audit NOT INDEXED'
+  const target = byTarget ? 'target = @target' : '@target IS NULL'
+  return `SELECT ${columns} FROM ${from}
+    WHERE ${target} AND seq BETWEEN @least AND @most
+      AND (@actor IS NULL OR actor = @actor) AND (@action IS NULL OR action = @action)
+      AND (@noun IS NULL OR substr(action, 1, length(@noun)) = @noun)
+      AND (@since IS NULL OR at >= @since) AND (@until IS NULL OR at < @until)
+    ORDER BY seq ${direction} LIMIT @limit`
+}

@@ -1,0 +1,179 @@
+// The issuers whose certificates the registry knows: root, issuing CA, and foreign trust anchors.
+import { X509Certificate } from 'node:crypto'
+import type { Selectable, Transaction } from 'kysely'
+import { certificateFacts } from '../../pki/certificate-facts.ts'
+import type { KnownIssuer } from '../../pki/chain.ts'
+import { type Actor, appendAudit } from '../audit/audit.ts'
+import { appendChange } from '../change-feed.ts'
+import type { Registry } from '../open.ts'
+import type { RegistrationMode, Schema } from '../schema.ts'
+import { Conflict, transact } from '../transact.ts'
+import { assertIssuerSeen } from '../versions.ts'
+
+export type Issuer = KnownIssuer & {
+  name: string
+  kind: Schema['issuers']['kind']
+  enabled: boolean
+  /** Whether the CRL of the CA above lists it. */
+  revoked: boolean
+  /** What it lets a device do that arrives unlisted; our own CAs nothing. */
+  registration: RegistrationMode
+}
+export type NewIssuer = {
+  der: Buffer
+  name: string
+  kind: Schema['issuers']['kind']
+  parentId: string | null
+}
+
+/** More stand above nobody; a line in a circle ends here too. */
+const LINE_MAX = 8
+
+export type IssuerWriter = {
+  /** Registers an issuer under its fingerprint and gives it; one that is known already stays as it is. */
+  addIssuer(issuer: NewIssuer, actor: Actor): Promise<string>
+  /** Gives the epoch of the change. */
+  setIssuerEnabled(id: string, enabled: boolean, actor: Actor): Promise<number>
+}
+
+/** All issuers, disabled ones included, by id. Synchronous: gates and explanations read it where they decide. */
+export function readIssuers(registry: Registry): Map<string, Issuer> {
+  const rows = registry.sqlite
+    .prepare<[], Selectable<Schema['issuers']> & { registration: RegistrationMode | null }>(
+      'SELECT i.*, a.registration FROM issuers i LEFT JOIN trust_anchors a ON a.issuer_id = i.id ORDER BY i.id',
+    )
+    .all()
+  return new Map(
+    rows.map(row => [
+      row.id,
+      {
+        id: row.id,
+        name: row.name,
+        kind: row.kind,
+        parentId: row.parent_id,
+        enabled: row.enabled === 1,
+        revoked: row.revoked === 1,
+        registration: row.registration ?? 'off',
+        certificate: new X509Certificate(row.der),
+        notBefore: row.not_before,
+        notAfter: row.not_after,
+      },
+    ]),
+  )
+}
+
+/** An issuer and those above it, lowest first; none where it is not on record. */
+export function issuerLine(id: string | null, issuers: ReadonlyMap<string, Issuer>): Issuer[] {
+  const line: Issuer[] = []
+  for (
+    let link = issuers.get(id ?? '');
+    link && line.length < LINE_MAX;
+    link = issuers.get(link.parentId ?? '')
+  )
+    line.push(link)
+  return line
+}
+
+/** The same for who asks again and again: they are read anew only where another connection has written since. */
+export function prepareIssuers(registry: Registry): () => Map<string, Issuer> {
+  const version = registry.sqlite.prepare<[], number>('PRAGMA data_version').pluck()
+  let readAt: number | undefined
+  let issuers = new Map<string, Issuer>()
+  return () => {
+    const now = version.get()
+    if (now !== readAt) {
+      issuers = readIssuers(registry)
+      readAt = now
+    }
+    return issuers
+  }
+}
+
+export function createIssuerWriter(registry: Registry, now: () => number): IssuerWriter {
+  return {
+    addIssuer: (issuer, actor) =>
+      transact(registry, async transaction => (await insertIssuer(transaction, issuer, actor, now())).id),
+
+    setIssuerEnabled: (id, enabled, actor) =>
+      transact(registry, async transaction => {
+        const at = now()
+        await assertIssuerSeen(transaction, actor, id)
+        const changed = await transaction
+          .updateTable('issuers')
+          .set({ enabled: enabled ? 1 : 0 })
+          .where('id', '=', id)
+          .executeTakeFirst()
+        if (changed.numUpdatedRows === 0n)
+          throw new Conflict('issuer_unknown', `no issuer ${id} is registered`)
+        await appendAudit(transaction, {
+          at,
+          actor,
+          action: enabled ? 'issuer.enable' : 'issuer.disable',
+          target: id,
+        })
+        return appendChange(transaction, { kind: 'issuer', at, issuerId: id })
+      }),
+  }
+}
+
+/** Registers an issuer as part of a larger change. The epoch is null where it was registered before. */
+export async function insertIssuer(
+  transaction: Transaction<Schema>,
+  { der, name, kind, parentId }: NewIssuer,
+  actor: Actor,
+  at: number,
+): Promise<{ id: string; epoch: number | null }> {
+  const { fingerprint: id, notBefore, notAfter } = certificateFacts(der)
+  const added = await transaction
+    .insertInto('issuers')
+    .values({
+      id,
+      name,
+      parent_id: parentId,
+      kind,
+      der,
+      enabled: 1,
+      not_before: notBefore,
+      not_after: notAfter,
+      created_at: at,
+    })
+    .onConflict(conflict => conflict.doNothing())
+    .executeTakeFirst()
+  if (added.numInsertedOrUpdatedRows === 0n) return { id, epoch: null }
+  if (kind === 'foreign') await transaction.insertInto('trust_anchors').values({ issuer_id: id }).execute()
+  await appendAudit(transaction, { at, actor, action: 'issuer.add', target: id, detail: { name, kind } })
+  return { id, epoch: await appendChange(transaction, { kind: 'issuer', at, issuerId: id }) }
+}
+
+/** A CA below this one that the list names admits nobody. Gives whether that changed for any. */
+export async function markSubordinates(transaction: Transaction<Schema>, issuerId: string): Promise<boolean> {
+  const below = await transaction
+    .selectFrom('issuers')
+    .select(['id', 'der', 'revoked'])
+    .where('parent_id', '=', issuerId)
+    .execute()
+  let changed = false
+  for (const { id, der, revoked } of below) {
+    const now = (await isRevokedBy(transaction, issuerId, certificateFacts(der).serialNumber)) ? 1 : 0
+    if (now === revoked) continue
+    changed = true
+    await transaction.updateTable('issuers').set({ revoked: now }).where('id', '=', id).execute()
+  }
+  return changed
+}
+
+/** Whether the CRL in force of an issuer lists a serial number. */
+export async function isRevokedBy(
+  transaction: Transaction<Schema>,
+  issuerId: string,
+  serialNumber: string,
+): Promise<boolean> {
+  const listed = await transaction
+    .selectFrom('issuer_revocations')
+    .innerJoin('issuers', 'issuers.crl_id', 'issuer_revocations.crl_id')
+    .select('issuer_revocations.serial_number')
+    .where('issuers.id', '=', issuerId)
+    .where('issuer_revocations.serial_number', '=', serialNumber)
+    .executeTakeFirst()
+  return listed !== undefined
+}

@@ -1,0 +1,125 @@
+// Verbs by which operators move a certificate through its life, each as `transitions.ts` allows it: one transaction with
+// status, audit row and change row. The same move again changes nothing and gives the epoch of the first.
+import type { Transaction } from 'kysely'
+import { renewalOpensAt } from '../../pki/renewal-window.ts'
+import type { RevocationReason } from '../../pki/revocation-reason.ts'
+import { type Actor, appendAudit } from '../audit/audit.ts'
+import { appendChange } from '../change-feed.ts'
+import type { Registry } from '../open.ts'
+import type { Schema } from '../schema.ts'
+import { Conflict, transact } from '../transact.ts'
+import { assertCertificateSeen } from '../versions.ts'
+import { assertRoom } from './admitting.ts'
+import { clearDeadlines, setDeadline } from './deadlines.ts'
+import { stateOf } from './device-writer.ts'
+import { type CertificateMove, certificateMay, certificateMoves, deviceMay } from './transitions.ts'
+
+/** Each gives the epoch of the change. */
+export type CertificateMover = {
+  revokeCertificate(fingerprint: string, reason: RevocationReason, actor: Actor): Promise<number>
+  /** Holds a certificate: it admits nobody until it is activated again. */
+  suspendCertificate(fingerprint: string, actor: Actor): Promise<number>
+  activateCertificate(fingerprint: string, actor: Actor): Promise<number>
+  approveCertificate(fingerprint: string, actor: Actor): Promise<number>
+  rejectCertificate(fingerprint: string, actor: Actor): Promise<number>
+}
+
+type Row = Pick<Schema['certificates'], 'fingerprint' | 'status' | 'device_id' | 'not_before' | 'not_after'>
+type Step = {
+  move: Exclude<CertificateMove, 'forget'>
+  reason?: RevocationReason
+  /** What else must hold, and what else is written. */
+  besides?(transaction: Transaction<Schema>, row: Row, at: number): Promise<void>
+}
+
+export function createCertificateMover(registry: Registry, now: () => number): CertificateMover {
+  const moved = (fingerprint: string, step: Step, actor: Actor) =>
+    transact(registry, transaction => moveCertificate(transaction, fingerprint, step, actor, now()))
+
+  return {
+    revokeCertificate: (fingerprint, reason, actor) =>
+      moved(
+        fingerprint,
+        { move: 'revoke', reason, besides: transaction => clearDeadlines(transaction, fingerprint) },
+        actor,
+      ),
+    suspendCertificate: (fingerprint, actor) => moved(fingerprint, { move: 'suspend' }, actor),
+    activateCertificate: (fingerprint, actor) =>
+      moved(fingerprint, { move: 'activate', besides: assertMayAdmit }, actor),
+    approveCertificate: (fingerprint, actor) =>
+      moved(fingerprint, { move: 'approve', besides: approve }, actor),
+    rejectCertificate: (fingerprint, actor) =>
+      moved(
+        fingerprint,
+        { move: 'reject', besides: transaction => clearDeadlines(transaction, fingerprint) },
+        actor,
+      ),
+  }
+}
+
+async function moveCertificate(
+  transaction: Transaction<Schema>,
+  fingerprint: string,
+  { move, reason, besides }: Step,
+  actor: Actor,
+  at: number,
+): Promise<number> {
+  const row = await transaction
+    .selectFrom('certificates')
+    .select(['fingerprint', 'status', 'device_id', 'not_before', 'not_after'])
+    .where('fingerprint', '=', fingerprint)
+    .executeTakeFirst()
+  if (row === undefined) {
+    throw new Conflict('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
+  }
+  await assertCertificateSeen(transaction, actor, fingerprint)
+  const { to } = certificateMoves[move]
+  if (row.status === to) return latestEpoch(transaction, fingerprint)
+  if (!certificateMay(move, row.status)) {
+    throw new Conflict(
+      'certificate_status_forbids',
+      `the certificate is ${row.status}: it cannot become ${to}`,
+    )
+  }
+  await besides?.(transaction, row, at)
+  await transaction
+    .updateTable('certificates')
+    .set({ status: to, ...(reason === undefined ? {} : { revocation_reason: reason, revoked_at: at }) })
+    .where('fingerprint', '=', fingerprint)
+    .execute()
+  await appendAudit(transaction, {
+    at,
+    actor,
+    action: `certificate.${move}`,
+    target: fingerprint,
+    ...(reason === undefined ? {} : { reason }),
+    detail: { deviceId: row.device_id, from: row.status },
+  })
+  return appendChange(transaction, { kind: 'certificate', at, fingerprint, deviceId: row.device_id })
+}
+
+async function approve(transaction: Transaction<Schema>, row: Row, at: number): Promise<void> {
+  await assertMayAdmit(transaction, row, at)
+  await clearDeadlines(transaction, row.fingerprint, 'forget')
+  const opensAt = renewalOpensAt({ notBefore: row.not_before, notAfter: row.not_after })
+  await setDeadline(transaction, row.fingerprint, 'expiring', opensAt)
+}
+
+/** What admits again counts again among those that admit the device. */
+async function assertMayAdmit(transaction: Transaction<Schema>, row: Row, at: number): Promise<void> {
+  const state = await stateOf(transaction, row.device_id)
+  if (!deviceMay('decommission', state)) {
+    throw new Conflict('device_state_forbids', `device ${row.device_id} is ${state}: register a new device`)
+  }
+  if (row.not_after > at) await assertRoom(transaction, row.device_id, at)
+}
+
+async function latestEpoch(transaction: Transaction<Schema>, fingerprint: string): Promise<number> {
+  const { epoch } = await transaction
+    .selectFrom('changes')
+    .select(({ fn }) => fn.max('epoch').as('epoch'))
+    .where('fingerprint', '=', fingerprint)
+    .where('kind', '=', 'certificate')
+    .executeTakeFirstOrThrow()
+  return epoch ?? 0
+}

@@ -1,0 +1,259 @@
+// Verbs that bring certificates on the roll: the intent before the key signs, and listing.
+// The facts of a certificate are read from its DER here, so no caller can list one thing and present another.
+import type { Transaction } from 'kysely'
+import { type CertificateFacts, certificateFacts } from '../../pki/certificate-facts.ts'
+import { renewalOpensAt } from '../../pki/renewal-window.ts'
+import { type Actor, appendAudit } from '../audit/audit.ts'
+import { assertNoClaimKey } from '../enrollment/claims.ts'
+import { type Redemption, redeem } from '../enrollment/redemption.ts'
+import type { Registry } from '../open.ts'
+import { assertNoOperatorKey } from '../operators/operator-keys.ts'
+import type { Schema, Trust } from '../schema.ts'
+import { insert, rowsOf, run } from '../statement.ts'
+import { Conflict, transact } from '../transact.ts'
+import { type Admitting, admittingOf, assertRoom } from './admitting.ts'
+import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
+import { stateOf } from './device-writer.ts'
+
+/** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
+export type IssuanceIntent = {
+  serialNumber: string
+  issuerId: string
+  deviceId: string
+  spkiHash: string
+  purpose: 'device' | 'canary' | 'server'
+  notBefore: number
+  notAfter: number
+  /** What entitles to it, used up in the same transaction. */
+  redeems?: Redemption | undefined
+}
+
+export type Listing = {
+  der: Buffer
+  deviceId: string
+  issuerId: string | null
+  trust: Trust
+  status: 'issued' | 'pending'
+  /** What brought it on the roll, for the audit row. */
+  action: 'certificate.issue' | 'certificate.register' | 'certificate.canary'
+  /** Whether it is to replace one whose key is no longer safe: that one gets no grace. */
+  compromise?: boolean
+  /** Whether it lapses within the hour unless it is used. */
+  provisional?: boolean
+}
+
+export type CertificateWriter = {
+  /** Puts on record what will be signed, and binds the public key to the device. Refuses keys of other devices. */
+  recordIntent(intent: IssuanceIntent, actor: Actor): Promise<void>
+  /** Notes the certificate that came of an intent without listing it (server certificates, unlisted canaries). */
+  completeIntent(serialNumber: string, fingerprint: string, actor: Actor): Promise<void>
+  listCertificate(listing: Listing, actor: Actor): Promise<string>
+}
+
+export function createCertificateWriter(registry: Registry, now: () => number): CertificateWriter {
+  return {
+    recordIntent: (intent, actor) =>
+      transact(registry, async transaction => {
+        if (intent.purpose !== 'server') {
+          await redeem(transaction, intent, actor, now())
+          await assertDeviceLives(transaction, intent.deviceId)
+          await claimKey(transaction, intent.spkiHash, intent.deviceId)
+          // Asked again when it is listed; here, so that nothing is signed in vain.
+          if (intent.purpose === 'device') await assertRoom(transaction, intent.deviceId, now())
+        }
+        await insert(transaction, 'issuances', {
+          serial_number: intent.serialNumber,
+          issuer_id: intent.issuerId,
+          device_id: intent.deviceId,
+          spki_hash: intent.spkiHash,
+          purpose: intent.purpose,
+          not_before: intent.notBefore,
+          not_after: intent.notAfter,
+          intended_at: now(),
+          fingerprint: null,
+        })
+        await appendAudit(transaction, {
+          at: now(),
+          actor,
+          action: 'certificate.intend',
+          target: intent.deviceId,
+          detail: { serialNumber: intent.serialNumber, purpose: intent.purpose },
+        })
+      }),
+
+    completeIntent: (serialNumber, fingerprint, actor) =>
+      transact(registry, async transaction => {
+        await completeIssuance(transaction, serialNumber, fingerprint)
+        await appendAudit(transaction, {
+          at: now(),
+          actor,
+          action: 'certificate.sign',
+          target: fingerprint,
+          detail: { serialNumber, listed: false },
+        })
+      }),
+
+    listCertificate: (listing, actor) =>
+      transact(registry, transaction => listCertificateIn(transaction, listing, actor, now())),
+  }
+}
+
+/** Lists a certificate as part of a larger change; gives its fingerprint. Throws as `listCertificate` does. */
+export async function listCertificateIn(
+  transaction: Transaction<Schema>,
+  listing: Listing,
+  actor: Actor,
+  at: number,
+): Promise<string> {
+  const facts = certificateFacts(listing.der)
+  await assertDeviceLives(transaction, listing.deviceId)
+  await claimKey(transaction, facts.spkiHash, listing.deviceId)
+  await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
+  const before = await admittedBefore(transaction, listing, at)
+  await insert(transaction, 'certificates', {
+    fingerprint: facts.fingerprint,
+    device_id: listing.deviceId,
+    issuer_id: listing.issuerId,
+    trust: listing.trust,
+    status: listing.status,
+    revocation_reason: null,
+    serial_number: facts.serialNumber,
+    subject: facts.subject,
+    key_type: facts.keyType,
+    spki_hash: facts.spkiHash,
+    client_auth: facts.clientAuth ? 1 : 0,
+    is_ca: facts.isCa ? 1 : 0,
+    not_before: facts.notBefore,
+    not_after: facts.notAfter,
+    grace_until: null,
+    der: listing.der,
+    issued_at: at,
+    first_used_at: null,
+    revoked_at: null,
+  })
+  await beginLife(transaction, facts, listing, before, at)
+  if (listing.action !== 'certificate.register') {
+    await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
+  }
+  await appendAudit(transaction, {
+    at,
+    actor,
+    action: listing.action,
+    target: facts.fingerprint,
+    ...(listing.compromise === true ? { reason: 'keyCompromise' } : {}),
+    detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
+  })
+  return facts.fingerprint
+}
+
+/** The certificates it comes beside. What does not admit, or not yet, takes no room. */
+async function admittedBefore(
+  transaction: Transaction<Schema>,
+  { action, status, deviceId }: Listing,
+  at: number,
+): Promise<Admitting[]> {
+  if (action === 'certificate.canary') return []
+  return status === 'pending' ? admittingOf(transaction, deviceId, at) : assertRoom(transaction, deviceId, at)
+}
+
+/** What time will do to it, and which certificate it is to follow. */
+async function beginLife(
+  transaction: Transaction<Schema>,
+  facts: CertificateFacts,
+  listing: Listing,
+  before: Admitting[],
+  at: number,
+): Promise<void> {
+  const { fingerprint } = facts
+  if (listing.status === 'pending') {
+    await setDeadline(transaction, fingerprint, 'forget', at + PENDING_KEPT_MS)
+  } else if (facts.notAfter > at) {
+    await setDeadline(transaction, fingerprint, 'expiring', renewalOpensAt(facts))
+  }
+  if (listing.provisional === true && listing.status === 'issued') {
+    await setDeadline(transaction, fingerprint, 'lapse', at + PROVISIONAL_KEPT_MS)
+  }
+  const newest = before.at(-1)
+  if (newest === undefined) return
+  await transaction
+    .insertInto('renewals')
+    .values({ fingerprint, renews: newest.fingerprint, compromise: listing.compromise === true ? 1 : 0 })
+    .execute()
+  if (listing.status === 'issued' && listing.provisional !== true) {
+    await setDeadline(transaction, fingerprint, 'lapse', at + RENEWAL_KEPT_MS)
+  }
+}
+
+async function assertDeviceLives(transaction: Transaction<Schema>, deviceId: string): Promise<void> {
+  const state = await stateOf(transaction, deviceId)
+  if (state === 'decommissioned') {
+    throw new Conflict('device_state_forbids', `device ${deviceId} is decommissioned: register a new device`)
+  }
+}
+
+async function claimKey(transaction: Transaction<Schema>, spkiHash: string, deviceId: string): Promise<void> {
+  await assertNoClaimKey(transaction, spkiHash)
+  await assertNoOperatorKey(transaction, spkiHash)
+  const key = { spki_hash: spkiHash, device_id: deviceId }
+  if (await insert(transaction, 'public_keys', key, '(spki_hash) DO NOTHING')) return
+  const [owner] = await rowsOf<{ device_id: string }>(
+    transaction,
+    'SELECT device_id FROM public_keys WHERE spki_hash = ?',
+    spkiHash,
+  )
+  if (owner?.device_id !== deviceId) {
+    throw new Conflict(
+      'public_key_taken',
+      'this public key belongs to another device: generate a new key pair',
+    )
+  }
+  const [compromised] = await rowsOf(
+    transaction,
+    `SELECT fingerprint FROM certificates
+     WHERE device_id = ? AND spki_hash = ? AND revocation_reason = 'keyCompromise' LIMIT 1`,
+    deviceId,
+    spkiHash,
+  )
+  if (compromised !== undefined) {
+    throw new Conflict(
+      'public_key_compromised',
+      'this public key was revoked as compromised: generate a new key pair',
+    )
+  }
+}
+
+async function assertNew(
+  transaction: Transaction<Schema>,
+  fingerprint: string,
+  issuerId: string | null,
+  serialNumber: string,
+): Promise<void> {
+  const [twin] = await rowsOf<{ fingerprint: string }>(
+    transaction,
+    `SELECT fingerprint FROM certificates WHERE fingerprint = ?
+     UNION ALL SELECT fingerprint FROM certificates WHERE issuer_id = ? AND serial_number = ?`,
+    fingerprint,
+    issuerId,
+    serialNumber,
+  )
+  if (twin === undefined) return
+  const what =
+    twin.fingerprint === fingerprint
+      ? 'this certificate'
+      : 'a certificate of the same issuer and serial number'
+  throw new Conflict('certificate_exists', `${what} is on the roll already (${twin.fingerprint})`)
+}
+
+async function completeIssuance(
+  transaction: Transaction<Schema>,
+  serialNumber: string,
+  fingerprint: string,
+): Promise<void> {
+  const completed = await run(
+    transaction,
+    'UPDATE issuances SET fingerprint = ? WHERE serial_number = ? AND fingerprint IS NULL',
+    fingerprint,
+    serialNumber,
+  )
+  if (completed !== 1) throw new Error(`no open issuance for serial number ${serialNumber}`)
+}

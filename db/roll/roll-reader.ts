@@ -1,0 +1,197 @@
+// Reading the roll: devices and certificates as operators see them, page by page.
+import { sql } from 'kysely'
+import type { Registry } from '../open.ts'
+import type { CertificateStatus, DeviceState, Schema, Trust } from '../schema.ts'
+
+export type Device = {
+  id: string
+  state: DeviceState
+  attributes: Record<string, string>
+  groups: string[]
+  createdAt: number
+  updatedAt: number
+}
+
+/** A certificate on the roll. Times in ms since the epoch, hashes and serial number in lowercase hex. */
+export type Certificate = {
+  fingerprint: string
+  deviceId: string
+  status: CertificateStatus
+  revocationReason: string | null
+  trust: Trust
+  issuerId: string | null
+  serialNumber: string
+  subject: string
+  keyType: string
+  spkiHash: string
+  notBefore: number
+  notAfter: number
+  graceUntil: number | null
+  issuedAt: number
+  firstUsedAt: number | null
+  revokedAt: number | null
+  der: Buffer
+}
+
+export type Refusal = {
+  at: number
+  reason: string
+  address: string
+  fingerprint: string
+  count: number
+}
+
+/** `items` in key order; `next` is the key to continue after, or null at the end. */
+export type Page<T> = { items: T[]; next: string | null }
+export type DeviceFilter = {
+  state?: DeviceState | undefined
+  group?: string | undefined
+  prefix?: string | undefined
+  /** The group whoever asks is bound to, besides what he asks for. */
+  scope?: string | null
+}
+export type CertificateFilter = {
+  deviceId?: string | undefined
+  status?: CertificateStatus | undefined
+  scope?: string | null
+}
+
+export type RollReader = {
+  device(id: string): Promise<Device | null>
+  devices(filter: DeviceFilter, after: string | null, limit: number): Promise<Page<Device>>
+  certificate(fingerprint: string): Promise<Certificate | null>
+  certificates(filter: CertificateFilter, after: string | null, limit: number): Promise<Page<Certificate>>
+  /** The last refusals seen, newest first, for a fingerprint or for a device. */
+  refusals(of: { fingerprint: string } | { deviceId: string }, limit: number): Promise<Refusal[]>
+}
+
+export function createRollReader(registry: Registry): RollReader {
+  const { query, sqlite } = registry
+  // Asked for on almost every request, so prepared once.
+  const oneDevice = sqlite.prepare<[string], Schema['devices']>('SELECT * FROM devices WHERE id = ?')
+  const groupsOf = sqlite
+    .prepare<[string], string>('SELECT name FROM device_groups WHERE device_id = ? ORDER BY name')
+    .pluck()
+  const oneCertificate = sqlite.prepare<[string], Schema['certificates']>(
+    'SELECT * FROM certificates WHERE fingerprint = ?',
+  )
+  const membersOf = (group: string) =>
+    query.selectFrom('device_groups').select('device_id').where('name', '=', group)
+
+  async function withGroups(rows: Schema['devices'][]): Promise<Device[]> {
+    const ids = rows.map(row => row.id)
+    const groups =
+      ids.length === 0
+        ? []
+        : await query
+            .selectFrom('device_groups')
+            .selectAll()
+            .where('device_id', 'in', ids)
+            .orderBy('name')
+            .execute()
+    return rows.map(row => {
+      const own = groups.filter(group => group.device_id === row.id)
+      return toDevice(
+        row,
+        own.map(group => group.name),
+      )
+    })
+  }
+
+  return {
+    async device(id) {
+      const row = oneDevice.get(id)
+      return row === undefined ? null : toDevice(row, groupsOf.all(id))
+    },
+
+    async devices(filter, after, limit) {
+      let select = query
+        .selectFrom('devices')
+        .selectAll()
+        .orderBy('id')
+        .limit(limit + 1)
+      if (after !== null) select = select.where('id', '>', after)
+      if (filter.state !== undefined) select = select.where('state', '=', filter.state)
+      // Written out, as the index of those that are out is: few of many are found without looking at all.
+      if (filter.state === 'suspended' || filter.state === 'decommissioned')
+        select = select.where(sql<boolean>`state IN ('suspended', 'decommissioned')`)
+      if (filter.prefix !== undefined) {
+        select = select.where('id', '>=', filter.prefix).where('id', '<', `${filter.prefix}\u{10ffff}`)
+      }
+      if (filter.group !== undefined) select = select.where('id', 'in', membersOf(filter.group))
+      if (filter.scope != null) select = select.where('id', 'in', membersOf(filter.scope))
+      const { items, next } = pageOf(await select.execute(), limit, row => row.id)
+      return { items: await withGroups(items), next }
+    },
+
+    async certificate(fingerprint) {
+      const row = oneCertificate.get(fingerprint)
+      return row === undefined ? null : toCertificate(row)
+    },
+
+    async certificates(filter, after, limit) {
+      let select = query
+        .selectFrom('certificates')
+        .selectAll()
+        .orderBy('fingerprint')
+        .limit(limit + 1)
+      if (after !== null) select = select.where('fingerprint', '>', after)
+      if (filter.deviceId !== undefined) select = select.where('device_id', '=', filter.deviceId)
+      if (filter.scope != null) select = select.where('device_id', 'in', membersOf(filter.scope))
+      if (filter.status !== undefined) select = select.where('status', '=', filter.status)
+      const { items, next } = pageOf(await select.execute(), limit, row => row.fingerprint)
+      return { items: items.map(toCertificate), next }
+    },
+
+    async refusals(of, limit) {
+      const select = query
+        .selectFrom('refusals')
+        .select(['at', 'reason', 'address', 'fingerprint', 'count'])
+        .orderBy('at', 'desc')
+        .limit(limit)
+      return 'fingerprint' in of
+        ? select.where('fingerprint', '=', of.fingerprint).execute()
+        : select.where('device_id', '=', of.deviceId).execute()
+    },
+  }
+}
+
+function toDevice(row: Schema['devices'], groups: string[]): Device {
+  return {
+    id: row.id,
+    state: row.state,
+    attributes: JSON.parse(row.attributes),
+    groups,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
+
+/** Of one row more than the limit: the rows, and the key to continue after. */
+export function pageOf<T>(rows: T[], limit: number, key: (row: T) => string): Page<T> {
+  if (rows.length <= limit) return { items: rows, next: null }
+  const items = rows.slice(0, limit)
+  return { items, next: key(items[limit - 1]!) }
+}
+
+function toCertificate(row: Schema['certificates']): Certificate {
+  return {
+    fingerprint: row.fingerprint,
+    deviceId: row.device_id,
+    status: row.status,
+    revocationReason: row.revocation_reason,
+    trust: row.trust,
+    issuerId: row.issuer_id,
+    serialNumber: row.serial_number,
+    subject: row.subject,
+    keyType: row.key_type,
+    spkiHash: row.spki_hash,
+    notBefore: row.not_before,
+    notAfter: row.not_after,
+    graceUntil: row.grace_until,
+    issuedAt: row.issued_at,
+    firstUsedAt: row.first_used_at,
+    revokedAt: row.revoked_at,
+    der: row.der,
+  }
+}

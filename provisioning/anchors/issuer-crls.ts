@@ -1,0 +1,205 @@
+// The CRLs of trust anchors as they come in: read, verified, written in slices, put in force; and looked for again where a
+// URL is set. A list that is late is told of, and keeps nobody out.
+import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import type { Actor } from '../../db/audit/audit.ts'
+import type { CrlStanding, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { Conflict } from '../../db/transact.ts'
+import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
+import { Problem } from '../http/problem.ts'
+import { CrlFetchFault } from './crl-fetch.ts'
+
+export type IssuerCrls = {
+  /** Puts a CRL (DER) in force. Gives the epoch where that changed anything, else null. Throws a Problem or a Conflict. */
+  importCrl(issuerId: string, der: Buffer, actor: Actor): Promise<number | null>
+  /** Fetches from the URL that is set and imports. Throws a Problem or a Conflict. */
+  refresh(issuerId: string, actor: Actor): Promise<number | null>
+  /** How many lists were late at the last look. */
+  staleCount(): number
+  /** Looks which lists are due or late; runs by itself. Never throws. */
+  look(): Promise<void>
+  stop(): Promise<void>
+}
+
+export type IssuerCrlParts = {
+  writer: IssuerCrlWriter
+  issuers(): Map<string, Issuer>
+  standings(issuerId?: string): Promise<CrlStanding[]>
+  fetch(url: string): Promise<Buffer>
+  events: {
+    crlImported(issuerId: string, entries: number): void
+    crlNotRefreshed(issuerId: string, why: string): void
+    crlsStale(issuerIds: readonly string[]): void
+    crlLookFailed(error: unknown): void
+  }
+  now: () => number
+  everyMs: number
+}
+
+export const CRL_BYTES_MAX = 16 * 1024 * 1024
+/** So that no slice keeps the event loop for longer than some milliseconds. */
+const SLICE = 500
+const clock: Actor = { name: 'time' }
+const MINUTE_MS = 60_000
+const RETRY_MS = 5 * MINUTE_MS
+const REFRESH_MS = { least: 5 * MINUTE_MS, most: 24 * 60 * MINUTE_MS }
+
+/** Whether the list in force says that a newer one should be there by now. */
+export function isStale({ inForce }: CrlStanding, now: number): boolean {
+  return inForce?.nextUpdate != null && inForce.nextUpdate <= now
+}
+
+export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
+  const { writer, events, now } = parts
+  let stopped = false
+  let looking: Promise<void> | null = null
+  let staleCount = 0
+  /** One list at a time: each may be long. */
+  let last: Promise<unknown> = Promise.resolve()
+
+  function importCrl(issuerId: string, der: Buffer, actor: Actor): Promise<number | null> {
+    const done = last.then(() => importNow(issuerId, der, actor))
+    last = done.catch(() => {})
+    return done
+  }
+
+  async function importNow(issuerId: string, der: Buffer, actor: Actor): Promise<number | null> {
+    const issuer = parts.issuers().get(issuerId)
+    if (issuer === undefined) throw new Problem('issuer_unknown', `no issuer ${issuerId} is registered`)
+    if (issuer.kind !== 'foreign') throw new Problem('issuer_own', 'only CAs of others have CRLs to import')
+    try {
+      const list = readRevocationList(der, issuer.certificate)
+      if (list.thisUpdate > now() + RETRY_MS) throw new CrlFault('it is of the future')
+      const { entries: _, ...facts } = list
+      const hash = createHash('sha256').update(der).digest('hex')
+      const crlId = await writer.beginCrl(issuerId, { ...facts, hash })
+      if (crlId === null) return null
+      const counted = await write(crlId, list.entries())
+      const epoch = await writer.putCrlInForce(crlId, counted, actor)
+      events.crlImported(issuerId, counted.entries)
+      return epoch
+    } catch (error) {
+      throw error instanceof CrlFault ? invalid(error.message) : error
+    } finally {
+      await sweep()
+    }
+  }
+
+  async function write(crlId: number, entries: Generator<Revocation, void>) {
+    const counted = { entries: 0, kept: 0 }
+    for (let slice = take(entries); slice.length > 0; slice = take(entries)) {
+      const written = await writer.writeRevocations(crlId, slice)
+      counted.entries += written.entries
+      counted.kept += written.kept
+      await setImmediate()
+    }
+    return counted
+  }
+
+  /** What is in force no more, or never came to be. */
+  async function sweep(): Promise<void> {
+    try {
+      while ((await writer.dropCrls(SLICE)) >= SLICE) await setImmediate()
+    } catch (error) {
+      // It goes with the next one.
+      events.crlLookFailed(error)
+    }
+  }
+
+  async function refresh(issuerId: string, actor: Actor): Promise<number | null> {
+    const [standing] = await parts.standings(issuerId)
+    if (standing?.url == null) {
+      throw new Problem(
+        'crl_source_refused',
+        'no URL is set for this issuer: rollcall issuer crl source ID URL',
+      )
+    }
+    try {
+      const epoch = await importCrl(issuerId, await parts.fetch(standing.url), actor)
+      await writer.noteCrlCheck(issuerId, null)
+      return epoch
+    } catch (error) {
+      const why = (error as Error).message
+      if (error instanceof CrlFetchFault || error instanceof Problem || error instanceof Conflict)
+        await writer.noteCrlCheck(issuerId, why.slice(0, 500))
+      if (!(error instanceof CrlFetchFault)) throw error
+      throw new Problem(error.refused ? 'crl_source_refused' : 'crl_unreachable', why)
+    }
+  }
+
+  async function step(): Promise<void> {
+    try {
+      for (const standing of await parts.standings()) {
+        if (stopped) return
+        if (!isDue(standing, now())) continue
+        await refresh(standing.issuerId, clock).catch(error =>
+          events.crlNotRefreshed(standing.issuerId, (error as Error).message),
+        )
+      }
+      const stale = (await parts.standings()).filter(standing => isStale(standing, now()))
+      staleCount = stale.length
+      events.crlsStale(stale.map(({ issuerId }) => issuerId))
+    } catch (error) {
+      events.crlLookFailed(error)
+    }
+  }
+
+  function look(): Promise<void> {
+    looking ??= step().finally(() => {
+      looking = null
+    })
+    return looking
+  }
+
+  const timer = setInterval(look, parts.everyMs)
+  timer.unref()
+  // Never beside an import: a list that is being written is not in force either.
+  last = sweep()
+  void last.then(look)
+  return {
+    importCrl,
+    refresh,
+    staleCount: () => staleCount,
+    look,
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await looking
+      await last
+    },
+  }
+}
+
+/** Four times in the life of a list, within bounds; soon again after a failure. A clock that stepped back is no reason to wait. */
+function isDue({ url, checkedAt, error, inForce }: CrlStanding, now: number): boolean {
+  if (url === null) return false
+  if (checkedAt === null || checkedAt > now) return true
+  const life = (inForce?.nextUpdate ?? 0) - (inForce?.thisUpdate ?? 0)
+  const interval = Math.min(REFRESH_MS.most, Math.max(REFRESH_MS.least, life / 4))
+  return now - checkedAt >= (error === null ? interval : RETRY_MS)
+}
+
+function take(entries: Generator<Revocation, void>): Revocation[] {
+  const slice: Revocation[] = []
+  for (let next = entries.next(); !next.done; next = entries.next()) {
+    slice.push(next.value)
+    if (slice.length === SLICE) break
+  }
+  return slice
+}
+
+function invalid(message: string): Problem {
+  return new Problem('crl_invalid', message, { errors: [{ path: 'crl', message }] })
+}
+
+/** DER of a CRL that was sent as PEM, or as base64 of DER; what else it may be is found out when it is read. Throws the problem `crl_invalid`. */
+export function crlOf(text: string): Buffer {
+  if (text.includes('PRIVATE KEY')) throw invalid('the text contains a private key: send the CRL alone')
+  const [begin, end] = ['-----BEGIN X509 CRL-----', '-----END X509 CRL-----']
+  const at = text.indexOf(begin)
+  const body = at === -1 ? text : text.slice(at + begin.length, text.indexOf(end, at))
+  const der = Buffer.from(body, 'base64')
+  if (der.length > CRL_BYTES_MAX) throw invalid(`it is longer than ${CRL_BYTES_MAX} bytes`)
+  return der
+}

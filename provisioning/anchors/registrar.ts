@@ -1,0 +1,165 @@
+// Lets devices register themselves: takes the arrivals that brokers noted, judges each as a foreign certificate, names its
+// device by the anchor's template, and has it put on the roll. In doubt it refuses, and keeps the reason.
+
+import type { Actor } from '../../db/audit/audit.ts'
+import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
+import type { SelfRegistered, SelfRegistration } from '../../db/issuers/auto-registration.ts'
+import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
+import { Conflict } from '../../db/transact.ts'
+import { certificateFacts } from '../../pki/certificate-facts.ts'
+import { toPem } from '../../pki/pem.ts'
+import { judgeForeignCertificate } from '../enrollment/foreign-certificate.ts'
+import { nameDevice } from './name-template.ts'
+
+export type Registrar = {
+  /** Decides what waits now; runs by itself. Never throws. */
+  look(): Promise<void>
+  /** Finishes the decision under way; no other begins. */
+  stop(): Promise<void>
+}
+
+export type RegistrarParts = {
+  /** The longest waiting of each issuer. */
+  waiting(limit: number): ArrivalNote[]
+  anchor(issuerId: string): Promise<TrustAnchor | null>
+  issuers(): Map<string, Issuer>
+  isDevice(id: string): Promise<boolean>
+  writer: {
+    registerArrival(registration: SelfRegistration, actor: Actor): Promise<SelfRegistered>
+    refuseArrival(fingerprint: string, reason: string, detail: string): Promise<void>
+    forgetArrivals(): Promise<void>
+  }
+  events: {
+    selfRegistered(who: { deviceId: string; fingerprint: string; issuerId: string }, mode: string): void
+    selfRegistrationRefused(who: { fingerprint: string; issuerId: string }, reason: string): void
+    selfRegistrationFailed(error: unknown): void
+  }
+  now: () => number
+  everyMs: number
+}
+
+type Decision = { deviceId: string; mode: string } | { reason: string; detail: string } | 'later'
+
+/** Of each issuer in turn, so that a flood under one does not keep another waiting. */
+const DECIDED_AT_ONCE = 20
+const FORGET_EVERY_MS = 60_000
+
+export function startRegistrar(parts: RegistrarParts): Registrar {
+  const { writer, events, now } = parts
+  let stopped = false
+  let running: Promise<void> | null = null
+  let forgottenAt = Number.NEGATIVE_INFINITY
+
+  function look(): Promise<void> {
+    running ??= step().finally(() => {
+      running = null
+    })
+    return running
+  }
+
+  async function step(): Promise<void> {
+    try {
+      for (const arrival of parts.waiting(DECIDED_AT_ONCE)) {
+        if (stopped) return
+        await settle(arrival)
+        // Requests come first.
+        await new Promise(resolve => setImmediate(resolve))
+      }
+      if (Math.abs(now() - forgottenAt) < FORGET_EVERY_MS) return
+      await writer.forgetArrivals()
+      forgottenAt = now()
+    } catch (error) {
+      // What was not decided still waits.
+      events.selfRegistrationFailed(error)
+    }
+  }
+
+  async function settle(arrival: ArrivalNote): Promise<void> {
+    const { fingerprint, issuerId } = arrival
+    const decision = await decide(arrival)
+    if (decision === 'later') return
+    if ('deviceId' in decision) {
+      events.selfRegistered({ deviceId: decision.deviceId, fingerprint, issuerId }, decision.mode)
+      return
+    }
+    await writer.refuseArrival(fingerprint, decision.reason, decision.detail)
+    events.selfRegistrationRefused({ fingerprint, issuerId }, decision.reason)
+  }
+
+  async function decide(arrival: ArrivalNote): Promise<Decision> {
+    const { der, issuerId } = arrival
+    const issuers = parts.issuers()
+    const line = issuerLine(issuerId, issuers)
+    const anchor = await parts.anchor(issuerId)
+    if (anchor === null || line.some(({ enabled, revoked }) => !enabled || revoked)) {
+      return { reason: 'issuer_disabled', detail: 'its issuer is not an enabled trust anchor' }
+    }
+    if (anchor.proofFingerprint === arrival.fingerprint) {
+      return {
+        reason: 'certificate_invalid',
+        detail: 'it proved possession of the CA key and identifies no device',
+      }
+    }
+    const naming = named(anchor.autoRegistration.nameTemplate, der)
+    if ('fault' in naming) return { reason: 'name_invalid', detail: naming.fault }
+    const { deviceId } = naming
+    const verdict = await judgeForeignCertificate({
+      pem: toPem(der, 'CERTIFICATE'),
+      deviceId,
+      trust: 'chained',
+      issuers,
+      isDevice: parts.isDevice,
+      now: now(),
+    })
+    if ('refused' in verdict) {
+      const detail = verdict.faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
+      return { reason: verdict.refused, detail }
+    }
+    if (verdict.issuerId !== issuerId)
+      return { reason: 'issuer_disabled', detail: 'another issuer signed it' }
+    return register({ der, deviceId, issuerId })
+  }
+
+  async function register(registration: SelfRegistration): Promise<Decision> {
+    try {
+      const actor = { name: `trust anchor ${registration.issuerId.slice(0, 16)}` }
+      const outcome = await writer.registerArrival(registration, actor)
+      if ('mode' in outcome) return { deviceId: registration.deviceId, mode: outcome.mode }
+      return outcome.refused === 'limited'
+        ? 'later'
+        : { reason: outcome.refused, detail: refusals[outcome.refused] }
+    } catch (error) {
+      // Whatever is there stays as it is: nobody comes by another's name or key.
+      if (error instanceof Conflict) return { reason: error.code, detail: error.message }
+      throw error
+    }
+  }
+
+  const timer = setInterval(look, parts.everyMs)
+  timer.unref()
+  void look()
+  return {
+    look,
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await running
+    },
+  }
+}
+
+const refusals = {
+  registration_off: 'registration under its issuer was switched off',
+  devices_exceeded: 'as many devices as may have registered themselves under its issuer',
+  certificate_revoked_by_issuer: 'the CRL of its issuer lists it',
+} as const
+
+/** Never throws: what cannot be read names nobody. */
+function named(template: string, der: Buffer): ReturnType<typeof nameDevice> {
+  try {
+    return nameDevice(template, der, certificateFacts(der).serialNumber)
+  } catch {
+    return { fault: 'the names in the certificate cannot be read' }
+  }
+}

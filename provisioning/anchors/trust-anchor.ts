@@ -1,0 +1,97 @@
+// Whether a CA of somebody else may become a trust anchor, and whether somebody proved to hold its key. Judges texts and
+// clocks; writes nothing.
+import { randomBytes, X509Certificate } from 'node:crypto'
+import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
+import { judgeAnchor } from '../../pki/anchor-policy.ts'
+import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { findIssuer } from '../../pki/chain.ts'
+import { namesOf } from '../../pki/names.ts'
+import type { Fault } from '../enrollment/csr.ts'
+import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
+
+export type AnchorVerdict =
+  | { der: Buffer; parentId: string | null; subject: string }
+  | { refused: 'issuer_invalid' | 'issuer_exists' | 'issuer_own'; faults: Fault[] }
+export type ProofVerdict =
+  | { nonce: string; fingerprint: string }
+  | { refused: 'proof_invalid' | 'challenge_missing'; faults: Fault[] }
+
+/** How long a CA has to sign the nonce. */
+export const CHALLENGE_MS = 24 * 60 * 60_000
+/** The most that fits a common name (RFC 5280 ub-common-name), 256 bits. */
+export const newNonce = () => randomBytes(32).toString('hex')
+
+/** Certificates above the issuer of a device that a look-up follows. */
+const ABOVE_MAX = 2
+const CLOCK_SKEW_MS = 5 * 60_000
+
+/** `issuers` are those on record, among which a CA above it may be. Never throws on bad input. */
+export function judgeNewAnchor(pem: string, issuers: Map<string, Issuer>, now: number): AnchorVerdict {
+  const der = onlyCertificate(pem)
+  if (typeof der === 'string') return invalid('certificate', der)
+  const faults = judgeAnchor(der, now)
+  if (faults.length > 0) return { refused: 'issuer_invalid', faults }
+  const certificate = new X509Certificate(der)
+  const twin = [...issuers.values()].find(issuer => isTwin(certificate, issuer))
+  if (twin !== undefined) {
+    const message = `${twin.name} (${twin.id}) has this name and key and is registered already`
+    const refused = twin.kind === 'foreign' ? 'issuer_exists' : 'issuer_own'
+    return { refused, faults: [{ path: 'certificate', message }] }
+  }
+  const parent = findIssuer(certificate, issuers.values())
+  if (issuerLine(parent?.id ?? null, issuers).length > ABOVE_MAX) {
+    return invalid('certificate.issuer', `more than ${ABOVE_MAX} registered CAs stand above it`)
+  }
+  return { der, parentId: parent?.id ?? null, subject: certificate.subject.replaceAll('\n', ', ') }
+}
+
+/** Whether this certificate is what the open challenge asked the CA to sign. */
+export function judgeProof(
+  pem: string,
+  { issuer, anchor, now }: { issuer: Issuer; anchor: TrustAnchor; now: number },
+): ProofVerdict {
+  const { challenge } = anchor
+  if (challenge === null || challenge.expiresAt <= now) {
+    const message = challenge === null ? 'no challenge is open' : 'the challenge is not open any more'
+    return { refused: 'challenge_missing', faults: [{ path: 'certificate', message }] }
+  }
+  const der = onlyCertificate(pem)
+  if (typeof der === 'string') return unproven('certificate', der)
+  const read = parsed(der)
+  if (read === null) return unproven('certificate', 'it is not a DER-encoded X.509 certificate')
+  const { certificate, commonNames } = read
+  const [name, ...more] = commonNames
+  if (more.length > 0 || name !== challenge.nonce) {
+    return unproven('certificate.subject', 'its only common name must be the nonce of the open challenge')
+  }
+  if (findIssuer(certificate, [issuer]) === null) {
+    return unproven('certificate.signature', `it is not signed by ${issuer.name}`)
+  }
+  const { notBefore, notAfter } = certificateFacts(certificate)
+  if (notBefore - CLOCK_SKEW_MS > now || notAfter <= now) {
+    return unproven('certificate.validity', 'it is not valid now')
+  }
+  return { nonce: challenge.nonce, fingerprint: fingerprintOf(der) }
+}
+
+function parsed(der: Buffer): { certificate: X509Certificate; commonNames: readonly string[] } | null {
+  try {
+    return { certificate: new X509Certificate(der), commonNames: namesOf(der).commonNames }
+  } catch {
+    return null
+  }
+}
+
+/** A CA under the same name with the same key: a chain would lead to either. */
+function isTwin(certificate: X509Certificate, { certificate: known }: Issuer): boolean {
+  return known.subject === certificate.subject && known.publicKey.equals(certificate.publicKey)
+}
+
+function invalid(path: string, message: string): AnchorVerdict {
+  return { refused: 'issuer_invalid', faults: [{ path, message }] }
+}
+
+function unproven(path: string, message: string): ProofVerdict {
+  return { refused: 'proof_invalid', faults: [{ path, message }] }
+}

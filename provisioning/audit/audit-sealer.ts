@@ -1,0 +1,138 @@
+// Signs checkpoints over the audit log: every so many rows or so often, at the start and at the end.
+// What it signs it has verified: a row that was bent since the last checkpoint never gets a signature.
+import type { KeyObject } from 'node:crypto'
+import { chainStart } from '../../db/audit/audit-chain.ts'
+import { type AuditKeys, isGenuine, keyIdOf, signCheckpoint } from '../../db/audit/audit-checkpoint.ts'
+import { addCheckpoint } from '../../db/audit/audit-checkpoints.ts'
+import { type AuditFault, missingTail } from '../../db/audit/audit-fault.ts'
+import type { AuditReader } from '../../db/audit/audit-reader.ts'
+import { type AuditVerification, verifyChain } from '../../db/audit/audit-verifier.ts'
+import type { Registry } from '../../db/index.ts'
+import { RegistryError } from '../../db/registry-error.ts'
+import type { Events } from '../events.ts'
+
+/** A checkpoint after so many rows, or where any row waits, after so long. */
+export type SealingPace = { rows: number; intervalMs: number }
+
+export type AuditSealer = {
+  /** Looks now whether rows wait, and signs what does. Resolves when done; what fails is an event. */
+  seal(): Promise<void>
+  /** Verifies everything from the first row. Who asks while one runs gets its answer. */
+  verification(): Promise<AuditVerification>
+  /** Signs the rest and stops. */
+  close(): Promise<void>
+}
+
+export type AuditSealerParts = {
+  registry: Registry
+  reader: AuditReader
+  key: KeyObject
+  /** The public keys that checkpoints may be signed by. */
+  keys: AuditKeys
+  pace: SealingPace
+  events: Pick<Events, 'auditSealed' | 'auditTampered' | 'auditSealFailed'>
+  now: () => number
+}
+
+/** How often the log is looked at. */
+const LOOK_MS = 1_000
+
+export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
+  const { registry, reader, key, keys, pace, events, now } = parts
+  let sealedAt = Number.NEGATIVE_INFINITY
+  /** A fault stays one: it is looked for again at the slower pace. */
+  let refused = false
+  let sealing: Promise<void> | null = null
+  let verifying: Promise<AuditVerification> | null = null
+
+  /** Rows that no checkpoint covers yet. */
+  function waiting(): number {
+    const { end, lastCheckpoint } = reader.extent()
+    return end.seq - (lastCheckpoint?.seq ?? 0)
+  }
+
+  async function look(): Promise<void> {
+    try {
+      const waited = performance.now() - sealedAt >= pace.intervalMs
+      const rows = waiting()
+      if (rows !== 0 && (waited || (rows >= pace.rows && !refused))) await sealAll()
+    } catch (error) {
+      events.auditSealFailed(error)
+    }
+  }
+
+  function sealAll(): Promise<void> {
+    sealing ??= sealSteps()
+      .then(fault => {
+        refused = fault !== null
+        sealedAt = performance.now()
+        if (fault !== null) events.auditTampered(fault)
+      })
+      .catch(error => {
+        // Somebody else writes: it is tried again at the next look, and said where it is more than that.
+        if (!(error instanceof RegistryError && error.code === 'registry_busy')) {
+          sealedAt = performance.now()
+          events.auditSealFailed(error)
+        }
+      })
+      .finally(() => {
+        sealing = null
+      })
+    return sealing
+  }
+
+  /** A backlog, as after a migration, gets its checkpoints one after the other. Gives what kept it from signing. */
+  async function sealSteps(): Promise<AuditFault | null> {
+    const extent = reader.extent()
+    let last = extent.lastCheckpoint
+    if (last !== null && last.keyId === keyIdOf(key) && !isGenuine(last, keys)) return checkpointFault(last)
+    while (extent.end.seq > (last?.seq ?? 0)) {
+      const from = last ?? { ...chainStart, number: 0 }
+      const seq = Math.min(from.seq + pace.rows, extent.end.seq)
+      const verified = await verifyChain(
+        reader.batches({ ...extent, end: { ...extent.end, seq } }, from.seq),
+        {
+          keys,
+          from: { end: from, checkpoint: from.number },
+          counted: { rows: seq, checkpoints: 0 },
+        },
+      )
+      if (verified.fault !== null) return verified.fault
+      last = signCheckpoint({ number: from.number + 1, seq, hash: verified.lastHash, at: now() }, key)
+      addCheckpoint(registry, last)
+      events.auditSealed({ checkpoint: last.number, seq, hash: last.hash })
+    }
+    return missingTail(extent.end.seq, last?.number ?? 0, {
+      rows: Math.max(last?.seq ?? 0, extent.counted.rows),
+      checkpoints: 0,
+    })
+  }
+
+  async function verifyAll(): Promise<AuditVerification> {
+    const extent = reader.extent()
+    return verifyChain(reader.batches(extent), { keys, counted: extent.counted })
+  }
+
+  const timer = setInterval(look, Math.min(LOOK_MS, pace.intervalMs))
+  timer.unref()
+
+  return {
+    seal: sealAll,
+    verification() {
+      verifying ??= verifyAll().finally(() => {
+        verifying = null
+      })
+      return verifying
+    },
+    async close() {
+      clearInterval(timer)
+      await sealing
+      await sealAll()
+    },
+  }
+}
+
+function checkpointFault({ number, seq }: { number: number; seq: number }): AuditFault {
+  const message = `the signature of checkpoint ${number} is wrong`
+  return { kind: 'checkpoint', seq, through: seq, message }
+}

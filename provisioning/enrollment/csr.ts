@@ -1,0 +1,132 @@
+// Reads a PKCS #10 certification request (RFC 2986) and takes its public key, nothing else.
+// Subject, SAN, key usage and CA bits that a CSR asks for are never even looked at: the profile decides them.
+import 'reflect-metadata'
+import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { CertificationRequest } from '@peculiar/asn1-csr'
+import { AsnConvert } from '@peculiar/asn1-schema'
+import * as x509 from '@peculiar/x509'
+import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
+import { ACCEPTABLE_KEYS, isAcceptableKey } from '../../pki/key-policy.ts'
+import { pemBlocks } from '../../pki/pem.ts'
+import { weaknessOfKey } from '../../pki/weak-keys.ts'
+
+export type Fault = { path: string; message: string }
+
+/** What a CSR contributes to a certificate: a public key whose possession it proved. */
+export type ProvenKey = { spki: Buffer; spkiHash: string; keyType: string }
+
+export type CsrReading =
+  | { accepted: true; key: ProvenKey }
+  | { accepted: false; reason: 'csr_invalid' | 'key_unacceptable'; faults: Fault[] }
+
+export const CSR_CHARACTERS_MAX = 16 * 1024
+
+/** Parses, judges the key, and verifies the proof of possession. Never throws on bad input. */
+export async function readCsr(pem: string): Promise<CsrReading> {
+  const der = onlyBlock(pem)
+  if (typeof der === 'string') return refused('csr_invalid', 'csr', der)
+  const csr = parse(der)
+  if (csr === null) {
+    return refused(
+      'csr_invalid',
+      'csr',
+      'it is not a PKCS #10 certification request (openssl req -new makes one)',
+    )
+  }
+  const key = publicKeyOf(csr)
+  if (key === null) {
+    return refused('csr_invalid', 'csr.subjectPublicKeyInfo', 'it holds no public key that can be read')
+  }
+  const weakness = weaknessOf(key)
+  if (weakness !== null) return refused('key_unacceptable', 'csr.subjectPublicKeyInfo', weakness)
+  const algorithm = csr.signatureAlgorithm.algorithm
+  if (SHA1_SIGNATURES.has(algorithm)) {
+    return refused('csr_invalid', 'csr.signatureAlgorithm', 'it is signed with SHA-1: sign it with SHA-256')
+  }
+  if (!(await verifies(csr, key, der))) {
+    return refused('csr_invalid', 'csr.signature', 'the signature does not verify with the public key in it')
+  }
+  const spki = key.export({ type: 'spki', format: 'der' })
+  return { accepted: true, key: { spki, spkiHash: spkiHashOf(key), keyType: keyTypeOf(key) } }
+}
+
+/** DER of the one request in the text, or what is wrong with the text. */
+function onlyBlock(pem: string): Buffer | string {
+  if (pem.length > CSR_CHARACTERS_MAX) return `it is longer than ${CSR_CHARACTERS_MAX} characters`
+  if (pem.includes('PRIVATE KEY')) {
+    return 'it contains a private key: a CSR never does. Make a new key pair and keep the key on the device'
+  }
+  const blocks = [...pemBlocks(pem, 'CERTIFICATE REQUEST'), ...pemBlocks(pem, 'NEW CERTIFICATE REQUEST')]
+  // One that begins and never ends hides what is meant.
+  const begun = pem.match(/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/g)?.length ?? 0
+  if (blocks.length !== 1 || begun !== 1 || blocks[0] === undefined) {
+    return `it must hold exactly one PEM block BEGIN CERTIFICATE REQUEST, it holds ${Math.max(begun, blocks.length)}`
+  }
+  return blocks[0]
+}
+
+function parse(der: Buffer): CertificationRequest | null {
+  try {
+    // Bytes behind the request would be signed by nobody.
+    return derLength(der) === der.length ? AsnConvert.parse(der, CertificationRequest) : null
+  } catch {
+    return null
+  }
+}
+
+/** Octets that the outermost element says it takes; -1 where it does not say in DER. */
+function derLength(der: Buffer): number {
+  const first = der[1] ?? 0
+  if (first < 0x80) return 2 + first
+  const octets = first & 0x7f
+  if (octets === 0 || octets > 3 || der.length < 2 + octets) return -1
+  return 2 + octets + der.readUIntBE(2, octets)
+}
+
+function publicKeyOf(csr: CertificationRequest): KeyObject | null {
+  try {
+    const spki = Buffer.from(AsnConvert.serialize(csr.certificationRequestInfo.subjectPKInfo))
+    return createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  } catch {
+    return null
+  }
+}
+
+function weaknessOf(key: KeyObject): string | null {
+  const keyType = keyTypeOf(key)
+  if (!isAcceptableKey(keyType)) return `the key is ${keyType}: use ${ACCEPTABLE_KEYS}`
+  return weaknessOfKey(key)
+}
+
+/** sha1WithRSAEncryption (RFC 8017) and ecdsa-with-SHA1 (RFC 3279). */
+const SHA1_SIGNATURES = new Set(['1.2.840.113549.1.1.5', '1.2.840.10045.4.1'])
+
+/** What the signature algorithms of CSRs ask of the key, and their hash (RFC 8017, RFC 5758, RFC 8410). */
+const signatures: Readonly<Record<string, { keyType: string; hash: string | null }>> = {
+  '1.2.840.113549.1.1.11': { keyType: 'rsa', hash: 'sha256' },
+  '1.2.840.113549.1.1.12': { keyType: 'rsa', hash: 'sha384' },
+  '1.2.840.113549.1.1.13': { keyType: 'rsa', hash: 'sha512' },
+  '1.2.840.10045.4.3.2': { keyType: 'ec', hash: 'sha256' },
+  '1.2.840.10045.4.3.3': { keyType: 'ec', hash: 'sha384' },
+  '1.2.840.10045.4.3.4': { keyType: 'ec', hash: 'sha512' },
+  '1.3.101.112': { keyType: 'ed25519', hash: null },
+}
+
+async function verifies(csr: CertificationRequest, key: KeyObject, der: Buffer): Promise<boolean> {
+  try {
+    const known = signatures[csr.signatureAlgorithm.algorithm]
+    const signed = csr.certificationRequestInfoRaw
+    if (known === undefined || signed === undefined) {
+      // With parameters of their own, as RSASSA-PSS has: the library knows them.
+      return await new x509.Pkcs10CertificateRequest(new Uint8Array(der)).verify()
+    }
+    if (known.keyType !== key.asymmetricKeyType) return false
+    return verify(known.hash, Buffer.from(signed), key, Buffer.from(csr.signature))
+  } catch {
+    return false
+  }
+}
+
+function refused(reason: 'csr_invalid' | 'key_unacceptable', path: string, message: string): CsrReading {
+  return { accepted: false, reason, faults: [{ path, message }] }
+}

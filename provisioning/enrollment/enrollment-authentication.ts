@@ -1,0 +1,98 @@
+// Who wants to enroll: a one-time token in the Authorization header, or the claim certificate or IDevID of the TLS handshake.
+// Never a token in a URL, never a name in a certificate. What is shown here opens enrollment and nothing else.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type Claim, claimFault } from '../../db/enrollment/claims.ts'
+import type { PresentedToken } from '../../db/enrollment/enrollment-tokens.ts'
+import type { AnchorState } from '../../db/enrollment/idevids.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { presentedCertificate } from '../http/peer-certificate.ts'
+import { Problem, problemOf } from '../http/problem.ts'
+import { assertOneAuthorization } from '../operators/authentication.ts'
+import { type Credential, tokenFault } from './enrollment-desk.ts'
+import { judgeIdevid } from './idevid.ts'
+
+/** `named` is the device that a Basic user name names; null where there is none. */
+export type Presented = { credential: Credential; named: string | null }
+
+export type EnrollmentAuthentication = {
+  /** Throws 401, 403 or 429. A token or claim that holds always passes: guessing from its address locks nobody out. */
+  present(request: FastifyRequest, reply: FastifyReply, scheme: 'Bearer' | 'Basic'): Promise<Presented>
+}
+
+export type EnrollmentAuthenticationParts = {
+  presentedToken: (token: string) => PresentedToken | null
+  claimOf: (fingerprint: string) => Claim | null
+  issuers: () => Map<string, Issuer>
+  anchorEnrollment: (issuerId: string) => AnchorState
+  now: () => number
+  /** Seconds to wait where an address failed too often, else null. Counts the failure. */
+  countFailure: (request: FastifyRequest) => Promise<number | null>
+  failed: (request: FastifyRequest, reason: string) => void
+}
+
+export function createEnrollmentAuthentication(
+  parts: EnrollmentAuthenticationParts,
+): EnrollmentAuthentication {
+  function byToken(secret: string, named: string | null): Presented | Problem {
+    const token = parts.presentedToken(secret)
+    if (token === null) {
+      return new Problem('enrollment_token_refused', 'no such enrollment token is accepted')
+    }
+    const fault = tokenFault(token, parts.now())
+    return fault === null ? { credential: { kind: 'token', id: token.id, secret }, named } : problemOf(fault)
+  }
+
+  function byCertificate(request: FastifyRequest): Presented | Problem {
+    const certificate = presentedCertificate(request)
+    const nothing = (detail: string) => new Problem('enrollment_credential_missing', detail)
+    if (certificate === null) return nothing('neither an enrollment token nor a certificate was shown')
+    const claim = parts.claimOf(fingerprintOf(certificate.raw))
+    if (claim !== null) {
+      const fault = claimFault(claim, parts.now())
+      return fault === null
+        ? { credential: { kind: 'claim', claim }, named: null }
+        : new Problem('claim_refused', fault)
+    }
+    const shown = judgeIdevid(certificate, { ...parts, issuers: parts.issuers(), now: parts.now() })
+    if (shown === null)
+      return nothing('the certificate that was shown is neither a claim certificate nor an IDevID')
+    if ('fault' in shown) return new Problem('idevid_refused', shown.fault)
+    return { credential: { kind: 'idevid', shown }, named: null }
+  }
+
+  return {
+    async present(request, reply, scheme) {
+      assertOneAuthorization(request)
+      const header = request.headers.authorization
+      const given = header === undefined ? null : tokenIn(header, scheme)
+      const presented = given === null ? byCertificate(request) : byToken(given.secret, given.named)
+      if (!(presented instanceof Problem)) return presented
+      parts.failed(request, presented.reason)
+      const waitSeconds = await parts.countFailure(request)
+      if (waitSeconds !== null) {
+        throw new Problem(
+          'rate_limited',
+          'too many requests from this address showed nothing that may enroll',
+          {
+            retryAfterSeconds: waitSeconds,
+          },
+        )
+      }
+      if (presented.status === 401) reply.header('www-authenticate', `${scheme} realm="rollcall enrollment"`)
+      throw presented
+    },
+  }
+}
+
+/** The token in a header of this scheme; whatever else it holds is a token that nobody has. */
+function tokenIn(header: string, scheme: 'Bearer' | 'Basic'): { secret: string; named: string | null } {
+  const [, given = '', value = ''] = /^(\w+) +(\S{1,512})$/.exec(header) ?? []
+  if (given.toLowerCase() !== scheme.toLowerCase()) return { secret: '', named: null }
+  if (scheme === 'Bearer') return { secret: value, named: null }
+  // RFC 7617: the user name ends at the first colon.
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  const at = text.indexOf(':')
+  if (at < 0) return { secret: '', named: null }
+  return { secret: text.slice(at + 1), named: at === 0 ? null : text.slice(0, at) }
+}

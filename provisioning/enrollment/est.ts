@@ -1,0 +1,69 @@
+// EST on the wire (RFC 7030 as RFC 8951 corrects it): certs-only PKCS #7, CSR attributes, and the names a request asks for.
+// Pure: knows neither HTTP nor the registry.
+import 'reflect-metadata'
+import * as x509 from '@peculiar/x509'
+import { pemBlocks } from '../../pki/pem.ts'
+
+export const CERTS_ONLY = 'application/pkcs7-mime; smime-type=certs-only'
+export const CSR_ATTRIBUTES = 'application/csrattrs'
+
+/**
+ * What requests should hold (RFC 8951 §3.2, RFC 7030 §4.5.2): a key on P-256, signed with ECDSA and SHA-256. DER, base64:
+ * SEQUENCE { SEQUENCE { id-ecPublicKey, SET { prime256v1 } }, ecdsa-with-SHA256 }. Other acceptable keys are taken too.
+ */
+export const csrAttributes = 'MCEwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI='
+
+/** A degenerate SignedData (RFC 5652 §5.1) that holds these certificates: DER in base64 without line breaks (RFC 8951 §3.1). */
+export function certsOnly(certificates: readonly Buffer[]): string {
+  const parsed = certificates.map(der => new x509.X509Certificate(new Uint8Array(der)))
+  return Buffer.from(new x509.X509Certificates(parsed).export('raw')).toString('base64')
+}
+
+/** Subject and subjectAltName, in a form in which equal names are equal strings. */
+export type Names = { subject: string; subjectAltName: string }
+
+const SUBJECT_ALT_NAME = '2.5.29.17'
+
+/** What a request (PEM) asks to be named; null where it cannot be read. Nothing is ever issued by these names. */
+export function namesOfRequest(pem: string): Names | null {
+  return read(() => namesOf(requestIn(pem)))
+}
+
+export function namesOfCertificate(der: Buffer): Names {
+  return namesOf(new x509.X509Certificate(new Uint8Array(der)))
+}
+
+/**
+ * The device that a request asks for where nothing else names one: its only serialNumber (as IEEE 802.1AR names devices),
+ * else its only CN. Null where there is none, or more than one.
+ */
+export function deviceAskedFor(pem: string): string | null {
+  return read(() => {
+    const { subjectName } = requestIn(pem)
+    const serialNumbers = subjectName.getField('2.5.4.5')
+    const names = serialNumbers.length > 0 ? serialNumbers : subjectName.getField('CN')
+    return names.length === 1 ? names[0]! : null
+  })
+}
+
+function namesOf(named: x509.Pkcs10CertificateRequest | x509.X509Certificate): Names {
+  const alternative = named.extensions.filter(extension => extension.type === SUBJECT_ALT_NAME)
+  return {
+    // By attribute and value: whether a string is a PrintableString or a UTF8String makes no other name (RFC 5280 §7.1).
+    subject: JSON.stringify(named.subjectName.toJSON()),
+    subjectAltName: alternative.map(({ value }) => Buffer.from(value).toString('hex')).join(),
+  }
+}
+
+function requestIn(pem: string): x509.Pkcs10CertificateRequest {
+  const [der] = [...pemBlocks(pem, 'CERTIFICATE REQUEST'), ...pemBlocks(pem, 'NEW CERTIFICATE REQUEST')]
+  return new x509.Pkcs10CertificateRequest(new Uint8Array(der ?? Buffer.alloc(0)))
+}
+
+function read<T>(reading: () => T): T | null {
+  try {
+    return reading()
+  } catch {
+    return null
+  }
+}

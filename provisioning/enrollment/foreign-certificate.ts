@@ -1,0 +1,95 @@
+// Whether a certificate that somebody else issued may go on the roll for a device, chained or pinned.
+// Names are compared here, once; afterwards the fingerprint alone decides.
+import { X509Certificate } from 'node:crypto'
+import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { namesOf } from '../../pki/names.ts'
+import { pemBlocks } from '../../pki/pem.ts'
+import type { Fault } from './csr.ts'
+import { DEVICE_URN } from './profile.ts'
+
+export type ForeignCertificate = {
+  pem: string
+  deviceId: string
+  trust: 'chained' | 'pinned'
+  issuers: Map<string, Issuer>
+  /** Whether a name is the ID of a registered device. */
+  isDevice: (id: string) => Promise<boolean>
+  now: number
+}
+
+export type ForeignVerdict =
+  | { der: Buffer; issuerId: string | null }
+  | { refused: 'certificate_invalid' | 'certificate_issued_here'; faults: Fault[] }
+
+/** Judges everything a certificate says before it is listed. Never throws on bad input. */
+export async function judgeForeignCertificate(order: ForeignCertificate): Promise<ForeignVerdict> {
+  const der = onlyCertificate(order.pem)
+  if (typeof der === 'string') return invalid('certificate', der)
+  const faults = judgeLeaf(der, { pinned: order.trust === 'pinned' })
+  if (faults.length > 0) return { refused: 'certificate_invalid', faults }
+  const leaf = new X509Certificate(der)
+  const issuer = order.issuers.get(findIssuer(leaf, order.issuers.values())?.id ?? '') ?? null
+  if (order.issuers.has(fingerprintOf(der)) || (issuer !== null && issuer.kind !== 'foreign')) {
+    return { refused: 'certificate_issued_here', faults: [] }
+  }
+  if (certificateFacts(leaf).notAfter <= order.now) {
+    return invalid('certificate.validity', `it expired at ${new Date(leaf.validTo).toISOString()}`)
+  }
+  const misnamed = await foreignName(der, order)
+  if (misnamed !== null) return invalid('certificate.subject', misnamed)
+  if (order.trust === 'pinned') return { der, issuerId: null }
+  return chained(leaf, der, issuer, order)
+}
+
+function chained(
+  leaf: X509Certificate,
+  der: Buffer,
+  issuer: Issuer | null,
+  { issuers, now }: ForeignCertificate,
+): ForeignVerdict {
+  if (issuer === null || !verifiesUnder(leaf, issuer.id, issuers)) {
+    return invalid(
+      'certificate.issuer',
+      'its issuer is not a trust anchor here: register the issuer, or the certificate with "trust": "pinned"',
+    )
+  }
+  for (const link of issuerLine(issuer.id, issuers)) {
+    if (!link.enabled) return invalid('certificate.issuer', `the trust anchor ${link.name} is disabled`)
+    if (link.revoked)
+      return invalid('certificate.issuer', `the trust anchor ${link.name} is revoked by the CA above it`)
+    if (link.notAfter <= now)
+      return invalid('certificate.issuer', `the trust anchor ${link.name} has expired`)
+  }
+  return { der, issuerId: issuer.id }
+}
+
+/** DER of the one certificate in a text, or what is wrong with the text. */
+export function onlyCertificate(pem: string): Buffer | string {
+  if (pem.includes('PRIVATE KEY')) return 'the text contains a private key: send the certificate alone'
+  const [der, ...more] = pemBlocks(pem, 'CERTIFICATE')
+  if (der === undefined || more.length > 0) {
+    return `it must hold exactly one PEM block BEGIN CERTIFICATE, it holds ${more.length + (der ? 1 : 0)}`
+  }
+  return der
+}
+
+/** What a certificate says about being another device, or null. Read from its structure, never from printed names. */
+async function foreignName(der: Buffer, { deviceId, isDevice }: ForeignCertificate): Promise<string | null> {
+  const { commonNames, sans } = namesOf(der)
+  const urn = sans.find(san => san.type === 'url' && san.value.toLowerCase().startsWith(DEVICE_URN))
+  if (urn !== undefined && urn.value !== `${DEVICE_URN}${deviceId}`) {
+    return `its subjectAltName names the device ${JSON.stringify(urn.value.slice(DEVICE_URN.length))}`
+  }
+  const names = [...commonNames, ...sans.map(san => san.value)]
+  for (const name of names) {
+    if (name !== deviceId && (await isDevice(name))) return `it names the device ${JSON.stringify(name)}`
+  }
+  return null
+}
+
+function invalid(path: string, message: string): ForeignVerdict {
+  return { refused: 'certificate_invalid', faults: [{ path, message }] }
+}

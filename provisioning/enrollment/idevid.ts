@@ -1,0 +1,43 @@
+// Whether a certificate that somebody shows is the IDevID of a manufacturer whose devices may enroll here, and which device
+// it is: by its chain, its time and the manufacturer's template, never by what a request says.
+import type { X509Certificate } from 'node:crypto'
+import type { AnchorState, Idevid } from '../../db/enrollment/idevids.ts'
+import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import { certificateFacts } from '../../pki/certificate-facts.ts'
+import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { nameDevice } from '../anchors/name-template.ts'
+import { BACKDATE_MS } from './profile.ts'
+
+export type ShownIdevid = { idevid: Idevid; deviceId: string; group: string | null; approval: boolean }
+
+/** Null where it is of no manufacturer that may enroll devices; the fault where it is, and cannot be used. */
+export function judgeIdevid(
+  certificate: X509Certificate,
+  parts: {
+    issuers: Map<string, Issuer>
+    anchorEnrollment: (issuerId: string) => AnchorState
+    now: number
+  },
+): ShownIdevid | { fault: string } | null {
+  const { issuers, now } = parts
+  const issuer = issuers.get(findIssuer(certificate, issuers.values())?.id ?? '')
+  if (issuer === undefined || issuer.kind !== 'foreign') return null
+  const { mode, nameTemplate, group, proofFingerprint } = parts.anchorEnrollment(issuer.id)
+  if (mode === 'off' || !verifiesUnder(certificate, issuer.id, issuers)) return null
+  const line = issuerLine(issuer.id, issuers)
+  if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter <= now)) {
+    return { fault: 'its issuer is disabled, revoked or has expired' }
+  }
+  const facts = certificateFacts(certificate)
+  if (facts.notBefore - BACKDATE_MS > now || facts.notAfter <= now) {
+    return { fault: 'it is not valid now' }
+  }
+  const [unfit] = judgeLeaf(certificate.raw, { pinned: false })
+  if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
+  if (proofFingerprint === facts.fingerprint) return { fault: 'it identifies no device' }
+  const naming = nameDevice(nameTemplate, certificate.raw, facts.serialNumber)
+  if ('fault' in naming) return naming
+  const idevid = { fingerprint: facts.fingerprint, issuerId: issuer.id, serialNumber: facts.serialNumber }
+  return { idevid, deviceId: naming.deviceId, group, approval: mode === 'pending' }
+}

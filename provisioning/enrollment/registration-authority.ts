@@ -1,0 +1,235 @@
+// The registration authority: decides what is issued and listed, and never signs.
+// What will be signed is on record before the key signs, so a crash leaves something revocable or nothing at all.
+import { X509Certificate } from 'node:crypto'
+import type { Actor } from '../../db/audit/audit.ts'
+import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/roll/certificate-writer.ts'
+import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { toPem } from '../../pki/pem.ts'
+import type { IssuingCa } from '../ca/issuing-ca.ts'
+import type { CsrReading, Fault } from './csr.ts'
+import { type ForeignVerdict, judgeForeignCertificate } from './foreign-certificate.ts'
+import {
+  DAY_MS,
+  DEVICE_URN,
+  deviceProfile,
+  randomSerialNumber,
+  type Validity,
+  validityOf,
+} from './profile.ts'
+import type { Renewable } from './renewal-turn.ts'
+
+/** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
+export type Refused = {
+  refused:
+    | 'csr_invalid'
+    | 'key_unacceptable'
+    | 'certificate_invalid'
+    | 'certificate_issued_here'
+    | 'ca_expired'
+    | 'issuer_disabled'
+    | 'public_key_compromised'
+  faults: Fault[]
+}
+/** `certificate` and `chain` are PEM. */
+export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
+export type CanaryKind = 'unlisted' | 'expired'
+
+/** `redeems` is what entitles to it; `approval`: it waits for an operator; `provisional`: it must be used within the hour. */
+export type EnrollmentOrder = {
+  deviceId: string
+  /** PEM, or what was read of it before. */
+  csr: string | CsrReading
+  days: number
+  compromise?: boolean
+  redeems?: IssuanceIntent['redeems']
+  approval?: boolean
+  provisional?: boolean
+}
+
+/** `current` is on record and admitted; `days` is the validity asked for. */
+export type RenewalOrder = {
+  current: Renewable & { deviceId: string }
+  csr: string
+  days: number
+  compromise: boolean
+}
+
+export type ForeignOrder = { deviceId: string; certificate: string; trust: 'chained' | 'pinned' }
+
+export type RegistrationAuthority = {
+  /** Issues a certificate for a device's CSR and lists it; gives its fingerprint. */
+  enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused>
+  /**
+   * Issues the certificate that is to follow a device's current one, once that is due; gives its fingerprint. One for a
+   * compromised key is issued at any time. The same key again gives the same certificate, until it is used.
+   */
+  renew(order: RenewalOrder, actor: Actor): Promise<{ fingerprint: string } | { opensAt: number } | Refused>
+  /** Lists a certificate that somebody else issued; gives its fingerprint. */
+  register(order: ForeignOrder, actor: Actor): Promise<string | Refused>
+  /** Judges such a certificate as `register` does, and lists nothing. */
+  judge(order: ForeignOrder): Promise<ForeignVerdict>
+  /** Issues a certificate that must never be admitted. */
+  canary(order: { deviceId: string; csr: string; kind: CanaryKind }, actor: Actor): Promise<Canary | Refused>
+}
+
+export type RegistrationAuthorityParts = {
+  /** The CA that issues now: another one from one moment to the next, so each order asks once. */
+  ca: () => IssuingCa
+  writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent' | 'listCertificate'>
+  /** Reads a CSR and verifies it. */
+  readCsr(csr: string): Promise<CsrReading>
+  issuers: () => Map<string, Issuer>
+  /** The fingerprint of a certificate for this key that the device has not used yet. */
+  unusedOf: (deviceId: string, spkiHash: string) => Promise<string | null>
+  /** The hash of the public key of a listed certificate. */
+  keyOf: (fingerprint: string) => Promise<string | null>
+  isDevice: (id: string) => Promise<boolean>
+  /** From when on a certificate may be renewed. */
+  opensAt: (certificate: Renewable) => number
+  now: () => number
+}
+
+const CANARY_DAYS = 90
+
+export function createRegistrationAuthority(parts: RegistrationAuthorityParts): RegistrationAuthority {
+  const { writer, issuers, isDevice, now } = parts
+
+  /** Intent, signature, and a look at what was signed. */
+  async function issue(
+    ca: IssuingCa,
+    order: {
+      deviceId: string
+      csr: string | CsrReading
+      purpose: 'device' | 'canary'
+      validity: Validity
+      redeems?: IssuanceIntent['redeems']
+    },
+    actor: Actor,
+  ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
+    const unable = inability(ca, issuers(), now())
+    if (unable !== null) return unable
+    const reading = typeof order.csr === 'string' ? await parts.readCsr(order.csr) : order.csr
+    if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+    const intent: IssuanceIntent = {
+      serialNumber: randomSerialNumber(),
+      issuerId: ca.id,
+      deviceId: order.deviceId,
+      spkiHash: reading.key.spkiHash,
+      purpose: order.purpose,
+      redeems: order.redeems,
+      ...order.validity,
+    }
+    await writer.recordIntent(intent, actor)
+    const der = await ca.sign({
+      profile: deviceProfile(order.deviceId),
+      spki: reading.key.spki,
+      serialNumber: intent.serialNumber,
+      validity: order.validity,
+    })
+    const names = { commonName: order.deviceId, uri: `${DEVICE_URN}${order.deviceId}` }
+    assertAsIntended(der, intent, names, ca)
+    return { der, serialNumber: intent.serialNumber }
+  }
+
+  async function enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused> {
+    const { deviceId, csr, redeems, compromise = false, approval = false, provisional = false } = order
+    const ca = parts.ca()
+    const validity = validityOf(order.days, now(), ca.notAfter)
+    const issued = await issue(ca, { deviceId, csr, purpose: 'device', validity, redeems }, actor)
+    if ('refused' in issued) return issued
+    const listed = listing(issued.der, deviceId, ca.id, 'certificate.issue')
+    const status = approval ? 'pending' : 'issued'
+    return writer.listCertificate({ ...listed, status, compromise, provisional }, actor)
+  }
+
+  function judge({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
+    return judgeForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, now: now() })
+  }
+
+  return {
+    enroll,
+
+    async renew({ current, csr, days, compromise }, actor) {
+      const { deviceId } = current
+      const reading = await parts.readCsr(csr)
+      if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+      const waiting = await parts.unusedOf(deviceId, reading.key.spkiHash)
+      if (waiting !== null && waiting !== current.fingerprint) return { fingerprint: waiting }
+      const opensAt = parts.opensAt(current)
+      if (!compromise && now() < opensAt) return { opensAt }
+      if (compromise && (await parts.keyOf(current.fingerprint)) === reading.key.spkiHash) {
+        const fault = { path: 'csr', message: 'it holds the very key that is compromised: make a new one' }
+        return { refused: 'public_key_compromised', faults: [fault] }
+      }
+      const outcome = await enroll({ deviceId, csr, days, compromise }, actor)
+      return typeof outcome === 'string' ? { fingerprint: outcome } : outcome
+    },
+
+    judge,
+
+    async register(order, actor) {
+      const { deviceId, trust } = order
+      const verdict = await judge(order)
+      if ('refused' in verdict) return verdict
+      return writer.listCertificate(
+        { ...listing(verdict.der, deviceId, verdict.issuerId, 'certificate.register'), trust },
+        actor,
+      )
+    },
+
+    async canary({ deviceId, csr, kind }, actor) {
+      const ca = parts.ca()
+      const validity =
+        kind === 'expired' ? expiredValidity(now()) : validityOf(CANARY_DAYS, now(), ca.notAfter)
+      const issued = await issue(ca, { deviceId, csr, purpose: 'canary', validity }, actor)
+      if ('refused' in issued) return issued
+      const fingerprint = fingerprintOf(issued.der)
+      if (kind === 'expired') {
+        await writer.listCertificate(listing(issued.der, deviceId, ca.id, 'certificate.canary'), actor)
+      } else {
+        await writer.completeIntent(issued.serialNumber, fingerprint, actor)
+      }
+      return { kind, fingerprint, certificate: toPem(issued.der, 'CERTIFICATE'), chain: ca.chain }
+    },
+  }
+}
+
+function listing(der: Buffer, deviceId: string, issuerId: string | null, action: Listing['action']): Listing {
+  return { der, deviceId, issuerId, trust: 'chained', status: 'issued', action }
+}
+
+/** Why nothing can be issued at all now, or null. */
+export function inability(ca: IssuingCa, issuers: Map<string, Issuer>, now: number): Refused | null {
+  if (ca.notAfter <= now) return { refused: 'ca_expired', faults: [] }
+  // What it signed now would be admitted nowhere.
+  const disabled = issuerLine(ca.id, issuers).some(({ enabled }) => !enabled)
+  return disabled ? { refused: 'issuer_disabled', faults: [] } : null
+}
+
+/** Valid for a day that ended a day ago. */
+function expiredValidity(now: number): Validity {
+  return validityOf(1, now - 2 * DAY_MS)
+}
+
+/** A certificate that differs from its intent must never leave this process. */
+export function assertAsIntended(
+  der: Buffer,
+  intent: Pick<IssuanceIntent, 'serialNumber' | 'spkiHash' | 'notBefore' | 'notAfter'>,
+  names: { commonName: string; uri: string },
+  ca: IssuingCa,
+): void {
+  const certificate = new X509Certificate(der)
+  const facts = certificateFacts(certificate)
+  const same =
+    facts.serialNumber === intent.serialNumber &&
+    facts.spkiHash === intent.spkiHash &&
+    facts.notBefore === intent.notBefore &&
+    facts.notAfter === intent.notAfter &&
+    !facts.isCa &&
+    certificate.subject === `CN=${names.commonName}` &&
+    certificate.subjectAltName === `URI:${names.uri}` &&
+    certificate.verify(ca.certificate.publicKey)
+  if (!same)
+    throw new Error(`what was signed for serial number ${intent.serialNumber} is not what was intended`)
+}

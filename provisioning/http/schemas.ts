@@ -1,0 +1,196 @@
+// What the API takes and gives, as TypeBox schemas: they validate, they type the handlers, they are the OpenAPI document.
+// Bodies refuse unknown fields; nothing is converted in them.
+import Type, { type Static, type TSchema } from 'typebox'
+import { reasonCodes } from '../../db/reason.ts'
+import { revocationReasons } from '../../pki/revocation-reason.ts'
+import { CSR_CHARACTERS_MAX } from '../enrollment/csr.ts'
+
+export const strict = { additionalProperties: false }
+export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+export const OneOf = <const T extends readonly string[]>(values: T) =>
+  Type.Unsafe<T[number]>({ type: 'string', enum: [...values] })
+
+const inherited = Object.getOwnPropertyNames(Object.prototype).join('|')
+/** The rule of `pki/device-id.ts` as a pattern, so that the OpenAPI document tells it too. */
+export const NAME_PATTERN = `^(?!\\.{1,2}$)(?!(?:${inherited})$)[A-Za-z0-9._-]{1,128}$`
+export const Name = Type.String({ pattern: NAME_PATTERN })
+/** RFC 3339 in UTC with milliseconds. */
+export const Time = Type.String({ format: 'date-time' })
+const Fingerprint = Type.String({ pattern: '^[0-9a-f]{64}$' })
+export const Pem = Type.String({ maxLength: CSR_CHARACTERS_MAX })
+
+const Attributes = Type.Record(
+  Name,
+  // Printable: what is kept here shows up in policies, pages and logs.
+  Type.String({ maxLength: 1024, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' }),
+  { ...strict, maxProperties: 50 },
+)
+const Groups = Type.Array(Name, { maxItems: 100, uniqueItems: true })
+
+export const deviceStates = ['registered', 'active', 'suspended', 'decommissioned'] as const
+export const certificateStatuses = [
+  'pending',
+  'issued',
+  'active',
+  'superseded',
+  'suspended',
+  'rejected',
+  'retired',
+  'lapsed',
+  'revoked',
+] as const
+const trusts = ['chained', 'pinned'] as const
+
+export const DeviceParams = Type.Object({ id: Name }, strict)
+export const CertificateParams = Type.Object({ fingerprint: Fingerprint }, strict)
+
+export const paging = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+  cursor: Type.Optional(Type.String({ maxLength: 512 })),
+}
+export const DeviceQuery = Type.Object(
+  {
+    ...paging,
+    state: Type.Optional(OneOf(deviceStates)),
+    group: Type.Optional(Name),
+    prefix: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
+  },
+  strict,
+)
+export const CertificateQuery = Type.Object(
+  { ...paging, deviceId: Type.Optional(Name), status: Type.Optional(OneOf(certificateStatuses)) },
+  strict,
+)
+export const PageQuery = Type.Object(paging, strict)
+export const NoQuery = Type.Object({}, strict)
+
+export const NewDevice = Type.Object(
+  { id: Name, attributes: Type.Optional(Attributes), groups: Type.Optional(Groups) },
+  strict,
+)
+export const DeviceChange = Type.Object(
+  { attributes: Type.Optional(Attributes), groups: Type.Optional(Groups) },
+  { ...strict, minProperties: 1 },
+)
+export const NewCertificate = Type.Union([
+  Type.Object(
+    {
+      csr: Pem,
+      days: Type.Optional(Type.Integer({ minimum: 1, maximum: 825 })),
+      reason: Type.Optional(Type.Literal('keyCompromise')),
+    },
+    strict,
+  ),
+  Type.Object({ certificate: Pem, trust: Type.Optional(OneOf(trusts)) }, strict),
+])
+export const NewCanary = Type.Object({ csr: Pem, kind: OneOf(['unlisted', 'expired'] as const) }, strict)
+export const Revocation = Nullable(Type.Object({ reason: Type.Optional(OneOf(revocationReasons)) }, strict))
+export const NoBody = Nullable(Type.Object({}, strict))
+export const AdmissionQuestion = Type.Object({ certificate: Pem }, strict)
+
+export const Device = Type.Object({
+  id: Type.String(),
+  state: OneOf(deviceStates),
+  attributes: Type.Record(Type.String(), Type.String()),
+  groups: Type.Array(Type.String()),
+  createdAt: Time,
+  updatedAt: Time,
+  version: Type.String({ description: 'The ETag without its quotes' }),
+})
+export type Device = Static<typeof Device>
+
+const certificateFields = {
+  fingerprint: Fingerprint,
+  deviceId: Type.String(),
+  status: OneOf(certificateStatuses),
+  revocationReason: Nullable(Type.String()),
+  trust: OneOf(trusts),
+  issuerId: Nullable(Type.String()),
+  serialNumber: Type.String(),
+  subject: Type.String(),
+  keyType: Type.String(),
+  spkiHash: Type.String(),
+  notBefore: Time,
+  notAfter: Time,
+  graceUntil: Nullable(Time),
+  issuedAt: Time,
+  firstUsedAt: Nullable(Time),
+  revokedAt: Nullable(Time),
+}
+const pems = { certificate: Type.String(), chain: Type.Array(Type.String()), ca: Nullable(Type.String()) }
+export const Certificate = Type.Object(certificateFields)
+export type Certificate = Static<typeof Certificate>
+export const CertificateWithPem = Type.Object({ ...certificateFields, ...pems })
+export type CertificateWithPem = Static<typeof CertificateWithPem>
+export const Canary = Type.Object({
+  kind: OneOf(['unlisted', 'expired'] as const),
+  fingerprint: Fingerprint,
+  ...pems,
+})
+
+export const receiptFields = {
+  epoch: Type.Integer(),
+  nodesTotal: Type.Integer(),
+  nodesAcknowledged: Type.Integer(),
+  sessionsCut: Type.Integer(),
+  unreachable: Type.Array(Type.String()),
+}
+export const DeviceReceipt = Type.Object({
+  ...receiptFields,
+  deviceId: Type.String(),
+  state: OneOf(deviceStates),
+})
+export const CertificateReceipt = Type.Object({
+  ...receiptFields,
+  fingerprint: Fingerprint,
+  status: OneOf(certificateStatuses),
+})
+
+export const PageOf = <T extends TSchema>(item: T) =>
+  Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String()) })
+
+const reason = Nullable(OneOf(reasonCodes))
+const Check = Type.Object({
+  name: Type.String(),
+  outcome: OneOf(['passed', 'failed', 'skipped'] as const),
+  reason,
+  inputs: Type.Record(Type.String(), Type.Unknown()),
+})
+const verdict = { wouldBeAdmitted: Type.Boolean(), reason, checks: Type.Array(Check) }
+export const Explanation = Type.Object({
+  subject: Type.Object({ kind: OneOf(['device', 'certificate'] as const), id: Type.String() }),
+  ...verdict,
+  message: Type.String(),
+  hint: Nullable(Type.String()),
+  certificates: Type.Optional(Type.Array(Type.Object({ fingerprint: Fingerprint, ...verdict }))),
+  /** For a stranger: the device whose ID is nearest to a name in its certificate, and how many edits apart. */
+  nearestDevice: Type.Optional(
+    Type.Object({
+      id: Type.String(),
+      state: OneOf(deviceStates),
+      name: Type.String(),
+      distance: Type.Integer(),
+    }),
+  ),
+  refusals: Type.Array(
+    Type.Object({
+      at: Time,
+      reason: Type.String(),
+      address: Type.String(),
+      fingerprint: Type.String(),
+      count: Type.Integer(),
+    }),
+  ),
+})
+export type Explanation = Static<typeof Explanation>
+
+export const ProblemDocument = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String(),
+  reason: Type.String(),
+  requestId: Type.String(),
+  hint: Nullable(Type.String()),
+  errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
+})

@@ -1,0 +1,211 @@
+// The HTTPS server: TLS, limits, authentication, problem documents, and the OpenAPI document of its routes.
+// Knows how requests come in and answers go out; what they do is in routes/.
+import { constants, randomUUID } from 'node:crypto'
+import type { Server } from 'node:https'
+import helmet from '@fastify/helmet'
+import rateLimit from '@fastify/rate-limit'
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import { type FastifyRequest, fastify } from 'fastify'
+import { tlsProfile } from '../../pki/tls-profile.ts'
+import type { ServerIdentity } from '../ca/server-certificate.ts'
+import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
+import { createSelfAuthentication } from '../enrollment/self-authentication.ts'
+import { createAuthentication, grantRight } from '../operators/authentication.ts'
+import { holdScope } from '../operators/reach.ts'
+import { admissionRoutes } from '../routes/admission.ts'
+import { auditRoutes } from '../routes/audit.ts'
+import { caRoutes } from '../routes/ca.ts'
+import { certificateMoveRoutes } from '../routes/certificate-moves.ts'
+import { certificateRoutes } from '../routes/certificates.ts'
+import { claimRoutes } from '../routes/claims.ts'
+import type { Api, Services } from '../routes/context.ts'
+import { deviceRoutes } from '../routes/devices.ts'
+import { enrollRoutes } from '../routes/enroll.ts'
+import { enrollmentRoutes } from '../routes/enrollment.ts'
+import { enrollmentTokenRoutes } from '../routes/enrollment-tokens.ts'
+import { estRoutes } from '../routes/est.ts'
+import { exportRoutes } from '../routes/export.ts'
+import { idevidRoutes } from '../routes/idevids.ts'
+import { issuerCrlRoutes } from '../routes/issuer-crls.ts'
+import { issuerRoutes } from '../routes/issuers.ts'
+import { jobRoutes, uploadRoutes } from '../routes/jobs.ts'
+import { operatorRoutes } from '../routes/operators.ts'
+import { policyRoutes } from '../routes/policies.ts'
+import { policyTrialRoutes } from '../routes/policy-trials.ts'
+import { selfRoutes } from '../routes/self.ts'
+import { serviceRoutes } from '../routes/service.ts'
+import { trustAnchorRoutes } from '../routes/trust-anchors.ts'
+import { boundBodies } from './body-deadline.ts'
+import { addressOf, trackConnections } from './connections.ts'
+import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
+import { documentApi } from './openapi.ts'
+import { Problem } from './problem.ts'
+import { answerProblems } from './problem-answers.ts'
+
+export type ServerParts = {
+  services: Services
+  identity: ServerIdentity
+  requestsPerMinuteMax: number
+  failuresPerMinuteMax: number
+  renewExpiredDays: number
+}
+
+export type ApiServer = {
+  /** Gives the port. */
+  listen(host: string, port: number): Promise<number>
+  /** Serves another certificate to new connections; old ones stay. */
+  show(identity: ServerIdentity): void
+  close(): Promise<void>
+}
+
+const BODY_BYTES_MAX = 64 * 1024
+const CONNECTIONS_MAX = 2_000
+const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
+
+export async function createServer(parts: ServerParts): Promise<ApiServer> {
+  const { services } = parts
+  const api = fastify({
+    // Devices that call for themselves show their certificate; what it is worth is decided on each of their requests.
+    https: {
+      ...tlsOptions,
+      ...parts.identity,
+      requestCert: true,
+      rejectUnauthorized: false,
+      headersTimeout: 30_000,
+    },
+    bodyLimit: BODY_BYTES_MAX,
+    // How long a body may take is judged in body-deadline.ts.
+    requestTimeout: 0,
+    keepAliveTimeout: 60_000,
+    forceCloseConnections: 'idle',
+    // Room for a device ID of 128 characters, percent-encoded; what is longer is no ID.
+    routerOptions: { maxParamLength: 400 },
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    return503OnClosing: false,
+    ...answerProblems.options(services.events),
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
+  const server = api.server as unknown as Server
+  server.maxConnections = CONNECTIONS_MAX
+  const connections = trackConnections(server)
+
+  // JSON is all that bodies may be; fastify would take text/plain too, and give it to no validator we trust.
+  api.removeContentTypeParser('text/plain')
+  api.setValidatorCompiler(TypeBoxValidatorCompiler)
+  // Answers are typed by their schemas; a second schema compiler at run time would only slow the start.
+  api.setSerializerCompiler(() => data => JSON.stringify(data))
+
+  api.decorateRequest('holder', null)
+  api.decorateRequest('keyed', null)
+  answerProblems.install(api, services.events)
+  boundBodies(api)
+  // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.
+  await api.register(helmet, { strictTransportSecurity: false })
+  await api.register(rateLimit, {
+    global: false,
+    max: parts.requestsPerMinuteMax,
+    timeWindow: MINUTE_MS,
+    cache: 10_000,
+    enableDraftSpec: true,
+    keyGenerator: request => request.holder?.id ?? addressOf(request.ip),
+    errorResponseBuilder: (_, context) =>
+      new Problem('rate_limited', `at most ${context.max} requests a minute`, {
+        retryAfterSeconds: Math.max(1, Math.ceil(context.ttl / 1000)),
+      }),
+  })
+  const failures = api.createRateLimit({
+    max: parts.failuresPerMinuteMax,
+    timeWindow: MINUTE_MS,
+    keyGenerator: request => addressOf(request.ip),
+  })
+  const countFailure = async (request: FastifyRequest) => {
+    const limit = await failures(request)
+    return 'isExceeded' in limit && limit.isExceeded ? Math.max(1, limit.ttlInSeconds) : null
+  }
+  const failed = (request: FastifyRequest, reason: string) =>
+    services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason })
+  const authentication = createAuthentication({
+    holderOf: services.writer.holderOf,
+    operatorOf: services.writer.operatorOf,
+    countFailure,
+    failed,
+    used: services.lastUse.note,
+  })
+  api.addHook('onRequest', authentication.onRequest)
+  // After authentication, so that a token has a budget of its own wherever its requests come from.
+  api.addHook('onRequest', api.rateLimit() as never)
+
+  await documentApi(api)
+  api.addHook('onRoute', grantRight)
+  api.addHook('onRoute', takeIdempotencyKey)
+  api.addHook('preHandler', authentication.preHandler)
+  api.addHook('preHandler', holdScope(services.reach))
+  honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
+  await api.register(async routes => {
+    const devices = [
+      deviceRoutes,
+      enrollmentRoutes,
+      certificateRoutes,
+      certificateMoveRoutes,
+      issuerRoutes,
+      caRoutes,
+    ]
+    const enrollment = [enrollmentTokenRoutes, claimRoutes]
+    const policies = [policyRoutes, policyTrialRoutes]
+    const trust = [idevidRoutes, trustAnchorRoutes]
+    const bulk = [jobRoutes, exportRoutes]
+    const others = [admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
+    for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
+      add(routes as Api, services)
+  })
+  await api.register(async routes => uploadRoutes(routes as Api, services))
+  const self = createSelfAuthentication({ ...services, countFailure, failed })
+  await api.register(async routes => issuerCrlRoutes(routes as Api, services))
+  await api.register(async routes => selfRoutes(routes as Api, services, self))
+  const enrolling = createEnrollmentAuthentication({ ...services, ...services.writer, countFailure, failed })
+  await api.register(async routes => enrollRoutes(routes as Api, services, enrolling))
+  const est = { enrollment: enrolling, self, renewExpiredMs: parts.renewExpiredDays * DAY_MS }
+  await api.register(async routes => estRoutes(routes as Api, services, est))
+  await api.ready()
+
+  return {
+    async listen(host, port) {
+      await listening(api, host, port)
+      const address = server.address()
+      if (address === null || typeof address === 'string') throw new Error('the API has no port')
+      return address.port
+    },
+    show: identity => server.setSecureContext({ ...tlsOptions, ...identity }),
+    async close() {
+      const closed = api.close()
+      await connections.drain()
+      await closed
+    },
+  }
+}
+
+const tlsOptions = {
+  ...tlsProfile,
+  handshakeTimeout: 10_000,
+  // Node's TLS server leaves Nagle on, which costs 40 ms where a client sends in two writes.
+  noDelay: true,
+  // Stateful tickets without a store: no session can be resumed, so every connection proves its key anew.
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+} as const
+
+async function listening(api: Api, host: string, port: number): Promise<void> {
+  try {
+    // For "localhost" fastify would open a second server beside this one, which nobody would renew or close.
+    await api.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port, backlog: 511 })
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    const advice: Record<string, string> = {
+      EADDRINUSE: 'the port is in use: stop who holds it, or name another with --api-port',
+      EACCES: 'this user may not open the port: name one above 1023 with --api-port',
+      EADDRNOTAVAIL: 'this machine has no such address: name another with --host',
+      ENOTFOUND: 'the host name does not resolve: name an address with --host',
+    }
+    throw new Error(`the API cannot listen on ${host} port ${port}: ${advice[code ?? ''] ?? code}`, { cause })
+  }
+}

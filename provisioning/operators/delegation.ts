@@ -1,0 +1,38 @@
+// Who may make whom an operator: nobody makes anybody stronger than himself, in role, reach or time. Pure.
+
+import type { Holder } from '../../db/operators/token-store.ts'
+import type { Role } from '../../db/schema.ts'
+import { Problem } from '../http/problem.ts'
+import { reaches } from './access.ts'
+
+export type Wanted = { role: Role; group?: string; days?: number }
+export type Given = { role: Role; scope: string | null; expiresAt: number }
+
+const DAY_MS = 86_400_000
+export const DAYS_DEFAULT = 90
+export const DAYS_MAX = 366
+
+/** What is given for what is wanted. Throws `delegation_exceeded` where it is more than the maker has. */
+export function delegate(
+  maker: Pick<Holder, 'role' | 'scope' | 'expiresAt'>,
+  wanted: Wanted,
+  now: number,
+): Given {
+  if (!reaches(maker.role, wanted.role)) {
+    throw exceeded('role', `the role ${wanted.role} reaches further than ${maker.role}`)
+  }
+  const scope = wanted.group ?? maker.scope
+  if (maker.scope !== null && scope !== maker.scope) {
+    throw exceeded('group', `whoever is bound to group ${maker.scope} makes others bound to it alone`)
+  }
+  const end = maker.expiresAt ?? Number.POSITIVE_INFINITY
+  const asked = now + (wanted.days ?? DAYS_DEFAULT) * DAY_MS
+  if (wanted.days !== undefined && asked > end) {
+    throw exceeded('days', `it would outlive its maker, who ends at ${new Date(end).toISOString()}`)
+  }
+  return { role: wanted.role, scope, expiresAt: Math.min(asked, end) }
+}
+
+function exceeded(path: string, message: string): Problem {
+  return new Problem('delegation_exceeded', message, { errors: [{ path: `body.${path}`, message }] })
+}

@@ -1,0 +1,40 @@
+// Whether a certificate may be an operator's: a leaf for client authentication that was not issued here, for a device.
+import { X509Certificate } from 'node:crypto'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { findIssuer } from '../../pki/chain.ts'
+import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import type { Fault } from '../enrollment/csr.ts'
+import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
+import { Problem } from '../http/problem.ts'
+
+/** The DER and its end in ms. Throws `certificate_invalid`, or `certificate_issued_here` for what our CAs signed. */
+export function judgeOperatorCertificate(
+  pem: string,
+  issuers: Map<string, Issuer>,
+  now: number,
+): { der: Buffer; notAfter: number } {
+  const der = onlyCertificate(pem)
+  if (typeof der === 'string') throw invalid([{ path: 'certificate', message: der }])
+  const faults = judgeLeaf(der, { pinned: true })
+  if (faults.length > 0) throw invalid(faults)
+  const leaf = new X509Certificate(der)
+  const issuer = issuers.get(findIssuer(leaf, issuers.values())?.id ?? '')
+  if (issuers.has(fingerprintOf(der)) || (issuer !== undefined && issuer.kind !== 'foreign')) {
+    throw new Problem(
+      'certificate_issued_here',
+      'what our CAs sign is for devices: use a certificate of another issuer',
+    )
+  }
+  const { notAfter } = certificateFacts(leaf)
+  if (notAfter <= now) {
+    const message = `it expired at ${new Date(notAfter).toISOString()}`
+    throw invalid([{ path: 'certificate.validity', message }])
+  }
+  return { der, notAfter }
+}
+
+function invalid(faults: Fault[]): Problem {
+  const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')
+  return new Problem('certificate_invalid', detail, { errors: faults })
+}
