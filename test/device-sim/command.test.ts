@@ -117,7 +117,7 @@ thresholds: ['wronglyAdmitted = 0', 'connect.p99 < 1ms']
     }
     world.broker.aedes.on('publish', interrupt)
     const { code, stdout, stderr } = await ended
-    assert.equal(code, 0, stderr)
+    assert.equal(code, 1, stderr) // what it promised was not checked any more
     const summary = JSON.parse(stdout) as Summary
     assert.equal(summary.interrupted, true)
     assert.equal(summary.traffic.qos1.sent, summary.traffic.qos1.acknowledged)
