@@ -58,6 +58,9 @@ export function createRemoteStream(connection: number, pair: Pair, onClosed: () 
     },
   })
 
+  // Kept from here: whoever gets the stream may put an orderly end in place of this, and there is nothing left to end.
+  const destroy = stream.destroy.bind(stream)
+
   return {
     stream,
     data(bytes) {
@@ -74,7 +77,7 @@ export function createRemoteStream(connection: number, pair: Pair, onClosed: () 
     },
     closed() {
       closedByGate = true
-      stream.destroy()
+      destroy()
     },
   }
 }

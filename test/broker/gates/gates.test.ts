@@ -20,6 +20,10 @@ import { ended, keptSession, publishPacket, rawSession, subscribePacket } from '
 import { tester } from '../../harness/roll.ts'
 import { until } from '../../harness/until.ts'
 
+const DISCONNECT = Buffer.from([0xe0, 0])
+/** How long the broker waits for a device that does not close. */
+const LINGER_MS = 1_000
+
 for (const gates of [0, 1, 3]) {
   const on = (name: string, work: (t: TestBroker) => Promise<void>, settings: Record<string, number> = {}) =>
     test(`${gates} gates: ${name}`, async () => {
@@ -114,6 +118,19 @@ for (const gates of [0, 1, 3]) {
     socket.write(subscribePacket(1, ['devices/d2/x']))
     assert.equal((await firstBytes(socket))?.[0], 0x90, 'the reload dropped nobody')
     socket.destroy()
+  })
+
+  on('a device that says DISCONNECT is gone at once, whoever closes first', async t => {
+    const identity = await t.roll.enroll('d1')
+    for (const closes of [true, false]) {
+      const socket = await rawSession(t, identity, { clientId: 'd1' })
+      const began = performance.now()
+      if (closes) socket.end(DISCONNECT)
+      else socket.write(DISCONNECT)
+      await ended(socket)
+      await until(() => t.broker.sessions() === 0)
+      assert.ok(performance.now() - began < LINGER_MS, `${Math.round(performance.now() - began)} ms`)
+    }
   })
 
   on('a packet that declares too much ends its session unread', async t => {
