@@ -115,18 +115,15 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
   function serve(): void {
     if (serving) return
     serving = true
-    for (;;) {
-      const next = waiting.take(mayStart)
-      if (next === null) break
-      if (next.tooLate) {
-        connections -= 1
-        next.answer('handshakes_exceeded')
-        continue
+    try {
+      for (let next = waiting.take(mayStart); next !== null; next = waiting.take(mayStart)) {
+        if (next.tooLate) connections -= 1
+        else start(next.address)
+        next.answer(next.tooLate ? 'handshakes_exceeded' : null)
       }
-      start(next.address)
-      next.answer(null)
+    } finally {
+      serving = false // an answer that throws must not keep everybody else waiting for ever
     }
-    serving = false
   }
 
   return {

@@ -46,7 +46,7 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
     })
   }
 
-  function handshakeEnded(address: string, outcome: HandshakeOutcome): void {
+  function handshakeEnded({ address, outcome }: { address: string; outcome: HandshakeOutcome }): void {
     const left = (handshakes.get(address) ?? 0) - 1
     if (left < 0) return
     if (left === 0) handshakes.delete(address)
@@ -92,7 +92,7 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
         case kinds.ask:
           return ask(connection, payload.toString())
         case kinds.handshakeEnded:
-          return ended(JSON.parse(payload.toString()))
+          return handshakeEnded(JSON.parse(payload.toString()))
         case kinds.connectionEnded:
           return connectionEnded()
         case kinds.arrival:
@@ -110,13 +110,9 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
 
   function giveBack(): void {
     for (const [address, count] of [...handshakes]) {
-      for (let left = count; left > 0; left -= 1) handshakeEnded(address, 'gone')
+      for (let left = count; left > 0; left -= 1) handshakeEnded({ address, outcome: 'gone' })
     }
     while (connections > 0) connectionEnded()
-  }
-
-  function ended({ address, outcome }: { address: string; outcome: HandshakeOutcome }): void {
-    handshakeEnded(address, outcome)
   }
 
   function noteArrival({ der, ...rest }: Omit<ArrivalNote, 'der'> & { der: string }): void {

@@ -16,7 +16,7 @@ export const kinds = {
   /** gate: may a connection from this address begin? engine: the reason why not, or nothing. */
   ask: 6,
   answer: 7,
-  /** gate: a handshake ended (its address); a connection ended. */
+  /** gate: a handshake ended (JSON: address, outcome); a connection ended. */
   handshakeEnded: 8,
   connectionEnded: 9,
   /** gate: something to be counted, logged and noted (JSON). */
