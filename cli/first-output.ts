@@ -17,6 +17,7 @@ export function firstOutput({ mqtts, api, admin, data }: FirstOutput): string {
   return `
 Rollcall is up. Devices connect to ${mqtts}, operators to ${api}, health is at ${admin}/readyz.
 
+  Console          ${api}/  (in a browser that trusts the CA certificate below; sign in with the API token)
   API token        ${token}  (whoever can read it can enroll and revoke)
   CA certificate   ${shownPath(join(data, 'ca.crt'))}  (what devices trust)
 

@@ -11,7 +11,6 @@ import type { ServerIdentity } from '../ca/server-certificate.ts'
 import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import { createSelfAuthentication } from '../enrollment/self-authentication.ts'
 import { createAuthentication, grantRight } from '../operators/authentication.ts'
-import { createConsoleSessions } from '../operators/console-sessions.ts'
 import { holdScope } from '../operators/reach.ts'
 import { admissionRoutes } from '../routes/admission.ts'
 import { auditRoutes } from '../routes/audit.ts'
@@ -19,6 +18,7 @@ import { caRoutes } from '../routes/ca.ts'
 import { certificateMoveRoutes } from '../routes/certificate-moves.ts'
 import { certificateRoutes } from '../routes/certificates.ts'
 import { claimRoutes } from '../routes/claims.ts'
+import { consoleRoutes } from '../routes/console.ts'
 import type { Api, Services } from '../routes/context.ts'
 import { deviceRoutes } from '../routes/devices.ts'
 import { enrollRoutes } from '../routes/enroll.ts'
@@ -35,7 +35,6 @@ import { policyRoutes } from '../routes/policies.ts'
 import { policyTrialRoutes } from '../routes/policy-trials.ts'
 import { selfRoutes } from '../routes/self.ts'
 import { serviceRoutes } from '../routes/service.ts'
-import { sessionRoutes } from '../routes/session.ts'
 import { trustAnchorRoutes } from '../routes/trust-anchors.ts'
 import { boundBodies } from './body-deadline.ts'
 import { addressOf, trackConnections } from './connections.ts'
@@ -99,7 +98,6 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.setSerializerCompiler(() => data => JSON.stringify(data))
 
   api.decorateRequest('holder', null)
-  api.decorateRequest('session', null)
   api.decorateRequest('keyed', null)
   answerProblems.install(api, services.events)
   boundBodies(api)
@@ -128,15 +126,9 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   }
   const failed = (request: FastifyRequest, reason: string) =>
     services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason })
-  const { tokenHolder, operatorOf } = services.writer
-  const sessions = createConsoleSessions({
-    holderOf: (kind, id) => (kind === 'token' ? tokenHolder(id) : operatorOf(id)),
-    now: services.now,
-  })
   const authentication = createAuthentication({
-    sessions,
     holderOf: services.writer.holderOf,
-    operatorOf,
+    operatorOf: services.writer.operatorOf,
     countFailure,
     failed,
     used: services.lastUse.note,
@@ -145,7 +137,9 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   // After authentication, so that a token has a budget of its own wherever its requests come from.
   api.addHook('onRequest', api.rateLimit() as never)
 
+  // Files for everybody to read, and no part of the API: they have no row in the table of who may what.
   await documentApi(api)
+  consoleRoutes(api)
   api.addHook('onRoute', grantRight)
   api.addHook('onRoute', takeIdempotencyKey)
   api.addHook('preHandler', authentication.preHandler)
@@ -168,7 +162,6 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
       add(routes as Api, services)
   })
-  await api.register(async routes => sessionRoutes(routes as Api, services, { sessions, authentication }))
   await api.register(async routes => uploadRoutes(routes as Api, services))
   const self = createSelfAuthentication({ ...services, countFailure, failed })
   await api.register(async routes => issuerCrlRoutes(routes as Api, services))

@@ -74,6 +74,12 @@ describe('the published package', () => {
     }
   })
 
+  it('holds the built console', () => {
+    const assets = packed.files.filter(file => file.startsWith('dist/console/dist/'))
+    assert.ok(assets.includes('dist/console/dist/index.html'))
+    assert.ok(assets.some(file => /assets\/index-.+\.js$/.test(file)))
+  })
+
   it('installs elsewhere and does its main job: one device enrolled, connected, and revoked', {
     timeout: 300_000,
   }, async () => {
