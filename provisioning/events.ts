@@ -219,6 +219,8 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     auditSealFailed: (error: unknown) => logger.error({ err: error }, 'audit checkpoint not signed'),
 
+    signedIn: (caller: Caller, kind: string) => logger.info({ ...caller, kind }, 'signed in'),
+    signedOut: (caller: Caller) => logger.info(caller, 'signed out'),
     authenticationFailed: (fields: { requestId: string; address: string; reason: string }) => {
       metrics.authenticationFailures.inc({ reason: fields.reason })
       logger.warn(fields, 'authentication failed')

@@ -31,6 +31,8 @@ export type TokenStore = {
   revokeToken(id: string, scope: string | null, actor: Actor): Promise<void>
   /** Who holds this token, or null where it is unknown, expired or revoked. */
   holderOf(token: string): Holder | null
+  /** Who holds the token of this ID, or null where it is unknown, expired or revoked: for whoever showed the token before. */
+  tokenHolder(id: string): Holder | null
   noteTokenUse(id: string, at: number, address: string): Promise<void>
 }
 
@@ -41,10 +43,11 @@ const ENDED_KEPT_MS = 366 * 86_400_000
 const FORM = /^rc_[A-Za-z0-9_-]{43}$/
 
 export function createTokenStore(registry: Registry, now: () => number): TokenStore {
-  const byHash = registry.sqlite.prepare<[string, number], Omit<Holder, 'kind'> & { hash: string }>(
-    `SELECT id, name, role, scope_group AS scope, expires_at AS expiresAt, last_used_at AS lastUsedAt, hash
-     FROM api_tokens WHERE hash = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
-  )
+  const accepted = `SELECT id, name, role, scope_group AS scope, expires_at AS expiresAt, last_used_at AS lastUsedAt, hash
+     FROM api_tokens WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`
+  type Row = Omit<Holder, 'kind'> & { hash: string }
+  const byHash = registry.sqlite.prepare<[number, string], Row>(`${accepted} AND hash = ?`)
+  const byId = registry.sqlite.prepare<[number, string], Row>(`${accepted} AND id = ?`)
   return {
     createToken: (token, actor) =>
       transact(registry, async transaction => {
@@ -100,11 +103,15 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
     holderOf(token) {
       if (!FORM.test(token)) return null
       const hash = hashOf(token)
-      const row = byHash.get(hash, now())
+      const row = byHash.get(now(), hash)
       // The index found it by hash; comparing again in constant time leaves nothing to time.
       if (row === undefined || !timingSafeEqual(Buffer.from(row.hash), Buffer.from(hash))) return null
-      const { hash: _, ...holder } = row
-      return { kind: 'token', ...holder }
+      return toHolder(row)
+    },
+
+    tokenHolder(id) {
+      const row = byId.get(now(), id)
+      return row === undefined ? null : toHolder(row)
     },
 
     noteTokenUse: (id, at, address) =>
@@ -116,6 +123,10 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
           .execute()
       }),
   }
+}
+
+function toHolder({ hash: _, ...row }: Omit<Holder, 'kind'> & { hash: string }): Holder {
+  return { kind: 'token', ...row }
 }
 
 async function insertToken(

@@ -20,6 +20,12 @@ export async function documentApi(api: Api): Promise<void> {
       components: {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', description: 'An opaque API token' },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: '__Host-rollcall',
+            description: 'A console session: changes need its X-CSRF-Token, too',
+          },
           enrollment: { type: 'http', scheme: 'bearer', description: 'A one-time enrollment token' },
           est: { type: 'http', scheme: 'basic', description: 'Device ID and one-time enrollment token' },
           operatorCertificate: {

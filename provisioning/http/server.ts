@@ -11,6 +11,7 @@ import type { ServerIdentity } from '../ca/server-certificate.ts'
 import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import { createSelfAuthentication } from '../enrollment/self-authentication.ts'
 import { createAuthentication, grantRight } from '../operators/authentication.ts'
+import { createConsoleSessions } from '../operators/console-sessions.ts'
 import { holdScope } from '../operators/reach.ts'
 import { admissionRoutes } from '../routes/admission.ts'
 import { auditRoutes } from '../routes/audit.ts'
@@ -35,6 +36,7 @@ import { policyRoutes } from '../routes/policies.ts'
 import { policyTrialRoutes } from '../routes/policy-trials.ts'
 import { selfRoutes } from '../routes/self.ts'
 import { serviceRoutes } from '../routes/service.ts'
+import { sessionRoutes } from '../routes/session.ts'
 import { trustAnchorRoutes } from '../routes/trust-anchors.ts'
 import { boundBodies } from './body-deadline.ts'
 import { addressOf, trackConnections } from './connections.ts'
@@ -98,6 +100,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.setSerializerCompiler(() => data => JSON.stringify(data))
 
   api.decorateRequest('holder', null)
+  api.decorateRequest('session', null)
   api.decorateRequest('keyed', null)
   answerProblems.install(api, services.events)
   boundBodies(api)
@@ -126,9 +129,15 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   }
   const failed = (request: FastifyRequest, reason: string) =>
     services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason })
+  const { tokenHolder, operatorOf } = services.writer
+  const sessions = createConsoleSessions({
+    holderOf: (kind, id) => (kind === 'token' ? tokenHolder(id) : operatorOf(id)),
+    now: services.now,
+  })
   const authentication = createAuthentication({
+    sessions,
     holderOf: services.writer.holderOf,
-    operatorOf: services.writer.operatorOf,
+    operatorOf,
     countFailure,
     failed,
     used: services.lastUse.note,
@@ -162,6 +171,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
       add(routes as Api, services)
   })
+  await api.register(async routes => sessionRoutes(routes as Api, services, { sessions, authentication }))
   await api.register(async routes => uploadRoutes(routes as Api, services))
   const self = createSelfAuthentication({ ...services, countFailure, failed })
   await api.register(async routes => issuerCrlRoutes(routes as Api, services))

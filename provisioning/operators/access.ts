@@ -111,6 +111,9 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/operators': right('admin', 'narrowed'),
   'POST /v1/operators/:operator/revoke': right('admin', 'narrowed'),
   'GET /v1/whoami': right('viewer', 'free'),
+  'POST /v1/session': open,
+  'GET /v1/session': right('viewer', 'free'),
+  'DELETE /v1/session': right('viewer', 'free'),
 
   // devices for themselves
   'GET /v1/self': device,

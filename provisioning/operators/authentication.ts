@@ -1,5 +1,5 @@
-// Who calls: a bearer token (RFC 6750) or an operator's certificate, both looked up in the registry, the role a route asks
-// for, and a bound on failures per address. Never logs or echoes a token.
+// Who calls: a bearer token (RFC 6750), the cookie of a console session or an operator's certificate, all looked up on each
+// request, the role a route asks for, and a bound on failures per address. Never logs or echoes a token.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { KeyedRequest } from '../../db/keyed-changes.ts'
@@ -8,11 +8,20 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
+import {
+  assertSameOrigin,
+  changesSomething,
+  clearSessionCookie,
+  sessionCookie,
+} from '../http/session-cookie.ts'
 import { type Right, reaches, rightTo } from './access.ts'
+import { type ConsoleSession, type ConsoleSessions, isCsrfToken } from './console-sessions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     holder: Holder | null
+    /** Where the caller showed the cookie of one. */
+    session: ConsoleSession | null
     /** Where the request came with an Idempotency-Key. */
     keyed: KeyedRequest | null
   }
@@ -25,12 +34,14 @@ declare module 'fastify' {
 export type AuthenticationParts = {
   holderOf: (token: string) => Holder | null
   operatorOf: (fingerprint: string) => Holder | null
+  sessions: Pick<ConsoleSessions, 'find' | 'touch'>
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>
   failed: (request: FastifyRequest, reason: Failure) => void
   used: (holder: Holder, address: string) => void
 }
-type Failure = 'token_missing' | 'token_refused' | 'operator_refused'
+type Failure = 'token_missing' | 'token_refused' | 'operator_refused' | 'session_ended'
+type Caller = { holder: Holder; session: ConsoleSession | null }
 
 /** Run on every route as it is added: one that nobody entered in the table keeps the service from starting. */
 export function grantRight(route: { method: string | string[]; url: string; config?: object }): void {
@@ -42,6 +53,10 @@ export type Authentication = {
   onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void>
   /** Asks again once the body is there, which may have taken its time: nobody acts on a right that ended meanwhile. */
   preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** Whether the caller of a long answer could still begin it. */
+  isStillIn(request: FastifyRequest): boolean
+  /** Who wants to sign in, by a token in the body or as on any route, but not by another session. Throws as `onRequest` does. */
+  signIn(request: FastifyRequest, reply: FastifyReply, token: string | undefined): Promise<Holder>
 }
 
 /**
@@ -49,15 +64,28 @@ export type Authentication = {
  * 256 random bits are not guessed. One that is sent in a header is judged alone; no certificate helps a bad token.
  */
 export function createAuthentication(parts: AuthenticationParts): Authentication {
-  function identify(request: FastifyRequest): Holder | Failure {
+  function identify(request: FastifyRequest): Caller | Failure {
+    if (request.headers.authorization !== undefined) return byCredential(request)
+    const secret = sessionCookie(request)
+    if (secret === null) return byCredential(request)
+    return parts.sessions.find(secret, () => shownFingerprint(request)) ?? 'session_ended'
+  }
+
+  function byCredential(request: FastifyRequest): Caller | Failure {
     const { authorization } = request.headers
     if (authorization !== undefined) {
       const token = bearerOf(authorization)
-      return token === null ? 'token_missing' : (parts.holderOf(token) ?? 'token_refused')
+      return token === null ? 'token_missing' : byToken(token)
     }
-    const certificate = presentedCertificate(request)
-    if (certificate === null) return 'token_missing'
-    return parts.operatorOf(fingerprintOf(certificate.raw)) ?? 'operator_refused'
+    const fingerprint = shownFingerprint(request)
+    if (fingerprint === null) return 'token_missing'
+    const holder = parts.operatorOf(fingerprint)
+    return holder === null ? 'operator_refused' : { holder, session: null }
+  }
+
+  function byToken(token: string): Caller | Failure {
+    const holder = parts.holderOf(token)
+    return holder === null ? 'token_refused' : { holder, session: null }
   }
 
   async function refuse(request: FastifyRequest, reply: FastifyReply, reason: Failure): Promise<never> {
@@ -68,6 +96,7 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
       })
     }
     parts.failed(request, reason)
+    if (reason === 'session_ended') clearSessionCookie(reply)
     const error = reason === 'token_refused' ? ', error="invalid_token"' : ''
     reply.header('www-authenticate', `Bearer realm="rollcall"${error}`)
     throw new Problem(reason, details[reason])
@@ -78,25 +107,57 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
       const { right } = request.routeOptions.config
       if (right === undefined || 'access' in right) return
       assertOneAuthorization(request)
-      const holder = identify(request)
-      if (typeof holder === 'string') return refuse(request, reply, holder)
+      const caller = identify(request)
+      if (typeof caller === 'string') return refuse(request, reply, caller)
+      const { holder, session } = caller
       request.holder = holder
+      request.session = session
+      if (request.headers.authorization === undefined) assertMeant(request, session)
+      if (session !== null) parts.sessions.touch(session)
       assertRight(holder, right)
       parts.used(holder, request.ip)
     },
 
     async preHandler(request, reply) {
       if (request.holder === null || request.body === undefined) return
-      const holder = identify(request)
-      if (typeof holder === 'string') await refuse(request, reply, holder)
+      const caller = identify(request)
+      if (typeof caller === 'string') await refuse(request, reply, caller)
+    },
+
+    isStillIn(request) {
+      const caller = identify(request)
+      return typeof caller !== 'string' && caller.holder.id === request.holder?.id
+    },
+
+    async signIn(request, reply, token) {
+      assertOneAuthorization(request)
+      assertSameOrigin(request)
+      const caller = token === undefined ? byCredential(request) : byToken(token)
+      if (typeof caller === 'string') return refuse(request, reply, caller)
+      parts.used(caller.holder, request.ip)
+      return caller.holder
     },
   }
+}
+
+/** A browser sends cookies and certificates by itself: only our own page knows the token of the session. */
+function assertMeant(request: FastifyRequest, session: ConsoleSession | null): void {
+  assertSameOrigin(request)
+  if (session === null || !changesSomething(request)) return
+  if (isCsrfToken(session, request.headers['x-csrf-token'])) return
+  throw new Problem('csrf_token_missing', 'a change within a session needs its X-CSRF-Token')
+}
+
+function shownFingerprint(request: FastifyRequest): string | null {
+  const certificate = presentedCertificate(request)
+  return certificate === null ? null : fingerprintOf(certificate.raw)
 }
 
 const details: Record<Failure, string> = {
   token_missing: 'this route asks for an API token, or for the certificate of an operator',
   token_refused: 'no such token is accepted',
   operator_refused: 'the client certificate is no operator, or is one no more',
+  session_ended: 'the session of this cookie has ended',
 }
 
 function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; scope: string }): void {

@@ -7,6 +7,26 @@ export const operatorProblems = {
     title: 'The client certificate is no operator of this service',
     hint: 'Register it: rollcall operator add NAME --role ROLE FILE. The certificate of a device opens /v1/self alone.',
   },
+  session_ended: {
+    status: 401,
+    title: 'The session has ended',
+    hint: 'Sign in again: POST /v1/session. Sessions last 8 hours, 30 minutes without use, and no longer than their token or certificate.',
+  },
+  csrf_token_missing: {
+    status: 403,
+    title: 'The token of the session is missing or another',
+    hint: 'Send X-CSRF-Token as GET /v1/session gives it, beside the cookie.',
+  },
+  origin_refused: {
+    status: 403,
+    title: 'A page of another origin made this request',
+    hint: 'Use the console of this very address, or call with an API token.',
+  },
+  session_unknown: {
+    status: 404,
+    title: 'The caller has no session',
+    hint: 'POST /v1/session begins one; a token or certificate needs none.',
+  },
   scope_insufficient: {
     status: 403,
     title: 'The scope of this token does not permit that',

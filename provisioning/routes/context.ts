@@ -80,8 +80,8 @@ export type Api = FastifyInstance<RawServerDefault, any, any, any, TypeBoxTypePr
 
 /** The answers every route may give besides its own. */
 export const refusals = { '4xx': ProblemDocument, '5xx': ProblemDocument }
-/** Either opens a route: an API token, or the certificate of an operator. */
-export const secured = [{ token: [] }, { operatorCertificate: [] }]
+/** Each opens a route: an API token, the cookie of a console session, the certificate of an operator. */
+export const secured = [{ token: [] }, { session: [] }, { operatorCertificate: [] }]
 
 export function callerOf(request: FastifyRequest): { requestId: string; actor: string } {
   const { name, requestId } = actorOf(request)

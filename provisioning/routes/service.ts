@@ -1,9 +1,21 @@
 // About the service itself: who am I to it, does it live, is it ready.
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
+import type { Holder } from '../../db/operators/token-store.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import { WhoAmI } from '../operators/operator-schemas.ts'
-import { type Api, refusals, type Services, secured } from './context.ts'
+import { type Api, refusals, type Services, secured, timeOrNull } from './context.ts'
+
+export function shownHolder({
+  kind,
+  id,
+  name,
+  role,
+  scope: group,
+  expiresAt,
+}: Holder): Static<typeof WhoAmI> {
+  return { kind, id, name, role, group, expiresAt: timeOrNull(expiresAt) }
+}
 
 const Status = Type.Object({ status: Type.String() })
 /** `warnings`: what somebody should look at, though it keeps nothing from working. */
@@ -23,17 +35,7 @@ export function serviceRoutes(api: Api, { ready, anchors }: Services): void {
         response: { 200: WhoAmI, ...refusals },
       },
     },
-    async request => {
-      const { kind, id, name, role, scope: group, expiresAt } = request.holder!
-      return {
-        kind,
-        id,
-        name,
-        role,
-        group,
-        expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
-      }
-    },
+    async request => shownHolder(request.holder!),
   )
 
   api.get(

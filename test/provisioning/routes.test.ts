@@ -217,7 +217,11 @@ test('the OpenAPI document is 3.1; the page that shows it needs no network', asy
     body.paths['/v1/devices'].post.requestBody.content['application/json'].schema.additionalProperties,
     false,
   )
-  assert.deepEqual(body.paths['/v1/devices'].post.security, [{ token: [] }, { operatorCertificate: [] }])
+  assert.deepEqual(body.paths['/v1/devices'].post.security, [
+    { token: [] },
+    { session: [] },
+    { operatorCertificate: [] },
+  ])
   const page = await open('/docs/')
   assert.equal(page.status, 200)
   const links = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(match => match[1]!)
