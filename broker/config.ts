@@ -151,6 +151,12 @@ export const settings = {
   },
   retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
   suspendClones: { default: 0, min: 0, max: 1, about: '1 suspends a certificate that two are using' },
+  drainMs: {
+    default: 5_000,
+    min: 0,
+    max: 6_000,
+    about: 'how long a broker that stops waits for messages of QoS 1 and 2 that are half done',
+  },
   registryPollMs: { default: 25, min: 5, max: 1_000, about: 'how often the change feed is looked at' },
   maxSessionAgeMs: {
     default: 0,

@@ -30,6 +30,12 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
 
   return {
     listening: (url: string) => log.info({ url }, 'listening'),
+    stopping: (sessions: number) => log.info({ sessions }, 'stopping'),
+    drained(tookMs: number, unfinished: number) {
+      const line = { tookMs: Math.round(tookMs), unfinished }
+      if (unfinished === 0) log.info(line, 'drained')
+      else log.warn(line, 'drained')
+    },
     stopped: () => log.info('stopped'),
     gateReady: (gate: number, pid: number) => log.info({ gate, pid }, 'gate ready'),
     gateDied: (gate: number, how: string) => log.error({ gate, how }, 'gate died: starting it again'),

@@ -183,10 +183,22 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     onDoubt: events.registryInDoubt,
   })
   let leftovers: ReturnType<typeof settleLeftovers> | null = null
+  let closing = false
+  /** Rights that end meanwhile still end sessions. */
+  const drain = async () => {
+    const sessions = engine.sessions.size()
+    if (sessions === 0) return
+    events.stopping(sessions)
+    const began = performance.now()
+    const unfinished = await engine.drain(settings.drainMs)
+    events.drained(performance.now() - began, unfinished)
+  }
   const close = async () => {
-    watch.stop()
+    closing = true
     leftovers?.stop()
     const gone = gates.stop()
+    await drain()
+    watch.stop()
     await engine.close()
     await gone
     notebook.close()
@@ -202,7 +214,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
   return {
     port,
-    ready: () => (memory === null ? watch.healthy() : watch.doubt()?.kind !== 'replaced'),
+    ready: () => !closing && (memory === null ? watch.healthy() : watch.doubt()?.kind !== 'replaced'),
     sessions: engine.sessions.size,
     metrics() {
       metrics.sessions.set(engine.sessions.size())
@@ -217,6 +229,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     reload: gates.reload,
     async close() {
+      if (closing) return
       await close()
       events.stopped()
     },

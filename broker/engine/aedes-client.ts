@@ -1,5 +1,7 @@
 // What the engine knows of aedes 1.2.0 beyond its published types. Whoever upgrades aedes begins here.
+import type { EventEmitter } from 'node:events'
 import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
+import type { Reason } from '../../db/reason.ts'
 import type { QoS } from '../../policy/rights.ts'
 import type { Session } from './sessions.ts'
 
@@ -25,29 +27,39 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     _authorized: boolean
     _keepaliveInterval: number
     _keepaliveTimer: NodeJS.Timeout | null
+    /** Its 'packet' is handled by the one listener there is. */
+    _parser: EventEmitter<{ packet: [{ cmd: string; qos: number }] }>
+    /** Packets being handled. */
+    _parsingBatch: number
+    /** Messages of QoS 2 awaiting PUBREL. */
+    _inboundInflight: ReadonlySet<number>
     connackSent: boolean
     /** True once DISCONNECT arrived. */
     _disconnected: boolean
-    subscriptions: Record<string, unknown>
+    subscriptions: Record<string, { qos: QoS }>
+    /** The broker stops: its connection ends in order. Ours. */
+    leaving?: boolean
     deliver0(packet: AedesPublishPacket, done: () => void): void
     deliverQoS(packet: AedesPublishPacket, done: () => void): void
   }
 
-/** How long a peer may take to close its side after DISCONNECT. */
+/** How long a peer may take to close its side after DISCONNECT, or once the broker stops. */
 const LINGER_MS = 1_000
 
 /**
- * aedes destroys the socket at DISCONNECT, which some clients see as a reset. End it in order instead: the session ends at
- * once, the peer is told and closes its side, and only one that does not is destroyed.
+ * aedes destroys the socket at DISCONNECT and when it closes, which some clients see as a reset. End it in order instead: the
+ * session ends at once, the peer is told and closes its side, and only one that does not is destroyed.
  */
 export function endInOrder(client: Inside): void {
   const { conn } = client
   const destroy = conn.destroy
   conn.destroy = (error?: Error) => {
     const bothEnded = conn.readableEnded && conn.writableFinished
-    if (error !== undefined || !client._disconnected || bothEnded) return destroy.call(conn, error)
+    const inOrder = client._disconnected || client.leaving === true
+    if (error !== undefined || !inOrder || bothEnded) return destroy.call(conn, error)
     if (!conn.writableEnded) {
       conn.end()
+      conn.resume() // or nobody sees the peer close
       const deadline = setTimeout(() => destroy.call(conn), LINGER_MS)
       conn.once('close', () => clearTimeout(deadline))
       client.close()
@@ -67,4 +79,12 @@ export function silenceClusterBus(aedes: Aedes): void {
     if (packet.topic.startsWith(bus)) return (rest.at(-1) as () => void)()
     Reflect.apply(publish, this, [packet, ...rest])
   } as Aedes['publish']
+}
+
+/** Why aedes gave a connection up, where that is one of our reasons; it tells by words alone. */
+export function reasonOfFailure({ message }: Error, connected: boolean): Reason | null {
+  if (/drain timeout/.test(message)) return 'consumer_too_slow'
+  if (message === 'publish_denied') return 'publish_denied'
+  if (/did not arrive in time/.test(message)) return 'connect_timeout'
+  return connected ? null : 'packet_malformed'
 }

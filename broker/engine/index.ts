@@ -9,15 +9,16 @@ import type { Reason } from '../../db/reason.ts'
 import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
-import { endInOrder, type Inside, silenceClusterBus } from './aedes-client.ts'
+import { endInOrder, type Inside, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
+import { createDrain } from './drain.ts'
 import { createHooks } from './hooks.ts'
 import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
 import { sendLeftWills } from './left-wills.ts'
 import { unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
-import { createSessions, isCut, newSession, type Session, whoIs } from './sessions.ts'
+import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
@@ -44,7 +45,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       const session = (client as Inside).session
       return session === undefined
         ? null
-        : { holder: holder(session), fingerprint: session.identity.fingerprint }
+        : { holder: holderOf(session), fingerprint: session.identity.fingerprint }
     },
     mayShow: message => leavings.mayShow(message),
     onForgotten(deviceId, topics) {
@@ -57,6 +58,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   })
   const keepOnly = (deviceId: string, allowed: (filter: string) => boolean) =>
     void store.keepOnly(deviceId, allowed).catch(events.engineFailed)
+  const drain = createDrain({ clients: () => clients.values(), store })
   const leavings = createLeavings({ rightsOf, keepOnly, record: store.holders, isGone: parts.isGone })
 
   const hooks = createHooks({
@@ -68,7 +70,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
       }
     },
-    retaining: session => leavings.retains(holder(session)),
+    retaining: session => leavings.retains(holderOf(session)),
     publishFirst: (client, packet, done) => acknowledgement.publishFirst(client, packet, done),
     published: (packet, client, done) => acknowledgement.published(packet, client, done),
     sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),
@@ -112,7 +114,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     session.connected = true
     if (client.clean) leavings.leavesNothing(session.identity.deviceId)
     else {
-      leavings.keepsSession(holder(session))
+      leavings.keepsSession(holderOf(session))
       keepOnly(session.identity.deviceId, filter => session.rights.subscribe(filter)) // it may have come with less
     }
     events.connected(whoIs(session), client.clean)
@@ -146,10 +148,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   function failed(client: Inside, error: Error): void {
     const session = client.session
     if (session === undefined || session.ended !== null) return
-    if (/drain timeout/.test(error.message)) note(client, 'consumer_too_slow')
-    else if (error.message === 'publish_denied') note(client, 'publish_denied')
-    else if (/did not arrive in time/.test(error.message)) note(client, 'connect_timeout')
-    else if (!session.connected) note(client, 'packet_malformed', error.message)
+    const reason = reasonOfFailure(error, session.connected)
+    if (reason !== null) note(client, reason, error.message)
     events.clientFailed(whoIs(session), error)
     session.ended ??= error.message
   }
@@ -163,6 +163,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   }
 
   function door({ stream, identity, address }: AdmittedConnection) {
+    if (drain.begun()) return shut(stream)
     const session = newSession(identity, address)
     // First registered, then asked: a revocation either finds the session or is seen by the question.
     sessions.add(session)
@@ -175,7 +176,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     session.issuerId = record.issuerId
     session.rightEndsAt = rightEndsAt(record)
     session.firstUse = record.firstUsedAt === null || record.deviceState === 'registered'
-    session.rights = rightsOf(holder(session))
+    session.rights = rightsOf(holderOf(session))
     if (session.rights === unboundRights) return turnAway(session, stream, 'policy_unbound', true)
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(whoIs(session))
@@ -237,7 +238,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
 
   function rebind(session: Session): void {
     if (session.ended !== null) return // what was taken is not given back
-    const rights = rightsOf(holder(session))
+    const rights = rightsOf(holderOf(session))
     if (rights === unreadRights) throw new Error('the policies could not be read')
     session.rights = rights
     if (rights === unboundRights) {
@@ -282,18 +283,17 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         forget: deviceId => void store.delWill({ id: deviceId }),
       }),
     queued: () => store.counts(),
+    drain: drain.finish,
     async close() {
       clearInterval(aging)
+      for (const client of clients.values()) client.leaving = true
       await new Promise<void>(resolve => aedes.close(() => resolve()))
       await store.close()
     },
   }
 }
 
-function holder(session: Session) {
-  return {
-    deviceId: session.identity.deviceId,
-    issuerId: session.issuerId,
-    serialNumber: session.serialNumber,
-  }
+function shut(stream: Duplex) {
+  stream.destroy()
+  return { drop() {} }
 }

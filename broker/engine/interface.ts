@@ -50,6 +50,11 @@ export type Engine = {
   leftWills(): Iterable<() => void>
   /** What waits in stored sessions. */
   queued(): { queuedMessages: number; queuedBytes: number }
+  /**
+   * Takes nothing new and waits until nothing is half done, for so long at most; gives how many sessions were not done then.
+   * Rights still end meanwhile.
+   */
+  drain(deadlineMs: number): Promise<number>
   close(): Promise<void>
 }
 

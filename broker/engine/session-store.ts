@@ -28,6 +28,7 @@ export class SessionStore extends StoredState {
   /** Wills of connections that ended with the broker's last life. */
   readonly leftWills = new Map<string, WillRow>()
   readonly holders: ReturnType<typeof createHolderRecord>
+  #handsOut = true
 
   constructor(parts: SessionStoreParts) {
     super(parts)
@@ -104,10 +105,21 @@ export class SessionStore extends StoredState {
 
   override outgoingStream(client: Client): Readable {
     let over = false
-    const messages = this.#queue.stream(this.sessions.get(client.id) ?? -1, () => over)
+    const isOver = () => over || !this.#handsOut
+    const messages = this.#queue.stream(this.sessions.get(client.id) ?? -1, isOver)
     return Readable.from(messages).once('close', () => {
       over = true
     })
+  }
+
+  /** Whether something was sent to this device's session and is not acknowledged yet. */
+  isUnderWay(deviceId: string): boolean {
+    return this.#queue.isUnderWay(this.sessions.get(deviceId) ?? -1)
+  }
+
+  /** What waits goes on waiting, also where its device has just come for it. */
+  handOutNoMore(): void {
+    this.#handsOut = false
   }
 
   /** Drops what has waited too long, some at a time. Gives whether more may be left. */

@@ -3,6 +3,7 @@
 import { noRights, type Rights } from '../../policy/rights.ts'
 import type { Identity } from '../door.ts'
 import type { Who } from '../events.ts'
+import type { Holder } from './rights-desk.ts'
 
 /** One admitted connection, from the door to its end. Times in ms since the epoch. */
 export type Session = {
@@ -48,6 +49,11 @@ export function whoIs(session: Session): Who {
     fingerprint: session.identity.fingerprint,
     deviceId: session.identity.deviceId,
   }
+}
+
+/** On whose rights it stands. */
+export function holderOf({ identity, issuerId, serialNumber }: Session): Holder {
+  return { deviceId: identity.deviceId, issuerId, serialNumber }
 }
 
 /** Whether the session's right has been taken: its rights are gone and nothing it still sends counts. */

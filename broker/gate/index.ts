@@ -7,7 +7,7 @@ import type { Reason } from '../../db/reason.ts'
 import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door, Identity } from '../door.ts'
-import { awaitFirstPacket } from './first-packet.ts'
+import { awaitFirstPacket, type FirstPacketOutcome } from './first-packet.ts'
 import type { HandshakeOutcome, Limits } from './limits.ts'
 import { listen } from './listener.ts'
 import { createFrameReader, refusingConnack } from './packet-frames.ts'
@@ -39,7 +39,7 @@ export type Gate = {
   reload(ticketKeys: Buffer): void
   /** Seals and opens session tickets with these keys from now on. */
   useTicketKeys(ticketKeys: Buffer): void
-  /** Stops accepting; resolves when the last connection is gone. */
+  /** Stops accepting and ends what is not through the door yet; resolves when the last connection is gone. */
   stop(): Promise<void>
 }
 
@@ -69,6 +69,8 @@ export async function openGate(parts: GateParts): Promise<Gate> {
   const { settings, events } = parts
   let trust = parts.readTrust()
   const webSockets = createWebSockets(settings)
+  /** Connections whose first packet has not come yet. */
+  const early = new Set<Duplex>()
   const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
 
   const listener = await listen({
@@ -123,10 +125,18 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       cut(socket)
       return
     }
-    awaitFirstPacket(socket, settings, outcome => {
+    awaitFirst(socket, outcome => {
       if (outcome.verdict === 'connect') socket.write(refusingConnack(outcome.protocolLevel))
       if (outcome.verdict === 'http') socket.write(FORBIDDEN)
       cut(socket)
+    })
+  }
+
+  function awaitFirst(stream: Duplex, done: (outcome: FirstPacketOutcome) => void): void {
+    early.add(stream)
+    awaitFirstPacket(stream, settings, outcome => {
+      early.delete(stream)
+      done(outcome)
     })
   }
 
@@ -138,7 +148,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
   /** Waits for CONNECT, of a WebSocket after its upgrade, and hands the stream through the door. */
   function receive(stream: Duplex, address: string, identity: Identity): void {
     const who = { address, fingerprint: identity.fingerprint, deviceId: identity.deviceId }
-    awaitFirstPacket(stream, settings, outcome => {
+    awaitFirst(stream, outcome => {
       if (outcome.verdict === 'http' && stream instanceof TLSSocket) {
         webSockets.upgrade(stream, upgraded => receive(upgraded, address, identity))
         return
@@ -175,7 +185,11 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       }
     },
     useTicketKeys: listener.useTicketKeys,
-    stop: listener.stop,
+    stop() {
+      const gone = listener.stop()
+      for (const stream of early) stream.destroy()
+      return gone
+    },
   }
 }
 

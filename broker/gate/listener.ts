@@ -177,7 +177,10 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
 
   function stop(): Promise<void> {
     const gone = Promise.all(servers.map(closed))
-    for (const handshake of handshakes.values()) handshake.raw.destroy()
+    for (const handshake of [...handshakes.values()]) {
+      handshake.end('gone') // nobody is to blame for it
+      handshake.raw.destroy()
+    }
     for (const raw of waiting) raw.destroy()
     return gone.then(() => {})
   }

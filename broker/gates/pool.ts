@@ -43,7 +43,8 @@ const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'process.ts' : 'process.js', import.meta.url),
 )
 const START_MS = 15_000
-const STOP_MS = 5_000
+/** How long a gate may take to end once the engine has drained. */
+const STOP_MS = 2_000
 const RESTART_MIN_MS = 100
 const RESTART_MAX_MS = 5_000
 /** A gate that lived so long is restarted at once. */
@@ -124,7 +125,7 @@ export async function openGatePool(parts: GatePoolParts): Promise<GatePool> {
     for (const { pair } of last) pair.send(kinds.stop, 0)
     const deadline = setTimeout(() => {
       for (const { child } of last) child.kill('SIGKILL')
-    }, STOP_MS)
+    }, parts.settings.drainMs + STOP_MS)
     await Promise.all(last.map(({ gone }) => gone))
     clearTimeout(deadline)
   }

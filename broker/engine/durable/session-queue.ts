@@ -212,6 +212,9 @@ export function createSessionQueue(parts: {
       if (page.ids.size === 0 && page.read.length === 0) handing.delete(session)
     },
 
+    /** Whether something was sent and not acknowledged. */
+    isUnderWay: (session: number) => ledger.of(session).messages > 0 && table.sentCount(session, 1) > 0,
+
     /** Drops what is too old, the oldest first, some at a time. Gives whether more may be left. */
     dropAged(): boolean {
       const before = parts.now() - parts.ageMaxMs
