@@ -1,0 +1,115 @@
+// The faults that a machine really has, and the tests that try each. `npm test` runs them shortly, `npm run faults` at length.
+// Judged in every row: nothing acknowledged is lost, nobody is admitted who may not be, the process lives and others stay.
+
+/** `names` are parts of test names; without, the whole file belongs to the row. Files lie below test/. */
+export type Row = { row: string; fault: string; tests: { file: string; names?: string[] }[] }
+
+export const faults: Row[] = [
+  {
+    row: 'kill-operators',
+    fault: 'kill -9 while operators enroll and revoke: listening again within 3 s, the record is whole',
+    tests: [{ file: 'fault/kill-loop.test.ts' }],
+  },
+  {
+    row: 'kill-messages',
+    fault: 'kill -9 of the broker under QoS 1 and 2: every acknowledged message arrives, QoS 2 once',
+    tests: [{ file: 'fault/killed-sessions.test.ts' }],
+  },
+  {
+    row: 'kill-import',
+    fault: 'kill -9 during an import: each row ends as one device, whoever waits is told',
+    tests: [{ file: 'fault/import-kill.test.ts' }],
+  },
+  {
+    row: 'kill-gate',
+    fault:
+      'kill -9 of a gate, then of the broker behind gates: no process is left behind, everybody comes back',
+    tests: [{ file: 'fault/gates.test.ts' }],
+  },
+  {
+    row: 'disk-full',
+    fault: 'the registry’s disk is full: 507, the listed still admitted, well again within 5 s of space',
+    tests: [{ file: 'fault/disk-full.test.ts' }],
+  },
+  {
+    row: 'disk-full-store',
+    fault: 'the session store’s disk is full: nothing acknowledged that is not kept, others go on',
+    tests: [{ file: 'fault/full-session-store.test.ts' }],
+  },
+  {
+    row: 'registry-locked',
+    fault: 'the registry is locked by another process: 503 and Retry-After, admission goes on',
+    tests: [{ file: 'fault/locked-registry.test.ts' }],
+  },
+  {
+    row: 'registry-lost',
+    fault: 'the registry is gone, replaced or damaged: nobody admitted on doubt, said aloud',
+    tests: [
+      { file: 'fault/lost-registry.test.ts' },
+      { file: 'fault/registry.test.ts' },
+      { file: 'fault/open-mode.test.ts' },
+      { file: 'fault/registry-loss-modes.test.ts' },
+    ],
+  },
+  {
+    row: 'start-failures',
+    fault: 'a start that cannot work says so, and leaves nothing running',
+    tests: [{ file: 'fault/start-failures.test.ts' }],
+  },
+  {
+    row: 'clock',
+    fault: 'the clock is two years ahead, two years behind, or jumps: expired and not yet valid refused',
+    tests: [{ file: 'fault/clock.test.ts' }, { file: 'fault/clock-jump.test.ts' }],
+  },
+  {
+    row: 'revoke-connected',
+    fault: 'revoked while connected, connecting or in mid-message: cut within a second, ticket and will dead',
+    tests: [
+      { file: 'race/revoke-while-connecting.test.ts' },
+      { file: 'race/in-flight-at-the-cut.test.ts' },
+      { file: 'broker/resumption.test.ts' },
+    ],
+  },
+  {
+    row: 'revoke-away',
+    fault: 'revoked while away, with queue, retained message and will: nothing of them is delivered',
+    tests: [{ file: 'broker/left-behind.test.ts' }, { file: 'broker/earlier-lives.test.ts' }],
+  },
+  {
+    row: 'ca-rotation',
+    fault: 'the issuing CA rotates under load: nobody refused in the overlap, the old CA after it',
+    tests: [{ file: 'e2e/ca-rotation.test.ts' }],
+  },
+  {
+    row: 'half-open',
+    fault: '500 half-open handshakes, 500 without CONNECT: closed within 10 s, others connect meanwhile',
+    tests: [{ file: 'fault/half-open.test.ts' }],
+  },
+  {
+    row: 'packet-bombs',
+    fault:
+      'declared sizes of 256 MB, endless topics, 10,000 subscriptions: refused on sight, memory and loop flat',
+    tests: [
+      { file: 'broker/threats-resources.test.ts' },
+      {
+        file: 'broker/floods.test.ts',
+        names: ['packetBytesMax', 'connectBytesMax', '10,000', 'too many levels'],
+      },
+    ],
+  },
+  {
+    row: 'floods',
+    fault: 'QoS 2 without PUBREL, retained flood: capped, only the offender is closed',
+    tests: [{ file: 'broker/floods.test.ts', names: ['without PUBREL', 'retainedMessagesMax'] }],
+  },
+  {
+    row: 'descriptors',
+    fault: 'descriptors run out: new connections refused, old ones kept, well again afterwards',
+    tests: [{ file: 'fault/descriptors.test.ts' }],
+  },
+  {
+    row: 'stop-under-load',
+    fault: 'SIGTERM under QoS 1 and 2: what is half done is finished within 10 s, nothing acknowledged lost',
+    tests: [{ file: 'broker/shutdown.test.ts' }],
+  },
+]
