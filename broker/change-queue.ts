@@ -20,7 +20,7 @@ export type ChangeQueueParts = {
   /** Changes up to this epoch need no acting on. */
   epoch: number
   work: ChangeWork
-  onAcknowledged(epoch: number, sessionsCut: number, tookMs: number): void
+  onAcknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void
 }
 
 type Pending = { change: Change; readAt: number; sessionsCut: number; done: boolean }
@@ -111,7 +111,7 @@ export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQ
     const ready = undone === -1 ? pending : pending.slice(0, undone)
     pending = undone === -1 ? [] : pending.slice(undone)
     for (const { change, sessionsCut, readAt } of ready)
-      onAcknowledged(change.epoch, sessionsCut, performance.now() - readAt)
+      onAcknowledged(change.epoch, sessionsCut, performance.now() - readAt, change.at)
   }
 
   return {

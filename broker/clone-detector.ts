@@ -9,8 +9,10 @@ export type Takeover = {
   at: number
 }
 
+export const cloneKinds = ['takeover_storm', 'alternating_sources'] as const
+
 export type CloneSuspicion = {
-  kind: 'takeover_storm' | 'alternating_sources'
+  kind: (typeof cloneKinds)[number]
   fingerprint: string
   /** Takeovers within the last minute. */
   takeovers: number

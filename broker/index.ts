@@ -23,6 +23,7 @@ import { createNotebook, type Notebook } from './notebook.ts'
 import { createRegistryMemory } from './registry-memory.ts'
 import { createRegistryView } from './registry-view.ts'
 import { watchRevocations } from './revocation-watch.ts'
+import { createScrape } from './scrape.ts'
 import { createIsGone } from './standing.ts'
 
 export type BrokerOptions = {
@@ -133,6 +134,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       takenOver,
       messageReceived: () => metrics.messages.inc(),
       messageSent: () => metrics.messagesSent.inc(),
+      routed: tookMs => metrics.routingSeconds.observe(tookMs / 1_000),
       sessionsUnkept(error) {
         events.sessionsUnkept(error)
         if (sessionsAt !== null && isDamage(error)) markDamaged(sessionsAt)
@@ -159,6 +161,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       refused,
       handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
       admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
+      gateFigures: (gate, figures) => metrics.showProcess(`gate-${gate}`, figures),
     },
   })
   const watch = watchRevocations({
@@ -175,13 +178,18 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     memory,
     now,
     onIssuersChanged: gates.reload,
-    onAcknowledged(acknowledged, sessionsCut, tookMs) {
-      notebook.acknowledge({ epoch: acknowledged, sessionsCut, at: now() })
+    onAcknowledged(acknowledged, sessionsCut, tookMs, committedAt) {
+      const at = now()
+      notebook.acknowledge({ epoch: acknowledged, sessionsCut, at })
       metrics.cutSeconds.observe(tookMs / 1_000)
+      metrics.feedLagSeconds.observe(Math.max(0, at - committedAt) / 1_000)
+      metrics.feedEpoch.set(acknowledged)
       events.acknowledged(acknowledged, sessionsCut, tookMs)
     },
     onDoubt: events.registryInDoubt,
   })
+  metrics.feedEpoch.set(epoch)
+  const scrape = createScrape({ metrics, engine, limits, healthy: watch.healthy, sessionFile: sessionsAt })
   let leftovers: ReturnType<typeof settleLeftovers> | null = null
   let closing = false
   /** Rights that end meanwhile still end sessions. */
@@ -199,6 +207,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const gone = gates.stop()
     await drain()
     watch.stop()
+    scrape.stop()
     await engine.close()
     await gone
     notebook.close()
@@ -216,17 +225,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     port,
     ready: () => !closing && (memory === null ? watch.healthy() : watch.doubt()?.kind !== 'replaced'),
     sessions: engine.sessions.size,
-    metrics() {
-      metrics.sessions.set(engine.sessions.size())
-      const { queuedMessages, queuedBytes } = engine.queued()
-      metrics.queuedMessages.set(queuedMessages)
-      metrics.queuedBytes.set(queuedBytes)
-      metrics.registryReadable.set(watch.healthy() ? 1 : 0)
-      const { handshakes, waiting } = limits.counts()
-      metrics.handshakes.set(handshakes)
-      metrics.handshakesWaiting.set(waiting)
-      return metrics.registry.metrics()
-    },
+    metrics: scrape.text,
     reload: gates.reload,
     async close() {
       if (closing) return

@@ -1,5 +1,9 @@
 // The broker's counters and histograms. Base units; labels carry reasons, never devices, topics or serial numbers.
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { createBuildInfo } from '../admin/build-info.ts'
+import { createProcessMetrics } from '../admin/process-figures.ts'
+import { reasonCodes } from '../db/reason.ts'
+import { cloneKinds } from './clone-detector.ts'
 
 export type BrokerMetrics = ReturnType<typeof createMetrics>
 
@@ -8,8 +12,11 @@ const LATENCIES = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
-  return {
+  createBuildInfo(registry, 'broker')
+  const metrics = {
     registry,
+    /** Shows the figures of one of the broker's processes. */
+    showProcess: createProcessMetrics(registry),
     admissions: new Counter({ name: 'rollcall_admissions_total', help: 'Connections admitted', registers }),
     refusals: new Counter({
       name: 'rollcall_refusals_total',
@@ -82,6 +89,16 @@ export function createMetrics() {
       help: '1 where the change feed could be read when last tried, from the file that was opened',
       registers,
     }),
+    sessionStoreBytes: new Gauge({
+      name: 'rollcall_session_store_bytes',
+      help: 'The file of stored sessions with its write-ahead log',
+      registers,
+    }),
+    connections: new Gauge({
+      name: 'rollcall_connections',
+      help: 'Connections open, those in their handshake and those that wait for it included',
+      registers,
+    }),
     sessions: new Gauge({ name: 'rollcall_sessions', help: 'Live sessions', registers }),
     handshakes: new Gauge({ name: 'rollcall_handshakes', help: 'TLS handshakes in flight', registers }),
     handshakesWaiting: new Gauge({
@@ -101,6 +118,17 @@ export function createMetrics() {
       buckets: LATENCIES,
       registers,
     }),
+    feedLagSeconds: new Histogram({
+      name: 'rollcall_change_feed_lag_seconds',
+      help: 'From the commit of a change to its acknowledgement, by the clock of this machine',
+      buckets: LATENCIES,
+      registers,
+    }),
+    feedEpoch: new Gauge({
+      name: 'rollcall_change_feed_epoch',
+      help: 'The last change that this broker has acted on',
+      registers,
+    }),
     cutSeconds: new Histogram({
       name: 'rollcall_cut_seconds',
       help: 'From reading a change to its acknowledgement',
@@ -117,5 +145,31 @@ export function createMetrics() {
       help: 'Messages delivered to devices',
       registers,
     }),
+    routingSeconds: new Histogram({
+      name: 'rollcall_routing_seconds',
+      help: 'From the permission to publish until all receivers have it in connection or queue; one message of 16 is timed',
+      buckets: LATENCIES,
+      registers,
+    }),
   }
+  startAtZero(metrics)
+  return metrics
+}
+
+/** Every series is there from the start: a first refusal is an increase that can be seen, and no traffic makes more of them. */
+function startAtZero(metrics: {
+  refusals: Counter<'reason'>
+  cuts: Counter<'reason'>
+  denials: Counter<'reason'>
+  clones: Counter<'kind'>
+  drops: Counter<'queue'>
+}): void {
+  const { refusals, cuts, denials, clones, drops } = metrics
+  for (const reason of reasonCodes) {
+    refusals.inc({ reason }, 0)
+    cuts.inc({ reason }, 0)
+  }
+  for (const reason of ['publish_denied', 'subscribe_denied']) denials.inc({ reason }, 0)
+  for (const kind of cloneKinds) clones.inc({ kind }, 0)
+  for (const queue of ['outbound', 'offline', 'aged', 'retained']) drops.inc({ queue }, 0)
 }

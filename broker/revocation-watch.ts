@@ -40,7 +40,8 @@ export type WatchParts = {
   memory: Pick<RegistryMemory, 'changed' | 'fallBehind' | 'catchUp'> | null
   now: () => number
   onIssuersChanged(): void
-  onAcknowledged(epoch: number, sessionsCut: number, tookMs: number): void
+  /** `committedAt` is when the change was made, in ms since the epoch, by the clock of whoever made it. */
+  onAcknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void
   onDoubt(error: unknown): void
 }
 

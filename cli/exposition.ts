@@ -1,9 +1,9 @@
 // Several Prometheus text expositions as one. A family may stand in an exposition once only, so families that more
-// than one process has are joined, and their samples told apart by a `service` label.
+// than one process has are joined; samples that would be the same series are told apart by a `service` label.
 
 type Family = { comments: Map<string, string>; samples: { service: string; line: string }[] }
 
-/** Merges expositions (text format 0.0.4). Families that one service alone has keep their labels as they are. */
+/** Merges expositions (text format 0.0.4). A series that one service alone has keeps its labels as they are. */
 export function mergeExpositions(parts: readonly { service: string; text: string }[]): string {
   const families = new Map<string, Family>()
   for (const { service, text } of parts) readInto(families, service, text)
@@ -39,9 +39,18 @@ function familyOf(families: Map<string, Family>, name: string): Family {
 }
 
 function written({ comments, samples }: Family): string {
-  const shared = new Set(samples.map(sample => sample.service)).size > 1
-  const lines = samples.map(({ service, line }) => (shared ? labelled(line, service) : line))
+  const services = new Map<string, Set<string>>()
+  for (const { service, line } of samples)
+    services.set(seriesOf(line), (services.get(seriesOf(line)) ?? new Set()).add(service))
+  const lines = samples.map(({ service, line }) =>
+    (services.get(seriesOf(line))?.size ?? 0) > 1 ? labelled(line, service) : line,
+  )
   return [...comments.values(), ...lines].map(line => `${line}\n`).join('')
+}
+
+/** A sample without its value. */
+function seriesOf(line: string): string {
+  return line.slice(0, line.lastIndexOf(' '))
 }
 
 function labelled(line: string, service: string): string {

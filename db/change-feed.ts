@@ -6,6 +6,8 @@ import type { ChangeKind, Schema } from './schema.ts'
 /** One change that can end somebody's right to be connected. */
 export type Change = {
   epoch: number
+  /** When it was made, in ms since the epoch. */
+  at: number
   kind: ChangeKind
   deviceId: string | null
   fingerprint: string | null
@@ -54,7 +56,7 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
   const version = sqlite.prepare('PRAGMA data_version').pluck()
   const latest = sqlite.prepare('SELECT coalesce(max(epoch), 0) FROM changes').pluck()
   const after = sqlite.prepare<[number, number], Change>(
-    `SELECT epoch, kind, device_id AS deviceId, fingerprint, issuer_id AS issuerId
+    `SELECT epoch, at, kind, device_id AS deviceId, fingerprint, issuer_id AS issuerId
      FROM changes WHERE epoch > ? ORDER BY epoch LIMIT ?`,
   )
   return {

@@ -16,7 +16,8 @@ export type CertificateStatus =
   | 'revoked'
 
 /** What time does to a certificate. */
-export type DeadlineKind = 'expiring' | 'critical' | 'lapse' | 'retire' | 'forget'
+export const deadlineKinds = ['expiring', 'critical', 'lapse', 'retire', 'forget'] as const
+export type DeadlineKind = (typeof deadlineKinds)[number]
 export type Trust = 'chained' | 'pinned'
 export type ChangeKind = 'certificate' | 'device' | 'issuer' | 'policy'
 export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'

@@ -4,6 +4,7 @@ import { destination, pino, stdTimeFunctions } from 'pino'
 import type { AuditFault } from '../db/audit/audit-fault.ts'
 import type { Job } from '../db/jobs/job-store.ts'
 import type { PassedDeadline } from '../db/roll/deadlines.ts'
+import type { RollCount } from '../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -32,6 +33,7 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.serverRenewals.inc()
       logger.info('server certificate renewed')
     },
+    serverCertificateShown: (notAfter: number) => metrics.serverCertificateEnds.set(notAfter / 1000),
     serverCertificateFailed: (error: unknown) =>
       logger.error({ err: error }, 'server certificate not renewed'),
 
@@ -54,6 +56,7 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.error({ err: error }, 'OCSP responder not renewed: the one before is used until it ends'),
     statusFailed: (error: unknown) => logger.error({ err: error }, 'CRL or OCSP request failed'),
 
+    issued: (tookMs: number) => metrics.issuingSeconds.observe(tookMs / 1000),
     deviceAdded: (caller: Caller, deviceId: string) => {
       metrics.changes.inc({ change: 'device_added' })
       logger.info({ ...caller, deviceId }, 'device added')
@@ -159,6 +162,10 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       if (kind === 'expiring') logger.info(fields, 'certificate expiring: time to renew it')
       else if (kind === 'critical') logger.warn(fields, 'certificate critical: it was not renewed')
       else logger.info({ ...fields, kind }, 'certificate moved by time')
+    },
+    rollCounted: ({ devices, certificates }: RollCount) => {
+      for (const [state, count] of Object.entries(devices)) metrics.devices.set({ state }, count)
+      for (const [status, count] of Object.entries(certificates)) metrics.certificates.set({ status }, count)
     },
     expiringCounted: (within: string, certificates: number) => metrics.expiring.set({ within }, certificates),
     sweepFailed: (error: unknown) =>

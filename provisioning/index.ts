@@ -1,5 +1,5 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
-import { createPublicKey } from 'node:crypto'
+import { createPublicKey, X509Certificate } from 'node:crypto'
 import { keyIdOf } from '../db/audit/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
@@ -9,7 +9,9 @@ import { prepareIssuers } from '../db/issuers/issuer-store.ts'
 import { prepareReliantReader, readRotations } from '../db/issuers/rotation-store.ts'
 import { assertSameFile, openForReading } from '../db/open.ts'
 import { takeLock } from '../db/process-lock.ts'
+import { prepareRegistryFigures } from '../db/registry-figures.ts'
 import { prepareExpiringCount } from '../db/roll/deadlines.ts'
+import { prepareRollCount } from '../db/roll/roll-count.ts'
 import { startAnchorDesk } from './anchors/anchor-desk.ts'
 import { keepAuditKey } from './audit/audit-key.ts'
 import { createAuditSealer } from './audit/audit-sealer.ts'
@@ -33,6 +35,7 @@ import { createMetrics } from './metrics.ts'
 import { createLastUse } from './operators/last-use.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
+import { createScrape } from './scrape.ts'
 import { createServices } from './services.ts'
 import { startSweep } from './sweep.ts'
 
@@ -134,6 +137,7 @@ export async function createProvisioning(
     const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
+    events.serverCertificateShown(endOf(identity.cert))
     const auditKey = keepAuditKey(directory)
     if (auditKey.made) founded.made.push('audit key')
 
@@ -214,6 +218,7 @@ export async function createProvisioning(
         const kept = await serverCertificate.keep()
         if (!kept.renewed) return
         server.show(kept)
+        events.serverCertificateShown(endOf(kept.cert))
         events.serverCertificateRenewed()
       } catch (error) {
         events.serverCertificateFailed(error)
@@ -222,10 +227,12 @@ export async function createProvisioning(
     const sweep = startSweep({
       passDeadlines: writer.passDeadlines,
       countExpiring: prepareExpiringCount(reading.sqlite),
+      countRoll: prepareRollCount(reading.sqlite),
       now,
       everyMs: config.sweepMs,
       onPassed: events.deadlinePassed,
       onCounted: events.expiringCounted,
+      onRollCounted: events.rollCounted,
       onFailed: events.sweepFailed,
     })
     open.defer(() => sweep.stop())
@@ -241,6 +248,8 @@ export async function createProvisioning(
     timer.unref()
     open.defer(() => clearInterval(timer))
 
+    const scrape = createScrape(metrics, prepareRegistryFigures(reading))
+    open.defer(() => scrape.stop())
     const url = `https://${hostInUrl(config.host)}:${port}`
     if (!caKeys.sealed) events.keysInTheClear()
     events.started({ url, data: directory.path, made: founded.made })
@@ -248,7 +257,7 @@ export async function createProvisioning(
     return {
       url,
       ready,
-      metrics: metrics.text,
+      metrics: scrape.text,
       statusUrl,
       makeCrls: revocation.crls.look,
       keepResponders: revocation.keepResponders,
@@ -269,4 +278,8 @@ export async function createProvisioning(
 function hostInUrl(host: string): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
   return reachable.includes(':') ? `[${reachable}]` : reachable
+}
+
+function endOf(pem: string): number {
+  return Date.parse(new X509Certificate(pem).validTo)
 }

@@ -1,14 +1,84 @@
 // The counters of the provisioning service in the Prometheus text format. Labels never carry device, token or serial.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { createBuildInfo } from '../admin/build-info.ts'
+import { createProcessMetrics } from '../admin/process-figures.ts'
+import { deadlineKinds } from '../db/schema.ts'
 
 export type ProvisioningMetrics = ReturnType<typeof createMetrics>
 
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry, prefix: 'rollcall_provisioning_' })
-  return {
+  createBuildInfo(registry, 'provisioning')
+  const metrics = {
     text: () => registry.metrics(),
+    /** Shows the figures of this process. */
+    showProcess: createProcessMetrics(registry),
+    devices: new Gauge({
+      name: 'rollcall_devices',
+      help: 'Devices, by state.',
+      labelNames: ['state'],
+      registers,
+    }),
+    certificates: new Gauge({
+      name: 'rollcall_device_certificates',
+      help: 'Device certificates, by status.',
+      labelNames: ['status'],
+      registers,
+    }),
+    issuingSeconds: new Histogram({
+      name: 'rollcall_issuing_seconds',
+      help: 'From a CSR to the signed certificate, what is put on record before it is signed included.',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    }),
+    registryBytes: new Gauge({
+      name: 'rollcall_registry_bytes',
+      help: 'The registry file.',
+      registers,
+    }),
+    registryLogBytes: new Gauge({
+      name: 'rollcall_registry_log_bytes',
+      help: 'The write-ahead log of the registry.',
+      registers,
+    }),
+    freeBytes: new Gauge({
+      name: 'rollcall_data_free_bytes',
+      help: 'What may still be written where the data directory is.',
+      registers,
+    }),
+    brokers: new Gauge({
+      name: 'rollcall_brokers',
+      help: 'Brokers that follow the change feed; one that stopped in order is none.',
+      registers,
+    }),
+    feedLatest: new Gauge({
+      name: 'rollcall_change_feed_latest_epoch',
+      help: 'The last change on record.',
+      registers,
+    }),
+    feedUnacknowledged: new Gauge({
+      name: 'rollcall_change_feed_unacknowledged',
+      help: 'Changes that the slowest broker has not acted on yet.',
+      registers,
+    }),
+    jobs: new Gauge({
+      name: 'rollcall_import_jobs',
+      help: 'Import jobs that have not ended, by state.',
+      labelNames: ['state'],
+      registers,
+    }),
+    jobRows: new Gauge({
+      name: 'rollcall_import_job_rows',
+      help: 'Rows of import jobs that have not ended, by state: done, left.',
+      labelNames: ['state'],
+      registers,
+    }),
+    serverCertificateEnds: new Gauge({
+      name: 'rollcall_server_certificate_not_after_seconds',
+      help: 'When the server certificate ends, in seconds since the epoch.',
+      registers,
+    }),
     changes: new Counter({
       name: 'rollcall_registry_changes_total',
       help: 'Changes made through the API, by kind.',
@@ -95,4 +165,7 @@ export function createMetrics() {
       registers,
     }),
   }
+  // A first one is an increase that can be seen.
+  for (const kind of deadlineKinds) metrics.deadlines.inc({ kind }, 0)
+  return metrics
 }

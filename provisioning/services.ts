@@ -50,6 +50,7 @@ export function createServices(parts: ServiceParts): Services {
     keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
     isDevice,
     opensAt: parts.ca.opensAt,
+    onIssued: events.issued,
     now,
   })
   const imports = createImportDesk({ ...parts, authority, deviceDays, now })

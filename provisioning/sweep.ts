@@ -1,6 +1,7 @@
 // Does what time does: takes the steps that are due in the life of certificates, a few at once, and counts what expires.
 // Every step is on record until it is taken: a restart or a clock that jumped is made up for at the next look.
 import type { PassedDeadline } from '../db/roll/deadlines.ts'
+import type { RollCount } from '../db/roll/roll-count.ts'
 
 export type Sweep = {
   /** Looks now, and again until nothing is due; runs by itself. Never throws. */
@@ -13,10 +14,13 @@ export type SweepParts = {
   passDeadlines(limit: number): Promise<PassedDeadline[]>
   /** How many certificates that admit end after `from` and until `to`, in ms since the epoch. */
   countExpiring(from: number, to: number): number
+  /** Counts the roll, a step at a time. */
+  countRoll(): Generator<void, RollCount>
   now: () => number
   everyMs: number
   onPassed(passed: PassedDeadline): void
   onCounted(within: Within, certificates: number): void
+  onRollCounted(counted: RollCount): void
   onFailed(error: unknown): void
 }
 
@@ -25,6 +29,8 @@ export type Within = '24h' | '7d' | '30d'
 /** One transaction holds so many steps, so that none takes longer than 20 ms. */
 const STEPS_AT_ONCE = 10
 const COUNT_EVERY_MS = 60_000
+/** A roll that takes longer to count is counted less often. */
+const REST_SHARE = 100
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const windows: readonly [Within, number][] = [
@@ -37,6 +43,7 @@ export function startSweep(parts: SweepParts): Sweep {
   let stopped = false
   let running: Promise<void> | null = null
   let countedAt = Number.NEGATIVE_INFINITY
+  let restMs = COUNT_EVERY_MS
 
   function look(): Promise<void> {
     running ??= step().finally(() => {
@@ -61,11 +68,26 @@ export function startSweep(parts: SweepParts): Sweep {
     }
   }
 
-  /** Hour by hour, so that a fleet that ends within a month is counted in steps, too. */
   async function count(): Promise<void> {
     const at = parts.now()
-    if (Math.abs(at - countedAt) < COUNT_EVERY_MS) return
+    if (Math.abs(at - countedAt) < restMs) return
     countedAt = at
+    const begin = performance.now()
+    await countExpiring(at)
+    await countRoll()
+    restMs = Math.max(COUNT_EVERY_MS, (performance.now() - begin) * REST_SHARE)
+  }
+
+  async function countRoll(): Promise<void> {
+    const counting = parts.countRoll()
+    for (let step = counting.next(); !stopped; step = counting.next()) {
+      if (step.done) return parts.onRollCounted(step.value)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+
+  /** Hour by hour, so that a fleet that ends within a month is counted in steps, too. */
+  async function countExpiring(at: number): Promise<void> {
     let certificates = 0
     let from = at
     for (const [within, ms] of windows) {

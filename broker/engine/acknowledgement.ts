@@ -2,6 +2,7 @@
 // to get it later. aedes sends PUBACK before it looks for receivers, so a message of QoS 1 is sent on its way before that.
 import type { Aedes, Client, PublishPacket } from 'aedes'
 import type { Inside } from './aedes-client.ts'
+import { timeRouting } from './routing-sample.ts'
 import type { SessionStore } from './session-store.ts'
 
 type Done = (error?: Error | null) => void
@@ -20,6 +21,7 @@ export type Acknowledgement = {
 export function createAcknowledgement(
   aedes: Aedes,
   store: Pick<SessionStore, 'expect' | 'groupOf' | 'arrivalOf'>,
+  routed: (tookMs: number) => void,
 ): Acknowledgement {
   const flights = new WeakMap<object, Flight>()
   /** What each client is owed last: acknowledgements keep the order of their messages [MQTT-4.6.0-2]. */
@@ -27,15 +29,15 @@ export function createAcknowledgement(
   /** Messages of this turn: by its end they are written for whoever is away. */
   let waiting: (() => void)[] = []
 
-  const publish = aedes.publish as unknown as Publish
+  const publish = timeRouting((aedes.publish as unknown as Publish).bind(aedes), routed)
   aedes.publish = function (this: Aedes, packet: PublishPacket, ...rest: unknown[]) {
     const done = rest.at(-1) as Done
     const client = rest.length > 1 ? (rest[0] as Client | null) : null
     const flight = flights.get(packet)
     if (flight !== undefined) return land(flight, done)
-    if (client === null || packet.qos !== 2) return publish.call(aedes, packet, client, done)
+    if (client === null || packet.qos !== 2) return publish(packet, client, done)
     const counter = expect(packet)
-    publish.call(aedes, packet, client, error => {
+    publish(packet, client, error => {
       if (error) store.groupOf(counter)
       done(error)
     })
@@ -86,7 +88,7 @@ export function createAcknowledgement(
       const flight: Flight = { landed: false, error: null, done: null }
       flights.set(packet, flight)
       const counter = expect(packet)
-      publish.call(aedes, packet, client, error => {
+      publish(packet, client, error => {
         flight.landed = true
         flight.error = error ?? null
         flight.done?.(error)

@@ -93,7 +93,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     ...hooks,
   })
   silenceClusterBus(aedes)
-  const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store)
+  const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store, events.routed)
   const acceptClean = createCleanConnect(aedes, store)
   const shared = createSharedSubscriptions({
     aedes,

@@ -27,6 +27,8 @@ export type EngineEvents = {
   subscriptionsChanged(who: Who, filters: ReadonlySet<string>): void
   messageReceived(): void
   messageSent(): void
+  /** How long one message took to all its receivers; told of some. */
+  routed(tookMs: number): void
 }
 
 export type Engine = {

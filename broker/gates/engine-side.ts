@@ -1,5 +1,6 @@
 // A gate's process as the engine sees it: connections that come through the door, questions about limits, events.
 // What a gate held is given back when it dies.
+import type { ProcessFigures } from '../../admin/process-figures.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { Door, HandedOver, Identity } from '../door.ts'
@@ -22,7 +23,7 @@ export type GateBehindPairParts = {
   deviceOf: (fingerprint: string) => string | null
   noteArrival: (arrival: ArrivalNote) => boolean
   limits: Limits
-  events: GateEvents & { registryInDoubt(error: unknown): void }
+  events: GateEvents & { registryInDoubt(error: unknown): void; figures(figures: ProcessFigures): void }
 }
 
 type Passage = RemoteStream & { handed: HandedOver | null }

@@ -1,5 +1,6 @@
 // The engine as a gate's process sees it: a door through the pair, limits that are kept for all gates together, events
 // that are counted, logged and noted over there.
+import type { ProcessFigures } from '../../admin/process-figures.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { AdmittedConnection, Door } from '../door.ts'
@@ -14,7 +15,7 @@ export type EngineBehindPair = {
   limits: Limits
   /** Always true: where no more are noted now, the device will come again. */
   noteArrival: (arrival: ArrivalNote) => boolean
-  events: GateEvents & { registryInDoubt(error: unknown): void }
+  events: GateEvents & { registryInDoubt(error: unknown): void; figures(figures: ProcessFigures): void }
   /** Acts on a frame about a connection or a question; false where it is about the gate as a whole. */
   receive(frame: Frame): boolean
 }
@@ -117,6 +118,7 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
       trustReloaded: issuers => event('trustReloaded', issuers),
       trustNotReloaded: error => event('trustNotReloaded', (error as Error).message),
       registryInDoubt: error => event('registryInDoubt', (error as Error).message),
+      figures: figures => event('figures', figures),
     },
     receive({ kind, connection, payload }) {
       if (kind === kinds.answer) {

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import type { ProcessFigures } from '../../admin/process-figures.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door } from '../door.ts'
@@ -27,6 +28,7 @@ export type GatePoolParts = {
   events: GateEvents & {
     registryInDoubt(error: unknown): void
     gateReady(number: number, pid: number): void
+    gateFigures(number: number, figures: ProcessFigures): void
     gateDied(number: number, how: string): void
   }
 }
@@ -82,7 +84,12 @@ export async function openGatePool(parts: GatePoolParts): Promise<GatePool> {
         },
         () => gate.gone(),
       )
-      const gate = createGateBehindPair({ ...parts, noteArrival: parts.arrivals.note, pair })
+      const gate = createGateBehindPair({
+        ...parts,
+        events: { ...events, figures: figures => events.gateFigures(number, figures) },
+        noteArrival: parts.arrivals.note,
+        pair,
+      })
       const gone = new Promise<void>(left => {
         const end = (how: string) => {
           clearTimeout(deadline)

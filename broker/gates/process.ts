@@ -2,6 +2,7 @@
 // reached through the socket pair it was spawned with. Ends when that does.
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { watchProcess } from '../../admin/process-figures.ts'
 import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { prepareArrivalLookup } from '../../db/issuers/arrivals.ts'
 import { openForReading } from '../../db/open.ts'
@@ -24,6 +25,7 @@ export type GateOrders = {
 
 /** The descriptor of the pair in a gate's process. */
 const PAIR_DESCRIPTOR = 3
+const FIGURES_MS = 5_000
 
 let gate: Gate | null = null
 const pair = createPair(new Socket({ fd: PAIR_DESCRIPTOR }), receive, () => process.exit())
@@ -71,8 +73,17 @@ async function begin({ data, host, port, settings, ticketKeys }: GateOrders): Pr
       events: engine.events,
     })
     pair.send(kinds.ready, 0)
+    tellFigures()
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     pair.sendJson(kinds.failed, 0, { code, message })
   }
+}
+
+/** How this process is doing, for the metrics that the engine's process shows. */
+function tellFigures(): void {
+  const own = watchProcess()
+  const tell = () => engine.events.figures(own.figures())
+  setInterval(tell, FIGURES_MS)
+  tell()
 }

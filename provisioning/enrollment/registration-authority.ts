@@ -87,6 +87,8 @@ export type RegistrationAuthorityParts = {
   isDevice: (id: string) => Promise<boolean>
   /** From when on a certificate may be renewed. */
   opensAt: (certificate: Renewable) => number
+  /** A certificate was signed; how long that took, from its CSR on. */
+  onIssued: (tookMs: number) => void
   now: () => number
 }
 
@@ -107,6 +109,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     },
     actor: Actor,
   ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
+    const begin = performance.now()
     const unable = inability(ca, issuers(), now())
     if (unable !== null) return unable
     const reading = typeof order.csr === 'string' ? await parts.readCsr(order.csr) : order.csr
@@ -129,6 +132,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     })
     const names = { commonName: order.deviceId, uri: `${DEVICE_URN}${order.deviceId}` }
     assertAsIntended(der, intent, names, ca)
+    parts.onIssued(performance.now() - begin)
     return { der, serialNumber: intent.serialNumber }
   }
 

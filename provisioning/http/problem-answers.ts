@@ -8,6 +8,8 @@ import { Problem, type ProblemReason, problemDocument, problemOf } from './probl
 import { faultsOf } from './validation-faults.ts'
 
 const MEDIA_TYPE = 'application/problem+json'
+/** Which are told apart in metrics: who calls must not be able to make more. */
+const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'])
 
 export const answerProblems = {
   /** Options of the server for what fails before any route is found. */
@@ -30,7 +32,7 @@ export const answerProblems = {
     })
     api.addHook('onResponse', async (request, reply) => {
       events.answered({
-        method: request.method,
+        method: methods.has(request.method) ? request.method : 'other',
         route: request.routeOptions.url ?? 'unknown',
         status: reply.statusCode,
         seconds: reply.elapsedTime / 1000,

@@ -6,6 +6,7 @@ import type { Change } from '../../db/change-feed.ts'
 
 const change = (epoch: number, kind: Change['kind'], deviceId: string | null = null): Change => ({
   epoch,
+  at: 0,
   kind,
   deviceId,
   fingerprint: null,

@@ -36,6 +36,7 @@ const change = (
   fingerprint: string | null = null,
 ): Change => ({
   epoch: 1,
+  at: 0,
   kind,
   deviceId,
   fingerprint,

@@ -229,9 +229,9 @@ describe('a receipt in words', () => {
 })
 
 describe('merged metrics', () => {
-  it('hold every family once, and tell services apart only where they share one', () => {
+  it('hold every family once, and tell services apart only where they share a series', () => {
     const one =
-      '# HELP a_total A.\n# TYPE a_total counter\na_total{x="{y}"} 1\n# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\n'
+      '# HELP a_total A.\n# TYPE a_total counter\na_total{x="{y}"} 1\na_total 4\n# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\n'
     const two = '# HELP a_total A.\n# TYPE a_total counter\na_total 5\n# EOF\nb 6\n'
     assert.equal(
       mergeExpositions([
@@ -239,7 +239,7 @@ describe('merged metrics', () => {
         { service: 'two', text: two },
       ]),
       '# HELP a_total A.\n# TYPE a_total counter\n' +
-        'a_total{service="one",x="{y}"} 1\na_total{service="two"} 5\n' +
+        'a_total{x="{y}"} 1\na_total{service="one"} 4\na_total{service="two"} 5\n' +
         '# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\nb 6\n',
     )
   })

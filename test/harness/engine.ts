@@ -67,6 +67,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       takenOver: () => {},
       sessionsUnkept: told('sessionsUnkept'),
       sessionsKept() {},
+      routed() {},
     } satisfies EngineEvents,
     sessionFile: openSessionFile(null),
     isGone: () => false,

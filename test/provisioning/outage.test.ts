@@ -98,6 +98,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
     keyOf: async () => null,
     isDevice: async () => false,
     opensAt: renewalOpensAt,
+    onIssued() {},
     now: Date.now,
   })
   const before = registry.sqlite.prepare<[], number>('SELECT count(*) FROM issuances').pluck().get() ?? 0

@@ -130,9 +130,9 @@ test('a certificate is told as expiring and critical once each, and counted by w
     await sample(service, 'rollcall_certificate_deadlines_total{kind="critical"}'),
   ]
   for (const [at, expected] of [
-    [renewalOpensAt(period) - 1, [Number.NaN, Number.NaN]],
-    [renewalOpensAt(period), [1, Number.NaN]],
-    [renewalCriticalAt(period) - 1, [1, Number.NaN]],
+    [renewalOpensAt(period) - 1, [0, 0]],
+    [renewalOpensAt(period), [1, 0]],
+    [renewalCriticalAt(period) - 1, [1, 0]],
     [renewalCriticalAt(period), [1, 1]],
     // A clock that steps back repeats nothing.
     [START, [1, 1]],
@@ -159,6 +159,8 @@ test('a certificate is told as expiring and critical once each, and counted by w
     await service.running.sweep()
     assert.deepEqual(await left(), expected, `${ms / DAY_MS} days left`)
   }
+  assert.equal(await sample(service, 'rollcall_devices{state="registered"}'), 1)
+  assert.equal(await sample(service, 'rollcall_device_certificates{status="issued"}'), 1)
 })
 
 test('a restart after years makes up for everything, in bounded steps', async () => {
@@ -199,10 +201,12 @@ test('a registry that fails delays a step and loses none', async () => {
         : [{ kind: 'retire', fingerprint: 'f', deviceId: 'd', notAfter: 0 } as const]
     },
     countExpiring: () => 0,
+    countRoll: () => [].values() as never,
     now: () => 0,
     everyMs: 60_000,
     onPassed: ({ kind }) => taken.push(kind),
     onCounted() {},
+    onRollCounted() {},
     onFailed: error => failures.push(error),
   })
   await sweep.look()
