@@ -48,7 +48,8 @@ export type Broker = {
   metrics(): Promise<string>
   /** Reads server certificate, key and trust anchors anew. Live connections keep what they have. */
   reload(): void
-  close(): Promise<void>
+  /** Drains first; in a hurry not. */
+  close(options?: { hurry: boolean }): Promise<void>
 }
 
 /** Starts a broker. Rejects where the port is taken, a file is missing or the registry cannot be used. */
@@ -201,11 +202,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const unfinished = await engine.drain(settings.drainMs)
     events.drained(performance.now() - began, unfinished)
   }
-  const close = async () => {
+  const close = async (hurry: boolean) => {
     closing = true
     leftovers?.stop()
     const gone = gates.stop()
-    await drain()
+    if (!hurry) await drain()
     watch.stop()
     scrape.stop()
     await engine.close()
@@ -215,7 +216,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   }
   // Last of all: whoever comes finds the watch over the registry in its place.
   const port = await gates.open().catch(async error => {
-    await close()
+    await close(true)
     throw error
   })
   leftovers = settleLeftovers({ engine, isGone, onDoubt })
@@ -227,9 +228,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     sessions: engine.sessions.size,
     metrics: scrape.text,
     reload: gates.reload,
-    async close() {
+    async close({ hurry } = { hurry: false }) {
       if (closing) return
-      await close()
+      await close(hurry)
       events.stopped()
     },
   }

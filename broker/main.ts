@@ -23,7 +23,8 @@ export type RunningBroker = {
   url: string
   ready(): boolean
   metrics(): Promise<string>
-  close(): Promise<void>
+  /** In a hurry without finishing what is half done: devices send it again. */
+  close(options: { hurry: boolean }): Promise<void>
 }
 
 const NEEDED = ['registry.db', 'ca.crt', 'server.crt', join('keys', 'server.key')]
@@ -44,9 +45,9 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
     url: `mqtts://${options.host.includes(':') ? `[${options.host}]` : options.host}:${broker.port}`,
     ready: broker.ready,
     metrics: broker.metrics,
-    async close() {
+    async close({ hurry }) {
       process.off('SIGHUP', broker.reload)
-      await broker.close()
+      await broker.close({ hurry })
     },
   }
 }

@@ -10,7 +10,8 @@ export type RunningService = {
   url: string
   ready(): boolean
   metrics(): Promise<string>
-  close(): Promise<void>
+  /** In a hurry nothing is waited for that is not lost by it: somebody may wait to take this one's place. */
+  close(options: { hurry: boolean }): Promise<void>
 }
 
 export type ServiceProcess = {
@@ -34,6 +35,7 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
   process.umask(0o077)
   const stop = Promise.withResolvers<void>()
   let service: RunningService | null = null
+  let orphaned = false
   listen()
   try {
     makeDataDirectory(options.data)
@@ -58,7 +60,10 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
     // A service reloads on it where it has something to reload; no service ends by it.
     process.on('SIGHUP', () => {})
     if (!supervised) return
-    process.on('disconnect', () => stopNow())
+    process.on('disconnect', () => {
+      orphaned = true
+      stopNow()
+    })
     process.on('message', value => {
       const message = readSupervisorMessage(value)
       if (message?.type === 'stop') stopNow()
@@ -103,7 +108,7 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
   async function leave(code: number): Promise<never> {
     const overdue = setTimeout(() => process.exit(exitCodes.failed), CLOSE_MS)
     try {
-      await service?.close()
+      await service?.close({ hurry: orphaned })
     } catch (error) {
       report(error, process.stderr)
       code = exitCodes.failed

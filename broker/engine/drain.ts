@@ -10,7 +10,10 @@ const LOOK_MS = 10
 export type Drain = {
   /** Whether it has begun: nobody new comes in. */
   begun(): boolean
-  /** Resolves when nothing is half done, or after the deadline; gives how many connections it came too early for. */
+  /**
+   * Resolves when nothing is half done, or after the deadline; gives how many connections it came too early for. From then on
+   * they end in order.
+   */
   finish(deadlineMs: number): Promise<number>
 }
 
@@ -54,8 +57,10 @@ export function createDrain(parts: {
       for (;;) {
         const now = performance.now()
         const isHalfDoneNow = (client: Inside) => isHalfDone(client, now)
-        if (!clients.some(isHalfDoneNow)) return 0
-        if (now >= end) return clients.filter(isHalfDoneNow).length
+        if (!clients.some(isHalfDoneNow) || now >= end) {
+          for (const client of clients) client.leaving = true
+          return clients.filter(isHalfDoneNow).length
+        }
         await new Promise(resolve => setTimeout(resolve, LOOK_MS))
       }
     },

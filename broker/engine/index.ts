@@ -286,7 +286,6 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     drain: drain.finish,
     async close() {
       clearInterval(aging)
-      for (const client of clients.values()) client.leaving = true
       await new Promise<void>(resolve => aedes.close(() => resolve()))
       await store.close()
     },

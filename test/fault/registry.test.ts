@@ -129,7 +129,7 @@ test('a broker says what is wrong and what to do where it cannot start', async (
   )
   const running = await runBroker(options)
   assert.match(running.url, /^mqtts:\/\/127\.0\.0\.1:\d+$/)
-  await running.close()
+  await running.close({ hurry: false })
   writeFileSync(join(roll.data, 'registry.db'), 'noise '.repeat(2_000))
   rmSync(join(roll.data, 'registry.db-wal'), { force: true })
   await assert.rejects(runBroker(options), { code: 'registry_corrupt', message: /restore a backup/ })

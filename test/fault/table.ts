@@ -21,6 +21,11 @@ export const faults: Row[] = [
     tests: [{ file: 'fault/import-kill.test.ts' }],
   },
   {
+    row: 'kill-processes',
+    fault: 'kill -9 of gate, broker, provisioning, supervisor under load: 95 % of the fleet back within 30 s',
+    tests: [{ file: 'fault/killed-processes.test.ts' }],
+  },
+  {
     row: 'kill-gate',
     fault:
       'kill -9 of a gate, then of the broker behind gates: no process is left behind, everybody comes back',
