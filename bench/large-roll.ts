@@ -20,7 +20,7 @@ export async function fillRoll(registry: Registry, issuerId: string, count: numb
   const serialAt = template.indexOf(Buffer.from(SERIAL, 'hex'))
   const nameAt = template.indexOf(NAME)
   const device = sqlite.prepare(
-    "INSERT INTO devices (id, state, attributes, created_at, updated_at) VALUES (?, ?, '{}', ?, ?)",
+    'INSERT INTO devices (id, state, attributes, created_at, updated_at) VALUES (?, ?, ?, ?, ?)',
   )
   const group = sqlite.prepare('INSERT INTO device_groups (device_id, name) VALUES (?, ?)')
   const certificate = sqlite.prepare(
@@ -30,6 +30,17 @@ export async function fillRoll(registry: Registry, issuerId: string, count: numb
   )
   const key = sqlite.prepare('INSERT INTO public_keys (spki_hash, device_id) VALUES (?, ?)')
   const deadline = sqlite.prepare('INSERT INTO deadlines (fingerprint, kind, due_at) VALUES (?, ?, ?)')
+  const session = sqlite.prepare(
+    `INSERT INTO live_sessions (device_id, client_id, node_id, fingerprint, address, since, facts)
+     VALUES (?, ?, 'bench', ?, '192.0.2.1', ?, '{}')`,
+  )
+  // Heard of for as long as the benchmark may take.
+  const heard = now + DAY_MS
+  sqlite
+    .prepare(
+      "INSERT OR REPLACE INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('bench', ?, ?, 0)",
+    )
+    .run(now, heard)
   const fingerprints: string[] = []
   sqlite.pragma('synchronous = OFF')
   sqlite.pragma('cache_size = -1000000')
@@ -45,7 +56,12 @@ export async function fillRoll(registry: Registry, issuerId: string, count: numb
         const notAfter = now + randomInt(1, 90 * DAY_MS)
         const notBefore = notAfter - 90 * DAY_MS
         const status = statusOf(index)
-        device.run(id, index % 1_000 === 7 ? 'suspended' : 'active', notBefore, notBefore)
+        const attributes = JSON.stringify({
+          site: index % 2 === 0 ? 'north' : 'south',
+          serial: `sn-${index}`,
+        })
+        device.run(id, index % 1_000 === 7 ? 'suspended' : 'active', attributes, notBefore, notBefore)
+        if (index % 10 === 5 && index < count / 2) session.run(id, id, fingerprint, now)
         group.run(id, `site-${index % 100}`)
         const revoked = status === 'revoked'
         certificate.run(

@@ -7,12 +7,21 @@ import type { Reason } from '../db/reason.ts'
 /** Whom the gate admitted: what the handshake proved, and the device the registry lists it for. */
 export type Identity = Peer & { fingerprint: string; deviceId: string }
 
+/** How the peer is connected: shown to operators, decided upon never. */
+export type Link = {
+  transport: 'tls' | 'websocket'
+  tlsVersion: string
+  cipher: string
+  resumed: boolean
+}
+
 /** A connection the gate has admitted. `stream` begins with the CONNECT packet, whose declared size is within bounds. */
 export type AdmittedConnection = {
   stream: Duplex
   identity: Identity
   /** The peer's IP address, as text. */
   address: string
+  link?: Link
 }
 
 /** What the gate may still ask for a connection it handed over. */

@@ -9,15 +9,18 @@ import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
 import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policies/policy-store.ts'
 import { isDamage, markDamaged, openSessionFile, type SessionFile } from '../db/sessions/session-file.ts'
+import manifest from '../package.json' with { type: 'json' }
 import { createAdmit } from './admit.ts'
 import { createCloneDetector } from './clone-detector.ts'
 import type { BrokerSettings } from './config.ts'
 import { createEngine } from './engine/index.ts'
 import { createRightsDesk } from './engine/rights-desk.ts'
+import type { Sessions } from './engine/sessions.ts'
 import { createEvents } from './events.ts'
 import { createLimits } from './gate/limits.ts'
 import { createGates } from './gates/index.ts'
 import { settleLeftovers } from './leftovers.ts'
+import { liveSessions } from './live-sessions.ts'
 import { createMetrics } from './metrics.ts'
 import { createNotebook, type Notebook } from './notebook.ts'
 import { createRegistryMemory } from './registry-memory.ts'
@@ -86,6 +89,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const isGone = createIsGone({ deviceNow, admit: admitAgain })
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
   const sessionsAt = settings.durableSessions === 1 ? join(options.data, sessionsName) : null
+  let inside: Sessions | null = null
   let notebook: Notebook
   let sessionFile: SessionFile | null = null
   try {
@@ -93,9 +97,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     notebook = createNotebook({
       nodeId: options.nodeId ?? 'broker',
       epoch,
-      notes: createBrokerNotes(notesRegistry),
+      notes: createBrokerNotes(notesRegistry, manifest.version),
       everyMs: options.pace?.notesMs,
       now,
+      sessionCount: () => inside?.size() ?? 0,
+      sessionsOf: deviceId => liveSessions(inside?.ofDevice(deviceId) ?? []),
       onWaiting: events.notesWaiting,
     })
   } catch (error) {
@@ -130,6 +136,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     events: {
       ...events,
       refused,
+      connected(who, clean) {
+        events.connected(who, clean)
+        notebook.sessions(who.deviceId ?? '')
+      },
+      disconnected(who, why) {
+        events.disconnected(who, why)
+        notebook.sessions(who.deviceId ?? '')
+      },
       firstUse: notebook.use,
       subscriptionsChanged: notebook.subscriptions,
       takenOver,
@@ -145,6 +159,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     isGone,
     now,
   })
+  inside = engine.sessions
   const limits = createLimits(settings, () => performance.now())
   const gates = createGates({
     data: options.data,

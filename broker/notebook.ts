@@ -5,6 +5,7 @@ import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../db/b
 import type { ArrivalNote } from '../db/issuers/arrivals.ts'
 import type { Reason } from '../db/reason.ts'
 import type { CloneEvidence } from '../db/roll/clone-suspension.ts'
+import type { LiveSession } from '../db/roll/live-sessions.ts'
 import type { Who } from './events.ts'
 
 export type Notebook = {
@@ -14,6 +15,8 @@ export type Notebook = {
   arrival(note: ArrivalNote): boolean
   /** What a session is subscribed to has changed. Written within some seconds: asked before a policy changes. */
   subscriptions(who: Who, filters: ReadonlySet<string>): void
+  /** Who of this device is connected has changed. Written within some seconds. */
+  sessions(deviceId: string): void
   /** Written at once where the registry allows it: an operator waits for it. */
   acknowledge(acknowledgement: Acknowledgement): void
   /** Holds a certificate that two are using, as soon as the registry takes it. */
@@ -32,6 +35,8 @@ const BATCH_MAX = 500
 const ARRIVALS_WAITING_MAX = 200
 const ARRIVALS_AT_ONCE = 50
 const SUBSCRIBERS_AT_ONCE = 2_000
+/** More than there are devices on a roll. */
+const MOVED_MAX = 2_000_000
 
 type Seen = { note: RefusalNote; writtenAt: number }
 
@@ -42,12 +47,16 @@ export function createNotebook(parts: {
   /** How often what waits is written; 100 ms where it is not said. */
   everyMs?: number | undefined
   now: () => number
+  /** How many are connected, and who of a device is. */
+  sessionCount(): number
+  sessionsOf(deviceId: string): LiveSession[]
   onWaiting(error: unknown, waiting: number): void
 }): Notebook {
   const { nodeId, notes, now } = parts
   const uses = new Map<string, UseNote>()
   const refusals = new Map<string, Seen>()
   const subscriptions = new Map<string, { who: Who; filters: ReadonlySet<string> }>()
+  const moved = new Set<string>()
   const clones = new Map<string, CloneEvidence>()
   const arrivals = new Map<string, ArrivalNote>()
   let acknowledgements: Acknowledgement[] = []
@@ -64,9 +73,10 @@ export function createNotebook(parts: {
       flushArrivals()
       flushRefusals()
       if (Math.abs(now() - heartbeatAt) >= HEARTBEAT_MS) {
-        notes.seen(nodeId, now())
+        notes.seen(nodeId, now(), parts.sessionCount())
         heartbeatAt = now()
         flushSubscriptions()
+        flushSessions()
       }
     } catch (error) {
       parts.onWaiting(error, acknowledgements.length + uses.size)
@@ -118,6 +128,17 @@ export function createNotebook(parts: {
       if (subscriptions.get(deviceId) === noted) subscriptions.delete(deviceId)
   }
 
+  /** As they are now, whatever happened in between. */
+  function flushSessions(): void {
+    if (moved.size === 0) return
+    const batch = [...moved].slice(0, SUBSCRIBERS_AT_ONCE)
+    notes.liveSessions(
+      nodeId,
+      batch.map(deviceId => ({ deviceId, sessions: parts.sessionsOf(deviceId) })),
+    )
+    for (const deviceId of batch) moved.delete(deviceId)
+  }
+
   function flushRefusals(): void {
     const due = [...refusals.entries()]
       .filter(([, seen]) => seen.note.count > 0 && now() - seen.writtenAt >= REFUSAL_REPEAT_MS)
@@ -151,6 +172,10 @@ export function createNotebook(parts: {
       if (who.deviceId === undefined) return
       const known = subscriptions.has(who.deviceId)
       if (known || subscriptions.size < WAITING_MAX) subscriptions.set(who.deviceId, { who, filters })
+    },
+
+    sessions(deviceId) {
+      if (moved.size < MOVED_MAX) moved.add(deviceId)
     },
 
     arrival(note) {

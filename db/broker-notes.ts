@@ -4,6 +4,7 @@ import { type ArrivalNote, prepareArrivalNotes } from './issuers/arrivals.ts'
 import type { Registry } from './open.ts'
 import { type CloneEvidence, prepareCloneSuspension } from './roll/clone-suspension.ts'
 import { prepareFirstUses, type UseNote } from './roll/first-use.ts'
+import { type LiveSessionNotes, prepareLiveSessionNotes } from './roll/live-sessions.ts'
 
 export type RefusalNote = {
   fingerprint: string
@@ -19,11 +20,11 @@ export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 /** What a live session is subscribed to now; none where it has ended. */
 export type SubscriptionNote = { deviceId: string; fingerprint: string; filters: readonly string[] }
 
-export type BrokerNotes = {
+export type BrokerNotes = LiveSessionNotes & {
   /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
   enter(nodeId: string, epoch: number, at: number): void
   leave(nodeId: string): void
-  seen(nodeId: string, at: number): void
+  seen(nodeId: string, at: number, sessions: number): void
   acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
   /** First CONNECTs: what `prepareFirstUses` says. */
   uses(notes: UseNote[]): void
@@ -41,19 +42,21 @@ const SUBSCRIPTIONS_NOTED_PER_DEVICE = 100
 const ACKNOWLEDGEMENTS_KEPT_EPOCHS = 10_000
 
 /** All verbs throw where the registry is locked or full; callers keep their notes and try again. */
-export function createBrokerNotes(registry: Registry): BrokerNotes {
+export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes {
   const { sqlite } = registry
   const enter = sqlite.prepare(
-    `INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES (@id, @at, @at, @epoch)
-     ON CONFLICT (id) DO UPDATE SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch`,
+    `INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch, version) VALUES (@id, @at, @at, @epoch, @version)
+     ON CONFLICT (id) DO UPDATE
+       SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch, version = @version, sessions = 0`,
   )
   const leave = sqlite.prepare('DELETE FROM nodes WHERE id = ?')
   const forgetSubscriptions = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ?')
+  const forgetSessions = sqlite.prepare('DELETE FROM live_sessions WHERE node_id = ?')
   const forgetOne = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ? AND device_id = ?')
   const subscribe = sqlite.prepare(
     'INSERT INTO session_subscriptions (node_id, device_id, fingerprint, filter) VALUES (?, ?, ?, ?)',
   )
-  const seen = sqlite.prepare('UPDATE nodes SET seen_at = ? WHERE id = ?')
+  const seen = sqlite.prepare('UPDATE nodes SET seen_at = ?, sessions = ? WHERE id = ?')
   const advance = sqlite.prepare('UPDATE nodes SET acknowledged_epoch = ?, seen_at = ? WHERE id = ?')
   const acknowledge = sqlite.prepare(
     'INSERT OR REPLACE INTO acknowledgements (epoch, node_id, sessions_cut, at) VALUES (?, ?, ?, ?)',
@@ -74,13 +77,15 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
   return {
     enter: sqlite.transaction((id: string, epoch: number, at: number) => {
       forgetSubscriptions.run(id)
-      enter.run({ id, epoch, at })
+      forgetSessions.run(id)
+      enter.run({ id, epoch, at, version })
     }).immediate,
     leave: sqlite.transaction((id: string) => {
       forgetSubscriptions.run(id)
+      forgetSessions.run(id)
       leave.run(id)
     }).immediate,
-    seen: (id, at) => void seen.run(at, id),
+    seen: (id, at, sessions) => void seen.run(at, sessions, id),
 
     acknowledge: sqlite.transaction((nodeId: string, acknowledgements: Acknowledgement[]) => {
       for (const { epoch, sessionsCut, at } of acknowledgements)
@@ -91,6 +96,7 @@ export function createBrokerNotes(registry: Registry): BrokerNotes {
       forgetAcknowledgements.run(last.epoch - ACKNOWLEDGEMENTS_KEPT_EPOCHS)
     }).immediate,
 
+    ...prepareLiveSessionNotes(sqlite),
     uses: prepareFirstUses(sqlite),
     suspendCloned: prepareCloneSuspension(sqlite),
     arrivals: prepareArrivalNotes(sqlite),

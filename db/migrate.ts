@@ -12,6 +12,7 @@ import * as revocationStatus from './migrations/0008-revocation-status.ts'
 import * as jobs from './migrations/0009-jobs.ts'
 import * as claimCounts from './migrations/0010-claim-counts.ts'
 import * as idevids from './migrations/0011-idevids.ts'
+import * as overview from './migrations/0012-overview.ts'
 import { RegistryError } from './registry-error.ts'
 
 const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -30,6 +31,7 @@ const migrations: readonly Migration[] = [
   jobs,
   claimCounts,
   idevids,
+  overview,
 ]
 
 /** The schema version this code reads and writes. */

@@ -252,7 +252,20 @@ export type Schema = {
     started_at: number
     seen_at: number
     acknowledged_epoch: number
+    sessions: Generated<number>
+    version: Generated<string>
   }
+  live_sessions: {
+    device_id: string
+    client_id: string
+    node_id: string
+    fingerprint: string
+    address: string
+    since: number
+    facts: string
+  }
+  roll_counts: { kind: 'device' | 'certificate'; state: string; count: number }
+  device_attributes: { name: string; value: string; device_id: string }
   acknowledgements: { epoch: number; node_id: string; sessions_cut: number; at: number }
   refusals: {
     id: Generated<number>

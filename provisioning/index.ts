@@ -1,5 +1,5 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
-import { createPublicKey, X509Certificate } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
 import { keyIdOf } from '../db/audit/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit/audit-reader.ts'
 import { awaitReceipt } from '../db/change-feed.ts'
@@ -8,6 +8,7 @@ import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuers/issuer-store.ts'
 import { prepareReliantReader, readRotations } from '../db/issuers/rotation-store.ts'
 import { assertSameFile, openForReading } from '../db/open.ts'
+import { prepareOverview } from '../db/overview/overview-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
 import { prepareExpiringCount } from '../db/roll/deadlines.ts'
@@ -17,7 +18,7 @@ import { keepAuditKey } from './audit/audit-key.ts'
 import { createAuditSealer } from './audit/audit-sealer.ts'
 import { createCaKeeper } from './ca/ca-keeper.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
-import { createServerCertificate, serverNames } from './ca/server-certificate.ts'
+import { createServerCertificate, serverNames, standingOf } from './ca/server-certificate.ts'
 import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
 import {
   assertNotLost,
@@ -33,6 +34,7 @@ import { firstStart } from './first-start.ts'
 import { createServer } from './http/server.ts'
 import { createMetrics } from './metrics.ts'
 import { createLastUse } from './operators/last-use.ts'
+import { createOverviewDesk } from './overview/overview.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createScrape } from './scrape.ts'
@@ -137,7 +139,8 @@ export async function createProvisioning(
     const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
-    events.serverCertificateShown(endOf(identity.cert))
+    let shown = standingOf(identity.cert)
+    events.serverCertificateShown(shown.notAfter)
     const auditKey = keepAuditKey(directory)
     if (auditKey.made) founded.made.push('audit key')
 
@@ -180,12 +183,19 @@ export async function createProvisioning(
       events,
     })
     open.defer(() => revocation.stop())
+    const reliant = prepareReliantReader(reading.sqlite)
+    const overview = createOverviewDesk({
+      reader: prepareOverview(reading.sqlite),
+      countDevices: reliant.countDevices,
+      server: () => shown,
+      now,
+    })
     const services = createServices({
       anchors,
       config,
       ca: {
         keeper,
-        reliant: prepareReliantReader(reading.sqlite),
+        reliant,
         opensAt: createRenewalTurn({
           rotations: keeper.rotations,
           isOurs: id => issuers().get(id)?.kind === 'issuing',
@@ -204,6 +214,7 @@ export async function createProvisioning(
       reading,
       issuers,
       lastUse,
+      overview,
       audit: { reader: auditReader, sealer },
       ready,
       events,
@@ -218,7 +229,8 @@ export async function createProvisioning(
         const kept = await serverCertificate.keep()
         if (!kept.renewed) return
         server.show(kept)
-        events.serverCertificateShown(endOf(kept.cert))
+        shown = standingOf(kept.cert)
+        events.serverCertificateShown(shown.notAfter)
         events.serverCertificateRenewed()
       } catch (error) {
         events.serverCertificateFailed(error)
@@ -231,7 +243,10 @@ export async function createProvisioning(
       now,
       everyMs: config.sweepMs,
       onPassed: events.deadlinePassed,
-      onCounted: events.expiringCounted,
+      onCounted(within, certificates) {
+        events.expiringCounted(within, certificates)
+        overview.expiring(within, certificates)
+      },
       onRollCounted: events.rollCounted,
       onFailed: events.sweepFailed,
     })
@@ -278,8 +293,4 @@ export async function createProvisioning(
 function hostInUrl(host: string): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
   return reachable.includes(':') ? `[${reachable}]` : reachable
-}
-
-function endOf(pem: string): number {
-  return Date.parse(new X509Certificate(pem).validTo)
 }

@@ -7,6 +7,7 @@ import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
 import { openDeviceExport } from '../db/jobs/device-export.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
+import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
 import { prepareNearestDevice } from '../db/roll/nearest-device.ts'
 import { createRollReader, type RollReader } from '../db/roll/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
@@ -24,7 +25,7 @@ import type { Services } from './routes/context.ts'
 
 export type ServiceParts = Pick<
   Services,
-  'writer' | 'issuers' | 'anchors' | 'lastUse' | 'audit' | 'ready' | 'events'
+  'writer' | 'issuers' | 'anchors' | 'lastUse' | 'overview' | 'audit' | 'ready' | 'events'
 > & {
   config: Pick<ProvisioningConfig, 'deviceDays' | 'now'>
   ca: Services['ca']
@@ -38,6 +39,7 @@ export function createServices(parts: ServiceParts): Services {
   const { now, deviceDays } = parts.config
   const ca = parts.ca.keeper.current
   const roll = createRollReader(reading)
+  const liveSessions = prepareLiveSessions(reading.sqlite)
   const policies = createPolicyReader(reading)
   const lookup = prepareAdmissionLookup(reading.sqlite)
   const isDevice = async (id: string) => (await roll.device(id)) !== null
@@ -59,6 +61,7 @@ export function createServices(parts: ServiceParts): Services {
     openExport: filter => openDeviceExport(reading.file, filter),
     writer,
     roll,
+    liveSessions,
     policies,
     policyDesk: createPolicyDesk(policies),
     authority,
@@ -82,6 +85,7 @@ export function createServices(parts: ServiceParts): Services {
     anchors,
     chainOf: id => chainOf(id, ca(), issuers),
     receipt: parts.receipt,
+    overview: parts.overview,
     audit,
     ready,
     events,

@@ -6,6 +6,7 @@ import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { closeRegistry, createRegistryWriter, openForWriting, type Registry } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
 import { prepareExpiringCount } from '../../db/roll/deadlines.ts'
+import type { DeviceFilter } from '../../db/roll/device-list.ts'
 import { prepareNearestDevice } from '../../db/roll/nearest-device.ts'
 import { createRollReader } from '../../db/roll/roll-reader.ts'
 import type { DeadlineKind } from '../../db/schema.ts'
@@ -60,27 +61,49 @@ async function readings(file: string, fingerprints: readonly string[]): Promise<
   )
 
   const roll = createRollReader(reading)
+  const list = (filter: DeviceFilter, after: string | null = null) =>
+    roll.devices(filter, after, 100, Date.now())
+  const middle = `fleet-${String(count / 2).padStart(7, '0')}`
+  const fingerprint = pick()
+  const serial = `${'5a'.repeat(12)}${(42).toString(16).padStart(8, '0')}`
   const lists: [string, () => Promise<unknown>][] = [
-    ['devices, first 100', () => roll.devices({}, null, 100)],
+    ['devices, first 100', () => list({})],
+    ['devices, 100 in the middle', () => list({}, middle)],
+    ['devices that are suspended', () => list({ state: 'suspended' })],
+    ['devices that are active, in the middle', () => list({ state: 'active' }, middle)],
+    ['devices in a state that none has', () => list({ state: 'decommissioned' })],
+    ['devices of a group', () => list({ group: 'site-42' })],
+    ['devices of a group that are suspended', () => list({ group: 'site-42', state: 'suspended' })],
+    ['devices by prefix', () => list({ prefix: 'fleet-00123' })],
+    ['devices by attribute', () => list({ attribute: { name: 'serial', value: 'sn-777' } })],
     [
-      'devices, 100 in the middle',
-      () => roll.devices({}, `fleet-${String(count / 2).padStart(7, '0')}`, 100),
+      'devices by attribute that many share',
+      () => list({ attribute: { name: 'site', value: 'north' } }, middle),
     ],
-    ['devices that are suspended', () => roll.devices({ state: 'suspended' }, null, 100)],
-    ['devices in a state that none has', () => roll.devices({ state: 'decommissioned' }, null, 100)],
-    ['devices of a group', () => roll.devices({ group: 'site-42' }, null, 100)],
-    ['devices by prefix', () => roll.devices({ prefix: 'fleet-00123' }, null, 100)],
+    ['devices that are connected', () => list({ connected: true })],
+    ['devices that are not connected', () => list({ connected: false }, middle)],
+    ['devices of a group that are connected', () => list({ group: 'site-42', connected: true })],
+    [
+      'active devices that are connected, among those that are not',
+      () => list({ prefix: 'fleet-05', connected: true }),
+    ],
+    ['search by ID', () => list({ search: 'fleet-00424' })],
+    ['search by fingerprint', () => list({ search: fingerprint })],
+    ['search by the start of a fingerprint', () => list({ search: fingerprint.slice(0, 8) })],
+    ['search by serial number', () => list({ search: serial })],
+    ['search by attribute', () => list({ search: 'serial:sn-777' })],
+    ['search for what is not there', () => list({ search: 'deadbeefdeadbeef' })],
     ['certificates that are revoked', () => roll.certificates({ status: 'revoked' }, null, 100)],
     ['certificates of a device', () => roll.certificates({ deviceId: 'fleet-0000042' }, null, 100)],
   ]
-  for (const [name, list] of lists) {
+  for (const [name, ask] of lists) {
     const spent: number[] = []
     for (let round = 0; round < 50; round += 1) {
       const begin = performance.now()
-      await list()
+      await ask()
       spent.push((performance.now() - begin) * 1_000)
     }
-    note(name, quantiles(spent), '–')
+    note(name, quantiles(spent), 'p99 ≤ 50 ms')
   }
   const nearest = prepareNearestDevice(reading.sqlite)
   const names = ['fleet-01x2345', 'flet-00123456', 'sensor-12', 'FLEET-0000001', 'fleet-0123456.example.com']

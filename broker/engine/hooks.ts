@@ -8,7 +8,7 @@ import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
 import type { AcceptClean } from './clean-connect.ts'
 import type { EngineEvents } from './interface.ts'
-import { isCut, type Session, whoIs } from './sessions.ts'
+import { type AcceptedConnect, isCut, type Session, whoIs } from './sessions.ts'
 
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
 const UNSENT_QOS_FACTOR = 4
@@ -55,7 +55,10 @@ export function createHooks(parts: {
         session.ended = refusal
         events.refused(refusal, whoIs(session))
       }
-      if (refusal === null) parts.arriving(session)
+      if (refusal === null) {
+        session.connect = acceptedConnect(packet)
+        parts.arriving(session)
+      }
       if (refusal !== null || packet.clean === false) return done(null, true)
       acceptClean(client as Inside, packet).then(
         () => done(null, false),
@@ -144,6 +147,16 @@ function refuseWill(session: Session, packet: ConnectPacket): Reason | null {
   const will = packet.will as Will | undefined
   if (will === undefined) return null
   return session.rights.will(will.topic, will.qos, will.retain) ? null : 'will_denied'
+}
+
+function acceptedConnect({ clientId, keepalive, clean, protocolVersion }: ConnectPacket): AcceptedConnect {
+  return {
+    clientId,
+    at: 0,
+    protocolLevel: protocolVersion ?? 4,
+    keepAliveSeconds: keepalive ?? 0,
+    clean: clean ?? true,
+  }
 }
 
 function asRequest(packet: ConnectPacket) {

@@ -112,6 +112,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     const session = (client as Inside).session
     if (session === undefined || session.ended !== null) return client.close()
     session.connected = true
+    if (session.connect !== null) session.connect.at = parts.now()
     if (client.clean) leavings.leavesNothing(session.identity.deviceId)
     else {
       leavings.keepsSession(holderOf(session))
@@ -162,9 +163,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     else events.refused(reason, whoIs(session), detail)
   }
 
-  function door({ stream, identity, address }: AdmittedConnection) {
+  function door({ stream, ...connection }: AdmittedConnection) {
     if (drain.begun()) return shut(stream)
-    const session = newSession(identity, address)
+    const { identity } = connection
+    const session = newSession(connection)
     // First registered, then asked: a revocation either finds the session or is seen by the question.
     sessions.add(session)
     const admission = admit(identity)

@@ -1,14 +1,26 @@
 // Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
 import { noRights, type Rights } from '../../policy/rights.ts'
-import type { Identity } from '../door.ts'
+import type { AdmittedConnection, Identity, Link } from '../door.ts'
 import type { Who } from '../events.ts'
 import type { Holder } from './rights-desk.ts'
+
+/** `at` in ms since the epoch, of CONNACK 0. */
+export type AcceptedConnect = {
+  clientId: string
+  at: number
+  protocolLevel: number
+  keepAliveSeconds: number
+  clean: boolean
+}
 
 /** One admitted connection, from the door to its end. Times in ms since the epoch. */
 export type Session = {
   identity: Identity
   address: string
+  link: Link | undefined
+  /** What its CONNECT said; null until it was accepted. */
+  connect: AcceptedConnect | null
   serialNumber: string
   issuerId: string | null
   /** When it came through the door, by `performance.now()`. */
@@ -27,10 +39,12 @@ export type Session = {
 }
 
 /** A connection that came through the door and has no rights yet. */
-export function newSession(identity: Identity, address: string): Session {
+export function newSession({ identity, address, link }: Omit<AdmittedConnection, 'stream'>): Session {
   return {
     identity,
     address,
+    link,
+    connect: null,
     serialNumber: '',
     issuerId: null,
     since: performance.now(),

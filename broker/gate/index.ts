@@ -6,7 +6,7 @@ import type { Peer } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
 import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
-import type { Door, Identity } from '../door.ts'
+import type { Door, Identity, Link } from '../door.ts'
 import { awaitFirstPacket, type FirstPacketOutcome } from './first-packet.ts'
 import type { HandshakeOutcome, Limits } from './limits.ts'
 import { listen } from './listener.ts'
@@ -99,7 +99,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       }
       const { fingerprint, chain } = peer
       if (fingerprint === null) throw new Error('nobody was admitted')
-      receive(socket, address, { fingerprint, chain, deviceId: admission.record.deviceId })
+      receive(socket, address, { fingerprint, chain, deviceId: admission.record.deviceId }, linkOf(socket))
       return 'known'
     } catch (error) {
       events.refused('internal_error', { address }, (error as Error).message)
@@ -146,11 +146,13 @@ export async function openGate(parts: GateParts): Promise<Gate> {
   }
 
   /** Waits for CONNECT, of a WebSocket after its upgrade, and hands the stream through the door. */
-  function receive(stream: Duplex, address: string, identity: Identity): void {
+  function receive(stream: Duplex, address: string, identity: Identity, link: Link): void {
     const who = { address, fingerprint: identity.fingerprint, deviceId: identity.deviceId }
     awaitFirst(stream, outcome => {
       if (outcome.verdict === 'http' && stream instanceof TLSSocket) {
-        webSockets.upgrade(stream, upgraded => receive(upgraded, address, identity))
+        webSockets.upgrade(stream, upgraded =>
+          receive(upgraded, address, identity, { ...link, transport: 'websocket' }),
+        )
         return
       }
       if (outcome.verdict !== 'connect') {
@@ -169,7 +171,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
         events.refused(reason, who)
         handed.drop(reason)
       })
-      const handed = parts.door({ stream, identity, address })
+      const handed = parts.door({ stream, identity, address, link })
     })
   }
 
@@ -191,6 +193,11 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       return gone
     },
   }
+}
+
+function linkOf(socket: TLSSocket): Link {
+  const tlsVersion = socket.getProtocol() ?? ''
+  return { transport: 'tls', tlsVersion, cipher: socket.getCipher().name, resumed: socket.isSessionReused() }
 }
 
 /** Ends a connection in order, and for good where the peer does not follow. */

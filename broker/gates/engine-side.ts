@@ -3,7 +3,7 @@
 import type { ProcessFigures } from '../../admin/process-figures.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
-import type { Door, HandedOver, Identity } from '../door.ts'
+import type { AdmittedConnection, Door, HandedOver } from '../door.ts'
 import type { GateEvents } from '../gate/index.ts'
 import type { HandshakeOutcome, Limits } from '../gate/limits.ts'
 import { type Frame, kinds, UNREAD } from './frames.ts'
@@ -61,7 +61,7 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
     limits.connectionEnded()
   }
 
-  function open(connection: number, { identity, address }: { identity: Identity; address: string }): void {
+  function open(connection: number, { identity, address, link }: Omit<AdmittedConnection, 'stream'>): void {
     const deviceId = identity.deviceId === UNREAD ? parts.deviceOf(identity.fingerprint) : identity.deviceId
     if (deviceId === null) {
       events.refused('registry_unavailable', { address, fingerprint: identity.fingerprint })
@@ -71,7 +71,12 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
     const remote = createRemoteStream(connection, pair, () => passages.delete(connection))
     const passage: Passage = { ...remote, handed: null }
     passages.set(connection, passage)
-    passage.handed = door({ stream: remote.stream, identity: { ...identity, deviceId }, address })
+    passage.handed = door({
+      stream: remote.stream,
+      identity: { ...identity, deviceId },
+      address,
+      ...(link && { link }),
+    })
   }
 
   return {

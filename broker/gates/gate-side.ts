@@ -51,9 +51,9 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
     connectionEnded: () => pair.send(kinds.connectionEnded, 0),
   }
 
-  function door({ stream, identity, address }: AdmittedConnection) {
+  function door({ stream, identity, address, link }: AdmittedConnection) {
     const number = freeNumber(passages)
-    pair.sendJson(kinds.open, number, { identity, address })
+    pair.sendJson(kinds.open, number, { identity, address, link })
     const window = createSendWindow()
     const consumed = createReceiptCount()
     let closed = false

@@ -1,7 +1,7 @@
 // Reading the roll: devices and certificates as operators see them, page by page.
-import { sql } from 'kysely'
 import type { Registry } from '../open.ts'
 import type { CertificateStatus, DeviceState, Schema, Trust } from '../schema.ts'
+import { type DeviceFilter, prepareDeviceList } from './device-list.ts'
 
 export type Device = {
   id: string
@@ -43,13 +43,6 @@ export type Refusal = {
 
 /** `items` in key order; `next` is the key to continue after, or null at the end. */
 export type Page<T> = { items: T[]; next: string | null }
-export type DeviceFilter = {
-  state?: DeviceState | undefined
-  group?: string | undefined
-  prefix?: string | undefined
-  /** The group whoever asks is bound to, besides what he asks for. */
-  scope?: string | null
-}
 export type CertificateFilter = {
   deviceId?: string | undefined
   status?: CertificateStatus | undefined
@@ -58,7 +51,8 @@ export type CertificateFilter = {
 
 export type RollReader = {
   device(id: string): Promise<Device | null>
-  devices(filter: DeviceFilter, after: string | null, limit: number): Promise<Page<Device>>
+  /** A page may end before its limit where few are found among many: `next` is to be continued after all the same. */
+  devices(filter: DeviceFilter, after: string | null, limit: number, now: number): Promise<Page<Device>>
   certificate(fingerprint: string): Promise<Certificate | null>
   certificates(filter: CertificateFilter, after: string | null, limit: number): Promise<Page<Certificate>>
   /** The last refusals seen, newest first, for a fingerprint or for a device. */
@@ -75,20 +69,14 @@ export function createRollReader(registry: Registry): RollReader {
   const oneCertificate = sqlite.prepare<[string], Schema['certificates']>(
     'SELECT * FROM certificates WHERE fingerprint = ?',
   )
+  const listed = prepareDeviceList(registry)
   const membersOf = (group: string) =>
     query.selectFrom('device_groups').select('device_id').where('name', '=', group)
 
   async function withGroups(rows: Schema['devices'][]): Promise<Device[]> {
     const ids = rows.map(row => row.id)
-    const groups =
-      ids.length === 0
-        ? []
-        : await query
-            .selectFrom('device_groups')
-            .selectAll()
-            .where('device_id', 'in', ids)
-            .orderBy('name')
-            .execute()
+    const select = query.selectFrom('device_groups').selectAll().where('device_id', 'in', ids).orderBy('name')
+    const groups = await select.execute()
     return rows.map(row => {
       const own = groups.filter(group => group.device_id === row.id)
       return toDevice(
@@ -104,24 +92,16 @@ export function createRollReader(registry: Registry): RollReader {
       return row === undefined ? null : toDevice(row, groupsOf.all(id))
     },
 
-    async devices(filter, after, limit) {
-      let select = query
+    async devices(filter, after, limit, now) {
+      const { ids, next } = listed(filter, after, limit, now)
+      if (ids.length === 0) return { items: [], next }
+      const rows = await query
         .selectFrom('devices')
         .selectAll()
+        .where('id', 'in', ids)
         .orderBy('id')
-        .limit(limit + 1)
-      if (after !== null) select = select.where('id', '>', after)
-      if (filter.state !== undefined) select = select.where('state', '=', filter.state)
-      // Written out, as the index of those that are out is: few of many are found without looking at all.
-      if (filter.state === 'suspended' || filter.state === 'decommissioned')
-        select = select.where(sql<boolean>`state IN ('suspended', 'decommissioned')`)
-      if (filter.prefix !== undefined) {
-        select = select.where('id', '>=', filter.prefix).where('id', '<', `${filter.prefix}\u{10ffff}`)
-      }
-      if (filter.group !== undefined) select = select.where('id', 'in', membersOf(filter.group))
-      if (filter.scope != null) select = select.where('id', 'in', membersOf(filter.scope))
-      const { items, next } = pageOf(await select.execute(), limit, row => row.id)
-      return { items: await withGroups(items), next }
+        .execute()
+      return { items: await withGroups(rows), next }
     },
 
     async certificate(fingerprint) {

@@ -130,3 +130,10 @@ export function isServerName(name: string): boolean {
 }
 
 const DNS_NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*$/i
+
+/** When a certificate (PEM) ends, in ms since the epoch, and whom it names. */
+export function standingOf(pem: string): { notAfter: number; names: string[] } {
+  const { validTo, subjectAltName } = new X509Certificate(pem)
+  const names = (subjectAltName ?? '').split(', ').map(name => name.replace(/^(DNS|IP Address):/, ''))
+  return { notAfter: Date.parse(validTo), names }
+}

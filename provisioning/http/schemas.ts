@@ -54,6 +54,22 @@ export const DeviceQuery = Type.Object(
     state: Type.Optional(OneOf(deviceStates)),
     group: Type.Optional(Name),
     prefix: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
+    attribute: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9._-]{1,128}:',
+        maxLength: 1200,
+        description: 'NAME:VALUE of an attribute',
+      }),
+    ),
+    connected: Type.Optional(Type.Boolean({ description: 'As brokers noted it within the last seconds' })),
+    search: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 1200,
+        description:
+          'The start of an ID, or of a fingerprint (8 hex digits at least), a serial number in hex, or NAME:VALUE of an attribute',
+      }),
+    ),
   },
   strict,
 )
@@ -93,6 +109,7 @@ export const Device = Type.Object({
   state: OneOf(deviceStates),
   attributes: Type.Record(Type.String(), Type.String()),
   groups: Type.Array(Type.String()),
+  connected: Type.Boolean({ description: 'As brokers noted it within the last seconds' }),
   createdAt: Time,
   updatedAt: Time,
   version: Type.String({ description: 'The ETag without its quotes' }),

@@ -32,6 +32,7 @@ import { issuerCrlRoutes } from '../routes/issuer-crls.ts'
 import { issuerRoutes } from '../routes/issuers.ts'
 import { jobRoutes, uploadRoutes } from '../routes/jobs.ts'
 import { operatorRoutes } from '../routes/operators.ts'
+import { overviewRoutes } from '../routes/overview.ts'
 import { policyRoutes } from '../routes/policies.ts'
 import { policyTrialRoutes } from '../routes/policy-trials.ts'
 import { selfRoutes } from '../routes/self.ts'
@@ -167,7 +168,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [idevidRoutes, trustAnchorRoutes]
     const bulk = [jobRoutes, exportRoutes]
-    const others = [admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
+    const others = [overviewRoutes, admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
     for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
       add(routes as Api, services)
   })

@@ -31,6 +31,7 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /v1/devices/:id/decommission': right('operator', 'device'),
   'GET /v1/devices/:id/admission': right('viewer', 'device'),
   'GET /v1/devices/:id/policy': right('viewer', 'device'),
+  'GET /v1/devices/:id/sessions': right('viewer', 'device'),
 
   // enrollment
   'POST /v1/devices/:id/certificates': right('enroller', 'device'),
@@ -99,6 +100,7 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/export': right('viewer', 'none'),
 
   // what is not about one device
+  'GET /v1/overview': right('viewer', 'narrowed'),
   'POST /v1/admission': right('viewer', 'none'),
   'GET /v1/audit': right('viewer', 'none'),
   'GET /v1/audit/verification': right('viewer', 'none'),

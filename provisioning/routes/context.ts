@@ -12,6 +12,7 @@ import type { ReliantReader } from '../../db/issuers/rotation-store.ts'
 import type { DeviceExport, ExportFilter } from '../../db/jobs/device-export.ts'
 import type { OperatorReader } from '../../db/operators/operator-reader.ts'
 import type { Policy, PolicyReader } from '../../db/policies/policy-reader.ts'
+import type { LiveSessionReader } from '../../db/roll/live-sessions.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll/roll-reader.ts'
 import { deviceVersion } from '../../db/versions.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -31,11 +32,13 @@ import type { ImportDesk } from '../jobs/index.ts'
 import { actorOf } from '../operators/authentication.ts'
 import type { LastUse } from '../operators/last-use.ts'
 import type { Reach } from '../operators/reach.ts'
+import type { OverviewDesk } from '../overview/overview.ts'
 import type { PolicyDesk } from '../policies/policy-desk.ts'
 
 export type Services = {
   writer: RegistryWriter
   roll: RollReader
+  liveSessions: LiveSessionReader
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentDesk: EnrollmentDesk
@@ -51,6 +54,7 @@ export type Services = {
   issuers: () => Map<string, Issuer>
   anchors: AnchorDesk
   receipt: (epoch: number) => Promise<Receipt>
+  overview: OverviewDesk
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
   ready: () => boolean
   events: Events
@@ -88,10 +92,11 @@ export function callerOf(request: FastifyRequest): { requestId: string; actor: s
   return { requestId, actor: name }
 }
 
-export function shownDevice(device: Device): schemas.Device {
+export function shownDevice(device: Device, connected: boolean): schemas.Device {
   const { createdAt, updatedAt } = device
   return {
     ...device,
+    connected,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
     version: deviceVersion(device),

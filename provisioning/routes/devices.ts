@@ -1,5 +1,6 @@
 // Devices: register, list, read, change, and the moves of their state.
 import type { FastifyReply } from 'fastify'
+import { attributeOf } from '../../db/roll/device-list.ts'
 import { isDeviceId } from '../../pki/device-id.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { assertSaysWhich, etag, IfMatch } from '../http/precondition.ts'
@@ -10,14 +11,14 @@ import { scopeOf } from '../operators/reach.ts'
 import { type Api, callerOf, refusals, type Services, secured, shownDevice } from './context.ts'
 
 export function deviceRoutes(api: Api, services: Services): void {
-  const { writer, roll, reach, receipt, events } = services
+  const { writer, roll, liveSessions, reach, receipt, events, now } = services
   const tags = ['devices']
 
   /** With its version as ETag, where a device is the answer. */
   async function answerDevice(reply: FastifyReply, id: string): Promise<schemas.Device> {
     const device = await roll.device(id)
     if (device === null) throw new Problem('device_unknown', `no device ${id} is registered`)
-    const shown = shownDevice(device)
+    const shown = shownDevice(device, liveSessions.connectedOf([id], now()).has(id))
     reply.header('etag', etag(shown.version))
     return shown
   }
@@ -60,15 +61,25 @@ export function deviceRoutes(api: Api, services: Services): void {
         tags,
         security: secured,
         summary: 'List devices, by ID',
+        description:
+          'Where few are found among many, a page ends before its limit: go on until nextCursor is null.',
         querystring: schemas.DeviceQuery,
         response: { 200: schemas.PageOf(schemas.Device), ...refusals },
       },
     },
     async request => {
-      const { limit = 100, cursor, ...filter } = request.query
-      const within = { ...filter, scope: scopeOf(request) }
-      const { items, next } = await roll.devices(within, decodeCursor(cursor, isDeviceId), limit)
-      return { items: items.map(shownDevice), nextCursor: encodeCursor(next) }
+      const { limit = 100, cursor, attribute, ...filter } = request.query
+      const named = attribute === undefined ? null : attributeOf(attribute)
+      const within = { ...filter, ...(named && { attribute: named }), scope: scopeOf(request) }
+      const { items, next } = await roll.devices(within, decodeCursor(cursor, isDeviceId), limit, now())
+      const connected = liveSessions.connectedOf(
+        items.map(({ id }) => id),
+        now(),
+      )
+      return {
+        items: items.map(device => shownDevice(device, connected.has(device.id))),
+        nextCursor: encodeCursor(next),
+      }
     },
   )
 

@@ -150,8 +150,9 @@ const narrowed: Record<string, () => Promise<void>> = {
   },
 }
 
-/** Who is bound to a group is told apart by whom he may make: test/provisioning/api-tokens.test.ts, operators.test.ts. */
+/** Who is bound to a group is told apart by whom he may make: api-tokens.test.ts, operators.test.ts; what he is shown: overview.test.ts. */
 const provedElsewhere = [
+  'GET /v1/overview',
   'POST /v1/api-tokens',
   'GET /v1/api-tokens',
   'POST /v1/api-tokens/:token/revoke',

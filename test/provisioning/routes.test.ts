@@ -18,7 +18,15 @@ test('a device is registered, read, changed, suspended, activated and decommissi
   assert.equal(made.headers['location'], '/v1/devices/pump-1')
   assert.deepEqual(
     { ...made.body, createdAt: null, updatedAt: null, version: null },
-    { ...body, groups: ['a', 'b'], state: 'registered', createdAt: null, updatedAt: null, version: null },
+    {
+      ...body,
+      groups: ['a', 'b'],
+      state: 'registered',
+      createdAt: null,
+      updatedAt: null,
+      connected: false,
+      version: null,
+    },
   )
   assert.match(made.body.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
   const again = await call('POST', '/v1/devices', body)
