@@ -15,7 +15,7 @@ export type SweepParts = {
   /** How many certificates that admit end after `from` and until `to`, in ms since the epoch. */
   countExpiring(from: number, to: number): number
   /** Counts the roll, a step at a time. */
-  countRoll(): Generator<void, RollCount>
+  countRoll(): RollCount
   now: () => number
   everyMs: number
   onPassed(passed: PassedDeadline): void
@@ -74,16 +74,8 @@ export function startSweep(parts: SweepParts): Sweep {
     countedAt = at
     const begin = performance.now()
     await countExpiring(at)
-    await countRoll()
+    if (!stopped) parts.onRollCounted(parts.countRoll())
     restMs = Math.max(COUNT_EVERY_MS, (performance.now() - begin) * REST_SHARE)
-  }
-
-  async function countRoll(): Promise<void> {
-    const counting = parts.countRoll()
-    for (let step = counting.next(); !stopped; step = counting.next()) {
-      if (step.done) return parts.onRollCounted(step.value)
-      await new Promise(resolve => setImmediate(resolve))
-    }
   }
 
   /** Hour by hour, so that a fleet that ends within a month is counted in steps, too. */

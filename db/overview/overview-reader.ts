@@ -2,16 +2,11 @@
 // brokers, the last changes and who acted on them. A group is counted in slices, between which others are served.
 import type { Database } from 'better-sqlite3'
 import { NODE_GONE_MS } from '../roll/live-sessions.ts'
+import { nothingCounted, prepareRollCount, type RollCount } from '../roll/roll-count.ts'
 import type { CertificateStatus, ChangeKind, DeviceState } from '../schema.ts'
 
 /** Of one group, or of all. `expiring` as in the windows that were asked for. */
-export type RollCounts = {
-  devices: Record<DeviceState, number>
-  certificates: Record<CertificateStatus, number>
-  connected: number
-  expired: number
-  expiring: number[]
-}
+export type RollCounts = RollCount & { connected: number; expired: number; expiring: number[] }
 /** Times in ms since the epoch. `lagMs`: how long the oldest change waits that it has not acted on. */
 export type NodeStanding = {
   node: string
@@ -50,9 +45,7 @@ const MEMBERS_AT_ONCE = 500
 const CHANGES_LOOKED_AT = 2_000
 
 export function prepareOverview(sqlite: Database): OverviewReader {
-  const kept = sqlite.prepare<[], { kind: string; state: string; count: number }>(
-    'SELECT kind, state, count FROM roll_counts',
-  )
+  const kept = prepareRollCount(sqlite)
   const sessions = sqlite
     .prepare<[number], number>('SELECT coalesce(sum(sessions), 0) FROM nodes WHERE seen_at > ?')
     .pluck()
@@ -95,18 +88,12 @@ export function prepareOverview(sqlite: Database): OverviewReader {
 
   return {
     ofAll(now) {
-      const counts = noCounts(0)
-      for (const { kind, state, count } of kept.all()) {
-        if (kind === 'device') counts.devices[state as DeviceState] = count
-        else counts.certificates[state as CertificateStatus] = count
-      }
-      counts.connected = sessions.get(now - NODE_GONE_MS) ?? 0
-      counts.expired = expired.get(now) ?? 0
-      return counts
+      const connected = sessions.get(now - NODE_GONE_MS) ?? 0
+      return { ...kept(), connected, expired: expired.get(now) ?? 0, expiring: [] }
     },
 
     async ofGroup(group, windowsMs, now) {
-      const counts = noCounts(windowsMs.length)
+      const counts = { ...nothingCounted(), connected: 0, expired: 0, expiring: windowsMs.map(() => 0) }
       for (let after = ''; ; ) {
         const rows = members.all(now - NODE_GONE_MS, group, after)
         for (const { state, connected } of rows) {
@@ -142,17 +129,4 @@ function countCertificate(
   if (status !== 'issued' && status !== 'active') return
   if (notAfter <= now) counts.expired += 1
   else for (const [index, ms] of windowsMs.entries()) if (notAfter <= now + ms) counts.expiring[index]! += 1
-}
-
-function noCounts(windows: number): RollCounts {
-  return {
-    devices: { registered: 0, active: 0, suspended: 0, decommissioned: 0 },
-    certificates: {
-      ...{ pending: 0, issued: 0, active: 0, superseded: 0, suspended: 0 },
-      ...{ rejected: 0, retired: 0, lapsed: 0, revoked: 0 },
-    },
-    connected: 0,
-    expired: 0,
-    expiring: Array.from({ length: windows }, () => 0),
-  }
 }
