@@ -167,5 +167,7 @@ export function createMetrics() {
   }
   // A first one is an increase that can be seen.
   for (const kind of deadlineKinds) metrics.deadlines.inc({ kind }, 0)
+  for (const outcome of ['pending', 'active', 'refused']) metrics.selfRegistrations.inc({ outcome }, 0)
+  for (const outcome of ['good', 'revoked', 'unknown']) metrics.ocspAnswers.inc({ outcome }, 0)
   return metrics
 }

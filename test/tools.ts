@@ -10,6 +10,7 @@ export const debianPackages: Record<string, string> = {
   ocsptool: 'gnutls-bin',
   'softhsm2-util': 'softhsm2',
   'pkcs11-tool': 'opensc',
+  promtool: 'prometheus',
   pki: 'strongswan-pki libstrongswan-standard-plugins',
 }
 
@@ -24,6 +25,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/two-brokers.test.ts': ['openssl', 'mosquitto'],
   'fault/**': ['openssl', 'faketime'],
+  'deploy/observability.test.ts': ['promtool'],
   'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],
   'cli/explain.test.ts': ['openssl'],
   'cli/device.test.ts': ['openssl', 'mosquitto_pub'],
