@@ -1,0 +1,115 @@
+// One request to the API and its answer, as a value or as what went wrong. Keeps the session's CSRF token in memory alone.
+import { ApiProblem } from '../../client/failures.ts'
+import { connection } from './connection.ts'
+
+/** Nothing of the service was heard: it is down, restarting, or the network is. */
+export class Unreachable extends Error {}
+
+export type Answer<T> = { body: T; etag: string | null }
+type More = { headers?: Record<string, string>; signal?: AbortSignal }
+
+const TIMEOUT_MS = 30_000
+let csrfToken: string | null = null
+let ended: () => void = () => {}
+
+/** What every change shows beside the cookie; null once signed out. */
+export function keepCsrfToken(token: string | null): void {
+  csrfToken = token
+}
+
+/** Told when the service says that nobody is signed in. */
+export function onSessionEnded(listener: () => void): void {
+  ended = listener
+}
+
+export async function ask<T>(path: string, more: More = {}): Promise<T> {
+  return (await request<T>('GET', path, more)).body
+}
+
+/** Does a change. Where its answer is lost, asks once more with the same Idempotency-Key: it is done once all the same. */
+export async function change<T>(
+  method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+  more: More = {},
+): Promise<T> {
+  const keyed = method === 'POST' || method === 'PATCH'
+  const key = keyed ? { 'Idempotency-Key': crypto.randomUUID() } : {}
+  const json = body === undefined ? {} : { 'Content-Type': 'application/json' }
+  const once = () =>
+    request<T>(method, path, {
+      ...more,
+      headers: { ...key, ...json, ...more.headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+  const answer = await once().catch((failure: unknown) => {
+    if (!keyed || !(failure instanceof Unreachable)) throw failure
+    return once()
+  })
+  return answer.body
+}
+
+/** Sends a file as it is. */
+export async function upload<T>(path: string, file: Blob, type: string): Promise<T> {
+  return (
+    await request<T>('POST', path, { headers: { 'Content-Type': type }, body: file, timeoutMs: 600_000 })
+  ).body
+}
+
+export async function request<T>(
+  method: string,
+  path: string,
+  { headers = {}, signal, body, timeoutMs = TIMEOUT_MS }: More & { body?: BodyInit; timeoutMs?: number } = {},
+): Promise<Answer<T>> {
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const answer = await fetch(path, {
+    method,
+    credentials: 'same-origin',
+    redirect: 'error',
+    signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    headers: {
+      Accept: 'application/json, application/problem+json',
+      ...(csrfToken === null || method === 'GET' ? {} : { 'X-CSRF-Token': csrfToken }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body }),
+  }).catch((error: unknown) => {
+    if (signal?.aborted) throw error
+    throw new Unreachable('The service does not answer.', { cause: error })
+  })
+  const text = await answer.text().catch((error: unknown) => {
+    throw new Unreachable('The answer broke off.', { cause: error })
+  })
+  connection.say({ reached: true, retryAt: null })
+  if (answer.ok) return { body: parsed(answer, text) as T, etag: answer.headers.get('etag') }
+  const problem = new ApiProblem(answer.status, parsed(answer, text))
+  if (answer.status === 401 && path !== '/v1/session') ended()
+  throw problem
+}
+
+function parsed(answer: Response, text: string): unknown {
+  if (text === '') return undefined
+  if (!/json$|json;/.test(answer.headers.get('content-type') ?? '')) return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the same question may well be answered a little later. */
+export function passes(failure: unknown): boolean {
+  return (
+    failure instanceof Unreachable ||
+    (failure instanceof ApiProblem && [429, 502, 503, 504].includes(failure.status))
+  )
+}
+
+/** A query string of what is given; empty values are left out. */
+export function query(values: Record<string, string | number | boolean | null | undefined>): string {
+  const pairs = Object.entries(values).filter(
+    ([, value]) => value !== undefined && value !== null && value !== '',
+  )
+  const text = new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])).toString()
+  return text === '' ? '' : `?${text}`
+}

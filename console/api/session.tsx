@@ -1,0 +1,85 @@
+// Who is signed in, and what their role lets them do. The token that signs in is sent once and kept nowhere.
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from 'react'
+import { ApiProblem } from '../../client/failures.ts'
+import type { Role, WhoAmI } from '../../client/operators.ts'
+import { ask, change, keepCsrfToken, onSessionEnded, passes } from './call.ts'
+import { connection } from './connection.ts'
+
+type Session = { operator: WhoAmI; csrfToken: string; expiresAt: string }
+/** `ended`: somebody was signed in and is no more; what they looked at is still there behind the sign-in. */
+export type SignedIn = {
+  state: 'asking' | 'out' | 'in' | 'ended'
+  operator: WhoAmI | null
+  signIn: (token: string | null) => Promise<void>
+  signOut: () => Promise<void>
+}
+
+const ranks: Record<Role, number> = { viewer: 0, enroller: 1, operator: 2, admin: 3 }
+const Context = createContext<SignedIn | null>(null)
+const RETRY_MS = 2_000
+
+export function SessionProvider({ children }: { children: ReactNode }) {
+  const [session, setSession] = useState<Session | null>(null)
+  const [state, setState] = useState<SignedIn['state']>('asking')
+
+  const begin = useCallback((begun: Session) => {
+    keepCsrfToken(begun.csrfToken)
+    setSession(begun)
+    setState('in')
+  }, [])
+
+  useEffect(() => {
+    onSessionEnded(() => {
+      keepCsrfToken(null)
+      setState(former => (former === 'in' ? 'ended' : former))
+    })
+    let timer: ReturnType<typeof setTimeout>
+    const look = () => {
+      ask<Session>('/v1/session').then(begin, failure => {
+        if (!passes(failure)) return setState('out')
+        connection.say({ reached: false, retryAt: Date.now() + RETRY_MS })
+        timer = setTimeout(look, RETRY_MS)
+      })
+    }
+    look()
+    return () => clearTimeout(timer)
+  }, [begin])
+
+  const signIn = useCallback(
+    async (token: string | null) =>
+      begin(await change<Session>('POST', '/v1/session', token === null ? undefined : { token })),
+    [begin],
+  )
+  const signOut = useCallback(async () => {
+    await change('DELETE', '/v1/session').catch((error: unknown) => {
+      // Whoever is not signed in any more wanted just that.
+      if (!(error instanceof ApiProblem)) throw error
+    })
+    keepCsrfToken(null)
+    setSession(null)
+    setState('out')
+  }, [])
+
+  const value = useMemo(
+    () => ({ state, operator: session?.operator ?? null, signIn, signOut }),
+    [state, session, signIn, signOut],
+  )
+  return <Context value={value}>{children}</Context>
+}
+
+export function useSession(): SignedIn {
+  const value = useContext(Context)
+  if (value === null) throw new Error('there is no session around this')
+  return value
+}
+
+/** Whether the operator's role reaches as far as another. */
+export function useMay(least: Role): boolean {
+  const { operator } = useSession()
+  return operator !== null && ranks[operator.role] >= ranks[least]
+}
+
+/** Whether the operator is bound to one group: what is not about devices is closed to them then. */
+export function useGroup(): string | null {
+  return useSession().operator?.group ?? null
+}

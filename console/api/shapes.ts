@@ -1,0 +1,84 @@
+// What the API answers where the typed client has no word for it yet: the overview, live sessions, events.
+import type { Device, DeviceState } from '../../client/types.ts'
+
+export type ListedDevice = Device & { connected?: boolean }
+
+export type LiveSession = {
+  node: string
+  clientId: string
+  since: string
+  address: string
+  protocol: string | null
+  transport: string | null
+  tlsVersion: string | null
+  cipher: string | null
+  resumed: boolean | null
+  fingerprint: string
+  keepAliveSeconds: number | null
+  clean: boolean | null
+  subscriptions: string[]
+}
+
+export type EventRow = {
+  seq: number
+  at: string
+  kind: string
+  deviceId: string | null
+  fingerprint: string | null
+  reason: string | null
+  node: string | null
+  detail: Record<string, unknown>
+}
+
+/** Null is what whoever is bound to one group does not see. */
+export type Overview = {
+  at: string
+  devices: Record<DeviceState, number>
+  certificates: {
+    byStatus: Record<string, number>
+    expiring: { withinSeconds: number; count: number }[]
+    expired: number
+  }
+  connected: number
+  waitingApproval: number
+  perMinute:
+    | { minute: string; connected: number; disconnected: number; refused: Record<string, number> }[]
+    | null
+  ca: {
+    issuers: {
+      id: string
+      name: string
+      enabled: boolean
+      current: boolean
+      notAfter: string
+      devices: number | null
+    }[]
+    server: { notAfter: string; names: string[] }
+    root: { notAfter: string }
+  } | null
+  nodes:
+    | {
+        node: string
+        version: string
+        startedAt: string
+        lastSeen: string
+        epoch: number
+        lagSeconds: number
+        sessions: number
+        healthy: boolean
+      }[]
+    | null
+  receipts: {
+    at: string
+    epoch: number
+    kind: 'certificate' | 'device' | 'issuer' | 'policy'
+    deviceId: string | null
+    fingerprint: string | null
+    issuerId: string | null
+    nodesTotal: number
+    nodesAcknowledged: number
+    sessionsCut: number
+    milliseconds: number | null
+  }[]
+  jobs: { running: number } | null
+}

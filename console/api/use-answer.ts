@@ -1,0 +1,65 @@
+// The answer to a question, kept as fresh as a page wants it. Where the service does not answer, asks again, ever less often.
+import { useCallback, useEffect, useRef, useState } from 'react'
+import { ask, passes } from './call.ts'
+import { connection } from './connection.ts'
+
+export type Answered<T> = {
+  data: T | null
+  failure: unknown
+  /** Nothing is known yet. */
+  waiting: boolean
+  again: () => void
+}
+
+const RETRY_FIRST_MS = 1_000
+const RETRY_MAX_MS = 30_000
+
+/** `path` null asks nothing. `everyMs` asks again as long as the page is looked at. */
+export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: number } = {}): Answered<T> {
+  const [state, setState] = useState<{ path: string | null; data: T | null; failure: unknown }>({
+    path,
+    data: null,
+    failure: null,
+  })
+  const [round, setRound] = useState(0)
+  const attempts = useRef(0)
+  const again = useCallback(() => setRound(value => value + 1), [])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a round is a reason to ask again
+  useEffect(() => {
+    if (path === null) return
+    const controller = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let forget: (() => void) | undefined
+    const later = (ms: number) => {
+      timer = setTimeout(() => (document.hidden && everyMs !== undefined ? later(ms) : again()), ms)
+    }
+    ask<T>(path, { signal: controller.signal }).then(
+      data => {
+        attempts.current = 0
+        setState({ path, data, failure: null })
+        if (everyMs !== undefined) later(everyMs)
+      },
+      failure => {
+        if (controller.signal.aborted) return
+        setState(former => ({ path, data: former.path === path ? former.data : null, failure }))
+        if (!passes(failure)) return
+        const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempts.current)
+        attempts.current += 1
+        connection.say({ reached: false, retryAt: Date.now() + waitMs })
+        timer = setTimeout(again, waitMs)
+        forget = connection.onRetry(again)
+      },
+    )
+    return () => {
+      controller.abort()
+      clearTimeout(timer)
+      forget?.()
+    }
+  }, [path, everyMs, round, again])
+
+  const own = state.path === path
+  const data = own ? state.data : null
+  const failure = own ? state.failure : null
+  return { data, failure, waiting: data === null && failure === null && path !== null, again }
+}

@@ -1,0 +1,64 @@
+// The audit log and whether it is as it was written.
+import { type FormEvent, useEffect, useState } from 'react'
+import { Button } from '../../parts/button.tsx'
+import { Field } from '../../parts/field.tsx'
+import { PageHead } from '../../parts/page-head.tsx'
+import { navigate, usePlace, withQuery } from '../../routing/location.ts'
+import { AuditTable } from './audit-table.tsx'
+import { VerificationCard } from './verification-card.tsx'
+
+const names = ['actor', 'action', 'target'] as const
+
+export function AuditPage() {
+  const place = usePlace()
+  const asked = Object.fromEntries(names.map(name => [name, place.query.get(name)]))
+  const key = names.map(name => asked[name] ?? '').join('\n')
+  const [typed, setTyped] = useState<string[]>(key.split('\n'))
+  useEffect(() => setTyped(key.split('\n')), [key])
+  const submit = (event: FormEvent) => {
+    event.preventDefault()
+    navigate(withQuery(place, Object.fromEntries(names.map((name, at) => [name, typed[at]?.trim() ?? '']))), {
+      replace: true,
+    })
+  }
+  const hints = {
+    actor: 'admin',
+    action: 'device.* or certificate.revoke',
+    target: 'a device, a fingerprint',
+  }
+  return (
+    <>
+      <PageHead
+        title="Audit"
+        lead="Every change by an operator, in one transaction with the change itself. Rows are chained by their hashes and sealed with signed checkpoints."
+      />
+      <VerificationCard />
+      <form className="filters" onSubmit={submit} aria-label="Filters">
+        {names.map((name, at) => (
+          <Field key={name} label={name.charAt(0).toUpperCase() + name.slice(1)} wide={name === 'target'}>
+            {link => (
+              <input
+                {...link}
+                placeholder={hints[name]}
+                spellCheck={false}
+                autoComplete="off"
+                maxLength={256}
+                value={typed[at] ?? ''}
+                onChange={event => setTyped(typed.with(at, event.target.value))}
+              />
+            )}
+          </Field>
+        ))}
+        <div className="row">
+          <Button type="submit">Apply</Button>
+          {key.trim() === '' ? null : (
+            <Button look="quiet" onClick={() => navigate('/audit', { replace: true })}>
+              Clear
+            </Button>
+          )}
+        </div>
+      </form>
+      <AuditTable filter={asked} empty="No row matches" />
+    </>
+  )
+}

@@ -1,0 +1,69 @@
+// What can be done with a device as a whole, by whom who may; each says what it cuts before it does.
+import { useState } from 'react'
+import type { StateReceipt } from '../../../client/types.ts'
+import { change } from '../../api/call.ts'
+import { useMay } from '../../api/session.tsx'
+import type { ListedDevice } from '../../api/shapes.ts'
+import { Button } from '../../parts/button.tsx'
+import { Confirmation } from '../../parts/confirmation.tsx'
+import { ReceiptView, timed } from '../../parts/receipt.tsx'
+
+const verbs = {
+  suspend: {
+    title: 'Suspend the device',
+    button: 'Suspend',
+    tells:
+      'Its sessions are cut now, and nothing of it is admitted until it is activated again. Its certificates and the messages that wait for it are kept.',
+    danger: true,
+  },
+  activate: {
+    title: 'Activate the device',
+    button: 'Activate',
+    tells: 'It may connect again with the certificates it has.',
+    danger: false,
+  },
+  decommission: {
+    title: 'Decommission the device',
+    button: 'Decommission',
+    tells:
+      'For good. Its sessions are cut now; its stored session, its queue and the retained messages it left are deleted. No state leads back, and its ID is never used again.',
+    danger: true,
+  },
+} as const
+type Verb = keyof typeof verbs
+
+export function DeviceActions({ device, onChanged }: { device: ListedDevice; onChanged: () => void }) {
+  const may = useMay('operator')
+  const [verb, setVerb] = useState<Verb | null>(null)
+  if (!may || (device.state === 'decommissioned' && verb === null)) return null
+  const act = () => change<StateReceipt>('POST', `/v1/devices/${encodeURIComponent(device.id)}/${verb}`)
+  const asked = verb === null ? null : verbs[verb]
+  return (
+    <>
+      {device.state === 'suspended' ? (
+        <Button onClick={() => setVerb('activate')}>Activate…</Button>
+      ) : device.state === 'decommissioned' ? null : (
+        <Button onClick={() => setVerb('suspend')}>Suspend…</Button>
+      )}
+      {device.state === 'decommissioned' ? null : (
+        <Button look="danger" onClick={() => setVerb('decommission')}>
+          Decommission…
+        </Button>
+      )}
+      {asked === null ? null : (
+        <Confirmation
+          title={`${asked.title} ${device.id}`}
+          word={asked.danger ? device.id : null}
+          verb={asked.button}
+          danger={asked.danger}
+          act={() => timed(act)}
+          onDone={onChanged}
+          onClose={() => setVerb(null)}
+          result={done => <ReceiptView first={done} again={act} />}
+        >
+          <p className="soft">{asked.tells}</p>
+        </Confirmation>
+      )}
+    </>
+  )
+}

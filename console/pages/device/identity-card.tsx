@@ -1,0 +1,147 @@
+// Who a device is to the fleet: groups, attributes, dates. Operators change them, unless somebody else just did.
+import { type FormEvent, useState } from 'react'
+import { change } from '../../api/call.ts'
+import { useGroup, useMay } from '../../api/session.tsx'
+import type { ListedDevice } from '../../api/shapes.ts'
+import { Button } from '../../parts/button.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Dialog } from '../../parts/dialog.tsx'
+import { Field } from '../../parts/field.tsx'
+import { Moment } from '../../parts/moment.tsx'
+import { FailureNotice } from '../../parts/notice.tsx'
+import { attributesOf, attributesText, groupsOf } from '../../words/attributes.ts'
+
+export function IdentityCard({ device, onChanged }: { device: ListedDevice; onChanged: () => void }) {
+  const [editing, setEditing] = useState(false)
+  const may = useMay('operator') && device.state !== 'decommissioned'
+  const attributes = Object.entries(device.attributes)
+  return (
+    <Card
+      title="Identity"
+      aside={
+        may ? (
+          <Button small onClick={() => setEditing(true)}>
+            Edit
+          </Button>
+        ) : undefined
+      }
+    >
+      <dl className="facts">
+        <dt>Device ID</dt>
+        <dd className="mono">{device.id}</dd>
+        <dt>Groups</dt>
+        <dd>
+          {device.groups.length === 0 ? <span className="faint">none</span> : null}
+          <div className="tags">
+            {device.groups.map(group => (
+              <span className="tag" key={group}>
+                {group}
+              </span>
+            ))}
+          </div>
+        </dd>
+        <dt>Registered</dt>
+        <dd>
+          <Moment at={device.createdAt} />
+        </dd>
+        <dt>Changed</dt>
+        <dd>
+          <Moment at={device.updatedAt} />
+        </dd>
+      </dl>
+      <h3>Attributes</h3>
+      {attributes.length === 0 ? (
+        <p className="faint small">
+          None. Policies can use them as <code>device.attr.NAME</code>.
+        </p>
+      ) : null}
+      <dl className="facts">
+        {attributes.map(([name, value]) => (
+          <div className="pair" key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {editing ? (
+        <EditDialog device={device} onClose={() => setEditing(false)} onChanged={onChanged} />
+      ) : null}
+    </Card>
+  )
+}
+
+function EditDialog({
+  device,
+  onClose,
+  onChanged,
+}: {
+  device: ListedDevice
+  onClose: () => void
+  onChanged: () => void
+}) {
+  const group = useGroup()
+  const [attributes, setAttributes] = useState(attributesText(device.attributes))
+  const [groups, setGroups] = useState(device.groups.join(', '))
+  const [failure, setFailure] = useState<unknown>(null)
+  const [busy, setBusy] = useState(false)
+  const parsed = attributesOf(attributes)
+  const submit = async (event: FormEvent) => {
+    event.preventDefault()
+    if (typeof parsed === 'string') return
+    setBusy(true)
+    try {
+      const wanted = { attributes: parsed, ...(group === null ? { groups: groupsOf(groups) } : {}) }
+      const headers = { 'If-Match': `"${device.version}"` }
+      await change('PATCH', `/v1/devices/${encodeURIComponent(device.id)}`, wanted, { headers })
+      onChanged()
+      onClose()
+    } catch (error) {
+      setFailure(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog title={`Edit ${device.id}`} onClose={onClose}>
+      <form className="stack" onSubmit={submit}>
+        <Field
+          label="Attributes"
+          hint="One on a line, as name=value. Policies that use one take effect on live sessions at once."
+          fault={typeof parsed === 'string' ? parsed : null}
+        >
+          {link => (
+            <textarea
+              {...link}
+              rows={6}
+              spellCheck={false}
+              value={attributes}
+              onChange={event => setAttributes(event.target.value)}
+            />
+          )}
+        </Field>
+        {group === null ? (
+          <Field
+            label="Groups"
+            hint="Separated by commas. A group hands on the rights of the policies attached to it."
+          >
+            {link => (
+              <input
+                {...link}
+                spellCheck={false}
+                value={groups}
+                onChange={event => setGroups(event.target.value)}
+              />
+            )}
+          </Field>
+        ) : null}
+        <FailureNotice failure={failure} />
+        <div className="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" look="primary" busy={busy} disabled={typeof parsed === 'string'}>
+            Save
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}

@@ -1,0 +1,112 @@
+// "May it publish to …?": one question, answered as the broker would, with the statement that decides.
+import { type FormEvent, useState } from 'react'
+import type { PolicyAction, PolicySimulation } from '../../../client/policy-types.ts'
+import { change } from '../../api/call.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Button } from '../../parts/button.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Field } from '../../parts/field.tsx'
+import { FailureNotice } from '../../parts/notice.tsx'
+import { verdictWords } from '../../words/reasons.ts'
+
+const actions: readonly PolicyAction[] = ['publish', 'subscribe', 'receive', 'will']
+
+export function PolicyTester({ deviceId, policy }: { deviceId: string; policy: string }) {
+  const [action, setAction] = useState<PolicyAction>('publish')
+  const [topic, setTopic] = useState(`devices/${deviceId}/telemetry`)
+  const [qos, setQos] = useState<0 | 1 | 2>(1)
+  const [retain, setRetain] = useState(false)
+  const [busy, setBusy] = useState(false)
+  const [failure, setFailure] = useState<unknown>(null)
+  const [answer, setAnswer] = useState<PolicySimulation['results'][number] | null>(null)
+  const submit = async (event: FormEvent) => {
+    event.preventDefault()
+    setBusy(true)
+    setFailure(null)
+    try {
+      const asked = { deviceId, checks: [{ action, topic, qos, retain }] }
+      const said = await change<PolicySimulation>(
+        'POST',
+        `/v1/policies/${encodeURIComponent(policy)}/simulate`,
+        asked,
+      )
+      setAnswer(said.results[0] ?? null)
+    } catch (error) {
+      setAnswer(null)
+      setFailure(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Card title="May it …?" aside="asked of the policies as they stand">
+      <form className="filters" onSubmit={submit}>
+        <Field label="Action">
+          {link => (
+            <select
+              {...link}
+              value={action}
+              onChange={event => setAction(event.target.value as PolicyAction)}
+            >
+              {actions.map(known => (
+                <option key={known}>{known}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label={action === 'subscribe' ? 'Topic filter' : 'Topic'} wide>
+          {link => (
+            <input
+              {...link}
+              spellCheck={false}
+              value={topic}
+              onChange={event => setTopic(event.target.value)}
+            />
+          )}
+        </Field>
+        <Field label="QoS">
+          {link => (
+            <select {...link} value={qos} onChange={event => setQos(Number(event.target.value) as 0 | 1 | 2)}>
+              <option>0</option>
+              <option>1</option>
+              <option>2</option>
+            </select>
+          )}
+        </Field>
+        <label className="check">
+          <input type="checkbox" checked={retain} onChange={event => setRetain(event.target.checked)} />
+          retained
+        </label>
+        <Button type="submit" look="primary" busy={busy} disabled={topic === ''}>
+          Ask
+        </Button>
+      </form>
+      <FailureNotice failure={failure} />
+      <div role="status">
+        {answer === null ? null : (
+          <div className="stack tight">
+            <div className="row">
+              <Badge tone={answer.now.allowed ? 'good' : 'bad'} dot>
+                {answer.now.allowed ? 'yes' : 'no'}
+              </Badge>
+              <span className="break">
+                {answer.action} <code>{answer.topic}</code>, QoS {answer.qos}
+                {answer.retain ? ', retained' : ''}
+              </span>
+            </div>
+            <p className="soft small">
+              {verdictWords[answer.now.verdict] ?? answer.now.verdict}
+              {answer.now.decidedBy === null ? null : (
+                <>
+                  {' '}
+                  Decided by policy {answer.now.decidedBy.policy}, statement{' '}
+                  {answer.now.decidedBy.statement + 1}: <code>{answer.now.decidedBy.topic}</code>.
+                </>
+              )}
+            </p>
+          </div>
+        )}
+      </div>
+    </Card>
+  )
+}

@@ -1,0 +1,83 @@
+// The device's live sessions, as brokers noted them some seconds ago at most.
+import type { LiveSession } from '../../api/shapes.ts'
+import { useAnswer } from '../../api/use-answer.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Empty, Skeleton } from '../../parts/empty.tsx'
+import { Fingerprint } from '../../parts/fingerprint.tsx'
+import { Moment } from '../../parts/moment.tsx'
+import { FailureNotice } from '../../parts/notice.tsx'
+
+const FRESH_MS = 3_000
+
+export function SessionsCard({ id }: { id: string }) {
+  const path = `/v1/devices/${encodeURIComponent(id)}/sessions`
+  const { data, failure, waiting, again } = useAnswer<{ items: LiveSession[] }>(path, { everyMs: FRESH_MS })
+  return (
+    <Card
+      title="Live session"
+      aside={
+        data !== null && data.items.length > 0 ? (
+          <Badge tone="good" dot>
+            connected
+          </Badge>
+        ) : undefined
+      }
+    >
+      <FailureNotice failure={failure} again={again} />
+      {waiting ? <Skeleton /> : null}
+      {data !== null && data.items.length === 0 ? (
+        <Empty icon="live" title="Not connected">
+          <p>
+            As soon as it connects, its session stands here: since when, from where, and what it is subscribed
+            to.
+          </p>
+        </Empty>
+      ) : null}
+      {data?.items.map(session => (
+        <dl className="facts" key={`${session.node} ${session.clientId} ${session.since}`}>
+          <dt>Connected</dt>
+          <dd>
+            <Moment at={session.since} /> from {session.address}
+          </dd>
+          <dt>Client ID</dt>
+          <dd className="mono">{session.clientId}</dd>
+          <dt>Protocol</dt>
+          <dd>
+            {[
+              session.protocol === null ? null : `MQTT ${session.protocol}`,
+              session.transport === 'websocket' ? 'over WebSocket' : null,
+              session.tlsVersion,
+              session.cipher,
+            ]
+              .filter(Boolean)
+              .join(', ')}
+            {session.resumed ? ' (resumed)' : ''}
+          </dd>
+          <dt>Keep-alive</dt>
+          <dd>
+            {!session.keepAliveSeconds ? 'none' : `${session.keepAliveSeconds} s`},{' '}
+            {session.clean ? 'clean session' : 'durable session'}
+          </dd>
+          <dt>Certificate</dt>
+          <dd>
+            <Fingerprint of={session.fingerprint} />
+          </dd>
+          <dt>Broker</dt>
+          <dd>{session.node}</dd>
+          <dt>Subscriptions</dt>
+          <dd>
+            {session.subscriptions.length === 0 ? <span className="faint">none</span> : null}
+            <div className="tags">
+              {session.subscriptions.map(filter => (
+                <span className="tag mono" key={filter}>
+                  {filter}
+                </span>
+              ))}
+            </div>
+          </dd>
+        </dl>
+      ))}
+    </Card>
+  )
+}

@@ -1,0 +1,108 @@
+// Rows of devices. Whatever a device says of itself stands there as text.
+import type { ListedDevice } from '../../api/shapes.ts'
+import { Badge, StateBadge } from '../../parts/badge.tsx'
+import { Moment } from '../../parts/moment.tsx'
+import { Link } from '../../routing/link.tsx'
+
+const TAGS_SHOWN = 4
+
+export function DeviceTable({
+  devices,
+  chosen,
+  onChoose,
+}: {
+  devices: readonly ListedDevice[]
+  /** Null where nothing can be chosen. */
+  chosen: ReadonlySet<string> | null
+  onChoose: (ids: ReadonlySet<string>) => void
+}) {
+  const all = chosen !== null && devices.every(({ id }) => chosen.has(id))
+  const toggle = (id: string) => {
+    const next = new Set(chosen)
+    if (!next.delete(id)) next.add(id)
+    onChoose(next)
+  }
+  return (
+    <div className="scroll">
+      <table>
+        <thead>
+          <tr>
+            {chosen === null ? null : (
+              <th className="tight">
+                <input
+                  type="checkbox"
+                  aria-label="Choose every device shown"
+                  checked={all}
+                  onChange={() => onChoose(all ? new Set() : new Set(devices.map(({ id }) => id)))}
+                />
+              </th>
+            )}
+            <th>Device</th>
+            <th className="tight">State</th>
+            <th className="tight">Connection</th>
+            <th>Groups and attributes</th>
+            <th className="tight">Changed</th>
+          </tr>
+        </thead>
+        <tbody>
+          {devices.map(device => (
+            <tr key={device.id} className="choosable" aria-selected={chosen?.has(device.id) || undefined}>
+              {chosen === null ? null : (
+                <td className="tight">
+                  <input
+                    type="checkbox"
+                    aria-label={`Choose ${device.id}`}
+                    checked={chosen.has(device.id)}
+                    onChange={() => toggle(device.id)}
+                  />
+                </td>
+              )}
+              <th scope="row">
+                <Link to={`/devices/${encodeURIComponent(device.id)}`}>{device.id}</Link>
+              </th>
+              <td className="tight">
+                <StateBadge state={device.state} />
+              </td>
+              <td className="tight">
+                {device.connected ? (
+                  <Badge tone="good" dot>
+                    connected
+                  </Badge>
+                ) : (
+                  <span className="faint">–</span>
+                )}
+              </td>
+              <td>
+                <Tags device={device} />
+              </td>
+              <td className="tight faint">
+                <Moment at={device.updatedAt} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+function Tags({ device }: { device: ListedDevice }) {
+  const tags = [
+    ...device.groups.map(group => ({ key: `g ${group}`, text: group })),
+    ...Object.entries(device.attributes).map(([name, value]) => ({
+      key: `a ${name}`,
+      text: `${name}:${value}`,
+    })),
+  ]
+  if (tags.length === 0) return <span className="faint">–</span>
+  return (
+    <div className="tags">
+      {tags.slice(0, TAGS_SHOWN).map(({ key, text }) => (
+        <span className="tag" key={key}>
+          {text.length > 48 ? `${text.slice(0, 47)}…` : text}
+        </span>
+      ))}
+      {tags.length > TAGS_SHOWN ? <span className="faint small">+{tags.length - TAGS_SHOWN}</span> : null}
+    </div>
+  )
+}

@@ -1,0 +1,119 @@
+// One-time tokens: make one, see those that there are, end one. A token is shown once, here, and kept nowhere.
+import { useState } from 'react'
+import type { EnrollmentToken, MadeEnrollmentToken } from '../../../client/enrollment.ts'
+import { change } from '../../api/call.ts'
+import { usePages } from '../../api/use-pages.ts'
+import { StateBadge } from '../../parts/badge.tsx'
+import { Button } from '../../parts/button.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Confirmation } from '../../parts/confirmation.tsx'
+import { Empty, Skeleton } from '../../parts/empty.tsx'
+import { Moment } from '../../parts/moment.tsx'
+import { FailureNotice } from '../../parts/notice.tsx'
+import { Link } from '../../routing/link.tsx'
+import { MadeTokenView } from './made-token-view.tsx'
+import { TokenForm } from './token-form.tsx'
+
+export function TokenView() {
+  const { items, failure, waiting, more, fetching, again } = usePages<EnrollmentToken>(
+    '/v1/enrollment-tokens?limit=50',
+  )
+  const [made, setMade] = useState<MadeEnrollmentToken | null>(null)
+  const [revoking, setRevoking] = useState<EnrollmentToken | null>(null)
+  return (
+    <>
+      {made === null ? (
+        <TokenForm
+          onMade={token => {
+            setMade(token)
+            again()
+          }}
+        />
+      ) : (
+        <MadeTokenView made={made} onClose={() => setMade(null)} />
+      )}
+      <FailureNotice failure={failure} again={again} />
+      <Card title="Tokens" flush>
+        {waiting ? <Skeleton /> : null}
+        {!waiting && items.length === 0 && failure === null ? (
+          <Empty icon="key" title="No token was made yet">
+            <p>A token enrolls one device, once. It is fit for devices that somebody installs one by one.</p>
+          </Empty>
+        ) : null}
+        {items.length === 0 ? null : (
+          <div className="scroll">
+            <table>
+              <thead>
+                <tr>
+                  <th>For</th>
+                  <th className="tight">Status</th>
+                  <th>Made</th>
+                  <th>Ends</th>
+                  <th>Used by</th>
+                  <th className="tight">
+                    <span className="hidden-from-sight">Actions</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {items.map(token => (
+                  <tr key={token.id}>
+                    <th scope="row">
+                      {token.deviceId ?? `a new device of ${token.group}`}
+                      {token.approval ? <div className="faint small">with approval</div> : null}
+                    </th>
+                    <td className="tight">
+                      <StateBadge state={token.status} />
+                    </td>
+                    <td>
+                      <Moment at={token.createdAt} /> <span className="faint">by {token.createdBy}</span>
+                    </td>
+                    <td>
+                      <Moment at={token.expiresAt} />
+                    </td>
+                    <td>
+                      {token.usedBy === null ? (
+                        <span className="faint">–</span>
+                      ) : (
+                        <Link to={`/devices/${encodeURIComponent(token.usedBy)}`}>{token.usedBy}</Link>
+                      )}
+                    </td>
+                    <td className="tight">
+                      {token.status === 'open' ? (
+                        <Button small look="danger" onClick={() => setRevoking(token)}>
+                          Revoke…
+                        </Button>
+                      ) : null}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+        {more === null ? null : (
+          <div className="table-foot">
+            <Button onClick={more} busy={fetching}>
+              Show more
+            </Button>
+          </div>
+        )}
+      </Card>
+      {revoking === null ? null : (
+        <Confirmation
+          title="Revoke the token"
+          word={null}
+          verb="Revoke"
+          act={() => change('POST', `/v1/enrollment-tokens/${encodeURIComponent(revoking.id)}/revoke`)}
+          onDone={again}
+          onClose={() => setRevoking(null)}
+        >
+          <p className="soft">
+            Whoever holds the token for {revoking.deviceId ?? `the group ${revoking.group}`} can enroll with
+            it no more. What was enrolled stays.
+          </p>
+        </Confirmation>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,57 @@
+// Events in rows. What strangers called themselves stands there as text.
+import type { EventRow } from '../../api/shapes.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Link } from '../../routing/link.tsx'
+import { eventTones, toldOf } from '../../words/events.ts'
+import { moment } from '../../words/numbers.ts'
+
+export function EventTable({ rows }: { rows: readonly EventRow[] }) {
+  return (
+    <div className="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th className="tight">When</th>
+            <th className="tight">Event</th>
+            <th>Device</th>
+            <th>What happened</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(row => (
+            <tr key={row.seq}>
+              <td className="tight">
+                <time dateTime={new Date(row.at).toISOString()}>{moment(row.at)}</time>
+              </td>
+              <td className="tight">
+                <Badge tone={Object.hasOwn(eventTones, row.kind) ? eventTones[row.kind]! : 'neutral'}>
+                  {row.kind}
+                </Badge>
+              </td>
+              <td className="break">
+                {row.deviceId === null ? (
+                  row.fingerprint === null ? (
+                    <span className="faint">a stranger</span>
+                  ) : (
+                    <code title={row.fingerprint}>{row.fingerprint.slice(0, 12)}…</code>
+                  )
+                ) : (
+                  <Link to={`/devices/${encodeURIComponent(row.deviceId)}`}>{row.deviceId}</Link>
+                )}
+              </td>
+              <td className="soft break">
+                {toldOf(row)}
+                {row.reason === null ? null : (
+                  <>
+                    {' '}
+                    <code className="faint">{row.reason}</code>
+                  </>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}

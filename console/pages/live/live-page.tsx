@@ -1,0 +1,118 @@
+// Admissions, refusals and changes as they happen.
+import { useCallback, useState } from 'react'
+import type { Page } from '../../../client/types.ts'
+import { query } from '../../api/call.ts'
+import type { EventRow } from '../../api/shapes.ts'
+import { useAnswer } from '../../api/use-answer.ts'
+import { useStream } from '../../api/use-stream.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Button } from '../../parts/button.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Empty } from '../../parts/empty.tsx'
+import { Field } from '../../parts/field.tsx'
+import { FailureNotice } from '../../parts/notice.tsx'
+import { PageHead } from '../../parts/page-head.tsx'
+import { navigate, usePlace, withQuery } from '../../routing/location.ts'
+import { eventKinds } from '../../words/events.ts'
+import { EventTable } from './event-table.tsx'
+
+const ROWS_MAX = 300
+const EARLIER = 50
+
+export function LivePage() {
+  const place = usePlace()
+  const kind = place.query.get('kind')
+  const device = place.query.get('device')
+  const [typed, setTyped] = useState(device ?? '')
+  const [paused, setPaused] = useState(false)
+  const [news, setNews] = useState<{ under: string; rows: EventRow[] }>({ under: '', rows: [] })
+  const filter = query({ kind, device })
+  const earlier = useAnswer<Page<EventRow>>(`/v1/events${query({ kind, device, limit: EARLIER })}`)
+  const take = useCallback(
+    (row: EventRow) =>
+      setNews(({ under, rows }) => ({
+        under: filter,
+        rows: [row, ...(under === filter ? rows : [])].slice(0, ROWS_MAX),
+      })),
+    [filter],
+  )
+  const state = useStream(paused ? null : `/v1/events/stream${filter}`, eventKinds, take)
+  const fresh = news.under === filter ? news.rows : []
+  const seen = new Set(fresh.map(({ seq }) => seq))
+  const rows = [...fresh, ...(earlier.data?.items ?? []).filter(({ seq }) => !seen.has(seq))].slice(
+    0,
+    ROWS_MAX,
+  )
+  return (
+    <>
+      <PageHead
+        title="Live feed"
+        badges={
+          paused ? (
+            <Badge tone="warn">paused</Badge>
+          ) : state === 'open' ? (
+            <Badge tone="good" dot>
+              live
+            </Badge>
+          ) : (
+            <Badge tone="neutral">connecting…</Badge>
+          )
+        }
+        actions={
+          <Button icon={paused ? 'play' : 'pause'} onClick={() => setPaused(!paused)}>
+            {paused ? 'Go on' : 'Pause'}
+          </Button>
+        }
+      />
+      <form
+        className="filters"
+        aria-label="Filters"
+        onSubmit={event => {
+          event.preventDefault()
+          navigate(withQuery(place, { device: typed.trim() }), { replace: true })
+        }}
+      >
+        <Field label="Kind">
+          {link => (
+            <select
+              {...link}
+              value={kind ?? ''}
+              onChange={event => navigate(withQuery(place, { kind: event.target.value }), { replace: true })}
+            >
+              <option value="">all</option>
+              {eventKinds.map(known => (
+                <option key={known}>{known}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Device">
+          {link => (
+            <input
+              {...link}
+              placeholder="any"
+              spellCheck={false}
+              autoComplete="off"
+              maxLength={128}
+              value={typed}
+              onChange={event => setTyped(event.target.value)}
+            />
+          )}
+        </Field>
+        <Button type="submit">Apply</Button>
+      </form>
+      <FailureNotice failure={earlier.failure} again={earlier.again} />
+      <Card title="Events" aside="newest first" flush>
+        {rows.length === 0 ? (
+          <Empty icon="live" title="Quiet">
+            <p>
+              Whoever connects, is refused, enrolls or is revoked turns up here at once. Leave the page open.
+            </p>
+          </Empty>
+        ) : (
+          <EventTable rows={rows} />
+        )}
+      </Card>
+    </>
+  )
+}

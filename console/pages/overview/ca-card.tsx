@@ -1,0 +1,66 @@
+// The CAs and the server's own certificate: until when each holds, and how many devices rely on it.
+import type { Overview } from '../../api/shapes.ts'
+import { Badge, type Tone } from '../../parts/badge.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Moment, useNow } from '../../parts/moment.tsx'
+import { many } from '../../words/numbers.ts'
+
+const DAY_MS = 86_400_000
+
+export function CaCard({ ca }: { ca: NonNullable<Overview['ca']> }) {
+  const rows = [
+    {
+      key: 'server',
+      name: 'Server certificate',
+      more: ca.server.names.join(', '),
+      notAfter: ca.server.notAfter,
+      status: 'in use',
+      soonDays: 14,
+    },
+    ...ca.issuers.map(issuer => ({
+      key: issuer.id,
+      name: issuer.name,
+      more: issuer.devices === null ? 'issuing CA' : `${many(issuer.devices, 'device')} on it`,
+      notAfter: issuer.notAfter,
+      status: issuer.enabled ? (issuer.current ? 'issues now' : 'handed over') : 'disabled',
+      soonDays: 400,
+    })),
+    {
+      key: 'root',
+      name: 'Root CA',
+      more: 'signs issuing CAs',
+      notAfter: ca.root.notAfter,
+      status: '',
+      soonDays: 800,
+    },
+  ]
+  return (
+    <Card title="CA and server certificate">
+      <ul className="list">
+        {rows.map(({ key, name, more, notAfter, status, soonDays }) => (
+          <li key={key} className="row apart">
+            <span className="stack tight">
+              <span className="row">
+                <strong>{name}</strong>
+                {status === '' || status === 'in use' ? null : <Badge>{status}</Badge>}
+              </span>
+              <span className="faint small break">{more}</span>
+            </span>
+            <Ends at={notAfter} soonDays={soonDays} />
+          </li>
+        ))}
+      </ul>
+    </Card>
+  )
+}
+
+function Ends({ at, soonDays }: { at: string; soonDays: number }) {
+  const left = Date.parse(at) - useNow()
+  const tone: Tone = left < 0 ? 'bad' : left < soonDays * DAY_MS ? 'warn' : 'good'
+  return (
+    <Badge tone={tone}>
+      {left < 0 ? 'ended ' : 'ends '}
+      <Moment at={at} />
+    </Badge>
+  )
+}

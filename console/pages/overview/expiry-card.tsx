@@ -1,0 +1,38 @@
+// Which certificates end when. Devices renew by themselves from two thirds of a life on; who is late stands out.
+import type { Overview } from '../../api/shapes.ts'
+import { Card } from '../../parts/card.tsx'
+import { count, span } from '../../words/numbers.ts'
+
+export function ExpiryCard({ certificates }: { certificates: Overview['certificates'] }) {
+  const buckets = certificates.expiring.toSorted((one, other) => one.withinSeconds - other.withinSeconds)
+  const rows = [
+    { name: 'Already expired', value: certificates.expired, tone: 3 },
+    ...buckets.map(({ withinSeconds, count: value }, at) => ({
+      name: `Within ${span(withinSeconds * 1_000)}`,
+      value,
+      tone: at === 0 ? 2 : at === 1 ? 5 : 1,
+    })),
+  ]
+  const top = Math.max(1, ...rows.map(({ value }) => value))
+  return (
+    <Card title="Certificates by time to expiry" aside="those that admit">
+      <ul className="stack tight">
+        {rows.map(({ name, value, tone }) => (
+          <li className="meter" key={name}>
+            <span className="small">{name}</span>
+            <span className="track">
+              <svg aria-hidden="true" viewBox="0 0 100 8" preserveAspectRatio="none">
+                <rect
+                  className={`fill-${tone}`}
+                  width={value === 0 ? 0 : Math.max(1, (value / top) * 100)}
+                  height="8"
+                />
+              </svg>
+            </span>
+            <span className="number end">{count(value)}</span>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  )
+}

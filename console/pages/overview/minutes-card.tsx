@@ -1,0 +1,63 @@
+// Connects and refusals of the last hour, minute by minute; refusals by their reasons.
+import type { Overview } from '../../api/shapes.ts'
+import { Bars, type Series } from '../../parts/bars.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Empty } from '../../parts/empty.tsx'
+import { count } from '../../words/numbers.ts'
+import { reasonOf } from '../../words/reasons.ts'
+
+const REASONS_SHOWN = 4
+
+export function MinutesCard({ minutes }: { minutes: NonNullable<Overview['perMinute']> }) {
+  const totals = new Map<string, number>()
+  for (const { refused } of minutes)
+    for (const [reason, value] of Object.entries(refused))
+      totals.set(reason, (totals.get(reason) ?? 0) + value)
+  const ranked = [...totals].sort(([, one], [, other]) => other - one).map(([reason]) => reason)
+  const shown = ranked.slice(0, REASONS_SHOWN)
+  const rest = ranked.slice(REASONS_SHOWN)
+  const series: Series[] = [
+    { name: 'Connected', values: minutes.map(({ connected }) => connected) },
+    ...shown.map(reason => ({
+      name: reasonOf(reason).title,
+      values: minutes.map(({ refused }) => refused[reason] ?? 0),
+    })),
+    ...(rest.length === 0
+      ? []
+      : [
+          {
+            name: `${rest.length} other reasons`,
+            values: minutes.map(({ refused }) =>
+              rest.reduce((sum, reason) => sum + (refused[reason] ?? 0), 0),
+            ),
+          },
+        ]),
+  ]
+  const sums = series.map(({ values }) => values.reduce((sum, value) => sum + value, 0))
+  const empty = sums.every(sum => sum === 0)
+  return (
+    <Card title="Connects and refusals per minute" aside="the last hour">
+      {empty ? (
+        <Empty icon="overview" title="Nobody knocked in the last hour">
+          <p>Each connection that is admitted or refused counts here, with its reason.</p>
+        </Empty>
+      ) : (
+        <>
+          <Bars
+            label={`Per minute: ${series.map(({ name }, at) => `${name} ${count(sums[at]!)}`).join(', ')} in the last hour`}
+            times={minutes.map(({ minute }) => minute)}
+            series={series}
+          />
+          <ul className="legend">
+            {series.map(({ name }, at) => (
+              <li key={name}>
+                <span className={`swatch fill-${(at % 6) + 1}`} aria-hidden="true" />
+                {name} <span className="faint number">{count(sums[at]!)}</span>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Card>
+  )
+}

@@ -1,0 +1,85 @@
+// The last changes that cut somebody: who acted on them, how many sessions went, how long it took.
+import type { Overview } from '../../api/shapes.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Empty } from '../../parts/empty.tsx'
+import { Moment } from '../../parts/moment.tsx'
+import { Link } from '../../routing/link.tsx'
+import { count } from '../../words/numbers.ts'
+
+export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts'] }) {
+  // A change of a policy or an issuer is worth a line where it cut somebody.
+  const receipts = all.filter(
+    ({ kind, sessionsCut }) => kind === 'certificate' || kind === 'device' || sessionsCut > 0,
+  )
+  return (
+    <Card title="Receipts" aside="of what was cut last" flush>
+      {receipts.length === 0 ? (
+        <Empty icon="cut" title="Nothing was cut yet">
+          <p>
+            Revoke or suspend, and the receipt says which broker acted when, and how many sessions it cut.
+          </p>
+        </Empty>
+      ) : (
+        <div className="scroll">
+          <table>
+            <thead>
+              <tr>
+                <th>What</th>
+                <th className="end">Brokers</th>
+                <th className="end">Cut</th>
+                <th className="end">Took</th>
+                <th>When</th>
+              </tr>
+            </thead>
+            <tbody>
+              {receipts.slice(0, 8).map(receipt => (
+                <tr key={receipt.epoch}>
+                  <td className="break">
+                    <Target receipt={receipt} />
+                  </td>
+                  <td className="end">
+                    {receipt.nodesAcknowledged < receipt.nodesTotal ? (
+                      <Badge tone="warn">
+                        {receipt.nodesAcknowledged} of {receipt.nodesTotal}
+                      </Badge>
+                    ) : (
+                      `${receipt.nodesAcknowledged} of ${receipt.nodesTotal}`
+                    )}
+                  </td>
+                  <td className="end">{count(receipt.sessionsCut)}</td>
+                  <td className="end">
+                    {receipt.milliseconds === null ? '–' : `${count(receipt.milliseconds)} ms`}
+                  </td>
+                  <td className="tight">
+                    <Moment at={receipt.at} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
+  )
+}
+
+function Target({
+  receipt: { kind, deviceId, fingerprint, issuerId },
+}: {
+  receipt: Overview['receipts'][number]
+}) {
+  const other = issuerId ?? fingerprint
+  return (
+    <>
+      {kind}{' '}
+      {deviceId === null ? (
+        other === null ? null : (
+          <code title={other}>{other.slice(0, 12)}…</code>
+        )
+      ) : (
+        <Link to={`/devices/${encodeURIComponent(deviceId)}`}>{deviceId}</Link>
+      )}
+    </>
+  )
+}

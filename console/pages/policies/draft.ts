@@ -1,0 +1,26 @@
+// A draft as it is typed: what it says, or everything that is wrong with it, each at its line. Pure.
+import { type PolicyDocument, parsePolicy } from '../../../policy/document.ts'
+import { readJson } from './json-lines.ts'
+
+export type LineFault = { line: number; path: string; message: string }
+export type Judged = { document: PolicyDocument; faults: [] } | { document: null; faults: LineFault[] }
+
+export function judgedDraft(text: string, name: string): Judged {
+  const read = readJson(text)
+  if ('fault' in read) return { document: null, faults: [{ ...read.fault, path: '' }] }
+  const lineOf = (path: string): number => {
+    // A fault of something that is missing stands at what should hold it.
+    let known = path
+    while (known !== '' && !read.lines.has(known))
+      known = known.replace(/(?:\.[^.[\]]*|\[\d+\]|^[^.[\]]+)$/, '')
+    return read.lines.get(known) ?? 1
+  }
+  const parsed = parsePolicy(read.value)
+  if ('faults' in parsed)
+    return { document: null, faults: parsed.faults.map(fault => ({ ...fault, line: lineOf(fault.path) })) }
+  if (parsed.policy.name !== name) {
+    const message = `the name is ${name}: a policy is not renamed, write another`
+    return { document: null, faults: [{ line: lineOf('name'), path: 'name', message }] }
+  }
+  return { document: parsed.policy, faults: [] }
+}

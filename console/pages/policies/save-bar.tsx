@@ -1,0 +1,94 @@
+// Saves a draft: first tries it on the fleet, so that who saves it knows who loses what.
+import { useState } from 'react'
+import type { PolicyReceipt, PolicyTrial } from '../../../client/policy-types.ts'
+import { change } from '../../api/call.ts'
+import { Button } from '../../parts/button.tsx'
+import { Confirmation } from '../../parts/confirmation.tsx'
+import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { ReceiptView, type TimedReceipt, timed } from '../../parts/receipt.tsx'
+import { many } from '../../words/numbers.ts'
+import type { Judged } from './draft.ts'
+
+export function SaveBar({
+  name,
+  judged,
+  version,
+  onDiscard,
+  onSaved,
+}: {
+  name: string
+  judged: Judged
+  /** Null for a policy that does not exist yet. */
+  version: string | null
+  onDiscard: (() => void) | null
+  onSaved: () => void
+}) {
+  const [trial, setTrial] = useState<PolicyTrial | null>(null)
+  const [busy, setBusy] = useState(false)
+  const [failure, setFailure] = useState<unknown>(null)
+  const path = `/v1/policies/${encodeURIComponent(name)}`
+  const consider = async () => {
+    setBusy(true)
+    setFailure(null)
+    try {
+      setTrial(
+        await change<PolicyTrial>('POST', `${path}/simulate/fleet`, { document: judged.document, limit: 1 }),
+      )
+    } catch (error) {
+      setFailure(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  const save = () =>
+    change<PolicyReceipt>('PUT', path, judged.document, {
+      headers: version === null ? {} : { 'If-Match': `"${version}"` },
+    })
+  const loses = trial !== null && trial.devicesLosing > 0
+  return (
+    <>
+      <FailureNotice failure={failure} />
+      <section className="chosen" aria-label="Draft">
+        <strong>{version === null ? 'A new policy' : 'The draft is not saved'}</strong>
+        <span className="row">
+          {onDiscard === null ? null : <Button onClick={onDiscard}>Discard</Button>}
+          <Button
+            look="primary"
+            busy={busy}
+            disabled={judged.document === null}
+            onClick={() => void consider()}
+          >
+            {busy ? 'Trying it…' : 'Save…'}
+          </Button>
+        </span>
+      </section>
+      {trial === null ? null : (
+        <Confirmation<TimedReceipt>
+          title={version === null ? `Create ${name}` : `Replace ${name}`}
+          word={loses ? name : null}
+          verb={version === null ? 'Create' : 'Replace'}
+          danger={loses}
+          act={() => timed(save)}
+          onClose={() => setTrial(null)}
+          onDone={onSaved}
+          result={done => <ReceiptView first={done} again={async () => done.receipt} />}
+        >
+          <p className="soft">
+            Takes effect on live sessions within a second.
+            {version === null ? ' It holds for nobody until it is attached.' : ''}
+          </p>
+          {loses ? (
+            <Notice tone="warn" title={`${many(trial.devicesLosing, 'device')} would lose something.`}>
+              <p className="small">
+                {many(trial.subscriptionsLost, 'live subscription')} would be dropped now. "Who would lose
+                what" names them.
+              </p>
+            </Notice>
+          ) : (
+            <Notice tone="good" title="Nobody would lose anything." />
+          )}
+        </Confirmation>
+      )}
+    </>
+  )
+}

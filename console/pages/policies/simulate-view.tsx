@@ -1,0 +1,158 @@
+// What a draft would do to one device's topics, beside what holds now.
+import { type FormEvent, useState } from 'react'
+import type { PolicyAction, PolicyDecision, PolicySimulation } from '../../../client/policy-types.ts'
+import { change } from '../../api/call.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Button } from '../../parts/button.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Field } from '../../parts/field.tsx'
+import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { verdictWords } from '../../words/reasons.ts'
+import type { Judged } from './draft.ts'
+
+const START = 'publish devices/DEVICE/telemetry\nsubscribe devices/DEVICE/commands/+\nsubscribe #'
+const known: readonly PolicyAction[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
+
+export function SimulateView({ name, judged, changed }: { name: string; judged: Judged; changed: boolean }) {
+  const [deviceId, setDeviceId] = useState('')
+  const [questions, setQuestions] = useState(START)
+  const [busy, setBusy] = useState(false)
+  const [failure, setFailure] = useState<unknown>(null)
+  const [said, setSaid] = useState<PolicySimulation | null>(null)
+  const checks = questionsOf(questions, deviceId.trim())
+  const submit = async (event: FormEvent) => {
+    event.preventDefault()
+    if (typeof checks === 'string' || judged.document === null) return
+    setBusy(true)
+    setFailure(null)
+    try {
+      const asked = { deviceId: deviceId.trim(), checks, document: judged.document }
+      setSaid(
+        await change<PolicySimulation>('POST', `/v1/policies/${encodeURIComponent(name)}/simulate`, asked),
+      )
+    } catch (error) {
+      setSaid(null)
+      setFailure(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <>
+      <Card title="Try it on a device" aside={changed ? 'the draft' : 'the stored document'}>
+        {judged.document === null ? (
+          <Notice tone="warn" title="The draft has faults. Mend them under Document first." />
+        ) : null}
+        <form className="stack" onSubmit={submit}>
+          <Field label="Device ID">
+            {link => (
+              <input
+                {...link}
+                required
+                spellCheck={false}
+                autoComplete="off"
+                value={deviceId}
+                onChange={event => setDeviceId(event.target.value)}
+              />
+            )}
+          </Field>
+          <Field
+            label="Questions"
+            hint={
+              <>
+                One on a line: an action and a topic. <code>DEVICE</code> stands for the device ID. Actions:{' '}
+                {known.join(', ')}.
+              </>
+            }
+            fault={typeof checks === 'string' ? checks : null}
+          >
+            {link => (
+              <textarea
+                {...link}
+                rows={5}
+                spellCheck={false}
+                value={questions}
+                onChange={event => setQuestions(event.target.value)}
+              />
+            )}
+          </Field>
+          <div className="row">
+            <Button
+              type="submit"
+              look="primary"
+              busy={busy}
+              disabled={deviceId.trim() === '' || typeof checks === 'string' || judged.document === null}
+            >
+              Simulate
+            </Button>
+          </div>
+        </form>
+        <FailureNotice failure={failure} />
+      </Card>
+      {said === null ? null : (
+        <Card
+          title={`What ${said.deviceId} may`}
+          flush
+          aside={said.holds ? 'the policy holds for it' : 'judged as if the policy held for it'}
+        >
+          <div className="scroll">
+            <table>
+              <thead>
+                <tr>
+                  <th>Question</th>
+                  <th>Now</th>
+                  <th>With this document</th>
+                </tr>
+              </thead>
+              <tbody>
+                {said.results.map(({ action, topic, now, draft }) => (
+                  <tr key={`${action} ${topic}`}>
+                    <th scope="row" className="break">
+                      {action} <code>{topic}</code>
+                    </th>
+                    <td>
+                      <Decision decision={now} />
+                    </td>
+                    <td>
+                      <Decision decision={draft} />
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </Card>
+      )}
+    </>
+  )
+}
+
+function Decision({ decision: { allowed, verdict, decidedBy } }: { decision: PolicyDecision }) {
+  return (
+    <div className="stack tight">
+      <span>
+        <Badge tone={allowed ? 'good' : 'bad'}>{allowed ? 'yes' : 'no'}</Badge>
+      </span>
+      <span className="small soft">
+        {verdictWords[verdict] ?? verdict}
+        {decidedBy === null ? '' : ` ${decidedBy.policy}, statement ${decidedBy.statement + 1}.`}
+      </span>
+    </div>
+  )
+}
+
+/** What is wrong, in words, where a line is no question. */
+function questionsOf(text: string, deviceId: string): { action: PolicyAction; topic: string }[] | string {
+  const found: { action: PolicyAction; topic: string }[] = []
+  for (const [at, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue
+    const [, action = '', topic = ''] = /^\s*(\S+)\s+(.*\S)\s*$/.exec(line) ?? []
+    if (!known.includes(action as PolicyAction)) return `Line ${at + 1} does not begin with an action.`
+    found.push({
+      action: action as PolicyAction,
+      topic: deviceId === '' ? topic : topic.replaceAll('DEVICE', deviceId),
+    })
+  }
+  if (found.length === 0) return 'There is no question.'
+  return found.length > 200 ? 'At most 200 questions at once.' : found
+}

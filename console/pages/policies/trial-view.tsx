@@ -1,0 +1,132 @@
+// Who would lose what: the document tried on every device, before it is saved.
+import { useState } from 'react'
+import type { PolicyLoss, PolicyTrial } from '../../../client/policy-types.ts'
+import { change } from '../../api/call.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { Button } from '../../parts/button.tsx'
+import { Card } from '../../parts/card.tsx'
+import { Empty } from '../../parts/empty.tsx'
+import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { Link } from '../../routing/link.tsx'
+import { count, many } from '../../words/numbers.ts'
+import type { Judged } from './draft.ts'
+
+export function TrialView({ name, judged, changed }: { name: string; judged: Judged; changed: boolean }) {
+  const [said, setSaid] = useState<PolicyTrial | null>(null)
+  const [busy, setBusy] = useState(false)
+  const [failure, setFailure] = useState<unknown>(null)
+  const run = async () => {
+    setBusy(true)
+    setFailure(null)
+    try {
+      const asked = { document: judged.document, limit: 200 }
+      setSaid(
+        await change<PolicyTrial>('POST', `/v1/policies/${encodeURIComponent(name)}/simulate/fleet`, asked),
+      )
+    } catch (error) {
+      setFailure(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Card
+      title="Who would lose what"
+      aside={
+        <Button
+          small
+          look="primary"
+          busy={busy}
+          disabled={judged.document === null}
+          onClick={() => void run()}
+        >
+          {busy ? 'Trying it on every device…' : `Try the ${changed ? 'draft' : 'document'} on the fleet`}
+        </Button>
+      }
+    >
+      <FailureNotice failure={failure} />
+      {judged.document === null ? (
+        <Notice tone="warn" title="The draft has faults. Mend them under Document first." />
+      ) : null}
+      {said === null ? (
+        <Empty icon="policies" title="Nothing was tried yet">
+          <p>
+            The trial binds the document to every device that the policy holds for, and names each filter that
+            somebody would lose or gain, and each live subscription that would be dropped. It changes nothing.
+          </p>
+        </Empty>
+      ) : (
+        <TrialResult trial={said} />
+      )}
+    </Card>
+  )
+}
+
+export function TrialResult({ trial }: { trial: PolicyTrial }) {
+  return (
+    <div className="stack">
+      <div className="row" role="status">
+        <Badge tone={trial.devicesLosing > 0 ? 'bad' : 'good'}>
+          {many(trial.devicesLosing, 'device')} would lose something
+        </Badge>
+        <Badge tone="info">{many(trial.devicesGaining, 'device')} would gain something</Badge>
+        <Badge tone={trial.subscriptionsLost > 0 ? 'bad' : 'neutral'}>
+          {many(trial.subscriptionsLost, 'live subscription')} dropped
+        </Badge>
+        <span className="faint small">of {many(trial.devicesTotal, 'device')}</span>
+      </div>
+      {trial.items.length === 0 ? null : (
+        <div className="scroll">
+          <table>
+            <thead>
+              <tr>
+                <th>Device</th>
+                <th>Loses</th>
+                <th>Gains</th>
+                <th>Live subscriptions dropped</th>
+              </tr>
+            </thead>
+            <tbody>
+              {trial.items.map(item => (
+                <tr key={item.deviceId}>
+                  <th scope="row">
+                    <Link to={`/devices/${encodeURIComponent(item.deviceId)}`}>{item.deviceId}</Link>
+                    {item.connected ? <div className="small faint">connected</div> : null}
+                  </th>
+                  <td>
+                    <Filters of={item.lost} />
+                  </td>
+                  <td>
+                    <Filters of={item.gained} />
+                  </td>
+                  <td>
+                    {item.subscriptionsLost.map(filter => (
+                      <div key={filter}>
+                        <code className="break">{filter}</code>
+                      </div>
+                    ))}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {trial.truncated ? (
+        <p className="small faint">
+          The first {count(trial.items.length)}; whoever loses something comes first.
+        </p>
+      ) : null}
+    </div>
+  )
+}
+
+function Filters({ of }: { of: readonly PolicyLoss[] }) {
+  if (of.length === 0) return <span className="faint">–</span>
+  return of.map(({ action, filter, extent }) => (
+    <div key={`${action} ${filter}`} className="break">
+      {action} <code>{filter}</code>
+      {extent === 'part' ? <span className="faint"> in part</span> : null}
+    </div>
+  ))
+}

@@ -1,0 +1,39 @@
+// A moment as it lies from now; the exact time is there for who points at it.
+import { useSyncExternalStore } from 'react'
+import { moment, since } from '../words/numbers.ts'
+
+const TICK_MS = 10_000
+let now = Date.now()
+const listeners = new Set<() => void>()
+let timer: ReturnType<typeof setInterval> | undefined
+
+/** The time, some seconds old at most: all moments of a page move together. */
+export function useNow(): number {
+  return useSyncExternalStore(
+    listener => {
+      listeners.add(listener)
+      timer ??= setInterval(() => {
+        now = Date.now()
+        for (const told of listeners) told()
+      }, TICK_MS)
+      return () => {
+        listeners.delete(listener)
+        if (listeners.size > 0) return
+        clearInterval(timer)
+        timer = undefined
+      }
+    },
+    () => now,
+  )
+}
+
+export function Moment({ at }: { at: string | number | null | undefined }) {
+  const current = useNow()
+  if (at === null || at === undefined) return <span className="faint">never</span>
+  const latest = Math.max(current, Date.now())
+  return (
+    <time dateTime={new Date(at).toISOString()} title={moment(at)}>
+      {since(at, latest)}
+    </time>
+  )
+}

@@ -1,0 +1,31 @@
+// Says on every page that the service does not answer, and when it is asked again.
+import { useEffect, useState } from 'react'
+import { connection, useConnection } from '../api/connection.ts'
+import { Button } from '../parts/button.tsx'
+import { Icon } from '../parts/icon.tsx'
+
+export function Outage() {
+  const { reached, retryAt } = useConnection()
+  const [now, setNow] = useState(Date.now())
+  useEffect(() => {
+    if (reached) return
+    setNow(Date.now())
+    const timer = setInterval(() => setNow(Date.now()), 500)
+    return () => clearInterval(timer)
+  }, [reached])
+  if (reached) return null
+  const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000))
+  return (
+    <div className="outage" role="alert">
+      <Icon name="warn" />
+      <span>The service does not answer.</span>
+      {/* Not read aloud each second. */}
+      <span className="small" aria-hidden="true">
+        {seconds === 0 ? 'Asking again…' : `Asking again in ${seconds} s.`} What is shown may be old.
+      </span>
+      <Button small onClick={() => connection.retryNow()}>
+        Ask now
+      </Button>
+    </div>
+  )
+}

@@ -1,0 +1,54 @@
+// The frame of every page: menu, search, who is signed in. On a phone the menu opens over the page.
+import { useEffect, useRef, useState } from 'react'
+import { IconButton } from '../parts/button.tsx'
+import { usePlace } from '../routing/location.ts'
+import { Outlet } from '../routing/outlet.tsx'
+import { Find } from './find.tsx'
+import { Menu } from './menu.tsx'
+import { Outage } from './outage.tsx'
+
+export function Shell() {
+  const [open, setOpen] = useState(false)
+  const { path } = usePlace()
+  const toMenu = useRef<HTMLDivElement>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu
+  useEffect(() => setOpen(false), [path])
+  useEffect(() => {
+    if (!open) return
+    const close = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return
+      setOpen(false)
+      toMenu.current?.querySelector('button')?.focus()
+    }
+    document.addEventListener('keydown', close)
+    return () => document.removeEventListener('keydown', close)
+  }, [open])
+  return (
+    <div className="shell">
+      <a className="skip" href="#page">
+        Skip to the page
+      </a>
+      <Menu open={open} />
+      {open ? (
+        <button type="button" className="veil" aria-label="Close the menu" onClick={() => setOpen(false)} />
+      ) : null}
+      <div className="main">
+        <header className="top">
+          <div className="menu" ref={toMenu}>
+            <IconButton
+              icon="menu"
+              label="Open the menu"
+              aria-expanded={open}
+              onClick={() => setOpen(!open)}
+            />
+          </div>
+          <Find />
+        </header>
+        <Outage />
+        <main className="page" id="page" tabIndex={-1}>
+          <Outlet />
+        </main>
+      </div>
+    </div>
+  )
+}

@@ -1,0 +1,45 @@
+// Numbers, times and sizes as people read them. Pure but for the reader's own time zone.
+
+const counts = new Intl.NumberFormat('en')
+const moments = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium' })
+const days = new Intl.DateTimeFormat('en', { dateStyle: 'medium' })
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+
+const SECOND_MS = 1_000
+const steps: [unit: Intl.RelativeTimeFormatUnit, ms: number][] = [
+  ['year', 365 * 86_400_000],
+  ['month', 30 * 86_400_000],
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', SECOND_MS],
+]
+
+export const count = (value: number): string => counts.format(value)
+export const moment = (at: string | number): string => moments.format(new Date(at))
+export const day = (at: string | number): string => days.format(new Date(at))
+
+/** "3 min. ago", "in 2 days". */
+export function since(at: string | number, now: number): string {
+  const ms = new Date(at).getTime() - now
+  if (Math.abs(ms) < 5 * SECOND_MS) return 'now'
+  const [unit, size] = steps.find(([, size]) => Math.abs(ms) >= size) ?? ['second', SECOND_MS]
+  return relative.format(Math.trunc(ms / size), unit)
+}
+
+/** "12 days", "3 hours": how long something lasts. */
+export function span(ms: number): string {
+  const [unit, size] = steps.find(([, size]) => Math.abs(ms) >= size) ?? ['second', SECOND_MS]
+  const value = Math.round(ms / size)
+  return `${count(value)} ${unit}${value === 1 ? '' : 's'}`
+}
+
+export function many(value: number, one: string, more = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : more}`
+}
+
+export function bytes(value: number): string {
+  if (value < 1024) return `${value} B`
+  if (value < 1024 ** 2) return `${(value / 1024).toFixed(1)} KiB`
+  return `${(value / 1024 ** 2).toFixed(1)} MiB`
+}
