@@ -169,17 +169,21 @@ const stateRefuses: Record<DeviceState, Reason | null> = {
   decommissioned: 'device_decommissioned',
 }
 
+const identityRefusals = identityChecks.map(check => check.refuses)
+const listedRefusals = listedChecks.map(check => check.refuses)
+
 /** Admits only where every check passes; gives the first reason otherwise. `now` in ms since the epoch. */
 export function decideAdmission(input: AdmissionInput): Admission {
   const { peer, record, now } = input
-  for (const check of identityChecks) {
-    const reason = check.refuses(input)
+  for (const refuses of identityRefusals) {
+    const reason = refuses(input)
     if (reason !== null) return { admitted: false, reason, record: null }
   }
   // Unreachable while `on_the_roll` stands; a doubt refuses.
   if (record === null) return { admitted: false, reason: 'internal_error', record: null }
-  for (const check of listedChecks) {
-    const reason = check.refuses({ peer, record, now })
+  const listed = { peer, record, now }
+  for (const refuses of listedRefusals) {
+    const reason = refuses(listed)
     if (reason !== null) return { admitted: false, reason, record }
   }
   return { admitted: true, record }

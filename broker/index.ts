@@ -72,6 +72,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const memory = settings.registryLossMode === 'open' ? createRegistryMemory(settings.connectionsMax) : null
   const view = createRegistryView({
     lookup: prepareAdmissionLookup(registry.sqlite),
+    dataVersion: feed.dataVersion,
     policiesOf: preparePolicyLookup(registry),
     doubt: () => watch.doubt(),
     memory,

@@ -1,6 +1,6 @@
 // What newcomers are judged by: what the registry says now; where it is lost nothing or, in open mode, what was last read.
 // Decides nobody's admission.
-import type { AdmissionLookup } from '../db/admission-lookup.ts'
+import type { AdmissionLookup, AdmissionRecord } from '../db/admission-lookup.ts'
 import type { PolicySubject } from '../db/policies/policy-store.ts'
 import type { RegistryMemory } from './registry-memory.ts'
 
@@ -13,6 +13,9 @@ export type Doubt = {
   kind: 'gone' | 'replaced' | 'unfollowed'
   error: unknown
 }
+
+/** More are not between gate and engine at once. */
+const JUST_READ_MAX = 1_000
 
 export type PolicyLookup = (deviceId: string, issuerId: string | null) => PolicySubject
 
@@ -28,6 +31,8 @@ export type RegistryView = {
 
 export function createRegistryView(parts: {
   lookup: AdmissionLookup
+  /** Changes whenever somebody wrote; throws where the registry cannot be read. */
+  dataVersion(): number
   policiesOf: PolicyLookup
   doubt(): Doubt | null
   /** Null in closed mode. */
@@ -37,12 +42,31 @@ export function createRegistryView(parts: {
 }): RegistryView {
   const { memory } = parts
   let failing = false
+  /** What was read of newcomers: the engine asks again within milliseconds, and while nobody wrote the answer stands. */
+  const justRead = new Map<string, AdmissionRecord>()
+  let readAt = -1
+
+  function read(fingerprint: string): AdmissionRecord | null {
+    // Asked first: what is written from here on only makes what is read newer than its version.
+    const version = parts.dataVersion()
+    if (version !== readAt || justRead.size >= JUST_READ_MAX) justRead.clear()
+    readAt = version
+    const known = justRead.get(fingerprint)
+    if (known !== undefined) {
+      justRead.delete(fingerprint)
+      return known
+    }
+    const record = parts.lookup(fingerprint)
+    if (record !== null) justRead.set(fingerprint, record)
+    return record
+  }
 
   function lookupAgain(fingerprint: string) {
     let record: ReturnType<AdmissionLookup>
     try {
-      record = parts.lookup(fingerprint)
+      record = read(fingerprint)
     } catch (error) {
+      justRead.clear()
       failing = true
       throw error
     }

@@ -21,9 +21,22 @@ export function judgeChain(
   certificate: X509Certificate,
   issuers: ReadonlyMap<string, KnownIssuer>,
 ): ChainVerdict {
+  const signers = [...issuers.values()].filter(issuer => signed(issuer, certificate))
+  return judgeUnder(certificate, anchorsAmong(signers, issuers))
+}
+
+/** Those of some issuers whose own chain is known to the root: for whoever judges many certificates. */
+export function anchorsAmong(
+  some: Iterable<KnownIssuer>,
+  issuers: ReadonlyMap<string, KnownIssuer>,
+): KnownIssuer[] {
+  return [...some].filter(issuer => isAnchored(issuer, issuers))
+}
+
+/** Whether one of these anchors signed the certificate. Doubt is `unknown`. */
+export function judgeUnder(certificate: X509Certificate, anchors: Iterable<KnownIssuer>): ChainVerdict {
   try {
-    const issuer = findIssuer(certificate, issuers.values())
-    if (issuer !== null && verifiesUnder(certificate, issuer.id, issuers)) return 'verified'
+    if (findIssuer(certificate, anchors) !== null) return 'verified'
     return isSelfSigned(certificate) ? 'self_signed' : 'unknown'
   } catch {
     return 'unknown'
@@ -47,15 +60,19 @@ export function verifiesUnder(
   issuerId: string,
   issuers: ReadonlyMap<string, KnownIssuer>,
 ): boolean {
-  let child = leaf
-  let id: string | null = issuerId
-  for (let depth = 0; depth < DEPTH_MAX && id !== null; depth += 1) {
-    const issuer = issuers.get(id)
-    if (issuer === undefined || !signed(issuer, child)) return false
-    child = issuer.certificate
-    id = issuer.parentId
+  const issuer = issuers.get(issuerId)
+  return issuer !== undefined && signed(issuer, leaf) && isAnchored(issuer, issuers)
+}
+
+/** Whether each issuer of its line signed the one below, up to a root. */
+function isAnchored(issuer: KnownIssuer, issuers: ReadonlyMap<string, KnownIssuer>): boolean {
+  let child = issuer
+  for (let depth = 1; depth < DEPTH_MAX && child.parentId !== null; depth += 1) {
+    const parent = issuers.get(child.parentId)
+    if (parent === undefined || !signed(parent, child.certificate)) return false
+    child = parent
   }
-  return id === null
+  return child.parentId === null
 }
 
 /** Whether its own key signed it. Node's `checkIssued` also wants the right to sign others, which no device needs. */
@@ -63,10 +80,11 @@ export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.verify(certificate.publicKey)
 }
 
-function signed(issuer: KnownIssuer, child: X509Certificate): boolean {
-  return (
-    issuer.certificate.ca &&
-    child.checkIssued(issuer.certificate) &&
-    child.verify(issuer.certificate.publicKey)
-  )
+/** Anything that cannot be compared was not signed by it. */
+function signed({ certificate }: KnownIssuer, child: X509Certificate): boolean {
+  try {
+    return certificate.ca && child.checkIssued(certificate) && child.verify(certificate.publicKey)
+  } catch {
+    return false
+  }
 }

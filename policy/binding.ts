@@ -54,7 +54,7 @@ export function bindStatements(policies: readonly PolicyDocument[], values: Vari
       actions: statement.actions,
       // A deny holds for every QoS: `qosMax` narrows what is allowed.
       qosMax: statement.effect === 'deny' ? 2 : (statement.when?.qosMax ?? 2),
-      topics: statement.topics.map(topic => bindTopic(topic, values)),
+      topics: templatesOf(statement).map(template => bindTopic(template, values)),
     })),
   )
 }
@@ -68,16 +68,37 @@ export function refusingAll(statements: readonly BoundStatement[]): BoundStateme
   )
 }
 
-function bindTopic(written: string, values: Variables): BoundTopic {
-  if (!written.includes('${')) {
-    return { written, bound: written, filter: parseFilter(written), missing: [] }
+/** A topic as it is written: `texts` stand around `names`, so there is one more of them. */
+type Template = { written: string; texts: readonly string[]; names: readonly string[] }
+
+/** Devices connect far more often than policies change, so each statement is taken apart once. */
+const templates = new WeakMap<Statement, readonly Template[]>()
+
+function templatesOf(statement: Statement): readonly Template[] {
+  const known = templates.get(statement)
+  if (known !== undefined) return known
+  const made = statement.topics.map(takeApart)
+  templates.set(statement, made)
+  return made
+}
+
+function takeApart(written: string): Template {
+  const parts = written.split(/\$\{([^}]*)\}/)
+  return {
+    written,
+    texts: parts.filter((_, index) => index % 2 === 0),
+    names: parts.filter((_, index) => index % 2 === 1),
   }
+}
+
+function bindTopic({ written, texts, names }: Template, values: Variables): BoundTopic {
   const missing: string[] = []
-  const bound = written.replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
+  let bound = texts[0] ?? ''
+  for (const [index, name] of names.entries()) {
     const value = values.get(name)
     if (value === undefined || !isSafeValue(value)) missing.push(name)
-    return value ?? ''
-  })
+    bound += `${value ?? ''}${texts[index + 1]}`
+  }
   const filter = missing.length > 0 ? null : parseFilter(bound)
   return { written, bound: filter === null ? null : bound, filter, missing }
 }

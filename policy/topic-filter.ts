@@ -3,12 +3,15 @@
 
 export type TopicFilter = readonly string[]
 
+const WILDCARD = /[+#]/
+
 /** Splits a filter into levels. A wildcard must stand alone in its level and `#` must be last; null where it does not. */
 export function parseFilter(text: string): TopicFilter | null {
   if (text.length === 0 || text.includes('\0')) return null
   const levels = text.split('/')
+  if (!WILDCARD.test(text)) return levels
   for (const [index, level] of levels.entries()) {
-    if (level.length > 1 && /[+#]/.test(level)) return null // [MQTT-4.7.1-2] [MQTT-4.7.1-3]
+    if (level.length > 1 && WILDCARD.test(level)) return null // [MQTT-4.7.1-2] [MQTT-4.7.1-3]
     if (level === '#' && index !== levels.length - 1) return null
   }
   return levels

@@ -3,24 +3,48 @@
 import type { Aedes, ConnectPacket } from 'aedes'
 import type { Inside, Will } from './aedes-client.ts'
 import type { SessionStore } from './session-store.ts'
+import type { Sessions } from './sessions.ts'
 
 /** CONNACK, no session present, accepted (MQTT 3.1.1 §3.2.2). */
 const ACCEPTED = Buffer.from([0x20, 0x02, 0x00, 0x00])
 
-export type AcceptClean = (client: Inside, packet: ConnectPacket) => Promise<void>
+/** The connection must be decided already. `done` is called when CONNACK is sent, or at once where the client is gone. */
+export type AcceptClean = (client: Inside, packet: ConnectPacket, done: (error: Error | null) => void) => void
 
-/** The connection must be decided already. Resolves when CONNACK is sent, or at once where the client is gone. */
-export function createCleanConnect(aedes: Aedes, store: SessionStore): AcceptClean {
-  return async (client, packet) => {
+export function createCleanConnect(parts: {
+  aedes: Aedes
+  store: SessionStore
+  sessions: Pick<Sessions, 'ofDevice'>
+}): AcceptClean {
+  const { aedes, store } = parts
+
+  /** Whether the device has no other connection, and left nothing. */
+  function startsFromNothing(deviceId: string): boolean {
+    return parts.sessions.ofDevice(deviceId).length === 1 && !store.keepsOf(deviceId)
+  }
+
+  return (client, packet, done) => {
     client.id = packet.clientId
     client.clean = true
     client.version = packet.protocolVersion ?? 4
     client._authorized = true
     keepAlive(client, packet.keepalive ?? 0)
-    await store.purge(packet.clientId) // [MQTT-3.1.2-6]
     const will = (packet.will as Will | undefined) ?? null
+    if (will === null && startsFromNothing(packet.clientId)) {
+      accept(client, null)
+      process.nextTick(done, null) // aedes reads on, and may not while it is still handing out what it has read
+    } else {
+      forget(client, will).then(() => done(null), done)
+    }
+  }
+
+  async function forget(client: Inside, will: Will | null): Promise<void> {
+    await store.purge(client.id) // [MQTT-3.1.2-6]
     if (will !== null && !client.closed) await store.putWill(client, will)
-    if (client.closed) return
+    if (!client.closed) accept(client, will)
+  }
+
+  function accept(client: Inside, will: Will | null): void {
     client.will = will
     aedes.registerClient(client) // [MQTT-3.1.4-2]: ends an older connection of the same device
     client.conn.write(ACCEPTED)

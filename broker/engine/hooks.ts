@@ -60,10 +60,7 @@ export function createHooks(parts: {
         parts.arriving(session)
       }
       if (refusal !== null || packet.clean === false) return done(null, true)
-      acceptClean(client as Inside, packet).then(
-        () => done(null, false),
-        error => done(error, false),
-      )
+      acceptClean(client as Inside, packet, error => done(error, false))
     },
 
     authenticate(client, _username, _password, done) {

@@ -64,7 +64,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const hooks = createHooks({
     settings,
     events,
-    acceptClean: (client, packet) => acceptClean(client, packet),
+    acceptClean: (client, packet, done) => acceptClean(client, packet, done),
     arriving(session) {
       for (const other of sessions.ofDevice(session.identity.deviceId)) {
         if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
@@ -94,7 +94,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   })
   silenceClusterBus(aedes)
   const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store, events.routed)
-  const acceptClean = createCleanConnect(aedes, store)
+  const acceptClean = createCleanConnect({ aedes, store, sessions })
   const shared = createSharedSubscriptions({
     aedes,
     unsentBytesMax: settings.outboundBytesMax,

@@ -23,6 +23,8 @@ export class SessionStore extends StoredState {
   readonly #unfinished = new Set<string>()
   /** With which group a message of QoS 2 came to be known. */
   readonly #arrived = new WeakMap<object, Promise<void>>()
+  /** Clients whose messages of QoS 2 came to be known, on disk or not. */
+  readonly #incoming = new Set<string>()
   /** The devices whose will is on disk. */
   readonly #willing = new Set<string>()
   /** Wills of connections that ended with the broker's last life. */
@@ -66,6 +68,17 @@ export class SessionStore extends StoredState {
     return this.ledger.counts()
   }
 
+  /** Whether anything is kept of this device that `purge` would forget. */
+  keepsOf(deviceId: string): boolean {
+    return (
+      this.sessions.has(deviceId) ||
+      this.#incoming.has(deviceId) ||
+      this.#unfinished.has(deviceId) ||
+      this.#willing.has(deviceId) ||
+      this.leftWills.has(deviceId)
+    )
+  }
+
   /** Who has left something here: a stored session, retained messages, a will. */
   leftBy(): string[] {
     return [...new Set([...this.sessions.keys(), ...this.retainedBy.keys(), ...this.#willing])]
@@ -100,7 +113,10 @@ export class SessionStore extends StoredState {
     if (this.parts.isEnding(client)) return undefined
     // Nor does it owe less where several subscriptions match: aedes strikes out once for each but the first.
     if (packet.messageId === undefined && !this.parts.isDenied(packet)) return undefined
-    return this.#queue.strikeOut(this.sessions.get(client.id) ?? -1, packet) as StoredPacket | undefined
+    const session = this.sessions.get(client.id)
+    // Whoever has no stored session acknowledges too: that costs no look at the disk.
+    if (session === undefined) return undefined
+    return this.#queue.strikeOut(session, packet) as StoredPacket | undefined
   }
 
   override outgoingStream(client: Client): Readable {
@@ -135,6 +151,7 @@ export class SessionStore extends StoredState {
 
   /** Written in the turn in which its message is queued, so both stay or neither; PUBREC waits for their group. */
   override async incomingStorePacket(client: Client, packet: StoredPacket): Promise<void> {
+    this.#incoming.add(client.id)
     await super.incomingStorePacket(client, packet)
     if (client.clean === true) return
     const messageId = packet.messageId ?? 0
@@ -174,6 +191,7 @@ export class SessionStore extends StoredState {
   }
 
   override async cleanIncoming(client: Client): Promise<void> {
+    this.#incoming.delete(client.id)
     await super.cleanIncoming(client)
     if (this.#unfinished.delete(client.id)) this.commit.owe(() => this.records.finishAll(client.id))
   }

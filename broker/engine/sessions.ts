@@ -86,8 +86,8 @@ export type Sessions = {
 
 export function createSessions(): Sessions {
   const all = new Set<Session>()
-  const byCertificate = new Map<string, Set<Session>>()
-  const byDevice = new Map<string, Set<Session>>()
+  const byCertificate: Index = new Map()
+  const byDevice: Index = new Map()
 
   return {
     add(session) {
@@ -102,19 +102,29 @@ export function createSessions(): Sessions {
     },
     size: () => all.size,
     all: () => all,
-    ofCertificate: fingerprint => [...(byCertificate.get(fingerprint) ?? [])],
-    ofDevice: deviceId => [...(byDevice.get(deviceId) ?? [])],
+    ofCertificate: fingerprint => found(byCertificate, fingerprint),
+    ofDevice: deviceId => found(byDevice, deviceId),
   }
 }
 
-function insert(index: Map<string, Set<Session>>, key: string, session: Session): void {
-  const found = index.get(key)
-  if (found === undefined) index.set(key, new Set([session]))
-  else found.add(session)
+/** Almost always there is one, which then needs no set around it. */
+type Index = Map<string, Session | Set<Session>>
+
+function insert(index: Index, key: string, session: Session): void {
+  const before = index.get(key)
+  if (before === undefined) index.set(key, session)
+  else if (before instanceof Set) before.add(session)
+  else index.set(key, new Set([before, session]))
 }
 
-function withdraw(index: Map<string, Set<Session>>, key: string, session: Session): void {
-  const found = index.get(key)
-  found?.delete(session)
-  if (found?.size === 0) index.delete(key)
+function withdraw(index: Index, key: string, session: Session): void {
+  const before = index.get(key)
+  if (before instanceof Set) before.delete(session)
+  if (before === session || (before instanceof Set && before.size === 0)) index.delete(key)
+}
+
+function found(index: Index, key: string): Session[] {
+  const there = index.get(key)
+  if (there === undefined) return []
+  return there instanceof Set ? [...there] : [there]
 }

@@ -90,7 +90,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     events.handshakeTook(handshakeMs)
     const begin = performance.now()
     try {
-      const peer = identifyPeer(socket, trust.issuers)
+      const peer = identifyPeer(socket, trust.judgeChain)
       const admission = parts.admit(peer)
       events.admissionTook(performance.now() - begin)
       if (!admission.admitted) {

@@ -87,6 +87,7 @@ export function trustedBalancers(text: string): (address: string) => boolean {
       throw new Error(`${JSON.stringify(entry)} is no address and no network such as 10.0.0.0/8`)
     list.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6')
   }
+  if (list.rules.length === 0) return () => false
   return address => isIP(address) !== 0 && list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6')
 }
 

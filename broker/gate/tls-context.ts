@@ -1,10 +1,8 @@
-// The listener's TLS: server certificate and key from the data directory, trust anchors from the registry.
-// Nothing here falls back to a wider default.
+// The listener's TLS: server certificate and key from the data directory. It asks for a certificate and trusts none:
+// what one is worth is judged by the issuers on record. Nothing here falls back to a wider default.
 import { constants, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
-import type { KnownIssuer } from '../../pki/chain.ts'
-import { toPem } from '../../pki/pem.ts'
 import { tlsProfile } from '../../pki/tls-profile.ts'
 
 export type TlsFiles = { certificate: string; key: string }
@@ -26,18 +24,11 @@ export class NotPrepared extends Error {
   override readonly name = 'NotPrepared'
 }
 
-export type TlsContextParts = {
-  files: TlsFiles
-  issuers: Iterable<KnownIssuer>
-  /** How long a TLS session may be resumed; 0 for never. */
-  ticketLifetimeMs: number
-}
-
-/** What `tls.createServer` and `setSecureContext` both take. Throws where a file is missing, damaged or does not fit its key. */
-export function readTlsContext({ files, issuers, ticketLifetimeMs }: TlsContextParts): SecureContextOptions {
-  const ca = [...issuers].map(issuer => toPem(issuer.certificate.raw, 'CERTIFICATE'))
-  // Without `ca` Node would trust the public web's roots.
-  if (ca.length === 0) throw new NotPrepared('the registry lists no issuer: no device could be admitted')
+/**
+ * What `tls.createServer` and `setSecureContext` both take. Throws where a file is missing, damaged or does not fit its key.
+ * `ticketLifetimeMs` is how long a TLS session may be resumed; 0 for never.
+ */
+export function readTlsContext(files: TlsFiles, ticketLifetimeMs: number): SecureContextOptions {
   const certificate = readFileSync(files.certificate)
   const leaf = new X509Certificate(certificate)
   if (Date.parse(leaf.validTo) <= Date.now())
@@ -47,10 +38,8 @@ export function readTlsContext({ files, issuers, ticketLifetimeMs }: TlsContextP
   return {
     cert: certificate,
     key: readFileSync(files.key),
-    ca,
-    // Every issuer on record is an anchor of its own: the signature of the root on the issuing CA was verified when it
-    // was registered, and whether both are enabled and valid is asked on every connection.
-    allowPartialTrustChain: true,
+    // None, and not Node's default, the public web's roots: see `identifyPeer`.
+    ca: [],
     ...tlsProfile,
     sigalgs: SIGNATURES,
     ...(ticketLifetimeMs === 0 ? {} : { sessionTimeout: Math.ceil(ticketLifetimeMs / 1_000) }),

@@ -1,12 +1,17 @@
-// What a gate trusts and shows at this moment: the issuers in the registry, and a TLS context made from them and from
-// the server certificate on disk. Read anew when either changes.
+// What a gate trusts and shows at this moment: the issuers in the registry, and a TLS context made from the server
+// certificate on disk. Read anew when either changes.
 import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { type Issuer, readIssuers } from '../../db/issuers/issuer-store.ts'
 import type { Registry } from '../../db/open.ts'
-import { readTlsContext, type TlsFiles } from './tls-context.ts'
+import { createChainJudge, type JudgeChain } from './chain-judge.ts'
+import { NotPrepared, readTlsContext, type TlsFiles } from './tls-context.ts'
 
-export type Trust = { issuers: ReadonlyMap<string, Issuer>; context: SecureContextOptions }
+export type Trust = {
+  issuers: ReadonlyMap<string, Issuer>
+  judgeChain: JudgeChain
+  context: SecureContextOptions
+}
 /** Throws where a file is missing, damaged or does not fit, or the registry cannot be read. */
 export type ReadTrust = () => Trust
 
@@ -18,6 +23,11 @@ export function createReadTrust(registry: Registry, data: string, ticketLifetime
   const files = serverFiles(data)
   return () => {
     const issuers = readIssuers(registry)
-    return { issuers, context: readTlsContext({ files, issuers: issuers.values(), ticketLifetimeMs }) }
+    if (issuers.size === 0) throw new NotPrepared('the registry lists no issuer: no device could be admitted')
+    return {
+      issuers,
+      judgeChain: createChainJudge(issuers),
+      context: readTlsContext(files, ticketLifetimeMs),
+    }
   }
 }

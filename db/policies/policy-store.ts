@@ -67,8 +67,9 @@ export function preparePolicyLookup(
   const policy = sqlite.prepare<[string], StoredPolicy>(
     'SELECT name, document, updated_at AS updatedAt FROM policies WHERE name = ?',
   )
-  // Point look-ups one after the other: a quarter of what one statement over four kinds of target costs.
-  return (deviceId, issuerId) => {
+  // Point look-ups one after the other: a quarter of what one statement over four kinds of target costs. In one transaction,
+  // so that they see one state of the registry, and half as dear: each statement by itself takes and gives back a lock.
+  return sqlite.transaction((deviceId: string, issuerId: string | null) => {
     const names = new Set(attached.all('everyone', ''))
     for (const name of attached.all('device', deviceId)) names.add(name)
     for (const group of groups.all(deviceId)) for (const name of attached.all('group', group)) names.add(name)
@@ -78,7 +79,7 @@ export function preparePolicyLookup(
       attributes: JSON.parse(attributes.get(deviceId) ?? '{}'),
       policies: [...names].map(name => policy.get(name)!),
     }
-  }
+  })
 }
 
 export function createPolicyWriter(registry: Registry, now: () => number): PolicyWriter {

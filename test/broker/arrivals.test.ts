@@ -77,12 +77,12 @@ test('where devices may register themselves, an arrival is noted once and refuse
   const canary = await t.roll.issuing.issue({ name: 'canary' })
   assert.equal(await arriveWith(t, canary), 'cut')
   assert.equal(await reasonOf(fingerprintOf(canary.der)), 'certificate_unlisted')
-  // A CA below the anchor that is not registered itself: its chain verifies, and it lets nobody register.
+  // A CA below the anchor that is not registered itself is no issuer, whoever signed it, and lets nobody register.
   const below = await maker.subordinate('Maker Sub CA')
   const distant = await below.issue({ name: 'm-4' })
   const presented = { ...distant, certificate: `${distant.certificate}\n${below.certificate}` }
   assert.equal(await arriveWith(t, presented), 'cut')
-  assert.equal(await reasonOf(fingerprintOf(distant.der)), 'certificate_unlisted')
+  assert.equal(await reasonOf(fingerprintOf(distant.der)), 'issuer_unknown')
   // An anchor of the same name with another key.
   const forged = await (await createAuthority('Maker CA')).issue({ name: 'm-5' })
   assert.equal(await arriveWith(t, forged), 'cut')

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, beforeEach, test } from 'node:test'
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls'
+import { createChainJudge } from '../../broker/gate/chain-judge.ts'
 import { identifyPeer } from '../../broker/gate/peer.ts'
 import { readIssuers } from '../../db/issuers/issuer-store.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
@@ -36,7 +37,7 @@ test('threat 1: the same key in a certificate that was not listed is somebody el
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`threat 2: a resumed ${version} session is identified by its certificate or not at all`, async () => {
     const device = await t.roll.enroll('d1')
-    const issuers = readIssuers(t.roll.registry)
+    const judgeChain = createChainJudge(readIssuers(t.roll.registry))
     const peers: ReturnType<typeof identifyPeer>[] = []
     const trustless: boolean[] = []
     // What Node claims of a resumed session is not to be believed.
@@ -50,7 +51,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       maxVersion: version,
     })
     server.on('secureConnection', socket => {
-      peers.push(identifyPeer(socket, issuers))
+      peers.push(identifyPeer(socket, judgeChain))
       trustless.push(socket.isSessionReused() && socket.authorized)
       socket.end('x')
     })

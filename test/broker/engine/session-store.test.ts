@@ -66,6 +66,27 @@ describe('the session store', () => {
 
   const payloads = async (device: string) => (await waiting(device)).map(({ payload }) => String(payload))
 
+  test('says whether it keeps anything of a device', async () => {
+    const client = { id: 'd1', clean: false }
+    const qos2 = { topic: 't/1', payload: Buffer.from('x'), qos: 2 as const, messageId: 1 }
+    const will = { topic: 't/1', payload: 'gone', qos: 1 as const, retain: false }
+    assert.equal(store.keepsOf('d1'), false)
+    for (const leave of [
+      () => store.addSubscriptions(client, subscription()),
+      () => store.incomingStorePacket(client, qos2),
+      () => store.incomingStorePacket({ ...client, clean: true }, qos2),
+      () => store.putWill(client, will),
+    ]) {
+      await leave()
+      assert.equal(store.keepsOf('d1'), true)
+      await store.purge('d1')
+      assert.equal(store.keepsOf('d1'), false)
+    }
+    await store.addSubscriptions(client, subscription())
+    await reopen()
+    assert.equal(store.keepsOf('d1'), true)
+  })
+
   test('keeps subscriptions, queues, unfinished QoS 2, retained messages, wills and holders', async () => {
     const client = { id: 'd1', clean: false }
     await store.addSubscriptions(client, subscription())
