@@ -1,10 +1,8 @@
-// The broker's settings: read from environment and file, judged all at once, defaults for the rest.
+// The broker's settings: their defaults and bounds, and how given ones are judged, all at once.
 // Every limit has a default and bounds; none can be switched off.
-import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { parse } from 'yaml'
 import { trustedBalancers } from './gate/proxy-header.ts'
+import { nearestName } from './nearest-name.ts'
 
 /** Sizes in bytes, waits in ms, the rest are counts or one of a few words. */
 export type BrokerSettings = { [name in keyof typeof settings]: number } & {
@@ -189,6 +187,8 @@ export const texts = {
   },
 } as const satisfies Record<string, Text>
 
+export const settingNames: readonly string[] = Object.keys({ ...settings, ...choices, ...texts })
+
 /** Raised with every problem found, so that one run tells all. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
@@ -200,16 +200,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** Reads `DIR/rollcall.yaml` (section `broker`) and `ROLLCALL_BROKER_…`; the environment wins over the file. */
-export function readBrokerSettings(dataDirectory: string, env: NodeJS.ProcessEnv): BrokerSettings {
-  return judgeSettings({ ...readFile(join(dataDirectory, 'rollcall.yaml')), ...readEnvironment(env) })
-}
-
 /** Completes given settings with the defaults. Throws `ConfigError` naming every unknown or impossible one. */
 export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
   const problems = Object.keys(given)
-    .filter(name => !Object.hasOwn({ ...settings, ...choices, ...texts }, name))
-    .map(name => `${name}: unknown setting`)
+    .filter(name => !settingNames.includes(name))
+    .map(name => {
+      const nearest = nearestName(name, settingNames)
+      return `${name}: unknown setting${nearest === null ? '' : `, did you mean ${nearest}?`}`
+    })
   const judged: Record<string, unknown> = {}
   for (const [name, { default: standard, min, max, about }] of Object.entries<Setting>(settings)) {
     const value = name === 'gates' && given[name] === 'auto' ? gatesHere() : (given[name] ?? standard)
@@ -248,27 +246,4 @@ function gatesHere(): number {
 /** The environment variable of a setting: `handshakesMax` is `ROLLCALL_BROKER_HANDSHAKES_MAX`. */
 export function environmentName(setting: string): string {
   return `ROLLCALL_BROKER_${setting.replaceAll(/[A-Z]/g, letter => `_${letter}`).toUpperCase()}`
-}
-
-function readEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
-  const given: Record<string, unknown> = {}
-  for (const name of Object.keys({ ...settings, ...choices, ...texts })) {
-    const text = env[environmentName(name)]
-    if (text !== undefined) given[name] = /^\d+$/.test(text) ? Number(text) : text
-  }
-  return given
-}
-
-function readFile(file: string): Record<string, unknown> {
-  if (!existsSync(file)) return {}
-  let content: unknown
-  try {
-    content = parse(readFileSync(file, 'utf8'))
-  } catch (error) {
-    throw new ConfigError([`${file}: ${(error as Error).message}`])
-  }
-  const section = (content as { broker?: unknown } | null)?.broker ?? {}
-  if (typeof section !== 'object' || Array.isArray(section))
-    throw new ConfigError([`${file}: broker must be a map`])
-  return section as Record<string, unknown>
 }

@@ -59,6 +59,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'read, verify and export the log of changes',
     load: async () => (await import('./audit.ts')).auditCommand(),
   },
+  config: {
+    summary: 'check the settings, and tell which hold and where each comes from',
+    load: async () => (await import('./config.ts')).configCommand(),
+  },
   backup: {
     summary: 'copy the registry into a file while everything runs',
     load: async () => (await import('./backup.ts')).backupCommand(),

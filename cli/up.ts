@@ -26,18 +26,10 @@ export type UpFlags = {
 }
 
 export function upCommand(): Command {
-  return new Command('up')
+  return withUpOptions(new Command('up'))
     .description(
       'Runs the broker and the provisioning service, and restarts what dies. The first start lays everything.',
     )
-    .requiredOption('--data <dir>', 'data directory: registry, CAs, keys, API token')
-    .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
-    .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)
-    .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
-    .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
-    .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
-    .option('--gates <number>', GATES_HELP, gateCount)
-    .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
     .addOption(
       new Option('-o, --output <format>', 'json prints one line once both accept')
         .choices(['table', 'json'])
@@ -46,6 +38,19 @@ export function upCommand(): Command {
     .action(async (flags: UpFlags) => {
       process.exit(await up(flags))
     })
+}
+
+/** What says how `up` runs; `config` takes it too, to tell what would come of it. */
+export function withUpOptions(command: Command): Command {
+  return command
+    .requiredOption('--data <dir>', 'data directory: registry, CAs, keys, API token')
+    .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
+    .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)
+    .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
+    .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
+    .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
+    .option('--gates <number>', GATES_HELP, gateCount)
+    .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
 }
 
 /** Runs until a signal says stop; gives the exit code. Throws where something could not start, leaving nothing running. */

@@ -55,15 +55,30 @@ export type ProvisioningConfig = Required<ProvisioningOptions>
 /** The environment of a process, or a part of it. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** Every variable that is read, with what came of it. None holds a secret: those are in files. */
+export const variables: Readonly<
+  Record<string, (config: ProvisioningConfig) => string | number | boolean | null>
+> = {
+  ROLLCALL_ROOT_KEY_TYPE: ({ keyTypes }) => keyTypes.root,
+  ROLLCALL_ISSUING_KEY_TYPE: ({ keyTypes }) => keyTypes.issuing,
+  ROLLCALL_DEVICE_DAYS: ({ deviceDays }) => deviceDays,
+  ROLLCALL_RENEW_EXPIRED_DAYS: ({ renewExpiredDays }) => renewExpiredDays,
+  ROLLCALL_CA_PASSPHRASE_FILE: ({ caPassphraseFile }) => caPassphraseFile,
+  ROLLCALL_PKCS11_MODULE: ({ token }) => token?.module ?? null,
+  ROLLCALL_PKCS11_TOKEN: ({ token }) => token?.token ?? null,
+  ROLLCALL_PKCS11_PIN_FILE: ({ token }) => token?.pinFile ?? null,
+  ROLLCALL_STATUS_URL: ({ statusUrl }) => statusUrl,
+  ROLLCALL_CRL_HOURS: ({ crlHours }) => crlHours,
+  ROLLCALL_OCSP_MINUTES: ({ ocspMinutes }) => ocspMinutes,
+  ROLLCALL_CRL_PRIVATE_ADDRESSES: ({ crlPrivateAddresses }) => crlPrivateAddresses,
+  ROLLCALL_API_REQUESTS_PER_MINUTE: ({ requestsPerMinuteMax }) => requestsPerMinuteMax,
+  ROLLCALL_API_FAILURES_PER_MINUTE: ({ failuresPerMinuteMax }) => failuresPerMinuteMax,
+}
+
 const DEVICE_DAYS_MAX = 825
 const RENEW_EXPIRED_DAYS_MAX = 30
 
-/**
- * Options win over `ROLLCALL_ROOT_KEY_TYPE`, `ROLLCALL_ISSUING_KEY_TYPE`, `ROLLCALL_DEVICE_DAYS`,
- * `ROLLCALL_RENEW_EXPIRED_DAYS`, `ROLLCALL_API_REQUESTS_PER_MINUTE` and `ROLLCALL_API_FAILURES_PER_MINUTE`, and those over
- * defaults.
- * Throws one error that lists all that is wrong.
- */
+/** Options win over the environment, and that over defaults. Throws one error that lists all that is wrong as `problems`. */
 export function readConfig(options: ProvisioningOptions, environment: Environment = {}): ProvisioningConfig {
   const problems: string[] = []
   const number = (name: string, fallback: number) => numberOf(environment, name, fallback, problems)
@@ -97,7 +112,9 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     now: options.now ?? Date.now,
   }
   problems.push(...faultsOf(config))
-  if (problems.length > 0) throw new Error(`provisioning cannot start: ${problems.join('; ')}`)
+  if (problems.length > 0) {
+    throw Object.assign(new Error(`provisioning cannot start: ${problems.join('; ')}`), { problems })
+  }
   return config
 }
 

@@ -4,15 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import {
-  ConfigError,
-  choices,
-  environmentName,
-  judgeSettings,
-  readBrokerSettings,
-  settings,
-  texts,
-} from '../../broker/config.ts'
+import { ConfigError, choices, environmentName, judgeSettings, settings, texts } from '../../broker/config.ts'
+import { readBrokerSettings } from '../../broker/settings-sources.ts'
 
 let data: string
 beforeEach(() => {
@@ -95,10 +88,26 @@ test('a file that is no YAML, or whose section is no map, is named', () => {
     write(yaml)
     assert.match(problemsOf(() => readBrokerSettings(data, {}))[0] ?? '', /rollcall\.yaml|setting/, yaml)
   }
-  write('provisioning: {}\n')
+})
+
+test('a name that is none is refused wherever it stands, all at once, with the one that was probably meant', () => {
+  write('brokr: {}\nbroker:\n  handshakeMax: 7\n')
+  const problems = problemsOf(() =>
+    readBrokerSettings(data, {
+      ROLLCALL_BROKER_ADRESS_BURST: '9',
+      ROLLCALL_BROKER_GATES: 'several',
+      ROLLCALL_BROKER_SERVICE_HOST: '10.0.0.1',
+      ROLLCALL_BROKER_PORT_8883_TCP_ADDR: '10.0.0.1',
+      ROLLCALL_BROKER_PORT: 'tcp://10.0.0.1:8883',
+    }),
+  )
+  assert.equal(problems.length, 4, problems.join('\n'))
+  assert.match(problems[0]!, /brokr: unknown section, did you mean broker\?$/)
+  assert.match(problems[1]!, /^ROLLCALL_BROKER_ADRESS_BURST: .*did you mean ROLLCALL_BROKER_ADDRESS_BURST\?$/)
+  write('broker:\n  handshakeMax: 7\n  somethingElseEntirely: 1\n')
   assert.deepEqual(
     problemsOf(() => readBrokerSettings(data, {})),
-    [],
+    ['handshakeMax: unknown setting, did you mean handshakesMax?', 'somethingElseEntirely: unknown setting'],
   )
 })
 
