@@ -32,6 +32,16 @@ export const faults: Row[] = [
     tests: [{ file: 'fault/gates.test.ts' }],
   },
   {
+    row: 'power-loss',
+    fault: 'the power fails and unflushed writes are gone: nothing answered or acknowledged is lost',
+    tests: [{ file: 'fault/power-loss.test.ts' }],
+  },
+  {
+    row: 'kill-signing',
+    fault: 'kill -9 at every write of an enrollment: what was signed can be revoked, asking again is safe',
+    tests: [{ file: 'fault/killed-while-signing.test.ts' }],
+  },
+  {
     row: 'disk-full',
     fault: 'the registry’s disk is full: 507, the listed still admitted, well again within 5 s of space',
     tests: [{ file: 'fault/disk-full.test.ts' }],
