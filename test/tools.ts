@@ -28,6 +28,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'device-sim/two-brokers.test.ts': ['openssl', 'mosquitto'],
   'fault/**': ['openssl', 'faketime'],
   'deploy/observability.test.ts': ['promtool'],
+  'fault/network.test.ts': ['iptables'],
   'fault/power-loss.test.ts': ['strace'],
   'fault/killed-while-signing.test.ts': ['strace'],
   'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],

@@ -96,6 +96,12 @@ export const faults: Row[] = [
     tests: [{ file: 'e2e/ca-rotation.test.ts' }],
   },
   {
+    row: 'network',
+    fault:
+      '10 % packet loss, 1 Mbit/s, resets, a network split: nothing lost, QoS 2 once, the dead peer is found',
+    tests: [{ file: 'fault/network.test.ts' }],
+  },
+  {
     row: 'half-open',
     fault: '500 half-open handshakes, 500 without CONNECT: closed within 10 s, others connect meanwhile',
     tests: [{ file: 'fault/half-open.test.ts' }],

@@ -7,6 +7,7 @@ import type { Roll } from './roll.ts'
 
 export type ForkedBroker = {
   port: number
+  pid: number
   /** Heap and buffers in use after a full collection, and the metrics then. */
   measure(): Promise<{ bytes: number; metrics: string }>
   /** Whether the process is still there. */
@@ -26,6 +27,7 @@ export async function forkBroker(
   const [ready] = (await once(child, 'message')) as [{ port: number }]
   return {
     port: ready.port,
+    pid: child.pid ?? 0,
     async measure() {
       const answer = once(child, 'message')
       child.send('memory')
