@@ -134,6 +134,12 @@ export const settings = {
     max: 1,
     about: '0 keeps sessions in memory alone: a restart forgets them',
   },
+  eventLog: {
+    default: 1,
+    min: 0,
+    max: 1,
+    about: '0 tells nobody who connects, leaves or is refused: no feed, no webhooks, no counts per minute',
+  },
   retainedBytesMax: {
     default: 268_435_456,
     min: 1_024,

@@ -84,6 +84,18 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       metrics.sessionsSetAside.inc()
       log.error({ file, error }, 'session store damaged: set aside, starting with an empty one')
     },
+    eventsDropped: (count: number) => metrics.eventsDropped.inc(count),
+    eventLogFailed(error: unknown) {
+      metrics.eventLogFailures.inc()
+      log.error({ error: (error as Error).message }, 'event log takes nothing: news is lost, nobody else')
+    },
+    eventLogSetAside(file: string, error: unknown) {
+      metrics.eventLogFailures.inc()
+      log.error(
+        { file, error: (error as Error).message },
+        'event log damaged: set aside, beginning a new one',
+      )
+    },
     clientFailed: (who: Who, error: Error) => log.info({ ...who, error: error.message }, 'connection failed'),
 
     acknowledged: (epoch: number, sessionsCut: number, tookMs: number) =>

@@ -22,6 +22,7 @@ import { createGates } from './gates/index.ts'
 import { settleLeftovers } from './leftovers.ts'
 import { liveSessions } from './live-sessions.ts'
 import { createMetrics } from './metrics.ts'
+import { openNews } from './news.ts'
 import { createNotebook, type Notebook } from './notebook.ts'
 import { createRegistryMemory } from './registry-memory.ts'
 import { createRegistryView } from './registry-view.ts'
@@ -88,6 +89,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   }
   const deviceNow = prepareDeviceLookup(registry.sqlite)
   const isGone = createIsGone({ deviceNow, admit: admitAgain })
+  const nodeId = options.nodeId ?? 'broker'
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
   const sessionsAt = settings.durableSessions === 1 ? join(options.data, sessionsName) : null
   let inside: Sessions | null = null
@@ -96,7 +98,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   try {
     sessionFile = openSessionFile(sessionsAt)
     notebook = createNotebook({
-      nodeId: options.nodeId ?? 'broker',
+      nodeId,
       epoch,
       notes: createBrokerNotes(notesRegistry, manifest.version),
       everyMs: options.pace?.notesMs,
@@ -113,8 +115,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   }
   if (sessionFile.setAside !== null)
     events.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
+  const news = openNews(join(options.data, 'events.db'), nodeId, settings.eventLog === 1, events, now)
   const refused: typeof events.refused = (reason, who, detail) => {
     events.refused(reason, who, detail)
+    news.refused(reason, who)
     notebook.refusal(reason, who)
   }
   const detectClone = createCloneDetector()
@@ -128,6 +132,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const deviceId = who.deviceId ?? ''
     const suspends = settings.suspendClones === 1
     events.cloned(suspicion, deviceId, suspends)
+    news.cloned(suspicion, deviceId, suspends)
     if (suspends) notebook.suspendCloned({ ...suspicion, deviceId, at })
   }
   const engine = await createEngine({
@@ -139,10 +144,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       refused,
       connected(who, clean) {
         events.connected(who, clean)
+        news.connected(who, clean)
         notebook.sessions(who.deviceId ?? '')
       },
       disconnected(who, why) {
         events.disconnected(who, why)
+        news.disconnected(who, why)
         notebook.sessions(who.deviceId ?? '')
       },
       firstUse: notebook.use,
@@ -228,6 +235,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await engine.close()
     await gone
     notebook.close()
+    news.close()
     await closeRegistries()
   }
   // Last of all: whoever comes finds the watch over the registry in its place.

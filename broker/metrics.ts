@@ -58,6 +58,16 @@ export function createMetrics() {
       help: 'Session stores found damaged and set aside',
       registers,
     }),
+    eventsDropped: new Counter({
+      name: 'rollcall_events_dropped_total',
+      help: 'Events that the event log could not take',
+      registers,
+    }),
+    eventLogFailures: new Counter({
+      name: 'rollcall_event_log_failures_total',
+      help: 'Times the event log could not be written, or was set aside as damaged',
+      registers,
+    }),
     sessionsKeptSeconds: new Histogram({
       name: 'rollcall_session_sync_seconds',
       help: 'How long the disk takes to keep a group of writes for stored sessions',

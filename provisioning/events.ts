@@ -226,6 +226,16 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     auditSealFailed: (error: unknown) => logger.error({ err: error }, 'audit checkpoint not signed'),
 
+    newsDropped: (count: number) => metrics.eventsDropped.inc(count),
+    newsFailed: (error: unknown) => {
+      metrics.eventLogFailures.inc()
+      logger.error({ err: error }, 'event log cannot be used: news is lost, nothing else')
+    },
+    newsSetAside: (file: string, error: unknown) => {
+      metrics.eventLogFailures.inc()
+      logger.error({ file, err: error }, 'event log damaged: set aside, beginning a new one')
+    },
+    streamsOpen: (open: number) => metrics.streamsOpen.set(open),
     signedIn: (caller: Caller, kind: string) => logger.info({ ...caller, kind }, 'signed in'),
     signedOut: (caller: Caller) => logger.info(caller, 'signed out'),
     authenticationFailed: (fields: { requestId: string; address: string; reason: string }) => {

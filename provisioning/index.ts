@@ -19,7 +19,7 @@ import { createAuditSealer } from './audit/audit-sealer.ts'
 import { createCaKeeper } from './ca/ca-keeper.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
 import { createServerCertificate, serverNames, standingOf } from './ca/server-certificate.ts'
-import { type Environment, type ProvisioningOptions, readConfig } from './config.ts'
+import { type Environment, hostInUrl, type ProvisioningOptions, readConfig } from './config.ts'
 import {
   assertNotLost,
   createDataDirectory,
@@ -33,6 +33,7 @@ import { createEvents } from './events.ts'
 import { firstStart } from './first-start.ts'
 import { createServer } from './http/server.ts'
 import { createMetrics } from './metrics.ts'
+import { startNews } from './news/index.ts'
 import { createLastUse } from './operators/last-use.ts'
 import { createOverviewDesk } from './overview/overview.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
@@ -139,6 +140,8 @@ export async function createProvisioning(
     const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
+    const news = startNews({ directory: directory.path, reading, events, now })
+    open.defer(() => news.close())
     let shown = standingOf(identity.cert)
     events.serverCertificateShown(shown.notAfter)
     const auditKey = keepAuditKey(directory)
@@ -215,6 +218,7 @@ export async function createProvisioning(
       issuers,
       lastUse,
       overview,
+      news,
       audit: { reader: auditReader, sealer },
       ready,
       events,
@@ -242,7 +246,10 @@ export async function createProvisioning(
       countRoll: prepareRollCount(reading.sqlite),
       now,
       everyMs: config.sweepMs,
-      onPassed: events.deadlinePassed,
+      onPassed(passed) {
+        events.deadlinePassed(passed)
+        news.deadlinePassed(passed)
+      },
       onCounted(within, certificates) {
         events.expiringCounted(within, certificates)
         overview.expiring(within, certificates)
@@ -288,9 +295,4 @@ export async function createProvisioning(
     await open.disposeAsync()
     throw error
   }
-}
-
-function hostInUrl(host: string): string {
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return reachable.includes(':') ? `[${reachable}]` : reachable
 }

@@ -120,6 +120,21 @@ export function createMetrics() {
       labelNames: ['within'],
       registers,
     }),
+    eventsDropped: new Counter({
+      name: 'rollcall_provisioning_events_dropped_total',
+      help: 'Events of provisioning that the event log could not take.',
+      registers,
+    }),
+    eventLogFailures: new Counter({
+      name: 'rollcall_provisioning_event_log_failures_total',
+      help: 'Times the event log could not be used, or was set aside as damaged.',
+      registers,
+    }),
+    streamsOpen: new Gauge({
+      name: 'rollcall_event_streams',
+      help: 'Streams of events that are open.',
+      registers,
+    }),
     serverRenewals: new Counter({
       name: 'rollcall_server_certificate_renewals_total',
       help: 'Server certificates issued by this process.',

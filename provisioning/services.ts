@@ -25,7 +25,7 @@ import type { Services } from './routes/context.ts'
 
 export type ServiceParts = Pick<
   Services,
-  'writer' | 'issuers' | 'anchors' | 'lastUse' | 'overview' | 'audit' | 'ready' | 'events'
+  'writer' | 'issuers' | 'anchors' | 'lastUse' | 'overview' | 'news' | 'audit' | 'ready' | 'events'
 > & {
   config: Pick<ProvisioningConfig, 'deviceDays' | 'now'>
   ca: Services['ca']
@@ -86,6 +86,7 @@ export function createServices(parts: ServiceParts): Services {
     chainOf: id => chainOf(id, ca(), issuers),
     receipt: parts.receipt,
     overview: parts.overview,
+    news: parts.news,
     audit,
     ready,
     events,

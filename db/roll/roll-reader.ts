@@ -53,6 +53,7 @@ export type RollReader = {
   device(id: string): Promise<Device | null>
   /** A page may end before its limit where few are found among many: `next` is to be continued after all the same. */
   devices(filter: DeviceFilter, after: string | null, limit: number, now: number): Promise<Page<Device>>
+  isMember(deviceId: string, group: string): boolean
   certificate(fingerprint: string): Promise<Certificate | null>
   certificates(filter: CertificateFilter, after: string | null, limit: number): Promise<Page<Certificate>>
   /** The last refusals seen, newest first, for a fingerprint or for a device. */
@@ -68,6 +69,9 @@ export function createRollReader(registry: Registry): RollReader {
     .pluck()
   const oneCertificate = sqlite.prepare<[string], Schema['certificates']>(
     'SELECT * FROM certificates WHERE fingerprint = ?',
+  )
+  const member = sqlite.prepare<[string, string]>(
+    'SELECT 1 FROM device_groups WHERE device_id = ? AND name = ?',
   )
   const listed = prepareDeviceList(registry)
   const membersOf = (group: string) =>
@@ -103,6 +107,8 @@ export function createRollReader(registry: Registry): RollReader {
         .execute()
       return { items: await withGroups(rows), next }
     },
+
+    isMember: (deviceId, group) => member.get(deviceId, group) !== undefined,
 
     async certificate(fingerprint) {
       const row = oneCertificate.get(fingerprint)

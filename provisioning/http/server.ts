@@ -26,6 +26,7 @@ import { enrollRoutes } from '../routes/enroll.ts'
 import { enrollmentRoutes } from '../routes/enrollment.ts'
 import { enrollmentTokenRoutes } from '../routes/enrollment-tokens.ts'
 import { estRoutes } from '../routes/est.ts'
+import { eventRoutes } from '../routes/events.ts'
 import { exportRoutes } from '../routes/export.ts'
 import { idevidRoutes } from '../routes/idevids.ts'
 import { issuerCrlRoutes } from '../routes/issuer-crls.ts'
@@ -173,6 +174,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
       add(routes as Api, services)
   })
   await api.register(async routes => sessionRoutes(routes as Api, services, { sessions, authentication }))
+  await api.register(async routes => eventRoutes(routes as Api, services, authentication))
   await api.register(async routes => uploadRoutes(routes as Api, services))
   const self = createSelfAuthentication({ ...services, countFailure, failed })
   await api.register(async routes => issuerCrlRoutes(routes as Api, services))
@@ -192,6 +194,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     },
     show: identity => server.setSecureContext({ ...tlsOptions, ...identity }),
     async close() {
+      services.news.streams.close()
       const closed = api.close()
       await connections.drain()
       await closed

@@ -101,6 +101,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
 
   // what is not about one device
   'GET /v1/overview': right('viewer', 'narrowed'),
+  'GET /v1/events': right('viewer', 'narrowed'),
+  'GET /v1/events/stream': right('viewer', 'narrowed'),
   'POST /v1/admission': right('viewer', 'none'),
   'GET /v1/audit': right('viewer', 'none'),
   'GET /v1/audit/verification': right('viewer', 'none'),

@@ -22,6 +22,11 @@ export const operatorProblems = {
     title: 'A page of another origin made this request',
     hint: 'Use the console of this very address, or call with an API token.',
   },
+  streams_exceeded: {
+    status: 429,
+    title: 'Too many streams of events are open',
+    hint: 'Close one, or read pages of GET /v1/events.',
+  },
   session_unknown: {
     status: 404,
     title: 'The caller has no session',

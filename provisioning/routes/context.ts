@@ -29,6 +29,7 @@ import type { Explainer } from '../explain.ts'
 import type * as schemas from '../http/schemas.ts'
 import { ProblemDocument } from '../http/schemas.ts'
 import type { ImportDesk } from '../jobs/index.ts'
+import type { News } from '../news/index.ts'
 import { actorOf } from '../operators/authentication.ts'
 import type { LastUse } from '../operators/last-use.ts'
 import type { Reach } from '../operators/reach.ts'
@@ -55,6 +56,7 @@ export type Services = {
   anchors: AnchorDesk
   receipt: (epoch: number) => Promise<Receipt>
   overview: OverviewDesk
+  news: Pick<News, 'reader' | 'streams'>
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
   ready: () => boolean
   events: Events

@@ -1,5 +1,6 @@
 // One look at the service, and who is connected as a device. Both are what brokers noted: shown, decided upon never.
 import type { Static } from 'typebox'
+import type { MinuteCount } from '../../db/events/event-reader.ts'
 import type { NotedSession } from '../../db/roll/live-sessions.ts'
 import { decodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
@@ -11,11 +12,12 @@ import { DeviceSession, Overview } from '../overview/overview-schemas.ts'
 import { type Api, refusals, type Services, secured, time } from './context.ts'
 
 /** A broker notes every second that it lives, and acts on a change within milliseconds. */
+const HOUR_MS = 3_600_000
 const HEALTHY_MS = 10_000
 const protocols: Record<number, '3.1' | '3.1.1' | '5'> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 export function overviewRoutes(api: Api, services: Services): void {
-  const { overview, roll, liveSessions, issuers, ca, now } = services
+  const { overview, roll, news, liveSessions, issuers, ca, now } = services
 
   api.get(
     '/v1/overview',
@@ -63,7 +65,7 @@ export function overviewRoutes(api: Api, services: Services): void {
     const current = ca.keeper.current()
     const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
     return {
-      perMinute: [],
+      perMinute: perMinute(news.reader.minutes(now() - HOUR_MS)),
       ca: {
         root: { notAfter: time(Date.parse(current.root.validTo)) },
         issuers: issuing.map(({ id, name, enabled, notAfter }) => ({
@@ -82,6 +84,23 @@ export function overviewRoutes(api: Api, services: Services): void {
       jobs: { running: service.jobs },
     }
   }
+}
+
+/** Minutes in which nothing happened are left out. */
+function perMinute(counts: readonly MinuteCount[]) {
+  const minutes = new Map<
+    number,
+    { connected: number; disconnected: number; refused: Record<string, number> }
+  >()
+  for (const { minute, kind, reason, count } of counts) {
+    const one = minutes.get(minute) ?? { connected: 0, disconnected: 0, refused: {} }
+    if (kind === 'connected') one.connected += count
+    else if (kind === 'disconnected') one.disconnected += count
+    else if (kind === 'refused') one.refused[reason] = count
+    else continue
+    minutes.set(minute, one)
+  }
+  return [...minutes].map(([minute, one]) => ({ minute: time(minute), ...one }))
 }
 
 function shownCounts({ at, counts }: Look) {

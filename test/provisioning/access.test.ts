@@ -150,9 +150,11 @@ const narrowed: Record<string, () => Promise<void>> = {
   },
 }
 
-/** Who is bound to a group is told apart by whom he may make: api-tokens.test.ts, operators.test.ts; what he is shown: overview.test.ts. */
+/** Who is bound to a group is told apart by whom he may make: api-tokens.test.ts, operators.test.ts; what he is shown: overview.test.ts, events.test.ts. */
 const provedElsewhere = [
   'GET /v1/overview',
+  'GET /v1/events',
+  'GET /v1/events/stream',
   'POST /v1/api-tokens',
   'GET /v1/api-tokens',
   'POST /v1/api-tokens/:token/revoke',

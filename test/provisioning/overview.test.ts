@@ -1,36 +1,9 @@
 // The overview and who is connected: the numbers are those of the registry and of a real broker, and a group sees its own alone.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import mqtt from 'mqtt'
-import pino from 'pino'
-import { judgeSettings } from '../../broker/config.ts'
-import { startBroker } from '../../broker/index.ts'
 import { until } from '../harness/until.ts'
-import { assertProblem, makeCsr, type Service, startService } from './harness.ts'
-
-/** A broker on the directory of the service. */
-async function beside(service: Service, gates = 0) {
-  const log = pino({ level: 'silent' })
-  const settings = judgeSettings({ gates })
-  return startBroker({ data: service.directory, host: '127.0.0.1', port: 0, settings, log })
-}
-
-async function connect(service: Service, port: number, deviceId: string) {
-  const { csr, key } = makeCsr('p256')
-  const { certificate, chain, fingerprint } = await service.enroll(deviceId, csr)
-  const client = await mqtt.connectAsync({
-    ...{
-      protocol: 'mqtts',
-      host: '127.0.0.1',
-      port,
-      ca: service.ca,
-      servername: 'localhost',
-      clientId: deviceId,
-    },
-    ...{ cert: certificate + chain.join(''), key, keepalive: 30, reconnectPeriod: 0 },
-  })
-  return { client, fingerprint }
-}
+import { beside, connect } from './beside.ts'
+import { assertProblem, startService } from './harness.ts'
 
 test('counts devices and certificates as they come, move and go', async () => {
   await using service = await startService()

@@ -1,0 +1,129 @@
+// Events as they come, for whoever stays on the line: each stream has a position in the log and is given what lies behind it.
+// What a slow reader has not taken is not kept for it in memory; one that takes nothing is cut.
+import type { Event, EventReader } from '../../db/events/event-reader.ts'
+
+export type StreamParts = {
+  /** Whose it is: each has a bounded number. */
+  caller: string
+  position: number
+  passes(event: Event): boolean
+  /** Writes a piece of text; `pending` says how many bytes wait to be taken. */
+  write(text: string): void
+  pending(): number
+  end(): void
+  /** Asked every second. */
+  isStillIn(): boolean
+}
+export type EventStreams = {
+  /** False where there are too many already, of this caller or of all. */
+  add(stream: StreamParts): boolean
+  remove(stream: StreamParts): void
+  /** Ends all. */
+  close(): void
+}
+
+export const STREAMS_MAX = 100
+export const STREAMS_PER_CALLER_MAX = 10
+const LOOK_EVERY_MS = 100
+const ASK_EVERY_MS = 1_000
+const HEARTBEAT_MS = 15_000
+const STALLED_MS = 30_000
+const ROWS_AT_ONCE = 500
+const PENDING_BYTES_MAX = 64 * 1024
+
+type State = { movedAt: number; spokeAt: number; pendingBefore: number }
+
+export function createEventStreams(parts: {
+  reader: EventReader
+  textOf(event: Event): string
+  onCount(open: number): void
+}): EventStreams {
+  const { reader } = parts
+  const streams = new Map<StreamParts, State>()
+  let timer: NodeJS.Timeout | null = null
+  let askedAt = 0
+  let seen: number | null = null
+  /** Of the last look: most streams stand at the same position. */
+  let batch: { position: number; events: Event[] } | null = null
+
+  function look(): void {
+    const version = reader.dataVersion()
+    const isNew = version !== seen
+    seen = version
+    batch = null
+    const at = performance.now()
+    const asks = at - askedAt >= ASK_EVERY_MS
+    if (asks) askedAt = at
+    for (const [stream, state] of streams) {
+      if ((asks && !isWelcome(stream)) || isStalled(stream, state, at)) {
+        remove(stream)
+        stream.end()
+      } else serve(stream, state, isNew, at)
+    }
+  }
+
+  function isWelcome(stream: StreamParts): boolean {
+    try {
+      return stream.isStillIn()
+    } catch {
+      return false // nobody can say: fail closed
+    }
+  }
+
+  function isStalled(stream: StreamParts, state: State, at: number): boolean {
+    const pending = stream.pending()
+    if (pending === 0 || pending < state.pendingBefore) state.movedAt = at
+    state.pendingBefore = pending
+    return at - state.movedAt > STALLED_MS
+  }
+
+  function serve(stream: StreamParts, state: State, isNew: boolean, at: number): void {
+    let text = ''
+    if ((isNew || lags.has(stream)) && stream.pending() < PENDING_BYTES_MAX) {
+      const events = eventsAfter(stream.position)
+      for (const event of events) if (stream.passes(event)) text += parts.textOf(event)
+      stream.position = events.at(-1)?.seq ?? stream.position
+      if (events.length === ROWS_AT_ONCE) lags.add(stream)
+      else lags.delete(stream)
+    } else if (isNew) lags.add(stream)
+    if (text === '' && at - state.spokeAt >= HEARTBEAT_MS) text = ': still here\n\n'
+    if (text === '') return
+    state.spokeAt = at
+    stream.write(text)
+  }
+  /** Those that have not been given all there is. */
+  const lags = new WeakSet<StreamParts>()
+
+  function eventsAfter(position: number): Event[] {
+    if (batch?.position !== position) batch = { position, events: reader.after(position, ROWS_AT_ONCE) }
+    return batch.events
+  }
+
+  function remove(stream: StreamParts): void {
+    if (!streams.delete(stream)) return
+    parts.onCount(streams.size)
+    if (streams.size > 0 || timer === null) return
+    clearInterval(timer)
+    timer = null
+  }
+
+  return {
+    add(stream) {
+      const own = [...streams.keys()].filter(({ caller }) => caller === stream.caller).length
+      if (streams.size >= STREAMS_MAX || own >= STREAMS_PER_CALLER_MAX) return false
+      const at = performance.now()
+      streams.set(stream, { movedAt: at, spokeAt: at, pendingBefore: 0 })
+      lags.add(stream)
+      parts.onCount(streams.size)
+      timer ??= setInterval(look, LOOK_EVERY_MS)
+      return true
+    },
+    remove,
+    close() {
+      for (const stream of streams.keys()) {
+        remove(stream)
+        stream.end()
+      }
+    },
+  }
+}

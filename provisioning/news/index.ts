@@ -1,0 +1,52 @@
+// News put together: what provisioning has to tell goes into the event log, and what anybody told there comes out of it.
+import { join } from 'node:path'
+import { prepareAuditTail } from '../../db/events/audit-tail.ts'
+import { createEventLog } from '../../db/events/event-log.ts'
+import { createEventReader, type EventReader } from '../../db/events/event-reader.ts'
+import type { Registry } from '../../db/index.ts'
+import type { PassedDeadline } from '../../db/roll/deadlines.ts'
+import type { Events } from '../events.ts'
+import { createEventStreams, type EventStreams } from './event-streams.ts'
+import { startNewsDesk } from './news-desk.ts'
+import { streamText } from './shown-event.ts'
+
+export type News = {
+  reader: EventReader
+  streams: EventStreams
+  deadlinePassed(passed: PassedDeadline): void
+  close(): void
+}
+
+export function startNews(parts: {
+  directory: string
+  reading: Registry
+  events: Events
+  now: () => number
+}): News {
+  const { events, now } = parts
+  const file = join(parts.directory, 'events.db')
+  const log = createEventLog({
+    ...{ file, node: null, now },
+    onDropped: events.newsDropped,
+    onFailed: events.newsFailed,
+    onSetAside: events.newsSetAside,
+  })
+  const desk = startNewsDesk({
+    tail: prepareAuditTail(parts.reading.sqlite),
+    log,
+    now,
+    onFailed: events.newsFailed,
+  })
+  const reader = createEventReader(file, events.newsFailed)
+  const streams = createEventStreams({ reader, textOf: streamText, onCount: events.streamsOpen })
+  return {
+    reader,
+    streams,
+    deadlinePassed: desk.deadlinePassed,
+    close() {
+      streams.close()
+      desk.close()
+      reader.close()
+    },
+  }
+}

@@ -1,0 +1,24 @@
+// A broker on the directory of a provisioning service, in this process, and devices that connect to it.
+import mqtt from 'mqtt'
+import pino from 'pino'
+import { judgeSettings } from '../../broker/config.ts'
+import { startBroker } from '../../broker/index.ts'
+import { makeCsr, type Service } from './harness.ts'
+
+export function beside(service: Service, gates = 0) {
+  const log = pino({ level: 'silent' })
+  const settings = judgeSettings({ gates })
+  return startBroker({ data: service.directory, host: '127.0.0.1', port: 0, settings, log })
+}
+
+/** Enrolls a device and connects as it; `again` does so once more. */
+export async function connect(service: Service, port: number, deviceId: string) {
+  const { csr, key } = makeCsr('p256')
+  const { certificate, chain, fingerprint } = await service.enroll(deviceId, csr)
+  const again = () =>
+    mqtt.connectAsync({
+      ...{ protocol: 'mqtts', host: '127.0.0.1', port, ca: service.ca, servername: 'localhost' },
+      ...{ clientId: deviceId, cert: certificate + chain.join(''), key, keepalive: 30, reconnectPeriod: 0 },
+    })
+  return { client: await again(), fingerprint, again }
+}
