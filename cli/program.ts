@@ -59,6 +59,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'read, verify and export the log of changes',
     load: async () => (await import('./audit.ts')).auditCommand(),
   },
+  doctor: {
+    summary: 'look at everything a service needs, and say what to do',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
   config: {
     summary: 'check the settings, and tell which hold and where each comes from',
     load: async () => (await import('./config.ts')).configCommand(),

@@ -15,7 +15,7 @@ import * as idevids from './migrations/0011-idevids.ts'
 import * as overview from './migrations/0012-overview.ts'
 import { RegistryError } from './registry-error.ts'
 
-const APPLICATION_ID = 0x524f4c4c // "ROLL"
+export const APPLICATION_ID = 0x524f4c4c // "ROLL"
 
 /** SQL alone, or a function where rows must be worked on. */
 type Migration = { name: string; sql: string } | { name: string; apply(db: Database): void }

@@ -33,6 +33,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'fault/killed-while-signing.test.ts': ['strace'],
   'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],
   'cli/explain.test.ts': ['openssl'],
+  'cli/doctor.test.ts': ['openssl'],
   'cli/device.test.ts': ['openssl', 'mosquitto_pub'],
   'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],
 }

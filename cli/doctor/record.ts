@@ -1,0 +1,70 @@
+// The record: whether registry and stored sessions are whole, and of which schema; the settings; what a dead process left.
+import { existsSync } from 'node:fs'
+import { canLook, lookAtRegistry, type RegistryLook } from '../../db/registry-look.ts'
+import { dataPaths } from '../data-directory.ts'
+import { effectiveSettings, type GivenFlag } from '../settings.ts'
+import { type Finding, fail, ok, type Patient, warn } from './finding.ts'
+
+export function checkRegistry({ data }: Patient): Finding[] {
+  const { registry } = dataPaths(data)
+  if (!existsSync(registry)) return []
+  if (!canLook(registry)) {
+    const found = 'not looked at: its log is not open, and opening it would write'
+    return [warn('registry', found, 'start the service, which takes the log in, and ask again')]
+  }
+  let look: RegistryLook
+  try {
+    look = lookAtRegistry(registry)
+  } catch (error) {
+    return [
+      fail(
+        'registry',
+        `it cannot be read: ${(error as Error).message}`,
+        'restore a backup (rollcall restore)',
+      ),
+    ]
+  }
+  return judgeRegistry(look)
+}
+
+export function judgeRegistry({ ours, schema, schemaKnown, findings }: RegistryLook): Finding[] {
+  if (!ours)
+    return [fail('registry', 'registry.db is no registry of Rollcall', 'restore a backup, or check --data')]
+  if (findings !== 'ok')
+    return [
+      fail('registry', `damaged: ${findings}`, 'stop the service and restore a backup (rollcall restore)'),
+    ]
+  if (schema > schemaKnown) {
+    const found = `schema ${schema}, this version knows ${schemaKnown}`
+    return [fail('registry', found, 'start the version that wrote it, or a newer one')]
+  }
+  if (schema < schemaKnown) {
+    const found = `whole, schema ${schema}; this version makes ${schemaKnown} of it`
+    return [warn('registry', found, 'back up before the next start: the former version cannot read it then')]
+  }
+  return [ok('registry', `whole, schema ${schema}`)]
+}
+
+export function checkSettings({ data, env }: Patient, flags: readonly GivenFlag[]): Finding[] {
+  const { settings, problems } = effectiveSettings(data, flags, env)
+  if (problems.length > 0) {
+    return problems.map(problem => fail('settings', problem, 'rollcall config check judges them again'))
+  }
+  const changed = settings.filter(({ from }) => from !== 'default')
+  const shown = changed.map(({ name }) => name).slice(0, 8)
+  return [ok('settings', changed.length === 0 ? 'all as by default' : `set: ${shown.join(', ')}`)]
+}
+
+/** What a start would find; the locks themselves fall with their holders. */
+export function checkRunning({ data, running }: Patient): Finding[] {
+  const { endpoints } = dataPaths(data)
+  if (running.length > 0) {
+    const names = running.map(({ job, pid }) => (pid === null ? job : `${job} (process ${pid})`))
+    return [ok('running', names.join(', '))]
+  }
+  if (existsSync(endpoints)) {
+    const found = 'nothing runs, but endpoints.json names where it did: up was killed'
+    return [warn('running', found, 'start it again; commands with --data find nobody until then')]
+  }
+  return [ok('running', 'nothing')]
+}
