@@ -13,8 +13,8 @@ import { startTraffic, type Traffic } from './traffic.ts'
 
 const DEVICES = length(40, 1_000)
 const KILLS = length(2, 13)
-/** What half of the kills keep, among other tests twice of it; all keep the other, also on a machine that is busy. */
-const LISTENING_MS = length(6_000, 3_000)
+/** What half of the kills keep at length; all keep the other, also beside other tests. */
+const LISTENING_MS = length(15_000, 3_000)
 const LISTENING_MAX_MS = 15_000
 const BACK_MS = 30_000
 const SHARE = 0.95

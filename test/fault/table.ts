@@ -133,4 +133,15 @@ export const faults: Row[] = [
     fault: 'SIGTERM under QoS 1 and 2: what is half done is finished within 10 s, nothing acknowledged lost',
     tests: [{ file: 'broker/shutdown.test.ts' }],
   },
+  {
+    row: 'rolling-restart',
+    fault:
+      'the system is restarted again and again beside a reconnecting fleet: nothing acknowledged lost, all back',
+    tests: [{ file: 'fault/rolling-restart.test.ts' }],
+  },
+  {
+    row: 'malformed',
+    fault: 'malformed packet sequences: no process ends, nobody else notices, heap flat within 10 %',
+    tests: [{ file: 'fault/malformed.test.ts' }],
+  },
 ]
