@@ -96,6 +96,13 @@ function createCall(url: string, agent: Agent, token: string): Call {
       outgoing.on('error', reject)
       outgoing.on('response', response => {
         let received = ''
+        const headers = response.headers as Record<string, string | undefined>
+        if (headers['content-type']?.startsWith('text/event-stream')) {
+          // It has no end: that it began is the answer.
+          resolve({ status: response.statusCode ?? 0, headers, body: null, text: '' })
+          outgoing.destroy()
+          return
+        }
         response.setEncoding('utf8')
         response.on('data', (part: string) => {
           received += part
