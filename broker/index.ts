@@ -4,13 +4,21 @@ import type { Logger } from 'pino'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../db/admission-lookup.ts'
 import { createBrokerNotes } from '../db/broker-notes.ts'
 import { prepareChangeReader } from '../db/change-feed.ts'
+import { createEventReader } from '../db/events/event-reader.ts'
 import { closeRegistry } from '../db/index.ts'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
 import { assertSameFile, openForNotes, openForReading } from '../db/open.ts'
 import { preparePolicyLookup } from '../db/policies/policy-store.ts'
-import { isDamage, markDamaged, openSessionFile, type SessionFile } from '../db/sessions/session-file.ts'
+import {
+  isDamage,
+  markDamaged,
+  openSessionFile,
+  type SessionFile,
+  waitsFor,
+} from '../db/sessions/session-file.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { createAdmit } from './admit.ts'
+import { createAnnouncer, EVENT_TOPICS } from './announcer.ts'
 import { createCloneDetector } from './clone-detector.ts'
 import type { BrokerSettings } from './config.ts'
 import { createEngine } from './engine/index.ts'
@@ -153,7 +161,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         notebook.sessions(who.deviceId ?? '')
       },
       firstUse: notebook.use,
-      subscriptionsChanged: notebook.subscriptions,
+      subscriptionsChanged(who, filters) {
+        notebook.subscriptions(who, filters)
+        announcer.subscribed(filters)
+      },
       takenOver,
       messageReceived: () => metrics.messages.inc(),
       messageSent: () => metrics.messagesSent.inc(),
@@ -168,6 +179,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     now,
   })
   inside = engine.sessions
+  const announcer = createAnnouncer({
+    reader: createEventReader(join(options.data, 'events.db'), events.eventLogFailed),
+    wanted: waitsFor(sessionFile, EVENT_TOPICS),
+    publish: engine.announce,
+  })
   const limits = createLimits(settings, () => performance.now())
   const gates = createGates({
     data: options.data,
@@ -231,6 +247,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const gone = gates.stop()
     if (!hurry) await drain()
     watch.stop()
+    announcer.stop()
     scrape.stop()
     await engine.close()
     await gone

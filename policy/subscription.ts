@@ -2,6 +2,9 @@
 // and which filters are closed to everybody. Pure.
 import { contains, parseFilter, type TopicFilter } from './topic-filter.ts'
 
+/** What of `$…` a policy may open. */
+const opened: Readonly<Record<string, string>> = { $SYS: 'broker', $rollcall: 'events' }
+
 /** `group` is null where the subscription is not shared. */
 export type Subscription = { group: string | null; text: string; filter: TopicFilter }
 
@@ -19,18 +22,22 @@ function plain(text: string, group: string | null): Subscription | null {
 }
 
 /**
- * `$…` is the broker's own: closed to devices whatever a policy says, but for the broker's figures below `$SYS/broker`,
- * which a policy may open by naming them, not by `$SYS/#`. No wildcard reaches into `$…` [MQTT-4.7.2-1].
+ * `$…` is the broker's own: closed to devices whatever a policy says, but for the broker's figures below `$SYS/broker` and
+ * events below `$rollcall/events`, which a policy may open by naming them, not by `$SYS/#`. No wildcard reaches into `$…`
+ * [MQTT-4.7.2-1].
  */
 export function isReserved(filter: TopicFilter): boolean {
   const [first = '', second] = filter
   if (first.charCodeAt(0) !== 36) return false
-  return !(first === '$SYS' && second === 'broker')
+  return !(Object.hasOwn(opened, first) && opened[first] === second)
 }
 
-/** Whether an allow grants a filter: it contains it, and where the filter is one of the broker's figures it names them. */
+/** Whether an allow grants a filter: it contains it, and where the filter is one of the broker's own it names them. */
 export function grants(allow: TopicFilter, asked: TopicFilter): boolean {
-  return contains(allow, asked) && (asked[0]?.charCodeAt(0) !== 36 || allow[1] === 'broker')
+  return (
+    contains(allow, asked) &&
+    (asked[0]?.charCodeAt(0) !== 36 || (allow[0] === asked[0] && allow[1] === asked[1]))
+  )
 }
 
 /** Nobody publishes into `$…`. */

@@ -43,6 +43,16 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     deliverQoS(packet: AedesPublishPacket, done: () => void): void
   }
 
+/** Publishes as the broker itself, which needs no right. */
+export function publishOwn(
+  aedes: Aedes,
+  message: Pick<PublishPacket, 'topic' | 'payload' | 'qos' | 'retain'>,
+  onFailed: (error: unknown) => void,
+  done?: () => void,
+): void {
+  aedes.publish({ cmd: 'publish', dup: false, ...message }, error => (error ? onFailed(error) : done?.()))
+}
+
 /** How long a peer may take to close its side after DISCONNECT, or once the broker stops. */
 const LINGER_MS = 1_000
 

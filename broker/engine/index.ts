@@ -9,7 +9,7 @@ import type { Reason } from '../../db/reason.ts'
 import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
-import { endInOrder, type Inside, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
+import { endInOrder, type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createDrain } from './drain.ts'
 import { createHooks } from './hooks.ts'
@@ -277,14 +277,12 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         rightsOf,
         send(will, holder) {
           if (will.retain) leavings.retains(holder)
-          aedes.publish({ cmd: 'publish', dup: false, ...will }, error => {
-            if (error) events.engineFailed(error)
-            else void store.delWill({ id: holder.deviceId })
-          })
+          publishOwn(aedes, will, events.engineFailed, () => void store.delWill({ id: holder.deviceId }))
         },
         forget: deviceId => void store.delWill({ id: deviceId }),
       }),
     queued: () => store.counts(),
+    announce: message => publishOwn(aedes, message, events.engineFailed),
     drain: drain.finish,
     async close() {
       clearInterval(aging)

@@ -50,6 +50,8 @@ export type Engine = {
   leftBy(): string[]
   /** Wills of connections that ended with the broker's last life: a step for each, which throws while nobody can say. */
   leftWills(): Iterable<() => void>
+  /** Publishes as the broker itself. */
+  announce(message: { topic: string; payload: string; qos: 0 | 1; retain: boolean }): void
   /** What waits in stored sessions. */
   queued(): { queuedMessages: number; queuedBytes: number }
   /**

@@ -100,6 +100,12 @@ export function markDamaged(file: string): void {
   closeSync(openSync(`${file}.damaged`, 'w', 0o600))
 }
 
+/** Whether a stored session is subscribed to something below this topic, by itself or in a group. */
+export function waitsFor({ sqlite }: Pick<SessionFile, 'sqlite'>, topic: string): boolean {
+  const found = sqlite.prepare('SELECT 1 FROM subscriptions WHERE instr(filter, ?) > 0 LIMIT 1')
+  return found.get(`${topic}/`) !== undefined
+}
+
 function setAside(file: string, now: number): string {
   const aside = `${file}.damaged-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}`
   for (const part of ['', '-wal', '-shm', '.damaged'])

@@ -96,6 +96,35 @@ test('the figures of the broker are open to whom a policy names them, and to nob
   assert.equal(device.receive('$SYS/broker/uptime'), false)
 })
 
+test('events are open to whom a policy names them, to subscribers alone', () => {
+  const backend = bound(
+    allow(
+      ['publish', 'will', 'retain', 'subscribe', 'receive'],
+      ['$rollcall/events/refused/+', '$rollcall/events/#'],
+    ),
+  )
+  assert.equal(backend.subscribe('$rollcall/events/#'), true)
+  assert.equal(backend.subscribe('$share/workers/$rollcall/events/refused/+'), true)
+  assert.equal(backend.receive('$rollcall/events/connected/pump-1'), true)
+  for (const topic of ['$rollcall/events/connected/pump-1', '$rollcall/events', '$rollcall/x']) {
+    assert.equal(backend.publish(topic, 0, false), false)
+    assert.equal(backend.will(topic, 0, false), false)
+  }
+  for (const topics of [
+    ['#'],
+    ['+/#'],
+    ['+/events/#'],
+    ['$rollcall/#'],
+    ['$rollcall/+/#'],
+    ['$SYS/broker/#'],
+  ]) {
+    const device = bound(allow(['subscribe', 'receive'], topics))
+    assert.equal(device.subscribe('$rollcall/events/#'), false, topics[0])
+    assert.equal(device.subscribe('$rollcall/#'), false, topics[0])
+  }
+  assert.equal(bound(allow(['subscribe'], ['$rollcall/events/#'])).subscribe('$SYS/broker/uptime'), false)
+})
+
 test('a shared subscription is judged as the filter that it shares', () => {
   const rights = bound(allow(['subscribe'], ['a/#']), deny(['subscribe'], ['a/secret/#']))
   assert.equal(rights.subscribe('$share/g/a/x'), true)
