@@ -1,4 +1,5 @@
 // What is shown to whom: the sign-in to a stranger, the pages to an operator, and both to one whose session ended.
+import { useEffect, useRef } from 'react'
 import { SessionProvider, useSession } from './api/session.tsx'
 import { SignInPage } from './pages/sign-in-page.tsx'
 import { Skeleton } from './parts/empty.tsx'
@@ -28,11 +29,29 @@ function Gate() {
   if (state === 'out' || operator === null) return <SignInPage />
   return (
     <>
-      {state === 'ended' ? <SignInPage ended /> : null}
       {/* Another operator begins anew; the same one goes on where they were, with what they had typed. */}
-      <div key={operator.id} hidden={state === 'ended'}>
-        <Shell />
-      </div>
+      <Shell key={operator.id} />
+      {state === 'ended' ? <SignInAgain /> : null}
     </>
+  )
+}
+
+/** In front of everything, an open dialog of the page included. */
+function SignInAgain() {
+  const dialog = useRef<HTMLDialogElement>(null)
+  useEffect(() => {
+    if (dialog.current?.open === false) dialog.current.showModal()
+  }, [])
+  return (
+    <dialog
+      ref={dialog}
+      className="whole"
+      aria-label="Sign in"
+      onCancel={event => event.preventDefault()}
+      // Escape twice closes what was not to be cancelled.
+      onClose={() => dialog.current?.showModal()}
+    >
+      <SignInPage ended />
+    </dialog>
   )
 }

@@ -1,6 +1,7 @@
 // The console in the browser: what the API shows and takes, as pages. Knows the service through its public API alone.
 import { createRoot } from 'react-dom/client'
 import { App } from './app.tsx'
+import { Failed } from './shell/failed.tsx'
 import { applyTheme } from './shell/theme.ts'
 import './style/tokens.css'
 import './style/base.css'
@@ -12,4 +13,9 @@ import './style/charts.css'
 import './style/pages.css'
 
 applyTheme()
-createRoot(document.getElementById('console')!).render(<App />)
+const place = document.getElementById('console')!
+// A fault of a page takes the page away: what is left says so, and asks nothing of what failed.
+const root = createRoot(place, {
+  onUncaughtError: () => setTimeout(() => createRoot(place).render(<Failed />)),
+})
+root.render(<App />)

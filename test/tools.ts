@@ -14,6 +14,7 @@ export const debianPackages: Record<string, string> = {
   'pkcs11-tool': 'opensc',
   promtool: 'prometheus',
   pki: 'strongswan-pki libstrongswan-standard-plugins',
+  chromium: 'chromium',
 }
 
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
@@ -26,6 +27,9 @@ export const toolUsers: Record<string, readonly string[]> = {
   'e2e/enrolling-itself.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/two-brokers.test.ts': ['openssl', 'mosquitto'],
+  'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
+  'console/{sad-paths,steering,hostile,accessibility}.test.ts': ['openssl', 'chromium'],
+  'console/serving.test.ts': ['openssl'],
   'fault/**': ['openssl', 'faketime'],
   'deploy/observability.test.ts': ['promtool'],
   'fault/network.test.ts': ['iptables'],

@@ -9,12 +9,18 @@ export type Answer<T> = { body: T; etag: string | null }
 type More = { headers?: Record<string, string>; signal?: AbortSignal }
 
 const TIMEOUT_MS = 30_000
+const SESSION = '/v1/session'
 let csrfToken: string | null = null
 let ended: () => void = () => {}
+/** Resolves when somebody signs in again; null as long as a session holds. */
+let signedIn: PromiseWithResolvers<void> | null = null
 
 /** What every change shows beside the cookie; null once signed out. */
 export function keepCsrfToken(token: string | null): void {
   csrfToken = token
+  if (token === null) return
+  signedIn?.resolve()
+  signedIn = null
 }
 
 /** Told when the service says that nobody is signed in. */
@@ -22,8 +28,17 @@ export function onSessionEnded(listener: () => void): void {
   ended = listener
 }
 
+/** Where the session has ended, waits for the next one: what a page asks goes on as if nothing had been. */
 export async function ask<T>(path: string, more: More = {}): Promise<T> {
-  return (await request<T>('GET', path, more)).body
+  for (;;) {
+    if (path !== SESSION) await signedIn?.promise
+    try {
+      return (await request<T>('GET', path, more)).body
+    } catch (failure) {
+      if (!(failure instanceof ApiProblem && failure.status === 401 && path !== SESSION)) throw failure
+      signedIn ??= Promise.withResolvers()
+    }
+  }
 }
 
 /** Does a change. Where its answer is lost, asks once more with the same Idempotency-Key: it is done once all the same. */
@@ -83,13 +98,13 @@ export async function request<T>(
   connection.say({ reached: true, retryAt: null })
   if (answer.ok) return { body: parsed(answer, text) as T, etag: answer.headers.get('etag') }
   const problem = new ApiProblem(answer.status, parsed(answer, text))
-  if (answer.status === 401 && path !== '/v1/session') ended()
+  if (answer.status === 401 && path !== SESSION) ended()
   throw problem
 }
 
 function parsed(answer: Response, text: string): unknown {
   if (text === '') return undefined
-  if (!/json$|json;/.test(answer.headers.get('content-type') ?? '')) return text
+  if (!/^application\/(problem\+)?json\b/.test(answer.headers.get('content-type') ?? '')) return text
   try {
     return JSON.parse(text)
   } catch {

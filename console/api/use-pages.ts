@@ -15,12 +15,13 @@ export type Pages<T> = {
 }
 
 export function usePages<T>(path: string | null, options: { everyMs?: number } = {}): Pages<T> {
-  const first = useAnswer<Page<T>>(path, options)
   const [rest, setRest] = useState<{ from: Page<T> | null; items: T[]; next: string | null }>({
     from: null,
     items: [],
     next: null,
   })
+  // Whoever reads on is not thrown back to the first page by a fresher one.
+  const first = useAnswer<Page<T>>(path, rest.items.length > 0 ? {} : options)
   const [fetching, setFetching] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
 

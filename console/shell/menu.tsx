@@ -17,7 +17,7 @@ export function Menu({ open }: { open: boolean }) {
   const { operator, signOut } = useSession()
   const [theme, setTheme] = useTheme()
   return (
-    <div className="side" data-open={open}>
+    <aside className="side" aria-label="Console" data-open={open}>
       <a className="brand" href={`${BASE}/`}>
         <img src={iconUrl} alt="" />
         Rollcall
@@ -51,7 +51,7 @@ export function Menu({ open }: { open: boolean }) {
           </Button>
         </div>
       </div>
-    </div>
+    </aside>
   )
 }
 

@@ -10,6 +10,7 @@ import { Fingerprint } from '../../parts/fingerprint.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
 import { PageHead } from '../../parts/page-head.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { many } from '../../words/numbers.ts'
 import { type CertificateVerb, MoveDialog } from '../device/move-dialog.tsx'
@@ -41,7 +42,7 @@ export function ApprovalsPage() {
           </Empty>
         ) : null}
         {items.length === 0 ? null : (
-          <div className="scroll">
+          <TableFrame label="Certificates that wait">
             <table>
               <thead>
                 <tr>
@@ -65,7 +66,7 @@ export function ApprovalsPage() {
                       <Fingerprint of={certificate.fingerprint} />
                     </td>
                     <td>{certificate.keyType}</td>
-                    <td className="break">{certificate.subject}</td>
+                    <td className="break">{certificate.subject.replaceAll('\n', ', ')}</td>
                     <td className="tight">
                       <Moment at={certificate.issuedAt} />
                     </td>
@@ -93,7 +94,7 @@ export function ApprovalsPage() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableFrame>
         )}
         {more === null ? null : (
           <div className="table-foot">

@@ -13,13 +13,14 @@ export function CertificateTimeline({ certificates }: { certificates: readonly C
   const lives = certificates.map(certificate => ({
     certificate,
     from: Date.parse(certificate.notBefore),
+    ends: Date.parse(certificate.notAfter),
     to: Math.min(
       Date.parse(certificate.notAfter),
       certificate.revokedAt === null ? Infinity : Date.parse(certificate.revokedAt),
     ),
   }))
   const begin = Math.min(now, ...lives.map(({ from }) => from))
-  const end = Math.max(now, ...lives.map(({ to }) => to))
+  const end = Math.max(now, ...lives.map(({ ends }) => ends))
   const x = (at: number) => ((at - begin) / Math.max(1, end - begin)) * WIDTH
   const height = TOP + lives.length * (BAR + GAP) + 4
   return (
@@ -40,16 +41,23 @@ export function CertificateTimeline({ certificates }: { certificates: readonly C
             .join('; ')}
         </title>
         <line className="axis" x1="0" x2={WIDTH} y1={TOP - 6} y2={TOP - 6} />
-        {lives.map(({ certificate, from, to }, index) => (
-          <rect
-            key={certificate.fingerprint}
-            className={`life ${admitting.has(certificate.status) ? 'admits' : ''} ${certificate.status === 'revoked' ? 'bad' : ''}`}
-            x={x(from)}
-            y={TOP + index * (BAR + GAP)}
-            width={Math.max(4, x(to) - x(from))}
-            height={BAR}
-            rx="3"
-          />
+        {lives.map(({ certificate, from, to, ends }, index) => (
+          <g key={certificate.fingerprint} transform={`translate(0 ${TOP + index * (BAR + GAP)})`}>
+            <rect
+              className="life whole"
+              x={x(from)}
+              width={Math.max(4, x(ends) - x(from))}
+              height={BAR}
+              rx="3"
+            />
+            <rect
+              className={`life ${admitting.has(certificate.status) ? 'admits' : ''} ${certificate.status === 'revoked' ? 'bad' : ''}`}
+              x={x(from)}
+              width={Math.max(4, x(to) - x(from))}
+              height={BAR}
+              rx="3"
+            />
+          </g>
         ))}
         <line className="now" x1={x(now)} x2={x(now)} y1="0" y2={height} />
       </svg>

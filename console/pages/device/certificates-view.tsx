@@ -122,7 +122,7 @@ function CertificateItem({
           )}
         </dd>
         <dt>Subject</dt>
-        <dd>{certificate.subject}</dd>
+        <dd>{certificate.subject.replaceAll('\n', ', ')}</dd>
         <dt>Valid</dt>
         <dd>
           from <Moment at={certificate.notBefore} />, ends <Moment at={certificate.notAfter} />

@@ -12,10 +12,10 @@ import { PageHead } from '../../parts/page-head.tsx'
 import { Tabs } from '../../parts/tabs.tsx'
 import { Link } from '../../routing/link.tsx'
 import { usePlace } from '../../routing/location.ts'
-import { AuditTable } from '../audit/audit-table.tsx'
 import { AdmissionCard } from './admission-card.tsx'
 import { CertificatesView } from './certificates-view.tsx'
 import { DeviceActions } from './device-actions.tsx'
+import { DeviceAudit } from './device-audit.tsx'
 import { IdentityCard } from './identity-card.tsx'
 import { PolicyView } from './policy-view.tsx'
 import { RefusalsCard } from './refusals-card.tsx'
@@ -80,7 +80,7 @@ export function DevicePage({ id }: { id: string }) {
       ) : view === 'policy' ? (
         <PolicyView device={device.data} />
       ) : view === 'audit' && group === null ? (
-        <AuditTable filter={{ target: id }} empty="Nothing was done with this device yet." />
+        <DeviceAudit id={id} />
       ) : (
         <div className="grid wide-narrow">
           <div className="stack">

@@ -64,21 +64,20 @@ export function IdentityCard({ device, onChanged }: { device: ListedDevice; onCh
         ))}
       </dl>
       {editing ? (
-        <EditDialog device={device} onClose={() => setEditing(false)} onChanged={onChanged} />
+        <EditDialog
+          device={device}
+          onClose={() => {
+            setEditing(false)
+            // Somebody else may have changed it meanwhile.
+            onChanged()
+          }}
+        />
       ) : null}
     </Card>
   )
 }
 
-function EditDialog({
-  device,
-  onClose,
-  onChanged,
-}: {
-  device: ListedDevice
-  onClose: () => void
-  onChanged: () => void
-}) {
+function EditDialog({ device, onClose }: { device: ListedDevice; onClose: () => void }) {
   const group = useGroup()
   const [attributes, setAttributes] = useState(attributesText(device.attributes))
   const [groups, setGroups] = useState(device.groups.join(', '))
@@ -93,7 +92,6 @@ function EditDialog({
       const wanted = { attributes: parsed, ...(group === null ? { groups: groupsOf(groups) } : {}) }
       const headers = { 'If-Match': `"${device.version}"` }
       await change('PATCH', `/v1/devices/${encodeURIComponent(device.id)}`, wanted, { headers })
-      onChanged()
       onClose()
     } catch (error) {
       setFailure(error)

@@ -7,6 +7,7 @@ import { Badge } from '../../parts/badge.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Empty, Skeleton } from '../../parts/empty.tsx'
 import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { PolicyTester } from './policy-tester.tsx'
 
@@ -56,7 +57,7 @@ function Statements({ data, linked }: { data: EffectivePolicy; linked: boolean }
     ]),
   )
   return (
-    <div className="scroll">
+    <TableFrame label="Statements">
       <table>
         <thead>
           <tr>
@@ -103,6 +104,6 @@ function Statements({ data, linked }: { data: EffectivePolicy; linked: boolean }
           ))}
         </tbody>
       </table>
-    </div>
+    </TableFrame>
   )
 }

@@ -2,6 +2,7 @@
 import type { ListedDevice } from '../../api/shapes.ts'
 import { Badge, StateBadge } from '../../parts/badge.tsx'
 import { Moment } from '../../parts/moment.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 
 const TAGS_SHOWN = 4
@@ -23,8 +24,8 @@ export function DeviceTable({
     onChoose(next)
   }
   return (
-    <div className="scroll">
-      <table>
+    <TableFrame label="Devices">
+      <table className="fits">
         <thead>
           <tr>
             {chosen === null ? null : (
@@ -40,8 +41,8 @@ export function DeviceTable({
             <th>Device</th>
             <th className="tight">State</th>
             <th className="tight">Connection</th>
-            <th>Groups and attributes</th>
-            <th className="tight">Changed</th>
+            <th className="wide-only">Groups and attributes</th>
+            <th className="tight wide-only">Changed</th>
           </tr>
         </thead>
         <tbody>
@@ -72,17 +73,17 @@ export function DeviceTable({
                   <span className="faint">–</span>
                 )}
               </td>
-              <td>
+              <td className="wide-only">
                 <Tags device={device} />
               </td>
-              <td className="tight faint">
+              <td className="tight faint wide-only">
                 <Moment at={device.updatedAt} />
               </td>
             </tr>
           ))}
         </tbody>
       </table>
-    </div>
+    </TableFrame>
   )
 }
 

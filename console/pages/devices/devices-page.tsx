@@ -18,13 +18,16 @@ import { DeviceTable } from './device-table.tsx'
 import { NoDevices } from './no-devices.tsx'
 
 const PAGE_SIZE = 100
+const FRESH_MS = 10_000
 
 export function DevicesPage() {
   const { query: asked } = usePlace()
   const filter = Object.fromEntries(filterNames.map(name => [name, asked.get(name)]))
   const filtered = Object.values(filter).some(value => value !== null)
   const path = `/v1/devices${query({ ...filter, limit: PAGE_SIZE })}`
-  const { items, failure, waiting, more, fetching, again } = usePages<ListedDevice>(path)
+  const { items, failure, waiting, more, fetching, again } = usePages<ListedDevice>(path, {
+    everyMs: FRESH_MS,
+  })
   const [chosen, setChosen] = useState<{ under: string; ids: ReadonlySet<string> }>({
     under: path,
     ids: new Set(),

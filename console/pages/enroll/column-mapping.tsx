@@ -1,4 +1,6 @@
 // Which column of a file stands for what. What the names say is filled in; the rest become attributes.
+
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { type Columns, fields } from './csv-columns.ts'
 
 export function ColumnMapping({
@@ -12,7 +14,7 @@ export function ColumnMapping({
   const set = (at: number, field: string) =>
     onChange(columns.map((column, index) => (index === at ? { ...column, field } : column)))
   return (
-    <div className="scroll">
+    <TableFrame label="Columns">
       <table>
         <thead>
           <tr>
@@ -47,6 +49,6 @@ export function ColumnMapping({
           })}
         </tbody>
       </table>
-    </div>
+    </TableFrame>
   )
 }

@@ -10,6 +10,7 @@ import { Empty, Skeleton } from '../../parts/empty.tsx'
 import { FileDrop } from '../../parts/file-drop.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { bytes, count } from '../../words/numbers.ts'
 import { ColumnMapping } from './column-mapping.tsx'
 import { type Columns, columnsOf, mappingOf } from './csv-columns.ts'
@@ -100,7 +101,7 @@ export function ImportView() {
           </Empty>
         ) : null}
         {jobs.items.length === 0 ? null : (
-          <div className="scroll">
+          <TableFrame label="Imports">
             <table>
               <thead>
                 <tr>
@@ -138,7 +139,7 @@ export function ImportView() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableFrame>
         )}
       </Card>
     </>

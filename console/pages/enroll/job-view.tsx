@@ -8,6 +8,7 @@ import { Button } from '../../parts/button.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Skeleton } from '../../parts/empty.tsx'
 import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { count, many } from '../../words/numbers.ts'
 
 const FRESH_MS = 500
@@ -84,7 +85,7 @@ function Refused({ id, total }: { id: string; total: number }) {
   return (
     <>
       <FailureNotice failure={failure} />
-      <div className="scroll">
+      <TableFrame label="Refused rows">
         <table>
           <thead>
             <tr>
@@ -105,7 +106,7 @@ function Refused({ id, total }: { id: string; total: number }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </TableFrame>
       {total > rows.length ? (
         <p className="small faint">
           The first {rows.length} of {count(total)}; <code>rollcall job results {id} --outcome refused</code>{' '}

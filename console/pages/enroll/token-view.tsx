@@ -10,6 +10,7 @@ import { Confirmation } from '../../parts/confirmation.tsx'
 import { Empty, Skeleton } from '../../parts/empty.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { MadeTokenView } from './made-token-view.tsx'
 import { TokenForm } from './token-form.tsx'
@@ -41,7 +42,7 @@ export function TokenView() {
           </Empty>
         ) : null}
         {items.length === 0 ? null : (
-          <div className="scroll">
+          <TableFrame label="Tokens">
             <table>
               <thead>
                 <tr>
@@ -89,7 +90,7 @@ export function TokenView() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableFrame>
         )}
         {more === null ? null : (
           <div className="table-foot">

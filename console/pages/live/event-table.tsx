@@ -1,13 +1,14 @@
 // Events in rows. What strangers called themselves stands there as text.
 import type { EventRow } from '../../api/shapes.ts'
 import { Badge } from '../../parts/badge.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { eventTones, toldOf } from '../../words/events.ts'
 import { moment } from '../../words/numbers.ts'
 
 export function EventTable({ rows }: { rows: readonly EventRow[] }) {
   return (
-    <div className="scroll">
+    <TableFrame label="Events">
       <table>
         <thead>
           <tr>
@@ -52,6 +53,6 @@ export function EventTable({ rows }: { rows: readonly EventRow[] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </TableFrame>
   )
 }

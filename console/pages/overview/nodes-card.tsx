@@ -4,6 +4,7 @@ import { Badge } from '../../parts/badge.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Empty } from '../../parts/empty.tsx'
 import { Moment } from '../../parts/moment.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { count } from '../../words/numbers.ts'
 
 export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) {
@@ -17,7 +18,7 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
           </p>
         </Empty>
       ) : (
-        <div className="scroll">
+        <TableFrame label="Brokers">
           <table>
             <thead>
               <tr>
@@ -53,7 +54,7 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
               ))}
             </tbody>
           </table>
-        </div>
+        </TableFrame>
       )}
     </Card>
   )

@@ -4,6 +4,7 @@ import { Badge } from '../../parts/badge.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Empty } from '../../parts/empty.tsx'
 import { Moment } from '../../parts/moment.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { count } from '../../words/numbers.ts'
 
@@ -21,7 +22,7 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
           </p>
         </Empty>
       ) : (
-        <div className="scroll">
+        <TableFrame label="Receipts">
           <table>
             <thead>
               <tr>
@@ -58,7 +59,7 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
               ))}
             </tbody>
           </table>
-        </div>
+        </TableFrame>
       )}
     </Card>
   )

@@ -1,5 +1,6 @@
 // What a draft changes, line by line; a sign says what a colour says.
 import { Empty } from '../../parts/empty.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { lineDiff } from './line-diff.ts'
 
 const signs = { same: ' ', gone: '−', new: '+' } as const
@@ -19,8 +20,8 @@ export function DiffView({ before, after }: { before: string; after: string }) {
       <p className="soft">The documents are too long to be compared here: rollcall policy diff does it.</p>
     )
   return (
-    <div className="diff scroll">
-      <ol>
+    <TableFrame label="Changes">
+      <ol className="diff">
         {lines.map(({ kind, text, number }) => (
           <li key={`${kind} ${number}`} className={kind}>
             <span className="sign" aria-hidden="true">
@@ -31,6 +32,6 @@ export function DiffView({ before, after }: { before: string; after: string }) {
           </li>
         ))}
       </ol>
-    </div>
+    </TableFrame>
   )
 }

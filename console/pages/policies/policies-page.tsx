@@ -11,6 +11,7 @@ import { Field } from '../../parts/field.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
 import { PageHead } from '../../parts/page-head.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { navigate } from '../../routing/location.ts'
 import { attachmentText } from './attachment-text.ts'
@@ -43,14 +44,14 @@ export function PoliciesPage() {
           </Empty>
         ) : null}
         {items.length === 0 ? null : (
-          <div className="scroll">
-            <table>
+          <TableFrame label="Policies">
+            <table className="fits">
               <thead>
                 <tr>
                   <th>Name</th>
-                  <th className="end">Statements</th>
+                  <th className="end wide-only">Statements</th>
                   <th>Holds for</th>
-                  <th className="tight">Changed</th>
+                  <th className="tight wide-only">Changed</th>
                 </tr>
               </thead>
               <tbody>
@@ -59,7 +60,7 @@ export function PoliciesPage() {
                     <th scope="row">
                       <Link to={`/policies/${encodeURIComponent(policy.name)}`}>{policy.name}</Link>
                     </th>
-                    <td className="end">{policy.statementsTotal}</td>
+                    <td className="end wide-only">{policy.statementsTotal}</td>
                     <td>
                       {policy.attachmentsTotal === 0 ? <span className="faint">nobody yet</span> : null}
                       <div className="tags">
@@ -73,14 +74,14 @@ export function PoliciesPage() {
                         ) : null}
                       </div>
                     </td>
-                    <td className="tight faint">
+                    <td className="tight faint wide-only">
                       <Moment at={policy.updatedAt} />
                     </td>
                   </tr>
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableFrame>
         )}
         {more === null ? null : (
           <div className="table-foot">

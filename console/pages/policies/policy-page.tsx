@@ -88,11 +88,12 @@ export function PolicyPage({ name }: { name: string }) {
           <PolicyHelp onInsert={may ? statement => setTyped(withStatement(draft, statement)) : null} />
         </div>
       )}
-      {may && (changed || fresh) && !waiting ? (
+      {may && !waiting ? (
         <SaveBar
           name={name}
           judged={judged}
           version={data?.version ?? null}
+          dirty={changed || fresh}
           onDiscard={typed === null ? null : () => setTyped(null)}
           onSaved={() => {
             setTyped(null)

@@ -13,6 +13,7 @@ export function SaveBar({
   name,
   judged,
   version,
+  dirty,
   onDiscard,
   onSaved,
 }: {
@@ -20,10 +21,12 @@ export function SaveBar({
   judged: Judged
   /** Null for a policy that does not exist yet. */
   version: string | null
+  /** Whether there is something to save; the receipt of what was saved stays until it is closed. */
+  dirty: boolean
   onDiscard: (() => void) | null
   onSaved: () => void
 }) {
-  const [trial, setTrial] = useState<PolicyTrial | null>(null)
+  const [trial, setTrial] = useState<(PolicyTrial & { fresh: boolean }) | null>(null)
   const [busy, setBusy] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
   const path = `/v1/policies/${encodeURIComponent(name)}`
@@ -31,9 +34,9 @@ export function SaveBar({
     setBusy(true)
     setFailure(null)
     try {
-      setTrial(
-        await change<PolicyTrial>('POST', `${path}/simulate/fleet`, { document: judged.document, limit: 1 }),
-      )
+      const asked = { document: judged.document, limit: 1 }
+      const said = await change<PolicyTrial>('POST', `${path}/simulate/fleet`, asked)
+      setTrial({ ...said, fresh: version === null })
     } catch (error) {
       setFailure(error)
     } finally {
@@ -48,25 +51,27 @@ export function SaveBar({
   return (
     <>
       <FailureNotice failure={failure} />
-      <section className="chosen" aria-label="Draft">
-        <strong>{version === null ? 'A new policy' : 'The draft is not saved'}</strong>
-        <span className="row">
-          {onDiscard === null ? null : <Button onClick={onDiscard}>Discard</Button>}
-          <Button
-            look="primary"
-            busy={busy}
-            disabled={judged.document === null}
-            onClick={() => void consider()}
-          >
-            {busy ? 'Trying it…' : 'Save…'}
-          </Button>
-        </span>
-      </section>
+      {dirty ? (
+        <section className="chosen" aria-label="Draft">
+          <strong>{version === null ? 'A new policy' : 'The draft is not saved'}</strong>
+          <span className="row">
+            {onDiscard === null ? null : <Button onClick={onDiscard}>Discard</Button>}
+            <Button
+              look="primary"
+              busy={busy}
+              disabled={judged.document === null}
+              onClick={() => void consider()}
+            >
+              {busy ? 'Trying it…' : 'Save…'}
+            </Button>
+          </span>
+        </section>
+      ) : null}
       {trial === null ? null : (
         <Confirmation<TimedReceipt>
-          title={version === null ? `Create ${name}` : `Replace ${name}`}
+          title={trial.fresh ? `Create ${name}` : `Replace ${name}`}
           word={loses ? name : null}
-          verb={version === null ? 'Create' : 'Replace'}
+          verb={trial.fresh ? 'Create' : 'Replace'}
           danger={loses}
           act={() => timed(save)}
           onClose={() => setTrial(null)}
@@ -75,7 +80,7 @@ export function SaveBar({
         >
           <p className="soft">
             Takes effect on live sessions within a second.
-            {version === null ? ' It holds for nobody until it is attached.' : ''}
+            {trial.fresh ? ' It holds for nobody until it is attached.' : ''}
           </p>
           {loses ? (
             <Notice tone="warn" title={`${many(trial.devicesLosing, 'device')} would lose something.`}>

@@ -7,6 +7,7 @@ import { Button } from '../../parts/button.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Field } from '../../parts/field.tsx'
 import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { verdictWords } from '../../words/reasons.ts'
 import type { Judged } from './draft.ts'
 
@@ -95,7 +96,7 @@ export function SimulateView({ name, judged, changed }: { name: string; judged: 
           flush
           aside={said.holds ? 'the policy holds for it' : 'judged as if the policy held for it'}
         >
-          <div className="scroll">
+          <TableFrame label="Answers">
             <table>
               <thead>
                 <tr>
@@ -120,7 +121,7 @@ export function SimulateView({ name, judged, changed }: { name: string; judged: 
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableFrame>
         </Card>
       )}
     </>

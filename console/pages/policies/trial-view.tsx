@@ -7,6 +7,7 @@ import { Button } from '../../parts/button.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Empty } from '../../parts/empty.tsx'
 import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { count, many } from '../../words/numbers.ts'
 import type { Judged } from './draft.ts'
@@ -76,7 +77,7 @@ export function TrialResult({ trial }: { trial: PolicyTrial }) {
         <span className="faint small">of {many(trial.devicesTotal, 'device')}</span>
       </div>
       {trial.items.length === 0 ? null : (
-        <div className="scroll">
+        <TableFrame label="Devices that would lose or gain">
           <table>
             <thead>
               <tr>
@@ -110,7 +111,7 @@ export function TrialResult({ trial }: { trial: PolicyTrial }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </TableFrame>
       )}
       {trial.truncated ? (
         <p className="small faint">

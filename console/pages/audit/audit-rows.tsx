@@ -1,0 +1,82 @@
+// Rows of the audit log: who did what to whom, and the hash that chains each row to the one before.
+import type { AuditRow } from '../../../client/types.ts'
+import { Badge } from '../../parts/badge.tsx'
+import { TableFrame } from '../../parts/table-frame.tsx'
+import { moment } from '../../words/numbers.ts'
+
+export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
+  return (
+    <TableFrame label="Rows of the audit log">
+      <table>
+        <thead>
+          <tr>
+            <th className="tight end">Row</th>
+            <th className="tight">When</th>
+            <th>Who</th>
+            <th>Did</th>
+            <th>To</th>
+            <th className="half">Details</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(row => (
+            <tr key={row.seq}>
+              <td className="tight end faint" title={`hash ${row.hash}`}>
+                {row.seq}
+              </td>
+              <td className="tight">
+                <time dateTime={row.ts}>{moment(row.ts)}</time>
+              </td>
+              <td className="break">{row.actor}</td>
+              <td className="tight">
+                <code>{row.action}</code>{' '}
+                {row.outcome === 'done' || row.outcome === 'success' || row.outcome === 'ok' ? null : (
+                  <Badge tone="neutral">{row.outcome}</Badge>
+                )}
+              </td>
+              <td className="break">
+                {row.target.length > 48 ? (
+                  <code title={row.target}>{row.target.slice(0, 16)}…</code>
+                ) : (
+                  row.target
+                )}
+              </td>
+              <td className="small soft break">
+                <Details row={row} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </TableFrame>
+  )
+}
+
+const SHOWN = 160
+
+function Details({ row }: { row: AuditRow }) {
+  const text = [
+    row.reason,
+    ...Object.entries(row.detail)
+      .filter(([name, value]) => !(name === 'id' && value === row.target) && value !== null)
+      .map(([name, value]) => `${name} ${shown(value)}`),
+  ]
+    .filter(Boolean)
+    .join(' · ')
+  if (text.length <= SHOWN) return text
+  return (
+    <details>
+      <summary>{text.slice(0, SHOWN)}…</summary>
+      <p>{text}</p>
+    </details>
+  )
+}
+
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(shown).join(', ')
+  if (typeof value === 'object' && value !== null) {
+    const pairs = Object.entries(value)
+    return pairs.length === 0 ? 'none' : pairs.map(([name, part]) => `${name}=${shown(part)}`).join(', ')
+  }
+  return String(value)
+}

@@ -1,0 +1,18 @@
+// What is left where a page failed: the words for it, and the way back.
+import { Notice } from '../parts/notice.tsx'
+
+export function Failed() {
+  return (
+    <main className="sign-in">
+      <Notice tone="bad" title="This page failed.">
+        <p className="small">
+          Nothing was changed by that. Load it again; where it fails again, the rollcall command does the
+          same, and its makers would like to know.
+        </p>
+        <button type="button" className="button small" onClick={() => location.reload()}>
+          Load the page again
+        </button>
+      </Notice>
+    </main>
+  )
+}

@@ -1,0 +1,159 @@
+// What an operator changes besides one device: files of many, tokens, approvals, policies, a whole selection.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Browser } from 'playwright-core'
+import { buildConsole } from '../../console/build.ts'
+import { makeCsr, type Service, startService } from '../provisioning/harness.ts'
+import { launchBrowser, openConsole, type Watched } from './browser.ts'
+
+describe('an operator who steers the fleet', () => {
+  let service: Service
+  let browser: Browser
+  let view: Watched
+  before(async () => {
+    await buildConsole()
+    ;[service, browser] = await Promise.all([startService(), launchBrowser()])
+    view = await openConsole(browser, service.url)
+    await view.signIn(service.token)
+  })
+  after(async () => {
+    await browser?.close()
+    await service?.[Symbol.asyncDispose]()
+  })
+
+  it('imports a file: maps its columns, tries it, sees which line is refused, does it', async () => {
+    const { page } = view
+    await view.goTo('/enroll?view=import')
+    const rows = [
+      'Name,Site,Group',
+      'gauge-1,north,gauges',
+      'gauge-2,"south, hall ""B""",gauges',
+      'no/name,x,gauges',
+    ]
+    await page
+      .getByLabel('Drop a .csv')
+      .setInputFiles({ name: 'fleet.csv', mimeType: 'text/csv', buffer: Buffer.from(`${rows.join('\n')}\n`) })
+    assert.equal(await page.getByLabel('Column Name stands for').inputValue(), 'deviceId')
+    assert.equal(await page.getByLabel('Column Site stands for').inputValue(), 'attr.Site')
+    await page.getByRole('button', { name: 'Try it (dry run)' }).click()
+    await page.getByText('2 would be registered').waitFor()
+    await page.getByRole('row', { name: /^4 / }).waitFor()
+    assert.equal((await service.call('GET', '/v1/devices')).body.items.length, 0)
+    await page.getByRole('button', { name: 'Import', exact: true }).click()
+    await page.getByText('2 registered', { exact: true }).waitFor()
+    const { body } = await service.call('GET', '/v1/devices/gauge-2')
+    assert.deepEqual([body.attributes, body.groups], [{ Site: 'south, hall "B"' }, ['gauges']])
+  })
+
+  it('makes a token with a QR code and commands, shows it once, and approves what enrolled with it', async () => {
+    const { page } = view
+    await view.goTo('/enroll?view=token')
+    await page.getByLabel('Device ID').fill('meter-1')
+    await page.getByLabel('Somebody has to approve').check()
+    await page.getByRole('button', { name: 'Make the token' }).click()
+    await page.getByRole('img', { name: /QR code/ }).waitFor()
+    assert.match(
+      await page.getByRole('region', { name: 'Commands' }).innerText(),
+      /CN=meter-1[\s\S]*\/v1\/enroll'/,
+    )
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+    await page.getByRole('button', { name: 'Copy the token' }).click()
+    await page.getByText('Copied', { exact: true }).first().waitFor()
+    const token = await page.evaluate<string>('navigator.clipboard.readText()')
+    assert.equal((await page.content()).includes(token), false, 'it is in no text of the page')
+    await page.getByRole('button', { name: 'I have it; hide the token' }).click()
+    const enrolled = await service.call('POST', '/v1/enroll', { csr: makeCsr('p256').csr }, { token })
+    assert.equal(enrolled.status, 202, enrolled.text)
+
+    await page.getByRole('link', { name: /Approvals/ }).click()
+    await page.getByRole('button', { name: 'Approve…' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Approve' }).click()
+    await page.getByRole('dialog').getByText('0 of 0 acknowledged').waitFor()
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+    await page.getByText('Nobody is waiting').waitFor()
+    const { body } = await service.call('GET', '/v1/certificates?deviceId=meter-1')
+    assert.equal(body.items[0].status, 'active')
+  })
+
+  it('suspends all that match a filter, after a preview, and is told what became of each', async () => {
+    const { page } = view
+    await view.goTo('/devices?group=gauges')
+    await page.getByLabel('Choose gauge-1').check()
+    await page.getByRole('button', { name: 'All that match' }).click()
+    await page.getByRole('button', { name: 'Suspend…' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('gauge-2').waitFor()
+    assert.equal(await dialog.getByRole('button', { name: /^Suspend/ }).isDisabled(), true)
+    await dialog.getByLabel('Type suspend 2 to confirm').fill('suspend 2')
+    await dialog.getByRole('button', { name: 'Suspend 2 devices' }).click()
+    await dialog.getByText('2 of 2 done').waitFor()
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    await page.getByRole('row', { name: /gauge-1 suspended/ }).waitFor()
+    const { body } = await service.call('GET', '/v1/devices?state=suspended')
+    assert.equal(body.items.length, 2)
+  })
+
+  it('writes a policy: faults stand at their lines, the trial names who loses what, the receipt says it holds', async () => {
+    const { page } = view
+    await view.goTo('/policies/default')
+    const editor = page.getByRole('textbox', { name: 'Policy document' })
+    const stored = await editor.inputValue()
+    await editor.fill('{\n  "name": "default",\n  "statements": [\n    { "effect": "permit" }\n  ]\n}')
+    await page.getByRole('button', { name: 'line 4' }).first().waitFor()
+    await page.getByText('statements[0].effect allow or deny').waitFor()
+    await editor.fill('{\n  "name": "default"\n  "statements": []\n}')
+    await page.getByText('a comma or } is expected here').waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Save…' }).isDisabled(), true)
+
+    // biome-ignore-start lint/suspicious/noTemplateCurlyInString: a variable of the policy
+    const narrow = { effect: 'allow', actions: ['publish'], topics: ['devices/${device.id}/t'] }
+    await editor.fill(JSON.stringify({ name: 'default', statements: [narrow] }, null, 2))
+    await page.getByRole('link', { name: 'Changes' }).click()
+    await page.getByText('"devices/${device.id}/t"').waitFor()
+    // biome-ignore-end lint/suspicious/noTemplateCurlyInString: a variable of the policy
+    await page.getByRole('link', { name: 'Simulate' }).click()
+    await page.getByLabel('Device ID').fill('meter-1')
+    await page.getByRole('button', { name: 'Simulate' }).click()
+    await page.getByRole('row', { name: /subscribe devices\/meter-1\/commands\/\+ yes.* no/ }).waitFor()
+    await page.getByRole('link', { name: 'Who would lose what' }).click()
+    await page.getByRole('button', { name: 'Try the draft on the fleet' }).click()
+    await page.getByText('would lose something').waitFor()
+    await page
+      .getByRole('row', { name: /meter-1/ })
+      .getByText('subscribe')
+      .first()
+      .waitFor()
+
+    await page.getByRole('button', { name: 'Save…' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Type default to confirm').fill('default')
+    await dialog.getByRole('button', { name: 'Replace' }).click()
+    await dialog.getByText('every broker acted').waitFor()
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    const { body } = await service.call('GET', '/v1/policies/default')
+    assert.deepEqual(body.document.statements, [narrow])
+    assert.notEqual(stored, JSON.stringify(body.document))
+  })
+
+  it('creates a policy and attaches it to a group', async () => {
+    const { page } = view
+    await view.goTo('/policies')
+    await page.getByRole('button', { name: 'New policy' }).click()
+    await page.getByLabel('Name').fill('firmware')
+    await page.getByRole('button', { name: 'Write it' }).click()
+    await page.getByRole('button', { name: 'Save…' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+    await page.getByRole('link', { name: 'Holds for' }).click()
+    await page.getByLabel('Group').fill('gauges')
+    await page.getByRole('button', { name: 'Attach…' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Attach' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+    await page.getByText('group gauges').waitFor()
+    const { body } = await service.call('GET', '/v1/policies/firmware')
+    assert.deepEqual(body.attachments, [{ kind: 'group', target: 'gauges' }])
+  })
+
+  it('did all of it within the content policy, on one origin, and left nothing in the browser', () =>
+    view.assertHarmless())
+})
