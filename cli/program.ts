@@ -68,8 +68,12 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async () => (await import('./config.ts')).configCommand(),
   },
   backup: {
-    summary: 'copy the registry into a file while everything runs',
+    summary: 'copy the registry, or all that a new machine needs, while everything runs',
     load: async () => (await import('./backup.ts')).backupCommand(),
+  },
+  restore: {
+    summary: 'make a data directory of a backup, once it is proven whole',
+    load: async () => (await import('./restore.ts')).restoreCommand(),
   },
   sim: {
     summary: 'run a simulated fleet, rogues included',
