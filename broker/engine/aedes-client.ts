@@ -16,6 +16,8 @@ declare module 'aedes' {
 
 export type Will = PublishPacket & { qos: QoS; retain: boolean }
 
+type Drained = (error: Error | null, client: Inside) => void
+
 type Mutable<T> = { -readonly [key in keyof T]: T[key] }
 
 /** A client as aedes keeps it. `session` is ours. */
@@ -39,6 +41,10 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     subscriptions: Record<string, { qos: QoS }>
     /** The broker stops: its connection ends in order. Ours. */
     leaving?: boolean
+    /** Calls back once the full socket has room again, with an error where it is closed. */
+    waitForDrain(done: Drained): void
+    _pendingDrains: Drained[]
+    _handleDrain(): void
     deliver0(packet: AedesPublishPacket, done: () => void): void
     deliverQoS(packet: AedesPublishPacket, done: () => void): void
   }

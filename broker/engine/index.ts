@@ -20,6 +20,7 @@ import { unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
+import { holdUpNobody } from './slow-consumer.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
 
@@ -186,6 +187,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     const client = aedes.handle(stream) as Inside
     client.session = session
     endInOrder(client)
+    holdUpNobody(client)
     clients.set(session, client)
     return {
       drop(reason: Reason) {

@@ -107,6 +107,11 @@ export const faults: Row[] = [
     tests: [{ file: 'fault/half-open.test.ts' }],
   },
   {
+    row: 'crowding-out',
+    fault: 'a flood of bad certificates; a consumer that does not read 100,000 messages: only they pay',
+    tests: [{ file: 'fault/crowding-out.test.ts' }],
+  },
+  {
     row: 'packet-bombs',
     fault:
       'declared sizes of 256 MB, endless topics, 10,000 subscriptions: refused on sight, memory and loop flat',
