@@ -1,6 +1,6 @@
 // What Ctrl-C means to a simulated run: the first ends it with its report, the second at once.
 // Refuses to know what is run.
-import type { ExitCode, Io } from '../device-sim/index.ts'
+import type { ExitCode, Io } from '../device-sim/io.ts'
 import manifest from '../package.json' with { type: 'json' }
 
 /** Carries the work out on the streams of this process and sets its exit code. */

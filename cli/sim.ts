@@ -1,15 +1,16 @@
 // `rollcall sim`: names the options and hands them over. What they mean is device-sim's business.
 import { Command, Option } from 'commander'
 import { keyTypes } from '../device-sim/identity.ts'
-import { type RawOptions, runSimulator } from '../device-sim/index.ts'
 import { type CompareFlags, runComparison } from '../device-sim/output/compare-run.ts'
 import type { FamiliarFlags, FamiliarVerb } from '../device-sim/scenario/familiar.ts'
+import type { QuickFlags } from '../device-sim/scenario/quick.ts'
 import {
   checkScenario,
   guarded,
   presetList,
   presetText,
   runFamiliar,
+  runQuick,
   runScenarioFile,
   type ScenarioFlags,
   schemaText,
@@ -18,7 +19,7 @@ import { interruptible } from './interruption.ts'
 
 /** The command, ready to be added to a program. It sets the exit code: 0, 1, 2 or 99. */
 export function simCommand(): Command {
-  return new Command('sim')
+  const command = new Command('sim')
     .description('emulate a fleet of devices, and prove that those without a right stay out')
     .enablePositionalOptions()
     .option('--devices <n>', 'how many devices', '100')
@@ -29,17 +30,9 @@ export function simCommand(): Command {
     .option('--qos <0|1|2>', 'of the telemetry', '1')
     .option('--prefix <text>', 'start of every device ID', 'sim-')
     .option('--key-type <type>', keyTypes.join(', '), 'p256')
-    .option('--keys <dir>', 'where identities are kept between runs (DATA/sim, or ./rollcall-sim)')
-    .option('--broker <url>', 'mqtts://HOST:PORT (from --data, or the host of the API on 8883)')
     .option('--connect-timeout <time>', 'for TCP, TLS and CONNACK together', '15s')
-    .option('--enroll-concurrency <n>', 'API calls at once', '16')
-    .option('--yes', 'more than 1,000 devices against another machine are meant')
-    .option('--api <url>', 'provisioning API (ROLLCALL_API)')
-    .option('--token-file <file>', 'API token (ROLLCALL_TOKEN_FILE)')
-    .option('--ca <file>', 'root that API and broker are trusted by (ROLLCALL_CA)')
-    .option('--data <dir>', 'data directory of a running `rollcall up`, instead of the three above')
-    .addOption(new Option('-o, --output <format>', 'table, json, jsonl or yaml').default('table'))
-    .action((raw: RawOptions) => interruptible(io => runSimulator(raw, io)))
+  return targeted(command)
+    .action((flags: QuickFlags & ScenarioFlags) => interruptible(io => runQuick(flags, flags, io)))
     .addCommand(runCommand())
     .addCommand(checkCommand())
     .addCommand(familiarCommand('conn', 'connect clients and keep them'))

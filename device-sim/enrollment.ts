@@ -28,6 +28,10 @@ export type EnrollmentOptions = {
 /** Why a kept identity could not be used again. */
 export type RenewalCause = 'missing' | 'expiring' | 'other_key_type' | 'not_on_roll'
 
+export function noCauses(): Record<RenewalCause, number> {
+  return { missing: 0, expiring: 0, other_key_type: 0, not_on_roll: 0 }
+}
+
 export type Enrollment = {
   identities: Identity[]
   reused: number
@@ -49,7 +53,7 @@ export async function enrollFleet(
   options: EnrollmentOptions,
 ): Promise<Enrollment> {
   const identities: Identity[] = new Array(deviceIds.length)
-  const causes: Record<RenewalCause, number> = { missing: 0, expiring: 0, other_key_type: 0, not_on_roll: 0 }
+  const causes = noCauses()
   let done = 0
   let reused = 0
   await forEachBounded(

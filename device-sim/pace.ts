@@ -16,7 +16,7 @@ export type Schedule = {
   close(): void
 }
 
-type Entry = { dueAt: number; run: ((dueAt: number) => void) | null }
+type Entry = Task & { dueAt: number; run: ((dueAt: number) => void) | null }
 
 const TURN_BUDGET_MS = 8
 
@@ -35,8 +35,8 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
     if (immediate || !first || first.dueAt >= timerDueAt) return
     if (timer) clearTimeout(timer)
     timerDueAt = first.dueAt
-    // setTimeout overflows at 2^31 ms; a shorter timer only looks again.
-    timer = setTimeout(turn, Math.min(Math.max(0, first.dueAt - now()), 2_000_000_000))
+    // In whole milliseconds, or a timer fires early and is set again; above 2^31 it would overflow.
+    timer = setTimeout(turn, Math.min(Math.max(0, Math.ceil(first.dueAt - now())), 2_000_000_000))
   }
 
   function turn(): void {
@@ -58,14 +58,10 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
   }
 
   function at(dueAt: number, run: (dueAt: number) => void): Task {
-    const entry: Entry = { dueAt, run }
+    const entry: Entry = { dueAt, run, cancel }
     push(heap, entry)
     arm()
-    return {
-      cancel() {
-        entry.run = null
-      },
-    }
+    return entry
   }
 
   return {
@@ -133,6 +129,11 @@ export async function forEachBounded<T>(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker))
   if (failures.length > 0) throw failures[0]
+}
+
+/** One function for all tasks: there is one task for every message. */
+function cancel(this: Entry): void {
+  this.run = null
 }
 
 function push(heap: Entry[], entry: Entry): void {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { stringify } from 'yaml'
 import { BadUsage, RunFailed } from './failure.ts'
-import type { ExitCode, Io } from './index.ts'
+import type { ExitCode, Io } from './io.ts'
 import { type OutputFlags, openOutputs } from './output/outputs.ts'
 import { summaryText } from './output/summary-text.ts'
 import { createFeed } from './results/feed.ts'
@@ -13,6 +13,7 @@ import { findRunTarget, type RunFlags } from './run/target.ts'
 import { type FamiliarFlags, type FamiliarVerb, familiarPlan } from './scenario/familiar.ts'
 import { type Plan, planOf } from './scenario/plan.ts'
 import { presetFile, presetNames } from './scenario/presets.ts'
+import { type QuickFlags, quickPlan } from './scenario/quick.ts'
 import { readScenario } from './scenario/read.ts'
 import { ScenarioSchema } from './scenario/schema.ts'
 import { requireConsent } from './target.ts'
@@ -48,6 +49,11 @@ export function loadScenario(nameOrFile: string): Source {
 
 export async function runScenarioFile(nameOrFile: string, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
   return guarded(io, () => carryOut(loadScenario(nameOrFile), flags, io))
+}
+
+/** `sim` with flags alone: a fleet of one kind, and rogues. */
+export async function runQuick(quick: QuickFlags, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
+  return guarded(io, () => carryOut({ plan: quickPlan(quick), name: 'flags', file: null }, flags, io))
 }
 
 /** `sim conn|pub|sub` with flags as emqtt-bench has them. */

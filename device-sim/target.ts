@@ -5,59 +5,8 @@ import { readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { join } from 'node:path'
 import { BadUsage } from './failure.ts'
-import type { RawOptions } from './options.ts'
 
 export type Broker = { url: string; host: string; port: number; ca: string | null }
-
-export type Target = {
-  apiUrl: string
-  token: string
-  /** PEM of the trusted root; null for the system's roots. */
-  ca: string | null
-  broker: Broker
-  keysDir: string
-}
-
-const DEFAULT_API_URL = 'https://127.0.0.1:8443'
-
-/**
- * Flags win over ROLLCALL_API, ROLLCALL_TOKEN_FILE and ROLLCALL_CA, which win over `--data DIR`
- * (DIR/endpoints.json, DIR/admin.token, DIR/ca.crt).
- * @throws BadUsage with everything that is missing or unreadable.
- */
-export function findTarget(
-  raw: Pick<RawOptions, 'api' | 'tokenFile' | 'ca' | 'data' | 'broker' | 'keys'>,
-  env: Record<string, string | undefined>,
-): Target {
-  const problems: string[] = []
-  const endpoints = raw.data === undefined ? {} : readEndpoints(raw.data, problems)
-  const api = raw.api ?? env['ROLLCALL_API'] ?? endpoints.api ?? (raw.data && DEFAULT_API_URL)
-  const tokenFile = raw.tokenFile ?? env['ROLLCALL_TOKEN_FILE'] ?? (raw.data && join(raw.data, 'admin.token'))
-  const caFile = raw.ca ?? env['ROLLCALL_CA'] ?? (raw.data && join(raw.data, 'ca.crt'))
-  if (!api || !tokenFile) {
-    problems.push(
-      'where is the service? Give --data DIR, or --api URL with --token-file FILE (and --ca FILE)',
-    )
-  }
-  const apiUrl = api ? readUrl('--api', api, 'https:', problems) : null
-  const ca = caFile ? readCertificate(caFile, problems) : null
-  const token = tokenFile ? readText('--token-file', tokenFile, problems) : ''
-  const brokerText = raw.broker ?? endpoints.mqtts ?? (apiUrl && `mqtts://${apiUrl.hostname}:8883`)
-  const broker = brokerText ? readUrl('--broker', brokerText, 'mqtts:', problems) : null
-  if (problems.length > 0 || !apiUrl || !broker) throw new BadUsage(problems)
-  return {
-    apiUrl: apiUrl.origin,
-    token,
-    ca,
-    broker: {
-      url: `mqtts://${broker.host}`,
-      host: broker.hostname.replace(/^\[|\]$/g, ''),
-      port: Number(broker.port || 8883),
-      ca,
-    },
-    keysDir: raw.keys ?? (raw.data ? join(raw.data, 'sim') : 'rollcall-sim'),
-  }
-}
 
 /** True for addresses that never leave this machine. Names other than `localhost` are not looked up. */
 export function isLoopback(host: string): boolean {

@@ -4,7 +4,15 @@
 import { misbehave, openWire } from '../faults/wire.ts'
 import { openLeanLink } from '../links/lean.ts'
 import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
-import type { Attempt, Credentials, Incoming, LinkOptions, Session } from '../links/session.ts'
+import {
+  type Attempt,
+  type Credentials,
+  type Incoming,
+  type LinkOptions,
+  nothingUnfinished,
+  type Session,
+  type Unfinished,
+} from '../links/session.ts'
 import { backOffMs } from '../pace.ts'
 import { createRandom, seedOf } from '../random.ts'
 import type { Expectation } from '../results/summary.ts'
@@ -52,26 +60,29 @@ export type Actor = {
   streams: Map<string, Stream> | null
   pending: Set<Pending> | null
   tlsSession: Buffer | null
+  /** Where the session is kept: what the link finishes when it is back. */
+  unfinished: Unfinished | null
 }
 
 export type Trial = { action: number; answeredAt: number | null; dropped: boolean }
 
 export function createActor(part: Part, group: Group, world: World): Actor {
   const { id, n } = part
-  const facts = { device: id, n, group: group.plan.name, attributes: group.plan.attributes }
+  const { name, attributes, link, session } = group.plan
   return {
     index: part.index,
     group,
     id,
     n,
     clientId: part.clientId,
-    credentials: part.credentials,
+    credentials: part.credentials && withSharedIssuers(part.credentials),
     state: 'idle',
     session: null,
     attempt: null,
     failures: 0,
     random: createRandom(seedOf(world.seed, part.index)),
-    fill: template => (template.includes('$') ? filled(template, facts) : template),
+    fill: template =>
+      template.includes('$') ? filled(template, { device: id, n, group: name, attributes }) : template,
     expect: group.plan.expect,
     why: group.plan.fault ?? '',
     trial: null,
@@ -82,7 +93,18 @@ export function createActor(part: Part, group: Group, world: World): Actor {
     streams: null,
     pending: null,
     tlsSession: null,
+    unfinished: link === 'lean' && !session.clean ? nothingUnfinished() : null,
   }
+}
+
+const issuersOnce = new Map<string, string>()
+const ISSUERS_MAX = 64
+
+/** Thousands of devices have the same chain: its text is kept once. */
+export function withSharedIssuers({ key, leaf, issuers }: Credentials): Credentials {
+  const known = issuersOnce.get(issuers)
+  if (known === undefined && issuersOnce.size < ISSUERS_MAX) issuersOnce.set(issuers, issuers)
+  return { key, leaf, issuers: known ?? issuers }
 }
 
 /** One attempt, due at this time. */
@@ -122,6 +144,7 @@ function linkOptions(actor: Actor, world: World): LinkOptions {
     keepAliveSeconds: session.keepAliveSeconds,
     clean: session.clean,
     clockSkewMs,
+    ...(actor.unfinished ? { unfinished: actor.unfinished } : {}),
     ...(source === undefined ? {} : { localAddress: source }),
     ...(session.resumeTls
       ? {
@@ -145,6 +168,8 @@ function welcome(
   counts.connects.admitted++
   if (session.resumed) counts.connects.resumed++
   world.latencies.connect[actor.group.index]?.record(world.schedule.now() - times.dueAt)
+  // A session that the broker has forgotten takes along what it had not acknowledged.
+  if (!session.present) forgetPending(actor, world)
   actor.session = session
   actor.state = 'connected'
   actor.failures = 0
@@ -197,7 +222,7 @@ function receive(actor: Actor, world: World, { payload, qos }: Incoming): void {
 function farewell(actor: Actor, world: World, ended: Session, cause: string): void {
   if (actor.session !== ended) return
   actor.session = null
-  forgetPending(actor, world)
+  if (!actor.unfinished) forgetPending(actor, world)
   const { clean } = actor.group.plan.session
   world.ledger.wasAway(actor.index, !clean)
   if (clean) actor.subscribedAt = Number.NaN

@@ -1,8 +1,8 @@
 // What messages carry: a generator for each kind of the scenario, and the number that loss is counted by.
 // One generator serves a whole group: all it remembers of a device is how many messages that has sent.
 import { readFileSync } from 'node:fs'
+import { parseDurationMs } from '../duration.ts'
 import { RunFailed } from '../failure.ts'
-import { parseDurationMs } from '../options.ts'
 import { normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
 
@@ -83,7 +83,7 @@ function replay(file: string): Generator {
 /** `"${seq}"` alone becomes a number, within a text its digits. */
 function template(json: unknown): Generator {
   const parts = JSON.stringify(json ?? null).split(
-    /("\$\{(?:seq|now|random|n)\}"|\$\{(?:device|n|seq|now|random)\})/,
+    /("\$\{(?:seq|now|random|n)\}"|\$\{(?:device|n|seq|now|time|random)\})/,
   )
   return moment => {
     let text = ''
@@ -97,5 +97,6 @@ function amountOf(part: string, { device, n, sequence, random }: Moment): string
   if (name === 'device') return device
   if (name === 'n') return part.startsWith('"') ? String(Number(n)) : n
   if (name === 'seq') return String(sequence)
+  if (name === 'time') return new Date().toISOString()
   return name === 'now' ? String(Date.now()) : random().toFixed(6)
 }

@@ -10,21 +10,39 @@ import type { World } from './world.ts'
 const IN_FLIGHT_MAX = 64
 const BUFFERED_BYTES_MAX = 262_144
 const UNACKNOWLEDGED_MAX = 10_000
+/** Beats fall on multiples of this, so that devices that are due together wake the process once. */
+const GRID_MS = 4
 
 /** Begins the beats of a device: the first message falls anywhere within the first interval. */
 export function beginTelemetry(actor: Actor, world: World): void {
   for (const [index, publisher] of actor.group.publishers.entries()) {
-    const dueAt = world.schedule.now() + publisher.plan.everyMs * actor.random()
-    world.schedule.at(dueAt, due => beat(actor, world, publisher, index, due))
+    const { everyMs, jitter } = publisher.plan
+    const gridMs = Math.min(GRID_MS, everyMs / 10)
+    const constant: Constant = { topic: null, stream: null }
+    const beat = (dueAt: number): void => {
+      if (world.ending) return
+      // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
+      const nextDueAt = dueAt + jittered(everyMs, jitter, actor.random)
+      world.schedule.at(Math.round(nextDueAt / gridMs) * gridMs, beat)
+      publish(actor, world, publisher, index, constant, dueAt)
+    }
+    const dueAt = world.schedule.now() + everyMs * actor.random()
+    world.schedule.at(Math.ceil(dueAt / gridMs) * gridMs, beat)
   }
 }
 
-function beat(actor: Actor, world: World, publisher: Publisher, index: number, dueAt: number): void {
-  if (world.ending) return
+/** What stays the same from message to message of one device, where it does. */
+type Constant = { topic: string | null; stream: Stream | null }
+
+function publish(
+  actor: Actor,
+  world: World,
+  publisher: Publisher,
+  index: number,
+  constant: Constant,
+  dueAt: number,
+): void {
   const { plan } = publisher
-  // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
-  const nextDueAt = dueAt + jittered(plan.everyMs, plan.jitter, actor.random)
-  world.schedule.at(nextDueAt, due => beat(actor, world, publisher, index, due))
   if (actor.group.paused || actor.state === 'asleep' || actor.expect === 'refused') return
   if (!mayPublish(actor)) {
     world.counts.traffic[plan.qos].missed++
@@ -33,7 +51,11 @@ function beat(actor: Actor, world: World, publisher: Publisher, index: number, d
   actor.turns ??= []
   const turn = (actor.turns[index] ?? 0) + 1
   actor.turns[index] = turn
-  const topic = actor.fill(publisher.topicOf?.(turn - 1, actor.random) ?? plan.topic)
+  let { topic } = constant
+  if (topic === null) {
+    topic = actor.fill(publisher.topicOf?.(turn - 1, actor.random) ?? plan.topic)
+    if (!publisher.topicOf) constant.topic = topic
+  }
   const body = publisher.generate({
     device: actor.id,
     n: actor.n,
@@ -41,7 +63,8 @@ function beat(actor: Actor, world: World, publisher: Publisher, index: number, d
     clock: dueAt + actor.group.plan.clockSkewMs,
     random: actor.random,
   })
-  send(actor, world, { topic, body, qos: plan.qos, retain: plan.retain, numbered: plan.numbered }, dueAt)
+  const message = { topic, body, qos: plan.qos, retain: plan.retain, numbered: plan.numbered }
+  send(actor, world, message, dueAt, constant)
 }
 
 /** Answers a message that was received at `receivedAt`. */
@@ -60,14 +83,15 @@ type Message = { topic: string; body: string; qos: 0 | 1 | 2; retain: boolean; n
 /** Sent and not acknowledged yet. */
 export type Pending = { stream: Stream | null; sequence: number; qos: 1 | 2 }
 
-function send(actor: Actor, world: World, message: Message, dueAt: number): void {
+function send(actor: Actor, world: World, message: Message, dueAt: number, constant?: Constant): void {
   const { session } = actor
   if (!session) return
   const { qos, topic, retain, body } = message
   const now = world.schedule.now()
   world.counts.traffic[qos].sent++
   world.latencies.late.record(now - dueAt)
-  const stream = message.numbered ? streamOf(actor, world, message, now) : null
+  const stream = message.numbered ? (constant?.stream ?? streamOf(actor, world, message, now)) : null
+  if (constant?.topic) constant.stream = stream
   const sequence = stream ? ++stream.sent : 0
   const payload = stream ? stamped({ run: world.runId, stream: stream.stream, sequence, dueAt }, body) : body
   if (qos === 0) {

@@ -1,16 +1,24 @@
-// A device's link in little memory: mqtt-packet on a TLS socket, MQTT 3.1.1, nothing else. For fleets of thousands.
-// Refuses to reconnect, to store and to resend: what is not acknowledged when the session ends is the device's loss.
+// A device's link in little memory: MQTT 3.1.1 on a TLS socket, nothing else. For fleets of thousands.
+// Goes on with what a kept session left unfinished. Refuses to reconnect.
 import type { TLSSocket } from 'node:tls'
-import { generate, type Packet, parser } from 'mqtt-packet'
+import { generate } from 'mqtt-packet'
 import type { Schedule, Task } from '../pace.ts'
+import {
+  acknowledgement,
+  createReader,
+  DISCONNECT,
+  markDup,
+  PINGREQ,
+  packetTypes,
+  publishPacket,
+  readPublish,
+} from './packets.ts'
 import { codeOf, type Seen, type Stage, seenAtClose } from './seen.ts'
-import type { Attempt, Incoming, LinkOptions, Outgoing, Qos, Session } from './session.ts'
+import { type Attempt, type Incoming, type LinkOptions, nothingUnfinished, type Session } from './session.ts'
 import { openSocket, serverFaultAt } from './socket.ts'
 
 const silent = (): void => {}
 const END_DEADLINE_MS = 1_000
-const PINGREQ = Buffer.from([0xc0, 0])
-const DISCONNECT = Buffer.from([0xe0, 0])
 
 /** Starts one attempt. Never rejects: whatever happens is something seen. Keep-alive runs on the given schedule. */
 export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt {
@@ -20,6 +28,7 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
   const settled = new Promise<{ seen: Seen; session: Session | null }>(resolve => {
     settle = resolve
   })
+  const wire: Wire = { take: welcomed, fault: null }
   let socket: TLSSocket
   const overdue = schedule.at(schedule.now() + options.timeoutMs, () =>
     finish({ kind: 'timeout', stage }, null),
@@ -33,8 +42,22 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
     if (!session) socket?.destroy()
   }
 
+  function welcomed(first: number, body: Buffer): void {
+    const [acknowledge = 0, code = 0] = body
+    if (first >> 4 !== packetTypes.connack) finish({ kind: 'failed', code: `unexpected_${first >> 4}` }, null)
+    else if (code !== 0) finish({ kind: 'connack', code }, null)
+    else finish({ kind: 'admitted' }, sessionOver(socket, wire, schedule, options, (acknowledge & 1) === 1))
+  }
+
+  const read = createReader(
+    (first, body) => wire.take(first, body),
+    () => {
+      wire.fault = 'malformed_packet_from_broker'
+      socket.destroy()
+    },
+  )
   try {
-    socket = openSocket(options)
+    socket = openSocket(options, read)
   } catch (error) {
     finish({ kind: 'failed', code: codeOf(error as Error) }, null)
     return { settled, cancel: silent }
@@ -52,33 +75,11 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
     lastError = error
   })
   socket.once('close', () => finish(seenAtClose(stage, lastError, Boolean(socket.authorizationError)), null))
-  const wire = createWire(socket)
-  wire.onPacket = packet => {
-    if (packet.cmd !== 'connack') return finish({ kind: 'failed', code: `unexpected_${packet.cmd}` }, null)
-    const code = packet.returnCode ?? 0
-    if (code !== 0) return finish({ kind: 'connack', code }, null)
-    finish({ kind: 'admitted' }, sessionOver(wire, schedule, options))
-  }
   return { settled, cancel: () => finish({ kind: 'cancelled' }, null) }
 }
 
-type Wire = {
-  socket: TLSSocket
-  onPacket: (packet: Packet) => void
-  fault: string | null
-}
-
-function createWire(socket: TLSSocket): Wire {
-  const wire: Wire = { socket, onPacket: silent, fault: null }
-  const incoming = parser({ protocolVersion: 4 })
-  incoming.on('packet', (packet: Packet) => wire.onPacket(packet))
-  incoming.on('error', () => {
-    wire.fault = 'malformed_packet_from_broker'
-    socket.destroy()
-  })
-  socket.on('data', bytes => incoming.parse(bytes))
-  return wire
-}
+/** Where packets go, and what was wrong where we ended the connection. */
+type Wire = { take: (first: number, body: Buffer) => void; fault: string | null }
 
 function connectPacket({ clientId, keepAliveSeconds = 60, clean = true }: LinkOptions): Buffer {
   return generate({
@@ -91,15 +92,23 @@ function connectPacket({ clientId, keepAliveSeconds = 60, clean = true }: LinkOp
   })
 }
 
-function sessionOver(wire: Wire, schedule: Schedule, options: LinkOptions): Session {
-  const { socket } = wire
+function sessionOver(
+  socket: TLSSocket,
+  wire: Wire,
+  schedule: Schedule,
+  options: LinkOptions,
+  present: boolean,
+): Session {
   const keepAliveMs = (options.keepAliveSeconds ?? 60) * 1000
-  let waiting: Map<number, (granted: boolean) => void> | null = null
-  let unreleased: Set<number> | null = null
-  let lastId = 0
+  const unfinished = options.unfinished ?? nothingUnfinished()
+  let subscribing: Map<number, (granted: boolean) => void> | null = null
   let lastWriteAt = schedule.now()
   let unansweredPing = false
-  let heard: (message: Incoming) => void = silent
+  // Until somebody listens: what a kept session waited with may come in one piece with its CONNACK.
+  const early: Incoming[] = []
+  let heard = (message: Incoming): void => {
+    early.push({ ...message, payload: Buffer.from(message.payload) })
+  }
   let announceClose: (cause: string) => void = silent
   let closeCause: string | null = null
   let ping: Task | null = keepAliveMs > 0 ? schedule.at(lastWriteAt + keepAliveMs, keepAlive) : null
@@ -113,8 +122,7 @@ function sessionOver(wire: Wire, schedule: Schedule, options: LinkOptions): Sess
   function keepAlive(): void {
     const idleMs = schedule.now() - lastWriteAt
     if (unansweredPing) {
-      wire.fault = 'no_pingresp'
-      socket.destroy()
+      breakOff('no_pingresp')
       return
     }
     // A tenth early: a ping that is late by a scheduling error is one too late [MQTT-3.1.2-24].
@@ -125,55 +133,77 @@ function sessionOver(wire: Wire, schedule: Schedule, options: LinkOptions): Sess
     ping = schedule.at(lastWriteAt + keepAliveMs * 0.9, keepAlive)
   }
 
+  function breakOff(fault: string): void {
+    wire.fault = fault
+    socket.destroy()
+  }
+
   function nextId(): number {
-    do lastId = (lastId % 65_535) + 1
-    while (waiting?.has(lastId))
-    return lastId
+    do unfinished.lastId = (unfinished.lastId % 65_535) + 1
+    while (unfinished.outgoing?.has(unfinished.lastId) || subscribing?.has(unfinished.lastId))
+    return unfinished.lastId
   }
 
-  function expect(id: number, answer: (granted: boolean) => void): void {
-    waiting ??= new Map()
-    waiting.set(id, answer)
+  function acknowledged(messageId: number): void {
+    const sent = unfinished.outgoing?.get(messageId)
+    if (!sent) return
+    unfinished.outgoing?.delete(messageId)
+    if (unfinished.outgoing?.size === 0) unfinished.outgoing = null
+    sent.onAck()
   }
 
-  function answered(id: number | undefined, granted: boolean): void {
-    const answer = waiting?.get(id ?? 0)
-    if (!answer) return
-    waiting?.delete(id ?? 0)
-    if (waiting?.size === 0) waiting = null
-    answer(granted)
-  }
-
-  function received(packet: Extract<Packet, { cmd: 'publish' }>): void {
-    const { messageId = 0, qos } = packet
-    if (qos === 1) write(generate({ cmd: 'puback', messageId }))
+  function received(first: number, body: Buffer): void {
+    const message = readPublish(first, body)
+    if (!message) {
+      breakOff('malformed_packet_from_broker')
+      return
+    }
+    const { messageId, qos } = message
+    if (qos === 1) write(acknowledgement(packetTypes.puback, messageId))
     if (qos === 2) {
-      const again = unreleased?.has(messageId)
-      unreleased ??= new Set()
-      unreleased.add(messageId)
-      write(generate({ cmd: 'pubrec', messageId }))
+      const again = unfinished.unreleased?.has(messageId)
+      unfinished.unreleased ??= new Set()
+      unfinished.unreleased.add(messageId)
+      write(acknowledgement(packetTypes.pubrec, messageId))
       if (again) return
     }
-    const payload = packet.payload as Buffer
-    heard({ topic: packet.topic, payload, qos: qos as Qos, dup: packet.dup })
+    heard(message)
   }
 
-  wire.onPacket = packet => {
-    switch (packet.cmd) {
-      case 'publish':
-        return received(packet)
-      case 'puback':
-      case 'pubcomp':
-        return answered(packet.messageId, true)
-      case 'suback':
-        return answered(packet.messageId, packet.granted[0] !== 128)
-      case 'pubrec':
-        return write(generate({ cmd: 'pubrel', messageId: packet.messageId ?? 0 }))
-      case 'pubrel':
-        unreleased?.delete(packet.messageId ?? 0)
-        return write(generate({ cmd: 'pubcomp', messageId: packet.messageId ?? 0 }))
-      case 'pingresp':
-        unansweredPing = false
+  /** [MQTT-4.4.0-1] In the order of the first sending [MQTT-4.6.0-1]. */
+  function resend(): void {
+    for (const [messageId, { packet }] of unfinished.outgoing ?? []) {
+      if (packet) markDup(packet)
+      write(packet ?? acknowledgement(packetTypes.pubrel, messageId))
+    }
+  }
+
+  wire.take = (first, body) => {
+    const type = first >> 4
+    if (type === packetTypes.publish) return received(first, body)
+    if (type === packetTypes.pingresp) {
+      unansweredPing = false
+      return
+    }
+    if (body.length < 2) return breakOff('malformed_packet_from_broker')
+    const messageId = body.readUInt16BE(0)
+    switch (type) {
+      case packetTypes.puback:
+      case packetTypes.pubcomp:
+        return acknowledged(messageId)
+      case packetTypes.suback: {
+        const answer = subscribing?.get(messageId)
+        subscribing?.delete(messageId)
+        return answer?.(body[2] !== 128)
+      }
+      case packetTypes.pubrec: {
+        const sent = unfinished.outgoing?.get(messageId)
+        if (sent) sent.packet = null
+        return write(acknowledgement(packetTypes.pubrel, messageId))
+      }
+      case packetTypes.pubrel:
+        unfinished.unreleased?.delete(messageId)
+        return write(acknowledgement(packetTypes.pubcomp, messageId))
     }
   }
   let lastError: Error | null = null
@@ -182,31 +212,38 @@ function sessionOver(wire: Wire, schedule: Schedule, options: LinkOptions): Sess
   })
   socket.once('close', () => {
     ping?.cancel()
-    waiting = null
+    subscribing = null
     const code = lastError ? codeOf(lastError).toLowerCase() : ''
     closeCause = wire.fault ?? (code === '' || code === 'econnreset' ? 'closed_by_broker' : code)
     announceClose(closeCause)
   })
+  if (present) resend()
+  else Object.assign(unfinished, nothingUnfinished())
 
   return {
     resumed: socket.isSessionReused(),
-    publish({ topic, payload, qos, retain = false }: Outgoing, onAck) {
-      if (qos === 0) {
-        write(generate({ cmd: 'publish', topic, payload, qos, retain, dup: false }))
+    present,
+    publish(message, onAck) {
+      if (message.qos === 0) {
+        write(publishPacket(message, 0))
         onAck()
         return
       }
       const messageId = nextId()
-      expect(messageId, onAck)
-      write(generate({ cmd: 'publish', topic, payload, qos, retain, dup: false, messageId }))
+      const packet = publishPacket(message, messageId)
+      unfinished.outgoing ??= new Map()
+      unfinished.outgoing.set(messageId, { packet, onAck })
+      write(packet)
     },
     subscribe(filter, qos, onResult) {
       const messageId = nextId()
-      expect(messageId, onResult)
+      subscribing ??= new Map()
+      subscribing.set(messageId, onResult)
       write(generate({ cmd: 'subscribe', messageId, subscriptions: [{ topic: filter, qos }] }))
     },
     onMessage(handle) {
       heard = handle
+      for (const message of early.splice(0)) handle(message)
     },
     onClose(handle) {
       announceClose = handle

@@ -91,6 +91,8 @@ function sessionOver(client: MqttClient): Session {
   const socket = client.stream as unknown as TLSSocket
   return {
     resumed: socket.isSessionReused(),
+    // Each attempt has a store of its own: nothing is sent again.
+    present: false,
     publish({ topic, payload, qos, retain = false }, onAck) {
       client.publish(topic, payload, { qos, retain }, error => {
         if (!error) onAck()

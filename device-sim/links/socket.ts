@@ -8,8 +8,11 @@ import type { Credentials, LinkOptions } from './session.ts'
 /** What devices offer; Node's default would add a post-quantum key share that hardly one of them knows. */
 const CURVES = 'X25519:P-256:P-384'
 
-/** Opens TCP and TLS. The caller listens for everything; an error without a listener would end the process. */
-export function openSocket(options: LinkOptions): TLSSocket {
+/**
+ * Opens TCP and TLS. The caller listens for everything; an error without a listener would end the process.
+ * `onBytes` gets what is read instead of the stream, in a buffer that all such sockets share.
+ */
+export function openSocket(options: LinkOptions, onBytes?: (bytes: Buffer) => void): TLSSocket {
   const { broker, credentials, tlsSession, onTlsSession } = options
   const socket = connect({
     host: broker.host,
@@ -18,10 +21,20 @@ export function openSocket(options: LinkOptions): TLSSocket {
     ...(isIP(broker.host) ? {} : { servername: broker.host }),
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
     ...(tlsSession ? { session: tlsSession } : {}),
+    ...(onBytes ? { onread: { buffer: inbox, callback: taking(onBytes) } } : {}),
   })
   socket.setNoDelay(true)
   if (onTlsSession) socket.on('session', onTlsSession)
   return socket
+}
+
+const inbox = Buffer.allocUnsafeSlow(65_536)
+
+function taking(onBytes: (bytes: Buffer) => void) {
+  return (count: number): boolean => {
+    onBytes(inbox.subarray(0, count))
+    return true
+  }
 }
 
 /**
@@ -49,15 +62,10 @@ const SHARED_MAX = 64
 function contextFor(ca: string | null, credentials: Credentials | null): SecureContext {
   const trust = { ecdhCurve: CURVES, ...(ca === null ? {} : { ca }) }
   if (!credentials) return remembered(`${ca}`, () => createSecureContext(trust))
-  const { key, certificates } = credentials
-  const own = (): SecureContext => createSecureContext({ ...trust, key, cert: certificates })
-  const leafEnd = certificates.indexOf(END) + END.length
-  if (leafEnd < END.length) return own()
-  const leaf = certificates.slice(0, leafEnd)
+  const { key, leaf, issuers } = credentials
+  const own = (): SecureContext => createSecureContext({ ...trust, key, cert: leaf + issuers })
   // OpenSSL keeps a certificate for each kind of key: a context must not see two kinds. A key's length tells them apart.
-  const kind = createHash('sha256')
-    .update(`${ca}\n${certificates.slice(leafEnd)}`)
-    .digest('base64')
+  const kind = createHash('sha256').update(`${ca}\n${issuers}`).digest('base64')
   const context = remembered(`${kind}${Math.round(key.length / 32)}`, own)
   const native = context.context as Native
   if (!native?.setCert || !native.setKey) return own()
@@ -65,8 +73,6 @@ function contextFor(ca: string | null, credentials: Credentials | null): SecureC
   native.setKey(key)
   return context
 }
-
-const END = '-----END CERTIFICATE-----\n'
 
 function remembered(name: string, make: () => SecureContext): SecureContext {
   const known = shared.get(name)

@@ -3,7 +3,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { BadUsage } from '../failure.ts'
-import type { ExitCode, Io } from '../index.ts'
+import type { ExitCode, Io } from '../io.ts'
 import type { Summary } from '../results/summary.ts'
 import { guarded } from '../scenario-run.ts'
 import { type Change, type Comparison, compare, type Unit } from './comparison.ts'

@@ -2,7 +2,7 @@
 // Says before the run what cannot be written, and after it what could not. Refuses to know how a run goes.
 import { type AdminServer, createAdminServer } from '../../admin/index.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
-import type { Io } from '../index.ts'
+import type { Io } from '../io.ts'
 import type { RunListener } from '../results/feed.ts'
 import type { Summary } from '../results/summary.ts'
 import { createExposition, type Exposition } from './exposition.ts'

@@ -30,6 +30,12 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   lines.push(
     row('wrongly', `${grave(wronglyAdmitted.count, 'admitted')}, ${grave(wronglyRefused.count, 'refused')}`),
   )
+  for (const { name, fault, connects, refusals } of summary.groups) {
+    if (fault === null) continue
+    const saw = Object.keys(refusals).map(plain).join(', ')
+    const admitted = grave(connects.admitted, 'admitted')
+    lines.push(row('', `${plain(name).padEnd(18)}${count(connects.refused)} refused, ${admitted}  ${saw}`))
+  }
   for (const [qos, traffic] of Object.entries(summary.traffic)) {
     if (traffic.sent + traffic.received + traffic.missed > 0) lines.push(row(qos, messages(traffic, paint)))
   }

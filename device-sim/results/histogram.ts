@@ -105,7 +105,7 @@ export function createHistogram(): Histogram {
 /** The first 64 are a microsecond wide; from there on each octave has 64. */
 function bucketOf(us: number): number {
   if (us < SUB) return us
-  const octave = Math.floor(Math.log2(us)) - SUB_BITS
+  const octave = 31 - Math.clz32(us) - SUB_BITS
   return (octave + 1) * SUB + (Math.floor(us / 2 ** octave) - SUB)
 }
 

@@ -17,6 +17,8 @@ import {
 
 export type Samples = {
   take(worker: number, tick: Tick): void
+  /** That worker is dead: its devices are gone, and no longer expected to be connected. */
+  bury(worker: number): void
   /** Ends the second and gives its sample. */
   cut(moment: { at: Date; elapsedSeconds: number; stage: string }): Sample
   /** Who of a group should be in now, and who of them is. */
@@ -46,6 +48,14 @@ export function createSamples(workers: number, groups: number): Samples {
       rssBytes[worker] = tick.rssBytes
       cpuSeconds[worker] = (cpuSeconds[worker] ?? 0) + tick.counts.cpuSeconds
       rssMaxBytes = Math.max(rssMaxBytes, sumOf(rssBytes))
+    },
+    bury(worker) {
+      const gone = (populations[worker] ?? []).map(({ total: all }) => {
+        return { ...noPopulation(), total: all, asleep: all }
+      })
+      populations[worker] = gone
+      entitled[worker] = []
+      rssBytes[worker] = 0
     },
     cut({ at, elapsedSeconds, stage }) {
       const { counts, latencies } = second

@@ -111,6 +111,8 @@ export type EnrollmentResult = {
   /** Enrollments whose answer was thrown away and that were asked for again, and those of them that came out right. */
   answersLost: number
   answersRecovered: number
+  /** Why identities of an earlier run were not used again. */
+  causes: Record<'missing' | 'expiring' | 'other_key_type' | 'not_on_roll', number>
 }
 
 export type Summary = {

@@ -1,14 +1,16 @@
 // Everybody who takes part, with what each proves itself with: honest devices enrolled or read, faulty ones prepared.
 // Refuses to know what they will do.
 import { type Api, createApi } from '../api.ts'
-import { type EnrollmentOptions, enrollFleet, obtainIdentity } from '../enrollment.ts'
+import { type EnrollmentOptions, enrollFleet, noCauses, obtainIdentity } from '../enrollment.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
 import { type FaultKind, faults, preparedFaults } from '../faults/kinds.ts'
 import type { Part } from '../fleet/actor.ts'
 import { deviceIdIn, numberIn } from '../fleet/group.ts'
 import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../identity.ts'
 import { type IdentityStore, openIdentityStore } from '../identity-store.ts'
+import { credentialsOf } from '../links/session.ts'
 import type { EnrollmentResult } from '../results/summary.ts'
+import { addUp } from '../results/tick.ts'
 import { prepareRogue, type RogueKind } from '../rogues.ts'
 import { type GroupPlan, type Plan, stageTimes } from '../scenario/plan.ts'
 import { filled } from '../scenario/topic.ts'
@@ -56,6 +58,7 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
     apiRetries: 0,
     answersLost: 0,
     answersRecovered: 0,
+    causes: noCauses(),
   }
   const startedAt = performance.now()
   const total = plan.groups.reduce((sum, { count }) => sum + count, 0)
@@ -188,6 +191,7 @@ async function enrollGroup(
   )
   result.reused += fleet.reused
   result.enrolled += fleet.enrolled
+  addUp(result.causes, fleet.causes)
   result.answersLost += lostAnswers.lost
   result.answersRecovered += lostAnswers.recovered
   const prefix = group.idTemplate.split('$')[0] ?? ''
@@ -213,7 +217,7 @@ function memberOf(
     n,
     id,
     clientId: clientId ?? filled(group.clientIdTemplate, facts),
-    credentials: identity ? { key: identity.key, certificates: identity.certificates } : null,
+    credentials: identity && credentialsOf(identity),
     identity,
   }
 }

@@ -6,6 +6,7 @@ import { type Api, refusal } from '../api.ts'
 import { enroll } from '../enrollment.ts'
 import { RunFailed } from '../failure.ts'
 import type { IdentityStore } from '../identity-store.ts'
+import { credentialsOf } from '../links/session.ts'
 import { forEachBounded } from '../pace.ts'
 import { chanceOf } from '../random.ts'
 import type { Expectation } from '../results/summary.ts'
@@ -97,8 +98,7 @@ export function createOperator(options: OperatorOptions): Operator {
     const identity = await enroll(member.id, { api, keyType })
     await store.save(identity)
     member.identity = identity
-    const { key, certificates } = identity
-    pool.tell({ do: 'rekey', device: member.index, credentials: { key, certificates } })
+    pool.tell({ do: 'rekey', device: member.index, credentials: credentialsOf(identity) })
   }
 
   async function issuerOf(action: ActionPlan, member: Member | undefined): Promise<string> {

@@ -102,6 +102,7 @@ export function verdictOf(
 ): Summary['verdict'] {
   const { wronglyAdmitted, wronglyRefused, checks, groups, actions } = summary
   const grave: string[] = []
+  const light: string[] = []
   if (wronglyAdmitted.count > 0) {
     grave.push(
       `${wronglyAdmitted.count} × wrongly admitted${named(wronglyAdmitted.first.map(who => `${who.device} (${who.why || who.group}, ${who.how})`))}`,
@@ -112,19 +113,22 @@ export function verdictOf(
       `${wronglyRefused.count} × wrongly refused${named(wronglyRefused.first.map(who => `${who.device} (${who.saw})`))}`,
     )
   }
+  const reached = groups.some(({ connects }) => connects.admitted + connects.refused > 0)
   for (const check of checks) {
     const { expression, observed } = check
-    if (!check.passed) grave.push(`${expression} (${measuredText(expression, observed)})`)
+    // Of a broker that nobody reached nothing was found out, neither good nor bad.
+    const list = reached ? grave : light
+    if (!check.passed) list.push(`${expression} (${measuredText(expression, observed)})`)
   }
-  const light = [...troubles]
+  light.push(...troubles)
   const honestIn = groups.some(group => group.expect === 'admitted' && group.connects.admitted > 0)
   for (const group of groups) {
-    const { name, expect, connects, unproven } = group
+    const { name, expect, connects, refusals } = group
     if (expect === 'admitted' && connects.admitted === 0 && connects.attempts > 0) {
       light.push(`group ${name}: nobody reached the broker`)
     }
     if (expect !== 'refused' || connects.attempts === 0) continue
-    if (unproven > 0 && connects.refused === 0)
+    if (Object.keys(refusals).length === 0 && group.wronglyAdmitted === 0)
       light.push(`group ${name}: no refusal was seen, nothing is proven`)
     else if (!honestIn) light.push(`group ${name}: no honest device was admitted, so refusals prove nothing`)
   }

@@ -111,6 +111,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       }
     },
     died(worker, how) {
+      samples.bury(worker)
       limits.add('worker', `worker ${worker + 1} ended (${how}): its devices are gone`)
       findings.troubles.push(`worker ${worker + 1} of ${workers} ended (${how})`)
       say('limit', `worker ${worker + 1} ended (${how}): its devices are gone`, false)
@@ -191,6 +192,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       pool.tell({ do: 'start', at: startedAt })
       beat = setInterval(cutSample, 1_000)
       await timeline()
+      await pool.look()
       if (!signal.aborted) for (const one of plan.asserts) if (one.atMs === null) check('assert', one, true)
       const connectedAtEnd = samples.total().populations
       await pool.quiet(signal.aborted ? DRAIN_MS / 5 : DRAIN_MS)

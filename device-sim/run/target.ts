@@ -36,8 +36,10 @@ export function findRunTarget(
     path === undefined ? undefined : resolve(scenarioFile === null ? '.' : dirname(scenarioFile), path)
   const { data } = flags
   const endpoints = data === undefined ? {} : readEndpoints(data, problems)
-  const brokerText = flags.broker ?? endpoints.mqtts ?? own.broker
-  const apiText = flags.api ?? env['ROLLCALL_API'] ?? endpoints.api ?? own.api
+  const apiText =
+    flags.api ?? env['ROLLCALL_API'] ?? endpoints.api ?? own.api ?? (data && 'https://127.0.0.1:8443')
+  const api = apiText ? readUrl('--api', apiText, 'https:', problems) : null
+  const brokerText = flags.broker ?? endpoints.mqtts ?? own.broker ?? (api && `mqtts://${api.hostname}:8883`)
   const tokenFile =
     flags.tokenFile ?? env['ROLLCALL_TOKEN_FILE'] ?? inside(data, 'admin.token') ?? beside(own.tokenFile)
   const caFile = flags.ca ?? env['ROLLCALL_CA'] ?? inside(data, 'ca.crt') ?? beside(own.ca)
@@ -54,7 +56,6 @@ export function findRunTarget(
   }
   if (apiText && !tokenFile) problems.push('--token-file FILE is missing: the API asks for a token')
   const broker = brokerText ? readUrl('--broker', brokerText, 'mqtts:', problems) : null
-  const api = apiText ? readUrl('--api', apiText, 'https:', problems) : null
   const ca = caFile ? readCertificate(caFile, problems) : null
   const token = api && tokenFile ? readText('--token-file', tokenFile, problems) : ''
   if (problems.length > 0 || !broker) throw new BadUsage(problems)

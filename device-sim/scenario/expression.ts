@@ -1,6 +1,6 @@
 // `acknowledge.p99 < 500ms`: what a threshold or assertion compares. Reads the text and compares numbers.
 // Refuses to know where a metric's value comes from beyond its name.
-import { parseDurationMs } from '../options.ts'
+import { parseDurationMs } from '../duration.ts'
 
 export type Expression = { text: string; metric: string; operator: Operator; value: number }
 type Operator = '<' | '<=' | '=' | '>=' | '>' | '!='
@@ -20,6 +20,7 @@ const counted = [
   'missed',
   'received',
   'answered',
+  'subscribeRefused',
   'kept',
   'lost',
   'lost.qos0',

@@ -42,7 +42,7 @@ export const Payload = Type.Object(
     ),
     json: Type.Optional(
       Type.Unknown({
-        description: `any JSON; texts may hold \${device} \${n} \${seq} \${now} \${random} and become numbers where alone`,
+        description: `any JSON; texts may hold \${device} \${n} \${seq} \${now} \${time} \${random} and become numbers where alone`,
       }),
     ),
     file: Type.Optional(

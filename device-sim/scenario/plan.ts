@@ -2,10 +2,10 @@
 // Pure. Refuses to know where the file came from; faults carry the path that they are at.
 
 import { isIP } from 'node:net'
+import { parseDurationMs } from '../duration.ts'
 import { type FaultKind, faults } from '../faults/kinds.ts'
 import type { KeyType } from '../identity.ts'
 import type { LinkKind, Qos } from '../links/session.ts'
-import { parseDurationMs } from '../options.ts'
 import type { Expectation } from '../results/summary.ts'
 import { type Expression, groupMetricNames, parseExpression } from './expression.ts'
 import type { PayloadPlan } from './payload-schema.ts'

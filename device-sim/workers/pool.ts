@@ -17,6 +17,8 @@ export type Pool = {
     parts: readonly Part[],
   ): Promise<void>
   tell(message: ToWorker): void
+  /** Every worker says how things stand now. */
+  look(): Promise<void>
   /** No more messages; gives what was sent once all are quiet. */
   quiet(drainMs: number): Promise<void>
   /** Counts what subscribers lack. @returns pairs that the ledgers had no room for. */
@@ -46,9 +48,19 @@ const program = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'worker.ts' : 'worker.js', import.meta.url),
 )
 
-/** What the memory of thousands of connections is best served by. */
-const NODE_FLAGS = ['--max-semi-space-size=8']
-const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' }
+/**
+ * What the memory of thousands of connections is best served by. Node keeps two buffers for each, 16 and 64 KiB of which
+ * a page is used: on pages of their own (from `MMAP_THRESHOLD`, where there is no room at the top) the rest stays untouched.
+ */
+const NODE_FLAGS = ['--max-semi-space-size=8', '--single-threaded-gc']
+const MALLOC = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_TRIM_THRESHOLD_: '65536',
+  MALLOC_TOP_PAD_: '4096',
+  MALLOC_MMAP_THRESHOLD_: '16384',
+  // Below the 65,530 maps that Linux grants a process.
+  MALLOC_MMAP_MAX_: '50000',
+}
 
 export function createPool(size: number, listener: PoolListener): Pool {
   const workers: Worker[] = []
@@ -115,6 +127,9 @@ export function createPool(size: number, listener: PoolListener): Pool {
     },
     tell(message) {
       for (const worker of workers) send(worker, message)
+    },
+    async look() {
+      await Promise.all(workers.map(worker => ask(worker, { do: 'look' })))
     },
     async quiet(drainMs) {
       await Promise.all(

@@ -23,6 +23,8 @@ export type ToWorker =
       action: number
       answeredAt: number | null
     }
+  /** How things stand now. Answered with a `tick`, then `ready`. */
+  | { do: 'look' }
   /** A new key and certificate; the device connects anew with it. */
   | { do: 'rekey'; device: number; credentials: Credentials }
   /** No more messages and no more reconnects. Answered with `quiet` once nothing is in flight, or after `drainMs`. */

@@ -1,6 +1,6 @@
 // A worker process: runs its part of the fleet and says each second what it counted. Started by pool.ts alone.
 // Refuses to know the other workers; ends with its parent.
-import { type Actor, connect, createActor } from '../fleet/actor.ts'
+import { type Actor, connect, createActor, withSharedIssuers } from '../fleet/actor.ts'
 import { createGroups, type Group } from '../fleet/group.ts'
 import { judgeAfterGrace } from '../fleet/judgement.ts'
 import { createLedger } from '../fleet/ledger.ts'
@@ -106,7 +106,7 @@ function expectOf(of: World, message: Extract<ToWorker, { do: 'expect' }>): void
 function rekey(of: World, { device, credentials }: Extract<ToWorker, { do: 'rekey' }>): void {
   const actor = actors.get(device)
   if (!actor) return
-  actor.credentials = credentials
+  actor.credentials = withSharedIssuers(credentials)
   actor.tlsSession = null
   const { session } = actor
   if (!session) return
@@ -172,6 +172,9 @@ async function obey(message: ToWorker): Promise<void> {
       schedule.at(message.at + TICK_MS, beat)
       return
     }
+    case 'look':
+      await tick(of)
+      return say({ is: 'ready' })
     case 'expect':
       return expectOf(of, message)
     case 'rekey':

@@ -4,57 +4,70 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { parseDurationMs } from '../../device-sim/duration.ts'
 import { BadUsage } from '../../device-sim/failure.ts'
-import { deviceIdAt, parseDurationMs, readOptions } from '../../device-sim/options.ts'
-import { findTarget, isLoopback, requireConsent } from '../../device-sim/target.ts'
+import { deviceIdIn } from '../../device-sim/fleet/group.ts'
+import { rogueKinds } from '../../device-sim/rogues.ts'
+import { findRunTarget, type RunFlags } from '../../device-sim/run/target.ts'
+import { quickPlan } from '../../device-sim/scenario/quick.ts'
+import { isLoopback, requireConsent } from '../../device-sim/target.ts'
 import { createWorld } from './fakes/world.ts'
 
-describe('options', () => {
+describe('flags', () => {
   it('have defaults', () => {
-    const { devices, rate, intervalMs, durationMs, rogues, qos, keyType } = readOptions({})
-    assert.deepEqual([devices, rate, intervalMs, durationMs], [100, 50, 5_000, 30_000])
-    assert.deepEqual([rogues, qos, keyType], [0, 1, 'p256'])
-    assert.equal(readOptions({ rogues: true }).rogues, 1)
-    assert.equal(readOptions({ rogues: '3' }).rogues, 3)
+    const { groups, stages, connectTimeoutMs } = quickPlan({})
+    assert.deepEqual([groups.length, groups[0]?.count, groups[0]?.keyType], [1, 100, 'p256'])
+    const { everyMs, qos } = groups[0]!.publish[0]!
+    assert.deepEqual([everyMs, qos, connectTimeoutMs], [5_000, 1, 15_000])
+    const [ramp, run] = stages
+    assert.deepEqual([ramp?.kind === 'ramp' && ramp.rate, run?.forMs], [50, 30_000])
   })
 
-  it('list every problem at once', () => {
-    const raw = {
-      devices: '0',
-      rate: '-1',
-      interval: '5',
-      duration: 'long',
-      rogues: 'all',
-      qos: '3',
-      prefix: 'a/b',
-      keyType: 'dsa',
-      output: 'xml',
-    }
-    assert.throws(
-      () => readOptions(raw),
-      (error: BadUsage) => error.problems.length === Object.keys(raw).length,
+  it('send in as many rogues of each kind as asked, once the fleet is there', () => {
+    const counts = (rogues: string | boolean) => quickPlan({ rogues }).groups.map(({ count }) => count)
+    assert.deepEqual(counts(true), [100, 1, 1, 1, 1, 1, 1, 1, 1])
+    assert.deepEqual(counts('3').slice(1), new Array(rogueKinds.length).fill(3))
+    assert.deepEqual(counts('0'), [100])
+    assert.deepEqual(
+      quickPlan({ rogues: true }).stages.map(({ name }) => name),
+      ['connect', 'rogues', 'run'],
     )
+  })
+
+  it('list every problem at once, by the name of the flag', () => {
+    const wrong = { devices: '0', rate: '-1', interval: '5', duration: 'long', qos: '3', keyType: 'dsa' }
+    assert.throws(
+      () => quickPlan(wrong),
+      ({ problems }: BadUsage) => {
+        const named = ['--devices', '--rate', '--interval', '--duration', '--qos', '--key-type']
+        return named.every(flag => problems.some(problem => problem.startsWith(flag)))
+      },
+    )
+    for (const [flag, wrong] of [
+      ['--rogues', { rogues: 'all' }],
+      ['--prefix', { prefix: 'a/b' }],
+      ['--connect-timeout', { connectTimeout: '5' }],
+    ] as const) {
+      assert.throws(() => quickPlan(wrong), new RegExp(flag))
+    }
   })
 
   it('read times with their units', () => {
     assert.deepEqual(['250ms', '5s', '1.5m', '2h'].map(parseDurationMs), [250, 5_000, 90_000, 7_200_000])
-    assert.deepEqual(['5', '', 's', '-1s', '1d', '1e3s'].map(parseDurationMs), [
-      null,
-      null,
-      null,
-      null,
-      null,
-      null,
-    ])
+    for (const none of ['5', '', 's', '-1s', '1d', '1e3s']) assert.equal(parseDurationMs(none), null)
   })
 
   it('name devices by a fixed width', () => {
+    const [fleet] = quickPlan({}).groups
     assert.deepEqual(
-      [0, 499, 99_999].map(n => deviceIdAt('sim-', n)),
+      [0, 499, 99_999].map(n => deviceIdIn(fleet!, n)),
       ['sim-00001', 'sim-00500', 'sim-100000'],
     )
   })
 })
+
+const findTarget = (flags: RunFlags, env: Record<string, string>) =>
+  findRunTarget({ target: {} }, flags, env, null)
 
 describe('the target', () => {
   let directory = ''
@@ -72,8 +85,7 @@ describe('the target', () => {
   it('takes flags over the environment, and the broker beside the API', () => {
     const env = { ROLLCALL_API: 'https://other:1', ROLLCALL_TOKEN_FILE: tokenFile() }
     const target = findTarget({ api: 'https://api.example:8443' }, env)
-    assert.equal(target.apiUrl, 'https://api.example:8443')
-    assert.equal(target.token, 'secret')
+    assert.deepEqual(target.api, { url: 'https://api.example:8443', token: 'secret' })
     assert.deepEqual(target.broker, {
       url: 'mqtts://api.example:8883',
       host: 'api.example',

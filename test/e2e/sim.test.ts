@@ -1,16 +1,8 @@
 // The simulator against a running system: an honest fleet stays in, every rogue stays out, and the broker counted the same.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { Summary } from '../../device-sim/results/summary.ts'
 import { scratch, startSystem } from './system.ts'
-
-type Report = {
-  devices: { total: number; atEnd: Record<string, number> }
-  connects: { admitted: number; failed: Record<string, number> }
-  messages: { published: number; acknowledged: number; lost: number }
-  rogues: { refused: number; admitted: number; inconclusive: number; results: Rogue[] }
-  verdict: { passed: boolean; breaches: unknown[] }
-}
-type Rogue = { kind: string; verdict: string; saw: string; tries: number }
 
 /** What the broker must have on record for each kind of rogue. */
 const reasonOf: Record<string, string> = {
@@ -43,26 +35,20 @@ describe('rollcall sim against rollcall up', () => {
     ]
     const { code, stdout, stderr } = await system.run('sim', ...flags)
     assert.equal(code, 0, stderr)
-    const report = JSON.parse(stdout) as Report
-    assert.deepEqual(report.verdict, { passed: true, exitCode: 0, breaches: [] })
-    assert.equal(report.connects.admitted, 50)
-    assert.deepEqual(report.connects.failed, {})
-    assert.ok(report.messages.published >= 100, `${report.messages.published} published`)
-    assert.deepEqual([report.messages.acknowledged, report.messages.lost], [report.messages.published, 0])
-    const { rogues } = report
-    assert.deepEqual(
-      [rogues.admitted, rogues.inconclusive, rogues.refused],
-      [0, 0, Object.keys(reasonOf).length],
-    )
-    assert.deepEqual(rogues.results.map(rogue => rogue.kind).sort(), Object.keys(reasonOf).sort())
-    const counted: Record<string, number> = {}
+    const { groups, traffic, verdict, failures } = JSON.parse(stdout) as Summary
+    assert.deepEqual(verdict, { passed: true, exitCode: 0, breaches: [] })
+    const [fleet, ...rogues] = groups
+    assert.equal(fleet?.connects.admitted, 50)
+    assert.deepEqual([fleet?.refusals, failures], [{}, {}])
+    const { sent, acknowledged } = traffic.qos1
+    assert.ok(sent >= 100, `${sent} sent`)
+    assert.equal(acknowledged, sent)
+    assert.deepEqual(rogues.map(({ fault }) => fault).sort(), Object.keys(reasonOf).sort())
     const expected: Record<string, number> = {}
-    for (const { kind, tries } of rogues.results) {
-      const reason = reasonOf[kind] ?? kind
-      expected[reason] = tries
-      counted[reason] = await system.metric(`rollcall_refusals_total{reason="${reason}"}`)
+    for (const { fault, connects } of rogues) {
+      assert.deepEqual([connects.admitted, connects.failed], [0, 0], `${fault}`)
+      expected[reasonOf[fault ?? ''] ?? `${fault}`] = connects.refused
     }
-    assert.deepEqual(counted, expected)
     const { text } = await system.admin('/metrics')
     const all = text.matchAll(/^rollcall_refusals_total\{reason="(\w+)"\} (\d+)$/gm)
     assert.deepEqual(

@@ -3,7 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
-import { type RawOptions, type Report, runSimulator } from '../../../device-sim/index.ts'
+import type { Summary } from '../../../device-sim/results/summary.ts'
+import type { QuickFlags } from '../../../device-sim/scenario/quick.ts'
+import { runQuick, type ScenarioFlags } from '../../../device-sim/scenario-run.ts'
 import { createAuthority } from './authority.ts'
 import { type Reason, startBroker } from './broker.ts'
 import { createRoll, startProvisioning, token } from './provisioning.ts'
@@ -29,23 +31,23 @@ export async function createWorld({ forgive = [] }: { forgive?: readonly Reason[
     broker,
     keysDir: join(directory, 'sim'),
 
-    /** Runs with short times unless told otherwise; the report is read from stdout. */
-    async run(flags: RawOptions = {}, signal = new AbortController().signal) {
+    /** Runs with short times unless told otherwise; the summary is read from stdout. */
+    async run(flags: QuickFlags & ScenarioFlags = {}, signal = new AbortController().signal) {
       const stdout = createSink()
       const stderr = createSink()
-      const raw: RawOptions = {
+      const all: QuickFlags & ScenarioFlags = {
         data: directory,
         devices: '5',
         rate: '200',
         interval: '50ms',
-        duration: '200ms',
+        duration: '300ms',
         output: 'json',
         ...flags,
       }
-      const exitCode = await runSimulator(raw, { env: {}, stdout, stderr, signal })
+      const exitCode = await runQuick(all, all, { env: {}, stdout, stderr, signal })
       const text = stdout.text()
-      const report = raw.output === 'json' && text !== '' ? (JSON.parse(text) as Report) : null
-      return { exitCode, report: report as Report, stdout: text, stderr: stderr.text() }
+      const summary = all.output === 'json' && text !== '' ? (JSON.parse(text) as Summary) : null
+      return { exitCode, summary: summary as Summary, stdout: text, stderr: stderr.text() }
     },
 
     async [Symbol.asyncDispose]() {

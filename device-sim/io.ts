@@ -1,0 +1,13 @@
+// What the simulator is given by whoever starts it, and the exit codes it answers with. Types alone.
+
+export type Io = {
+  env: Record<string, string | undefined>
+  stdout: NodeJS.WriteStream
+  stderr: NodeJS.WriteStream
+  signal: AbortSignal
+  /** Of the program, for the summary. */
+  version?: string
+}
+
+/** 0 all good · 1 failed to run or to prove · 2 usage · 99 somebody wrongly admitted or refused, or a promise breached. */
+export type ExitCode = 0 | 1 | 2 | 99

@@ -1,0 +1,112 @@
+// The lean link's packets against mqtt-packet, which knows them independently, and against nonsense.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { generate, type Packet, parser } from 'mqtt-packet'
+import {
+  acknowledgement,
+  createReader,
+  markDup,
+  packetTypes,
+  publishPacket,
+  readPublish,
+} from '../../../device-sim/links/packets.ts'
+import type { Qos } from '../../../device-sim/links/session.ts'
+
+const message = fc.record({
+  topic: fc.string({ minLength: 1, maxLength: 200, unit: 'grapheme' }),
+  payload: fc.string({ maxLength: 20_000, unit: 'binary' }),
+  qos: fc.constantFrom<Qos>(0, 1, 2),
+  retain: fc.boolean(),
+  messageId: fc.integer({ min: 1, max: 65_535 }),
+})
+
+function parsed(bytes: Buffer): Packet {
+  const packets: Packet[] = []
+  const reading = parser({ protocolVersion: 4 })
+  reading.on('packet', (packet: Packet) => packets.push(packet))
+  reading.parse(bytes)
+  assert.equal(packets.length, 1)
+  return packets[0] as Packet
+}
+
+describe('packets of the lean link', () => {
+  it('are read by another library as they were meant', () => {
+    fc.assert(
+      fc.property(message, fc.boolean(), ({ messageId, ...outgoing }, again) => {
+        const bytes = publishPacket(outgoing, messageId)
+        if (again) markDup(bytes)
+        const { topic, payload, qos, retain, dup, ...rest } = parsed(bytes) as Extract<
+          Packet,
+          { cmd: 'publish' }
+        >
+        assert.deepEqual(
+          [topic, payload.toString(), qos, retain, dup],
+          [outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, again],
+        )
+        assert.equal(rest.messageId, qos === 0 ? undefined : messageId)
+      }),
+    )
+    for (const name of ['puback', 'pubrec', 'pubrel', 'pubcomp'] as const) {
+      const { cmd, messageId } = parsed(acknowledgement(packetTypes[name], 54_321))
+      assert.deepEqual([cmd, messageId], [name, 54_321])
+    }
+  })
+
+  it('are read whole, in whatever pieces they come', () => {
+    const pieces = fc.array(fc.integer({ min: 1, max: 9_000 }), { minLength: 1 })
+    fc.assert(
+      fc.property(fc.array(message, { minLength: 1, maxLength: 5 }), pieces, (messages, sizes) => {
+        const bytes = Buffer.concat(
+          messages.map(one => generate({ cmd: 'publish', dup: false, ...one, messageId: one.messageId })),
+        )
+        const seen: string[] = []
+        const read = createReader(
+          (first, body) => {
+            const packet = readPublish(first, body)
+            assert.ok(packet)
+            seen.push(`${packet.topic} ${packet.qos} ${packet.messageId} ${packet.payload}`)
+          },
+          () => assert.fail('nothing is wrong with them'),
+        )
+        // As from a socket: the buffer is another one's as soon as it was handed over.
+        for (let from = 0, turn = 0; from < bytes.length; turn++) {
+          const piece = Buffer.from(bytes.subarray(from, from + (sizes[turn % sizes.length] ?? 1)))
+          from += piece.length
+          read(piece)
+          piece.fill(0)
+        }
+        assert.deepEqual(
+          seen,
+          messages.map(one => `${one.topic} ${one.qos} ${one.qos === 0 ? 0 : one.messageId} ${one.payload}`),
+        )
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  for (const [what, bytes] of [
+    ['a length of five bytes', [0x30, 0xff, 0xff, 0xff, 0xff, 0x01]],
+    ['256 MB that are announced', [0x30, 0xff, 0xff, 0xff, 0x7f]],
+  ] as const) {
+    it(`are given up at ${what}, before anything is waited for`, () => {
+      let faults = 0
+      createReader(
+        () => assert.fail('no packet'),
+        () => faults++,
+      )(Buffer.from(bytes))
+      assert.equal(faults, 1)
+    })
+  }
+
+  it('that end before their topic or their number are none', () => {
+    for (const [first, body] of [
+      [0x36, [0, 1, 0x61, 0, 1]],
+      [0x32, [0, 1, 0x61, 0]],
+      [0x30, [0, 9, 0x61]],
+      [0x30, [0]],
+    ] as const) {
+      assert.equal(readPublish(first, Buffer.from(body)), null)
+    }
+  })
+})
