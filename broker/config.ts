@@ -154,6 +154,12 @@ export const settings = {
     about: 'messages kept for one persistent session',
   },
   retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
+  sysIntervalMs: {
+    default: 10_000,
+    min: 0,
+    max: 3_600_000,
+    about: 'how often the figures below $SYS/broker are published; 0 for never',
+  },
   suspendClones: { default: 0, min: 0, max: 1, about: '1 suspends a certificate that two are using' },
   drainMs: {
     default: 5_000,

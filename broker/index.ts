@@ -37,6 +37,7 @@ import { createRegistryView } from './registry-view.ts'
 import { watchRevocations } from './revocation-watch.ts'
 import { createScrape } from './scrape.ts'
 import { createIsGone } from './standing.ts'
+import { createSysTopics } from './sys-topics.ts'
 
 export type BrokerOptions = {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
@@ -230,6 +231,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   })
   metrics.feedEpoch.set(epoch)
   const scrape = createScrape({ metrics, engine, limits, healthy: watch.healthy, sessionFile: sessionsAt })
+  const sys = createSysTopics({
+    everyMs: settings.sysIntervalMs,
+    version: manifest.version,
+    engine,
+    limits,
+  })
   let leftovers: ReturnType<typeof settleLeftovers> | null = null
   let closing = false
   /** Rights that end meanwhile still end sessions. */
@@ -249,6 +256,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     watch.stop()
     announcer.stop()
     scrape.stop()
+    sys.stop()
     await engine.close()
     await gone
     notebook.close()

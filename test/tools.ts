@@ -23,6 +23,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/ocsp.test.ts': ['ocsptool'],
   'provisioning/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
   'interop/est.test.ts': ['pki'],
+  'interop/sys-topics.test.ts': ['mosquitto'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/enrolling-itself.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],

@@ -4,6 +4,7 @@ import type { Aedes, ConnectPacket } from 'aedes'
 import type { Inside, Will } from './aedes-client.ts'
 import type { SessionStore } from './session-store.ts'
 import type { Sessions } from './sessions.ts'
+import type { Traffic } from './traffic.ts'
 
 /** CONNACK, no session present, accepted (MQTT 3.1.1 §3.2.2). */
 const ACCEPTED = Buffer.from([0x20, 0x02, 0x00, 0x00])
@@ -15,8 +16,9 @@ export function createCleanConnect(parts: {
   aedes: Aedes
   store: SessionStore
   sessions: Pick<Sessions, 'ofDevice'>
+  traffic: Traffic
 }): AcceptClean {
-  const { aedes, store } = parts
+  const { aedes, store, traffic } = parts
 
   /** Whether the device has no other connection, and left nothing. */
   function startsFromNothing(deviceId: string): boolean {
@@ -48,6 +50,7 @@ export function createCleanConnect(parts: {
     client.will = will
     aedes.registerClient(client) // [MQTT-3.1.4-2]: ends an older connection of the same device
     client.conn.write(ACCEPTED)
+    traffic.packetsSent += 1
     client.connackSent = true
     client.connected = true
     aedes.emit('clientReady', client)

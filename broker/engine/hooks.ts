@@ -9,6 +9,7 @@ import type { Inside, Will } from './aedes-client.ts'
 import type { AcceptClean } from './clean-connect.ts'
 import type { EngineEvents } from './interface.ts'
 import { type AcceptedConnect, isCut, type Session, whoIs } from './sessions.ts'
+import type { Traffic } from './traffic.ts'
 
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
 const UNSENT_QOS_FACTOR = 4
@@ -28,6 +29,7 @@ export type Hooks = Required<
 export function createHooks(parts: {
   settings: BrokerSettings
   events: EngineEvents
+  traffic: Traffic
   acceptClean: AcceptClean
   publishFirst: Acknowledgement['publishFirst']
   published: Acknowledgement['published']
@@ -42,9 +44,10 @@ export function createHooks(parts: {
   /** Ends a client that does not read what it asked for. */
   endSlow(client: Inside): void
 }): Hooks {
-  const { settings, events, acceptClean } = parts
+  const { settings, events, traffic, acceptClean } = parts
   return {
     preConnect(client, packet, done) {
+      traffic.connects += 1
       const session = (client as Inside).session
       if (session === undefined || session.ended !== null) return done(null, false)
       const decision = decideConnect(asRequest(packet), session.identity.deviceId)
@@ -81,6 +84,10 @@ export function createHooks(parts: {
       // aedes sends stored wills of other nodes without a client: there are none, and nobody vouches for them.
       if (inside === null || session === undefined || isCut(session))
         return done(new Error('no right to publish'))
+      if (packet !== inside.will) {
+        traffic.messagesReceived += 1
+        traffic.payloadBytesReceived += packet.payload.length
+      }
       const { topic, qos, retain } = packet as Will
       const right = packet === inside.will ? session.rights.will : session.rights.publish
       if (topic.length > settings.topicBytesMax || !right(topic, qos, retain)) {
@@ -118,6 +125,8 @@ export function createHooks(parts: {
 
     authorizeForward(client, packet) {
       if (mayForward(client as Inside, packet)) {
+        traffic.messagesSent += 1
+        traffic.payloadBytesSent += packet.payload.length
         events.messageSent()
         return packet
       }

@@ -10,17 +10,20 @@ import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
 import { endInOrder, type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
+import { takeCensus } from './census.ts'
 import { createCleanConnect } from './clean-connect.ts'
 import { createDrain } from './drain.ts'
 import { createHooks } from './hooks.ts'
 import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
 import { sendLeftWills } from './left-wills.ts'
+import { createRebind } from './rebind.ts'
 import { unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
 import { holdUpNobody } from './slow-consumer.ts'
+import { meter, newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
 
@@ -35,6 +38,11 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const sessions = createSessions()
   const clients = new Map<Session, Inside>()
   const denied = new WeakSet<object>()
+  const traffic = newTraffic()
+  const dropped: typeof events.dropped = (what, deviceId) => {
+    if (what !== 'retained') traffic.messagesDropped += 1
+    events.dropped(what, deviceId)
+  }
   const store = new SessionStore({
     file: parts.sessionFile,
     bounds: settings,
@@ -52,7 +60,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     onForgotten(deviceId, topics) {
       for (const topic of topics ?? [null]) shared.forget(deviceId, topic)
     },
-    onDropped: events.dropped,
+    onDropped: dropped,
     onUnkept: client => (client as Inside).conn.destroy(),
     onLost: events.sessionsUnkept,
     onKept: events.sessionsKept,
@@ -64,7 +72,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
 
   const hooks = createHooks({
     settings,
-    events,
+    events: { ...events, dropped },
+    traffic,
     acceptClean: (client, packet, done) => acceptClean(client, packet, done),
     arriving(session) {
       for (const other of sessions.ofDevice(session.identity.deviceId)) {
@@ -95,7 +104,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   })
   silenceClusterBus(aedes)
   const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store, events.routed)
-  const acceptClean = createCleanConnect({ aedes, store, sessions })
+  const acceptClean = createCleanConnect({ aedes, store, sessions, traffic })
   const shared = createSharedSubscriptions({
     aedes,
     unsentBytesMax: settings.outboundBytesMax,
@@ -112,7 +121,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   aedes.on('clientReady', client => {
     const session = (client as Inside).session
     if (session === undefined || session.ended !== null) return client.close()
-    session.connected = true
+    sessions.connect(session)
     if (session.connect !== null) session.connect.at = parts.now()
     if (client.clean) leavings.leavesNothing(session.identity.deviceId)
     else {
@@ -188,6 +197,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     client.session = session
     endInOrder(client)
     holdUpNobody(client)
+    meter(client, traffic)
     clients.set(session, client)
     return {
       drop(reason: Reason) {
@@ -240,30 +250,12 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     events.cut(reason, whoIs(session))
   }
 
-  function rebind(session: Session): void {
-    if (session.ended !== null) return // what was taken is not given back
-    const rights = rightsOf(holderOf(session))
-    if (rights === unreadRights) throw new Error('the policies could not be read')
-    session.rights = rights
-    if (rights === unboundRights) {
-      cut(session, 'policy_unbound')
-      return
-    }
-    const client = clients.get(session)
-    if (client === undefined) return
-    const denied = Object.keys(client.subscriptions).filter(filter => !session.rights.subscribe(filter))
-    if (denied.length === 0) return
-    for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)
-    client.unsubscribe(denied as never, () => {}) // aedes takes plain filters here, and calls back whatever it is given
-    void store.removeSubscriptions({ id: session.identity.deviceId }, denied)
-  }
-
   return {
     door,
     sessions,
     cut,
     end,
-    rebind,
+    rebind: createRebind({ rightsOf, store, cut, events, clientOf: session => clients.get(session) }),
     rebindLeavings: deviceId => leavings.rightsChanged(deviceId, sessions.ofDevice(deviceId).length > 0),
     policiesChanged: leavings.allRightsChanged,
     async purge(deviceId) {
@@ -285,6 +277,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       }),
     queued: () => store.counts(),
     announce: message => publishOwn(aedes, message, events.engineFailed),
+    traffic,
+    census: () => takeCensus(sessions, store),
     drain: drain.finish,
     async close() {
       clearInterval(aging)

@@ -5,8 +5,10 @@ import type { Admit } from '../admit.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door } from '../door.ts'
 import type { Who } from '../events.ts'
+import type { Census } from './census.ts'
 import type { RightsDesk } from './rights-desk.ts'
 import type { Session, Sessions } from './sessions.ts'
+import type { Traffic } from './traffic.ts'
 
 export type EngineEvents = {
   refused(reason: Reason, who: Who, detail?: string): void
@@ -50,10 +52,14 @@ export type Engine = {
   leftBy(): string[]
   /** Wills of connections that ended with the broker's last life: a step for each, which throws while nobody can say. */
   leftWills(): Iterable<() => void>
-  /** Publishes as the broker itself. */
+  /** Publishes as the broker itself; what it retains below `$` is kept in memory alone. */
   announce(message: { topic: string; payload: string; qos: 0 | 1; retain: boolean }): void
-  /** What waits in stored sessions. */
-  queued(): { queuedMessages: number; queuedBytes: number }
+  /** What went in and out, counted on. */
+  traffic: Readonly<Traffic>
+  /** Who is here, who is away, and what all of them are subscribed to. Looks at every session. */
+  census(): Census
+  /** What waits in stored sessions, and what devices retained. */
+  queued(): { queuedMessages: number; queuedBytes: number; retained: number; retainedBytes: number }
   /**
    * Takes nothing new and waits until nothing is half done, for so long at most; gives how many sessions were not done then.
    * Rights still end meanwhile.

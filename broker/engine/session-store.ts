@@ -68,6 +68,15 @@ export class SessionStore extends StoredState {
     return this.ledger.counts()
   }
 
+  storedDevices(): Iterable<string> {
+    return this.sessions.keys()
+  }
+
+  /** Of all stored sessions together. */
+  subscriptionCount(): number {
+    return this.records.subscriptionCount()
+  }
+
   /** Whether anything is kept of this device that `purge` would forget. */
   keepsOf(deviceId: string): boolean {
     return (

@@ -78,7 +78,11 @@ export function isCut(session: Session): boolean {
 export type Sessions = {
   add(session: Session): void
   remove(session: Session): void
+  /** It was answered CONNACK 0. */
+  connect(session: Session): void
   size(): number
+  /** Of those that were answered so. */
+  connected(): { connected: number; connectedMax: number }
   all(): Iterable<Session>
   ofCertificate(fingerprint: string): Session[]
   ofDevice(deviceId: string): Session[]
@@ -88,6 +92,8 @@ export function createSessions(): Sessions {
   const all = new Set<Session>()
   const byCertificate: Index = new Map()
   const byDevice: Index = new Map()
+  let connected = 0
+  let connectedMax = 0
 
   return {
     add(session) {
@@ -96,11 +102,17 @@ export function createSessions(): Sessions {
       insert(byDevice, session.identity.deviceId, session)
     },
     remove(session) {
-      all.delete(session)
+      if (all.delete(session) && session.connected) connected -= 1
       withdraw(byCertificate, session.identity.fingerprint, session)
       withdraw(byDevice, session.identity.deviceId, session)
     },
+    connect(session) {
+      session.connected = true
+      connected += 1
+      connectedMax = Math.max(connectedMax, connected)
+    },
     size: () => all.size,
+    connected: () => ({ connected, connectedMax }),
     all: () => all,
     ofCertificate: fingerprint => found(byCertificate, fingerprint),
     ofDevice: deviceId => found(byDevice, deviceId),

@@ -30,7 +30,8 @@ export type Limits = {
 
 /** Limits that are counted here. */
 export type CountedLimits = Limits & {
-  counts(): { connections: number; handshakes: number; waiting: number }
+  /** `begun` counts all that ever came. */
+  counts(): { connections: number; handshakes: number; waiting: number; begun: number }
 }
 
 /** What is known of an address. `seenAt` is when its tokens were last counted; `standing` grows with devices on the roll. */
@@ -45,6 +46,7 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
   const visitors = new Map<string, Visitor>()
   const strangersMax = Math.max(1, Math.floor((settings.handshakesMax * settings.strangerShare) / 100))
   const waiting = createWaitingRoom(settings, now)
+  let begun = 0
   let connections = 0
   let handshakes = 0
   let strangers = 0
@@ -128,6 +130,7 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
 
   return {
     begin(address, answer) {
+      begun += 1
       if (connections >= settings.connectionsMax) return answer('connections_exceeded')
       const visitor = visit(address)
       if (visitor.tokens < 1) return answer('address_rate_limited')
@@ -149,6 +152,6 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     connectionEnded() {
       connections -= 1
     },
-    counts: () => ({ connections, handshakes, waiting: waiting.size() }),
+    counts: () => ({ connections, handshakes, waiting: waiting.size(), begun }),
   }
 }

@@ -24,6 +24,8 @@ export function prepareSessionRecords(sqlite: Database) {
     )
     .pluck()
 
+  const subscriptionCount = sqlite.prepare('SELECT count(*) FROM subscriptions').pluck()
+
   return {
     sessions: all<{ id: number; device: string }>('SELECT id, device FROM sessions'),
     addSession: (device: string) => addSession.get(device) as number,
@@ -33,6 +35,7 @@ export function prepareSessionRecords(sqlite: Database) {
     subscriptions: all<{ device: string; topic: string; qos: 0 | 1 | 2 }>(
       'SELECT device, filter AS topic, qos FROM subscriptions JOIN sessions ON sessions.id = session ORDER BY session',
     ),
+    subscriptionCount: () => subscriptionCount.get() as number,
     subscribe: run<[session: number, filter: string, qos: number]>(
       `INSERT INTO subscriptions (session, filter, qos) VALUES (?, ?, ?)
        ON CONFLICT DO UPDATE SET qos = excluded.qos`,

@@ -170,6 +170,8 @@ export class StoredState extends AsyncPersistence {
 
   override async storeRetained(packet: StoredPacket): Promise<void> {
     const { topic, payload, qos } = packet
+    // The broker's own word holds for this life of it.
+    if (topic.startsWith('$')) return super.storeRetained(packet)
     if (payload.length === 0) {
       this.ledger.unretain(topic)
       this.#disown(packet)
