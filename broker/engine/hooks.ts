@@ -1,6 +1,6 @@
 // What aedes asks on the way of every packet: may this CONNECT, publish, subscription or delivery be.
 // Answers from the session's rights alone; a client without a session has none.
-import type { AedesOptions, ConnectPacket, Subscription } from 'aedes'
+import type { AedesOptions, AedesPublishPacket, ConnectPacket, Subscription } from 'aedes'
 import { decideConnect } from '../../admission/connect.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import type { BrokerSettings } from '../config.ts'
@@ -39,6 +39,8 @@ export function createHooks(parts: {
   retaining(session: Session): void
   /** A shared subscription was granted. */
   sharing(client: Inside, session: Session, subscription: Subscription): void
+  /** Whether a retained message is still the one of its topic. */
+  isNewest(packet: AedesPublishPacket): boolean
   /** This message may not be forwarded to whom it was meant for. */
   denied(packet: object): void
   /** Ends a client that does not read what it asked for. */
@@ -135,8 +137,12 @@ export function createHooks(parts: {
     },
   }
 
-  function mayForward(client: Inside, { topic, qos }: { topic: string; qos: number }): boolean {
+  function mayForward(client: Inside, packet: AedesPublishPacket): boolean {
+    const { topic, qos } = packet
     const { session } = client
+    // A new subscriber gets what is retained one after the other, and newer messages as they come: none older after them.
+    // aedes takes the number off those that it shows so.
+    if (packet.retain && packet.brokerId === null && !parts.isNewest(packet)) return false
     if (session === undefined || session.ended !== null || !session.rights.receive(topic)) return false
     const unsentBytes = client.conn.writableLength
     if (unsentBytes > settings.outboundBytesMax && qos === 0) {

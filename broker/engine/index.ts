@@ -84,6 +84,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     publishFirst: (client, packet, done) => acknowledgement.publishFirst(client, packet, done),
     published: (packet, client, done) => acknowledgement.published(packet, client, done),
     sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),
+    isNewest: packet => store.isNewest(packet),
     denied: packet => void denied.add(packet),
     endSlow(client) {
       note(client, 'consumer_too_slow')

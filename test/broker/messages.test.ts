@@ -5,6 +5,7 @@ import type { MqttClient } from 'mqtt'
 import type { Identity } from '../harness/authority.ts'
 import { mqttClient, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { gone, type Inbox, openInbox } from '../harness/inbox.ts'
+import { until } from '../harness/until.ts'
 
 describe('messages', () => {
   let t: TestBroker
@@ -56,6 +57,32 @@ describe('messages', () => {
       ['devices/d1/marker'],
     )
     await device.endAsync()
+  })
+
+  test('are shown to a new subscriber as they are by then: nothing older comes after what is newer', async () => {
+    const device = await mqttClient(t, 'd1', d1)
+    const topics = Array.from({ length: 200 }, (_, at) => `devices/d1/many/${at}`)
+    const say = (text: string) =>
+      Promise.all(topics.map(topic => device.publishAsync(topic, text, { qos: 1, retain: true })))
+    await say('old')
+    const reader = await mqttClient(t, 'b2', await t.roll.enroll('b2', { groups: ['backend'] }))
+    const newest = new Map<string, string>()
+    let changed: Promise<unknown> | null = null
+    reader.on('message', (topic, payload) => {
+      newest.set(topic, payload.toString())
+      changed ??= say('new')
+    })
+    await reader.subscribeAsync('devices/d1/many/#', { qos: 1 })
+    await until(() => newest.size === topics.length && changed !== null)
+    await changed
+    await device.publishAsync('devices/d1/many/end', 'end', { qos: 1 })
+    await until(() => newest.has('devices/d1/many/end'))
+    assert.deepEqual(
+      topics.filter(topic => newest.get(topic) !== 'new'),
+      [],
+    )
+    await say('')
+    await Promise.all([device.endAsync(), reader.endAsync()])
   })
 
   test('close the connection where the policy does not allow the publish, and reach nobody', async () => {

@@ -38,6 +38,11 @@ export type SessionStoreParts = {
   onKept(tookMs: number): void
 }
 
+/** Reaches no topic that begins with `$` [MQTT-4.7.2-1]. */
+function isWild(pattern: string): boolean {
+  return pattern.startsWith('#') || pattern.startsWith('+')
+}
+
 export class StoredState extends AsyncPersistence {
   protected readonly parts: SessionStoreParts
   protected readonly commit: GroupCommit
@@ -49,6 +54,8 @@ export class StoredState extends AsyncPersistence {
   readonly #shared: { deviceId: string; topic: string; qos: 0 | 1 | 2 }[] = []
   /** The topics of each device's retained messages. */
   protected readonly retainedBy = new Map<string, Set<string>>()
+  /** The payload that each topic retains: the very one, for equal ones may follow each other. */
+  readonly #shown = new Map<string, Buffer | string>()
   readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
   /** Messages that somebody wants to acknowledge, with the group that they are in, if any. */
   readonly #awaited = new Map<number, Promise<void> | null>()
@@ -77,7 +84,7 @@ export class StoredState extends AsyncPersistence {
       }
       this.ledger.retain(message)
       this.#own(message)
-      await super.storeRetained(message)
+      await this.#show(message)
     }
   }
 
@@ -171,7 +178,7 @@ export class StoredState extends AsyncPersistence {
   override async storeRetained(packet: StoredPacket): Promise<void> {
     const { topic, payload, qos } = packet
     // The broker's own word holds for this life of it.
-    if (topic.startsWith('$')) return super.storeRetained(packet)
+    if (topic.startsWith('$')) return this.#show(packet)
     if (payload.length === 0) {
       this.ledger.unretain(topic)
       this.#disown(packet)
@@ -187,7 +194,18 @@ export class StoredState extends AsyncPersistence {
       this.#own(packet)
     }
     this.wrote(packet.brokerCounter)
-    await super.storeRetained(packet)
+    await this.#show(packet)
+  }
+
+  #show(packet: StoredPacket): Promise<void> {
+    if (packet.payload.length === 0) this.#shown.delete(packet.topic)
+    else this.#shown.set(packet.topic, packet.payload)
+    return super.storeRetained(packet)
+  }
+
+  /** Whether a retained message that was read some time ago is still the one of its topic. */
+  isNewest({ topic, payload }: Pick<StoredPacket, 'topic'> & { payload: Buffer | string }): boolean {
+    return this.#shown.get(topic) === payload
   }
 
   #own({ clientId, topic }: Pick<StoredPacket, 'clientId' | 'topic'>): void {
@@ -206,10 +224,12 @@ export class StoredState extends AsyncPersistence {
   /** What is kept is shown only where its publisher may still publish it. */
   override createRetainedStreamCombi(patterns: string[]): Readable {
     const { mayShow } = this.parts
-    const all = super.createRetainedStreamCombi(patterns)
+    const wild = super.createRetainedStreamCombi(patterns.filter(isWild))
+    const named = super.createRetainedStreamCombi(patterns.filter(pattern => !isWild(pattern)))
     return Readable.from(
       (async function* () {
-        for await (const packet of all) if (mayShow(packet)) yield packet
+        for await (const packet of named) if (mayShow(packet)) yield packet
+        for await (const packet of wild) if (!packet.topic.startsWith('$') && mayShow(packet)) yield packet
       })(),
     )
   }
