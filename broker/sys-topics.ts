@@ -8,7 +8,7 @@ export type SysTopicsParts = {
   everyMs: number
   version: string
   engine: Pick<Engine, 'traffic' | 'census' | 'queued' | 'announce'>
-  limits: Pick<CountedLimits, 'counts'>
+  limits: Pick<CountedLimits, 'begun'>
 }
 
 /** The first figures are there when it returns. */
@@ -28,7 +28,7 @@ export function createSysTopics({ everyMs, version, engine, limits }: SysTopicsP
       retained,
       stored: queuedMessages + retained,
       storedBytes: queuedBytes + retainedBytes,
-      sockets: limits.counts().begun,
+      sockets: limits.begun(),
       traffic: { ...engine.traffic },
     }
   }

@@ -30,8 +30,9 @@ export type Limits = {
 
 /** Limits that are counted here. */
 export type CountedLimits = Limits & {
-  /** `begun` counts all that ever came. */
-  counts(): { connections: number; handshakes: number; waiting: number; begun: number }
+  counts(): { connections: number; handshakes: number; waiting: number }
+  /** How many connections ever came. */
+  begun(): number
 }
 
 /** What is known of an address. `seenAt` is when its tokens were last counted; `standing` grows with devices on the roll. */
@@ -152,6 +153,7 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     connectionEnded() {
       connections -= 1
     },
-    counts: () => ({ connections, handshakes, waiting: waiting.size(), begun }),
+    counts: () => ({ connections, handshakes, waiting: waiting.size() }),
+    begun: () => begun,
   }
 }
