@@ -61,6 +61,9 @@ function targeted(command: Command): Command {
     .option('--api <url>', 'provisioning API that certificates come from (ROLLCALL_API)')
     .option('--token-file <file>', 'API token (ROLLCALL_TOKEN_FILE)')
     .option('--directory <dir>', 'identities from files, instead of the API')
+    .option('--est <url>', 'EST server to enroll at, instead of the API: https://HOST:PORT')
+    .option('--est-users <file>', 'USER:PASSWORD for it: one line for all, or one for each device ID')
+    .option('--est-bootstrap <file>', 'key and certificate that devices enroll with there, instead')
     .option('--keys <dir>', 'where enrolled identities are kept between runs (DATA/sim, or ./rollcall-sim)')
     .option(
       '--operator <program>',

@@ -2,20 +2,21 @@
 // Refuses to know about MQTT.
 import { randomUUID } from 'node:crypto'
 import { AnswerLost, type Api, refusal } from './api.ts'
-import { enrollByEst } from './est.ts'
+import { type EstServer, enrollByEst } from './est.ts'
 import { type Identity, identityFrom, type KeyType, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
 import { forEachBounded } from './pace.ts'
 
 export type EnrollmentOptions = {
-  api: Api
+  /** Null where devices enroll at an EST server that is not ours: nothing is registered beforehand or looked up. */
+  api: Api | null
   store: IdentityStore
   keyType: KeyType
   concurrency: number
   /** A kept certificate must still be valid at this time, so that it does not expire during the run. */
   neededUntil: Date
-  /** Devices enroll by themselves, by EST; `ca` is what the server is trusted by. */
-  est?: { ca: string | null }
+  /** Devices enroll by themselves, there. */
+  est?: EstServer
   /** What the devices are registered with. */
   attributes?: Record<string, string>
   groups?: readonly string[]
@@ -79,7 +80,7 @@ export async function obtainIdentity(
   const kept = await options.store.load(deviceId)
   const cause = kept === null ? 'missing' : await whyNotAgain(kept, options)
   if (kept !== null && cause === null) return { identity: kept, cause: null }
-  await ensureDevice(options.api, deviceId, options)
+  if (options.api) await ensureDevice(options.api, deviceId, options)
   const identity = await enroll(deviceId, options)
   await options.store.save(identity)
   return { identity, cause }
@@ -114,7 +115,8 @@ export async function enroll(
   deviceId: string,
   { api, keyType, lostAnswers, est }: Pick<EnrollmentOptions, 'api' | 'keyType' | 'lostAnswers' | 'est'>,
 ): Promise<Identity> {
-  if (est) return enrollByEst(deviceId, { api, keyType, ca: est.ca })
+  if (est) return enrollByEst(deviceId, keyType, est)
+  if (!api) throw new Error('neither an API nor an EST server to enroll at')
   const { key, csr } = await makeRequest(deviceId, keyType)
   const idempotencyKey = randomUUID()
   const ask = (loseAnswer: boolean) =>
@@ -147,6 +149,7 @@ export async function findCertificate(api: Api, fingerprint: string): Promise<Ce
 async function whyNotAgain(kept: Identity, options: EnrollmentOptions): Promise<RenewalCause | null> {
   if (kept.notAfter <= options.neededUntil) return 'expiring'
   if (keyTypeOf(kept.certificates) !== options.keyType) return 'other_key_type'
+  if (!options.api) return null
   const certificate = await findCertificate(options.api, kept.fingerprint)
   // A superseded certificate is admitted for a while yet, but a new run should not start on its last hours.
   const admits = certificate?.status === 'active' || certificate?.status === 'issued'

@@ -1,5 +1,5 @@
-// Enrollment as a device does it by itself: EST (RFC 7030) with a one-time token that the operator's API hands out.
-// Refuses to know what the certificate is for.
+// Enrollment as a device does it by itself: EST (RFC 7030), proving itself by a one-time token of the operator's API, a
+// user and password, or a bootstrap certificate. Refuses to know what the certificate is for.
 import 'reflect-metadata'
 import { request } from 'node:https'
 import * as x509 from '@peculiar/x509'
@@ -11,16 +11,23 @@ const DEADLINE_MS = 30_000
 const BODY_BYTES_MAX = 262_144
 const TRIES_MAX = 5
 
-export type EstOptions = { api: Api; ca: string | null; keyType: KeyType }
+export type EstServer = {
+  /** Ends before the operation: `https://HOST:PORT/.well-known/est`, perhaps with a label. */
+  url: string
+  ca: string | null
+  proof: EstProof
+}
+export type EstProof =
+  | { by: 'token'; api: Api }
+  | { by: 'password'; of: (deviceId: string) => { user: string; password: string } }
+  | { by: 'certificate'; key: string; certificates: string }
 
-/** A new key and a certificate for it; the device must be registered. The key is made here and never sent. */
-export async function enrollByEst(deviceId: string, { api, ca, keyType }: EstOptions): Promise<Identity> {
-  const made = await api.call<{ token: string }>('POST', '/v1/enrollment-tokens', { deviceId })
-  if (made.problem) throw refusal(`making a token for ${deviceId}`, made.status, made.problem)
+/** A new key and a certificate for it. The key is made here and never sent. */
+export async function enrollByEst(deviceId: string, keyType: KeyType, server: EstServer): Promise<Identity> {
+  const authorization = await authorizationOf(deviceId, server.proof)
   const { key, csr } = await makeRequest(deviceId, keyType)
-  const authorization = `Basic ${Buffer.from(`${deviceId}:${made.body.token}`).toString('base64')}`
   const body = csr.replace(/-----[^-]+-----|\s/g, '')
-  const ask = (): Promise<Answer> => send(api.url, ca, 'simpleenroll', { authorization, body })
+  const ask = (): Promise<Answer> => send(server, 'simpleenroll', { authorization, body })
   let answer = await ask()
   // The same request again is answered with the same certificate, so asking again costs nothing.
   for (let tries = 1; answer.status === 503 && tries < TRIES_MAX; tries++) answer = await ask()
@@ -28,7 +35,7 @@ export async function enrollByEst(deviceId: string, { api, ca, keyType }: EstOpt
     throw new RunFailed(`enrolling ${deviceId} by EST waits for an operator's approval`)
   if (answer.status !== 200) throw new RunFailed(`enrolling ${deviceId} by EST: ${answer.status}`)
   const [leaf, ...others] = certificatesIn(answer.body)
-  const issuers = others.length > 0 ? others : certificatesIn((await send(api.url, ca, 'cacerts', null)).body)
+  const issuers = others.length > 0 ? others : certificatesIn((await send(server, 'cacerts', null)).body)
   if (!leaf) throw new RunFailed(`enrolling ${deviceId} by EST: the answer holds no certificate`)
   // The root is not sent: who trusts it has it.
   const chain = issuers.filter(issuer => issuer.subject !== issuer.issuer && issuer.subject !== leaf.subject)
@@ -39,23 +46,39 @@ export async function enrollByEst(deviceId: string, { api, ca, keyType }: EstOpt
   )
 }
 
+async function authorizationOf(deviceId: string, proof: EstProof): Promise<string | null> {
+  if (proof.by === 'certificate') return null
+  if (proof.by === 'password') {
+    const { user, password } = proof.of(deviceId)
+    return basic(user, password)
+  }
+  const made = await proof.api.call<{ token: string }>('POST', '/v1/enrollment-tokens', { deviceId })
+  if (made.problem) throw refusal(`making a token for ${deviceId}`, made.status, made.problem)
+  return basic(deviceId, made.body.token)
+}
+
+function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+}
+
 /** Of a certs-only PKCS #7 in base64. */
 function certificatesIn(base64: string): x509.X509Certificate[] {
   return [...new x509.X509Certificates(base64.replace(/\s/g, ''))]
 }
 
 type Answer = { status: number; body: string }
-type Enroll = { authorization: string; body: string }
+type Enroll = { authorization: string | null; body: string }
 
-function send(url: string, ca: string | null, operation: string, enroll: Enroll | null): Promise<Answer> {
+function send({ url, ca, proof }: EstServer, operation: string, enroll: Enroll | null): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(new URL(`/.well-known/est/${operation}`, url), {
+    const outgoing = request(`${url}/${operation}`, {
       method: enroll ? 'POST' : 'GET',
       timeout: DEADLINE_MS,
       ...(ca === null ? {} : { ca }),
+      ...(proof.by === 'certificate' ? { key: proof.key, cert: proof.certificates } : {}),
       headers: enroll
         ? {
-            authorization: enroll.authorization,
+            ...(enroll.authorization === null ? {} : { authorization: enroll.authorization }),
             'content-type': 'application/pkcs10',
             'content-transfer-encoding': 'base64',
             'content-length': Buffer.byteLength(enroll.body),

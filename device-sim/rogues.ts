@@ -1,7 +1,7 @@
 // Identities that must be turned away, one kind for each way of arriving without a right to enter. Made with the help
 // of the API (an unlisted or expired certificate of our own CA cannot be forged) and with keys made here.
 import { type Api, refusal } from './api.ts'
-import type { EnrollmentOptions } from './enrollment.ts'
+import type { EnrollmentOptions as Options } from './enrollment.ts'
 import { type DeviceAnswer, enroll, ensureDevice, findCertificate, obtainIdentity } from './enrollment.ts'
 import { forgeSelfSigned, forgeWithForeignCa, type Identity, identityFrom, makeRequest } from './identity.ts'
 
@@ -16,6 +16,9 @@ export const rogueKinds = [
   'stolen-client-id',
 ] as const
 export type RogueKind = (typeof rogueKinds)[number]
+
+/** Only the API of a registry can prepare most of them. */
+type EnrollmentOptions = Options & { api: Api }
 
 /** How a rogue will arrive. */
 export type Rogue = {
@@ -37,22 +40,6 @@ export const rogueDescriptions: Record<RogueKind, string> = {
   suspended: 'valid certificate of a suspended device',
   'no-certificate': 'no certificate at all',
   'stolen-client-id': 'valid certificate with the client ID of another device',
-}
-
-/** `count` rogues of every kind. `victim` is a listed device whose names are borrowed. */
-export async function prepareRogues(
-  count: number,
-  prefix: string,
-  victim: Identity,
-  options: EnrollmentOptions,
-): Promise<Rogue[]> {
-  const rogues: Rogue[] = []
-  for (let number = 1; number <= count; number++) {
-    for (const kind of rogueKinds) {
-      rogues.push(await prepareRogue(kind, `${prefix}rogue-${kind}-${number}`, victim, options))
-    }
-  }
-  return rogues
 }
 
 /** One rogue; `victim` is a listed device whose names are borrowed. */

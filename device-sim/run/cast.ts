@@ -2,6 +2,7 @@
 // Refuses to know what they will do.
 import { type Api, createApi } from '../api.ts'
 import { type EnrollmentOptions, enrollFleet, noCauses, obtainIdentity } from '../enrollment.ts'
+import type { EstServer } from '../est.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
 import { type FaultKind, faults, preparedFaults } from '../faults/kinds.ts'
 import type { Part } from '../fleet/actor.ts'
@@ -16,7 +17,7 @@ import { type GroupPlan, type Plan, stageTimes } from '../scenario/plan.ts'
 import { filled } from '../scenario/topic.ts'
 import { readIdentities } from './identity-directory.ts'
 import { activateSuspended } from './recovery.ts'
-import type { RunTarget } from './target.ts'
+import type { EstTarget, RunTarget } from './target.ts'
 
 export type Member = Part & { identity: Identity | null }
 
@@ -50,7 +51,10 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
     : null
   const enrolls =
     target.identities.from !== 'directory' && plan.groups.some(group => group.directory === null)
-  const store = api && enrolls ? await openIdentityStore(target.keysDir, api.url) : null
+  const est =
+    target.identities.from === 'est' ? estServer(target.identities.est, api, target.broker.ca) : null
+  const issuedAt = est?.url ?? api?.url
+  const store = enrolls && issuedAt ? await openIdentityStore(target.keysDir, issuedAt) : null
   const enrollment = {
     reused: 0,
     enrolled: 0,
@@ -85,10 +89,10 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
       identities = readIdentities(source, distinct(group), group.directory === null ? readFrom : 0)
       if (group.directory === null) readFrom += distinct(group)
     } else {
-      const est = target.identities.from === 'est' && group.fault !== 'lost-answer'
+      const byEst = est !== null && (group.fault !== 'lost-answer' || !api)
       const enrolling = {
-        ...enrollingFor(group, plan, api as Api, store as IdentityStore, options, onProgress),
-        ...(est ? { est: { ca: target.broker.ca } } : {}),
+        ...enrollingFor(group, plan, api, store as IdentityStore, options, onProgress),
+        ...(byEst ? { est } : {}),
       }
       identities = await enrollGroup(group, victim, enrolling, enrollment)
     }
@@ -109,7 +113,10 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
 function requirePreparable(plan: Plan, target: RunTarget): void {
   const needing = plan.groups.filter(({ fault, directory }) => {
     return (
-      directory === null && target.identities.from === 'directory' && fault && preparedFaults.includes(fault)
+      directory === null &&
+      (target.identities.from === 'directory' || !target.api) &&
+      fault &&
+      preparedFaults.includes(fault)
     )
   })
   if (needing.length === 0) return
@@ -118,6 +125,12 @@ function requirePreparable(plan: Plan, target: RunTarget): void {
       ({ name, fault }) => `group ${name}: ${fault} needs a directory of its own, or the provisioning API`,
     ),
   )
+}
+
+/** Of ours, with tokens of the API, where no other is named. */
+function estServer(named: EstTarget | null, api: Api | null, ca: string | null): EstServer | null {
+  if (named) return { ...named, ca }
+  return api && { url: `${api.url}/.well-known/est`, ca, proof: { by: 'token', api } }
 }
 
 function byHonesty(plan: Plan): GroupPlan[] {
@@ -150,7 +163,7 @@ async function forge(group: GroupPlan, victim: Identity): Promise<(Identity | nu
 function enrollingFor(
   group: GroupPlan,
   plan: Plan,
-  api: Api,
+  api: Api | null,
   store: IdentityStore,
   { signal, enrollConcurrency }: CastOptions,
   onProgress: (done: number) => void,
@@ -179,7 +192,9 @@ async function enrollGroup(
     const identities: Identity[] = []
     for (const id of ids) {
       const borrowed = victim ?? (await obtainIdentity(id, enrolling)).identity
-      const rogue = await prepareRogue(group.fault as RogueKind, id, borrowed, enrolling)
+      const { api } = enrolling
+      if (!api) throw new RunFailed(`${group.fault} needs the provisioning API`)
+      const rogue = await prepareRogue(group.fault as RogueKind, id, borrowed, { ...enrolling, api })
       if (rogue.credentials) identities.push(rogue.credentials)
     }
     return identities
@@ -195,7 +210,7 @@ async function enrollGroup(
   result.answersLost += lostAnswers.lost
   result.answersRecovered += lostAnswers.recovered
   const prefix = group.idTemplate.split('$')[0] ?? ''
-  if (fleet.reused > 0) await activateSuspended(enrolling.api, ids, prefix)
+  if (fleet.reused > 0 && enrolling.api) await activateSuspended(enrolling.api, ids, prefix)
   if (fleet.identities.length < ids.length) throw new RunFailed('interrupted while enrolling')
   return fleet.identities
 }

@@ -4,6 +4,9 @@ import { dirname, join, resolve } from 'node:path'
 import { BadUsage } from '../failure.ts'
 import type { Plan } from '../scenario/plan.ts'
 import { type Broker, readCertificate, readEndpoints, readText, readUrl } from '../target.ts'
+import { type EstTarget, readEst } from './est-target.ts'
+
+export type { EstTarget } from './est-target.ts'
 
 export type RunFlags = {
   broker?: string
@@ -13,15 +16,24 @@ export type RunFlags = {
   data?: string
   keys?: string
   directory?: string
+  est?: string
+  estUsers?: string
+  estBootstrap?: string
 }
 
 export type RunTarget = {
   broker: Broker
   /** Null where certificates come from a directory and no operator's interface was named. */
   api: { url: string; token: string } | null
-  identities: { from: 'api' | 'est' } | { from: 'directory'; directory: string }
+  identities: Identities
   keysDir: string
 }
+
+type Identities =
+  | { from: 'api' }
+  /** `est` is null for that of the API. */
+  | { from: 'est'; est: EstTarget | null }
+  | { from: 'directory'; directory: string }
 
 /** @throws BadUsage with everything that is missing or unreadable. */
 export function findRunTarget(
@@ -45,13 +57,23 @@ export function findRunTarget(
   const caFile = flags.ca ?? env['ROLLCALL_CA'] ?? inside(data, 'ca.crt') ?? beside(own.ca)
   const directory = flags.directory ?? beside(own.directory)
   const fromDirectory = flags.directory !== undefined || own.identities === 'directory'
+  const est = fromDirectory
+    ? null
+    : readEst(
+        {
+          url: flags.est ?? own.est?.url,
+          users: flags.estUsers ?? beside(own.est?.users),
+          bootstrap: flags.estBootstrap ?? beside(own.est?.bootstrap),
+        },
+        problems,
+      )
   if (!brokerText)
     problems.push('which broker? Give --broker mqtts://HOST:PORT, or --data DIR of a running rollcall up')
   if (fromDirectory && directory === undefined)
     problems.push('where are the certificates? Give --directory DIR')
-  if (!fromDirectory && !apiText) {
+  if (!fromDirectory && !apiText && !(flags.est ?? own.est)) {
     problems.push(
-      'where do certificates come from? Give --data DIR, --api URL with --token-file FILE, or --directory DIR',
+      'where do certificates come from? Give --data DIR, --api URL with --token-file FILE, --est URL, or --directory DIR',
     )
   }
   if (apiText && !tokenFile) problems.push('--token-file FILE is missing: the API asks for a token')
@@ -69,7 +91,9 @@ export function findRunTarget(
     api: api ? { url: api.origin, token } : null,
     identities: fromDirectory
       ? { from: 'directory', directory: directory ?? '' }
-      : { from: own.identities === 'est' ? 'est' : 'api' },
+      : est || own.identities === 'est'
+        ? { from: 'est', est }
+        : { from: 'api' },
     keysDir: flags.keys ?? beside(own.keys) ?? inside(data, 'sim') ?? 'rollcall-sim',
   }
 }

@@ -35,6 +35,22 @@ const Target = Type.Object(
         description: 'where certificates come from: the API, EST with tokens of the API, or files',
       }),
     ),
+    est: optional(
+      Type.Object(
+        {
+          url: Type.String({ description: 'https://HOST:PORT, or up to its label: …/.well-known/est/LABEL' }),
+          users: optional(
+            Type.String({
+              description: 'file of USER:PASSWORD: one line for all, or one for each device ID',
+            }),
+          ),
+          bootstrap: optional(
+            Type.String({ description: 'file with key and certificate to prove oneself by' }),
+          ),
+        },
+        { ...closed, description: 'an EST server that is not ours' },
+      ),
+    ),
     directory: optional(
       Type.String({ description: 'of identities: ID.pem (key and chain), or ID.key and ID.crt' }),
     ),

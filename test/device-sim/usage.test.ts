@@ -119,6 +119,31 @@ describe('the target', () => {
     )
   })
 
+  it('takes an EST server with users or a bootstrap certificate, and says what is wrong with them', async () => {
+    const users = join(directory, 'users')
+    await writeFile(users, 'a:one\nb:two:three\n')
+    const flags = { broker: 'mqtts://b', est: 'https://ca.example:8443/.well-known/est/plant/' }
+    const { identities, api } = findTarget({ ...flags, estUsers: users }, {})
+    assert.equal(api, null)
+    assert.ok(identities.from === 'est' && identities.est?.proof.by === 'password')
+    assert.equal(identities.est.url, 'https://ca.example:8443/.well-known/est/plant')
+    const { of } = identities.est.proof
+    assert.deepEqual(of('b'), { user: 'b', password: 'two:three' })
+    assert.throws(() => of('c'), /no line for c/)
+    const wrong: [RegExp, RunFlags][] = [
+      [/one of them/, flags],
+      [/one of them/, { ...flags, estUsers: users, estBootstrap: users }],
+      [/holds no private key/, { ...flags, estBootstrap: users }],
+      [/expected USER:PASSWORD/, { ...flags, estUsers: tokenFile() }],
+      [/which EST server/, { broker: 'mqtts://b', estUsers: users }],
+    ]
+    for (const [what, of] of wrong) assert.throws(() => findTarget(of, {}), what)
+    await writeFile(users, 'everybody:secret')
+    const shared = findTarget({ ...flags, estUsers: users }, {}).identities
+    assert.ok(shared.from === 'est' && shared.est?.proof.by === 'password')
+    assert.deepEqual(shared.est.proof.of('c'), { user: 'everybody', password: 'secret' })
+  })
+
   it('asks before sending more than 1,000 devices to another machine', () => {
     const at = (host: string) => ({ url: '', host, port: 1, ca: null })
     assert.throws(() => requireConsent({ devices: 1_001, yes: false }, at('broker.example')), /--yes/)
