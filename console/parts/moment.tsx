@@ -1,6 +1,6 @@
 // A moment as it lies from now; the exact time is there for who points at it.
 import { useSyncExternalStore } from 'react'
-import { moment, since } from '../words/numbers.ts'
+import { moment, since, stamp } from '../words/numbers.ts'
 
 const TICK_MS = 10_000
 let now = Date.now()
@@ -34,6 +34,15 @@ export function Moment({ at }: { at: string | number | null | undefined }) {
   return (
     <time dateTime={new Date(at).toISOString()} title={moment(at)}>
       {since(at, latest)}
+    </time>
+  )
+}
+
+/** The time itself, for rows that are read one after the other. */
+export function Stamp({ at }: { at: string | number }) {
+  return (
+    <time dateTime={new Date(at).toISOString()} title={moment(at)}>
+      {stamp(at, useNow())}
     </time>
   )
 }

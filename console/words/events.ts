@@ -4,11 +4,12 @@ import type { EventRow } from '../api/shapes.ts'
 import type { Tone } from '../parts/badge.tsx'
 import { reasonOf } from './reasons.ts'
 
-export const eventTones: Readonly<Record<string, Tone>> = {
+const eventTones: Readonly<Record<string, Tone>> = {
   connected: 'good',
   disconnected: 'neutral',
   refused: 'bad',
   enrolled: 'info',
+  waiting: 'warn',
   renewed: 'info',
   expiring: 'warn',
   suspended: 'warn',
@@ -20,10 +21,21 @@ export const eventTones: Readonly<Record<string, Tone>> = {
 }
 export const eventKinds = Object.keys(eventTones)
 
+export function eventTone(kind: string): Tone {
+  return Object.hasOwn(eventTones, kind) ? eventTones[kind]! : 'neutral'
+}
+
+/** How a session ended that nobody cut. */
+const leftWords: Record<string, string> = {
+  closed: 'The device closed it',
+  connection_failed: 'The connection broke',
+}
+
 /** What stands beside the kind: why, and from where. */
 export function toldOf({ reason, detail, node }: EventRow): string {
   const parts = [
-    reason === null ? null : reasonOf(reason).title,
+    reason === null ? null : (leftWords[reason] ?? reasonOf(reason).title),
+    typeof detail['of'] === 'string' ? `of the ${detail['of']}` : null,
     typeof detail['address'] === 'string' ? `from ${detail['address']}` : null,
     typeof detail['clientId'] === 'string' ? `as ${detail['clientId']}` : null,
     typeof detail['count'] === 'number' && detail['count'] > 1 ? `${detail['count']} times` : null,

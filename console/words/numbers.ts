@@ -1,7 +1,8 @@
 // Numbers, times and sizes as people read them. Pure but for the reader's own time zone.
 
 const counts = new Intl.NumberFormat('en')
-const moments = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium' })
+const moments = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium', hour12: false })
+const times = new Intl.DateTimeFormat('en', { timeStyle: 'medium', hour12: false })
 const days = new Intl.DateTimeFormat('en', { dateStyle: 'medium' })
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
 
@@ -17,6 +18,13 @@ const steps: [unit: Intl.RelativeTimeFormatUnit, ms: number][] = [
 
 export const count = (value: number): string => counts.format(value)
 export const moment = (at: string | number): string => moments.format(new Date(at))
+/** The time of a moment of today, the whole of an earlier one. */
+export function stamp(at: string | number, now: number): string {
+  return new Date(at).toDateString() === new Date(now).toDateString()
+    ? times.format(new Date(at))
+    : moment(at)
+}
+
 export const day = (at: string | number): string => days.format(new Date(at))
 
 /** "3 min. ago", "in 2 days". */
@@ -29,7 +37,11 @@ export function since(at: string | number, now: number): string {
 
 /** "12 days", "3 hours": how long something lasts. */
 export function span(ms: number): string {
-  const [unit, size] = steps.find(([, size]) => Math.abs(ms) >= size) ?? ['second', SECOND_MS]
+  // A month is no measure: 30 days are 30 days.
+  const [unit, size] = steps.find(([unit, size]) => unit !== 'month' && Math.abs(ms) >= size) ?? [
+    'second',
+    SECOND_MS,
+  ]
   const value = Math.round(ms / size)
   return `${count(value)} ${unit}${value === 1 ? '' : 's'}`
 }

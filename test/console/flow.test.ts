@@ -32,9 +32,10 @@ describe('an operator in the console', () => {
     certificate: world.at('pump.crt'),
     ca: world.at('data', 'ca.crt'),
   }
-  const publish = () =>
+  const strangeFiles = { ...files, key: world.at('strange.key'), certificate: world.at('strange.crt') }
+  const publish = (id = 'pump-1', shown = files) =>
     run('mosquitto_pub', [
-      ...asDevice(system.mqttsPort, { id: 'pump-1', files }),
+      ...asDevice(system.mqttsPort, { id, files: shown }),
       ...['-t', 'devices/pump-1/t', '-m', '1', '-q', '1'],
     ])
 
@@ -121,6 +122,31 @@ describe('an operator in the console', () => {
     await page.getByRole('link', { name: 'Summary' }).click()
     await page.getByText('would be refused').waitFor()
     await page.getByText('The certificate is revoked', { exact: true }).first().waitFor()
+  })
+
+  it('sees in the live feed that it knocks and is refused, as it does', async () => {
+    const { page } = view
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+    const out = ['-keyout', strangeFiles.key, '-out', strangeFiles.certificate, '-subj', '/CN=pump-1']
+    await run('openssl', ['req', '-x509', '-new', ...curve, ...out])
+    await page.getByRole('link', { name: 'Live feed' }).click()
+    await page.getByText('live', { exact: true }).waitFor()
+    await page
+      .getByRole('row', { name: /revoked pump-1/ })
+      .first()
+      .waitFor()
+    await page.getByLabel('Kind').selectOption('refused')
+    await page.getByText('live', { exact: true }).waitFor()
+    const known = await page.getByRole('row').count()
+    for (let knock = 0; knock < 2; knock += 1)
+      assert.notEqual((await publish('pump-1', strangeFiles)).code, 0)
+    await page
+      .getByRole('row', { name: /refused.*certificate_self_signed/ })
+      .first()
+      .waitFor()
+    assert.ok((await page.getByRole('row').count()) > known)
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await page.getByRole('img', { name: /Connected \d+, .*The certificate is revoked/ }).waitFor()
   })
 
   it('verifies the audit log, which tells all of it', async () => {

@@ -1,8 +1,8 @@
 // Rows of the audit log: who did what to whom, and the hash that chains each row to the one before.
 import type { AuditRow } from '../../../client/types.ts'
 import { Badge } from '../../parts/badge.tsx'
+import { Stamp } from '../../parts/moment.tsx'
 import { TableFrame } from '../../parts/table-frame.tsx'
-import { moment } from '../../words/numbers.ts'
 
 export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
   return (
@@ -25,7 +25,7 @@ export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
                 {row.seq}
               </td>
               <td className="tight">
-                <time dateTime={row.ts}>{moment(row.ts)}</time>
+                <Stamp at={row.ts} />
               </td>
               <td className="break">{row.actor}</td>
               <td className="tight">

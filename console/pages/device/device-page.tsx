@@ -16,6 +16,7 @@ import { AdmissionCard } from './admission-card.tsx'
 import { CertificatesView } from './certificates-view.tsx'
 import { DeviceActions } from './device-actions.tsx'
 import { DeviceAudit } from './device-audit.tsx'
+import { EventsCard } from './events-card.tsx'
 import { IdentityCard } from './identity-card.tsx'
 import { PolicyView } from './policy-view.tsx'
 import { RefusalsCard } from './refusals-card.tsx'
@@ -90,6 +91,7 @@ export function DevicePage({ id }: { id: string }) {
           </div>
           <div className="stack">
             <IdentityCard device={device.data} onChanged={again} />
+            <EventsCard id={id} />
           </div>
         </div>
       )}

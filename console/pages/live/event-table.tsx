@@ -1,15 +1,15 @@
 // Events in rows. What strangers called themselves stands there as text.
 import type { EventRow } from '../../api/shapes.ts'
 import { Badge } from '../../parts/badge.tsx'
+import { Stamp } from '../../parts/moment.tsx'
 import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
-import { eventTones, toldOf } from '../../words/events.ts'
-import { moment } from '../../words/numbers.ts'
+import { eventTone, toldOf } from '../../words/events.ts'
 
 export function EventTable({ rows }: { rows: readonly EventRow[] }) {
   return (
     <TableFrame label="Events">
-      <table>
+      <table className="fits">
         <thead>
           <tr>
             <th className="tight">When</th>
@@ -22,19 +22,19 @@ export function EventTable({ rows }: { rows: readonly EventRow[] }) {
           {rows.map(row => (
             <tr key={row.seq}>
               <td className="tight">
-                <time dateTime={new Date(row.at).toISOString()}>{moment(row.at)}</time>
+                <Stamp at={row.at} />
               </td>
               <td className="tight">
-                <Badge tone={Object.hasOwn(eventTones, row.kind) ? eventTones[row.kind]! : 'neutral'}>
-                  {row.kind}
-                </Badge>
+                <Badge tone={eventTone(row.kind)}>{row.kind}</Badge>
               </td>
               <td className="break">
                 {row.deviceId === null ? (
                   row.fingerprint === null ? (
                     <span className="faint">a stranger</span>
                   ) : (
-                    <code title={row.fingerprint}>{row.fingerprint.slice(0, 12)}…</code>
+                    <code className="whole-line" title={row.fingerprint}>
+                      {row.fingerprint.slice(0, 12)}…
+                    </code>
                   )
                 ) : (
                   <Link to={`/devices/${encodeURIComponent(row.deviceId)}`}>{row.deviceId}</Link>

@@ -13,6 +13,9 @@ export function ExpiryCard({ certificates }: { certificates: Overview['certifica
       tone: at === 0 ? 2 : at === 1 ? 5 : 1,
     })),
   ]
+  const { issued = 0, active = 0, superseded = 0 } = certificates.byStatus
+  const soon = certificates.expired + (buckets.at(-1)?.count ?? 0)
+  rows.push({ name: 'Later', value: Math.max(0, issued + active + superseded - soon), tone: 1 })
   const top = Math.max(1, ...rows.map(({ value }) => value))
   return (
     <Card title="Certificates by time to expiry" aside="those that admit">

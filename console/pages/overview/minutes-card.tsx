@@ -7,8 +7,14 @@ import { count } from '../../words/numbers.ts'
 import { reasonOf } from '../../words/reasons.ts'
 
 const REASONS_SHOWN = 4
+const MINUTES = 60
+const MINUTE_MS = 60_000
 
-export function MinutesCard({ minutes }: { minutes: NonNullable<Overview['perMinute']> }) {
+type Minute = NonNullable<Overview['perMinute']>[number]
+
+/** `minutes` are those in which something happened. */
+export function MinutesCard({ at, minutes: noted }: { at: string; minutes: readonly Minute[] }) {
+  const minutes = lastHour(at, noted)
   const totals = new Map<string, number>()
   for (const { refused } of minutes)
     for (const [reason, value] of Object.entries(refused))
@@ -60,4 +66,20 @@ export function MinutesCard({ minutes }: { minutes: NonNullable<Overview['perMin
       )}
     </Card>
   )
+}
+
+function lastHour(at: string, noted: readonly Minute[]): Minute[] {
+  const known = new Map(noted.map(minute => [Date.parse(minute.minute), minute]))
+  const current = Math.floor(Date.parse(at) / MINUTE_MS) * MINUTE_MS
+  return Array.from({ length: MINUTES }, (_, index) => {
+    const start = current - (MINUTES - 1 - index) * MINUTE_MS
+    return (
+      known.get(start) ?? {
+        minute: new Date(start).toISOString(),
+        connected: 0,
+        disconnected: 0,
+        refused: {},
+      }
+    )
+  })
 }

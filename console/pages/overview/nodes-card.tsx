@@ -19,12 +19,12 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
         </Empty>
       ) : (
         <TableFrame label="Brokers">
-          <table>
+          <table className="fits">
             <thead>
               <tr>
                 <th>Broker</th>
                 <th className="end">Sessions</th>
-                <th className="end">Epoch</th>
+                <th className="end wide-only">Epoch</th>
                 <th>Seen</th>
               </tr>
             </thead>
@@ -41,7 +41,7 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
                     <div className="faint small">version {node.version}</div>
                   </th>
                   <td className="end">{count(node.sessions)}</td>
-                  <td className="end">
+                  <td className="end wide-only">
                     {node.epoch}
                     {node.lagSeconds < 1 ? null : (
                       <div className="small">{Math.round(node.lagSeconds)} s behind</div>

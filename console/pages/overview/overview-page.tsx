@@ -36,7 +36,7 @@ export function OverviewPage() {
         <>
           {total === 0 ? <FirstSteps /> : null}
           <OverviewTiles overview={data} />
-          {data.perMinute === null ? null : <MinutesCard minutes={data.perMinute} />}
+          {data.perMinute === null ? null : <MinutesCard at={data.at} minutes={data.perMinute} />}
           <div className="grid two">
             <ExpiryCard certificates={data.certificates} />
             {data.ca === null ? null : <CaCard ca={data.ca} />}

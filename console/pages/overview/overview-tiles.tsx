@@ -6,9 +6,10 @@ import { count, many } from '../../words/numbers.ts'
 const RECENT_MINUTES = 5
 
 export function OverviewTiles({ overview }: { overview: Overview }) {
-  const { devices, connected, perMinute, waitingApproval, jobs } = overview
+  const { at, devices, connected, perMinute, waitingApproval, jobs } = overview
   const total = devices.registered + devices.active + devices.suspended + devices.decommissioned
-  const recent = (perMinute ?? []).slice(-RECENT_MINUTES)
+  const since = Date.parse(at) - RECENT_MINUTES * 60_000
+  const recent = (perMinute ?? []).filter(({ minute }) => Date.parse(minute) > since)
   const refused = recent.reduce(
     (sum, { refused }) => sum + Object.values(refused).reduce((all, one) => all + one, 0),
     0,

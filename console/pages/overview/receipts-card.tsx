@@ -23,13 +23,13 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
         </Empty>
       ) : (
         <TableFrame label="Receipts">
-          <table>
+          <table className="fits">
             <thead>
               <tr>
                 <th>What</th>
                 <th className="end">Brokers</th>
                 <th className="end">Cut</th>
-                <th className="end">Took</th>
+                <th className="end wide-only">Took</th>
                 <th>When</th>
               </tr>
             </thead>
@@ -49,7 +49,7 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
                     )}
                   </td>
                   <td className="end">{count(receipt.sessionsCut)}</td>
-                  <td className="end">
+                  <td className="end wide-only whole-line">
                     {receipt.milliseconds === null ? '–' : `${count(receipt.milliseconds)} ms`}
                   </td>
                   <td className="tight">

@@ -12,12 +12,13 @@ class Fault extends Error {}
 export function readJson(text: string): ReadJson {
   let at = 0
   const lines = new Map<string, number>()
-  const line = () => text.slice(0, at).split('\n').length
+  let line = 1
   const stop = (message: string): never => {
     throw new Fault(message)
   }
   const blanks = () => {
-    while (/\s/.test(text[at] ?? '')) at += 1
+    // Lines end nowhere else: a text has no bare line break.
+    for (; /[ \t\r\n]/.test(text[at] ?? ''); at += 1) if (text[at] === '\n') line += 1
   }
   const what = () => (at >= text.length ? 'the text ends here' : `not ${JSON.stringify(text[at])}`)
 
@@ -32,7 +33,7 @@ export function readJson(text: string): ReadJson {
   function value(path: string, depth: number): unknown {
     if (depth > DEPTH_MAX) stop('this is nested too deeply')
     blanks()
-    lines.set(path, line())
+    lines.set(path, line)
     const first = text[at]
     if (first === '{') return members(path, depth)
     if (first === '[') return items(path, depth)
@@ -84,7 +85,7 @@ export function readJson(text: string): ReadJson {
     if (at < text.length) stop(`nothing more is expected here, ${what()}`)
     return { value: read, lines }
   } catch (error) {
-    if (error instanceof Fault) return { fault: { line: line(), message: error.message } }
+    if (error instanceof Fault) return { fault: { line, message: error.message } }
     throw error
   }
 }
