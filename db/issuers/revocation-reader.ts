@@ -82,7 +82,7 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
             ${deviceMoved('d.id', 'd.state')} AS deviceChangedAt
      FROM (SELECT id, state FROM devices WHERE state IN ('suspended', 'decommissioned') AND id > ?
            ORDER BY id LIMIT ${DEVICES_AT_ONCE}) d
-     LEFT JOIN certificates c
+     LEFT JOIN certificates c INDEXED BY certificates_by_device
        ON c.device_id = d.id AND c.issuer_id = ? AND c.status IN ('issued', 'active', 'superseded')
      ORDER BY d.id`,
   )
