@@ -8,7 +8,7 @@ export type Answer = { status: number; headers: Record<string, string | undefine
 
 export type Api = {
   /** Rejects where no answer came. */
-  call(method: string, path: string, body?: unknown): Promise<Answer>
+  call(method: string, path: string, body?: unknown, more?: Record<string, string>): Promise<Answer>
   /** All items of a list, page by page. */
   list<Item>(path: string): Promise<Item[]>
   close(): void
@@ -25,7 +25,7 @@ export function openApi(url: string, data: string, { unverified = false } = {}):
   })
   const authorization = `Bearer ${readFileSync(join(data, 'admin.token'), 'utf8').trim()}`
 
-  const call: Api['call'] = (method, path, body) =>
+  const call: Api['call'] = (method, path, body, more = {}) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? '' : JSON.stringify(body)
       const outgoing = request(new URL(path, url), {
@@ -34,6 +34,7 @@ export function openApi(url: string, data: string, { unverified = false } = {}):
         signal: AbortSignal.timeout(ANSWER_DEADLINE_MS),
         headers: {
           authorization,
+          ...more,
           ...(text === ''
             ? {}
             : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),

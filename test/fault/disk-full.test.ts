@@ -54,7 +54,9 @@ describe('a full disk', () => {
       'changes are taken again',
       RECOVERS_MS,
     )
-    assert.ok(performance.now() - freed < RECOVERS_MS)
+    const recoveredMs = performance.now() - freed
+    assert.ok(recoveredMs < RECOVERS_MS)
+    t.diagnostic(`takes changes again ${Math.round(recoveredMs)} ms after there is space`)
     assert.equal(await knock(system.mqttsPort, condemned.id, condemned), 'connack 5')
     const listed = await system.api.list<{ fingerprint: string; deviceId: string }>('/v1/certificates')
     const mine = listed.filter(item => item.deviceId === 'newcomer').map(item => item.fingerprint)

@@ -8,9 +8,10 @@ import { makeRequests } from '../../bench/requests.ts'
 import type { Job } from '../../client/index.ts'
 import { launch, until } from '../cli/running.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
+import { length } from './length.ts'
 
 const ROWS = 1_200
-const KILLS = 3
+const KILLS = length(3, 10)
 
 describe('kill -9 during an import', () => {
   const world = scratch()

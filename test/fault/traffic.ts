@@ -15,12 +15,12 @@ export type Traffic = {
 
 type Someone = Credentials & { id: string; ca: string }
 
-/** Both keep their sessions and come back by themselves; each QoS has so many messages in flight. */
+/** Both keep their sessions and come back by themselves; each QoS has so many messages in flight, the next so long after. */
 export async function startTraffic(
   port: number,
   from: Someone,
   to: Someone,
-  { inFlight = 10, servername = 'localhost' } = {},
+  { inFlight = 10, everyMs = 0, servername = 'localhost' } = {},
 ): Promise<Traffic> {
   const clients: MqttClient[] = []
   const come = ({ id, certificate, key, ca }: Someone) => {
@@ -56,6 +56,7 @@ export async function startTraffic(
         () => false,
       )
       if (sure) acknowledged[qos].push(payload)
+      if (everyMs > 0) await new Promise(resolve => setTimeout(resolve, everyMs))
     }
   }
   const all = Promise.all(Array.from({ length: inFlight }, () => [send(1), send(2)]).flat())
