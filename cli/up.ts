@@ -10,6 +10,7 @@ import { firstOutput } from './first-output.ts'
 import { createServiceLog } from './log-lines.ts'
 import { HINT } from './messages.ts'
 import { collect, GATES_HELP, gateCount, gatesEnvironment, portNumber } from './options.ts'
+import { createServiceManager } from './service-manager.ts'
 import type { ChildSpec } from './supervised-child.ts'
 import { supervise } from './supervisor.ts'
 
@@ -59,6 +60,7 @@ async function up(flags: UpFlags): Promise<number> {
   const told = Promise.withResolvers<'stop'>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => told.resolve('stop'))
 
+  const serviceManager = createServiceManager(process.env)
   makeDataDirectory(flags.data)
   const lock = await takeDataDirectory(flags.data, 'up')
   // A supervisor that was killed could not take its word back.
@@ -82,6 +84,7 @@ async function up(flags: UpFlags): Promise<number> {
         api: reachable(urls['provisioning']),
         admin: admin.url,
       })
+      serviceManager.ready()
       await told.promise
     }
     return exitCodes.done
@@ -90,6 +93,7 @@ async function up(flags: UpFlags): Promise<number> {
     const [what = '', hint = ''] = message.split(`\n${HINT}`)
     throw new CommandFailed(what, hint, { cause: error })
   } finally {
+    serviceManager.stopping()
     removeEndpoints(flags.data)
     await Promise.all([supervisor.stop(), admin?.close()])
     lock.release()

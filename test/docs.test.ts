@@ -218,7 +218,13 @@ describe('docs/operations.md', () => {
   })
 
   it('names every environment variable as it is read', () => {
-    const code = ['provisioning/config.ts', 'broker/main.ts', 'cli/service.ts', 'docker-compose.yml']
+    const code = [
+      'provisioning/config.ts',
+      'broker/main.ts',
+      'cli/service.ts',
+      'docker-compose.yml',
+      'deploy/systemd/rollcall.service',
+    ]
       .map(read)
       .join()
     const variables = new Set(page.match(/\bROLLCALL_[A-Z_]+[A-Z]/g))

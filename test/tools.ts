@@ -13,6 +13,7 @@ export const debianPackages: Record<string, string> = {
   'softhsm2-util': 'softhsm2',
   'pkcs11-tool': 'opensc',
   promtool: 'prometheus',
+  'systemd-analyze': 'systemd',
   pki: 'strongswan-pki libstrongswan-standard-plugins',
   chromium: 'chromium',
 }
@@ -33,6 +34,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'console/serving.test.ts': ['openssl'],
   'fault/**': ['openssl', 'faketime'],
   'deploy/observability.test.ts': ['promtool'],
+  'deploy/systemd.test.ts': ['systemd-analyze'],
   'fault/network.test.ts': ['iptables'],
   'fault/power-loss.test.ts': ['strace'],
   'fault/killed-while-signing.test.ts': ['strace'],

@@ -31,7 +31,12 @@ const compose = parse(read('docker-compose.yml'), { merge: true }) as {
   services: Record<string, Service>
   volumes: Record<string, unknown>
 }
-const services = Object.entries(compose.services)
+/** Those of our own image. */
+const services = Object.entries(compose.services).filter(([, service]) => service.build !== undefined)
+/** Those that come from elsewhere, to watch ours. */
+const watchers = Object.entries(compose.services).filter(([, service]) => service.build === undefined)
+/** As the base image has it. */
+const NODE = '/nodejs/bin/node'
 /** Instructions of the Dockerfile, continued lines joined. */
 const dockerfile = read('Dockerfile')
   .replaceAll('\\\n', ' ')
@@ -44,6 +49,7 @@ const manifest = JSON.parse(read('package.json'))
 describe('docker-compose.yml', () => {
   it('has broker and provisioning service from one image, and the simulator behind a profile', () => {
     assert.deepEqual(services.map(([name]) => name).sort(), ['broker', 'provisioning', 'sim'])
+    assert.deepEqual(watchers.map(([name]) => name).sort(), ['grafana', 'prometheus'])
     assert.equal(new Set(services.map(([, service]) => service.image)).size, 1)
     assert.deepEqual(compose.services['sim']?.profiles, ['sim'])
     for (const name of ['broker', 'provisioning']) assert.equal(compose.services[name]?.profiles, undefined)
@@ -81,8 +87,10 @@ describe('docker-compose.yml', () => {
       const targets = mounts.map(([, target]) => target)
       const paths = service.command.map(arg => /=(\/[^/]+)/.exec(arg)?.[1]).filter(path => path !== undefined)
       for (const path of paths) assert.ok(targets.includes(path), `${path} is mounted`)
-      const made = runtime.find(line => line.verb === 'RUN' && line.rest.startsWith('mkdir'))?.rest ?? ''
-      for (const target of targets) assert.ok(made.includes(` ${target}`), `${target} is made in the image`)
+      const made = dockerfile.find(line => line.verb === 'RUN' && line.rest.includes('mkdir -m'))?.rest ?? ''
+      assert.match(made, /mkdir -m 0700 \/state/)
+      for (const target of targets)
+        assert.ok(made.includes(` /state${target}`), `${target} is made in the image`)
     })
   }
 
@@ -98,11 +106,40 @@ describe('docker-compose.yml', () => {
       const exposed = runtime.find(line => line.verb === 'EXPOSE')?.rest.split(' ') ?? []
       for (const port of listens) assert.ok(exposed.includes(port), port)
       const [kind, program, , script = ''] = service.healthcheck?.test ?? []
-      assert.deepEqual([kind, program], ['CMD', 'node'])
+      assert.deepEqual([kind, program], ['CMD', NODE])
       assert.ok(script.includes(`http://127.0.0.1:${flags(/^--admin-port=(\d+)$/)}/readyz`), script)
       assert.doesNotThrow(() => new Function(script))
     })
   }
+
+  it('watches behind a profile, from this machine alone, with what deploy/ holds and no password', () => {
+    const targets = parse(read('deploy/prometheus/prometheus.yml')).scrape_configs[0].static_configs[0]
+      .targets
+    for (const target of targets as string[]) {
+      const [name = '', port] = target.split(':')
+      assert.ok(compose.services[name]?.command.includes(`--admin-port=${port}`), target)
+      assert.ok(compose.services[name]?.command.includes('--admin-host=0.0.0.0'), target)
+      assert.ok(!compose.services[name]?.ports?.some(published => published.endsWith(`:${port}`)), target)
+    }
+    for (const [name, service] of watchers) {
+      assert.deepEqual(service.profiles, ['observability'])
+      assert.match(service.image, /:v?\d+\.\d+\.\d+$/)
+      assert.equal(service.read_only, true)
+      assert.deepEqual(service.cap_drop, ['ALL'])
+      assert.deepEqual(service.security_opt, ['no-new-privileges:true'])
+      for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name)
+      for (const volume of service.volumes) {
+        const [source = '', , mode] = volume.split(':')
+        if (source.startsWith('./')) assert.ok(existsSync(join(repository, source)) && mode === 'ro', volume)
+        else assert.ok(source in compose.volumes, volume)
+      }
+    }
+    assert.doesNotMatch(read('docker-compose.yml'), /PASSWORD/)
+    const datasource = parse(read('deploy/grafana/provisioning/datasources/prometheus.yml')).datasources[0]
+    assert.equal(datasource.url, 'http://prometheus:9090')
+    const { path } = parse(read('deploy/grafana/provisioning/dashboards/rollcall.yml')).providers[0].options
+    assert.ok(compose.services['grafana']?.volumes.some(volume => volume.includes(`:${path}/`)))
+  })
 
   it('names every service that it reaches in the server certificate', () => {
     const names = compose.services['provisioning']?.command.flatMap(
@@ -116,28 +153,50 @@ describe('docker-compose.yml', () => {
 })
 
 describe('the Dockerfile', () => {
-  it('starts from the Node that the package needs', () => {
+  it('starts from the Node that the package needs, and ends on one without a shell', () => {
     const needed = /(\d+)/.exec(manifest.engines.node)?.[1]
-    for (const { verb, rest } of dockerfile) {
-      if (verb === 'FROM') assert.match(rest, new RegExp(`^node:${needed}-slim( AS \\w+)?$`))
-    }
+    const bases = dockerfile.filter(({ verb }) => verb === 'FROM').map(({ rest }) => rest)
+    assert.deepEqual(bases, [
+      `node:${needed}-slim AS build`,
+      `node:${needed}-slim AS packages`,
+      `gcr.io/distroless/nodejs${needed}-debian13:nonroot`,
+    ])
+    assert.ok(!runtime.some(({ verb }) => verb === 'RUN'), 'nothing there could run it')
   })
 
   it('ships compiled code and no development packages', () => {
-    assert.ok(runtime.some(line => line.verb === 'RUN' && line.rest.includes('npm ci --omit=dev')))
-    assert.ok(runtime.some(line => line.verb === 'COPY' && line.rest === '--from=build /src/dist ./dist'))
-    assert.ok(!runtime.some(line => line.verb === 'COPY' && /^\. /.test(line.rest)))
+    const from = (name: string) => {
+      const begin = dockerfile.findIndex(({ verb, rest }) => verb === 'FROM' && rest.endsWith(` AS ${name}`))
+      const stage = dockerfile.slice(begin + 1)
+      return stage.slice(
+        0,
+        stage.findIndex(({ verb }) => verb === 'FROM'),
+      )
+    }
+    const packages = from('packages')
+    assert.ok(packages.some(({ verb, rest }) => verb === 'RUN' && rest.includes('npm ci --omit=dev')))
+    assert.ok(packages.some(({ verb, rest }) => verb === 'COPY' && rest === '--from=build /src/dist ./dist'))
+    assert.ok(!packages.some(({ verb, rest }) => verb === 'COPY' && /^\. /.test(rest)))
+    assert.deepEqual(
+      runtime.filter(({ verb }) => verb === 'COPY').map(({ rest }) => rest),
+      ['--from=packages /app /app', '--from=packages --chown=65532:65532 /state/ /'],
+    )
   })
 
-  it('ends as a user without rights, on the command that package.json installs', () => {
+  it('ends as a user without rights, on the command that package.json installs, and asks for its own health', () => {
     const user = runtime.findLast(line => line.verb === 'USER')?.rest ?? 'root'
     assert.ok(!/^(0|root)\b/.test(user))
     assert.equal(user, compose.services['broker']?.user)
     const entry = JSON.parse(runtime.findLast(line => line.verb === 'ENTRYPOINT')?.rest ?? '[]')
-    assert.deepEqual(entry, ['node', `/app/${manifest.bin.rollcall}`])
+    assert.deepEqual(entry, [NODE, `/app/${manifest.bin.rollcall}`])
     assert.ok(
       existsSync(join(repository, manifest.bin.rollcall.replace(/^dist\//, '').replace(/\.js$/, '.ts'))),
     )
+    const health = runtime.find(({ verb }) => verb === 'HEALTHCHECK')?.rest ?? ''
+    const [program, , script = ''] = JSON.parse(health.slice(health.indexOf('[')))
+    assert.equal(program, NODE)
+    assert.ok(script.includes('http://127.0.0.1:9464/readyz'))
+    assert.doesNotThrow(() => new Function(script))
   })
 
   it('copies files that exist and are not ignored', () => {

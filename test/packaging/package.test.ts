@@ -49,7 +49,8 @@ describe('the published package', () => {
     for (const expected of ['package.json', 'README.md', 'LICENSE', manifest.bin.rollcall]) {
       assert.ok(packed.files.includes(expected), `${expected} in ${packed.files.length} files`)
     }
-    const allowed = /^(dist\/|docs\/|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$|SECURITY\.md$)/
+    const allowed =
+      /^(deploy\/|dist\/|docs\/|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$|SECURITY\.md$)/
     assert.deepEqual(
       packed.files.filter(file => !allowed.test(file)),
       [],
