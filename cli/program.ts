@@ -55,6 +55,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'accept operators by their certificates, list and revoke them',
     load: async () => (await import('./operator.ts')).operatorCommand(),
   },
+  webhook: {
+    summary: 'send events to a URL, and see how that goes',
+    load: async () => (await import('./webhook.ts')).webhookCommand(),
+  },
   audit: {
     summary: 'read, verify and export the log of changes',
     load: async () => (await import('./audit.ts')).auditCommand(),

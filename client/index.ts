@@ -24,6 +24,7 @@ import type {
   RevocationReceipt,
   StateReceipt,
 } from './types.ts'
+import { webhookVerbs } from './webhooks.ts'
 
 export type { CaRecord } from './ca.ts'
 export {
@@ -46,6 +47,7 @@ export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
 export type * from './types.ts'
+export type * from './webhooks.ts'
 
 export type Client = ReturnType<typeof createClient>
 
@@ -115,6 +117,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     ...enrollmentVerbs(call, walk),
     apiTokens: apiTokenVerbs(call, walk),
     operators: operatorVerbs(call, walk),
+    webhooks: webhookVerbs(call, walk),
     ...jobVerbs(transport, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),

@@ -57,7 +57,7 @@ export function createTransport(options: TransportOptions): Transport {
     const { status, text } = await exchange(url, method, body, headers, signal).catch((error: Error) => {
       throw new ApiUnreachable(url, signal.aborted ? (signal.reason as Error) : error)
     })
-    const document = parsed(text)
+    const document = status === 204 ? null : parsed(text)
     if (status >= 200 && status < 300 && document !== undefined) return document as Result
     throw new ApiProblem(status, document ?? { detail: `the service answered ${status} without a document` })
   }

@@ -21,6 +21,8 @@ import { createCertificateWriter } from './roll/certificate-writer.ts'
 import { createDeadlineKeeper } from './roll/deadlines.ts'
 import { createDeviceWriter } from './roll/device-writer.ts'
 
+import { createWebhookWriter } from './webhooks/webhook-store.ts'
+
 export type RegistryWriter = ReturnType<typeof createRegistryWriter>
 
 /** Every verb that changes the record. Only provisioning holds one. */
@@ -45,6 +47,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createIssuerCrlWriter(registry, now),
     ...createSelfRegistrar(registry, now),
     ...createJobWriter(registry, now),
+    ...createWebhookWriter(registry, now),
   }
 }
 

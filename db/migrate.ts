@@ -13,6 +13,7 @@ import * as jobs from './migrations/0009-jobs.ts'
 import * as claimCounts from './migrations/0010-claim-counts.ts'
 import * as idevids from './migrations/0011-idevids.ts'
 import * as overview from './migrations/0012-overview.ts'
+import * as webhooks from './migrations/0013-webhooks.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -32,6 +33,7 @@ const migrations: readonly Migration[] = [
   claimCounts,
   idevids,
   overview,
+  webhooks,
 ]
 
 /** The schema version this code reads and writes. */

@@ -1,6 +1,7 @@
 // The shape of the record: one type per table, as Kysely reads and writes it.
 // Times are milliseconds since the epoch; expiry is computed, never stored.
 import type { Generated } from 'kysely'
+import type { NewsSchema } from './schema-news.ts'
 
 export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
 
@@ -27,7 +28,7 @@ export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
 
-export type Schema = {
+export type Schema = NewsSchema & {
   jobs: {
     id: string
     state: JobState
@@ -255,17 +256,6 @@ export type Schema = {
     sessions: Generated<number>
     version: Generated<string>
   }
-  live_sessions: {
-    device_id: string
-    client_id: string
-    node_id: string
-    fingerprint: string
-    address: string
-    since: number
-    facts: string
-  }
-  roll_counts: { kind: 'device' | 'certificate'; state: string; count: number }
-  device_attributes: { name: string; value: string; device_id: string }
   acknowledgements: { epoch: number; node_id: string; sessions_cut: number; at: number }
   refusals: {
     id: Generated<number>

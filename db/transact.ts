@@ -58,6 +58,8 @@ export type ConflictCode =
   | 'job_unknown'
   | 'job_finished'
   | 'jobs_exceeded'
+  | 'webhook_unknown'
+  | 'webhooks_exceeded'
   | EnrollmentConflictCode
 
 /** Why a token or a claim opens nothing, or not this. */

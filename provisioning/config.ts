@@ -5,6 +5,7 @@ import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
 import { isServerName } from './ca/server-certificate.ts'
 import type { TokenSettings } from './ca/token-keys.ts'
 import type { LogLevel } from './events.ts'
+import { type PumpPace, pace } from './webhooks/pump.ts'
 
 /** What a caller gives. Ports may be 0: the system then picks one. */
 export type ProvisioningOptions = {
@@ -44,6 +45,10 @@ export type ProvisioningOptions = {
   sweepMs?: number
   /** Whether CRLs of trust anchors may be fetched from private addresses. */
   crlPrivateAddresses?: boolean
+  /** Whether webhooks may lead to private addresses, and be plain HTTP. */
+  webhookPrivateAddresses?: boolean
+  /** How soon and for how long a webhook is tried again. */
+  webhookPace?: PumpPace
   /** How often to look which of them are due. */
   crlLookMs?: number
   /** The clock, in ms since the epoch. */
@@ -71,6 +76,7 @@ export const variables: Readonly<
   ROLLCALL_CRL_HOURS: ({ crlHours }) => crlHours,
   ROLLCALL_OCSP_MINUTES: ({ ocspMinutes }) => ocspMinutes,
   ROLLCALL_CRL_PRIVATE_ADDRESSES: ({ crlPrivateAddresses }) => crlPrivateAddresses,
+  ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES: ({ webhookPrivateAddresses }) => webhookPrivateAddresses,
   ROLLCALL_API_REQUESTS_PER_MINUTE: ({ requestsPerMinuteMax }) => requestsPerMinuteMax,
   ROLLCALL_API_FAILURES_PER_MINUTE: ({ failuresPerMinuteMax }) => failuresPerMinuteMax,
 }
@@ -109,6 +115,9 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     sweepMs: options.sweepMs ?? 1_000,
     crlPrivateAddresses: options.crlPrivateAddresses ?? number('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0) === 1,
     crlLookMs: options.crlLookMs ?? 60_000,
+    webhookPrivateAddresses:
+      options.webhookPrivateAddresses ?? number('ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES', 0) === 1,
+    webhookPace: options.webhookPace ?? pace,
     now: options.now ?? Date.now,
   }
   problems.push(...faultsOf(config))

@@ -235,6 +235,18 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.eventLogFailures.inc()
       logger.error({ file, err: error }, 'event log damaged: set aside, beginning a new one')
     },
+    webhookChanged: (caller: Caller, webhookId: string, change: string) => {
+      metrics.changes.inc({ change: `webhook_${change}` })
+      logger.info({ ...caller, webhookId, change }, 'webhook changed')
+    },
+    webhookAnswered: ({ delivered }: { delivered: boolean }) =>
+      metrics.webhookDeliveries.inc({ outcome: delivered ? 'delivered' : 'failed' }),
+    webhookFailing: (webhookId: string, { status, why }: { status: number | null; why: string | null }) =>
+      logger.warn({ webhookId, status, why }, 'webhook not delivered: trying again'),
+    webhookDisabled: (webhookId: string, reason: string) =>
+      logger.error({ webhookId, reason }, 'webhook disabled: it took nothing for too long'),
+    webhooksNotRead: (error: unknown) =>
+      logger.warn({ err: error }, 'webhooks not looked at: the registry cannot be used now'),
     streamsOpen: (open: number) => metrics.streamsOpen.set(open),
     signedIn: (caller: Caller, kind: string) => logger.info({ ...caller, kind }, 'signed in'),
     signedOut: (caller: Caller) => logger.info(caller, 'signed out'),

@@ -8,7 +8,6 @@ import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuers/issuer-store.ts'
 import { prepareReliantReader, readRotations } from '../db/issuers/rotation-store.ts'
 import { assertSameFile, openForReading } from '../db/open.ts'
-import { prepareOverview } from '../db/overview/overview-reader.ts'
 import { takeLock } from '../db/process-lock.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
 import { prepareExpiringCount } from '../db/roll/deadlines.ts'
@@ -41,6 +40,7 @@ import { openStatusServer } from './revocation/status-server.ts'
 import { createScrape } from './scrape.ts'
 import { createServices } from './services.ts'
 import { startSweep } from './sweep.ts'
+import { openWebhooks } from './webhooks/index.ts'
 
 export type RunningProvisioning = {
   /** Such as https://127.0.0.1:8443. */
@@ -142,6 +142,8 @@ export async function createProvisioning(
     if (identity.renewed) founded.made.push('server certificate')
     const news = startNews({ directory: directory.path, reading, events, now })
     open.defer(() => news.close())
+    const webhooks = openWebhooks({ ...news, reading, writer, config, events, now })
+    open.defer(() => webhooks.desk.close())
     let shown = standingOf(identity.cert)
     events.serverCertificateShown(shown.notAfter)
     const auditKey = keepAuditKey(directory)
@@ -187,12 +189,7 @@ export async function createProvisioning(
     })
     open.defer(() => revocation.stop())
     const reliant = prepareReliantReader(reading.sqlite)
-    const overview = createOverviewDesk({
-      reader: prepareOverview(reading.sqlite),
-      countDevices: reliant.countDevices,
-      server: () => shown,
-      now,
-    })
+    const overview = createOverviewDesk({ ...reading, ...reliant, server: () => shown, now })
     const services = createServices({
       anchors,
       config,
@@ -219,6 +216,7 @@ export async function createProvisioning(
       lastUse,
       overview,
       news,
+      webhooks,
       audit: { reader: auditReader, sealer },
       ready,
       events,

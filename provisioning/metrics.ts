@@ -130,6 +130,12 @@ export function createMetrics() {
       help: 'Times the event log could not be used, or was set aside as damaged.',
       registers,
     }),
+    webhookDeliveries: new Counter({
+      name: 'rollcall_webhook_deliveries_total',
+      help: 'Attempts to deliver an event to a webhook, by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
     streamsOpen: new Gauge({
       name: 'rollcall_event_streams',
       help: 'Streams of events that are open.',

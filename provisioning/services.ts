@@ -25,7 +25,16 @@ import type { Services } from './routes/context.ts'
 
 export type ServiceParts = Pick<
   Services,
-  'writer' | 'issuers' | 'anchors' | 'lastUse' | 'overview' | 'news' | 'audit' | 'ready' | 'events'
+  | 'writer'
+  | 'issuers'
+  | 'anchors'
+  | 'lastUse'
+  | 'overview'
+  | 'news'
+  | 'webhooks'
+  | 'audit'
+  | 'ready'
+  | 'events'
 > & {
   config: Pick<ProvisioningConfig, 'deviceDays' | 'now'>
   ca: Services['ca']
@@ -87,6 +96,7 @@ export function createServices(parts: ServiceParts): Services {
     receipt: parts.receipt,
     overview: parts.overview,
     news: parts.news,
+    webhooks: parts.webhooks,
     audit,
     ready,
     events,

@@ -30,8 +30,8 @@ export type EventLog = {
    * source is read again from there.
    */
   writeMarked(events: readonly NewEvent[], mark: { name: string; value: number }): boolean
-  /** How far a source was read; null where that is not known. */
-  marked(name: string): number | null
+  /** How far a source was read: null where nobody has noted it, undefined where that cannot be read now. */
+  marked(name: string): number | null | undefined
   /** Writes what waits, if it can. */
   close(): void
 }
@@ -153,12 +153,12 @@ export function createEventLog(parts: EventLogParts): EventLog {
       for (const { kind, reason, at } of events) addTo(own, kind, reason, at)
       return attempt(({ write }) => write(events, own, mark, now())) !== null
     },
-    marked: name =>
-      attempt(
-        ({ file: { sqlite } }) =>
-          sqlite.prepare<[string], number>('SELECT value FROM marks WHERE name = ?').pluck().get(name) ??
-          null,
-      ),
+    marked(name) {
+      const found = attempt(({ file: { sqlite } }) => ({
+        value: sqlite.prepare<[string], number>('SELECT value FROM marks WHERE name = ?').pluck().get(name),
+      }))
+      return found === null ? undefined : (found.value ?? null)
+    },
     close() {
       clearInterval(timer)
       restUntil = 0

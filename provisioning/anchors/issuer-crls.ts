@@ -8,7 +8,7 @@ import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { Conflict } from '../../db/transact.ts'
 import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { Problem } from '../http/problem.ts'
-import { CrlFetchFault } from './crl-fetch.ts'
+import { OutboundFault } from '../outbound/public-address.ts'
 
 export type IssuerCrls = {
   /** Puts a CRL (DER) in force. Gives the epoch where that changed anything, else null. Throws a Problem or a Conflict. */
@@ -121,9 +121,9 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       return epoch
     } catch (error) {
       const why = (error as Error).message
-      if (error instanceof CrlFetchFault || error instanceof Problem || error instanceof Conflict)
+      if (error instanceof OutboundFault || error instanceof Problem || error instanceof Conflict)
         await writer.noteCrlCheck(issuerId, why.slice(0, 500))
-      if (!(error instanceof CrlFetchFault)) throw error
+      if (!(error instanceof OutboundFault)) throw error
       throw new Problem(error.refused ? 'crl_source_refused' : 'crl_unreachable', why)
     }
   }

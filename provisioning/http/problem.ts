@@ -8,6 +8,7 @@ import type { Fault } from '../enrollment/csr.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import { jobProblems } from '../jobs/job-problems.ts'
 import { operatorProblems } from '../operators/operator-problems.ts'
+import { webhookProblems } from '../webhooks/webhook-problems.ts'
 
 type Entry = { status: number; title: string; hint: string | null; retryAfterSeconds?: number }
 
@@ -188,6 +189,7 @@ const entries = {
   },
   ...enrollmentProblems,
   ...jobProblems,
+  ...webhookProblems,
   ca_expired: {
     status: 503,
     title: 'The issuing CA has expired',

@@ -40,6 +40,7 @@ import { selfRoutes } from '../routes/self.ts'
 import { serviceRoutes } from '../routes/service.ts'
 import { sessionRoutes } from '../routes/session.ts'
 import { trustAnchorRoutes } from '../routes/trust-anchors.ts'
+import { webhookRoutes } from '../routes/webhooks.ts'
 import { boundBodies } from './body-deadline.ts'
 import { addressOf, trackConnections } from './connections.ts'
 import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
@@ -169,7 +170,14 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     const policies = [policyRoutes, policyTrialRoutes]
     const trust = [idevidRoutes, trustAnchorRoutes]
     const bulk = [jobRoutes, exportRoutes]
-    const others = [overviewRoutes, admissionRoutes, auditRoutes, operatorRoutes, serviceRoutes]
+    const others = [
+      overviewRoutes,
+      webhookRoutes,
+      admissionRoutes,
+      auditRoutes,
+      operatorRoutes,
+      serviceRoutes,
+    ]
     for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
       add(routes as Api, services)
   })

@@ -1,7 +1,7 @@
 // News put together: what provisioning has to tell goes into the event log, and what anybody told there comes out of it.
 import { join } from 'node:path'
 import { prepareAuditTail } from '../../db/events/audit-tail.ts'
-import { createEventLog } from '../../db/events/event-log.ts'
+import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../db/events/event-reader.ts'
 import type { Registry } from '../../db/index.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
@@ -11,6 +11,7 @@ import { startNewsDesk } from './news-desk.ts'
 import { streamText } from './shown-event.ts'
 
 export type News = {
+  log: EventLog
   reader: EventReader
   streams: EventStreams
   deadlinePassed(passed: PassedDeadline): void
@@ -40,6 +41,7 @@ export function startNews(parts: {
   const reader = createEventReader(file, events.newsFailed)
   const streams = createEventStreams({ reader, textOf: streamText, onCount: events.streamsOpen })
   return {
+    log,
     reader,
     streams,
     deadlinePassed: desk.deadlinePassed,

@@ -32,6 +32,7 @@ export function startNewsDesk(parts: {
   /** Where the log is new, what happened before is no news. */
   function begin(): number | null {
     const known = log.marked(MARK)
+    if (known === undefined) return null
     if (known !== null) return Math.min(known, tail.latestSeq())
     const latest = tail.latestSeq()
     return log.writeMarked([], { name: MARK, value: latest }) ? latest : null

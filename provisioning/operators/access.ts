@@ -99,6 +99,14 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /v1/jobs/:job/cancel': right('operator', 'none'),
   'GET /v1/export': right('viewer', 'none'),
 
+  // webhooks
+  'POST /v1/webhooks': right('admin', 'none'),
+  'GET /v1/webhooks': right('admin', 'none'),
+  'GET /v1/webhooks/:webhook': right('admin', 'none'),
+  'PATCH /v1/webhooks/:webhook': right('admin', 'none'),
+  'DELETE /v1/webhooks/:webhook': right('admin', 'none'),
+  'POST /v1/webhooks/:webhook/test': right('admin', 'none'),
+
   // what is not about one device
   'GET /v1/overview': right('viewer', 'narrowed'),
   'GET /v1/events': right('viewer', 'narrowed'),

@@ -1,6 +1,7 @@
 // One look at the whole service: put together from what is kept anyway, and from counts that are made beside the answers.
 // Somebody bound to a group is shown that group's numbers, and nothing that others could be told from.
-import type { OverviewReader, RollCounts } from '../../db/overview/overview-reader.ts'
+import type { Database } from 'better-sqlite3'
+import { type OverviewReader, prepareOverview, type RollCounts } from '../../db/overview/overview-reader.ts'
 import type { Within } from '../sweep.ts'
 
 export type ServerStanding = { notAfter: number; names: string[] }
@@ -39,12 +40,13 @@ const ISSUERS_COUNTED_EVERY_MS = 60_000
 type Kept = { until: number; overview: Promise<Overview> }
 
 export function createOverviewDesk(parts: {
-  reader: OverviewReader
+  sqlite: Database
   countDevices: (at: number) => Promise<Map<string, number>>
   server: () => ServerStanding
   now: () => number
 }): OverviewDesk {
-  const { reader, now } = parts
+  const { now } = parts
+  const reader = prepareOverview(parts.sqlite)
   const kept = new Map<string | null, Kept>()
   const expiring = new Map<Within, number>()
   let devicesOfIssuer: ReadonlyMap<string, number> = new Map()

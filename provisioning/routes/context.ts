@@ -15,6 +15,7 @@ import type { Policy, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { LiveSessionReader } from '../../db/roll/live-sessions.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll/roll-reader.ts'
 import { deviceVersion } from '../../db/versions.ts'
+import type { WebhookReader } from '../../db/webhooks/webhook-store.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import type { AnchorDesk } from '../anchors/anchor-desk.ts'
@@ -35,6 +36,7 @@ import type { LastUse } from '../operators/last-use.ts'
 import type { Reach } from '../operators/reach.ts'
 import type { OverviewDesk } from '../overview/overview.ts'
 import type { PolicyDesk } from '../policies/policy-desk.ts'
+import type { WebhookDesk } from '../webhooks/index.ts'
 
 export type Services = {
   writer: RegistryWriter
@@ -57,6 +59,7 @@ export type Services = {
   receipt: (epoch: number) => Promise<Receipt>
   overview: OverviewDesk
   news: Pick<News, 'reader' | 'streams'>
+  webhooks: { store: WebhookReader; desk: WebhookDesk }
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
   ready: () => boolean
   events: Events

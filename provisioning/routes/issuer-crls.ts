@@ -1,12 +1,12 @@
 // CRLs of trust anchors: upload one, say where newer ones are fetched, fetch now, and see where they stand.
 import type { CrlStanding } from '../../db/issuers/issuer-crls.ts'
 import * as anchorSchemas from '../anchors/anchor-schemas.ts'
-import { CrlFetchFault } from '../anchors/crl-fetch.ts'
 import { CRL_BYTES_MAX, crlOf, isStale } from '../anchors/issuer-crls.ts'
 import { IssuerParams } from '../anchors/issuer-schemas.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import { actorOf } from '../operators/authentication.ts'
+import { OutboundFault } from '../outbound/public-address.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 /** In a scope of its own: no other route takes bodies of this kind or size. */
@@ -99,7 +99,7 @@ export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, n
     try {
       return url === null ? null : anchors.judgeCrlUrl(url)
     } catch (error) {
-      if (!(error instanceof CrlFetchFault)) throw error
+      if (!(error instanceof OutboundFault)) throw error
       const { message } = error
       throw new Problem('crl_source_refused', message, { errors: [{ path: 'body.url', message }] })
     }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { CrlFetchFault, fetchCrl, judgeUrl } from '../../provisioning/anchors/crl-fetch.ts'
+import { fetchCrl } from '../../provisioning/anchors/crl-fetch.ts'
+import { judgeUrl, OutboundFault } from '../../provisioning/outbound/public-address.ts'
 import { makeCrlAuthority } from './crl-authority.ts'
 import { type Answer, assertProblem, startService } from './harness.ts'
 
@@ -23,7 +24,7 @@ async function serving(listener: RequestListener) {
 
 const faultOf = async (url: string, more = {}) => {
   const outcome = await fetchCrl(url, { ...limits, ...more }).catch((error: unknown) => error)
-  assert.ok(outcome instanceof CrlFetchFault, `${url}: ${outcome}`)
+  assert.ok(outcome instanceof OutboundFault, `${url}: ${outcome}`)
   return outcome
 }
 
@@ -42,7 +43,7 @@ test('only http and https URLs of public addresses are asked', () => {
   ]
   for (const url of never)
     for (const privateAddresses of [true, false])
-      assert.throws(() => judgeUrl(url, { privateAddresses }), CrlFetchFault, url)
+      assert.throws(() => judgeUrl(url, { privateAddresses }), OutboundFault, url)
   const addresses = [
     ...[
       '127.0.0.1',

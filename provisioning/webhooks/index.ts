@@ -1,0 +1,155 @@
+// Webhooks put together: a pump for each that is enabled, started and ended as the record says.
+import { randomUUID } from 'node:crypto'
+import type { EventLog } from '../../db/events/event-log.ts'
+import type { EventReader } from '../../db/events/event-reader.ts'
+import type { Registry, RegistryWriter } from '../../db/index.ts'
+import {
+  prepareWebhookReader,
+  type SigningWebhook,
+  type Webhook,
+  type WebhookReader,
+} from '../../db/webhooks/webhook-store.ts'
+import type { ProvisioningConfig } from '../config.ts'
+import type { Events } from '../events.ts'
+import type { Reachable } from '../outbound/public-address.ts'
+import { createCourier, judgeWebhookUrl, type Outcome } from './delivery.ts'
+import { type Pump, type PumpPace, type Standing, startPump } from './pump.ts'
+
+export type WebhookDesk = {
+  /** The URL as it is kept. Throws an `OutboundFault` where it may not be asked. */
+  judge(url: string): string
+  /** Null where it is not being served. */
+  standing(id: string): Standing | null
+  /** Sends something that no event is, now and once. */
+  test(webhook: Webhook): Promise<Outcome & { tookMs: number }>
+  /** Looks at the record: a webhook was made, changed, disabled or removed. Runs by itself every few seconds. */
+  look(): void
+  close(): void
+}
+
+const LOOK_EVERY_MS = 2_000
+const TIMEOUT_MS = 10_000
+const SYSTEM = { name: 'provisioning' }
+
+type Serving = { webhook: SigningWebhook; pump: Pump }
+
+export function startWebhooks(parts: {
+  store: WebhookReader
+  writer: Pick<RegistryWriter, 'disableWebhook'>
+  log: EventLog
+  reader: EventReader
+  reachable: Reachable
+  pace: PumpPace
+  now: () => number
+  events: Pick<Events, 'webhookAnswered' | 'webhookFailing' | 'webhookDisabled' | 'webhooksNotRead'>
+}): WebhookDesk {
+  const { store, log, reader, events, now } = parts
+  const courier = createCourier({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
+  const serving = new Map<string, Serving>()
+  const timer = setInterval(look, LOOK_EVERY_MS)
+  timer.unref()
+  look()
+
+  function look(): void {
+    try {
+      const enabled = new Map(store.signing().map(webhook => [webhook.id, webhook]))
+      for (const [id, { webhook, pump }] of serving) {
+        const now = enabled.get(id)
+        if (now !== undefined && now.url === webhook.url && String(now.kinds) === String(webhook.kinds))
+          continue
+        pump.stop()
+        serving.delete(id)
+      }
+      for (const webhook of enabled.values()) {
+        const pump = serving.has(webhook.id) ? null : pumpFor(webhook)
+        if (pump !== null) serving.set(webhook.id, { webhook, pump })
+      }
+    } catch (error) {
+      events.webhooksNotRead(error)
+    }
+  }
+
+  /** Null where how far it was told cannot be read now: the next look tries again. */
+  function pumpFor(webhook: SigningWebhook): Pump | null {
+    const { id } = webhook
+    const marks = { position: `webhook ${id}`, failing: `webhook ${id} failing since` }
+    const [position, since] = [log.marked(marks.position), log.marked(marks.failing)]
+    if (position === undefined || since === undefined) return null
+    const failing = since ?? 0
+    let said = failing > 0
+    return startPump({
+      webhook,
+      reader,
+      courier,
+      pace: parts.pace,
+      from: {
+        position: position ?? webhook.fromSeq,
+        failingSince: failing > 0 ? failing : null,
+      },
+      keep: (position, since) =>
+        log.writeMarked([], { name: marks.position, value: position }) &&
+        log.writeMarked([], { name: marks.failing, value: since ?? 0 }),
+      now,
+      onOutcome(outcome) {
+        events.webhookAnswered(outcome)
+        if (!outcome.delivered && !said) events.webhookFailing(id, outcome)
+        said = !outcome.delivered
+      },
+      onGiveUp: reason => giveUp(id, marks.failing, reason),
+    })
+  }
+
+  function giveUp(id: string, failing: string, reason: 'gone' | 'unreachable'): void {
+    serving.get(id)?.pump.stop()
+    parts.writer.disableWebhook(id, reason, SYSTEM).then(
+      () => {
+        // Whoever enables it again gives it as much time again.
+        log.writeMarked([], { name: failing, value: 0 })
+        serving.delete(id)
+        events.webhookDisabled(id, reason)
+      },
+      error => {
+        serving.delete(id)
+        events.webhooksNotRead(error)
+      },
+    )
+  }
+
+  return {
+    judge: text => judgeWebhookUrl(text, parts.reachable).href,
+    standing: id => serving.get(id)?.pump.standing() ?? null,
+    async test({ id, url }) {
+      const webhook = store.signing().find(one => one.id === id)
+      const begin = performance.now()
+      if (webhook === undefined) return { delivered: false, status: null, why: 'it is disabled', tookMs: 0 }
+      const data = { message: 'a test of this webhook: nothing happened' }
+      const message = { id: `test_${randomUUID()}`, type: 'test', at: now(), data }
+      const outcome = await courier.deliver({ url, secret: webhook.secret }, message)
+      return { ...outcome, tookMs: Math.round(performance.now() - begin) }
+    },
+    look,
+    close() {
+      clearInterval(timer)
+      for (const { pump } of serving.values()) pump.stop()
+      courier.close()
+    },
+  }
+}
+
+/** The record of webhooks, and who serves them. */
+export function openWebhooks(parts: {
+  log: EventLog
+  reader: EventReader
+  reading: Registry
+  writer: RegistryWriter
+  config: Pick<ProvisioningConfig, 'webhookPrivateAddresses' | 'webhookPace'>
+  events: Events
+  now: () => number
+}): { store: WebhookReader; desk: WebhookDesk } {
+  const { webhookPrivateAddresses: privateAddresses, webhookPace } = parts.config
+  const store = prepareWebhookReader(parts.reading)
+  return {
+    store,
+    desk: startWebhooks({ ...parts, store, reachable: { privateAddresses }, pace: webhookPace }),
+  }
+}

@@ -1,0 +1,123 @@
+// Brings events to one webhook, in their order as far as a handful at once allows, each at least once: what was not delivered is
+// tried again, later and later, for a bounded time. Its position moves on when all of a handful have arrived.
+import type { Event, EventReader } from '../../db/events/event-reader.ts'
+import type { SigningWebhook } from '../../db/webhooks/webhook-store.ts'
+import { shownEvent } from '../news/shown-event.ts'
+import type { Courier, Outcome } from './delivery.ts'
+
+/** How it stands since the service started. Times in ms since the epoch. */
+export type Standing = {
+  position: number
+  deliveredAt: number | null
+  attemptedAt: number | null
+  status: number | null
+  why: string | null
+  failures: number
+  failingSince: number | null
+  nextAttemptAt: number | null
+}
+export type Pump = { standing(): Standing; stop(): void }
+
+export type PumpPace = { firstMs: number; mostMs: number; givesUpMs: number; lookMs: number }
+export const pace: PumpPace = { firstMs: 1_000, mostMs: 600_000, givesUpMs: 86_400_000, lookMs: 250 }
+
+const AT_ONCE = 8
+const ROWS_AT_ONCE = 200
+const GONE = 410
+
+export function startPump(parts: {
+  webhook: SigningWebhook
+  reader: EventReader
+  courier: Courier
+  pace: PumpPace
+  from: { position: number; failingSince: number | null }
+  /** Keeps how far it has come; false where that cannot be kept now: then some of it comes twice after a restart. */
+  keep(position: number, failingSince: number | null): boolean
+  now: () => number
+  onOutcome(outcome: Outcome): void
+  onGiveUp(reason: 'gone' | 'unreachable'): void
+}): Pump {
+  const { webhook, reader, courier, now } = parts
+  const wanted = new Set<string>(webhook.kinds)
+  const standing: Standing = {
+    position: parts.from.position,
+    ...{ deliveredAt: null, attemptedAt: null, status: null, why: null },
+    ...{ failures: 0, failingSince: parts.from.failingSince, nextAttemptAt: null },
+  }
+  /** What is to be delivered next, and the position once it is. */
+  let pending: Event[] = []
+  let reached = standing.position
+  let seen: number | null = null
+  let stopped = false
+  let timer = setTimeout(turn, 0)
+
+  async function turn(): Promise<void> {
+    if (pending.length === 0) read()
+    const waitMs = pending.length === 0 ? parts.pace.lookMs : await deliverPending()
+    if (stopped) return
+    timer = setTimeout(turn, waitMs)
+    timer.unref()
+  }
+
+  function read(): void {
+    const version = reader.dataVersion()
+    if (version === null || version === seen) return
+    const rows = reader.after(standing.position, ROWS_AT_ONCE)
+    for (const event of rows) {
+      reached = event.seq
+      if (wanted.size === 0 || wanted.has(event.kind)) pending.push(event)
+      if (pending.length === AT_ONCE) return
+    }
+    if (rows.length < ROWS_AT_ONCE) seen = version
+    if (pending.length === 0 && reached !== standing.position) advance()
+  }
+
+  function advance(): void {
+    standing.position = reached
+    parts.keep(reached, null)
+  }
+
+  /** Gives how long to wait then. */
+  async function deliverPending(): Promise<number> {
+    const outcomes = await Promise.all(pending.map(event => courier.deliver(webhook, messageOf(event))))
+    if (stopped) return 0
+    for (const outcome of outcomes) parts.onOutcome(outcome)
+    pending = pending.filter((_, index) => !outcomes[index]!.delivered)
+    const failed = outcomes.find(({ delivered }) => !delivered)
+    Object.assign(standing, { attemptedAt: now(), status: outcomes.at(-1)!.status, why: null })
+    if (failed === undefined) {
+      Object.assign(standing, { deliveredAt: now(), failures: 0, failingSince: null, nextAttemptAt: null })
+      advance()
+      return 0
+    }
+    return failedAgain(failed)
+  }
+
+  function failedAgain({ status, why }: Outcome): number {
+    const at = now()
+    standing.failures += 1
+    standing.failingSince ??= at
+    Object.assign(standing, { status, why })
+    parts.keep(standing.position, standing.failingSince)
+    if (status === GONE) parts.onGiveUp('gone')
+    else if (at - standing.failingSince >= parts.pace.givesUpMs) parts.onGiveUp('unreachable')
+    const most = Math.min(parts.pace.mostMs, parts.pace.firstMs * 2 ** Math.min(standing.failures - 1, 20))
+    // Half of it is chance: receivers that many wait for are not asked by all at once.
+    const waitMs = most / 2 + Math.random() * (most / 2)
+    standing.nextAttemptAt = at + Math.round(waitMs)
+    return waitMs
+  }
+
+  return {
+    standing: () => ({ ...standing }),
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** The same event has the same ID however often it is sent. */
+function messageOf(event: Event) {
+  return { id: `event_${event.seq}`, type: event.kind, at: event.at, data: shownEvent(event) }
+}

@@ -1,0 +1,19 @@
+// Why a webhook is refused, and what each refusal becomes on the wire. Part of the one list in `problem.ts`.
+
+export const webhookProblems = {
+  webhook_url_refused: {
+    status: 400,
+    title: 'The URL may not be a webhook',
+    hint: 'Name an https URL of a public address. ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES=1 allows private addresses, and http.',
+  },
+  webhook_unknown: {
+    status: 404,
+    title: 'There is no such webhook',
+    hint: 'rollcall webhook list shows those that there are.',
+  },
+  webhooks_exceeded: {
+    status: 409,
+    title: 'There are too many webhooks',
+    hint: 'Remove one that nobody needs: rollcall webhook list shows which are disabled.',
+  },
+} as const
