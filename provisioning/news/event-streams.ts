@@ -37,6 +37,8 @@ export function createEventStreams(parts: {
   reader: EventReader
   textOf(event: Event): string
   onCount(open: number): void
+  /** How long somebody may take nothing; 30 s where it is not said. */
+  stalledMs?: number
 }): EventStreams {
   const { reader } = parts
   const streams = new Map<StreamParts, State>()
@@ -74,7 +76,7 @@ export function createEventStreams(parts: {
     const pending = stream.pending()
     if (pending === 0 || pending < state.pendingBefore) state.movedAt = at
     state.pendingBefore = pending
-    return at - state.movedAt > STALLED_MS
+    return at - state.movedAt > (parts.stalledMs ?? STALLED_MS)
   }
 
   function serve(stream: StreamParts, state: State, isNew: boolean, at: number): void {
