@@ -32,7 +32,8 @@ export function since(at: string | number, now: number): string {
   const ms = new Date(at).getTime() - now
   if (Math.abs(ms) < 5 * SECOND_MS) return 'now'
   const [unit, size] = steps.find(([, size]) => Math.abs(ms) >= size) ?? ['second', SECOND_MS]
-  return relative.format(Math.trunc(ms / size), unit)
+  // What is to come is not shortened: a token of 24 hours ends in 24 hours.
+  return relative.format(ms > 0 ? Math.round(ms / size) : Math.trunc(ms / size), unit)
 }
 
 /** "12 days", "3 hours": how long something lasts. */

@@ -25,15 +25,22 @@ export function launchBrowser(): Promise<Browser> {
 export async function openConsole(
   browser: Browser,
   api: string,
-  options: { width?: number; dark?: boolean } = {},
+  options: { width?: number; dark?: boolean; certificate?: { cert: string; key: string } } = {},
 ): Promise<Watched> {
-  const { width = 1280, dark = false } = options
+  const { width = 1280, dark = false, certificate } = options
   const context = await browser.newContext({
     // The CA of a test is in no browser.
     ignoreHTTPSErrors: true,
     viewport: { width, height: 900 },
     colorScheme: dark ? 'dark' : 'light',
     reducedMotion: 'reduce',
+    ...(certificate === undefined
+      ? {}
+      : {
+          clientCertificates: [
+            { origin: api, cert: Buffer.from(certificate.cert), key: Buffer.from(certificate.key) },
+          ],
+        }),
   })
   const faults: string[] = []
   const page = await context.newPage()

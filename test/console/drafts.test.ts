@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { columnsOf, mappingOf } from '../../console/pages/enroll/csv-columns.ts'
-import { judgedDraft } from '../../console/pages/policies/draft.ts'
+import { documentText, judgedDraft } from '../../console/pages/policies/draft.ts'
 import { readJson } from '../../console/pages/policies/json-lines.ts'
 import { lineDiff } from '../../console/pages/policies/line-diff.ts'
 import { attributesOf, attributesText, groupsOf } from '../../console/words/attributes.ts'
+import type { Action } from '../../policy/document.ts'
 
 describe('JSON with its lines', () => {
   it('reads what JSON.parse reads, and refuses what it refuses', () => {
@@ -62,6 +63,31 @@ describe('JSON with its lines', () => {
     assert.equal(judgedDraft('{"name": "b", "statements": []}', 'a').faults[0]?.path, 'name')
     assert.deepEqual(judgedDraft('{"name": "b", "statements": []}', 'b').faults, [])
   })
+})
+
+it('a document as it is shown is the document, however its topics are written', () => {
+  const topic = fc.oneof(fc.string(), fc.constantFrom('a, "b" ]', '\n', '[ "x" ]', 'devices/+/#'))
+  const statement = fc.record(
+    {
+      effect: fc.constant('allow' as const),
+      topics: fc.array(topic),
+      actions: fc.constant<Action[]>([]),
+    },
+    { noNullPrototype: true },
+  )
+  fc.assert(
+    fc.property(fc.array(statement), statements => {
+      const document = { name: 'a', statements }
+      assert.deepEqual(JSON.parse(documentText(document)), document)
+    }),
+  )
+  assert.match(
+    documentText({
+      name: 'a',
+      statements: [{ effect: 'deny', actions: ['will', 'publish'], topics: ['t'] }],
+    }),
+    /"actions": \["will", "publish"\],\n/,
+  )
 })
 
 it('a difference of two texts gives back both of them', () => {

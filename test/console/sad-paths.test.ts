@@ -1,10 +1,12 @@
 // What a browser shows where something is wrong: a bad token, a session that ended, a service that is down, a role too narrow.
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
-import { type Service, startService } from '../provisioning/harness.ts'
+import { type Service, startService, temporaryDirectory } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
 describe('the console where something is wrong', () => {
@@ -82,6 +84,29 @@ describe('the console where something is wrong', () => {
     await page.getByText('device_changed').waitFor()
     await page.getByRole('button', { name: 'Cancel' }).click()
     await page.getByText('west', { exact: true }).waitFor()
+  })
+
+  it('lets an operator in with a certificate, and out again once that is revoked', async () => {
+    using files = temporaryDirectory()
+    const [key, cert] = [join(files.path, 'alice.key'), join(files.path, 'alice.crt')]
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30']
+    const usage = ['-addext', 'extendedKeyUsage=clientAuth', '-addext', 'basicConstraints=critical,CA:FALSE']
+    const out = ['-keyout', key, '-out', cert, '-subj', '/CN=alice']
+    execFileSync('openssl', ['req', '-x509', '-new', ...curve, ...usage, ...out], { stdio: 'ignore' })
+    const certificate = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+    const operator = { name: 'alice', role: 'operator', certificate: certificate.cert }
+    const { body } = await service.call('POST', '/v1/operators', operator)
+    const alice = await openConsole(browser, service.url, { certificate })
+    await alice.page.getByRole('button', { name: 'Use an operator certificate' }).click()
+    await alice.page.getByText('alice', { exact: true }).waitFor()
+    await alice.goTo('/devices/valve-1')
+    await alice.page.getByRole('button', { name: 'Suspend…' }).waitFor()
+    await service.call('POST', `/v1/operators/${body.fingerprint}/revoke`)
+    await alice.page.getByText('Your session has ended.').waitFor()
+    await alice.page.getByRole('button', { name: 'Use an operator certificate' }).click()
+    await alice.page.getByRole('alert').getByText('operator_refused').waitFor()
+    await alice.assertHarmless()
+    await alice.context.close()
   })
 
   it('shows a viewer nothing to change with, and the service refuses one who asks all the same', async () => {

@@ -3,6 +3,7 @@ import type { AuditRow } from '../../../client/types.ts'
 import { Badge } from '../../parts/badge.tsx'
 import { Stamp } from '../../parts/moment.tsx'
 import { TableFrame } from '../../parts/table-frame.tsx'
+import { moment } from '../../words/numbers.ts'
 
 export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
   return (
@@ -35,11 +36,7 @@ export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
                 )}
               </td>
               <td className="break">
-                {row.target.length > 48 ? (
-                  <code title={row.target}>{row.target.slice(0, 16)}…</code>
-                ) : (
-                  row.target
-                )}
+                <Target of={row.target} />
               </td>
               <td className="small soft break">
                 <Details row={row} />
@@ -72,7 +69,20 @@ function Details({ row }: { row: AuditRow }) {
   )
 }
 
+/** Fingerprints and numbers of tokens and jobs are long, and told apart by their beginning. */
+function Target({ of }: { of: string }) {
+  const long = /^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(of)
+  if (!long) return of
+  return (
+    <code className="whole-line" title={of}>
+      {of.slice(0, 12)}…
+    </code>
+  )
+}
+
 function shown(value: unknown): string {
+  // A time in ms since the epoch: nothing else is that large.
+  if (typeof value === 'number' && value > 1e12) return moment(value)
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(shown).join(', ')
   if (typeof value === 'object' && value !== null) {
     const pairs = Object.entries(value)

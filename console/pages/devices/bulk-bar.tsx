@@ -33,7 +33,7 @@ export function BulkBar({
               : `${many(chosen.size, 'device')} chosen`}
           </strong>
           <Button small look="quiet" onClick={() => setEverything(!everything)}>
-            {everything ? 'Only the chosen' : 'All that match'}
+            {everything ? 'Only those chosen' : 'Choose all that match'}
           </Button>
           <span className="row">
             <Button small onClick={() => begin('suspend')}>

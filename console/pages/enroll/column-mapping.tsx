@@ -15,11 +15,11 @@ export function ColumnMapping({
     onChange(columns.map((column, index) => (index === at ? { ...column, field } : column)))
   return (
     <TableFrame label="Columns">
-      <table>
+      <table className="fits">
         <thead>
           <tr>
             <th>Column</th>
-            <th>First row</th>
+            <th className="wide-only">First row</th>
             <th>Stands for</th>
           </tr>
         </thead>
@@ -32,7 +32,9 @@ export function ColumnMapping({
                 <th scope="row" className="break">
                   {name}
                 </th>
-                <td className="faint break">{sample.length > 60 ? `${sample.slice(0, 60)}…` : sample}</td>
+                <td className="faint break wide-only">
+                  {sample.length > 60 ? `${sample.slice(0, 60)}…` : sample}
+                </td>
                 <td>
                   <select
                     aria-label={`Column ${name} stands for`}

@@ -102,14 +102,14 @@ export function ImportView() {
         ) : null}
         {jobs.items.length === 0 ? null : (
           <TableFrame label="Imports">
-            <table>
+            <table className="fits">
               <thead>
                 <tr>
                   <th>Started</th>
                   <th className="tight">State</th>
                   <th className="end">Rows</th>
                   <th className="end">Refused</th>
-                  <th>By</th>
+                  <th className="wide-only">By</th>
                   <th className="tight">
                     <span className="hidden-from-sight">Actions</span>
                   </th>
@@ -129,7 +129,7 @@ export function ImportView() {
                       {count(one.rowsDone)} of {count(one.rowsTotal)}
                     </td>
                     <td className="end">{count(one.counts.refused)}</td>
-                    <td>{one.createdBy}</td>
+                    <td className="wide-only">{one.createdBy}</td>
                     <td className="tight">
                       <Button small onClick={() => setJob({ id: one.id, dryRun: one.dryRun })}>
                         Show

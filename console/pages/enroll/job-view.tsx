@@ -86,7 +86,7 @@ function Refused({ id, total }: { id: string; total: number }) {
     <>
       <FailureNotice failure={failure} />
       <TableFrame label="Refused rows">
-        <table>
+        <table className="fits">
           <thead>
             <tr>
               <th className="tight end">Line</th>

@@ -19,6 +19,7 @@ export function TokenView() {
   const { items, failure, waiting, more, fetching, again } = usePages<EnrollmentToken>(
     '/v1/enrollment-tokens?limit=50',
   )
+  const newest = items.toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
   const [made, setMade] = useState<MadeEnrollmentToken | null>(null)
   const [revoking, setRevoking] = useState<EnrollmentToken | null>(null)
   return (
@@ -43,21 +44,21 @@ export function TokenView() {
         ) : null}
         {items.length === 0 ? null : (
           <TableFrame label="Tokens">
-            <table>
+            <table className="fits">
               <thead>
                 <tr>
                   <th>For</th>
                   <th className="tight">Status</th>
-                  <th>Made</th>
+                  <th className="wide-only">Made</th>
                   <th>Ends</th>
-                  <th>Used by</th>
+                  <th className="wide-only">Used by</th>
                   <th className="tight">
                     <span className="hidden-from-sight">Actions</span>
                   </th>
                 </tr>
               </thead>
               <tbody>
-                {items.map(token => (
+                {newest.map(token => (
                   <tr key={token.id}>
                     <th scope="row">
                       {token.deviceId ?? `a new device of ${token.group}`}
@@ -66,13 +67,13 @@ export function TokenView() {
                     <td className="tight">
                       <StateBadge state={token.status} />
                     </td>
-                    <td>
+                    <td className="wide-only">
                       <Moment at={token.createdAt} /> <span className="faint">by {token.createdBy}</span>
                     </td>
                     <td>
                       <Moment at={token.expiresAt} />
                     </td>
-                    <td>
+                    <td className="wide-only">
                       {token.usedBy === null ? (
                         <span className="faint">–</span>
                       ) : (

@@ -2,6 +2,8 @@
 import { type PolicyDocument, parsePolicy } from '../../../policy/document.ts'
 import { readJson } from './json-lines.ts'
 
+const LINE_CHARACTERS = 80
+
 export type LineFault = { line: number; path: string; message: string }
 export type Judged = { document: PolicyDocument; faults: [] } | { document: null; faults: LineFault[] }
 
@@ -23,4 +25,14 @@ export function judgedDraft(text: string, name: string): Judged {
     return { document: null, faults: [{ line: lineOf('name'), path: 'name', message }] }
   }
   return { document: parsed.policy, faults: [] }
+}
+
+/** As people write it: a list of texts stays on one line as long as that is short. */
+export function documentText(document: PolicyDocument): string {
+  const wide = JSON.stringify(document, null, 2)
+  const lists = wide.replace(/\[\s+("[^"\n]*"(?:,\s+"[^"\n]*")*)\s+\]/g, (list, texts: string) => {
+    const line = `[${texts.replace(/\n\s*/g, ' ')}]`
+    return line.length > LINE_CHARACTERS ? list : line
+  })
+  return `${lists}\n`
 }

@@ -14,10 +14,10 @@ import { Tabs } from '../../parts/tabs.tsx'
 import { usePlace } from '../../routing/location.ts'
 import { AttachmentsCard } from './attachments-card.tsx'
 import { DiffView } from './diff-view.tsx'
-import { judgedDraft } from './draft.ts'
+import { documentText, judgedDraft } from './draft.ts'
 import { PolicyEditor } from './policy-editor.tsx'
 import { PolicyHelp } from './policy-help.tsx'
-import { SaveBar } from './save-bar.tsx'
+import { SaveDraft } from './save-draft.tsx'
 import { SimulateView } from './simulate-view.tsx'
 import { TrialView } from './trial-view.tsx'
 
@@ -28,8 +28,8 @@ export function PolicyPage({ name }: { name: string }) {
   const [typed, setTyped] = useState<string | null>(null)
   const may = useMay('operator')
   const fresh = failure instanceof ApiProblem && failure.status === 404
-  const stored = data === null ? null : text(data.document)
-  const draft = typed ?? stored ?? text(template(name))
+  const stored = data === null ? null : documentText(data.document)
+  const draft = typed ?? stored ?? documentText(template(name))
   const judged = judgedDraft(draft, name)
   const changed = draft !== stored
   const view = query.get('view') ?? 'document'
@@ -50,6 +50,21 @@ export function PolicyPage({ name }: { name: string }) {
             {fresh ? <Badge tone="info">new</Badge> : null}
             {changed && !waiting && !fresh ? <Badge tone="warn">draft, not saved</Badge> : null}
           </>
+        }
+        actions={
+          may && !waiting ? (
+            <SaveDraft
+              name={name}
+              judged={judged}
+              version={data?.version ?? null}
+              dirty={changed || fresh}
+              onDiscard={typed === null ? null : () => setTyped(null)}
+              onSaved={() => {
+                setTyped(null)
+                again()
+              }}
+            />
+          ) : null
         }
         lead={
           data === null ? undefined : (
@@ -88,25 +103,8 @@ export function PolicyPage({ name }: { name: string }) {
           <PolicyHelp onInsert={may ? statement => setTyped(withStatement(draft, statement)) : null} />
         </div>
       )}
-      {may && !waiting ? (
-        <SaveBar
-          name={name}
-          judged={judged}
-          version={data?.version ?? null}
-          dirty={changed || fresh}
-          onDiscard={typed === null ? null : () => setTyped(null)}
-          onSaved={() => {
-            setTyped(null)
-            again()
-          }}
-        />
-      ) : null}
     </>
   )
-}
-
-function text(document: PolicyDocument): string {
-  return `${JSON.stringify(document, null, 2)}\n`
 }
 
 function template(name: string): PolicyDocument {
@@ -121,7 +119,7 @@ function template(name: string): PolicyDocument {
 function withStatement(draft: string, statement: PolicyDocument['statements'][number]): string {
   try {
     const document = JSON.parse(draft) as PolicyDocument
-    return text({ ...document, statements: [...document.statements, statement] })
+    return documentText({ ...document, statements: [...document.statements, statement] })
   } catch {
     return draft
   }

@@ -12,6 +12,8 @@ import { Link } from '../../routing/link.tsx'
 import { count, many } from '../../words/numbers.ts'
 import type { Judged } from './draft.ts'
 
+const DEVICES_SHOWN = 50
+
 export function TrialView({ name, judged, changed }: { name: string; judged: Judged; changed: boolean }) {
   const [said, setSaid] = useState<PolicyTrial | null>(null)
   const [busy, setBusy] = useState(false)
@@ -20,7 +22,7 @@ export function TrialView({ name, judged, changed }: { name: string; judged: Jud
     setBusy(true)
     setFailure(null)
     try {
-      const asked = { document: judged.document, limit: 200 }
+      const asked = { document: judged.document, limit: DEVICES_SHOWN }
       setSaid(
         await change<PolicyTrial>('POST', `/v1/policies/${encodeURIComponent(name)}/simulate/fleet`, asked),
       )
@@ -122,12 +124,14 @@ export function TrialResult({ trial }: { trial: PolicyTrial }) {
   )
 }
 
+/** What is lost of one filter stands in one line. */
 function Filters({ of }: { of: readonly PolicyLoss[] }) {
   if (of.length === 0) return <span className="faint">–</span>
-  return of.map(({ action, filter, extent }) => (
-    <div key={`${action} ${filter}`} className="break">
-      {action} <code>{filter}</code>
-      {extent === 'part' ? <span className="faint"> in part</span> : null}
+  const byFilter = Map.groupBy(of, ({ filter, extent }) => `${extent} ${filter}`)
+  return [...byFilter].map(([key, [first, ...more]]) => (
+    <div key={key} className="break">
+      {[first!, ...more].map(({ action }) => action).join(', ')} <code>{first!.filter}</code>
+      {first!.extent === 'part' ? <span className="faint"> in part</span> : null}
     </div>
   ))
 }

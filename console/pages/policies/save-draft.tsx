@@ -9,7 +9,7 @@ import { ReceiptView, type TimedReceipt, timed } from '../../parts/receipt.tsx'
 import { many } from '../../words/numbers.ts'
 import type { Judged } from './draft.ts'
 
-export function SaveBar({
+export function SaveDraft({
   name,
   judged,
   version,
@@ -50,23 +50,20 @@ export function SaveBar({
   const loses = trial !== null && trial.devicesLosing > 0
   return (
     <>
-      <FailureNotice failure={failure} />
       {dirty ? (
-        <section className="chosen" aria-label="Draft">
-          <strong>{version === null ? 'A new policy' : 'The draft is not saved'}</strong>
-          <span className="row">
-            {onDiscard === null ? null : <Button onClick={onDiscard}>Discard</Button>}
-            <Button
-              look="primary"
-              busy={busy}
-              disabled={judged.document === null}
-              onClick={() => void consider()}
-            >
-              {busy ? 'Trying it…' : 'Save…'}
-            </Button>
-          </span>
-        </section>
+        <>
+          {onDiscard === null ? null : <Button onClick={onDiscard}>Discard</Button>}
+          <Button
+            look="primary"
+            busy={busy}
+            disabled={judged.document === null}
+            onClick={() => void consider()}
+          >
+            {busy ? 'Trying it…' : 'Save…'}
+          </Button>
+        </>
       ) : null}
+      <FailureNotice failure={failure} />
       {trial === null ? null : (
         <Confirmation<TimedReceipt>
           title={trial.fresh ? `Create ${name}` : `Replace ${name}`}
