@@ -26,6 +26,7 @@ export function dataPaths(data: string) {
     auditKey: join(data, 'audit.pub'),
     endpoints: join(data, 'endpoints.json'),
     upLock: join(data, 'up.lock'),
+    codeCache: join(data, 'code-cache'),
   }
 }
 

@@ -1,5 +1,6 @@
 // What the broker's and the provisioning service's processes have in common: one per data directory, told to stop by a
 // signal, by the supervisor, or by its disappearance, and asked for metrics. Refuses to know what either service does.
+import { flushCompileCache } from 'node:module'
 import { createAdminServer } from '../admin/index.ts'
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts'
 import { exitCodes, report } from './errors.ts'
@@ -24,6 +25,8 @@ export type ServiceProcess = {
 
 /** How long closing in order may take before the process ends regardless. */
 const CLOSE_MS = 9_000
+/** By then all that a start loads is loaded, and whoever waited for it has been served. */
+const CODE_KEPT_AFTER_MS = 5_000
 /** How often a supervised process looks whether it can still do its work. */
 const HEALTH_MS = 500
 /** How long to wait for a former process on the same directory that is closing because its supervisor was killed. */
@@ -44,6 +47,8 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
     const admin = options.admin ? await openAdmin(options, options.admin, service) : null
     tell({ type: 'ready', url: service.url })
     if (supervised) reportHealth(service)
+    // Now, for one that is killed leaves nothing to the next start.
+    setTimeout(flushCompileCache, CODE_KEPT_AFTER_MS).unref()
     if (!supervised)
       say(`${options.name} accepts at ${service.url}${admin ? `, health at ${admin.url}/readyz` : ''}`)
     await stop.promise

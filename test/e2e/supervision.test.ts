@@ -1,7 +1,7 @@
 // What happens to services and devices when processes die, are told to stop, or change their certificate.
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { connect } from 'node:tls'
 import mqtt, { type MqttClient } from 'mqtt'
@@ -13,7 +13,7 @@ describe('rollcall up under a watchful eye', () => {
   const world = scratch()
   let system: System
   before(async () => {
-    system = await startSystem(world.at('data'))
+    system = await startSystem(world.at('data'), { env: { NODE_COMPILE_CACHE: undefined } })
   })
   after(async () => {
     await system?.[Symbol.asyncDispose]()
@@ -121,6 +121,8 @@ describe('rollcall up under a watchful eye', () => {
         false,
         `${passing} is gone: one file holds the record`,
       )
+    // Compiled code for the next start, where nobody else can put any.
+    assert.equal(statSync(world.at('data', 'code-cache')).mode & 0o777, 0o700)
     system = await startSystem(world.at('data'))
     for (const [index, status] of statuses.entries()) {
       if (status !== null) assert.equal(status, 201)
