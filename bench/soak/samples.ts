@@ -12,9 +12,8 @@ export type Sample = {
 export type Trend = {
   process: string
   what: 'resident' | 'heap' | 'descriptors'
-  /** In the middle of the judged time. */
   level: number
-  /** Over the judged time, by a straight line through the samples; a share of the level. */
+  /** A share of the level. */
   growth: number
   flat: boolean
 }
@@ -31,7 +30,7 @@ const STORES = [
 const FLAT = 0.1
 /** Growth too small to be a share of anything: descriptors by ones, memory by what an allocator keeps back. */
 const SLACK = { resident: 8 * 1_048_576, heap: 4 * 1_048_576, descriptors: 5 }
-/** Memory comes down when garbage is collected: of each stretch its least is looked at. */
+/** The heap comes down when garbage is collected: of each stretch its least is looked at. */
 const STRETCHES = 12
 
 const families: Record<string, keyof Sample['processes'][string]> = {
@@ -59,8 +58,11 @@ export function readSample(second: number, exposition: string, data: string): Sa
   return { second, processes, stores }
 }
 
-/** Of all samples after the warm-up. */
-export function judge(samples: readonly Sample[]): Trend[] {
+/**
+ * Heap and descriptors grow by the slope of a straight line through the samples after the warm-up. Resident memory is given back in
+ * steps minutes apart, so its highest of the last third stands beside its highest before.
+ */
+export function judge(samples: readonly Sample[], warmUpSeconds: number): Trend[] {
   const names = Object.keys(samples[0]?.processes ?? {})
   return names.flatMap(process =>
     (['resident', 'heap', 'descriptors'] as const).map(what => {
@@ -68,7 +70,8 @@ export function judge(samples: readonly Sample[]): Trend[] {
         const value = processes[process]?.[what]
         return value === undefined ? [] : [{ second, value }]
       })
-      const { level, growth } = line(leastOfStretches(points))
+      const warm = points.filter(({ second }) => second >= warmUpSeconds)
+      const { level, growth } = what === 'resident' ? highs(points) : line(leastOfStretches(warm))
       const flat = growth <= Math.max(level * FLAT, SLACK[what])
       return { process, what, level, growth: growth / level, flat }
     }),
@@ -85,6 +88,13 @@ function leastOfStretches(points: readonly Point[]): Point[] {
   return stretches.map(stretch =>
     stretch.reduce((least, point) => (point.value < least.value ? point : least)),
   )
+}
+
+function highs(points: readonly Point[]): { level: number; growth: number } {
+  const late = Math.floor((points.length * 2) / 3)
+  const highest = (of: readonly Point[]) => Math.max(0, ...of.map(({ value }) => value))
+  const level = highest(points.slice(0, late))
+  return { level, growth: highest(points.slice(late)) - level }
 }
 
 /** Least squares: the value in the middle, and what is added from the first point to the last. */
