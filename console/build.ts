@@ -2,43 +2,76 @@
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
-  cpSync,
   existsSync,
   globSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 
 const here = import.meta.dirname
 const dist = join(here, 'dist')
-const stamp = join(dist, 'built-from.txt')
+const turn = join(here, 'dist-turn')
+/** The hash of the sources, beside what was made of them. */
+const STAMP = 'built-from'
+const TURN_MS_MAX = 60_000
 
-/** Gives whether it had to build. Safe beside another that builds: the finished folder takes its place at once. */
+/** Gives whether it had to build. Two at once wait for each other, and the second finds it done. */
 export async function buildConsole(): Promise<boolean> {
   const sources = hashOfSources()
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return false
-  const { build } = await import('vite')
+  if (isBuiltFrom(sources)) return false
+  await takeTurn()
   const folder = mkdtempSync(join(here, 'dist-'))
   try {
+    if (isBuiltFrom(sources)) return false
+    const { build } = await import('vite')
     await build({ configFile: join(here, 'vite.config.ts'), logLevel: 'warn', build: { outDir: folder } })
-    writeFileSync(join(folder, 'built-from.txt'), sources)
+    writeFileSync(join(folder, 'licenses.txt'), licenses())
+    writeFileSync(join(folder, STAMP), sources)
     // A temporary folder is for its maker alone; what it holds is for everybody.
     chmodSync(folder, 0o755)
     rmSync(dist, { recursive: true, force: true })
-    try {
-      renameSync(folder, dist)
-    } catch {
-      // Somebody else built the same meanwhile.
-      cpSync(folder, dist, { recursive: true })
-    }
+    renameSync(folder, dist)
+    return true
   } finally {
     rmSync(folder, { recursive: true, force: true })
+    rmSync(turn, { recursive: true, force: true })
   }
-  return true
+}
+
+function isBuiltFrom(sources: string): boolean {
+  const stamp = join(dist, STAMP)
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === sources
+}
+
+/** One that was killed leaves its turn behind; nobody builds for a minute. */
+async function takeTurn(): Promise<void> {
+  for (;;) {
+    try {
+      mkdirSync(turn)
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const begun = statSync(turn, { throwIfNoEntry: false })?.mtimeMs
+    if (begun !== undefined && Date.now() - begun > TURN_MS_MAX)
+      rmSync(turn, { recursive: true, force: true })
+    else await setTimeout(50)
+  }
+}
+
+/** Of what is handed out with the pages: their authors ask for it. */
+function licenses(): string {
+  const shipped = ['react', 'react-dom', 'scheduler', 'uqr']
+  return shipped
+    .map(name => `${name}\n\n${readFileSync(join(here, '../node_modules', name, 'LICENSE'), 'utf8')}`)
+    .join(`\n${'-'.repeat(80)}\n\n`)
 }
 
 /** Of all that ends up in the pages: the console's own files, and the pure ones that it shares. */

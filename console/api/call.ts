@@ -12,6 +12,7 @@ const TIMEOUT_MS = 30_000
 const SESSION = '/v1/session'
 let csrfToken: string | null = null
 let ended: () => void = () => {}
+let changed: () => Promise<boolean> = async () => false
 /** Resolves when somebody signs in again; null as long as a session holds. */
 let signedIn: PromiseWithResolvers<void> | null = null
 
@@ -26,6 +27,11 @@ export function keepCsrfToken(token: string | null): void {
 /** Told when the service says that nobody is signed in. */
 export function onSessionEnded(listener: () => void): void {
   ended = listener
+}
+
+/** Told when the cookie is of another session than this page's; gives whether it is of the same operator. */
+export function onSessionChanged(listener: () => Promise<boolean>): void {
+  changed = listener
 }
 
 /** Where the session has ended, waits for the next one: what a page asks goes on as if nothing had been. */
@@ -57,9 +63,12 @@ export async function change<T>(
       headers: { ...key, ...json, ...more.headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-  const answer = await once().catch((failure: unknown) => {
-    if (!keyed || !(failure instanceof Unreachable)) throw failure
-    return once()
+  const answer = await once().catch(async (failure: unknown) => {
+    if (keyed && failure instanceof Unreachable) return once()
+    // Somebody signed in anew in another tab: the cookie is theirs, and so may be this change, where it is the same operator.
+    if (failure instanceof ApiProblem && failure.reason === 'csrf_token_missing' && (await changed()))
+      return once()
+    throw failure
   })
   return answer.body
 }

@@ -1,9 +1,19 @@
 // Who is signed in, and what their role lets them do. The token that signs in is sent once and kept nowhere.
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from 'react'
+import {
+  createContext,
+  type ReactNode,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react'
 import { ApiProblem } from '../../client/failures.ts'
 import type { Role, WhoAmI } from '../../client/operators.ts'
-import { ask, change, keepCsrfToken, onSessionEnded, passes } from './call.ts'
+import { ask, change, keepCsrfToken, onSessionChanged, onSessionEnded, passes, Unreachable } from './call.ts'
 import { connection } from './connection.ts'
+import { onIdle } from './idle.ts'
 
 type Session = { operator: WhoAmI; csrfToken: string; expiresAt: string }
 /** `ended`: somebody was signed in and is no more; what they looked at is still there behind the sign-in. */
@@ -22,7 +32,9 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   const [session, setSession] = useState<Session | null>(null)
   const [state, setState] = useState<SignedIn['state']>('asking')
 
+  const known = useRef<string | null>(null)
   const begin = useCallback((begun: Session) => {
+    known.current = begun.operator.id
     keepCsrfToken(begun.csrfToken)
     setSession(begun)
     setState('in')
@@ -34,10 +46,16 @@ export function SessionProvider({ children }: { children: ReactNode }) {
       setState(former => (former === 'in' ? 'ended' : former))
     })
     let timer: ReturnType<typeof setTimeout>
+    onSessionChanged(async () => {
+      const current = await ask<Session>('/v1/session')
+      const same = current.operator.id === known.current
+      begin(current)
+      return same
+    })
     const look = () => {
       ask<Session>('/v1/session').then(begin, failure => {
         if (!passes(failure)) return setState('out')
-        connection.say({ reached: false, retryAt: Date.now() + RETRY_MS })
+        if (failure instanceof Unreachable) connection.say({ reached: false, retryAt: Date.now() + RETRY_MS })
         timer = setTimeout(look, RETRY_MS)
       })
     }
@@ -59,6 +77,16 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     setSession(null)
     setState('out')
   }, [])
+
+  // What a page asks by itself keeps a session alive: that nobody sits before it, only the page can tell.
+  useEffect(() => {
+    if (state !== 'in') return
+    return onIdle(() => {
+      change('DELETE', '/v1/session').catch(() => {})
+      keepCsrfToken(null)
+      setState('ended')
+    })
+  }, [state])
 
   const value = useMemo(
     () => ({ state, operator: session?.operator ?? null, signIn, signOut }),

@@ -1,6 +1,6 @@
 // The answer to a question, kept as fresh as a page wants it. Where the service does not answer, asks again, ever less often.
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { ask, passes } from './call.ts'
+import { ask, passes, Unreachable } from './call.ts'
 import { connection } from './connection.ts'
 
 export type Answered<T> = {
@@ -42,11 +42,16 @@ export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: numbe
       },
       failure => {
         if (controller.signal.aborted) return
-        setState(former => ({ path, data: former.path === path ? former.data : null, failure }))
+        const away = failure instanceof Unreachable
+        setState(former => {
+          const data = former.path === path ? former.data : null
+          // That nothing answers is said once for the whole page; what was known stays.
+          return { path, data, failure: away && data !== null ? null : failure }
+        })
         if (!passes(failure)) return
         const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempts.current)
         attempts.current += 1
-        connection.say({ reached: false, retryAt: Date.now() + waitMs })
+        if (away) connection.say({ reached: false, retryAt: Date.now() + waitMs })
         timer = setTimeout(again, waitMs)
         forget = connection.onRetry(again)
       },

@@ -18,11 +18,12 @@ const types: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
+  '.txt': 'text/plain; charset=utf-8',
 }
 
 /** By path below /console/; null where nobody built it. */
 export function readConsole(folder: string): Map<string, ConsoleFile> | null {
-  const paths = globSync('**/*.{html,js,css,svg}', { cwd: folder })
+  const paths = globSync('**/*.{html,js,css,svg,txt}', { cwd: folder })
   if (!paths.includes('index.html')) return null
   return new Map(
     paths.map(path => [path.replaceAll('\\', '/'), consoleFile(path, readFileSync(join(folder, path)))]),

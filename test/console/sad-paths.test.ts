@@ -70,6 +70,47 @@ describe('the console where something is wrong', () => {
     await page.getByText('north', { exact: true }).waitFor()
   })
 
+  it('ends the session where nobody sat before the page for half an hour', async () => {
+    const left = await openConsole(browser, service.url)
+    await left.page.clock.install()
+    await left.signIn(service.token)
+    await left.page.clock.fastForward('29:00')
+    await left.page.keyboard.press('Shift')
+    await left.page.clock.fastForward('29:00')
+    assert.equal(await left.page.getByText('Your session has ended.').count(), 0)
+    await left.page.clock.fastForward('02:00')
+    await left.page.getByText('Your session has ended.').waitFor()
+    const { status } = await left.context.request
+      .get(`${service.url}/v1/whoami`)
+      .then(answer => ({ status: answer.status() }))
+    assert.equal(status, 401)
+    await left.context.close()
+  })
+
+  it('goes on with the session of another tab, where that is of the same operator', async () => {
+    const first = await openConsole(browser, service.url)
+    await first.signIn(service.token)
+    const other = await first.context.newPage()
+    // Signing in there ends the session that this page began with.
+    await other.goto(`${service.url}/console/`)
+    await other.evaluate(
+      token =>
+        fetch('/v1/session', {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ token }),
+        }).then(() => undefined),
+      service.token,
+    )
+    await first.goTo('/devices/valve-1')
+    await first.page.getByRole('button', { name: 'Edit' }).click()
+    await first.page.getByLabel('Attributes').fill('hall=A')
+    await first.page.getByRole('button', { name: 'Save' }).click()
+    await first.page.getByRole('dialog').waitFor({ state: 'hidden' })
+    assert.deepEqual((await service.call('GET', '/v1/devices/valve-1')).body.attributes, { hall: 'A' })
+    await first.context.close()
+  })
+
   it('refuses to overwrite what somebody else changed meanwhile', async () => {
     const { page } = view
     await page.getByRole('button', { name: 'Edit' }).click()

@@ -59,6 +59,14 @@ describe('the console as it is served', () => {
     assertProblem(await get('/console/assets/none.js'), 404, 'route_unknown')
   })
 
+  it('hands out the licences of what it is built with', async () => {
+    const { headers, text } = await get('/console/licenses.txt')
+    assert.equal(headers['content-type'], 'text/plain; charset=utf-8')
+    for (const name of ['react', 'react-dom', 'scheduler', 'uqr'])
+      assert.match(text, new RegExp(`^${name}$`, 'm'))
+    assert.match(text, /MIT License/)
+  })
+
   it('lets a page run what this origin serves and nothing else', async () => {
     const { headers } = await get('/console/devices')
     const policy = headers['content-security-policy'] ?? ''
