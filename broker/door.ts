@@ -22,6 +22,8 @@ export type AdmittedConnection = {
   /** The peer's IP address, as text. */
   address: string
   link?: Link
+  /** What the trace of its admission is continued by, where one is taken. */
+  trace?: string | undefined
 }
 
 /** What the gate may still ask for a connection it handed over. */

@@ -38,6 +38,7 @@ import { watchRevocations } from './revocation-watch.ts'
 import { createScrape } from './scrape.ts'
 import { createIsGone } from './standing.ts'
 import { createSysTopics } from './sys-topics.ts'
+import { traceChange, traceDoor } from './tracing.ts'
 
 export type BrokerOptions = {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
@@ -195,7 +196,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     limits,
     admit,
     deviceOf: view.deviceOf,
-    door: engine.door,
+    door: traceDoor(engine.door),
     arrivals: { lookup: prepareArrivalLookup(registry.sqlite), note: notebook.arrival, now },
     events: {
       ...events,
@@ -225,6 +226,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       metrics.cutSeconds.observe(tookMs / 1_000)
       metrics.feedLagSeconds.observe(Math.max(0, at - committedAt) / 1_000)
       metrics.feedEpoch.set(acknowledged)
+      traceChange(acknowledged, sessionsCut, committedAt, at)
       events.acknowledged(acknowledged, sessionsCut, tookMs)
     },
     onDoubt: events.registryInDoubt,

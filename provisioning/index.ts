@@ -2,7 +2,6 @@
 import { createPublicKey } from 'node:crypto'
 import { keyIdOf } from '../db/audit/audit-checkpoint.ts'
 import { createAuditReader } from '../db/audit/audit-reader.ts'
-import { awaitReceipt } from '../db/change-feed.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuers/issuer-store.ts'
@@ -35,6 +34,7 @@ import { createMetrics } from './metrics.ts'
 import { startNews } from './news/index.ts'
 import { createLastUse } from './operators/last-use.ts'
 import { createOverviewDesk } from './overview/overview.ts'
+import { createReceipt } from './receipt.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createScrape } from './scrape.ts'
@@ -120,7 +120,7 @@ export async function createProvisioning(
       keyTypes: config.keyTypes,
       now,
     })
-    const receipt = (epoch: number) => awaitReceipt(reading, epoch, config.receiptTimeoutMs)
+    const receipt = createReceipt(reading, config.receiptTimeoutMs)
     const keeper = createCaKeeper({
       directory,
       keys: caKeys,

@@ -7,6 +7,7 @@ import type { Reason } from '../../db/reason.ts'
 import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Door, Identity, Link } from '../door.ts'
+import { type TracedAdmission, traceAdmission } from '../tracing.ts'
 import { awaitFirstPacket, type FirstPacketOutcome } from './first-packet.ts'
 import type { HandshakeOutcome, Limits } from './limits.ts'
 import { listen } from './listener.ts'
@@ -92,14 +93,22 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     try {
       const peer = identifyPeer(socket, trust.judgeChain)
       const admission = parts.admit(peer)
-      events.admissionTook(performance.now() - begin)
+      const decisionMs = performance.now() - begin
+      events.admissionTook(decisionMs)
+      const trace = traceAdmission(() => tracedAdmission(socket, peer, admission, handshakeMs, decisionMs))
       if (!admission.admitted) {
         refuse(socket, address, peer.fingerprint, admission)
         return admission.record === null ? 'stranger' : 'known'
       }
       const { fingerprint, chain } = peer
       if (fingerprint === null) throw new Error('nobody was admitted')
-      receive(socket, address, { fingerprint, chain, deviceId: admission.record.deviceId }, linkOf(socket))
+      receive(
+        socket,
+        address,
+        { fingerprint, chain, deviceId: admission.record.deviceId },
+        linkOf(socket),
+        trace,
+      )
       return 'known'
     } catch (error) {
       events.refused('internal_error', { address }, (error as Error).message)
@@ -146,12 +155,12 @@ export async function openGate(parts: GateParts): Promise<Gate> {
   }
 
   /** Waits for CONNECT, of a WebSocket after its upgrade, and hands the stream through the door. */
-  function receive(stream: Duplex, address: string, identity: Identity, link: Link): void {
+  function receive(stream: Duplex, address: string, identity: Identity, link: Link, trace?: string): void {
     const who = { address, fingerprint: identity.fingerprint, deviceId: identity.deviceId }
     awaitFirst(stream, outcome => {
       if (outcome.verdict === 'http' && stream instanceof TLSSocket) {
         webSockets.upgrade(stream, upgraded =>
-          receive(upgraded, address, identity, { ...link, transport: 'websocket' }),
+          receive(upgraded, address, identity, { ...link, transport: 'websocket' }, trace),
         )
         return
       }
@@ -171,7 +180,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
         events.refused(reason, who)
         handed.drop(reason)
       })
-      const handed = parts.door({ stream, identity, address, link })
+      const handed = parts.door({ stream, identity, address, link, trace })
     })
   }
 
@@ -193,6 +202,18 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       return gone
     },
   }
+}
+
+function tracedAdmission(
+  socket: TLSSocket,
+  { fingerprint }: Peer,
+  admission: AtGate,
+  handshakeMs: number,
+  decisionMs: number,
+): TracedAdmission {
+  const reason = admission.admitted ? null : admission.reason
+  const deviceId = admission.record?.deviceId ?? null
+  return { handshakeMs, decisionMs, fingerprint, deviceId, reason, resumed: socket.isSessionReused() }
 }
 
 function linkOf(socket: TLSSocket): Link {

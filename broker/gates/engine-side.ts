@@ -61,7 +61,10 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
     limits.connectionEnded()
   }
 
-  function open(connection: number, { identity, address, link }: Omit<AdmittedConnection, 'stream'>): void {
+  function open(
+    connection: number,
+    { identity, address, link, trace }: Omit<AdmittedConnection, 'stream'>,
+  ): void {
     const deviceId = identity.deviceId === UNREAD ? parts.deviceOf(identity.fingerprint) : identity.deviceId
     if (deviceId === null) {
       events.refused('registry_unavailable', { address, fingerprint: identity.fingerprint })
@@ -76,6 +79,7 @@ export function createGateBehindPair(parts: GateBehindPairParts): GateBehindPair
       identity: { ...identity, deviceId },
       address,
       ...(link && { link }),
+      trace,
     })
   }
 

@@ -51,9 +51,9 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
     connectionEnded: () => pair.send(kinds.connectionEnded, 0),
   }
 
-  function door({ stream, identity, address, link }: AdmittedConnection) {
+  function door({ stream, identity, address, link, trace }: AdmittedConnection) {
     const number = freeNumber(passages)
-    pair.sendJson(kinds.open, number, { identity, address, link })
+    pair.sendJson(kinds.open, number, { identity, address, link, trace })
     const window = createSendWindow()
     const consumed = createReceiptCount()
     let closed = false

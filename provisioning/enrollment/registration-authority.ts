@@ -1,6 +1,7 @@
 // The registration authority: decides what is issued and listed, and never signs.
 // What will be signed is on record before the key signs, so a crash leaves something revocable or nothing at all.
 import { X509Certificate } from 'node:crypto'
+import { inSpan } from '../../admin/tracing.ts'
 import type { Actor } from '../../db/audit/audit.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/roll/certificate-writer.ts'
@@ -94,21 +95,32 @@ export type RegistrationAuthorityParts = {
 
 const CANARY_DAYS = 90
 
+type IssuingOrder = {
+  deviceId: string
+  csr: string | CsrReading
+  purpose: 'device' | 'canary'
+  validity: Validity
+  redeems?: IssuanceIntent['redeems']
+}
+type Issued = { der: Buffer; serialNumber: string }
+
 export function createRegistrationAuthority(parts: RegistrationAuthorityParts): RegistrationAuthority {
   const { writer, issuers, isDevice, now } = parts
 
+  function issue(ca: IssuingCa, order: IssuingOrder, actor: Actor): Promise<Issued | Refused> {
+    const attributes = { 'rollcall.device_id': order.deviceId, 'rollcall.purpose': order.purpose }
+    return inSpan(
+      'rollcall.issue',
+      attributes,
+      () => issueNow(ca, order, actor),
+      outcome => {
+        return 'refused' in outcome ? { 'rollcall.refused': outcome.refused } : {}
+      },
+    )
+  }
+
   /** Intent, signature, and a look at what was signed. */
-  async function issue(
-    ca: IssuingCa,
-    order: {
-      deviceId: string
-      csr: string | CsrReading
-      purpose: 'device' | 'canary'
-      validity: Validity
-      redeems?: IssuanceIntent['redeems']
-    },
-    actor: Actor,
-  ): Promise<{ der: Buffer; serialNumber: string } | Refused> {
+  async function issueNow(ca: IssuingCa, order: IssuingOrder, actor: Actor): Promise<Issued | Refused> {
     const begin = performance.now()
     const unable = inability(ca, issuers(), now())
     if (unable !== null) return unable

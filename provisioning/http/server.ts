@@ -47,6 +47,7 @@ import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
 import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { answerProblems } from './problem-answers.ts'
+import { traceRequests } from './tracing.ts'
 
 export type ServerParts = {
   services: Services
@@ -105,6 +106,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.decorateRequest('holder', null)
   api.decorateRequest('session', null)
   api.decorateRequest('keyed', null)
+  traceRequests(api)
   answerProblems.install(api, services.events)
   boundBodies(api)
   // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.

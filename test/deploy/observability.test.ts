@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { parse } from 'yaml'
 import { repository, temporaryDirectory } from '../cli/running.ts'
 import { enroll } from '../e2e/devices.ts'
-import { startSystem } from '../e2e/system.ts'
+import { anyPorts, startSystem } from '../e2e/system.ts'
 import { type Exposition, familyOf, readExposition } from '../harness/exposition.ts'
 import { readPromql, type Selector } from '../harness/promql.ts'
 
@@ -77,7 +77,7 @@ describe('dashboard and alerts', () => {
 
   before(async () => {
     folder = temporaryDirectory()
-    await using system = await startSystem(folder.path, { flags: ['--gates', '1'] })
+    await using system = await startSystem(folder.path, { flags: [...anyPorts, '--gates', '1'] })
     await enroll(system.api, folder.path, 'd1')
     const rows = join(folder.path, 'rows.ndjson')
     writeFileSync(rows, '{"id":"d2"}\n')

@@ -9,7 +9,7 @@ import { readExposition, seriesOf } from '../harness/exposition.ts'
 import { publishPacket, subscribePacket } from '../harness/raw-client.ts'
 import { type Device, enroll, openTls } from './devices.ts'
 import { start } from './mosquitto.ts'
-import { type System, startSystem } from './system.ts'
+import { anyPorts, type System, startSystem } from './system.ts'
 
 let folder: ReturnType<typeof temporaryDirectory>
 let system: System
@@ -17,7 +17,7 @@ let devices: Device[]
 
 before(async () => {
   folder = temporaryDirectory()
-  system = await startSystem(folder.path, { flags: ['--gates', '1'] })
+  system = await startSystem(folder.path, { flags: [...anyPorts, '--gates', '1'] })
   devices = [await enroll(system.api, folder.path, 'd1'), await enroll(system.api, folder.path, 'd2')]
 })
 after(async () => {
