@@ -162,7 +162,12 @@ export function createEventLog(parts: EventLogParts): EventLog {
     close() {
       clearInterval(timer)
       restUntil = 0
-      flush()
+      // All of it, unless nothing is taken any more.
+      let before: number
+      do {
+        before = waiting.length
+        flush()
+      } while (waiting.length > 0 && waiting.length < before)
       shut()
     },
   }

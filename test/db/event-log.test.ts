@@ -223,6 +223,18 @@ test('a directory that cannot be written costs nothing but the news, and is said
   log.append(connected('lost, too'))
 })
 
+test('closing writes all that waits, and does not wait for what cannot be written', () => {
+  const log = openLog({ everyMs: 60_000 })
+  for (let index = 0; index < 7_000; index += 1) log.append(connected(`d${index}`))
+  log.close()
+  const reader = openReader()
+  assert.equal(reader.page({}, null, 1).items[0]?.deviceId, 'd6999')
+  const lost = openLog({ file: join(directory, 'missing', 'events.db'), everyMs: 60_000 })
+  lost.append(connected('lost'))
+  lost.close()
+  assert.equal(told.failed.length, 1)
+})
+
 test('how far a source was read is kept with what was read from it', async () => {
   const log = openLog()
   assert.equal(log.marked('audit'), null)
