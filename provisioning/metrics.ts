@@ -190,5 +190,6 @@ export function createMetrics() {
   for (const kind of deadlineKinds) metrics.deadlines.inc({ kind }, 0)
   for (const outcome of ['pending', 'active', 'refused']) metrics.selfRegistrations.inc({ outcome }, 0)
   for (const outcome of ['good', 'revoked', 'unknown']) metrics.ocspAnswers.inc({ outcome }, 0)
+  for (const outcome of ['delivered', 'failed']) metrics.webhookDeliveries.inc({ outcome }, 0)
   return metrics
 }
