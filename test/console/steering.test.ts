@@ -1,8 +1,12 @@
 // What an operator changes besides one device: files of many, tokens, approvals, policies, a whole selection.
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
+import { createBrokerNotes } from '../../db/broker-notes.ts'
+import { closeRegistry } from '../../db/index.ts'
+import { openForNotes } from '../../db/open.ts'
 import { makeCsr, type Service, startService } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
@@ -91,6 +95,30 @@ describe('an operator who steers the fleet', () => {
     await page.getByRole('row', { name: /gauge-1 suspended/ }).waitFor()
     const { body } = await service.call('GET', '/v1/devices?state=suspended')
     assert.equal(body.items.length, 2)
+  })
+
+  it('shows in a receipt which broker is awaited, and goes on asking until it acted', async () => {
+    await service.call('POST', '/v1/devices', { id: 'slow-1' })
+    const registry = openForNotes(join(service.directory, 'registry.db'))
+    const notes = createBrokerNotes(registry)
+    const { page } = view
+    await view.goTo('/devices/slow-1')
+    for (const verb of ['Suspend', 'Activate']) {
+      notes.enter('far', 0, Date.now())
+      await page.getByRole('button', { name: `${verb}…` }).click()
+      const dialog = page.getByRole('dialog')
+      if (verb === 'Suspend') await dialog.getByLabel('Type slow-1 to confirm').fill('slow-1')
+      await dialog.getByRole('button', { name: verb }).click()
+      await dialog.getByText('some brokers are awaited').waitFor()
+      await dialog.getByText('0 of 1 acknowledged').waitFor()
+      const epoch = Number(await dialog.locator('dt:has-text("Epoch") + dd').innerText())
+      notes.acknowledge('far', [{ epoch, sessionsCut: 3, at: Date.now() }])
+      await dialog.getByText('every broker acted').waitFor()
+      await dialog.getByText('3 sessions').waitFor()
+      await dialog.getByRole('button', { name: 'Close' }).click()
+    }
+    notes.leave('far')
+    await closeRegistry(registry)
   })
 
   it('writes a policy: faults stand at their lines, the trial names who loses what, the receipt says it holds', async () => {
