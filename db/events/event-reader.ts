@@ -40,12 +40,15 @@ type Row = Omit<Event, 'detail'> & { detail: string }
 const ROWS_SEEN_MAX = 5_000
 const ROWS_AT_ONCE = 500
 const LOOK_EVERY_MS = 500
+const FAILURE_QUIET_MS = 10_000
 /** Events of several processes are written within so long of each other. */
 const DISORDER_MS = 60_000
 const columns = 'seq, at, kind, device_id AS deviceId, fingerprint, reason, node, detail'
 
+/** `onFailed` hears of trouble at most once in ten seconds. */
 export function createEventReader(file: string, onFailed: (error: unknown) => void): EventReader {
   let open: (EventFile & ReturnType<typeof statementsOf>) | null = null
+  let saidAt = Number.NEGATIVE_INFINITY
   let lookedAt = Number.NEGATIVE_INFINITY
 
   function shut(): void {
@@ -71,7 +74,11 @@ export function createEventReader(file: string, onFailed: (error: unknown) => vo
       return statements === null ? fallback : question(statements)
     } catch (error) {
       shut()
-      if (!(error as { code?: string }).code?.startsWith('SQLITE_BUSY')) onFailed(error)
+      const isBusy = (error as { code?: string }).code?.startsWith('SQLITE_BUSY')
+      if (!isBusy && performance.now() - saidAt >= FAILURE_QUIET_MS) {
+        saidAt = performance.now()
+        onFailed(error)
+      }
       return fallback
     }
   }

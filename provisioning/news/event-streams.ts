@@ -29,6 +29,8 @@ const ASK_EVERY_MS = 1_000
 const HEARTBEAT_MS = 15_000
 const STALLED_MS = 30_000
 const ROWS_AT_ONCE = 500
+/** In one look, of all streams that are behind: who asks for what is long past makes nobody else wait. */
+const ROWS_PER_LOOK = 2_000
 const PENDING_BYTES_MAX = 64 * 1024
 
 type State = { movedAt: number; spokeAt: number; pendingBefore: number }
@@ -42,6 +44,8 @@ export function createEventStreams(parts: {
 }): EventStreams {
   const { reader } = parts
   const streams = new Map<StreamParts, State>()
+  /** Those that have not been given all there is. */
+  const lags = new WeakSet<StreamParts>()
   let timer: NodeJS.Timeout | null = null
   let askedAt = 0
   let seen: number | null = null
@@ -56,11 +60,20 @@ export function createEventStreams(parts: {
     const at = performance.now()
     const asks = at - askedAt >= ASK_EVERY_MS
     if (asks) askedAt = at
+    const behind: [StreamParts, State][] = []
     for (const [stream, state] of streams) {
       if ((asks && !isWelcome(stream)) || isStalled(stream, state, at)) {
         remove(stream)
         stream.end()
-      } else serve(stream, state, isNew, at)
+      } else if (lags.has(stream)) behind.push([stream, state])
+      else serve(stream, state, isNew, at)
+    }
+    let left = ROWS_PER_LOOK
+    for (const [stream, state] of behind) {
+      if (left <= 0) return
+      left -= serve(stream, state, true, at)
+      // Others go before it next time.
+      if (streams.delete(stream)) streams.set(stream, state)
     }
   }
 
@@ -79,22 +92,24 @@ export function createEventStreams(parts: {
     return at - state.movedAt > (parts.stalledMs ?? STALLED_MS)
   }
 
-  function serve(stream: StreamParts, state: State, isNew: boolean, at: number): void {
+  /** Gives how many rows that took. */
+  function serve(stream: StreamParts, state: State, isNew: boolean, at: number): number {
     let text = ''
-    if ((isNew || lags.has(stream)) && stream.pending() < PENDING_BYTES_MAX) {
+    let rows = 0
+    if (isNew && stream.pending() < PENDING_BYTES_MAX) {
       const events = eventsAfter(stream.position)
+      rows = events.length
       for (const event of events) if (stream.passes(event)) text += parts.textOf(event)
       stream.position = events.at(-1)?.seq ?? stream.position
       if (events.length === ROWS_AT_ONCE) lags.add(stream)
       else lags.delete(stream)
     } else if (isNew) lags.add(stream)
     if (text === '' && at - state.spokeAt >= HEARTBEAT_MS) text = ': still here\n\n'
-    if (text === '') return
+    if (text === '') return rows
     state.spokeAt = at
     stream.write(text)
+    return rows
   }
-  /** Those that have not been given all there is. */
-  const lags = new WeakSet<StreamParts>()
 
   function eventsAfter(position: number): Event[] {
     if (batch?.position !== position) batch = { position, events: reader.after(position, ROWS_AT_ONCE) }
@@ -115,7 +130,7 @@ export function createEventStreams(parts: {
       if (streams.size >= STREAMS_MAX || own >= STREAMS_PER_CALLER_MAX) return false
       const at = performance.now()
       streams.set(stream, { movedAt: at, spokeAt: at, pendingBefore: 0 })
-      lags.add(stream)
+      if (stream.position < reader.latestSeq()) lags.add(stream)
       parts.onCount(streams.size)
       timer ??= setInterval(look, LOOK_EVERY_MS)
       return true

@@ -13,6 +13,7 @@ import { scopeOf } from '../operators/reach.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 const { Name, OneOf, strict } = schemas
+const STREAM_TYPE = 'text/event-stream; charset=utf-8'
 const filter = {
   device: Type.Optional(Name),
   kind: Type.Optional(OneOf(kinds)),
@@ -74,6 +75,8 @@ export function eventRoutes(
       },
     },
     async (request, reply) => {
+      // Who asks for the head alone is told that there is a stream, and given none.
+      if (request.method === 'HEAD') return reply.type(STREAM_TYPE).send('')
       const see = maySee(request)
       const { device, kind, reason } = request.query
       const stream = {
@@ -103,7 +106,7 @@ function begin(reply: FastifyReply): void {
   reply.hijack()
   reply.raw.writeHead(200, {
     ...(reply.getHeaders() as Record<string, string>),
-    'content-type': 'text/event-stream; charset=utf-8',
+    'content-type': STREAM_TYPE,
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   })

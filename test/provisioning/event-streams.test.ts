@@ -80,6 +80,31 @@ test('a slow reader is written a bounded amount, then cut; others hear everythin
   assert.equal(quick.state.ended, true)
 })
 
+test('many that ask for what is long past make nobody wait for news', async () => {
+  const log = logOf(1_000_000)
+  let read = 0
+  const after = (seq: number, limit: number) => {
+    const events = log.reader.after(seq, limit)
+    read += events.length
+    return events
+  }
+  const streams = createEventStreams({
+    reader: { ...log.reader, after },
+    textOf: ({ seq }) => `${seq}\n`,
+    onCount() {},
+  })
+  for (let index = 0; index < 50; index += 1)
+    streams.add(streamOf({ takes: true, caller: `c${index}`, position: index * 1_000 }).stream)
+  const current = streamOf({ takes: true, position: 1_000_000 })
+  streams.add(current.stream)
+  const begin = performance.now()
+  log.add(1)
+  await until(() => current.state.text === '1000001\n')
+  const looks = (performance.now() - begin) / 100 + 1
+  assert.ok(read <= (looks + 1) * 2_500, `${read} rows in ${looks} looks`)
+  streams.close()
+})
+
 test('whoever may not listen any more, or of whom nobody can say, is cut', async () => {
   const streams = createEventStreams({ reader: logOf(1).reader, textOf: () => '', onCount() {} })
   let isIn = true

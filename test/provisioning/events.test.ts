@@ -204,6 +204,15 @@ test('a stream ends with the session it was opened in, and with its token', asyn
   other.stop()
 })
 
+test('who asks for the head of the stream is given that alone', async () => {
+  await using service = await startService()
+  for (let times = 0; times < 12; times += 1)
+    assert.equal((await service.call('HEAD', '/v1/events/stream')).status, 200)
+  const feed = await listen(service)
+  assert.equal(feed.response.statusCode, 200)
+  feed.stop()
+})
+
 test('streams are bounded for each caller, and their room is free again', async () => {
   await using service = await startService()
   const streams = []
