@@ -46,7 +46,6 @@ export type Actor = {
   attempt: Attempt | null
   failures: number
   random: () => number
-  fill: (template: string) => string
   expect: Expectation
   /** The fault or the action that `expect` follows from. */
   why: string
@@ -68,7 +67,7 @@ export type Trial = { action: number; answeredAt: number | null; dropped: boolea
 
 export function createActor(part: Part, group: Group, world: World): Actor {
   const { id, n } = part
-  const { name, attributes, link, session } = group.plan
+  const { link, session } = group.plan
   return {
     index: part.index,
     group,
@@ -81,8 +80,6 @@ export function createActor(part: Part, group: Group, world: World): Actor {
     attempt: null,
     failures: 0,
     random: createRandom(seedOf(world.seed, part.index)),
-    fill: template =>
-      template.includes('$') ? filled(template, { device: id, n, group: name, attributes }) : template,
     expect: group.plan.expect,
     why: group.plan.fault ?? '',
     trial: null,
@@ -95,6 +92,12 @@ export function createActor(part: Part, group: Group, world: World): Actor {
     tlsSession: null,
     unfinished: link === 'lean' && !session.clean ? nothingUnfinished() : null,
   }
+}
+
+/** What a template becomes for this device. */
+export function fill({ id, n, group }: Actor, template: string): string {
+  const { name, attributes } = group.plan
+  return template.includes('$') ? filled(template, { device: id, n, group: name, attributes }) : template
 }
 
 const issuersOnce = new Map<string, string>()
@@ -180,7 +183,7 @@ function welcome(
   // One that should be cut for what it does is let in rightly.
   if (!misbehaving) judgeAdmission(actor, world, session, times.begunAt)
   session.onMessage(message => receive(actor, world, message))
-  for (const { filter, qos } of plan.subscribe) subscribe(actor, world, session, actor.fill(filter), qos)
+  for (const { filter, qos } of plan.subscribe) subscribe(actor, world, session, fill(actor, filter), qos)
   if (!actor.everAdmitted) beginTelemetry(actor, world)
   actor.everAdmitted = true
   if (plan.dutyCycle) {

@@ -1,5 +1,5 @@
 // At the end: which messages subscribers lack, by what senders say they sent. Refuses to know how any of it travelled.
-import type { Actor } from './actor.ts'
+import { type Actor, fill } from './actor.ts'
 import { matches, prefixOf } from './filter.ts'
 import type { Stream } from './ledger.ts'
 import type { World } from './world.ts'
@@ -25,7 +25,7 @@ export function settle(actors: Iterable<Actor>, streams: readonly Stream[], worl
 }
 
 function grantedQos(actor: Actor, filter: string): number {
-  const plan = actor.group.plan.subscribe.find(one => actor.fill(one.filter) === filter)
+  const plan = actor.group.plan.subscribe.find(one => fill(actor, one.filter) === filter)
   return plan?.qos ?? 0
 }
 

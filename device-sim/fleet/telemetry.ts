@@ -1,7 +1,7 @@
 // How a device publishes: on its own beat, numbered, late never hidden. And how it answers.
 // Refuses to know how the device got its session.
 import { jittered } from '../pace.ts'
-import type { Actor } from './actor.ts'
+import { type Actor, fill } from './actor.ts'
 import type { Publisher } from './group.ts'
 import type { Stream } from './ledger.ts'
 import { stamped } from './payload.ts'
@@ -53,7 +53,7 @@ function publish(
   actor.turns[index] = turn
   let { topic } = constant
   if (topic === null) {
-    topic = actor.fill(publisher.topicOf?.(turn - 1, actor.random) ?? plan.topic)
+    topic = fill(actor, publisher.topicOf?.(turn - 1, actor.random) ?? plan.topic)
     if (!publisher.topicOf) constant.topic = topic
   }
   const body = publisher.generate({
@@ -74,7 +74,7 @@ export function answer(actor: Actor, world: World, receivedAt: number): void {
   world.schedule.at(receivedAt + how.afterMs, dueAt => {
     if (world.ending || !mayPublish(actor)) return
     world.counts.answered++
-    const message = { topic: actor.fill(how.topic), body: '{}', qos: how.qos, retain: false, numbered: true }
+    const message = { topic: fill(actor, how.topic), body: '{}', qos: how.qos, retain: false, numbered: true }
     send(actor, world, message, dueAt)
   })
 }

@@ -1,85 +1,104 @@
-// A device's link in little memory: MQTT 3.1.1 on a TLS socket, nothing else. For fleets of thousands.
-// Goes on with what a kept session left unfinished. Refuses to reconnect.
+// A device's link in little memory: one attempt over mutual TLS and MQTT 3.1.1, then a session. For fleets of thousands.
+// Refuses to reconnect.
 import type { TLSSocket } from 'node:tls'
 import { generate } from 'mqtt-packet'
-import type { Schedule, Task } from '../pace.ts'
-import {
-  acknowledgement,
-  createReader,
-  DISCONNECT,
-  markDup,
-  PINGREQ,
-  packetTypes,
-  publishPacket,
-  readPublish,
-} from './packets.ts'
-import { codeOf, type Seen, type Stage, seenAtClose } from './seen.ts'
-import { type Attempt, type Incoming, type LinkOptions, nothingUnfinished, type Session } from './session.ts'
+import type { Schedule } from '../pace.ts'
+import { begin, breakOff, hear, type Link, verbs } from './lean-session.ts'
+import { packetTypes, readPackets } from './packets.ts'
+import { codeOf, type Seen, seenAtClose } from './seen.ts'
+import { type Attempt, type LinkOptions, nothingUnfinished, type Session } from './session.ts'
 import { openSocket, serverFaultAt } from './socket.ts'
 
 const silent = (): void => {}
-const END_DEADLINE_MS = 1_000
+
+type LinkSocket = TLSSocket & { link: Link }
 
 /** Starts one attempt. Never rejects: whatever happens is something seen. Keep-alive runs on the given schedule. */
 export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt {
-  let stage: Stage = 'tcp'
-  let lastError: Error | null = null
-  let settle: ((result: { seen: Seen; session: Session | null }) => void) | null = null
-  const settled = new Promise<{ seen: Seen; session: Session | null }>(resolve => {
-    settle = resolve
+  const link: Link = Object.assign(Object.create(verbs), {
+    socket: null,
+    schedule,
+    stage: 'tcp',
+    settle: null,
+    options,
+    overdue: null,
+    keepAliveMs: (options.keepAliveSeconds ?? 60) * 1000,
+    ping: null,
+    left: null,
+    unfinished: options.unfinished ?? nothingUnfinished(),
+    subscribing: null,
+    lastWriteAt: 0,
+    unansweredPing: false,
+    lastError: null,
+    fault: null,
+    closeCause: null,
+    heard: null,
+    early: null,
+    announceClose: null,
+    resumed: false,
+    present: false,
   })
-  const wire: Wire = { take: welcomed, fault: null }
-  let socket: TLSSocket
-  const overdue = schedule.at(schedule.now() + options.timeoutMs, () =>
-    finish({ kind: 'timeout', stage }, null),
-  )
-
-  function finish(seen: Seen, session: Session | null): void {
-    if (!settle) return
-    overdue.cancel()
-    settle({ seen, session })
-    settle = null
-    if (!session) socket?.destroy()
-  }
-
-  function welcomed(first: number, body: Buffer): void {
-    const [acknowledge = 0, code = 0] = body
-    if (first >> 4 !== packetTypes.connack) finish({ kind: 'failed', code: `unexpected_${first >> 4}` }, null)
-    else if (code !== 0) finish({ kind: 'connack', code }, null)
-    else finish({ kind: 'admitted' }, sessionOver(socket, wire, schedule, options, (acknowledge & 1) === 1))
-  }
-
-  const read = createReader(
-    (first, body) => wire.take(first, body),
-    () => {
-      wire.fault = 'malformed_packet_from_broker'
-      socket.destroy()
-    },
+  const settled = new Promise<{ seen: Seen; session: Session | null }>(resolve => {
+    link.settle = resolve
+  })
+  link.overdue = schedule.at(schedule.now() + options.timeoutMs, () =>
+    finish(link, { kind: 'timeout', stage: link.stage }, null),
   )
   try {
-    socket = openSocket(options, read)
+    link.socket = openSocket(options, onBytes)
   } catch (error) {
-    finish({ kind: 'failed', code: codeOf(error as Error) }, null)
+    finish(link, { kind: 'failed', code: codeOf(error as Error) }, null)
     return { settled, cancel: silent }
   }
-  socket.once('connect', () => {
-    stage = 'tls'
-  })
-  socket.once('secureConnect', () => {
-    stage = 'mqtt'
-    const fault = options.clockSkewMs ? serverFaultAt(socket, options.clockSkewMs) : null
-    if (fault) finish({ kind: 'server_not_trusted', code: fault }, null)
-    else socket.write(connectPacket(options))
-  })
-  socket.on('error', error => {
-    lastError = error
-  })
-  socket.once('close', () => finish(seenAtClose(stage, lastError, Boolean(socket.authorizationError)), null))
-  return { settled, cancel: () => finish({ kind: 'cancelled' }, null) }
+  const socket = Object.assign(link.socket, { link })
+  socket.once('connect', onConnect).once('secureConnect', onSecure).on('error', onError).on('close', onClose)
+  return { settled, cancel: () => finish(link, { kind: 'cancelled' }, null) }
 }
 
-/** Where packets go, and what was wrong where we ended the connection. */
-type Wire = { take: (first: number, body: Buffer) => void; fault: string | null }
+function finish(link: Link, seen: Seen, session: Session | null): void {
+  const { settle, overdue } = link
+  if (!settle) return
+  overdue?.cancel()
+  link.settle = link.options = link.overdue = null
+  settle({ seen, session })
+  if (!session) link.socket?.destroy()
+}
+
+function onConnect(this: LinkSocket): void {
+  this.link.stage = 'tls'
+}
+
+function onSecure(this: LinkSocket): void {
+  const { link } = this
+  const { options } = link
+  link.stage = 'mqtt'
+  if (!options) return
+  const fault = options.clockSkewMs ? serverFaultAt(this, options.clockSkewMs) : null
+  if (fault) finish(link, { kind: 'server_not_trusted', code: fault }, null)
+  else this.write(connectPacket(options))
+}
+
+function onError(this: LinkSocket, error: Error): void {
+  this.link.lastError = error
+}
+
+function onClose(this: LinkSocket): void {
+  const { link } = this
+  const { lastError, stage } = link
+  finish(link, seenAtClose(stage, lastError, Boolean(this.authorizationError)), null)
+  link.ping?.cancel()
+  link.subscribing = null
+  const code = lastError ? codeOf(lastError).toLowerCase() : ''
+  link.closeCause = link.fault ?? (code === '' || code === 'econnreset' ? 'closed_by_broker' : code)
+  link.announceClose?.(link.closeCause)
+}
+
+function onBytes(socket: TLSSocket, bytes: Buffer): void {
+  const { link } = socket as LinkSocket
+  const left = readPackets(link.left, bytes, link, take)
+  if (left === 'malformed') breakOff(link, 'malformed_packet_from_broker')
+  else link.left = left
+}
 
 function connectPacket({ clientId, keepAliveSeconds = 60, clean = true }: LinkOptions): Buffer {
   return generate({
@@ -92,179 +111,18 @@ function connectPacket({ clientId, keepAliveSeconds = 60, clean = true }: LinkOp
   })
 }
 
-function sessionOver(
-  socket: TLSSocket,
-  wire: Wire,
-  schedule: Schedule,
-  options: LinkOptions,
-  present: boolean,
-): Session {
-  const keepAliveMs = (options.keepAliveSeconds ?? 60) * 1000
-  const unfinished = options.unfinished ?? nothingUnfinished()
-  let subscribing: Map<number, (granted: boolean) => void> | null = null
-  let lastWriteAt = schedule.now()
-  let unansweredPing = false
-  // Until somebody listens: what a kept session waited with may come in one piece with its CONNACK.
-  const early: Incoming[] = []
-  let heard = (message: Incoming): void => {
-    early.push({ ...message, payload: Buffer.from(message.payload) })
-  }
-  let announceClose: (cause: string) => void = silent
-  let closeCause: string | null = null
-  let ping: Task | null = keepAliveMs > 0 ? schedule.at(lastWriteAt + keepAliveMs, keepAlive) : null
+function take(link: Link, first: number, body: Buffer): void {
+  if (link.settle) welcome(link, first, body)
+  else hear(link, first, body)
+}
 
-  function write(bytes: Buffer): void {
-    if (!socket.writable) return
-    lastWriteAt = schedule.now()
-    socket.write(bytes)
-  }
-
-  function keepAlive(): void {
-    const idleMs = schedule.now() - lastWriteAt
-    if (unansweredPing) {
-      breakOff('no_pingresp')
-      return
-    }
-    // A tenth early: a ping that is late by a scheduling error is one too late [MQTT-3.1.2-24].
-    if (idleMs >= keepAliveMs * 0.85) {
-      unansweredPing = true
-      write(PINGREQ)
-    }
-    ping = schedule.at(lastWriteAt + keepAliveMs * 0.9, keepAlive)
-  }
-
-  function breakOff(fault: string): void {
-    wire.fault = fault
-    socket.destroy()
-  }
-
-  function nextId(): number {
-    do unfinished.lastId = (unfinished.lastId % 65_535) + 1
-    while (unfinished.outgoing?.has(unfinished.lastId) || subscribing?.has(unfinished.lastId))
-    return unfinished.lastId
-  }
-
-  function acknowledged(messageId: number): void {
-    const sent = unfinished.outgoing?.get(messageId)
-    if (!sent) return
-    unfinished.outgoing?.delete(messageId)
-    if (unfinished.outgoing?.size === 0) unfinished.outgoing = null
-    sent.onAck()
-  }
-
-  function received(first: number, body: Buffer): void {
-    const message = readPublish(first, body)
-    if (!message) {
-      breakOff('malformed_packet_from_broker')
-      return
-    }
-    const { messageId, qos } = message
-    if (qos === 1) write(acknowledgement(packetTypes.puback, messageId))
-    if (qos === 2) {
-      const again = unfinished.unreleased?.has(messageId)
-      unfinished.unreleased ??= new Set()
-      unfinished.unreleased.add(messageId)
-      write(acknowledgement(packetTypes.pubrec, messageId))
-      if (again) return
-    }
-    heard(message)
-  }
-
-  /** [MQTT-4.4.0-1] In the order of the first sending [MQTT-4.6.0-1]. */
-  function resend(): void {
-    for (const [messageId, { packet }] of unfinished.outgoing ?? []) {
-      if (packet) markDup(packet)
-      write(packet ?? acknowledgement(packetTypes.pubrel, messageId))
-    }
-  }
-
-  wire.take = (first, body) => {
-    const type = first >> 4
-    if (type === packetTypes.publish) return received(first, body)
-    if (type === packetTypes.pingresp) {
-      unansweredPing = false
-      return
-    }
-    if (body.length < 2) return breakOff('malformed_packet_from_broker')
-    const messageId = body.readUInt16BE(0)
-    switch (type) {
-      case packetTypes.puback:
-      case packetTypes.pubcomp:
-        return acknowledged(messageId)
-      case packetTypes.suback: {
-        const answer = subscribing?.get(messageId)
-        subscribing?.delete(messageId)
-        return answer?.(body[2] !== 128)
-      }
-      case packetTypes.pubrec: {
-        const sent = unfinished.outgoing?.get(messageId)
-        if (sent) sent.packet = null
-        return write(acknowledgement(packetTypes.pubrel, messageId))
-      }
-      case packetTypes.pubrel:
-        unfinished.unreleased?.delete(messageId)
-        return write(acknowledgement(packetTypes.pubcomp, messageId))
-    }
-  }
-  let lastError: Error | null = null
-  socket.on('error', error => {
-    lastError = error
-  })
-  socket.once('close', () => {
-    ping?.cancel()
-    subscribing = null
-    const code = lastError ? codeOf(lastError).toLowerCase() : ''
-    closeCause = wire.fault ?? (code === '' || code === 'econnreset' ? 'closed_by_broker' : code)
-    announceClose(closeCause)
-  })
-  if (present) resend()
-  else Object.assign(unfinished, nothingUnfinished())
-
-  return {
-    resumed: socket.isSessionReused(),
-    present,
-    publish(message, onAck) {
-      if (message.qos === 0) {
-        write(publishPacket(message, 0))
-        onAck()
-        return
-      }
-      const messageId = nextId()
-      const packet = publishPacket(message, messageId)
-      unfinished.outgoing ??= new Map()
-      unfinished.outgoing.set(messageId, { packet, onAck })
-      write(packet)
-    },
-    subscribe(filter, qos, onResult) {
-      const messageId = nextId()
-      subscribing ??= new Map()
-      subscribing.set(messageId, onResult)
-      write(generate({ cmd: 'subscribe', messageId, subscriptions: [{ topic: filter, qos }] }))
-    },
-    onMessage(handle) {
-      heard = handle
-      for (const message of early.splice(0)) handle(message)
-    },
-    onClose(handle) {
-      announceClose = handle
-      if (closeCause !== null) handle(closeCause)
-    },
-    bufferedBytes: () => socket.writableLength,
-    end() {
-      if (closeCause !== null) return Promise.resolve()
-      return new Promise(resolve => {
-        const force = setTimeout(() => socket.destroy(), END_DEADLINE_MS)
-        socket.once('close', () => {
-          clearTimeout(force)
-          resolve()
-        })
-        // The broker closes in answer; what it still sends is read, or the close would be a reset.
-        socket.resume()
-        socket.end(DISCONNECT)
-      })
-    },
-    cut: () => void socket.destroy(),
-    writeRaw: write,
-    stopReading: () => void socket.pause(),
+function welcome(link: Link, first: number, body: Buffer): void {
+  const [acknowledge = 0, code = 0] = body
+  if (first >> 4 !== packetTypes.connack) {
+    finish(link, { kind: 'failed', code: `unexpected_${first >> 4}` }, null)
+  } else if (code !== 0) finish(link, { kind: 'connack', code }, null)
+  else {
+    begin(link, (acknowledge & 1) === 1)
+    finish(link, { kind: 'admitted' }, link)
   }
 }

@@ -67,27 +67,24 @@ export function readPublish(first: number, body: Buffer): (Incoming & { messageI
 
 /**
  * Bytes in, packets out: `take` gets the first byte of each and what follows its length. Those bytes are only valid
- * until `take` returns. `fault` is called once, for a length that is none or beyond all bounds.
+ * until `take` returns. `left` is what came before and was no whole packet.
+ * @returns what is left now; `malformed` for a length that is none or beyond all bounds.
  */
-export function createReader(
-  take: (first: number, body: Buffer) => void,
-  fault: () => void,
-): (bytes: Buffer) => void {
-  let left: Buffer | null = null
-  return bytes => {
-    let all = left === null ? bytes : Buffer.concat([left, bytes])
-    while (all.length >= 2) {
-      const { length, from } = readLength(all)
-      if (length > PACKET_BYTES_MAX) {
-        left = null
-        return fault()
-      }
-      if (from < 0 || all.length < from + length) break
-      take(all[0] ?? 0, all.subarray(from, from + length))
-      all = all.subarray(from + length)
-    }
-    left = all.length === 0 ? null : all === left ? left : Buffer.from(all)
+export function readPackets<Of>(
+  left: Buffer | null,
+  bytes: Buffer,
+  of: Of,
+  take: (of: Of, first: number, body: Buffer) => void,
+): Buffer | null | 'malformed' {
+  let all = left === null ? bytes : Buffer.concat([left, bytes])
+  while (all.length >= 2) {
+    const { length, from } = readLength(all)
+    if (length > PACKET_BYTES_MAX) return 'malformed'
+    if (from < 0 || all.length < from + length) break
+    take(of, all[0] ?? 0, all.subarray(from, from + length))
+    all = all.subarray(from + length)
   }
+  return all.length === 0 ? null : Buffer.from(all)
 }
 
 /** `from` is where the body begins; -1 where the length is not complete yet. MQTT 3.1.1 §2.2.3. */

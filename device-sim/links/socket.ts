@@ -12,7 +12,7 @@ const CURVES = 'X25519:P-256:P-384'
  * Opens TCP and TLS. The caller listens for everything; an error without a listener would end the process.
  * `onBytes` gets what is read instead of the stream, in a buffer that all such sockets share.
  */
-export function openSocket(options: LinkOptions, onBytes?: (bytes: Buffer) => void): TLSSocket {
+export function openSocket(options: LinkOptions, onBytes?: OnBytes): TLSSocket {
   const { broker, credentials, tlsSession, onTlsSession } = options
   const socket = connect({
     host: broker.host,
@@ -21,20 +21,31 @@ export function openSocket(options: LinkOptions, onBytes?: (bytes: Buffer) => vo
     ...(isIP(broker.host) ? {} : { servername: broker.host }),
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
     ...(tlsSession ? { session: tlsSession } : {}),
-    ...(onBytes ? { onread: { buffer: inbox, callback: taking(onBytes) } } : {}),
+    ...(onBytes ? { onread: intoInbox(onBytes) } : {}),
   })
   socket.setNoDelay(true)
   if (onTlsSession) socket.on('session', onTlsSession)
   return socket
 }
 
-const inbox = Buffer.allocUnsafeSlow(65_536)
+type OnBytes = (socket: TLSSocket, bytes: Buffer) => void
 
-function taking(onBytes: (bytes: Buffer) => void) {
-  return (count: number): boolean => {
-    onBytes(inbox.subarray(0, count))
-    return true
+const inbox = Buffer.allocUnsafeSlow(65_536)
+const readers = new Map<OnBytes, { buffer: Buffer; callback: (count: number) => boolean }>()
+
+/** One function for all sockets that are read the same way: Node calls it on the socket. */
+function intoInbox(onBytes: OnBytes) {
+  const known = readers.get(onBytes)
+  if (known) return known
+  const made = {
+    buffer: inbox,
+    callback(this: unknown, count: number): boolean {
+      onBytes(this as TLSSocket, inbox.subarray(0, count))
+      return true
+    },
   }
+  readers.set(onBytes, made)
+  return made
 }
 
 /**
