@@ -5,8 +5,8 @@ import type { Event, EventReader } from '../db/events/event-reader.ts'
 export const EVENT_TOPICS = '$rollcall/events'
 
 export type Announcer = {
-  /** Somebody is subscribed to these. */
-  subscribed(filters: Iterable<string>): void
+  /** Somebody was granted this subscription. */
+  subscribed(filter: string): void
   stop(): void
 }
 
@@ -43,13 +43,8 @@ export function createAnnouncer(parts: {
 
   if (parts.wanted) begin()
   return {
-    subscribed(filters) {
-      if (timer !== null) return
-      for (const filter of filters) {
-        if (!filter.includes(`${EVENT_TOPICS}/`)) continue
-        begin()
-        return
-      }
+    subscribed(filter) {
+      if (timer === null && filter.includes(`${EVENT_TOPICS}/`)) begin()
     },
     stop() {
       if (timer !== null) clearInterval(timer)

@@ -26,7 +26,9 @@ export function createLog(level: string, destination?: DestinationStream): Logge
 
 export function createEvents(log: Logger, metrics: BrokerMetrics) {
   const quiet = createQuiet()
-  const refusalLines = createBudget(REFUSALS_LOGGED_PER_SECOND)
+  const refusalLines = createBudget(REFUSALS_LOGGED_PER_SECOND, skipped =>
+    log.warn({ skipped }, 'refusals not logged'),
+  )
 
   return {
     listening: (url: string) => log.info({ url }, 'listening'),
@@ -43,7 +45,7 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
     refused(reason: Reason, who: Who, detail?: string) {
       metrics.refusals.inc({ reason })
       // A flood is counted in full and logged in part.
-      if (refusalLines.spend(skipped => log.warn({ skipped }, 'refusals not logged'))) {
+      if (refusalLines.spend()) {
         log.warn({ reason, ...who, ...(detail === undefined ? {} : { detail }) }, 'refused')
       }
     },
@@ -137,21 +139,17 @@ function createQuiet(): (key: string) => boolean {
   }
 }
 
-function createBudget(perSecond: number) {
-  let second = 0
+/** What goes beyond it is counted, and told once its second is over, also where nothing comes after it. */
+function createBudget(perSecond: number, onSkipped: (count: number) => void) {
   let spent = 0
-  let skipped = 0
+  function end(): void {
+    if (spent > perSecond) onSkipped(spent - perSecond)
+    spent = 0
+  }
   return {
-    spend(onSkipped: (count: number) => void): boolean {
-      const now = Math.floor(performance.now() / 1_000)
-      if (now !== second) {
-        if (skipped > 0) onSkipped(skipped)
-        second = now
-        spent = 0
-        skipped = 0
-      }
+    spend(): boolean {
+      if (spent === 0) setTimeout(end, 1_000).unref()
       spent += 1
-      if (spent > perSecond) skipped += 1
       return spent <= perSecond
     },
   }

@@ -163,9 +163,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         notebook.sessions(who.deviceId ?? '')
       },
       firstUse: notebook.use,
-      subscriptionsChanged(who, filters) {
+      subscriptionsChanged(who, filters, granted) {
         notebook.subscriptions(who, filters)
-        announcer.subscribed(filters)
+        announcer.subscribed(granted ?? '')
       },
       takenOver,
       messageReceived: () => metrics.messages.inc(),

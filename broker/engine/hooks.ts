@@ -121,7 +121,7 @@ export function createHooks(parts: {
       }
       if (topic.startsWith('$share')) parts.sharing(client as Inside, session, subscription)
       session.filters.add(topic)
-      events.subscriptionsChanged(whoIs(session), session.filters)
+      events.subscriptionsChanged(whoIs(session), session.filters, topic)
       done(null, subscription)
     },
 

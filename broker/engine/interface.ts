@@ -25,8 +25,8 @@ export type EngineEvents = {
   sessionsUnkept(error: unknown): void
   sessionsKept(tookMs: number): void
   firstUse(fingerprint: string, deviceId: string): void
-  /** The filters are the session's own: read them when they are needed. */
-  subscriptionsChanged(who: Who, filters: ReadonlySet<string>): void
+  /** The filters are the session's own: read them when they are needed. `granted` where one was added. */
+  subscriptionsChanged(who: Who, filters: ReadonlySet<string>, granted?: string): void
   messageReceived(): void
   messageSent(): void
   /** How long one message took to all its receivers; told of some. */

@@ -1,6 +1,9 @@
 // What the broker tells: everything once, a flood in part, all of it counted; and one log line for each decision.
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
+import pino from 'pino'
+import { createEvents } from '../../broker/events.ts'
+import { createMetrics } from '../../broker/metrics.ts'
 import { createNews } from '../../broker/news.ts'
 import type { EventLog, NewEvent } from '../../db/events/event-log.ts'
 import { attempt, startTestBroker } from '../harness/broker.ts'
@@ -101,4 +104,22 @@ test('each decision is one line of the log', async () => {
   } finally {
     await t.close()
   }
+})
+
+test('a flood of refusals is logged in part, and how many were left out is said in the end', () => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  const lines: { msg: string; skipped?: number }[] = []
+  const log = pino({ base: null }, { write: (text: string) => void lines.push(JSON.parse(text)) })
+  const metrics = createMetrics()
+  const events = createEvents(log, metrics)
+  for (let index = 0; index < 1_000; index += 1) events.refused('certificate_unlisted', who(`f${index}`))
+  assert.equal(lines.filter(({ msg }) => msg === 'refused').length, 50)
+  mock.timers.tick(1_000)
+  assert.deepEqual(
+    lines.slice(50).map(({ msg, skipped }) => [msg, skipped]),
+    [['refusals not logged', 950]],
+  )
+  events.refused('certificate_unlisted', who('a'))
+  assert.equal(lines.length, 52)
+  mock.timers.reset()
 })
