@@ -1,7 +1,6 @@
 // A word in colour for the state of a thing. The colour repeats what the word says.
 import type { ReactNode } from 'react'
-
-export type Tone = 'neutral' | 'good' | 'warn' | 'bad' | 'info'
+import type { Tone } from '../words/tone.ts'
 
 export function Badge({
   tone = 'neutral',

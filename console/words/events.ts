@@ -1,8 +1,8 @@
 // The kinds of events, and how each is told.
 
 import type { EventRow } from '../api/shapes.ts'
-import type { Tone } from '../parts/badge.tsx'
 import { reasonOf } from './reasons.ts'
+import type { Tone } from './tone.ts'
 
 const eventTones: Readonly<Record<string, Tone>> = {
   connected: 'good',
@@ -17,6 +17,7 @@ const eventTones: Readonly<Record<string, Tone>> = {
   revoked: 'bad',
   decommissioned: 'bad',
   cloned: 'bad',
+  webhook_disabled: 'warn',
   events_dropped: 'warn',
 }
 export const eventKinds = Object.keys(eventTones)

@@ -7,6 +7,10 @@ import { documentText, judgedDraft } from '../../console/pages/policies/draft.ts
 import { readJson } from '../../console/pages/policies/json-lines.ts'
 import { lineDiff } from '../../console/pages/policies/line-diff.ts'
 import { attributesOf, attributesText, groupsOf } from '../../console/words/attributes.ts'
+import { eventKinds } from '../../console/words/events.ts'
+import { revocationReasons as shownReasons } from '../../console/words/revocation-reasons.ts'
+import { kinds } from '../../db/events/event-file.ts'
+import { revocationReasons } from '../../pki/revocation-reason.ts'
 import type { Action } from '../../policy/document.ts'
 
 describe('JSON with its lines', () => {
@@ -140,6 +144,11 @@ it('attributes and groups are read as they are written', () => {
   assert.equal(attributesOf('site=north\nhall'), 'Line 2 is not name=value.')
   assert.equal(attributesOf('a=1\n\na=2'), 'Line 3 names a again.')
   assert.deepEqual(groupsOf(' a, b,,a '), ['a', 'b'])
+})
+
+it('every kind of event and every reason of a revocation has its words', () => {
+  assert.deepEqual(eventKinds.toSorted(), kinds.toSorted())
+  assert.deepEqual(shownReasons.toSorted(), revocationReasons.toSorted())
 })
 
 function parses(text: string): boolean {

@@ -8,7 +8,7 @@ import { moment } from '../../words/numbers.ts'
 export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
   return (
     <TableFrame label="Rows of the audit log">
-      <table>
+      <table className="stacks">
         <thead>
           <tr>
             <th className="tight end">Row</th>

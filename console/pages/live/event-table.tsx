@@ -9,7 +9,7 @@ import { eventTone, toldOf } from '../../words/events.ts'
 export function EventTable({ rows }: { rows: readonly EventRow[] }) {
   return (
     <TableFrame label="Events">
-      <table className="fits">
+      <table className="stacks">
         <thead>
           <tr>
             <th className="tight">When</th>

@@ -1,9 +1,10 @@
 // The CAs and the server's own certificate: until when each holds, and how many devices rely on it.
 import type { Overview } from '../../api/shapes.ts'
-import { Badge, type Tone } from '../../parts/badge.tsx'
+import { Badge } from '../../parts/badge.tsx'
 import { Card } from '../../parts/card.tsx'
 import { Moment, useNow } from '../../parts/moment.tsx'
 import { many } from '../../words/numbers.ts'
+import type { Tone } from '../../words/tone.ts'
 
 const DAY_MS = 86_400_000
 

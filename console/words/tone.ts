@@ -1,0 +1,2 @@
+// What a colour says: nothing, well, look, wrong, news.
+export type Tone = 'neutral' | 'good' | 'warn' | 'bad' | 'info'
