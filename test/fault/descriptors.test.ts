@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { until } from '../cli/running.ts'
 import { type Device, enroll, knock, openTls } from '../e2e/devices.ts'
-import { type System, scratch, startSystem } from '../e2e/system.ts'
+import { anyPorts, type System, scratch, startSystem } from '../e2e/system.ts'
 import { connectPacket, firstBytes } from '../harness/broker.ts'
 import { publishPacket } from '../harness/raw-client.ts'
 
@@ -13,52 +13,56 @@ const DESCRIPTORS = 160
 const CROWD = 200
 const PUBACK = 0x40
 
-describe('a broker without file descriptors', () => {
-  const world = scratch()
-  let system: System
-  let inside: Device
-  let outside: Device
-  before(async () => {
-    // Node raises the soft limit to the hard one.
-    system = await startSystem(world.at('data'), {
-      through: ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`],
+for (const gates of ['0', '1'])
+  describe(`a broker with ${gates} gates without file descriptors`, () => {
+    const world = scratch()
+    let system: System
+    let inside: Device
+    let outside: Device
+    before(async () => {
+      // Node raises the soft limit to the hard one.
+      system = await startSystem(world.at('data'), {
+        flags: [...anyPorts, '--gates', gates],
+        through: ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`],
+      })
+      inside = await enroll(system.api, world.path, 'inside')
+      outside = await enroll(system.api, world.path, 'outside')
     })
-    inside = await enroll(system.api, world.path, 'inside')
-    outside = await enroll(system.api, world.path, 'outside')
-  })
-  after(async () => {
-    await system?.[Symbol.asyncDispose]()
-    world[Symbol.dispose]()
-  })
+    after(async () => {
+      await system?.[Symbol.asyncDispose]()
+      world[Symbol.dispose]()
+    })
 
-  it('keeps who is inside, lets nobody in, cuts who is revoked, and recovers', async t => {
-    const broker = system.childPid('broker')
-    const session = await openTls(system.mqttsPort, inside)
-    session.write(connectPacket({ clientId: inside.id, keepalive: 600 }))
-    assert.equal((await firstBytes(session))?.[3], 0)
+    it('keeps who is inside, lets nobody in, cuts who is revoked, and recovers', async t => {
+      const broker = system.childPid('broker')
+      const session = await openTls(system.mqttsPort, inside)
+      session.write(connectPacket({ clientId: inside.id, keepalive: 600 }))
+      assert.equal((await firstBytes(session))?.[3], 0)
 
-    const crowd = Array.from({ length: CROWD }, () => openTcp(system.mqttsPort))
-    await until(
-      () => crowd.filter(socket => socket.closed).length > CROWD / 2,
-      'most were turned away at once',
-    )
-    assert.ok((await system.metric('rollcall_refusals_total{reason="connections_exceeded"}')) > CROWD / 2)
-    assert.equal(await knock(system.mqttsPort, outside.id, outside), 'cut')
-    assert.equal((await publishAtQos1(session))[0], PUBACK, 'who is inside is served')
-    await system.run('certificate', 'revoke', inside.fingerprint)
-    await new Promise<void>(resolve => (session.closed ? resolve() : session.once('close', () => resolve())))
+      const crowd = Array.from({ length: CROWD }, () => openTcp(system.mqttsPort))
+      await until(
+        () => crowd.filter(socket => socket.closed).length > CROWD / 2,
+        'most were turned away at once',
+      )
+      assert.ok((await system.metric('rollcall_refusals_total{reason="connections_exceeded"}')) > CROWD / 2)
+      assert.equal(await knock(system.mqttsPort, outside.id, outside), 'cut')
+      assert.equal((await publishAtQos1(session))[0], PUBACK, 'who is inside is served')
+      await system.run('certificate', 'revoke', inside.fingerprint)
+      await new Promise<void>(resolve =>
+        session.closed ? resolve() : session.once('close', () => resolve()),
+      )
 
-    for (const socket of crowd) socket.destroy()
-    const freed = performance.now()
-    await until(
-      async () => (await knock(system.mqttsPort, outside.id, outside)) === 'connack 0',
-      'it recovers',
-    )
-    t.diagnostic(`admits again ${Math.round(performance.now() - freed)} ms after descriptors are free`)
-    assert.equal(await knock(system.mqttsPort, inside.id, inside), 'connack 5')
-    assert.equal(system.childPid('broker'), broker, 'the process lived through it')
+      for (const socket of crowd) socket.destroy()
+      const freed = performance.now()
+      await until(
+        async () => (await knock(system.mqttsPort, outside.id, outside)) === 'connack 0',
+        'it recovers',
+      )
+      t.diagnostic(`admits again ${Math.round(performance.now() - freed)} ms after descriptors are free`)
+      assert.equal(await knock(system.mqttsPort, inside.id, inside), 'connack 5')
+      assert.equal(system.childPid('broker'), broker, 'the process lived through it')
+    })
   })
-})
 
 async function publishAtQos1(session: Socket): Promise<Buffer> {
   const qos1 = publishPacket(`devices/inside/x`, Buffer.from([0, 1, 0x79]))
