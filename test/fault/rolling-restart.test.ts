@@ -68,7 +68,7 @@ describe(`a rolling restart beside ${DEVICES} devices`, () => {
         [0],
         'nothing was half done',
       )
-      assert.equal(crowd.inside(), 0)
+      await until(() => crowd.inside() === 0, 'every connection has ended', BACK_MS)
       system = await startSystem(world.at('data'), { flags })
       await crowd.back(1, BACK_MS)
       backs.push(performance.now() - began)
