@@ -22,7 +22,8 @@ export type Attribute = { name: string; value: string }
 export type DeviceIds = { ids: string[]; next: string | null }
 
 type Values = (string | number)[]
-type Condition = { sql: string; values: Values }
+/** `of` names what is asked: the index that is walked has answered its own. */
+type Condition = { of?: string; sql: string; values: Values }
 /** An index to walk, where it begins with `start`; `key` is the device's ID in it. Among several the one of least `size` is taken. */
 type Walk = { from: string; key: string; where: Condition; size: number; start?: string }
 /** What a walk found; it saw all up to `seenTo`, or all there is. */
@@ -53,14 +54,14 @@ export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeen
     const { from, key, where, start = '' } = least
     const [beyond, begin] = after < start ? ['>=', start] : ['>', after]
     const walked = `SELECT DISTINCT ${key} AS id FROM ${from} WHERE ${where.sql} AND ${key} ${beyond} ? ORDER BY ${key}`
-    const asked = conditions.map(({ sql }) => ` AND ${sql}`).join('')
+    const open = conditions.filter(({ of }) => of === undefined || of !== where.of)
+    const asked = open.map(({ sql }) => ` AND ${sql}`).join('')
     const rows = prepared(
       sqlite,
-      // CROSS: what is walked stands outside, whatever SQLite thinks of it, so that IDs come in their order.
-      `SELECT d.id FROM (${walked} LIMIT ${rowsSeenMax}) AS w CROSS JOIN devices AS d ON d.id = w.id WHERE true${asked} LIMIT ?`,
+      `SELECT w.id FROM (${walked} LIMIT ${rowsSeenMax}) AS w WHERE true${asked} LIMIT ?`,
     )
       .pluck()
-      .all(...where.values, begin, ...conditions.flatMap(({ values }) => values), limit + 1) as string[]
+      .all(...where.values, begin, ...open.flatMap(({ values }) => values), limit + 1) as string[]
     if (rows.length > limit) return { ids: rows, seenTo: rows[limit]! }
     const end = prepared(sqlite, `${walked} LIMIT 1 OFFSET ${rowsSeenMax - 1}`).pluck()
     return { ids: rows, seenTo: (end.get(...where.values, begin) as string | undefined) ?? null }
@@ -115,7 +116,7 @@ export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeen
       if (name == null) continue
       walks.push({
         ...{ from: 'device_groups', key: 'device_id', size: 3 },
-        where: { sql: 'name = ?', values: [name] },
+        where: { sql: 'name = ?', values: [name], of: `group ${name}` },
       })
     }
     if (connected === true) {
@@ -125,7 +126,7 @@ export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeen
       const few = state === 'suspended' || state === 'decommissioned'
       walks.push({
         ...{ from: 'devices', key: 'id', size: few ? 2 : 6 },
-        where: { sql: 'state = ?', values: [state] },
+        where: { sql: 'state = ?', values: [state], of: 'state' },
       })
     }
     return walks
@@ -142,25 +143,26 @@ function prefixWalk(prefix: string): Walk {
   return { from: 'devices', key: 'id', where, size: 5, start: prefix }
 }
 
-/** What a device must be, each as a question about `d`. */
+/** What a device must be, each as a question about `w.id`. */
 function conditionsOf(filter: DeviceFilter, now: number): Condition[] {
   const conditions: Condition[] = []
   const { state, group, scope, prefix, attribute, connected } = filter
-  if (state !== undefined) conditions.push({ sql: 'd.state = ?', values: [state] })
+  if (state !== undefined)
+    conditions.push({ sql: '(SELECT state FROM devices WHERE id = w.id) = ?', values: [state], of: 'state' })
   if (prefix !== undefined)
-    conditions.push({ sql: 'd.id >= ? AND d.id < ?', values: [prefix, prefix + HIGHEST] })
+    conditions.push({ sql: 'w.id >= ? AND w.id < ?', values: [prefix, prefix + HIGHEST] })
   for (const name of [group, scope]) {
     if (name == null) continue
-    const sql = 'EXISTS (SELECT 1 FROM device_groups WHERE device_id = d.id AND name = ?)'
-    conditions.push({ sql, values: [name] })
+    const sql = 'EXISTS (SELECT 1 FROM device_groups WHERE device_id = w.id AND name = ?)'
+    conditions.push({ sql, values: [name], of: `group ${name}` })
   }
   if (attribute !== undefined) {
-    const sql = 'EXISTS (SELECT 1 FROM device_attributes WHERE name = ? AND value = ? AND device_id = d.id)'
+    const sql = 'EXISTS (SELECT 1 FROM device_attributes WHERE name = ? AND value = ? AND device_id = w.id)'
     conditions.push({ sql, values: [attribute.name, attribute.value] })
   }
   if (connected !== undefined) {
     const living = onLivingNode(now)
-    const sql = `${connected ? '' : 'NOT '}EXISTS (SELECT 1 FROM live_sessions WHERE device_id = d.id AND ${living.sql})`
+    const sql = `${connected ? '' : 'NOT '}EXISTS (SELECT 1 FROM live_sessions WHERE device_id = w.id AND ${living.sql})`
     conditions.push({ sql, values: living.values })
   }
   return conditions
