@@ -17,6 +17,8 @@ import { createLedger, operate } from './operators.ts'
 const LOSSES = length(4, 50)
 const EVERY_MS = 150
 const IN_FLIGHT = 10
+/** Between two messages of a sender: every one of them is delivered after each loss. */
+const PAUSE_MS = 20
 const settings = { offlineMessagesMax: 1_000_000, offlineBytesMax: 1_000_000_000 }
 const env = {
   ROLLCALL_BROKER_OFFLINE_MESSAGES_MAX: '1000000',
@@ -59,6 +61,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
         await client.publishAsync('devices/away/x', payload, { qos: index % 2 === 0 ? 1 : 2 })
         messages.push(payload)
         takeMoment()
+        await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
       }
     })
     await until(() => moments.length === LOSSES, 'the power has failed often enough', 60_000)
@@ -124,7 +127,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
   }
 
   /** Which of these do not wait for the device that is away, told by a broker on what is left. */
-  async function missingOn(data: string, wanted: string[], deadlineMs = 15_000): Promise<string[]> {
+  async function missingOn(data: string, wanted: string[], deadlineMs = 120_000): Promise<string[]> {
     const log = pino({ level: 'silent' })
     const broker = await startBroker({
       data,
@@ -168,6 +171,9 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
     const moment = moments.at(-1)!
     const { data } = leftAt(moment.at, { keep: () => false, flushed: false })
     await assert.rejects(assertRegistryKept(data, moment))
-    assert.notDeepEqual(await missingOn(data, first(messages, moment.messages), 1_000), [])
+    const wanted = first(messages, moment.messages)
+    // Where the registry is damaged, no broker starts on it.
+    const missing = await missingOn(data, wanted, 1_000).catch(() => wanted)
+    assert.notDeepEqual(missing, [])
   })
 })
