@@ -14,8 +14,10 @@ export type Holding = {
   /** How many loopback addresses they come from; one unless given. */
   addresses?: number
 }
-/** `tookMs`: from the start of all until each had its CONNACK. */
-export type Told = { open: number; tookMs: number[] } | { closed: [id: string, atMs: number][] }
+/** `tookMs`: from the start of all until each had its CONNACK. `failed` were not let in, whatever kept them out. */
+export type Told =
+  | { open: number; failed: number; tookMs: number[] }
+  | { closed: [id: string, atMs: number][] }
 
 const TELL_MS = 20
 
@@ -36,7 +38,9 @@ const waiting = members.entries()
 await Promise.all(
   Array.from({ length: atOnce }, async () => {
     for (const [index, member] of waiting) {
-      const link = await openLink(port, root, member, { localAddress: `127.0.0.${1 + (index % addresses)}` })
+      const from = { localAddress: `127.0.0.${1 + (index % addresses)}` }
+      const link = await openLink(port, root, member, from).catch(() => null)
+      if (link === null) continue
       tookMs.push(performance.now() - begin)
       link.on('error', () => {})
       link.once('close', () => {
@@ -46,7 +50,7 @@ await Promise.all(
     }
   }),
 )
-process.send!({ open: members.length, tookMs } satisfies Told)
+process.send!({ open: tookMs.length, failed: members.length - tookMs.length, tookMs } satisfies Told)
 setInterval(() => {
   if (closed.length === 0) return
   process.send!({ closed } satisfies Told)

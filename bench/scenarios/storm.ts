@@ -1,78 +1,90 @@
-// A fleet that comes back all at once: how long until the last is in, how evenly they waited, and what a session that is
-// there already notices. Run by hand: node bench/scenarios/storm.ts [devices]. ROLLCALL_BROKER_GATES sets the gates.
+// A fleet that comes back all at once: how long until the last is in, how evenly they waited, what it cost, and what a session
+// that is there already notices. By itself: node bench/scenarios/storm.ts [devices]. ROLLCALL_BROKER_GATES sets the gates.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Identity } from '../../test/harness/authority.ts'
 import { enrollFleet } from '../../test/harness/fleet.ts'
-import { createRoll } from '../../test/harness/roll.ts'
-import { cpuMicros, residentKib } from '../cpu.ts'
+import { cpuMicros, processTree, residentKib } from '../cpu.ts'
+import { type BenchDevice, createFleet } from '../fleet.ts'
 import type { Holding, Told } from '../holder.ts'
 import { countPackets, openLink, publishPacket } from '../link.ts'
-import { startServer } from '../servers.ts'
+import { type BenchServer, startServer } from '../servers.ts'
 
-const devices = Number(process.argv[2] ?? 10_000)
-const ADDRESSES = 100
-const ASK_EVERY_MS = 20
-const PUBACK = 4
-
-const roll = await createRoll()
-try {
-  const members = await enrollFleet(roll, devices)
-  const identity = await roll.enroll('present')
-  const { data } = roll
-  const fleet = {
-    roll,
-    data,
-    root: roll.root.certificate,
-    anchors: '',
-    devices: [{ id: 'present', ...identity }],
-  }
-  const server = await startServer('rollcall', { ...fleet, backends: [], close: roll.close })
-  try {
-    const before = { cpu: cpuMicros(server.pid), memory: residentKib(server.pid) }
-    const present = await watchSession(server.port, identity)
-    await pause(1_000)
-    say('round trip of a live session, quiet', ...spread(present.took()))
-    const tookMs = await storm(server.port, members)
-    const totalMs = Math.max(...tookMs)
-    say('devices admitted', tookMs.length, `in ${(totalMs / 1_000).toFixed(2)} s`)
-    say('wait for CONNACK', ...spread(tookMs), `p99 ÷ total ${(quantile(tookMs, 0.99) / totalMs).toFixed(2)}`)
-    say('round trip of a live session meanwhile', ...spread(present.took()))
-    say('broker', `${((cpuMicros(server.pid) - before.cpu) / devices).toFixed(0)} µs CPU per device`)
-    say(
-      'broker',
-      `${((residentKib(server.pid) - before.memory) / devices).toFixed(1)} KiB per device, engine's process`,
-    )
-    present.stop()
-  } finally {
-    await server.stop()
-  }
-} finally {
-  await roll.close()
+/** Milliseconds, sorted, and the server's CPU and memory for each device. */
+export type Storm = {
+  tookMs: number[]
+  /** Who was not let in at once: nobody tries again here. */
+  failed: number
+  cpuMicrosPerDevice: number
+  kibPerDevice: number
+  /** Round trips of a QoS 1 publish by a session that is there, before the storm and during it; empty where none was held. */
+  quietMs: number[]
+  meanwhileMs: number[]
 }
 
-async function storm(port: number, members: Holding['members']): Promise<number[]> {
-  const file = join(roll.data, 'storm.json')
-  const kept = members.map(({ id, certificate, key }) => ({ id, certificate, key }))
-  const holding = { port, root: roll.root.certificate, members: kept, atOnce: devices, addresses: ADDRESSES }
+const ADDRESSES = 100
+const ASK_EVERY_MS = 20
+const QUIET_MS = 1_000
+const PUBACK = 4
+
+/** All members connect at once, held by a process of their own. */
+export async function measureStorm(
+  server: BenchServer,
+  root: string,
+  members: Holding['members'],
+  present: BenchDevice | null,
+): Promise<Storm> {
+  const session = present === null ? null : await watchSession(server.port, root, present)
+  await pause(QUIET_MS)
+  const quietMs = session?.took() ?? []
+  const before = { cpu: cpuMicros(server.pid), memory: residentOf(server.pid) }
+  const holding = await hold(server.port, root, members)
+  const spent = cpuMicros(server.pid) - before.cpu
+  const taken = residentOf(server.pid) - before.memory
+  const meanwhileMs = session?.took() ?? []
+  session?.stop()
+  await holding.end()
+  return {
+    tookMs: sorted(holding.tookMs),
+    failed: holding.failed,
+    cpuMicrosPerDevice: spent / members.length,
+    kibPerDevice: taken / members.length,
+    quietMs: sorted(quietMs),
+    meanwhileMs: sorted(meanwhileMs),
+  }
+}
+
+async function hold(port: number, root: string, all: Holding['members']) {
+  const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
+  const file = join(scratch, 'storm.json')
+  const members = all.map(({ id, certificate, key }) => ({ id, certificate, key }))
+  const holding = { port, root, members, atOnce: members.length, addresses: ADDRESSES }
   writeFileSync(file, JSON.stringify(holding satisfies Holding))
   const child = fork(fileURLToPath(import.meta.resolve('../holder.ts')), [file])
+  const gone = once(child, 'exit')
   const [told] = (await Promise.race([
     once(child, 'message'),
-    once(child, 'exit').then(() => Promise.reject(new Error('somebody was not admitted'))),
+    gone.then(() => Promise.reject(new Error('the fleet died'))),
   ])) as [Told]
-  child.disconnect()
+  rmSync(scratch, { recursive: true })
   if (!('open' in told)) throw new Error('links closed before all were open')
-  return told.tookMs
+  return {
+    tookMs: told.tookMs,
+    failed: told.failed,
+    async end() {
+      child.disconnect()
+      await gone
+    },
+  }
 }
 
 /** One device that is there before the storm and publishes at QoS 1 all the while. */
-async function watchSession(port: number, { certificate, key }: Identity) {
-  const link = await openLink(port, roll.root.certificate, { id: 'present', certificate, key })
+async function watchSession(port: number, root: string, device: BenchDevice) {
+  const link = await openLink(port, root, device)
   link.on('error', () => {})
   let took: number[] = []
   let sentAt = 0
@@ -83,7 +95,7 @@ async function watchSession(port: number, { certificate, key }: Identity) {
   const timer = setInterval(() => {
     if (sentAt !== 0) return
     sentAt = performance.now()
-    link.write(publishPacket('devices/present/x', Buffer.from('here'), 1))
+    link.write(publishPacket(`devices/${device.id}/x`, Buffer.from('here'), 1))
   }, ASK_EVERY_MS)
   return {
     took() {
@@ -98,9 +110,44 @@ async function watchSession(port: number, { certificate, key }: Identity) {
   }
 }
 
-function quantile(values: number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
+function residentOf(pid: number): number {
+  return processTree(pid).reduce((sum, one) => sum + residentKib(one), 0)
+}
+
+function sorted(values: number[]): number[] {
+  return values.toSorted((a, b) => a - b)
+}
+
+export function quantile(sortedValues: number[], part: number): number {
+  return sortedValues[Math.min(sortedValues.length - 1, Math.floor(sortedValues.length * part))] ?? Number.NaN
+}
+
+if (import.meta.main) {
+  const devices = Number(process.argv[2] ?? 10_000)
+  const fleet = await createFleet({ devices: 1, backends: 0 })
+  try {
+    const members = await enrollFleet(fleet.roll, devices)
+    const server = await startServer('rollcall', fleet)
+    try {
+      const storm = await measureStorm(server, fleet.root, members, fleet.devices[0]!)
+      const totalMs = storm.tookMs.at(-1)!
+      say(
+        'devices admitted',
+        storm.tookMs.length,
+        `not ${storm.failed}`,
+        `in ${(totalMs / 1_000).toFixed(2)} s`,
+      )
+      say('wait for CONNACK', ...spread(storm.tookMs))
+      say('round trip of a live session, quiet', ...spread(storm.quietMs))
+      say('round trip of a live session meanwhile', ...spread(storm.meanwhileMs))
+      say('broker', `${storm.cpuMicrosPerDevice.toFixed(0)} µs CPU per device`)
+      say('broker', `${storm.kibPerDevice.toFixed(1)} KiB per device`)
+    } finally {
+      await server.stop()
+    }
+  } finally {
+    await fleet.close()
+  }
 }
 
 function spread(took: number[]): string[] {
