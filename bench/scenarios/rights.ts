@@ -141,7 +141,8 @@ async function hold(to: Roll, port: number, members: readonly Member[]): Promise
   writeFileSync(file, JSON.stringify({ port, root: to.root.certificate, members: kept } satisfies Holding))
   const child = fork(fileURLToPath(import.meta.resolve('../holder.ts')), [file])
   const closedAt = new Map<string, number>()
-  await once(child, 'message')
+  const [first] = (await once(child, 'message')) as [Told]
+  if (!('open' in first) || first.failed > 0) throw new Error('somebody was not admitted')
   child.on('message', (told: Told) => {
     if ('closed' in told) for (const [id, at] of told.closed) closedAt.set(id, at)
   })
