@@ -52,6 +52,11 @@ export const faults: Row[] = [
     tests: [{ file: 'fault/full-session-store.test.ts' }],
   },
   {
+    row: 'disk-full-events',
+    fault: 'the disk of the event log is full: what it cannot take is counted, everything else goes on',
+    tests: [{ file: 'fault/full-event-log.test.ts' }],
+  },
+  {
     row: 'registry-locked',
     fault: 'the registry is locked by another process: 503 and Retry-After, admission goes on',
     tests: [{ file: 'fault/locked-registry.test.ts' }],
