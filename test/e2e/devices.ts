@@ -49,10 +49,15 @@ export async function enroll(
 }
 
 /** A finished handshake; rejects where there was none. The clock of the server may not be ours, so it is not judged. */
-export function openTls(port: number, credentials: Credentials | null): Promise<TLSSocket> {
+export function openTls(
+  port: number,
+  credentials: Credentials | null,
+  localAddress = '127.0.0.1',
+): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host: '127.0.0.1',
+      localAddress,
       port,
       rejectUnauthorized: false,
       ...(credentials ? { cert: credentials.certificate, key: credentials.key } : {}),
@@ -64,8 +69,13 @@ export function openTls(port: number, credentials: Credentials | null): Promise<
 }
 
 /** Connects once as this client and reports what was seen; a session that was admitted ends again. */
-export async function knock(port: number, clientId: string, credentials: Credentials | null): Promise<Seen> {
-  const socket = await openTls(port, credentials).catch(() => null)
+export async function knock(
+  port: number,
+  clientId: string,
+  credentials: Credentials | null,
+  localAddress?: string,
+): Promise<Seen> {
+  const socket = await openTls(port, credentials, localAddress).catch(() => null)
   if (socket === null) return 'cut'
   socket.write(connectPacket({ clientId }))
   const answer = await firstBytes(socket)

@@ -108,7 +108,7 @@ export const faults: Row[] = [
   },
   {
     row: 'half-open',
-    fault: '350 half-open handshakes, 150 without CONNECT: closed within 10 s, others connect meanwhile',
+    fault: '500 half-open handshakes, 500 without CONNECT: closed within 10 s, others connect meanwhile',
     tests: [{ file: 'fault/half-open.test.ts' }],
   },
   {

@@ -130,7 +130,9 @@ test('a key that is none is refused, and says nothing about questions', async ()
 
 test('while the first is being served, the second is told to wait', async () => {
   await using service = await startService({ receiptTimeoutMs: 400 })
-  await inRegistry(service, sql => sql(`INSERT INTO nodes VALUES ('silent', 0, 0, 0)`))
+  await inRegistry(service, sql =>
+    sql(`INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('silent', 0, 0, 0)`),
+  )
   await service.call('POST', '/v1/devices', { id: 'a' })
   const suspend = () => service.call('POST', '/v1/devices/a/suspend', undefined, keyed('k'))
   const answers = await Promise.all([suspend(), suspend(), suspend()])
@@ -208,7 +210,7 @@ test('an intent that nothing came of spends no key: the request is served again'
   await closeRegistry(registry)
 })
 
-test('killed between the change and its answer, the service that follows gives the answer', async () => {
+test('killed between the change and its answer, the service that follows gives the answer', async t => {
   using folder = temporaryDirectory()
   const child = spawn(
     process.execPath,
@@ -217,10 +219,11 @@ test('killed between the change and its answer, the service that follows gives t
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   )
+  t.after(() => child.kill('SIGKILL'))
   const [line] = await once(child.stdout, 'data')
   const token = readFileSync(join(folder.path, 'admin.token'), 'utf8').trim()
   await inRegistry({ directory: folder.path }, sql => {
-    sql(`INSERT INTO nodes VALUES ('silent', 0, 0, 0)`)
+    sql(`INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('silent', 0, 0, 0)`)
     sql(`INSERT INTO devices VALUES ('a', 'registered', '{}', 0, 0)`)
   })
   const lost = new Promise<string>(resolve => {

@@ -177,7 +177,9 @@ test('threat 21: subject text and request paths reach the log as JSON strings, a
 test('closing waits for answers on their way and for nobody who says nothing', async () => {
   const service: Service = await startService({ receiptTimeoutMs: 300 })
   const registry = openForWriting(join(service.directory, 'registry.db'))
-  registry.sqlite.exec(`INSERT INTO nodes VALUES ('silent', 0, 0, 0)`)
+  registry.sqlite.exec(
+    `INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('silent', 0, 0, 0)`,
+  )
   await closeRegistry(registry)
   await service.call('POST', '/v1/devices', { id: 'pump-1' })
   const port = Number(new URL(service.url).port)

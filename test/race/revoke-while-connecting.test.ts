@@ -145,7 +145,9 @@ test('the receipt counts the sessions that were cut and names nodes that do not 
   try {
     const device = await t.roll.enroll('d1')
     const sessions = await Promise.all([t, other].map(node => rawSession(node, device, { clientId: 'd1' })))
-    const insert = t.roll.registry.sqlite.prepare('INSERT INTO nodes VALUES (?, 0, 0, 0)')
+    const insert = t.roll.registry.sqlite.prepare(
+      'INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES (?, 0, 0, 0)',
+    )
     insert.run('vanished')
     const epoch = await t.roll.writer.revokeCertificate(device.fingerprint, 'keyCompromise', tester)
     await Promise.all(sessions.map(ended))
