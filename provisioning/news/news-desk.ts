@@ -58,6 +58,8 @@ export function startNewsDesk(parts: {
     }
   }
 
+  look() // at once: what happens from here on is news
+
   return {
     look,
     deadlinePassed({ kind, fingerprint, deviceId, notAfter }) {

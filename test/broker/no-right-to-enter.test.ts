@@ -51,6 +51,7 @@ type Way = [
 /** What a rightful visit sends before it loses its right: CONNECT as d1, then DISCONNECT. */
 const VISIT_BYTES = connectPacket({ clientId: 'd1' }).length + 2
 
+/** Where the deadline is what ends the visit; elsewhere a busy machine gets its time. */
 const quick = { handshakeTimeoutMs: 150, connectTimeoutMs: 250 }
 const weak = { ciphers: 'DEFAULT@SECLEVEL=0' }
 
@@ -145,7 +146,7 @@ const ways: Way[] = [
 for (const [how, reason, seen, arrive, judge = 'gate'] of ways) {
   test(`${reason === null ? 'admits' : 'refuses'} ${how}: ${reason ?? 'in'}, ${seen}`, async () => {
     using parser = spyOnMqttParser()
-    const t = await startTestBroker({ settings: quick })
+    const t = await startTestBroker({ settings: reason?.endsWith('_timeout') ? quick : {} })
     try {
       assert.equal(await arrive(t), seen)
       if (reason === null) return

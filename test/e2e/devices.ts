@@ -55,13 +55,14 @@ export function openTls(
   localAddress = '127.0.0.1',
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({
+    const options = {
       host: '127.0.0.1',
       localAddress,
       port,
       rejectUnauthorized: false,
       ...(credentials ? { cert: credentials.certificate, key: credentials.key } : {}),
-    })
+    }
+    const socket = connect(options)
     socket.once('secureConnect', () => resolve(socket))
     socket.once('error', reject)
     socket.once('close', () => reject(new Error('closed')))
