@@ -2,8 +2,8 @@
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { Button } from './button.tsx'
 import { Dialog } from './dialog.tsx'
-import { Field } from './field.tsx'
 import { FailureNotice } from './notice.tsx'
+import { TypedWord } from './typed-word.tsx'
 
 export function Confirmation<Result>({
   title,
@@ -69,25 +69,7 @@ export function Confirmation<Result>({
     <Dialog title={title} onClose={onClose}>
       <form className="stack" onSubmit={submit}>
         {children}
-        {word === null ? null : (
-          <Field
-            label={
-              <>
-                Type <code>{word}</code> to confirm
-              </>
-            }
-          >
-            {link => (
-              <input
-                {...link}
-                autoComplete="off"
-                spellCheck={false}
-                value={typed}
-                onChange={event => setTyped(event.target.value)}
-              />
-            )}
-          </Field>
-        )}
+        {word === null ? null : <TypedWord word={word} typed={typed} onType={setTyped} />}
         <FailureNotice failure={failure} />
         <div className="actions">
           <Button onClick={onClose}>Cancel</Button>

@@ -10,6 +10,7 @@ import { Fingerprint } from '../../parts/fingerprint.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
 import { PageHead } from '../../parts/page-head.tsx'
+import { ShowMore } from '../../parts/show-more.tsx'
 import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { many } from '../../words/numbers.ts'
@@ -96,13 +97,7 @@ export function ApprovalsPage() {
             </table>
           </TableFrame>
         )}
-        {more === null ? null : (
-          <div className="table-foot">
-            <Button onClick={more} busy={fetching}>
-              Show more
-            </Button>
-          </div>
-        )}
+        <ShowMore more={more} busy={fetching} />
       </Card>
       {may ? null : <p className="faint small">Approving takes the role operator.</p>}
       {asked === null ? null : <MoveDialog {...asked} onChanged={again} onClose={() => setAsked(null)} />}

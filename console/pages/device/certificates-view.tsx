@@ -11,6 +11,7 @@ import { Empty, Skeleton } from '../../parts/empty.tsx'
 import { Fingerprint } from '../../parts/fingerprint.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
+import { ShowMore } from '../../parts/show-more.tsx'
 import { Link } from '../../routing/link.tsx'
 import { statusWords } from '../../words/reasons.ts'
 import { CertificateTimeline } from './certificate-timeline.tsx'
@@ -66,11 +67,7 @@ export function CertificatesView({ device, onChanged }: { device: ListedDevice; 
             </li>
           ))}
         </ul>
-        {more === null ? null : (
-          <div className="table-foot">
-            <Button onClick={more}>Show more</Button>
-          </div>
-        )}
+        <ShowMore more={more} />
       </Card>
       {asked === null ? null : <MoveDialog {...asked} onChanged={changed} onClose={() => setAsked(null)} />}
     </>

@@ -3,8 +3,8 @@ import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { Button } from '../../parts/button.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { Skeleton } from '../../parts/empty.tsx'
-import { Field } from '../../parts/field.tsx'
 import { FailureNotice, Notice } from '../../parts/notice.tsx'
+import { TypedWord } from '../../parts/typed-word.tsx'
 import { count, many } from '../../words/numbers.ts'
 import { BULK_MAX, type BulkOutcome, type BulkVerb, matching, runBulk } from './bulk-run.ts'
 
@@ -95,23 +95,7 @@ export function BulkDialog({
               <p className="small">For more, narrow the filter, or import a file with a column state.</p>
             </Notice>
           ) : null}
-          <Field
-            label={
-              <>
-                Type <code>{word}</code> to confirm
-              </>
-            }
-          >
-            {link => (
-              <input
-                {...link}
-                autoComplete="off"
-                spellCheck={false}
-                value={typed}
-                onChange={event => setTyped(event.target.value)}
-              />
-            )}
-          </Field>
+          <TypedWord word={word} typed={typed} onType={setTyped} />
           <div className="actions">
             <Button onClick={close}>Cancel</Button>
             <Button

@@ -10,6 +10,7 @@ import { Confirmation } from '../../parts/confirmation.tsx'
 import { Empty, Skeleton } from '../../parts/empty.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
+import { ShowMore } from '../../parts/show-more.tsx'
 import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { MadeTokenView } from './made-token-view.tsx'
@@ -93,13 +94,7 @@ export function TokenView() {
             </table>
           </TableFrame>
         )}
-        {more === null ? null : (
-          <div className="table-foot">
-            <Button onClick={more} busy={fetching}>
-              Show more
-            </Button>
-          </div>
-        )}
+        <ShowMore more={more} busy={fetching} />
       </Card>
       {revoking === null ? null : (
         <Confirmation

@@ -11,6 +11,7 @@ import { Empty, Skeleton } from '../../parts/empty.tsx'
 import { Field } from '../../parts/field.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
 import { ReceiptView, timed } from '../../parts/receipt.tsx'
+import { ShowMore } from '../../parts/show-more.tsx'
 import { attachmentText } from './attachment-text.ts'
 
 export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: () => void }) {
@@ -50,13 +51,7 @@ export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: 
             </li>
           ))}
         </ul>
-        {more === null ? null : (
-          <div className="table-foot">
-            <Button onClick={more} busy={fetching}>
-              Show more
-            </Button>
-          </div>
-        )}
+        <ShowMore more={more} busy={fetching} />
       </Card>
       {asked === null ? null : (
         <Confirmation

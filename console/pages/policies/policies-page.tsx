@@ -11,6 +11,7 @@ import { Field } from '../../parts/field.tsx'
 import { Moment } from '../../parts/moment.tsx'
 import { FailureNotice } from '../../parts/notice.tsx'
 import { PageHead } from '../../parts/page-head.tsx'
+import { ShowMore } from '../../parts/show-more.tsx'
 import { TableFrame } from '../../parts/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { navigate } from '../../routing/location.ts'
@@ -83,13 +84,7 @@ export function PoliciesPage() {
             </table>
           </TableFrame>
         )}
-        {more === null ? null : (
-          <div className="table-foot">
-            <Button onClick={more} busy={fetching}>
-              Show more
-            </Button>
-          </div>
-        )}
+        <ShowMore more={more} busy={fetching} />
       </Card>
       {naming ? <NameDialog onClose={() => setNaming(false)} /> : null}
     </>
