@@ -1,18 +1,7 @@
 // A copy of all that a new machine needs, made while everything runs: the registry first, then the keys, so that none which the
 // registry names is missing. The directory appears under its name once it is whole and on disk.
 import { createPrivateKey } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { prepareChangeReader } from '../db/change-feed.ts'
 import { closeRegistry } from '../db/index.ts'
@@ -20,6 +9,7 @@ import { backup, openForReading } from '../db/open.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { readPassphrase } from '../provisioning/ca/ca-keys.ts'
 import { isSealed, sealKey } from '../provisioning/ca/sealed-key.ts'
+import { flush } from '../provisioning/data-directory.ts'
 import { describeFile, MANIFEST, type Manifest, newManifest } from './backup-manifest.ts'
 
 const texts = ['ca.crt', 'issuing.crt', 'audit.pub', 'rollcall.yaml']
@@ -100,13 +90,4 @@ function keyText(text: string, passphrase: string | null): string {
 
 function write(file: string, content: string | Buffer): void {
   writeFileSync(file, content, { mode: 0o600, flush: true, flag: 'wx' })
-}
-
-function flush(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
 }

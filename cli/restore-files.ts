@@ -3,14 +3,11 @@
 import {
   accessSync,
   chmodSync,
-  closeSync,
   constants,
   copyFileSync,
   existsSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -22,6 +19,7 @@ import { closeRegistry, openForWriting } from '../db/index.ts'
 import { lookAtRegistry } from '../db/registry-look.ts'
 import { readPassphrase } from '../provisioning/ca/ca-keys.ts'
 import { isSealed, openKey } from '../provisioning/ca/sealed-key.ts'
+import { flush } from '../provisioning/data-directory.ts'
 import { readAuditKeys, verifyRegistry } from './audit-verify.ts'
 import { describeFile, type Manifest } from './backup-manifest.ts'
 import { dataPaths } from './data-directory.ts'
@@ -156,14 +154,5 @@ function isWritable(directory: string): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-function flush(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }

@@ -106,7 +106,7 @@ export function replaceFile(file: string, content: string, mode: 0o600 | 0o644):
       closeSync(descriptor)
     }
     renameSync(temporary, file)
-    flushFolder(dirname(file))
+    flush(dirname(file))
   } catch (error) {
     rmSync(temporary, { force: true })
     throw unwritable(file, error)
@@ -124,9 +124,9 @@ function temporaryName(file: string): string {
   return join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
-/** A rename is durable when its folder is. */
-function flushFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r')
+/** Waits until a file, or the names in a folder, are on disk: a rename is durable when its folder is. */
+export function flush(path: string): void {
+  const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)
   } finally {
