@@ -11,6 +11,15 @@ import { type Api, openApi } from './api.ts'
 const main = join(repository, 'cli', 'main.ts')
 export const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
 
+/** Flags for a start that is found where the one before was. */
+export function samePorts({ mqtts, api, admin }: Ready): string[] {
+  const port = (url: string) => new URL(url).port
+  return [
+    ...['--mqtts-port', port(mqtts), '--api-port', port(api), '--admin-port', port(admin)],
+    ...['--status-port', '0'],
+  ]
+}
+
 /** How long a start or an end may take before everything of it is killed. */
 const DEADLINE_MS = 30_000
 

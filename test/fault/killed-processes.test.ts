@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { until } from '../cli/running.ts'
 import { type Device, enroll, enrollMany, knock, openTls } from '../e2e/devices.ts'
-import { anyPorts, childrenOf, type System, scratch, startSystem } from '../e2e/system.ts'
+import { anyPorts, childrenOf, type System, samePorts, scratch, startSystem } from '../e2e/system.ts'
 import { connectPacket } from '../harness/broker.ts'
 import { publishQos2 } from '../harness/raw-client.ts'
 import { type Crowd, openCrowd } from './crowd.ts'
@@ -31,12 +31,7 @@ describe(`kill -9 under load, ${DEVICES} devices connected`, () => {
 
   before(async () => {
     system = await startSystem(world.at('data'), { flags })
-    const { mqtts, api, admin } = system.ready
-    const port = (url: string) => new URL(url).port
-    flags = [
-      ...['--mqtts-port', port(mqtts), '--api-port', port(api), '--admin-port', port(admin)],
-      ...['--status-port', '0', '--gates', '2'],
-    ]
+    flags = [...samePorts(system.ready), '--gates', '2']
     const ids = Array.from({ length: DEVICES }, (_, index) => `crowd-${index}`)
     const devices = await enrollMany(system, world.path, [...ids, 'sender', 'revoked', 'probe'])
     const receiver = await enroll(system.api, world.path, 'receiver', { groups: ['backend'] })

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { until } from '../cli/running.ts'
 import { type Device, enroll, enrollMany } from '../e2e/devices.ts'
-import { anyPorts, childrenOf, type System, scratch, startSystem } from '../e2e/system.ts'
+import { anyPorts, childrenOf, type System, samePorts, scratch, startSystem } from '../e2e/system.ts'
 import { type Crowd, openCrowd } from './crowd.ts'
 import { length } from './length.ts'
 import { startTraffic, type Traffic } from './traffic.ts'
@@ -24,12 +24,7 @@ describe(`a rolling restart beside ${DEVICES} devices`, () => {
 
   before(async () => {
     system = await startSystem(world.at('data'), { flags })
-    const { mqtts, api, admin } = system.ready
-    const port = (url: string) => new URL(url).port
-    flags = [
-      ...['--mqtts-port', port(mqtts), '--api-port', port(api), '--admin-port', port(admin)],
-      ...['--status-port', '0', '--gates', '2'],
-    ]
+    flags = [...samePorts(system.ready), '--gates', '2']
     const ids = Array.from({ length: DEVICES }, (_, index) => `crowd-${index}`)
     const devices = await enrollMany(system, world.path, ids)
     crowd = openCrowd(system.mqttsPort, devices)
