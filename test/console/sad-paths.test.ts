@@ -91,6 +91,8 @@ describe('the console where something is wrong', () => {
     const first = await openConsole(browser, service.url)
     await first.signIn(service.token)
     const other = await first.context.newPage()
+    // What this page still asks under its old session would end it here.
+    await first.page.waitForLoadState('networkidle')
     // Signing in there ends the session that this page began with.
     await other.goto(`${service.url}/console/`)
     await other.evaluate(
