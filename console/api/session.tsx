@@ -41,7 +41,10 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   }, [])
 
   useEffect(() => {
-    onSessionEnded(() => {
+    onSessionEnded(async () => {
+      // What was refused may have been asked before somebody signed in anew, here or in another tab.
+      const newer = await ask<Session>('/v1/session').catch(() => null)
+      if (newer) return begin(newer)
       keepCsrfToken(null)
       setState(former => (former === 'in' ? 'ended' : former))
     })

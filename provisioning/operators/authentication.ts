@@ -8,12 +8,7 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
-import {
-  assertSameOrigin,
-  changesSomething,
-  clearSessionCookie,
-  sessionCookie,
-} from '../http/session-cookie.ts'
+import { assertSameOrigin, changesSomething, sessionCookie } from '../http/session-cookie.ts'
 import { type Right, reaches, rightTo } from './access.ts'
 import { type ConsoleSession, type ConsoleSessions, isCsrfToken } from './console-sessions.ts'
 
@@ -96,7 +91,6 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
       })
     }
     parts.failed(request, reason)
-    if (reason === 'session_ended') clearSessionCookie(reply)
     const error = reason === 'token_refused' ? ', error="invalid_token"' : ''
     reply.header('www-authenticate', `Bearer realm="rollcall"${error}`)
     throw new Problem(reason, details[reason])

@@ -91,8 +91,6 @@ describe('the console where something is wrong', () => {
     const first = await openConsole(browser, service.url)
     await first.signIn(service.token)
     const other = await first.context.newPage()
-    // What this page still asks under its old session would end it here.
-    await first.page.waitForLoadState('networkidle')
     // Signing in there ends the session that this page began with.
     await other.goto(`${service.url}/console/`)
     await other.evaluate(
@@ -104,6 +102,9 @@ describe('the console where something is wrong', () => {
         }).then(() => undefined),
       service.token,
     )
+    // As it is answered where it was asked under the session before.
+    const late = { status: 401, json: { status: 401, reason: 'session_ended' } }
+    await first.page.route('**/v1/devices/valve-1', route => route.fulfill(late), { times: 1 })
     await first.goTo('/devices/valve-1')
     await first.page.getByRole('button', { name: 'Edit' }).click()
     await first.page.getByLabel('Attributes').fill('hall=A')
