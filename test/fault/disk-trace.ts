@@ -12,6 +12,8 @@ type Trace = { changes: Change[]; flushes: Flush[] }
 export type DiskTrace = {
   /** Lays these files into a directory as they were on disk at a moment; gives how many writes were lost. */
   lay(directory: string, atMs: number, options: { keep: () => boolean; flushed?: boolean }): number
+  /** Moments at which something that was written was just being made to last: power lost then loses it. */
+  amidFlushes(): number[]
 }
 
 const CALLS = 'trace=pwrite64,pwritev,write,writev,ftruncate,fdatasync,fsync'
@@ -64,7 +66,16 @@ export async function readTrace(file: string, before: ReadonlyMap<string, Buffer
       }
       return lost
     },
+    amidFlushes: () => [...traces.values()].flatMap(amidFlushes).sort((one, other) => one - other),
   }
+}
+
+function amidFlushes({ changes, flushes }: Trace): number[] {
+  const changed = (after: number, before: number) =>
+    changes.some(({ until }) => until > after && until <= before)
+  return flushes
+    .filter(({ from }, index) => changed(flushes[index - 1]?.from ?? 0, from))
+    .map(({ from, until }) => ((from + until) / 2) * 1_000)
 }
 
 function note(traces: ReadonlyMap<string, Trace>, text: string, from: number, until: number): void {
