@@ -10,22 +10,28 @@ export type Schedule = {
   now: Clock
   /** Runs `run(dueAt)` once, as soon as the clock has reached `dueAt`; late runs still get the time that was due. */
   at(dueAt: number, run: (dueAt: number) => void): Task
+  /** As `at`, and again at each time that `run` gives, until it gives null: without a new task for each of many messages. */
+  repeat(dueAt: number, run: (dueAt: number) => number | null): Task
   /** Resolves once the clock has reached `dueAt`, or at once when the signal is aborted. */
   wait(dueAt: number, signal?: AbortSignal): Promise<void>
   /** Forgets everything that is still due. */
   close(): void
 }
 
-type Entry = Task & { dueAt: number; run: ((dueAt: number) => void) | null }
+type Entry = Task & { run: ((dueAt: number) => unknown) | null; repeats: boolean }
+/** All that is due at one moment. `next` is the first that has not run. */
+type Slot = { dueAt: number; entries: Entry[]; next: number }
 
 const TURN_BUDGET_MS = 8
 
 /**
- * One timer for everything that is due, instead of one for each of thousands of devices.
- * A turn is bounded to about 8 ms, so that catching up never starves the sockets.
+ * One timer for everything that is due, instead of one for each of thousands of devices; what is due together is one place
+ * in the heap. A turn is bounded to about 8 ms, so that catching up never starves the sockets.
  */
 export function createSchedule(now: Clock = () => performance.now()): Schedule {
-  const heap: Entry[] = []
+  const heap: Slot[] = []
+  const slots = new Map<number, Slot>()
+  let current: Slot | null = null
   let timer: NodeJS.Timeout | null = null
   let timerDueAt = Number.POSITIVE_INFINITY
   let immediate: NodeJS.Immediate | null = null
@@ -44,29 +50,63 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
     immediate = null
     timerDueAt = Number.POSITIVE_INFINITY
     const startedAt = now()
-    for (let first = heap[0]; first && first.dueAt <= now(); first = heap[0]) {
-      pop(heap)
-      const run = first.run
-      first.run = null
-      run?.(first.dueAt)
-      if (now() - startedAt > TURN_BUDGET_MS) {
-        immediate = setImmediate(turn)
-        return
+    for (let slot = current ?? dueSlot(); slot; slot = dueSlot()) {
+      current = slot
+      while (slot.next < slot.entries.length) {
+        run(slot.entries[slot.next++] as Entry, slot.dueAt)
+        if (now() - startedAt > TURN_BUDGET_MS) {
+          immediate = setImmediate(turn)
+          return
+        }
       }
+      current = null
     }
     arm()
   }
 
-  function at(dueAt: number, run: (dueAt: number) => void): Task {
-    const entry: Entry = { dueAt, run, cancel }
-    push(heap, entry)
+  /** Taken out of the heap: what becomes due at the same time from now on is a slot of its own. */
+  function dueSlot(): Slot | null {
+    const first = heap[0]
+    if (!first || first.dueAt > now()) return null
+    pop(heap)
+    slots.delete(first.dueAt)
+    return first
+  }
+
+  function run(entry: Entry, dueAt: number): void {
+    const { run } = entry
+    if (!run) return
+    if (!entry.repeats) entry.run = null
+    const again = run(dueAt)
+    if (entry.repeats && entry.run && typeof again === 'number') place(again, entry)
+  }
+
+  function place(dueAt: number, entry: Entry): void {
+    const known = slots.get(dueAt)
+    if (known) {
+      known.entries.push(entry)
+      return
+    }
+    const slot = { dueAt, entries: [entry], next: 0 }
+    slots.set(dueAt, slot)
+    push(heap, slot)
     arm()
+  }
+
+  function at(dueAt: number, run: (dueAt: number) => void): Task {
+    const entry: Entry = { run, repeats: false, cancel }
+    place(dueAt, entry)
     return entry
   }
 
   return {
     now,
     at,
+    repeat(dueAt, run) {
+      const entry: Entry = { run, repeats: true, cancel }
+      place(dueAt, entry)
+      return entry
+    },
     wait(dueAt, signal) {
       if (signal?.aborted) return Promise.resolve()
       return new Promise(resolve => {
@@ -81,6 +121,8 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
     },
     close() {
       heap.length = 0
+      slots.clear()
+      current = null
       if (timer) clearTimeout(timer)
       if (immediate) clearImmediate(immediate)
       timer = null
@@ -136,19 +178,19 @@ function cancel(this: Entry): void {
   this.run = null
 }
 
-function push(heap: Entry[], entry: Entry): void {
-  let at = heap.push(entry) - 1
+function push(heap: Slot[], slot: Slot): void {
+  let at = heap.push(slot) - 1
   while (at > 0) {
     const parent = (at - 1) >> 1
-    const above = heap[parent] as Entry
-    if (above.dueAt <= entry.dueAt) break
+    const above = heap[parent] as Slot
+    if (above.dueAt <= slot.dueAt) break
     heap[at] = above
     at = parent
   }
-  heap[at] = entry
+  heap[at] = slot
 }
 
-function pop(heap: Entry[]): void {
+function pop(heap: Slot[]): void {
   const last = heap.pop()
   if (!last || heap.length === 0) return
   let at = 0
@@ -156,8 +198,8 @@ function pop(heap: Entry[]): void {
     let child = 2 * at + 1
     if (child >= heap.length) break
     const right = heap[child + 1]
-    if (right && right.dueAt < (heap[child] as Entry).dueAt) child++
-    const below = heap[child] as Entry
+    if (right && right.dueAt < (heap[child] as Slot).dueAt) child++
+    const below = heap[child] as Slot
     if (below.dueAt >= last.dueAt) break
     heap[at] = below
     at = child

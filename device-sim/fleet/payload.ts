@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { parseDurationMs } from '../duration.ts'
 import { RunFailed } from '../failure.ts'
-import { normal } from '../random.ts'
+import { createRandom, normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
 
 export type Moment = { device: string; n: string; sequence: number; clock: number; random: () => number }
@@ -60,11 +60,19 @@ function member(field: string, value: number): string {
   return `{"${field}":${Math.round(value * 1000) / 1000}}`
 }
 
+const POOL_LETTERS = 131_072
+let pool = ''
+
+/** A piece of a pool that is made once: letters one by one would cost a message more than its number. */
 function letters(bytes: number, random: () => number): string {
+  if (pool === '') {
+    const chance = createRandom(POOL_LETTERS)
+    pool = Array.from({ length: POOL_LETTERS }, () => LETTERS[Math.floor(chance() * 64)]).join('')
+  }
   let text = ''
   while (text.length < bytes) {
-    let bits = Math.floor(random() * 16_777_216)
-    for (let count = 0; count < 4 && text.length < bytes; count++, bits >>>= 6) text += LETTERS[bits & 63]
+    const from = Math.floor(random() * POOL_LETTERS)
+    text += pool.slice(from, from + bytes - text.length)
   }
   return text
 }
@@ -82,21 +90,29 @@ function replay(file: string): Generator {
 
 /** `"${seq}"` alone becomes a number, within a text its digits. */
 function template(json: unknown): Generator {
-  const parts = JSON.stringify(json ?? null).split(
-    /("\$\{(?:seq|now|random|n)\}"|\$\{(?:device|n|seq|now|time|random)\})/,
-  )
+  const parts = JSON.stringify(json ?? null)
+    .split(/("\$\{(?:seq|now|random|n)\}"|\$\{(?:device|n|seq|now|time|random)\})/)
+    .map((part, index) => (index % 2 === 1 ? amountOf(part) : part))
   return moment => {
     let text = ''
-    for (const part of parts) text += part.includes('$' + '{') ? amountOf(part, moment) : part
+    for (const part of parts) text += typeof part === 'string' ? part : part(moment)
     return text
   }
 }
 
-function amountOf(part: string, { device, n, sequence, random }: Moment): string {
-  const name = /\{(\w+)\}/.exec(part)?.[1]
-  if (name === 'device') return device
-  if (name === 'n') return part.startsWith('"') ? String(Number(n)) : n
-  if (name === 'seq') return String(sequence)
-  if (name === 'time') return new Date().toISOString()
-  return name === 'now' ? String(Date.now()) : random().toFixed(6)
+function amountOf(part: string): Generator {
+  switch (/\{(\w+)\}/.exec(part)?.[1]) {
+    case 'device':
+      return ({ device }) => device
+    case 'n':
+      return part.startsWith('"') ? ({ n }) => String(Number(n)) : ({ n }) => n
+    case 'seq':
+      return ({ sequence }) => String(sequence)
+    case 'time':
+      return () => new Date().toISOString()
+    case 'now':
+      return () => String(Date.now())
+    default:
+      return ({ random }) => random().toFixed(6)
+  }
 }

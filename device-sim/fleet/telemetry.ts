@@ -19,15 +19,14 @@ export function beginTelemetry(actor: Actor, world: World): void {
     const { everyMs, jitter } = publisher.plan
     const gridMs = Math.min(GRID_MS, everyMs / 10)
     const constant: Constant = { topic: null, stream: null }
-    const beat = (dueAt: number): void => {
-      if (world.ending) return
-      // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
-      const nextDueAt = dueAt + jittered(everyMs, jitter, actor.random)
-      world.schedule.at(Math.round(nextDueAt / gridMs) * gridMs, beat)
+    const beat = (dueAt: number): number | null => {
+      if (world.ending) return null
       publish(actor, world, publisher, index, constant, dueAt)
+      // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
+      return Math.round((dueAt + jittered(everyMs, jitter, actor.random)) / gridMs) * gridMs
     }
     const dueAt = world.schedule.now() + everyMs * actor.random()
-    world.schedule.at(Math.ceil(dueAt / gridMs) * gridMs, beat)
+    world.schedule.repeat(Math.ceil(dueAt / gridMs) * gridMs, beat)
   }
 }
 

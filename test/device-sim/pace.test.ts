@@ -63,6 +63,58 @@ describe('a schedule', () => {
   })
 })
 
+describe('what a schedule repeats', () => {
+  it('runs at each time that it gives, until it gives none', async () => {
+    const schedule = createSchedule()
+    const start = schedule.now()
+    const due: number[] = []
+    schedule.repeat(start, dueAt => {
+      due.push(dueAt - start)
+      return due.length < 4 ? dueAt + 2 : null
+    })
+    await schedule.wait(start + 20)
+    assert.deepEqual(due.map(Math.round), [0, 2, 4, 6])
+    schedule.close()
+  })
+
+  it('does not run again once it is cancelled, by itself or by something due at the same moment', async () => {
+    const schedule = createSchedule()
+    const start = schedule.now()
+    const ran = { itself: 0, other: 0 }
+    const itself = schedule.repeat(start, dueAt => {
+      ran.itself++
+      itself.cancel()
+      return dueAt + 1
+    })
+    schedule.at(start, () => other.cancel())
+    const other = schedule.repeat(start, dueAt => {
+      ran.other++
+      return dueAt + 1
+    })
+    await schedule.wait(start + 5)
+    assert.deepEqual(ran, { itself: 1, other: 0 })
+    schedule.close()
+  })
+
+  it('of what is due at one moment forgets nothing, however long it takes', async () => {
+    let now = 0
+    const schedule = createSchedule(() => now)
+    const seen: number[] = []
+    for (let index = 0; index < 10; index++) {
+      schedule.at(1, () => {
+        seen.push(index)
+        // Longer than a turn may take: the rest follows in further ones.
+        now += 10
+        if (index < 3) schedule.at(1, () => seen.push(100 + index))
+      })
+    }
+    now = 1
+    await schedule.wait(2)
+    assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 100, 101, 102])
+    schedule.close()
+  })
+})
+
 describe('pacing', () => {
   it('jitters within its share either way', () => {
     assert.equal(

@@ -101,6 +101,7 @@ describe('payloads', () => {
   const cases: [name: string, plan: Parameters<typeof createGenerator>[0], body: string | RegExp][] = [
     ['constant', { constant: 'on' }, 'on'],
     ['random', { random: { bytes: 10 } }, /^[\w-]{10}$/],
+    ['random beyond its pool', { random: { bytes: 300_000 } }, /^[\w-]{300000}$/],
     ['ramp', { ramp: { from: 10, to: 20, steps: 3 } }, '{"value":10}'],
     ['sine', { sine: { mean: 20, amplitude: 5, period: '10m', field: 't' } }, '{"t":25}'],
     [
@@ -108,6 +109,7 @@ describe('payloads', () => {
       { json: { id: `\${device}`, seq: `\${seq}`, text: `n \${n}` } },
       '{"id":"d-7","seq":4,"text":"n 00007"}',
     ],
+    ['json that only looks like it', { json: { cost: `\${n} \${price}` } }, `{"cost":"00007 \${price}"}`],
   ]
   for (const [name, plan, body] of cases) {
     it(`${name} is made as it says`, () => {
