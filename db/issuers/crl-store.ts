@@ -15,8 +15,8 @@ export type StoredCrl = {
 export type CrlStore = {
   /** The newest list that was finished, null where none was. */
   newest(issuerId: string): StoredCrl | null
-  /** A number that no list of this issuer has. Taken for good, whether or not a list comes of it. */
-  takeCrlNumber(issuerId: string): Promise<number>
+  /** A number that no list of this issuer has, and that is not below `least`. Taken for good, whether or not a list comes of it. */
+  takeCrlNumber(issuerId: string, least: number): Promise<number>
   recordCrl(issuerId: string, crl: StoredCrl): Promise<void>
 }
 
@@ -28,15 +28,15 @@ export function createCrlStore(registry: Registry): CrlStore {
   return {
     newest: issuerId => newest.get(issuerId) ?? null,
 
-    takeCrlNumber: issuerId =>
+    takeCrlNumber: (issuerId, least) =>
       transact(registry, async transaction => {
         const { number } = await transaction
           .insertInto('crls')
-          .values({ issuer_id: issuerId, number: 1, entries: 0 })
+          .values({ issuer_id: issuerId, number: least, entries: 0 })
           .onConflict(conflict =>
-            conflict
-              .column('issuer_id')
-              .doUpdateSet(({ eb, ref }) => ({ number: eb(ref('crls.number'), '+', 1) })),
+            conflict.column('issuer_id').doUpdateSet(({ eb, fn, ref, val }) => ({
+              number: fn<number>('max', [eb(ref('crls.number'), '+', 1), val(least)]),
+            })),
           )
           .returning('number')
           .executeTakeFirstOrThrow()

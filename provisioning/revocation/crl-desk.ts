@@ -87,7 +87,8 @@ export async function startCrlDesk(parts: CrlDeskParts): Promise<CrlDesk> {
     await turn()
     const entriesHash = sha256(entries)
     if (!due && last?.entriesHash === entriesHash) return
-    const number = await store.takeCrlNumber(ca.id)
+    // As the time in milliseconds, so that it only grows (RFC 5280 §5.2.3) also where an older registry was restored.
+    const number = await store.takeCrlNumber(ca.id, now())
     const nextUpdate = thisUpdate + lifetimeMs
     const der = await signCrl(ca, { number, thisUpdate, nextUpdate }, entries)
     await turn()

@@ -270,3 +270,9 @@ export async function startAndStop(directory: string): Promise<string> {
   assert.equal(status, 200)
   return service.token
 }
+
+/** A whole number of the metrics page, by name and labels; NaN where there is none. */
+export async function sample(service: Service, name: string): Promise<number> {
+  const line = new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)`, 'm')
+  return Number(line.exec(await service.running.metrics())?.[1])
+}

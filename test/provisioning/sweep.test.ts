@@ -8,7 +8,7 @@ import { nothingCounted } from '../../db/roll/roll-count.ts'
 import { renewalCriticalAt, renewalOpensAt } from '../../pki/renewal-window.ts'
 import { startSweep } from '../../provisioning/sweep.ts'
 import { createAuthority } from '../harness/authority.ts'
-import { makeCsr, type Service, startService, temporaryDirectory } from './harness.ts'
+import { makeCsr, type Service, sample, startService, temporaryDirectory } from './harness.ts'
 
 const DAY_MS = 86_400_000
 const WEEK_MS = 7 * DAY_MS
@@ -33,11 +33,6 @@ const statusOf = async (service: Service, fingerprint: string) => {
   const { status, body } = await service.call('GET', `/v1/certificates/${fingerprint}`)
   return status === 404 ? 'gone' : body.status
 }
-
-const sample = async (service: Service, name: string) =>
-  Number(
-    new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)`, 'm').exec(await service.running.metrics())?.[1],
-  )
 
 test('the old certificate is superseded by the first CONNECT of the new, and retired a day later', async () => {
   let now = START
