@@ -18,7 +18,7 @@ describe('the client', () => {
   })
 
   /** A client of a service that answers as told. The name is not what these tests are about. */
-  async function world(handler: Handler, { ca = authority.certificate, timeoutMs = 5_000 } = {}) {
+  async function world(handler: Handler, { ca = authority.certificate, timeoutMs = 30_000 } = {}) {
     const server = createServer({ key: identity.key, cert: identity.certificate }, (request, response) => {
       let body = ''
       request.setEncoding('utf8').on('data', text => {

@@ -40,7 +40,7 @@ describe('the commands of an operator', () => {
       at(id, 'device.key'),
     ]
     try {
-      execFileSync('mosquitto_pub', [...flags, ...files], { stdio: 'ignore', timeout: 20_000 })
+      execFileSync('mosquitto_pub', [...flags, ...files], { stdio: 'ignore', timeout: 60_000 })
       return 0
     } catch (error) {
       return (error as { status: number }).status

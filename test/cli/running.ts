@@ -136,7 +136,7 @@ export function lives(pid: number): boolean {
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  deadlineMs = 20_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const end = performance.now() + deadlineMs
   while (!(await holds())) {

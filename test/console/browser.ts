@@ -16,10 +16,10 @@ export type Watched = {
 }
 
 /** How long a page may take on a busy machine. */
-const TIMEOUT_MS = 20_000
+const TIMEOUT_MS = 60_000
 
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] })
+  return chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'], timeout: 120_000 })
 }
 
 export async function openConsole(

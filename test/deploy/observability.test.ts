@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { parse } from 'yaml'
-import { repository, temporaryDirectory } from '../cli/running.ts'
+import { repository, temporaryDirectory, until } from '../cli/running.ts'
 import { enroll } from '../e2e/devices.ts'
 import { anyPorts, startSystem } from '../e2e/system.ts'
 import { type Exposition, familyOf, readExposition } from '../harness/exposition.ts'
@@ -85,6 +85,8 @@ describe('dashboard and alerts', () => {
     writeFileSync(join(folder.path, 'wrong.token'), 'rct_wrong')
     const wrong = await system.run('device', 'list', '--token-file', join(folder.path, 'wrong.token'))
     assert.equal(wrong.code, 1)
+    const gate = 'rollcall_process_cpu_seconds_total{process="gate-1"}'
+    await until(async () => (await system.metric(gate)) > 0, 'the gate has told its figures')
     scrape = readExposition((await system.admin('/metrics')).text)
   })
   after(() => folder[Symbol.dispose]())

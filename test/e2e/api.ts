@@ -14,7 +14,7 @@ export type Api = {
   close(): void
 }
 
-const ANSWER_DEADLINE_MS = 15_000
+const ANSWER_DEADLINE_MS = 60_000
 
 /** `unverified` is for a service whose clock is not ours: its certificate cannot be judged from here. */
 export function openApi(url: string, data: string, { unverified = false } = {}): Api {

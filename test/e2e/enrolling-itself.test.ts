@@ -35,7 +35,7 @@ describe('a device that enrolls itself', () => {
   async function curl(id: string, credential: string[]): Promise<void> {
     const body = ['-H', 'Content-Type: application/pkcs10', '--data-binary', `@${await request(id)}`]
     const url = `${system.ready.api}/v1/enroll?deviceId=${id}`
-    const flags = ['-sS', '--fail-with-body', '--max-time', '15', '--cacert', ca()]
+    const flags = ['-sS', '--fail-with-body', '--max-time', '60', '--cacert', ca()]
     const files = ['-o', filesOf(id).certificate]
     const { code, output } = await run('curl', [...flags, ...credential, ...body, ...files, url])
     assert.equal(code, 0, output)

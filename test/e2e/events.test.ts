@@ -56,7 +56,7 @@ describe('events on a topic', () => {
     const away = ['-c', '-t', '$rollcall/events/enrolled/+', '-q', '1']
     await (await subscriber(as(backend), ...away)).stop()
     await enroll(system.api, world.path, 'pump-2')
-    const back = start('mosquitto_sub', [...as(backend), ...away, '-F', '%t', '-C', '1', '-W', '10'])
+    const back = start('mosquitto_sub', [...as(backend), ...away, '-F', '%t', '-C', '1', '-W', '60'])
     const { code, output } = await back.ended
     assert.equal(code, 0, output)
     assert.match(output, /enrolled\/pump-2/)
@@ -64,7 +64,7 @@ describe('events on a topic', () => {
 
   it('is closed to devices, and nobody publishes there', async () => {
     const pump = await enroll(system.api, world.path, 'pump-3')
-    const listening = await run('mosquitto_sub', [...as(pump), '-t', '$rollcall/events/#', '-W', '5'])
+    const listening = await run('mosquitto_sub', [...as(pump), '-t', '$rollcall/events/#', '-W', '60'])
     assert.match(listening.output, /All subscription requests were denied/)
     const forged = ['-t', '$rollcall/events/revoked/pump-1', '-m', '{}', '-q', '1']
     for (const device of [pump, backend]) {

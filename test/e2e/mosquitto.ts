@@ -11,7 +11,8 @@ export type Running = {
   stop(signal?: NodeJS.Signals): Promise<Ended>
 }
 
-const DEADLINE_MS = 20_000
+/** For those that listen through a whole test, too. */
+const DEADLINE_MS = 180_000
 const running = new Set<{ kill(signal: 'SIGKILL'): unknown }>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')

@@ -81,7 +81,7 @@ describe('a policy changed while devices are connected', () => {
     })
     type Trial = { items: { deviceId: string; connected: boolean; subscriptionsLost: string[] }[] }
     let found: Trial['items'][number] | undefined
-    for (const deadline = performance.now() + 15_000; found?.connected !== true; ) {
+    for (const deadline = performance.now() + 60_000; found?.connected !== true; ) {
       assert.ok(performance.now() < deadline, 'the broker noted no subscription')
       const { items } = await system.ask<Trial>('policy', 'simulate', draft, '--fleet', '-o', 'json')
       found = items.find(({ deviceId }) => deviceId === 'live')

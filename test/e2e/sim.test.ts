@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Summary } from '../../device-sim/results/summary.ts'
+import { until } from '../cli/running.ts'
 import { scratch, startSystem } from './system.ts'
 
 /** What the broker must have on record for each kind of rogue. */
@@ -41,7 +42,7 @@ describe('rollcall sim against rollcall up', () => {
     assert.equal(fleet?.connects.admitted, 50)
     assert.deepEqual([fleet?.refusals, failures], [{}, {}])
     const { sent, acknowledged } = traffic.qos1
-    assert.ok(sent >= 100, `${sent} sent`)
+    assert.ok(sent >= 50, `${sent} sent`)
     assert.equal(acknowledged, sent)
     assert.deepEqual(rogues.map(({ fault }) => fault).sort(), Object.keys(reasonOf).sort())
     const expected: Record<string, number> = {}
@@ -55,6 +56,6 @@ describe('rollcall sim against rollcall up', () => {
       Object.fromEntries([...all].map(([, reason, count]) => [reason, Number(count)])),
       expected,
     )
-    assert.equal(await system.metric('rollcall_sessions'), 0)
+    await until(async () => (await system.metric('rollcall_sessions')) === 0, 'all have left')
   })
 })

@@ -21,7 +21,7 @@ export function samePorts({ mqtts, api, admin }: Ready): string[] {
 }
 
 /** How long a start or an end may take before everything of it is killed. */
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 120_000
 
 export type System = AsyncDisposable & {
   data: string

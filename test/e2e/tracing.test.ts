@@ -27,7 +27,7 @@ const file = () => join(folder.path, 'spans.jsonl')
 const spans = () =>
   readFileSync(file(), 'utf8')
     .split('\n')
-    .filter(Boolean)
+    .slice(0, -1) // what follows the last line's end is being written
     .map(line => JSON.parse(line) as Span)
 
 /** Resolves with the first span that fits. */
@@ -114,7 +114,7 @@ test('a revocation is a request with its receipt, and a change that the broker a
   assert.equal(receipt.attributes['rollcall.brokers_acknowledged'], 1)
   const epoch = receipt.attributes['rollcall.epoch']
   const change = await spanOf('rollcall.change', ({ attributes }) => attributes['rollcall.epoch'] === epoch)
-  assert.ok(change.tookMs >= 0 && change.tookMs < 10_000)
+  assert.ok(change.tookMs >= 0 && change.tookMs < 60_000)
 })
 
 test('no caller names or continues a trace, and none of them holds a secret', async () => {

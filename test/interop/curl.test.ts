@@ -24,7 +24,7 @@ describe('curl', () => {
   const trusting = (...flags: string[]) => [
     '-sS',
     '--max-time',
-    '15',
+    '60',
     '--cacert',
     world.at('data', 'ca.crt'),
     ...flags,

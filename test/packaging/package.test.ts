@@ -128,6 +128,6 @@ function mosquittoPub(mqtts: string, directory: string): void {
       ...['-h', hostname, '-p', port, '-i', 'sensor-1', '-q', '1', '-t', 'devices/sensor-1/t', '-m', '1'],
       ...Object.entries(files).flatMap(([flag, name]) => [`--${flag}`, join(directory, name)]),
     ],
-    { stdio: 'ignore', timeout: 30_000 },
+    { stdio: 'ignore', timeout: 60_000 },
   )
 }

@@ -45,8 +45,8 @@ async function listen(service: Service, path = '', headers: Record<string, strin
     wake?.()
   })
   const until = async (holds: () => boolean) => {
-    const deadline = setTimeout(() => wake?.(), 8_000)
-    const end = performance.now() + 8_000
+    const deadline = setTimeout(() => wake?.(), 30_000)
+    const end = performance.now() + 30_000
     while (!holds()) {
       assert.ok(performance.now() < end, `never: ${holds}; told ${JSON.stringify(told)}`)
       await new Promise<void>(resolve => {
@@ -106,8 +106,12 @@ test('tells what happens to devices, as it happens, and lists it afterwards', as
     assert.equal(rest.body.items.length, feed.told.length - 3)
     const refused = await service.call('GET', '/v1/events?kind=connected&since=2999-01-01T00:00:00Z')
     assert.deepEqual(refused.body.items, [])
-    const [minute] = (await service.call('GET', '/v1/overview')).body.perMinute
-    assert.equal(minute.connected, 1)
+    // The minute may have turned in between.
+    const minutes: { connected: number }[] = (await service.call('GET', '/v1/overview')).body.perMinute
+    assert.equal(
+      minutes.reduce((sum, { connected }) => sum + connected, 0),
+      1,
+    )
   } finally {
     feed.stop()
     await broker.close()
@@ -128,7 +132,7 @@ test('a refusal is told with its reason, once, however often it is repeated', as
     assert.equal(feed.told[0]!.data.reason, 'device_suspended')
     await feed.until(() => true)
     const minutes = async () => (await service.call('GET', '/v1/overview')).body.perMinute
-    const end = performance.now() + 5_000
+    const end = performance.now() + 30_000
     for (;;) {
       const times = (await minutes()).reduce(
         (sum: number, one: { refused: Record<string, number> }) =>
@@ -221,7 +225,7 @@ test('streams are bounded for each caller, and their room is free again', async 
   const { token } = (await service.call('POST', '/v1/api-tokens', { name: 'eve', role: 'viewer' })).body
   streams.push(await listen(service, '', { authorization: `Bearer ${token}` }))
   streams[0]!.stop()
-  const end = performance.now() + 5_000
+  const end = performance.now() + 30_000
   for (;;) {
     const next = await listen(service)
     streams.push(next)
@@ -237,7 +241,8 @@ test('closing the service waits for no stream', async () => {
   const begin = performance.now()
   await service[Symbol.asyncDispose]()
   await feed.until(feed.ended)
-  assert.ok(performance.now() - begin < 3_000)
+  // Answers on their way are given five seconds, and a stream never ends.
+  assert.ok(performance.now() - begin < 4_500)
 })
 
 test('what happened while nothing could be told is told later: it is on record', async () => {

@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { ANSWER_KEPT_MS } from '../../db/idempotency.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
+import { until } from '../harness/until.ts'
 import {
   assertProblem,
   makeCsr,
@@ -129,13 +130,19 @@ test('a key that is none is refused, and says nothing about questions', async ()
 })
 
 test('while the first is being served, the second is told to wait', async () => {
-  await using service = await startService({ receiptTimeoutMs: 400 })
+  await using service = await startService({ receiptTimeoutMs: 60_000 })
   await inRegistry(service, sql =>
-    sql(`INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('silent', 0, 0, 0)`),
+    sql(`INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('slow', 0, 0, 0)`),
   )
   await service.call('POST', '/v1/devices', { id: 'a' })
   const suspend = () => service.call('POST', '/v1/devices/a/suspend', undefined, keyed('k'))
-  const answers = await Promise.all([suspend(), suspend(), suspend()])
+  const three = [suspend(), suspend(), suspend()]
+  let refused = 0
+  for (const answer of three) void answer.then(({ status }) => (refused += status === 409 ? 1 : 0))
+  await until(() => refused === 2)
+  // The first is answered once the broker that it waits for has acted.
+  await inRegistry(service, sql => sql('UPDATE nodes SET acknowledged_epoch = 1000000'))
+  const answers = await Promise.all(three)
   assert.deepEqual(answers.map(answer => answer.status).sort(), [200, 409, 409])
   const waiting = answers.find(answer => answer.status === 409)!
   assertProblem(waiting, 409, 'request_in_flight')

@@ -14,7 +14,7 @@ test('counts devices and certificates as they come, move and go', async () => {
   await call('POST', '/v1/devices/b/decommission')
   const look = async () => {
     // An answer may be a second old.
-    const end = performance.now() + 3_000
+    const end = performance.now() + 30_000
     for (;;) {
       const { body } = await call('GET', '/v1/overview')
       if (body.devices.decommissioned === 1 || performance.now() > end) return body
@@ -92,7 +92,7 @@ test('a broker that is gone without a word has nobody connected', async () => {
   const { client } = await connect(service, broker.port, 'pump-1')
   try {
     await until(async () => (await service.call('GET', '/v1/devices/pump-1')).body.connected)
-    clock += 20_000
+    clock = Date.now() + 60_000
     assert.equal((await service.call('GET', '/v1/devices/pump-1')).body.connected, false)
     assert.deepEqual((await service.call('GET', '/v1/devices?connected=true')).body.items, [])
   } finally {

@@ -33,7 +33,7 @@ export type Run = { code: number; output: string }
 
 export function run(program: string, args: readonly string[]): Promise<Run> {
   return new Promise(resolve =>
-    execFile(program, args, { timeout: 20_000 }, (error, stdout, stderr) =>
+    execFile(program, args, { timeout: 120_000 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: stdout + stderr }),
     ),
   )

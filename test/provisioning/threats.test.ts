@@ -208,5 +208,6 @@ test('closing waits for answers on their way and for nobody who says nothing', a
   const begun = performance.now()
   const [status] = await Promise.all([pending, service[Symbol.asyncDispose]()])
   assert.equal(status, 200)
-  assert.ok(performance.now() - begun < 2_000)
+  // Answers on their way are given five seconds; whoever is silent would take all of them.
+  assert.ok(performance.now() - begun < 4_500)
 })
