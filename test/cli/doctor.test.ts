@@ -1,6 +1,6 @@
 // The doctor on one broken directory per check, on a whole one, beside a running service; and that it leaves all as it was.
 import assert from 'node:assert/strict'
-import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, type StatsFs } from 'node:fs'
+import { cpSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, type StatsFs } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -12,7 +12,7 @@ import { holdersOf } from '../../cli/doctor/running.ts'
 import { examine, worst } from '../../cli/doctor.ts'
 import { startAndStop } from '../provisioning/harness.ts'
 import { brokenDirectories } from './broken-directories.ts'
-import { rollcall, startUp, temporaryDirectory } from './running.ts'
+import { rollcall, startUp, temporaryDirectory, until } from './running.ts'
 
 let folder: ReturnType<typeof temporaryDirectory>
 let whole: string
@@ -39,13 +39,21 @@ function picture(data: string): string[] {
   })
 }
 
-const bad = (findings: Finding[]) => findings.filter(({ verdict }) => verdict !== 'ok')
+/** How quick and how full the disk of this machine is, is not the directory's fault: the table below judges those. */
+const ofMachine = ['sync', 'room']
+const bad = (findings: Finding[]) =>
+  findings.filter(({ check, verdict }) => verdict !== 'ok' && !ofMachine.includes(check))
 
 test('a whole directory is well, and stays as it was', async () => {
   const former = picture(whole)
   const findings = await examine(patient(whole), [])
   assert.deepEqual(bad(findings), [])
   assert.ok(findings.length >= 15)
+  for (const name of ofMachine)
+    assert.ok(
+      findings.some(({ check }) => check === name),
+      name,
+    )
   assert.deepEqual(picture(whole), former)
 })
 
@@ -125,6 +133,7 @@ test('beside a running service it asks the service, holds nothing, and exits by 
       holdersOf(data).map(({ job }) => job),
       ['up', 'broker', 'provisioning'],
     )
+    await until(() => existsSync(join(data, 'crl')), 'the first list is made')
     const names = readdirSync(data).sort()
     const { code, stdout, stderr } = await up.run('doctor', '-o', 'json')
     assert.equal(code, 0, stdout + stderr)
@@ -132,7 +141,6 @@ test('beside a running service it asks the service, holds nothing, and exits by 
     for (const check of ['port for devices', 'port for operators', 'ready'])
       assert.equal(findings.find(finding => finding.check === check)?.verdict, 'ok', check)
     assert.deepEqual(readdirSync(data).sort(), names)
-    mkdirSync(join(data, 'crl'), { recursive: true })
   }
   assert.deepEqual(holdersOf(data), [])
   rmSync(join(data, 'keys', 'issuing.key'))

@@ -137,6 +137,10 @@ describe('an operator in the console', () => {
       .waitFor()
     await page.getByLabel('Kind').selectOption('refused')
     await page.getByText('live', { exact: true }).waitFor()
+    await page
+      .getByRole('row', { name: /revoked pump-1/ })
+      .first()
+      .waitFor({ state: 'hidden' })
     const known = await page.getByRole('row').count()
     for (let knock = 0; knock < 2; knock += 1)
       assert.notEqual((await publish('pump-1', strangeFiles)).code, 0)

@@ -38,7 +38,7 @@ describe('rollcall sim', () => {
 
   it('prints words for people by default, without colours off a terminal', async () => {
     await using world = await createWorld()
-    const flags = '--devices 2 --interval 100ms --duration 200ms'
+    const flags = '--devices 2 --interval 100ms --duration 1s'
     const { code, stdout, stderr } = await start([...flags.split(' '), '--data', world.directory]).ended
     assert.equal(code, 0, stderr)
     assert.match(stdout, /connects +2 admitted, 0 refused, 0 failed/)
@@ -94,7 +94,7 @@ thresholds: ['wronglyAdmitted = 0', 'connect.p99 < 1ms']
   it('prints one JSON object and exits 99 where a threshold is breached', async () => {
     await using world = await createWorld()
     const file = join(world.directory, 'short.yaml')
-    await writeFile(file, scenario('{ kind: ramp, rate: 50, for: 500ms }'))
+    await writeFile(file, scenario('{ kind: ramp, rate: 50, for: 2s }'))
     const { code, stdout, stderr } = await start(['run', file, ...flags(world)]).ended
     assert.equal(code, 99, stderr)
     const summary = JSON.parse(stdout) as Summary

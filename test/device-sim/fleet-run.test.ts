@@ -10,7 +10,7 @@ import { createWorld } from './fakes/world.ts'
 describe('a fleet', () => {
   it('enrolls, connects, publishes numbered telemetry and hears of its acknowledgements', async () => {
     await using world = await createWorld()
-    const { exitCode, summary, stdout, stderr } = await world.run({ duration: '1s' })
+    const { exitCode, summary, stdout, stderr } = await world.run({ duration: '2s' })
     assert.equal(exitCode, 0, stderr)
     assert.equal(stdout.trim().split('\n').length, 1, 'one JSON object and nothing else')
     assert.deepEqual([summary.enrollment?.enrolled, summary.enrollment?.reused], [5, 0])
@@ -49,7 +49,7 @@ describe('a fleet', () => {
   it('connects with keys of every type', async () => {
     await using world = await createWorld()
     const groups = keyTypes.map(type => `  - { name: ${type}, count: 2, keyType: ${type} }`).join('\n')
-    const stages = 'stages:\n  - { kind: ramp, rate: 20 }\n  - { kind: steady, for: 500ms }'
+    const stages = 'stages:\n  - { kind: ramp, rate: 20 }\n  - { kind: steady, for: 2s }'
     const { summary } = await runText(`name: keys\ngroups:\n${groups}\n${stages}\n`, {
       data: world.directory,
     })

@@ -17,14 +17,14 @@ import { runText } from './fakes/run.ts'
 const DEVICES = 5
 const scenario = `
 name: revocation
-grace: 1s
+grace: 3s
 groups:
   - name: meters
     count: ${DEVICES}
     id: meter-\${n}
     publish: [{ topic: 'devices/\${device}/telemetry', every: 200ms, qos: 1 }]
     subscribe: [{ filter: 'devices/\${device}/#', qos: 1 }]
-stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 4s }]
+stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 7s }]
 actions: [{ at: 1s, do: revoke, group: meters, share: 20% }]
 thresholds: ['lost = 0']
 `
@@ -33,7 +33,7 @@ const byThemselves = `
 name: EST
 target: { identities: est }
 groups: [{ name: self-made, count: 2 }]
-stages: [{ kind: ramp, rate: 50, for: 500ms }]
+stages: [{ kind: ramp, rate: 50, for: 3s }]
 thresholds: ['connected = 100%']
 `
 

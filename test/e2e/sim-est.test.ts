@@ -30,7 +30,7 @@ describe('rollcall sim --est', () => {
     }
     const sim = async (keys: string, prefix: string, proof: readonly string[]): Promise<Summary> => {
       const target = Object.entries(away).flatMap(([name, value]) => [`--${name}`, value])
-      const flags = ['--devices', '2', '--interval', '100ms', '--duration', '500ms', '-o', 'json']
+      const flags = ['--devices', '2', '--interval', '100ms', '--duration', '2s', '-o', 'json']
       const own = ['--keys', world.at(keys), '--prefix', prefix, ...proof]
       const { code, stdout, stderr } = await rollcall(['sim', ...flags, ...target, ...own])
       assert.equal(code, 0, stderr)

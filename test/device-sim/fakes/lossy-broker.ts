@@ -8,6 +8,7 @@ import { createRandom } from '../../../device-sim/random.ts'
 
 export type Mischief = { seed: number; lose: number; double: number; swap: number }
 export type Truth = { received: number; lost: number; duplicated: number; reordered: number }
+const CONNACK: Packet = { cmd: 'connack', returnCode: 0, sessionPresent: false }
 type Server = { key: string; cert: string }
 type Qos = 0 | 1 | 2
 type Subscriber = {
@@ -17,10 +18,14 @@ type Subscriber = {
   seen: Map<string, { all: Set<number>; most: number }>
 }
 
-export async function startLossyBroker(server: Server, { seed, lose, double, swap }: Mischief) {
+/** Who is `late` is let in once so many have subscribed: then all of a stream is owed to each of them. */
+export type Order = { late(clientId: string): boolean; subscribers: number }
+
+export async function startLossyBroker(server: Server, { seed, lose, double, swap }: Mischief, order: Order) {
   const random = createRandom(seed)
   const subscribers: Subscriber[] = []
   const sockets = new Set<TLSSocket>()
+  const waiting: TLSSocket[] = []
   const sent = new Map<string, { qos: Qos; count: number }>()
   const truth: [Truth, Truth, Truth] = [nothing(), nothing(), nothing()]
   let lastId = 0
@@ -62,11 +67,15 @@ export async function startLossyBroker(server: Server, { seed, lose, double, swa
     const messageId = packet.messageId ?? 0
     switch (packet.cmd) {
       case 'connect':
-        return { cmd: 'connack', returnCode: 0, sessionPresent: false }
+        if (subscribers.length === order.subscribers || !order.late(packet.clientId)) return CONNACK
+        waiting.push(socket)
+        return null
       case 'subscribe':
         for (const { topic, qos } of packet.subscriptions) {
           subscribers.push({ socket, filter: topic, qos: qos as Qos, seen: new Map() })
         }
+        if (subscribers.length === order.subscribers)
+          for (const late of waiting.splice(0)) late.write(generate(CONNACK))
         return { cmd: 'suback', messageId, granted: packet.subscriptions.map(({ qos }) => qos as number) }
       case 'publish':
         // After its acknowledgement, as it would be with a broker that lets go of it.

@@ -40,7 +40,7 @@ export async function createWorld({ forgive = [] }: { forgive?: readonly Reason[
         devices: '5',
         rate: '200',
         interval: '50ms',
-        duration: '300ms',
+        duration: '1s',
         output: 'json',
         ...flags,
       }

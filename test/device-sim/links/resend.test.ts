@@ -52,7 +52,7 @@ async function stage(scenes: Scene[]) {
           broker: { url: '', host: '127.0.0.1', port, ca: authority.rootPem },
           clientId: 'd1',
           credentials: credentialsOf({ key, certificates: pem }),
-          timeoutMs: 5_000,
+          timeoutMs: 30_000,
           clean: false,
           unfinished,
         },
@@ -101,7 +101,7 @@ describe('a session that is kept', () => {
         first.publish({ topic: 't', payload, qos }, () => acknowledged.push(payload))
       }
       // The PUBREL shows that the PUBREC for b arrived.
-      const deadline = Date.now() + 5_000
+      const deadline = Date.now() + 30_000
       while (world.heard[0]?.at(-1)?.cmd !== 'pubrel' && Date.now() < deadline) {
         await world.schedule.wait(world.schedule.now() + 2)
       }

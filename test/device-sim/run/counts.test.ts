@@ -26,7 +26,8 @@ it('counts exactly what a broker loses, doubles and swaps, at every QoS and acro
     await fc.assert(
       fc.asyncProperty(fc.nat(), rate, rate, rate, async (seed, lose, double, swap) => {
         const server = { key: authority.serverKey, cert: authority.serverChain }
-        await using broker = await startLossyBroker(server, { seed, lose, double, swap })
+        const order = { late: (id: string) => id >= 'd4', subscribers: 3 }
+        await using broker = await startLossyBroker(server, { seed, lose, double, swap }, order)
         const flags = { broker: broker.url, ca: join(directory, 'ca.crt'), directory }
         const { summary } = await runText(scenario, flags)
         const counted = [summary.traffic.qos0, summary.traffic.qos1, summary.traffic.qos2].map(
@@ -63,5 +64,5 @@ ${publish.join('\n')}
 stages:
   - { kind: ramp, rate: 20, groups: [listeners, listeners-1], for: 700ms }
   - { kind: ramp, rate: 50, groups: [senders] }
-  - { kind: steady, for: 1s }
+  - { kind: steady, for: 2s }
 `

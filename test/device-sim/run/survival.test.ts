@@ -32,7 +32,7 @@ async function workers(): Promise<number[]> {
 describe('a run', () => {
   it('finishes what kept sessions had not acknowledged when their connections were lost', async () => {
     await using world = await createWorld()
-    const stages = '  - { kind: steady, for: 1s }\n  - { kind: storm, for: 2s }\n'
+    const stages = '  - { kind: steady, for: 1s }\n  - { kind: storm, for: 4s }\n'
     const { summary } = await runText(scenario(stages), { data: world.directory })
     const { sent, acknowledged, unacknowledged } = summary.traffic.qos2
     assert.equal(summary.connects.admitted, 20)
@@ -43,7 +43,7 @@ describe('a run', () => {
     await using world = await createWorld()
     let killed = false
     const { summary, events } = await runText(
-      scenario('  - { kind: steady, for: 4s }\nthresholds: [connected = 100%]\n'),
+      scenario('  - { kind: steady, for: 8s }\nthresholds: [connected = 100%]\n'),
       { data: world.directory },
       {
         async onSample({ population }) {
