@@ -6,6 +6,7 @@ import { missingTail } from '../db/audit/audit-fault.ts'
 import { type AuditReader, createAuditReader } from '../db/audit/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../db/audit/audit-verifier.ts'
 import { closeRegistry } from '../db/index.ts'
+import { CHAIN_SCHEMA } from '../db/migrate.ts'
 import { openForReading } from '../db/open.ts'
 import { RegistryError } from '../db/registry-error.ts'
 import { readAuditFile, writeAuditFile } from './audit-file.ts'
@@ -88,7 +89,7 @@ async function withReader<Result>(
   work: (reader: AuditReader) => Promise<Result>,
 ): Promise<Result> {
   try {
-    const registry = openForReading(file)
+    const registry = openForReading(file, CHAIN_SCHEMA)
     try {
       return await work(createAuditReader(registry))
     } finally {

@@ -5,14 +5,18 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { basename, dirname, join, resolve } from 'node:path'
 import { prepareChangeReader } from '../db/change-feed.ts'
 import { closeRegistry } from '../db/index.ts'
+import { FIRST_SCHEMA } from '../db/migrate.ts'
 import { backup, openForReading } from '../db/open.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { readPassphrase } from '../provisioning/ca/ca-keys.ts'
 import { isSealed, sealKey } from '../provisioning/ca/sealed-key.ts'
 import { flush } from '../provisioning/data-directory.ts'
 import { describeFile, MANIFEST, type Manifest, newManifest } from './backup-manifest.ts'
+import { CommandFailed } from './errors.ts'
 
 const texts = ['ca.crt', 'issuing.crt', 'audit.pub', 'rollcall.yaml']
+/** Without any of these nothing could be restored. */
+const needed = ['ca.crt', 'issuing.crt', 'audit.pub', 'keys/audit.key']
 const key = /^(root|audit|issuing(-[0-9a-f]+)?)\.key$/
 
 export type Everything = Omit<Manifest, 'format' | 'files'> & {
@@ -21,12 +25,18 @@ export type Everything = Omit<Manifest, 'format' | 'files'> & {
   keysInTheClear: number
 }
 
-/** @throws where anything is missing or cannot be written; nothing is left then. */
+/** @throws where anything that is needed is missing, or nothing can be written; nothing is left then. */
 export async function backupEverything(
   data: string,
   target: string,
   passphraseFile: string | null,
 ): Promise<Everything> {
+  const missing = needed.find(name => !existsSync(join(data, name)))
+  if (missing !== undefined && existsSync(join(data, 'registry.db')))
+    throw new CommandFailed(
+      `${join(data, missing)} is missing: nothing could be restored from such a backup`,
+      'start the service once: it makes what can be made again, and says what is lost',
+    )
   const passphrase = passphraseFile === null ? null : readPassphrase(passphraseFile)
   const staging = join(dirname(resolve(target)), `.${basename(target)}.${process.pid}.partial`)
   mkdirSync(join(staging, 'keys'), { recursive: true, mode: 0o700 })
@@ -66,14 +76,14 @@ export async function backupEverything(
 }
 
 async function copyRegistry(data: string, target: string): Promise<number> {
-  const registry = openForReading(join(data, 'registry.db'))
+  const registry = openForReading(join(data, 'registry.db'), FIRST_SCHEMA)
   try {
     await backup(registry, target)
   } finally {
     await closeRegistry(registry)
   }
   flush(target)
-  const copy = openForReading(target)
+  const copy = openForReading(target, FIRST_SCHEMA)
   try {
     return prepareChangeReader(copy).latestEpoch()
   } finally {

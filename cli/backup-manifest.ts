@@ -42,7 +42,8 @@ export function readManifest(backup: string): Manifest {
     throw new CommandFailed(`${file} is no JSON: the backup is damaged`, 'take another backup', { cause })
   }
   if (manifest.format !== FORMAT || !Array.isArray(manifest.files)) {
-    throw new CommandFailed(`${file} has format ${manifest.format}, this version reads ${FORMAT}`, hint)
+    const made = manifest.format > FORMAT ? 'restore it with the version that made it, or a newer one' : hint
+    throw new CommandFailed(`${file} has format ${manifest.format}, this version reads ${FORMAT}`, made)
   }
   const odd = manifest.files.find(({ name }) => typeof name !== 'string' || !NAME.test(name))
   if (odd !== undefined)

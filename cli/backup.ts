@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import { closeRegistry } from '../db/index.ts'
+import { FIRST_SCHEMA } from '../db/migrate.ts'
 import { backup, openForReading } from '../db/open.ts'
 import { RegistryError } from '../db/registry-error.ts'
 import { backupEverything } from './backup-everything.ts'
@@ -47,7 +48,7 @@ async function everything(target: string, { data, passphraseFile, output }: Flag
 
 async function copy(registryFile: string, target: string): Promise<{ bytes: number }> {
   return readable(target, async () => {
-    const registry = openForReading(registryFile)
+    const registry = openForReading(registryFile, FIRST_SCHEMA)
     try {
       return await backup(registry, target)
     } finally {
@@ -60,6 +61,7 @@ async function readable<Result>(target: string, work: () => Promise<Result>): Pr
   try {
     return await work()
   } catch (error) {
+    if (error instanceof CommandFailed) throw error
     if (error instanceof RegistryError) {
       throw new CommandFailed(`the registry cannot be copied: ${error.message}`, 'check --data', {
         cause: error,

@@ -16,7 +16,8 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { closeRegistry, openForWriting } from '../db/index.ts'
-import { lookAtRegistry } from '../db/registry-look.ts'
+import { schemaVersion } from '../db/migrate.ts'
+import { lookAtRegistry, schemaIn } from '../db/registry-look.ts'
 import { readPassphrase } from '../provisioning/ca/ca-keys.ts'
 import { isSealed, openKey } from '../provisioning/ca/sealed-key.ts'
 import { flush } from '../provisioning/data-directory.ts'
@@ -43,6 +44,16 @@ export function assertEmpty(data: string, staging: string | null = null): void {
   throw new CommandFailed(
     `${data} is not empty: it holds ${shown}${found.length > 3 ? ', …' : ''}`,
     'nothing is ever overwritten: name a new directory with --data',
+  )
+}
+
+/** @throws CommandFailed where a newer version wrote the registry: said before gigabytes are copied. */
+export function refuseNewer(backup: string, { version }: Manifest): void {
+  const schema = schemaIn(join(backup, 'registry.db'))
+  if (schema === null || schema <= schemaVersion) return
+  throw new CommandFailed(
+    `the registry of the backup has schema ${schema}, this version knows ${schemaVersion}`,
+    `restore it with the version that made it (${version}), or a newer one`,
   )
 }
 

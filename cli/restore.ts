@@ -7,7 +7,7 @@ import { makeDataDirectory } from './data-directory.ts'
 import { CommandFailed, fileFault } from './errors.ts'
 import { type Format, outputOption, printDocument } from './output.ts'
 import { programName } from './program-name.ts'
-import { assertEmpty, judge, putInPlace, stage, stagingFor } from './restore-files.ts'
+import { assertEmpty, judge, putInPlace, refuseNewer, stage, stagingFor } from './restore-files.ts'
 
 type Flags = { data: string; passphraseFile?: string; output: Format }
 
@@ -44,6 +44,7 @@ export async function restoreBackup(
 ) {
   assertEmpty(data)
   const manifest = readManifest(backup)
+  refuseNewer(backup, manifest)
   if (!existsSync(data)) makeDataDirectory(dirname(resolve(data)))
   const staging = stagingFor(data)
   try {

@@ -38,12 +38,18 @@ const migrations: readonly Migration[] = [
 
 /** The schema version this code reads and writes. */
 export const schemaVersion = migrations.length
+/** Enough for a copy of the file: what any registry is. */
+export const FIRST_SCHEMA = 1
+/** From here on audit rows are chained, in tables that are still the same. */
+export const CHAIN_SCHEMA = 2
 
-/** Applies what is missing, each migration in a transaction of its own. Throws `RegistryError` where the file is not ours or newer. */
-export function migrate(db: Database): void {
+/**
+ * Applies what is missing, up to a schema, in one transaction. Throws `RegistryError` where the file is not ours or newer.
+ */
+export function migrate(db: Database, schema = schemaVersion): void {
   assertOurs(db)
   db.transaction(() => {
-    for (let version = readVersion(db); version < migrations.length; version += 1) {
+    for (let version = readVersion(db); version < schema; version += 1) {
       const migration = migrations[version]!
       if ('sql' in migration) db.exec(migration.sql)
       else migration.apply(db)
@@ -53,14 +59,14 @@ export function migrate(db: Database): void {
   }).immediate()
 }
 
-/** Throws unless the file holds exactly the schema this code speaks. */
-export function assertSchema(db: Database): void {
+/** Throws unless the file holds the schema this code speaks, or one that is no older than what the caller can read. */
+export function assertSchema(db: Database, oldest = schemaVersion): void {
   assertOurs(db)
   const version = readVersion(db)
-  if (version < schemaVersion) {
+  if (version < oldest) {
     throw new RegistryError(
       'registry_outdated',
-      `the registry has schema ${version}, this version needs ${schemaVersion}`,
+      `the registry has schema ${version}, this version needs ${oldest}`,
     )
   }
 }

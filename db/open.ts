@@ -10,7 +10,7 @@ import {
   SqliteDialect,
   SqliteDriver,
 } from 'kysely'
-import { assertSchema, migrate } from './migrate.ts'
+import { assertSchema, migrate, schemaVersion } from './migrate.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
 import { prepared } from './statement.ts'
@@ -39,10 +39,10 @@ export function openForWriting(file: string): Registry {
   })
 }
 
-/** Opens an existing, current registry for reading only. */
-export function openForReading(file: string): Registry {
+/** Opens an existing registry for reading only: a current one, or one that is no older than the caller can read. */
+export function openForReading(file: string, oldestSchema = schemaVersion): Registry {
   assertExists(file)
-  return opened(file, { readonly: true }, assertSchema)
+  return opened(file, { readonly: true }, sqlite => assertSchema(sqlite, oldestSchema))
 }
 
 /**

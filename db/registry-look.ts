@@ -21,13 +21,18 @@ export function canLook(file: string): boolean {
   return !existsSync(`${file}-wal`) || existsSync(`${file}-shm`)
 }
 
+/** The schema alone, in no time; null where the file cannot be read as a database, which a closer look then says. */
+export function schemaIn(file: string): number | null {
+  try {
+    return look(file, value => Number(value('PRAGMA user_version')))
+  } catch {
+    return null
+  }
+}
+
 /** @throws where SQLite cannot read it at all. */
 export function lookAtRegistry(file: string): RegistryLook {
-  const inUse = existsSync(`${file}-wal`)
-  const url = new URL(`${pathToFileURL(file).href}${inUse ? '' : '?immutable=1'}`)
-  const database = new DatabaseSync(url, { readOnly: true, timeout: 5_000 })
-  try {
-    const value = (sql: string) => Object.values(database.prepare(sql).get() ?? {})[0]
+  return look(file, value => {
     const ours = value('PRAGMA application_id') === APPLICATION_ID
     const findings = String(value('PRAGMA quick_check(5)'))
     return {
@@ -37,12 +42,24 @@ export function lookAtRegistry(file: string): RegistryLook {
       findings,
       lastChangeAt: ours && findings === 'ok' ? lastChange(value) : null,
     }
+  })
+}
+
+/** Gives the first value that a query answers with. */
+type Ask = (sql: string) => unknown
+
+function look<Seen>(file: string, seen: (value: Ask) => Seen): Seen {
+  const inUse = existsSync(`${file}-wal`)
+  const url = new URL(`${pathToFileURL(file).href}${inUse ? '' : '?immutable=1'}`)
+  const database = new DatabaseSync(url, { readOnly: true, timeout: 5_000 })
+  try {
+    return seen(sql => Object.values(database.prepare(sql).get() ?? {})[0])
   } finally {
     database.close()
   }
 }
 
-function lastChange(value: (sql: string) => unknown): number | null {
+function lastChange(value: Ask): number | null {
   const at = value('SELECT at FROM audit ORDER BY seq DESC LIMIT 1')
   return typeof at === 'number' ? at : null
 }
