@@ -132,6 +132,13 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
   }
 }
 
+const COARSE_MS = 50
+
+/** Up to 50 ms later: a time that thousands can share, for what need not be exact. */
+export function coarse(dueAt: number): number {
+  return Math.ceil(dueAt / COARSE_MS) * COARSE_MS
+}
+
 /** `intervalMs` shifted by at most `share` of itself either way, so that devices do not fall into step. */
 export function jittered(intervalMs: number, share: number, random: () => number): number {
   return intervalMs * (1 + share * (2 * random() - 1))

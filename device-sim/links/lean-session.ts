@@ -2,7 +2,7 @@
 // all of them share, since there are thousands. Refuses to know how the connection came about.
 import type { TLSSocket } from 'node:tls'
 import { generate } from 'mqtt-packet'
-import type { Schedule, Task } from '../pace.ts'
+import { coarse, type Schedule, type Task } from '../pace.ts'
 import {
   acknowledgement,
   DISCONNECT,
@@ -126,7 +126,7 @@ function keepAlive(link: Link): void {
     link.unansweredPing = true
     write(link, PINGREQ)
   }
-  link.ping = schedule.at(link.lastWriteAt + keepAliveMs * 0.9, () => keepAlive(link))
+  link.ping = schedule.at(coarse(link.lastWriteAt + keepAliveMs * 0.9), () => keepAlive(link))
 }
 
 function nextId({ unfinished, subscribing }: Link): number {

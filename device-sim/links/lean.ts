@@ -2,7 +2,7 @@
 // Refuses to reconnect.
 import type { TLSSocket } from 'node:tls'
 import { generate } from 'mqtt-packet'
-import type { Schedule } from '../pace.ts'
+import { coarse, type Schedule } from '../pace.ts'
 import { begin, breakOff, hear, type Link, verbs } from './lean-session.ts'
 import { packetTypes, readPackets } from './packets.ts'
 import { codeOf, type Seen, seenAtClose } from './seen.ts'
@@ -41,7 +41,7 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
   const settled = new Promise<{ seen: Seen; session: Session | null }>(resolve => {
     link.settle = resolve
   })
-  link.overdue = schedule.at(schedule.now() + options.timeoutMs, () =>
+  link.overdue = schedule.at(coarse(schedule.now() + options.timeoutMs), () =>
     finish(link, { kind: 'timeout', stage: link.stage }, null),
   )
   try {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseRetryAfterMs } from '../../device-sim/api.ts'
-import { backOffMs, createSchedule, forEachBounded, jittered } from '../../device-sim/pace.ts'
+import { backOffMs, coarse, createSchedule, forEachBounded, jittered } from '../../device-sim/pace.ts'
 
 describe('a schedule', () => {
   it('runs what is due in order of its time and tells each when it was due', async () => {
@@ -116,6 +116,10 @@ describe('what a schedule repeats', () => {
 })
 
 describe('pacing', () => {
+  it('shares what need not be exact among many, never early and at most 50 ms late', () => {
+    assert.deepEqual([0, 1, 49.9, 50, 50.1].map(coarse), [0, 50, 50, 50, 100])
+  })
+
   it('jitters within its share either way', () => {
     assert.equal(
       jittered(1_000, 0.1, () => 0),
