@@ -1,6 +1,5 @@
 // Clients that send too much, too deep or too many, or do not read: bounded, and only they pay.
 import assert from 'node:assert/strict'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
 import type { Identity } from '../harness/authority.ts'
@@ -37,6 +36,20 @@ afterEach(async () => {
   await backend.endAsync(true)
   await t.close()
 })
+
+/** The most work that was done in one turn of the event loop, in time on a processor: that of others does not count. */
+function workPerTurn() {
+  let before = process.cpuUsage()
+  let mostMicroseconds = 0
+  return {
+    ends() {
+      const { user, system } = process.cpuUsage(before)
+      before = process.cpuUsage()
+      mostMicroseconds = Math.max(mostMicroseconds, user + system)
+    },
+    mostMs: () => mostMicroseconds / 1_000,
+  }
+}
 
 /** Everybody else is served as before. */
 async function assertServing(): Promise<void> {
@@ -86,12 +99,13 @@ for (const clean of [true, false]) {
     socket.on('data', chunk => {
       granted = Buffer.concat([granted, chunk])
     })
-    const delay = monitorEventLoopDelay({ resolution: 5 })
-    delay.enable()
+    const turn = workPerTurn()
     socket.write(subscribePacket(1, filters, 1))
-    await until(() => granted.length >= 10_000, 20_000)
-    delay.disable()
-    assert.ok(delay.max / 1e6 < 400, `stalled for ${delay.max / 1e6} ms`)
+    await until(() => {
+      turn.ends()
+      return granted.length >= 10_000
+    })
+    assert.ok(turn.mostMs() < 400, `stalled for ${turn.mostMs()} ms`)
     assert.equal(granted.subarray(-10_000).filter(code => code !== 0x80).length, 50)
     await assertServing()
     if (!clean) {

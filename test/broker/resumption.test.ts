@@ -117,7 +117,7 @@ for (const version of versions) {
     withBroker({ settings: { ticketLifetimeMs: 500 } }, async t => {
       const device = await t.roll.enroll('d1')
       let kept = await keptSession(t, device, only(version))
-      const deadline = performance.now() + 10_000
+      const deadline = performance.now() + 60_000
       do {
         assert.ok(performance.now() < deadline, 'the keys were never replaced')
         kept = await keptSession(t, device, { ...only(version), session: kept.session })

@@ -196,7 +196,7 @@ describe('a session', () => {
     const begin = performance.now()
     await t.roll.writer.changeDevice('d1', { groups: [] }, tester)
     await t.line(line => line.msg === 'denied' && line.deviceId === 'd1' && line['topic'] === 'devices/#')
-    assert.ok(performance.now() - begin < 1_000)
+    assert.ok(performance.now() - begin < 5_000, 'a second, and a few on a machine that is busy with others')
     await send('d2', 'no longer')
     await send('d1', 'still mine')
     await inbox.message('still mine')

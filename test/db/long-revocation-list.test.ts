@@ -18,7 +18,7 @@ test('200 suspended devices among 20,000 are gathered at once', async () => {
     const tookMs = performance.now() - began
     assert.ok(suspended > 150, `${suspended} of them`)
     // 20 ms; ten seconds where each is looked for among all.
-    assert.ok(tookMs < 2_000, `${tookMs} ms`)
+    assert.ok(tookMs < 5_000, `${tookMs} ms`)
   } finally {
     await close()
   }

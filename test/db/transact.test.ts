@@ -3,13 +3,18 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
 import { Conflict, transact } from '../../db/transact.ts'
 
 const actor = { name: 'test' }
 const device = (id: string) => ({ id, attributes: {}, groups: [] })
+
+/** From now on no time passes in this test: what comes together goes together, however busy the machine is. */
+function stopTime(t: TestContext): void {
+  t.mock.method(performance, 'now', () => 0)
+}
 
 async function withRegistry(
   work: (registry: ReturnType<typeof openForWriting>, file: string) => Promise<void>,
@@ -24,8 +29,9 @@ async function withRegistry(
   }
 }
 
-test('verbs that come together share commits, and the audit chain names each in order', () =>
+test('verbs that come together share commits, and the audit chain names each in order', t =>
   withRegistry(async (registry, file) => {
+    stopTime(t)
     const writer = createRegistryWriter(registry)
     const reading = openForReading(file)
     const version = () => reading.sqlite.pragma('data_version', { simple: true }) as number
@@ -48,7 +54,7 @@ test('verbs that come together share commits, and the audit chain names each in 
       targets,
       Array.from({ length: 200 }, (_, index) => `d-${index}`),
     )
-    assert.ok(commits < 50, `${commits} commits were seen`)
+    assert.ok(commits <= 2, `${commits} commits were seen`)
   }))
 
 test('one that refuses writes nothing, and its neighbours are written all the same', () =>
@@ -89,8 +95,9 @@ test('a verb begun from the answer of another is run', () =>
     assert.equal(registry.sqlite.prepare('SELECT count(*) FROM devices').pluck().get(), 60)
   }))
 
-test('a full disk is told to everybody who shared the transaction, and the next change is written', () =>
+test('a full disk is told to everybody who shared the transaction, and the next change is written', t =>
   withRegistry(async registry => {
+    stopTime(t)
     const writer = createRegistryWriter(registry)
     await writer.addDevice(device('first'), actor)
     const pages = registry.sqlite.pragma('page_count', { simple: true })

@@ -15,7 +15,7 @@ export type DeviceLink = {
   closed: Promise<void>
 }
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 30_000
 const contexts = new WeakMap<Identity, SecureContext>()
 
 /** A finished handshake; null where the broker ended it. */

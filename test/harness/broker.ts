@@ -22,12 +22,12 @@ export type TestBroker = {
   broker: Broker
   roll: Roll
   lines: Line[]
-  /** Resolves with the first line, past or to come, that fits; rejects where none comes in ten seconds. */
+  /** Resolves with the first line, past or to come, that fits; rejects where none comes in half a minute. */
   line(fits: (line: Line) => boolean): Promise<Line>
   close(): Promise<void>
 }
 
-const LINE_DEADLINE_MS = 10_000
+const LINE_DEADLINE_MS = 30_000
 /** Where a test does not say how many gates, the environment may: the same tests hold for any number. */
 const gates = Number(process.env['TEST_GATES'] ?? 0)
 

@@ -34,7 +34,7 @@ const PUBLISH = 3
 async function within<T>(waiting: Promise<T>, what: string): Promise<T> {
   let deadline: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    deadline = setTimeout(() => reject(new Error(`${what} did not arrive`)), 5_000)
+    deadline = setTimeout(() => reject(new Error(`${what} did not arrive`)), 30_000)
   })
   return Promise.race([waiting, late]).finally(() => clearTimeout(deadline))
 }

@@ -18,6 +18,8 @@ import { until } from '../harness/until.ts'
 
 const DEVICES = 1_000
 const AT_ONCE = 100
+/** How long an acknowledgement may take on a machine that is busy with others. */
+const ACKNOWLEDGED_MS = 30_000
 
 /** Connects and gives the socket where CONNACK was 0; it stays open. */
 async function enter(t: TestBroker, member: Member): Promise<TLSSocket | null> {
@@ -57,7 +59,7 @@ test(`revoking while ${DEVICES} devices connect leaves no revoked session alive`
       last = await t.roll.writer.revokeCertificate(fingerprint, 'unspecified', tester)
     }
     await connecting
-    const receipt = await awaitReceipt(t.roll.registry, last, 5_000)
+    const receipt = await awaitReceipt(t.roll.registry, last, ACKNOWLEDGED_MS)
     assert.deepEqual([receipt.nodesTotal, receipt.nodesAcknowledged, receipt.unreachable], [1, 1, []])
     await Promise.all(revoked.map(({ id }) => inside.get(id)).map(socket => socket && ended(socket)))
 
@@ -107,7 +109,7 @@ test('suspending and activating over and over never leaves a suspended device in
       for (const state of ['suspended', 'active'] as const) {
         let epoch = 0
         for (const { id } of fleet) epoch = await t.roll.writer.setDeviceState(id, state, tester)
-        const receipt = await awaitReceipt(t.roll.registry, epoch, 2_000)
+        const receipt = await awaitReceipt(t.roll.registry, epoch, ACKNOWLEDGED_MS)
         assert.deepEqual(receipt.unreachable, [])
         if (state === 'suspended') assertSuspendedOutside(t)
       }
@@ -151,7 +153,9 @@ test('the receipt counts the sessions that were cut and names nodes that do not 
     insert.run('vanished')
     const epoch = await t.roll.writer.revokeCertificate(device.fingerprint, 'keyCompromise', tester)
     await Promise.all(sessions.map(ended))
-    const receipt = await awaitReceipt(t.roll.registry, epoch, 300)
+    // A socket closes before what was done is on record.
+    await until(async () => (await awaitReceipt(t.roll.registry, epoch, 20)).nodesAcknowledged === 2)
+    const receipt = await awaitReceipt(t.roll.registry, epoch, 20)
     assert.deepEqual(receipt, {
       epoch,
       nodesTotal: 3,
@@ -162,7 +166,7 @@ test('the receipt counts the sessions that were cut and names nodes that do not 
     t.roll.registry.sqlite.exec("DELETE FROM nodes WHERE id = 'vanished'")
     const again = await t.roll.writer.revokeCertificate(device.fingerprint, 'unspecified', tester)
     assert.equal(again, epoch, 'revoking again tells of the first time')
-    assert.equal((await awaitReceipt(t.roll.registry, again, 2_000)).sessionsCut, 2)
+    assert.equal((await awaitReceipt(t.roll.registry, again, ACKNOWLEDGED_MS)).sessionsCut, 2)
   } finally {
     await other.close()
     await t.close()
@@ -174,7 +178,7 @@ test('a broker that stops in order leaves the list of nodes', async () => {
   const other = await startTestBroker({ roll: t.roll, nodeId: 'two' })
   await other.close()
   const epoch = await t.roll.writer.setIssuerEnabled(t.roll.issuerId, true, tester)
-  assert.deepEqual(await awaitReceipt(t.roll.registry, epoch, 2_000), {
+  assert.deepEqual(await awaitReceipt(t.roll.registry, epoch, ACKNOWLEDGED_MS), {
     epoch,
     nodesTotal: 1,
     nodesAcknowledged: 1,

@@ -123,13 +123,18 @@ for (const gates of [0, 1, 3]) {
   on('a device that says DISCONNECT is gone at once, whoever closes first', async t => {
     const identity = await t.roll.enroll('d1')
     for (const closes of [true, false]) {
-      const socket = await rawSession(t, identity, { clientId: 'd1' })
-      const began = performance.now()
-      if (closes) socket.end(DISCONNECT)
-      else socket.write(DISCONNECT)
-      await ended(socket)
-      await until(() => t.broker.sessions() === 0)
-      assert.ok(performance.now() - began < LINGER_MS, `${Math.round(performance.now() - began)} ms`)
+      const waits: number[] = []
+      for (let visit = 0; visit < 5; visit += 1) {
+        const socket = await rawSession(t, identity, { clientId: 'd1' })
+        const began = performance.now()
+        if (closes) socket.end(DISCONNECT)
+        else socket.write(DISCONNECT)
+        await ended(socket)
+        await until(() => t.broker.sessions() === 0)
+        waits.push(performance.now() - began)
+      }
+      // A broker that lingers does so every time; one that does not is late only where the machine is busy.
+      assert.ok(Math.min(...waits) < LINGER_MS, `${waits} ms`)
     }
   })
 
@@ -155,7 +160,7 @@ for (const gates of [0, 1, 3]) {
         for (let index = 0; index < 20; index += 1) await device.publishAsync('devices/d1/flood', payload)
         await device.publishAsync('devices/d1/x', 'still served', { qos: 1 })
         return /rollcall_messages_dropped_total\{queue="outbound"\} [1-9]/.test(await t.broker.metrics())
-      }, 20_000)
+      }, 60_000)
       slow.destroy()
       await device.endAsync()
     },
