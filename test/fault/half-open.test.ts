@@ -8,9 +8,11 @@ import { clientHello } from '../harness/client-hello.ts'
 import { length } from './length.ts'
 
 const IN_TIME_MS = 10_000
-/** Timers fire late on a machine that is busy with other tests. */
-const SLACK_MS = 1_500
-const CONNECT_MS = 1_000
+/** Timers fire late on a machine that is busy with other tests, and what is opened late is closed late. */
+const SLACK_MS = length(30_000, 1_500)
+/** Whoever had to wait for those that never finish would wait longer: for their five seconds, or their ten. */
+const CONNECT_MS = length(4_000, 1_000)
+const VISITS = length(5, 20)
 /** Between two visits, so that the visitor is not the load. */
 const PAUSE_MS = 25
 /** No device ever came from the first; devices on the roll came from the second. */
@@ -87,7 +89,7 @@ describe('connections that never finish', () => {
     }
     assert.equal(open, 0, 'all were closed in time')
     await closed
-    assert.ok(visits >= 20, `${visits} visits`)
+    assert.ok(visits >= VISITS, `${visits} visits`)
     t.diagnostic(`${visits} visits, the slowest connect took ${Math.round(Math.max(...waits.device))} ms`)
     assert.ok(p99(waits.device) < CONNECT_MS, `p99 of connecting: ${p99(waits.device)} ms`)
     assert.ok(p99(waits.operator) < CONNECT_MS, `p99 of an answer: ${p99(waits.operator)} ms`)

@@ -9,6 +9,7 @@ import type { Job } from '../../client/index.ts'
 import { launch, until } from '../cli/running.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
+import { killAndReturn } from './restarted.ts'
 
 const ROWS = 1_200
 const KILLS = length(3, 10)
@@ -26,7 +27,8 @@ describe('kill -9 during an import', () => {
     world[Symbol.dispose]()
   })
 
-  const done = async () => (await system.ask<Job[]>('job', 'list'))[0]?.rowsDone ?? 0
+  const job = async () => (await system.api.list<Job>('/v1/jobs'))[0]
+  const done = async () => (await job())?.rowsDone ?? 0
 
   it(`goes on after ${KILLS} kills of the service, while its command line waits`, async t => {
     const results = world.at('results.ndjson')
@@ -36,16 +38,14 @@ describe('kill -9 during an import', () => {
     // Whoever is killed beside it loses nothing but the view.
     first.child.kill('SIGKILL')
     await first.ended
-    const { id } = (await system.ask<Job[]>('job', 'list'))[0]!
+    const { id } = (await job())!
     const watcher = launch(['job', 'watch', id, '--results', results, '--data', system.data])
     let kills = 0
     for (; kills < KILLS; kills += 1) {
       const before = await done()
       if (before >= ROWS) break
       await until(async () => (await done()) > before, 'it gets on')
-      process.kill(system.childPid('provisioning'), 'SIGKILL')
-      await until(async () => (await system.admin('/readyz')).status !== 200, 'the kill is noticed')
-      await until(async () => (await system.admin('/readyz')).status === 200, 'the service is back')
+      await killAndReturn(system, ['provisioning'])
     }
     const { code, stderr } = await watcher.ended
     assert.equal(code, 0, stderr)

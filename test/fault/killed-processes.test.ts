@@ -15,9 +15,9 @@ import { startTraffic, type Traffic } from './traffic.ts'
 const DEVICES = length(40, 1_000)
 const KILLS = length(2, 13)
 /** What half of the kills keep at length; all keep the other, also beside other tests. */
-const LISTENING_MS = length(15_000, 3_000)
-const LISTENING_MAX_MS = 15_000
-const BACK_MS = 30_000
+const LISTENING_MS = length(60_000, 3_000)
+const LISTENING_MAX_MS = length(60_000, 15_000)
+const BACK_MS = length(120_000, 30_000)
 const SHARE = 0.95
 
 describe(`kill -9 under load, ${DEVICES} devices connected`, () => {

