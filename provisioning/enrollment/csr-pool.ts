@@ -24,7 +24,7 @@ const QUIET_PER_SECOND = 20
 /** No honest request takes a thousandth of this. */
 const MESSAGE_MS_MAX = 10_000
 
-export function createCsrPool(threadsMax = THREADS_MAX): CsrReader {
+export function createCsrPool(threadsMax = THREADS_MAX, clockMs = () => performance.now()): CsrReader {
   const threads = new Set<Thread>()
   const waiting: Task[] = []
   let reading = 0
@@ -81,7 +81,7 @@ export function createCsrPool(threadsMax = THREADS_MAX): CsrReader {
   }
 
   function isQuiet(): boolean {
-    const now = performance.now()
+    const now = clockMs()
     if (now - countedFrom > 1_000) {
       countedFrom = now
       counted = 0

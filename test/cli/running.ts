@@ -12,7 +12,7 @@ const main = join(repository, 'cli', 'main.ts')
 export type Ran = { code: number | null; stdout: string; stderr: string }
 export type RunOptions = { env?: NodeJS.ProcessEnv; cwd?: string; command?: readonly string[] }
 
-/** How long anything may take before a test gives up on it. */
+/** How long a command, a start or an end may take before a test gives up on it. */
 const DEADLINE_MS = 180_000
 
 /** Starts one command. */
@@ -22,7 +22,7 @@ export function launch(
 ): { child: ChildProcess; ended: Promise<Ran> } {
   const child = start(args, options)
   const [stdout, stderr] = [collected(child, 'stdout'), collected(child, 'stderr')]
-  const ended = endOf(child).then(code => ({ code, stdout: stdout(), stderr: stderr() }))
+  const ended = inTime(child, endOf(child)).then(code => ({ code, stdout: stdout(), stderr: stderr() }))
   return { child, ended }
 }
 
@@ -62,7 +62,7 @@ export async function startUp(
   const stderr = collected(child, 'stderr')
   const lines: string[] = []
   const ended = endOf(child)
-  const ready = await new Promise<Ready>((resolve, reject) => {
+  const started = new Promise<Ready>((resolve, reject) => {
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', line => {
       lines.push(line)
       if (lines.length === 1) resolve(JSON.parse(line) as Ready)
@@ -72,9 +72,10 @@ export async function startUp(
       error => reject(error),
     )
   })
+  const ready = await inTime(child, started)
   const end = async (signal: NodeJS.Signals = 'SIGTERM') => {
     child.kill(signal)
-    return ended
+    return inTime(child, ended)
   }
   return {
     ready,
@@ -111,16 +112,19 @@ function collected(child: ChildProcess, name: 'stdout' | 'stderr'): () => string
 
 function endOf(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve, reject) => {
-    const overdue = setTimeout(() => {
-      child.kill('SIGKILL')
-      reject(new Error('the command did not end in time'))
-    }, DEADLINE_MS)
     child.once('error', reject)
-    child.once('close', code => {
-      clearTimeout(overdue)
-      resolve(code)
-    })
+    child.once('close', code => resolve(code))
   })
+}
+
+/** The same; after the deadline the process is killed, and it rejects. */
+function inTime<T>(child: ChildProcess, wanted: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const overdue = setTimeout(() => {
+    child.kill('SIGKILL')
+    late.reject(new Error('the command took too long'))
+  }, DEADLINE_MS)
+  return Promise.race([wanted, late.promise]).finally(() => clearTimeout(overdue))
 }
 
 /** Whether a process runs. One that ended and waits for its parent to notice does not. */

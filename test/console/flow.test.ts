@@ -114,7 +114,7 @@ describe('an operator in the console', () => {
     await dialog.getByText('1 of 1 acknowledged').waitFor()
     await dialog.getByText('1 session', { exact: true }).waitFor()
     // mosquitto_sub tries again by itself; it is turned away.
-    subscriber?.kill()
+    subscriber?.kill('SIGKILL')
     await ended
     assert.notEqual((await publish()).code, 0)
     await dialog.getByRole('button', { name: 'Close' }).click()

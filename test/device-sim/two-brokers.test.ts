@@ -2,14 +2,11 @@
 // Ours cuts it at once; mosquitto keeps it connected, since it reads its CRL when it starts and never asks again.
 import 'reflect-metadata'
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { describe, it } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import * as x509 from '@peculiar/x509'
-import { until } from '../cli/running.ts'
+import { startMosquitto } from '../e2e/mosquitto-server.ts'
 import { scratch, startSystem } from '../e2e/system.ts'
 import { type Authority, createAuthority, usage } from '../harness/authority.ts'
 import { runText } from './fakes/run.ts'
@@ -56,12 +53,12 @@ describe('one scenario against two brokers', () => {
   it('finds that mosquitto keeps it connected', async () => {
     using world = scratch()
     const authority = await createAuthority()
-    await using broker = await startMosquitto(world.path, authority)
+    await using broker = await startStrict(world.path, authority)
     const operator = world.at('operator')
     // Publishes the CRL that lists the device, and tells mosquitto to read its configuration again.
     writeFileSync(
       operator,
-      `#!/bin/sh\ncp '${world.path}'/"$2".crl '${broker.crl}' && kill -HUP ${broker.pid}\n`,
+      `#!/bin/sh\ncp '${world.path}'/"$2".crl '${broker.crl}' && kill -HUP ${broker.server.pid}\n`,
     )
     chmodSync(operator, 0o700)
     const flags = { broker: `mqtts://127.0.0.1:${broker.port}`, ca: broker.ca, directory: broker.devices }
@@ -79,7 +76,8 @@ describe('one scenario against two brokers', () => {
   })
 })
 
-async function startMosquitto(directory: string, authority: Authority) {
+/** mosquitto as its handbook shows mutual TLS, and what devices need to get in. */
+async function startStrict(directory: string, authority: Authority) {
   const file = (name: string, text: string): string => {
     writeFileSync(`${directory}/${name}`, text, { mode: 0o600 })
     return `${directory}/${name}`
@@ -95,40 +93,26 @@ async function startMosquitto(directory: string, authority: Authority) {
     file(`${id}.crl`, await crlOf(authority, [new x509.X509Certificate(identity.certificate).serialNumber]))
     probe = identity
   }
-  const port = await freePort()
   const ca = file('ca.crt', authority.certificate)
   const crl = file('ca.crl', await crlOf(authority, []))
-  const configuration = file(
-    'mosquitto.conf',
-    [
-      `listener ${port} 127.0.0.1`,
-      `cafile ${ca}`,
-      `crlfile ${crl}`,
-      `certfile ${file('server.crt', server.certificate)}`,
-      `keyfile ${file('server.key', server.key)}`,
-      'require_certificate true',
-      'use_identity_as_username true',
-      'allow_anonymous false',
-      `user ${process.env['USER'] ?? 'root'}`,
-      '',
-    ].join('\n'),
-  )
-  const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` }
-  const child = spawn('mosquitto', ['-c', configuration], { stdio: 'ignore', env })
-  process.once('exit', () => child.kill('SIGKILL'))
-  await until(() => handshakes(port, authority.certificate, probe), 'mosquitto answers', 20_000)
-  return {
-    port,
-    ca,
-    crl,
-    devices,
-    pid: child.pid,
-    async [Symbol.asyncDispose]() {
-      const gone = once(child, 'exit')
-      child.kill('SIGTERM')
-      await gone
-    },
-  }
+  const configure = (port: number) =>
+    file(
+      'mosquitto.conf',
+      [
+        `listener ${port} 127.0.0.1`,
+        `cafile ${ca}`,
+        `crlfile ${crl}`,
+        `certfile ${file('server.crt', server.certificate)}`,
+        `keyfile ${file('server.key', server.key)}`,
+        'require_certificate true',
+        'use_identity_as_username true',
+        'allow_anonymous false',
+        `user ${process.env['USER'] ?? 'root'}`,
+        '',
+      ].join('\n'),
+    )
+  const broker = await startMosquitto(configure, port => handshakes(port, authority.certificate, probe))
+  return { ...broker, ca, crl, devices }
 }
 
 async function crlOf(authority: Authority, serialNumbers: readonly string[]): Promise<string> {
@@ -141,15 +125,6 @@ async function crlOf(authority: Authority, serialNumbers: readonly string[]): Pr
     signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
   })
   return `${crl.toString('pem').replaceAll(' CRL-----', ' X509 CRL-----')}\n`
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function handshakes(port: number, ca: string, { certificate, key }: { certificate: string; key: string }) {

@@ -1,8 +1,11 @@
 // The clients that Debian ships, as processes: what they printed, how they ended, and a way to wait for their words.
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { until } from '../cli/running.ts'
 
 export type Ended = { code: number | null; output: string }
 export type Running = {
+  pid: number
   /** Both streams, as they came. */
   output(): string
   /** Resolves once it has printed this. Rejects where it ends before. */
@@ -20,7 +23,9 @@ process.once('exit', () => {
 
 /** Starts a program; one that does not end by itself is killed after the deadline. */
 export function start(program: string, args: readonly string[], input?: string | Buffer): Running {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  // Debian keeps mosquitto itself where only root looks for programs.
+  const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` }
+  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
   running.add(child)
   // One that ends without reading takes no input.
   child.stdin.on('error', () => {})
@@ -43,6 +48,7 @@ export function start(program: string, args: readonly string[], input?: string |
     })
   })
   return {
+    pid: child.pid ?? 0,
     output: () => output,
     printed: text =>
       new Promise((resolve, reject) => {
@@ -59,10 +65,21 @@ export function start(program: string, args: readonly string[], input?: string |
         )
       }),
     ended,
-    stop(signal = 'SIGTERM') {
+    async stop(signal = 'SIGTERM') {
+      // mosquitto's clients take locks in their signal handler: one that is at work would wait for itself for ever.
+      if (signal !== 'SIGKILL') await until(() => !works(child.pid ?? 0), `${program} rests`)
       child.kill(signal)
       return ended
     },
+  }
+}
+
+/** Whether it is on a processor or waits for one. One that sleeps, or is no more, does not. */
+function works(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) R /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
   }
 }
 

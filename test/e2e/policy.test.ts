@@ -96,10 +96,14 @@ describe('a policy changed while devices are connected', () => {
     const state = ['-t', 'devices/writer/state', '-q', '1', '-r', '-m', 'kept']
     assert.equal((await run('mosquitto_pub', [...as(publisher), ...state])).code, 0)
     await publish('-t', 'devices/reader/open', '-m', 'open', '-r')
+    const topics = ['devices/writer/state', 'devices/reader/open', 'devices/reader/end']
     const seen = async () => {
-      const flags = ['-t', 'devices/writer/state', '-t', 'devices/reader/open', '-q', '1', '-W', '1']
-      const { output } = await run('mosquitto_sub', [...as(device), ...flags, '-F', '%t'])
-      return output.match(/^devices\/.*$/gm)?.sort() ?? []
+      const reader = await subscriber(as(device), ...topics.flatMap(topic => ['-t', topic]), '-q', '1')
+      // What is kept is sent with the subscription, so this comes last.
+      await publish('-t', 'devices/reader/end', '-m', 'end')
+      await reader.printed('devices/reader/end|')
+      const { output } = await reader.stop()
+      return [...output.matchAll(/^(devices\/\w+\/\w+)\|1\|1\|/gm)].map(([, topic]) => topic).sort()
     }
     assert.deepEqual(await seen(), ['devices/reader/open', 'devices/writer/state'])
     await rollcall('policy', 'apply', denying('blind', ['receive'], ['devices/writer/#']))

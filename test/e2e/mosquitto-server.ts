@@ -1,0 +1,36 @@
+// Debian's mosquitto as a broker, on a port that is free: where somebody else takes that first, on another one.
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { until } from '../cli/running.ts'
+import { type Running, start } from './mosquitto.ts'
+
+const TRIES_MAX = 5
+
+export type MosquittoServer = AsyncDisposable & { port: number; server: Running }
+
+/** `configure` gives the configuration file for a port; `answers` says whether it serves there. */
+export async function startMosquitto(
+  configure: (port: number) => string,
+  answers: (port: number) => Promise<boolean>,
+): Promise<MosquittoServer> {
+  for (let tries = 1; ; tries += 1) {
+    const port = await freePort()
+    const server = start('mosquitto', ['-c', configure(port)])
+    let ended = false
+    void server.ended.finally(() => {
+      ended = true
+    })
+    await until(async () => ended || (await answers(port)), 'mosquitto answers')
+    if (!ended) return { port, server, [Symbol.asyncDispose]: async () => void (await server.stop()) }
+    if (tries === TRIES_MAX) throw new Error(`mosquitto does not start: ${server.output()}`)
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
