@@ -74,7 +74,7 @@ describe('command lines', () => {
     }
   }
 
-  it('are found in the first page', () => assert.ok(commandLines(read('README.md')).length >= 7))
+  it('are found in the quick start', () => assert.ok(commandLines(read('docs/quick-start.md')).length >= 7))
 
   it('that cannot be are found', async () => {
     const bad: [line: string, fault: RegExp][] = [

@@ -1,23 +1,22 @@
 // The code of docs/devices.md, run as it stands there: mosquitto, Python and Node are let in, heard, commanded, and told
 // that they are refused once they are.
 import assert from 'node:assert/strict'
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { repository } from '../cli/running.ts'
+import { blocksOf, onPorts } from '../harness/document.ts'
 import { enroll } from './devices.ts'
 import { asDevice, run, start, subscriber } from './mosquitto.ts'
-import { scratch, startSystem } from './system.ts'
-
-const document = readFileSync(join(repository, 'docs/devices.md'), 'utf8')
+import { type System, scratch, startSystem } from './system.ts'
 
 /** The code blocks of a section, on this broker's port. */
-function blocks(heading: string, language: string, port: number): string[] {
-  const section = document.split(/^## /m).find(text => text.startsWith(heading))
-  assert.ok(section, heading)
-  const found = [...section.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))]
+function blocks(heading: string, language: string, { ready }: System): string[] {
+  const found = blocksOf('docs/devices.md').filter(
+    block => block.heading === heading && block.language === language,
+  )
   assert.ok(found.length > 0, `${heading} has code`)
-  return found.map(match => (match[1] ?? '').replaceAll(':8883', `:${port}`).replaceAll(' 8883', ` ${port}`))
+  return found.map(({ text }) => onPorts(text, ready))
 }
 
 describe('the code for devices', () => {
@@ -33,13 +32,13 @@ describe('the code for devices', () => {
     }
 
     const rollcall = `rollcall() { "${process.execPath}" "${join(repository, 'cli/main.ts')}" "$@"; }\ncd "${world.path}"`
-    const [enrolling = ''] = blocks('What every device needs', 'sh', port)
+    const [enrolling = ''] = blocks('What every device needs', 'sh', system)
     const enrolled = await run('bash', ['-ec', `${rollcall}\n${enrolling}`])
     assert.equal(enrolled.code, 0, enrolled.output)
     const place = world.at('sensor-1')
     const shell = (text: string) => start('bash', ['-ec', `cd "${place}"\n${text}`])
 
-    const [publish = '', wait = ''] = blocks('mosquitto', 'sh', port)
+    const [publish = '', wait = ''] = blocks('mosquitto', 'sh', system)
     const published = await shell(publish).ended
     assert.equal(published.code, 0, published.output)
     await heard.printed('devices/sensor-1/temperature|0|0|21.5')
@@ -52,11 +51,11 @@ describe('the code for devices', () => {
     while (!ended) await command('one')
     assert.equal((await waiting).output.trim(), 'devices/sensor-1/commands/blink one')
 
-    const [handshake = ''] = blocks('Other clients', 'sh', port)
+    const [handshake = ''] = blocks('Other clients', 'sh', system)
     assert.match((await shell(handshake).ended).output, /Verification: OK/)
 
-    writeFileSync(join(place, 'device.py'), blocks('Python', 'python', port)[0] ?? '')
-    writeFileSync(join(place, 'device.mjs'), blocks('Node', 'js', port)[0] ?? '')
+    writeFileSync(join(place, 'device.py'), blocks('Python', 'python', system)[0] ?? '')
+    writeFileSync(join(place, 'device.mjs'), blocks('Node', 'js', system)[0] ?? '')
     symlinkSync(join(repository, 'node_modules'), join(place, 'node_modules'))
     for (const program of ['/usr/bin/python3 device.py', `"${process.execPath}" device.mjs`]) {
       const listener = await subscriber(asDevice(port, backend), '-t', 'devices/+/temperature')

@@ -4,6 +4,7 @@ import { readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { problems } from '../../provisioning/http/problem.ts'
+import { shellBlocksOf } from '../harness/document.ts'
 import { startService, temporaryDirectory } from './harness.ts'
 import { shell } from './shell.ts'
 
@@ -13,7 +14,7 @@ test('every command in the API document works as it is written', async () => {
   using folder = temporaryDirectory()
   await using service = await startService({ receiptTimeoutMs: 20 })
   symlinkSync(service.directory, join(folder.path, 'data'))
-  const blocks = [...document.matchAll(/```sh\n(.*?)```/gs)].map(match => match[1]!)
+  const blocks = shellBlocksOf('docs/api.md')
   assert.ok(blocks.length >= 10)
   const text = blocks.join('\n').replace('API=https://127.0.0.1:8443', `API=${service.url}`)
   // A line of its own after each answer, so that answers can be told apart.

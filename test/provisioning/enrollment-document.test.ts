@@ -1,19 +1,19 @@
 // Every command of docs/enrollment.md, run as it is written by a shell against a service of its own.
 import assert from 'node:assert/strict'
-import { readFileSync, symlinkSync } from 'node:fs'
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { shellBlocksOf } from '../harness/document.ts'
 import { startService, temporaryDirectory } from './harness.ts'
 import { shell } from './shell.ts'
 
-const document = readFileSync(new URL('../../docs/enrollment.md', import.meta.url), 'utf8')
 const main = new URL('../../cli/main.ts', import.meta.url).pathname
 
 test('every command in the enrollment document works as it is written', async () => {
   using folder = temporaryDirectory()
   await using service = await startService({ receiptTimeoutMs: 20 })
   symlinkSync(service.directory, join(folder.path, 'data'))
-  const blocks = [...document.matchAll(/```sh\n(.*?)```/gs)].map(match => match[1]!)
+  const blocks = shellBlocksOf('docs/enrollment.md')
   assert.ok(blocks.length >= 6)
   const text = blocks.join('\n').replace('https://127.0.0.1:8443', service.url)
   const { output, code } = await shell(`rollcall() { node ${main} "$@"; }\n${text}`, folder.path)

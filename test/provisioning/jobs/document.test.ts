@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { outcomes } from '../../../provisioning/jobs/import-row.ts'
 import { rowReasons } from '../../../provisioning/jobs/row.ts'
+import { shellBlocksOf } from '../../harness/document.ts'
 import { startService, temporaryDirectory } from '../harness.ts'
 import { shell } from '../shell.ts'
 
@@ -15,7 +16,7 @@ test('every command in the document on bulk works as it is written', async () =>
   using folder = temporaryDirectory()
   await using service = await startService({ receiptTimeoutMs: 20 })
   symlinkSync(service.directory, join(folder.path, 'data'))
-  const blocks = [...document.matchAll(/```sh\n(.*?)```/gs)].map(match => match[1]!)
+  const blocks = shellBlocksOf('docs/bulk.md')
   assert.ok(blocks.length >= 5)
   const text = blocks.join('\n').replace('https://127.0.0.1:8443', service.url)
   const { output, code } = await shell(`rollcall() { node ${main} "$@"; }\nset -e\n${text}`, folder.path)
