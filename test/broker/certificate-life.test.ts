@@ -4,7 +4,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { awaitReceipt } from '../../db/change-feed.ts'
-import { attempt, mqttClient, returningClient, startTestBroker, type TestBroker } from '../harness/broker.ts'
+import {
+  attempt,
+  mqttClient,
+  patient,
+  returningClient,
+  startTestBroker,
+  type TestBroker,
+} from '../harness/broker.ts'
 import { enrollFleet } from '../harness/fleet.ts'
 import { openInbox } from '../harness/inbox.ts'
 import { ended, rawSession, subscribePacket } from '../harness/raw-client.ts'
@@ -123,7 +130,7 @@ test('a held certificate is cut, refused and kept a session for; let go, it find
 })
 
 test('disabling an issuer cuts a thousand sessions under it, while a device of another comes and stays', async () => {
-  const t = await startTestBroker()
+  const t = await startTestBroker({ settings: patient })
   try {
     const { root, rootId } = t.roll
     const otherCa = await root.subordinate('Other Issuing CA')

@@ -24,7 +24,10 @@ export async function forkBroker(
   const file = fileURLToPath(import.meta.resolve('./broker-process.ts'))
   const child = fork(file, [data, String(port), JSON.stringify(settings)])
   const exited = once(child, 'exit')
-  const [ready] = (await once(child, 'message')) as [{ port: number }]
+  const ended = exited.then(([code]) =>
+    Promise.reject(new Error(`the broker ended with ${code} before it listened`)),
+  )
+  const [ready] = (await Promise.race([once(child, 'message'), ended])) as [{ port: number }]
   return {
     port: ready.port,
     pid: child.pid ?? 0,
