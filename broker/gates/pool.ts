@@ -44,7 +44,8 @@ type Member = { child: ChildProcess; pair: Pair; ready: boolean; gone: Promise<v
 const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'process.ts' : 'process.js', import.meta.url),
 )
-const START_MS = 15_000
+/** One that takes longer hangs; a machine that is busy is given its time, or no gate would ever start there. */
+const START_MS = 60_000
 /** How long a gate may take to end once the engine has drained. */
 const STOP_MS = 2_000
 const RESTART_MIN_MS = 100
@@ -55,7 +56,8 @@ const STEADY_MS = 10_000
 /** Starts the gates and resolves when all of them listen. Rejects with the error of `listen`, or of what a gate lacks. */
 export async function openGatePool(parts: GatePoolParts): Promise<GatePool> {
   const { events } = parts
-  const port = await freePort(parts.host, parts.port)
+  const claim = await claimPort(parts.host, parts.port)
+  const { port } = claim
   const members = new Map<number, Member>()
   const restarts = new Set<NodeJS.Timeout>()
   let stopping = false
@@ -143,6 +145,8 @@ export async function openGatePool(parts: GatePoolParts): Promise<GatePool> {
     stopping = true
     for (const { child } of members.values()) child.kill('SIGKILL')
     throw error
+  } finally {
+    claim.release()
   }
 
   const tellAll = (kind: typeof kinds.reload | typeof kinds.ticketKeys, keys: Buffer) => {
@@ -159,15 +163,17 @@ export async function openGatePool(parts: GatePoolParts): Promise<GatePool> {
 
 /**
  * The port that the gates are to share. Listening there alone for a moment proves that nobody else does: gates set
- * SO_REUSEPORT, and would not notice another broker that sets it too.
+ * SO_REUSEPORT, and would not notice another broker that sets it too. One that the kernel chose is nobody else's anyway, and
+ * is held until the gates have it, or the kernel may give it to the next who asks.
  */
-function freePort(host: string, port: number): Promise<number> {
+function claimPort(host: string, port: number): Promise<{ port: number; release(): void }> {
   return new Promise((resolve, reject) => {
-    const server = createServer()
+    const server = createServer(socket => socket.destroy())
     server.once('error', reject)
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, reusePort: port === 0 }, () => {
       const { port: found } = server.address() as { port: number }
-      server.close(() => resolve(found))
+      if (port === 0) resolve({ port: found, release: () => server.close() })
+      else server.close(() => resolve({ port: found, release() {} }))
     })
   })
 }

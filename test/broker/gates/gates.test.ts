@@ -205,6 +205,29 @@ test('a gate that is killed takes only its own connections, and another takes it
   }
 })
 
+test('a port that the kernel chose is held until the gates listen on it', async () => {
+  const listening = () => process.getActiveResourcesInfo().includes('TCPServerWrap')
+  let looks = 0
+  let held = 0
+  let t: TestBroker | undefined
+  const starting = startTestBroker({ settings: { gates: 1 } }).then(started => {
+    t = started
+  })
+  while (t === undefined) {
+    if (held > 0 || listening()) looks += 1
+    if (listening()) held += 1
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await starting
+  try {
+    // A gate takes many turns to start; in the last few it listens already, and then it does so alone.
+    assert.ok(looks > 10 && held > looks * 0.9, `held in ${held} of ${looks} turns`)
+    await until(() => !listening())
+  } finally {
+    await t.close()
+  }
+})
+
 test('a port that another broker with gates listens on is taken', async () => {
   const t = await startTestBroker({ settings: { gates: 1 } })
   try {
