@@ -45,6 +45,9 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     waitForDrain(done: Drained): void
     _pendingDrains: Drained[]
     _handleDrain(): void
+    /** Reads nothing more until resumed. */
+    pause(): void
+    resume(): void
     deliver0(packet: AedesPublishPacket, done: () => void): void
     deliverQoS(packet: AedesPublishPacket, done: () => void): void
   }

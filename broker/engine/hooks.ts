@@ -6,7 +6,8 @@ import { type Reason, reasons } from '../../db/reason.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
-import type { AcceptClean } from './clean-connect.ts'
+import { NO_SUBSCRIPTION } from './durable/stored-state.ts'
+import type { AcceptFresh } from './fresh-connect.ts'
 import type { EngineEvents } from './interface.ts'
 import { type AcceptedConnect, isCut, type Session, whoIs } from './sessions.ts'
 import type { Traffic } from './traffic.ts'
@@ -30,7 +31,7 @@ export function createHooks(parts: {
   settings: BrokerSettings
   events: EngineEvents
   traffic: Traffic
-  acceptClean: AcceptClean
+  acceptFresh: AcceptFresh
   publishFirst: Acknowledgement['publishFirst']
   published: Acknowledgement['published']
   /** A session is about to connect; whoever else the device has inside will be closed. */
@@ -46,7 +47,7 @@ export function createHooks(parts: {
   /** Ends a client that does not read what it asked for. */
   endSlow(client: Inside): void
 }): Hooks {
-  const { settings, events, traffic, acceptClean } = parts
+  const { settings, events, traffic, acceptFresh } = parts
   return {
     preConnect(client, packet, done) {
       traffic.connects += 1
@@ -64,8 +65,8 @@ export function createHooks(parts: {
         session.connect = acceptedConnect(packet)
         parts.arriving(session)
       }
-      if (refusal !== null || packet.clean === false) return done(null, true)
-      acceptClean(client as Inside, packet, error => done(error, false))
+      if (refusal !== null) return done(null, true)
+      acceptFresh(client as Inside, packet, done)
     },
 
     authenticate(client, _username, _password, done) {
@@ -113,6 +114,7 @@ export function createHooks(parts: {
     authorizeSubscribe(client, subscription, done) {
       const session = (client as Inside).session
       if (session === undefined || isCut(session)) return done(new Error('no right to subscribe'))
+      if (subscription === NO_SUBSCRIPTION) return done(null, null)
       const { topic } = subscription
       const full = session.filters.size >= settings.subscriptionsMax && !session.filters.has(topic)
       if (full || topic.length > settings.topicBytesMax || !session.rights.subscribe(topic)) {

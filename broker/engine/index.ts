@@ -11,8 +11,8 @@ import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
 import { endInOrder, type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
 import { takeCensus } from './census.ts'
-import { createCleanConnect } from './clean-connect.ts'
 import { createDrain } from './drain.ts'
+import { createFreshConnect } from './fresh-connect.ts'
 import { createHooks } from './hooks.ts'
 import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
@@ -74,7 +74,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     settings,
     events: { ...events, dropped },
     traffic,
-    acceptClean: (client, packet, done) => acceptClean(client, packet, done),
+    acceptFresh: (client, packet, done) => acceptFresh(client, packet, done),
     arriving(session) {
       for (const other of sessions.ofDevice(session.identity.deviceId)) {
         if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
@@ -105,7 +105,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   })
   silenceClusterBus(aedes)
   const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store, events.routed)
-  const acceptClean = createCleanConnect({ aedes, store, sessions, traffic })
+  const acceptFresh = createFreshConnect({ aedes, store, sessions, leavings, traffic })
   const shared = createSharedSubscriptions({
     aedes,
     unsentBytesMax: settings.outboundBytesMax,

@@ -165,7 +165,11 @@ export class SessionStore extends StoredState {
     if (client.clean === true) return
     const messageId = packet.messageId ?? 0
     try {
-      this.commit.write(() => this.records.begin(client.id, messageId))
+      this.assertLasts(client)
+      this.commit.write(() => {
+        this.addSession(client.id)
+        this.records.begin(client.id, messageId)
+      })
     } catch (error) {
       await super.incomingDelPacket(client, packet)
       throw error
@@ -200,6 +204,8 @@ export class SessionStore extends StoredState {
   }
 
   override async cleanIncoming(client: Client): Promise<void> {
+    // aedes cleans up after a clean session has ended: another may have begun meanwhile.
+    if (client.clean === true && this.sessions.has(client.id)) return
     this.#incoming.delete(client.id)
     await super.cleanIncoming(client)
     if (this.#unfinished.delete(client.id)) this.commit.owe(() => this.records.finishAll(client.id))
@@ -241,6 +247,13 @@ export class SessionStore extends StoredState {
     await this.cleanSubscriptions(client)
     await this.cleanIncoming(client)
     await this.delWill(client)
+  }
+
+  /** As `purge`. Resolves once nothing can bring it back, or nothing can be written now: then it is owed. */
+  async purgeForGood(deviceId: string): Promise<void> {
+    const left = this.keepsOf(deviceId)
+    await this.purge(deviceId)
+    if (left) await this.commit.kept().catch(() => {})
   }
 
   /** Writes what is left to write. */

@@ -35,15 +35,16 @@ test('a full disk acknowledges nothing that is not kept, and stops nobody else',
     clients.push(client)
     client.on('error', () => {})
     const inbox = openInbox(client)
-    await new Promise<void>((resolve, reject) => {
-      client.once('connect', () => resolve())
+    const present = await new Promise<boolean>((resolve, reject) => {
+      client.once('connect', ({ sessionPresent }) => resolve(sessionPresent))
       client.once('close', () => reject(new Error(`${id} was not let in`)))
     })
-    return { client, inbox }
+    return { client, inbox, present }
   }
   try {
     const device = await roll.enroll('d1')
     const other = await roll.enroll('d2')
+    const third = await roll.enroll('d3')
     const backend = await roll.enroll('b1', { groups: ['backend'] })
     const { client } = await connected('d1', device)
     await client.subscribeAsync('devices/d1/#', { qos: 1 })
@@ -77,6 +78,8 @@ test('a full disk acknowledges nothing that is not kept, and stops nobody else',
     await live.publishAsync('devices/d2/x', 'to the living', { qos: 1 })
     await seen.message('to the living')
     await connected('b1', backend, true)
+    const newcomer = await connected('d3', third)
+    assert.equal(newcomer.present, false, 'inside, though its session cannot be begun')
     assert.match((await broker.measure()).metrics, /^rollcall_session_writes_lost_total [1-9]/m)
 
     disk.free()
@@ -84,6 +87,9 @@ test('a full disk acknowledges nothing that is not kept, and stops nobody else',
     await until(() => publish(1), RECOVERS_MS)
     const recoveredMs = performance.now() - freed
     t.diagnostic(`acknowledges again ${Math.round(recoveredMs)} ms after there is space`)
+    await newcomer.client.publishAsync('devices/d3/x', 'needs a session', { qos: 2 })
+    await newcomer.client.endAsync()
+    assert.equal((await connected('d3', third)).present, true, 'begun by what had to be kept')
     const back = await connected('d1', device)
     await back.inbox.message(acknowledged.at(-1)!)
     const arrived = new Set(back.inbox.all.map(({ payload }) => payload))

@@ -34,7 +34,7 @@ export function createModel(law: Rules = rules) {
     for (const filter of stored?.filters ?? []) {
       if (!maySubscribe(standing(device), filter)) stored!.filters.delete(filter)
     }
-    const present = (stored?.filters.size ?? 0) > 0
+    const present = stored !== null
     endWithWill(device) // [MQTT-3.1.4-2]
     device.stored = clean ? null : (stored ?? { filters: new Set(), queue: [] })
     const filters = device.stored?.filters ?? new Set<string>()

@@ -108,8 +108,11 @@ export async function attempt(test: TestBroker, options: Attempt): Promise<Seen>
   return answer === null ? 'cut' : `connack ${answer[3] ?? -1}`
 }
 
+/** A broker that listens, in this process or another. */
+export type Listening = { broker: { port: number }; roll: Pick<Roll, 'root'> }
+
 /** A finished handshake; rejects where there was none. The server may close right behind it. */
-export function openTls(test: TestBroker, options: Pick<Attempt, 'identity' | 'tls'>): Promise<TLSSocket> {
+export function openTls(test: Listening, options: Pick<Attempt, 'identity' | 'tls'>): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       host: '127.0.0.1',
@@ -192,7 +195,7 @@ export function remainingLength(length: number): Buffer {
 
 /** A standard client, connected. */
 export function mqttClient(
-  test: TestBroker,
+  test: Listening,
   id: string,
   identity: Identity,
   options: IClientOptions = {},
@@ -216,7 +219,7 @@ export async function returningClient(test: TestBroker, id: string, identity: Id
 }
 
 function clientOptions(
-  test: TestBroker,
+  test: Listening,
   id: string,
   identity: Identity,
   options: IClientOptions,

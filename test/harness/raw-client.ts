@@ -2,7 +2,16 @@
 import { once } from 'node:events'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Identity } from './authority.ts'
-import { connectPacket, field, firstBytes, openTls, remainingLength, type TestBroker } from './broker.ts'
+import {
+  connectPacket,
+  field,
+  firstBytes,
+  type Listening,
+  openTls,
+  remainingLength,
+  type TestBroker,
+} from './broker.ts'
+import { until } from './until.ts'
 
 type Connect = NonNullable<Parameters<typeof connectPacket>[0]>
 
@@ -59,8 +68,9 @@ export function publishPacket(topic: string, payload: Buffer | string, retain = 
   return Buffer.concat([Buffer.from([retain ? 0x31 : 0x30]), remainingLength(body.length), body])
 }
 
-export function publishQos2(topic: string, messageId: number): Buffer {
-  const body = Buffer.concat([field(topic), Buffer.from([messageId >> 8, messageId & 0xff])])
+export function publishQos2(topic: string, messageId: number, payload = ''): Buffer {
+  const id = Buffer.from([messageId >> 8, messageId & 0xff])
+  const body = Buffer.concat([field(topic), id, Buffer.from(payload)])
   return Buffer.concat([Buffer.from([0x34]), remainingLength(body.length), body])
 }
 
@@ -96,6 +106,40 @@ export function packetsOf(socket: TLSSocket): RawPacket[] {
     }
   })
   return packets
+}
+
+/** A connection whose CONNECT was answered, with all that comes behind. */
+export type Visit = {
+  present: boolean
+  /** Sends a packet, and resolves with the next one that arrives of the kind that answers it. */
+  ask(packet: Buffer, kind: number): Promise<Buffer>
+  /** The connection ends as a network fails. */
+  cut(): void
+}
+
+/** Asks for a session that is kept, unless told otherwise; sends what is given right behind. Rejects where CONNACK was not 0. */
+export async function visit(
+  t: Listening,
+  identity: Identity,
+  connect: Connect,
+  behind: Buffer = Buffer.alloc(0),
+): Promise<Visit> {
+  const socket = await openTls(t, { identity })
+  const packets = packetsOf(socket)
+  async function ask(packet: Buffer, kind: number): Promise<Buffer> {
+    const before = packets.length
+    const answer = () => packets.slice(before).find(one => one.kind === kind)
+    socket.write(packet)
+    await until(() => answer() !== undefined || socket.destroyed, 20_000)
+    return answer()?.bytes ?? Buffer.from('closed')
+  }
+  const connack = await ask(Buffer.concat([connectPacket({ clean: false, ...connect }), behind]), 2)
+  if (connack[3] !== 0) throw new Error(`not admitted: ${connack.toString('hex')}`)
+  return {
+    present: connack[2] === 1,
+    ask,
+    cut: () => void socket.destroy(),
+  }
 }
 
 /** The size of the packet that begins here, null where its header is not whole. */

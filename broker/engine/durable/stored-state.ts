@@ -9,7 +9,10 @@ import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
 import type { Holder } from '../rights-desk.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 
-export type Client = Parameters<AsyncPersistence['addSubscriptions']>[0] & { clean?: boolean }
+export type Client = Parameters<AsyncPersistence['addSubscriptions']>[0] & {
+  clean?: boolean
+  closed?: boolean
+}
 export type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0] & { brokerCounter?: number }
 type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
 
@@ -38,6 +41,9 @@ export type SessionStoreParts = {
   onKept(tookMs: number): void
 }
 
+/** In place of subscriptions, where a session has none. */
+export const NO_SUBSCRIPTION: StoredSubscription = { topic: '$none', qos: 0 }
+
 /** Reaches no topic that begins with `$` [MQTT-4.7.2-1]. */
 function isWild(pattern: string): boolean {
   return pattern.startsWith('#') || pattern.startsWith('+')
@@ -51,6 +57,8 @@ export class StoredState extends AsyncPersistence {
   /** The stored sessions: whoever has one may have a queue. */
   protected readonly sessions = new Map<string, number>()
   protected readonly devices = new Map<number, string>()
+  /** Sessions that are not on disk yet, each with the group it is in. */
+  readonly #beginning = new Map<string, Promise<void>>()
   readonly #shared: { deviceId: string; topic: string; qos: 0 | 1 | 2 }[] = []
   /** The topics of each device's retained messages. */
   protected readonly retainedBy = new Map<string, Set<string>>()
@@ -96,6 +104,44 @@ export class StoredState extends AsyncPersistence {
   #unknow(device: string): void {
     this.devices.delete(this.sessions.get(device) ?? -1)
     this.sessions.delete(device)
+    this.#beginning.delete(device)
+  }
+
+  /** Whether a session of this device is on disk: it is there even where it is empty (MQTT 3.1.1 §3.1.2.4). */
+  hasSession(device: string): boolean {
+    return this.sessions.has(device) && !this.#beginning.has(device)
+  }
+
+  /** Resolves once a session that is about to be on disk is there, or lost; at once where there is none such. */
+  async beginning(device: string): Promise<void> {
+    await this.#beginning.get(device)?.catch(() => {})
+  }
+
+  /** Begins a session. Resolves once it is on disk, rejects where it is lost. */
+  async beginSession(device: string): Promise<void> {
+    this.commit.write(() => this.addSession(device))
+    await this.#beginning.get(device)
+  }
+
+  /** A connection that was ended brings no session back that another has ended for good. */
+  protected assertLasts({ id, closed }: Client): void {
+    if (closed === true && !this.sessions.has(id)) throw new Error('its session has ended')
+  }
+
+  /** Called within a write: whatever is stored of a session is stored together with it. */
+  protected addSession(device: string): number {
+    const known = this.sessions.get(device)
+    if (known !== undefined) return known
+    const session = this.records.addSession(device)
+    this.#know(device, session)
+    const group = this.commit.kept()
+    const over = () => {
+      if (this.#beginning.get(device) === group) this.#beginning.delete(device)
+    }
+    this.#beginning.set(device, group)
+    group.then(over, over)
+    this.commit.undo(() => this.#unknow(device))
+    return session
   }
 
   /** Shared subscriptions that the last life left. */
@@ -132,19 +178,17 @@ export class StoredState extends AsyncPersistence {
   /** Resolves once it is on disk: SUBACK waits for it. */
   async #storeGranted(client: Client, subscriptions: StoredSubscription[]): Promise<void> {
     await null // until the last filter of the packet has been judged too
+    this.assertLasts(client)
     const granted = subscriptions.filter(({ topic }) => this.parts.isGranted(client, topic))
     const before = new Set((await super.subscriptionsByClient(client)).map(({ topic }) => topic))
-    const isNew = !this.sessions.has(client.id)
     this.commit.write(() => {
-      const session = this.records.addSession(client.id)
+      const session = this.addSession(client.id)
       for (const { topic, qos } of granted) this.records.subscribe(session, topic, qos)
-      this.#know(client.id, session)
     })
     const kept = this.commit.kept()
     this.commit.undo(() => {
       const added = granted.map(({ topic }) => topic).filter(topic => !before.has(topic))
       void super.removeSubscriptions(client, added)
-      if (isNew) this.#unknow(client.id)
     })
     await super.addSubscriptions(client, granted)
     await kept
@@ -168,9 +212,18 @@ export class StoredState extends AsyncPersistence {
     await super.cleanSubscriptions(client)
   }
 
+  /**
+   * aedes says that a session is present where it restores subscriptions, and in no other way: one that has none is given one
+   * that nobody grants.
+   */
+  override async subscriptionsByClient(client: Client): Promise<StoredSubscription[]> {
+    const stored = await super.subscriptionsByClient(client)
+    return stored.length === 0 && this.sessions.has(client.id) ? [NO_SUBSCRIPTION] : stored
+  }
+
   /** Drops the stored subscriptions of a device that are not allowed any more; its queue is judged when it returns. */
   async keepOnly(deviceId: string, allowed: (filter: string) => boolean): Promise<void> {
-    const stored = await this.subscriptionsByClient({ id: deviceId })
+    const stored = await super.subscriptionsByClient({ id: deviceId })
     const denied = stored.map(({ topic }) => topic).filter(topic => !allowed(topic))
     if (denied.length > 0) await this.removeSubscriptions({ id: deviceId }, denied)
   }

@@ -87,6 +87,49 @@ describe('the session store', () => {
     assert.equal(store.keepsOf('d1'), true)
   })
 
+  test('takes a session for present once it is on disk, and not where it was lost', async () => {
+    let synced = Promise.withResolvers<void>()
+    const sync = () => synced.promise
+    const other = new SessionStore(storeParts({ file: { ...openSessionFile(null), sync } }))
+    await other.setup({ id: 'broker', counter: 0 })
+    const begun = other.beginSession('d1')
+    const met = other.beginning('d1')
+    assert.equal(other.hasSession('d1'), false)
+    synced.resolve()
+    await Promise.all([begun, met])
+    assert.equal(other.hasSession('d1'), true)
+    await other.purge('d1')
+    assert.equal(other.hasSession('d1'), false)
+    synced = Promise.withResolvers()
+    synced.promise.catch(() => {})
+    const lost = other.beginSession('d3')
+    synced.reject(new Error('EIO'))
+    await assert.rejects(lost, /EIO/)
+    await other.beginning('d3')
+    assert.deepEqual([other.hasSession('d3'), other.keepsOf('d3')], [false, false])
+    await other.close()
+  })
+
+  test('begins a session with the first thing that has to be kept of it', async () => {
+    const client = { id: 'd1', clean: false }
+    await store.incomingStorePacket(client, { topic: 't', payload: Buffer.from('x'), qos: 2, messageId: 5 })
+    await reopen()
+    assert.equal(store.hasSession('d1'), true)
+    assert.equal((await store.incomingGetPacket(client, { messageId: 5 })).messageId, 5)
+  })
+
+  test('lets no connection that was ended bring back what was purged', async () => {
+    const client = { id: 'd1', clean: false, closed: true }
+    const qos2 = { topic: 't', payload: Buffer.from('x'), qos: 2 as const, messageId: 5 }
+    await assert.rejects(store.incomingStorePacket(client, qos2), /ended/)
+    await assert.rejects(store.addSubscriptions(client, subscription()), /ended/)
+    assert.equal(store.hasSession('d1'), false)
+    await assert.rejects(store.incomingGetPacket(client, { messageId: 5 }))
+    await store.beginSession('d1')
+    await store.incomingStorePacket(client, qos2)
+    assert.equal((await store.incomingGetPacket(client, { messageId: 5 })).messageId, 5)
+  })
+
   test('keeps subscriptions, queues, unfinished QoS 2, retained messages, wills and holders', async () => {
     const client = { id: 'd1', clean: false }
     await store.addSubscriptions(client, subscription())
