@@ -11,6 +11,14 @@ export type Who = { address: string; fingerprint?: string | undefined; deviceId?
 export type Events = ReturnType<typeof createEvents>
 
 const TOPIC_LOGGED_MAX = 256
+const WHY_DROPPED = {
+  outbound: 'queue full',
+  offline: 'queue full',
+  aged: 'it waited too long',
+  retained: 'queue full',
+  shared: 'not acknowledged, and nobody to hand it on to, or no room to keep it for that',
+}
+
 const REPEAT_QUIET_MS = 10_000
 const REFUSALS_LOGGED_PER_SECOND = 50
 
@@ -70,11 +78,10 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       if (quiet(`${reason}:${who.deviceId}`))
         log.warn({ reason, ...who, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
     },
-    dropped(what: 'outbound' | 'offline' | 'aged' | 'retained', deviceId: string) {
+    dropped(what: keyof typeof WHY_DROPPED, deviceId: string) {
       metrics.drops.inc({ queue: what })
       if (!quiet(`${what}:${deviceId}`)) return
-      const why = what === 'aged' ? 'it waited too long' : 'queue full'
-      log.warn({ queue: what, deviceId }, `message dropped: ${why}`)
+      log.warn({ queue: what, deviceId }, `message dropped: ${WHY_DROPPED[what]}`)
     },
     sessionsUnkept(error: unknown) {
       metrics.sessionsUnkept.inc()

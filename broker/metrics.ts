@@ -44,7 +44,7 @@ export function createMetrics() {
     }),
     drops: new Counter({
       name: 'rollcall_messages_dropped_total',
-      help: 'Messages dropped because a queue was full or they had waited too long',
+      help: 'Messages dropped: a queue was full, they had waited too long, or no consumer of a group was left',
       labelNames: ['queue'] as const,
       registers,
     }),

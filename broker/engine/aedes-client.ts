@@ -4,6 +4,7 @@ import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { Reason } from '../../db/reason.ts'
 import type { QoS } from '../../policy/rights.ts'
 import type { Session } from './sessions.ts'
+import type { Unacknowledged } from './unacknowledged.ts'
 
 declare module 'aedes' {
   interface Aedes {
@@ -39,6 +40,11 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     /** True once DISCONNECT arrived. */
     _disconnected: boolean
     subscriptions: Record<string, { qos: QoS }>
+    /** The number of the newest message that it was sent, by the broker that numbered it. */
+    duplicates: Record<string, number>
+    _nextId: number
+    /** Of what it got in groups; undefined where that is nothing. Ours. */
+    unacknowledged?: Unacknowledged | undefined
     /** The broker stops: its connection ends in order. Ours. */
     leaving?: boolean
     /** Calls back once the full socket has room again, with an error where it is closed. */

@@ -49,6 +49,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     now: parts.now,
     isGranted: (client, topic) => (client as Inside).session?.filters.has(topic) ?? false,
     isEnding: client => ((client as Inside).session?.ended ?? null) !== null,
+    onAcknowledged: (client, messageId) => shared.acknowledged(client as Inside, messageId),
     isDenied: packet => denied.has(packet),
     whose(client) {
       const session = (client as Inside).session
@@ -108,7 +109,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const acceptFresh = createFreshConnect({ aedes, store, sessions, leavings, traffic })
   const shared = createSharedSubscriptions({
     aedes,
-    unsentBytesMax: settings.outboundBytesMax,
+    settings,
+    dropped,
     queue: (clientId, { topic, qos, payload, ...rest }) =>
       store.outgoingEnqueue({ clientId, topic, qos }, { topic, qos, payload: Buffer.from(payload), ...rest }),
   })
@@ -283,6 +285,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     drain: drain.finish,
     async close() {
       clearInterval(aging)
+      shared.close()
       await new Promise<void>(resolve => aedes.close(() => resolve()))
       await store.close()
     },

@@ -18,7 +18,7 @@ export type EngineEvents = {
   cut(reason: Reason, who: Who): void
   takenOver(who: Who, by: Who): void
   denied(reason: Reason, who: Who, topic: string): void
-  dropped(what: 'outbound' | 'offline' | 'aged' | 'retained', deviceId: string): void
+  dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
   clientFailed(who: Who, error: Error): void
   engineFailed(error: unknown): void
   /** What was about to be kept for devices that are away is lost: nothing of it was acknowledged. */

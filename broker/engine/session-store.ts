@@ -118,6 +118,7 @@ export class SessionStore extends StoredState {
   }
 
   override async outgoingClearMessageId(client: Client, packet: QueuedPacket) {
+    if (packet.messageId !== undefined) this.parts.onAcknowledged(client, packet.messageId)
     // aedes strikes out what it may not forward; to a session that is ending it may not now, and owes it all the same.
     if (this.parts.isEnding(client)) return undefined
     // Nor does it owe less where several subscriptions match: aedes strikes out once for each but the first.

@@ -134,6 +134,12 @@ export const faults: Row[] = [
     tests: [{ file: 'broker/floods.test.ts', names: ['without PUBREL', 'retainedMessagesMax'] }],
   },
   {
+    row: 'kill-consumers',
+    fault:
+      'consumers that share a subscription are killed under QoS 1, and one stays: every acknowledged message is consumed',
+    tests: [{ file: 'fault/killed-consumers.test.ts' }],
+  },
+  {
     row: 'descriptors',
     fault: 'descriptors run out: new connections refused, old ones kept, well again afterwards',
     tests: [{ file: 'fault/descriptors.test.ts' }],

@@ -14,6 +14,7 @@ export function storeParts(given: Partial<SessionStoreParts> & { file: SessionFi
     },
     now: Date.now,
     isGranted: () => true,
+    onAcknowledged() {},
     isEnding: () => false,
     isDenied: () => true,
     whose: () => null,

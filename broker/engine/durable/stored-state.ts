@@ -9,10 +9,8 @@ import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
 import type { Holder } from '../rights-desk.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 
-export type Client = Parameters<AsyncPersistence['addSubscriptions']>[0] & {
-  clean?: boolean
-  closed?: boolean
-}
+type Connection = { clean?: boolean; closed?: boolean }
+export type Client = Parameters<AsyncPersistence['addSubscriptions']>[0] & Connection
 export type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0] & { brokerCounter?: number }
 type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
 
@@ -24,6 +22,8 @@ export type SessionStoreParts = {
   isGranted(client: Client, topic: string): boolean
   /** Whether the connection of this client is being ended. */
   isEnding(client: Client): boolean
+  /** This client has acknowledged what it was sent with this identifier. */
+  onAcknowledged(client: Client, messageId: number): void
   /** Whether it was just now decided that this message may not be forwarded. */
   isDenied(packet: object): boolean
   /** On whose right a will stands; null where nobody is known. */
