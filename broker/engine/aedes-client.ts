@@ -45,6 +45,8 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     _nextId: number
     /** Of what it got in groups; undefined where that is nothing. Ours. */
     unacknowledged?: Unacknowledged | undefined
+    /** What waited for its session is being handed out, and told here when it is over. Ours. */
+    catchingUp?: { end(newest: number): void }
     /** The broker stops: its connection ends in order. Ours. */
     leaving?: boolean
     /** Calls back once the full socket has room again, with an error where it is closed. */

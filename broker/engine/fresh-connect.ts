@@ -2,6 +2,7 @@
 // session needs (restoring subscriptions, streaming a queue). They cost more than all the others together.
 import type { Aedes, ConnectPacket } from 'aedes'
 import type { Inside, Will } from './aedes-client.ts'
+import { holdBack } from './catching-up.ts'
 import type { Leavings } from './leavings.ts'
 import type { SessionStore } from './session-store.ts'
 import { holderOf, type Sessions } from './sessions.ts'
@@ -38,8 +39,11 @@ export function createFreshConnect(parts: {
     const will = (packet.will as Will | undefined) ?? null
     const failed = (error: Error) => done(error, false)
     if (packet.clean === false) {
-      if (store.hasSession(packet.clientId)) done(null, true)
-      else begin(client, packet, will).then(restores => done(null, restores), failed)
+      if (store.hasSession(packet.clientId)) restore(client, done)
+      else {
+        const begun = (restores: boolean) => (restores ? restore(client, done) : done(null, false))
+        begin(client, packet, will).then(begun, failed)
+      }
       return
     }
     take(client, packet)
@@ -50,6 +54,11 @@ export function createFreshConnect(parts: {
     } else {
       forget(client, will).then(() => done(null, false), failed)
     }
+  }
+
+  function restore(client: Inside, done: Parameters<AcceptFresh>[2]): void {
+    holdBack(client, store)
+    done(null, true)
   }
 
   function take(client: Inside, { clientId, clean, protocolVersion, keepalive }: ConnectPacket): void {

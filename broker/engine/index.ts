@@ -10,6 +10,7 @@ import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
 import { endInOrder, type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
+import { readyAtConnack } from './catching-up.ts'
 import { takeCensus } from './census.ts'
 import { createDrain } from './drain.ts'
 import { createFreshConnect } from './fresh-connect.ts'
@@ -121,9 +122,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   const emitter: EventEmitter = aedes
   emitter.on('error', error => events.engineFailed(error))
 
-  aedes.on('clientReady', client => {
-    const session = (client as Inside).session
+  readyAtConnack(aedes, client => {
+    const { session } = client
     if (session === undefined || session.ended !== null) return client.close()
+    if (session.connected) return
     sessions.connect(session)
     if (session.connect !== null) session.connect.at = parts.now()
     if (client.clean) leavings.leavesNothing(session.identity.deviceId)

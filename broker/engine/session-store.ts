@@ -131,11 +131,17 @@ export class SessionStore extends StoredState {
 
   override outgoingStream(client: Client): Readable {
     let over = false
-    const isOver = () => over || !this.#handsOut
-    const messages = this.#queue.stream(this.sessions.get(client.id) ?? -1, isOver)
+    const isOver = () => over || client.closed === true || !this.#handsOut
+    const caughtUp = client.catchingUp?.end ?? null
+    const messages = this.#queue.stream(this.sessions.get(client.id) ?? -1, isOver, caughtUp)
     return Readable.from(messages).once('close', () => {
       over = true
     })
+  }
+
+  /** Whether this message is in the device's queue and was not handed out yet. */
+  waits(deviceId: string, packet: { brokerId?: string | null; brokerCounter?: number }): boolean {
+    return this.#queue.waits(this.sessions.get(deviceId) ?? -1, packet)
   }
 
   /** Whether something was sent to this device's session and is not acknowledged yet. */

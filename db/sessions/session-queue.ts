@@ -82,6 +82,8 @@ export function prepareQueue(sqlite: Database) {
     insert: (row: NewRow) => void insert.run(row),
     idOf: (session: number, counter: number, broker: string | null) =>
       (unsentId.get(session, counter, broker) ?? sentId.get(session, counter, broker)) as number | undefined,
+    isUnsent: (session: number, counter: number, broker: string | null) =>
+      unsentId.get(session, counter, broker) !== undefined,
     idOfMessage: (session: number, messageId: number) =>
       idByMessageId.get(session, messageId) as number | undefined,
     /** Null where it was not sent, or is gone. */

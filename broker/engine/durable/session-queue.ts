@@ -3,6 +3,7 @@
 import type { QueuedRow, QueueTable } from '../../../db/sessions/session-queue.ts'
 import { type createQueueLedger, weigh } from '../queue-ledger.ts'
 import type { GroupCommit } from './group-commit.ts'
+import { type Handing, keyOf, newHanding, queueStream } from './queue-stream.ts'
 
 /** A message on its way to a device, as aedes knows it. */
 export type Outgoing = {
@@ -17,15 +18,8 @@ export type Outgoing = {
 }
 export type Restored = Outgoing | { cmd: 'pubrel'; messageId: number }
 
-const PAGE = 100
-/** Sent and not acknowledged: beyond this the rest waits on disk, for packet identifiers end at 65,535. */
-const IN_FLIGHT_MAX = 10_000
-const IN_FLIGHT_LOOK_MS = 50
 const MESSAGE_ID_MAX = 65_535
 const AGED_AT_ONCE = 500
-
-/** What is being handed to a returning session: the page that was read, and the identifiers its messages were given. */
-type Handing = { read: { id: number; counter: number }[]; ids: Map<number, number>; over: boolean }
 
 export function createSessionQueue(parts: {
   table: QueueTable
@@ -71,6 +65,7 @@ export function createSessionQueue(parts: {
         page.ids.set(row.counter, given)
         next = (given % MESSAGE_ID_MAX) + 1
       }
+      page.kept = commit.kept()
     }
     const given = page.ids.get(counter)
     page.ids.delete(counter)
@@ -159,6 +154,8 @@ export function createSessionQueue(parts: {
      */
     async update(session: number, packet: { cmd?: string } & Partial<Outgoing>): Promise<void> {
       const { messageId = 0, brokerCounter = 0 } = packet
+      const page = handing.get(session)
+      if (page?.untaken.delete(keyOf(packet)) && page.untaken.size === 0) page.allTaken()
       if (packet.cmd === 'pubrel') {
         const id = table.idOfMessage(session, messageId)
         if (id === undefined) throw new NotQueued()
@@ -168,6 +165,8 @@ export function createSessionQueue(parts: {
         const id = handed === undefined ? table.idOf(session, brokerCounter, foreign(packet.brokerId)) : 0
         if (id === undefined) throw new NotQueued()
         packet.messageId = handed ?? identify(session, id, messageId)
+        // Not for what others write meanwhile.
+        if (handed !== undefined) return page?.kept ?? undefined
       }
       await commit.kept()
     },
@@ -185,32 +184,25 @@ export function createSessionQueue(parts: {
       return asPacket(row)
     },
 
-    /** All that waits now, oldest first, read as it is taken. What is too old is left out. */
-    async *stream(session: number, isOver: () => boolean): AsyncGenerator<Restored> {
-      handing.delete(session)
-      // What comes from now on is delivered as it comes.
-      const until = table.lastCounter()
-      for (let after = 0, rows = table.sent(session, after, PAGE); rows.length > 0; ) {
-        for (const row of rows) if (!tooOld(row)) yield asPacket(row)
-        after = rows.at(-1)!.id
-        rows = table.sent(session, after, PAGE)
-      }
-      const page: Handing = { read: [], ids: new Map(), over: false }
+    /** All that waits for a session, oldest first, read as it is taken; see `queueStream`. */
+    stream(
+      session: number,
+      isOver: () => boolean,
+      caughtUp: ((newest: number) => void) | null,
+    ): AsyncGenerator<Restored> {
+      const page = newHanding()
       handing.set(session, page)
-      for (let after = -1; !isOver(); ) {
-        if (table.sentCount(session, IN_FLIGHT_MAX) >= IN_FLIGHT_MAX) {
-          await new Promise(resolve => setTimeout(resolve, IN_FLIGHT_LOOK_MS).unref())
-          continue
-        }
-        const rows = table.unsent(session, after, until, PAGE)
-        if (rows.length === 0) break
-        after = rows.at(-1)!.counter
-        for (const row of rows) if (!tooOld(row)) page.read.push({ id: row.id, counter: row.counter })
-        for (const row of rows) if (!tooOld(row)) yield asPacket(row)
+      const over = () => {
+        if (page.ids.size === 0 && page.read.length === 0 && handing.get(session) === page)
+          handing.delete(session)
       }
-      page.over = true
-      if (page.ids.size === 0 && page.read.length === 0) handing.delete(session)
+      return queueStream({ table, session, page, asPacket, tooOld, isOver, caughtUp, over })
     },
+
+    waits: (
+      session: number,
+      { brokerCounter = 0, brokerId }: { brokerCounter?: number; brokerId?: string | null },
+    ) => table.isUnsent(session, brokerCounter, foreign(brokerId ?? undefined)),
 
     /** Whether something was sent and not acknowledged. */
     isUnderWay: (session: number) => ledger.of(session).messages > 0 && table.sentCount(session, 1) > 0,

@@ -4,13 +4,13 @@ import { Readable } from 'node:stream'
 import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
 import { prepareSessionRecords, type SessionRecords } from '../../../db/sessions/session-records.ts'
+import type { Inside } from '../aedes-client.ts'
 import type { Retained } from '../leavings.ts'
 import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
 import type { Holder } from '../rights-desk.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 
-type Connection = { clean?: boolean; closed?: boolean }
-export type Client = Parameters<AsyncPersistence['addSubscriptions']>[0] & Connection
+export type Client = { id: string } & Partial<Pick<Inside, 'clean' | 'closed' | 'catchingUp'>>
 export type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0] & { brokerCounter?: number }
 type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
 
