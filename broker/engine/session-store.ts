@@ -25,6 +25,8 @@ export class SessionStore extends StoredState {
   readonly #arrived = new WeakMap<object, Promise<void>>()
   /** Clients whose messages of QoS 2 came to be known, on disk or not. */
   readonly #incoming = new Set<string>()
+  /** The connections that have a will. */
+  readonly #willOf = new Map<string, Client>()
   /** The devices whose will is on disk. */
   readonly #willing = new Set<string>()
   /** Wills of connections that ended with the broker's last life. */
@@ -220,6 +222,7 @@ export class SessionStore extends StoredState {
 
   /** CONNACK of a session that stays waits for its will, but does not depend on it. */
   override async putWill(client: Client, packet: Will): Promise<unknown> {
+    this.#willOf.set(client.id, client)
     const kept = await super.putWill(client, packet)
     const stands = this.parts.whose(client)
     if (stands === null) return kept
@@ -242,7 +245,10 @@ export class SessionStore extends StoredState {
     return kept
   }
 
-  override async delWill(client: Client): Promise<unknown> {
+  override async delWill(client: Client & { brokerId?: string }): Promise<unknown> {
+    // aedes names the broker where a connection has ended: its will goes, and not that of one which took it over.
+    if (client.brokerId !== undefined && this.#willOf.get(client.id)?.closed === false) return undefined
+    this.#willOf.delete(client.id)
     this.leftWills.delete(client.id)
     if (this.#willing.delete(client.id)) this.commit.owe(() => this.records.removeWill(client.id))
     return super.delWill(client)

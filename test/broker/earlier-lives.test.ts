@@ -29,7 +29,7 @@ describe('after the broker was killed', () => {
     await roll.close()
   })
 
-  async function connected(id: string, identity: Identity, will = false) {
+  async function connected(id: string, identity: Identity, will = '') {
     const client = mqtt.connect(`mqtts://127.0.0.1:${broker.port}`, {
       clientId: id,
       clean: false,
@@ -38,9 +38,9 @@ describe('after the broker was killed', () => {
       ca: roll.root.certificate,
       servername: 'localhost',
       reconnectPeriod: 0,
-      ...(will
-        ? { will: { topic: `devices/${id}/will`, payload: Buffer.from('will'), qos: 1, retain: false } }
-        : {}),
+      ...(will === ''
+        ? {}
+        : { will: { topic: `devices/${id}/will`, payload: Buffer.from(will), qos: 1, retain: false } }),
     })
     clients.push(client)
     const inbox = openInbox(client)
@@ -55,7 +55,7 @@ describe('after the broker was killed', () => {
   /** A session with a subscription, a retained message and a will, cut off by the death of the broker. */
   async function leave(id: string): Promise<Enrolled> {
     const identity = await roll.enroll(id)
-    const { client } = await connected(id, identity, true)
+    const { client } = await connected(id, identity, 'will')
     await client.subscribeAsync(`devices/${id}/#`, { qos: 1 })
     await client.publishAsync(`devices/${id}/state`, id, { qos: 1, retain: true })
     return identity
@@ -103,6 +103,18 @@ describe('after the broker was killed', () => {
         .filter((id, at, all) => all.indexOf(id) === at),
       ['fine', 'suspended'],
     )
+  })
+
+  test('the will of whoever took a connection over is sent, though the one before had a will too', async () => {
+    const { inbox } = await backend()
+    const identity = await roll.enroll('d1')
+    await connected('d1', identity, 'of the first')
+    const second = await connected('d1', identity, 'of the second')
+    await inbox.message('of the first')
+    // By then whatever its end brings along is written.
+    await second.client.subscribeAsync('devices/d1/#', { qos: 1 })
+    await killed()
+    await (await backend()).inbox.message('of the second')
   })
 
   test('a session is there for a device that may still enter, and gone for one that was decommissioned', async () => {
