@@ -102,6 +102,7 @@ export function createHooks(parts: {
         Object.assign(packet, { clientId: session.identity.deviceId })
         parts.retaining(session)
       }
+      packet.dup = false // of the way here alone [MQTT-3.3.1-3]
       events.messageReceived()
       if (qos === 1 && packet !== inside.will) parts.publishFirst(inside, packet, done)
       else done(null)
