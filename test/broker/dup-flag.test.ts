@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Identity } from '../harness/authority.ts'
 import { startTestBroker, type TestBroker } from '../harness/broker.ts'
 import {
+  acknowledgement,
   packetsOf,
   publishQos1,
   publishQos2,
@@ -17,6 +18,7 @@ import { until } from '../harness/until.ts'
 const DUP = 0x08
 const SUBACK = 9
 const PUBLISH = 3
+const PUBREL = 6
 
 let t: TestBroker
 let device: Identity
@@ -55,6 +57,23 @@ for (const [qos, expected] of [
     assert.equal(firsts(packets)[1]! & DUP, 0)
     socket.destroy()
   })
+
+test('PUBREL that is sent again has no such flag [MQTT-3.6.1-1]', async () => {
+  const [first, before] = await subscribed(false, 2)
+  first.write(publishQos2('devices/d1/x', 1, 'sent'))
+  await until(() => firsts(before).length === 1)
+  const { bytes } = before.find(({ kind }) => kind === PUBLISH)!
+  const messageId = bytes.readUInt16BE(bytes.indexOf('sent') - 2)
+  first.write(acknowledgement(5, messageId))
+  await until(() => before.some(({ kind }) => kind === PUBREL))
+  first.destroy()
+  await t.line(line => line.msg === 'disconnected' && line.deviceId === 'd1')
+  const second = await rawSession(t, device, { clientId: 'd1', clean: false })
+  const after = packetsOf(second)
+  await until(() => after.length > 0)
+  assert.deepEqual(after[0]?.bytes, acknowledgement(PUBREL, messageId))
+  second.destroy()
+})
 
 test('what was sent and not acknowledged is sent again as such, and nothing else is [MQTT-3.3.1-1]', async () => {
   const [first, before] = await subscribed(false, 1)

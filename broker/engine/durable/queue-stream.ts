@@ -57,7 +57,12 @@ export async function* queueStream(parts: {
   }
 
   for (let after = 0, rows = table.sent(session, after, PAGE); rows.length > 0; ) {
-    yield* handed(rows.filter(row => !parts.tooOld(row)))
+    const packets = handed(rows.filter(row => !parts.tooOld(row)))
+    for (const packet of packets) {
+      // PUBLISH again [MQTT-3.3.1-1]; PUBREL has no such flag.
+      if (caughtUp !== null && packet.cmd !== 'pubrel') Object.assign(packet, { dup: true })
+      yield packet
+    }
     after = rows.at(-1)!.id
     rows = table.sent(session, after, PAGE)
   }

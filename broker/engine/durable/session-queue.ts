@@ -102,7 +102,7 @@ export function createSessionQueue(parts: {
         payload: row.payload,
         qos: row.qos,
         retain: row.retain === 1,
-        dup: row.messageId !== null, // [MQTT-3.3.1-1]
+        dup: false,
       },
       { messageId: row.messageId ?? undefined },
     ) as Outgoing
