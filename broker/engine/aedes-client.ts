@@ -21,6 +21,34 @@ type Drained = (error: Error | null, client: Inside) => void
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] }
 
+/** What a client has sent, as read so far. */
+export type Packet = {
+  cmd: string
+  /** Remaining length. */
+  length: number
+  qos: number
+  dup: boolean
+  messageId?: number
+  subscriptions?: { topic: string; qos: QoS }[]
+  unsubscriptions?: string[]
+  will?: { topic: string; qos: number }
+  username?: string
+  password?: Buffer
+}
+
+/** That of mqtt-packet, of one connection. What reads gives null where the bytes are not what they should be. */
+export type Parser = EventEmitter<{ packet: [Packet] }> & {
+  packet: Packet
+  /** From the packet's first byte behind its fixed header. */
+  _list: { slice(from: number, to: number): Buffer; readUInt8(at: number): number }
+  _pos: number
+  _parseString(): string | null
+  _parseConnect(): unknown
+  /** Hands out the packet that was read; false where there is none more to read. */
+  _newPacket(): boolean
+  _emitError(error: Error): void
+}
+
 /** A client as aedes keeps it. `session` is ours. */
 export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connected'>> &
   Client & {
@@ -31,7 +59,7 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     _keepaliveInterval: number
     _keepaliveTimer: NodeJS.Timeout | null
     /** Its 'packet' is handled by the one listener there is. */
-    _parser: EventEmitter<{ packet: [{ cmd: string; qos: number }] }>
+    _parser: Parser
     /** Packets being handled. */
     _parsingBatch: number
     /** Messages of QoS 2 awaiting PUBREL. */

@@ -9,7 +9,8 @@ import type { Reason } from '../../db/reason.ts'
 import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
-import { endInOrder, type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
+import { type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
+import { arrives } from './arrival.ts'
 import { readyAtConnack } from './catching-up.ts'
 import { takeCensus } from './census.ts'
 import { createDrain } from './drain.ts'
@@ -23,8 +24,7 @@ import { unboundRights, unreadRights } from './rights-desk.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
-import { holdUpNobody } from './slow-consumer.ts'
-import { meter, newTraffic } from './traffic.ts'
+import { newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
 
@@ -198,11 +198,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(whoIs(session))
     stream.once('close', () => ended(session))
-    const client = aedes.handle(stream) as Inside
-    client.session = session
-    endInOrder(client)
-    holdUpNobody(client)
-    meter(client, traffic)
+    const client = arrives(aedes.handle(stream), session, traffic)
     clients.set(session, client)
     return {
       drop(reason: Reason) {

@@ -63,6 +63,11 @@ export function ended(socket: TLSSocket): Promise<void> {
   return new Promise(resolve => socket.once('close', () => resolve()))
 }
 
+/** A packet of any kind and content. */
+export function packet(first: number, body: Buffer = Buffer.alloc(0)): Buffer {
+  return Buffer.concat([Buffer.from([first]), remainingLength(body.length), body])
+}
+
 export function publishPacket(topic: string, payload: Buffer | string, retain = false): Buffer {
   const body = Buffer.concat([field(topic), Buffer.from(payload)])
   return Buffer.concat([Buffer.from([retain ? 0x31 : 0x30]), remainingLength(body.length), body])

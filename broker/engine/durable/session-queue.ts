@@ -150,7 +150,7 @@ export function createSessionQueue(parts: {
 
     /**
      * A message is about to be sent, or PUBREL in its place. The packet is given another identifier where its own is taken.
-     * Resolves once that is on disk. Rejects where the message is not queued.
+     * Resolves once that is on disk. Rejects where the message is not queued; PUBREC of what is not is answered all the same.
      */
     async update(session: number, packet: { cmd?: string } & Partial<Outgoing>): Promise<void> {
       const { messageId = 0, brokerCounter = 0 } = packet
@@ -158,7 +158,7 @@ export function createSessionQueue(parts: {
       if (page?.untaken.delete(keyOf(packet)) && page.untaken.size === 0) page.allTaken()
       if (packet.cmd === 'pubrel') {
         const id = table.idOfMessage(session, messageId)
-        if (id === undefined) throw new NotQueued()
+        if (id === undefined) return
         commit.write(() => table.release(id))
       } else {
         const handed = handOut(session, brokerCounter, messageId)
