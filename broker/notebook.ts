@@ -6,6 +6,7 @@ import type { ArrivalNote } from '../db/issuers/arrivals.ts'
 import type { Reason } from '../db/reason.ts'
 import type { CloneEvidence } from '../db/roll/clone-suspension.ts'
 import type { LiveSession } from '../db/roll/live-sessions.ts'
+import type { Filters } from './engine/interface.ts'
 import type { Who } from './events.ts'
 
 export type Notebook = {
@@ -14,7 +15,7 @@ export type Notebook = {
   /** Somebody wants to register itself. False where too many wait to be written. */
   arrival(note: ArrivalNote): boolean
   /** What a session is subscribed to has changed. Written within some seconds: asked before a policy changes. */
-  subscriptions(who: Who, filters: ReadonlySet<string>): void
+  subscriptions(who: Who, filters: Filters): void
   /** Who of this device is connected has changed. Written within some seconds. */
   sessions(deviceId: string): void
   /** Written at once where the registry allows it: an operator waits for it. */
@@ -55,7 +56,7 @@ export function createNotebook(parts: {
   const { nodeId, notes, now } = parts
   const uses = new Map<string, UseNote>()
   const refusals = new Map<string, Seen>()
-  const subscriptions = new Map<string, { who: Who; filters: ReadonlySet<string> }>()
+  const subscriptions = new Map<string, { who: Who; filters: Filters }>()
   const moved = new Set<string>()
   const clones = new Map<string, CloneEvidence>()
   const arrivals = new Map<string, ArrivalNote>()
@@ -121,7 +122,7 @@ export function createNotebook(parts: {
       batch.map(([deviceId, { who, filters }]) => ({
         deviceId,
         fingerprint: who.fingerprint ?? '',
-        filters: [...filters],
+        filters: [...filters.keys()],
       })),
     )
     for (const [deviceId, noted] of batch)

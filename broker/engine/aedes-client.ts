@@ -68,13 +68,16 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     /** True once DISCONNECT arrived. */
     _disconnected: boolean
     subscriptions: Record<string, { qos: QoS }>
-    /** The number of the newest message that it was sent, by the broker that numbered it. */
-    duplicates: Record<string, number>
     _nextId: number
     /** Of what it got in groups; undefined where that is nothing. Ours. */
     unacknowledged?: Unacknowledged | undefined
-    /** What waited for its session is being handed out, and told here when it is over. Ours. */
-    catchingUp?: { end(newest: number): void }
+    /**
+     * What waited for its session is being handed out, and told here when it is over. Until then it holds back what comes, which
+     * is queued. Ours.
+     */
+    catchingUp?: { end(newest: number): void; holds(packet: AedesPublishPacket): boolean }
+    /** The numbers of the last few messages that it was sent, where several subscriptions may bring one. Ours. */
+    got?: { counters: number[]; at: number }
     /** The broker stops: its connection ends in order. Ours. */
     leaving?: boolean
     /** Calls back once the full socket has room again, with an error where it is closed. */
@@ -86,6 +89,8 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     resume(): void
     deliver0(packet: AedesPublishPacket, done: () => void): void
     deliverQoS(packet: AedesPublishPacket, done: () => void): void
+    /** As a member of a group, with the QoS of the packet. Ours. */
+    deliverShared(packet: AedesPublishPacket, done: () => void): void
   }
 
 /** Publishes as the broker itself, which needs no right. */

@@ -2,6 +2,7 @@
 // others. Decides nothing.
 import type { Client } from 'aedes'
 import { endInOrder, type Inside } from './aedes-client.ts'
+import { deliverOnce } from './one-copy.ts'
 import type { Session } from './sessions.ts'
 import { holdUpNobody } from './slow-consumer.ts'
 import { holdToStandard } from './strict-packets.ts'
@@ -13,6 +14,7 @@ export function arrives(taken: Client, session: Session, traffic: Traffic): Insi
   holdToStandard(client)
   endInOrder(client)
   holdUpNobody(client)
+  deliverOnce(client)
   meter(client, traffic)
   return client
 }

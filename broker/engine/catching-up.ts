@@ -4,22 +4,16 @@ import type { Aedes } from 'aedes'
 import type { Inside } from './aedes-client.ts'
 import type { SessionStore } from './session-store.ts'
 
-/** Before the steps of CONNECT that subscribe a stored session again, since they take up how it is delivered to. */
+/** Before the steps of CONNECT that subscribe a stored session again. */
 export function holdBack(client: Inside, store: Pick<SessionStore, 'waits'>): void {
-  const deliver = client.deliverQoS
   let handedOut: number | null = null
   client.catchingUp = {
     end(newest) {
       handedOut = newest
     },
-  }
-  client.deliverQoS = (packet, done) => {
-    const { qos, retain, brokerCounter = 0 } = packet
-    // What is retained is shown without being queued. A message may come here only after it was handed out.
-    const isQueued = qos > 0 && !retain
-    const isHandedOut = () => brokerCounter <= (handedOut ?? 0) && !store.waits(client.id, packet)
-    if (isQueued && (handedOut === null || isHandedOut())) setImmediate(done)
-    else deliver(packet, done)
+    // A message may come here only after it was handed out.
+    holds: packet =>
+      handedOut === null || (packet.brokerCounter <= handedOut && !store.waits(client.id, packet)),
   }
 }
 

@@ -42,7 +42,7 @@ export function createDrain(parts: {
     if (client._parsingBatch > 0 || client._inboundInflight.size > 0 || client.conn.writableLength > 0)
       return true
     if (!client.clean) return parts.store.isUnderWay(client.id)
-    const listens = Object.values(client.subscriptions).some(({ qos }) => qos > 0)
+    const listens = client.session?.filters.values().some(qos => qos > 0) === true
     return listens && now - (heardAt.get(client) ?? now) < SILENCE_MS
   }
 

@@ -3,11 +3,13 @@
 import type { AedesOptions, AedesPublishPacket, ConnectPacket, Subscription } from 'aedes'
 import { decideConnect } from '../../admission/connect.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
+import type { QoS } from '../../policy/rights.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
 import { NO_SUBSCRIPTION } from './durable/stored-state.ts'
 import type { AcceptFresh } from './fresh-connect.ts'
+import { grant } from './granted-qos.ts'
 import type { EngineEvents } from './interface.ts'
 import { type AcceptedConnect, isCut, type Session, whoIs } from './sessions.ts'
 import type { Traffic } from './traffic.ts'
@@ -123,9 +125,10 @@ export function createHooks(parts: {
         return done(null, null)
       }
       if (topic.startsWith('$share')) parts.sharing(client as Inside, session, subscription)
-      session.filters.add(topic)
+      grant(session, topic, subscription.qos as QoS)
       events.subscriptionsChanged(whoIs(session), session.filters, topic)
-      done(null, subscription)
+      // Which QoS a message gets is not aedes's to say.
+      done(null, { ...subscription, qos: 2 })
     },
 
     authorizeForward(client, packet) {

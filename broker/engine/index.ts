@@ -15,6 +15,7 @@ import { readyAtConnack } from './catching-up.ts'
 import { takeCensus } from './census.ts'
 import { createDrain } from './drain.ts'
 import { createFreshConnect } from './fresh-connect.ts'
+import { withdraw } from './granted-qos.ts'
 import { createHooks } from './hooks.ts'
 import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
@@ -144,7 +145,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     const session = (client as Inside).session
     if (session === undefined) return
     for (const filter of filters) {
-      session.filters.delete(filter)
+      withdraw(session, filter)
       shared.part(client as Inside, session.identity.deviceId, filter)
     }
     if (session.ended === null) events.subscriptionsChanged(whoIs(session), session.filters)
@@ -232,7 +233,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (session.filters.size > 0) {
       // Who took it over may have subscribed already.
       const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
-      events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Set())
+      events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Map())
     }
     if (session.connected) events.disconnected(whoIs(session), session.ended ?? 'closed')
   }

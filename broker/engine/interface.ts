@@ -10,6 +10,9 @@ import type { RightsDesk } from './rights-desk.ts'
 import type { Session, Sessions } from './sessions.ts'
 import type { Traffic } from './traffic.ts'
 
+/** By their names, whatever they were granted. */
+export type Filters = { keys(): Iterable<string> }
+
 export type EngineEvents = {
   refused(reason: Reason, who: Who, detail?: string): void
   admitted(who: Who): void
@@ -26,7 +29,7 @@ export type EngineEvents = {
   sessionsKept(tookMs: number): void
   firstUse(fingerprint: string, deviceId: string): void
   /** The filters are the session's own: read them when they are needed. `granted` where one was added. */
-  subscriptionsChanged(who: Who, filters: ReadonlySet<string>, granted?: string): void
+  subscriptionsChanged(who: Who, filters: Filters, granted?: string): void
   messageReceived(): void
   messageSent(): void
   /** How long one message took to all its receivers; told of some. */

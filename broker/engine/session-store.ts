@@ -15,6 +15,7 @@ import {
 
 type QueuedPacket = Parameters<AsyncPersistence['outgoingUpdate']>[1]
 type Subscriber = Parameters<AsyncPersistence['outgoingEnqueue']>[0]
+type QoS = StoredPacket['qos']
 type Will = { topic: string; payload: Buffer | string; qos: 0 | 1 | 2; retain: boolean }
 
 export class SessionStore extends StoredState {
@@ -105,11 +106,14 @@ export class SessionStore extends StoredState {
   /** Resolves before it is on disk: whoever acknowledges the message asks for its group. */
   override async outgoingEnqueueCombi(subscribers: Subscriber[], packet: StoredPacket): Promise<void> {
     if (subscribers.length === 0) return
-    const sessions = new Set<number>()
-    for (const { clientId } of subscribers) {
+    const sessions = new Map<number, QoS>()
+    for (const { clientId, qos } of subscribers) {
       // It may have been found subscribed, and purged before the message reached the queue.
       const session = this.sessions.get(clientId)
-      if (session !== undefined) sessions.add(session)
+      if (session === undefined) continue
+      // The most that it was granted, by any of its subscriptions [MQTT-3.3.5-1].
+      const most = Math.max(qos, sessions.get(session) ?? 0)
+      sessions.set(session, Math.min(most, packet.qos) as QoS)
     }
     if (sessions.size > 0 && this.#queue.enqueue(sessions, packet)) this.wrote(packet.brokerCounter)
   }

@@ -3,6 +3,7 @@
 import { noRights, type Rights } from '../../policy/rights.ts'
 import type { AdmittedConnection, Identity, Link } from '../door.ts'
 import type { Who } from '../events.ts'
+import type { Granted } from './granted-qos.ts'
 import type { Holder } from './rights-desk.ts'
 
 /** `at` in ms since the epoch, of CONNACK 0. */
@@ -15,7 +16,7 @@ export type AcceptedConnect = {
 }
 
 /** One admitted connection, from the door to its end. Times in ms since the epoch. */
-export type Session = {
+export type Session = Granted & {
   identity: Identity
   address: string
   link: Link | undefined
@@ -28,8 +29,6 @@ export type Session = {
   /** When its right ends by itself. */
   rightEndsAt: number
   rights: Rights
-  /** The filters it was granted and has not left again. */
-  filters: Set<string>
   /** Whether its first CONNECT will make the certificate or the device active. */
   firstUse: boolean
   /** True from CONNACK 0 on. */
@@ -50,7 +49,8 @@ export function newSession({ identity, address, link }: Omit<AdmittedConnection,
     since: performance.now(),
     rightEndsAt: 0,
     rights: noRights,
-    filters: new Set(),
+    filters: new Map(),
+    ranked: null,
     firstUse: false,
     connected: false,
     ended: null,

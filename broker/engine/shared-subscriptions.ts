@@ -4,6 +4,7 @@ import type { Aedes, AedesPublishPacket } from 'aedes'
 import { parseSubscription } from '../../policy/subscription.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Inside } from './aedes-client.ts'
+import { hasGot } from './one-copy.ts'
 import { createUnacknowledged, type Owed } from './unacknowledged.ts'
 
 type QoS = 0 | 1 | 2
@@ -76,12 +77,11 @@ export function createSharedSubscriptions(parts: {
   function send(group: Group, member: Member, packet: AedesPublishPacket, done: () => void): void {
     const client = member.client!
     const own = addressed(packet, member)
-    if (own.qos === 1 && client.clean && isAwaited(client, packet))
+    if (own.qos === 1 && client.clean && !hasGot(client, packet.brokerCounter))
       unacknowledged.note(client, group.asked, own, packet.qos as 1 | 2)
     // Queued first and in the same turn, as aedes does: what is not acknowledged is sent again when it is back.
     if (own.qos > 0 && !client.clean) queue(member, packet, () => {})
-    if (own.qos > 0) client.deliverQoS(own, done)
-    else client.deliver0(own, done)
+    client.deliverShared(own, done)
   }
 
   function queue(member: Member, packet: AedesPublishPacket, done: () => void): void {
@@ -177,12 +177,6 @@ export function createSharedSubscriptions(parts: {
       closing = true
     },
   }
-}
-
-/** Whether the client will acknowledge it: not where another subscription of its own brought it, or takes the QoS from it. */
-function isAwaited({ duplicates, subscriptions }: Inside, packet: AedesPublishPacket): boolean {
-  const { brokerId, brokerCounter, topic } = packet
-  return (duplicates[brokerId] ?? 0) < brokerCounter && subscriptions[topic]?.qos !== 0
 }
 
 /** Whoever fits and waited longest; it goes to the end of the line. */

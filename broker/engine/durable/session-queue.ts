@@ -120,12 +120,15 @@ export function createSessionQueue(parts: {
     has: (session: number, { brokerCounter = 0, brokerId }: Outgoing) =>
       table.idOf(session, brokerCounter, foreign(brokerId)) !== undefined,
 
-    /** Puts a message into the queues of these sessions. Gives whether it is in any. Throws where it cannot be written. */
-    enqueue(sessions: Iterable<number>, packet: Outgoing): boolean {
+    /**
+     * Puts a message into the queues of these sessions, for each with the QoS it is to have. Gives whether it is in any. Throws
+     * where it cannot be written.
+     */
+    enqueue(sessions: Iterable<[session: number, qos: Outgoing['qos']]>, packet: Outgoing): boolean {
       const bytes = weigh(packet)
       return commit.write(() => {
         let taken = false
-        for (const session of sessions) {
+        for (const [session, qos] of sessions) {
           if (!makeRoom(session, bytes)) {
             parts.onDropped('offline', session)
             continue
@@ -138,8 +141,8 @@ export function createSessionQueue(parts: {
             at: parts.now(),
             topic: packet.topic,
             payload: packet.payload,
-            qos: packet.qos,
-            retain: packet.retain ? 1 : 0,
+            qos,
+            retain: 0, // it matches an established subscription [MQTT-3.3.1-9]
           })
           count(session, 1, bytes)
           taken = true

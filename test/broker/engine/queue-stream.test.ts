@@ -39,7 +39,7 @@ describe('what is handed out to a device that catches up', () => {
     const client = {
       id: 'd1',
       clean: false,
-      catchingUp: { end: (newest: number) => void ended.push(newest) },
+      catchingUp: { end: (newest: number) => void ended.push(newest), holds: () => false },
     }
     await queue(1, 2, 4)
     const order: string[] = []
@@ -58,7 +58,7 @@ describe('what is handed out to a device that catches up', () => {
 
   test('ends with the connection, though nothing of it was taken', async () => {
     const end = () => assert.fail('not all of it was taken')
-    const client = { id: 'd1', clean: false, closed: false, catchingUp: { end } }
+    const client = { id: 'd1', clean: false, closed: false, catchingUp: { end, holds: () => false } }
     await queue(1)
     const seen: unknown[] = []
     for await (const packet of store.outgoingStream(client)) {

@@ -66,13 +66,12 @@ function createGroup(offlineMessagesMax: number) {
       closed: false,
       connackSent: true,
       conn: { writableLength: 0 },
-      duplicates: {},
       subscriptions: {},
       _nextId: 65_530,
       rights,
       session: { ended: null, rights: { receive: () => rights.receive } },
       holds: new Map(),
-      deliverQoS(packet: AedesPublishPacket) {
+      deliverShared(packet: AedesPublishPacket) {
         assert.equal(rights.receive && !consumer.closed, true, 'it may not have it')
         assert.equal(packet.dup, false)
         consumer.holds.set(packet.messageId!, String(packet.payload))

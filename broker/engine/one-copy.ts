@@ -1,0 +1,57 @@
+// A message reaches a session once, whatever number of its subscriptions match. aedes takes a lower number than the last for a second
+// copy and drops it, though messages of different QoS overtake each other; and it lowers QoS for subscriptions without wildcards alone.
+import type { AedesPublishPacket } from 'aedes'
+import type { Inside } from './aedes-client.ts'
+import { grantedQos } from './granted-qos.ts'
+
+type Deliver = Inside['deliverQoS']
+
+/** All copies of a message come in one turn; in between come at most wills of those whom it makes close. */
+const REMEMBERED = 8
+
+export function deliverOnce(client: Inside): void {
+  const { deliver0, deliverQoS } = client
+
+  function isSecond({ brokerCounter }: AedesPublishPacket): boolean {
+    if ((client.session?.filters.size ?? 0) < 2) return false
+    if (hasGot(client, brokerCounter)) return true
+    client.got ??= { counters: [], at: 0 }
+    client.got.counters[client.got.at] = brokerCounter
+    client.got.at = (client.got.at + 1) % REMEMBERED
+    return false
+  }
+
+  /** The packet is this session's own. */
+  function pass(packet: AedesPublishPacket, qos: 0 | 1 | 2, done: () => void): void {
+    const { catchingUp } = client
+    if (catchingUp !== undefined && packet.brokerId !== null) {
+      // Nothing comes before CONNACK [MQTT-3.2.0-1].
+      const waits = qos > 0 ? catchingUp.holds(packet) : !client.connackSent
+      if (waits) return void setImmediate(done)
+    }
+    const own = packet as { qos: number; brokerId: string | null }
+    own.qos = qos
+    own.brokerId = null // so that aedes does not look for second copies
+    if (qos > 0) deliverQoS(packet, done)
+    else deliver0(packet, done)
+  }
+
+  // Of a retained message that is shown there is one copy, without a broker's name.
+  const subscribed: Deliver = (packet, done) => {
+    if (packet.brokerId !== null && isSecond(packet)) return void setImmediate(done)
+    const { session } = client
+    const most = session === undefined ? 0 : grantedQos(session, packet.topic)
+    pass(packet, Math.min(packet.qos, most) as 0 | 1 | 2, done)
+  }
+  client.deliver0 = subscribed
+  client.deliverQoS = subscribed
+  client.deliverShared = (packet, done) => {
+    if (isSecond(packet)) setImmediate(done)
+    else pass(packet, packet.qos as 0 | 1 | 2, done)
+  }
+}
+
+/** Whether another of its subscriptions brought it already. */
+export function hasGot({ got }: Pick<Inside, 'got'>, brokerCounter: number): boolean {
+  return got?.counters.includes(brokerCounter) ?? false
+}
