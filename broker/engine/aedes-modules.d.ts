@@ -22,6 +22,9 @@ declare module 'aedes-persistence/asyncPersistence.js' {
     addSubscriptions(client: ClientId, subscriptions: StoredSubscription[]): Promise<void>
     removeSubscriptions(client: ClientId, topics: string[]): Promise<void>
     subscriptionsByClient(client: ClientId): Promise<StoredSubscription[]>
+    subscriptionsByTopic(topic: string): Promise<Subscriber[]>
+    countOffline(): Promise<{ subsCount: number; clientsCount: number }>
+    getClientList(topic: string): Readable
     cleanSubscriptions(client: ClientId): Promise<void>
     outgoingEnqueue(subscriber: Subscriber, packet: StoredPacket): Promise<void>
     outgoingEnqueueCombi(subscribers: Subscriber[], packet: StoredPacket): Promise<void>

@@ -64,7 +64,8 @@ export class SessionStore extends StoredState {
       this.#willing.add(will.device)
       this.leftWills.set(will.device, will)
     }
-    this.holders.load(device => this.retainedBy.has(device))
+    const leavers = new Set(this.retained.devices())
+    this.holders.load(device => leavers.has(device))
   }
 
   counts() {
@@ -93,7 +94,7 @@ export class SessionStore extends StoredState {
 
   /** Who has left something here: a stored session, retained messages, a will. */
   leftBy(): string[] {
-    return [...new Set([...this.sessions.keys(), ...this.retainedBy.keys(), ...this.#willing])]
+    return [...new Set([...this.sessions.keys(), ...this.retained.devices(), ...this.#willing])]
   }
 
   /** One that the session has in its queue already, by another of its subscriptions, is not put there twice. */

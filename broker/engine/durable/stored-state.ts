@@ -9,9 +9,13 @@ import type { Retained } from '../leavings.ts'
 import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
 import type { Holder } from '../rights-desk.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
+import { createRetainedTopics } from './retained-topics.ts'
+import { createSubscriptionIndex } from './subscription-index.ts'
 
 export type Client = { id: string } & Partial<Pick<Inside, 'clean' | 'closed' | 'catchingUp'>>
 export type StoredPacket = Parameters<AsyncPersistence['storeRetained']>[0] & { brokerCounter?: number }
+type Retrieved = ReturnType<AsyncPersistence['createRetainedStream']>
+type Subscriber = Awaited<ReturnType<AsyncPersistence['subscriptionsByTopic']>>[number]
 type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][number]
 
 export type SessionStoreParts = {
@@ -44,11 +48,6 @@ export type SessionStoreParts = {
 /** In place of subscriptions, where a session has none. */
 export const NO_SUBSCRIPTION: StoredSubscription = { topic: '$none', qos: 0 }
 
-/** Reaches no topic that begins with `$` [MQTT-4.7.2-1]. */
-function isWild(pattern: string): boolean {
-  return pattern.startsWith('#') || pattern.startsWith('+')
-}
-
 export class StoredState extends AsyncPersistence {
   protected readonly parts: SessionStoreParts
   protected readonly commit: GroupCommit
@@ -60,10 +59,8 @@ export class StoredState extends AsyncPersistence {
   /** Sessions that are not on disk yet, each with the group it is in. */
   readonly #beginning = new Map<string, Promise<void>>()
   readonly #shared: { deviceId: string; topic: string; qos: 0 | 1 | 2 }[] = []
-  /** The topics of each device's retained messages. */
-  protected readonly retainedBy = new Map<string, Set<string>>()
-  /** The payload that each topic retains: the very one, for equal ones may follow each other. */
-  readonly #shown = new Map<string, Buffer | string>()
+  protected readonly retained = createRetainedTopics()
+  protected readonly subscriptions = createSubscriptionIndex()
   readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
   /** Messages that somebody wants to acknowledge, with the group that they are in, if any. */
   readonly #awaited = new Map<number, Promise<void> | null>()
@@ -80,7 +77,7 @@ export class StoredState extends AsyncPersistence {
   protected async load(): Promise<void> {
     for (const { id, device } of this.records.sessions()) this.#know(device, id)
     for (const { device, ...subscription } of this.records.subscriptions()) {
-      await super.addSubscriptions({ id: device }, [subscription])
+      this.subscriptions.add(device, [subscription])
       if (subscription.topic.startsWith('$share')) this.#shared.push({ deviceId: device, ...subscription })
     }
     for (const { device, ...row } of this.records.retained()) {
@@ -91,8 +88,7 @@ export class StoredState extends AsyncPersistence {
         ...(device === null ? {} : { clientId: device }),
       }
       this.ledger.retain(message)
-      this.#own(message)
-      await this.#show(message)
+      this.#show(message)
     }
   }
 
@@ -180,7 +176,7 @@ export class StoredState extends AsyncPersistence {
     await null // until the last filter of the packet has been judged too
     this.assertLasts(client)
     const granted = subscriptions.filter(({ topic }) => this.parts.isGranted(client, topic))
-    const before = new Set((await super.subscriptionsByClient(client)).map(({ topic }) => topic))
+    const before = new Set(this.subscriptions.of(client.id).map(({ topic }) => topic))
     this.commit.write(() => {
       const session = this.addSession(client.id)
       for (const { topic, qos } of granted) this.records.subscribe(session, topic, qos)
@@ -188,9 +184,9 @@ export class StoredState extends AsyncPersistence {
     const kept = this.commit.kept()
     this.commit.undo(() => {
       const added = granted.map(({ topic }) => topic).filter(topic => !before.has(topic))
-      void super.removeSubscriptions(client, added)
+      this.subscriptions.remove(client.id, added)
     })
-    await super.addSubscriptions(client, granted)
+    this.subscriptions.add(client.id, granted)
     await kept
   }
 
@@ -201,7 +197,7 @@ export class StoredState extends AsyncPersistence {
       this.commit.owe(() => {
         for (const topic of topics) this.records.unsubscribe(session, topic)
       })
-    await super.removeSubscriptions(client, topics)
+    this.subscriptions.remove(client.id, topics)
   }
 
   override async cleanSubscriptions(client: Client): Promise<void> {
@@ -209,7 +205,7 @@ export class StoredState extends AsyncPersistence {
     this.#unknow(client.id)
     this.parts.onForgotten(client.id, null)
     if (session !== undefined) this.commit.owe(() => this.records.removeSession(session))
-    await super.cleanSubscriptions(client)
+    this.subscriptions.clear(client.id)
   }
 
   /**
@@ -217,13 +213,25 @@ export class StoredState extends AsyncPersistence {
    * that nobody grants.
    */
   override async subscriptionsByClient(client: Client): Promise<StoredSubscription[]> {
-    const stored = await super.subscriptionsByClient(client)
+    const stored = this.subscriptions.of(client.id)
     return stored.length === 0 && this.sessions.has(client.id) ? [NO_SUBSCRIPTION] : stored
+  }
+
+  override async subscriptionsByTopic(topic: string): Promise<Subscriber[]> {
+    return this.subscriptions.matching(topic)
+  }
+
+  override async countOffline() {
+    return this.subscriptions.counts()
+  }
+
+  override getClientList(topic: string): Readable {
+    return Readable.from(this.subscriptions.devicesOf(topic))
   }
 
   /** Drops the stored subscriptions of a device that are not allowed any more; its queue is judged when it returns. */
   async keepOnly(deviceId: string, allowed: (filter: string) => boolean): Promise<void> {
-    const stored = await super.subscriptionsByClient({ id: deviceId })
+    const stored = this.subscriptions.of(deviceId)
     const denied = stored.map(({ topic }) => topic).filter(topic => !allowed(topic))
     if (denied.length > 0) await this.removeSubscriptions({ id: deviceId }, denied)
   }
@@ -234,7 +242,6 @@ export class StoredState extends AsyncPersistence {
     if (topic.startsWith('$')) return this.#show(packet)
     if (payload.length === 0) {
       this.ledger.unretain(topic)
-      this.#disown(packet)
       this.commit.owe(() => this.records.unretain(topic))
     } else if (!this.ledger.retain(packet)) {
       this.parts.onDropped('retained', '')
@@ -244,57 +251,35 @@ export class StoredState extends AsyncPersistence {
       // Nobody is told of a message of QoS 0.
       if (qos === 0) this.commit.owe(() => this.records.retain(row))
       else this.commit.write(() => this.records.retain(row))
-      this.#own(packet)
     }
     this.wrote(packet.brokerCounter)
-    await this.#show(packet)
+    this.#show(packet)
   }
 
-  #show(packet: StoredPacket): Promise<void> {
-    if (packet.payload.length === 0) this.#shown.delete(packet.topic)
-    else this.#shown.set(packet.topic, packet.payload)
-    return super.storeRetained(packet)
+  #show(packet: StoredPacket): void {
+    if (packet.payload.length === 0) this.retained.remove(packet.topic)
+    else this.retained.put(packet)
   }
 
-  /** Whether a retained message that was read some time ago is still the one of its topic. */
+  /** Whether a retained message that was read some time ago is still the one of its topic: equal ones may follow each other. */
   isNewest({ topic, payload }: Pick<StoredPacket, 'topic'> & { payload: Buffer | string }): boolean {
-    return this.#shown.get(topic) === payload
+    return this.retained.of(topic)?.payload === payload
   }
 
-  #own({ clientId, topic }: Pick<StoredPacket, 'clientId' | 'topic'>): void {
-    if (clientId === undefined) return
-    const topics = this.retainedBy.get(clientId)
-    if (topics === undefined) this.retainedBy.set(clientId, new Set([topic]))
-    else topics.add(topic)
-  }
-
-  #disown({ clientId = '', topic }: StoredPacket): void {
-    const topics = this.retainedBy.get(clientId)
-    topics?.delete(topic)
-    if (topics?.size === 0) this.retainedBy.delete(clientId)
+  override createRetainedStream(pattern: string): Retrieved {
+    return this.createRetainedStreamCombi([pattern])
   }
 
   /** What is kept is shown only where its publisher may still publish it. */
-  override createRetainedStreamCombi(patterns: string[]): Readable {
-    const { mayShow } = this.parts
-    const wild = super.createRetainedStreamCombi(patterns.filter(isWild))
-    const named = super.createRetainedStreamCombi(patterns.filter(pattern => !isWild(pattern)))
-    return Readable.from(
-      (async function* () {
-        for await (const packet of named) if (mayShow(packet)) yield packet
-        for await (const packet of wild) if (!packet.topic.startsWith('$') && mayShow(packet)) yield packet
-      })(),
-    )
+  override createRetainedStreamCombi(patterns: string[]): Retrieved {
+    return Readable.from(this.retained.matching(patterns).filter(this.parts.mayShow)) as Retrieved
   }
 
-  /** Forgets the retained messages that this device left, but for those that another has replaced. */
+  /** Forgets the retained messages that this device left. */
   async forgetRetained(deviceId: string): Promise<void> {
-    for (const topic of this.retainedBy.get(deviceId) ?? []) {
-      for await (const packet of this.createRetainedStream(topic)) {
-        if (packet.topic === topic && packet.clientId === deviceId)
-          await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
-      }
+    for (const topic of this.retained.leftBy(deviceId)) {
+      const packet = this.retained.of(topic)
+      if (packet !== undefined) await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
     }
-    this.retainedBy.delete(deviceId)
   }
 }

@@ -218,7 +218,7 @@ describe('a message reaches a subscriber', () => {
     ['1.5.3-3', '\ufeffa', '\ufeffa', true],
     ['4.7.3-4', 'constructor/__proto__', 'constructor/__proto__', true],
   ]
-  for (const way of ways.slice(0, 1))
+  for (const way of ways)
     test(`[MQTT-4.7] where its filter matches: ${way}`, async () => {
       const seen: Record<string, boolean> = {}
       for (const [, filter, topic] of filters) {
