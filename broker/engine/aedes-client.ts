@@ -10,10 +10,14 @@ declare module 'aedes' {
   interface Aedes {
     /** Of the last message: it tells messages apart, and orders queues. */
     counter: number
+    mq: { emit(packet: Routed, done: () => void): void }
     registerClient(client: Inside): void
     unregisterClient(client: Client): void
   }
 }
+
+/** A message as it is routed; `clientId` is its publisher's. */
+export type Routed = AedesPublishPacket & { clientId?: string }
 
 export type Will = PublishPacket & { qos: QoS; retain: boolean }
 
@@ -126,19 +130,6 @@ export function endInOrder(client: Inside): void {
     }
     return conn
   }
-}
-
-/**
- * aedes announces every client under `$SYS/<id>/` to other nodes on the same emitter. There are none, and the
- * announcements cost an eighth of a CONNECT.
- */
-export function silenceClusterBus(aedes: Aedes): void {
-  const bus = `$SYS/${aedes.id}/`
-  const publish = aedes.publish
-  aedes.publish = function (this: Aedes, packet: PublishPacket, ...rest: unknown[]) {
-    if (packet.topic.startsWith(bus)) return (rest.at(-1) as () => void)()
-    Reflect.apply(publish, this, [packet, ...rest])
-  } as Aedes['publish']
 }
 
 /** Why aedes gave a connection up, where that is one of our reasons; it tells by words alone. */

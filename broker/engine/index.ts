@@ -9,7 +9,7 @@ import type { Reason } from '../../db/reason.ts'
 import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection } from '../door.ts'
 import { type Acknowledgement, createAcknowledgement } from './acknowledgement.ts'
-import { type Inside, publishOwn, reasonOfFailure, silenceClusterBus } from './aedes-client.ts'
+import { type Inside, publishOwn, reasonOfFailure } from './aedes-client.ts'
 import { arrives } from './arrival.ts'
 import { readyAtConnack } from './catching-up.ts'
 import { takeCensus } from './census.ts'
@@ -22,6 +22,7 @@ import { createLeavings } from './leavings.ts'
 import { sendLeftWills } from './left-wills.ts'
 import { createRebind } from './rebind.ts'
 import { unboundRights, unreadRights } from './rights-desk.ts'
+import { mendRouting } from './routing.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
@@ -106,7 +107,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     maxInflightInbound: settings.inflightInboundMax,
     ...hooks,
   })
-  silenceClusterBus(aedes)
+  mendRouting(aedes)
   const acknowledgement: Acknowledgement = createAcknowledgement(aedes, store, events.routed)
   const acceptFresh = createFreshConnect({ aedes, store, sessions, leavings, traffic })
   const shared = createSharedSubscriptions({
@@ -120,8 +121,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   leavings.restore()
   for (const { deviceId, topic, qos } of store.sharedSubscriptions()) shared.join(null, deviceId, topic, qos)
   const aging = setInterval(dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
-  const emitter: EventEmitter = aedes
-  emitter.on('error', error => events.engineFailed(error))
+  ;(aedes as EventEmitter).on('error', error => events.engineFailed(error))
 
   readyAtConnack(aedes, client => {
     const { session } = client
