@@ -20,7 +20,7 @@ export type Acknowledgement = {
 
 export function createAcknowledgement(
   aedes: Aedes,
-  store: Pick<SessionStore, 'expect' | 'groupOf' | 'arrivalOf'>,
+  store: Pick<SessionStore, 'expect' | 'groupOf' | 'arrivalOf' | 'arriving'>,
   routed: (tookMs: number) => void,
 ): Acknowledgement {
   const flights = new WeakMap<object, Flight>()
@@ -103,7 +103,10 @@ export function createAcknowledgement(
     published(packet: Numbered, client, done) {
       if (client === null || packet.qos !== 2) return done(null)
       const group = store.groupOf(packet.brokerCounter ?? 0)
-      acknowledge(client, group ?? store.arrivalOf(packet), done)
+      acknowledge(client, group ?? store.arrivalOf(packet), error => {
+        done(error)
+        store.arriving.end(client, packet.messageId ?? 0)
+      })
     },
   }
 }

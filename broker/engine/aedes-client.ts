@@ -82,6 +82,8 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     catchingUp?: { end(newest: number): void; holds(packet: AedesPublishPacket): boolean }
     /** The numbers of the last few messages that it was sent, where several subscriptions may bring one. Ours. */
     got?: { counters: number[]; at: number }
+    /** A SUBSCRIBE or UNSUBSCRIBE is done with. Ours. */
+    subscribingDone?: () => void
     /** The broker stops: its connection ends in order. Ours. */
     leaving?: boolean
     /** Calls back once the full socket has room again, with an error where it is closed. */

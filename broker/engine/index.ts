@@ -26,6 +26,7 @@ import { mendRouting } from './routing.ts'
 import { SessionStore } from './session-store.ts'
 import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
+import { answerSubscribers } from './subscribing.ts'
 import { newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
@@ -150,6 +151,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     }
     if (session.ended === null) events.subscriptionsChanged(whoIs(session), session.filters)
   })
+  answerSubscribers(aedes) // and goes on with the next, once what has just been done is noted
   aedes.on('keepaliveTimeout', client => note(client as Inside, 'keepalive_timeout'))
   aedes.on('clientError', (client, error) => failed(client as Inside, error))
   aedes.on('connectionError', (client, error) => failed(client as Inside, error))
@@ -199,7 +201,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(whoIs(session))
     stream.once('close', () => ended(session))
-    const client = arrives(aedes.handle(stream), session, traffic)
+    const client = arrives(aedes.handle(stream), session, traffic, store)
     clients.set(session, client)
     return {
       drop(reason: Reason) {

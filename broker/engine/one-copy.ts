@@ -2,15 +2,20 @@
 // copy and drops it, though messages of different QoS overtake each other; and it lowers QoS for subscriptions without wildcards alone.
 import type { AedesPublishPacket } from 'aedes'
 import type { Inside } from './aedes-client.ts'
+import type { StoredPacket } from './durable/stored-state.ts'
 import { grantedQos } from './granted-qos.ts'
+import type { SessionStore } from './session-store.ts'
 
 type Deliver = Inside['deliverQoS']
 
 /** All copies of a message come in one turn; in between come at most wills of those whom it makes close. */
 const REMEMBERED = 8
+const SHOWN_AT_ONCE = 100
+const MESSAGE_ID_MAX = 65_535
 
-export function deliverOnce(client: Inside): void {
+export function deliverOnce(client: Inside, store: Pick<SessionStore, 'outgoingShow'>): void {
   const { deliver0, deliverQoS } = client
+  let showing = 0
 
   function isSecond({ brokerCounter }: AedesPublishPacket): boolean {
     if ((client.session?.filters.size ?? 0) < 2) return false
@@ -21,10 +26,26 @@ export function deliverOnce(client: Inside): void {
     return false
   }
 
+  /** What it does not acknowledge it is sent again, as a live message. Some at once, for each waits for the disk. */
+  function keepAndShow(packet: AedesPublishPacket, done: () => void): void {
+    const isLast = showing + 1 >= SHOWN_AT_ONCE
+    showing += 1
+    packet.messageId = client._nextId
+    client._nextId = (client._nextId % MESSAGE_ID_MAX) + 1
+    const show = () =>
+      deliverQoS(packet, () => {
+        showing -= 1
+        if (isLast) done()
+      })
+    store.outgoingShow(client, packet as StoredPacket).then(show, show)
+    if (!isLast) setImmediate(done)
+  }
+
   /** The packet is this session's own. */
   function pass(packet: AedesPublishPacket, qos: 0 | 1 | 2, done: () => void): void {
     const { catchingUp } = client
-    if (catchingUp !== undefined && packet.brokerId !== null) {
+    const isShown = packet.brokerId === null
+    if (catchingUp !== undefined && !isShown) {
       // Nothing comes before CONNACK [MQTT-3.2.0-1].
       const waits = qos > 0 ? catchingUp.holds(packet) : !client.connackSent
       if (waits) return void setImmediate(done)
@@ -32,7 +53,8 @@ export function deliverOnce(client: Inside): void {
     const own = packet as { qos: number; brokerId: string | null }
     own.qos = qos
     own.brokerId = null // so that aedes does not look for second copies
-    if (qos > 0) deliverQoS(packet, done)
+    if (isShown && qos > 0 && !client.clean) keepAndShow(packet, done)
+    else if (qos > 0) deliverQoS(packet, done)
     else deliver0(packet, done)
   }
 

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import type AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
 import { prepareQueue } from '../../db/sessions/session-queue.ts'
 import type { WillRow } from '../../db/sessions/session-records.ts'
+import { createArriving } from './durable/arriving.ts'
 import { createHolderRecord } from './durable/holder-record.ts'
 import { createSessionQueue } from './durable/session-queue.ts'
 import {
@@ -32,6 +33,7 @@ export class SessionStore extends StoredState {
   readonly #willing = new Set<string>()
   /** Wills of connections that ended with the broker's last life. */
   readonly leftWills = new Map<string, WillRow>()
+  readonly arriving = createArriving()
   readonly holders: ReturnType<typeof createHolderRecord>
   #handsOut = true
 
@@ -124,6 +126,13 @@ export class SessionStore extends StoredState {
     await this.#queue.update(this.sessions.get(client.id) ?? -1, packet)
   }
 
+  /** A retained message that is about to be shown to a kept session, as `outgoingUpdate`: it is owed from now on [MQTT-4.4.0-1]. */
+  async outgoingShow(client: Client, packet: StoredPacket): Promise<void> {
+    const session = this.sessions.get(client.id)
+    if (session === undefined || !this.#queue.enqueue([[session, packet.qos]], packet, 1)) return
+    await this.#queue.update(session, packet)
+  }
+
   override async outgoingClearMessageId(client: Client, packet: QueuedPacket) {
     if (packet.messageId !== undefined) this.parts.onAcknowledged(client, packet.messageId)
     // aedes strikes out what it may not forward; to a session that is ending it may not now, and owes it all the same.
@@ -199,11 +208,19 @@ export class SessionStore extends StoredState {
   }
 
   /** A message that was sent twice is known once the first is on disk. */
-  override async incomingGetPacket(client: Client, packet: { messageId?: number }): Promise<StoredPacket> {
-    const found = await super.incomingGetPacket(client, packet)
-    if (!this.#unfinished.has(client.id)) return found
-    await this.commit.kept()
-    return super.incomingGetPacket(client, packet)
+  override async incomingGetPacket(
+    client: Client,
+    packet: { messageId?: number; cmd?: string },
+  ): Promise<StoredPacket> {
+    const { messageId = 0, cmd } = packet
+    const isFirst = cmd === 'publish' && (await this.arriving.begin(client, messageId)) === null
+    let found = await super.incomingGetPacket(client, packet)
+    if (this.#unfinished.has(client.id)) {
+      await this.commit.kept()
+      found = await super.incomingGetPacket(client, packet)
+    }
+    if (isFirst) this.arriving.end(client, messageId)
+    return found
   }
 
   /** PUBCOMP waits for it: the identifier may come again with another message. */

@@ -122,9 +122,13 @@ export function createSessionQueue(parts: {
 
     /**
      * Puts a message into the queues of these sessions, for each with the QoS it is to have. Gives whether it is in any. Throws
-     * where it cannot be written.
+     * where it cannot be written. RETAIN is set where it is shown to a new subscription alone [MQTT-3.3.1-8] [MQTT-3.3.1-9].
      */
-    enqueue(sessions: Iterable<[session: number, qos: Outgoing['qos']]>, packet: Outgoing): boolean {
+    enqueue(
+      sessions: Iterable<[session: number, qos: Outgoing['qos']]>,
+      packet: Outgoing,
+      retain: 0 | 1 = 0,
+    ): boolean {
       const bytes = weigh(packet)
       return commit.write(() => {
         let taken = false
@@ -142,7 +146,7 @@ export function createSessionQueue(parts: {
             topic: packet.topic,
             payload: packet.payload,
             qos,
-            retain: 0, // it matches an established subscription [MQTT-3.3.1-9]
+            retain,
           })
           count(session, 1, bytes)
           taken = true

@@ -2,16 +2,19 @@
 // §4.7), with bytes over real TLS.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import mqttPacket, { type IPublishPacket } from 'mqtt-packet'
+import type { IPublishPacket } from 'mqtt-packet'
 import type { Identity } from '../../harness/authority.ts'
-import { connectPacket, openTls, startTestBroker, type TestBroker } from '../../harness/broker.ts'
-import { packetsOf } from '../../harness/raw-client.ts'
+import { startTestBroker, type TestBroker } from '../../harness/broker.ts'
 import { tester } from '../../harness/roll.ts'
+import {
+  type Message,
+  type QoS,
+  type Speaking,
+  type Subscription,
+  speak,
+} from '../../harness/speaking-client.ts'
 import { until } from '../../harness/until.ts'
 
-type QoS = 0 | 1 | 2
-type Subscription = { topic: string; qos: QoS }
-type Message = { topic: string; qos: QoS; payload: string; retain: boolean; dup: boolean }
 /** How a message finds its subscriber: there, clean or kept; away; or as one who subscribes later. */
 type Way = 'clean' | 'kept' | 'away' | 'retained'
 
@@ -34,57 +37,7 @@ describe('a message reaches a subscriber', () => {
   })
   after(() => t.close())
 
-  /** A connection that acknowledges all, with the messages that it gets. */
-  async function comes(identity: Identity, clientId: string, clean: boolean) {
-    const socket = await openTls(t, { identity })
-    const packets = packetsOf(socket)
-    const messages: Message[] = []
-    let seen = 0
-    const parser = mqttPacket.parser()
-    parser.on('packet', packet => {
-      if (packet.cmd === 'publish') {
-        const { topic, qos, retain, dup } = packet
-        messages.push({ topic, qos, payload: packet.payload.toString(), retain, dup })
-        if (qos > 0) say({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId: packet.messageId! })
-      } else if (packet.cmd === 'pubrel') say({ cmd: 'pubcomp', messageId: packet.messageId! })
-      else if (packet.cmd === 'pubrec') say({ cmd: 'pubrel', messageId: packet.messageId! })
-    })
-    function say(packet: Parameters<typeof mqttPacket.generate>[0]): void {
-      socket.write(mqttPacket.generate(packet))
-    }
-    socket.on('data', () => {
-      for (const { bytes } of packets.slice(seen)) parser.parse(bytes)
-      seen = packets.length
-    })
-    const answered = (kind: number, count = 1) =>
-      until(() => packets.filter(one => one.kind === kind).length >= count || socket.destroyed)
-    socket.write(connectPacket({ clientId, clean }))
-    await answered(2)
-    return {
-      messages,
-      packets,
-      say,
-      answered,
-      async subscribe(subscriptions: Subscription[]): Promise<number[]> {
-        const before = packets.filter(({ kind }) => kind === 9).length
-        say({ cmd: 'subscribe', messageId: 1, subscriptions } as never)
-        await answered(9, before + 1)
-        return [
-          ...packets
-            .filter(({ kind }) => kind === 9)
-            .at(-1)!
-            .bytes.subarray(4),
-        ]
-      },
-      async end(): Promise<void> {
-        socket.end(Buffer.from([0xe0, 0]))
-        await until(() => socket.destroyed)
-      },
-    }
-  }
-  type Connection = Awaited<ReturnType<typeof comes>>
-
-  async function publish(from: Connection, all: Partial<Message>[]): Promise<void> {
+  async function publish(from: Speaking, all: Partial<Message>[]): Promise<void> {
     const sent = { 1: 0, 2: 0 }
     for (const [index, { topic = '', qos = 0, payload = 'x', retain = false }] of all.entries()) {
       from.say({
@@ -98,28 +51,27 @@ describe('a message reaches a subscriber', () => {
       } as IPublishPacket)
       if (qos > 0) sent[qos as 1 | 2] += 1
     }
-    const count = (kind: number) => from.packets.filter(one => one.kind === kind).length
-    await until(() => count(4) >= sent[1] && count(7) >= sent[2])
+    await until(() => from.count(4) >= sent[1] && from.count(7) >= sent[2])
   }
 
   /** What a subscriber to these gets of these, by this way. A last message tells that there is no more. */
   async function gets(way: Way, subscriptions: Subscription[], messages: Partial<Message>[]) {
     const last = { topic: 'the/last', qos: 1 as const, payload: 'last' }
-    const from = await comes(sender, 's1', true)
+    const from = await speak(t, sender, { clientId: 's1', clean: true })
     const all = [...messages, last].map(message => ({ ...message, retain: way === 'retained' }))
     async function send(): Promise<void> {
       await publish(from, all.slice(0, -1))
       await publish(from, all.slice(-1))
     }
     if (way === 'retained') await send()
-    let to = await comes(device, 'd1', way !== 'kept' && way !== 'away')
+    let to = await speak(t, device, { clientId: 'd1', clean: way !== 'kept' && way !== 'away' })
     await to.subscribe([...subscriptions, { topic: 'the/+', qos: 1 }])
     if (way === 'away') await to.end()
     if (way !== 'retained') await send()
-    if (way === 'away') to = await comes(device, 'd1', false)
+    if (way === 'away') to = await speak(t, device, { clientId: 'd1', clean: false })
     await until(() => to.messages.some(({ topic }) => topic === last.topic))
     await to.end()
-    const clean = await comes(device, 'd1', true)
+    const clean = await speak(t, device, { clientId: 'd1', clean: true })
     await clean.end()
     await publish(
       from,
