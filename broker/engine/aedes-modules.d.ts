@@ -32,7 +32,7 @@ declare module 'aedes-persistence/asyncPersistence.js' {
       client: ClientId,
       packet: { messageId?: number },
     ): Promise<StoredPacket | undefined>
-    /** Rejects where it is not queued. */
+    /** aedes closes the connection where it rejects. */
     outgoingUpdate(client: ClientId, packet: QueuedPacket): Promise<void>
     outgoingStream(client: ClientId): Readable & AsyncIterable<StoredPacket>
     incomingStorePacket(client: ClientId, packet: StoredPacket): Promise<void>

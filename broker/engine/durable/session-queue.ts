@@ -157,7 +157,7 @@ export function createSessionQueue(parts: {
 
     /**
      * A message is about to be sent, or PUBREL in its place. The packet is given another identifier where its own is taken.
-     * Resolves once that is on disk. Rejects where the message is not queued; PUBREC of what is not is answered all the same.
+     * Resolves once that is on disk. What is not queued, for want of room or because it was left, is sent once, and PUBREC answered.
      */
     async update(session: number, packet: { cmd?: string } & Partial<Outgoing>): Promise<void> {
       const { messageId = 0, brokerCounter = 0 } = packet
@@ -170,7 +170,10 @@ export function createSessionQueue(parts: {
       } else {
         const handed = handOut(session, brokerCounter, messageId)
         const id = handed === undefined ? table.idOf(session, brokerCounter, foreign(packet.brokerId)) : 0
-        if (id === undefined) throw new NotQueued()
+        if (id === undefined) {
+          packet.messageId = freeId(session, messageId)
+          return
+        }
         packet.messageId = handed ?? identify(session, id, messageId)
         // Not for what others write meanwhile.
         if (handed !== undefined) return page?.kept ?? undefined
@@ -231,13 +234,5 @@ export function createSessionQueue(parts: {
       ledger.count(session, -messages, -bytes)
       commit.owe(() => table.clear(session))
     },
-  }
-}
-
-/** The message was dropped or struck out before. */
-export class NotQueued extends Error {
-  constructor() {
-    super('no such packet')
-    this.name = 'NotQueued'
   }
 }

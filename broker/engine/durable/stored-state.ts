@@ -245,6 +245,9 @@ export class StoredState extends AsyncPersistence {
       this.commit.owe(() => this.records.unretain(topic))
     } else if (!this.ledger.retain(packet)) {
       this.parts.onDropped('retained', '')
+      // What it was to replace is not shown any more either [MQTT-3.3.1-7].
+      if (this.retained.of(topic) !== undefined)
+        await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
       return
     } else {
       const row = { topic, payload, qos, device: packet.clientId ?? null }

@@ -15,7 +15,7 @@ describe('an exchange', () => {
   let device: Identity
   let backend: Speaking
   beforeEach(async () => {
-    t = await startTestBroker()
+    t = await startTestBroker({ settings: { retainedBytesMax: 2_000, offlineBytesMax: 2_000 } })
     device = await t.roll.enroll('d1')
     backend = await speak(t, await t.roll.enroll('b1', { groups: ['backend'] }), { clientId: 'b1' })
     await backend.subscribe([{ topic: 'devices/#', qos: 2 }])
@@ -172,6 +172,25 @@ describe('an exchange', () => {
     await there.ping()
     assert.equal(there.messages.length, 3)
     await there.cut()
+  })
+
+  test('[MQTT-3.3.1-7] a retained message that there is no room for leaves none in its place', async () => {
+    await send(1, 'old', { retain: true })
+    await send(1, 'x'.repeat(2_000), { retain: true })
+    const one = await comes()
+    await one.subscribe([{ topic, qos: 1 }])
+    await one.ping()
+    assert.deepEqual(one.messages, [])
+    await one.cut()
+  })
+
+  test('a message that does not fit its queue is sent to a kept session that is there', async () => {
+    const one = await comes({ clean: false })
+    await one.subscribe([{ topic, qos: 1 }])
+    await send(1, 'x'.repeat(2_000))
+    await until(() => one.messages.length > 0 || one.isClosed())
+    assert.equal(one.isClosed(), false)
+    await one.cut()
   })
 
   test('[MQTT-4.4.0-1] a retained message that was shown and not acknowledged is sent again', async () => {
