@@ -4,8 +4,9 @@ import type { Aedes, Client, PublishPacket } from 'aedes'
 
 type Done = (error?: Error | null) => void
 type Numbered = { brokerId?: string; brokerCounter?: number }
-/** Messages on their way to be routed, in the order they came; with how to go on, where one is ready before its turn. */
-type Line = Map<number, (() => void) | null>
+type Publish = (this: Aedes, packet: PublishPacket, client: Client | null, done: Done) => void
+/** A message on its way to be routed, in the line of its publisher; `goOn` where it is ready before its turn. */
+type InLine = { line: InLine[]; goOn: (() => void) | null }
 
 /** Before anything else wraps `publish`. */
 export function mendRouting(aedes: Aedes): void {
@@ -31,36 +32,41 @@ function silenceClusterBus(aedes: Aedes): void {
  * it [MQTT-4.6.0-6].
  */
 function keepOrder(aedes: Aedes): void {
-  const lines = new Map<string, Line>()
-  const publish = aedes.publish
+  const lines = new WeakMap<Client, InLine[]>()
+  const waiting = new Map<number, InLine>()
+  const publish = aedes.publish as unknown as Publish
   const emit = aedes.mq.emit.bind(aedes.mq)
 
   aedes.publish = function (this: Aedes, packet: PublishPacket & Numbered, ...rest: unknown[]) {
-    const client = rest.length > 1 ? (rest[0] as Client | null) : null
-    const isStored = packet.qos > 0 || packet.retain
-    if (client === null || !(isStored || lines.has(client.id))) {
-      return Reflect.apply(publish, this, [packet, ...rest])
+    if (rest.length < 2) return Reflect.apply(publish, this, [packet, ...rest])
+    const [client, done] = rest as [Client | null, Done]
+    if (client === null) return publish.call(this, packet, null, done)
+    let line = lines.get(client)
+    const isFirst = line === undefined || line.length === 0
+    if (isFirst && packet.qos === 0 && !packet.retain) return publish.call(this, packet, client, done)
+    if (line === undefined) {
+      line = []
+      lines.set(client, line)
     }
-    const done = rest.at(-1) as Done
+    const one: InLine = { line, goOn: null }
     const counter = number(packet)
-    lineOf(client.id).set(counter, null)
-    Reflect.apply(publish, this, [
-      packet,
-      client,
-      (error?: Error | null) => {
-        if (error) leave(client.id, counter)
-        done(error)
-      },
-    ])
+    line.push(one)
+    waiting.set(counter, one)
+    publish.call(this, packet, client, error => {
+      if (error && waiting.delete(counter)) leave(one)
+      done(error)
+    })
   } as Aedes['publish']
 
   aedes.mq.emit = (packet, done) => {
-    const { clientId = '', brokerCounter } = packet
-    const line = lines.get(clientId)
-    const goOn = () => emit(packet, done)
-    if (line === undefined || !line.has(brokerCounter)) return goOn()
-    line.set(brokerCounter, goOn)
-    advance(clientId, line)
+    const one = waiting.get(packet.brokerCounter)
+    if (one === undefined) return emit(packet, done)
+    waiting.delete(packet.brokerCounter)
+    if (one.line[0] === one) {
+      one.line.shift()
+      emit(packet, done)
+      advance(one.line)
+    } else one.goOn = () => emit(packet, done)
   }
 
   function number(packet: Numbered): number {
@@ -69,26 +75,16 @@ function keepOrder(aedes: Aedes): void {
     return packet.brokerCounter
   }
 
-  function lineOf(clientId: string): Line {
-    const known = lines.get(clientId)
-    if (known !== undefined) return known
-    const line: Line = new Map()
-    lines.set(clientId, line)
-    return line
-  }
-
-  function leave(clientId: string, counter: number): void {
-    const line = lines.get(clientId)
-    if (line?.delete(counter)) advance(clientId, line)
+  function leave(one: InLine): void {
+    one.line.splice(one.line.indexOf(one), 1)
+    advance(one.line)
   }
 
   /** Routes whatever is ready and has nothing before it. */
-  function advance(clientId: string, line: Line): void {
-    for (const [counter, goOn] of line) {
-      if (goOn === null) return
-      line.delete(counter)
-      if (line.size === 0) lines.delete(clientId)
-      goOn()
+  function advance(line: InLine[]): void {
+    for (let first = line[0]; first?.goOn; first = line[0]) {
+      line.shift()
+      first.goOn()
     }
   }
 }
