@@ -13,6 +13,7 @@ import {
   startTestBroker,
   type TestBroker,
 } from '../harness/broker.ts'
+import type { Inbox } from '../harness/inbox.ts'
 import { packetsOf, publishPacket, rawSession, subscribePacket } from '../harness/raw-client.ts'
 import { until } from '../harness/until.ts'
 
@@ -28,7 +29,7 @@ describe('a device that comes back while messages go on coming', () => {
   beforeEach(async () => {
     stopped = false
     sent = 0
-    t = await startTestBroker({ settings: { offlineMessagesMax: 100_000 } })
+    t = await startTestBroker({ settings: { offlineMessagesMax: 100_000, offlineBytesMax: 100_000_000 } })
     backend = await mqttClient(t, 'b1', await t.roll.enroll('b1', { groups: ['backend'] }))
     device = await t.roll.enroll('d1')
   })
@@ -55,7 +56,16 @@ describe('a device that comes back while messages go on coming', () => {
     while (!stopped) await send(qos, 1)
   }
 
-  const counted = (count: number) => Array.from({ length: count }, (_, index) => String(index))
+  /** Sends no more, and finds that all of it came, once and as it was sent. */
+  async function assertInOrder(inbox: Inbox, going: Promise<void>): Promise<void> {
+    stopped = true
+    await going
+    await until(() => inbox.all.length >= sent, DEADLINE_MS)
+    assert.deepEqual(
+      inbox.all.map(({ payload }) => payload),
+      Array.from({ length: sent }, (_, index) => String(index)),
+    )
+  }
 
   for (const qos of [1, 2] as const)
     for (const filter of ['devices/d1/commands', '$share/crew/devices/d1/commands'])
@@ -65,13 +75,7 @@ describe('a device that comes back while messages go on coming', () => {
         const going = goOnSending(qos)
         const { client, inbox } = await returningClient(t, 'd1', device)
         await until(() => inbox.all.length > 500, DEADLINE_MS)
-        stopped = true
-        await going
-        await until(() => inbox.all.length >= sent, DEADLINE_MS)
-        assert.deepEqual(
-          inbox.all.map(({ payload }) => payload),
-          counted(sent),
-        )
+        await assertInOrder(inbox, going)
         await client.endAsync(true)
       })
 
@@ -83,22 +87,15 @@ describe('a device that comes back while messages go on coming', () => {
     const going = goOnSending(1)
     const { client, inbox } = await returningClient(t, 'd1', device)
     await until(() => inbox.all.length > 200, DEADLINE_MS)
-    stopped = true
-    await going
-    await until(() => inbox.all.length >= sent, DEADLINE_MS)
-    assert.deepEqual(
-      inbox.all.map(({ payload }) => payload),
-      counted(sent),
-    )
+    await assertInOrder(inbox, going)
     await client.endAsync(true)
   })
 
   test('is in as soon as it has its CONNACK, however slowly it takes what waited', async () => {
     await leaveWaiting('devices/d1/commands', 1)
-    await backend.publishAsync('devices/d1/commands', Buffer.alloc(200_000), { qos: 1 })
-    for (let index = 0; index < 200; index += 1)
-      void backend.publishAsync('devices/d1/commands', Buffer.alloc(20_000), { qos: 1 })
-    await backend.publishAsync('devices/d1/commands', 'last', { qos: 1 })
+    // More than the sockets between them take in.
+    for (let index = 0; index < 120; index += 1)
+      await backend.publishAsync('devices/d1/commands', Buffer.alloc(200_000), { qos: 1 })
     const heard = await returningTo('devices/d1/said')
     const socket = await openTls(t, { identity: device })
     const connected = t.line(line => line.msg === 'connected' && line.deviceId === 'd1')
