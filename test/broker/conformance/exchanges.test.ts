@@ -219,13 +219,16 @@ describe('an exchange', () => {
     const flood = (async () => {
       while (!over) await send(0, 'x'.repeat(10))
     })()
-    for (let turn = 0; turn < 20; turn += 1) {
-      const back = await comes({ clean: false, will: { topic, payload: 'gone', qos: 1 } })
-      assert.equal(back.heard[0], 'connack')
-      await back.end()
+    try {
+      for (let turn = 0; turn < 20; turn += 1) {
+        const back = await comes({ clean: false, will: { topic, payload: 'gone', qos: 1 } })
+        assert.equal(back.heard[0], 'connack')
+        await back.end()
+      }
+    } finally {
+      over = true
+      await flood
     }
-    over = true
-    await flood
   })
 
   test('[MQTT-3.1.4-5] what comes behind a refused CONNECT is not done', async () => {
