@@ -95,6 +95,15 @@ describe('a session', () => {
     assert.deepEqual((await comeBack('d1', identity)).waited, ['8'], 'what was delivered makes room')
   })
 
+  test('gets what was retained while it was away as any other message [MQTT-3.3.1-9]', async () => {
+    const identity = await t.roll.enroll('d1')
+    await leaveWaiting('d1', identity)
+    await backend.publishAsync('devices/d1/commands', 'state', { qos: 1, retain: true })
+    const { client, inbox } = await returningClient(t, 'd1', identity)
+    assert.equal((await inbox.message('state')).retain, false)
+    await client.endAsync()
+  })
+
   test('that was clean leaves nothing behind', async () => {
     const identity = await t.roll.enroll('d1')
     await leaveWaiting('d1', identity)
