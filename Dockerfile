@@ -1,13 +1,13 @@
 # One image for every service of Rollcall; the command says which (docker-compose.yml). It holds Node, our code and what that
 # needs: no shell, no package manager.
-FROM node:24-slim AS build
+FROM node:26-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY . .
 RUN npm run build
 
-FROM node:24-slim AS packages
+FROM node:26-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json LICENSE ./
 RUN npm ci --omit=dev --ignore-scripts && rm -rf /root/.npm
@@ -15,7 +15,7 @@ COPY --from=build /src/dist ./dist
 # A fresh volume takes over owner and mode of the directory it is mounted on.
 RUN mkdir /state && mkdir -m 0700 /state/data /state/fleet
 
-FROM gcr.io/distroless/nodejs24-debian13:nonroot
+FROM gcr.io/distroless/nodejs26-debian13:nonroot
 ENV NODE_ENV=production \
     MALLOC_TRIM_THRESHOLD_=65536
 COPY --from=packages /app /app

@@ -81,7 +81,7 @@ export function subscribePacket(filter: string, qos: 0 | 1): Buffer {
 /** Finds whole packets of one kind in what arrives; calls back with each. */
 export function countPackets(socket: TLSSocket, kind: number, onPacket: (packet: Buffer) => void): void {
   let rest: Buffer = Buffer.alloc(0)
-  socket.on('data', chunk => {
+  socket.on('data', (chunk: Buffer) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     let offset = 0
     for (;;) {

@@ -14,7 +14,7 @@ export type Pair = {
 export function createPair(socket: Socket, onFrame: (frame: Frame) => void, onClosed: () => void): Pair {
   let corked = false
   const parse = createFrameParser(onFrame)
-  socket.on('data', bytes => {
+  socket.on('data', (bytes: Buffer) => {
     try {
       parse(bytes)
     } catch {

@@ -45,7 +45,7 @@ export function createCsrPool(threadsMax = THREADS_MAX, clockMs = () => performa
       })
       assign()
     })
-    worker.on('error', error => gone(thread, error))
+    worker.on('error', (error: Error) => gone(thread, error))
     worker.on('exit', () => gone(thread, new Error('a thread that reads CSRs ended')))
     worker.unref()
     threads.add(thread)

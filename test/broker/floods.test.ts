@@ -96,7 +96,7 @@ for (const clean of [true, false]) {
     const socket = await rawSession(t, d1, { clientId: 'd1', clean })
     const filters = Array.from({ length: 10_000 }, (_, index) => `devices/d1/${index}`)
     let granted = Buffer.alloc(0)
-    socket.on('data', chunk => {
+    socket.on('data', (chunk: Buffer) => {
       granted = Buffer.concat([granted, chunk])
     })
     const turn = workPerTurn()

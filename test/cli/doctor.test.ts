@@ -95,8 +95,8 @@ test('what no test can make of this machine is judged as a table', () => {
       checkDescriptors({ ...here, env: { ROLLCALL_BROKER_CONNECTIONS_MAX: '1000000' } }),
       hardLimitIsLarge() ? 'ok' : 'warn',
     ],
-    [checkVersions({ ...process.versions, node: '24.11.0' }), 'fail'],
-    [checkVersions({ ...process.versions, node: '24.12.0' }), 'ok'],
+    [checkVersions({ ...process.versions, node: '26.9.0' }), 'fail'],
+    [checkVersions({ ...process.versions, node: '26.10.0' }), 'ok'],
     [checkOwner(here, lstatSync(whole).uid + 1), lstatSync(whole).uid + 1 === 0 ? 'ok' : 'fail'],
     [
       judgeRegistry({ ours: true, schema: 1, schemaKnown: 1, findings: 'row 7 missing', lastChangeAt: null }),

@@ -224,7 +224,7 @@ describe('verifying', () => {
       assert.deepEqual(
         { kind: fault?.kind, seq: fault?.seq, through: fault?.through },
         { kind, seq, through },
-        fault?.message,
+        fault?.message ?? 'no fault',
       )
     })
   }

@@ -59,7 +59,7 @@ after(() => roll.close())
 async function pages(filter: DeviceFilter, limit: number, rowsSeenMax?: number): Promise<string[]> {
   const list = prepareDeviceList(roll.registry, rowsSeenMax)
   const ids: string[] = []
-  for (let next: string | null = null; ; ) {
+  for (let next = null as string | null; ; ) {
     const page = list(filter, next, limit, now)
     assert.ok(page.ids.length <= limit)
     ids.push(...page.ids)

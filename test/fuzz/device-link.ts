@@ -39,7 +39,7 @@ function linkOver(socket: TLSSocket, closed: Promise<void>): DeviceLink {
   const waiting: { answeredBy: string; resolve: (packet: Packet | null) => void }[] = []
   let open = true
   const parser = packetParser({ protocolVersion: 4 })
-  socket.on('data', chunk => parser.parse(chunk))
+  socket.on('data', (chunk: Buffer) => parser.parse(chunk))
   parser.on('packet', packet => {
     if (packet.cmd === 'publish') {
       heard.add(String(packet.payload))

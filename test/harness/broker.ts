@@ -143,7 +143,7 @@ export function attemptPlain(test: TestBroker, bytes: Buffer): Promise<Buffer> {
   return new Promise(resolve => {
     const received: Buffer[] = []
     const socket = connectTcp({ host: '127.0.0.1', port: test.broker.port }, () => socket.write(bytes))
-    socket.on('data', chunk => received.push(chunk))
+    socket.on('data', (chunk: Buffer) => received.push(chunk))
     socket.on('error', () => {})
     socket.once('close', () => resolve(Buffer.concat(received)))
   })

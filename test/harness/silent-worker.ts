@@ -33,7 +33,7 @@ export async function silentWorker(
     else others.push(packet)
   })
   socket.on('error', () => {})
-  socket.on('data', chunk => packets.parse(chunk))
+  socket.on('data', (chunk: Buffer) => packets.parse(chunk))
   if (filter !== '') {
     socket.write(subscribePacket(1, [filter], qos))
     await until(() => others.some(({ cmd }) => cmd === 'suback'))

@@ -119,8 +119,8 @@ test('events are open to whom a policy names them, to subscribers alone', () => 
     ['$SYS/broker/#'],
   ]) {
     const device = bound(allow(['subscribe', 'receive'], topics))
-    assert.equal(device.subscribe('$rollcall/events/#'), false, topics[0])
-    assert.equal(device.subscribe('$rollcall/#'), false, topics[0])
+    assert.equal(device.subscribe('$rollcall/events/#'), false, topics.join(' '))
+    assert.equal(device.subscribe('$rollcall/#'), false, topics.join(' '))
   }
   assert.equal(bound(allow(['subscribe'], ['$rollcall/events/#'])).subscribe('$SYS/broker/uptime'), false)
 })

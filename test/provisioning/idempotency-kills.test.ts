@@ -84,7 +84,7 @@ test('over kills at any moment, every request with a key is done once, and answe
       orders.map(order => post(agent, `${url}/v1/devices`, token, order.id, order)),
     )
     for (const [index, answer] of after.entries()) {
-      assert.equal(answer?.status, 201, answer?.text)
+      assert.equal(answer?.status, 201, answer?.text ?? 'no answer')
       if (before[index] != null) assert.equal(answer?.text, before[index].text)
     }
   }

@@ -99,7 +99,7 @@ export async function startLossyBroker(server: Server, { seed, lose, double, swa
       if (reply) socket.write(generate(reply))
     })
     socket.setNoDelay(true)
-    socket.on('data', bytes => incoming.parse(bytes))
+    socket.on('data', (bytes: Buffer) => incoming.parse(bytes))
     socket.on('error', () => {})
   })
   listener.listen(0, '127.0.0.1')

@@ -33,7 +33,7 @@ async function stage(scenes: Scene[]) {
         own.push(packet)
         for (const answer of scene.answers(packet)) socket.write(generate(answer))
       })
-      socket.on('data', bytes => incoming.parse(bytes)).on('error', () => {})
+      socket.on('data', (bytes: Buffer) => incoming.parse(bytes)).on('error', () => {})
     },
   ).listen(0, '127.0.0.1')
   await once(server, 'listening')
