@@ -107,6 +107,7 @@ const codes = {
   will_denied: inConnack(0x87),
   // live sessions
   publish_denied: inAck(0x87),
+  quota_exceeded: inAck(0x97),
   subscribe_denied: inAck(0x87),
   consumer_too_slow: nothing,
   session_too_old: nothing,

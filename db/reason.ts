@@ -246,6 +246,11 @@ const entries = {
     title: 'The policy does not allow this subscription',
     hint: 'Subscribe under devices/DEVICE-ID/…, or attach a wider policy.',
   },
+  quota_exceeded: {
+    seen: 'close',
+    title: 'The device has as much stored at the broker as one device may',
+    hint: 'Clear retained messages that are not needed, answer PUBREC with PUBREL, or raise the bound that the log names.',
+  },
   consumer_too_slow: {
     seen: 'close',
     title: 'The client reads more slowly than messages arrive for it',

@@ -63,6 +63,7 @@ const v5Names: Record<number, string> = {
   138: '0x8A (banned)',
   141: '0x8D (keep alive timeout)',
   149: '0x95 (packet too large)',
+  151: '0x97 (quota exceeded)',
   152: '0x98 (administrative action)',
 }
 

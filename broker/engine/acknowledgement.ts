@@ -20,7 +20,7 @@ export type Acknowledgement = {
 
 export function createAcknowledgement(
   aedes: Aedes,
-  store: Pick<SessionStore, 'expect' | 'groupOf' | 'arrivalOf' | 'arriving'>,
+  store: Pick<SessionStore, 'expect' | 'groupOf' | 'arrivalOf' | 'arriving' | 'forgetArrival'>,
   routed: (tookMs: number) => void,
 ): Acknowledgement {
   const flights = new WeakMap<object, Flight>()
@@ -38,7 +38,10 @@ export function createAcknowledgement(
     if (client === null || packet.qos !== 2) return publish(packet, client, done)
     const counter = expect(packet)
     publish(packet, client, error => {
-      if (error) store.groupOf(counter)
+      if (error) {
+        store.groupOf(counter)
+        store.forgetArrival(client, packet)
+      }
       done(error)
     })
   } as Aedes['publish']

@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events'
 import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { Reason } from '../../db/reason.ts'
 import type { QoS } from '../../policy/rights.ts'
+import { QuotaExceeded } from './durable/quota-exceeded.ts'
 import type { Session } from './sessions.ts'
 import type { Unacknowledged } from './unacknowledged.ts'
 
@@ -135,7 +136,10 @@ export function endInOrder(client: Inside): void {
 }
 
 /** Why aedes gave a connection up, where that is one of our reasons; it tells by words alone. */
-export function reasonOfFailure({ message }: Error, connected: boolean): Reason | null {
+export function reasonOfFailure(error: Error, connected: boolean): Reason | null {
+  const { message } = error
+  if (error instanceof QuotaExceeded) return error.reason
+  if (message.startsWith('maxInflightInbound exceeded')) return 'quota_exceeded'
   if (/drain timeout/.test(message)) return 'consumer_too_slow'
   if (message === 'publish_denied') return 'publish_denied'
   if (/did not arrive in time/.test(message)) return 'connect_timeout'

@@ -13,20 +13,19 @@ import {
   type StoredPacket,
   StoredState,
 } from './durable/stored-state.ts'
+import { createUnreleasedIds } from './durable/unreleased-ids.ts'
 
 type QueuedPacket = Parameters<AsyncPersistence['outgoingUpdate']>[1]
 type Subscriber = Parameters<AsyncPersistence['outgoingEnqueue']>[0]
 type QoS = StoredPacket['qos']
+const NO_PAYLOAD = Buffer.alloc(0)
 type Will = { topic: string; payload: Buffer | string; qos: 0 | 1 | 2; retain: boolean }
 
 export class SessionStore extends StoredState {
   readonly #queue: ReturnType<typeof createSessionQueue>
-  /** The devices whose unfinished QoS 2 is on disk. */
-  readonly #unfinished = new Set<string>()
+  readonly #unreleased: ReturnType<typeof createUnreleasedIds>
   /** With which group a message of QoS 2 came to be known. */
   readonly #arrived = new WeakMap<object, Promise<void>>()
-  /** Clients whose messages of QoS 2 came to be known, on disk or not. */
-  readonly #incoming = new Set<string>()
   /** The connections that have a will. */
   readonly #willOf = new Map<string, Client>()
   /** The devices whose will is on disk. */
@@ -50,6 +49,8 @@ export class SessionStore extends StoredState {
       onDropped: (what, session) => parts.onDropped(what, this.devices.get(session) ?? ''),
     })
     this.holders = createHolderRecord(this.records, this.commit)
+    const { records, commit } = this
+    this.#unreleased = createUnreleasedIds({ records, commit, max: bounds.inflightInboundMax })
   }
 
   /** Reads what the last life left. aedes's counter goes on where it ended, for it orders queues. */
@@ -57,11 +58,7 @@ export class SessionStore extends StoredState {
     await super.setup(broker)
     await this.load()
     broker.counter = Math.max(broker.counter, this.#queue.load())
-    for (const { device, messageId } of this.records.unfinished()) {
-      this.#unfinished.add(device)
-      const known = { topic: '', payload: Buffer.alloc(0), qos: 2 as const, messageId }
-      await super.incomingStorePacket({ id: device }, known)
-    }
+    this.#unreleased.load()
     for (const will of this.records.wills()) {
       this.#willing.add(will.device)
       this.leftWills.set(will.device, will)
@@ -87,8 +84,7 @@ export class SessionStore extends StoredState {
   keepsOf(deviceId: string): boolean {
     return (
       this.sessions.has(deviceId) ||
-      this.#incoming.has(deviceId) ||
-      this.#unfinished.has(deviceId) ||
+      this.#unreleased.keepsOf(deviceId) ||
       this.#willing.has(deviceId) ||
       this.leftWills.has(deviceId)
     )
@@ -181,24 +177,24 @@ export class SessionStore extends StoredState {
     await super.cleanSubscriptions(client)
   }
 
-  /** Written in the turn in which its message is queued, so both stay or neither; PUBREC waits for their group. */
+  /**
+   * Written in the turn in which its message is queued, so both stay or neither; PUBREC waits for their group. Rejects with
+   * `QuotaExceeded` where too many wait for PUBREL.
+   */
   override async incomingStorePacket(client: Client, packet: StoredPacket): Promise<void> {
-    this.#incoming.add(client.id)
-    await super.incomingStorePacket(client, packet)
-    if (client.clean === true) return
     const messageId = packet.messageId ?? 0
+    this.#unreleased.add(client.id, messageId)
+    if (client.clean === true) return
     try {
       this.assertLasts(client)
       this.commit.write(() => {
         this.addSession(client.id)
-        this.records.begin(client.id, messageId)
+        this.#unreleased.store(client.id, messageId)
       })
     } catch (error) {
-      await super.incomingDelPacket(client, packet)
+      this.#unreleased.remove(client.id, messageId)
       throw error
     }
-    this.commit.undo(() => void super.incomingDelPacket(client, packet).catch(() => {}))
-    this.#unfinished.add(client.id)
     this.#arrived.set(packet, this.commit.kept())
   }
 
@@ -207,39 +203,39 @@ export class SessionStore extends StoredState {
     return this.#arrived.get(packet) ?? null
   }
 
-  /** A message that was sent twice is known once the first is on disk. */
+  /** A message that was sent twice is known once the first is on disk. Of it there is its identifier alone. */
   override async incomingGetPacket(
     client: Client,
     packet: { messageId?: number; cmd?: string },
   ): Promise<StoredPacket> {
     const { messageId = 0, cmd } = packet
     const isFirst = cmd === 'publish' && (await this.arriving.begin(client, messageId)) === null
-    let found = await super.incomingGetPacket(client, packet)
-    if (this.#unfinished.has(client.id)) {
+    if (this.#unreleased.has(client.id, messageId) && this.#unreleased.isStored(client.id))
       await this.commit.kept()
-      found = await super.incomingGetPacket(client, packet)
-    }
+    if (!this.#unreleased.has(client.id, messageId)) throw new Error('no such packet')
     if (isFirst) this.arriving.end(client, messageId)
-    return found
+    return { topic: '', payload: NO_PAYLOAD, qos: 2, messageId }
   }
 
   /** PUBCOMP waits for it: the identifier may come again with another message. */
   override async incomingDelPacket(client: Client, packet: { messageId?: number }): Promise<void> {
-    await super.incomingDelPacket(client, packet)
-    if (!this.#unfinished.has(client.id)) return
-    this.commit.owe(() => this.records.finish(client.id, packet.messageId ?? 0))
+    if (!this.#unreleased.remove(client.id, packet.messageId ?? 0)) throw new Error('no such packet')
+    if (!this.#unreleased.isStored(client.id)) return
     await this.commit.kept().catch(error => {
       this.parts.onUnkept(client) // aedes would send PUBCOMP all the same
       throw error
     })
   }
 
+  /** A message that could not be routed was not received: the same one again is new. */
+  forgetArrival(client: Client, packet: { messageId?: number }): void {
+    this.#unreleased.remove(client.id, packet.messageId ?? 0)
+  }
+
   override async cleanIncoming(client: Client): Promise<void> {
     // aedes cleans up after a clean session has ended: another may have begun meanwhile.
     if (client.clean === true && this.sessions.has(client.id)) return
-    this.#incoming.delete(client.id)
-    await super.cleanIncoming(client)
-    if (this.#unfinished.delete(client.id)) this.commit.owe(() => this.records.finishAll(client.id))
+    this.#unreleased.clear(client.id)
   }
 
   /** CONNACK of a session that stays waits for its will, but does not depend on it. */

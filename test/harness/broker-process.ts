@@ -7,6 +7,8 @@ import { judgeSettings } from '../../broker/config.ts'
 import { startBroker } from '../../broker/index.ts'
 
 setFlagsFromString('--expose-gc')
+const SETTLE_MS = 20
+const SETTLED_BYTES = 65_536
 const collect = runInNewContext('gc') as () => void
 
 const broker = await startBroker({
@@ -18,8 +20,18 @@ const broker = await startBroker({
 })
 process.on('disconnect', () => void broker.close())
 process.on('message', async () => {
-  collect()
-  const { heapUsed, external } = process.memoryUsage()
-  process.send!({ bytes: heapUsed + external, metrics: await broker.metrics() })
+  process.send!({ bytes: await inUse(), metrics: await broker.metrics() })
 })
+
+/** Buffers are given back some turns after the collection that found them unused. */
+async function inUse(): Promise<number> {
+  for (let before = Number.POSITIVE_INFINITY; ; ) {
+    collect()
+    await new Promise(resolve => setTimeout(resolve, SETTLE_MS))
+    const { heapUsed, external } = process.memoryUsage()
+    const bytes = heapUsed + external
+    if (bytes > before - SETTLED_BYTES) return Math.min(bytes, before)
+    before = bytes
+  }
+}
 process.send!({ port: broker.port })

@@ -9,6 +9,7 @@ export function storeParts(given: Partial<SessionStoreParts> & { file: SessionFi
       offlineBytesMax: 1_000_000_000,
       offlineBytesTotalMax: 1_000_000_000,
       offlineAgeMaxMs: 604_800_000,
+      inflightInboundMax: 65_535,
       retainedMessagesMax: 100_000,
       retainedBytesMax: 1_000_000_000,
     },

@@ -20,7 +20,7 @@ type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][nu
 
 export type SessionStoreParts = {
   file: SessionFile
-  bounds: QueueBounds & { offlineAgeMaxMs: number }
+  bounds: QueueBounds & { offlineAgeMaxMs: number; inflightInboundMax: number }
   now(): number
   /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
   isGranted(client: Client, topic: string): boolean

@@ -12,10 +12,23 @@ import { storeParts } from '../../harness/session-store.ts'
 const unused = { rh: undefined, rap: undefined, nl: undefined }
 
 /**
- * The suite gives the same list of subscriptions to several clients, queues for such as never subscribed, and ends a store by
- * `destroy`.
+ * The suite gives the same list of subscriptions to several clients, queues for such as never subscribed, ends a store by
+ * `destroy`, and wants received messages of QoS 2 back whole, of which the store keeps the identifier alone.
  */
 class Contract extends SessionStore {
+  readonly #received = new Map<number, object>()
+
+  override async incomingStorePacket(...[client, packet]: Parameters<SessionStore['incomingStorePacket']>) {
+    await super.incomingStorePacket(client, packet)
+    const { length: _, ...received } = packet as typeof packet & { length: number }
+    this.#received.set(packet.messageId!, received)
+  }
+
+  override async incomingGetPacket(...[client, packet]: Parameters<SessionStore['incomingGetPacket']>) {
+    const known = await super.incomingGetPacket(client, packet)
+    return { ...known, ...this.#received.get(known.messageId!) }
+  }
+
   override addSubscriptions(...[client, list]: Parameters<SessionStore['addSubscriptions']>) {
     return super.addSubscriptions(client, [...list])
   }
