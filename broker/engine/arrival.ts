@@ -13,6 +13,7 @@ import { meter, type Traffic } from './traffic.ts'
 export function arrives(taken: Client, session: Session, traffic: Traffic, store: SessionStore): Inside {
   const client = taken as Inside
   client.session = session
+  readWhole(client.conn)
   holdToStandard(client)
   endInOrder(client)
   holdUpNobody(client)
@@ -20,4 +21,13 @@ export function arrives(taken: Client, session: Session, traffic: Traffic, store
   subscribeInOrder(client)
   meter(client, traffic)
   return client
+}
+
+/**
+ * From Node 26 on, `read()` gives one chunk at a time, and 'readable' is not emitted again for those that are left. aedes 1.2.0
+ * reads once for each 'readable': a message in several TLS records would wait for the next one.
+ */
+function readWhole(stream: Client['conn']): void {
+  const read = stream.read.bind(stream)
+  stream.read = size => read(size ?? (stream.readableLength || undefined))
 }

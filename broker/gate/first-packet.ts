@@ -19,11 +19,14 @@ export function awaitFirstPacket(
   let head: Buffer | null = null
   const deadline = setTimeout(() => finish({ verdict: 'silent' }), settings.connectTimeoutMs)
   const onReadable = () => {
-    const chunk = socket.read() as Buffer | null
-    if (chunk === null) return
-    head = head === null ? chunk : Buffer.concat([head, chunk])
-    const packet = judgeFirstPacket(head, settings.connectBytesMax)
-    if (packet.verdict !== 'incomplete') finish(packet)
+    // Chunk by chunk: 'readable' is not emitted again for chunks that are left unread.
+    for (;;) {
+      const chunk = socket.read() as Buffer | null
+      if (chunk === null) return
+      head = head === null ? chunk : Buffer.concat([head, chunk])
+      const packet = judgeFirstPacket(head, settings.connectBytesMax)
+      if (packet.verdict !== 'incomplete') return finish(packet)
+    }
   }
   const onGone = () => finish({ verdict: 'gone' })
   socket.on('readable', onReadable)

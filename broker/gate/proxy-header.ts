@@ -46,14 +46,17 @@ export function awaitProxyHeader(
   const deadline = setTimeout(() => finish(undefined), timeoutMs)
   const onGone = () => finish(undefined)
   const onReadable = () => {
-    const chunk = raw.read() as Buffer | null
-    if (chunk === null) return
-    head = Buffer.concat([head, chunk])
-    const header = judgeProxyHeader(head)
-    if (header.verdict === 'incomplete') return
-    if (header.verdict === 'refused') return finish(undefined)
-    if (head.length > header.bytes) raw.unshift(head.subarray(header.bytes))
-    finish(header.address)
+    // Chunk by chunk: 'readable' is not emitted again for chunks that are left unread.
+    for (;;) {
+      const chunk = raw.read() as Buffer | null
+      if (chunk === null) return
+      head = Buffer.concat([head, chunk])
+      const header = judgeProxyHeader(head)
+      if (header.verdict === 'incomplete') continue
+      if (header.verdict === 'refused') return finish(undefined)
+      if (head.length > header.bytes) raw.unshift(head.subarray(header.bytes))
+      return finish(header.address)
+    }
   }
   raw.on('readable', onReadable)
   raw.on('close', onGone)

@@ -85,8 +85,8 @@ for (const version of versions) {
     withBroker({}, async t => {
       const { session } = await keptSession(t, undefined, only(version))
       const again = await keptSession(t, undefined, { ...only(version), session })
-      // In TLS 1.3 a stranger is cut before a ticket reaches it.
-      assert.equal(again.resumed, version === 'TLSv1.2')
+      // In TLS 1.3 tickets follow the handshake: they may or may not reach a stranger before it is cut. Refused it is either way.
+      if (version === 'TLSv1.2') assert.equal(again.resumed, true)
       await until(() => t.lines.filter(line => line.reason === 'certificate_missing').length === 2)
     }))
 
