@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ApiUnreachable, type Client } from '../client/index.ts'
 import type { AuditFilter, AuditRow, AuditVerification } from '../client/types.ts'
+import { actorKinds } from '../db/audit/audit-chain.ts'
 import { exportRegistry, readAuditKeys, verifyFile, verifyRegistry } from './audit-verify.ts'
 import { dataPaths } from './data-directory.ts'
 import { CommandFailed, UsageError } from './errors.ts'
@@ -11,7 +12,8 @@ import { atMost, type Column, type Format, outputOption, printDocument, printPag
 import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
 
 type Flags = ServiceFlags & { output: Format }
-type SearchFlags = Flags & Pick<AuditFilter, 'actor' | 'action' | 'target' | 'since' | 'until' | 'limit'>
+type SearchFlags = Flags &
+  Pick<AuditFilter, 'actor' | 'actorKind' | 'action' | 'target' | 'since' | 'until' | 'limit'>
 
 const PAGE_ROWS = 500
 const FOLLOW_MS = 1_000
@@ -22,6 +24,7 @@ const columns: readonly Column<AuditRow>[] = [
   { heading: 'SEQ', cell: row => row.seq },
   { heading: 'TIME', cell: row => row.ts },
   { heading: 'ACTOR', cell: row => row.actor },
+  { heading: 'KIND', cell: row => row.actorKind },
   { heading: 'ACTION', cell: row => row.action },
   { heading: 'TARGET', cell: row => row.target },
   { heading: 'OUTCOME', cell: row => (row.reason === null ? row.outcome : `${row.outcome} (${row.reason})`) },
@@ -75,6 +78,7 @@ function searchCommand(): Command {
   return withServiceOptions(new Command('search'))
     .summary('find rows, newest first')
     .option('--actor <name>', 'only by this actor, such as the name of a token')
+    .addOption(new Option('--actor-kind <kind>', 'only by this kind of actor').choices([...actorKinds]))
     .option(
       '--action <action>',
       'only this action, such as certificate.revoke, or device.* for all of a noun',
@@ -87,6 +91,7 @@ function searchCommand(): Command {
       const filter: AuditFilter = { limit: Math.min(flags.limit ?? PAGE_ROWS, PAGE_ROWS) }
       for (const name of ['actor', 'action', 'target', 'since', 'until'] as const)
         if (flags[name] !== undefined) filter[name] = flags[name]
+      if (flags.actorKind !== undefined) filter.actorKind = flags.actorKind
       const count = await withService(flags, client =>
         printPages(atMost(client.audit.pages(filter), flags.limit), columns, flags.output),
       )

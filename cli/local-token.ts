@@ -29,7 +29,10 @@ export async function makeLocalToken(
     const scope = group ?? null
     const createdBy = `local:${userInfo().username}`
     const store = createTokenStore(registry, () => at)
-    const { id, token } = await store.createToken({ name, role, scope, expiresAt }, { name: createdBy })
+    const { id, token } = await store.createToken(
+      { name, role, scope, expiresAt },
+      { name: createdBy, kind: 'local' },
+    )
     const times = { createdAt: new Date(at).toISOString(), expiresAt: new Date(expiresAt).toISOString() }
     const unused = { revokedAt: null, lastUsedAt: null, lastUsedAddress: null }
     return { id, name, role, group: scope, state: 'accepted', ...times, createdBy, ...unused, token }

@@ -101,11 +101,15 @@ export type Explanation = {
 
 export type Page<Item> = { items: Item[]; nextCursor: string | null }
 
+export type ActorKind = 'token' | 'certificate' | 'enrollment' | 'device' | 'service' | 'local'
+
 /** A row of the audit log, with the hash of the row before and its own. */
 export type AuditRow = {
   seq: number
   ts: string
   actor: string
+  /** What kind of caller the actor is; null in rows of a version that kept no kinds. */
+  actorKind: ActorKind | null
   action: string
   target: string
   outcome: string
@@ -119,6 +123,7 @@ export type AuditRow = {
 /** All must hold. `action` may end in `.*`; `after` takes the number of a row and gives only later ones. */
 export type AuditFilter = {
   actor?: string
+  actorKind?: ActorKind
   action?: string
   target?: string
   since?: string

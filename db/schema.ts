@@ -1,6 +1,7 @@
 // The shape of the record: one type per table, as Kysely reads and writes it.
 // Times are milliseconds since the epoch; expiry is computed, never stored.
 import type { Generated } from 'kysely'
+import type { ActorKind } from './audit/audit-chain.ts'
 import type { NewsSchema } from './schema-news.ts'
 
 export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
@@ -34,6 +35,7 @@ export type Schema = NewsSchema & {
     state: JobState
     dry_run: number
     actor: string
+    actor_kind: ActorKind
     request_id: string
     rows_total: number
     rows_done: Generated<number>
@@ -270,6 +272,7 @@ export type Schema = NewsSchema & {
     seq: Generated<number>
     at: number
     actor: string
+    actor_kind: ActorKind | null
     action: string
     target: string
     outcome: string

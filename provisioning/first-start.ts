@@ -2,6 +2,7 @@
 // rows, admin token, default policies. Every step can be interrupted and run again; a second start changes nothing.
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
+import type { Actor } from '../db/audit/audit.ts'
 import type { RegistryWriter } from '../db/index.ts'
 import type { Issuer } from '../db/issuers/issuer-store.ts'
 import type { Rotation } from '../db/issuers/rotation-store.ts'
@@ -32,7 +33,7 @@ export type Founded = { root: X509Certificate; issuing: Pair; made: string[] }
 type Pair = { certificate: X509Certificate; signer: Signer }
 
 const ROOT_DAYS = 20 * 365
-const SYSTEM = { name: 'system' }
+const SYSTEM: Actor = { name: 'system', kind: 'service' }
 
 /** Finds or makes everything. Throws an error that says what to do where a part is lost that cannot be made again. */
 export async function firstStart(start: FirstStart): Promise<Founded> {

@@ -109,7 +109,7 @@ export async function createProvisioning(
 
     const writer = createRegistryWriter(registry, now)
     const issuers = prepareIssuers(reading)
-    const abandoned = await writer.abandonIssuances({ name: 'provisioning' })
+    const abandoned = await writer.abandonIssuances({ name: 'provisioning', kind: 'service' })
     if (abandoned > 0) events.issuancesAbandoned(abandoned)
     const founded = await firstStart({
       directory,

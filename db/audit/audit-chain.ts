@@ -5,11 +5,21 @@ import { hash as digest } from 'node:crypto'
 /** What the first row names as the hash before it. */
 export const GENESIS_HASH = '0'.repeat(64)
 
+/**
+ * What kind of caller an actor is, so that no name can imitate another kind: the holder of an API token or of an operator's
+ * certificate, whoever enrolls by an enrollment token, claim or IDevID, a device that renews, a part of this service, or a
+ * command that works on the data directory itself.
+ */
+export const actorKinds = ['token', 'certificate', 'enrollment', 'device', 'service', 'local'] as const
+export type ActorKind = (typeof actorKinds)[number]
+
 /** A row as it is stored. `at` in ms since the epoch, `detail` canonical JSON text, hashes in lowercase hex. */
 export type AuditRow = {
   seq: number
   at: number
   actor: string
+  /** Null in rows that were written before kinds were. */
+  actorKind: ActorKind | null
   action: string
   target: string
   outcome: string
@@ -36,6 +46,8 @@ export function nextRow(end: ChainEnd, facts: AuditFacts): AuditRow {
     seq: end.seq + 1,
     at: facts.at,
     actor: facts.actor.toWellFormed(),
+    // Rows that migrations of before take over have none.
+    actorKind: facts.actorKind ?? null,
     action: facts.action.toWellFormed(),
     target: facts.target.toWellFormed(),
     outcome: facts.outcome.toWellFormed(),
@@ -55,9 +67,11 @@ export function rowHash(prevHash: string, canonical: string): string {
 /**
  * The row as RFC 8785 has it, without its hashes. Written out by hand because verifying spends its time here.
  * Where somebody put a value of another type or a time out of range into the row, the text is of no valid row.
+ * A row without a kind has the text that rows had before there were kinds, so old hashes hold.
  */
 export function canonicalRow(row: Omit<AuditRow, 'prevHash' | 'hash'>): string {
-  return `{"action":${quoted(row.action)},"actor":${quoted(row.actor)},"detail":${row.detail},"outcome":${quoted(
+  const kind = row.actorKind === null ? '' : `"actorKind":${quoted(row.actorKind)},`
+  return `{"action":${quoted(row.action)},"actor":${quoted(row.actor)},${kind}"detail":${row.detail},"outcome":${quoted(
     row.outcome,
   )},"reason":${row.reason === null ? 'null' : JSON.stringify(row.reason)},"requestId":${
     row.requestId === null ? 'null' : JSON.stringify(row.requestId)

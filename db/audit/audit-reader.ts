@@ -2,13 +2,14 @@
 // Rows never change, so a walk needs no transaction: it reads up to the end that it saw first.
 import { setImmediate } from 'node:timers/promises'
 import type { Registry } from '../open.ts'
-import { type AuditRow, type ChainEnd, canonicalRow, chainStart } from './audit-chain.ts'
+import { type ActorKind, type AuditRow, type ChainEnd, canonicalRow, chainStart } from './audit-chain.ts'
 import type { Checkpoint } from './audit-checkpoint.ts'
 import type { AuditBatch, Link } from './audit-verifier.ts'
 
 /** All must hold. `action` ending in `.*` takes all of a noun. Times in ms, `since` inclusive, `until` exclusive. */
 export type AuditFilter = {
   actor?: string | undefined
+  actorKind?: ActorKind | undefined
   action?: string | undefined
   target?: string | undefined
   since?: number | undefined
@@ -42,11 +43,16 @@ const BATCH_ROWS = 1_000
 /** As many rows are looked at before others get their turn. */
 const SEARCH_WINDOW_ROWS = 10_000
 
-const columns = `seq, at, actor, action, target, outcome, reason, request_id AS requestId, detail,
+/** `kind` is the column of the actor's kind, or NULL in a registry of a version that had none. */
+const columnsWith = (
+  kind: string,
+) => `seq, at, actor, ${kind} AS actorKind, action, target, outcome, reason, request_id AS requestId, detail,
   prev_hash AS prevHash, hash`
 const checkpointColumns = 'number, seq, hash, at, key_id AS keyId, signature'
 
 export function createAuditReader({ sqlite }: Registry): AuditReader {
+  const kind = hasActorKind(sqlite) ? 'actor_kind' : 'NULL'
+  const columns = columnsWith(kind)
   const last = sqlite.prepare<[], ChainEnd>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')
   const lastCheckpoint = sqlite.prepare<[], Checkpoint>(
     `SELECT ${checkpointColumns} FROM audit_checkpoints ORDER BY number DESC LIMIT 1`,
@@ -58,10 +64,10 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
   const checkpoints = sqlite.prepare<[number, number, number], Checkpoint>(
     `SELECT ${checkpointColumns} FROM audit_checkpoints WHERE seq > ? AND seq <= ? ORDER BY number LIMIT ?`,
   )
-  const found = sqlite.prepare<[SearchStep], AuditRow>(searchSql('ASC'))
-  const foundLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql('DESC'))
-  const ofTarget = sqlite.prepare<[SearchStep], AuditRow>(searchSql('ASC', true))
-  const ofTargetLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql('DESC', true))
+  const found = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'ASC'))
+  const foundLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'DESC'))
+  const ofTarget = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'ASC', true))
+  const ofTargetLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'DESC', true))
 
   return {
     async search(filter, order, after, limit) {
@@ -108,6 +114,14 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
   }
 }
 
+/** A backup of an older version is read as it is. */
+function hasActorKind(sqlite: Registry['sqlite']): boolean {
+  const named = sqlite
+    .prepare<[], string>("SELECT name FROM pragma_table_info('audit') WHERE name = 'actor_kind'")
+    .pluck()
+  return named.get() !== undefined
+}
+
 function linkOf(row: AuditRow): Link {
   return { seq: row.seq, prevHash: row.prevHash, hash: row.hash, canonical: canonicalRow(row) }
 }
@@ -118,6 +132,7 @@ function conditionsOf(filter: AuditFilter) {
   const noun = filter.action?.endsWith('.*') ? filter.action.slice(0, -1) : null
   return {
     actor: filter.actor ?? null,
+    actorKind: filter.actorKind ?? null,
     action: noun === null ? (filter.action ?? null) : null,
     noun,
     target: filter.target ?? null,
@@ -126,12 +141,13 @@ function conditionsOf(filter: AuditFilter) {
   }
 }
 
-function searchSql(direction: 'ASC' | 'DESC', byTarget = false): string {
+function searchSql(kind: string, direction: 'ASC' | 'DESC', byTarget = false): string {
   const from = byTarget ? 'audit' : 'audit NOT INDEXED'
   const target = byTarget ? 'target = @target' : '@target IS NULL'
-  return `SELECT ${columns} FROM ${from}
+  return `SELECT ${columnsWith(kind)} FROM ${from}
     WHERE ${target} AND seq BETWEEN @least AND @most
-      AND (@actor IS NULL OR actor = @actor) AND (@action IS NULL OR action = @action)
+      AND (@actor IS NULL OR actor = @actor) AND (@actorKind IS NULL OR ${kind} = @actorKind)
+      AND (@action IS NULL OR action = @action)
       AND (@noun IS NULL OR substr(action, 1, length(@noun)) = @noun)
       AND (@since IS NULL OR at >= @since) AND (@until IS NULL OR at < @until)
     ORDER BY seq ${direction} LIMIT @limit`

@@ -5,11 +5,13 @@ import type { Transaction } from 'kysely'
 import { type KeyedRequest, noteChange } from '../keyed-changes.ts'
 import type { Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
-import { type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
+import { type ActorKind, type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
 
 /** Who asked for a change, and in which request. */
 export type Actor = {
   name: string
+  /** Every part of the services gives it; a row without one is from before there were kinds. */
+  kind?: ActorKind | undefined
   requestId?: string | undefined
   /** Where the request may be asked again. */
   keyed?: KeyedRequest | undefined
@@ -32,8 +34,9 @@ export type AuditEntry = {
 /** Appends one row to the chain. The table's triggers refuse to fork it, and to change or remove the row later. */
 export async function appendAudit(transaction: Transaction<Schema>, entry: AuditEntry): Promise<void> {
   const [end] = await rowsOf<CountedEnd>(transaction, endSql)
-  const { requestId, prevHash, ...row } = nextRow(continued(end), factsOf(entry))
-  await insert(transaction, 'audit', { ...row, request_id: requestId, prev_hash: prevHash })
+  const { actorKind, requestId, prevHash, ...row } = nextRow(continued(end), factsOf(entry))
+  const named = { actor_kind: actorKind, request_id: requestId, prev_hash: prevHash }
+  await insert(transaction, 'audit', { ...row, ...named })
   if (entry.actor.keyed !== undefined) await noteChange(transaction, entry.actor.keyed, entry.at, entry)
 }
 
@@ -44,8 +47,8 @@ export async function appendAudit(transaction: Transaction<Schema>, entry: Audit
 export function prepareAppendAudit(sqlite: Database): (entry: AuditEntry) => void {
   const end = sqlite.prepare<[], CountedEnd>(endSql)
   const insert = sqlite.prepare(
-    `INSERT INTO audit (seq, at, actor, action, target, outcome, reason, request_id, detail, prev_hash, hash)
-     VALUES (@seq, @at, @actor, @action, @target, @outcome, @reason, @requestId, @detail, @prevHash, @hash)`,
+    `INSERT INTO audit (seq, at, actor, actor_kind, action, target, outcome, reason, request_id, detail, prev_hash, hash)
+     VALUES (@seq, @at, @actor, @actorKind, @action, @target, @outcome, @reason, @requestId, @detail, @prevHash, @hash)`,
   )
   return entry => {
     if (!sqlite.inTransaction) throw new Error('an audit row is written in the transaction of its change')
@@ -67,6 +70,7 @@ function factsOf(entry: AuditEntry): AuditFacts {
   return {
     at: entry.at,
     actor: entry.actor.name,
+    actorKind: entry.actor.kind ?? null,
     action: entry.action,
     target: entry.target,
     outcome: entry.outcome ?? 'done',

@@ -1,6 +1,7 @@
 // What the audit log says that is newer than a position, and what a certificate is that it names: where events of the record
 // come from. A row is there as soon as its change is, so nothing that was changed goes untold.
 import type { Database } from 'better-sqlite3'
+import type { ActorKind } from '../audit/audit-chain.ts'
 
 export type AuditTail = {
   /** Grows whenever another connection committed. */
@@ -13,6 +14,7 @@ export type TailRow = {
   seq: number
   at: number
   actor: string
+  actorKind: ActorKind | null
   action: string
   target: string
   reason: string | null
@@ -23,7 +25,8 @@ export function prepareAuditTail(sqlite: Database): AuditTail {
   const version = sqlite.prepare('PRAGMA data_version').pluck()
   const latest = sqlite.prepare<[], number | null>('SELECT max(seq) FROM audit').pluck()
   const rows = sqlite.prepare<[number, number], Omit<TailRow, 'detail'> & { detail: string }>(
-    'SELECT seq, at, actor, action, target, reason, detail FROM audit WHERE seq > ? ORDER BY seq LIMIT ?',
+    `SELECT seq, at, actor, actor_kind AS actorKind, action, target, reason, detail FROM audit WHERE seq > ?
+     ORDER BY seq LIMIT ?`,
   )
   const status = sqlite
     .prepare<[string], string>('SELECT status FROM certificates WHERE fingerprint = ?')

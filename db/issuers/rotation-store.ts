@@ -21,7 +21,12 @@ export function createRotationWriter(registry: Registry, now: () => number): Rot
         const at = now()
         const issuer = { der, name, kind: 'issuing' as const, parentId: rootId }
         // The request stands for the rotation, not for the CA that comes of it.
-        const { id: issuerId, epoch } = await insertIssuer(transaction, issuer, { name: actor.name }, at)
+        const { id: issuerId, epoch } = await insertIssuer(
+          transaction,
+          issuer,
+          { name: actor.name, kind: actor.kind },
+          at,
+        )
         if (epoch === null) throw new Conflict('issuer_exists', `the CA ${issuerId} is registered already`)
         await transaction
           .insertInto('rotations')

@@ -1,6 +1,7 @@
 // Import jobs on record: added once their rows are on disk, advanced chunk by chunk, ended. Knows no row of any job.
 import type { Selectable } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
+import type { ActorKind } from '../audit/audit-chain.ts'
 import type { Registry } from '../open.ts'
 import type { Page } from '../roll/roll-reader.ts'
 import type { JobState, Schema } from '../schema.ts'
@@ -14,6 +15,7 @@ export type Job = {
   state: JobState
   dryRun: boolean
   actor: string
+  actorKind: ActorKind
   requestId: string
   rowsTotal: number
   rowsDone: number
@@ -25,7 +27,7 @@ export type Job = {
   startedAt: number | null
   finishedAt: number | null
 }
-export type NewJob = Pick<Job, 'id' | 'dryRun' | 'actor' | 'requestId' | 'rowsTotal'>
+export type NewJob = Pick<Job, 'id' | 'dryRun' | 'actor' | 'actorKind' | 'requestId' | 'rowsTotal'>
 export type JobProgress = Pick<Job, 'rowsDone' | 'rowsOffset' | 'resultsBytes' | 'counts'>
 
 export type JobWriter = {
@@ -52,7 +54,7 @@ export type JobReader = {
 
 export function createJobWriter(registry: Registry, now: () => number): JobWriter {
   return {
-    addJob: ({ id, dryRun, actor, requestId, rowsTotal }, unfinishedMax) =>
+    addJob: ({ id, dryRun, actor, actorKind, requestId, rowsTotal }, unfinishedMax) =>
       transact(registry, async transaction => {
         const [count] = await rowsOf<{ unfinished: number }>(
           transaction,
@@ -66,6 +68,7 @@ export function createJobWriter(registry: Registry, now: () => number): JobWrite
           state: 'waiting',
           dry_run: dryRun ? 1 : 0,
           actor,
+          actor_kind: actorKind,
           request_id: requestId,
           rows_total: rowsTotal,
           created_at: now(),
@@ -73,7 +76,7 @@ export function createJobWriter(registry: Registry, now: () => number): JobWrite
         const detail = { dryRun, rows: rowsTotal }
         await appendAudit(transaction, {
           at: now(),
-          actor: { name: actor, requestId },
+          actor: { name: actor, kind: actorKind, requestId },
           action: 'job.add',
           target: id,
           detail,
@@ -143,15 +146,15 @@ export function createJobWriter(registry: Registry, now: () => number): JobWrite
     id: string,
     state: 'done' | 'failed',
   ): Promise<void> {
-    const [job] = await rowsOf<{ actor: string; request_id: string; counts: string }>(
+    const [job] = await rowsOf<{ actor: string; actor_kind: ActorKind; request_id: string; counts: string }>(
       transaction,
-      'SELECT actor, request_id, counts FROM jobs WHERE id = ?',
+      'SELECT actor, actor_kind, request_id, counts FROM jobs WHERE id = ?',
       id,
     )
     if (job === undefined) return
     await appendAudit(transaction, {
       at: now(),
-      actor: { name: job.actor, requestId: job.request_id },
+      actor: { name: job.actor, kind: job.actor_kind, requestId: job.request_id },
       action: state === 'done' ? 'job.finish' : 'job.fail',
       target: id,
       detail: JSON.parse(job.counts),
@@ -189,6 +192,7 @@ function jobOf(row: JobRow): Job {
     state: row.state,
     dryRun: row.dry_run === 1,
     actor: row.actor,
+    actorKind: row.actor_kind,
     requestId: row.request_id,
     rowsTotal: row.rows_total,
     rowsDone: row.rows_done,

@@ -2,16 +2,20 @@
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'
 import { Conflict } from '../transact.ts'
+import { ADMIN_TOKEN_NAME, isReservedName } from './reserved-names.ts'
 
-/** Names that the service itself acts and keeps a token under. */
-const OWN_NAMES: readonly string[] = ['system', 'admin.token']
-
-/** Throws `operator_name_taken` where a token or certificate that is still accepted has the name. */
+/** Throws `operator_name_taken` where the service acts under the name, or a token or certificate that is still accepted. */
 export async function assertNameFree(
   transaction: Transaction<Schema>,
   name: string,
   at: number,
 ): Promise<void> {
+  if (isReservedName(name) || name.toLowerCase() === ADMIN_TOKEN_NAME) {
+    throw new Conflict(
+      'operator_name_taken',
+      `the name ${name} is reserved: the service itself acts under it`,
+    )
+  }
   const token = await transaction
     .selectFrom('api_tokens')
     .select('id')
@@ -26,6 +30,6 @@ export async function assertNameFree(
     .where('revoked_at', 'is', null)
     .where('expires_at', '>', at)
     .executeTakeFirst()
-  if (token === undefined && certificate === undefined && !OWN_NAMES.includes(name)) return
+  if (token === undefined && certificate === undefined) return
   throw new Conflict('operator_name_taken', `somebody acts under the name ${name} already`)
 }

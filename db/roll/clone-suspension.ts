@@ -26,7 +26,7 @@ export function prepareCloneSuspension(sqlite: Database): (evidence: CloneEviden
     if (suspend.run(fingerprint).changes === 0) return
     audit({
       at,
-      actor: { name: 'broker' },
+      actor: { name: 'broker', kind: 'service' },
       action: 'certificate.suspend',
       target: fingerprint,
       reason: 'certificate_cloned',

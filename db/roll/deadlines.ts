@@ -39,7 +39,7 @@ type Due = {
   notAfter: number
 }
 
-const clock: Actor = { name: 'time' }
+const clock: Actor = { name: 'time', kind: 'service' }
 
 export function createDeadlineKeeper(registry: Registry, now: () => number): DeadlineKeeper {
   const next = registry.sqlite

@@ -1,13 +1,13 @@
 // The first CONNECT of a certificate, put on record: it becomes active, so does its device, and what was listed before it
 // is superseded. One transaction with audit and change rows; sessions of the superseded hear of it through the change feed.
 import type { Database } from 'better-sqlite3'
-import { prepareAppendAudit } from '../audit/audit.ts'
+import { type Actor, prepareAppendAudit } from '../audit/audit.ts'
 import { GRACE_MS } from './deadlines.ts'
 import { fromIn } from './transitions.ts'
 
 export type UseNote = { fingerprint: string; deviceId: string; at: number }
 
-const broker = { name: 'broker' }
+const broker: Actor = { name: 'broker', kind: 'service' }
 
 /**
  * Prepares the verb that writes down first uses. Certificates of the device that were listed before become `superseded`,

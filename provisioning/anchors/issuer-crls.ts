@@ -40,7 +40,7 @@ export type IssuerCrlParts = {
 export const CRL_BYTES_MAX = 16 * 1024 * 1024
 /** So that no slice keeps the event loop for longer than some milliseconds. */
 const SLICE = 500
-const clock: Actor = { name: 'time' }
+const clock: Actor = { name: 'time', kind: 'service' }
 const MINUTE_MS = 60_000
 const RETRY_MS = 5 * MINUTE_MS
 const REFRESH_MS = { least: 5 * MINUTE_MS, most: 24 * 60 * MINUTE_MS }

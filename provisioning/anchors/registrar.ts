@@ -123,7 +123,8 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
 
   async function register(registration: SelfRegistration): Promise<Decision> {
     try {
-      const actor = { name: `trust anchor ${registration.issuerId.slice(0, 16)}` }
+      const name = `trust anchor ${registration.issuerId.slice(0, 16)}`
+      const actor: Actor = { name, kind: 'service' }
       const outcome = await writer.registerArrival(registration, actor)
       if ('mode' in outcome) return { deviceId: registration.deviceId, mode: outcome.mode }
       return outcome.refused === 'limited'

@@ -1,10 +1,12 @@
 // What the audit routes take and give. A row is shown as it was hashed, so that a reader can hash it again.
 import Type, { type Static } from 'typebox'
+import { type ActorKind, actorKinds } from '../../db/audit/audit-chain.ts'
 
 const strict = { additionalProperties: false }
 const Text = Type.String({ minLength: 1, maxLength: 256 })
 const Time = Type.String({ format: 'date-time', maxLength: 40 })
 const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' })
+const Kind = Type.Unsafe<ActorKind>({ type: 'string', enum: [...actorKinds] })
 const NullableText = Type.Union([Type.String(), Type.Null()])
 
 export const AuditQuery = Type.Object(
@@ -12,6 +14,7 @@ export const AuditQuery = Type.Object(
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
     cursor: Type.Optional(Type.String({ maxLength: 512 })),
     actor: Type.Optional(Text),
+    actorKind: Type.Optional(Kind),
     action: Type.Optional(
       Type.String({
         pattern: '^[a-z]+\\.([a-z]+|\\*)$',
@@ -39,6 +42,9 @@ export const AuditRow = Type.Object({
   seq: Type.Integer(),
   ts: Type.String({ format: 'date-time' }),
   actor: Type.String(),
+  actorKind: Type.Union([Kind, Type.Null()], {
+    description: 'What kind of caller the actor is; null in rows of a version that kept no kinds',
+  }),
   action: Type.String(),
   target: Type.String(),
   outcome: Type.String(),

@@ -4,6 +4,7 @@ import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
+import type { Actor } from '../../db/audit/audit.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
 import { fingerprintOf, spkiHashOf } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -23,7 +24,7 @@ export type ServerCertificate = {
 export const SERVER_DAYS = 90
 /** Renewed when two thirds of its life are over. */
 const RENEWAL_SHARE = 2 / 3
-const SYSTEM = { name: 'system' }
+const SYSTEM: Actor = { name: 'system', kind: 'service' }
 
 export function createServerCertificate(parts: {
   directory: DataDirectory

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Actor } from '../../db/audit/audit.ts'
+import type { ActorKind } from '../../db/audit/audit-chain.ts'
 import type { Registry, RegistryWriter } from '../../db/index.ts'
 import { prepareImportLookup } from '../../db/jobs/import-lookup.ts'
 import { createJobReader, type Job, type JobReader } from '../../db/jobs/job-store.ts'
@@ -22,6 +23,7 @@ export type ImportOrder = {
   pin: boolean
   dryRun: boolean
   actor: string
+  actorKind: ActorKind
   requestId: string
 }
 
@@ -64,11 +66,11 @@ export function createImportDesk(parts: ImportDeskParts): ImportDesk {
   })
 
   return {
-    async take(bytes, { dryRun, actor, requestId, ...reading }) {
+    async take(bytes, { dryRun, actor, actorKind, requestId, ...reading }) {
       const id = randomUUID()
       try {
         const rowsTotal = await takeUpload(id, files, bytes, reading)
-        await writer.addJob({ id, dryRun, actor, requestId, rowsTotal }, UNFINISHED_MAX)
+        await writer.addJob({ id, dryRun, actor, actorKind, requestId, rowsTotal }, UNFINISHED_MAX)
       } catch (error) {
         files.remove(id)
         throw error

@@ -71,7 +71,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
 
   async function runJob(job: Job): Promise<void> {
     const run: ImportRun = {
-      actor: { name: job.actor, requestId: job.requestId },
+      actor: { name: job.actor, kind: job.actorKind, requestId: job.requestId },
       dryRun: job.dryRun,
       keys: createSeenDevices(),
       judged: Promise.resolve(),

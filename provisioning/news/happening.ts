@@ -1,11 +1,13 @@
 // Which rows of the audit log are news, and what of them is told. Pure. Who acted stays in the audit log: an event may be shown
 // to somebody who may not read that.
+import type { ActorKind } from '../../db/audit/audit-chain.ts'
 import type { NewEvent } from '../../db/events/event-log.ts'
 
 /** An audit row, as far as it matters here. */
 export type Happened = {
   at: number
   actor: string
+  actorKind: ActorKind | null
   action: string
   target: string
   reason: string | null
@@ -34,7 +36,7 @@ export function newsOf(row: Happened, listed: (fingerprint: string) => Listed): 
     const { serialNumber, trust } = row.detail
     return { ...certificate(row), kind: listedAs[listed(target)], detail: { serialNumber, trust } }
   }
-  if (row.actor === 'broker' && action.endsWith('.activate')) return null
+  if (isOfBroker(row) && action.endsWith('.activate')) return null
   if (Object.hasOwn(ofCertificate, action)) {
     const kind = ofCertificate[action as keyof typeof ofCertificate]
     return { ...certificate(row), kind, detail: { of: 'certificate' } }
@@ -46,6 +48,11 @@ export function newsOf(row: Happened, listed: (fingerprint: string) => Listed): 
   if (action === 'webhook.disable')
     return { at, kind: 'webhook_disabled', reason, detail: { webhook: target } }
   return null
+}
+
+/** A row without a kind is of a version in which the name was all there is. */
+function isOfBroker({ actor, actorKind }: Happened): boolean {
+  return actor === 'broker' && (actorKind === 'service' || actorKind === null)
 }
 
 function certificate({ at, target, reason, detail }: Happened) {

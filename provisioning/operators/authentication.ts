@@ -164,10 +164,11 @@ function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; sc
 }
 
 /** Who a change is made by, for the audit row. Only after authentication. */
-export function actorOf(request: FastifyRequest): Actor & { requestId: string } {
+export function actorOf(request: FastifyRequest): Actor & { kind: Holder['kind']; requestId: string } {
   if (request.holder === null) throw new Error('a change without an authenticated caller')
   const keyed = request.keyed === null ? {} : { keyed: request.keyed }
-  return { name: request.holder.name, requestId: request.id, ...keyed, seen: versionSeen(request) }
+  const { name, kind } = request.holder
+  return { name, kind, requestId: request.id, ...keyed, seen: versionSeen(request) }
 }
 
 /** Node keeps the first of two and tells nobody; whoever stands in front of us may have read the other. */

@@ -2,6 +2,7 @@
 // Delegated and short-lived, so that the CA's key signs no answers and a stolen responder key is soon worth nothing.
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
+import type { Actor } from '../../db/audit/audit.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
 import { fingerprintOf, spkiHashOf } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -22,7 +23,7 @@ export type Responders = {
 }
 
 export const RESPONDER_DAYS = 14
-const SYSTEM = { name: 'system' }
+const SYSTEM: Actor = { name: 'system', kind: 'service' }
 
 export function createResponders(parts: {
   directory: DataDirectory

@@ -61,7 +61,11 @@ export async function enroll(
   asked: Asked,
 ): Promise<Enrolled> {
   const name = holderOf(credential)
-  const outcome = await enrollmentDesk.enroll(credential, asked, { name, requestId: request.id })
+  const outcome = await enrollmentDesk.enroll(credential, asked, {
+    name,
+    kind: 'enrollment',
+    requestId: request.id,
+  })
   if ('refused' in outcome) throw refusal(outcome)
   const { certificate, pending } = outcome
   const how = pending ? 'pending' : 'enrolled'

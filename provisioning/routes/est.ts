@@ -2,6 +2,7 @@
 // A label names the group that whoever enrolls was made for: it narrows, and never chooses.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import type { Actor } from '../../db/audit/audit.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
 import {
   CERTS_ONLY,
@@ -137,7 +138,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
       if (label !== undefined) await assertMember(label, deviceId)
       await assertSameNames(csr, current.fingerprint)
       const order = { current, csr, days: services.deviceDays, compromise: false }
-      const actor = { name: `device:${deviceId}`, requestId: request.id }
+      const actor: Actor = { name: `device:${deviceId}`, kind: 'device', requestId: request.id }
       const outcome = await authority.renew(order, actor)
       if ('refused' in outcome) throw refusal(outcome)
       if ('opensAt' in outcome) throw tooEarly(outcome.opensAt, now())

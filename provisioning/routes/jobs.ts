@@ -60,10 +60,10 @@ export function uploadRoutes(api: Api, { imports, events }: Services): void {
       if (typeof mapping === 'string') throw new Problem('request_invalid', mapping)
       const format = formatOf(request.headers['content-type'])
       if (format === null) throw unsupported('there is no upload')
-      const { name: actor, requestId } = actorOf(request)
+      const { name: actor, kind: actorKind, requestId } = actorOf(request)
       const bytes = request.raw.iterator({ destroyOnReturn: false })
       const job = await imports
-        .take(bytes, { format, mapping, pin, dryRun, actor, requestId })
+        .take(bytes, { format, mapping, pin, dryRun, actor, actorKind, requestId })
         .finally(() => letGo(request.raw))
       events.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
       return reply.code(202).header('location', `/v1/jobs/${job.id}`).send(shownJob(job))
@@ -189,7 +189,7 @@ function unsupported(detail: string): Problem {
 }
 
 function shownJob(job: Job): jobSchemas.Job {
-  const { actor, requestId: _, rowsOffset: __, resultsBytes: ___, counts, ...facts } = job
+  const { actor, actorKind: ____, requestId: _, rowsOffset: __, resultsBytes: ___, counts, ...facts } = job
   const none = { registered: 0, enrolled: 0, listed: 0, changed: 0, unchanged: 0, refused: 0 }
   const time = (at: number | null) => (at === null ? null : new Date(at).toISOString())
   return {

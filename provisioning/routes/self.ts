@@ -1,6 +1,7 @@
 // What a device does for itself, known by its current certificate: see how it stands, and renew.
 // JSON, or a PKCS #10 request (RFC 2986) in DER or PEM answered by the bare certificate: a microcontroller needs no JSON.
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
+import type { Actor } from '../../db/audit/audit.ts'
 import { renewalCriticalAt } from '../../pki/renewal-window.ts'
 import type { SelfAuthentication } from '../enrollment/self-authentication.ts'
 import * as selfSchemas from '../enrollment/self-schemas.ts'
@@ -55,7 +56,7 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
       // Asked again: a body may take its time to arrive.
       const current = await self.admit(request)
       const { deviceId } = current
-      const actor = { name: `device:${deviceId}`, requestId: request.id }
+      const actor: Actor = { name: `device:${deviceId}`, kind: 'device', requestId: request.id }
       const compromise = request.body.reason === 'keyCompromise'
       const order = { current, csr: request.body.csr, days: services.deviceDays, compromise }
       const outcome = await authority.renew(order, actor)

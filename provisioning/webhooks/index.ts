@@ -1,5 +1,6 @@
 // Webhooks put together: a pump for each that is enabled, started and ended as the record says.
 import { randomUUID } from 'node:crypto'
+import type { Actor } from '../../db/audit/audit.ts'
 import type { EventLog } from '../../db/events/event-log.ts'
 import type { EventReader } from '../../db/events/event-reader.ts'
 import type { Registry, RegistryWriter } from '../../db/index.ts'
@@ -29,7 +30,7 @@ export type WebhookDesk = {
 
 const LOOK_EVERY_MS = 2_000
 const TIMEOUT_MS = 10_000
-const SYSTEM = { name: 'provisioning' }
+const SYSTEM: Actor = { name: 'provisioning', kind: 'service' }
 
 type Serving = { webhook: SigningWebhook; pump: Pump }
 

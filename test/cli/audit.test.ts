@@ -40,7 +40,7 @@ describe('rollcall audit', () => {
       ],
     )
     const table = await up.run('audit', 'tail')
-    assert.match(table.stdout, /^SEQ +TIME +ACTOR +ACTION +TARGET +OUTCOME +DETAIL\n1 /)
+    assert.match(table.stdout, /^SEQ +TIME +ACTOR +KIND +ACTION +TARGET +OUTCOME +DETAIL\n1 /)
   })
 
   it('finds rows by each filter, and says where none fits', async () => {

@@ -67,8 +67,9 @@ describe('a row', () => {
     log.append(2)
     const { items } = await log.reader.search({}, 'oldest', null, 10)
     assert.equal(items[0]?.prevHash, GENESIS_HASH)
-    for (const { at, detail, prevHash, hash, ...row } of items) {
-      const plain = { ...row, ts: new Date(at).toISOString(), detail: JSON.parse(detail) }
+    for (const { at, detail, prevHash, hash, actorKind, ...row } of items) {
+      const kind = actorKind === null ? {} : { actorKind }
+      const plain = { ...row, ...kind, ts: new Date(at).toISOString(), detail: JSON.parse(detail) }
       const text = `${prevHash}${canonicalJson(plain)}`
       assert.equal(createHash('sha256').update(text).digest('hex'), hash)
     }

@@ -22,7 +22,6 @@ after(() => folder[Symbol.dispose]())
 let devices: Record<'here' | 'away' | 'revoked' | 'suspended' | 'backend', Device>
 /** What must be on the roll again. */
 let roll: unknown[]
-let lastAuditRow: { seq: number; hash: string }
 
 before(async () => {
   await using system = await startSystem(at('today'))
@@ -43,7 +42,6 @@ before(async () => {
   await system.ask('device', 'suspend', 'suspended')
   assert.equal(await system.end(), 0)
   roll = rollOf(at('today', 'registry.db'))
-  lastAuditRow = lastOf(at('today', 'registry.db'))
 })
 
 /** How publishing as this device ends. */
@@ -84,7 +82,10 @@ const lastOf = (file: string) =>
   reading(
     file,
     sqlite =>
-      sqlite.prepare('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').get() as typeof lastAuditRow,
+      sqlite.prepare('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').get() as {
+        seq: number
+        hash: string
+      },
   )
 
 /** The data directory as a version left it that had this schema. */
@@ -113,10 +114,11 @@ describe('a backup of an earlier schema', () => {
       const keys = readAuditKeys([join(data, 'audit.pub')])
       assert.equal((await verifyRegistry(copy, keys, () => {})).outcome, 'intact')
       const restored = await restoreBackup(at(`backup-${schema}`), at(`restored-${schema}`), null, {})
-      assert.equal(restored.auditRows, lastAuditRow.seq)
+      const last = lastOf(join(data, 'registry.db'))
+      assert.equal(restored.auditRows, last.seq)
       const registry = at(`restored-${schema}`, 'registry.db')
       assert.deepEqual(rollOf(registry), roll)
-      assert.deepEqual(lastOf(registry), lastAuditRow)
+      assert.deepEqual(lastOf(registry), last)
     })
   }
 

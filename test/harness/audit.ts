@@ -99,7 +99,7 @@ export function dropTriggers(sqlite: Sqlite.Database): void {
 export function rehash(sqlite: Sqlite.Database, from: number, through = Number.MAX_SAFE_INTEGER): void {
   const rows = sqlite
     .prepare<[number, number], AuditRow>(
-      `SELECT *, request_id AS requestId, prev_hash AS prevHash FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq`,
+      `SELECT *, actor_kind AS actorKind, request_id AS requestId, prev_hash AS prevHash FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq`,
     )
     .all(from, through)
   const update = sqlite.prepare('UPDATE audit SET prev_hash = ?, hash = ? WHERE seq = ?')

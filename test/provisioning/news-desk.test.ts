@@ -40,5 +40,14 @@ test('a new log begins where the record is when the service starts, not when som
 })
 
 function suspended(seq: number, target: string): TailRow {
-  return { seq, at: seq, actor: 'test', action: 'device.suspend', target, reason: null, detail: {} }
+  return {
+    seq,
+    at: seq,
+    actor: 'test',
+    actorKind: 'token' as const,
+    action: 'device.suspend',
+    target,
+    reason: null,
+    detail: {},
+  }
 }

@@ -28,7 +28,9 @@ export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
               <td className="tight">
                 <Stamp at={row.ts} />
               </td>
-              <td className="break">{row.actor}</td>
+              <td className="break">
+                {row.actor} {row.actorKind === null ? null : <Badge tone="neutral">{row.actorKind}</Badge>}
+              </td>
               <td className="tight">
                 <code>{row.action}</code>{' '}
                 {row.outcome === 'done' || row.outcome === 'success' || row.outcome === 'ok' ? null : (
