@@ -121,6 +121,8 @@ async function simulateFleet(client: Client, named: string, flags: SimulateFlags
       `${trial.subscriptionsLost} of ${count(trial.subscriptionsNoted, 'live subscription')} noted by ` +
       `${count(trial.nodesTotal, 'broker')} would be dropped`,
   )
+  if (trial.items.some(item => !item.complete))
+    say('of some devices not all filters are listed: an answer names 10,000')
   if (trial.truncated) say(`more devices lose something than are listed: raise --limit`)
 }
 

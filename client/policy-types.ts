@@ -53,6 +53,8 @@ export type PolicyTrial = {
     deviceId: string
     lost: PolicyLoss[]
     gained: PolicyLoss[]
+    /** False where more is lost or gained than is listed. */
+    complete: boolean
     connected: boolean
     subscriptionsLost: string[]
     subscriptionsComplete: boolean

@@ -68,8 +68,16 @@ export function refusingAll(statements: readonly BoundStatement[]): BoundStateme
   )
 }
 
-/** A topic as it is written: `texts` stand around `names`, so there is one more of them. */
-type Template = { written: string; texts: readonly string[]; names: readonly string[] }
+/**
+ * A topic as it is written: `texts` stand around `names`, so there is one more of them. `constant` is what it comes to for
+ * every device where it names no variable.
+ */
+type Template = {
+  written: string
+  texts: readonly string[]
+  names: readonly string[]
+  constant: BoundTopic | null
+}
 
 /** Devices connect far more often than policies change, so each statement is taken apart once. */
 const templates = new WeakMap<Statement, readonly Template[]>()
@@ -84,14 +92,14 @@ function templatesOf(statement: Statement): readonly Template[] {
 
 function takeApart(written: string): Template {
   const parts = written.split(/\$\{([^}]*)\}/)
-  return {
-    written,
-    texts: parts.filter((_, index) => index % 2 === 0),
-    names: parts.filter((_, index) => index % 2 === 1),
-  }
+  const texts = parts.filter((_, index) => index % 2 === 0)
+  const names = parts.filter((_, index) => index % 2 === 1)
+  const template = { written, texts, names, constant: null }
+  return names.length > 0 ? template : { ...template, constant: bindTopic(template, new Map()) }
 }
 
-function bindTopic({ written, texts, names }: Template, values: Variables): BoundTopic {
+function bindTopic({ written, texts, names, constant }: Template, values: Variables): BoundTopic {
+  if (constant !== null) return constant
   const missing: string[] = []
   let bound = texts[0] ?? ''
   for (const [index, name] of names.entries()) {

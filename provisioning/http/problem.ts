@@ -180,6 +180,11 @@ const entries = {
     title: 'The media type is not supported',
     hint: 'Send Content-Type: application/json.',
   },
+  trial_too_large: {
+    status: 422,
+    title: 'The trial is more work than the service takes on',
+    hint: 'Try fewer topics, or attachments that reach fewer devices.',
+  },
   rate_limited: { status: 429, title: 'Too many requests', hint: 'Wait as long as Retry-After says.' },
   request_refused: { status: 400, title: 'The request cannot be served', hint: null },
   internal_error: {
@@ -195,6 +200,12 @@ const entries = {
     title: 'The issuing CA has expired',
     hint: 'Check the clock of this machine; else rotate the issuing CA.',
     retryAfterSeconds: 3600,
+  },
+  service_busy: {
+    status: 503,
+    title: 'The service has more to do than it takes on',
+    hint: 'Try again; nothing was done. Revocations are served meanwhile.',
+    retryAfterSeconds: 1,
   },
   registry_busy: {
     status: 503,

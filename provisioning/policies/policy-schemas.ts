@@ -121,6 +121,10 @@ export const TrialResult = Type.Object({
       deviceId: Type.String(),
       lost: Type.Array(Loss),
       gained: Type.Array(Loss),
+      complete: Type.Boolean({
+        description:
+          'False where more is lost or gained than is listed: an answer names 10,000 filters at most',
+      }),
       connected: Type.Boolean({ description: 'Whether a live session of it with subscriptions is noted' }),
       subscriptionsLost: Type.Array(Type.String()),
       subscriptionsComplete: Type.Boolean(),

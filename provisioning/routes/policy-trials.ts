@@ -1,5 +1,6 @@
 // What policies come to, before and after a change: the effective policy of a device, simulation, the trial on the fleet.
 // Changes nothing.
+import type { FastifyRequest } from 'fastify'
 import type { PolicyHolder } from '../../db/policies/policy-reader.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { Problem } from '../http/problem.ts'
@@ -71,7 +72,7 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
         retain,
       }))
       const holder = holderOf(deviceId, certificate)
-      return policyDesk.simulate(holder, draftOf(request.params.name, document), questions)
+      return policyDesk.simulate(holder, draftOf(request.params.name, document), questions, goneAway(request))
     },
   )
 
@@ -84,7 +85,7 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
         security: secured,
         summary: 'Who would lose what: a draft, other attachments, or both, tried on every device',
         description:
-          'Live subscriptions are those that brokers noted, at most some seconds ago. Whoever loses something comes first.',
+          'Live subscriptions are those that brokers noted, at most some seconds ago. Whoever loses something comes first. Worked on beside other requests; 422 trial_too_large where it would compare more than 20,000,000 filters.',
         params: schemas.PolicyParams,
         querystring: NoQuery,
         body: schemas.TrialDocumented,
@@ -95,7 +96,7 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
       const { name } = request.params
       const { document, attachments, limit = DEVICES_LISTED } = request.body
       const draft = { name, document: draftOf(name, document) }
-      if (attachments === undefined) return policyDesk.trial(draft, limit)
+      if (attachments === undefined) return policyDesk.trial(draft, limit, goneAway(request))
       const targets = attachments.map(({ kind, target = '' }, index) => {
         if ((kind === 'everyone') === (target === '')) return { kind, target }
         const message = kind === 'everyone' ? 'everyone has no target' : `a ${kind} must be named`
@@ -103,7 +104,12 @@ export function policyTrialRoutes(api: Api, { policies, policyDesk }: Services):
           errors: [{ path: `body.attachments.${index}.target`, message }],
         })
       })
-      return policyDesk.trial({ ...draft, attachments: targets }, limit)
+      return policyDesk.trial({ ...draft, attachments: targets }, limit, goneAway(request))
     },
   )
+}
+
+/** Whether nobody waits for the answer any more. */
+function goneAway({ raw }: FastifyRequest): () => boolean {
+  return () => raw.socket.destroyed
 }

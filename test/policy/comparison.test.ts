@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { bindStatements } from '../../policy/binding.ts'
-import { lossesBetween } from '../../policy/comparison.ts'
-import { actions, type PolicyDocument, type Statement } from '../../policy/document.ts'
+import { type BoundStatement, bindStatements } from '../../policy/binding.ts'
+import { compareStatements, type Loss, lossesBetween } from '../../policy/comparison.ts'
+import { type Action, actions, type PolicyDocument, type Statement } from '../../policy/document.ts'
 import { noRights, type Rights, rightsOf } from '../../policy/rights.ts'
-import { compileMatcher, parseFilter } from '../../policy/topic-filter.ts'
+import { compileMatcher, contains, overlaps, parseFilter } from '../../policy/topic-filter.ts'
 
 const names = ['a', 'b', 'z']
 const topics = [
@@ -66,4 +66,71 @@ test('a loss is whole or in part', () => {
   assert.deepEqual(losses([allow('a/#')], [allow('a/#'), deny('+/b')]), ['publish a/# part'])
   assert.deepEqual(losses([allow('a/#'), deny('+/b')], [allow('a/#'), deny('a/b')]), [])
   assert.deepEqual(losses([allow('a/b'), deny('a/#')], []), [])
+})
+
+/** What the comparison says, told by asking every filter of every other. */
+function lossesByAsking(before: readonly BoundStatement[], after: readonly BoundStatement[]): Loss[] {
+  const grantsOf = (statements: readonly BoundStatement[], action: Action, effect: string) =>
+    statements
+      .filter(one => one.effect === effect)
+      .filter(
+        ({ actions: named }) =>
+          named.includes(action) || (action === 'receive' && named.includes('subscribe')),
+      )
+      .flatMap(({ topics: bound, qosMax }) =>
+        bound.map(({ filter: levels, bound: text }) => ({ filter: levels!, text: text!, qosMax })),
+      )
+  return actions.flatMap(action => {
+    const [hadDeny, hasDeny] = [grantsOf(before, action, 'deny'), grantsOf(after, action, 'deny')]
+    const hasAllow = grantsOf(after, action, 'allow')
+    const lossOf = ({ filter: asked, text, qosMax }: (typeof hasAllow)[number]): Loss[] => {
+      if (hadDeny.some(one => contains(one.filter, asked))) return []
+      if (hasDeny.some(one => contains(one.filter, asked))) return [{ action, filter: text, extent: 'all' }]
+      const covering = hasAllow.filter(one => contains(one.filter, asked))
+      const some = hasAllow.some(one => overlaps(one.filter, asked))
+      if (covering.length === 0) return [{ action, filter: text, extent: some ? 'part' : 'all' }]
+      const bitten = hasDeny.some(
+        one => overlaps(one.filter, asked) && !hadDeny.some(old => contains(old.filter, one.filter)),
+      )
+      const lowered = !covering.some(one => one.qosMax >= qosMax)
+      return lowered || bitten ? [{ action, filter: text, extent: 'part' }] : []
+    }
+    const had = grantsOf(before, action, 'allow')
+    return [...new Map(had.map(one => [`${one.text} ${one.qosMax}`, one])).values()].flatMap(lossOf)
+  })
+}
+
+test('the comparison says what asking every filter of every other says', () => {
+  const withQoS = fc
+    .array(fc.tuple(statement, fc.constantFrom<0 | 1 | 2>(0, 1, 2)), { maxLength: 4 })
+    .map(all => ({ name: 'p', statements: all.map(([one, qosMax]) => ({ ...one, when: { qosMax } })) }))
+  fc.assert(
+    fc.property(withQoS, withQoS, (before, after) => {
+      const [had, has] = [before, after].map(document => bindStatements([document], new Map()))
+      assert.deepEqual(lossesBetween(had!, has!), lossesByAsking(had!, has!))
+    }),
+    { numRuns: 5_000 },
+  )
+})
+
+test('ten thousand filters against ten thousand others are compared one by one, not each with each', () => {
+  const statements = (prefix: string): Statement[] =>
+    Array.from({ length: 100 }, (_, one) => ({
+      effect: 'allow',
+      actions: [...actions],
+      topics: Array.from({ length: 100 }, (_, two) => `${prefix}/${one}/${two}`),
+    }))
+  const [had, has] = ['a', 'b'].map(prefix =>
+    bindStatements([{ name: 'p', statements: statements(prefix) }], new Map()),
+  )
+  const comparison = compareStatements(had!, has!)
+  let compared = 0
+  for (let next = comparison.next(); ; next = comparison.next()) {
+    if (next.done) {
+      assert.equal(next.value.length, actions.length * 10_000)
+      break
+    }
+    compared += next.value
+  }
+  assert.ok(compared <= 40_000, `${compared} filters were compared`)
 })

@@ -94,6 +94,7 @@ export function TrialResult({ trial }: { trial: PolicyTrial }) {
                 <tr key={item.deviceId}>
                   <th scope="row">
                     <Link to={`/devices/${encodeURIComponent(item.deviceId)}`}>{item.deviceId}</Link>
+                    {item.complete ? null : <div className="small faint">listed in part</div>}
                     {item.connected ? <div className="small faint">connected</div> : null}
                   </th>
                   <td>

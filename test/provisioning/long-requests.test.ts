@@ -1,0 +1,133 @@
+// Requests that take long: others are served meanwhile, revocations before all, and what would take too long is refused.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { PolicyReader } from '../../db/policies/policy-reader.ts'
+import { actions } from '../../policy/document.ts'
+import { tryOnFleet } from '../../provisioning/policies/fleet-trial.ts'
+import { createTimeSlices } from '../../provisioning/time-slices.ts'
+import { type Service, startService } from './harness.ts'
+
+/** As many topics as a document may have, in as few bytes as they take. */
+const largest = (name: string, prefix: string) => ({
+  name,
+  statements: Array.from({ length: 100 }, (_, one) => ({
+    effect: 'allow' as const,
+    actions: [...actions],
+    topics: Array.from({ length: 70 }, (_, two) => `${prefix}/${(one * 70 + two).toString(36)}`),
+  })),
+})
+
+describe('long requests', () => {
+  let service: Service
+  before(async () => {
+    service = await startService()
+    for (let index = 0; index < 12; index += 1) await service.call('POST', '/v1/devices', { id: `d${index}` })
+    const { status } = await service.call('PUT', '/v1/policies/large', largest('large', 'a'))
+    assert.equal(status, 201)
+    await service.call('PUT', '/v1/policies/large/attachments/everyone')
+  })
+  after(() => service[Symbol.asyncDispose]())
+
+  test('the largest trial on a fleet is worked on in slices, and a suspension is answered before it', async () => {
+    const order: string[] = []
+    const watch = watchLoop()
+    const tried = service
+      .call('POST', '/v1/policies/large/simulate/fleet', { document: largest('large', 'b'), limit: 1_000 })
+      .then(answer => {
+        order.push('trial')
+        return answer
+      })
+    for (let index = 0; index < 5; index += 1) {
+      const { status } = await service.call('POST', `/v1/devices/d${index}/suspend`)
+      assert.equal(status, 200)
+      order.push('suspended')
+    }
+    const { status, body, text } = await tried
+    assert.equal(status, 200, text)
+    assert.deepEqual(order, [...Array(5).fill('suspended'), 'trial'])
+    assert.deepEqual([body.devicesTotal, body.devicesLosing, body.devicesGaining], [12, 12, 12])
+    assert.equal(body.items.length, 12)
+    const listed = body.items.flatMap((item: { lost: []; gained: [] }) => [...item.lost, ...item.gained])
+    assert.equal(listed.length, 5_000, 'an answer names a bounded number of filters')
+    assert.equal(body.items[0].complete, false)
+    // It took some 0.7 s for each device, all at once.
+    const longest = watch.end()
+    assert.ok(longest < 1_000, `the event loop was held for ${longest} ms`)
+  })
+})
+
+test('a trial that compares too much is refused with what the bound is', () => {
+  const text = JSON.stringify(largest('p', 'a'))
+  const reader = {
+    documents: () => new Map([['p', text]]),
+    attached: () => new Map([['everyone ', ['p']]]),
+    nodesTotal: () => 0,
+    deviceIds: (after: string) => (after === '' ? ['d1', 'd2'] : []),
+    holder: (deviceId: string) => ({ deviceId, attributes: {}, groups: [], certificate: null }),
+    subscriptions: () => [],
+  } as unknown as PolicyReader
+  const draft = { name: 'p', document: largest('p', 'b') }
+  // Both ways; each time what is kept, what it is found by, and what is looked for. Both devices differ alike.
+  const comparisons = 2 * 3 * 7_000
+  assert.doesNotThrow(() => [...tryOnFleet(reader, draft, 1, comparisons)])
+  assert.throws(() => [...tryOnFleet(reader, draft, 1, comparisons - 1)], {
+    reason: 'trial_too_large',
+    message: /more than 41999 topic filters/,
+  })
+})
+
+test('work runs one slice in a turn of the event loop, by turns, and a bounded number of it at once', async () => {
+  const slices = createTimeSlices({ sliceMs: 0, workMax: 2 })
+  const seen: string[] = []
+  function* work(name: string) {
+    for (let step = 0; step < 3; step += 1) {
+      seen.push(name)
+      yield
+    }
+    return name
+  }
+  const running = [slices.run(work('a')), slices.run(work('b'))]
+  await assert.rejects(slices.run(work('c')), { reason: 'service_busy' })
+  await turn()
+  assert.ok(seen.length <= 1, `${seen}`)
+  assert.deepEqual(await Promise.all(running), ['a', 'b'])
+  assert.deepEqual(seen, ['a', 'b', 'a', 'b', 'a', 'b'])
+})
+
+test('work that nobody waits for ends at its next slice, and what throws ends itself alone', async () => {
+  const slices = createTimeSlices({ sliceMs: 0, workMax: 3 })
+  let steps = 0
+  function* endless() {
+    for (;;) {
+      steps += 1
+      yield
+    }
+  }
+  // biome-ignore lint/correctness/useYield: it fails at its first step
+  function* failing(): Generator<void, void> {
+    throw new Error('broken')
+  }
+  const left = slices.run(endless(), () => steps > 5)
+  await assert.rejects(slices.run(failing()), /broken/)
+  await assert.rejects(left, { reason: 'service_busy' })
+  assert.equal(steps, 6)
+})
+
+/** The longest time that lay between two turns of the event loop, in ms. */
+function watchLoop(): { end(): number } {
+  let [last, longest, ended] = [performance.now(), 0, false]
+  const look = () => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+    if (!ended) setTimeout(look, 1).unref()
+  }
+  look()
+  return {
+    end() {
+      ended = true
+      return Math.round(longest)
+    },
+  }
+}
