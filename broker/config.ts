@@ -3,184 +3,17 @@
 import { availableParallelism } from 'node:os'
 import { trustedBalancers } from './gate/proxy-header.ts'
 import { nearestName } from './nearest-name.ts'
+import { type Setting, settings } from './settings.ts'
+
+export { settings } from './settings.ts'
 
 /** Sizes in bytes, waits in ms, the rest are counts or one of a few words. */
 export type BrokerSettings = { [name in keyof typeof settings]: number } & {
   [name in keyof typeof choices]: (typeof choices)[name]['words'][number]
 } & { [name in keyof typeof texts]: string }
 
-type Setting = { default: number; min: number; max: number; about: string }
 type Text = { default: string; judge(text: string): unknown; about: string }
 type Choice = { default: string; words: readonly string[]; about: string }
-
-export const settings = {
-  gates: { default: 0, min: 0, max: 64, about: 'gate processes, or auto; 0 for a gate inside the engine' },
-  secondPort: {
-    default: 0,
-    min: 0,
-    max: 65_535,
-    about: 'one more port for devices, such as 443; 0 for none',
-  },
-  connectionsMax: {
-    default: 100_000,
-    min: 1,
-    max: 1_000_000,
-    about: 'connections at once, handshakes included',
-  },
-  handshakesMax: { default: 1_000, min: 1, max: 100_000, about: 'TLS handshakes at once' },
-  handshakesWaitingMax: {
-    default: 20_000,
-    min: 0,
-    max: 1_000_000,
-    about: 'connections that wait for their handshake',
-  },
-  handshakeWaitMs: {
-    default: 60_000,
-    min: 100,
-    max: 600_000,
-    about: 'how long a connection may wait for its handshake',
-  },
-  strangerShare: {
-    default: 50,
-    min: 1,
-    max: 100,
-    about: 'percent of the handshakes for addresses that no device on the roll came from lately',
-  },
-  addressRatePerSecond: {
-    default: 1_000,
-    min: 1,
-    max: 1_000_000,
-    about: 'new connections per second from one address; a stranger counts as ten',
-  },
-  addressBurst: {
-    default: 20_000,
-    min: 1,
-    max: 1_000_000,
-    about: 'new connections from one address before the rate holds',
-  },
-  addressHandshakesMax: {
-    default: 1_000,
-    min: 1,
-    max: 100_000,
-    about: 'TLS handshakes at once from one address',
-  },
-  addressesMax: { default: 50_000, min: 100, max: 10_000_000, about: 'addresses whose rate is remembered' },
-  handshakeTimeoutMs: {
-    default: 10_000,
-    min: 100,
-    max: 120_000,
-    about: 'from accept to the end of the handshake',
-  },
-  ticketLifetimeMs: {
-    default: 3_600_000,
-    min: 0,
-    max: 86_400_000,
-    about: 'how long a TLS session may be resumed; 0 for never',
-  },
-  connectTimeoutMs: { default: 5_000, min: 100, max: 120_000, about: 'from the handshake to CONNECT' },
-  connectBytesMax: {
-    default: 65_536,
-    min: 256,
-    max: 1_048_576,
-    about: 'declared size of CONNECT, will included',
-  },
-  packetBytesMax: {
-    default: 262_144,
-    min: 256,
-    max: 268_435_455,
-    about: 'declared size of any later packet',
-  },
-  outboundBytesMax: {
-    default: 1_048_576,
-    min: 16_384,
-    max: 1_073_741_824,
-    about: 'unsent bytes before QoS 0 is dropped',
-  },
-  outboundTimeoutMs: {
-    default: 20_000,
-    min: 100,
-    max: 600_000,
-    about: 'how long a full socket may not drain',
-  },
-  subscriptionsMax: { default: 1_000, min: 1, max: 100_000, about: 'subscriptions of one session' },
-  topicLevelsMax: { default: 64, min: 1, max: 100, about: 'levels of a topic or filter' },
-  inflightInboundMax: {
-    default: 1_000,
-    min: 1,
-    max: 65_535,
-    about: 'QoS 2 messages of one client awaiting PUBREL',
-  },
-  offlineBytesMax: {
-    default: 4_194_304,
-    min: 1_024,
-    max: 1_073_741_824,
-    about: 'bytes kept for one persistent session',
-  },
-  offlineBytesTotalMax: {
-    default: 536_870_912,
-    min: 1_024,
-    max: 1_099_511_627_776,
-    about: 'bytes kept for all persistent sessions together',
-  },
-  offlineAgeMaxMs: {
-    default: 604_800_000,
-    min: 1_000,
-    max: 31_536_000_000,
-    about: 'how long a message waits for its device',
-  },
-  durableSessions: {
-    default: 1,
-    min: 0,
-    max: 1,
-    about: '0 keeps sessions in memory alone: a restart forgets them',
-  },
-  eventLog: {
-    default: 1,
-    min: 0,
-    max: 1,
-    about: '0 tells nobody who connects, leaves or is refused: no feed, no webhooks, no counts per minute',
-  },
-  retainedBytesMax: {
-    default: 268_435_456,
-    min: 1_024,
-    max: 1_099_511_627_776,
-    about: 'bytes of all retained messages',
-  },
-  topicBytesMax: { default: 1_024, min: 64, max: 65_535, about: 'length of a topic or filter' },
-  offlineMessagesMax: {
-    default: 1_000,
-    min: 1,
-    max: 1_000_000,
-    about: 'messages kept for one persistent session',
-  },
-  retainedMessagesMax: { default: 100_000, min: 1, max: 10_000_000, about: 'retained messages in all' },
-  sysIntervalMs: {
-    default: 10_000,
-    min: 0,
-    max: 3_600_000,
-    about: 'how often the figures below $SYS/broker are published; 0 for never',
-  },
-  suspendClones: { default: 0, min: 0, max: 1, about: '1 suspends a certificate that two are using' },
-  drainMs: {
-    default: 5_000,
-    min: 0,
-    max: 6_000,
-    about: 'how long a broker that stops waits for messages of QoS 1 and 2 that are half done',
-  },
-  registryPollMs: { default: 25, min: 5, max: 1_000, about: 'how often the change feed is looked at' },
-  maxSessionAgeMs: {
-    default: 0,
-    min: 0,
-    max: 31_536_000_000,
-    about: 'how long a session may last before it must connect anew; 0 for as long as its right',
-  },
-  registryLossMs: {
-    default: 30_000,
-    min: 100,
-    max: 600_000,
-    about: 'how long the change feed may stay unread before nobody new is admitted',
-  },
-} as const satisfies Record<string, Setting>
 
 export const choices = {
   registryLossMode: {
@@ -191,6 +24,11 @@ export const choices = {
 } as const satisfies Record<string, Choice>
 
 export const texts = {
+  backendPolicies: {
+    default: 'backend',
+    judge: policyNames,
+    about: 'policies whose holders are backends, separated by commas: backendFactor is for them',
+  },
   proxyFrom: {
     default: '',
     judge: trustedBalancers,
@@ -198,6 +36,8 @@ export const texts = {
       'load balancers whose connections begin with a PROXY v2 header: addresses or networks, separated by commas',
   },
 } as const satisfies Record<string, Text>
+
+const POLICY_NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 export const settingNames: readonly string[] = Object.keys({ ...settings, ...choices, ...texts })
 
@@ -248,6 +88,17 @@ export function judgeSettings(given: Record<string, unknown>): BrokerSettings {
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return judged as BrokerSettings
+}
+
+/** The policies that a setting names; none where it is empty. Throws where one cannot be a name. */
+export function policyNames(text: string): Set<string> {
+  const names = text
+    .split(',')
+    .map(name => name.trim())
+    .filter(name => name !== '')
+  const odd = names.find(name => !POLICY_NAME.test(name))
+  if (odd !== undefined) throw new Error(`${JSON.stringify(odd)} is no name of a policy`)
+  return new Set(names)
 }
 
 /** One core is left to the engine. */

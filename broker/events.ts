@@ -15,7 +15,7 @@ const WHY_DROPPED = {
   outbound: 'queue full',
   offline: 'queue full',
   aged: 'it waited too long',
-  retained: 'queue full',
+  retained: 'a will that its device may not retain any more was sent without RETAIN',
   shared: 'not acknowledged, and nobody to hand it on to, or no room to keep it for that',
 }
 

@@ -20,7 +20,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { createAdmit } from './admit.ts'
 import { createAnnouncer, EVENT_TOPICS } from './announcer.ts'
 import { createCloneDetector } from './clone-detector.ts'
-import type { BrokerSettings } from './config.ts'
+import { type BrokerSettings, policyNames } from './config.ts'
 import { createEngine } from './engine/index.ts'
 import { createRightsDesk } from './engine/rights-desk.ts'
 import type { Sessions } from './engine/sessions.ts'
@@ -148,7 +148,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const engine = await createEngine({
     settings,
     admit,
-    rightsOf: createRightsDesk({ policiesOf: view.policiesOf, onDoubt }),
+    rightsOf: createRightsDesk({
+      policiesOf: view.policiesOf,
+      backendPolicies: policyNames(settings.backendPolicies),
+      onDoubt,
+    }),
     events: {
       ...events,
       refused,

@@ -84,6 +84,16 @@ export function createMetrics() {
       help: 'What the messages that wait in stored sessions weigh, as the bounds count it',
       registers,
     }),
+    retainedMessages: new Gauge({
+      name: 'rollcall_retained_messages',
+      help: 'Messages that devices retain',
+      registers,
+    }),
+    retainedBytes: new Gauge({
+      name: 'rollcall_retained_bytes',
+      help: 'What the messages that devices retain weigh, as the bounds count it',
+      registers,
+    }),
     doubts: new Counter({
       name: 'rollcall_registry_doubts_total',
       help: 'Decisions refused because the registry could not be read',
@@ -179,7 +189,7 @@ function startAtZero(metrics: {
     refusals.inc({ reason }, 0)
     cuts.inc({ reason }, 0)
   }
-  for (const reason of ['publish_denied', 'subscribe_denied']) denials.inc({ reason }, 0)
+  for (const reason of ['publish_denied', 'subscribe_denied', 'quota_exceeded']) denials.inc({ reason }, 0)
   for (const kind of cloneKinds) clones.inc({ kind }, 0)
   for (const queue of ['outbound', 'offline', 'aged', 'retained']) drops.inc({ queue }, 0)
 }

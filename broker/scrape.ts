@@ -21,9 +21,11 @@ export function createScrape({ metrics, engine, limits, healthy, sessionFile }: 
   return {
     text() {
       metrics.sessions.set(engine.sessions.size())
-      const { queuedMessages, queuedBytes } = engine.queued()
+      const { queuedMessages, queuedBytes, retained, retainedBytes } = engine.queued()
       metrics.queuedMessages.set(queuedMessages)
       metrics.queuedBytes.set(queuedBytes)
+      metrics.retainedMessages.set(retained)
+      metrics.retainedBytes.set(retainedBytes)
       metrics.registryReadable.set(healthy() ? 1 : 0)
       const { connections, handshakes, waiting } = limits.counts()
       metrics.connections.set(connections)

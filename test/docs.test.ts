@@ -211,10 +211,13 @@ describe('docs/operations.md', () => {
       ),
       Object.fromEntries(Object.entries(choices).map(([name, c]) => [name, [c.default, c.words]])),
     )
-    const named = [...section('Broker settings').matchAll(/^\| `(\w+)` \| none \| text \|/gm)].map(
-      row => row[1],
+    const named = [...section('Broker settings').matchAll(/^\| `(\w+)` \| (none|`.+?`) \| text \|/gm)].map(
+      ([, name, standard]) => [name, standard === 'none' ? '' : standard!.replaceAll('`', '')],
     )
-    assert.deepEqual(named, Object.keys(texts))
+    assert.deepEqual(
+      named,
+      Object.entries(texts).map(([name, text]) => [name, text.default]),
+    )
   })
 
   it('names every environment variable as it is read', () => {

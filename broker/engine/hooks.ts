@@ -7,7 +7,7 @@ import type { QoS } from '../../policy/rights.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
-import { NO_SUBSCRIPTION } from './durable/stored-state.ts'
+import { NO_SUBSCRIPTION, type StoredPacket } from './durable/stored-state.ts'
 import type { AcceptFresh } from './fresh-connect.ts'
 import { grant } from './granted-qos.ts'
 import type { EngineEvents } from './interface.ts'
@@ -40,6 +40,8 @@ export function createHooks(parts: {
   arriving(session: Session): void
   /** A message of this session is about to be retained. */
   retaining(session: Session): void
+  /** Whether a message fits what its device may retain, and all together may. */
+  mayRetain(packet: StoredPacket): boolean
   /** A shared subscription was granted. */
   sharing(client: Inside, session: Session, subscription: Subscription): void
   /** Whether a retained message is still the one of its topic. */
@@ -103,6 +105,11 @@ export function createHooks(parts: {
         // The store keeps it under this name; aedes would add it only after the message was stored.
         Object.assign(packet, { clientId: session.identity.deviceId })
         parts.retaining(session)
+        // A will that does not fit is sent all the same; its device is not there to be refused.
+        if (packet === inside.will && !parts.mayRetain(packet as StoredPacket)) {
+          events.dropped('retained', session.identity.deviceId)
+          packet.retain = false
+        }
       }
       packet.dup = false // of the way here alone [MQTT-3.3.1-3]
       events.messageReceived()

@@ -13,7 +13,9 @@ import { type Inside, publishOwn, reasonOfFailure } from './aedes-client.ts'
 import { arrives } from './arrival.ts'
 import { readyAtConnack } from './catching-up.ts'
 import { takeCensus } from './census.ts'
+import { deviceBounds } from './device-bounds.ts'
 import { createDrain } from './drain.ts'
+import { QuotaExceeded } from './durable/quota-exceeded.ts'
 import { createFreshConnect } from './fresh-connect.ts'
 import { withdraw } from './granted-qos.ts'
 import { createHooks } from './hooks.ts'
@@ -21,6 +23,7 @@ import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
 import { sendLeftWills } from './left-wills.ts'
 import { createRebind } from './rebind.ts'
+import { answerNotAuthorized, closeUnanswered } from './refused-connection.ts'
 import { unboundRights, unreadRights } from './rights-desk.ts'
 import { mendRouting } from './routing.ts'
 import { SessionStore } from './session-store.ts'
@@ -30,9 +33,6 @@ import { answerSubscribers } from './subscribing.ts'
 import { newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
-
-/** CONNACK, return code 5 (MQTT 3.1.1 §3.2.2.3). */
-const NOT_AUTHORIZED = Buffer.from([0x20, 0x02, 0x00, 0x05])
 
 /** How often it is looked whether messages have waited too long. */
 const AGING_MS = 60_000
@@ -62,6 +62,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         : { holder: holderOf(session), fingerprint: session.identity.fingerprint }
     },
     mayShow: message => leavings.mayShow(message),
+    retainedBoundsOf: deviceId => deviceBounds(settings, leavings.retainsAsBackend(deviceId)).retained,
     onForgotten(deviceId, topics) {
       for (const topic of topics ?? [null]) shared.forget(deviceId, topic)
     },
@@ -85,7 +86,8 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
       }
     },
-    retaining: session => leavings.retains(holderOf(session)),
+    retaining: session => leavings.retains(holderOf(session), session.rights.isBackend === true),
+    mayRetain: packet => store.retained.refusal(packet) === null,
     publishFirst: (client, packet, done) => acknowledgement.publishFirst(client, packet, done),
     published: (packet, client, done) => acknowledgement.published(packet, client, done),
     sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),
@@ -169,6 +171,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (session === undefined || session.ended !== null) return
     const reason = reasonOfFailure(error, session.connected)
     if (reason !== null) note(client, reason, error.message)
+    if (error instanceof QuotaExceeded) events.denied(error.reason, whoIs(session), error.topic)
     events.clientFailed(whoIs(session), error)
     session.ended ??= error.message
   }
@@ -182,7 +185,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   }
 
   function door({ stream, ...connection }: AdmittedConnection) {
-    if (drain.begun()) return shut(stream)
+    if (drain.begun()) return closeUnanswered(stream)
     const { identity } = connection
     const session = newSession(connection)
     // First registered, then asked: a revocation either finds the session or is seen by the question.
@@ -215,9 +218,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
   function turnAway(session: Session, stream: Duplex, reason: Reason, listed: boolean) {
     sessions.remove(session)
     events.refused(reason, whoIs(session))
-    if (listed) stream.end(NOT_AUTHORIZED, () => stream.destroy())
-    else stream.destroy()
-    return { drop() {} }
+    return listed ? answerNotAuthorized(stream) : closeUnanswered(stream)
   }
 
   function end(session: Session, reason: Reason): void {
@@ -274,7 +275,11 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         admit,
         rightsOf,
         send(will, holder) {
-          if (will.retain) leavings.retains(holder)
+          if (will.retain) leavings.retains(holder, rightsOf(holder).isBackend === true)
+          if (will.retain && store.retained.refusal(will) !== null) {
+            dropped('retained', holder.deviceId)
+            will.retain = false
+          }
           publishOwn(aedes, will, events.engineFailed, () => void store.delWill({ id: holder.deviceId }))
         },
         forget: deviceId => void store.delWill({ id: deviceId }),
@@ -291,9 +296,4 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       await store.close()
     },
   }
-}
-
-function shut(stream: Duplex) {
-  stream.destroy()
-  return { drop() {} }
 }

@@ -15,7 +15,9 @@ export type Leavings = {
   keepsSession(holder: Holder): void
   /** A clean session: nothing of it stays. */
   leavesNothing(deviceId: string): void
-  retains(holder: Holder): void
+  retains(holder: Holder, isBackend: boolean): void
+  /** Whether this device was a backend when it last retained something. */
+  retainsAsBackend(deviceId: string): boolean
   /** Whether who published this may still publish it (mosquitto CVE-2018-12546). */
   mayShow(message: Retained): boolean
   /** Policies changed for one device; one that is here looks after its session itself. Throws where they cannot be read. */
@@ -36,6 +38,7 @@ export function createLeavings(parts: {
 }): Leavings {
   const sessions = new Map<string, Holder>()
   const publishers = new Map<string, Holder>()
+  const backends = new Set<string>()
   /** Whoever was here in an earlier life and not since: its right may have ended meanwhile. */
   const unseen = new Set<string>()
   /** Rights of publishers, until policies change. */
@@ -75,12 +78,15 @@ export function createLeavings(parts: {
       sessions.delete(deviceId)
       parts.record.leaves(deviceId)
     },
-    retains(holder) {
+    retains(holder, isBackend) {
+      if (isBackend) backends.add(holder.deviceId)
+      else backends.delete(holder.deviceId)
       unseen.delete(holder.deviceId)
       parts.record.keep(holder, 'retained')
       publishers.set(holder.deviceId, holder)
       known.delete(holder.deviceId)
     },
+    retainsAsBackend: deviceId => backends.has(deviceId),
     mayShow({ topic, qos, clientId }) {
       if (clientId === undefined) return true
       const rights = rightsOfPublisher(clientId)
@@ -104,6 +110,7 @@ export function createLeavings(parts: {
       parts.record.forget(deviceId)
       sessions.delete(deviceId)
       publishers.delete(deviceId)
+      backends.delete(deviceId)
       known.delete(deviceId)
     },
   }

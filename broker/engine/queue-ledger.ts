@@ -1,11 +1,9 @@
-// Counts what the session store holds, in messages and bytes, and says which bound stands in the way of one more.
+// Counts what the queues of the session store hold, in messages and bytes, and says which bound stands in the way of one more.
 
 export type QueueBounds = {
   offlineMessagesMax: number
   offlineBytesMax: number
   offlineBytesTotalMax: number
-  retainedMessagesMax: number
-  retainedBytesMax: number
 }
 
 export type Weighed = { topic: string; payload: Buffer | string }
@@ -18,10 +16,8 @@ export type Overflow = 'session' | 'total' | 'alone' | null
 
 export function createQueueLedger(bounds: QueueBounds) {
   const queues = new Map<number, { messages: number; bytes: number }>()
-  const retained = new Map<string, number>()
   let queuedMessages = 0
   let queuedBytes = 0
-  let retainedBytes = 0
 
   return {
     overflow(session: number, bytes: number): Overflow {
@@ -45,26 +41,10 @@ export function createQueueLedger(bounds: QueueBounds) {
     },
     of: (session: number) => queues.get(session) ?? { messages: 0, bytes: 0 },
 
-    /** Whether a retained message fits in place of the one its topic holds; if so it is counted in. */
-    retain(message: Weighed): boolean {
-      const bytes = weigh(message)
-      const before = retained.get(message.topic)
-      if (before === undefined && retained.size >= bounds.retainedMessagesMax) return false
-      if (retainedBytes - (before ?? 0) + bytes > bounds.retainedBytesMax) return false
-      retained.set(message.topic, bytes)
-      retainedBytes += bytes - (before ?? 0)
-      return true
-    },
-    unretain(topic: string): void {
-      retainedBytes -= retained.get(topic) ?? 0
-      retained.delete(topic)
-    },
     counts: () => ({
       queues: queues.size,
       queuedMessages,
       queuedBytes,
-      retained: retained.size,
-      retainedBytes,
     }),
   }
 }

@@ -6,7 +6,9 @@ import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
 import { bindRights, noRights, type Rights } from '../../policy/rights.ts'
 
 export type { Holder } from '../../policy/binding.ts'
-export type RightsDesk = (holder: Holder) => Rights
+/** What a device may do, and whether it is a backend, which may do more of it than a device. */
+export type DeviceRights = Rights & { isBackend?: boolean }
+export type RightsDesk = (holder: Holder) => DeviceRights
 
 /** Where a deny names a value that the device lacks or that is unsafe: nobody can say what is denied, so refuse all. */
 export const unboundRights: Rights = { ...noRights }
@@ -17,6 +19,8 @@ export const unreadRights: Rights = { ...noRights }
 const DOCUMENTS_REMEMBERED_MAX = 1_000
 
 export function createRightsDesk(parts: {
+  /** Whoever holds a policy of these names is a backend; none where it is absent. */
+  backendPolicies?: ReadonlySet<string>
   policiesOf(deviceId: string, issuerId: string | null): PolicySubject
   onDoubt(error: unknown): void
 }): RightsDesk {
@@ -42,7 +46,10 @@ export function createRightsDesk(parts: {
       return unreadRights
     }
     try {
-      return bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes)) ?? unboundRights
+      const rights = bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes))
+      if (rights === null) return unboundRights
+      const isBackend = subject.policies.some(({ name }) => parts.backendPolicies?.has(name))
+      return isBackend ? Object.assign(rights, { isBackend }) : rights
     } catch (error) {
       parts.onDoubt(error)
       return noRights

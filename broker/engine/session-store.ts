@@ -63,12 +63,12 @@ export class SessionStore extends StoredState {
       this.#willing.add(will.device)
       this.leftWills.set(will.device, will)
     }
-    const leavers = new Set(this.retained.devices())
+    const leavers = new Set(this.retained.topics.devices())
     this.holders.load(device => leavers.has(device))
   }
 
   counts() {
-    return this.ledger.counts()
+    return { ...this.ledger.counts(), ...this.retained.counts() }
   }
 
   storedDevices(): Iterable<string> {
@@ -92,7 +92,7 @@ export class SessionStore extends StoredState {
 
   /** Who has left something here: a stored session, retained messages, a will. */
   leftBy(): string[] {
-    return [...new Set([...this.sessions.keys(), ...this.retained.devices(), ...this.#willing])]
+    return [...new Set([...this.sessions.keys(), ...this.retained.topics.devices(), ...this.#willing])]
   }
 
   /** One that the session has in its queue already, by another of its subscriptions, is not put there twice. */

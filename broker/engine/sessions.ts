@@ -1,10 +1,10 @@
 // Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
-import { noRights, type Rights } from '../../policy/rights.ts'
+import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection, Identity, Link } from '../door.ts'
 import type { Who } from '../events.ts'
 import type { Granted } from './granted-qos.ts'
-import type { Holder } from './rights-desk.ts'
+import type { DeviceRights, Holder } from './rights-desk.ts'
 
 /** `at` in ms since the epoch, of CONNACK 0. */
 export type AcceptedConnect = {
@@ -28,7 +28,7 @@ export type Session = Granted & {
   since: number
   /** When its right ends by itself. */
   rightEndsAt: number
-  rights: Rights
+  rights: DeviceRights
   /** Whether its first CONNECT will make the certificate or the device active. */
   firstUse: boolean
   /** True from CONNACK 0 on. */

@@ -25,7 +25,7 @@ beforeEach(async () => {
       subscriptionsMax: 50,
       inflightInboundMax: 10,
       outboundBytesMax: 65_536,
-      retainedMessagesMax: 5,
+      deviceRetainedMessagesMax: 5,
       outboundTimeoutMs: 300,
     },
   })
@@ -140,15 +140,17 @@ test('QoS 2 without PUBREL is bounded by inflightInboundMax', async () => {
   await assertServing()
 })
 
-test('retained messages are bounded by retainedMessagesMax, replaced and cleared ones make room', async () => {
-  const device = await mqttClient(t, 'd1', d1)
-  const retain = (name: string, payload: string) =>
+test('retained messages are bounded by deviceRetainedMessagesMax, replaced and cleared ones make room', async () => {
+  const retain = (device: MqttClient, name: string, payload: string) =>
     device.publishAsync(`devices/d1/${name}`, payload, { qos: 1, retain: true })
-  for (let index = 0; index < 8; index += 1) await retain(`r${index}`, 'kept')
-  await t.line(line => line['queue'] === 'retained')
-  await retain('r0', 'replaced')
-  await retain('r1', '')
-  await retain('r8', 'kept')
+  const first = await mqttClient(t, 'd1', d1)
+  for (let index = 0; index < 5; index += 1) await retain(first, `r${index}`, 'kept')
+  retain(first, 'r5', 'refused').catch(() => {})
+  await t.line(line => line.msg === 'cut' && line.reason === 'quota_exceeded')
+  const device = await mqttClient(t, 'd1', d1)
+  await retain(device, 'r0', 'replaced')
+  await retain(device, 'r1', '')
+  await retain(device, 'r8', 'kept')
   await device.endAsync()
   const inbox = openInbox(backend)
   await backend.subscribeAsync('devices/d1/#', { qos: 1 })

@@ -20,6 +20,7 @@ export function storeParts(given: Partial<SessionStoreParts> & { file: SessionFi
     isDenied: () => true,
     whose: () => null,
     mayShow: () => true,
+    retainedBoundsOf: () => ({ messages: 100_000, bytes: 1_000_000_000 }),
     onForgotten() {},
     onDropped() {},
     onUnkept() {},

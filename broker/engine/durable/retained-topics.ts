@@ -26,7 +26,7 @@ export function createRetainedTopics() {
     put(packet: StoredPacket): void {
       const { topic, clientId } = packet
       disown(topic)
-      messages.set(topic, { ...packet })
+      messages.set(topic, { ...packet, payload: ownCopy(packet.payload) })
       if (clientId === undefined) return
       const topics = byDevice.get(clientId) ?? new Set()
       byDevice.set(clientId, topics.add(topic))
@@ -48,4 +48,12 @@ export function createRetainedTopics() {
       }
     },
   }
+}
+
+/** Of its own size: a payload as it was read holds on to all that arrived in one piece with it, 64 KiB for one byte. */
+function ownCopy(payload: Buffer | string): Buffer {
+  const copy = Buffer.allocUnsafeSlow(Buffer.byteLength(payload))
+  if (typeof payload === 'string') copy.write(payload)
+  else payload.copy(copy)
+  return copy
 }

@@ -7,9 +7,10 @@ import { prepareSessionRecords, type SessionRecords } from '../../../db/sessions
 import type { Inside } from '../aedes-client.ts'
 import type { Retained } from '../leavings.ts'
 import { createQueueLedger, type QueueBounds } from '../queue-ledger.ts'
+import type { RetainedBounds } from '../retained-ledger.ts'
 import type { Holder } from '../rights-desk.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
-import { createRetainedTopics } from './retained-topics.ts'
+import { createRetainedStore, type RetainedStore } from './retained-store.ts'
 import { createSubscriptionIndex } from './subscription-index.ts'
 
 export type Client = { id: string } & Partial<Pick<Inside, 'clean' | 'closed' | 'catchingUp'>>
@@ -20,7 +21,14 @@ type StoredSubscription = Parameters<AsyncPersistence['addSubscriptions']>[1][nu
 
 export type SessionStoreParts = {
   file: SessionFile
-  bounds: QueueBounds & { offlineAgeMaxMs: number; inflightInboundMax: number }
+  bounds: QueueBounds & {
+    offlineAgeMaxMs: number
+    inflightInboundMax: number
+    retainedMessagesMax: number
+    retainedBytesMax: number
+  }
+  /** What this device may retain, in all that it published last. */
+  retainedBoundsOf(deviceId: string): RetainedBounds
   now(): number
   /** Whether this subscription was granted, once a SUBSCRIBE has been judged. */
   isGranted(client: Client, topic: string): boolean
@@ -59,7 +67,7 @@ export class StoredState extends AsyncPersistence {
   /** Sessions that are not on disk yet, each with the group it is in. */
   readonly #beginning = new Map<string, Promise<void>>()
   readonly #shared: { deviceId: string; topic: string; qos: 0 | 1 | 2 }[] = []
-  protected readonly retained = createRetainedTopics()
+  readonly retained: RetainedStore
   protected readonly subscriptions = createSubscriptionIndex()
   readonly #storing = new WeakMap<StoredSubscription[], Promise<void>>()
   /** Messages that somebody wants to acknowledge, with the group that they are in, if any. */
@@ -72,6 +80,10 @@ export class StoredState extends AsyncPersistence {
     this.ledger = createQueueLedger(parts.bounds)
     this.commit = createGroupCommit({ sqlite, sync, onLost: parts.onLost, onKept: parts.onKept })
     this.records = prepareSessionRecords(sqlite)
+    const { records, commit } = this
+    const { retainedMessagesMax: messages, retainedBytesMax: bytes } = parts.bounds
+    const all = { messages, bytes }
+    this.retained = createRetainedStore({ records, commit, all, boundsOf: parts.retainedBoundsOf })
   }
 
   protected async load(): Promise<void> {
@@ -80,16 +92,7 @@ export class StoredState extends AsyncPersistence {
       this.subscriptions.add(device, [subscription])
       if (subscription.topic.startsWith('$share')) this.#shared.push({ deviceId: device, ...subscription })
     }
-    for (const { device, ...row } of this.records.retained()) {
-      const message = {
-        cmd: 'publish',
-        ...row,
-        retain: true,
-        ...(device === null ? {} : { clientId: device }),
-      }
-      this.ledger.retain(message)
-      this.#show(message)
-    }
+    this.retained.load()
   }
 
   #know(device: string, session: number): void {
@@ -236,37 +239,14 @@ export class StoredState extends AsyncPersistence {
     if (denied.length > 0) await this.removeSubscriptions({ id: deviceId }, denied)
   }
 
+  /** Rejects with `QuotaExceeded`: the message may then be neither passed on nor acknowledged. */
   override async storeRetained(packet: StoredPacket): Promise<void> {
-    const { topic, payload, qos } = packet
-    // The broker's own word holds for this life of it.
-    if (topic.startsWith('$')) return this.#show(packet)
-    if (payload.length === 0) {
-      this.ledger.unretain(topic)
-      this.commit.owe(() => this.records.unretain(topic))
-    } else if (!this.ledger.retain(packet)) {
-      this.parts.onDropped('retained', '')
-      // What it was to replace is not shown any more either [MQTT-3.3.1-7].
-      if (this.retained.of(topic) !== undefined)
-        await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
-      return
-    } else {
-      const row = { topic, payload, qos, device: packet.clientId ?? null }
-      // Nobody is told of a message of QoS 0.
-      if (qos === 0) this.commit.owe(() => this.records.retain(row))
-      else this.commit.write(() => this.records.retain(row))
-    }
-    this.wrote(packet.brokerCounter)
-    this.#show(packet)
-  }
-
-  #show(packet: StoredPacket): void {
-    if (packet.payload.length === 0) this.retained.remove(packet.topic)
-    else this.retained.put(packet)
+    if (this.retained.store(packet)) this.wrote(packet.brokerCounter)
   }
 
   /** Whether a retained message that was read some time ago is still the one of its topic: equal ones may follow each other. */
   isNewest({ topic, payload }: Pick<StoredPacket, 'topic'> & { payload: Buffer | string }): boolean {
-    return this.retained.of(topic)?.payload === payload
+    return this.retained.topics.of(topic)?.payload === payload
   }
 
   override createRetainedStream(pattern: string): Retrieved {
@@ -275,14 +255,11 @@ export class StoredState extends AsyncPersistence {
 
   /** What is kept is shown only where its publisher may still publish it. */
   override createRetainedStreamCombi(patterns: string[]): Retrieved {
-    return Readable.from(this.retained.matching(patterns).filter(this.parts.mayShow)) as Retrieved
+    return Readable.from(this.retained.topics.matching(patterns).filter(this.parts.mayShow)) as Retrieved
   }
 
   /** Forgets the retained messages that this device left. */
   async forgetRetained(deviceId: string): Promise<void> {
-    for (const topic of this.retained.leftBy(deviceId)) {
-      const packet = this.retained.of(topic)
-      if (packet !== undefined) await this.storeRetained({ ...packet, payload: Buffer.alloc(0) })
-    }
+    this.retained.forget(deviceId)
   }
 }

@@ -15,7 +15,7 @@ describe('an exchange', () => {
   let device: Identity
   let backend: Speaking
   beforeEach(async () => {
-    t = await startTestBroker({ settings: { retainedBytesMax: 2_000, offlineBytesMax: 2_000 } })
+    t = await startTestBroker({ settings: { retainedBytesMax: 8_000, offlineBytesMax: 2_000 } })
     device = await t.roll.enroll('d1')
     backend = await speak(t, await t.roll.enroll('b1', { groups: ['backend'] }), { clientId: 'b1' })
     await backend.subscribe([{ topic: 'devices/#', qos: 2 }])
@@ -174,13 +174,16 @@ describe('an exchange', () => {
     await there.cut()
   })
 
-  test('[MQTT-3.3.1-7] a retained message that there is no room for leaves none in its place', async () => {
+  test('[MQTT-3.3.1-5] a retained message that there is no room for is not acknowledged, and the old one stays', async () => {
     await send(1, 'old', { retain: true })
-    await send(1, 'x'.repeat(2_000), { retain: true })
+    const other = await comes()
+    other.say(publish(1, 7, 'x'.repeat(4_000), { retain: true }))
+    await until(other.isClosed)
+    assert.equal(other.count(4), 0)
     const one = await comes()
     await one.subscribe([{ topic, qos: 1 }])
-    await one.ping()
-    assert.deepEqual(one.messages, [])
+    await until(() => one.messages.length === 1)
+    assert.deepEqual(payloads(one), ['old'])
     await one.cut()
   })
 

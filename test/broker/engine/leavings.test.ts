@@ -32,7 +32,7 @@ test('a retained message is shown while who published it may publish or will it'
   const { leavings, rights, allow } = world()
   assert.equal(leavings.mayShow(message()), true, 'the broker’s own')
   assert.equal(leavings.mayShow(message('d1')), false, 'nobody vouches for it')
-  leavings.retains(holder('d1'))
+  leavings.retains(holder('d1'), false)
   for (const action of ['publish', 'will'] as const) {
     allow('d1', action)
     leavings.rightsChanged('d1', true)
@@ -54,7 +54,7 @@ test('a retained message is shown while who published it may publish or will it'
 test('rights of a publisher are looked up once between two changes', () => {
   const { leavings, asked, allow } = world()
   allow('d1', 'publish')
-  leavings.retains(holder('d1'))
+  leavings.retains(holder('d1'), false)
   for (let time = 0; time < 5; time += 1) leavings.mayShow(message('d1'))
   assert.equal(asked.length, 1)
   leavings.rightsChanged('d2', true)

@@ -8,10 +8,7 @@ const wide = {
   offlineMessagesMax: 1_000,
   offlineBytesMax: 1_000_000,
   offlineBytesTotalMax: 1_000_000,
-  retainedMessagesMax: 1_000,
-  retainedBytesMax: 1_000_000,
 }
-const message = (bytes: number, topic = 'devices/a/t') => ({ topic, payload: Buffer.alloc(bytes) })
 
 test('a queue ends by messages', () => {
   const ledger = createQueueLedger({ ...wide, offlineMessagesMax: 2 })
@@ -32,16 +29,6 @@ test('a queue ends by bytes, and all queues together do', () => {
   assert.equal(ledger.overflow(2, 2_000), null)
   assert.equal(ledger.overflow(2, 2_001), 'total')
   assert.equal(ledger.overflow(2, 3_001), 'alone', 'no room would ever be enough')
-})
-
-test('retained messages end by number and by bytes; a topic that holds one may replace it', () => {
-  const ledger = createQueueLedger({ ...wide, retainedMessagesMax: 1, retainedBytesMax: 2_000 })
-  assert.equal(ledger.retain(message(1_000, 'a')), true)
-  assert.equal(ledger.retain(message(10, 'b')), false)
-  assert.equal(ledger.retain(message(1_500, 'a')), true)
-  assert.equal(ledger.retain(message(2_500, 'a')), false)
-  ledger.unretain('a')
-  assert.equal(ledger.retain(message(10, 'b')), true)
 })
 
 test('whatever comes and goes, what is empty weighs nothing', () => {
