@@ -2,6 +2,7 @@
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
 import { trustedBalancers } from './gate/proxy-header.ts'
+import { createOriginPolicy } from './gate/web-socket-origin.ts'
 import { nearestName } from './nearest-name.ts'
 import { type Setting, settings } from './settings.ts'
 
@@ -34,6 +35,12 @@ export const texts = {
     judge: trustedBalancers,
     about:
       'load balancers whose connections begin with a PROXY v2 header: addresses or networks, separated by commas',
+  },
+  webSocketOrigins: {
+    default: '',
+    judge: createOriginPolicy,
+    about:
+      'origins of browser pages that may open a WebSocket, such as https://console.example:8443, separated by commas',
   },
 } as const satisfies Record<string, Text>
 

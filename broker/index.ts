@@ -224,6 +224,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     memory,
     now,
     onIssuersChanged: gates.reload,
+    onChange: gates.changed,
     onAcknowledged(acknowledged, sessionsCut, tookMs, committedAt) {
       const at = now()
       notebook.acknowledge({ epoch: acknowledged, sessionsCut, at })

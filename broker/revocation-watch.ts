@@ -40,6 +40,8 @@ export type WatchParts = {
   memory: Pick<RegistryMemory, 'changed' | 'fallBehind' | 'catchUp'> | null
   now: () => number
   onIssuersChanged(): void
+  /** Told of every change as it is read, before sessions are looked at. */
+  onChange(change: Change): void
   /** `committedAt` is when the change was made, in ms since the epoch, by the clock of whoever made it. */
   onAcknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void
   onDoubt(error: unknown): void
@@ -89,6 +91,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
 
   function read(change: Change): void {
     parts.memory?.changed(change)
+    parts.onChange(change)
     if (change.kind === 'issuer') parts.onIssuersChanged()
     if (change.kind === 'policy' && change.deviceId === null) engine.policiesChanged()
   }

@@ -57,7 +57,7 @@ export const settings = {
     default: 10_000,
     min: 100,
     max: 120_000,
-    about: 'from accept to the end of the handshake',
+    about: "from accept to the end of the handshake, a balancer's header included",
   },
   ticketLifetimeMs: {
     default: 3_600_000,
@@ -65,7 +65,12 @@ export const settings = {
     max: 86_400_000,
     about: 'how long a TLS session may be resumed; 0 for never',
   },
-  connectTimeoutMs: { default: 5_000, min: 100, max: 120_000, about: 'from the handshake to CONNECT' },
+  connectTimeoutMs: {
+    default: 5_000,
+    min: 100,
+    max: 120_000,
+    about: 'from the handshake to the last octet of CONNECT',
+  },
   connectBytesMax: {
     default: 65_536,
     min: 256,

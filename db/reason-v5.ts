@@ -95,6 +95,7 @@ const codes = {
   // the first packet: its version is not known where there is none
   connect_timeout: nothing,
   connect_expected: nothing,
+  websocket_refused: nothing,
   packet_too_large: { connack: 0x95, disconnect: 0x95, ack: null },
   packet_malformed: { connack: 0x81, disconnect: 0x81, ack: null },
   // CONNECT

@@ -189,6 +189,11 @@ const entries = {
     title: 'The first packet was not CONNECT',
     hint: 'The client must open with CONNECT [MQTT-3.1.0-1]; check that it speaks MQTT over this port.',
   },
+  websocket_refused: {
+    seen: 'cut',
+    title: 'The WebSocket request was refused',
+    hint: 'Ask for path /mqtt with the subprotocol mqtt; list the origin of a browser page in webSocketOrigins.',
+  },
   packet_too_large: {
     seen: 'cut',
     title: 'A packet declared more bytes than allowed',

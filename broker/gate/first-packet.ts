@@ -3,21 +3,18 @@
 import type { Duplex } from 'node:stream'
 import { type FirstPacket, judgeFirstPacket } from './packet-frames.ts'
 
-export type FirstPacketOutcome =
-  | Exclude<FirstPacket, { verdict: 'incomplete' }>
-  | { verdict: 'silent' | 'gone' }
+export type FirstPacketOutcome = Exclude<FirstPacket, { verdict: 'incomplete' }> | { verdict: 'gone' }
 
 /**
- * Calls back once: the packet's verdict, `silent` after the deadline, or `gone`. The bytes looked at are put back,
- * so whoever reads next starts with the first one.
+ * Calls back once: the packet's verdict, or `gone` where the stream ends before. The bytes looked at are put back, so whoever
+ * reads next starts with the first one. How long it may take is the caller's to say: it destroys or ends the stream.
  */
 export function awaitFirstPacket(
   socket: Duplex,
-  settings: { connectBytesMax: number; connectTimeoutMs: number },
+  settings: { connectBytesMax: number },
   done: (outcome: FirstPacketOutcome) => void,
 ): void {
   let head: Buffer | null = null
-  const deadline = setTimeout(() => finish({ verdict: 'silent' }), settings.connectTimeoutMs)
   const onReadable = () => {
     // Chunk by chunk: 'readable' is not emitted again for chunks that are left unread.
     for (;;) {
@@ -35,7 +32,6 @@ export function awaitFirstPacket(
   socket.on('error', onGone)
 
   function finish(outcome: FirstPacketOutcome): void {
-    clearTimeout(deadline)
     const goesOn = outcome.verdict === 'connect' || outcome.verdict === 'http'
     if (head !== null && goesOn) socket.unshift(head)
     done(outcome)

@@ -1,18 +1,20 @@
 // The gate: from TCP accept to an admitted, decrypted stream. Owns listener, limits and the admission decision;
 // hands what it admits through the door and never looks behind it.
 import type { Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../../admission/decide.ts'
+import type { Change } from '../../db/change-feed.ts'
 import type { Reason } from '../../db/reason.ts'
 import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
 import type { BrokerSettings } from '../config.ts'
-import type { Door, Identity, Link } from '../door.ts'
+import type { Door, HandedOver, Link } from '../door.ts'
 import { type TracedAdmission, traceAdmission } from '../tracing.ts'
 import { awaitFirstPacket, type FirstPacketOutcome } from './first-packet.ts'
 import type { HandshakeOutcome, Limits } from './limits.ts'
 import { listen } from './listener.ts'
 import { createFrameReader, refusingConnack } from './packet-frames.ts'
 import { identifyPeer } from './peer.ts'
+import { closeInOrder, createPendingConnections } from './pending-connections.ts'
 import { trustedBalancers } from './proxy-header.ts'
 import type { ReadTrust } from './trust.ts'
 import { createWebSockets } from './web-sockets.ts'
@@ -34,12 +36,17 @@ export type AtGate =
   | { admitted: true; record: { deviceId: string } }
   | { admitted: false; reason: Reason; record: { deviceId: string } | null }
 
+/** What of a change tells whom it may concern. */
+export type RegistryChange = Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>
+
 export type Gate = {
   port: number
   /** Reads server certificate, key and trust anchors anew and takes new ticket keys; where that fails the old ones stay. */
   reload(ticketKeys: Buffer): void
   /** Seals and opens session tickets with these keys from now on. */
   useTicketKeys(ticketKeys: Buffer): void
+  /** Asks again about connections that wait for CONNECT and that a change of the registry may concern. */
+  changed(change: RegistryChange): void
   /** Stops accepting and ends what is not through the door yet; resolves when the last connection is gone. */
   stop(): Promise<void>
 }
@@ -61,17 +68,11 @@ export type GateParts = {
   events: GateEvents
 }
 
-/** How long a refused peer may take to close its side before the socket is destroyed. */
-const LINGER_MS = 1_000
-/** What somebody listed, but refused, is told where it begins a WebSocket. */
-const FORBIDDEN = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
-
 export async function openGate(parts: GateParts): Promise<Gate> {
   const { settings, events } = parts
   let trust = parts.readTrust()
   const webSockets = createWebSockets(settings)
-  /** Connections whose first packet has not come yet. */
-  const early = new Set<Duplex>()
+  const pending = createPendingConnections(settings.connectTimeoutMs)
   const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
 
   const listener = await listen({
@@ -97,55 +98,63 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       events.admissionTook(decisionMs)
       const trace = traceAdmission(() => tracedAdmission(socket, peer, admission, handshakeMs, decisionMs))
       if (!admission.admitted) {
-        refuse(socket, address, peer.fingerprint, admission)
+        refuse(socket, address, peer, admission)
         return admission.record === null ? 'stranger' : 'known'
       }
-      const { fingerprint, chain } = peer
-      if (fingerprint === null) throw new Error('nobody was admitted')
-      receive(
-        socket,
-        address,
-        { fingerprint, chain, deviceId: admission.record.deviceId },
-        linkOf(socket),
-        trace,
-      )
+      admitted(socket, address, peer, admission.record.deviceId, trace)
       return 'known'
     } catch (error) {
       events.refused('internal_error', { address }, (error as Error).message)
-      cut(socket)
+      closeInOrder(socket)
       return 'gone'
     }
   }
 
-  /** A stranger is cut without a word; somebody listed is told by CONNACK when its CONNECT arrives. */
+  /** A stranger is closed without a word; somebody listed is told by CONNACK when its CONNECT arrives. */
   function refuse(
     socket: TLSSocket,
     address: string,
-    fingerprint: string | null,
+    peer: Peer,
     admission: AtGate & { admitted: false },
   ): void {
+    const { fingerprint } = peer
+    const deviceId = admission.record?.deviceId ?? null
     const who = {
       address,
       ...(fingerprint === null ? {} : { fingerprint }),
-      ...(admission.record === null ? {} : { deviceId: admission.record.deviceId }),
+      ...(deviceId === null ? {} : { deviceId }),
     }
     events.refused(reasonFor(socket, address, admission), who)
-    if (admission.record === null) {
-      cut(socket)
+    if (deviceId === null) {
+      closeInOrder(socket)
       return
     }
-    awaitFirst(socket, outcome => {
-      if (outcome.verdict === 'connect') socket.write(refusingConnack(outcome.protocolLevel))
-      if (outcome.verdict === 'http') socket.write(FORBIDDEN)
-      cut(socket)
+    let stream: Duplex = socket
+    const handle = pending.add(socket, {
+      peer,
+      deviceId,
+      onTimeout: () => closeInOrder(stream),
+      onChange() {},
+      onStop: () => closeInOrder(stream),
     })
-  }
-
-  function awaitFirst(stream: Duplex, done: (outcome: FirstPacketOutcome) => void): void {
-    early.add(stream)
-    awaitFirstPacket(stream, settings, outcome => {
-      early.delete(stream)
-      done(outcome)
+    const answer = (outcome: FirstPacketOutcome) => {
+      handle.settle()
+      if (outcome.verdict === 'connect') stream.write(refusingConnack(outcome.protocolLevel))
+      closeInOrder(stream)
+    }
+    awaitFirstPacket(socket, settings, outcome => {
+      if (outcome.verdict !== 'http') return answer(outcome)
+      webSockets.upgrade(socket, {
+        opened(upgraded) {
+          stream = upgraded
+          awaitFirstPacket(upgraded, settings, answer)
+        },
+        refused() {
+          handle.settle()
+          closeInOrder(socket)
+        },
+        textFrame: () => closeInOrder(stream),
+      })
     })
   }
 
@@ -155,33 +164,78 @@ export async function openGate(parts: GateParts): Promise<Gate> {
   }
 
   /** Waits for CONNECT, of a WebSocket after its upgrade, and hands the stream through the door. */
-  function receive(stream: Duplex, address: string, identity: Identity, link: Link, trace?: string): void {
-    const who = { address, fingerprint: identity.fingerprint, deviceId: identity.deviceId }
-    awaitFirst(stream, outcome => {
-      if (outcome.verdict === 'http' && stream instanceof TLSSocket) {
-        webSockets.upgrade(stream, upgraded =>
-          receive(upgraded, address, identity, { ...link, transport: 'websocket' }, trace),
-        )
-        return
-      }
-      if (outcome.verdict !== 'connect') {
-        if (outcome.verdict === 'silent') events.refused('connect_timeout', who)
-        if (outcome.verdict === 'refused') events.refused(outcome.reason, who)
-        if (outcome.verdict === 'http') events.refused('connect_expected', who)
-        cut(stream)
-        return
-      }
+  function admitted(socket: TLSSocket, address: string, peer: Peer, deviceId: string, trace?: string): void {
+    const { fingerprint, chain } = peer
+    if (fingerprint === null) throw new Error('nobody was admitted')
+    const identity = { fingerprint, chain, deviceId }
+    const who = { address, fingerprint, deviceId }
+    let stream: Duplex = socket
+    let handed: HandedOver | null = null
+    let atDoor = false
+    let over: Reason | null = null
+    const handle = pending.add(socket, {
+      peer,
+      deviceId,
+      onTimeout: () => end('connect_timeout'),
+      onChange() {
+        const now = parts.admit(peer)
+        // While the registry is in doubt nobody is cut for it: the door asks again.
+        if (now.admitted || now.reason === 'registry_unavailable') return
+        handle.settle()
+        events.refused(now.reason, who)
+        socket.destroy()
+      },
+      onStop: () => closeInOrder(stream),
+    })
+
+    /** Refuses a connection that came this far, and closes it in order. */
+    function end(reason: Reason, detail?: string): void {
+      if (over !== null) return
+      over = reason
+      handle.settle()
+      events.refused(reason, who, detail)
+      if (atDoor) handed?.drop(reason)
+      else closeInOrder(stream)
+    }
+
+    function receive(link: Link): void {
+      awaitFirstPacket(stream, settings, outcome => {
+        if (outcome.verdict === 'http' && stream === socket) return upgrade(link)
+        if (outcome.verdict === 'connect') return handOver(link)
+        if (outcome.verdict === 'refused') return end(outcome.reason)
+        if (outcome.verdict === 'http') return end('connect_expected')
+        handle.settle()
+        closeInOrder(stream)
+      })
+    }
+
+    function upgrade(link: Link): void {
+      webSockets.upgrade(socket, {
+        opened(upgraded) {
+          stream = upgraded
+          receive({ ...link, transport: 'websocket' })
+        },
+        refused: detail => end('websocket_refused', detail),
+        textFrame: () => end('packet_malformed', 'a WebSocket text frame'),
+      })
+    }
+
+    function handOver(link: Link): void {
       const frames = createFrameReader(settings.packetBytesMax)
+      handle.handOver()
+      atDoor = true
       // While somebody listens for 'readable', 'data' only reports what `read()` is about to give:
       // the size a packet declares is judged before the reader sees it.
       stream.on('data', (bytes: Buffer) => {
         const reason = frames.read(bytes)
-        if (reason === null) return
-        events.refused(reason, who)
-        handed.drop(reason)
+        if (frames.packets() > 0) handle.settle()
+        if (reason !== null) end(reason)
       })
-      const handed = parts.door({ stream, identity, address, link, trace })
-    })
+      handed = parts.door({ stream, identity, address, link, trace })
+      if (over !== null) handed.drop(over) // a gate's process reads on within the door
+    }
+
+    receive(linkOf(socket))
   }
 
   return {
@@ -196,9 +250,10 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       }
     },
     useTicketKeys: listener.useTicketKeys,
+    changed: pending.changed,
     stop() {
       const gone = listener.stop()
-      for (const stream of early) stream.destroy()
+      pending.stop()
       return gone
     },
   }
@@ -219,15 +274,4 @@ function tracedAdmission(
 function linkOf(socket: TLSSocket): Link {
   const tlsVersion = socket.getProtocol() ?? ''
   return { transport: 'tls', tlsVersion, cipher: socket.getCipher().name, resumed: socket.isSessionReused() }
-}
-
-/** Ends a connection in order, and for good where the peer does not follow. */
-function cut(socket: Duplex): void {
-  socket.on('error', () => {})
-  socket.end()
-  // Whoever still waits for 'readable' keeps the socket from flowing, and its end from being seen.
-  socket.removeAllListeners('readable')
-  socket.resume()
-  const deadline = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.once('close', () => clearTimeout(deadline))
 }

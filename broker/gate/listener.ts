@@ -108,30 +108,39 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     }
     waiting.add(raw)
     if (parts.proxyFrom(address)) acceptFromBalancer(raw, address)
-    else admit(raw, address)
+    else admit(raw, address, parts.handshakeTimeoutMs)
   }
 
+  /** Header and handshake share one deadline. */
   function acceptFromBalancer(raw: Socket, balancer: string): void {
+    const end = performance.now() + parts.handshakeTimeoutMs
     awaitProxyHeader(raw, parts.handshakeTimeoutMs, named => {
-      if (named !== undefined) return admit(raw, named ?? balancer)
+      if (named !== undefined) return admit(raw, named ?? balancer, end - performance.now())
       waiting.delete(raw)
       parts.onRefused('proxy_header_invalid', balancer)
       raw.resetAndDestroy()
     })
   }
 
-  function admit(raw: Socket, address: string): void {
+  /** The time in which it waits for others is not the peer's: its own goes on where its turn comes. */
+  function admit(raw: Socket, address: string, leftMs: number): void {
     limits.begin(address, refusal => {
-      if (refusal === null) return pace(() => startHandshake(raw, address))
+      if (refusal === null) return pace(() => startHandshake(raw, address, leftMs))
       waiting.delete(raw)
       parts.onRefused(refusal, address)
       raw.resetAndDestroy()
     })
   }
 
-  function startHandshake(raw: Socket, address: string): void {
+  function startHandshake(raw: Socket, address: string, leftMs: number): void {
     waiting.delete(raw)
     const key = endpoint(raw)
+    // Absolute: Node's own counts from here on, and a balancer's header has taken some of it.
+    const deadline = setTimeout(() => {
+      handshake.end('stranger')
+      parts.onRefused('handshake_timeout', address)
+      raw.destroy()
+    }, leftMs)
     const handshake: Handshake = {
       raw,
       address,
@@ -140,6 +149,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
       end(outcome) {
         if (!handshake.inFlight) return
         handshake.inFlight = false
+        clearTimeout(deadline)
         // Peers that reset before they were accepted have no address and share a key.
         if (handshakes.get(key) === handshake) handshakes.delete(key)
         limits.handshakeEnded(address, outcome)

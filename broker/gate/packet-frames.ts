@@ -5,6 +5,8 @@ import type { Reason } from '../../db/reason.ts'
 export type FrameReader = {
   /** Looks at the next bytes of the stream. Gives the reason to refuse, or null. */
   read(bytes: Uint8Array): Reason | null
+  /** How many whole packets it has seen. */
+  packets(): number
 }
 
 const REMAINING_LENGTH_OCTETS_MAX = 4
@@ -14,7 +16,9 @@ export function createFrameReader(packetBytesMax: number): FrameReader {
   let bodyLeft = 0
   let lengthOctets = -1
   let length = 0
+  let whole = 0
   return {
+    packets: () => whole,
     read(bytes) {
       let offset = 0
       while (offset < bytes.length) {
@@ -22,6 +26,7 @@ export function createFrameReader(packetBytesMax: number): FrameReader {
           const step = Math.min(bodyLeft, bytes.length - offset)
           bodyLeft -= step
           offset += step
+          if (bodyLeft === 0) whole += 1
           continue
         }
         if (lengthOctets === -1) {
@@ -41,6 +46,7 @@ export function createFrameReader(packetBytesMax: number): FrameReader {
         if (length > packetBytesMax) return 'packet_too_large'
         bodyLeft = length
         lengthOctets = -1
+        if (length === 0) whole += 1
       }
       return null
     },

@@ -11,6 +11,8 @@ export const kinds = {
   /** engine: read certificate, key and trust anchors anew and use these ticket keys; use these ticket keys. */
   reload: 4,
   ticketKeys: 17,
+  /** engine: the registry changed (JSON: kind, deviceId, fingerprint): ask again about who waits for CONNECT. */
+  changed: 19,
   /** engine: stop accepting; end when the last connection is gone. */
   stop: 5,
   /** gate: may a connection from this address begin? engine: the reason why not, or nothing. */

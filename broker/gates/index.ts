@@ -12,6 +12,8 @@ export type Gates = {
   open(): Promise<number>
   /** Server certificate, key and trust anchors are read anew. Live connections keep what they have. */
   reload(): void
+  /** The registry changed: whoever waits for CONNECT and may be concerned is judged anew. */
+  changed: Gate['changed']
   /** Stops accepting; resolves when the last connection is gone. */
   stop(): Promise<void>
 }
@@ -50,6 +52,7 @@ export function createGates(parts: GatesParts): Gates {
       return opened.port
     },
     reload,
+    changed: change => gate?.changed(change),
     async stop() {
       tlsFiles?.stop()
       ticketKeys.stop()

@@ -156,6 +156,10 @@ export async function openGatePool(parts: GatePoolParts): Promise<GatePool> {
     port,
     reload: keys => tellAll(kinds.reload, keys),
     useTicketKeys: keys => tellAll(kinds.ticketKeys, keys),
+    changed({ kind, deviceId, fingerprint }) {
+      for (const { pair } of members.values())
+        pair.sendJson(kinds.changed, 0, { kind, deviceId, fingerprint })
+    },
     stop,
     pids: () => [...members.values()].flatMap(({ child }) => child.pid ?? []),
   }

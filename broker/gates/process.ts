@@ -40,6 +40,7 @@ function receive(frame: Frame): void {
   if (kind === kinds.begin) void begin(JSON.parse(payload.toString()))
   if (kind === kinds.reload) gate?.reload(Buffer.from(payload))
   if (kind === kinds.ticketKeys) gate?.useTicketKeys(Buffer.from(payload))
+  if (kind === kinds.changed) gate?.changed(JSON.parse(payload.toString()))
   if (kind === kinds.stop) void gate?.stop().then(() => process.exit())
 }
 

@@ -93,7 +93,7 @@ test('a WebSocket needs its path, its subprotocol and a device that may enter', 
     /^HTTP\/1.1 431 /,
   )
   await t.roll.writer.setDeviceState('d1', 'suspended', tester)
-  assert.match(await http(identity, upgrade('/mqtt', 'mqtt')), /^HTTP\/1.1 403 /)
+  assert.match(await http(identity, upgrade('/', 'mqtt')), /^HTTP\/1.1 404 /)
   await t.line(line => line.reason === 'device_suspended')
 })
 

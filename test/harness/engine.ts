@@ -86,6 +86,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     memory: null,
     now: Date.now,
     onIssuersChanged() {},
+    onChange() {},
     onAcknowledged: told('acknowledged'),
     onDoubt: doubt,
   })
