@@ -104,6 +104,8 @@ const listedChecks: readonly Check<Listed>[] = [
     refuses: ({ record, now }) => {
       if (!record.issuerEnabled) return 'issuer_disabled'
       if (record.issuerRevoked) return 'issuer_revoked'
+      // Who pins trusts the certificate beyond its CA's end, not beyond its CA's word.
+      if (record.trust === 'pinned') return null
       return record.issuerNotAfter !== null && now >= record.issuerNotAfter ? 'issuer_expired' : null
     },
     inputs: ({ record, now }, presented) => ({
@@ -192,7 +194,8 @@ export function decideAdmission(input: AdmissionInput): Admission {
 /** When the right of an admitted certificate ends by itself: its own end, its issuer's, or the end of its grace. */
 export function rightEndsAt(record: AdmissionRecord): number {
   const grace = record.status === 'superseded' ? (record.graceUntil ?? 0) : Number.POSITIVE_INFINITY
-  return Math.min(record.notAfter, grace, record.issuerNotAfter ?? Number.POSITIVE_INFINITY)
+  const issuer = record.trust === 'pinned' ? null : record.issuerNotAfter
+  return Math.min(record.notAfter, grace, issuer ?? Number.POSITIVE_INFINITY)
 }
 
 export type ExplainedCheck = {

@@ -20,6 +20,7 @@ import { createCertificateMover } from './roll/certificate-moves.ts'
 import { createCertificateWriter } from './roll/certificate-writer.ts'
 import { createDeadlineKeeper } from './roll/deadlines.ts'
 import { createDeviceWriter } from './roll/device-writer.ts'
+import { createPinnedWriter } from './roll/pinned-certificates.ts'
 
 import { createWebhookWriter } from './webhooks/webhook-store.ts'
 
@@ -31,6 +32,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createDeviceWriter(registry, now),
     ...createCertificateWriter(registry, now),
     ...createCertificateMover(registry, now),
+    ...createPinnedWriter(registry, now),
     ...createDeadlineKeeper(registry, now),
     ...createEnrollmentTokenStore(registry, now),
     ...createClaimStore(registry, now),

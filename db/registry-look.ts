@@ -1,8 +1,10 @@
 // What can be told of a registry, or of a backup of one, without changing anything beside it: SQLite leaves files behind where a
 // write-ahead log is opened that nobody else has open, so such a file is read as one that cannot change.
+import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
+import { findIssuer } from '../pki/chain.ts'
 import { APPLICATION_ID, schemaVersion } from './migrate.ts'
 
 export type RegistryLook = {
@@ -45,15 +47,57 @@ export function lookAtRegistry(file: string): RegistryLook {
   })
 }
 
+/** Pinned certificates: how many follow the CA that signed them, and which do not although it is on record. */
+export type PinnedLook = { bound: number; loose: { fingerprint: string; deviceId: string; issuer: string }[] }
+
+/** Each is parsed. */
+const PINNED_LOOKED_AT_MAX = 20_000
+
+/** @throws where SQLite cannot read it at all. */
+export function lookAtPinned(file: string): PinnedLook {
+  return opened(file, database => {
+    const issuers = database.prepare('SELECT id, name, der FROM issuers').all().map(issuerOf)
+    const bound = database
+      .prepare("SELECT count(*) AS n FROM certificates WHERE trust = 'pinned' AND issuer_id IS NOT NULL")
+      .get()?.['n']
+    const rows = database.prepare(
+      `SELECT fingerprint, device_id, der FROM certificates WHERE trust = 'pinned' AND issuer_id IS NULL
+       LIMIT ${PINNED_LOOKED_AT_MAX}`,
+    )
+    const loose: PinnedLook['loose'] = []
+    for (const row of rows.iterate()) {
+      const issuer = findIssuer(new X509Certificate(row['der'] as Uint8Array), issuers)
+      if (issuer === null) continue
+      const { name } = issuer as ReturnType<typeof issuerOf>
+      loose.push({
+        fingerprint: String(row['fingerprint']),
+        deviceId: String(row['device_id']),
+        issuer: name,
+      })
+    }
+    return { bound: Number(bound), loose }
+  })
+}
+
+function issuerOf(row: Record<string, unknown>) {
+  const certificate = new X509Certificate(row['der'] as Uint8Array)
+  const untimed = { parentId: null, notBefore: 0, notAfter: 0 }
+  return { ...untimed, id: String(row['id']), name: String(row['name']), certificate }
+}
+
 /** Gives the first value that a query answers with. */
 type Ask = (sql: string) => unknown
 
 function look<Seen>(file: string, seen: (value: Ask) => Seen): Seen {
+  return opened(file, database => seen(sql => Object.values(database.prepare(sql).get() ?? {})[0]))
+}
+
+function opened<Seen>(file: string, seen: (database: DatabaseSync) => Seen): Seen {
   const inUse = existsSync(`${file}-wal`)
   const url = new URL(`${pathToFileURL(file).href}${inUse ? '' : '?immutable=1'}`)
   const database = new DatabaseSync(url, { readOnly: true, timeout: 5_000 })
   try {
-    return seen(sql => Object.values(database.prepare(sql).get() ?? {})[0])
+    return seen(database)
   } finally {
     database.close()
   }

@@ -3,9 +3,10 @@
 import 'reflect-metadata'
 import { verify, type X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
-import { CRLNumber, CRLReasons, Extension, IssuingDistributionPoint } from '@peculiar/asn1-x509'
+import { CRLNumber, CRLReasons, Extension } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
 import { contentOf, type DerElement, elementAt, elementsOf, encodingOf } from './der-reader.ts'
+import { type CrlCoverage, coverageOf, coversAll } from './distribution-points.ts'
 
 /** Times in ms since the epoch; `entries` reads on as it is asked for more, and throws a `CrlFault` at what it cannot read. */
 export type RevocationList = {
@@ -15,6 +16,8 @@ export type RevocationList = {
   nextUpdate: number | null
   /** Which part of the issuer's certificates it is about, in hex; '' for all. */
   scope: string
+  /** The same, read. Whether it covers the certificates that it is asked about is for the caller to find out. */
+  coverage: CrlCoverage
   entries(): Generator<Revocation, void>
 }
 
@@ -80,10 +83,11 @@ function readTbs(
   const extensions = take(tag => tag === EXTENSIONS)
   if (!name || !thisUpdate || parts.length > 0) throw new CrlFault('it is no CRL')
   assertIssuer(encodingOf(der, name), issuer)
-  const { number, scope } = judgeExtensions(der, extensions)
+  const { number, scope, coverage } = judgeExtensions(der, extensions)
   return {
     number,
     scope,
+    coverage,
     thisUpdate: timeOf(der, thisUpdate),
     nextUpdate: nextUpdate ? timeOf(der, nextUpdate) : null,
     *entries() {
@@ -126,8 +130,9 @@ function reasonOf(der: Buffer, extensions: DerElement): string {
 function judgeExtensions(
   der: Buffer,
   tagged: DerElement | undefined,
-): { number: string | null; scope: string } {
+): { number: string | null; scope: string; coverage: CrlCoverage } {
   let [number, scope]: [string | null, string] = [null, '']
+  let coverage = coversAll
   for (const list of tagged ? elementsOf(der, tagged) : []) {
     for (const element of elementsOf(der, list)) {
       const extension = AsnConvert.parse(encodingOf(der, element), Extension)
@@ -135,24 +140,16 @@ function judgeExtensions(
       if (extension.extnID === oids.delta) throw new CrlFault('it is a delta CRL: send the complete one')
       if (extension.extnID === oids.number)
         number = BigInt(AsnConvert.parse(value, CRLNumber).value).toString(16)
-      else if (extension.extnID === oids.distributionPoint) scope = scopeOf(value)
-      else if (extension.critical) {
+      else if (extension.extnID === oids.distributionPoint) {
+        const read = coverageOf(value)
+        if (typeof read === 'string') throw new CrlFault(`its issuing distribution point says ${read}`)
+        ;[coverage, scope] = [read, value.toString('hex')]
+      } else if (extension.critical) {
         throw new CrlFault(`its critical extension ${extension.extnID} is not understood here`)
       }
     }
   }
-  return { number, scope }
-}
-
-/** A list about all certificates of devices may say so; one about a part of them is not the whole truth. */
-function scopeOf(value: Buffer): string {
-  const point = AsnConvert.parse(value, IssuingDistributionPoint)
-  if (point.indirectCRL) throw new CrlFault('it is an indirect CRL: send one of this CA alone')
-  if (point.onlySomeReasons) throw new CrlFault('it is about some reasons only: send the complete one')
-  if (point.onlyContainsCACerts || point.onlyContainsAttributeCerts) {
-    throw new CrlFault('it is not about the certificates of devices')
-  }
-  return value.toString('hex')
+  return { number, scope, coverage }
 }
 
 function assertIssuer(name: Buffer, issuer: X509Certificate): void {

@@ -103,6 +103,16 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     issuancesAbandoned: (issuances: number) =>
       logger.warn({ issuances }, 'a crash left decisions without certificates: they are closed'),
+    pinnedBound: ({ bound, twins }: { bound: number; twins: readonly string[] }) => {
+      if (bound > 0)
+        logger.warn({ certificates: bound }, 'pinned certificates bound to the CA that signed them')
+      if (twins.length > 0)
+        logger.error(
+          { fingerprints: twins.slice(0, 20) },
+          'pinned certificates share a serial number of their CA: not bound',
+        )
+    },
+    pinnedNotBound: (error: unknown) => logger.error({ err: error }, 'pinned certificates not looked at'),
     caRotated: (caller: Caller, issuerId: string) => {
       metrics.changes.inc({ change: 'ca_rotated' })
       logger.info({ ...caller, issuerId }, 'another CA issues now')

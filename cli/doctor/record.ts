@@ -1,6 +1,6 @@
 // The record: whether registry and stored sessions are whole, and of which schema; the settings; what a dead process left.
 import { existsSync } from 'node:fs'
-import { canLook, lookAtRegistry, type RegistryLook } from '../../db/registry-look.ts'
+import { canLook, lookAtPinned, lookAtRegistry, type RegistryLook } from '../../db/registry-look.ts'
 import { dataPaths } from '../data-directory.ts'
 import { effectiveSettings, type GivenFlag } from '../settings.ts'
 import { type Finding, fail, ok, type Patient, warn } from './finding.ts'
@@ -25,6 +25,25 @@ export function checkRegistry({ data }: Patient): Finding[] {
     ]
   }
   return judgeRegistry(look)
+}
+
+const SHOWN_MAX = 5
+
+/** What an older version pinned although the CA that signed it is on record. */
+export function checkPinned({ data }: Patient): Finding[] {
+  const { registry } = dataPaths(data)
+  if (!existsSync(registry) || !canLook(registry)) return []
+  const { bound, loose } = lookAtPinned(registry)
+  if (loose.length === 0) {
+    return [
+      ok('pinned', bound === 0 ? 'none under a CA on record' : `${bound} follow the CA that signed them`),
+    ]
+  }
+  const shown = loose.slice(0, SHOWN_MAX).map(pin => `${pin.fingerprint} of ${pin.deviceId} (${pin.issuer})`)
+  const found = `pinned under a trust anchor, without its CRL: ${loose.length}, such as ${shown.join(', ')}`
+  const todo =
+    'start this version: it binds each to the CA that signed it; two of one serial number stay, so revoke one of them'
+  return [warn('pinned', found, todo)]
 }
 
 export function judgeRegistry({ ours, schema, schemaKnown, findings }: RegistryLook): Finding[] {

@@ -18,6 +18,8 @@ export type Issuer = KnownIssuer & {
   revoked: boolean
   /** What it lets a device do that arrives unlisted; our own CAs nothing. */
   registration: RegistrationMode
+  /** The issuing distribution point of its CRL in force, DER in hex; '' where it has none or there is no CRL. */
+  crlScope: string
 }
 export type NewIssuer = {
   der: Buffer
@@ -39,8 +41,12 @@ export type IssuerWriter = {
 /** All issuers, disabled ones included, by id. Synchronous: gates and explanations read it where they decide. */
 export function readIssuers(registry: Registry): Map<string, Issuer> {
   const rows = registry.sqlite
-    .prepare<[], Selectable<Schema['issuers']> & { registration: RegistrationMode | null }>(
-      'SELECT i.*, a.registration FROM issuers i LEFT JOIN trust_anchors a ON a.issuer_id = i.id ORDER BY i.id',
+    .prepare<
+      [],
+      Selectable<Schema['issuers']> & { registration: RegistrationMode | null; scope: string | null }
+    >(
+      `SELECT i.*, a.registration, l.scope FROM issuers i LEFT JOIN trust_anchors a ON a.issuer_id = i.id
+       LEFT JOIN issuer_crls l ON l.id = i.crl_id ORDER BY i.id`,
     )
     .all()
   return new Map(
@@ -54,6 +60,7 @@ export function readIssuers(registry: Registry): Map<string, Issuer> {
         enabled: row.enabled === 1,
         revoked: row.revoked === 1,
         registration: row.registration ?? 'off',
+        crlScope: row.scope ?? '',
         certificate: new X509Certificate(row.der),
         notBefore: row.not_before,
         notAfter: row.not_after,

@@ -14,6 +14,7 @@ import { Conflict, transact } from '../transact.ts'
 import { type Admitting, admittingOf, assertRoom } from './admitting.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
+import { signerOnRecord } from './pinned-certificates.ts'
 
 /** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
 export type IssuanceIntent = {
@@ -31,6 +32,7 @@ export type IssuanceIntent = {
 export type Listing = {
   der: Buffer
   deviceId: string
+  /** Null where it is pinned: it is bound to the CA on record that signed it, if any. */
   issuerId: string | null
   trust: Trust
   status: 'issued' | 'pending'
@@ -108,12 +110,13 @@ export async function listCertificateIn(
   const facts = certificateFacts(listing.der)
   await assertDeviceLives(transaction, listing.deviceId)
   await claimKey(transaction, facts.spkiHash, listing.deviceId)
-  await assertNew(transaction, facts.fingerprint, listing.issuerId, facts.serialNumber)
+  const issuerId = listing.issuerId ?? (await signerOnRecord(transaction, listing.der))
+  await assertNew(transaction, facts.fingerprint, issuerId, facts.serialNumber)
   const before = await admittedBefore(transaction, listing, at)
   await insert(transaction, 'certificates', {
     fingerprint: facts.fingerprint,
     device_id: listing.deviceId,
-    issuer_id: listing.issuerId,
+    issuer_id: issuerId,
     trust: listing.trust,
     status: listing.status,
     revocation_reason: null,

@@ -9,6 +9,7 @@ import type { Registry } from '../../db/open.ts'
 import { createRollReader } from '../../db/roll/roll-reader.ts'
 import type { Events } from '../events.ts'
 import { judgeUrl } from '../outbound/public-address.ts'
+import { createCoverageCheck } from './crl-coverage.ts'
 import { fetchCrl } from './crl-fetch.ts'
 import { CRL_BYTES_MAX, startIssuerCrls } from './issuer-crls.ts'
 import { startRegistrar } from './registrar.ts'
@@ -47,11 +48,16 @@ export function startAnchorDesk(parts: {
     writer,
     issuers,
     standings,
+    uncovered: createCoverageCheck(reading, issuers),
     fetch: url => fetchCrl(url, limits),
     events,
     now,
     everyMs: parts.crlLookMs,
   })
+  // Versions of before pinned without looking whose CA signed.
+  const binding = writer
+    .bindPinned({ name: 'provisioning', kind: 'service' })
+    .then(events.pinnedBound, events.pinnedNotBound)
   return {
     show,
     arrivals: arrivals.ofIssuer,
@@ -62,7 +68,7 @@ export function startAnchorDesk(parts: {
     /** Throws where a URL may not be asked. */
     judgeCrlUrl: (url: string) => judgeUrl(url, limits).href,
     async stop() {
-      await Promise.all([registrar.stop(), crls.stop()])
+      await Promise.all([registrar.stop(), crls.stop(), binding])
     },
   }
 }

@@ -6,6 +6,7 @@ import type { Actor } from '../../db/audit/audit.ts'
 import type { CrlStanding, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { Conflict } from '../../db/transact.ts'
+import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { Problem } from '../http/problem.ts'
 import { OutboundFault } from '../outbound/public-address.ts'
@@ -26,6 +27,8 @@ export type IssuerCrlParts = {
   writer: IssuerCrlWriter
   issuers(): Map<string, Issuer>
   standings(issuerId?: string): Promise<CrlStanding[]>
+  /** In words, what of this CA's on record a CRL does not tell of; null where it tells of everything. */
+  uncovered(issuer: Issuer, coverage: CrlCoverage): Promise<string | null>
   fetch(url: string): Promise<Buffer>
   events: {
     crlImported(issuerId: string, entries: number): void
@@ -71,7 +74,9 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     try {
       const list = readRevocationList(der, issuer.certificate)
       if (list.thisUpdate > now() + RETRY_MS) throw new CrlFault('it is of the future')
-      const { entries: _, ...facts } = list
+      const uncovered = await parts.uncovered(issuer, list.coverage)
+      if (uncovered !== null) throw new CrlFault(uncovered)
+      const { entries: _, coverage: __, ...facts } = list
       const hash = createHash('sha256').update(der).digest('hex')
       const crlId = await writer.beginCrl(issuerId, { ...facts, hash })
       if (crlId === null) return null

@@ -6,6 +6,7 @@ import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { judgeAnchor } from '../../pki/anchor-policy.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
+import { coverageOf, covers, coversAll } from '../../pki/distribution-points.ts'
 import { namesOf } from '../../pki/names.ts'
 import type { Fault } from '../enrollment/csr.ts'
 import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
@@ -42,6 +43,14 @@ export function judgeNewAnchor(pem: string, issuers: Map<string, Issuer>, now: n
   const parent = findIssuer(certificate, issuers.values())
   if (issuerLine(parent?.id ?? null, issuers).length > ABOVE_MAX) {
     return invalid('certificate.issuer', `more than ${ABOVE_MAX} registered CAs stand above it`)
+  }
+  const parentCrl = issuers.get(parent?.id ?? '')?.crlScope ?? ''
+  const coverage = parentCrl === '' ? coversAll : coverageOf(Buffer.from(parentCrl, 'hex'))
+  if (typeof coverage === 'string' || coverage.endEntitiesOnly || !covers(coverage, der)) {
+    return invalid(
+      'certificate.issuer',
+      'the CRL in force of the CA above it tells nothing of CAs: import the complete one first',
+    )
   }
   return { der, parentId: parent?.id ?? null, subject: certificate.subject.replaceAll('\n', ', ') }
 }

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { coverageOf, covers } from '../../pki/distribution-points.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { pemBlocks } from '../../pki/pem.ts'
@@ -40,8 +41,9 @@ export async function judgeForeignCertificate(order: ForeignCertificate): Promis
   }
   const misnamed = await foreignName(der, order)
   if (misnamed !== null) return invalid('certificate.subject', misnamed)
-  if (order.trust === 'pinned') return { der, issuerId: null }
-  return chained(leaf, der, issuer, order)
+  if (order.trust === 'chained') return chained(leaf, der, issuer, order)
+  // Pinned under a CA on record: bound to it, and so refused where the CA is.
+  return withdrawn(issuer, order.issuers) ?? uncovered(der, issuer) ?? { der, issuerId: issuer?.id ?? null }
 }
 
 function chained(
@@ -56,14 +58,32 @@ function chained(
       'its issuer is not a trust anchor here: register the issuer, or the certificate with "trust": "pinned"',
     )
   }
-  for (const link of issuerLine(issuer.id, issuers)) {
-    if (!link.enabled) return invalid('certificate.issuer', `the trust anchor ${link.name} is disabled`)
-    if (link.revoked)
-      return invalid('certificate.issuer', `the trust anchor ${link.name} is revoked by the CA above it`)
-    if (link.notAfter <= now)
-      return invalid('certificate.issuer', `the trust anchor ${link.name} has expired`)
-  }
+  const refused = withdrawn(issuer, issuers) ?? uncovered(der, issuer)
+  if (refused !== null) return refused
+  const expired = issuerLine(issuer.id, issuers).find(link => link.notAfter <= now)
+  if (expired !== undefined)
+    return invalid('certificate.issuer', `the trust anchor ${expired.name} has expired`)
   return { der, issuerId: issuer.id }
+}
+
+/** Bound to this CA it would be out of reach of the CRL that is in force. */
+function uncovered(der: Buffer, issuer: Issuer | null): ForeignVerdict | null {
+  if (issuer === null || issuer.crlScope === '') return null
+  const coverage = coverageOf(Buffer.from(issuer.crlScope, 'hex'))
+  if (typeof coverage !== 'string' && covers(coverage, der)) return null
+  return invalid(
+    'certificate.crlDistributionPoints',
+    `the CRL in force of ${issuer.name} is about other distribution points: import its complete CRL first`,
+  )
+}
+
+function withdrawn(issuer: Issuer | null, issuers: Map<string, Issuer>): ForeignVerdict | null {
+  for (const { name, enabled, revoked } of issuerLine(issuer?.id ?? null, issuers)) {
+    if (!enabled) return invalid('certificate.issuer', `the trust anchor ${name} is disabled`)
+    if (revoked)
+      return invalid('certificate.issuer', `the trust anchor ${name} is revoked by the CA above it`)
+  }
+  return null
 }
 
 /** DER of the one certificate in a text, or what is wrong with the text. */

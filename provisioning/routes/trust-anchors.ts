@@ -67,7 +67,9 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
       const actor = actorOf(request)
       const { id, epoch } = await writer.addTrustAnchor({ der, parentId, name: name ?? subject }, actor)
       events.issuerAdded(callerOf(request), id)
-      const acted = await receipt(epoch)
+      const pinned = await writer.bindPinned(actor)
+      events.pinnedBound(pinned)
+      const acted = await receipt(pinned.epoch ?? epoch)
       return reply
         .code(201)
         .header('location', `/v1/issuers/${id}`)

@@ -159,7 +159,15 @@ test('usage, key and issuer are judged for pinned certificates too', () => {
     assert.equal(reasonOf(input({ trust, clientAuth: false })), 'certificate_usage_forbidden')
     assert.equal(reasonOf(input({ trust, keyType: 'rsa1024' })), 'key_unacceptable')
     assert.equal(reasonOf(input({ trust, issuerEnabled: false })), 'issuer_disabled')
+    assert.equal(reasonOf(input({ trust, issuerRevoked: true })), 'issuer_revoked')
+    assert.equal(reasonOf(input({ trust, revokedByIssuer: true })), 'certificate_revoked_by_issuer')
   }
+})
+
+test('a pin outlives the end of the CA that signed it: it is bound to its word, not to its life', () => {
+  assert.equal(reasonOf(input({ issuerNotAfter: NOW })), 'issuer_expired')
+  assert.equal(reasonOf(input({ trust: 'pinned', issuerNotAfter: NOW })), null)
+  assert.equal(rightEndsAt({ ...rightful, trust: 'pinned', notAfter: 9, issuerNotAfter: 5 }), 9)
 })
 
 test('the explanation agrees with the decision, whatever is wrong', () => {

@@ -7,7 +7,7 @@ import { type Authority, makeForeignCa, openssl, signedBy } from './harness.ts'
 export type CrlAuthority = Disposable & {
   ca: Authority
   /** A certificate with this serial number, in hex. */
-  issue(subject: string, serialNumber: string): string
+  issue(subject: string, serialNumber: string, extensions?: string): string
   /** A CRL (DER) that lists these serial numbers, each with its reason where one is given. */
   crl(listed: Record<string, string>, more?: { days?: number; extensions?: string; seconds?: number }): Buffer
 }
@@ -23,8 +23,8 @@ export function makeCrlAuthority(name = 'Foreign CA'): CrlAuthority {
   const number = file('crlnumber', '1000\n')
   return {
     ca,
-    issue: (subject, serialNumber) =>
-      signedBy(ca, subject, 'extendedKeyUsage=clientAuth', [
+    issue: (subject, serialNumber, extensions = '') =>
+      signedBy(ca, subject, `extendedKeyUsage=clientAuth\n${extensions}`, [
         '-days',
         '30',
         '-set_serial',

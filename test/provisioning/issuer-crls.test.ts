@@ -100,16 +100,16 @@ test('a CRL that is not the whole truth of this very CA is refused with the reas
       pki.crl({}, { extensions: 'deltaCRL=critical,ASN1:INTEGER:1\n2.5.29.27=critical,ASN1:INTEGER:1' }),
       /delta/,
     ],
-    ['an indirect CRL', pki.crl({}, { extensions: issuing('indirectCRL=TRUE') }), /indirect/],
+    ['an indirect CRL', pki.crl({}, { extensions: issuing('indirectCRL=TRUE') }), /indirectCRL.*indirect/],
     [
       'one for some reasons',
       pki.crl({}, { extensions: issuing('onlysomereasons=keyCompromise') }),
-      /some reasons/,
+      /onlySomeReasons.*some reasons/,
     ],
     [
       'one about CAs',
       pki.crl({}, { extensions: issuing('onlyCA=TRUE') }),
-      /not about the certificates of devices/,
+      /onlyContainsCACerts.*not about the certificates of devices/,
     ],
     [
       'an unknown critical extension',
@@ -117,9 +117,19 @@ test('a CRL that is not the whole truth of this very CA is refused with the reas
       /1\.2\.3\.4/,
     ],
     [
+      'one about attribute certificates',
+      pki.crl({}, { extensions: issuing('onlyAA=TRUE') }),
+      /onlyContainsAttributeCerts/,
+    ],
+    [
       'one about a part',
       pki.crl({}, { extensions: issuing('fullname=URI:http://example.net/1.crl') }),
-      /another part/,
+      /distributionPoint http:\/\/example.net\/1.crl.*of device a, which names no such point/,
+    ],
+    [
+      'one whose name is relative',
+      pki.crl({}, { extensions: `${issuing('relativename=n')}\n[n]\nCN=shard` }),
+      /distributionPoint: it names no URI/,
     ],
   ]
   for (const [name, der, words] of rows) {
@@ -145,6 +155,63 @@ test('a CRL that is not the whole truth of this very CA is refused with the reas
     const answer = await service.call('POST', '/v1/devices', undefined, { raw: 'x', headers })
     assertProblem(answer, 415, 'media_type_unsupported')
   })
+})
+
+test('a CRL of one shard counts for those alone who name its distribution point, and never as the whole', async () => {
+  await using service = await startService()
+  using pki = makeCrlAuthority()
+  const id = await trusting(service, pki)
+  const point = (shard: number) => `http://crl.example.net/${shard}.crl`
+  const naming = (shard: number) => `crlDistributionPoints=URI:${point(shard)}`
+  const shard = (listed: Record<string, string>, more = '') =>
+    pki.crl(listed, {
+      extensions: `issuingDistributionPoint=critical,@p\n[p]\nfullname=URI:${point(1)}\n${more}`,
+    })
+  const add = async (deviceId: string, serial: string, extensions: string) => {
+    await service.call('POST', '/v1/devices', { id: deviceId })
+    const certificate = pki.issue(`/CN=${deviceId}`, serial, extensions)
+    return service.call('POST', `/v1/devices/${deviceId}/certificates`, { certificate })
+  }
+  assert.equal((await add('a', 'A1', naming(1))).status, 201)
+  assert.equal((await upload(service, id, shard({ A1: '' }, 'onlyuser=TRUE'))).status, 200)
+  assert.equal(await reasonOf(service, 'a'), 'certificate_revoked_by_issuer')
+
+  // What no list in force tells of does not come on the roll under this CA, chained or pinned.
+  for (const [deviceId, extensions] of [
+    ['b', naming(2)],
+    ['c', ''],
+    ['d', `crlDistributionPoints=d\n[d]\nfullname=URI:${point(1)}\nreasons=keyCompromise`],
+  ] as const) {
+    const refused = await add(deviceId, `B${deviceId}`, extensions)
+    assertProblem(refused, 400, 'certificate_invalid')
+    assert.match(refused.text, /crlDistributionPoints/)
+  }
+  const pinned = { certificate: pki.issue('/CN=b', 'BF', naming(2)), trust: 'pinned' }
+  assertProblem(await service.call('POST', '/v1/devices/b/certificates', pinned), 400, 'certificate_invalid')
+  const certificate = signedBy(pki.ca, '/CN=Sub', 'basicConstraints=CA:TRUE\nkeyUsage=keyCertSign,cRLSign', [
+    ...['-days', '30', '-set_serial', '0x0C'],
+  ])
+  assertProblem(await service.call('POST', '/v1/issuers', { certificate }), 400, 'issuer_invalid')
+})
+
+test('a CRL of one shard is refused once certificates of another are on the roll, and so is one of end entities above a CA', async () => {
+  await using service = await startService()
+  using pki = makeCrlAuthority()
+  const id = await trusting(service, pki)
+  await register(service, pki, 'a', 'A1')
+  const shard = 'issuingDistributionPoint=critical,@p\n[p]\nfullname=URI:http://crl.example.net/1.crl'
+  const refused = await upload(service, id, pki.crl({}, { extensions: shard }))
+  assertProblem(refused, 400, 'crl_invalid')
+  assert.match(refused.body.detail, /distributionPoint .*certificate [0-9a-f]{64} of device a/)
+  const users = 'issuingDistributionPoint=critical,@p\n[p]\nonlyuser=TRUE'
+  const certificate = signedBy(pki.ca, '/CN=Sub', 'basicConstraints=CA:TRUE\nkeyUsage=keyCertSign,cRLSign', [
+    ...['-days', '30', '-set_serial', '0x0C'],
+  ])
+  assert.equal((await service.call('POST', '/v1/issuers', { certificate })).status, 201)
+  const above = await upload(service, id, pki.crl({}, { extensions: users }))
+  assertProblem(above, 400, 'crl_invalid')
+  assert.match(above.body.detail, /onlyContainsUserCerts.*a CA below/)
+  assert.equal((await service.call('GET', `/v1/issuers/${id}/crl`)).body.crl, null)
 })
 
 test('a CRL past its next update stays in force, is told of, and keeps nobody out', async () => {
