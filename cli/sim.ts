@@ -69,6 +69,7 @@ function targeted(command: Command): Command {
       '--operator <program>',
       'called as PROGRAM revoke DEVICE FINGERPRINT, for brokers without our API',
     )
+    .option('-V, --mqtt-version <version>', 'mqttv31, mqttv311 or mqttv5; also 3, 4 or 5 (3.1.1)')
     .option('--seed <n>', 'the same seed replays the run')
     .option('--workers <n>', 'processes')
     .option('--enroll-concurrency <n>', 'API calls at once', '16')

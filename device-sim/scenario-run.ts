@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { stringify } from 'yaml'
 import { BadUsage, RunFailed } from './failure.ts'
 import type { ExitCode, Io } from './io.ts'
+import type { Protocol } from './links/session.ts'
 import { type OutputFlags, openOutputs } from './output/outputs.ts'
 import { summaryText } from './output/summary-text.ts'
 import { createFeed } from './results/feed.ts'
@@ -16,6 +17,7 @@ import { presetFile, presetNames } from './scenario/presets.ts'
 import { type QuickFlags, quickPlan } from './scenario/quick.ts'
 import { readScenario } from './scenario/read.ts'
 import { ScenarioSchema } from './scenario/schema.ts'
+import { protocolFlag } from './scenario/v5-schema.ts'
 import { requireConsent } from './target.ts'
 
 export type ScenarioFlags = RunFlags &
@@ -25,20 +27,25 @@ export type ScenarioFlags = RunFlags &
     seed?: string
     workers?: string
     operator?: string
+    mqttVersion?: string
     enrollConcurrency?: string
   }
 
 export type Source = { plan: Plan; name: string; file: string | null }
 
-/** A file, or the name of a preset. @throws BadUsage with file, line and what was expected. */
-export function loadScenario(nameOrFile: string): Source {
+/**
+ * A file, or the name of a preset. `protocol` is that of all groups, whatever the file says.
+ * @throws BadUsage with file, line and what was expected.
+ */
+export function loadScenario(nameOrFile: string, protocol: Protocol | null = null): Source {
   const preset = presetFile(nameOrFile)
   if (preset === null && !/[./\\]/.test(nameOrFile)) {
     throw new BadUsage([`there is no preset ${nameOrFile}; there are ${presetNames().join(', ')}`])
   }
   const file = preset ?? nameOrFile
   const { scenario, locate } = readScenario(file)
-  const { plan, faults } = planOf(scenario)
+  const groups = scenario.groups.map(group => (protocol === null ? group : { ...group, protocol }))
+  const { plan, faults } = planOf({ ...scenario, groups })
   if (!plan) throw new BadUsage(faults.map(locate))
   return {
     plan,
@@ -48,7 +55,7 @@ export function loadScenario(nameOrFile: string): Source {
 }
 
 export async function runScenarioFile(nameOrFile: string, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
-  return guarded(io, () => carryOut(loadScenario(nameOrFile), flags, io))
+  return guarded(io, () => carryOut(loadScenario(nameOrFile, protocolFlag(flags.mqttVersion)), flags, io))
 }
 
 /** `sim` with flags alone: a fleet of one kind, and rogues. */

@@ -1,9 +1,9 @@
 // Devices that are on the roll and still do wrong on the wire: before their CONNECT, or once they are in.
 // Refuses to judge: what becomes of them is counted like any other attempt or session.
 import { connect as connectTcp, type Socket } from 'node:net'
-import { generate } from 'mqtt-packet'
 import type { Actor } from '../fleet/actor.ts'
 import type { World } from '../fleet/world.ts'
+import { connectPacket } from '../links/lean-v5.ts'
 import { type Seen, seenAtClose } from '../links/seen.ts'
 import type { Attempt, LinkOptions, Session } from '../links/session.ts'
 import { openSocket } from '../links/socket.ts'
@@ -19,7 +19,7 @@ const READ_FOR_MS = 1_000
 
 /** TLS record header of a ClientHello that is announced and never comes. */
 const HALF_A_HELLO = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
-/** Packet type 15 is reserved in MQTT 3.1.1. */
+/** Packet type 15 is reserved in MQTT 3.1.1, its flags are in MQTT 5. */
 const NO_PACKET = Buffer.from([0xff, 0x02, 0x00, 0x00])
 /** PUBLISH with the largest remaining length there is, and the first bytes of its topic. */
 const ENDLESS_PUBLISH = Buffer.concat([
@@ -86,15 +86,8 @@ function watch(socket: Socket, world: World, ready: 'connect' | 'secureConnect',
   }
 }
 
-function dribble({ clientId }: LinkOptions, world: World): Begin {
-  const bytes = generate({
-    cmd: 'connect',
-    protocolId: 'MQTT',
-    protocolVersion: 4,
-    clientId,
-    clean: true,
-    keepalive: 60,
-  })
+function dribble(options: LinkOptions, world: World): Begin {
+  const bytes = connectPacket(options)
   return socket => {
     let sent = 0
     const next = (): void => {

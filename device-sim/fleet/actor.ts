@@ -11,6 +11,7 @@ import {
   type LinkOptions,
   nothingUnfinished,
   type Session,
+  type Subscription,
   type Unfinished,
 } from '../links/session.ts'
 import { backOffMs } from '../pace.ts'
@@ -18,8 +19,9 @@ import { createRandom, seedOf } from '../random.ts'
 import type { Expectation } from '../results/summary.ts'
 import { filled } from '../scenario/topic.ts'
 import type { Group } from './group.ts'
-import { countRefusal, countsOf, judgeAdmission, judgeRefusal, wrongly } from './judgement.ts'
+import { countReason, countRefusal, countsOf, judgeAdmission, judgeRefusal, wrongly } from './judgement.ts'
 import type { Stream } from './ledger.ts'
+import { fidelityOf } from './message-properties.ts'
 import { stampOf } from './payload.ts'
 import { answer, beginTelemetry, forgetPending, type Pending } from './telemetry.ts'
 import { note, type World } from './world.ts'
@@ -137,7 +139,7 @@ function openAttempt(group: Group, options: LinkOptions, world: World): Attempt 
 }
 
 function linkOptions(actor: Actor, world: World): LinkOptions {
-  const { session, clockSkewMs } = actor.group.plan
+  const { session, clockSkewMs, protocol } = actor.group.plan
   const source = world.sources.length > 0 ? world.sources[actor.index % world.sources.length] : undefined
   return {
     broker: world.broker,
@@ -145,7 +147,10 @@ function linkOptions(actor: Actor, world: World): LinkOptions {
     credentials: actor.credentials,
     timeoutMs: world.connectTimeoutMs,
     keepAliveSeconds: session.keepAliveSeconds,
+    protocol,
     clean: session.clean,
+    sessionExpirySeconds: session.expirySeconds,
+    topicAliasMax: session.topicAliasMax,
     clockSkewMs,
     ...(actor.unfinished ? { unfinished: actor.unfinished } : {}),
     ...(source === undefined ? {} : { localAddress: source }),
@@ -169,6 +174,7 @@ function welcome(
   const counts = countsOf(actor, world)
   const { plan } = actor.group
   counts.connects.admitted++
+  if (plan.protocol === 5) countReason(world, 'connack', 0)
   if (session.resumed) counts.connects.resumed++
   world.latencies.connect[actor.group.index]?.record(world.schedule.now() - times.dueAt)
   // A session that the broker has forgotten takes along what it had not acknowledged.
@@ -182,8 +188,10 @@ function welcome(
   const misbehaving = misbehave(actor, world, session, keptTooLong)
   // One that should be cut for what it does is let in rightly.
   if (!misbehaving) judgeAdmission(actor, world, session, times.begunAt)
-  session.onMessage(message => receive(actor, world, message))
-  for (const { filter, qos } of plan.subscribe) subscribe(actor, world, session, fill(actor, filter), qos)
+  session.onMessage(message => receive(actor, world, message, session.keepsOrder))
+  for (const one of plan.subscribe) {
+    subscribe(actor, world, session, { ...one, filter: fill(actor, one.filter) })
+  }
   if (!actor.everAdmitted) beginTelemetry(actor, world)
   actor.everAdmitted = true
   if (plan.dutyCycle) {
@@ -198,8 +206,11 @@ function keptTooLong(actor: Actor, world: World, session: Session): void {
   session.cut()
 }
 
-function subscribe(actor: Actor, world: World, session: Session, filter: string, qos: 0 | 1 | 2): void {
-  session.subscribe(filter, qos, granted => {
+function subscribe(actor: Actor, world: World, session: Session, subscription: Subscription): void {
+  const { filter } = subscription
+  session.subscribe(subscription, code => {
+    const granted = code < 0x80
+    if (actor.group.plan.protocol === 5) countReason(world, 'suback', code)
     world.counts.subscriptions[granted ? 'granted' : 'refused']++
     if (!granted || actor.session !== session) return
     if (!actor.filters.includes(filter)) actor.filters.push(filter)
@@ -207,7 +218,8 @@ function subscribe(actor: Actor, world: World, session: Session, filter: string,
   })
 }
 
-function receive(actor: Actor, world: World, { payload, qos }: Incoming): void {
+function receive(actor: Actor, world: World, message: Incoming, keepsOrder: boolean): void {
+  const { payload, qos, properties } = message
   const now = world.schedule.now()
   const traffic = world.counts.traffic[qos]
   traffic.received++
@@ -215,9 +227,14 @@ function receive(actor: Actor, world: World, { payload, qos }: Incoming): void {
   const stamp = stampOf(payload, world.runId)
   if (stamp) {
     world.latencies.deliver.record(now - stamp.dueAt)
-    const arrival = world.ledger.arrived(actor.index, stamp.stream, stamp.sequence, qos)
+    // What may expire is not owed to one that was away, as at QoS 0.
+    const keptFor = stamp.promise?.expirySeconds == null ? qos : 0
+    const arrival = world.ledger.arrived(actor.index, stamp.stream, stamp.sequence, keptFor)
     if (arrival === 'duplicate') traffic.duplicated++
     if (arrival === 'late') traffic.reordered++
+    const { altered, expired } = fidelityOf(stamp.promise, properties, keepsOrder, now)
+    if (altered) traffic.altered++
+    if (expired) traffic.expired++
   }
   answer(actor, world, now)
 }
@@ -231,6 +248,7 @@ function farewell(actor: Actor, world: World, ended: Session, cause: string): vo
   if (clean) actor.subscribedAt = Number.NaN
   if (actor.state === 'asleep') return
   actor.state = 'waiting'
+  if (cause.startsWith('disconnect_')) world.counts.reasons[cause] = (world.counts.reasons[cause] ?? 0) + 1
   if (world.ending) return
   const { trial } = actor
   if (trial && !trial.dropped) {

@@ -2,6 +2,7 @@
 // Refuses to know single devices.
 import type { GroupPlan, Plan, PublishPlan } from '../scenario/plan.ts'
 import { createTopic, filled } from '../scenario/topic.ts'
+import { type Given, givenBy } from './message-properties.ts'
 import { createGenerator, type Generator } from './payload.ts'
 
 export type Group = {
@@ -12,7 +13,13 @@ export type Group = {
   paused: boolean
 }
 
-export type Publisher = { plan: PublishPlan; generate: Generator; topicOf: TopicOf | null }
+export type Publisher = {
+  plan: PublishPlan
+  generate: Generator
+  topicOf: TopicOf | null
+  /** The properties of all its messages; null where they differ from device to device, or below version 5. */
+  given: Given | null
+}
 type TopicOf = (turn: number, random: () => number) => string
 
 /** @throws RunFailed where a payload's file cannot be read. */
@@ -24,6 +31,10 @@ export function createGroups(plan: Plan): Group[] {
     publishers: group.publish.map(one => ({
       plan: one,
       generate: createGenerator(one.payload),
+      given:
+        group.protocol === 5 && !JSON.stringify(one.properties).includes('$')
+          ? givenBy(one.properties, group.link, text => text)
+          : null,
       topicOf: /\$\{(any|each):/.test(one.topic) ? createTopic(one.topic, idsIn(plan)) : null,
     })),
   }))

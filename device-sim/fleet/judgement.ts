@@ -1,7 +1,7 @@
 // What became of a device held against what should have: who was wrongly let in, kept in or turned away, what proved
 // nothing. Counts and names findings; refuses to do anything about them.
 import { isPatient } from '../faults/wire.ts'
-import { isRefusal, nameOf, type Seen } from '../links/seen.ts'
+import { hex, isRefusal, nameOf, type Seen } from '../links/seen.ts'
 import type { Session } from '../links/session.ts'
 import type { Actor } from './actor.ts'
 import { note, type World } from './world.ts'
@@ -33,6 +33,7 @@ export function judgeRefusal(actor: Actor, world: World, seen: Seen, begunAt: nu
   const counts = countsOf(actor, world)
   const saw = nameOf(seen)
   if (seen.kind === 'cancelled') return
+  if (seen.kind === 'connack' && seen.code >= 0x80) countReason(world, 'connack', seen.code)
   if (seen.kind === 'timeout' && isPatient(actor.group.plan.fault)) {
     wrongly(actor, world, 'kept')
     return
@@ -69,6 +70,22 @@ export function wrongly(actor: Actor, world: World, how: 'admitted' | 'kept'): v
   countsOf(actor, world).wronglyAdmitted++
   const { id: device, why } = actor
   note(world.findings.admitted, { device, group: actor.group.plan.name, how, why, at: world.schedule.now() })
+}
+
+type Packet = 'connack' | 'puback' | 'pubrec' | 'suback'
+
+const reasonNames = new Map<string, string[]>()
+
+/** A Reason Code of MQTT 5, by the packet that brought it. */
+export function countReason({ counts }: World, packet: Packet, code: number): void {
+  let names = reasonNames.get(packet)
+  if (!names) {
+    names = []
+    reasonNames.set(packet, names)
+  }
+  names[code] ??= `${packet}_${hex(code)}`
+  const name = names[code] as string
+  counts.reasons[name] = (counts.reasons[name] ?? 0) + 1
 }
 
 export function countsOf(actor: Actor, world: World) {

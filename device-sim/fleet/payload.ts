@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { parseDurationMs } from '../duration.ts'
 import { RunFailed } from '../failure.ts'
+import type { Digests } from '../links/properties.ts'
 import { createRandom, normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
 
@@ -35,25 +36,45 @@ export function createGenerator(plan: PayloadPlan): Generator {
 }
 
 /** The number of a message, as it travels: which run, which sender and topic, which message, when it was due. */
-export type Stamp = { run: string; stream: number; sequence: number; dueAt: number }
+export type Stamp = {
+  run: string
+  stream: number
+  sequence: number
+  dueAt: number
+  /** Of a message in MQTT 5: what a receiver in MQTT 5 must find with it. */
+  promise: Promised | null
+}
+/** `sentAt` on the same clock as `dueAt`. */
+export type Promised = Digests & { expirySeconds: number | null; sentAt: number }
 
 /** The body with its number: as the member `_` of a JSON object, in front of anything else. */
-export function stamped({ run, stream, sequence, dueAt }: Stamp, body: string): string {
-  const stamp = `rcs1 ${run} ${stream} ${sequence} ${dueAt.toFixed(3)}`
+export function stamped({ run, stream, sequence, dueAt, promise }: Stamp, body: string): string {
+  const head = `${run} ${stream} ${sequence} ${dueAt.toFixed(3)}`
+  const stamp = promise === null ? `rcs1 ${head}` : `rcs2 ${head} ${promised(promise)}`
   if (body.charCodeAt(0) !== 0x7b) return `${stamp} ${body}`
   return body === '{}' ? `{"_":"${stamp}"}` : `{"_":"${stamp}",${body.slice(1)}`
 }
 
-const STAMP = /^(?:\{"_":")?rcs1 (\w+) (\d+) (\d+) (\d+\.\d+)/
-const STAMP_BYTES_MAX = 96
+function promised({ ordered, byName, expirySeconds, sentAt }: Promised): string {
+  return `${sentAt.toFixed(0)} ${expirySeconds ?? '-'} ${ordered}${byName}`
+}
+
+const STAMP =
+  /^(?:\{"_":")?rcs([12]) (\w+) (\d+) (\d+) (\d+\.\d+)(?: (\d+) (\d+|-) ([0-9a-f]{8})([0-9a-f]{8})(?=[ "]))?/
+const STAMP_BYTES_MAX = 140
 
 /** Null where the message carries none, or that of another run. */
 export function stampOf(payload: Buffer, run: string): Stamp | null {
   const first = payload[0]
   if (first !== 0x7b && first !== 0x72) return null
   const match = STAMP.exec(payload.toString('latin1', 0, STAMP_BYTES_MAX))
-  if (!match || match[1] !== run) return null
-  return { run, stream: Number(match[2]), sequence: Number(match[3]), dueAt: Number(match[4]) }
+  if (!match || match[2] !== run) return null
+  const [, version, , stream, sequence, dueAt, sentAt, expiry, ordered, byName] = match
+  const promise =
+    version === '1' || ordered === undefined || byName === undefined
+      ? null
+      : { ordered, byName, expirySeconds: expiry === '-' ? null : Number(expiry), sentAt: Number(sentAt) }
+  return { run, stream: Number(stream), sequence: Number(sequence), dueAt: Number(dueAt), promise }
 }
 
 function member(field: string, value: number): string {

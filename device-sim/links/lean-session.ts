@@ -3,6 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import { generate } from 'mqtt-packet'
 import { coarse, type Schedule, type Task } from '../pace.ts'
+import { readPublishV5, subackCodes, type V5, withAlias } from './lean-v5.ts'
 import {
   acknowledgement,
   DISCONNECT,
@@ -12,7 +13,7 @@ import {
   publishPacket,
   readPublish,
 } from './packets.ts'
-import type { Seen, Stage } from './seen.ts'
+import { hex, type Seen, type Stage } from './seen.ts'
 import {
   type Incoming,
   type LinkOptions,
@@ -36,7 +37,9 @@ export type Link = Session & {
   /** What has come of a packet that is not whole yet. */
   left: Buffer | null
   unfinished: Unfinished
-  subscribing: Map<number, (granted: boolean) => void> | null
+  subscribing: Map<number, (code: number) => void> | null
+  /** Null below version 5. */
+  v5: V5 | null
   lastWriteAt: number
   unansweredPing: boolean
   lastError: Error | null
@@ -69,31 +72,47 @@ export function hear(link: Link, first: number, body: Buffer): void {
     link.unansweredPing = false
     return
   }
+  if (type === packetTypes.disconnect && link.v5) {
+    link.fault = `disconnect_${hex(body[0] ?? 0)}`
+    link.socket.end()
+    return
+  }
   if (body.length < 2) {
     breakOff(link, 'malformed_packet_from_broker')
     return
   }
+  acknowledged(link, type, body)
+}
+
+function acknowledged(link: Link, type: number, body: Buffer): void {
   const { unfinished, subscribing } = link
   const messageId = body.readUInt16BE(0)
   switch (type) {
     case packetTypes.puback:
-    case packetTypes.pubcomp: {
-      const sent = unfinished.outgoing?.get(messageId)
-      unfinished.outgoing?.delete(messageId)
-      if (unfinished.outgoing?.size === 0) unfinished.outgoing = null
-      sent?.onAck()
+    case packetTypes.pubcomp:
+      finished(link, messageId, type === packetTypes.puback ? (body[2] ?? 0) : null)
       return
-    }
     case packetTypes.suback: {
       const answer = subscribing?.get(messageId)
       subscribing?.delete(messageId)
       if (subscribing?.size === 0) link.subscribing = null
-      answer?.(body[2] !== 128)
+      const codes = subackCodes(body, link.v5 !== null)
+      if (codes) answer?.(codes[0] ?? 0x80)
+      else breakOff(link, 'malformed_packet_from_broker')
       return
     }
     case packetTypes.pubrec: {
       const sent = unfinished.outgoing?.get(messageId)
-      if (sent) sent.packet = null
+      const code = link.v5 ? (body[2] ?? 0) : 0
+      // It refuses the message, and nothing follows. [MQTT-4.3.3-4]
+      if (code >= 0x80) {
+        finished(link, messageId, code)
+        return
+      }
+      if (sent) {
+        sent.packet = null
+        sent.code = code
+      }
       write(link, acknowledgement(packetTypes.pubrel, messageId))
       return
     }
@@ -101,6 +120,14 @@ export function hear(link: Link, first: number, body: Buffer): void {
       unfinished.unreleased?.delete(messageId)
       write(link, acknowledgement(packetTypes.pubcomp, messageId))
   }
+}
+
+/** `code` is null where PUBREC has brought it. */
+function finished({ unfinished, v5 }: Link, messageId: number, code: number | null): void {
+  const sent = unfinished.outgoing?.get(messageId)
+  unfinished.outgoing?.delete(messageId)
+  if (unfinished.outgoing?.size === 0) unfinished.outgoing = null
+  sent?.onAck(v5 ? (code ?? sent.code) : 0)
 }
 
 export function breakOff(link: Link, fault: string): void {
@@ -144,7 +171,7 @@ function resend(link: Link): void {
 }
 
 function received(link: Link, first: number, body: Buffer): void {
-  const message = readPublish(first, body)
+  const message = link.v5 ? readPublishV5(link.v5, first, body) : readPublish(first, body)
   if (!message) {
     breakOff(link, 'malformed_packet_from_broker')
     return
@@ -166,24 +193,30 @@ function received(link: Link, first: number, body: Buffer): void {
   }
 }
 
-export const verbs: Omit<Session, 'resumed' | 'present'> & ThisType<Link> = {
+export const verbs: Omit<Session, 'resumed' | 'present' | 'limits'> & ThisType<Link> = {
+  keepsOrder: true,
   publish(message, onAck) {
+    const { v5 } = this
     if (message.qos === 0) {
-      write(this, publishPacket(message, 0))
-      onAck()
+      const { message: own, alias } = v5 ? withAlias(v5, message) : { message, alias: 0 }
+      write(this, publishPacket(own, 0, v5 !== null, alias))
+      onAck(0)
       return
     }
     const messageId = nextId(this)
-    const packet = publishPacket(message, messageId)
+    const packet = publishPacket(message, messageId, v5 !== null)
     this.unfinished.outgoing ??= new Map()
-    this.unfinished.outgoing.set(messageId, { packet, onAck })
+    this.unfinished.outgoing.set(messageId, { packet, onAck, code: 0 })
     write(this, packet)
   },
-  subscribe(filter, qos, onResult) {
+  subscribe({ filter, qos, noLocal = false, retainAsPublished = false, retainHandling = 0 }, onResult) {
     const messageId = nextId(this)
     this.subscribing ??= new Map()
     this.subscribing.set(messageId, onResult)
-    write(this, generate({ cmd: 'subscribe', messageId, subscriptions: [{ topic: filter, qos }] }))
+    const v5 = this.v5 !== null
+    const options = v5 ? { nl: noLocal, rap: retainAsPublished, rh: retainHandling } : {}
+    const subscriptions = [{ topic: filter, qos, ...options }]
+    write(this, generate({ cmd: 'subscribe', messageId, subscriptions }, { protocolVersion: v5 ? 5 : 4 }))
   },
   onMessage(handle) {
     this.heard = handle

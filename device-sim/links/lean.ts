@@ -1,12 +1,12 @@
-// A device's link in little memory: one attempt over mutual TLS and MQTT 3.1.1, then a session. For fleets of thousands.
+// A device's link in little memory: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. For fleets of thousands.
 // Refuses to reconnect.
 import type { TLSSocket } from 'node:tls'
-import { generate } from 'mqtt-packet'
 import { coarse, type Schedule } from '../pace.ts'
 import { begin, breakOff, hear, type Link, verbs } from './lean-session.ts'
+import { beginV5, connectPacket, readConnack } from './lean-v5.ts'
 import { packetTypes, readPackets } from './packets.ts'
 import { codeOf, type Seen, seenAtClose } from './seen.ts'
-import { type Attempt, type LinkOptions, nothingUnfinished, type Session } from './session.ts'
+import { type Attempt, type LinkOptions, noLimits, nothingUnfinished, type Session } from './session.ts'
 import { openSocket, serverFaultAt } from './socket.ts'
 
 const silent = (): void => {}
@@ -27,6 +27,8 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
     left: null,
     unfinished: options.unfinished ?? nothingUnfinished(),
     subscribing: null,
+    v5: options.protocol === 5 ? beginV5(options.topicAliasMax) : null,
+    limits: noLimits,
     lastWriteAt: 0,
     unansweredPing: false,
     lastError: null,
@@ -100,17 +102,6 @@ function onBytes(socket: TLSSocket, bytes: Buffer): void {
   else link.left = left
 }
 
-function connectPacket({ clientId, keepAliveSeconds = 60, clean = true }: LinkOptions): Buffer {
-  return generate({
-    cmd: 'connect',
-    protocolId: 'MQTT',
-    protocolVersion: 4,
-    clientId,
-    clean,
-    keepalive: keepAliveSeconds,
-  })
-}
-
 function take(link: Link, first: number, body: Buffer): void {
   if (link.settle) welcome(link, first, body)
   else hear(link, first, body)
@@ -120,9 +111,23 @@ function welcome(link: Link, first: number, body: Buffer): void {
   const [acknowledge = 0, code = 0] = body
   if (first >> 4 !== packetTypes.connack) {
     finish(link, { kind: 'failed', code: `unexpected_${first >> 4}` }, null)
-  } else if (code !== 0) finish(link, { kind: 'connack', code }, null)
-  else {
-    begin(link, (acknowledge & 1) === 1)
-    finish(link, { kind: 'admitted' }, link)
+    return
   }
+  if (code !== 0) {
+    finish(link, { kind: 'connack', code }, null)
+    return
+  }
+  if (link.v5) {
+    const said = readConnack(body, link.keepAliveMs)
+    if (!said) {
+      finish(link, { kind: 'failed', code: 'malformed_connack' }, null)
+      return
+    }
+    // The device uses no more aliases than it takes.
+    link.v5.aliasMax = Math.min(said.aliasMax, link.v5.heardMax)
+    link.limits = said.limits
+    link.keepAliveMs = said.keepAliveMs
+  }
+  begin(link, (acknowledge & 1) === 1)
+  finish(link, { kind: 'admitted' }, link)
 }

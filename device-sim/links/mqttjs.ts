@@ -1,9 +1,10 @@
-// A device's link as MQTT.js carries it: one attempt over mutual TLS and MQTT 3.1.1, then a session. The only file
+// A device's link as MQTT.js carries it: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. The only file
 // that knows MQTT.js. Refuses to know whether what was seen is good or bad news.
 import type { TLSSocket } from 'node:tls'
-import { type IClientOptions, MqttClient } from 'mqtt'
-import { codeOf, type Seen, type Stage, seenAtClose } from './seen.ts'
-import type { Attempt, LinkOptions, Session } from './session.ts'
+import { type IClientOptions, type IClientPublishOptions, MqttClient } from 'mqtt'
+import { type MessageProperties, noProperties } from './properties.ts'
+import { codeOf, hex, type Seen, type Stage, seenAtClose } from './seen.ts'
+import { type Attempt, type LinkOptions, noLimits, type Protocol, type Session } from './session.ts'
 import { openSocket, serverFaultAt } from './socket.ts'
 
 const silent = (): void => {}
@@ -25,7 +26,7 @@ export function openLink(options: LinkOptions): Attempt {
     finished = true
     clearTimeout(timer)
     if (seen.kind === 'admitted' && client) {
-      settle({ seen, session: sessionOver(client) })
+      settle({ seen, session: sessionOver(client, options.protocol ?? 4) })
       return
     }
     settle({ seen, session: null })
@@ -49,9 +50,21 @@ export function openLink(options: LinkOptions): Attempt {
     return socket
   }
 
+  const { protocol = 4, sessionExpirySeconds = 0, topicAliasMax = 0 } = options
   const mqttOptions: IClientOptions = {
     clientId: options.clientId,
-    protocolVersion: 4,
+    protocolVersion: protocol,
+    ...(protocol === 3 ? { protocolId: 'MQIsdp' } : {}),
+    ...(protocol === 5
+      ? {
+          properties: {
+            ...(sessionExpirySeconds > 0 ? { sessionExpiryInterval: sessionExpirySeconds } : {}),
+            ...(topicAliasMax > 0 ? { topicAliasMaximum: topicAliasMax } : {}),
+          },
+          autoUseTopicAlias: topicAliasMax > 0,
+          autoAssignTopicAlias: topicAliasMax > 0,
+        }
+      : {}),
     clean: options.clean ?? true,
     keepalive: options.keepAliveSeconds ?? 60,
     // Deadlines, reconnects and subscriptions are the device's business: nothing may happen behind its back.
@@ -77,15 +90,28 @@ export function openLink(options: LinkOptions): Attempt {
   return { settled, cancel: () => finish({ kind: 'cancelled' }) }
 }
 
-function sessionOver(client: MqttClient): Session {
+function sessionOver(client: MqttClient, protocol: Protocol): Session {
   let closeCause: string | null = null
   let lastCode = ''
+  let goodbye: string | null = null
+  /** Codes other than 0 of PUBACK and PUBREC: MQTT.js hands on the packet that was sent, not the one that came. */
+  const received = new Map<number, number>()
+  if (protocol === 5) {
+    client.on('disconnect', ({ reasonCode = 0 }) => {
+      goodbye = `disconnect_${hex(reasonCode)}`
+    })
+    client.on('packetreceive', packet => {
+      const { cmd, messageId = 0 } = packet
+      if ((cmd === 'puback' || cmd === 'pubrec') && packet.reasonCode)
+        received.set(messageId, packet.reasonCode)
+    })
+  }
   let announceClose: (cause: string) => void = silent
   client.on('error', (error: Error) => {
     lastCode = codeOf(error).toLowerCase()
   })
   client.once('close', () => {
-    closeCause = lastCode === '' || lastCode === 'econnreset' ? 'closed_by_broker' : lastCode
+    closeCause = goodbye ?? (lastCode === '' || lastCode === 'econnreset' ? 'closed_by_broker' : lastCode)
     announceClose(closeCause)
   })
   const socket = client.stream as unknown as TLSSocket
@@ -93,19 +119,32 @@ function sessionOver(client: MqttClient): Session {
     resumed: socket.isSessionReused(),
     // Each attempt has a store of its own: nothing is sent again.
     present: false,
-    publish({ topic, payload, qos, retain = false }, onAck) {
-      client.publish(topic, payload, { qos, retain }, error => {
-        if (!error) onAck()
+    // MQTT.js heeds none of them.
+    limits: noLimits,
+    keepsOrder: false,
+    publish({ topic, payload, qos, retain = false, properties = null }, onAck) {
+      const options = { qos, retain, ...(protocol === 5 ? withProperties(properties) : {}) }
+      client.publish(topic, payload, options, (error, packet) => {
+        const refused = error && 'code' in error && typeof error.code === 'number' ? error.code : 0
+        if (error && refused < 0x80) return
+        const messageId = packet?.messageId ?? 0
+        const code = received.get(messageId) ?? refused
+        received.delete(messageId)
+        onAck(code)
       })
     },
-    subscribe(filter, qos, onResult) {
-      client.subscribe(filter, { qos }, (error, granted, suback) => {
+    subscribe({ filter, qos, noLocal = false, retainAsPublished = false, retainHandling = 0 }, onResult) {
+      const v5 = protocol === 5 ? { nl: noLocal, rap: retainAsPublished, rh: retainHandling } : {}
+      client.subscribe(filter, { qos, ...v5 }, (_error, _granted, suback) => {
         // Without a SUBACK the session ended first: nobody refused anything.
-        if (suback) onResult(!error && granted?.[0]?.qos !== 128)
+        const code = suback?.granted[0]
+        if (code !== undefined) onResult(Number(code))
       })
     },
     onMessage(handle) {
-      client.on('message', (topic, payload, { qos, dup }) => handle({ topic, payload, qos, dup }))
+      client.on('message', (topic, payload, { qos, dup, properties }) =>
+        handle({ topic, payload, qos, dup, properties: protocol === 5 ? heard(properties) : null }),
+      )
     },
     onClose(handle) {
       announceClose = handle
@@ -126,5 +165,43 @@ function sessionOver(client: MqttClient): Session {
         client.end(Object.keys(client.outgoing).length > 0)
       })
     },
+  }
+}
+
+type Own = NonNullable<IClientPublishOptions['properties']>
+
+function withProperties(of: MessageProperties | null): IClientPublishOptions {
+  if (of === null || of === noProperties) return {}
+  const { utf8, expirySeconds, contentType, responseTopic, correlation, user } = of
+  const properties: Own = {
+    ...(utf8 ? { payloadFormatIndicator: true } : {}),
+    ...(expirySeconds === null ? {} : { messageExpiryInterval: expirySeconds }),
+    ...(contentType === null ? {} : { contentType }),
+    ...(responseTopic === null ? {} : { responseTopic }),
+    ...(correlation === null ? {} : { correlationData: correlation }),
+  }
+  if (user.length > 0) {
+    const byName: Record<string, string[]> = Object.create(null)
+    for (const [name, value] of user) {
+      byName[name] ??= []
+      byName[name].push(value)
+    }
+    properties.userProperties = byName
+  }
+  return { properties }
+}
+
+function heard(own: Own | undefined): MessageProperties {
+  if (!own) return noProperties
+  const user = Object.entries(own.userProperties ?? {}).flatMap(([name, values]) =>
+    (Array.isArray(values) ? values : [values]).map(value => [name, value] as const),
+  )
+  return {
+    utf8: own.payloadFormatIndicator === true,
+    expirySeconds: own.messageExpiryInterval ?? null,
+    contentType: own.contentType ?? null,
+    responseTopic: own.responseTopic ?? null,
+    correlation: own.correlationData ?? null,
+    user,
   }
 }

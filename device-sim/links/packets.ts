@@ -1,8 +1,9 @@
 // The MQTT packets that a device sends and hears all the time, as bytes: PUBLISH, acknowledgements, and a reader that
 // copies nothing it can avoid. Bounded; what fits no packet is a fault. Refuses to know sessions.
+import { messageProperties, propertyBytes, readProperties } from './properties.ts'
 import type { Incoming, Outgoing, Qos } from './session.ts'
 
-/** Packet types of MQTT 3.1.1 §2.2.1 that a broker sends. */
+/** Packet types of MQTT 3.1.1 §2.2.1 and MQTT 5 §2.1.2 that a broker sends. */
 export const packetTypes = {
   connack: 2,
   publish: 3,
@@ -12,6 +13,7 @@ export const packetTypes = {
   pubcomp: 7,
   suback: 9,
   pingresp: 13,
+  disconnect: 14,
 } as const
 
 export const PINGREQ = Buffer.from([0xc0, 0])
@@ -21,17 +23,31 @@ export const DISCONNECT = Buffer.from([0xe0, 0])
 const PACKET_BYTES_MAX = 4_194_304
 const DUP = 0x08
 
-/** At QoS 0 `messageId` is not sent. */
-export function publishPacket({ topic, payload, qos, retain = false }: Outgoing, messageId: number): Buffer {
+/**
+ * At QoS 0 `messageId` is not sent. In version 5 with properties: `alias` stands beside the topic, or for it where the
+ * topic is empty; 0 for none.
+ */
+export function publishPacket(
+  { topic, payload, qos, retain = false, properties = null }: Outgoing,
+  messageId: number,
+  v5 = false,
+  alias = 0,
+): Buffer {
   const topicBytes = Buffer.byteLength(topic)
   const payloadBytes = Buffer.byteLength(payload)
-  const length = 2 + topicBytes + (qos === 0 ? 0 : 2) + payloadBytes
+  const own = v5 && (properties !== null || alias > 0) ? propertyBytes(properties, alias) : null
+  const ownBytes = own === null ? (v5 ? 1 : 0) : lengthBytes(own.length) + own.length
+  const length = 2 + topicBytes + (qos === 0 ? 0 : 2) + ownBytes + payloadBytes
   const packet = Buffer.allocUnsafe(1 + lengthBytes(length) + length)
   packet[0] = (packetTypes.publish << 4) | (qos << 1) | (retain ? 1 : 0)
   let at = writeLength(packet, length)
   at = packet.writeUInt16BE(topicBytes, at)
   at += packet.write(topic, at)
   if (qos > 0) at = packet.writeUInt16BE(messageId, at)
+  if (own) {
+    at = writeLength(packet, own.length, at)
+    at += own.copy(packet, at)
+  } else if (v5) packet[at++] = 0
   if (typeof payload === 'string') packet.write(payload, at)
   else payload.copy(packet, at)
   return packet
@@ -49,19 +65,27 @@ export function acknowledgement(type: 4 | 5 | 6 | 7, messageId: number): Buffer 
   return Buffer.from([(type << 4) | flags, 2, messageId >> 8, messageId & 0xff])
 }
 
+/** `alias` is 0 where the packet has none; `topic` is empty where only the alias stands for it. */
+export type ReadPublish = Incoming & { messageId: number; alias: number }
+
 /** A PUBLISH from its first byte and what follows its length; the payload is a view of it. Null where it is none. */
-export function readPublish(first: number, body: Buffer): (Incoming & { messageId: number }) | null {
+export function readPublish(first: number, body: Buffer, v5 = false): ReadPublish | null {
   const qos = (first >> 1) & 3
   if (qos === 3 || body.length < 2) return null
   const topicEnd = 2 + body.readUInt16BE(0)
   const from = topicEnd + (qos === 0 ? 0 : 2)
   if (from > body.length) return null
+  const own = v5 ? readProperties(body, from) : null
+  if (v5 && !own) return null
+  const { properties, alias } = own ? messageProperties(own.list) : { properties: null, alias: 0 }
   return {
     topic: body.toString('utf8', 2, topicEnd),
-    payload: body.subarray(from),
+    payload: body.subarray(own ? own.end : from),
     qos: qos as Qos,
     dup: (first & DUP) !== 0,
     messageId: qos === 0 ? 0 : body.readUInt16BE(topicEnd),
+    alias,
+    properties,
   }
 }
 
@@ -103,9 +127,9 @@ function lengthBytes(length: number): number {
   return length < 128 ? 1 : length < 16_384 ? 2 : length < 2_097_152 ? 3 : 4
 }
 
-/** @returns where the body begins. */
-function writeLength(packet: Buffer, length: number): number {
-  let at = 1
+/** @returns where it ends. */
+function writeLength(packet: Buffer, length: number, from = 1): number {
+  let at = from
   let rest = length
   while (rest >= 128) {
     packet[at++] = (rest & 0x7f) | 0x80

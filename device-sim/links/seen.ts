@@ -23,7 +23,7 @@ export type Stage = 'tcp' | 'tls' | 'mqtt'
 export function nameOf(seen: Seen): string {
   switch (seen.kind) {
     case 'connack':
-      return `connack_${seen.code}`
+      return seen.code >= 0x80 ? `connack_${hex(seen.code)}` : `connack_${seen.code}`
     case 'tls_alert':
       return `tls_alert_${seen.alert}`
     case 'timeout':
@@ -35,6 +35,11 @@ export function nameOf(seen: Seen): string {
     default:
       return seen.kind
   }
+}
+
+/** A Reason Code of MQTT 5 as the standard writes it: 0x8A. */
+export function hex(code: number): string {
+  return `0x${code.toString(16).toUpperCase().padStart(2, '0')}`
 }
 
 // Alerts that judge who we are. The others (protocol_version, internal_error …) only say that TLS did not work out.

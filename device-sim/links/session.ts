@@ -1,9 +1,13 @@
 // What a device asks of a connection, whichever library carries it: one attempt, then a session, each with its end.
 // Types, and the choice between the two links. Refuses to know what the device is up to.
 import type { Broker } from '../target.ts'
+import type { MessageProperties } from './properties.ts'
 import type { Seen } from './seen.ts'
 
 export type Qos = 0 | 1 | 2
+
+/** Protocol levels: MQTT 3.1, 3.1.1 and 5. */
+export type Protocol = 3 | 4 | 5
 
 export const linkKinds = ['lean', 'mqttjs'] as const
 export type LinkKind = (typeof linkKinds)[number]
@@ -25,7 +29,13 @@ export type LinkOptions = {
   credentials: Credentials | null
   timeoutMs: number
   keepAliveSeconds?: number
+  /** 4 where nothing is said. */
+  protocol?: Protocol
   clean?: boolean
+  /** Version 5: how long the session outlives the connection (Session Expiry Interval); 0xFFFFFFFF for ever. */
+  sessionExpirySeconds?: number
+  /** Version 5: how many topic aliases the device takes, and uses where the broker takes some. */
+  topicAliasMax?: number
   /** The address to connect from. */
   localAddress?: string
   /** A TLS session to resume, and where to leave a newer one. */
@@ -41,18 +51,60 @@ export type LinkOptions = {
 export type Unfinished = {
   lastId: number
   /** Not acknowledged to the end, in the order of sending; `packet` is null once PUBREC came. */
-  outgoing: Map<number, { packet: Buffer | null; onAck: () => void }> | null
+  outgoing: Map<number, Unacknowledged> | null
   /** Received at QoS 2 and not released yet. */
   unreleased: Set<number> | null
 }
+
+export type Unacknowledged = {
+  packet: Buffer | null
+  onAck: OnAck
+  /** The Reason Code of PUBREC. */
+  code: number
+}
+
+/** `code`: the Reason Code of PUBACK or PUBREC in version 5, else 0. From 0x80 the broker refused the message. */
+export type OnAck = (code: number) => void
 
 export function nothingUnfinished(): Unfinished {
   return { lastId: 0, outgoing: null, unreleased: null }
 }
 
-export type Outgoing = { topic: string; payload: string | Buffer; qos: Qos; retain?: boolean }
-/** `payload` may be a view: valid until the handler returns. */
-export type Incoming = { topic: string; payload: Buffer; qos: Qos; dup: boolean }
+export type Outgoing = {
+  topic: string
+  payload: string | Buffer
+  qos: Qos
+  retain?: boolean
+  /** Version 5 alone. */
+  properties?: MessageProperties | null
+}
+/** `payload` may be a view: valid until the handler returns. `properties` are null below version 5. */
+export type Incoming = {
+  topic: string
+  payload: Buffer
+  qos: Qos
+  dup: boolean
+  properties: MessageProperties | null
+}
+
+/** The options are those of version 5. MQTT 5 §3.8.3.1. */
+export type Subscription = {
+  filter: string
+  qos: Qos
+  noLocal?: boolean
+  retainAsPublished?: boolean
+  retainHandling?: 0 | 1 | 2
+}
+
+/** What the broker said in CONNACK that it bears; links that do as a library does may not heed it. */
+export type Limits = { inFlightMax: number; packetBytesMax: number; qosMax: Qos; retain: boolean }
+
+export const noLimits: Limits = {
+  inFlightMax: 65_535,
+  packetBytesMax: Number.POSITIVE_INFINITY,
+  qosMax: 2,
+  retain: true,
+}
 
 /** An MQTT session as a device uses it. Every callback comes at most once, except `onMessage`. */
 export type Session = {
@@ -60,9 +112,14 @@ export type Session = {
   resumed: boolean
   /** The broker kept the MQTT session, and the link goes on with what was unfinished. */
   present: boolean
-  /** `onAck` comes with PUBACK or PUBCOMP; at QoS 0 when the message was handed to the socket. */
-  publish(message: Outgoing, onAck: () => void): void
-  subscribe(filter: string, qos: Qos, onResult: (granted: boolean) => void): void
+  limits: Limits
+  /** False where the library does not keep the order of user properties. */
+  keepsOrder: boolean
+  /** `onAck` comes with PUBACK, PUBCOMP or a PUBREC that refuses; at QoS 0 when the message was handed to the socket. */
+  publish(message: Outgoing, onAck: OnAck): void
+  /** `code`: the granted QoS, or from 0x80 on why not. */
+  subscribe(subscription: Subscription, onResult: (code: number) => void): void
+  /** `cause` is `disconnect_0xNN` where the broker said why. */
   onMessage(handle: (message: Incoming) => void): void
   onClose(handle: (cause: string) => void): void
   /** Bytes that the socket has not taken yet. */

@@ -2,7 +2,7 @@
 // runs may be compared at all. Pure. Refuses to know files and terminals.
 import type { Percentiles, Traffic } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
-import { plain } from './figures.ts'
+import { plain, protocolText } from './figures.ts'
 
 export type Unit = 'count' | 'rate' | 'share' | 'ms' | 'µs' | 'bytes'
 export type Change = 'same' | 'better' | 'worse' | 'other' | 'unknown'
@@ -69,6 +69,9 @@ const metrics: readonly Metric[] = [
   { metric: 'duplicated', unit: 'count', best: 'lower', of: traffic('duplicated') },
   { metric: 'reordered', unit: 'count', best: 'lower', of: traffic('reordered') },
   { metric: 'unacknowledged', unit: 'count', best: 'lower', of: traffic('unacknowledged') },
+  { metric: 'altered', unit: 'count', best: 'exact', of: traffic('altered') },
+  { metric: 'expired', unit: 'count', best: 'exact', of: traffic('expired') },
+  { metric: 'refused messages', unit: 'count', best: 'lower', of: traffic('refused') },
   { metric: 'missed', unit: 'count', best: 'lower', of: traffic('missed') },
   { metric: 'failed connects', unit: 'count', best: 'lower', of: ({ connects }) => connects.failed },
   { metric: 'drops', unit: 'count', best: 'lower', of: ({ drops }) => sumOf(Object.values(drops)) },
@@ -178,6 +181,9 @@ function notesOf(a: Summary, b: Summary): string[] {
   differ('seeds', ({ run }) => run.seed)
   differ('brokers', ({ run }) => run.broker)
   differ('links', ({ run }) => [...new Set(run.groups.map(group => group.link))].join(' and '))
+  differ('MQTT versions', ({ run }) =>
+    [...new Set(run.groups.map(group => protocolText(group.protocol)))].join(' and '),
+  )
   differ('CPUs', ({ run }) => run.tool.cpus)
   differ('versions of rollcall', ({ run }) => run.tool.version)
   differ('versions of Node', ({ run }) => run.tool.node)
@@ -194,7 +200,8 @@ function notesOf(a: Summary, b: Summary): string[] {
 }
 
 function traffic(name: keyof Traffic): Metric['of'] {
-  return summary => sumOf(Object.values(summary.traffic).map(one => one[name]))
+  // Summaries of earlier versions lack what only MQTT 5 counts.
+  return summary => sumOf(Object.values(summary.traffic).map(one => one[name] ?? 0))
 }
 
 function perSecond(name: keyof Traffic): Metric['of'] {

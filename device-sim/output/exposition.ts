@@ -44,6 +44,7 @@ export function createExposition(): Exposition {
   const wronglyRefused = counter('wrongly_refused', 'Turned away although they had a right')
   const failures = counter('failures', 'Attempts that prove nothing, by what was seen', 'saw')
   const drops = counter('drops', 'Sessions that ended without the device wanting it, by cause', 'cause')
+  const reasons = counter('reason_codes', 'Of MQTT 5, by the packet that brought them', 'packet', 'code')
   const messages = counter('messages', 'By QoS and what became of them', 'qos', 'event')
   const cpu = counter('cpu_seconds', 'CPU of all worker processes')
 
@@ -72,6 +73,10 @@ export function createExposition(): Exposition {
       wronglyRefused.inc(sample.wronglyRefused)
       for (const [saw, times] of Object.entries(sample.failures)) failures.inc({ saw }, times)
       for (const [cause, times] of Object.entries(sample.drops)) drops.inc({ cause }, times)
+      for (const [reason, times] of Object.entries(sample.reasons)) {
+        const [packet = '', code = ''] = reason.split('_')
+        reasons.inc({ packet, code }, times)
+      }
       for (const [name, { lost: _lost, ...traffic }] of Object.entries(sample.traffic)) {
         for (const [event, amount] of Object.entries(traffic))
           messages.inc({ qos: name.slice(3), event }, amount)

@@ -45,6 +45,11 @@ export function measuredText(expression: string, value: number | null): string {
   return digits(value, 2)
 }
 
+/** Of a protocol level; none is said in summaries of older versions. */
+export function protocolText(level: 3 | 4 | 5 | undefined): string {
+  return `MQTT ${level === 5 ? '5' : level === 3 ? '3.1' : '3.1.1'}`
+}
+
 /** 1 says that nothing was breached, but something could not be carried out or proven. */
 export function verdictWord(exitCode: 0 | 1 | 99): string {
   return { 0: 'passed', 1: 'not proven', 99: 'failed' }[exitCode]

@@ -138,10 +138,18 @@ function labelled(label: string, pieces: Piece[]): Piece[] {
   return [{ text: label.padEnd(LABEL_CELLS), style: 'dim' }, ...pieces]
 }
 
+const troubleNames = [
+  'unacknowledged',
+  'refused',
+  'missed',
+  'duplicated',
+  'reordered',
+  'altered',
+  'expired',
+] as const
+
 function messages(traffic: Traffic, perSecond: (amount: number) => string): Piece[] {
-  const troubles = (['unacknowledged', 'missed', 'duplicated', 'reordered'] as const).filter(
-    name => traffic[name] > 0,
-  )
+  const troubles = troubleNames.filter(name => traffic[name] > 0)
   return [
     { text: `${perSecond(traffic.sent)} sent · ${perSecond(traffic.received)} received` },
     ...troubles.map((name): Piece => ({ text: ` · ${perSecond(traffic[name])} ${name}`, style: 'yellow' })),

@@ -1,5 +1,6 @@
 // The summary of a run as text for stdout. Refuses to know how anything was measured.
 import { styleText } from 'node:util'
+import { meaningOf } from '../links/reason-codes.ts'
 import type { Traffic } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
 import { count, duration, measuredText, mebibytes, percentiles, plain, verdictWord } from './figures.ts'
@@ -39,6 +40,11 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   for (const [qos, traffic] of Object.entries(summary.traffic)) {
     if (traffic.sent + traffic.received + traffic.missed > 0) lines.push(row(qos, messages(traffic, paint)))
   }
+  const reasons = Object.entries(summary.reasons).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  for (const packet of new Set(reasons.map(([name]) => name.split('_')[0] ?? ''))) {
+    const codes = reasons.filter(([name]) => name.startsWith(`${packet}_`))
+    lines.push(row(packet, codes.map(([name, times]) => reasonText(name, times, paint)).join(', ')))
+  }
   const latencies = {
     connect: connects.latencyMs,
     acknowledge: summary.acknowledgeMs,
@@ -68,9 +74,27 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   return `${lines.join('\n')}\n`
 }
 
+const troubleNames = [
+  'lost',
+  'duplicated',
+  'reordered',
+  'missed',
+  'unacknowledged',
+  'refused',
+  'altered',
+  'expired',
+] as const
+
+/** `puback_0x87` → 12 × 0x87 not authorized. */
+function reasonText(name: string, times: number, paint: Paint): string {
+  const [packet = '', code = ''] = name.split('_')
+  const text = `${count(times)} × ${code} ${meaningOf(packet, Number(code)).toLowerCase()}`
+  return Number(code) >= 0x80 ? paint('red', plain(text)) : plain(text)
+}
+
 function messages(traffic: Traffic, paint: Paint): string {
   const always = (['sent', 'acknowledged', 'received'] as const).map(of => `${count(traffic[of])} ${of}`)
-  const troubles = (['lost', 'duplicated', 'reordered', 'missed', 'unacknowledged'] as const)
+  const troubles = troubleNames
     .filter(of => traffic[of] > 0)
     .map(of => paint('red', `${count(traffic[of])} ${of}`))
   return [...always, ...(troubles.length > 0 ? troubles : ['none lost'])].join(', ')

@@ -55,6 +55,8 @@ export type Traffic = {
   sent: number
   /** PUBACK or PUBCOMP came; 0 at QoS 0, which has none. */
   acknowledged: number
+  /** The broker answered with a Reason Code from 0x80 on: it did not take the message. MQTT 5. */
+  refused: number
   /** Sent at QoS 1 or 2, and the session ended before the acknowledgement. */
   unacknowledged: number
   /** Due but not sent: offline, or too much in flight. */
@@ -65,6 +67,10 @@ export type Traffic = {
   duplicated: number
   /** Numbered messages that arrived after one of the same sender and topic that was sent later. */
   reordered: number
+  /** Numbered messages whose properties are not as they were sent, or whose user properties are out of order. MQTT 5. */
+  altered: number
+  /** Numbered messages that came after their expiry, or whose expiry was not counted down. MQTT 5. */
+  expired: number
   /** Numbered messages that a subscriber should have received and did not. Known at the end: 0 in a sample. */
   lost: number
 }
@@ -104,6 +110,8 @@ export type Sample = {
   failures: Record<string, number>
   /** Sessions that ended without the device wanting it, by cause. */
   drops: Record<string, number>
+  /** Reason Codes of MQTT 5 by the packet that brought them: `connack_0x87`, `puback_0x00`, `disconnect_0x98` … */
+  reasons: Record<string, number>
   traffic: TrafficByQos
   /** From the intended send time to PUBACK or PUBCOMP: coordinated omission is corrected. */
   acknowledgeMs: Percentiles

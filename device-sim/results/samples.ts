@@ -73,6 +73,7 @@ export function createSamples(workers: number, groups: number): Samples {
         wronglyRefused: sumOf(counts.groups.map(group => group.wronglyRefused)),
         failures: counts.groups.map(group => group.failures).reduce(addUp, {}),
         drops: counts.groups.map(group => group.drops).reduce(addUp, {}),
+        reasons: counts.reasons,
         traffic: { qos0, qos1, qos2 },
         acknowledgeMs: latencies.acknowledge.read(),
         deliverMs: latencies.deliver.read(),

@@ -26,6 +26,8 @@ export type GroupFacts = {
   name: string
   count: number
   link: 'lean' | 'mqttjs'
+  /** Of MQTT: 3 is 3.1, 4 is 3.1.1. */
+  protocol: 3 | 4 | 5
   keyType: string
   /** Null for honest devices. */
   fault: string | null
@@ -132,6 +134,8 @@ export type Summary = {
   /** Attempts that ended neither way, by what was seen: `unreachable_econnrefused`, `timeout_tls` … */
   failures: Record<string, number>
   drops: Record<string, number>
+  /** Reason Codes of MQTT 5 by the packet that brought them: `connack_0x87`, `puback_0x00`, `disconnect_0x98` … */
+  reasons: Record<string, number>
   subscriptions: { granted: number; refused: number }
   traffic: TrafficByQos
   acknowledgeMs: Percentiles

@@ -19,6 +19,7 @@ export type Counts = {
   groups: GroupCounts[]
   traffic: [Traffic, Traffic, Traffic]
   subscriptions: { granted: number; refused: number }
+  reasons: Record<string, number>
   answered: number
   cpuSeconds: number
 }
@@ -55,6 +56,7 @@ export function createCounts(groups: number): Counts {
     })),
     traffic: [noTraffic(), noTraffic(), noTraffic()],
     subscriptions: { granted: 0, refused: 0 },
+    reasons: {},
     answered: 0,
     cpuSeconds: 0,
   }
@@ -73,11 +75,14 @@ export function noTraffic(): Traffic {
   return {
     sent: 0,
     acknowledged: 0,
+    refused: 0,
     unacknowledged: 0,
     missed: 0,
     received: 0,
     duplicated: 0,
     reordered: 0,
+    altered: 0,
+    expired: 0,
     lost: 0,
   }
 }

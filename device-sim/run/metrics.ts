@@ -31,6 +31,8 @@ export function metricValue(name: string, group: number | null, sources: MetricS
       return sum(one => Object.values(one[metric]).reduce((all, count) => all + count, 0))
     case 'answered':
       return counts.answered
+    case 'publishRefused':
+      return counts.traffic.reduce((all, { refused }) => all + refused, 0)
     case 'subscribeRefused':
       return counts.subscriptions.refused
     case 'kept':

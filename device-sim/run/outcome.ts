@@ -75,6 +75,7 @@ export function summaryOf(input: OutcomeInput): Summary {
     },
     failures: counts.groups.map(group => group.failures).reduce(addUp, {}),
     drops: counts.groups.map(group => group.drops).reduce(addUp, {}),
+    reasons: counts.reasons,
     subscriptions: counts.subscriptions,
     traffic: { qos0, qos1, qos2 },
     acknowledgeMs: latencies.acknowledge.read(),

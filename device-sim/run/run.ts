@@ -261,8 +261,8 @@ function factsOf(
     broker: target.broker.url,
     workers,
     sources: plan.sources,
-    groups: plan.groups.map(({ name, count, link, keyType, fault, expect }) => {
-      return { name, count, link, keyType, fault, expect }
+    groups: plan.groups.map(({ name, count, link, protocol, keyType, fault, expect }) => {
+      return { name, count, link, protocol, keyType, fault, expect }
     }),
     stages: plan.stages.map(({ name, kind }, index) => ({
       name,

@@ -21,6 +21,7 @@ const counted = [
   'received',
   'answered',
   'subscribeRefused',
+  'publishRefused',
   'kept',
   'lost',
   'lost.qos0',
@@ -34,6 +35,14 @@ const counted = [
   'reordered.qos0',
   'reordered.qos1',
   'reordered.qos2',
+  'altered',
+  'altered.qos0',
+  'altered.qos1',
+  'altered.qos2',
+  'expired',
+  'expired.qos0',
+  'expired.qos1',
+  'expired.qos2',
 ] as const
 const latencies = ['connect', 'acknowledge', 'deliver', 'cut', 'late'] as const
 const points = ['min', 'mean', 'p50', 'p90', 'p95', 'p99', 'max'] as const

@@ -4,6 +4,7 @@ import { BadUsage } from '../failure.ts'
 import { type Plan, planOf } from './plan.ts'
 import { shapeFaults } from './read.ts'
 import type { Scenario } from './schema.ts'
+import { protocolFlag } from './v5-schema.ts'
 
 export const familiarVerbs = ['conn', 'pub', 'sub'] as const
 export type FamiliarVerb = (typeof familiarVerbs)[number]
@@ -25,6 +26,7 @@ export type FamiliarFlags = {
   prefix?: string
   duration?: string
   session?: string
+  mqttVersion?: string
 }
 
 /** @throws BadUsage with everything that does not fit. */
@@ -54,6 +56,7 @@ function scenarioOf(verb: FamiliarVerb, flags: FamiliarFlags): Scenario {
         count: number(flags.count, 200),
         first: number(flags.startnumber, 0) + 1,
         id: `${flags.prefix ?? 'sim-bench-'}\${n}`,
+        protocol: protocolFlag(flags.mqttVersion) ?? 4,
         session: { keepAlive: `${number(flags.keepalive, 300)}s` },
         ...(verb === 'pub' ? { publish: [{ topic, every, qos, payload }] } : {}),
         ...(verb === 'sub' ? { subscribe: [{ filter: topic, qos }] } : {}),

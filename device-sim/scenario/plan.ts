@@ -2,49 +2,13 @@
 // Pure. Refuses to know where the file came from; faults carry the path that they are at.
 
 import { isIP } from 'node:net'
-import { parseDurationMs } from '../duration.ts'
-import { type FaultKind, faults } from '../faults/kinds.ts'
-import type { KeyType } from '../identity.ts'
-import type { LinkKind, Qos } from '../links/session.ts'
-import type { Expectation } from '../results/summary.ts'
+import { ms, shareOf } from './amounts.ts'
 import { type Expression, groupMetricNames, parseExpression } from './expression.ts'
-import type { PayloadPlan } from './payload-schema.ts'
+import { type GroupPlan, groupPlan, type SayFault } from './group-plan.ts'
 import type { Fault, Path } from './read.ts'
-import type { RawAction, RawGroup, RawStage, Scenario } from './schema.ts'
-import { variablesOf } from './topic.ts'
+import type { RawAction, RawStage, Scenario } from './schema.ts'
 
-export type PublishPlan = {
-  topic: string
-  everyMs: number
-  jitter: number
-  qos: Qos
-  retain: boolean
-  payload: PayloadPlan
-  numbered: boolean
-}
-
-export type GroupPlan = {
-  name: string
-  count: number
-  /** The number of the first device, as IDs show it. */
-  first: number
-  idTemplate: string
-  registryGroups: string[]
-  attributes: Record<string, string>
-  keyType: KeyType
-  link: LinkKind
-  clientIdTemplate: string
-  session: { clean: boolean; keepAliveSeconds: number; resumeTls: boolean }
-  publish: PublishPlan[]
-  subscribe: { filter: string; qos: Qos }[]
-  answer: { topic: string; qos: Qos; afterMs: number } | null
-  dutyCycle: { awakeMs: number; asleepMs: number } | null
-  reconnect: { firstMs: number; mostMs: number; jitter: number; never: boolean }
-  fault: FaultKind | null
-  clockSkewMs: number
-  directory: string | null
-  expect: Expectation
-}
+export type { GroupPlan, PropertiesPlan, PublishPlan } from './group-plan.ts'
 
 export type StagePlan =
   | { name: string; kind: 'ramp'; groups: number[]; rate: number; arrival: Arrival; forMs: number | null }
@@ -174,79 +138,6 @@ function rampMs(stage: StagePlan, groups: readonly GroupPlan[]): number {
   return (devices * 1000) / stage.rate
 }
 
-type SayFault = (path: Path, message: string) => void
-
-function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: SayFault): GroupPlan {
-  const idTemplate = raw.id ?? `sim-${raw.name}-\${n}`
-  const check = (text: string, at: Path, extra: readonly string[] = []): void => {
-    for (const variable of variablesOf(text)) {
-      const [kind = '', name = ''] = variable.split(/[.:](.*)/s)
-      if (['device', 'n', 'group', ...extra].includes(variable)) continue
-      if (kind === 'attr' && variable.startsWith('attr.') && name in (raw.attributes ?? {})) continue
-      const known = scenario.groups.some(group => group.name === name)
-      if (/^(any|each):/.test(variable) && extra.length === 0 && known) continue
-      fault(at, `there is no \${${variable}}`)
-    }
-  }
-  if (!idTemplate.includes(`\${n}`) && raw.count > 1) fault([...path, 'id'], `expected \${n} in it`)
-  if (!/^[A-Za-z0-9._-]{1,110}$/.test(idTemplate.replaceAll(/\$\{n\}/g, ''))) {
-    fault([...path, 'id'], `expected A-Z a-z 0-9 . _ - and \${n}`)
-  }
-  check(raw.clientId ?? '', [...path, 'clientId'], ['run'])
-  for (const [index, one] of (raw.publish ?? []).entries()) {
-    check(one.topic, [...path, 'publish', index, 'topic'])
-    if (ms(one.every) < 1) fault([...path, 'publish', index, 'every'], 'expected at least 1ms')
-  }
-  for (const [index, one] of (raw.subscribe ?? []).entries()) {
-    check(one.filter, [...path, 'subscribe', index, 'filter'], ['run'])
-  }
-  if (raw.answer) check(raw.answer.topic, [...path, 'answer', 'topic'])
-  if (raw.fault === 'clock-skew' && raw.clockSkew === undefined) {
-    fault([...path, 'clockSkew'], 'expected with fault clock-skew')
-  }
-  const { session, reconnect, answer, dutyCycle } = raw
-  return {
-    name: raw.name,
-    count: raw.count,
-    first: raw.first ?? 1,
-    idTemplate,
-    registryGroups: raw.registryGroups ?? [],
-    attributes: raw.attributes ?? {},
-    keyType: raw.keyType ?? 'p256',
-    link: raw.link ?? 'lean',
-    clientIdTemplate: raw.clientId ?? `\${device}`,
-    session: {
-      clean: session?.clean ?? true,
-      keepAliveSeconds: Math.round(ms(session?.keepAlive ?? '60s') / 1000),
-      resumeTls: session?.resumeTls ?? false,
-    },
-    publish: (raw.publish ?? []).map(one => ({
-      topic: one.topic,
-      everyMs: ms(one.every),
-      jitter: shareOf(one.jitter, 0.1),
-      qos: (one.qos ?? 0) as Qos,
-      retain: one.retain ?? false,
-      payload: one.payload ?? { sine: { mean: 21, amplitude: 4, period: '10m', noise: 0.2 } },
-      numbered: one.numbered ?? true,
-    })),
-    subscribe: (raw.subscribe ?? []).map(one => ({ filter: one.filter, qos: (one.qos ?? 0) as Qos })),
-    answer: answer
-      ? { topic: answer.topic, qos: (answer.qos ?? 0) as Qos, afterMs: ms(answer.after ?? '0s') }
-      : null,
-    dutyCycle: dutyCycle ? { awakeMs: ms(dutyCycle.awake), asleepMs: ms(dutyCycle.asleep) } : null,
-    reconnect: {
-      firstMs: ms(reconnect?.first ?? '1s'),
-      mostMs: ms(reconnect?.most ?? '30s'),
-      jitter: shareOf(reconnect?.jitter, 0.75),
-      never: reconnect?.never ?? false,
-    },
-    fault: raw.fault ?? null,
-    clockSkewMs: skewMs(raw.clockSkew),
-    directory: raw.directory ?? null,
-    expect: raw.expect ?? (raw.fault ? faults[raw.fault].expect : 'admitted'),
-  }
-}
-
 function stagePlan(raw: RawStage, groups: number[], path: Path, fault: SayFault): StagePlan {
   const name = raw.name ?? raw.kind
   const onlyFor = (kind: string, ...keys: (keyof RawStage)[]): void => {
@@ -267,19 +158,4 @@ function stagePlan(raw: RawStage, groups: number[], path: Path, fault: SayFault)
     return { name, kind: 'storm', groups, forMs: forMs ?? 0, share: shareOf(raw.share, 1), overMs }
   }
   return { name, kind: raw.kind, groups, forMs: forMs ?? 0 }
-}
-
-function ms(text: string): number {
-  return parseDurationMs(text) ?? 0
-}
-
-function skewMs(text: string | undefined): number {
-  if (text === undefined) return 0
-  const sign = text.startsWith('-') ? -1 : 1
-  const size = text.replace('-', '')
-  return sign * (size.endsWith('d') ? Number(size.slice(0, -1)) * 86_400_000 : ms(size))
-}
-
-function shareOf(text: string | undefined, fallback: number): number {
-  return text === undefined ? fallback : Number(text.slice(0, -1)) / 100
 }

@@ -5,6 +5,7 @@ import { rogueKinds } from '../rogues.ts'
 import { type Plan, planOf } from './plan.ts'
 import { shapeFaults } from './read.ts'
 import type { RawGroup, RawStage, Scenario } from './schema.ts'
+import { protocolFlag } from './v5-schema.ts'
 
 /** As they come from the command line: text, or absent. */
 export type QuickFlags = {
@@ -18,6 +19,7 @@ export type QuickFlags = {
   prefix?: string
   keyType?: string
   connectTimeout?: string
+  mqttVersion?: string
 }
 
 const ROGUES_MAX = 100
@@ -36,6 +38,7 @@ export function quickPlan(flags: QuickFlags): Plan {
 function scenarioOf(flags: QuickFlags): Scenario {
   const prefix = flags.prefix ?? 'sim-'
   const keyType = (flags.keyType ?? 'p256') as NonNullable<RawGroup['keyType']>
+  const protocol = protocolFlag(flags.mqttVersion) ?? 4
   const rate = number(flags.rate, 50)
   const devices = number(flags.devices, 100)
   const fleet: RawGroup = {
@@ -43,6 +46,7 @@ function scenarioOf(flags: QuickFlags): Scenario {
     count: devices,
     id: `${prefix}\${n}`,
     keyType,
+    protocol,
     publish: [
       {
         topic: `devices/\${device}/telemetry`,
@@ -57,7 +61,7 @@ function scenarioOf(flags: QuickFlags): Scenario {
   }
   const each = roguesOf(flags.rogues)
   const rogues: RawGroup[] = rogueKinds.map(kind => {
-    return { name: kind, count: each, id: `${prefix}rogue-${kind}-\${n}`, keyType, fault: kind }
+    return { name: kind, count: each, id: `${prefix}rogue-${kind}-\${n}`, keyType, protocol, fault: kind }
   })
   const seconds = Math.max(ROGUES_SECONDS_MIN, (each * rogues.length) / rate)
   const sendIn: RawStage = { name: 'rogues', kind: 'ramp', groups: [...rogueKinds], rate, for: `${seconds}s` }

@@ -5,6 +5,7 @@ import { faultKinds } from '../faults/kinds.ts'
 import { keyTypes } from '../identity.ts'
 import { linkKinds } from '../links/session.ts'
 import { Payload } from './payload-schema.ts'
+import { Properties, ProtocolName, sessionOptions, subscriptionOptions } from './v5-schema.ts'
 
 const closed = { additionalProperties: false }
 
@@ -75,6 +76,7 @@ const Publish = Type.Object(
         description: 'carries the number that loss is counted by (true); false leaves it as it is',
       }),
     ),
+    properties: optional(Properties),
   },
   { ...closed, description: 'Messages that each device of the group sends on its own beat.' },
 )
@@ -83,6 +85,7 @@ const Subscribe = Type.Object(
   {
     filter: Type.String({ minLength: 1, description: `may hold \${device} \${n} \${group} \${attr.NAME}` }),
     qos: optional(qos('asked for')),
+    ...subscriptionOptions,
   },
   closed,
 )
@@ -94,6 +97,7 @@ const Session = Type.Object(
     ),
     keepAlive: optional(time('between two signs of life (60s)')),
     resumeTls: optional(Type.Boolean({ description: 'resume the TLS session on reconnect (false)' })),
+    ...sessionOptions(time),
   },
   { ...closed, description: 'The MQTT and TLS session.' },
 )
@@ -118,6 +122,7 @@ const Group = Type.Object(
         description: 'lean: in little memory (default); mqttjs: as MQTT.js does it',
       }),
     ),
+    protocol: optional(ProtocolName),
     clientId: optional(Type.String({ description: `MQTT client ID (\${device})` })),
     session: optional(Session),
     publish: optional(Type.Array(Publish, { maxItems: 20, description: 'what devices send' })),

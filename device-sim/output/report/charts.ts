@@ -1,6 +1,7 @@
 // Which curves the report draws: titles, units and values by point, ready for draw.js.
 // Pure. A curve that is nothing but zeros is left out; a chart without curves says so.
-import type { Percentiles, Sample, Traffic } from '../../results/sample.ts'
+import type { Percentiles, Refusals, Sample, Traffic } from '../../results/sample.ts'
+import { addUp } from '../../results/tick.ts'
 import { plain } from '../figures.ts'
 
 /** `tone` names a colour of the style sheet. */
@@ -21,9 +22,7 @@ export function chartsOf(points: readonly Sample[]): Charts {
     curve(label, tone, point => value(point) / point.seconds)
   const traffic = (of: keyof Traffic, point: Sample): number =>
     point.traffic.qos0[of] + point.traffic.qos1[of] + point.traffic.qos2[of]
-  const troubles = (['missed', 'unacknowledged', 'duplicated', 'reordered'] as const).map((of, index) =>
-    perSecond(of, ['yellow', 'red', 'purple', 'blue'][index] as string, point => traffic(of, point)),
-  )
+  const troubles = troubleTones.map(([of, tone]) => perSecond(of, tone, point => traffic(of, point)))
   const charts: Chart[] = [
     {
       title: 'Sessions',
@@ -91,7 +90,15 @@ export function chartsOf(points: readonly Sample[]): Charts {
       title: 'Refusals',
       note: 'Per second, by what the device saw.',
       unit: '/s',
-      curves: reasons(points).map(({ label, of }, index) =>
+      curves: ranked(points, ({ refusals }) => timesSeen(refusals)).map(({ label, of }, index) =>
+        perSecond(label, reasonTones[index] ?? 'grey', of),
+      ),
+    },
+    {
+      title: 'Reason Codes',
+      note: 'Of MQTT 5, per second: everything that is no success.',
+      unit: '/s',
+      curves: ranked(points, ({ reasons }) => unsuccessful(reasons)).map(({ label, of }, index) =>
         perSecond(label, reasonTones[index] ?? 'grey', of),
       ),
     },
@@ -138,19 +145,38 @@ const qosTones = [
   ['qos2', 'orange'],
 ] as const
 
+const troubleTones = [
+  ['missed', 'yellow'],
+  ['unacknowledged', 'red'],
+  ['duplicated', 'purple'],
+  ['reordered', 'blue'],
+  ['refused', 'orange'],
+  ['altered', 'pink'],
+  ['expired', 'brown'],
+] as const
+
+function timesSeen(refusals: Refusals): Record<string, number> {
+  const times = Object.entries(refusals).map(([saw, { expected, unexpected }]) => [
+    saw,
+    expected + unexpected,
+  ])
+  return Object.fromEntries(times)
+}
+
+function unsuccessful(reasons: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(reasons).filter(([name]) => !/_0x0[0-2]$/.test(name)))
+}
+
 /** The most frequent by name, all others together. */
-function reasons(points: readonly Sample[]): { label: string; of: (point: Sample) => number }[] {
-  const times = (point: Sample, saw: string): number => {
-    const found = point.refusals[saw]
-    return found ? found.expected + found.unexpected : 0
-  }
-  const all = new Map<string, number>()
-  for (const point of points) {
-    for (const saw of Object.keys(point.refusals)) all.set(saw, (all.get(saw) ?? 0) + times(point, saw))
-  }
-  const ranked = [...all.keys()].toSorted((a, b) => (all.get(b) ?? 0) - (all.get(a) ?? 0))
-  const named = ranked.slice(0, REASONS_MAX)
-  const rest = ranked.slice(REASONS_MAX)
+function ranked(
+  points: readonly Sample[],
+  countsOf: (point: Sample) => Record<string, number>,
+): { label: string; of: (point: Sample) => number }[] {
+  const times = (point: Sample, name: string): number => countsOf(point)[name] ?? 0
+  const all = points.map(countsOf).reduce(addUp, {})
+  const ranking = Object.keys(all).toSorted((a, b) => (all[b] ?? 0) - (all[a] ?? 0))
+  const named = ranking.slice(0, REASONS_MAX)
+  const rest = ranking.slice(REASONS_MAX)
   const shown = named.map(saw => ({ label: plain(saw), of: (point: Sample) => times(point, saw) }))
   if (rest.length === 0) return shown
   const others = (point: Sample): number => rest.reduce((sum, saw) => sum + times(point, saw), 0)

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { Sample } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
-import { clock, count, duration, mebibytes, plain, verdictWord } from '../figures.ts'
+import { clock, count, duration, mebibytes, plain, protocolText, verdictWord } from '../figures.ts'
 import { type Chart, chartsOf } from './charts.ts'
 import { html, jsonText, type Markup, verbatim } from './markup.ts'
 import * as tables from './tables.ts'
@@ -56,7 +56,7 @@ ${sectioned(null, [tables.checkTable(summary), ...tables.wrongTables(summary), t
 <p class="note">${resolution(points)} Drag to zoom into all charts, double-click to see everything, click a name to hide a curve.</p>
 <div class="charts">${charts.map(figure)}</div>
 ${uneventful(charts)}
-${sectioned('In numbers', [tables.latencyTable(summary), tables.trafficTable(summary), tables.refusalTable(summary), tables.groupTable(summary), tables.actionTable(summary), tables.eventTable(summary)])}
+${sectioned('In numbers', [tables.latencyTable(summary), tables.trafficTable(summary), tables.refusalTable(summary), tables.reasonTable(summary), tables.groupTable(summary), tables.actionTable(summary), tables.eventTable(summary)])}
 <div class="tables pair">${[tables.causeTable('Attempts that failed and prove nothing', summary.failures), tables.causeTable('Sessions that ended by themselves', summary.drops)]}</div>
 <h2>The run</h2>
 ${facts(summary)}
@@ -122,7 +122,13 @@ function facts({ run, enrollment, tool, subscriptions, answered }: Summary): Mar
     ['Stages', run.stages.map(({ name, kind }) => `${plain(name)} (${kind})`).join(' → ')],
     [
       'Keys and links',
-      [...new Set(run.groups.map(({ keyType, link }) => `${keyType} over ${link}`))].join(', '),
+      [
+        ...new Set(
+          run.groups.map(
+            ({ keyType, link, protocol }) => `${keyType} over ${link}, ${protocolText(protocol)}`,
+          ),
+        ),
+      ].join('; '),
     ],
     [
       'Enrollment',

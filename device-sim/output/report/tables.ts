@@ -1,5 +1,7 @@
 // The tables of the report: what had to hold, refusals, messages, groups, actions, the timeline, who was wrongly let in.
 // Pure: the summary in, markup out. Every word of a run passes html`…`, which escapes it.
+
+import { meaningOf } from '../../links/reason-codes.ts'
 import type { Percentiles, Traffic } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
 import { clock, count, duration, measuredText, plain } from '../figures.ts'
@@ -50,8 +52,11 @@ export function trafficTable({ traffic }: Summary): Markup {
     'reordered',
     'missed',
     'unacknowledged',
+    ...(['refused', 'altered', 'expired'] as const).filter(name =>
+      Object.values(traffic).some(one => one[name] > 0),
+    ),
   ]
-  const grave = new Set<keyof Traffic>(['lost', 'duplicated', 'reordered', 'missed', 'unacknowledged'])
+  const fine = new Set<keyof Traffic>(['sent', 'acknowledged', 'received'])
   const rows = Object.entries(traffic).filter(([, one]) => columns.some(name => one[name] > 0))
   return table(
     'Messages',
@@ -60,7 +65,7 @@ export function trafficTable({ traffic }: Summary): Markup {
       { text: qos.slice(3), as: 'text' },
       ...columns.map((name): Cell => {
         if (name === 'acknowledged' && qos === 'qos0') return '–'
-        return grave.has(name) && one[name] > 0 ? { text: count(one[name]), as: 'bad' } : count(one[name])
+        return !fine.has(name) && one[name] > 0 ? { text: count(one[name]), as: 'bad' } : count(one[name])
       }),
     ]),
   )
@@ -194,6 +199,25 @@ export function wrongTables({ wronglyAdmitted, wronglyRefused }: Summary): Marku
 }
 
 /** Failures and drops: neither proves a refusal. */
+/** What each packet's Reason Codes mean is the standard's: MQTT 5 §2.4. */
+export function reasonTable({ reasons }: Summary): Markup | null {
+  const rows = Object.entries(reasons).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  if (rows.length === 0) return null
+  return table(
+    'Reason Codes of MQTT 5',
+    ['text Packet', 'text Code', 'text Meaning', 'Times'],
+    rows.map(([reason, times]) => {
+      const [packet = '', code = ''] = reason.split('_')
+      const name = meaningOf(packet, Number(code))
+      const cells: Cell[] = [packet.toUpperCase(), code, name].map(text => ({
+        text: plain(text),
+        as: 'text',
+      }))
+      return [...cells, Number(code) >= 0x80 ? { text: count(times), as: 'bad' } : count(times)]
+    }),
+  )
+}
+
 export function causeTable(title: string, causes: Readonly<Record<string, number>>): Markup | null {
   const rows = Object.entries(causes).toSorted(([, a], [, b]) => b - a)
   if (rows.length === 0) return null

@@ -79,7 +79,7 @@ describe('a ledger', () => {
 })
 
 describe('a number on a message', () => {
-  const stamp = { run: 'ab12', stream: 4_000_000_017, sequence: 3, dueAt: 1234567.125 }
+  const stamp = { run: 'ab12', stream: 4_000_000_017, sequence: 3, dueAt: 1234567.125, promise: null }
 
   for (const body of ['{"value":1}', '{}', 'plain', '']) {
     it(`comes back from ${body === '' ? 'nothing' : body}`, () => {
@@ -89,6 +89,18 @@ describe('a number on a message', () => {
       if (body.startsWith('{')) assert.equal(typeof JSON.parse(payload.toString()), 'object')
     })
   }
+
+  it('comes back with what MQTT 5 promises of the message, and only where it was promised', () => {
+    for (const expirySeconds of [null, 0, 4_294_967_295]) {
+      const promise = { ordered: '0011aabb', byName: 'ffee0099', expirySeconds, sentAt: 98_765 }
+      for (const body of ['{"value":1}', '{}', 'plain', '']) {
+        const payload = Buffer.from(stamped({ ...stamp, promise }, body))
+        assert.deepEqual(stampOf(payload, 'ab12'), { ...stamp, promise })
+      }
+    }
+    const alike = stamped(stamp, '5 - 0011aabbffee0099 ')
+    assert.equal(stampOf(Buffer.from(alike), 'ab12')?.promise, null)
+  })
 
   it('is not found in what others sent', () => {
     for (const text of ['', 'rcs1 ', '{"a":1}', 'x'.repeat(200)])

@@ -111,7 +111,7 @@ describe('a session that is kept', () => {
       assert.deepEqual(acknowledged, ['d'])
       const second = await world.connect()
       assert.equal(second.present, present)
-      await new Promise<void>(resolve => second.publish({ topic: 't', payload: 'e', qos: 2 }, resolve))
+      await new Promise<number>(resolve => second.publish({ topic: 't', payload: 'e', qos: 2 }, resolve))
       assert.deepEqual(
         brief(world.heard[1]),
         present ? ['again a', 'pubrel', 'again c', 'e', 'pubrel', 'pubrel'] : ['e', 'pubrel'],

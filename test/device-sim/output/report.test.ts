@@ -18,6 +18,7 @@ function attacked(): string {
     name: attack,
     count: 1,
     link: 'lean',
+    protocol: 5,
     keyType: attack,
     fault: attack,
     expect: 'refused',
@@ -48,6 +49,7 @@ function attacked(): string {
   })
   summary.failures = { [attack]: 1 }
   summary.drops = { [attack]: 1 }
+  summary.reasons = { [attack]: 1, puback_0x10: 3, disconnect_0x98: 2 }
   summary.wronglyAdmitted.count = 1
   summary.wronglyRefused.count = 1
   const second = { refusals: { [attack]: { expected: 1, unexpected: 0 } }, stage: attack }
@@ -55,6 +57,33 @@ function attacked(): string {
 }
 
 describe('the report', () => {
+  it('names the reason codes of MQTT 5, and draws those that are no success', () => {
+    const summary = summaryWith({})
+    summary.reasons = { suback_0x00: 4, puback_0x00: 7, puback_0x10: 3, connack_0x8A: 2 }
+    const page = reportPage(summary, [sampleOf(1, { reasons: summary.reasons }), sampleOf(2)])
+    const rows = [...page.matchAll(/<tr>((?:(?!<\/tr>)[\s\S])*0x(?:(?!<\/tr>)[\s\S])*)<\/tr>/g)]
+    assert.deepEqual(
+      rows.map(([, cells = '']) =>
+        cells
+          .replaceAll(/<[^>]*>/g, ' ')
+          .trim()
+          .split(/\s{2,}/),
+      ),
+      [
+        ['CONNACK', '0x8A', 'Banned', '2'],
+        ['PUBACK', '0x00', 'Success', '7'],
+        ['PUBACK', '0x10', 'No matching subscribers', '3'],
+        ['SUBACK', '0x00', 'Granted QoS 0', '4'],
+      ],
+    )
+    const data = /id="run-data">([\s\S]*?)<\/script>/.exec(page)?.[1] ?? ''
+    const chart = JSON.parse(data).charts.find(({ title }: { title: string }) => title === 'Reason Codes')
+    assert.deepEqual(
+      chart.curves.map(({ label }: { label: string }) => label),
+      ['puback_0x10', 'connack_0x8A'],
+    )
+  })
+
   it('runs its own two scripts and nothing that a run brought', () => {
     const page = attacked()
     assert.ok(page.includes('&#60;script&#62;alert(1)'), 'the words are there')

@@ -7,45 +7,85 @@ import { it } from 'node:test'
 import fc from 'fast-check'
 import { makeRequest } from '../../../device-sim/identity.ts'
 import { createAuthority } from '../fakes/authority.ts'
-import { startLossyBroker } from '../fakes/lossy-broker.ts'
+import { countedOf, startLossyBroker } from '../fakes/lossy-broker.ts'
 import { runText } from '../fakes/run.ts'
 
 const RUNS = 3
+const LISTENERS = 3
+
+async function fleet() {
+  const directory = await mkdtemp(join(tmpdir(), 'rollcall-sim-'))
+  const authority = await createAuthority()
+  for (let number = 1; number <= 6; number++) {
+    const { key, csr } = await makeRequest(`d${number}`, 'p256')
+    const { pem } = await authority.issue(csr, `d${number}`, new Date(Date.now() + 86_400_000))
+    await writeFile(join(directory, `d${number}.pem`), key + pem)
+  }
+  await writeFile(join(directory, 'ca.crt'), authority.rootPem)
+  return {
+    server: { key: authority.serverKey, cert: authority.serverChain },
+    order: { late: (id: string) => id > `d${LISTENERS}`, subscribers: LISTENERS },
+    flags: { ca: join(directory, 'ca.crt'), directory },
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  }
+}
+
+const rate = fc.double({ min: 0, max: 0.3, noNaN: true })
 
 it('counts exactly what a broker loses, doubles and swaps, at every QoS and across workers', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'rollcall-sim-'))
-  try {
-    const authority = await createAuthority()
-    for (let number = 1; number <= 6; number++) {
-      const { key, csr } = await makeRequest(`d${number}`, 'p256')
-      const { pem } = await authority.issue(csr, `d${number}`, new Date(Date.now() + 86_400_000))
-      await writeFile(join(directory, `d${number}.pem`), key + pem)
-    }
-    await writeFile(join(directory, 'ca.crt'), authority.rootPem)
-    const rate = fc.double({ min: 0, max: 0.3, noNaN: true })
-    await fc.assert(
-      fc.asyncProperty(fc.nat(), rate, rate, rate, async (seed, lose, double, swap) => {
-        const server = { key: authority.serverKey, cert: authority.serverChain }
-        const order = { late: (id: string) => id >= 'd4', subscribers: 3 }
-        await using broker = await startLossyBroker(server, { seed, lose, double, swap }, order)
-        const flags = { broker: broker.url, ca: join(directory, 'ca.crt'), directory }
-        const { summary } = await runText(scenario, flags)
-        const counted = [summary.traffic.qos0, summary.traffic.qos1, summary.traffic.qos2].map(
-          ({ received, lost, duplicated, reordered }) => ({ received, lost, duplicated, reordered }),
-        )
-        assert.deepEqual(counted, broker.truth())
-        assert.ok(counted.every(({ received }) => received > 0))
-        assert.equal(summary.traffic.qos1.acknowledged, summary.traffic.qos1.sent)
-        assert.equal(summary.traffic.qos2.acknowledged, summary.traffic.qos2.sent)
-      }),
-      { numRuns: RUNS },
-    )
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+  await using devices = await fleet()
+  const { server, order, flags } = devices
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), rate, rate, rate, async (seed, lose, double, swap) => {
+      await using broker = await startLossyBroker(server, { seed, lose, double, swap }, order)
+      const { summary } = await runText(scenario, { ...flags, broker: broker.url })
+      const { qos0, qos1, qos2 } = summary.traffic
+      assert.deepEqual([qos0, qos1, qos2].map(countedOf), broker.truth())
+      assert.ok([qos0, qos1, qos2].every(({ received }) => received > 0))
+      assert.equal(qos1.acknowledged, qos1.sent)
+      assert.equal(qos2.acknowledged, qos2.sent)
+      assert.deepEqual(summary.reasons, {})
+    }),
+    { numRuns: RUNS },
+  )
+})
+
+it('counts in MQTT 5 also what it refuses, alters and misdates, and every reason code', async () => {
+  await using devices = await fleet()
+  const { server, order, flags } = devices
+  const tampering = fc.record({ refuse: rate, alter: rate, misdate: rate })
+  const property = fc.asyncProperty(
+    fc.nat(),
+    rate,
+    rate,
+    rate,
+    tampering,
+    async (seed, lose, double, swap, more) => {
+      await using broker = await startLossyBroker(server, { seed, lose, double, swap, ...more }, order)
+      const { summary } = await runText(scenarioV5, { ...flags, broker: broker.url })
+      const { qos0, qos1, qos2 } = summary.traffic
+      assert.deepEqual([qos0, qos1, qos2].map(countedOf), broker.truth())
+      assert.ok([qos0, qos1, qos2].every(({ received }) => received > 0))
+      for (const one of [qos1, qos2]) assert.equal(one.acknowledged + one.refused, one.sent)
+      assert.deepEqual(summary.reasons, broker.reasons)
+    },
+  )
+  await fc.assert(property, {
+    numRuns: RUNS,
+    examples: [
+      [1, 0, 0, 0, { refuse: 0, alter: 0, misdate: 0 }],
+      [2, 0, 0, 0, { refuse: 0.2, alter: 0.4, misdate: 0.4 }],
+    ],
+  })
 })
 
 const publish = [0, 1, 2].map(qos => `      - { topic: 'up/${qos}/\${device}', every: 40ms, qos: ${qos} }`)
+const stages = `
+stages:
+  - { kind: ramp, rate: 20, groups: [listeners, listeners-1], for: 700ms }
+  - { kind: ramp, rate: 50, groups: [senders] }
+  - { kind: steady, for: 2s }
+`
 const scenario = `
 name: lossy
 workers: 2
@@ -61,8 +101,37 @@ groups:
     count: 3
     publish:
 ${publish.join('\n')}
-stages:
-  - { kind: ramp, rate: 20, groups: [listeners, listeners-1], for: 700ms }
-  - { kind: ramp, rate: 50, groups: [senders] }
-  - { kind: steady, for: 2s }
-`
+${stages}`
+
+const properties = `{ expiry: 1h, utf8: true, contentType: text/plain, responseTopic: 'answers/\${device}', correlation: 'of \${n}',
+          user: [{ 'room': '\${device}' }, { a: '1' }, { b: '2' }, { a: '3' }] }`
+const publishV5 = [0, 1, 2].map(
+  qos => `      - { topic: 'up/${qos}/\${device}', every: 40ms, qos: ${qos}, properties: ${properties} }`,
+)
+const scenarioV5 = `
+name: lying
+workers: 2
+groups:
+  - name: listeners
+    count: 2
+    protocol: 5
+    session: { topicAliases: 4 }
+    subscribe: [{ filter: 'up/#', qos: 2 }]
+  - name: listeners-1
+    count: 1
+    protocol: 5
+    link: mqttjs
+    subscribe: [{ filter: 'up/#', qos: 1 }]
+  - name: senders
+    count: 2
+    protocol: 5
+    session: { topicAliases: 3 }
+    publish:
+${publishV5.join('\n')}
+  - name: senders-js
+    count: 1
+    protocol: 5
+    link: mqttjs
+    publish:
+${publishV5.join('\n')}
+${stages.replace('[senders]', '[senders, senders-js]')}`

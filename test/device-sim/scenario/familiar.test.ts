@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { BadUsage } from '../../../device-sim/failure.ts'
 import { deviceIdIn } from '../../../device-sim/fleet/group.ts'
 import { familiarPlan } from '../../../device-sim/scenario/familiar.ts'
+import { quickPlan } from '../../../device-sim/scenario/quick.ts'
 
 describe('familiar flags', () => {
   it('make a publishing fleet', () => {
@@ -36,6 +37,22 @@ describe('familiar flags', () => {
     assert.equal(familiarPlan('sub', { topic: 'a/#' }).groups[0]?.subscribe[0]?.filter, 'a/#')
     assert.match(familiarPlan('sub', {}).groups[0]?.subscribe[0]?.filter ?? '', /^devices\/.+\/#$/)
     assert.deepEqual(familiarPlan('conn', {}).groups[0]?.publish, [])
+  })
+
+  it('name the version of MQTT as mosquitto, emqtt-bench and MQTTX do', () => {
+    const levels = { mqttv31: 3, 3: 3, '3.1.1': 4, 311: 4, 4: 4, 5: 5, mqttv5: 5 }
+    for (const [mqttVersion, level] of Object.entries(levels)) {
+      for (const { groups } of [
+        familiarPlan('pub', { mqttVersion }),
+        quickPlan({ mqttVersion, rogues: true }),
+      ]) {
+        assert.deepEqual(new Set(groups.map(({ protocol }) => protocol)), new Set([level]))
+      }
+    }
+    assert.equal(familiarPlan('conn', {}).groups[0]?.protocol, 4)
+    for (const mqttVersion of ['6', 'mqttv6', 'constructor', '']) {
+      assert.throws(() => familiarPlan('pub', { mqttVersion }), /-V: expected 3, 4, 5/)
+    }
   })
 
   it('that make no sense are all named', () => {

@@ -33,9 +33,51 @@ describe('a scenario', () => {
   it('that is whole has no faults and every default', () => {
     const { plan } = planOf(parseScenario(whole, 'x.yaml').scenario)
     assert.equal(plan?.groups[0]?.idTemplate, `sim-meters-\${n}`)
-    assert.deepEqual(plan?.groups[0]?.session, { clean: true, keepAliveSeconds: 60, resumeTls: false })
+    assert.deepEqual(plan?.groups[0]?.session, {
+      clean: true,
+      keepAliveSeconds: 60,
+      resumeTls: false,
+      expirySeconds: 0,
+      topicAliasMax: 0,
+    })
+    assert.equal(plan?.groups[0]?.protocol, 4)
     assert.equal(plan?.groups[0]?.publish[0]?.jitter, 0.1)
     assert.deepEqual(plan && stageTimes(plan), { beginsAtMs: [0, 2_000], endsAtMs: 12_000 })
+  })
+
+  for (const [written, level] of [
+    ['3.1', 3],
+    ['3.1.1', 4],
+    ['5', 5],
+    ['3', 3],
+    ['4', 4],
+  ] as const) {
+    it(`speaks level ${level} where it says protocol: ${written}`, () => {
+      const text = whole.replace('count: 10', `count: 10\n    protocol: ${written}`)
+      assert.equal(planOf(parseScenario(text, 'x.yaml').scenario).plan?.groups[0]?.protocol, level)
+    })
+  }
+
+  it('in version 5 has properties as they are written, and a kept session an hour', () => {
+    const properties =
+      "properties: { expiry: 90s, utf8: true, contentType: t, user: [{ b: '1' }, { a: '2' }, { b: '3' }] }"
+    const text = whole
+      .replace('count: 10', 'count: 10\n    protocol: 5\n    session: { clean: false }')
+      .replace('every: 5s', `every: 5s, ${properties}`)
+    const [group] = planOf(parseScenario(text, 'x.yaml').scenario).plan?.groups ?? []
+    assert.equal(group?.session.expirySeconds, 3_600)
+    assert.deepEqual(group?.publish[0]?.properties, {
+      utf8: true,
+      expirySeconds: 90,
+      contentType: 't',
+      responseTopic: null,
+      correlation: null,
+      user: [
+        ['b', '1'],
+        ['a', '2'],
+        ['b', '3'],
+      ],
+    })
   })
 
   const bad: [what: string, from: string | RegExp, to: string, fault: string | RegExp][] = [
@@ -70,6 +112,39 @@ describe('a scenario', () => {
       'kind: steady',
       'kind: calm',
       'x.yaml:9:7: stages[1].kind: expected ramp, steady, storm, pause',
+    ],
+    [
+      'properties below version 5',
+      'every: 5s',
+      'every: 5s, properties: { utf8: true }',
+      'x.yaml:6:60: groups[0].publish[0].properties: only with protocol: 5',
+    ],
+    [
+      'a session expiry below version 5',
+      'count: 10',
+      'count: 10\n    session: { expiry: 5s }',
+      'x.yaml:5:16: groups[0].session.expiry: only with protocol: 5',
+    ],
+    [
+      'an unknown version',
+      'count: 10',
+      'count: 10\n    protocol: 6',
+      'x.yaml:5:5: groups[0].protocol: expected 3.1, 3.1.1, 5, 3, 4',
+    ],
+    [
+      'a user property of two names',
+      'every: 5s',
+      'every: 5s, properties: { user: [{ a: x, b: y }] }',
+      /properties\.user\[0\]: expected/,
+    ],
+    [
+      'a variable of a response topic that there is not',
+      /count: 10[\s\S]*every: 5s/,
+      `count: 10
+    protocol: 5
+    publish:
+      - { topic: t, every: 5s, properties: { responseTopic: '\${nothing}' }`,
+      /^x.yaml:7:46: groups\[0\]\.publish\[0\]\.properties\.responseTopic: there is no \$\{nothing\}/,
     ],
     [
       'two generators',

@@ -1,0 +1,99 @@
+// What MQTT 5 adds to a lean link: CONNECT and CONNACK with their properties, topic aliases both ways, reason codes.
+// Refuses to know when anything is sent.
+import { generate } from 'mqtt-packet'
+import { type ReadPublish, readPublish } from './packets.ts'
+import { propertyIds, readProperties, readVarint } from './properties.ts'
+import { type Limits, type LinkOptions, noLimits, type Outgoing, type Qos } from './session.ts'
+
+/** Of one connection. */
+export type V5 = {
+  /** Aliases that the broker takes, and those in use. */
+  aliasMax: number
+  aliases: Map<string, number> | null
+  /** Aliases that the broker was allowed, and what it gave them. */
+  heardMax: number
+  heard: Map<number, string> | null
+}
+
+export function beginV5(topicAliasMax = 0): V5 {
+  return { aliasMax: 0, aliases: null, heardMax: topicAliasMax, heard: null }
+}
+
+/** CONNECT of version 3, 4 or 5. */
+export function connectPacket(options: LinkOptions): Buffer {
+  const { clientId, keepAliveSeconds = 60, clean = true, protocol = 4, sessionExpirySeconds = 0 } = options
+  const { topicAliasMax = 0 } = options
+  return generate({
+    cmd: 'connect',
+    protocolId: protocol === 3 ? 'MQIsdp' : 'MQTT',
+    protocolVersion: protocol,
+    clientId,
+    clean,
+    keepalive: keepAliveSeconds,
+    ...(protocol === 5
+      ? {
+          properties: {
+            ...(sessionExpirySeconds > 0 ? { sessionExpiryInterval: sessionExpirySeconds } : {}),
+            ...(topicAliasMax > 0 ? { topicAliasMaximum: topicAliasMax } : {}),
+          },
+        }
+      : {}),
+  })
+}
+
+/** What CONNACK says beside its code; null where its properties are none. */
+export function readConnack(
+  body: Buffer,
+  keepAliveMs: number,
+): { limits: Limits; aliasMax: number; keepAliveMs: number } | null {
+  const own = readProperties(body, 2)
+  if (own?.end !== body.length) return null
+  const limits = { ...noLimits }
+  const said = { limits, aliasMax: 0, keepAliveMs }
+  for (const [id, value] of own.list) {
+    if (id === propertyIds.receiveMaximum) limits.inFlightMax = value as number
+    else if (id === propertyIds.maximumQos) limits.qosMax = value as Qos
+    else if (id === propertyIds.retainAvailable) limits.retain = value === 1
+    else if (id === propertyIds.maximumPacketSize) limits.packetBytesMax = value as number
+    else if (id === propertyIds.topicAliasMaximum) said.aliasMax = value as number
+    // [MQTT-3.1.2-21]
+    else if (id === propertyIds.serverKeepAlive) said.keepAliveMs = (value as number) * 1000
+  }
+  return said
+}
+
+/**
+ * The alias for a message that will never be sent again, and the topic that then need not be. What may be sent again on
+ * another connection carries its topic, since aliases end with the connection [MQTT-3.3.2-7].
+ */
+export function withAlias(v5: V5, message: Outgoing): { message: Outgoing; alias: number } {
+  if (v5.aliasMax === 0) return { message, alias: 0 }
+  v5.aliases ??= new Map()
+  const known = v5.aliases.get(message.topic)
+  if (known !== undefined) return { message: { ...message, topic: '' }, alias: known }
+  if (v5.aliases.size >= v5.aliasMax) return { message, alias: 0 }
+  const alias = v5.aliases.size + 1
+  v5.aliases.set(message.topic, alias)
+  return { message, alias }
+}
+
+/** A PUBLISH with its topic, whether it came or an alias stood for it. Null for what is none. */
+export function readPublishV5(v5: V5, first: number, body: Buffer): ReadPublish | null {
+  const message = readPublish(first, body, true)
+  if (!message) return null
+  const { topic, alias } = message
+  if (alias === 0) return topic === '' ? null : message
+  if (alias > v5.heardMax) return null
+  v5.heard ??= new Map()
+  if (topic !== '') v5.heard.set(alias, topic)
+  const meant = v5.heard.get(alias)
+  return meant === undefined ? null : { ...message, topic: meant }
+}
+
+/** The codes of SUBACK: behind its properties in version 5, behind the identifier before. Null where there are none. */
+export function subackCodes(body: Buffer, v5: boolean): Buffer | null {
+  if (!v5) return body.length > 2 ? body.subarray(2) : null
+  const length = readVarint(body, 2)
+  const from = length ? length.end + length.value : body.length
+  return from < body.length ? body.subarray(from) : null
+}
