@@ -4,6 +4,7 @@
 import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../db/broker-notes.ts'
 import type { ArrivalNote } from '../db/issuers/arrivals.ts'
 import type { Reason } from '../db/reason.ts'
+import { isRegistryOutage } from '../db/registry-error.ts'
 import type { CloneEvidence } from '../db/roll/clone-suspension.ts'
 import type { LiveSession } from '../db/roll/live-sessions.ts'
 import type { Filters } from './engine/interface.ts'
@@ -67,20 +68,33 @@ export function createNotebook(parts: {
   const timer = setInterval(flush, parts.everyMs ?? FLUSH_MS)
 
   function flush(): void {
-    try {
-      flushAcknowledgements()
-      flushUses()
-      flushClones()
-      flushArrivals()
-      flushRefusals()
-      if (Math.abs(now() - heartbeatAt) >= HEARTBEAT_MS) {
-        notes.seen(nodeId, now(), parts.sessionCount())
-        heartbeatAt = now()
-        flushSubscriptions()
-        flushSessions()
+    for (const step of [flushAcknowledgements, flushUses, flushClones, flushArrivals, flushRefusals, beat]) {
+      try {
+        step()
+      } catch (error) {
+        parts.onWaiting(error, acknowledgements.length + uses.size)
+        // Nothing is written now; the rest is tried with it.
+        if (isRegistryOutage(error)) return
       }
+    }
+  }
+
+  function beat(): void {
+    if (Math.abs(now() - heartbeatAt) < HEARTBEAT_MS) return
+    notes.seen(nodeId, now(), parts.sessionCount())
+    heartbeatAt = now()
+    flushSubscriptions()
+    flushSessions()
+  }
+
+  /** Writes notes together; where that fails over one of them, each alone, and that one is left out. */
+  function writeEach<Note>(batch: Note[], write: (notes: Note[]) => void): void {
+    try {
+      write(batch)
     } catch (error) {
-      parts.onWaiting(error, acknowledgements.length + uses.size)
+      if (isRegistryOutage(error)) throw error
+      if (batch.length > 1) for (const note of batch) writeEach([note], write)
+      else parts.onWaiting(error, 0)
     }
   }
 
@@ -93,14 +107,14 @@ export function createNotebook(parts: {
   function flushUses(): void {
     if (uses.size === 0) return
     const batch = [...uses.values()].slice(0, BATCH_MAX)
-    notes.uses(batch)
+    writeEach(batch, notes.uses)
     for (const note of batch) uses.delete(note.fingerprint)
   }
 
   /** After uses: who takes over has been in use. */
   function flushClones(): void {
     for (const [fingerprint, evidence] of clones) {
-      notes.suspendCloned(evidence)
+      writeEach([evidence], ([one]) => notes.suspendCloned(one!))
       clones.delete(fingerprint)
     }
   }
@@ -109,7 +123,7 @@ export function createNotebook(parts: {
   function flushArrivals(): void {
     if (arrivals.size === 0) return
     const batch = [...arrivals.values()].slice(0, ARRIVALS_AT_ONCE)
-    notes.arrivals(batch)
+    writeEach(batch, notes.arrivals)
     for (const { fingerprint } of batch) arrivals.delete(fingerprint)
   }
 
@@ -117,13 +131,13 @@ export function createNotebook(parts: {
   function flushSubscriptions(): void {
     if (subscriptions.size === 0) return
     const batch = [...subscriptions].slice(0, SUBSCRIBERS_AT_ONCE)
-    notes.subscriptions(
-      nodeId,
+    writeEach(
       batch.map(([deviceId, { who, filters }]) => ({
         deviceId,
         fingerprint: who.fingerprint ?? '',
         filters: [...filters.keys()],
       })),
+      some => notes.subscriptions(nodeId, some),
     )
     for (const [deviceId, noted] of batch)
       if (subscriptions.get(deviceId) === noted) subscriptions.delete(deviceId)
@@ -133,9 +147,9 @@ export function createNotebook(parts: {
   function flushSessions(): void {
     if (moved.size === 0) return
     const batch = [...moved].slice(0, SUBSCRIBERS_AT_ONCE)
-    notes.liveSessions(
-      nodeId,
+    writeEach(
       batch.map(deviceId => ({ deviceId, sessions: parts.sessionsOf(deviceId) })),
+      some => notes.liveSessions(nodeId, some),
     )
     for (const deviceId of batch) moved.delete(deviceId)
   }
@@ -145,7 +159,10 @@ export function createNotebook(parts: {
       .filter(([, seen]) => seen.note.count > 0 && now() - seen.writtenAt >= REFUSAL_REPEAT_MS)
       .slice(0, BATCH_MAX)
     if (due.length === 0) return
-    notes.refusals(due.map(([, { note }]) => ({ ...note })))
+    writeEach(
+      due.map(([, { note }]) => ({ ...note })),
+      notes.refusals,
+    )
     for (const [, seen] of due) {
       seen.note.count = 0
       seen.writtenAt = now()

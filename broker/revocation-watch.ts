@@ -103,11 +103,11 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
         ? engine.sessions.ofCertificate(fingerprint)
         : engine.sessions.ofDevice(deviceId ?? '')
     if (kind === 'policy') {
-      for (const session of concerned) engine.rebind(session)
+      eachOf(concerned, engine.rebind)
       if (deviceId !== null) engine.rebindLeavings(deviceId)
       return 0
     }
-    const sessionsCut = concerned.filter(cutWhereRefused).length
+    const sessionsCut = eachOf(concerned, cutWhereRefused).filter(Boolean).length
     if (deviceId !== null) forgetWhereNothingAdmits(deviceId)
     return sessionsCut
   }
@@ -159,12 +159,9 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
 
   function endExpired(): void {
     const now = parts.now()
-    for (const session of engine.sessions.all()) {
-      if (isTooOld(session)) {
-        engine.end(session, 'session_too_old')
-        continue
-      }
-      if (session.rightEndsAt > now) continue
+    eachOf(engine.sessions.all(), session => {
+      if (isTooOld(session)) return engine.end(session, 'session_too_old')
+      if (session.rightEndsAt > now) return
       const admission = parts.admit(session.identity)
       if (admission.admitted) session.rightEndsAt = rightEndsAt(admission.record)
       else
@@ -172,7 +169,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
           session,
           admission.reason === 'registry_unavailable' ? 'certificate_expired' : admission.reason,
         )
-    }
+    })
   }
 
   /** Told by a clock that nobody sets. */
@@ -195,4 +192,19 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
       clearInterval(sweep)
     },
   }
+}
+
+/** What the work gives for each session. What one throws keeps no other from its turn, and is thrown at the end. */
+function eachOf<T>(sessions: Iterable<Session>, work: (session: Session) => T): T[] {
+  const results: T[] = []
+  const failures: unknown[] = []
+  for (const session of sessions) {
+    try {
+      results.push(work(session))
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+  return results
 }

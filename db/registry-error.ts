@@ -44,3 +44,12 @@ export function asRegistryError(error: unknown): unknown {
   if (code.startsWith('SQLITE_CONSTRAINT')) return error
   return new RegistryError('registry_unreadable', `the registry cannot be used (${code})`, because)
 }
+
+/**
+ * Whether the registry itself is out, whoever asks: locked, full, gone, replaced or damaged. Anything else that a change
+ * throws is about that change, and trying another one may work.
+ */
+export function isRegistryOutage(error: unknown): boolean {
+  const translated = asRegistryError(error)
+  return translated instanceof RegistryError && translated.code !== 'registry_unreadable'
+}

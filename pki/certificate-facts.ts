@@ -1,6 +1,8 @@
 // The facts Rollcall reads from an X.509 certificate, taken from its DER and nothing else.
 // Knows no registry and no policy: it reports, others judge.
 import { hash, type KeyObject, X509Certificate } from 'node:crypto'
+import { type Fault, readCertificate } from './certificate-reader.ts'
+import type { GeneralName } from './general-names.ts'
 
 /** What a certificate says of itself. Times are milliseconds since the epoch. */
 export type CertificateFacts = {
@@ -10,6 +12,7 @@ export type CertificateFacts = {
   spkiHash: string
   /** Lowercase hex without separators or leading zero octets. */
   serialNumber: string
+  /** As Node prints it; where the subject is empty, the subjectAltName in the same form (RFC 5280 §4.1.2.6). */
   subject: string
   issuer: string
   notBefore: number
@@ -29,31 +32,80 @@ const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p3
 const REMEMBERED_MAX = 256
 const remembered = new Map<string, Readonly<CertificateFacts>>()
 
-/** Reads the facts from DER or PEM. Throws where the bytes are no certificate. */
+/** Bytes that are no certificate, or one in which something cannot be read. */
+export class CertificateUnreadable extends Error {
+  override readonly name = 'CertificateUnreadable'
+  readonly fault: Fault
+
+  constructor(fault: Fault) {
+    super(`${fault.path}: ${fault.message}`)
+    this.fault = fault
+  }
+}
+
+/** Reads the facts from DER or PEM. Throws a `CertificateUnreadable` where something in them cannot be read. */
 export function certificateFacts(input: Buffer | string | X509Certificate): Readonly<CertificateFacts> {
   const known = Buffer.isBuffer(input) ? remembered.get(fingerprintOf(input)) : undefined
   if (known !== undefined) return known
-  const x509 = input instanceof X509Certificate ? input : new X509Certificate(input)
-  const facts = Object.freeze(factsOf(x509))
+  const facts = Object.freeze(factsOf(input instanceof X509Certificate ? input : parsed(input)))
   if (remembered.size >= REMEMBERED_MAX) remembered.clear()
   remembered.set(facts.fingerprint, facts)
   return facts
 }
 
+/** What OpenSSL read and what was given must be the same bytes. */
+function parsed(input: Buffer | string): X509Certificate {
+  const x509 = openSslReads(input)
+  if (Buffer.isBuffer(input) && !x509.raw.equals(input)) throw unreadable
+  return x509
+}
+
+function openSslReads(input: Buffer | string): X509Certificate {
+  try {
+    return new X509Certificate(input)
+  } catch {
+    throw unreadable
+  }
+}
+
+const unreadable = new CertificateUnreadable({
+  path: 'certificate',
+  message: 'it is not a DER-encoded X.509 certificate',
+})
+
 function factsOf(x509: X509Certificate): CertificateFacts {
-  const usages = x509.keyUsage as string[] | undefined
+  const reading = readCertificate(x509.raw)
+  if ('fault' in reading) throw new CertificateUnreadable(reading.fault)
+  const { certificate } = reading
+  const usages = certificate.extendedKeyUsage
+  const publicKey = publicKeyOf(x509)
   return {
     fingerprint: fingerprintOf(x509.raw),
-    spkiHash: spkiHashOf(x509.publicKey),
+    spkiHash: spkiHashOf(publicKey),
     serialNumber: x509.serialNumber.toLowerCase().replace(/^(00)+(?=..)/, ''),
-    subject: x509.subject,
-    issuer: x509.issuer,
-    notBefore: Date.parse(x509.validFrom),
-    notAfter: Date.parse(x509.validTo),
-    keyType: keyTypeOf(x509.publicKey),
-    clientAuth: usages === undefined || usages.includes(CLIENT_AUTH) || usages.includes(ANY_USAGE),
+    subject: (x509.subject as string | undefined) ?? printedNames(certificate.subjectAltName ?? []),
+    issuer: (x509.issuer as string | undefined) ?? '',
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+    keyType: keyTypeOf(publicKey),
+    clientAuth: usages === null || usages.includes(CLIENT_AUTH) || usages.includes(ANY_USAGE),
     isCa: x509.ca,
   }
+}
+
+/** OpenSSL cannot read every key: of a curve that it does not know, for one. */
+function publicKeyOf(x509: X509Certificate): KeyObject {
+  try {
+    return x509.publicKey
+  } catch {
+    const message = 'it holds no public key that can be read'
+    throw new CertificateUnreadable({ path: 'certificate.subjectPublicKeyInfo', message })
+  }
+}
+
+/** A line for each name, as Node prints subjects. */
+function printedNames(names: readonly GeneralName[]): string {
+  return names.map(({ type, value }) => `subjectAltName=${type}:${value}`).join('\n')
 }
 
 /** The registry's key for a certificate: SHA-256 of its DER, lowercase hex. */

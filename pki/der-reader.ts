@@ -1,5 +1,5 @@
-// Walks DER (X.690) element by element without reading what is inside: for values too long to be taken apart at once.
-// Definite lengths and low tag numbers, as DER has them; anything else throws.
+// Walks DER (X.690) element by element without reading what is inside: for values too long to be taken apart at once, and
+// for values whose shape a library does not know. Definite lengths and low tag numbers; anything else throws a DerFault.
 
 export type DerElement = {
   tag: number
@@ -9,19 +9,33 @@ export type DerElement = {
   end: number
 }
 
-/** The element that begins here; it must end within `limit`. Throws a RangeError where it does not, or is no DER. */
+/** Bytes that are not what they should be. The message says what is wrong, and never quotes the bytes. */
+export class DerFault extends Error {
+  override readonly name = 'DerFault'
+}
+
+export const tags = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  oid: 0x06,
+  sequence: 0x30,
+  set: 0x31,
+} as const
+
+/** The element that begins here; it must end within `limit`. Throws where it does not, or is no DER. */
 export function elementAt(bytes: Buffer, start: number, limit = bytes.length): DerElement {
   const tag = bytes[start]
   const first = bytes[start + 1]
-  if (tag === undefined || first === undefined || start + 2 > limit)
-    throw new RangeError('DER ends too early')
-  if ((tag & 0x1f) === 0x1f) throw new RangeError('DER with a high tag number')
+  if (tag === undefined || first === undefined || start + 2 > limit) throw new DerFault('DER ends too early')
+  if ((tag & 0x1f) === 0x1f) throw new DerFault('DER with a high tag number')
   const octets = first < 0x80 ? 0 : first & 0x7f
-  if (first === 0x80 || octets > 4) throw new RangeError('DER of indefinite or absurd length')
+  if (first === 0x80 || octets > 4) throw new DerFault('DER of indefinite or absurd length')
   const content = start + 2 + octets
-  if (content > limit) throw new RangeError('DER ends too early')
+  if (content > limit) throw new DerFault('DER ends too early')
   const end = content + (octets === 0 ? first : bytes.readUIntBE(start + 2, octets))
-  if (end > limit) throw new RangeError('DER ends too early')
+  if (end > limit) throw new DerFault('DER ends too early')
   return { tag, start, content, end }
 }
 
@@ -34,6 +48,22 @@ export function* elementsOf(bytes: Buffer, { content, end }: DerElement): Genera
   }
 }
 
+/** The one element that these bytes are. Throws where bytes follow it, or it has another tag. */
+export function wholeElement(bytes: Buffer, tag: number): DerElement {
+  const element = elementAt(bytes, 0)
+  if (element.end !== bytes.length) throw new DerFault('bytes follow the end of a value')
+  return withTag(element, tag)
+}
+
+/** The element itself. Throws where it is missing or has another tag. */
+export function withTag(element: DerElement | undefined, tag: number): DerElement {
+  if (element === undefined) throw new DerFault('a part is missing')
+  if (element.tag !== tag) {
+    throw new DerFault(`a part has the tag 0x${element.tag.toString(16)}, not 0x${tag.toString(16)}`)
+  }
+  return element
+}
+
 /** Its bytes, tag and length included. */
 export function encodingOf(bytes: Buffer, { start, end }: DerElement): Buffer {
   return bytes.subarray(start, end)
@@ -41,4 +71,41 @@ export function encodingOf(bytes: Buffer, { start, end }: DerElement): Buffer {
 
 export function contentOf(bytes: Buffer, { content, end }: DerElement): Buffer {
   return bytes.subarray(content, end)
+}
+
+const ARC_MAX = 2n ** 128n
+
+/** An OBJECT IDENTIFIER in dotted decimal (X.690 §8.19). */
+export function oidOf(bytes: Buffer, element: DerElement | undefined): string {
+  const content = contentOf(bytes, withTag(element, tags.oid))
+  if (content.length === 0 || content.at(-1)! >= 0x80) throw new DerFault('an object identifier is cut off')
+  const arcs: bigint[] = []
+  let arc = 0n
+  for (const octet of content) {
+    arc = arc * 128n + BigInt(octet & 0x7f)
+    if (arc >= ARC_MAX) throw new DerFault('an object identifier has an absurd number')
+    if (octet >= 0x80) continue
+    if (arcs.length === 0) {
+      const first = arc < 40n ? 0n : arc < 80n ? 1n : 2n
+      arcs.push(first, arc - first * 40n)
+    } else arcs.push(arc)
+    arc = 0n
+  }
+  return arcs.join('.')
+}
+
+/** TRUE is any octet but zero (X.690 §8.2.2): DER writes 0xFF, and whoever writes another means TRUE too. */
+export function booleanOf(bytes: Buffer, element: DerElement | undefined): boolean {
+  const content = contentOf(bytes, withTag(element, tags.boolean))
+  if (content.length !== 1) throw new DerFault('a boolean is not one octet')
+  return content[0] !== 0
+}
+
+/** A non-negative INTEGER below 2^31. */
+export function smallIntegerOf(bytes: Buffer, element: DerElement): number {
+  const content = contentOf(bytes, element)
+  if (content.length === 0 || content.length > 4 || content[0]! >= 0x80) {
+    throw new DerFault('a number is negative, empty or too large')
+  }
+  return content.readUIntBE(0, content.length)
 }

@@ -1,6 +1,6 @@
 // PEM in and out (RFC 7468): strict labels, bounded input.
 
-const PEM_BYTES_MAX = 64 * 1024
+export const PEM_BYTES_MAX = 64 * 1024
 
 /** DER of every block with this label, in order. Throws where the text is too long; returns none where none fits. */
 export function pemBlocks(text: string, label: string): Buffer[] {

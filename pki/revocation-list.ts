@@ -4,8 +4,10 @@ import 'reflect-metadata'
 import { verify, type X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { CRLNumber, CRLReasons, Extension } from '@peculiar/asn1-x509'
-import * as x509 from '@peculiar/x509'
+import { readAsn1Time } from './asn1-time.ts'
+import { type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import { contentOf, type DerElement, elementAt, elementsOf, encodingOf } from './der-reader.ts'
+import { comparableName } from './distinguished-name.ts'
 import { type CrlCoverage, coverageOf, coversAll } from './distribution-points.ts'
 
 /** Times in ms since the epoch; `entries` reads on as it is asked for more, and throws a `CrlFault` at what it cannot read. */
@@ -153,8 +155,7 @@ function judgeExtensions(
 }
 
 function assertIssuer(name: Buffer, issuer: X509Certificate): void {
-  const subject = new x509.X509Certificate(new Uint8Array(issuer.raw)).subjectName
-  if (JSON.stringify(new x509.Name(name).toJSON()) !== JSON.stringify(subject.toJSON())) {
+  if (comparableName(name) !== comparableName(certificateOf(issuer).subject.der)) {
     throw new CrlFault('another CA issued it')
   }
 }
@@ -166,8 +167,8 @@ function assertSigned(
   signature: DerElement,
   issuer: X509Certificate,
 ): void {
-  const usage = new x509.X509Certificate(new Uint8Array(issuer.raw)).getExtension(x509.KeyUsagesExtension)
-  if (usage && (usage.usages & x509.KeyUsageFlags.cRLSign) === 0) {
+  const usage = certificateOf(issuer).keyUsage
+  if (usage !== null && !usage.has('cRLSign')) {
     throw new CrlFault('the key usage of the CA does not contain cRLSign')
   }
   const [oid] = elementsOf(der, algorithm)
@@ -179,6 +180,12 @@ function assertSigned(
   if (!verify(hash, encodingOf(der, tbs), issuer.publicKey, bits)) {
     throw new CrlFault('this CA did not sign it')
   }
+}
+
+function certificateOf(issuer: X509Certificate): ReadCertificate {
+  const reading = readCertificate(issuer.raw)
+  if ('fault' in reading) throw new CrlFault('the certificate of the CA cannot be read')
+  return reading.certificate
 }
 
 function whole(der: Buffer): DerElement {
@@ -196,15 +203,10 @@ function serialOf(content: Buffer): string {
   return `${value < 0n ? '-' : ''}${hex.length % 2 === 0 ? hex : `0${hex}`}`
 }
 
-/** UTCTime or GeneralizedTime in the form of RFC 5280 §4.1.2.5. */
 function timeOf(der: Buffer, element: DerElement): number {
-  const text = contentOf(der, element).toString('latin1')
-  const digits = element.tag === 0x17 ? `${Number(text.slice(0, 2)) >= 50 ? '19' : '20'}${text}` : text
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(digits)
-  const at = match
-    ? Date.parse(`${match[1]}-${match[2]}-${match[3]}T${match[4]}:${match[5]}:${match[6]}Z`)
-    : Number.NaN
-  if (Number.isNaN(at)) throw new CrlFault('a time in it cannot be read')
+  const at = readAsn1Time(element.tag, contentOf(der, element))
+  if (at === null)
+    throw new CrlFault('a time in it cannot be read: it is no date as RFC 5280 §5.1.2.4 has it')
   return at
 }
 

@@ -3,7 +3,7 @@
 import { destination, pino, stdTimeFunctions } from 'pino'
 import type { AuditFault } from '../db/audit/audit-fault.ts'
 import type { Job } from '../db/jobs/job-store.ts'
-import type { PassedDeadline } from '../db/roll/deadlines.ts'
+import type { FailedDeadline, PassedDeadline } from '../db/roll/deadlines.ts'
 import type { RollCount } from '../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
@@ -180,6 +180,11 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     expiringCounted: (within: string, certificates: number) => metrics.expiring.set({ within }, certificates),
     sweepFailed: (error: unknown) =>
       logger.warn({ err: error }, 'deadlines wait: the registry cannot be used now'),
+    deadlineFailed: ({ kind, fingerprint, deviceId, error }: FailedDeadline) =>
+      logger.error(
+        { kind, fingerprint, deviceId, err: error },
+        'a step in the life of a certificate failed: it is put off',
+      ),
     registryDamaged: (damage: string) =>
       logger.fatal({ damage }, 'the registry is damaged: stop the service and restore a backup'),
     certificateRevoked: (caller: Caller, fingerprint: string, reason: string, unreachable: number) => {
@@ -197,8 +202,14 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     },
     jobEnded: ({ id, dryRun, rowsDone, counts }: Pick<Job, 'id' | 'dryRun' | 'rowsDone' | 'counts'>) =>
       logger.info({ jobId: id, dryRun, rows: rowsDone, ...counts }, 'import job done'),
-    jobDelayed: (jobId: string, error: unknown) =>
-      logger.warn({ jobId, err: error }, 'import job waits: the registry cannot be used now'),
+    jobDelayed: (jobId: string | null, error: unknown) =>
+      logger.warn({ jobId, err: error }, 'import job cannot go on now: it is tried again'),
+    jobFailed: (jobId: string, error: unknown) =>
+      logger.error({ jobId, err: error }, 'import job ended: it cannot go on'),
+    exportFailed: (deviceId: string, error: unknown) =>
+      logger.error({ deviceId, err: error }, 'a device cannot be exported: the next one is'),
+    rowFailed: (row: number, error: unknown) =>
+      logger.error({ row, err: error }, 'a row of an import failed: the next one is worked off'),
     rowImported: (outcome: string, dryRun: boolean) =>
       metrics.importedRows.inc({ outcome, dry_run: String(dryRun) }),
 
@@ -255,6 +266,11 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.warn({ webhookId, status, why }, 'webhook not delivered: trying again'),
     webhookDisabled: (webhookId: string, reason: string) =>
       logger.error({ webhookId, reason }, 'webhook disabled: it took nothing for too long'),
+    webhookEventFailed: (webhookId: string, event: number | null, error: unknown) =>
+      logger.error(
+        { webhookId, event, err: error },
+        'a webhook failed at an event: it is tried again, then left out',
+      ),
     webhooksNotRead: (error: unknown) =>
       logger.warn({ err: error }, 'webhooks not looked at: the registry cannot be used now'),
     streamsOpen: (open: number) => metrics.streamsOpen.set(open),

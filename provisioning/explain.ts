@@ -194,7 +194,8 @@ function messageFor(verdict: Verdict, leaf: X509Certificate, known: Map<string, 
   const issuer = known.get(fingerprintOf(leaf.raw))
   if (issuer !== undefined) return `${title}: it is the certificate of the issuer ${issuer.name}, no device's`
   if (verdict.reason !== 'issuer_unknown') return title
-  const named = JSON.stringify(inOneLine(leaf.issuer))
+  // Node gives no text for an empty name.
+  const named = JSON.stringify(inOneLine((leaf.issuer as string | undefined) ?? ''))
   const namesake = [...known.values()].some(({ certificate }) => certificate.subject === leaf.issuer)
   return namesake
     ? `${title}: a trust anchor is called ${named}, but its key did not sign this certificate`

@@ -137,7 +137,10 @@ export async function createProvisioning(
     })
     const ca = keeper.current
     const sans = serverNames(config.host, config.sans)
-    const serverCertificate = createServerCertificate({ directory, ca, writer, sans, now })
+    const serverCertificate = createServerCertificate({
+      ...{ directory, ca, writer, sans, now },
+      onNotRenewed: events.serverCertificateFailed,
+    })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
     const news = startNews({ directory: directory.path, reading, events, now })
@@ -252,6 +255,7 @@ export async function createProvisioning(
         events.expiringCounted(within, certificates)
         overview.expiring(within, certificates)
       },
+      onStepFailed: events.deadlineFailed,
       onRollCounted: events.rollCounted,
       onFailed: events.sweepFailed,
     })

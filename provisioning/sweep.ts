@@ -1,6 +1,6 @@
 // Does what time does: takes the steps that are due in the life of certificates, a few at once, and counts what expires.
 // Every step is on record until it is taken: a restart or a clock that jumped is made up for at the next look.
-import type { PassedDeadline } from '../db/roll/deadlines.ts'
+import type { FailedDeadline, PassedDeadline } from '../db/roll/deadlines.ts'
 import type { RollCount } from '../db/roll/roll-count.ts'
 
 export type Sweep = {
@@ -11,7 +11,7 @@ export type Sweep = {
 }
 
 export type SweepParts = {
-  passDeadlines(limit: number): Promise<PassedDeadline[]>
+  passDeadlines(limit: number): Promise<{ passed: PassedDeadline[]; failed: FailedDeadline[] }>
   /** How many certificates that admit end after `from` and until `to`, in ms since the epoch. */
   countExpiring(from: number, to: number): number
   /** Counts the roll, a step at a time. */
@@ -19,6 +19,7 @@ export type SweepParts = {
   now: () => number
   everyMs: number
   onPassed(passed: PassedDeadline): void
+  onStepFailed(failed: FailedDeadline): void
   onCounted(within: Within, certificates: number): void
   onRollCounted(counted: RollCount): void
   onFailed(error: unknown): void
@@ -55,9 +56,10 @@ export function startSweep(parts: SweepParts): Sweep {
   async function step(): Promise<void> {
     try {
       for (let more = true; more && !stopped; ) {
-        const passed = await parts.passDeadlines(STEPS_AT_ONCE)
-        for (const one of passed) parts.onPassed(one)
-        more = passed.length === STEPS_AT_ONCE
+        const { passed, failed } = await parts.passDeadlines(STEPS_AT_ONCE)
+        for (const one of failed) parts.onStepFailed(one)
+        for (const one of passed) tell(one)
+        more = passed.length + failed.length === STEPS_AT_ONCE
         // Requests come first.
         if (more) await new Promise(resolve => setImmediate(resolve))
       }
@@ -65,6 +67,15 @@ export function startSweep(parts: SweepParts): Sweep {
     } catch (error) {
       // What was not taken is still on record.
       parts.onFailed(error)
+    }
+  }
+
+  /** The step is taken: that it cannot be told of holds up no other. */
+  function tell(passed: PassedDeadline): void {
+    try {
+      parts.onPassed(passed)
+    } catch (error) {
+      parts.onStepFailed({ ...passed, error })
     }
   }
 

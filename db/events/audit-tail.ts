@@ -2,6 +2,7 @@
 // come from. A row is there as soon as its change is, so nothing that was changed goes untold.
 import type { Database } from 'better-sqlite3'
 import type { ActorKind } from '../audit/audit-chain.ts'
+import { detailOf } from './event-reader.ts'
 
 export type AuditTail = {
   /** Grows whenever another connection committed. */
@@ -36,7 +37,7 @@ export function prepareAuditTail(sqlite: Database): AuditTail {
     dataVersion: () => version.get() as number,
     latestSeq: () => latest.get() ?? 0,
     after: (seq, limit) =>
-      rows.all(seq, limit).map(({ detail, ...row }) => ({ ...row, detail: JSON.parse(detail) })),
+      rows.all(seq, limit).map(({ detail, ...row }) => ({ ...row, detail: detailOf(detail) })),
     listed(fingerprint) {
       if (status.get(fingerprint) === 'pending') return 'pending'
       return renewal.get(fingerprint) === undefined ? 'first' : 'renewal'

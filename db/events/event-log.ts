@@ -65,6 +65,8 @@ const COUNTS_MAX = 5_000
 
 type Count = { minute: number; kind: EventKind; reason: string; count: number }
 type Counts = Map<string, Count>
+/** `failed` holds what was thrown at events that are no rows; all others were written. */
+type Written = { failed: readonly unknown[] }
 
 export function createEventLog(parts: EventLogParts): EventLog {
   const { file, now } = parts
@@ -129,8 +131,17 @@ export function createEventLog(parts: EventLogParts): EventLog {
     const written = attempt(({ write }) => write(withDropped(batch), counts, null, now()))
     if (written === null) return
     dropped = 0
+    leftOut(written)
     counts = new Map()
     waiting = waiting.slice(batch.length)
+  }
+
+  /** Events that no row can be made of: they keep no others from being written. */
+  function leftOut({ failed }: Written): void {
+    if (failed.length === 0) return
+    dropped += failed.length
+    parts.onDropped(failed.length)
+    parts.onFailed(failed[0])
   }
 
   function withDropped(events: readonly NewEvent[]): readonly NewEvent[] {
@@ -151,7 +162,9 @@ export function createEventLog(parts: EventLogParts): EventLog {
     writeMarked(events, mark) {
       const own: Counts = new Map()
       for (const { kind, reason, at } of events) addTo(own, kind, reason, at)
-      return attempt(({ write }) => write(events, own, mark, now())) !== null
+      const written = attempt(({ write }) => write(events, own, mark, now()))
+      if (written !== null) leftOut(written)
+      return written !== null
     },
     marked(name) {
       const found = attempt(({ file: { sqlite } }) => ({
@@ -193,10 +206,16 @@ function prepareWrite(sqlite: Database, node: string | null, rowsMax: number) {
       counts: Counts,
       marked: { name: string; value: number } | null,
       at: number,
-    ): true => {
+    ): Written => {
+      const failed: unknown[] = []
       for (const event of events) {
         const { kind, deviceId = null, fingerprint = null, reason = null, detail = {} } = event
-        insert.run(event.at, kind, deviceId, fingerprint, reason, node, textOf(detail))
+        try {
+          insert.run(event.at, kind, deviceId, fingerprint, reason, node, textOf(detail))
+        } catch (error) {
+          if (isOfTheFile(error)) throw error
+          failed.push(error)
+        }
       }
       for (const one of counts.values()) count.run(one.minute, one.kind, one.reason, one.count)
       if (marked !== null) mark.run(marked)
@@ -204,9 +223,15 @@ function prepareWrite(sqlite: Database, node: string | null, rowsMax: number) {
         trimmedAt = at
         trim(at)
       }
-      return true
+      return { failed }
     },
   ).immediate
+}
+
+/** Whether SQLite could not write at all, rather than not write this. */
+function isOfTheFile(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code
+  return typeof code === 'string' && code.startsWith('SQLITE_') && !code.startsWith('SQLITE_CONSTRAINT')
 }
 
 /** A bounded number at once, more than comes in between. */

@@ -143,5 +143,14 @@ function passes(filter: EventFilter, row: Row): boolean {
 }
 
 function toEvent({ detail, ...row }: Row): Event {
-  return { ...row, detail: JSON.parse(detail) as Record<string, unknown> }
+  return { ...row, detail: detailOf(detail) }
+}
+
+/** Empty where it is no JSON: one damaged row hides no other. */
+export function detailOf(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return {}
+  }
 }

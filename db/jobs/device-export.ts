@@ -70,7 +70,10 @@ export function openDeviceExport(file: string, filter: ExportFilter): DeviceExpo
     page: after =>
       devices.all({ after, state, group, status }).map(device => ({
         ...device,
-        attributes: JSON.parse(device.attributes),
+        // Read when it is asked for, so that a damaged row fails alone.
+        get attributes() {
+          return JSON.parse(device.attributes)
+        },
         groups: JSON.parse(device.groups),
         certificates: certificates.all({ deviceId: device.deviceId, status }),
       })),

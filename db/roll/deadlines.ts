@@ -7,6 +7,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import { forgetSelfRegistered } from '../issuers/auto-registration.ts'
 import type { Registry } from '../open.ts'
+import { isRegistryOutage } from '../registry-error.ts'
 import type { CertificateStatus, DeadlineKind, Schema } from '../schema.ts'
 import { insert } from '../statement.ts'
 import { transact } from '../transact.ts'
@@ -25,10 +26,18 @@ export const GRACE_MS = DAY_MS
 /** A step that was taken. `expiring` and `critical` change nothing: somebody should hear of them. */
 export type PassedDeadline = { kind: DeadlineKind; fingerprint: string; deviceId: string; notAfter: number }
 
+/** A step that failed, and is due again later. */
+export type FailedDeadline = PassedDeadline & { error: unknown }
+
 export type DeadlineKeeper = {
-  /** Takes at most `limit` steps that are due, oldest first, in one transaction. Fewer than `limit`: nothing is due any more. */
-  passDeadlines(limit: number): Promise<PassedDeadline[]>
+  /**
+   * Takes at most `limit` steps that are due, oldest first, in one transaction. Where that fails, each in one of its own:
+   * what fails alone is put off, so that it keeps no other waiting. Fewer than `limit` in all: nothing is due any more.
+   */
+  passDeadlines(limit: number): Promise<{ passed: PassedDeadline[]; failed: FailedDeadline[] }>
 }
+/** How long a step that failed is put off. */
+export const FAILED_STEP_MS = 10 * 60_000
 
 type Due = {
   kind: DeadlineKind
@@ -45,21 +54,47 @@ export function createDeadlineKeeper(registry: Registry, now: () => number): Dea
   const next = registry.sqlite
     .prepare<[], number | null>('SELECT due_at FROM deadlines ORDER BY due_at LIMIT 1')
     .pluck()
+  async function takeEach(at: number, limit: number) {
+    const failed: FailedDeadline[] = []
+    const passed: PassedDeadline[] = []
+    for (const due of await transact(registry, transaction => dueBy(transaction, at, limit))) {
+      const { kind, fingerprint, deviceId, notAfter } = due
+      const step = { kind, fingerprint, deviceId, notAfter }
+      try {
+        await transact(registry, transaction => steps[kind](transaction, due, at))
+        passed.push(step)
+      } catch (error) {
+        if (isRegistryOutage(error)) throw error
+        await transact(registry, transaction =>
+          setDeadline(transaction, fingerprint, kind, at + FAILED_STEP_MS),
+        )
+        failed.push({ ...step, error })
+      }
+    }
+    return { passed, failed }
+  }
+
   return {
     async passDeadlines(limit) {
       const at = now()
       // The usual answer, without a transaction: nothing is due.
-      if ((next.get() ?? Number.POSITIVE_INFINITY) > at) return []
-      return transact(registry, async transaction => {
-        const due = await dueBy(transaction, at, limit)
-        for (const step of due) await steps[step.kind](transaction, step, at)
-        return due.map(({ kind, fingerprint, deviceId, notAfter }) => ({
-          kind,
-          fingerprint,
-          deviceId,
-          notAfter,
-        }))
-      })
+      if ((next.get() ?? Number.POSITIVE_INFINITY) > at) return { passed: [], failed: [] }
+      try {
+        const passed = await transact(registry, async transaction => {
+          const due = await dueBy(transaction, at, limit)
+          for (const step of due) await steps[step.kind](transaction, step, at)
+          return due.map(({ kind, fingerprint, deviceId, notAfter }) => ({
+            kind,
+            fingerprint,
+            deviceId,
+            notAfter,
+          }))
+        })
+        return { passed, failed: [] }
+      } catch (error) {
+        if (isRegistryOutage(error)) throw error
+        return takeEach(at, limit)
+      }
     },
   }
 }

@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { CrlStanding, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { isRegistryOutage } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
@@ -125,9 +126,9 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       await writer.noteCrlCheck(issuerId, null)
       return epoch
     } catch (error) {
-      const why = (error as Error).message
-      if (error instanceof OutboundFault || error instanceof Problem || error instanceof Conflict)
-        await writer.noteCrlCheck(issuerId, why.slice(0, 500))
+      const why = error instanceof Error ? error.message : String(error)
+      // Whatever it failed at, the next try is not before its time.
+      if (!isRegistryOutage(error)) await writer.noteCrlCheck(issuerId, wordsFor(error, why).slice(0, 500))
       if (!(error instanceof OutboundFault)) throw error
       throw new Problem(error.refused ? 'crl_source_refused' : 'crl_unreachable', why)
     }
@@ -139,7 +140,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
         if (stopped) return
         if (!isDue(standing, now())) continue
         await refresh(standing.issuerId, clock).catch(error =>
-          events.crlNotRefreshed(standing.issuerId, (error as Error).message),
+          events.crlNotRefreshed(standing.issuerId, error instanceof Error ? error.message : String(error)),
         )
       }
       const stale = (await parts.standings()).filter(standing => isStale(standing, now()))
@@ -174,6 +175,12 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       await last
     },
   }
+}
+
+/** What is shown to operators of a failure: of one that nobody foresaw, that it was one. */
+function wordsFor(error: unknown, why: string): string {
+  const foreseen = error instanceof OutboundFault || error instanceof Problem || error instanceof Conflict
+  return foreseen ? why : 'the service failed at it: its log says at what'
 }
 
 /** Four times in the life of a list, within bounds; soon again after a failure. A clock that stepped back is no reason to wait. */

@@ -6,9 +6,12 @@ import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { SelfRegistered, SelfRegistration } from '../../db/issuers/auto-registration.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
+import { isRegistryOutage } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
+import { type Fault, readCertificate } from '../../pki/certificate-reader.ts'
 import { toPem } from '../../pki/pem.ts'
+import { createAttempts } from '../attempts.ts'
 import { judgeForeignCertificate } from '../enrollment/foreign-certificate.ts'
 import { nameDevice } from './name-template.ts'
 
@@ -49,6 +52,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
   const { writer, events, now } = parts
   let stopped = false
   let running: Promise<void> | null = null
+  const attempts = createAttempts()
   let forgottenAt = Number.NEGATIVE_INFINITY
 
   function look(): Promise<void> {
@@ -62,7 +66,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
     try {
       for (const arrival of parts.waiting(DECIDED_AT_ONCE)) {
         if (stopped) return
-        await settle(arrival)
+        await settleOrGiveUp(arrival)
         // Requests come first.
         await new Promise(resolve => setImmediate(resolve))
       }
@@ -72,6 +76,25 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
     } catch (error) {
       // What was not decided still waits.
       events.selfRegistrationFailed(error)
+    }
+  }
+
+  /** What fails at one arrival keeps no other waiting: that one is refused once it has failed as often as it is tried. */
+  async function settleOrGiveUp(arrival: ArrivalNote): Promise<void> {
+    const { fingerprint, issuerId } = arrival
+    try {
+      await settle(arrival)
+      attempts.succeeded(fingerprint)
+    } catch (error) {
+      if (isRegistryOutage(error)) throw error
+      events.selfRegistrationFailed(error)
+      if (!attempts.failed(fingerprint)) return
+      await writer.refuseArrival(
+        fingerprint,
+        'internal_error',
+        'the service failed at it: its log says at what',
+      )
+      events.selfRegistrationRefused({ fingerprint, issuerId }, 'internal_error')
     }
   }
 
@@ -101,6 +124,8 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
         detail: 'it proved possession of the CA key and identifies no device',
       }
     }
+    const reading = readCertificate(der)
+    if ('fault' in reading) return { reason: 'certificate_invalid', detail: inWords([reading.fault]) }
     const naming = named(anchor.autoRegistration.nameTemplate, der)
     if ('fault' in naming) return { reason: 'name_invalid', detail: naming.fault }
     const { deviceId } = naming
@@ -113,8 +138,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
       now: now(),
     })
     if ('refused' in verdict) {
-      const detail = verdict.faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
-      return { reason: verdict.refused, detail }
+      return { reason: verdict.refused, detail: inWords(verdict.faults) }
     }
     if (verdict.issuerId !== issuerId)
       return { reason: 'issuer_disabled', detail: 'another issuer signed it' }
@@ -155,6 +179,10 @@ const refusals = {
   devices_exceeded: 'as many devices as may have registered themselves under its issuer',
   certificate_revoked_by_issuer: 'the CRL of its issuer lists it',
 } as const
+
+function inWords(faults: readonly Fault[]): string {
+  return faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
+}
 
 /** Never throws: what cannot be read names nobody. */
 function named(template: string, der: Buffer): ReturnType<typeof nameDevice> {

@@ -7,6 +7,7 @@ import { judgeAnchor } from '../../pki/anchor-policy.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import { coverageOf, covers, coversAll } from '../../pki/distribution-points.ts'
+import { readOrNull } from '../../pki/foreign-bytes.ts'
 import { namesOf } from '../../pki/names.ts'
 import type { Fault } from '../enrollment/csr.ts'
 import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
@@ -52,7 +53,7 @@ export function judgeNewAnchor(pem: string, issuers: Map<string, Issuer>, now: n
       'the CRL in force of the CA above it tells nothing of CAs: import the complete one first',
     )
   }
-  return { der, parentId: parent?.id ?? null, subject: certificate.subject.replaceAll('\n', ', ') }
+  return { der, parentId: parent?.id ?? null, subject: certificateFacts(der).subject.replaceAll('\n', ', ') }
 }
 
 /** Whether this certificate is what the open challenge asked the CA to sign. */
@@ -69,7 +70,7 @@ export function judgeProof(
   if (typeof der === 'string') return unproven('certificate', der)
   const read = parsed(der)
   if (read === null) return unproven('certificate', 'it is not a DER-encoded X.509 certificate')
-  const { certificate, commonNames } = read
+  const { certificate, commonNames, facts } = read
   const [name, ...more] = commonNames
   if (more.length > 0 || name !== challenge.nonce) {
     return unproven('certificate.subject', 'its only common name must be the nonce of the open challenge')
@@ -77,19 +78,19 @@ export function judgeProof(
   if (findIssuer(certificate, [issuer]) === null) {
     return unproven('certificate.signature', `it is not signed by ${issuer.name}`)
   }
-  const { notBefore, notAfter } = certificateFacts(certificate)
+  const { notBefore, notAfter } = facts
   if (notBefore - CLOCK_SKEW_MS > now || notAfter <= now) {
     return unproven('certificate.validity', 'it is not valid now')
   }
   return { nonce: challenge.nonce, fingerprint: fingerprintOf(der) }
 }
 
-function parsed(der: Buffer): { certificate: X509Certificate; commonNames: readonly string[] } | null {
-  try {
-    return { certificate: new X509Certificate(der), commonNames: namesOf(der).commonNames }
-  } catch {
-    return null
-  }
+function parsed(der: Buffer) {
+  return readOrNull(() => ({
+    certificate: new X509Certificate(der),
+    commonNames: namesOf(der).commonNames,
+    facts: certificateFacts(der),
+  }))
 }
 
 /** A CA under the same name with the same key: a chain would lead to either. */

@@ -6,7 +6,7 @@ import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
-import { fingerprintOf, spkiHashOf } from '../../pki/certificate-facts.ts'
+import { certificateFacts, fingerprintOf, spkiHashOf } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
 import { randomSerialNumber, serverProfile, validityOf } from '../enrollment/profile.ts'
@@ -32,6 +32,8 @@ export function createServerCertificate(parts: {
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent'>
   sans: readonly string[]
   now: () => number
+  /** It is due, and could not be issued: the one there is holds on. */
+  onNotRenewed(error: unknown): void
 }): ServerCertificate {
   const { directory, writer, sans, now } = parts
 
@@ -74,8 +76,25 @@ export function createServerCertificate(parts: {
           'the issuing CA has expired: the server certificate cannot be renewed. Check the clock of this machine; else put ' +
             'keys/root.key back for one start, which makes another issuing CA',
         )
-      return { cert: await issue(ca, keyObject), key, renewed: true }
+      try {
+        return { cert: await issue(ca, keyObject), key, renewed: true }
+      } catch (error) {
+        if (found === null || !holds(found, keyObject, now())) throw error
+        parts.onNotRenewed(error)
+        return { cert: found, key, renewed: false }
+      }
     },
+  }
+}
+
+/** Whether a server certificate is of this key and not at its end: shown on where a newer one cannot be had. */
+function holds(pem: string, key: KeyObject, now: number): boolean {
+  try {
+    const certificate = new X509Certificate(pem)
+    const { notBefore, notAfter } = certificateFacts(certificate)
+    return certificate.publicKey.equals(createPublicKey(key)) && now >= notBefore && now < notAfter
+  } catch {
+    return false
   }
 }
 

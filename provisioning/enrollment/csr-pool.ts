@@ -5,14 +5,20 @@ import { Worker } from 'node:worker_threads'
 import { type CsrReading, readCsr } from './csr.ts'
 
 export type CsrReader = {
-  /** As `readCsr`. @throws where a thread died over it */
+  /** As `readCsr`. @throws where a thread died that read nothing else */
   read(csr: string): Promise<CsrReading>
   /** How many threads there are now. */
   threads(): number
   close(): Promise<void>
 }
 
-type Task = { csr: string; resolve(reading: CsrReading): void; reject(error: unknown): void }
+type Task = {
+  csr: string
+  /** Whether a thread died that read it beside others: then it is read alone, so that it takes none with it. */
+  alone: boolean
+  resolve(reading: CsrReading): void
+  reject(error: unknown): void
+}
 type Thread = { worker: Worker; tasks: Task[] | null; overdue: NodeJS.Timeout | null }
 
 /** This process has an event loop to serve besides. */
@@ -61,7 +67,9 @@ export function createCsrPool(threadsMax = THREADS_MAX, clockMs = () => performa
 
   function gone(thread: Thread, error: Error): void {
     threads.delete(thread)
-    for (const task of finish(thread)) task.reject(error)
+    const tasks = finish(thread)
+    if (tasks.length > 1 && !closed) waiting.unshift(...tasks.map(task => ({ ...task, alone: true })))
+    else for (const task of tasks) task.reject(error)
     if (!closed) assign()
   }
 
@@ -70,7 +78,7 @@ export function createCsrPool(threadsMax = THREADS_MAX, clockMs = () => performa
       let idle = [...threads].find(thread => thread.tasks === null)
       if (idle === undefined && threads.size < threadsMax && !closed) idle = start()
       if (idle === undefined) return
-      give(idle, waiting.splice(0, TASKS_PER_MESSAGE))
+      give(idle, waiting.splice(0, waiting[0]!.alone ? 1 : TASKS_PER_MESSAGE))
     }
   }
 
@@ -93,7 +101,7 @@ export function createCsrPool(threadsMax = THREADS_MAX, clockMs = () => performa
   function queued(csr: string): Promise<CsrReading> {
     if (closed || waiting.length >= WAITING_MAX) throw new Error('no more CSRs can be read now')
     return new Promise((resolve, reject) => {
-      waiting.push({ csr, resolve, reject })
+      waiting.push({ csr, alone: false, resolve, reject })
       // What comes in the same turn of the event loop goes in one message.
       if (waiting.length === 1) setImmediate(assign)
     })

@@ -23,6 +23,15 @@ export const CSR_CHARACTERS_MAX = 16 * 1024
 
 /** Parses, judges the key, and verifies the proof of possession. Never throws on bad input. */
 export async function readCsr(pem: string): Promise<CsrReading> {
+  try {
+    return await judgeCsr(pem)
+  } catch {
+    // Whatever a library throws about a request is what is wrong with the request.
+    return refused('csr_invalid', 'csr', 'it cannot be read')
+  }
+}
+
+async function judgeCsr(pem: string): Promise<CsrReading> {
   const der = onlyBlock(pem)
   if (typeof der === 'string') return refused('csr_invalid', 'csr', der)
   const csr = parse(der)

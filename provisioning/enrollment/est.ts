@@ -2,7 +2,12 @@
 // Pure: knows neither HTTP nor the registry.
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
+import { extensionIds } from '../../pki/certificate-extensions.ts'
+import { readCertificate } from '../../pki/certificate-reader.ts'
+import { attributeTypes, comparableName } from '../../pki/distinguished-name.ts'
+import { readOrNull } from '../../pki/foreign-bytes.ts'
 import { pemBlocks } from '../../pki/pem.ts'
+import { readRequestNames } from '../../pki/request-reader.ts'
 
 export const CERTS_ONLY = 'application/pkcs7-mime; smime-type=certs-only'
 export const CSR_ATTRIBUTES = 'application/csrattrs'
@@ -22,15 +27,24 @@ export function certsOnly(certificates: readonly Buffer[]): string {
 /** Subject and subjectAltName, in a form in which equal names are equal strings. */
 export type Names = { subject: string; subjectAltName: string }
 
-const SUBJECT_ALT_NAME = '2.5.29.17'
-
 /** What a request (PEM) asks to be named; null where it cannot be read. Nothing is ever issued by these names. */
 export function namesOfRequest(pem: string): Names | null {
-  return read(() => namesOf(requestIn(pem)))
+  return readOrNull(() => {
+    const { subject, subjectAltNames } = readRequestNames(requestIn(pem))
+    return comparable(subject.der, subjectAltNames)
+  })
 }
 
-export function namesOfCertificate(der: Buffer): Names {
-  return namesOf(new x509.X509Certificate(new Uint8Array(der)))
+/** Null where it cannot be read, as may be with one that an older version listed. */
+export function namesOfCertificate(der: Buffer): Names | null {
+  const reading = readCertificate(der)
+  if ('fault' in reading) return null
+  const { subject, extensions } = reading.certificate
+  const alternative = extensions.filter(({ oid }) => oid === extensionIds.subjectAltName)
+  return comparable(
+    subject.der,
+    alternative.map(({ value }) => value),
+  )
 }
 
 /**
@@ -38,32 +52,24 @@ export function namesOfCertificate(der: Buffer): Names {
  * else its only CN. Null where there is none, or more than one.
  */
 export function deviceAskedFor(pem: string): string | null {
-  return read(() => {
-    const { subjectName } = requestIn(pem)
-    const serialNumbers = subjectName.getField('2.5.4.5')
-    const names = serialNumbers.length > 0 ? serialNumbers : subjectName.getField('CN')
-    return names.length === 1 ? names[0]! : null
+  return readOrNull(() => {
+    const { attributes } = readRequestNames(requestIn(pem)).subject
+    const valuesOf = (type: string) => attributes.filter(({ oid, isText }) => isText && oid === type)
+    const serialNumbers = valuesOf(attributeTypes.serialNumber)
+    const names = serialNumbers.length > 0 ? serialNumbers : valuesOf(attributeTypes.commonName)
+    return names.length === 1 ? names[0]!.value : null
   })
 }
 
-function namesOf(named: x509.Pkcs10CertificateRequest | x509.X509Certificate): Names {
-  const alternative = named.extensions.filter(extension => extension.type === SUBJECT_ALT_NAME)
+function comparable(subject: Buffer, alternatives: readonly Buffer[]): Names {
   return {
     // By attribute and value: whether a string is a PrintableString or a UTF8String makes no other name (RFC 5280 §7.1).
-    subject: JSON.stringify(named.subjectName.toJSON()),
-    subjectAltName: alternative.map(({ value }) => Buffer.from(value).toString('hex')).join(),
+    subject: comparableName(subject),
+    subjectAltName: alternatives.map(value => value.toString('hex')).join(),
   }
 }
 
-function requestIn(pem: string): x509.Pkcs10CertificateRequest {
+function requestIn(pem: string): Buffer {
   const [der] = [...pemBlocks(pem, 'CERTIFICATE REQUEST'), ...pemBlocks(pem, 'NEW CERTIFICATE REQUEST')]
-  return new x509.Pkcs10CertificateRequest(new Uint8Array(der ?? Buffer.alloc(0)))
-}
-
-function read<T>(reading: () => T): T | null {
-  try {
-    return reading()
-  } catch {
-    return null
-  }
+  return der ?? Buffer.alloc(0)
 }

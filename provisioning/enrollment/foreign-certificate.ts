@@ -7,7 +7,7 @@ import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import { coverageOf, covers } from '../../pki/distribution-points.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
-import { pemBlocks } from '../../pki/pem.ts'
+import { PEM_BYTES_MAX, pemBlocks } from '../../pki/pem.ts'
 import type { Fault } from './csr.ts'
 import { DEVICE_URN } from './profile.ts'
 
@@ -36,8 +36,9 @@ export async function judgeForeignCertificate(order: ForeignCertificate): Promis
   if (order.issuers.has(fingerprintOf(der)) || (issuer !== null && issuer.kind !== 'foreign')) {
     return { refused: 'certificate_issued_here', faults: [] }
   }
-  if (certificateFacts(leaf).notAfter <= order.now) {
-    return invalid('certificate.validity', `it expired at ${new Date(leaf.validTo).toISOString()}`)
+  const { notAfter } = certificateFacts(leaf)
+  if (notAfter <= order.now) {
+    return invalid('certificate.validity', `it expired at ${new Date(notAfter).toISOString()}`)
   }
   const misnamed = await foreignName(der, order)
   if (misnamed !== null) return invalid('certificate.subject', misnamed)
@@ -89,6 +90,7 @@ function withdrawn(issuer: Issuer | null, issuers: Map<string, Issuer>): Foreign
 /** DER of the one certificate in a text, or what is wrong with the text. */
 export function onlyCertificate(pem: string): Buffer | string {
   if (pem.includes('PRIVATE KEY')) return 'the text contains a private key: send the certificate alone'
+  if (pem.length > PEM_BYTES_MAX) return `it is longer than ${PEM_BYTES_MAX} characters`
   const [der, ...more] = pemBlocks(pem, 'CERTIFICATE')
   if (der === undefined || more.length > 0) {
     return `it must hold exactly one PEM block BEGIN CERTIFICATE, it holds ${more.length + (der ? 1 : 0)}`

@@ -29,12 +29,12 @@ export function judgeIdevid(
   if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter <= now)) {
     return { fault: 'its issuer is disabled, revoked or has expired' }
   }
+  const [unfit] = judgeLeaf(certificate.raw, { pinned: false })
+  if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
   const facts = certificateFacts(certificate)
   if (facts.notBefore - BACKDATE_MS > now || facts.notAfter <= now) {
     return { fault: 'it is not valid now' }
   }
-  const [unfit] = judgeLeaf(certificate.raw, { pinned: false })
-  if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
   if (proofFingerprint === facts.fingerprint) return { fault: 'it identifies no device' }
   const naming = nameDevice(nameTemplate, certificate.raw, facts.serialNumber)
   if ('fault' in naming) return naming

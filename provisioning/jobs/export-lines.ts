@@ -62,6 +62,18 @@ export function csvLine(device: ExportedDevice): string {
   return `${cells.map(cellOf).join(',')}\r\n`
 }
 
+/** A device of which nothing but its ID can be written. `error` is no field of an import, which so refuses the line. */
+export function failedJsonLine(deviceId: string): string {
+  return `${JSON.stringify({ deviceId, error: FAILED })}\n`
+}
+
+export function failedCsvLine(deviceId: string): string {
+  const cells = csvHeader.map((_, index) => (index === 0 ? deviceId : index === 1 ? FAILED : ''))
+  return `${cells.map(cellOf).join(',')}\r\n`
+}
+
+const FAILED = 'it cannot be exported: the log of the service says why'
+
 /** RFC 4180; what a spreadsheet would run as a formula gets a ' before it, which an import takes off again. */
 function cellOf(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text

@@ -3,13 +3,14 @@
 import type { Actor } from '../../db/audit/audit.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { ImportLookup } from '../../db/jobs/import-lookup.ts'
+import { asRegistryError, RegistryError } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import type { CsrReader } from '../enrollment/csr-pool.ts'
 import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
 import type { JudgedRow } from './intake.ts'
 import { type Evidence, type Plan, planRow, type Refusal, refused } from './plan.ts'
-import type { Row } from './row.ts'
+import type { Row, RowFault, RowReason } from './row.ts'
 import type { SeenDevices } from './seen-devices.ts'
 
 export const outcomes = ['registered', 'enrolled', 'listed', 'changed', 'unchanged', 'refused'] as const
@@ -36,6 +37,8 @@ export type ChunkImporterParts = {
   lookup: ImportLookup
   deviceDays: number
   now: () => number
+  /** The service failed at this row, as often as it tries. */
+  onRowFailed(row: number, error: unknown): void
 }
 /**
  * What the chunks of one run share: the public keys that its rows have asked for, and the turn of the chunk before, since
@@ -44,9 +47,30 @@ export type ChunkImporterParts = {
 export type ImportRun = { actor: Actor; dryRun: boolean; keys: SeenDevices; judged: Promise<unknown> }
 export type ChunkImporter = (rows: readonly JudgedRow[], run: ImportRun) => Promise<RowResult[]>
 
-/** Throws where the registry or a thread fails, never over what a row says. */
+/** How often a row is tried that the service fails at. */
+const ATTEMPTS_MAX = 3
+
+/** Throws a `RegistryError` where the registry is out. Whatever else fails is the result of the row that it fails at. */
 export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
   const { writer, authority, lookup, now } = parts
+
+  /** The work for one row: tried again where it fails, and in the end the row's own failure. */
+  async function attempted<T>(
+    { number, line, ...judged }: JudgedRow,
+    work: (attempt: number) => T | Promise<T>,
+  ) {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work(attempt)
+      } catch (error) {
+        if (asRegistryError(error) instanceof RegistryError) throw error
+        if (attempt < ATTEMPTS_MAX) continue
+        parts.onRowFailed(number, error)
+        const deviceId = 'row' in judged ? judged.row.deviceId : null
+        return { row: number, line, deviceId, outcome: 'refused', ...failed } as const
+      }
+    }
+  }
 
   async function evidenceOf(row: Row): Promise<Evidence> {
     const certificates = (row.certificates ?? []).map(async ({ certificate, trust = 'chained' }) => {
@@ -89,7 +113,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
   function judge(judged: JudgedRow, evidence: Evidence | null, run: ImportRun): Task | RowResult {
     const { number, line } = judged
     if ('fault' in judged || evidence === null) {
-      const { deviceId = null, ...fault } = 'fault' in judged ? judged.fault : { reason: 'row_malformed' }
+      const { deviceId = null, ...fault } = 'fault' in judged ? judged.fault : malformed
       return { row: number, line, deviceId, outcome: 'refused', ...fault }
     }
     const { row } = judged
@@ -121,16 +145,34 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
     run.judged = turn.promise
     try {
       const evidence = await Promise.all(
-        rows.map(judged => ('row' in judged ? evidenceOf(judged.row) : null)),
+        rows.map(judged => ('row' in judged ? attempted(judged, () => evidenceOf(judged.row)) : null)),
       )
       await before
-      const tasks = rows.map((judged, index) => judge(judged, evidence[index] ?? null, run))
+      const tasks: (Task | RowResult)[] = []
+      for (const [index, judged] of rows.entries()) {
+        const found = evidence[index] ?? null
+        const isResult = found !== null && 'outcome' in found
+        tasks.push(isResult ? found : await attempted(judged, () => judge(judged, found, run)))
+      }
       turn.resolve()
-      return await Promise.all(tasks.map(task => finish(task, run)))
+      return await Promise.all(
+        tasks.map((task, index) => {
+          const judged = rows[index]!
+          // Part of it may have been done: what is left to do is asked anew.
+          const again = () => judge(judged, evidence[index] as Evidence | null, run)
+          return attempted(judged, attempt => finish(attempt === 1 ? task : again(), run))
+        }),
+      )
     } finally {
       turn.resolve()
     }
   }
+}
+
+const malformed: RowFault = { reason: 'row_malformed', detail: 'it is no row' }
+const failed: { reason: RowReason; detail: string } = {
+  reason: 'row_failed',
+  detail: 'the service failed at this row, and went on with the next: its log says at what',
 }
 
 type Task = { at: { row: number; line: number; deviceId: string }; row: Row; plan: Plan; evidence: Evidence }

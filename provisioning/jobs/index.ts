@@ -58,11 +58,16 @@ export function createImportDesk(parts: ImportDeskParts): ImportDesk {
     jobs,
     writer,
     files,
-    importRows: createChunkImporter({ ...parts, lookup: prepareImportLookup(parts.reading) }),
+    importRows: createChunkImporter({
+      ...parts,
+      lookup: prepareImportLookup(parts.reading),
+      onRowFailed: events.rowFailed,
+    }),
     now: parts.now,
     onRow: events.rowImported,
     onEnded: events.jobEnded,
     onDelayed: events.jobDelayed,
+    onFailed: events.jobFailed,
   })
 
   return {

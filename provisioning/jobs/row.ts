@@ -25,6 +25,7 @@ export const rowReasons = [
   'row_duplicate',
   'private_key_sent',
   'device_differs',
+  'row_failed',
 ] as const
 export type RowReason = (typeof rowReasons)[number]
 export type RowFault = { reason: RowReason; detail: string; deviceId?: string }

@@ -2,6 +2,7 @@
 // each chunk: whatever ends the process, the next start goes on there, and rows met again find their work done.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Job, JobProgress, JobReader, JobWriter } from '../../db/jobs/job-store.ts'
+import { isRegistryOutage } from '../../db/registry-error.ts'
 import type { ChunkImporter, ImportRun, Outcome, RowResult } from './import-row.ts'
 import type { JudgedRow } from './intake.ts'
 import type { JobFiles } from './job-files.ts'
@@ -22,14 +23,19 @@ export type JobRunnerParts = {
   now: () => number
   onRow(outcome: Outcome, dryRun: boolean): void
   onEnded(job: Job): void
-  /** The registry cannot be used now: it is tried again. */
-  onDelayed(jobId: string, error: unknown): void
+  /** It could not go on now, and is tried again. Null where the next job cannot even be found. */
+  onDelayed(jobId: string | null, error: unknown): void
+  /** It could not go on as often as it is tried, and has ended. */
+  onFailed(jobId: string, error: unknown): void
+  retryMs?: number
 }
 
 const CHUNK_ROWS = 64
 /** While one chunk waits for the disk the next has its CSRs read. */
 const CHUNKS_AT_ONCE = 2
 const RETRY_MS = 2_000
+/** How often a job is tried that gets nowhere, before the next one has its turn. An outage of the registry does not count. */
+const ATTEMPTS_MAX = 10
 /** A dry run writes nothing that could be lost. */
 const DRY_NOTE_MS = 1_000
 const KEPT_MS = 7 * 86_400_000
@@ -40,33 +46,53 @@ type Chunk = { results: RowResult[]; end: number }
 export function createJobRunner(parts: JobRunnerParts): JobRunner {
   const { jobs, writer, files, importRows, now } = parts
   const stop = new AbortController()
+  const retryMs = parts.retryMs ?? RETRY_MS
   let running: Promise<void> | null = null
+  let awake = false
+  /** How often the job of this ID failed at this row. */
+  let stuck = { id: '', rowsDone: 0, attempts: 0 }
   files.sweep(id => jobs.job(id) !== null)
 
+  /** Ends when no job waits, or when it is stopped. Never throws. */
   async function runAll(): Promise<void> {
-    for (let job = jobs.nextJob(); job !== null && !stop.signal.aborted; job = jobs.nextJob()) {
+    while (!stop.signal.aborted) {
+      let job: Job | null = null
       try {
+        job = jobs.nextJob()
+        if (job === null) return await forget()
         await runJob(job)
       } catch (error) {
-        if (stop.signal.aborted) return
-        await endOrWait(job, error)
+        if (!stop.signal.aborted) await endOrWait(job, error)
       }
     }
-    if (!stop.signal.aborted) await forget()
   }
 
-  async function endOrWait(job: Job, error: unknown): Promise<void> {
+  async function endOrWait(job: Job | null, error: unknown): Promise<void> {
     try {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        await writer.endJob(job.id, 'failed', 'its rows are gone from the data directory: upload them again')
-        return
-      }
-      parts.onDelayed(job.id, error)
-      await setTimeout(RETRY_MS, undefined, { signal: stop.signal })
+      if (job !== null && (error as NodeJS.ErrnoException).code === 'ENOENT')
+        return await fail(job, error, 'its rows are gone from the data directory: upload them again')
+      if (job !== null && isStuck(job, error))
+        return await fail(job, error, `it cannot go on at row ${job.rowsDone + 1}: the log says why`)
+      parts.onDelayed(job?.id ?? null, error)
+      await setTimeout(retryMs, undefined, { signal: stop.signal })
     } catch {
       // Stopped, or the registry cannot even note it: the loop or the next start tries again.
-      await setTimeout(RETRY_MS, undefined, { signal: stop.signal }).catch(() => {})
+      await setTimeout(retryMs, undefined, { signal: stop.signal }).catch(() => {})
     }
+  }
+
+  async function fail(job: Job, error: unknown, why: string): Promise<void> {
+    await writer.endJob(job.id, 'failed', why)
+    parts.onFailed(job.id, error)
+  }
+
+  /** Whether it failed here as often as it is tried. While the registry is out, no other job could go on either. */
+  function isStuck({ id }: Job, error: unknown): boolean {
+    if (isRegistryOutage(error)) return false
+    const rowsDone = jobs.job(id)?.rowsDone ?? 0
+    const same = stuck.id === id && stuck.rowsDone === rowsDone
+    stuck = { id, rowsDone, attempts: same ? stuck.attempts + 1 : 1 }
+    return stuck.attempts >= ATTEMPTS_MAX
   }
 
   async function runJob(job: Job): Promise<void> {
@@ -106,7 +132,10 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
       await writer.advanceJob(job.id, progress)
       let goesOn = true
       for await (const chunk of chunksOf(files.readRows(job.id, job.rowsOffset))) {
-        underWay.push(runChunk(chunk, run))
+        const chunkUnderWay = runChunk(chunk, run)
+        // It may fail while the next one is being read; it is heard when its turn comes.
+        chunkUnderWay.catch(() => {})
+        underWay.push(chunkUnderWay)
         if (underWay.length >= CHUNKS_AT_ONCE) goesOn = await settle()
         if (!goesOn) break
         await setImmediate()
@@ -139,12 +168,19 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     }
   }
 
+  /** One may be added between the last look and the end of it. */
+  async function runWhileAwake(): Promise<void> {
+    while (awake && !stop.signal.aborted) {
+      awake = false
+      await runAll()
+    }
+  }
+
   function wake(): void {
     if (stop.signal.aborted) return
-    running ??= runAll().finally(() => {
+    awake = true
+    running ??= runWhileAwake().finally(() => {
       running = null
-      // One may have been added between the last look and now.
-      if (jobs.nextJob() !== null) wake()
     })
   }
 

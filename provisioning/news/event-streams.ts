@@ -99,7 +99,7 @@ export function createEventStreams(parts: {
     if (isNew && stream.pending() < PENDING_BYTES_MAX) {
       const events = eventsAfter(stream.position)
       rows = events.length
-      for (const event of events) if (stream.passes(event)) text += parts.textOf(event)
+      for (const event of events) text += textFor(stream, event)
       stream.position = events.at(-1)?.seq ?? stream.position
       if (events.length === ROWS_AT_ONCE) lags.add(stream)
       else lags.delete(stream)
@@ -109,6 +109,15 @@ export function createEventStreams(parts: {
     state.spokeAt = at
     stream.write(text)
     return rows
+  }
+
+  /** Nothing of an event that cannot be told: the stream goes on behind it. */
+  function textFor(stream: StreamParts, event: Event): string {
+    try {
+      return stream.passes(event) ? parts.textOf(event) : ''
+    } catch {
+      return ''
+    }
   }
 
   function eventsAfter(position: number): Event[] {

@@ -1,7 +1,8 @@
 // News of the record: follows the audit log, tells what of it is news, and keeps beside it how far it came. A crash in between
 // tells nothing twice and leaves nothing out.
-import type { AuditTail } from '../../db/events/audit-tail.ts'
-import type { EventLog } from '../../db/events/event-log.ts'
+import type { AuditTail, TailRow } from '../../db/events/audit-tail.ts'
+import type { EventLog, NewEvent } from '../../db/events/event-log.ts'
+import { isRegistryOutage } from '../../db/registry-error.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
 import { newsOf } from './happening.ts'
 
@@ -38,6 +39,18 @@ export function startNewsDesk(parts: {
     return log.writeMarked([], { name: MARK, value: latest }) ? latest : null
   }
 
+  /** A row that nothing can be told of is left out, and keeps no later one from being told. */
+  function newsOrNone(row: TailRow): NewEvent[] {
+    try {
+      const event = newsOf(row, tail.listed)
+      return event === null ? [] : [event]
+    } catch (error) {
+      if (isRegistryOutage(error)) throw error
+      parts.onFailed(error)
+      return []
+    }
+  }
+
   function look(): void {
     try {
       const version = tail.dataVersion()
@@ -47,7 +60,7 @@ export function startNewsDesk(parts: {
       const rows = tail.after(position, ROWS_AT_ONCE)
       const last = rows.at(-1)
       if (last !== undefined) {
-        const events = rows.flatMap(row => newsOf(row, tail.listed) ?? [])
+        const events = rows.flatMap(newsOrNone)
         // Where the log was lost, and its mark with it, this one stands for it.
         if (!log.writeMarked(events, { name: MARK, value: last.seq })) return
         position = last.seq

@@ -38,6 +38,8 @@ const LOOK_MS = 1_000
 const PAUSE_FACTOR = 4
 /** Whose clock is late must not take the list for one of tomorrow. */
 const BACKDATE_MS = 60_000
+/** How long a CA rests whose list could not be made. */
+const FAILURE_REST_MS = 10_000
 /** How long a slice may hold the event loop. */
 const SLICE_MS = 8
 
@@ -46,6 +48,7 @@ export async function startCrlDesk(parts: CrlDeskParts): Promise<CrlDesk> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const lists = new Map<string, Crl>()
   const versions = new Map<string, string>()
+  const restsUntil = new Map<string, number>()
   let stopped = false
   let notBefore = 0
   let looking: Promise<void> | null = null
@@ -72,8 +75,16 @@ export async function startCrlDesk(parts: CrlDeskParts): Promise<CrlDesk> {
       const last = lists.get(ca.id)
       const due = last === undefined || isDue(last, now(), lifetimeMs)
       if (!due && versions.get(ca.id) === version) continue
-      await make(ca, last, due)
-      versions.set(ca.id, version)
+      if (performance.now() < (restsUntil.get(ca.id) ?? 0)) continue
+      try {
+        await make(ca, last, due)
+        versions.set(ca.id, version)
+        restsUntil.delete(ca.id)
+      } catch (error) {
+        // Another CA has its list all the same.
+        restsUntil.set(ca.id, performance.now() + FAILURE_REST_MS)
+        parts.onFailed(error)
+      }
     }
   }
 

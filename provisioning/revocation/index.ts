@@ -42,8 +42,8 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
   const { server, cas, registry, reading, directory, writer, now, events } = parts
   const reader = prepareRevocationReader(reading.sqlite)
   const responders = createResponders({ directory, cas, writer, now })
-  await responders.keep()
   const keepResponders = () => responders.keep().catch(events.responderFailed)
+  await keepResponders()
   const timer = setInterval(keepResponders, RESPONDERS_CHECK_MS)
   timer.unref()
   const crls = await startCrlDesk({

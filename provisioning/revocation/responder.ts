@@ -83,11 +83,18 @@ export function createResponders(parts: {
     },
 
     async keep() {
+      const failures: unknown[] = []
       for (const ca of cas()) {
         if (ca.notAfter <= now()) continue
-        const found = kept.get(ca.id) ?? find(ca)
-        kept.set(ca.id, found !== null && serves(found.certificate, ca, now()) ? found : await make(ca))
+        try {
+          const found = kept.get(ca.id) ?? find(ca)
+          kept.set(ca.id, found !== null && serves(found.certificate, ca, now()) ? found : await make(ca))
+        } catch (error) {
+          // Another CA has its responder all the same.
+          failures.push(error)
+        }
       }
+      if (failures.length > 0) throw failures[0]
     },
   }
 }

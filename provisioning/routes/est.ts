@@ -173,7 +173,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
     if (asked === null) throw new Problem('csr_invalid', 'csr: it is not a PKCS #10 certification request')
     const held = namesOfCertificate(await derOf(fingerprint))
     const errors = (['subject', 'subjectAltName'] as const)
-      .filter(name => asked[name] !== held[name])
+      .filter(name => asked[name] !== held?.[name])
       .map(name => ({ path: `csr.${name}`, message: 'it is not that of the current certificate' }))
     if (errors.length > 0) {
       throw new Problem('csr_names_changed', 'the request names somebody else than the certificate does', {

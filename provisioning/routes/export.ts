@@ -1,9 +1,9 @@
 // The whole roll as it is at one moment, streamed: JSON lines or CSV.
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import type { DeviceExport } from '../../db/jobs/device-export.ts'
+import type { DeviceExport, ExportedDevice } from '../../db/jobs/device-export.ts'
 import { Problem } from '../http/problem.ts'
-import { csvHeader, csvLine, jsonLine } from '../jobs/export-lines.ts'
+import { csvHeader, csvLine, failedCsvLine, failedJsonLine, jsonLine } from '../jobs/export-lines.ts'
 import * as jobSchemas from '../jobs/job-schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
@@ -11,7 +11,7 @@ import { type Api, refusals, type Services, secured } from './context.ts'
 const AT_ONCE_MAX = 2
 const LASTS_MS_MAX = 15 * 60_000
 
-export function exportRoutes(api: Api, { openExport }: Services): void {
+export function exportRoutes(api: Api, { openExport, events }: Services): void {
   let running = 0
 
   api.get(
@@ -31,7 +31,10 @@ export function exportRoutes(api: Api, { openExport }: Services): void {
       if (running >= AT_ONCE_MAX) throw new Problem('registry_busy', `${AT_ONCE_MAX} exports run already`)
       const snapshot = openExport(filter)
       running += 1
-      const lines = Readable.from(linesOf(snapshot, format === 'csv', pem), { objectMode: false })
+      const lines = Readable.from(
+        linesOf(snapshot, { csv: format === 'csv', pem, onFailed: events.exportFailed }),
+        { objectMode: false },
+      )
       const overdue = setTimeout(() => lines.destroy(new Error('an export took too long')), LASTS_MS_MAX)
       lines.once('close', () => {
         clearTimeout(overdue)
@@ -43,10 +46,23 @@ export function exportRoutes(api: Api, { openExport }: Services): void {
   )
 }
 
-async function* linesOf(snapshot: DeviceExport, csv: boolean, pem: boolean): AsyncGenerator<string> {
+async function* linesOf(
+  snapshot: DeviceExport,
+  { csv, pem, onFailed }: { csv: boolean; pem: boolean; onFailed(deviceId: string, error: unknown): void },
+): AsyncGenerator<string> {
+  /** A device that cannot be written down has a line that says so, and that no import takes for the whole of it. */
+  function lineOf(device: ExportedDevice): string {
+    try {
+      return csv ? csvLine(device) : jsonLine(device, pem)
+    } catch (error) {
+      onFailed(device.deviceId, error)
+      return csv ? failedCsvLine(device.deviceId) : failedJsonLine(device.deviceId)
+    }
+  }
+
   if (csv) yield `${csvHeader.join(',')}\r\n`
   for (let page = snapshot.page(''); page.length > 0; page = snapshot.page(page.at(-1)!.deviceId)) {
-    yield page.map(device => (csv ? csvLine(device) : jsonLine(device, pem))).join('')
+    yield page.map(lineOf).join('')
     await setImmediate()
   }
 }

@@ -42,7 +42,10 @@ export function startWebhooks(parts: {
   reachable: Reachable
   pace: PumpPace
   now: () => number
-  events: Pick<Events, 'webhookAnswered' | 'webhookFailing' | 'webhookDisabled' | 'webhooksNotRead'>
+  events: Pick<
+    Events,
+    'webhookAnswered' | 'webhookFailing' | 'webhookEventFailed' | 'webhookDisabled' | 'webhooksNotRead'
+  >
 }): WebhookDesk {
   const { store, log, reader, events, now } = parts
   const courier = createCourier({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
@@ -96,6 +99,7 @@ export function startWebhooks(parts: {
         if (!outcome.delivered && !said) events.webhookFailing(id, outcome)
         said = !outcome.delivered
       },
+      onFailed: (error, event) => events.webhookEventFailed(id, event, error),
       onGiveUp: reason => giveUp(id, marks.failing, reason),
     })
   }

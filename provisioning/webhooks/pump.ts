@@ -2,6 +2,7 @@
 // tried again, later and later, for a bounded time. Its position moves on when all of a handful have arrived.
 import type { Event, EventReader } from '../../db/events/event-reader.ts'
 import type { SigningWebhook } from '../../db/webhooks/webhook-store.ts'
+import { createAttempts } from '../attempts.ts'
 import { shownEvent } from '../news/shown-event.ts'
 import type { Courier, Outcome } from './delivery.ts'
 
@@ -35,6 +36,8 @@ export function startPump(parts: {
   keep(position: number, failingSince: number | null): boolean
   now: () => number
   onOutcome(outcome: Outcome): void
+  /** Something that no receiver is the cause of; null where it is about no event. Such an event is left out at last. */
+  onFailed(error: unknown, event: number | null): void
   onGiveUp(reason: 'gone' | 'unreachable'): void
 }): Pump {
   const { webhook, reader, courier, now } = parts
@@ -48,12 +51,19 @@ export function startPump(parts: {
   let pending: Event[] = []
   let reached = standing.position
   let seen: number | null = null
+  const attempts = createAttempts()
   let stopped = false
   let timer = setTimeout(turn, 0)
 
+  /** Never throws: whatever fails, the next turn comes. */
   async function turn(): Promise<void> {
-    if (pending.length === 0) read()
-    const waitMs = pending.length === 0 ? parts.pace.lookMs : await deliverPending()
+    let waitMs = parts.pace.firstMs
+    try {
+      if (pending.length === 0) read()
+      waitMs = pending.length === 0 ? parts.pace.lookMs : await deliverPending()
+    } catch (error) {
+      parts.onFailed(error, null)
+    }
     if (stopped) return
     timer = setTimeout(turn, waitMs)
     timer.unref()
@@ -79,18 +89,32 @@ export function startPump(parts: {
 
   /** Gives how long to wait then. */
   async function deliverPending(): Promise<number> {
-    const outcomes = await Promise.all(pending.map(event => courier.deliver(webhook, messageOf(event))))
+    const outcomes = await Promise.all(pending.map(deliver))
     if (stopped) return 0
-    for (const outcome of outcomes) parts.onOutcome(outcome)
-    pending = pending.filter((_, index) => !outcomes[index]!.delivered)
-    const failed = outcomes.find(({ delivered }) => !delivered)
-    Object.assign(standing, { attemptedAt: now(), status: outcomes.at(-1)!.status, why: null })
+    for (const outcome of outcomes) if (outcome !== 'left out') parts.onOutcome(outcome)
+    pending = pending.filter((_, index) => isOpen(outcomes[index]!))
+    const failed = outcomes.find(isOpen)
+    const last = outcomes.findLast(outcome => outcome !== 'left out')
+    Object.assign(standing, { attemptedAt: now(), status: last?.status ?? null, why: null })
     if (failed === undefined) {
       Object.assign(standing, { deliveredAt: now(), failures: 0, failingSince: null, nextAttemptAt: null })
       advance()
       return 0
     }
     return failedAgain(failed)
+  }
+
+  /** An event that cannot even be told is tried as often as any item, and then left out. */
+  async function deliver(event: Event): Promise<Outcome | 'left out'> {
+    try {
+      const outcome = await courier.deliver(webhook, messageOf(event))
+      attempts.succeeded(String(event.seq))
+      return outcome
+    } catch (error) {
+      parts.onFailed(error, event.seq)
+      if (attempts.failed(String(event.seq))) return 'left out'
+      return { delivered: false, status: null, why: 'the event cannot be told: the log says why' }
+    }
   }
 
   function failedAgain({ status, why }: Outcome): number {
@@ -115,6 +139,10 @@ export function startPump(parts: {
       clearTimeout(timer)
     },
   }
+}
+
+function isOpen(outcome: Outcome | 'left out'): outcome is Outcome {
+  return outcome !== 'left out' && !outcome.delivered
 }
 
 /** The same event has the same ID however often it is sent. */

@@ -205,7 +205,7 @@ export async function startSystem(ground: Ground) {
 
   /** What time does to certificates, as the sweep has it done. */
   async function pass(): Promise<void> {
-    while ((await writer.passDeadlines(10)).length === 10);
+    while ((await writer.passDeadlines(10)).passed.length === 10);
     await turnOfTheLoop()
   }
 

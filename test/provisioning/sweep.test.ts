@@ -192,15 +192,15 @@ test('a registry that fails delays a step and loses none', async () => {
   const sweep = startSweep({
     async passDeadlines() {
       if (failing) throw new Error('locked')
-      return taken.length > 0
-        ? []
-        : [{ kind: 'retire', fingerprint: 'f', deviceId: 'd', notAfter: 0 } as const]
+      const passed = { kind: 'retire', fingerprint: 'f', deviceId: 'd', notAfter: 0 } as const
+      return { passed: taken.length > 0 ? [] : [passed], failed: [] }
     },
     countExpiring: () => 0,
     countRoll: nothingCounted,
     now: () => 0,
     everyMs: 60_000,
     onPassed: ({ kind }) => taken.push(kind),
+    onStepFailed() {},
     onCounted() {},
     onRollCounted() {},
     onFailed: error => failures.push(error),
