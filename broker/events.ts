@@ -78,6 +78,10 @@ export function createEvents(log: Logger, metrics: BrokerMetrics) {
       if (quiet(`${reason}:${who.deviceId}`))
         log.warn({ reason, ...who, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
     },
+    slowed(who: Who) {
+      metrics.slowed.inc()
+      if (quiet(`slowed:${who.deviceId}`)) log.warn(who, 'device sends more than it may: reading it slower')
+    },
     dropped(what: keyof typeof WHY_DROPPED, deviceId: string) {
       metrics.drops.inc({ queue: what })
       if (!quiet(`${what}:${deviceId}`)) return

@@ -48,6 +48,11 @@ export function createMetrics() {
       labelNames: ['queue'] as const,
       registers,
     }),
+    slowed: new Counter({
+      name: 'rollcall_devices_slowed_total',
+      help: 'Times a device was not read for a while because it had sent more than it may',
+      registers,
+    }),
     sessionsUnkept: new Counter({
       name: 'rollcall_session_writes_lost_total',
       help: 'Groups of writes that the session store did not take: nothing of them was acknowledged',

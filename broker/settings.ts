@@ -151,11 +151,35 @@ export const settings = {
     max: 1_099_511_627_776,
     about: 'bytes of the messages that one device may retain',
   },
+  deviceMessagesPerSecond: {
+    default: 1_000,
+    min: 1,
+    max: 1_000_000,
+    about: 'messages of one device per second; PINGREQ and a filter of SUBSCRIBE or UNSUBSCRIBE count as one',
+  },
+  deviceMessagesBurst: {
+    default: 10_000,
+    min: 1,
+    max: 10_000_000,
+    about: 'messages of one device before the rate holds',
+  },
+  deviceBytesPerSecond: {
+    default: 1_048_576,
+    min: 1_024,
+    max: 1_073_741_824,
+    about: 'bytes of messages of one device per second',
+  },
+  deviceBytesBurst: {
+    default: 8_388_608,
+    min: 1_024,
+    max: 1_099_511_627_776,
+    about: 'bytes of messages of one device before the rate holds',
+  },
   backendFactor: {
     default: 16,
     min: 1,
     max: 1_000,
-    about: 'how many times the share of a device in what is retained a backend may have',
+    about: 'how many times as much as a device a backend may retain and send',
   },
   topicBytesMax: { default: 1_024, min: 64, max: 65_535, about: 'length of a topic or filter' },
   offlineMessagesMax: {

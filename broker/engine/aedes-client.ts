@@ -67,6 +67,8 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     _parser: Parser
     /** Packets being handled. */
     _parsingBatch: number
+    /** A packet is done with, or there is something to read: reads on where nothing is being handled. */
+    _nextBatch(error?: Error | null): void
     /** Messages of QoS 2 awaiting PUBREL. */
     _inboundInflight: ReadonlySet<number>
     connackSent: boolean

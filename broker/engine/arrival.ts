@@ -3,6 +3,7 @@
 import type { Client } from 'aedes'
 import { endInOrder, type Inside } from './aedes-client.ts'
 import { deliverOnce } from './one-copy.ts'
+import { type PacingParts, pace } from './pacing.ts'
 import type { SessionStore } from './session-store.ts'
 import type { Session } from './sessions.ts'
 import { holdUpNobody } from './slow-consumer.ts'
@@ -10,7 +11,13 @@ import { holdToStandard } from './strict-packets.ts'
 import { subscribeInOrder } from './subscribing.ts'
 import { meter, type Traffic } from './traffic.ts'
 
-export function arrives(taken: Client, session: Session, traffic: Traffic, store: SessionStore): Inside {
+export function arrives(
+  taken: Client,
+  session: Session,
+  traffic: Traffic,
+  store: SessionStore,
+  pacing: PacingParts,
+): Inside {
   const client = taken as Inside
   client.session = session
   readWhole(client.conn)
@@ -20,6 +27,7 @@ export function arrives(taken: Client, session: Session, traffic: Traffic, store
   deliverOnce(client, store)
   subscribeInOrder(client)
   meter(client, traffic)
+  pace(client, session.identity.deviceId, pacing)
   return client
 }
 

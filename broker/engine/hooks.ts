@@ -7,11 +7,12 @@ import type { QoS } from '../../policy/rights.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
-import { NO_SUBSCRIPTION, type StoredPacket } from './durable/stored-state.ts'
+import { NO_SUBSCRIPTION } from './durable/stored-state.ts'
 import type { AcceptFresh } from './fresh-connect.ts'
 import { grant } from './granted-qos.ts'
 import type { EngineEvents } from './interface.ts'
-import { type AcceptedConnect, isCut, type Session, whoIs } from './sessions.ts'
+import type { Retaining } from './retaining.ts'
+import { type AcceptedConnect, holderOf, isCut, type Session, whoIs } from './sessions.ts'
 import type { Traffic } from './traffic.ts'
 
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
@@ -38,10 +39,7 @@ export function createHooks(parts: {
   published: Acknowledgement['published']
   /** A session is about to connect; whoever else the device has inside will be closed. */
   arriving(session: Session): void
-  /** A message of this session is about to be retained. */
-  retaining(session: Session): void
-  /** Whether a message fits what its device may retain, and all together may. */
-  mayRetain(packet: StoredPacket): boolean
+  retaining: Retaining
   /** A shared subscription was granted. */
   sharing(client: Inside, session: Session, subscription: Subscription): void
   /** Whether a retained message is still the one of its topic. */
@@ -104,12 +102,8 @@ export function createHooks(parts: {
       if (retain) {
         // The store keeps it under this name; aedes would add it only after the message was stored.
         Object.assign(packet, { clientId: session.identity.deviceId })
-        parts.retaining(session)
-        // A will that does not fit is sent all the same; its device is not there to be refused.
-        if (packet === inside.will && !parts.mayRetain(packet as StoredPacket)) {
-          events.dropped('retained', session.identity.deviceId)
-          packet.retain = false
-        }
+        if (packet === inside.will) parts.retaining.will(holderOf(session), session.rights, packet as Will)
+        else parts.retaining.message(holderOf(session), session.rights)
       }
       packet.dup = false // of the way here alone [MQTT-3.3.1-3]
       events.messageReceived()

@@ -13,7 +13,7 @@ import { type Inside, publishOwn, reasonOfFailure } from './aedes-client.ts'
 import { arrives } from './arrival.ts'
 import { readyAtConnack } from './catching-up.ts'
 import { takeCensus } from './census.ts'
-import { deviceBounds } from './device-bounds.ts'
+import { createDeviceBounds } from './device-bounds.ts'
 import { createDrain } from './drain.ts'
 import { QuotaExceeded } from './durable/quota-exceeded.ts'
 import { createFreshConnect } from './fresh-connect.ts'
@@ -22,8 +22,10 @@ import { createHooks } from './hooks.ts'
 import type { Engine, EngineParts } from './interface.ts'
 import { createLeavings } from './leavings.ts'
 import { sendLeftWills } from './left-wills.ts'
+import { createPacing } from './pacing.ts'
 import { createRebind } from './rebind.ts'
 import { answerNotAuthorized, closeUnanswered } from './refused-connection.ts'
+import { createRetaining } from './retaining.ts'
 import { unboundRights, unreadRights } from './rights-desk.ts'
 import { mendRouting } from './routing.ts'
 import { SessionStore } from './session-store.ts'
@@ -40,6 +42,7 @@ const AGING_MS = 60_000
 export async function createEngine(parts: EngineParts): Promise<Engine> {
   const { settings, admit, rightsOf, events } = parts
   const sessions = createSessions()
+  const boundsOf = createDeviceBounds(settings)
   const clients = new Map<Session, Inside>()
   const denied = new WeakSet<object>()
   const traffic = newTraffic()
@@ -62,7 +65,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         : { holder: holderOf(session), fingerprint: session.identity.fingerprint }
     },
     mayShow: message => leavings.mayShow(message),
-    retainedBoundsOf: deviceId => deviceBounds(settings, leavings.retainsAsBackend(deviceId)).retained,
+    retainedBoundsOf: deviceId => boundsOf(leavings.retainsAsBackend(deviceId)).retained,
     onForgotten(deviceId, topics) {
       for (const topic of topics ?? [null]) shared.forget(deviceId, topic)
     },
@@ -75,6 +78,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     void store.keepOnly(deviceId, allowed).catch(events.engineFailed)
   const drain = createDrain({ clients: () => clients.values(), store })
   const leavings = createLeavings({ rightsOf, keepOnly, record: store.holders, isGone: parts.isGone })
+  const retaining = createRetaining({ leavings, store, dropped })
 
   const hooks = createHooks({
     settings,
@@ -86,8 +90,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
       }
     },
-    retaining: session => leavings.retains(holderOf(session), session.rights.isBackend === true),
-    mayRetain: packet => store.retained.refusal(packet) === null,
+    retaining,
     publishFirst: (client, packet, done) => acknowledgement.publishFirst(client, packet, done),
     published: (packet, client, done) => acknowledgement.published(packet, client, done),
     sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),
@@ -120,6 +123,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     queue: (clientId, { topic, qos, payload, ...rest }) =>
       store.outgoingEnqueue({ clientId, topic, qos }, { topic, qos, payload: Buffer.from(payload), ...rest }),
   })
+  const pacing = createPacing(settings, boundsOf, session => events.slowed(whoIs(session)))
   await aedes.listen()
   leavings.restore()
   for (const { deviceId, topic, qos } of store.sharedSubscriptions()) shared.join(null, deviceId, topic, qos)
@@ -204,7 +208,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(whoIs(session))
     stream.once('close', () => ended(session))
-    const client = arrives(aedes.handle(stream), session, traffic, store)
+    const client = arrives(aedes.handle(stream), session, traffic, store, pacing)
     clients.set(session, client)
     return {
       drop(reason: Reason) {
@@ -275,11 +279,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
         admit,
         rightsOf,
         send(will, holder) {
-          if (will.retain) leavings.retains(holder, rightsOf(holder).isBackend === true)
-          if (will.retain && store.retained.refusal(will) !== null) {
-            dropped('retained', holder.deviceId)
-            will.retain = false
-          }
+          if (will.retain) retaining.will(holder, rightsOf(holder), will)
           publishOwn(aedes, will, events.engineFailed, () => void store.delWill({ id: holder.deviceId }))
         },
         forget: deviceId => void store.delWill({ id: deviceId }),

@@ -21,6 +21,8 @@ export type EngineEvents = {
   cut(reason: Reason, who: Who): void
   takenOver(who: Who, by: Who): void
   denied(reason: Reason, who: Who, topic: string): void
+  /** It has sent more than it may, and is not read for a while. */
+  slowed(who: Who): void
   dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
   clientFailed(who: Who, error: Error): void
   engineFailed(error: unknown): void

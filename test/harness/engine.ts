@@ -58,6 +58,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       cut: told('cut'),
       denied: told('denied'),
       dropped: told('dropped'),
+      slowed: told('slowed'),
       clientFailed: told('clientFailed'),
       engineFailed: told('engineFailed'),
       firstUse: told('firstUse'),
