@@ -97,8 +97,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await closeRegistry(registry)
     await closeRegistry(notesRegistry)
   }
-  const deviceNow = prepareDeviceLookup(registry.sqlite)
-  const isGone = createIsGone({ deviceNow, admit: admitAgain })
+  const isGone = createIsGone(prepareDeviceLookup(registry.sqlite))
   const nodeId = options.nodeId ?? 'broker'
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
   const sessionsAt = settings.durableSessions === 1 ? join(options.data, sessionsName) : null
@@ -219,7 +218,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: admitAgain,
     engine,
-    deviceNow,
+    isGone,
     assertSameRegistry: () => assertSameFile(registry),
     memory,
     now,

@@ -2,7 +2,6 @@
 // then acknowledges the epoch. Time ends rights too: a sweep each second cuts what has expired.
 import { rightEndsAt } from '../admission/decide.ts'
 import type { Change, ChangeReader } from '../db/change-feed.ts'
-import type { Reason } from '../db/reason.ts'
 import type { RegistryError } from '../db/registry-error.ts'
 import type { Admit } from './admit.ts'
 import { createChangeQueue } from './change-queue.ts'
@@ -32,8 +31,8 @@ export type WatchParts = {
   /** How long a session may last; 0 for no limit. */
   maxSessionAgeMs: number
   engine: Pick<Engine, 'sessions' | 'cut' | 'end' | 'rebind' | 'rebindLeavings' | 'policiesChanged' | 'purge'>
-  /** What the registry says of a device now: its state and the fingerprints of its certificates. */
-  deviceNow(deviceId: string): { state: string; fingerprints: string[] } | null
+  /** Whether a device can never be admitted again. Throws where the registry cannot be read. */
+  isGone(deviceId: string): boolean
   /** Throws where the registry is not the file it was. */
   assertSameRegistry(): void
   /** Told of every change before anything is done about it; null where nothing is remembered. */
@@ -48,9 +47,6 @@ export type WatchParts = {
 }
 
 const SWEEP_MS = 1_000
-
-/** What keeps a certificate out for now. */
-const keeping: readonly Reason[] = ['certificate_suspended', 'registry_unavailable']
 
 export function watchRevocations(parts: WatchParts): RevocationWatch {
   const { engine } = parts
@@ -108,7 +104,7 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
       return 0
     }
     const sessionsCut = eachOf(concerned, cutWhereRefused).filter(Boolean).length
-    if (deviceId !== null) forgetWhereNothingAdmits(deviceId)
+    if (deviceId !== null && parts.isGone(deviceId)) void engine.purge(deviceId).catch(parts.onDoubt)
     return sessionsCut
   }
 
@@ -141,20 +137,6 @@ export function watchRevocations(parts: WatchParts): RevocationWatch {
     if (admission.reason === 'registry_unavailable') throw new Error('the registry could not be read')
     engine.cut(session, admission.reason)
     return true
-  }
-
-  /**
-   * Decommissioning, or the loss of the last certificate that admits, ends the stored session too; suspension, of the
-   * device or of a certificate, keeps it.
-   */
-  function forgetWhereNothingAdmits(deviceId: string): void {
-    const device = parts.deviceNow(deviceId)
-    if (device?.state === 'suspended') return
-    const mayReturn = device?.fingerprints.some(fingerprint => {
-      const admission = parts.admit({ fingerprint, chain: 'verified' })
-      return admission.admitted || keeping.includes(admission.reason)
-    })
-    if (!mayReturn) void engine.purge(deviceId).catch(parts.onDoubt)
   }
 
   function endExpired(): void {

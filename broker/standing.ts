@@ -1,34 +1,18 @@
-// Whether what a device left behind can ever be worth anything again, as the registry says now. A clock that is wrong, or a
-// state that an operator may take back, takes nothing away.
-import type { prepareDeviceLookup } from '../db/admission-lookup.ts'
-import type { Reason } from '../db/reason.ts'
-import type { Admit } from './admit.ts'
+// Whether what a device left behind can ever be worth anything again, by what the registry has on record and nothing else: no clock,
+// no issuer, no CRL, since each of them may say another thing tomorrow.
+import type { DeviceNow } from '../db/admission-lookup.ts'
+import { canEverAdmit } from '../db/roll/transitions.ts'
 
-/** What keeps a certificate out for good. */
-const final: readonly Reason[] = [
-  'certificate_unlisted',
-  'certificate_rejected',
-  'certificate_retired',
-  'certificate_lapsed',
-  'certificate_superseded',
-  'certificate_revoked',
-  'certificate_revoked_by_issuer',
-  'issuer_revoked',
-  'device_decommissioned',
-]
-
-/** Throws where the registry cannot be read. */
-export function createIsGone(parts: {
-  deviceNow: ReturnType<typeof prepareDeviceLookup>
-  admit: Admit
-}): (deviceId: string) => boolean {
+/**
+ * True for a device that is decommissioned, or none of whose certificates can ever admit it again. A suspension, a disabled
+ * or expired issuer, an entry in a CRL, an expired certificate take nothing away. Throws where the registry cannot be read.
+ */
+export function createIsGone(
+  deviceNow: (deviceId: string) => DeviceNow | null,
+): (deviceId: string) => boolean {
   return deviceId => {
-    const device = parts.deviceNow(deviceId)
+    const device = deviceNow(deviceId)
     if (device === null || device.state === 'decommissioned') return true
-    if (device.state === 'suspended') return false
-    return device.fingerprints.every(fingerprint => {
-      const admission = parts.admit({ fingerprint, chain: 'verified' })
-      return !admission.admitted && final.includes(admission.reason)
-    })
+    return !device.certificates.some(({ status }) => canEverAdmit(status))
   }
 }

@@ -71,16 +71,19 @@ export function prepareAdmissionLookup(sqlite: Database): AdmissionLookup {
   }
 }
 
-/** Prepares what the change feed asks about a device: its state and the fingerprints on its name. */
-export function prepareDeviceLookup(
-  sqlite: Database,
-): (deviceId: string) => { state: DeviceState; fingerprints: string[] } | null {
+export type DeviceNow = {
+  state: DeviceState
+  certificates: { fingerprint: string; status: CertificateStatus }[]
+}
+
+/** Prepares the look-up of a device: its state, and the certificates on its name with their statuses; null for no device. */
+export function prepareDeviceLookup(sqlite: Database): (deviceId: string) => DeviceNow | null {
   const state = sqlite.prepare<[string], DeviceState>('SELECT state FROM devices WHERE id = ?').pluck()
-  const fingerprints = sqlite
-    .prepare<[string], string>('SELECT fingerprint FROM certificates WHERE device_id = ?')
-    .pluck()
+  const certificates = sqlite.prepare<[string], DeviceNow['certificates'][number]>(
+    'SELECT fingerprint, status FROM certificates WHERE device_id = ?',
+  )
   return deviceId => {
     const found = state.get(deviceId)
-    return found === undefined ? null : { state: found, fingerprints: fingerprints.all(deviceId) }
+    return found === undefined ? null : { state: found, certificates: certificates.all(deviceId) }
   }
 }

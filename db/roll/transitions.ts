@@ -45,6 +45,20 @@ export function deviceMay(move: DeviceMove, from: DeviceState): boolean {
   return (deviceMoves[move].from as readonly DeviceState[]).includes(from)
 }
 
+/** Statuses in which a certificate admits, or did until its grace was over: a clock that is set back makes it admit again. */
+const admittingStatuses: readonly CertificateStatus[] = ['issued', 'active', 'superseded']
+
+/** Whether some sequence of moves leads from this status to one that admits; what an operator or time may still undo counts. */
+export function canEverAdmit(status: CertificateStatus): boolean {
+  const reached = new Set<CertificateStatus>([status])
+  for (const from of reached) {
+    if (admittingStatuses.includes(from)) return true
+    for (const { from: sources, to } of Object.values<Moves<CertificateStatus>[string]>(certificateMoves))
+      if (to !== null && sources.includes(from)) reached.add(to)
+  }
+  return false
+}
+
 /** For statements in SQL: the statuses a move leads from, quoted. They come from the table alone. */
 export function fromIn(move: CertificateMove): string {
   return certificateMoves[move].from.map(status => `'${status}'`).join(', ')

@@ -70,7 +70,7 @@ test('a session that cannot be cut keeps no other in, by a change and by the clo
       policiesChanged: () => [],
       purge: async () => {},
     } as never,
-    deviceNow: () => null,
+    isGone: () => true,
     assertSameRegistry() {},
     memory: null,
     now: () => 1,

@@ -5,6 +5,7 @@ import { type BrokerSettings, judgeSettings } from '../../broker/config.ts'
 import { createEngine, type Engine, type EngineEvents } from '../../broker/engine/index.ts'
 import { createRightsDesk } from '../../broker/engine/rights-desk.ts'
 import { type RevocationWatch, watchRevocations } from '../../broker/revocation-watch.ts'
+import { createIsGone } from '../../broker/standing.ts'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-lookup.ts'
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
@@ -82,7 +83,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: real,
     engine,
-    deviceNow: prepareDeviceLookup(registry.sqlite),
+    isGone: createIsGone(prepareDeviceLookup(registry.sqlite)),
     assertSameRegistry() {},
     memory: null,
     now: Date.now,
