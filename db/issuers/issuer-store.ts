@@ -38,8 +38,11 @@ export type IssuerWriter = {
   setIssuerEnabled(id: string, enabled: boolean, actor: Actor): Promise<number>
 }
 
-/** All issuers, disabled ones included, by id. Synchronous: gates and explanations read it where they decide. */
-export function readIssuers(registry: Registry): Map<string, Issuer> {
+/**
+ * All issuers, disabled ones included, by id. Synchronous: gates and explanations read it where they decide. Certificates
+ * that were read before are not parsed again.
+ */
+export function readIssuers(registry: Registry, before?: ReadonlyMap<string, Issuer>): Map<string, Issuer> {
   const rows = registry.sqlite
     .prepare<
       [],
@@ -61,12 +64,16 @@ export function readIssuers(registry: Registry): Map<string, Issuer> {
         revoked: row.revoked === 1,
         registration: row.registration ?? 'off',
         crlScope: row.scope ?? '',
-        certificate: new X509Certificate(row.der),
+        certificate: certificateOf(row.der, before?.get(row.id)),
         notBefore: row.not_before,
         notAfter: row.not_after,
       },
     ]),
   )
+}
+
+function certificateOf(der: Buffer, before: Issuer | undefined): X509Certificate {
+  return before?.certificate.raw.equals(der) ? before.certificate : new X509Certificate(der)
 }
 
 /** An issuer and those above it, lowest first; none where it is not on record. */
@@ -89,7 +96,7 @@ export function prepareIssuers(registry: Registry): () => Map<string, Issuer> {
   return () => {
     const now = version.get()
     if (now !== readAt) {
-      issuers = readIssuers(registry)
+      issuers = readIssuers(registry, issuers)
       readAt = now
     }
     return issuers

@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { Api } from '../routes/context.ts'
 import { finishedDocument } from './openapi-document.ts'
+import { Problem } from './problem.ts'
 
 /** Must be registered before the routes that are to be in the document. */
 export async function documentApi(api: Api): Promise<void> {
@@ -37,11 +38,28 @@ export async function documentApi(api: Api): Promise<void> {
       },
     },
   })
-  api.get('/openapi.json', { schema: { hide: true } }, async () => api.swagger())
+  // Everybody may ask for it, and no route is added once the service runs: it is put together once.
+  let document: string | null = null
+  api.get('/openapi.json', { schema: { hide: true } }, async (_, reply) => {
+    document ??= JSON.stringify(api.swagger())
+    return reply
+      .type('application/json; charset=utf-8')
+      .serializer((text: unknown) => text as string)
+      .send(document)
+  })
   // Its assets come with the package, so the page works without a network.
   await api.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
     uiConfig: { url: '/openapi.json', validatorUrl: null, docExpansion: 'list' },
+    // It would put copies of the document together for each who asks, one of them as YAML.
+    uiHooks: {
+      onRequest: (request, _, done) =>
+        done(
+          /^\/docs\/(json|yaml)$/.test(request.routeOptions.url ?? '')
+            ? new Problem('route_unknown', 'the document is at /openapi.json')
+            : undefined,
+        ),
+    },
   })
 }

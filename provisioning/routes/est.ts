@@ -3,6 +3,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Actor } from '../../db/audit/audit.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
 import {
   CERTS_ONLY,
@@ -48,6 +49,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
   const lean = { helmet: false as const }
   const common = { tags: ['est'], querystring: NoQuery, ...params }
 
+  const caCertificates = createCaCertificates()
   api.get(
     `${path}/cacerts`,
     {
@@ -62,10 +64,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
       const own = [...issuers().values()].filter(({ kind, enabled }) => enabled && kind !== 'foreign')
       const root = own.filter(({ kind }) => kind === 'root')
       const issuing = own.filter(({ kind, notAfter }) => kind === 'issuing' && notAfter > now())
-      return sendCertificates(
-        reply,
-        [...issuing, ...root].map(({ certificate }) => certificate.raw),
-      )
+      return reply.type(CERTS_ONLY).send(caCertificates([...issuing, ...root]))
     },
   )
 
@@ -192,6 +191,16 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
 function assertGroup(label: string, group: string | null): void {
   if (label === group) return
   throw new Problem('est_label_refused', `what was shown is not for the group ${label}`)
+}
+
+/** Everybody may ask for them, and they change about once a year: they are put together once. */
+function createCaCertificates() {
+  let last = { ids: '', text: '' }
+  return (issuers: readonly Issuer[]): string => {
+    const ids = issuers.map(({ id }) => id).join()
+    if (ids !== last.ids) last = { ids, text: certsOnly(issuers.map(({ certificate }) => certificate.raw)) }
+    return last.text
+  }
 }
 
 function sendCertificates(reply: FastifyReply, ders: readonly Buffer[]): FastifyReply {

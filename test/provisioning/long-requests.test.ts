@@ -6,7 +6,7 @@ import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import { actions } from '../../policy/document.ts'
 import { tryOnFleet } from '../../provisioning/policies/fleet-trial.ts'
 import { createTimeSlices } from '../../provisioning/time-slices.ts'
-import { type Service, startService } from './harness.ts'
+import { assertProblem, type Service, startService } from './harness.ts'
 
 /** As many topics as a document may have, in as few bytes as they take. */
 const largest = (name: string, prefix: string) => ({
@@ -55,6 +55,22 @@ describe('long requests', () => {
     const longest = watch.end()
     assert.ok(longest < 1_000, `the event loop was held for ${longest} ms`)
   })
+})
+
+test('what everybody may ask for is put together once, and anew where it changed', async () => {
+  await using service = await startService()
+  const open = (path: string) => service.call('GET', path, undefined, { token: null })
+  const [document, again] = [await open('/openapi.json'), await open('/openapi.json')]
+  assert.equal(document.headers['content-type'], 'application/json; charset=utf-8')
+  assert.equal(document.text, again.text)
+  for (const copy of ['/docs/json', '/docs/yaml', '/docs/yaml/'])
+    assertProblem(await open(copy), 404, 'route_unknown')
+  assert.equal((await open('/docs/')).status, 200)
+  const before = await open('/.well-known/est/cacerts')
+  assert.equal((await open('/.well-known/est/group/cacerts')).text, before.text)
+  assert.equal((await service.call('POST', '/v1/ca/rotate', {})).status, 200)
+  const after = await open('/.well-known/est/cacerts')
+  assert.ok(after.text.length > before.text.length + 500, 'another issuing CA is among them')
 })
 
 test('a trial that compares too much is refused with what the bound is', () => {
