@@ -2,6 +2,7 @@
 import type { Transaction } from 'kysely'
 import type { Registry } from './open.ts'
 import type { ChangeKind, Schema } from './schema.ts'
+import { prepared } from './statement.ts'
 
 /** One change that can end somebody's right to be connected. */
 export type Change = {
@@ -67,30 +68,65 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
 }
 
 /**
- * Waits until every node acknowledged the epoch, or the deadline passed, and tells who did.
+ * Waits until every node acknowledged the epoch, or the deadline passed, and tells who did. Who waits at the same time
+ * shares one look at the nodes: a thousand waiting requests ask no more often than one.
  * Nodes that stopped in order are gone from the list; one that vanished is named in `unreachable`.
  */
-export async function awaitReceipt(registry: Registry, epoch: number, deadlineMs: number): Promise<Receipt> {
-  const { sqlite } = registry
-  const acknowledged = sqlite.prepare<[number], { id: string; done: number }>(
-    'SELECT id, acknowledged_epoch >= ? AS done FROM nodes ORDER BY id',
-  )
-  const cut = sqlite
-    .prepare<[number], number>('SELECT coalesce(sum(sessions_cut), 0) FROM acknowledgements WHERE epoch = ?')
-    .pluck()
-  const end = performance.now() + deadlineMs
-  for (;;) {
-    const nodes = acknowledged.all(epoch)
-    const unreachable = nodes.filter(node => node.done === 0).map(node => node.id)
-    if (unreachable.length === 0 || performance.now() >= end) {
-      return {
-        epoch,
-        nodesTotal: nodes.length,
-        nodesAcknowledged: nodes.length - unreachable.length,
-        sessionsCut: Number(cut.get(epoch) ?? 0),
-        unreachable,
-      }
+export function awaitReceipt(registry: Registry, epoch: number, deadlineMs: number): Promise<Receipt> {
+  return new Promise((resolve, reject) => {
+    const waiting = waits.get(registry)
+    const wait = { epoch, end: performance.now() + deadlineMs, resolve, reject }
+    if (waiting !== undefined) {
+      waiting.add(wait)
+      return
     }
-    await new Promise(resolve => setTimeout(resolve, 5))
+    const first = new Set([wait])
+    waits.set(registry, first)
+    lookForAcknowledgements(registry, first)
+  })
+}
+
+type Wait = {
+  epoch: number
+  end: number
+  resolve(receipt: Receipt): void
+  reject(error: unknown): void
+}
+const waits = new WeakMap<Registry, Set<Wait>>()
+const LOOK_MS = 5
+
+function lookForAcknowledgements(registry: Registry, waiting: Set<Wait>): void {
+  try {
+    const nodes = prepared(
+      registry.sqlite,
+      'SELECT id, acknowledged_epoch AS epoch FROM nodes ORDER BY id',
+    ).all() as { id: string; epoch: number }[]
+    const least = nodes.reduce((epoch, node) => Math.min(epoch, node.epoch), Number.POSITIVE_INFINITY)
+    const now = performance.now()
+    for (const wait of waiting) {
+      if (wait.epoch > least && now < wait.end) continue
+      waiting.delete(wait)
+      wait.resolve(receiptOf(registry, wait.epoch, nodes))
+    }
+  } catch (error) {
+    for (const wait of waiting) wait.reject(error)
+    waiting.clear()
+  }
+  if (waiting.size === 0) waits.delete(registry)
+  else setTimeout(lookForAcknowledgements, LOOK_MS, registry, waiting)
+}
+
+function receiptOf({ sqlite }: Registry, epoch: number, nodes: { id: string; epoch: number }[]): Receipt {
+  const unreachable = nodes.filter(node => node.epoch < epoch).map(node => node.id)
+  const cut = prepared(
+    sqlite,
+    'SELECT coalesce(sum(sessions_cut), 0) AS cut FROM acknowledgements WHERE epoch = ?',
+  ).get(epoch) as { cut: number }
+  return {
+    epoch,
+    nodesTotal: nodes.length,
+    nodesAcknowledged: nodes.length - unreachable.length,
+    sessionsCut: Number(cut.cut),
+    unreachable,
   }
 }

@@ -4,7 +4,8 @@ import type { Transaction } from 'kysely'
 import { type KeyedChange, type KeyedRequest, writeKeyed } from './keyed-changes.ts'
 import type { Registry } from './open.ts'
 import type { Schema } from './schema.ts'
-import { transact } from './transact.ts'
+import { run } from './statement.ts'
+import { transact, type Urgency } from './transact.ts'
 
 export type KeptAnswer = { status: number; headers: Record<string, string>; body: string }
 export type KeyedOutcome = { requestHash: string; change: KeyedChange | null; answer: KeptAnswer | null }
@@ -12,7 +13,7 @@ export type KeyedOutcome = { requestHash: string; change: KeyedChange | null; an
 export type IdempotencyStore = {
   /** What is known of a key, null where it is new or was forgotten. */
   findKeyed(request: Pick<KeyedRequest, 'holderId' | 'keyHash'>): KeyedOutcome | null
-  keepAnswer(request: KeyedRequest, answer: KeptAnswer): Promise<void>
+  keepAnswer(request: KeyedRequest, answer: KeptAnswer, urgency?: Urgency): Promise<void>
 }
 
 /** How long an answer is kept. */
@@ -20,6 +21,8 @@ export const ANSWER_KEPT_MS = 24 * 60 * 60_000
 /** The oldest go first. */
 export const ANSWERS_MAX = 100_000
 const PRUNED_EVERY = 256
+/** More than come in between, so that none are left for long. */
+const PRUNED_AT_ONCE = 1_024
 
 export function createIdempotencyStore(registry: Registry, now: () => number): IdempotencyStore {
   const { sqlite } = registry
@@ -41,20 +44,21 @@ export function createIdempotencyStore(registry: Registry, now: () => number): I
       }
     },
 
-    keepAnswer: (request, { status, headers, body }) =>
-      transact(registry, async transaction => {
-        stored += 1
-        if (stored % PRUNED_EVERY === 1) await prune(transaction, now())
-        await writeKeyed(transaction, request, now(), { status, headers: JSON.stringify(headers), body })
-      }),
+    keepAnswer: (request, { status, headers, body }, urgency = 'normal') =>
+      transact(
+        registry,
+        async transaction => {
+          stored += 1
+          if (stored % PRUNED_EVERY === 1) await prune(transaction, now())
+          await writeKeyed(transaction, request, now(), { status, headers: JSON.stringify(headers), body })
+        },
+        urgency,
+      ),
   }
 }
 
+/** Forgets some of those that are over, so that no request waits for the end of thousands. */
 async function prune(transaction: Transaction<Schema>, at: number): Promise<void> {
-  await transaction
-    .deleteFrom('idempotency_keys')
-    .where('at', '<=', at - ANSWER_KEPT_MS)
-    .execute()
   const excess = await transaction
     .selectFrom('idempotency_keys')
     .select('at')
@@ -62,6 +66,10 @@ async function prune(transaction: Transaction<Schema>, at: number): Promise<void
     .offset(ANSWERS_MAX)
     .limit(1)
     .executeTakeFirst()
-  if (excess === undefined) return
-  await transaction.deleteFrom('idempotency_keys').where('at', '<=', excess.at).execute()
+  await run(
+    transaction,
+    `DELETE FROM idempotency_keys WHERE rowid IN
+       (SELECT rowid FROM idempotency_keys WHERE at <= ? ORDER BY at LIMIT ${PRUNED_AT_ONCE})`,
+    Math.max(at - ANSWER_KEPT_MS, excess?.at ?? 0),
+  )
 }

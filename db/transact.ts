@@ -1,5 +1,6 @@
 // How a registry verb runs: all or nothing, and on disk when it is answered. Verbs that come together share one immediate
 // transaction and so one wait for the disk, each in a savepoint of its own; retried without blocking while the lock is held.
+// Verbs that withdraw a right are urgent: they go before all others, and no other takes their places.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { keepingEpoch } from './keyed-changes.ts'
@@ -14,6 +15,8 @@ const LOCK_RETRY_MS = 20
 const GROUP_MS = 10
 /** Verbs that wait for their turn; each belongs to a request that was let in. */
 const WAITING_MAX = 10_000
+/** The same for urgent verbs. */
+const URGENT_WAITING_MAX = 1_000
 
 /** Why a change was refused although the registry works. `errors` of the API are made from it. */
 export class Conflict extends Error {
@@ -77,16 +80,20 @@ export type EnrollmentConflictCode =
 
 /** A verb that waits for its turn. `settle` is called once what it wrote is on disk, or will never be. */
 type Verb = {
+  urgency: Urgency
   work(transaction: Transaction<Schema>): Promise<unknown>
   resolve(result: unknown): void
   reject(error: unknown): void
 }
 type Outcome = { verb: Verb } & ({ result: unknown } | { error: unknown })
 
-const queues = new WeakMap<Registry, Verb[]>()
+export type Urgency = 'urgent' | 'normal'
+type Queue = Record<Urgency, Verb[]>
+
+const queues = new WeakMap<Registry, Queue>()
 
 /**
- * Runs the work as one change that is whole and on disk when the promise resolves.
+ * Runs the work as one change that is whole and on disk when the promise resolves. What withdraws a right is `urgent`.
  * @throws {RegistryError} `registry_busy` after 3 s of a locked registry or where too many verbs wait, `registry_full` on
  *   a full disk, `registry_missing` or `registry_replaced` where the file was removed or replaced
  * @throws {Conflict} where the work refuses; nothing is written then
@@ -94,42 +101,48 @@ const queues = new WeakMap<Registry, Verb[]>()
 export function transact<T>(
   registry: Registry,
   work: (transaction: Transaction<Schema>) => Promise<T>,
+  urgency: Urgency = 'normal',
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const verb: Verb = { work, resolve: result => resolve(result as T), reject }
-    const waiting = queues.get(registry)
-    if (waiting === undefined) {
-      const queue = [verb]
-      queues.set(registry, queue)
-      void runAll(registry, queue)
-    } else if (waiting.length >= WAITING_MAX) {
+    const verb: Verb = { work, urgency, resolve: result => resolve(result as T), reject }
+    const running = queues.get(registry)
+    const queue = running ?? { urgent: [], normal: [] }
+    if (queue[urgency].length >= (urgency === 'urgent' ? URGENT_WAITING_MAX : WAITING_MAX)) {
       reject(new RegistryError('registry_busy', 'too many changes wait for the registry'))
-    } else waiting.push(verb)
+      return
+    }
+    queue[urgency].push(verb)
+    if (running !== undefined) return
+    queues.set(registry, queue)
+    void runAll(registry, queue)
   })
 }
 
+/** As `transact`, for what withdraws a right. */
+export const transactUrgently: typeof transact = (registry, work) => transact(registry, work, 'urgent')
+
 /** Never throws: each verb is told its own fate. */
-async function runAll(registry: Registry, queue: Verb[]): Promise<void> {
+async function runAll(registry: Registry, queue: Queue): Promise<void> {
   do {
     // Whatever arrives in one turn of the event loop goes together.
     await setImmediate()
     await runGroup(registry, queue)
-  } while (queue.length > 0)
+  } while (queue.urgent.length > 0 || queue.normal.length > 0)
   queues.delete(registry)
 }
 
-async function runGroup(registry: Registry, queue: Verb[]): Promise<void> {
+async function runGroup(registry: Registry, queue: Queue): Promise<void> {
   const end = performance.now() + LOCK_DEADLINE_MS
   for (;;) {
+    const taken: Verb[] = []
     const outcomes: Outcome[] = []
     try {
       assertSameFile(registry)
       await registry.query.transaction().execute(transaction => {
         runsOn(transaction, registry.sqlite)
-        return runVerbs(transaction, queue, outcomes)
+        return runVerbs(transaction, queue, taken, outcomes)
       })
       assertSameFile(registry) // nothing is acknowledged that went into a file without a name
-      queue.splice(0, outcomes.length)
       for (const outcome of outcomes) {
         if ('error' in outcome) outcome.verb.reject(asRegistryError(outcome.error))
         else outcome.verb.resolve(outcome.result)
@@ -139,24 +152,33 @@ async function runGroup(registry: Registry, queue: Verb[]): Promise<void> {
       const translated = asRegistryError(error)
       const busy = translated instanceof RegistryError && translated.code === 'registry_busy'
       if (!busy || performance.now() >= end) {
-        // What was not tried fails for the same reason, if it does, when its turn comes.
-        for (const verb of queue.splice(0, Math.max(1, outcomes.length))) verb.reject(translated)
+        // What was not taken fails for the same reason, if it does, when its turn comes.
+        if (taken.length === 0) taken.push(...[take(queue)].filter(verb => verb !== undefined))
+        for (const verb of taken) verb.reject(translated)
         return
       }
+      for (const verb of taken.toReversed()) queue[verb.urgency].unshift(verb)
       await setTimeout(LOCK_RETRY_MS)
     }
   }
 }
 
-/** Runs verbs until the time is up; what one throws undoes what that one did. */
+function take(queue: Queue): Verb | undefined {
+  return queue.urgent.shift() ?? queue.normal.shift()
+}
+
+/** Takes verbs and runs them until the time is up; what one throws undoes what that one did. */
 async function runVerbs(
   transaction: Transaction<Schema>,
-  queue: readonly Verb[],
+  queue: Queue,
+  taken: Verb[],
   outcomes: Outcome[],
 ): Promise<void> {
   const end = performance.now() + GROUP_MS
-  for (const verb of queue) {
-    if (outcomes.length > 0 && performance.now() >= end) return
+  while (outcomes.length === 0 || performance.now() < end) {
+    const verb = take(queue)
+    if (verb === undefined) return
+    taken.push(verb)
     await run(transaction, 'savepoint verb')
     try {
       outcomes.push({ verb, result: await keepingEpoch(transaction, verb.work) })

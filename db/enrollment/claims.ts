@@ -9,7 +9,7 @@ import { assertNoOperatorKey } from '../operators/operator-keys.ts'
 import { addDeviceIn, stateOf } from '../roll/device-writer.ts'
 import type { Schema } from '../schema.ts'
 import { rowsOf } from '../statement.ts'
-import { Conflict, transact } from '../transact.ts'
+import { Conflict, transact, transactUrgently } from '../transact.ts'
 
 /** Times in ms since the epoch. `fingerprint` is null for a claim whose certificate was never made. */
 export type Claim = {
@@ -129,7 +129,7 @@ export function createClaimStore(registry: Registry, now: () => number): ClaimSt
       }),
 
     revokeClaim: (id, actor) =>
-      transact(registry, async transaction => {
+      transactUrgently(registry, async transaction => {
         const at = now()
         if ((await claimIn(transaction, id)).revoked_at !== null) return
         await transaction.updateTable('claims').set({ revoked_at: at }).where('id', '=', id).execute()

@@ -7,7 +7,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
 import type { RegistrationMode, Schema } from '../schema.ts'
-import { Conflict, transact } from '../transact.ts'
+import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertIssuerSeen } from '../versions.ts'
 
 export type Issuer = KnownIssuer & {
@@ -109,7 +109,7 @@ export function createIssuerWriter(registry: Registry, now: () => number): Issue
       transact(registry, async transaction => (await insertIssuer(transaction, issuer, actor, now())).id),
 
     setIssuerEnabled: (id, enabled, actor) =>
-      transact(registry, async transaction => {
+      (enabled ? transact : transactUrgently)(registry, async transaction => {
         const at = now()
         await assertIssuerSeen(transaction, actor, id)
         const changed = await transaction

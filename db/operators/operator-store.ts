@@ -6,7 +6,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import { assertNoClaimKey } from '../enrollment/claims.ts'
 import type { Registry } from '../open.ts'
 import type { Role, Schema } from '../schema.ts'
-import { Conflict, transact } from '../transact.ts'
+import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertNameFree } from './operator-names.ts'
 import type { Holder } from './token-store.ts'
 
@@ -64,7 +64,7 @@ export function createOperatorStore(registry: Registry, now: () => number): Oper
       }),
 
     revokeOperator: (fingerprint, scope, actor) =>
-      transact(registry, async transaction => {
+      transactUrgently(registry, async transaction => {
         const at = now()
         let select = transaction
           .selectFrom('operator_certificates')

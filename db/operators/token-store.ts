@@ -5,7 +5,7 @@ import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { Registry } from '../open.ts'
 import type { Role, Schema } from '../schema.ts'
-import { Conflict, transact } from '../transact.ts'
+import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertNameFree } from './operator-names.ts'
 
 /** Who calls and how far he reaches: `scope` is a group, null where there is no such bound. Times in ms. */
@@ -88,7 +88,7 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
       }),
 
     revokeToken: (id, scope, actor) =>
-      transact(registry, async transaction => {
+      transactUrgently(registry, async transaction => {
         const at = now()
         let select = transaction.selectFrom('api_tokens').select(['name', 'revoked_at']).where('id', '=', id)
         if (scope !== null) select = select.where('scope_group', '=', scope)

@@ -32,9 +32,16 @@ type Step = {
   besides?(transaction: Transaction<Schema>, row: Row, at: number): Promise<void>
 }
 
+/** These end a right: nothing that waits for the registry may delay them. */
+const withdrawing: ReadonlySet<Step['move']> = new Set(['revoke', 'suspend', 'reject'])
+
 export function createCertificateMover(registry: Registry, now: () => number): CertificateMover {
   const moved = (fingerprint: string, step: Step, actor: Actor) =>
-    transact(registry, transaction => moveCertificate(transaction, fingerprint, step, actor, now()))
+    transact(
+      registry,
+      transaction => moveCertificate(transaction, fingerprint, step, actor, now()),
+      withdrawing.has(step.move) ? 'urgent' : 'normal',
+    )
 
   return {
     revokeCertificate: (fingerprint, reason, actor) =>

@@ -6,7 +6,7 @@ import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
 import type { DeviceState, Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
-import { Conflict, transact } from '../transact.ts'
+import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertDeviceSeen } from '../versions.ts'
 import { deviceMay } from './transitions.ts'
 
@@ -58,7 +58,7 @@ export function createDeviceWriter(registry: Registry, now: () => number): Devic
       }),
 
     setDeviceState: (id, state, actor) =>
-      transact(registry, async transaction => {
+      (state === 'active' ? transact : transactUrgently)(registry, async transaction => {
         const at = now()
         const current = await stateOf(transaction, id)
         await assertDeviceSeen(transaction, actor, id)

@@ -49,6 +49,7 @@ export type IdempotencyParts = {
 
 export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyParts): void {
   const inFlight = new Set<string>()
+  let othersInFlight = 0
 
   /** After validation, so that a request that is none does not spend its key. */
   api.addHook('preHandler', async (request, reply) => {
@@ -65,9 +66,11 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
       throw new Problem('idempotency_key_reused', 'this Idempotency-Key stood for another request')
     }
     if (known !== null && known.answer !== null) return replay(reply, known.answer)
-    if (inFlight.size >= IN_FLIGHT_MAX)
+    const { urgent = false } = request.routeOptions.config
+    if (!urgent && othersInFlight >= IN_FLIGHT_MAX)
       throw new Problem('registry_busy', 'too many requests are being served')
     inFlight.add(name)
+    if (!urgent) othersInFlight += 1
     request.keyed = keyed
     if (known === null || known.change === null) return
     const answer = await request.routeOptions.config.recall!(known.change, request, reply)
@@ -77,14 +80,16 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
   api.addHook('onSend', async (request, reply, payload) => {
     const { keyed } = request
     if (keyed === null) return payload
+    const { urgent = false, secret = false } = request.routeOptions.config
     try {
       const answer = answerOf(reply, payload)
-      if (answer !== null && !request.routeOptions.config.secret) await store.keepAnswer(keyed, answer)
+      if (answer !== null && !secret) await store.keepAnswer(keyed, answer, urgent ? 'urgent' : 'normal')
     } catch (error) {
       // The change is on record with its key: the answer can still be recalled.
       failed(request.id, error)
     } finally {
       inFlight.delete(`${keyed.holderId} ${keyed.keyHash}`)
+      if (!urgent) othersInFlight -= 1
     }
     return payload
   })

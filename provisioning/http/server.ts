@@ -10,6 +10,7 @@ import { tlsProfile } from '../../pki/tls-profile.ts'
 import type { ServerIdentity } from '../ca/server-certificate.ts'
 import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import { createSelfAuthentication } from '../enrollment/self-authentication.ts'
+import { reaches } from '../operators/access.ts'
 import { createAuthentication, grantRight } from '../operators/authentication.ts'
 import { createConsoleSessions } from '../operators/console-sessions.ts'
 import { holdScope } from '../operators/reach.ts'
@@ -42,11 +43,12 @@ import { sessionRoutes } from '../routes/session.ts'
 import { trustAnchorRoutes } from '../routes/trust-anchors.ts'
 import { webhookRoutes } from '../routes/webhooks.ts'
 import { boundBodies } from './body-deadline.ts'
-import { addressOf, trackConnections } from './connections.ts'
+import { addressOf, CONNECTIONS_MAX, trackConnections } from './connections.ts'
 import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
 import { documentApi } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { answerProblems } from './problem-answers.ts'
+import { takeTurns } from './request-turns.ts'
 import { traceRequests } from './tracing.ts'
 
 export type ServerParts = {
@@ -66,7 +68,6 @@ export type ApiServer = {
 }
 
 const BODY_BYTES_MAX = 64 * 1024
-const CONNECTIONS_MAX = 2_000
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 
@@ -94,7 +95,8 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     ...answerProblems.options(services.events),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
   const server = api.server as unknown as Server
-  server.maxConnections = CONNECTIONS_MAX
+  // Above what trackConnections lets be, which makes room for newcomers.
+  server.maxConnections = CONNECTIONS_MAX + 100
   const connections = trackConnections(server)
 
   // JSON is all that bodies may be; fastify would take text/plain too, and give it to no validator we trust.
@@ -117,7 +119,9 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     timeWindow: MINUTE_MS,
     cache: 10_000,
     enableDraftSpec: true,
-    keyGenerator: request => request.holder?.id ?? addressOf(request.ip),
+    // Whoever has spent all requests of a minute can still withdraw rights: that is counted apart.
+    keyGenerator: request =>
+      `${request.routeOptions.config.urgent === true ? 'urgent ' : ''}${request.holder?.id ?? addressOf(request.ip)}`,
     errorResponseBuilder: (_, context) =>
       new Problem('rate_limited', `at most ${context.max} requests a minute`, {
         retryAfterSeconds: Math.max(1, Math.ceil(context.ttl / 1000)),
@@ -148,6 +152,9 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     used: services.lastUse.note,
   })
   api.addHook('onRequest', authentication.onRequest)
+  api.addHook('onRequest', async ({ holder, raw }) => {
+    if (holder !== null && reaches(holder.role, 'operator')) connections.keep(raw.socket)
+  })
   // After authentication, so that a token has a budget of its own wherever its requests come from.
   api.addHook('onRequest', api.rateLimit() as never)
 
@@ -156,6 +163,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   consoleRoutes(api)
   api.addHook('onRoute', grantRight)
   api.addHook('onRoute', takeIdempotencyKey)
+  takeTurns(api)
   api.addHook('preHandler', authentication.preHandler)
   api.addHook('preHandler', holdScope(services.reach))
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })

@@ -147,6 +147,24 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /readyz': open,
 }
 
+/**
+ * What withdraws a right, and what tells whether the service lives: served before all others and beside every bound that
+ * others fill. Only routes whose work is small, and none that a caller without the role of an operator could flood.
+ */
+export const urgentRoutes: ReadonlySet<string> = new Set([
+  'POST /v1/devices/:id/suspend',
+  'POST /v1/devices/:id/decommission',
+  'POST /v1/certificates/:fingerprint/revoke',
+  'POST /v1/certificates/:fingerprint/suspend',
+  'POST /v1/certificates/:fingerprint/reject',
+  'POST /v1/issuers/:issuer/disable',
+  'POST /v1/claims/:id/revoke',
+  'POST /v1/api-tokens/:token/revoke',
+  'POST /v1/operators/:operator/revoke',
+  'GET /livez',
+  'GET /readyz',
+])
+
 /** The right to a route, as fastify names it. Throws for one that is not in the table. */
 export function rightTo(method: string | string[], url: string): Right {
   // fastify answers HEAD wherever there is a GET.

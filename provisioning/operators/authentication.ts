@@ -9,7 +9,7 @@ import { presentedCertificate } from '../http/peer-certificate.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
 import { assertSameOrigin, changesSomething, sessionCookie } from '../http/session-cookie.ts'
-import { type Right, reaches, rightTo } from './access.ts'
+import { type Right, reaches, rightTo, urgentRoutes } from './access.ts'
 import { type ConsoleSession, type ConsoleSessions, isCsrfToken } from './console-sessions.ts'
 
 declare module 'fastify' {
@@ -23,6 +23,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call a route: from the table in access.ts, never by hand. */
     right?: Right
+    /** Whether it is served before others: from the same file. */
+    urgent?: boolean
   }
 }
 
@@ -40,7 +42,8 @@ type Caller = { holder: Holder; session: ConsoleSession | null }
 
 /** Run on every route as it is added: one that nobody entered in the table keeps the service from starting. */
 export function grantRight(route: { method: string | string[]; url: string; config?: object }): void {
-  route.config = { ...route.config, right: rightTo(route.method, route.url) }
+  const right = rightTo(route.method, route.url)
+  route.config = { ...route.config, right, urgent: urgentRoutes.has(`${route.method} ${route.url}`) }
 }
 
 export type Authentication = {

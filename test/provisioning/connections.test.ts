@@ -1,39 +1,75 @@
-// Connections of the API: no one address keeps everybody else out.
+// Connections of the API: nobody keeps out whoever comes to revoke.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { addressOf, trackConnections } from '../../provisioning/http/connections.ts'
+import { addressOf, type ConnectionLimits, trackConnections } from '../../provisioning/http/connections.ts'
 import { until } from '../harness/until.ts'
 
-test('an address that holds all it may has no further connection, until one ends; another address has', async () => {
+/** A server of such limits, and connections to it from any loopback address, by name. */
+async function ground(limits: ConnectionLimits) {
   const server = createServer()
-  const connections = trackConnections(server as unknown as Parameters<typeof trackConnections>[0], 3)
+  const connections = trackConnections(server as unknown as Parameters<typeof trackConnections>[0], limits)
+  const accepted: Socket[] = []
+  server.on('connection', socket => accepted.push(socket))
   server.listen(0, '0.0.0.0')
   await once(server, 'listening')
-  const open = new Set<Socket>()
-  const dial = async (localAddress: string) => {
-    const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', localAddress })
-    socket.on('error', () => {})
-    socket.resume()
-    open.add(socket)
-    socket.once('close', () => open.delete(socket))
-    await once(socket, 'connect')
-    return socket
+  const open = new Map<string, Socket>()
+  return {
+    open,
+    /** Resolves once the server has it. */
+    async dial(name: string, localAddress = '127.0.0.1') {
+      const count = accepted.length + 1
+      const { port } = server.address() as AddressInfo
+      const socket = connect({ port, host: '127.0.0.1', localAddress })
+      socket.on('error', () => {})
+      socket.resume()
+      open.set(name, socket)
+      socket.once('close', () => open.delete(name))
+      await once(socket, 'connect')
+      await until(() => accepted.length === count)
+    },
+    /** As where the one who came last shows that he may revoke. */
+    keep: () => connections.keep(accepted.at(-1)!),
+    is: (names: string[]) => until(() => [...open.keys()].join() === names.join()),
+    async [Symbol.asyncDispose]() {
+      for (const socket of open.values()) socket.destroy()
+      await connections.drain()
+      server.close()
+    },
   }
-  const first = await dial('127.0.0.1')
-  for (let index = 0; index < 5; index += 1) await dial('127.0.0.1')
-  await until(() => open.size === 3)
-  await dial('127.0.0.2')
-  first.destroy()
-  await until(() => open.size === 3)
-  await settled(server, 3)
-  await dial('127.0.0.1')
-  await settled(server, 4)
-  assert.equal(open.size, 4)
-  for (const socket of open) socket.destroy()
-  await connections.drain()
-  server.close()
+}
+
+test('an address that holds all it may gives up its oldest connection for the next; another address none', async () => {
+  await using t = await ground({ max: 9, perAddressMax: 3 })
+  await t.dial('other', '127.0.0.2')
+  for (const name of ['a', 'b', 'c', 'd']) await t.dial(name)
+  await t.is(['other', 'b', 'c', 'd'])
+  t.open.get('c')!.destroy()
+  await t.is(['other', 'b', 'd'])
+  // The server may see the end of one after the beginning of the next: it then gives up one more, never one less.
+  await t.dial('e')
+  await until(() => t.open.has('e') && t.open.has('d') && t.open.has('other'))
+})
+
+test('where all places are taken the address that has most gives up its oldest', async () => {
+  await using t = await ground({ max: 4, perAddressMax: 3 })
+  await t.dial('single', '127.0.0.2')
+  for (const name of ['a', 'b', 'c']) await t.dial(name)
+  await t.dial('revoking', '127.0.0.3')
+  await t.is(['single', 'b', 'c', 'revoking'])
+})
+
+test('whoever may revoke keeps his connection, and a newcomer has none where all are such', async () => {
+  await using t = await ground({ max: 9, perAddressMax: 2 })
+  await t.dial('operator')
+  t.keep()
+  await t.dial('a')
+  await t.dial('b')
+  await t.is(['operator', 'b'])
+  t.keep()
+  await t.dial('c')
+  await t.is(['operator', 'b'])
 })
 
 test('addresses of one /64 count as one', () => {
@@ -41,10 +77,3 @@ test('addresses of one /64 count as one', () => {
   assert.notEqual(addressOf('2001:db8:1:2::1'), addressOf('2001:db8:1:3::1'))
   assert.equal(addressOf('::ffff:192.0.2.1'), addressOf('192.0.2.1'))
 })
-
-/** What the server counts, once it has seen what clients did. */
-function settled(server: Server, count: number): Promise<void> {
-  return until(
-    () => new Promise<boolean>(resolve => server.getConnections((_, seen) => resolve(seen === count))),
-  )
-}
