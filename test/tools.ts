@@ -16,6 +16,7 @@ export const debianPackages: Record<string, string> = {
   'systemd-analyze': 'systemd',
   pki: 'strongswan-pki libstrongswan-standard-plugins',
   chromium: 'chromium',
+  cc: 'gcc libc6-dev libmosquitto-dev',
 }
 
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
@@ -27,6 +28,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'interop/sys-topics.test.ts': ['mosquitto'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/enrolling-itself.test.ts': ['curl'],
+  'e2e/examples.test.ts': ['cc'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/two-brokers.test.ts': ['openssl', 'mosquitto'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Makes a release of what is on main: version and changelog, a commit, an annotated tag, and the npm tarball with its SHA-256.
+# Usage: deploy/release.sh VERSION [FOLDER]     FOLDER (release/ by default) gets the files. Pushes and publishes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail() { echo "error: $1" >&2; exit 1; }
+
+version=${1:-} folder=${2:-release}
+[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || fail "give a version such as 0.2.0 (https://semver.org)"
+[ "$(git branch --show-current)" = main ] || fail "releases are made on main"
+[ -z "$(git status --porcelain)" ] || fail "commit or stash what has changed first"
+if git rev-parse -q --verify "refs/tags/v$version" >/dev/null; then fail "v$version exists already"; fi
+awk '/^## /{ inside = /Unreleased/ } inside && /^- /{ found = 1 } END { exit !found }' CHANGELOG.md || fail "CHANGELOG.md says nothing under Unreleased"
+
+sed -i "s/^## \[Unreleased\]$/## [Unreleased]\n\n## [$version] - $(date -u +%F)/" CHANGELOG.md
+npm version "$version" --no-git-tag-version --allow-same-version >/dev/null
+git commit -q --all --message "Release $version"
+git tag --annotate "v$version" --message "Rollcall $version"
+mkdir -p "$folder"
+npm pack --silent --pack-destination "$folder"
+(cd "$folder" && sha256sum "rollcall-$version.tgz" | tee SHA256SUMS)
+echo "v$version is tagged. To publish: git push origin main v$version && npm publish $folder/rollcall-$version.tgz"

@@ -1,0 +1,54 @@
+// deploy/release.sh in a clone: what it refuses, and what a release leaves.
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, test } from 'node:test'
+import { repository } from '../cli/running.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-release-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+const clone = join(folder, 'rollcall')
+const git = (...args: string[]) => execFileSync('git', args, { cwd: clone, encoding: 'utf8' }).trim()
+
+function release(...args: string[]) {
+  const PATH = `${dirname(process.execPath)}:${process.env['PATH']}`
+  return spawnSync('deploy/release.sh', args, { cwd: clone, encoding: 'utf8', env: { ...process.env, PATH } })
+}
+
+test('a release is refused until all is ready, and then leaves a tag, a changelog and a tarball', () => {
+  execFileSync('git', ['clone', '-q', '--no-local', repository, clone], { stdio: 'ignore' })
+  git('checkout', '-q', '-B', 'main')
+  git('config', 'user.name', 'release')
+  git('config', 'user.email', 'release@example.com')
+  symlinkSync(join(repository, 'node_modules'), join(clone, 'node_modules'))
+  appendFileSync(join(clone, '.git/info/exclude'), 'node_modules\nrelease\n')
+
+  const refused = (pattern: RegExp, ...args: string[]) => {
+    const { status, stderr } = release(...args)
+    assert.equal(status, 1)
+    assert.match(stderr, pattern)
+  }
+  refused(/a version such as/)
+  refused(/a version such as/, '1.2')
+  appendFileSync(join(clone, 'README.md'), '\n')
+  refused(/commit or stash/, '9.9.9')
+  git('checkout', '-q', 'README.md')
+  git('checkout', '-q', '-b', 'other')
+  refused(/made on main/, '9.9.9')
+  git('checkout', '-q', 'main')
+
+  const { status, stdout, stderr } = release('9.9.9')
+  assert.equal(status, 0, stderr)
+  assert.equal(git('tag', '--list'), 'v9.9.9')
+  assert.equal(git('status', '--porcelain'), '')
+  assert.match(
+    readFileSync(join(clone, 'CHANGELOG.md'), 'utf8'),
+    /## \[Unreleased\]\n\n## \[9\.9\.9\] - \d{4}-\d\d-\d\d\n/,
+  )
+  assert.match(stdout, /^[\da-f]{64} {2}rollcall-9\.9\.9\.tgz\n/m)
+  assert.ok(existsSync(join(clone, 'release/rollcall-9.9.9.tgz')))
+  refused(/exists already/, '9.9.9')
+  refused(/nothing under Unreleased/, '9.9.10')
+})
