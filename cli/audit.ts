@@ -1,9 +1,11 @@
 // `rollcall audit …`: reading the log of changes over the API; verifying and exporting it from the registry itself.
+
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ApiUnreachable, type Client } from '../client/index.ts'
 import type { AuditFilter, AuditRow, AuditVerification } from '../client/types.ts'
 import { actorKinds } from '../db/audit/audit-chain.ts'
+import { parseInstant } from '../pki/instant.ts'
 import { exportRegistry, readAuditKeys, verifyFile, verifyRegistry } from './audit-verify.ts'
 import { dataPaths } from './data-directory.ts'
 import { CommandFailed, UsageError } from './errors.ts'
@@ -103,10 +105,11 @@ function searchCommand(): Command {
 function moment(text: string): string {
   const ago = /^(\d{1,9})([smhd])$/.exec(text)
   const units: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-  const at = ago === null ? Date.parse(text) : Date.now() - Number(ago[1]) * units[ago[2]!]!
   if (ago === null && !/^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text))
     throw new InvalidArgumentError('It must be a time such as 2026-03-01T12:00:00Z, or 15m, 24h, 7d.')
-  if (Number.isNaN(at) || Math.abs(at) > 8.64e15) throw new InvalidArgumentError('There is no such time.')
+  const named = text.length === '2026-03-01'.length ? `${text}T00:00:00Z` : text
+  const at = ago === null ? parseInstant(named) : Date.now() - Number(ago[1]) * units[ago[2]!]!
+  if (at === null || Math.abs(at) > 8.64e15) throw new InvalidArgumentError('There is no such time.')
   return new Date(at).toISOString()
 }
 
@@ -171,7 +174,7 @@ function say(verified: AuditVerification): void {
   }
   const unsealed = unsealedRows === 0 ? '' : `; ${unsealedRows} since ${unsealedSince} not sealed yet`
   process.stderr.write(`intact: ${rows} rows, ${checkpoints} checkpoints${unsealed}\n`)
-  if (unsealedSince !== null && Date.now() - Date.parse(unsealedSince) > UNSEALED_MS_MAX)
+  if (unsealedSince !== null && Date.now() - (parseInstant(unsealedSince) ?? 0) > UNSEALED_MS_MAX)
     process.stderr.write(
       'warning: rows wait for a checkpoint for more than 5 minutes: the provisioning service does not run, or checkpoints were removed\n',
     )

@@ -1,7 +1,9 @@
 // `rollcall device renew`: on the device itself, once or for as long as it runs. Needs no token: the certificate is enough.
+
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Command } from 'commander'
+import { parseInstant } from '../pki/instant.ts'
 import { UsageError } from './errors.ts'
 import { type Format, outputOption, printDocument } from './output.ts'
 import { type RenewalFiles, renewOnce } from './renewal.ts'
@@ -59,7 +61,7 @@ async function renew(api: URL, files: RenewalFiles, flags: Flags): Promise<numbe
   }
   say(`not due yet: renewal opens at ${outcome.opensAt}`)
   // The clock of the service decides; ours may be ahead of it.
-  return Math.max(LOOK_AGAIN_MS, Date.parse(outcome.opensAt) - Date.now())
+  return Math.max(LOOK_AGAIN_MS, (parseInstant(outcome.opensAt) ?? 0) - Date.now())
 }
 
 async function renewForEver(api: URL, files: RenewalFiles, flags: Flags): Promise<void> {

@@ -13,7 +13,8 @@ const WORD_MS = 5_000
 
 export function createServiceManager(env: NodeJS.ProcessEnv): ServiceManager {
   if (!env['NOTIFY_SOCKET']) return { ready() {}, stopping() {} }
-  const watchdogUs = Number(env['WATCHDOG_USEC'] ?? 0)
+  const watchdog = env['WATCHDOG_USEC'] ?? ''
+  const watchdogUs = /^\d{1,15}$/.test(watchdog) ? Number(watchdog) : 0
   let alive: NodeJS.Timeout | null = null
 
   function say(...words: string[]): void {

@@ -175,7 +175,7 @@ export function refusal(what: string, status: number, problem: Problem): RunFail
 export function parseRetryAfterMs(header: string | undefined, now: number): number | null {
   if (header === undefined) return null
   if (/^\d+$/.test(header.trim())) return Number(header) * 1000
-  const date = Date.parse(header)
+  const date = new Date(header).getTime()
   return Number.isNaN(date) ? null : Math.max(0, date - now)
 }
 

@@ -58,7 +58,7 @@ export function identityFrom(deviceId: string, key: string, certificates: readon
     key: `${key.trim()}\n`,
     certificates: joined,
     fingerprint: createHash('sha256').update(leaf.raw).digest('hex'),
-    notAfter: new Date(leaf.validTo),
+    notAfter: leaf.validToDate,
   }
 }
 

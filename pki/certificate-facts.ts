@@ -30,6 +30,7 @@ const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p3
 
 /** Who issues reads what was signed, and who lists it reads it again: the same bytes have the same facts. */
 const REMEMBERED_MAX = 256
+const ofObjects = new WeakMap<X509Certificate, Readonly<CertificateFacts>>()
 const remembered = new Map<string, Readonly<CertificateFacts>>()
 
 /** Bytes that are no certificate, or one in which something cannot be read. */
@@ -45,12 +46,23 @@ export class CertificateUnreadable extends Error {
 
 /** Reads the facts from DER or PEM. Throws a `CertificateUnreadable` where something in them cannot be read. */
 export function certificateFacts(input: Buffer | string | X509Certificate): Readonly<CertificateFacts> {
+  if (input instanceof X509Certificate) {
+    const facts = ofObjects.get(input) ?? Object.freeze(factsOf(input))
+    ofObjects.set(input, facts)
+    return facts
+  }
   const known = Buffer.isBuffer(input) ? remembered.get(fingerprintOf(input)) : undefined
   if (known !== undefined) return known
-  const facts = Object.freeze(factsOf(input instanceof X509Certificate ? input : parsed(input)))
+  const facts = Object.freeze(factsOf(parsed(input)))
   if (remembered.size >= REMEMBERED_MAX) remembered.clear()
   remembered.set(facts.fingerprint, facts)
   return facts
+}
+
+/** When a certificate holds. Throws a `CertificateUnreadable`. */
+export function validityIn(certificate: X509Certificate): { notBefore: number; notAfter: number } {
+  const { notBefore, notAfter } = certificateFacts(certificate)
+  return { notBefore, notAfter }
 }
 
 /** What OpenSSL read and what was given must be the same bytes. */

@@ -3,10 +3,10 @@
 import 'reflect-metadata'
 import { verify, type X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
-import { CRLNumber, CRLReasons, Extension } from '@peculiar/asn1-x509'
+import { CRLReasons, Extension } from '@peculiar/asn1-x509'
 import { readAsn1Time } from './asn1-time.ts'
 import { type ReadCertificate, readCertificate } from './certificate-reader.ts'
-import { contentOf, type DerElement, elementAt, elementsOf, encodingOf } from './der-reader.ts'
+import { contentOf, type DerElement, elementAt, elementsOf, encodingOf, wholeElement } from './der-reader.ts'
 import { comparableName } from './distinguished-name.ts'
 import { type CrlCoverage, coverageOf, coversAll } from './distribution-points.ts'
 
@@ -140,8 +140,7 @@ function judgeExtensions(
       const extension = AsnConvert.parse(encodingOf(der, element), Extension)
       const value = Buffer.from(extension.extnValue.buffer)
       if (extension.extnID === oids.delta) throw new CrlFault('it is a delta CRL: send the complete one')
-      if (extension.extnID === oids.number)
-        number = BigInt(AsnConvert.parse(value, CRLNumber).value).toString(16)
+      if (extension.extnID === oids.number) number = numberOf(value)
       else if (extension.extnID === oids.distributionPoint) {
         const read = coverageOf(value)
         if (typeof read === 'string') throw new CrlFault(`its issuing distribution point says ${read}`)
@@ -192,6 +191,14 @@ function whole(der: Buffer): DerElement {
   const list = elementAt(der, 0)
   if (list.tag !== SEQUENCE || list.end !== der.length) throw new CrlFault('it is no CRL in DER')
   return list
+}
+
+/** CRLNumber (RFC 5280 §5.2.3): not negative, and of 20 octets or fewer. In hex. */
+function numberOf(value: Buffer): string {
+  const octets = contentOf(value, wholeElement(value, INTEGER))
+  if (octets.length === 0 || octets.length > 20 || octets[0]! >= 0x80)
+    throw new CrlFault('its number is negative, empty or longer than 20 octets')
+  return BigInt(`0x${octets.toString('hex')}`).toString(16)
 }
 
 /** As OpenSSL and so Node print it: hex of whole octets, a minus sign where it is negative. */

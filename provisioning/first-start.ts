@@ -6,7 +6,7 @@ import type { Actor } from '../db/audit/audit.ts'
 import type { RegistryWriter } from '../db/index.ts'
 import type { Issuer } from '../db/issuers/issuer-store.ts'
 import type { Rotation } from '../db/issuers/rotation-store.ts'
-import { fingerprintOf } from '../pki/certificate-facts.ts'
+import { fingerprintOf, validityIn } from '../pki/certificate-facts.ts'
 import { pemBlocks, toPem } from '../pki/pem.ts'
 import { findSigner } from './ca/ca-keeper.ts'
 import type { CaKeys } from './ca/ca-keys.ts'
@@ -130,8 +130,8 @@ function findRotated({ directory, keys, issuers, rotations }: FirstStart): Pair 
 /** An issuing CA that has ended is followed by another at once where the root's key is here; nothing could be issued else. */
 async function replaceExpired(start: FirstStart, root: Root, issuing: Pair): Promise<Pair | null> {
   const { directory, keys, keyTypes, rotations, writer, now } = start
-  if (Date.parse(issuing.certificate.validTo) > now() || root.signer === null) return null
-  if (Date.parse(root.certificate.validTo) <= now()) return null
+  if (validityIn(issuing.certificate).notAfter > now() || root.signer === null) return null
+  if (validityIn(root.certificate).notAfter <= now()) return null
   const name = issuingName(rotations.length + 1)
   const file = join(directory.keys, `issuing-${rotations.length + 2}.key`)
   const signer = keys.read(file) ?? keys.make(file, keyTypes.issuing)

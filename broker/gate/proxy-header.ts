@@ -71,6 +71,10 @@ export function awaitProxyHeader(
   }
 }
 
+function wholeNumber(text: string): number | null {
+  return /^\d{1,3}$/.test(text) ? Number(text) : null
+}
+
 /** Addresses and networks (`10.0.0.0/8`), separated by commas. Throws an Error that names what is none. */
 export function trustedBalancers(text: string): (address: string) => boolean {
   const list = new BlockList()
@@ -78,15 +82,8 @@ export function trustedBalancers(text: string): (address: string) => boolean {
   for (const entry of entries.filter(entry => entry !== '')) {
     const [address = '', prefix, ...more] = entry.split('/')
     const version = isIP(address)
-    const bits = prefix === undefined ? (version === 4 ? 32 : 128) : Number(prefix)
-    if (
-      version === 0 ||
-      more.length > 0 ||
-      prefix === '' ||
-      !Number.isInteger(bits) ||
-      bits < 1 ||
-      bits > (version === 4 ? 32 : 128)
-    )
+    const bits = prefix === undefined ? (version === 4 ? 32 : 128) : wholeNumber(prefix)
+    if (version === 0 || more.length > 0 || bits === null || bits < 1 || bits > (version === 4 ? 32 : 128))
       throw new Error(`${JSON.stringify(entry)} is no address and no network such as 10.0.0.0/8`)
     list.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6')
   }

@@ -1,8 +1,10 @@
 // The listener's TLS: server certificate and key from the data directory. It asks for a certificate and trusts none:
 // what one is worth is judged by the issuers on record. Nothing here falls back to a wider default.
+
 import { constants, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
+import { validityIn } from '../../pki/certificate-facts.ts'
 import { tlsProfile } from '../../pki/tls-profile.ts'
 
 export type TlsFiles = { certificate: string; key: string }
@@ -30,8 +32,7 @@ export class NotPrepared extends Error {
  */
 export function readTlsContext(files: TlsFiles, ticketLifetimeMs: number): SecureContextOptions {
   const certificate = readFileSync(files.certificate)
-  const leaf = new X509Certificate(certificate)
-  if (Date.parse(leaf.validTo) <= Date.now())
+  if (validityIn(new X509Certificate(certificate)).notAfter <= Date.now())
     throw new NotPrepared(
       `the server certificate ${files.certificate} has expired: start provisioning, which renews it`,
     )

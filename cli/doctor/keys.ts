@@ -1,7 +1,9 @@
 // Keys and certificates: that each key is there, opens, and belongs to its certificate, that chains hold, and when they end.
+
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { validityIn } from '../../pki/certificate-facts.ts'
 import { createCaKeys } from '../../provisioning/ca/ca-keys.ts'
 import { pointsAtToken } from '../../provisioning/ca/token-keys.ts'
 import { dataDirectory } from '../../provisioning/data-directory.ts'
@@ -104,8 +106,8 @@ function judgeEnd(
   what: string,
   advice: { ended: string; ending: string },
 ): Finding[] {
-  const begins = Date.parse(certificate.validFrom)
-  const left = Date.parse(certificate.validTo) - now
+  const { notBefore: begins, notAfter } = validityIn(certificate)
+  const left = notAfter - now
   if (begins > now) {
     return [fail(check, `${what}: begins in ${inDays(begins - now)}`, 'set the clock: it is behind')]
   }

@@ -56,8 +56,10 @@ export function serverFaultAt(socket: TLSSocket, clockSkewMs: number): string | 
   const server = socket.getPeerX509Certificate()
   if (!server) return null
   const now = Date.now() + clockSkewMs
-  if (now < Date.parse(server.validFrom)) return 'CERT_NOT_YET_VALID'
-  return now > Date.parse(server.validTo) ? 'CERT_HAS_EXPIRED' : null
+  const { validFromDate, validToDate } = server
+  // What is no date is neither before nor after anything: only what holds lets the device go on.
+  if (!(now >= validFromDate.getTime())) return 'CERT_NOT_YET_VALID'
+  return now <= validToDate.getTime() ? null : 'CERT_HAS_EXPIRED'
 }
 
 /** What Node builds a context with; not documented, so its presence is asked for. */

@@ -8,7 +8,7 @@ import type { Extension } from '@peculiar/x509'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { Rotation, RotationWriter } from '../../db/issuers/rotation-store.ts'
-import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
 import type { Fault } from '../enrollment/csr.ts'
@@ -133,7 +133,7 @@ export function createCaKeeper(parts: CaKeeperParts): CaKeeper {
 
   return {
     current: () => cas[0]!,
-    all: () => cas.filter(({ certificate }, at) => at === 0 || Date.parse(certificate.validTo) > now()),
+    all: () => cas.filter(({ certificate }, at) => at === 0 || validityIn(certificate).notAfter > now()),
     rotations: () => rotations,
     rootKeyHere: () => readText(directory.rootKey) !== null,
 

@@ -6,7 +6,7 @@ import { AsnConvert } from '@peculiar/asn1-schema'
 import { Certificate } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
 import { BitString, Primitive } from 'asn1js'
-import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createTemplates } from '../enrollment/certificate-template.ts'
 import type { Profile, Validity } from '../enrollment/profile.ts'
@@ -54,7 +54,7 @@ export function createIssuingCa(parts: {
     certificate,
     root,
     signer,
-    notAfter: Math.min(Date.parse(certificate.validTo), Date.parse(root.validTo)),
+    notAfter: Math.min(validityIn(certificate).notAfter, validityIn(root).notAfter),
     chain: [toPem(certificate.raw, 'CERTIFICATE')],
     sign: async order => signed(issuer, await templates.toBeSigned(order)),
   }

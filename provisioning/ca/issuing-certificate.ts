@@ -1,4 +1,5 @@
 // The certificate of an issuing CA: how a root signs one, and whether one that came from elsewhere may issue here.
+
 import type { X509Certificate } from 'node:crypto'
 import {
   BasicConstraintsExtension,
@@ -6,6 +7,7 @@ import {
   KeyUsagesExtension,
   X509Certificate as Parsed,
 } from '@peculiar/x509'
+import { validityIn } from '../../pki/certificate-facts.ts'
 import {
   DAY_MS,
   issuingProfile,
@@ -28,7 +30,7 @@ export function signIssuing(
   root: { certificate: X509Certificate; signer: Signer },
   order: { spki: Buffer; name: string; now: number },
 ): Promise<Buffer> {
-  const rootNotAfter = Date.parse(root.certificate.validTo)
+  const rootNotAfter = validityIn(root.certificate).notAfter
   return signUnder(root, {
     ...caOrder(issuingProfile(order.name), ISSUING_DAYS, order.now, rootNotAfter),
     spki: order.spki,
@@ -71,7 +73,8 @@ export function issuingFaults(
   const usages = parsed.getExtension(KeyUsagesExtension)?.usages ?? 0
   const needed = KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign
   check((usages & needed) === needed, 'its key usage lacks keyCertSign or cRLSign')
-  check(Date.parse(certificate.validFrom) <= expected.now, 'it is not valid yet')
-  check(Date.parse(certificate.validTo) > expected.now, 'it has expired')
+  const { notBefore, notAfter } = validityIn(certificate)
+  check(notBefore <= expected.now, 'it is not valid yet')
+  check(notAfter > expected.now, 'it has expired')
   return faults
 }

@@ -6,7 +6,7 @@ import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
-import { certificateFacts, fingerprintOf, spkiHashOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, spkiHashOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
 import { randomSerialNumber, serverProfile, validityOf } from '../enrollment/profile.ts'
@@ -91,7 +91,7 @@ export function createServerCertificate(parts: {
 function holds(pem: string, key: KeyObject, now: number): boolean {
   try {
     const certificate = new X509Certificate(pem)
-    const { notBefore, notAfter } = certificateFacts(certificate)
+    const { notBefore, notAfter } = validityIn(certificate)
     return certificate.publicKey.equals(createPublicKey(key)) && now >= notBefore && now < notAfter
   } catch {
     return false
@@ -106,8 +106,7 @@ function serves(pem: string, key: KeyObject, ca: IssuingCa, sans: readonly strin
   } catch {
     return false
   }
-  const begins = Date.parse(certificate.validFrom)
-  const ends = Date.parse(certificate.validTo)
+  const { notBefore: begins, notAfter: ends } = validityIn(certificate)
   return (
     certificate.publicKey.equals(createPublicKey(key)) &&
     certificate.verify(ca.certificate.publicKey) &&
@@ -153,7 +152,8 @@ const DNS_NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0
 
 /** When a certificate (PEM) ends, in ms since the epoch, and whom it names. */
 export function standingOf(pem: string): { notAfter: number; names: string[] } {
-  const { validTo, subjectAltName } = new X509Certificate(pem)
+  const certificate = new X509Certificate(pem)
+  const { subjectAltName } = certificate
   const names = (subjectAltName ?? '').split(', ').map(name => name.replace(/^(DNS|IP Address):/, ''))
-  return { notAfter: Date.parse(validTo), names }
+  return { notAfter: validityIn(certificate).notAfter, names }
 }

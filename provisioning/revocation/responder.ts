@@ -4,7 +4,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
-import { fingerprintOf, spkiHashOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, spkiHashOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { generateKey, readKey, spkiOf, writeKey } from '../ca/keys.ts'
@@ -79,7 +79,7 @@ export function createResponders(parts: {
   return {
     of(issuerId) {
       const responder = kept.get(issuerId) ?? null
-      return responder !== null && Date.parse(responder.certificate.validTo) > now() ? responder : null
+      return responder !== null && validityIn(responder.certificate).notAfter > now() ? responder : null
     },
 
     async keep() {
@@ -100,8 +100,8 @@ export function createResponders(parts: {
 }
 
 /** In the first half of its life; or as long as the CA lets it, at the end of the CA's own. */
-function serves({ validFrom, validTo }: X509Certificate, ca: IssuingCa, now: number): boolean {
-  const [begins, ends] = [Date.parse(validFrom), Date.parse(validTo)]
+function serves(certificate: X509Certificate, ca: IssuingCa, now: number): boolean {
+  const { notBefore: begins, notAfter: ends } = validityIn(certificate)
   const last = ends >= Math.floor(ca.notAfter / 1000) * 1000
   return now >= begins && (now < begins + (ends - begins) / 2 || (last && now < ends))
 }

@@ -1,5 +1,8 @@
 // What the status server answers: CRLs and CA certificates by the issuer's short name, with what caches need to know.
+
 import type { X509Certificate } from 'node:crypto'
+import { validityIn } from '../../pki/certificate-facts.ts'
+import { parseHttpDate } from '../../pki/instant.ts'
 import type { Crl } from './crl-desk.ts'
 import type { OcspAnswer, OcspDesk } from './ocsp-desk.ts'
 import type { StatusAnswer, StatusHandler, StatusRequest } from './status-server.ts'
@@ -40,7 +43,7 @@ export function statusRoutes(sources: StatusSources): StatusHandler {
       type: 'application/pkix-cert',
       body: certificate.raw,
       tag: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
-      modified: Date.parse(certificate.validFrom),
+      modified: validityIn(certificate).notBefore,
       maxAgeSeconds: DAY_SECONDS,
     })
   }
@@ -113,10 +116,10 @@ export function cached({ headers }: StatusRequest, answer: Cacheable): StatusAns
     'cache-control': `max-age=${maxAgeSeconds}, public, no-transform, must-revalidate`,
   }
   const match = headers['if-none-match']
-  const since = Date.parse(headers['if-modified-since'] ?? '')
+  const since = parseHttpDate(headers['if-modified-since'] ?? '')
   const unchanged =
     match === undefined
-      ? Math.floor(modified / 1000) * 1000 <= since
+      ? since !== null && Math.floor(modified / 1000) * 1000 <= since
       : match.split(',').some(tried => tried.trim().replace(/^W\//, '') === etag || tried.trim() === '*')
   return unchanged ? { status: 304, headers: shown } : { status: 200, type, body, headers: shown }
 }

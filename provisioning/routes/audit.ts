@@ -1,8 +1,11 @@
 // The audit log: search it page by page, verify it from the first row to the last. Nobody writes here.
+
 import type { AuditRow } from '../../db/audit/audit-chain.ts'
 import { timeText } from '../../db/audit/audit-chain.ts'
+import { parseInstant } from '../../pki/instant.ts'
 import * as schemas from '../audit/audit-schemas.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
 import { NoQuery, PageOf } from '../http/schemas.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
@@ -25,7 +28,7 @@ export function auditRoutes(api: Api, { audit }: Services): void {
     async request => {
       const { limit = 100, cursor, order = 'newest', since, until, ...filter } = request.query
       const key = decodeCursor(cursor, text => /^[1-9]\d{0,14}$/.test(text))
-      const times = { since: momentOf(since), until: momentOf(until) }
+      const times = { since: momentOf('since', since), until: momentOf('until', until) }
       const page = await audit.reader.search(
         { ...filter, ...times },
         order,
@@ -53,8 +56,13 @@ export function auditRoutes(api: Api, { audit }: Services): void {
   )
 }
 
-function momentOf(time: string | undefined): number | undefined {
-  return time === undefined ? undefined : Date.parse(time)
+/** Throws the problem `request_invalid` where the text names no moment. */
+export function momentOf(name: string, time: string | undefined): number | undefined {
+  if (time === undefined) return undefined
+  const at = parseInstant(time)
+  if (at === null)
+    throw new Problem('request_invalid', `${name} is no time: write it as 2026-03-01T12:00:00Z`)
+  return at
 }
 
 function shownRow({ at, detail, ...row }: AuditRow): schemas.AuditRow {

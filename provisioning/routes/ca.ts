@@ -1,6 +1,6 @@
 // The life of our own CA: how it stands, handing over to the next issuing CA, and ending a former one.
 import type { Rotation } from '../../db/issuers/rotation-store.ts'
-import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { IssuerParams, IssuerReceipt } from '../anchors/issuer-schemas.ts'
 import * as caSchemas from '../ca/ca-schemas.ts'
 import { Problem } from '../http/problem.ts'
@@ -27,7 +27,7 @@ export function caRoutes(api: Api, services: Services): void {
       keysEncrypted: ca.keysEncrypted,
       root: {
         id: fingerprintOf(root.raw),
-        notAfter: time(Date.parse(root.validTo)),
+        notAfter: time(validityIn(root).notAfter),
         keyHere: ca.keeper.rootKeyHere(),
       },
       issuing: issuing

@@ -10,6 +10,7 @@ import * as schemas from '../http/schemas.ts'
 import { ShownEvent, shownEvent } from '../news/shown-event.ts'
 import type { Authentication } from '../operators/authentication.ts'
 import { scopeOf } from '../operators/reach.ts'
+import { momentOf } from './audit.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
 const { Name, OneOf, strict } = schemas
@@ -54,8 +55,7 @@ export function eventRoutes(
     async request => {
       const { limit = 100, cursor, since, ...asked } = request.query
       const before = decodeCursor(cursor, text => /^\d{1,16}$/.test(text))
-      const from = since === undefined ? {} : { since: Date.parse(since) }
-      const wanted = { ...asked, ...from, maySee: maySee(request) }
+      const wanted = { ...asked, since: momentOf('since', since), maySee: maySee(request) }
       const { items, next } = news.reader.page(wanted, before === null ? null : Number(before), limit)
       return { items: items.map(shownEvent), nextCursor: encodeCursor(next === null ? null : String(next)) }
     },

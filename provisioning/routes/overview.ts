@@ -1,7 +1,9 @@
 // One look at the service, and who is connected as a device. Both are what brokers noted: shown, decided upon never.
+
 import type { Static } from 'typebox'
 import type { MinuteCount } from '../../db/events/event-reader.ts'
 import type { NotedSession } from '../../db/roll/live-sessions.ts'
+import { validityIn } from '../../pki/certificate-facts.ts'
 import { decodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
@@ -67,7 +69,7 @@ export function overviewRoutes(api: Api, services: Services): void {
     return {
       perMinute: perMinute(news.reader.minutes(now() - HOUR_MS)),
       ca: {
-        root: { notAfter: time(Date.parse(current.root.validTo)) },
+        root: { notAfter: time(validityIn(current.root).notAfter) },
         issuers: issuing.map(({ id, name, enabled, notAfter }) => ({
           ...{ id, name, enabled, current: id === current.id, notAfter: time(notAfter) },
           devices: service.devicesOfIssuer.get(id) ?? null,
