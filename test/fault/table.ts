@@ -155,6 +155,21 @@ export const faults: Row[] = [
       'the system is restarted again and again beside a reconnecting fleet: nothing acknowledged lost, all back',
     tests: [{ file: 'fault/rolling-restart.test.ts' }],
   },
+  ...[
+    ['certificates', 'fault/parsers.test.ts', 'certificates'],
+    ['requests', 'fault/parsers.test.ts', 'certification requests'],
+    ['crls', 'fault/parsers.test.ts', 'CRLs'],
+    ['ocsp', 'fault/parsers.test.ts', 'OCSP requests'],
+    ['proxy-headers', 'fault/parsers.test.ts', 'PROXY headers'],
+    ['json', 'fault/parsed-bodies.test.ts', 'JSON of any shape'],
+    ['est', 'fault/parsed-bodies.test.ts', 'EST is answered'],
+    ['uploads', 'fault/parsed-bodies.test.ts', 'CRLs and uploads'],
+    ['web-sockets', 'fault/parsed-bodies.test.ts', 'of any kind end no process'],
+  ].map(([what, file, name]) => ({
+    row: `fuzz-${what}`,
+    fault: `${what!.replaceAll('-', ' ')} damaged by chance for ten minutes: a value or a reason, never an exception`,
+    tests: [{ file: file!, names: [name!] }],
+  })),
   {
     row: 'malformed',
     fault: 'malformed packet sequences: no process ends, nobody else notices, heap flat within 10 %',
