@@ -42,7 +42,7 @@ const mayImport: Record<string, readonly string[]> = {
 const ownedPackages: Record<string, RegExp> = {
   aedes: /^(broker\/engine|bench|test)\//,
   'aedes-persistence': /^(broker\/engine|test)\//,
-  mqemitter: /^broker\/engine\//,
+  mqemitter: /^test\/broker\/engine\//,
   ws: /^broker\/gate\//,
   kysely: /^db\//,
   fastify: /^provisioning\//,

@@ -8,6 +8,7 @@ import type { SessionStore } from './session-store.ts'
 import type { Session } from './sessions.ts'
 import { holdUpNobody } from './slow-consumer.ts'
 import { holdToStandard } from './strict-packets.ts'
+import type { SubscriberEmitter } from './subscriber-emitter.ts'
 import { subscribeInOrder } from './subscribing.ts'
 import { meter, type Traffic } from './traffic.ts'
 
@@ -17,6 +18,7 @@ export function arrives(
   traffic: Traffic,
   store: SessionStore,
   pacing: PacingParts,
+  emitter: SubscriberEmitter,
 ): Inside {
   const client = taken as Inside
   client.session = session
@@ -25,6 +27,7 @@ export function arrives(
   endInOrder(client)
   holdUpNobody(client)
   deliverOnce(client, store)
+  routeOnce(client, emitter)
   subscribeInOrder(client)
   meter(client, traffic)
   pace(client, session.identity.deviceId, pacing)
@@ -38,4 +41,14 @@ export function arrives(
 function readWhole(stream: Client['conn']): void {
   const read = stream.read.bind(stream)
   stream.read = size => read(size ?? (stream.readableLength || undefined))
+}
+
+/** aedes makes a listener of its own for each filter, and notes it with the filter before it adds it. */
+function routeOnce(client: Inside, emitter: SubscriberEmitter): void {
+  client.subscriptions = new Proxy(client.subscriptions, {
+    set(subscriptions, filter, subscription) {
+      emitter.assign(subscription.func, client)
+      return Reflect.set(subscriptions, filter, subscription)
+    },
+  })
 }

@@ -1,41 +1,58 @@
 // With which QoS a session gets a message: the most that any of its filters was granted that match [MQTT-3.3.5-1]. Shared
 // subscriptions are apart. Most sessions were granted one QoS for all their filters, and no topic is looked at.
-import { compileMatcher, parseFilter } from '../../policy/topic-filter.ts'
+import { createSubscriptionTree, type SubscriptionTree } from './subscription-tree.ts'
 
 type QoS = 0 | 1 | 2
-
-/** Filters by their QoS, the most first; or the one QoS that all of them have. */
-export type Ranked = QoS | { matches: (topic: string) => boolean; qos: QoS }[]
 
 export type Granted = {
   /** The filters that a session was granted and has not left again. */
   filters: Map<string, QoS>
-  /** Null where filters have changed since somebody asked. */
-  ranked: Ranked | null
+  /** How many of them were granted each QoS, shared ones not counted. */
+  counts: [number, number, number]
+  /** By topic; null until they first differ in QoS. */
+  tree: SubscriptionTree<'own', QoS> | null
+}
+
+export function newGranted(): Granted {
+  return { filters: new Map(), counts: [0, 0, 0], tree: null }
 }
 
 export function grant(granted: Granted, filter: string, qos: QoS): void {
-  granted.filters.set(filter, qos)
-  granted.ranked = null
+  const { filters, counts, tree } = granted
+  if (!isShared(filter)) {
+    const before = filters.get(filter)
+    if (before !== undefined) counts[before] -= 1
+    counts[qos] += 1
+    tree?.add(filter, 'own', qos)
+  }
+  filters.set(filter, qos)
 }
 
 export function withdraw(granted: Granted, filter: string): void {
-  if (granted.filters.delete(filter)) granted.ranked = null
+  const before = granted.filters.get(filter)
+  if (before === undefined) return
+  granted.filters.delete(filter)
+  if (isShared(filter)) return
+  granted.counts[before] -= 1
+  granted.tree?.remove(filter, 'own')
 }
 
 /** The most that may be; where nothing matches any more, that is no bound. */
 export function grantedQos(granted: Granted, topic: string): QoS {
-  granted.ranked ??= rank(granted.filters)
-  if (typeof granted.ranked === 'number') return granted.ranked
-  for (const { matches, qos } of granted.ranked) if (matches(topic)) return qos
-  return 2
+  const [zero, one, two] = granted.counts
+  if (zero === 0 && one === 0) return 2
+  if (two === 0 && one === 0) return 0
+  if (two === 0 && zero === 0) return 1
+  granted.tree ??= treeOf(granted.filters)
+  return granted.tree.matching(topic).get('own') ?? 2
 }
 
-function rank(filters: Map<string, QoS>): Ranked {
-  const plain = [...filters].filter(([filter]) => !filter.startsWith('$share'))
-  const first = plain[0]?.[1] ?? 2
-  if (plain.every(([, qos]) => qos === first)) return first
-  return plain
-    .map(([filter, qos]) => ({ matches: compileMatcher(parseFilter(filter) ?? []), qos }))
-    .sort((one, other) => other.qos - one.qos)
+function treeOf(filters: Map<string, QoS>): SubscriptionTree<'own', QoS> {
+  const tree = createSubscriptionTree<'own', QoS>((one, other) => (other > one ? other : one))
+  for (const [filter, qos] of filters) if (!isShared(filter)) tree.add(filter, 'own', qos)
+  return tree
+}
+
+function isShared(filter: string): boolean {
+  return filter.startsWith('$share')
 }

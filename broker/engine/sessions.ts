@@ -3,7 +3,7 @@
 import { noRights } from '../../policy/rights.ts'
 import type { AdmittedConnection, Identity, Link } from '../door.ts'
 import type { Who } from '../events.ts'
-import type { Granted } from './granted-qos.ts'
+import { type Granted, newGranted } from './granted-qos.ts'
 import type { DeviceRights, Holder } from './rights-desk.ts'
 
 /** `at` in ms since the epoch, of CONNACK 0. */
@@ -49,8 +49,7 @@ export function newSession({ identity, address, link }: Omit<AdmittedConnection,
     since: performance.now(),
     rightEndsAt: 0,
     rights: noRights,
-    filters: new Map(),
-    ranked: null,
+    ...newGranted(),
     firstUse: false,
     connected: false,
     ended: null,

@@ -17,7 +17,7 @@ type Connect = NonNullable<Parameters<typeof connectPacket>[0]>
 
 /** A connected session; rejects where CONNACK was not 0. The socket keeps flowing, what arrives is dropped. */
 export async function rawSession(
-  t: TestBroker,
+  t: Listening,
   identity: Identity,
   connect: Connect,
   tls: ConnectionOptions = {},

@@ -6,6 +6,7 @@ import { after, describe, test } from 'node:test'
 import abstractPersistence from 'aedes-persistence/abstract.js'
 import { SessionStore } from '../../../broker/engine/session-store.ts'
 import { openSessionFile } from '../../../db/sessions/session-file.ts'
+import { compileMatcher, parseFilter } from '../../../policy/topic-filter.ts'
 import { storeParts } from '../../harness/session-store.ts'
 
 /** What only MQTT 5 has. */
@@ -13,7 +14,8 @@ const unused = { rh: undefined, rap: undefined, nl: undefined }
 
 /**
  * The suite gives the same list of subscriptions to several clients, queues for such as never subscribed, ends a store by
- * `destroy`, and wants received messages of QoS 2 back whole, of which the store keeps the identifier alone.
+ * `destroy`, wants received messages of QoS 2 back whole, of which the store keeps the identifier alone, and of a device every
+ * subscription that matches, where the store gives the one with the most QoS.
  */
 class Contract extends SessionStore {
   readonly #received = new Map<number, object>()
@@ -45,7 +47,15 @@ class Contract extends SessionStore {
   }
 
   override async subscriptionsByTopic(topic: string) {
-    return (await super.subscriptionsByTopic(topic)).map(own => ({ ...unused, ...own }))
+    const devices = (await super.subscriptionsByTopic(topic)).map(({ clientId }) => clientId)
+    const matches = (filter: string) => compileMatcher(parseFilter(filter) ?? [])(topic)
+    const all = await Promise.all(
+      devices.map(async id => {
+        const own = await this.subscriptionsByClient({ id })
+        return own.filter(one => one.qos > 0 && matches(one.topic)).map(one => ({ ...one, clientId: id }))
+      }),
+    )
+    return all.flat().toSorted((one, other) => other.topic.length - one.topic.length)
   }
 
   async destroy() {
