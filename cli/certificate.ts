@@ -1,14 +1,14 @@
 // `rollcall certificate …`: looking at certificates, holding, approving and revoking them.
 import { Argument, Command, Option } from 'commander'
 import { ApiProblem, type Client } from '../client/index.ts'
-import type { Certificate, CertificateFilter, RevocationReceipt } from '../client/types.ts'
+import type { Certificate, CertificateFilter, CertificateReceipt } from '../client/types.ts'
 import { revocationReasons } from '../pki/revocation-reason.ts'
 import { fingerprintOf, readCertificateFile } from './certificate-file.ts'
 import { CommandFailed } from './errors.ts'
 import { wholeNumber } from './options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from './output.ts'
 import { programName } from './program-name.ts'
-import { sayReceipt } from './receipt.ts'
+import { sayAdmitting, sayReceipt } from './receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
 
 type Flags = ServiceFlags & { output: Format }
@@ -22,7 +22,7 @@ const columns: readonly Column<Certificate>[] = [
   { heading: 'FIRST USED', cell: certificate => certificate.firstUsedAt },
 ]
 
-const decisionColumns: readonly Column<RevocationReceipt>[] = [
+const decisionColumns: readonly Column<CertificateReceipt>[] = [
   { heading: 'FINGERPRINT', cell: receipt => receipt.fingerprint },
   { heading: 'STATUS', cell: receipt => receipt.status },
 ]
@@ -110,7 +110,8 @@ function revokeCommand(): Command {
   return withServiceOptions(new Command('revoke'))
     .summary('end a certificate for good and cut whoever uses it')
     .description(
-      'Revokes a certificate: whoever is connected with it is cut, and it is never admitted again. Final.',
+      'Revokes a certificate: whoever is connected with it is cut, and it is never admitted again. Final.\n' +
+        'For keyCompromise its key is revoked: every certificate of the key, and every one that was obtained with it.',
     )
     .addArgument(certificateArgument())
     .addOption(
@@ -122,7 +123,10 @@ function revokeCommand(): Command {
         client.certificates.revoke(fingerprint, { reason: flags.reason }),
       )
       await printDocument(receipt, flags.output)
-      sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+      const others = receipt.revoked.length - 1
+      const besides = others === 0 ? '' : `, and ${others} more with it`
+      sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}${besides}`, receipt)
+      sayAdmitting(receipt.stillAdmitting)
     })
 }
 
@@ -142,6 +146,7 @@ function moveCommand(verb: 'suspend' | 'activate'): Command {
       const receipt = await withService(flags, client => client.certificates[verb](fingerprint))
       await printDocument(receipt, flags.output)
       sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+      if (verb === 'suspend') sayAdmitting(receipt.stillAdmitting)
     })
 }
 
@@ -155,7 +160,7 @@ function decideCommand(verb: 'approve' | 'reject'): Command {
     .action(async (named: string[], flags: Flags) => {
       const fingerprints = await Promise.all(named.map(fingerprintOf))
       const failures: string[] = []
-      async function* decided(client: Client): AsyncGenerator<RevocationReceipt[]> {
+      async function* decided(client: Client): AsyncGenerator<CertificateReceipt[]> {
         for (const fingerprint of fingerprints) {
           try {
             const receipt = await client.certificates[verb](fingerprint)

@@ -36,7 +36,7 @@ export function renewCommand(): Command {
     .requiredOption('--key <file>', 'its private key')
     .option('--ca <file>', 'CA certificate of the service (default: ca.crt beside the certificate)')
     .option('--api <url>', 'address of the service (ROLLCALL_API; default: https://127.0.0.1:8443)')
-    .option('--compromise', 'the key is no longer safe: renew now, and leave the old certificate no grace')
+    .option('--compromise', 'the key is no longer safe: ask for another now, which an operator approves')
     .option('--daemon', 'stay, and renew whenever it is time')
     .addOption(outputOption())
     .action(async (flags: Flags) => {
@@ -51,17 +51,26 @@ export function renewCommand(): Command {
     })
 }
 
-/** Gives when to look again, in ms from now. */
-async function renew(api: URL, files: RenewalFiles, flags: Flags): Promise<number> {
+/** When to look again, in ms from now, and whether an operator has yet to decide. */
+type Next = { waitMs: number; pending: boolean }
+
+async function renew(api: URL, files: RenewalFiles, flags: Flags): Promise<Next> {
   const outcome = await renewOnce(api, files, { compromise: flags.compromise ?? false })
   await printDocument(outcome, flags.output)
   if (outcome.renewed) {
     say(`renewed; the old pair is kept as .old, and ends after the first connection with the new one`)
-    return 0
+    return { waitMs: 0, pending: false }
+  }
+  if ('status' in outcome) {
+    say(
+      `it waits for an operator (rollcall certificate approve ${outcome.fingerprint}): ask again then, with the same files`,
+    )
+    return { waitMs: LOOK_AGAIN_MS, pending: true }
   }
   say(`not due yet: renewal opens at ${outcome.opensAt}`)
   // The clock of the service decides; ours may be ahead of it.
-  return Math.max(LOOK_AGAIN_MS, (parseInstant(outcome.opensAt) ?? 0) - Date.now())
+  const opensAt = parseInstant(outcome.opensAt) ?? 0
+  return { waitMs: Math.max(LOOK_AGAIN_MS, opensAt - Date.now()), pending: false }
 }
 
 async function renewForEver(api: URL, files: RenewalFiles, flags: Flags): Promise<void> {
@@ -71,9 +80,10 @@ async function renewForEver(api: URL, files: RenewalFiles, flags: Flags): Promis
   for (let once = flags; !stop.signal.aborted; ) {
     let waitMs: number
     try {
-      waitMs = Math.min(await renew(api, files, once), LOOK_EVERY_MS)
+      const next = await renew(api, files, once)
+      waitMs = Math.min(next.waitMs, LOOK_EVERY_MS)
       retryMs = RETRY_FIRST_MS
-      once = { ...flags, compromise: false }
+      if (!next.pending) once = { ...flags, compromise: false }
     } catch (error) {
       say(`error: ${(error as Error).message}; trying again in ${Math.round(retryMs / 1000)} s`)
       waitMs = retryMs

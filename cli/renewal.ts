@@ -11,8 +11,9 @@ export type RenewalFiles = { certificate: string; key: string; ca: string }
 export type RenewalOutcome =
   | { renewed: true; deviceId: string; fingerprint: string; notAfter: string }
   | { renewed: false; deviceId: string; fingerprint: string; opensAt: string }
+  | { renewed: false; deviceId: string; fingerprint: string; status: 'pending' }
 
-/** Renews where it is time, or at once for a compromised key. What an earlier run left unfinished is finished first. */
+/** Renews where it is time, or asks at once for a compromised key, which an operator approves. What an earlier run left unfinished is finished first. */
 export async function renewOnce(
   api: URL,
   files: RenewalFiles,
@@ -38,6 +39,9 @@ export async function renewOnce(
   const issued = await withClient(connect(current), client =>
     client.renew({ csr, ...(options.compromise ? { reason: 'keyCompromise' as const } : {}) }),
   )
+  if (!('certificate' in issued)) {
+    return { renewed: false, deviceId, fingerprint: issued.fingerprint, status: issued.status }
+  }
   const certificate = [issued.certificate, ...issued.chain].map(pem => `${pem.trim()}\n`).join('')
   // The service must admit it before the old one is put aside.
   await withClient(connect({ certificate, key }), client => client.show())

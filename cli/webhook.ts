@@ -17,8 +17,16 @@ const columns: readonly Column<Webhook>[] = [
   { heading: 'WHY', cell: webhook => webhook.why ?? webhook.disabledReason },
 ]
 const kinds = [
-  ...['connected', 'disconnected', 'refused', 'cloned', 'enrolled', 'waiting', 'renewed', 'expiring'],
-  ...['suspended', 'activated', 'revoked', 'decommissioned', 'webhook_disabled', 'events_dropped'],
+  ...['connected', 'disconnected', 'refused', 'cloned', 'enrolled', 'waiting', 'renewed', 'rekeyed_early'],
+  ...[
+    'expiring',
+    'suspended',
+    'activated',
+    'revoked',
+    'decommissioned',
+    'webhook_disabled',
+    'events_dropped',
+  ],
 ]
 const theWebhook = () => new Argument('<webhook>', 'its ID')
 

@@ -14,6 +14,7 @@ import type {
   Certificate,
   CertificateChange,
   CertificateFilter,
+  CertificateReceipt,
   Device,
   DeviceChange,
   DeviceFilter,
@@ -103,12 +104,12 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       revoke: (fingerprint: string, change: CertificateChange = {}) =>
         call<RevocationReceipt>('POST', `${certificate(fingerprint)}/revoke`, change),
       suspend: (fingerprint: string) =>
-        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/suspend`),
+        call<CertificateReceipt>('POST', `${certificate(fingerprint)}/suspend`),
       activate: (fingerprint: string) =>
-        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/activate`),
+        call<CertificateReceipt>('POST', `${certificate(fingerprint)}/activate`),
       approve: (fingerprint: string) =>
-        call<RevocationReceipt>('POST', `${certificate(fingerprint)}/approve`),
-      reject: (fingerprint: string) => call<RevocationReceipt>('POST', `${certificate(fingerprint)}/reject`),
+        call<CertificateReceipt>('POST', `${certificate(fingerprint)}/approve`),
+      reject: (fingerprint: string) => call<CertificateReceipt>('POST', `${certificate(fingerprint)}/reject`),
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
     },
     ca: caVerbs(call),

@@ -1,4 +1,6 @@
 // What a device asks for itself, known by its certificate instead of a token.
+
+import type { PendingEnrollment } from './enrollment.ts'
 import { createTransport } from './transport.ts'
 import type { IssuedCertificate } from './types.ts'
 
@@ -30,9 +32,12 @@ export function createSelfClient(options: {
   const { call, close } = createTransport({ ...where, identity: { certificate, key } })
   return {
     show: () => call<Self>('GET', '/v1/self'),
-    /** `keyCompromise` renews at any time, and leaves the old certificate no grace. */
+    /**
+     * `keyCompromise` asks at any time, with a new key: the certificate waits for an operator then, and is had by asking again
+     * with the same key. Once it is approved and used, the old certificate has no grace.
+     */
     renew: (request: { csr: string; reason?: 'keyCompromise' }) =>
-      call<IssuedCertificate>('POST', '/v1/self/certificates', request),
+      call<IssuedCertificate | PendingEnrollment>('POST', '/v1/self/certificates', request),
     close,
   }
 }

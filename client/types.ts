@@ -53,7 +53,24 @@ export type Receipt = {
   /** Brokers that did not acknowledge in time. */
   unreachable: string[]
 }
-export type RevocationReceipt = Receipt & { fingerprint: string; status: string }
+/** A certificate that admits a device. Times are RFC 3339 UTC. */
+export type AdmittingCertificate = {
+  fingerprint: string
+  deviceId: string
+  status: string
+  notAfter: string
+  graceUntil: string | null
+}
+/** `stillAdmitting`: what admits the certificate's device all the same. */
+export type CertificateReceipt = Receipt & {
+  fingerprint: string
+  status: string
+  stillAdmitting: AdmittingCertificate[]
+}
+export type RevocationReceipt = CertificateReceipt & {
+  /** For keyCompromise every certificate of the same key, and every one that was obtained with it. */
+  revoked: { fingerprint: string; deviceId: string; because: 'named' | 'key' | 'lineage' }[]
+}
 export type IssuerReceipt = Receipt & { issuerId: string; enabled: boolean }
 export type StateReceipt = Receipt & { deviceId: string; state: DeviceState }
 

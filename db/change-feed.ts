@@ -70,12 +70,18 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
 /**
  * Waits until every node acknowledged the epoch, or the deadline passed, and tells who did. Who waits at the same time
  * shares one look at the nodes: a thousand waiting requests ask no more often than one.
- * Nodes that stopped in order are gone from the list; one that vanished is named in `unreachable`.
+ * Nodes that stopped in order are gone from the list; one that vanished is named in `unreachable`. `epochs` are all those of
+ * one change, where it has several, and `epoch` is the last of them.
  */
-export function awaitReceipt(registry: Registry, epoch: number, deadlineMs: number): Promise<Receipt> {
+export function awaitReceipt(
+  registry: Registry,
+  epoch: number,
+  deadlineMs: number,
+  epochs: readonly number[] = [epoch],
+): Promise<Receipt> {
   return new Promise((resolve, reject) => {
     const waiting = waits.get(registry)
-    const wait = { epoch, end: performance.now() + deadlineMs, resolve, reject }
+    const wait = { epoch, epochs, end: performance.now() + deadlineMs, resolve, reject }
     if (waiting !== undefined) {
       waiting.add(wait)
       return
@@ -88,6 +94,7 @@ export function awaitReceipt(registry: Registry, epoch: number, deadlineMs: numb
 
 type Wait = {
   epoch: number
+  epochs: readonly number[]
   end: number
   resolve(receipt: Receipt): void
   reject(error: unknown): void
@@ -106,7 +113,7 @@ function lookForAcknowledgements(registry: Registry, waiting: Set<Wait>): void {
     for (const wait of waiting) {
       if (wait.epoch > least && now < wait.end) continue
       waiting.delete(wait)
-      wait.resolve(receiptOf(registry, wait.epoch, nodes))
+      wait.resolve(receiptOf(registry, wait, nodes))
     }
   } catch (error) {
     for (const wait of waiting) wait.reject(error)
@@ -116,12 +123,17 @@ function lookForAcknowledgements(registry: Registry, waiting: Set<Wait>): void {
   else setTimeout(lookForAcknowledgements, LOOK_MS, registry, waiting)
 }
 
-function receiptOf({ sqlite }: Registry, epoch: number, nodes: { id: string; epoch: number }[]): Receipt {
+function receiptOf(
+  { sqlite }: Registry,
+  { epoch, epochs }: Pick<Wait, 'epoch' | 'epochs'>,
+  nodes: { id: string; epoch: number }[],
+): Receipt {
   const unreachable = nodes.filter(node => node.epoch < epoch).map(node => node.id)
   const cut = prepared(
     sqlite,
-    'SELECT coalesce(sum(sessions_cut), 0) AS cut FROM acknowledgements WHERE epoch = ?',
-  ).get(epoch) as { cut: number }
+    `SELECT coalesce(sum(sessions_cut), 0) AS cut FROM acknowledgements
+     WHERE epoch IN (SELECT value FROM json_each(?))`,
+  ).get(JSON.stringify(epochs)) as { cut: number }
   return {
     epoch,
     nodesTotal: nodes.length,

@@ -14,6 +14,7 @@ import * as claimCounts from './migrations/0010-claim-counts.ts'
 import * as idevids from './migrations/0011-idevids.ts'
 import * as overview from './migrations/0012-overview.ts'
 import * as webhooks from './migrations/0013-webhooks.ts'
+import * as keyRevocation from './migrations/0015-key-revocation.ts'
 import * as actorKinds from './migrations/0016-actor-kinds.ts'
 import { RegistryError } from './registry-error.ts'
 
@@ -35,6 +36,7 @@ const migrations: readonly Migration[] = [
   idevids,
   overview,
   webhooks,
+  keyRevocation,
   actorKinds,
 ]
 

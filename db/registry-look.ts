@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { findIssuer } from '../pki/chain.ts'
 import { APPLICATION_ID, schemaVersion } from './migrate.ts'
+import { compromisedAdmittingSql, compromisedSharedSql } from './roll/compromised-admitting.ts'
 
 export type RegistryLook = {
   ours: boolean
@@ -16,6 +17,8 @@ export type RegistryLook = {
   findings: string
   /** When the last audit row was written, in ms since the epoch. */
   lastChangeAt: number | null
+  /** Fingerprints of certificates that are not revoked although their key is, or what it obtained. */
+  compromised: string[]
 }
 
 /** Whether it could be opened without making a file: its log is either gone or in use. */
@@ -43,6 +46,7 @@ export function lookAtRegistry(file: string): RegistryLook {
       schemaKnown: schemaVersion,
       findings,
       lastChangeAt: ours && findings === 'ok' ? lastChange(value) : null,
+      compromised: ours && findings === 'ok' ? compromised(value) : [],
     }
   })
 }
@@ -101,6 +105,11 @@ function opened<Seen>(file: string, seen: (database: DatabaseSync) => Seen): See
   } finally {
     database.close()
   }
+}
+
+function compromised(value: Ask): string[] {
+  const hasLineage = value("SELECT 1 FROM sqlite_schema WHERE name = 'certificate_lineage'") === 1
+  return JSON.parse(String(value(hasLineage ? compromisedAdmittingSql : compromisedSharedSql)))
 }
 
 function lastChange(value: Ask): number | null {

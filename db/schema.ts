@@ -2,6 +2,7 @@
 // Times are milliseconds since the epoch; expiry is computed, never stored.
 import type { Generated } from 'kysely'
 import type { ActorKind } from './audit/audit-chain.ts'
+import type { KeySchema } from './schema-keys.ts'
 import type { NewsSchema } from './schema-news.ts'
 
 export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
@@ -29,7 +30,9 @@ export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
 
-export type Schema = NewsSchema & {
+type TablesElsewhere = NewsSchema & KeySchema
+
+export type Schema = TablesElsewhere & {
   jobs: {
     id: string
     state: JobState
@@ -145,6 +148,7 @@ export type Schema = NewsSchema & {
     device_id: string | null
     group_name: string | null
     approval: number
+    approval_if_held: Generated<number>
     created_by: string
     created_at: number
     expires_at: number

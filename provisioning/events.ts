@@ -28,6 +28,11 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.info(fields, 'provisioning serves'),
     keysInTheClear: () =>
       logger.warn('the keys of the CA are not encrypted: rollcall ca encrypt puts them under a passphrase'),
+    compromisedKeysAdmit: (fingerprints: readonly string[]) =>
+      logger.warn(
+        { count: fingerprints.length, fingerprints: fingerprints.slice(0, 10) },
+        'certificates are not revoked although their key is, as compromised: rollcall doctor says what to do',
+      ),
     stopped: () => logger.info('provisioning stopped'),
     serverCertificateRenewed: () => {
       metrics.serverRenewals.inc()

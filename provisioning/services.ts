@@ -7,8 +7,10 @@ import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
 import { openDeviceExport } from '../db/jobs/device-export.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
+import { readCompromisedAdmitting } from '../db/roll/compromised-admitting.ts'
 import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
 import { prepareNearestDevice } from '../db/roll/nearest-device.ts'
+import { prepareRevocationOutcome } from '../db/roll/revocation-outcome.ts'
 import { createRollReader, type RollReader } from '../db/roll/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
 import { chainOf } from './ca/issuer-chain.ts'
@@ -16,7 +18,7 @@ import type { ProvisioningConfig } from './config.ts'
 import { createClaimDesk } from './enrollment/claim-desk.ts'
 import type { CsrReading } from './enrollment/csr.ts'
 import { createEnrollmentDesk } from './enrollment/enrollment-desk.ts'
-import { createRegistrationAuthority } from './enrollment/registration-authority.ts'
+import { createRegistrationAuthority, type Unused } from './enrollment/registration-authority.ts'
 import { createExplainer } from './explain.ts'
 import { createImportDesk } from './jobs/index.ts'
 import { createReach } from './operators/reach.ts'
@@ -46,6 +48,8 @@ export type ServiceParts = Pick<
 export function createServices(parts: ServiceParts): Services {
   const { writer, reading, issuers, anchors, lastUse, audit, ready, events } = parts
   const { now, deviceDays } = parts.config
+  const compromised = readCompromisedAdmitting(reading.sqlite)
+  if (compromised.length > 0) events.compromisedKeysAdmit(compromised)
   const ca = parts.ca.keeper.current
   const roll = createRollReader(reading)
   const liveSessions = prepareLiveSessions(reading.sqlite)
@@ -58,7 +62,11 @@ export function createServices(parts: ServiceParts): Services {
     readCsr: parts.readCsr,
     issuers,
     unusedOf: (deviceId, spkiHash) => unusedOf(roll, ca().id, deviceId, spkiHash),
-    keyOf: async fingerprint => (await roll.certificate(fingerprint))?.spkiHash ?? null,
+    async keyOf(fingerprint) {
+      const certificate = await roll.certificate(fingerprint)
+      if (certificate === null) throw new Error('a listed certificate cannot be read back')
+      return certificate.spkiHash
+    },
     isDevice,
     opensAt: parts.ca.opensAt,
     onIssued: events.issued,
@@ -94,6 +102,7 @@ export function createServices(parts: ServiceParts): Services {
     anchors,
     chainOf: id => chainOf(id, ca(), issuers),
     receipt: parts.receipt,
+    revocationOutcome: prepareRevocationOutcome(reading.sqlite),
     overview: parts.overview,
     news: parts.news,
     webhooks: parts.webhooks,
@@ -106,14 +115,22 @@ export function createServices(parts: ServiceParts): Services {
   }
 }
 
-/** A certificate of this CA for this key that the device has not used yet. */
+/** A certificate of this CA for this key that the device has not used yet: issued, approved, waiting for an operator, or rejected. */
 async function unusedOf(
   roll: RollReader,
   issuerId: string,
   deviceId: string,
   spkiHash: string,
-): Promise<string | null> {
-  const { items } = await roll.certificates({ deviceId, status: 'issued' }, null, 10)
-  const same = items.find(item => item.spkiHash === spkiHash && item.issuerId === issuerId)
-  return same?.fingerprint ?? null
+): Promise<Unused | null> {
+  for (const status of ['issued', 'pending', 'active', 'rejected'] as const) {
+    const { items } = await roll.certificates({ deviceId, status }, null, CERTIFICATES_LOOKED_AT)
+    const same = items.find(
+      item => item.spkiHash === spkiHash && item.issuerId === issuerId && item.firstUsedAt === null,
+    )
+    if (same !== undefined) return same
+  }
+  return null
 }
+
+/** Those that admit are two at most, and those that wait are bounded likewise. */
+const CERTIFICATES_LOOKED_AT = 10

@@ -24,7 +24,23 @@ export function checkRegistry({ data }: Patient): Finding[] {
       ),
     ]
   }
-  return judgeRegistry(look)
+  return [...judgeRegistry(look), ...judgeKeys(look)]
+}
+
+const NAMED_MAX = 5
+
+/** What older versions left admitted: they revoked one certificate where a key was compromised. */
+export function judgeKeys({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[] {
+  if (compromised.length === 0) return []
+  const named = compromised.slice(0, NAMED_MAX).join(', ')
+  const more = compromised.length > NAMED_MAX ? ` and ${compromised.length - NAMED_MAX} more` : ''
+  return [
+    warn(
+      'compromised keys',
+      `not revoked, although their key was revoked as compromised or obtained by such a key: ${named}${more}`,
+      'revoke each (rollcall certificate revoke FINGERPRINT --reason keyCompromise), and enroll its device with a new key',
+    ),
+  ]
 }
 
 const SHOWN_MAX = 5

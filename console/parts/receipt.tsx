@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { Receipt } from '../../client/types.ts'
 import { many } from '../words/numbers.ts'
 import { Badge } from './badge.tsx'
+import { ReceiptCertificates } from './receipt-certificates.tsx'
 
 export type TimedReceipt = { receipt: Receipt; milliseconds: number }
 
@@ -46,6 +47,7 @@ export function ReceiptView({ first, again }: { first: TimedReceipt; again: () =
         </dd>
         <dt>Sessions cut</dt>
         <dd>{many(sessionsCut, 'session')}</dd>
+        <ReceiptCertificates receipt={receipt} />
         <dt>Epoch</dt>
         <dd className="number">{epoch}</dd>
         {complete ? null : (

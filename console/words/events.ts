@@ -11,6 +11,7 @@ const eventTones: Readonly<Record<string, Tone>> = {
   enrolled: 'info',
   waiting: 'warn',
   renewed: 'info',
+  rekeyed_early: 'warn',
   expiring: 'warn',
   suspended: 'warn',
   activated: 'good',

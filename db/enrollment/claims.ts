@@ -7,6 +7,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { Registry } from '../open.ts'
 import { assertNoOperatorKey } from '../operators/operator-keys.ts'
 import { addDeviceIn, stateOf } from '../roll/device-writer.ts'
+import { assertNotCompromised } from '../roll/public-keys.ts'
 import type { Schema } from '../schema.ts'
 import { rowsOf } from '../statement.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
@@ -30,6 +31,7 @@ export type Claim = {
   createdAt: number
   revokedAt: number | null
   fingerprint: string | null
+  spkiHash: string
   issuerId: string
 }
 
@@ -61,7 +63,7 @@ export type ClaimStore = {
 
 export const claimColumns = `id, name, group_name AS "group", quota, allowlisted, approval, not_before AS notBefore,
   not_after AS notAfter, created_by AS createdBy, created_at AS createdAt, revoked_at AS revokedAt, fingerprint,
-  issuer_id AS issuerId, claimed`
+  spki_hash AS spkiHash, issuer_id AS issuerId, claimed`
 
 export type ClaimRow = Omit<Claim, 'approval' | 'allowlisted'> & { approval: number; allowlisted: number }
 
@@ -234,6 +236,7 @@ async function abandonUnsigned(
 async function assertKeyIsNew(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {
   await assertNoClaimKey(transaction, spkiHash)
   await assertNoOperatorKey(transaction, spkiHash)
+  await assertNotCompromised(transaction, spkiHash)
   const device = await transaction
     .selectFrom('public_keys')
     .select('device_id')

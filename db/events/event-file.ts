@@ -12,6 +12,7 @@ export const kinds = [
   'enrolled',
   'waiting',
   'renewed',
+  'rekeyed_early',
   'expiring',
   'suspended',
   'activated',

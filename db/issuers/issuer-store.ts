@@ -6,6 +6,7 @@ import type { KnownIssuer } from '../../pki/chain.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
+import { assertNotCompromised } from '../roll/public-keys.ts'
 import type { RegistrationMode, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertIssuerSeen } from '../versions.ts'
@@ -137,7 +138,8 @@ export async function insertIssuer(
   actor: Actor,
   at: number,
 ): Promise<{ id: string; epoch: number | null }> {
-  const { fingerprint: id, notBefore, notAfter } = certificateFacts(der)
+  const { fingerprint: id, notBefore, notAfter, spkiHash } = certificateFacts(der)
+  await assertNotCompromised(transaction, spkiHash)
   const added = await transaction
     .insertInto('issuers')
     .values({

@@ -5,6 +5,7 @@ import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { assertNoClaimKey } from '../enrollment/claims.ts'
 import type { Registry } from '../open.ts'
+import { assertNotCompromised } from '../roll/public-keys.ts'
 import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertNameFree } from './operator-names.ts'
@@ -115,6 +116,7 @@ async function assertNew(
     throw new Conflict('operator_exists', `${what} is or was registered for operator ${twin.name}`)
   }
   await assertNoClaimKey(transaction, spkiHash)
+  await assertNotCompromised(transaction, spkiHash)
   const device = await transaction
     .selectFrom('public_keys')
     .select('device_id')

@@ -12,10 +12,14 @@ import { assertCertificateSeen } from '../versions.ts'
 import { assertRoom } from './admitting.ts'
 import { clearDeadlines, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
+import { revokeKeyOf } from './key-revocation.ts'
+import { approveLineage } from './lineage.ts'
+import { assertNotCompromised } from './public-keys.ts'
 import { type CertificateMove, certificateMay, certificateMoves, deviceMay } from './transitions.ts'
 
 /** Each gives the epoch of the change. */
 export type CertificateMover = {
+  /** For `keyCompromise` the key is revoked: every certificate of it, and every one that was obtained with it. */
   revokeCertificate(fingerprint: string, reason: RevocationReason, actor: Actor): Promise<number>
   /** Holds a certificate: it admits nobody until it is activated again. */
   suspendCertificate(fingerprint: string, actor: Actor): Promise<number>
@@ -24,9 +28,19 @@ export type CertificateMover = {
   rejectCertificate(fingerprint: string, actor: Actor): Promise<number>
 }
 
-type Row = Pick<Schema['certificates'], 'fingerprint' | 'status' | 'device_id' | 'not_before' | 'not_after'>
+type Row = Pick<
+  Schema['certificates'],
+  | 'fingerprint'
+  | 'status'
+  | 'device_id'
+  | 'not_before'
+  | 'not_after'
+  | 'grace_until'
+  | 'spki_hash'
+  | 'revocation_reason'
+>
 type Step = {
-  move: Exclude<CertificateMove, 'forget'>
+  move: Exclude<CertificateMove, 'forget' | 'compromise'>
   reason?: RevocationReason
   /** What else must hold, and what else is written. */
   besides?(transaction: Transaction<Schema>, row: Row, at: number): Promise<void>
@@ -45,14 +59,16 @@ export function createCertificateMover(registry: Registry, now: () => number): C
 
   return {
     revokeCertificate: (fingerprint, reason, actor) =>
-      moved(
-        fingerprint,
-        { move: 'revoke', reason, besides: transaction => clearDeadlines(transaction, fingerprint) },
-        actor,
-      ),
+      reason === 'keyCompromise'
+        ? transact(registry, transaction => revokeCompromised(transaction, fingerprint, actor, now()))
+        : moved(
+            fingerprint,
+            { move: 'revoke', reason, besides: transaction => clearDeadlines(transaction, fingerprint) },
+            actor,
+          ),
     suspendCertificate: (fingerprint, actor) => moved(fingerprint, { move: 'suspend' }, actor),
     activateCertificate: (fingerprint, actor) =>
-      moved(fingerprint, { move: 'activate', besides: assertMayAdmit }, actor),
+      moved(fingerprint, { move: 'activate', besides: activate }, actor),
     approveCertificate: (fingerprint, actor) =>
       moved(fingerprint, { move: 'approve', besides: approve }, actor),
     rejectCertificate: (fingerprint, actor) =>
@@ -71,16 +87,9 @@ async function moveCertificate(
   actor: Actor,
   at: number,
 ): Promise<number> {
-  const row = await transaction
-    .selectFrom('certificates')
-    .select(['fingerprint', 'status', 'device_id', 'not_before', 'not_after'])
-    .where('fingerprint', '=', fingerprint)
-    .executeTakeFirst()
-  if (row === undefined) {
-    throw new Conflict('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
-  }
+  const row = await rowOf(transaction, fingerprint)
   await assertCertificateSeen(transaction, actor, fingerprint)
-  const { to } = certificateMoves[move]
+  const to = move === 'activate' && isHeldInGrace(row) ? 'superseded' : certificateMoves[move].to
   if (row.status === to) return latestEpoch(transaction, fingerprint)
   if (!certificateMay(move, row.status)) {
     throw new Conflict(
@@ -105,8 +114,46 @@ async function moveCertificate(
   return appendChange(transaction, { kind: 'certificate', at, fingerprint, deviceId: row.device_id })
 }
 
+async function revokeCompromised(
+  transaction: Transaction<Schema>,
+  fingerprint: string,
+  actor: Actor,
+  at: number,
+): Promise<number> {
+  const row = await rowOf(transaction, fingerprint)
+  await assertCertificateSeen(transaction, actor, fingerprint)
+  const { status, device_id: deviceId, spki_hash: spkiHash, revocation_reason: revocationReason } = row
+  const named = { fingerprint, status, deviceId, spkiHash, revocationReason }
+  const epoch = await revokeKeyOf(transaction, named, actor, at)
+  return epoch ?? latestEpoch(transaction, fingerprint)
+}
+
+async function rowOf(transaction: Transaction<Schema>, fingerprint: string): Promise<Row> {
+  const row = await transaction
+    .selectFrom('certificates')
+    .select([
+      ...(['fingerprint', 'status', 'device_id', 'not_before', 'not_after', 'grace_until'] as const),
+      ...(['spki_hash', 'revocation_reason'] as const),
+    ])
+    .where('fingerprint', '=', fingerprint)
+    .executeTakeFirst()
+  if (row !== undefined) return row
+  throw new Conflict('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
+}
+
+/** It was superseded when it was suspended. */
+function isHeldInGrace({ status, grace_until: graceUntil }: Row): boolean {
+  return status === 'suspended' && graceUntil !== null
+}
+
+async function activate(transaction: Transaction<Schema>, row: Row, at: number): Promise<void> {
+  await assertMayAdmit(transaction, row, at)
+  if (row.grace_until !== null) await setDeadline(transaction, row.fingerprint, 'retire', row.grace_until)
+}
+
 async function approve(transaction: Transaction<Schema>, row: Row, at: number): Promise<void> {
   await assertMayAdmit(transaction, row, at)
+  await approveLineage(transaction, row.fingerprint, at)
   await clearDeadlines(transaction, row.fingerprint, 'forget')
   const opensAt = renewalOpensAt({ notBefore: row.not_before, notAfter: row.not_after })
   await setDeadline(transaction, row.fingerprint, 'expiring', opensAt)
@@ -118,6 +165,7 @@ async function assertMayAdmit(transaction: Transaction<Schema>, row: Row, at: nu
   if (!deviceMay('decommission', state)) {
     throw new Conflict('device_state_forbids', `device ${row.device_id} is ${state}: register a new device`)
   }
+  await assertNotCompromised(transaction, row.spki_hash)
   if (row.not_after > at) await assertRoom(transaction, row.device_id, at)
 }
 

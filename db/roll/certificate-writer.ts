@@ -4,16 +4,16 @@ import type { Transaction } from 'kysely'
 import { type CertificateFacts, certificateFacts } from '../../pki/certificate-facts.ts'
 import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
-import { assertNoClaimKey } from '../enrollment/claims.ts'
 import { type Redemption, redeem } from '../enrollment/redemption.ts'
 import type { Registry } from '../open.ts'
-import { assertNoOperatorKey } from '../operators/operator-keys.ts'
 import type { Schema, Trust } from '../schema.ts'
 import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict, transact } from '../transact.ts'
-import { type Admitting, admittingOf, assertRoom } from './admitting.ts'
+import { type Admitting, admittingOf, assertRoom, assertRoomToWait, holdsCertificate } from './admitting.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
+import { type Authenticator, assertMayAuthenticate, recordLineage } from './lineage.ts'
+import { bindPublicKey } from './public-keys.ts'
 import { signerOnRecord } from './pinned-certificates.ts'
 
 /** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
@@ -27,7 +27,13 @@ export type IssuanceIntent = {
   notAfter: number
   /** What entitles to it, used up in the same transaction. */
   redeems?: Redemption | undefined
+  /** The certificate that authenticated the request, where one did. */
+  authenticator?: Authenticator | undefined
+  /** Whether the certificate is to wait for an operator; `if held`: where the device holds one already. */
+  approval?: Approval
 }
+
+export type Approval = boolean | 'if held'
 
 export type Listing = {
   der: Buffer
@@ -36,12 +42,18 @@ export type Listing = {
   issuerId: string | null
   trust: Trust
   status: 'issued' | 'pending'
+  /** Waits for an operator all the same where the device holds a certificate. */
+  pendingIfHeld?: boolean
   /** What brought it on the roll, for the audit row. */
   action: 'certificate.issue' | 'certificate.register' | 'certificate.canary'
   /** Whether it is to replace one whose key is no longer safe: that one gets no grace. */
   compromise?: boolean
   /** Whether it lapses within the hour unless it is used. */
   provisional?: boolean
+  /** Whether it comes outside the renewal window, which somebody should hear of; `if held`: where the device holds one. */
+  early?: boolean | 'if held'
+  /** The certificate that authenticated the request, where one did. */
+  authenticator?: Authenticator | undefined
 }
 
 export type CertificateWriter = {
@@ -57,11 +69,12 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
     recordIntent: (intent, actor) =>
       transact(registry, async transaction => {
         if (intent.purpose !== 'server') {
+          if (intent.authenticator) await assertMayAuthenticate(transaction, intent.authenticator)
           await redeem(transaction, intent, actor, now())
           await assertDeviceLives(transaction, intent.deviceId)
-          await claimKey(transaction, intent.spkiHash, intent.deviceId)
+          await bindPublicKey(transaction, intent.spkiHash, intent.deviceId)
           // Asked again when it is listed; here, so that nothing is signed in vain.
-          if (intent.purpose === 'device') await assertRoom(transaction, intent.deviceId, now())
+          if (intent.purpose === 'device') await assertRoomFor(transaction, intent, now())
         }
         await insert(transaction, 'issuances', {
           serial_number: intent.serialNumber,
@@ -103,13 +116,16 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
 /** Lists a certificate as part of a larger change; gives its fingerprint. Throws as `listCertificate` does. */
 export async function listCertificateIn(
   transaction: Transaction<Schema>,
-  listing: Listing,
+  order: Listing,
   actor: Actor,
   at: number,
 ): Promise<string> {
-  const facts = certificateFacts(listing.der)
+  const facts = certificateFacts(order.der)
+  const held = await holdsCertificate(transaction, order.deviceId, at)
+  const listing = held && order.pendingIfHeld === true ? { ...order, status: 'pending' as const } : order
+  if (listing.authenticator) await assertMayAuthenticate(transaction, listing.authenticator)
   await assertDeviceLives(transaction, listing.deviceId)
-  await claimKey(transaction, facts.spkiHash, listing.deviceId)
+  await bindPublicKey(transaction, facts.spkiHash, listing.deviceId)
   const issuerId = listing.issuerId ?? (await signerOnRecord(transaction, listing.der))
   await assertNew(transaction, facts.fingerprint, issuerId, facts.serialNumber)
   const before = await admittedBefore(transaction, listing, at)
@@ -134,6 +150,7 @@ export async function listCertificateIn(
     first_used_at: null,
     revoked_at: null,
   })
+  if (listing.authenticator) await recordLineage(transaction, facts.fingerprint, listing.authenticator)
   await beginLife(transaction, facts, listing, before, at)
   if (listing.action !== 'certificate.register') {
     await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
@@ -144,8 +161,23 @@ export async function listCertificateIn(
     action: listing.action,
     target: facts.fingerprint,
     ...(listing.compromise === true ? { reason: 'keyCompromise' } : {}),
-    detail: { deviceId: listing.deviceId, serialNumber: facts.serialNumber, trust: listing.trust },
+    detail: {
+      deviceId: listing.deviceId,
+      serialNumber: facts.serialNumber,
+      trust: listing.trust,
+      ...(listing.authenticator ? { authenticatedBy: listing.authenticator.fingerprint } : {}),
+    },
   })
+  if (listing.early === true || (listing.early === 'if held' && held)) {
+    const detail = { deviceId: listing.deviceId, authenticatedBy: listing.authenticator?.fingerprint ?? null }
+    await appendAudit(transaction, {
+      at,
+      actor,
+      action: 'certificate.rekey',
+      target: facts.fingerprint,
+      detail,
+    })
+  }
   return facts.fingerprint
 }
 
@@ -156,7 +188,18 @@ async function admittedBefore(
   at: number,
 ): Promise<Admitting[]> {
   if (action === 'certificate.canary') return []
-  return status === 'pending' ? admittingOf(transaction, deviceId, at) : assertRoom(transaction, deviceId, at)
+  if (status !== 'pending') return assertRoom(transaction, deviceId, at)
+  await assertRoomToWait(transaction, deviceId)
+  return admittingOf(transaction, deviceId, at)
+}
+
+async function assertRoomFor(
+  transaction: Transaction<Schema>,
+  { deviceId, approval = false }: IssuanceIntent,
+  at: number,
+): Promise<void> {
+  const waits = approval === 'if held' ? await holdsCertificate(transaction, deviceId, at) : approval
+  await (waits ? assertRoomToWait(transaction, deviceId) : assertRoom(transaction, deviceId, at))
 }
 
 /** What time will do to it, and which certificate it is to follow. */
@@ -191,37 +234,6 @@ async function assertDeviceLives(transaction: Transaction<Schema>, deviceId: str
   const state = await stateOf(transaction, deviceId)
   if (state === 'decommissioned') {
     throw new Conflict('device_state_forbids', `device ${deviceId} is decommissioned: register a new device`)
-  }
-}
-
-async function claimKey(transaction: Transaction<Schema>, spkiHash: string, deviceId: string): Promise<void> {
-  await assertNoClaimKey(transaction, spkiHash)
-  await assertNoOperatorKey(transaction, spkiHash)
-  const key = { spki_hash: spkiHash, device_id: deviceId }
-  if (await insert(transaction, 'public_keys', key, '(spki_hash) DO NOTHING')) return
-  const [owner] = await rowsOf<{ device_id: string }>(
-    transaction,
-    'SELECT device_id FROM public_keys WHERE spki_hash = ?',
-    spkiHash,
-  )
-  if (owner?.device_id !== deviceId) {
-    throw new Conflict(
-      'public_key_taken',
-      'this public key belongs to another device: generate a new key pair',
-    )
-  }
-  const [compromised] = await rowsOf(
-    transaction,
-    `SELECT fingerprint FROM certificates
-     WHERE device_id = ? AND spki_hash = ? AND revocation_reason = 'keyCompromise' LIMIT 1`,
-    deviceId,
-    spkiHash,
-  )
-  if (compromised !== undefined) {
-    throw new Conflict(
-      'public_key_compromised',
-      'this public key was revoked as compromised: generate a new key pair',
-    )
   }
 }
 

@@ -1,4 +1,5 @@
-// Holds a certificate that two are using: status, audit row with the evidence, and change row in one transaction.
+// Holds a certificate that two are using, and every other of the same key, which both of them have: statuses, audit rows with
+// the evidence, and change rows in one transaction.
 import type { Database } from 'better-sqlite3'
 import { prepareAppendAudit } from '../audit/audit.ts'
 import { fromIn } from './transitions.ts'
@@ -12,26 +13,32 @@ export type CloneEvidence = {
   at: number
 }
 
-/** Prepares the verb. A certificate that is not in use any more stays as it is; the sessions hear through the change feed. */
+/** Prepares the verb. What does not admit any more stays as it is; the sessions hear through the change feed. */
 export function prepareCloneSuspension(sqlite: Database): (evidence: CloneEvidence) => void {
-  const suspend = sqlite.prepare(
-    `UPDATE certificates SET status = 'suspended' WHERE fingerprint = ? AND status IN (${fromIn('suspend')})`,
-  )
+  const suspend = sqlite
+    .prepare<{ fingerprint: string; deviceId: string }, string>(
+      `UPDATE certificates SET status = 'suspended'
+       WHERE device_id = @deviceId AND status IN (${fromIn('suspend')})
+         AND spki_hash = (SELECT spki_hash FROM certificates WHERE fingerprint = @fingerprint)
+       RETURNING fingerprint`,
+    )
+    .pluck()
   const change = sqlite.prepare(
     `INSERT INTO changes (at, kind, device_id, fingerprint) VALUES (@at, 'certificate', @deviceId, @fingerprint)`,
   )
   const audit = prepareAppendAudit(sqlite)
   return sqlite.transaction((evidence: CloneEvidence) => {
-    const { fingerprint, deviceId, at, ...detail } = evidence
-    if (suspend.run(fingerprint).changes === 0) return
-    audit({
-      at,
-      actor: { name: 'broker', kind: 'service' },
-      action: 'certificate.suspend',
-      target: fingerprint,
-      reason: 'certificate_cloned',
-      detail: { deviceId, ...detail },
-    })
-    change.run({ at, deviceId, fingerprint })
+    const { fingerprint: named, deviceId, at, ...detail } = evidence
+    for (const fingerprint of suspend.all({ fingerprint: named, deviceId })) {
+      audit({
+        at,
+        actor: { name: 'broker', kind: 'service' },
+        action: 'certificate.suspend',
+        target: fingerprint,
+        reason: 'certificate_cloned',
+        detail: { deviceId, ...detail, ...(fingerprint === named ? {} : { because: 'key', named }) },
+      })
+      change.run({ at, deviceId, fingerprint })
+    }
   }).immediate
 }

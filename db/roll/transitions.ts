@@ -14,13 +14,29 @@ export const certificateMoves = {
   use: { from: ['issued'], to: 'active' },
   /** The first CONNECT of a certificate listed later. One that was never used is passed over by it just the same. */
   supersede: { from: ['issued', 'active'], to: 'superseded' },
-  suspend: { from: ['active'], to: 'suspended' },
+  suspend: { from: ['issued', 'active', 'superseded'], to: 'suspended' },
+  /** One that was superseded before is superseded again: it has its grace, and no more. */
   activate: { from: ['suspended'], to: 'active' },
   /** Its grace is over. */
   retire: { from: ['superseded'], to: 'retired' },
   /** A renewal that nobody used. */
   lapse: { from: ['issued'], to: 'lapsed' },
   revoke: { from: ['issued', 'active', 'superseded', 'suspended'], to: 'revoked' },
+  /** Its key is not safe: that is said of a certificate whatever became of it, and goes for all others of the key. */
+  compromise: {
+    from: [
+      'pending',
+      'issued',
+      'active',
+      'superseded',
+      'suspended',
+      'rejected',
+      'retired',
+      'lapsed',
+      'revoked',
+    ],
+    to: 'revoked',
+  },
 } as const satisfies Moves<CertificateStatus>
 
 /** Moves of a device. One that never connected can be suspended, and returns from suspension to `active` too. */

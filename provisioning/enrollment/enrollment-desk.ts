@@ -64,7 +64,7 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
       csr: asked.csr,
       days: parts.deviceDays,
       redeems: { token: token.id },
-      approval: token.approval,
+      approval: token.approval || (token.approvalIfHeld && ('if held' as const)),
     }
     if (token.usedAt !== null) {
       const sameKey = reading.accepted && reading.key.spkiHash === token.spkiHash
@@ -91,19 +91,28 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
     const certificate = await roll.certificate(fingerprint)
     if (certificate === null) throw used()
     // Whoever waits for an operator asks until it is decided, and once more.
-    const unused = token.approval && certificate.firstUsedAt === null
+    const unused = (token.approval || token.approvalIfHeld) && certificate.firstUsedAt === null
     if (!unused && !mayAskAgain(token, now())) throw used()
     return standing(certificate) ?? Promise.reject(used())
   }
 
   function byClaim(
-    { id, approval }: Claim,
+    { id, approval, fingerprint, spkiHash }: Claim,
     asked: Asked,
     reading: CsrReading,
     actor: Actor,
   ): Promise<Outcome> {
     const deviceId = asked.deviceId ?? ''
-    const order = { deviceId, csr: asked.csr, redeems: { claim: id }, approval, provisional: true }
+    if (fingerprint === null) throw new Error('a claim that was never signed was shown')
+    const authenticator = { fingerprint, spkiHash }
+    const order = {
+      deviceId,
+      csr: asked.csr,
+      redeems: { claim: id },
+      authenticator,
+      approval,
+      provisional: true,
+    }
     return byCertificate(order, () => writer.isClaimed(id, deviceId), reading, actor)
   }
 
@@ -113,10 +122,12 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
     reading: CsrReading,
     actor: Actor,
   ): Promise<Outcome> {
-    const { idevid, deviceId, approval } = shown
+    const { idevid, deviceId, approval, spkiHash } = shown
+    const authenticator = { fingerprint: idevid.fingerprint, spkiHash }
     const misnamed = misnaming(deviceId, asked.deviceId)
     if (misnamed !== null) return misnamed
-    const order = { deviceId, csr: asked.csr, redeems: { idevid }, approval }
+    const early = 'if held' as const
+    const order = { deviceId, csr: asked.csr, redeems: { idevid }, authenticator, approval, early }
     return byCertificate(order, () => writer.deviceOfIdevid(idevid.fingerprint) === deviceId, reading, actor)
   }
 
@@ -185,7 +196,8 @@ const ownFaults: ReadonlySet<string> = new Set(['ca_expired', 'issuer_disabled']
 /** Why a token opens nothing, whatever is asked with it, or null. */
 export function tokenFault(token: PresentedToken, now: number): Conflict | null {
   if (token.revokedAt !== null) return revoked()
-  if (token.usedAt !== null) return token.approval || mayAskAgain(token, now) ? null : used()
+  const waits = token.approval || token.approvalIfHeld
+  if (token.usedAt !== null) return waits || mayAskAgain(token, now) ? null : used()
   if (token.expiresAt <= now) return expired()
   return token.attempts >= ATTEMPTS_MAX ? exhausted() : null
 }

@@ -9,7 +9,14 @@ import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice } from '../anchors/name-template.ts'
 import { BACKDATE_MS } from './profile.ts'
 
-export type ShownIdevid = { idevid: Idevid; deviceId: string; group: string | null; approval: boolean }
+export type ShownIdevid = {
+  idevid: Idevid
+  /** SHA-256 of its SubjectPublicKeyInfo, hex. */
+  spkiHash: string
+  deviceId: string
+  group: string | null
+  approval: boolean
+}
 
 /** Null where it is of no manufacturer that may enroll devices; the fault where it is, and cannot be used. */
 export function judgeIdevid(
@@ -39,5 +46,6 @@ export function judgeIdevid(
   const naming = nameDevice(nameTemplate, certificate.raw, facts.serialNumber)
   if ('fault' in naming) return naming
   const idevid = { fingerprint: facts.fingerprint, issuerId: issuer.id, serialNumber: facts.serialNumber }
-  return { idevid, deviceId: naming.deviceId, group, approval: mode === 'pending' }
+  const { deviceId } = naming
+  return { idevid, spkiHash: facts.spkiHash, deviceId, group, approval: mode === 'pending' }
 }

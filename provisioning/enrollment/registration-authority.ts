@@ -4,7 +4,13 @@ import { X509Certificate } from 'node:crypto'
 import { inSpan } from '../../admin/tracing.ts'
 import type { Actor } from '../../db/audit/audit.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
-import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/roll/certificate-writer.ts'
+import type {
+  Approval,
+  CertificateWriter,
+  IssuanceIntent,
+  Listing,
+} from '../../db/roll/certificate-writer.ts'
+import type { CertificateStatus } from '../../db/schema.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
@@ -30,13 +36,17 @@ export type Refused = {
     | 'ca_expired'
     | 'issuer_disabled'
     | 'public_key_compromised'
+    | 'enrollment_rejected'
   faults: Fault[]
 }
 /** `certificate` and `chain` are PEM. */
 export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
 export type CanaryKind = 'unlisted' | 'expired'
 
-/** `redeems` is what entitles to it; `approval`: it waits for an operator; `provisional`: it must be used within the hour. */
+/**
+ * `redeems` is what entitles to it, `authenticator` the certificate that asked; `approval`: it waits for an operator;
+ * `provisional`: it must be used within the hour; `early`: it comes outside the renewal window.
+ */
 export type EnrollmentOrder = {
   deviceId: string
   /** PEM, or what was read of it before. */
@@ -44,8 +54,10 @@ export type EnrollmentOrder = {
   days: number
   compromise?: boolean
   redeems?: IssuanceIntent['redeems']
-  approval?: boolean
+  authenticator?: IssuanceIntent['authenticator']
+  approval?: Approval
   provisional?: boolean
+  early?: Listing['early']
 }
 
 /** `current` is on record and admitted; `days` is the validity asked for. */
@@ -56,14 +68,22 @@ export type RenewalOrder = {
   compromise: boolean
 }
 
-export type ForeignOrder = { deviceId: string; certificate: string; trust: 'chained' | 'pinned' }
+export type Unused = { fingerprint: string; status: CertificateStatus }
+
+export type ForeignOrder = {
+  deviceId: string
+  certificate: string
+  trust: 'chained' | 'pinned'
+  approval?: Approval
+}
 
 export type RegistrationAuthority = {
   /** Issues a certificate for a device's CSR and lists it; gives its fingerprint. */
   enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused>
   /**
    * Issues the certificate that is to follow a device's current one, once that is due; gives its fingerprint. One for a
-   * compromised key is issued at any time. The same key again gives the same certificate, until it is used.
+   * compromised key is issued at any time, and waits for an operator. The same key again gives the same certificate, until
+   * it is used.
    */
   renew(order: RenewalOrder, actor: Actor): Promise<{ fingerprint: string } | { opensAt: number } | Refused>
   /** Lists a certificate that somebody else issued; gives its fingerprint. */
@@ -81,10 +101,10 @@ export type RegistrationAuthorityParts = {
   /** Reads a CSR and verifies it. */
   readCsr(csr: string): Promise<CsrReading>
   issuers: () => Map<string, Issuer>
-  /** The fingerprint of a certificate for this key that the device has not used yet. */
-  unusedOf: (deviceId: string, spkiHash: string) => Promise<string | null>
+  /** A certificate for this key that the device has not used: issued, approved, waiting for an operator, or rejected. */
+  unusedOf: (deviceId: string, spkiHash: string) => Promise<Unused | null>
   /** The hash of the public key of a listed certificate. */
-  keyOf: (fingerprint: string) => Promise<string | null>
+  keyOf: (fingerprint: string) => Promise<string>
   isDevice: (id: string) => Promise<boolean>
   /** From when on a certificate may be renewed. */
   opensAt: (certificate: Renewable) => number
@@ -101,6 +121,8 @@ type IssuingOrder = {
   purpose: 'device' | 'canary'
   validity: Validity
   redeems?: IssuanceIntent['redeems']
+  authenticator?: IssuanceIntent['authenticator']
+  approval?: Approval
 }
 type Issued = { der: Buffer; serialNumber: string }
 
@@ -133,6 +155,8 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       spkiHash: reading.key.spkiHash,
       purpose: order.purpose,
       redeems: order.redeems,
+      authenticator: order.authenticator,
+      approval: order.approval ?? false,
       ...order.validity,
     }
     await writer.recordIntent(intent, actor)
@@ -149,14 +173,18 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   }
 
   async function enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused> {
-    const { deviceId, csr, redeems, compromise = false, approval = false, provisional = false } = order
+    const { deviceId, csr, redeems, authenticator } = order
+    const { compromise = false, approval = false, provisional = false, early = false } = order
     const ca = parts.ca()
     const validity = validityOf(order.days, now(), ca.notAfter)
-    const issued = await issue(ca, { deviceId, csr, purpose: 'device', validity, redeems }, actor)
+    const issued = await issue(
+      ca,
+      { deviceId, csr, purpose: 'device', validity, redeems, authenticator, approval },
+      actor,
+    )
     if ('refused' in issued) return issued
-    const listed = listing(issued.der, deviceId, ca.id, 'certificate.issue')
-    const status = approval ? 'pending' : 'issued'
-    return writer.listCertificate({ ...listed, status, compromise, provisional }, actor)
+    const listed = listing(issued.der, deviceId, ca.id, 'certificate.issue', approval)
+    return writer.listCertificate({ ...listed, compromise, provisional, authenticator, early }, actor)
   }
 
   function judge({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
@@ -167,31 +195,43 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     enroll,
 
     async renew({ current, csr, days, compromise }, actor) {
-      const { deviceId } = current
+      const { deviceId, fingerprint } = current
       const reading = await parts.readCsr(csr)
       if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
-      const waiting = await parts.unusedOf(deviceId, reading.key.spkiHash)
-      if (waiting !== null && waiting !== current.fingerprint) return { fingerprint: waiting }
+      const { spkiHash } = reading.key
+      const waiting = await parts.unusedOf(deviceId, spkiHash)
+      if (waiting?.status === 'rejected') return { refused: 'enrollment_rejected', faults: [] }
+      if (waiting !== null && waiting.fingerprint !== fingerprint) return waiting
       const opensAt = parts.opensAt(current)
       if (!compromise && now() < opensAt) return { opensAt }
-      if (compromise && (await parts.keyOf(current.fingerprint)) === reading.key.spkiHash) {
+      const currentKey = await parts.keyOf(fingerprint)
+      if (compromise && currentKey === spkiHash) {
         const fault = { path: 'csr', message: 'it holds the very key that is compromised: make a new one' }
         return { refused: 'public_key_compromised', faults: [fault] }
       }
-      const outcome = await enroll({ deviceId, csr, days, compromise }, actor)
+      // Whoever stole the key can say so, too: then an operator decides who of the two is the device.
+      const outcome = await enroll(
+        {
+          ...{ deviceId, csr, days, compromise },
+          ...{
+            approval: compromise,
+            early: compromise || (currentKey !== spkiHash && now() >= current.notAfter),
+          },
+          authenticator: { fingerprint, spkiHash: currentKey },
+        },
+        actor,
+      )
       return typeof outcome === 'string' ? { fingerprint: outcome } : outcome
     },
 
     judge,
 
     async register(order, actor) {
-      const { deviceId, trust } = order
+      const { deviceId, trust, approval = false } = order
       const verdict = await judge(order)
       if ('refused' in verdict) return verdict
-      return writer.listCertificate(
-        { ...listing(verdict.der, deviceId, verdict.issuerId, 'certificate.register'), trust },
-        actor,
-      )
+      const listed = listing(verdict.der, deviceId, verdict.issuerId, 'certificate.register', approval)
+      return writer.listCertificate({ ...listed, trust }, actor)
     },
 
     async canary({ deviceId, csr, kind }, actor) {
@@ -211,8 +251,15 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   }
 }
 
-function listing(der: Buffer, deviceId: string, issuerId: string | null, action: Listing['action']): Listing {
-  return { der, deviceId, issuerId, trust: 'chained', status: 'issued', action }
+function listing(
+  der: Buffer,
+  deviceId: string,
+  issuerId: string | null,
+  action: Listing['action'],
+  approval: Approval = false,
+): Listing {
+  const status = approval === true ? 'pending' : 'issued'
+  return { der, deviceId, issuerId, trust: 'chained', status, action, pendingIfHeld: approval === 'if held' }
 }
 
 /** Why nothing can be issued at all now, or null. */

@@ -157,10 +157,31 @@ export const DeviceReceipt = Type.Object({
   deviceId: Type.String(),
   state: OneOf(deviceStates),
 })
-export const CertificateReceipt = Type.Object({
+/** What admits the device of a certificate that was moved, all the same. */
+const StillAdmitting = Type.Object({
+  fingerprint: Fingerprint,
+  deviceId: Type.String(),
+  status: OneOf(certificateStatuses),
+  notAfter: Time,
+  graceUntil: Nullable(Time),
+})
+const certificateReceipt = {
   ...receiptFields,
   fingerprint: Fingerprint,
   status: OneOf(certificateStatuses),
+  stillAdmitting: Type.Array(StillAdmitting),
+}
+export const CertificateReceipt = Type.Object(certificateReceipt)
+/** `revoked` names them all: for keyCompromise those of the same key, and those that were obtained with it. */
+export const RevocationReceipt = Type.Object({
+  ...certificateReceipt,
+  revoked: Type.Array(
+    Type.Object({
+      fingerprint: Fingerprint,
+      deviceId: Type.String(),
+      because: OneOf(['named', 'key', 'lineage'] as const),
+    }),
+  ),
 })
 
 export const PageOf = <T extends TSchema>(item: T) =>

@@ -36,6 +36,13 @@ export function newsOf(row: Happened, listed: (fingerprint: string) => Listed): 
     const { serialNumber, trust } = row.detail
     return { ...certificate(row), kind: listedAs[listed(target)], detail: { serialNumber, trust } }
   }
+  if (action === 'certificate.rekey') {
+    return {
+      ...certificate(row),
+      kind: 'rekeyed_early',
+      detail: { authenticatedBy: row.detail['authenticatedBy'] },
+    }
+  }
   if (isOfBroker(row) && action.endsWith('.activate')) return null
   if (Object.hasOwn(ofCertificate, action)) {
     const kind = ofCertificate[action as keyof typeof ofCertificate]

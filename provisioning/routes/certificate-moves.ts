@@ -3,9 +3,20 @@ import type { FastifyRequest } from 'fastify'
 import { IfMatch } from '../http/precondition.ts'
 import * as schemas from '../http/schemas.ts'
 import { actorOf } from '../operators/authentication.ts'
-import { type Api, callerOf, refusals, type Services, secured } from './context.ts'
+import { type Api, callerOf, refusals, type Services, secured, shownAdmitting } from './context.ts'
 
-export function certificateMoveRoutes(api: Api, { writer, roll, reach, receipt, events }: Services): void {
+export function certificateMoveRoutes(api: Api, services: Services): void {
+  const { writer, roll, reach, receipt, events, now } = services
+
+  /** What became of a certificate, and what admits its device now. */
+  async function outcomeOf(fingerprint: string) {
+    const certificate = await roll.certificate(fingerprint)
+    if (certificate === null) throw new Error('a certificate that was moved cannot be read back')
+    const { status, deviceId } = certificate
+    const admitting = services.revocationOutcome.stillAdmitting([deviceId], now())
+    return { fingerprint, status, stillAdmitting: admitting.map(shownAdmitting) }
+  }
+
   /** To let a certificate in is to certify its device. */
   async function assertMayLetIn(request: FastifyRequest, fingerprint: string): Promise<void> {
     const certificate = await roll.certificate(fingerprint)
@@ -34,8 +45,7 @@ export function certificateMoveRoutes(api: Api, { writer, roll, reach, receipt, 
   for (const [verb, { status, move, summary }] of Object.entries(moves)) {
     const answer = async (fingerprint: string, epoch: number) => ({
       ...(await receipt(epoch)),
-      fingerprint,
-      status,
+      ...(await outcomeOf(fingerprint)),
     })
     api.post(
       `/v1/certificates/:fingerprint/${verb}`,

@@ -13,12 +13,13 @@ import {
   refusals,
   type Services,
   secured,
+  shownAdmitting,
   shownCertificate,
   shownWithPem,
 } from './context.ts'
 
 export function certificateRoutes(api: Api, services: Services): void {
-  const { writer, roll, receipt, chainOf, events } = services
+  const { writer, roll, receipt, chainOf, events, revocationOutcome: outcome } = services
   const tags = ['certificates']
 
   api.get(
@@ -63,11 +64,18 @@ export function certificateRoutes(api: Api, services: Services): void {
     },
   )
 
-  const answer = async (fingerprint: string, epoch: number) => ({
-    ...(await receipt(epoch)),
-    fingerprint,
-    status: 'revoked' as const,
-  })
+  const answer = async (fingerprint: string, epoch: number) => {
+    const revoked = outcome.revokedWith(fingerprint)
+    const epochs = outcome.epochsOf(revoked.map(one => one.fingerprint))
+    const deviceIds = revoked.map(({ deviceId }) => deviceId)
+    return {
+      ...(await receipt(epoch, epochs)),
+      fingerprint,
+      status: 'revoked' as const,
+      revoked,
+      stillAdmitting: outcome.stillAdmitting(deviceIds, services.now()).map(shownAdmitting),
+    }
+  }
   api.post(
     '/v1/certificates/:fingerprint/revoke',
     {
@@ -77,12 +85,12 @@ export function certificateRoutes(api: Api, services: Services): void {
         security: secured,
         summary: 'Revoke a certificate, for good',
         description:
-          'Answers when every broker cut its sessions, or after 2 s with those that did not. Revoking again changes nothing and gives the first receipt.',
+          'For keyCompromise every certificate of the same key is revoked with it, and every one that was obtained with that key; revoked names them. stillAdmitting names what admits the device all the same. Answers when every broker cut the sessions, or after 2 s with those that did not. Revoking again changes nothing and gives the first receipt.',
         params: schemas.CertificateParams,
         querystring: schemas.NoQuery,
         headers: IfMatch,
         body: schemas.Revocation,
-        response: { 200: schemas.CertificateReceipt, ...refusals },
+        response: { 200: schemas.RevocationReceipt, ...refusals },
       },
     },
     async request => {
@@ -90,7 +98,8 @@ export function certificateRoutes(api: Api, services: Services): void {
       const reason = request.body?.reason ?? 'unspecified'
       const epoch = await writer.revokeCertificate(fingerprint, reason, actorOf(request))
       const given = await answer(fingerprint, epoch)
-      events.certificateRevoked(callerOf(request), fingerprint, reason, given.unreachable.length)
+      for (const one of given.revoked)
+        events.certificateRevoked(callerOf(request), one.fingerprint, reason, given.unreachable.length)
       return given
     },
   )

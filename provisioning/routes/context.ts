@@ -3,7 +3,6 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
-import type { Receipt } from '../../db/change-feed.ts'
 import type { EnrollmentReader } from '../../db/enrollment/enrollment-reader.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { StoredCrl } from '../../db/issuers/crl-store.ts'
@@ -13,6 +12,7 @@ import type { DeviceExport, ExportFilter } from '../../db/jobs/device-export.ts'
 import type { OperatorReader } from '../../db/operators/operator-reader.ts'
 import type { Policy, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { LiveSessionReader } from '../../db/roll/live-sessions.ts'
+import type { RevocationOutcome, StillAdmitting } from '../../db/roll/revocation-outcome.ts'
 import type { Certificate, Device, RollReader } from '../../db/roll/roll-reader.ts'
 import { deviceVersion } from '../../db/versions.ts'
 import type { WebhookReader } from '../../db/webhooks/webhook-store.ts'
@@ -36,6 +36,7 @@ import type { LastUse } from '../operators/last-use.ts'
 import type { Reach } from '../operators/reach.ts'
 import type { OverviewDesk } from '../overview/overview.ts'
 import type { PolicyDesk } from '../policies/policy-desk.ts'
+import type { AwaitReceipt } from '../receipt.ts'
 import type { WebhookDesk } from '../webhooks/index.ts'
 
 export type Services = {
@@ -56,7 +57,8 @@ export type Services = {
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   issuers: () => Map<string, Issuer>
   anchors: AnchorDesk
-  receipt: (epoch: number) => Promise<Receipt>
+  receipt: AwaitReceipt
+  revocationOutcome: RevocationOutcome
   overview: OverviewDesk
   news: Pick<News, 'reader' | 'streams'>
   webhooks: { store: WebhookReader; desk: WebhookDesk }
@@ -119,6 +121,10 @@ export function shownCertificate({ der: _, ...certificate }: Certificate): schem
     firstUsedAt: timeOrNull(firstUsedAt),
     revokedAt: timeOrNull(revokedAt),
   }
+}
+
+export function shownAdmitting({ notAfter, graceUntil, ...certificate }: StillAdmitting) {
+  return { ...certificate, notAfter: time(notAfter), graceUntil: timeOrNull(graceUntil) }
 }
 
 export function shownWithPem(

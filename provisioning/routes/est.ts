@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { Certificate } from '../../db/roll/roll-reader.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
 import {
   CERTS_ONLY,
@@ -123,7 +124,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
         description: 'The request must name the same subject and subjectAltName as the certificate.',
         consumes: [PKCS10],
         body: Bare,
-        response: { 200: Type.String(), ...refusals },
+        response: { 200: Type.String(), 202: Type.String(), ...refusals },
       },
       onRequest: async request => {
         await self.admit(request, parts.renewExpiredMs)
@@ -141,13 +142,11 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
       const outcome = await authority.renew(order, actor)
       if ('refused' in outcome) throw refusal(outcome)
       if ('opensAt' in outcome) throw tooEarly(outcome.opensAt, now())
-      events.certificateListed(
-        { requestId: request.id, actor: actor.name },
-        deviceId,
-        outcome.fingerprint,
-        'renewed',
-      )
-      return sendCertificates(reply, [await derOf(outcome.fingerprint)])
+      const { fingerprint, der, status } = await listed(outcome.fingerprint)
+      const pending = status === 'pending'
+      const caller = { requestId: request.id, actor: actor.name }
+      events.certificateListed(caller, deviceId, fingerprint, pending ? 'pending' : 'renewed')
+      return pending ? sendPending(reply) : sendCertificates(reply, [der])
     },
   )
 
@@ -170,7 +169,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
   async function assertSameNames(csr: string, fingerprint: string): Promise<void> {
     const asked = namesOfRequest(csr)
     if (asked === null) throw new Problem('csr_invalid', 'csr: it is not a PKCS #10 certification request')
-    const held = namesOfCertificate(await derOf(fingerprint))
+    const held = namesOfCertificate((await listed(fingerprint)).der)
     const errors = (['subject', 'subjectAltName'] as const)
       .filter(name => asked[name] !== held?.[name])
       .map(name => ({ path: `csr.${name}`, message: 'it is not that of the current certificate' }))
@@ -181,10 +180,10 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
     }
   }
 
-  async function derOf(fingerprint: string): Promise<Buffer> {
+  async function listed(fingerprint: string): Promise<Certificate> {
     const certificate = await roll.certificate(fingerprint)
     if (certificate === null) throw new Error('a listed certificate cannot be read back')
-    return certificate.der
+    return certificate
   }
 }
 

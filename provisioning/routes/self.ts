@@ -3,6 +3,7 @@
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { Actor } from '../../db/audit/audit.ts'
 import { renewalCriticalAt } from '../../pki/renewal-window.ts'
+import { PendingEnrollment } from '../enrollment/enrollment-schemas.ts'
 import type { SelfAuthentication } from '../enrollment/self-authentication.ts'
 import * as selfSchemas from '../enrollment/self-schemas.ts'
 import { sendCertificate } from '../http/certificate-answer.ts'
@@ -10,6 +11,7 @@ import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import { type Api, refusals, type Services, shownWithPem, time } from './context.ts'
+import { PENDING_RETRY_SECONDS } from './enroll.ts'
 import { refusal } from './enrollment.ts'
 
 export function selfRoutes(api: Api, services: Services, self: SelfAuthentication): void {
@@ -41,11 +43,11 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
         tags,
         summary: 'Renew the certificate of the calling device',
         description:
-          'Known by its client certificate, from two thirds of its life on, or at any time with the reason keyCompromise and a new key. The same key again gives the same certificate until it is used.',
+          'Known by its client certificate, from two thirds of its life on; or at any time with the reason keyCompromise and a new key: then the certificate waits for an operator, with 202, and the device sends the same request again. The same key again gives the same certificate until it is used.',
         consumes: ['application/json', PKCS10],
         querystring: schemas.NoQuery,
         body: selfSchemas.Renewal,
-        response: { 201: schemas.CertificateWithPem, ...refusals },
+        response: { 201: schemas.CertificateWithPem, 202: PendingEnrollment, ...refusals },
       },
       // Before a body is read: a stranger has nothing parsed.
       onRequest: async request => {
@@ -63,9 +65,15 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
       if ('refused' in outcome) throw refusal(outcome)
       if ('opensAt' in outcome) throw tooEarly(outcome.opensAt, now())
       const caller = { requestId: request.id, actor: actor.name }
-      events.certificateListed(caller, deviceId, outcome.fingerprint, 'renewed')
       const certificate = await roll.certificate(outcome.fingerprint)
       if (certificate === null) throw new Error('a listed certificate cannot be read back')
+      const { fingerprint, status } = certificate
+      const how = status === 'pending' ? 'pending' : 'renewed'
+      events.certificateListed(caller, deviceId, fingerprint, how)
+      if (status === 'pending') {
+        reply.header('retry-after', String(PENDING_RETRY_SECONDS))
+        return reply.code(202).send({ status, deviceId, fingerprint })
+      }
       const answer = shownWithPem(certificate, chainOf)
       return sendCertificate(request, reply.code(201), certificate.der, answer)
     },

@@ -99,7 +99,14 @@ test('what no test can make of this machine is judged as a table', () => {
     [checkVersions({ ...process.versions, node: '26.10.0' }), 'ok'],
     [checkOwner(here, lstatSync(whole).uid + 1), lstatSync(whole).uid + 1 === 0 ? 'ok' : 'fail'],
     [
-      judgeRegistry({ ours: true, schema: 1, schemaKnown: 1, findings: 'row 7 missing', lastChangeAt: null }),
+      judgeRegistry({
+        ours: true,
+        schema: 1,
+        schemaKnown: 1,
+        findings: 'row 7 missing',
+        lastChangeAt: null,
+        compromised: [],
+      }),
       'fail',
     ],
   ]

@@ -82,13 +82,19 @@ test('goes on where it was stopped: after a lost answer, and between the two fil
   assert.equal(inPlace(device), fresh)
 })
 
-test('for a compromised key it renews at once; a device that is refused is told why', async () => {
+test('for a compromised key it asks at once, and has the next pair once an operator approved; one that is refused is told why', async () => {
   using folder = temporaryDirectory()
   await using service = await startService()
   const device = await enrolled(service, folder.path)
+  const asked = await rollcall([...device.args, '--compromise'])
+  assert.equal(asked.code, 0, asked.stderr)
+  const waiting = JSON.parse(asked.stdout)
+  assert.deepEqual([waiting.renewed, waiting.status], [false, 'pending'])
+  assert.equal(inPlace(device), device.fingerprint)
+  await service.call('POST', `/v1/certificates/${waiting.fingerprint}/approve`)
   const ran = await rollcall([...device.args, '--compromise'])
   assert.equal(ran.code, 0, ran.stderr)
-  assert.notEqual(inPlace(device), device.fingerprint)
+  assert.equal(inPlace(device), waiting.fingerprint)
   await service.call('POST', '/v1/devices/pump-1/suspend')
   const refused = await rollcall(device.args)
   assert.equal(refused.code, 1)

@@ -55,6 +55,7 @@ describe('rotating the issuing CA under load', () => {
       await until(async () => (await client.show()).renewal.open, `${id} is told to renew`)
       const next = await makeKey('p256')
       const issued = await client.renew({ csr: await makeRequest(id, next, 'p256') })
+      assert.ok('certificate' in issued, `${id} waits for an operator`)
       held.set(id, { key: next, certificate: [issued.certificate, ...issued.chain].join('') })
     } finally {
       client.close()

@@ -95,7 +95,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
     readCsr,
     issuers: () => readIssuers(registry),
     unusedOf: async () => null,
-    keyOf: async () => null,
+    keyOf: async () => '00',
     isDevice: async () => false,
     opensAt: renewalOpensAt,
     onIssued() {},
