@@ -9,6 +9,8 @@ export type EnrollmentToken = {
   deviceId: string | null
   group: string | null
   approval: boolean
+  /** Whether it does so where the device holds one: the token was made by an enroller. */
+  approvalIfHeld: boolean
   attempts: number
   createdBy: string
   createdAt: string

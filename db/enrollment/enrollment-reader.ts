@@ -31,7 +31,7 @@ export function createEnrollmentReader(registry: Registry): EnrollmentReader {
   return {
     async enrollmentToken(id, scope) {
       const row = await tokens(scope).where('id', '=', id).executeTakeFirst()
-      return row === undefined ? null : { ...row, approval: row.approval === 1 }
+      return row === undefined ? null : withFlags(row)
     },
 
     async enrollmentTokens(after, limit, scope) {
@@ -40,7 +40,7 @@ export function createEnrollmentReader(registry: Registry): EnrollmentReader {
         .limit(limit + 1)
         .execute()
       const { items, next } = pageOf(rows, limit, row => row.id)
-      return { items: items.map(row => ({ ...row, approval: row.approval === 1 })), next }
+      return { items: items.map(withFlags), next }
     },
 
     async claim(id, scope) {
@@ -54,4 +54,8 @@ export function createEnrollmentReader(registry: Registry): EnrollmentReader {
       return { items: items.map(toClaim), next }
     },
   }
+}
+
+function withFlags<Row extends { approval: number; approvalIfHeld: number }>(row: Row) {
+  return { ...row, approval: row.approval === 1, approvalIfHeld: row.approvalIfHeld === 1 }
 }

@@ -15,6 +15,8 @@ export type EnrollmentToken = {
   group: string | null
   /** Whether the certificate that it gets waits for an operator. */
   approval: boolean
+  /** Whether it does so where the device holds a certificate when the token is used. */
+  approvalIfHeld: boolean
   createdBy: string
   createdAt: number
   expiresAt: number
@@ -32,6 +34,7 @@ export type PresentedToken = EnrollmentToken & { spkiHash: string | null; finger
 export type NewEnrollmentToken = {
   bound: { deviceId: string } | { group: string }
   approval: boolean
+  approvalIfHeld: boolean
   lifetimeMs: number
 }
 
@@ -58,6 +61,7 @@ export const tokenColumns = [
   'device_id as deviceId',
   'group_name as group',
   'approval',
+  'approval_if_held as approvalIfHeld',
   'created_by as createdBy',
   'created_at as createdAt',
   'expires_at as expiresAt',
@@ -70,14 +74,18 @@ export const tokenColumns = [
 export function createEnrollmentTokenStore(registry: Registry, now: () => number): EnrollmentTokenStore {
   const byHash = registry.sqlite.prepare<
     [string],
-    Omit<PresentedToken, 'approval'> & { approval: number; hash: string }
-  >(`SELECT id, device_id AS deviceId, group_name AS "group", approval, created_by AS createdBy,
-       created_at AS createdAt, expires_at AS expiresAt, attempts, revoked_at AS revokedAt, used_at AS usedAt,
+    Omit<PresentedToken, 'approval' | 'approvalIfHeld'> & {
+      approval: number
+      approvalIfHeld: number
+      hash: string
+    }
+  >(`SELECT id, device_id AS deviceId, group_name AS "group", approval, approval_if_held AS approvalIfHeld,
+       created_by AS createdBy, created_at AS createdAt, expires_at AS expiresAt, attempts, revoked_at AS revokedAt, used_at AS usedAt,
        used_by AS usedBy, spki_hash AS spkiHash, hash,
        (SELECT fingerprint FROM issuances i WHERE i.serial_number = t.serial_number) AS fingerprint
      FROM enrollment_tokens t WHERE hash = ?`)
   return {
-    createEnrollmentToken: ({ bound, approval, lifetimeMs }, actor) =>
+    createEnrollmentToken: ({ bound, approval, approvalIfHeld, lifetimeMs }, actor) =>
       transact(registry, async transaction => {
         const at = now()
         const deviceId = 'deviceId' in bound ? bound.deviceId : null
@@ -91,6 +99,7 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
           deviceId,
           group,
           approval,
+          approvalIfHeld,
           createdAt: at,
           expiresAt: at + lifetimeMs,
         }
@@ -102,6 +111,7 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
             device_id: deviceId,
             group_name: group,
             approval: approval ? 1 : 0,
+            approval_if_held: approvalIfHeld ? 1 : 0,
             created_by: actor.name,
             created_at: at,
             expires_at: made.expiresAt,
@@ -140,7 +150,7 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
       // The index found it by hash; comparing again in constant time leaves nothing to time.
       if (row === undefined || !timingSafeEqual(Buffer.from(row.hash), Buffer.from(hash))) return null
       const { hash: _, ...found } = row
-      return { ...found, approval: row.approval === 1 }
+      return { ...found, approval: row.approval === 1, approvalIfHeld: row.approvalIfHeld === 1 }
     },
 
     countAttempt: id =>

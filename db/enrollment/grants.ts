@@ -7,8 +7,11 @@ export type GrantLookup = {
   groups(names: readonly string[]): Attachment[]
   /** What a device has through its groups and for itself. */
   device(id: string): Attachment[]
-  /** Names of attributes that policies for everyone, or for an issuer, fill in. */
-  attributes(): Set<string>
+  /**
+   * The variables that policies read which hold for a device in these groups: for everyone, for an issuer, whichever certified
+   * it, for the device and for its groups. What a policy reads decides what it allows.
+   */
+  variables(deviceId: string, groups: readonly string[]): { name: string; attachment: Attachment }[]
 }
 
 export function prepareGrantLookup(sqlite: Database): GrantLookup {
@@ -22,17 +25,25 @@ export function prepareGrantLookup(sqlite: Database): GrantLookup {
      WHERE (kind = 'device' AND target = ?)
         OR (kind = 'group' AND target IN (SELECT name FROM device_groups WHERE device_id = ?))`,
   )
-  const wide = sqlite
-    .prepare<[], string>(
-      `SELECT document FROM policies
-       WHERE name IN (SELECT policy_name FROM policy_attachments WHERE kind IN ('everyone', 'issuer'))`,
-    )
-    .pluck()
+  const holding = sqlite.prepare<{ deviceId: string; groups: string }, Attachment & { document: string }>(
+    `SELECT a.kind, a.target, p.document FROM policy_attachments a JOIN policies p ON p.name = a.policy_name
+     WHERE a.kind IN ('everyone', 'issuer') OR (a.kind = 'device' AND a.target = @deviceId)
+        OR (a.kind = 'group' AND a.target IN (SELECT value FROM json_each(@groups)))`,
+  )
   return {
     groups: names =>
       names.filter(name => group.get(name) === 1).map(target => ({ kind: 'group' as const, target })),
     device: id => device.all(id, id),
-    attributes: () =>
-      new Set(wide.all().flatMap(text => [...text.matchAll(/\$\{device\.attr\.([^}]*)\}/g)].map(m => m[1]!))),
+    variables: (deviceId, groups) =>
+      holding
+        .all({ deviceId, groups: JSON.stringify(groups) })
+        .flatMap(({ kind, target, document }) =>
+          variablesIn(document).map(name => ({ name, attachment: { kind, target } })),
+        ),
   }
+}
+
+/** A stored document is JSON without blanks: the names of variables stand in it as they were written. */
+function variablesIn(document: string): string[] {
+  return [...document.matchAll(/\$\{([^}]*)\}/g)].map(([, name = '']) => name)
 }

@@ -32,6 +32,8 @@ const tokenFields = {
   deviceId: Nullable(Type.String()),
   group: Nullable(Type.String()),
   approval: Type.Boolean(),
+  /** Whether the certificate waits where the device holds one: so where an enroller made the token. */
+  approvalIfHeld: Type.Boolean(),
   attempts: Type.Integer(),
   createdBy: Type.String(),
   createdAt: Time,

@@ -50,7 +50,7 @@ export const operatorProblems = {
   attribute_forbidden: {
     status: 403,
     title: 'Rights of an attribute are not for this caller to give',
-    hint: 'Let a caller do it who is not bound to a group.',
+    hint: 'Let an operator do it who is not bound to a group: what a policy reads is a right.',
   },
   token_unknown: {
     status: 404,

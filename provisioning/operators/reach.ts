@@ -9,6 +9,8 @@ import { Problem } from '../http/problem.ts'
 import { reaches } from './access.ts'
 
 type Attributes = Readonly<Record<string, string>>
+/** A device as it is to be. */
+type Settable = { id: string; groups: readonly string[]; attributes: Attributes }
 type Caller = Pick<Holder, 'role' | 'scope'>
 
 export type Reach = {
@@ -20,8 +22,17 @@ export type Reach = {
   groupsFor(request: FastifyRequest, asked: readonly string[] | undefined): string[]
   /** Throws `group_forbidden` where the device has rights that the caller may not hand on with a certificate or token. */
   assertMayCertify(request: FastifyRequest, deviceId: string): void
-  /** Throws `attribute_forbidden` where policies of everyone turn one of these into rights; `held` it has already. */
-  assertMaySet(request: FastifyRequest, attributes: Attributes, held?: Attributes): void
+  /** Throws `role_insufficient` where the caller may not take the grace from the certificate that a new one follows. */
+  assertMayEndGrace(request: FastifyRequest): void
+  /** Whether what the caller certifies waits for an operator: an enroller's does where the device holds a certificate. */
+  approvalFor(request: FastifyRequest): false | 'if held'
+  /**
+   * Throws `attribute_forbidden` where the caller would set, change or remove an attribute that a policy reads which he may
+   * not hand on: what a policy reads is a right.
+   */
+  assertMaySet(request: FastifyRequest, device: Settable, held?: Attributes): void
+  /** Throws `attribute_forbidden` likewise, where a policy reads the serial number that a foreign certificate brings. */
+  assertMayRegister(request: FastifyRequest, device: Omit<Settable, 'attributes'>): void
   /** Throws `group_forbidden` where a caller bound to a group would change the groups of a device. */
   assertMayMove(request: FastifyRequest, deviceId: string, groups: readonly string[]): Promise<void>
 }
@@ -57,6 +68,22 @@ export function createReach(parts: {
 }): Reach {
   const { roll, grants } = parts
 
+  /** Throws where a policy beyond the caller's reach reads one of these variables. */
+  function assertReads(
+    request: FastifyRequest,
+    { id, groups }: Omit<Settable, 'attributes'>,
+    variables: readonly string[],
+  ): void {
+    const caller = callerOf(request)
+    for (const { name, attachment } of grants.variables(id, groups)) {
+      if (!variables.includes(name) || beyondReach(caller, [attachment]) === null) continue
+      throw new Problem(
+        'attribute_forbidden',
+        `a policy for ${holdersOf(attachment)} reads ${name}: what it is decides rights that the caller may not give`,
+      )
+    }
+  }
+
   async function isWithin(scope: string, deviceId: string): Promise<boolean> {
     return (await roll.device(deviceId))?.groups.includes(scope) ?? false
   }
@@ -89,16 +116,27 @@ export function createReach(parts: {
 
     assertMayCertify: (request, deviceId) => assertWithin(callerOf(request), grants.device(deviceId)),
 
-    assertMaySet(request, attributes, held = {}) {
-      if (scopeOf(request) === null) return
-      const forbidden = grants.attributes()
-      const name = Object.keys(attributes).find(key => forbidden.has(key) && attributes[key] !== held[key])
-      if (name === undefined) return
+    assertMayEndGrace(request) {
+      if (reaches(callerOf(request).role, 'operator')) return
       throw new Problem(
-        'attribute_forbidden',
-        `a policy for all devices turns the attribute ${name} into rights`,
+        'role_insufficient',
+        'the reason keyCompromise ends the grace of the certificate in use: that is for operators to say',
       )
     },
+
+    approvalFor: request => (reaches(callerOf(request).role, 'operator') ? false : 'if held'),
+
+    assertMaySet(request, { id, groups, attributes }, held = {}) {
+      const names = [...new Set([...Object.keys(attributes), ...Object.keys(held)])]
+      const changed = names.filter(name => attributeIn(attributes, name) !== attributeIn(held, name))
+      assertReads(
+        request,
+        { id, groups },
+        changed.map(name => `device.attr.${name}`),
+      )
+    },
+
+    assertMayRegister: (request, device) => assertReads(request, device, ['cert.serial']),
 
     async assertMayMove(request, deviceId, groups) {
       const scope = scopeOf(request)
@@ -115,6 +153,14 @@ function assertWithin(caller: Caller, attachments: readonly Attachment[]): void 
   if (beyond === null) return
   const to = beyond.kind === 'device' ? 'the device' : `group ${beyond.target}`
   throw new Problem('group_forbidden', `a policy is attached to ${to}: who is in it is for operators to say`)
+}
+
+function holdersOf({ kind, target }: Attachment): string {
+  return kind === 'everyone' ? 'all devices' : `${kind} ${target}`
+}
+
+function attributeIn(attributes: Attributes, name: string): string | undefined {
+  return Object.hasOwn(attributes, name) ? attributes[name] : undefined
 }
 
 function callerOf({ holder }: FastifyRequest): Caller {

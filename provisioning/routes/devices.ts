@@ -44,7 +44,7 @@ export function deviceRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const { id, attributes = {} } = request.body
       const groups = reach.groupsFor(request, request.body.groups)
-      reach.assertMaySet(request, attributes)
+      reach.assertMaySet(request, { id, groups, attributes })
       await writer.addDevice({ id, attributes, groups }, actorOf(request))
       events.deviceAdded(callerOf(request), id)
       return reply
@@ -121,7 +121,11 @@ export function deviceRoutes(api: Api, services: Services): void {
       const held = await answerDevice(reply, id)
       assertSaysWhich(request, `what device ${id} has`)
       if (groups !== undefined) await reach.assertMayMove(request, id, groups)
-      if (attributes !== undefined) reach.assertMaySet(request, attributes, held.attributes)
+      if (attributes !== undefined) {
+        // Of the groups that it leaves as well as of those that it joins.
+        const device = { id, groups: [...held.groups, ...(groups ?? [])], attributes }
+        reach.assertMaySet(request, device, held.attributes)
+      }
       await writer.changeDevice(id, request.body, actorOf(request))
       events.deviceChanged(callerOf(request), id)
       return answerDevice(reply, id)

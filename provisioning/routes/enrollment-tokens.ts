@@ -48,7 +48,9 @@ export function enrollmentTokenRoutes(api: Api, services: Services): void {
       }
       const bound = 'group' in body ? { group: body.group } : { deviceId: body.deviceId }
       const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false } = body
-      const order = { bound, approval, lifetimeMs: lifetimeSeconds * 1000 }
+      // Whoever holds the token enrolls no further than who made it.
+      const approvalIfHeld = 'deviceId' in body && reach.approvalFor(request) !== false
+      const order = { bound, approval, approvalIfHeld, lifetimeMs: lifetimeSeconds * 1000 }
       const { token, ...made } = await writer.createEnrollmentToken(order, actorOf(request))
       events.enrollmentTokenMade(callerOf(request), made.id)
       return reply

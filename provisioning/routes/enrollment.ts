@@ -1,5 +1,6 @@
 // Enrollment: a CSR becomes a listed certificate, a foreign certificate is registered, a canary is made.
 import type { FastifyReply } from 'fastify'
+import type { Device } from '../../db/roll/roll-reader.ts'
 import type { Fault } from '../enrollment/csr.ts'
 import { Problem, type ProblemReason } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
@@ -10,10 +11,10 @@ export function enrollmentRoutes(api: Api, services: Services): void {
   const { authority, roll, reach, chainOf, events } = services
   const tags = ['enrollment']
 
-  async function assertDevice(id: string): Promise<void> {
-    if ((await roll.device(id)) === null) {
-      throw new Problem('device_unknown', `no device ${id} is registered`)
-    }
+  async function deviceOf(id: string): Promise<Device> {
+    const device = await roll.device(id)
+    if (device === null) throw new Problem('device_unknown', `no device ${id} is registered`)
+    return device
   }
 
   async function listed(reply: FastifyReply, fingerprint: string) {
@@ -34,7 +35,7 @@ export function enrollmentRoutes(api: Api, services: Services): void {
         security: secured,
         summary: 'Issue a certificate for a CSR, or register a foreign one',
         description:
-          'Nothing of the CSR but its public key is used. A foreign certificate is trusted through its chain, or pinned.',
+          'Nothing of the CSR but its public key is used. A foreign certificate is trusted through its chain, or pinned. Where an enroller asks and the device holds a certificate, the new one is pending: an operator approves or rejects it.',
         params: schemas.DeviceParams,
         querystring: schemas.NoQuery,
         body: schemas.NewCertificate,
@@ -44,8 +45,12 @@ export function enrollmentRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const { id: deviceId } = request.params
       const { body } = request
-      await assertDevice(deviceId)
+      const device = await deviceOf(deviceId)
       reach.assertMayCertify(request, deviceId)
+      if ('certificate' in body) reach.assertMayRegister(request, device)
+      const compromise = 'csr' in body && body.reason === 'keyCompromise'
+      if (compromise) reach.assertMayEndGrace(request)
+      const approval = reach.approvalFor(request)
       const actor = actorOf(request)
       const outcome =
         'csr' in body
@@ -54,12 +59,13 @@ export function enrollmentRoutes(api: Api, services: Services): void {
                 deviceId,
                 csr: body.csr,
                 days: body.days ?? services.deviceDays,
-                compromise: body.reason === 'keyCompromise',
+                compromise,
+                approval,
               },
               actor,
             )
           : await authority.register(
-              { deviceId, certificate: body.certificate, trust: body.trust ?? 'chained' },
+              { deviceId, certificate: body.certificate, trust: body.trust ?? 'chained', approval },
               actor,
             )
       if (typeof outcome !== 'string') throw refusal(outcome)
@@ -87,7 +93,7 @@ export function enrollmentRoutes(api: Api, services: Services): void {
     },
     async (request, reply) => {
       const { id: deviceId } = request.params
-      await assertDevice(deviceId)
+      await deviceOf(deviceId)
       const outcome = await authority.canary({ deviceId, ...request.body }, actorOf(request))
       if ('refused' in outcome) throw refusal(outcome)
       events.canaryIssued(callerOf(request), deviceId, outcome.fingerprint, outcome.kind)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { beyondReach } from '../../provisioning/operators/reach.ts'
-import { assertProblem, makeCsr, startService } from './harness.ts'
+import { assertProblem, makeCsr, selfSigned, startService } from './harness.ts'
 
 const { csr } = makeCsr('p256')
 
@@ -94,23 +94,77 @@ test('a caller bound to a group enrolls into it, whatever is attached to it, and
   assertProblem(await as(boundOperator, 'POST', '/v1/devices/pump-1/activate'), 403, 'group_forbidden')
 })
 
-test('a caller bound to a group sets no attribute that a policy for everyone turns into rights', async () => {
+const reads = (variable: string) => ({
+  effect: 'allow',
+  actions: ['publish'],
+  topics: [`sites/\${${variable}}/#`],
+})
+
+test('an attribute that a policy reads is a right: whoever may not give that policy sets, changes and removes it not', async () => {
   await using service = await startService({ receiptTimeoutMs: 10 })
-  const { boundOperator, enroller } = await tokens(service.directory)
-  const statements = [
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable
-    { effect: 'allow', actions: ['publish'], topics: ['sites/${device.attr.site}/#'] },
-  ]
-  await service.call('PUT', '/v1/policies/sites', { name: 'sites', statements })
+  const { boundOperator, boundEnroller, enroller, operator } = await tokens(service.directory)
+  await service.call('PUT', '/v1/policies/sites', { name: 'sites', statements: [reads('device.attr.site')] })
   await service.call('PUT', '/v1/policies/sites/attachments/everyone')
   const add = (token: string, id: string, attributes: object) =>
     service.call('POST', '/v1/devices', { id, attributes }, { token })
-  assertProblem(await add(boundOperator, 'pump-1', { site: 'theirs' }), 403, 'attribute_forbidden')
+  for (const token of [boundOperator, boundEnroller, enroller]) {
+    assertProblem(await add(token, 'evil', { site: 'theirs' }), 403, 'attribute_forbidden')
+  }
   assert.equal((await add(boundOperator, 'pump-1', { floor: '2' })).status, 201)
-  assert.equal((await add(enroller, 'valve-1', { site: 'north' })).status, 201)
+  assert.equal((await add(enroller, 'valve-1', { floor: '2' })).status, 201)
+  assert.equal((await add(operator, 'valve-2', { site: 'north' })).status, 201)
   const change = (attributes: object) =>
     service.call('PATCH', '/v1/devices/pump-1', { attributes }, { token: boundOperator })
   assertProblem(await change({ site: 'theirs' }), 403, 'attribute_forbidden')
   await service.call('PATCH', '/v1/devices/pump-1', { attributes: { site: 'north' } })
   assert.equal((await change({ site: 'north', floor: '3' })).status, 200)
+  // Taken away it voids what the policy denies as well.
+  assertProblem(await change({ floor: '3' }), 403, 'attribute_forbidden')
+  assertProblem(await change({}), 403, 'attribute_forbidden')
+})
+
+test('an operator of one group changes no attribute that the policy of another group, a device or an issuer reads', async () => {
+  await using service = await startService({ receiptTimeoutMs: 10 })
+  const { boundOperator } = await tokens(service.directory)
+  for (const name of ['of-pumps', 'of-valves', 'of-device', 'of-issuer']) {
+    const statements = [reads(`device.attr.${name}`)]
+    await service.call('PUT', `/v1/policies/${name}`, { name, statements })
+  }
+  const attributes = { 'of-pumps': 'a', 'of-valves': 'a', 'of-device': 'a', 'of-issuer': 'a' }
+  const both = { id: 'both', groups: ['pumps', 'valves'], attributes }
+  await service.call('POST', '/v1/devices', both)
+  await service.call('POST', '/v1/devices', { id: 'pump-1', groups: ['pumps'], attributes })
+  const issuer = (await service.call('GET', '/v1/issuers')).body.items[0].id
+  for (const [policy, target] of [
+    ['of-pumps', 'group/pumps'],
+    ['of-valves', 'group/valves'],
+    ['of-device', 'device/both'],
+    ['of-issuer', `issuer/${issuer}`],
+  ] as const) {
+    const { status, text } = await service.call('PUT', `/v1/policies/${policy}/attachments/${target}`)
+    assert.equal(status, 200, text)
+  }
+  const change = (id: string, name: string) => {
+    const next = { attributes: { ...attributes, [name]: 'b' } }
+    return service.call('PATCH', `/v1/devices/${id}`, next, { token: boundOperator })
+  }
+  for (const name of ['of-valves', 'of-device', 'of-issuer']) {
+    assertProblem(await change('both', name), 403, 'attribute_forbidden')
+  }
+  // The policy of its own group is its own to give; that of a group the device is not in says nothing about it.
+  assert.equal((await change('both', 'of-pumps')).status, 200)
+  assert.equal((await change('pump-1', 'of-valves')).status, 200)
+})
+
+test('a serial number that a policy reads is a right, too: an enroller chooses none with a certificate of his own', async () => {
+  await using service = await startService({ receiptTimeoutMs: 10 })
+  const { enroller, operator } = await tokens(service.directory)
+  await service.call('PUT', '/v1/policies/serials', { name: 'serials', statements: [reads('cert.serial')] })
+  await service.call('PUT', '/v1/policies/serials/attachments/everyone')
+  await service.call('POST', '/v1/devices', { id: 'pump-1' })
+  const order = { certificate: selfSigned('pump-1').certificate, trust: 'pinned' }
+  const register = (token: string) =>
+    service.call('POST', '/v1/devices/pump-1/certificates', order, { token })
+  assertProblem(await register(enroller), 403, 'attribute_forbidden')
+  assert.equal((await register(operator)).status, 201)
 })
