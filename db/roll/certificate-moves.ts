@@ -40,7 +40,7 @@ type Row = Pick<
   | 'revocation_reason'
 >
 type Step = {
-  move: Exclude<CertificateMove, 'forget' | 'compromise'>
+  move: Exclude<CertificateMove, 'forget' | 'compromise' | 'hold'>
   reason?: RevocationReason
   /** What else must hold, and what else is written. */
   besides?(transaction: Transaction<Schema>, row: Row, at: number): Promise<void>

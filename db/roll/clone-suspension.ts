@@ -18,7 +18,7 @@ export function prepareCloneSuspension(sqlite: Database): (evidence: CloneEviden
   const suspend = sqlite
     .prepare<{ fingerprint: string; deviceId: string }, string>(
       `UPDATE certificates SET status = 'suspended'
-       WHERE device_id = @deviceId AND status IN (${fromIn('suspend')})
+       WHERE device_id = @deviceId AND status IN (${fromIn('hold')})
          AND spki_hash = (SELECT spki_hash FROM certificates WHERE fingerprint = @fingerprint)
        RETURNING fingerprint`,
     )

@@ -14,7 +14,9 @@ export const certificateMoves = {
   use: { from: ['issued'], to: 'active' },
   /** The first CONNECT of a certificate listed later. One that was never used is passed over by it just the same. */
   supersede: { from: ['issued', 'active'], to: 'superseded' },
-  suspend: { from: ['issued', 'active', 'superseded'], to: 'suspended' },
+  suspend: { from: ['active'], to: 'suspended' },
+  /** Another certificate of its key is in two hands. */
+  hold: { from: ['issued', 'active', 'superseded'], to: 'suspended' },
   /** One that was superseded before is superseded again: it has its grace, and no more. */
   activate: { from: ['suspended'], to: 'active' },
   /** Its grace is over. */

@@ -74,6 +74,7 @@ test('what is suspended or revoked obtains nothing any more, for whatever reason
     ['d2', (fingerprint: string) => writer.revokeCertificate(fingerprint, 'superseded', tester)],
   ] as const) {
     const device = await roll.enroll(id)
+    createBrokerNotes(roll.registry).uses([{ fingerprint: device.fingerprint, deviceId: id, at: now }])
     await end(device.fingerprint)
     const next = await issue({ name: id })
     const order = listingOf(next, { deviceId: id, authenticator: authenticatorOf(device) })

@@ -29,7 +29,8 @@ const certificates: Record<keyof typeof certificateMoves, Allowed> = {
   forget: { pending: 'gone' },
   use: { issued: 'active' },
   supersede: { issued: 'superseded', active: 'superseded' },
-  suspend: { issued: 'suspended', active: 'suspended', superseded: 'suspended' },
+  suspend: { active: 'suspended' },
+  hold: { issued: 'suspended', active: 'suspended', superseded: 'suspended' },
   activate: { suspended: 'active' },
   retire: { superseded: 'retired' },
   lapse: { issued: 'lapsed' },
@@ -97,6 +98,10 @@ const moves: Record<keyof typeof certificateMoves, (fingerprint: string) => Prom
   activate: fingerprint => writer.activateCertificate(fingerprint, tester),
   revoke: fingerprint => writer.revokeCertificate(fingerprint, 'unspecified', tester),
   compromise: fingerprint => writer.revokeCertificate(fingerprint, 'keyCompromise', tester),
+  async hold(fingerprint) {
+    const evidence = { kind: 'takeover_storm', takeovers: 12, addresses: [], at: now }
+    createBrokerNotes(roll.registry).suspendCloned({ fingerprint, deviceId: 'd1', ...evidence })
+  },
   forget: fingerprint => pass('forget', fingerprint),
   retire: fingerprint => pass('retire', fingerprint),
   lapse: fingerprint => pass('lapse', fingerprint),

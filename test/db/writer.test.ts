@@ -99,12 +99,18 @@ test('a public key belongs to one device for ever, and is barred once it was com
   })
 })
 
-test('a revocation is final, tells its epoch again, and keeps its first reason', async () => {
+test('a revocation is final, tells its epoch again, and keeps its first reason, unless the key is compromised', async () => {
   const { fingerprint } = await roll.enroll('d1')
   const epoch = await roll.writer.revokeCertificate(fingerprint, 'superseded', tester)
-  assert.equal(await roll.writer.revokeCertificate(fingerprint, 'keyCompromise', tester), epoch)
-  const row = roll.registry.sqlite.prepare('SELECT status, revocation_reason FROM certificates').get()
-  assert.deepEqual(row, { status: 'revoked', revocation_reason: 'superseded' })
+  const again = () => roll.registry.sqlite.prepare('SELECT status, revocation_reason FROM certificates').get()
+  assert.equal(await roll.writer.revokeCertificate(fingerprint, 'unspecified', tester), epoch)
+  assert.deepEqual(again(), { status: 'revoked', revocation_reason: 'superseded' })
+  const later = await roll.writer.revokeCertificate(fingerprint, 'keyCompromise', tester)
+  assert.ok(later > epoch)
+  for (const reason of ['keyCompromise', 'superseded'] as const) {
+    assert.equal(await roll.writer.revokeCertificate(fingerprint, reason, tester), later)
+    assert.deepEqual(again(), { status: 'revoked', revocation_reason: 'keyCompromise' })
+  }
   await assert.rejects(roll.writer.revokeCertificate('0'.repeat(64), 'unspecified', tester), {
     code: 'certificate_unknown',
   })

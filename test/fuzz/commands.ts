@@ -9,9 +9,16 @@ export type IssuerName = 'a' | 'b'
 export type Policy = 'wide' | 'narrow' | 'closed'
 
 /** One certificate that may be listed: everything about it is fixed, times relative to the start. */
-export type Card = { device: string; issuer: IssuerName; notBefore: number; notAfter: number }
+export type Card = {
+  device: string
+  issuer: IssuerName
+  /** Two of each device share one. */
+  key: string
+  notBefore: number
+  notAfter: number
+}
 
-const makes: readonly Omit<Card, 'device'>[] = [
+const makes: readonly Omit<Card, 'device' | 'key'>[] = [
   { issuer: 'a', notBefore: 0, notAfter: 90 * DAY_MS },
   { issuer: 'b', notBefore: 0, notAfter: 90 * DAY_MS },
   { issuer: 'a', notBefore: 0, notAfter: 2 * DAY_MS },
@@ -20,7 +27,12 @@ const makes: readonly Omit<Card, 'device'>[] = [
 ]
 /** Certificates by name: `d0.0` … `d3.4`. The first of each device is listed when a sequence begins. */
 export const cards: Readonly<Record<string, Card>> = Object.fromEntries(
-  devices.flatMap(device => makes.map((make, index) => [`${device}.${index}`, { device, ...make }])),
+  devices.flatMap(device =>
+    makes.map((make, index) => {
+      const key = `${device}.${index === 3 ? 0 : index}`
+      return [`${device}.${index}`, { device, key, ...make }]
+    }),
+  ),
 )
 
 export const topics = [
@@ -46,7 +58,7 @@ export function named(template: string, device: string): string {
 }
 
 export type Command =
-  | { do: 'enroll'; certificate: string; pending: boolean; compromise: boolean }
+  | { do: 'enroll'; certificate: string; pending: Pending; compromise: boolean; by: By }
   | { do: 'connect'; certificate: string | Nth; clean: boolean; will: boolean; alias: boolean }
   | { do: 'leave'; device: string; how: 'disconnect' | 'drop' }
   | { do: 'subscribe'; device: string; filter: string }
@@ -58,6 +70,10 @@ export type Command =
   | { do: 'reader'; device: string; attached: boolean }
   | { do: 'clock'; ms: number; from: 'now' | 'next end' }
   | { do: 'restart' }
+/** Which certificate of the device asks for it, counted from the newest, then by its name; null where an operator does. */
+export type By = number | string | null
+/** `if held`: as an enroller asks. */
+export type Pending = boolean | 'if held'
 /** Counts the certificates a device has, from the newest: most of what happens is to happen to what is there. */
 export type Nth = { device: string; nth: number }
 /** A command whose certificate is named. */
@@ -106,8 +122,9 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   each(8, {
     do: of('enroll'),
     certificate: card,
-    pending: often([false, 3], [true, 1]),
+    pending: often<Pending>([false, 4], [true, 2], ['if held', 1]),
     compromise: fc.boolean(),
+    by: often([null, 2], [0, 2], [1, 1]),
   }),
   each(14, { do: of('subscribe'), device, filter: fc.constantFrom(...filters) }),
   each(26, {
@@ -136,7 +153,7 @@ function each<T>(weight: number, fields: { [K in keyof T]: fc.Arbitrary<T[K]> })
 /** How every sequence begins: all devices are enrolled and connected, and some listen. */
 export const begin: readonly Command[] = [
   ...devices.flatMap((id): Command[] => [
-    { do: 'enroll', certificate: `${id}.0`, pending: false, compromise: false },
+    { do: 'enroll', certificate: `${id}.0`, pending: false, compromise: false, by: null },
     { do: 'connect', certificate: `${id}.0`, clean: id === 'd1', will: true, alias: false },
   ]),
   { do: 'subscribe', device: BACKEND, filter: 'devices/#' },

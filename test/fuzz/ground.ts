@@ -48,10 +48,13 @@ export async function layGround(): Promise<Ground> {
   await roll.writer.putPolicy('reader', reader, tester)
   const authorities: Record<IssuerName, Authority> = { a: roll.issuing, b: second }
   const identities: Ground['identities'] = new Map()
+  const keyPairs = new Map<string, Awaited<ReturnType<typeof makeKeyPair>>>()
   for (const [name, card] of Object.entries(cards)) {
+    const keyPair = keyPairs.get(card.key) ?? (await makeKeyPair('p256'))
+    keyPairs.set(card.key, keyPair)
     const identity = await authorities[card.issuer].issue({
       name: card.device,
-      keyPair: await makeKeyPair('p256'),
+      keyPair,
       notBefore: new Date(start + card.notBefore),
       notAfter: new Date(start + card.notAfter),
     })

@@ -16,6 +16,9 @@ export const rules = {
   renewalMs: 7 * DAY_MS,
   skewMs: 5 * 60_000,
   admittingMax: 2,
+  pendingMax: 4,
+  compromiseCoversTheKey: true,
+  compromiseCoversTheLineage: true,
   suspensionCuts: true,
   leftSurvivesRestart: true,
 }
@@ -40,7 +43,9 @@ export type Listed = Card & {
   dueAt: number
   /** It replaces one whose key is not safe. */
   compromise: boolean
-  compromised: boolean
+  reason: 'unspecified' | 'keyCompromise' | null
+  /** The key that asked for it; null once an operator has approved it, or where an operator asked. */
+  askedWith: string | null
 }
 
 export type Member = {
@@ -55,7 +60,7 @@ const moves: Record<CertificateMove, { from: Status[]; to: Status }> = {
   suspend: { from: ['active'], to: 'suspended' },
   activate: { from: ['suspended'], to: 'active' },
   revoke: { from: ['issued', 'active', 'superseded', 'suspended'], to: 'revoked' },
-  'revoke compromised': { from: ['issued', 'active', 'superseded', 'suspended'], to: 'revoked' },
+  'revoke compromised': { from: [], to: 'revoked' },
 }
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -69,6 +74,7 @@ export function createRollModel(law: Rules) {
     devices: new Set(),
   }
 
+  const compromisedKeys = new Set<string>()
   const find = (name: string) => fleet.get(cards[name]!.device)!.listed.find(one => one.name === name)
   const ownerOf = (listed: Listed) => fleet.get(listed.device)!
   const change = (listed: Listed) => {
@@ -100,14 +106,40 @@ export function createRollModel(law: Rules) {
         enabled[issuer],
     )
 
-  function enroll({ certificate, pending, compromise }: Extract<Step, { do: 'enroll' }>): string {
+  /** The name of the certificate that asks for another one. */
+  function askerOf({ certificate, by }: Extract<Step, { do: 'enroll' }>): string {
+    const { id, listed } = fleet.get(cards[certificate]!.device)!
+    return listed.at(-1 - Number(by))?.name ?? `${id}.4`
+  }
+
+  /** Whether it holds one that admits it, or would once what can be undone is undone. */
+  const holds = (device: Member) =>
+    device.listed.some(({ status, graceUntil, notAfter }) => {
+      const inUse = status === 'issued' || status === 'active' || status === 'suspended'
+      return notAfter > now && (inUse || (status === 'superseded' && graceUntil > now))
+    })
+
+  /** Why the certificate that asks obtains no other, or null. */
+  function askingRefused(name: string): string | null {
+    if (compromisedKeys.has(cards[name]!.key)) return 'public_key_compromised'
+    const status = find(name)?.status ?? 'active'
+    const out: Status[] = ['pending', 'suspended', 'rejected', 'revoked']
+    return out.includes(status) ? 'certificate_status_forbids' : null
+  }
+
+  function enroll({ certificate, by, compromise, ...asked }: Extract<Step, { do: 'enroll' }>): string {
     const card = cards[certificate]!
     const device = fleet.get(card.device)!
+    const asking = by === null ? null : String(by)
+    const refused = asking === null ? null : askingRefused(asking)
+    if (refused !== null) return refused
     if (device.state === 'decommissioned') return 'device_state_forbids'
-    const twin = find(certificate)
-    if (twin !== undefined) return twin.compromised ? 'public_key_compromised' : 'certificate_exists'
+    if (compromisedKeys.has(card.key)) return 'public_key_compromised'
+    if (find(certificate) !== undefined) return 'certificate_exists'
     const before = admitting(device).length
-    if (!pending && before >= law.admittingMax) return 'certificates_exceeded'
+    const pending = asked.pending === 'if held' ? holds(device) : asked.pending
+    const waiting = device.listed.filter(({ status }) => status === 'pending').length
+    if (pending ? waiting >= law.pendingMax : before >= law.admittingMax) return 'certificates_exceeded'
     const renewalEnds = before > 0 ? now + law.renewalMs : NEVER
     device.listed.push({
       ...card,
@@ -117,14 +149,43 @@ export function createRollModel(law: Rules) {
       graceUntil: 0,
       dueAt: pending ? now + law.pendingMs : renewalEnds,
       compromise: compromise && before > 0,
-      compromised: false,
+      reason: null,
+      askedWith: asking === null ? null : cards[asking]!.key,
     })
+    return 'done'
+  }
+
+  /** Every key that this one obtained a certificate for, and itself. */
+  function keysObtainedWith(key: string, device: Member): Set<string> {
+    const keys = new Set([key])
+    for (let before = 0; law.compromiseCoversTheLineage && before < keys.size; ) {
+      before = keys.size
+      for (const one of device.listed)
+        if (one.askedWith !== null && keys.has(one.askedWith)) keys.add(one.key)
+    }
+    return keys
+  }
+
+  function compromise(named: Listed): string {
+    const device = ownerOf(named)
+    const live: Status[] = ['pending', 'issued', 'active', 'superseded', 'suspended']
+    const keys = keysObtainedWith(named.key, device)
+    const others = device.listed.filter(
+      one => one !== named && law.compromiseCoversTheKey && keys.has(one.key) && live.includes(one.status),
+    )
+    for (const key of keys) compromisedKeys.add(key)
+    if (named.reason === 'keyCompromise' && others.length === 0) return 'done'
+    for (const one of [...others, named]) {
+      Object.assign(one, { status: 'revoked', reason: 'keyCompromise', dueAt: NEVER })
+      change(one)
+    }
     return 'done'
   }
 
   function moveCertificate(name: string, move: CertificateMove): string {
     const listed = find(name)
     if (listed === undefined) return 'certificate_unknown'
+    if (move === 'revoke compromised') return compromise(listed)
     const { from, to } = moves[move]
     if (listed.status === to) return 'done'
     if (!from.includes(listed.status)) return 'certificate_status_forbids'
@@ -133,7 +194,9 @@ export function createRollModel(law: Rules) {
       if (listed.notAfter > now && admitting(ownerOf(listed)).length >= law.admittingMax)
         return 'certificates_exceeded'
     }
-    Object.assign(listed, { status: to, dueAt: NEVER, compromised: move === 'revoke compromised' })
+    Object.assign(listed, { status: to, dueAt: NEVER })
+    if (move === 'revoke') listed.reason = 'unspecified'
+    if (move === 'approve') listed.askedWith = null
     change(listed)
     return 'done'
   }
@@ -179,6 +242,7 @@ export function createRollModel(law: Rules) {
     fleet,
     find,
     ownerOf,
+    askerOf,
     refusal,
     rightEndsAt,
     enroll,

@@ -202,6 +202,9 @@ export function createModel(law: Rules = rules) {
         const next = Math.min(...ends.filter(end => end > roll.now()))
         return { ...command, ms: (Number.isFinite(next) ? next - roll.now() : 0) + command.ms }
       }
+      if (command.do === 'enroll' && typeof command.by === 'number') {
+        return { ...command, by: roll.askerOf(command) }
+      }
       if (!('certificate' in command) || typeof command.certificate === 'string') return command as Step
       const { device, nth } = command.certificate
       const name = roll.fleet.get(device)!.listed.at(-1 - nth)?.name ?? `${device}.4`

@@ -54,6 +54,28 @@ for (const [what, law] of wrongs) {
   })
 }
 
+const compromise = { do: 'certificate', certificate: 'd1.0', move: 'revoke compromised' } as const
+const enrolled = { do: 'enroll', pending: false, compromise: false } as const
+const found: [what: string, law: Partial<Rules>, life: Command[]][] = [
+  [
+    'a compromised key goes on admitting by its other certificate',
+    { compromiseCoversTheKey: false },
+    [{ ...enrolled, certificate: 'd1.3', by: null }, compromise],
+  ],
+  [
+    'what a compromised key obtained stays',
+    { compromiseCoversTheLineage: false },
+    [{ ...enrolled, certificate: 'd1.1', by: 0 }, compromise],
+  ],
+]
+for (const [what, law, life] of found) {
+  test(`a model that is wrong is found out by the shortest life that shows it: ${what}`, async () => {
+    await play(ground, [...begin, ...life], rules)
+    const wrong = play(ground, [...begin, ...life], { ...rules, ...law }, 200)
+    await assert.rejects(wrong, assert.AssertionError)
+  })
+}
+
 test('what is found shrinks to the steps that matter, and can be played again', async () => {
   // Answers differ at once: nothing here waits for the two to agree, however busy the machine is.
   const wrong = fc.asyncProperty(sequence, commands => play(ground, commands, { ...rules, admittingMax: 3 }))

@@ -11,6 +11,7 @@ import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
 import { Conflict } from '../../db/transact.ts'
+import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { tester } from '../harness/roll.ts'
 import { type CertificateMove, cards, devices, named, type Step } from './commands.ts'
 import { type DeviceLink, openLink } from './device-link.ts'
@@ -58,6 +59,10 @@ export async function startSystem(ground: Ground) {
   )
   const stateOf = registry.sqlite.prepare<[string], string>('SELECT state FROM devices WHERE id = ?').pluck()
   const nameOf = new Map([...ground.identities].map(([name, { fingerprint }]) => [fingerprint, name]))
+  const authenticatorOf = (name: string) => {
+    const { der, fingerprint } = ground.identities.get(name)!
+    return { fingerprint, spkiHash: certificateFacts(der).spkiHash }
+  }
   const fingerprintOf = (name: string) => ground.identities.get(name)!.fingerprint
 
   async function connect({
@@ -170,9 +175,11 @@ export async function startSystem(ground: Ground) {
             deviceId: cards[command.certificate]!.device,
             issuerId: ground.issuers[cards[command.certificate]!.issuer],
             trust: 'chained',
-            status: command.pending ? 'pending' : 'issued',
+            status: command.pending === true ? 'pending' : 'issued',
+            pendingIfHeld: command.pending === 'if held',
             action: 'certificate.register',
             compromise: command.compromise,
+            authenticator: command.by === null ? undefined : authenticatorOf(String(command.by)),
           },
           tester,
         )

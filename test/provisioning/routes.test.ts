@@ -125,6 +125,8 @@ test('a revocation is answered with who acknowledged; again it gives the same ep
       unreachable: [],
       fingerprint: issued.fingerprint,
       status: 'revoked',
+      revoked: [{ fingerprint: issued.fingerprint, deviceId: 'pump-1', because: 'named' }],
+      stillAdmitting: [],
     },
   )
   const again = await service.call('POST', path, { reason: 'superseded' })
