@@ -13,8 +13,8 @@ import { type Admitting, admittingOf, assertRoom, assertRoomToWait, holdsCertifi
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
 import { type Authenticator, assertMayAuthenticate, recordLineage } from './lineage.ts'
-import { bindPublicKey } from './public-keys.ts'
 import { signerOnRecord } from './pinned-certificates.ts'
+import { bindPublicKey } from './public-keys.ts'
 
 /** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
 export type IssuanceIntent = {
