@@ -7,10 +7,12 @@ import type { Device } from '../e2e/devices.ts'
 import { startMosquitto } from '../e2e/mosquitto-server.ts'
 import { type Authority, createAuthority, type Identity, usage } from '../harness/authority.ts'
 
+export const backends = ['backend', 'backend-2'] as const
+
 export type ControlBroker = AsyncDisposable & {
   port: number
   ca: string
-  /** A certificate whose common name is the device ID. `backend` may do everything, others what is below `devices/ID/`. */
+  /** A certificate whose common name is the device ID. Backends may do everything, others what is below `devices/ID/`. */
   device(id: string): Promise<Pick<Device, 'id' | 'certificate' | 'key' | 'files'>>
 }
 
@@ -30,7 +32,12 @@ export async function startControlBroker(directory: string): Promise<ControlBrok
     cafile: ca,
     certfile: file('server.crt', server.certificate),
     keyfile: file('server.key', server.key),
-    acl_file: file('acl', 'user backend\ntopic readwrite #\n\npattern readwrite devices/%u/#\n'),
+    acl_file: file(
+      'acl',
+      [...backends.map(user => `user ${user}\ntopic readwrite #`), 'pattern readwrite devices/%u/#\n'].join(
+        '\n\n',
+      ),
+    ),
   }
   const configure = (port: number): string =>
     file(
