@@ -1,5 +1,5 @@
 // AWS's device SDK for Node (aws-iot-device-sdk-v2) with its default settings: its MQTT 5 client and its 3.1.1 client.
-// It takes 56 MB, so it is not among our packages: `npm run interop:aws` installs it beside and runs this file.
+// It takes 56 MB, so it is not among our packages: `npm run interop` installs it beside and runs this file.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { run } from '../e2e/mosquitto.ts'
@@ -62,7 +62,7 @@ talk().catch(error => { say('failed', String(error)); process.exit(1) })
 `
 
 for (const name of targetNames) {
-  describe(`AWS's SDK at ${name}`, { skip: !sdk && 'on demand: npm run interop:aws' }, () => {
+  describe(`AWS's SDK at ${name}`, { skip: !sdk && 'on demand: npm run interop' }, () => {
     const world = scratch()
     let target: Target
     before(async () => {

@@ -1,4 +1,4 @@
-// Installs AWS's device SDK into a directory of its own and tries it: `npm run interop:aws`.
+// Installs AWS's device SDK into a directory of its own and tries it: `npm run interop`.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
