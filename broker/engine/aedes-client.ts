@@ -4,7 +4,7 @@ import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { Reason } from '../../db/reason.ts'
 import type { QoS } from '../../policy/rights.ts'
 import { QuotaExceeded } from './durable/quota-exceeded.ts'
-import type { Session } from './sessions.ts'
+import { isCut, type Session } from './sessions.ts'
 import type { Unacknowledged } from './unacknowledged.ts'
 
 declare module 'aedes' {
@@ -87,8 +87,8 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     got?: { counters: number[]; at: number }
     /** A SUBSCRIBE or UNSUBSCRIBE is done with. Ours. */
     subscribingDone?: () => void
-    /** The broker stops: its connection ends in order. Ours. */
-    leaving?: boolean
+    /** Another connection of its device takes its place. Ours. */
+    replaced?: boolean
     /** Calls back once the full socket has room again, with an error where it is closed. */
     waitForDrain(done: Drained): void
     _pendingDrains: Drained[]
@@ -112,25 +112,29 @@ export function publishOwn(
   aedes.publish({ cmd: 'publish', dup: false, ...message }, error => (error ? onFailed(error) : done?.()))
 }
 
-/** How long a peer may take to close its side after DISCONNECT, or once the broker stops. */
+/** How long a peer may take to close its side. */
 const LINGER_MS = 1_000
 
 /**
- * aedes destroys the socket at DISCONNECT and when it closes, which some clients see as a reset. End it in order instead: the
- * session ends at once, the peer is told and closes its side, and only one that does not is destroyed.
+ * aedes destroys the socket whenever it closes a client: no close_notify is sent, and some clients never return (RFC 8446
+ * §6.1). Ended in order instead: the session ends at once, the peer is told and closes its side, and one that does not is
+ * destroyed. Whoever has lost its right is cut, and a connection that another one took over holds that one up by nothing.
  */
 export function endInOrder(client: Inside): void {
   const { conn } = client
   const destroy = conn.destroy
   conn.destroy = (error?: Error) => {
     const bothEnded = conn.readableEnded && conn.writableFinished
-    const inOrder = client._disconnected || client.leaving === true
-    if (error !== undefined || !inOrder || bothEnded) return destroy.call(conn, error)
+    const cut = client.session !== undefined && isCut(client.session)
+    // Errors of aedes say why it closes; those of the network carry a code, and there is nobody left to tell.
+    const broken = error !== undefined && 'code' in error
+    if (broken || cut || bothEnded) return destroy.call(conn, error)
     if (!conn.writableEnded) {
       conn.end()
       conn.resume() // or nobody sees the peer close
       const deadline = setTimeout(() => destroy.call(conn), LINGER_MS)
       conn.once('close', () => clearTimeout(deadline))
+      if (client.replaced === true) conn.once('finish', () => destroy.call(conn))
       client.close()
     }
     return conn

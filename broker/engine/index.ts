@@ -87,7 +87,10 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     acceptFresh: (client, packet, done) => acceptFresh(client, packet, done),
     arriving(session) {
       for (const other of sessions.ofDevice(session.identity.deviceId)) {
-        if (other !== session && other.connected) events.takenOver(whoIs(other), whoIs(session))
+        if (other === session || !other.connected) continue
+        events.takenOver(whoIs(other), whoIs(session))
+        const client = clients.get(other)
+        if (client !== undefined) client.replaced = true
       }
     },
     retaining,

@@ -12,6 +12,6 @@ export function answerNotAuthorized(stream: Duplex) {
 }
 
 export function closeUnanswered(stream: Duplex) {
-  stream.destroy()
+  stream.end(() => stream.destroy())
   return closed
 }

@@ -1,5 +1,5 @@
 // A WebSocket client that speaks frame by frame over real TLS (RFC 6455 §5): free to send what no library would.
-import type { TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Identity } from './authority.ts'
 import { type Listening, openTls } from './broker.ts'
 import { until } from './until.ts'
@@ -24,8 +24,9 @@ export async function rawWebSocket(
   t: Listening,
   identity: Identity,
   headers: { origin?: string; host?: string } = {},
+  tls: ConnectionOptions = {},
 ): Promise<RawWebSocket> {
-  const socket = await openTls(t, { identity })
+  const socket = await openTls(t, { identity, tls })
   socket.on('error', () => {})
   let rest: Buffer = Buffer.alloc(0)
   let status: number | null = null
