@@ -1,4 +1,4 @@
-// Whether a CONNECT fits the identity the gate admitted: protocol, client ID, username, password. Pure.
+// Whether a CONNECT fits the identity the gate admitted: protocol, client ID, and username and password where they are judged. Pure.
 import type { Reason } from '../db/reason.ts'
 
 /** What the CONNECT packet asks for. */
@@ -7,14 +7,24 @@ export type ConnectRequest = {
   clientId: string
   clean: boolean
   username: string | undefined
+  /** A password of at least one octet. */
   hasPassword: boolean
 }
+
+/** `ignore`: username and password are no identity and refuse nobody. `strict`: a username is the device ID, a password is empty. */
+export const usernameModes = ['ignore', 'strict'] as const
+export type UsernameMode = (typeof usernameModes)[number]
 
 export type ConnectDecision = { accepted: true; clientId: string } | { accepted: false; reason: Reason }
 
 /** Strict binding: the client ID is the device ID and is never rewritten; an empty one is given it where the session is clean. */
-export function decideConnect(request: ConnectRequest, deviceId: string): ConnectDecision {
-  const reason = refusal(request, deviceId)
+export function decideConnect(
+  request: ConnectRequest,
+  deviceId: string,
+  usernames: UsernameMode,
+): ConnectDecision {
+  const reason =
+    refusal(request, deviceId) ?? (usernames === 'strict' ? strictRefusal(request, deviceId) : null)
   return reason === null ? { accepted: true, clientId: deviceId } : { accepted: false, reason }
 }
 
@@ -22,7 +32,10 @@ function refusal(request: ConnectRequest, deviceId: string): Reason | null {
   if (request.protocolVersion !== 3 && request.protocolVersion !== 4) return 'protocol_unsupported' // [MQTT-3.1.2-2]
   if (request.clientId === '' && !request.clean) return 'client_id_missing' // [MQTT-3.1.3-8]
   if (request.clientId !== '' && request.clientId !== deviceId) return 'client_id_mismatch'
-  if (request.username !== undefined && request.username !== deviceId) return 'username_mismatch'
-  if (request.hasPassword) return 'password_refused'
   return null
+}
+
+function strictRefusal({ username, hasPassword }: ConnectRequest, deviceId: string): Reason | null {
+  if (username !== undefined && username !== deviceId) return 'username_mismatch'
+  return hasPassword ? 'password_refused' : null
 }

@@ -1,6 +1,7 @@
 // The broker's settings: their defaults and bounds, and how given ones are judged, all at once.
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
+import { usernameModes } from '../admission/connect.ts'
 import { trustedBalancers } from './gate/proxy-header.ts'
 import { createOriginPolicy } from './gate/web-socket-origin.ts'
 import { nearestName } from './nearest-name.ts'
@@ -21,6 +22,11 @@ export const choices = {
     default: 'closed',
     words: ['closed', 'open'],
     about: 'whom to admit while the registry is lost: nobody, or who was last known',
+  },
+  usernames: {
+    default: 'ignore',
+    words: usernameModes,
+    about: "username and password of CONNECT: ignored, or strictly the device's ID and none",
   },
 } as const satisfies Record<string, Choice>
 

@@ -87,8 +87,6 @@ export type Inside = Mutable<Pick<Client, 'id' | 'clean' | 'version' | 'connecte
     got?: { counters: number[]; at: number }
     /** A SUBSCRIBE or UNSUBSCRIBE is done with. Ours. */
     subscribingDone?: () => void
-    /** Another connection of its device takes its place. Ours. */
-    replaced?: boolean
     /** Calls back once the full socket has room again, with an error where it is closed. */
     waitForDrain(done: Drained): void
     _pendingDrains: Drained[]
@@ -134,7 +132,7 @@ export function endInOrder(client: Inside): void {
       conn.resume() // or nobody sees the peer close
       const deadline = setTimeout(() => destroy.call(conn), LINGER_MS)
       conn.once('close', () => clearTimeout(deadline))
-      if (client.replaced === true) conn.once('finish', () => destroy.call(conn))
+      if (client.session?.replaced === true) conn.once('finish', () => destroy.call(conn))
       client.close()
     }
     return conn

@@ -18,6 +18,9 @@ import type { Traffic } from './traffic.ts'
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
 const UNSENT_QOS_FACTOR = 4
 
+/** Characters of a username that operators are shown. */
+const USERNAME_SHOWN_MAX = 128
+
 export type Hooks = Required<
   Pick<
     AedesOptions,
@@ -55,7 +58,7 @@ export function createHooks(parts: {
       traffic.connects += 1
       const session = (client as Inside).session
       if (session === undefined || session.ended !== null) return done(null, false)
-      const decision = decideConnect(asRequest(packet), session.identity.deviceId)
+      const decision = decideConnect(asRequest(packet), session.identity.deviceId, settings.usernames)
       // aedes assigns a random ID to an empty one; ours is the device's.
       if (decision.accepted) packet.clientId = decision.clientId
       const refusal = decision.accepted ? refuseWill(session, packet) : decision.reason
@@ -168,13 +171,15 @@ function refuseWill(session: Session, packet: ConnectPacket): Reason | null {
   return session.rights.will(will.topic, will.qos, will.retain) ? null : 'will_denied'
 }
 
-function acceptedConnect({ clientId, keepalive, clean, protocolVersion }: ConnectPacket): AcceptedConnect {
+function acceptedConnect(packet: ConnectPacket): AcceptedConnect {
+  const { clientId, keepalive, clean, protocolVersion, username } = packet
   return {
     clientId,
     at: 0,
     protocolLevel: protocolVersion ?? 4,
     keepAliveSeconds: keepalive ?? 0,
     clean: clean ?? true,
+    ...(username === undefined ? {} : { username: username.slice(0, USERNAME_SHOWN_MAX) }),
   }
 }
 
@@ -184,6 +189,6 @@ function asRequest(packet: ConnectPacket) {
     clientId: packet.clientId,
     clean: packet.clean ?? true,
     username: packet.username,
-    hasPassword: packet.password !== undefined,
+    hasPassword: packet.password !== undefined && packet.password.length > 0,
   }
 }

@@ -28,7 +28,7 @@ import { createRetaining } from './retaining.ts'
 import { unboundRights, unreadRights } from './rights-desk.ts'
 import { mendRouting } from './routing.ts'
 import { SessionStore } from './session-store.ts'
-import { createSessions, holderOf, isCut, newSession, type Session, whoIs } from './sessions.ts'
+import { createSessions, holderOf, isCut, markReplaced, newSession, type Session, whoIs } from './sessions.ts'
 import { createSharedSubscriptions } from './shared-subscriptions.ts'
 import { createSubscriberEmitter } from './subscriber-emitter.ts'
 import { answerSubscribers } from './subscribing.ts'
@@ -87,10 +87,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
     acceptFresh: (client, packet, done) => acceptFresh(client, packet, done),
     arriving(session) {
       for (const other of sessions.ofDevice(session.identity.deviceId)) {
-        if (other === session || !other.connected) continue
-        events.takenOver(whoIs(other), whoIs(session))
-        const client = clients.get(other)
-        if (client !== undefined) client.replaced = true
+        if (other !== session && other.connected) events.takenOver(whoIs(markReplaced(other)), whoIs(session))
       }
     },
     retaining,

@@ -13,6 +13,8 @@ export type AcceptedConnect = {
   protocolLevel: number
   keepAliveSeconds: number
   clean: boolean
+  /** What it said its username is, cut to 128 characters; shown to operators, decided upon never. Absent where it said none. */
+  username?: string
 }
 
 /** One admitted connection, from the door to its end. Times in ms since the epoch. */
@@ -33,6 +35,8 @@ export type Session = Granted & {
   firstUse: boolean
   /** True from CONNACK 0 on. */
   connected: boolean
+  /** Another connection of its device takes its place. */
+  replaced?: true
   /** Why it was or is being ended; null while it lives. */
   ended: string | null
 }
@@ -62,6 +66,12 @@ export function whoIs(session: Session): Who {
     fingerprint: session.identity.fingerprint,
     deviceId: session.identity.deviceId,
   }
+}
+
+/** Notes that another connection of its device takes its place. */
+export function markReplaced(session: Session): Session {
+  session.replaced = true
+  return session
 }
 
 /** On whose rights it stands. */

@@ -16,6 +16,7 @@ export type LiveSession = {
   fingerprint: string
   keepAliveSeconds: number | null
   clean: boolean | null
+  username: string | null
   subscriptions: string[]
 }
 

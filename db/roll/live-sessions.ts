@@ -14,6 +14,8 @@ export type SessionFacts = {
   resumed?: boolean
   keepAliveSeconds?: number
   clean?: boolean
+  /** As the device said it, cut to 128 characters. */
+  username?: string
 }
 /** `since` in ms since the epoch. */
 export type LiveSession = {

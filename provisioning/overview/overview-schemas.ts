@@ -90,5 +90,6 @@ export const DeviceSession = Type.Object({
   resumed: Nullable(Type.Boolean()),
   keepAliveSeconds: Nullable(Type.Integer()),
   clean: Nullable(Type.Boolean()),
+  username: Nullable(Type.String({ description: 'What CONNECT said; never an identity' })),
   subscriptions: Type.Array(Type.String(), { description: 'At most 100' }),
 })

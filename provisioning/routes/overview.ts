@@ -134,7 +134,7 @@ function shownSession({
   facts,
   ...session
 }: NotedSession): Static<typeof DeviceSession> {
-  const { protocolLevel, transport, tlsVersion, cipher, resumed, keepAliveSeconds, clean } = facts
+  const { protocolLevel, transport, tlsVersion, cipher, resumed, keepAliveSeconds, clean, username } = facts
   return {
     node: nodeId,
     ...session,
@@ -146,5 +146,6 @@ function shownSession({
     resumed: resumed ?? null,
     keepAliveSeconds: keepAliveSeconds ?? null,
     clean: clean ?? null,
+    username: username ?? null,
   }
 }

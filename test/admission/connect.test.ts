@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type ConnectRequest, decideConnect } from '../../admission/connect.ts'
+import {
+  type ConnectRequest,
+  decideConnect,
+  type UsernameMode,
+  usernameModes,
+} from '../../admission/connect.ts'
 
 const plain: ConnectRequest = {
   protocolVersion: 4,
@@ -12,8 +17,8 @@ const plain: ConnectRequest = {
   hasPassword: false,
 }
 
-function outcome(request: Partial<ConnectRequest>) {
-  const decision = decideConnect({ ...plain, ...request }, 'd1')
+function outcome(request: Partial<ConnectRequest>, usernames: UsernameMode = 'ignore') {
+  const decision = decideConnect({ ...plain, ...request }, 'd1', usernames)
   return decision.accepted ? decision.clientId : decision.reason
 }
 
@@ -31,12 +36,19 @@ test('an empty client ID is given the device ID where the session is clean', () 
   assert.equal(outcome({ clientId: '', clean: false }), 'client_id_missing')
 })
 
-test('a username must be the device ID, a password is refused even beside a right username', () => {
-  assert.equal(outcome({ username: 'd1' }), 'd1')
-  assert.equal(outcome({ username: 'D1' }), 'username_mismatch')
-  assert.equal(outcome({ username: '' }), 'username_mismatch')
-  assert.equal(outcome({ username: 'd1', hasPassword: true }), 'password_refused')
-  assert.equal(outcome({ hasPassword: true }), 'password_refused')
+test('username and password refuse nobody, unless they are judged', () => {
+  const all = { username: 'anybody', hasPassword: true }
+  assert.equal(outcome(all), 'd1')
+  assert.equal(outcome({ username: '?SDK=PythonV2&Version=1.28.2' }), 'd1')
+  assert.equal(outcome({ ...all, clientId: 'd2' }), 'client_id_mismatch', 'and let nobody be another')
+})
+
+test('strictly, a username is the device ID, and a password is refused even beside a right username', () => {
+  assert.equal(outcome({ username: 'd1' }, 'strict'), 'd1')
+  assert.equal(outcome({ username: 'D1' }, 'strict'), 'username_mismatch')
+  assert.equal(outcome({ username: '' }, 'strict'), 'username_mismatch')
+  assert.equal(outcome({ username: 'd1', hasPassword: true }, 'strict'), 'password_refused')
+  assert.equal(outcome({ hasPassword: true }, 'strict'), 'password_refused')
 })
 
 test('whatever is asked, the session is the device of the certificate or there is none', () => {
@@ -48,12 +60,12 @@ test('whatever is asked, the session is the device of the certificate or there i
     hasPassword: fc.boolean(),
   })
   fc.assert(
-    fc.property(request, asked => {
-      const decision = decideConnect(asked, 'd1')
+    fc.property(request, fc.constantFrom(...usernameModes), (asked, usernames) => {
+      const decision = decideConnect(asked, 'd1', usernames)
       if (!decision.accepted) return
       assert.equal(decision.clientId, 'd1')
       assert.ok(asked.clientId === 'd1' || (asked.clientId === '' && asked.clean))
-      assert.ok(!asked.hasPassword && (asked.username ?? 'd1') === 'd1')
+      assert.ok(usernames === 'ignore' || (!asked.hasPassword && (asked.username ?? 'd1') === 'd1'))
     }),
   )
 })

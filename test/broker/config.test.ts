@@ -48,7 +48,7 @@ test('takes each word of a choice, its default among them, and no other', () => 
     assert.ok((words as readonly string[]).includes(standard), name)
     for (const word of words) assert.equal(problemsOf(() => judgeSettings({ [name]: word })).length, 0)
     for (const other of ['', 'Closed', 1, true])
-      assert.match(problemsOf(() => judgeSettings({ [name]: other }))[0] ?? '', /closed, open/)
+      assert.ok(problemsOf(() => judgeSettings({ [name]: other }))[0]?.includes(words.join(', ')))
   }
   assert.equal(
     readBrokerSettings(data, { ROLLCALL_BROKER_REGISTRY_LOSS_MODE: 'open' }).registryLossMode,

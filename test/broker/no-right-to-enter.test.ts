@@ -54,6 +54,8 @@ const VISIT_BYTES = connectPacket({ clientId: 'd1' }).length + 2
 
 /** Where a deadline is what ends the visit it is short, that one alone; elsewhere a busy machine gets its time. */
 const quick: Partial<Record<Reason, Partial<BrokerSettings>>> = {
+  username_mismatch: { usernames: 'strict' },
+  password_refused: { usernames: 'strict' },
   handshake_timeout: { handshakeTimeoutMs: 150 },
   connect_timeout: { connectTimeoutMs: 250 },
 }

@@ -61,6 +61,7 @@ for (const gates of [0, 1]) {
         resumed: false,
         keepAliveSeconds: 30,
         clean: true,
+        username: null,
         subscriptions: ['devices/pump-1/commands'],
       })
       const ids = async (query: string) =>

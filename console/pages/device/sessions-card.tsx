@@ -42,6 +42,12 @@ export function SessionsCard({ id }: { id: string }) {
           </dd>
           <dt>Client ID</dt>
           <dd className="mono">{session.clientId}</dd>
+          {session.username === null ? null : (
+            <>
+              <dt>Username</dt>
+              <dd className="mono">{session.username} (ignored: the certificate identifies)</dd>
+            </>
+          )}
           <dt>Protocol</dt>
           <dd>
             {[
