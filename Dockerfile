@@ -1,13 +1,17 @@
 # One image for every service of Rollcall; the command says which (docker-compose.yml). It holds Node, our code and what that
 # needs: no shell, no package manager.
-FROM node:26-slim AS build
+# Tags move: give NAME@sha256:DIGEST to build on what was looked at before (docs/operations.md).
+ARG NODE_IMAGE=node:26-slim
+ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs26-debian13:nonroot
+
+FROM ${NODE_IMAGE} AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY . .
 RUN npm run build
 
-FROM node:26-slim AS packages
+FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json LICENSE ./
 RUN npm ci --omit=dev --ignore-scripts && rm -rf /root/.npm
@@ -15,7 +19,7 @@ COPY --from=build /src/dist ./dist
 # A fresh volume takes over owner and mode of the directory it is mounted on.
 RUN mkdir /state && mkdir -m 0700 /state/data /state/fleet
 
-FROM gcr.io/distroless/nodejs26-debian13:nonroot
+FROM ${RUNTIME_IMAGE}
 ENV NODE_ENV=production \
     MALLOC_TRIM_THRESHOLD_=65536
 COPY --from=packages /app /app

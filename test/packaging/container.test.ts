@@ -9,9 +9,12 @@ import { parse } from 'yaml'
 import { nouns } from '../../cli/program.ts'
 import { repository } from '../cli/running.ts'
 
+/** One file or folder of a volume. */
+type Mount = { source: string; target: string; read_only?: boolean; volume?: { subpath?: string } }
+
 type Service = {
   image: string
-  build: string
+  build: { context: string; args: Record<string, string> }
   user: string
   read_only: boolean
   tmpfs: string[]
@@ -20,7 +23,7 @@ type Service = {
   privileged?: boolean
   command: string[]
   ports?: string[]
-  volumes: string[]
+  volumes: (string | Mount)[]
   profiles?: string[]
   healthcheck?: { test: string[] }
   depends_on?: Record<string, { condition: string }>
@@ -37,6 +40,15 @@ const services = Object.entries(compose.services).filter(([, service]) => servic
 const watchers = Object.entries(compose.services).filter(([, service]) => service.build === undefined)
 /** As the base image has it. */
 const NODE = '/nodejs/bin/node'
+function mountOf(volume: string | Mount): Mount {
+  if (typeof volume !== 'string') return volume
+  const [source = '', target = '', mode] = volume.split(':')
+  return { source, target, read_only: mode === 'ro' }
+}
+
+/** What a name with a default is where nobody sets it. */
+const byDefault = (text: string) => text.replace(/^\$\{\w+:-(.*)\}$/, '$1')
+
 /** Instructions of the Dockerfile, continued lines joined. */
 const dockerfile = read('Dockerfile')
   .replaceAll('\\\n', ' ')
@@ -82,17 +94,32 @@ describe('docker-compose.yml', () => {
     })
 
     it(`mounts for ${name} what its flags name, on volumes that exist`, () => {
-      const mounts = service.volumes.map(volume => volume.split(':'))
-      for (const [volume = ''] of mounts) assert.ok(volume in compose.volumes, volume)
-      const targets = mounts.map(([, target]) => target)
-      const paths = service.command.map(arg => /=(\/[^/]+)/.exec(arg)?.[1]).filter(path => path !== undefined)
-      for (const path of paths) assert.ok(targets.includes(path), `${path} is mounted`)
+      const mounts = service.volumes.map(mountOf)
+      for (const { source } of mounts) assert.ok(source in compose.volumes, source)
+      const paths = service.command.flatMap(arg => /=(\/\S+)/.exec(arg)?.[1] ?? [])
+      for (const path of paths)
+        assert.ok(
+          mounts.some(({ target }) => path === target || path.startsWith(`${target}/`)),
+          `${path} is mounted`,
+        )
+      const targets = mounts.filter(({ volume }) => volume === undefined).map(({ target }) => target)
       const made = dockerfile.find(line => line.verb === 'RUN' && line.rest.includes('mkdir -m'))?.rest ?? ''
       assert.match(made, /mkdir -m 0700 \/state/)
       for (const target of targets)
         assert.ok(made.includes(` /state${target}`), `${target} is made in the image`)
     })
   }
+
+  it('shows the simulator its token and what to trust, and no key of the CA', () => {
+    const seen = compose.services['sim']?.volumes.map(mountOf).filter(({ source }) => source === 'data') ?? []
+    assert.deepEqual(
+      seen.map(({ volume, read_only }) => [volume?.subpath, read_only]),
+      [
+        ['admin.token', true],
+        ['ca.crt', true],
+      ],
+    )
+  })
 
   for (const name of ['broker', 'provisioning'] as const) {
     const service = compose.services[name] as Service
@@ -123,22 +150,24 @@ describe('docker-compose.yml', () => {
     }
     for (const [name, service] of watchers) {
       assert.deepEqual(service.profiles, ['observability'])
-      assert.match(service.image, /:v?\d+\.\d+\.\d+$/)
+      assert.match(service.image, /^\$\{[A-Z]+_IMAGE:-/)
+      assert.match(byDefault(service.image), /:v?\d+\.\d+\.\d+$/)
       assert.equal(service.read_only, true)
       assert.deepEqual(service.cap_drop, ['ALL'])
       assert.deepEqual(service.security_opt, ['no-new-privileges:true'])
       for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/, name)
-      for (const volume of service.volumes) {
-        const [source = '', , mode] = volume.split(':')
-        if (source.startsWith('./')) assert.ok(existsSync(join(repository, source)) && mode === 'ro', volume)
-        else assert.ok(source in compose.volumes, volume)
+      for (const { source, read_only } of service.volumes.map(mountOf)) {
+        if (source.startsWith('./')) assert.ok(existsSync(join(repository, source)) && read_only, source)
+        else assert.ok(source in compose.volumes, source)
       }
     }
     assert.doesNotMatch(read('docker-compose.yml'), /PASSWORD/)
     const datasource = parse(read('deploy/grafana/provisioning/datasources/prometheus.yml')).datasources[0]
     assert.equal(datasource.url, 'http://prometheus:9090')
     const { path } = parse(read('deploy/grafana/provisioning/dashboards/rollcall.yml')).providers[0].options
-    assert.ok(compose.services['grafana']?.volumes.some(volume => volume.includes(`:${path}/`)))
+    assert.ok(
+      compose.services['grafana']?.volumes.some(volume => `${mountOf(volume).target}/`.includes(`${path}/`)),
+    )
   })
 
   it('names every service that it reaches in the server certificate', () => {
@@ -156,11 +185,24 @@ describe('the Dockerfile', () => {
   it('starts from the Node that the package needs, and ends on one without a shell', () => {
     const needed = /(\d+)/.exec(manifest.engines.node)?.[1]
     const bases = dockerfile.filter(({ verb }) => verb === 'FROM').map(({ rest }) => rest)
+    const of = (name: string) => `\${${name}}`
     assert.deepEqual(bases, [
-      `node:${needed}-slim AS build`,
-      `node:${needed}-slim AS packages`,
-      `gcr.io/distroless/nodejs${needed}-debian13:nonroot`,
+      `${of('NODE_IMAGE')} AS build`,
+      `${of('NODE_IMAGE')} AS packages`,
+      of('RUNTIME_IMAGE'),
     ])
+    const images = {
+      NODE_IMAGE: `node:${needed}-slim`,
+      RUNTIME_IMAGE: `gcr.io/distroless/nodejs${needed}-debian13:nonroot`,
+    }
+    const args = dockerfile.filter(({ verb }) => verb === 'ARG').map(({ rest }) => rest)
+    assert.deepEqual(
+      args,
+      Object.entries(images).map(([name, image]) => `${name}=${image}`),
+    )
+    for (const [, { build }] of services)
+      for (const [name, image] of Object.entries(images))
+        assert.equal(build.args[name], `\${${name}:-${image}}`)
     assert.ok(!runtime.some(({ verb }) => verb === 'RUN'), 'nothing there could run it')
   })
 
