@@ -1,14 +1,16 @@
 // `rollcall audit verify` and `export`: a registry, a backup of one or an exported file, judged without the service.
 // Trusts the public keys it is given and nothing that a file says about itself.
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
-import { type AuditKeys, auditKeys } from '../db/audit/audit-checkpoint.ts'
+import { type AuditKeys, auditKeys, type Checkpoint } from '../db/audit/audit-checkpoint.ts'
 import { missingTail } from '../db/audit/audit-fault.ts'
 import { type AuditReader, createAuditReader } from '../db/audit/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../db/audit/audit-verifier.ts'
-import { closeRegistry } from '../db/index.ts'
+import { faultOfKept, prepareUntoldFact } from '../db/audit/audit-witness.ts'
+import { closeRegistry, type Registry } from '../db/index.ts'
 import { CHAIN_SCHEMA } from '../db/migrate.ts'
 import { openForReading } from '../db/open.ts'
 import { RegistryError } from '../db/registry-error.ts'
+import { readCheckpointFile } from '../provisioning/audit/checkpoint-file.ts'
 import { readAuditFile, writeAuditFile } from './audit-file.ts'
 import { CommandFailed, fileFault } from './errors.ts'
 
@@ -38,8 +40,11 @@ export async function verifyFile(
   file: string,
   keys: AuditKeys,
   progress: Progress,
+  kept: { file: string; needed: boolean } | null = null,
 ): Promise<AuditVerification> {
-  if (isDatabase(file)) return verifyRegistry(file, keys, progress)
+  if (isDatabase(file)) return verifyRegistry(file, keys, progress, kept)
+  if (kept !== null)
+    throw new CommandFailed('--checkpoint is compared with a registry', 'name the registry, or --data')
   const source = readAuditFile(file)
   let verified: AuditVerification
   try {
@@ -55,15 +60,33 @@ export async function verifyFile(
   return fault === null ? verified : { ...verified, outcome: 'tampered', fault }
 }
 
+/** `kept` is a file with a checkpoint that was kept elsewhere; one that is not there is compared with nothing. */
 export function verifyRegistry(
   file: string,
   keys: AuditKeys,
   progress: Progress,
+  kept: { file: string; needed: boolean } | null = null,
 ): Promise<AuditVerification> {
-  return withReader(file, reader => {
+  const checkpoint = kept === null ? null : checkpointIn(kept)
+  return withReader(file, async (reader, registry) => {
     const extent = reader.extent()
-    return verifyChain(reader.batches(extent), { keys, counted: extent.counted, progress })
+    const verified = await verifyChain(reader.batches(extent), { keys, counted: extent.counted, progress })
+    const fault =
+      verified.fault ??
+      (checkpoint === null ? null : faultOfKept(checkpoint, kept!.file, { reader, keys })) ??
+      prepareUntoldFact(registry)()
+    return fault === null ? verified : { ...verified, outcome: 'tampered', fault }
   })
+}
+
+function checkpointIn({ file, needed }: { file: string; needed: boolean }): Checkpoint | null {
+  const found = readCheckpointFile(file)
+  if (typeof found !== 'string') return found
+  if (!needed && found === 'missing') return null
+  throw new CommandFailed(
+    `${file} is ${found === 'missing' ? 'missing' : 'no checkpoint of an audit log'}`,
+    'name a copy of the audit.checkpoint of the data directory, or leave --checkpoint out',
+  )
 }
 
 /** Writes the log of a registry into a new file, with the public key where there is one. */
@@ -86,12 +109,12 @@ export async function exportRegistry(
 
 async function withReader<Result>(
   file: string,
-  work: (reader: AuditReader) => Promise<Result>,
+  work: (reader: AuditReader, registry: Registry) => Promise<Result>,
 ): Promise<Result> {
   try {
     const registry = openForReading(file, CHAIN_SCHEMA)
     try {
-      return await work(createAuditReader(registry))
+      return await work(createAuditReader(registry), registry)
     } finally {
       await closeRegistry(registry)
     }

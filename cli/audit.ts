@@ -6,6 +6,7 @@ import { ApiUnreachable, type Client } from '../client/index.ts'
 import type { AuditFilter, AuditRow, AuditVerification } from '../client/types.ts'
 import { actorKinds } from '../db/audit/audit-chain.ts'
 import { parseInstant } from '../pki/instant.ts'
+import { acceptLog } from './audit-accept.ts'
 import { exportRegistry, readAuditKeys, verifyFile, verifyRegistry } from './audit-verify.ts'
 import { dataPaths } from './data-directory.ts'
 import { CommandFailed, UsageError } from './errors.ts'
@@ -14,6 +15,7 @@ import { atMost, type Column, type Format, outputOption, printDocument, printPag
 import { type ServiceFlags, withService, withServiceOptions } from './service.ts'
 
 type Flags = ServiceFlags & { output: Format }
+type VerifyFlags = Flags & { key?: string[]; checkpoint?: string }
 type SearchFlags = Flags &
   Pick<AuditFilter, 'actor' | 'actorKind' | 'action' | 'target' | 'since' | 'until' | 'limit'>
 
@@ -38,7 +40,7 @@ const columns: readonly Column<AuditRow>[] = [
 
 export function auditCommand(): Command {
   const audit = new Command('audit').description('The log of changes: append-only, chained by hash, signed.')
-  for (const verb of [tailCommand(), searchCommand(), verifyCommand(), exportCommand()])
+  for (const verb of [tailCommand(), searchCommand(), verifyCommand(), exportCommand(), acceptCommand()])
     audit.addCommand(verb)
   return audit
 }
@@ -128,9 +130,13 @@ function verifyCommand(): Command {
         'public key to trust, may be given several times; with --certificate the private key',
       ).argParser(collect),
     )
-    .action(async (file: string | undefined, { key, ...flags }: Flags & { key?: string[] }) => {
+    .option(
+      '--checkpoint <file>',
+      'checkpoint kept elsewhere that the log must still hold; DIR/audit.checkpoint with --data where none is named',
+    )
+    .action(async (file: string | undefined, { key, checkpoint, ...flags }: VerifyFlags) => {
       const progress = progressLine()
-      const verified = await verification(file, key, flags, progress.show)
+      const verified = await verification(file, key, checkpoint, flags, progress.show)
       progress.clear()
       await printDocument(verified, flags.output)
       say(verified)
@@ -140,6 +146,7 @@ function verifyCommand(): Command {
 async function verification(
   file: string | undefined,
   keyFiles: string[] | undefined,
+  checkpoint: string | undefined,
   flags: Flags,
   progress: (rows: number) => void,
 ): Promise<AuditVerification> {
@@ -150,11 +157,13 @@ async function verification(
         '--key is missing',
         'name the public key, a copy of DIR/audit.pub: --key audit.pub',
       )
-    return verifyFile(file, readAuditKeys(keyFiles), progress)
+    const kept = checkpoint === undefined ? null : { file: checkpoint, needed: true }
+    return verifyFile(file, readAuditKeys(keyFiles), progress, kept)
   }
   if (flags.data !== undefined) {
     const { registry, auditKey } = dataPaths(flags.data)
-    return verifyRegistry(registry, readAuditKeys(keyFiles ?? [auditKey]), progress)
+    const kept = { file: keptIn(flags.data, checkpoint), needed: checkpoint !== undefined }
+    return verifyRegistry(registry, readAuditKeys(keyFiles ?? [auditKey]), progress, kept)
   }
   const [key, ...others] = keyFiles ?? []
   if (others.length > 0 || (key !== undefined && flags.certificate === undefined))
@@ -162,6 +171,33 @@ async function verification(
   return withService({ ...flags, ...(key === undefined ? {} : { key }) }, client =>
     client.audit.verification(),
   )
+}
+
+/** Where the newest checkpoint is kept: as told, as the service is set, or in the data directory. */
+function keptIn(data: string, named: string | undefined): string {
+  return named ?? (process.env['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || dataPaths(data).auditCheckpoint)
+}
+
+function acceptCommand(): Command {
+  return new Command('accept')
+    .summary('go on with a log that is shorter than it was, as after a restore')
+    .description(
+      'For who restored the registry while a newer checkpoint of it is kept elsewhere. The log that is there must be whole.\n' +
+        'That it was accepted, by whom and why, becomes a row of it; the former checkpoint is set aside. Stop the service first.',
+    )
+    .requiredOption('--data <dir>', 'data directory')
+    .requiredOption('--reason <text>', 'why it is shorter, for the row')
+    .option(
+      '--checkpoint <file>',
+      'where the newest checkpoint is kept; DIR/audit.checkpoint where none is named',
+    )
+    .addOption(outputOption())
+    .action(async (flags: { data: string; reason: string; checkpoint?: string; output: Format }) => {
+      const accepted = await acceptLog(flags.data, keptIn(flags.data, flags.checkpoint), flags.reason)
+      await printDocument(accepted, flags.output)
+      if (!accepted.accepted)
+        process.stderr.write('the log is as long as it was: there is nothing to accept\n')
+    })
 }
 
 function say(verified: AuditVerification): void {

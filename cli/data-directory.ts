@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { assertNotOpen } from '../db/directory-access.ts'
 import { type Lock, takeLock } from '../db/process-lock.ts'
 import { CommandFailed, fileFault } from './errors.ts'
 
@@ -24,6 +25,7 @@ export function dataPaths(data: string) {
     ca: join(data, 'ca.crt'),
     token: join(data, 'admin.token'),
     auditKey: join(data, 'audit.pub'),
+    auditCheckpoint: join(data, 'audit.checkpoint'),
     endpoints: join(data, 'endpoints.json'),
     upLock: join(data, 'up.lock'),
     codeCache: join(data, 'code-cache'),
@@ -58,6 +60,11 @@ function makeDirectories(path: string): void {
 /** The right to run one job (`up`, `broker`, `provisioning`) on this directory. Held until the process is gone. */
 export async function takeDataDirectory(data: string, job: string, waitMs = 0): Promise<Lock> {
   let lock: Lock | null
+  try {
+    assertNotOpen(data)
+  } catch (error) {
+    throw new CommandFailed((error as Error).message, 'rollcall doctor tells what else is wrong with it')
+  }
   try {
     lock = await takeLock(join(data, `${job}.lock`), waitMs)
   } catch (error) {

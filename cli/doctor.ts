@@ -15,7 +15,7 @@ import { asked, type Finding, type Patient, type Verdict } from './doctor/findin
 import { checkAuditKey, checkCa, checkServerCertificate } from './doctor/keys.ts'
 import { checkClock, checkDescriptors, checkGates, checkVersions } from './doctor/machine.ts'
 import { checkPorts } from './doctor/ports.ts'
-import { checkPinned, checkRegistry, checkRunning, checkSettings } from './doctor/record.ts'
+import { checkAuditLog, checkPinned, checkRegistry, checkRunning, checkSettings } from './doctor/record.ts'
 import { holdersOf } from './doctor/running.ts'
 import { exitCodes, printable } from './errors.ts'
 import { type Format, outputOption, printDocument } from './output.ts'
@@ -58,6 +58,7 @@ export async function examine(patient: Patient, flags: readonly GivenFlag[]): Pr
     ['CA', () => checkCa(patient)],
     ['server certificate', () => checkServerCertificate(patient)],
     ['audit key', () => checkAuditKey(patient)],
+    ['audit log', () => checkAuditLog(patient)],
     ['running', () => checkRunning(patient)],
   ]
   const checks: [string, () => Finding[] | Promise<Finding[]>][] = [

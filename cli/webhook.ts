@@ -25,6 +25,7 @@ const kinds = [
     'revoked',
     'decommissioned',
     'webhook_disabled',
+    'audit_tampered',
     'events_dropped',
   ],
 ]

@@ -51,6 +51,18 @@ export function lookAtRegistry(file: string): RegistryLook {
   })
 }
 
+/** How far the audit log reaches, and the hash of one of its rows; null where there is none of this number. */
+export function lookAtAuditRow(
+  file: string,
+  seq: number,
+): { lastSeq: number; hash: string | null; checkpoints: number } {
+  return opened(file, database => ({
+    lastSeq: Number(database.prepare('SELECT coalesce(max(seq), 0) AS seq FROM audit').get()?.['seq']),
+    checkpoints: Number(database.prepare('SELECT count(*) AS n FROM audit_checkpoints').get()?.['n']),
+    hash: (database.prepare('SELECT hash FROM audit WHERE seq = ?').get(seq)?.['hash'] as string) ?? null,
+  }))
+}
+
 /** Pinned certificates: how many follow the CA that signed them, and which do not although it is on record. */
 export type PinnedLook = { bound: number; loose: { fingerprint: string; deviceId: string; issuer: string }[] }
 

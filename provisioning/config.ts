@@ -1,5 +1,6 @@
 // The settings of the provisioning service: read from options and environment, judged, every problem listed at once.
 import { isIP } from 'node:net'
+import { isAbsolute } from 'node:path'
 import type { SealingPace } from './audit/audit-sealer.ts'
 import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
 import { isServerName } from './ca/server-certificate.ts'
@@ -41,6 +42,8 @@ export type ProvisioningOptions = {
   receiptTimeoutMs?: number
   /** When audit rows get a signed checkpoint: after so many, or after so long. */
   sealing?: SealingPace
+  /** Where the newest audit checkpoint is kept besides the registry; null for `audit.checkpoint` in the data directory. */
+  auditCheckpointFile?: string | null
   /** How often to look for what time does to certificates. */
   sweepMs?: number
   /** Whether CRLs of trust anchors may be fetched from private addresses. */
@@ -77,6 +80,7 @@ export const variables: Readonly<
   ROLLCALL_OCSP_MINUTES: ({ ocspMinutes }) => ocspMinutes,
   ROLLCALL_CRL_PRIVATE_ADDRESSES: ({ crlPrivateAddresses }) => crlPrivateAddresses,
   ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES: ({ webhookPrivateAddresses }) => webhookPrivateAddresses,
+  ROLLCALL_AUDIT_CHECKPOINT_FILE: ({ auditCheckpointFile }) => auditCheckpointFile,
   ROLLCALL_API_REQUESTS_PER_MINUTE: ({ requestsPerMinuteMax }) => requestsPerMinuteMax,
   ROLLCALL_API_FAILURES_PER_MINUTE: ({ failuresPerMinuteMax }) => failuresPerMinuteMax,
 }
@@ -112,6 +116,8 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     renewExpiredDays: options.renewExpiredDays ?? number('ROLLCALL_RENEW_EXPIRED_DAYS', 0),
     receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
     sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
+    auditCheckpointFile:
+      options.auditCheckpointFile ?? (environment['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || null),
     sweepMs: options.sweepMs ?? 1_000,
     crlPrivateAddresses: options.crlPrivateAddresses ?? number('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0) === 1,
     crlLookMs: options.crlLookMs ?? 60_000,
@@ -146,6 +152,10 @@ function faultsOf(config: ProvisioningConfig): string[] {
     `an OCSP answer lasts ${config.ocspMinutes} minutes: choose 5 to 10080`,
   )
   check(isWithin(config.crlHours, 1, 720), `a CRL lasts ${config.crlHours} hours: choose 1 to 720`)
+  check(
+    config.auditCheckpointFile === null || isAbsolute(config.auditCheckpointFile),
+    `ROLLCALL_AUDIT_CHECKPOINT_FILE ${JSON.stringify(config.auditCheckpointFile)} is no absolute path`,
+  )
   for (const san of config.sans) {
     check(isServerName(san), `--san ${JSON.stringify(san)} is neither a DNS name nor an IP address`)
   }

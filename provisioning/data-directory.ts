@@ -29,6 +29,7 @@ export type DataDirectory = Readonly<{
   serverKey: string
   auditKey: string
   auditPublicKey: string
+  auditCheckpoint: string
   crls: string
   lock: string
 }>
@@ -50,6 +51,7 @@ export function dataDirectory(directory: string): DataDirectory {
     serverKey: join(keys, 'server.key'),
     auditKey: join(keys, 'audit.key'),
     auditPublicKey: join(path, 'audit.pub'),
+    auditCheckpoint: join(path, 'audit.checkpoint'),
     crls: join(path, 'crl'),
     lock: join(keys, 'provisioning.lock'),
   }

@@ -1,10 +1,10 @@
 // One function per thing worth a log line, each with its counter. Constant messages, facts as fields.
 // Never a key, token, CSR or certificate text.
 import { destination, pino, stdTimeFunctions } from 'pino'
-import type { AuditFault } from '../db/audit/audit-fault.ts'
 import type { Job } from '../db/jobs/job-store.ts'
 import type { FailedDeadline, PassedDeadline } from '../db/roll/deadlines.ts'
 import type { RollCount } from '../db/roll/roll-count.ts'
+import { auditEvents } from './audit/audit-events.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -32,6 +32,11 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.warn(
         { count: fingerprints.length, fingerprints: fingerprints.slice(0, 10) },
         'certificates are not revoked although their key is, as compromised: rollcall doctor says what to do',
+      ),
+    directoryShared: (directory: string) =>
+      logger.warn(
+        { directory },
+        'the data directory can be written by its group: keep others out of that group',
       ),
     stopped: () => logger.info('provisioning stopped'),
     serverCertificateRenewed: () => {
@@ -240,17 +245,7 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
       logger.info({ ...caller, fingerprint }, 'operator revoked')
     },
 
-    auditSealed: (fields: { checkpoint: number; seq: number; hash: string }) => {
-      metrics.auditCheckpoints.inc()
-      metrics.auditTampered.set(0)
-      // In the log too: whoever keeps logs elsewhere has a witness of every checkpoint.
-      logger.info(fields, 'audit checkpoint signed')
-    },
-    auditTampered: (fault: AuditFault) => {
-      metrics.auditTampered.set(1)
-      logger.error({ fault }, 'audit log tampered with: no checkpoint signed')
-    },
-    auditSealFailed: (error: unknown) => logger.error({ err: error }, 'audit checkpoint not signed'),
+    ...auditEvents(logger, metrics),
 
     newsDropped: (count: number) => metrics.eventsDropped.inc(count),
     newsFailed: (error: unknown) => {

@@ -1,7 +1,5 @@
 // The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
-import { createPublicKey } from 'node:crypto'
-import { keyIdOf } from '../db/audit/audit-checkpoint.ts'
-import { createAuditReader } from '../db/audit/audit-reader.ts'
+import { assertNotOpen } from '../db/directory-access.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
 import { beginIntegrityCheck } from '../db/integrity-check.ts'
 import { prepareIssuers } from '../db/issuers/issuer-store.ts'
@@ -12,8 +10,7 @@ import { prepareRegistryFigures } from '../db/registry-figures.ts'
 import { prepareExpiringCount } from '../db/roll/deadlines.ts'
 import { prepareRollCount } from '../db/roll/roll-count.ts'
 import { startAnchorDesk } from './anchors/anchor-desk.ts'
-import { keepAuditKey } from './audit/audit-key.ts'
-import { createAuditSealer } from './audit/audit-sealer.ts'
+import { openAudit } from './audit/index.ts'
 import { createCaKeeper } from './ca/ca-keeper.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
 import { createServerCertificate, serverNames, standingOf } from './ca/server-certificate.ts'
@@ -80,6 +77,7 @@ export async function createProvisioning(
   const open = new AsyncDisposableStack()
   try {
     createDataDirectory(directory)
+    const access = assertNotOpen(directory.path)
     const lock = await takeLock(directory.lock)
     if (lock === null) {
       throw new Error(
@@ -100,6 +98,7 @@ export async function createProvisioning(
 
     const metrics = createMetrics()
     const events = createEvents(config.log, metrics)
+    if (access === 'shared') events.directoryShared(directory.path)
     const integrity = beginIntegrityCheck(registry, events.registryDamaged)
     open.defer(() => integrity.stop())
     const { host } = config
@@ -107,6 +106,8 @@ export async function createProvisioning(
     open.defer(() => status.close())
     const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: status.port })
 
+    const checkpointFile = config.auditCheckpointFile
+    const audit = openAudit({ directory, checkpointFile, registry, reading, events, now })
     const writer = createRegistryWriter(registry, now)
     const issuers = prepareIssuers(reading)
     const abandoned = await writer.abandonIssuances({ name: 'provisioning', kind: 'service' })
@@ -149,19 +150,10 @@ export async function createProvisioning(
     open.defer(() => webhooks.desk.close())
     let shown = standingOf(identity.cert)
     events.serverCertificateShown(shown.notAfter)
-    const auditKey = keepAuditKey(directory)
-    if (auditKey.made) founded.made.push('audit key')
-
-    const auditReader = createAuditReader(reading)
-    const sealer = createAuditSealer({
-      registry,
-      reader: auditReader,
-      key: auditKey.key,
-      keys: new Map([[keyIdOf(auditKey.key), createPublicKey(auditKey.key)]]),
-      pace: config.sealing,
-      events,
-      now,
-    })
+    if (audit.keyMade) founded.made.push('audit key')
+    const sealer = audit.startSealing(config.sealing, (reason, row, message) =>
+      news.log.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
+    )
     open.defer(() => sealer.close())
     const answers = reading.sqlite.prepare('SELECT 1')
     const ready = () => {
@@ -220,7 +212,7 @@ export async function createProvisioning(
       overview,
       news,
       webhooks,
-      audit: { reader: auditReader, sealer },
+      audit: { reader: audit.reader, sealer },
       ready,
       events,
     })

@@ -173,6 +173,11 @@ export function createMetrics() {
       help: 'Audit checkpoints signed by this process.',
       registers,
     }),
+    auditCheckpointFile: new Gauge({
+      name: 'rollcall_audit_checkpoint_file',
+      help: '1 where the newest audit checkpoint is kept in its file too, 0 where that cannot be written.',
+      registers,
+    }),
     auditTampered: new Gauge({
       name: 'rollcall_audit_tampered',
       help: '1 where the audit log was found tampered with and is not signed any more.',

@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { accessOf } from '../../db/directory-access.ts'
 import { type Finding, fail, inBytes, ok, type Patient, warn } from './finding.ts'
 
 /** By the number that statfs(2) gives. */
@@ -130,6 +131,10 @@ export function checkModes({ data }: Patient): Finding[] {
   const wide = files.filter(({ stat }) => stat.isDirectory() && (stat.mode & 0o077) !== 0)
   if ((owner.mode & 0o077) !== 0) wide.unshift({ name: data, stat: owner })
   if (wide.length > 0) findings.push(warn('modes', `others may enter ${some(wide)}`, 'chmod 700'))
+  const groups = [...(process.getgroups?.() ?? []), process.getegid?.() ?? -1]
+  const access = accessOf(owner, groups)
+  if (access === 'open')
+    findings.push(fail('modes', `others may write ${data}: no start takes it so`, `chmod 700 ${data}`))
   const links = files.filter(({ stat }) => stat.isSymbolicLink())
   if (links.length > 0)
     findings.push(warn('modes', `links: ${some(links)}`, 'put the files themselves there'))

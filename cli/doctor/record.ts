@@ -1,6 +1,13 @@
 // The record: whether registry and stored sessions are whole, and of which schema; the settings; what a dead process left.
 import { existsSync } from 'node:fs'
-import { canLook, lookAtPinned, lookAtRegistry, type RegistryLook } from '../../db/registry-look.ts'
+import {
+  canLook,
+  lookAtAuditRow,
+  lookAtPinned,
+  lookAtRegistry,
+  type RegistryLook,
+} from '../../db/registry-look.ts'
+import { readCheckpointFile } from '../../provisioning/audit/checkpoint-file.ts'
 import { dataPaths } from '../data-directory.ts'
 import { effectiveSettings, type GivenFlag } from '../settings.ts'
 import { type Finding, fail, ok, type Patient, warn } from './finding.ts'
@@ -41,6 +48,30 @@ export function judgeKeys({ compromised }: Pick<RegistryLook, 'compromised'>): F
       'revoke each (rollcall certificate revoke FINGERPRINT --reason keyCompromise), and enroll its device with a new key',
     ),
   ]
+}
+
+/** Whether the log still holds what the kept checkpoint covers; `rollcall audit verify` looks at every row. */
+export function checkAuditLog({ data, env }: Patient): Finding[] {
+  const { registry, auditCheckpoint } = dataPaths(data)
+  const file = env['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || auditCheckpoint
+  if (!existsSync(registry) || !canLook(registry)) return []
+  const kept = readCheckpointFile(file)
+  if (kept === 'missing' && lookAtAuditRow(registry, 0).checkpoints === 0)
+    return [ok('audit log', 'no checkpoint was signed yet')]
+  if (typeof kept === 'string') {
+    const todo =
+      'a start makes it anew; where no upgrade or restore explains it, compare the log with an export'
+    return [warn('audit log', `${file} is ${kept}: nothing outside the registry tells its length`, todo)]
+  }
+  const { lastSeq, hash } = lookAtAuditRow(registry, kept.seq)
+  if (hash === kept.hash) return [ok('audit log', `${lastSeq} rows, as long as ${file} says at least`)]
+  const found =
+    lastSeq < kept.seq
+      ? `it ends at row ${lastSeq}, but ${file} covers row ${kept.seq}`
+      : `row ${kept.seq} is not the one that ${file} covers`
+  const todo =
+    'find out who wrote registry.db; where it was restored: rollcall audit accept --data DIR --reason TEXT'
+  return [fail('audit log', found, todo)]
 }
 
 const SHOWN_MAX = 5

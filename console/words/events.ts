@@ -19,6 +19,7 @@ const eventTones: Readonly<Record<string, Tone>> = {
   decommissioned: 'bad',
   cloned: 'bad',
   webhook_disabled: 'warn',
+  audit_tampered: 'bad',
   events_dropped: 'warn',
 }
 export const eventKinds = Object.keys(eventTones)

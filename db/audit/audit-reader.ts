@@ -35,6 +35,8 @@ export type AuditReader = {
     limit: number,
   ): Promise<{ items: AuditRow[]; next: number | null }>
   extent(): AuditExtent
+  /** The hash of a row, or null where there is none of this number. */
+  hashOf(seq: number): string | null
   /** Everything up to an extent and after a row, for the verifier. */
   batches(extent: AuditExtent, after?: number): AsyncGenerator<AuditBatch>
 }
@@ -57,6 +59,7 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
   const lastCheckpoint = sqlite.prepare<[], Checkpoint>(
     `SELECT ${checkpointColumns} FROM audit_checkpoints ORDER BY number DESC LIMIT 1`,
   )
+  const hashes = sqlite.prepare<[number], string>('SELECT hash FROM audit WHERE seq = ?').pluck()
   const counted = sqlite.prepare<[string], number>('SELECT seq FROM sqlite_sequence WHERE name = ?').pluck()
   const rows = sqlite.prepare<[number, number, number], AuditRow>(
     `SELECT ${columns} FROM audit WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
@@ -96,6 +99,8 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
       lastCheckpoint: lastCheckpoint.get() ?? null,
       counted: { rows: counted.get('audit') ?? 0, checkpoints: counted.get('audit_checkpoints') ?? 0 },
     })),
+
+    hashOf: seq => hashes.get(seq) ?? null,
 
     async *batches({ end }, from = 0) {
       let seq = from

@@ -19,6 +19,7 @@ export const kinds = [
   'revoked',
   'decommissioned',
   'webhook_disabled',
+  'audit_tampered',
   'events_dropped',
 ] as const
 export type EventKind = (typeof kinds)[number]

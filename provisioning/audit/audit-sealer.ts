@@ -10,6 +10,7 @@ import { type AuditVerification, verifyChain } from '../../db/audit/audit-verifi
 import type { Registry } from '../../db/index.ts'
 import { RegistryError } from '../../db/registry-error.ts'
 import type { Events } from '../events.ts'
+import type { AuditWitness } from './audit-witness.ts'
 
 /** A checkpoint after so many rows, or where any row waits, after so long. */
 export type SealingPace = { rows: number; intervalMs: number }
@@ -19,6 +20,8 @@ export type AuditSealer = {
   seal(): Promise<void>
   /** Verifies everything from the first row. Who asks while one runs gets its answer. */
   verification(): Promise<AuditVerification>
+  /** Whether the last look found the log tampered with: then nothing is signed. */
+  isTampered(): boolean
   /** Signs the rest and stops. */
   close(): Promise<void>
 }
@@ -26,6 +29,8 @@ export type AuditSealer = {
 export type AuditSealerParts = {
   registry: Registry
   reader: AuditReader
+  /** Whether the log reaches as far as it did, and where its newest checkpoint is kept besides. */
+  witness: AuditWitness
   key: KeyObject
   /** The public keys that checkpoints may be signed by. */
   keys: AuditKeys
@@ -38,10 +43,10 @@ export type AuditSealerParts = {
 const LOOK_MS = 1_000
 
 export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
-  const { registry, reader, key, keys, pace, events, now } = parts
+  const { registry, reader, witness, key, keys, pace, events, now } = parts
   let sealedAt = Number.NEGATIVE_INFINITY
   /** A fault stays one: it is looked for again at the slower pace. */
-  let refused = false
+  let refused = witness.look() !== null
   let sealing: Promise<void> | null = null
   let verifying: Promise<AuditVerification> | null = null
 
@@ -55,7 +60,8 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
     try {
       const waited = performance.now() - sealedAt >= pace.intervalMs
       const rows = waiting()
-      if (rows !== 0 && (waited || (rows >= pace.rows && !refused))) await sealAll()
+      // A log that was cut to its end may have no row that waits.
+      if (waited || (rows >= pace.rows && !refused)) await sealAll()
     } catch (error) {
       events.auditSealFailed(error)
     }
@@ -83,6 +89,8 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
 
   /** A backlog, as after a migration, gets its checkpoints one after the other. Gives what kept it from signing. */
   async function sealSteps(): Promise<AuditFault | null> {
+    const shrunk = witness.look()
+    if (shrunk !== null) return shrunk
     const extent = reader.extent()
     let last = extent.lastCheckpoint
     if (last !== null && last.keyId === keyIdOf(key) && !isGenuine(last, keys)) return checkpointFault(last)
@@ -100,6 +108,8 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       if (verified.fault !== null) return verified.fault
       last = signCheckpoint({ number: from.number + 1, seq, hash: verified.lastHash, at: now() }, key)
       addCheckpoint(registry, last)
+      // In this order: after a crash between the two the file is behind, never ahead.
+      witness.keep(last)
       events.auditSealed({ checkpoint: last.number, seq, hash: last.hash })
     }
     return missingTail(extent.end.seq, last?.number ?? 0, {
@@ -110,7 +120,9 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
 
   async function verifyAll(): Promise<AuditVerification> {
     const extent = reader.extent()
-    return verifyChain(reader.batches(extent), { keys, counted: extent.counted })
+    const verified = await verifyChain(reader.batches(extent), { keys, counted: extent.counted })
+    const fault = verified.fault ?? witness.look()
+    return fault === null ? verified : { ...verified, outcome: 'tampered', fault }
   }
 
   const timer = setInterval(look, Math.min(LOOK_MS, pace.intervalMs))
@@ -124,6 +136,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       })
       return verifying
     },
+    isTampered: () => refused,
     async close() {
       clearInterval(timer)
       await sealing

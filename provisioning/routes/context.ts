@@ -62,7 +62,7 @@ export type Services = {
   overview: OverviewDesk
   news: Pick<News, 'reader' | 'streams'>
   webhooks: { store: WebhookReader; desk: WebhookDesk }
-  audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification'> }
+  audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
   ready: () => boolean
   events: Events
   deviceDays: number

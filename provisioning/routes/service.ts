@@ -21,7 +21,7 @@ const Status = Type.Object({ status: Type.String() })
 /** `warnings`: what somebody should look at, though it keeps nothing from working. */
 const Readiness = Type.Object({ status: Type.String(), warnings: Type.Array(Type.String()) })
 
-export function serviceRoutes(api: Api, { ready, anchors }: Services): void {
+export function serviceRoutes(api: Api, { ready, anchors, audit }: Services): void {
   const tags = ['service']
 
   api.get(
@@ -58,7 +58,11 @@ export function serviceRoutes(api: Api, { ready, anchors }: Services): void {
     async () => {
       if (!ready())
         throw new Problem('registry_unavailable', 'the registry does not answer, or the CA has expired')
-      return { status: 'ready', warnings: anchors.staleCrls() > 0 ? ['issuer_crl_stale'] : [] }
+      const warnings = [
+        ...(anchors.staleCrls() > 0 ? ['issuer_crl_stale'] : []),
+        ...(audit.sealer.isTampered() ? ['audit_tampered'] : []),
+      ]
+      return { status: 'ready', warnings }
     },
   )
 }

@@ -93,7 +93,7 @@ function older(schema: number): string {
   const data = at(`schema-${schema}`)
   cpSync(at('today'), data, {
     recursive: true,
-    filter: name => !/registry\.db|code-cache|events\.db/.test(name),
+    filter: name => !/registry\.db|audit\.checkpoint|code-cache|events\.db/.test(name),
   })
   makeOlderRegistry(at('today', 'registry.db'), join(data, 'registry.db'), schema)
   // Nobody signed anything before there was a chain.

@@ -1,9 +1,13 @@
 // What a start finds lost, taken or wrong: mended where it can be made again, refused in words where not.
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { checkModes } from '../../cli/doctor/directory.ts'
+import type { Patient } from '../../cli/doctor/finding.ts'
+import { accessOf } from '../../db/directory-access.ts'
 import { createProvisioning } from '../../provisioning/index.ts'
+import { rollcall } from '../cli/running.ts'
 import { hashes, startAndStop, startService, temporaryDirectory } from './harness.ts'
 
 test('two provisioning services on one directory: the second one refuses, the first one goes on', async () => {
@@ -101,4 +105,29 @@ test('a directory that cannot be made, a port in use and bad settings are refuse
     createProvisioning(options, { ROLLCALL_DEVICE_DAYS: 'many' }),
     /ROLLCALL_DEVICE_DAYS is "many"/,
   )
+})
+
+test('a data directory that others may write is refused with the chmod to run, and left as it is', async () => {
+  for (const mode of [0o777, 0o1777, 0o775, 0o702, 0o720]) {
+    using folder = temporaryDirectory()
+    chmodSync(folder.path, mode)
+    await assert.rejects(startService({ data: folder.path }), {
+      message: new RegExp(`${folder.path} can be written by others .*chmod 700 ${folder.path}`),
+    })
+    assert.equal(existsSync(join(folder.path, 'registry.db')), false)
+    const { code, stderr } = await rollcall(['broker', '--data', folder.path, '--mqtts-port', '0'])
+    assert.equal(code, 1)
+    assert.match(stderr, /can be written by others/)
+    assert.equal(checkModes({ data: folder.path } as Patient).at(0)?.verdict, 'warn')
+    assert.ok(checkModes({ data: folder.path } as Patient).some(({ verdict }) => verdict === 'fail'))
+  }
+})
+
+test('a volume that a container platform hands to a group of this process is taken', () => {
+  assert.equal(accessOf({ mode: 0o042770, gid: 7 }, [7]), 'shared')
+  assert.equal(accessOf({ mode: 0o042775, gid: 7 }, [7]), 'shared')
+  assert.equal(accessOf({ mode: 0o042770, gid: 8 }, [7]), 'open')
+  assert.equal(accessOf({ mode: 0o042777, gid: 7 }, [7]), 'open')
+  assert.equal(accessOf({ mode: 0o040770, gid: 7 }, [7]), 'open')
+  assert.equal(accessOf({ mode: 0o040755, gid: 7 }, [7]), 'own')
 })

@@ -1,0 +1,54 @@
+// The audit log of a running service put together: its key, its reader, and what tells whether it is as long as it was. Opened before
+// the service writes its first row, which would hide that rows before it are gone.
+import { createPublicKey } from 'node:crypto'
+import { keyIdOf } from '../../db/audit/audit-checkpoint.ts'
+import { createAuditReader } from '../../db/audit/audit-reader.ts'
+import { prepareUntoldFact } from '../../db/audit/audit-witness.ts'
+import type { Registry } from '../../db/index.ts'
+import type { DataDirectory } from '../data-directory.ts'
+import type { Events } from '../events.ts'
+import { keepAuditKey } from './audit-key.ts'
+import { type AuditSealer, createAuditSealer, type SealingPace } from './audit-sealer.ts'
+import { createAuditWitness } from './audit-witness.ts'
+
+export type AuditParts = {
+  directory: DataDirectory
+  /** Where the newest checkpoint is kept besides the registry; null for the data directory. */
+  checkpointFile: string | null
+  registry: Registry
+  reading: Registry
+  events: Events
+  now: () => number
+}
+
+export function openAudit({ directory, checkpointFile, registry, reading, events, now }: AuditParts) {
+  const { key, made } = keepAuditKey(directory)
+  const keys = new Map([[keyIdOf(key), createPublicKey(key)]])
+  const reader = createAuditReader(reading)
+  const witness = createAuditWitness({
+    file: checkpointFile ?? directory.auditCheckpoint,
+    reader,
+    keys,
+    untold: prepareUntoldFact(reading),
+    events,
+  })
+  const atStart = witness.look()
+  return {
+    keyMade: made,
+    reader,
+    /** `told` is news for whoever does not read the log. */
+    startSealing(pace: SealingPace, told: (kind: string, row: number, message: string) => void): AuditSealer {
+      let isTold = false
+      const auditTampered: Events['auditTampered'] = fault => {
+        events.auditTampered(fault)
+        if (!isTold) told(fault.kind, fault.seq, fault.message)
+        isTold = true
+      }
+      if (atStart !== null) auditTampered(atStart)
+      return createAuditSealer({
+        ...{ registry, reader, witness, key, keys, pace, now },
+        events: { ...events, auditTampered },
+      })
+    },
+  }
+}
