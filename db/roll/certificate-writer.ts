@@ -10,6 +10,7 @@ import type { Schema, Trust } from '../schema.ts'
 import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict, transact } from '../transact.ts'
 import { type Admitting, admittingOf, assertRoom, assertRoomToWait, holdsCertificate } from './admitting.ts'
+import { lapseDeadRenewal } from './dead-renewals.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
 import { type Authenticator, assertMayAuthenticate, recordLineage } from './lineage.ts'
@@ -74,7 +75,7 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
           await assertDeviceLives(transaction, intent.deviceId)
           await bindPublicKey(transaction, intent.spkiHash, intent.deviceId)
           // Asked again when it is listed; here, so that nothing is signed in vain.
-          if (intent.purpose === 'device') await assertRoomFor(transaction, intent, now())
+          if (intent.purpose === 'device') await assertRoomFor(transaction, intent, actor, now())
         }
         await insert(transaction, 'issuances', {
           serial_number: intent.serialNumber,
@@ -128,7 +129,7 @@ export async function listCertificateIn(
   await bindPublicKey(transaction, facts.spkiHash, listing.deviceId)
   const issuerId = listing.issuerId ?? (await signerOnRecord(transaction, listing.der))
   await assertNew(transaction, facts.fingerprint, issuerId, facts.serialNumber)
-  const before = await admittedBefore(transaction, listing, at)
+  const before = await admittedBefore(transaction, listing, actor, at)
   await insert(transaction, 'certificates', {
     fingerprint: facts.fingerprint,
     device_id: listing.deviceId,
@@ -184,22 +185,29 @@ export async function listCertificateIn(
 /** The certificates it comes beside. What does not admit, or not yet, takes no room. */
 async function admittedBefore(
   transaction: Transaction<Schema>,
-  { action, status, deviceId }: Listing,
+  { action, status, deviceId, authenticator }: Listing,
+  actor: Actor,
   at: number,
 ): Promise<Admitting[]> {
   if (action === 'certificate.canary') return []
-  if (status !== 'pending') return assertRoom(transaction, deviceId, at)
+  if (status !== 'pending') {
+    await lapseDeadRenewal(transaction, deviceId, authenticator, actor, at)
+    return assertRoom(transaction, deviceId, at)
+  }
   await assertRoomToWait(transaction, deviceId)
   return admittingOf(transaction, deviceId, at)
 }
 
 async function assertRoomFor(
   transaction: Transaction<Schema>,
-  { deviceId, approval = false }: IssuanceIntent,
+  { deviceId, approval = false, authenticator }: IssuanceIntent,
+  actor: Actor,
   at: number,
 ): Promise<void> {
   const waits = approval === 'if held' ? await holdsCertificate(transaction, deviceId, at) : approval
-  await (waits ? assertRoomToWait(transaction, deviceId) : assertRoom(transaction, deviceId, at))
+  if (waits) return assertRoomToWait(transaction, deviceId)
+  await lapseDeadRenewal(transaction, deviceId, authenticator, actor, at)
+  await assertRoom(transaction, deviceId, at)
 }
 
 /** What time will do to it, and which certificate it is to follow. */

@@ -92,6 +92,27 @@ test('renewal opens at two thirds of its life; the same key again gives the same
   assert.deepEqual([old.status, old.body.certificate.status], [200, 'superseded'])
 })
 
+test('a renewal whose key was lost holds its place for an hour, not for a week', async () => {
+  let now = Date.now()
+  await using service = await startService({ now: () => now })
+  const device = await enrolled(service, 'pump-1')
+  await use(service, 'pump-1', device.fingerprint, now)
+  now = device.opensAt
+  const renew = () => ask(service, device, 'POST', '/v1/self/certificates', { csr: makeCsr('p256').csr })
+  const lost = (await renew()).body.fingerprint
+  now += 3_600_000 - 1
+  assert.deepEqual((await renew()).body.reason, 'certificates_exceeded')
+  now += 1
+  const next = await renew()
+  assert.equal(next.status, 201, next.bytes.toString())
+  const shown = await service.call('GET', `/v1/certificates/${lost}`)
+  assert.equal(shown.body.status, 'lapsed')
+  // One that is in use is nobody's to replace.
+  await use(service, 'pump-1', next.body.fingerprint, now)
+  now += 3_600_000
+  assert.deepEqual((await renew()).body.reason, 'certificates_exceeded')
+})
+
 test('a compromised key is replaced by another key alone, on the word of an operator, and leaves no grace then', async () => {
   await using service = await startService()
   const device = await enrolled(service, 'pump-1')
