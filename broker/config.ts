@@ -2,6 +2,7 @@
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
 import { usernameModes } from '../admission/connect.ts'
+import { assertTlsGroups, TLS_GROUPS } from '../pki/tls-profile.ts'
 import { trustedBalancers } from './gate/proxy-header.ts'
 import { createOriginPolicy } from './gate/web-socket-origin.ts'
 import { nearestName } from './nearest-name.ts'
@@ -47,6 +48,11 @@ export const texts = {
     judge: createOriginPolicy,
     about:
       'origins of browser pages that may open a WebSocket, such as https://console.example:8443, separated by commas',
+  },
+  tlsGroups: {
+    default: TLS_GROUPS,
+    judge: assertTlsGroups,
+    about: 'key exchange groups of TLS, the preferred first, separated by colons',
   },
 } as const satisfies Record<string, Text>
 

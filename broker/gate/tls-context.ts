@@ -28,9 +28,12 @@ export class NotPrepared extends Error {
 
 /**
  * What `tls.createServer` and `setSecureContext` both take. Throws where a file is missing, damaged or does not fit its key.
- * `ticketLifetimeMs` is how long a TLS session may be resumed; 0 for never.
+ * `ticketLifetimeMs` is how long a TLS session may be resumed; 0 for never. `tlsGroups` are the key exchange groups, as OpenSSL lists them.
  */
-export function readTlsContext(files: TlsFiles, ticketLifetimeMs: number): SecureContextOptions {
+export function readTlsContext(
+  files: TlsFiles,
+  { ticketLifetimeMs, tlsGroups }: { ticketLifetimeMs: number; tlsGroups: string },
+): SecureContextOptions {
   const certificate = readFileSync(files.certificate)
   if (validityIn(new X509Certificate(certificate)).notAfter <= Date.now())
     throw new NotPrepared(
@@ -42,6 +45,7 @@ export function readTlsContext(files: TlsFiles, ticketLifetimeMs: number): Secur
     // None, and not Node's default, the public web's roots: see `identifyPeer`.
     ca: [],
     ...tlsProfile,
+    ecdhCurve: tlsGroups,
     sigalgs: SIGNATURES,
     ...(ticketLifetimeMs === 0 ? {} : { sessionTimeout: Math.ceil(ticketLifetimeMs / 1_000) }),
     secureOptions:

@@ -19,7 +19,11 @@ export function serverFiles(data: string): TlsFiles {
   return { certificate: join(data, 'server.crt'), key: join(data, 'keys', 'server.key') }
 }
 
-export function createReadTrust(registry: Registry, data: string, ticketLifetimeMs: number): ReadTrust {
+export function createReadTrust(
+  registry: Registry,
+  data: string,
+  settings: { ticketLifetimeMs: number; tlsGroups: string },
+): ReadTrust {
   const files = serverFiles(data)
   return () => {
     const issuers = readIssuers(registry)
@@ -27,7 +31,7 @@ export function createReadTrust(registry: Registry, data: string, ticketLifetime
     return {
       issuers,
       judgeChain: createChainJudge(issuers),
-      context: readTlsContext(files, ticketLifetimeMs),
+      context: readTlsContext(files, settings),
     }
   }
 }

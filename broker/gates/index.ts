@@ -43,7 +43,7 @@ export function createGates(parts: GatesParts): Gates {
           : await openGate({
               ...parts,
               shared: false,
-              readTrust: createReadTrust(parts.registry, data, settings.ticketLifetimeMs),
+              readTrust: createReadTrust(parts.registry, data, settings),
               ticketKeys: ticketKeys.now(),
             })
       gate = opened

@@ -58,7 +58,7 @@ async function begin({ data, host, port, settings, ticketKeys }: GateOrders): Pr
       shared: true,
       settings,
       limits: engine.limits,
-      readTrust: createReadTrust(registry, data, settings.ticketLifetimeMs),
+      readTrust: createReadTrust(registry, data, settings),
       ticketKeys: Buffer.from(ticketKeys, 'base64'),
       // Whether the registry may be believed at all is asked again behind the door, by the process that watches it. In open
       // mode that process remembers: what cannot be read here is left to it.
