@@ -76,7 +76,7 @@ export function issuerVerbs(call: Transport['call'], walk: Walk) {
     crl: (id: string) => call<IssuerCrl>('GET', `${issuer(id)}/crl`),
     /** Puts a complete CRL (DER or PEM) in force. */
     importCrl: (id: string, crl: Buffer) =>
-      call<CrlReceipt>('PUT', `${issuer(id)}/crl`, { crl: textOf(crl) }),
+      call<CrlReceipt>('PUT', `${issuer(id)}/crl`, derOf(crl), { 'Content-Type': 'application/pkix-crl' }),
     /** From where newer ones are fetched; null for nowhere. */
     crlSource: (id: string, url: string | null) =>
       call<IssuerCrl>('PUT', `${issuer(id)}/crl/source`, { url }),
@@ -85,7 +85,10 @@ export function issuerVerbs(call: Transport['call'], walk: Walk) {
   }
 }
 
-/** PEM as it is, DER as base64. */
-function textOf(crl: Buffer): string {
-  return crl[0] === 0x30 ? crl.toString('base64') : crl.toString('latin1')
+/** What is neither DER nor PEM is left to the service to refuse. */
+function derOf(crl: Buffer): Buffer {
+  if (crl[0] === 0x30) return crl
+  const [, base64] =
+    /-----BEGIN X509 CRL-----([^-]+)-----END X509 CRL-----/.exec(crl.toString('latin1')) ?? []
+  return base64 === undefined ? crl : Buffer.from(base64, 'base64')
 }

@@ -69,22 +69,23 @@ export function createTransport(options: TransportOptions): Transport {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<{ status: number; text: string }> {
-    const payload = body === undefined ? null : JSON.stringify(body)
+    // Bytes are sent as they are, and whoever gives them says of what type.
+    const payload = body === undefined ? null : Buffer.isBuffer(body) ? body : JSON.stringify(body)
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = request(url, {
         method,
         agent,
         signal,
         headers: {
+          ...(payload === null
+            ? {}
+            : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(payload) }),
           ...headers,
           ...(idempotencyKey !== undefined && /^(POST|PATCH)$/.test(method)
             ? { 'Idempotency-Key': idempotencyKey }
             : {}),
           ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
           Accept: 'application/json, application/problem+json',
-          ...(payload === null
-            ? {}
-            : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(payload) }),
         },
       })
       outgoing.once('response', resolve)

@@ -1,6 +1,7 @@
 // Reading the audit log: searched by operators, walked by the verifier, both in steps that hold up nobody for long.
 // Rows never change, so a walk needs no transaction: it reads up to the end that it saw first.
 import { setImmediate } from 'node:timers/promises'
+import { createOneATurn } from '../one-a-turn.ts'
 import type { Registry } from '../open.ts'
 import { type ActorKind, type AuditRow, type ChainEnd, canonicalRow, chainStart } from './audit-chain.ts'
 import type { Checkpoint } from './audit-checkpoint.ts'
@@ -44,6 +45,8 @@ export type AuditReader = {
 const BATCH_ROWS = 1_000
 /** As many rows are looked at before others get their turn. */
 const SEARCH_WINDOW_ROWS = 10_000
+/** The same where the index leads to those of one target, who are few as a rule. */
+const TARGET_WINDOW_ROWS = 25_000
 
 /** `kind` is the column of the actor's kind, or NULL in a registry of a version that had none. */
 const columnsWith = (
@@ -53,6 +56,7 @@ const columnsWith = (
 const checkpointColumns = 'number, seq, hash, at, key_id AS keyId, signature'
 
 export function createAuditReader({ sqlite }: Registry): AuditReader {
+  const nextTurn = createOneATurn()
   const kind = hasActorKind(sqlite) ? 'actor_kind' : 'NULL'
   const columns = columnsWith(kind)
   const last = sqlite.prepare<[], ChainEnd>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')
@@ -79,7 +83,7 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
       const conditions = conditionsOf(filter)
       const byTarget = filter.target !== undefined
       const statement = byTarget ? (newest ? ofTargetLast : ofTarget) : newest ? foundLast : found
-      const window = byTarget ? Number.MAX_SAFE_INTEGER : SEARCH_WINDOW_ROWS
+      const window = byTarget ? TARGET_WINDOW_ROWS : SEARCH_WINDOW_ROWS
       const items: AuditRow[] = []
       const floor = (filter.after ?? 0) + 1
       let least = newest ? Math.max((after ?? end + 1) - window, floor) : Math.max((after ?? 0) + 1, floor)
@@ -89,7 +93,7 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
         if (items.length > limit) return { items: items.slice(0, limit), next: items[limit - 1]!.seq }
         if (newest) [least, most] = [Math.max(least - window, floor), least - 1]
         else [least, most] = [most + 1, Math.min(most + window, end)]
-        await setImmediate()
+        await nextTurn()
       }
       return { items, next: null }
     },

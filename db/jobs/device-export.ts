@@ -42,7 +42,8 @@ export type DeviceExport = {
   close(): Promise<void>
 }
 
-const PAGE_DEVICES = 100
+/** Each may have 64 KiB of attributes: a page takes some milliseconds even then. */
+const PAGE_DEVICES = 10
 
 export function openDeviceExport(file: string, filter: ExportFilter): DeviceExport {
   const { sqlite, query } = openForReading(file)

@@ -51,7 +51,7 @@ export type CertificateFilter = {
 
 export type RollReader = {
   device(id: string): Promise<Device | null>
-  /** A page may end before its limit where few are found among many: `next` is to be continued after all the same. */
+  /** A page may end before its limit where few are found among many or devices have much to tell: `next` is to be continued after all the same. */
   devices(filter: DeviceFilter, after: string | null, limit: number, now: number): Promise<Page<Device>>
   isMember(deviceId: string, group: string): boolean
   certificate(fingerprint: string): Promise<Certificate | null>
@@ -59,6 +59,11 @@ export type RollReader = {
   /** The last refusals seen, newest first, for a fingerprint or for a device. */
   refusals(of: { fingerprint: string } | { deviceId: string }, limit: number): Promise<Refusal[]>
 }
+
+/** Where devices have many and long attributes, a page ends once it holds so much of them. */
+const PAGE_CHARACTERS_MAX = 512 * 1024
+/** What a group counts for, whatever its name. */
+const GROUP_CHARACTERS = 32
 
 export function createRollReader(registry: Registry): RollReader {
   const { query, sqlite } = registry
@@ -77,19 +82,6 @@ export function createRollReader(registry: Registry): RollReader {
   const membersOf = (group: string) =>
     query.selectFrom('device_groups').select('device_id').where('name', '=', group)
 
-  async function withGroups(rows: Schema['devices'][]): Promise<Device[]> {
-    const ids = rows.map(row => row.id)
-    const select = query.selectFrom('device_groups').selectAll().where('device_id', 'in', ids).orderBy('name')
-    const groups = await select.execute()
-    return rows.map(row => {
-      const own = groups.filter(group => group.device_id === row.id)
-      return toDevice(
-        row,
-        own.map(group => group.name),
-      )
-    })
-  }
-
   return {
     async device(id) {
       const row = oneDevice.get(id)
@@ -98,14 +90,17 @@ export function createRollReader(registry: Registry): RollReader {
 
     async devices(filter, after, limit, now) {
       const { ids, next } = listed(filter, after, limit, now)
-      if (ids.length === 0) return { items: [], next }
-      const rows = await query
-        .selectFrom('devices')
-        .selectAll()
-        .where('id', 'in', ids)
-        .orderBy('id')
-        .execute()
-      return { items: await withGroups(rows), next }
+      const items: Device[] = []
+      let characters = 0
+      for (const id of ids) {
+        if (characters > PAGE_CHARACTERS_MAX) return { items, next: items.at(-1)!.id }
+        const row = oneDevice.get(id)
+        if (row === undefined) continue
+        const groups = groupsOf.all(id)
+        items.push(toDevice(row, groups))
+        characters += row.attributes.length + GROUP_CHARACTERS * groups.length
+      }
+      return { items, next }
     },
 
     isMember: (deviceId, group) => member.get(deviceId, group) !== undefined,

@@ -1,8 +1,8 @@
 // Records out of a stream of bytes: JSON lines or CSV, one at a time, in bounded memory whatever the stream holds.
 // What is no record is told as one that cannot be read; what cannot be gone on from ends the stream with a Problem.
 import { once } from 'node:events'
-import { setImmediate } from 'node:timers/promises'
 import { CsvError, parse } from 'csv-parse'
+import { createOneATurn } from '../../db/one-a-turn.ts'
 import { Problem } from '../http/problem.ts'
 import { privateKey, type RowFault } from './row.ts'
 
@@ -14,6 +14,8 @@ export const ROW_BYTES_MAX = 64 * 1024
 const COLUMNS_MAX = 200
 /** How long records are handed on before everybody else has a turn. */
 const TURN_MS = 8
+/** For all uploads together. */
+const nextTurn = createOneATurn()
 
 export async function* readRecords(
   bytes: AsyncIterable<Buffer>,
@@ -22,7 +24,7 @@ export async function* readRecords(
   let began = performance.now()
   for await (const record of format === 'csv' ? csvRecords(bytes) : jsonRecords(bytes)) {
     if (performance.now() - began > TURN_MS) {
-      await setImmediate()
+      await nextTurn()
       began = performance.now()
     }
     yield record

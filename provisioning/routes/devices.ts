@@ -62,7 +62,7 @@ export function deviceRoutes(api: Api, services: Services): void {
         security: secured,
         summary: 'List devices, by ID',
         description:
-          'Where few are found among many, a page ends before its limit: go on until nextCursor is null.',
+          'Where few are found among many, or devices have long attributes, a page ends before its limit: go on until nextCursor is null.',
         querystring: schemas.DeviceQuery,
         response: { 200: schemas.PageOf(schemas.Device), ...refusals },
       },

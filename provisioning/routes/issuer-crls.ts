@@ -1,4 +1,5 @@
 // CRLs of trust anchors: upload one, say where newer ones are fetched, fetch now, and see where they stand.
+import type { FastifyRequest } from 'fastify'
 import type { CrlStanding } from '../../db/issuers/issuer-crls.ts'
 import * as anchorSchemas from '../anchors/anchor-schemas.ts'
 import { CRL_BYTES_MAX, crlOf, isStale } from '../anchors/issuer-crls.ts'
@@ -9,17 +10,22 @@ import { actorOf } from '../operators/authentication.ts'
 import { OutboundFault } from '../outbound/public-address.ts'
 import { type Api, refusals, type Services, secured } from './context.ts'
 
+/** Text is parsed and validated at once: what is longer comes as DER. */
+const CRL_TEXT_BYTES_MAX = 4 * 1024 * 1024
+
 /** In a scope of its own: no other route takes bodies of this kind or size. */
 export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, now }: Services): void {
   const about = { tags: ['issuers'], security: secured, querystring: schemas.NoQuery, params: IssuerParams }
   const response = { 200: anchorSchemas.CrlReceipt, ...refusals }
-  // base64 takes four characters for three bytes.
-  const bodyLimit = Math.ceil((CRL_BYTES_MAX * 4) / 3) + 64 * 1024
-
+  // In DER as it is: neither put into JSON nor looked at character by character.
+  const sent = new WeakMap<FastifyRequest, Buffer>()
   api.addContentTypeParser(
     ['application/pkix-crl', 'application/pkcs7-crl'],
     { parseAs: 'buffer', bodyLimit: CRL_BYTES_MAX },
-    (_request, body, done) => done(null, { crl: (body as Buffer).toString('base64') }),
+    (request, body, done) => {
+      sent.set(request, body as Buffer)
+      done(null, { crl: 'DER' })
+    },
   )
 
   async function standingOf(issuerId: string): Promise<anchorSchemas.CrlStatus> {
@@ -48,11 +54,20 @@ export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, n
   api.put(
     '/v1/issuers/:issuer/crl',
     {
-      bodyLimit,
+      bodyLimit: CRL_BYTES_MAX,
+      onRequest: async ({ headers }) => {
+        const text = headers['content-type']?.startsWith('application/json') === true
+        // One whose length is not said is as long as it likes.
+        if (text && Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) > CRL_TEXT_BYTES_MAX)
+          throw new Problem(
+            'body_too_large',
+            'a CRL in JSON is at most 4 MiB and says its length: send it as application/pkix-crl',
+          )
+      },
       schema: {
         ...about,
         summary:
-          'Put a complete CRL of a trust anchor in force: as application/pkix-crl, or as PEM or base64 in JSON',
+          'Put a complete CRL of a trust anchor in force: as application/pkix-crl (16 MiB at most), or as PEM or base64 in JSON (4 MiB)',
         description:
           'What it lists is refused and cut; what it lists no more is admitted again. An older one is refused. `receipt` is null where it changed nothing.',
         body: anchorSchemas.NewCrl,
@@ -61,7 +76,8 @@ export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, n
     },
     async request => {
       const { issuer } = request.params
-      return answered(issuer, await anchors.importCrl(issuer, crlOf(request.body.crl), actorOf(request)))
+      const der = sent.get(request) ?? crlOf(request.body.crl)
+      return answered(issuer, await anchors.importCrl(issuer, der, actorOf(request)))
     },
   )
 

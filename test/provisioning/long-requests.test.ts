@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { createOneATurn } from '../../db/one-a-turn.ts'
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import { actions } from '../../policy/document.ts'
 import { tryOnFleet } from '../../provisioning/policies/fleet-trial.ts'
@@ -54,6 +55,38 @@ describe('long requests', () => {
     // It took some 0.7 s for each device, all at once.
     const longest = watch.end()
     assert.ok(longest < 1_000, `the event loop was held for ${longest} ms`)
+  })
+
+  test('a page of devices ends early where they have much to tell, and its cursor leads to the rest', async () => {
+    const attributes = Object.fromEntries(
+      Array.from({ length: 50 }, (_, index) => [`a${index}`, 'v'.repeat(1_024)]),
+    )
+    for (let index = 0; index < 15; index += 1)
+      await service.call('POST', '/v1/devices', { id: `long${index}`, attributes })
+    let path = '/v1/devices?limit=500&prefix=long'
+    const sizes: number[] = []
+    const ids = new Set<string>()
+    for (;;) {
+      const { body } = await service.call('GET', path)
+      sizes.push(body.items.length)
+      for (const { id } of body.items) ids.add(id)
+      if (body.nextCursor === null) break
+      path = `/v1/devices?limit=500&prefix=long&cursor=${body.nextCursor}`
+    }
+    // 11 of 51,200 characters are the first to be more than 524,288.
+    assert.deepEqual(sizes, [11, 4])
+    assert.equal(ids.size, 15)
+  })
+
+  test('a long CRL comes as DER, not as text that is parsed at once', async () => {
+    const path = `/v1/issuers/${'f'.repeat(64)}/crl`
+    const crl = 'A'.repeat(4 * 1024 * 1024)
+    const refused = await service.call('PUT', path, { crl })
+    assertProblem(refused, 413, 'body_too_large')
+    assert.match(refused.body.detail, /application\/pkix-crl/)
+    const raw = 'A'.repeat(5 * 1024 * 1024)
+    const headers = { 'content-type': 'application/pkix-crl' }
+    assertProblem(await service.call('PUT', path, undefined, { raw, headers }), 404, 'issuer_unknown')
   })
 })
 
@@ -109,6 +142,22 @@ test('work runs one slice in a turn of the event loop, by turns, and a bounded n
   assert.ok(seen.length <= 1, `${seen}`)
   assert.deepEqual(await Promise.all(running), ['a', 'b'])
   assert.deepEqual(seen, ['a', 'b', 'a', 'b', 'a', 'b'])
+})
+
+test('long reads go on one after the other, each in a turn of its own', async () => {
+  const nextTurn = createOneATurn()
+  const order: string[] = []
+  const read = async (name: string) => {
+    for (let step = 0; step < 2; step += 1) {
+      await nextTurn()
+      order.push(name)
+    }
+  }
+  const both = Promise.all([read('a'), read('b')])
+  await turn()
+  assert.ok(order.length <= 1)
+  await both
+  assert.deepEqual(order, ['a', 'b', 'a', 'b'])
 })
 
 test('work that nobody waits for ends at its next slice, and what throws ends itself alone', async () => {

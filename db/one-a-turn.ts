@@ -1,0 +1,11 @@
+// Long reads share the event loop: however many run at once, one of them goes on in a turn of the loop.
+import { setImmediate } from 'node:timers/promises'
+
+/** Each call resolves in a turn of its own. */
+export function createOneATurn(): () => Promise<void> {
+  let last: Promise<void> = Promise.resolve()
+  return () => {
+    last = last.then(() => setImmediate())
+    return last
+  }
+}
