@@ -171,3 +171,19 @@ async function visit(port: number, identity?: Identity, session?: Buffer) {
   await once(socket, 'close')
   return { session: kept, reused }
 }
+
+test('threat 27: a key revoked for compromise is cut and let in by none of its certificates, nor by what it obtained', async () => {
+  const keyPair = await makeKeyPair('p256')
+  const first = await t.roll.issuing.issue({ name: 'd1', keyPair })
+  const second = await t.roll.issuing.issue({ name: 'd1', keyPair })
+  const fingerprint = await t.roll.list('d1', first)
+  await t.roll.list('d1', second)
+  const client = await mqttClient(t, 'd1', second, { reconnectPeriod: 0 })
+  const closed = new Promise<void>(resolve => client.once('close', () => resolve()))
+  await t.roll.writer.revokeCertificate(fingerprint, 'keyCompromise', { name: 'test' })
+  await closed
+  client.end(true)
+  for (const identity of [first, second]) {
+    assert.equal(await attempt(t, { identity, connect: { clientId: 'd1' } }), 'connack 5')
+  }
+})
