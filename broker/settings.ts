@@ -151,6 +151,12 @@ export const settings = {
     max: 1_099_511_627_776,
     about: 'bytes of the messages that one device may retain',
   },
+  deviceSubscriptionBytesMax: {
+    default: 2_097_152,
+    min: 65_536,
+    max: 1_073_741_824,
+    about: 'bytes of the subscriptions of one device',
+  },
   deviceMessagesPerSecond: {
     default: 1_000,
     min: 1,
@@ -179,7 +185,7 @@ export const settings = {
     default: 16,
     min: 1,
     max: 1_000,
-    about: 'how many times as much as a device a backend may retain and send',
+    about: 'how many times as much as a device a backend may retain, send and subscribe to',
   },
   topicBytesMax: { default: 1_024, min: 64, max: 65_535, about: 'length of a topic or filter' },
   offlineMessagesMax: {

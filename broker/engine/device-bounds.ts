@@ -1,9 +1,11 @@
 // What one device may have of what all share, by the settings; a backend has more of it. Pure.
 import type { BrokerSettings } from '../config.ts'
+import { UNSENT_QOS_FACTOR } from './hooks.ts'
 import type { RetainedBounds } from './retained-ledger.ts'
 import type { RateBounds } from './token-bucket.ts'
+import { REDELIVERY_BYTES_MAX } from './unacknowledged.ts'
 
-export type DeviceBounds = { retained: RetainedBounds; rate: RateBounds }
+export type DeviceBounds = { retained: RetainedBounds; rate: RateBounds; subscriptionBytes: number }
 
 /** Those of a device, and those of a backend. */
 export function createDeviceBounds(settings: BrokerSettings): (isBackend: boolean) => DeviceBounds {
@@ -12,6 +14,7 @@ export function createDeviceBounds(settings: BrokerSettings): (isBackend: boolea
       messages: settings.deviceRetainedMessagesMax * factor,
       bytes: settings.deviceRetainedBytesMax * factor,
     },
+    subscriptionBytes: settings.deviceSubscriptionBytesMax * factor,
     rate: {
       messagesPerSecond: settings.deviceMessagesPerSecond * factor,
       messagesBurst: settings.deviceMessagesBurst * factor,
@@ -21,3 +24,24 @@ export function createDeviceBounds(settings: BrokerSettings): (isBackend: boolea
   }))
   return isBackend => bounds[isBackend ? 1 : 0]!
 }
+
+export type MemoryRow = { what: string; bytes: number }
+
+/** What the broker keeps of one device in memory at most, by row, in bytes. */
+export function memoryOfDevice(settings: BrokerSettings): MemoryRow[] {
+  const { packetBytesMax, outboundBytesMax } = settings
+  return [
+    { what: 'packet being read', bytes: packetBytesMax + 2 * PIECE_BYTES },
+    { what: 'messages being handled', bytes: 2 * packetBytesMax },
+    { what: 'QoS 2 without PUBREL', bytes: settings.inflightInboundMax * 128 },
+    { what: 'unsent messages', bytes: UNSENT_QOS_FACTOR * outboundBytesMax + packetBytesMax },
+    { what: 'queue being handed out', bytes: packetBytesMax },
+    { what: 'redelivery of shared subscriptions', bytes: REDELIVERY_BYTES_MAX },
+    { what: 'subscriptions', bytes: settings.deviceSubscriptionBytesMax },
+    { what: 'will', bytes: 2 * settings.connectBytesMax + PIECE_BYTES },
+    { what: 'retained messages', bytes: settings.deviceRetainedBytesMax },
+  ]
+}
+
+/** What is read from a connection at once. */
+const PIECE_BYTES = 65_536

@@ -9,16 +9,19 @@ export type Granted = {
   filters: Map<string, QoS>
   /** How many of them were granted each QoS, shared ones not counted. */
   counts: [number, number, number]
+  /** What all of them weigh, as `weighFilter` has it. */
+  bytes: number
   /** By topic; null until they first differ in QoS. */
   tree: SubscriptionTree<'own', QoS> | null
 }
 
 export function newGranted(): Granted {
-  return { filters: new Map(), counts: [0, 0, 0], tree: null }
+  return { filters: new Map(), counts: [0, 0, 0], bytes: 0, tree: null }
 }
 
 export function grant(granted: Granted, filter: string, qos: QoS): void {
   const { filters, counts, tree } = granted
+  if (!filters.has(filter)) granted.bytes += weighFilter(filter)
   if (!isShared(filter)) {
     const before = filters.get(filter)
     if (before !== undefined) counts[before] -= 1
@@ -32,6 +35,7 @@ export function withdraw(granted: Granted, filter: string): void {
   const before = granted.filters.get(filter)
   if (before === undefined) return
   granted.filters.delete(filter)
+  granted.bytes -= weighFilter(filter)
   if (isShared(filter)) return
   granted.counts[before] -= 1
   granted.tree?.remove(filter, 'own')
@@ -52,6 +56,14 @@ function treeOf(filters: Map<string, QoS>): SubscriptionTree<'own', QoS> {
   for (const [filter, qos] of filters) if (!isShared(filter)) tree.add(filter, 'own', qos)
   return tree
 }
+
+/** Bytes that a filter takes in memory at most: texts, entries of maps, and a node for each level in each tree that it is in. */
+export function weighFilter(filter: string): number {
+  return FILTER_BYTES + 2 * filter.length + LEVEL_BYTES * filter.split('/').length
+}
+
+const FILTER_BYTES = 768
+const LEVEL_BYTES = 280
 
 function isShared(filter: string): boolean {
   return filter.startsWith('$share')

@@ -7,16 +7,17 @@ import type { QoS } from '../../policy/rights.ts'
 import type { BrokerSettings } from '../config.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Inside, Will } from './aedes-client.ts'
+import type { DeviceBounds } from './device-bounds.ts'
 import { NO_SUBSCRIPTION } from './durable/stored-state.ts'
 import type { AcceptFresh } from './fresh-connect.ts'
-import { grant } from './granted-qos.ts'
+import { grant, weighFilter } from './granted-qos.ts'
 import type { EngineEvents } from './interface.ts'
 import type { Retaining } from './retaining.ts'
 import { type AcceptedConnect, holderOf, isCut, type Session, whoIs } from './sessions.ts'
 import type { Traffic } from './traffic.ts'
 
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
-const UNSENT_QOS_FACTOR = 4
+export const UNSENT_QOS_FACTOR = 2
 
 /** Characters of a username that operators are shown. */
 const USERNAME_SHOWN_MAX = 128
@@ -43,6 +44,7 @@ export function createHooks(parts: {
   /** A session is about to connect; whoever else the device has inside will be closed. */
   arriving(session: Session): void
   retaining: Retaining
+  boundsOf(isBackend: boolean): DeviceBounds
   /** A shared subscription was granted. */
   sharing(client: Inside, session: Session, subscription: Subscription): void
   /** Whether a retained message is still the one of its topic. */
@@ -123,7 +125,10 @@ export function createHooks(parts: {
       if (session === undefined || isCut(session)) return done(new Error('no right to subscribe'))
       if (subscription === NO_SUBSCRIPTION) return done(null, null)
       const { topic } = subscription
-      const full = session.filters.size >= settings.subscriptionsMax && !session.filters.has(topic)
+      const bounds = parts.boundsOf(session.rights.isBackend === true)
+      const isNew = !session.filters.has(topic)
+      const isMany = session.filters.size >= settings.subscriptionsMax
+      const full = isNew && (isMany || session.bytes + weighFilter(topic) > bounds.subscriptionBytes)
       if (full || topic.length > settings.topicBytesMax || !session.rights.subscribe(topic)) {
         events.denied('subscribe_denied', whoIs(session), topic)
         return done(null, null)

@@ -91,6 +91,7 @@ export async function createEngine(parts: EngineParts): Promise<Engine> {
       }
     },
     retaining,
+    boundsOf,
     publishFirst: (client, packet, done) => acknowledgement.publishFirst(client, packet, done),
     published: (packet, client, done) => acknowledgement.published(packet, client, done),
     sharing: (client, session, { topic, qos }) => shared.join(client, session.identity.deviceId, topic, qos),

@@ -11,11 +11,13 @@ type Deliver = Inside['deliverQoS']
 /** All copies of a message come in one turn; in between come at most wills of those whom it makes close. */
 const REMEMBERED = 8
 const SHOWN_AT_ONCE = 100
+const SHOWN_BYTES = 262_144
 const MESSAGE_ID_MAX = 65_535
 
 export function deliverOnce(client: Inside, store: Pick<SessionStore, 'outgoingShow'>): void {
   const { deliver0, deliverQoS } = client
   let showing = 0
+  let showingBytes = 0
 
   function isSecond({ brokerCounter }: AedesPublishPacket): boolean {
     if ((client.session?.filters.size ?? 0) < 2) return false
@@ -28,13 +30,16 @@ export function deliverOnce(client: Inside, store: Pick<SessionStore, 'outgoingS
 
   /** What it does not acknowledge it is sent again, as a live message. Some at once, for each waits for the disk. */
   function keepAndShow(packet: AedesPublishPacket, done: () => void): void {
-    const isLast = showing + 1 >= SHOWN_AT_ONCE
+    const { length } = packet.payload
     showing += 1
+    showingBytes += length
+    const isLast = showing >= SHOWN_AT_ONCE || showingBytes >= SHOWN_BYTES
     packet.messageId = client._nextId
     client._nextId = (client._nextId % MESSAGE_ID_MAX) + 1
     const show = () =>
       deliverQoS(packet, () => {
         showing -= 1
+        showingBytes -= length
         if (isLast) done()
       })
     store.outgoingShow(client, packet as StoredPacket).then(show, show)

@@ -2,12 +2,15 @@
 // many of its filters match. Pure; knows neither sessions nor rights.
 
 /**
- * What begins so far: subscribers whose filter ends here, and the next level of longer filters; null where there are none. `only` is who
- * every filter from here on is of, null where they are of several; `best` the best value among them, or one that was there before.
+ * What begins so far: subscribers whose filter ends here, and the next level of longer filters; null where there are none. Most nodes
+ * have one: it stands in `level` and `child`, where a map would take as much again as all the rest. `only` is who every filter from
+ * here on is of, null where they are of several; `best` the best value among them, or one that was there before.
  */
 type Node<Subscriber, Value> = {
   ending: Map<Subscriber, Value> | null
-  next: Map<string, Node<Subscriber, Value>> | null
+  level: string | null
+  child: Node<Subscriber, Value> | null
+  others: Map<string, Node<Subscriber, Value>> | null
   only: Subscriber | null
   best: Value
 }
@@ -29,12 +32,26 @@ export function createSubscriptionTree<Subscriber extends object | string, Value
   better: (one: Value, other: Value) => Value,
 ): SubscriptionTree<Subscriber, Value> {
   type Own = Node<Subscriber, Value>
-  type Branch = Pick<Own, 'ending' | 'next'>
-  const root: Branch = { ending: null, next: null }
+  type Branch = Omit<Own, 'only' | 'best'>
+  const root: Branch = { ending: null, level: null, child: null, others: null }
+
+  function childOf(node: Branch, level: string): Own | undefined {
+    return node.level === level ? node.child! : node.others?.get(level)
+  }
+
+  function adopt(node: Branch, level: string, child: Own): void {
+    if (node.level === null) {
+      node.level = level
+      node.child = child
+      return
+    }
+    node.others ??= new Map()
+    node.others.set(level, child)
+  }
 
   function find(filter: string): Branch | undefined {
     let node: Branch | undefined = root
-    for (const level of filter.split('/')) node = node?.next?.get(level)
+    for (const level of filter.split('/')) node = node === undefined ? node : childOf(node, level)
     return node
   }
 
@@ -53,16 +70,15 @@ export function createSubscriptionTree<Subscriber extends object | string, Value
   }
 
   function walk(node: Branch, levels: string[], at: number, found: Map<Subscriber, Value>): void {
-    const { next } = node
     const isOpen = at > 0 || !levels[0]!.startsWith('$')
     if (at === levels.length) take(node, found)
-    if (next === null) return
-    const rest = isOpen ? next.get('#') : undefined
+    if (node.level === null && node.others === null) return
+    const rest = isOpen ? childOf(node, '#') : undefined
     if (rest !== undefined) take(rest, found)
     if (at === levels.length) return
-    const same = next.get(levels[at]!)
+    const same = childOf(node, levels[at]!)
     if (same !== undefined && !isSettled(same, found)) walk(same, levels, at + 1, found)
-    const any = isOpen ? next.get('+') : undefined
+    const any = isOpen ? childOf(node, '+') : undefined
     if (any !== undefined && !isSettled(any, found)) walk(any, levels, at + 1, found)
   }
 
@@ -70,11 +86,10 @@ export function createSubscriptionTree<Subscriber extends object | string, Value
     add(filter, subscriber, value) {
       let node: Branch = root
       for (const level of filter.split('/')) {
-        node.next ??= new Map()
-        let next = node.next.get(level)
+        let next = childOf(node, level)
         if (next === undefined) {
-          next = { ending: null, next: null, only: subscriber, best: value }
-          node.next.set(level, next)
+          next = { ending: null, level: null, child: null, others: null, only: subscriber, best: value }
+          adopt(node, level, next)
         } else {
           if (next.only !== subscriber) next.only = null
           next.best = better(next.best, value)
@@ -89,7 +104,7 @@ export function createSubscriptionTree<Subscriber extends object | string, Value
       const levels = filter.split('/')
       const path: Branch[] = [root]
       for (const level of levels) {
-        const next = path.at(-1)!.next?.get(level)
+        const next = childOf(path.at(-1)!, level)
         if (next === undefined) return
         path.push(next)
       }
@@ -97,11 +112,16 @@ export function createSubscriptionTree<Subscriber extends object | string, Value
       end.ending?.delete(subscriber)
       if (end.ending?.size === 0) end.ending = null
       for (let at = levels.length; at > 0; at -= 1) {
-        const { ending, next } = path[at]!
-        if (ending !== null || next !== null) return
+        const { ending, level, others } = path[at]!
+        if (ending !== null || level !== null || others !== null) return
         const above = path[at - 1]!
-        above.next!.delete(levels[at - 1]!)
-        if (above.next!.size === 0) above.next = null
+        if (above.level === levels[at - 1]) {
+          above.level = null
+          above.child = null
+        } else {
+          above.others?.delete(levels[at - 1]!)
+          if (above.others?.size === 0) above.others = null
+        }
       }
     },
     matching(topic) {

@@ -8,6 +8,9 @@ const MESSAGE_ID_MAX = 65_535
 /** So many messages may hold on to the piece that they arrived in, of 16 KiB mostly. */
 const PIECES_MAX = 256
 
+/** Of one connection: they are in memory, where a queue is on disk. */
+export const REDELIVERY_BYTES_MAX = 1_048_576
+
 /** A message as it was sent to a member of the group that asked for it so, and the QoS that it came with. */
 export type Owed = { asked: string; packet: AedesPublishPacket; qos: 1 | 2; bytes: number }
 
@@ -19,7 +22,8 @@ export function createUnacknowledged(parts: {
   /** A message that would be lost with its connection now. */
   onForgotten(client: Inside): void
 }) {
-  const { offlineMessagesMax, offlineBytesMax, offlineBytesTotalMax } = parts.bounds
+  const { offlineMessagesMax, offlineBytesTotalMax } = parts.bounds
+  const bytesMax = Math.min(parts.bounds.offlineBytesMax, REDELIVERY_BYTES_MAX)
   let totalBytes = 0
 
   function strikeOut(own: Unacknowledged, messageId: number): boolean {
@@ -37,7 +41,7 @@ export function createUnacknowledged(parts: {
 
   const isFull = (own: Unacknowledged, bytes: number) =>
     own.messages.size >= offlineMessagesMax ||
-    own.bytes + bytes > offlineBytesMax ||
+    own.bytes + bytes > bytesMax ||
     totalBytes + bytes > offlineBytesTotalMax
 
   return {
@@ -50,7 +54,7 @@ export function createUnacknowledged(parts: {
       client._nextId = (messageId % MESSAGE_ID_MAX) + 1
       forget(client, own, messageId) // the identifiers have gone round
       const bytes = weigh(packet)
-      const fits = bytes <= offlineBytesMax
+      const fits = bytes <= bytesMax
       while (fits && own.messages.size > 0 && isFull(own, bytes))
         forget(client, own, own.messages.keys().next().value!)
       if (isFull(own, bytes)) {

@@ -92,10 +92,10 @@ export function prepareQueue(sqlite: Database) {
     release: (id: number) => void release.run(id),
     strikeOut: (id: number) => strikeOut.get(id) as QueuedRow | undefined,
     /** What was sent and not acknowledged, oldest first, after this ID. */
-    sent: (session: number, after: number, limit: number) => sent.all(session, after, limit) as QueuedRow[],
+    sent: (session: number, after: number, limit: number) => page(sent.iterate(session, after, limit)),
     /** What was never sent, oldest first, between these counters. */
     unsent: (session: number, after: number, until: number, limit: number) =>
-      unsent.all(session, after, until, limit) as QueuedRow[],
+      page(unsent.iterate(session, after, until, limit)),
     dropUnsent: (session: number) => dropUnsent.get(session) as Dropped | undefined,
     dropOldest: () => dropOldest.get() as Dropped | undefined,
     /** Drops what came before a moment, looking at this many of the oldest. */
@@ -110,5 +110,20 @@ export function prepareQueue(sqlite: Database) {
     lastCounter: () => (last.get() ?? 0) as number,
   }
 }
+
+/** As many rows as `PAGE_BYTES` take, and one at least. */
+function page(rows: IterableIterator<unknown>): QueuedRow[] {
+  const read: QueuedRow[] = []
+  let bytes = 0
+  for (const row of rows as IterableIterator<QueuedRow>) {
+    read.push(row)
+    bytes += row.bytes
+    if (bytes >= PAGE_BYTES) break
+  }
+  return read
+}
+
+/** What is read into memory at once. */
+const PAGE_BYTES = 262_144
 
 type Dropped = { session: number; bytes: number }
