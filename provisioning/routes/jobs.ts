@@ -181,7 +181,9 @@ function formatOf(contentType: string | undefined): UploadFormat | null {
 function letGo(raw: IncomingMessage): void {
   if (raw.complete) return
   raw.resume()
-  setTimeout(() => raw.socket.destroy(), LETTING_GO_MS).unref()
+  const timer = setTimeout(() => raw.socket.destroy(), LETTING_GO_MS).unref()
+  // Once all of it came the connection serves other requests.
+  raw.once('end', () => clearTimeout(timer))
 }
 
 function unsupported(detail: string): Problem {
