@@ -204,6 +204,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     events: {
       ...events,
       refused,
+      refusalDelayed: () => metrics.refusalsDelayed.inc(),
       handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
       admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
       gateFigures: (gate, figures) => metrics.showProcess(`gate-${gate}`, figures),

@@ -24,6 +24,11 @@ export function createMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    refusalsDelayed: new Counter({
+      name: 'rollcall_refusals_delayed_total',
+      help: 'Refusals of certificates that are refused again and again: closed later, or unanswered',
+      registers,
+    }),
     cuts: new Counter({
       name: 'rollcall_cuts_total',
       help: 'Live sessions cut, by reason',

@@ -59,6 +59,24 @@ export const settings = {
     max: 120_000,
     about: "from accept to the end of the handshake, a balancer's header included",
   },
+  refusalBurst: {
+    default: 10,
+    min: 1,
+    max: 1_000,
+    about: 'refusals of one certificate answered at once, until a minute without any',
+  },
+  refusalDelayMs: {
+    default: 5_000,
+    min: 0,
+    max: 60_000,
+    about: 'how long a certificate refused more often waits for its end; 0 for not at all',
+  },
+  refusedCertificatesMax: {
+    default: 10_000,
+    min: 100,
+    max: 1_000_000,
+    about: 'certificates whose refusals are remembered, in each gate',
+  },
   ticketLifetimeMs: {
     default: 3_600_000,
     min: 0,

@@ -3,76 +3,37 @@
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../../admission/decide.ts'
-import type { Change } from '../../db/change-feed.ts'
 import type { Reason } from '../../db/reason.ts'
-import { type ArrivalsParts, createArrivals } from '../arrivals.ts'
-import type { BrokerSettings } from '../config.ts'
-import type { Door, HandedOver, Link } from '../door.ts'
+import { createArrivals } from '../arrivals.ts'
+import type { HandedOver, Link } from '../door.ts'
 import { type TracedAdmission, traceAdmission } from '../tracing.ts'
 import { awaitFirstPacket, type FirstPacketOutcome } from './first-packet.ts'
-import type { HandshakeOutcome, Limits } from './limits.ts'
+import type { AtGate, Gate, GateParts } from './interface.ts'
+import type { HandshakeOutcome } from './limits.ts'
 import { listen } from './listener.ts'
 import { createFrameReader, refusingConnack } from './packet-frames.ts'
 import { identifyPeer } from './peer.ts'
 import { closeInOrder, createPendingConnections } from './pending-connections.ts'
 import { trustedBalancers } from './proxy-header.ts'
-import type { ReadTrust } from './trust.ts'
+import { createRepeatedRefusals } from './repeated-refusals.ts'
 import { createWebSockets } from './web-sockets.ts'
 
-export type GateEvents = {
-  refused(
-    reason: Reason,
-    who: { address: string; fingerprint?: string; deviceId?: string },
-    detail?: string,
-  ): void
-  handshakeTook(ms: number): void
-  admissionTook(ms: number): void
-  trustReloaded(issuers: number): void
-  trustNotReloaded(error: unknown): void
-}
+export type { AtGate, Gate, GateEvents, GateParts, RegistryChange } from './interface.ts'
 
-/** What a gate needs to know of an admission: whom the registry lists the certificate for, null for nobody. */
-export type AtGate =
-  | { admitted: true; record: { deviceId: string } }
-  | { admitted: false; reason: Reason; record: { deviceId: string } | null }
-
-/** What of a change tells whom it may concern. */
-export type RegistryChange = Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>
-
-export type Gate = {
-  port: number
-  /** Reads server certificate, key and trust anchors anew and takes new ticket keys; where that fails the old ones stay. */
-  reload(ticketKeys: Buffer): void
-  /** Seals and opens session tickets with these keys from now on. */
-  useTicketKeys(ticketKeys: Buffer): void
-  /** Asks again about connections that wait for CONNECT and that a change of the registry may concern. */
-  changed(change: RegistryChange): void
-  /** Stops accepting and ends what is not through the door yet; resolves when the last connection is gone. */
-  stop(): Promise<void>
-}
-
-export type GateParts = {
-  host: string
-  port: number
-  /** Whether other gates listen on the same port. */
-  shared: boolean
-  settings: BrokerSettings
-  limits: Limits
-  readTrust: ReadTrust
-  /** 48 bytes, the same for all gates of a broker. */
-  ticketKeys: Buffer
-  admit: (peer: Peer) => AtGate
-  door: Door
-  /** Where strangers are noted whose issuer lets them register themselves. */
-  arrivals: Omit<ArrivalsParts, 'issuers'>
-  events: GateEvents
-}
+/** Refusals that may be over at the next try: those of them are not held against a certificate. */
+const passing: readonly Reason[] = [
+  'registry_unavailable',
+  'internal_error',
+  'registration_started',
+  'registration_limited',
+]
 
 export async function openGate(parts: GateParts): Promise<Gate> {
   const { settings, events } = parts
   let trust = parts.readTrust()
   const webSockets = createWebSockets(settings)
   const pending = createPendingConnections(settings.connectTimeoutMs)
+  const repeated = createRepeatedRefusals(settings, () => performance.now())
   const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
 
   const listener = await listen({
@@ -98,8 +59,8 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       events.admissionTook(decisionMs)
       const trace = traceAdmission(() => tracedAdmission(socket, peer, admission, handshakeMs, decisionMs))
       if (!admission.admitted) {
-        refuse(socket, address, peer, admission)
-        return admission.record === null ? 'stranger' : 'known'
+        const answered = refuse(socket, address, peer, admission)
+        return admission.record === null || !answered ? 'stranger' : 'known'
       }
       admitted(socket, address, peer, admission.record.deviceId, trace)
       return 'known'
@@ -110,13 +71,16 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     }
   }
 
-  /** A stranger is closed without a word; somebody listed is told by CONNACK when its CONNECT arrives. */
+  /**
+   * A stranger is closed without a word; somebody listed is told by CONNACK when its CONNECT arrives. False for one that was refused
+   * too often lately: it is closed later, or at once where too many wait.
+   */
   function refuse(
     socket: TLSSocket,
     address: string,
     peer: Peer,
     admission: AtGate & { admitted: false },
-  ): void {
+  ): boolean {
     const { fingerprint } = peer
     const deviceId = admission.record?.deviceId ?? null
     const who = {
@@ -124,11 +88,33 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       ...(fingerprint === null ? {} : { fingerprint }),
       ...(deviceId === null ? {} : { deviceId }),
     }
-    events.refused(reasonFor(socket, address, admission), who)
-    if (deviceId === null) {
-      closeInOrder(socket)
-      return
+    const reason = reasonFor(socket, address, admission)
+    events.refused(reason, who)
+    const answer =
+      fingerprint === null || passing.includes(reason) ? 'at_once' : repeated.refused(fingerprint)
+    if (answer === 'delayed') delay(socket, peer, deviceId)
+    else if (answer === 'closed' || deviceId === null) closeInOrder(socket)
+    else answerConnect(socket, peer, deviceId)
+    if (answer === 'at_once') return true
+    events.refusalDelayed()
+    return false
+  }
+
+  /** Nothing is read from it. Whoever may enter meanwhile is closed at once, to come back. */
+  function delay(socket: TLSSocket, peer: Peer, deviceId: string | null): void {
+    const fingerprint = peer.fingerprint ?? ''
+    const over = () => closeInOrder(socket)
+    const onChange = () => {
+      if (!parts.admit(peer).admitted) return
+      repeated.forget(fingerprint)
+      over()
     }
+    const waiting = { peer, deviceId, onTimeout: over, onChange, onStop: over }
+    pending.add(socket, waiting, settings.refusalDelayMs)
+    socket.once('close', () => repeated.release(fingerprint))
+  }
+
+  function answerConnect(socket: TLSSocket, peer: Peer, deviceId: string): void {
     let stream: Duplex = socket
     const handle = pending.add(socket, {
       peer,

@@ -24,8 +24,8 @@ export type PendingHandle = {
 }
 
 export type PendingConnections = {
-  /** Holds a connection until it settles or `socket` closes. */
-  add(socket: Duplex, connection: PendingConnection): PendingHandle
+  /** Holds a connection until it settles or `socket` closes; its deadline is that of CONNECT where none is given. */
+  add(socket: Duplex, connection: PendingConnection, timeoutMs?: number): PendingHandle
   /** Tells those that a change of the registry may concern. */
   changed(change: Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>): void
   stop(): void
@@ -35,8 +35,8 @@ export type PendingConnections = {
 /** Connections looked at in one turn of the event loop: some 4 ms of look-ups. */
 const CHANGED_PER_TURN = 256
 
-/** `timeoutMs` counts from the end of the handshake. */
-export function createPendingConnections(timeoutMs: number): PendingConnections {
+/** `connectTimeoutMs` counts from the end of the handshake. */
+export function createPendingConnections(connectTimeoutMs: number): PendingConnections {
   const pending = new Set<PendingConnection>()
 
   function tell(concerned: PendingConnection[]): void {
@@ -46,7 +46,7 @@ export function createPendingConnections(timeoutMs: number): PendingConnections 
   }
 
   return {
-    add(socket, connection) {
+    add(socket, connection, timeoutMs = connectTimeoutMs) {
       pending.add(connection)
       const deadline = setTimeout(() => {
         pending.delete(connection)

@@ -114,6 +114,7 @@ export function createEngineBehindPair(pair: Pair): EngineBehindPair {
     events: {
       refused: (...values) => event('refused', ...values),
       handshakeTook: ms => event('handshakeTook', ms),
+      refusalDelayed: () => event('refusalDelayed'),
       admissionTook: ms => event('admissionTook', ms),
       trustReloaded: issuers => event('trustReloaded', issuers),
       trustNotReloaded: error => event('trustNotReloaded', (error as Error).message),

@@ -43,7 +43,12 @@ export async function startSystem(ground: Ground) {
       host: '127.0.0.1',
       port: 0,
       // The clock leaps by months: the model does not know that messages grow too old.
-      settings: { ...judgeSettings({}), registryPollMs: 1, offlineAgeMaxMs: Number.MAX_SAFE_INTEGER },
+      settings: {
+        ...judgeSettings({}),
+        registryPollMs: 1,
+        refusalDelayMs: 0,
+        offlineAgeMaxMs: Number.MAX_SAFE_INTEGER,
+      },
       log: pino({ level: 'silent' }),
       now,
       pace: { sweepMs: 2, notesMs: 2 },
