@@ -131,7 +131,7 @@ export const settings = {
     default: 536_870_912,
     min: 1_024,
     max: 1_099_511_627_776,
-    about: 'bytes kept for all persistent sessions together',
+    about: 'bytes kept for all persistent sessions together, beyond 16 KiB for each',
   },
   offlineAgeMaxMs: {
     default: 604_800_000,

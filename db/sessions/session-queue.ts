@@ -59,9 +59,9 @@ export function prepareQueue(sqlite: Database) {
        SELECT id FROM queued WHERE session = ? AND message_id IS NULL ORDER BY counter LIMIT 1
      ) RETURNING session, bytes`,
   )
-  const dropOldest = sqlite.prepare(
-    'DELETE FROM queued WHERE id = (SELECT id FROM queued ORDER BY id LIMIT 1) RETURNING session, bytes',
-  )
+  const unsentBytes = sqlite
+    .prepare('SELECT bytes FROM queued WHERE session = ? AND message_id IS NULL ORDER BY counter')
+    .pluck()
   const dropAged = sqlite.prepare(
     `DELETE FROM queued WHERE id IN (SELECT id FROM queued ORDER BY id LIMIT ?) AND at < ?
      RETURNING session, bytes`,
@@ -97,7 +97,15 @@ export function prepareQueue(sqlite: Database) {
     unsent: (session: number, after: number, until: number, limit: number) =>
       page(unsent.iterate(session, after, until, limit)),
     dropUnsent: (session: number) => dropUnsent.get(session) as Dropped | undefined,
-    dropOldest: () => dropOldest.get() as Dropped | undefined,
+    /** Whether the messages that were never sent weigh so much; looks at no more of them than it takes. */
+    unsentHolds(session: number, wanted: number): boolean {
+      let held = 0
+      for (const bytes of wanted > 0 ? unsentBytes.iterate(session) : []) {
+        held += bytes as number
+        if (held >= wanted) return true
+      }
+      return wanted <= 0
+    },
     /** Drops what came before a moment, looking at this many of the oldest. */
     dropAged: (before: number, limit: number) => dropAged.all(limit, before) as Dropped[],
     /** When the oldest message came. */

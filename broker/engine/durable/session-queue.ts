@@ -38,17 +38,20 @@ export function createSessionQueue(parts: {
     commit.undo(() => ledger.count(session, -messages, -bytes))
   }
 
-  /** Drops the oldest until the message fits; false where it does not by any means. */
+  /**
+   * Drops the oldest of the session's own messages until the message fits; false where it does not by any means, and then nothing is
+   * dropped. Never touches the queue of another.
+   */
   function makeRoom(session: number, bytes: number): boolean {
-    for (;;) {
-      const overflow = ledger.overflow(session, bytes)
-      if (overflow === null) return true
-      if (overflow === 'alone') return false
-      const dropped = overflow === 'session' ? table.dropUnsent(session) : table.dropOldest()
+    for (let overflow = ledger.overflow(session, bytes); overflow !== null; ) {
+      if (overflow === 'alone' || !table.unsentHolds(session, ledger.excess(session, bytes))) return false
+      const dropped = table.dropUnsent(session)
       if (dropped === undefined) return false
-      count(dropped.session, -1, -dropped.bytes)
-      parts.onDropped('offline', dropped.session)
+      count(session, -1, -dropped.bytes)
+      parts.onDropped('offline', session)
+      overflow = ledger.overflow(session, bytes)
     }
+    return true
   }
 
   const foreign = (brokerId: string | undefined) =>

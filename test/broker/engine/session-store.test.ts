@@ -186,25 +186,36 @@ describe('the session store', () => {
     assert.deepEqual(await payloads('d1'), ['before', 'after'])
   })
 
-  test('drops the oldest message of a full queue, and the oldest of all where all are full', async () => {
-    await reopen({ offlineMessagesMax: 3, offlineBytesTotalMax: 5 * 300 })
-    for (const id of ['d1', 'd2']) await store.addSubscriptions({ id }, subscription())
+  test('drops the oldest message of a full queue, and what was sent is still owed', async () => {
+    await reopen({ offlineMessagesMax: 3 })
+    await store.addSubscriptions({ id: 'd1' }, subscription())
     for (let counter = 1; counter <= 4; counter += 1) await queue('d1', String(counter), counter)
     assert.deepEqual(await payloads('d1'), ['2', '3', '4'])
     assert.deepEqual(dropped.splice(0), [['offline', 'd1']])
-    for (let counter = 5; counter <= 7; counter += 1) await queue('d2', String(counter), counter)
-    assert.deepEqual(
-      [await payloads('d1'), await payloads('d2')],
-      [
-        ['3', '4'],
-        ['5', '6', '7'],
-      ],
-    )
-    assert.deepEqual(dropped.splice(0), [['offline', 'd1']], 'five weigh 1,305 of 1,500 bytes')
     await reopen({ offlineMessagesMax: 3 })
-    await store.outgoingUpdate({ id: 'd2' }, { brokerCounter: 5, messageId: 1 })
-    await queue('d2', '8', 8)
-    assert.deepEqual(await payloads('d2'), ['5', '7', '8'], 'what was sent is still owed')
+    await store.outgoingUpdate({ id: 'd1' }, { brokerCounter: 2, messageId: 1 })
+    await queue('d1', '5', 5)
+    assert.deepEqual(await payloads('d1'), ['2', '4', '5'])
+  })
+
+  test('takes no message of one device to make room for those of another', async () => {
+    const heavy = (counter: number) => `${counter}`.padStart(9_000, 'x')
+    await reopen({ offlineBytesTotalMax: 12_000 })
+    for (const id of ['d1', 'd2', 'd3']) await store.addSubscriptions({ id }, subscription())
+    for (const counter of [1, 2, 3]) await queue('d1', heavy(counter), counter)
+    await queue('d2', heavy(4), 4)
+    await queue('d2', heavy(5), 5)
+    await queue('d2', heavy(6), 6)
+    assert.deepEqual(dropped.splice(0), [
+      ['offline', 'd2'],
+      ['offline', 'd2'],
+    ])
+    await queue('d3', 'within its reserve', 7)
+    await queue('d3', 'x'.repeat(20_000), 8)
+    assert.deepEqual(await payloads('d1'), [1, 2, 3].map(heavy))
+    assert.deepEqual(await payloads('d2'), [heavy(6)])
+    assert.deepEqual(await payloads('d3'), ['within its reserve'], 'the others are not dropped in vain')
+    assert.deepEqual(dropped.splice(0), [['offline', 'd3']])
   })
 
   test('drops what has waited too long, and shows nothing of it before', async () => {
