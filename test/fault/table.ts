@@ -171,6 +171,12 @@ export const faults: Row[] = [
     tests: [{ file: file!, names: [name!] }],
   })),
   {
+    row: 'admission-memory',
+    fault:
+      '200,000 admissions of CA-signed devices: resident memory stays within 1.15 × of what it was after 20,000',
+    tests: [{ file: 'fault/admission-memory.test.ts' }],
+  },
+  {
     row: 'malformed',
     fault: 'malformed packet sequences: no process ends, nobody else notices, heap flat within 10 %',
     tests: [{ file: 'fault/malformed.test.ts' }],
