@@ -56,7 +56,16 @@ function runCommand(): Command {
 function targeted(command: Command): Command {
   return command
     .option('--data <dir>', 'data directory of a running `rollcall up`: names broker, API and CA')
-    .option('--broker <url>', 'mqtts://HOST:PORT')
+    .option('--broker <url>', 'mqtts://HOST:PORT; also mqtt://, wss:// and ws://')
+    .option('-u, --username <text>', 'of every device; %c is its client ID, %i its number')
+    .option('-P, --password <text>', 'of every device; --password-file keeps it off the command line')
+    .option('--password-file <file>', 'the password of every device')
+    .option('--certificate <file>', 'one key and certificate for all devices, instead of one each')
+    .addOption(new Option('--identities <kind>', 'none: devices present no certificate').choices(['none']))
+    .option('--pin <sha256>', 'trust the server certificate with this fingerprint and no other')
+    .option('--insecure', 'do not verify the server certificate')
+    .option('--servername <name>', 'of the server, in SNI and in its certificate, instead of the host')
+    .option('--alpn <names>', 'to offer, with commas')
     .option('--ca <file>', 'root that broker and API are trusted by (ROLLCALL_CA)')
     .option('--api <url>', 'provisioning API that certificates come from (ROLLCALL_API)')
     .option('--token-file <file>', 'API token (ROLLCALL_TOKEN_FILE)')
@@ -98,6 +107,7 @@ function familiarCommand(verb: FamiliarVerb, summary: string): Command {
     .option('--ifaddr <address>', 'local addresses to connect from, with commas')
     .option('--prefix <text>', 'start of every client ID', 'sim-bench-')
     .option('--duration <time>', 'after the last was started; Ctrl-C ends it too', '24h')
+    .option('--ws', 'over WebSocket')
   if (verb !== 'conn') {
     command
       .option('-t, --topic <topic>', 'with %c for the client ID and %i for its number')

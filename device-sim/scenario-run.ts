@@ -72,8 +72,9 @@ export async function runFamiliar(
 ): Promise<ExitCode> {
   return guarded(io, () => {
     const { host, port = '8883' } = familiar
+    const scheme = familiar.ws ? 'wss' : 'mqtts'
     const broker =
-      host === undefined ? {} : { broker: `mqtts://${host.includes(':') ? `[${host}]` : host}:${port}` }
+      host === undefined ? {} : { broker: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}` }
     const source = { plan: familiarPlan(verb, familiar), name: `sim ${verb}`, file: null }
     return carryOut(source, { ...flags, ...broker }, io)
   })

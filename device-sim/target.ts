@@ -6,7 +6,37 @@ import { isIPv4 } from 'node:net'
 import { join } from 'node:path'
 import { BadUsage } from './failure.ts'
 
-export type Broker = { url: string; host: string; port: number; ca: string | null }
+export type Broker = {
+  url: string
+  host: string
+  port: number
+  ca: string | null
+  transport: Transport
+  /** Of a WebSocket. */
+  path: string
+  /** What the server's certificate must be; `pinned`: the one with this fingerprint (SHA-256, lowercase hex). */
+  verify: 'chain' | 'none' | { pinned: string }
+  /** What SNI names and the certificate must say; null for the host. */
+  servername: string | null
+  alpn: readonly string[]
+  /** May hold variables, as topics do. */
+  username: string | null
+  password: string | null
+}
+
+export const transports = { 'mqtt:': 'tcp', 'mqtts:': 'tls', 'ws:': 'ws', 'wss:': 'wss' } as const
+export type Transport = (typeof transports)[keyof typeof transports]
+
+/** Mutual TLS to a host whose certificate its CA signed, and nothing else. */
+export const overTls = {
+  transport: 'tls',
+  path: '/mqtt',
+  verify: 'chain',
+  servername: null,
+  alpn: [],
+  username: null,
+  password: null,
+} as const satisfies Partial<Broker>
 
 /** True for addresses that never leave this machine. Names other than `localhost` are not looked up. */
 export function isLoopback(host: string): boolean {
@@ -44,14 +74,30 @@ export function readEndpoints(dataDir: string, problems: string[]): { mqtts?: st
   }
 }
 
-export function readUrl(flag: string, text: string, protocol: string, problems: string[]): URL | null {
+const defaultPorts: Record<string, string> = { 'mqtt:': '1883', 'mqtts:': '8883', 'ws:': '80', 'wss:': '443' }
+
+/** One of these protocols, with the port that is usual for it where the text names none. */
+export function readUrl(
+  flag: string,
+  text: string,
+  protocols: readonly string[],
+  problems: string[],
+): URL | null {
   const url = URL.canParse(text) ? new URL(text) : null
-  if (url && url.protocol === protocol && url.hostname !== '') {
-    if (protocol === 'mqtts:' && url.port === '') url.port = '8883'
+  if (url?.username || url?.password) {
+    problems.push(`${flag}: expected no user and password in the address`)
+    return null
+  }
+  if (url && protocols.includes(url.protocol) && url.hostname !== '') {
     return url
   }
-  problems.push(`${flag}: expected ${protocol}//HOST[:PORT], got ${JSON.stringify(text)}`)
+  problems.push(`${flag}: expected ${protocols.join(', ')}//HOST[:PORT], got ${JSON.stringify(text)}`)
   return null
+}
+
+/** The port that a broker's URL means. */
+export function portOf(url: URL): number {
+  return Number(url.port || defaultPorts[url.protocol])
 }
 
 export function readText(flag: string, file: string, problems: string[]): string {

@@ -43,7 +43,7 @@ const ownedPackages: Record<string, RegExp> = {
   aedes: /^(broker\/engine|bench|test)\//,
   'aedes-persistence': /^(broker\/engine|test)\//,
   mqemitter: /^test\/broker\/engine\//,
-  ws: /^broker\/gate\//,
+  ws: /^(broker\/gate|device-sim\/links|test)\//,
   kysely: /^db\//,
   fastify: /^provisioning\//,
   mqtt: /^(device-sim|bench|test)\//,

@@ -1,6 +1,7 @@
 // Devices that are on the roll and still do wrong on the wire: before their CONNECT, or once they are in.
 // Refuses to judge: what becomes of them is counted like any other attempt or session.
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Actor } from '../fleet/actor.ts'
 import type { World } from '../fleet/world.ts'
 import { connectPacket } from '../links/lean-v5.ts'
@@ -49,9 +50,9 @@ export function openWire(fault: FaultKind | null, options: LinkOptions, world: W
   return null
 }
 
-type Begin = (socket: Socket) => void
+type Begin = (socket: Duplex) => void
 
-function watch(socket: Socket, world: World, ready: 'connect' | 'secureConnect', begin: Begin): Attempt {
+function watch(socket: Duplex, world: World, ready: 'connect' | 'secureConnect', begin: Begin): Attempt {
   let error: Error | null = null
   let stage: 'tcp' | 'tls' | 'mqtt' = 'tcp'
   let ended: Seen | null = null

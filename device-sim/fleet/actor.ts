@@ -144,6 +144,8 @@ function linkOptions(actor: Actor, world: World): LinkOptions {
   return {
     broker: world.broker,
     clientId: actor.clientId,
+    username: world.broker.username && fill(actor, world.broker.username),
+    password: world.broker.password && fill(actor, world.broker.password),
     credentials: actor.credentials,
     timeoutMs: world.connectTimeoutMs,
     keepAliveSeconds: session.keepAliveSeconds,

@@ -1,6 +1,5 @@
 // A lean link's session: what it hears, answers, sends and sends again. One record for each connection and functions that
 // all of them share, since there are thousands. Refuses to know how the connection came about.
-import type { TLSSocket } from 'node:tls'
 import { generate } from 'mqtt-packet'
 import { coarse, type Schedule, type Task } from '../pace.ts'
 import { readPublishV5, subackCodes, type V5, withAlias } from './lean-v5.ts'
@@ -21,11 +20,12 @@ import {
   type Session,
   type Unfinished,
 } from './session.ts'
+import { tlsOf, type Wire } from './socket.ts'
 
 const END_DEADLINE_MS = 1_000
 
 export type Link = Session & {
-  socket: TLSSocket
+  socket: Wire
   schedule: Schedule
   stage: Stage
   /** Until the attempt is over: to answer it, what for, and its deadline. */
@@ -54,7 +54,7 @@ export type Link = Session & {
 /** CONNACK 0 came; `present` is what it says of an earlier session. */
 export function begin(link: Link, present: boolean): void {
   link.present = present
-  link.resumed = link.socket.isSessionReused()
+  link.resumed = tlsOf(link.socket)?.isSessionReused() ?? false
   link.lastWriteAt = link.schedule.now()
   if (link.keepAliveMs > 0) keepAlive(link)
   if (present) resend(link)

@@ -1,17 +1,16 @@
 // A device's link in little memory: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. For fleets of thousands.
 // Refuses to reconnect.
-import type { TLSSocket } from 'node:tls'
 import { coarse, type Schedule } from '../pace.ts'
 import { begin, breakOff, hear, type Link, verbs } from './lean-session.ts'
 import { beginV5, connectPacket, readConnack } from './lean-v5.ts'
 import { packetTypes, readPackets } from './packets.ts'
 import { codeOf, type Seen, seenAtClose } from './seen.ts'
 import { type Attempt, type LinkOptions, noLimits, nothingUnfinished, type Session } from './session.ts'
-import { openSocket, serverFaultAt } from './socket.ts'
+import { openSocket, serverFault, tlsOf, type Wire } from './socket.ts'
 
 const silent = (): void => {}
 
-type LinkSocket = TLSSocket & { link: Link }
+type LinkSocket = Wire & { link: Link }
 
 /** Starts one attempt. Never rejects: whatever happens is something seen. Keep-alive runs on the given schedule. */
 export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt {
@@ -75,7 +74,7 @@ function onSecure(this: LinkSocket): void {
   const { options } = link
   link.stage = 'mqtt'
   if (!options) return
-  const fault = options.clockSkewMs ? serverFaultAt(this, options.clockSkewMs) : null
+  const fault = serverFault(this, options)
   if (fault) finish(link, { kind: 'server_not_trusted', code: fault }, null)
   else this.write(connectPacket(options))
 }
@@ -87,7 +86,7 @@ function onError(this: LinkSocket, error: Error): void {
 function onClose(this: LinkSocket): void {
   const { link } = this
   const { lastError, stage } = link
-  finish(link, seenAtClose(stage, lastError, Boolean(this.authorizationError)), null)
+  finish(link, seenAtClose(stage, lastError, Boolean(tlsOf(this)?.authorizationError)), null)
   link.ping?.cancel()
   link.subscribing = null
   const code = lastError ? codeOf(lastError).toLowerCase() : ''
@@ -95,7 +94,7 @@ function onClose(this: LinkSocket): void {
   link.announceClose?.(link.closeCause)
 }
 
-function onBytes(socket: TLSSocket, bytes: Buffer): void {
+function onBytes(socket: Wire, bytes: Buffer): void {
   const { link } = socket as LinkSocket
   const left = readPackets(link.left, bytes, link, take)
   if (left === 'malformed') breakOff(link, 'malformed_packet_from_broker')

@@ -1,11 +1,10 @@
 // A device's link as MQTT.js carries it: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. The only file
 // that knows MQTT.js. Refuses to know whether what was seen is good or bad news.
-import type { TLSSocket } from 'node:tls'
 import { type IClientOptions, type IClientPublishOptions, MqttClient } from 'mqtt'
 import { type MessageProperties, noProperties } from './properties.ts'
 import { codeOf, hex, type Seen, type Stage, seenAtClose } from './seen.ts'
 import { type Attempt, type LinkOptions, noLimits, type Protocol, type Session } from './session.ts'
-import { openSocket, serverFaultAt } from './socket.ts'
+import { openSocket, serverFault, tlsOf, type Wire } from './socket.ts'
 
 const silent = (): void => {}
 
@@ -33,20 +32,22 @@ export function openLink(options: LinkOptions): Attempt {
     client?.end(true)
   }
 
-  function watchedSocket(): TLSSocket {
+  function watchedSocket(): Wire {
     const socket = openSocket(options)
     socket.once('connect', () => {
       stage = 'tls'
     })
     socket.once('secureConnect', () => {
       stage = 'mqtt'
-      const fault = options.clockSkewMs ? serverFaultAt(socket, options.clockSkewMs) : null
+      const fault = serverFault(socket, options)
       if (fault) finish({ kind: 'server_not_trusted', code: fault })
     })
     socket.on('error', (error: Error) => {
       lastError = error
     })
-    socket.once('close', () => finish(seenAtClose(stage, lastError, Boolean(socket.authorizationError))))
+    socket.once('close', () =>
+      finish(seenAtClose(stage, lastError, Boolean(tlsOf(socket)?.authorizationError))),
+    )
     return socket
   }
 
@@ -65,6 +66,8 @@ export function openLink(options: LinkOptions): Attempt {
           autoAssignTopicAlias: topicAliasMax > 0,
         }
       : {}),
+    ...(typeof options.username === 'string' ? { username: options.username } : {}),
+    ...(typeof options.password === 'string' ? { password: options.password } : {}),
     clean: options.clean ?? true,
     keepalive: options.keepAliveSeconds ?? 60,
     // Deadlines, reconnects and subscriptions are the device's business: nothing may happen behind its back.
@@ -114,9 +117,9 @@ function sessionOver(client: MqttClient, protocol: Protocol): Session {
     closeCause = goodbye ?? (lastCode === '' || lastCode === 'econnreset' ? 'closed_by_broker' : lastCode)
     announceClose(closeCause)
   })
-  const socket = client.stream as unknown as TLSSocket
+  const socket = client.stream as unknown as Wire
   return {
-    resumed: socket.isSessionReused(),
+    resumed: tlsOf(socket)?.isSessionReused() ?? false,
     // Each attempt has a store of its own: nothing is sent again.
     present: false,
     // MQTT.js heeds none of them.

@@ -25,6 +25,8 @@ export function credentialsOf({ key, certificates }: { key: string; certificates
 export type LinkOptions = {
   broker: Broker
   clientId: string
+  username?: string | null
+  password?: string | null
   /** Null to arrive without a certificate. */
   credentials: Credentials | null
   timeoutMs: number

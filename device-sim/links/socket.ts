@@ -1,34 +1,84 @@
-// The TLS socket of a simulated device, with as little memory as Node allows, and what its end tells.
-// Refuses to know MQTT.
+// The socket of a simulated device: TCP or TLS with as little memory as Node allows, or a WebSocket over either, and
+// whether its server is the one that was meant. Refuses to know MQTT.
 import { createHash } from 'node:crypto'
-import { isIP } from 'node:net'
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connect as connectTls, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { createWebSocketStream, WebSocket } from 'ws'
 import type { Credentials, LinkOptions } from './session.ts'
 
 /** What devices offer; Node's default would add a post-quantum key share that hardly one of them knows. */
 const CURVES = 'X25519:P-256:P-384'
 
+/** A socket that emits `connect` once TCP stands, and `secureConnect` once MQTT may be spoken, whatever lies between. */
+export type Wire = Duplex & { under?: Socket }
+
+/** The TLS socket that it is, or lies on; null for plain TCP. */
+export function tlsOf(wire: Wire): TLSSocket | null {
+  if (wire instanceof TLSSocket) return wire
+  return wire.under instanceof TLSSocket ? wire.under : null
+}
+
 /**
- * Opens TCP and TLS. The caller listens for everything; an error without a listener would end the process.
+ * Opens TCP and what lies on it. The caller listens for everything; an error without a listener would end the process.
  * `onBytes` gets what is read instead of the stream, in a buffer that all such sockets share.
  */
-export function openSocket(options: LinkOptions, onBytes?: OnBytes): TLSSocket {
+export function openSocket(options: LinkOptions, onBytes?: OnBytes): Wire {
+  const { transport } = options.broker
+  if (transport === 'ws' || transport === 'wss') return openWebSocket(options, onBytes)
+  return openUnder(options, transport === 'tls', onBytes)
+}
+
+function openUnder(options: LinkOptions, tls: boolean, onBytes?: OnBytes): Socket {
   const { broker, credentials, tlsSession, onTlsSession } = options
-  const socket = connect({
+  const where = {
     host: broker.host,
     port: broker.port,
-    secureContext: contextFor(broker.ca, credentials),
-    ...(isIP(broker.host) ? {} : { servername: broker.host }),
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
-    ...(tlsSession ? { session: tlsSession } : {}),
     ...(onBytes ? { onread: intoInbox(onBytes) } : {}),
+  }
+  if (!tls) {
+    const socket = connectTcp({ ...where, noDelay: true })
+    if (broker.transport === 'tcp') socket.once('connect', speak)
+    return socket
+  }
+  const servername = broker.servername ?? (isIP(broker.host) ? null : broker.host)
+  const socket = connectTls({
+    ...where,
+    secureContext: contextFor(broker.ca, credentials),
+    ...(servername === null ? {} : { servername }),
+    ...(broker.verify === 'chain' ? {} : { rejectUnauthorized: false }),
+    ...(broker.alpn.length === 0 ? {} : { ALPNProtocols: [...broker.alpn] }),
+    ...(tlsSession ? { session: tlsSession } : {}),
   })
   socket.setNoDelay(true)
   if (onTlsSession) socket.on('session', onTlsSession)
   return socket
 }
 
-type OnBytes = (socket: TLSSocket, bytes: Buffer) => void
+/** After whoever waits for `connect`. */
+function speak(this: Socket): void {
+  queueMicrotask(() => this.emit('secureConnect'))
+}
+
+/** [MQTT-6.0.0-3] Subprotocol `mqtt`. */
+function openWebSocket(options: LinkOptions, onBytes?: OnBytes): Wire {
+  const { broker, timeoutMs } = options
+  const under = openUnder(options, broker.transport === 'wss')
+  const host = isIP(broker.host) === 6 ? `[${broker.host}]` : broker.host
+  const socket = new WebSocket(`${broker.transport}://${host}:${broker.port}${broker.path}`, ['mqtt'], {
+    createConnection: () => under,
+    handshakeTimeout: timeoutMs,
+    perMessageDeflate: false,
+  })
+  const wire: Wire = Object.assign(createWebSocketStream(socket), { under })
+  under.once('connect', () => wire.emit('connect'))
+  socket.once('open', () => wire.emit('secureConnect'))
+  if (onBytes) wire.on('data', (bytes: Buffer) => onBytes(wire, bytes))
+  return wire
+}
+
+type OnBytes = (socket: Wire, bytes: Buffer) => void
 
 const inbox = Buffer.allocUnsafeSlow(65_536)
 const readers = new Map<OnBytes, { buffer: Buffer; callback: (count: number) => boolean }>()
@@ -40,7 +90,7 @@ function intoInbox(onBytes: OnBytes) {
   const made = {
     buffer: inbox,
     callback(this: unknown, count: number): boolean {
-      onBytes(this as TLSSocket, inbox.subarray(0, count))
+      onBytes(this as Socket, inbox.subarray(0, count))
       return true
     },
   }
@@ -49,12 +99,18 @@ function intoInbox(onBytes: OnBytes) {
 }
 
 /**
- * The server's certificate by the device's own clock.
- * @returns what is wrong with it, or null.
+ * What is wrong with the server's certificate beside its chain: another one than was pinned, or its time, by the device's
+ * own clock. Null where nothing is, or there is none.
  */
-export function serverFaultAt(socket: TLSSocket, clockSkewMs: number): string | null {
-  const server = socket.getPeerX509Certificate()
-  if (!server) return null
+export function serverFault(wire: Wire, { broker, clockSkewMs = 0 }: LinkOptions): string | null {
+  const { verify } = broker
+  if (typeof verify === 'string' && clockSkewMs === 0) return null
+  const server = tlsOf(wire)?.getPeerX509Certificate()
+  if (typeof verify !== 'string') {
+    const seen = server?.fingerprint256.replaceAll(':', '').toLowerCase()
+    return seen === verify.pinned ? null : 'CERT_NOT_PINNED'
+  }
+  if (!server || verify === 'none') return null
   const now = Date.now() + clockSkewMs
   const { validFromDate, validToDate } = server
   // What is no date is neither before nor after anything: only what holds lets the device go on.

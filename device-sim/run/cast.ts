@@ -9,7 +9,7 @@ import type { Part } from '../fleet/actor.ts'
 import { deviceIdIn, numberIn } from '../fleet/group.ts'
 import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../identity.ts'
 import { type IdentityStore, openIdentityStore } from '../identity-store.ts'
-import { credentialsOf } from '../links/session.ts'
+import { type Credentials, credentialsOf } from '../links/session.ts'
 import type { EnrollmentResult } from '../results/summary.ts'
 import { addUp } from '../results/tick.ts'
 import { prepareRogue, type RogueKind } from '../rogues.ts'
@@ -35,6 +35,9 @@ export type CastOptions = {
   onProgress: (done: number, total: number) => void
 }
 
+/** Faults of the TLS handshake, or written on a TLS socket. */
+const wireFaults: readonly FaultKind[] = ['half-open', 'slow-writer', 'handshake-flood']
+
 /** A certificate must last this much longer than the run. */
 const SPARE_MS = 600_000
 
@@ -49,8 +52,10 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
         signal: options.signal,
       })
     : null
-  const enrolls =
-    target.identities.from !== 'directory' && plan.groups.some(group => group.directory === null)
+  const { from } = target.identities
+  const unissued = from === 'nowhere' || from === 'one'
+  const enrolls = !unissued && from !== 'directory' && plan.groups.some(group => group.directory === null)
+  const shared = target.identities.from === 'one' ? target.identities.credentials : null
   const est =
     target.identities.from === 'est' ? estServer(target.identities.est, api, target.broker.ca) : null
   const issuedAt = est?.url ?? api?.url
@@ -80,7 +85,9 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
       group.directory ?? (target.identities.from === 'directory' ? target.identities.directory : null)
     let identities: (Identity | null)[]
     let clientId: string | null = null
-    if (isForged(group.fault)) {
+    if (unissued && group.directory === null && !group.fault) {
+      identities = []
+    } else if (isForged(group.fault)) {
       if (!victim)
         throw new RunFailed(`group ${group.name} borrows the names of an honest device, and there is none`)
       clientId = victim.deviceId
@@ -100,7 +107,7 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
     victim ??= group.fault === null || group.fault === 'lost-answer' ? (identities[0] ?? null) : null
     for (let member = 0; member < group.count; member++) {
       const identity = identities[Math.min(member, identities.length - 1)] ?? null
-      members.push(memberOf(group, groupIndex, first + member, member, identity, clientId))
+      members.push(memberOf(group, groupIndex, first + member, member, identity, clientId, shared))
     }
     index += group.count
     onProgress(group.count)
@@ -114,11 +121,15 @@ function requirePreparable(plan: Plan, target: RunTarget): void {
   const needing = plan.groups.filter(({ fault, directory }) => {
     return (
       directory === null &&
-      (target.identities.from === 'directory' || !target.api) &&
+      (['directory', 'one', 'nowhere'].includes(target.identities.from) || !target.api) &&
       fault &&
       preparedFaults.includes(fault)
     )
   })
+  const onWire = plan.groups.filter(({ fault }) => fault !== null && wireFaults.includes(fault))
+  if (onWire.length > 0 && target.broker.transport !== 'tls') {
+    throw new BadUsage(onWire.map(({ name, fault }) => `group ${name}: ${fault} needs mqtts://`))
+  }
   if (needing.length === 0) return
   throw new BadUsage(
     needing.map(
@@ -222,6 +233,7 @@ function memberOf(
   member: number,
   identity: Identity | null,
   clientId: string | null,
+  shared: Credentials | null,
 ): Member {
   const n = numberIn(group, member)
   const id = identity?.deviceId ?? deviceIdIn(group, member)
@@ -232,7 +244,7 @@ function memberOf(
     n,
     id,
     clientId: clientId ?? filled(group.clientIdTemplate, facts),
-    credentials: identity && credentialsOf(identity),
+    credentials: identity ? credentialsOf(identity) : shared,
     identity,
   }
 }

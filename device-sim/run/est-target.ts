@@ -15,7 +15,7 @@ export function readEst({ url, users, bootstrap }: Named, problems: string[]): E
     if (users ?? bootstrap) problems.push('which EST server? Give --est https://HOST:PORT')
     return null
   }
-  const at = readUrl('--est', url, 'https:', problems)
+  const at = readUrl('--est', url, ['https:'], problems)
   if ((users === undefined) === (bootstrap === undefined)) {
     problems.push('--est needs --est-users FILE or --est-bootstrap FILE, one of them')
     return null

@@ -15,7 +15,7 @@ export function readIdentities(directory: string, count: number, from = 0): Iden
   }
   return names.slice(from, from + count).map(({ id, files }) => {
     try {
-      return parse(id, files.map(file => readFileSync(join(directory, file), 'utf8')).join('\n'))
+      return parseIdentity(id, files.map(file => readFileSync(join(directory, file), 'utf8')).join('\n'))
     } catch (error) {
       throw new RunFailed(`cannot use the identity ${id} in ${directory}: ${(error as Error).message}`, {
         cause: error,
@@ -43,7 +43,8 @@ function namesIn(directory: string): { id: string; files: string[] }[] {
     .filter(({ id }) => !['ca', 'server', 'root'].includes(id))
 }
 
-function parse(id: string, text: string): Identity {
+/** Key and certificates, both PEM. @throws where one is missing or unreadable. */
+export function parseIdentity(id: string, text: string): Identity {
   const key = /-----BEGIN (?:EC |RSA )?PRIVATE KEY-----[^-]+-----END (?:EC |RSA )?PRIVATE KEY-----/.exec(
     text,
   )?.[0]

@@ -214,7 +214,8 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       await pool.end()
       await operator.restore()
       findings.limits = limits.all()
-      const enrollment = target.identities.from === 'directory' ? null : cast.enrollment
+      const issued = target.identities.from === 'api' || target.identities.from === 'est'
+      const enrollment = issued ? cast.enrollment : null
       const summary = summaryOf({
         run: facts,
         endedAt: new Date(),

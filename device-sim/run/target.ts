@@ -2,13 +2,16 @@
 // Nothing is contacted that none of them names. Refuses to know what happens there.
 import { dirname, join, resolve } from 'node:path'
 import { BadUsage } from '../failure.ts'
+import { type Credentials, credentialsOf } from '../links/session.ts'
 import type { Plan } from '../scenario/plan.ts'
 import { type Broker, readCertificate, readEndpoints, readText, readUrl } from '../target.ts'
+import { type BrokerFlags, readBroker } from './broker-target.ts'
 import { type EstTarget, readEst } from './est-target.ts'
+import { parseIdentity } from './identity-directory.ts'
 
 export type { EstTarget } from './est-target.ts'
 
-export type RunFlags = {
+export type RunFlags = BrokerFlags & {
   broker?: string
   api?: string
   tokenFile?: string
@@ -16,6 +19,9 @@ export type RunFlags = {
   data?: string
   keys?: string
   directory?: string
+  certificate?: string
+  /** `none`: devices present no certificate. */
+  identities?: string
   est?: string
   estUsers?: string
   estBootstrap?: string
@@ -30,6 +36,10 @@ export type RunTarget = {
 }
 
 type Identities =
+  /** Devices present no certificate. */
+  | { from: 'nowhere' }
+  /** One key and certificate for all of them. */
+  | { from: 'one'; credentials: Credentials }
   | { from: 'api' }
   /** `est` is null for that of the API. */
   | { from: 'est'; est: EstTarget | null }
@@ -50,14 +60,20 @@ export function findRunTarget(
   const endpoints = data === undefined ? {} : readEndpoints(data, problems)
   const apiText =
     flags.api ?? env['ROLLCALL_API'] ?? endpoints.api ?? own.api ?? (data && 'https://127.0.0.1:8443')
-  const api = apiText ? readUrl('--api', apiText, 'https:', problems) : null
+  const api = apiText ? readUrl('--api', apiText, ['https:'], problems) : null
   const brokerText = flags.broker ?? endpoints.mqtts ?? own.broker ?? (api && `mqtts://${api.hostname}:8883`)
   const tokenFile =
     flags.tokenFile ?? env['ROLLCALL_TOKEN_FILE'] ?? inside(data, 'admin.token') ?? beside(own.tokenFile)
   const caFile = flags.ca ?? env['ROLLCALL_CA'] ?? inside(data, 'ca.crt') ?? beside(own.ca)
   const directory = flags.directory ?? beside(own.directory)
-  const fromDirectory = flags.directory !== undefined || own.identities === 'directory'
-  const est = fromDirectory
+  const shared = flags.certificate ?? beside(own.certificate)
+  const plain = /^(mqtt|ws):/.test(brokerText ?? '')
+  const fromNowhere =
+    shared === undefined && (own.identities === 'none' || flags.identities === 'none' || plain)
+  const fromDirectory =
+    shared === undefined && !fromNowhere && (flags.directory !== undefined || own.identities === 'directory')
+  const unissued = fromDirectory || fromNowhere || shared !== undefined
+  const est = unissued
     ? null
     : readEst(
         {
@@ -69,32 +85,50 @@ export function findRunTarget(
       )
   if (!brokerText)
     problems.push('which broker? Give --broker mqtts://HOST:PORT, or --data DIR of a running rollcall up')
+  if (shared !== undefined && plain) problems.push('--certificate: only with mqtts:// and wss://')
   if (fromDirectory && directory === undefined)
     problems.push('where are the certificates? Give --directory DIR')
-  if (!fromDirectory && !apiText && !(flags.est ?? own.est)) {
+  if (!unissued && !apiText && !(flags.est ?? own.est)) {
     problems.push(
-      'where do certificates come from? Give --data DIR, --api URL with --token-file FILE, --est URL, or --directory DIR',
+      'where do certificates come from? Give --data DIR, --api URL with --token-file FILE, --est URL, --directory DIR, --certificate FILE for all devices, or --identities none',
     )
   }
   if (apiText && !tokenFile) problems.push('--token-file FILE is missing: the API asks for a token')
-  const broker = brokerText ? readUrl('--broker', brokerText, 'mqtts:', problems) : null
   const ca = caFile ? readCertificate(caFile, problems) : null
+  const { username, passwordFile } = own
+  const given = {
+    ...(username === undefined ? {} : { username }),
+    ...(passwordFile === undefined ? {} : { passwordFile: beside(passwordFile) as string }),
+    ...flags,
+  }
+  const broker = brokerText ? readBroker(brokerText, ca, given, problems) : null
+  const one = shared === undefined ? null : readShared(shared, problems)
   const token = api && tokenFile ? readText('--token-file', tokenFile, problems) : ''
   if (problems.length > 0 || !broker) throw new BadUsage(problems)
   return {
-    broker: {
-      url: `mqtts://${broker.host}`,
-      host: broker.hostname.replace(/^\[|\]$/g, ''),
-      port: Number(broker.port || 8883),
-      ca,
-    },
+    broker,
     api: api ? { url: api.origin, token } : null,
-    identities: fromDirectory
-      ? { from: 'directory', directory: directory ?? '' }
-      : est || own.identities === 'est'
-        ? { from: 'est', est }
-        : { from: 'api' },
+    identities: identitiesOf(),
     keysDir: flags.keys ?? beside(own.keys) ?? inside(data, 'sim') ?? 'rollcall-sim',
+  }
+
+  function identitiesOf(): Identities {
+    if (one) return { from: 'one', credentials: one }
+    if (fromNowhere) return { from: 'nowhere' }
+    if (fromDirectory) return { from: 'directory', directory: directory ?? '' }
+    return est || own.identities === 'est' ? { from: 'est', est } : { from: 'api' }
+  }
+}
+
+/** One PEM file that holds key and certificates. */
+function readShared(file: string, problems: string[]): Credentials | null {
+  const text = readText('--certificate', file, problems)
+  if (text === '') return null
+  try {
+    return credentialsOf(parseIdentity('', text))
+  } catch (error) {
+    problems.push(`--certificate: ${file}: ${(error as Error).message}`)
+    return null
   }
 }
 

@@ -27,6 +27,7 @@ export type FamiliarFlags = {
   duration?: string
   session?: string
   mqttVersion?: string
+  ws?: boolean
 }
 
 /** @throws BadUsage with everything that does not fit. */

@@ -27,13 +27,21 @@ const groupNames = (description: string) =>
 
 const Target = Type.Object(
   {
-    broker: optional(Type.String({ description: 'mqtts://HOST:PORT; --broker or --data win' })),
+    broker: optional(
+      Type.String({ description: 'mqtts://, mqtt://, wss:// or ws://HOST:PORT; --broker or --data win' }),
+    ),
+    username: optional(Type.String({ description: 'of every device; may hold variables, as topics do' })),
+    passwordFile: optional(
+      Type.String({ description: 'file that holds the password; it may hold variables' }),
+    ),
+    certificate: optional(Type.String({ description: 'file with key and certificate for all devices' })),
     ca: optional(Type.String({ description: 'file of the root that broker and API are trusted by' })),
     api: optional(Type.String({ description: 'https://HOST:PORT of a provisioning service' })),
     tokenFile: optional(Type.String({ description: 'file that holds its API token' })),
     identities: optional(
-      Type.Enum(['api', 'est', 'directory'], {
-        description: 'where certificates come from: the API, EST with tokens of the API, or files',
+      Type.Enum(['api', 'est', 'directory', 'none'], {
+        description:
+          'where certificates come from: the API, EST with tokens of the API, files; none has none',
       }),
     ),
     est: optional(

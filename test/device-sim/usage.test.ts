@@ -10,7 +10,7 @@ import { deviceIdIn } from '../../device-sim/fleet/group.ts'
 import { rogueKinds } from '../../device-sim/rogues.ts'
 import { findRunTarget, type RunFlags } from '../../device-sim/run/target.ts'
 import { quickPlan } from '../../device-sim/scenario/quick.ts'
-import { isLoopback, requireConsent } from '../../device-sim/target.ts'
+import { isLoopback, overTls, requireConsent } from '../../device-sim/target.ts'
 import { createWorld } from './fakes/world.ts'
 
 describe('flags', () => {
@@ -91,6 +91,7 @@ describe('the target', () => {
       host: 'api.example',
       port: 8883,
       ca: null,
+      ...overTls,
     })
   })
 
@@ -102,12 +103,15 @@ describe('the target', () => {
     assert.deepEqual([target.broker.host, target.broker.port], ['::1', 1])
   })
 
-  it('never speaks to anything without TLS', () => {
-    for (const flags of [
-      { api: 'http://127.0.0.1' },
-      { api: 'https://127.0.0.1', broker: 'mqtt://127.0.0.1' },
-    ]) {
-      assert.throws(() => findTarget({ tokenFile: tokenFile(), ...flags }, {}), BadUsage)
+  it('never speaks to an API without TLS, and to a broker only where its address says so', () => {
+    assert.throws(() => findTarget({ tokenFile: tokenFile(), api: 'http://127.0.0.1' }, {}), BadUsage)
+    for (const [broker, transport] of [
+      ['mqtts://h', 'tls'],
+      ['wss://h', 'wss'],
+      ['mqtt://h', 'tcp'],
+      ['ws://h', 'ws'],
+    ] as const) {
+      assert.equal(findTarget({ broker, identities: 'none' }, {}).broker.transport, transport)
     }
   })
 
@@ -145,7 +149,7 @@ describe('the target', () => {
   })
 
   it('asks before sending more than 1,000 devices to another machine', () => {
-    const at = (host: string) => ({ url: '', host, port: 1, ca: null })
+    const at = (host: string) => ({ url: '', host, port: 1, ca: null, ...overTls })
     assert.throws(() => requireConsent({ devices: 1_001, yes: false }, at('broker.example')), /--yes/)
     requireConsent({ devices: 1_000, yes: false }, at('broker.example'))
     requireConsent({ devices: 1_001, yes: true }, at('broker.example'))

@@ -11,6 +11,7 @@ import type { Schedule } from '../../../device-sim/pace.ts'
 import type { Expectation } from '../../../device-sim/results/summary.ts'
 import { createCounts, createLatencies } from '../../../device-sim/results/tick.ts'
 import { planOf } from '../../../device-sim/scenario/plan.ts'
+import { overTls } from '../../../device-sim/target.ts'
 
 const GRACE_MS = 2_000
 const session = {} as Session
@@ -30,7 +31,7 @@ function scene(expect: Expectation, trial: Trial | null, now: number) {
   const world: World = {
     runId: 'r',
     seed: 1,
-    broker: { url: '', host: '', port: 0, ca: null },
+    broker: { url: '', host: '', port: 0, ca: null, ...overTls },
     schedule,
     connectTimeoutMs: 1,
     graceMs: GRACE_MS,

@@ -9,6 +9,7 @@ import { makeRequest } from '../../../device-sim/identity.ts'
 import { openLeanLink } from '../../../device-sim/links/lean.ts'
 import { credentialsOf, nothingUnfinished } from '../../../device-sim/links/session.ts'
 import { createSchedule } from '../../../device-sim/pace.ts'
+import { overTls } from '../../../device-sim/target.ts'
 import { createAuthority } from '../fakes/authority.ts'
 
 type Scene = { sessionPresent: boolean; answers: (packet: Packet) => Packet[] }
@@ -49,7 +50,7 @@ async function stage(scenes: Scene[]) {
     async connect() {
       const { session, seen } = await openLeanLink(
         {
-          broker: { url: '', host: '127.0.0.1', port, ca: authority.rootPem },
+          broker: { url: '', host: '127.0.0.1', port, ca: authority.rootPem, ...overTls },
           clientId: 'd1',
           credentials: credentialsOf({ key, certificates: pem }),
           timeoutMs: 30_000,

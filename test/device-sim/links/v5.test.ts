@@ -12,6 +12,7 @@ import { type MessageProperties, noProperties } from '../../../device-sim/links/
 import { nameOf } from '../../../device-sim/links/seen.ts'
 import { credentialsOf, type LinkOptions } from '../../../device-sim/links/session.ts'
 import { createSchedule } from '../../../device-sim/pace.ts'
+import { overTls } from '../../../device-sim/target.ts'
 import { createAuthority } from '../fakes/authority.ts'
 import { eachFrame } from '../fakes/frames.ts'
 
@@ -49,7 +50,7 @@ async function stage(connack: Partial<IConnackPacket>, answers: (packet: Packet)
     sockets,
     attempt(link: 'lean' | 'mqttjs', more: Partial<LinkOptions> = {}) {
       const options: LinkOptions = {
-        broker: { url: '', host: '127.0.0.1', port, ca: authority.rootPem },
+        broker: { url: '', host: '127.0.0.1', port, ca: authority.rootPem, ...overTls },
         clientId: 'd1',
         credentials: credentialsOf({ key, certificates: pem }),
         timeoutMs: 30_000,
