@@ -9,87 +9,87 @@ type Noun = { summary: string; load(): Promise<Command> }
 export const nouns: Readonly<Record<string, Noun>> = {
   up: {
     summary: 'run the broker and the provisioning service on one data directory',
-    load: async () => (await import('./up.ts')).upCommand(),
+    load: async () => (await import('./service/up.ts')).upCommand(),
   },
   device: {
     summary: 'put devices on the roll, enroll them, suspend them',
-    load: async () => (await import('./device.ts')).deviceCommand(),
+    load: async () => (await import('./device/command.ts')).deviceCommand(),
   },
   job: {
     summary: 'follow imports of many devices, and fetch their results',
-    load: async () => (await import('./job.ts')).jobCommand(),
+    load: async () => (await import('./job/command.ts')).jobCommand(),
   },
   certificate: {
     summary: 'look at certificates, hold, approve and revoke them',
-    load: async () => (await import('./certificate.ts')).certificateCommand(),
+    load: async () => (await import('./certificate/command.ts')).certificateCommand(),
   },
   'enrollment-token': {
     summary: 'make one-time tokens with which devices enroll themselves',
-    load: async () => (await import('./enrollment-token.ts')).enrollmentTokenCommand(),
+    load: async () => (await import('./enrollment-token/command.ts')).enrollmentTokenCommand(),
   },
   claim: {
     summary: 'make certificates with which a batch of devices enrolls itself',
-    load: async () => (await import('./claim.ts')).claimCommand(),
+    load: async () => (await import('./claim/command.ts')).claimCommand(),
   },
   issuer: {
     summary: 'list the issuers, disable and enable them',
-    load: async () => (await import('./issuer.ts')).issuerCommand(),
+    load: async () => (await import('./issuer/command.ts')).issuerCommand(),
   },
   ca: {
     summary: 'encrypt the keys of the CA, move the root offline, rotate the issuing CA',
-    load: async () => (await import('./ca.ts')).caCommand(),
+    load: async () => (await import('./ca/command.ts')).caCommand(),
   },
   policy: {
     summary: 'say who may publish and subscribe what, and try it before it holds',
-    load: async () => (await import('./policy.ts')).policyCommand(),
+    load: async () => (await import('./policy/command.ts')).policyCommand(),
   },
   explain: {
     summary: 'tell whether a device or certificate would be admitted now, and why',
-    load: async () => (await import('./explain.ts')).explainCommand(),
+    load: async () => (await import('./explain/command.ts')).explainCommand(),
   },
   'api-token': {
     summary: 'say who may call the API: make, list and revoke tokens',
-    load: async () => (await import('./api-token.ts')).apiTokenCommand(),
+    load: async () => (await import('./api-token/command.ts')).apiTokenCommand(),
   },
   operator: {
     summary: 'accept operators by their certificates, list and revoke them',
-    load: async () => (await import('./operator.ts')).operatorCommand(),
+    load: async () => (await import('./operator/command.ts')).operatorCommand(),
   },
   webhook: {
     summary: 'send events to a URL, and see how that goes',
-    load: async () => (await import('./webhook.ts')).webhookCommand(),
+    load: async () => (await import('./webhook/command.ts')).webhookCommand(),
   },
   audit: {
     summary: 'read, verify and export the log of changes',
-    load: async () => (await import('./audit.ts')).auditCommand(),
+    load: async () => (await import('./audit/command.ts')).auditCommand(),
   },
   doctor: {
     summary: 'look at everything a service needs, and say what to do',
-    load: async () => (await import('./doctor.ts')).doctorCommand(),
+    load: async () => (await import('./doctor/command.ts')).doctorCommand(),
   },
   config: {
     summary: 'check the settings, and tell which hold and where each comes from',
-    load: async () => (await import('./config.ts')).configCommand(),
+    load: async () => (await import('./config/command.ts')).configCommand(),
   },
   backup: {
     summary: 'copy the registry, or all that a new machine needs, while everything runs',
-    load: async () => (await import('./backup.ts')).backupCommand(),
+    load: async () => (await import('./backup/command.ts')).backupCommand(),
   },
   restore: {
     summary: 'make a data directory of a backup, once it is proven whole',
-    load: async () => (await import('./restore.ts')).restoreCommand(),
+    load: async () => (await import('./restore/command.ts')).restoreCommand(),
   },
   sim: {
     summary: 'run a simulated fleet, rogues included',
-    load: async () => (await import('./sim.ts')).simCommand(),
+    load: async () => (await import('./sim/command.ts')).simCommand(),
   },
   broker: {
     summary: 'run the broker alone (as a container does)',
-    load: async () => (await import('./broker.ts')).brokerCommand(),
+    load: async () => (await import('./service/broker.ts')).brokerCommand(),
   },
   provisioning: {
     summary: 'run the provisioning service alone (as a container does)',
-    load: async () => (await import('./provisioning.ts')).provisioningCommand(),
+    load: async () => (await import('./service/provisioning.ts')).provisioningCommand(),
   },
 }
 

@@ -174,7 +174,7 @@ describe('docs/metrics.md', () => {
     const code = [
       'broker/metrics.ts',
       'provisioning/metrics.ts',
-      'cli/supervisor.ts',
+      'cli/service/supervisor.ts',
       'admin/process-figures.ts',
       'admin/build-info.ts',
     ]
@@ -224,7 +224,7 @@ describe('docs/operations.md', () => {
     const code = [
       'provisioning/config.ts',
       'broker/main.ts',
-      'cli/service.ts',
+      'cli/service-connection.ts',
       'docker-compose.yml',
       'deploy/systemd/rollcall.service',
     ]

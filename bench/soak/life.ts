@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
-import { makeKey, makeRequest } from '../../cli/key-pair.ts'
+import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import { createSelfClient } from '../../client/self.ts'
 import { until } from '../../test/cli/running.ts'
 import {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, writeFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
-import { makeKey, makeRequest } from '../../cli/key-pair.ts'
+import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import { createSelfClient } from '../../client/self.ts'
 import { until } from '../cli/running.ts'
 import { type Credentials, type Device, enroll, enrollMany, knock, stay } from './devices.ts'

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
-import { makeKey, makeRequest } from '../../cli/key-pair.ts'
+import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import { connectPacket, firstBytes, type Seen } from '../harness/broker.ts'
 import type { Api } from './api.ts'
 import type { System } from './system.ts'

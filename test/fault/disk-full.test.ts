@@ -2,7 +2,7 @@
 // all is well again once there is space.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { makeKey, makeRequest } from '../../cli/key-pair.ts'
+import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import { until } from '../cli/running.ts'
 import { enrollMany, knock, stay } from '../e2e/devices.ts'
 import { attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'

@@ -1,5 +1,5 @@
 // Operators at work beside a fault: each adds, enrolls and revokes without a pause, and the ledger keeps what was answered.
-import { makeKey, makeRequest } from '../../cli/key-pair.ts'
+import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import type { Api } from '../e2e/api.ts'
 import type { Credentials } from '../e2e/devices.ts'
 

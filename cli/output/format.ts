@@ -1,0 +1,113 @@
+// Data on stdout: an aligned table for people, JSON, YAML or JSON lines for programs. Refuses to write words:
+// those go to stderr.
+import { styleText } from 'node:util'
+import { Option } from 'commander'
+import { printable } from '../errors.ts'
+
+export const formats = ['table', 'json', 'yaml', 'jsonl'] as const
+export type Format = (typeof formats)[number]
+
+/** What a table shows of a document: a heading, and the cell under it. */
+export type Column<Item> = { heading: string; cell(item: Item): string | number | null }
+
+type Writer = { write(text: string): unknown; isTTY?: boolean }
+
+export function outputOption(): Option {
+  return new Option('-o, --output <format>', 'how data is written').choices([...formats]).default('table')
+}
+
+/** Writes one document: a table shows its fields one a line. */
+export async function printDocument(
+  document: Record<string, unknown>,
+  format: Format,
+  out: Writer = process.stdout,
+): Promise<void> {
+  if (format === 'table') out.write(fieldTable(document))
+  else out.write(await encoded(document, format))
+}
+
+/**
+ * Writes a list as it arrives. Tables and JSON lines stream page by page; JSON and YAML are one document, so they wait
+ * for the end. Gives the number of items.
+ */
+export async function printPages<Item>(
+  pages: AsyncIterable<readonly Item[]>,
+  columns: readonly Column<Item>[],
+  format: Format,
+  out: Writer = process.stdout,
+): Promise<number> {
+  let count = 0
+  let widths = columns.map(column => column.heading.length)
+  const all: Item[] = []
+  for await (const items of pages) {
+    count += items.length
+    if (format === 'jsonl') for (const item of items) out.write(`${JSON.stringify(item)}\n`)
+    else if (format !== 'table') all.push(...items)
+    else {
+      const rows = items.map(item => columns.map(column => shown(column.cell(item))))
+      const first = count === items.length
+      widths = widths.map((width, at) => Math.max(width, ...rows.map(row => row[at]?.length ?? 0)))
+      if (first && rows.length > 0) out.write(heading(columns, widths, out))
+      for (const row of rows) out.write(`${aligned(row, widths)}\n`)
+    }
+  }
+  if (format === 'json' || format === 'yaml') out.write(await encoded(all, format))
+  return count
+}
+
+/** Stops a list after so many items. */
+export async function* atMost<Item>(
+  pages: AsyncIterable<readonly Item[]>,
+  limit: number | undefined,
+): AsyncGenerator<readonly Item[]> {
+  let left = limit ?? Number.POSITIVE_INFINITY
+  for await (const items of pages) {
+    yield items.slice(0, left)
+    left -= items.length
+    if (left <= 0) return
+  }
+}
+
+async function encoded(value: unknown, format: 'json' | 'yaml' | 'jsonl'): Promise<string> {
+  if (format === 'json') return `${JSON.stringify(value, null, 2)}\n`
+  if (format === 'jsonl') return `${JSON.stringify(value)}\n`
+  const { stringify } = await import('yaml')
+  return stringify(value, { lineWidth: 0 })
+}
+
+function fieldTable(document: Record<string, unknown>): string {
+  const width = Math.max(...Object.keys(document).map(key => key.length))
+  return Object.entries(document)
+    .map(([key, value]) => `${key.padEnd(width)}  ${shown(value)}`.trimEnd())
+    .map(line => `${line}\n`)
+    .join('')
+}
+
+function heading(columns: readonly { heading: string }[], widths: readonly number[], out: Writer): string {
+  const text = aligned(
+    columns.map(column => column.heading),
+    widths,
+  )
+  // `styleText` knows NO_COLOR; whether this stream is a terminal is checked here, because tests hand in their own.
+  return out.isTTY ? `${styleText('bold', text, { stream: process.stdout })}\n` : `${text}\n`
+}
+
+function aligned(cells: readonly string[], widths: readonly number[]): string {
+  return cells
+    .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+    .join('  ')
+    .trimEnd()
+}
+
+/** One line of text: a certificate may name itself anything, a terminal must not obey it. */
+function shown(value: unknown): string {
+  if (value === null || value === undefined || value === '') return '-'
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(shown).join(', ')
+  if (typeof value === 'object') {
+    const pairs = Object.entries(value)
+    return pairs.length === 0
+      ? '-'
+      : pairs.map(([key, item]) => `${printable(key)}=${shown(item)}`).join(', ')
+  }
+  return printable(String(value)).replaceAll('\n', '\u{fffd}')
+}

@@ -1,0 +1,183 @@
+// `rollcall up`: broker and provisioning service on one data directory, supervised, with one place for their health.
+// Holds no key and serves no device: it starts processes, watches them, and tells a newcomer what to do next.
+import { existsSync, statfsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command, Option } from 'commander'
+import { createAdminServer } from '../../admin/index.ts'
+import {
+  dataPaths,
+  makeDataDirectory,
+  removeEndpoints,
+  takeDataDirectory,
+  writeEndpoints,
+} from '../data-directory.ts'
+import { CommandFailed, exitCodes } from '../errors.ts'
+import { collect, GATES_HELP, gateCount, gatesEnvironment, portNumber } from '../options.ts'
+import { HINT } from './ipc-messages.ts'
+import { createServiceLog } from './log-lines.ts'
+import { firstOutput } from './startup-message.ts'
+import type { ChildSpec } from './supervised-child.ts'
+import { supervise } from './supervisor.ts'
+import { createServiceManager } from './systemd.ts'
+
+const CODE_CACHE_NEEDS_FREE_BYTES = 256 * 1024 * 1024
+
+export type UpFlags = {
+  data: string
+  host: string
+  mqttsPort: number
+  apiPort: number
+  adminPort: number
+  statusPort: number
+  gates?: string
+  san: string[]
+  output: 'table' | 'json'
+}
+
+export function upCommand(): Command {
+  return withUpOptions(new Command('up'))
+    .description(
+      'Runs the broker and the provisioning service, and restarts what dies. The first start lays everything.',
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'json prints one line once both accept')
+        .choices(['table', 'json'])
+        .default('table'),
+    )
+    .action(async (flags: UpFlags) => {
+      process.exit(await up(flags))
+    })
+}
+
+/** What says how `up` runs; `config` takes it too, to tell what would come of it. */
+export function withUpOptions(command: Command): Command {
+  return command
+    .requiredOption('--data <dir>', 'data directory: registry, CAs, keys, API token')
+    .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
+    .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)
+    .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
+    .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
+    .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
+    .option('--gates <number>', GATES_HELP, gateCount)
+    .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
+}
+
+/** Runs until a signal says stop; gives the exit code. Throws where something could not start, leaving nothing running. */
+async function up(flags: UpFlags): Promise<number> {
+  process.umask(0o077)
+  const told = Promise.withResolvers<'stop'>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => told.resolve('stop'))
+
+  const serviceManager = createServiceManager(process.env)
+  makeDataDirectory(flags.data)
+  const lock = await takeDataDirectory(flags.data, 'up')
+  // A supervisor that was killed could not take its word back.
+  removeEndpoints(flags.data)
+  const log = createServiceLog({ readable: flags.output === 'table' && process.stderr.isTTY === true })
+  const supervisor = supervise({ children: children(flags), output: log.output, events: log.events })
+  // SIGHUP asks a service to reload; from a terminal it means that the terminal is gone.
+  process.on('SIGHUP', () => (process.stdin.isTTY ? told.resolve('stop') : supervisor.signal('SIGHUP')))
+  let admin: { url: string; close(): Promise<void> } | null = null
+  try {
+    admin = await createAdminServer({
+      host: '127.0.0.1',
+      port: flags.adminPort,
+      missing: supervisor.missing,
+      metrics: supervisor.metrics,
+    })
+    const urls = await Promise.race([supervisor.ready, told.promise])
+    if (urls !== 'stop') {
+      announce(flags, {
+        mqtts: reachable(urls['broker']),
+        api: reachable(urls['provisioning']),
+        admin: admin.url,
+      })
+      serviceManager.ready()
+      await told.promise
+    }
+    return exitCodes.done
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    const [what = '', hint = ''] = message.split(`\n${HINT}`)
+    throw new CommandFailed(what, hint, { cause: error })
+  } finally {
+    serviceManager.stopping()
+    removeEndpoints(flags.data)
+    await Promise.all([supervisor.stop(), admin?.close()])
+    lock.release()
+  }
+}
+
+function announce(flags: UpFlags, endpoints: { mqtts: string; api: string; admin: string }): void {
+  writeEndpoints(flags.data, endpoints)
+  const text =
+    flags.output === 'json'
+      ? `${JSON.stringify({ ready: true, ...endpoints, data: flags.data })}\n`
+      : firstOutput({ ...endpoints, data: flags.data })
+  process.stdout.write(text)
+}
+
+/** Both services, as this very program with other arguments. A restart keeps the port that the first start was given. */
+function children(flags: UpFlags): ChildSpec[] {
+  const main = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url),
+  )
+  const shared = ['--data', flags.data, '--host', flags.host]
+  const cache = codeCache(flags.data)
+  return [
+    {
+      name: 'provisioning',
+      command: process.execPath,
+      env: cache,
+      args: formerUrl => [
+        ...[main, 'provisioning', ...shared, '--api-port', port(formerUrl, flags.apiPort)],
+        ...['--status-port', String(flags.statusPort)],
+        ...flags.san.flatMap(name => ['--san', name]),
+      ],
+    },
+    {
+      name: 'broker',
+      command: process.execPath,
+      args: formerUrl => [
+        ...brokerNodeFlags(),
+        ...[main, 'broker', ...shared, '--mqtts-port', port(formerUrl, flags.mqttsPort)],
+      ],
+      env: {
+        ...cache,
+        MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536',
+        ...gatesEnvironment(flags.gates),
+      },
+    },
+  ]
+}
+
+/**
+ * Compiled code of the last start halves this one. It lies where nobody else can write, for whoever could would have his own
+ * run; and not on a disk that the record may soon need.
+ */
+function codeCache(data: string): NodeJS.ProcessEnv {
+  if (process.env['NODE_COMPILE_CACHE'] !== undefined) return {}
+  const { bavail, bsize } = statfsSync(data)
+  return bavail * bsize < CODE_CACHE_NEEDS_FREE_BYTES
+    ? {}
+    : { NODE_COMPILE_CACHE: resolve(dataPaths(data).codeCache) }
+}
+
+/** What the broker's Node must be told before it starts; each was measured. */
+function brokerNodeFlags(): string[] {
+  // A young generation with room for a storm of handshakes. Freed memory goes back early (MALLOC_TRIM_THRESHOLD_).
+  const flags = ['--max-semi-space-size=64']
+  const openssl = fileURLToPath(new URL('../../broker/gate/openssl.cnf', import.meta.url))
+  return existsSync(openssl) ? [...flags, `--openssl-config=${openssl}`] : flags
+}
+
+function port(formerUrl: string | null, asked: number): string {
+  return formerUrl === null ? String(asked) : new URL(formerUrl).port
+}
+
+/** A service that listens on every address is reached at the loopback one. */
+function reachable(url: string | undefined): string {
+  const reached = (url ?? '').replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//localhost:')
+  return reached.replace(/\/$/, '')
+}

@@ -1,0 +1,22 @@
+// What Ctrl-C means to a simulated run: the first ends it with its report, the second at once.
+// Refuses to know what is run.
+import type { ExitCode, Io } from '../../device-sim/io.ts'
+import manifest from '../../package.json' with { type: 'json' }
+
+/** Carries the work out on the streams of this process and sets its exit code. */
+export async function interruptible(work: (io: Io) => Promise<ExitCode>): Promise<void> {
+  const interruption = new AbortController()
+  const interrupt = (): void => {
+    // The second time is meant.
+    if (interruption.signal.aborted) process.exit(130)
+    interruption.abort()
+  }
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
+  try {
+    const { env, stdout, stderr } = process
+    const { version } = manifest
+    process.exitCode = await work({ env, stdout, stderr, signal: interruption.signal, version })
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+  }
+}
