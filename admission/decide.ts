@@ -88,8 +88,9 @@ const listedChecks: readonly Check<Listed>[] = [
     name: 'validity',
     ofCertificate: true,
     refuses: ({ record, now }) => {
-      if (now < record.notBefore - NOT_BEFORE_SKEW_MS) return 'certificate_not_yet_valid'
-      return now >= record.notAfter ? 'certificate_expired' : null
+      // Both ends belong to it (RFC 5280 §4.1.2.5). What is no number is neither before nor after anything: only what holds passes.
+      if (!(now >= record.notBefore - NOT_BEFORE_SKEW_MS)) return 'certificate_not_yet_valid'
+      return now <= record.notAfter ? null : 'certificate_expired'
     },
     inputs: ({ record, now }) => ({
       notBefore: time(record.notBefore),
@@ -106,7 +107,7 @@ const listedChecks: readonly Check<Listed>[] = [
       if (record.issuerRevoked) return 'issuer_revoked'
       // Who pins trusts the certificate beyond its CA's end, not beyond its CA's word.
       if (record.trust === 'pinned') return null
-      return record.issuerNotAfter !== null && now >= record.issuerNotAfter ? 'issuer_expired' : null
+      return record.issuerNotAfter === null || now <= record.issuerNotAfter ? null : 'issuer_expired'
     },
     inputs: ({ record, now }, presented) => ({
       issuerId: record.issuerId,
@@ -144,6 +145,11 @@ const listedChecks: readonly Check<Listed>[] = [
     ofCertificate: true,
     refuses: ({ record }) => (record.clientAuth ? null : 'certificate_usage_forbidden'),
     inputs: ({ record }) => ({ clientAuth: record.clientAuth }),
+  },
+  {
+    name: 'conformance',
+    refuses: ({ record }) => (record.defect === null || record.defectGrace ? null : record.defect),
+    inputs: ({ record }) => ({ defect: record.defect, grace: record.defectGrace }),
   },
   {
     name: 'key',
@@ -252,6 +258,8 @@ function asIfListed({ facts, issuer }: Presented): AdmissionRecord {
     trust: 'chained',
     graceUntil: null,
     firstUsedAt: null,
+    defect: null,
+    defectGrace: false,
     issuerId: issuer?.id ?? null,
     issuerEnabled: issuer?.enabled ?? false,
     issuerRevoked: issuer?.revoked ?? false,

@@ -1,6 +1,7 @@
 // The one look-up every connection pays for: what the record holds about a fingerprint, in one prepared statement
 // and so one snapshot. Raw SQL on purpose: a point look-up of some 5 µs needs no cache in front of it.
 import type { Database } from 'better-sqlite3'
+import type { LeafDefect } from '../pki/leaf-conformance.ts'
 import type { CertificateStatus, DeviceState, Trust } from './schema.ts'
 
 /** All that the registry knows about a listed certificate when somebody knocks with it. Times in ms since the epoch. */
@@ -16,6 +17,10 @@ export type AdmissionRecord = {
   firstUsedAt: number | null
   clientAuth: boolean
   isCa: boolean
+  /** For what RFC 5280 forbids to rely on it; null where nothing does. */
+  defect: LeafDefect | null
+  /** Whether it is admitted all the same, as one that an older version let in. */
+  defectGrace: boolean
   keyType: string
   serialNumber: string
   issuerId: string | null
@@ -31,7 +36,7 @@ export type AdmissionRecord = {
 
 export type AdmissionLookup = (fingerprint: string) => AdmissionRecord | null
 
-type Flag = 'clientAuth' | 'isCa' | 'issuerEnabled' | 'issuerRevoked' | 'revokedByIssuer'
+type Flag = 'clientAuth' | 'defectGrace' | 'isCa' | 'issuerEnabled' | 'issuerRevoked' | 'revokedByIssuer'
 type Row = Omit<AdmissionRecord, Flag> & Record<Flag, number>
 
 // Sub-selects, not joins: SQLite with STAT4 plans a join anew for every bound value, which costs 20 µs a look-up.
@@ -44,7 +49,7 @@ const statement = `
 SELECT c.fingerprint, c.device_id AS deviceId, c.status, c.trust,
        (SELECT state FROM devices d WHERE d.id = c.device_id) AS deviceState,
        c.not_before AS notBefore, c.not_after AS notAfter, c.grace_until AS graceUntil, c.first_used_at AS firstUsedAt,
-       c.client_auth AS clientAuth, c.is_ca AS isCa, c.key_type AS keyType, c.serial_number AS serialNumber,
+       c.client_auth AS clientAuth, c.is_ca AS isCa, c.defect, c.defect_grace AS defectGrace, c.key_type AS keyType, c.serial_number AS serialNumber,
        c.issuer_id AS issuerId,
        coalesce(${standing('i.enabled AND coalesce(p.enabled, 1) AND coalesce(g.enabled, 1)')}, 1) AS issuerEnabled,
        coalesce(${standing('i.revoked OR coalesce(p.revoked, 0) OR coalesce(g.revoked, 0)')}, 0) AS issuerRevoked,
@@ -64,6 +69,7 @@ export function prepareAdmissionLookup(sqlite: Database): AdmissionLookup {
       ...row,
       clientAuth: row.clientAuth === 1,
       isCa: row.isCa === 1,
+      defectGrace: row.defectGrace === 1,
       issuerEnabled: row.issuerEnabled === 1,
       issuerRevoked: row.issuerRevoked === 1,
       revokedByIssuer: row.revokedByIssuer === 1,

@@ -16,6 +16,7 @@ import { openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operators/operator-store.ts'
 import { createTokenStore } from './operators/token-store.ts'
 import { createPolicyWriter } from './policies/policy-store.ts'
+import { createCertificateGraceWriter } from './roll/certificate-grace.ts'
 import { createCertificateMover } from './roll/certificate-moves.ts'
 import { createCertificateWriter } from './roll/certificate-writer.ts'
 import { createDeadlineKeeper } from './roll/deadlines.ts'
@@ -33,6 +34,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createCertificateWriter(registry, now),
     ...createCertificateMover(registry, now),
     ...createPinnedWriter(registry, now),
+    ...createCertificateGraceWriter(registry, now),
     ...createDeadlineKeeper(registry, now),
     ...createEnrollmentTokenStore(registry, now),
     ...createClaimStore(registry, now),

@@ -16,6 +16,7 @@ import * as overview from './migrations/0012-overview.ts'
 import * as webhooks from './migrations/0013-webhooks.ts'
 import * as keyRevocation from './migrations/0015-key-revocation.ts'
 import * as actorKinds from './migrations/0016-actor-kinds.ts'
+import * as certificateConformance from './migrations/0020-certificate-conformance.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -38,6 +39,7 @@ const migrations: readonly Migration[] = [
   webhooks,
   keyRevocation,
   actorKinds,
+  certificateConformance,
 ]
 
 /** The schema version this code reads and writes. */

@@ -1,5 +1,6 @@
 // The one list of reasons why somebody is refused or cut, and what each becomes for a device (CONNACK), for an
 // operator (problem title, hint) and for a metric (the code itself is the label). docs/reasons.md explains each.
+import { listedReasons } from './reason-listed.ts'
 
 /**
  * `seen` says what the device observes:
@@ -82,102 +83,7 @@ const entries = {
     title: 'Too many devices register themselves at once',
     hint: 'Let the device back off and connect again. A flood of them is worth a look at who holds the key of the issuer.',
   },
-  // listed, but may not enter
-  certificate_pending: {
-    seen: 5,
-    title: 'The certificate waits for approval',
-    hint: 'Approve the enrollment.',
-  },
-  certificate_rejected: {
-    seen: 5,
-    title: 'The enrollment was rejected',
-    hint: 'Enroll the device again if it was rejected by mistake.',
-  },
-  certificate_suspended: {
-    seen: 5,
-    title: 'The certificate is suspended',
-    hint: 'Lift the suspension, or issue a new certificate.',
-  },
-  certificate_superseded: {
-    seen: 5,
-    title: 'The certificate was superseded and its grace has ended',
-    hint: 'Let the device use the newer certificate it was issued.',
-  },
-  certificate_retired: {
-    seen: 5,
-    title: 'The certificate is retired',
-    hint: 'Let the device use its current certificate.',
-  },
-  certificate_lapsed: {
-    seen: 5,
-    title: 'The certificate lapsed unused',
-    hint: 'Issue a new certificate: rollcall device enroll.',
-  },
-  certificate_revoked: {
-    seen: 5,
-    title: 'The certificate is revoked',
-    hint: 'Revocation is final. If the device is trusted again, issue a new certificate with a new key.',
-  },
-  certificate_revoked_by_issuer: {
-    seen: 5,
-    title: 'The CRL of its issuer revokes the certificate',
-    hint: 'Give the device a new certificate. rollcall issuer crl status shows the CRL in force.',
-  },
-  certificate_expired: {
-    seen: 5,
-    title: 'The certificate has expired',
-    hint: 'Issue a new certificate: rollcall device enroll. Check the clock of this machine.',
-  },
-  certificate_not_yet_valid: {
-    seen: 5,
-    title: 'The certificate is not valid yet',
-    hint: 'Check the clock of this machine; five minutes of skew are allowed.',
-  },
-  certificate_usage_forbidden: {
-    seen: 5,
-    title: 'The extended key usage does not permit clientAuth',
-    hint: 'Issue a certificate whose extended key usage contains clientAuth.',
-  },
-  certificate_is_ca: {
-    seen: 5,
-    title: 'The certificate is a CA certificate',
-    hint: 'A device presents an end-entity certificate. Issue one.',
-  },
-  key_unacceptable: {
-    seen: 5,
-    title: 'The key is too weak or of a kind we do not accept',
-    hint: 'Use P-256, P-384, Ed25519 or RSA of at least 2048 bits.',
-  },
-  chain_unverified: {
-    seen: 5,
-    title: 'The chain does not verify to the issuer on record',
-    hint: 'The registry and the certificate disagree. Run rollcall explain on the certificate and check the issuers.',
-  },
-  issuer_disabled: {
-    seen: 5,
-    title: 'The issuer of the certificate is disabled',
-    hint: 'Issue the device a certificate of an enabled issuer, or enable the issuer again.',
-  },
-  issuer_revoked: {
-    seen: 5,
-    title: 'The issuer of the certificate is revoked by the CA above it',
-    hint: 'Enroll the device under another issuer. rollcall issuer crl status shows the CRL in force.',
-  },
-  issuer_expired: {
-    seen: 5,
-    title: 'The issuer of the certificate has expired',
-    hint: 'Rotate the issuing CA and enroll the device again.',
-  },
-  device_suspended: {
-    seen: 5,
-    title: 'The device is suspended',
-    hint: 'rollcall device activate lets it back in.',
-  },
-  device_decommissioned: {
-    seen: 5,
-    title: 'The device is decommissioned',
-    hint: 'Decommissioning is final. Register a new device.',
-  },
+  ...listedReasons,
   // the first packet
   connect_timeout: {
     seen: 'cut',

@@ -95,6 +95,35 @@ export function lookAtPinned(file: string): PinnedLook {
   })
 }
 
+/** Certificates that admit but for what RFC 5280 says of them, at most so many; `graced` are admitted all the same. */
+export function lookAtNonconforming(file: string, limit: number) {
+  return opened(file, database => {
+    const known = database
+      .prepare("SELECT count(*) AS n FROM pragma_table_info('certificates') WHERE name = 'defect'")
+      .get()?.['n']
+    if (known === 0) return { total: 0, graced: 0, shown: [] }
+    const where =
+      "FROM certificates WHERE defect IS NOT NULL AND status IN ('pending', 'issued', 'active', 'superseded', 'suspended')"
+    const counted = database
+      .prepare(`SELECT count(*) AS total, coalesce(sum(defect_grace), 0) AS graced ${where}`)
+      .get()
+    const rows = database
+      .prepare(
+        `SELECT fingerprint, device_id AS deviceId, defect ${where} ORDER BY device_id, fingerprint LIMIT ?`,
+      )
+      .all(limit)
+    return {
+      total: Number(counted?.['total'] ?? 0),
+      graced: Number(counted?.['graced'] ?? 0),
+      shown: rows.map(row => ({
+        fingerprint: String(row['fingerprint']),
+        deviceId: String(row['deviceId']),
+        defect: String(row['defect']),
+      })),
+    }
+  })
+}
+
 function issuerOf(row: Record<string, unknown>) {
   const certificate = new X509Certificate(row['der'] as Uint8Array)
   const untimed = { parentId: null, notBefore: 0, notAfter: 0 }

@@ -1,6 +1,7 @@
 // The shape of the record: one type per table, as Kysely reads and writes it.
 // Times are milliseconds since the epoch; expiry is computed, never stored.
 import type { Generated } from 'kysely'
+import type { LeafDefect } from '../pki/leaf-conformance.ts'
 import type { ActorKind } from './audit/audit-chain.ts'
 import type { KeySchema } from './schema-keys.ts'
 import type { NewsSchema } from './schema-news.ts'
@@ -18,7 +19,6 @@ export type CertificateStatus =
   | 'lapsed'
   | 'revoked'
 
-/** What time does to a certificate. */
 export const deadlineKinds = ['expiring', 'critical', 'lapse', 'retire', 'forget'] as const
 export type DeadlineKind = (typeof deadlineKinds)[number]
 export type Trust = 'chained' | 'pinned'
@@ -73,6 +73,7 @@ export type Schema = TablesElsewhere & {
     name_template: Generated<string>
     per_minute_max: Generated<number>
     devices_max: Generated<number>
+    accept_v1: Generated<number>
     crl_url: string | null
     crl_checked_at: number | null
     crl_error: string | null
@@ -122,6 +123,8 @@ export type Schema = TablesElsewhere & {
     spki_hash: string
     client_auth: number
     is_ca: number
+    defect: LeafDefect | null
+    defect_grace: number
     not_before: number
     not_after: number
     grace_until: number | null

@@ -37,14 +37,17 @@ function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number): F
 
   if (certificate.version !== 3) fault('version', 'it must be X.509 v3')
   if (!facts.isCa) fault('basicConstraints', 'CA must be TRUE: a trust anchor signs others')
-  if (!certificate.keyUsage?.has('keyCertSign')) fault('keyUsage', 'it must contain keyCertSign')
+  // RFC 5280 §6.1.4 (n): where the extension is there.
+  if (certificate.keyUsage !== null && !certificate.keyUsage.has('keyCertSign'))
+    fault('keyUsage', 'it must contain keyCertSign, or not be there')
   const purposes = certificate.extendedKeyUsage
   if (purposes && !purposes.includes(CLIENT_AUTH) && !purposes.includes(ANY_USAGE)) {
     fault('extendedKeyUsage', 'it must permit clientAuth, or say nothing')
   }
   const strange = certificate.extensions.find(({ critical, oid }) => critical && !understood.has(oid))
-  // Name constraints, for one: a chain is followed here without them, so trusting this CA would trust more than it may.
-  if (strange) fault('extensions', `the critical extension ${strange.oid} is not enforced here`)
+  if (isConstrained(certificate))
+    fault('extensions.nameConstraints', 'name constraints are not enforced here, critical or not')
+  else if (strange) fault('extensions', `the critical extension ${strange.oid} is not enforced here`)
   if (certificate.subject.attributes.length === 0) fault('subject', 'it must not be empty')
   if (certificate.subject.attributes.some(({ value }) => value.includes('\0'))) {
     fault('subject', 'a name holds a NUL character')
@@ -58,9 +61,31 @@ function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number): F
   if (certificate.subject.der.equals(certificate.issuer.der) && !isSelfSigned(node)) {
     fault('signature', 'it names itself as issuer, and its key did not sign it')
   }
-  if (facts.notAfter <= now) fault('validity', `it expired at ${new Date(facts.notAfter).toISOString()}`)
+  if (facts.notAfter < now) fault('validity', `it expired at ${new Date(facts.notAfter).toISOString()}`)
   if (facts.notBefore - CLOCK_SKEW_MS > now) {
     fault('validity', `it is not valid before ${new Date(facts.notBefore).toISOString()}`)
   }
   return faults
+}
+
+/**
+ * Whether it holds only for some names (RFC 5280 §4.2.1.10). A chain is followed here without looking at them, so trusting such a
+ * CA would trust more than whoever certified it meant.
+ */
+export function isConstrained({ extensions }: ReadCertificate): boolean {
+  return extensions.some(({ oid }) => oid === extensionIds.nameConstraints)
+}
+
+/**
+ * Whether the line of CAs above a device is longer than one of them permits (RFC 5280 §4.2.1.9). `line` begins with the CA that
+ * signs devices; a CA that issued itself does not count.
+ */
+export function exceedsPathLength(line: readonly ReadCertificate[]): boolean {
+  let below = 0
+  for (const { basicConstraints, subject, issuer } of line) {
+    const most = basicConstraints?.pathLength ?? Number.POSITIVE_INFINITY
+    if (below > most) return true
+    if (!subject.der.equals(issuer.der)) below += 1
+  }
+  return false
 }

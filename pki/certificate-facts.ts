@@ -1,7 +1,7 @@
 // The facts Rollcall reads from an X.509 certificate, taken from its DER and nothing else.
 // Knows no registry and no policy: it reports, others judge.
 import { hash, type KeyObject, X509Certificate } from 'node:crypto'
-import { type Fault, readCertificate } from './certificate-reader.ts'
+import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import type { GeneralName } from './general-names.ts'
 
 /** What a certificate says of itself. Times are milliseconds since the epoch. */
@@ -21,6 +21,7 @@ export type CertificateFacts = {
   keyType: string
   /** Whether extended key usage permits clientAuth; absent usage permits (RFC 5280 §4.2.1.12). */
   clientAuth: boolean
+  /** As its basic constraints say, however its key usage reads. */
   isCa: boolean
 }
 
@@ -59,6 +60,13 @@ export function certificateFacts(input: Buffer | string | X509Certificate): Read
   return facts
 }
 
+/** What a certificate says. Throws a `CertificateUnreadable`. */
+export function readOrThrow(der: Buffer): ReadCertificate {
+  const reading = readCertificate(der)
+  if ('fault' in reading) throw new CertificateUnreadable(reading.fault)
+  return reading.certificate
+}
+
 /** When a certificate holds. Throws a `CertificateUnreadable`. */
 export function validityIn(certificate: X509Certificate): { notBefore: number; notAfter: number } {
   const { notBefore, notAfter } = certificateFacts(certificate)
@@ -86,9 +94,7 @@ const unreadable = new CertificateUnreadable({
 })
 
 function factsOf(x509: X509Certificate): CertificateFacts {
-  const reading = readCertificate(x509.raw)
-  if ('fault' in reading) throw new CertificateUnreadable(reading.fault)
-  const { certificate } = reading
+  const certificate = readOrThrow(x509.raw)
   const usages = certificate.extendedKeyUsage
   const publicKey = publicKeyOf(x509)
   return {
@@ -101,7 +107,7 @@ function factsOf(x509: X509Certificate): CertificateFacts {
     notAfter: certificate.notAfter,
     keyType: keyTypeOf(publicKey),
     clientAuth: usages === null || usages.includes(CLIENT_AUTH) || usages.includes(ANY_USAGE),
-    isCa: x509.ca,
+    isCa: certificate.basicConstraints?.isCa === true,
   }
 }
 

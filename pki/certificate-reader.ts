@@ -17,6 +17,7 @@ import {
   withTag,
 } from './der-reader.ts'
 import { type NameAttribute, readName } from './distinguished-name.ts'
+import type { SignatureAlgorithm } from './signature-policy.ts'
 
 /** What is wrong with a document, and which part of it is. */
 export type Fault = { path: string; message: string }
@@ -26,8 +27,7 @@ export type ReadCertificate = {
   version: 1 | 2 | 3
   /** As it stands, sign and leading zero included. */
   serialNumber: Buffer
-  /** The object identifier of the algorithm that it is signed with. */
-  signatureAlgorithm: string
+  signatureAlgorithm: SignatureAlgorithm
   /** DER of the names, and their attributes. */
   issuer: { der: Buffer; attributes: readonly NameAttribute[] }
   subject: { der: Buffer; attributes: readonly NameAttribute[] }
@@ -78,8 +78,7 @@ function read(der: Buffer, progress: Progress): ReadCertificate {
   if (!encodingOf(der, inner).equals(encodingOf(der, withTag(algorithm, tags.sequence)))) {
     throw new DerFault('the signature algorithm is not the one it was signed with')
   }
-  const [oid] = elementsOf(der, inner)
-  const signatureAlgorithm = oidOf(der, oid)
+  const signatureAlgorithm = algorithmOf(der, inner)
   const issuer = nameOf(der, next('issuer'))
   const [begins, ends, other] = elementsOf(der, withTag(next('validity'), tags.sequence))
   if (other !== undefined) throw new DerFault('it holds more than two times')
@@ -118,6 +117,11 @@ function versionOf(der: Buffer, tagged: DerElement): 1 | 2 | 3 {
     throw new DerFault('it is none of 1, 2 and 3')
   }
   return version
+}
+
+function algorithmOf(der: Buffer, identifier: DerElement): SignatureAlgorithm {
+  const [oid, parameters] = elementsOf(der, identifier)
+  return { oid: oidOf(der, oid), parameters: parameters === undefined ? null : encodingOf(der, parameters) }
 }
 
 function nameOf(der: Buffer, element: DerElement | undefined): ReadCertificate['subject'] {

@@ -5,31 +5,40 @@ import { certificateFacts } from './certificate-facts.ts'
 import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import { judging } from './foreign-bytes.ts'
 import { ACCEPTABLE_KEYS, isAcceptableKey } from './key-policy.ts'
+import { nonconformanceOf } from './leaf-conformance.ts'
 import { weaknessOfKey } from './weak-keys.ts'
 
 export type LeafFault = Fault
+
+/** `acceptV1` where the trust anchor lets X.509 v1 through (RFC 5280 §4.1.2.1: version 3 is for extensions alone). */
+export type LeafOptions = { pinned: boolean; acceptV1?: boolean }
 
 const SERIAL_OCTETS_MAX = 20
 
 /**
  * What forbids registering this certificate for a device; empty where nothing does (RFC 5280 §4.1, §4.2.1).
- * `pinned` permits the CA bit on a self-signed certificate: it is trusted for itself alone. Never throws.
+ * `pinned` permits the CA bit on a self-signed certificate, and version 1: it is trusted for itself alone. Never throws.
  */
-export function judgeLeaf(der: Buffer, options: { pinned: boolean }): LeafFault[] {
+export function judgeLeaf(der: Buffer, options: LeafOptions): LeafFault[] {
   const reading = readCertificate(der)
   if ('fault' in reading) return [reading.fault]
-  return judging('certificate', () => leafFaults(der, reading.certificate, options.pinned))
+  return judging('certificate', () => leafFaults(der, reading.certificate, options))
 }
 
-function leafFaults(der: Buffer, certificate: ReadCertificate, pinned: boolean): LeafFault[] {
+function leafFaults(
+  der: Buffer,
+  certificate: ReadCertificate,
+  { pinned, acceptV1 = pinned }: LeafOptions,
+): LeafFault[] {
   const facts = certificateFacts(der)
   const faults: LeafFault[] = []
   const fault = (part: string, message: string) => faults.push({ path: `certificate.${part}`, message })
   const selfSigned = certificate.subject.der.equals(certificate.issuer.der)
 
-  if (certificate.version !== 3) fault('version', 'it must be X.509 v3')
-  if (facts.isCa && !(pinned && selfSigned))
-    fault('basicConstraints', 'CA must be FALSE: a device is an end entity')
+  if (certificate.version !== 3 && !acceptV1) {
+    fault('version', 'it must be X.509 v3: pin it, or let the trust anchor accept version 1')
+  }
+  faults.push(...nonconformanceOf(certificate, { pinned }).map(one => one.fault))
   if (certificate.keyUsage?.has('keyCertSign') && !(pinned && selfSigned)) {
     fault('keyUsage', 'keyCertSign is for CAs')
   }

@@ -1,7 +1,6 @@
 // The names in a certificate, read from its structure: printed subjects and SANs are ambiguous (CVE-2021-44532) and are
 // never parsed. Tells what is there, several values included; whether that names anybody is decided elsewhere.
-import { CertificateUnreadable } from './certificate-facts.ts'
-import { readCertificate } from './certificate-reader.ts'
+import { readOrThrow } from './certificate-facts.ts'
 import { attributeTypes } from './distinguished-name.ts'
 import type { GeneralName } from './general-names.ts'
 
@@ -15,9 +14,7 @@ export type CertificateNames = {
 
 /** Throws a `CertificateUnreadable`. */
 export function namesOf(der: Buffer): CertificateNames {
-  const reading = readCertificate(der)
-  if ('fault' in reading) throw new CertificateUnreadable(reading.fault)
-  const { subject, subjectAltName } = reading.certificate
+  const { subject, subjectAltName } = readOrThrow(der)
   const valuesOf = (oid: string) =>
     subject.attributes.filter(one => one.oid === oid && one.isText).map(({ value }) => value)
   return {

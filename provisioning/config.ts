@@ -47,6 +47,8 @@ export type ProvisioningOptions = {
   /** How often to look for what time does to certificates. */
   sweepMs?: number
   /** Whether CRLs of trust anchors may be fetched from private addresses. */
+  /** Whether certificates that an older version let in, and that RFC 5280 forbids to rely on, are admitted on. */
+  certificateGrace?: boolean
   crlPrivateAddresses?: boolean
   /** Whether webhooks may lead to private addresses, and be plain HTTP. */
   webhookPrivateAddresses?: boolean
@@ -78,6 +80,7 @@ export const variables: Readonly<
   ROLLCALL_STATUS_URL: ({ statusUrl }) => statusUrl,
   ROLLCALL_CRL_HOURS: ({ crlHours }) => crlHours,
   ROLLCALL_OCSP_MINUTES: ({ ocspMinutes }) => ocspMinutes,
+  ROLLCALL_CERTIFICATE_GRACE: ({ certificateGrace }) => certificateGrace,
   ROLLCALL_CRL_PRIVATE_ADDRESSES: ({ crlPrivateAddresses }) => crlPrivateAddresses,
   ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES: ({ webhookPrivateAddresses }) => webhookPrivateAddresses,
   ROLLCALL_AUDIT_CHECKPOINT_FILE: ({ auditCheckpointFile }) => auditCheckpointFile,
@@ -119,6 +122,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     auditCheckpointFile:
       options.auditCheckpointFile ?? (environment['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || null),
     sweepMs: options.sweepMs ?? 1_000,
+    certificateGrace: options.certificateGrace ?? number('ROLLCALL_CERTIFICATE_GRACE', 1) === 1,
     crlPrivateAddresses: options.crlPrivateAddresses ?? number('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0) === 1,
     crlLookMs: options.crlLookMs ?? 60_000,
     webhookPrivateAddresses:

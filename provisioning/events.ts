@@ -190,11 +190,15 @@ export function createEvents(log: LogLevel, metrics: ProvisioningMetrics) {
     expiringCounted: (within: string, certificates: number) => metrics.expiring.set({ within }, certificates),
     sweepFailed: (error: unknown) =>
       logger.warn({ err: error }, 'deadlines wait: the registry cannot be used now'),
-    deadlineFailed: ({ kind, fingerprint, deviceId, error }: FailedDeadline) =>
-      logger.error(
-        { kind, fingerprint, deviceId, err: error },
-        'a step in the life of a certificate failed: it is put off',
+    deadlineFailed: ({ error, ...step }: FailedDeadline) =>
+      logger.error({ ...step, err: error }, 'a step in the life of a certificate failed: it is put off'),
+    certificatesGraced: (certificates: number) =>
+      logger.warn(
+        { certificates },
+        'certificates that depart from RFC 5280 are admitted until the next release',
       ),
+    certificateGraceEnded: (certificates: number) =>
+      logger.warn({ certificates }, 'certificates that depart from RFC 5280 are refused from now on'),
     registryDamaged: (damage: string) =>
       logger.fatal({ damage }, 'the registry is damaged: stop the service and restore a backup'),
     certificateRevoked: (caller: Caller, fingerprint: string, reason: string, unreachable: number) => {

@@ -32,6 +32,7 @@ import { startNews } from './news/index.ts'
 import { createLastUse } from './operators/last-use.ts'
 import { createOverviewDesk } from './overview/overview.ts'
 import { createReceipt } from './receipt.ts'
+import { settleRecord } from './record-upkeep.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createScrape } from './scrape.ts'
@@ -110,8 +111,7 @@ export async function createProvisioning(
     const audit = openAudit({ directory, checkpointFile, registry, reading, events, now })
     const writer = createRegistryWriter(registry, now)
     const issuers = prepareIssuers(reading)
-    const abandoned = await writer.abandonIssuances({ name: 'provisioning', kind: 'service' })
-    if (abandoned > 0) events.issuancesAbandoned(abandoned)
+    await settleRecord({ registry, writer, events, ...config })
     const founded = await firstStart({
       directory,
       writer,

@@ -12,7 +12,14 @@ import { asked, type Finding, type Patient, type Verdict } from './finding.ts'
 import { checkAuditKey, checkCa, checkServerCertificate } from './keys.ts'
 import { checkClock, checkDescriptors, checkGates, checkVersions } from './machine.ts'
 import { checkPorts } from './ports.ts'
-import { checkAuditLog, checkPinned, checkRegistry, checkRunning, checkSettings } from './registry.ts'
+import {
+  checkAuditLog,
+  checkConformance,
+  checkPinned,
+  checkRegistry,
+  checkRunning,
+  checkSettings,
+} from './registry.ts'
 import { holdersOf } from './running-services.ts'
 
 export function doctorCommand(): Command {
@@ -48,6 +55,7 @@ export async function examine(patient: Patient, flags: readonly GivenFlag[]): Pr
     ['owner', () => checkOwner(patient)],
     ['registry', () => checkRegistry(patient)],
     ['pinned', () => checkPinned(patient)],
+    ['conformance', () => checkConformance(patient)],
     ['CA', () => checkCa(patient)],
     ['server certificate', () => checkServerCertificate(patient)],
     ['audit key', () => checkAuditKey(patient)],

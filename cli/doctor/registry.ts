@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import {
   canLook,
   lookAtAuditRow,
+  lookAtNonconforming,
   lookAtPinned,
   lookAtRegistry,
   type RegistryLook,
@@ -91,6 +92,22 @@ export function checkPinned({ data }: Patient): Finding[] {
   const todo =
     'start this version: it binds each to the CA that signed it; two of one serial number stay, so revoke one of them'
   return [warn('pinned', found, todo)]
+}
+
+const NONCONFORMING_SHOWN_MAX = 1_000
+
+/** Leaves on the roll that no longer hold, each by name: an older version let them in. */
+export function checkConformance({ data }: Patient): Finding[] {
+  const { registry } = dataPaths(data)
+  if (!existsSync(registry) || !canLook(registry)) return []
+  const { total, graced, shown } = lookAtNonconforming(registry, NONCONFORMING_SHOWN_MAX)
+  if (total === 0) return [ok('conformance', 'every certificate on the roll is as RFC 5280 has it')]
+  const fate = graced > 0 ? `${graced} of them admitted until the next release` : 'refused'
+  const list = shown.map(one => `${one.deviceId} ${one.fingerprint} (${one.defect})`).join(', ')
+  const more = total > shown.length ? `, and ${total - shown.length} more` : ''
+  const todo =
+    'give each device another certificate (docs/reasons.md tells what is wrong), then set ROLLCALL_CERTIFICATE_GRACE=0'
+  return [warn('conformance', `${total} depart from RFC 5280, ${fate}: ${list}${more}`, todo)]
 }
 
 export function judgeRegistry({ ours, schema, schemaKnown, findings }: RegistryLook): Finding[] {

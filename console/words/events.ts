@@ -13,6 +13,7 @@ const eventTones: Readonly<Record<string, Tone>> = {
   renewed: 'info',
   rekeyed_early: 'warn',
   expiring: 'warn',
+  nonconforming: 'warn',
   suspended: 'warn',
   activated: 'good',
   revoked: 'bad',

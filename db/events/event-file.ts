@@ -14,6 +14,7 @@ export const kinds = [
   'renewed',
   'rekeyed_early',
   'expiring',
+  'nonconforming',
   'suspended',
   'activated',
   'revoked',

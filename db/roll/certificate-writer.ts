@@ -2,6 +2,7 @@
 // The facts of a certificate are read from its DER here, so no caller can list one thing and present another.
 import type { Transaction } from 'kysely'
 import { type CertificateFacts, certificateFacts } from '../../pki/certificate-facts.ts'
+import { defectOf } from '../../pki/leaf-conformance.ts'
 import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { type Redemption, redeem } from '../enrollment/redemption.ts'
@@ -143,6 +144,8 @@ export async function listCertificateIn(
     spki_hash: facts.spkiHash,
     client_auth: facts.clientAuth ? 1 : 0,
     is_ca: facts.isCa ? 1 : 0,
+    defect: defectOf(listing.der, { pinned: listing.trust === 'pinned' }),
+    defect_grace: 0,
     not_before: facts.notBefore,
     not_after: facts.notAfter,
     grace_until: null,

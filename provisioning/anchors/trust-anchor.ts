@@ -3,12 +3,13 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
-import { judgeAnchor } from '../../pki/anchor-policy.ts'
-import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { exceedsPathLength, judgeAnchor } from '../../pki/anchor-policy.ts'
+import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import { coverageOf, covers, coversAll } from '../../pki/distribution-points.ts'
 import { readOrNull } from '../../pki/foreign-bytes.ts'
 import { namesOf } from '../../pki/names.ts'
+import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import type { Fault } from '../enrollment/csr.ts'
 import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
 
@@ -45,6 +46,11 @@ export function judgeNewAnchor(pem: string, issuers: Map<string, Issuer>, now: n
   if (issuerLine(parent?.id ?? null, issuers).length > ABOVE_MAX) {
     return invalid('certificate.issuer', `more than ${ABOVE_MAX} registered CAs stand above it`)
   }
+  const line = [der, ...issuerLine(parent?.id ?? null, issuers).map(link => link.certificate.raw)]
+  if (exceedsPathLength(line.map(readOrThrow))) {
+    const message = 'a CA above it permits no further CA below (pathLenConstraint)'
+    return invalid('certificate.issuer', message)
+  }
   const parentCrl = issuers.get(parent?.id ?? '')?.crlScope ?? ''
   const coverage = parentCrl === '' ? coversAll : coverageOf(Buffer.from(parentCrl, 'hex'))
   if (typeof coverage === 'string' || coverage.endEntitiesOnly || !covers(coverage, der)) {
@@ -70,7 +76,9 @@ export function judgeProof(
   if (typeof der === 'string') return unproven('certificate', der)
   const read = parsed(der)
   if (read === null) return unproven('certificate', 'it is not a DER-encoded X.509 certificate')
-  const { certificate, commonNames, facts } = read
+  const { certificate, commonNames, facts, algorithm } = read
+  const weakness = weaknessOfSignature(algorithm)
+  if (weakness !== null) return unproven('certificate.signatureAlgorithm', weakness)
   const [name, ...more] = commonNames
   if (more.length > 0 || name !== challenge.nonce) {
     return unproven('certificate.subject', 'its only common name must be the nonce of the open challenge')
@@ -79,7 +87,7 @@ export function judgeProof(
     return unproven('certificate.signature', `it is not signed by ${issuer.name}`)
   }
   const { notBefore, notAfter } = facts
-  if (notBefore - CLOCK_SKEW_MS > now || notAfter <= now) {
+  if (notBefore - CLOCK_SKEW_MS > now || notAfter < now) {
     return unproven('certificate.validity', 'it is not valid now')
   }
   return { nonce: challenge.nonce, fingerprint: fingerprintOf(der) }
@@ -90,6 +98,7 @@ function parsed(der: Buffer) {
     certificate: new X509Certificate(der),
     commonNames: namesOf(der).commonNames,
     facts: certificateFacts(der),
+    algorithm: readOrThrow(der).signatureAlgorithm,
   }))
 }
 

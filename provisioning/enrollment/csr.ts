@@ -8,6 +8,7 @@ import * as x509 from '@peculiar/x509'
 import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
 import { ACCEPTABLE_KEYS, isAcceptableKey } from '../../pki/key-policy.ts'
 import { pemBlocks } from '../../pki/pem.ts'
+import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
 
 export type Fault = { path: string; message: string }
@@ -48,10 +49,10 @@ async function judgeCsr(pem: string): Promise<CsrReading> {
   }
   const weakness = weaknessOf(key)
   if (weakness !== null) return refused('key_unacceptable', 'csr.subjectPublicKeyInfo', weakness)
-  const algorithm = csr.signatureAlgorithm.algorithm
-  if (SHA1_SIGNATURES.has(algorithm)) {
-    return refused('csr_invalid', 'csr.signatureAlgorithm', 'it is signed with SHA-1: sign it with SHA-256')
-  }
+  const { algorithm: oid, parameters } = csr.signatureAlgorithm
+  const algorithm = { oid, parameters: parameters ? Buffer.from(parameters) : null }
+  const unsafe = weaknessOfSignature(algorithm)
+  if (unsafe !== null) return refused('csr_invalid', 'csr.signatureAlgorithm', unsafe)
   if (!(await verifies(csr, key, der))) {
     return refused('csr_invalid', 'csr.signature', 'the signature does not verify with the public key in it')
   }
@@ -106,9 +107,6 @@ function weaknessOf(key: KeyObject): string | null {
   if (!isAcceptableKey(keyType)) return `the key is ${keyType}: use ${ACCEPTABLE_KEYS}`
   return weaknessOfKey(key)
 }
-
-/** sha1WithRSAEncryption (RFC 8017) and ecdsa-with-SHA1 (RFC 3279). */
-const SHA1_SIGNATURES = new Set(['1.2.840.113549.1.1.5', '1.2.840.10045.4.1'])
 
 /** What the signature algorithms of CSRs ask of the key, and their hash (RFC 8017, RFC 5758, RFC 8410). */
 const signatures: Readonly<Record<string, { keyType: string; hash: string | null }>> = {

@@ -37,7 +37,7 @@ export async function judgeForeignCertificate(order: ForeignCertificate): Promis
     return { refused: 'certificate_issued_here', faults: [] }
   }
   const { notAfter } = certificateFacts(leaf)
-  if (notAfter <= order.now) {
+  if (notAfter < order.now) {
     return invalid('certificate.validity', `it expired at ${new Date(notAfter).toISOString()}`)
   }
   const misnamed = await foreignName(der, order)
@@ -61,7 +61,7 @@ function chained(
   }
   const refused = withdrawn(issuer, issuers) ?? uncovered(der, issuer)
   if (refused !== null) return refused
-  const expired = issuerLine(issuer.id, issuers).find(link => link.notAfter <= now)
+  const expired = issuerLine(issuer.id, issuers).find(link => link.notAfter < now)
   if (expired !== undefined)
     return invalid('certificate.issuer', `the trust anchor ${expired.name} has expired`)
   return { der, issuerId: issuer.id }

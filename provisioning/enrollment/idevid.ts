@@ -33,13 +33,13 @@ export function judgeIdevid(
   const { mode, nameTemplate, group, proofFingerprint } = parts.anchorEnrollment(issuer.id)
   if (mode === 'off' || !verifiesUnder(certificate, issuer.id, issuers)) return null
   const line = issuerLine(issuer.id, issuers)
-  if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter <= now)) {
+  if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter < now)) {
     return { fault: 'its issuer is disabled, revoked or has expired' }
   }
   const [unfit] = judgeLeaf(certificate.raw, { pinned: false })
   if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
   const facts = certificateFacts(certificate)
-  if (facts.notBefore - BACKDATE_MS > now || facts.notAfter <= now) {
+  if (facts.notBefore - BACKDATE_MS > now || facts.notAfter < now) {
     return { fault: 'it is not valid now' }
   }
   if (proofFingerprint === facts.fingerprint) return { fault: 'it identifies no device' }

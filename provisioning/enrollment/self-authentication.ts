@@ -38,10 +38,10 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
     if (record === null || admission.admitted || admission.reason !== 'certificate_expired') return admission
     const { notAfter, issuerNotAfter, status } = record
     const inUse = status === 'issued' || status === 'active'
-    const issuerLasts = issuerNotAfter === null || at < issuerNotAfter
-    if (at >= notAfter + expiredMs || !inUse || !issuerLasts) return admission
+    const issuerLasts = issuerNotAfter === null || at <= issuerNotAfter
+    if (at > notAfter + expiredMs || !inUse || !issuerLasts) return admission
     // All but its end must hold.
-    return decideAdmission({ peer, record, now: notAfter - 1 })
+    return decideAdmission({ peer, record, now: notAfter })
   }
 
   return {

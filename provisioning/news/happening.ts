@@ -21,6 +21,7 @@ const ofCertificate = {
   'certificate.activate': 'activated',
   'certificate.revoke': 'revoked',
   'certificate.approve': 'enrolled',
+  'certificate.nonconforming': 'nonconforming',
 } as const
 const ofDevice = {
   'device.suspend': 'suspended',

@@ -27,7 +27,7 @@ export function judgeOperatorCertificate(
     )
   }
   const { notAfter } = certificateFacts(leaf)
-  if (notAfter <= now) {
+  if (notAfter < now) {
     const message = `it expired at ${new Date(notAfter).toISOString()}`
     throw invalid([{ path: 'certificate.validity', message }])
   }

@@ -27,6 +27,8 @@ const rightful: AdmissionRecord = {
   firstUsedAt: null,
   clientAuth: true,
   isCa: false,
+  defect: null,
+  defectGrace: false,
   keyType: 'p256',
   serialNumber: '01',
   issuerId: 'i',
@@ -71,7 +73,8 @@ const boundaries: [
     { notAfter: NOW + 1 },
     { notAfter: NOW },
     { notAfter: NOW - 1 },
-    [null, 'certificate_expired', 'certificate_expired'],
+    // A certificate is valid at exactly its notAfter (RFC 5280 §4.1.2.5).
+    [null, null, 'certificate_expired'],
   ],
   [
     'the end of grace',
@@ -85,7 +88,7 @@ const boundaries: [
     { issuerNotAfter: NOW + 1 },
     { issuerNotAfter: NOW },
     { issuerNotAfter: NOW - 1 },
-    [null, 'issuer_expired', 'issuer_expired'],
+    [null, null, 'issuer_expired'],
   ],
 ]
 
@@ -165,8 +168,8 @@ test('usage, key and issuer are judged for pinned certificates too', () => {
 })
 
 test('a pin outlives the end of the CA that signed it: it is bound to its word, not to its life', () => {
-  assert.equal(reasonOf(input({ issuerNotAfter: NOW })), 'issuer_expired')
-  assert.equal(reasonOf(input({ trust: 'pinned', issuerNotAfter: NOW })), null)
+  assert.equal(reasonOf(input({ issuerNotAfter: NOW - 1 })), 'issuer_expired')
+  assert.equal(reasonOf(input({ trust: 'pinned', issuerNotAfter: NOW - 1 })), null)
   assert.equal(rightEndsAt({ ...rightful, trust: 'pinned', notAfter: 9, issuerNotAfter: 5 }), 9)
 })
 

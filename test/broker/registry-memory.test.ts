@@ -17,6 +17,8 @@ const record = (fingerprint: string, deviceId: string): AdmissionRecord => ({
   firstUsedAt: 0,
   clientAuth: true,
   isCa: false,
+  defect: null,
+  defectGrace: false,
   keyType: 'p256',
   serialNumber: '1',
   issuerId: 'ca',

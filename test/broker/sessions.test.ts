@@ -160,11 +160,12 @@ describe('a session', () => {
     const notAfter = new Date(Math.ceil(now / 1_000) * 1_000 + 60_000)
     const identity = await t.roll.enroll('d1', { notAfter })
     const device = await mqttClient(t, 'd1', identity)
-    now = notAfter.getTime() - 1
-    await device.publishAsync('devices/d1/x', 'one ms before', { qos: 1 })
+    // RFC 5280 §4.1.2.5: through notAfter, inclusive.
+    now = notAfter.getTime()
+    await device.publishAsync('devices/d1/x', 'at its end', { qos: 1 })
     assert.equal(await attempt(t, { identity, connect: { clientId: 'd1', keepalive: 0 } }), 'connack 0')
     const again = await mqttClient(t, 'd1', identity)
-    now = notAfter.getTime()
+    now = notAfter.getTime() + 1
     await gone(again)
     const cut = await t.line(line => line.msg === 'cut' && line.deviceId === 'd1')
     assert.equal(cut.reason, 'certificate_expired')

@@ -91,7 +91,7 @@ export function createRollModel(law: Rules) {
     const { state } = ownerOf(listed)
     if (state === 'suspended' || state === 'decommissioned') return `device_${state}`
     if (now < listed.notBefore - law.skewMs) return 'certificate_not_yet_valid'
-    if (now >= listed.notAfter) return 'certificate_expired'
+    if (now > listed.notAfter) return 'certificate_expired'
     return enabled[listed.issuer] ? null : 'issuer_disabled'
   }
 

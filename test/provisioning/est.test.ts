@@ -261,7 +261,7 @@ for (const days of [0, 30]) {
       const answer = await reenroll()
       assert.deepEqual([answer.status, answer.body.errors[0].message], [403, why])
     }
-    now = end + days * DAY_MS
+    now = end + days * DAY_MS + 1
     await refusedFor('certificate_expired')
     now -= 1
     await service.call('POST', '/v1/devices/pump-1/suspend')

@@ -59,7 +59,7 @@ test('every request is judged anew: a suspended, a revoked and an expired device
   assert.equal((await renew()).body.errors[0].message, 'device_suspended')
   await service.call('POST', '/v1/devices/pump-1/activate')
   assert.equal((await ask(service, device, 'GET', '/v1/self')).status, 200)
-  now = device.end
+  now = device.end + 1
   assert.equal((await renew()).body.errors[0].message, 'certificate_expired')
   now = device.end - 1_000
   await service.call('POST', `/v1/certificates/${device.fingerprint}/revoke`, {})

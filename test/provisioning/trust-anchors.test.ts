@@ -76,7 +76,6 @@ test('what is no CA, or one we could not hold to its own limits, is refused with
     ['garbage', ca.certificate.replace(/\n.{20}/, '\nMIIBAAAAAAAAAAAAAAAA'), /not a DER|it holds 0/],
     ['a leaf', selfSigned('leaf', ['-addext', 'basicConstraints=CA:FALSE']).certificate, /CA must be TRUE/],
     ['no keyCertSign', selfSigned('x', caExtensions('keyUsage=cRLSign')).certificate, /keyCertSign/],
-    ['no key usage', selfSigned('x', ['-addext', 'basicConstraints=CA:TRUE']).certificate, /keyCertSign/],
     ['RSA 1024', selfSigned('x', caExtensions(usage), 'rsa1024').certificate, /rsa1024/],
     ['P-521', selfSigned('x', caExtensions(usage), 'p521').certificate, /secp521r1/],
     ['RSA with exponent 3', selfSigned('x', caExtensions(usage), 'rsa2048e3').certificate, /exponent is 3/],
@@ -87,7 +86,7 @@ test('what is no CA, or one we could not hold to its own limits, is refused with
         '-addext',
         'nameConstraints=critical,permitted;DNS:example.net',
       ]).certificate,
-      /2\.5\.29\.30 is not enforced/,
+      /name constraints are not enforced/,
     ],
     [
       'a CA for servers only',
