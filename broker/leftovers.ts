@@ -1,6 +1,6 @@
 // After a start: judges what devices left in the broker's earlier lives by what the registry says now, and sends the wills of
 // those lives. In slices, so that newcomers do not wait for it.
-import type { Engine } from './engine/index.ts'
+import type { Engine } from './mqtt/index.ts'
 
 const SLICE_MS = 5
 const RETRY_MS = 1_000

@@ -1,6 +1,6 @@
 // What of the sessions of a device is noted for operators: who is connected, from where, over what.
 import type { LiveSession } from '../db/roll/live-sessions.ts'
-import type { Session } from './engine/sessions.ts'
+import type { Session } from './mqtt/connection/sessions.ts'
 
 /** Of those that were answered CONNACK 0; the newest of a client ID stands for it. */
 export function liveSessions(sessions: readonly Session[]): LiveSession[] {

@@ -7,8 +7,8 @@ import type { Reason } from '../db/reason.ts'
 import { isRegistryOutage } from '../db/registry-error.ts'
 import type { CloneEvidence } from '../db/roll/clone-suspension.ts'
 import type { LiveSession } from '../db/roll/live-sessions.ts'
-import type { Filters } from './engine/interface.ts'
 import type { Who } from './events.ts'
+import type { Filters } from './mqtt/interface.ts'
 
 export type Notebook = {
   use(fingerprint: string, deviceId: string): void

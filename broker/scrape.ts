@@ -1,9 +1,9 @@
 // What is read when somebody asks for metrics: figures that others keep, taken as they are then. Nothing here walks anything.
 import { watchProcess } from '../admin/process-figures.ts'
 import { storeBytes } from '../db/store-size.ts'
-import type { Engine } from './engine/index.ts'
 import type { Limits } from './gate/limits.ts'
 import type { BrokerMetrics } from './metrics.ts'
+import type { Engine } from './mqtt/index.ts'
 
 export type ScrapeParts = {
   metrics: BrokerMetrics

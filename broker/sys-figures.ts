@@ -1,7 +1,7 @@
 // The broker's figures as mosquitto names them below `$SYS/broker` (mosquitto(8), "Broker status"), as text. Pure: figures and
 // elapsed time in, topics and payloads out.
-import type { Census } from './engine/census.ts'
-import type { Traffic } from './engine/traffic.ts'
+import type { Census } from './mqtt/census.ts'
+import type { Traffic } from './mqtt/traffic.ts'
 
 export type SysFigures = Census & {
   version: string

@@ -1,6 +1,7 @@
 // Publishes the broker's figures as retained messages, each where it has changed. Who may read them is a matter of policies.
-import type { Engine } from './engine/index.ts'
+
 import type { CountedLimits } from './gate/limits.ts'
+import type { Engine } from './mqtt/index.ts'
 import { createLoads, type SysFigures, sysTexts } from './sys-figures.ts'
 
 export type SysTopicsParts = {

@@ -16,8 +16,9 @@ export type SessionFile = {
   close(): void
 }
 
-const VERSION = 1
+const VERSION = 2
 
+/** Of version 1. */
 const SCHEMA = `
 CREATE TABLE broker (id TEXT NOT NULL) STRICT;
 CREATE TABLE sessions (id INTEGER PRIMARY KEY, device TEXT NOT NULL UNIQUE) STRICT;
@@ -69,6 +70,24 @@ CREATE TABLE holders (
   serial TEXT NOT NULL,
   keeps_session INTEGER NOT NULL
 ) STRICT;
+`
+
+/** What MQTT 5 adds: properties as the bytes that came, expiry, options of subscriptions, when a session ends and a will is due. */
+const TO_VERSION_2 = `
+ALTER TABLE sessions ADD COLUMN expiry_s INTEGER;
+ALTER TABLE sessions ADD COLUMN ended_at INTEGER;
+ALTER TABLE subscriptions ADD COLUMN options INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE subscriptions ADD COLUMN identifier INTEGER;
+ALTER TABLE queued ADD COLUMN properties BLOB;
+ALTER TABLE queued ADD COLUMN expires_at INTEGER;
+ALTER TABLE queued ADD COLUMN identifiers TEXT;
+CREATE INDEX queued_expiring ON queued (expires_at) WHERE expires_at IS NOT NULL;
+ALTER TABLE retained ADD COLUMN properties BLOB;
+ALTER TABLE retained ADD COLUMN expires_at INTEGER;
+ALTER TABLE wills ADD COLUMN properties BLOB;
+ALTER TABLE wills ADD COLUMN expiry_s INTEGER;
+ALTER TABLE wills ADD COLUMN delay_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE wills ADD COLUMN due_at INTEGER;
 `
 
 /** Beyond this many pages the log is written into the file, in one go: rarely, for nobody is served meanwhile. */
@@ -166,19 +185,22 @@ function withSync(
   }
 }
 
-/** Makes the tables where there are none; gives the broker's ID. */
+/** Makes the tables where there are none, and brings older ones up to this version; gives the broker's ID. */
 function prepared(sqlite: Database): string {
   sqlite.pragma('foreign_keys = ON')
-  const version = sqlite.pragma('user_version', { simple: true })
-  if (version === 0)
-    sqlite.transaction(() => {
-      sqlite.exec(SCHEMA)
-      sqlite.prepare('INSERT INTO broker (id) VALUES (?)').run(randomUUID())
-      sqlite.pragma(`user_version = ${VERSION}`)
-    })()
-  else if (version !== VERSION)
+  const version = sqlite.pragma('user_version', { simple: true }) as number
+  if (version > VERSION)
     throw new Error(
       `the session store is of version ${version}, this broker knows ${VERSION}: run a newer one, or move it`,
     )
+  if (version < VERSION)
+    sqlite.transaction(() => {
+      if (version === 0) {
+        sqlite.exec(SCHEMA)
+        sqlite.prepare('INSERT INTO broker (id) VALUES (?)').run(randomUUID())
+      }
+      sqlite.exec(TO_VERSION_2)
+      sqlite.pragma(`user_version = ${VERSION}`)
+    })()
   return (sqlite.prepare('SELECT id FROM broker').get() as { id: string }).id
 }

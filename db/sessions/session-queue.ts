@@ -2,14 +2,13 @@
 // Counts nothing and drops nothing by itself.
 import type { Database } from 'better-sqlite3'
 
-/** One message in the queue of one session. `broker` is null for this one. */
+/** One message in the queue of one session. */
 export type QueuedRow = {
   id: number
-  session: number
   /** The packet identifier it was sent with; null where it was not. */
   messageId: number | null
+  /** The message's sequence number, which orders the queue. */
   counter: number
-  broker: string | null
   bytes: number
   /** PUBREC came: what is owed is PUBREL. */
   released: 0 | 1
@@ -18,41 +17,36 @@ export type QueuedRow = {
   qos: 0 | 1 | 2
   retain: 0 | 1
   at: number
+  /** MQTT 5 properties as they came. */
+  properties: Buffer | null
+  /** In ms since the epoch. */
+  expiresAt: number | null
+  /** Subscription identifiers, separated by commas. */
+  identifiers: string | null
 }
 
-export type NewRow = Omit<QueuedRow, 'id' | 'messageId' | 'released'>
+export type NewRow = Omit<QueuedRow, 'id' | 'released'> & { session: number }
 
 export type QueueTable = ReturnType<typeof prepareQueue>
 
-const COLUMNS =
-  'id, session, message_id AS messageId, counter, broker, bytes, released, topic, payload, qos, retain, at'
+const COLUMNS = `id, message_id AS messageId, counter, bytes, released, topic, payload, qos, retain, at, properties,
+  expires_at AS expiresAt, identifiers`
 
 export function prepareQueue(sqlite: Database) {
   const insert = sqlite.prepare(
-    `INSERT INTO queued (session, counter, bytes, broker, at, topic, payload, qos, retain)
-     VALUES (@session, @counter, @bytes, @broker, @at, @topic, @payload, @qos, @retain)`,
+    `INSERT INTO queued (session, message_id, counter, bytes, at, topic, payload, qos, retain, properties, expires_at, identifiers)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
-  const unsentId = sqlite
-    .prepare('SELECT id FROM queued WHERE session = ? AND message_id IS NULL AND counter = ? AND broker IS ?')
-    .pluck()
-  const sentId = sqlite
-    .prepare(
-      'SELECT id FROM queued WHERE session = ? AND message_id IS NOT NULL AND counter = ? AND broker IS ?',
-    )
-    .pluck()
-  const idByMessageId = sqlite
-    .prepare('SELECT id FROM queued WHERE session = ? AND message_id = ? ORDER BY id LIMIT 1')
-    .pluck()
-  const messageId = sqlite.prepare('SELECT message_id FROM queued WHERE id = ?').pluck()
   const send = sqlite.prepare('UPDATE queued SET message_id = ? WHERE id = ?')
-  const release = sqlite.prepare("UPDATE queued SET released = 1, topic = '', payload = x'' WHERE id = ?")
-  const strikeOut = sqlite.prepare(`DELETE FROM queued WHERE id = ? RETURNING ${COLUMNS}`)
+  const release = sqlite.prepare(
+    "UPDATE queued SET released = 1, topic = '', payload = x'', properties = NULL WHERE id = ?",
+  )
+  const remove = sqlite.prepare('DELETE FROM queued WHERE id = ?')
   const sent = sqlite.prepare(
     `SELECT ${COLUMNS} FROM queued WHERE session = ? AND message_id IS NOT NULL AND id > ? ORDER BY id LIMIT ?`,
   )
   const unsent = sqlite.prepare(
-    `SELECT ${COLUMNS} FROM queued WHERE session = ? AND message_id IS NULL AND counter > ? AND counter <= ?
-     ORDER BY counter LIMIT ?`,
+    `SELECT ${COLUMNS} FROM queued WHERE session = ? AND message_id IS NULL ORDER BY counter, id LIMIT ?`,
   )
   const dropUnsent = sqlite.prepare(
     `DELETE FROM queued WHERE id = (
@@ -65,6 +59,11 @@ export function prepareQueue(sqlite: Database) {
   const dropAged = sqlite.prepare(
     `DELETE FROM queued WHERE id IN (SELECT id FROM queued ORDER BY id LIMIT ?) AND at < ?
      RETURNING session, bytes`,
+  )
+  const dropExpired = sqlite.prepare(
+    `DELETE FROM queued WHERE id IN (
+       SELECT id FROM queued WHERE expires_at <= ? AND message_id IS NULL LIMIT ?
+     ) RETURNING session, bytes`,
   )
   const clear = sqlite.prepare('DELETE FROM queued WHERE session = ?')
   const totals = sqlite.prepare(
@@ -79,23 +78,30 @@ export function prepareQueue(sqlite: Database) {
   const last = sqlite.prepare('SELECT counter FROM queued ORDER BY id DESC LIMIT 1').pluck()
 
   return {
-    insert: (row: NewRow) => void insert.run(row),
-    idOf: (session: number, counter: number, broker: string | null) =>
-      (unsentId.get(session, counter, broker) ?? sentId.get(session, counter, broker)) as number | undefined,
-    isUnsent: (session: number, counter: number, broker: string | null) =>
-      unsentId.get(session, counter, broker) !== undefined,
-    idOfMessage: (session: number, messageId: number) =>
-      idByMessageId.get(session, messageId) as number | undefined,
-    /** Null where it was not sent, or is gone. */
-    messageId: (id: number) => (messageId.get(id) ?? null) as number | null,
+    /** Gives the row's ID. */
+    insert: (row: NewRow) =>
+      insert.run(
+        row.session,
+        row.messageId,
+        row.counter,
+        row.bytes,
+        row.at,
+        row.topic,
+        row.payload,
+        row.qos,
+        row.retain,
+        row.properties,
+        row.expiresAt,
+        row.identifiers,
+      ).lastInsertRowid as number,
     send: (id: number, messageId: number) => void send.run(messageId, id),
     release: (id: number) => void release.run(id),
-    strikeOut: (id: number) => strikeOut.get(id) as QueuedRow | undefined,
+    /** Gives whether it was there. */
+    remove: (id: number) => remove.run(id).changes > 0,
     /** What was sent and not acknowledged, oldest first, after this ID. */
     sent: (session: number, after: number, limit: number) => page(sent.iterate(session, after, limit)),
-    /** What was never sent, oldest first, between these counters. */
-    unsent: (session: number, after: number, until: number, limit: number) =>
-      page(unsent.iterate(session, after, until, limit)),
+    /** What was never sent, oldest first. */
+    unsent: (session: number, limit: number) => page(unsent.iterate(session, limit)),
     dropUnsent: (session: number) => dropUnsent.get(session) as Dropped | undefined,
     /** Whether the messages that were never sent weigh so much; looks at no more of them than it takes. */
     unsentHolds(session: number, wanted: number): boolean {
@@ -108,6 +114,8 @@ export function prepareQueue(sqlite: Database) {
     },
     /** Drops what came before a moment, looking at this many of the oldest. */
     dropAged: (before: number, limit: number) => dropAged.all(limit, before) as Dropped[],
+    /** Drops what expired before a moment and was never sent, this many at most. */
+    dropExpired: (now: number, limit: number) => dropExpired.all(now, limit) as Dropped[],
     /** When the oldest message came. */
     oldest: () => oldest.get() as number | undefined,
     /** How many were sent and not acknowledged; counts no further than the limit. */

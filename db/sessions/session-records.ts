@@ -3,9 +3,28 @@
 import type { Database } from 'better-sqlite3'
 
 export type HolderRow = { device: string; issuer: string | null; serial: string }
-export type MessageRow = { topic: string; payload: Buffer; qos: 0 | 1 | 2 }
-export type RetainedRow = MessageRow & { device: string | null }
-export type WillRow = HolderRow & MessageRow & { fingerprint: string; retain: 0 | 1 }
+/** `properties` are those of MQTT 5 as they came. */
+export type MessageRow = { topic: string; payload: Buffer; qos: 0 | 1 | 2; properties: Buffer | null }
+/** `expiresAt` in ms since the epoch. */
+export type RetainedRow = MessageRow & { device: string | null; expiresAt: number | null }
+/** Seconds of its expiry and delay; `dueAt` in ms since the epoch, where its connection has ended already. */
+export type WillRow = HolderRow &
+  MessageRow & {
+    fingerprint: string
+    retain: 0 | 1
+    expirySeconds: number | null
+    delaySeconds: number
+    dueAt: number | null
+  }
+/** `expirySeconds` is null for a session that never expires by itself; `endedAt` in ms since the epoch, null while connected. */
+export type SessionRow = { id: number; device: string; expirySeconds: number | null; endedAt: number | null }
+/** `options` as in SUBSCRIBE of MQTT 5 (§3.8.3.1), without the QoS. */
+export type SubscriptionRow = {
+  topic: string
+  qos: 0 | 1 | 2
+  options: number
+  identifier: number | null
+}
 
 export type SessionRecords = ReturnType<typeof prepareSessionRecords>
 
@@ -27,18 +46,26 @@ export function prepareSessionRecords(sqlite: Database) {
   const subscriptionCount = sqlite.prepare('SELECT count(*) FROM subscriptions').pluck()
 
   return {
-    sessions: all<{ id: number; device: string }>('SELECT id, device FROM sessions'),
+    sessions: all<SessionRow>(
+      'SELECT id, device, expiry_s AS expirySeconds, ended_at AS endedAt FROM sessions',
+    ),
     addSession: (device: string) => addSession.get(device) as number,
+    setExpiry: run<[expirySeconds: number | null, endedAt: number | null, id: number]>(
+      'UPDATE sessions SET expiry_s = ?, ended_at = ? WHERE id = ?',
+    ),
     /** Its subscriptions go with it. */
     removeSession: run<[id: number]>('DELETE FROM sessions WHERE id = ?'),
 
-    subscriptions: all<{ device: string; topic: string; qos: 0 | 1 | 2 }>(
-      'SELECT device, filter AS topic, qos FROM subscriptions JOIN sessions ON sessions.id = session ORDER BY session',
+    subscriptions: all<SubscriptionRow & { device: string }>(
+      `SELECT device, filter AS topic, qos, options, identifier
+       FROM subscriptions JOIN sessions ON sessions.id = session ORDER BY session`,
     ),
     subscriptionCount: () => subscriptionCount.get() as number,
-    subscribe: run<[session: number, filter: string, qos: number]>(
-      `INSERT INTO subscriptions (session, filter, qos) VALUES (?, ?, ?)
-       ON CONFLICT DO UPDATE SET qos = excluded.qos`,
+    subscribe: run<
+      [session: number, filter: string, qos: number, options: number, identifier: number | null]
+    >(
+      `INSERT INTO subscriptions (session, filter, qos, options, identifier) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET qos = excluded.qos, options = excluded.options, identifier = excluded.identifier`,
     ),
     unsubscribe: run<[session: number, filter: string]>(
       'DELETE FROM subscriptions WHERE session = ? AND filter = ?',
@@ -55,17 +82,26 @@ export function prepareSessionRecords(sqlite: Database) {
     ),
     finishAll: run<[device: string]>('DELETE FROM unfinished WHERE device = ?'),
 
-    retained: all<RetainedRow>('SELECT topic, payload, qos, device FROM retained'),
+    retained: all<RetainedRow>(
+      'SELECT topic, payload, qos, device, properties, expires_at AS expiresAt FROM retained',
+    ),
     retain: run<[RetainedRow]>(
-      `INSERT INTO retained (topic, payload, qos, device) VALUES (@topic, @payload, @qos, @device)
-       ON CONFLICT DO UPDATE SET payload = excluded.payload, qos = excluded.qos, device = excluded.device`,
+      `INSERT INTO retained (topic, payload, qos, device, properties, expires_at)
+       VALUES (@topic, @payload, @qos, @device, @properties, @expiresAt)
+       ON CONFLICT DO UPDATE SET payload = excluded.payload, qos = excluded.qos, device = excluded.device,
+         properties = excluded.properties, expires_at = excluded.expires_at`,
     ),
     unretain: run<[topic: string]>('DELETE FROM retained WHERE topic = ?'),
 
-    wills: all<WillRow>('SELECT device, issuer, serial, fingerprint, topic, payload, qos, retain FROM wills'),
+    wills: all<WillRow>(
+      `SELECT device, issuer, serial, fingerprint, topic, payload, qos, retain, properties,
+         expiry_s AS expirySeconds, delay_s AS delaySeconds, due_at AS dueAt FROM wills`,
+    ),
     putWill: run<[WillRow]>(
-      `INSERT OR REPLACE INTO wills (device, issuer, serial, fingerprint, topic, payload, qos, retain)
-       VALUES (@device, @issuer, @serial, @fingerprint, @topic, @payload, @qos, @retain)`,
+      `INSERT OR REPLACE INTO wills (device, issuer, serial, fingerprint, topic, payload, qos, retain, properties,
+         expiry_s, delay_s, due_at)
+       VALUES (@device, @issuer, @serial, @fingerprint, @topic, @payload, @qos, @retain, @properties,
+         @expirySeconds, @delaySeconds, @dueAt)`,
     ),
     removeWill: run<[device: string]>('DELETE FROM wills WHERE device = ?'),
 

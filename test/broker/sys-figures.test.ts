@@ -1,7 +1,7 @@
 // The figures below `$SYS/broker`: named as mosquitto names them, averages as mosquitto averages, written only where they changed.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { newTraffic } from '../../broker/engine/traffic.ts'
+import { newTraffic } from '../../broker/mqtt/traffic.ts'
 import { createLoads, type SysFigures, sysTexts } from '../../broker/sys-figures.ts'
 
 const still: SysFigures = {

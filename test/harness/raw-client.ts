@@ -13,7 +13,18 @@ import {
 } from './broker.ts'
 import { until } from './until.ts'
 
+const CONNACK_BYTES = 4
+
 type Connect = NonNullable<Parameters<typeof connectPacket>[0]>
+
+/** CONNACK alone: what comes right behind it is left to whoever listens next. */
+async function connackOf(socket: TLSSocket): Promise<Buffer | null> {
+  socket.once('data', (chunk: Buffer) => {
+    socket.pause()
+    if (chunk.length > CONNACK_BYTES) socket.unshift(chunk.subarray(CONNACK_BYTES))
+  })
+  return (await firstBytes(socket))?.subarray(0, CONNACK_BYTES) ?? null
+}
 
 /** A connected session; rejects where CONNACK was not 0. The socket keeps flowing, what arrives is dropped. */
 export async function rawSession(
@@ -24,7 +35,7 @@ export async function rawSession(
 ): Promise<TLSSocket> {
   const socket = await openTls(t, { identity, tls })
   socket.write(connectPacket(connect))
-  const answer = await firstBytes(socket)
+  const answer = await connackOf(socket)
   if (answer?.[3] !== 0) throw new Error(`not admitted: ${answer?.toString('hex') ?? 'cut'}`)
   socket.resume()
   return socket

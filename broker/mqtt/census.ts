@@ -1,0 +1,25 @@
+// How many there are at this moment: connected, away with a stored session, and what all of them are subscribed to.
+import type { Sessions } from './connection/sessions.ts'
+import type { SessionStore } from './persistence/session-store.ts'
+import type { SessionTable } from './session/session-table.ts'
+
+export type Census = {
+  connected: number
+  /** The most that were connected at once. */
+  connectedMax: number
+  /** Stored sessions whose device is away. */
+  away: number
+  subscriptions: number
+}
+
+/** Looks at every session once. */
+export function takeCensus(sessions: Sessions, table: SessionTable, store: SessionStore): Census {
+  // What a stored session is subscribed to counts where it is stored, whether its device is here or not.
+  let subscriptions = store.subscriptionCount()
+  let away = 0
+  for (const { isKept, client, subscriptions: own } of table.all()) {
+    if (!isKept) subscriptions += own.size
+    else if (client === null || client.phase !== 'open') away += 1
+  }
+  return { ...sessions.connected(), away, subscriptions }
+}

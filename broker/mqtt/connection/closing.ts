@@ -1,0 +1,65 @@
+// How a connection ends: its session is left at once, its will is sent or not, its last bytes go out. In order wherever the peer may
+// come back: FIN behind close_notify, and time for the peer to close its side.
+import type { Wills } from '../session/wills.ts'
+import type { Client } from './client.ts'
+import type { Output } from './output.ts'
+
+/** How long a peer may take to close its side. */
+const LINGER_MS = 1_000
+
+export type Ending = {
+  /** `destroyed` for who may not return or does not read, so that nothing waits for it. */
+  transport: 'in order' | 'destroyed'
+  /** Whether the will is sent: at every end but DISCONNECT and the loss of the right [MQTT-3.1.2-8]. */
+  will: boolean
+  /** The last packet it is sent; null for none. */
+  last: Buffer | null
+}
+
+export type Closing = ReturnType<typeof createClosing>
+
+export function createClosing(parts: {
+  output: Output
+  wills(): Wills
+  /** Its session goes on without it, or ends. */
+  leave(client: Client): void
+}) {
+  const { output } = parts
+
+  return {
+    close(client: Client, { transport, will, last }: Ending): void {
+      if (client.phase === 'closed') return
+      if (last !== null && transport === 'in order') output.send(client, last)
+      output.flush(client)
+      if (last !== null && transport === 'destroyed' && !client.stream.destroyed) client.stream.write(last)
+      client.phase = 'closed'
+      client.unread = null
+      client.showing = null
+      if (client.keepAlive !== null) clearTimeout(client.keepAlive)
+      client.keepAlive = null
+      parts.leave(client)
+      if (will) parts.wills().connectionEnded(client)
+      else parts.wills().drop(client)
+      output.discard(client)
+      if (transport === 'in order') endInOrder(client)
+      else client.stream.destroy()
+      const done = client.onEnd
+      client.onEnd = null
+      done?.()
+    },
+  }
+}
+
+function endInOrder({ stream, session }: Client): void {
+  if (stream.destroyed) return
+  if (stream.readableEnded && stream.writableFinished) {
+    stream.destroy()
+    return
+  }
+  stream.end()
+  stream.resume() // or nobody sees the peer close
+  const deadline = setTimeout(() => stream.destroy(), LINGER_MS)
+  stream.once('close', () => clearTimeout(deadline))
+  // One that another took over holds that one up by nothing.
+  if (session.replaced === true) stream.once('finish', () => stream.destroy())
+}

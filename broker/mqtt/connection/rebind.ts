@@ -1,0 +1,36 @@
+// Rights of a live session bound anew after policies changed: subscriptions now denied are dropped, and whoever has no
+// rights left that anybody could tell is cut.
+import type { Reason } from '../../../db/reason.ts'
+import type { EngineEvents } from '../interface.ts'
+import { type RightsDesk, unboundRights, unreadRights } from '../rights-desk.ts'
+import type { SessionTable } from '../session/session-table.ts'
+import type { Client } from './client.ts'
+import { holderOf, type Session, whoIs } from './sessions.ts'
+
+/** Throws where policies cannot be read. */
+export function createRebind(parts: {
+  rightsOf: RightsDesk
+  clientOf(session: Session): Client | undefined
+  table: SessionTable
+  cut(session: Session, reason: Reason): void
+  events: Pick<EngineEvents, 'denied' | 'subscriptionsChanged'>
+}): (session: Session) => void {
+  const { events, table } = parts
+  return session => {
+    if (session.ended !== null) return // what was taken is not given back
+    const rights = parts.rightsOf(holderOf(session))
+    if (rights === unreadRights) throw new Error('the policies could not be read')
+    session.rights = rights
+    if (rights === unboundRights) {
+      parts.cut(session, 'policy_unbound')
+      return
+    }
+    const state = parts.clientOf(session)?.state
+    if (state == null) return
+    const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
+    if (denied.length === 0) return
+    for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)
+    table.unsubscribe(state, denied)
+    events.subscriptionsChanged(whoIs(session), state.subscriptions)
+  }
+}

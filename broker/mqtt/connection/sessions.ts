@@ -1,0 +1,153 @@
+// Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
+// Holds no rights and cuts nobody itself.
+import { noRights } from '../../../policy/rights.ts'
+import type { AdmittedConnection, Identity, Link } from '../../door.ts'
+import type { Who } from '../../events.ts'
+import type { Filters } from '../interface.ts'
+import type { DeviceRights, Holder } from '../rights-desk.ts'
+
+/** `at` in ms since the epoch, of CONNACK 0. */
+export type AcceptedConnect = {
+  clientId: string
+  at: number
+  protocolLevel: number
+  keepAliveSeconds: number
+  clean: boolean
+  /** What it said its username is, cut to 128 characters; shown to operators, decided upon never. Absent where it said none. */
+  username?: string
+}
+
+/** One admitted connection, from the door to its end. Times in ms since the epoch. */
+export type Session = {
+  identity: Identity
+  address: string
+  link: Link | undefined
+  /** What its CONNECT said; null until it was accepted. */
+  connect: AcceptedConnect | null
+  serialNumber: string
+  issuerId: string | null
+  /** When it came through the door, by `performance.now()`. */
+  since: number
+  /** When its right ends by itself. */
+  rightEndsAt: number
+  rights: DeviceRights
+  /** What it is subscribed to. */
+  filters: Filters & { readonly size: number }
+  /** Whether its first CONNECT will make the certificate or the device active. */
+  firstUse: boolean
+  /** True from CONNACK 0 on. */
+  connected: boolean
+  /** Another connection of its device takes its place. */
+  replaced?: true
+  /** Why it was or is being ended; null while it lives. */
+  ended: string | null
+}
+
+/** A connection that came through the door and has no rights yet. */
+export function newSession({ identity, address, link }: Omit<AdmittedConnection, 'stream'>): Session {
+  return {
+    identity,
+    address,
+    link,
+    connect: null,
+    serialNumber: '',
+    issuerId: null,
+    since: performance.now(),
+    rightEndsAt: 0,
+    rights: noRights,
+    filters: new Map(),
+    firstUse: false,
+    connected: false,
+    ended: null,
+  }
+}
+
+export function whoIs(session: Session): Who {
+  return {
+    address: session.address,
+    fingerprint: session.identity.fingerprint,
+    deviceId: session.identity.deviceId,
+  }
+}
+
+/** Notes that another connection of its device takes its place. */
+export function markReplaced(session: Session): Session {
+  session.replaced = true
+  return session
+}
+
+/** On whose rights it stands. */
+export function holderOf({ identity, issuerId, serialNumber }: Session): Holder {
+  return { deviceId: identity.deviceId, issuerId, serialNumber }
+}
+
+/** Whether the session's right has been taken: its rights are gone and nothing it still sends counts. */
+export function isCut(session: Session): boolean {
+  return session.ended !== null && session.rights === noRights
+}
+
+export type Sessions = {
+  add(session: Session): void
+  remove(session: Session): void
+  /** It was answered CONNACK 0. */
+  connect(session: Session): void
+  size(): number
+  /** Of those that were answered so. */
+  connected(): { connected: number; connectedMax: number }
+  all(): Iterable<Session>
+  ofCertificate(fingerprint: string): Session[]
+  ofDevice(deviceId: string): Session[]
+}
+
+export function createSessions(): Sessions {
+  const all = new Set<Session>()
+  const byCertificate: Index = new Map()
+  const byDevice: Index = new Map()
+  let connected = 0
+  let connectedMax = 0
+
+  return {
+    add(session) {
+      all.add(session)
+      insert(byCertificate, session.identity.fingerprint, session)
+      insert(byDevice, session.identity.deviceId, session)
+    },
+    remove(session) {
+      if (all.delete(session) && session.connected) connected -= 1
+      withdraw(byCertificate, session.identity.fingerprint, session)
+      withdraw(byDevice, session.identity.deviceId, session)
+    },
+    connect(session) {
+      session.connected = true
+      connected += 1
+      connectedMax = Math.max(connectedMax, connected)
+    },
+    size: () => all.size,
+    connected: () => ({ connected, connectedMax }),
+    all: () => all,
+    ofCertificate: fingerprint => found(byCertificate, fingerprint),
+    ofDevice: deviceId => found(byDevice, deviceId),
+  }
+}
+
+/** Almost always there is one, which then needs no set around it. */
+type Index = Map<string, Session | Set<Session>>
+
+function insert(index: Index, key: string, session: Session): void {
+  const before = index.get(key)
+  if (before === undefined) index.set(key, session)
+  else if (before instanceof Set) before.add(session)
+  else index.set(key, new Set([before, session]))
+}
+
+function withdraw(index: Index, key: string, session: Session): void {
+  const before = index.get(key)
+  if (before instanceof Set) before.delete(session)
+  if (before === session || (before instanceof Set && before.size === 0)) index.delete(key)
+}
+
+function found(index: Index, key: string): Session[] {
+  const there = index.get(key)
+  if (there === undefined) return []
+  return there instanceof Set ? [...there] : [there]
+}

@@ -1,0 +1,45 @@
+// What the handlers of packets work with.
+import type { BrokerSettings } from '../../config.ts'
+import type { Client } from '../connection/client.ts'
+import type { Closing } from '../connection/closing.ts'
+import type { Input } from '../connection/input.ts'
+import type { Output } from '../connection/output.ts'
+import type { Sessions } from '../connection/sessions.ts'
+import type { DeviceBounds } from '../device-bounds.ts'
+import type { EngineEvents } from '../interface.ts'
+import type { SessionStore } from '../persistence/session-store.ts'
+import type { RetainedMessages } from '../routing/retained.ts'
+import type { Router } from '../routing/router.ts'
+import type { DeliveryDesk } from '../session/delivery.ts'
+import type { HandOut } from '../session/hand-out.ts'
+import type { Leavings } from '../session/leavings.ts'
+import type { SessionTable } from '../session/session-table.ts'
+import type { Wills } from '../session/wills.ts'
+import type { Traffic } from '../traffic.ts'
+
+export type HandlerParts = {
+  settings: BrokerSettings
+  events: EngineEvents
+  traffic: Traffic
+  sessions: Sessions
+  store: SessionStore
+  output: Output
+  input: Input
+  closing: Closing
+  table: SessionTable
+  router: Router
+  retained: RetainedMessages
+  delivery: DeliveryDesk
+  handOut: HandOut
+  leavings: Leavings
+  wills: Wills
+  boundsOf(isBackend: boolean): DeviceBounds
+  nextSequence(): number
+  now(): number
+  /** Whether no new message is taken any more. */
+  isDraining(): boolean
+  /** Ends a connection that broke a rule: told to the log, the will is sent. */
+  fail(client: Client, error: Error): void
+  /** A connection is in: its CONNACK is on its way. */
+  ready(client: Client): void
+}

@@ -1,0 +1,31 @@
+// PUBACK (MQTT 5 §3.4): a message of QoS 1 has arrived.
+import type { Client } from '../connection/client.ts'
+import { PacketFault } from '../protocol/byte-reader.ts'
+import type { Acknowledgement } from '../protocol/packets.ts'
+import { codes } from '../protocol/reason-codes.ts'
+import type { HandlerParts } from './parts.ts'
+
+export function createPubackHandler({ delivery, router, handOut, retained }: HandlerParts) {
+  return (client: Client, { messageId }: Acknowledgement): void => {
+    const { state } = client
+    const entry = state?.inFlight?.get(messageId)
+    if (state === null || entry === undefined) return
+    // A wrong acknowledgement ends the connection; nothing of it counts [MQTT-4.8.0-1].
+    if (entry.qos !== 1) throw new PacketFault('PUBACK of a message of QoS 2', codes.protocolError)
+    if (entry.shared !== null) router.groups.acknowledged(state, messageId)
+    delivery.forget(state, messageId)
+    goOn({ delivery, handOut, retained }, client)
+  }
+}
+
+/** The window of a client has room again. */
+export function goOn(
+  { delivery, handOut, retained }: Pick<HandlerParts, 'delivery' | 'handOut' | 'retained'>,
+  client: Client,
+): void {
+  const { state } = client
+  if (state === null) return
+  if (state.waiting !== null) delivery.sendWaiting(state)
+  if (state.isQueueing) handOut.goOn(state)
+  if (client.showing !== null) retained.goOn(client)
+}

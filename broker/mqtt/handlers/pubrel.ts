@@ -1,0 +1,22 @@
+// PUBREL (MQTT 5 §3.6): the identifier of a message of QoS 2 is free again. PUBCOMP waits until that is on disk, for it may come again
+// with another message.
+import type { Client } from '../connection/client.ts'
+import { encodeAcknowledgement } from '../protocol/encode.ts'
+import type { Acknowledgement } from '../protocol/packets.ts'
+import { codes } from '../protocol/reason-codes.ts'
+import type { HandlerParts } from './parts.ts'
+
+export function createPubrelHandler({ store, output }: HandlerParts) {
+  return (client: Client, { messageId }: Acknowledgement): void => {
+    const { state, version } = client
+    if (state === null) return
+    const isKnown = state.incoming?.delete(messageId) === true
+    const isWritten = isKnown && store.finishIncoming(state.clientId, messageId)
+    const code = isKnown || version < 5 ? 0 : codes.packetIdentifierNotFound
+    output.sendAfter(
+      client,
+      isWritten ? store.kept() : null,
+      encodeAcknowledgement('pubcomp', version, messageId, code),
+    )
+  }
+}

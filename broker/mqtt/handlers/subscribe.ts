@@ -1,0 +1,63 @@
+// SUBSCRIBE (MQTT 5 §3.8): every filter is judged by itself and answered in its order; SUBACK waits until what was granted is on disk.
+import type { Client } from '../connection/client.ts'
+import { isCut, whoIs } from '../connection/sessions.ts'
+import { PacketFault } from '../protocol/byte-reader.ts'
+import { encodeSuback } from '../protocol/encode.ts'
+import type { RequestedSubscription, Subscribe } from '../protocol/packets.ts'
+import { type Subscription, weighFilter } from '../session/session-state.ts'
+import { levelsOf } from './connect.ts'
+import type { HandlerParts } from './parts.ts'
+
+const REFUSED = 0x80
+
+export function createSubscribeHandler(parts: HandlerParts) {
+  const { settings, events, table, store, output, retained } = parts
+
+  function isRefused({ session }: Client, filter: string, isFull: boolean): boolean {
+    if (!isFull && filter.length <= settings.topicBytesMax && session.rights.subscribe(filter)) return false
+    events.denied('subscribe_denied', whoIs(session), filter)
+    return true
+  }
+
+  return (client: Client, packet: Subscribe): void => {
+    const { session, state, version } = client
+    if (state === null || isCut(session)) throw new PacketFault('no right to subscribe')
+    for (const { filter } of packet.subscriptions)
+      if (levelsOf(filter) > settings.topicLevelsMax) throw new PacketFault('filter has too many levels')
+    const granted = new Map<string, Subscription>()
+    const shown: [RequestedSubscription, Subscription][] = []
+    let count = state.subscriptions.size
+    let bytes = state.subscriptionBytes
+    const { subscriptionBytes } = parts.boundsOf(session.rights.isBackend === true)
+    const answers = packet.subscriptions.map(asked => {
+      const { filter, qos, noLocal, retainAsPublished } = asked
+      const isKnown = state.subscriptions.has(filter) || granted.has(filter)
+      const weight = isKnown ? 0 : weighFilter(filter)
+      const isFull = !isKnown && (count >= settings.subscriptionsMax || bytes + weight > subscriptionBytes)
+      if (isRefused(client, filter, isFull)) return REFUSED
+      const subscription = { filter, qos, noLocal, retainAsPublished, identifier: packet.identifier }
+      if (!isKnown) count += 1
+      bytes += weight
+      if (showsRetained(asked, isKnown)) shown.push([asked, subscription])
+      granted.set(filter, subscription)
+      return qos
+    })
+    let group: Promise<void> | null = null
+    if (granted.size > 0) {
+      table.subscribe(state, [...granted.values()])
+      if (state.isKept) group = store.kept()
+      for (const filter of granted.keys())
+        events.subscriptionsChanged(whoIs(session), state.subscriptions, filter)
+    }
+    output.sendAfter(client, group, encodeSuback(version, packet.messageId, answers))
+    // Of a filter that stands twice the last one holds [MQTT-3.8.4-3].
+    for (const [{ filter }, subscription] of shown)
+      if (granted.get(filter) === subscription) retained.show(client, state, subscription)
+  }
+}
+
+/** [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4] */
+function showsRetained({ filter, retainHandling }: RequestedSubscription, isKnown: boolean): boolean {
+  if (filter.startsWith('$share/') || retainHandling === 2) return false
+  return retainHandling === 0 || !isKnown
+}

@@ -1,0 +1,20 @@
+// UNSUBSCRIBE (MQTT 5 §3.10): ends the subscriptions that are the same, character by character [MQTT-3.10.4-1].
+import type { Client } from '../connection/client.ts'
+import { whoIs } from '../connection/sessions.ts'
+import { encodeUnsuback } from '../protocol/encode.ts'
+import type { Unsubscribe } from '../protocol/packets.ts'
+import { codes } from '../protocol/reason-codes.ts'
+import type { HandlerParts } from './parts.ts'
+
+export function createUnsubscribeHandler({ events, table, output }: HandlerParts) {
+  return (client: Client, { messageId, filters }: Unsubscribe): void => {
+    const { session, state, version } = client
+    if (state === null) return
+    const answers = filters.map(filter =>
+      state.subscriptions.has(filter) ? codes.success : codes.noSubscriptionExisted,
+    )
+    table.unsubscribe(state, filters)
+    if (session.ended === null) events.subscriptionsChanged(whoIs(session), state.subscriptions)
+    output.sendAfter(client, null, encodeUnsuback(version, messageId, answers))
+  }
+}

@@ -1,0 +1,292 @@
+// The engine: MQTT sessions of admitted connections, put together. Trusts the door's identity, asks again once a session is
+// registered, and lets no session outlive its right.
+import type { AdmittedConnection } from '../door.ts'
+import { takeCensus } from './census.ts'
+import { createAdmittance } from './connection/admittance.ts'
+import { type Client, newClient } from './connection/client.ts'
+import { createClosing } from './connection/closing.ts'
+import { createInput } from './connection/input.ts'
+import { createOutput } from './connection/output.ts'
+import { createPacing } from './connection/pacing.ts'
+import { createRebind } from './connection/rebind.ts'
+import { createSessions, holderOf, type Session, whoIs } from './connection/sessions.ts'
+import { createDeviceBounds } from './device-bounds.ts'
+import { createDrain } from './drain.ts'
+import { createConnectHandler } from './handlers/connect.ts'
+import { createHandlers } from './handlers/index.ts'
+import type { HandlerParts } from './handlers/parts.ts'
+import { goOn } from './handlers/puback.ts'
+import type { Engine, EngineParts } from './interface.ts'
+import type { Message } from './message.ts'
+import { createSessionStore } from './persistence/session-store.ts'
+import { createDecoder } from './protocol/decode.ts'
+import { createBus } from './routing/bus.ts'
+import { createRetainedMessages } from './routing/retained.ts'
+import { createRouter, type Subscriber } from './routing/router.ts'
+import { createTopicIndex } from './routing/topic-index.ts'
+import { createDelivery } from './session/delivery.ts'
+import { createHandOut } from './session/hand-out.ts'
+import { createLeavings } from './session/leavings.ts'
+import { sendLeftWills } from './session/left-wills.ts'
+import { restore } from './session/restore.ts'
+import { createSessionTable } from './session/session-table.ts'
+import { createWills } from './session/wills.ts'
+import { newTraffic } from './traffic.ts'
+
+export type { Engine, EngineEvents } from './interface.ts'
+
+/** How often it is looked whether messages have waited too long. */
+const AGING_MS = 60_000
+
+export async function createEngine(engineParts: EngineParts): Promise<Engine> {
+  const { settings, rightsOf, now } = engineParts
+  const sessions = createSessions()
+  const boundsOf = createDeviceBounds(settings)
+  const clients = new Map<Session, Client>()
+  const traffic = newTraffic()
+  const events = {
+    ...engineParts.events,
+    dropped(what: Parameters<typeof engineParts.events.dropped>[0], deviceId: string) {
+      if (what !== 'retained') traffic.messagesDropped += 1
+      engineParts.events.dropped(what, deviceId)
+    },
+  }
+  let sequence = 0
+  const nextSequence = () => {
+    sequence += 1
+    return sequence
+  }
+  const store = createSessionStore({
+    file: engineParts.sessionFile,
+    bounds: settings,
+    now,
+    onDropped: events.dropped,
+    onLost: events.sessionsUnkept,
+    onKept: events.sessionsKept,
+  })
+  const drain = createDrain({ clients: () => clients.values(), output: () => output })
+  const input = createInput({
+    decoder: createDecoder(),
+    traffic,
+    pacing: () => pacing,
+    onConnect: (client, packet) => connect(client, packet),
+    onPacket: (client, packet) => handle(client, packet),
+    onFault: (client, error) => admittance.fail(client, error),
+  })
+  const output = createOutput({
+    traffic,
+    timeoutMs: settings.outboundTimeoutMs,
+    onTimeout: client => admittance.endSlow(client),
+    onLost: client => admittance.lost(client),
+    onRoom: client => goOn(parts, client),
+    onWritten: client => pacing.written(client),
+    hold: input.hold,
+    release: input.release,
+  })
+  const pacing = createPacing({
+    boundsOf,
+    inHandBytesMax: settings.packetBytesMax,
+    onHeld: ({ session }) => events.slowed(whoIs(session)),
+    hold: input.hold,
+    release: input.release,
+  })
+  const delivery = createDelivery({
+    settings,
+    store,
+    output,
+    traffic,
+    events,
+    now,
+    isDraining: drain.begun,
+    // Not while a message is being routed, for the will of who ends is a message too.
+    endSlow: client => queueMicrotask(() => admittance.endSlow(client)),
+  })
+  const index = createTopicIndex<Subscriber>()
+  const retained = createRetainedMessages({
+    index,
+    store,
+    delivery,
+    output,
+    leavings: () => leavings,
+    all: { messages: settings.retainedMessagesMax, bytes: settings.retainedBytesMax },
+    boundsOf: deviceId => boundsOf(leavings.retainsAsBackend(deviceId)).retained,
+    nextSequence,
+    now,
+  })
+  const router = createRouter({
+    index,
+    retained,
+    store,
+    delivery,
+    output,
+    bounds: settings,
+    nextSequence,
+    onForgotten: clientId => events.dropped('shared', clientId),
+    routed: events.routed,
+  })
+  const table = createSessionTable({ store, index, groups: router.groups })
+  const handOut = createHandOut({ store, output, delivery, isDraining: drain.begun, dropped: events.dropped })
+  const leavings = createLeavings({
+    rightsOf,
+    keepOnly(deviceId, allowed) {
+      const state = table.get(deviceId)
+      if (state === undefined) return
+      table.unsubscribe(
+        state,
+        [...state.subscriptions.keys()].filter(filter => !allowed(filter)),
+      )
+    },
+    record: store.holders,
+    isGone: engineParts.isGone,
+  })
+  const publishOwn = (message: Omit<Message, 'sequence'>) =>
+    void router.publish({ ...message, sequence: nextSequence() }, null)
+  const wills = createWills({
+    store,
+    events,
+    topicBytesMax: settings.topicBytesMax,
+    mayRetain(holder, message) {
+      leavings.retains(holder, rightsOf(holder).isBackend === true)
+      return retained.refusal(message) === null
+    },
+    publish: publishOwn,
+    now,
+  })
+  const closing = createClosing({
+    output,
+    wills: () => wills,
+    leave(client) {
+      pacing.closed(client)
+      table.leave(client)
+    },
+  })
+  const admittance = createAdmittance({
+    ...engineParts,
+    events,
+    sessions,
+    clients,
+    closing,
+    isClosed: drain.begun,
+    finish: input.finish,
+    takeOn(session, stream) {
+      const client = newClient(session, stream)
+      stream.on('data', chunk => input.receive(client, chunk))
+      return client
+    },
+  })
+  const parts: HandlerParts = {
+    settings,
+    events,
+    traffic,
+    sessions,
+    store,
+    output,
+    input,
+    closing,
+    table,
+    router,
+    retained,
+    delivery,
+    handOut,
+    leavings,
+    wills,
+    boundsOf,
+    nextSequence,
+    now,
+    isDraining: drain.begun,
+    fail: admittance.fail,
+    ready(client) {
+      const { session, state } = client
+      sessions.connect(session)
+      if (session.connect !== null) session.connect.at = now()
+      const isKept = state?.isKept === true
+      if (isKept) leavings.keepsSession(holderOf(session))
+      else leavings.leavesNothing(session.identity.deviceId)
+      events.connected(whoIs(session), !isKept)
+      if (session.firstUse) events.firstUse(session.identity.fingerprint, session.identity.deviceId)
+    },
+  }
+  const connect = createConnectHandler(parts)
+  const handle = createHandlers(parts)
+  const bus = await createBus({
+    brokerId: engineParts.sessionFile.brokerId,
+    receive: router.receive,
+    onFailed: events.engineFailed,
+  })
+  router.connect(bus)
+  sequence = restore({
+    store,
+    table,
+    retained,
+    wills,
+    nextSequence,
+    setSequence: value => (sequence = value),
+  })
+  leavings.restore()
+  const aging = setInterval(dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
+
+  function dropAged(): void {
+    try {
+      retained.dropExpired()
+      if (store.queue.dropAged()) setImmediate(dropAged)
+    } catch (error) {
+      events.engineFailed(error)
+    }
+  }
+
+  return {
+    door: (connection: AdmittedConnection) => admittance.door(connection),
+    sessions,
+    cut: admittance.cut,
+    end: admittance.end,
+    rebind: createRebind({
+      rightsOf,
+      table,
+      cut: admittance.cut,
+      events,
+      clientOf: session => clients.get(session),
+    }),
+    rebindLeavings: deviceId => leavings.rightsChanged(deviceId, sessions.ofDevice(deviceId).length > 0),
+    policiesChanged: leavings.allRightsChanged,
+    async purge(deviceId) {
+      leavings.forget(deviceId)
+      const state = table.get(deviceId)
+      if (state !== undefined) table.end(state)
+      store.forgetIncoming(deviceId)
+      wills.forget(deviceId)
+      retained.forget(deviceId)
+    },
+    leftBy() {
+      const kept = [...table.all()].filter(({ isKept }) => isKept).map(({ clientId }) => clientId)
+      return [...new Set([...kept, ...retained.publishers(), ...store.willing()])]
+    },
+    leftWills: () =>
+      sendLeftWills({
+        wills: wills.left,
+        admit: engineParts.admit,
+        rightsOf,
+        send: wills.send,
+        forget: wills.forget,
+      }),
+    queued: () => ({ ...store.counts(), ...retained.counts() }),
+    announce({ topic, payload, qos, retain }) {
+      try {
+        const own = { publisher: null, properties: null, expiresAt: null }
+        publishOwn({ topic, payload: Buffer.from(payload), qos, retain, ...own })
+      } catch (error) {
+        events.engineFailed(error)
+      }
+    },
+    traffic,
+    census: () => takeCensus(sessions, table, store),
+    drain: drain.finish,
+    async close() {
+      clearInterval(aging)
+      router.groups.close()
+      const gone = [...clients.values()].map(client => admittance.closeLast(client))
+      await Promise.all(gone)
+      await bus.close()
+      await store.close()
+    },
+  }
+}

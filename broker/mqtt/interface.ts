@@ -1,0 +1,86 @@
+// What the engine takes and gives, for whoever puts the broker together.
+import type { Reason } from '../../db/reason.ts'
+import type { SessionFile } from '../../db/sessions/session-file.ts'
+import type { Admit } from '../admit.ts'
+import type { BrokerSettings } from '../config.ts'
+import type { Door } from '../door.ts'
+import type { Who } from '../events.ts'
+import type { Census } from './census.ts'
+import type { Session, Sessions } from './connection/sessions.ts'
+import type { RightsDesk } from './rights-desk.ts'
+import type { Traffic } from './traffic.ts'
+
+/** By their names, whatever they were granted. */
+export type Filters = { keys(): Iterable<string> }
+
+export type EngineEvents = {
+  refused(reason: Reason, who: Who, detail?: string): void
+  admitted(who: Who): void
+  connected(who: Who, clean: boolean): void
+  disconnected(who: Who, why: string): void
+  cut(reason: Reason, who: Who): void
+  takenOver(who: Who, by: Who): void
+  denied(reason: Reason, who: Who, topic: string): void
+  /** It has sent more than it may, and is not read for a while. */
+  slowed(who: Who): void
+  dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
+  clientFailed(who: Who, error: Error): void
+  engineFailed(error: unknown): void
+  /** What was about to be kept for devices that are away is lost: nothing of it was acknowledged. */
+  sessionsUnkept(error: unknown): void
+  sessionsKept(tookMs: number): void
+  firstUse(fingerprint: string, deviceId: string): void
+  /** The filters are the session's own: read them when they are needed. `granted` where one was added. */
+  subscriptionsChanged(who: Who, filters: Filters, granted?: string): void
+  messageReceived(): void
+  messageSent(): void
+  /** How long one message took to all its receivers; told of some. */
+  routed(tookMs: number): void
+}
+
+export type Engine = {
+  door: Door
+  sessions: Sessions
+  /** Ends a live session at once and silences its will, in memory and stored. */
+  cut(session: Session, reason: Reason): void
+  /** Ends a live session that has lost no right: its will is sent. */
+  end(session: Session, reason: Reason): void
+  /** Binds the rights of a live session anew; subscriptions now denied are dropped. Throws where policies cannot be read. */
+  rebind(session: Session): void
+  /** The same for the stored session and the retained messages of one device. */
+  rebindLeavings(deviceId: string): void
+  /** Policies changed for all: retained messages are judged anew from now on. Gives whose stored sessions are to be, too. */
+  policiesChanged(): string[]
+  /** Forgets what a device left: its stored session and its retained messages. */
+  purge(deviceId: string): Promise<void>
+  /** Who has left something in this life or an earlier one: a stored session, retained messages, a will. */
+  leftBy(): string[]
+  /** Wills of connections that ended with the broker's last life: a step for each, which throws while nobody can say. */
+  leftWills(): Iterable<() => void>
+  /** Publishes as the broker itself; what it retains below `$` is kept in memory alone. */
+  announce(message: { topic: string; payload: string; qos: 0 | 1; retain: boolean }): void
+  /** What went in and out, counted on. */
+  traffic: Readonly<Traffic>
+  /** Who is here, who is away, and what all of them are subscribed to. Looks at every session. */
+  census(): Census
+  /** What waits in stored sessions, and what devices retained. */
+  queued(): { queuedMessages: number; queuedBytes: number; retained: number; retainedBytes: number }
+  /**
+   * Takes nothing new and waits until nothing is half done, for so long at most; gives how many sessions were not done then.
+   * Rights still end meanwhile.
+   */
+  drain(deadlineMs: number): Promise<number>
+  close(): Promise<void>
+}
+
+export type EngineParts = {
+  settings: BrokerSettings
+  admit: Admit
+  rightsOf: RightsDesk
+  events: EngineEvents
+  /** Where stored sessions are kept. Closed with the engine. */
+  sessionFile: SessionFile
+  /** Whether nothing that this device left is worth anything any more. Throws where nobody can say. */
+  isGone(deviceId: string): boolean
+  now(): number
+}

@@ -1,0 +1,209 @@
+// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads; what it takes and the standard forbids is found on
+// the bytes. One decoder serves all connections, for it is given whole packets.
+import { isUtf8 } from 'node:buffer'
+import type { IConnectPacket, IPublishPacket, ISubscribePacket, Packet, Parser } from 'mqtt-packet'
+import mqttPacket from 'mqtt-packet'
+import type { QoS } from '../message.ts'
+import { PacketFault, readBytes } from './byte-reader.ts'
+import {
+  checkAcknowledgement,
+  checkConnect,
+  checkDisconnect,
+  checkEmpty,
+  checkSubscribe,
+  checkUnsubscribe,
+  versionOf,
+} from './check.ts'
+import type { Acknowledgement, Connect, Incoming, Publish, Subscribe, Version } from './packets.ts'
+import { none, readProperties } from './properties.ts'
+import { codes } from './reason-codes.ts'
+
+const PUBLISH = 3
+const SUBSCRIPTION_IDENTIFIER = 0x0b
+
+/** MQTT Control Packet types that a client sends (§2.1.2), but for CONNECT and PUBLISH. */
+const kinds: Readonly<Record<number, Exclude<Incoming['cmd'], 'connect' | 'publish'>>> = {
+  4: 'puback',
+  5: 'pubrec',
+  6: 'pubrel',
+  7: 'pubcomp',
+  8: 'subscribe',
+  10: 'unsubscribe',
+  12: 'pingreq',
+  14: 'disconnect',
+  15: 'auth',
+}
+
+export type Decoder = {
+  /**
+   * Reads CONNECT, the first packet.
+   * @throws {PacketFault}
+   */
+  connect(bytes: Buffer, body: number): Connect
+  /**
+   * Reads any later packet; `body` is where its fixed header ends.
+   * @throws {PacketFault}
+   */
+  packet(bytes: Buffer, body: number, version: Version): Exclude<Incoming, Connect>
+}
+
+export function createDecoder(): Decoder {
+  const read = {
+    3: createReader({ protocolVersion: 3 }),
+    4: createReader({ protocolVersion: 4 }),
+    5: createReader({ protocolVersion: 5 }),
+  }
+  // mqtt-packet keeps the last CONNECT that it read, with its will.
+  const readConnect = (bytes: Buffer) => createReader({})(bytes)
+
+  function publish(bytes: Buffer, body: number, version: Version): Publish {
+    const { topic, payload, qos, retain, dup, messageId = 0 } = read[version](bytes) as IPublishPacket
+    if (topic.includes('\0')) throw new PacketFault('a topic holds U+0000') // [MQTT-1.5.3-2]
+    const topicBytes = bytes.readUInt16BE(body)
+    // What stands for bytes that are no UTF-8 may have been sent as it is [MQTT-1.5.3-1].
+    if (topic.includes('\ufffd') && !isUtf8(bytes.subarray(body + 2, body + 2 + topicBytes)))
+      throw new PacketFault('a topic is not UTF-8')
+    if (dup && qos === 0) throw new PacketFault('DUP is set on QoS 0') // [MQTT-3.3.1-2]
+    if (qos > 0 && messageId <= 0) throw new PacketFault('the packet identifier is 0') // [MQTT-2.3.1-1]
+    if (/[+#]/.test(topic)) throw new PacketFault('a topic holds a wildcard', codes.topicNameInvalid) // [MQTT-3.3.2-2]
+    let properties = none
+    if (version === 5) {
+      const at = body + 2 + topicBytes + (qos > 0 ? 2 : 0)
+      properties = bytes[at] === 0 ? none : readProperties(bytes, readBytes(bytes, at), 'publish')
+    }
+    return { cmd: 'publish', topic, payload: payload as Buffer, qos, retain, dup, messageId, properties }
+  }
+
+  function subscribe(bytes: Buffer, body: number, version: Version): Subscribe {
+    const properties = checkSubscribe(bytes, body, version)
+    const { messageId = 0, subscriptions } = read[version](bytes) as ISubscribePacket
+    return {
+      cmd: 'subscribe',
+      messageId,
+      identifier: properties.numbers.get(SUBSCRIPTION_IDENTIFIER) ?? null,
+      subscriptions: subscriptions.map(({ topic, qos, nl, rap, rh }) => ({
+        filter: topic,
+        qos,
+        noLocal: nl ?? false,
+        retainAsPublished: rap ?? false,
+        retainHandling: (rh ?? 0) as 0 | 1 | 2,
+      })),
+    }
+  }
+
+  function acknowledgement(bytes: Buffer, body: number, version: Version): Acknowledgement {
+    checkAcknowledgement(bytes, body, version)
+    const { cmd, messageId, reasonCode } = read[version](bytes) as Acknowledgement
+    return { cmd, messageId, reasonCode: reasonCode ?? 0 }
+  }
+
+  return {
+    connect(bytes, body) {
+      const version = versionOf(bytes, body)
+      if (version !== 3 && version !== 4) return ofNoVersion(version)
+      const { properties, will } = checkConnect(bytes, body, version)
+      const packet = readConnect(bytes) as IConnectPacket
+      return {
+        cmd: 'connect',
+        version,
+        clientId: packet.clientId,
+        clean: packet.clean ?? false,
+        keepAliveSeconds: packet.keepalive ?? 0,
+        username: packet.username,
+        hasPassword: packet.password !== undefined && packet.password.length > 0,
+        will:
+          packet.will === undefined
+            ? null
+            : {
+                topic: packet.will.topic,
+                payload: Buffer.from(packet.will.payload as Buffer),
+                qos: packet.will.qos as QoS,
+                retain: packet.will.retain ?? false,
+                properties: will,
+              },
+        properties,
+      }
+    },
+
+    packet(bytes, body, version) {
+      const type = bytes[0]! >> 4
+      if (type === PUBLISH) return publish(bytes, body, version)
+      const cmd = kinds[type]
+      switch (cmd) {
+        case 'puback':
+        case 'pubrec':
+        case 'pubrel':
+        case 'pubcomp':
+          return acknowledgement(bytes, body, version)
+        case 'subscribe':
+          return subscribe(bytes, body, version)
+        case 'unsubscribe': {
+          checkUnsubscribe(bytes, body, version)
+          const packet = read[version](bytes) as Extract<Packet, { cmd: 'unsubscribe' }>
+          return { cmd, messageId: packet.messageId ?? 0, filters: packet.unsubscriptions }
+        }
+        case 'pingreq':
+          checkEmpty(bytes, body)
+          read[version](bytes)
+          return { cmd }
+        case 'disconnect': {
+          const properties = checkDisconnect(bytes, body, version)
+          const { reasonCode = 0 } = read[version](bytes) as { reasonCode?: number }
+          return { cmd, reasonCode, properties }
+        }
+        case 'auth':
+          // Whatever it says: no method was agreed on. mqtt-packet refuses one of no length.
+          if (version !== 5 || (bytes[0]! & 0x0f) !== 0) throw new PacketFault('AUTH is of MQTT 5')
+          return { cmd }
+        default:
+          throw new PacketFault('no packet that a client sends', codes.protocolError)
+      }
+    },
+  }
+}
+
+/** Reads one whole packet at once. */
+function createReader(options: { protocolVersion?: Version }): (bytes: Buffer) => Packet {
+  let found: Packet | null = null
+  let failure: Error | null = null
+  let parser = open()
+
+  function open(): Parser {
+    const opened = mqttPacket.parser(options)
+    opened.on('packet', packet => {
+      found = packet
+    })
+    opened.on('error', error => {
+      failure = error as Error
+    })
+    return opened
+  }
+
+  return bytes => {
+    found = null
+    failure = null
+    try {
+      parser.parse(bytes)
+    } catch (error) {
+      failure = error as Error
+    }
+    if (found !== null && failure === null) return found
+    parser = open() // whatever it is in the middle of
+    throw new PacketFault(failure?.message ?? 'the packet is cut off')
+  }
+}
+
+/** Nothing of it is read but its number, to be answered [MQTT-3.1.2-2]. */
+function ofNoVersion(version: number): Connect {
+  return {
+    cmd: 'connect',
+    version,
+    clientId: '',
+    clean: true,
+    keepAliveSeconds: 0,
+    username: undefined,
+    hasPassword: false,
+    will: null,
+    properties: none,
+  }
+}

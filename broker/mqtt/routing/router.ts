@@ -1,0 +1,212 @@
+// Finds whom a message is for, once for each session, and has it delivered: first what must be on disk, then what is sent. One
+// message is encoded once for all who get it in the same form.
+import type { Client } from '../connection/client.ts'
+import type { Output } from '../connection/output.ts'
+import type { Message, QoS } from '../message.ts'
+import type { SessionStore } from '../persistence/session-store.ts'
+import type { Delivery, DeliveryDesk, Encodings } from '../session/delivery.ts'
+import type { SessionState, Subscription } from '../session/session-state.ts'
+import type { Bus } from './bus.ts'
+import type { RetainedMessages } from './retained.ts'
+import { createSharedGroups, type Group, qosFor } from './shared-groups.ts'
+import type { TopicIndex } from './topic-index.ts'
+
+export type Subscriber = SessionState | Group
+
+/** What became of a message: `group` is what it was written with, null where nothing of it was. */
+export type Published = { group: Promise<void> | null; receivers: number }
+
+export type Router = ReturnType<typeof createRouter>
+
+const NONE: readonly number[] = []
+/** How long one message of some took is told: reading the clock for each would cost a hundredth of it. */
+const TIMED_ONE_OF = 16
+
+export function createRouter(parts: {
+  index: TopicIndex<Subscriber>
+  retained: RetainedMessages
+  store: SessionStore
+  delivery: DeliveryDesk
+  output: Output
+  bounds: {
+    offlineMessagesMax: number
+    offlineBytesMax: number
+    offlineBytesTotalMax: number
+    outboundBytesMax: number
+  }
+  nextSequence(): number
+  onForgotten(clientId: string): void
+  routed(tookMs: number): void
+}) {
+  const { index, delivery, output, store } = parts
+  let bus: Bus | null = null
+  let marks = 0
+  let untilTimed = 1
+  /** Of the message that is being published. */
+  let publisher: Client | null = null
+  let outcome: Published = { group: null, receivers: 0 }
+
+  const groups = createSharedGroups({
+    output,
+    outboundBytesMax: parts.bounds.outboundBytesMax,
+    bounds: parts.bounds,
+    onForgotten: parts.onForgotten,
+    handOver,
+    subscribe: group => index.subscribe(group.filter, group, groupSubscription(group)),
+    unsubscribe: group => index.unsubscribe(group.filter, group),
+  })
+
+  /** What comes from the bus. */
+  function receive(message: Message): void {
+    marks += 1
+    const mark = marks
+    const matched: SessionState[] = []
+    let shared: Group[] | null = null
+    index.match(message.topic, (subscriber, subscription) => {
+      if ('members' in subscriber) {
+        shared ??= []
+        shared.push(subscriber)
+      } else note(subscriber, subscription, message, mark, matched)
+    })
+    const deliveries: Delivery[] = []
+    for (const state of matched)
+      deliveries.push(
+        newDelivery(
+          state,
+          Math.min(state.matchedQos, message.qos) as QoS,
+          // [MQTT-3.3.1-9], but for who asked to have it as it was published [MQTT-3.3.1-13].
+          message.retain && state.matchedAsPublished,
+          state.matchedIdentifiers ?? NONE,
+        ),
+      )
+    if (shared !== null)
+      for (const group of shared as Group[]) {
+        const member = groups.choose(group, message)
+        // By a subscription of its own it has it already.
+        if (member !== null && member.mark !== mark) deliveries.push(asMember(member, group, message))
+      }
+    outcome = deliver(message, deliveries)
+  }
+
+  /** Of several subscriptions of one session it gets one copy, with the most QoS of them [MQTT-3.3.4-2]. */
+  function note(
+    state: SessionState,
+    { qos, noLocal, retainAsPublished, identifier }: Subscription,
+    message: Message,
+    mark: number,
+    matched: SessionState[],
+  ): void {
+    if (noLocal && message.publisher === state.clientId) return // [MQTT-3.8.3-3]
+    if (state.mark !== mark) {
+      state.mark = mark
+      state.matchedQos = qos
+      state.matchedAsPublished = retainAsPublished
+      state.matchedIdentifiers = identifier === null ? null : [identifier]
+      matched.push(state)
+      return
+    }
+    if (qos > state.matchedQos) state.matchedQos = qos
+    if (retainAsPublished) state.matchedAsPublished = true
+    if (identifier !== null) {
+      state.matchedIdentifiers ??= []
+      state.matchedIdentifiers.push(identifier) // [MQTT-3.3.4-3] [MQTT-3.3.4-4]
+    }
+  }
+
+  /** What must be on disk is written before anybody gets the message: it is for all of them or for nobody. */
+  function deliver(message: Message, deliveries: Delivery[]): Published {
+    let isWritten = false
+    if (message.retain) isWritten = parts.retained.keep(message)
+    for (const each of deliveries)
+      if (each.qos > 0 && each.state.isKept) {
+        delivery.store(each, message)
+        isWritten = true
+      }
+    const group = isWritten ? store.kept() : null
+    const encodings: Encodings = []
+    for (const each of deliveries) {
+      const { client } = each.state
+      delivery.send(each, message, group, encodings)
+      if (each.shared !== null && each.messageId > 0 && !each.isStored) {
+        const entry = each.state.inFlight?.get(each.messageId)
+        if (entry !== undefined) groups.note(each.state, each.messageId, entry)
+      }
+      if (publisher !== null && client !== null) output.holdUp(publisher, client)
+    }
+    return { group, receivers: deliveries.length }
+  }
+
+  function asMember(state: SessionState, group: Group, message: Message): Delivery {
+    const subscription = group.members.get(state)!
+    const qos = qosFor(subscription, message)
+    const own = newDelivery(
+      state,
+      qos,
+      false,
+      subscription.identifier === null ? NONE : [subscription.identifier],
+    )
+    // What may go to another later is kept apart from all that arrived in one piece with it.
+    if (qos === 1 && !state.isKept)
+      own.shared = { asked: group.asked, message: { ...message, payload: Buffer.from(message.payload) } }
+    return own
+  }
+
+  /** A message that a member did not acknowledge, to another: as new, and numbered so. */
+  function handOver(group: Group, message: Message): SessionState | null {
+    const member = groups.choose(group, message)
+    if (member === null) return null
+    const again = { ...message, sequence: parts.nextSequence() }
+    const before = publisher
+    publisher = null
+    try {
+      deliver({ ...again, retain: false }, [asMember(member, group, again)])
+    } finally {
+      publisher = before
+    }
+    return member
+  }
+
+  return {
+    groups,
+    receive,
+    /** Where messages go from now on. */
+    connect(to: Bus): void {
+      bus = to
+    },
+    /**
+     * Publishes a message to all nodes. Throws where it cannot be written: then nobody got it.
+     */
+    publish(message: Message, from: Client | null): Published {
+      untilTimed -= 1
+      const isTimed = untilTimed === 0
+      const began = isTimed ? performance.now() : 0
+      const before = publisher
+      publisher = from
+      outcome = { group: null, receivers: 0 }
+      try {
+        bus!.publish(message)
+      } finally {
+        publisher = before
+      }
+      if (isTimed) {
+        untilTimed = TIMED_ONE_OF
+        parts.routed(performance.now() - began)
+      }
+      return outcome
+    },
+  }
+}
+
+/** For the index: of a group its members have options of their own. */
+function groupSubscription({ asked }: Group): Subscription {
+  return { filter: asked, qos: 2, noLocal: false, retainAsPublished: false, identifier: null }
+}
+
+function newDelivery(
+  state: SessionState,
+  qos: QoS,
+  retain: boolean,
+  identifiers: readonly number[],
+): Delivery {
+  return { state, qos, retain, identifiers, shared: null, messageId: 0, isStored: false }
+}

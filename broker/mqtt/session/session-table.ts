@@ -1,0 +1,110 @@
+// All sessions there are, live and stored, each by its client ID: how they begin, what they are subscribed to, how they end (MQTT 5
+// §4.1). Keeps index, groups and store in step.
+import type { SessionRow } from '../../../db/sessions/session-records.ts'
+import { parseSubscription } from '../../../policy/subscription.ts'
+import type { Client } from '../connection/client.ts'
+import { optionsOf, type SessionStore } from '../persistence/session-store.ts'
+import type { Subscriber } from '../routing/router.ts'
+import type { SharedGroups } from '../routing/shared-groups.ts'
+import type { TopicIndex } from '../routing/topic-index.ts'
+import { newSessionState, type SessionState, type Subscription, weighFilter } from './session-state.ts'
+
+export type SessionTable = ReturnType<typeof createSessionTable>
+
+export function createSessionTable(parts: {
+  store: SessionStore
+  index: TopicIndex<Subscriber>
+  groups: SharedGroups
+}) {
+  const { store, index, groups } = parts
+  const states = new Map<string, SessionState>()
+
+  function add(state: SessionState, subscription: Subscription): void {
+    const { filter } = subscription
+    if (!state.subscriptions.has(filter)) state.subscriptionBytes += weighFilter(filter)
+    state.subscriptions.set(filter, subscription)
+    if (filter.startsWith('$share/')) groups.join(state, subscription)
+    else index.subscribe(filter, state, subscription)
+  }
+
+  function remove(state: SessionState, filter: string): void {
+    if (!state.subscriptions.delete(filter)) return
+    state.subscriptionBytes -= weighFilter(filter)
+    if (filter.startsWith('$share/')) groups.leave(state, filter)
+    else index.unsubscribe(filter, state)
+  }
+
+  function create(clientId: string, isKept: boolean, expirySeconds: number | null): SessionState {
+    const state = newSessionState(clientId, isKept)
+    state.expirySeconds = expirySeconds
+    states.set(clientId, state)
+    return state
+  }
+
+  /** It ends: nothing of it is left. */
+  function end(state: SessionState): void {
+    if (states.get(state.clientId) !== state) return
+    states.delete(state.clientId)
+    for (const filter of [...state.subscriptions.keys()]) remove(state, filter)
+    store.removeSession(state)
+    store.forgetIncoming(state.clientId)
+    state.inFlight = null
+    state.incoming = null
+  }
+
+  return {
+    get: (clientId: string) => states.get(clientId),
+    all: () => states.values(),
+    create,
+
+    /** One that the last life left. */
+    restore({ id, device, expirySeconds }: SessionRow): SessionState {
+      const state = create(device, true, expirySeconds)
+      state.row = id
+      return state
+    },
+    restoreSubscription(
+      state: SessionState,
+      row: { topic: string; qos: 0 | 1 | 2; options: number; identifier: number | null },
+    ): void {
+      const { topic, qos, options, identifier } = row
+      if (parseSubscription(topic) === null) return
+      add(state, { filter: topic, qos, identifier, ...optionsOf(options) })
+    },
+
+    /**
+     * Subscribes to all of these. Of a kept session they are on disk with the group that is open; throws where they cannot be
+     * written, and takes them back where they are lost later.
+     */
+    subscribe(state: SessionState, subscriptions: readonly Subscription[]): void {
+      const added = subscriptions.filter(({ filter }) => !state.subscriptions.has(filter))
+      if (state.isKept)
+        store.subscribe(state, subscriptions, () => {
+          for (const { filter } of added) remove(state, filter)
+        })
+      for (const subscription of subscriptions) add(state, subscription)
+    },
+
+    unsubscribe(state: SessionState, filters: readonly string[]): void {
+      for (const filter of filters) remove(state, filter)
+      store.unsubscribe(state, filters)
+    },
+
+    end,
+
+    /** A connection leaves its session, which is stored and waits for it, or ends. */
+    leave(client: Client): void {
+      const { state } = client
+      if (state?.client !== client) return
+      state.client = null
+      if (state.isKept && state.row !== null) {
+        state.isQueueing = false
+        state.inFlight = null
+        return
+      }
+      client.session.filters = new Map(state.subscriptions) // what it had, for who is told that it has ended
+      end(state)
+      if (!state.isKept) groups.handOn(state)
+    },
+  }
+}

@@ -1,0 +1,102 @@
+// Wills (MQTT 5 §3.1.2.5): kept with their connection and on disk, published where it ends other than by DISCONNECT, after their
+// delay, never where its right was taken. Whether a will may be published is asked again then.
+import type { WillRow } from '../../../db/sessions/session-records.ts'
+import type { Client, Will } from '../connection/client.ts'
+import { holderOf, type Session, whoIs } from '../connection/sessions.ts'
+import type { EngineEvents } from '../interface.ts'
+import type { Message } from '../message.ts'
+import type { SessionStore } from '../persistence/session-store.ts'
+import type { Holder } from '../rights-desk.ts'
+
+export type Wills = ReturnType<typeof createWills>
+
+export function createWills(parts: {
+  store: SessionStore
+  events: Pick<EngineEvents, 'denied' | 'dropped' | 'messageReceived' | 'engineFailed'>
+  topicBytesMax: number
+  /** It is about to be retained. Gives whether it fits what its device may retain, and all together may. */
+  mayRetain(holder: Holder, message: Will['message']): boolean
+  publish(message: Omit<Message, 'sequence'>): void
+  now(): number
+}) {
+  const { store, events } = parts
+  /** Those of the last life that were not sent yet. */
+  const left = new Map<string, WillRow>()
+
+  function rowOf(session: Session, { message, expirySeconds, delaySeconds }: Will): WillRow {
+    const { deviceId, issuerId, serialNumber } = holderOf(session)
+    const { topic, payload, qos, retain, properties } = message
+    return {
+      device: deviceId,
+      issuer: issuerId,
+      serial: serialNumber,
+      fingerprint: session.identity.fingerprint,
+      topic,
+      payload,
+      qos,
+      retain: retain ? 1 : 0,
+      properties,
+      expirySeconds,
+      delaySeconds,
+      dueAt: null,
+    }
+  }
+
+  function forget(clientId: string): void {
+    left.delete(clientId)
+    store.removeWill(clientId)
+  }
+
+  function send(will: Will, holder: Holder): void {
+    let { retain } = will.message
+    // One that does not fit is sent all the same; its device is not there to be refused.
+    if (retain && !parts.mayRetain(holder, will.message)) {
+      events.dropped('retained', holder.deviceId)
+      retain = false
+    }
+    events.messageReceived()
+    const expiresAt = will.expirySeconds === null ? null : parts.now() + will.expirySeconds * 1_000
+    try {
+      parts.publish({ ...will.message, retain, expiresAt })
+      forget(holder.deviceId) // in the group that its message is written with
+    } catch (error) {
+      events.engineFailed(error) // it stays, and is sent by the next life
+    }
+  }
+
+  return {
+    left: left as ReadonlyMap<string, WillRow>,
+    restore: (row: WillRow) => void left.set(row.device, row),
+
+    /** Its CONNECT brought one. Gives whether it is to be on disk before CONNACK. */
+    put(client: Client, will: Will): void {
+      client.will = will
+      left.delete(client.session.identity.deviceId)
+      store.putWill(rowOf(client.session, will))
+    },
+
+    /** A connection ended without DISCONNECT. */
+    connectionEnded(client: Client): void {
+      const { will, session } = client
+      client.will = null
+      if (will === null) return
+      const { topic, qos, retain } = will.message
+      if (topic.length <= parts.topicBytesMax && session.rights.will(topic, qos, retain)) {
+        send(will, holderOf(session))
+        return
+      }
+      events.denied('publish_denied', whoIs(session), topic)
+      forget(session.identity.deviceId)
+    },
+
+    /** It is not to be sent. */
+    drop(client: Client): void {
+      if (client.will === null) return
+      client.will = null
+      forget(client.session.identity.deviceId)
+    },
+
+    send,
+    forget,
+  }
+}

@@ -1,0 +1,30 @@
+// What passes through all connections together, counted as it passes, behind gates too. Knows no topics and no devices.
+
+/** Counts since the broker's start. Packets are those of MQTT of any kind, bytes theirs; messages are PUBLISH, with their payloads. */
+export type Traffic = {
+  connects: number
+  packetsReceived: number
+  packetsSent: number
+  bytesReceived: number
+  bytesSent: number
+  messagesReceived: number
+  messagesSent: number
+  messagesDropped: number
+  payloadBytesReceived: number
+  payloadBytesSent: number
+}
+
+export function newTraffic(): Traffic {
+  return {
+    connects: 0,
+    packetsReceived: 0,
+    packetsSent: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+    messagesReceived: 0,
+    messagesSent: 0,
+    messagesDropped: 0,
+    payloadBytesReceived: 0,
+    payloadBytesSent: 0,
+  }
+}
