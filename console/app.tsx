@@ -1,9 +1,9 @@
 // What is shown to whom: the sign-in to a stranger, the pages to an operator, and both to one whose session ended.
 import { useEffect, useRef } from 'react'
 import { SessionProvider, useSession } from './api/session.tsx'
+import { Skeleton } from './components/placeholders.tsx'
 import { SignInPage } from './pages/sign-in-page.tsx'
-import { Skeleton } from './parts/empty.tsx'
-import { Outage } from './shell/outage.tsx'
+import { OfflineBanner } from './shell/offline-banner.tsx'
 import { Shell } from './shell/shell.tsx'
 
 export function App() {
@@ -19,7 +19,7 @@ function Gate() {
   if (state === 'asking') {
     return (
       <>
-        <Outage />
+        <OfflineBanner />
         <main className="page">
           <Skeleton />
         </main>

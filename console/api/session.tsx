@@ -11,9 +11,17 @@ import {
 } from 'react'
 import { ApiProblem } from '../../client/failures.ts'
 import type { Role, WhoAmI } from '../../client/operators.ts'
-import { ask, change, keepCsrfToken, onSessionChanged, onSessionEnded, passes, Unreachable } from './call.ts'
 import { connection } from './connection.ts'
-import { onIdle } from './idle.ts'
+import { onIdle } from './idle-timer.ts'
+import {
+  ask,
+  change,
+  keepCsrfToken,
+  onSessionChanged,
+  onSessionEnded,
+  passes,
+  Unreachable,
+} from './request.ts'
 
 type Session = { operator: WhoAmI; csrfToken: string; expiresAt: string }
 /** `ended`: somebody was signed in and is no more; what they looked at is still there behind the sign-in. */

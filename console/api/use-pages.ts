@@ -1,17 +1,17 @@
 // A long list, page by page: the first as soon as its question is asked, more when the reader wants them.
 import { useCallback, useEffect, useState } from 'react'
 import type { Page } from '../../client/types.ts'
-import { ask } from './call.ts'
-import { useAnswer } from './use-answer.ts'
+import { ask } from './request.ts'
+import { useQuery } from './use-query.ts'
 
 export type Pages<T> = {
   items: T[]
   failure: unknown
-  waiting: boolean
+  loading: boolean
   /** Null at the end of the list. */
   more: (() => void) | null
   fetching: boolean
-  again: () => void
+  refetch: () => void
 }
 
 export function usePages<T>(path: string | null, options: { everyMs?: number } = {}): Pages<T> {
@@ -21,7 +21,7 @@ export function usePages<T>(path: string | null, options: { everyMs?: number } =
     next: null,
   })
   // Whoever reads on is not thrown back to the first page by a fresher one.
-  const first = useAnswer<Page<T>>(path, rest.items.length > 0 ? {} : options)
+  const first = useQuery<Page<T>>(path, rest.items.length > 0 ? {} : options)
   const [fetching, setFetching] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
 
@@ -55,9 +55,9 @@ export function usePages<T>(path: string | null, options: { everyMs?: number } =
   return {
     items: first.data === null ? [] : [...first.data.items, ...(rest.from === first.data ? rest.items : [])],
     failure: first.failure ?? failure,
-    waiting: first.waiting,
+    loading: first.loading,
     more: next === null ? null : more,
     fetching,
-    again: first.again,
+    refetch: first.refetch,
   }
 }

@@ -1,14 +1,15 @@
 // An address that is none.
-import { Empty } from '../parts/empty.tsx'
-import { PageHead } from '../parts/page-head.tsx'
+
+import { PageHeader } from '../components/page-header.tsx'
+import { Empty } from '../components/placeholders.tsx'
 import { Link } from '../routing/link.tsx'
-import { usePlace } from '../routing/location.ts'
+import { useRoute } from '../routing/location.ts'
 
 export function NotFoundPage() {
-  const { path } = usePlace()
+  const { path } = useRoute()
   return (
     <>
-      <PageHead title="There is no such page" />
+      <PageHeader title="There is no such page" />
       <section className="card">
         <Empty icon="search" title="Nothing is at this address">
           <p>

@@ -1,10 +1,10 @@
 // Who are you: an API token, sent once and forgotten, or the certificate that the browser shows.
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { useSession } from '../api/session.tsx'
+import { Button } from '../components/button.tsx'
+import { Field } from '../components/field.tsx'
+import { FailureNotice, Notice } from '../components/notice.tsx'
 import iconUrl from '../icon.svg'
-import { Button } from '../parts/button.tsx'
-import { Field } from '../parts/field.tsx'
-import { FailureNotice, Notice } from '../parts/notice.tsx'
 
 export function SignInPage({ ended = false }: { ended?: boolean }) {
   const { signIn } = useSession()

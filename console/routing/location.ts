@@ -17,9 +17,9 @@ function subscribe(listener: () => void): () => void {
   }
 }
 
-export type Place = { path: string; query: URLSearchParams }
+export type Route = { path: string; query: URLSearchParams }
 
-export function usePlace(): Place {
+export function useRoute(): Route {
   const href = useSyncExternalStore(subscribe, () => `${location.pathname}${location.search}`)
   const url = new URL(href, location.origin)
   return { path: url.pathname.slice(BASE.length) || '/', query: url.searchParams }
@@ -37,7 +37,7 @@ export function navigate(to: string, { replace = false } = {}): void {
 }
 
 /** The address with some of its query changed; what is null or empty goes. */
-export function withQuery({ path, query }: Place, changes: Record<string, string | null>): string {
+export function withQuery({ path, query }: Route, changes: Record<string, string | null>): string {
   const next = new URLSearchParams(query)
   for (const [name, value] of Object.entries(changes)) {
     if (value === null || value === '') next.delete(name)

@@ -9,10 +9,10 @@ import { NotFoundPage } from '../pages/not-found-page.tsx'
 import { OverviewPage } from '../pages/overview/overview-page.tsx'
 import { PoliciesPage } from '../pages/policies/policies-page.tsx'
 import { PolicyPage } from '../pages/policies/policy-page.tsx'
-import { usePlace } from './location.ts'
+import { useRoute } from './location.ts'
 
 export function Outlet() {
-  const { path } = usePlace()
+  const { path } = useRoute()
   const [, first = '', second, ...more] = path.replace(/\/$/, '').split('/')
   if (more.length > 0) return <NotFoundPage />
   if (second === undefined) {

@@ -1,14 +1,14 @@
 // The way to every page that the operator may look at, and who that operator is.
 import type { Page } from '../../client/types.ts'
 import { useGroup, useMay, useSession } from '../api/session.tsx'
-import { useAnswer } from '../api/use-answer.ts'
+import { useQuery } from '../api/use-query.ts'
+import { Badge } from '../components/badge.tsx'
+import { Button } from '../components/button.tsx'
+import { Icon } from '../components/icon.tsx'
 import iconUrl from '../icon.svg'
-import { Badge } from '../parts/badge.tsx'
-import { Button } from '../parts/button.tsx'
-import { Icon } from '../parts/icon.tsx'
 import { Link } from '../routing/link.tsx'
-import { BASE, usePlace } from '../routing/location.ts'
-import { type MenuPlace, placeOf, places } from '../routing/places.ts'
+import { BASE, useRoute } from '../routing/location.ts'
+import { type MenuRoute, routeOf, routes } from '../routing/routes.ts'
 import { type Theme, useTheme } from './theme.ts'
 
 const WAITING_MS = 30_000
@@ -22,9 +22,9 @@ export function Menu({ open }: { open: boolean }) {
         <img src={iconUrl} alt="" />
         Rollcall
       </a>
-      <nav className="places" aria-label="Pages">
-        {places.map(place => (
-          <MenuItem key={place.path} place={place} />
+      <nav className="menu-pages" aria-label="Pages">
+        {routes.map(route => (
+          <MenuItem key={route.path} route={route} />
         ))}
       </nav>
       <div className="signed-in">
@@ -55,22 +55,22 @@ export function Menu({ open }: { open: boolean }) {
   )
 }
 
-function MenuItem({ place }: { place: MenuPlace }) {
-  const here = placeOf(usePlace().path)
-  const may = useMay(place.least)
+function MenuItem({ route }: { route: MenuRoute }) {
+  const here = routeOf(useRoute().path)
+  const may = useMay(route.least)
   const group = useGroup()
-  if (!may || (place.everyone && group !== null)) return null
+  if (!may || (route.everyone && group !== null)) return null
   return (
-    <Link to={place.path} aria-current={here === place ? 'page' : undefined}>
-      <Icon name={place.icon} />
-      {place.title}
-      {place.path === '/approvals' ? <WaitingCount /> : null}
+    <Link to={route.path} aria-current={here === route ? 'page' : undefined}>
+      <Icon name={route.icon} />
+      {route.title}
+      {route.path === '/approvals' ? <WaitingCount /> : null}
     </Link>
   )
 }
 
 function WaitingCount() {
-  const { data } = useAnswer<Page<object>>('/v1/certificates?status=pending&limit=100', {
+  const { data } = useQuery<Page<object>>('/v1/certificates?status=pending&limit=100', {
     everyMs: WAITING_MS,
   })
   const waiting = data?.items.length ?? 0

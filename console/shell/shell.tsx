@@ -1,15 +1,15 @@
 // The frame of every page: menu, search, who is signed in. On a phone the menu opens over the page.
 import { useEffect, useRef, useState } from 'react'
-import { IconButton } from '../parts/button.tsx'
-import { usePlace } from '../routing/location.ts'
+import { IconButton } from '../components/button.tsx'
+import { useRoute } from '../routing/location.ts'
 import { Outlet } from '../routing/outlet.tsx'
-import { Find } from './find.tsx'
+import { DeviceSearch } from './device-search.tsx'
 import { Menu } from './menu.tsx'
-import { Outage } from './outage.tsx'
+import { OfflineBanner } from './offline-banner.tsx'
 
 export function Shell() {
   const [open, setOpen] = useState(false)
-  const { path } = usePlace()
+  const { path } = useRoute()
   const toMenu = useRef<HTMLDivElement>(null)
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu
   useEffect(() => setOpen(false), [path])
@@ -42,9 +42,9 @@ export function Shell() {
               onClick={() => setOpen(!open)}
             />
           </div>
-          <Find />
+          <DeviceSearch />
         </header>
-        <Outage />
+        <OfflineBanner />
         <main className="page" id="page" tabIndex={-1}>
           <Outlet />
         </main>

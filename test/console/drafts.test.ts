@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { formatAttributes, parseAttributes, parseGroups } from '../../console/labels/attributes.ts'
+import { eventKinds } from '../../console/labels/events.ts'
+import { revocationReasons as shownReasons } from '../../console/labels/revocation-reasons.ts'
 import { columnsOf, mappingOf } from '../../console/pages/enroll/csv-columns.ts'
 import { documentText, judgedDraft } from '../../console/pages/policies/draft.ts'
 import { readJson } from '../../console/pages/policies/json-lines.ts'
 import { lineDiff } from '../../console/pages/policies/line-diff.ts'
-import { attributesOf, attributesText, groupsOf } from '../../console/words/attributes.ts'
-import { eventKinds } from '../../console/words/events.ts'
-import { revocationReasons as shownReasons } from '../../console/words/revocation-reasons.ts'
 import { kinds } from '../../db/events/event-file.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
 import type { Action } from '../../policy/document.ts'
@@ -138,12 +138,12 @@ it('attributes and groups are read as they are written', () => {
   const name = fc.stringMatching(/^[A-Za-z][A-Za-z0-9._-]{0,10}$/)
   fc.assert(
     fc.property(fc.dictionary(name, value, { noNullPrototype: true }), attributes => {
-      assert.deepEqual(attributesOf(attributesText(attributes)), attributes)
+      assert.deepEqual(parseAttributes(formatAttributes(attributes)), attributes)
     }),
   )
-  assert.equal(attributesOf('site=north\nhall'), 'Line 2 is not name=value.')
-  assert.equal(attributesOf('a=1\n\na=2'), 'Line 3 names a again.')
-  assert.deepEqual(groupsOf(' a, b,,a '), ['a', 'b'])
+  assert.equal(parseAttributes('site=north\nhall'), 'Line 2 is not name=value.')
+  assert.equal(parseAttributes('a=1\n\na=2'), 'Line 3 names a again.')
+  assert.deepEqual(parseGroups(' a, b,,a '), ['a', 'b'])
 })
 
 it('every kind of event and every reason of a revocation has its words', () => {

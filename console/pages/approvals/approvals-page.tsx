@@ -3,23 +3,23 @@ import { useState } from 'react'
 import type { Certificate } from '../../../client/types.ts'
 import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { Fingerprint } from '../../parts/fingerprint.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { ShowMore } from '../../parts/show-more.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Fingerprint } from '../../components/fingerprint.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { ShowMore } from '../../components/show-more.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
-import { many } from '../../words/numbers.ts'
-import { type CertificateVerb, MoveDialog } from '../device/move-dialog.tsx'
+import { type CertificateVerb, TransitionDialog } from '../device/transition-dialog.tsx'
 
 const FRESH_MS = 5_000
 
 export function ApprovalsPage() {
-  const { items, failure, waiting, more, fetching, again } = usePages<Certificate>(
+  const { items, failure, loading, more, fetching, refetch } = usePages<Certificate>(
     '/v1/certificates?status=pending&limit=100',
     { everyMs: FRESH_MS },
   )
@@ -27,14 +27,14 @@ export function ApprovalsPage() {
   const may = useMay('operator')
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Approvals"
         lead="Devices that enrolled with a token, claim or trust anchor that asks for approval. They are let in by nobody until somebody says yes, and forgotten after 7 days."
       />
-      <FailureNotice failure={failure} again={again} />
+      <FailureNotice failure={failure} refetch={refetch} />
       <Card title="Waiting" flush aside={items.length > 0 ? many(items.length, 'certificate') : undefined}>
-        {waiting ? <Skeleton lines={5} /> : null}
-        {!waiting && items.length === 0 && failure === null ? (
+        {loading ? <Skeleton lines={5} /> : null}
+        {!loading && items.length === 0 && failure === null ? (
           <Empty icon="approvals" title="Nobody is waiting">
             <p>
               Make a token that asks for approval under <Link to="/enroll?view=token">Enroll</Link>: what
@@ -69,7 +69,7 @@ export function ApprovalsPage() {
                     <td>{certificate.keyType}</td>
                     <td className="break">{certificate.subject.replaceAll('\n', ', ')}</td>
                     <td className="tight">
-                      <Moment at={certificate.issuedAt} />
+                      <Timestamp at={certificate.issuedAt} />
                     </td>
                     {may ? (
                       <td className="tight">
@@ -100,7 +100,9 @@ export function ApprovalsPage() {
         <ShowMore more={more} busy={fetching} />
       </Card>
       {may ? null : <p className="faint small">Approving takes the role operator.</p>}
-      {asked === null ? null : <MoveDialog {...asked} onChanged={again} onClose={() => setAsked(null)} />}
+      {asked === null ? null : (
+        <TransitionDialog {...asked} onChanged={refetch} onClose={() => setAsked(null)} />
+      )}
     </>
   )
 }

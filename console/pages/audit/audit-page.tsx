@@ -1,23 +1,23 @@
 // The audit log and whether it is as it was written.
 import { type FormEvent, useEffect, useState } from 'react'
-import { Button } from '../../parts/button.tsx'
-import { Field } from '../../parts/field.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { navigate, usePlace, withQuery } from '../../routing/location.ts'
+import { Button } from '../../components/button.tsx'
+import { Field } from '../../components/field.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 import { AuditTable } from './audit-table.tsx'
 import { VerificationCard } from './verification-card.tsx'
 
 const names = ['actor', 'action', 'target'] as const
 
 export function AuditPage() {
-  const place = usePlace()
-  const asked = Object.fromEntries(names.map(name => [name, place.query.get(name)]))
+  const route = useRoute()
+  const asked = Object.fromEntries(names.map(name => [name, route.query.get(name)]))
   const key = names.map(name => asked[name] ?? '').join('\n')
   const [typed, setTyped] = useState<string[]>(key.split('\n'))
   useEffect(() => setTyped(key.split('\n')), [key])
   const submit = (event: FormEvent) => {
     event.preventDefault()
-    navigate(withQuery(place, Object.fromEntries(names.map((name, at) => [name, typed[at]?.trim() ?? '']))), {
+    navigate(withQuery(route, Object.fromEntries(names.map((name, at) => [name, typed[at]?.trim() ?? '']))), {
       replace: true,
     })
   }
@@ -28,7 +28,7 @@ export function AuditPage() {
   }
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Audit"
         lead="Every change by an operator, in one transaction with the change itself. Rows are chained by their hashes and sealed with signed checkpoints."
       />

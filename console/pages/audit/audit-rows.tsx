@@ -1,9 +1,9 @@
 // Rows of the audit log: who did what to whom, and the hash that chains each row to the one before.
 import type { AuditRow } from '../../../client/types.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Stamp } from '../../parts/moment.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
-import { moment } from '../../words/numbers.ts'
+import { Badge } from '../../components/badge.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { ClockTime } from '../../components/timestamp.tsx'
+import { moment } from '../../labels/formats.ts'
 
 export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
   return (
@@ -26,7 +26,7 @@ export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
                 {row.seq}
               </td>
               <td className="tight">
-                <Stamp at={row.ts} />
+                <ClockTime at={row.ts} />
               </td>
               <td className="break">
                 {row.actor} {row.actorKind === null ? null : <Badge tone="neutral">{row.actorKind}</Badge>}

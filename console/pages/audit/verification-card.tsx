@@ -1,14 +1,14 @@
 // Walks the whole log when asked to, and says whether any row was changed, removed or put elsewhere.
 import { useState } from 'react'
 import type { AuditVerification } from '../../../client/types.ts'
-import { ask } from '../../api/call.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Fingerprint } from '../../parts/fingerprint.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { count, many } from '../../words/numbers.ts'
+import { ask } from '../../api/request.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Fingerprint } from '../../components/fingerprint.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { count, many } from '../../labels/formats.ts'
 
 export function VerificationCard() {
   const [said, setSaid] = useState<{ verification: AuditVerification; at: number; ms: number } | null>(null)
@@ -52,7 +52,7 @@ export function VerificationCard() {
               </Badge>
               <span>
                 {many(verification.rows, 'row')}, {many(verification.checkpoints, 'checkpoint')}, verified{' '}
-                <Moment at={said.at} /> in {count(said.ms)} ms
+                <Timestamp at={said.at} /> in {count(said.ms)} ms
               </span>
             </div>
             <dl className="facts small">

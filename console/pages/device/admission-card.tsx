@@ -1,20 +1,20 @@
 // Would it be let in now, and if not, why: every check in its order, as the broker makes them.
 import type { Explanation } from '../../../client/types.ts'
-import type { Answered } from '../../api/use-answer.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { plain, reasonOf } from '../../words/reasons.ts'
+import type { Query } from '../../api/use-query.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
+import { humanize, reasonLabel } from '../../labels/reasons.ts'
 
 const marks = { passed: '✓', failed: '✕', skipped: '·' } as const
 
-export function AdmissionCard({ answer }: { answer: Answered<Explanation> }) {
-  const { data, failure, waiting } = answer
+export function AdmissionCard({ answer }: { answer: Query<Explanation> }) {
+  const { data, failure, loading } = answer
   return (
     <Card title="Admission">
-      <FailureNotice failure={failure} again={answer.again} />
-      {waiting ? <Skeleton /> : null}
+      <FailureNotice failure={failure} refetch={answer.refetch} />
+      {loading ? <Skeleton /> : null}
       {data === null ? null : (
         <>
           <div className="verdict">
@@ -38,9 +38,9 @@ export function AdmissionCard({ answer }: { answer: Answered<Explanation> }) {
                       {marks[check.outcome]}
                     </span>
                     <span>
-                      {plain(check.name)}
+                      {humanize(check.name)}
                       {check.reason === null ? null : (
-                        <div className="soft">{reasonOf(check.reason).title}</div>
+                        <div className="soft">{reasonLabel(check.reason).title}</div>
                       )}
                     </span>
                     <span className="faint">{check.outcome}</span>

@@ -1,6 +1,6 @@
 // Certificates as bars on a line of time: which were valid when, and where now is.
 import type { Certificate } from '../../../client/types.ts'
-import { day } from '../../words/numbers.ts'
+import { day } from '../../labels/formats.ts'
 
 const WIDTH = 800
 const BAR = 14

@@ -1,21 +1,21 @@
 // The certificates of a device, on a line of time and one by one, with what can be done with each.
 import { useState } from 'react'
 import type { Certificate } from '../../../client/types.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 import { useMay } from '../../api/session.tsx'
-import type { ListedDevice } from '../../api/shapes.ts'
 import { usePages } from '../../api/use-pages.ts'
-import { StateBadge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { Fingerprint } from '../../parts/fingerprint.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { ShowMore } from '../../parts/show-more.tsx'
+import { StateBadge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Fingerprint } from '../../components/fingerprint.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { ShowMore } from '../../components/show-more.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { statusLabels } from '../../labels/reasons.ts'
 import { Link } from '../../routing/link.tsx'
-import { statusWords } from '../../words/reasons.ts'
 import { CertificateTimeline } from './certificate-timeline.tsx'
-import { type CertificateVerb, MoveDialog } from './move-dialog.tsx'
+import { type CertificateVerb, TransitionDialog } from './transition-dialog.tsx'
 
 const verbsOf: Record<string, readonly CertificateVerb[]> = {
   pending: ['approve', 'reject'],
@@ -27,17 +27,17 @@ const verbsOf: Record<string, readonly CertificateVerb[]> = {
 
 export function CertificatesView({ device, onChanged }: { device: ListedDevice; onChanged: () => void }) {
   const path = `/v1/certificates?deviceId=${encodeURIComponent(device.id)}&limit=100`
-  const { items, failure, waiting, more, again } = usePages<Certificate>(path)
+  const { items, failure, loading, more, refetch } = usePages<Certificate>(path)
   const [asked, setAsked] = useState<{ verb: CertificateVerb; certificate: Certificate } | null>(null)
   const mayEnroll = useMay('enroller') && device.state !== 'decommissioned'
   const newest = items.toSorted((one, other) => other.issuedAt.localeCompare(one.issuedAt))
   const changed = () => {
-    again()
+    refetch()
     onChanged()
   }
   return (
     <>
-      <FailureNotice failure={failure} again={again} />
+      <FailureNotice failure={failure} refetch={refetch} />
       {newest.length > 0 ? (
         <Card title="Over time" aside="validity of each; what admits is in colour">
           <CertificateTimeline certificates={newest.slice(0, 12)} />
@@ -54,8 +54,8 @@ export function CertificatesView({ device, onChanged }: { device: ListedDevice; 
           ) : undefined
         }
       >
-        {waiting ? <Skeleton /> : null}
-        {!waiting && newest.length === 0 ? (
+        {loading ? <Skeleton /> : null}
+        {!loading && newest.length === 0 ? (
           <Empty icon="key" title="It has no certificate yet">
             <p>Without one it is a stranger: the broker cuts it after the handshake.</p>
           </Empty>
@@ -69,7 +69,9 @@ export function CertificatesView({ device, onChanged }: { device: ListedDevice; 
         </ul>
         <ShowMore more={more} />
       </Card>
-      {asked === null ? null : <MoveDialog {...asked} onChanged={changed} onClose={() => setAsked(null)} />}
+      {asked === null ? null : (
+        <TransitionDialog {...asked} onChanged={changed} onClose={() => setAsked(null)} />
+      )}
     </>
   )
 }
@@ -109,12 +111,12 @@ function CertificateItem({
       <dl className="facts small">
         <dt>Standing</dt>
         <dd>
-          {statusWords[status]}
+          {statusLabels[status]}
           {certificate.revocationReason === null ? '' : ` (${certificate.revocationReason})`}
           {certificate.revokedAt === null ? null : (
             <>
               {' '}
-              <Moment at={certificate.revokedAt} />
+              <Timestamp at={certificate.revokedAt} />
             </>
           )}
         </dd>
@@ -122,10 +124,10 @@ function CertificateItem({
         <dd>{certificate.subject.replaceAll('\n', ', ')}</dd>
         <dt>Valid</dt>
         <dd>
-          from <Moment at={certificate.notBefore} />, ends <Moment at={certificate.notAfter} />
+          from <Timestamp at={certificate.notBefore} />, ends <Timestamp at={certificate.notAfter} />
           {certificate.graceUntil === null ? null : (
             <>
-              , grace ends <Moment at={certificate.graceUntil} />
+              , grace ends <Timestamp at={certificate.graceUntil} />
             </>
           )}
         </dd>
@@ -137,7 +139,7 @@ function CertificateItem({
         <dd>{certificate.trust === 'pinned' ? 'pinned: this very certificate' : 'through its chain'}</dd>
         <dt>First used</dt>
         <dd>
-          <Moment at={certificate.firstUsedAt} />
+          <Timestamp at={certificate.firstUsedAt} />
         </dd>
       </dl>
     </div>

@@ -1,12 +1,12 @@
 // What can be done with a device as a whole, by whom who may; each says what it cuts before it does.
 import { useState } from 'react'
 import type { StateReceipt } from '../../../client/types.ts'
-import { change } from '../../api/call.ts'
+import { change } from '../../api/request.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 import { useMay } from '../../api/session.tsx'
-import type { ListedDevice } from '../../api/shapes.ts'
-import { Button } from '../../parts/button.tsx'
-import { Confirmation } from '../../parts/confirmation.tsx'
-import { ReceiptView, timed } from '../../parts/receipt.tsx'
+import { Button } from '../../components/button.tsx'
+import { Confirmation } from '../../components/confirmation.tsx'
+import { ReceiptView, timed } from '../../components/receipt.tsx'
 
 const verbs = {
   suspend: {
@@ -59,7 +59,7 @@ export function DeviceActions({ device, onChanged }: { device: ListedDevice; onC
           act={() => timed(act)}
           onDone={onChanged}
           onClose={() => setVerb(null)}
-          result={done => <ReceiptView first={done} again={act} />}
+          result={done => <ReceiptView first={done} refetch={act} />}
         >
           <p className="soft">{asked.tells}</p>
         </Confirmation>

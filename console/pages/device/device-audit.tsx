@@ -1,10 +1,10 @@
 // What was done with a device and with each of its certificates, the newest first.
 import { useEffect, useState } from 'react'
 import type { AuditRow, Certificate, Page } from '../../../client/types.ts'
-import { ask, query } from '../../api/call.ts'
-import { Card } from '../../parts/card.tsx'
-import { Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
+import { ask, query } from '../../api/request.ts'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
 import { Link } from '../../routing/link.tsx'
 import { AuditRows } from '../audit/audit-rows.tsx'
 

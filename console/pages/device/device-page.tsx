@@ -2,16 +2,16 @@
 
 import { ApiProblem } from '../../../client/failures.ts'
 import type { Explanation } from '../../../client/types.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 import { useGroup } from '../../api/session.tsx'
-import type { ListedDevice } from '../../api/shapes.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Badge, StateBadge } from '../../parts/badge.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { Tabs } from '../../parts/tabs.tsx'
+import { useQuery } from '../../api/use-query.ts'
+import { Badge, StateBadge } from '../../components/badge.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { Tabs } from '../../components/tabs.tsx'
 import { Link } from '../../routing/link.tsx'
-import { usePlace } from '../../routing/location.ts'
+import { useRoute } from '../../routing/location.ts'
 import { AdmissionCard } from './admission-card.tsx'
 import { CertificatesView } from './certificates-view.tsx'
 import { DeviceActions } from './device-actions.tsx'
@@ -26,16 +26,16 @@ const FRESH_MS = 5_000
 
 export function DevicePage({ id }: { id: string }) {
   const path = `/v1/devices/${encodeURIComponent(id)}`
-  const device = useAnswer<ListedDevice>(path, { everyMs: FRESH_MS })
-  const explained = useAnswer<Explanation>(device.data === null ? null : `${path}/admission`, {
+  const device = useQuery<ListedDevice>(path, { everyMs: FRESH_MS })
+  const explained = useQuery<Explanation>(device.data === null ? null : `${path}/admission`, {
     everyMs: FRESH_MS,
   })
-  const { query } = usePlace()
+  const { query } = useRoute()
   const group = useGroup()
   const view = query.get('view') ?? 'summary'
-  const again = () => {
-    device.again()
-    explained.again()
+  const refetch = () => {
+    device.refetch()
+    explained.refetch()
   }
 
   if (device.failure instanceof ApiProblem && device.failure.status === 404)
@@ -49,7 +49,7 @@ export function DevicePage({ id }: { id: string }) {
   ]
   return (
     <>
-      <PageHead
+      <PageHeader
         title={id}
         badges={
           device.data === null ? null : (
@@ -63,7 +63,7 @@ export function DevicePage({ id }: { id: string }) {
             </>
           )
         }
-        actions={device.data === null ? null : <DeviceActions device={device.data} onChanged={again} />}
+        actions={device.data === null ? null : <DeviceActions device={device.data} onChanged={refetch} />}
       />
       <Tabs
         label="Views of the device"
@@ -73,11 +73,11 @@ export function DevicePage({ id }: { id: string }) {
           current: key === view,
         }))}
       />
-      <FailureNotice failure={device.failure} again={device.again} />
+      <FailureNotice failure={device.failure} refetch={device.refetch} />
       {device.data === null ? (
         <Skeleton lines={6} />
       ) : view === 'certificates' ? (
-        <CertificatesView device={device.data} onChanged={again} />
+        <CertificatesView device={device.data} onChanged={refetch} />
       ) : view === 'policy' ? (
         <PolicyView device={device.data} />
       ) : view === 'audit' && group === null ? (
@@ -90,7 +90,7 @@ export function DevicePage({ id }: { id: string }) {
             <RefusalsCard answer={explained} />
           </div>
           <div className="stack">
-            <IdentityCard device={device.data} onChanged={again} />
+            <IdentityCard device={device.data} onChanged={refetch} />
             <EventsCard id={id} />
           </div>
         </div>
@@ -102,7 +102,7 @@ export function DevicePage({ id }: { id: string }) {
 function Unknown({ id, failure }: { id: string; failure: ApiProblem }) {
   return (
     <>
-      <PageHead title="No such device" />
+      <PageHeader title="No such device" />
       <section className="card">
         <Empty icon="devices" title={`${id.slice(0, 128)} is not on the roll`}>
           <p>{failure.message}.</p>

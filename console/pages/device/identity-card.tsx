@@ -1,15 +1,15 @@
 // Who a device is to the fleet: groups, attributes, dates. Operators change them, unless somebody else just did.
 import { type FormEvent, useState } from 'react'
-import { change } from '../../api/call.ts'
+import { change } from '../../api/request.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 import { useGroup, useMay } from '../../api/session.tsx'
-import type { ListedDevice } from '../../api/shapes.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Dialog } from '../../parts/dialog.tsx'
-import { Field } from '../../parts/field.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { attributesOf, attributesText, groupsOf } from '../../words/attributes.ts'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Dialog } from '../../components/dialog.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { formatAttributes, parseAttributes, parseGroups } from '../../labels/attributes.ts'
 
 export function IdentityCard({ device, onChanged }: { device: ListedDevice; onChanged: () => void }) {
   const [editing, setEditing] = useState(false)
@@ -42,11 +42,11 @@ export function IdentityCard({ device, onChanged }: { device: ListedDevice; onCh
         </dd>
         <dt>Registered</dt>
         <dd>
-          <Moment at={device.createdAt} />
+          <Timestamp at={device.createdAt} />
         </dd>
         <dt>Changed</dt>
         <dd>
-          <Moment at={device.updatedAt} />
+          <Timestamp at={device.updatedAt} />
         </dd>
       </dl>
       <h3>Attributes</h3>
@@ -79,17 +79,17 @@ export function IdentityCard({ device, onChanged }: { device: ListedDevice; onCh
 
 function EditDialog({ device, onClose }: { device: ListedDevice; onClose: () => void }) {
   const group = useGroup()
-  const [attributes, setAttributes] = useState(attributesText(device.attributes))
+  const [attributes, setAttributes] = useState(formatAttributes(device.attributes))
   const [groups, setGroups] = useState(device.groups.join(', '))
   const [failure, setFailure] = useState<unknown>(null)
   const [busy, setBusy] = useState(false)
-  const parsed = attributesOf(attributes)
+  const parsed = parseAttributes(attributes)
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     if (typeof parsed === 'string') return
     setBusy(true)
     try {
-      const wanted = { attributes: parsed, ...(group === null ? { groups: groupsOf(groups) } : {}) }
+      const wanted = { attributes: parsed, ...(group === null ? { groups: parseGroups(groups) } : {}) }
       const headers = { 'If-Match': `"${device.version}"` }
       await change('PATCH', `/v1/devices/${encodeURIComponent(device.id)}`, wanted, { headers })
       onClose()

@@ -1,13 +1,13 @@
 // "May it publish to …?": one question, answered as the broker would, with the statement that decides.
 import { type FormEvent, useState } from 'react'
 import type { PolicyAction, PolicySimulation } from '../../../client/policy-types.ts'
-import { change } from '../../api/call.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Field } from '../../parts/field.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { verdictWords } from '../../words/reasons.ts'
+import { change } from '../../api/request.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { verdictLabels } from '../../labels/reasons.ts'
 
 const actions: readonly PolicyAction[] = ['publish', 'subscribe', 'receive', 'will']
 
@@ -95,7 +95,7 @@ export function PolicyTester({ deviceId, policy }: { deviceId: string; policy: s
               </span>
             </div>
             <p className="soft small">
-              {verdictWords[answer.now.verdict] ?? answer.now.verdict}
+              {verdictLabels[answer.now.verdict] ?? answer.now.verdict}
               {answer.now.decidedBy === null ? null : (
                 <>
                   {' '}

@@ -1,24 +1,24 @@
 // What the device may: every statement that binds it with its variables filled in, and a place to try a topic.
 import type { EffectivePolicy } from '../../../client/policy-types.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 import { useGroup } from '../../api/session.tsx'
-import type { ListedDevice } from '../../api/shapes.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { useQuery } from '../../api/use-query.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { PolicyTester } from './policy-tester.tsx'
 
 export function PolicyView({ device }: { device: ListedDevice }) {
   const path = `/v1/devices/${encodeURIComponent(device.id)}/policy`
-  const { data, failure, waiting, again } = useAnswer<EffectivePolicy>(path)
+  const { data, failure, loading, refetch } = useQuery<EffectivePolicy>(path)
   const group = useGroup()
   return (
     <>
-      <FailureNotice failure={failure} again={again} />
-      {waiting ? <Skeleton lines={6} /> : null}
+      <FailureNotice failure={failure} refetch={refetch} />
+      {loading ? <Skeleton lines={6} /> : null}
       {data === null ? null : (
         <>
           {data.refused === null ? null : (

@@ -1,18 +1,18 @@
 // The device's live sessions, as brokers noted them some seconds ago at most.
-import type { LiveSession } from '../../api/shapes.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { Fingerprint } from '../../parts/fingerprint.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
+import type { LiveSession } from '../../api/response-types.ts'
+import { useQuery } from '../../api/use-query.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { Fingerprint } from '../../components/fingerprint.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 
 const FRESH_MS = 3_000
 
 export function SessionsCard({ id }: { id: string }) {
   const path = `/v1/devices/${encodeURIComponent(id)}/sessions`
-  const { data, failure, waiting, again } = useAnswer<{ items: LiveSession[] }>(path, { everyMs: FRESH_MS })
+  const { data, failure, loading, refetch } = useQuery<{ items: LiveSession[] }>(path, { everyMs: FRESH_MS })
   return (
     <Card
       title="Live session"
@@ -24,8 +24,8 @@ export function SessionsCard({ id }: { id: string }) {
         ) : undefined
       }
     >
-      <FailureNotice failure={failure} again={again} />
-      {waiting ? <Skeleton /> : null}
+      <FailureNotice failure={failure} refetch={refetch} />
+      {loading ? <Skeleton /> : null}
       {data !== null && data.items.length === 0 ? (
         <Empty icon="live" title="Not connected">
           <p>
@@ -38,7 +38,7 @@ export function SessionsCard({ id }: { id: string }) {
         <dl className="facts" key={`${session.node} ${session.clientId} ${session.since}`}>
           <dt>Connected</dt>
           <dd>
-            <Moment at={session.since} /> from {session.address}
+            <Timestamp at={session.since} /> from {session.address}
           </dd>
           <dt>Client ID</dt>
           <dd className="mono">{session.clientId}</dd>

@@ -1,7 +1,7 @@
 // What can be done with the chosen devices, or with all that match; the bar follows the reader down the list.
 import { useState } from 'react'
-import { Button } from '../../parts/button.tsx'
-import { count, many } from '../../words/numbers.ts'
+import { Button } from '../../components/button.tsx'
+import { count, many } from '../../labels/formats.ts'
 import { BulkDialog } from './bulk-dialog.tsx'
 import type { BulkVerb } from './bulk-run.ts'
 

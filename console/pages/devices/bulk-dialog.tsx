@@ -1,11 +1,11 @@
 // A change of many devices: whom it would touch, the confirmation, how far it is, and what became of each.
 import { type FormEvent, useEffect, useRef, useState } from 'react'
-import { Button } from '../../parts/button.tsx'
-import { Dialog } from '../../parts/dialog.tsx'
-import { Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { TypedWord } from '../../parts/typed-word.tsx'
-import { count, many } from '../../words/numbers.ts'
+import { Button } from '../../components/button.tsx'
+import { Dialog } from '../../components/dialog.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
+import { TypedConfirmation } from '../../components/typed-confirmation.tsx'
+import { count, many } from '../../labels/formats.ts'
 import { BULK_MAX, type BulkOutcome, type BulkVerb, matching, runBulk } from './bulk-run.ts'
 
 const words: Record<BulkVerb, { title: string; tells: string; danger: boolean }> = {
@@ -95,7 +95,7 @@ export function BulkDialog({
               <p className="small">For more, narrow the filter, or import a file with a column state.</p>
             </Notice>
           ) : null}
-          <TypedWord word={word} typed={typed} onType={setTyped} />
+          <TypedConfirmation word={word} typed={typed} onType={setTyped} />
           <div className="actions">
             <Button onClick={close}>Cancel</Button>
             <Button

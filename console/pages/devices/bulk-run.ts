@@ -1,8 +1,8 @@
 // One verb on many devices: who they are, and the verb on each, a few at a time, until done or told to stop.
 
 import type { Page, StateReceipt } from '../../../client/types.ts'
-import { ask, change, query } from '../../api/call.ts'
-import type { ListedDevice } from '../../api/shapes.ts'
+import { ask, change, query } from '../../api/request.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 
 export type BulkVerb = 'suspend' | 'activate' | 'decommission'
 export type BulkOutcome = { id: string; receipt: StateReceipt | null; failure: string | null }

@@ -1,14 +1,14 @@
 // What narrows the list of devices. Each filter is part of the address, so that a list can be sent to somebody.
 import { type FormEvent, useEffect, useState } from 'react'
-import { Button } from '../../parts/button.tsx'
-import { Field } from '../../parts/field.tsx'
-import { navigate, usePlace, withQuery } from '../../routing/location.ts'
+import { Button } from '../../components/button.tsx'
+import { Field } from '../../components/field.tsx'
+import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 
 export const filterNames = ['search', 'state', 'group', 'attribute', 'connected'] as const
 
 export function DeviceFilters() {
-  const place = usePlace()
-  const asked = (name: string) => place.query.get(name) ?? ''
+  const route = useRoute()
+  const asked = (name: string) => route.query.get(name) ?? ''
   const [search, setSearch] = useState(asked('search'))
   const [group, setGroup] = useState(asked('group'))
   const kept = `${asked('search')}\n${asked('group')}`
@@ -18,7 +18,7 @@ export function DeviceFilters() {
     setGroup(keptGroup)
   }, [kept])
   const set = (changes: Record<string, string | null>) =>
-    navigate(withQuery(place, changes), { replace: true })
+    navigate(withQuery(route, changes), { replace: true })
   const submit = (event: FormEvent) => {
     event.preventDefault()
     set({ search: search.trim(), group: group.trim() })

@@ -1,8 +1,8 @@
 // Rows of devices. Whatever a device says of itself stands there as text.
-import type { ListedDevice } from '../../api/shapes.ts'
-import { Badge, StateBadge } from '../../parts/badge.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import type { ListedDevice } from '../../api/response-types.ts'
+import { Badge, StateBadge } from '../../components/badge.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
 
 const TAGS_SHOWN = 4
@@ -77,7 +77,7 @@ export function DeviceTable({
                 <Tags device={device} />
               </td>
               <td className="tight faint wide-only">
-                <Moment at={device.updatedAt} />
+                <Timestamp at={device.updatedAt} />
               </td>
             </tr>
           ))}

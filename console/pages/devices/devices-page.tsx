@@ -1,17 +1,17 @@
 // The fleet as a list: filters in the address, pages as they are asked for, and what can be done with many at once.
 import { useState } from 'react'
-import { query } from '../../api/call.ts'
+import { query } from '../../api/request.ts'
+import type { ListedDevice } from '../../api/response-types.ts'
 import { useMay } from '../../api/session.tsx'
-import type { ListedDevice } from '../../api/shapes.ts'
 import { usePages } from '../../api/use-pages.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
+import { many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
-import { usePlace } from '../../routing/location.ts'
-import { many } from '../../words/numbers.ts'
+import { useRoute } from '../../routing/location.ts'
 import { BulkBar } from './bulk-bar.tsx'
 import { DeviceFilters, filterNames } from './device-filters.tsx'
 import { DeviceTable } from './device-table.tsx'
@@ -21,11 +21,11 @@ const PAGE_SIZE = 100
 const FRESH_MS = 10_000
 
 export function DevicesPage() {
-  const { query: asked } = usePlace()
+  const { query: asked } = useRoute()
   const filter = Object.fromEntries(filterNames.map(name => [name, asked.get(name)]))
   const filtered = Object.values(filter).some(value => value !== null)
   const path = `/v1/devices${query({ ...filter, limit: PAGE_SIZE })}`
-  const { items, failure, waiting, more, fetching, again } = usePages<ListedDevice>(path, {
+  const { items, failure, loading, more, fetching, refetch } = usePages<ListedDevice>(path, {
     everyMs: FRESH_MS,
   })
   const [chosen, setChosen] = useState<{ under: string; ids: ReadonlySet<string> }>({
@@ -38,7 +38,7 @@ export function DevicesPage() {
 
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Devices"
         actions={
           mayEnroll ? (
@@ -49,20 +49,20 @@ export function DevicesPage() {
         }
       />
       <DeviceFilters />
-      <FailureNotice failure={failure} again={again} />
+      <FailureNotice failure={failure} refetch={refetch} />
       <Card
         title={filtered ? 'Devices that match' : 'All devices'}
         flush
         aside={
-          waiting ? null : (
+          loading ? null : (
             <span aria-live="polite">
               {more === null ? many(items.length, 'device') : `the first ${many(items.length, 'device')}`}
             </span>
           )
         }
       >
-        {waiting ? <Skeleton lines={8} /> : null}
-        {!waiting && items.length === 0 && failure === null && more === null ? (
+        {loading ? <Skeleton lines={8} /> : null}
+        {!loading && items.length === 0 && failure === null && more === null ? (
           <NoDevices filtered={filtered} />
         ) : null}
         {items.length > 0 ? (
@@ -88,7 +88,7 @@ export function DevicesPage() {
           wholeList={more === null ? items.length : null}
           onDone={() => {
             setChosen({ under: path, ids: new Set() })
-            again()
+            refetch()
           }}
         />
       ) : null}

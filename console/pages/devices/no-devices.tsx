@@ -1,6 +1,6 @@
 // A list without devices: because nothing matches, or because nobody is on the roll yet.
 import { useMay } from '../../api/session.tsx'
-import { Empty } from '../../parts/empty.tsx'
+import { Empty } from '../../components/placeholders.tsx'
 import { Link } from '../../routing/link.tsx'
 
 export function NoDevices({ filtered }: { filtered: boolean }) {

@@ -1,6 +1,6 @@
 // Which column of a file stands for what. What the names say is filled in; the rest become attributes.
 
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
 import { type Columns, fields } from './csv-columns.ts'
 
 export function ColumnMapping({

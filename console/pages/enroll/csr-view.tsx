@@ -2,21 +2,21 @@
 import { type FormEvent, useState } from 'react'
 import { ApiProblem } from '../../../client/failures.ts'
 import type { Device, IssuedCertificate } from '../../../client/types.ts'
-import { change } from '../../api/call.ts'
+import { change } from '../../api/request.ts'
 import { useGroup } from '../../api/session.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Field } from '../../parts/field.tsx'
-import { FileDrop } from '../../parts/file-drop.tsx'
-import { FailureNotice, faultOf } from '../../parts/notice.tsx'
-import { usePlace } from '../../routing/location.ts'
-import { attributesOf, groupsOf } from '../../words/attributes.ts'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Field } from '../../components/field.tsx'
+import { FileDrop } from '../../components/file-drop.tsx'
+import { FailureNotice, fieldError } from '../../components/notice.tsx'
+import { parseAttributes, parseGroups } from '../../labels/attributes.ts'
+import { useRoute } from '../../routing/location.ts'
 import { IssuedView } from './issued-view.tsx'
 
 const CSR_BYTES_MAX = 48 * 1024
 
 export function CsrView() {
-  const { query } = usePlace()
+  const { query } = useRoute()
   const [deviceId, setDeviceId] = useState(query.get('device') ?? '')
   const [csr, setCsr] = useState('')
   const [groups, setGroups] = useState('')
@@ -27,7 +27,7 @@ export function CsrView() {
   const [fileFault, setFileFault] = useState<string | null>(null)
   const [issued, setIssued] = useState<IssuedCertificate | null>(null)
   const group = useGroup()
-  const parsed = attributesOf(attributes)
+  const parsed = parseAttributes(attributes)
   const hasKey = csr.includes('PRIVATE KEY')
 
   const submit = async (event: FormEvent) => {
@@ -39,7 +39,7 @@ export function CsrView() {
       const wanted = {
         id: deviceId.trim(),
         ...(Object.keys(parsed).length > 0 ? { attributes: parsed } : {}),
-        ...(groupsOf(groups).length > 0 ? { groups: groupsOf(groups) } : {}),
+        ...(parseGroups(groups).length > 0 ? { groups: parseGroups(groups) } : {}),
       }
       await change<Device>('POST', '/v1/devices', wanted).catch((error: unknown) => {
         // One that is on the roll is enrolled as it is.
@@ -77,7 +77,7 @@ export function CsrView() {
         <Field
           label="Device ID"
           hint="1 to 128 of A–Z a–z 0–9 . _ - · the certificate's name, whatever the request says"
-          fault={faultOf(failure, 'id')}
+          fault={fieldError(failure, 'id')}
         >
           {link => (
             <input
@@ -102,7 +102,7 @@ export function CsrView() {
           fault={
             hasKey
               ? 'This holds a private key. It belongs on the device: paste the request alone.'
-              : (fileFault ?? faultOf(failure, 'csr'))
+              : (fileFault ?? fieldError(failure, 'csr'))
           }
         >
           {link => (
@@ -143,7 +143,7 @@ export function CsrView() {
       </Card>
       <Card title="If the device is new" aside="optional">
         {group === null ? (
-          <Field label="Groups" hint="Separated by commas" fault={faultOf(failure, 'groups')}>
+          <Field label="Groups" hint="Separated by commas" fault={fieldError(failure, 'groups')}>
             {link => (
               <input
                 {...link}
@@ -160,7 +160,7 @@ export function CsrView() {
         <Field
           label="Attributes"
           hint="One on a line, as name=value"
-          fault={typeof parsed === 'string' ? parsed : faultOf(failure, 'attributes')}
+          fault={typeof parsed === 'string' ? parsed : fieldError(failure, 'attributes')}
         >
           {link => (
             <textarea
@@ -175,7 +175,7 @@ export function CsrView() {
         <Field
           label="Valid for (days)"
           hint="1 to 825; as the service is set where it is empty"
-          fault={faultOf(failure, 'days')}
+          fault={fieldError(failure, 'days')}
         >
           {link => (
             <input

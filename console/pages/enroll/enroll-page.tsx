@@ -1,15 +1,15 @@
 // The ways onto the roll that an operator opens here: a request signed now, a token for later, many rows of a file.
 import { useGroup, useMay } from '../../api/session.tsx'
-import { Empty } from '../../parts/empty.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { Tabs } from '../../parts/tabs.tsx'
-import { usePlace } from '../../routing/location.ts'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { Tabs } from '../../components/tabs.tsx'
+import { useRoute } from '../../routing/location.ts'
 import { CsrView } from './csr-view.tsx'
 import { ImportView } from './import-view.tsx'
 import { TokenView } from './token-view.tsx'
 
 export function EnrollPage() {
-  const { query } = usePlace()
+  const { query } = useRoute()
   const may = useMay('enroller')
   const operates = useMay('operator')
   const group = useGroup()
@@ -23,7 +23,7 @@ export function EnrollPage() {
   if (!may) {
     return (
       <>
-        <PageHead title="Enroll" />
+        <PageHeader title="Enroll" />
         <section className="card">
           <Empty icon="key" title="Your role only looks">
             <p>
@@ -36,7 +36,7 @@ export function EnrollPage() {
   }
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Enroll"
         lead="The key is made on the device and stays there. Nothing of a request but its public key goes into a certificate."
       />

@@ -1,17 +1,17 @@
 // Many devices from a file: its columns are read here, the rows are judged and worked off by the service.
 import { useState } from 'react'
 import type { Job } from '../../../client/jobs.ts'
-import { query, upload } from '../../api/call.ts'
+import { query, upload } from '../../api/request.ts'
 import { usePages } from '../../api/use-pages.ts'
-import { StateBadge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { FileDrop } from '../../parts/file-drop.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
-import { bytes, count } from '../../words/numbers.ts'
+import { StateBadge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { FileDrop } from '../../components/file-drop.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { bytes, count } from '../../labels/formats.ts'
 import { ColumnMapping } from './column-mapping.tsx'
 import { type Columns, columnsOf, mappingOf } from './csv-columns.ts'
 import { JobView } from './job-view.tsx'
@@ -44,7 +44,7 @@ export function ImportView() {
       const path = `/v1/jobs${query({ dryRun })}${maps}`
       const made = await upload<Job>(path, file, csv ? 'text/csv' : 'application/x-ndjson')
       setJob({ id: made.id, dryRun })
-      jobs.again()
+      jobs.refetch()
     } catch (error) {
       setFailure(error)
     } finally {
@@ -89,9 +89,9 @@ export function ImportView() {
       </Card>
       {job === null ? null : <JobView key={job.id} id={job.id} />}
       <Card title="Imports" aside="newest first" flush>
-        <FailureNotice failure={jobs.failure} again={jobs.again} />
-        {jobs.waiting ? <Skeleton /> : null}
-        {!jobs.waiting && jobs.items.length === 0 ? (
+        <FailureNotice failure={jobs.failure} refetch={jobs.refetch} />
+        {jobs.loading ? <Skeleton /> : null}
+        {!jobs.loading && jobs.items.length === 0 ? (
           <Empty icon="upload" title="Nothing was imported yet">
             <p>
               A row registers a device; with a column <code>csr</code> it also enrolls it, with{' '}
@@ -119,7 +119,7 @@ export function ImportView() {
                 {jobs.items.map(one => (
                   <tr key={one.id}>
                     <td>
-                      <Moment at={one.createdAt} />
+                      <Timestamp at={one.createdAt} />
                       {one.dryRun ? <span className="faint"> · dry run</span> : null}
                     </td>
                     <td className="tight">

@@ -1,13 +1,13 @@
 // A certificate that was just issued: to take away, and the command to try it with.
 import type { IssuedCertificate } from '../../../client/types.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { CopyButton } from '../../parts/copy-button.tsx'
-import { Fingerprint } from '../../parts/fingerprint.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { Notice } from '../../parts/notice.tsx'
-import { SaveButton } from '../../parts/save-button.tsx'
-import { TextBlock } from '../../parts/text-block.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { CopyButton } from '../../components/copy-button.tsx'
+import { Fingerprint } from '../../components/fingerprint.tsx'
+import { Notice } from '../../components/notice.tsx'
+import { SaveButton } from '../../components/save-button.tsx'
+import { TextBlock } from '../../components/text-block.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
 
 export function IssuedView({ issued, onAgain }: { issued: IssuedCertificate; onAgain: () => void }) {
@@ -48,7 +48,7 @@ export function IssuedView({ issued, onAgain }: { issued: IssuedCertificate; onA
           <dd>{issued.subject}</dd>
           <dt>Ends</dt>
           <dd>
-            <Moment at={issued.notAfter} />
+            <Timestamp at={issued.notAfter} />
           </dd>
         </dl>
         <TextBlock label="Certificate and chain" text={pem} low />

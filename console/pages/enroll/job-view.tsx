@@ -1,22 +1,22 @@
 // An import as it goes: how far, what became of the rows, which were refused and why.
 import { useState } from 'react'
 import type { ImportOutcome, Job, RowResult } from '../../../client/jobs.ts'
-import { change } from '../../api/call.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Badge, StateBadge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Skeleton } from '../../parts/empty.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
-import { count, many } from '../../words/numbers.ts'
+import { change } from '../../api/request.ts'
+import { useQuery } from '../../api/use-query.ts'
+import { Badge, StateBadge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { count, many } from '../../labels/formats.ts'
 
 const FRESH_MS = 500
 const REFUSED_SHOWN = 100
 
 export function JobView({ id }: { id: string }) {
   const [over, setOver] = useState(false)
-  const { data, failure, again } = useAnswer<Job>(`/v1/jobs/${id}`, over ? {} : { everyMs: FRESH_MS })
+  const { data, failure, refetch } = useQuery<Job>(`/v1/jobs/${id}`, over ? {} : { everyMs: FRESH_MS })
   const [stopping, setStopping] = useState<unknown>(null)
   const running = data !== null && (data.state === 'waiting' || data.state === 'running')
   if (data !== null && !running && !over) setOver(true)
@@ -29,7 +29,7 @@ export function JobView({ id }: { id: string }) {
       title={data?.dryRun ? 'Dry run' : 'Import'}
       aside={data === null ? undefined : <StateBadge state={data.state} />}
     >
-      <FailureNotice failure={failure ?? stopping} again={again} />
+      <FailureNotice failure={failure ?? stopping} refetch={refetch} />
       {data === null ? (
         <Skeleton />
       ) : (
@@ -61,7 +61,10 @@ export function JobView({ id }: { id: string }) {
           {data.error === null ? null : <Notice tone="bad" title={data.error} />}
           {running ? (
             <div className="row">
-              <Button small onClick={() => change('POST', `/v1/jobs/${id}/cancel`).then(again, setStopping)}>
+              <Button
+                small
+                onClick={() => change('POST', `/v1/jobs/${id}/cancel`).then(refetch, setStopping)}
+              >
                 Cancel
               </Button>
             </div>
@@ -77,7 +80,7 @@ export function JobView({ id }: { id: string }) {
 }
 
 function Refused({ id, total }: { id: string; total: number }) {
-  const { data, failure } = useAnswer<string>(`/v1/jobs/${id}/results?outcome=refused&certificates=false`)
+  const { data, failure } = useQuery<string>(`/v1/jobs/${id}/results?outcome=refused&certificates=false`)
   const rows = (data ?? '')
     .split('\n', REFUSED_SHOWN)
     .filter(Boolean)

@@ -2,12 +2,12 @@
 import { type FormEvent, useState } from 'react'
 import type { MadeEnrollmentToken } from '../../../client/enrollment.ts'
 import { ApiProblem } from '../../../client/failures.ts'
-import { change } from '../../api/call.ts'
+import { change } from '../../api/request.ts'
 import { useGroup } from '../../api/session.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Field } from '../../parts/field.tsx'
-import { FailureNotice, faultOf } from '../../parts/notice.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice, fieldError } from '../../components/notice.tsx'
 
 const HOUR_SECONDS = 3_600
 const lifetimes = [
@@ -69,7 +69,9 @@ export function TokenForm({ onMade }: { onMade: (token: MadeEnrollmentToken) => 
                 ? 'Is registered where it is not yet'
                 : 'The device chooses a name that is free'
             }
-            fault={faultOf(failure, 'id') ?? faultOf(failure, 'deviceId') ?? faultOf(failure, 'group')}
+            fault={
+              fieldError(failure, 'id') ?? fieldError(failure, 'deviceId') ?? fieldError(failure, 'group')
+            }
           >
             {link => (
               <input

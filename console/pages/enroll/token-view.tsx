@@ -1,23 +1,23 @@
 // One-time tokens: make one, see those that there are, end one. A token is shown once, here, and kept nowhere.
 import { useState } from 'react'
 import type { EnrollmentToken, MadeEnrollmentToken } from '../../../client/enrollment.ts'
-import { change } from '../../api/call.ts'
+import { change } from '../../api/request.ts'
 import { usePages } from '../../api/use-pages.ts'
-import { StateBadge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Confirmation } from '../../parts/confirmation.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { ShowMore } from '../../parts/show-more.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { StateBadge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Confirmation } from '../../components/confirmation.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { ShowMore } from '../../components/show-more.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
-import { MadeTokenView } from './made-token-view.tsx'
+import { CreatedTokenView } from './created-token-view.tsx'
 import { TokenForm } from './token-form.tsx'
 
 export function TokenView() {
-  const { items, failure, waiting, more, fetching, again } = usePages<EnrollmentToken>(
+  const { items, failure, loading, more, fetching, refetch } = usePages<EnrollmentToken>(
     '/v1/enrollment-tokens?limit=50',
   )
   const newest = items.toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
@@ -29,16 +29,16 @@ export function TokenView() {
         <TokenForm
           onMade={token => {
             setMade(token)
-            again()
+            refetch()
           }}
         />
       ) : (
-        <MadeTokenView made={made} onClose={() => setMade(null)} />
+        <CreatedTokenView made={made} onClose={() => setMade(null)} />
       )}
-      <FailureNotice failure={failure} again={again} />
+      <FailureNotice failure={failure} refetch={refetch} />
       <Card title="Tokens" flush>
-        {waiting ? <Skeleton /> : null}
-        {!waiting && items.length === 0 && failure === null ? (
+        {loading ? <Skeleton /> : null}
+        {!loading && items.length === 0 && failure === null ? (
           <Empty icon="key" title="No token was made yet">
             <p>A token enrolls one device, once. It is fit for devices that somebody installs one by one.</p>
           </Empty>
@@ -69,10 +69,10 @@ export function TokenView() {
                       <StateBadge state={token.status} />
                     </td>
                     <td className="wide-only">
-                      <Moment at={token.createdAt} /> <span className="faint">by {token.createdBy}</span>
+                      <Timestamp at={token.createdAt} /> <span className="faint">by {token.createdBy}</span>
                     </td>
                     <td>
-                      <Moment at={token.expiresAt} />
+                      <Timestamp at={token.expiresAt} />
                     </td>
                     <td className="wide-only">
                       {token.usedBy === null ? (
@@ -102,7 +102,7 @@ export function TokenView() {
           word={null}
           verb="Revoke"
           act={() => change('POST', `/v1/enrollment-tokens/${encodeURIComponent(revoking.id)}/revoke`)}
-          onDone={again}
+          onDone={refetch}
           onClose={() => setRevoking(null)}
         >
           <p className="soft">

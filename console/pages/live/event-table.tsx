@@ -1,10 +1,10 @@
 // Events in rows. What strangers called themselves stands there as text.
-import type { EventRow } from '../../api/shapes.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Stamp } from '../../parts/moment.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import type { EventRow } from '../../api/response-types.ts'
+import { Badge } from '../../components/badge.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { ClockTime } from '../../components/timestamp.tsx'
+import { describeEvent, eventTone } from '../../labels/events.ts'
 import { Link } from '../../routing/link.tsx'
-import { eventTone, toldOf } from '../../words/events.ts'
 
 export function EventTable({ rows }: { rows: readonly EventRow[] }) {
   return (
@@ -22,7 +22,7 @@ export function EventTable({ rows }: { rows: readonly EventRow[] }) {
           {rows.map(row => (
             <tr key={row.seq}>
               <td className="tight">
-                <Stamp at={row.at} />
+                <ClockTime at={row.at} />
               </td>
               <td className="tight">
                 <Badge tone={eventTone(row.kind)}>{row.kind}</Badge>
@@ -41,7 +41,7 @@ export function EventTable({ rows }: { rows: readonly EventRow[] }) {
                 )}
               </td>
               <td className="soft break">
-                {toldOf(row)}
+                {describeEvent(row)}
                 {row.reason === null ? null : (
                   <>
                     {' '}

@@ -1,33 +1,33 @@
 // Admissions, refusals and changes as they happen.
 import { useCallback, useState } from 'react'
 import type { Page } from '../../../client/types.ts'
-import { query } from '../../api/call.ts'
-import type { EventRow } from '../../api/shapes.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { useStream } from '../../api/use-stream.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty } from '../../parts/empty.tsx'
-import { Field } from '../../parts/field.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { navigate, usePlace, withQuery } from '../../routing/location.ts'
-import { eventKinds } from '../../words/events.ts'
+import { query } from '../../api/request.ts'
+import type { EventRow } from '../../api/response-types.ts'
+import { useEventStream } from '../../api/use-event-stream.ts'
+import { useQuery } from '../../api/use-query.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { eventKinds } from '../../labels/events.ts'
+import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 import { EventTable } from './event-table.tsx'
 
 const ROWS_MAX = 300
 const EARLIER = 50
 
 export function LivePage() {
-  const place = usePlace()
-  const kind = place.query.get('kind')
-  const device = place.query.get('device')
+  const route = useRoute()
+  const kind = route.query.get('kind')
+  const device = route.query.get('device')
   const [typed, setTyped] = useState(device ?? '')
   const [paused, setPaused] = useState(false)
   const [news, setNews] = useState<{ under: string; rows: EventRow[] }>({ under: '', rows: [] })
   const filter = query({ kind, device })
-  const earlier = useAnswer<Page<EventRow>>(`/v1/events${query({ kind, device, limit: EARLIER })}`)
+  const earlier = useQuery<Page<EventRow>>(`/v1/events${query({ kind, device, limit: EARLIER })}`)
   const take = useCallback(
     (row: EventRow) =>
       setNews(({ under, rows }) => ({
@@ -36,7 +36,7 @@ export function LivePage() {
       })),
     [filter],
   )
-  const state = useStream(paused ? null : `/v1/events/stream${filter}`, eventKinds, take)
+  const state = useEventStream(paused ? null : `/v1/events/stream${filter}`, eventKinds, take)
   const fresh = news.under === filter ? news.rows : []
   const seen = new Set(fresh.map(({ seq }) => seq))
   const rows = [...fresh, ...(earlier.data?.items ?? []).filter(({ seq }) => !seen.has(seq))].slice(
@@ -45,7 +45,7 @@ export function LivePage() {
   )
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Live feed"
         badges={
           paused ? (
@@ -69,7 +69,7 @@ export function LivePage() {
         aria-label="Filters"
         onSubmit={event => {
           event.preventDefault()
-          navigate(withQuery(place, { device: typed.trim() }), { replace: true })
+          navigate(withQuery(route, { device: typed.trim() }), { replace: true })
         }}
       >
         <Field label="Kind">
@@ -77,7 +77,7 @@ export function LivePage() {
             <select
               {...link}
               value={kind ?? ''}
-              onChange={event => navigate(withQuery(place, { kind: event.target.value }), { replace: true })}
+              onChange={event => navigate(withQuery(route, { kind: event.target.value }), { replace: true })}
             >
               <option value="">all</option>
               {eventKinds.map(known => (
@@ -101,7 +101,7 @@ export function LivePage() {
         </Field>
         <Button type="submit">Apply</Button>
       </form>
-      <FailureNotice failure={earlier.failure} again={earlier.again} />
+      <FailureNotice failure={earlier.failure} refetch={earlier.refetch} />
       <Card title="Events" aside="newest first" flush>
         {rows.length === 0 ? (
           <Empty icon="live" title="Quiet">

@@ -1,10 +1,10 @@
 // The CAs and the server's own certificate: until when each holds, and how many devices rely on it.
-import type { Overview } from '../../api/shapes.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Moment, useNow } from '../../parts/moment.tsx'
-import { many } from '../../words/numbers.ts'
-import type { Tone } from '../../words/tone.ts'
+import type { Overview } from '../../api/response-types.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { Timestamp, useNow } from '../../components/timestamp.tsx'
+import { many } from '../../labels/formats.ts'
+import type { Tone } from '../../labels/tone.ts'
 
 const DAY_MS = 86_400_000
 
@@ -61,7 +61,7 @@ function Ends({ at, soonDays }: { at: string; soonDays: number }) {
   return (
     <Badge tone={tone}>
       {left < 0 ? 'ended ' : 'ends '}
-      <Moment at={at} />
+      <Timestamp at={at} />
     </Badge>
   )
 }

@@ -1,7 +1,7 @@
 // Which certificates end when. Devices renew by themselves from two thirds of a life on; who is late stands out.
-import type { Overview } from '../../api/shapes.ts'
-import { Card } from '../../parts/card.tsx'
-import { count, span } from '../../words/numbers.ts'
+import type { Overview } from '../../api/response-types.ts'
+import { Card } from '../../components/card.tsx'
+import { count, span } from '../../labels/formats.ts'
 
 export function ExpiryCard({ certificates }: { certificates: Overview['certificates'] }) {
   const buckets = certificates.expiring.toSorted((one, other) => one.withinSeconds - other.withinSeconds)

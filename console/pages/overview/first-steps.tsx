@@ -1,7 +1,7 @@
 // An empty fleet: what to do first.
 
 import { useMay } from '../../api/session.tsx'
-import { Empty } from '../../parts/empty.tsx'
+import { Empty } from '../../components/placeholders.tsx'
 import { Link } from '../../routing/link.tsx'
 
 export function FirstSteps() {

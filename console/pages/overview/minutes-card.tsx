@@ -1,10 +1,10 @@
 // Connects and refusals of the last hour, minute by minute; refusals by their reasons.
-import type { Overview } from '../../api/shapes.ts'
-import { Bars, type Series } from '../../parts/bars.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty } from '../../parts/empty.tsx'
-import { count } from '../../words/numbers.ts'
-import { reasonOf } from '../../words/reasons.ts'
+import type { Overview } from '../../api/response-types.ts'
+import { Bars, type Series } from '../../components/bars.tsx'
+import { Card } from '../../components/card.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { count } from '../../labels/formats.ts'
+import { reasonLabel } from '../../labels/reasons.ts'
 
 const REASONS_SHOWN = 4
 const MINUTES = 60
@@ -25,7 +25,7 @@ export function MinutesCard({ at, minutes: noted }: { at: string; minutes: reado
   const series: Series[] = [
     { name: 'Connected', values: minutes.map(({ connected }) => connected) },
     ...shown.map(reason => ({
-      name: reasonOf(reason).title,
+      name: reasonLabel(reason).title,
       values: minutes.map(({ refused }) => refused[reason] ?? 0),
     })),
     ...(rest.length === 0

@@ -1,11 +1,11 @@
 // The brokers: who is alive, how many sessions each holds, whether one lags behind the record.
-import type { Overview } from '../../api/shapes.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty } from '../../parts/empty.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
-import { count } from '../../words/numbers.ts'
+import type { Overview } from '../../api/response-types.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { count } from '../../labels/formats.ts'
 
 export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) {
   return (
@@ -48,7 +48,7 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
                     )}
                   </td>
                   <td>
-                    <Moment at={node.lastSeen} />
+                    <Timestamp at={node.lastSeen} />
                   </td>
                 </tr>
               ))}

@@ -1,10 +1,10 @@
 // How the fleet is now, on one page: who is connected, who is refused and why, what expires, which broker is behind.
-import type { Overview } from '../../api/shapes.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Skeleton } from '../../parts/empty.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
+import type { Overview } from '../../api/response-types.ts'
+import { useQuery } from '../../api/use-query.ts'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 import { CaCard } from './ca-card.tsx'
 import { ExpiryCard } from './expiry-card.tsx'
 import { FirstSteps } from './first-steps.tsx'
@@ -16,22 +16,22 @@ import { ReceiptsCard } from './receipts-card.tsx'
 const FRESH_MS = 3_000
 
 export function OverviewPage() {
-  const { data, failure, waiting, again } = useAnswer<Overview>('/v1/overview', { everyMs: FRESH_MS })
+  const { data, failure, loading, refetch } = useQuery<Overview>('/v1/overview', { everyMs: FRESH_MS })
   const total = data === null ? 0 : Object.values(data.devices).reduce((sum, count) => sum + count, 0)
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Overview"
         actions={
           data === null ? null : (
             <span className="faint small">
-              as of <Moment at={data.at} />
+              as of <Timestamp at={data.at} />
             </span>
           )
         }
       />
-      <FailureNotice failure={failure} again={again} />
-      {waiting ? <Skeleton lines={10} /> : null}
+      <FailureNotice failure={failure} refetch={refetch} />
+      {loading ? <Skeleton lines={10} /> : null}
       {data === null ? null : (
         <>
           {total === 0 ? <FirstSteps /> : null}

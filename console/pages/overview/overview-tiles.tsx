@@ -1,7 +1,7 @@
 // The numbers to see first, each a way to what stands behind it.
-import type { Overview } from '../../api/shapes.ts'
+import type { Overview } from '../../api/response-types.ts'
+import { count, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
-import { count, many } from '../../words/numbers.ts'
 
 const RECENT_MINUTES = 5
 

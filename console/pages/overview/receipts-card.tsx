@@ -1,12 +1,12 @@
 // The last changes that cut somebody: who acted on them, how many sessions went, how long it took.
-import type { Overview } from '../../api/shapes.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty } from '../../parts/empty.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import type { Overview } from '../../api/response-types.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { count } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
-import { count } from '../../words/numbers.ts'
 
 export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts'] }) {
   // A change of a policy or an issuer is worth a line where it cut somebody.
@@ -53,7 +53,7 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
                     {receipt.milliseconds === null ? '–' : `${count(receipt.milliseconds)} ms`}
                   </td>
                   <td className="tight">
-                    <Moment at={receipt.at} />
+                    <Timestamp at={receipt.at} />
                   </td>
                 </tr>
               ))}

@@ -1,22 +1,22 @@
 // For whom a policy holds: everyone, groups, devices, issuers; to add to, and to take from.
 import { type FormEvent, useState } from 'react'
 import type { AttachmentReceipt, PolicyAttachment } from '../../../client/policy-types.ts'
-import { change } from '../../api/call.ts'
+import { change } from '../../api/request.ts'
 import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Confirmation } from '../../parts/confirmation.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { Field } from '../../parts/field.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { ReceiptView, timed } from '../../parts/receipt.tsx'
-import { ShowMore } from '../../parts/show-more.tsx'
-import { attachmentText } from './attachment-text.ts'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Confirmation } from '../../components/confirmation.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { ReceiptView, timed } from '../../components/receipt.tsx'
+import { ShowMore } from '../../components/show-more.tsx'
+import { attachmentLabel } from './attachment-label.ts'
 
 export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: () => void }) {
   const base = `/v1/policies/${encodeURIComponent(name)}/attachments`
-  const { items, failure, waiting, more, fetching, again } = usePages<PolicyAttachment>(`${base}?limit=100`)
+  const { items, failure, loading, more, fetching, refetch } = usePages<PolicyAttachment>(`${base}?limit=100`)
   const [asked, setAsked] = useState<{ attach: boolean; attachment: PolicyAttachment } | null>(null)
   const may = useMay('operator')
   const act = (attach: boolean, { kind, target }: PolicyAttachment) =>
@@ -25,24 +25,24 @@ export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: 
       kind === 'everyone' ? `${base}/everyone` : `${base}/${kind}/${encodeURIComponent(target)}`,
     )
   const changed = () => {
-    again()
+    refetch()
     onChanged()
   }
   return (
     <>
       {may ? <AttachForm onAsk={attachment => setAsked({ attach: true, attachment })} /> : null}
-      <FailureNotice failure={failure} again={again} />
+      <FailureNotice failure={failure} refetch={refetch} />
       <Card title="Holds for" flush>
-        {waiting ? <Skeleton /> : null}
-        {!waiting && items.length === 0 ? (
+        {loading ? <Skeleton /> : null}
+        {!loading && items.length === 0 ? (
           <Empty icon="policies" title="Nobody yet">
             <p>Attach it to everyone, a group, a device or an issuer. Until then it changes nothing.</p>
           </Empty>
         ) : null}
         <ul className="list">
           {items.map(attachment => (
-            <li key={attachmentText(attachment)} className="row apart">
-              <span className="break">{attachmentText(attachment)}</span>
+            <li key={attachmentLabel(attachment)} className="row apart">
+              <span className="break">{attachmentLabel(attachment)}</span>
               {may ? (
                 <Button small look="danger" onClick={() => setAsked({ attach: false, attachment })}>
                   Detach…
@@ -62,12 +62,12 @@ export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: 
           act={() => timed(() => act(asked.attach, asked.attachment))}
           onDone={changed}
           onClose={() => setAsked(null)}
-          result={done => <ReceiptView first={done} again={() => act(asked.attach, asked.attachment)} />}
+          result={done => <ReceiptView first={done} refetch={() => act(asked.attach, asked.attachment)} />}
         >
           <p className="soft">
             {asked.attach
-              ? `It holds for ${attachmentText(asked.attachment)} from now on, live sessions included.`
-              : `What it allowed ${attachmentText(asked.attachment)} is taken away now: subscriptions that nothing else allows are dropped.`}
+              ? `It holds for ${attachmentLabel(asked.attachment)} from now on, live sessions included.`
+              : `What it allowed ${attachmentLabel(asked.attachment)} is taken away now: subscriptions that nothing else allows are dropped.`}
           </p>
         </Confirmation>
       )}

@@ -1,6 +1,6 @@
 // What a draft changes, line by line; a sign says what a colour says.
-import { Empty } from '../../parts/empty.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
 import { lineDiff } from './line-diff.ts'
 
 const signs = { same: ' ', gone: '−', new: '+' } as const

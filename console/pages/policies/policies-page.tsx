@@ -3,29 +3,30 @@ import { type FormEvent, useState } from 'react'
 import type { PolicySummary } from '../../../client/policy-types.ts'
 import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Dialog } from '../../parts/dialog.tsx'
-import { Empty, Skeleton } from '../../parts/empty.tsx'
-import { Field } from '../../parts/field.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { ShowMore } from '../../parts/show-more.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Dialog } from '../../components/dialog.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { ShowMore } from '../../components/show-more.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
 import { navigate } from '../../routing/location.ts'
-import { attachmentText } from './attachment-text.ts'
+import { attachmentLabel } from './attachment-label.ts'
 
 const SHOWN = 3
 
 export function PoliciesPage() {
-  const { items, failure, waiting, more, fetching, again } = usePages<PolicySummary>('/v1/policies?limit=100')
+  const { items, failure, loading, more, fetching, refetch } =
+    usePages<PolicySummary>('/v1/policies?limit=100')
   const [naming, setNaming] = useState(false)
   const may = useMay('operator')
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Policies"
         lead="Who may publish and subscribe where. Nothing is allowed but what a statement allows; a deny wins. A change takes effect on live sessions within a second."
         actions={
@@ -36,10 +37,10 @@ export function PoliciesPage() {
           ) : null
         }
       />
-      <FailureNotice failure={failure} again={again} />
+      <FailureNotice failure={failure} refetch={refetch} />
       <Card title="All policies" flush>
-        {waiting ? <Skeleton lines={4} /> : null}
-        {!waiting && items.length === 0 && failure === null ? (
+        {loading ? <Skeleton lines={4} /> : null}
+        {!loading && items.length === 0 && failure === null ? (
           <Empty icon="policies" title="There is no policy">
             <p>Devices may connect, and neither publish nor subscribe, until a policy allows it.</p>
           </Empty>
@@ -66,8 +67,8 @@ export function PoliciesPage() {
                       {policy.attachmentsTotal === 0 ? <span className="faint">nobody yet</span> : null}
                       <div className="tags">
                         {policy.attachments.slice(0, SHOWN).map(attachment => (
-                          <span className="tag" key={attachmentText(attachment)}>
-                            {attachmentText(attachment)}
+                          <span className="tag" key={attachmentLabel(attachment)}>
+                            {attachmentLabel(attachment)}
                           </span>
                         ))}
                         {policy.attachmentsTotal > SHOWN ? (
@@ -76,7 +77,7 @@ export function PoliciesPage() {
                       </div>
                     </td>
                     <td className="tight faint wide-only">
-                      <Moment at={policy.updatedAt} />
+                      <Timestamp at={policy.updatedAt} />
                     </td>
                   </tr>
                 ))}

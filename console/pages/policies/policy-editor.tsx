@@ -1,7 +1,7 @@
 // The document as text, with numbers for its lines and what is wrong beside the line where it is.
 import { useRef } from 'react'
-import { Badge } from '../../parts/badge.tsx'
-import { many } from '../../words/numbers.ts'
+import { Badge } from '../../components/badge.tsx'
+import { many } from '../../labels/formats.ts'
 import type { Judged } from './draft.ts'
 
 export function PolicyEditor({

@@ -1,8 +1,8 @@
 // What a statement may say, beside the editor, and statements to begin with.
 import type { PolicyStatement } from '../../../client/policy-types.ts'
 import { actions, variables } from '../../../policy/document.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
 
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: variables of the policy
 const beginnings: { title: string; statement: PolicyStatement }[] = [

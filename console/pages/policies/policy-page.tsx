@@ -3,15 +3,15 @@ import { useState } from 'react'
 import { ApiProblem } from '../../../client/failures.ts'
 import type { Policy, PolicyDocument } from '../../../client/policy-types.ts'
 import { useMay } from '../../api/session.tsx'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Skeleton } from '../../parts/empty.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { FailureNotice } from '../../parts/notice.tsx'
-import { PageHead } from '../../parts/page-head.tsx'
-import { Tabs } from '../../parts/tabs.tsx'
-import { usePlace } from '../../routing/location.ts'
+import { useQuery } from '../../api/use-query.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice } from '../../components/notice.tsx'
+import { PageHeader } from '../../components/page-header.tsx'
+import { Skeleton } from '../../components/placeholders.tsx'
+import { Tabs } from '../../components/tabs.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
+import { useRoute } from '../../routing/location.ts'
 import { AttachmentsCard } from './attachments-card.tsx'
 import { DiffView } from './diff-view.tsx'
 import { documentText, judgedDraft } from './draft.ts'
@@ -23,8 +23,8 @@ import { TrialView } from './trial-view.tsx'
 
 export function PolicyPage({ name }: { name: string }) {
   const path = `/v1/policies/${encodeURIComponent(name)}`
-  const { data, failure, waiting, again } = useAnswer<Policy>(path)
-  const { query } = usePlace()
+  const { data, failure, loading, refetch } = useQuery<Policy>(path)
+  const { query } = useRoute()
   const [typed, setTyped] = useState<string | null>(null)
   const may = useMay('operator')
   const fresh = failure instanceof ApiProblem && failure.status === 404
@@ -43,16 +43,16 @@ export function PolicyPage({ name }: { name: string }) {
   ]
   return (
     <>
-      <PageHead
+      <PageHeader
         title={name}
         badges={
           <>
             {fresh ? <Badge tone="info">new</Badge> : null}
-            {changed && !waiting && !fresh ? <Badge tone="warn">draft, not saved</Badge> : null}
+            {changed && !loading && !fresh ? <Badge tone="warn">draft, not saved</Badge> : null}
           </>
         }
         actions={
-          may && !waiting ? (
+          may && !loading ? (
             <SaveDraft
               name={name}
               judged={judged}
@@ -61,7 +61,7 @@ export function PolicyPage({ name }: { name: string }) {
               onDiscard={typed === null ? null : () => setTyped(null)}
               onSaved={() => {
                 setTyped(null)
-                again()
+                refetch()
               }}
             />
           ) : null
@@ -69,7 +69,7 @@ export function PolicyPage({ name }: { name: string }) {
         lead={
           data === null ? undefined : (
             <>
-              Changed <Moment at={data.updatedAt} />.
+              Changed <Timestamp at={data.updatedAt} />.
             </>
           )
         }
@@ -82,8 +82,8 @@ export function PolicyPage({ name }: { name: string }) {
           current: key === view,
         }))}
       />
-      {fresh ? null : <FailureNotice failure={failure} again={again} />}
-      {waiting ? (
+      {fresh ? null : <FailureNotice failure={failure} refetch={refetch} />}
+      {loading ? (
         <Skeleton lines={8} />
       ) : view === 'diff' ? (
         <Card title="What the draft changes">
@@ -94,7 +94,7 @@ export function PolicyPage({ name }: { name: string }) {
       ) : view === 'fleet' ? (
         <TrialView name={name} judged={judged} changed={changed} />
       ) : view === 'attachments' && data !== null ? (
-        <AttachmentsCard name={name} onChanged={again} />
+        <AttachmentsCard name={name} onChanged={refetch} />
       ) : (
         <div className="grid wide-narrow">
           <Card title="Document" aside={may ? undefined : 'your role reads it'}>

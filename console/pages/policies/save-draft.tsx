@@ -1,12 +1,12 @@
 // Saves a draft: first tries it on the fleet, so that who saves it knows who loses what.
 import { useState } from 'react'
 import type { PolicyReceipt, PolicyTrial } from '../../../client/policy-types.ts'
-import { change } from '../../api/call.ts'
-import { Button } from '../../parts/button.tsx'
-import { Confirmation } from '../../parts/confirmation.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { ReceiptView, type TimedReceipt, timed } from '../../parts/receipt.tsx'
-import { many } from '../../words/numbers.ts'
+import { change } from '../../api/request.ts'
+import { Button } from '../../components/button.tsx'
+import { Confirmation } from '../../components/confirmation.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { ReceiptView, type TimedReceipt, timed } from '../../components/receipt.tsx'
+import { many } from '../../labels/formats.ts'
 import type { Judged } from './draft.ts'
 
 export function SaveDraft({
@@ -73,7 +73,7 @@ export function SaveDraft({
           act={() => timed(save)}
           onClose={() => setTrial(null)}
           onDone={onSaved}
-          result={done => <ReceiptView first={done} again={async () => done.receipt} />}
+          result={done => <ReceiptView first={done} refetch={async () => done.receipt} />}
         >
           <p className="soft">
             Takes effect on live sessions within a second.

@@ -1,14 +1,14 @@
 // What a draft would do to one device's topics, beside what holds now.
 import { type FormEvent, useState } from 'react'
 import type { PolicyAction, PolicyDecision, PolicySimulation } from '../../../client/policy-types.ts'
-import { change } from '../../api/call.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Field } from '../../parts/field.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
-import { verdictWords } from '../../words/reasons.ts'
+import { change } from '../../api/request.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { Field } from '../../components/field.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { verdictLabels } from '../../labels/reasons.ts'
 import type { Judged } from './draft.ts'
 
 const START = 'publish devices/DEVICE/telemetry\nsubscribe devices/DEVICE/commands/+\nsubscribe #'
@@ -135,7 +135,7 @@ function Decision({ decision: { allowed, verdict, decidedBy } }: { decision: Pol
         <Badge tone={allowed ? 'good' : 'bad'}>{allowed ? 'yes' : 'no'}</Badge>
       </span>
       <span className="small soft">
-        {verdictWords[verdict] ?? verdict}
+        {verdictLabels[verdict] ?? verdict}
         {decidedBy === null ? '' : ` ${decidedBy.policy}, statement ${decidedBy.statement + 1}.`}
       </span>
     </div>

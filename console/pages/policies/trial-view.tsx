@@ -1,15 +1,15 @@
 // Who would lose what: the document tried on every device, before it is saved.
 import { useState } from 'react'
 import type { PolicyLoss, PolicyTrial } from '../../../client/policy-types.ts'
-import { change } from '../../api/call.ts'
-import { Badge } from '../../parts/badge.tsx'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { Empty } from '../../parts/empty.tsx'
-import { FailureNotice, Notice } from '../../parts/notice.tsx'
-import { TableFrame } from '../../parts/table-frame.tsx'
+import { change } from '../../api/request.ts'
+import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { Empty } from '../../components/placeholders.tsx'
+import { TableFrame } from '../../components/table-frame.tsx'
+import { count, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
-import { count, many } from '../../words/numbers.ts'
 import type { Judged } from './draft.ts'
 
 const DEVICES_SHOWN = 50

@@ -1,6 +1,6 @@
 // A moment as it lies from now; the exact time is there for who points at it.
 import { useSyncExternalStore } from 'react'
-import { moment, since, stamp } from '../words/numbers.ts'
+import { moment, since, stamp } from '../labels/formats.ts'
 
 const TICK_MS = 10_000
 let now = Date.now()
@@ -27,7 +27,7 @@ export function useNow(): number {
   )
 }
 
-export function Moment({ at }: { at: string | number | null | undefined }) {
+export function Timestamp({ at }: { at: string | number | null | undefined }) {
   const current = useNow()
   if (at === null || at === undefined) return <span className="faint">never</span>
   const latest = Math.max(current, Date.now())
@@ -39,7 +39,7 @@ export function Moment({ at }: { at: string | number | null | undefined }) {
 }
 
 /** The time itself, for rows that are read one after the other. */
-export function Stamp({ at }: { at: string | number }) {
+export function ClockTime({ at }: { at: string | number }) {
   return (
     <time dateTime={new Date(at).toISOString()} title={moment(at)}>
       {stamp(at, useNow())}

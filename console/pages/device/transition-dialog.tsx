@@ -1,14 +1,14 @@
 // Revoke, suspend, activate, approve or reject one certificate: what it cuts, the confirmation, the live receipt.
 import { useState } from 'react'
 import type { Certificate, RevocationReceipt } from '../../../client/types.ts'
-import { change } from '../../api/call.ts'
-import type { LiveSession } from '../../api/shapes.ts'
-import { useAnswer } from '../../api/use-answer.ts'
-import { Confirmation } from '../../parts/confirmation.tsx'
-import { Field } from '../../parts/field.tsx'
-import { ReceiptView, timed } from '../../parts/receipt.tsx'
-import { many } from '../../words/numbers.ts'
-import { revocationReasons } from '../../words/revocation-reasons.ts'
+import { change } from '../../api/request.ts'
+import type { LiveSession } from '../../api/response-types.ts'
+import { useQuery } from '../../api/use-query.ts'
+import { Confirmation } from '../../components/confirmation.tsx'
+import { Field } from '../../components/field.tsx'
+import { ReceiptView, timed } from '../../components/receipt.tsx'
+import { many } from '../../labels/formats.ts'
+import { revocationReasons } from '../../labels/revocation-reasons.ts'
 
 const verbs = {
   revoke: {
@@ -45,7 +45,7 @@ const verbs = {
 } as const
 export type CertificateVerb = keyof typeof verbs
 
-export function MoveDialog({
+export function TransitionDialog({
   verb,
   certificate,
   onChanged,
@@ -74,7 +74,7 @@ export function MoveDialog({
       act={() => timed(act)}
       onDone={onChanged}
       onClose={onClose}
-      result={done => <ReceiptView first={done} again={act} />}
+      result={done => <ReceiptView first={done} refetch={act} />}
     >
       <p className="soft">{tells}</p>
       <dl className="facts">
@@ -100,7 +100,7 @@ export function MoveDialog({
 }
 
 function CutNow({ deviceId, fingerprint }: { deviceId: string; fingerprint: string }) {
-  const { data } = useAnswer<{ items: LiveSession[] }>(`/v1/devices/${encodeURIComponent(deviceId)}/sessions`)
+  const { data } = useQuery<{ items: LiveSession[] }>(`/v1/devices/${encodeURIComponent(deviceId)}/sessions`)
   const own = data?.items.filter(session => session.fingerprint === fingerprint) ?? []
   return (
     <>

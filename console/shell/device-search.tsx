@@ -1,10 +1,10 @@
 // The search at the top of every page: a device by ID, attribute, fingerprint or serial number. "/" leads here.
 import { type FormEvent, useEffect, useRef, useState } from 'react'
-import { Icon } from '../parts/icon.tsx'
-import { navigate, usePlace } from '../routing/location.ts'
+import { Icon } from '../components/icon.tsx'
+import { navigate, useRoute } from '../routing/location.ts'
 
-export function Find() {
-  const { path, query } = usePlace()
+export function DeviceSearch() {
+  const { path, query } = useRoute()
   const shown = path === '/devices' ? (query.get('search') ?? '') : ''
   const [text, setText] = useState(shown)
   const input = useRef<HTMLInputElement>(null)

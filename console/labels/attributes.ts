@@ -1,7 +1,7 @@
 // Attributes and groups as people type them, and back.
 
 /** What is wrong, in words, where a line is no attribute. */
-export function attributesOf(text: string): Record<string, string> | string {
+export function parseAttributes(text: string): Record<string, string> | string {
   const found: Record<string, string> = {}
   for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue
@@ -14,13 +14,13 @@ export function attributesOf(text: string): Record<string, string> | string {
   return found
 }
 
-export function attributesText(attributes: Record<string, string>): string {
+export function formatAttributes(attributes: Record<string, string>): string {
   return Object.entries(attributes)
     .map(([name, value]) => `${name}=${value}`)
     .join('\n')
 }
 
-export function groupsOf(text: string): string[] {
+export function parseGroups(text: string): string[] {
   return [
     ...new Set(
       text

@@ -1,7 +1,7 @@
 // The name of a page and what can be done on it. Takes the focus when the page opens, so that it is read first.
 import { type ReactNode, useEffect, useRef } from 'react'
 
-export function PageHead({
+export function PageHeader({
   title,
   lead,
   actions,

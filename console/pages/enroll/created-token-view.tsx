@@ -1,15 +1,15 @@
 // A token that was just made, this one time: as text, as a QR code for an installer's phone, as commands for the device.
 import type { MadeEnrollmentToken } from '../../../client/enrollment.ts'
-import { Button } from '../../parts/button.tsx'
-import { Card } from '../../parts/card.tsx'
-import { CopyButton } from '../../parts/copy-button.tsx'
-import { Moment } from '../../parts/moment.tsx'
-import { Notice } from '../../parts/notice.tsx'
-import { QrCode } from '../../parts/qr-code.tsx'
-import { SaveButton } from '../../parts/save-button.tsx'
-import { TextBlock } from '../../parts/text-block.tsx'
+import { Button } from '../../components/button.tsx'
+import { Card } from '../../components/card.tsx'
+import { CopyButton } from '../../components/copy-button.tsx'
+import { Notice } from '../../components/notice.tsx'
+import { QrCode } from '../../components/qr-code.tsx'
+import { SaveButton } from '../../components/save-button.tsx'
+import { TextBlock } from '../../components/text-block.tsx'
+import { Timestamp } from '../../components/timestamp.tsx'
 
-export function MadeTokenView({ made, onClose }: { made: MadeEnrollmentToken; onClose: () => void }) {
+export function CreatedTokenView({ made, onClose }: { made: MadeEnrollmentToken; onClose: () => void }) {
   const name = made.deviceId ?? 'NAME'
   const api = location.origin
   const coded = JSON.stringify({
@@ -29,7 +29,7 @@ export function MadeTokenView({ made, onClose }: { made: MadeEnrollmentToken; on
       <Notice tone="warn" title="This is the only time that the token is shown.">
         <p className="small">
           Whoever has it can enroll {made.deviceId ?? `one device of the group ${made.group}`}. It ends{' '}
-          <Moment at={made.expiresAt} />.
+          <Timestamp at={made.expiresAt} />.
         </p>
       </Notice>
       <div className="grid wide-narrow">

@@ -1,6 +1,6 @@
 // A word in colour for the state of a thing. The colour repeats what the word says.
 import type { ReactNode } from 'react'
-import type { Tone } from '../words/tone.ts'
+import type { Tone } from '../labels/tone.ts'
 
 export function Badge({
   tone = 'neutral',

@@ -1,14 +1,14 @@
 // Events as they happen. The browser connects again by itself and says where it was; what it cannot mend is mended here.
 import { useEffect, useRef, useState } from 'react'
-import { ask, passes } from './call.ts'
-import type { EventRow } from './shapes.ts'
+import { ask, passes } from './request.ts'
+import type { EventRow } from './response-types.ts'
 
 export type StreamState = 'opening' | 'open' | 'waiting'
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 30_000
 
 /** `kinds` are those that can come: the stream names each event by its kind. */
-export function useStream(
+export function useEventStream(
   path: string | null,
   kinds: readonly string[],
   onEvent: (row: EventRow) => void,

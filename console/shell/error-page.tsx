@@ -1,7 +1,7 @@
 // What is left where a page failed: the words for it, and the way back.
-import { Notice } from '../parts/notice.tsx'
+import { Notice } from '../components/notice.tsx'
 
-export function Failed() {
+export function ErrorPage() {
   return (
     <main className="sign-in">
       <Notice tone="bad" title="This page failed.">

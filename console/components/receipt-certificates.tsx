@@ -1,6 +1,6 @@
 // The certificates that a receipt names: those revoked together, and those that admit the device all the same.
 import type { CertificateReceipt, Receipt, RevocationReceipt } from '../../client/types.ts'
-import { many } from '../words/numbers.ts'
+import { many } from '../labels/formats.ts'
 
 const reasons = {
   named: 'as asked',

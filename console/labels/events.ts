@@ -1,7 +1,7 @@
 // The kinds of events, and how each is told.
 
-import type { EventRow } from '../api/shapes.ts'
-import { reasonOf } from './reasons.ts'
+import type { EventRow } from '../api/response-types.ts'
+import { reasonLabel } from './reasons.ts'
 import type { Tone } from './tone.ts'
 
 const eventTones: Readonly<Record<string, Tone>> = {
@@ -30,15 +30,15 @@ export function eventTone(kind: string): Tone {
 }
 
 /** How a session ended that nobody cut. */
-const leftWords: Record<string, string> = {
+const endLabels: Record<string, string> = {
   closed: 'The device closed it',
   connection_failed: 'The connection broke',
 }
 
 /** What stands beside the kind: why, and from where. */
-export function toldOf({ reason, detail, node }: EventRow): string {
+export function describeEvent({ reason, detail, node }: EventRow): string {
   const parts = [
-    reason === null ? null : (leftWords[reason] ?? reasonOf(reason).title),
+    reason === null ? null : (endLabels[reason] ?? reasonLabel(reason).title),
     typeof detail['of'] === 'string' ? `of the ${detail['of']}` : null,
     typeof detail['address'] === 'string' ? `from ${detail['address']}` : null,
     typeof detail['clientId'] === 'string' ? `as ${detail['clientId']}` : null,

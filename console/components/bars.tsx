@@ -1,6 +1,6 @@
 // Stacked bars over time, drawn as plain SVG. The words beside it tell the same to who does not see them.
 import { useLayoutEffect, useRef, useState } from 'react'
-import { count } from '../words/numbers.ts'
+import { count } from '../labels/formats.ts'
 
 export type Series = { name: string; values: readonly number[] }
 

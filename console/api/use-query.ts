@@ -1,21 +1,21 @@
 // The answer to a question, kept as fresh as a page wants it. Where the service does not answer, asks again, ever less often.
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { ask, passes, Unreachable } from './call.ts'
 import { connection } from './connection.ts'
+import { ask, passes, Unreachable } from './request.ts'
 
-export type Answered<T> = {
+export type Query<T> = {
   data: T | null
   failure: unknown
   /** Nothing is known yet. */
-  waiting: boolean
-  again: () => void
+  loading: boolean
+  refetch: () => void
 }
 
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 30_000
 
 /** `path` null asks nothing. `everyMs` asks again as long as the page is looked at. */
-export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: number } = {}): Answered<T> {
+export function useQuery<T>(path: string | null, { everyMs }: { everyMs?: number } = {}): Query<T> {
   const [state, setState] = useState<{ path: string | null; data: T | null; failure: unknown }>({
     path,
     data: null,
@@ -23,7 +23,7 @@ export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: numbe
   })
   const [round, setRound] = useState(0)
   const attempts = useRef(0)
-  const again = useCallback(() => setRound(value => value + 1), [])
+  const refetch = useCallback(() => setRound(value => value + 1), [])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a round is a reason to ask again
   useEffect(() => {
@@ -32,7 +32,7 @@ export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: numbe
     let timer: ReturnType<typeof setTimeout> | undefined
     let forget: (() => void) | undefined
     const later = (ms: number) => {
-      timer = setTimeout(() => (document.hidden && everyMs !== undefined ? later(ms) : again()), ms)
+      timer = setTimeout(() => (document.hidden && everyMs !== undefined ? later(ms) : refetch()), ms)
     }
     ask<T>(path, { signal: controller.signal }).then(
       data => {
@@ -52,8 +52,8 @@ export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: numbe
         const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempts.current)
         attempts.current += 1
         if (away) connection.say({ reached: false, retryAt: Date.now() + waitMs })
-        timer = setTimeout(again, waitMs)
-        forget = connection.onRetry(again)
+        timer = setTimeout(refetch, waitMs)
+        forget = connection.onRetry(refetch)
       },
     )
     return () => {
@@ -61,10 +61,10 @@ export function useAnswer<T>(path: string | null, { everyMs }: { everyMs?: numbe
       clearTimeout(timer)
       forget?.()
     }
-  }, [path, everyMs, round, again])
+  }, [path, everyMs, round, refetch])
 
   const own = state.path === path
   const data = own ? state.data : null
   const failure = own ? state.failure : null
-  return { data, failure, waiting: data === null && failure === null && path !== null, again }
+  return { data, failure, loading: data === null && failure === null && path !== null, refetch }
 }

@@ -1,7 +1,7 @@
 // For whom a policy holds, in a word or two.
 import type { PolicyAttachment } from '../../../client/policy-types.ts'
 
-export function attachmentText({ kind, target }: PolicyAttachment): string {
+export function attachmentLabel({ kind, target }: PolicyAttachment): string {
   if (kind === 'everyone') return 'everyone'
   return `${kind} ${kind === 'issuer' && target.length > 16 ? `${target.slice(0, 12)}…` : target}`
 }

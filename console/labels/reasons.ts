@@ -2,19 +2,19 @@
 import { reasons } from '../../db/reason.ts'
 
 /** What a reason code means and what to do; a code that this page does not know stands for itself. */
-export function reasonOf(code: string): { title: string; hint: string } {
+export function reasonLabel(code: string): { title: string; hint: string } {
   return Object.hasOwn(reasons, code)
     ? reasons[code as keyof typeof reasons]
-    : { title: plain(code), hint: '' }
+    : { title: humanize(code), hint: '' }
 }
 
 /** `certificate_status` as a reader says it. */
-export function plain(code: string): string {
+export function humanize(code: string): string {
   const text = code.replaceAll('_', ' ')
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
-export const verdictWords: Record<string, string> = {
+export const verdictLabels: Record<string, string> = {
   allowed: 'A statement allows it.',
   denied: 'A statement denies it; a deny wins.',
   nothing_allows: 'No statement allows it, and what nothing allows is refused.',
@@ -25,7 +25,7 @@ export const verdictWords: Record<string, string> = {
   variable_missing: 'A deny names a value that this device does not have, so nothing is allowed.',
 }
 
-export const statusWords: Record<string, string> = {
+export const statusLabels: Record<string, string> = {
   pending: 'waits for approval',
   issued: 'never used yet; the first connection makes it active',
   active: 'in use',

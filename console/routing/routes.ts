@@ -1,17 +1,17 @@
-// The pages there are, in the order of the menu, and who may look at them.
+// The pages of the menu, in order, and the role that each needs.
 import type { Role } from '../../client/operators.ts'
-import type { IconName } from '../parts/icon.tsx'
+import type { IconName } from '../components/icon.tsx'
 
-export type MenuPlace = {
+export type MenuRoute = {
   path: string
   title: string
   icon: IconName
   least: Role
-  /** Closed to whoever is bound to one group: nothing there is about single devices. */
+  /** Closed to an operator who is bound to one group: nothing on the page is about single devices. */
   everyone?: true
 }
 
-export const places: readonly MenuPlace[] = [
+export const routes: readonly MenuRoute[] = [
   { path: '/', title: 'Overview', icon: 'overview', least: 'viewer' },
   { path: '/devices', title: 'Devices', icon: 'devices', least: 'viewer' },
   { path: '/enroll', title: 'Enroll', icon: 'enroll', least: 'enroller' },
@@ -21,9 +21,9 @@ export const places: readonly MenuPlace[] = [
   { path: '/audit', title: 'Audit', icon: 'audit', least: 'viewer', everyone: true },
 ]
 
-/** The place of the menu that an address belongs to. */
-export function placeOf(path: string): MenuPlace | undefined {
-  return places.find(
-    place => path === place.path || (place.path !== '/' && path.startsWith(`${place.path}/`)),
+/** The menu entry that an address belongs to. */
+export function routeOf(path: string): MenuRoute | undefined {
+  return routes.find(
+    route => path === route.path || (route.path !== '/' && path.startsWith(`${route.path}/`)),
   )
 }

@@ -3,7 +3,7 @@ import { type FormEvent, type ReactNode, useState } from 'react'
 import { Button } from './button.tsx'
 import { Dialog } from './dialog.tsx'
 import { FailureNotice } from './notice.tsx'
-import { TypedWord } from './typed-word.tsx'
+import { TypedConfirmation } from './typed-confirmation.tsx'
 
 export function Confirmation<Result>({
   title,
@@ -69,7 +69,7 @@ export function Confirmation<Result>({
     <Dialog title={title} onClose={onClose}>
       <form className="stack" onSubmit={submit}>
         {children}
-        {word === null ? null : <TypedWord word={word} typed={typed} onType={setTyped} />}
+        {word === null ? null : <TypedConfirmation word={word} typed={typed} onType={setTyped} />}
         <FailureNotice failure={failure} />
         <div className="actions">
           <Button onClick={onClose}>Cancel</Button>

@@ -1,7 +1,7 @@
 // The word that somebody types to say that he means it.
 import { Field } from './field.tsx'
 
-export function TypedWord({
+export function TypedConfirmation({
   word,
   typed,
   onType,

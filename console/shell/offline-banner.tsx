@@ -1,10 +1,10 @@
 // Says on every page that the service does not answer, and when it is asked again.
 import { useEffect, useState } from 'react'
 import { connection, useConnection } from '../api/connection.ts'
-import { Button } from '../parts/button.tsx'
-import { Icon } from '../parts/icon.tsx'
+import { Button } from '../components/button.tsx'
+import { Icon } from '../components/icon.tsx'
 
-export function Outage() {
+export function OfflineBanner() {
   const { reached, retryAt } = useConnection()
   const [now, setNow] = useState(Date.now())
   useEffect(() => {
@@ -16,7 +16,7 @@ export function Outage() {
   if (reached) return null
   const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000))
   return (
-    <div className="outage" role="alert">
+    <div className="offline-banner" role="alert">
       <Icon name="warn" />
       <span>The service does not answer.</span>
       {/* Not read aloud each second. */}

@@ -1,7 +1,7 @@
 // Who acted on a change: brokers that acknowledged it, sessions they cut, and those still to be waited for, asked again.
 import { useEffect, useRef, useState } from 'react'
 import type { Receipt } from '../../client/types.ts'
-import { many } from '../words/numbers.ts'
+import { many } from '../labels/formats.ts'
 import { Badge } from './badge.tsx'
 import { ReceiptCertificates } from './receipt-certificates.tsx'
 
@@ -17,8 +17,8 @@ export async function timed(act: () => Promise<Receipt>): Promise<TimedReceipt> 
   return { receipt, milliseconds: Math.round(performance.now() - began) }
 }
 
-/** `again` asks for the same receipt: the same change once more does nothing but that. */
-export function ReceiptView({ first, again }: { first: TimedReceipt; again: () => Promise<Receipt> }) {
+/** `refetch` repeats the same change, which changes nothing more and gives its receipt as it is now. */
+export function ReceiptView({ first, refetch }: { first: TimedReceipt; refetch: () => Promise<Receipt> }) {
   const [receipt, setReceipt] = useState(first.receipt)
   const asked = useRef(0)
   const { epoch, nodesTotal, nodesAcknowledged, sessionsCut, unreachable } = receipt
@@ -27,10 +27,10 @@ export function ReceiptView({ first, again }: { first: TimedReceipt; again: () =
     if (complete || asked.current >= ASKED_MAX) return
     const timer = setTimeout(() => {
       asked.current += 1
-      again().then(setReceipt, () => setReceipt({ ...receipt }))
+      refetch().then(setReceipt, () => setReceipt({ ...receipt }))
     }, ASK_AGAIN_MS)
     return () => clearTimeout(timer)
-  }, [receipt, complete, again])
+  }, [receipt, complete, refetch])
   return (
     <div className="stack tight" role="status">
       <div className="row">

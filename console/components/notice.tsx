@@ -21,11 +21,17 @@ export function Notice({
 }
 
 /** What went wrong, what to do about it, and the ID under which the log says more. Nothing where nothing did. */
-export function FailureNotice({ failure, again }: { failure: unknown; again?: (() => void) | undefined }) {
+export function FailureNotice({
+  failure,
+  refetch,
+}: {
+  failure: unknown
+  refetch?: (() => void) | undefined
+}) {
   if (failure === null || failure === undefined) return null
   const retry =
-    again === undefined ? null : (
-      <Button small onClick={again}>
+    refetch === undefined ? null : (
+      <Button small onClick={refetch}>
         Try again
       </Button>
     )
@@ -59,7 +65,7 @@ export function FailureNotice({ failure, again }: { failure: unknown; again?: ((
 }
 
 /** Of all that a form sent, what is wrong with one field. */
-export function faultOf(failure: unknown, path: string): string | null {
+export function fieldError(failure: unknown, path: string): string | null {
   if (!(failure instanceof ApiProblem)) return null
   return (
     failure.findings.find(finding => finding.path === path || finding.path === `body.${path}`)?.message ??
