@@ -139,7 +139,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
           handle.settle()
           closeInOrder(socket)
         },
-        textFrame: () => closeInOrder(stream),
+        forbiddenFrame: () => closeInOrder(stream),
       })
     })
   }
@@ -202,7 +202,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
           receive({ ...link, transport: 'websocket' })
         },
         refused: detail => end('websocket_refused', detail),
-        textFrame: () => end('packet_malformed', 'a WebSocket text frame'),
+        forbiddenFrame: detail => end('packet_malformed', detail),
       })
     }
 

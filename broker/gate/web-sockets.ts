@@ -16,15 +16,23 @@ export type UpgradeEvents = {
   opened(stream: Duplex): void
   /** The request was refused, and answered so. */
   refused(detail: string): void
-  /** A text frame came, which ends the connection [MQTT-6.0.0-1]. Nothing that follows it is read. */
-  textFrame(): void
+  /** Frames came that end the connection: one of text [MQTT-6.0.0-1], or too many without MQTT bytes. Nothing that follows is read. */
+  forbiddenFrame(detail: string): void
 }
 
 const PATH = '/mqtt'
 const SUBPROTOCOL = 'mqtt'
 const HEADER_BYTES_MAX = 8_192
+/** Of one frame, and frames of one message, while it is not whole: each costs an object. Twice what 512 octets a TLS record need. */
+const PIECES_MAX = 1_024
 /** How long a peer may take to answer a Close frame before TLS is closed all the same. */
 const CLOSE_ANSWER_MS = 500
+/**
+ * Ping, Pong and empty frames carry no MQTT bytes, which are what a device's rate counts: so many at once, and so many a second. Clients
+ * send one in some seconds.
+ */
+const BARE_FRAMES_BURST = 64
+const BARE_FRAMES_PER_SECOND = 4
 /** RFC 6455 §7.4.1: data of a kind that cannot be accepted. */
 const UNSUPPORTED_DATA = 1003
 
@@ -35,6 +43,8 @@ export function createWebSockets(settings: { packetBytesMax: number; webSocketOr
     noServer: true,
     maxPayload: settings.packetBytesMax,
     perMessageDeflate: false,
+    maxBufferedChunks: PIECES_MAX,
+    maxFragments: PIECES_MAX,
     handleProtocols: offered => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
   const http: Server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, keepAlive: false })
@@ -95,14 +105,27 @@ function streamOf(client: WebSocket, socket: Duplex, events: UpgradeEvents): Dup
   const pass = client.listeners('message') as ((data: Buffer, isBinary: boolean) => void)[]
   client.removeAllListeners('message')
   const onMessage = (data: Buffer, isBinary: boolean) => {
-    if (isBinary) {
-      for (const listener of pass) listener.call(client, data, isBinary)
-      return
-    }
+    if (!isBinary) return forbid('a WebSocket text frame', () => client.close(UNSUPPORTED_DATA))
+    if (data.length === 0) onBareFrame()
+    else for (const listener of pass) listener.call(client, data, isBinary)
+  }
+  let left = BARE_FRAMES_BURST
+  let countedAt = performance.now()
+  const onBareFrame = () => {
+    const now = performance.now()
+    left = Math.min(BARE_FRAMES_BURST, left + ((now - countedAt) / 1_000) * BARE_FRAMES_PER_SECOND) - 1
+    countedAt = now
+    if (left < 0) forbid('WebSocket frames without MQTT bytes, one after the other', () => client.terminate())
+  }
+  function forbid(detail: string, close: () => void): void {
     client.off('message', onMessage)
-    client.close(UNSUPPORTED_DATA)
-    events.textFrame()
+    client.off('ping', onBareFrame)
+    client.off('pong', onBareFrame)
+    close()
+    events.forbiddenFrame(detail)
   }
   client.on('message', onMessage)
+  client.on('ping', onBareFrame)
+  client.on('pong', onBareFrame)
   return stream
 }

@@ -6,6 +6,7 @@ import { createOriginPolicy } from '../../broker/gate/web-socket-origin.ts'
 import { connectPacket, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { ended, subscribePacket } from '../harness/raw-client.ts'
 import { tester } from '../harness/roll.ts'
+import { until } from '../harness/until.ts'
 import { opcodes, rawWebSocket } from '../harness/web-socket.ts'
 
 /** RFC 6455 §7.4.1: data of a kind that cannot be accepted. */
@@ -49,6 +50,23 @@ for (const gates of [0, 1]) {
     )
     assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="packet_malformed"\} 1/)
   })
+
+  for (const [what, opcode] of Object.entries({
+    Ping: opcodes.ping,
+    Pong: opcodes.pong,
+    empty: opcodes.binary,
+  }))
+    on(`${what} frames without end end the connection, a few do not`, async t => {
+      const client = await rawWebSocket(t, await t.roll.enroll('d1'))
+      client.send(opcodes.binary, connectPacket({ clientId: 'd1' }))
+      assert.deepEqual((await client.frame(0))?.payload, Buffer.from([0x20, 2, 0, 0]))
+      for (let sent = 0; sent < 50; sent += 1) client.send(opcode, Buffer.alloc(0))
+      client.send(opcodes.binary, subscribePacket(1, ['devices/d1/#']))
+      await until(() => client.frames.some(({ payload }) => payload[0] === 0x90))
+      for (let sent = 0; sent < 200; sent += 1) client.send(opcode, Buffer.alloc(0))
+      await ended(client.socket)
+      await t.line(line => line.msg === 'disconnected' && line['why'] === 'packet_malformed')
+    })
 
   on('whoever is listed and refused is told by CONNACK, as over TLS', async t => {
     const identity = await t.roll.enroll('d1')

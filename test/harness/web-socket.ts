@@ -4,7 +4,7 @@ import type { Identity } from './authority.ts'
 import { type Listening, openTls } from './broker.ts'
 import { until } from './until.ts'
 
-export const opcodes = { text: 0x1, binary: 0x2, close: 0x8, ping: 0x9 } as const
+export const opcodes = { text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const
 
 export type WebSocketFrame = { opcode: number; payload: Buffer }
 

@@ -1,7 +1,7 @@
 // What a connection sends: bytes in, checked packets out, one after the other. Reads no further while the connection is held back.
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Decoder } from '../protocol/decode.ts'
-import { frameAt, joined, leftOf } from '../protocol/frames.ts'
+import { addPiece, frameAt, joined, leftOf } from '../protocol/frames.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
 import type { Traffic } from '../traffic.ts'
 import type { Client } from './client.ts'
@@ -29,8 +29,7 @@ export function createInput(parts: {
       const { unread } = client
       if (unread === null) client.unread = { pieces: [chunk], bytes: chunk.length, wanted: 0 }
       else {
-        unread.pieces.push(chunk)
-        unread.bytes += chunk.length
+        addPiece(unread, chunk)
         unread.wanted = 0
       }
       return

@@ -21,13 +21,21 @@ export function frameAt(bytes: Buffer, at: number): Frame | null {
 /** What has come and is not a whole packet yet, with how many bytes it takes to become one. */
 export type Unread = { pieces: Buffer[]; bytes: number; wanted: number }
 
+/** A packet may come octet by octet, and each piece costs an object: beyond so many they become one. */
+const PIECES_MAX = 64
+
+export function addPiece(unread: Unread, piece: Buffer): void {
+  unread.pieces.push(piece)
+  unread.bytes += piece.length
+  if (unread.pieces.length > PIECES_MAX) unread.pieces = [Buffer.concat(unread.pieces, unread.bytes)]
+}
+
 /** More is needed than has come; pieces are put together once they are enough. */
 export function joined(unread: Unread | null, chunk: Buffer): Buffer | null {
   if (unread === null) return chunk
-  unread.pieces.push(chunk)
-  unread.bytes += chunk.length
+  addPiece(unread, chunk)
   if (unread.bytes < unread.wanted) return null
-  return unread.pieces.length === 1 ? chunk : Buffer.concat(unread.pieces, unread.bytes)
+  return unread.pieces.length === 1 ? unread.pieces[0]! : Buffer.concat(unread.pieces, unread.bytes)
 }
 
 /** A few bytes of a chunk would keep all of it in memory. */
