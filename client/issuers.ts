@@ -19,6 +19,8 @@ export type IssuerDetail = Issuer & {
   /** Whether the CRL of the CA above it lists it. */
   revoked: boolean
   anchor: {
+    /** Whether certificates of X.509 version 1 may be registered. */
+    acceptV1: boolean
     provenAt: string | null
     challengeExpiresAt: string | null
     autoRegistration: AutoRegistration & { devicesRegistered: number }
@@ -72,6 +74,9 @@ export function issuerVerbs(call: Transport['call'], walk: Walk) {
     /** What is left out stays as it is. */
     register: (id: string, settings: Partial<AutoRegistration> & { mode: RegistrationMode }) =>
       call<AutoRegistration & Receipt & { issuerId: string }>('PUT', `${issuer(id)}/registration`, settings),
+    /** Whether its certificates of X.509 version 1 may be registered. */
+    profile: (id: string, profile: { acceptV1: boolean }) =>
+      call<{ issuerId: string; acceptV1: boolean }>('PUT', `${issuer(id)}/profile`, profile),
     /** Which CRL of a trust anchor is in force, and whether it is late. */
     crl: (id: string) => call<IssuerCrl>('GET', `${issuer(id)}/crl`),
     /** Puts a complete CRL (DER or PEM) in force. */

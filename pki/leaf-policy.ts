@@ -35,7 +35,7 @@ function leafFaults(
   const fault = (part: string, message: string) => faults.push({ path: `certificate.${part}`, message })
   const selfSigned = certificate.subject.der.equals(certificate.issuer.der)
 
-  if (certificate.version !== 3 && !acceptV1) {
+  if (certificate.version !== 3 && !(acceptV1 && isPlainV1(certificate))) {
     fault('version', 'it must be X.509 v3: pin it, or let the trust anchor accept version 1')
   }
   faults.push(...nonconformanceOf(certificate, { pinned }).map(one => one.fault))
@@ -52,6 +52,11 @@ function leafFaults(
     if (weakness !== null) fault('subjectPublicKeyInfo', weakness)
   }
   return faults
+}
+
+/** Of version 1 and without extensions, which only version 3 has (RFC 5280 §4.1.2.1). */
+function isPlainV1({ version, extensions }: ReadCertificate): boolean {
+  return version === 1 && extensions.length === 0
 }
 
 /** A certificate without a subject is named by its subjectAltName alone, which then is critical (RFC 5280 §4.1.2.6). */

@@ -42,6 +42,7 @@ export function issuerCommand(): Command {
   issuer.addCommand(challengeCommand())
   issuer.addCommand(proveCommand())
   issuer.addCommand(registrationCommand())
+  issuer.addCommand(profileCommand())
   issuer.addCommand(arrivalsCommand())
   issuer.addCommand(issuerEnrollmentCommand())
   issuer.addCommand(issuerCrlCommand())
@@ -153,6 +154,26 @@ function registrationCommand(): Command {
       const set = await withService(flags, client => client.issuers.register(id, settings))
       await printDocument(set, flags.output)
       sayReceipt(`registration under ${id.slice(0, 16)}… is ${set.mode}`, set)
+    })
+}
+
+function profileCommand(): Command {
+  return withServiceOptions(new Command('profile'))
+    .summary('say which certificates of a CA may be registered')
+    .description(
+      'X.509 version 1 is what openssl makes without extensions; it is refused unless this says yes.',
+    )
+    .addArgument(issuerArgument())
+    .addOption(
+      new Option('--accept-v1 <answer>', 'take certificates of X.509 version 1')
+        .choices(['yes', 'no'])
+        .makeOptionMandatory(),
+    )
+    .action(async (named: string, flags: Flags & { acceptV1: 'yes' | 'no' }) => {
+      const id = await fingerprintOf(named)
+      const acceptV1 = flags.acceptV1 === 'yes'
+      const set = await withService(flags, client => client.issuers.profile(id, { acceptV1 }))
+      await printDocument(set, flags.output)
     })
 }
 

@@ -21,6 +21,8 @@ export type Issuer = KnownIssuer & {
   registration: RegistrationMode
   /** The issuing distribution point of its CRL in force, DER in hex; '' where it has none or there is no CRL. */
   crlScope: string
+  /** Whether certificates of X.509 version 1 that it signed may go on the roll. */
+  acceptV1: boolean
 }
 export type NewIssuer = {
   der: Buffer
@@ -47,9 +49,13 @@ export function readIssuers(registry: Registry, before?: ReadonlyMap<string, Iss
   const rows = registry.sqlite
     .prepare<
       [],
-      Selectable<Schema['issuers']> & { registration: RegistrationMode | null; scope: string | null }
+      Selectable<Schema['issuers']> & {
+        registration: RegistrationMode | null
+        scope: string | null
+        accept_v1: number | null
+      }
     >(
-      `SELECT i.*, a.registration, l.scope FROM issuers i LEFT JOIN trust_anchors a ON a.issuer_id = i.id
+      `SELECT i.*, a.registration, a.accept_v1, l.scope FROM issuers i LEFT JOIN trust_anchors a ON a.issuer_id = i.id
        LEFT JOIN issuer_crls l ON l.id = i.crl_id ORDER BY i.id`,
     )
     .all()
@@ -65,6 +71,7 @@ export function readIssuers(registry: Registry, before?: ReadonlyMap<string, Iss
         revoked: row.revoked === 1,
         registration: row.registration ?? 'off',
         crlScope: row.scope ?? '',
+        acceptV1: row.accept_v1 === 1,
         certificate: certificateOf(row.der, before?.get(row.id)),
         notBefore: row.not_before,
         notAfter: row.not_after,

@@ -38,6 +38,8 @@ export type TrustAnchorWriter = {
   ): Promise<void>
   /** The nonce is used up. Throws `challenge_missing` where it is not the one that is open, or its time is over. */
   recordProof(issuerId: string, proof: { nonce: string; fingerprint: string }, actor: Actor): Promise<void>
+  /** Says whether certificates of X.509 version 1 may go on the roll; those that are there stay. */
+  setAcceptV1(issuerId: string, acceptV1: boolean, actor: Actor): Promise<void>
   /** Gives the epoch of the change. Throws `possession_unproven` where nobody proved to hold the key. */
   setAutoRegistration(issuerId: string, settings: AutoRegistration, actor: Actor): Promise<number>
 }
@@ -70,6 +72,14 @@ export function createTrustAnchorWriter(registry: Registry, now: () => number): 
         await change(transaction, issuerId, { nonce: null, nonce_expires_at: null, ...proven })
         const detail = { verificationCertificate: fingerprint }
         await appendAudit(transaction, { at, actor, action: 'issuer.prove', target: issuerId, detail })
+      }),
+
+    setAcceptV1: (issuerId, acceptV1, actor) =>
+      transact(registry, async transaction => {
+        await anchorIn(transaction, issuerId)
+        await change(transaction, issuerId, { accept_v1: acceptV1 ? 1 : 0 })
+        const row = { at: now(), actor, action: 'issuer.profile', target: issuerId, detail: { acceptV1 } }
+        await appendAudit(transaction, row)
       }),
 
     setAutoRegistration: (issuerId, settings, actor) =>

@@ -8,6 +8,8 @@ const modes = ['off', 'pending', 'active'] as const
 
 export const NewIssuer = Type.Object({ certificate: Pem, name: Type.Optional(Name) }, strict)
 export const Proof = Type.Object({ certificate: Pem }, strict)
+export const AnchorProfile = Type.Object({ acceptV1: Type.Boolean() }, strict)
+export const AnchorProfileSet = Type.Object({ issuerId: Fingerprint, acceptV1: Type.Boolean() })
 export const AutoRegistration = Type.Object(
   {
     mode: OneOf(modes),
@@ -41,6 +43,7 @@ export const IssuerDetail = Type.Object({
   revoked: Type.Boolean(),
   anchor: Nullable(
     Type.Object({
+      acceptV1: Type.Boolean(),
       provenAt: Nullable(Time),
       challengeExpiresAt: Nullable(Time),
       autoRegistration: Type.Object({

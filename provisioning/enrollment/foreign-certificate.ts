@@ -2,7 +2,7 @@
 // Names are compared here, once; afterwards the fingerprint alone decides.
 import { X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
-import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import { coverageOf, covers } from '../../pki/distribution-points.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
@@ -29,7 +29,7 @@ export type ForeignVerdict =
 export async function judgeForeignCertificate(order: ForeignCertificate): Promise<ForeignVerdict> {
   const der = onlyCertificate(order.pem)
   if (typeof der === 'string') return invalid('certificate', der)
-  const faults = judgeLeaf(der, { pinned: order.trust === 'pinned' })
+  const faults = judgeLeaf(der, { pinned: order.trust === 'pinned', acceptV1: true })
   if (faults.length > 0) return { refused: 'certificate_invalid', faults }
   const leaf = new X509Certificate(der)
   const issuer = order.issuers.get(findIssuer(leaf, order.issuers.values())?.id ?? '') ?? null
@@ -58,6 +58,10 @@ function chained(
       'certificate.issuer',
       'its issuer is not a trust anchor here: register the issuer, or the certificate with "trust": "pinned"',
     )
+  }
+  if (!issuer.acceptV1 && readOrThrow(der).version !== 3) {
+    const todo = `pin it, or let the trust anchor take version 1: rollcall issuer profile ${issuer.id} --accept-v1 yes`
+    return invalid('certificate.version', `it must be X.509 v3: ${todo}`)
   }
   const refused = withdrawn(issuer, issuers) ?? uncovered(der, issuer)
   if (refused !== null) return refused

@@ -36,7 +36,7 @@ export function judgeIdevid(
   if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter < now)) {
     return { fault: 'its issuer is disabled, revoked or has expired' }
   }
-  const [unfit] = judgeLeaf(certificate.raw, { pinned: false })
+  const [unfit] = judgeLeaf(certificate.raw, { pinned: false, acceptV1: issuer.acceptV1 })
   if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
   const facts = certificateFacts(certificate)
   if (facts.notBefore - BACKDATE_MS > now || facts.notAfter < now) {

@@ -64,6 +64,7 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/issuers/:issuer/enrollment': right('viewer', 'none'),
   'PUT /v1/issuers/:issuer/enrollment': right('admin', 'none'),
   'PUT /v1/issuers/:issuer/registration': right('admin', 'none'),
+  'PUT /v1/issuers/:issuer/profile': right('admin', 'none'),
   'GET /v1/issuers/:issuer/arrivals': right('viewer', 'none'),
   'GET /v1/issuers/:issuer/crl': right('viewer', 'free'),
   'PUT /v1/issuers/:issuer/crl': right('operator', 'none'),

@@ -167,6 +167,28 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
     },
   )
 
+  api.put(
+    '/v1/issuers/:issuer/profile',
+    {
+      schema: {
+        ...about,
+        summary: 'Say which certificates of this CA may be registered',
+        description:
+          '`acceptV1`: X.509 version 1 too, which has no extensions. What is on the roll stays there.',
+        params: IssuerParams,
+        body: anchorSchemas.AnchorProfile,
+        response: { 200: anchorSchemas.AnchorProfileSet, ...refusals },
+      },
+    },
+    async request => {
+      const issuerId = request.params.issuer
+      const { acceptV1 } = request.body
+      await anchorOf(issuerId)
+      await writer.setAcceptV1(issuerId, acceptV1, actorOf(request))
+      return { issuerId, acceptV1 }
+    },
+  )
+
   api.get(
     '/v1/issuers/:issuer/arrivals',
     {
@@ -198,6 +220,7 @@ function shownDetail(issuer: Issuer, anchor: TrustAnchor | null): anchorSchemas.
     certificate: toPem(issuer.certificate.raw, 'CERTIFICATE'),
     revoked: issuer.revoked,
     anchor: anchor && {
+      acceptV1: issuer.acceptV1,
       provenAt: time(anchor.provenAt),
       challengeExpiresAt: time(anchor.challenge?.expiresAt ?? null),
       autoRegistration: { ...anchor.autoRegistration, devicesRegistered: anchor.devicesRegistered },
