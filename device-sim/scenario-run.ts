@@ -9,6 +9,7 @@ import { type OutputFlags, openOutputs } from './output/outputs.ts'
 import { summaryText } from './output/summary-text.ts'
 import { createFeed } from './results/feed.ts'
 import type { Summary } from './results/summary.ts'
+import { FAIL_FAST_DEFAULT } from './run/fail-fast.ts'
 import { runScenario } from './run/run.ts'
 import { findRunTarget, type RunFlags } from './run/target.ts'
 import { type FamiliarFlags, type FamiliarVerb, familiarPlan } from './scenario/familiar.ts'
@@ -16,12 +17,14 @@ import { type Plan, planOf } from './scenario/plan.ts'
 import { presetFile, presetNames } from './scenario/presets.ts'
 import { type QuickFlags, quickPlan } from './scenario/quick.ts'
 import { readScenario } from './scenario/read.ts'
+import { resized, type SizeFlags } from './scenario/resize.ts'
 import { ScenarioSchema } from './scenario/schema.ts'
 import { protocolFlag } from './scenario/v5-schema.ts'
 import { requireConsent } from './target.ts'
 
 export type ScenarioFlags = RunFlags &
   OutputFlags & {
+    failFast?: string | boolean
     output?: string
     yes?: boolean
     seed?: string
@@ -54,8 +57,15 @@ export function loadScenario(nameOrFile: string, protocol: Protocol | null = nul
   }
 }
 
-export async function runScenarioFile(nameOrFile: string, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
-  return guarded(io, () => carryOut(loadScenario(nameOrFile, protocolFlag(flags.mqttVersion)), flags, io))
+export async function runScenarioFile(
+  nameOrFile: string,
+  flags: ScenarioFlags & SizeFlags,
+  io: Io,
+): Promise<ExitCode> {
+  return guarded(io, () => {
+    const source = loadScenario(nameOrFile, protocolFlag(flags.mqttVersion))
+    return carryOut({ ...source, plan: resized(source.plan, flags) }, flags, io)
+  })
 }
 
 /** `sim` with flags alone: a fleet of one kind, and rogues. */
@@ -103,6 +113,7 @@ async function carryOut({ plan, name, file }: Source, flags: ScenarioFlags, io: 
       feed,
       signal,
       operatorCommand: flags.operator ?? null,
+      failFast: failFastOf(flags.failFast),
       enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
       version: io.version ?? '',
     })
@@ -165,6 +176,12 @@ export async function guarded({ stderr }: Io, work: () => Promise<ExitCode>): Pr
 function rendered(summary: Summary, format: string, stdout: NodeJS.WriteStream): string {
   if (format === 'yaml') return stringify(summary)
   return format === 'table' ? summaryText(summary, stdout) : `${JSON.stringify(summary)}\n`
+}
+
+/** `--no-fail-fast` is false. */
+function failFastOf(flag: string | boolean | undefined): number {
+  if (flag === false) return 0
+  return whole('--fail-fast', typeof flag === 'string' ? flag : undefined, FAIL_FAST_DEFAULT, 1, 1_000_000)
 }
 
 function whole(flag: string, text: string | undefined, fallback: number, min: number, max: number): number {

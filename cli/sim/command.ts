@@ -4,6 +4,7 @@ import { keyTypes } from '../../device-sim/identity.ts'
 import { type CompareFlags, runComparison } from '../../device-sim/output/compare-run.ts'
 import type { FamiliarFlags, FamiliarVerb } from '../../device-sim/scenario/familiar.ts'
 import type { QuickFlags } from '../../device-sim/scenario/quick.ts'
+import type { SizeFlags } from '../../device-sim/scenario/resize.ts'
 import {
   checkScenario,
   guarded,
@@ -47,7 +48,13 @@ function runCommand(): Command {
   const command = new Command('run')
     .summary('run a scenario file, or a preset by its name')
     .argument('<scenario>', 'FILE.yaml, or one of `sim presets`')
-  return targeted(command).action((scenario: string, flags: ScenarioFlags) =>
+    .option('--devices <n>', 'as many in all, instead of what the scenario says')
+    .option('--rate <n>', 'connections started per second, instead')
+    .option(
+      '--duration <time>',
+      'of the stages after the ramps, instead; actions and asserts keep their place',
+    )
+  return targeted(command).action((scenario: string, flags: ScenarioFlags & SizeFlags) =>
     interruptible(io => runScenarioFile(scenario, flags, io)),
   )
 }
@@ -85,6 +92,9 @@ function targeted(command: Command): Command {
     .option('--yes', 'more than 1,000 devices against another machine are meant')
     .option('--report <file>', 'one HTML file with charts, which opens offline')
     .option('--json <file>', 'the summary as JSON, as -o json prints it; `sim compare` reads it')
+    .option('--junit <file>', 'the promises as JUnit XML, for CI servers')
+    .option('--fail-fast <n>', 'stop after n attempts where nobody got in (200)')
+    .option('--no-fail-fast', 'go on where nobody gets in')
     .option('--samples <file>', 'NDJSON, a line for each second')
     .option('--metrics-port <port>', 'serves /metrics for Prometheus during the run; 0 picks a free one')
     .option('--metrics-host <address>', 'address of the metrics', '127.0.0.1')

@@ -7,6 +7,7 @@ import type { RunListener } from '../results/feed.ts'
 import type { Summary } from '../results/summary.ts'
 import { createExposition, type Exposition } from './exposition.ts'
 import { createLineFile, requireWritable, writeWhole } from './files.ts'
+import { junitText } from './junit.ts'
 import { createLiveView } from './live.ts'
 import { reportPage } from './report/page.ts'
 import { createSeries } from './report/series.ts'
@@ -15,6 +16,7 @@ export type OutputFlags = {
   json?: string
   samples?: string
   report?: string
+  junit?: string
   metricsPort?: string
   metricsHost?: string
 }
@@ -30,7 +32,12 @@ export async function openOutputs(
   flags: OutputFlags,
   { stderr, env }: Pick<Io, 'stderr' | 'env'>,
 ): Promise<Outputs> {
-  requireWritable({ '--json': flags.json, '--samples': flags.samples, '--report': flags.report })
+  requireWritable({
+    '--json': flags.json,
+    '--samples': flags.samples,
+    '--report': flags.report,
+    '--junit': flags.junit,
+  })
   const exposition = flags.metricsPort === undefined ? null : createExposition()
   const server = exposition ? await serve(exposition, flags) : null
   if (server) stderr.write(`metrics: ${server.url}/metrics\n`)
@@ -54,6 +61,9 @@ export async function openOutputs(
       if (lines && flags.samples !== undefined) await attempt('--samples', flags.samples, lines.end())
       if (summary && flags.json !== undefined) {
         await attempt('--json', flags.json, writeWhole(flags.json, `${JSON.stringify(summary, null, 2)}\n`))
+      }
+      if (summary && flags.junit !== undefined) {
+        await attempt('--junit', flags.junit, writeWhole(flags.junit, junitText(summary)))
       }
       if (summary && series && flags.report !== undefined) {
         const page = async (): Promise<string> => reportPage(summary, series.points())

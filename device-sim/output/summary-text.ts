@@ -1,6 +1,7 @@
 // The summary of a run as text for stdout. Refuses to know how anything was measured.
 import { styleText } from 'node:util'
 import { meaningOf } from '../links/reason-codes.ts'
+import { listed } from '../results/causes.ts'
 import type { Traffic } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
 import { count, duration, measuredText, mebibytes, percentiles, plain, verdictWord } from './figures.ts'
@@ -23,6 +24,12 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
       `${count(connects.admitted)} admitted, ${count(connects.refused)} refused, ${count(connects.failed)} failed`,
     ),
   )
+  for (const [label, causes] of [
+    ['failed', summary.failures],
+    ['dropped', summary.drops],
+  ] as const) {
+    if (Object.keys(causes).length > 0) lines.push(row(label, plain(listed(causes))))
+  }
   for (const [saw, { expected, unexpected }] of Object.entries(summary.refusals)) {
     lines.push(
       row('refused', `${plain(saw)}: ${count(expected)} as expected, ${grave(unexpected, 'wrongly')}`),

@@ -1,6 +1,7 @@
 // What a run amounts to: the summary from everything that was counted, and the verdict with every reason against it.
 // Pure. Refuses to know how it was counted.
 import { measuredText } from '../output/figures.ts'
+import { countCauses } from '../results/causes.ts'
 import { createHistogram, type Histogram } from '../results/histogram.ts'
 import type { Population } from '../results/sample.ts'
 import type { Samples } from '../results/samples.ts'
@@ -15,7 +16,7 @@ import type {
   ToolLimit,
   WronglyAdmitted,
 } from '../results/summary.ts'
-import { addUp, noPopulation, noTraffic } from '../results/tick.ts'
+import { addUp, type GroupCounts, noPopulation, noTraffic } from '../results/tick.ts'
 
 export type Findings = {
   wronglyAdmitted: WronglyAdmitted[]
@@ -93,13 +94,14 @@ export function summaryOf(input: OutcomeInput): Summary {
       lateMs: latencies.late.read(),
     },
   }
-  return { ...summary, verdict: verdictOf(summary, findings.troubles) }
+  return { ...summary, verdict: verdictOf(summary, findings.troubles, counts.groups) }
 }
 
 /** 99 where something happened that must not, else 1 where something was not carried out or proven. */
 export function verdictOf(
   summary: Omit<Summary, 'verdict'>,
   troubles: readonly string[],
+  counted: readonly GroupCounts[] = [],
 ): Summary['verdict'] {
   const { wronglyAdmitted, wronglyRefused, checks, groups, actions } = summary
   const grave: string[] = []
@@ -123,10 +125,11 @@ export function verdictOf(
   }
   light.push(...troubles)
   const honestIn = groups.some(group => group.expect === 'admitted' && group.connects.admitted > 0)
-  for (const group of groups) {
+  for (const [index, group] of groups.entries()) {
     const { name, expect, connects, refusals } = group
     if (expect === 'admitted' && connects.admitted === 0 && connects.attempts > 0) {
-      light.push(`group ${name}: nobody reached the broker`)
+      const causes = counted[index] ? countCauses([counted[index]]) : ''
+      light.push(`group ${name}: nobody reached the broker${causes === '' ? '' : ` (${causes})`}`)
     }
     if (expect !== 'refused' || connects.attempts === 0) continue
     if (Object.keys(refusals).length === 0 && group.wronglyAdmitted === 0)

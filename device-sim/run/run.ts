@@ -14,6 +14,7 @@ import { type Plan, stageTimes } from '../scenario/plan.ts'
 import { createPool, type Pool } from '../workers/pool.ts'
 import { machineNow } from '../workers/protocol.ts'
 import { assemble, type Cast } from './cast.ts'
+import { createFailFast, FAIL_FAST_DEFAULT } from './fail-fast.ts'
 import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
 import { metricValue } from './metrics.ts'
 import { createOperator } from './operator.ts'
@@ -30,6 +31,8 @@ export type RunOptions = {
   /** Aborted to end the run early; it still ends with its summary. */
   signal: AbortSignal
   operatorCommand: string | null
+  /** Attempts without one admitted after which the run stops; 0 never. */
+  failFast?: number
   enrollConcurrency: number
   version: string
 }
@@ -61,7 +64,10 @@ export async function runScenario(options: RunOptions): Promise<Summary> {
 }
 
 function createRun(options: RunOptions, workers: number, cast: Cast): () => Promise<Summary> {
-  const { plan, target, feed, signal } = options
+  const { plan, target, feed } = options
+  const hopeless = new AbortController()
+  const signal = AbortSignal.any([options.signal, hopeless.signal])
+  const failFast = createFailFast(plan, options.failFast ?? FAIL_FAST_DEFAULT)
   const runId = randomBytes(4).toString('hex')
   const samples = createSamples(workers, plan.groups.length)
   const limits = createLimits()
@@ -173,6 +179,12 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       const name = plan.stages[Math.max(0, stage)]?.name ?? ''
       const sample = samples.cut({ at: new Date(), elapsedSeconds: elapsedSeconds(), stage: name })
       watch.look(sample)
+      const reason = failFast(samples.total().counts)
+      if (reason !== null) {
+        findings.troubles.push(reason)
+        say('note', reason, false)
+        hopeless.abort()
+      }
       feed.sample(sample)
     }
     let beat: NodeJS.Timeout | null = null
@@ -209,7 +221,9 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       const promised = plan.asserts.length + plan.thresholds.length
       const unchecked = promised - findings.checks.length
       if (unchecked > 0) {
-        findings.troubles.push(`interrupted before ${unchecked} of ${promised} promises were checked`)
+        findings.troubles.push(
+          `${options.signal.aborted ? 'interrupted' : 'stopped'} before ${unchecked} of ${promised} promises were checked`,
+        )
       }
       await pool.end()
       await operator.restore()
@@ -220,7 +234,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
         run: facts,
         endedAt: new Date(),
         seconds,
-        interrupted: signal.aborted,
+        interrupted: options.signal.aborted,
         enrollment,
         samples,
         populations: connectedAtEnd,

@@ -1,0 +1,60 @@
+// A run as JUnit XML, which CI servers show: a test case for each promise, for who was wrongly let in or refused, and for
+// everything else that kept the run from passing. Pure.
+import type { Summary } from '../results/summary.ts'
+import { measuredText, plain } from './figures.ts'
+
+type Case = { group: string; name: string; failure: string | null }
+
+export function junitText(summary: Summary): string {
+  const { run, seconds, checks, wronglyAdmitted, wronglyRefused, verdict } = summary
+  const cases: Case[] = [
+    {
+      group: 'rights',
+      name: 'nobody is wrongly admitted',
+      failure: wronglyAdmitted.count === 0 ? null : `${wronglyAdmitted.count} were`,
+    },
+    {
+      group: 'rights',
+      name: 'nobody is wrongly refused',
+      failure: wronglyRefused.count === 0 ? null : `${wronglyRefused.count} were`,
+    },
+    ...checks.map(({ kind, expression, observed, passed, elapsedSeconds }) => ({
+      group: kind,
+      name: elapsedSeconds === null ? expression : `${expression} after ${elapsedSeconds} s`,
+      failure: passed ? null : `observed: ${measuredText(expression, observed)}`,
+    })),
+    { group: 'run', name: 'the run passes', failure: verdict.passed ? null : verdict.breaches.join('; ') },
+  ]
+  const failures = cases.filter(({ failure }) => failure !== null).length
+  const attributes = [
+    ['name', run.name],
+    ['tests', cases.length],
+    ['failures', failures],
+    ['errors', 0],
+    ['skipped', 0],
+    ['time', seconds],
+    ['timestamp', run.startedAt],
+  ] as const
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    '<testsuites>',
+    `  <testsuite ${attributes.map(([name, value]) => `${name}="${escaped(String(value))}"`).join(' ')}>`,
+    ...cases.map(caseText),
+    '  </testsuite>',
+    '</testsuites>',
+    '',
+  ].join('\n')
+}
+
+function caseText({ group, name, failure }: Case): string {
+  const head = `    <testcase classname="rollcall-sim.${escaped(group)}" name="${escaped(name)}" time="0"`
+  if (failure === null) return `${head}/>`
+  return `${head}>\n      <failure message="${escaped(failure)}"/>\n    </testcase>`
+}
+
+/** XML 1.0 §2.2 lets through no control character; names of a run hold anything. */
+function escaped(text: string): string {
+  return plain(text)
+    .replace(/[\ud800-\udfff\ufffe\uffff]/g, '·')
+    .replace(/[&<>"']/g, sign => `&#${sign.charCodeAt(0)};`)
+}
