@@ -5,6 +5,7 @@ import type { Identity } from '../harness/authority.ts'
 import { mqttClient, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { openInbox } from '../harness/inbox.ts'
 import {
+  acknowledgement,
   packetsOf,
   publishPacket,
   publishQos1,
@@ -63,6 +64,32 @@ test('its messages come no faster than burst and rate allow, in order and all of
   await t.line(line => /sends more than it may/.test(line.msg) && line.deviceId === 'd1')
   assert.ok((await slowed()) > 0)
   device.destroy()
+  await backend.endAsync()
+})
+
+for (const [name, kind] of Object.entries({ PUBACK: 4, PUBREC: 5, PUBREL: 6, PUBCOMP: 7 } as const))
+  test(`${name} that answers nothing counts as a message`, async () => {
+    const device = await rawSession(t, d1, { clientId: 'd1' })
+    const packets = packetsOf(device)
+    const began = performance.now()
+    const pongs = () => packets.filter(packet => packet.kind === PINGRESP).length
+    device.write(Buffer.concat([...Array.from({ length: 70 }, () => acknowledgement(kind, 7)), PINGREQ]))
+    await until(() => pongs() === 1)
+    assert.ok(performance.now() - began >= 970, 'the last waits for fifty beyond the burst')
+    device.destroy()
+  })
+
+test('what answers the broker is free', async () => {
+  const backend = await mqttClient(t, 'b1', await t.roll.enroll('b1', { groups: ['backend'] }))
+  const device = await visit(t, d1, { clientId: 'd1', clean: true })
+  await device.ask(subscribePacket(1, ['devices/d1/#'], 1), SUBACK)
+  await Promise.all(
+    Array.from({ length: 10 }, () => backend.publishAsync('devices/d1/commands/x', 'x', { qos: 1 })),
+  )
+  const acknowledgements = Array.from({ length: 10 }, (_, index) => acknowledgement(PUBACK, index + 1))
+  await device.ask(Buffer.concat([...acknowledgements, burst(15), PINGREQ]), PINGRESP)
+  assert.equal(await slowed(), 0, 'seventeen of twenty')
+  device.cut()
   await backend.endAsync()
 })
 

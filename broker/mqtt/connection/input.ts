@@ -5,7 +5,7 @@ import { addPiece, frameAt, joined, leftOf } from '../protocol/frames.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
 import type { Traffic } from '../traffic.ts'
 import type { Client } from './client.ts'
-import type { Pacing } from './pacing.ts'
+import { messagesOf, type Pacing } from './pacing.ts'
 
 export type Input = ReturnType<typeof createInput>
 
@@ -68,8 +68,9 @@ export function createInput(parts: {
     }
     if (isConnect) throw new PacketFault('a second CONNECT', 0x82) // [MQTT-3.1.0-2]
     const decoded = decoder.packet(packet, body, client.version)
+    const messages = messagesOf(decoded, client)
     parts.onPacket(client, decoded)
-    parts.pacing().handled(client, decoded, packet.length - body, isMore)
+    parts.pacing().handled(client, messages, packet.length - body, isMore)
   }
 
   return {

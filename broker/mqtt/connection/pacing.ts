@@ -44,10 +44,9 @@ export function createPacing(parts: {
       client.sliceEndsAt = performance.now() + SLICE_MS
     },
 
-    /** A packet of so many bytes behind its fixed header has been handled. */
-    handled(client: Client, packet: Incoming, bytes: number, isMore: boolean): void {
+    /** A packet that counts for so many messages, of so many bytes behind its fixed header, has been handled. */
+    handled(client: Client, messages: number, bytes: number, isMore: boolean): void {
       if (client.phase === 'closed') return
-      const messages = messagesOf(packet)
       let heldMs = 0
       if (messages > 0) {
         const bounds = boundsOf(client)
@@ -83,8 +82,11 @@ export function createPacing(parts: {
   }
 }
 
-/** What a packet counts for: a message each, a filter each; what answers the broker is free, for the broker sent more. */
-function messagesOf(packet: Incoming): number {
+/**
+ * What a packet counts for, asked before it is handled: a message each, a filter each. What answers the broker is free, for the broker
+ * sent more; an acknowledgement of nothing is a message.
+ */
+export function messagesOf(packet: Incoming, { state }: Pick<Client, 'state'>): number {
   switch (packet.cmd) {
     case 'publish':
     case 'pingreq':
@@ -93,6 +95,13 @@ function messagesOf(packet: Incoming): number {
       return packet.subscriptions.length
     case 'unsubscribe':
       return packet.filters.length
+    case 'puback':
+    case 'pubcomp':
+      return state?.inFlight?.has(packet.messageId) ? 0 : 1
+    case 'pubrec':
+      return state?.inFlight?.get(packet.messageId)?.released === false ? 0 : 1
+    case 'pubrel':
+      return state?.incoming?.has(packet.messageId) ? 0 : 1
     default:
       return 0
   }
