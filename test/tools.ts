@@ -41,8 +41,8 @@ export const toolUsers: Record<string, readonly string[]> = {
   'fault/power-loss.test.ts': ['strace'],
   'fault/killed-while-signing.test.ts': ['strace'],
   'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],
-  'cli/explain.test.ts': ['openssl'],
-  'cli/doctor.test.ts': ['openssl'],
-  'cli/device.test.ts': ['openssl', 'mosquitto_pub'],
+  'cli/explain/command.test.ts': ['openssl'],
+  'cli/doctor/command.test.ts': ['openssl'],
+  'cli/device/command.test.ts': ['openssl', 'mosquitto_pub'],
   'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],
 }
