@@ -141,7 +141,7 @@ function registrationCommand(): Command {
     .option(
       '--name-template <text>',
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the service fills them in
-      'how it is named: literal parts and ${cn}, ${san.dns}, ${san.uri}, ${serial}, ${fingerprint}',
+      'how it is named: literal parts and ${cn}, ${san.dns}, ${san.uri}, ${san.hwSerial}, ${serial}, ${fingerprint} …',
     )
     .option('--per-minute <n>', 'at most so many in a minute', wholeNumber(1, 6_000))
     .option('--max <n>', 'at most so many in all', wholeNumber(1, 10_000_000))
