@@ -18,7 +18,7 @@ export type ServiceFlags = {
 }
 
 /** Where a service is and what opens it. */
-export type ServiceAddress = { api: string; ca: string; notes: string[] } & (
+type ServiceAddress = { api: string; ca: string; notes: string[] } & (
   | { tokenFile: string }
   | { certificate: string; key: string }
 )

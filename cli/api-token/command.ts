@@ -22,7 +22,7 @@ const columns: readonly Column<ApiToken>[] = [
   { heading: 'FROM', cell: token => token.lastUsedAddress },
 ]
 
-export const roles = ['viewer', 'enroller', 'operator', 'admin'] as const
+const roles = ['viewer', 'enroller', 'operator', 'admin'] as const
 
 export function apiTokenCommand(): Command {
   const token = new Command('api-token').description('API tokens: shown once, kept hashed.')

@@ -16,7 +16,7 @@ import { type DataDirectory, dataDirectory } from '../../provisioning/data-direc
 import { CommandFailed } from '../errors.ts'
 import { readAuditKeys } from './verify.ts'
 
-export type Accepted = {
+type Accepted = {
   accepted: boolean
   fault: string | null
   row: number

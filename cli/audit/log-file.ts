@@ -5,9 +5,9 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { Checkpoint } from '../../db/audit/audit-checkpoint.ts'
 import type { AuditBatch, Link } from '../../db/audit/audit-verifier.ts'
 
-export type AuditHeader = { format: 1; exportedAt: string; publicKey: string | null }
+type AuditHeader = { format: 1; exportedAt: string; publicKey: string | null }
 /** The last line: what the registry had counted. A file without it was cut off. */
-export type AuditEnd = { rows: number; checkpoints: number }
+type AuditEnd = { rows: number; checkpoints: number }
 
 const BATCH_ROWS = 1_000
 const LINE_CHARACTERS_MAX = 4 * 1024 * 1024
@@ -61,7 +61,7 @@ function lineOf(value: unknown): string {
   return `${JSON.stringify(value)}\n`
 }
 
-export type AuditFile = {
+type AuditFile = {
   batches: AsyncIterable<AuditBatch>
   /** Known when the batches have come to their end; null where the file was cut off. */
   end(): AuditEnd | null

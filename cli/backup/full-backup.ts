@@ -19,7 +19,7 @@ const texts = ['ca.crt', 'issuing.crt', 'audit.pub', 'rollcall.yaml']
 const needed = ['ca.crt', 'issuing.crt', 'audit.pub', 'keys/audit.key']
 const key = /^(root|audit|issuing(-[0-9a-f]+)?)\.key$/
 
-export type Everything = Omit<Manifest, 'format' | 'files'> & {
+type Everything = Omit<Manifest, 'format' | 'files'> & {
   files: number
   bytes: number
   keysInTheClear: number

@@ -11,7 +11,7 @@ const MANIFEST_BYTES_MAX = 1024 * 1024
 const NAME =
   /^(registry\.db|ca\.crt|issuing\.crt|audit\.pub|rollcall\.yaml|keys\/(root|audit|issuing(-[0-9a-f]{1,64})?)\.key)$/
 
-export type BackupFile = { name: string; bytes: number; sha256: string }
+type BackupFile = { name: string; bytes: number; sha256: string }
 export type Manifest = {
   format: number
   version: string

@@ -6,7 +6,7 @@ import { Argument } from 'commander'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 import { programName } from '../program-name.ts'
 
-export type Subject =
+type Subject =
   | { kind: 'fingerprint'; fingerprint: string }
   /** `besides` says what else the file holds, and that it was left alone. */
   | { kind: 'certificate'; pem: string; fingerprint: string; besides: string[] }

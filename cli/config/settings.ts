@@ -4,7 +4,7 @@ import { environmentName, judgeSettings, settingNames } from '../../broker/confi
 import { isServiceLink, meant, problemsOf, readGivenSettings } from '../../broker/settings-sources.ts'
 import { type ProvisioningConfig, readConfig, variables } from '../../provisioning/config.ts'
 
-export type Origin = 'flag' | 'environment' | 'file' | 'default'
+type Origin = 'flag' | 'environment' | 'file' | 'default'
 export type EffectiveSetting = {
   name: string
   value: string | number | boolean | null

@@ -38,7 +38,7 @@ export function checkRegistry({ data }: Patient): Finding[] {
 const NAMED_MAX = 5
 
 /** What older versions left admitted: they revoked one certificate where a key was compromised. */
-export function judgeKeys({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[] {
+function judgeKeys({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[] {
   if (compromised.length === 0) return []
   const named = compromised.slice(0, NAMED_MAX).join(', ')
   const more = compromised.length > NAMED_MAX ? ` and ${compromised.length - NAMED_MAX} more` : ''

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Holder } from './finding.ts'
 
-export const jobs = ['up', 'broker', 'provisioning'] as const
+const jobs = ['up', 'broker', 'provisioning'] as const
 
 export function holdersOf(data: string, locks = readLocks()): Holder[] {
   return jobs.flatMap(job => {

@@ -7,10 +7,10 @@ import type { IssuedCertificate } from '../../client/types.ts'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 import { type KeyType, keyTypeOf, makeKey, makeRequest } from './key-pair.ts'
 
-export type EnrollmentFiles = { key: string; certificate: string; ca: string }
+type EnrollmentFiles = { key: string; certificate: string; ca: string }
 /** Has a PKCS #10 request (PEM) certified. */
 export type Certify = (csr: string) => Promise<IssuedCertificate>
-export type Enrolled = { issued: IssuedCertificate; files: Partial<EnrollmentFiles>; keyReused: boolean }
+type Enrolled = { issued: IssuedCertificate; files: Partial<EnrollmentFiles>; keyReused: boolean }
 
 const REQUEST_BYTES_MAX = 64 * 1024
 

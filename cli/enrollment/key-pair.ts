@@ -5,7 +5,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, web
 import { promisify } from 'node:util'
 import { cryptoProvider, Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 
-export const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048'] as const
+const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048'] as const
 export type KeyType = (typeof keyTypes)[number]
 
 type Algorithm = webcrypto.EcKeyImportParams & webcrypto.RsaHashedImportParams & webcrypto.EcdsaParams

@@ -8,7 +8,7 @@ import { writeNew, writeWhole } from './enrollment.ts'
 import { keyTypeOf, makeKey, makeRequest } from './key-pair.ts'
 
 export type RenewalFiles = { certificate: string; key: string; ca: string }
-export type RenewalOutcome =
+type RenewalOutcome =
   | { renewed: true; deviceId: string; fingerprint: string; notAfter: string }
   | { renewed: false; deviceId: string; fingerprint: string; opensAt: string }
   | { renewed: false; deviceId: string; fingerprint: string; status: 'pending' }

@@ -4,7 +4,7 @@ import { styleText } from 'node:util'
 import { Option } from 'commander'
 import { printable } from '../errors.ts'
 
-export const formats = ['table', 'json', 'yaml', 'jsonl'] as const
+const formats = ['table', 'json', 'yaml', 'jsonl'] as const
 export type Format = (typeof formats)[number]
 
 /** What a table shows of a document: a heading, and the cell under it. */

@@ -62,7 +62,7 @@ async function stdin(): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-export type Line = { mark: ' ' | '-' | '+'; text: string }
+type Line = { mark: ' ' | '-' | '+'; text: string }
 
 /** Each statement as one line of the comparison, so that a moved or changed one stands out as a whole. */
 export function statementLines({ statements }: PolicyDocument): string[] {

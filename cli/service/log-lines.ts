@@ -19,7 +19,7 @@ const levels: Readonly<Record<number, string>> = {
 const QUIET = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'v'])
 const LINE_CHARACTERS_MAX = 400
 
-export type ServiceLog = { output: ChildOutput; events: SupervisorEvents }
+type ServiceLog = { output: ChildOutput; events: SupervisorEvents }
 
 /** Where children's stderr goes, and the supervisor's own lines in the same form. */
 export function createServiceLog({ readable }: { readable: boolean }): ServiceLog {

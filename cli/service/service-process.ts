@@ -7,7 +7,7 @@ import { exitCodes, report } from '../errors.ts'
 import { type ChildMessage, HINT, readSupervisorMessage } from './ipc-messages.ts'
 
 /** What both rooms hand back from their entry function. */
-export type RunningService = {
+type RunningService = {
   url: string
   ready(): boolean
   metrics(): Promise<string>
@@ -15,7 +15,7 @@ export type RunningService = {
   close(options: { hurry: boolean }): Promise<void>
 }
 
-export type ServiceProcess = {
+type ServiceProcess = {
   name: 'broker' | 'provisioning'
   data: string
   /** Health and metrics of its own; a supervised process has none, its supervisor asks instead. */

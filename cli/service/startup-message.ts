@@ -2,7 +2,7 @@
 import { join, relative, resolve } from 'node:path'
 import { programName, quoted } from '../program-name.ts'
 
-export type FirstOutput = { mqtts: string; api: string; admin: string; data: string }
+type FirstOutput = { mqtts: string; api: string; admin: string; data: string }
 
 /** The words of the first minute, with the ports and paths of this very start. */
 export function firstOutput({ mqtts, api, admin, data }: FirstOutput): string {

@@ -14,7 +14,7 @@ export type ChildSpec = {
 
 export type ChildOutput = 'inherit' | ((name: string, stderr: Readable) => void)
 
-export type ChildEvents = {
+type ChildEvents = {
   ready(name: string, url: string): void
   /** It is gone. `why` is its own message where it gave one. */
   died(name: string, why: string, everReady: boolean): void

@@ -16,7 +16,7 @@ export type SupervisorEvents = {
   restarting?(name: string, delayMs: number): void
 }
 
-export type SupervisorOptions = {
+type SupervisorOptions = {
   children: readonly ChildSpec[]
   output: ChildOutput
   events?: SupervisorEvents

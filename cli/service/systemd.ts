@@ -2,7 +2,7 @@
 // systemd-notify, which comes with systemd, says it. Where nobody waits for word, or it cannot be said, nothing happens.
 import { spawn } from 'node:child_process'
 
-export type ServiceManager = {
+type ServiceManager = {
   /** Both services accept; from now on it is told that this process lives, as often as it asks. */
   ready(): void
   stopping(): void

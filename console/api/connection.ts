@@ -1,7 +1,7 @@
 // Whether the service answers, as every request finds out: one place to ask, one to say it on the page.
 import { useSyncExternalStore } from 'react'
 
-export type Connection = { reached: boolean; retryAt: number | null }
+type Connection = { reached: boolean; retryAt: number | null }
 
 let state: Connection = { reached: true, retryAt: null }
 const listeners = new Set<() => void>()

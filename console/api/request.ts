@@ -5,7 +5,7 @@ import { connection } from './connection.ts'
 /** Nothing of the service was heard: it is down, restarting, or the network is. */
 export class Unreachable extends Error {}
 
-export type Answer<T> = { body: T; etag: string | null }
+type Answer<T> = { body: T; etag: string | null }
 type More = { headers?: Record<string, string>; signal?: AbortSignal }
 
 const TIMEOUT_MS = 30_000
@@ -80,7 +80,7 @@ export async function upload<T>(path: string, file: Blob, type: string): Promise
   ).body
 }
 
-export async function request<T>(
+async function request<T>(
   method: string,
   path: string,
   { headers = {}, signal, body, timeoutMs = TIMEOUT_MS }: More & { body?: BodyInit; timeoutMs?: number } = {},

@@ -25,7 +25,7 @@ import {
 
 type Session = { operator: WhoAmI; csrfToken: string; expiresAt: string }
 /** `ended`: somebody was signed in and is no more; what they looked at is still there behind the sign-in. */
-export type SignedIn = {
+type SignedIn = {
   state: 'asking' | 'out' | 'in' | 'ended'
   operator: WhoAmI | null
   signIn: (token: string | null) => Promise<void>

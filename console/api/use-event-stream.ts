@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react'
 import { ask, passes } from './request.ts'
 import type { EventRow } from './response-types.ts'
 
-export type StreamState = 'opening' | 'open' | 'waiting'
+type StreamState = 'opening' | 'open' | 'waiting'
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 30_000
 

@@ -4,7 +4,7 @@ import type { Page } from '../../client/types.ts'
 import { ask } from './request.ts'
 import { useQuery } from './use-query.ts'
 
-export type Pages<T> = {
+type Pages<T> = {
   items: T[]
   failure: unknown
   loading: boolean

@@ -1,7 +1,7 @@
 // A form field with its name, what it is for, and what is wrong with it.
 import { type ReactNode, useId } from 'react'
 
-export type FieldLink = { id: string; 'aria-describedby'?: string; 'aria-invalid'?: true }
+type FieldLink = { id: string; 'aria-describedby'?: string; 'aria-invalid'?: true }
 
 export function Field({
   label,

@@ -17,7 +17,7 @@ function subscribe(listener: () => void): () => void {
   }
 }
 
-export type Route = { path: string; query: URLSearchParams }
+type Route = { path: string; query: URLSearchParams }
 
 export function useRoute(): Route {
   const href = useSyncExternalStore(subscribe, () => `${location.pathname}${location.search}`)

@@ -1,6 +1,6 @@
 // The header of a CSV file: which column stands for what, as far as its name says, and as the reader decides.
 
-export type Column = { name: string; field: string; sample: string }
+type Column = { name: string; field: string; sample: string }
 export type Columns = readonly Column[]
 
 /** Fields that a row may have, by the names that the service knows by itself. */

@@ -4,7 +4,7 @@ import { readJson } from './json-lines.ts'
 
 const LINE_CHARACTERS = 80
 
-export type LineFault = { line: number; path: string; message: string }
+type LineFault = { line: number; path: string; message: string }
 export type Judged = { document: PolicyDocument; faults: [] } | { document: null; faults: LineFault[] }
 
 export function judgedDraft(text: string, name: string): Judged {

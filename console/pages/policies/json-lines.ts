@@ -1,7 +1,7 @@
 // JSON with the line on which each of its values begins, by path (`statements[0].topics[1]`), or where it is no JSON.
 // JSON.parse says neither in the same way in every browser.
 
-export type ReadJson =
+type ReadJson =
   | { value: unknown; lines: ReadonlyMap<string, number> }
   | { fault: { line: number; message: string } }
 

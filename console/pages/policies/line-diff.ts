@@ -1,6 +1,6 @@
 // Two texts line by line: what stayed, went and came. Pure.
 
-export type DiffLine = { kind: 'same' | 'gone' | 'new'; text: string; number: number }
+type DiffLine = { kind: 'same' | 'gone' | 'new'; text: string; number: number }
 
 const LINES_MAX = 2_000
 

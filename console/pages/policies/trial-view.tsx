@@ -65,7 +65,7 @@ export function TrialView({ name, judged, changed }: { name: string; judged: Jud
   )
 }
 
-export function TrialResult({ trial }: { trial: PolicyTrial }) {
+function TrialResult({ trial }: { trial: PolicyTrial }) {
   return (
     <div className="stack">
       <div className="row" role="status">
