@@ -21,7 +21,7 @@ export type EnrollmentToken = {
   usedBy: string | null
 }
 /** With the token itself: shown once, kept nowhere. */
-export type MadeEnrollmentToken = EnrollmentToken & { token: string }
+export type CreatedEnrollmentToken = EnrollmentToken & { token: string }
 export type NewEnrollmentToken = ({ deviceId: string } | { group: string }) & {
   /** A day where it is not given, at most seven. */
   lifetimeSeconds?: number
@@ -79,7 +79,7 @@ export function enrollmentVerbs(call: Transport['call'], walk: Walk) {
   const anchor = (issuerId: string) => `/v1/issuers/${encodeURIComponent(issuerId)}/enrollment`
   return {
     enrollmentTokens: {
-      create: (order: NewEnrollmentToken) => call<MadeEnrollmentToken>('POST', tokens, order),
+      create: (order: NewEnrollmentToken) => call<CreatedEnrollmentToken>('POST', tokens, order),
       show: (id: string) => call<EnrollmentToken>('GET', `${tokens}/${encodeURIComponent(id)}`),
       pages: (filter: { limit?: number } = {}) => walk<EnrollmentToken>(tokens, filter),
       revoke: (id: string) => call<EnrollmentToken>('POST', `${tokens}/${encodeURIComponent(id)}/revoke`),

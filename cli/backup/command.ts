@@ -9,7 +9,7 @@ import { RegistryError } from '../../db/registry-error.ts'
 import { dataPaths } from '../data-directory.ts'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 import { type Format, outputOption, printDocument } from '../output/format.ts'
-import { backupEverything } from './full-backup.ts'
+import { writeFullBackup } from './full-backup.ts'
 
 type Flags = { data: string; all: boolean; passphraseFile?: string; output: Format }
 
@@ -37,7 +37,7 @@ export function backupCommand(): Command {
 }
 
 async function everything(target: string, { data, passphraseFile, output }: Flags): Promise<void> {
-  const made = await readable(target, () => backupEverything(data, target, passphraseFile ?? null))
+  const made = await readable(target, () => writeFullBackup(data, target, passphraseFile ?? null))
   await printDocument({ directory: target, ...made }, output)
   if (made.keysInTheClear > 0) {
     process.stderr.write(

@@ -19,18 +19,18 @@ const texts = ['ca.crt', 'issuing.crt', 'audit.pub', 'rollcall.yaml']
 const needed = ['ca.crt', 'issuing.crt', 'audit.pub', 'keys/audit.key']
 const key = /^(root|audit|issuing(-[0-9a-f]+)?)\.key$/
 
-type Everything = Omit<Manifest, 'format' | 'files'> & {
+type FullBackup = Omit<Manifest, 'format' | 'files'> & {
   files: number
   bytes: number
   keysInTheClear: number
 }
 
 /** @throws where anything that is needed is missing, or nothing can be written; nothing is left then. */
-export async function backupEverything(
+export async function writeFullBackup(
   data: string,
   target: string,
   passphraseFile: string | null,
-): Promise<Everything> {
+): Promise<FullBackup> {
   const missing = needed.find(name => !existsSync(join(data, name)))
   if (missing !== undefined && existsSync(join(data, 'registry.db')))
     throw new CommandFailed(

@@ -63,7 +63,7 @@ export function exportRootCommand(): Command {
     .action(async (file: string, flags: ExportFlags) => {
       const directory = dataDirectory(flags.data)
       const local = process.env[PASSPHRASE_VARIABLE]
-      const exported = await inWords(() =>
+      const exported = await withReadableErrors(() =>
         exportRoot(directory, file, {
           local: local ? readPassphrase(local) : null,
           exported: readPassphrase(flags.passphraseFile),
@@ -77,18 +77,18 @@ export function exportRootCommand(): Command {
 
 /** Keys are not changed under a running service: it would go on with what it read at its start. */
 async function withoutService(lockFile: string, work: () => Promise<void>): Promise<void> {
-  const lock = await inWords(() => takeLock(lockFile))
+  const lock = await withReadableErrors(() => takeLock(lockFile))
   if (lock === null)
     throw new CommandFailed('the provisioning service runs on this directory', 'stop it first')
   try {
-    await inWords(work)
+    await withReadableErrors(work)
   } finally {
     lock.release()
   }
 }
 
 /** Faults here name the file and what to do about it already. */
-async function inWords<Result>(work: () => Result | Promise<Result>): Promise<Result> {
+async function withReadableErrors<Result>(work: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await work()
   } catch (error) {

@@ -12,7 +12,7 @@ import { readCsr } from '../../provisioning/enrollment/csr.ts'
 import { CommandFailed, UsageError } from '../errors.ts'
 import { durationSeconds } from '../options.ts'
 import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
-import { sayReceipt } from '../output/receipt.ts'
+import { printReceipt } from '../output/receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
 type Flags = ServiceFlags & { output: Format }
@@ -52,7 +52,7 @@ export function rotateCommand(): Command {
       withService(flags, async client => {
         const record = flags.status ? await client.ca.show() : await rotate(client, flags)
         await show(record, flags.output)
-        sayHowFar(record)
+        printRotationProgress(record)
       }),
     )
 }
@@ -66,7 +66,7 @@ export function retireCommand(): Command {
       withService(flags, async client => {
         const receipt = await client.ca.retire(id, { force: flags.force })
         await printDocument(receipt, flags.output)
-        sayReceipt(`issuing CA ${id.slice(0, 16)}… is retired`, receipt)
+        printReceipt(`issuing CA ${id.slice(0, 16)}… is retired`, receipt)
       }),
     )
 }
@@ -124,7 +124,7 @@ function stateOf({ current, enabled }: Issuing): string {
 }
 
 /** In words, on stderr: what is left to wait for. */
-function sayHowFar({ issuing }: CaRecord): void {
+function printRotationProgress({ issuing }: CaRecord): void {
   const current = issuing.find(ca => ca.current)
   for (const { id, name, devices, enabled } of issuing.filter(ca => !ca.current && ca.enabled)) {
     const next =

@@ -6,7 +6,7 @@ import { revocationReasons } from '../../pki/revocation-reason.ts'
 import { CommandFailed } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
-import { sayAdmitting, sayReceipt } from '../output/receipt.ts'
+import { printAdmittingCertificates, printReceipt } from '../output/receipt.ts'
 import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { fingerprintOf, readCertificateFile } from './argument.ts'
@@ -125,8 +125,8 @@ function revokeCommand(): Command {
       await printDocument(receipt, flags.output)
       const others = receipt.revoked.length - 1
       const besides = others === 0 ? '' : `, and ${others} more with it`
-      sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}${besides}`, receipt)
-      sayAdmitting(receipt.stillAdmitting)
+      printReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}${besides}`, receipt)
+      printAdmittingCertificates(receipt.stillAdmitting)
     })
 }
 
@@ -145,8 +145,8 @@ function moveCommand(verb: 'suspend' | 'activate'): Command {
       const fingerprint = await fingerprintOf(named)
       const receipt = await withService(flags, client => client.certificates[verb](fingerprint))
       await printDocument(receipt, flags.output)
-      sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
-      if (verb === 'suspend') sayAdmitting(receipt.stillAdmitting)
+      printReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+      if (verb === 'suspend') printAdmittingCertificates(receipt.stillAdmitting)
     })
 }
 
@@ -164,7 +164,7 @@ function decideCommand(verb: 'approve' | 'reject'): Command {
         for (const fingerprint of fingerprints) {
           try {
             const receipt = await client.certificates[verb](fingerprint)
-            sayReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
+            printReceipt(`certificate ${fingerprint.slice(0, 16)}… is ${receipt.status}`, receipt)
             yield [receipt]
           } catch (error) {
             if (!(error instanceof ApiProblem) || fingerprints.length === 1) throw error

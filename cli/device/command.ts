@@ -4,7 +4,7 @@ import type { Device, DeviceFilter, StateReceipt } from '../../client/types.ts'
 import { printable } from '../errors.ts'
 import { collect, keyValue, wholeNumber } from '../options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
-import { sayReceipt } from '../output/receipt.ts'
+import { printReceipt } from '../output/receipt.ts'
 import { programName, quoted } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { enrollCommand } from './enroll.ts'
@@ -103,7 +103,7 @@ function stateCommand(verb: keyof typeof verbs): Command {
     .action(async (id: string, flags: Flags) => {
       const receipt: StateReceipt = await withService(flags, client => client.devices[verb](id))
       await printDocument(receipt, flags.output)
-      sayReceipt(`${printable(id)} is ${receipt.state}`, receipt)
+      printReceipt(`${printable(id)} is ${receipt.state}`, receipt)
     })
 }
 

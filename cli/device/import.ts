@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Command, Option } from 'commander'
 import type { Client, Job, RowResult } from '../../client/index.ts'
 import { CommandFailed, fileFault, printable, UsageError } from '../errors.ts'
-import { createMeter, type Meter, outlivingRestarts, watchJob } from '../job/watch.ts'
+import { createMeter, type Meter, retryAcrossRestarts, watchJob } from '../job/watch.ts'
 import { collect } from '../options.ts'
 import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
 import { programName } from '../program-name.ts'
@@ -118,7 +118,7 @@ async function writeResults(client: Client, id: string, file: string): Promise<v
     for await (const result of client.jobs.results(id)) yield `${JSON.stringify(result)}\n`
   }
   try {
-    await outlivingRestarts(() =>
+    await retryAcrossRestarts(() =>
       pipeline(Readable.from(lines(), { objectMode: false }), createWriteStream(file, { mode: 0o600 })),
     )
   } catch (error) {

@@ -8,7 +8,7 @@ import { exitCodes, printable } from '../errors.ts'
 import { type Format, outputOption, printDocument } from '../output/format.ts'
 import { type UpFlags, withUpOptions } from '../service/up.ts'
 import { checkFileSystem, checkModes, checkOwner, checkPresence, checkRoom, checkSync } from './directory.ts'
-import { asked, type Finding, type Patient, type Verdict } from './finding.ts'
+import { asked, type CheckContext, type Finding, type Verdict } from './finding.ts'
 import { checkAuditKey, checkCa, checkServerCertificate } from './keys.ts'
 import { checkClock, checkDescriptors, checkGates, checkVersions } from './machine.ts'
 import { checkPorts } from './ports.ts'
@@ -20,7 +20,7 @@ import {
   checkRunning,
   checkSettings,
 } from './registry.ts'
-import { holdersOf } from './running-services.ts'
+import { lockOwners } from './running-services.ts'
 
 export function doctorCommand(): Command {
   return withUpOptions(new Command('doctor'))
@@ -30,53 +30,53 @@ export function doctorCommand(): Command {
     )
     .addOption(outputOption())
     .action(async (flags: UpFlags & { output: Format }, command: Command) => {
-      const findings = await examine(patientOf(flags), flagsOf(command))
-      if (flags.output === 'table') process.stdout.write(inWords(findings))
-      else await printDocument({ verdict: worst(findings), findings }, flags.output)
-      if (worst(findings) === 'fail') process.exitCode = exitCodes.failed
+      const findings = await runChecks(contextOf(flags), flagsOf(command))
+      if (flags.output === 'table') process.stdout.write(formatFindings(findings))
+      else await printDocument({ verdict: worstVerdict(findings), findings }, flags.output)
+      if (worstVerdict(findings) === 'fail') process.exitCode = exitCodes.failed
     })
 }
 
-function patientOf(flags: UpFlags): Patient {
+function contextOf(flags: UpFlags): CheckContext {
   const { data, host, mqttsPort: mqtts, apiPort: api, statusPort: status, adminPort: admin } = flags
   const ports = { mqtts, api, status, admin }
-  return { data, host, ports, env: process.env, now: Date.now(), running: holdersOf(data) }
+  return { data, host, ports, env: process.env, now: Date.now(), running: lockOwners(data) }
 }
 
 /** Every check, each for itself. Those on files are left out where there is no directory. */
-export async function examine(patient: Patient, flags: readonly GivenFlag[]): Promise<Finding[]> {
-  const presence = await asked('directory', () => checkPresence(patient))
+export async function runChecks(context: CheckContext, flags: readonly GivenFlag[]): Promise<Finding[]> {
+  const presence = await asked('directory', () => checkPresence(context))
   const isThere = presence.every(({ found, verdict }) => verdict !== 'fail' && !/does not exist/.test(found))
   const onFiles: [string, () => Finding[]][] = [
-    ['file system', () => checkFileSystem(patient)],
-    ['room', () => checkRoom(patient)],
-    ['sync', () => checkSync(patient)],
-    ['modes', () => checkModes(patient)],
-    ['owner', () => checkOwner(patient)],
-    ['registry', () => checkRegistry(patient)],
-    ['pinned', () => checkPinned(patient)],
-    ['conformance', () => checkConformance(patient)],
-    ['CA', () => checkCa(patient)],
-    ['server certificate', () => checkServerCertificate(patient)],
-    ['audit key', () => checkAuditKey(patient)],
-    ['audit log', () => checkAuditLog(patient)],
-    ['running', () => checkRunning(patient)],
+    ['file system', () => checkFileSystem(context)],
+    ['room', () => checkRoom(context)],
+    ['sync', () => checkSync(context)],
+    ['modes', () => checkModes(context)],
+    ['owner', () => checkOwner(context)],
+    ['registry', () => checkRegistry(context)],
+    ['pinned', () => checkPinned(context)],
+    ['conformance', () => checkConformance(context)],
+    ['CA', () => checkCa(context)],
+    ['server certificate', () => checkServerCertificate(context)],
+    ['audit key', () => checkAuditKey(context)],
+    ['audit log', () => checkAuditLog(context)],
+    ['running', () => checkRunning(context)],
   ]
   const checks: [string, () => Finding[] | Promise<Finding[]>][] = [
     ['versions', () => checkVersions()],
-    ['clock', () => checkClock(patient)],
-    ['settings', () => checkSettings(patient, flags)],
-    ['descriptors', () => checkDescriptors(patient)],
-    ['gates', () => checkGates(patient)],
+    ['clock', () => checkClock(context)],
+    ['settings', () => checkSettings(context, flags)],
+    ['descriptors', () => checkDescriptors(context)],
+    ['gates', () => checkGates(context)],
     ...(isThere ? onFiles : []),
-    ['ports', () => checkPorts(patient)],
+    ['ports', () => checkPorts(context)],
   ]
   const findings = [...presence]
   for (const [name, check] of checks) findings.push(...(await asked(name, check)))
   return findings
 }
 
-export function worst(findings: readonly Finding[]): Verdict {
+export function worstVerdict(findings: readonly Finding[]): Verdict {
   const verdicts = findings.map(({ verdict }) => verdict)
   return verdicts.includes('fail') ? 'fail' : verdicts.includes('warn') ? 'warn' : 'ok'
 }
@@ -87,7 +87,7 @@ const marks = {
   fail: styleText('red', '✗'),
 } as const
 
-function inWords(findings: readonly Finding[]): string {
+function formatFindings(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ check }) => check.length))
   return findings
     .flatMap(({ check, verdict, found, todo }) => [

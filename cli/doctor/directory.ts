@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { accessOf } from '../../db/directory-access.ts'
-import { type Finding, fail, inBytes, ok, type Patient, warn } from './finding.ts'
+import { type CheckContext, type Finding, fail, inBytes, ok, warn } from './finding.ts'
 
 /** By the number that statfs(2) gives. */
 const foreign: Readonly<Record<number, string>> = {
@@ -40,7 +40,7 @@ const O_TMPFILE = 0o20200000
 const O_RDWR = 0o2
 
 /** Whether anything can be looked at: the first start makes the directory. */
-export function checkPresence({ data }: Patient): Finding[] {
+export function checkPresence({ data }: CheckContext): Finding[] {
   const stat = statSync(data, { throwIfNoEntry: false })
   if (stat === undefined) return [ok('directory', `${data} does not exist: the first start makes it`)]
   if (!stat.isDirectory()) return [fail('directory', `${data} is no directory`, 'name another with --data')]
@@ -54,7 +54,7 @@ export function checkPresence({ data }: Patient): Finding[] {
   return [ok('directory', data)]
 }
 
-export function checkFileSystem({ data }: Patient, type = statfsSync(data).type): Finding[] {
+export function checkFileSystem({ data }: CheckContext, type = statfsSync(data).type): Finding[] {
   const number = type >>> 0
   if (foreign[number] !== undefined) {
     const todo = 'move it to a local disk: SQLite does not keep its promises there'
@@ -72,7 +72,7 @@ export function checkFileSystem({ data }: Patient, type = statfsSync(data).type)
   return [ok('file system', 'local')]
 }
 
-export function checkRoom({ data }: Patient, statfs = statfsSync(data)): Finding[] {
+export function checkRoom({ data }: CheckContext, statfs = statfsSync(data)): Finding[] {
   const free = statfs.bavail * statfs.bsize
   const found = `${inBytes(free)} free`
   if (free < FREE_MIN)
@@ -84,7 +84,7 @@ export function checkRoom({ data }: Patient, statfs = statfsSync(data)): Finding
 }
 
 /** How long a write takes until it is on disk, tried with a file that never has a name. */
-export function checkSync({ data }: Patient, measure = measuredSyncMs): Finding[] {
+export function checkSync({ data }: CheckContext, measure = measuredSyncMs): Finding[] {
   const ms = measure(data)
   if (ms === null) return [ok('sync', 'not measured: this file system makes no file without a name')]
   const found = `${ms.toFixed(1)} ms to keep a write`
@@ -117,7 +117,7 @@ const SHOWN_MAX = 5
 /** For everybody to read. */
 const open = /\.(crt|crl|pub)$/
 
-export function checkModes({ data }: Patient): Finding[] {
+export function checkModes({ data }: CheckContext): Finding[] {
   const owner = lstatSync(data)
   const files = listed(data)
   const loose = files.filter(
@@ -141,7 +141,7 @@ export function checkModes({ data }: Patient): Finding[] {
   return findings.length > 0 ? findings : [ok('modes', 'for the owner alone')]
 }
 
-export function checkOwner({ data, running }: Patient, user = process.getuid?.() ?? null): Finding[] {
+export function checkOwner({ data, running }: CheckContext, user = process.getuid?.() ?? null): Finding[] {
   const { uid } = lstatSync(data)
   const others = listed(data).filter(({ stat }) => stat.uid !== uid)
   if (others.length > 0) {

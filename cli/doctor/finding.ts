@@ -5,7 +5,7 @@ export type Verdict = 'ok' | 'warn' | 'fail'
 export type Finding = { check: string; verdict: Verdict; found: string; todo: string | null }
 
 /** What every check may look at. */
-export type Patient = {
+export type CheckContext = {
   data: string
   env: NodeJS.ProcessEnv
   now: number
@@ -13,11 +13,11 @@ export type Patient = {
   host: string
   ports: { mqtts: number; api: number; status: number; admin: number }
   /** The processes that hold the directory now. */
-  running: readonly Holder[]
+  running: readonly LockOwner[]
 }
 
 /** A service that holds its lock; `pid` is null where it lives in another container. */
-export type Holder = { job: string; pid: number | null }
+export type LockOwner = { job: string; pid: number | null }
 
 export const ok = (check: string, found: string): Finding => ({ check, verdict: 'ok', found, todo: null })
 export const warn = (check: string, found: string, todo: string): Finding => ({

@@ -7,14 +7,14 @@ import { validityIn } from '../../pki/certificate-facts.ts'
 import { createCaKeys } from '../../provisioning/ca/ca-keys.ts'
 import { pointsAtToken } from '../../provisioning/ca/token-keys.ts'
 import { dataDirectory } from '../../provisioning/data-directory.ts'
-import { type Finding, fail, inDays, ok, type Patient, warn } from './finding.ts'
+import { type CheckContext, type Finding, fail, inDays, ok, warn } from './finding.ts'
 
 const DAY_MS = 86_400_000
 /** The server certificate renews itself a month before its end. */
 const SERVER_WARNING_MS = 20 * DAY_MS
 const CA_WARNING_MS = 400 * DAY_MS
 
-export function checkServerCertificate({ data, now }: Patient): Finding[] {
+export function checkServerCertificate({ data, now }: CheckContext): Finding[] {
   const { serverCertificate, serverKey } = dataDirectory(data)
   if (!existsSync(serverCertificate)) return [ok('server certificate', 'none yet: the next start makes one')]
   const [leaf, issuer] = certificatesIn(serverCertificate)
@@ -35,13 +35,13 @@ export function checkServerCertificate({ data, now }: Patient): Finding[] {
     ]
   }
   const names = (leaf.subjectAltName ?? '').replaceAll(/(DNS|IP Address):/g, '')
-  return judgeEnd('server certificate', leaf, now, SERVER_WARNING_MS, `for ${names}`, {
+  return checkExpiry('server certificate', leaf, now, SERVER_WARNING_MS, `for ${names}`, {
     ended: `${again}; until then no device connects`,
     ending: 'it should have renewed itself: the log line "server certificate not renewed" says why not',
   })
 }
 
-export function checkCa({ data, now, env }: Patient): Finding[] {
+export function checkCa({ data, now, env }: CheckContext): Finding[] {
   const { rootCertificate, issuingCertificate, keys } = dataDirectory(data)
   if (!existsSync(rootCertificate) || !existsSync(issuingCertificate)) return []
   const [root] = certificatesIn(rootCertificate)
@@ -51,8 +51,8 @@ export function checkCa({ data, now, env }: Patient): Finding[] {
     return [fail('CA', 'ca.crt or issuing.crt holds no certificate', restore)]
   if (!issuing.verify(root.publicKey)) return [fail('CA', 'issuing.crt is not signed by ca.crt', restore)]
   return [
-    ...judgeEnd('CA', root, now, CA_WARNING_MS, 'root', caAdvice),
-    ...judgeEnd('CA', issuing, now, CA_WARNING_MS, 'issuing', caAdvice),
+    ...checkExpiry('CA', root, now, CA_WARNING_MS, 'root', caAdvice),
+    ...checkExpiry('CA', issuing, now, CA_WARNING_MS, 'issuing', caAdvice),
     ...checkIssuingKey(issuing, keys, data, env),
   ]
 }
@@ -86,7 +86,7 @@ function checkIssuingKey(
   ]
 }
 
-export function checkAuditKey({ data }: Patient): Finding[] {
+export function checkAuditKey({ data }: CheckContext): Finding[] {
   const { auditKey, auditPublicKey } = dataDirectory(data)
   if (!existsSync(auditKey) && !existsSync(auditPublicKey)) return []
   const restore = 'restore keys/audit.key and audit.pub from one backup'
@@ -98,7 +98,7 @@ export function checkAuditKey({ data }: Patient): Finding[] {
   return [ok('audit key', 'fits audit.pub')]
 }
 
-function judgeEnd(
+function checkExpiry(
   check: string,
   certificate: X509Certificate,
   now: number,

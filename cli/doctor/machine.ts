@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { readBrokerSettings } from '../../broker/settings-sources.ts'
 import { canLook, lookAtRegistry } from '../../db/registry-look.ts'
 import manifest from '../../package.json' with { type: 'json' }
-import { type Finding, fail, inDays, ok, type Patient, warn } from './finding.ts'
+import { type CheckContext, type Finding, fail, inDays, ok, warn } from './finding.ts'
 
 /** Descriptors besides those of connections: files, the registry, gates. */
 const DESCRIPTORS_BESIDE = 200
@@ -28,7 +28,7 @@ function isOlder(version: string, than: string): boolean {
 }
 
 /** There is no other clock to ask here: but what was written before cannot be later than now. */
-export function checkClock({ data, now }: Patient): Finding[] {
+export function checkClock({ data, now }: CheckContext): Finding[] {
   const shown = new Date(now).toISOString()
   const written = [...timesOf(data)].filter(({ at }) => at > now + SKEW_MS)
   const latest = written.sort((one, other) => other.at - one.at)[0]
@@ -62,7 +62,7 @@ function isThere(path: string): boolean {
 }
 
 /** Of the broker where one runs, else of this process, which a service's differs from. */
-export function checkDescriptors({ data, env, running }: Patient): Finding[] {
+export function checkDescriptors({ data, env, running }: CheckContext): Finding[] {
   const broker = running.find(({ job }) => job === 'broker')
   const limit = hardLimit(broker?.pid ?? 'self')
   const wanted = readBrokerSettings(data, env).connectionsMax + DESCRIPTORS_BESIDE
@@ -87,7 +87,7 @@ function hardLimit(pid: number | 'self'): number | null {
   }
 }
 
-export function checkGates({ data, env }: Patient, cores = availableParallelism()): Finding[] {
+export function checkGates({ data, env }: CheckContext, cores = availableParallelism()): Finding[] {
   const { gates } = readBrokerSettings(data, env)
   const found = `${gates} gates on ${cores} cores`
   if (gates >= Math.max(cores, 2)) {

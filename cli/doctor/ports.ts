@@ -3,27 +3,27 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { connect } from 'node:tls'
 import { dataPaths, readEndpoints } from '../data-directory.ts'
-import { type Finding, fail, ok, type Patient, warn } from './finding.ts'
+import { type CheckContext, type Finding, fail, ok, warn } from './finding.ts'
 
 const ANSWER_MS = 3_000
 
-export async function checkPorts(patient: Patient): Promise<Finding[]> {
-  const endpoints = readEndpoints(patient.data)
-  const isUp = patient.running.some(({ job }) => job === 'up')
+export async function checkPorts(context: CheckContext): Promise<Finding[]> {
+  const endpoints = readEndpoints(context.data)
+  const isUp = context.running.some(({ job }) => job === 'up')
   if (isUp && endpoints !== null) {
-    const ca = readFileSync(dataPaths(patient.data).ca)
+    const ca = readFileSync(dataPaths(context.data).ca)
     return [
       await answers('devices', new URL(endpoints.mqtts), ca),
       await answers('operators', new URL(endpoints.api), ca),
       await isReady(endpoints.admin),
     ]
   }
-  const named = Object.entries(patient.ports).filter(([, port]) => port !== 0)
+  const named = Object.entries(context.ports).filter(([, port]) => port !== 0)
   const free = await Promise.all(
-    named.map(([name, port]) => isFree(name, name === 'admin' ? '127.0.0.1' : patient.host, port)),
+    named.map(([name, port]) => isFree(name, name === 'admin' ? '127.0.0.1' : context.host, port)),
   )
   // Who holds one of them may well be one of ours that runs alone.
-  return patient.running.length === 0 ? free : free.map(finding => softened(finding))
+  return context.running.length === 0 ? free : free.map(finding => softened(finding))
 }
 
 function softened(finding: Finding): Finding {

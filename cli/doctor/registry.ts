@@ -11,9 +11,9 @@ import {
 import { readCheckpointFile } from '../../provisioning/audit/checkpoint-file.ts'
 import { effectiveSettings, type GivenFlag } from '../config/settings.ts'
 import { dataPaths } from '../data-directory.ts'
-import { type Finding, fail, ok, type Patient, warn } from './finding.ts'
+import { type CheckContext, type Finding, fail, ok, warn } from './finding.ts'
 
-export function checkRegistry({ data }: Patient): Finding[] {
+export function checkRegistry({ data }: CheckContext): Finding[] {
   const { registry } = dataPaths(data)
   if (!existsSync(registry)) return []
   if (!canLook(registry)) {
@@ -32,13 +32,13 @@ export function checkRegistry({ data }: Patient): Finding[] {
       ),
     ]
   }
-  return [...judgeRegistry(look), ...judgeKeys(look)]
+  return [...registryFindings(look), ...keyFindings(look)]
 }
 
 const NAMED_MAX = 5
 
 /** What older versions left admitted: they revoked one certificate where a key was compromised. */
-function judgeKeys({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[] {
+function keyFindings({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[] {
   if (compromised.length === 0) return []
   const named = compromised.slice(0, NAMED_MAX).join(', ')
   const more = compromised.length > NAMED_MAX ? ` and ${compromised.length - NAMED_MAX} more` : ''
@@ -52,7 +52,7 @@ function judgeKeys({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[
 }
 
 /** Whether the log still holds what the kept checkpoint covers; `rollcall audit verify` looks at every row. */
-export function checkAuditLog({ data, env }: Patient): Finding[] {
+export function checkAuditLog({ data, env }: CheckContext): Finding[] {
   const { registry, auditCheckpoint } = dataPaths(data)
   const file = env['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || auditCheckpoint
   if (!existsSync(registry) || !canLook(registry)) return []
@@ -78,7 +78,7 @@ export function checkAuditLog({ data, env }: Patient): Finding[] {
 const SHOWN_MAX = 5
 
 /** What an older version pinned although the CA that signed it is on record. */
-export function checkPinned({ data }: Patient): Finding[] {
+export function checkPinned({ data }: CheckContext): Finding[] {
   const { registry } = dataPaths(data)
   if (!existsSync(registry) || !canLook(registry)) return []
   const { bound, loose } = lookAtPinned(registry)
@@ -97,7 +97,7 @@ export function checkPinned({ data }: Patient): Finding[] {
 const NONCONFORMING_SHOWN_MAX = 1_000
 
 /** Leaves on the roll that no longer hold, each by name: an older version let them in. */
-export function checkConformance({ data }: Patient): Finding[] {
+export function checkConformance({ data }: CheckContext): Finding[] {
   const { registry } = dataPaths(data)
   if (!existsSync(registry) || !canLook(registry)) return []
   const { total, graced, shown } = lookAtNonconforming(registry, NONCONFORMING_SHOWN_MAX)
@@ -110,7 +110,7 @@ export function checkConformance({ data }: Patient): Finding[] {
   return [warn('conformance', `${total} depart from RFC 5280, ${fate}: ${list}${more}`, todo)]
 }
 
-export function judgeRegistry({ ours, schema, schemaKnown, findings }: RegistryLook): Finding[] {
+export function registryFindings({ ours, schema, schemaKnown, findings }: RegistryLook): Finding[] {
   if (!ours)
     return [fail('registry', 'registry.db is no registry of Rollcall', 'restore a backup, or check --data')]
   if (findings !== 'ok')
@@ -128,7 +128,7 @@ export function judgeRegistry({ ours, schema, schemaKnown, findings }: RegistryL
   return [ok('registry', `whole, schema ${schema}`)]
 }
 
-export function checkSettings({ data, env }: Patient, flags: readonly GivenFlag[]): Finding[] {
+export function checkSettings({ data, env }: CheckContext, flags: readonly GivenFlag[]): Finding[] {
   const { settings, problems } = effectiveSettings(data, flags, env)
   if (problems.length > 0) {
     return problems.map(problem => fail('settings', problem, 'rollcall config check judges them again'))
@@ -139,7 +139,7 @@ export function checkSettings({ data, env }: Patient, flags: readonly GivenFlag[
 }
 
 /** What a start would find; the locks themselves fall with their holders. */
-export function checkRunning({ data, running }: Patient): Finding[] {
+export function checkRunning({ data, running }: CheckContext): Finding[] {
   const { endpoints } = dataPaths(data)
   if (running.length > 0) {
     const names = running.map(({ job, pid }) => (pid === null ? job : `${job} (process ${pid})`))

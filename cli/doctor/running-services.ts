@@ -1,11 +1,11 @@
 // Which services hold a data directory, told by the kernel's own list of locks: nothing is locked to find out.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Holder } from './finding.ts'
+import type { LockOwner } from './finding.ts'
 
 const jobs = ['up', 'broker', 'provisioning'] as const
 
-export function holdersOf(data: string, locks = readLocks()): Holder[] {
+export function lockOwners(data: string, locks = readLocks()): LockOwner[] {
   return jobs.flatMap(job => {
     const file = statSync(join(data, `${job}.lock`), { throwIfNoEntry: false })
     if (file === undefined) return []

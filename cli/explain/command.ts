@@ -22,13 +22,13 @@ export function explainCommand(): Command {
         if (subject.kind === 'certificate') return client.admission(subject.pem)
         return client.certificates.admission(subject.fingerprint)
       })
-      if (flags.output === 'table') process.stdout.write(inWords(explanation))
+      if (flags.output === 'table') process.stdout.write(formatExplanation(explanation))
       else await printDocument(explanation, flags.output)
     })
 }
 
 /** An explanation for a person: the verdict, every check in order, what to do, the last refusals. */
-export function inWords(explanation: Explanation): string {
+export function formatExplanation(explanation: Explanation): string {
   const { subject, wouldBeAdmitted, reason, message, hint, refusals } = explanation
   const verdict = wouldBeAdmitted ? 'would be admitted' : `would be refused: ${reason ?? 'unknown'}`
   const lines = [`${subject.kind} ${subject.id} ${verdict}`, message, '', ...checkLines(explanation.checks)]

@@ -5,7 +5,7 @@ import type { Issuer } from '../../client/types.ts'
 import { fingerprintOf, issuerArgument, readCertificateFile } from '../certificate/argument.ts'
 import { wholeNumber } from '../options.ts'
 import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
-import { sayReceipt } from '../output/receipt.ts'
+import { printReceipt } from '../output/receipt.ts'
 import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { issuerCrlCommand } from './crl.ts'
@@ -72,7 +72,7 @@ function addCommand(): Command {
       const named = flags.name === undefined ? {} : { name: flags.name }
       const added = await withService(flags, client => client.issuers.add({ certificate, ...named }))
       await printDocument(added, flags.output)
-      sayReceipt(`${added.name} is a trust anchor`, added)
+      printReceipt(`${added.name} is a trust anchor`, added)
     })
 }
 
@@ -153,7 +153,7 @@ function registrationCommand(): Command {
       if (max !== undefined) settings.devicesMax = max
       const set = await withService(flags, client => client.issuers.register(id, settings))
       await printDocument(set, flags.output)
-      sayReceipt(`registration under ${id.slice(0, 16)}… is ${set.mode}`, set)
+      printReceipt(`registration under ${id.slice(0, 16)}… is ${set.mode}`, set)
     })
 }
 
@@ -197,6 +197,6 @@ function switchCommand(verb: keyof typeof verbs): Command {
       const id = await fingerprintOf(named)
       const receipt = await withService(flags, client => client.issuers[verb](id))
       await printDocument(receipt, flags.output)
-      sayReceipt(`issuer ${receipt.issuerId.slice(0, 16)}… is ${verb}d`, receipt)
+      printReceipt(`issuer ${receipt.issuerId.slice(0, 16)}… is ${verb}d`, receipt)
     })
 }

@@ -5,7 +5,7 @@ import type { CrlReceipt, IssuerCrl } from '../../client/issuers.ts'
 import { fingerprintOf, issuerArgument } from '../certificate/argument.ts'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 import { type Format, printDocument } from '../output/format.ts'
-import { sayReceipt } from '../output/receipt.ts'
+import { printReceipt } from '../output/receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
 type Flags = ServiceFlags & { output: Format }
@@ -81,7 +81,7 @@ async function say(imported: CrlReceipt, flags: Flags): Promise<void> {
   if (imported.receipt === null)
     process.stderr.write('the CRL is in force; it changes nothing for any certificate\n')
   else
-    sayReceipt(`a CRL with ${entries} ${entries === 1 ? 'entry' : 'entries'} is in force`, imported.receipt)
+    printReceipt(`a CRL with ${entries} ${entries === 1 ? 'entry' : 'entries'} is in force`, imported.receipt)
 }
 
 /** A table shows a document's own fields. */

@@ -43,7 +43,7 @@ function bar(fraction: number): string {
 /** Resolves with the job once it has ended. */
 export async function watchJob(client: Client, id: string, meter: Meter): Promise<Job> {
   for (;;) {
-    const job = await outlivingRestarts(() => client.jobs.show(id))
+    const job = await retryAcrossRestarts(() => client.jobs.show(id))
     if (job.state !== 'waiting' && job.state !== 'running') return job
     meter.show(job.state === 'waiting' ? 'waiting' : 'importing', job.rowsDone, job.rowsTotal, 'rows')
     await setTimeout(POLL_MS)
@@ -51,7 +51,7 @@ export async function watchJob(client: Client, id: string, meter: Meter): Promis
 }
 
 /** Asks again, from the beginning, while the service cannot be reached. What asks must be able to. */
-export async function outlivingRestarts<T>(ask: () => Promise<T>): Promise<T> {
+export async function retryAcrossRestarts<T>(ask: () => Promise<T>): Promise<T> {
   const end = performance.now() + UNREACHABLE_MS
   for (;;) {
     try {

@@ -3,7 +3,7 @@ import type { AdmittingCertificate, Receipt } from '../../client/types.ts'
 import { printable } from '../errors.ts'
 
 /** Says on stderr how far a change has come. An unreachable broker acts on it when it is back, and that is said. */
-export function sayReceipt(
+export function printReceipt(
   done: string,
   receipt: Receipt,
   stderr: { write(text: string): unknown } = process.stderr,
@@ -24,7 +24,7 @@ export function sayReceipt(
 }
 
 /** Names what admits a device although one of its certificates was taken from it. */
-export function sayAdmitting(
+export function printAdmittingCertificates(
   certificates: readonly AdmittingCertificate[],
   stderr: { write(text: string): unknown } = process.stderr,
 ): void {

@@ -5,7 +5,7 @@ import type { Policy, PolicyAttachment, PolicyDocument, PolicySummary } from '..
 import { CommandFailed, printable, UsageError } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
-import { sayReceipt } from '../output/receipt.ts'
+import { printReceipt } from '../output/receipt.ts'
 import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { readPolicyFile, statementLines } from './policy-file.ts'
@@ -97,7 +97,7 @@ function applyCommand(): Command {
       await printDocument(receipt, flags.output)
       const done =
         before === null ? 'is stored' : before.version === receipt.version ? 'is as it was' : 'is replaced'
-      sayReceipt(`policy ${receipt.name} ${done}`, receipt)
+      printReceipt(`policy ${receipt.name} ${done}`, receipt)
       if (before === null)
         process.stderr.write(
           `it holds for nobody yet: ${programName()} policy attach ${receipt.name} --everyone, --device, --group or --issuer\n`,
@@ -122,7 +122,7 @@ function deleteCommand(): Command {
     .action(async (name: string, flags: Flags) => {
       const receipt = await withService(flags, client => client.policies.delete(name))
       await printDocument(receipt, flags.output)
-      sayReceipt(`policy ${printable(name)} is deleted`, receipt)
+      printReceipt(`policy ${printable(name)} is deleted`, receipt)
     })
 }
 
@@ -144,7 +144,7 @@ function moveCommand(verb: 'attach' | 'detach'): Command {
       )
       await printDocument(receipt, flags.output)
       const where = printable(`${target.kind} ${target.target}`.trim())
-      sayReceipt(
+      printReceipt(
         `policy ${printable(name)} is ${verb}ed ${verb === 'attach' ? 'to' : 'from'} ${where}`,
         receipt,
       )

@@ -24,9 +24,9 @@ import { flush } from '../../provisioning/data-directory.ts'
 import { readAuditKeys, verifyRegistry } from '../audit/verify.ts'
 import { describeFile, type Manifest } from '../backup/manifest.ts'
 import { dataPaths } from '../data-directory.ts'
-import type { Finding, Patient } from '../doctor/finding.ts'
+import type { CheckContext, Finding } from '../doctor/finding.ts'
 import { checkAuditKey, checkCa } from '../doctor/keys.ts'
-import { judgeRegistry } from '../doctor/registry.ts'
+import { registryFindings } from '../doctor/registry.ts'
 import { CommandFailed } from '../errors.ts'
 
 const damaged = 'take another backup; this one is damaged'
@@ -103,7 +103,7 @@ function openSealed(file: string, passphrase: string | null): void {
 /** Judges what was laid out. @throws CommandFailed with the first thing that would keep a start from using it. */
 export async function judge(staging: string, env: NodeJS.ProcessEnv): Promise<{ auditRows: number }> {
   const { registry, auditKey } = dataPaths(staging)
-  refuseWhere(judgeRegistry(lookAtRegistry(registry)), ['registry'])
+  refuseWhere(registryFindings(lookAtRegistry(registry)), ['registry'])
   // An older schema becomes the current one in the copy, as it would at the next start.
   await closeRegistry(openForWriting(registry))
   const verified = await verifyRegistry(registry, readAuditKeys([auditKey]), () => {})
@@ -115,8 +115,8 @@ export async function judge(staging: string, env: NodeJS.ProcessEnv): Promise<{ 
     )
   }
   const ports = { mqtts: 0, api: 0, status: 0, admin: 0 }
-  const patient: Patient = { data: staging, env, now: Date.now(), host: '127.0.0.1', ports, running: [] }
-  refuseWhere([...checkAuditKey(patient), ...checkCa(patient)], ['audit key', 'CA key', 'CA'])
+  const context: CheckContext = { data: staging, env, now: Date.now(), host: '127.0.0.1', ports, running: [] }
+  refuseWhere([...checkAuditKey(context), ...checkCa(context)], ['audit key', 'CA key', 'CA'])
   return { auditRows: verified.rows }
 }
 

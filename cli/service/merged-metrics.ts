@@ -4,7 +4,7 @@
 type Family = { comments: Map<string, string>; samples: { service: string; line: string }[] }
 
 /** Merges expositions (text format 0.0.4). A series that one service alone has keeps its labels as they are. */
-export function mergeExpositions(parts: readonly { service: string; text: string }[]): string {
+export function mergeMetrics(parts: readonly { service: string; text: string }[]): string {
   const families = new Map<string, Family>()
   for (const { service, text } of parts) readInto(families, service, text)
   return [...families.values()].map(written).join('')

@@ -2,10 +2,10 @@
 import { join, relative, resolve } from 'node:path'
 import { programName, quoted } from '../program-name.ts'
 
-type FirstOutput = { mqtts: string; api: string; admin: string; data: string }
+type ServiceAddresses = { mqtts: string; api: string; admin: string; data: string }
 
 /** The words of the first minute, with the ports and paths of this very start. */
-export function firstOutput({ mqtts, api, admin, data }: FirstOutput): string {
+export function startupMessage({ mqtts, api, admin, data }: ServiceAddresses): string {
   const rollcall = programName()
   const { hostname, port } = new URL(mqtts)
   const from = `--data ${quoted(shownPath(data))}`

@@ -1,6 +1,6 @@
 // Several processes as one: up when all are, failed when one cannot start, and afterwards each kept alive.
 // Refuses to know which processes these are: tests hand it stubs.
-import { mergeExpositions } from './merged-metrics.ts'
+import { mergeMetrics } from './merged-metrics.ts'
 import {
   type ChildOptions,
   type ChildOutput,
@@ -83,7 +83,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     const texts = await Promise.all(
       children.map(async child => ({ service: child.name, text: (await child.metrics()) ?? '' })),
     )
-    return mergeExpositions(texts) + ownMetrics(children)
+    return mergeMetrics(texts) + ownMetrics(children)
   }
 
   async function stopAll(): Promise<void> {

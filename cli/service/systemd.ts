@@ -2,7 +2,7 @@
 // systemd-notify, which comes with systemd, says it. Where nobody waits for word, or it cannot be said, nothing happens.
 import { spawn } from 'node:child_process'
 
-type ServiceManager = {
+type SystemdNotifier = {
   /** Both services accept; from now on it is told that this process lives, as often as it asks. */
   ready(): void
   stopping(): void
@@ -11,7 +11,7 @@ type ServiceManager = {
 const PROGRAM = 'systemd-notify'
 const WORD_MS = 5_000
 
-export function createServiceManager(env: NodeJS.ProcessEnv): ServiceManager {
+export function createSystemdNotifier(env: NodeJS.ProcessEnv): SystemdNotifier {
   if (!env['NOTIFY_SOCKET']) return { ready() {}, stopping() {} }
   const watchdog = env['WATCHDOG_USEC'] ?? ''
   const watchdogUs = /^\d{1,15}$/.test(watchdog) ? Number(watchdog) : 0

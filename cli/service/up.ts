@@ -16,10 +16,10 @@ import { CommandFailed, exitCodes } from '../errors.ts'
 import { collect, GATES_HELP, gateCount, gatesEnvironment, portNumber } from '../options.ts'
 import { HINT } from './ipc-messages.ts'
 import { createServiceLog } from './log-lines.ts'
-import { firstOutput } from './startup-message.ts'
+import { startupMessage } from './startup-message.ts'
 import type { ChildSpec } from './supervised-child.ts'
 import { supervise } from './supervisor.ts'
-import { createServiceManager } from './systemd.ts'
+import { createSystemdNotifier } from './systemd.ts'
 
 const CODE_CACHE_NEEDS_FREE_BYTES = 256 * 1024 * 1024
 
@@ -69,7 +69,7 @@ async function up(flags: UpFlags): Promise<number> {
   const told = Promise.withResolvers<'stop'>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => told.resolve('stop'))
 
-  const serviceManager = createServiceManager(process.env)
+  const serviceManager = createSystemdNotifier(process.env)
   makeDataDirectory(flags.data)
   const lock = await takeDataDirectory(flags.data, 'up')
   // A supervisor that was killed could not take its word back.
@@ -114,7 +114,7 @@ function announce(flags: UpFlags, endpoints: { mqtts: string; api: string; admin
   const text =
     flags.output === 'json'
       ? `${JSON.stringify({ ready: true, ...endpoints, data: flags.data })}\n`
-      : firstOutput({ ...endpoints, data: flags.data })
+      : startupMessage({ ...endpoints, data: flags.data })
   process.stdout.write(text)
 }
 

@@ -6,7 +6,7 @@ import { formatAttributes, parseAttributes, parseGroups } from '../../console/la
 import { eventKinds } from '../../console/labels/events.ts'
 import { revocationReasons as shownReasons } from '../../console/labels/revocation-reasons.ts'
 import { columnsOf, mappingOf } from '../../console/pages/enroll/csv-columns.ts'
-import { documentText, judgedDraft } from '../../console/pages/policies/draft.ts'
+import { documentText, validateDraft } from '../../console/pages/policies/draft.ts'
 import { readJson } from '../../console/pages/policies/json-lines.ts'
 import { lineDiff } from '../../console/pages/policies/line-diff.ts'
 import { kinds } from '../../db/events/event-file.ts'
@@ -56,7 +56,7 @@ describe('JSON with its lines', () => {
   it('puts every fault of a policy at its line, one of something missing at what should hold it', () => {
     const text =
       '{\n  "name": "b",\n  "statements": [\n    { "effect": "allow",\n      "topics": ["a/#/b"] }\n  ]\n}'
-    const { faults } = judgedDraft(text, 'b')
+    const { faults } = validateDraft(text, 'b')
     assert.deepEqual(
       faults.map(({ line, path }) => [line, path]),
       [
@@ -64,8 +64,8 @@ describe('JSON with its lines', () => {
         [5, 'statements[0].topics[0]'],
       ],
     )
-    assert.equal(judgedDraft('{"name": "b", "statements": []}', 'a').faults[0]?.path, 'name')
-    assert.deepEqual(judgedDraft('{"name": "b", "statements": []}', 'b').faults, [])
+    assert.equal(validateDraft('{"name": "b", "statements": []}', 'a').faults[0]?.path, 'name')
+    assert.deepEqual(validateDraft('{"name": "b", "statements": []}', 'b').faults, [])
   })
 })
 

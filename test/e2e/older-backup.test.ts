@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { readAuditKeys, verifyRegistry } from '../../cli/audit/verify.ts'
-import { backupEverything } from '../../cli/backup/full-backup.ts'
+import { writeFullBackup } from '../../cli/backup/full-backup.ts'
 import { restoreBackup } from '../../cli/restore/command.ts'
 import { CHAIN_SCHEMA, schemaVersion } from '../../db/migrate.ts'
 import { rollcall, temporaryDirectory } from '../cli/running.ts'
@@ -105,7 +105,7 @@ describe('a backup of an earlier schema', () => {
   for (let schema = CHAIN_SCHEMA; schema < schemaVersion; schema += 1) {
     test(`(${schema}) is a copy as it stands, and holds the same roll and chain once it is restored`, async () => {
       const data = older(schema)
-      await backupEverything(data, at(`backup-${schema}`), null)
+      await writeFullBackup(data, at(`backup-${schema}`), null)
       const copy = at(`backup-${schema}`, 'registry.db')
       assert.equal(
         reading(copy, sqlite => sqlite.pragma('user_version', { simple: true })),
@@ -192,7 +192,7 @@ describe('a later schema', () => {
   }
 
   test('is not restored, and nothing is written', async () => {
-    await backupEverything(at('today'), at('later'), null)
+    await writeFullBackup(at('today'), at('later'), null)
     made(at('later'))
     const before = readdirSync(folder.path)
     const { code, stderr } = await rollcall(['restore', at('later'), '--data', at('new', 'machine')])

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { backupEverything } from '../../cli/backup/full-backup.ts'
+import { writeFullBackup } from '../../cli/backup/full-backup.ts'
 import type { Manifest } from '../../cli/backup/manifest.ts'
 import type { CommandFailed } from '../../cli/errors.ts'
 import { restoreBackup } from '../../cli/restore/command.ts'
@@ -54,7 +54,7 @@ before(async () => {
   const again = await system.run('backup', at('backup'), '--all')
   assert.equal(again.code, 1, 'nothing is overwritten')
   await system.ask('certificate', 'revoke', devices.revokedAfter.fingerprint)
-  await backupEverything(at('old'), at('plain'), null)
+  await writeFullBackup(at('old'), at('plain'), null)
 })
 after(() => folder[Symbol.dispose]())
 

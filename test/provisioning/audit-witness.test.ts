@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { acceptLog } from '../../cli/audit/accept.ts'
 import { readAuditKeys, verifyRegistry } from '../../cli/audit/verify.ts'
-import type { Patient } from '../../cli/doctor/finding.ts'
+import type { CheckContext } from '../../cli/doctor/finding.ts'
 import { checkAuditLog } from '../../cli/doctor/registry.ts'
 import { dropTriggers, verifyRegistry as verifyAlone } from '../harness/audit.ts'
 import { until } from '../harness/until.ts'
@@ -114,7 +114,7 @@ for (const [what, sql, fileToo, words] of cuts) {
     const { outcome, fault } = await verified(data)
     assert.equal(outcome, 'tampered')
     assert.match(fault?.message ?? '', words)
-    const [seen] = checkAuditLog({ data, env: {} } as Patient)
+    const [seen] = checkAuditLog({ data, env: {} } as CheckContext)
     assert.equal(seen?.verdict, fileToo ? (sql(seq) === all ? 'ok' : 'warn') : 'fail')
     await assertSaid(data, words)
   })

@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import type { Patient } from '../../cli/doctor/finding.ts'
+import type { CheckContext } from '../../cli/doctor/finding.ts'
 import { checkPinned } from '../../cli/doctor/registry.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -82,8 +82,8 @@ test('what an older version pinned without looking is bound when the service sta
   const old = new Sqlite(join(folder.path, 'registry.db'))
   old.exec("UPDATE certificates SET issuer_id = NULL WHERE trust = 'pinned'")
   old.close()
-  const patient = { data: folder.path } as Patient
-  const [loose] = checkPinned(patient)
+  const context = { data: folder.path } as CheckContext
+  const [loose] = checkPinned(context)
   assert.equal(loose?.verdict, 'warn')
   assert.match(
     loose?.found ?? '',
@@ -92,7 +92,7 @@ test('what an older version pinned without looking is bound when the service sta
   await using service = await startService({ data: folder.path })
   await until(async () => (await reasonOf(service, 'a')) === 'certificate_revoked_by_issuer')
   assert.deepEqual(
-    checkPinned(patient).map(({ verdict, found }) => [verdict, found]),
+    checkPinned(context).map(({ verdict, found }) => [verdict, found]),
     [['ok', '1 follow the CA that signed them']],
   )
 })

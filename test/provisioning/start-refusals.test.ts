@@ -4,7 +4,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { checkModes } from '../../cli/doctor/directory.ts'
-import type { Patient } from '../../cli/doctor/finding.ts'
+import type { CheckContext } from '../../cli/doctor/finding.ts'
 import { accessOf } from '../../db/directory-access.ts'
 import { createProvisioning } from '../../provisioning/index.ts'
 import { rollcall } from '../cli/running.ts'
@@ -118,8 +118,8 @@ test('a data directory that others may write is refused with the chmod to run, a
     const { code, stderr } = await rollcall(['broker', '--data', folder.path, '--mqtts-port', '0'])
     assert.equal(code, 1)
     assert.match(stderr, /can be written by others/)
-    assert.equal(checkModes({ data: folder.path } as Patient).at(0)?.verdict, 'warn')
-    assert.ok(checkModes({ data: folder.path } as Patient).some(({ verdict }) => verdict === 'fail'))
+    assert.equal(checkModes({ data: folder.path } as CheckContext).at(0)?.verdict, 'warn')
+    assert.ok(checkModes({ data: folder.path } as CheckContext).some(({ verdict }) => verdict === 'fail'))
   }
 })
 

@@ -1,5 +1,5 @@
 // A token that was just made, this one time: as text, as a QR code for an installer's phone, as commands for the device.
-import type { MadeEnrollmentToken } from '../../../client/enrollment.ts'
+import type { CreatedEnrollmentToken } from '../../../client/enrollment.ts'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { CopyButton } from '../../components/copy-button.tsx'
@@ -9,7 +9,7 @@ import { SaveButton } from '../../components/save-button.tsx'
 import { TextBlock } from '../../components/text-block.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 
-export function CreatedTokenView({ made, onClose }: { made: MadeEnrollmentToken; onClose: () => void }) {
+export function CreatedTokenView({ made, onClose }: { made: CreatedEnrollmentToken; onClose: () => void }) {
   const name = made.deviceId ?? 'NAME'
   const api = location.origin
   const coded = JSON.stringify({

@@ -1,6 +1,6 @@
 // What a new one-time token is for, how long it lasts, and whether somebody has to say yes.
 import { type FormEvent, useState } from 'react'
-import type { MadeEnrollmentToken } from '../../../client/enrollment.ts'
+import type { CreatedEnrollmentToken } from '../../../client/enrollment.ts'
 import { ApiProblem } from '../../../client/failures.ts'
 import { change } from '../../api/request.ts'
 import { useGroup } from '../../api/session.tsx'
@@ -17,7 +17,7 @@ const lifetimes = [
   { title: '7 days', hours: 168 },
 ] as const
 
-export function TokenForm({ onMade }: { onMade: (token: MadeEnrollmentToken) => void }) {
+export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) => void }) {
   const bound = useGroup()
   const [kind, setKind] = useState<'device' | 'group'>('device')
   const [target, setTarget] = useState('')
@@ -38,7 +38,7 @@ export function TokenForm({ onMade }: { onMade: (token: MadeEnrollmentToken) => 
         })
       const whom = kind === 'device' ? { deviceId: name } : { group: name }
       const order = { ...whom, lifetimeSeconds: hours * HOUR_SECONDS, ...(approval ? { approval } : {}) }
-      onMade(await change<MadeEnrollmentToken>('POST', '/v1/enrollment-tokens', order))
+      onMade(await change<CreatedEnrollmentToken>('POST', '/v1/enrollment-tokens', order))
       setTarget('')
     } catch (error) {
       setFailure(error)

@@ -1,6 +1,6 @@
 // One-time tokens: make one, see those that there are, end one. A token is shown once, here, and kept nowhere.
 import { useState } from 'react'
-import type { EnrollmentToken, MadeEnrollmentToken } from '../../../client/enrollment.ts'
+import type { CreatedEnrollmentToken, EnrollmentToken } from '../../../client/enrollment.ts'
 import { change } from '../../api/request.ts'
 import { usePages } from '../../api/use-pages.ts'
 import { StateBadge } from '../../components/badge.tsx'
@@ -21,7 +21,7 @@ export function TokenView() {
     '/v1/enrollment-tokens?limit=50',
   )
   const newest = items.toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
-  const [made, setMade] = useState<MadeEnrollmentToken | null>(null)
+  const [made, setMade] = useState<CreatedEnrollmentToken | null>(null)
   const [revoking, setRevoking] = useState<EnrollmentToken | null>(null)
   return (
     <>

@@ -5,9 +5,11 @@ import { readJson } from './json-lines.ts'
 const LINE_CHARACTERS = 80
 
 type LineFault = { line: number; path: string; message: string }
-export type Judged = { document: PolicyDocument; faults: [] } | { document: null; faults: LineFault[] }
+export type DraftValidation =
+  | { document: PolicyDocument; faults: [] }
+  | { document: null; faults: LineFault[] }
 
-export function judgedDraft(text: string, name: string): Judged {
+export function validateDraft(text: string, name: string): DraftValidation {
   const read = readJson(text)
   if ('fault' in read) return { document: null, faults: [{ ...read.fault, path: '' }] }
   const lineOf = (path: string): number => {

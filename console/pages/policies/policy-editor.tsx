@@ -2,23 +2,23 @@
 import { useRef } from 'react'
 import { Badge } from '../../components/badge.tsx'
 import { many } from '../../labels/formats.ts'
-import type { Judged } from './draft.ts'
+import type { DraftValidation } from './draft.ts'
 
 export function PolicyEditor({
   text,
-  judged,
+  validation,
   readOnly,
   onChange,
 }: {
   text: string
-  judged: Judged
+  validation: DraftValidation
   readOnly: boolean
   onChange: (text: string) => void
 }) {
   const gutter = useRef<HTMLDivElement>(null)
   const area = useRef<HTMLTextAreaElement>(null)
   const lines = text.split('\n').length
-  const wrong = new Set(judged.faults.map(({ line }) => line))
+  const wrong = new Set(validation.faults.map(({ line }) => line))
   const goTo = (line: number) => {
     const start =
       text
@@ -44,7 +44,7 @@ export function PolicyEditor({
           ref={area}
           aria-label="Policy document"
           aria-describedby="policy-faults"
-          aria-invalid={judged.faults.length > 0 || undefined}
+          aria-invalid={validation.faults.length > 0 || undefined}
           spellCheck={false}
           autoComplete="off"
           wrap="off"
@@ -58,11 +58,13 @@ export function PolicyEditor({
         />
       </div>
       <div id="policy-faults" role="status">
-        {judged.faults.length === 0 ? (
-          <Badge tone="good">{many(judged.document?.statements.length ?? 0, 'statement')}, no fault</Badge>
+        {validation.faults.length === 0 ? (
+          <Badge tone="good">
+            {many(validation.document?.statements.length ?? 0, 'statement')}, no fault
+          </Badge>
         ) : (
           <ul className="list small">
-            {judged.faults.map(({ line, path, message }) => (
+            {validation.faults.map(({ line, path, message }) => (
               <li key={`${line} ${path} ${message}`} className="row">
                 <button type="button" className="button small danger" onClick={() => goTo(line)}>
                   line {line}

@@ -14,7 +14,7 @@ import { Timestamp } from '../../components/timestamp.tsx'
 import { useRoute } from '../../routing/location.ts'
 import { AttachmentsCard } from './attachments-card.tsx'
 import { DiffView } from './diff-view.tsx'
-import { documentText, judgedDraft } from './draft.ts'
+import { documentText, validateDraft } from './draft.ts'
 import { PolicyEditor } from './policy-editor.tsx'
 import { PolicyHelp } from './policy-help.tsx'
 import { SaveDraft } from './save-draft.tsx'
@@ -30,7 +30,7 @@ export function PolicyPage({ name }: { name: string }) {
   const fresh = failure instanceof ApiProblem && failure.status === 404
   const stored = data === null ? null : documentText(data.document)
   const draft = typed ?? stored ?? documentText(template(name))
-  const judged = judgedDraft(draft, name)
+  const validation = validateDraft(draft, name)
   const changed = draft !== stored
   const view = query.get('view') ?? 'document'
   const base = `/policies/${encodeURIComponent(name)}`
@@ -55,7 +55,7 @@ export function PolicyPage({ name }: { name: string }) {
           may && !loading ? (
             <SaveDraft
               name={name}
-              judged={judged}
+              validation={validation}
               version={data?.version ?? null}
               dirty={changed || fresh}
               onDiscard={typed === null ? null : () => setTyped(null)}
@@ -90,15 +90,15 @@ export function PolicyPage({ name }: { name: string }) {
           <DiffView before={stored ?? ''} after={draft} />
         </Card>
       ) : view === 'simulate' ? (
-        <SimulateView name={name} judged={judged} changed={changed} />
+        <SimulateView name={name} validation={validation} changed={changed} />
       ) : view === 'fleet' ? (
-        <TrialView name={name} judged={judged} changed={changed} />
+        <TrialView name={name} validation={validation} changed={changed} />
       ) : view === 'attachments' && data !== null ? (
         <AttachmentsCard name={name} onChanged={refetch} />
       ) : (
         <div className="grid wide-narrow">
           <Card title="Document" aside={may ? undefined : 'your role reads it'}>
-            <PolicyEditor text={draft} judged={judged} readOnly={!may} onChange={setTyped} />
+            <PolicyEditor text={draft} validation={validation} readOnly={!may} onChange={setTyped} />
           </Card>
           <PolicyHelp onInsert={may ? statement => setTyped(withStatement(draft, statement)) : null} />
         </div>

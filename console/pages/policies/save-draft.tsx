@@ -7,18 +7,18 @@ import { Confirmation } from '../../components/confirmation.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
 import { ReceiptView, type TimedReceipt, timed } from '../../components/receipt.tsx'
 import { many } from '../../labels/formats.ts'
-import type { Judged } from './draft.ts'
+import type { DraftValidation } from './draft.ts'
 
 export function SaveDraft({
   name,
-  judged,
+  validation,
   version,
   dirty,
   onDiscard,
   onSaved,
 }: {
   name: string
-  judged: Judged
+  validation: DraftValidation
   /** Null for a policy that does not exist yet. */
   version: string | null
   /** Whether there is something to save; the receipt of what was saved stays until it is closed. */
@@ -34,7 +34,7 @@ export function SaveDraft({
     setBusy(true)
     setFailure(null)
     try {
-      const asked = { document: judged.document, limit: 1 }
+      const asked = { document: validation.document, limit: 1 }
       const said = await change<PolicyTrial>('POST', `${path}/simulate/fleet`, asked)
       setTrial({ ...said, fresh: version === null })
     } catch (error) {
@@ -44,7 +44,7 @@ export function SaveDraft({
     }
   }
   const save = () =>
-    change<PolicyReceipt>('PUT', path, judged.document, {
+    change<PolicyReceipt>('PUT', path, validation.document, {
       headers: version === null ? {} : { 'If-Match': `"${version}"` },
     })
   const loses = trial !== null && trial.devicesLosing > 0
@@ -56,7 +56,7 @@ export function SaveDraft({
           <Button
             look="primary"
             busy={busy}
-            disabled={judged.document === null}
+            disabled={validation.document === null}
             onClick={() => void consider()}
           >
             {busy ? 'Trying it…' : 'Save…'}

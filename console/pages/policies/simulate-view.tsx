@@ -9,12 +9,20 @@ import { Field } from '../../components/field.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
 import { TableFrame } from '../../components/table-frame.tsx'
 import { verdictLabels } from '../../labels/reasons.ts'
-import type { Judged } from './draft.ts'
+import type { DraftValidation } from './draft.ts'
 
 const START = 'publish devices/DEVICE/telemetry\nsubscribe devices/DEVICE/commands/+\nsubscribe #'
 const known: readonly PolicyAction[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
 
-export function SimulateView({ name, judged, changed }: { name: string; judged: Judged; changed: boolean }) {
+export function SimulateView({
+  name,
+  validation,
+  changed,
+}: {
+  name: string
+  validation: DraftValidation
+  changed: boolean
+}) {
   const [deviceId, setDeviceId] = useState('')
   const [questions, setQuestions] = useState(START)
   const [busy, setBusy] = useState(false)
@@ -23,11 +31,11 @@ export function SimulateView({ name, judged, changed }: { name: string; judged: 
   const checks = questionsOf(questions, deviceId.trim())
   const submit = async (event: FormEvent) => {
     event.preventDefault()
-    if (typeof checks === 'string' || judged.document === null) return
+    if (typeof checks === 'string' || validation.document === null) return
     setBusy(true)
     setFailure(null)
     try {
-      const asked = { deviceId: deviceId.trim(), checks, document: judged.document }
+      const asked = { deviceId: deviceId.trim(), checks, document: validation.document }
       setSaid(
         await change<PolicySimulation>('POST', `/v1/policies/${encodeURIComponent(name)}/simulate`, asked),
       )
@@ -41,7 +49,7 @@ export function SimulateView({ name, judged, changed }: { name: string; judged: 
   return (
     <>
       <Card title="Try it on a device" aside={changed ? 'the draft' : 'the stored document'}>
-        {judged.document === null ? (
+        {validation.document === null ? (
           <Notice tone="warn" title="The draft has faults. Mend them under Document first." />
         ) : null}
         <form className="stack" onSubmit={submit}>
@@ -82,7 +90,7 @@ export function SimulateView({ name, judged, changed }: { name: string; judged: 
               type="submit"
               look="primary"
               busy={busy}
-              disabled={deviceId.trim() === '' || typeof checks === 'string' || judged.document === null}
+              disabled={deviceId.trim() === '' || typeof checks === 'string' || validation.document === null}
             >
               Simulate
             </Button>

@@ -10,11 +10,19 @@ import { Empty } from '../../components/placeholders.tsx'
 import { TableFrame } from '../../components/table-frame.tsx'
 import { count, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
-import type { Judged } from './draft.ts'
+import type { DraftValidation } from './draft.ts'
 
 const DEVICES_SHOWN = 50
 
-export function TrialView({ name, judged, changed }: { name: string; judged: Judged; changed: boolean }) {
+export function TrialView({
+  name,
+  validation,
+  changed,
+}: {
+  name: string
+  validation: DraftValidation
+  changed: boolean
+}) {
   const [said, setSaid] = useState<PolicyTrial | null>(null)
   const [busy, setBusy] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
@@ -22,7 +30,7 @@ export function TrialView({ name, judged, changed }: { name: string; judged: Jud
     setBusy(true)
     setFailure(null)
     try {
-      const asked = { document: judged.document, limit: DEVICES_SHOWN }
+      const asked = { document: validation.document, limit: DEVICES_SHOWN }
       setSaid(
         await change<PolicyTrial>('POST', `/v1/policies/${encodeURIComponent(name)}/simulate/fleet`, asked),
       )
@@ -40,7 +48,7 @@ export function TrialView({ name, judged, changed }: { name: string; judged: Jud
           small
           look="primary"
           busy={busy}
-          disabled={judged.document === null}
+          disabled={validation.document === null}
           onClick={() => void run()}
         >
           {busy ? 'Trying it on every device…' : `Try the ${changed ? 'draft' : 'document'} on the fleet`}
@@ -48,7 +56,7 @@ export function TrialView({ name, judged, changed }: { name: string; judged: Jud
       }
     >
       <FailureNotice failure={failure} />
-      {judged.document === null ? (
+      {validation.document === null ? (
         <Notice tone="warn" title="The draft has faults. Mend them under Document first." />
       ) : null}
       {said === null ? (

@@ -30,7 +30,7 @@ type Case = [
   verdict: 'warn' | 'fail',
   check: string,
   found: RegExp,
-  /** May give what else of the patient is to be different. */
+  /** May give what else of the context is to be different. */
   broken: (data: string) => unknown,
 ]
 /** One for each thing that the doctor looks at in a directory, broken in the way that its name says. */

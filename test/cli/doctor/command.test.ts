@@ -4,12 +4,12 @@ import { cpSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, type 
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { examine, worst } from '../../../cli/doctor/command.ts'
+import { runChecks, worstVerdict } from '../../../cli/doctor/command.ts'
 import { checkFileSystem, checkOwner, checkRoom, checkSync } from '../../../cli/doctor/directory.ts'
-import type { Finding, Patient } from '../../../cli/doctor/finding.ts'
+import type { CheckContext, Finding } from '../../../cli/doctor/finding.ts'
 import { checkDescriptors, checkGates, checkVersions } from '../../../cli/doctor/machine.ts'
-import { judgeRegistry } from '../../../cli/doctor/registry.ts'
-import { holdersOf } from '../../../cli/doctor/running-services.ts'
+import { registryFindings } from '../../../cli/doctor/registry.ts'
+import { lockOwners } from '../../../cli/doctor/running-services.ts'
 import { startAndStop } from '../../provisioning/harness.ts'
 import { rollcall, startUp, temporaryDirectory, until } from '../running.ts'
 import { brokenDirectories } from './broken-directories.ts'
@@ -23,7 +23,7 @@ before(async () => {
 })
 after(() => folder[Symbol.dispose]())
 
-function patient(data: string, more: Partial<Patient> = {}): Patient {
+function context(data: string, more: Partial<CheckContext> = {}): CheckContext {
   const ports = { mqtts: 0, api: 0, status: 0, admin: 0 }
   // A machine for tests need not take 100,000 connections.
   const env = { ROLLCALL_BROKER_CONNECTIONS_MAX: '10' }
@@ -46,7 +46,7 @@ const bad = (findings: Finding[]) =>
 
 test('a whole directory is well, and stays as it was', async () => {
   const former = picture(whole)
-  const findings = await examine(patient(whole), [])
+  const findings = await runChecks(context(whole), [])
   assert.deepEqual(bad(findings), [])
   assert.ok(findings.length >= 15)
   for (const name of ofMachine)
@@ -62,10 +62,10 @@ for (const [what, verdict, check, found, broken] of brokenDirectories) {
     using place = temporaryDirectory()
     const data = join(place.path, 'data')
     cpSync(whole, data, { recursive: true, preserveTimestamps: true })
-    const more = (broken(data) ?? {}) as Partial<Patient>
+    const more = (broken(data) ?? {}) as Partial<CheckContext>
     const former = lstatSync(data).isDirectory() ? picture(data) : []
-    const env = { ...patient(data).env, ...more.env }
-    const findings = bad(await examine(patient(data, { ...more, env }), []))
+    const env = { ...context(data).env, ...more.env }
+    const findings = bad(await runChecks(context(data, { ...more, env }), []))
     const named = findings.find(finding => finding.check === check && found.test(finding.found))
     assert.equal(named?.verdict, verdict, JSON.stringify(findings, null, 1))
     assert.ok(findings.every(({ todo }) => todo))
@@ -75,7 +75,7 @@ for (const [what, verdict, check, found, broken] of brokenDirectories) {
 }
 
 test('what no test can make of this machine is judged as a table', () => {
-  const here = patient(whole)
+  const here = context(whole)
   const statfs = { bavail: 1e6, bsize: 4096, files: 10, ffree: 1e6 } as StatsFs
   const rows: [Finding[], string][] = [
     [checkFileSystem(here, 0xef53), 'ok'],
@@ -99,7 +99,7 @@ test('what no test can make of this machine is judged as a table', () => {
     [checkVersions({ ...process.versions, node: '26.10.0' }), 'ok'],
     [checkOwner(here, lstatSync(whole).uid + 1), lstatSync(whole).uid + 1 === 0 ? 'ok' : 'fail'],
     [
-      judgeRegistry({
+      registryFindings({
         ours: true,
         schema: 1,
         schemaKnown: 1,
@@ -110,7 +110,8 @@ test('what no test can make of this machine is judged as a table', () => {
       'fail',
     ],
   ]
-  for (const [findings, verdict] of rows) assert.equal(worst(findings), verdict, JSON.stringify(findings))
+  for (const [findings, verdict] of rows)
+    assert.equal(worstVerdict(findings), verdict, JSON.stringify(findings))
 })
 
 function hardLimitIsLarge(): boolean {
@@ -122,13 +123,13 @@ test('a port that somebody else has is named; an address that is none of this ma
   await using server = createServer().listen(0, '127.0.0.1')
   await new Promise(resolve => server.once('listening', resolve))
   const { port } = server.address() as { port: number }
-  const taken = await examine(patient(whole, { ports: { mqtts: port, api: 0, status: 0, admin: 0 } }), [])
+  const taken = await runChecks(context(whole, { ports: { mqtts: port, api: 0, status: 0, admin: 0 } }), [])
   assert.deepEqual(
     bad(taken).map(({ check, verdict }) => [check, verdict]),
     [['port for mqtts', 'fail']],
   )
-  const elsewhere = patient(whole, { host: '192.0.2.1', ports: { mqtts: port, api: 0, status: 0, admin: 0 } })
-  assert.match(bad(await examine(elsewhere, []))[0]!.found, /no address of this machine/)
+  const elsewhere = context(whole, { host: '192.0.2.1', ports: { mqtts: port, api: 0, status: 0, admin: 0 } })
+  assert.match(bad(await runChecks(elsewhere, []))[0]!.found, /no address of this machine/)
 })
 
 test('beside a running service it asks the service, holds nothing, and exits by the worst it found', async () => {
@@ -137,7 +138,7 @@ test('beside a running service it asks the service, holds nothing, and exits by 
   {
     await using up = await startUp(data)
     assert.deepEqual(
-      holdersOf(data).map(({ job }) => job),
+      lockOwners(data).map(({ job }) => job),
       ['up', 'broker', 'provisioning'],
     )
     await until(() => existsSync(join(data, 'crl')), 'the first list is made')
@@ -150,7 +151,7 @@ test('beside a running service it asks the service, holds nothing, and exits by 
       assert.equal(findings.find(finding => finding.check === check)?.verdict, 'ok', check)
     assert.deepEqual(readdirSync(data).sort(), names)
   }
-  assert.deepEqual(holdersOf(data), [])
+  assert.deepEqual(lockOwners(data), [])
   rmSync(join(data, 'keys', 'issuing.key'))
   const { code, stdout } = await rollcall(
     [

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { CommandFailed, exitCodes, report, UsageError } from '../../../cli/errors.ts'
-import { inWords } from '../../../cli/explain/command.ts'
+import { formatExplanation } from '../../../cli/explain/command.ts'
 import { collect, keyValue, portNumber, wholeNumber } from '../../../cli/options.ts'
 import { atMost, type Format, printDocument, printPages } from '../../../cli/output/format.ts'
-import { sayReceipt } from '../../../cli/output/receipt.ts'
+import { printReceipt } from '../../../cli/output/receipt.ts'
 import { readableLine } from '../../../cli/service/log-lines.ts'
-import { mergeExpositions } from '../../../cli/service/merged-metrics.ts'
+import { mergeMetrics } from '../../../cli/service/merged-metrics.ts'
 import type { Explanation } from '../../../client/types.ts'
 
 function sink() {
@@ -183,7 +183,7 @@ describe('an explanation in words', () => {
 
   it('marks every check, says why and what to do, and lists the last refusals', () => {
     assert.equal(
-      inWords(explanation),
+      formatExplanation(explanation),
       `device pump-1 would be refused: device_suspended
 The device is suspended
 
@@ -204,8 +204,8 @@ Refused lately:
 
   it('has no advice for somebody who would be admitted', () => {
     const admitted = { ...explanation, wouldBeAdmitted: true, reason: null, refusals: [] }
-    assert.match(inWords(admitted), /^device pump-1 would be admitted\n/)
-    assert.doesNotMatch(inWords(admitted), /What to do/)
+    assert.match(formatExplanation(admitted), /^device pump-1 would be admitted\n/)
+    assert.doesNotMatch(formatExplanation(admitted), /What to do/)
   })
 })
 
@@ -214,7 +214,7 @@ describe('a receipt in words', () => {
 
   it('tells what was cut, and warns of who did not acknowledge', () => {
     const out = sink()
-    sayReceipt('it is revoked', receipt, out)
+    printReceipt('it is revoked', receipt, out)
     assert.match(
       out.text(),
       /^it is revoked; 1 session cut, 1 of 2 brokers acknowledged\nwarning: not acknowledged by node-2: /,
@@ -223,7 +223,7 @@ describe('a receipt in words', () => {
 
   it('says that no broker runs', () => {
     const out = sink()
-    sayReceipt('it is revoked', { ...receipt, nodesTotal: 0, unreachable: [] }, out)
+    printReceipt('it is revoked', { ...receipt, nodesTotal: 0, unreachable: [] }, out)
     assert.equal(out.text(), 'it is revoked; no broker runs: whichever starts next knows\n')
   })
 })
@@ -234,7 +234,7 @@ describe('merged metrics', () => {
       '# HELP a_total A.\n# TYPE a_total counter\na_total{x="{y}"} 1\na_total 4\n# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\n'
     const two = '# HELP a_total A.\n# TYPE a_total counter\na_total 5\n# EOF\nb 6\n'
     assert.equal(
-      mergeExpositions([
+      mergeMetrics([
         { service: 'one', text: one },
         { service: 'two', text: two },
       ]),
