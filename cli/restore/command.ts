@@ -7,7 +7,7 @@ import { makeDataDirectory } from '../data-directory.ts'
 import { CommandFailed, fileFault } from '../errors.ts'
 import { type Format, outputOption, printDocument } from '../output/format.ts'
 import { programName } from '../program-name.ts'
-import { assertEmpty, judge, putInPlace, refuseNewer, stage, stagingFor } from './files.ts'
+import { assertEmpty, putInPlace, refuseNewer, stage, stagingFor, verifyStaging } from './files.ts'
 
 type Flags = { data: string; passphraseFile?: string; output: Format }
 
@@ -49,7 +49,7 @@ export async function restoreBackup(
   const staging = stagingFor(data)
   try {
     await stage(backup, manifest, staging, passphraseFile)
-    const { auditRows } = await judge(staging, env)
+    const { auditRows } = await verifyStaging(staging, env)
     assertEmpty(data, staging)
     putInPlace(staging, data)
     const { madeAt, version, epoch } = manifest

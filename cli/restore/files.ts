@@ -101,7 +101,7 @@ function openSealed(file: string, passphrase: string | null): void {
 }
 
 /** Judges what was laid out. @throws CommandFailed with the first thing that would keep a start from using it. */
-export async function judge(staging: string, env: NodeJS.ProcessEnv): Promise<{ auditRows: number }> {
+export async function verifyStaging(staging: string, env: NodeJS.ProcessEnv): Promise<{ auditRows: number }> {
   const { registry, auditKey } = dataPaths(staging)
   refuseWhere(registryFindings(lookAtRegistry(registry)), ['registry'])
   // An older schema becomes the current one in the copy, as it would at the next start.

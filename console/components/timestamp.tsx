@@ -1,6 +1,6 @@
 // A moment as it lies from now; the exact time is there for who points at it.
 import { useSyncExternalStore } from 'react'
-import { moment, since, stamp } from '../labels/formats.ts'
+import { formatClockTime, formatDateTime, formatRelative } from '../labels/formats.ts'
 
 const TICK_MS = 10_000
 let now = Date.now()
@@ -32,8 +32,8 @@ export function Timestamp({ at }: { at: string | number | null | undefined }) {
   if (at === null || at === undefined) return <span className="faint">never</span>
   const latest = Math.max(current, Date.now())
   return (
-    <time dateTime={new Date(at).toISOString()} title={moment(at)}>
-      {since(at, latest)}
+    <time dateTime={new Date(at).toISOString()} title={formatDateTime(at)}>
+      {formatRelative(at, latest)}
     </time>
   )
 }
@@ -41,8 +41,8 @@ export function Timestamp({ at }: { at: string | number | null | undefined }) {
 /** The time itself, for rows that are read one after the other. */
 export function ClockTime({ at }: { at: string | number }) {
   return (
-    <time dateTime={new Date(at).toISOString()} title={moment(at)}>
-      {stamp(at, useNow())}
+    <time dateTime={new Date(at).toISOString()} title={formatDateTime(at)}>
+      {formatClockTime(at, useNow())}
     </time>
   )
 }

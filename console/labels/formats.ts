@@ -17,18 +17,18 @@ const steps: [unit: Intl.RelativeTimeFormatUnit, ms: number][] = [
 ]
 
 export const count = (value: number): string => counts.format(value)
-export const moment = (at: string | number): string => moments.format(new Date(at))
+export const formatDateTime = (at: string | number): string => moments.format(new Date(at))
 /** The time of a moment of today, the whole of an earlier one. */
-export function stamp(at: string | number, now: number): string {
+export function formatClockTime(at: string | number, now: number): string {
   return new Date(at).toDateString() === new Date(now).toDateString()
     ? times.format(new Date(at))
-    : moment(at)
+    : formatDateTime(at)
 }
 
-export const day = (at: string | number): string => days.format(new Date(at))
+export const formatDay = (at: string | number): string => days.format(new Date(at))
 
 /** "3 min. ago", "in 2 days". */
-export function since(at: string | number, now: number): string {
+export function formatRelative(at: string | number, now: number): string {
   const ms = new Date(at).getTime() - now
   if (Math.abs(ms) < 5 * SECOND_MS) return 'now'
   const [unit, size] = steps.find(([, size]) => Math.abs(ms) >= size) ?? ['second', SECOND_MS]
@@ -37,7 +37,7 @@ export function since(at: string | number, now: number): string {
 }
 
 /** "12 days", "3 hours": how long something lasts. */
-export function span(ms: number): string {
+export function formatDuration(ms: number): string {
   // A month is no measure: 30 days are 30 days.
   const [unit, size] = steps.find(([unit, size]) => unit !== 'month' && Math.abs(ms) >= size) ?? [
     'second',

@@ -3,7 +3,7 @@ import type { AuditRow } from '../../../client/types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { TableFrame } from '../../components/table-frame.tsx'
 import { ClockTime } from '../../components/timestamp.tsx'
-import { moment } from '../../labels/formats.ts'
+import { formatDateTime } from '../../labels/formats.ts'
 
 export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
   return (
@@ -84,7 +84,7 @@ function Target({ of }: { of: string }) {
 
 function shown(value: unknown): string {
   // A time in ms since the epoch: nothing else is that large.
-  if (typeof value === 'number' && value > 1e12) return moment(value)
+  if (typeof value === 'number' && value > 1e12) return formatDateTime(value)
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(shown).join(', ')
   if (typeof value === 'object' && value !== null) {
     const pairs = Object.entries(value)

@@ -1,6 +1,6 @@
 // Certificates as bars on a line of time: which were valid when, and where now is.
 import type { Certificate } from '../../../client/types.ts'
-import { day } from '../../labels/formats.ts'
+import { formatDay } from '../../labels/formats.ts'
 
 const WIDTH = 800
 const BAR = 14
@@ -36,7 +36,7 @@ export function CertificateTimeline({ certificates }: { certificates: readonly C
           {lives
             .map(
               ({ certificate, from, to }) =>
-                `${certificate.status} certificate from ${day(from)} to ${day(to)}`,
+                `${certificate.status} certificate from ${formatDay(from)} to ${formatDay(to)}`,
             )
             .join('; ')}
         </title>
@@ -62,9 +62,9 @@ export function CertificateTimeline({ certificates }: { certificates: readonly C
         <line className="now" x1={x(now)} x2={x(now)} y1="0" y2={height} />
       </svg>
       <figcaption className="row apart faint small">
-        <span>{day(begin)}</span>
+        <span>{formatDay(begin)}</span>
         <span>the line is now</span>
-        <span>{day(end)}</span>
+        <span>{formatDay(end)}</span>
       </figcaption>
     </figure>
   )

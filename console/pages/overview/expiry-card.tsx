@@ -1,14 +1,14 @@
 // Which certificates end when. Devices renew by themselves from two thirds of a life on; who is late stands out.
 import type { Overview } from '../../api/response-types.ts'
 import { Card } from '../../components/card.tsx'
-import { count, span } from '../../labels/formats.ts'
+import { count, formatDuration } from '../../labels/formats.ts'
 
 export function ExpiryCard({ certificates }: { certificates: Overview['certificates'] }) {
   const buckets = certificates.expiring.toSorted((one, other) => one.withinSeconds - other.withinSeconds)
   const rows = [
     { name: 'Already expired', value: certificates.expired, tone: 3 },
     ...buckets.map(({ withinSeconds, count: value }, at) => ({
-      name: `Within ${span(withinSeconds * 1_000)}`,
+      name: `Within ${formatDuration(withinSeconds * 1_000)}`,
       value,
       tone: at === 0 ? 2 : at === 1 ? 5 : 1,
     })),
