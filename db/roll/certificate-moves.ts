@@ -7,7 +7,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
 import type { Schema } from '../schema.ts'
-import { Conflict, transact } from '../transact.ts'
+import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertCertificateSeen } from '../versions.ts'
 import { assertRoom } from './admitting.ts'
 import { clearDeadlines, setDeadline } from './deadlines.ts'
@@ -60,7 +60,7 @@ export function createCertificateMover(registry: Registry, now: () => number): C
   return {
     revokeCertificate: (fingerprint, reason, actor) =>
       reason === 'keyCompromise'
-        ? transact(registry, transaction => revokeCompromised(transaction, fingerprint, actor, now()))
+        ? transactUrgently(registry, transaction => revokeCompromised(transaction, fingerprint, actor, now()))
         : moved(
             fingerprint,
             { move: 'revoke', reason, besides: transaction => clearDeadlines(transaction, fingerprint) },

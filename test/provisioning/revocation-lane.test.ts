@@ -7,9 +7,11 @@ import type { IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
 import { after, before, describe, test } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
+import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { transact, transactUrgently } from '../../db/transact.ts'
 import { accessTable, urgentRoutes } from '../../provisioning/operators/access.ts'
+import { createRoll, tester } from '../harness/roll.ts'
 import { until } from '../harness/until.ts'
 import { type Answer, assertProblem, type Service, startService, temporaryDirectory } from './harness.ts'
 
@@ -47,6 +49,31 @@ test('an urgent change goes before all that wait, and has room where they have n
   assert.ok(order.length < 2_000, `${order.length} others went before its answer`)
   await Promise.all(others)
   await closeRegistry(registry)
+})
+
+test('each verb that withdraws a right goes before what waits, for whatever reason it is called', async () => {
+  const roll = await createRoll()
+  const { registry, writer } = roll
+  const certificates: string[] = []
+  for (let index = 0; index < 3; index += 1) certificates.push((await roll.enroll(`d${index}`)).fingerprint)
+  createBrokerNotes(registry).uses([{ fingerprint: certificates[2]!, deviceId: 'd2', at: Date.now() }])
+  const [one, two, three] = certificates as [string, string, string]
+  const verbs = {
+    'revoke a certificate': () => writer.revokeCertificate(one, 'unspecified', tester),
+    'revoke a key': () => writer.revokeCertificate(two, 'keyCompromise', tester),
+    'suspend a certificate': () => writer.suspendCertificate(three, tester),
+    'suspend a device': () => writer.setDeviceState('d0', 'suspended', tester),
+    'decommission a device': () => writer.setDeviceState('d1', 'decommissioned', tester),
+    'disable an issuer': () => writer.setIssuerEnabled(roll.issuerId, false, tester),
+  }
+  for (const [name, verb] of Object.entries(verbs)) {
+    let others = 0
+    const waiting = Array.from({ length: 3_000 }, () => transact(registry, async () => void (others += 1)))
+    await verb()
+    assert.ok(others < 2_000, `${others} others went before the answer of: ${name}`)
+    await Promise.all(waiting)
+  }
+  await roll.close()
 })
 
 describe('revocation under load', () => {
