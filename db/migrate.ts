@@ -17,6 +17,7 @@ import * as webhooks from './migrations/0013-webhooks.ts'
 import * as keyRevocation from './migrations/0015-key-revocation.ts'
 import * as actorKinds from './migrations/0016-actor-kinds.ts'
 import * as certificateConformance from './migrations/0020-certificate-conformance.ts'
+import * as tokenReach from './migrations/0022-token-reach.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -40,6 +41,7 @@ const migrations: readonly Migration[] = [
   keyRevocation,
   actorKinds,
   certificateConformance,
+  tokenReach,
 ]
 
 /** The schema version this code reads and writes. */

@@ -101,13 +101,7 @@ export type Schema = TablesElsewhere & {
     detail: string | null
   }
   auto_registrations: { device_id: string; issuer_id: string; fingerprint: string; at: number }
-  devices: {
-    id: string
-    state: DeviceState
-    attributes: string
-    created_at: number
-    updated_at: number
-  }
+  devices: { id: string; state: DeviceState; attributes: string; created_at: number; updated_at: number }
   device_groups: { device_id: string; name: string }
   public_keys: { spki_hash: string; device_id: string }
   certificates: {
@@ -152,6 +146,7 @@ export type Schema = TablesElsewhere & {
     group_name: string | null
     approval: number
     approval_if_held: Generated<number>
+    made_within: Generated<string | null>
     created_by: string
     created_at: number
     expires_at: number

@@ -6,6 +6,7 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { Registry } from '../open.ts'
 import { assertNoOperatorKey } from '../operators/operator-keys.ts'
+import { hasRightsBeyond } from '../roll/approval.ts'
 import { addDeviceIn, stateOf } from '../roll/device-writer.ts'
 import { assertNotCompromised } from '../roll/public-keys.ts'
 import type { Schema } from '../schema.ts'
@@ -167,11 +168,12 @@ export async function useClaimIn(
   const member = { claim_id: use.id, device_id: use.deviceId }
   if (await isMember(transaction, 'claimed_devices', member)) {
     const state = await stateOf(transaction, use.deviceId)
-    if (state === 'registered') return
-    throw new Conflict(
-      'device_state_forbids',
-      `device ${use.deviceId} is ${state}: it cannot be claimed again`,
-    )
+    if (state !== 'registered') {
+      const message = `device ${use.deviceId} is ${state}: it cannot be claimed again`
+      throw new Conflict('device_state_forbids', message)
+    }
+    await assertAsItLeftIt(transaction, use.deviceId, claim)
+    return
   }
   if (claim.allowlisted === 1 && !(await isMember(transaction, 'claim_allowlist', member))) {
     throw new Conflict('claim_device_forbidden', `the claim does not name the device ${use.deviceId}`)
@@ -198,6 +200,25 @@ export async function assertNoClaimKey(transaction: Transaction<Schema>, spkiHas
   if (claim === undefined) return
   throw new Conflict('public_key_taken', 'this public key belongs to a claim: generate a new key pair')
 }
+
+/** All devices of a batch have the key of its claim: what an operator gave one of them since is out of its reach. */
+async function assertAsItLeftIt(
+  transaction: Transaction<Schema>,
+  deviceId: string,
+  claim: { group_name: string | null; fingerprint: string | null },
+): Promise<void> {
+  const others = await rowsOf(transaction, certifiedOtherwiseSql, deviceId, claim.fingerprint)
+  const isRicher = await hasRightsBeyond(transaction, deviceId, claim.group_name ?? '')
+  if (others.length === 0 && !isRicher) return
+  throw new Conflict(
+    'claim_device_forbidden',
+    `an operator has ${isRicher ? 'given rights to' : 'certified'} the device ${deviceId} since it was claimed: ask him`,
+  )
+}
+
+const certifiedOtherwiseSql = `SELECT 1 FROM certificates c WHERE c.device_id = ?
+  AND c.status IN ('pending', 'issued', 'active', 'superseded', 'suspended')
+  AND NOT EXISTS (SELECT 1 FROM certificate_lineage l WHERE l.fingerprint = c.fingerprint AND l.authenticated_by = ?)`
 
 async function isMember(
   transaction: Transaction<Schema>,

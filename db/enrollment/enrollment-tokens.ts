@@ -17,6 +17,8 @@ export type EnrollmentToken = {
   approval: boolean
   /** Whether it does so where the device holds a certificate when the token is used. */
   approvalIfHeld: boolean
+  /** Where its device has rights by then beyond this group's it waits, too: '' for any group's, null for never. */
+  madeWithin: string | null
   createdBy: string
   createdAt: number
   expiresAt: number
@@ -35,6 +37,7 @@ export type NewEnrollmentToken = {
   bound: { deviceId: string } | { group: string }
   approval: boolean
   approvalIfHeld: boolean
+  madeWithin: string | null
   lifetimeMs: number
 }
 
@@ -62,6 +65,7 @@ export const tokenColumns = [
   'group_name as group',
   'approval',
   'approval_if_held as approvalIfHeld',
+  'made_within as madeWithin',
   'created_by as createdBy',
   'created_at as createdAt',
   'expires_at as expiresAt',
@@ -80,12 +84,13 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
       hash: string
     }
   >(`SELECT id, device_id AS deviceId, group_name AS "group", approval, approval_if_held AS approvalIfHeld,
+       made_within AS madeWithin,
        created_by AS createdBy, created_at AS createdAt, expires_at AS expiresAt, attempts, revoked_at AS revokedAt, used_at AS usedAt,
        used_by AS usedBy, spki_hash AS spkiHash, hash,
        (SELECT fingerprint FROM issuances i WHERE i.serial_number = t.serial_number) AS fingerprint
      FROM enrollment_tokens t WHERE hash = ?`)
   return {
-    createEnrollmentToken: ({ bound, approval, approvalIfHeld, lifetimeMs }, actor) =>
+    createEnrollmentToken: ({ bound, approval, approvalIfHeld, madeWithin, lifetimeMs }, actor) =>
       transact(registry, async transaction => {
         const at = now()
         const deviceId = 'deviceId' in bound ? bound.deviceId : null
@@ -100,6 +105,7 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
           group,
           approval,
           approvalIfHeld,
+          madeWithin,
           createdAt: at,
           expiresAt: at + lifetimeMs,
         }
@@ -112,6 +118,7 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
             group_name: group,
             approval: approval ? 1 : 0,
             approval_if_held: approvalIfHeld ? 1 : 0,
+            made_within: madeWithin,
             created_by: actor.name,
             created_at: at,
             expires_at: made.expiresAt,

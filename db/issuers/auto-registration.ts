@@ -7,6 +7,7 @@ import type { Registry } from '../open.ts'
 import { listCertificateIn } from '../roll/certificate-writer.ts'
 import { addDeviceIn } from '../roll/device-writer.ts'
 import type { Schema } from '../schema.ts'
+import { rowsOf } from '../statement.ts'
 import { transact } from '../transact.ts'
 import { isRevokedBy } from './issuer-store.ts'
 import { anchorIn } from './trust-anchors.ts'
@@ -90,13 +91,18 @@ export async function forgetSelfRegistered(
     .select('state')
     .where('id', '=', deviceId)
     .executeTakeFirst()
-  // Somebody made it a device like any other meanwhile.
-  if (others.length > 0 || device?.state !== 'registered') return
+  // Somebody made it a device like any other meanwhile: what he gave it must not wait for the next who comes by its name.
+  const isCaredFor = (await rowsOf(transaction, caredForSql, deviceId, deviceId, deviceId)).length > 0
+  if (others.length > 0 || device?.state !== 'registered' || isCaredFor) return
   await transaction.deleteFrom('device_groups').where('device_id', '=', deviceId).execute()
   await transaction.deleteFrom('public_keys').where('device_id', '=', deviceId).execute()
   await transaction.deleteFrom('devices').where('id', '=', deviceId).execute()
   await appendAudit(transaction, { at, actor, action: 'device.forget', target: deviceId })
 }
+
+const caredForSql = `SELECT 1 FROM policy_attachments WHERE kind = 'device' AND target = ?
+  UNION ALL SELECT 1 FROM device_groups WHERE device_id = ?
+  UNION ALL SELECT 1 FROM enrollment_tokens WHERE device_id = ? AND revoked_at IS NULL LIMIT 1`
 
 async function countSince(
   transaction: Transaction<Schema>,

@@ -50,7 +50,9 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
   )
   const issuance = sqlite
     .prepare<[string, string], number>(
-      'SELECT 1 FROM issuances WHERE serial_number = ? AND issuer_id = ? AND fingerprint IS NOT NULL',
+      // What was made for a device is listed, or was taken off the roll by a version of before.
+      `SELECT 1 FROM issuances WHERE serial_number = ? AND issuer_id = ? AND fingerprint IS NOT NULL
+         AND purpose <> 'device'`,
     )
     .pluck()
   // Claims are few, and on a list of their own.

@@ -11,6 +11,7 @@ import type { Schema, Trust } from '../schema.ts'
 import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict, transact } from '../transact.ts'
 import { type Admitting, admittingOf, assertRoom, assertRoomToWait, holdsCertificate } from './admitting.ts'
+import { type Approval, type ApprovalTerms, waitsForApproval } from './approval.ts'
 import { lapseDeadRenewal } from './dead-renewals.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
@@ -31,11 +32,9 @@ export type IssuanceIntent = {
   redeems?: Redemption | undefined
   /** The certificate that authenticated the request, where one did. */
   authenticator?: Authenticator | undefined
-  /** Whether the certificate is to wait for an operator; `if held`: where the device holds one already. */
+  /** Whether the certificate is to wait for an operator. */
   approval?: Approval
 }
-
-export type Approval = boolean | 'if held'
 
 export type Listing = {
   der: Buffer
@@ -44,8 +43,8 @@ export type Listing = {
   issuerId: string | null
   trust: Trust
   status: 'issued' | 'pending'
-  /** Waits for an operator all the same where the device holds a certificate. */
-  pendingIfHeld?: boolean
+  /** On which terms one that is `issued` waits for an operator all the same. */
+  pendingIf?: ApprovalTerms
   /** What brought it on the roll, for the audit row. */
   action: 'certificate.issue' | 'certificate.register' | 'certificate.canary'
   /** Whether it is to replace one whose key is no longer safe: that one gets no grace. */
@@ -124,7 +123,8 @@ export async function listCertificateIn(
 ): Promise<string> {
   const facts = certificateFacts(order.der)
   const held = await holdsCertificate(transaction, order.deviceId, at)
-  const listing = held && order.pendingIfHeld === true ? { ...order, status: 'pending' as const } : order
+  const waits = await waitsForApproval(transaction, order.deviceId, order.pendingIf ?? false, at)
+  const listing = waits ? { ...order, status: 'pending' as const } : order
   if (listing.authenticator) await assertMayAuthenticate(transaction, listing.authenticator)
   await assertDeviceLives(transaction, listing.deviceId)
   await bindPublicKey(transaction, facts.spkiHash, listing.deviceId)
@@ -207,8 +207,8 @@ async function assertRoomFor(
   actor: Actor,
   at: number,
 ): Promise<void> {
-  const waits = approval === 'if held' ? await holdsCertificate(transaction, deviceId, at) : approval
-  if (waits) return assertRoomToWait(transaction, deviceId)
+  if (await waitsForApproval(transaction, deviceId, approval, at))
+    return assertRoomToWait(transaction, deviceId)
   await lapseDeadRenewal(transaction, deviceId, authenticator, actor, at)
   await assertRoom(transaction, deviceId, at)
 }

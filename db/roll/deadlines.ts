@@ -9,7 +9,7 @@ import { forgetSelfRegistered } from '../issuers/auto-registration.ts'
 import type { Registry } from '../open.ts'
 import { isRegistryOutage } from '../registry-error.ts'
 import type { CertificateStatus, DeadlineKind, Schema } from '../schema.ts'
-import { insert } from '../statement.ts'
+import { insert, rowsOf } from '../statement.ts'
 import { transact } from '../transact.ts'
 import { certificateMay, certificateMoves } from './transitions.ts'
 
@@ -155,10 +155,17 @@ const steps: Record<DeadlineKind, Step> = {
   async forget(transaction, due, at) {
     await clearDeadlines(transaction, due.fingerprint, 'forget')
     if (!certificateMay('forget', due.status)) return
+    if (await isIssuedHere(transaction, due.fingerprint)) return steps.lapse(transaction, due, at)
     await transaction.deleteFrom('certificates').where('fingerprint', '=', due.fingerprint).execute()
     await forgetSelfRegistered(transaction, due, clock, at)
     await tell(transaction, 'forget', due, at)
   },
+}
+
+async function isIssuedHere(transaction: Transaction<Schema>, fingerprint: string): Promise<boolean> {
+  const text = `SELECT 1 FROM certificates c JOIN issuances i ON i.serial_number = c.serial_number
+    WHERE c.fingerprint = ? AND i.fingerprint = c.fingerprint`
+  return (await rowsOf(transaction, text, fingerprint)).length > 0
 }
 
 function moved(move: 'lapse' | 'retire'): Step {

@@ -8,7 +8,7 @@ type Moves<State> = Record<string, { from: readonly State[]; to: State | null }>
 export const certificateMoves = {
   approve: { from: ['pending'], to: 'active' },
   reject: { from: ['pending'], to: 'rejected' },
-  /** Nobody decided in time. */
+  /** Nobody decided in time about one that another CA signed. */
   forget: { from: ['pending'], to: null },
   /** The first CONNECT. */
   use: { from: ['issued'], to: 'active' },
@@ -21,8 +21,8 @@ export const certificateMoves = {
   activate: { from: ['suspended'], to: 'active' },
   /** Its grace is over. */
   retire: { from: ['superseded'], to: 'retired' },
-  /** A renewal that nobody used. */
-  lapse: { from: ['issued'], to: 'lapsed' },
+  /** A renewal that nobody used, and one of ours that nobody decided about: it was signed, so CRL and OCSP must tell of it. */
+  lapse: { from: ['issued', 'pending'], to: 'lapsed' },
   revoke: { from: ['issued', 'active', 'superseded', 'suspended'], to: 'revoked' },
   /** Its key is not safe: that is said of a certificate whatever became of it, and goes for all others of the key. */
   compromise: {

@@ -64,7 +64,7 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
       csr: asked.csr,
       days: parts.deviceDays,
       redeems: { token: token.id },
-      approval: token.approval || (token.approvalIfHeld && ('if held' as const)),
+      approval: token.approval || { ifHeld: token.approvalIfHeld, within: token.madeWithin },
     }
     if (token.usedAt !== null) {
       const sameKey = reading.accepted && reading.key.spkiHash === token.spkiHash
@@ -91,7 +91,7 @@ export function createEnrollmentDesk(parts: EnrollmentDeskParts): EnrollmentDesk
     const certificate = await roll.certificate(fingerprint)
     if (certificate === null) throw used()
     // Whoever waits for an operator asks until it is decided, and once more.
-    const unused = (token.approval || token.approvalIfHeld) && certificate.firstUsedAt === null
+    const unused = mayWait(token) && certificate.firstUsedAt === null
     if (!unused && !mayAskAgain(token, now())) throw used()
     return standing(certificate) ?? Promise.reject(used())
   }
@@ -196,10 +196,14 @@ const ownFaults: ReadonlySet<string> = new Set(['ca_expired', 'issuer_disabled']
 /** Why a token opens nothing, whatever is asked with it, or null. */
 export function tokenFault(token: PresentedToken, now: number): Conflict | null {
   if (token.revokedAt !== null) return revoked()
-  const waits = token.approval || token.approvalIfHeld
-  if (token.usedAt !== null) return waits || mayAskAgain(token, now) ? null : used()
+  if (token.usedAt !== null) return mayWait(token) || mayAskAgain(token, now) ? null : used()
   if (token.expiresAt <= now) return expired()
   return token.attempts >= ATTEMPTS_MAX ? exhausted() : null
+}
+
+/** Whether a certificate that it gets may wait for an operator. */
+function mayWait({ approval, approvalIfHeld, madeWithin }: PresentedToken): boolean {
+  return approval || approvalIfHeld || madeWithin !== null
 }
 
 /** What an earlier answer said, as it stands now; null where that certificate is of no use any more. */

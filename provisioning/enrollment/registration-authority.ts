@@ -4,12 +4,8 @@ import { X509Certificate } from 'node:crypto'
 import { inSpan } from '../../admin/tracing.ts'
 import type { Actor } from '../../db/audit/audit.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
-import type {
-  Approval,
-  CertificateWriter,
-  IssuanceIntent,
-  Listing,
-} from '../../db/roll/certificate-writer.ts'
+import type { Approval } from '../../db/roll/approval.ts'
+import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/roll/certificate-writer.ts'
 import type { CertificateStatus } from '../../db/schema.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -259,7 +255,8 @@ function listing(
   approval: Approval = false,
 ): Listing {
   const status = approval === true ? 'pending' : 'issued'
-  return { der, deviceId, issuerId, trust: 'chained', status, action, pendingIfHeld: approval === 'if held' }
+  const terms = typeof approval === 'boolean' ? {} : { pendingIf: approval }
+  return { der, deviceId, issuerId, trust: 'chained', status, action, ...terms }
 }
 
 /** Why nothing can be issued at all now, or null. */

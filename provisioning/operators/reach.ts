@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import type { GrantLookup } from '../../db/enrollment/grants.ts'
 import type { Holder } from '../../db/operators/token-store.ts'
 import type { Attachment } from '../../db/policies/policy-store.ts'
+import type { ApprovalTerms } from '../../db/roll/approval.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { Problem } from '../http/problem.ts'
 import { reaches } from './access.ts'
@@ -24,8 +25,11 @@ export type Reach = {
   assertMayCertify(request: FastifyRequest, deviceId: string): void
   /** Throws `role_insufficient` where the caller may not take the grace from the certificate that a new one follows. */
   assertMayEndGrace(request: FastifyRequest): void
-  /** Whether what the caller certifies waits for an operator: an enroller's does where the device holds a certificate. */
-  approvalFor(request: FastifyRequest): false | 'if held'
+  /**
+   * Whether what the caller certifies waits for an operator: an enroller's does where the device holds a certificate, and
+   * anybody's where it has rights by then that he may not hand on.
+   */
+  approvalFor(request: FastifyRequest): false | ApprovalTerms
   /**
    * Throws `attribute_forbidden` where the caller would set, change or remove an attribute that a policy reads which he may
    * not hand on: what a policy reads is a right.
@@ -124,7 +128,11 @@ export function createReach(parts: {
       )
     },
 
-    approvalFor: request => (reaches(callerOf(request).role, 'operator') ? false : 'if held'),
+    approvalFor(request) {
+      const { role, scope } = callerOf(request)
+      const isOperator = reaches(role, 'operator')
+      return isOperator && scope === null ? false : { ifHeld: !isOperator, within: scope ?? '' }
+    },
 
     assertMaySet(request, { id, groups, attributes }, held = {}) {
       const names = [...new Set([...Object.keys(attributes), ...Object.keys(held)])]

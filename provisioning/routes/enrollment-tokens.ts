@@ -49,8 +49,10 @@ export function enrollmentTokenRoutes(api: Api, services: Services): void {
       const bound = 'group' in body ? { group: body.group } : { deviceId: body.deviceId }
       const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false } = body
       // Whoever holds the token enrolls no further than who made it.
-      const approvalIfHeld = 'deviceId' in body && reach.approvalFor(request) !== false
-      const order = { bound, approval, approvalIfHeld, lifetimeMs: lifetimeSeconds * 1000 }
+      const terms = reach.approvalFor(request)
+      const approvalIfHeld = 'deviceId' in body && terms !== false && terms.ifHeld
+      const madeWithin = terms === false ? null : terms.within
+      const order = { bound, approval, approvalIfHeld, madeWithin, lifetimeMs: lifetimeSeconds * 1000 }
       const { token, ...made } = await writer.createEnrollmentToken(order, actorOf(request))
       events.enrollmentTokenMade(callerOf(request), made.id)
       return reply
@@ -120,7 +122,7 @@ export function enrollmentTokenRoutes(api: Api, services: Services): void {
   )
 }
 
-function shown(token: EnrollmentToken, at: number) {
+function shown({ madeWithin: _, ...token }: EnrollmentToken, at: number) {
   return {
     ...token,
     status: statusOf(token, at),
@@ -131,7 +133,10 @@ function shown(token: EnrollmentToken, at: number) {
   }
 }
 
-function statusOf(token: EnrollmentToken, at: number): Static<typeof schemas.EnrollmentToken>['status'] {
+function statusOf(
+  token: Omit<EnrollmentToken, 'madeWithin'>,
+  at: number,
+): Static<typeof schemas.EnrollmentToken>['status'] {
   if (token.revokedAt !== null) return 'revoked'
   if (token.usedAt !== null) return 'used'
   if (token.expiresAt <= at) return 'expired'

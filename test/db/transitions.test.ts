@@ -33,7 +33,7 @@ const certificates: Record<keyof typeof certificateMoves, Allowed> = {
   hold: { issued: 'suspended', active: 'suspended', superseded: 'suspended' },
   activate: { suspended: 'active' },
   retire: { superseded: 'retired' },
-  lapse: { issued: 'lapsed' },
+  lapse: { issued: 'lapsed', pending: 'lapsed' },
   revoke: { issued: 'revoked', active: 'revoked', superseded: 'revoked', suspended: 'revoked' },
   compromise: {
     pending: 'revoked',

@@ -181,7 +181,7 @@ export async function startSystem(ground: Ground) {
             issuerId: ground.issuers[cards[command.certificate]!.issuer],
             trust: 'chained',
             status: command.pending === true ? 'pending' : 'issued',
-            pendingIfHeld: command.pending === 'if held',
+            ...(command.pending === 'if held' && { pendingIf: { ifHeld: true, within: null } }),
             action: 'certificate.register',
             compromise: command.compromise,
             authenticator: command.by === null ? undefined : authenticatorOf(String(command.by)),

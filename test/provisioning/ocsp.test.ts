@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { openssl, type Service, startService } from './harness.ts'
+import { until } from '../cli/running.ts'
+import { makeCsr, openssl, type Service, startService } from './harness.ts'
 import { type Issued, pointersOf, relyingParty, run } from './status.ts'
 
 const DAY_MS = 86_400_000
@@ -188,4 +189,24 @@ test('requests that nobody means are refused in OCSP’s own words, and cost not
   )
   assert.ok((await (await post(service, sixteen)).arrayBuffer()).byteLength > 1_000)
   assert.match(await ask(service, issued), /leaf\.pem: good/)
+})
+
+test('a certificate that waited and that nobody decided about is good nowhere', async () => {
+  let now = Date.now()
+  await using service = await startService({ now: () => now, sweepMs: 50 })
+  await service.call('POST', '/v1/devices', { id: 'pump-1' })
+  const { token } = (
+    await service.call('POST', '/v1/enrollment-tokens', { deviceId: 'pump-1', approval: true })
+  ).body
+  const { csr } = makeCsr('p256')
+  const headers = { authorization: `Bearer ${token}` }
+  const { body } = await service.call('POST', '/v1/enroll', { csr }, { token: null, headers })
+  const issued = (await service.call('GET', `/v1/certificates/${body.fingerprint}`)).body as Issued
+  assert.match(await ask(service, issued, '-no_nonce'), /revoked[\s\S]*certificateHold/)
+  now += 7 * DAY_MS
+  const status = async () => (await service.call('GET', `/v1/certificates/${body.fingerprint}`)).body.status
+  await until(async () => (await status()) !== 'pending', 'its time is over')
+  assert.equal(await status(), 'lapsed')
+  const answer = await ask(service, issued, '-no_nonce', '-validity_period', String(30 * 86_400))
+  assert.match(answer, /revoked[\s\S]*cessationOfOperation/)
 })

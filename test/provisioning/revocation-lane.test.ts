@@ -68,7 +68,10 @@ test('each verb that withdraws a right goes before what waits, for whatever reas
   }
   for (const [name, verb] of Object.entries(verbs)) {
     let others = 0
-    const waiting = Array.from({ length: 3_000 }, () => transact(registry, async () => void (others += 1)))
+    const other = async () => {
+      others += 1
+    }
+    const waiting = Array.from({ length: 3_000 }, () => transact(registry, other))
     await verb()
     assert.ok(others < 2_000, `${others} others went before the answer of: ${name}`)
     await Promise.all(waiting)

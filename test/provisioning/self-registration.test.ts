@@ -238,6 +238,29 @@ test('a flood takes a bounded place, and what was refused is decided anew only a
   await decided()
 })
 
+test('what an operator gave a device that waits is not left for the next who comes by its name', async () => {
+  await set({ mode: 'pending', nameTemplate: `q-\${cn}`, perMinuteMax: 100 })
+  const names = ['policy', 'group', 'token', 'nothing']
+  for (const name of names) assert.equal(await outcomeOf(await ca.issue({ name })), `q-${name} pending`)
+  const statement = { effect: 'allow', actions: ['publish'], topics: ['plant/#'] }
+  await service.call('PUT', '/v1/policies/plant', { name: 'plant', statements: [statement] })
+  await service.call('PUT', '/v1/policies/plant/attachments/device/q-policy')
+  const { body } = await service.call('GET', '/v1/devices/q-group')
+  const headers = { 'if-match': `"${body.version}"` }
+  await service.call('PATCH', '/v1/devices/q-group', { groups: ['backend'] }, { headers })
+  await service.call('POST', '/v1/enrollment-tokens', { deviceId: 'q-token' })
+  now += 7 * 86_400_000
+  await until(async () => (await service.call('GET', '/v1/devices/q-nothing')).status === 404, 'one goes')
+  for (const name of names.slice(0, 3)) {
+    await until(async () => {
+      const { items } = (await service.call('GET', `/v1/certificates?deviceId=q-${name}`)).body
+      return items.length === 0
+    }, 'its certificate goes')
+    assert.equal((await service.call('GET', `/v1/devices/q-${name}`)).status, 200, name)
+    assert.match(await outcomeOf(await ca.issue({ name })), /^device_exists/, name)
+  }
+})
+
 test('one that waits for approval is approved, or forgotten after seven days as if it had never come', async () => {
   await set({ mode: 'pending', nameTemplate: `p-\${cn}`, perMinuteMax: 100 })
   const [kept, dropped] = [await ca.issue({ name: 'kept' }), await ca.issue({ name: 'dropped' })]
