@@ -185,9 +185,9 @@ test('within its group a bound token does what its role says', async () => {
 })
 
 const callers: Record<string, string> = {
-  open: 'everybody',
+  open: 'anyone',
   device: 'the device',
-  enrollment: 'whoever may enroll',
+  enrollment: 'an enrollment credential',
 }
 
 test('the API document shows the same table', () => {
