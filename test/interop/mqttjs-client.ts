@@ -36,8 +36,9 @@ export async function visit(
   })
   const messages: IPublishPacket[] = []
   const looking = new Set<() => void>()
-  client.on('message', (_topic, _payload, packet) => {
-    messages.push(packet)
+  client.on('message', (topic, _payload, packet) => {
+    // Where an alias stands for the topic, the packet itself has none.
+    messages.push({ ...packet, topic })
     for (const look of looking) look()
   })
   let goodbye: number | null = null
