@@ -114,20 +114,20 @@ describe("mosquitto's clients", () => {
     assert.doesNotMatch((await heard.ended).output, /untrue/)
   })
 
-  it('may not call themselves another device, nor bring a password', async () => {
+  it('may not call themselves another device, while a username and password change nothing', async () => {
     const device = await enroll(system.api, world.path, 'itself')
-    const message = ['-t', 'devices/itself/t', '-m', '1']
-    const claims: [string[], RegExp][] = [
-      [['-i', 'keeper'], /identifier rejected/i],
-      [['-u', 'keeper'], /bad user name or password/i],
-      [['-u', 'itself', '-P', 'secret'], /bad user name or password/i],
-    ]
-    for (const [claim, refusal] of claims) {
-      const { code, output } = await publish(device, ...message, ...claim)
-      assert.notEqual(code, 0, claim.join(' '))
-      assert.match(output, refusal)
-    }
-    assert.equal((await publish(device, ...message, '-u', 'itself', '-q', '1')).code, 0)
+    const message = ['-t', 'devices/itself/t', '-m', '1', '-q', '1']
+    const { code, output } = await publish(device, ...message, '-i', 'keeper')
+    assert.notEqual(code, 0)
+    assert.match(output, /identifier rejected/i)
+    for (const ignored of [
+      ['-u', 'keeper'],
+      ['-u', 'itself', '-P', 'secret'],
+      ['-u', ''],
+    ])
+      assert.equal((await publish(device, ...message, ...ignored)).code, 0, ignored.join(' '))
+    const other = ['-t', 'devices/keeper/t', '-m', '1', '-q', '1', '-u', 'keeper', '-V', 'mqttv311']
+    assert.notEqual((await publish(device, ...other)).code, 0, 'a username gives no rights')
   })
 
   it('without a certificate of the roll are cut, and a device does not talk to a broker it does not trust', async () => {
