@@ -1,53 +1,55 @@
 // Rows of the audit log: who did what to whom, and the hash that chains each row to the one before.
 import type { AuditRow } from '../../../client/types.ts'
 import { Badge } from '../../components/badge.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { ClockTime } from '../../components/timestamp.tsx'
 import { formatDateTime } from '../../labels/formats.ts'
 
 export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
   return (
-    <TableFrame label="Rows of the audit log">
-      <table className="stacks">
-        <thead>
-          <tr>
-            <th className="tight end">Row</th>
-            <th className="tight">When</th>
-            <th>Who</th>
-            <th>Did</th>
-            <th>To</th>
-            <th className="half">Details</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(row => (
-            <tr key={row.seq}>
-              <td className="tight end faint" title={`hash ${row.hash}`}>
-                {row.seq}
-              </td>
-              <td className="tight">
-                <ClockTime at={row.ts} />
-              </td>
-              <td className="break">
-                {row.actor} {row.actorKind === null ? null : <Badge tone="neutral">{row.actorKind}</Badge>}
-              </td>
-              <td className="tight">
-                <code>{row.action}</code>{' '}
-                {row.outcome === 'done' || row.outcome === 'success' || row.outcome === 'ok' ? null : (
-                  <Badge tone="neutral">{row.outcome}</Badge>
-                )}
-              </td>
-              <td className="break">
-                <Target of={row.target} />
-              </td>
-              <td className="small soft break">
-                <Details row={row} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
+    <DataTable
+      label="Rows of the audit log"
+      layout="stacks"
+      rows={rows}
+      rowKey={row => row.seq}
+      columns={[
+        {
+          title: 'Row',
+          className: 'tight end',
+          cellClass: 'faint',
+          cell: row => <span title={`hash ${row.hash}`}>{row.seq}</span>,
+        },
+        { title: 'When', className: 'tight', cell: row => <ClockTime at={row.ts} /> },
+        {
+          title: 'Who',
+          cellClass: 'break',
+          cell: ({ actor, actorKind }) => (
+            <>
+              {actor} {actorKind === null ? null : <Badge tone="neutral">{actorKind}</Badge>}
+            </>
+          ),
+        },
+        {
+          title: 'Did',
+          cellClass: 'tight',
+          cell: ({ action, outcome }) => (
+            <>
+              <code>{action}</code>{' '}
+              {outcome === 'done' || outcome === 'success' || outcome === 'ok' ? null : (
+                <Badge tone="neutral">{outcome}</Badge>
+              )}
+            </>
+          ),
+        },
+        { title: 'To', cellClass: 'break', cell: row => <Target of={row.target} /> },
+        {
+          title: 'Details',
+          className: 'half',
+          cellClass: 'small soft break',
+          cell: row => <Details row={row} />,
+        },
+      ]}
+    />
   )
 }
 

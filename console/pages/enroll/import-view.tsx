@@ -6,10 +6,10 @@ import { usePages } from '../../api/use-pages.ts'
 import { StateBadge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { FileDrop } from '../../components/file-drop.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
-import { Empty, Skeleton } from '../../components/placeholders.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
+import { Empty } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { bytes, count } from '../../labels/formats.ts'
 import { ColumnMapping } from './column-mapping.tsx'
@@ -90,57 +90,51 @@ export function ImportView() {
       {job === null ? null : <JobView key={job.id} id={job.id} />}
       <Card title="Imports" aside="newest first" flush>
         <FailureNotice failure={jobs.failure} refetch={jobs.refetch} />
-        {jobs.loading ? <Skeleton /> : null}
-        {!jobs.loading && jobs.items.length === 0 ? (
-          <Empty icon="upload" title="Nothing was imported yet">
-            <p>
-              A row registers a device; with a column <code>csr</code> it also enrolls it, with{' '}
-              <code>attr.NAME</code> columns it sets attributes, with <code>groups</code> (separated by ;) its
-              groups.
-            </p>
-          </Empty>
-        ) : null}
-        {jobs.items.length === 0 ? null : (
-          <TableFrame label="Imports">
-            <table className="fits">
-              <thead>
-                <tr>
-                  <th>Started</th>
-                  <th className="tight">State</th>
-                  <th className="end">Rows</th>
-                  <th className="end">Refused</th>
-                  <th className="wide-only">By</th>
-                  <th className="tight">
-                    <span className="hidden-from-sight">Actions</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {jobs.items.map(one => (
-                  <tr key={one.id}>
-                    <td>
-                      <Timestamp at={one.createdAt} />
-                      {one.dryRun ? <span className="faint"> · dry run</span> : null}
-                    </td>
-                    <td className="tight">
-                      <StateBadge state={one.state} />
-                    </td>
-                    <td className="end">
-                      {count(one.rowsDone)} of {count(one.rowsTotal)}
-                    </td>
-                    <td className="end">{count(one.counts.refused)}</td>
-                    <td className="wide-only">{one.createdBy}</td>
-                    <td className="tight">
-                      <Button small onClick={() => setJob({ id: one.id, dryRun: one.dryRun })}>
-                        Show
-                      </Button>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </TableFrame>
-        )}
+        <DataTable
+          label="Imports"
+          layout="fits"
+          rows={jobs.items}
+          rowKey={one => one.id}
+          loading={jobs.loading}
+          failure={jobs.failure}
+          empty={
+            <Empty icon="upload" title="Nothing was imported yet">
+              <p>
+                A row registers a device; with a column <code>csr</code> it also enrolls it, with{' '}
+                <code>attr.NAME</code> columns it sets attributes, with <code>groups</code> (separated by ;)
+                its groups.
+              </p>
+            </Empty>
+          }
+          columns={[
+            {
+              title: 'Started',
+              cell: one => (
+                <>
+                  <Timestamp at={one.createdAt} />
+                  {one.dryRun ? <span className="faint"> · dry run</span> : null}
+                </>
+              ),
+            },
+            { title: 'State', className: 'tight', cell: one => <StateBadge state={one.state} /> },
+            {
+              title: 'Rows',
+              className: 'end',
+              cell: one => `${count(one.rowsDone)} of ${count(one.rowsTotal)}`,
+            },
+            { title: 'Refused', className: 'end', cell: one => count(one.counts.refused) },
+            { title: 'By', className: 'wide-only', cell: one => one.createdBy },
+            {
+              title: <span className="hidden-from-sight">Actions</span>,
+              className: 'tight',
+              cell: one => (
+                <Button small onClick={() => setJob({ id: one.id, dryRun: one.dryRun })}>
+                  Show
+                </Button>
+              ),
+            },
+          ]}
+        />
       </Card>
     </>
   )

@@ -6,9 +6,9 @@ import { useQuery } from '../../api/use-query.ts'
 import { Badge, StateBadge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
 import { Skeleton } from '../../components/placeholders.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
 import { count, many } from '../../labels/formats.ts'
 
 const FRESH_MS = 500
@@ -88,28 +88,29 @@ function Refused({ id, total }: { id: string; total: number }) {
   return (
     <>
       <FailureNotice failure={failure} />
-      <TableFrame label="Refused rows">
-        <table className="fits">
-          <thead>
-            <tr>
-              <th className="tight end">Line</th>
-              <th>Device</th>
-              <th>Why it was refused</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map(row => (
-              <tr key={row.row}>
-                <td className="tight end">{row.line}</td>
-                <td className="break">{row.deviceId ?? <span className="faint">none</span>}</td>
-                <td className="break">
-                  {row.detail ?? ''} <code className="faint">{row.reason}</code>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </TableFrame>
+      <DataTable
+        label="Refused rows"
+        layout="fits"
+        rows={rows}
+        rowKey={({ row }) => row}
+        columns={[
+          { title: 'Line', className: 'tight end', cell: row => row.line },
+          {
+            title: 'Device',
+            cellClass: 'break',
+            cell: row => row.deviceId ?? <span className="faint">none</span>,
+          },
+          {
+            title: 'Why it was refused',
+            cellClass: 'break',
+            cell: row => (
+              <>
+                {row.detail ?? ''} <code className="faint">{row.reason}</code>
+              </>
+            ),
+          },
+        ]}
+      />
       {total > rows.length ? (
         <p className="small faint">
           The first {rows.length} of {count(total)}; <code>rollcall job results {id} --outcome refused</code>{' '}

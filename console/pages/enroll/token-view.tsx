@@ -7,10 +7,10 @@ import { StateBadge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { Confirmation } from '../../components/confirmation.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
-import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { Empty } from '../../components/placeholders.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
 import { CreatedTokenView } from './created-token-view.tsx'
@@ -37,63 +37,64 @@ export function TokenView() {
       )}
       <FailureNotice failure={failure} refetch={refetch} />
       <Card title="Tokens" flush>
-        {loading ? <Skeleton /> : null}
-        {!loading && items.length === 0 && failure === null ? (
-          <Empty icon="key" title="No token was made yet">
-            <p>A token enrolls one device, once. It is fit for devices that somebody installs one by one.</p>
-          </Empty>
-        ) : null}
-        {items.length === 0 ? null : (
-          <TableFrame label="Tokens">
-            <table className="fits">
-              <thead>
-                <tr>
-                  <th>For</th>
-                  <th className="tight">Status</th>
-                  <th className="wide-only">Made</th>
-                  <th>Ends</th>
-                  <th className="wide-only">Used by</th>
-                  <th className="tight">
-                    <span className="hidden-from-sight">Actions</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {newest.map(token => (
-                  <tr key={token.id}>
-                    <th scope="row">
-                      {token.deviceId ?? `a new device of ${token.group}`}
-                      {token.approval ? <div className="faint small">with approval</div> : null}
-                    </th>
-                    <td className="tight">
-                      <StateBadge state={token.status} />
-                    </td>
-                    <td className="wide-only">
-                      <Timestamp at={token.createdAt} /> <span className="faint">by {token.createdBy}</span>
-                    </td>
-                    <td>
-                      <Timestamp at={token.expiresAt} />
-                    </td>
-                    <td className="wide-only">
-                      {token.usedBy === null ? (
-                        <span className="faint">–</span>
-                      ) : (
-                        <Link to={`/devices/${encodeURIComponent(token.usedBy)}`}>{token.usedBy}</Link>
-                      )}
-                    </td>
-                    <td className="tight">
-                      {token.status === 'open' ? (
-                        <Button small look="danger" onClick={() => setRevoking(token)}>
-                          Revoke…
-                        </Button>
-                      ) : null}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </TableFrame>
-        )}
+        <DataTable
+          label="Tokens"
+          layout="fits"
+          rows={newest}
+          rowKey={token => token.id}
+          loading={loading}
+          failure={failure}
+          empty={
+            <Empty icon="key" title="No token was made yet">
+              <p>
+                A token enrolls one device, once. It is fit for devices that somebody installs one by one.
+              </p>
+            </Empty>
+          }
+          columns={[
+            {
+              title: 'For',
+              rowHeader: true,
+              cell: token => (
+                <>
+                  {token.deviceId ?? `a new device of ${token.group}`}
+                  {token.approval ? <div className="faint small">with approval</div> : null}
+                </>
+              ),
+            },
+            { title: 'Status', className: 'tight', cell: token => <StateBadge state={token.status} /> },
+            {
+              title: 'Made',
+              className: 'wide-only',
+              cell: token => (
+                <>
+                  <Timestamp at={token.createdAt} /> <span className="faint">by {token.createdBy}</span>
+                </>
+              ),
+            },
+            { title: 'Ends', cell: token => <Timestamp at={token.expiresAt} /> },
+            {
+              title: 'Used by',
+              className: 'wide-only',
+              cell: ({ usedBy }) =>
+                usedBy === null ? (
+                  <span className="faint">–</span>
+                ) : (
+                  <Link to={`/devices/${encodeURIComponent(usedBy)}`}>{usedBy}</Link>
+                ),
+            },
+            {
+              title: <span className="hidden-from-sight">Actions</span>,
+              className: 'tight',
+              cell: token =>
+                token.status === 'open' ? (
+                  <Button small look="danger" onClick={() => setRevoking(token)}>
+                    Revoke…
+                  </Button>
+                ) : null,
+            },
+          ]}
+        />
         <ShowMore more={more} busy={fetching} />
       </Card>
       {revoking === null ? null : (

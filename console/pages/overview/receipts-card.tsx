@@ -2,8 +2,8 @@
 import type { Overview } from '../../api/response-types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { Empty } from '../../components/placeholders.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { count } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
@@ -15,52 +15,38 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
   )
   return (
     <Card title="Receipts" aside="of what was cut last" flush>
-      {receipts.length === 0 ? (
-        <Empty icon="cut" title="Nothing was cut yet">
-          <p>
-            Revoke or suspend, and the receipt says which broker acted when, and how many sessions it cut.
-          </p>
-        </Empty>
-      ) : (
-        <TableFrame label="Receipts">
-          <table className="fits">
-            <thead>
-              <tr>
-                <th>What</th>
-                <th className="end">Brokers</th>
-                <th className="end">Cut</th>
-                <th className="end wide-only">Took</th>
-                <th>When</th>
-              </tr>
-            </thead>
-            <tbody>
-              {receipts.slice(0, 8).map(receipt => (
-                <tr key={receipt.epoch}>
-                  <td className="break">
-                    <Target receipt={receipt} />
-                  </td>
-                  <td className="end">
-                    {receipt.nodesAcknowledged < receipt.nodesTotal ? (
-                      <Badge tone="warn">
-                        {receipt.nodesAcknowledged} of {receipt.nodesTotal}
-                      </Badge>
-                    ) : (
-                      `${receipt.nodesAcknowledged} of ${receipt.nodesTotal}`
-                    )}
-                  </td>
-                  <td className="end">{count(receipt.sessionsCut)}</td>
-                  <td className="end wide-only whole-line">
-                    {receipt.milliseconds === null ? '–' : `${count(receipt.milliseconds)} ms`}
-                  </td>
-                  <td className="tight">
-                    <Timestamp at={receipt.at} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </TableFrame>
-      )}
+      <DataTable
+        label="Receipts"
+        layout="fits"
+        rows={receipts.slice(0, 8)}
+        rowKey={receipt => receipt.epoch}
+        empty={
+          <Empty icon="cut" title="Nothing was cut yet">
+            <p>
+              Revoke or suspend, and the receipt says which broker acted when, and how many sessions it cut.
+            </p>
+          </Empty>
+        }
+        columns={[
+          { title: 'What', cellClass: 'break', cell: receipt => <Target receipt={receipt} /> },
+          {
+            title: 'Brokers',
+            className: 'end',
+            cell: ({ nodesAcknowledged, nodesTotal }) => {
+              const text = `${nodesAcknowledged} of ${nodesTotal}`
+              return nodesAcknowledged < nodesTotal ? <Badge tone="warn">{text}</Badge> : text
+            },
+          },
+          { title: 'Cut', className: 'end', cell: receipt => count(receipt.sessionsCut) },
+          {
+            title: 'Took',
+            className: 'end wide-only',
+            cellClass: 'whole-line',
+            cell: ({ milliseconds }) => (milliseconds === null ? '–' : `${count(milliseconds)} ms`),
+          },
+          { title: 'When', cellClass: 'tight', cell: receipt => <Timestamp at={receipt.at} /> },
+        ]}
+      />
     </Card>
   )
 }

@@ -5,13 +5,13 @@ import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { Dialog } from '../../components/dialog.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
-import { Empty, Skeleton } from '../../components/placeholders.tsx'
+import { Empty } from '../../components/placeholders.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
 import { navigate } from '../../routing/location.ts'
@@ -39,55 +39,54 @@ export function PoliciesPage() {
       />
       <FailureNotice failure={failure} refetch={refetch} />
       <Card title="All policies" flush>
-        {loading ? <Skeleton lines={4} /> : null}
-        {!loading && items.length === 0 && failure === null ? (
-          <Empty icon="policies" title="There is no policy">
-            <p>Devices may connect, and neither publish nor subscribe, until a policy allows it.</p>
-          </Empty>
-        ) : null}
-        {items.length === 0 ? null : (
-          <TableFrame label="Policies">
-            <table className="fits">
-              <thead>
-                <tr>
-                  <th>Name</th>
-                  <th className="end wide-only">Statements</th>
-                  <th>Holds for</th>
-                  <th className="tight wide-only">Changed</th>
-                </tr>
-              </thead>
-              <tbody>
-                {items.map(policy => (
-                  <tr key={policy.name}>
-                    <th scope="row">
-                      <Link to={`/policies/${encodeURIComponent(policy.name)}`}>{policy.name}</Link>
-                    </th>
-                    <td className="end wide-only">{policy.statementsTotal}</td>
-                    <td>
-                      {policy.attachmentsTotal === 0 ? <span className="faint">nobody yet</span> : null}
-                      <div className="tags">
-                        {policy.attachments.slice(0, SHOWN).map(attachment => (
-                          <span className="tag" key={attachmentLabel(attachment)}>
-                            {attachmentLabel(attachment)}
-                          </span>
-                        ))}
-                        {policy.attachmentsTotal > SHOWN ? (
-                          <span className="faint small">+{policy.attachmentsTotal - SHOWN}</span>
-                        ) : null}
-                      </div>
-                    </td>
-                    <td className="tight faint wide-only">
-                      <Timestamp at={policy.updatedAt} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </TableFrame>
-        )}
+        <DataTable
+          label="Policies"
+          layout="fits"
+          rows={items}
+          rowKey={policy => policy.name}
+          loading={loading}
+          skeletonLines={4}
+          failure={failure}
+          empty={
+            <Empty icon="policies" title="There is no policy">
+              <p>Devices may connect, and neither publish nor subscribe, until a policy allows it.</p>
+            </Empty>
+          }
+          columns={[
+            {
+              title: 'Name',
+              rowHeader: true,
+              cell: ({ name }) => <Link to={`/policies/${encodeURIComponent(name)}`}>{name}</Link>,
+            },
+            { title: 'Statements', className: 'end wide-only', cell: policy => policy.statementsTotal },
+            { title: 'Holds for', cell: policy => <Attachments of={policy} /> },
+            {
+              title: 'Changed',
+              className: 'tight wide-only',
+              cellClass: 'faint',
+              cell: policy => <Timestamp at={policy.updatedAt} />,
+            },
+          ]}
+        />
         <ShowMore more={more} busy={fetching} />
       </Card>
       {naming ? <NameDialog onClose={() => setNaming(false)} /> : null}
+    </>
+  )
+}
+
+function Attachments({ of: { attachments, attachmentsTotal } }: { of: PolicySummary }) {
+  return (
+    <>
+      {attachmentsTotal === 0 ? <span className="faint">nobody yet</span> : null}
+      <div className="tags">
+        {attachments.slice(0, SHOWN).map(attachment => (
+          <span className="tag" key={attachmentLabel(attachment)}>
+            {attachmentLabel(attachment)}
+          </span>
+        ))}
+        {attachmentsTotal > SHOWN ? <span className="faint small">+{attachmentsTotal - SHOWN}</span> : null}
+      </div>
     </>
   )
 }

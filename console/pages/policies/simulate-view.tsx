@@ -5,9 +5,9 @@ import { change } from '../../api/request.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
 import { verdictLabels } from '../../labels/reasons.ts'
 import type { DraftValidation } from './draft.ts'
 
@@ -104,32 +104,25 @@ export function SimulateView({
           flush
           aside={said.holds ? 'the policy holds for it' : 'judged as if the policy held for it'}
         >
-          <TableFrame label="Answers">
-            <table>
-              <thead>
-                <tr>
-                  <th>Question</th>
-                  <th>Now</th>
-                  <th>With this document</th>
-                </tr>
-              </thead>
-              <tbody>
-                {said.results.map(({ action, topic, now, draft }) => (
-                  <tr key={`${action} ${topic}`}>
-                    <th scope="row" className="break">
-                      {action} <code>{topic}</code>
-                    </th>
-                    <td>
-                      <Decision decision={now} />
-                    </td>
-                    <td>
-                      <Decision decision={draft} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </TableFrame>
+          <DataTable
+            label="Answers"
+            rows={said.results}
+            rowKey={({ action, topic }) => `${action} ${topic}`}
+            columns={[
+              {
+                title: 'Question',
+                rowHeader: true,
+                cellClass: 'break',
+                cell: ({ action, topic }) => (
+                  <>
+                    {action} <code>{topic}</code>
+                  </>
+                ),
+              },
+              { title: 'Now', cell: ({ now }) => <Decision decision={now} /> },
+              { title: 'With this document', cell: ({ draft }) => <Decision decision={draft} /> },
+            ]}
+          />
         </Card>
       )}
     </>

@@ -5,9 +5,9 @@ import { change } from '../../api/request.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
+import { DataTable } from '../../components/data-table.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
 import { Empty } from '../../components/placeholders.tsx'
-import { TableFrame } from '../../components/table-frame.tsx'
 import { count, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
 import type { DraftValidation } from './draft.ts'
@@ -86,44 +86,35 @@ function TrialResult({ trial }: { trial: PolicyTrial }) {
         </Badge>
         <span className="faint small">of {many(trial.devicesTotal, 'device')}</span>
       </div>
-      {trial.items.length === 0 ? null : (
-        <TableFrame label="Devices that would lose or gain">
-          <table>
-            <thead>
-              <tr>
-                <th>Device</th>
-                <th>Loses</th>
-                <th>Gains</th>
-                <th>Live subscriptions dropped</th>
-              </tr>
-            </thead>
-            <tbody>
-              {trial.items.map(item => (
-                <tr key={item.deviceId}>
-                  <th scope="row">
-                    <Link to={`/devices/${encodeURIComponent(item.deviceId)}`}>{item.deviceId}</Link>
-                    {item.complete ? null : <div className="small faint">listed in part</div>}
-                    {item.connected ? <div className="small faint">connected</div> : null}
-                  </th>
-                  <td>
-                    <Filters of={item.lost} />
-                  </td>
-                  <td>
-                    <Filters of={item.gained} />
-                  </td>
-                  <td>
-                    {item.subscriptionsLost.map(filter => (
-                      <div key={filter}>
-                        <code className="break">{filter}</code>
-                      </div>
-                    ))}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </TableFrame>
-      )}
+      <DataTable
+        label="Devices that would lose or gain"
+        rows={trial.items}
+        rowKey={item => item.deviceId}
+        columns={[
+          {
+            title: 'Device',
+            rowHeader: true,
+            cell: ({ deviceId, complete, connected }) => (
+              <>
+                <Link to={`/devices/${encodeURIComponent(deviceId)}`}>{deviceId}</Link>
+                {complete ? null : <div className="small faint">listed in part</div>}
+                {connected ? <div className="small faint">connected</div> : null}
+              </>
+            ),
+          },
+          { title: 'Loses', cell: item => <Filters of={item.lost} /> },
+          { title: 'Gains', cell: item => <Filters of={item.gained} /> },
+          {
+            title: 'Live subscriptions dropped',
+            cell: item =>
+              item.subscriptionsLost.map(filter => (
+                <div key={filter}>
+                  <code className="break">{filter}</code>
+                </div>
+              )),
+          },
+        ]}
+      />
       {trial.truncated ? (
         <p className="small faint">
           The first {count(trial.items.length)}; whoever loses something comes first.
