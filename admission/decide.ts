@@ -5,7 +5,7 @@ import type { Reason } from '../db/reason.ts'
 import type { CertificateStatus, DeviceState } from '../db/schema.ts'
 import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import type { ChainVerdict } from '../pki/chain.ts'
-import { ACCEPTABLE_KEYS, isAcceptableKey } from '../pki/key-policy.ts'
+import { acceptableKeys, isAcceptableKey, type PqMode } from '../pki/key-policy.ts'
 
 /** What the handshake proved about the peer. */
 export type Peer = {
@@ -15,7 +15,8 @@ export type Peer = {
   chain: ChainVerdict
 }
 
-export type AdmissionInput = { peer: Peer; record: AdmissionRecord | null; now: number }
+/** `pq` is what the setting of that name says of ML-DSA keys. */
+export type AdmissionInput = { peer: Peer; record: AdmissionRecord | null; now: number; pq: PqMode }
 
 export type Admission =
   | { admitted: true; record: AdmissionRecord }
@@ -38,7 +39,7 @@ type Check<Input> = {
   /** Whether it looks at nothing but the certificate, so that it can be explained for a stranger too. */
   ofCertificate?: true
 }
-type Listed = { peer: Peer; record: AdmissionRecord; now: number }
+type Listed = { peer: Peer; record: AdmissionRecord; now: number; pq: PqMode }
 
 const identityChecks: readonly Check<AdmissionInput>[] = [
   {
@@ -154,8 +155,8 @@ const listedChecks: readonly Check<Listed>[] = [
   {
     name: 'key',
     ofCertificate: true,
-    refuses: ({ record }) => (isAcceptableKey(record.keyType) ? null : 'key_unacceptable'),
-    inputs: ({ record }) => ({ keyType: record.keyType, acceptable: ACCEPTABLE_KEYS }),
+    refuses: ({ record, pq }) => (isAcceptableKey(record.keyType, pq) ? null : 'key_unacceptable'),
+    inputs: ({ record, pq }) => ({ keyType: record.keyType, acceptable: acceptableKeys(pq) }),
   },
 ]
 
@@ -182,14 +183,14 @@ const listedRefusals = listedChecks.map(check => check.refuses)
 
 /** Admits only where every check passes; gives the first reason otherwise. `now` in ms since the epoch. */
 export function decideAdmission(input: AdmissionInput): Admission {
-  const { peer, record, now } = input
+  const { peer, record, now, pq } = input
   for (const refuses of identityRefusals) {
     const reason = refuses(input)
     if (reason !== null) return { admitted: false, reason, record: null }
   }
   // Unreachable while `on_the_roll` stands; a doubt refuses.
   if (record === null) return { admitted: false, reason: 'internal_error', record: null }
-  const listed = { peer, record, now }
+  const listed = { peer, record, now, pq }
   for (const refuses of listedRefusals) {
     const reason = refuses(listed)
     if (reason !== null) return { admitted: false, reason, record }
@@ -221,9 +222,9 @@ export function explainAdmission(
   presented: Presented | null = null,
 ): ExplainedCheck[] {
   const explained = identityChecks.map(check => explain(check, input, presented))
-  const { peer, record, now } = input
+  const { peer, record, now, pq } = input
   if (record !== null && explained.every(check => check.outcome === 'passed')) {
-    return [...explained, ...listedChecks.map(check => explain(check, { peer, record, now }, presented))]
+    return [...explained, ...listedChecks.map(check => explain(check, { peer, record, now, pq }, presented))]
   }
   if (peer.fingerprint === null || presented === null)
     return [...explained, ...listedChecks.map(check => skipped(check.name))]
@@ -232,7 +233,7 @@ export function explainAdmission(
     ...explained,
     ...listedChecks.map(check =>
       check.ofCertificate && (check.name !== 'issuer' || presented.issuer !== null)
-        ? explain(check, { peer, record: claimed, now }, presented)
+        ? explain(check, { peer, record: claimed, now, pq }, presented)
         : skipped(check.name),
     ),
   ]

@@ -1,6 +1,7 @@
 // The admission decision as gate, engine and watch ask for it: the record looked up, the clock read, doubt refused.
 import { type Admission, decideAdmission, type Peer } from '../admission/decide.ts'
 import type { AdmissionLookup } from '../db/admission-lookup.ts'
+import type { PqMode } from '../pki/key-policy.ts'
 
 export type Admit = (peer: Peer) => Admission
 
@@ -8,12 +9,14 @@ export type Admit = (peer: Peer) => Admission
 export function createAdmit(parts: {
   lookup: AdmissionLookup
   now: () => number
+  /** Whether devices may hold ML-DSA keys. */
+  pq: PqMode
   onDoubt: (error: unknown) => void
 }): Admit {
   return peer => {
     try {
       const record = peer.fingerprint === null ? null : parts.lookup(peer.fingerprint)
-      return decideAdmission({ peer, record, now: parts.now() })
+      return decideAdmission({ peer, record, now: parts.now(), pq: parts.pq })
     } catch (error) {
       parts.onDoubt(error)
       return { admitted: false, reason: 'registry_unavailable', record: null }

@@ -2,6 +2,7 @@
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
 import { usernameModes } from '../admission/connect.ts'
+import { pqModes } from '../pki/key-policy.ts'
 import { assertTlsGroups, TLS_GROUPS } from '../pki/tls-profile.ts'
 import { trustedBalancers } from './gate/proxy-header.ts'
 import { createOriginPolicy } from './gate/web-socket-origin.ts'
@@ -28,6 +29,11 @@ export const choices = {
     default: 'ignore',
     words: usernameModes,
     about: "username and password of CONNECT: ignored, or strictly the device's ID and none",
+  },
+  pq: {
+    default: 'accept',
+    words: pqModes,
+    about: 'devices with ML-DSA keys: refused, or admitted; issue is for provisioning and admits them too',
   },
 } as const satisfies Record<string, Choice>
 

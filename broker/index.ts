@@ -90,8 +90,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     onOpen: events.registryOpen,
   })
   /** For those inside: they stay while the registry is in doubt. */
-  const admitAgain = createAdmit({ lookup: view.lookupAgain, now, onDoubt })
-  const admit = createAdmit({ lookup: view.lookup, now, onDoubt })
+  const admitAgain = createAdmit({ lookup: view.lookupAgain, now, pq: settings.pq, onDoubt })
+  const admit = createAdmit({ lookup: view.lookup, now, pq: settings.pq, onDoubt })
   const closeRegistries = async () => {
     // The one that may write goes last: only such a one can empty the log into the registry and leave one whole file.
     await closeRegistry(registry)

@@ -85,7 +85,7 @@ export const listedReasons = {
   key_unacceptable: {
     seen: 5,
     title: 'The key is too weak or of a kind we do not accept',
-    hint: 'Use P-256, P-384, Ed25519 or RSA of at least 2048 bits.',
+    hint: 'Use P-256, P-384, Ed25519, RSA of at least 2048 bits, or ML-DSA where the setting pq is not off.',
   },
   chain_unverified: {
     seen: 5,

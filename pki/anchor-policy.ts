@@ -5,7 +5,7 @@ import { certificateFacts } from './certificate-facts.ts'
 import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import { isSelfSigned } from './chain.ts'
 import { judging } from './foreign-bytes.ts'
-import { ACCEPTABLE_KEYS, isAcceptableKey } from './key-policy.ts'
+import { keyTypeFault, type PqMode } from './key-policy.ts'
 import { serialFaults } from './leaf-policy.ts'
 import { weaknessOfKey } from './weak-keys.ts'
 
@@ -23,13 +23,13 @@ const ANY_USAGE = '2.5.29.37.0'
 /**
  * What forbids trusting this CA; empty where nothing does (RFC 5280 §4.2.1.3, §4.2.1.9, §6.1). `now` in ms. Never throws.
  */
-export function judgeAnchor(der: Buffer, now: number): Fault[] {
+export function judgeAnchor(der: Buffer, now: number, pq?: PqMode): Fault[] {
   const reading = readCertificate(der)
   if ('fault' in reading) return [reading.fault]
-  return judging('certificate', () => anchorFaults(der, reading.certificate, now))
+  return judging('certificate', () => anchorFaults(der, reading.certificate, now, pq))
 }
 
-function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number): Fault[] {
+function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number, pq?: PqMode): Fault[] {
   const facts = certificateFacts(der)
   const node = new X509Certificate(der)
   const faults: Fault[] = serialFaults(certificate.serialNumber)
@@ -52,12 +52,8 @@ function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number): F
   if (certificate.subject.attributes.some(({ value }) => value.includes('\0'))) {
     fault('subject', 'a name holds a NUL character')
   }
-  if (!isAcceptableKey(facts.keyType)) {
-    fault('subjectPublicKeyInfo', `the key is ${facts.keyType}: use ${ACCEPTABLE_KEYS}`)
-  } else {
-    const weakness = weaknessOfKey(node.publicKey)
-    if (weakness !== null) fault('subjectPublicKeyInfo', weakness)
-  }
+  const keyFault = keyTypeFault(facts.keyType, pq) ?? weaknessOfKey(node.publicKey)
+  if (keyFault !== null) fault('subjectPublicKeyInfo', keyFault)
   if (certificate.subject.der.equals(certificate.issuer.der) && !isSelfSigned(node)) {
     fault('signature', 'it names itself as issuer, and its key did not sign it')
   }

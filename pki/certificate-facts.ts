@@ -17,7 +17,7 @@ export type CertificateFacts = {
   issuer: string
   notBefore: number
   notAfter: number
-  /** `p256`, `p384`, `ed25519`, `rsa2048` …; `other:<what>` where no name fits. */
+  /** `p256`, `p384`, `ed25519`, `rsa2048`, `ml-dsa-65` …; `other:<what>` where no name fits. */
   keyType: string
   /** Whether extended key usage permits clientAuth; absent usage permits (RFC 5280 §4.2.1.12). */
   clientAuth: boolean
@@ -27,7 +27,10 @@ export type CertificateFacts = {
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const ANY_USAGE = '2.5.29.37.0'
-const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p384' }
+const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p384', secp521r1: 'p521' }
+
+/** Their name says all: Edwards curves (RFC 8410), ML-DSA (RFC 9881), SLH-DSA (RFC 9909). */
+const NAMED_KEYS = /^(ed25519|ed448|(ml|slh)-dsa-[a-z0-9-]+)$/
 
 /** Who issues reads what was signed, and who lists it reads it again: the same bytes have the same facts. */
 const REMEMBERED_MAX = 256
@@ -151,11 +154,11 @@ export function keyTypeOf(key: KeyObject): string {
   switch (key.asymmetricKeyType) {
     case 'ec':
       return CURVE_NAMES[details?.namedCurve ?? ''] ?? `other:${details?.namedCurve ?? 'ec'}`
-    case 'ed25519':
-      return 'ed25519'
     case 'rsa':
       return `rsa${details?.modulusLength ?? 0}`
     default:
-      return `other:${key.asymmetricKeyType ?? 'unknown'}`
+      return NAMED_KEYS.test(key.asymmetricKeyType ?? '')
+        ? `${key.asymmetricKeyType}`
+        : `other:${key.asymmetricKeyType ?? 'unknown'}`
   }
 }

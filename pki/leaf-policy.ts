@@ -4,14 +4,14 @@ import { extensionIds } from './certificate-extensions.ts'
 import { certificateFacts } from './certificate-facts.ts'
 import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import { judging } from './foreign-bytes.ts'
-import { ACCEPTABLE_KEYS, isAcceptableKey } from './key-policy.ts'
+import { keyTypeFault, type PqMode } from './key-policy.ts'
 import { nonconformanceOf } from './leaf-conformance.ts'
 import { weaknessOfKey } from './weak-keys.ts'
 
 export type LeafFault = Fault
 
 /** `acceptV1` where the trust anchor lets X.509 v1 through (RFC 5280 §4.1.2.1: version 3 is for extensions alone). */
-export type LeafOptions = { pinned: boolean; acceptV1?: boolean }
+export type LeafOptions = { pinned: boolean; acceptV1?: boolean; pq?: PqMode }
 
 const SERIAL_OCTETS_MAX = 20
 
@@ -28,7 +28,7 @@ export function judgeLeaf(der: Buffer, options: LeafOptions): LeafFault[] {
 function leafFaults(
   der: Buffer,
   certificate: ReadCertificate,
-  { pinned, acceptV1 = pinned }: LeafOptions,
+  { pinned, acceptV1 = pinned, pq }: LeafOptions,
 ): LeafFault[] {
   const facts = certificateFacts(der)
   const faults: LeafFault[] = []
@@ -45,12 +45,8 @@ function leafFaults(
   if (!facts.clientAuth) fault('extendedKeyUsage', 'it must contain clientAuth')
   faults.push(...serialFaults(certificate.serialNumber))
   faults.push(...nameFaults(certificate))
-  if (!isAcceptableKey(facts.keyType)) {
-    fault('subjectPublicKeyInfo', `the key is ${facts.keyType}: use ${ACCEPTABLE_KEYS}`)
-  } else {
-    const weakness = weaknessOfKey(new X509Certificate(der).publicKey)
-    if (weakness !== null) fault('subjectPublicKeyInfo', weakness)
-  }
+  const keyFault = keyTypeFault(facts.keyType, pq) ?? weaknessOfKey(new X509Certificate(der).publicKey)
+  if (keyFault !== null) fault('subjectPublicKeyInfo', keyFault)
   return faults
 }
 

@@ -6,9 +6,18 @@ import { AsnConvert } from '@peculiar/asn1-schema'
 import { CRLReasons, Extension } from '@peculiar/asn1-x509'
 import { readAsn1Time } from './asn1-time.ts'
 import { type ReadCertificate, readCertificate } from './certificate-reader.ts'
-import { contentOf, type DerElement, elementAt, elementsOf, encodingOf, wholeElement } from './der-reader.ts'
+import {
+  contentOf,
+  type DerElement,
+  elementAt,
+  elementsOf,
+  encodingOf,
+  oidOf,
+  wholeElement,
+} from './der-reader.ts'
 import { comparableName } from './distinguished-name.ts'
 import { type CrlCoverage, coverageOf, coversAll } from './distribution-points.ts'
+import { signatureAlgorithms } from './signature-algorithms.ts'
 
 /** Times in ms since the epoch; `entries` reads on as it is asked for more, and throws a `CrlFault` at what it cannot read. */
 export type RevocationList = {
@@ -43,17 +52,6 @@ const oids = {
   delta: '2.5.29.27',
   distributionPoint: '2.5.29.28',
 } as const
-
-/** Signature algorithms by the hex of their OID's content: the hash, or null where the key says it. */
-const signatures = new Map<string, string | null>([
-  ['2a8648ce3d040302', 'sha256'],
-  ['2a8648ce3d040303', 'sha384'],
-  ['2a8648ce3d040304', 'sha512'],
-  ['2a864886f70d01010b', 'sha256'],
-  ['2a864886f70d01010c', 'sha384'],
-  ['2a864886f70d01010d', 'sha512'],
-  ['2b6570', null],
-])
 
 /** Reads a DER list that this CA signed. Throws a `CrlFault`. */
 export function readRevocationList(der: Buffer, issuer: X509Certificate): RevocationList {
@@ -171,12 +169,14 @@ function assertSigned(
     throw new CrlFault('the key usage of the CA does not contain cRLSign')
   }
   const [oid] = elementsOf(der, algorithm)
-  const hash = oid && signatures.get(contentOf(der, oid).toString('hex'))
-  if (hash === undefined)
+  const needs = signatureAlgorithms.get(oidOf(der, oid))
+  if (needs === undefined)
     throw new CrlFault('it is signed with an algorithm that is not accepted: use SHA-256')
   // The content of a BIT STRING begins with the number of bits that do not count.
   const bits = contentOf(der, signature).subarray(1)
-  if (!verify(hash, encodingOf(der, tbs), issuer.publicKey, bits)) {
+  const { publicKey } = issuer
+  const fits = needs.keyType === publicKey.asymmetricKeyType
+  if (!fits || !verify(needs.hash, encodingOf(der, tbs), publicKey, bits)) {
     throw new CrlFault('this CA did not sign it')
   }
 }

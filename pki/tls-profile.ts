@@ -1,6 +1,7 @@
 // The TLS that every listener of ours speaks: 1.3, and of 1.2 only suites with ephemeral keys and authenticated
 // encryption. One profile, so that no listener falls back to Node's wider defaults.
 import { createSecureContext } from 'node:tls'
+import type { PqMode } from './key-policy.ts'
 
 const ciphers = [
   'TLS_AES_128_GCM_SHA256', // first: 5 % cheaper per handshake than AES-256
@@ -28,6 +29,26 @@ export function assertTlsGroups(groups: string): void {
   } catch (cause) {
     throw new Error(`${JSON.stringify(groups)} is no list of groups such as ${TLS_GROUPS}`, { cause })
   }
+}
+
+/** The order says what a server's own key signs with; a client is bound by its key. */
+const SIGNATURES = [
+  'ecdsa_secp256r1_sha256',
+  'ed25519',
+  'ecdsa_secp384r1_sha384',
+  'rsa_pss_rsae_sha256',
+  'rsa_pss_rsae_sha384',
+  'rsa_pss_rsae_sha512',
+  'rsa_pkcs1_sha256',
+  'rsa_pkcs1_sha384',
+  'rsa_pkcs1_sha512',
+]
+/** For TLS 1.3 alone (draft-ietf-tls-mldsa). */
+const ML_DSA_SIGNATURES = ['mldsa65', 'mldsa44', 'mldsa87']
+
+/** Signature schemes for `sigalgs`. A client whose key signs with none of them cannot authenticate. */
+export function signatureSchemes(pq: PqMode): string {
+  return [...SIGNATURES, ...(pq === 'off' ? [] : ML_DSA_SIGNATURES)].join(':')
 }
 
 /** Options for `tls.createServer`, `https.createServer` and `setSecureContext`. */

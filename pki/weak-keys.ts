@@ -18,6 +18,9 @@ const judges: Readonly<Record<string, (key: KeyObject) => string | null>> = {
   rsa: weaknessOfRsa,
   ec: oddnessOfEc,
   ed25519: weaknessOfEd25519,
+  'ml-dsa-44': weaknessOfMlDsa,
+  'ml-dsa-65': weaknessOfMlDsa,
+  'ml-dsa-87': weaknessOfMlDsa,
 }
 
 function weaknessOfRsa(key: KeyObject): string | null {
@@ -86,6 +89,29 @@ function weaknessOfEd25519(key: KeyObject): string | null {
   octets[0] = (octets[0] ?? 0) & 0x7f // the sign of x, which changes no order
   return smallOrders.has(BigInt(`0x${octets.toString('hex')}`))
     ? 'the Ed25519 key is a point of small order, which anybody can sign for: make a new key'
+    : null
+}
+
+/** Octets of the seed that stands before t1 in a public key (FIPS 204, algorithm 22), and bits of a coefficient of t1. */
+const SEED_OCTETS = 32
+const COEFFICIENT_BITS = 10
+/** Of 1,024 coefficients or more that a generator makes, some 650 or more differ. */
+const DIFFERENT_MIN = 512
+
+/**
+ * Where t1 is zero, or its coefficients are few and small, anybody writes signatures that verify (FIPS 204, algorithm 8: the
+ * challenge then hardly depends on the key), so that a request signed with such a key proves nothing.
+ */
+function weaknessOfMlDsa(key: KeyObject): string | null {
+  const { pub = '' } = key.export({ format: 'jwk' }) as { pub?: string }
+  const t1 = Buffer.from(pub, 'base64url').subarray(SEED_OCTETS)
+  const different = new Set<number>()
+  for (let bit = 0; bit + COEFFICIENT_BITS <= t1.length * 8; bit += COEFFICIENT_BITS) {
+    const pair = t1[bit >> 3]! | ((t1[(bit >> 3) + 1] ?? 0) << 8)
+    different.add((pair >> (bit & 7)) & 0x3ff)
+  }
+  return different.size < DIFFERENT_MIN
+    ? 'the ML-DSA key was not made by a generator, and anybody can sign for it: make a new key'
     : null
 }
 

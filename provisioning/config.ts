@@ -1,6 +1,7 @@
 // The settings of the provisioning service: read from options and environment, judged, every problem listed at once.
 import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
+import { isMlDsa, type PqMode, pqModes } from '../pki/key-policy.ts'
 import type { SealingPace } from './audit/audit-sealer.ts'
 import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
 import { isServerName } from './ca/server-certificate.ts'
@@ -30,6 +31,8 @@ export type ProvisioningOptions = {
   log?: LogLevel
   /** Kinds of keys for CAs that are made at first start. */
   keyTypes?: { root: CaKeyType; issuing: CaKeyType }
+  /** Whether certificates may hold ML-DSA keys, and our own CAs too. */
+  pq?: PqMode
   /** Validity of a device certificate where the request names none, in days. */
   deviceDays?: number
   /** Requests per minute and token. */
@@ -71,6 +74,7 @@ export const variables: Readonly<
 > = {
   ROLLCALL_ROOT_KEY_TYPE: ({ keyTypes }) => keyTypes.root,
   ROLLCALL_ISSUING_KEY_TYPE: ({ keyTypes }) => keyTypes.issuing,
+  ROLLCALL_PQ: ({ pq }) => pq,
   ROLLCALL_DEVICE_DAYS: ({ deviceDays }) => deviceDays,
   ROLLCALL_RENEW_EXPIRED_DAYS: ({ renewExpiredDays }) => renewExpiredDays,
   ROLLCALL_CA_PASSPHRASE_FILE: ({ caPassphraseFile }) => caPassphraseFile,
@@ -107,6 +111,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
       root: keyType('ROLLCALL_ROOT_KEY_TYPE'),
       issuing: keyType('ROLLCALL_ISSUING_KEY_TYPE'),
     },
+    pq: options.pq ?? ((environment['ROLLCALL_PQ'] || 'accept') as PqMode),
     statusPort: options.statusPort ?? 0,
     statusUrl: statusUrl === null ? null : statusUrl.replace(/\/+$/, ''),
     token: options.token ?? tokenOf(environment, problems),
@@ -165,7 +170,10 @@ function faultsOf(config: ProvisioningConfig): string[] {
   }
   for (const [what, type] of Object.entries(config.keyTypes)) {
     check(caKeyTypes.includes(type), `the ${what} key type ${type} is none of ${caKeyTypes.join(', ')}`)
+    // Whoever cannot verify ML-DSA could not verify the server certificate under such a CA either.
+    check(!isMlDsa(type) || config.pq === 'issue', `the ${what} key type ${type} needs ROLLCALL_PQ=issue`)
   }
+  check(pqModes.includes(config.pq), `ROLLCALL_PQ ${config.pq} is none of ${pqModes.join(', ')}`)
   check(
     isWithin(config.deviceDays, 1, DEVICE_DAYS_MAX),
     `device certificates last ${config.deviceDays} days: choose 1 to ${DEVICE_DAYS_MAX}`,

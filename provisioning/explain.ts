@@ -17,6 +17,7 @@ import type { NearestDevice } from '../db/roll/nearest-device.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../db/roll/roll-reader.ts'
 import { certificateFacts, fingerprintOf } from '../pki/certificate-facts.ts'
 import { findIssuer, judgeChain } from '../pki/chain.ts'
+import type { PqMode } from '../pki/key-policy.ts'
 import { pemBlocks } from '../pki/pem.ts'
 import { namesIn } from './enrollment/certificate-names.ts'
 import { Problem } from './http/problem.ts'
@@ -41,6 +42,7 @@ export type ExplainerParts = {
   /** What is noted of a stranger that wanted to register itself. */
   arrivalOf: (fingerprint: string) => Arrival | null
   issuers: () => Map<string, Issuer>
+  pq: PqMode
   now: () => number
 }
 
@@ -56,12 +58,13 @@ export function createExplainer({
   nearest,
   arrivalOf,
   issuers,
+  pq,
   now,
 }: ExplainerParts): Explainer {
   function judge(leaf: X509Certificate, known: Map<string, Issuer>): Verdict {
     const fingerprint = fingerprintOf(leaf.raw)
     const peer: Peer = { fingerprint, chain: judgeChain(leaf, known) }
-    const input = { peer, record: lookup(fingerprint), now: now() }
+    const input = { peer, record: lookup(fingerprint), now: now(), pq }
     const decision = decideAdmission(input)
     return {
       wouldBeAdmitted: decision.admitted,

@@ -38,7 +38,7 @@ export type ServiceParts = Pick<
   | 'ready'
   | 'events'
 > & {
-  config: Pick<ProvisioningConfig, 'deviceDays' | 'now'>
+  config: Pick<ProvisioningConfig, 'deviceDays' | 'now' | 'pq'>
   ca: Services['ca']
   receipt: Services['receipt']
   readCsr: (pem: string) => Promise<CsrReading>
@@ -47,7 +47,7 @@ export type ServiceParts = Pick<
 
 export function createServices(parts: ServiceParts): Services {
   const { writer, reading, issuers, anchors, lastUse, audit, ready, events } = parts
-  const { now, deviceDays } = parts.config
+  const { now, deviceDays, pq } = parts.config
   const compromised = readCompromisedAdmitting(reading.sqlite)
   if (compromised.length > 0) events.compromisedKeysAdmit(compromised)
   const ca = parts.ca.keeper.current
@@ -70,6 +70,7 @@ export function createServices(parts: ServiceParts): Services {
     isDevice,
     opensAt: parts.ca.opensAt,
     onIssued: events.issued,
+    pq,
     now,
   })
   const imports = createImportDesk({ ...parts, authority, deviceDays, now })
@@ -83,7 +84,7 @@ export function createServices(parts: ServiceParts): Services {
     policyDesk: createPolicyDesk(policies),
     authority,
     enrollments: createEnrollmentReader(reading),
-    claimDesk: createClaimDesk({ ca, writer, issuers, now }),
+    claimDesk: createClaimDesk({ ca, writer, issuers, pq, now }),
     enrollmentDesk: createEnrollmentDesk({ authority, writer, roll, deviceDays, now }),
     explainer: createExplainer({
       roll,
@@ -91,12 +92,14 @@ export function createServices(parts: ServiceParts): Services {
       nearest: prepareNearestDevice(reading.sqlite),
       arrivalOf: prepareArrivalLookup(reading.sqlite),
       issuers,
+      pq,
       now,
     }),
     lookup,
     reach: createReach({ roll, grants: prepareGrantLookup(reading.sqlite) }),
     lastUse,
     operators: createOperatorReader(reading),
+    pq,
     now,
     issuers,
     anchors,

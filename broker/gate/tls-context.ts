@@ -5,21 +5,12 @@ import { constants, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
 import { validityIn } from '../../pki/certificate-facts.ts'
-import { tlsProfile } from '../../pki/tls-profile.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
+import { signatureSchemes, tlsProfile } from '../../pki/tls-profile.ts'
 
 export type TlsFiles = { certificate: string; key: string }
 
-const SIGNATURES = [
-  'ecdsa_secp256r1_sha256',
-  'ed25519',
-  'ecdsa_secp384r1_sha384',
-  'rsa_pss_rsae_sha256',
-  'rsa_pss_rsae_sha384',
-  'rsa_pss_rsae_sha512',
-  'rsa_pkcs1_sha256',
-  'rsa_pkcs1_sha384',
-  'rsa_pkcs1_sha512',
-].join(':')
+export type TlsSettings = { ticketLifetimeMs: number; tlsGroups: string; pq: PqMode }
 
 /** Something that provisioning puts right when it starts: worth waiting for. */
 export class NotPrepared extends Error {
@@ -28,11 +19,12 @@ export class NotPrepared extends Error {
 
 /**
  * What `tls.createServer` and `setSecureContext` both take. Throws where a file is missing, damaged or does not fit its key.
- * `ticketLifetimeMs` is how long a TLS session may be resumed; 0 for never. `tlsGroups` are the key exchange groups, as OpenSSL lists them.
+ * `ticketLifetimeMs` is how long a TLS session may be resumed; 0 for never.
+ * `tlsGroups` are the key exchange groups, as OpenSSL lists them; `pq` off asks for no ML-DSA signature.
  */
 export function readTlsContext(
   files: TlsFiles,
-  { ticketLifetimeMs, tlsGroups }: { ticketLifetimeMs: number; tlsGroups: string },
+  { ticketLifetimeMs, tlsGroups, pq }: TlsSettings,
 ): SecureContextOptions {
   const certificate = readFileSync(files.certificate)
   if (validityIn(new X509Certificate(certificate)).notAfter <= Date.now())
@@ -46,7 +38,7 @@ export function readTlsContext(
     ca: [],
     ...tlsProfile,
     ecdhCurve: tlsGroups,
-    sigalgs: SIGNATURES,
+    sigalgs: signatureSchemes(pq),
     ...(ticketLifetimeMs === 0 ? {} : { sessionTimeout: Math.ceil(ticketLifetimeMs / 1_000) }),
     secureOptions:
       constants.SSL_OP_NO_RENEGOTIATION |

@@ -5,7 +5,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { type Issuer, readIssuers } from '../../db/issuers/issuer-store.ts'
 import type { Registry } from '../../db/open.ts'
 import { createChainJudge, type JudgeChain } from './chain-judge.ts'
-import { NotPrepared, readTlsContext, type TlsFiles } from './tls-context.ts'
+import { NotPrepared, readTlsContext, type TlsFiles, type TlsSettings } from './tls-context.ts'
 
 export type Trust = {
   issuers: ReadonlyMap<string, Issuer>
@@ -19,11 +19,7 @@ export function serverFiles(data: string): TlsFiles {
   return { certificate: join(data, 'server.crt'), key: join(data, 'keys', 'server.key') }
 }
 
-export function createReadTrust(
-  registry: Registry,
-  data: string,
-  settings: { ticketLifetimeMs: number; tlsGroups: string },
-): ReadTrust {
+export function createReadTrust(registry: Registry, data: string, settings: TlsSettings): ReadTrust {
   const files = serverFiles(data)
   return () => {
     const issuers = readIssuers(registry)

@@ -50,6 +50,7 @@ async function begin({ data, host, port, settings, ticketKeys }: GateOrders): Pr
     const admit = createAdmit({
       lookup: prepareAdmissionLookup(registry.sqlite),
       now: Date.now,
+      pq: settings.pq,
       onDoubt: engine.events.registryInDoubt,
     })
     gate = await openGate({

@@ -7,6 +7,7 @@ import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { readTrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import type { Registry } from '../../db/open.ts'
 import { createRollReader } from '../../db/roll/roll-reader.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import type { Events } from '../events.ts'
 import { judgeUrl } from '../outbound/public-address.ts'
 import { createCoverageCheck } from './crl-coverage.ts'
@@ -24,6 +25,7 @@ export function startAnchorDesk(parts: {
   writer: RegistryWriter
   issuers(): Map<string, Issuer>
   events: Events
+  pq: PqMode
   now: () => number
   crlPrivateAddresses: boolean
   crlLookMs: number
@@ -41,6 +43,7 @@ export function startAnchorDesk(parts: {
     isDevice: async id => (await roll.device(id)) !== null,
     writer,
     events,
+    pq: parts.pq,
     now,
     everyMs: REGISTRAR_LOOKS_EVERY_MS,
   })

@@ -10,6 +10,7 @@ import { isRegistryOutage } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type Fault, readCertificate } from '../../pki/certificate-reader.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createAttempts } from '../attempts.ts'
 import { judgeForeignCertificate } from '../enrollment/foreign-certificate.ts'
@@ -38,6 +39,7 @@ export type RegistrarParts = {
     selfRegistrationRefused(who: { fingerprint: string; issuerId: string }, reason: string): void
     selfRegistrationFailed(error: unknown): void
   }
+  pq: PqMode
   now: () => number
   everyMs: number
 }
@@ -135,6 +137,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
       trust: 'chained',
       issuers,
       isDevice: parts.isDevice,
+      pq: parts.pq,
       now: now(),
     })
     if ('refused' in verdict) {

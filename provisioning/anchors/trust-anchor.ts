@@ -8,6 +8,7 @@ import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certific
 import { findIssuer } from '../../pki/chain.ts'
 import { coverageOf, covers, coversAll } from '../../pki/distribution-points.ts'
 import { readOrNull } from '../../pki/foreign-bytes.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import type { Fault } from '../enrollment/csr.ts'
@@ -30,10 +31,13 @@ const ABOVE_MAX = 2
 const CLOCK_SKEW_MS = 5 * 60_000
 
 /** `issuers` are those on record, among which a CA above it may be. Never throws on bad input. */
-export function judgeNewAnchor(pem: string, issuers: Map<string, Issuer>, now: number): AnchorVerdict {
+export function judgeNewAnchor(
+  pem: string,
+  { issuers, pq, now }: { issuers: Map<string, Issuer>; pq: PqMode; now: number },
+): AnchorVerdict {
   const der = onlyCertificate(pem)
   if (typeof der === 'string') return invalid('certificate', der)
-  const faults = judgeAnchor(der, now)
+  const faults = judgeAnchor(der, now, pq)
   if (faults.length > 0) return { refused: 'issuer_invalid', faults }
   const certificate = new X509Certificate(der)
   const twin = [...issuers.values()].find(issuer => isTwin(certificate, issuer))

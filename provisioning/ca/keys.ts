@@ -1,10 +1,11 @@
 // The private keys of this service: made, stored as PKCS #8 PEM (0600), read back.
 // Refuses to know what they sign.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { type MlDsaType, mlDsaTypes } from '../../pki/key-policy.ts'
 import { readText, replaceFile } from '../data-directory.ts'
 
 /** Kinds of keys the root, the issuing CA and the server may hold; `rsa` is RSA-3072. */
-export const caKeyTypes = ['p256', 'p384', 'rsa', 'ed25519'] as const
+export const caKeyTypes = ['p256', 'p384', 'rsa', 'ed25519', ...mlDsaTypes] as const
 export type CaKeyType = (typeof caKeyTypes)[number]
 
 export function generateKey(type: CaKeyType): KeyObject {
@@ -17,7 +18,16 @@ export function generateKey(type: CaKeyType): KeyObject {
       return generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey
     case 'ed25519':
       return generateKeyPairSync('ed25519').privateKey
+    case 'ml-dsa-44':
+    case 'ml-dsa-65':
+    case 'ml-dsa-87':
+      return generateMlDsa(type)
   }
+}
+
+/** The types of Node know a literal each, and no union of them. */
+function generateMlDsa(type: MlDsaType): KeyObject {
+  return generateKeyPairSync(type as 'ml-dsa-65').privateKey
 }
 
 export function writeKey(file: string, key: KeyObject): void {

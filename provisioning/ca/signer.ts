@@ -17,7 +17,7 @@ export type Signer = {
 export type SignatureAlgorithm = {
   oid: string
   hash: 'sha256' | 'sha384' | null
-  /** RFC 4055 wants NULL parameters, RFC 5758 and 8410 want none. */
+  /** RFC 4055 wants NULL parameters, RFC 5758, 8410 and 9881 want none. */
   nullParameters: boolean
   /** The same in WebCrypto's words. */
   web: { name: string; hash: string; namedCurve?: string }
@@ -46,9 +46,14 @@ export function signatureAlgorithmOf(key: KeyObject): SignatureAlgorithm {
   const known = algorithms[curve ?? key.asymmetricKeyType ?? '']
   if (known === undefined) {
     const found = `${key.asymmetricKeyType} ${curve ?? ''}`.trim()
-    throw new Error(`a CA key is ${found}: P-256, P-384, RSA and Ed25519 are possible`)
+    throw new Error(`a CA key is ${found}: P-256, P-384, RSA, Ed25519 and ML-DSA are possible`)
   }
   return known
+}
+
+/** Signs the message itself, with an empty context (RFC 9881 §2). */
+function mlDsa(oid: string, name: string): SignatureAlgorithm {
+  return { oid, hash: null, nullParameters: false, web: { name, hash: 'SHA-512' } }
 }
 
 const algorithms: Record<string, SignatureAlgorithm> = {
@@ -76,4 +81,7 @@ const algorithms: Record<string, SignatureAlgorithm> = {
     nullParameters: false,
     web: { name: 'Ed25519', hash: 'SHA-512' },
   },
+  'ml-dsa-44': mlDsa('2.16.840.1.101.3.4.3.17', 'ML-DSA-44'),
+  'ml-dsa-65': mlDsa('2.16.840.1.101.3.4.3.18', 'ML-DSA-65'),
+  'ml-dsa-87': mlDsa('2.16.840.1.101.3.4.3.19', 'ML-DSA-87'),
 }

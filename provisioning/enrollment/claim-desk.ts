@@ -4,10 +4,12 @@
 import type { Actor } from '../../db/audit/audit.ts'
 import type { ClaimStore } from '../../db/enrollment/claims.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { readCsr } from './csr.ts'
+import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
 import { CLAIM_URN, claimProfile, randomSerialNumber, validityOf } from './profile.ts'
-import { assertAsIntended, inability, type Refused } from './registration-authority.ts'
+import type { Refused } from './registration-authority.ts'
 
 export type ClaimOrder = {
   name: string
@@ -28,6 +30,7 @@ export function createClaimDesk(parts: {
   ca: () => IssuingCa
   writer: Pick<ClaimStore, 'intendClaim' | 'keepClaim'>
   issuers: () => Map<string, Issuer>
+  pq: PqMode
   now: () => number
 }): ClaimDesk {
   const { writer, issuers, now } = parts
@@ -38,6 +41,8 @@ export function createClaimDesk(parts: {
       if (unable !== null) return unable
       const reading = await readCsr(csr)
       if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+      const unfit = unfitKey(reading.key, parts.pq)
+      if (unfit !== null) return unfit
       const validity = validityOf(days, now(), ca.notAfter)
       const { spki, spkiHash } = reading.key
       const intent = { ...terms, ...validity, spkiHash, issuerId: ca.id, serialNumber: randomSerialNumber() }

@@ -6,8 +6,9 @@ import { CertificationRequest } from '@peculiar/asn1-csr'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import * as x509 from '@peculiar/x509'
 import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
-import { ACCEPTABLE_KEYS, isAcceptableKey } from '../../pki/key-policy.ts'
+import { keyTypeFault } from '../../pki/key-policy.ts'
 import { pemBlocks } from '../../pki/pem.ts'
+import { signatureAlgorithms } from '../../pki/signature-algorithms.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
 
@@ -103,25 +104,12 @@ function publicKeyOf(csr: CertificationRequest): KeyObject | null {
 }
 
 function weaknessOf(key: KeyObject): string | null {
-  const keyType = keyTypeOf(key)
-  if (!isAcceptableKey(keyType)) return `the key is ${keyType}: use ${ACCEPTABLE_KEYS}`
-  return weaknessOfKey(key)
-}
-
-/** What the signature algorithms of CSRs ask of the key, and their hash (RFC 8017, RFC 5758, RFC 8410). */
-const signatures: Readonly<Record<string, { keyType: string; hash: string | null }>> = {
-  '1.2.840.113549.1.1.11': { keyType: 'rsa', hash: 'sha256' },
-  '1.2.840.113549.1.1.12': { keyType: 'rsa', hash: 'sha384' },
-  '1.2.840.113549.1.1.13': { keyType: 'rsa', hash: 'sha512' },
-  '1.2.840.10045.4.3.2': { keyType: 'ec', hash: 'sha256' },
-  '1.2.840.10045.4.3.3': { keyType: 'ec', hash: 'sha384' },
-  '1.2.840.10045.4.3.4': { keyType: 'ec', hash: 'sha512' },
-  '1.3.101.112': { keyType: 'ed25519', hash: null },
+  return keyTypeFault(keyTypeOf(key)) ?? weaknessOfKey(key)
 }
 
 async function verifies(csr: CertificationRequest, key: KeyObject, der: Buffer): Promise<boolean> {
   try {
-    const known = signatures[csr.signatureAlgorithm.algorithm]
+    const known = signatureAlgorithms.get(csr.signatureAlgorithm.algorithm)
     const signed = csr.certificationRequestInfoRaw
     if (known === undefined || signed === undefined) {
       // With parameters of their own, as RSASSA-PSS has: the library knows them.

@@ -6,6 +6,7 @@ import type { PresentedToken } from '../../db/enrollment/enrollment-tokens.ts'
 import type { AnchorState } from '../../db/enrollment/idevids.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { Problem, problemOf } from '../http/problem.ts'
 import { assertOneAuthorization } from '../operators/authentication.ts'
@@ -25,6 +26,7 @@ export type EnrollmentAuthenticationParts = {
   claimOf: (fingerprint: string) => Claim | null
   issuers: () => Map<string, Issuer>
   anchorEnrollment: (issuerId: string) => AnchorState
+  pq: PqMode
   now: () => number
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>

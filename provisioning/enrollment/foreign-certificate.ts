@@ -5,6 +5,7 @@ import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import { coverageOf, covers } from '../../pki/distribution-points.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { PEM_BYTES_MAX, pemBlocks } from '../../pki/pem.ts'
@@ -18,6 +19,7 @@ export type ForeignCertificate = {
   issuers: Map<string, Issuer>
   /** Whether a name is the ID of a registered device. */
   isDevice: (id: string) => Promise<boolean>
+  pq: PqMode
   now: number
 }
 
@@ -29,7 +31,8 @@ export type ForeignVerdict =
 export async function judgeForeignCertificate(order: ForeignCertificate): Promise<ForeignVerdict> {
   const der = onlyCertificate(order.pem)
   if (typeof der === 'string') return invalid('certificate', der)
-  const faults = judgeLeaf(der, { pinned: order.trust === 'pinned', acceptV1: true })
+  const { pq } = order
+  const faults = judgeLeaf(der, { pinned: order.trust === 'pinned', acceptV1: true, pq })
   if (faults.length > 0) return { refused: 'certificate_invalid', faults }
   const leaf = new X509Certificate(der)
   const issuer = order.issuers.get(findIssuer(leaf, order.issuers.values())?.id ?? '') ?? null

@@ -5,6 +5,7 @@ import type { AnchorState, Idevid } from '../../db/enrollment/idevids.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice } from '../anchors/name-template.ts'
 import { BACKDATE_MS } from './profile.ts'
@@ -24,6 +25,7 @@ export function judgeIdevid(
   parts: {
     issuers: Map<string, Issuer>
     anchorEnrollment: (issuerId: string) => AnchorState
+    pq: PqMode
     now: number
   },
 ): ShownIdevid | { fault: string } | null {
@@ -36,7 +38,8 @@ export function judgeIdevid(
   if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter < now)) {
     return { fault: 'its issuer is disabled, revoked or has expired' }
   }
-  const [unfit] = judgeLeaf(certificate.raw, { pinned: false, acceptV1: issuer.acceptV1 })
+  const { acceptV1 } = issuer
+  const [unfit] = judgeLeaf(certificate.raw, { pinned: false, acceptV1, pq: parts.pq })
   if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
   const facts = certificateFacts(certificate)
   if (facts.notBefore - BACKDATE_MS > now || facts.notAfter < now) {

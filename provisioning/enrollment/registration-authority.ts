@@ -1,17 +1,18 @@
 // The registration authority: decides what is issued and listed, and never signs.
 // What will be signed is on record before the key signs, so a crash leaves something revocable or nothing at all.
-import { X509Certificate } from 'node:crypto'
 import { inSpan } from '../../admin/tracing.ts'
 import type { Actor } from '../../db/audit/audit.ts'
-import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { Approval } from '../../db/roll/approval.ts'
 import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/roll/certificate-writer.ts'
 import type { CertificateStatus } from '../../db/schema.ts'
-import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import type { CsrReading, Fault } from './csr.ts'
 import { type ForeignVerdict, judgeForeignCertificate } from './foreign-certificate.ts'
+import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
 import {
   DAY_MS,
   DEVICE_URN,
@@ -106,6 +107,8 @@ export type RegistrationAuthorityParts = {
   opensAt: (certificate: Renewable) => number
   /** A certificate was signed; how long that took, from its CSR on. */
   onIssued: (tookMs: number) => void
+  /** Whether certificates may hold ML-DSA keys. */
+  pq: PqMode
   now: () => number
 }
 
@@ -123,7 +126,7 @@ type IssuingOrder = {
 type Issued = { der: Buffer; serialNumber: string }
 
 export function createRegistrationAuthority(parts: RegistrationAuthorityParts): RegistrationAuthority {
-  const { writer, issuers, isDevice, now } = parts
+  const { writer, issuers, isDevice, pq, now } = parts
 
   function issue(ca: IssuingCa, order: IssuingOrder, actor: Actor): Promise<Issued | Refused> {
     const attributes = { 'rollcall.device_id': order.deviceId, 'rollcall.purpose': order.purpose }
@@ -144,6 +147,8 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     if (unable !== null) return unable
     const reading = typeof order.csr === 'string' ? await parts.readCsr(order.csr) : order.csr
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+    const unfit = unfitKey(reading.key, pq)
+    if (unfit !== null) return unfit
     const intent: IssuanceIntent = {
       serialNumber: randomSerialNumber(),
       issuerId: ca.id,
@@ -184,7 +189,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   }
 
   function judge({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
-    return judgeForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, now: now() })
+    return judgeForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, pq, now: now() })
   }
 
   return {
@@ -259,37 +264,7 @@ function listing(
   return { der, deviceId, issuerId, trust: 'chained', status, action, ...terms }
 }
 
-/** Why nothing can be issued at all now, or null. */
-export function inability(ca: IssuingCa, issuers: Map<string, Issuer>, now: number): Refused | null {
-  if (ca.notAfter <= now) return { refused: 'ca_expired', faults: [] }
-  // What it signed now would be admitted nowhere.
-  const disabled = issuerLine(ca.id, issuers).some(({ enabled }) => !enabled)
-  return disabled ? { refused: 'issuer_disabled', faults: [] } : null
-}
-
 /** Valid for a day that ended a day ago. */
 function expiredValidity(now: number): Validity {
   return validityOf(1, now - 2 * DAY_MS)
-}
-
-/** A certificate that differs from its intent must never leave this process. */
-export function assertAsIntended(
-  der: Buffer,
-  intent: Pick<IssuanceIntent, 'serialNumber' | 'spkiHash' | 'notBefore' | 'notAfter'>,
-  names: { commonName: string; uri: string },
-  ca: IssuingCa,
-): void {
-  const certificate = new X509Certificate(der)
-  const facts = certificateFacts(certificate)
-  const same =
-    facts.serialNumber === intent.serialNumber &&
-    facts.spkiHash === intent.spkiHash &&
-    facts.notBefore === intent.notBefore &&
-    facts.notAfter === intent.notAfter &&
-    !facts.isCa &&
-    certificate.subject === `CN=${names.commonName}` &&
-    certificate.subjectAltName === `URI:${names.uri}` &&
-    certificate.verify(ca.certificate.publicKey)
-  if (!same)
-    throw new Error(`what was signed for serial number ${intent.serialNumber} is not what was intended`)
 }

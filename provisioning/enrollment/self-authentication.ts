@@ -7,6 +7,7 @@ import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { reasons } from '../../db/reason.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { judgeChain } from '../../pki/chain.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { Problem } from '../http/problem.ts'
 
@@ -21,6 +22,7 @@ export type SelfAuthentication = {
 export type SelfAuthenticationParts = {
   lookup: AdmissionLookup
   issuers: () => Map<string, Issuer>
+  pq: PqMode
   now: () => number
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
   countFailure: (request: FastifyRequest) => Promise<number | null>
@@ -28,20 +30,20 @@ export type SelfAuthenticationParts = {
 }
 
 export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAuthentication {
-  const { lookup, issuers, now } = parts
+  const { lookup, issuers, pq, now } = parts
 
   function decide(request: FastifyRequest, expiredMs: number): Admission {
     const peer = peerOf(request, issuers)
     const record = peer.fingerprint === null ? null : lookup(peer.fingerprint)
     const at = now()
-    const admission = decideAdmission({ peer, record, now: at })
+    const admission = decideAdmission({ peer, record, now: at, pq })
     if (record === null || admission.admitted || admission.reason !== 'certificate_expired') return admission
     const { notAfter, issuerNotAfter, status } = record
     const inUse = status === 'issued' || status === 'active'
     const issuerLasts = issuerNotAfter === null || at <= issuerNotAfter
     if (at > notAfter + expiredMs || !inUse || !issuerLasts) return admission
     // All but its end must hold.
-    return decideAdmission({ peer, record, now: notAfter })
+    return decideAdmission({ peer, record, now: notAfter, pq })
   }
 
   return {

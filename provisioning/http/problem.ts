@@ -32,7 +32,7 @@ const entries = {
   key_unacceptable: {
     status: 400,
     title: 'The key is too weak or of a kind we do not accept',
-    hint: 'Use P-256, P-384, Ed25519 or RSA of at least 2048 bits.',
+    hint: 'Use P-256, P-384, Ed25519, RSA of at least 2048 bits, or ML-DSA where the setting pq is not off.',
   },
   certificate_invalid: {
     status: 400,

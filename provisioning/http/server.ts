@@ -6,7 +6,7 @@ import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
-import { tlsProfile } from '../../pki/tls-profile.ts'
+import { signatureSchemes, tlsProfile } from '../../pki/tls-profile.ts'
 import type { ServerIdentity } from '../ca/server-certificate.ts'
 import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import { createSelfAuthentication } from '../enrollment/self-authentication.ts'
@@ -73,10 +73,12 @@ const DAY_MS = 86_400_000
 
 export async function createServer(parts: ServerParts): Promise<ApiServer> {
   const { services } = parts
+  // Node offers ML-DSA by itself.
+  const tls = { ...tlsOptions, ...(services.pq === 'off' ? { sigalgs: signatureSchemes('off') } : {}) }
   const api = fastify({
     // Devices that call for themselves show their certificate; what it is worth is decided on each of their requests.
     https: {
-      ...tlsOptions,
+      ...tls,
       ...parts.identity,
       requestCert: true,
       rejectUnauthorized: false,
@@ -210,7 +212,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
       if (address === null || typeof address === 'string') throw new Error('the API has no port')
       return address.port
     },
-    show: identity => server.setSecureContext({ ...tlsOptions, ...identity }),
+    show: identity => server.setSecureContext({ ...tls, ...identity }),
     async close() {
       services.news.streams.close()
       const closed = api.close()

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import type { Fault } from '../enrollment/csr.ts'
 import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
@@ -11,12 +12,11 @@ import { Problem } from '../http/problem.ts'
 /** The DER and its end in ms. Throws `certificate_invalid`, or `certificate_issued_here` for what our CAs signed. */
 export function judgeOperatorCertificate(
   pem: string,
-  issuers: Map<string, Issuer>,
-  now: number,
+  { issuers, pq, now }: { issuers: Map<string, Issuer>; pq: PqMode; now: number },
 ): { der: Buffer; notAfter: number } {
   const der = onlyCertificate(pem)
   if (typeof der === 'string') throw invalid([{ path: 'certificate', message: der }])
-  const faults = judgeLeaf(der, { pinned: true })
+  const faults = judgeLeaf(der, { pinned: true, pq })
   if (faults.length > 0) throw invalid(faults)
   const leaf = new X509Certificate(der)
   const issuer = issuers.get(findIssuer(leaf, issuers.values())?.id ?? '')

@@ -16,6 +16,7 @@ import type { RevocationOutcome, StillAdmitting } from '../../db/roll/revocation
 import type { Certificate, Device, RollReader } from '../../db/roll/roll-reader.ts'
 import { deviceVersion } from '../../db/versions.ts'
 import type { WebhookReader } from '../../db/webhooks/webhook-store.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import type { AnchorDesk } from '../anchors/anchor-desk.ts'
@@ -66,6 +67,7 @@ export type Services = {
   ready: () => boolean
   events: Events
   deviceDays: number
+  pq: PqMode
   now: () => number
   lookup: AdmissionLookup
   reach: Reach

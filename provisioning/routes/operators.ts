@@ -15,7 +15,7 @@ const tags = ['operators']
 const isTokenId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function operatorRoutes(api: Api, services: Services): void {
-  const { writer, operators, issuers, events, now } = services
+  const { writer, operators, issuers, events, pq, now } = services
 
   async function tokenOf(id: string, scope: string | null) {
     const token = await operators.token(id, scope)
@@ -129,7 +129,7 @@ export function operatorRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const { name, certificate, ...wanted } = request.body
       const given = delegate(request.holder!, wanted, now())
-      const { der, notAfter } = judgeOperatorCertificate(certificate, issuers(), now())
+      const { der, notAfter } = judgeOperatorCertificate(certificate, { issuers: issuers(), pq, now: now() })
       const expiresAt = Math.min(given.expiresAt, notAfter)
       const fingerprint = await writer.addOperator({ name, ...given, der, expiresAt }, actorOf(request))
       events.operatorAdded(callerOf(request), fingerprint, name, given.role)

@@ -20,7 +20,7 @@ import { refusal } from './enrollment.ts'
 import { shownIssuer } from './issuers.ts'
 
 export function trustAnchorRoutes(api: Api, services: Services): void {
-  const { writer, issuers, anchors, receipt, events, now } = services
+  const { writer, issuers, anchors, receipt, events, pq, now } = services
   const about = { tags: ['issuers'], security: secured, querystring: schemas.NoQuery }
 
   function issuerOf(id: string): Issuer {
@@ -61,7 +61,7 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
     },
     async (request, reply) => {
       const { certificate, name } = request.body
-      const verdict = judgeNewAnchor(certificate, issuers(), now())
+      const verdict = judgeNewAnchor(certificate, { issuers: issuers(), pq, now: now() })
       if ('refused' in verdict) throw refusal(verdict)
       const { der, parentId, subject } = verdict
       const actor = actorOf(request)

@@ -46,6 +46,7 @@ function input(
     peer: { fingerprint: FINGERPRINT, chain: 'verified', ...peer },
     record: record === null ? null : { ...rightful, ...record },
     now: NOW,
+    pq: 'accept',
   }
 }
 

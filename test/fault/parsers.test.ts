@@ -147,10 +147,18 @@ test('certificates', async t => {
     covers({ points: ['http://crl.example'], endEntitiesOnly: false }, damaged)
     judgeAnchor(damaged, now)
     const pem = toPem(damaged, 'CERTIFICATE')
-    judgeNewAnchor(pem, issuers, now)
-    outcomeOf(() => judgeOperatorCertificate(pem, issuers, now), Problem)
+    judgeNewAnchor(pem, { issuers, pq: 'accept', now })
+    outcomeOf(() => judgeOperatorCertificate(pem, { issuers, pq: 'accept', now }), Problem)
     for (const trust of ['chained', 'pinned'] as const) {
-      const order = { pem, deviceId: 'pump-1', trust, issuers, isDevice: async () => false, now }
+      const order = {
+        pem,
+        deviceId: 'pump-1',
+        trust,
+        issuers,
+        isDevice: async () => false,
+        pq: 'accept',
+        now,
+      }
       const verdict = await judgeForeignCertificate(order as never)
       if ('refused' in verdict) continue
       listable += 1
@@ -162,7 +170,7 @@ test('certificates', async t => {
     if (shown === null) return
     const anchorEnrollment = () =>
       ({ mode: 'active', nameTemplate: '$'.concat('{cn}'), group: null, proofFingerprint: null }) as never
-    judgeIdevid(shown, { issuers, anchorEnrollment, now })
+    judgeIdevid(shown, { issuers, anchorEnrollment, pq: 'accept', now })
   })
   assert.ok(listable > 0, 'some of it still is a certificate')
 })

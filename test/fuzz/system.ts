@@ -251,7 +251,7 @@ export async function startSystem(ground: Ground) {
         state: stateOf.get(id)!,
         listed: rows.all(id).map(({ fingerprint, status }) => {
           const peer = { fingerprint, chain: 'verified' } as const
-          const admission = decideAdmission({ peer, record: lookup(fingerprint), now: clock })
+          const admission = decideAdmission({ peer, record: lookup(fingerprint), now: clock, pq: 'accept' })
           return `${nameOf.get(fingerprint)} ${status} ${admission.admitted ? 'admitted' : admission.reason}`
         }),
       })),

@@ -38,7 +38,8 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     (...details: unknown[]) =>
       void events.push([what, ...details])
   const doubt = (error: unknown) => void events.push(['doubt', error])
-  const real = createAdmit({ lookup: prepareAdmissionLookup(registry.sqlite), now: Date.now, onDoubt: doubt })
+  const lookup = prepareAdmissionLookup(registry.sqlite)
+  const real = createAdmit({ lookup, now: Date.now, pq: 'accept', onDoubt: doubt })
   let interruption: (() => void) | null = null
   const admit: Admit = peer => {
     const answer = real(peer)

@@ -46,6 +46,8 @@ export type Forgery = {
   /** Instead of one by the key that is in the request. */
   signature?: Uint8Array
   key?: KeyObject
+  /** SHA-256 where nothing else is told; null where the key says it. */
+  hash?: string | null
 }
 
 /** A request with these parts, signed with a P-256 key of its own where nothing else is told. Gives its DER. */
@@ -58,7 +60,7 @@ export function forged(forgery: Forgery = {}): Buffer {
     spki,
     der(0xa0, ...(forgery.attributes ?? [])),
   )
-  const signature = forgery.signature ?? sign('sha256', info, key)
+  const signature = forgery.signature ?? sign(forgery.hash === undefined ? 'sha256' : forgery.hash, info, key)
   return sequence(info, forgery.algorithm ?? ecdsaWithSha256, bits(signature))
 }
 

@@ -97,6 +97,7 @@ test('the authority records before the CA signs, and lists nothing that was not 
     unusedOf: async () => null,
     keyOf: async () => '00',
     isDevice: async () => false,
+    pq: 'accept',
     opensAt: renewalOpensAt,
     onIssued() {},
     now: Date.now,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { chmodSync, cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it, test } from 'node:test'
+import { isMlDsa } from '../../pki/key-policy.ts'
 import { caKeyTypes, generateKey } from '../../provisioning/ca/keys.ts'
 import { openKey, sealKey } from '../../provisioning/ca/sealed-key.ts'
 import { rollcall } from '../cli/running.ts'
@@ -18,10 +19,12 @@ for (const type of caKeyTypes)
     assert.equal(openKey(pem.replace(/[A-Za-z0-9+/]{8}\n/, 'AAAAAAAA\n'), 'correct horse battery'), null)
     const file = join(folder.path, 'key')
     writeFileSync(file, pem)
-    const opened = openssl(['pkey', '-in', file, '-passin', 'pass:correct horse battery'])
-    assert.equal(opened, key.export({ type: 'pkcs8', format: 'pem' }))
     assert.match(openssl(['asn1parse', '-in', file]), /:scrypt[\s\S]*:4000[\s\S]*:aes-256-cbc/)
     assert.notEqual(sealKey(key, 'correct horse battery'), pem, 'salt and IV are new each time')
+    // OpenSSL reads keys of ML-DSA from 3.5 on; Debian's is 3.0.
+    if (isMlDsa(type)) return
+    const opened = openssl(['pkey', '-in', file, '-passin', 'pass:correct horse battery'])
+    assert.equal(opened, key.export({ type: 'pkcs8', format: 'pem' }))
   })
 
 describe('a data directory with encrypted keys', () => {
