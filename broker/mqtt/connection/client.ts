@@ -70,8 +70,8 @@ export type Client = {
   stall: NodeJS.Timeout | null
   /** Whoever wants to go on sending to it once it has room. */
   onRoom: (() => void)[] | null
-  /** Retained messages that it is being shown. */
-  showing: Iterator<void> | null
+  /** Retained messages that it is being shown, by filter; each step tells whether there was one to show. */
+  showing: Map<string, Iterator<boolean>> | null
 }
 
 export function newClient(session: Session, stream: Duplex): Client {

@@ -14,6 +14,7 @@ export function createUnsubscribeHandler({ events, table, output }: HandlerParts
       state.subscriptions.has(filter) ? codes.success : codes.noSubscriptionExisted,
     )
     table.unsubscribe(state, filters)
+    for (const filter of filters) client.showing?.delete(filter) // [MQTT-3.10.4-2]
     if (session.ended === null) events.subscriptionsChanged(whoIs(session), state.subscriptions)
     output.sendAfter(client, null, encodeUnsuback(version, messageId, answers))
   }

@@ -22,6 +22,10 @@ export type RetainedMessages = ReturnType<typeof createRetainedMessages>
 /** Shown to one session and not acknowledged: beyond this it waits, for each is written on disk. */
 const SHOWN_AT_ONCE = 100
 const AHEAD_BYTES = 262_144
+/** Looked at for one client in one turn of the event loop: half a millisecond. */
+const LOOKS_PER_TURN = 500
+/** Where none of them was to be shown it pauses, so that filters that match little take a tenth of the time at most. */
+const PAUSE_MS = 5
 
 /** Of the broker's own messages. */
 const UNBOUND = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
@@ -48,6 +52,7 @@ export function createRetainedMessages(parts: {
   const { index, store, delivery, output } = parts
   const byPublisher = new Map<string, Set<string>>()
   const ledger = createRetainedLedger(parts.all)
+  const isPaused = new WeakSet<Client>()
 
   const chargeOf = (message: Retainable) => ({
     topic: message.topic,
@@ -96,15 +101,21 @@ export function createRetainedMessages(parts: {
     state: SessionState,
     subscription: Subscription,
     begunAt: number,
-  ): Generator<void> {
+  ): Generator<boolean> {
+    const isToBeShown = (message: Message) =>
+      // A newer one came as it was published, if it came since.
+      message.sequence <= begunAt &&
+      !isExpired(message, parts.now()) &&
+      parts.leavings().mayShow(message) &&
+      client.session.ended === null &&
+      client.session.rights.receive(message.topic) &&
+      !(subscription.noLocal && message.publisher === state.clientId)
     const identifiers = subscription.identifier === null ? [] : [subscription.identifier]
     for (const message of index.retainedMatching(subscription.filter)) {
-      // A newer one came as it was published, if it came since.
-      if (message.sequence > begunAt || isExpired(message, parts.now()) || !parts.leavings().mayShow(message))
+      if (message === null || !isToBeShown(message)) {
+        yield false
         continue
-      const { session } = client
-      if (session.ended !== null || !session.rights.receive(message.topic)) continue
-      if (subscription.noLocal && message.publisher === state.clientId) continue
+      }
       const qos = Math.min(message.qos, subscription.qos) as QoS
       const own: Delivery = {
         state,
@@ -122,22 +133,46 @@ export function createRetainedMessages(parts: {
         group = store.kept()
       }
       delivery.send(own, shown, group, [])
-      yield
+      yield true
     }
   }
 
-  /** As much as its window and its socket take; the rest when there is room. */
+  /** Whether its window and its socket take more. */
+  function hasRoom(client: Client): boolean {
+    const { state } = client
+    if (state === null || (state.isQueueing && state.isKept)) return false
+    return output.owedBytes(client) <= AHEAD_BYTES && (state.inFlight?.size ?? 0) < SHOWN_AT_ONCE
+  }
+
+  /** Some, as far as there is room; goes on by itself while there is, and is called again when there is again. */
   function goOn(client: Client): void {
-    const { state, showing } = client
-    if (showing === null || state === null) return
-    while (delivery.isOpen(client)) {
-      if (output.owedBytes(client) > AHEAD_BYTES || (state.inFlight?.size ?? 0) >= SHOWN_AT_ONCE) return
-      if (state.isQueueing && state.isKept) return
-      if (showing.next().done === true) {
-        client.showing = null
-        return
+    if (isPaused.has(client)) return
+    let looks = 0
+    let shown = 0
+    for (const [filter, messages] of client.showing ?? []) {
+      for (; delivery.isOpen(client) && hasRoom(client); looks += 1) {
+        if (looks === LOOKS_PER_TURN) {
+          pause(client, shown > 0)
+          return
+        }
+        const { done, value } = messages.next()
+        if (done === true) break
+        if (value) shown += 1
       }
+      if (!delivery.isOpen(client) || !hasRoom(client)) return
+      client.showing?.delete(filter)
     }
+    client.showing = null
+  }
+
+  function pause(client: Client, found: boolean): void {
+    isPaused.add(client)
+    const resume = () => {
+      isPaused.delete(client)
+      goOn(client)
+    }
+    if (found) setImmediate(resume)
+    else setTimeout(resume, PAUSE_MS)
   }
 
   return {
@@ -174,8 +209,10 @@ export function createRetainedMessages(parts: {
 
     /** Shows a new subscription what is retained. */
     show(client: Client, state: SessionState, subscription: Subscription): void {
-      const more = show(client, state, subscription, parts.nextSequence())
-      client.showing = client.showing === null ? more : both(client.showing, more)
+      client.showing ??= new Map()
+      // The same again begins anew, and takes no more room.
+      client.showing.delete(subscription.filter)
+      client.showing.set(subscription.filter, show(client, state, subscription, parts.nextSequence()))
       goOn(client)
     },
     goOn,
@@ -192,8 +229,4 @@ export function createRetainedMessages(parts: {
       for (const message of index.allRetained()) if (isExpired(message, now)) remove(message.topic)
     },
   }
-}
-
-function* both(one: Iterator<void>, other: Iterator<void>): Generator<void> {
-  for (const each of [one, other]) while (each.next().done !== true) yield
 }

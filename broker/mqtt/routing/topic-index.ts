@@ -70,14 +70,19 @@ export function createTopicIndex<Subscriber>() {
     if (any !== undefined) walk(any, levels, at + 1, true, found)
   }
 
-  function* retainedBelow(node: Node<Subscriber>): Generator<Message> {
-    if (node.retained !== null) yield node.retained
+  /** Null where a level holds nothing: whoever asks can pause, however little matches. */
+  function* retainedBelow(node: Node<Subscriber>): Generator<Message | null> {
+    yield node.retained
     for (const [, next] of childrenOf(node)) yield* retainedBelow(next)
   }
 
-  function* retainedMatching(node: Node<Subscriber>, levels: string[], at: number): Generator<Message> {
+  function* retainedMatching(
+    node: Node<Subscriber>,
+    levels: string[],
+    at: number,
+  ): Generator<Message | null> {
     if (at === levels.length) {
-      if (node.retained !== null) yield node.retained
+      yield node.retained
       return
     }
     const level = levels[at]!
@@ -86,8 +91,10 @@ export function createTopicIndex<Subscriber>() {
       if (at > 0) yield* retainedBelow(node)
       else for (const [name, next] of childrenOf(node)) if (!name.startsWith('$')) yield* retainedBelow(next)
     } else if (level === '+') {
-      for (const [name, next] of childrenOf(node))
+      for (const [name, next] of childrenOf(node)) {
+        yield null
         if (at > 0 || !name.startsWith('$')) yield* retainedMatching(next, levels, at + 1)
+      }
     } else {
       const next = childOf(node, level)
       if (next !== undefined) yield* retainedMatching(next, levels, at + 1)
@@ -124,6 +131,7 @@ export function createTopicIndex<Subscriber>() {
     },
     retained: (topic: string) => messages.get(topic),
     allRetained: () => messages.values(),
+    /** Also gives null where it has looked and found nothing. */
     retainedMatching: (filter: string) => retainedMatching(root, filter.split('/'), 0),
   }
 }
