@@ -2,14 +2,23 @@
 
 export type ValidityPeriod = { notBefore: number; notAfter: number }
 
+/** A certificate that was always old (notBefore in 1950) or has no end to speak of (9999) is counted as living so long. */
+const LIFE_MAX_MS = 20 * 365 * 86_400_000
+
+function beginningOf({ notBefore, notAfter }: ValidityPeriod): number {
+  return Math.max(notBefore, notAfter - LIFE_MAX_MS)
+}
+
 /** From two thirds of its life on a device may renew its certificate. */
-export function renewalOpensAt({ notBefore, notAfter }: ValidityPeriod): number {
-  return notBefore + Math.floor(((notAfter - notBefore) * 2) / 3)
+export function renewalOpensAt(period: ValidityPeriod): number {
+  const begins = beginningOf(period)
+  return begins + Math.floor(((period.notAfter - begins) * 2) / 3)
 }
 
 /** From nine tenths of its life on somebody should look why it was not renewed. */
-export function renewalCriticalAt({ notBefore, notAfter }: ValidityPeriod): number {
-  return notBefore + Math.floor(((notAfter - notBefore) * 9) / 10)
+export function renewalCriticalAt(period: ValidityPeriod): number {
+  const begins = beginningOf(period)
+  return begins + Math.floor(((period.notAfter - begins) * 9) / 10)
 }
 
 /**

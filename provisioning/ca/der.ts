@@ -7,6 +7,11 @@ export function sequence(...parts: readonly Uint8Array[]): Buffer {
   return wrapped(1, 16, parts)
 }
 
+/** A SET of parts that are DER already, in the order that they have. */
+export function setOf(...parts: readonly Uint8Array[]): Buffer {
+  return wrapped(1, 17, parts)
+}
+
 /** Parts under a tag such as `[0]`: one for an explicit tag, those of a SEQUENCE for an implicit one. */
 export function tagged(number: number, ...parts: readonly Uint8Array[]): Buffer {
   return wrapped(3, number, parts)

@@ -1,13 +1,12 @@
 // EST on the wire (RFC 7030 as RFC 8951 corrects it): certs-only PKCS #7, CSR attributes, and the names a request asks for.
 // Pure: knows neither HTTP nor the registry.
-import 'reflect-metadata'
-import * as x509 from '@peculiar/x509'
 import { extensionIds } from '../../pki/certificate-extensions.ts'
 import { readCertificate } from '../../pki/certificate-reader.ts'
 import { attributeTypes, comparableName } from '../../pki/distinguished-name.ts'
 import { readOrNull } from '../../pki/foreign-bytes.ts'
 import { pemBlocks } from '../../pki/pem.ts'
 import { readRequestNames } from '../../pki/request-reader.ts'
+import { integer, oid, sequence, setOf, tagged } from '../ca/der.ts'
 
 export const CERTS_ONLY = 'application/pkcs7-mime; smime-type=certs-only'
 export const CSR_ATTRIBUTES = 'application/csrattrs'
@@ -18,10 +17,22 @@ export const CSR_ATTRIBUTES = 'application/csrattrs'
  */
 export const csrAttributes = 'MCEwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI='
 
-/** A degenerate SignedData (RFC 5652 §5.1) that holds these certificates: DER in base64 without line breaks (RFC 8951 §3.1). */
+const ID_SIGNED_DATA = '1.2.840.113549.1.7.2'
+const ID_DATA = '1.2.840.113549.1.7.1'
+
+/**
+ * A degenerate SignedData (RFC 5652 §5.1) that holds these certificates, in their order: DER in base64 without line breaks (RFC 8951
+ * §3.1). It has no signers and so no eContent (§5.2): neither an empty one.
+ */
 export function certsOnly(certificates: readonly Buffer[]): string {
-  const parsed = certificates.map(der => new x509.X509Certificate(new Uint8Array(der)))
-  return Buffer.from(new x509.X509Certificates(parsed).export('raw')).toString('base64')
+  const signedData = sequence(
+    integer('01'),
+    setOf(),
+    sequence(oid(ID_DATA)),
+    tagged(0, ...certificates),
+    setOf(),
+  )
+  return sequence(oid(ID_SIGNED_DATA), tagged(0, signedData)).toString('base64')
 }
 
 /** Subject and subjectAltName, in a form in which equal names are equal strings. */

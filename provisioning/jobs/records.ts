@@ -100,7 +100,7 @@ async function* csvRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRec
       info: { lines: number }
     }>) {
       if (header === null) header = headerOf(record)
-      else yield { line: info.lines, ...recordOfCells(header, record) }
+      else yield { line: info.lines - lineBreaksIn(record), ...recordOfCells(header, record) }
     }
     await fed
   } catch (error) {
@@ -109,6 +109,11 @@ async function* csvRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRec
     parser.destroy()
     await fed.catch(() => {})
   }
+}
+
+/** The parser tells the line in which a row ends; a quoted cell may hold line breaks. */
+function lineBreaksIn(cells: readonly string[]): number {
+  return cells.reduce((count, cell) => count + (cell.match(/\r\n|\n|\r/g)?.length ?? 0), 0)
 }
 
 /** Hands the bytes on as fast as they are parsed. */

@@ -41,6 +41,9 @@ function certificatesOf(answer: Answer): X509Certificate[] {
   assert.equal(answer.headers['content-transfer-encoding'], undefined)
   using folder = temporaryDirectory()
   const file = join(folder.path, 'p7')
+  // encapContentInfo { id-data } and no eContent (RFC 5652 §5.2), behind version 1 and no digest algorithms.
+  const der = Buffer.from(answer.bytes.toString(), 'base64')
+  assert.ok(der.includes(Buffer.from('0201013100300b06092a864886f70d010701a0', 'hex')))
   writeFileSync(file, Buffer.from(answer.bytes.toString(), 'base64'))
   const printed = openssl(['pkcs7', '-inform', 'DER', '-in', file, '-print_certs'])
   return pemBlocks(printed, 'CERTIFICATE').map(der => new X509Certificate(der))

@@ -69,6 +69,11 @@ test('CSV: quotes, line feeds in cells, CRLF, a byte order mark, empty lines, to
     told(await records(text, 'csv')).map(line => line.replace(/^\d+ /, '')),
     ['{"a":"1, \\"x\\"","b":"two\\nlines"}', 'row_malformed', 'row_malformed', '{"a":"=1","b":"-x"}'],
   )
+  // Each is named by the line where it begins, which is where somebody looks for it.
+  assert.deepEqual(
+    told(await records(text, 'csv')).map(line => Number.parseInt(line, 10)),
+    [2, 5, 6, 7],
+  )
   assert.deepEqual(told(await records('a\nEC PRIVATE KEY\nb\n', 'csv')), [
     '2 private_key_sent',
     '3 {"a":"b"}',
