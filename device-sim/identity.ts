@@ -6,7 +6,7 @@ import * as x509 from '@peculiar/x509'
 
 x509.cryptoProvider.set(webcrypto)
 
-export const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048'] as const
+export const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const
 export type KeyType = (typeof keyTypes)[number]
 
 export function isKeyType(text: string): text is KeyType {
@@ -36,6 +36,9 @@ const algorithms: Record<KeyType, SigningAlgorithm & { name: string }> = {
     modulusLength: 2048,
     publicExponent: new Uint8Array([1, 0, 1]),
   } as SigningAlgorithm & { name: string },
+  'ml-dsa-44': { name: 'ML-DSA-44' } as SigningAlgorithm & { name: string },
+  'ml-dsa-65': { name: 'ML-DSA-65' } as SigningAlgorithm & { name: string },
+  'ml-dsa-87': { name: 'ML-DSA-87' } as SigningAlgorithm & { name: string },
 }
 
 /** A fresh key (PKCS #8 PEM) and a PKCS #10 request for it with CN = device ID. The key never leaves the process but by the caller. */
@@ -65,7 +68,8 @@ export function identityFrom(deviceId: string, key: string, certificates: readon
 /** Which of our key types a leaf certificate carries; null for any other. */
 export function keyTypeOf(certificates: string): KeyType | null {
   const { asymmetricKeyType, asymmetricKeyDetails } = new X509Certificate(certificates).publicKey
-  if (asymmetricKeyType === 'ed25519') return 'ed25519'
+  const same = keyTypes.find(type => type === asymmetricKeyType)
+  if (same !== undefined) return same
   if (asymmetricKeyType === 'rsa') return asymmetricKeyDetails?.modulusLength === 2048 ? 'rsa2048' : null
   if (asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'p256'
   return asymmetricKeyDetails?.namedCurve === 'secp384r1' ? 'p384' : null

@@ -36,7 +36,7 @@ export function enrollCommand(): Command {
     )
     .addOption(
       new Option('--key-type <type>', 'kind of key to make')
-        .choices(['p256', 'p384', 'ed25519', 'rsa2048'])
+        .choices(['p256', 'p384', 'ed25519', 'rsa2048', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'])
         .default('p256'),
     )
     .addOption(
@@ -116,7 +116,7 @@ async function withClaim<Result>(
 
 type EnrollFlags = Flags & {
   out: string
-  keyType: 'p256' | 'p384' | 'ed25519' | 'rsa2048'
+  keyType: 'p256' | 'p384' | 'ed25519' | 'rsa2048' | 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87'
   csr?: string
   days?: number
   claim?: string

@@ -5,7 +5,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, web
 import { promisify } from 'node:util'
 import { cryptoProvider, Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 
-const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048'] as const
+const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const
 export type KeyType = (typeof keyTypes)[number]
 
 type Algorithm = webcrypto.EcKeyImportParams & webcrypto.RsaHashedImportParams & webcrypto.EcdsaParams
@@ -15,6 +15,9 @@ const algorithms = {
   p384: { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
   ed25519: { name: 'Ed25519' },
   rsa2048: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+  'ml-dsa-44': { name: 'ML-DSA-44' },
+  'ml-dsa-65': { name: 'ML-DSA-65' },
+  'ml-dsa-87': { name: 'ML-DSA-87' },
 } as unknown as Record<KeyType, Algorithm>
 
 const generated: Record<KeyType, () => Promise<{ privateKey: KeyObject }>> = {
@@ -22,6 +25,9 @@ const generated: Record<KeyType, () => Promise<{ privateKey: KeyObject }>> = {
   p384: () => promisify(generateKeyPair)('ec', { namedCurve: 'P-384' }),
   ed25519: () => promisify(generateKeyPair)('ed25519'),
   rsa2048: () => promisify(generateKeyPair)('rsa', { modulusLength: 2048 }),
+  'ml-dsa-44': () => promisify(generateKeyPair)('ml-dsa-44'),
+  'ml-dsa-65': () => promisify(generateKeyPair)('ml-dsa-65'),
+  'ml-dsa-87': () => promisify(generateKeyPair)('ml-dsa-87'),
 }
 
 /** A fresh private key, PKCS #8 PEM. */
@@ -33,7 +39,8 @@ export async function makeKey(keyType: KeyType): Promise<string> {
 /** Which of our key types a private key is; null for any other. @throws where the PEM is no private key. */
 export function keyTypeOf(keyPem: string): KeyType | null {
   const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey(keyPem)
-  if (asymmetricKeyType === 'ed25519') return 'ed25519'
+  const same = keyTypes.find(type => type === asymmetricKeyType)
+  if (same !== undefined) return same
   if (asymmetricKeyType === 'rsa') return asymmetricKeyDetails?.modulusLength === 2048 ? 'rsa2048' : null
   if (asymmetricKeyType !== 'ec') return null
   if (asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'p256'
