@@ -1,4 +1,4 @@
-// How this very program is called by whoever runs it, so that every command in a hint can be copied.
+// The command by which the user runs this program, so that every command in a hint can be copied.
 import { realpathSync } from 'node:fs'
 import { delimiter, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -40,7 +40,7 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async () => (await import('./ca/command.ts')).caCommand(),
   },
   policy: {
-    summary: 'say who may publish and subscribe what, and try it before it holds',
+    summary: 'set what devices may publish and subscribe, and try a change first',
     load: async () => (await import('./policy/command.ts')).policyCommand(),
   },
   explain: {
@@ -48,7 +48,7 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async () => (await import('./explain/command.ts')).explainCommand(),
   },
   'api-token': {
-    summary: 'say who may call the API: make, list and revoke tokens',
+    summary: 'make, list and revoke tokens for the API',
     load: async () => (await import('./api-token/command.ts')).apiTokenCommand(),
   },
   operator: {

@@ -27,7 +27,7 @@ export class ApiProblem extends Error {
   }
 }
 
-/** No answer of the service was had: nothing listens there, it is somebody else, or it took too long. */
+/** The service gave no answer: nothing listens at the address, another server does, or the answer took too long. */
 export class ApiUnreachable extends Error {
   readonly code: string
   readonly hint: string

@@ -1,4 +1,4 @@
-// A typed client of Rollcall's HTTP API, for the command line and for whoever installs the package.
+// A typed client of Rollcall's HTTP API, for the command line and for programs that install the package.
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
 import { caVerbs } from './ca.ts'
 import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
@@ -54,7 +54,7 @@ export type Client = ReturnType<typeof createClient>
 
 type Query = Record<string, string | number | undefined>
 
-/** Whoever calls shows a token, or the certificate and key (PEM) of a registered operator. */
+/** A caller authenticates by a token, or by the certificate and key (PEM) of a registered operator. */
 export type Credential = { token: string } | { identity: { certificate: string; key: string } }
 
 /**
@@ -93,7 +93,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       /** Issues a certificate for a PKCS #10 request (PEM), valid for `days`. */
       enroll: (id: string, request: { csr: string; days?: number }) =>
         call<IssuedCertificate>('POST', `${device(id)}/certificates`, request),
-      /** Puts a certificate that somebody else issued on the roll. */
+      /** Puts a certificate of another CA on the roll. */
       register: (id: string, registered: { certificate: string; trust?: 'chained' | 'pinned' }) =>
         call<IssuedCertificate>('POST', `${device(id)}/certificates`, registered),
       admission: (id: string) => call<Explanation>('GET', `${device(id)}/admission`),

@@ -61,7 +61,7 @@ export function issuerVerbs(call: Transport['call'], walk: Walk) {
   return {
     pages: () => walk<Issuer>('/v1/issuers', {}),
     show: (id: string) => call<IssuerDetail>('GET', issuer(id)),
-    /** Registers a CA of somebody else (PEM). */
+    /** Registers a CA of another organization (PEM). */
     add: (added: { certificate: string; name?: string }) =>
       call<Issuer & Receipt>('POST', '/v1/issuers', added),
     disable: (id: string) => call<IssuerReceipt>('POST', `${issuer(id)}/disable`),

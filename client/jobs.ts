@@ -32,7 +32,7 @@ export type ImportOptions = {
   format: 'ndjson' | 'csv'
   /** Judges every row against the record, and changes nothing. */
   dryRun?: boolean
-  /** Pins every certificate of a row, whoever issued it. */
+  /** Pins every certificate of a row, whatever its issuer. */
   pin?: boolean
   /** `FIELD=COLUMN`: which column of the file stands for which field. */
   map?: readonly string[]

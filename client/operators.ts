@@ -1,4 +1,4 @@
-// Who operates: API tokens and operators' certificates, and the verbs on them.
+// API tokens and operators' certificates, and the verbs on them.
 import type { Transport } from './transport.ts'
 
 export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'
@@ -50,7 +50,7 @@ export function apiTokenVerbs(call: Transport['call'], walk: Walk) {
 
 export function operatorVerbs(call: Transport['call'], walk: Walk) {
   return {
-    /** Registers a certificate (PEM); its key never leaves whoever holds it. */
+    /** Registers a certificate (PEM); its key stays with its holder. */
     add: (added: NewOperator) => call<Operator>('POST', '/v1/operators', added),
     pages: () => walk<Operator>('/v1/operators', {}),
     revoke: (fingerprint: string) =>

@@ -46,7 +46,7 @@ export function policyVerbs(call: Transport['call'], walk: Walk) {
         certificate?: string
       },
     ) => call<PolicySimulation>('POST', `${policy(name)}/simulate`, asked),
-    /** Who would lose what under a draft, other attachments, or both. */
+    /** What each device would lose or gain under a draft, other attachments, or both. */
     simulateFleet: (
       name: string,
       tried: {

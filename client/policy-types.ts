@@ -41,7 +41,7 @@ export type PolicySimulation = {
 }
 
 export type PolicyLoss = { action: PolicyAction; filter: string; extent: 'all' | 'part' }
-/** What a change would take or give, device by device; whoever loses something comes first. */
+/** What a change would take or give, device by device; devices that lose something come first. */
 export type PolicyTrial = {
   devicesTotal: number
   devicesLosing: number

@@ -1,4 +1,4 @@
-// One request over HTTPS, one JSON document back. Trusts the CA it was handed and nobody else, waits only so long,
+// One request over HTTPS, one JSON document back. Trusts only the CA it was given, waits only so long,
 // and reads only so much.
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
@@ -69,7 +69,7 @@ export function createTransport(options: TransportOptions): Transport {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<{ status: number; text: string }> {
-    // Bytes are sent as they are, and whoever gives them says of what type.
+    // Bytes are sent as they are; the caller names their media type.
     const payload = body === undefined ? null : Buffer.isBuffer(body) ? body : JSON.stringify(body)
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = request(url, {
@@ -126,7 +126,7 @@ export function createTransport(options: TransportOptions): Transport {
   return { call, stream, close: () => agent.destroy() }
 }
 
-/** Nobody wants the rest once there is an answer. What the source throws ends the request. */
+/** Stops reading the source once there is an answer. An error of the source ends the request. */
 async function send(
   outgoing: ClientRequest,
   body: AsyncIterable<Uint8Array> | undefined,

@@ -44,7 +44,7 @@ export type CertificateFilter = { deviceId?: string; status?: string; limit?: nu
 /** A reason of RFC 5280 §5.3.1 by name; `unspecified` where none is given. */
 export type CertificateChange = { reason?: string }
 
-/** Who has acted on a change. */
+/** The brokers that have acted on a change. */
 export type Receipt = {
   epoch: number
   nodesTotal: number
@@ -101,7 +101,7 @@ export type Refusal = {
   count: number
 }
 
-/** Whether somebody would be admitted now: every check in order, and the last refusals seen. */
+/** Whether a device or certificate would be admitted now: every check in order, and the last refusals seen. */
 export type Explanation = {
   subject: { kind: 'device' | 'certificate'; id: string }
   wouldBeAdmitted: boolean

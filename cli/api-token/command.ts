@@ -1,4 +1,4 @@
-// `rollcall api-token …`: who may call the API, with which role, for which devices, and until when.
+// `rollcall api-token …`: API tokens with their role, their devices and their end.
 import { Argument, Command, Option } from 'commander'
 import type { ApiToken, Client, NewApiToken } from '../../client/index.ts'
 import { CommandFailed, printable, UsageError } from '../errors.ts'
@@ -46,9 +46,9 @@ function createCommand(): Command {
     .description(
       'Makes an API token. It is on stdout, here and never again, or with --out in a new file (0600) as --token-file takes it.\n' +
         'With --local it is written into the registry of --data itself, without the service and without a token:\n' +
-        'whoever may write that file has all rights already. That is the way back where the last admin token was lost.',
+        'an account that may write that file has all rights already. Use it if the last admin token was lost.',
     )
-    .addArgument(new Argument('<name>', 'who it is for: the name stands in the audit log'))
+    .addArgument(new Argument('<name>', 'the name of the caller in the audit log'))
     .option('--out <file>', 'write the token there instead of on stdout')
     .option('--local', 'write into the registry of --data, without the service')
     .action(async (name: string, flags: CreateFlags) => {

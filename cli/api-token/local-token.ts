@@ -1,5 +1,5 @@
-// The way back where no token opens the API any more: a token written into the registry by who may write its file.
-// Leaves an audit row like any other; the service may run or not.
+// Recovers access if no token is valid any more: writes a token into the registry file. The audit log gets a row for it, and the
+// service may run or not.
 import { statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { ApiToken, NewApiToken } from '../../client/index.ts'

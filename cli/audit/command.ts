@@ -28,7 +28,7 @@ type SearchFlags = Flags &
 
 const PAGE_ROWS = 500
 const FOLLOW_MS = 1_000
-/** Rows wait for a checkpoint a minute at most; where they wait longer, nobody signs. */
+/** Rows wait for a checkpoint a minute at most; if they wait longer, no service signs checkpoints. */
 const UNSEALED_MS_MAX = 5 * 60_000
 
 const columns: readonly Column<AuditRow>[] = [
@@ -239,7 +239,7 @@ function exportCommand(): Command {
     })
 }
 
-/** How far it is, where somebody watches. */
+/** Shows the progress if stderr is a terminal. */
 function progressLine(): { show(rows: number): void; clear(): void } {
   const { stderr } = process
   let shown = 0

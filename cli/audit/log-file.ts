@@ -52,7 +52,7 @@ async function writeBatch(handle: FileHandle, { rows, checkpoints }: AuditBatch)
 }
 
 function rowLine({ hash, prevHash, canonical }: Link): string {
-  // Somebody's hand may have put anything into the registry: it must not begin a line of its own.
+  // A registry that was tampered with may hold any text: the text must not begin a line of its own.
   const row = /[\n\r]/.test(canonical) ? JSON.stringify(canonical) : canonical
   return `{"hash":${JSON.stringify(hash)},"prevHash":${JSON.stringify(prevHash)},"row":${row}}\n`
 }

@@ -87,9 +87,9 @@ function showCommand(): Command {
 
 function registerCommand(): Command {
   return withServiceOptions(new Command('register'))
-    .summary('put a certificate that somebody else issued on the roll')
+    .summary('put a certificate of another CA on the roll')
     .description(
-      'Registers a certificate of somebody else for a device: through its chain, where a CA of it is a trust anchor,\n' +
+      'Registers a certificate of another CA for a device: through its chain, if a CA in it is a trust anchor,\n' +
         'or pinned: trusted as exactly this certificate.',
     )
     .addArgument(new Argument('<id>', 'device ID'))
@@ -108,9 +108,9 @@ function registerCommand(): Command {
 
 function revokeCommand(): Command {
   return withServiceOptions(new Command('revoke'))
-    .summary('end a certificate for good and cut whoever uses it')
+    .summary('end a certificate for good and cut the sessions that use it')
     .description(
-      'Revokes a certificate: whoever is connected with it is cut, and it is never admitted again. Final.\n' +
+      'Revokes a certificate: its sessions are cut, and it is never admitted again. Final.\n' +
         'For keyCompromise its key is revoked: every certificate of the key, and every one that was obtained with it.',
     )
     .addArgument(certificateArgument())
@@ -131,7 +131,7 @@ function revokeCommand(): Command {
 }
 
 const moves = {
-  suspend: 'hold it: cut whoever uses it and refuse it until it is activated again',
+  suspend: 'hold it: cut the sessions that use it and refuse it until it is activated again',
   activate: 'let a suspended certificate back in',
   approve: 'admit certificates that wait for approval',
   reject: 'never admit certificates that wait for approval',

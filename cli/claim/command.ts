@@ -74,7 +74,7 @@ function createCommand(): Command {
       }
       const made = await withService(flags, client => client.claims.create(order))
       const { certificate, chain, ca, ...shown } = made
-      // After a lost answer nobody has its key: the claim can be revoked, and another made.
+      // After a lost answer the key of the claim is lost: the claim can be revoked, and another made.
       await writeNew(at('claim.key'), key, 0o600)
       if (ca !== null) await writeWhole(at('ca.crt'), ca, 0o644)
       await writeWhole(at('claim.crt'), [certificate ?? '', ...chain].join(''), 0o644)
@@ -101,7 +101,7 @@ function listCommand(): Command {
 
 function revokeCommand(): Command {
   return withServiceOptions(new Command('revoke'))
-    .summary('let a claim enroll nobody any more; what it enrolled stays')
+    .summary('end a claim: it enrolls no more devices; those that it enrolled stay')
     .addArgument(new Argument('<id>', 'ID of the claim, as list shows it'))
     .action(async (id: string, flags: Flags) => {
       const revoked = await withService(flags, client => client.claims.revoke(id))

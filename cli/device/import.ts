@@ -42,7 +42,7 @@ export function importCommand(): Command {
     )
     .option('--map <field=column>', 'which column stands for which field (repeatable)', collect)
     .option('--dry-run', 'judge every row, report it line by line, and change nothing')
-    .option('--pin', 'pin every certificate in a row, whoever issued it')
+    .option('--pin', 'pin every certificate in a row, whatever its issuer')
     .option('--results <file>', 'write what became of each row, with its certificate, as JSON lines')
     .option('--detach', 'leave once the job is there; rollcall job watch ID follows it')
     .action(importRows)

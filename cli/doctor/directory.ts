@@ -1,4 +1,4 @@
-// The data directory: where it lies, whose it is, who may read it, how much room is left and how fast it keeps.
+// Checks of the data directory: file system, owner, file modes, free space and the time of a sync to disk.
 import {
   closeSync,
   fdatasyncSync,

@@ -22,7 +22,7 @@ export async function checkPorts(context: CheckContext): Promise<Finding[]> {
   const free = await Promise.all(
     named.map(([name, port]) => isFree(name, name === 'admin' ? '127.0.0.1' : context.host, port)),
   )
-  // Who holds one of them may well be one of ours that runs alone.
+  // The process that listens on a port may be a broker or provisioning service that runs alone.
   return context.running.length === 0 ? free : free.map(finding => softened(finding))
 }
 

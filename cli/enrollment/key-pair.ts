@@ -1,5 +1,5 @@
 // A device's key and its certificate request (PKCS #10). Keys are PKCS #8 PEM, as OpenSSL and mosquitto read them.
-// Refuses to know where keys are kept and who signs.
+// Refuses to know where keys are stored and which CA signs.
 import 'reflect-metadata'
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, webcrypto } from 'node:crypto'
 import { promisify } from 'node:util'

@@ -10,7 +10,7 @@ import { type ServiceFlags, withService, withServiceOptions } from '../service-c
 export function explainCommand(): Command {
   return withServiceOptions(new Command('explain'))
     .description(
-      'Tells whether a device or certificate would be admitted now, check by check, and who was refused lately.',
+      'Tells whether a device or certificate would be admitted now, check by check, and lists recent refusals.',
     )
     .argument('<subject>', 'device ID, SHA-256 fingerprint in hex, or a file with a certificate')
     .action(async (named: string, flags: ServiceFlags & { output: Format }) => {

@@ -30,7 +30,7 @@ const arrivalColumns: readonly Column<Arrival>[] = [
 ]
 
 const verbs = {
-  disable: 'admit nobody whose certificate it signed, and cut all who are connected',
+  disable: 'refuse every certificate that it signed, and cut their sessions',
   enable: 'admit again what it signed',
 } as const
 
@@ -60,9 +60,9 @@ function listCommand(): Command {
 
 function addCommand(): Command {
   return withServiceOptions(new Command('add'))
-    .summary('trust a CA of somebody else')
+    .summary('trust a CA of another organization')
     .description(
-      'Registers a CA of somebody else as trust anchor: the one that signs the devices, root or intermediate.\n' +
+      'Registers a CA of another organization as trust anchor: the one that signs the devices, root or intermediate.\n' +
         'Brokers trust it at once; its devices still enter only where they are on the roll.',
     )
     .addArgument(new Argument('<file>', 'file with the CA certificate, PEM or DER'))

@@ -4,7 +4,7 @@ import { createLogUpdate } from 'log-update'
 import { ApiUnreachable, type Client, type Job } from '../../client/index.ts'
 
 export type Meter = {
-  /** `total` is null where nobody knows. */
+  /** `total` is null if it is not known. */
   show(what: string, done: number, total: number | null, unit: string): void
   clear(): void
 }

@@ -34,10 +34,10 @@ function addCommand(): Command {
   return withGrantOptions(withServiceOptions(new Command('add')))
     .summary('accept the certificate of an operator')
     .description(
-      'Registers a certificate that somebody else issued, or that signs itself; only the certificate is read from FILE.\n' +
-        'Whoever holds its key then calls with --certificate and --key. It ends with --days, and never after the certificate.',
+      'Registers a certificate of another CA, or a self-signed one; only the certificate is read from FILE.\n' +
+        'The holder of its key then calls with --certificate and --key. It ends with --days, and never after the certificate.',
     )
-    .addArgument(new Argument('<name>', 'who it is: the name stands in the audit log'))
+    .addArgument(new Argument('<name>', 'the name of the operator in the audit log'))
     .addArgument(new Argument('<file>', 'certificate (PEM or DER)'))
     .action(async (name: string, file: string, flags: Flags & Omit<NewOperator, 'name' | 'certificate'>) => {
       const { role, group, days } = flags

@@ -1,4 +1,4 @@
-// `rollcall policy …`: who may publish and subscribe what. Trying a change first is in simulate.ts.
+// `rollcall policy …`: what devices may publish and subscribe. Trying a change first is in simulate.ts.
 import { Command, Option } from 'commander'
 import { ApiProblem, type Client } from '../../client/index.ts'
 import type { Policy, PolicyAttachment, PolicyDocument, PolicySummary } from '../../client/policy-types.ts'
@@ -22,7 +22,7 @@ const columns: readonly Column<PolicySummary>[] = [
 ]
 
 export function policyCommand(): Command {
-  const policy = new Command('policy').description('Topic policies: who may publish and subscribe what.')
+  const policy = new Command('policy').description('Topic policies: what devices may publish and subscribe.')
   for (const verb of [listCommand(), showCommand(), applyCommand(), deleteCommand()]) policy.addCommand(verb)
   policy.addCommand(moveCommand('attach'))
   policy.addCommand(moveCommand('detach'))
@@ -100,12 +100,12 @@ function applyCommand(): Command {
       printReceipt(`policy ${receipt.name} ${done}`, receipt)
       if (before === null)
         process.stderr.write(
-          `it holds for nobody yet: ${programName()} policy attach ${receipt.name} --everyone, --device, --group or --issuer\n`,
+          `it holds for no device yet: ${programName()} policy attach ${receipt.name} --everyone, --device, --group or --issuer\n`,
         )
     })
 }
 
-/** Replaces just the version it saw: a change that somebody else makes at the same time is refused, not lost. */
+/** Replaces only the version that it read: of two changes at the same time one is refused, and none is lost. */
 async function apply(client: Client, document: PolicyDocument) {
   const before = await client.policies.show(document.name).catch((error: unknown) => {
     // A name that cannot be one is told by the service when it judges the document.

@@ -59,7 +59,7 @@ export function simulateCommand(): Command {
     .description(
       'Tries a policy, from a file or as it is stored, before it holds.\n' +
         'With --device: what each topic named would be, now and then, and which statement decides.\n' +
-        'With --fleet: who would lose or gain what, and which live subscriptions would be dropped.',
+        'With --fleet: what each device would lose or gain, and which live subscriptions would be dropped.',
     )
     .argument('<policy>', 'file with a document (YAML or JSON), - for stdin, or the name of a stored policy')
     .option('--device <id>', 'the device to try it on')

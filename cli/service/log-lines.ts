@@ -15,7 +15,7 @@ const levels: Readonly<Record<number, string>> = {
   50: 'error',
   60: 'fatal',
 }
-/** Fields of every line that say nothing to somebody who watches one machine. */
+/** Fields of every line that the short form leaves out, or prints in a place of their own. */
 const QUIET = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'v'])
 const LINE_CHARACTERS_MAX = 400
 

@@ -11,7 +11,7 @@ type RunningService = {
   url: string
   ready(): boolean
   metrics(): Promise<string>
-  /** In a hurry nothing is waited for that is not lost by it: somebody may wait to take this one's place. */
+  /** In a hurry the service waits only for data that it would lose: its successor may be waiting for the data directory. */
   close(options: { hurry: boolean }): Promise<void>
 }
 
@@ -25,7 +25,7 @@ type ServiceProcess = {
 
 /** How long closing in order may take before the process ends regardless. */
 const CLOSE_MS = 9_000
-/** By then all that a start loads is loaded, and whoever waited for it has been served. */
+/** By then the start has loaded all its code and has served the first requests. */
 const CODE_KEPT_AFTER_MS = 5_000
 /** How often a supervised process looks whether it can still do its work. */
 const HEALTH_MS = 500

@@ -42,7 +42,7 @@ export type Supervisor = {
 export function supervise(options: SupervisorOptions): Supervisor {
   const { events = {}, stopMs = 10_000 } = options
   const { promise: ready, resolve, reject } = Promise.withResolvers<Record<string, string>>()
-  // Whoever is not waiting for `ready` has stopped caring; an unhandled rejection would end the supervisor.
+  // A caller may ignore `ready`; an unhandled rejection would end the supervisor.
   ready.catch(() => {})
   const children: SupervisedChild[] = []
   let started = false
@@ -61,7 +61,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
         }
       },
       died(name, why, everReady) {
-        // A failed start is told once, by whoever waits for `ready`.
+        // The caller that waits for `ready` reports a failed start; the supervisor does not report it again.
         if (everReady) events.died?.(name, why)
         else reject(new Error(startFailure(name, why)))
       },

@@ -1,5 +1,5 @@
 // Tells systemd how `up` is doing (sd_notify(3)): ready, stopping, alive. Node has no datagram sockets of the Unix kind, so
-// systemd-notify, which comes with systemd, says it. Where nobody waits for word, or it cannot be said, nothing happens.
+// systemd-notify, which comes with systemd, says it. Without NOTIFY_SOCKET, or without systemd-notify, nothing happens.
 import { spawn } from 'node:child_process'
 
 type SystemdNotifier = {

@@ -13,11 +13,11 @@ export const connection = {
     state = next
     for (const listener of listeners) listener()
   },
-  /** Whoever waits to ask again does so now. */
+  /** Every waiting query is sent again now. */
   retryNow(): void {
     for (const retry of [...retries]) retry()
   },
-  /** Gives a function that stops the waiting. */
+  /** Returns a function that stops waiting. */
   onRetry(retry: () => void): () => void {
     retries.add(retry)
     return () => retries.delete(retry)

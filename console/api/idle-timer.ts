@@ -1,4 +1,4 @@
-// Whether somebody sits before the page: half an hour without a key, a click or a turn of the wheel is nobody.
+// Detects an idle operator: half an hour without a key, a click or a turn of the wheel.
 
 const IDLE_MS = 30 * 60_000
 const LOOK_MS = 15_000

@@ -2,7 +2,7 @@
 import { ApiProblem } from '../../client/failures.ts'
 import { connection } from './connection.ts'
 
-/** Nothing of the service was heard: it is down, restarting, or the network is. */
+/** The service did not answer: it is down or restarting, or the network is down. */
 export class Unreachable extends Error {}
 
 type Answer<T> = { body: T; etag: string | null }
@@ -13,7 +13,7 @@ const SESSION = '/v1/session'
 let csrfToken: string | null = null
 let ended: () => void = () => {}
 let changed: () => Promise<boolean> = async () => false
-/** Resolves when somebody signs in again; null as long as a session holds. */
+/** Resolves at the next sign-in; null while a session holds. */
 let signedIn: PromiseWithResolvers<void> | null = null
 
 /** What every change shows beside the cookie; null once signed out. */
@@ -24,12 +24,12 @@ export function keepCsrfToken(token: string | null): void {
   signedIn = null
 }
 
-/** Told when the service says that nobody is signed in. */
+/** Calls `listener` when the service answers that no session is valid. */
 export function onSessionEnded(listener: () => void): void {
   ended = listener
 }
 
-/** Told when the cookie is of another session than this page's; gives whether it is of the same operator. */
+/** Calls `listener` when the cookie is of another session; the result says whether the operator is the same. */
 export function onSessionChanged(listener: () => Promise<boolean>): void {
   changed = listener
 }

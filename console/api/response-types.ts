@@ -31,7 +31,7 @@ export type EventRow = {
   detail: Record<string, unknown>
 }
 
-/** Null is what whoever is bound to one group does not see. */
+/** Null is what an operator who is bound to one group may not see. */
 export type Overview = {
   at: string
   devices: Record<DeviceState, number>

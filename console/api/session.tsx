@@ -1,4 +1,4 @@
-// Who is signed in, and what their role lets them do. The token that signs in is sent once and kept nowhere.
+// The signed-in operator and the role's permissions. The token is sent once at sign-in and stored nowhere.
 import {
   createContext,
   type ReactNode,
@@ -24,7 +24,7 @@ import {
 } from './request.ts'
 
 type Session = { operator: WhoAmI; csrfToken: string; expiresAt: string }
-/** `ended`: somebody was signed in and is no more; what they looked at is still there behind the sign-in. */
+/** `ended`: the session has ended; the page stays behind the sign-in form. */
 type SignedIn = {
   state: 'asking' | 'out' | 'in' | 'ended'
   operator: WhoAmI | null
@@ -81,7 +81,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   )
   const signOut = useCallback(async () => {
     await change('DELETE', '/v1/session').catch((error: unknown) => {
-      // Whoever is not signed in any more wanted just that.
+      // A session that has ended already is what the operator wants.
       if (!(error instanceof ApiProblem)) throw error
     })
     keepCsrfToken(null)
@@ -118,7 +118,7 @@ export function useMay(least: Role): boolean {
   return operator !== null && ranks[operator.role] >= ranks[least]
 }
 
-/** Whether the operator is bound to one group: what is not about devices is closed to them then. */
+/** The group that the operator is bound to, or null. Pages that are not about devices are closed to a bound operator. */
 export function useGroup(): string | null {
   return useSession().operator?.group ?? null
 }

@@ -44,7 +44,7 @@ export function useEventStream(
         const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempts)
         attempts += 1
         timer = setTimeout(open, waitMs)
-        // Whoever is not signed in any more hears it from an ordinary request.
+        // An ordinary request tells whether the session has ended.
         ask('/v1/whoami').catch((error: unknown) => {
           if (!passes(error)) clearTimeout(timer)
         })

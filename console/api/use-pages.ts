@@ -20,7 +20,7 @@ export function usePages<T>(path: string | null, options: { everyMs?: number } =
     items: [],
     next: null,
   })
-  // Whoever reads on is not thrown back to the first page by a fresher one.
+  // A reader of later pages is not thrown back to the first page by a refresh.
   const first = useQuery<Page<T>>(path, rest.items.length > 0 ? {} : options)
   const [fetching, setFetching] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)

@@ -1,4 +1,4 @@
-// The answer to a question, kept as fresh as a page wants it. Where the service does not answer, asks again, ever less often.
+// The answer of one GET, refreshed at the interval that a page sets. Retries with growing delays if the service does not answer.
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { connection } from './connection.ts'
 import { ask, passes, Unreachable } from './request.ts'

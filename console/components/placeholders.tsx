@@ -1,4 +1,4 @@
-// Where there is nothing: what would be here, and how it comes to be. And the grey lines while an answer is awaited.
+// What stands in place of content: a note for an empty list, and grey lines while an answer is loading.
 import type { ReactNode } from 'react'
 import { Icon, type IconName } from './icon.tsx'
 

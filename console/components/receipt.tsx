@@ -1,4 +1,4 @@
-// Who acted on a change: brokers that acknowledged it, sessions they cut, and those still to be waited for, asked again.
+// The receipt of a change: brokers that acknowledged it, sessions they cut, and brokers still pending, asked for again.
 import { useEffect, useRef, useState } from 'react'
 import type { Receipt } from '../../client/types.ts'
 import { many } from '../labels/formats.ts'

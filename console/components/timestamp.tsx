@@ -1,4 +1,4 @@
-// A moment as it lies from now; the exact time is there for who points at it.
+// A time relative to now, with the exact time as a tooltip.
 import { useSyncExternalStore } from 'react'
 import { formatClockTime, formatDateTime, formatRelative } from '../labels/formats.ts'
 

@@ -1,4 +1,4 @@
-// The word that somebody types to say that he means it.
+// The word that an operator types to confirm.
 import { Field } from './field.tsx'
 
 export function TypedConfirmation({

@@ -1,4 +1,4 @@
-// What is left where a page failed: the words for it, and the way back.
+// Shown instead of a page that threw an error: an explanation and a button to reload.
 import { Notice } from '../components/notice.tsx'
 
 export function ErrorPage() {

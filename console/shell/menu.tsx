@@ -1,4 +1,4 @@
-// The way to every page that the operator may look at, and who that operator is.
+// The menu: links to the pages that the operator may read, and the signed-in operator.
 import type { Page } from '../../client/types.ts'
 import { useGroup, useMay, useSession } from '../api/session.tsx'
 import { useQuery } from '../api/use-query.ts'

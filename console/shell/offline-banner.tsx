@@ -1,4 +1,4 @@
-// Says on every page that the service does not answer, and when it is asked again.
+// A banner on every page while the service does not answer, with the time of the next attempt.
 import { useEffect, useState } from 'react'
 import { connection, useConnection } from '../api/connection.ts'
 import { Button } from '../components/button.tsx'
