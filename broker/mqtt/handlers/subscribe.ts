@@ -9,6 +9,9 @@ import { levelsOf } from './connect.ts'
 import type { HandlerParts } from './parts.ts'
 
 const REFUSED = 0x80
+/** Each group is a delivery of its own, where overlapping filters of a session are one: so many groups one session may be in. */
+const SHARED_MAX = 32
+const isShared = (filter: string) => filter.startsWith('$share/')
 
 export function createSubscribeHandler(parts: HandlerParts) {
   const { settings, events, table, store, output, retained } = parts
@@ -28,15 +31,22 @@ export function createSubscribeHandler(parts: HandlerParts) {
     const shown: [RequestedSubscription, Subscription][] = []
     let count = state.subscriptions.size
     let bytes = state.subscriptionBytes
+    let shared = 0
+    for (const filter of state.subscriptions.keys()) if (isShared(filter)) shared += 1
     const { subscriptionBytes } = parts.boundsOf(session.rights.isBackend === true)
     const answers = packet.subscriptions.map(asked => {
       const { filter, qos, noLocal, retainAsPublished } = asked
       const isKnown = state.subscriptions.has(filter) || granted.has(filter)
       const weight = isKnown ? 0 : weighFilter(filter)
-      const isFull = !isKnown && (count >= settings.subscriptionsMax || bytes + weight > subscriptionBytes)
+      const isFull =
+        !isKnown &&
+        (count >= settings.subscriptionsMax ||
+          bytes + weight > subscriptionBytes ||
+          (isShared(filter) && shared >= SHARED_MAX))
       if (isRefused(client, filter, isFull)) return REFUSED
       const subscription = { filter, qos, noLocal, retainAsPublished, identifier: packet.identifier }
       if (!isKnown) count += 1
+      if (!isKnown && isShared(filter)) shared += 1
       bytes += weight
       if (showsRetained(asked, isKnown)) shown.push([asked, subscription])
       granted.set(filter, subscription)
@@ -58,6 +68,6 @@ export function createSubscribeHandler(parts: HandlerParts) {
 
 /** [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4] */
 function showsRetained({ filter, retainHandling }: RequestedSubscription, isKnown: boolean): boolean {
-  if (filter.startsWith('$share/') || retainHandling === 2) return false
+  if (isShared(filter) || retainHandling === 2) return false
   return retainHandling === 0 || !isKnown
 }
