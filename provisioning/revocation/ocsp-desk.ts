@@ -44,6 +44,8 @@ export function createOcspDesk(parts: OcspDeskParts): OcspDesk {
   const kept = createBoundedMap<Kept>(KEPT_MAX)
   /** Requests as they came, without a nonce: clients ask the same again and again, and parsing costs more than answering. */
   const questions = createBoundedMap<OcspQuestion>(QUESTIONS_MAX)
+  /** What is asked again while it is signed is signed once; bounded by the signatures of a second. */
+  const signing = new Map<string, { verdict: string; answer: Promise<OcspAnswer> }>()
   const maySign = createBudget(parts.signaturesPerSecondMax ?? SIGNATURES_PER_SECOND_MAX)
 
   function questionOf(request: Buffer): OcspQuestion | null {
@@ -80,14 +82,26 @@ export function createOcspDesk(parts: OcspDeskParts): OcspDesk {
     if (found?.verdict === same && found.responder === responder && isFresh(found, now())) {
       return { der: found.der, outcome: outcomeOf(verdict), cache: found }
     }
-    if (!maySign()) return { der: unsigned.tryLater, outcome: 'tryLater' }
+    const running = signing.get(name)
+    if (running?.verdict === same) return running.answer
+    if (!maySign(verdict === 'unknown')) return { der: unsigned.tryLater, outcome: 'tryLater' }
+    const answer = signOne(name, responder, { identifier, verdict }).finally(() => signing.delete(name))
+    signing.set(name, { verdict: same, answer })
+    return answer
+  }
+
+  async function signOne(
+    name: string,
+    responder: Responder,
+    { identifier, verdict }: { identifier: CertIdentifier; verdict: Verdict },
+  ): Promise<OcspAnswer> {
     const times = timesNow()
     const der = await signOcspResponse(responder, [{ identifier, verdict }], times, null)
     // Anybody can make up serial numbers: they must not push out what is asked for in earnest.
     if (verdict === 'unknown') return { der, outcome: 'unknown' }
     const made = {
       der,
-      verdict: same,
+      verdict: JSON.stringify(verdict),
       responder,
       tag: createHash('sha256').update(der).digest('hex'),
       ...times,
@@ -109,7 +123,7 @@ export function createOcspDesk(parts: OcspDeskParts): OcspDesk {
       const [first] = certificates
       const single = first !== undefined && certificates.length === 1 ? first : null
       if (single !== null && nonce === null) return answerOne(issuerId, responder, single)
-      if (!maySign()) {
+      if (!maySign(true)) {
         // An answer without the nonce is still a true one (RFC 6960 §4.4.1); who insists on it asks again.
         return single === null
           ? { der: unsigned.tryLater, outcome: 'tryLater' }
@@ -164,14 +178,20 @@ function createBoundedMap<Value>(max: number) {
   }
 }
 
-/** So many a second, counted by the second; the real clock, since it is about this machine. */
-function createBudget(perSecond: number): () => boolean {
+/**
+ * So many a second, counted by the second; the real clock, since it is about this machine. Half is left to what can be kept: of
+ * serial numbers and nonces anybody can make up as many as there are signatures.
+ */
+function createBudget(perSecond: number): (isMadeUp: boolean) => boolean {
   let second = 0
   let used = 0
-  return () => {
+  let madeUp = 0
+  return isMadeUp => {
     const current = Math.floor(performance.now() / 1000)
-    if (current !== second) [second, used] = [current, 0]
+    if (current !== second) [second, used, madeUp] = [current, 0, 0]
+    if (used >= perSecond || (isMadeUp && madeUp >= Math.ceil(perSecond / 2))) return false
     used += 1
-    return used <= perSecond
+    if (isMadeUp) madeUp += 1
+    return true
   }
 }

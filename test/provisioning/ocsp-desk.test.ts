@@ -113,6 +113,16 @@ describe('the OCSP desk', () => {
     assert.equal((await answer(requestFor('01', '00'.repeat(16)))).outcome, 'good')
   })
 
+  it('signs for certificates of its own while strangers make up serial numbers and nonces', async () => {
+    const rows = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`0${at + 1}`, row]))
+    const { answer } = deskOn({ ...rows, '02': row }, 40)
+    const made = Array.from({ length: 200 }, (_, at) => requestFor(`0${(at + 256).toString(16)}`))
+    const flood = [...made, ...made.map(() => requestFor('01', '00'.repeat(16)))]
+    await Promise.all(flood.map(request => answer(request)))
+    for (const serial of ['02', '03', '04'])
+      assert.equal((await answer(requestFor(serial))).outcome, 'good', serial)
+  })
+
   it('echoes a nonce as it came, up to 128 bytes, and keeps no such answer', async () => {
     const { answer } = deskOn({ '01': row })
     for (const bytes of [1, 16, 32, 128]) {
