@@ -1,4 +1,4 @@
-// The name under which somebody acts stands in the audit log: no two who may act have the same.
+// The name under which somebody acts stands in the audit log: no two who may act have the same, whatever the case.
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'
 import { Conflict } from '../transact.ts'
@@ -19,14 +19,14 @@ export async function assertNameFree(
   const token = await transaction
     .selectFrom('api_tokens')
     .select('id')
-    .where('name', '=', name)
+    .where(({ eb, fn }) => eb(fn('lower', ['name']), '=', name.toLowerCase()))
     .where('revoked_at', 'is', null)
     .where(({ eb, or }) => or([eb('expires_at', 'is', null), eb('expires_at', '>', at)]))
     .executeTakeFirst()
   const certificate = await transaction
     .selectFrom('operator_certificates')
     .select('fingerprint')
-    .where('name', '=', name)
+    .where(({ eb, fn }) => eb(fn('lower', ['name']), '=', name.toLowerCase()))
     .where('revoked_at', 'is', null)
     .where('expires_at', '>', at)
     .executeTakeFirst()

@@ -106,6 +106,8 @@ test('no two who may act have one name, and none has a name of the service', asy
   const make = (name: string) => service.call('POST', '/v1/api-tokens', { name, role: 'viewer' })
   const { id } = (await make('ci')).body
   assertProblem(await make('ci'), 409, 'operator_name_taken')
+  // A log is read by people: names that differ in case alone are one.
+  assertProblem(await make('Ci'), 409, 'operator_name_taken')
   for (const name of ['system', 'admin.token']) assertProblem(await make(name), 409, 'operator_name_taken')
   for (const name of ['device:a', 'local:root', 'a b', '', '__proto__'])
     assertProblem(await make(name), 400, 'request_invalid')
