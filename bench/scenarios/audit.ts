@@ -57,7 +57,11 @@ async function fill(key: Parameters<typeof signCheckpoint>[1]): Promise<void> {
       const deviceId = `sensor-${String(seq).padStart(8, '0')}`
       append({
         at: 1_700_000_000_000 + seq * 37,
-        actor: { name: seq % 3 === 0 ? 'broker' : 'admin.token', requestId: crypto.randomUUID() },
+        actor: {
+          name: seq % 3 === 0 ? 'broker' : 'admin.token',
+          kind: 'local' as const,
+          requestId: crypto.randomUUID(),
+        },
         action: seq % 3 === 0 ? 'certificate.activate' : 'certificate.issue',
         target: seq.toString(16).padStart(64, '0'),
         detail: seq % 3 === 0 ? {} : { deviceId, serialNumber: `4f${seq.toString(16)}`, trust: 'chained' },

@@ -17,7 +17,10 @@ export async function measureCuts(
     const link = links[index]!
     const closed = new Promise<void>(resolve => link.once('close', () => resolve()))
     const begin = performance.now()
-    await fleet.roll.writer.revokeCertificate(device.fingerprint, 'keyCompromise', { name: 'bench' })
+    await fleet.roll.writer.revokeCertificate(device.fingerprint, 'keyCompromise', {
+      name: 'bench',
+      kind: 'local' as const,
+    })
     await closed
     took.push(performance.now() - begin)
   }

@@ -10,8 +10,8 @@ import { type ActorKind, type AuditFacts, type ChainEnd, chainStart, nextRow } f
 /** Who asked for a change, and in which request. */
 export type Actor = {
   name: string
-  /** Every part of the services gives it; a row without one is from before there were kinds. */
-  kind?: ActorKind | undefined
+  /** A row without one is from before there were kinds. */
+  kind: ActorKind
   requestId?: string | undefined
   /** Where the request may be asked again. */
   keyed?: KeyedRequest | undefined
@@ -70,7 +70,7 @@ function factsOf(entry: AuditEntry): AuditFacts {
   return {
     at: entry.at,
     actor: entry.actor.name,
-    actorKind: entry.actor.kind ?? null,
+    actorKind: entry.actor.kind,
     action: entry.action,
     target: entry.target,
     outcome: entry.outcome ?? 'done',

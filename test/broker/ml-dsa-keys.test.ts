@@ -26,7 +26,7 @@ for (const gates of [0, 1]) {
     try {
       const ca = pqAuthority('Post-quantum CA', pqKey('ml-dsa-87'))
       const anchor = { der: ca.der, name: 'pq', kind: 'foreign', parentId: null } as const
-      const issuerId = await t.roll.writer.addIssuer(anchor, { name: 'test' })
+      const issuerId = await t.roll.writer.addIssuer(anchor, { name: 'test', kind: 'local' })
       for (const type of mlDsaTypes) {
         const ours = pqLeaf(`${type}-ours`, pqKey(type), issuing(t))
         await t.roll.list(`${type}-ours`, ours)
@@ -65,7 +65,7 @@ test('a session of an ML-DSA device is resumed and admitted anew, until its cert
     assert.equal(again.isSessionReused(), true)
     assert.equal(await admitted(again), 0)
     again.destroy()
-    await t.roll.writer.revokeCertificate(fingerprint, 'keyCompromise', { name: 'test' })
+    await t.roll.writer.revokeCertificate(fingerprint, 'keyCompromise', { name: 'test', kind: 'local' })
     const revoked = await openTls(t, { identity, tls: { session: ticket[0] as Buffer } }).catch(() => null)
     if (revoked !== null) assert.notEqual(await admitted(revoked), 0)
   } finally {

@@ -180,7 +180,10 @@ test('threat 27: a key revoked for compromise is cut and let in by none of its c
   await t.roll.list('d1', second)
   const client = await mqttClient(t, 'd1', second, { reconnectPeriod: 0 })
   const closed = new Promise<void>(resolve => client.once('close', () => resolve()))
-  await t.roll.writer.revokeCertificate(fingerprint, 'keyCompromise', { name: 'test' })
+  await t.roll.writer.revokeCertificate(fingerprint, 'keyCompromise', {
+    name: 'test',
+    kind: 'local' as const,
+  })
   await closed
   client.end(true)
   for (const identity of [first, second]) {

@@ -83,7 +83,7 @@ describe('a row', () => {
       const detail = Object.assign(Object.create(null), { [text]: [text, 1.5, -0, null], gone: undefined })
       const entry = {
         at: 1e12,
-        actor: { name: text, requestId: text },
+        actor: { name: text, kind: 'local' as const, requestId: text },
         action: text,
         target: text,
         reason: text,
@@ -100,7 +100,7 @@ describe('a row', () => {
     await using log = await createAuditLog()
     log.append(1)
     const append = prepareAppendAudit(log.registry.sqlite)
-    const entry = { at: 1, actor: { name: 'x' }, action: 'device.add', target: 'x' }
+    const entry = { at: 1, actor: { name: 'x', kind: 'local' as const }, action: 'device.add', target: 'x' }
     assert.throws(() => append(entry), /in the transaction of its change/)
     const forge = log.registry.sqlite.prepare(
       `INSERT INTO audit (at, actor, action, target, outcome, prev_hash, hash)
@@ -117,10 +117,10 @@ describe('a row', () => {
     roll.registry.sqlite.exec(
       `CREATE TEMP TRIGGER no_rows BEFORE INSERT ON main.audit BEGIN SELECT RAISE(ABORT, 'no'); END`,
     )
-    await assert.rejects(roll.writer.addDevice(device, { name: 'x' }))
+    await assert.rejects(roll.writer.addDevice(device, { name: 'x', kind: 'local' as const }))
     roll.registry.sqlite.exec('DROP TRIGGER no_rows')
     assert.equal(roll.registry.sqlite.prepare('SELECT count(*) FROM devices').pluck().get(), 0)
-    await roll.writer.addDevice(device, { name: 'x' })
+    await roll.writer.addDevice(device, { name: 'x', kind: 'local' as const })
     assert.equal((await verifyRegistry(roll.registry.file, new Map())).outcome, 'intact')
     await roll.close()
   })

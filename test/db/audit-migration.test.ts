@@ -57,7 +57,9 @@ test('rows of before are chained with their numbers and content, and new ones co
       assert.deepEqual([first['request_id'], first['reason'], first['at']], ['r1', null, 1_700_000_000_000])
       const append = prepareAppendAudit(registry.sqlite)
       registry.sqlite
-        .transaction(() => append({ at: 1, actor: { name: 'x' }, action: 'device.add', target: 'y' }))
+        .transaction(() =>
+          append({ at: 1, actor: { name: 'x', kind: 'local' as const }, action: 'device.add', target: 'y' }),
+        )
         .immediate()
       const { outcome, rows, lastSeq, unsealedRows } = await verify()
       assert.deepEqual([outcome, rows, lastSeq, unsealedRows], ['intact', 2_501, 2_501, 2_501])
@@ -74,7 +76,9 @@ test('an empty registry of before begins its chain with the first row', async ()
       assert.equal((await verify()).rows, 0)
       const append = prepareAppendAudit(registry.sqlite)
       registry.sqlite
-        .transaction(() => append({ at: 1, actor: { name: 'x' }, action: 'device.add', target: 'y' }))
+        .transaction(() =>
+          append({ at: 1, actor: { name: 'x', kind: 'local' as const }, action: 'device.add', target: 'y' }),
+        )
         .immediate()
       assert.deepEqual([(await verify()).outcome, (await verify()).lastSeq], ['intact', 1])
     },

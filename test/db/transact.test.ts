@@ -8,7 +8,7 @@ import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/in
 import { openForReading } from '../../db/open.ts'
 import { Conflict, transact } from '../../db/transact.ts'
 
-const actor = { name: 'test' }
+const actor = { name: 'test', kind: 'local' } as const
 const device = (id: string) => ({ id, attributes: {}, groups: [] })
 
 /** From now on no time passes in this test: what comes together goes together, however busy the machine is. */

@@ -50,7 +50,7 @@ export async function createAuditLog(): Promise<AuditLog> {
         const detail = { deviceId: `d${seq}`, from: 'registered' }
         appendOne({
           at: 1e12 + seq,
-          actor: { name: 'tester' },
+          actor: { name: 'tester', kind: 'local' as const },
           action: 'device.add',
           target: `d${seq}`,
           detail,

@@ -35,7 +35,7 @@ export type Roll = {
   close(): Promise<void>
 }
 
-export const tester = { name: 'test' }
+export const tester = { name: 'test', kind: 'local' } as const
 
 export const defaultPolicy = {
   name: 'default',

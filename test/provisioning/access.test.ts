@@ -26,7 +26,10 @@ before(async () => {
   const tokens = new Map<string, string>()
   for (const role of roles) {
     for (const scope of [null, 'pumps']) {
-      const { token } = await writer.createToken({ name: `${role} ${scope}`, role, scope }, { name: 'test' })
+      const { token } = await writer.createToken(
+        { name: `${role} ${scope}`, role, scope },
+        { name: 'test', kind: 'local' as const },
+      )
       tokens.set(`${role} ${scope}`, token)
     }
   }

@@ -7,7 +7,7 @@ import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/in
 import { createAuthority } from '../harness/authority.ts'
 import { assertProblem, makeCsr, type Service, startService } from './harness.ts'
 
-const tester = { name: 'test' }
+const tester = { name: 'test', kind: 'local' } as const
 
 /** What a broker notes when a device connects with this certificate for the first time. */
 async function use(service: Service, deviceId: string, fingerprint: string): Promise<void> {

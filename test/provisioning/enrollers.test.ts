@@ -14,7 +14,9 @@ beforeEach(async () => {
   service = await startService({ receiptTimeoutMs: 10 })
   const registry = openForWriting(join(service.directory, 'registry.db'))
   const order = { name: 'eve', role: 'enroller', scope: null } as const
-  enroller = (await createRegistryWriter(registry).createToken(order, { name: 'test' })).token
+  enroller = (
+    await createRegistryWriter(registry).createToken(order, { name: 'test', kind: 'local' as const })
+  ).token
   const pair = makeCsr('p256')
   victim = { ...(await service.enroll('victim', pair.csr)), ...pair }
   createBrokerNotes(registry).uses([{ fingerprint: victim.fingerprint, deviceId: 'victim', at: Date.now() }])

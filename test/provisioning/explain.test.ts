@@ -191,7 +191,10 @@ test('the hint tells nobody of devices that their role does not show', async () 
   }
   const registry = openForWriting(join(service.directory, 'registry.db'))
   const bound = { name: 'bound', role: 'operator', scope: 'valves' } as const
-  const { token } = await createRegistryWriter(registry).createToken(bound, { name: 'test' })
+  const { token } = await createRegistryWriter(registry).createToken(bound, {
+    name: 'test',
+    kind: 'local' as const,
+  })
   await closeRegistry(registry)
   for (const answer of await Promise.all(ask(token))) {
     assert.ok(answer.status === 403 || answer.status === 404, answer.text)

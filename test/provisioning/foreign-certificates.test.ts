@@ -29,7 +29,7 @@ test('a certificate under a registered foreign trust anchor is chained to it; a 
   const ca = makeForeignCa()
   const registry = openForWriting(join(service.directory, 'registry.db'))
   const writer = createRegistryWriter(registry)
-  const actor = { name: 'test' }
+  const actor = { name: 'test', kind: 'local' } as const
   const der = new X509Certificate(ca.certificate).raw
   await service.call('POST', '/v1/devices', { id: 'pump-1' })
   const certificate = signedBy(ca, '/CN=pump-1')

@@ -12,7 +12,7 @@ async function tokens(directory: string) {
   const registry = openForWriting(join(directory, 'registry.db'))
   const writer = createRegistryWriter(registry)
   const make = async (name: string, role: 'enroller' | 'operator', scope: string | null) =>
-    (await writer.createToken({ name, role, scope }, { name: 'test' })).token
+    (await writer.createToken({ name, role, scope }, { name: 'test', kind: 'local' as const })).token
   const made = {
     enroller: await make('enroller', 'enroller', null),
     operator: await make('operator', 'operator', null),

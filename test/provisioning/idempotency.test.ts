@@ -89,7 +89,10 @@ test('a key belongs to who sent it: another caller with the same key is served f
   await using service = await startService()
   const registry = openForWriting(join(service.directory, 'registry.db'))
   const writer = createRegistryWriter(registry)
-  const { token } = await writer.createToken({ name: 'other', role: 'operator' }, { name: 'test' })
+  const { token } = await writer.createToken(
+    { name: 'other', role: 'operator' },
+    { name: 'test', kind: 'local' as const },
+  )
   await closeRegistry(registry)
   await service.call('POST', '/v1/devices', { id: 'a', attributes: { secret: 'mine' } }, keyed('k'))
   const answer = await service.call('POST', '/v1/devices', { id: 'b' }, keyed('k', { token }))
@@ -210,9 +213,12 @@ test('an intent that nothing came of spends no key: the request is served again'
     },
     ...{ notBefore: 0, notAfter: Date.now() + 60_000 },
   }
-  await writer.recordIntent(intent, { name: 'test', keyed })
+  await writer.recordIntent(intent, { name: 'test', kind: 'local' as const, keyed })
   assert.equal(writer.findKeyed(keyed), null)
-  await writer.addDevice({ id: 'b', attributes: {}, groups: [] }, { name: 'test', keyed })
+  await writer.addDevice(
+    { id: 'b', attributes: {}, groups: [] },
+    { name: 'test', kind: 'local' as const, keyed },
+  )
   assert.deepEqual(writer.findKeyed(keyed)?.change?.target, 'b')
   await closeRegistry(registry)
 })

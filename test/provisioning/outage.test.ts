@@ -104,7 +104,10 @@ test('the authority records before the CA signs, and lists nothing that was not 
   })
   const before = registry.sqlite.prepare<[], number>('SELECT count(*) FROM issuances').pluck().get() ?? 0
   const order = { deviceId: 'pump-1', csr: makeCsr('p256').csr, days: 90 }
-  await assert.rejects(authority.enroll(order, { name: 'test' }), /not what was intended/)
+  await assert.rejects(
+    authority.enroll(order, { name: 'test', kind: 'local' as const }),
+    /not what was intended/,
+  )
   assert.deepEqual(seen, [before + 1])
   assert.equal(registry.sqlite.prepare('SELECT count(*) FROM certificates').pluck().get(), 0)
   await closeRegistry(registry)

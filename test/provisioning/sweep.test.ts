@@ -101,7 +101,10 @@ test('what waits for approval is taken off the roll after seven days, with all t
     action: 'certificate.register',
   } as const
   const fingerprint = await withRegistry(service, registry =>
-    createRegistryWriter(registry, () => now).listCertificate(listing, { name: 'test' }),
+    createRegistryWriter(registry, () => now).listCertificate(listing, {
+      name: 'test',
+      kind: 'local' as const,
+    }),
   )
   now = START + WEEK_MS - 1
   await service.running.sweep()

@@ -88,7 +88,7 @@ test('a token that asks too often is told to wait; another one is not', async ()
   const registry = openForWriting(join(service.directory, 'registry.db'))
   const { token: other } = await createRegistryWriter(registry).createToken(
     { name: 'other', role: 'viewer' },
-    { name: 'test' },
+    { name: 'test', kind: 'local' as const },
   )
   const statuses = []
   for (let index = 0; index < 6; index += 1) statuses.push((await service.call('GET', '/v1/whoami')).status)
