@@ -131,7 +131,7 @@ export const faults: Row[] = [
   {
     row: 'floods',
     fault: 'QoS 2 without PUBREL, retained flood: capped, only the offender is closed',
-    tests: [{ file: 'broker/floods.test.ts', names: ['without PUBREL', 'retainedMessagesMax'] }],
+    tests: [{ file: 'broker/floods.test.ts', names: ['without PUBREL', 'deviceRetainedMessagesMax'] }],
   },
   {
     row: 'kill-consumers',
