@@ -1,6 +1,8 @@
 // Limits before the handshake: how many connections, how many handshakes, how fast from one address. What exceeds the
-// handshakes waits its turn. Judges by counts and by how an address fared before; knows nothing of TLS or identity.
+// handshakes waits its turn. Judges by counts and by how an address (of IPv6 a /64) fared before; knows nothing of TLS or
+// identity.
 import type { Reason } from '../../db/reason.ts'
+import { addressPrefix } from './address-prefix.ts'
 import { createWaitingRoom } from './waiting-room.ts'
 
 export type LimitSettings = {
@@ -130,7 +132,8 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
   }
 
   return {
-    begin(address, answer) {
+    begin(from, answer) {
+      const address = addressPrefix(from)
       begun += 1
       if (connections >= settings.connectionsMax) return answer('connections_exceeded')
       const visitor = visit(address)
@@ -144,9 +147,9 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
       if (!waiting.enter({ address, answer }, visitor.standing <= 0)) return answer('handshakes_exceeded')
       connections += 1
     },
-    handshakeEnded(address, outcome) {
+    handshakeEnded(from, outcome) {
       handshakes -= 1
-      const visitor = visitors.get(address)
+      const visitor = visitors.get(addressPrefix(from))
       if (visitor !== undefined) ended(visitor, outcome)
       serve()
     },

@@ -187,6 +187,18 @@ test('behind a load balancer, limits and records know the address that its heade
   assert.equal(await throughBalancer(identity, proxyHeader('192.0.2.9')), 'connack 0')
 })
 
+test('the addresses of one IPv6 /64 share a rate, and the log shows which one was refused', async () => {
+  t = await startTestBroker({
+    settings: { proxyFrom: '127.0.0.1', addressBurst: 2, addressRatePerSecond: 1 },
+  })
+  const identity = await t.roll.enroll('d1')
+  const of64 = Array.from({ length: 10 }, (_, host) => `2001:db8::${host + 1}`)
+  const seen = await Promise.all(of64.map(from => throughBalancer(identity, proxyHeader(from))))
+  assert.ok(seen.includes('cut'))
+  await t.line(line => line.reason === 'address_rate_limited' && of64.includes(String(line['address'])))
+  assert.equal(await throughBalancer(identity, proxyHeader('2001:db8:0:1::1')), 'connack 0')
+})
+
 test('a balancer without its header is refused, and a header from anybody else is noise', async () => {
   t = await startTestBroker({ settings: { proxyFrom: '127.0.0.1', handshakeTimeoutMs: 1_500 } })
   const identity = await t.roll.enroll('d1')

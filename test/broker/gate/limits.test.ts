@@ -51,6 +51,29 @@ test('one address costs another nothing', () => {
   assert.equal(limits.begin('b'), null)
 })
 
+test('the addresses of one IPv6 /64 share one rate and one share of the handshakes, and the next /64 has its own', () => {
+  const { limits } = limitsAt({ addressBurst: 2 })
+  assert.deepEqual(
+    [limits.begin('2001:db8::1'), limits.begin('2001:DB8:0:0:ffff::2'), limits.begin('2001:db8::3')],
+    [null, null, 'address_rate_limited'],
+  )
+  assert.equal(limits.begin('2001:db8:0:1::1'), null)
+  const one = limitsAt({ addressHandshakesMax: 1 }).limits
+  assert.equal(one.begin('2001:db8::1'), null)
+  assert.equal(one.begin('2001:db8::2'), 'handshakes_exceeded')
+  one.handshakeEnded('2001:db8::1', 'known')
+  assert.equal(one.begin('2001:db8::2'), null)
+})
+
+test('an IPv4 address is counted as one, however it is written', () => {
+  const { limits } = limitsAt({ addressBurst: 2 })
+  assert.deepEqual(
+    [limits.begin('192.0.2.1'), limits.begin('::ffff:192.0.2.1'), limits.begin('::ffff:c000:201')],
+    [null, null, 'address_rate_limited'],
+  )
+  assert.equal(limits.begin('::ffff:192.0.2.2'), null, 'mapped addresses are not one /64')
+})
+
 test('a bounded number of addresses is remembered, those used last', () => {
   const { limits } = limitsAt({ addressBurst: 1 })
   for (const address of ['a', 'b', 'c', 'a', 'd']) {
