@@ -5,6 +5,7 @@ import type { Reason } from '../db/reason.ts'
 export type ConnectRequest = {
   protocolVersion: number
   clientId: string
+  /** Clean Session, or Clean Start of version 5. */
   clean: boolean
   username: string | undefined
   /** A password of at least one octet. */
@@ -29,8 +30,10 @@ export function decideConnect(
 }
 
 function refusal(request: ConnectRequest, deviceId: string): Reason | null {
-  if (request.protocolVersion !== 3 && request.protocolVersion !== 4) return 'protocol_unsupported' // [MQTT-3.1.2-2]
-  if (request.clientId === '' && !request.clean) return 'client_id_missing' // [MQTT-3.1.3-8]
+  const { protocolVersion: version } = request
+  if (version !== 3 && version !== 4 && version !== 5) return 'protocol_unsupported' // [MQTT-3.1.2-2]
+  // [MQTT-3.1.3-8]; version 5 assigns one in any case [MQTT-3.1.3-6].
+  if (request.clientId === '' && !request.clean && version < 5) return 'client_id_missing'
   if (request.clientId !== '' && request.clientId !== deviceId) return 'client_id_mismatch'
   return null
 }

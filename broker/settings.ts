@@ -219,6 +219,18 @@ export const settings = {
     max: 3_600_000,
     about: 'how often the figures below $SYS/broker are published; 0 for never',
   },
+  sessionExpiryMaxSeconds: {
+    default: 0,
+    min: 0,
+    max: 4_294_967_294,
+    about: 'how long a session of MQTT 5 may outlive its connection; 0 for as long as it asks',
+  },
+  serverKeepAliveSeconds: {
+    default: 0,
+    min: 0,
+    max: 65_535,
+    about: "the most keep-alive that a client of MQTT 5 may have, which it is told; 0 for the client's own",
+  },
   suspendClones: { default: 0, min: 0, max: 1, about: '1 suspends a certificate that two are using' },
   drainMs: {
     default: 5_000,

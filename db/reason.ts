@@ -108,13 +108,13 @@ const entries = {
   packet_malformed: {
     seen: 'cut',
     title: 'A packet was malformed',
-    hint: 'Check the client: its bytes are not MQTT 3.1 or 3.1.1.',
+    hint: 'Check the client: its bytes are not MQTT 3.1, 3.1.1 or 5.',
   },
   // CONNECT
   protocol_unsupported: {
     seen: 1,
     title: 'The MQTT version is not supported',
-    hint: 'Use MQTT 3.1.1 (mosquitto_pub -V mqttv311).',
+    hint: 'Use MQTT 5, 3.1.1 or 3.1 (mosquitto_pub -V mqttv5).',
   },
   client_id_mismatch: {
     seen: 2,
@@ -135,6 +135,11 @@ const entries = {
     seen: 4,
     title: 'A password was sent',
     hint: 'Leave the password out: the certificate authenticates.',
+  },
+  authentication_unsupported: {
+    seen: 5,
+    title: 'An MQTT 5 authentication method was asked for',
+    hint: 'Leave the Authentication Method out: the certificate authenticates.',
   },
   policy_unbound: {
     seen: 5,
@@ -161,6 +166,11 @@ const entries = {
     seen: 'close',
     title: 'The device has as much stored at the broker as one device may',
     hint: 'Clear retained messages that are not needed, answer PUBREC with PUBREL, or raise the bound that the log names.',
+  },
+  payload_format_invalid: {
+    seen: 'close',
+    title: 'A payload was said to be UTF-8 and is not',
+    hint: 'Send UTF-8, or leave the Payload Format Indicator out.',
   },
   consumer_too_slow: {
     seen: 'close',

@@ -15,6 +15,8 @@ export type Rights = {
    */
   subscribe(filter: string): boolean
   receive(topic: string): boolean
+  /** What no publish may exceed, whatever its topic; absent where nothing is known of it. */
+  limits?: { qosMax: QoS; retains: boolean }
 }
 
 type Rule = { filter: TopicFilter; matches: (topic: string) => boolean; qosMax: QoS }
@@ -62,6 +64,10 @@ export function rightsOf(statements: readonly BoundStatement[]): Rights | null {
       (allows(rules.subscribe, topic, 0) || allows(rules.receive, topic, 0)) &&
       !denies(rules.subscribe, topic) &&
       !denies(rules.receive, topic),
+    limits: {
+      qosMax: rules.publish.allow.reduce<QoS>((most, { qosMax }) => (qosMax > most ? qosMax : most), 0),
+      retains: rules.retain.allow.length > 0,
+    },
   }
 }
 

@@ -61,10 +61,12 @@ const v5Names: Record<number, string> = {
   134: '0x86 (bad user name or password)',
   135: '0x87 (not authorized)',
   138: '0x8A (banned)',
+  140: '0x8C (bad authentication method)',
   141: '0x8D (keep alive timeout)',
   149: '0x95 (packet too large)',
   151: '0x97 (quota exceeded)',
   152: '0x98 (administrative action)',
+  153: '0x99 (payload format invalid)',
 }
 
 function v5Faults(code: Reason, text: string, { connack, disconnect, ack }: V5Codes): string[] {

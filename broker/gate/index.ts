@@ -94,7 +94,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       fingerprint === null || passing.includes(reason) ? 'at_once' : repeated.refused(fingerprint)
     if (answer === 'delayed') delay(socket, peer, deviceId)
     else if (answer === 'closed' || deviceId === null) closeInOrder(socket)
-    else answerConnect(socket, peer, deviceId)
+    else answerConnect(socket, peer, deviceId, reason)
     if (answer === 'at_once') return true
     events.refusalDelayed()
     return false
@@ -114,7 +114,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     socket.once('close', () => repeated.release(fingerprint))
   }
 
-  function answerConnect(socket: TLSSocket, peer: Peer, deviceId: string): void {
+  function answerConnect(socket: TLSSocket, peer: Peer, deviceId: string, reason: Reason): void {
     let stream: Duplex = socket
     const handle = pending.add(socket, {
       peer,
@@ -125,7 +125,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     })
     const answer = (outcome: FirstPacketOutcome) => {
       handle.settle()
-      if (outcome.verdict === 'connect') stream.write(refusingConnack(outcome.protocolLevel))
+      if (outcome.verdict === 'connect') stream.write(refusingConnack(outcome.protocolLevel, reason))
       closeInOrder(stream)
     }
     awaitFirstPacket(socket, settings, outcome => {

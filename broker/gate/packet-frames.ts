@@ -1,6 +1,8 @@
 // Reads the fixed headers of a stream of MQTT packets (MQTT 3.1.1 §2.2) and nothing behind them: is a declared size
 // within bounds, does the first packet open with CONNECT. Pure: bytes in, verdict out, no byte is kept.
 import type { Reason } from '../../db/reason.ts'
+import { reasonString, v5Codes } from '../../db/reason-v5.ts'
+import { refusingConnack3, refusingConnack5 } from '../mqtt/protocol/encode.ts'
 
 export type FrameReader = {
   /** Looks at the next bytes of the stream. Gives the reason to refuse, or null. */
@@ -94,9 +96,10 @@ export function judgeFirstPacket(bytes: Uint8Array, connectBytesMax: number): Fi
   return { verdict: 'connect', protocolLevel: level }
 }
 
-/** A CONNACK that refuses: return code 5 or its MQTT 5 counterpart 0x87, not authorized. */
-export function refusingConnack(protocolLevel: number): Buffer {
-  return protocolLevel >= 5
-    ? Buffer.from([0x20, 0x03, 0x00, 0x87, 0x00])
-    : Buffer.from([0x20, 0x02, 0x00, 0x05])
+/** CONNACK that refuses a device on the roll: return code 5 or, in MQTT 5, the Reason Code and Reason String of the reason. */
+export function refusingConnack(protocolLevel: number, reason: Reason): Buffer {
+  const code = v5Codes[reason].connack
+  return protocolLevel === 5 && code !== null
+    ? refusingConnack5(code, reasonString(reason))
+    : refusingConnack3(5)
 }

@@ -1,5 +1,6 @@
 // What one device may have of what all share, by the settings; a backend has more of it. Pure.
 import type { BrokerSettings } from '../config.ts'
+import { TOPIC_ALIASES_MAX } from './connection/client.ts'
 import type { RateBounds } from './connection/token-bucket.ts'
 import type { RetainedBounds } from './persistence/retained-ledger.ts'
 import { REDELIVERY_BYTES_MAX } from './routing/shared-groups.ts'
@@ -38,6 +39,7 @@ export function memoryOfDevice(settings: BrokerSettings): MemoryRow[] {
     { what: 'queue being handed out', bytes: packetBytesMax },
     { what: 'redelivery of shared subscriptions', bytes: REDELIVERY_BYTES_MAX },
     { what: 'messages beyond its window', bytes: WAITING_BYTES_MAX },
+    { what: 'topic aliases', bytes: 3 * TOPIC_ALIASES_MAX * settings.topicBytesMax },
     { what: 'subscriptions', bytes: settings.deviceSubscriptionBytesMax },
     { what: 'will', bytes: 2 * settings.connectBytesMax + PIECE_BYTES },
     { what: 'retained messages', bytes: settings.deviceRetainedBytesMax },

@@ -25,6 +25,7 @@ import { createRetainedMessages } from './routing/retained.ts'
 import { createRouter, type Subscriber } from './routing/router.ts'
 import { createTopicIndex } from './routing/topic-index.ts'
 import { createDelivery } from './session/delivery.ts'
+import { createExpiry } from './session/expiry.ts'
 import { createHandOut } from './session/hand-out.ts'
 import { createLeavings } from './session/leavings.ts'
 import { sendLeftWills } from './session/left-wills.ts'
@@ -37,6 +38,8 @@ export type { Engine, EngineEvents } from './interface.ts'
 
 /** How often it is looked whether messages have waited too long. */
 const AGING_MS = 60_000
+/** How often it is looked which sessions and delays have ended. */
+const EXPIRY_MS = 1_000
 
 export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   const { settings, rightsOf, now } = engineParts
@@ -124,18 +127,11 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     onForgotten: clientId => events.dropped('shared', clientId),
     routed: events.routed,
   })
-  const table = createSessionTable({ store, index, groups: router.groups })
+  const table = createSessionTable({ store, index, groups: router.groups, now })
   const handOut = createHandOut({ store, output, delivery, isDraining: drain.begun, dropped: events.dropped })
   const leavings = createLeavings({
     rightsOf,
-    keepOnly(deviceId, allowed) {
-      const state = table.get(deviceId)
-      if (state === undefined) return
-      table.unsubscribe(
-        state,
-        [...state.subscriptions.keys()].filter(filter => !allowed(filter)),
-      )
-    },
+    keepOnly: table.keepOnly,
     record: store.holders,
     isGone: engineParts.isGone,
   })
@@ -152,7 +148,19 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     publish: publishOwn,
     now,
   })
+  const leftWills = {
+    wills: wills.left,
+    admit: engineParts.admit,
+    rightsOf,
+    now,
+    sessionEndsAt: (clientId: string) => table.get(clientId)?.endsAt,
+    send: wills.send,
+    delay: wills.delay,
+    forget: wills.forget,
+  }
+  const expiry = createExpiry({ table, wills, leavings, leftWills, onFailed: events.engineFailed })
   const closing = createClosing({
+    isStored: state => table.get(state.clientId) === state,
     output,
     wills: () => wills,
     leave(client) {
@@ -190,6 +198,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     handOut,
     leavings,
     wills,
+    expiry,
     boundsOf,
     nextSequence,
     now,
@@ -224,6 +233,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   })
   leavings.restore()
   const aging = setInterval(dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
+  const expiring = setInterval(expiry.look, EXPIRY_MS)
 
   function dropAged(): void {
     try {
@@ -260,14 +270,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
       const kept = [...table.all()].filter(({ isKept }) => isKept).map(({ clientId }) => clientId)
       return [...new Set([...kept, ...retained.publishers(), ...store.willing()])]
     },
-    leftWills: () =>
-      sendLeftWills({
-        wills: wills.left,
-        admit: engineParts.admit,
-        rightsOf,
-        send: wills.send,
-        forget: wills.forget,
-      }),
+    leftWills: () => sendLeftWills(leftWills),
     queued: () => ({ ...store.counts(), ...retained.counts() }),
     announce({ topic, payload, qos, retain }) {
       try {
@@ -282,6 +285,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     drain: drain.finish,
     async close() {
       clearInterval(aging)
+      clearInterval(expiring)
       router.groups.close()
       const gone = [...clients.values()].map(client => admittance.closeLast(client))
       await Promise.all(gone)

@@ -22,18 +22,19 @@ function outcome(request: Partial<ConnectRequest>, usernames: UsernameMode = 'ig
   return decision.accepted ? decision.clientId : decision.reason
 }
 
-test('MQTT 3.1 and 3.1.1 are spoken, nothing else', () => {
+test('MQTT 3.1, 3.1.1 and 5 are spoken, nothing else', () => {
   assert.deepEqual(
-    [3, 4].map(protocolVersion => outcome({ protocolVersion })),
-    ['d1', 'd1'],
+    [3, 4, 5].map(protocolVersion => outcome({ protocolVersion })),
+    ['d1', 'd1', 'd1'],
   )
-  for (const protocolVersion of [0, 1, 2, 5, 6, 131, 132])
+  for (const protocolVersion of [0, 1, 2, 6, 131, 132])
     assert.equal(outcome({ protocolVersion }), 'protocol_unsupported')
 })
 
 test('an empty client ID is given the device ID where the session is clean', () => {
   assert.equal(outcome({ clientId: '' }), 'd1')
   assert.equal(outcome({ clientId: '', clean: false }), 'client_id_missing')
+  assert.equal(outcome({ clientId: '', clean: false, protocolVersion: 5 }), 'd1')
 })
 
 test('username and password refuse nobody, unless they are judged', () => {
@@ -64,7 +65,9 @@ test('whatever is asked, the session is the device of the certificate or there i
       const decision = decideConnect(asked, 'd1', usernames)
       if (!decision.accepted) return
       assert.equal(decision.clientId, 'd1')
-      assert.ok(asked.clientId === 'd1' || (asked.clientId === '' && asked.clean))
+      assert.ok(
+        asked.clientId === 'd1' || (asked.clientId === '' && (asked.clean || asked.protocolVersion === 5)),
+      )
       assert.ok(usernames === 'ignore' || (!asked.hasPassword && (asked.username ?? 'd1') === 'd1'))
     }),
   )

@@ -138,7 +138,7 @@ const ways: Way[] = [
   ['a remaining length of five octets', 'packet_malformed', 'cut', t => arriveSaying(t, Buffer.from('10ffffffff01', 'hex'))],
   ['another protocol name', 'packet_malformed', 'cut', t => arriveSaying(t, Buffer.from('100c0004484f4c410402003c0000', 'hex')), 'engine'],
   // CONNECT that does not fit
-  ['MQTT 5', 'protocol_unsupported', 'connack 1', t => arriveAsking(t, { clientId: 'd1', level: 5 }), 'engine'],
+  ['a version of MQTT that is none', 'protocol_unsupported', 'connack 1', t => arriveAsking(t, { clientId: 'd1', level: 6 }), 'engine'],
   ["someone else's client ID", 'client_id_mismatch', 'connack 2', t => arriveAsking(t, { clientId: 'd2' }), 'engine'],
   ['a client ID with a suffix', 'client_id_mismatch', 'connack 2', t => arriveAsking(t, { clientId: 'd1:2' }), 'engine'],
   ['an empty client ID without a clean session', 'client_id_missing', 'connack 2', t => arriveAsking(t, { clean: false }), 'engine'],

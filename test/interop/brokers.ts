@@ -13,8 +13,8 @@ export type Target = AsyncDisposable & {
   system: System | null
 }
 
-export const targetNames = ['mosquitto'] as const
-export type TargetName = 'mosquitto' | 'rollcall'
+export const targetNames = ['mosquitto', 'rollcall'] as const
+export type TargetName = (typeof targetNames)[number]
 
 /** Everything goes below `directory`. */
 export async function startTarget(name: TargetName, directory: string): Promise<Target> {

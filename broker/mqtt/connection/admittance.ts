@@ -3,20 +3,21 @@
 import type { Duplex } from 'node:stream'
 import { rightEndsAt } from '../../../admission/decide.ts'
 import type { Reason } from '../../../db/reason.ts'
+import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { noRights } from '../../../policy/rights.ts'
 import type { BrokerSettings } from '../../config.ts'
 import type { AdmittedConnection, HandedOver } from '../../door.ts'
+import { judgeFirstPacket, refusingConnack } from '../../gate/packet-frames.ts'
 import { PublishDenied } from '../handlers/publish.ts'
 import type { EngineEvents, EngineParts } from '../interface.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
-import { refusingConnack3 } from '../protocol/encode.ts'
+import { PacketFault } from '../protocol/byte-reader.ts'
+import { encodeDisconnect, refusingConnack5 } from '../protocol/encode.ts'
+import { codes } from '../protocol/reason-codes.ts'
 import { unboundRights, unreadRights } from '../rights-desk.ts'
 import type { Client } from './client.ts'
 import type { Closing } from './closing.ts'
 import { holderOf, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
-
-/** CONNACK, return code 5 (MQTT 3.1.1 §3.2.2.3). */
-const NOT_AUTHORIZED = refusingConnack3(5)
 
 export function createAdmittance(
   parts: Pick<EngineParts, 'admit' | 'rightsOf'> & {
@@ -75,7 +76,8 @@ export function createAdmittance(
     return {
       drop(reason: Reason) {
         session.ended ??= reason
-        closing.close(client, { transport: 'in order', will: true, last: null })
+        const last = lastFor(client, v5Codes[reason].disconnect, reason)
+        closing.close(client, { transport: 'in order', will: true, last })
       },
     }
   }
@@ -85,7 +87,7 @@ export function createAdmittance(
     sessions.remove(session)
     events.refused(reason, whoIs(session))
     stream.on('error', () => {})
-    if (listed) stream.end(NOT_AUTHORIZED, () => stream.destroy())
+    if (listed) answer(stream, reason)
     else stream.end(() => stream.destroy())
     return { drop() {} }
   }
@@ -112,7 +114,11 @@ export function createAdmittance(
     const client = clients.get(session)
     if (client === undefined) return
     note(session, reason)
-    closing.close(client, { transport: 'in order', will: true, last: null })
+    closing.close(client, {
+      transport: 'in order',
+      will: true,
+      last: lastFor(client, v5Codes[reason].disconnect, reason),
+    })
   }
 
   return {
@@ -126,8 +132,9 @@ export function createAdmittance(
       session.rights = noRights
       const client = clients.get(session)
       if (client === undefined) return
-      closing.close(client, { transport: 'destroyed', will: false, last: null })
-      client.stream.destroy()
+      if (client.phase === 'closed') client.stream.destroy() // it was ending in order
+      const last = lastFor(client, codes.administrativeAction, reason)
+      closing.close(client, { transport: 'destroyed', will: false, last })
       events.cut(reason, whoIs(session))
     },
 
@@ -135,14 +142,14 @@ export function createAdmittance(
     fail(client: Client, error: Error): void {
       const { session } = client
       if (client.phase === 'closed') return
+      const reason = reasonOf(error, session.connected)
       if (session.ended === null) {
-        const reason = reasonOf(error, session.connected)
         if (reason !== null) note(session, reason, error.message)
         if (error instanceof QuotaExceeded) events.denied(error.reason, whoIs(session), error.topic)
         events.clientFailed(whoIs(session), error)
         session.ended ??= error.message
       }
-      closing.close(client, { transport: 'in order', will: true, last: null })
+      closing.close(client, { transport: 'in order', will: true, last: lastAfter(client, error, reason) })
     },
 
     endSlow(client: Client): void {
@@ -170,12 +177,39 @@ export function createAdmittance(
   }
 }
 
+/** DISCONNECT of version 5 before its connection is closed; null for none (§3.14). */
+function lastFor(client: Client, code: number | null, reason: Reason): Buffer | null {
+  if (client.version !== 5 || client.phase !== 'open' || code === null) return null
+  const whole = encodeDisconnect(code, reasonString(reason))
+  return whole.length <= client.packetBytesMax ? whole : encodeDisconnect(code) // [MQTT-3.14.2-3]
+}
+
+/** The same where a rule was broken; before CONNACK it is that which tells (§4.13). */
+function lastAfter(client: Client, error: Error, reason: Reason | null): Buffer | null {
+  if (client.version !== 5) return null
+  const code = error instanceof PacketFault ? error.code : reason === null ? null : v5Codes[reason].disconnect
+  if (client.phase === 'new') return code === null ? null : refusingConnack5(code, error.message)
+  if (client.phase !== 'open' || code === null) return null
+  if (reason !== null && !(error instanceof PacketFault)) return lastFor(client, code, reason)
+  const whole = encodeDisconnect(code, error.message)
+  return whole.length <= client.packetBytesMax ? whole : encodeDisconnect(code)
+}
+
 /** Why a connection was given up, where that is one of our reasons. */
 function reasonOf(error: Error, connected: boolean): Reason | null {
   if (error instanceof QuotaExceeded) return error.reason
   if (error.message === 'publish_denied' && error instanceof PublishDenied) return 'publish_denied'
   if (error.message === 'keep alive timeout') return 'keepalive_timeout'
   return connected ? null : 'packet_malformed'
+}
+
+/** As the version has it that its CONNECT, whose beginning has come, asks for. */
+function answer(stream: Duplex, reason: Reason): void {
+  stream.once('data', (bytes: Buffer) => {
+    const first = judgeFirstPacket(bytes, Number.POSITIVE_INFINITY)
+    const level = first.verdict === 'connect' ? first.protocolLevel : 4
+    stream.end(refusingConnack(level, reason), () => stream.destroy())
+  })
 }
 
 function shut(stream: Duplex): HandedOver {

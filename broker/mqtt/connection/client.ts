@@ -18,6 +18,9 @@ export type Will = {
   delaySeconds: number
 }
 
+/** Topic aliases of one connection, each way. */
+export const TOPIC_ALIASES_MAX = 16
+
 export type Client = {
   readonly session: Session
   readonly stream: Duplex

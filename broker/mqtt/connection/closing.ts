@@ -1,5 +1,6 @@
 // How a connection ends: its session is left at once, its will is sent or not, its last bytes go out. In order wherever the peer may
 // come back: FIN behind close_notify, and time for the peer to close its side.
+import type { SessionState } from '../session/session-state.ts'
 import type { Wills } from '../session/wills.ts'
 import type { Client } from './client.ts'
 import type { Output } from './output.ts'
@@ -23,6 +24,8 @@ export function createClosing(parts: {
   wills(): Wills
   /** Its session goes on without it, or ends. */
   leave(client: Client): void
+  /** Whether it is there still. */
+  isStored(state: SessionState): boolean
 }) {
   const { output } = parts
 
@@ -31,23 +34,38 @@ export function createClosing(parts: {
       if (client.phase === 'closed') return
       if (last !== null && transport === 'in order') output.send(client, last)
       output.flush(client)
-      if (last !== null && transport === 'destroyed' && !client.stream.destroyed) client.stream.write(last)
       client.phase = 'closed'
       client.unread = null
       client.showing = null
       if (client.keepAlive !== null) clearTimeout(client.keepAlive)
       client.keepAlive = null
+      const { state } = client
       parts.leave(client)
-      if (will) parts.wills().connectionEnded(client)
+      const goesOn = state !== null && parts.isStored(state)
+      if (will) parts.wills().connectionEnded(client, goesOn ? state.endsAt : 'ended')
       else parts.wills().drop(client)
       output.discard(client)
       if (transport === 'in order') endInOrder(client)
-      else client.stream.destroy()
+      else destroyAfter(client, last)
       const done = client.onEnd
       client.onEnd = null
       done?.()
     },
   }
+}
+
+/** How long the last packet of who is cut may take to leave. */
+const LAST_MS = 20
+
+/** Cut; a last packet goes out before, where the socket takes it at once, and nothing waits for a peer that does not read. */
+function destroyAfter({ stream }: Client, last: Buffer | null): void {
+  if (last === null || stream.destroyed || stream.writableEnded || stream.writableLength > 0) {
+    stream.destroy()
+    return
+  }
+  const deadline = setTimeout(() => stream.destroy(), LAST_MS)
+  stream.once('close', () => clearTimeout(deadline))
+  stream.end(last, () => stream.destroy())
 }
 
 function endInOrder({ stream, session }: Client): void {

@@ -63,6 +63,7 @@ export function createInput(parts: {
     const isConnect = packet[0]! >> 4 === 1
     if (client.phase === 'new') {
       if (!isConnect || packet[0] !== 0x10) throw new PacketFault('the first packet is not CONNECT') // [MQTT-3.1.0-1]
+      if (isOfFive(packet, body)) client.version = 5 // whatever else is wrong with it
       parts.onConnect(client, decoder.connect(packet, body))
       return
     }
@@ -105,4 +106,9 @@ export function createInput(parts: {
       else done()
     },
   }
+}
+
+/** Whether CONNECT names version 5, of which nothing else has been read. */
+function isOfFive(packet: Buffer, body: number): boolean {
+  return packet.length > body + 6 && packet.readUInt16BE(body) === 4 && packet[body + 6] === 5
 }

@@ -1,14 +1,23 @@
 // CONNECT (MQTT 5 §3.1): judged by the identity the gate admitted, takes over an older connection of its session, begins or resumes
 // the session, and is answered once what that promises is on disk.
+import type { IConnackPacket } from 'mqtt-packet'
 import { decideConnect } from '../../../admission/connect.ts'
 import { type Reason, reasons } from '../../../db/reason.ts'
-import type { Client, Will } from '../connection/client.ts'
+import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
+import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
 import { holderOf, markReplaced, whoIs } from '../connection/sessions.ts'
-import { encodeConnack, refusingConnack3 } from '../protocol/encode.ts'
+import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
+import { codes } from '../protocol/reason-codes.ts'
 import type { SessionState } from '../session/session-state.ts'
 import type { HandlerParts } from './parts.ts'
+
+const SESSION_EXPIRY = 0x11
+const AUTHENTICATION_METHOD = 0x15
+const REQUEST_RESPONSE_INFORMATION = 0x19
+/** Session Expiry Interval for a session without end. */
+const NEVER = 0xffff_ffff
 
 /** Characters of a username that operators are shown. */
 const USERNAME_SHOWN_MAX = 128
@@ -20,9 +29,7 @@ export function createConnectHandler(parts: HandlerParts) {
     const { session } = client
     session.ended = reason
     events.refused(reason, whoIs(session))
-    const { seen } = reasons[reason]
-    const last = refusingConnack3(typeof seen === 'number' ? seen : 5)
-    closing.close(client, { transport: 'in order', will: false, last })
+    closing.close(client, { transport: 'in order', will: false, last: refusal(client.version, reason) })
   }
 
   function refusalOf({ session }: Client, packet: Connect): Reason | null {
@@ -38,10 +45,28 @@ export function createConnectHandler(parts: HandlerParts) {
       parts.settings.usernames,
     )
     if (!decision.accepted) return decision.reason
+    if (packet.properties.has(AUTHENTICATION_METHOD)) return 'authentication_unsupported' // [MQTT-4.12.0-1]
     const { will } = packet
     if (will === null) return null
     const isBounded = levelsOf(will.topic) <= parts.settings.topicLevelsMax
     return isBounded && session.rights.will(will.topic, will.qos, will.retain) ? null : 'will_denied'
+  }
+
+  /** Seconds that the session outlives its connection; null for no end. */
+  function expiryOf(packet: Connect): number | null {
+    if (packet.version < 5) return packet.clean ? 0 : null
+    const asked = packet.properties.numbers.get(SESSION_EXPIRY) ?? 0
+    const { sessionExpiryMaxSeconds: most } = parts.settings
+    if (most > 0) return Math.min(asked, most)
+    return asked === NEVER ? null : asked
+  }
+
+  /** The server's own keep-alive holds where the client has none, or a longer one (§3.2.2.3.14). */
+  function keepAliveOf({ version, keepAliveSeconds }: Connect): number {
+    const { serverKeepAliveSeconds: own } = parts.settings
+    return version === 5 && own > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > own)
+      ? own
+      : keepAliveSeconds
   }
 
   /** [MQTT-3.1.4-3]: an older connection of the same session ends. */
@@ -51,7 +76,9 @@ export function createConnectHandler(parts: HandlerParts) {
       if (other !== client.session && other.connected)
         events.takenOver(whoIs(markReplaced(other)), whoIs(client.session))
     const before = table.get(deviceId)?.client
-    if (before != null) closing.close(before, { transport: 'in order', will: true, last: null })
+    if (before == null) return
+    const last = before.version === 5 ? encodeDisconnect(codes.sessionTakenOver) : null
+    closing.close(before, { transport: 'in order', will: true, last })
   }
 
   /** The session it gets, and what CONNACK waits for; `isPresent` once that is over. */
@@ -60,16 +87,24 @@ export function createConnectHandler(parts: HandlerParts) {
     packet: Connect,
   ): { state: SessionState; waits: Promise<void> | null; isPresent(): boolean } {
     const { deviceId } = client.session.identity
-    const isKept = !packet.clean
-    const found = table.get(deviceId)
+    const expirySeconds = expiryOf(packet)
+    const isKept = expirySeconds !== 0
+    let found = table.get(deviceId)
+    if (found !== undefined && table.isExpired(found)) {
+      parts.expiry.endSession(found)
+      found = undefined
+    }
     if (found !== undefined && !packet.clean && (found.row !== null || found.storing !== null)) {
-      return { state: take(found, client), waits: found.storing, isPresent: () => found.row !== null }
+      const state = found
+      wills.forget(deviceId) // it is back before its delay was over [MQTT-3.1.3-9]
+      table.resume(state, expirySeconds)
+      return { state: take(state, client), waits: state.storing, isPresent: () => state.row !== null }
     }
     const hadLeft = (found?.row ?? null) !== null || store.hasIncoming(deviceId) || store.hasWill(deviceId)
-    if (found !== undefined) table.end(found)
+    if (found !== undefined) parts.expiry.endSession(found)
     store.forgetIncoming(deviceId)
     wills.forget(deviceId)
-    const state = take(table.create(deviceId, isKept, null), client)
+    const state = take(table.create(deviceId, isKept, isKept ? expirySeconds : null), client)
     if (!isKept) return { state, waits: hadLeft ? store.kept() : null, isPresent: () => false } // [MQTT-3.1.2-4]
     leavings.keepsSession(holderOf(client.session))
     try {
@@ -88,10 +123,40 @@ export function createConnectHandler(parts: HandlerParts) {
     return state
   }
 
-  function accept(client: Client, state: SessionState, isPresent: boolean, keepAliveSeconds: number): void {
+  /** What version 5 is told beside (§3.2.2.3): bounds that are announced are not hit. */
+  function propertiesFor(
+    client: Client,
+    state: SessionState,
+    packet: Connect,
+    keepAliveSeconds: number,
+  ): IConnackPacket['properties'] {
+    const { settings } = parts
     const { session } = client
+    const { deviceId } = session.identity
+    const { limits } = session.rights
+    const asked = packet.properties.numbers.get(SESSION_EXPIRY) ?? 0
+    const given = state.isKept ? (state.expirySeconds ?? NEVER) : 0
+    const responses = `devices/${deviceId}/responses`
+    return {
+      ...(given !== asked && { sessionExpiryInterval: given }),
+      receiveMaximum: settings.inflightInboundMax,
+      ...(limits !== undefined && limits.qosMax < 2 && { maximumQoS: limits.qosMax }),
+      ...(limits !== undefined && !limits.retains && { retainAvailable: false }),
+      maximumPacketSize: settings.packetBytesMax,
+      ...(packet.clientId === '' && { assignedClientIdentifier: deviceId }),
+      topicAliasMaximum: TOPIC_ALIASES_MAX,
+      ...(keepAliveSeconds !== packet.keepAliveSeconds && { serverKeepAlive: keepAliveSeconds }),
+      ...(packet.properties.numbers.get(REQUEST_RESPONSE_INFORMATION) === 1 &&
+        session.rights.subscribe(`${responses}/#`) && { responseInformation: responses }),
+    } as IConnackPacket['properties']
+  }
+
+  function accept(client: Client, state: SessionState, isPresent: boolean, packet: Connect): void {
+    const { session, version } = client
+    const keepAliveSeconds = keepAliveOf(packet)
     startKeepAlive(client, keepAliveSeconds, late => parts.fail(late, new Error('keep alive timeout')))
-    output.send(client, encodeConnack(client.version, isPresent))
+    const properties = version === 5 ? propertiesFor(client, state, packet, keepAliveSeconds) : undefined
+    output.send(client, encodeConnack(version, isPresent, properties))
     output.flush(client) // its handshake is over, whatever else this turn brings
     client.phase = 'open'
     parts.ready(client)
@@ -110,9 +175,10 @@ export function createConnectHandler(parts: HandlerParts) {
       closing.close(client, { transport: 'destroyed', will: false, last: null })
       return
     }
-    const refusal = refusalOf(client, packet)
-    if (refusal !== null) {
-      refuse(client, refusal)
+    if (packet.version === 5) agreeOn(client, packet)
+    const reason = refusalOf(client, packet)
+    if (reason !== null) {
+      refuse(client, reason)
       return
     }
     client.phase = 'connecting'
@@ -132,16 +198,35 @@ export function createConnectHandler(parts: HandlerParts) {
     // CONNACK of a session that stays waits for its will, but does not depend on it.
     const all = will !== null && state.isKept ? store.kept() : waits
     if (all === null) {
-      accept(client, state, isPresent(), packet.keepAliveSeconds)
+      accept(client, state, isPresent(), packet)
       return
     }
     input.hold(client) // what comes behind CONNECT waits
     const goOn = () => {
-      if (client.phase === 'connecting') accept(client, state, isPresent(), packet.keepAliveSeconds)
+      if (client.phase === 'connecting') accept(client, state, isPresent(), packet)
       input.release(client)
     }
     Promise.allSettled([waits, all]).then(goOn)
   }
+}
+
+/** What CONNECT of version 5 says of its connection (§3.1.2.11). */
+function agreeOn(client: Client, { properties }: Connect): void {
+  client.version = 5
+  client.receiveMaximum = properties.numbers.get(0x21) ?? 65_535
+  client.packetBytesMax = properties.numbers.get(0x27) ?? Number.POSITIVE_INFINITY
+  client.noProblemInformation = properties.numbers.get(0x17) === 0
+  client.aliasMaximum = Math.min(properties.numbers.get(0x22) ?? 0, TOPIC_ALIASES_MAX)
+  if (client.aliasMaximum > 0) client.aliasesGiven = new Map()
+}
+
+function refusal(version: Version, reason: Reason): Buffer | null {
+  if (version === 5) {
+    const code = v5Codes[reason].connack
+    return code === null ? null : refusingConnack5(code, reasonString(reason))
+  }
+  const { seen } = reasons[reason]
+  return refusingConnack3(typeof seen === 'number' ? seen : 5)
 }
 
 function willOf({ will }: Connect, publisher: string): Will | null {

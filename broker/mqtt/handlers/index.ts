@@ -57,7 +57,8 @@ export function createHandlers(parts: HandlerParts) {
         disconnect(client, packet)
         break
       case 'auth':
-        throw new PacketFault('no authentication method was agreed on', codes.badAuthenticationMethod)
+        // CONNECT named no method, for one is answered by CONNACK 0x8C; DISCONNECT has no such code (§4.12).
+        throw new PacketFault('no authentication method was agreed on', codes.protocolError)
     }
   }
 }

@@ -11,6 +11,7 @@ import type { SessionStore } from '../persistence/session-store.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Router } from '../routing/router.ts'
 import type { DeliveryDesk } from '../session/delivery.ts'
+import type { Expiry } from '../session/expiry.ts'
 import type { HandOut } from '../session/hand-out.ts'
 import type { Leavings } from '../session/leavings.ts'
 import type { SessionTable } from '../session/session-table.ts'
@@ -33,6 +34,7 @@ export type HandlerParts = {
   handOut: HandOut
   leavings: Leavings
   wills: Wills
+  expiry: Expiry
   boundsOf(isBackend: boolean): DeviceBounds
   nextSequence(): number
   now(): number

@@ -1,15 +1,24 @@
 // PUBLISH (MQTT 5 §3.3): judged by the rights of its session, routed, and acknowledged once it is on disk for every stored session that
 // is to get it.
-import type { Client } from '../connection/client.ts'
+import { isUtf8 } from 'node:buffer'
+import type { Reason } from '../../../db/reason.ts'
+import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
+import { type Client, TOPIC_ALIASES_MAX } from '../connection/client.ts'
 import { holderOf, isCut, whoIs } from '../connection/sessions.ts'
 import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
-import { encodeAcknowledgement } from '../protocol/encode.ts'
+import { acknowledgementFor, encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Publish } from '../protocol/packets.ts'
+import { codes } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
+import type { SessionState } from '../session/session-state.ts'
 import { levelsOf } from './connect.ts'
 import type { HandlerParts } from './parts.ts'
+
+const PAYLOAD_FORMAT = 0x01
+const MESSAGE_EXPIRY = 0x02
+const TOPIC_ALIAS = 0x23
 
 /** A PUBLISH that may not be, of a version that cannot be told. */
 export class PublishDenied extends Error {}
@@ -19,43 +28,93 @@ export function createPublishHandler(parts: HandlerParts) {
 
   return (client: Client, packet: Publish): void => {
     const { session, state } = client
-    const { topic, payload, qos, retain, messageId } = packet
+    const { payload, qos, retain, messageId, properties } = packet
     if (parts.isDraining() && qos > 0) return // its device has it still
     if (state === null || isCut(session)) throw new PublishDenied('no right to publish')
     traffic.messagesReceived += 1
     traffic.payloadBytesReceived += payload.length
-    if (topic === '') throw new PacketFault('an empty topic') // [MQTT-4.7.3-1]
-    if (levelsOf(topic) > settings.topicLevelsMax) throw new PacketFault('topic has too many levels')
+    const topic = topicOf(client, packet)
+    if (topic === '') throw new PacketFault('an empty topic', codes.topicNameInvalid) // [MQTT-4.7.3-1]
+    if (levelsOf(topic) > settings.topicLevelsMax)
+      throw new PacketFault('topic has too many levels', codes.topicNameInvalid)
     if (topic.length > settings.topicBytesMax || !session.rights.publish(topic, qos, retain)) {
       events.denied('publish_denied', whoIs(session), topic)
-      throw new PublishDenied('publish_denied')
+      refuse(client, packet, 'publish_denied', new PublishDenied('publish_denied'))
+      return
     }
     if (qos === 2 && state.incoming?.has(messageId)) {
       // It was passed on already [MQTT-4.3.3-10].
       output.sendAfter(client, null, encodeAcknowledgement('pubrec', client.version, messageId))
       return
     }
+    if (properties.numbers.get(PAYLOAD_FORMAT) === 1 && !isUtf8(payload)) {
+      events.denied('payload_format_invalid', whoIs(session), topic)
+      refuse(client, packet, 'payload_format_invalid', new PacketFault('the payload is not UTF-8'))
+      return
+    }
     if (retain) leavings.retains(holderOf(session), session.rights.isBackend === true)
     events.messageReceived()
+    const expiry = properties.numbers.get(MESSAGE_EXPIRY)
     const message: Message = {
       topic,
       payload,
       qos,
       retain,
       publisher: state.clientId,
-      properties: packet.properties.travelling,
-      expiresAt: null,
+      properties: properties.travelling,
+      expiresAt: expiry === undefined ? null : parts.now() + expiry * 1_000,
       sequence: parts.nextSequence(),
     }
-    if (qos === 2) beginExactlyOnce(client, messageId)
-    const { group } = publish(client, message, messageId)
-    if (qos === 1) output.sendAfter(client, group, encodeAcknowledgement('puback', client.version, messageId))
-    if (qos === 2) {
+    try {
+      pass(client, state, message, messageId)
+    } catch (error) {
+      if (!(error instanceof QuotaExceeded) || client.version < 5) throw error
+      events.denied(error.reason, whoIs(session), topic)
+      refuse(client, packet, error.reason, error)
+    }
+  }
+
+  function pass(client: Client, state: SessionState, message: Message, messageId: number): void {
+    const { qos, payload } = message
+    if (qos === 2) beginExactlyOnce(state, messageId)
+    const { group, receivers } = publish(client, message, messageId)
+    if (qos === 0) return
+    const code = receivers === 0 && client.version === 5 ? codes.noMatchingSubscribers : codes.success
+    if (qos === 1)
+      output.sendAfter(client, group, encodeAcknowledgement('puback', client.version, messageId, code))
+    else {
       // Both in one group: it is known to have come, and it is queued.
       const known = state.isKept ? store.kept() : group
-      output.sendAfter(client, known, encodeAcknowledgement('pubrec', client.version, messageId))
+      output.sendAfter(client, known, encodeAcknowledgement('pubrec', client.version, messageId, code))
     }
-    if (qos > 0) output.takeInHand(client, payload.length)
+    output.takeInHand(client, payload.length)
+  }
+
+  /** Version 5 is told and stays; before it there is no answer but the end of the connection. */
+  function refuse(client: Client, { qos, messageId }: Publish, reason: Reason, error: Error): void {
+    const code = v5Codes[reason].ack
+    if (client.version < 5 || code === null) throw error
+    if (qos === 0) return // dropped, and counted where it was judged
+    const text = client.noProblemInformation ? undefined : reasonString(reason)
+    const cmd = qos === 1 ? 'puback' : 'pubrec'
+    output.sendAfter(client, null, acknowledgementFor(client, cmd, messageId, code, text))
+  }
+
+  /** A topic that has an alias need not be told again (§3.3.2.3.4). */
+  function topicOf(client: Client, { topic, properties }: Publish): string {
+    const alias = properties.numbers.get(TOPIC_ALIAS)
+    if (alias === undefined) return topic
+    if (alias === 0 || alias > TOPIC_ALIASES_MAX)
+      throw new PacketFault('no such topic alias', codes.topicAliasInvalid) // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+    if (topic !== '') {
+      if (topic.length > settings.topicBytesMax) return topic
+      client.aliases ??= new Map()
+      client.aliases.set(alias, topic)
+      return topic
+    }
+    const known = client.aliases?.get(alias)
+    if (known === undefined) throw new PacketFault('the topic alias stands for nothing', codes.protocolError)
+    return known
   }
 
   /** A message that could not be routed was not received: the same one again is new. */
@@ -69,9 +128,7 @@ export function createPublishHandler(parts: HandlerParts) {
     }
   }
 
-  function beginExactlyOnce(client: Client, messageId: number): void {
-    const { state } = client
-    if (state === null) return
+  function beginExactlyOnce(state: SessionState, messageId: number): void {
     state.incoming ??= new Set()
     if (state.incoming.size >= settings.inflightInboundMax)
       throw new QuotaExceeded(`${settings.inflightInboundMax} messages of QoS 2 wait for PUBREL already`)

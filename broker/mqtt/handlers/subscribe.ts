@@ -1,9 +1,12 @@
 // SUBSCRIBE (MQTT 5 §3.8): every filter is judged by itself and answered in its order; SUBACK waits until what was granted is on disk.
+import { reasonString } from '../../../db/reason-v5.ts'
+import { parseSubscription } from '../../../policy/subscription.ts'
 import type { Client } from '../connection/client.ts'
 import { isCut, whoIs } from '../connection/sessions.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeSuback } from '../protocol/encode.ts'
-import type { RequestedSubscription, Subscribe } from '../protocol/packets.ts'
+import type { RequestedSubscription, Subscribe, Version } from '../protocol/packets.ts'
+import { codes } from '../protocol/reason-codes.ts'
 import { type Subscription, weighFilter } from '../session/session-state.ts'
 import { levelsOf } from './connect.ts'
 import type { HandlerParts } from './parts.ts'
@@ -43,7 +46,7 @@ export function createSubscribeHandler(parts: HandlerParts) {
         (count >= settings.subscriptionsMax ||
           bytes + weight > subscriptionBytes ||
           (isShared(filter) && shared >= SHARED_MAX))
-      if (isRefused(client, filter, isFull)) return REFUSED
+      if (isRefused(client, filter, isFull)) return refusalCode(version, filter, isFull)
       const subscription = { filter, qos, noLocal, retainAsPublished, identifier: packet.identifier }
       if (!isKnown) count += 1
       if (!isKnown && isShared(filter)) shared += 1
@@ -59,11 +62,26 @@ export function createSubscribeHandler(parts: HandlerParts) {
       for (const filter of granted.keys())
         events.subscriptionsChanged(whoIs(session), state.subscriptions, filter)
     }
-    output.sendAfter(client, group, encodeSuback(version, packet.messageId, answers))
+    const isTold = version === 5 && !client.noProblemInformation && answers.includes(codes.notAuthorized)
+    const suback = encodeSuback(
+      version,
+      packet.messageId,
+      answers,
+      isTold ? reasonString('subscribe_denied') : undefined,
+    )
+    const fits = suback.length <= client.packetBytesMax
+    output.sendAfter(client, group, fits ? suback : encodeSuback(version, packet.messageId, answers))
     // Of a filter that stands twice the last one holds [MQTT-3.8.4-3].
     for (const [{ filter }, subscription] of shown)
       if (granted.get(filter) === subscription) retained.show(client, state, subscription)
   }
+}
+
+/** Version 5 is told why (§3.9.3). */
+function refusalCode(version: Version, filter: string, isFull: boolean): number {
+  if (version < 5) return REFUSED
+  if (isFull) return codes.quotaExceeded
+  return parseSubscription(filter) === null ? codes.topicFilterInvalid : codes.notAuthorized
 }
 
 /** [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4] */

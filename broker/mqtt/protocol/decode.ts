@@ -20,6 +20,7 @@ import { codes } from './reason-codes.ts'
 
 const PUBLISH = 3
 const SUBSCRIPTION_IDENTIFIER = 0x0b
+const TOPIC_ALIAS = 0x23
 
 /** MQTT Control Packet types that a client sends (§2.1.2), but for CONNECT and PUBLISH. */
 const kinds: Readonly<Record<number, Exclude<Incoming['cmd'], 'connect' | 'publish'>>> = {
@@ -71,6 +72,8 @@ export function createDecoder(): Decoder {
       const at = body + 2 + topicBytes + (qos > 0 ? 2 : 0)
       properties = bytes[at] === 0 ? none : readProperties(bytes, readBytes(bytes, at), 'publish')
     }
+    if (topic === '' && !properties.has(TOPIC_ALIAS))
+      throw new PacketFault('neither a topic nor an alias', codes.protocolError) // [MQTT-3.3.2-8]
     return { cmd: 'publish', topic, payload: payload as Buffer, qos, retain, dup, messageId, properties }
   }
 
@@ -100,7 +103,7 @@ export function createDecoder(): Decoder {
   return {
     connect(bytes, body) {
       const version = versionOf(bytes, body)
-      if (version !== 3 && version !== 4) return ofNoVersion(version)
+      if (version !== 3 && version !== 4 && version !== 5) return ofNoVersion(version)
       const { properties, will } = checkConnect(bytes, body, version)
       const packet = readConnect(bytes) as IConnectPacket
       return {

@@ -108,6 +108,20 @@ export function encodeAcknowledgement(
   )
 }
 
+/** The same, without its Reason String where the packet would be larger than the client takes [MQTT-3.4.2-2]. */
+export function acknowledgementFor(
+  client: { version: Version; packetBytesMax: number },
+  cmd: keyof typeof firstBytes,
+  messageId: number,
+  reasonCode: number,
+  reasonString?: string,
+): Buffer {
+  const whole = encodeAcknowledgement(cmd, client.version, messageId, reasonCode, reasonString)
+  return whole.length <= client.packetBytesMax
+    ? whole
+    : encodeAcknowledgement(cmd, client.version, messageId, reasonCode)
+}
+
 export function encodeSuback(
   version: Version,
   messageId: number,

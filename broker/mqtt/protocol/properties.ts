@@ -43,6 +43,7 @@ const properties: Readonly<Record<number, Property>> = {
 /** The properties of a PUBLISH that concern only the connection it came by. */
 const OF_THE_HOP = new Set([0x02, 0x18, 0x23])
 const USER_PROPERTY = 0x26
+const SUBSCRIPTION_IDENTIFIER = 0x0b
 const RESPONSE_TOPIC = 0x08
 
 /** What a packet's properties say, numbers by their identifier. */
@@ -71,6 +72,8 @@ export function readProperties(bytes: Buffer, reader: ByteReader, place: Place):
     const from = inside.position()
     const identifier = inside.variable()
     const property = properties[identifier]
+    if (identifier === SUBSCRIPTION_IDENTIFIER && place === 'publish')
+      throw new PacketFault('a client sends no Subscription Identifier with PUBLISH', codes.protocolError) // [MQTT-3.3.4-6]
     if (property === undefined || !property.in.includes(place))
       throw new PacketFault(`property ${identifier} does not belong to ${place.toUpperCase()}`) // [MQTT-2.2.2-2]
     if (numbers.has(identifier) && identifier !== USER_PROPERTY)

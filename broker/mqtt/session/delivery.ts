@@ -158,7 +158,8 @@ export function createDelivery(parts: {
       events.dropped('outbound', client.session.identity.deviceId)
       return false
     }
-    if (group !== null || qos > 0)
+    // An alias is told by the first message that has it: none goes before it.
+    if (group !== null || qos > 0 || client.aliasesGiven !== null)
       output.sendAfter(client, group, encoded.bytes, encoded.identifierAt, messageId)
     else output.send(client, encoded.bytes)
     sent(message)
@@ -187,7 +188,9 @@ export function createDelivery(parts: {
     const form = (version === 5 ? 1 : 0) | (qos << 1) | (retain ? 8 : 0) | (dup ? 16 : 0)
     let encoded = own ? undefined : encodings[form]
     if (encoded === undefined) {
+      const known = client.aliasesGiven?.size ?? 0
       const { alias, topic } = own ? aliasFor(client, message.topic) : { alias: 0, topic: message.topic }
+      const isNew = (client.aliasesGiven?.size ?? 0) > known
       const expirySeconds = message.expiresAt === null ? null : secondsLeft(message.expiresAt, parts.now())
       encoded = encodePublish(message, {
         version,
@@ -200,6 +203,7 @@ export function createDelivery(parts: {
         topic,
       })
       if (!own) encodings[form] = encoded
+      if (isNew && encoded.bytes.length > client.packetBytesMax) client.aliasesGiven?.delete(message.topic)
     }
     return encoded.bytes.length > client.packetBytesMax ? null : encoded
   }

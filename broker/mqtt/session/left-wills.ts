@@ -5,27 +5,44 @@ import type { Admit } from '../../admit.ts'
 import type { Will } from '../connection/client.ts'
 import type { Holder, RightsDesk } from '../rights-desk.ts'
 
-/** A step for each will, to be taken one by one. A step throws where the registry cannot be read: its will stays. */
-export function* sendLeftWills(parts: {
+export type LeftWillParts = {
   wills: ReadonlyMap<string, WillRow>
   admit: Admit
   rightsOf: RightsDesk
+  now(): number
+  /** When the session of this client ends, in ms since the epoch; null for never, undefined where there is none. */
+  sessionEndsAt(clientId: string): number | null | undefined
   /** Sends it; nothing of it is left then. */
   send(will: Will, holder: Holder): void
+  /** It is sent then, and not now. */
+  delay(row: WillRow, dueAt: number): void
   forget(deviceId: string): void
-}): Generator<() => void> {
-  for (const row of [...parts.wills.values()])
+}
+
+/** A step for each will, to be taken one by one. A step throws where the registry cannot be read: its will stays. */
+export function* sendLeftWills(parts: LeftWillParts): Generator<() => void> {
+  for (const { device } of [...parts.wills.values()])
     yield () => {
-      const { device, issuer, serial, fingerprint, topic, qos } = row
-      if (!parts.wills.has(device)) return
-      const admission = parts.admit({ fingerprint, chain: 'verified' })
-      if (!admission.admitted && admission.reason === 'registry_unavailable')
-        throw new Error(`whether ${device} may still send its will could not be read`)
-      const holder = { deviceId: device, issuerId: issuer, serialNumber: serial }
-      if (admission.admitted && parts.rightsOf(holder).will(topic, qos, row.retain === 1))
-        parts.send(willOf(row), holder)
-      else parts.forget(device)
+      const row = parts.wills.get(device)
+      if (row === undefined) return
+      const sessionEndsAt = parts.sessionEndsAt(device)
+      if (row.dueAt === null && row.delaySeconds > 0 && sessionEndsAt !== undefined) {
+        const delayedTo = parts.now() + row.delaySeconds * 1_000
+        parts.delay(row, Math.min(delayedTo, sessionEndsAt ?? Number.POSITIVE_INFINITY))
+      } else if (row.dueAt === null || row.dueAt <= parts.now()) sendLeftWill(parts, row)
     }
+}
+
+/** Sends the will of a connection that is no more, where its device may still send it. Throws as above. */
+export function sendLeftWill(parts: LeftWillParts, row: WillRow): void {
+  const { device, issuer, serial, fingerprint, topic, qos } = row
+  const admission = parts.admit({ fingerprint, chain: 'verified' })
+  if (!admission.admitted && admission.reason === 'registry_unavailable')
+    throw new Error(`whether ${device} may still send its will could not be read`)
+  const holder = { deviceId: device, issuerId: issuer, serialNumber: serial }
+  if (admission.admitted && parts.rightsOf(holder).will(topic, qos, row.retain === 1))
+    parts.send(willOf(row), holder)
+  else parts.forget(device)
 }
 
 export function willOf(row: WillRow): Will {

@@ -41,8 +41,10 @@ export type SessionState = {
   readonly clientId: string
   /** Whether it outlives its connection. */
   isKept: boolean
-  /** Seconds that it outlives it; null for no end (3.1.1, and 0xFFFFFFFF of version 5). */
+  /** Seconds that it outlives it; null for no end (3.1.1, and 0xFFFFFFFF of version 5), 0 where it ends with it all the same. */
   expirySeconds: number | null
+  /** When it ends, in ms since the epoch; null while it is connected, or where it has no end. */
+  endsAt: number | null
   /** Its row in the store; null where it has none. */
   row: number | null
   /** While its row is on the way to the disk. */
@@ -76,6 +78,7 @@ export function newSessionState(clientId: string, isKept: boolean): SessionState
     clientId,
     isKept,
     expirySeconds: null,
+    endsAt: null,
     row: null,
     storing: null,
     subscriptions: new Map(),

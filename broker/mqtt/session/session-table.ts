@@ -15,9 +15,12 @@ export function createSessionTable(parts: {
   store: SessionStore
   index: TopicIndex<Subscriber>
   groups: SharedGroups
+  now(): number
 }) {
   const { store, index, groups } = parts
   const states = new Map<string, SessionState>()
+  /** Those that are away and will end. */
+  const expiring = new Set<SessionState>()
 
   function add(state: SessionState, subscription: Subscription): void {
     const { filter } = subscription
@@ -41,15 +44,29 @@ export function createSessionTable(parts: {
     return state
   }
 
+  function unsubscribe(state: SessionState, filters: readonly string[]): void {
+    for (const filter of filters) remove(state, filter)
+    store.unsubscribe(state, filters)
+  }
+
   /** It ends: nothing of it is left. */
   function end(state: SessionState): void {
     if (states.get(state.clientId) !== state) return
     states.delete(state.clientId)
+    expiring.delete(state)
     for (const filter of [...state.subscriptions.keys()]) remove(state, filter)
     store.removeSession(state)
     store.forgetIncoming(state.clientId)
     state.inFlight = null
     state.incoming = null
+  }
+
+  /** It outlives its connection for as long as it was agreed (MQTT 5 §3.1.2.11.2). */
+  function away(state: SessionState, endedAt: number, isNew: boolean): void {
+    if (state.expirySeconds === null) return
+    state.endsAt = endedAt + state.expirySeconds * 1_000
+    expiring.add(state)
+    if (isNew) store.setExpiry(state, endedAt)
   }
 
   return {
@@ -58,9 +75,11 @@ export function createSessionTable(parts: {
     create,
 
     /** One that the last life left. */
-    restore({ id, device, expirySeconds }: SessionRow): SessionState {
+    restore({ id, device, expirySeconds, endedAt }: SessionRow): SessionState {
       const state = create(device, true, expirySeconds)
       state.row = id
+      // A connection that the broker's end ended is told by no clock before this.
+      if (expirySeconds !== null) away(state, endedAt ?? parts.now(), endedAt === null)
       return state
     },
     restoreSubscription(
@@ -85,21 +104,44 @@ export function createSessionTable(parts: {
       for (const subscription of subscriptions) add(state, subscription)
     },
 
-    unsubscribe(state: SessionState, filters: readonly string[]): void {
-      for (const filter of filters) remove(state, filter)
-      store.unsubscribe(state, filters)
+    unsubscribe,
+
+    /** Drops the subscriptions of a client that are not allowed any more. */
+    keepOnly(clientId: string, allowed: (filter: string) => boolean): void {
+      const state = states.get(clientId)
+      if (state === undefined) return
+      unsubscribe(
+        state,
+        [...state.subscriptions.keys()].filter(filter => !allowed(filter)),
+      )
     },
 
     end,
+
+    /** Its client is back, and says how long it shall outlive this connection. */
+    resume(state: SessionState, expirySeconds: number | null): void {
+      const isSame = state.endsAt === null && state.expirySeconds === expirySeconds
+      state.expirySeconds = expirySeconds
+      state.endsAt = null
+      expiring.delete(state)
+      if (!isSame) store.setExpiry(state, null)
+    },
+    isExpired: ({ endsAt }: SessionState) => endsAt !== null && endsAt <= parts.now(),
+    /** Those that end now. */
+    expired(): SessionState[] {
+      const now = parts.now()
+      return [...expiring].filter(({ endsAt }) => endsAt !== null && endsAt <= now)
+    },
 
     /** A connection leaves its session, which is stored and waits for it, or ends. */
     leave(client: Client): void {
       const { state } = client
       if (state?.client !== client) return
       state.client = null
-      if (state.isKept && state.row !== null) {
+      if (state.isKept && state.row !== null && state.expirySeconds !== 0) {
         state.isQueueing = false
         state.inFlight = null
+        away(state, parts.now(), true)
         return
       }
       client.session.filters = new Map(state.subscriptions) // what it had, for who is told that it has ended

@@ -75,11 +75,22 @@ export function createWills(parts: {
       store.putWill(rowOf(client.session, will))
     },
 
-    /** A connection ended without DISCONNECT. */
-    connectionEnded(client: Client): void {
+    /** A connection ended without DISCONNECT; its session goes on until then, null for without end, or has ended with it. */
+    connectionEnded(client: Client, sessionEndsAt: number | null | 'ended'): void {
       const { will, session } = client
       client.will = null
       if (will === null) return
+      if (will.delaySeconds > 0 && sessionEndsAt !== 'ended') {
+        // The delay, or the end of the session, whichever is first [MQTT-3.1.3-9].
+        const dueAt = Math.min(
+          parts.now() + will.delaySeconds * 1_000,
+          sessionEndsAt ?? Number.POSITIVE_INFINITY,
+        )
+        const row = { ...rowOf(session, will), dueAt }
+        left.set(row.device, row)
+        store.putWill(row)
+        return
+      }
       const { topic, qos, retain } = will.message
       if (topic.length <= parts.topicBytesMax && session.rights.will(topic, qos, retain)) {
         send(will, holderOf(session))
@@ -87,6 +98,20 @@ export function createWills(parts: {
       }
       events.denied('publish_denied', whoIs(session), topic)
       forget(session.identity.deviceId)
+    },
+
+    /** Those of connections that have ended whose delay is over. */
+    due(): WillRow[] {
+      const now = parts.now()
+      return [...left.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= now)
+    },
+    /** One that waits for its delay, or that the last life left; undefined for none. */
+    waiting: (clientId: string) => left.get(clientId),
+    /** After a start: its connection ended with the last life, and its delay begins now. */
+    delay(row: WillRow, dueAt: number): void {
+      const delayed = { ...row, dueAt }
+      left.set(row.device, delayed)
+      store.putWill(delayed)
     },
 
     /** It is not to be sent. */

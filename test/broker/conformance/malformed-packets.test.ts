@@ -146,7 +146,7 @@ describe('a connection ends with', () => {
     })
 
   const versions: [name: string, level: number][] = [
-    ...[0, 1, 2, 3, 5, 6, 127, 128, 0x84, 255].map((level): [string, number] => ['MQTT', level]),
+    ...[0, 1, 2, 3, 6, 127, 128, 0x84, 255].map((level): [string, number] => ['MQTT', level]),
     ['MQIsdp', 4],
   ]
   for (const [name, level] of versions)

@@ -107,6 +107,8 @@ test('a CONNECT of exactly the limit is heard, one byte more is not', () => {
 })
 
 test('a refusal speaks the version it was asked in', () => {
-  assert.equal(refusingConnack(4).toString('hex'), '20020005')
-  assert.equal(refusingConnack(5).toString('hex'), '2003008700')
+  assert.equal(refusingConnack(4, 'certificate_revoked').toString('hex'), '20020005')
+  const answer = refusingConnack(5, 'certificate_revoked')
+  assert.equal(answer.subarray(2, 4).toString('hex'), '008a')
+  assert.ok(answer.includes('certificate_revoked: '))
 })

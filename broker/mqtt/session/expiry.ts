@@ -1,0 +1,45 @@
+// What ends by the clock: sessions that have outlived their connection for long enough (MQTT 5 §3.1.2.11.2), and the delay of wills
+// (§3.1.3.2.2). Looked at each second; who comes back is judged by the clock itself.
+import type { Leavings } from './leavings.ts'
+import { type LeftWillParts, sendLeftWill } from './left-wills.ts'
+import type { SessionState } from './session-state.ts'
+import type { SessionTable } from './session-table.ts'
+import type { Wills } from './wills.ts'
+
+export type Expiry = ReturnType<typeof createExpiry>
+
+export function createExpiry(parts: {
+  table: SessionTable
+  wills: Wills
+  leavings: Pick<Leavings, 'leavesNothing'>
+  leftWills: LeftWillParts
+  onFailed(error: unknown): void
+}) {
+  const { table, wills } = parts
+
+  /** A will whose session ends waits no longer [MQTT-3.1.3-9]. What nobody can decide now is tried again. */
+  function sendWill(clientId: string): void {
+    const row = wills.waiting(clientId)
+    if (row === undefined || row.dueAt === null) return
+    try {
+      sendLeftWill(parts.leftWills, row)
+    } catch (error) {
+      parts.onFailed(error)
+    }
+  }
+
+  function endSession(state: SessionState): void {
+    table.end(state)
+    parts.leavings.leavesNothing(state.clientId)
+    sendWill(state.clientId)
+  }
+
+  return {
+    endSession,
+    sendWill,
+    look(): void {
+      for (const state of table.expired()) endSession(state)
+      for (const { device } of wills.due()) sendWill(device)
+    },
+  }
+}
