@@ -23,7 +23,9 @@ export async function enrollFleet(roll: Roll, count: number): Promise<Member[]> 
   const { sqlite } = roll.registry
   const device = sqlite.prepare("INSERT INTO devices VALUES (?, 'active', '{}', 0, 0)")
   const listing = sqlite.prepare(
-    `INSERT INTO certificates SELECT ?, ?, ?, 'chained', 'active', NULL, ?, ?, ?, ?, 1, 0, ?, ?, NULL, ?, 0, 0, NULL`,
+    `INSERT INTO certificates (fingerprint, device_id, issuer_id, trust, status, serial_number, subject, key_type, spki_hash,
+       client_auth, is_ca, not_before, not_after, der, issued_at, first_used_at)
+     VALUES (?, ?, ?, 'chained', 'active', ?, ?, ?, ?, 1, 0, ?, ?, ?, 0, 0)`,
   )
   const members = Array.from({ length: count }, (_, index): Member => {
     const id = `f${String(index).padStart(4, '0')}`
