@@ -3,7 +3,7 @@
 // identity.
 import type { Reason } from '../../db/reason.ts'
 import { addressPrefix } from './address-prefix.ts'
-import { createWaitingRoom } from './waiting-room.ts'
+import { type Called, createWaitingRoom, type Line } from './waiting-room.ts'
 
 export type LimitSettings = {
   connectionsMax: number
@@ -48,7 +48,7 @@ const STANDING_MAX = 10
 export function createLimits(settings: LimitSettings, now: () => number): CountedLimits {
   const visitors = new Map<string, Visitor>()
   const strangersMax = Math.max(1, Math.floor((settings.handshakesMax * settings.strangerShare) / 100))
-  const waiting = createWaitingRoom(settings, now)
+  const waiting = createWaitingRoom(settings, now, lineOf)
   let begun = 0
   let connections = 0
   let handshakes = 0
@@ -84,15 +84,23 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     }
   }
 
-  function isStranger(address: string): boolean {
-    return (visitors.get(address)?.standing ?? 0) <= 0
+  /** One address alone never takes every handshake from the others, and strangers never those of devices on the roll. */
+  function lineOf(address: string): Line {
+    const visitor = visitors.get(address)
+    if ((visitor?.handshakes ?? 0) >= settings.addressHandshakesMax) return 'held'
+    return (visitor?.standing ?? 0) > 0 ? 'known' : 'strangers'
   }
 
-  /** One address alone never takes every handshake from the others, and strangers never those of devices on the roll. */
   function mayStart(address: string): boolean {
-    if (handshakes >= settings.handshakesMax) return false
-    if (isStranger(address) && strangers >= strangersMax) return false
-    return (visitors.get(address)?.handshakes ?? 0) < settings.addressHandshakesMax
+    const line = lineOf(address)
+    return (
+      handshakes < settings.handshakesMax &&
+      (line === 'known' || (line === 'strangers' && strangers < strangersMax))
+    )
+  }
+
+  function next(): Called | null {
+    return handshakes < settings.handshakesMax ? waiting.take(strangers < strangersMax) : null
   }
 
   function start(address: string): void {
@@ -121,10 +129,10 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     if (serving) return
     serving = true
     try {
-      for (let next = waiting.take(mayStart); next !== null; next = waiting.take(mayStart)) {
-        if (next.tooLate) connections -= 1
-        else start(next.address)
-        next.answer(next.tooLate ? 'handshakes_exceeded' : null)
+      for (let called = next(); called !== null; called = next()) {
+        if (called.tooLate) connections -= 1
+        else start(called.address)
+        called.answer(called.tooLate ? 'handshakes_exceeded' : null)
       }
     } finally {
       serving = false // an answer that throws must not keep everybody else waiting for ever
@@ -144,13 +152,15 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
         start(address)
         return answer(null)
       }
-      if (!waiting.enter({ address, answer }, visitor.standing <= 0)) return answer('handshakes_exceeded')
+      if (!waiting.enter({ address, answer })) return answer('handshakes_exceeded')
       connections += 1
     },
     handshakeEnded(from, outcome) {
       handshakes -= 1
-      const visitor = visitors.get(addressPrefix(from))
+      const address = addressPrefix(from)
+      const visitor = visitors.get(address)
       if (visitor !== undefined) ended(visitor, outcome)
+      waiting.changed(address)
       serve()
     },
     connectionEnded() {

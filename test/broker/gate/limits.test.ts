@@ -156,8 +156,25 @@ test('an address with many waiting takes turns with the others', () => {
   for (let index = 1; index <= 3; index += 1) come('many', `many ${index}`)
   come('one')
   for (let turn = 0; turn < 4; turn += 1)
-    limits.handshakeEnded(turn === 0 ? 'x' : turn === 2 ? 'one' : 'many', 'known')
+    limits.handshakeEnded(turn === 0 ? 'x' : turn === 2 ? 'one' : 'many', 'gone')
   assert.deepEqual(seen, ['x', 'many 1', 'one', 'many 2', 'many 3'])
+})
+
+test('an address waits among strangers until a device on the roll comes from it, and again once strangers do', () => {
+  const { limits, seen, come } = roomAt({ handshakesMax: 3, handshakesWaitingMax: 100, strangerShare: 34 })
+  come('site', 'first')
+  come('site', 'second')
+  come('site', 'third')
+  come('other')
+  assert.deepEqual(seen, ['first'], 'strangers have one of three handshakes')
+  limits.handshakeEnded('site', 'known')
+  assert.deepEqual(seen.slice(1).sort(), ['other', 'second', 'third'])
+  come('site', 'fourth')
+  come('site', 'fifth')
+  for (const outcome of ['stranger', 'stranger'] as const) limits.handshakeEnded('site', outcome)
+  assert.deepEqual(seen.slice(4), ['fourth'], 'its standing is used up: the stranger’s handshake is taken')
+  limits.handshakeEnded('other', 'gone')
+  assert.deepEqual(seen.slice(5), ['fifth'])
 })
 
 test('addresses without a device on the roll share a part of the handshakes; the rest is for those with one', () => {
@@ -230,6 +247,90 @@ test('whatever comes and goes, the counts come back to nothing and nobody is for
         while (begun.length > 0) end('known')
         assert.equal(answers, steps.length, 'everybody was answered once')
         assert.deepEqual(limits.counts(), { connections: answers - refused, handshakes: 0, waiting: 0 })
+      },
+    ),
+  )
+})
+
+/** Reads of a setting stand for the addresses that were judged: each judgement compares with one. */
+function readsPerEnding(addresses: number, waits: 'strangers' | 'held'): number {
+  let reads = 0
+  const given = {
+    ...standard,
+    connectionsMax: 100_000,
+    handshakesMax: 4 + addresses,
+    handshakesWaitingMax: 100_000,
+    strangerShare: waits === 'strangers' ? 1 : 100,
+    addressHandshakesMax: waits === 'strangers' ? 100 : 1,
+    addressBurst: 100_000,
+    addressesMax: 100_000,
+  }
+  const settings = new Proxy(given, {
+    get(target, name) {
+      reads += 1
+      return Reflect.get(target, name)
+    },
+  })
+  const limits = createLimits(settings, () => 0)
+  limits.begin('fleet', () => {})
+  limits.handshakeEnded('fleet', 'known')
+  for (let index = 0; index < addresses; index += 1) {
+    limits.begin(`address ${index}`, () => {})
+    limits.begin(`address ${index}`, () => {})
+  }
+  assert.ok(limits.counts().waiting >= addresses, 'somebody waits of each address, and may not start')
+  reads = 0
+  const ENDINGS = 50
+  for (let index = 0; index < ENDINGS; index += 1) {
+    limits.begin('fleet', () => {})
+    limits.handshakeEnded('fleet', 'known')
+  }
+  return reads / ENDINGS
+}
+
+for (const waits of ['strangers', 'held'] as const)
+  test(`the end of a handshake costs the same, however many addresses wait (${waits})`, () => {
+    assert.ok(readsPerEnding(1_000, waits) <= readsPerEnding(10, waits) + 1)
+    assert.ok(readsPerEnding(1_000, waits) < 20)
+  })
+
+test('whoever may start does, whatever happens to its address while it waits', () => {
+  const step = fc.record({
+    address: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+    outcome: fc.constantFrom<HandshakeOutcome>('known', 'stranger', 'gone'),
+    ends: fc.nat(3),
+  })
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 80 }),
+      fc.integer({ min: 1, max: 100 }),
+      fc.integer({ min: 1, max: 5 }),
+      (steps, strangerShare, addressesMax) => {
+        const { limits } = limitsAt({
+          addressBurst: 10_000,
+          handshakesMax: 4,
+          handshakesWaitingMax: 100,
+          addressHandshakesMax: 2,
+          strangerShare,
+          addressesMax,
+        })
+        const underWay: string[] = []
+        const waiting: string[] = []
+        for (const { address, outcome, ends } of steps) {
+          waiting.push(address)
+          limits.enter(address, () => {
+            waiting.splice(waiting.indexOf(address), 1)
+            underWay.push(address)
+          })
+          for (let count = 0; count < ends && underWay.length > 0; count += 1)
+            limits.handshakeEnded(underWay.shift()!, outcome)
+          assert.equal(limits.counts().waiting, waiting.length)
+          const under = (of: string) => underWay.filter(other => other === of).length
+          assert.ok(underWay.length <= 4 && [...'abcde'].every(of => under(of) <= 2))
+          // With all strangers let in, only the bounds on all and on an address keep anybody waiting.
+          if (strangerShare === 100 && underWay.length < 4) assert.ok(waiting.every(of => under(of) === 2))
+          if (underWay.length === 0) assert.equal(waiting.length, 0)
+        }
       },
     ),
   )
