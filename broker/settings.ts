@@ -89,6 +89,12 @@ export const settings = {
     max: 120_000,
     about: 'from the handshake to the last octet of CONNECT',
   },
+  certificatePendingMax: {
+    default: 8,
+    min: 1,
+    max: 10_000,
+    about: 'connections of one certificate that have not sent CONNECT; the oldest is closed',
+  },
   connectBytesMax: {
     default: 65_536,
     min: 256,

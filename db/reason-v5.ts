@@ -100,6 +100,7 @@ const codes = {
   device_decommissioned: banned,
   // the first packet: its version is not known where there is none
   connect_timeout: nothing,
+  connects_exceeded: nothing,
   connect_expected: nothing,
   websocket_refused: nothing,
   packet_too_large: { connack: 0x95, disconnect: 0x95, ack: null },

@@ -90,6 +90,11 @@ const entries = {
     title: 'No CONNECT arrived in time',
     hint: 'The client must send CONNECT right after the handshake.',
   },
+  connects_exceeded: {
+    seen: 'cut',
+    title: 'Too many connections of one certificate without CONNECT',
+    hint: 'Look whether the key was copied: newer connections of the same certificate took its place. Raise certificatePendingMax for a client that opens many at once.',
+  },
   connect_expected: {
     seen: 'cut',
     title: 'The first packet was not CONNECT',

@@ -32,7 +32,9 @@ export async function openGate(parts: GateParts): Promise<Gate> {
   const { settings, events } = parts
   let trust = parts.readTrust()
   const webSockets = createWebSockets(settings)
-  const pending = createPendingConnections(settings.connectTimeoutMs)
+  // Gates share the bound: the kernel deals connections out among them.
+  const pendingMax = Math.ceil(settings.certificatePendingMax / Math.max(1, settings.gates))
+  const pending = createPendingConnections(settings.connectTimeoutMs, pendingMax)
   const repeated = createRepeatedRefusals(settings, () => performance.now())
   const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
 
@@ -109,7 +111,8 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       repeated.forget(fingerprint)
       over()
     }
-    const waiting = { peer, deviceId, onTimeout: over, onChange, onStop: over }
+    const onSuperseded = () => void socket.destroy()
+    const waiting = { peer, deviceId, onTimeout: over, onSuperseded, onChange, onStop: over }
     pending.add(socket, waiting, settings.refusalDelayMs)
     socket.once('close', () => repeated.release(fingerprint))
   }
@@ -120,6 +123,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       peer,
       deviceId,
       onTimeout: () => closeInOrder(stream),
+      onSuperseded: () => void socket.destroy(),
       onChange() {},
       onStop: () => closeInOrder(stream),
     })
@@ -163,6 +167,10 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       peer,
       deviceId,
       onTimeout: () => end('connect_timeout'),
+      onSuperseded() {
+        end('connects_exceeded')
+        socket.destroy() // at once: while it lingers it counts as a connection
+      },
       onChange() {
         const now = parts.admit(peer)
         // While the registry is in doubt nobody is cut for it: the door asks again.

@@ -1,5 +1,6 @@
 // Connections between the end of the TLS handshake and the end of CONNECT, a WebSocket upgrade included. Each has one absolute
-// deadline that no byte of the peer moves, and each is found by a change of the registry and by a stop.
+// deadline that no byte of the peer moves, and each is found by a change of the registry and by a stop. Of one certificate there
+// are a few at most.
 import type { Duplex } from 'node:stream'
 import type { Peer } from '../../admission/decide.ts'
 import type { Change } from '../../db/change-feed.ts'
@@ -10,6 +11,8 @@ export type PendingConnection = {
   deviceId: string | null
   /** CONNECT is not whole when its time has passed. */
   onTimeout(): void
+  /** Too many connections of its certificate came after it. */
+  onSuperseded(): void
   /** The registry changed in what may concern it. */
   onChange(): void
   /** The gate stops. */
@@ -24,7 +27,10 @@ export type PendingHandle = {
 }
 
 export type PendingConnections = {
-  /** Holds a connection until it settles or `socket` closes; its deadline is that of CONNECT where none is given. */
+  /**
+   * Holds a connection until it settles or `socket` closes; its deadline is that of CONNECT where none is given. The oldest of
+   * its certificate makes room where there are too many.
+   */
   add(socket: Duplex, connection: PendingConnection, timeoutMs?: number): PendingHandle
   /** Tells those that a change of the registry may concern. */
   changed(change: Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>): void
@@ -35,9 +41,30 @@ export type PendingConnections = {
 /** Connections looked at in one turn of the event loop: some 4 ms of look-ups. */
 const CHANGED_PER_TURN = 256
 
-/** `connectTimeoutMs` counts from the end of the handshake. */
-export function createPendingConnections(connectTimeoutMs: number): PendingConnections {
+/** `connectTimeoutMs` counts from the end of the handshake; `certificateMax` is for one certificate. */
+export function createPendingConnections(
+  connectTimeoutMs: number,
+  certificateMax: number,
+): PendingConnections {
   const pending = new Set<PendingConnection>()
+  /** Those without a whole CONNECT, handed over or not, the oldest first. */
+  const byFingerprint = new Map<string, Set<PendingConnection>>()
+
+  function count(fingerprint: string, connection: PendingConnection): void {
+    const [oldest] = byFingerprint.get(fingerprint) ?? []
+    if (oldest !== undefined && byFingerprint.get(fingerprint)!.size >= certificateMax) {
+      pending.delete(oldest)
+      discount(fingerprint, oldest)
+      oldest.onSuperseded()
+    }
+    const connections = byFingerprint.get(fingerprint) ?? new Set()
+    byFingerprint.set(fingerprint, connections.add(connection))
+  }
+
+  function discount(fingerprint: string, connection: PendingConnection): void {
+    const connections = byFingerprint.get(fingerprint)
+    if (connections?.delete(connection) && connections.size === 0) byFingerprint.delete(fingerprint)
+  }
 
   function tell(concerned: PendingConnection[]): void {
     for (const connection of concerned.slice(0, CHANGED_PER_TURN))
@@ -47,6 +74,8 @@ export function createPendingConnections(connectTimeoutMs: number): PendingConne
 
   return {
     add(socket, connection, timeoutMs = connectTimeoutMs) {
+      const { fingerprint } = connection.peer
+      if (fingerprint !== null) count(fingerprint, connection)
       pending.add(connection)
       const deadline = setTimeout(() => {
         pending.delete(connection)
@@ -55,6 +84,7 @@ export function createPendingConnections(connectTimeoutMs: number): PendingConne
       const settle = () => {
         clearTimeout(deadline)
         pending.delete(connection)
+        if (fingerprint !== null) discount(fingerprint, connection)
       }
       socket.once('close', settle)
       return { handOver: () => void pending.delete(connection), settle }

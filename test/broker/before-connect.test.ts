@@ -6,9 +6,16 @@ import { connect as connectTcp } from 'node:net'
 import { test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import type { Identity } from '../harness/authority.ts'
-import { connectPacket, firstBytes, openTls, startTestBroker, type TestBroker } from '../harness/broker.ts'
+import {
+  attempt,
+  connectPacket,
+  firstBytes,
+  openTls,
+  startTestBroker,
+  type TestBroker,
+} from '../harness/broker.ts'
 import { proxyHeader } from '../harness/proxy-header.ts'
-import { ended } from '../harness/raw-client.ts'
+import { ended, rawSession } from '../harness/raw-client.ts'
 import { tester } from '../harness/roll.ts'
 import { until } from '../harness/until.ts'
 
@@ -115,6 +122,27 @@ for (const gates of [0, 1]) {
       }
     })
 
+    on(
+      `who ${name} makes room for newer connections of its certificate, and for nobody else’s`,
+      { connectTimeoutMs: 120_000, certificatePendingMax: 2 },
+      async t => {
+        const identity = await t.roll.enroll('d1')
+        const other = await reached(t, await t.roll.enroll('d2'), stage)
+        const first = await reached(t, identity, stage)
+        const second = await reached(t, identity, stage)
+        assert.equal(first.destroyed, false)
+        const gone = ended(first)
+        const third = await reached(t, identity, stage)
+        await gone
+        await t.line(line => line.reason === 'connects_exceeded' && line.deviceId === 'd1')
+        assert.deepEqual(
+          [other, second, third].map(socket => socket.destroyed),
+          [false, false, false],
+        )
+        for (const socket of [other, second, third]) socket.destroy()
+      },
+    )
+
     on(`who ${name} keeps no broker from stopping`, { connectTimeoutMs: 120_000, drainMs: 0 }, async t => {
       const socket = await reached(t, await t.roll.enroll('d1'), stage)
       const began = performance.now()
@@ -122,6 +150,27 @@ for (const gates of [0, 1]) {
       assert.ok(performance.now() - began < 10_000)
     })
   }
+
+  on(
+    'one certificate cannot take the connections of the others, and sessions do not count against it',
+    { connectTimeoutMs: 120_000, connectionsMax: 6, certificatePendingMax: 2 },
+    async t => {
+      const identity = await t.roll.enroll('d1')
+      const suspended = await t.roll.enroll('d2')
+      await t.roll.writer.setDeviceState('d2', 'suspended', tester)
+      const session = await rawSession(t, identity, { clientId: 'd1' })
+      for (let index = 0; index < 8; index += 1) {
+        await reached(t, identity, stages['waits for the first octet']!)
+        await reached(t, suspended, stages['waits for the first octet']!)
+        const open = async () => Number(/^rollcall_connections (\d+)/m.exec(await t.broker.metrics())?.[1])
+        await until(async () => (await open()) <= 5)
+      }
+      const third = await t.roll.enroll('d3')
+      assert.equal(await attempt(t, { identity: third, connect: { clientId: 'd3' } }), 'connack 0')
+      assert.equal(session.destroyed, false)
+      session.destroy()
+    },
+  )
 
   on(
     'a balancer’s header and the handshake share one deadline',
@@ -156,3 +205,19 @@ for (const gates of [0, 1]) {
     await t.line(line => line.reason === 'handshake_timeout')
   })
 }
+
+test('gates share what one certificate may hold open without CONNECT', async () => {
+  const t = await startTestBroker({
+    settings: { gates: 2, connectTimeoutMs: 120_000, certificatePendingMax: 4 },
+  })
+  try {
+    const identity = await t.roll.enroll('d1')
+    const sockets: TLSSocket[] = []
+    for (let index = 0; index < 16; index += 1)
+      sockets.push(await reached(t, identity, stages['waits for the first octet']!))
+    for (const socket of sockets) socket.resume()
+    await until(() => sockets.filter(socket => !socket.closed).length <= 4)
+  } finally {
+    await t.close()
+  }
+})
