@@ -93,13 +93,18 @@ export function checkUnsubscribe(bytes: Buffer, body: number, version: Version):
   while (!reader.isAtEnd()) assertFilter(reader.text().toString())
 }
 
+/** MQTT 5 §3.14.2.1, the rows that name the client as sender. */
+const disconnectCodesOfClients: ReadonlySet<number> = new Set([
+  0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+])
+
 export function checkDisconnect(bytes: Buffer, body: number, version: Version): Properties {
   const reader = readBytes(bytes, body)
   if (version < 5 || reader.isAtEnd()) {
     assertEnd(reader.isAtEnd())
     return none
   }
-  reader.byte()
+  if (!disconnectCodesOfClients.has(reader.byte())) throw protocolError('a client sends no such Reason Code') // [MQTT-3.14.2-1]
   const properties = reader.isAtEnd() ? none : readProperties(bytes, reader, 'disconnect')
   assertEnd(reader.isAtEnd())
   return properties
