@@ -15,6 +15,8 @@ const CONNECT_MS = length(4_000, 1_000)
 const VISITS = length(5, 20)
 /** Between two visits, so that the visitor is not the load. */
 const PAUSE_MS = 25
+/** So many that none of their certificates has more connections without CONNECT than certificatePendingMax. */
+const SILENT_DEVICES = length(25, 80)
 /** No device ever came from the first; devices on the roll came from the second. */
 const STRANGERS = '127.0.0.2'
 const SILENT = '127.0.0.3'
@@ -27,7 +29,8 @@ describe('connections that never finish', () => {
   before(async () => {
     system = await startSystem(world.at('data'))
     honest = await enroll(system.api, world.path, 'honest')
-    silent = await enrollMany(system, world.path, ['silent-1', 'silent-2'])
+    const names = Array.from({ length: SILENT_DEVICES }, (_, index) => `silent-${index + 1}`)
+    silent = await enrollMany(system, world.path, names)
   })
   after(async () => {
     await system?.[Symbol.asyncDispose]()
