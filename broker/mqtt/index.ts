@@ -79,6 +79,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   const output = createOutput({
     traffic,
     timeoutMs: settings.outboundTimeoutMs,
+    isBusy: () => pacing.isBusy(),
     onTimeout: client => admittance.endSlow(client),
     onLost: client => admittance.lost(client),
     onRoom: client => goOn(parts, client),

@@ -15,6 +15,8 @@ export type Batch = {
   inHandBytes: number
 }
 
+/** How long what is sent may wait for more of it, where packets wait to be handled. */
+const GATHER_MS = 5
 /** How long publishers wait for a consumer that does not read. */
 const STALL_MS = 100
 /** More than this is written without waiting for the end of the turn. */
@@ -28,6 +30,8 @@ export function createOutput(parts: {
   traffic: Traffic
   /** How long a full socket may not drain. */
   timeoutMs: number
+  /** Whether packets that were read wait to be handled in this turn's next slice. */
+  isBusy(): boolean
   /** A socket was full for so long. */
   onTimeout(client: Client): void
   /** What this client was to be sent is not on disk. */
@@ -42,6 +46,7 @@ export function createOutput(parts: {
 }) {
   const { traffic } = parts
   let dirty: Client[] = []
+  let dirtySince = 0
 
   function send(client: Client, bytes: Buffer, identifierAt = 0, identifier = 0): void {
     push(client, { bytes, identifierAt, identifier })
@@ -50,7 +55,10 @@ export function createOutput(parts: {
   function push(client: Client, piece: Piece): void {
     if (client.phase === 'closed') return
     if (client.out.length === 0) {
-      if (dirty.length === 0) setImmediate(flushAll)
+      if (dirty.length === 0) {
+        dirtySince = performance.now()
+        setImmediate(flushAll)
+      }
       dirty.push(client)
     }
     client.out.push(piece)
@@ -97,6 +105,11 @@ export function createOutput(parts: {
   }
 
   function flushAll(): void {
+    // More is about to be sent to the same: it goes with this, but for a moment at most.
+    if (parts.isBusy() && performance.now() - dirtySince < GATHER_MS) {
+      setImmediate(flushAll)
+      return
+    }
     const clients = dirty
     dirty = []
     for (const client of clients) flush(client)

@@ -21,6 +21,7 @@ export function createPacing(parts: {
   hold(client: Client): void
   release(client: Client): void
 }) {
+  let sliced = 0
   const buckets = createBuckets(() => performance.now())
   const boundsOf = ({ session }: Client) => parts.boundsOf(session.rights.isBackend === true).rate
 
@@ -38,7 +39,15 @@ export function createPacing(parts: {
     ).unref()
   }
 
+  function goOn(client: Client): void {
+    sliced -= 1
+    parts.release(client)
+  }
+
   return {
+    /** Whether packets of some connection wait for their next slice. */
+    isBusy: () => sliced > 0,
+
     /** Something came, or is read on: a new slice. */
     begin(client: Client): void {
       client.sliceEndsAt = performance.now() + SLICE_MS
@@ -59,7 +68,8 @@ export function createPacing(parts: {
         wait(client, heldMs)
       } else if (isMore && client.holds === 0 && performance.now() >= client.sliceEndsAt) {
         parts.hold(client)
-        setImmediate(parts.release, client)
+        sliced += 1
+        setImmediate(goOn, client)
       }
       if (client.inHandBytes > parts.inHandBytesMax && !client.isHeldInHand) {
         client.isHeldInHand = true
