@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { HandshakeOutcome } from '../../../broker/gate/limits.ts'
-import { limitsAt, standard } from './limits-at.ts'
+import { limitsAt, type standard } from './limits-at.ts'
 
 test('an address may burst, then comes in at its rate', () => {
   const { clock, limits } = limitsAt()
