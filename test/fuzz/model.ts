@@ -169,11 +169,10 @@ export function createModel(law: Rules = rules) {
     }
   }
 
-  /** Nobody can come back for it: the stored session goes, and what it left. What is held or suspended can come back. */
+  /** No certificate can ever admit the device again: its stored session goes, and what it left. The clock decides nothing here. */
   function forgetWhereNothingReturns({ id, state, listed }: Member): void {
-    if (state === 'suspended') return
-    const returns = ['certificate_suspended', null]
-    if (listed.some(one => returns.includes(roll.refusal(one)))) return
+    const mayAdmit = ['pending', 'issued', 'active', 'superseded', 'suspended']
+    if (state !== 'decommissioned' && listed.some(({ status }) => mayAdmit.includes(status))) return
     fleet.get(id)!.stored = null
     for (const [topic, { publisher }] of retained) if (publisher.id === id) retained.delete(topic)
   }

@@ -130,7 +130,10 @@ describe('openssl', () => {
       const out = world.at(`${type}.crt`)
       const { code, stderr } = await system.run('device', 'enroll', type, '--csr', csr, '--out', out)
       assert.equal(code, 1)
-      assert.match(stderr, /^error: .*key.*\n(.*\n)*hint: Use P-256, P-384, Ed25519 or RSA/m)
+      assert.match(
+        stderr,
+        /^error: .*key.*\n(.*\n)*hint: Use P-256, P-384, Ed25519, RSA of at least 2048 bits/m,
+      )
       assert.equal(existsSync(out), false)
     })
   }

@@ -113,7 +113,7 @@ const weak: [what: string, csr: () => string, words: RegExp][] = [
     /does not name its curve/,
   ],
   ['a compressed point', () => compressedPoint(), /compressed/],
-  ['Ed448', () => otherKey('ed448'), /ed448/],
+  ['Ed448', () => otherKey('ed448'), /Ed448/],
   ['X25519', () => forgedPem({ spki: spkiOf('x25519') }), /x25519/],
   ['DSA', () => forgedPem({ spki: spkiOf('dsa') }), /dsa/],
   ['an RSA key for PSS alone', () => forgedPem({ spki: spkiOf('rsa-pss') }), /rsa-pss/],
@@ -165,11 +165,7 @@ const malformed: [what: string, csr: () => string, words: RegExp][] = [
     () => forgedPem({ algorithm: sequence(oid('2a0304')) }),
     /signature does not verify/,
   ],
-  [
-    'an MD5 signature',
-    () => makeCsr('rsa2048', ['-subj', '/CN=x', '-md5']).csr,
-    /signature does not verify|SHA-1/,
-  ],
+  ['an MD5 signature', () => makeCsr('rsa2048', ['-subj', '/CN=x', '-md5']).csr, /signed with MD5/],
   ['no subject public key', () => forgedPem({ spki: sequence() }), /not a PKCS #10|no public key/],
   [
     'a version that is not there',

@@ -201,7 +201,7 @@ test('the right ends with what was asked for, and never after the certificate', 
 test('what may not be an operator: a CA, a server, a weak key, one that ended, our own, two at once, a key', async t => {
   await using service = await startService()
   const ca = makeForeignCa()
-  const rows: [string, string, RegExp | null][] = [
+  const rows: [string, string, RegExp][] = [
     ['a server', signedBy(ca, '/CN=www', 'extendedKeyUsage=serverAuth'), /clientAuth/],
     [
       'a weak key',
@@ -212,12 +212,11 @@ test('what may not be an operator: a CA, a server, a weak key, one that ended, o
     ['two', selfSigned('a').certificate + selfSigned('b').certificate, /exactly one/],
     ['one with its key', Object.values(selfSigned('a')).join('\n'), /private key/],
     ['nothing', 'hello', /exactly one/],
-    ['our root', service.ca, null],
+    ['our root', service.ca, /digitalSignature/],
   ]
   for (const [name, certificate, fault] of rows) {
     await t.test(name, async () => {
       const answer = await add(service, certificate)
-      if (fault === null) return assertProblem(answer, 409, 'certificate_issued_here')
       assertProblem(answer, 400, 'certificate_invalid')
       assert.match(answer.body.detail, fault)
     })
