@@ -49,7 +49,7 @@ describe('a fleet', () => {
   it('connects with keys of every type', async () => {
     await using world = await createWorld()
     const groups = keyTypes.map(type => `  - { name: ${type}, count: 2, keyType: ${type} }`).join('\n')
-    const stages = 'stages:\n  - { kind: ramp, rate: 20 }\n  - { kind: steady, for: 2s }'
+    const stages = 'stages:\n  - { kind: ramp, rate: 20 }\n  - { kind: steady, for: 12s }'
     const { summary } = await runText(`name: keys\ngroups:\n${groups}\n${stages}\n`, {
       data: world.directory,
     })
