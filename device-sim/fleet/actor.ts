@@ -106,10 +106,11 @@ const issuersOnce = new Map<string, string>()
 const ISSUERS_MAX = 64
 
 /** Thousands of devices have the same chain: its text is kept once. */
-export function withSharedIssuers({ key, leaf, issuers }: Credentials): Credentials {
+export function withSharedIssuers(credentials: Credentials): Credentials {
+  const { issuers } = credentials
   const known = issuersOnce.get(issuers)
   if (known === undefined && issuersOnce.size < ISSUERS_MAX) issuersOnce.set(issuers, issuers)
-  return { key, leaf, issuers: known ?? issuers }
+  return { ...credentials, issuers: known ?? issuers }
 }
 
 /** One attempt, due at this time. */

@@ -1,5 +1,6 @@
 // What a device asks of a connection, whichever library carries it: one attempt, then a session, each with its end.
 // Types, and the choice between the two links. Refuses to know what the device is up to.
+import { X509Certificate } from 'node:crypto'
 import type { Broker } from '../target.ts'
 import type { MessageProperties } from './properties.ts'
 import type { Seen } from './seen.ts'
@@ -12,14 +13,16 @@ export type Protocol = 3 | 4 | 5
 export const linkKinds = ['lean', 'mqttjs'] as const
 export type LinkKind = (typeof linkKinds)[number]
 
-/** PEM: the key, its certificate, and the chain above it. */
-export type Credentials = { key: string; leaf: string; issuers: string }
+/** PEM: the key, its certificate, and the chain above it. `keyType` as Node names it: `ec`, `rsa`, `ml-dsa-65` … */
+export type Credentials = { keyType: string; key: string; leaf: string; issuers: string }
 
 const END = '-----END CERTIFICATE-----\n'
 
 export function credentialsOf({ key, certificates }: { key: string; certificates: string }): Credentials {
   const leafEnd = certificates.indexOf(END) + END.length
-  return { key, leaf: certificates.slice(0, leafEnd), issuers: certificates.slice(leafEnd) }
+  const leaf = certificates.slice(0, leafEnd)
+  const keyType = `${new X509Certificate(leaf).publicKey.asymmetricKeyType}`
+  return { keyType, key, leaf, issuers: certificates.slice(leafEnd) }
 }
 
 export type LinkOptions = {

@@ -131,11 +131,11 @@ const SHARED_MAX = 64
 function contextFor(ca: string | null, credentials: Credentials | null): SecureContext {
   const trust = { ecdhCurve: CURVES, ...(ca === null ? {} : { ca }) }
   if (!credentials) return remembered(`${ca}`, () => createSecureContext(trust))
-  const { key, leaf, issuers } = credentials
+  const { keyType, key, leaf, issuers } = credentials
   const own = (): SecureContext => createSecureContext({ ...trust, key, cert: leaf + issuers })
-  // OpenSSL keeps a certificate for each kind of key: a context must not see two kinds. A key's length tells them apart.
-  const kind = createHash('sha256').update(`${ca}\n${issuers}`).digest('base64')
-  const context = remembered(`${kind}${Math.round(key.length / 32)}`, own)
+  // OpenSSL keeps a certificate for each type of key, and would choose among them: a context must not see two types.
+  const trusted = createHash('sha256').update(`${ca}\n${issuers}`).digest('base64')
+  const context = remembered(`${trusted}${keyType}`, own)
   const native = context.context as Native
   if (!native?.setCert || !native.setKey) return own()
   native.setCert(leaf)
