@@ -6,8 +6,8 @@ import type { SealingPace } from './audit/audit-sealer.ts'
 import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
 import { isServerName } from './ca/server-certificate.ts'
 import type { TokenSettings } from './ca/token-keys.ts'
-import type { LogLevel } from './events.ts'
-import { type PumpPace, pace } from './webhooks/pump.ts'
+import type { LogLevel } from './logging/log.ts'
+import { type DeliveryTiming, pace } from './webhooks/delivery-queue.ts'
 
 /** What a caller gives. Ports may be 0: the system then picks one. */
 export type ProvisioningOptions = {
@@ -56,7 +56,7 @@ export type ProvisioningOptions = {
   /** Whether webhooks may lead to private addresses, and be plain HTTP. */
   webhookPrivateAddresses?: boolean
   /** How soon and for how long a webhook is tried again. */
-  webhookPace?: PumpPace
+  webhookPace?: DeliveryTiming
   /** How often to look which of them are due. */
   crlLookMs?: number
   /** The clock, in ms since the epoch. */

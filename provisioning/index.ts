@@ -9,10 +9,11 @@ import { takeLock } from '../db/process-lock.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
 import { prepareExpiringCount } from '../db/roll/deadlines.ts'
 import { prepareRollCount } from '../db/roll/roll-count.ts'
-import { startAnchorDesk } from './anchors/anchor-desk.ts'
+import { startAnchorService } from './anchors/anchor-service.ts'
 import { openAudit } from './audit/index.ts'
-import { createCaKeeper } from './ca/ca-keeper.ts'
+import { bootstrap } from './bootstrap.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
+import { createCaManager } from './ca/ca-manager.ts'
 import { createServerCertificate, serverNames, standingOf } from './ca/server-certificate.ts'
 import { type Environment, hostInUrl, type ProvisioningOptions, readConfig } from './config.ts'
 import {
@@ -22,23 +23,22 @@ import {
   sweepTemporaryFiles,
   tightenModes,
 } from './data-directory.ts'
-import { createCsrPool } from './enrollment/csr-pool.ts'
-import { createRenewalTurn } from './enrollment/renewal-turn.ts'
-import { createEvents } from './events.ts'
-import { firstStart } from './first-start.ts'
-import { createServer } from './http/server.ts'
+import { createRenewalWindow } from './enrollment/renewal-window.ts'
+import { startEventService } from './events/index.ts'
+import { startLifecycleJob } from './lifecycle-job.ts'
+import { createLog } from './logging/log.ts'
 import { createMetrics } from './metrics.ts'
-import { startNews } from './news/index.ts'
 import { createLastUse } from './operators/last-use.ts'
-import { createOverviewDesk } from './overview/overview.ts'
+import { createOverviewService } from './overview/overview.ts'
 import { createReceipt } from './receipt.ts'
-import { settleRecord } from './record-upkeep.ts'
 import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createScrape } from './scrape.ts'
+import { createServer } from './server/index.ts'
 import { createServices } from './services.ts'
-import { startSweep } from './sweep.ts'
+import { reconcileAtStartup } from './startup-reconciliation.ts'
 import { openWebhooks } from './webhooks/index.ts'
+import { createCsrPool } from './x509/csr-pool.ts'
 
 export type RunningProvisioning = {
   /** Such as https://127.0.0.1:8443. */
@@ -98,7 +98,7 @@ export async function createProvisioning(
     open.defer(() => closeRegistry(reading))
 
     const metrics = createMetrics()
-    const events = createEvents(config.log, metrics)
+    const events = createLog(config.log, metrics)
     if (access === 'shared') events.directoryShared(directory.path)
     const integrity = beginIntegrityCheck(registry, events.registryDamaged)
     open.defer(() => integrity.stop())
@@ -111,8 +111,8 @@ export async function createProvisioning(
     const audit = openAudit({ directory, checkpointFile, registry, reading, events, now })
     const writer = createRegistryWriter(registry, now)
     const issuers = prepareIssuers(reading)
-    await settleRecord({ registry, writer, events, ...config })
-    const founded = await firstStart({
+    await reconcileAtStartup({ registry, writer, events, ...config })
+    const founded = await bootstrap({
       directory,
       writer,
       issuers: issuers(),
@@ -122,7 +122,7 @@ export async function createProvisioning(
       now,
     })
     const receipt = createReceipt(reading, config.receiptTimeoutMs)
-    const keeper = createCaKeeper({
+    const keeper = createCaManager({
       directory,
       keys: caKeys,
       keyType: config.keyTypes.issuing,
@@ -144,7 +144,7 @@ export async function createProvisioning(
     })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
-    const news = startNews({ directory: directory.path, reading, events, now })
+    const news = startEventService({ directory: directory.path, reading, events, now })
     open.defer(() => news.close())
     const webhooks = openWebhooks({ ...news, reading, writer, config, events, now })
     open.defer(() => webhooks.desk.close())
@@ -168,7 +168,7 @@ export async function createProvisioning(
     open.defer(() => csrs.close())
     const lastUse = createLastUse({ store: writer, failed: events.lastUseNotNoted, now })
     open.defer(() => lastUse.close())
-    const anchors = startAnchorDesk({ reading, writer, issuers, events, ...config })
+    const anchors = startAnchorService({ reading, writer, issuers, events, ...config })
     open.defer(() => anchors.stop())
     const revocation = await startRevocation({
       server: status,
@@ -184,14 +184,14 @@ export async function createProvisioning(
     })
     open.defer(() => revocation.stop())
     const reliant = prepareReliantReader(reading.sqlite)
-    const overview = createOverviewDesk({ ...reading, ...reliant, server: () => shown, now })
+    const overview = createOverviewService({ ...reading, ...reliant, server: () => shown, now })
     const services = createServices({
       anchors,
       config,
       ca: {
         keeper,
         reliant,
-        opensAt: createRenewalTurn({
+        opensAt: createRenewalWindow({
           rotations: keeper.rotations,
           isOurs: id => issuers().get(id)?.kind === 'issuing',
         }),
@@ -233,7 +233,7 @@ export async function createProvisioning(
         events.serverCertificateFailed(error)
       }
     }
-    const sweep = startSweep({
+    const sweep = startLifecycleJob({
       passDeadlines: writer.passDeadlines,
       countExpiring: prepareExpiringCount(reading.sqlite),
       countRoll: prepareRollCount(reading.sqlite),

@@ -15,15 +15,15 @@ import { createRollReader, type RollReader } from '../db/roll/roll-reader.ts'
 import { toPem } from '../pki/pem.ts'
 import { chainOf } from './ca/issuer-chain.ts'
 import type { ProvisioningConfig } from './config.ts'
-import { createClaimDesk } from './enrollment/claim-desk.ts'
-import type { CsrReading } from './enrollment/csr.ts'
-import { createEnrollmentDesk } from './enrollment/enrollment-desk.ts'
+import { createClaimService } from './enrollment/claim-service.ts'
+import { createEnrollmentService } from './enrollment/enrollment-service.ts'
 import { createRegistrationAuthority, type Unused } from './enrollment/registration-authority.ts'
-import { createExplainer } from './explain.ts'
-import { createImportDesk } from './jobs/index.ts'
-import { createReach } from './operators/reach.ts'
-import { createPolicyDesk } from './policies/policy-desk.ts'
-import type { Services } from './routes/context.ts'
+import { createExplainer } from './explain/explain.ts'
+import type { Services } from './http/context.ts'
+import { createImportService } from './jobs/index.ts'
+import { createAuthorizationScope } from './operators/authorization-scope.ts'
+import { createPolicyResolver } from './policies/policy-resolver.ts'
+import type { CsrReading } from './x509/csr.ts'
 
 export type ServiceParts = Pick<
   Services,
@@ -73,7 +73,7 @@ export function createServices(parts: ServiceParts): Services {
     pq,
     now,
   })
-  const imports = createImportDesk({ ...parts, authority, deviceDays, now })
+  const imports = createImportService({ ...parts, authority, deviceDays, now })
   return {
     imports,
     openExport: filter => openDeviceExport(reading.file, filter),
@@ -81,11 +81,11 @@ export function createServices(parts: ServiceParts): Services {
     roll,
     liveSessions,
     policies,
-    policyDesk: createPolicyDesk(policies),
+    policyResolver: createPolicyResolver(policies),
     authority,
     enrollments: createEnrollmentReader(reading),
-    claimDesk: createClaimDesk({ ca, writer, issuers, pq, now }),
-    enrollmentDesk: createEnrollmentDesk({ authority, writer, roll, deviceDays, now }),
+    claimService: createClaimService({ ca, writer, issuers, pq, now }),
+    enrollmentService: createEnrollmentService({ authority, writer, roll, deviceDays, now }),
     explainer: createExplainer({
       roll,
       lookup,
@@ -96,7 +96,7 @@ export function createServices(parts: ServiceParts): Services {
       now,
     }),
     lookup,
-    reach: createReach({ roll, grants: prepareGrantLookup(reading.sqlite) }),
+    reach: createAuthorizationScope({ roll, grants: prepareGrantLookup(reading.sqlite) }),
     lastUse,
     operators: createOperatorReader(reading),
     pq,

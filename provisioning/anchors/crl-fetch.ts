@@ -2,7 +2,7 @@
 // redirects, and never from an address that is not everybody's.
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { judgeUrl, judgingLookup, OutboundFault } from '../outbound/public-address.ts'
+import { guardedLookup, OutboundFault, validateUrl } from '../outbound/address-guard.ts'
 
 export type CrlFetchLimits = {
   privateAddresses: boolean
@@ -16,7 +16,7 @@ export async function fetchCrl(url: string, limits: CrlFetchLimits): Promise<Buf
   const signal = AbortSignal.timeout(limits.timeoutMs)
   let next = url
   for (let hop = 0; hop <= limits.redirectsMax; hop += 1) {
-    const answer = await ask(judgeUrl(next, limits), limits, signal)
+    const answer = await ask(validateUrl(next, limits), limits, signal)
     if (Buffer.isBuffer(answer)) return answer
     next = new URL(answer.location, next).href
   }
@@ -35,7 +35,7 @@ async function ask(
       agent: false,
       headers: { accept: 'application/pkix-crl, */*;q=0.1', 'user-agent': 'rollcall' },
       maxHeaderSize: 16 * 1024,
-      lookup: judgingLookup(limits),
+      lookup: guardedLookup(limits),
     })
     outgoing.once('response', answered)
     outgoing.once('error', failed)

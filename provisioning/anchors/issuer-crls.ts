@@ -10,7 +10,7 @@ import { Conflict } from '../../db/transact.ts'
 import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { Problem } from '../http/problem.ts'
-import { OutboundFault } from '../outbound/public-address.ts'
+import { OutboundFault } from '../outbound/address-guard.ts'
 
 export type IssuerCrls = {
   /** Puts a CRL (DER) in force. Gives the epoch where that changed anything, else null. Throws a Problem or a Conflict. */

@@ -13,7 +13,7 @@ import { type Fault, readCertificate } from '../../pki/certificate-reader.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createAttempts } from '../attempts.ts'
-import { judgeForeignCertificate } from '../enrollment/foreign-certificate.ts'
+import { validateForeignCertificate } from '../x509/foreign-certificate.ts'
 import { nameDevice } from './name-template.ts'
 
 export type Registrar = {
@@ -131,7 +131,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
     const naming = named(anchor.autoRegistration.nameTemplate, der)
     if ('fault' in naming) return { reason: 'name_invalid', detail: naming.fault }
     const { deviceId } = naming
-    const verdict = await judgeForeignCertificate({
+    const verdict = await validateForeignCertificate({
       pem: toPem(der, 'CERTIFICATE'),
       deviceId,
       trust: 'chained',

@@ -11,8 +11,8 @@ import { readOrNull } from '../../pki/foreign-bytes.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
-import type { Fault } from '../enrollment/csr.ts'
-import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
+import type { Fault } from '../x509/csr.ts'
+import { onlyCertificate } from '../x509/foreign-certificate.ts'
 
 export type AnchorVerdict =
   | { der: Buffer; parentId: string | null; subject: string }
@@ -31,7 +31,7 @@ const ABOVE_MAX = 2
 const CLOCK_SKEW_MS = 5 * 60_000
 
 /** `issuers` are those on record, among which a CA above it may be. Never throws on bad input. */
-export function judgeNewAnchor(
+export function validateNewAnchor(
   pem: string,
   { issuers, pq, now }: { issuers: Map<string, Issuer>; pq: PqMode; now: number },
 ): AnchorVerdict {
@@ -67,7 +67,7 @@ export function judgeNewAnchor(
 }
 
 /** Whether this certificate is what the open challenge asked the CA to sign. */
-export function judgeProof(
+export function validateProof(
   pem: string,
   { issuer, anchor, now }: { issuer: Issuer; anchor: TrustAnchor; now: number },
 ): ProofVerdict {

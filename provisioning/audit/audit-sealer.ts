@@ -9,7 +9,7 @@ import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../../db/audit/audit-verifier.ts'
 import type { Registry } from '../../db/index.ts'
 import { RegistryError } from '../../db/registry-error.ts'
-import type { Events } from '../events.ts'
+import type { Events } from '../logging/log.ts'
 import type { AuditWitness } from './audit-witness.ts'
 
 /** A checkpoint after so many rows, or where any row waits, after so long. */

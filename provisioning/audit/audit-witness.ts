@@ -4,7 +4,7 @@ import type { AuditKeys, Checkpoint } from '../../db/audit/audit-checkpoint.ts'
 import type { AuditFault } from '../../db/audit/audit-fault.ts'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import { faultOfKept } from '../../db/audit/audit-witness.ts'
-import type { Events } from '../events.ts'
+import type { Events } from '../logging/log.ts'
 import { readCheckpointFile, writeCheckpointFile } from './checkpoint-file.ts'
 
 export type AuditWitness = {

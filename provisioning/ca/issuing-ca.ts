@@ -8,9 +8,9 @@ import * as x509 from '@peculiar/x509'
 import { BitString, Primitive } from 'asn1js'
 import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
-import { createTemplates } from '../enrollment/certificate-template.ts'
-import type { Profile, Validity } from '../enrollment/profile.ts'
+import { createTemplates } from './certificate-template.ts'
 import { spkiOf } from './keys.ts'
+import type { Profile, Validity } from './profile.ts'
 import type { Signer } from './signer.ts'
 
 /** One certificate to sign: what it says, for which public key (SPKI DER), under which serial number (hex). */

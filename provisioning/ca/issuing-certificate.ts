@@ -8,14 +8,8 @@ import {
   X509Certificate as Parsed,
 } from '@peculiar/x509'
 import { validityIn } from '../../pki/certificate-facts.ts'
-import {
-  DAY_MS,
-  issuingProfile,
-  type Profile,
-  randomSerialNumber,
-  validityOf,
-} from '../enrollment/profile.ts'
 import { type SigningOrder, signUnder } from './issuing-ca.ts'
+import { DAY_MS, issuingProfile, type Profile, randomSerialNumber, validityOf } from './profile.ts'
 import type { Signer } from './signer.ts'
 
 export const ISSUING_DAYS = 10 * 365

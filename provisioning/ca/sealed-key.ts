@@ -2,7 +2,7 @@
 // `openssl pkey` reads it. Node writes such files too, but with 2,048 rounds of PBKDF2, which a stolen disk does not last.
 import { createCipheriv, createPrivateKey, type KeyObject, randomBytes, scryptSync } from 'node:crypto'
 import { toPem } from '../../pki/pem.ts'
-import { integer, octetString, oid, sequence } from './der.ts'
+import { integer, octetString, oid, sequence } from '../x509/der.ts'
 
 const LABEL = 'ENCRYPTED PRIVATE KEY'
 /** 16 MiB and some 200 ms a guess. OpenSSL reads no more than 32 MiB without being told to. */

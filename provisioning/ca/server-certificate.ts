@@ -9,9 +9,9 @@ import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
 import { fingerprintOf, spkiHashOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
-import { randomSerialNumber, serverProfile, validityOf } from '../enrollment/profile.ts'
 import type { IssuingCa } from './issuing-ca.ts'
 import { generateKey, readKey, spkiOf, writeKey } from './keys.ts'
+import { randomSerialNumber, serverProfile, validityOf } from './profile.ts'
 
 /** PEM: the certificate with its chain, and its key. */
 export type ServerIdentity = { cert: string; key: string }

@@ -10,7 +10,7 @@ import type { PqMode } from '../../pki/key-policy.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { Problem, problemOf } from '../http/problem.ts'
 import { assertOneAuthorization } from '../operators/authentication.ts'
-import { type Credential, tokenFault } from './enrollment-desk.ts'
+import { type Credential, tokenFault } from './enrollment-service.ts'
 import { judgeIdevid } from './idevid.ts'
 
 /** `named` is the device that a Basic user name names; null where there is none. */

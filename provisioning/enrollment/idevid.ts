@@ -8,7 +8,7 @@ import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice } from '../anchors/name-template.ts'
-import { BACKDATE_MS } from './profile.ts'
+import { BACKDATE_MS } from '../ca/profile.ts'
 
 export type ShownIdevid = {
   idevid: Idevid

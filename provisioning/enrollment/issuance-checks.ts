@@ -6,7 +6,7 @@ import type { IssuanceIntent } from '../../db/roll/certificate-writer.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { keyTypeFault, type PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
-import type { ProvenKey } from './csr.ts'
+import type { ProvenKey } from '../x509/csr.ts'
 import type { Refused } from './registration-authority.ts'
 
 /** Why nothing can be issued at all now, or null. */

@@ -10,9 +10,6 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
-import type { CsrReading, Fault } from './csr.ts'
-import { type ForeignVerdict, judgeForeignCertificate } from './foreign-certificate.ts'
-import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
 import {
   DAY_MS,
   DEVICE_URN,
@@ -20,8 +17,11 @@ import {
   randomSerialNumber,
   type Validity,
   validityOf,
-} from './profile.ts'
-import type { Renewable } from './renewal-turn.ts'
+} from '../ca/profile.ts'
+import type { CsrReading, Fault } from '../x509/csr.ts'
+import { type ForeignVerdict, validateForeignCertificate } from '../x509/foreign-certificate.ts'
+import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
+import type { Renewable } from './renewal-window.ts'
 
 /** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
 export type Refused = {
@@ -189,7 +189,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   }
 
   function judge({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
-    return judgeForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, pq, now: now() })
+    return validateForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, pq, now: now() })
   }
 
   return {

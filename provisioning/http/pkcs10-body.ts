@@ -1,7 +1,7 @@
 // Bodies that are a bare PKCS #10 request (RFC 2986, RFC 5967): base64 as EST sends it (RFC 8951 §3.1), DER, or PEM.
 // Gives what a JSON body would say, so that one validator and one reader judge all of them.
 import { toPem } from '../../pki/pem.ts'
-import type { Api } from '../routes/context.ts'
+import type { Api } from './context.ts'
 import { Problem } from './problem.ts'
 
 export const PKCS10 = 'application/pkcs10'

@@ -4,11 +4,11 @@
 import { RegistryError } from '../../db/registry-error.ts'
 import { Conflict, type ConflictCode } from '../../db/transact.ts'
 import { anchorProblems } from '../anchors/anchor-problems.ts'
-import type { Fault } from '../enrollment/csr.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import { jobProblems } from '../jobs/job-problems.ts'
 import { operatorProblems } from '../operators/operator-problems.ts'
 import { webhookProblems } from '../webhooks/webhook-problems.ts'
+import type { Fault } from '../x509/csr.ts'
 
 type Entry = { status: number; title: string; hint: string | null; retryAfterSeconds?: number }
 

@@ -29,7 +29,7 @@ export function jsonLine(device: ExportedDevice, pem: boolean): string {
     ...device,
     createdAt: time(device.createdAt),
     updatedAt: time(device.updatedAt),
-    certificates: device.certificates.map(certificate => shownCertificate(certificate, pem)),
+    certificates: device.certificates.map(certificate => toCertificateResponse(certificate, pem)),
   }
   return `${JSON.stringify(shown)}\n`
 }
@@ -80,7 +80,7 @@ function cellOf(text: string): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-function shownCertificate({ der, ...certificate }: ExportedCertificate, pem: boolean) {
+function toCertificateResponse({ der, ...certificate }: ExportedCertificate, pem: boolean) {
   const { notBefore, notAfter, issuedAt, firstUsedAt, revokedAt } = certificate
   return {
     ...certificate,

@@ -6,9 +6,9 @@ import type { ImportLookup } from '../../db/jobs/import-lookup.ts'
 import { asRegistryError, RegistryError } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import type { CsrReader } from '../enrollment/csr-pool.ts'
 import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
-import type { JudgedRow } from './intake.ts'
+import type { CsrReader } from '../x509/csr-pool.ts'
+import type { ValidatedRow } from './intake.ts'
 import { type Evidence, type Plan, planRow, type Refusal, refused } from './plan.ts'
 import type { Row, RowFault, RowReason } from './row.ts'
 import type { SeenDevices } from './seen-devices.ts'
@@ -45,7 +45,7 @@ export type ChunkImporterParts = {
  * rows are judged in the order of the file whatever takes long to read.
  */
 export type ImportRun = { actor: Actor; dryRun: boolean; keys: SeenDevices; judged: Promise<unknown> }
-export type ChunkImporter = (rows: readonly JudgedRow[], run: ImportRun) => Promise<RowResult[]>
+export type ChunkImporter = (rows: readonly ValidatedRow[], run: ImportRun) => Promise<RowResult[]>
 
 /** How often a row is tried that the service fails at. */
 const ATTEMPTS_MAX = 3
@@ -56,7 +56,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
 
   /** The work for one row: tried again where it fails, and in the end the row's own failure. */
   async function attempted<T>(
-    { number, line, ...judged }: JudgedRow,
+    { number, line, ...judged }: ValidatedRow,
     work: (attempt: number) => T | Promise<T>,
   ) {
     for (let attempt = 1; ; attempt += 1) {
@@ -110,7 +110,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
   }
 
   /** What there is to do for a row; a result where that is nothing. */
-  function judge(judged: JudgedRow, evidence: Evidence | null, run: ImportRun): Task | RowResult {
+  function judge(judged: ValidatedRow, evidence: Evidence | null, run: ImportRun): Task | RowResult {
     const { number, line } = judged
     if ('fault' in judged || evidence === null) {
       const { deviceId = null, ...fault } = 'fault' in judged ? judged.fault : malformed

@@ -6,9 +6,9 @@ import type { ActorKind } from '../../db/audit/audit-chain.ts'
 import type { Registry, RegistryWriter } from '../../db/index.ts'
 import { prepareImportLookup } from '../../db/jobs/import-lookup.ts'
 import { createJobReader, type Job, type JobReader } from '../../db/jobs/job-store.ts'
-import type { CsrReader } from '../enrollment/csr-pool.ts'
 import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
-import type { Events } from '../events.ts'
+import type { Events } from '../logging/log.ts'
+import type { CsrReader } from '../x509/csr-pool.ts'
 import { createChunkImporter } from './import-row.ts'
 import { takeUpload } from './intake.ts'
 import { createJobFiles } from './job-files.ts'
@@ -27,7 +27,7 @@ export type ImportOrder = {
   requestId: string
 }
 
-export type ImportDesk = {
+export type ImportService = {
   /** Takes an upload to its end, then the job waits its turn. Throws a Problem where nothing was kept. */
   take(bytes: AsyncIterable<Buffer>, order: ImportOrder): Promise<Job>
   job(id: string): Job | null
@@ -38,7 +38,7 @@ export type ImportDesk = {
   close(): Promise<void>
 }
 
-export type ImportDeskParts = {
+export type ImportServiceOptions = {
   reading: Registry
   writer: RegistryWriter
   authority: RegistrationAuthority
@@ -50,7 +50,7 @@ export type ImportDeskParts = {
 
 const UNFINISHED_MAX = 10
 
-export function createImportDesk(parts: ImportDeskParts): ImportDesk {
+export function createImportService(parts: ImportServiceOptions): ImportService {
   const { writer, events } = parts
   const jobs = createJobReader(parts.reading)
   const files = createJobFiles(join(dirname(parts.reading.file), 'jobs'))

@@ -8,7 +8,7 @@ import { type Mapping, type Row, type RowFault, readRow } from './row.ts'
 import { createSeenDevices } from './seen-devices.ts'
 
 /** A row as a job finds it. */
-export type JudgedRow = { number: number; line: number } & ({ row: Row } | { fault: RowFault })
+export type ValidatedRow = { number: number; line: number } & ({ row: Row } | { fault: RowFault })
 
 /** How a file is to be understood. */
 export type Reading = { format: UploadFormat; mapping: Mapping; pin: boolean }
@@ -38,7 +38,7 @@ export async function takeUpload(
   }
 }
 
-async function writeRows(handle: FileHandle, rows: AsyncIterable<JudgedRow>): Promise<number> {
+async function writeRows(handle: FileHandle, rows: AsyncIterable<ValidatedRow>): Promise<number> {
   let count = 0
   let text = ''
   for await (const row of rows) {
@@ -56,7 +56,7 @@ async function writeRows(handle: FileHandle, rows: AsyncIterable<JudgedRow>): Pr
 async function* judged(
   bytes: AsyncIterable<Buffer>,
   { format, mapping, pin }: Reading,
-): AsyncGenerator<JudgedRow> {
+): AsyncGenerator<ValidatedRow> {
   const seen = createSeenDevices()
   let number = 0
   for await (const found of readRecords(bytes, format)) {

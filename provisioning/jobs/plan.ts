@@ -1,9 +1,9 @@
 // What a row comes to, told from the row and from what the record says before: refused, nothing left to do, or what there is
 // to do. Pure: a dry run ends here. The verbs that write ask the record again, so what changed meanwhile is still refused.
 import type { ImportLookup, KnownDevice } from '../../db/jobs/import-lookup.ts'
-import type { CsrReading } from '../enrollment/csr.ts'
-import type { ForeignVerdict } from '../enrollment/foreign-certificate.ts'
 import type { ProblemReason } from '../http/problem.ts'
+import type { CsrReading } from '../x509/csr.ts'
+import type { ForeignVerdict } from '../x509/foreign-certificate.ts'
 import type { Row, RowReason } from './row.ts'
 
 export type Refusal = { reason: ProblemReason | RowReason; detail: string }

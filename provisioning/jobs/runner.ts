@@ -4,7 +4,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Job, JobProgress, JobReader, JobWriter } from '../../db/jobs/job-store.ts'
 import { isRegistryOutage } from '../../db/registry-error.ts'
 import type { ChunkImporter, ImportRun, Outcome, RowResult } from './import-row.ts'
-import type { JudgedRow } from './intake.ts'
+import type { ValidatedRow } from './intake.ts'
 import type { JobFiles } from './job-files.ts'
 import { createSeenDevices } from './seen-devices.ts'
 
@@ -152,7 +152,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     }
   }
 
-  async function runChunk(rows: { judged: JudgedRow; end: number }[], run: ImportRun): Promise<Chunk> {
+  async function runChunk(rows: { judged: ValidatedRow; end: number }[], run: ImportRun): Promise<Chunk> {
     const results = await importRows(
       rows.map(({ judged }) => judged),
       run,
@@ -195,9 +195,9 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
 }
 
 async function* chunksOf(rows: AsyncIterable<{ text: string; end: number }>) {
-  let chunk: { judged: JudgedRow; end: number }[] = []
+  let chunk: { judged: ValidatedRow; end: number }[] = []
   for await (const { text, end } of rows) {
-    chunk.push({ judged: JSON.parse(text) as JudgedRow, end })
+    chunk.push({ judged: JSON.parse(text) as ValidatedRow, end })
     if (chunk.length < CHUNK_ROWS) continue
     yield chunk
     chunk = []

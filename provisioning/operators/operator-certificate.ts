@@ -5,12 +5,12 @@ import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
-import type { Fault } from '../enrollment/csr.ts'
-import { onlyCertificate } from '../enrollment/foreign-certificate.ts'
 import { Problem } from '../http/problem.ts'
+import type { Fault } from '../x509/csr.ts'
+import { onlyCertificate } from '../x509/foreign-certificate.ts'
 
 /** The DER and its end in ms. Throws `certificate_invalid`, or `certificate_issued_here` for what our CAs signed. */
-export function judgeOperatorCertificate(
+export function validateOperatorCertificate(
   pem: string,
   { issuers, pq, now }: { issuers: Map<string, Issuer>; pq: PqMode; now: number },
 ): { der: Buffer; notAfter: number } {

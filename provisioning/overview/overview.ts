@@ -2,7 +2,7 @@
 // Somebody bound to a group is shown that group's numbers, and nothing that others could be told from.
 import type { Database } from 'better-sqlite3'
 import { type OverviewReader, prepareOverview, type RollCounts } from '../../db/overview/overview-reader.ts'
-import type { Within } from '../sweep.ts'
+import type { Within } from '../lifecycle-job.ts'
 
 export type ServerStanding = { notAfter: number; names: string[] }
 export type Overview = {
@@ -18,7 +18,7 @@ export type Overview = {
   } | null
   changes: ReturnType<OverviewReader['lastChanges']>
 }
-export type OverviewDesk = {
+export type OverviewService = {
   of(scope: string | null): Promise<Overview>
   /** What the sweep counted. */
   expiring(within: Within, certificates: number): void
@@ -39,12 +39,12 @@ const ISSUERS_COUNTED_EVERY_MS = 60_000
 
 type Kept = { until: number; overview: Promise<Overview> }
 
-export function createOverviewDesk(parts: {
+export function createOverviewService(parts: {
   sqlite: Database
   countDevices: (at: number) => Promise<Map<string, number>>
   server: () => ServerStanding
   now: () => number
-}): OverviewDesk {
+}): OverviewService {
   const { now } = parts
   const reader = prepareOverview(parts.sqlite)
   const kept = new Map<string | null, Kept>()

@@ -22,7 +22,7 @@ export function policyBody(loose: 'whole' | TSchema): { validatorCompiler: Compi
 const FAULTS_MAX = 100
 
 /** The document in its canonical form. @throws Problem with every fault and where it is, below `at`. */
-export function judgedDocument(input: unknown, name: string, at = 'body'): PolicyDocument {
+export function validatedDocument(input: unknown, name: string, at = 'body'): PolicyDocument {
   const outcome = parsePolicy(input)
   const faults = 'faults' in outcome ? [...outcome.faults] : []
   const named = (input as { name?: unknown } | null)?.name

@@ -2,6 +2,7 @@
 // Pure but for the signature; refuses to know where entries come from and when a list is due.
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
+import type { IssuingCa } from '../ca/issuing-ca.ts'
 import {
   bitString,
   enumerated,
@@ -12,9 +13,8 @@ import {
   sequence,
   tagged,
   time,
-} from '../ca/der.ts'
-import type { IssuingCa } from '../ca/issuing-ca.ts'
-import { type Reason, reasonCodes } from './standing.ts'
+} from '../x509/der.ts'
+import { type Reason, reasonCodes } from './revocation-status.ts'
 
 export type CrlEntry = { serialNumber: string; reason: Reason; at: number }
 /** Times in ms since the epoch. */

@@ -8,9 +8,9 @@ import { prepareRevocationReader } from '../../db/issuers/revocation-reader.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import type { DataDirectory } from '../data-directory.ts'
-import type { Events } from '../events.ts'
-import { type CrlDesk, startCrlDesk } from './crl-desk.ts'
-import { createOcspDesk } from './ocsp-desk.ts'
+import type { Events } from '../logging/log.ts'
+import { type CrlService, startCrlService } from './crl-service.ts'
+import { createOcspService } from './ocsp-service.ts'
 import { createResponders } from './responder.ts'
 import { shortNameOf, statusRoutes } from './status-routes.ts'
 import type { StatusServer } from './status-server.ts'
@@ -30,7 +30,7 @@ export type RevocationParts = {
 }
 
 export type Revocation = {
-  crls: Pick<CrlDesk, 'crl' | 'look'>
+  crls: Pick<CrlService, 'crl' | 'look'>
   /** Renews the responders' certificates that are due; runs by itself every minute. */
   keepResponders(): Promise<void>
   stop(): Promise<void>
@@ -46,7 +46,7 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
   await keepResponders()
   const timer = setInterval(keepResponders, RESPONDERS_CHECK_MS)
   timer.unref()
-  const crls = await startCrlDesk({
+  const crls = await startCrlService({
     cas,
     reader,
     store: createCrlStore(registry),
@@ -62,7 +62,7 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
     statusRoutes({
       crl: shortName => crls.crl(named(shortName)?.id ?? ''),
       certificate: shortName => named(shortName)?.certificate ?? rootOf(shortName) ?? null,
-      ocsp: createOcspDesk({ cas, responders, reader, lifetimeMs: parts.ocspLifetimeMs, now }),
+      ocsp: createOcspService({ cas, responders, reader, lifetimeMs: parts.ocspLifetimeMs, now }),
       onOcsp: events.ocspAnswered,
       now,
     }),

@@ -1,5 +1,6 @@
 // Writes OCSP responses (RFC 6960 §4.2). Pure but for the signature; refuses to know how a certificate stands and why.
 import type { X509Certificate } from 'node:crypto'
+import type { Signer } from '../ca/signer.ts'
 import {
   bitString,
   empty,
@@ -10,10 +11,9 @@ import {
   oid,
   sequence,
   tagged,
-} from '../ca/der.ts'
-import type { Signer } from '../ca/signer.ts'
+} from '../x509/der.ts'
 import type { CertIdentifier } from './ocsp-request.ts'
-import { reasonCodes, type Standing } from './standing.ts'
+import { reasonCodes, type Standing } from './revocation-status.ts'
 
 /** Who signs: a certificate that its issuing CA made for this alone (RFC 6960 §4.2.2.2). `keyHash` is SHA-1, hex. */
 export type Responder = { certificate: X509Certificate; signer: Signer; keyHash: string }

@@ -3,15 +3,15 @@
 import type { X509Certificate } from 'node:crypto'
 import { validityIn } from '../../pki/certificate-facts.ts'
 import { parseHttpDate } from '../../pki/instant.ts'
-import type { Crl } from './crl-desk.ts'
-import type { OcspAnswer, OcspDesk } from './ocsp-desk.ts'
+import type { Crl } from './crl-service.ts'
+import type { OcspAnswer, OcspService } from './ocsp-service.ts'
 import type { StatusAnswer, StatusHandler, StatusRequest } from './status-server.ts'
 
 export type StatusSources = {
   /** By short name, as URLs in certificates carry it. */
   crl(shortName: string): Crl | null
   certificate(shortName: string): X509Certificate | null
-  ocsp: OcspDesk
+  ocsp: OcspService
   onOcsp(outcome: OcspAnswer['outcome']): void
   now: () => number
 }

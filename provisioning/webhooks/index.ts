@@ -11,12 +11,17 @@ import {
   type WebhookReader,
 } from '../../db/webhooks/webhook-store.ts'
 import type { ProvisioningConfig } from '../config.ts'
-import type { Events } from '../events.ts'
-import type { Reachable } from '../outbound/public-address.ts'
-import { createCourier, judgeWebhookUrl, type Outcome } from './delivery.ts'
-import { type Pump, type PumpPace, type Standing, startPump } from './pump.ts'
+import type { Events } from '../logging/log.ts'
+import type { Reachable } from '../outbound/address-guard.ts'
+import {
+  type DeliveryQueue,
+  type DeliveryTiming,
+  type Standing,
+  startDeliveryQueue,
+} from './delivery-queue.ts'
+import { createSender, type Outcome, validateWebhookUrl } from './sender.ts'
 
-export type WebhookDesk = {
+export type WebhookService = {
   /** The URL as it is kept. Throws an `OutboundFault` where it may not be asked. */
   judge(url: string): string
   /** Null where it is not being served. */
@@ -32,7 +37,7 @@ const LOOK_EVERY_MS = 2_000
 const TIMEOUT_MS = 10_000
 const SYSTEM: Actor = { name: 'provisioning', kind: 'service' }
 
-type Serving = { webhook: SigningWebhook; pump: Pump }
+type Serving = { webhook: SigningWebhook; pump: DeliveryQueue }
 
 export function startWebhooks(parts: {
   store: WebhookReader
@@ -40,15 +45,15 @@ export function startWebhooks(parts: {
   log: EventLog
   reader: EventReader
   reachable: Reachable
-  pace: PumpPace
+  pace: DeliveryTiming
   now: () => number
   events: Pick<
     Events,
     'webhookAnswered' | 'webhookFailing' | 'webhookEventFailed' | 'webhookDisabled' | 'webhooksNotRead'
   >
-}): WebhookDesk {
+}): WebhookService {
   const { store, log, reader, events, now } = parts
-  const courier = createCourier({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
+  const courier = createSender({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
   const serving = new Map<string, Serving>()
   const timer = setInterval(look, LOOK_EVERY_MS)
   timer.unref()
@@ -74,14 +79,14 @@ export function startWebhooks(parts: {
   }
 
   /** Null where how far it was told cannot be read now: the next look tries again. */
-  function pumpFor(webhook: SigningWebhook): Pump | null {
+  function pumpFor(webhook: SigningWebhook): DeliveryQueue | null {
     const { id } = webhook
     const marks = { position: `webhook ${id}`, failing: `webhook ${id} failing since` }
     const [position, since] = [log.marked(marks.position), log.marked(marks.failing)]
     if (position === undefined || since === undefined) return null
     const failing = since ?? 0
     let said = failing > 0
-    return startPump({
+    return startDeliveryQueue({
       webhook,
       reader,
       courier,
@@ -121,7 +126,7 @@ export function startWebhooks(parts: {
   }
 
   return {
-    judge: text => judgeWebhookUrl(text, parts.reachable).href,
+    judge: text => validateWebhookUrl(text, parts.reachable).href,
     standing: id => serving.get(id)?.pump.standing() ?? null,
     async test({ id, url }) {
       const webhook = store.signing().find(one => one.id === id)
@@ -150,7 +155,7 @@ export function openWebhooks(parts: {
   config: Pick<ProvisioningConfig, 'webhookPrivateAddresses' | 'webhookPace'>
   events: Events
   now: () => number
-}): { store: WebhookReader; desk: WebhookDesk } {
+}): { store: WebhookReader; desk: WebhookService } {
   const { webhookPrivateAddresses: privateAddresses, webhookPace } = parts.config
   const store = prepareWebhookReader(parts.reading)
   return {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { buildConsole } from '../../console/build.ts'
-import { consoleFile, readConsole } from '../../provisioning/http/console-files.ts'
+import { consoleFile, readConsole } from '../../provisioning/server/console-files.ts'
 import { assertProblem, type Service, startService } from '../provisioning/harness.ts'
 
 const dist = join(import.meta.dirname, '../../console/dist')

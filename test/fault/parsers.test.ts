@@ -15,15 +15,15 @@ import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { CrlFault, readRevocationList } from '../../pki/revocation-list.ts'
 import { nameDevice } from '../../provisioning/anchors/name-template.ts'
-import { judgeNewAnchor } from '../../provisioning/anchors/trust-anchor.ts'
-import { namesIn } from '../../provisioning/enrollment/certificate-names.ts'
-import { readCsr } from '../../provisioning/enrollment/csr.ts'
-import { deviceAskedFor, namesOfCertificate, namesOfRequest } from '../../provisioning/enrollment/est.ts'
-import { judgeForeignCertificate } from '../../provisioning/enrollment/foreign-certificate.ts'
+import { validateNewAnchor } from '../../provisioning/anchors/trust-anchor.ts'
 import { judgeIdevid } from '../../provisioning/enrollment/idevid.ts'
+import { deviceAskedFor, namesOfCertificate, namesOfRequest } from '../../provisioning/est/est.ts'
 import { Problem } from '../../provisioning/http/problem.ts'
-import { judgeOperatorCertificate } from '../../provisioning/operators/operator-certificate.ts'
+import { validateOperatorCertificate } from '../../provisioning/operators/operator-certificate.ts'
 import { readOcspRequest } from '../../provisioning/revocation/ocsp-request.ts'
+import { namesIn } from '../../provisioning/x509/certificate-names.ts'
+import { readCsr } from '../../provisioning/x509/csr.ts'
+import { validateForeignCertificate } from '../../provisioning/x509/foreign-certificate.ts'
 import {
   commonNames,
   der,
@@ -147,8 +147,8 @@ test('certificates', async t => {
     covers({ points: ['http://crl.example'], endEntitiesOnly: false }, damaged)
     judgeAnchor(damaged, now)
     const pem = toPem(damaged, 'CERTIFICATE')
-    judgeNewAnchor(pem, { issuers, pq: 'accept', now })
-    outcomeOf(() => judgeOperatorCertificate(pem, { issuers, pq: 'accept', now }), Problem)
+    validateNewAnchor(pem, { issuers, pq: 'accept', now })
+    outcomeOf(() => validateOperatorCertificate(pem, { issuers, pq: 'accept', now }), Problem)
     for (const trust of ['chained', 'pinned'] as const) {
       const order = {
         pem,
@@ -159,7 +159,7 @@ test('certificates', async t => {
         pq: 'accept',
         now,
       }
-      const verdict = await judgeForeignCertificate(order as never)
+      const verdict = await validateForeignCertificate(order as never)
       if ('refused' in verdict) continue
       listable += 1
       // What may be listed can be listed: nothing about it is unknown.

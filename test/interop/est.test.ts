@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { pemBlocks } from '../../pki/pem.ts'
-import { DAY_MS } from '../../provisioning/enrollment/profile.ts'
+import { DAY_MS } from '../../provisioning/ca/profile.ts'
 import { run, start } from '../e2e/mosquitto.ts'
 import { makeCsr, type Service, startService, temporaryDirectory } from '../provisioning/harness.ts'
 

@@ -9,7 +9,7 @@ import { isAcceptableKey, keyTypeFault } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { CrlFault, readRevocationList } from '../../pki/revocation-list.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
-import { readCsr } from '../../provisioning/enrollment/csr.ts'
+import { readCsr } from '../../provisioning/x509/csr.ts'
 import {
   mlDsa,
   mlDsaSpki,

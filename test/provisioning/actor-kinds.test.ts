@@ -8,7 +8,7 @@ import { readAuditKeys, verifyRegistry } from '../../cli/audit/verify.ts'
 import { GENESIS_HASH } from '../../db/audit/audit-chain.ts'
 import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { migrate } from '../../db/migrate.ts'
-import { newsOf } from '../../provisioning/news/happening.ts'
+import { eventOfAuditRow } from '../../provisioning/events/audit-row-event.ts'
 import { rehash } from '../harness/audit.ts'
 import { assertProblem, startService, temporaryDirectory } from './harness.ts'
 
@@ -50,9 +50,9 @@ test('an activation by an operator whose row says broker is news like any other'
   } as const
   const listed = () => 'first' as const
   for (const actorKind of ['token', 'certificate', 'local'] as const)
-    assert.equal(newsOf({ ...row, actorKind }, listed)?.kind, 'activated')
+    assert.equal(eventOfAuditRow({ ...row, actorKind }, listed)?.kind, 'activated')
   for (const actorKind of ['service', null] as const)
-    assert.equal(newsOf({ ...row, actorKind }, listed), null)
+    assert.equal(eventOfAuditRow({ ...row, actorKind }, listed), null)
 })
 
 test('an operator of an older version that imitates a part of the service is renamed on record, and old rows still verify', async () => {

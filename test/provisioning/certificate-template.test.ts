@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { createIssuingCa, signItself, signUnder } from '../../provisioning/ca/issuing-ca.ts'
 import { type CaKeyType, generateKey, spkiOf } from '../../provisioning/ca/keys.ts'
-import { signerOf } from '../../provisioning/ca/signer.ts'
 import {
   DAY_MS,
   deviceProfile,
@@ -14,7 +13,8 @@ import {
   rootProfile,
   serverProfile,
   validityOf,
-} from '../../provisioning/enrollment/profile.ts'
+} from '../../provisioning/ca/profile.ts'
+import { signerOf } from '../../provisioning/ca/signer.ts'
 
 const now = Date.parse('2031-05-06T07:08:09Z')
 

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { pemBlocks } from '../../pki/pem.ts'
-import { DAY_MS } from '../../provisioning/enrollment/profile.ts'
+import { DAY_MS } from '../../provisioning/ca/profile.ts'
 import { type Answer, ask, type Identity } from './asking.ts'
 import { makeCsr, openssl, type Service, startService, temporaryDirectory } from './harness.ts'
 

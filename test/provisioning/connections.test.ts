@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { addressOf, type ConnectionLimits, trackConnections } from '../../provisioning/http/connections.ts'
+import { addressOf, type ConnectionLimits, trackConnections } from '../../provisioning/server/connections.ts'
 import { until } from '../harness/until.ts'
 
 /** A server of such limits, and connections to it from any loopback address, by name. */

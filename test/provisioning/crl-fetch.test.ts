@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { fetchCrl } from '../../provisioning/anchors/crl-fetch.ts'
-import { judgeUrl, OutboundFault } from '../../provisioning/outbound/public-address.ts'
+import { OutboundFault, validateUrl } from '../../provisioning/outbound/address-guard.ts'
 import { makeCrlAuthority } from './crl-authority.ts'
 import { type Answer, assertProblem, startService } from './harness.ts'
 
@@ -43,7 +43,7 @@ test('only http and https URLs of public addresses are asked', () => {
   ]
   for (const url of never)
     for (const privateAddresses of [true, false])
-      assert.throws(() => judgeUrl(url, { privateAddresses }), OutboundFault, url)
+      assert.throws(() => validateUrl(url, { privateAddresses }), OutboundFault, url)
   const addresses = [
     ...[
       '127.0.0.1',
@@ -79,14 +79,14 @@ test('only http and https URLs of public addresses are asked', () => {
   ]
   for (const address of addresses) {
     assert.throws(
-      () => judgeUrl(`http://${address}/x`, { privateAddresses: false }),
+      () => validateUrl(`http://${address}/x`, { privateAddresses: false }),
       /no public address/,
       address,
     )
-    judgeUrl(`http://${address}/x`, { privateAddresses: true })
+    validateUrl(`http://${address}/x`, { privateAddresses: true })
   }
   for (const address of ['93.184.216.34', '172.32.0.1', '[2606:2800:220:1::1]'])
-    assert.equal(judgeUrl(`https://${address}/x`, { privateAddresses: false }).protocol, 'https:')
+    assert.equal(validateUrl(`https://${address}/x`, { privateAddresses: false }).protocol, 'https:')
 })
 
 test('a name is judged by what it resolves to, and a redirect like any other URL', async () => {

@@ -1,8 +1,8 @@
 // CSRs read on threads: the same verdicts as without, nobody waits for ever, and a quiet service has no threads.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readCsr } from '../../provisioning/enrollment/csr.ts'
-import { createCsrPool } from '../../provisioning/enrollment/csr-pool.ts'
+import { readCsr } from '../../provisioning/x509/csr.ts'
+import { createCsrPool } from '../../provisioning/x509/csr-pool.ts'
 import { makeCsr } from './harness.ts'
 
 test('many at once get the verdict that each would get alone, in their own order', async () => {

@@ -4,7 +4,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { BACKDATE_MS, DAY_MS } from '../../provisioning/enrollment/profile.ts'
+import { BACKDATE_MS, DAY_MS } from '../../provisioning/ca/profile.ts'
 import { makeCsr, openssl, type Service, startService, type TestKey, temporaryDirectory } from './harness.ts'
 
 function verify(service: Service, certificate: string, chain: string[]): string {

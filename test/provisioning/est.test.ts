@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { pemBlocks } from '../../pki/pem.ts'
-import { DAY_MS } from '../../provisioning/enrollment/profile.ts'
+import { DAY_MS } from '../../provisioning/ca/profile.ts'
 import { type Answer, ask, type Identity } from './asking.ts'
 import { makeCsr, openssl, type Service, selfSigned, startService, temporaryDirectory } from './harness.ts'
 

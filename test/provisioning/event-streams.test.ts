@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Event } from '../../db/events/event-reader.ts'
-import { createEventStreams, type StreamParts } from '../../provisioning/news/event-streams.ts'
+import { createEventStreams, type StreamParts } from '../../provisioning/events/event-streams.ts'
 
 const eventOf = (seq: number): Event => ({
   ...{ seq, at: 0, kind: 'connected', deviceId: `d${seq}`, fingerprint: null, reason: null },

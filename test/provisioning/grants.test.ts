@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
-import { beyondReach } from '../../provisioning/operators/reach.ts'
+import { outsideScope } from '../../provisioning/operators/authorization-scope.ts'
 import { assertProblem, makeCsr, selfSigned, startService } from './harness.ts'
 
 const { csr } = makeCsr('p256')
@@ -27,7 +27,7 @@ test('which rights are whose to hand on', () => {
   const pumps = { kind: 'group', target: 'pumps' } as const
   const backend = { kind: 'group', target: 'backend' } as const
   const own = { kind: 'device', target: 'pump-1' } as const
-  const rows: [Parameters<typeof beyondReach>[0], Parameters<typeof beyondReach>[1], object | null][] = [
+  const rows: [Parameters<typeof outsideScope>[0], Parameters<typeof outsideScope>[1], object | null][] = [
     [{ role: 'enroller', scope: null }, [], null],
     [{ role: 'enroller', scope: null }, [pumps], pumps],
     [{ role: 'enroller', scope: null }, [own], own],
@@ -39,7 +39,8 @@ test('which rights are whose to hand on', () => {
     [{ role: 'admin', scope: 'pumps' }, [pumps, backend], backend],
     [{ role: 'admin', scope: 'backend' }, [backend], null],
   ]
-  for (const [caller, attachments, beyond] of rows) assert.deepEqual(beyondReach(caller, attachments), beyond)
+  for (const [caller, attachments, beyond] of rows)
+    assert.deepEqual(outsideScope(caller, attachments), beyond)
 })
 
 test('an enroller puts no device into a group that a policy is attached to, and certifies none that is in one', async () => {

@@ -1,15 +1,15 @@
-// News of the record: what was changed before a log began is none, and whatever is changed from then on is told.
+// Events of the record: what was changed before a log began is none, and whatever is changed from then on is told.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TailRow } from '../../db/events/audit-tail.ts'
 import type { NewEvent } from '../../db/events/event-log.ts'
-import { startNewsDesk } from '../../provisioning/news/news-desk.ts'
+import { startEventRecorder } from '../../provisioning/events/event-recorder.ts'
 
 test('a new log begins where the record is when the service starts, not when somebody looks for the first time', () => {
   const rows: TailRow[] = [suspended(1, 'before')]
   const told: NewEvent[] = []
   const marks = new Map<string, number>()
-  const desk = startNewsDesk({
+  const desk = startEventRecorder({
     tail: {
       dataVersion: () => rows.length,
       latestSeq: () => rows.length,

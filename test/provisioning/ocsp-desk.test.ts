@@ -4,13 +4,13 @@ import { X509Certificate } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { StandingRow } from '../../db/issuers/revocation-reader.ts'
-import { enumerated, integer, octetString, oid, sequence, tagged } from '../../provisioning/ca/der.ts'
 import { createIssuingCa, signItself } from '../../provisioning/ca/issuing-ca.ts'
 import { generateKey } from '../../provisioning/ca/keys.ts'
+import { randomSerialNumber, rootProfile, validityOf } from '../../provisioning/ca/profile.ts'
 import { signerOf } from '../../provisioning/ca/signer.ts'
-import { randomSerialNumber, rootProfile, validityOf } from '../../provisioning/enrollment/profile.ts'
 import { keyHashOf, nameHashOf } from '../../provisioning/revocation/issuer-hashes.ts'
-import { createOcspDesk } from '../../provisioning/revocation/ocsp-desk.ts'
+import { createOcspService } from '../../provisioning/revocation/ocsp-service.ts'
+import { enumerated, integer, octetString, oid, sequence, tagged } from '../../provisioning/x509/der.ts'
 
 const key = generateKey('p256')
 const order = {
@@ -68,7 +68,7 @@ function deskOn(rows: Record<string, StandingRow>, signaturesPerSecondMax?: numb
       },
     },
   }
-  const desk = createOcspDesk({
+  const desk = createOcspService({
     cas: () => [ca],
     responders: { of: () => counted },
     reader: { standing: (_, serial) => rows[serial] ?? null, signed: () => false },

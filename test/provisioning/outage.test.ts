@@ -14,8 +14,8 @@ import { certificateOf, createIssuingCa } from '../../provisioning/ca/issuing-ca
 import { readKey } from '../../provisioning/ca/keys.ts'
 import { signerOf } from '../../provisioning/ca/signer.ts'
 import { dataDirectory, readText } from '../../provisioning/data-directory.ts'
-import { readCsr } from '../../provisioning/enrollment/csr.ts'
 import { createRegistrationAuthority } from '../../provisioning/enrollment/registration-authority.ts'
+import { readCsr } from '../../provisioning/x509/csr.ts'
 import { makeCsr, type Service, startService, temporaryDirectory } from './harness.ts'
 
 function issuances(directory: string): { serial_number: string; fingerprint: string | null }[] {

@@ -6,8 +6,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
+import { DAY_MS } from '../../provisioning/ca/profile.ts'
 import { isServerName, SERVER_DAYS, serverNames } from '../../provisioning/ca/server-certificate.ts'
-import { DAY_MS } from '../../provisioning/enrollment/profile.ts'
 import { startService, temporaryDirectory } from './harness.ts'
 
 const certificateIn = (directory: string) => new X509Certificate(readFileSync(join(directory, 'server.crt')))

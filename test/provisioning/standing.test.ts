@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { StandingRow } from '../../db/issuers/revocation-reader.ts'
 import type { CertificateStatus, DeviceState } from '../../db/schema.ts'
-import { standingOf } from '../../provisioning/revocation/standing.ts'
+import { standingOf } from '../../provisioning/revocation/revocation-status.ts'
 
 const row: StandingRow = {
   serialNumber: '5a'.repeat(20),

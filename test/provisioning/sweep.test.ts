@@ -6,7 +6,7 @@ import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry, createRegistryWriter, openForWriting, type Registry } from '../../db/index.ts'
 import { nothingCounted } from '../../db/roll/roll-count.ts'
 import { renewalCriticalAt, renewalOpensAt } from '../../pki/renewal-window.ts'
-import { startSweep } from '../../provisioning/sweep.ts'
+import { startLifecycleJob } from '../../provisioning/lifecycle-job.ts'
 import { createAuthority } from '../harness/authority.ts'
 import { makeCsr, type Service, sample, startService, temporaryDirectory } from './harness.ts'
 
@@ -192,7 +192,7 @@ test('a registry that fails delays a step and loses none', async () => {
   let failing = true
   const taken: string[] = []
   const failures: unknown[] = []
-  const sweep = startSweep({
+  const sweep = startLifecycleJob({
     async passDeadlines() {
       if (failing) throw new Error('locked')
       const passed = { kind: 'retire', fingerprint: 'f', deviceId: 'd', notAfter: 0 } as const

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createCourier } from '../../provisioning/webhooks/delivery.ts'
+import { createSender } from '../../provisioning/webhooks/sender.ts'
 import { assertProblem, type Service, startService } from './harness.ts'
 import { startReceiver } from './receiver.ts'
 
@@ -165,8 +165,8 @@ test('an answer is looked at for its status alone: no redirect is followed, no b
     } else if (type !== 'silent') response.end()
   })
   const reachable = { privateAddresses: true }
-  const courier = createCourier({ reachable, timeoutMs: 30_000, now: Date.now })
-  const hasty = createCourier({ reachable, timeoutMs: 500, now: Date.now })
+  const courier = createSender({ reachable, timeoutMs: 30_000, now: Date.now })
+  const hasty = createSender({ reachable, timeoutMs: 500, now: Date.now })
   const deliver = (type: string, by = courier) =>
     by.deliver({ url: receiver.url, secret: 'whsec_AAAA' }, { id: type, type, at: 0, data: {} })
   const redirected = await deliver('redirect')
@@ -217,7 +217,7 @@ test('a name is judged by where it leads when it is connected to, whatever it le
   ]
   let asked = 0
   const reachable = { privateAddresses: false, resolve: async () => leads[asked++]! }
-  const courier = createCourier({ reachable, timeoutMs: 30_000, now: Date.now })
+  const courier = createSender({ reachable, timeoutMs: 30_000, now: Date.now })
   for (const _ of leads) {
     const outcome = await courier.deliver(
       { url: `https://hooks.example.net:${port}/hook`, secret: 'whsec_AAAA' },
@@ -236,7 +236,7 @@ test('a name is judged by where it leads when it is connected to, whatever it le
     privateAddresses: true,
     resolve: async () => [{ address: resolved++ === 0 ? '127.0.0.1' : '192.0.2.1', family: 4 }],
   }
-  const second = createCourier({ reachable: turning, timeoutMs: 30_000, now: Date.now })
+  const second = createSender({ reachable: turning, timeoutMs: 30_000, now: Date.now })
   const outcome = await second.deliver(
     { url: `http://hooks.example.net:${port}/hook`, secret: 'whsec_AAAA' },
     { id: 'a', type: 'a', at: 0, data: {} },

@@ -1,0 +1,87 @@
+// Issuers: list them, and say whose certificates are admitted.
+import Type from 'typebox'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { isFingerprint } from '../../pki/certificate-facts.ts'
+import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { IfMatch } from '../http/precondition.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import * as issuerSchemas from './issuer-schemas.ts'
+
+export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Services): void {
+  const tags = ['issuers']
+
+  api.get(
+    '/v1/issuers',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'List the issuers on record, our own CAs and foreign trust anchors',
+        querystring: Type.Object(schemas.paging, schemas.strict),
+        response: { 200: schemas.PageOf(issuerSchemas.Issuer), ...refusals },
+      },
+    },
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const after = decodeCursor(cursor, isFingerprint) ?? ''
+      const rest = [...issuers().values()].filter(({ id }) => id > after)
+      const items = rest.slice(0, limit)
+      const next = rest.length > limit ? items.at(-1)!.id : null
+      return { items: items.map(toIssuerResponse), nextCursor: encodeCursor(next) }
+    },
+  )
+
+  for (const verb of ['disable', 'enable'] as const) {
+    const enabled = verb === 'enable'
+    const answer = async (issuerId: string, epoch: number) => ({
+      ...(await receipt(epoch)),
+      issuerId,
+      enabled,
+    })
+    api.post(
+      `/v1/issuers/:issuer/${verb}`,
+      {
+        config: { recall: done => answer(done.target, done.epoch!) },
+        schema: {
+          tags,
+          security: secured,
+          summary: enabled
+            ? 'Admit again what this issuer signed'
+            : 'Admit nobody whose certificate this issuer signed, and cut all who are connected',
+          description: 'Answers when every broker acted on it, or after 2 s with those that did not.',
+          params: issuerSchemas.IssuerParams,
+          querystring: schemas.NoQuery,
+          headers: IfMatch,
+          body: schemas.NoBody,
+          response: { 200: issuerSchemas.IssuerReceipt, ...refusals },
+        },
+      },
+      async request => {
+        const { issuer } = request.params
+        const epoch = await writer.setIssuerEnabled(issuer, enabled, actorOf(request))
+        events.issuerSet(callerOf(request), issuer, enabled)
+        return answer(issuer, epoch)
+      },
+    )
+  }
+}
+
+export function toIssuerResponse({
+  id,
+  name,
+  kind,
+  parentId,
+  enabled,
+  certificate,
+  notBefore,
+  notAfter,
+}: Issuer) {
+  return {
+    ...{ id, name, kind, parentId, enabled },
+    subject: certificate.subject.replaceAll('\n', ', '),
+    notBefore: new Date(notBefore).toISOString(),
+    notAfter: new Date(notAfter).toISOString(),
+  }
+}

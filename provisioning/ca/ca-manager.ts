@@ -1,0 +1,180 @@
+// Which CA issues, which did before, and the hand-over from one to the next. The registry says who issues; here are the
+// keys. A hand-over is one transaction: before it nothing has changed, after it a start goes on from it.
+import 'reflect-metadata'
+import { X509Certificate } from 'node:crypto'
+import { readdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Extension } from '@peculiar/x509'
+import type { Actor } from '../../db/audit/audit.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { Rotation, RotationWriter } from '../../db/issuers/rotation-store.ts'
+import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
+import { toPem } from '../../pki/pem.ts'
+import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
+import type { Fault } from '../x509/csr.ts'
+import { bitString, integer, nothing, oid, sequence, tagged } from '../x509/der.ts'
+import type { CaKeys } from './ca-keys.ts'
+import { createIssuingCa, type IssuingCa } from './issuing-ca.ts'
+import { issuingFaults, issuingName, signIssuing } from './issuing-certificate.ts'
+import { type CaKeyType, spkiOf } from './keys.ts'
+import { issuingProfile } from './profile.ts'
+import type { Signer } from './signer.ts'
+
+export type RotationOrder = {
+  /** PEM of a certificate that the offline root signed for the last request; null has the root here sign. */
+  certificate: string | null
+  spreadMs: number
+}
+export type RotationRefused = {
+  refused: 'root_key_offline' | 'rotation_running' | 'certificate_invalid'
+  faults: Fault[]
+}
+
+export type CaManager = {
+  /** The CA that issues. */
+  current(): IssuingCa
+  /** Every issuing CA that can still sign about its certificates, the current one first. */
+  all(): readonly IssuingCa[]
+  rotations(): readonly Rotation[]
+  rootKeyHere(): boolean
+  /** PEM of a request for the next issuing CA, to be signed by an offline root. The same until it is used. */
+  request(): Promise<{ csr: string; name: string }>
+  rotate(order: RotationOrder, actor: Actor): Promise<{ issuerId: string; epoch: number } | RotationRefused>
+}
+
+export type CaManagerOptions = {
+  directory: DataDirectory
+  keys: CaKeys
+  keyType: CaKeyType
+  root: X509Certificate
+  current: { certificate: X509Certificate; signer: Signer }
+  issuers: () => Map<string, Issuer>
+  rotations: Rotation[]
+  writer: RotationWriter
+  pointers: (issuerId: string) => Extension[]
+  /** Resolves once brokers know the new issuer, or are known not to answer. */
+  acknowledged: (epoch: number) => Promise<unknown>
+  /** A former CA whose key is lost: its CRL and OCSP cannot go on. */
+  onKeyMissing: (issuerId: string) => void
+  now: () => number
+}
+
+export function createCaManager(parts: CaManagerOptions): CaManager {
+  const { directory, keys, root, issuers, writer, pointers, now } = parts
+  const rotations = [...parts.rotations]
+  const nextKey = join(directory.keys, 'issuing-next.key')
+  let cas = [open(parts.current), ...formers(fingerprintOf(parts.current.certificate.raw))]
+  let rotating = false
+
+  function open(pair: { certificate: X509Certificate; signer: Signer }): IssuingCa {
+    return createIssuingCa({ root, ...pair, pointers })
+  }
+
+  function formers(currentId: string): IssuingCa[] {
+    const others = [...issuers().values()].filter(({ id, kind }) => kind === 'issuing' && id !== currentId)
+    return others.flatMap(({ id, certificate, notAfter }) => {
+      if (notAfter <= now()) return []
+      const signer = findSigner(directory, keys, certificate)
+      if (signer === null) parts.onKeyMissing(id)
+      return signer === null ? [] : [open({ certificate, signer })]
+    })
+  }
+
+  function nextSigner(): Signer {
+    return keys.read(nextKey) ?? keys.make(nextKey, parts.keyType)
+  }
+
+  async function certify(order: RotationOrder): Promise<Buffer | RotationRefused> {
+    if (order.certificate !== null) return judged(order.certificate)
+    const signer = keys.read(directory.rootKey)
+    if (signer === null) return { refused: 'root_key_offline', faults: [] }
+    const spki = spkiOf(nextSigner().publicKey)
+    const name = issuingName(rotations.length + 1)
+    return signIssuing({ certificate: root, signer }, { spki, name, now: now() })
+  }
+
+  function judged(pem: string): Buffer | RotationRefused {
+    const faults = (...messages: string[]): RotationRefused => ({
+      refused: 'certificate_invalid',
+      faults: messages.map(message => ({ path: 'certificate', message })),
+    })
+    try {
+      const certificate = new X509Certificate(pem)
+      const found = issuingFaults(certificate, root, { publicKey: nextSigner().publicKey, now: now() })
+      return found.length === 0 ? certificate.raw : faults(...found)
+    } catch {
+      return faults('it is no readable certificate')
+    }
+  }
+
+  async function handOver(order: RotationOrder, actor: Actor) {
+    const der = await certify(order)
+    if ('refused' in der) return der
+    const certificate = new X509Certificate(der)
+    const signer = nextSigner()
+    // Its final name first: a key under a name that nobody looks for is harmless, a CA without its key is not.
+    renameSync(nextKey, join(directory.keys, `issuing-${fingerprintOf(der).slice(0, 16)}.key`))
+    const { issuerId, epoch, at } = await writer.rotateIssuing(
+      {
+        der,
+        name: issuingName(rotations.length + 1),
+        rootId: fingerprintOf(root.raw),
+        spreadMs: order.spreadMs,
+      },
+      actor,
+    )
+    // Brokers must know it before a device comes with a certificate of it.
+    await parts.acknowledged(epoch)
+    rotations.push({ issuerId, at, spreadMs: order.spreadMs })
+    cas = [open({ certificate, signer }), ...cas]
+    replaceFile(directory.issuingCertificate, toPem(der, 'CERTIFICATE'), 0o644)
+    return { issuerId, epoch }
+  }
+
+  return {
+    current: () => cas[0]!,
+    all: () => cas.filter(({ certificate }, at) => at === 0 || validityIn(certificate).notAfter > now()),
+    rotations: () => rotations,
+    rootKeyHere: () => readText(directory.rootKey) !== null,
+
+    async request() {
+      const name = issuingName(rotations.length + 1)
+      return { csr: await requestOf(nextSigner(), name), name }
+    },
+
+    async rotate(order, actor) {
+      if (rotating) return { refused: 'rotation_running', faults: [] }
+      rotating = true
+      try {
+        return await handOver(order, actor)
+      } finally {
+        rotating = false
+      }
+    },
+  }
+}
+
+/** The signer whose key is that of a certificate, wherever in `keys/` it lies. */
+export function findSigner(
+  directory: DataDirectory,
+  keys: CaKeys,
+  certificate: X509Certificate,
+): Signer | null {
+  const names = readdirSync(directory.keys).filter(name => /^issuing.*\.key$/.test(name))
+  const own = `issuing-${fingerprintOf(certificate.raw).slice(0, 16)}.key`
+  // Its own name first: opening an encrypted key takes its time.
+  for (const name of names.sort((a, b) => Number(b === own) - Number(a === own))) {
+    const signer = keys.read(join(directory.keys, name))
+    if (signer?.publicKey.equals(certificate.publicKey)) return signer
+  }
+  return null
+}
+
+/** A PKCS #10 request (RFC 2986) without attributes. */
+async function requestOf(signer: Signer, name: string): Promise<string> {
+  const { oid: algorithmOid, nullParameters } = signer.algorithm
+  const subject = new Uint8Array(issuingProfile(name).subject.toArrayBuffer())
+  const info = sequence(integer('00'), subject, spkiOf(signer.publicKey), tagged(0))
+  const algorithm = sequence(oid(algorithmOid), ...(nullParameters ? [nothing()] : []))
+  return toPem(sequence(info, algorithm, bitString(await signer.sign(info))), 'CERTIFICATE REQUEST')
+}

@@ -1,0 +1,152 @@
+// The life of our own CA: how it stands, handing over to the next issuing CA, and ending a former one.
+import type { Rotation } from '../../db/issuers/rotation-store.ts'
+import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
+import { IssuerParams, IssuerReceipt } from '../anchors/issuer-schemas.ts'
+import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import * as caSchemas from './ca-schemas.ts'
+
+const DAY_SECONDS = 86_400
+const SPREAD_DAYS = 7
+
+export function caRoutes(api: Api, services: Services): void {
+  const { ca, issuers, writer, receipt, events, now } = services
+  const about = { tags: ['ca'], security: secured, querystring: schemas.NoQuery }
+
+  async function standing() {
+    const { root } = ca.keeper.current()
+    const current = ca.keeper.current().id
+    const devices = await ca.reliant.countDevices(now())
+    const rotations = new Map<string, Rotation>(ca.keeper.rotations().map(one => [one.issuerId, one]))
+    const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
+    const began = (id: string) => rotations.get(id)?.at ?? 0
+    return {
+      statusUrl: ca.statusUrl,
+      keysEncrypted: ca.keysEncrypted,
+      root: {
+        id: fingerprintOf(root.raw),
+        notAfter: time(validityIn(root).notAfter),
+        keyHere: ca.keeper.rootKeyHere(),
+      },
+      issuing: issuing
+        .sort((a, b) => began(b.id) - began(a.id) || Number(b.id === current) - Number(a.id === current))
+        .map(({ id, name, enabled, notAfter }) => {
+          const rotation = rotations.get(id)
+          const crl = ca.crl(id)
+          return {
+            ...{ id, name, enabled, current: id === current, devices: devices.get(id) ?? 0 },
+            notAfter: time(notAfter),
+            since: rotation === undefined ? null : time(rotation.at),
+            allToldAt: rotation === undefined ? null : time(rotation.at + rotation.spreadMs),
+            crl:
+              crl === null
+                ? null
+                : { number: crl.number, entries: crl.entries, nextUpdate: time(crl.nextUpdate) },
+          }
+        }),
+    }
+  }
+
+  api.get(
+    '/v1/ca',
+    {
+      schema: {
+        ...about,
+        summary: 'How our own CA stands: keys, issuing CAs, and how many devices rely on each',
+        response: { 200: caSchemas.Ca, ...refusals },
+      },
+    },
+    standing,
+  )
+
+  api.post(
+    '/v1/ca/request',
+    {
+      config: { recall: async () => null },
+      schema: {
+        ...about,
+        summary: 'A certification request for the next issuing CA, to be signed by an offline root',
+        description: 'Makes the key where it is not made yet; the same request until it is used.',
+        body: schemas.NoBody,
+        response: { 200: caSchemas.CaRequest, ...refusals },
+      },
+    },
+    async () => ca.keeper.request(),
+  )
+
+  api.post(
+    '/v1/ca/rotate',
+    {
+      config: { recall: standing },
+      schema: {
+        ...about,
+        summary: 'Make another issuing CA the one that issues, at once',
+        description:
+          'Signed by the root here, or given as a certificate that the offline root signed for /v1/ca/request. Certificates of the former CA stay valid; over spreadSeconds (7 days where it is not said) each of their devices is told in its turn to renew.',
+        body: caSchemas.RotationBody,
+        response: { 200: caSchemas.Ca, ...refusals },
+      },
+    },
+    async request => {
+      const { certificate, spreadSeconds = SPREAD_DAYS * DAY_SECONDS } = request.body ?? {}
+      const order = { certificate: certificate ?? null, spreadMs: spreadSeconds * 1_000 }
+      const outcome = await ca.keeper.rotate(order, actorOf(request))
+      if ('refused' in outcome) {
+        throw new Problem(outcome.refused, details[outcome.refused], { errors: outcome.faults })
+      }
+      events.caRotated(callerOf(request), outcome.issuerId)
+      await ca.followUp()
+      return standing()
+    },
+  )
+
+  api.post(
+    '/v1/ca/issuers/:issuer/retire',
+    {
+      config: { recall: done => retired(done.target, done.epoch!) },
+      schema: {
+        ...about,
+        summary: 'Disable a former issuing CA, where no device relies on it any more',
+        description: 'With force also where devices do: they are cut and refused from then on.',
+        params: IssuerParams,
+        body: caSchemas.RetirementBody,
+        response: { 200: IssuerReceipt, ...refusals },
+      },
+    },
+    async request => {
+      const { issuer } = request.params
+      const known = issuers().get(issuer)
+      if (known?.kind !== 'issuing') {
+        throw new Problem('issuer_unknown', `${issuer} is no issuing CA of this service`)
+      }
+      if (issuer === ca.keeper.current().id) {
+        throw new Problem('issuer_current', `${known.name} is the CA that issues now`)
+      }
+      // What relies on it only grows fewer: nothing is issued by it, and what is held counts already.
+      const devices = (await ca.reliant.countDevices(now())).get(issuer) ?? 0
+      if (devices > 0 && request.body?.force !== true) {
+        const who = devices === 1 ? '1 device still relies' : `${devices} devices still rely`
+        throw new Problem('issuer_in_use', `${who} on ${known.name}`)
+      }
+      const epoch = await writer.setIssuerEnabled(issuer, false, actorOf(request))
+      events.issuerSet(callerOf(request), issuer, false)
+      return retired(issuer, epoch)
+    },
+  )
+
+  async function retired(issuerId: string, epoch: number) {
+    return { ...(await receipt(epoch)), issuerId, enabled: false }
+  }
+}
+
+const details = {
+  root_key_offline: 'the key of the root is not in the data directory',
+  rotation_running: 'a rotation is under way',
+  certificate_invalid: 'the certificate cannot become that of the issuing CA',
+} as const
+
+function time(at: number): string {
+  return new Date(at).toISOString()
+}

@@ -1,0 +1,144 @@
+// Claims as operators see them: make, list, read, revoke. device-enrollment-routes.ts and est-routes.ts use a claim.
+import type { FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import type { Claim } from '../../db/enrollment/claims.ts'
+import { toPem } from '../../pki/pem.ts'
+import { type Api, callerOf, refusals, type Services, secured, time, timeOrNull } from '../http/context.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { scopeOf } from '../operators/authorization-scope.ts'
+import * as schemas from './enrollment-schemas.ts'
+import { refusal } from './operator-enrollment-routes.ts'
+
+const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
+
+export function claimRoutes(api: Api, services: Services): void {
+  const { writer, enrollments, claimService, chainOf, reach, events, now } = services
+  const tags = ['enrollment']
+  const path = '/v1/claims'
+
+  async function claimOf(request: FastifyRequest, id: string) {
+    const claim = await enrollments.claim(id, scopeOf(request))
+    if (claim === null) throw new Problem('claim_unknown', `there is no claim ${id}`)
+    const { der, ...shownClaim } = claim
+    const certificate = der === null ? null : toPem(der, 'CERTIFICATE')
+    return { ...shown(shownClaim, now()), certificate, ...chainOf(claim.issuerId) }
+  }
+
+  api.post(
+    path,
+    {
+      config: {
+        recall: async ({ target }, request, reply) => {
+          const claim = await claimOf(request, target)
+          // Decided, but never signed: asked again, it is decided anew.
+          if (claim.status === 'unsigned') return null
+          reply.code(201).header('location', `${path}/${target}`)
+          return claim
+        },
+      },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Make a claim: a certificate that may only enroll',
+        description:
+          'For a batch of devices: at most `quota` of them, only those in `allow` where it is given, for at most 30 days. What it enrolls joins `group`, and lapses unless it connects within the hour.',
+        querystring: NoQuery,
+        body: schemas.NewClaim,
+        response: { 201: schemas.ClaimWithPem, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { body } = request
+      const asked = body.group === undefined ? undefined : [body.group]
+      const [group = null] = reach.groupsFor(request, asked)
+      const { allow: allowlist = null, approval = false, days = schemas.CLAIM_DAYS_MAX } = body
+      const { name, quota, csr } = body
+      const order = { name, group, quota, allowlist, approval, days, csr }
+      const outcome = await claimService.create(order, actorOf(request))
+      if (typeof outcome !== 'string') throw refusal(outcome)
+      events.claimMade(callerOf(request), outcome, quota)
+      return reply
+        .code(201)
+        .header('location', `${path}/${outcome}`)
+        .send(await claimOf(request, outcome))
+    },
+  )
+
+  api.get(
+    path,
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'List claims',
+        querystring: PageQuery,
+        response: { 200: PageOf(schemas.Claim), ...refusals },
+      },
+    },
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const { items, next } = await enrollments.claims(decodeCursor(cursor, isId), limit, scopeOf(request))
+      return { items: items.map(claim => shown(claim, now())), nextCursor: encodeCursor(next) }
+    },
+  )
+
+  api.get(
+    `${path}/:id`,
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Read a claim with its certificate',
+        params: schemas.IdParams,
+        querystring: NoQuery,
+        response: { 200: schemas.ClaimWithPem, ...refusals },
+      },
+    },
+    request => claimOf(request, request.params.id),
+  )
+
+  api.post(
+    `${path}/:id/revoke`,
+    {
+      config: { recall: (done, request) => claimOf(request, done.target) },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Revoke a claim',
+        description: 'It enrolls nobody any more. What it enrolled stays: revoke that by itself.',
+        params: schemas.IdParams,
+        querystring: NoQuery,
+        body: NoBody,
+        response: { 200: schemas.ClaimWithPem, ...refusals },
+      },
+    },
+    async request => {
+      const { id } = request.params
+      await claimOf(request, id)
+      await writer.revokeClaim(id, actorOf(request))
+      events.claimRevoked(callerOf(request), id)
+      return claimOf(request, id)
+    },
+  )
+}
+
+function shown({ notBefore: _, issuerId: __, ...claim }: Claim, at: number) {
+  return {
+    ...claim,
+    status: statusOf(claim, at),
+    createdAt: time(claim.createdAt),
+    notAfter: time(claim.notAfter),
+    revokedAt: timeOrNull(claim.revokedAt),
+  }
+}
+
+type Standing = Pick<Claim, 'revokedAt' | 'notAfter' | 'fingerprint'>
+
+function statusOf(claim: Standing, at: number): Static<typeof schemas.Claim>['status'] {
+  if (claim.revokedAt !== null) return 'revoked'
+  if (claim.fingerprint === null) return 'unsigned'
+  return claim.notAfter <= at ? 'expired' : 'open'
+}

@@ -1,0 +1,79 @@
+// A device enrolls itself with what it was handed: a one-time token or a claim certificate.
+// JSON, or a bare PKCS #10 request answered by the bare certificate: curl and openssl are enough.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { sendCertificate } from '../http/certificate-answer.ts'
+import { type Api, refusals, type Services, toCertificateWithPemResponse } from '../http/context.ts'
+import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
+import { CertificateWithPem } from '../http/schemas.ts'
+import type { EnrollmentAuthentication, Presented } from './enrollment-authentication.ts'
+import * as schemas from './enrollment-schemas.ts'
+import { type Asked, type Enrolled, holderOf } from './enrollment-service.ts'
+import { refusal } from './operator-enrollment-routes.ts'
+
+/** How long to wait before asking again whether an operator has decided. */
+export const PENDING_RETRY_SECONDS = 60
+
+export function enrollRoutes(api: Api, services: Services, authentication: EnrollmentAuthentication): void {
+  const present = (request: FastifyRequest, reply: FastifyReply) =>
+    authentication.present(request, reply, 'Bearer')
+  takePkcs10(api)
+
+  api.post(
+    '/v1/enroll',
+    {
+      schema: {
+        tags: ['enrollment'],
+        summary: 'Enroll with a one-time token or a claim certificate',
+        description:
+          'The token comes as Authorization: Bearer. The same key again gets the same certificate for 10 minutes. 202 while the enrollment waits for an operator: send the same request again.',
+        security: [{ enrollment: [] }],
+        consumes: ['application/json', PKCS10],
+        querystring: schemas.EnrollmentQuery,
+        body: schemas.Enrollment,
+        response: { 201: CertificateWithPem, 202: schemas.PendingEnrollment, ...refusals },
+      },
+      // Before a body is read: a stranger has nothing parsed.
+      onRequest: async (request, reply) => {
+        await present(request, reply)
+      },
+    },
+    async (request, reply) => {
+      // Asked again: a body may take its time to arrive.
+      const presented = await present(request, reply)
+      const { csr, deviceId = request.query.deviceId ?? null } = request.body
+      const { certificate, pending } = await enroll(services, request, presented, { csr, deviceId })
+      const { deviceId: enrolled, fingerprint } = certificate
+      if (pending) {
+        reply.header('retry-after', String(PENDING_RETRY_SECONDS))
+        return reply.code(202).send({ status: 'pending' as const, deviceId: enrolled, fingerprint })
+      }
+      const answer = toCertificateWithPemResponse(certificate, services.chainOf)
+      return sendCertificate(request, reply.code(201), certificate.der, answer)
+    },
+  )
+}
+
+/** One enrollment, whatever the protocol. Throws the problem where it is refused. */
+export async function enroll(
+  { enrollmentService, events }: Services,
+  request: FastifyRequest,
+  { credential }: Presented,
+  asked: Asked,
+): Promise<Enrolled> {
+  const name = holderOf(credential)
+  const outcome = await enrollmentService.enroll(credential, asked, {
+    name,
+    kind: 'enrollment',
+    requestId: request.id,
+  })
+  if ('refused' in outcome) throw refusal(outcome)
+  const { certificate, pending } = outcome
+  const how = pending ? 'pending' : 'enrolled'
+  events.certificateListed(
+    { requestId: request.id, actor: name },
+    certificate.deviceId,
+    certificate.fingerprint,
+    how,
+  )
+  return outcome
+}

@@ -1,0 +1,229 @@
+// Enrollment without an operator's hand: what a token, a claim or an IDevID may enroll, and the same answer for the same key.
+// Decides about devices and lost answers; whether the token or claim still holds is asked again where it is used up.
+import type { Actor } from '../../db/audit/audit.ts'
+import type { Claim, ClaimStore } from '../../db/enrollment/claims.ts'
+import {
+  ATTEMPTS_MAX,
+  type EnrollmentTokenStore,
+  exhausted,
+  expired,
+  mayAskAgain,
+  type PresentedToken,
+  revoked,
+  used,
+} from '../../db/enrollment/enrollment-tokens.ts'
+import type { IdevidStore } from '../../db/enrollment/idevids.ts'
+import type { Certificate, RollReader } from '../../db/roll/roll-reader.ts'
+import { Conflict } from '../../db/transact.ts'
+import { DEVICE_ID_RULE, isDeviceId } from '../../pki/device-id.ts'
+import { type CsrReading, type Fault, readCsr } from '../x509/csr.ts'
+import type { ShownIdevid } from './idevid.ts'
+import type { EnrollmentOrder, Refused, RegistrationAuthority } from './registration-authority.ts'
+
+/** What somebody showed who wants to enroll. */
+export type Credential =
+  | { kind: 'token'; id: string; secret: string }
+  | { kind: 'claim'; claim: Claim }
+  | { kind: 'idevid'; shown: ShownIdevid }
+/** `deviceId` is null where whoever asks leaves it to the token. */
+export type Asked = { deviceId: string | null; csr: string }
+export type Enrolled = { certificate: Certificate; pending: boolean }
+export type EnrollmentRefused =
+  | Refused
+  | { refused: 'device_id_missing' | 'device_id_refused' | 'enrollment_rejected'; faults: Fault[] }
+
+type Outcome = Enrolled | EnrollmentRefused
+
+export type EnrollmentService = {
+  /** Throws a `Conflict` where the token or claim does not hold (any more). */
+  enroll(credential: Credential, asked: Asked, actor: Actor): Promise<Outcome>
+}
+
+export type EnrollmentServiceOptions = {
+  authority: Pick<RegistrationAuthority, 'enroll'>
+  writer: Pick<EnrollmentTokenStore, 'presentedToken' | 'countAttempt' | 'uncountAttempt'> &
+    Pick<ClaimStore, 'isClaimed'> &
+    Pick<IdevidStore, 'deviceOfIdevid'>
+  roll: Pick<RollReader, 'certificate' | 'certificates'>
+  deviceDays: number
+  now: () => number
+}
+
+export function createEnrollmentService(parts: EnrollmentServiceOptions): EnrollmentService {
+  const { authority, writer, roll, now } = parts
+  /** What is under way: the same asked twice at once is done once. Bounded by the connections there may be. */
+  const underWay = new Map<string, Promise<Outcome>>()
+
+  async function byToken(secret: string, asked: Asked, reading: CsrReading, actor: Actor): Promise<Outcome> {
+    const token = writer.presentedToken(secret)
+    if (token === null) throw revoked()
+    const fault = tokenFault(token, now())
+    if (fault !== null) throw fault
+    const deviceId = token.deviceId ?? asked.deviceId ?? ''
+    const order = {
+      csr: asked.csr,
+      days: parts.deviceDays,
+      redeems: { token: token.id },
+      approval: token.approval || { ifHeld: token.approvalIfHeld, within: token.madeWithin },
+    }
+    if (token.usedAt !== null) {
+      const sameKey = reading.accepted && reading.key.spkiHash === token.spkiHash
+      const sameDevice = asked.deviceId === null || asked.deviceId === token.usedBy
+      if (!sameKey || !sameDevice || token.usedBy === null) throw used()
+      if (token.fingerprint !== null) return again(token, token.fingerprint)
+      // Decided, but never made: a crash came between. No attempt is counted for that.
+      return issued({ ...order, deviceId: token.usedBy }, actor)
+    }
+    await writer.countAttempt(token.id)
+    const misnamed = misnaming(deviceId, asked.deviceId)
+    if (misnamed !== null) return misnamed
+    try {
+      const outcome = await issued({ ...order, deviceId }, actor)
+      if ('refused' in outcome && ownFaults.has(outcome.refused)) await writer.uncountAttempt(token.id)
+      return outcome
+    } catch (error) {
+      if (!(error instanceof Conflict)) await writer.uncountAttempt(token.id).catch(() => {})
+      throw error
+    }
+  }
+
+  async function again(token: PresentedToken, fingerprint: string): Promise<Outcome> {
+    const certificate = await roll.certificate(fingerprint)
+    if (certificate === null) throw used()
+    // Whoever waits for an operator asks until it is decided, and once more.
+    const unused = mayWait(token) && certificate.firstUsedAt === null
+    if (!unused && !mayAskAgain(token, now())) throw used()
+    return standing(certificate) ?? Promise.reject(used())
+  }
+
+  function byClaim(
+    { id, approval, fingerprint, spkiHash }: Claim,
+    asked: Asked,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
+    const deviceId = asked.deviceId ?? ''
+    if (fingerprint === null) throw new Error('a claim that was never signed was shown')
+    const authenticator = { fingerprint, spkiHash }
+    const order = {
+      deviceId,
+      csr: asked.csr,
+      redeems: { claim: id },
+      authenticator,
+      approval,
+      provisional: true,
+    }
+    return byCertificate(order, () => writer.isClaimed(id, deviceId), reading, actor)
+  }
+
+  async function byIdevid(
+    shown: ShownIdevid,
+    asked: Asked,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
+    const { idevid, deviceId, approval, spkiHash } = shown
+    const authenticator = { fingerprint: idevid.fingerprint, spkiHash }
+    const misnamed = misnaming(deviceId, asked.deviceId)
+    if (misnamed !== null) return misnamed
+    const early = 'if held' as const
+    const order = { deviceId, csr: asked.csr, redeems: { idevid }, authenticator, approval, early }
+    return byCertificate(order, () => writer.deviceOfIdevid(idevid.fingerprint) === deviceId, reading, actor)
+  }
+
+  /** `known`: whether who asks has enrolled this device before, and so may see what it got. */
+  async function byCertificate(
+    order: Omit<EnrollmentOrder, 'days'>,
+    known: () => boolean,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
+    const { deviceId } = order
+    const misnamed = misnaming(deviceId, deviceId)
+    if (misnamed !== null) return misnamed
+    if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
+    if (known()) {
+      const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
+      for (const certificate of items) {
+        const same = certificate.spkiHash === reading.key.spkiHash && certificate.firstUsedAt === null
+        const found = same ? standing(certificate) : null
+        if (found !== null) return found
+      }
+    }
+    return issued({ ...order, days: parts.deviceDays }, actor)
+  }
+
+  async function issued(order: EnrollmentOrder, actor: Actor): Promise<Outcome> {
+    const outcome = await authority.enroll(order, actor)
+    if (typeof outcome !== 'string') return outcome
+    const certificate = await roll.certificate(outcome)
+    if (certificate === null) throw new Error('a listed certificate cannot be read back')
+    return { certificate, pending: certificate.status === 'pending' }
+  }
+
+  return {
+    async enroll(credential, asked, actor) {
+      const reading = await readCsr(asked.csr)
+      const decide = () => {
+        if (credential.kind === 'token') return byToken(credential.secret, asked, reading, actor)
+        return credential.kind === 'claim'
+          ? byClaim(credential.claim, asked, reading, actor)
+          : byIdevid(credential.shown, asked, reading, actor)
+      }
+      if (!reading.accepted) return decide()
+      const key = [holderOf(credential), asked.deviceId ?? '', reading.key.spkiHash].join(' ')
+      const running = underWay.get(key)
+      if (running !== undefined) return running
+      const work = decide().finally(() => underWay.delete(key))
+      underWay.set(key, work)
+      return work
+    },
+  }
+}
+
+/** Who is behind a credential, for the audit row. */
+export function holderOf(credential: Credential): string {
+  if (credential.kind === 'token') return `enrollment-token:${credential.id}`
+  return credential.kind === 'claim'
+    ? `claim:${credential.claim.id}`
+    : `idevid:${credential.shown.idevid.fingerprint}`
+}
+
+const CERTIFICATES_LOOKED_AT = 50
+/** Refusals that whoever asks can do nothing about: a token does not wear off by them. */
+const ownFaults: ReadonlySet<string> = new Set(['ca_expired', 'issuer_disabled'])
+
+/** Why a token opens nothing, whatever is asked with it, or null. */
+export function tokenFault(token: PresentedToken, now: number): Conflict | null {
+  if (token.revokedAt !== null) return revoked()
+  if (token.usedAt !== null) return mayWait(token) || mayAskAgain(token, now) ? null : used()
+  if (token.expiresAt <= now) return expired()
+  return token.attempts >= ATTEMPTS_MAX ? exhausted() : null
+}
+
+/** Whether a certificate that it gets may wait for an operator. */
+function mayWait({ approval, approvalIfHeld, madeWithin }: PresentedToken): boolean {
+  return approval || approvalIfHeld || madeWithin !== null
+}
+
+/** What an earlier answer said, as it stands now; null where that certificate is of no use any more. */
+function standing(certificate: Certificate): Enrolled | EnrollmentRefused | null {
+  const { status } = certificate
+  if (status === 'rejected') return { refused: 'enrollment_rejected', faults: [] }
+  const pending = status === 'pending'
+  return pending || status === 'issued' || status === 'active' ? { certificate, pending } : null
+}
+
+/** `deviceId` is empty where nobody names one, `asked` null where whoever asks leaves it open. */
+function misnaming(deviceId: string, asked: string | null): EnrollmentRefused | null {
+  if (deviceId === '') return missing('name the device that is to be enrolled')
+  if (asked !== null && asked !== deviceId) {
+    const fault = { path: 'deviceId', message: 'this token was made for another device' }
+    return { refused: 'device_id_refused', faults: [fault] }
+  }
+  return isDeviceId(deviceId) ? null : missing(`a device ID is ${DEVICE_ID_RULE}`)
+}
+
+function missing(message: string): EnrollmentRefused {
+  return { refused: 'device_id_missing', faults: [{ path: 'deviceId', message }] }
+}

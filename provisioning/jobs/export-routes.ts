@@ -1,0 +1,68 @@
+// The whole roll as it is at one moment, streamed: JSON lines or CSV.
+import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
+import type { DeviceExport, ExportedDevice } from '../../db/jobs/device-export.ts'
+import { type Api, refusals, type Services, secured } from '../http/context.ts'
+import { Problem } from '../http/problem.ts'
+import { csvHeader, csvLine, failedCsvLine, failedJsonLine, jsonLine } from './export-lines.ts'
+import * as jobSchemas from './job-schemas.ts'
+
+/** A snapshot keeps the write-ahead log from being folded in, so there are few and none for long. */
+const AT_ONCE_MAX = 2
+const LASTS_MS_MAX = 15 * 60_000
+
+export function exportRoutes(api: Api, { openExport, events }: Services): void {
+  let running = 0
+
+  api.get(
+    '/v1/export',
+    {
+      schema: {
+        tags: ['jobs'],
+        security: secured,
+        summary: 'Export devices with their certificates, as of one moment',
+        produces: ['application/x-ndjson', 'text/csv'],
+        querystring: jobSchemas.ExportQuery,
+        response: { 200: jobSchemas.Lines, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { format = 'ndjson', pem = true, ...filter } = request.query
+      if (running >= AT_ONCE_MAX) throw new Problem('registry_busy', `${AT_ONCE_MAX} exports run already`)
+      const snapshot = openExport(filter)
+      running += 1
+      const lines = Readable.from(
+        linesOf(snapshot, { csv: format === 'csv', pem, onFailed: events.exportFailed }),
+        { objectMode: false },
+      )
+      const overdue = setTimeout(() => lines.destroy(new Error('an export took too long')), LASTS_MS_MAX)
+      lines.once('close', () => {
+        clearTimeout(overdue)
+        running -= 1
+        void snapshot.close()
+      })
+      return reply.type(format === 'csv' ? 'text/csv' : 'application/x-ndjson').send(lines as never)
+    },
+  )
+}
+
+async function* linesOf(
+  snapshot: DeviceExport,
+  { csv, pem, onFailed }: { csv: boolean; pem: boolean; onFailed(deviceId: string, error: unknown): void },
+): AsyncGenerator<string> {
+  /** A device that cannot be written down has a line that says so, and that no import takes for the whole of it. */
+  function lineOf(device: ExportedDevice): string {
+    try {
+      return csv ? csvLine(device) : jsonLine(device, pem)
+    } catch (error) {
+      onFailed(device.deviceId, error)
+      return csv ? failedCsvLine(device.deviceId) : failedJsonLine(device.deviceId)
+    }
+  }
+
+  if (csv) yield `${csvHeader.join(',')}\r\n`
+  for (let page = snapshot.page(''); page.length > 0; page = snapshot.page(page.at(-1)!.deviceId)) {
+    yield page.map(lineOf).join('')
+    await setImmediate()
+  }
+}

@@ -1,0 +1,205 @@
+// Imports: an upload becomes a job, which is looked at, cancelled, and asked for its results line by line.
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import type { Job } from '../../db/jobs/job-store.ts'
+import { toPem } from '../../pki/pem.ts'
+import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import type { RowResult } from './import-row.ts'
+import * as jobSchemas from './job-schemas.ts'
+import type { UploadFormat } from './records.ts'
+import { readMapping } from './row.ts'
+
+const formats: Record<string, UploadFormat> = {
+  'application/x-ndjson': 'ndjson',
+  'application/ndjson': 'ndjson',
+  'application/jsonl': 'ndjson',
+  'text/csv': 'csv',
+}
+const tags = ['jobs']
+const isJobKey = (text: string) => /^\d{1,15} [0-9a-f-]{36}$/.test(text)
+const LETTING_GO_MS = 5_000
+
+/** In a plugin of its own: here a body is a stream, and JSON is none. */
+export function uploadRoutes(api: Api, { imports, events }: Services): void {
+  api.removeAllContentTypeParsers()
+  api.addContentTypeParser('*', (request, _payload, done) => {
+    const known = formatOf(request.headers['content-type']) !== null
+    done(known ? null : unsupported(`this route takes ${Object.keys(formats).join(', ')}`), null)
+  })
+
+  api.post(
+    '/v1/jobs',
+    {
+      // It takes no Idempotency-Key, so there is nothing to recall.
+      config: { upload: true, recall: async () => null },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Import devices from JSON lines or CSV',
+        description:
+          'Answers when the whole upload was read and judged; the rows are then worked off one job after the other. The same file again does nothing twice.',
+        consumes: Object.keys(formats),
+        querystring: jobSchemas.NewJobQuery,
+        response: { 202: jobSchemas.Job, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { dryRun = false, pin = false, map = [] } = request.query
+      if (request.keyed !== null)
+        throw new Problem(
+          'request_invalid',
+          'an upload takes no Idempotency-Key: it is safe to send it again',
+        )
+      if (request.headers['content-encoding'] !== undefined)
+        throw unsupported('an upload is not compressed: send it as it is')
+      const mapping = readMapping(typeof map === 'string' ? [map] : map)
+      if (typeof mapping === 'string') throw new Problem('request_invalid', mapping)
+      const format = formatOf(request.headers['content-type'])
+      if (format === null) throw unsupported('there is no upload')
+      const { name: actor, kind: actorKind, requestId } = actorOf(request)
+      const bytes = request.raw.iterator({ destroyOnReturn: false })
+      const job = await imports
+        .take(bytes, { format, mapping, pin, dryRun, actor, actorKind, requestId })
+        .finally(() => letGo(request.raw))
+      events.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
+      return reply.code(202).header('location', `/v1/jobs/${job.id}`).send(shownJob(job))
+    },
+  )
+}
+
+export function jobRoutes(api: Api, { imports, roll, chainOf, events }: Services): void {
+  api.get(
+    '/v1/jobs',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'List imports, newest first',
+        querystring: jobSchemas.JobsQuery,
+        response: { 200: jobSchemas.Jobs, ...refusals },
+      },
+    },
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const { items, next } = imports.jobs(decodeCursor(cursor, isJobKey), limit)
+      return { items: items.map(shownJob), nextCursor: encodeCursor(next) }
+    },
+  )
+
+  api.get(
+    '/v1/jobs/:job',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'See how far an import is',
+        params: jobSchemas.JobParams,
+        querystring: schemas.NoQuery,
+        response: { 200: jobSchemas.Job, ...refusals },
+      },
+    },
+    async request => shownJob(known(request.params.job)),
+  )
+
+  api.get(
+    '/v1/jobs/:job/results',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Read what became of each row, as JSON lines',
+        description:
+          'In the order of the rows, so far as the job is; with the certificates it brought on the roll.',
+        produces: ['application/x-ndjson'],
+        params: jobSchemas.JobParams,
+        querystring: jobSchemas.ResultsQuery,
+        response: { 200: jobSchemas.Lines, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { outcome, certificates = true } = request.query
+      const job = known(request.params.job)
+      const lines = resultLines(job, outcome, certificates)
+      return reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }) as never)
+    },
+  )
+
+  api.post(
+    '/v1/jobs/:job/cancel',
+    {
+      config: { recall: async done => shownJob(known(done.target)) },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Cancel an import: what is done stays, the rest is left',
+        params: jobSchemas.JobParams,
+        querystring: schemas.NoQuery,
+        body: schemas.NoBody,
+        response: { 200: jobSchemas.Job, ...refusals },
+      },
+    },
+    async request => {
+      const { job } = request.params
+      await imports.cancel(job, actorOf(request))
+      events.jobCancelled(callerOf(request), job)
+      return shownJob(known(job))
+    },
+  )
+
+  function known(id: string): Job {
+    const job = imports.job(id)
+    if (job === null) throw new Problem('job_unknown', `there is no job ${id}`)
+    return job
+  }
+
+  async function* resultLines(job: Job, outcome: string | undefined, certificates: boolean) {
+    for await (const line of imports.results(job)) {
+      const result = JSON.parse(line) as RowResult
+      if (outcome !== undefined && result.outcome !== outcome) continue
+      const { fingerprint } = result
+      const certificate =
+        certificates && fingerprint !== undefined ? await roll.certificate(fingerprint) : null
+      if (certificate === null) yield `${line}\n`
+      else {
+        const { chain } = chainOf(certificate.issuerId)
+        yield `${JSON.stringify({ ...result, certificate: toPem(certificate.der, 'CERTIFICATE'), chain })}\n`
+      }
+    }
+  }
+}
+
+function formatOf(contentType: string | undefined): UploadFormat | null {
+  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  return Object.hasOwn(formats, type) ? formats[type]! : null
+}
+
+/** Whoever still sends must see the answer, and is given a moment for that. */
+function letGo(raw: IncomingMessage): void {
+  if (raw.complete) return
+  raw.resume()
+  const timer = setTimeout(() => raw.socket.destroy(), LETTING_GO_MS).unref()
+  // Once all of it came the connection serves other requests.
+  raw.once('end', () => clearTimeout(timer))
+}
+
+function unsupported(detail: string): Problem {
+  return new Problem('media_type_unsupported', detail)
+}
+
+function shownJob(job: Job): jobSchemas.Job {
+  const { actor, actorKind: ____, requestId: _, rowsOffset: __, resultsBytes: ___, counts, ...facts } = job
+  const none = { registered: 0, enrolled: 0, listed: 0, changed: 0, unchanged: 0, refused: 0 }
+  const time = (at: number | null) => (at === null ? null : new Date(at).toISOString())
+  return {
+    ...facts,
+    createdBy: actor,
+    counts: { ...none, ...counts },
+    createdAt: new Date(job.createdAt).toISOString(),
+    startedAt: time(job.startedAt),
+    finishedAt: time(job.finishedAt),
+  }
+}

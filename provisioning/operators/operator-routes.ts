@@ -1,0 +1,215 @@
+// Who operates: API tokens, shown once, and operators' certificates. Nobody makes anybody stronger than himself.
+import type { ApiToken, Operator } from '../../db/operators/operator-reader.ts'
+import { isFingerprint } from '../../pki/certificate-facts.ts'
+import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
+import { actorOf } from './authentication.ts'
+import { scopeOf } from './authorization-scope.ts'
+import { delegate } from './delegation.ts'
+import { validateOperatorCertificate } from './operator-certificate.ts'
+import * as schemas from './operator-schemas.ts'
+
+const tags = ['operators']
+const isTokenId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
+
+export function operatorRoutes(api: Api, services: Services): void {
+  const { writer, operators, issuers, events, pq, now } = services
+
+  async function tokenOf(id: string, scope: string | null) {
+    const token = await operators.token(id, scope)
+    if (token === null) throw new Problem('token_unknown', `there is no API token ${id}`)
+    return shownToken(token, now())
+  }
+
+  async function operatorOf(fingerprint: string, scope: string | null) {
+    const operator = await operators.operator(fingerprint, scope)
+    if (operator === null) throw new Problem('operator_unknown', `no operator has certificate ${fingerprint}`)
+    return shownOperator(operator, now())
+  }
+
+  api.post(
+    '/v1/api-tokens',
+    {
+      config: {
+        secret: true,
+        // Nobody can show the lost token again: while nobody used it, it is given another secret.
+        recall: async ({ target }, request, reply) => {
+          const token = await writer.renewUnusedToken(target, actorOf(request))
+          if (token === null) {
+            throw new Problem(
+              'answer_lost',
+              `API token ${target} was made and is shown once: revoke it, make another`,
+            )
+          }
+          reply.code(201)
+          return { ...(await tokenOf(target, null)), token }
+        },
+      },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Make an API token; the answer is the only place that shows it',
+        description: 'Never stronger than the caller: no wider role, no other group, no later end.',
+        querystring: NoQuery,
+        body: schemas.NewApiToken,
+        response: { 201: schemas.ApiTokenShown, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { name, ...wanted } = request.body
+      const given = delegate(request.holder!, wanted, now())
+      const { id, token } = await writer.createToken({ name, ...given }, actorOf(request))
+      events.tokenCreated(callerOf(request), id, name, given.role)
+      return reply.code(201).send({ ...(await tokenOf(id, null)), token })
+    },
+  )
+
+  api.get(
+    '/v1/api-tokens',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'List API tokens, without the tokens',
+        querystring: schemas.PageQuery,
+        response: { 200: PageOf(schemas.ApiToken), ...refusals },
+      },
+    },
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const { items, next } = await operators.tokens(scopeOf(request), decodeCursor(cursor, isTokenId), limit)
+      return { items: items.map(token => shownToken(token, now())), nextCursor: encodeCursor(next) }
+    },
+  )
+
+  api.post(
+    '/v1/api-tokens/:token/revoke',
+    {
+      config: { recall: (done, request) => tokenOf(done.target, scopeOf(request)) },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Revoke an API token, for good; again changes nothing',
+        params: schemas.TokenParams,
+        querystring: NoQuery,
+        body: NoBody,
+        response: { 200: schemas.ApiToken, ...refusals },
+      },
+    },
+    async request => {
+      const { token: id } = request.params
+      await writer.revokeToken(id, scopeOf(request), actorOf(request))
+      events.tokenRevoked(callerOf(request), id)
+      return tokenOf(id, scopeOf(request))
+    },
+  )
+
+  api.post(
+    '/v1/operators',
+    {
+      config: {
+        recall: async (done, request, reply) => {
+          reply.code(201)
+          return operatorOf(done.target, scopeOf(request))
+        },
+      },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Register the certificate of an operator, trusted for itself',
+        description:
+          'Never one that was issued here or whose key a device has. Ends after `days`, and never later than the certificate or the caller.',
+        querystring: NoQuery,
+        body: schemas.NewOperator,
+        response: { 201: schemas.Operator, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { name, certificate, ...wanted } = request.body
+      const given = delegate(request.holder!, wanted, now())
+      const { der, notAfter } = validateOperatorCertificate(certificate, {
+        issuers: issuers(),
+        pq,
+        now: now(),
+      })
+      const expiresAt = Math.min(given.expiresAt, notAfter)
+      const fingerprint = await writer.addOperator({ name, ...given, der, expiresAt }, actorOf(request))
+      events.operatorAdded(callerOf(request), fingerprint, name, given.role)
+      return reply.code(201).send(await operatorOf(fingerprint, scopeOf(request)))
+    },
+  )
+
+  api.get(
+    '/v1/operators',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: "List operators' certificates, by fingerprint",
+        querystring: schemas.PageQuery,
+        response: { 200: PageOf(schemas.Operator), ...refusals },
+      },
+    },
+    async request => {
+      const { limit = 100, cursor } = request.query
+      const after = decodeCursor(cursor, isFingerprint)
+      const { items, next } = await operators.operators(scopeOf(request), after, limit)
+      return { items: items.map(operator => shownOperator(operator, now())), nextCursor: encodeCursor(next) }
+    },
+  )
+
+  api.post(
+    '/v1/operators/:operator/revoke',
+    {
+      config: { recall: (done, request) => operatorOf(done.target, scopeOf(request)) },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Accept the certificate of an operator no more, for good; again changes nothing',
+        params: schemas.OperatorParams,
+        querystring: NoQuery,
+        body: NoBody,
+        response: { 200: schemas.Operator, ...refusals },
+      },
+    },
+    async request => {
+      const { operator: fingerprint } = request.params
+      await writer.revokeOperator(fingerprint, scopeOf(request), actorOf(request))
+      events.operatorRevoked(callerOf(request), fingerprint)
+      return operatorOf(fingerprint, scopeOf(request))
+    },
+  )
+}
+
+function shownToken({ scope: group, ...token }: ApiToken, now: number) {
+  return { ...token, group, ...times(token, now) }
+}
+
+function shownOperator({ scope: group, ...operator }: Operator, now: number) {
+  const { notBefore, notAfter } = operator
+  return { ...operator, group, ...times(operator, now), notBefore: time(notBefore), notAfter: time(notAfter) }
+}
+
+type Life = Pick<ApiToken, 'createdAt' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'>
+
+function times({ createdAt, expiresAt, revokedAt, lastUsedAt }: Life, now: number) {
+  const expired = expiresAt !== null && expiresAt <= now
+  const state = revokedAt !== null ? 'revoked' : expired ? 'expired' : 'accepted'
+  return {
+    state: state as 'accepted' | 'expired' | 'revoked',
+    createdAt: time(createdAt),
+    expiresAt: timeOrNull(expiresAt),
+    revokedAt: timeOrNull(revokedAt),
+    lastUsedAt: timeOrNull(lastUsedAt),
+  }
+}
+
+function time(at: number): string {
+  return new Date(at).toISOString()
+}
+
+function timeOrNull(at: number | null): string | null {
+  return at === null ? null : time(at)
+}

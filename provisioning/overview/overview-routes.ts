@@ -1,0 +1,151 @@
+// One look at the service, and who is connected as a device. Both are what brokers noted: shown, decided upon never.
+
+import type { Static } from 'typebox'
+import type { MinuteCount } from '../../db/events/event-reader.ts'
+import type { NotedSession } from '../../db/roll/live-sessions.ts'
+import { validityIn } from '../../pki/certificate-facts.ts'
+import { type Api, refusals, type Services, secured, time } from '../http/context.ts'
+import { decodeCursor } from '../http/cursor.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { scopeOf } from '../operators/authorization-scope.ts'
+import type { Overview as Look } from './overview.ts'
+import { windowsMs } from './overview.ts'
+import { DeviceSession, Overview } from './overview-schemas.ts'
+
+/** A broker notes every second that it lives, and acts on a change within milliseconds. */
+const HOUR_MS = 3_600_000
+const HEALTHY_MS = 10_000
+const protocols: Record<number, '3.1' | '3.1.1' | '5'> = { 3: '3.1', 4: '3.1.1', 5: '5' }
+
+export function overviewRoutes(api: Api, services: Services): void {
+  const { overview, roll, news, liveSessions, issuers, ca, now } = services
+
+  api.get(
+    '/v1/overview',
+    {
+      schema: {
+        tags: ['service'],
+        security: secured,
+        summary: 'One look at devices, certificates, brokers, the CA and the last changes',
+        description:
+          'At most a second old; for a caller bound to a group at most ten, and of that group alone: perMinute, ca, nodes and jobs are null.',
+        querystring: schemas.NoQuery,
+        response: { 200: Overview, ...refusals },
+      },
+    },
+    async request => {
+      const look = await overview.of(scopeOf(request))
+      return { ...shownCounts(look), ...shownService(look), receipts: look.changes.map(shownChange) }
+    },
+  )
+
+  api.get(
+    '/v1/devices/:id/sessions',
+    {
+      schema: {
+        tags: ['devices'],
+        security: secured,
+        summary: 'Who is connected as the device now',
+        description: 'As brokers noted it within the last seconds.',
+        params: schemas.DeviceParams,
+        querystring: schemas.PageQuery,
+        response: { 200: schemas.PageOf(DeviceSession), ...refusals },
+      },
+    },
+    async request => {
+      const { id } = request.params
+      if ((await roll.device(id)) === null)
+        throw new Problem('device_unknown', `no device ${id} is registered`)
+      decodeCursor(request.query.cursor, () => false)
+      return { items: liveSessions.ofDevice(id, now()).map(shownSession), nextCursor: null }
+    },
+  )
+
+  function shownService({ service }: Look) {
+    if (service === null) return { perMinute: null, ca: null, nodes: null, jobs: null }
+    const current = ca.keeper.current()
+    const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
+    return {
+      perMinute: perMinute(news.reader.minutes(now() - HOUR_MS)),
+      ca: {
+        root: { notAfter: time(validityIn(current.root).notAfter) },
+        issuers: issuing.map(({ id, name, enabled, notAfter }) => ({
+          ...{ id, name, enabled, current: id === current.id, notAfter: time(notAfter) },
+          devices: service.devicesOfIssuer.get(id) ?? null,
+        })),
+        server: { notAfter: time(service.server.notAfter), names: service.server.names },
+      },
+      nodes: service.nodes.map(({ lagMs, startedAt, lastSeen, ...node }) => ({
+        ...node,
+        startedAt: time(startedAt),
+        lastSeen: time(lastSeen),
+        lagSeconds: lagMs / 1000,
+        healthy: now() - lastSeen < HEALTHY_MS && lagMs < HEALTHY_MS,
+      })),
+      jobs: { running: service.jobs },
+    }
+  }
+}
+
+/** Minutes in which nothing happened are left out. */
+function perMinute(counts: readonly MinuteCount[]) {
+  const minutes = new Map<
+    number,
+    { connected: number; disconnected: number; refused: Record<string, number> }
+  >()
+  for (const { minute, kind, reason, count } of counts) {
+    const one = minutes.get(minute) ?? { connected: 0, disconnected: 0, refused: {} }
+    if (kind === 'connected') one.connected += count
+    else if (kind === 'disconnected') one.disconnected += count
+    else if (kind === 'refused') one.refused[reason] = count
+    else continue
+    minutes.set(minute, one)
+  }
+  return [...minutes].map(([minute, one]) => ({ minute: time(minute), ...one }))
+}
+
+function shownCounts({ at, counts }: Look) {
+  const { devices, certificates, connected, expired, expiring } = counts
+  return {
+    at: time(at),
+    devices,
+    certificates: {
+      byStatus: certificates,
+      expired,
+      expiring: Object.values(windowsMs).map((ms, index) => ({
+        withinSeconds: ms / 1000,
+        count: expiring[index] ?? 0,
+      })),
+    },
+    connected,
+    waitingApproval: certificates.pending,
+  }
+}
+
+function shownChange({ at, tookMs, ...change }: Look['changes'][number]) {
+  return { ...change, at: time(at), milliseconds: tookMs }
+}
+
+function shownSession({
+  nodeId,
+  deviceId: _,
+  since,
+  facts,
+  ...session
+}: NotedSession): Static<typeof DeviceSession> {
+  const { protocolLevel, transport, tlsVersion, cipher, resumed, keepAliveSeconds, clean, username } = facts
+  return {
+    node: nodeId,
+    ...session,
+    since: time(since),
+    protocol: protocols[protocolLevel ?? 0] ?? null,
+    transport: transport ?? null,
+    tlsVersion: tlsVersion ?? null,
+    cipher: cipher ?? null,
+    resumed: resumed ?? null,
+    keepAliveSeconds: keepAliveSeconds ?? null,
+    clean: clean ?? null,
+    username: username ?? null,
+  }
+}

@@ -1,0 +1,88 @@
+// What policies come to for a device, today and under a draft: effective statements, simulation, and a trial on the fleet.
+// Reads the record and asks `policy/`; changes nothing.
+import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
+import { type BoundStatement, refusingAll } from '../../policy/binding.ts'
+import type { PolicyDocument } from '../../policy/document.ts'
+import { type Decision, explainRight, type Question } from '../../policy/explanation.ts'
+import { createTimeSlices, type TimeSlices } from '../time-slices.ts'
+import { type Draft, tryOnFleet } from './fleet-trial.ts'
+import { bind, policiesThrough, policySnapshot, valuesOf } from './policy-snapshot.ts'
+
+export type PolicyResolver = ReturnType<typeof createPolicyResolver>
+
+export function createPolicyResolver(reader: PolicyReader, slices: TimeSlices = createTimeSlices()) {
+  return {
+    effective(holder: PolicyHolder) {
+      const now = policySnapshot(reader)
+      const held = policiesThrough(now, holder)
+      const statements = bind(now.documents, held.keys(), holder)
+      const refusal = refusingAll(statements)
+      return {
+        deviceId: holder.deviceId,
+        certificate: holder.certificate?.fingerprint ?? null,
+        policies: [...held].map(([name, attachments]) => ({ name, through: attachments })),
+        variables: Object.fromEntries(valuesOf(holder)),
+        refused:
+          refusal === null
+            ? null
+            : {
+                policy: refusal.policy,
+                statement: refusal.index,
+                topic: refusal.topics.find(({ filter }) => filter === null)?.written ?? '',
+              },
+        statements: statements.map(({ index, topics, ...statement }) => ({
+          ...statement,
+          actions: [...statement.actions],
+          statement: index,
+          topics: topics.map(({ written, bound, missing }) => ({ written, bound, missing: [...missing] })),
+        })),
+      }
+    },
+
+    /** Judges the draft as if it held for the device, whether it is attached or not. */
+    simulate(
+      holder: PolicyHolder,
+      draft: PolicyDocument,
+      questions: readonly Question[],
+      gone?: () => boolean,
+    ) {
+      return slices.run(simulation(reader, holder, draft, questions), gone)
+    },
+
+    /** Who would lose or gain what, device by device. Lists at most `limit` devices, those that lose something first. */
+    trial: (draft: Draft, limit: number, gone?: () => boolean) =>
+      slices.run(tryOnFleet(reader, draft, limit), gone),
+  }
+}
+
+function* simulation(
+  reader: PolicyReader,
+  holder: PolicyHolder,
+  draft: PolicyDocument,
+  questions: readonly Question[],
+) {
+  const now = policySnapshot(reader)
+  const names = new Set(policiesThrough(now, holder).keys())
+  const before = bind(now.documents, names, holder)
+  yield
+  const documents = { get: (name: string) => (name === draft.name ? draft : now.documents.get(name)) }
+  const after = bind(documents, new Set([...names, draft.name]), holder)
+  const decide = function* (statements: readonly BoundStatement[], question: Question) {
+    yield
+    return explainRight(statements, question)
+  }
+  const results: (Question & { now: Decision; draft: Decision })[] = []
+  for (const question of questions) {
+    results.push({
+      ...question,
+      now: yield* decide(before, question),
+      draft: yield* decide(after, question),
+    })
+  }
+  return {
+    deviceId: holder.deviceId,
+    certificate: holder.certificate?.fingerprint ?? null,
+    holds: names.has(draft.name),
+    results,
+  }
+}

@@ -1,0 +1,120 @@
+// What policies come to, before and after a change: the effective policy of a device, simulation, the trial on the fleet.
+// Changes nothing.
+import type { FastifyRequest } from 'fastify'
+import type { PolicyHolder } from '../../db/policies/policy-reader.ts'
+import type { PolicyDocument } from '../../policy/document.ts'
+import { type Api, refusals, type Services, secured, toPolicyResponse } from '../http/context.ts'
+import { Problem } from '../http/problem.ts'
+import { DeviceParams, NoQuery } from '../http/schemas.ts'
+import { policyBody, validatedDocument } from './policy-body.ts'
+import * as schemas from './policy-schemas.ts'
+
+const DEVICES_LISTED = 100
+
+export function policyTrialRoutes(api: Api, { policies, policyResolver }: Services): void {
+  const tags = ['policies']
+
+  function holderOf(deviceId: string, fingerprint: string | undefined): PolicyHolder {
+    const holder = policies.holder(deviceId, fingerprint)
+    if (holder === null) throw new Problem('device_unknown', `no device ${deviceId} is registered`)
+    if (fingerprint !== undefined && holder.certificate === null) {
+      throw new Problem('certificate_unknown', `device ${deviceId} has no certificate ${fingerprint}`)
+    }
+    return holder
+  }
+
+  /** The draft that was sent, else the stored document. */
+  function draftOf(name: string, sent: unknown): PolicyDocument {
+    if (sent !== undefined) return validatedDocument(sent, name, 'body.document')
+    const stored = policies.policy(name)
+    if (stored === null) throw new Problem('policy_unknown', `no policy ${name}: send a document to try one`)
+    return toPolicyResponse(stored).document
+  }
+
+  api.get(
+    '/v1/devices/:id/policy',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'What binds a device: every statement that holds for it, variables filled in',
+        description: 'With the newest certificate that admits, or the one named.',
+        params: DeviceParams,
+        querystring: schemas.HolderQuery,
+        response: { 200: schemas.EffectivePolicy, ...refusals },
+      },
+    },
+    async request => policyResolver.effective(holderOf(request.params.id, request.query.certificate)),
+  )
+
+  api.post(
+    '/v1/policies/:name/simulate',
+    {
+      ...policyBody(schemas.Simulation),
+      schema: {
+        tags,
+        security: secured,
+        summary: "What a draft would do to a device's topics, beside what holds now",
+        description:
+          'Judged as if the policy held for the device, together with all others that do. Without a document, the stored one.',
+        params: schemas.PolicyParams,
+        querystring: NoQuery,
+        body: schemas.SimulationDocumented,
+        response: { 200: schemas.SimulationResult, ...refusals },
+      },
+    },
+    async request => {
+      const { document, deviceId, certificate, checks } = request.body
+      const questions = checks.map(({ action, topic, qos = 0, retain = false }) => ({
+        action,
+        topic,
+        qos,
+        retain,
+      }))
+      const holder = holderOf(deviceId, certificate)
+      return policyResolver.simulate(
+        holder,
+        draftOf(request.params.name, document),
+        questions,
+        goneAway(request),
+      )
+    },
+  )
+
+  api.post(
+    '/v1/policies/:name/simulate/fleet',
+    {
+      ...policyBody(schemas.Trial),
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Who would lose what: a draft, other attachments, or both, tried on every device',
+        description:
+          'Live subscriptions are those that brokers noted, at most some seconds ago. Whoever loses something comes first. Worked on beside other requests; 422 trial_too_large where it would compare more than 20,000,000 filters.',
+        params: schemas.PolicyParams,
+        querystring: NoQuery,
+        body: schemas.TrialDocumented,
+        response: { 200: schemas.TrialResult, ...refusals },
+      },
+    },
+    async request => {
+      const { name } = request.params
+      const { document, attachments, limit = DEVICES_LISTED } = request.body
+      const draft = { name, document: draftOf(name, document) }
+      if (attachments === undefined) return policyResolver.trial(draft, limit, goneAway(request))
+      const targets = attachments.map(({ kind, target = '' }, index) => {
+        if ((kind === 'everyone') === (target === '')) return { kind, target }
+        const message = kind === 'everyone' ? 'everyone has no target' : `a ${kind} must be named`
+        throw new Problem('request_invalid', 'the body is not valid', {
+          errors: [{ path: `body.attachments.${index}.target`, message }],
+        })
+      })
+      return policyResolver.trial({ ...draft, attachments: targets }, limit, goneAway(request))
+    },
+  )
+}
+
+/** Whether nobody waits for the answer any more. */
+function goneAway({ raw }: FastifyRequest): () => boolean {
+  return () => raw.socket.destroyed
+}

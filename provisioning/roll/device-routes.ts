@@ -1,0 +1,172 @@
+// Devices: register, list, read, change, and the moves of their state.
+import type { FastifyReply } from 'fastify'
+import { attributeOf } from '../../db/roll/device-list.ts'
+import { isDeviceId } from '../../pki/device-id.ts'
+import { type Api, callerOf, refusals, type Services, secured, toDeviceResponse } from '../http/context.ts'
+import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { assertSaysWhich, etag, IfMatch } from '../http/precondition.ts'
+import { Problem } from '../http/problem.ts'
+import * as schemas from '../http/schemas.ts'
+import { actorOf } from '../operators/authentication.ts'
+import { scopeOf } from '../operators/authorization-scope.ts'
+
+export function deviceRoutes(api: Api, services: Services): void {
+  const { writer, roll, liveSessions, reach, receipt, events, now } = services
+  const tags = ['devices']
+
+  /** With its version as ETag, where a device is the answer. */
+  async function answerDevice(reply: FastifyReply, id: string): Promise<schemas.Device> {
+    const device = await roll.device(id)
+    if (device === null) throw new Problem('device_unknown', `no device ${id} is registered`)
+    const shown = toDeviceResponse(device, liveSessions.connectedOf([id], now()).has(id))
+    reply.header('etag', etag(shown.version))
+    return shown
+  }
+
+  api.post(
+    '/v1/devices',
+    {
+      config: {
+        recall: async (done, _, reply) => {
+          reply.code(201).header('location', `/v1/devices/${done.target}`)
+          return answerDevice(reply, done.target)
+        },
+      },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Register a device',
+        body: schemas.NewDevice,
+        querystring: schemas.NoQuery,
+        response: { 201: schemas.Device, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { id, attributes = {} } = request.body
+      const groups = reach.groupsFor(request, request.body.groups)
+      reach.assertMaySet(request, { id, groups, attributes })
+      await writer.addDevice({ id, attributes, groups }, actorOf(request))
+      events.deviceAdded(callerOf(request), id)
+      return reply
+        .code(201)
+        .header('location', `/v1/devices/${id}`)
+        .send(await answerDevice(reply, id))
+    },
+  )
+
+  api.get(
+    '/v1/devices',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'List devices, by ID',
+        description:
+          'Where few are found among many, or devices have long attributes, a page ends before its limit: go on until nextCursor is null.',
+        querystring: schemas.DeviceQuery,
+        response: { 200: schemas.PageOf(schemas.Device), ...refusals },
+      },
+    },
+    async request => {
+      const { limit = 100, cursor, attribute, ...filter } = request.query
+      const named = attribute === undefined ? null : attributeOf(attribute)
+      const within = { ...filter, ...(named && { attribute: named }), scope: scopeOf(request) }
+      const { items, next } = await roll.devices(within, decodeCursor(cursor, isDeviceId), limit, now())
+      const connected = liveSessions.connectedOf(
+        items.map(({ id }) => id),
+        now(),
+      )
+      return {
+        items: items.map(device => toDeviceResponse(device, connected.has(device.id))),
+        nextCursor: encodeCursor(next),
+      }
+    },
+  )
+
+  api.get(
+    '/v1/devices/:id',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Read a device',
+        params: schemas.DeviceParams,
+        querystring: schemas.NoQuery,
+        response: { 200: schemas.Device, ...refusals },
+      },
+    },
+    async (request, reply) => answerDevice(reply, request.params.id),
+  )
+
+  api.patch(
+    '/v1/devices/:id',
+    {
+      config: { recall: (done, _, reply) => answerDevice(reply, done.target) },
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Change a device',
+        description:
+          'What is given replaces all that was: attributes or groups are not merged. Takes the ETag of the device as If-Match.',
+        headers: IfMatch,
+        params: schemas.DeviceParams,
+        querystring: schemas.NoQuery,
+        body: schemas.DeviceChange,
+        response: { 200: schemas.Device, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const { attributes, groups } = request.body
+      const held = await answerDevice(reply, id)
+      assertSaysWhich(request, `what device ${id} has`)
+      if (groups !== undefined) await reach.assertMayMove(request, id, groups)
+      if (attributes !== undefined) {
+        // Of the groups that it leaves as well as of those that it joins.
+        const device = { id, groups: [...held.groups, ...(groups ?? [])], attributes }
+        reach.assertMaySet(request, device, held.attributes)
+      }
+      await writer.changeDevice(id, request.body, actorOf(request))
+      events.deviceChanged(callerOf(request), id)
+      return answerDevice(reply, id)
+    },
+  )
+
+  const moves = {
+    suspend: {
+      state: 'suspended',
+      summary: 'Suspend a device: its sessions are cut, nothing of it is admitted',
+    },
+    activate: { state: 'active', summary: 'Let a suspended device back in' },
+    decommission: { state: 'decommissioned', summary: 'Decommission a device, for good' },
+  } as const
+
+  for (const [verb, { state, summary }] of Object.entries(moves)) {
+    const answer = async (deviceId: string, epoch: number) => ({ ...(await receipt(epoch)), deviceId, state })
+    api.post(
+      `/v1/devices/:id/${verb}`,
+      {
+        config: { recall: done => answer(done.target, done.epoch!) },
+        schema: {
+          tags,
+          security: secured,
+          summary,
+          description: 'Answers when every broker acted on it, or after 2 s with those that did not.',
+          params: schemas.DeviceParams,
+          querystring: schemas.NoQuery,
+          headers: IfMatch,
+          body: schemas.NoBody,
+          response: { 200: schemas.DeviceReceipt, ...refusals },
+        },
+      },
+      async request => {
+        const { id } = request.params
+        // To let a device back in is to certify it again.
+        if (state === 'active') reach.assertMayCertify(request, id)
+        const epoch = await writer.setDeviceState(id, state, actorOf(request))
+        events.deviceStateSet(callerOf(request), id, state)
+        return answer(id, epoch)
+      },
+    )
+  }
+}
