@@ -1,4 +1,4 @@
-// The broker put together: registry read, gate and engine with the door between them, the watch over both.
+// Puts the broker together: registry, gate, engine, event log, and the watch over revocations.
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../db/admission-lookup.ts'
@@ -17,28 +17,28 @@ import {
   waitsFor,
 } from '../db/sessions/session-file.ts'
 import manifest from '../package.json' with { type: 'json' }
-import { createAdmit } from './admit.ts'
-import { createAnnouncer, EVENT_TOPICS } from './announcer.ts'
-import { createCloneDetector } from './clone-detector.ts'
-import { type BrokerSettings, policyNames } from './config.ts'
-import { createEvents } from './events.ts'
-import { createLimits } from './gate/limits.ts'
-import { createGates } from './gates/index.ts'
-import { settleLeftovers } from './leftovers.ts'
-import { liveSessions } from './live-sessions.ts'
-import { createMetrics } from './metrics.ts'
+import { createAdmit } from './admission/admit.ts'
+import { createCloneDetector } from './admission/clone-detector.ts'
+import { createEventPublisher, EVENT_TOPICS } from './events/event-publisher.ts'
+import { openEventRecorder } from './events/event-recorder.ts'
+import { createLimits } from './gate/limits/connection-limits.ts'
+import { createGates } from './gate-workers/index.ts'
 import type { Sessions } from './mqtt/connection/sessions.ts'
 import { createEngine } from './mqtt/index.ts'
 import { createRightsDesk } from './mqtt/rights-desk.ts'
-import { openNews } from './news.ts'
-import { createNotebook, type Notebook } from './notebook.ts'
-import { createRegistryMemory } from './registry-memory.ts'
-import { createRegistryView } from './registry-view.ts'
-import { watchRevocations } from './revocation-watch.ts'
-import { createScrape } from './scrape.ts'
-import { createIsGone } from './standing.ts'
-import { createSysTopics } from './sys-topics.ts'
-import { traceChange, traceDoor } from './tracing.ts'
+import { createBrokerLog } from './observability/logging.ts'
+import { createMetrics } from './observability/metrics.ts'
+import { traceChange, traceConnections } from './observability/tracing.ts'
+import { liveSessions } from './registry/live-sessions.ts'
+import { createRegistryCache } from './registry/registry-cache.ts'
+import { createRegistryView } from './registry/registry-view.ts'
+import { createRegistryWriteBuffer, type RegistryWriteBuffer } from './registry/write-buffer.ts'
+import { createIsGone } from './revocation/retention.ts'
+import { watchRevocations } from './revocation/revocation-watch.ts'
+import { reconcileStoredState } from './revocation/startup-reconciliation.ts'
+import { type BrokerSettings, policyNames } from './settings/validation.ts'
+import { createScrape } from './statistics/scrape.ts'
+import { createSysTopics } from './statistics/sys-topics.ts'
 
 export type BrokerOptions = {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
@@ -51,7 +51,7 @@ export type BrokerOptions = {
   nodeId?: string
   now?: () => number
   /** How often the clock is asked who must leave, and how often notes are written. Tests do not wait a second for it. */
-  pace?: { sweepMs: number; notesMs: number }
+  intervals?: { expiryCheckMs: number; registryWriteMs: number }
 }
 
 export type Broker = {
@@ -71,7 +71,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { settings, log, now = Date.now } = options
   const registryFile = join(options.data, 'registry.db')
   const metrics = createMetrics()
-  const events = createEvents(log, metrics)
+  const events = createBrokerLog(log, metrics)
 
   const registry = openForReading(registryFile)
   const notesRegistry = openForNotes(registryFile)
@@ -80,7 +80,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
   const onDoubt = events.registryInDoubt
   // More than may be connected need not be known.
-  const memory = settings.registryLossMode === 'open' ? createRegistryMemory(settings.connectionsMax) : null
+  const memory = settings.registryLossMode === 'open' ? createRegistryCache(settings.connectionsMax) : null
   const view = createRegistryView({
     lookup: prepareAdmissionLookup(registry.sqlite),
     dataVersion: feed.dataVersion,
@@ -102,15 +102,15 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
   const sessionsAt = settings.durableSessions === 1 ? join(options.data, sessionsName) : null
   let inside: Sessions | null = null
-  let notebook: Notebook
+  let writeBuffer: RegistryWriteBuffer
   let sessionFile: SessionFile | null = null
   try {
     sessionFile = openSessionFile(sessionsAt)
-    notebook = createNotebook({
+    writeBuffer = createRegistryWriteBuffer({
       nodeId,
       epoch,
       notes: createBrokerNotes(notesRegistry, manifest.version),
-      everyMs: options.pace?.notesMs,
+      everyMs: options.intervals?.registryWriteMs,
       now,
       sessionCount: () => inside?.size() ?? 0,
       sessionsOf: deviceId => liveSessions(inside?.ofDevice(deviceId) ?? []),
@@ -124,11 +124,17 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   }
   if (sessionFile.setAside !== null)
     events.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
-  const news = openNews(join(options.data, 'events.db'), nodeId, settings.eventLog === 1, events, now)
+  const eventRecorder = openEventRecorder(
+    join(options.data, 'events.db'),
+    nodeId,
+    settings.eventLog === 1,
+    events,
+    now,
+  )
   const refused: typeof events.refused = (reason, who, detail) => {
     events.refused(reason, who, detail)
-    news.refused(reason, who)
-    notebook.refusal(reason, who)
+    eventRecorder.refused(reason, who)
+    writeBuffer.refusal(reason, who)
   }
   const detectClone = createCloneDetector()
   const takenOver: typeof events.takenOver = (who, by) => {
@@ -141,8 +147,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const deviceId = who.deviceId ?? ''
     const suspends = settings.suspendClones === 1
     events.cloned(suspicion, deviceId, suspends)
-    news.cloned(suspicion, deviceId, suspends)
-    if (suspends) notebook.suspendCloned({ ...suspicion, deviceId, at })
+    eventRecorder.cloned(suspicion, deviceId, suspends)
+    if (suspends) writeBuffer.suspendCloned({ ...suspicion, deviceId, at })
   }
   const engine = await createEngine({
     settings,
@@ -157,18 +163,18 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       refused,
       connected(who, clean) {
         events.connected(who, clean)
-        news.connected(who, clean)
-        notebook.sessions(who.deviceId ?? '')
+        eventRecorder.connected(who, clean)
+        writeBuffer.sessions(who.deviceId ?? '')
       },
       disconnected(who, why) {
         events.disconnected(who, why)
-        news.disconnected(who, why)
-        notebook.sessions(who.deviceId ?? '')
+        eventRecorder.disconnected(who, why)
+        writeBuffer.sessions(who.deviceId ?? '')
       },
-      firstUse: notebook.use,
+      firstUse: writeBuffer.use,
       subscriptionsChanged(who, filters, granted) {
-        notebook.subscriptions(who, filters)
-        announcer.subscribed(granted ?? '')
+        writeBuffer.subscriptions(who, filters)
+        eventPublisher.subscribed(granted ?? '')
       },
       takenOver,
       messageReceived: () => metrics.messages.inc(),
@@ -184,7 +190,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     now,
   })
   inside = engine.sessions
-  const announcer = createAnnouncer({
+  const eventPublisher = createEventPublisher({
     reader: createEventReader(join(options.data, 'events.db'), events.eventLogFailed),
     wanted: waitsFor(sessionFile, EVENT_TOPICS),
     publish: engine.announce,
@@ -199,9 +205,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     limits,
     admit,
     deviceOf: view.deviceOf,
-    door: traceDoor(engine.door),
-    arrivals: { lookup: prepareArrivalLookup(registry.sqlite), note: notebook.arrival, now },
-    events: {
+    handleConnection: traceConnections(engine.handleConnection),
+    selfRegistration: { lookup: prepareArrivalLookup(registry.sqlite), note: writeBuffer.arrival, now },
+    observer: {
       ...events,
       refused,
       refusalDelayed: () => metrics.refusalsDelayed.inc(),
@@ -214,7 +220,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     feed,
     epoch,
     pollMs: settings.registryPollMs,
-    sweepMs: options.pace?.sweepMs,
+    expiryCheckMs: options.intervals?.expiryCheckMs,
     lossMs: settings.registryLossMs,
     maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: admitAgain,
@@ -227,7 +233,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     onChange: gates.changed,
     onAcknowledged(acknowledged, sessionsCut, tookMs, committedAt) {
       const at = now()
-      notebook.acknowledge({ epoch: acknowledged, sessionsCut, at })
+      writeBuffer.acknowledge({ epoch: acknowledged, sessionsCut, at })
       metrics.cutSeconds.observe(tookMs / 1_000)
       metrics.feedLagSeconds.observe(Math.max(0, at - committedAt) / 1_000)
       metrics.feedEpoch.set(acknowledged)
@@ -244,7 +250,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     engine,
     limits,
   })
-  let leftovers: ReturnType<typeof settleLeftovers> | null = null
+  let reconciliation: ReturnType<typeof reconcileStoredState> | null = null
   let closing = false
   /** Rights that end meanwhile still end sessions. */
   const drain = async () => {
@@ -257,17 +263,17 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   }
   const close = async (hurry: boolean) => {
     closing = true
-    leftovers?.stop()
+    reconciliation?.stop()
     const gone = gates.stop()
     if (!hurry) await drain()
     watch.stop()
-    announcer.stop()
+    eventPublisher.stop()
     scrape.stop()
     sys.stop()
     await engine.close()
     await gone
-    notebook.close()
-    news.close()
+    writeBuffer.close()
+    eventRecorder.close()
     await closeRegistries()
   }
   // Last of all: whoever comes finds the watch over the registry in its place.
@@ -275,7 +281,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await close(true)
     throw error
   })
-  leftovers = settleLeftovers({ engine, isGone, onDoubt })
+  reconciliation = reconcileStoredState({ engine, isGone, onDoubt })
   events.listening(`mqtts://${options.host}:${port}`)
 
   return {

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { asRegistryError, RegistryError } from '../db/registry-error.ts'
-import { createLog } from './events.ts'
-import { NotPrepared } from './gate/tls-context.ts'
+import { NotPrepared } from './gate/tls/tls-context.ts'
 import { type Broker, startBroker } from './index.ts'
-import { readBrokerSettings } from './settings-sources.ts'
+import { createLog } from './observability/logging.ts'
+import { readBrokerSettings } from './settings/sources.ts'
 
 export type RunBrokerOptions = {
   data: string

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Command, Option } from 'commander'
-import { choices, environmentName, settings, texts } from '../broker/config.ts'
+import { choices, environmentName, settings, texts } from '../broker/settings/validation.ts'
 import { createProgram, nouns } from '../cli/program.ts'
 import { parsePolicy } from '../policy/document.ts'
 import { bindRights, type Rights } from '../policy/rights.ts'
@@ -172,7 +172,7 @@ function isPlaceholder(value: string): boolean {
 describe('docs/metrics.md', () => {
   it('lists every metric of ours, and no other', () => {
     const code = [
-      'broker/metrics.ts',
+      'broker/observability/metrics.ts',
       'provisioning/metrics.ts',
       'cli/service/supervisor.ts',
       'admin/process-figures.ts',

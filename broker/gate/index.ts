@@ -1,24 +1,24 @@
 // The gate: from TCP accept to an admitted, decrypted stream. Owns listener, limits and the admission decision;
-// hands what it admits through the door and never looks behind it.
+// passes admitted connections to the connection handler and knows nothing of the engine.
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
-import { createArrivals } from '../arrivals.ts'
-import type { HandedOver, Link } from '../door.ts'
-import { type TracedAdmission, traceAdmission } from '../tracing.ts'
-import { awaitFirstPacket, type FirstPacketOutcome } from './first-packet.ts'
-import type { AtGate, Gate, GateParts } from './interface.ts'
-import type { HandshakeOutcome } from './limits.ts'
-import { listen } from './listener.ts'
-import { createFrameReader, refusingConnack } from './packet-frames.ts'
-import { identifyPeer } from './peer.ts'
-import { closeInOrder, createPendingConnections } from './pending-connections.ts'
-import { trustedBalancers } from './proxy-header.ts'
-import { createRepeatedRefusals } from './repeated-refusals.ts'
-import { createWebSockets } from './web-sockets.ts'
+import { createSelfRegistration } from '../admission/self-registration.ts'
+import type { ConnectionHandle, TransportInfo } from '../connection-handler.ts'
+import { type TracedAdmission, traceAdmission } from '../observability/tracing.ts'
+import type { Gate, GateAdmission, GateOptions } from './interface.ts'
+import type { HandshakeOutcome } from './limits/connection-limits.ts'
+import { closeInOrder, createPendingConnections } from './limits/pending-connections.ts'
+import { createRepeatedRefusals } from './limits/repeated-refusals.ts'
+import { identifyPeer } from './tls/peer.ts'
+import { awaitFirstPacket, type FirstPacketOutcome } from './transport/first-packet.ts'
+import { listen } from './transport/listener.ts'
+import { createFrameReader, refusingConnack } from './transport/packet-frames.ts'
+import { trustedBalancers } from './transport/proxy-header.ts'
+import { createWebSockets } from './transport/web-sockets.ts'
 
-export type { AtGate, Gate, GateEvents, GateParts, RegistryChange } from './interface.ts'
+export type { Gate, GateAdmission, GateObserver, GateOptions, RegistryChange } from './interface.ts'
 
 /** Refusals that may be over at the next try: those of them are not held against a certificate. */
 const passing: readonly Reason[] = [
@@ -28,37 +28,37 @@ const passing: readonly Reason[] = [
   'registration_limited',
 ]
 
-export async function openGate(parts: GateParts): Promise<Gate> {
-  const { settings, events } = parts
-  let trust = parts.readTrust()
+export async function openGate(options: GateOptions): Promise<Gate> {
+  const { settings, observer } = options
+  let trust = options.readTrust()
   const webSockets = createWebSockets(settings)
   // Gates share the bound: the kernel deals connections out among them.
   const pendingMax = Math.ceil(settings.certificatePendingMax / Math.max(1, settings.gates))
   const pending = createPendingConnections(settings.connectTimeoutMs, pendingMax)
   const repeated = createRepeatedRefusals(settings, () => performance.now())
-  const arrive = createArrivals({ ...parts.arrivals, issuers: () => trust.issuers })
+  const arrive = createSelfRegistration({ ...options.selfRegistration, issuers: () => trust.issuers })
 
   const listener = await listen({
-    host: parts.host,
-    port: parts.port,
+    host: options.host,
+    port: options.port,
     secondPort: settings.secondPort,
     proxyFrom: trustedBalancers(settings.proxyFrom),
-    shared: parts.shared,
-    context: { ...trust.context, ticketKeys: parts.ticketKeys },
+    shared: options.shared,
+    context: { ...trust.context, ticketKeys: options.ticketKeys },
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
-    limits: parts.limits,
+    limits: options.limits,
     onSecure,
-    onRefused: (reason, address, detail) => events.refused(reason, { address }, detail),
+    onRefused: (reason, address, detail) => observer.refused(reason, { address }, detail),
   })
 
   function onSecure(socket: TLSSocket, address: string, handshakeMs: number): HandshakeOutcome {
-    events.handshakeTook(handshakeMs)
+    observer.handshakeTook(handshakeMs)
     const begin = performance.now()
     try {
-      const peer = identifyPeer(socket, trust.judgeChain)
-      const admission = parts.admit(peer)
+      const peer = identifyPeer(socket, trust.verifyChain)
+      const admission = options.admit(peer)
       const decisionMs = performance.now() - begin
-      events.admissionTook(decisionMs)
+      observer.admissionTook(decisionMs)
       const trace = traceAdmission(() => tracedAdmission(socket, peer, admission, handshakeMs, decisionMs))
       if (!admission.admitted) {
         const answered = refuse(socket, address, peer, admission)
@@ -67,7 +67,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       admitted(socket, address, peer, admission.record.deviceId, trace)
       return 'known'
     } catch (error) {
-      events.refused('internal_error', { address }, (error as Error).message)
+      observer.refused('internal_error', { address }, (error as Error).message)
       closeInOrder(socket)
       return 'gone'
     }
@@ -81,7 +81,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     socket: TLSSocket,
     address: string,
     peer: Peer,
-    admission: AtGate & { admitted: false },
+    admission: GateAdmission & { admitted: false },
   ): boolean {
     const { fingerprint } = peer
     const deviceId = admission.record?.deviceId ?? null
@@ -91,14 +91,14 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       ...(deviceId === null ? {} : { deviceId }),
     }
     const reason = reasonFor(socket, address, admission)
-    events.refused(reason, who)
+    observer.refused(reason, who)
     const answer =
       fingerprint === null || passing.includes(reason) ? 'at_once' : repeated.refused(fingerprint)
     if (answer === 'delayed') delay(socket, peer, deviceId)
     else if (answer === 'closed' || deviceId === null) closeInOrder(socket)
     else answerConnect(socket, peer, deviceId, reason)
     if (answer === 'at_once') return true
-    events.refusalDelayed()
+    observer.refusalDelayed()
     return false
   }
 
@@ -107,7 +107,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     const fingerprint = peer.fingerprint ?? ''
     const over = () => closeInOrder(socket)
     const onChange = () => {
-      if (!parts.admit(peer).admitted) return
+      if (!options.admit(peer).admitted) return
       repeated.forget(fingerprint)
       over()
     }
@@ -148,19 +148,23 @@ export async function openGate(parts: GateParts): Promise<Gate> {
     })
   }
 
-  function reasonFor(socket: TLSSocket, address: string, { reason }: AtGate & { admitted: false }): Reason {
+  function reasonFor(
+    socket: TLSSocket,
+    address: string,
+    { reason }: GateAdmission & { admitted: false },
+  ): Reason {
     const certificate = reason === 'certificate_unlisted' ? socket.getPeerX509Certificate() : undefined
     return (certificate && arrive(certificate, address)) ?? reason
   }
 
-  /** Waits for CONNECT, of a WebSocket after its upgrade, and hands the stream through the door. */
+  /** Waits for CONNECT, of a WebSocket after its upgrade, and passes the stream to the connection handler. */
   function admitted(socket: TLSSocket, address: string, peer: Peer, deviceId: string, trace?: string): void {
     const { fingerprint, chain } = peer
     if (fingerprint === null) throw new Error('nobody was admitted')
     const identity = { fingerprint, chain, deviceId }
     const who = { address, fingerprint, deviceId }
     let stream: Duplex = socket
-    let handed: HandedOver | null = null
+    let handed: ConnectionHandle | null = null
     let atDoor = false
     let over: Reason | null = null
     const handle = pending.add(socket, {
@@ -172,11 +176,11 @@ export async function openGate(parts: GateParts): Promise<Gate> {
         socket.destroy() // at once: while it lingers it counts as a connection
       },
       onChange() {
-        const now = parts.admit(peer)
-        // While the registry is in doubt nobody is cut for it: the door asks again.
+        const now = options.admit(peer)
+        // A registry in doubt cuts no connection here: the engine asks again after CONNECT.
         if (now.admitted || now.reason === 'registry_unavailable') return
         handle.settle()
-        events.refused(now.reason, who)
+        observer.refused(now.reason, who)
         socket.destroy()
       },
       onStop: () => closeInOrder(stream),
@@ -187,15 +191,15 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       if (over !== null) return
       over = reason
       handle.settle()
-      events.refused(reason, who, detail)
+      observer.refused(reason, who, detail)
       if (atDoor) handed?.drop(reason)
       else closeInOrder(stream)
     }
 
-    function receive(link: Link): void {
+    function receive(transportInfo: TransportInfo): void {
       awaitFirstPacket(stream, settings, outcome => {
-        if (outcome.verdict === 'http' && stream === socket) return upgrade(link)
-        if (outcome.verdict === 'connect') return handOver(link)
+        if (outcome.verdict === 'http' && stream === socket) return upgrade(transportInfo)
+        if (outcome.verdict === 'connect') return handOver(transportInfo)
         if (outcome.verdict === 'refused') return end(outcome.reason)
         if (outcome.verdict === 'http') return end('connect_expected')
         handle.settle()
@@ -203,18 +207,18 @@ export async function openGate(parts: GateParts): Promise<Gate> {
       })
     }
 
-    function upgrade(link: Link): void {
+    function upgrade(transportInfo: TransportInfo): void {
       webSockets.upgrade(socket, {
         opened(upgraded) {
           stream = upgraded
-          receive({ ...link, transport: 'websocket' })
+          receive({ ...transportInfo, transport: 'websocket' })
         },
         refused: detail => end('websocket_refused', detail),
         forbiddenFrame: detail => end('packet_malformed', detail),
       })
     }
 
-    function handOver(link: Link): void {
+    function handOver(transportInfo: TransportInfo): void {
       const frames = createFrameReader(settings.packetBytesMax)
       handle.handOver()
       atDoor = true
@@ -225,22 +229,22 @@ export async function openGate(parts: GateParts): Promise<Gate> {
         if (frames.packets() > 0) handle.settle()
         if (reason !== null) end(reason)
       })
-      handed = parts.door({ stream, identity, address, link, trace })
-      if (over !== null) handed.drop(over) // a gate's process reads on within the door
+      handed = options.handleConnection({ stream, identity, address, transportInfo, trace })
+      if (over !== null) handed.drop(over) // a gate worker reads on inside the call
     }
 
-    receive(linkOf(socket))
+    receive(transportInfoOf(socket))
   }
 
   return {
     port: listener.port,
     reload(ticketKeys) {
       try {
-        trust = parts.readTrust()
+        trust = options.readTrust()
         listener.reload({ ...trust.context, ticketKeys })
-        events.trustReloaded(trust.issuers.size)
+        observer.trustReloaded(trust.issuers.size)
       } catch (error) {
-        events.trustNotReloaded(error)
+        observer.trustNotReloaded(error)
       }
     },
     useTicketKeys: listener.useTicketKeys,
@@ -256,7 +260,7 @@ export async function openGate(parts: GateParts): Promise<Gate> {
 function tracedAdmission(
   socket: TLSSocket,
   { fingerprint }: Peer,
-  admission: AtGate,
+  admission: GateAdmission,
   handshakeMs: number,
   decisionMs: number,
 ): TracedAdmission {
@@ -265,7 +269,7 @@ function tracedAdmission(
   return { handshakeMs, decisionMs, fingerprint, deviceId, reason, resumed: socket.isSessionReused() }
 }
 
-function linkOf(socket: TLSSocket): Link {
+function transportInfoOf(socket: TLSSocket): TransportInfo {
   const tlsVersion = socket.getProtocol() ?? ''
   return { transport: 'tls', tlsVersion, cipher: socket.getCipher().name, resumed: socket.isSessionReused() }
 }

@@ -2,13 +2,13 @@
 import type { Peer } from '../../admission/decide.ts'
 import type { Change } from '../../db/change-feed.ts'
 import type { Reason } from '../../db/reason.ts'
-import type { ArrivalsParts } from '../arrivals.ts'
-import type { BrokerSettings } from '../config.ts'
-import type { Door } from '../door.ts'
-import type { Limits } from './limits.ts'
-import type { ReadTrust } from './trust.ts'
+import type { SelfRegistrationOptions } from '../admission/self-registration.ts'
+import type { ConnectionHandler } from '../connection-handler.ts'
+import type { BrokerSettings } from '../settings/validation.ts'
+import type { Limits } from './limits/connection-limits.ts'
+import type { ReadTrust } from './tls/trust.ts'
 
-export type GateEvents = {
+export type GateObserver = {
   refused(
     reason: Reason,
     who: { address: string; fingerprint?: string; deviceId?: string },
@@ -23,7 +23,7 @@ export type GateEvents = {
 }
 
 /** What a gate needs to know of an admission: whom the registry lists the certificate for, null for nobody. */
-export type AtGate =
+export type GateAdmission =
   | { admitted: true; record: { deviceId: string } }
   | { admitted: false; reason: Reason; record: { deviceId: string } | null }
 
@@ -38,11 +38,11 @@ export type Gate = {
   useTicketKeys(ticketKeys: Buffer): void
   /** Asks again about connections that wait for CONNECT and that a change of the registry may concern. */
   changed(change: RegistryChange): void
-  /** Stops accepting and ends what is not through the door yet; resolves when the last connection is gone. */
+  /** Stops accepting and closes connections that the engine does not have yet; resolves when the last connection is gone. */
   stop(): Promise<void>
 }
 
-export type GateParts = {
+export type GateOptions = {
   host: string
   port: number
   /** Whether other gates listen on the same port. */
@@ -52,9 +52,9 @@ export type GateParts = {
   readTrust: ReadTrust
   /** 48 bytes, the same for all gates of a broker. */
   ticketKeys: Buffer
-  admit: (peer: Peer) => AtGate
-  door: Door
+  admit: (peer: Peer) => GateAdmission
+  handleConnection: ConnectionHandler
   /** Where strangers are noted whose issuer lets them register themselves. */
-  arrivals: Omit<ArrivalsParts, 'issuers'>
-  events: GateEvents
+  selfRegistration: Omit<SelfRegistrationOptions, 'issuers'>
+  observer: GateObserver
 }

@@ -1,5 +1,5 @@
 // What one device may have of what all share, by the settings; a backend has more of it. Pure.
-import type { BrokerSettings } from '../config.ts'
+import type { BrokerSettings } from '../settings/validation.ts'
 import { TOPIC_ALIASES_MAX } from './connection/client.ts'
 import type { RateBounds } from './connection/token-bucket.ts'
 import type { RetainedBounds } from './persistence/retained-ledger.ts'

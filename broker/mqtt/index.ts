@@ -1,6 +1,6 @@
 // The engine: MQTT sessions of admitted connections, put together. Trusts the door's identity, asks again once a session is
 // registered, and lets no session outlive its right.
-import type { AdmittedConnection } from '../door.ts'
+import type { AdmittedConnection } from '../connection-handler.ts'
 import { takeCensus } from './census.ts'
 import { createAdmittance } from './connection/admittance.ts'
 import { type Client, newClient } from './connection/client.ts'
@@ -246,7 +246,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   }
 
   return {
-    door: (connection: AdmittedConnection) => admittance.door(connection),
+    handleConnection: (connection: AdmittedConnection) => admittance.handleConnection(connection),
     sessions,
     cut: admittance.cut,
     end: admittance.end,

@@ -1,10 +1,10 @@
 // What the engine takes and gives, for whoever puts the broker together.
 import type { Reason } from '../../db/reason.ts'
 import type { SessionFile } from '../../db/sessions/session-file.ts'
-import type { Admit } from '../admit.ts'
-import type { BrokerSettings } from '../config.ts'
-import type { Door } from '../door.ts'
-import type { Who } from '../events.ts'
+import type { Admit } from '../admission/admit.ts'
+import type { ConnectionHandler } from '../connection-handler.ts'
+import type { PeerInfo } from '../observability/logging.ts'
+import type { BrokerSettings } from '../settings/validation.ts'
 import type { Census } from './census.ts'
 import type { Session, Sessions } from './connection/sessions.ts'
 import type { RightsDesk } from './rights-desk.ts'
@@ -14,24 +14,24 @@ import type { Traffic } from './traffic.ts'
 export type Filters = { keys(): Iterable<string> }
 
 export type EngineEvents = {
-  refused(reason: Reason, who: Who, detail?: string): void
-  admitted(who: Who): void
-  connected(who: Who, clean: boolean): void
-  disconnected(who: Who, why: string): void
-  cut(reason: Reason, who: Who): void
-  takenOver(who: Who, by: Who): void
-  denied(reason: Reason, who: Who, topic: string): void
+  refused(reason: Reason, who: PeerInfo, detail?: string): void
+  admitted(who: PeerInfo): void
+  connected(who: PeerInfo, clean: boolean): void
+  disconnected(who: PeerInfo, why: string): void
+  cut(reason: Reason, who: PeerInfo): void
+  takenOver(who: PeerInfo, by: PeerInfo): void
+  denied(reason: Reason, who: PeerInfo, topic: string): void
   /** It has sent more than it may, and is not read for a while. */
-  slowed(who: Who): void
+  slowed(who: PeerInfo): void
   dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
-  clientFailed(who: Who, error: Error): void
+  clientFailed(who: PeerInfo, error: Error): void
   engineFailed(error: unknown): void
   /** What was about to be kept for devices that are away is lost: nothing of it was acknowledged. */
   sessionsUnkept(error: unknown): void
   sessionsKept(tookMs: number): void
   firstUse(fingerprint: string, deviceId: string): void
   /** The filters are the session's own: read them when they are needed. `granted` where one was added. */
-  subscriptionsChanged(who: Who, filters: Filters, granted?: string): void
+  subscriptionsChanged(who: PeerInfo, filters: Filters, granted?: string): void
   messageReceived(): void
   messageSent(): void
   /** How long one message took to all its receivers; told of some. */
@@ -39,7 +39,7 @@ export type EngineEvents = {
 }
 
 export type Engine = {
-  door: Door
+  handleConnection: ConnectionHandler
   sessions: Sessions
   /** Ends a live session at once and silences its will, in memory and stored. */
   cut(session: Session, reason: Reason): void

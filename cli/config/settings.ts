@@ -1,7 +1,8 @@
 // The settings that a start would have: every one with its value and where that comes from, and all that is wrong with them.
 // Flags come first, then the environment, then the file, then the defaults.
-import { environmentName, judgeSettings, settingNames } from '../../broker/config.ts'
-import { isServiceLink, meant, problemsOf, readGivenSettings } from '../../broker/settings-sources.ts'
+
+import { isServiceLink, meant, problemsOf, readGivenSettings } from '../../broker/settings/sources.ts'
+import { environmentName, settingNames, validateSettings } from '../../broker/settings/validation.ts'
 import { type ProvisioningConfig, readConfig, variables } from '../../provisioning/config.ts'
 
 type Origin = 'flag' | 'environment' | 'file' | 'default'
@@ -69,7 +70,7 @@ function brokerSettings(data: string, gatesFlag: unknown, env: NodeJS.ProcessEnv
   const problems = [
     ...given.problems,
     ...problemsOf(() => {
-      judged = judgeSettings(all)
+      judged = validateSettings(all)
     }),
   ]
   const origin = (name: string): Pick<EffectiveSetting, 'from' | 'source'> => {

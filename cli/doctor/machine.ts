@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { readBrokerSettings } from '../../broker/settings-sources.ts'
+import { readBrokerSettings } from '../../broker/settings/sources.ts'
 import { canLook, lookAtRegistry } from '../../db/registry-look.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { type CheckContext, type Finding, fail, inDays, ok, warn } from './finding.ts'

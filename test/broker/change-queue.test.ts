@@ -1,7 +1,7 @@
 // The order of changes: the narrow ones at once, the wide ones in slices, acknowledged one after the other.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createChangeQueue } from '../../broker/change-queue.ts'
+import { createChangeQueue } from '../../broker/revocation/change-queue.ts'
 import type { Change } from '../../db/change-feed.ts'
 
 const change = (epoch: number, kind: Change['kind'], deviceId: string | null = null): Change => ({

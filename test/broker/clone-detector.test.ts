@@ -1,7 +1,7 @@
 // When takeovers of one certificate mean that two hold it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createCloneDetector } from '../../broker/clone-detector.ts'
+import { createCloneDetector } from '../../broker/admission/clone-detector.ts'
 
 const MINUTE_MS = 60_000
 

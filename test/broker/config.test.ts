@@ -4,8 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { ConfigError, choices, environmentName, judgeSettings, settings, texts } from '../../broker/config.ts'
-import { readBrokerSettings } from '../../broker/settings-sources.ts'
+import { readBrokerSettings } from '../../broker/settings/sources.ts'
+import {
+  ConfigError,
+  choices,
+  environmentName,
+  settings,
+  texts,
+  validateSettings,
+} from '../../broker/settings/validation.ts'
 
 let data: string
 beforeEach(() => {
@@ -31,24 +38,24 @@ test('every setting has a default within its own bounds, and a bound above', () 
   for (const [name, { default: standard, min, max }] of Object.entries(settings)) {
     assert.ok(standard >= min && standard <= max && Number.isFinite(max), name)
   }
-  assert.deepEqual(Object.keys(judgeSettings({})), Object.keys({ ...settings, ...choices, ...texts }))
+  assert.deepEqual(Object.keys(validateSettings({})), Object.keys({ ...settings, ...choices, ...texts }))
 })
 
 test('takes the bounds and refuses one beyond', () => {
   for (const [name, { min, max }] of Object.entries(settings)) {
-    assert.equal(problemsOf(() => judgeSettings({ [name]: min })).length, 0)
-    assert.equal(problemsOf(() => judgeSettings({ [name]: max })).length, 0)
-    assert.equal(problemsOf(() => judgeSettings({ [name]: min - 1 })).length, 1)
-    assert.equal(problemsOf(() => judgeSettings({ [name]: max + 1 })).length, 1)
+    assert.equal(problemsOf(() => validateSettings({ [name]: min })).length, 0)
+    assert.equal(problemsOf(() => validateSettings({ [name]: max })).length, 0)
+    assert.equal(problemsOf(() => validateSettings({ [name]: min - 1 })).length, 1)
+    assert.equal(problemsOf(() => validateSettings({ [name]: max + 1 })).length, 1)
   }
 })
 
 test('takes each word of a choice, its default among them, and no other', () => {
   for (const [name, { default: standard, words }] of Object.entries(choices)) {
     assert.ok((words as readonly string[]).includes(standard), name)
-    for (const word of words) assert.equal(problemsOf(() => judgeSettings({ [name]: word })).length, 0)
+    for (const word of words) assert.equal(problemsOf(() => validateSettings({ [name]: word })).length, 0)
     for (const other of ['', 'Closed', 1, true])
-      assert.ok(problemsOf(() => judgeSettings({ [name]: other }))[0]?.includes(words.join(', ')))
+      assert.ok(problemsOf(() => validateSettings({ [name]: other }))[0]?.includes(words.join(', ')))
   }
   assert.equal(
     readBrokerSettings(data, { ROLLCALL_BROKER_REGISTRY_LOSS_MODE: 'open' }).registryLossMode,
@@ -58,7 +65,7 @@ test('takes each word of a choice, its default among them, and no other', () => 
 
 test('tells every problem at once, unknown names included', () => {
   const given = { connectionsMax: 0, handshakesMax: 'many', packetBytesMax: 1.5, nonsense: 1, constructor: 1 }
-  const problems = problemsOf(() => judgeSettings(given))
+  const problems = problemsOf(() => validateSettings(given))
   assert.deepEqual(
     problems.map(problem => problem.split(':')[0]),
     ['nonsense', 'constructor', 'connectionsMax', 'handshakesMax', 'packetBytesMax'],
@@ -112,8 +119,8 @@ test('a name that is none is refused wherever it stands, all at once, with the o
 })
 
 test('a text is judged where it stands, and its problem says what was wrong', () => {
-  assert.equal(judgeSettings({ proxyFrom: '10.0.0.0/8, ::1' }).proxyFrom, '10.0.0.0/8, ::1')
-  const [problem = ''] = problemsOf(() => judgeSettings({ proxyFrom: '10.0.0.0/8, balancer' }))
+  assert.equal(validateSettings({ proxyFrom: '10.0.0.0/8, ::1' }).proxyFrom, '10.0.0.0/8, ::1')
+  const [problem = ''] = problemsOf(() => validateSettings({ proxyFrom: '10.0.0.0/8, balancer' }))
   assert.match(problem, /^proxyFrom: "balancer" is no address and no network/)
-  assert.match(problemsOf(() => judgeSettings({ proxyFrom: 10 }))[0] ?? '', /^proxyFrom: it is no text/)
+  assert.match(problemsOf(() => validateSettings({ proxyFrom: 10 }))[0] ?? '', /^proxyFrom: it is no text/)
 })

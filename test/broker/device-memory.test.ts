@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import { judgeSettings } from '../../broker/config.ts'
 import { memoryOfDevice } from '../../broker/mqtt/device-bounds.ts'
+import { validateSettings } from '../../broker/settings/validation.ts'
 import type { Identity } from '../harness/authority.ts'
 import { type Listening, mqttClient, remainingLength } from '../harness/broker.ts'
 import { type ForkedBroker, forkBroker } from '../harness/fork.ts'
@@ -23,7 +23,7 @@ const SUBACK = 9
 const RETAIN = 1
 const AT_ONCE = 100
 const REFUSED = 0x80
-const settings = judgeSettings({})
+const settings = validateSettings({})
 const table = memoryOfDevice(settings)
 
 let roll: Roll

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
 import pino from 'pino'
-import { createEvents } from '../../broker/events.ts'
-import { createMetrics } from '../../broker/metrics.ts'
-import { createNews } from '../../broker/news.ts'
+import { createEventRecorder } from '../../broker/events/event-recorder.ts'
+import { createBrokerLog } from '../../broker/observability/logging.ts'
+import { createMetrics } from '../../broker/observability/metrics.ts'
 import type { EventLog, NewEvent } from '../../db/events/event-log.ts'
 import { attempt, startTestBroker } from '../harness/broker.ts'
 import { tester } from '../harness/roll.ts'
@@ -30,9 +30,9 @@ test('a refusal that is repeated is told once, and once more with its count', ()
   mock.timers.enable({ apis: ['setInterval'] })
   let now = 1_000_000
   const { log, told, counted } = recording()
-  const news = createNews(log, () => now)
-  for (let times = 0; times < 100; times += 1) news.refused('device_suspended', who('a'))
-  news.refused('device_suspended', who('b'))
+  const recorder = createEventRecorder(log, () => now)
+  for (let times = 0; times < 100; times += 1) recorder.refused('device_suspended', who('a'))
+  recorder.refused('device_suspended', who('b'))
   assert.deepEqual([told.length, counted()], [2, 101])
   mock.timers.tick(1_000)
   assert.equal(told.length, 2, 'not before its minute is over')
@@ -40,31 +40,31 @@ test('a refusal that is repeated is told once, and once more with its count', ()
   mock.timers.tick(1_000)
   assert.equal(told.length, 3)
   assert.deepEqual(told[2]!.detail, { address: '192.0.2.1', count: 99 })
-  news.refused('device_suspended', who('a'))
+  recorder.refused('device_suspended', who('a'))
   assert.equal(told.length, 4, 'a new minute, told again')
-  news.close()
+  recorder.close()
   mock.timers.reset()
 })
 
 test('a flood of strangers is told in part, by reason, and counted in full', () => {
   mock.timers.enable({ apis: ['setInterval'] })
   const { log, told, counted } = recording()
-  const news = createNews(log, () => 0)
-  for (let index = 0; index < 100_000; index += 1) news.refused('certificate_unlisted', who(`f${index}`))
+  const recorder = createEventRecorder(log, () => 0)
+  for (let index = 0; index < 100_000; index += 1) recorder.refused('certificate_unlisted', who(`f${index}`))
   assert.deepEqual([told.length, counted()], [50, 100_000])
   mock.timers.tick(1_000)
   assert.equal(told.length, 51)
   assert.deepEqual([told[50]!.reason, told[50]!.detail], ['certificate_unlisted', { count: 99_950 }])
-  news.close()
+  recorder.close()
   mock.timers.reset()
 })
 
 test('what a library said of a broken connection is no reason', () => {
   const { log, told } = recording()
-  const news = createNews(log, () => 0)
+  const recorder = createEventRecorder(log, () => 0)
   for (const why of ['certificate_revoked', 'closed', 'read ECONNRESET', 'constructor'])
-    news.disconnected(who('a'), why)
-  news.close()
+    recorder.disconnected(who('a'), why)
+  recorder.close()
   assert.deepEqual(
     told.map(({ reason }) => reason),
     ['certificate_revoked', 'closed', 'connection_failed', 'connection_failed'],
@@ -111,7 +111,7 @@ test('a flood of refusals is logged in part, and how many were left out is said 
   const lines: { msg: string; skipped?: number }[] = []
   const log = pino({ base: null }, { write: (text: string) => void lines.push(JSON.parse(text)) })
   const metrics = createMetrics()
-  const events = createEvents(log, metrics)
+  const events = createBrokerLog(log, metrics)
   for (let index = 0; index < 1_000; index += 1) events.refused('certificate_unlisted', who(`f${index}`))
   assert.equal(lines.filter(({ msg }) => msg === 'refused').length, 50)
   mock.timers.tick(1_000)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { test } from 'node:test'
-import type { BrokerSettings } from '../../broker/config.ts'
+import type { BrokerSettings } from '../../broker/settings/validation.ts'
 import type { Reason } from '../../db/reason.ts'
 import { selfSigned, usage } from '../harness/authority.ts'
 import { connectPacket, type Seen, startTestBroker, type TestBroker } from '../harness/broker.ts'

@@ -1,8 +1,8 @@
 // What one note or one session throws keeps no other from being written, looked at or cut.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createNotebook } from '../../broker/notebook.ts'
-import { watchRevocations } from '../../broker/revocation-watch.ts'
+import { createRegistryWriteBuffer } from '../../broker/registry/write-buffer.ts'
+import { watchRevocations } from '../../broker/revocation/revocation-watch.ts'
 import type { UseNote } from '../../db/broker-notes.ts'
 import type { Change } from '../../db/change-feed.ts'
 import { until } from '../cli/running.ts'
@@ -21,7 +21,7 @@ test('a note that cannot be written is left out, and what waits beside it is wri
     },
     arrivals: () => written.push('arrived'),
   }
-  const notebook = createNotebook({
+  const writeBuffer = createRegistryWriteBuffer({
     nodeId: 'n',
     epoch: 0,
     notes: notes as never,
@@ -31,12 +31,12 @@ test('a note that cannot be written is left out, and what waits beside it is wri
     sessionsOf: () => [],
     onWaiting: error => failures.push(error),
   })
-  for (const deviceId of ['a', 'poison', 'b']) notebook.use(deviceId, deviceId)
-  notebook.arrival({ fingerprint: 'f', issuerId: 'i', der: Buffer.alloc(0), address: '', at: 0 })
-  notebook.acknowledge({ epoch: 1, sessionsCut: 0, at: 0 } as never)
+  for (const deviceId of ['a', 'poison', 'b']) writeBuffer.use(deviceId, deviceId)
+  writeBuffer.arrival({ fingerprint: 'f', issuerId: 'i', der: Buffer.alloc(0), address: '', at: 0 })
+  writeBuffer.acknowledge({ epoch: 1, sessionsCut: 0, at: 0 } as never)
   assert.deepEqual(written, ['acknowledged', 'a', 'b', 'arrived'])
   assert.equal(failures.length, 1)
-  notebook.close()
+  writeBuffer.close()
   assert.deepEqual(
     written,
     ['acknowledged', 'a', 'b', 'arrived'],
@@ -54,7 +54,7 @@ test('a session that cannot be cut keeps no other in, by a change and by the clo
     feed: { dataVersion: () => 1, changesAfter: (epoch: number) => (epoch < 1 ? [change] : []) } as never,
     epoch: 0,
     pollMs: 5,
-    sweepMs: 5,
+    expiryCheckMs: 5,
     lossMs: 60_000,
     admit: () => ({ admitted: false, reason: 'certificate_expired', record: null }),
     maxSessionAgeMs: 0,

@@ -1,7 +1,7 @@
 // What a broker remembers of its registry: bounded, forgotten with every change, silent while changes may be unread.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createRegistryMemory } from '../../broker/registry-memory.ts'
+import { createRegistryCache } from '../../broker/registry/registry-cache.ts'
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { Change } from '../../db/change-feed.ts'
 
@@ -47,7 +47,7 @@ const change = (
 
 /** Two devices, the first with two certificates. */
 function filled(certificatesMax = 10) {
-  const memory = createRegistryMemory(certificatesMax)
+  const memory = createRegistryCache(certificatesMax)
   for (const [fingerprint, deviceId] of [
     ['a1', 'a'],
     ['a2', 'a'],
@@ -91,7 +91,7 @@ test('what is read again after a change is known again', () => {
 })
 
 test('who is not known whole is not known: no record, no policies, or those of another issuer', () => {
-  const memory = createRegistryMemory(10)
+  const memory = createRegistryCache(10)
   assert.equal(memory.record('a1'), null)
   memory.keepPolicies('ca', subject('a'))
   assert.equal(memory.policies('a', 'ca'), null, 'policies of somebody it has no certificate of')

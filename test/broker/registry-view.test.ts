@@ -1,7 +1,7 @@
 // What was read of a newcomer at the gate serves the engine's question too, for as long as nobody has written.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createRegistryView } from '../../broker/registry-view.ts'
+import { createRegistryView } from '../../broker/registry/registry-view.ts'
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 
 test('reads a newcomer once for gate and engine, and again at its next visit', () => {

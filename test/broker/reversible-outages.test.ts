@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
-import { createIsGone } from '../../broker/standing.ts'
+import { createIsGone } from '../../broker/revocation/retention.ts'
 import { prepareDeviceLookup } from '../../db/admission-lookup.ts'
 import { createDeadlineKeeper } from '../../db/roll/deadlines.ts'
 import { certificateMoves } from '../../db/roll/transitions.ts'

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { newTraffic } from '../../broker/mqtt/traffic.ts'
-import { createLoads, type SysFigures, sysTexts } from '../../broker/sys-figures.ts'
+import { createLoads, type SysStatistics, sysTexts } from '../../broker/statistics/sys-statistics.ts'
 
-const still: SysFigures = {
+const still: SysStatistics = {
   version: '0.1.0',
   uptimeMs: 12_999,
   connected: 3,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
-import type { BrokerSettings } from '../../broker/config.ts'
+import type { BrokerSettings } from '../../broker/settings/validation.ts'
 import { connectPacket, openTls, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import {
   packetsOf,

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, beforeEach, test } from 'node:test'
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls'
-import { createChainJudge } from '../../broker/gate/chain-judge.ts'
-import { identifyPeer } from '../../broker/gate/peer.ts'
+import { createChainVerifier } from '../../broker/gate/tls/chain-verifier.ts'
+import { identifyPeer } from '../../broker/gate/tls/peer.ts'
 import { readIssuers } from '../../db/issuers/issuer-store.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { type Identity, makeKeyPair, usage } from '../harness/authority.ts'
@@ -37,7 +37,7 @@ test('threat 1: the same key in a certificate that was not listed is somebody el
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`threat 2: a resumed ${version} session is identified by its certificate or not at all`, async () => {
     const device = await t.roll.enroll('d1')
-    const judgeChain = createChainJudge(readIssuers(t.roll.registry))
+    const judgeChain = createChainVerifier(readIssuers(t.roll.registry))
     const peers: ReturnType<typeof identifyPeer>[] = []
     const trustless: boolean[] = []
     // What Node claims of a resumed session is not to be believed.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConnectionOptions } from 'node:tls'
-import { ConfigError, judgeSettings } from '../../broker/config.ts'
+import { ConfigError, validateSettings } from '../../broker/settings/validation.ts'
 import type { Identity } from '../harness/authority.ts'
 import { connectPacket, firstBytes, openTls, startTestBroker, type TestBroker } from '../harness/broker.ts'
 
@@ -78,5 +78,5 @@ test('the hybrid is preferred by whoever offers both', async () => {
 
 test('a list of groups that OpenSSL does not know keeps the broker from starting', () => {
   for (const tlsGroups of ['', 'X25519:none', 'X25519,P-256'])
-    assert.throws(() => judgeSettings({ tlsGroups }), ConfigError, tlsGroups)
+    assert.throws(() => validateSettings({ tlsGroups }), ConfigError, tlsGroups)
 })

@@ -1,8 +1,8 @@
 // MQTT over WebSocket as the standards have it: binary frames alone, no pages that nobody listed, and the same answers as over TLS.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ConfigError, judgeSettings } from '../../broker/config.ts'
-import { createOriginPolicy } from '../../broker/gate/web-socket-origin.ts'
+import { createOriginPolicy } from '../../broker/gate/transport/web-socket-origin.ts'
+import { ConfigError, validateSettings } from '../../broker/settings/validation.ts'
 import { connectPacket, startTestBroker, type TestBroker } from '../harness/broker.ts'
 import { ended, subscribePacket } from '../harness/raw-client.ts'
 import { tester } from '../harness/roll.ts'
@@ -138,6 +138,6 @@ test('an origin is compared by scheme, host and port, and by nothing that looks 
 
 test('a list of origins that holds what is none keeps the broker from starting', () => {
   for (const webSocketOrigins of ['*', 'console.example', 'https://a.example/path', 'https://a.example,x'])
-    assert.throws(() => judgeSettings({ webSocketOrigins }), ConfigError)
-  assert.equal(judgeSettings({}).webSocketOrigins, '')
+    assert.throws(() => validateSettings({ webSocketOrigins }), ConfigError)
+  assert.equal(validateSettings({}).webSocketOrigins, '')
 })

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, type KeyObject, randomInt, sign, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
-import { judgeProxyHeader } from '../../broker/gate/proxy-header.ts'
+import { parseProxyHeader } from '../../broker/gate/transport/proxy-header.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { judgeAnchor } from '../../pki/anchor-policy.ts'
 import { CertificateUnreadable, certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
@@ -275,7 +275,7 @@ test('PROXY headers', async t => {
   ])
   let read = 0
   await fuzz(t, chance => {
-    const verdict = judgeProxyHeader(mutatedBytes(header, chance))
+    const verdict = parseProxyHeader(mutatedBytes(header, chance))
     if (verdict.verdict !== 'read') return
     read += 1
     assert.ok(verdict.bytes >= 16 && verdict.bytes <= 16 + 1_024)

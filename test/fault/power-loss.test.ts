@@ -5,8 +5,8 @@ import { after, before, describe, it } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import mqtt from 'mqtt'
 import pino from 'pino'
-import { judgeSettings } from '../../broker/config.ts'
 import { startBroker } from '../../broker/index.ts'
+import { validateSettings } from '../../broker/settings/validation.ts'
 import { rollcall, until } from '../cli/running.ts'
 import { type Device, enroll } from '../e2e/devices.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
@@ -148,7 +148,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
       data,
       host: '127.0.0.1',
       port: 0,
-      settings: judgeSettings(settings),
+      settings: validateSettings(settings),
       log,
     })
     const seen = new Set<string>()

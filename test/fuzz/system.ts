@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { decideAdmission } from '../../admission/decide.ts'
-import { judgeSettings } from '../../broker/config.ts'
 import { type Broker, startBroker } from '../../broker/index.ts'
 import { createRightsDesk } from '../../broker/mqtt/rights-desk.ts'
+import { validateSettings } from '../../broker/settings/validation.ts'
 import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
 import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
@@ -44,14 +44,14 @@ export async function startSystem(ground: Ground) {
       port: 0,
       // The clock leaps by months: the model does not know that messages grow too old.
       settings: {
-        ...judgeSettings({}),
+        ...validateSettings({}),
         registryPollMs: 1,
         refusalDelayMs: 0,
         offlineAgeMaxMs: Number.MAX_SAFE_INTEGER,
       },
       log: pino({ level: 'silent' }),
       now,
-      pace: { sweepMs: 2, notesMs: 2 },
+      intervals: { expiryCheckMs: 2, registryWriteMs: 2 },
     })
   }
 

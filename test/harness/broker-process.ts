@@ -3,8 +3,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import pino from 'pino'
-import { judgeSettings } from '../../broker/config.ts'
 import { startBroker } from '../../broker/index.ts'
+import { validateSettings } from '../../broker/settings/validation.ts'
 
 setFlagsFromString('--expose-gc')
 const SETTLE_MS = 20
@@ -15,7 +15,7 @@ const broker = await startBroker({
   data: process.argv[2]!,
   host: '127.0.0.1',
   port: Number(process.argv[3] ?? 0),
-  settings: judgeSettings(JSON.parse(process.argv[4] ?? '{}')),
+  settings: validateSettings(JSON.parse(process.argv[4] ?? '{}')),
   log: pino({ level: 'silent' }),
 })
 process.on('disconnect', () => void broker.close())

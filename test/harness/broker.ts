@@ -3,8 +3,8 @@ import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import pino from 'pino'
-import { type BrokerSettings, judgeSettings } from '../../broker/config.ts'
 import { type Broker, type BrokerOptions, startBroker } from '../../broker/index.ts'
+import { type BrokerSettings, validateSettings } from '../../broker/settings/validation.ts'
 import type { Identity } from './authority.ts'
 import { openInbox } from './inbox.ts'
 import { createRoll, type Roll } from './roll.ts'
@@ -50,7 +50,7 @@ export async function startTestBroker(
     data: roll.data,
     host: '127.0.0.1',
     port: 0,
-    settings: judgeSettings({ gates, ...options.settings }),
+    settings: validateSettings({ gates, ...options.settings }),
     log,
     ...(options.now ? { now: options.now } : {}),
     ...(options.nodeId ? { nodeId: options.nodeId } : {}),

@@ -1,11 +1,11 @@
-// The engine behind a door without a gate: streams in memory, a real roll, an admission that a test can interrupt.
+// The engine without a gate: streams in memory, a real roll, an admission that a test can interrupt.
 import { type Duplex, duplexPair } from 'node:stream'
-import { type Admit, createAdmit } from '../../broker/admit.ts'
-import { type BrokerSettings, judgeSettings } from '../../broker/config.ts'
+import { type Admit, createAdmit } from '../../broker/admission/admit.ts'
 import { createEngine, type Engine, type EngineEvents } from '../../broker/mqtt/index.ts'
 import { createRightsDesk } from '../../broker/mqtt/rights-desk.ts'
-import { type RevocationWatch, watchRevocations } from '../../broker/revocation-watch.ts'
-import { createIsGone } from '../../broker/standing.ts'
+import { createIsGone } from '../../broker/revocation/retention.ts'
+import { type RevocationWatch, watchRevocations } from '../../broker/revocation/revocation-watch.ts'
+import { type BrokerSettings, validateSettings } from '../../broker/settings/validation.ts'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-lookup.ts'
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
@@ -28,7 +28,7 @@ export type TestEngine = {
 }
 
 export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings> = {}): Promise<TestEngine> {
-  const settings = judgeSettings({ registryPollMs: 5, ...given })
+  const settings = validateSettings({ registryPollMs: 5, ...given })
   const registry = openForReading(`${roll.data}/registry.db`)
   const feed = prepareChangeReader(registry)
   const epoch = feed.latestEpoch()
@@ -103,7 +103,11 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     enter(deviceId, fingerprint) {
       const [device, stream] = duplexPair()
       device.on('error', () => {})
-      engine.door({ stream, identity: { fingerprint, deviceId, chain: 'verified' }, address: '192.0.2.1' })
+      engine.handleConnection({
+        stream,
+        identity: { fingerprint, deviceId, chain: 'verified' },
+        address: '192.0.2.1',
+      })
       return device
     },
     async close() {

@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { BrokerSettings } from '../../broker/config.ts'
+import type { BrokerSettings } from '../../broker/settings/validation.ts'
 import type { Roll } from './roll.ts'
 
 export type ForkedBroker = {

@@ -1,13 +1,13 @@
 // A broker on the directory of a provisioning service, in this process, and devices that connect to it.
 import mqtt from 'mqtt'
 import pino from 'pino'
-import { judgeSettings } from '../../broker/config.ts'
 import { startBroker } from '../../broker/index.ts'
+import { validateSettings } from '../../broker/settings/validation.ts'
 import { makeCsr, type Service } from './harness.ts'
 
 export function beside(service: Service, gates = 0) {
   const log = pino({ level: 'silent' })
-  const settings = judgeSettings({ gates })
+  const settings = validateSettings({ gates })
   return startBroker({ data: service.directory, host: '127.0.0.1', port: 0, settings, log })
 }
 

@@ -5,9 +5,9 @@ import { rightEndsAt } from '../../../admission/decide.ts'
 import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { noRights } from '../../../policy/rights.ts'
-import type { BrokerSettings } from '../../config.ts'
-import type { AdmittedConnection, HandedOver } from '../../door.ts'
-import { judgeFirstPacket, refusingConnack } from '../../gate/packet-frames.ts'
+import type { AdmittedConnection, ConnectionHandle } from '../../connection-handler.ts'
+import { checkFirstPacket, refusingConnack } from '../../gate/transport/packet-frames.ts'
+import type { BrokerSettings } from '../../settings/validation.ts'
 import { PublishDenied } from '../handlers/publish.ts'
 import type { EngineEvents, EngineParts } from '../interface.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
@@ -36,7 +36,7 @@ export function createAdmittance(
 ) {
   const { admit, rightsOf, events, sessions, clients, closing, settings } = parts
 
-  function door({ stream, ...connection }: AdmittedConnection): HandedOver {
+  function handleConnection({ stream, ...connection }: AdmittedConnection): ConnectionHandle {
     if (parts.isClosed()) return shut(stream)
     const { identity } = connection
     const session = newSession(connection)
@@ -83,7 +83,7 @@ export function createAdmittance(
   }
 
   /** Its CONNECT has arrived: whoever is listed is told. */
-  function turnAway(session: Session, stream: Duplex, reason: Reason, listed: boolean): HandedOver {
+  function turnAway(session: Session, stream: Duplex, reason: Reason, listed: boolean): ConnectionHandle {
     sessions.remove(session)
     events.refused(reason, whoIs(session))
     stream.on('error', () => {})
@@ -122,7 +122,7 @@ export function createAdmittance(
   }
 
   return {
-    door,
+    handleConnection,
     end,
 
     /** Ends a live session at once and silences its will, in memory and stored. */
@@ -206,13 +206,13 @@ function reasonOf(error: Error, connected: boolean): Reason | null {
 /** As the version has it that its CONNECT, whose beginning has come, asks for. */
 function answer(stream: Duplex, reason: Reason): void {
   stream.once('data', (bytes: Buffer) => {
-    const first = judgeFirstPacket(bytes, Number.POSITIVE_INFINITY)
+    const first = checkFirstPacket(bytes, Number.POSITIVE_INFINITY)
     const level = first.verdict === 'connect' ? first.protocolLevel : 4
     stream.end(refusingConnack(level, reason), () => stream.destroy())
   })
 }
 
-function shut(stream: Duplex): HandedOver {
+function shut(stream: Duplex): ConnectionHandle {
   stream.end(() => stream.destroy())
   return { drop() {} }
 }

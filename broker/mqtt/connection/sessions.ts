@@ -1,8 +1,8 @@
 // Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
 import { noRights } from '../../../policy/rights.ts'
-import type { AdmittedConnection, Identity, Link } from '../../door.ts'
-import type { Who } from '../../events.ts'
+import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
+import type { PeerInfo } from '../../observability/logging.ts'
 import type { Filters } from '../interface.ts'
 import type { DeviceRights, Holder } from '../rights-desk.ts'
 
@@ -21,7 +21,7 @@ export type AcceptedConnect = {
 export type Session = {
   identity: Identity
   address: string
-  link: Link | undefined
+  transportInfo: TransportInfo | undefined
   /** What its CONNECT said; null until it was accepted. */
   connect: AcceptedConnect | null
   serialNumber: string
@@ -44,11 +44,15 @@ export type Session = {
 }
 
 /** A connection that came through the door and has no rights yet. */
-export function newSession({ identity, address, link }: Omit<AdmittedConnection, 'stream'>): Session {
+export function newSession({
+  identity,
+  address,
+  transportInfo,
+}: Omit<AdmittedConnection, 'stream'>): Session {
   return {
     identity,
     address,
-    link,
+    transportInfo,
     connect: null,
     serialNumber: '',
     issuerId: null,
@@ -62,7 +66,7 @@ export function newSession({ identity, address, link }: Omit<AdmittedConnection,
   }
 }
 
-export function whoIs(session: Session): Who {
+export function whoIs(session: Session): PeerInfo {
   return {
     address: session.address,
     fingerprint: session.identity.fingerprint,

@@ -1,5 +1,5 @@
 // What the handlers of packets work with.
-import type { BrokerSettings } from '../../config.ts'
+import type { BrokerSettings } from '../../settings/validation.ts'
 import type { Client } from '../connection/client.ts'
 import type { Closing } from '../connection/closing.ts'
 import type { Input } from '../connection/input.ts'

@@ -1,6 +1,6 @@
 // How a message reaches one session: sent to its connection, put into its stored queue, or left out. Bounds and rights are asked
 // here, for every message. Whom it is for is decided by the router.
-import type { BrokerSettings } from '../../config.ts'
+import type { BrokerSettings } from '../../settings/validation.ts'
 import type { Client } from '../connection/client.ts'
 import type { Output } from '../connection/output.ts'
 import type { EngineEvents } from '../interface.ts'

@@ -1,7 +1,7 @@
 // The wills of connections that ended with the broker's last life: sent once it is back, where the device may still send
 // them. One whose device is back already has another will, or none.
 import type { WillRow } from '../../../db/sessions/session-records.ts'
-import type { Admit } from '../../admit.ts'
+import type { Admit } from '../../admission/admit.ts'
 import type { Will } from '../connection/client.ts'
 import type { Holder, RightsDesk } from '../rights-desk.ts'
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { addressPrefix } from '../../../broker/gate/address-prefix.ts'
+import { addressPrefix } from '../../../broker/gate/limits/address-prefix.ts'
 
 const rows: [address: string, prefix: string][] = [
   ['192.0.2.1', '192.0.2.1'],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { before, test } from 'node:test'
-import { createChainJudge } from '../../../broker/gate/chain-judge.ts'
+import { createChainVerifier } from '../../../broker/gate/tls/chain-verifier.ts'
 import { certificateFacts, fingerprintOf } from '../../../pki/certificate-facts.ts'
 import { anchorsAmong, judgeChain, type KnownIssuer } from '../../../pki/chain.ts'
 import { type Authority, createAuthority, type Identity } from '../../harness/authority.ts'
@@ -17,30 +17,30 @@ before(async () => {
 })
 
 test('verifies a certificate once, however often its device connects', async () => {
-  const judge = createChainJudge(known())
+  const judge = createChainVerifier(known())
   const device = seen(await issuing.issue({ name: 'd1' }))
   assert.deepEqual([judge(...device.shown), judge(...device.shown)], ['verified', 'verified'])
   assert.equal(device.judged(), 1)
 })
 
 test('remembers nobody whose chain is unknown, and nobody at all once the issuers have changed', async () => {
-  const judge = createChainJudge(known())
+  const judge = createChainVerifier(known())
   const foreign = seen(await stranger.issue({ name: 'd1' }))
   assert.deepEqual([judge(...foreign.shown), judge(...foreign.shown)], ['unknown', 'unknown'])
   assert.equal(foreign.judged(), 2)
 
   const device = seen(await issuing.issue({ name: 'd1' }))
   judge(...device.shown)
-  assert.equal(createChainJudge(new Map())(...device.shown), 'unknown')
+  assert.equal(createChainVerifier(new Map())(...device.shown), 'unknown')
 })
 
 test('tells a self-signed certificate from one of an unknown issuer', async () => {
-  const judge = createChainJudge(known())
+  const judge = createChainVerifier(known())
   assert.equal(judge(...seen({ der: stranger.der }).shown), 'self_signed')
 })
 
 test('forgets whoever was seen longest ago where it may remember no more', async () => {
-  const judge = createChainJudge(known(), 2)
+  const judge = createChainVerifier(known(), 2)
   const [a, b, c] = await Promise.all(['a', 'b', 'c'].map(async name => seen(await issuing.issue({ name }))))
   for (const device of [a!, b!, a!, c!, a!, b!]) judge(...device.shown)
   assert.deepEqual([a!.judged(), b!.judged(), c!.judged()], [1, 2, 1])

@@ -1,7 +1,7 @@
 // How many connections fit into the descriptors of a process.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connectionsThatFit } from '../../../broker/gate/descriptors.ts'
+import { connectionsThatFit } from '../../../broker/gate/limits/descriptor-limit.ts'
 
 const limits = (soft: string) =>
   `Limit                     Soft Limit           Hard Limit           Units

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createLimits, type HandshakeOutcome } from '../../../broker/gate/limits.ts'
+import { createLimits, type HandshakeOutcome } from '../../../broker/gate/limits/connection-limits.ts'
 import { limitsAt, standard } from './limits-at.ts'
 
 /** Reads of a setting stand for the addresses that were judged: each judgement compares with one. */

@@ -1,6 +1,6 @@
 // Limits of the gate on a clock that the test moves.
 import assert from 'node:assert/strict'
-import { createLimits } from '../../../broker/gate/limits.ts'
+import { createLimits } from '../../../broker/gate/limits/connection-limits.ts'
 import type { Reason } from '../../../db/reason.ts'
 
 export const standard = {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { HandshakeOutcome } from '../../../broker/gate/limits.ts'
+import type { HandshakeOutcome } from '../../../broker/gate/limits/connection-limits.ts'
 import { limitsAt, type standard } from './limits-at.ts'
 
 test('an address may burst, then comes in at its rate', () => {
@@ -114,7 +114,7 @@ test('what exceeds the handshakes begins in order of arrival, as others end', ()
   assert.deepEqual(limits.counts(), { connections: 5, handshakes: 2, waiting: 0 })
 })
 
-test('a full waiting room refuses, and so does a wait that was too long', () => {
+test('a full handshake queue refuses, and so does a wait that was too long', () => {
   const { clock, limits, seen, come } = roomAt({ handshakesMax: 1, handshakesWaitingMax: 2 })
   for (const name of ['a', 'b', 'c', 'd']) come(name)
   assert.deepEqual(seen, ['a', 'd: handshakes_exceeded'])

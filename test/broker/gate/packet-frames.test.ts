@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createFrameReader, judgeFirstPacket, refusingConnack } from '../../../broker/gate/packet-frames.ts'
+import {
+  checkFirstPacket,
+  createFrameReader,
+  refusingConnack,
+} from '../../../broker/gate/transport/packet-frames.ts'
 import { connectPacket, remainingLength } from '../../harness/broker.ts'
 
 const BYTES_MAX = 300
@@ -76,7 +80,7 @@ test('the first packet is judged as soon as its bytes suffice, and the same at e
   fc.assert(
     fc.property(fc.integer({ min: 3, max: 5 }), fc.string({ maxLength: 30 }), (level, clientId) => {
       const bytes = connectPacket({ clientId, level })
-      const verdicts = Array.from(bytes, (_, index) => judgeFirstPacket(bytes.subarray(0, index + 1), 65_536))
+      const verdicts = Array.from(bytes, (_, index) => checkFirstPacket(bytes.subarray(0, index + 1), 65_536))
       const first = verdicts.findIndex(({ verdict }) => verdict !== 'incomplete')
       assert.ok(first > 0 && first < 13)
       for (const verdict of verdicts.slice(first))
@@ -88,9 +92,9 @@ test('the first packet is judged as soon as its bytes suffice, and the same at e
 test('whatever the first bytes are, the verdict never changes once it is given', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 20 }), fc.uint8Array({ maxLength: 20 }), (bytes, more) => {
-      const verdict = judgeFirstPacket(bytes, 256)
+      const verdict = checkFirstPacket(bytes, 256)
       if (verdict.verdict === 'incomplete') return
-      assert.deepEqual(judgeFirstPacket(Buffer.concat([bytes, more]), 256), verdict)
+      assert.deepEqual(checkFirstPacket(Buffer.concat([bytes, more]), 256), verdict)
     }),
     { numRuns: 1_000 },
   )
@@ -99,8 +103,8 @@ test('whatever the first bytes are, the verdict never changes once it is given',
 test('a CONNECT of exactly the limit is heard, one byte more is not', () => {
   const declaring = (length: number) =>
     Buffer.concat([Buffer.from([0x10]), remainingLength(length), Buffer.from('00044d51545404', 'hex')])
-  assert.equal(judgeFirstPacket(declaring(65_536), 65_536).verdict, 'connect')
-  assert.deepEqual(judgeFirstPacket(declaring(65_537), 65_536), {
+  assert.equal(checkFirstPacket(declaring(65_536), 65_536).verdict, 'connect')
+  assert.deepEqual(checkFirstPacket(declaring(65_537), 65_536), {
     verdict: 'refused',
     reason: 'packet_too_large',
   })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { judgeProxyHeader, trustedBalancers } from '../../../broker/gate/proxy-header.ts'
+import { parseProxyHeader, trustedBalancers } from '../../../broker/gate/transport/proxy-header.ts'
 import { proxyHeader } from '../../harness/proxy-header.ts'
 
 test('names the address that a connection came from, of IPv4 and IPv6, and nothing for the balancer itself', () => {
@@ -13,14 +13,14 @@ test('names the address that a connection came from, of IPv4 and IPv6, and nothi
     [null, null],
   ] as const) {
     const header = proxyHeader(from)
-    assert.deepEqual(judgeProxyHeader(header), { verdict: 'read', bytes: header.length, address: seen })
+    assert.deepEqual(parseProxyHeader(header), { verdict: 'read', bytes: header.length, address: seen })
   }
 })
 
 test('reads past what it does not know, and leaves what follows', () => {
   const header = proxyHeader('192.0.2.7', Buffer.from('0200036162 63'.replace(' ', ''), 'hex'))
   const bytes = Buffer.concat([header, Buffer.from('the handshake')])
-  assert.deepEqual(judgeProxyHeader(bytes), { verdict: 'read', bytes: header.length, address: '192.0.2.7' })
+  assert.deepEqual(parseProxyHeader(bytes), { verdict: 'read', bytes: header.length, address: '192.0.2.7' })
 })
 
 test('waits for the rest of a header and for nothing else, however it is cut', () => {
@@ -28,7 +28,7 @@ test('waits for the rest of a header and for nothing else, however it is cut', (
     fc.property(fc.ipV4(), fc.nat(), (address, at) => {
       const header = proxyHeader(address)
       const part = header.subarray(0, at % header.length)
-      assert.equal(judgeProxyHeader(part).verdict, 'incomplete')
+      assert.equal(parseProxyHeader(part).verdict, 'incomplete')
     }),
   )
 })
@@ -51,14 +51,14 @@ test('refuses what is no header', () => {
     'a rest that no balancer sends': changed(14, 0x7f),
   }
   for (const [what, bytes] of Object.entries(bad))
-    assert.equal(judgeProxyHeader(bytes).verdict, 'refused', what)
+    assert.equal(parseProxyHeader(bytes).verdict, 'refused', what)
 })
 
 test('whatever comes, it never takes more than it was given', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 2_000 }), tail => {
       const bytes = Buffer.concat([proxyHeader('192.0.2.7').subarray(0, 14), Buffer.from(tail)])
-      const header = judgeProxyHeader(bytes)
+      const header = parseProxyHeader(bytes)
       if (header.verdict === 'read') assert.ok(header.bytes <= bytes.length)
     }),
   )

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createRepeatedRefusals } from '../../../broker/gate/repeated-refusals.ts'
+import { createRepeatedRefusals } from '../../../broker/gate/limits/repeated-refusals.ts'
 
 const standard = { refusalBurst: 3, refusalDelayMs: 5_000, refusedCertificatesMax: 2 }
 

@@ -8,8 +8,8 @@ import {
   type Kind,
   kinds,
   PAYLOAD_BYTES_MAX,
-} from '../../../broker/gates/frames.ts'
-import { createReceiptCount, createSendWindow, WINDOW_BYTES } from '../../../broker/gates/window.ts'
+} from '../../../broker/gate-workers/frames.ts'
+import { createReceiptCount, createSendWindow, WINDOW_BYTES } from '../../../broker/gate-workers/window.ts'
 
 test('frames survive any cut of the stream', () => {
   const frame = fc.record(

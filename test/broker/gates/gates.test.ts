@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import pino from 'pino'
-import { judgeSettings } from '../../../broker/config.ts'
 import { startBroker } from '../../../broker/index.ts'
+import { validateSettings } from '../../../broker/settings/validation.ts'
 import {
   attempt,
   connectPacket,
@@ -236,7 +236,7 @@ test('a port that another broker with gates listens on is taken', async () => {
         data: t.roll.data,
         host: '127.0.0.1',
         port: t.broker.port,
-        settings: judgeSettings({ gates: 1 }),
+        settings: validateSettings({ gates: 1 }),
         log: pino({ level: 'silent' }),
         nodeId: 'other',
       }),

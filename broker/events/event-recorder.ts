@@ -1,0 +1,117 @@
+// What the broker has to tell: who came, who left and why, who was refused. A flood is counted in full and told in part.
+// Decides nothing, and nobody waits for it.
+import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
+import { type Reason, reasons } from '../../db/reason.ts'
+import type { CloneSuspicion } from '../admission/clone-detector.ts'
+import type { BrokerLog, PeerInfo } from '../observability/logging.ts'
+
+export type EventRecorder = {
+  connected(who: PeerInfo, clean: boolean): void
+  disconnected(who: PeerInfo, why: string): void
+  refused(reason: Reason, who: PeerInfo): void
+  cloned(suspicion: CloneSuspicion, deviceId: string, suspended: boolean): void
+  close(): void
+}
+
+/** The same refusal again within this time is counted, and told once the time is over. */
+const REPEAT_MS = 60_000
+const REMEMBERED_MAX = 10_000
+/** Beyond these, refusals of a second are told together, by reason. */
+const REFUSALS_PER_SECOND = 50
+const LOOK_EVERY_MS = 1_000
+
+type Repeated = { reason: Reason; who: PeerInfo; since: number; times: number }
+
+type Troubles = Pick<BrokerLog, 'eventsDropped' | 'eventLogFailed' | 'eventLogSetAside'>
+
+/** Records the events of this node in this file; records nothing unless `wanted`. */
+export function openEventRecorder(
+  file: string,
+  node: string,
+  wanted: boolean,
+  events: Troubles,
+  now: () => number,
+): EventRecorder {
+  if (!wanted) return { connected() {}, disconnected() {}, refused() {}, cloned() {}, close() {} }
+  const troubles = {
+    onDropped: events.eventsDropped,
+    onFailed: events.eventLogFailed,
+    onSetAside: events.eventLogSetAside,
+  }
+  return createEventRecorder(createEventLog({ file, node, now, ...troubles }), now)
+}
+
+export function createEventRecorder(log: EventLog, now: () => number): EventRecorder {
+  /** In the order they were told first. */
+  const repeated = new Map<string, Repeated>()
+  const beyond = new Map<Reason, number>()
+  let toldThisSecond = 0
+  const timer = setInterval(tellWhatWaits, LOOK_EVERY_MS)
+  timer.unref()
+
+  function tell(reason: Reason, { deviceId, fingerprint, address }: PeerInfo, times: number): void {
+    const detail = times === 1 ? { address } : { address, count: times }
+    log.append({ at: now(), kind: 'refused', deviceId, fingerprint, reason, detail }, 'counted')
+  }
+
+  function forget(key: string, { reason, who, times }: Repeated): void {
+    repeated.delete(key)
+    if (times > 0) tell(reason, who, times)
+  }
+
+  function tellWhatWaits(): void {
+    toldThisSecond = 0
+    for (const [reason, count] of beyond) {
+      log.append({ at: now(), kind: 'refused', reason, detail: { count } }, 'counted')
+    }
+    beyond.clear()
+    for (const [key, one] of repeated) {
+      if (now() - one.since < REPEAT_MS && now() >= one.since) break
+      forget(key, one)
+    }
+  }
+
+  return {
+    connected: ({ deviceId, fingerprint, address }, clean) =>
+      log.append({ at: now(), kind: 'connected', deviceId, fingerprint, detail: { address, clean } }),
+
+    disconnected({ deviceId, fingerprint, address }, why) {
+      // What a library said of a broken connection is for the log; here is one word of a known list.
+      const reason = why === 'closed' || Object.hasOwn(reasons, why) ? why : 'connection_failed'
+      log.append({ at: now(), kind: 'disconnected', deviceId, fingerprint, reason, detail: { address } })
+    },
+
+    refused(reason, who) {
+      log.tally('refused', reason, now())
+      const key = `${reason} ${who.fingerprint ?? who.address}`
+      const before = repeated.get(key)
+      if (before !== undefined) {
+        before.times += 1
+        return
+      }
+      if (toldThisSecond >= REFUSALS_PER_SECOND) {
+        beyond.set(reason, (beyond.get(reason) ?? 0) + 1)
+        return
+      }
+      toldThisSecond += 1
+      tell(reason, who, 1)
+      if (repeated.size >= REMEMBERED_MAX) {
+        const [oldest, one] = repeated.entries().next().value!
+        forget(oldest, one)
+      }
+      repeated.set(key, { reason, who, since: now(), times: 0 })
+    },
+
+    cloned({ kind, fingerprint, ...evidence }, deviceId, suspended) {
+      const detail = { how: kind, ...evidence, suspended }
+      log.append({ at: now(), kind: 'cloned', deviceId, fingerprint, reason: 'certificate_cloned', detail })
+    },
+
+    close() {
+      clearInterval(timer)
+      for (const [key, one] of repeated) forget(key, one)
+      tellWhatWaits()
+      log.close()
+    },
+  }
+}

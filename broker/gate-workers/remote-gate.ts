@@ -1,0 +1,136 @@
+// A gate worker as the engine's process sees it: admitted connections, questions about limits, things to log and count.
+// When the worker dies, its connections and handshakes no longer count towards the limits.
+import type { ProcessFigures } from '../../admin/process-figures.ts'
+import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
+import type { Reason } from '../../db/reason.ts'
+import type { AdmittedConnection, ConnectionHandle, ConnectionHandler } from '../connection-handler.ts'
+import type { GateObserver } from '../gate/index.ts'
+import type { HandshakeOutcome, Limits } from '../gate/limits/connection-limits.ts'
+import { type Frame, kinds, UNREAD } from './frames.ts'
+import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
+import type { SocketPair } from './socket-pair.ts'
+
+export type RemoteGate = {
+  receive(frame: Frame): void
+  /** The gate is gone: its connections end, and what it counted is free again. */
+  gone(): void
+}
+
+export type RemoteGateOptions = {
+  pair: SocketPair
+  handleConnection: ConnectionHandler
+  /** The device that a certificate is listed for, where the gate could not read it; null for none. */
+  deviceOf: (fingerprint: string) => string | null
+  noteArrival: (arrival: ArrivalNote) => boolean
+  limits: Limits
+  observer: GateObserver & { registryInDoubt(error: unknown): void; figures(figures: ProcessFigures): void }
+}
+
+type RemoteConnection = RemoteStream & { handed: ConnectionHandle | null }
+
+export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
+  const { pair, handleConnection, limits, observer } = options
+  const passages = new Map<number, RemoteConnection>()
+  const handshakes = new Map<string, number>()
+  let connections = 0
+  let isGone = false
+
+  function ask(question: number, address: string): void {
+    limits.begin(address, refusal => {
+      if (refusal === null) {
+        connections += 1
+        handshakes.set(address, (handshakes.get(address) ?? 0) + 1)
+      }
+      if (isGone)
+        giveBack() // its turn came too late
+      else pair.send(kinds.answer, question, Buffer.from(refusal ?? ''))
+    })
+  }
+
+  function handshakeEnded({ address, outcome }: { address: string; outcome: HandshakeOutcome }): void {
+    const left = (handshakes.get(address) ?? 0) - 1
+    if (left < 0) return
+    if (left === 0) handshakes.delete(address)
+    else handshakes.set(address, left)
+    limits.handshakeEnded(address, outcome)
+  }
+
+  function connectionEnded(): void {
+    if (connections === 0) return
+    connections -= 1
+    limits.connectionEnded()
+  }
+
+  function open(
+    connection: number,
+    { identity, address, transportInfo, trace }: Omit<AdmittedConnection, 'stream'>,
+  ): void {
+    const deviceId = identity.deviceId === UNREAD ? options.deviceOf(identity.fingerprint) : identity.deviceId
+    if (deviceId === null) {
+      observer.refused('registry_unavailable', { address, fingerprint: identity.fingerprint })
+      pair.send(kinds.close, connection)
+      return
+    }
+    const remote = createRemoteStream(connection, pair, () => passages.delete(connection))
+    const passage: RemoteConnection = { ...remote, handed: null }
+    passages.set(connection, passage)
+    passage.handed = handleConnection({
+      stream: remote.stream,
+      identity: { ...identity, deviceId },
+      address,
+      ...(transportInfo && { transportInfo }),
+      trace,
+    })
+  }
+
+  return {
+    receive({ kind, connection, payload }) {
+      const passage = passages.get(connection) // gone where device and engine close at the same time
+      switch (kind) {
+        case kinds.data:
+          return passage?.data(payload)
+        case kinds.credit:
+          return passage?.credit(payload.readUInt32BE())
+        case kinds.end:
+          return passage?.end()
+        case kinds.close:
+          return passage?.closed()
+        case kinds.drop:
+          return passage?.handed?.drop(payload.toString() as Reason)
+        case kinds.open:
+          return open(connection, JSON.parse(payload.toString()))
+        case kinds.ask:
+          return ask(connection, payload.toString())
+        case kinds.handshakeEnded:
+          return handshakeEnded(JSON.parse(payload.toString()))
+        case kinds.connectionEnded:
+          return connectionEnded()
+        case kinds.arrival:
+          return noteArrival(JSON.parse(payload.toString()))
+        case kinds.event:
+          return report(JSON.parse(payload.toString()))
+      }
+    },
+    gone() {
+      isGone = true
+      for (const passage of [...passages.values()]) passage.closed()
+      giveBack()
+    },
+  }
+
+  function giveBack(): void {
+    for (const [address, count] of [...handshakes]) {
+      for (let left = count; left > 0; left -= 1) handshakeEnded({ address, outcome: 'gone' })
+    }
+    while (connections > 0) connectionEnded()
+  }
+
+  function noteArrival({ der, ...rest }: Omit<ArrivalNote, 'der'> & { der: string }): void {
+    options.noteArrival({ ...rest, der: Buffer.from(der, 'base64') })
+  }
+
+  function report({ name, values }: { name: keyof typeof observer; values: never[] }): void {
+    if (name === 'registryInDoubt' || name === 'trustNotReloaded') observer[name](new Error(values[0]))
+    else (observer[name] as (...given: never[]) => void)(...values)
+  }
+}

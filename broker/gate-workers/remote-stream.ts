@@ -1,0 +1,90 @@
+// A connection that a gate holds, as the engine sees it: a Duplex whose bytes travel over the pair, within a window each way.
+import { Duplex } from 'node:stream'
+import { kinds, PAYLOAD_BYTES_MAX } from './frames.ts'
+import type { SocketPair } from './socket-pair.ts'
+import { createReceiptCount, createSendWindow, creditPayload } from './window.ts'
+
+export type RemoteStream = {
+  stream: Duplex
+  /** Frames of this connection, as they arrive. */
+  data(bytes: Buffer): void
+  end(): void
+  credit(bytes: number): void
+  /** The gate has closed it, or is gone itself. */
+  closed(): void
+}
+
+export function createRemoteStream(connection: number, pair: SocketPair, onClosed: () => void): RemoteStream {
+  const window = createSendWindow()
+  const consumed = createReceiptCount()
+  let pushedBytes = 0
+  let closedByGate = false
+  let blocked: (() => void) | null = null
+
+  function sendAll(chunks: Buffer[], bytes: number, done: () => void): void {
+    if (bytes <= PAYLOAD_BYTES_MAX) pair.send(kinds.data, connection, ...chunks)
+    else for (const piece of chunks.flatMap(pieces)) pair.send(kinds.data, connection, piece)
+    if (window.take(bytes)) done()
+    else blocked = done
+  }
+
+  const stream = new Duplex({
+    read() {
+      const credit = consumed(pushedBytes)
+      pushedBytes = 0
+      if (credit > 0) pair.send(kinds.credit, connection, creditPayload(credit))
+    },
+    write(chunk: Buffer, _encoding, done) {
+      sendAll([chunk], chunk.length, done)
+    },
+    writev(waiting: { chunk: Buffer }[], done) {
+      let bytes = 0
+      for (const { chunk } of waiting) bytes += chunk.length
+      sendAll(
+        waiting.map(({ chunk }) => chunk),
+        bytes,
+        done,
+      )
+    },
+    final(done) {
+      pair.send(kinds.end, connection)
+      done()
+    },
+    destroy(error, done) {
+      blocked = null
+      if (!closedByGate) pair.send(kinds.close, connection)
+      onClosed()
+      done(error)
+    },
+  })
+
+  // Kept from here: whoever gets the stream may put an orderly end in place of this, and there is nothing left to end.
+  const destroy = stream.destroy.bind(stream)
+
+  return {
+    stream,
+    data(bytes) {
+      pushedBytes += bytes.length
+      // A copy: what is kept of a message must not keep the others alive that arrived beside it.
+      stream.push(Buffer.from(bytes))
+    },
+    end: () => void stream.push(null),
+    credit(bytes) {
+      if (!window.give(bytes) || blocked === null) return
+      const go = blocked
+      blocked = null
+      go()
+    },
+    closed() {
+      closedByGate = true
+      destroy()
+    },
+  }
+}
+
+function pieces(chunk: Buffer): Buffer[] {
+  const cut: Buffer[] = []
+  for (let at = 0; at < chunk.length; at += PAYLOAD_BYTES_MAX)
+    cut.push(chunk.subarray(at, at + PAYLOAD_BYTES_MAX))
+  return cut
+}

@@ -1,0 +1,95 @@
+// A gate worker: listener, TLS and admission in a process of their own. The engine's process has everything else; the worker
+// reaches it through the socket pair it was spawned with, and exits when that pair closes.
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { watchProcess } from '../../admin/process-figures.ts'
+import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
+import { prepareArrivalLookup } from '../../db/issuers/arrivals.ts'
+import { openForReading } from '../../db/open.ts'
+import { createAdmit } from '../admission/admit.ts'
+import { type Gate, openGate } from '../gate/index.ts'
+import { createReadTrust } from '../gate/tls/trust.ts'
+import type { BrokerSettings } from '../settings/validation.ts'
+import { type Frame, kinds, UNREAD } from './frames.ts'
+import { createRemoteEngine } from './remote-engine.ts'
+import { createSocketPair } from './socket-pair.ts'
+
+/** What the engine's process tells a gate first. `ticketKeys` is base64. */
+export type GateWorkerStart = {
+  data: string
+  host: string
+  port: number
+  settings: BrokerSettings
+  ticketKeys: string
+}
+
+/** The descriptor of the pair in a gate's process. */
+const PAIR_DESCRIPTOR = 3
+const FIGURES_MS = 5_000
+
+let gate: Gate | null = null
+const pair = createSocketPair(new Socket({ fd: PAIR_DESCRIPTOR }), receive, () => process.exit())
+const engine = createRemoteEngine(pair)
+// A terminal's Ctrl-C reaches every process: the engine says when it is time.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+
+function receive(frame: Frame): void {
+  if (engine.receive(frame)) return
+  const { kind, payload } = frame
+  if (kind === kinds.begin) void begin(JSON.parse(payload.toString()))
+  if (kind === kinds.reload) gate?.reload(Buffer.from(payload))
+  if (kind === kinds.ticketKeys) gate?.useTicketKeys(Buffer.from(payload))
+  if (kind === kinds.changed) gate?.changed(JSON.parse(payload.toString()))
+  if (kind === kinds.stop) void gate?.stop().then(() => process.exit())
+}
+
+async function begin({ data, host, port, settings, ticketKeys }: GateWorkerStart): Promise<void> {
+  try {
+    const registry = openForReading(join(data, 'registry.db'))
+    const admit = createAdmit({
+      lookup: prepareAdmissionLookup(registry.sqlite),
+      now: Date.now,
+      pq: settings.pq,
+      onDoubt: engine.observer.registryInDoubt,
+    })
+    gate = await openGate({
+      host,
+      port,
+      shared: true,
+      settings,
+      limits: engine.limits,
+      readTrust: createReadTrust(registry, data, settings),
+      ticketKeys: Buffer.from(ticketKeys, 'base64'),
+      // Whether the registry may be believed at all is asked again in the engine's process, the one that watches it. In open
+      // mode that process remembers: what cannot be read here is left to it.
+      admit(peer) {
+        const admission = admit(peer)
+        if (admission.admitted || admission.reason !== 'registry_unavailable') return admission
+        return settings.registryLossMode === 'open'
+          ? { admitted: true, record: { deviceId: UNREAD } }
+          : admission
+      },
+      selfRegistration: {
+        lookup: prepareArrivalLookup(registry.sqlite),
+        note: engine.noteArrival,
+        now: Date.now,
+      },
+      handleConnection: engine.handleConnection,
+      observer: engine.observer,
+    })
+    pair.send(kinds.ready, 0)
+    tellFigures()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    pair.sendJson(kinds.failed, 0, { code, message })
+  }
+}
+
+/** How this process is doing, for the metrics that the engine's process shows. */
+function tellFigures(): void {
+  const own = watchProcess()
+  const tell = () => engine.observer.figures(own.figures())
+  setInterval(tell, FIGURES_MS)
+  tell()
+}

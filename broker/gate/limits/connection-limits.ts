@@ -1,0 +1,172 @@
+// Limits before the handshake: how many connections, how many handshakes, how fast from one address. What exceeds the
+// handshakes waits its turn. Judges by counts and by how an address (of IPv6 a /64) fared before; knows nothing of TLS or
+// identity.
+import type { Reason } from '../../../db/reason.ts'
+import { addressPrefix } from './address-prefix.ts'
+import { type Called, createHandshakeQueue, type Lane } from './handshake-queue.ts'
+
+export type LimitSettings = {
+  connectionsMax: number
+  handshakesMax: number
+  /** Connections that may wait for a handshake, and for how long. */
+  handshakesWaitingMax: number
+  handshakeWaitMs: number
+  /** Percent of the handshakes that addresses may take which no device on the roll came from lately. */
+  strangerShare: number
+  addressRatePerSecond: number
+  addressBurst: number
+  /** Handshakes at once from one address. */
+  addressHandshakesMax: number
+  addressesMax: number
+}
+
+/** How a handshake ended: with a certificate on the roll, without one or not at all, or it never began. */
+export type HandshakeOutcome = 'known' | 'stranger' | 'gone'
+
+export type Limits = {
+  /** Counts a new connection in as a handshake and answers null, now or when it is its turn, or answers why it may not begin. */
+  begin(address: string, answer: (refusal: Reason | null) => void): void
+  handshakeEnded(address: string, outcome: HandshakeOutcome): void
+  connectionEnded(): void
+}
+
+/** Limits that are counted here. */
+export type CountedLimits = Limits & {
+  counts(): { connections: number; handshakes: number; waiting: number }
+  /** How many connections ever came. */
+  begun(): number
+}
+
+/** What is known of an address. `seenAt` is when its tokens were last counted; `standing` grows with devices on the roll. */
+type Visitor = { tokens: number; seenAt: number; handshakes: number; asStranger: number; reputation: number }
+
+/** A stranger costs its address as much as so many devices on the roll. */
+const STRANGER_TOKENS = 10
+const REPUTATION_MAX = 10
+
+/** `now` gives monotonic milliseconds. */
+export function createLimits(settings: LimitSettings, now: () => number): CountedLimits {
+  const visitors = new Map<string, Visitor>()
+  const strangersMax = Math.max(1, Math.floor((settings.handshakesMax * settings.strangerShare) / 100))
+  const waiting = createHandshakeQueue(settings, now, lineOf)
+  let begun = 0
+  let connections = 0
+  let handshakes = 0
+  let strangers = 0
+  let serving = false
+
+  /** The visitor with its tokens as of now, moved to the end: the map stays in order of use, the oldest first. */
+  function visit(address: string): Visitor {
+    const at = now()
+    const known = visitors.get(address)
+    if (known === undefined && visitors.size >= settings.addressesMax) forgetOldest()
+    const visitor = known ?? {
+      tokens: settings.addressBurst,
+      seenAt: at,
+      handshakes: 0,
+      asStranger: 0,
+      reputation: 0,
+    }
+    const refill = ((at - visitor.seenAt) / 1_000) * settings.addressRatePerSecond
+    visitor.tokens = Math.min(settings.addressBurst, visitor.tokens + refill)
+    visitor.seenAt = at
+    visitors.delete(address)
+    visitors.set(address, visitor)
+    return visitor
+  }
+
+  /** Of those with nothing under way: what is counted for an address must be found again. */
+  function forgetOldest(): void {
+    for (const [address, visitor] of visitors) {
+      if (visitor.handshakes > 0) continue
+      visitors.delete(address)
+      return
+    }
+  }
+
+  /** One address alone never takes every handshake from the others, and strangers never those of devices on the roll. */
+  function lineOf(address: string): Lane {
+    const visitor = visitors.get(address)
+    if ((visitor?.handshakes ?? 0) >= settings.addressHandshakesMax) return 'held'
+    return (visitor?.reputation ?? 0) > 0 ? 'known' : 'strangers'
+  }
+
+  function mayStart(address: string): boolean {
+    const line = lineOf(address)
+    return (
+      handshakes < settings.handshakesMax &&
+      (line === 'known' || (line === 'strangers' && strangers < strangersMax))
+    )
+  }
+
+  function next(): Called | null {
+    return handshakes < settings.handshakesMax ? waiting.take(strangers < strangersMax) : null
+  }
+
+  function start(address: string): void {
+    const visitor = visit(address)
+    handshakes += 1
+    visitor.handshakes += 1
+    if (visitor.reputation > 0) return
+    strangers += 1
+    visitor.asStranger += 1
+  }
+
+  function ended(visitor: Visitor, outcome: HandshakeOutcome): void {
+    visitor.handshakes -= 1
+    if (visitor.asStranger > 0) {
+      visitor.asStranger -= 1
+      strangers -= 1
+    }
+    if (outcome === 'known') visitor.reputation = Math.min(REPUTATION_MAX, visitor.reputation + 2)
+    if (outcome !== 'stranger') return
+    visitor.reputation = Math.max(-REPUTATION_MAX, visitor.reputation - 1)
+    visitor.tokens = Math.max(-settings.addressBurst, visitor.tokens - (STRANGER_TOKENS - 1))
+  }
+
+  /** Whoever starts now may end at once and call again: one loop does it all. */
+  function serve(): void {
+    if (serving) return
+    serving = true
+    try {
+      for (let called = next(); called !== null; called = next()) {
+        if (called.tooLate) connections -= 1
+        else start(called.address)
+        called.answer(called.tooLate ? 'handshakes_exceeded' : null)
+      }
+    } finally {
+      serving = false // an answer that throws must not keep everybody else waiting for ever
+    }
+  }
+
+  return {
+    begin(from, answer) {
+      const address = addressPrefix(from)
+      begun += 1
+      if (connections >= settings.connectionsMax) return answer('connections_exceeded')
+      const visitor = visit(address)
+      if (visitor.tokens < 1) return answer('address_rate_limited')
+      visitor.tokens -= 1
+      if (waiting.isEmptyFor(address) && mayStart(address)) {
+        connections += 1
+        start(address)
+        return answer(null)
+      }
+      if (!waiting.enter({ address, answer })) return answer('handshakes_exceeded')
+      connections += 1
+    },
+    handshakeEnded(from, outcome) {
+      handshakes -= 1
+      const address = addressPrefix(from)
+      const visitor = visitors.get(address)
+      if (visitor !== undefined) ended(visitor, outcome)
+      waiting.changed(address)
+      serve()
+    },
+    connectionEnded() {
+      connections -= 1
+    },
+    counts: () => ({ connections, handshakes, waiting: waiting.size() }),
+    begun: () => begun,
+  }
+}

@@ -1,0 +1,124 @@
+// Connections between the end of the TLS handshake and the end of CONNECT, a WebSocket upgrade included. Each has one absolute
+// deadline that no byte of the peer moves, and each is found by a change of the registry and by a stop. Of one certificate there
+// are a few at most.
+import type { Duplex } from 'node:stream'
+import type { Peer } from '../../../admission/decide.ts'
+import type { Change } from '../../../db/change-feed.ts'
+
+export type PendingConnection = {
+  peer: Peer
+  /** The device that the registry listed the certificate for; null for nobody. */
+  deviceId: string | null
+  /** CONNECT is not whole when its time has passed. */
+  onTimeout(): void
+  /** Too many connections of its certificate came after it. */
+  onSuperseded(): void
+  /** The registry changed in what may concern it. */
+  onChange(): void
+  /** The gate stops. */
+  onStop(): void
+}
+
+export type PendingHandle = {
+  /** It is somebody else's to cut or to stop from now on; the deadline still runs. */
+  handOver(): void
+  /** CONNECT is whole. */
+  settle(): void
+}
+
+export type PendingConnections = {
+  /**
+   * Holds a connection until it settles or `socket` closes; its deadline is that of CONNECT where none is given. The oldest of
+   * its certificate makes room where there are too many.
+   */
+  add(socket: Duplex, connection: PendingConnection, timeoutMs?: number): PendingHandle
+  /** Tells those that a change of the registry may concern. */
+  changed(change: Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>): void
+  stop(): void
+  size(): number
+}
+
+/** Connections looked at in one turn of the event loop: some 4 ms of look-ups. */
+const CHANGED_PER_TURN = 256
+
+/** `connectTimeoutMs` counts from the end of the handshake; `certificateMax` is for one certificate. */
+export function createPendingConnections(
+  connectTimeoutMs: number,
+  certificateMax: number,
+): PendingConnections {
+  const pending = new Set<PendingConnection>()
+  /** Those without a whole CONNECT, handed over or not, the oldest first. */
+  const byFingerprint = new Map<string, Set<PendingConnection>>()
+
+  function count(fingerprint: string, connection: PendingConnection): void {
+    const [oldest] = byFingerprint.get(fingerprint) ?? []
+    if (oldest !== undefined && byFingerprint.get(fingerprint)!.size >= certificateMax) {
+      pending.delete(oldest)
+      discount(fingerprint, oldest)
+      oldest.onSuperseded()
+    }
+    const connections = byFingerprint.get(fingerprint) ?? new Set()
+    byFingerprint.set(fingerprint, connections.add(connection))
+  }
+
+  function discount(fingerprint: string, connection: PendingConnection): void {
+    const connections = byFingerprint.get(fingerprint)
+    if (connections?.delete(connection) && connections.size === 0) byFingerprint.delete(fingerprint)
+  }
+
+  function tell(concerned: PendingConnection[]): void {
+    for (const connection of concerned.slice(0, CHANGED_PER_TURN))
+      if (pending.has(connection)) connection.onChange()
+    if (concerned.length > CHANGED_PER_TURN) setImmediate(tell, concerned.slice(CHANGED_PER_TURN))
+  }
+
+  return {
+    add(socket, connection, timeoutMs = connectTimeoutMs) {
+      const { fingerprint } = connection.peer
+      if (fingerprint !== null) count(fingerprint, connection)
+      pending.add(connection)
+      const deadline = setTimeout(() => {
+        pending.delete(connection)
+        connection.onTimeout()
+      }, timeoutMs)
+      const settle = () => {
+        clearTimeout(deadline)
+        pending.delete(connection)
+        if (fingerprint !== null) discount(fingerprint, connection)
+      }
+      socket.once('close', settle)
+      return { handOver: () => void pending.delete(connection), settle }
+    },
+    changed(change) {
+      if (pending.size === 0 || change.kind === 'policy') return
+      tell([...pending].filter(connection => concerns(change, connection)))
+    },
+    stop() {
+      for (const connection of [...pending]) connection.onStop()
+    },
+    size: () => pending.size,
+  }
+}
+
+function concerns(
+  { kind, deviceId, fingerprint }: Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>,
+  { peer, deviceId: listedFor }: PendingConnection,
+): boolean {
+  if (kind === 'issuer') return true
+  if (fingerprint !== null && fingerprint === peer.fingerprint) return true
+  return deviceId !== null && deviceId === listedFor
+}
+
+/** How long a peer may take to close its side before the socket is destroyed. */
+const LINGER_MS = 1_000
+
+/** Ends a connection in order, with close_notify (RFC 8446 §6.1), and for good where the peer does not follow. */
+export function closeInOrder(socket: Duplex): void {
+  socket.on('error', () => {})
+  socket.end()
+  // Whoever still waits for 'readable' keeps the socket from flowing, and its end from being seen.
+  socket.removeAllListeners('readable')
+  socket.resume()
+  const deadline = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(deadline))
+}

@@ -1,0 +1,34 @@
+// Spreads work over turns of the event loop, so that what is live already is served between two portions of it.
+
+/** Runs at most so many tasks in one turn of the event loop, the others in order in the turns that follow. */
+export function createThrottle(tasksPerTurn: number): (task: () => void) => void {
+  let waiting: (() => void)[] = []
+  let left = tasksPerTurn
+  let scheduled = false
+
+  function nextTurn(): void {
+    scheduled = false
+    left = tasksPerTurn
+    const now = waiting.slice(0, left)
+    waiting = waiting.slice(left)
+    left -= now.length
+    if (now.length > 0) schedule()
+    for (const task of now) task()
+  }
+
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    setImmediate(nextTurn)
+  }
+
+  return task => {
+    schedule()
+    if (left === 0 || waiting.length > 0) {
+      waiting.push(task)
+      return
+    }
+    left -= 1
+    task()
+  }
+}

@@ -1,0 +1,232 @@
+// The TCP listener and the TLS handshakes on it, with their limits and deadlines. Ends where the peer is known by
+// its certificate; what that certificate is worth is decided elsewhere.
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import type { Reason } from '../../../db/reason.ts'
+import type { HandshakeOutcome, Limits } from '../limits/connection-limits.ts'
+import { connectionsThatFit } from '../limits/descriptor-limit.ts'
+import { createThrottle } from '../limits/throttle.ts'
+import { awaitProxyHeader } from './proxy-header.ts'
+
+export type Listener = {
+  port: number
+  /** New handshakes use this context; live connections keep theirs. Throws where the context does not hold. */
+  reload(context: SecureContextOptions): void
+  useTicketKeys(ticketKeys: Buffer): void
+  /** Stops accepting and ends handshakes; resolves when the last connection is gone. */
+  stop(): Promise<void>
+}
+
+export type ListenerOptions = {
+  host: string
+  port: number
+  /** One more port, the same in all things; 0 for none. */
+  secondPort: number
+  /** Whether a peer is a load balancer whose connections begin with a PROXY header. */
+  proxyFrom: (address: string) => boolean
+  /** Whether other processes listen on the same port: the kernel then deals connections out among them. */
+  shared: boolean
+  context: SecureContextOptions
+  handshakeTimeoutMs: number
+  limits: Limits
+  /** Gives whether the peer showed a certificate on the roll. */
+  onSecure(socket: TLSSocket, address: string, handshakeMs: number): HandshakeOutcome
+  onRefused(reason: Reason, address: string, detail?: string): void
+}
+
+type Handshake = {
+  raw: Socket
+  address: string
+  startedAt: number
+  inFlight: boolean
+  end(outcome: HandshakeOutcome): void
+}
+
+/** For ports that carry more than MQTT, such as 443: plain, as AWS IoT names it, and of a WebSocket. */
+const APPLICATION_PROTOCOLS = ['mqtt', 'x-amzn-mqtt-ca', 'http/1.1']
+
+/** Some 10 ms of cryptography: what a live session waits for at most, however many connect at once. */
+const HANDSHAKES_PER_TURN = 16
+
+const PLAIN_TEXT_ERRORS = [
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+]
+
+/** Listens, or rejects with the error of `listen` (EADDRINUSE, EACCES …). Port 0 picks a free one. */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { limits } = options
+  // A TCP connection is known by the peer's address and port while it lasts.
+  const handshakes = new Map<string, Handshake>()
+  /** Accepted, and not yet begun. */
+  const waiting = new Set<Socket>()
+  const throttle = createThrottle(HANDSHAKES_PER_TURN)
+
+  const tls = createTlsServer({
+    ...options.context,
+    requestCert: true,
+    ALPNProtocols: APPLICATION_PROTOCOLS,
+    // The gate decides: Node would destroy the socket without telling anyone why.
+    rejectUnauthorized: false,
+    handshakeTimeout: options.handshakeTimeoutMs,
+  })
+
+  tls.on('secureConnection', socket => {
+    const handshake = handshakes.get(endpoint(socket))
+    if (handshake === undefined) {
+      socket.destroy() // reset while the handshake ended: nobody is there any more
+      return
+    }
+    handshake.end(options.onSecure(socket, handshake.address, performance.now() - handshake.startedAt))
+  })
+
+  tls.on('tlsClientError', (error: Error & { code?: string }, socket) => {
+    const handshake = handshakes.get(endpoint(socket))
+    socket.destroy()
+    if (handshake === undefined) return // a reset: the close of the TCP socket tells
+    handshake.end('stranger')
+    options.onRefused(reasonForHandshakeError(error), handshake.address, error.code ?? error.message)
+    handshake.raw.destroy()
+  })
+
+  const servers: Server[] = []
+  const openMax = connectionsThatFit()
+  let open = 0
+
+  function accept(raw: Socket): void {
+    const address = plainAddress(raw)
+    raw.on('error', ignore)
+    open += 1
+    raw.once('close', () => {
+      open -= 1
+    })
+    if (open > openMax) {
+      options.onRefused('connections_exceeded', address, 'no file descriptor is left for it')
+      raw.resetAndDestroy()
+      return
+    }
+    waiting.add(raw)
+    if (options.proxyFrom(address)) acceptFromBalancer(raw, address)
+    else admit(raw, address, options.handshakeTimeoutMs)
+  }
+
+  /** Header and handshake share one deadline. */
+  function acceptFromBalancer(raw: Socket, balancer: string): void {
+    const end = performance.now() + options.handshakeTimeoutMs
+    awaitProxyHeader(raw, options.handshakeTimeoutMs, named => {
+      if (named !== undefined) return admit(raw, named ?? balancer, end - performance.now())
+      waiting.delete(raw)
+      options.onRefused('proxy_header_invalid', balancer)
+      raw.resetAndDestroy()
+    })
+  }
+
+  /** The time in which it waits for others is not the peer's: its own goes on where its turn comes. */
+  function admit(raw: Socket, address: string, leftMs: number): void {
+    limits.begin(address, refusal => {
+      if (refusal === null) return throttle(() => startHandshake(raw, address, leftMs))
+      waiting.delete(raw)
+      options.onRefused(refusal, address)
+      raw.resetAndDestroy()
+    })
+  }
+
+  function startHandshake(raw: Socket, address: string, leftMs: number): void {
+    waiting.delete(raw)
+    const key = endpoint(raw)
+    // Absolute: Node's own counts from here on, and a balancer's header has taken some of it.
+    const deadline = setTimeout(() => {
+      handshake.end('stranger')
+      options.onRefused('handshake_timeout', address)
+      raw.destroy()
+    }, leftMs)
+    const handshake: Handshake = {
+      raw,
+      address,
+      startedAt: performance.now(),
+      inFlight: true,
+      end(outcome) {
+        if (!handshake.inFlight) return
+        handshake.inFlight = false
+        clearTimeout(deadline)
+        // Peers that reset before they were accepted have no address and share a key.
+        if (handshakes.get(key) === handshake) handshakes.delete(key)
+        limits.handshakeEnded(address, outcome)
+      },
+    }
+    handshakes.set(key, handshake)
+    const gone = () => {
+      if (handshake.inFlight) {
+        handshake.end(raw.bytesRead === 0 ? 'gone' : 'stranger')
+        options.onRefused('handshake_failed', address, 'the peer closed before the handshake ended')
+      }
+      limits.connectionEnded()
+    }
+    if (raw.closed) {
+      gone() // it did not wait for the answer of the limits
+      return
+    }
+    raw.once('close', gone)
+    tls.emit('connection', raw)
+  }
+
+  function listenOn(port: number): Promise<Server> {
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, accept)
+    return new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: options.host, port, backlog: 4_096, reusePort: options.shared }, () => {
+        server.off('error', reject)
+        // Descriptors may run out while accepting: refuse that one, keep listening.
+        server.on('error', ignore)
+        servers.push(server)
+        resolve(server)
+      })
+    })
+  }
+
+  function stop(): Promise<void> {
+    const gone = Promise.all(servers.map(closed))
+    for (const handshake of [...handshakes.values()]) {
+      handshake.end('gone') // nobody is to blame for it
+      handshake.raw.destroy()
+    }
+    for (const raw of waiting) raw.destroy()
+    return gone.then(() => {})
+  }
+
+  const server = await listenOn(options.port)
+  if (options.secondPort !== 0) {
+    await listenOn(options.secondPort).catch(async error => {
+      await stop()
+      throw error
+    })
+  }
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    reload: context => tls.setSecureContext(context),
+    useTicketKeys: ticketKeys => void tls.setTicketKeys(ticketKeys),
+    stop,
+  }
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise(resolve => server.close(() => resolve()))
+}
+
+function reasonForHandshakeError(error: Error & { code?: string }): Reason {
+  if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'handshake_timeout'
+  return PLAIN_TEXT_ERRORS.includes(error.code ?? '') ? 'not_tls' : 'handshake_failed'
+}
+
+function endpoint(socket: Socket): string {
+  return `${socket.remoteAddress}#${socket.remotePort}`
+}
+
+/** IPv4 in its own notation, also where a dual-stack listener reports it mapped. */
+function plainAddress(socket: Socket): string {
+  return socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown'
+}
+
+function ignore(): void {}

@@ -1,0 +1,171 @@
+// What the broker says of itself: one function per event feeds log line and counter together.
+// Never a key, a payload or a topic of a device in a metric label.
+import pino, { type DestinationStream, type Logger } from 'pino'
+import type { Reason } from '../../db/reason.ts'
+import type { CloneSuspicion } from '../admission/clone-detector.ts'
+import type { BrokerMetrics } from './metrics.ts'
+
+/** Who an event is about; what is unknown is absent. */
+export type PeerInfo = { address: string; fingerprint?: string | undefined; deviceId?: string | undefined }
+
+export type BrokerLog = ReturnType<typeof createBrokerLog>
+
+const TOPIC_LOGGED_MAX = 256
+const WHY_DROPPED = {
+  outbound: 'queue full',
+  offline: 'queue full',
+  aged: 'it waited too long',
+  retained: 'a will that its device may not retain any more was sent without RETAIN',
+  shared: 'not acknowledged, and nobody to hand it on to, or no room to keep it for that',
+}
+
+const REPEAT_QUIET_MS = 10_000
+const REFUSALS_LOGGED_PER_SECOND = 50
+
+/** A reader of the log that stalls must not stall the broker: beyond this, lines are lost. */
+const LOG_BYTES_WAITING_MAX = 8 * 1024 * 1024
+
+export function createLog(level: string, destination?: DestinationStream): Logger {
+  const options = { level, base: { service: 'broker' }, timestamp: pino.stdTimeFunctions.isoTime }
+  return destination
+    ? pino(options, destination)
+    : pino(options, pino.destination({ dest: 2, sync: false, maxLength: LOG_BYTES_WAITING_MAX }))
+}
+
+export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
+  const quiet = createQuiet()
+  const refusalLines = createBudget(REFUSALS_LOGGED_PER_SECOND, skipped =>
+    log.warn({ skipped }, 'refusals not logged'),
+  )
+
+  return {
+    listening: (url: string) => log.info({ url }, 'listening'),
+    stopping: (sessions: number) => log.info({ sessions }, 'stopping'),
+    drained(tookMs: number, unfinished: number) {
+      const line = { tookMs: Math.round(tookMs), unfinished }
+      if (unfinished === 0) log.info(line, 'drained')
+      else log.warn(line, 'drained')
+    },
+    stopped: () => log.info('stopped'),
+    gateReady: (gate: number, pid: number) => log.info({ gate, pid }, 'gate ready'),
+    gateDied: (gate: number, how: string) => log.error({ gate, how }, 'gate died: starting it again'),
+
+    refused(reason: Reason, who: PeerInfo, detail?: string) {
+      metrics.refusals.inc({ reason })
+      // A flood is counted in full and logged in part.
+      if (refusalLines.spend()) {
+        log.warn({ reason, ...who, ...(detail === undefined ? {} : { detail }) }, 'refused')
+      }
+    },
+    admitted(who: PeerInfo) {
+      metrics.admissions.inc()
+      log.debug(who, 'admitted')
+    },
+    connected: (who: PeerInfo, clean: boolean) => log.info({ ...who, clean }, 'connected'),
+    disconnected: (who: PeerInfo, why: string) => log.info({ ...who, why }, 'disconnected'),
+    cut(reason: Reason, who: PeerInfo) {
+      metrics.cuts.inc({ reason })
+      log.warn({ reason, ...who }, 'cut')
+    },
+    takenOver: (who: PeerInfo, by: PeerInfo) =>
+      log.info({ ...who, byAddress: by.address }, 'taken over by a newer connection'),
+    cloned({ kind, ...evidence }: CloneSuspicion, deviceId: string, suspended: boolean) {
+      metrics.clones.inc({ kind })
+      log.warn({ kind, ...evidence, deviceId, suspended }, 'certificate_cloned')
+    },
+    denied(reason: Reason, who: PeerInfo, topic: string) {
+      metrics.denials.inc({ reason })
+      if (quiet(`${reason}:${who.deviceId}`))
+        log.warn({ reason, ...who, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
+    },
+    slowed(who: PeerInfo) {
+      metrics.slowed.inc()
+      if (quiet(`slowed:${who.deviceId}`)) log.warn(who, 'device sends more than it may: reading it slower')
+    },
+    dropped(what: keyof typeof WHY_DROPPED, deviceId: string) {
+      metrics.drops.inc({ queue: what })
+      if (!quiet(`${what}:${deviceId}`)) return
+      log.warn({ queue: what, deviceId }, `message dropped: ${WHY_DROPPED[what]}`)
+    },
+    sessionsUnkept(error: unknown) {
+      metrics.sessionsUnkept.inc()
+      if (quiet('sessions'))
+        log.error({ error: (error as Error).message }, 'session store takes no writes: acknowledging none')
+    },
+    sessionsKept: (tookMs: number) => metrics.sessionsKeptSeconds.observe(tookMs / 1_000),
+    sessionsSetAside(file: string, error: string) {
+      metrics.sessionsSetAside.inc()
+      log.error({ file, error }, 'session store damaged: set aside, starting with an empty one')
+    },
+    eventsDropped: (count: number) => metrics.eventsDropped.inc(count),
+    eventLogFailed(error: unknown) {
+      metrics.eventLogFailures.inc()
+      log.error(
+        { error: (error as Error).message },
+        'event log cannot be written: events are lost, nothing else',
+      )
+    },
+    eventLogSetAside(file: string, error: unknown) {
+      metrics.eventLogFailures.inc()
+      log.error(
+        { file, error: (error as Error).message },
+        'event log damaged: set aside, beginning a new one',
+      )
+    },
+    clientFailed: (who: PeerInfo, error: Error) =>
+      log.info({ ...who, error: error.message }, 'connection failed'),
+
+    acknowledged: (epoch: number, sessionsCut: number, tookMs: number) =>
+      log.info({ epoch, sessionsCut, tookMs: Math.round(tookMs * 10) / 10 }, 'epoch acknowledged'),
+    registryInDoubt(error: unknown) {
+      metrics.doubts.inc()
+      if (quiet('registry')) log.error({ error: (error as Error).message }, 'registry in doubt: refusing')
+    },
+    registryOpen(error: unknown) {
+      metrics.openDecisions.inc()
+      if (quiet('open'))
+        log.error({ error: (error as Error).message }, 'registry lost: still admitting whom it last listed')
+    },
+    notesWaiting(error: unknown, waiting: number) {
+      if (quiet('notes'))
+        log.warn({ error: (error as Error).message, waiting }, 'registry does not take notes now')
+    },
+    trustReloaded: (issuers: number) =>
+      log.info({ issuers }, 'server certificate and trust anchors reloaded'),
+    trustNotReloaded: (error: unknown) =>
+      log.error(
+        { error: (error as Error).message },
+        'server certificate and trust anchors not reloaded: the old stay',
+      ),
+    engineFailed: (error: unknown) => log.error({ error: (error as Error).message }, 'engine error'),
+  }
+}
+
+/** True at most once per key in ten seconds; remembers a bounded number of keys. */
+function createQuiet(): (key: string) => boolean {
+  const last = new Map<string, number>()
+  return key => {
+    const now = performance.now()
+    const before = last.get(key)
+    if (before !== undefined && now - before < REPEAT_QUIET_MS) return false
+    if (last.size >= 1_000) last.clear()
+    last.set(key, now)
+    return true
+  }
+}
+
+/** What goes beyond it is counted, and told once its second is over, also where nothing comes after it. */
+function createBudget(perSecond: number, onSkipped: (count: number) => void) {
+  let spent = 0
+  function end(): void {
+    if (spent > perSecond) onSkipped(spent - perSecond)
+    spent = 0
+  }
+  return {
+    spend(): boolean {
+      if (spent === 0) setTimeout(end, 1_000).unref()
+      spent += 1
+      return spent <= perSecond
+    },
+  }
+}

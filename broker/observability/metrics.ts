@@ -1,0 +1,206 @@
+// The broker's counters and histograms. Base units; labels carry reasons, never devices, topics or serial numbers.
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { createBuildInfo } from '../../admin/build-info.ts'
+import { createProcessMetrics } from '../../admin/process-figures.ts'
+import { reasonCodes } from '../../db/reason.ts'
+import { cloneKinds } from '../admission/clone-detector.ts'
+
+export type BrokerMetrics = ReturnType<typeof createMetrics>
+
+const LATENCIES = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  createBuildInfo(registry, 'broker')
+  const metrics = {
+    registry,
+    /** Shows the figures of one of the broker's processes. */
+    showProcess: createProcessMetrics(registry),
+    admissions: new Counter({ name: 'rollcall_admissions_total', help: 'Connections admitted', registers }),
+    refusals: new Counter({
+      name: 'rollcall_refusals_total',
+      help: 'Connections refused, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    refusalsDelayed: new Counter({
+      name: 'rollcall_refusals_delayed_total',
+      help: 'Refusals of certificates that are refused again and again: closed later, or unanswered',
+      registers,
+    }),
+    cuts: new Counter({
+      name: 'rollcall_cuts_total',
+      help: 'Live sessions cut, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    denials: new Counter({
+      name: 'rollcall_denials_total',
+      help: 'Publishes and subscriptions denied, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    clones: new Counter({
+      name: 'rollcall_clones_suspected_total',
+      help: 'Certificates seen in use by two, by what gave them away',
+      labelNames: ['kind'] as const,
+      registers,
+    }),
+    drops: new Counter({
+      name: 'rollcall_messages_dropped_total',
+      help: 'Messages dropped: a queue was full, they had waited too long, or no consumer of a group was left',
+      labelNames: ['queue'] as const,
+      registers,
+    }),
+    slowed: new Counter({
+      name: 'rollcall_devices_slowed_total',
+      help: 'Times a device was not read for a while because it had sent more than it may',
+      registers,
+    }),
+    sessionsUnkept: new Counter({
+      name: 'rollcall_session_writes_lost_total',
+      help: 'Groups of writes that the session store did not take: nothing of them was acknowledged',
+      registers,
+    }),
+    sessionsSetAside: new Counter({
+      name: 'rollcall_session_store_damaged_total',
+      help: 'Session stores found damaged and set aside',
+      registers,
+    }),
+    eventsDropped: new Counter({
+      name: 'rollcall_events_dropped_total',
+      help: 'Events that the event log could not take',
+      registers,
+    }),
+    eventLogFailures: new Counter({
+      name: 'rollcall_event_log_failures_total',
+      help: 'Times the event log could not be written, or was set aside as damaged',
+      registers,
+    }),
+    sessionsKeptSeconds: new Histogram({
+      name: 'rollcall_session_sync_seconds',
+      help: 'How long the disk takes to keep a group of writes for stored sessions',
+      buckets: LATENCIES,
+      registers,
+    }),
+    queuedMessages: new Gauge({
+      name: 'rollcall_queued_messages',
+      help: 'Messages that wait in stored sessions',
+      registers,
+    }),
+    queuedBytes: new Gauge({
+      name: 'rollcall_queued_bytes',
+      help: 'What the messages that wait in stored sessions weigh, as the bounds count it',
+      registers,
+    }),
+    retainedMessages: new Gauge({
+      name: 'rollcall_retained_messages',
+      help: 'Messages that devices retain',
+      registers,
+    }),
+    retainedBytes: new Gauge({
+      name: 'rollcall_retained_bytes',
+      help: 'What the messages that devices retain weigh, as the bounds count it',
+      registers,
+    }),
+    doubts: new Counter({
+      name: 'rollcall_registry_doubts_total',
+      help: 'Decisions refused because the registry could not be read',
+      registers,
+    }),
+    openDecisions: new Counter({
+      name: 'rollcall_registry_open_decisions_total',
+      help: 'Decisions taken although the registry was lost (registryLossMode open)',
+      registers,
+    }),
+    registryReadable: new Gauge({
+      name: 'rollcall_registry_readable',
+      help: '1 where the change feed could be read when last tried, from the file that was opened',
+      registers,
+    }),
+    sessionStoreBytes: new Gauge({
+      name: 'rollcall_session_store_bytes',
+      help: 'The file of stored sessions with its write-ahead log',
+      registers,
+    }),
+    connections: new Gauge({
+      name: 'rollcall_connections',
+      help: 'Connections open, those in their handshake and those that wait for it included',
+      registers,
+    }),
+    sessions: new Gauge({ name: 'rollcall_sessions', help: 'Live sessions', registers }),
+    handshakes: new Gauge({ name: 'rollcall_handshakes', help: 'TLS handshakes in flight', registers }),
+    handshakesWaiting: new Gauge({
+      name: 'rollcall_handshakes_waiting',
+      help: 'Connections that wait for their TLS handshake',
+      registers,
+    }),
+    handshakeSeconds: new Histogram({
+      name: 'rollcall_handshake_seconds',
+      help: 'From accept to the end of the handshake',
+      buckets: LATENCIES,
+      registers,
+    }),
+    admissionSeconds: new Histogram({
+      name: 'rollcall_admission_seconds',
+      help: 'From the end of the handshake to the decision',
+      buckets: LATENCIES,
+      registers,
+    }),
+    feedLagSeconds: new Histogram({
+      name: 'rollcall_change_feed_lag_seconds',
+      help: 'From the commit of a change to its acknowledgement, by the clock of this machine',
+      buckets: LATENCIES,
+      registers,
+    }),
+    feedEpoch: new Gauge({
+      name: 'rollcall_change_feed_epoch',
+      help: 'The last change that this broker has acted on',
+      registers,
+    }),
+    cutSeconds: new Histogram({
+      name: 'rollcall_cut_seconds',
+      help: 'From reading a change to its acknowledgement',
+      buckets: LATENCIES,
+      registers,
+    }),
+    messages: new Counter({
+      name: 'rollcall_messages_received_total',
+      help: 'Messages accepted from devices',
+      registers,
+    }),
+    messagesSent: new Counter({
+      name: 'rollcall_messages_sent_total',
+      help: 'Messages delivered to devices',
+      registers,
+    }),
+    routingSeconds: new Histogram({
+      name: 'rollcall_routing_seconds',
+      help: 'From the permission to publish until all receivers have it in connection or queue; one message of 16 is timed',
+      buckets: LATENCIES,
+      registers,
+    }),
+  }
+  startAtZero(metrics)
+  return metrics
+}
+
+/** Every series is there from the start: a first refusal is an increase that can be seen, and no traffic makes more of them. */
+function startAtZero(metrics: {
+  refusals: Counter<'reason'>
+  cuts: Counter<'reason'>
+  denials: Counter<'reason'>
+  clones: Counter<'kind'>
+  drops: Counter<'queue'>
+}): void {
+  const { refusals, cuts, denials, clones, drops } = metrics
+  for (const reason of reasonCodes) {
+    refusals.inc({ reason }, 0)
+    cuts.inc({ reason }, 0)
+  }
+  for (const reason of ['publish_denied', 'subscribe_denied', 'quota_exceeded', 'payload_format_invalid'])
+    denials.inc({ reason }, 0)
+  for (const kind of cloneKinds) clones.inc({ kind }, 0)
+  for (const queue of ['outbound', 'offline', 'aged', 'retained']) drops.inc({ queue }, 0)
+}

@@ -1,0 +1,230 @@
+// What the broker wants on record, collected and written in batches: uses, refusals, that it lives, what it acknowledged.
+// A registry that takes no notes now (locked, disk full) delays them; nobody's admission waits for a note.
+
+import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../../db/broker-notes.ts'
+import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
+import type { Reason } from '../../db/reason.ts'
+import { isRegistryOutage } from '../../db/registry-error.ts'
+import type { CloneEvidence } from '../../db/roll/clone-suspension.ts'
+import type { LiveSession } from '../../db/roll/live-sessions.ts'
+import type { Filters } from '../mqtt/interface.ts'
+import type { PeerInfo } from '../observability/logging.ts'
+
+export type RegistryWriteBuffer = {
+  use(fingerprint: string, deviceId: string): void
+  refusal(reason: Reason, who: PeerInfo): void
+  /** Somebody wants to register itself. False where too many wait to be written. */
+  arrival(note: ArrivalNote): boolean
+  /** What a session is subscribed to has changed. Written within some seconds: asked before a policy changes. */
+  subscriptions(who: PeerInfo, filters: Filters): void
+  /** Who of this device is connected has changed. Written within some seconds. */
+  sessions(deviceId: string): void
+  /** Written at once where the registry allows it: an operator waits for it. */
+  acknowledge(acknowledgement: Acknowledgement): void
+  /** Holds a certificate that two are using, as soon as the registry takes it. */
+  suspendCloned(evidence: CloneEvidence): void
+  /** Writes what waits and leaves the list of nodes. */
+  close(): void
+}
+
+const FLUSH_MS = 100
+const HEARTBEAT_MS = 1_000
+const REFUSAL_REPEAT_MS = 60_000
+const REFUSALS_REMEMBERED_MAX = 10_000
+const WAITING_MAX = 100_000
+const BATCH_MAX = 500
+/** Each holds a certificate. */
+const ARRIVALS_WAITING_MAX = 200
+const ARRIVALS_AT_ONCE = 50
+const SUBSCRIBERS_AT_ONCE = 2_000
+/** More than there are devices on a roll. */
+const MOVED_MAX = 2_000_000
+
+type Seen = { note: RefusalNote; writtenAt: number }
+
+export function createRegistryWriteBuffer(options: {
+  nodeId: string
+  epoch: number
+  notes: BrokerNotes
+  /** How often what waits is written; 100 ms where it is not said. */
+  everyMs?: number | undefined
+  now: () => number
+  /** How many are connected, and who of a device is. */
+  sessionCount(): number
+  sessionsOf(deviceId: string): LiveSession[]
+  onWaiting(error: unknown, waiting: number): void
+}): RegistryWriteBuffer {
+  const { nodeId, notes, now } = options
+  const uses = new Map<string, UseNote>()
+  const refusals = new Map<string, Seen>()
+  const subscriptions = new Map<string, { who: PeerInfo; filters: Filters }>()
+  const moved = new Set<string>()
+  const clones = new Map<string, CloneEvidence>()
+  const arrivals = new Map<string, ArrivalNote>()
+  let acknowledgements: Acknowledgement[] = []
+  let heartbeatAt = now()
+
+  notes.enter(nodeId, options.epoch, now())
+  const timer = setInterval(flush, options.everyMs ?? FLUSH_MS)
+
+  function flush(): void {
+    for (const step of [flushAcknowledgements, flushUses, flushClones, flushArrivals, flushRefusals, beat]) {
+      try {
+        step()
+      } catch (error) {
+        options.onWaiting(error, acknowledgements.length + uses.size)
+        // Nothing is written now; the rest is tried with it.
+        if (isRegistryOutage(error)) return
+      }
+    }
+  }
+
+  function beat(): void {
+    if (Math.abs(now() - heartbeatAt) < HEARTBEAT_MS) return
+    notes.seen(nodeId, now(), options.sessionCount())
+    heartbeatAt = now()
+    flushSubscriptions()
+    flushSessions()
+  }
+
+  /** Writes notes together; where that fails over one of them, each alone, and that one is left out. */
+  function writeEach<Note>(batch: Note[], write: (notes: Note[]) => void): void {
+    try {
+      write(batch)
+    } catch (error) {
+      if (isRegistryOutage(error)) throw error
+      if (batch.length > 1) for (const note of batch) writeEach([note], write)
+      else options.onWaiting(error, 0)
+    }
+  }
+
+  function flushAcknowledgements(): void {
+    if (acknowledgements.length === 0) return
+    notes.acknowledge(nodeId, acknowledgements)
+    acknowledgements = []
+  }
+
+  function flushUses(): void {
+    if (uses.size === 0) return
+    const batch = [...uses.values()].slice(0, BATCH_MAX)
+    writeEach(batch, notes.uses)
+    for (const note of batch) uses.delete(note.fingerprint)
+  }
+
+  /** After uses: who takes over has been in use. */
+  function flushClones(): void {
+    for (const [fingerprint, evidence] of clones) {
+      writeEach([evidence], ([one]) => notes.suspendCloned(one!))
+      clones.delete(fingerprint)
+    }
+  }
+
+  /** A bounded number at once: brokers wait for each other's writes. */
+  function flushArrivals(): void {
+    if (arrivals.size === 0) return
+    const batch = [...arrivals.values()].slice(0, ARRIVALS_AT_ONCE)
+    writeEach(batch, notes.arrivals)
+    for (const { fingerprint } of batch) arrivals.delete(fingerprint)
+  }
+
+  /** Once a second, so that a device that subscribes to much at once costs one note. */
+  function flushSubscriptions(): void {
+    if (subscriptions.size === 0) return
+    const batch = [...subscriptions].slice(0, SUBSCRIBERS_AT_ONCE)
+    writeEach(
+      batch.map(([deviceId, { who, filters }]) => ({
+        deviceId,
+        fingerprint: who.fingerprint ?? '',
+        filters: [...filters.keys()],
+      })),
+      some => notes.subscriptions(nodeId, some),
+    )
+    for (const [deviceId, noted] of batch)
+      if (subscriptions.get(deviceId) === noted) subscriptions.delete(deviceId)
+  }
+
+  /** As they are now, whatever happened in between. */
+  function flushSessions(): void {
+    if (moved.size === 0) return
+    const batch = [...moved].slice(0, SUBSCRIBERS_AT_ONCE)
+    writeEach(
+      batch.map(deviceId => ({ deviceId, sessions: options.sessionsOf(deviceId) })),
+      some => notes.liveSessions(nodeId, some),
+    )
+    for (const deviceId of batch) moved.delete(deviceId)
+  }
+
+  function flushRefusals(): void {
+    const due = [...refusals.entries()]
+      .filter(([, seen]) => seen.note.count > 0 && now() - seen.writtenAt >= REFUSAL_REPEAT_MS)
+      .slice(0, BATCH_MAX)
+    if (due.length === 0) return
+    writeEach(
+      due.map(([, { note }]) => ({ ...note })),
+      notes.refusals,
+    )
+    for (const [, seen] of due) {
+      seen.note.count = 0
+      seen.writtenAt = now()
+    }
+  }
+
+  return {
+    use(fingerprint, deviceId) {
+      if (uses.size < WAITING_MAX) uses.set(fingerprint, { fingerprint, deviceId, at: now() })
+    },
+
+    refusal(reason, who) {
+      if (who.fingerprint === undefined) return
+      const key = `${who.fingerprint} ${reason}`
+      const seen = refusals.get(key) ?? { note: newNote(reason, who, who.fingerprint), writtenAt: -Infinity }
+      seen.note.count += 1
+      seen.note.at = now()
+      seen.note.address = who.address
+      refusals.delete(key)
+      refusals.set(key, seen)
+      if (refusals.size > REFUSALS_REMEMBERED_MAX) refusals.delete(refusals.keys().next().value!)
+    },
+
+    subscriptions(who, filters) {
+      if (who.deviceId === undefined) return
+      const known = subscriptions.has(who.deviceId)
+      if (known || subscriptions.size < WAITING_MAX) subscriptions.set(who.deviceId, { who, filters })
+    },
+
+    sessions(deviceId) {
+      if (moved.size < MOVED_MAX) moved.add(deviceId)
+    },
+
+    arrival(note) {
+      if (arrivals.size >= ARRIVALS_WAITING_MAX && !arrivals.has(note.fingerprint)) return false
+      arrivals.set(note.fingerprint, note)
+      return true
+    },
+
+    suspendCloned(evidence) {
+      if (clones.size < WAITING_MAX) clones.set(evidence.fingerprint, evidence)
+    },
+
+    acknowledge(acknowledgement) {
+      acknowledgements.push(acknowledgement)
+      // The last one stands for all before it.
+      if (acknowledgements.length > WAITING_MAX) acknowledgements = acknowledgements.slice(-BATCH_MAX)
+      flush()
+    },
+
+    close() {
+      clearInterval(timer)
+      flush()
+      try {
+        notes.leave(nodeId)
+      } catch (error) {
+        options.onWaiting(error, 0)
+      }
+    },
+  }
+}
+
+function newNote(reason: Reason, who: PeerInfo, fingerprint: string): RefusalNote {
+  return { fingerprint, deviceId: who.deviceId ?? null, reason, address: who.address, at: 0, count: 0 }
+}

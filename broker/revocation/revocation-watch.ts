@@ -1,0 +1,192 @@
+// Follows the change feed: looks again at every session a change may concern, cuts those whose right has ended,
+// then acknowledges the epoch. Time ends rights too: a sweep each second cuts what has expired.
+import { rightEndsAt } from '../../admission/decide.ts'
+import type { Change, ChangeReader } from '../../db/change-feed.ts'
+import type { RegistryError } from '../../db/registry-error.ts'
+import type { Admit } from '../admission/admit.ts'
+import type { Session } from '../mqtt/connection/sessions.ts'
+import type { Engine } from '../mqtt/index.ts'
+import type { RegistryCache } from '../registry/registry-cache.ts'
+import type { Doubt } from '../registry/registry-view.ts'
+import { createChangeQueue } from './change-queue.ts'
+
+export type RevocationWatch = {
+  /** Whether the feed could be read when last tried, from the registry it was. */
+  healthy(): boolean
+  /** Why newcomers can no longer be judged by what the registry says; null while they can. */
+  doubt(): Doubt | null
+  stop(): void
+}
+
+export type RevocationWatchOptions = {
+  feed: ChangeReader
+  /** The epoch before which no session of this broker can be: it began after it. */
+  epoch: number
+  pollMs: number
+  /** How often the clock is asked who must leave; a second where it is not said. */
+  expiryCheckMs?: number | undefined
+  /** How long the feed may stay unread before nobody new is admitted. */
+  lossMs: number
+  admit: Admit
+  /** How long a session may last; 0 for no limit. */
+  maxSessionAgeMs: number
+  engine: Pick<Engine, 'sessions' | 'cut' | 'end' | 'rebind' | 'rebindLeavings' | 'policiesChanged' | 'purge'>
+  /** Whether a device can never be admitted again. Throws where the registry cannot be read. */
+  isGone(deviceId: string): boolean
+  /** Throws where the registry is not the file it was. */
+  assertSameRegistry(): void
+  /** Told of every change before anything is done about it; null where nothing is remembered. */
+  memory: Pick<RegistryCache, 'changed' | 'fallBehind' | 'catchUp'> | null
+  now: () => number
+  onIssuersChanged(): void
+  /** Told of every change as it is read, before sessions are looked at. */
+  onChange(change: Change): void
+  /** `committedAt` is when the change was made, in ms since the epoch, by the clock of whoever made it. */
+  onAcknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void
+  onDoubt(error: unknown): void
+}
+
+const SWEEP_MS = 1_000
+
+export function watchRevocations(options: RevocationWatchOptions): RevocationWatch {
+  const { engine } = options
+  let lastRead = performance.now()
+  const failures = new Map<() => unknown, unknown>()
+
+  const changes = createChangeQueue({
+    feed: options.feed,
+    epoch: options.epoch,
+    work: {
+      read,
+      fellBehind: () => options.memory?.fallBehind(),
+      caughtUp: () => options.memory?.catchUp(),
+      actOn,
+      stepsOf,
+    },
+    onAcknowledged: options.onAcknowledged,
+  })
+  const { follow } = changes
+
+  const poll = setInterval(() => guarded(follow), options.pollMs)
+  const sweep = setInterval(() => {
+    guarded(endExpired)
+    guarded(options.assertSameRegistry)
+  }, options.expiryCheckMs ?? SWEEP_MS)
+
+  /** Each step fails and recovers for itself: one that works proves nothing about another. */
+  async function guarded(step: () => unknown): Promise<void> {
+    try {
+      await step()
+      failures.delete(step)
+      if (step === follow) lastRead = performance.now()
+    } catch (error) {
+      failures.set(step, error)
+      options.onDoubt(error)
+    }
+  }
+
+  function read(change: Change): void {
+    options.memory?.changed(change)
+    options.onChange(change)
+    if (change.kind === 'issuer') options.onIssuersChanged()
+    if (change.kind === 'policy' && change.deviceId === null) engine.policiesChanged()
+  }
+
+  function actOn(change: Change): number {
+    const { kind, deviceId, fingerprint } = change
+    const concerned =
+      kind === 'certificate' && fingerprint !== null
+        ? engine.sessions.ofCertificate(fingerprint)
+        : engine.sessions.ofDevice(deviceId ?? '')
+    if (kind === 'policy') {
+      eachOf(concerned, engine.rebind)
+      if (deviceId !== null) engine.rebindLeavings(deviceId)
+      return 0
+    }
+    const sessionsCut = eachOf(concerned, cutWhereRefused).filter(Boolean).length
+    if (deviceId !== null && options.isGone(deviceId)) void engine.purge(deviceId).catch(options.onDoubt)
+    return sessionsCut
+  }
+
+  /** Who comes in meanwhile is judged by what the registry says then. */
+  function* stepsOf({ kind }: Change): Iterable<() => number> {
+    for (const session of [...engine.sessions.all()]) {
+      if (kind !== 'policy') yield () => (cutWhereRefused(session) ? 1 : 0)
+      else
+        yield () => {
+          engine.rebind(session)
+          return 0
+        }
+    }
+    if (kind !== 'policy') return
+    for (const deviceId of engine.policiesChanged())
+      yield () => {
+        engine.rebindLeavings(deviceId)
+        return 0
+      }
+  }
+
+  function cutWhereRefused(session: Session): boolean {
+    const admission = options.admit(session.identity)
+    if (admission.admitted) {
+      // One that was superseded meanwhile ends with its grace.
+      session.rightEndsAt = rightEndsAt(admission.record)
+      return false
+    }
+    // A registry that cannot be read refuses newcomers; those inside stay until it says otherwise.
+    if (admission.reason === 'registry_unavailable') throw new Error('the registry could not be read')
+    engine.cut(session, admission.reason)
+    return true
+  }
+
+  function endExpired(): void {
+    const now = options.now()
+    eachOf(engine.sessions.all(), session => {
+      if (isTooOld(session)) return engine.end(session, 'session_too_old')
+      if (session.rightEndsAt > now) return
+      const admission = options.admit(session.identity)
+      if (admission.admitted) session.rightEndsAt = rightEndsAt(admission.record)
+      else
+        engine.cut(
+          session,
+          admission.reason === 'registry_unavailable' ? 'certificate_expired' : admission.reason,
+        )
+    })
+  }
+
+  /** Told by a clock that nobody sets. */
+  function isTooOld({ since }: Session): boolean {
+    return options.maxSessionAgeMs > 0 && performance.now() - since >= options.maxSessionAgeMs
+  }
+
+  return {
+    healthy: () => failures.size === 0,
+    doubt() {
+      const error = failures.get(options.assertSameRegistry)
+      if (error !== undefined)
+        return { kind: (error as RegistryError).code === 'registry_replaced' ? 'replaced' : 'gone', error }
+      const unfollowed = failures.has(follow) && performance.now() - lastRead >= options.lossMs
+      return unfollowed ? { kind: 'unfollowed', error: failures.get(follow) } : null
+    },
+    stop() {
+      changes.stop()
+      clearInterval(poll)
+      clearInterval(sweep)
+    },
+  }
+}
+
+/** What the work gives for each session. What one throws keeps no other from its turn, and is thrown at the end. */
+function eachOf<T>(sessions: Iterable<Session>, work: (session: Session) => T): T[] {
+  const results: T[] = []
+  const failures: unknown[] = []
+  for (const session of sessions) {
+    try {
+      results.push(work(session))
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+  return results
+}

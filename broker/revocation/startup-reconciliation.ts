@@ -1,0 +1,51 @@
+// After a start: judges what devices left in the broker's earlier lives by what the registry says now, and sends the wills of
+// those lives. In slices, so that newcomers do not wait for it.
+import type { Engine } from '../mqtt/index.ts'
+
+const SLICE_MS = 5
+const RETRY_MS = 1_000
+
+export function reconcileStoredState(options: {
+  engine: Pick<Engine, 'leftBy' | 'leftWills' | 'purge' | 'rebindLeavings'>
+  isGone(deviceId: string): boolean
+  onDoubt(error: unknown): void
+}): { stop(): void } {
+  const steps = stepsOf(options)[Symbol.iterator]()
+  let next = steps.next()
+  let timer: NodeJS.Timeout | null = null
+  let stopped = false
+
+  /** A step that nobody can decide now is taken again. */
+  function slice(): void {
+    const end = performance.now() + SLICE_MS
+    try {
+      for (; next.done !== true && performance.now() < end && !stopped; next = steps.next()) next.value()
+    } catch (error) {
+      options.onDoubt(error)
+      timer = setTimeout(slice, RETRY_MS)
+      return
+    }
+    if (next.done !== true && !stopped) setImmediate(slice)
+  }
+
+  setImmediate(slice)
+  return {
+    stop() {
+      stopped = true
+      if (timer !== null) clearTimeout(timer)
+    },
+  }
+}
+
+function* stepsOf({
+  engine,
+  isGone,
+  onDoubt,
+}: Parameters<typeof reconcileStoredState>[0]): Generator<() => void> {
+  for (const deviceId of engine.leftBy())
+    yield () => {
+      if (isGone(deviceId)) void engine.purge(deviceId).catch(onDoubt)
+      else engine.rebindLeavings(deviceId)
+    }
+  yield* engine.leftWills()
+}

@@ -1,0 +1,41 @@
+// What is read when somebody asks for metrics: figures that others keep, taken as they are then. Nothing here walks anything.
+import { watchProcess } from '../../admin/process-figures.ts'
+import { storeBytes } from '../../db/store-size.ts'
+import type { Limits } from '../gate/limits/connection-limits.ts'
+import type { Engine } from '../mqtt/index.ts'
+import type { BrokerMetrics } from '../observability/metrics.ts'
+
+export type ScrapeOptions = {
+  metrics: BrokerMetrics
+  engine: Pick<Engine, 'sessions' | 'queued'>
+  limits: Limits & { counts(): { connections: number; handshakes: number; waiting: number } }
+  healthy(): boolean
+  /** The file of stored sessions; null where they are kept in memory alone. */
+  sessionFile: string | null
+}
+
+export type Scrape = { text(): Promise<string>; stop(): void }
+
+export function createScrape({ metrics, engine, limits, healthy, sessionFile }: ScrapeOptions): Scrape {
+  const own = watchProcess()
+  return {
+    text() {
+      metrics.sessions.set(engine.sessions.size())
+      const { queuedMessages, queuedBytes, retained, retainedBytes } = engine.queued()
+      metrics.queuedMessages.set(queuedMessages)
+      metrics.queuedBytes.set(queuedBytes)
+      metrics.retainedMessages.set(retained)
+      metrics.retainedBytes.set(retainedBytes)
+      metrics.registryReadable.set(healthy() ? 1 : 0)
+      const { connections, handshakes, waiting } = limits.counts()
+      metrics.connections.set(connections)
+      metrics.handshakes.set(handshakes)
+      metrics.handshakesWaiting.set(waiting)
+      const { main, log } = sessionFile === null ? { main: 0, log: 0 } : storeBytes(sessionFile)
+      metrics.sessionStoreBytes.set(main + log)
+      metrics.showProcess('broker', own.figures())
+      return metrics.registry.metrics()
+    },
+    stop: own.stop,
+  }
+}
