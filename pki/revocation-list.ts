@@ -1,7 +1,7 @@
 // Reads a complete CRL of somebody else (RFC 5280 §5): who signed it, when the next one comes, which serial numbers it
 // lists. Refuses lists that are not the whole truth about their issuer. Fetches nothing.
 import 'reflect-metadata'
-import { verify, type X509Certificate } from 'node:crypto'
+import { type KeyObject, verify, type X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { CRLReasons, Extension } from '@peculiar/asn1-x509'
 import { readAsn1Time } from './asn1-time.ts'
@@ -53,14 +53,16 @@ const oids = {
   distributionPoint: '2.5.29.28',
 } as const
 
-/** Reads a DER list that this CA signed. Throws a `CrlFault`. */
-export function readRevocationList(der: Buffer, issuer: X509Certificate): RevocationList {
-  return faulting(() => {
+/** Reads a DER list that this CA signed; the signature is verified in a thread of OpenSSL's. Rejects with a `CrlFault`. */
+export async function readRevocationList(der: Buffer, issuer: X509Certificate): Promise<RevocationList> {
+  const [tbs, algorithm, signature] = faulting(() => {
     const [tbs, algorithm, signature, more] = elementsOf(der, whole(der))
     if (!tbs || !algorithm || !signature || more) throw new CrlFault('it is no CRL')
-    assertSigned(der, tbs, algorithm, signature, issuer)
-    return readTbs(der, tbs, algorithm, issuer)
+    return [tbs, algorithm, signature]
   })
+  const { hash, bits } = faulting(() => signatureIn(der, algorithm, signature, issuer))
+  if (!(await verified(hash, encodingOf(der, tbs), issuer.publicKey, bits))) throw notSigned()
+  return faulting(() => readTbs(der, tbs, algorithm, issuer))
 }
 
 function readTbs(
@@ -157,13 +159,13 @@ function assertIssuer(name: Buffer, issuer: X509Certificate): void {
   }
 }
 
-function assertSigned(
+/** What the signature is verified with: the hash, null where the algorithm has its own, and its octets. */
+function signatureIn(
   der: Buffer,
-  tbs: DerElement,
   algorithm: DerElement,
   signature: DerElement,
   issuer: X509Certificate,
-): void {
+): { hash: string | null; bits: Buffer } {
   const usage = certificateOf(issuer).keyUsage
   if (usage !== null && !usage.has('cRLSign')) {
     throw new CrlFault('the key usage of the CA does not contain cRLSign')
@@ -172,13 +174,21 @@ function assertSigned(
   const needs = signatureAlgorithms.get(oidOf(der, oid))
   if (needs === undefined)
     throw new CrlFault('it is signed with an algorithm that is not accepted: use SHA-256')
+  if (needs.keyType !== issuer.publicKey.asymmetricKeyType) throw notSigned()
   // The content of a BIT STRING begins with the number of bits that do not count.
-  const bits = contentOf(der, signature).subarray(1)
-  const { publicKey } = issuer
-  const fits = needs.keyType === publicKey.asymmetricKeyType
-  if (!fits || !verify(needs.hash, encodingOf(der, tbs), publicKey, bits)) {
-    throw new CrlFault('this CA did not sign it')
-  }
+  return { hash: needs.hash, bits: contentOf(der, signature).subarray(1) }
+}
+
+/** Of megabytes, so not on the event loop. What OpenSSL cannot read verifies nothing. */
+function verified(hash: string | null, signed: Buffer, key: KeyObject, bits: Buffer): Promise<boolean> {
+  const done = new Promise<boolean>(resolve =>
+    verify(hash, signed, key, bits, (error, fits) => resolve(!error && fits)),
+  )
+  return done.catch(() => false)
+}
+
+function notSigned(): CrlFault {
+  return new CrlFault('this CA did not sign it')
 }
 
 function certificateOf(issuer: X509Certificate): ReadCertificate {

@@ -44,6 +44,7 @@ export type IssuerCrlParts = {
 export const CRL_BYTES_MAX = 16 * 1024 * 1024
 /** So that no slice keeps the event loop for longer than some milliseconds. */
 const SLICE = 500
+const HASHED_BYTES = 1024 * 1024
 const clock: Actor = { name: 'time', kind: 'service' }
 const MINUTE_MS = 60_000
 const RETRY_MS = 5 * MINUTE_MS
@@ -73,12 +74,12 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     if (issuer === undefined) throw new Problem('issuer_unknown', `no issuer ${issuerId} is registered`)
     if (issuer.kind !== 'foreign') throw new Problem('issuer_own', 'only CAs of others have CRLs to import')
     try {
-      const list = readRevocationList(der, issuer.certificate)
+      const list = await readRevocationList(der, issuer.certificate)
       if (list.thisUpdate > now() + RETRY_MS) throw new CrlFault('it is of the future')
       const uncovered = await parts.uncovered(issuer, list.coverage)
       if (uncovered !== null) throw new CrlFault(uncovered)
       const { entries: _, coverage: __, ...facts } = list
-      const hash = createHash('sha256').update(der).digest('hex')
+      const hash = await hashOf(der)
       const crlId = await writer.beginCrl(issuerId, { ...facts, hash })
       if (crlId === null) return null
       const counted = await write(crlId, list.entries())
@@ -190,6 +191,16 @@ function isDue({ url, checkedAt, error, inForce }: CrlStanding, now: number): bo
   const life = (inForce?.nextUpdate ?? 0) - (inForce?.thisUpdate ?? 0)
   const interval = Math.min(REFRESH_MS.most, Math.max(REFRESH_MS.least, life / 4))
   return now - checkedAt >= (error === null ? interval : RETRY_MS)
+}
+
+/** SHA-256 in hex, a slice in a turn of the event loop. */
+async function hashOf(der: Buffer): Promise<string> {
+  const hash = createHash('sha256')
+  for (let at = 0; at < der.length; at += HASHED_BYTES) {
+    hash.update(der.subarray(at, at + HASHED_BYTES))
+    await setImmediate()
+  }
+  return hash.digest('hex')
 }
 
 function take(entries: Generator<Revocation, void>): Revocation[] {

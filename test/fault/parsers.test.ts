@@ -228,13 +228,16 @@ test('CRLs', async t => {
     sequence(oid('2a8648ce3d040302')),
     der(0x03, Buffer.of(0), sign('sha256', tbs, caKey)),
   )
-  assert.equal([...readRevocationList(list, caCertificate).entries()].length, 2)
+  assert.equal([...(await readRevocationList(list, caCertificate)).entries()].length, 2)
   let read = 0
-  await fuzz(t, chance => {
+  await fuzz(t, async chance => {
     const damaged = chance.sometimes(0.9)
       ? signedAnew(list, mutatedDer(tbs, chance), caKey)
       : mutatedDer(list, chance)
-    const found = outcomeOf(() => readRevocationList(damaged, caCertificate), CrlFault)
+    const found = await readRevocationList(damaged, caCertificate).catch(error => {
+      if (!(error instanceof CrlFault)) throw error
+      return null
+    })
     if (found === null) return
     assert.ok(
       Number.isFinite(found.thisUpdate) && (found.nextUpdate === null || Number.isFinite(found.nextUpdate)),

@@ -41,16 +41,18 @@ function tbs(entries: Uint8Array[], extensions: Uint8Array[] = []): Buffer {
 const signed = (content: Buffer) =>
   sequence(content, ecdsaWithSha256, der(0x03, Buffer.of(0), sign('sha256', content, key)))
 const read = (content: Buffer) => readRevocationList(signed(content), issuer)
-const entriesIn = (...entries: Uint8Array[]): Revocation[] => [...read(tbs(entries)).entries()]
+const entriesIn = async (...entries: Uint8Array[]): Promise<Revocation[]> => [
+  ...(await read(tbs(entries))).entries(),
+]
 
-test('reads numbers, times, reasons and serial numbers as OpenSSL writes them', () => {
-  const list = read(tbs([], [extension('551d14', Buffer.from('02020100', 'hex'))]))
+test('reads numbers, times, reasons and serial numbers as OpenSSL writes them', async () => {
+  const list = await read(tbs([], [extension('551d14', Buffer.from('02020100', 'hex'))]))
   assert.deepEqual(
     [list.number, list.thisUpdate, list.nextUpdate, list.scope, [...list.entries()]],
     ['100', Date.UTC(2026, 0, 1), Date.UTC(2050, 0, 1), '', []],
   )
   const reason = (code: number) => extension('551d15', Buffer.of(10, 1, code))
-  const found = entriesIn(entry('00ab'), entry('01', reason(1)), entry('ff'), entry('7fff', reason(6)))
+  const found = await entriesIn(entry('00ab'), entry('01', reason(1)), entry('ff'), entry('7fff', reason(6)))
   assert.deepEqual(
     found.map(({ serialNumber, reason: why }) => [serialNumber, why]),
     [
@@ -62,7 +64,21 @@ test('reads numbers, times, reasons and serial numbers as OpenSSL writes them', 
   )
 })
 
-test('refuses entries that take back, or that say what is not understood', () => {
+test('the signature of a long list is verified beside the event loop', async () => {
+  const long = signed(
+    tbs(Array.from({ length: 20_000 }, (_, index) => entry((0x10000 + index).toString(16).padStart(6, '0')))),
+  )
+  let turns = 0
+  const counting = setImmediate(() => {
+    turns += 1
+  })
+  const list = await readRevocationList(long, issuer)
+  clearImmediate(counting)
+  assert.ok(turns > 0, 'others had their turn')
+  assert.equal([...list.entries()].length, 20_000)
+})
+
+test('refuses entries that take back, or that say what is not understood', async () => {
   const rows: [Uint8Array, RegExp][] = [
     [entry('01', extension('551d15', Buffer.of(10, 1, 8))), /delta/],
     [entry('01', extension('551d1d', sequence(), true)), /critical extension/],
@@ -73,26 +89,26 @@ test('refuses entries that take back, or that say what is not understood', () =>
     [sequence(), /cannot be read/],
   ]
   for (const [bad, words] of rows)
-    assert.throws(
-      () => entriesIn(entry('01'), bad),
+    await assert.rejects(
+      entriesIn(entry('01'), bad),
       error => error instanceof CrlFault && words.test(error.message),
       String(words),
     )
 })
 
-test('whatever is signed, reading it ends in a list or in a fault', () => {
+test('whatever is signed, reading it ends in a list or in a fault', async () => {
   const good = tbs(
     [entry('01', extension('551d15', Buffer.of(10, 1, 1))), entry('0203')],
     [extension('551d14', Buffer.of(2, 1, 1)), extension('551d1c', sequence(), true)],
   )
   const changes = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 })
-  fc.assert(
-    fc.property(changes, fc.nat(good.length), (changed, cut) => {
+  await fc.assert(
+    fc.asyncProperty(changes, fc.nat(good.length), async (changed, cut) => {
       const bytes = Buffer.from(good)
       for (const [at, value] of changed) bytes[at] = value
       for (const content of [bytes, bytes.subarray(0, cut)]) {
         try {
-          for (const { serialNumber } of readRevocationList(signed(content), issuer).entries())
+          for (const { serialNumber } of (await readRevocationList(signed(content), issuer)).entries())
             assert.match(serialNumber, /^-?([0-9a-f]{2})+$/)
         } catch (error) {
           assert.ok(error instanceof CrlFault, String((error as Error).stack))
