@@ -46,8 +46,13 @@ export type BoundStatement = {
 }
 
 export function bindStatements(policies: readonly PolicyDocument[], values: Variables): BoundStatement[] {
-  return policies.flatMap(policy =>
-    policy.statements.map((statement, index) => ({
+  return policies.flatMap(policy => [...boundOneByOne(policy, values)])
+}
+
+/** The same of one policy, for who has other things to do between two statements. */
+export function* boundOneByOne(policy: PolicyDocument, values: Variables): Generator<BoundStatement, void> {
+  for (const [index, statement] of policy.statements.entries())
+    yield {
       policy: policy.name,
       index,
       effect: statement.effect,
@@ -55,8 +60,7 @@ export function bindStatements(policies: readonly PolicyDocument[], values: Vari
       // A deny holds for every QoS: `qosMax` narrows what is allowed.
       qosMax: statement.effect === 'deny' ? 2 : (statement.when?.qosMax ?? 2),
       topics: templatesOf(statement).map(template => bindTopic(template, values)),
-    })),
-  )
+    }
 }
 
 /** The first deny that names a value which is missing or unsafe: nothing at all is allowed then. */

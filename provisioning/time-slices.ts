@@ -20,7 +20,7 @@ type Work = {
   reject(error: unknown): void
 }
 
-const limits: TimeSliceLimits = { sliceMs: 8, workMax: 16 }
+const limits: TimeSliceLimits = { sliceMs: 2, workMax: 16 }
 
 export function createTimeSlices({ sliceMs, workMax } = limits): TimeSlices {
   const waiting: Work[] = []

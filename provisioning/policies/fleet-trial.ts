@@ -74,10 +74,8 @@ export function* tryOnFleet(
     const [had, has] = [policiesThrough(now, holder), policiesThrough(after, holder)]
     if (!had.has(draft.name) && !has.has(draft.name)) return null
     result.devicesTotal += 1
-    const before = bind(now.documents, had.keys(), holder)
-    yield
-    const then = bind(after.documents, has.keys(), holder)
-    yield
+    const before = yield* bind(now.documents, had.keys(), holder)
+    const then = yield* bind(after.documents, has.keys(), holder)
     const { lost, gained } = yield* counted(compare([...had.keys()], [...has.keys()], before, then))
     const noted = reader.subscriptions(deviceId)
     const subscriptionsLost: string[] = []
@@ -85,7 +83,8 @@ export function* tryOnFleet(
       // A live session keeps the certificate it came with; a newer one may be on the roll by now.
       const same = fingerprint === holder.certificate?.fingerprint
       const theirs = same ? holder : (reader.holder(deviceId, fingerprint) ?? holder)
-      const statements = same ? then : bind(after.documents, policiesThrough(after, theirs).keys(), theirs)
+      const others = policiesThrough(after, theirs).keys()
+      const statements = same ? then : yield* bind(after.documents, others, theirs)
       subscriptionsLost.push(...(yield* counted(refusedFilters(statements, filters))))
       result.subscriptionsNoted += filters.length
     }

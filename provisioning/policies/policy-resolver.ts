@@ -12,32 +12,7 @@ export type PolicyResolver = ReturnType<typeof createPolicyResolver>
 
 export function createPolicyResolver(reader: PolicyReader, slices: TimeSlices = createTimeSlices()) {
   return {
-    effective(holder: PolicyHolder) {
-      const now = policySnapshot(reader)
-      const held = policiesThrough(now, holder)
-      const statements = bind(now.documents, held.keys(), holder)
-      const refusal = refusingAll(statements)
-      return {
-        deviceId: holder.deviceId,
-        certificate: holder.certificate?.fingerprint ?? null,
-        policies: [...held].map(([name, attachments]) => ({ name, through: attachments })),
-        variables: Object.fromEntries(valuesOf(holder)),
-        refused:
-          refusal === null
-            ? null
-            : {
-                policy: refusal.policy,
-                statement: refusal.index,
-                topic: refusal.topics.find(({ filter }) => filter === null)?.written ?? '',
-              },
-        statements: statements.map(({ index, topics, ...statement }) => ({
-          ...statement,
-          actions: [...statement.actions],
-          statement: index,
-          topics: topics.map(({ written, bound, missing }) => ({ written, bound, missing: [...missing] })),
-        })),
-      }
-    },
+    effective: (holder: PolicyHolder, gone?: () => boolean) => slices.run(effective(reader, holder), gone),
 
     /** Judges the draft as if it held for the device, whether it is attached or not. */
     simulate(
@@ -55,6 +30,33 @@ export function createPolicyResolver(reader: PolicyReader, slices: TimeSlices = 
   }
 }
 
+function* effective(reader: PolicyReader, holder: PolicyHolder) {
+  const now = policySnapshot(reader)
+  const held = policiesThrough(now, holder)
+  const statements = yield* bind(now.documents, held.keys(), holder)
+  const refusal = refusingAll(statements)
+  return {
+    deviceId: holder.deviceId,
+    certificate: holder.certificate?.fingerprint ?? null,
+    policies: [...held].map(([name, attachments]) => ({ name, through: attachments })),
+    variables: Object.fromEntries(valuesOf(holder)),
+    refused:
+      refusal === null
+        ? null
+        : {
+            policy: refusal.policy,
+            statement: refusal.index,
+            topic: refusal.topics.find(({ filter }) => filter === null)?.written ?? '',
+          },
+    statements: statements.map(({ index, topics, ...statement }) => ({
+      ...statement,
+      actions: [...statement.actions],
+      statement: index,
+      topics: topics.map(({ written, bound, missing }) => ({ written, bound, missing: [...missing] })),
+    })),
+  }
+}
+
 function* simulation(
   reader: PolicyReader,
   holder: PolicyHolder,
@@ -63,10 +65,9 @@ function* simulation(
 ) {
   const now = policySnapshot(reader)
   const names = new Set(policiesThrough(now, holder).keys())
-  const before = bind(now.documents, names, holder)
-  yield
+  const before = yield* bind(now.documents, names, holder)
   const documents = { get: (name: string) => (name === draft.name ? draft : now.documents.get(name)) }
-  const after = bind(documents, new Set([...names, draft.name]), holder)
+  const after = yield* bind(documents, new Set([...names, draft.name]), holder)
   const decide = function* (statements: readonly BoundStatement[], question: Question) {
     yield
     return explainRight(statements, question)

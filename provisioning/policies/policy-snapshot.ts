@@ -1,7 +1,7 @@
 // The policies of the record at one moment, and which of them hold for a device. Documents are parsed when they are needed.
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { Attachment } from '../../db/policies/policy-store.ts'
-import { type BoundStatement, bindStatements, variablesOf } from '../../policy/binding.ts'
+import { type BoundStatement, boundOneByOne, variablesOf } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 
 export type PolicyDocuments = { get(name: string): PolicyDocument | undefined }
@@ -35,15 +35,23 @@ export function policiesThrough(
   return found
 }
 
-export function bind(
+/** The statements of these policies for a device, a statement in a step: a document may have ten thousand topics. */
+export function* bind(
   documents: PolicyDocuments,
   names: Iterable<string>,
   holder: PolicyHolder,
-): BoundStatement[] {
-  return bindStatements(
-    [...names].flatMap(name => documents.get(name) ?? []),
-    valuesOf(holder),
-  )
+): Generator<void, BoundStatement[]> {
+  const values = valuesOf(holder)
+  const bound: BoundStatement[] = []
+  for (const name of names) {
+    const document = documents.get(name)
+    yield
+    for (const statement of document === undefined ? [] : boundOneByOne(document, values)) {
+      bound.push(statement)
+      yield
+    }
+  }
+  return bound
 }
 
 export function valuesOf({ deviceId, attributes, certificate }: PolicyHolder): Map<string, string> {

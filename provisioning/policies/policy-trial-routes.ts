@@ -44,7 +44,10 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Servic
         response: { 200: schemas.EffectivePolicy, ...refusals },
       },
     },
-    async request => policyResolver.effective(holderOf(request.params.id, request.query.certificate)),
+    async request => {
+      const holder = holderOf(request.params.id, request.query.certificate)
+      return policyResolver.effective(holder, goneAway(request))
+    },
   )
 
   api.post(

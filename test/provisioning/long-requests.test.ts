@@ -6,7 +6,8 @@ import { createOneATurn } from '../../db/one-a-turn.ts'
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import { actions } from '../../policy/document.ts'
 import { tryOnFleet } from '../../provisioning/policies/fleet-trial.ts'
-import { createTimeSlices } from '../../provisioning/time-slices.ts'
+import { createPolicyResolver } from '../../provisioning/policies/policy-resolver.ts'
+import { createTimeSlices, type TimeSlices } from '../../provisioning/time-slices.ts'
 import { assertProblem, type Service, startService } from './harness.ts'
 
 /** As many topics as a document may have, in as few bytes as they take. */
@@ -124,6 +125,33 @@ test('a trial that compares too much is refused with what the bound is', () => {
     reason: 'trial_too_large',
     message: /more than 41999 topic filters/,
   })
+})
+
+test('the largest policy is bound to a device a statement in a step, and a question is a step', async () => {
+  const documents = new Map([['p', JSON.stringify(largest('p', 'a'))]])
+  const reader = {
+    documents: () => documents,
+    attached: () => new Map([['everyone ', ['p']]]),
+  } as unknown as PolicyReader
+  let steps = 0
+  const counting: TimeSlices = {
+    async run(work) {
+      for (let step = work.next(); ; step = work.next(), steps += 1) if (step.done === true) return step.value
+    },
+  }
+  const resolver = createPolicyResolver(reader, counting)
+  const holder = { deviceId: 'd1', attributes: {}, groups: [], certificate: null }
+  const stepsOf = async (work: () => Promise<unknown>) => {
+    const before = steps
+    await work()
+    return steps - before
+  }
+  assert.ok((await stepsOf(() => resolver.effective(holder))) >= 100)
+  const question = { action: 'publish', topic: 'a/0', qos: 0, retain: false } as const
+  const draft = largest('p', 'b')
+  const one = await stepsOf(() => resolver.simulate(holder, draft, [question]))
+  assert.ok(one >= 2 * 100)
+  assert.equal(await stepsOf(() => resolver.simulate(holder, draft, [question, question])), one + 2)
 })
 
 test('work runs one slice in a turn of the event loop, by turns, and a bounded number of it at once', async () => {
