@@ -8,11 +8,11 @@ const contexts = new Map<string, SecureContext>()
 type Credentials = Pick<BenchDevice, 'id' | 'certificate' | 'key'>
 
 /** Key and certificate made ready, once for each device: a millisecond that is none of the connection's. */
-export function contextOf(root: string, { id, certificate, key }: Credentials): SecureContext {
-  const known = contexts.get(id)
+export function contextOf(root: string, { certificate, key }: Credentials): SecureContext {
+  const known = contexts.get(certificate)
   if (known !== undefined) return known
   const made = createSecureContext({ ca: root, cert: certificate, key })
-  contexts.set(id, made)
+  contexts.set(certificate, made)
   return made
 }
 

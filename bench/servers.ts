@@ -17,7 +17,7 @@ export type BenchServer = {
 }
 
 /** As `rollcall up` starts its broker. */
-const nodeFlags = [
+export const nodeFlags = [
   '--max-semi-space-size=64',
   `--openssl-config=${new URL('../broker/gate/openssl.cnf', import.meta.url).pathname}`,
 ]
