@@ -87,13 +87,16 @@ export const faults: Row[] = [
     tests: [
       { file: 'race/revoke-while-connecting.test.ts' },
       { file: 'race/in-flight-at-the-cut.test.ts' },
-      { file: 'broker/resumption.test.ts' },
+      { file: 'broker/gate/tls/resumption.test.ts' },
     ],
   },
   {
     row: 'revoke-away',
     fault: 'revoked while away, with queue, retained message and will: nothing of them is delivered',
-    tests: [{ file: 'broker/left-behind.test.ts' }, { file: 'broker/earlier-lives.test.ts' }],
+    tests: [
+      { file: 'broker/revocation/stored-state-of-ended-rights.test.ts' },
+      { file: 'broker/revocation/startup-reconciliation.test.ts' },
+    ],
   },
   {
     row: 'ca-rotation',
@@ -121,9 +124,9 @@ export const faults: Row[] = [
     fault:
       'declared sizes of 256 MB, endless topics, 10,000 subscriptions: refused on sight, memory and loop flat',
     tests: [
-      { file: 'broker/threats-resources.test.ts' },
+      { file: 'broker/threats/resources.test.ts' },
       {
-        file: 'broker/floods.test.ts',
+        file: 'broker/mqtt/connection/floods.test.ts',
         names: ['packetBytesMax', 'connectBytesMax', '10,000', 'too many levels'],
       },
     ],
@@ -131,7 +134,12 @@ export const faults: Row[] = [
   {
     row: 'floods',
     fault: 'QoS 2 without PUBREL, retained flood: capped, only the offender is closed',
-    tests: [{ file: 'broker/floods.test.ts', names: ['without PUBREL', 'deviceRetainedMessagesMax'] }],
+    tests: [
+      {
+        file: 'broker/mqtt/connection/floods.test.ts',
+        names: ['without PUBREL', 'deviceRetainedMessagesMax'],
+      },
+    ],
   },
   {
     row: 'kill-consumers',
