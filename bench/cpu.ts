@@ -35,6 +35,12 @@ export function residentKib(pid: number): number {
   return Number(match?.[1] ?? 0)
 }
 
+/** The most resident memory the process has had so far, in KiB. */
+export function peakResidentKib(pid: number): number {
+  const match = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  return Number(match?.[1] ?? 0)
+}
+
 /** CPU a process spends while the work runs, in microseconds. */
 export async function cpuDuring(pid: number, work: () => Promise<void>): Promise<number> {
   const before = cpuMicros(pid)

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants, globSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, matchesGlob, relative } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { debianPackages, toolUsers } from './tools.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -18,6 +19,7 @@ const chosen = ci ? files : files.filter(file => !leftOut.has(file))
 const TEST_TIMEOUT_MS = 300_000
 const args = [
   '--test',
+  `--import=${pathToFileURL(join(import.meta.dirname, 'deadline.ts'))}`,
   `--test-timeout=${TEST_TIMEOUT_MS}`,
   '--test-concurrency=2',
   ...process.argv.slice(2),

@@ -2,20 +2,22 @@
 // whose client certificate a CA signed.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { residentKib } from '../../bench/cpu.ts'
+import { peakResidentKib } from '../../bench/cpu.ts'
 import { type Device, enrollMany, knock } from '../e2e/devices.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
 
 /** Connections at once, each of a device of its own. */
 const DEVICES = 16
-const GROWTH_MAX = 1.15
+/** A leak of 6 KB an admission, as Node 24.21 had, makes 1.16 of it in the short run. */
+const GROWTH_MAX = length(1.1, 1.15)
 
-// A small heap fills within the first admissions. What grows afterwards is held outside it, or leaks.
+// A small heap fills within the first admissions. What grows afterwards is held outside it, or leaks. Peaks are compared, for a
+// collection gives back up to 40 MiB at any time.
 const smallHeap = { NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=4' }
 
 test('resident memory of the broker after many admissions is that after few', async t => {
-  const [few, many] = [length(1_500, 20_000), length(6_000, 200_000)]
+  const [few, many] = [length(5_000, 20_000), length(10_000, 200_000)]
   using folder = scratch()
   await using system = await startSystem(folder.at('data'), { env: smallHeap })
   const ids = Array.from({ length: DEVICES }, (_, index) => `device-${index}`)
@@ -23,9 +25,9 @@ test('resident memory of the broker after many admissions is that after few', as
   const broker = system.childPid('broker')
 
   await admissions(system, devices, few)
-  const before = residentKib(broker)
+  const before = peakResidentKib(broker)
   await admissions(system, devices, many - few)
-  const after = residentKib(broker)
+  const after = peakResidentKib(broker)
 
   t.diagnostic(
     `${Math.round(before / 1024)} MiB after ${few} admissions, ${Math.round(after / 1024)} MiB after ${many}`,

@@ -65,6 +65,8 @@ test('what it knows is subject to time: validity, grace and the end of a live se
   now += 1
   assert.deepEqual([await knock('d1', short), await knock('d2', old)], ['connack 0', 'connack 5'])
   now = notAfter.getTime()
+  assert.equal(await knock('d1', short), 'connack 0', 'its last millisecond belongs to it')
+  now += 1
   assert.equal(await knock('d1', short), 'connack 5')
 })
 

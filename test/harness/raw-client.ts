@@ -1,5 +1,5 @@
 // A device that speaks MQTT byte by byte over real TLS: cheap enough for thousands, and free to misbehave.
-import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Identity } from './authority.ts'
 import {
@@ -61,13 +61,13 @@ export async function keptSession(
   await firstBytes(socket)
   socket.resume()
   socket.end(Buffer.from([0xe0, 0]))
-  if (!socket.closed) await once(socket, 'close')
+  await ended(socket)
   if (session === undefined) throw new Error('the server gave no session')
   return { session, resumed }
 }
 
-/** Resolves when the connection is closed, at once where it is closed already. */
-export function ended(socket: TLSSocket): Promise<void> {
+/** Resolves when the connection is closed, also by a reset and at once where it is closed already. `once` would reject on a reset. */
+export function ended(socket: Socket): Promise<void> {
   socket.on('error', () => {})
   socket.resume()
   if (socket.destroyed) return Promise.resolve()

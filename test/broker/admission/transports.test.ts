@@ -16,6 +16,7 @@ import {
 } from '../../harness/broker.ts'
 import { openInbox } from '../../harness/inbox.ts'
 import { proxyHeader } from '../../harness/proxy-header.ts'
+import { ended } from '../../harness/raw-client.ts'
 import { tester } from '../../harness/roll.ts'
 
 let t: TestBroker
@@ -106,8 +107,7 @@ test('a stranger gets no word of HTTP, and GET alone opens nothing', async () =>
   await t.line(line => line.reason === 'connect_expected')
   const slow = await openTls(t, { identity })
   slow.write('GET /mqtt HTTP/1.1\r\n')
-  slow.resume()
-  await once(slow, 'close')
+  await ended(slow)
 })
 
 test('a packet that declares too much ends a WebSocket at its header', async () => {

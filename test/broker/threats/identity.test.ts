@@ -10,6 +10,7 @@ import { judgeLeaf } from '../../../pki/leaf-policy.ts'
 import { type Identity, makeKeyPair, usage } from '../../harness/authority.ts'
 import { attempt, attemptPlain, mqttClient, startTestBroker, type TestBroker } from '../../harness/broker.ts'
 import { openInbox } from '../../harness/inbox.ts'
+import { ended } from '../../harness/raw-client.ts'
 
 let t: TestBroker
 beforeEach(async () => {
@@ -166,8 +167,7 @@ async function visit(port: number, identity?: Identity, session?: Buffer) {
   })
   await once(socket, 'secureConnect')
   const reused = socket.isSessionReused()
-  socket.resume()
-  await once(socket, 'close')
+  await ended(socket)
   return { session: kept, reused }
 }
 

@@ -183,8 +183,7 @@ for (const gates of [0, 1]) {
       const header = proxyHeader('192.0.2.1')
       raw.write(header.subarray(0, -1))
       setTimeout(() => raw.write(header.subarray(-1)), 2_000)
-      raw.resume()
-      await once(raw, 'close')
+      await ended(raw)
       const took = performance.now() - began
       assert.ok(took > 2_500 && took < 4_500, `${took} ms`)
       await t.line(line => line.reason === 'handshake_timeout' && line['address'] === '192.0.2.1')
@@ -198,8 +197,7 @@ for (const gates of [0, 1]) {
     const began = performance.now()
     raw.write(Buffer.from('160301200001001ffc0303', 'hex')) // a ClientHello that says it is 8 KiB long
     const busy = setInterval(() => raw.write('x'), OCTET_MS)
-    raw.resume()
-    await once(raw, 'close')
+    await ended(raw)
     clearInterval(busy)
     assert.ok(performance.now() - began < 4_000)
     await t.line(line => line.reason === 'handshake_timeout')

@@ -1,6 +1,5 @@
 // A resumed TLS session passes the same admission as a full handshake, from the certificate it carries, or it is none.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import type { Identity } from '../../../harness/authority.ts'
@@ -13,7 +12,7 @@ import {
   startTestBroker,
   type TestBroker,
 } from '../../../harness/broker.ts'
-import { keptSession } from '../../../harness/raw-client.ts'
+import { ended, keptSession } from '../../../harness/raw-client.ts'
 import { tester } from '../../../harness/roll.ts'
 import { until } from '../../../harness/until.ts'
 import { HOUR_MS, inFuture, only, type TlsVersion } from '../../admission/attempts.ts'
@@ -140,7 +139,7 @@ async function knock(socket: TLSSocket, clientId = 'd1'): Promise<Seen> {
   socket.write(connectPacket({ clientId }))
   const answer = await firstBytes(socket)
   socket.destroy()
-  if (!socket.closed) await once(socket, 'close')
+  await ended(socket)
   return answer === null ? 'cut' : `connack ${answer[3] ?? -1}`
 }
 
