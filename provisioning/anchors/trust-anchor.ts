@@ -5,7 +5,9 @@ import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { exceedsPathLength, judgeAnchor } from '../../pki/anchor-policy.ts'
 import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
+import { readCertificate } from '../../pki/certificate-reader.ts'
 import { findIssuer } from '../../pki/chain.ts'
+import { comparableName } from '../../pki/distinguished-name.ts'
 import { coverageOf, covers, coversAll } from '../../pki/distribution-points.ts'
 import { readOrNull } from '../../pki/foreign-bytes.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
@@ -108,7 +110,13 @@ function parsed(der: Buffer) {
 
 /** A CA under the same name with the same key: a chain would lead to either. */
 function isTwin(certificate: X509Certificate, { certificate: known }: Issuer): boolean {
-  return known.subject === certificate.subject && known.publicKey.equals(certificate.publicKey)
+  return known.publicKey.equals(certificate.publicKey) && subjectOf(known) === subjectOf(certificate)
+}
+
+/** As names are compared, whatever is printed of them; null where it cannot be read. */
+function subjectOf({ raw }: X509Certificate): string | null {
+  const reading = readCertificate(raw)
+  return 'fault' in reading ? null : comparableName(reading.certificate.subject.der)
 }
 
 function invalid(path: string, message: string): AnchorVerdict {

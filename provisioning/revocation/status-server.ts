@@ -1,6 +1,7 @@
 // The plain HTTP server of CRLs, OCSP and CA certificates. Plain, since all it serves is signed and public, and since
 // whoever checks a TLS certificate cannot ask over TLS first (RFC 5280 §8). Knows requests, refuses to know the record.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { boundConnections, type ConnectionLimits } from '../server/connection-bounds.ts'
 
 export type StatusAnswer = {
   status: number
@@ -25,12 +26,14 @@ export type StatusServer = {
 }
 
 const BODY_BYTES_MAX = 16 * 1024
-const CONNECTIONS_MAX = 1_000
+/** Half of them of one address: a proxy may stand for many, and keeps nobody else out. */
+const CONNECTIONS: ConnectionLimits = { max: 1_000, perAddressMax: 500 }
 const DRAIN_MS = 2_000
 
 export async function openStatusServer(
   { host, port }: { host: string; port: number },
   onFailed: (error: unknown) => void = () => {},
+  limits = CONNECTIONS,
 ): Promise<StatusServer> {
   let handler: StatusHandler = () => ({ status: 503, headers: { 'retry-after': '1' } })
   const server = createServer({
@@ -39,7 +42,7 @@ export async function openStatusServer(
     keepAliveTimeout: 5_000,
     connectionsCheckingInterval: 1_000,
   })
-  server.maxConnections = CONNECTIONS_MAX
+  boundConnections(server, limits)
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     answer(request, response).catch(error => {
       onFailed(error)

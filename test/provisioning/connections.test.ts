@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { addressOf, type ConnectionLimits, trackConnections } from '../../provisioning/server/connections.ts'
+import { openStatusServer } from '../../provisioning/revocation/status-server.ts'
+import { addressOf, type ConnectionLimits } from '../../provisioning/server/connection-bounds.ts'
+import { trackConnections } from '../../provisioning/server/connections.ts'
 import { until } from '../harness/until.ts'
 
 /** A server of such limits, and connections to it from any loopback address, by name. */
@@ -76,4 +78,25 @@ test('addresses of one /64 count as one', () => {
   assert.equal(addressOf('2001:db8:1:2:3::4'), addressOf('2001:db8:1:2:ffff::1'))
   assert.notEqual(addressOf('2001:db8:1:2::1'), addressOf('2001:db8:1:3::1'))
   assert.equal(addressOf('::ffff:192.0.2.1'), addressOf('192.0.2.1'))
+})
+
+test('of the server of CRL and OCSP an address holds a part of the connections, and keeps no other out', async () => {
+  const server = await openStatusServer({ host: '127.0.0.1', port: 0 }, undefined, {
+    max: 4,
+    perAddressMax: 2,
+  })
+  const open = new Map<string, Socket>()
+  const dial = async (name: string, localAddress: string) => {
+    const socket = connect({ port: server.port, host: '127.0.0.1', localAddress })
+    socket.on('error', () => {})
+    socket.resume()
+    open.set(name, socket)
+    socket.once('close', () => open.delete(name))
+    await once(socket, 'connect')
+  }
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await dial(name, '127.0.0.1')
+  await dial('other', '127.0.0.2')
+  await until(() => [...open.keys()].join() === 'd,e,other')
+  for (const socket of open.values()) socket.destroy()
+  await server.close()
 })

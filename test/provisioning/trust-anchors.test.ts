@@ -1,9 +1,16 @@
 // Trust anchors through the API: what may become one, how possession is proven, and what is not switched on without.
+import 'reflect-metadata'
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
+import {
+  BasicConstraintsExtension,
+  type JsonNameParams,
+  Name,
+  X509CertificateGenerator,
+} from '@peculiar/x509'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
-import { createAuthority } from '../harness/authority.ts'
+import { createAuthority, makeKeyPair } from '../harness/authority.ts'
 import {
   type Authority,
   assertProblem,
@@ -62,6 +69,20 @@ test('a CA is registered once, shown with its standing, and links to the registe
   assertProblem(await service.call('GET', `/v1/issuers/${'0'.repeat(64)}`), 404, 'issuer_unknown')
   const audited = await service.call('GET', `/v1/audit?action=issuer.add&target=${rootId}`)
   assert.equal(audited.body.items.length, 1)
+})
+
+test('a CA is another one where its name or its key is, whatever string types the name is written in', async () => {
+  await using service = await startService()
+  const keyPair = await makeKeyPair('p256')
+  const named = async (name: string | JsonNameParams) => {
+    const pem = (await createSelfSigned(new Name(name), keyPair)).toString('pem')
+    return (await service.call('POST', '/v1/issuers', { certificate: pem })).status
+  }
+  assert.equal(await named([{ CN: [{ utf8String: 'Maker' }], O: [{ utf8String: 'Works' }] }]), 201)
+  assert.equal(await named([{ CN: [{ printableString: 'Maker' }], O: [{ ia5String: 'Works' }] }]), 409)
+  // Two attributes of one relative name, which some print as two names.
+  assert.equal(await named([{ CN: [{ utf8String: 'Maker' }] }, { O: [{ utf8String: 'Works' }] }]), 201)
+  assert.equal(await named('CN=Maker'), 201)
 })
 
 test('what is no CA, or one we could not hold to its own limits, is refused with what is wrong', async t => {
@@ -209,3 +230,12 @@ test('a disabled CA keeps the devices below it out, at every level', async () =>
   const { body } = await service.call('GET', '/v1/devices/pump-1/admission')
   assert.equal(body.wouldBeAdmitted, true)
 })
+
+function createSelfSigned(name: Name, keys: Awaited<ReturnType<typeof makeKeyPair>>) {
+  return X509CertificateGenerator.createSelfSigned({
+    name,
+    keys,
+    notAfter: new Date(Date.now() + 86_400_000),
+    extensions: [new BasicConstraintsExtension(true, undefined, true)],
+  })
+}

@@ -46,7 +46,10 @@ const REPUTATION_MAX = 10
 
 /** `now` gives monotonic milliseconds. */
 export function createLimits(settings: LimitSettings, now: () => number): CountedLimits {
-  const visitors = new Map<string, Visitor>()
+  /** Those with handshakes under way: what is counted for an address must be found again. */
+  const busy = new Map<string, Visitor>()
+  /** All others, in order of use, the oldest first, which is forgotten for the next. */
+  const idle = new Map<string, Visitor>()
   const strangersMax = Math.max(1, Math.floor((settings.handshakesMax * settings.strangerShare) / 100))
   const waiting = createHandshakeQueue(settings, now, lineOf)
   let begun = 0
@@ -55,11 +58,13 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
   let strangers = 0
   let serving = false
 
-  /** The visitor with its tokens as of now, moved to the end: the map stays in order of use, the oldest first. */
+  const visitorOf = (address: string) => busy.get(address) ?? idle.get(address)
+
+  /** The visitor with its tokens as of now, the youngest of those that are idle. */
   function visit(address: string): Visitor {
     const at = now()
-    const known = visitors.get(address)
-    if (known === undefined && visitors.size >= settings.addressesMax) forgetOldest()
+    const known = visitorOf(address)
+    if (known === undefined && busy.size + idle.size >= settings.addressesMax) forgetOldest()
     const visitor = known ?? {
       tokens: settings.addressBurst,
       seenAt: at,
@@ -70,23 +75,23 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     const refill = ((at - visitor.seenAt) / 1_000) * settings.addressRatePerSecond
     visitor.tokens = Math.min(settings.addressBurst, visitor.tokens + refill)
     visitor.seenAt = at
-    visitors.delete(address)
-    visitors.set(address, visitor)
+    if (visitor.handshakes === 0) {
+      idle.delete(address)
+      idle.set(address, visitor)
+    }
     return visitor
   }
 
-  /** Of those with nothing under way: what is counted for an address must be found again. */
   function forgetOldest(): void {
-    for (const [address, visitor] of visitors) {
-      if (visitor.handshakes > 0) continue
-      visitors.delete(address)
+    for (const address of idle.keys()) {
+      idle.delete(address)
       return
     }
   }
 
   /** One address alone never takes every handshake from the others, and strangers never those of devices on the roll. */
   function lineOf(address: string): Lane {
-    const visitor = visitors.get(address)
+    const visitor = visitorOf(address)
     if ((visitor?.handshakes ?? 0) >= settings.addressHandshakesMax) return 'held'
     return (visitor?.reputation ?? 0) > 0 ? 'known' : 'strangers'
   }
@@ -107,6 +112,8 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     const visitor = visit(address)
     handshakes += 1
     visitor.handshakes += 1
+    idle.delete(address)
+    busy.set(address, visitor)
     if (visitor.reputation > 0) return
     strangers += 1
     visitor.asStranger += 1
@@ -158,8 +165,12 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     handshakeEnded(from, outcome) {
       handshakes -= 1
       const address = addressPrefix(from)
-      const visitor = visitors.get(address)
+      const visitor = busy.get(address)
       if (visitor !== undefined) ended(visitor, outcome)
+      if (visitor?.handshakes === 0) {
+        busy.delete(address)
+        idle.set(address, visitor)
+      }
       waiting.changed(address)
       serve()
     },

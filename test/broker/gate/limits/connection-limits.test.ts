@@ -57,6 +57,22 @@ test('a bounded number of addresses is remembered, those used last', () => {
   assert.equal(limits.begin('b'), null, 'the oldest was forgotten')
 })
 
+test('an address with a handshake under way is never forgotten, and whom to forget is found at once', () => {
+  const { limits } = limitsAt({
+    addressBurst: 1,
+    addressesMax: 5_001,
+    handshakesMax: 5_000,
+    connectionsMax: 100_000,
+  })
+  for (let index = 0; index < 5_000; index += 1) assert.equal(limits.begin(`busy ${index}`), null)
+  const began = performance.now()
+  // Each takes the one place that is left from the one before.
+  for (let index = 0; index < 60_000; index += 1)
+    assert.equal(limits.begin(`idle ${index}`), 'handshakes_exceeded')
+  assert.ok(performance.now() - began < 1_000, 'a scan of those that are busy takes some seconds')
+  assert.equal(limits.begin('busy 0'), 'address_rate_limited')
+})
+
 test('connections and handshakes are counted apart, and a refusal counts as neither', () => {
   const { limits } = limitsAt({ connectionsMax: 3, handshakesMax: 2, addressBurst: 50 })
   assert.deepEqual([limits.begin('a'), limits.begin('a')], [null, null])
