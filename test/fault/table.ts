@@ -16,6 +16,12 @@ export const faults: Row[] = [
     tests: [{ file: 'fault/killed-sessions.test.ts' }],
   },
   {
+    row: 'expiry-over-ends',
+    fault:
+      'a restart or kill -9 between: sessions, wills and messages of MQTT 5 end to the millisecond, properties stay',
+    tests: [{ file: 'fault/expiry-over-ends.test.ts' }],
+  },
+  {
     row: 'kill-import',
     fault: 'kill -9 during an import: each row ends as one device, whoever waits is told',
     tests: [{ file: 'fault/import-kill.test.ts' }],

@@ -1,5 +1,5 @@
 // A broker in a process of its own, so that its memory can be measured apart from the test's.
-// Run by `forkBroker`; answers `memory` messages after a full collection.
+// Run by `forkBroker`; answers `memory` messages after a full collection, `sessions` at once, and sets its clock where it was given one.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import pino from 'pino'
@@ -11,15 +11,28 @@ const SETTLE_MS = 20
 const SETTLED_BYTES = 65_536
 const collect = runInNewContext('gc') as () => void
 
+/** In ms since the epoch; null where time passes by itself. */
+let clock: number | null = process.argv[5] === undefined ? null : Number(process.argv[5])
+
 const broker = await startBroker({
   data: process.argv[2]!,
   host: '127.0.0.1',
   port: Number(process.argv[3] ?? 0),
   settings: validateSettings(JSON.parse(process.argv[4] ?? '{}')),
   log: pino({ level: 'silent' }),
+  now: () => clock ?? Date.now(),
 })
 process.on('disconnect', () => void broker.close())
-process.on('message', async () => {
+process.on('message', async (message: 'memory' | 'sessions' | { clock: number }) => {
+  if (message === 'sessions') {
+    process.send!({ sessions: broker.sessions() })
+    return
+  }
+  if (message !== 'memory') {
+    clock = message.clock
+    process.send!({ clock })
+    return
+  }
   process.send!({ bytes: await inUse(), metrics: await broker.metrics() })
 })
 

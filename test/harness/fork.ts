@@ -12,6 +12,10 @@ export type ForkedBroker = {
   measure(): Promise<{ bytes: number; metrics: string }>
   /** Whether the process is still there. */
   alive(): boolean
+  /** How many connections it holds. */
+  sessions(): Promise<number>
+  /** Sets the clock of a broker that was started with one, in ms since the epoch. */
+  setClock(to: number): Promise<void>
   /** As a crash ends it. */
   kill(): Promise<void>
   close(): Promise<void>
@@ -19,10 +23,19 @@ export type ForkedBroker = {
 
 export async function forkBroker(
   { data }: Pick<Roll, 'data'>,
-  { port = 0, settings = {} }: { port?: number; settings?: Partial<BrokerSettings> } = {},
+  {
+    port = 0,
+    settings = {},
+    clock,
+  }: { port?: number; settings?: Partial<BrokerSettings>; clock?: number } = {},
 ): Promise<ForkedBroker> {
   const file = fileURLToPath(import.meta.resolve('./broker-process.ts'))
-  const child = fork(file, [data, String(port), JSON.stringify(settings)])
+  const child = fork(file, [
+    data,
+    String(port),
+    JSON.stringify(settings),
+    ...(clock === undefined ? [] : [String(clock)]),
+  ])
   const exited = once(child, 'exit')
   const ended = exited.then(([code]) =>
     Promise.reject(new Error(`the broker ended with ${code} before it listened`)),
@@ -37,6 +50,16 @@ export async function forkBroker(
       return (await answer)[0] as { bytes: number; metrics: string }
     },
     alive: () => child.exitCode === null && child.signalCode === null,
+    async sessions() {
+      const answer = once(child, 'message')
+      child.send('sessions')
+      return ((await answer)[0] as { sessions: number }).sessions
+    },
+    async setClock(to) {
+      const answer = once(child, 'message')
+      child.send({ clock: to })
+      await answer
+    },
     async kill() {
       child.kill('SIGKILL')
       await exited

@@ -2,6 +2,7 @@
 import mqttPacket, { type IConnectPacket, type Packet } from 'mqtt-packet'
 import type { Identity } from './authority.ts'
 import { type Listening, openTls } from './broker.ts'
+import { packetsOf } from './raw-client.ts'
 import { until } from './until.ts'
 
 /** Any packet, with what a test looks at. */
@@ -32,6 +33,7 @@ export async function speak5(
   const parser = mqttPacket.parser(options)
   parser.on('packet', packet => void heard.push(packet as Heard))
   socket.on('data', (bytes: Buffer) => void parser.parse(bytes))
+  const frames = packetsOf(socket)
   const raw = (bytes: Buffer) => void socket.write(bytes)
   const say = (...packets: object[]) =>
     raw(Buffer.concat(packets.map(packet => mqttPacket.generate(packet as Packet, options))))
@@ -50,6 +52,8 @@ export async function speak5(
   await until(() => heard.length > 0 || socket.destroyed)
   return {
     heard,
+    /** The same as bytes: parsed, user properties lose their order. */
+    frames,
     of,
     raw,
     say,

@@ -96,7 +96,7 @@ export function createConnectHandler(parts: HandlerParts) {
     }
     if (found !== undefined && !packet.clean && (found.row !== null || found.storing !== null)) {
       const state = found
-      wills.forget(deviceId) // it is back before its delay was over [MQTT-3.1.3-9]
+      parts.expiry.clientReturned(deviceId)
       table.resume(state, expirySeconds)
       return { state: take(state, client), waits: state.storing, isPresent: () => state.row !== null }
     }

@@ -8,7 +8,7 @@ import type { HandlerParts } from './parts.ts'
 const SESSION_EXPIRY = 0x11
 const NEVER = 0xffff_ffff
 
-export function createDisconnectHandler({ closing, settings }: HandlerParts) {
+export function createDisconnectHandler({ closing, settings, table }: HandlerParts) {
   return (client: Client, { reasonCode, properties }: Disconnect): void => {
     const asked = properties.numbers.get(SESSION_EXPIRY)
     const { state } = client
@@ -16,8 +16,8 @@ export function createDisconnectHandler({ closing, settings }: HandlerParts) {
       if (!state.isKept && asked > 0)
         throw new PacketFault('the session was to end with its connection', codes.protocolError) // [MQTT-3.14.2-2]
       const most = settings.sessionExpiryMaxSeconds
-      if (most > 0) state.expirySeconds = Math.min(asked, most)
-      else state.expirySeconds = asked === NEVER ? null : asked
+      const never = asked === NEVER ? null : asked
+      table.agreeOnExpiry(state, most > 0 ? Math.min(asked, most) : never)
     }
     const will = reasonCode === codes.disconnectWithWill
     closing.close(client, { transport: 'in order', will, last: null })

@@ -36,7 +36,11 @@ export function createExpiry(parts: {
 
   return {
     endSession,
-    sendWill,
+    /** A client is back: its will is sent where its delay is over, and else no more [MQTT-3.1.3-9]. */
+    clientReturned(clientId: string): void {
+      if (wills.isDue(clientId)) sendWill(clientId)
+      wills.forget(clientId)
+    },
     look(): void {
       for (const state of table.expired()) endSession(state)
       for (const { device } of wills.due()) sendWill(device)

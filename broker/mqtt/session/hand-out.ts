@@ -72,7 +72,6 @@ export function createHandOut(parts: {
         output.sendAfter(client, null, encodeAcknowledgement('pubrel', client.version, messageId))
         continue
       }
-      if (isUnwanted(client, session, row)) continue
       inFlightOf(state).set(messageId, {
         qos: row.qos as 1 | 2,
         released: false,
@@ -80,9 +79,26 @@ export function createHandOut(parts: {
         bytes: row.bytes,
         shared: null,
       })
-      publish(state, client, row, messageId, null, true)
+      // Its age and expiry are not asked: delivery was begun [MQTT-4.3.3-7] [MQTT-4.4.0-1].
+      if (!client.session.rights.receive(row.topic)) giveUp(state, client, messageId)
+      else publish(state, client, row, messageId, null, true)
     }
     return true
+  }
+
+  /**
+   * What was sent may not be sent again. Of QoS 2 its receiver may hold the identifier, and would take another message by it for the
+   * same one: PUBREL frees it on both sides.
+   */
+  function giveUp(state: SessionState, client: Client, messageId: number): void {
+    const entry = state.inFlight?.get(messageId)
+    if (entry?.qos !== 2 || entry.row === null) {
+      delivery.forget(state, messageId)
+      return
+    }
+    queue.release(entry.row)
+    entry.released = true
+    output.sendAfter(client, store.kept(), encodeAcknowledgement('pubrel', client.version, messageId))
   }
 
   function handOutPage(state: SessionState, client: Client, session: number, room: number): boolean {
@@ -133,7 +149,8 @@ export function createHandOut(parts: {
     const identifiers = row.identifiers === null ? [] : row.identifiers.split(',').map(Number)
     const encoded = delivery.encodingFor(client, message, row.qos, row.retain === 1, identifiers, dup, [])
     if (encoded === null) {
-      delivery.forget(state, messageId) // [MQTT-3.1.2-25]
+      if (dup) giveUp(state, client, messageId)
+      else delivery.forget(state, messageId) // [MQTT-3.1.2-25]
       parts.dropped('outbound', client.session.identity.deviceId)
       return
     }

@@ -126,6 +126,11 @@ export function createSessionTable(parts: {
       expiring.delete(state)
       if (!isSame) store.setExpiry(state, null)
     },
+    /** DISCONNECT says anew how long it shall outlive this connection; null for without end. */
+    agreeOnExpiry(state: SessionState, expirySeconds: number | null): void {
+      state.expirySeconds = expirySeconds
+      if (expirySeconds === null) store.setExpiry(state, null) // an end that was stored is none any more
+    },
     isExpired: ({ endsAt }: SessionState) => endsAt !== null && endsAt <= parts.now(),
     /** Those that end now. */
     expired(): SessionState[] {

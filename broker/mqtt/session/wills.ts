@@ -42,6 +42,8 @@ export function createWills(parts: {
     }
   }
 
+  const isDue = ({ dueAt }: WillRow) => dueAt !== null && dueAt <= parts.now()
+
   function forget(clientId: string): void {
     left.delete(clientId)
     store.removeWill(clientId)
@@ -101,9 +103,10 @@ export function createWills(parts: {
     },
 
     /** Those of connections that have ended whose delay is over. */
-    due(): WillRow[] {
-      const now = parts.now()
-      return [...left.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= now)
+    due: (): WillRow[] => [...left.values()].filter(isDue),
+    isDue: (clientId: string) => {
+      const row = left.get(clientId)
+      return row !== undefined && isDue(row)
     },
     /** One that waits for its delay, or that the last life left; undefined for none. */
     waiting: (clientId: string) => left.get(clientId),

@@ -157,6 +157,24 @@ describe('MQTT 5', () => {
     }
   })
 
+  test('what may not be sent again gives its identifier back by PUBREL, or the next message would pass for it', async () => {
+    const one = await comes(kept(100))
+    await one.ask(subscribe(1, 'devices/d1/#', { qos: 2 }), 'suback')
+    await backend.ask(publish(1, { qos: 2, topic: 'devices/d1/secret' }), 'pubrec')
+    const { messageId } = await one.next('publish')
+    await one.cut()
+    const deny = { effect: 'deny', actions: ['receive'], topics: ['devices/+/secret'] }
+    await t.roll.writer.putPolicy('silent', { name: 'silent', statements: [deny] }, tester)
+    await t.roll.writer.attachPolicy('silent', 'device', 'd1', tester)
+    const back = await comes(kept(100))
+    assert.equal((await back.next('pubrel')).messageId, messageId)
+    await backend.ask(publish(2, { qos: 2, payload: 'next' }), 'pubrec')
+    const next = await back.next('publish')
+    assert.equal(String(next.payload), 'next')
+    assert.notEqual(next.messageId, messageId)
+    await back.cut()
+  })
+
   test('[MQTT-3.1.2-24] a packet that is too large for a client is dropped for it, and the next one comes', async () => {
     const one = await comes({ properties: { maximumPacketSize: 100 } })
     await one.ask(subscribe(1, topic), 'suback')
