@@ -19,10 +19,10 @@ const WAITING_MAX = 10_000
 const URGENT_WAITING_MAX = 1_000
 
 /** Why a change was refused although the registry works. `errors` of the API are made from it. */
-export class Conflict extends Error {
-  readonly code: ConflictCode
+export class Conflict<Code extends ConflictCode = ConflictCode> extends Error {
+  readonly code: Code
 
-  constructor(code: ConflictCode, message: string) {
+  constructor(code: Code, message: string) {
     super(message)
     this.name = 'Conflict'
     this.code = code

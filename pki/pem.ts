@@ -1,5 +1,8 @@
 // PEM in and out (RFC 7468): strict labels, bounded input.
 
+/** The longest PEM text of a CSR or certificate that is read from a request. */
+export const CSR_CHARACTERS_MAX = 16 * 1024
+
 export const PEM_BYTES_MAX = 64 * 1024
 
 /** DER of every block with this label, in order. Throws where the text is too long; returns none where none fits. */

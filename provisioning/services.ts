@@ -1,29 +1,107 @@
 // What the routes call, put together from the parts that a start has made.
+import type { AdmissionLookup } from '../db/admission-lookup.ts'
 import { prepareAdmissionLookup } from '../db/admission-lookup.ts'
+import type { AuditReader } from '../db/audit/audit-reader.ts'
+import type { EnrollmentReader } from '../db/enrollment/enrollment-reader.ts'
 import { createEnrollmentReader } from '../db/enrollment/enrollment-reader.ts'
 import { prepareGrantLookup } from '../db/enrollment/grants.ts'
-import type { Registry } from '../db/index.ts'
+import type { Registry, RegistryWriter } from '../db/index.ts'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
+import type { StoredCrl } from '../db/issuers/crl-store.ts'
+import type { Issuer } from '../db/issuers/issuer-store.ts'
+import type { ReliantReader } from '../db/issuers/rotation-store.ts'
+import type { DeviceExport, ExportFilter } from '../db/jobs/device-export.ts'
 import { openDeviceExport } from '../db/jobs/device-export.ts'
+import type { OperatorReader } from '../db/operators/operator-reader.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
+import type { PolicyReader } from '../db/policies/policy-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
 import { readCompromisedAdmitting } from '../db/roll/compromised-admitting.ts'
+import type { LiveSessionReader } from '../db/roll/live-sessions.ts'
 import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
 import { prepareNearestDevice } from '../db/roll/nearest-device.ts'
+import type { RevocationOutcome } from '../db/roll/revocation-outcome.ts'
 import { prepareRevocationOutcome } from '../db/roll/revocation-outcome.ts'
 import { createRollReader, type RollReader } from '../db/roll/roll-reader.ts'
+import type { WebhookReader } from '../db/webhooks/webhook-store.ts'
+import type { PqMode } from '../pki/key-policy.ts'
 import { toPem } from '../pki/pem.ts'
+import type { AnchorService } from './anchors/anchor-service.ts'
+import type { AuditSealer } from './audit/audit-sealer.ts'
+import type { CaManager } from './ca/ca-manager.ts'
 import { chainOf } from './ca/issuer-chain.ts'
 import type { ProvisioningConfig } from './config.ts'
+import type { ClaimService } from './enrollment/claim-service.ts'
 import { createClaimService } from './enrollment/claim-service.ts'
+import type { EnrollmentService } from './enrollment/enrollment-service.ts'
 import { createEnrollmentService } from './enrollment/enrollment-service.ts'
+import type { RegistrationAuthority } from './enrollment/registration-authority.ts'
 import { createRegistrationAuthority, type Unused } from './enrollment/registration-authority.ts'
+import type { Renewable } from './enrollment/renewal-window.ts'
+import type { EventService } from './events/index.ts'
+import type { Explainer } from './explain/explain.ts'
 import { createExplainer } from './explain/explain.ts'
-import type { Services } from './http/context.ts'
+import type { ImportService } from './jobs/index.ts'
 import { createImportService } from './jobs/index.ts'
+import type { Events } from './logging/log.ts'
+import type { AuthorizationScope } from './operators/authorization-scope.ts'
 import { createAuthorizationScope } from './operators/authorization-scope.ts'
+import type { LastUse } from './operators/last-use.ts'
+import type { OverviewService } from './overview/overview.ts'
+import type { PolicyResolver } from './policies/policy-resolver.ts'
 import { createPolicyResolver } from './policies/policy-resolver.ts'
+import type { AwaitReceipt } from './receipt.ts'
+import type { WebhookService } from './webhooks/index.ts'
 import type { CsrReading } from './x509/csr.ts'
+
+/** What the routes call. Each route file names the part of it that it needs. */
+export type Services = {
+  writer: RegistryWriter
+  roll: RollReader
+  liveSessions: LiveSessionReader
+  authority: RegistrationAuthority
+  enrollments: EnrollmentReader
+  enrollmentService: EnrollmentService
+  claimService: ClaimService
+  explainer: Explainer
+  imports: ImportService
+  /** A snapshot of the roll. */
+  openExport: (filter: ExportFilter) => DeviceExport
+  policies: PolicyReader
+  policyResolver: PolicyResolver
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  issuers: () => Map<string, Issuer>
+  anchors: AnchorService
+  receipt: AwaitReceipt
+  revocationOutcome: RevocationOutcome
+  overview: OverviewService
+  news: Pick<EventService, 'reader' | 'streams'>
+  webhooks: { store: WebhookReader; desk: WebhookService }
+  audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
+  ready: () => boolean
+  events: Events
+  deviceDays: number
+  pq: PqMode
+  now: () => number
+  lookup: AdmissionLookup
+  reach: AuthorizationScope
+  operators: OperatorReader
+  lastUse: LastUse
+  ca: {
+    keeper: CaManager
+    reliant: ReliantReader
+    /** From when on a certificate may be renewed. */
+    opensAt: (certificate: Renewable) => number
+    crl: (issuerId: string) => StoredCrl | null
+    statusUrl: string
+    keysEncrypted: boolean
+    /** What is due once another CA issues: its CRL, its OCSP responder, the server certificate. Never throws. */
+    followUp(): Promise<void>
+  }
+  /** PEM of our root. */
+  rootPem: string
+}
 
 export type ServiceParts = Pick<
   Services,

@@ -1,5 +1,6 @@
 // Long work in slices: whatever is asked at once, one slice of one piece of work runs in a turn of the event loop, and
 // requests are served between two of them. Knows nothing of what the work is.
+import { httpProblems } from './http/http-problems.ts'
 import { Problem } from './http/problem.ts'
 
 export type TimeSlices = {
@@ -42,7 +43,7 @@ export function createTimeSlices({ sliceMs, workMax } = limits): TimeSlices {
     if (work === undefined) return
     const end = performance.now() + sliceMs
     try {
-      if (work.gone()) throw new Problem('service_busy', 'the caller went away')
+      if (work.gone()) throw new Problem(httpProblems, 'service_busy', 'the caller went away')
       do {
         const { done, value } = work.steps.next()
         if (done === true) {
@@ -60,7 +61,11 @@ export function createTimeSlices({ sliceMs, workMax } = limits): TimeSlices {
     run: <Result>(steps: Generator<unknown, Result>, gone = () => false) =>
       new Promise<Result>((resolve, reject) => {
         if (waiting.length >= workMax)
-          throw new Problem('service_busy', `${workMax} long questions are being worked on already`)
+          throw new Problem(
+            httpProblems,
+            'service_busy',
+            `${workMax} long questions are being worked on already`,
+          )
         waiting.push({ steps, gone, resolve: result => resolve(result as Result), reject })
         schedule()
       }),

@@ -1,4 +1,4 @@
-// What the routes about trust anchors refuse, and what each refusal becomes on the wire. Part of the one list in `problem.ts`.
+// Problems of trust anchors, their CRLs and the registration of devices under them. What each becomes on the wire.
 
 export const anchorProblems = {
   issuer_unknown: {
@@ -60,5 +60,10 @@ export const anchorProblems = {
     status: 409,
     title: 'Possession of the CA key is not proven',
     hint: 'rollcall issuer challenge ID, have the CA sign it, then rollcall issuer prove ID FILE.',
+  },
+  issuer_changed: {
+    status: 412,
+    title: 'The issuer is not of that version any more',
+    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
   },
 } as const

@@ -1,20 +1,38 @@
 // CRLs of trust anchors: upload one, say where newer ones are fetched, fetch now, and see where they stand.
+
 import type { FastifyRequest } from 'fastify'
+import type { RegistryWriter } from '../../db/index.ts'
 import type { CrlStanding } from '../../db/issuers/issuer-crls.ts'
-import { type Api, refusals, type Services, secured } from '../http/context.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import { actorOf } from '../operators/authentication.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
+import type { AwaitReceipt } from '../receipt.ts'
+import { anchorProblems } from './anchor-problems.ts'
 import * as anchorSchemas from './anchor-schemas.ts'
+import type { AnchorService } from './anchor-service.ts'
 import { CRL_BYTES_MAX, crlOf, isStale } from './issuer-crls.ts'
 import { IssuerParams } from './issuer-schemas.ts'
+
+export type IssuerCrlServices = {
+  writer: RegistryWriter
+  issuers: () => Map<string, Issuer>
+  anchors: AnchorService
+  receipt: AwaitReceipt
+  now: () => number
+}
 
 /** Text is parsed and validated at once: what is longer comes as DER. */
 const CRL_TEXT_BYTES_MAX = 4 * 1024 * 1024
 
 /** In a scope of its own: no other route takes bodies of this kind or size. */
-export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, now }: Services): void {
+export function issuerCrlRoutes(
+  api: Api,
+  { anchors, issuers, writer, receipt, now }: IssuerCrlServices,
+): void {
   const about = { tags: ['issuers'], security: secured, querystring: schemas.NoQuery, params: IssuerParams }
   const response = { 200: anchorSchemas.CrlReceipt, ...refusals }
   // In DER as it is: neither put into JSON nor looked at character by character.
@@ -31,8 +49,9 @@ export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, n
   async function standingOf(issuerId: string): Promise<anchorSchemas.CrlStatus> {
     const standing = await anchors.crl(issuerId)
     if (standing !== null) return shownStanding(standing, now())
-    if (issuers().has(issuerId)) throw new Problem('issuer_own', 'only CAs of others have CRLs to import')
-    throw new Problem('issuer_unknown', `no issuer ${issuerId} is registered`)
+    if (issuers().has(issuerId))
+      throw new Problem(anchorProblems, 'issuer_own', 'only CAs of others have CRLs to import')
+    throw new Problem(anchorProblems, 'issuer_unknown', `no issuer ${issuerId} is registered`)
   }
 
   async function answered(issuerId: string, epoch: number | null) {
@@ -60,6 +79,7 @@ export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, n
         // One whose length is not said is as long as it likes.
         if (text && Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) > CRL_TEXT_BYTES_MAX)
           throw new Problem(
+            httpProblems,
             'body_too_large',
             'a CRL in JSON is at most 4 MiB and says its length: send it as application/pkix-crl',
           )
@@ -117,7 +137,9 @@ export function issuerCrlRoutes(api: Api, { anchors, issuers, writer, receipt, n
     } catch (error) {
       if (!(error instanceof OutboundFault)) throw error
       const { message } = error
-      throw new Problem('crl_source_refused', message, { errors: [{ path: 'body.url', message }] })
+      throw new Problem(anchorProblems, 'crl_source_refused', message, {
+        errors: [{ path: 'body.url', message }],
+      })
     }
   }
 }

@@ -1,5 +1,6 @@
 // The CRLs of trust anchors as they come in: read, verified, written in slices, put in force; and looked for again where a
 // URL is set. A list that is late is told of, and keeps nobody out.
+
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Actor } from '../../db/audit/audit.ts'
@@ -11,6 +12,7 @@ import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { Problem } from '../http/problem.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
+import { anchorProblems } from './anchor-problems.ts'
 
 export type IssuerCrls = {
   /** Puts a CRL (DER) in force. Gives the epoch where that changed anything, else null. Throws a Problem or a Conflict. */
@@ -71,8 +73,10 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
 
   async function importNow(issuerId: string, der: Buffer, actor: Actor): Promise<number | null> {
     const issuer = parts.issuers().get(issuerId)
-    if (issuer === undefined) throw new Problem('issuer_unknown', `no issuer ${issuerId} is registered`)
-    if (issuer.kind !== 'foreign') throw new Problem('issuer_own', 'only CAs of others have CRLs to import')
+    if (issuer === undefined)
+      throw new Problem(anchorProblems, 'issuer_unknown', `no issuer ${issuerId} is registered`)
+    if (issuer.kind !== 'foreign')
+      throw new Problem(anchorProblems, 'issuer_own', 'only CAs of others have CRLs to import')
     try {
       const list = await readRevocationList(der, issuer.certificate)
       if (list.thisUpdate > now() + RETRY_MS) throw new CrlFault('it is of the future')
@@ -118,6 +122,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     const [standing] = await parts.standings(issuerId)
     if (standing?.url == null) {
       throw new Problem(
+        anchorProblems,
         'crl_source_refused',
         'no URL is set for this issuer: rollcall issuer crl source ID URL',
       )
@@ -131,7 +136,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       // Whatever it failed at, the next try is not before its time.
       if (!isRegistryOutage(error)) await writer.noteCrlCheck(issuerId, wordsFor(error, why).slice(0, 500))
       if (!(error instanceof OutboundFault)) throw error
-      throw new Problem(error.refused ? 'crl_source_refused' : 'crl_unreachable', why)
+      throw new Problem(anchorProblems, error.refused ? 'crl_source_refused' : 'crl_unreachable', why)
     }
   }
 
@@ -213,7 +218,7 @@ function take(entries: Generator<Revocation, void>): Revocation[] {
 }
 
 function invalid(message: string): Problem {
-  return new Problem('crl_invalid', message, { errors: [{ path: 'crl', message }] })
+  return new Problem(anchorProblems, 'crl_invalid', message, { errors: [{ path: 'crl', message }] })
 }
 
 /** DER of a CRL that was sent as PEM, or as base64 of DER; what else it may be is found out when it is read. Throws the problem `crl_invalid`. */

@@ -1,15 +1,26 @@
 // Issuers: list them, and say whose certificates are admitted.
+
 import Type from 'typebox'
+import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
-import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { IfMatch } from '../http/precondition.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AwaitReceipt } from '../receipt.ts'
 import * as issuerSchemas from './issuer-schemas.ts'
 
-export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Services): void {
+export type IssuerServices = {
+  writer: RegistryWriter
+  issuers: () => Map<string, Issuer>
+  receipt: AwaitReceipt
+  events: Events
+}
+
+export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: IssuerServices): void {
   const tags = ['issuers']
 
   api.get(

@@ -1,38 +1,56 @@
 // Trust anchors: register a CA of somebody else, prove possession of its key, and let its devices register themselves.
+
 import Type from 'typebox'
+import type { RegistryWriter } from '../../db/index.ts'
 import type { Arrival } from '../../db/issuers/arrivals.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { issuerVersion } from '../../db/versions.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
-import { refusal } from '../enrollment/operator-enrollment-routes.ts'
-import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { etag } from '../http/precondition.ts'
-import { Problem } from '../http/problem.ts'
+import { Problem, refusal } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AwaitReceipt } from '../receipt.ts'
+import { anchorProblems } from './anchor-problems.ts'
 import * as anchorSchemas from './anchor-schemas.ts'
+import type { AnchorService } from './anchor-service.ts'
 import { toIssuerResponse } from './issuer-routes.ts'
 import { IssuerParams } from './issuer-schemas.ts'
 import { templateFault } from './name-template.ts'
 import { CHALLENGE_MS, newNonce, validateNewAnchor, validateProof } from './trust-anchor.ts'
 
-export function trustAnchorRoutes(api: Api, services: Services): void {
+export type TrustAnchorServices = {
+  writer: RegistryWriter
+  issuers: () => Map<string, Issuer>
+  anchors: AnchorService
+  receipt: AwaitReceipt
+  events: Events
+  pq: PqMode
+  now: () => number
+}
+
+export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void {
   const { writer, issuers, anchors, receipt, events, pq, now } = services
   const about = { tags: ['issuers'], security: secured, querystring: schemas.NoQuery }
 
   function issuerOf(id: string): Issuer {
     const issuer = issuers().get(id)
-    if (issuer === undefined) throw new Problem('issuer_unknown', `no issuer ${id} is registered`)
+    if (issuer === undefined)
+      throw new Problem(anchorProblems, 'issuer_unknown', `no issuer ${id} is registered`)
     return issuer
   }
 
   async function anchorOf(id: string): Promise<{ issuer: Issuer; anchor: TrustAnchor }> {
     const issuer = issuerOf(id)
     const anchor = await anchors.show(id)
-    if (anchor === null) throw new Problem('issuer_own', 'only CAs of others are trust anchors')
+    if (anchor === null)
+      throw new Problem(anchorProblems, 'issuer_own', 'only CAs of others are trust anchors')
     return { issuer, anchor }
   }
 
@@ -62,7 +80,7 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const { certificate, name } = request.body
       const verdict = validateNewAnchor(certificate, { issuers: issuers(), pq, now: now() })
-      if ('refused' in verdict) throw refusal(verdict)
+      if ('refused' in verdict) throw refusal(anchorProblems, verdict)
       const { der, parentId, subject } = verdict
       const actor = actorOf(request)
       const { id, epoch } = await writer.addTrustAnchor({ der, parentId, name: name ?? subject }, actor)
@@ -131,7 +149,7 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
     async request => {
       const issuerId = request.params.issuer
       const verdict = validateProof(request.body.certificate, { ...(await anchorOf(issuerId)), now: now() })
-      if ('refused' in verdict) throw refusal(verdict)
+      if ('refused' in verdict) throw refusal(anchorProblems, verdict)
       await writer.recordProof(issuerId, verdict, actorOf(request))
       events.issuerProven(callerOf(request), issuerId)
       return provenNow(issuerId)
@@ -156,7 +174,7 @@ export function trustAnchorRoutes(api: Api, services: Services): void {
       const settings = { ...anchor.autoRegistration, ...request.body }
       const fault = templateFault(settings.nameTemplate)
       if (fault !== null) {
-        throw refusal({
+        throw refusal(anchorProblems, {
           refused: 'name_template_invalid',
           faults: [{ path: 'body.nameTemplate', message: fault }],
         })

@@ -13,7 +13,7 @@ import { readOrNull } from '../../pki/foreign-bytes.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
-import type { Fault } from '../x509/csr.ts'
+import type { Fault } from '../http/problem.ts'
 import { onlyCertificate } from '../x509/foreign-certificate.ts'
 
 export type AnchorVerdict =

@@ -2,14 +2,18 @@
 
 import type { AuditRow } from '../../db/audit/audit-chain.ts'
 import { timeText } from '../../db/audit/audit-chain.ts'
-import { parseInstant } from '../../pki/instant.ts'
-import { type Api, refusals, type Services, secured } from '../http/context.ts'
+import type { AuditReader } from '../../db/audit/audit-reader.ts'
+import { type Api, refusals, secured, timestampOf } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
-import { Problem } from '../http/problem.ts'
 import { NoQuery, PageOf } from '../http/schemas.ts'
 import * as schemas from './audit-schemas.ts'
+import type { AuditSealer } from './audit-sealer.ts'
 
-export function auditRoutes(api: Api, { audit }: Services): void {
+export type AuditServices = {
+  audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
+}
+
+export function auditRoutes(api: Api, { audit }: AuditServices): void {
   const tags = ['audit']
 
   api.get(
@@ -28,7 +32,7 @@ export function auditRoutes(api: Api, { audit }: Services): void {
     async request => {
       const { limit = 100, cursor, order = 'newest', since, until, ...filter } = request.query
       const key = decodeCursor(cursor, text => /^[1-9]\d{0,14}$/.test(text))
-      const times = { since: momentOf('since', since), until: momentOf('until', until) }
+      const times = { since: timestampOf('since', since), until: timestampOf('until', until) }
       const page = await audit.reader.search(
         { ...filter, ...times },
         order,
@@ -54,15 +58,6 @@ export function auditRoutes(api: Api, { audit }: Services): void {
     },
     async () => audit.sealer.verification(),
   )
-}
-
-/** Throws the problem `request_invalid` where the text names no moment. */
-export function momentOf(name: string, time: string | undefined): number | undefined {
-  if (time === undefined) return undefined
-  const at = parseInstant(time)
-  if (at === null)
-    throw new Problem('request_invalid', `${name} is no time: write it as 2026-03-01T12:00:00Z`)
-  return at
 }
 
 function shownRow({ at, detail, ...row }: AuditRow): schemas.AuditRow {

@@ -11,7 +11,7 @@ import type { Rotation, RotationWriter } from '../../db/issuers/rotation-store.t
 import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
-import type { Fault } from '../x509/csr.ts'
+import type { Fault } from '../http/problem.ts'
 import { bitString, integer, nothing, oid, sequence, tagged } from '../x509/der.ts'
 import type { CaKeys } from './ca-keys.ts'
 import { createIssuingCa, type IssuingCa } from './issuing-ca.ts'

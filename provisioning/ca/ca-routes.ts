@@ -1,17 +1,44 @@
 // The life of our own CA: how it stands, handing over to the next issuing CA, and ending a former one.
-import type { Rotation } from '../../db/issuers/rotation-store.ts'
+
+import type { RegistryWriter } from '../../db/index.ts'
+import type { StoredCrl } from '../../db/issuers/crl-store.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { ReliantReader, Rotation } from '../../db/issuers/rotation-store.ts'
 import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
+import { anchorProblems } from '../anchors/anchor-problems.ts'
 import { IssuerParams, IssuerReceipt } from '../anchors/issuer-schemas.ts'
-import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AwaitReceipt } from '../receipt.ts'
+import { x509Problems } from '../x509/x509-problems.ts'
+import type { CaManager } from './ca-manager.ts'
+import { caProblems } from './ca-problems.ts'
 import * as caSchemas from './ca-schemas.ts'
+
+export type CaServices = {
+  writer: RegistryWriter
+  issuers: () => Map<string, Issuer>
+  receipt: AwaitReceipt
+  events: Events
+  now: () => number
+  ca: {
+    keeper: CaManager
+    reliant: ReliantReader
+    crl: (issuerId: string) => StoredCrl | null
+    statusUrl: string
+    keysEncrypted: boolean
+    /** What is due once another CA issues: its CRL, its OCSP responder, the server certificate. Never throws. */
+    followUp(): Promise<void>
+  }
+}
 
 const DAY_SECONDS = 86_400
 const SPREAD_DAYS = 7
 
-export function caRoutes(api: Api, services: Services): void {
+export function caRoutes(api: Api, services: CaServices): void {
   const { ca, issuers, writer, receipt, events, now } = services
   const about = { tags: ['ca'], security: secured, querystring: schemas.NoQuery }
 
@@ -94,7 +121,9 @@ export function caRoutes(api: Api, services: Services): void {
       const order = { certificate: certificate ?? null, spreadMs: spreadSeconds * 1_000 }
       const outcome = await ca.keeper.rotate(order, actorOf(request))
       if ('refused' in outcome) {
-        throw new Problem(outcome.refused, details[outcome.refused], { errors: outcome.faults })
+        throw new Problem({ ...caProblems, ...x509Problems }, outcome.refused, details[outcome.refused], {
+          errors: outcome.faults,
+        })
       }
       events.caRotated(callerOf(request), outcome.issuerId)
       await ca.followUp()
@@ -119,16 +148,16 @@ export function caRoutes(api: Api, services: Services): void {
       const { issuer } = request.params
       const known = issuers().get(issuer)
       if (known?.kind !== 'issuing') {
-        throw new Problem('issuer_unknown', `${issuer} is no issuing CA of this service`)
+        throw new Problem(anchorProblems, 'issuer_unknown', `${issuer} is no issuing CA of this service`)
       }
       if (issuer === ca.keeper.current().id) {
-        throw new Problem('issuer_current', `${known.name} is the CA that issues now`)
+        throw new Problem(caProblems, 'issuer_current', `${known.name} is the CA that issues now`)
       }
       // What relies on it only grows fewer: nothing is issued by it, and what is held counts already.
       const devices = (await ca.reliant.countDevices(now())).get(issuer) ?? 0
       if (devices > 0 && request.body?.force !== true) {
         const who = devices === 1 ? '1 device still relies' : `${devices} devices still rely`
-        throw new Problem('issuer_in_use', `${who} on ${known.name}`)
+        throw new Problem(caProblems, 'issuer_in_use', `${who} on ${known.name}`)
       }
       const epoch = await writer.setIssuerEnabled(issuer, false, actorOf(request))
       events.issuerSet(callerOf(request), issuer, false)

@@ -1,10 +1,11 @@
 // What is to be signed, from a template: the first certificate of its kind is laid out by the library, byte for byte, and
 // the next one differs only where its serial number, times, names and key stand. Knows no ASN.1 and no signing key.
+
 import { createHash } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { SubjectPublicKeyInfo, Time } from '@peculiar/asn1-x509'
+import { DEVICE_URN } from '../x509/certificate-names.ts'
 import type { SigningOrder, ToBeSigned } from './issuing-ca.ts'
-import { DEVICE_URN } from './profile.ts'
 
 export type Templates = {
   /** The same bytes as the library makes of the order. */

@@ -4,6 +4,7 @@ import 'reflect-metadata'
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
+import { DEVICE_URN } from '../x509/certificate-names.ts'
 
 /**
  * What goes into a certificate besides its key, serial number and validity. Profiles of one `kind` differ by their
@@ -132,8 +133,6 @@ export function responderProfile(): Profile {
 const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9'
 const OCSP_NOCHECK = '1.3.6.1.5.5.7.48.1.5'
 
-/** How a device is named in a subjectAltName URI. */
-export const DEVICE_URN = 'urn:rollcall:device:'
 /** The same for a claim. */
 export const CLAIM_URN = 'urn:rollcall:claim:'
 

@@ -1,27 +1,45 @@
 // Claims as operators see them: make, list, read, revoke. device-enrollment-routes.ts and est-routes.ts use a claim.
+
 import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Claim } from '../../db/enrollment/claims.ts'
+import type { EnrollmentReader } from '../../db/enrollment/enrollment-reader.ts'
+import type { RegistryWriter } from '../../db/index.ts'
 import { toPem } from '../../pki/pem.ts'
-import { type Api, callerOf, refusals, type Services, secured, time, timeOrNull } from '../http/context.ts'
+import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
-import { Problem } from '../http/problem.ts'
+import { Problem, refusal } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import type { ClaimService } from './claim-service.ts'
+import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
-import { refusal } from './operator-enrollment-routes.ts'
+import { issuanceProblems } from './issuance-problems.ts'
+
+export type ClaimServices = {
+  writer: RegistryWriter
+  enrollments: EnrollmentReader
+  claimService: ClaimService
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  events: Events
+  now: () => number
+  reach: AuthorizationScope
+}
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
-export function claimRoutes(api: Api, services: Services): void {
+export function claimRoutes(api: Api, services: ClaimServices): void {
   const { writer, enrollments, claimService, chainOf, reach, events, now } = services
   const tags = ['enrollment']
   const path = '/v1/claims'
 
   async function claimOf(request: FastifyRequest, id: string) {
     const claim = await enrollments.claim(id, scopeOf(request))
-    if (claim === null) throw new Problem('claim_unknown', `there is no claim ${id}`)
+    if (claim === null) throw new Problem(enrollmentProblems, 'claim_unknown', `there is no claim ${id}`)
     const { der, ...shownClaim } = claim
     const certificate = der === null ? null : toPem(der, 'CERTIFICATE')
     return { ...shown(shownClaim, now()), certificate, ...chainOf(claim.issuerId) }
@@ -58,7 +76,7 @@ export function claimRoutes(api: Api, services: Services): void {
       const { name, quota, csr } = body
       const order = { name, group, quota, allowlist, approval, days, csr }
       const outcome = await claimService.create(order, actorOf(request))
-      if (typeof outcome !== 'string') throw refusal(outcome)
+      if (typeof outcome !== 'string') throw refusal(issuanceProblems, outcome)
       events.claimMade(callerOf(request), outcome, quota)
       return reply
         .code(201)

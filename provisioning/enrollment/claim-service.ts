@@ -8,8 +8,8 @@ import type { PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { CLAIM_URN, claimProfile, randomSerialNumber, validityOf } from '../ca/profile.ts'
 import { readCsr } from '../x509/csr.ts'
+import type { Refused } from './issuance-checks.ts'
 import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
-import type { Refused } from './registration-authority.ts'
 
 export type ClaimOrder = {
   name: string

@@ -1,19 +1,35 @@
 // A device enrolls itself with what it was handed: a one-time token or a claim certificate.
 // JSON, or a bare PKCS #10 request answered by the bare certificate: curl and openssl are enough.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { sendCertificate } from '../http/certificate-answer.ts'
-import { type Api, refusals, type Services, toCertificateWithPemResponse } from '../http/context.ts'
-import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
+import { type Api, refusals } from '../http/api.ts'
+import { refusal } from '../http/problem.ts'
+import { toCertificateWithPemResponse } from '../http/roll-responses.ts'
 import { CertificateWithPem } from '../http/schemas.ts'
+import type { Events } from '../logging/log.ts'
+import { PKCS10, takePkcs10 } from '../x509/pkcs10-body.ts'
+import { sendCertificate } from './certificate-answer.ts'
 import type { EnrollmentAuthentication, Presented } from './enrollment-authentication.ts'
 import * as schemas from './enrollment-schemas.ts'
+import type { EnrollmentService } from './enrollment-service.ts'
 import { type Asked, type Enrolled, holderOf } from './enrollment-service.ts'
-import { refusal } from './operator-enrollment-routes.ts'
+import { issuanceProblems } from './issuance-problems.ts'
+
+export type DeviceEnrollmentServices = {
+  enrollmentService: EnrollmentService
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  events: Events
+}
 
 /** How long to wait before asking again whether an operator has decided. */
 export const PENDING_RETRY_SECONDS = 60
 
-export function enrollRoutes(api: Api, services: Services, authentication: EnrollmentAuthentication): void {
+export function enrollRoutes(
+  api: Api,
+  services: DeviceEnrollmentServices,
+  authentication: EnrollmentAuthentication,
+): void {
   const present = (request: FastifyRequest, reply: FastifyReply) =>
     authentication.present(request, reply, 'Bearer')
   takePkcs10(api)
@@ -55,7 +71,7 @@ export function enrollRoutes(api: Api, services: Services, authentication: Enrol
 
 /** One enrollment, whatever the protocol. Throws the problem where it is refused. */
 export async function enroll(
-  { enrollmentService, events }: Services,
+  { enrollmentService, events }: DeviceEnrollmentServices,
   request: FastifyRequest,
   { credential }: Presented,
   asked: Asked,
@@ -66,7 +82,7 @@ export async function enroll(
     kind: 'enrollment',
     requestId: request.id,
   })
-  if ('refused' in outcome) throw refusal(outcome)
+  if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
   const { certificate, pending } = outcome
   const how = pending ? 'pending' : 'enrolled'
   events.certificateListed(

@@ -1,5 +1,6 @@
 // Who wants to enroll: a one-time token in the Authorization header, or the claim certificate or IDevID of the TLS handshake.
 // Never a token in a URL, never a name in a certificate. What is shown here opens enrollment and nothing else.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Claim, claimFault } from '../../db/enrollment/claims.ts'
 import type { PresentedToken } from '../../db/enrollment/enrollment-tokens.ts'
@@ -7,9 +8,11 @@ import type { AnchorState } from '../../db/enrollment/idevids.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
-import { Problem, problemOf } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { assertOneAuthorization } from '../operators/authentication.ts'
+import { enrollmentProblems } from './enrollment-problems.ts'
 import { type Credential, tokenFault } from './enrollment-service.ts'
 import { judgeIdevid } from './idevid.ts'
 
@@ -39,27 +42,34 @@ export function createEnrollmentAuthentication(
   function byToken(secret: string, named: string | null): Presented | Problem {
     const token = parts.presentedToken(secret)
     if (token === null) {
-      return new Problem('enrollment_token_refused', 'no such enrollment token is accepted')
+      return new Problem(
+        enrollmentProblems,
+        'enrollment_token_refused',
+        'no such enrollment token is accepted',
+      )
     }
     const fault = tokenFault(token, parts.now())
-    return fault === null ? { credential: { kind: 'token', id: token.id, secret }, named } : problemOf(fault)
+    return fault === null
+      ? { credential: { kind: 'token', id: token.id, secret }, named }
+      : new Problem(enrollmentProblems, fault.code, fault.message)
   }
 
   function byCertificate(request: FastifyRequest): Presented | Problem {
     const certificate = presentedCertificate(request)
-    const nothing = (detail: string) => new Problem('enrollment_credential_missing', detail)
+    const nothing = (detail: string) =>
+      new Problem(enrollmentProblems, 'enrollment_credential_missing', detail)
     if (certificate === null) return nothing('neither an enrollment token nor a certificate was shown')
     const claim = parts.claimOf(fingerprintOf(certificate.raw))
     if (claim !== null) {
       const fault = claimFault(claim, parts.now())
       return fault === null
         ? { credential: { kind: 'claim', claim }, named: null }
-        : new Problem('claim_refused', fault)
+        : new Problem(enrollmentProblems, 'claim_refused', fault)
     }
     const shown = judgeIdevid(certificate, { ...parts, issuers: parts.issuers(), now: parts.now() })
     if (shown === null)
       return nothing('the certificate that was shown is neither a claim certificate nor an IDevID')
-    if ('fault' in shown) return new Problem('idevid_refused', shown.fault)
+    if ('fault' in shown) return new Problem(enrollmentProblems, 'idevid_refused', shown.fault)
     return { credential: { kind: 'idevid', shown }, named: null }
   }
 
@@ -74,6 +84,7 @@ export function createEnrollmentAuthentication(
       const waitSeconds = await parts.countFailure(request)
       if (waitSeconds !== null) {
         throw new Problem(
+          httpProblems,
           'rate_limited',
           'too many requests from this address showed nothing that may enroll',
           {
@@ -81,7 +92,8 @@ export function createEnrollmentAuthentication(
           },
         )
       }
-      if (presented.status === 401) reply.header('www-authenticate', `${scheme} realm="rollcall enrollment"`)
+      if (presented.definition.status === 401)
+        reply.header('www-authenticate', `${scheme} realm="rollcall enrollment"`)
       throw presented
     },
   }

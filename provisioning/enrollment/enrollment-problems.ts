@@ -1,4 +1,4 @@
-// Why enrollment refuses, and what each reason becomes on the wire: one part of the list in `problem.ts`.
+// Problems of enrollment: tokens, claims, IDevIDs, EST. What each becomes on the wire.
 
 export const enrollmentProblems = {
   enrollment_credential_missing: {

@@ -1,7 +1,7 @@
 // What the enrollment routes take and give: tokens, claims, and enrolling itself.
 import Type from 'typebox'
+import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { Name, Nullable, OneOf, strict, Time } from '../http/schemas.ts'
-import { CSR_CHARACTERS_MAX } from '../x509/csr.ts'
 
 const HOUR_SECONDS = 60 * 60
 const Id = Type.String({ pattern: '^[0-9a-f-]{36}$' })

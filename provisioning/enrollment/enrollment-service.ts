@@ -1,5 +1,6 @@
 // Enrollment without an operator's hand: what a token, a claim or an IDevID may enroll, and the same answer for the same key.
 // Decides about devices and lost answers; whether the token or claim still holds is asked again where it is used up.
+
 import type { Actor } from '../../db/audit/audit.ts'
 import type { Claim, ClaimStore } from '../../db/enrollment/claims.ts'
 import {
@@ -14,11 +15,13 @@ import {
 } from '../../db/enrollment/enrollment-tokens.ts'
 import type { IdevidStore } from '../../db/enrollment/idevids.ts'
 import type { Certificate, RollReader } from '../../db/roll/roll-reader.ts'
-import { Conflict } from '../../db/transact.ts'
+import { Conflict, type EnrollmentConflictCode } from '../../db/transact.ts'
 import { DEVICE_ID_RULE, isDeviceId } from '../../pki/device-id.ts'
-import { type CsrReading, type Fault, readCsr } from '../x509/csr.ts'
+import type { Fault } from '../http/problem.ts'
+import { type CsrReading, readCsr } from '../x509/csr.ts'
 import type { ShownIdevid } from './idevid.ts'
-import type { EnrollmentOrder, Refused, RegistrationAuthority } from './registration-authority.ts'
+import type { Refused } from './issuance-checks.ts'
+import type { EnrollmentOrder, RegistrationAuthority } from './registration-authority.ts'
 
 /** What somebody showed who wants to enroll. */
 export type Credential =
@@ -194,7 +197,7 @@ const CERTIFICATES_LOOKED_AT = 50
 const ownFaults: ReadonlySet<string> = new Set(['ca_expired', 'issuer_disabled'])
 
 /** Why a token opens nothing, whatever is asked with it, or null. */
-export function tokenFault(token: PresentedToken, now: number): Conflict | null {
+export function tokenFault(token: PresentedToken, now: number): Conflict<EnrollmentConflictCode> | null {
   if (token.revokedAt !== null) return revoked()
   if (token.usedAt !== null) return mayWait(token) || mayAskAgain(token, now) ? null : used()
   if (token.expiresAt <= now) return expired()

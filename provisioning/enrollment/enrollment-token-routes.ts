@@ -1,25 +1,40 @@
 // Enrollment tokens as operators see them: make, list, read, revoke.
+
 import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
+import type { EnrollmentReader } from '../../db/enrollment/enrollment-reader.ts'
 import { ATTEMPTS_MAX, type EnrollmentToken } from '../../db/enrollment/enrollment-tokens.ts'
-import { type Api, callerOf, refusals, type Services, secured, time, timeOrNull } from '../http/context.ts'
+import type { RegistryWriter } from '../../db/index.ts'
+import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
+
+export type EnrollmentTokenServices = {
+  writer: RegistryWriter
+  enrollments: EnrollmentReader
+  events: Events
+  now: () => number
+  reach: AuthorizationScope
+}
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
-export function enrollmentTokenRoutes(api: Api, services: Services): void {
+export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenServices): void {
   const { writer, enrollments, reach, events, now } = services
   const tags = ['enrollment']
   const path = '/v1/enrollment-tokens'
 
   async function tokenOf(request: FastifyRequest, id: string) {
     const token = await enrollments.enrollmentToken(id, scopeOf(request))
-    if (token === null) throw new Problem('enrollment_token_unknown', `there is no enrollment token ${id}`)
+    if (token === null)
+      throw new Problem(enrollmentProblems, 'enrollment_token_unknown', `there is no enrollment token ${id}`)
     return shown(token, now())
   }
 

@@ -1,15 +1,26 @@
 // Whether devices of a manufacturer may enroll with the identity they were born with: read and set for one trust anchor.
 
+import type { RegistryWriter } from '../../db/index.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import { anchorProblems } from '../anchors/anchor-problems.ts'
 import { IssuerParams } from '../anchors/issuer-schemas.ts'
 import { templateFault } from '../anchors/name-template.ts'
-import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
-import { Problem } from '../http/problem.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { Problem, refusal } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import * as enrollmentSchemas from './enrollment-schemas.ts'
-import { refusal } from './operator-enrollment-routes.ts'
 
-export function idevidRoutes(api: Api, services: Services): void {
+export type IdevidServices = {
+  writer: RegistryWriter
+  issuers: () => Map<string, Issuer>
+  events: Events
+  reach: AuthorizationScope
+}
+
+export function idevidRoutes(api: Api, services: IdevidServices): void {
   const { writer, issuers, reach, events } = services
   const about = {
     tags: ['enrollment'],
@@ -21,9 +32,10 @@ export function idevidRoutes(api: Api, services: Services): void {
 
   function enrollmentOf(issuerId: string) {
     const issuer = issuers().get(issuerId)
-    if (issuer === undefined) throw new Problem('issuer_unknown', `no issuer ${issuerId} is registered`)
+    if (issuer === undefined)
+      throw new Problem(anchorProblems, 'issuer_unknown', `no issuer ${issuerId} is registered`)
     if (issuer.kind !== 'foreign')
-      throw new Problem('issuer_own', 'only devices of other CAs come with an IDevID')
+      throw new Problem(anchorProblems, 'issuer_own', 'only devices of other CAs come with an IDevID')
     const { proofFingerprint: _, ...enrollment } = writer.anchorEnrollment(issuerId)
     return { issuerId, ...enrollment }
   }
@@ -59,7 +71,7 @@ export function idevidRoutes(api: Api, services: Services): void {
       const message = templateFault(settings.nameTemplate)
       if (message !== null) {
         const faults = [{ path: 'body.nameTemplate', message }]
-        throw refusal({ refused: 'name_template_invalid', faults })
+        throw refusal(anchorProblems, { refused: 'name_template_invalid', faults })
       }
       if (settings.group !== null) reach.groupsFor(request, [settings.group])
       await writer.setAnchorEnrollment(issuerId, settings, actorOf(request))

@@ -6,8 +6,22 @@ import type { IssuanceIntent } from '../../db/roll/certificate-writer.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { keyTypeFault, type PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
+import type { Fault } from '../http/problem.ts'
 import type { ProvenKey } from '../x509/csr.ts'
-import type { Refused } from './registration-authority.ts'
+
+/** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
+export type Refused = {
+  refused:
+    | 'csr_invalid'
+    | 'key_unacceptable'
+    | 'certificate_invalid'
+    | 'certificate_issued_here'
+    | 'ca_expired'
+    | 'issuer_disabled'
+    | 'public_key_compromised'
+    | 'enrollment_rejected'
+  faults: Fault[]
+}
 
 /** Why nothing can be issued at all now, or null. */
 export function inability(ca: IssuingCa, issuers: Map<string, Issuer>, now: number): Refused | null {

@@ -1,26 +1,37 @@
 // Enrollment: a CSR becomes a listed certificate, a foreign certificate is registered, a canary is made.
-import type { FastifyReply } from 'fastify'
-import type { Device } from '../../db/roll/roll-reader.ts'
-import {
-  type Api,
-  callerOf,
-  refusals,
-  type Services,
-  secured,
-  toCertificateWithPemResponse,
-} from '../http/context.ts'
-import { Problem, type ProblemReason } from '../http/problem.ts'
-import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
-import type { Fault } from '../x509/csr.ts'
 
-export function enrollmentRoutes(api: Api, services: Services): void {
+import type { FastifyReply } from 'fastify'
+import type { Device, RollReader } from '../../db/roll/roll-reader.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { Problem, refusal } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
+import { toCertificateWithPemResponse } from '../http/roll-responses.ts'
+import * as schemas from '../http/schemas.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
+import { issuanceProblems } from './issuance-problems.ts'
+import type { RegistrationAuthority } from './registration-authority.ts'
+
+export type OperatorEnrollmentServices = {
+  roll: RollReader
+  authority: RegistrationAuthority
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  events: Events
+  deviceDays: number
+  reach: AuthorizationScope
+  /** PEM of our root. */
+  rootPem: string
+}
+
+export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices): void {
   const { authority, roll, reach, chainOf, events } = services
   const tags = ['enrollment']
 
   async function deviceOf(id: string): Promise<Device> {
     const device = await roll.device(id)
-    if (device === null) throw new Problem('device_unknown', `no device ${id} is registered`)
+    if (device === null) throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
     return device
   }
 
@@ -75,7 +86,7 @@ export function enrollmentRoutes(api: Api, services: Services): void {
               { deviceId, certificate: body.certificate, trust: body.trust ?? 'chained', approval },
               actor,
             )
-      if (typeof outcome !== 'string') throw refusal(outcome)
+      if (typeof outcome !== 'string') throw refusal(issuanceProblems, outcome)
       events.certificateListed(callerOf(request), deviceId, outcome, 'csr' in body ? 'issued' : 'registered')
       return reply.send(await listed(reply, outcome))
     },
@@ -102,15 +113,9 @@ export function enrollmentRoutes(api: Api, services: Services): void {
       const { id: deviceId } = request.params
       await deviceOf(deviceId)
       const outcome = await authority.canary({ deviceId, ...request.body }, actorOf(request))
-      if ('refused' in outcome) throw refusal(outcome)
+      if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
       events.canaryIssued(callerOf(request), deviceId, outcome.fingerprint, outcome.kind)
       return reply.code(201).send({ ...outcome, ca: services.rootPem })
     },
   )
-}
-
-/** What was asked for cannot be: the problem with every fault. */
-export function refusal({ refused, faults }: { refused: ProblemReason; faults: readonly Fault[] }): Problem {
-  const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')
-  return new Problem(refused, detail || 'nothing was issued or listed', { errors: faults })
 }

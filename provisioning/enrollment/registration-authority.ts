@@ -1,5 +1,6 @@
 // The registration authority: decides what is issued and listed, and never signs.
 // What will be signed is on record before the key signs, so a crash leaves something revocable or nothing at all.
+
 import { inSpan } from '../../admin/tracing.ts'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
@@ -10,32 +11,13 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
-import {
-  DAY_MS,
-  DEVICE_URN,
-  deviceProfile,
-  randomSerialNumber,
-  type Validity,
-  validityOf,
-} from '../ca/profile.ts'
-import type { CsrReading, Fault } from '../x509/csr.ts'
+import { DAY_MS, deviceProfile, randomSerialNumber, type Validity, validityOf } from '../ca/profile.ts'
+import { DEVICE_URN } from '../x509/certificate-names.ts'
+import type { CsrReading } from '../x509/csr.ts'
 import { type ForeignVerdict, validateForeignCertificate } from '../x509/foreign-certificate.ts'
-import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
+import { assertAsIntended, inability, type Refused, unfitKey } from './issuance-checks.ts'
 import type { Renewable } from './renewal-window.ts'
 
-/** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
-export type Refused = {
-  refused:
-    | 'csr_invalid'
-    | 'key_unacceptable'
-    | 'certificate_invalid'
-    | 'certificate_issued_here'
-    | 'ca_expired'
-    | 'issuer_disabled'
-    | 'public_key_compromised'
-    | 'enrollment_rejected'
-  faults: Fault[]
-}
 /** `certificate` and `chain` are PEM. */
 export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
 export type CanaryKind = 'unlisted' | 'expired'

@@ -1,20 +1,28 @@
 // Enrollment over Secure Transport (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll, simplereenroll, with and without label.
 // A label names the group that whoever enrolls was made for: it narrows, and never chooses.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Actor } from '../../db/audit/audit.ts'
+import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
-import type { Certificate } from '../../db/roll/roll-reader.ts'
+import type { Certificate, RollReader } from '../../db/roll/roll-reader.ts'
 import { enroll, PENDING_RETRY_SECONDS } from '../enrollment/device-enrollment-routes.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
-import { refusal } from '../enrollment/operator-enrollment-routes.ts'
-import { type Api, refusals, type Services } from '../http/context.ts'
-import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
-import { Problem } from '../http/problem.ts'
+import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
+import type { EnrollmentService } from '../enrollment/enrollment-service.ts'
+import { issuanceProblems } from '../enrollment/issuance-problems.ts'
+import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
+import { type Api, refusals } from '../http/api.ts'
+import { Problem, refusal } from '../http/problem.ts'
+import type { ChainOf } from '../http/roll-responses.ts'
 import { Name, NoQuery, strict } from '../http/schemas.ts'
+import type { Events } from '../logging/log.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { tooEarly } from '../self-service/self-routes.ts'
 import { Renewal } from '../self-service/self-schemas.ts'
+import { PKCS10, takePkcs10 } from '../x509/pkcs10-body.ts'
+import { x509Problems } from '../x509/x509-problems.ts'
 import {
   CERTS_ONLY,
   CSR_ATTRIBUTES,
@@ -24,6 +32,18 @@ import {
   namesOfCertificate,
   namesOfRequest,
 } from './est.ts'
+
+export type EstServices = {
+  writer: RegistryWriter
+  roll: RollReader
+  authority: RegistrationAuthority
+  enrollmentService: EnrollmentService
+  chainOf: ChainOf
+  issuers: () => Map<string, Issuer>
+  events: Events
+  deviceDays: number
+  now: () => number
+}
 
 type Label = { label?: string }
 export type EstParts = {
@@ -35,14 +55,14 @@ export type EstParts = {
 
 const Bare = Type.Pick(Renewal, ['csr'])
 
-export function estRoutes(api: Api, services: Services, parts: EstParts): void {
+export function estRoutes(api: Api, services: EstServices, parts: EstParts): void {
   // A bare PKCS #10 request is all that is taken here.
   api.removeAllContentTypeParsers()
   takePkcs10(api)
   for (const path of ['/.well-known/est', '/.well-known/est/:label']) addRoutes(api, path, services, parts)
 }
 
-function addRoutes(api: Api, path: string, services: Services, parts: EstParts): void {
+function addRoutes(api: Api, path: string, services: EstServices, parts: EstParts): void {
   const { authority, roll, issuers, writer, events, now } = services
   const { enrollment, self } = parts
   const params = path.endsWith(':label') ? { params: Type.Object({ label: Name }, strict) } : {}
@@ -140,7 +160,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
       const order = { current, csr, days: services.deviceDays, compromise: false }
       const actor: Actor = { name: `device:${deviceId}`, kind: 'device', requestId: request.id }
       const outcome = await authority.renew(order, actor)
-      if ('refused' in outcome) throw refusal(outcome)
+      if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
       if ('opensAt' in outcome) throw tooEarly(outcome.opensAt, now())
       const { fingerprint, der, status } = await listed(outcome.fingerprint)
       const pending = status === 'pending'
@@ -168,15 +188,21 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
   /** The same subject and subjectAltName: who renews stays who he is. */
   async function assertSameNames(csr: string, fingerprint: string): Promise<void> {
     const asked = namesOfRequest(csr)
-    if (asked === null) throw new Problem('csr_invalid', 'csr: it is not a PKCS #10 certification request')
+    if (asked === null)
+      throw new Problem(x509Problems, 'csr_invalid', 'csr: it is not a PKCS #10 certification request')
     const held = namesOfCertificate((await listed(fingerprint)).der)
     const errors = (['subject', 'subjectAltName'] as const)
       .filter(name => asked[name] !== held?.[name])
       .map(name => ({ path: `csr.${name}`, message: 'it is not that of the current certificate' }))
     if (errors.length > 0) {
-      throw new Problem('csr_names_changed', 'the request names somebody else than the certificate does', {
-        errors,
-      })
+      throw new Problem(
+        enrollmentProblems,
+        'csr_names_changed',
+        'the request names somebody else than the certificate does',
+        {
+          errors,
+        },
+      )
     }
   }
 
@@ -189,7 +215,7 @@ function addRoutes(api: Api, path: string, services: Services, parts: EstParts):
 
 function assertGroup(label: string, group: string | null): void {
   if (label === group) return
-  throw new Problem('est_label_refused', `what was shown is not for the group ${label}`)
+  throw new Problem(enrollmentProblems, 'est_label_refused', `what was shown is not for the group ${label}`)
 }
 
 /** Everybody may ask for them, and they change about once a year: they are put together once. */

@@ -1,17 +1,25 @@
 // Events: pages of what was, and a stream of what comes (server-sent events). Somebody bound to a group is told of the devices
 // of that group alone; an event that is about none is not for him.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { kinds } from '../../db/events/event-file.ts'
 import type { Event } from '../../db/events/event-reader.ts'
-import { momentOf } from '../audit/audit-routes.ts'
-import { type Api, refusals, type Services, secured } from '../http/context.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
+import { type Api, refusals, secured, timestampOf } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import type { Authentication } from '../operators/authentication.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import { eventProblems } from './event-problems.ts'
 import { EventResponse, toEventResponse } from './event-response.ts'
+import type { EventService } from './index.ts'
+
+export type EventServices = {
+  roll: RollReader
+  news: Pick<EventService, 'reader' | 'streams'>
+}
 
 const { Name, OneOf, strict } = schemas
 const STREAM_TYPE = 'text/event-stream; charset=utf-8'
@@ -28,7 +36,7 @@ const StreamQuery = Type.Object(filter, strict)
 
 export function eventRoutes(
   api: Api,
-  { news, roll }: Services,
+  { news, roll }: EventServices,
   { isStillIn }: Pick<Authentication, 'isStillIn'>,
 ): void {
   const tags = ['events']
@@ -55,7 +63,7 @@ export function eventRoutes(
     async request => {
       const { limit = 100, cursor, since, ...asked } = request.query
       const before = decodeCursor(cursor, text => /^\d{1,16}$/.test(text))
-      const wanted = { ...asked, since: momentOf('since', since), maySee: maySee(request) }
+      const wanted = { ...asked, since: timestampOf('since', since), maySee: maySee(request) }
       const { items, next } = news.reader.page(wanted, before === null ? null : Number(before), limit)
       return {
         items: items.map(toEventResponse),
@@ -96,7 +104,7 @@ export function eventRoutes(
         isStillIn: () => isStillIn(request),
       }
       if (!news.streams.add(stream))
-        throw new Problem('streams_exceeded', 'too many streams of events are open', {
+        throw new Problem(eventProblems, 'streams_exceeded', 'too many streams of events are open', {
           retryAfterSeconds: 15,
         })
       reply.raw.once('close', () => news.streams.remove(stream))

@@ -1,9 +1,14 @@
 // Would it be admitted now, and if not, why: for a device, a listed certificate, or any certificate at all.
 
-import { type Api, refusals, type Services, secured } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import * as schemas from '../http/schemas.ts'
+import type { Explainer } from './explain.ts'
 
-export function admissionRoutes(api: Api, { explainer }: Services): void {
+export type ExplainServices = {
+  explainer: Explainer
+}
+
+export function admissionRoutes(api: Api, { explainer }: ExplainServices): void {
   const tags = ['admission']
   const response = { 200: schemas.Explanation, ...refusals }
 

@@ -1,5 +1,6 @@
 // Answers "would it be admitted now, and if not, why": the admission decision itself, run on what is on record.
 // Changes nothing and notes nothing down.
+
 import { X509Certificate } from 'node:crypto'
 import {
   decideAdmission,
@@ -20,8 +21,10 @@ import { findIssuer, judgeChain } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { pemBlocks } from '../../pki/pem.ts'
 import { Problem } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
 import type { Explanation } from '../http/schemas.ts'
 import { namesIn } from '../x509/certificate-names.ts'
+import { x509Problems } from '../x509/x509-problems.ts'
 
 export type Explainer = {
   /** Throws the problem `device_unknown`, with the device that has the nearest ID. */
@@ -101,7 +104,7 @@ export function createExplainer({
       const device = await roll.device(id)
       if (device === null) {
         const detail = `no device ${id} is registered${nearby(await nearestTo([id, id.toLowerCase()]))}`
-        throw new Problem('device_unknown', detail)
+        throw new Problem(rollProblems, 'device_unknown', detail)
       }
       const { items } = await roll.certificates({ deviceId: id }, null, CERTIFICATES_TRIED)
       const refusals = (await roll.refusals({ deviceId: id }, REFUSALS_SHOWN)).map(shownRefusal)
@@ -153,7 +156,9 @@ function parsed(der: Buffer | undefined): X509Certificate {
 }
 
 function unusable(message: string): Problem {
-  return new Problem('certificate_invalid', message, { errors: [{ path: 'certificate', message }] })
+  return new Problem(x509Problems, 'certificate_invalid', message, {
+    errors: [{ path: 'certificate', message }],
+  })
 }
 
 /** What the checks show beside the record: the certificate's own words, and its issuer whatever the state of that. */

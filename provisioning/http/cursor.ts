@@ -1,4 +1,5 @@
 // The cursor of a list: the last key of a page, opaque to callers.
+import { httpProblems } from './http-problems.ts'
 import { Problem } from './problem.ts'
 
 export function encodeCursor(key: string | null): string | null {
@@ -10,7 +11,7 @@ export function decodeCursor(cursor: string | undefined, isKey: (text: string) =
   if (cursor === undefined) return null
   const key = Buffer.from(cursor, 'base64url').toString('utf8')
   if (!isKey(key) || encodeCursor(key) !== cursor) {
-    throw new Problem('cursor_invalid', 'the cursor does not continue any list of this kind')
+    throw new Problem(httpProblems, 'cursor_invalid', 'the cursor does not continue any list of this kind')
   }
   return key
 }

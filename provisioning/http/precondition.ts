@@ -1,7 +1,9 @@
 // If-Match (RFC 9110 §13.1.1): which version of a thing a caller saw. Whether it is that version still, the verb asks in its
 // transaction.
+
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { httpProblems } from './http-problems.ts'
 import { Problem } from './problem.ts'
 
 export const IfMatch = Type.Object({
@@ -21,7 +23,7 @@ export function versionSeen({ headers }: FastifyRequest): string | undefined {
 /** Whoever replaces something says which version of it he saw, so that nobody undoes what another just did. */
 export function assertSaysWhich({ headers }: FastifyRequest, what: string): void {
   if (headers['if-match'] !== undefined) return
-  throw new Problem('version_required', `${what} would be replaced, whatever it is by now`)
+  throw new Problem(httpProblems, 'version_required', `${what} would be replaced, whatever it is by now`)
 }
 
 export function etag(version: string): string {

@@ -2,8 +2,8 @@
 // Bodies refuse unknown fields; nothing is converted in them.
 import Type, { type Static, type TSchema } from 'typebox'
 import { reasonCodes } from '../../db/reason.ts'
+import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
-import { CSR_CHARACTERS_MAX } from '../x509/csr.ts'
 
 export const strict = { additionalProperties: false }
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])

@@ -1,17 +1,26 @@
 // The whole roll as it is at one moment, streamed: JSON lines or CSV.
+
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import type { DeviceExport, ExportedDevice } from '../../db/jobs/device-export.ts'
-import { type Api, refusals, type Services, secured } from '../http/context.ts'
+import type { DeviceExport, ExportedDevice, ExportFilter } from '../../db/jobs/device-export.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
+import type { Events } from '../logging/log.ts'
 import { csvHeader, csvLine, failedCsvLine, failedJsonLine, jsonLine } from './export-lines.ts'
 import * as jobSchemas from './job-schemas.ts'
+
+export type ExportServices = {
+  /** A snapshot of the roll. */
+  openExport: (filter: ExportFilter) => DeviceExport
+  events: Events
+}
 
 /** A snapshot keeps the write-ahead log from being folded in, so there are few and none for long. */
 const AT_ONCE_MAX = 2
 const LASTS_MS_MAX = 15 * 60_000
 
-export function exportRoutes(api: Api, { openExport, events }: Services): void {
+export function exportRoutes(api: Api, { openExport, events }: ExportServices): void {
   let running = 0
 
   api.get(
@@ -28,7 +37,8 @@ export function exportRoutes(api: Api, { openExport, events }: Services): void {
     },
     async (request, reply) => {
       const { format = 'ndjson', pem = true, ...filter } = request.query
-      if (running >= AT_ONCE_MAX) throw new Problem('registry_busy', `${AT_ONCE_MAX} exports run already`)
+      if (running >= AT_ONCE_MAX)
+        throw new Problem(httpProblems, 'registry_busy', `${AT_ONCE_MAX} exports run already`)
       const snapshot = openExport(filter)
       running += 1
       const lines = Readable.from(

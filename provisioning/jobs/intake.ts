@@ -1,8 +1,10 @@
 // Takes an upload in: every record judged, what it asks for written down, a duplicate or a private key refused before it
 // touches the disk. What a job later runs on is what was judged here.
+
 import type { FileHandle } from 'node:fs/promises'
 import { Problem } from '../http/problem.ts'
 import type { JobFiles } from './job-files.ts'
+import { jobProblems } from './job-problems.ts'
 import { readRecords, type UploadFormat } from './records.ts'
 import { type Mapping, type Row, type RowFault, readRow } from './row.ts'
 import { createSeenDevices } from './seen-devices.ts'
@@ -30,7 +32,7 @@ export async function takeUpload(
   const handle = await files.writeRows(id)
   try {
     const rows = await writeRows(handle, judged(bounded(bytes, files), reading))
-    if (rows === 0) throw new Problem('upload_unusable', 'there is no row in it')
+    if (rows === 0) throw new Problem(jobProblems, 'upload_unusable', 'there is no row in it')
     await handle.sync()
     return rows
   } finally {
@@ -43,7 +45,8 @@ async function writeRows(handle: FileHandle, rows: AsyncIterable<ValidatedRow>):
   let text = ''
   for await (const row of rows) {
     count += 1
-    if (count > ROWS_MAX) throw new Problem('upload_too_large', `there are more than ${ROWS_MAX} rows in it`)
+    if (count > ROWS_MAX)
+      throw new Problem(jobProblems, 'upload_too_large', `there are more than ${ROWS_MAX} rows in it`)
     text += `${JSON.stringify(row)}\n`
     if (text.length < BUFFERED_CHARACTERS) continue
     await handle.write(text)
@@ -88,7 +91,11 @@ async function* bounded(bytes: AsyncIterable<Buffer>, files: JobFiles): AsyncGen
   for await (const chunk of bytes) {
     total += chunk.length
     if (total > UPLOAD_BYTES_MAX)
-      throw new Problem('upload_too_large', `it is longer than ${UPLOAD_BYTES_MAX / 2 ** 30} GiB`)
+      throw new Problem(
+        jobProblems,
+        'upload_too_large',
+        `it is longer than ${UPLOAD_BYTES_MAX / 2 ** 30} GiB`,
+      )
     if (total - looked > ROOM_EVERY_BYTES) {
       files.assertRoom()
       looked = total

@@ -1,9 +1,11 @@
 // The files of import jobs: rows as they were judged, results as they come. One directory for each job, 0700 and 0600.
 // Knows no registry; a directory whose job is not on record is the rest of an upload that was cut off.
+
 import { createReadStream, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '../http/problem.ts'
+import { jobProblems } from './job-problems.ts'
 
 export type JobFiles = {
   /** Makes the directory of a new job. */
@@ -56,7 +58,7 @@ export function createJobFiles(directory: string): JobFiles {
     assertRoom() {
       const { bavail, bsize } = statfsSync(directory)
       if (bavail * bsize < FREE_BYTES_MIN)
-        throw new Problem('disk_short', `less than ${FREE_BYTES_MIN / 2 ** 20} MiB are free`)
+        throw new Problem(jobProblems, 'disk_short', `less than ${FREE_BYTES_MIN / 2 ** 20} MiB are free`)
     },
   }
 }

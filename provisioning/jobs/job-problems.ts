@@ -1,5 +1,4 @@
-// What the routes about imports and exports refuse, and what each refusal becomes on the wire. Part of the one list in
-// `problem.ts`.
+// Problems of imports and exports. What each becomes on the wire.
 
 export const jobProblems = {
   upload_unusable: {

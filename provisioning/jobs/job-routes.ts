@@ -1,17 +1,31 @@
 // Imports: an upload becomes a job, which is looked at, cancelled, and asked for its results line by line.
+
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Job } from '../../db/jobs/job-store.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { toPem } from '../../pki/pem.ts'
-import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { RowResult } from './import-row.ts'
+import type { ImportService } from './index.ts'
+import { jobProblems } from './job-problems.ts'
 import * as jobSchemas from './job-schemas.ts'
 import type { UploadFormat } from './records.ts'
 import { readMapping } from './row.ts'
+
+export type JobServices = {
+  roll: RollReader
+  imports: ImportService
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  events: Events
+}
 
 const formats: Record<string, UploadFormat> = {
   'application/x-ndjson': 'ndjson',
@@ -24,7 +38,7 @@ const isJobKey = (text: string) => /^\d{1,15} [0-9a-f-]{36}$/.test(text)
 const LETTING_GO_MS = 5_000
 
 /** In a plugin of its own: here a body is a stream, and JSON is none. */
-export function uploadRoutes(api: Api, { imports, events }: Services): void {
+export function uploadRoutes(api: Api, { imports, events }: JobServices): void {
   api.removeAllContentTypeParsers()
   api.addContentTypeParser('*', (request, _payload, done) => {
     const known = formatOf(request.headers['content-type']) !== null
@@ -51,13 +65,14 @@ export function uploadRoutes(api: Api, { imports, events }: Services): void {
       const { dryRun = false, pin = false, map = [] } = request.query
       if (request.keyed !== null)
         throw new Problem(
+          httpProblems,
           'request_invalid',
           'an upload takes no Idempotency-Key: it is safe to send it again',
         )
       if (request.headers['content-encoding'] !== undefined)
         throw unsupported('an upload is not compressed: send it as it is')
       const mapping = readMapping(typeof map === 'string' ? [map] : map)
-      if (typeof mapping === 'string') throw new Problem('request_invalid', mapping)
+      if (typeof mapping === 'string') throw new Problem(httpProblems, 'request_invalid', mapping)
       const format = formatOf(request.headers['content-type'])
       if (format === null) throw unsupported('there is no upload')
       const { name: actor, kind: actorKind, requestId } = actorOf(request)
@@ -71,7 +86,7 @@ export function uploadRoutes(api: Api, { imports, events }: Services): void {
   )
 }
 
-export function jobRoutes(api: Api, { imports, roll, chainOf, events }: Services): void {
+export function jobRoutes(api: Api, { imports, roll, chainOf, events }: JobServices): void {
   api.get(
     '/v1/jobs',
     {
@@ -152,7 +167,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, events }: Services
 
   function known(id: string): Job {
     const job = imports.job(id)
-    if (job === null) throw new Problem('job_unknown', `there is no job ${id}`)
+    if (job === null) throw new Problem(jobProblems, 'job_unknown', `there is no job ${id}`)
     return job
   }
 
@@ -187,7 +202,7 @@ function letGo(raw: IncomingMessage): void {
 }
 
 function unsupported(detail: string): Problem {
-  return new Problem('media_type_unsupported', detail)
+  return new Problem(httpProblems, 'media_type_unsupported', detail)
 }
 
 function shownJob(job: Job): jobSchemas.Job {

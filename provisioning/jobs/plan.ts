@@ -1,12 +1,14 @@
 // What a row comes to, told from the row and from what the record says before: refused, nothing left to do, or what there is
 // to do. Pure: a dry run ends here. The verbs that write ask the record again, so what changed meanwhile is still refused.
 import type { ImportLookup, KnownDevice } from '../../db/jobs/import-lookup.ts'
-import type { ProblemReason } from '../http/problem.ts'
+import type { ConflictCode } from '../../db/transact.ts'
+import type { Refused } from '../enrollment/issuance-checks.ts'
 import type { CsrReading } from '../x509/csr.ts'
 import type { ForeignVerdict } from '../x509/foreign-certificate.ts'
 import type { Row, RowReason } from './row.ts'
 
-export type Refusal = { reason: ProblemReason | RowReason; detail: string }
+type Reason = ConflictCode | Refused['refused'] | RowReason
+export type Refusal = { reason: Reason; detail: string }
 /** What was read of a row's CSR and certificates; fingerprints and hashes in lowercase hex. */
 export type Evidence = {
   csr: CsrReading | null
@@ -90,7 +92,7 @@ export function refused({
   refused,
   faults,
 }: {
-  refused: ProblemReason
+  refused: Refused['refused']
   faults: readonly { path: string; message: string }[]
 }): Refusal {
   const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')

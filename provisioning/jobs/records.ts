@@ -1,9 +1,11 @@
 // Records out of a stream of bytes: JSON lines or CSV, one at a time, in bounded memory whatever the stream holds.
 // What is no record is told as one that cannot be read; what cannot be gone on from ends the stream with a Problem.
+
 import { once } from 'node:events'
 import { CsvError, parse } from 'csv-parse'
 import { createOneATurn } from '../../db/one-a-turn.ts'
 import { Problem } from '../http/problem.ts'
+import { jobProblems } from './job-problems.ts'
 import { privateKey, type RowFault } from './row.ts'
 
 export type UploadFormat = 'ndjson' | 'csv'
@@ -141,7 +143,7 @@ function headerOf(cells: string[]): string[] {
         : new Set(names).size < names.length
           ? 'two columns have the same name'
           : null
-  if (fault !== null) throw new Problem('upload_unusable', `the header in line 1: ${fault}`)
+  if (fault !== null) throw new Problem(jobProblems, 'upload_unusable', `the header in line 1: ${fault}`)
   return names
 }
 
@@ -167,10 +169,15 @@ function csvProblem(error: CsvError): Problem {
   const line = Number((error as { lines?: number }).lines ?? 0)
   if (error.code === 'CSV_MAX_RECORD_SIZE')
     return new Problem(
+      jobProblems,
       'upload_unusable',
       `the row at line ${line} is longer than ${ROW_BYTES_MAX} bytes, or a quote is never closed`,
     )
-  return new Problem('upload_unusable', `line ${line} is no CSV: a quote is not where one can be`)
+  return new Problem(
+    jobProblems,
+    'upload_unusable',
+    `line ${line} is no CSV: a quote is not where one can be`,
+  )
 }
 
 function malformed(detail: string): RowFault {

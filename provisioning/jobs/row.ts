@@ -1,7 +1,7 @@
 // One row of an import as Rollcall means it, out of what a file says: our own fields, AWS's bulk-registration lines, Azure
 // IoT Hub's. Pure. What cannot be meant faithfully is refused with a reason; no value of a row is ever repeated in one.
 import { isDeviceId } from '../../pki/device-id.ts'
-import { CSR_CHARACTERS_MAX } from '../x509/csr.ts'
+import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { type Azure, fromAzure, isAzure } from './azure-row.ts'
 
 export type RowState = 'registered' | 'active' | 'suspended' | 'decommissioned'

@@ -1,16 +1,19 @@
 // Who calls: a bearer token (RFC 6750), the cookie of a console session or an operator's certificate, all looked up on each
 // request, the role a route asks for, and a bound on failures per address. Never logs or echoes a token.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { KeyedRequest } from '../../db/keyed-changes.ts'
 import type { Holder } from '../../db/operators/token-store.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
-import { assertSameOrigin, changesSomething, sessionCookie } from '../http/session-cookie.ts'
 import { type Right, reaches, rightTo, urgentRoutes } from './access.ts'
 import { type ConsoleSession, type ConsoleSessions, isCsrfToken } from './console-sessions.ts'
+import { operatorProblems } from './operator-problems.ts'
+import { assertSameOrigin, changesSomething, sessionCookie } from './session-cookie.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -89,14 +92,19 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
   async function refuse(request: FastifyRequest, reply: FastifyReply, reason: Failure): Promise<never> {
     const waitSeconds = await parts.countFailure(request)
     if (waitSeconds !== null) {
-      throw new Problem('rate_limited', 'too many requests from this address had no valid credential', {
-        retryAfterSeconds: waitSeconds,
-      })
+      throw new Problem(
+        httpProblems,
+        'rate_limited',
+        'too many requests from this address had no valid credential',
+        {
+          retryAfterSeconds: waitSeconds,
+        },
+      )
     }
     parts.failed(request, reason)
     const error = reason === 'token_refused' ? ', error="invalid_token"' : ''
     reply.header('www-authenticate', `Bearer realm="rollcall"${error}`)
-    throw new Problem(reason, details[reason])
+    throw new Problem(operatorProblems, reason, details[reason])
   }
 
   return {
@@ -142,7 +150,11 @@ function assertMeant(request: FastifyRequest, session: ConsoleSession | null): v
   assertSameOrigin(request)
   if (session === null || !changesSomething(request)) return
   if (isCsrfToken(session, request.headers['x-csrf-token'])) return
-  throw new Problem('csrf_token_missing', 'a change within a session needs its X-CSRF-Token')
+  throw new Problem(
+    operatorProblems,
+    'csrf_token_missing',
+    'a change within a session needs its X-CSRF-Token',
+  )
 }
 
 function shownFingerprint(request: FastifyRequest): string | null {
@@ -159,10 +171,18 @@ const details: Record<Failure, string> = {
 
 function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; scope: string }): void {
   if (!reaches(holder.role, role)) {
-    throw new Problem('role_insufficient', `this needs the role ${role}, the caller has ${holder.role}`)
+    throw new Problem(
+      operatorProblems,
+      'role_insufficient',
+      `this needs the role ${role}, the caller has ${holder.role}`,
+    )
   }
   if (scope === 'none' && holder.scope !== null) {
-    throw new Problem('scope_insufficient', `the caller reaches the devices of group ${holder.scope} alone`)
+    throw new Problem(
+      operatorProblems,
+      'scope_insufficient',
+      `the caller reaches the devices of group ${holder.scope} alone`,
+    )
   }
 }
 
@@ -180,9 +200,16 @@ export function assertOneAuthorization({ raw: { rawHeaders } }: FastifyRequest):
   for (let index = 0; index < rawHeaders.length; index += 2) {
     if (rawHeaders[index]!.toLowerCase() === 'authorization') seen += 1
   }
-  if (seen > 1) throw new Problem('request_refused', 'there is more than one Authorization header')
+  if (seen > 1)
+    throw new Problem(httpProblems, 'request_refused', 'there is more than one Authorization header')
 }
 
 function bearerOf(header: string | undefined): string | null {
   return /^Bearer +([A-Za-z0-9._~+/=-]{1,512})$/i.exec(header ?? '')?.[1] ?? null
+}
+
+/** The caller as log lines name it. */
+export function callerOf(request: FastifyRequest): { requestId: string; actor: string } {
+  const { name, requestId } = actorOf(request)
+  return { requestId, actor: name }
 }

@@ -1,5 +1,6 @@
 // How far a caller reaches: into which devices, and which rights he may hand on by registering or certifying one.
 // A caller bound to a group learns nothing of other devices: what is not in the group is unknown.
+
 import type { FastifyRequest } from 'fastify'
 import type { GrantLookup } from '../../db/enrollment/grants.ts'
 import type { Holder } from '../../db/operators/token-store.ts'
@@ -7,7 +8,9 @@ import type { Attachment } from '../../db/policies/policy-store.ts'
 import type { ApprovalTerms } from '../../db/roll/approval.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { Problem } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
 import { reaches } from './access.ts'
+import { operatorProblems } from './operator-problems.ts'
 
 type Attributes = Readonly<Record<string, string>>
 /** A device as it is to be. */
@@ -82,6 +85,7 @@ export function createAuthorizationScope(parts: {
     for (const { name, attachment } of grants.variables(id, groups)) {
       if (!variables.includes(name) || outsideScope(caller, [attachment]) === null) continue
       throw new Problem(
+        operatorProblems,
         'attribute_forbidden',
         `a policy for ${holdersOf(attachment)} reads ${name}: what it is decides rights that the caller may not give`,
       )
@@ -96,7 +100,7 @@ export function createAuthorizationScope(parts: {
     async assertDevice(request, id) {
       const scope = scopeOf(request)
       if (scope === null || (await isWithin(scope, id))) return
-      throw new Problem('device_unknown', `no device ${id} is registered`)
+      throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
     },
 
     async assertCertificate(request, fingerprint) {
@@ -104,14 +108,18 @@ export function createAuthorizationScope(parts: {
       if (scope === null) return
       const certificate = await roll.certificate(fingerprint)
       if (certificate !== null && (await isWithin(scope, certificate.deviceId))) return
-      throw new Problem('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
+      throw new Problem(rollProblems, 'certificate_unknown', `no certificate ${fingerprint} is on the roll`)
     },
 
     groupsFor(request, asked) {
       const caller = callerOf(request)
       if (caller.scope !== null) {
         if (asked === undefined || (asked.length === 1 && asked[0] === caller.scope)) return [caller.scope]
-        throw new Problem('group_forbidden', `the caller registers devices into group ${caller.scope} alone`)
+        throw new Problem(
+          operatorProblems,
+          'group_forbidden',
+          `the caller registers devices into group ${caller.scope} alone`,
+        )
       }
       const groups = [...(asked ?? [])]
       assertWithin(caller, grants.groups(groups))
@@ -123,6 +131,7 @@ export function createAuthorizationScope(parts: {
     assertMayEndGrace(request) {
       if (reaches(callerOf(request).role, 'operator')) return
       throw new Problem(
+        operatorProblems,
         'role_insufficient',
         'the reason keyCompromise ends the grace of the certificate in use: that is for operators to say',
       )
@@ -151,7 +160,11 @@ export function createAuthorizationScope(parts: {
       if (scope === null) return
       const held = new Set((await roll.device(deviceId))?.groups)
       if (held.size === groups.length && groups.every(group => held.has(group))) return
-      throw new Problem('group_forbidden', `the caller is bound to group ${scope} and may not change groups`)
+      throw new Problem(
+        operatorProblems,
+        'group_forbidden',
+        `the caller is bound to group ${scope} and may not change groups`,
+      )
     },
   }
 }
@@ -160,7 +173,11 @@ function assertWithin(caller: Caller, attachments: readonly Attachment[]): void 
   const beyond = outsideScope(caller, attachments)
   if (beyond === null) return
   const to = beyond.kind === 'device' ? 'the device' : `group ${beyond.target}`
-  throw new Problem('group_forbidden', `a policy is attached to ${to}: who is in it is for operators to say`)
+  throw new Problem(
+    operatorProblems,
+    'group_forbidden',
+    `a policy is attached to ${to}: who is in it is for operators to say`,
+  )
 }
 
 function holdersOf({ kind, target }: Attachment): string {

@@ -4,6 +4,7 @@ import type { Holder } from '../../db/operators/token-store.ts'
 import type { Role } from '../../db/schema.ts'
 import { Problem } from '../http/problem.ts'
 import { reaches } from './access.ts'
+import { operatorProblems } from './operator-problems.ts'
 
 export type Wanted = { role: Role; group?: string; days?: number }
 export type Given = { role: Role; scope: string | null; expiresAt: number }
@@ -34,5 +35,7 @@ export function delegate(
 }
 
 function exceeded(path: string, message: string): Problem {
-  return new Problem('delegation_exceeded', message, { errors: [{ path: `body.${path}`, message }] })
+  return new Problem(operatorProblems, 'delegation_exceeded', message, {
+    errors: [{ path: `body.${path}`, message }],
+  })
 }

@@ -1,13 +1,15 @@
 // Whether a certificate may be an operator's: a leaf for client authentication that was not issued here, for a device.
+
 import { X509Certificate } from 'node:crypto'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import type { Fault } from '../http/problem.ts'
 import { Problem } from '../http/problem.ts'
-import type { Fault } from '../x509/csr.ts'
 import { onlyCertificate } from '../x509/foreign-certificate.ts'
+import { x509Problems } from '../x509/x509-problems.ts'
 
 /** The DER and its end in ms. Throws `certificate_invalid`, or `certificate_issued_here` for what our CAs signed. */
 export function validateOperatorCertificate(
@@ -22,6 +24,7 @@ export function validateOperatorCertificate(
   const issuer = issuers.get(findIssuer(leaf, issuers.values())?.id ?? '')
   if (issuers.has(fingerprintOf(der)) || (issuer !== undefined && issuer.kind !== 'foreign')) {
     throw new Problem(
+      x509Problems,
       'certificate_issued_here',
       'what our CAs sign is for devices: use a certificate of another issuer',
     )
@@ -36,5 +39,5 @@ export function validateOperatorCertificate(
 
 function invalid(faults: Fault[]): Problem {
   const detail = faults.map(fault => `${fault.path}: ${fault.message}`).join('; ')
-  return new Problem('certificate_invalid', detail, { errors: faults })
+  return new Problem(x509Problems, 'certificate_invalid', detail, { errors: faults })
 }

@@ -1,7 +1,21 @@
-// Why a caller is refused for who he is, how far he reaches, or what he asked before, and what each refusal becomes on the
-// wire. Part of the one list in `problem.ts`.
+// Problems of a caller: who calls, in which role and scope, and whom a caller may make an operator. What each becomes on the wire.
 
 export const operatorProblems = {
+  token_missing: {
+    status: 401,
+    title: 'Nobody knows who calls',
+    hint: 'Send Authorization: Bearer TOKEN, or show the certificate of an operator; the first token is in admin.token of the data directory.',
+  },
+  token_refused: {
+    status: 401,
+    title: 'The API token is not accepted',
+    hint: 'Use the token in admin.token of the data directory this service runs on; where it is lost: rollcall api-token create NAME --role admin --data DIR --local.',
+  },
+  role_insufficient: {
+    status: 403,
+    title: 'The role of this token does not permit that',
+    hint: 'Use a token of a wider role.',
+  },
   operator_refused: {
     status: 401,
     title: 'The client certificate is no operator of this service',
@@ -21,11 +35,6 @@ export const operatorProblems = {
     status: 403,
     title: 'A page of another origin made this request',
     hint: 'Use the console of this very address, or call with an API token.',
-  },
-  streams_exceeded: {
-    status: 429,
-    title: 'Too many streams of events are open',
-    hint: 'Close one, or read pages of GET /v1/events.',
   },
   session_unknown: {
     status: 404,
@@ -81,35 +90,5 @@ export const operatorProblems = {
     status: 409,
     title: 'There are too many API tokens',
     hint: 'Revoke those that nobody uses: rollcall api-token list shows when each was used last.',
-  },
-  device_changed: {
-    status: 412,
-    title: 'The device is not of that version any more',
-    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
-  },
-  certificate_changed: {
-    status: 412,
-    title: 'The certificate is not of that version any more',
-    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
-  },
-  issuer_changed: {
-    status: 412,
-    title: 'The issuer is not of that version any more',
-    hint: 'Read it again, look at what changed, and send its ETag as If-Match.',
-  },
-  request_in_flight: {
-    status: 409,
-    title: 'This request is being served',
-    hint: 'Send it again with the same Idempotency-Key once Retry-After is over.',
-  },
-  answer_lost: {
-    status: 409,
-    title: 'The change was made, but its answer was lost',
-    hint: 'Read what was changed; detail names it.',
-  },
-  idempotency_key_reused: {
-    status: 422,
-    title: 'The Idempotency-Key stood for another request',
-    hint: 'Make a new key for every new request.',
   },
 } as const

@@ -1,31 +1,48 @@
 // Who operates: API tokens, shown once, and operators' certificates. Nobody makes anybody stronger than himself.
-import type { ApiToken, Operator } from '../../db/operators/operator-reader.ts'
+
+import type { RegistryWriter } from '../../db/index.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { ApiToken, Operator, OperatorReader } from '../../db/operators/operator-reader.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
-import { type Api, callerOf, refusals, type Services, secured } from '../http/context.ts'
+import type { PqMode } from '../../pki/key-policy.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
-import { actorOf } from './authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from './authentication.ts'
 import { scopeOf } from './authorization-scope.ts'
 import { delegate } from './delegation.ts'
 import { validateOperatorCertificate } from './operator-certificate.ts'
+import { operatorProblems } from './operator-problems.ts'
 import * as schemas from './operator-schemas.ts'
+
+export type OperatorServices = {
+  writer: RegistryWriter
+  issuers: () => Map<string, Issuer>
+  events: Events
+  pq: PqMode
+  now: () => number
+  operators: OperatorReader
+}
 
 const tags = ['operators']
 const isTokenId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
-export function operatorRoutes(api: Api, services: Services): void {
+export function operatorRoutes(api: Api, services: OperatorServices): void {
   const { writer, operators, issuers, events, pq, now } = services
 
   async function tokenOf(id: string, scope: string | null) {
     const token = await operators.token(id, scope)
-    if (token === null) throw new Problem('token_unknown', `there is no API token ${id}`)
+    if (token === null) throw new Problem(operatorProblems, 'token_unknown', `there is no API token ${id}`)
     return shownToken(token, now())
   }
 
   async function operatorOf(fingerprint: string, scope: string | null) {
     const operator = await operators.operator(fingerprint, scope)
-    if (operator === null) throw new Problem('operator_unknown', `no operator has certificate ${fingerprint}`)
+    if (operator === null)
+      throw new Problem(operatorProblems, 'operator_unknown', `no operator has certificate ${fingerprint}`)
     return shownOperator(operator, now())
   }
 
@@ -39,6 +56,7 @@ export function operatorRoutes(api: Api, services: Services): void {
           const token = await writer.renewUnusedToken(target, actorOf(request))
           if (token === null) {
             throw new Problem(
+              idempotencyProblems,
               'answer_lost',
               `API token ${target} was made and is shown once: revoke it, make another`,
             )

@@ -1,7 +1,7 @@
 // What the routes about API tokens and operators take and give.
 import Type from 'typebox'
+import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { Name, Nullable, OneOf, paging, strict, Time } from '../http/schemas.ts'
-import { CSR_CHARACTERS_MAX } from '../x509/csr.ts'
 import { DAYS_DEFAULT, DAYS_MAX } from './delegation.ts'
 
 const roles = ['viewer', 'enroller', 'operator', 'admin'] as const

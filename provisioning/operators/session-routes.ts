@@ -1,15 +1,24 @@
 // Console sessions: signing in with a token or certificate for a cookie, and out again.
 // The secret of a session is in the cookie alone; the answer holds what changes must show beside it.
+
 import type { FastifyReply } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { type Api, callerOf, refusals, type Services, secured, time } from '../http/context.ts'
+import { type Api, refusals, secured, time } from '../http/api.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { clearSessionCookie, sessionCookie, setSessionCookie } from '../http/session-cookie.ts'
+import type { Events } from '../logging/log.ts'
 import type { Authentication } from './authentication.ts'
+import { callerOf } from './authentication.ts'
 import type { ConsoleSessions, SignedIn } from './console-sessions.ts'
+import { toHolderResponse } from './holder-response.ts'
+import { operatorProblems } from './operator-problems.ts'
 import { WhoAmI } from './operator-schemas.ts'
-import { toHolderResponse } from './service-routes.ts'
+import { clearSessionCookie, sessionCookie, setSessionCookie } from './session-cookie.ts'
+
+export type SessionServices = {
+  events: Events
+  now: () => number
+}
 
 const SignIn = schemas.Nullable(
   Type.Object({ token: Type.Optional(Type.String({ maxLength: 512 })) }, schemas.strict),
@@ -22,7 +31,7 @@ const Session = Type.Object({
 
 export function sessionRoutes(
   api: Api,
-  { events, now }: Services,
+  { events, now }: SessionServices,
   parts: { sessions: ConsoleSessions; authentication: Pick<Authentication, 'signIn'> },
 ): void {
   const { sessions, authentication } = parts
@@ -96,5 +105,9 @@ function shown({ holder, session }: SignedIn): Static<typeof Session> {
 }
 
 function noSession(): Problem {
-  return new Problem('session_unknown', 'the caller shows a token or certificate, and no cookie of a session')
+  return new Problem(
+    operatorProblems,
+    'session_unknown',
+    'the caller shows a token or certificate, and no cookie of a session',
+  )
 }

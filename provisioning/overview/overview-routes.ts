@@ -2,23 +2,38 @@
 
 import type { Static } from 'typebox'
 import type { MinuteCount } from '../../db/events/event-reader.ts'
-import type { NotedSession } from '../../db/roll/live-sessions.ts'
+import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { LiveSessionReader, NotedSession } from '../../db/roll/live-sessions.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { validityIn } from '../../pki/certificate-facts.ts'
-import { type Api, refusals, type Services, secured, time } from '../http/context.ts'
+import type { CaManager } from '../ca/ca-manager.ts'
+import type { EventService } from '../events/index.ts'
+import { type Api, refusals, secured, time } from '../http/api.ts'
 import { decodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
 import * as schemas from '../http/schemas.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
-import type { Overview as Look } from './overview.ts'
+import type { Overview as Look, OverviewService } from './overview.ts'
 import { windowsMs } from './overview.ts'
 import { DeviceSession, Overview } from './overview-schemas.ts'
+
+export type OverviewServices = {
+  roll: RollReader
+  liveSessions: LiveSessionReader
+  issuers: () => Map<string, Issuer>
+  overview: OverviewService
+  news: Pick<EventService, 'reader' | 'streams'>
+  now: () => number
+  ca: { keeper: CaManager }
+}
 
 /** A broker notes every second that it lives, and acts on a change within milliseconds. */
 const HOUR_MS = 3_600_000
 const HEALTHY_MS = 10_000
 const protocols: Record<number, '3.1' | '3.1.1' | '5'> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
-export function overviewRoutes(api: Api, services: Services): void {
+export function overviewRoutes(api: Api, services: OverviewServices): void {
   const { overview, roll, news, liveSessions, issuers, ca, now } = services
 
   api.get(
@@ -56,7 +71,7 @@ export function overviewRoutes(api: Api, services: Services): void {
     async request => {
       const { id } = request.params
       if ((await roll.device(id)) === null)
-        throw new Problem('device_unknown', `no device ${id} is registered`)
+        throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
       decodeCursor(request.query.cursor, () => false)
       return { items: liveSessions.ofDevice(id, now()).map(shownSession), nextCursor: null }
     },

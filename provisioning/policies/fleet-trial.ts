@@ -1,5 +1,6 @@
 // A draft of a policy tried on every device: who would lose or gain what, and which live subscriptions would be dropped.
 // Work of any length, in steps; how much it may be in all, and how much an answer lists, is bounded here.
+
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { Attachment } from '../../db/policies/policy-store.ts'
 import type { BoundStatement } from '../../policy/binding.ts'
@@ -7,6 +8,7 @@ import { compareStatements, type Loss } from '../../policy/comparison.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { noRights, rightsOf } from '../../policy/rights.ts'
 import { Problem } from '../http/problem.ts'
+import { policyProblems } from './policy-problems.ts'
 import type { TrialResult } from './policy-schemas.ts'
 import { bind, type PolicySnapshot, policiesThrough, policySnapshot } from './policy-snapshot.ts'
 
@@ -193,6 +195,7 @@ function filtersToList(max: number): (item: Item) => Item {
 
 function tooLarge(max: number): Problem {
   return new Problem(
+    policyProblems,
     'trial_too_large',
     `the trial compares more than ${max} topic filters, counted over all devices: try a document or attachments of fewer`,
   )

@@ -1,8 +1,10 @@
 // A policy document on its way in: documented by its schema, judged by `policy/`, which says every fault at once.
+
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Type, { type TSchema } from 'typebox'
 import { canonicalPolicy, type PolicyDocument, parsePolicy } from '../../policy/document.ts'
 import { Problem } from '../http/problem.ts'
+import { policyProblems } from './policy-problems.ts'
 
 type Compiler = typeof TypeBoxValidatorCompiler
 
@@ -33,5 +35,5 @@ export function validatedDocument(input: unknown, name: string, at = 'body'): Po
     .slice(0, FAULTS_MAX)
     .map(({ path, message }) => ({ path: path === '' ? at : `${at}.${path}`, message }))
   const count = `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`
-  throw new Problem('policy_invalid', `the policy has ${count}`, { errors: shown })
+  throw new Problem(policyProblems, 'policy_invalid', `the policy has ${count}`, { errors: shown })
 }

@@ -1,24 +1,39 @@
 // Policies: list, read, put, delete, attach and detach. What a change does is told beforehand in policy-trial-routes.ts.
+
 import type { FastifyRequest } from 'fastify'
-import { type Api, callerOf, refusals, type Services, secured, toPolicyResponse } from '../http/context.ts'
+import type { RegistryWriter } from '../../db/index.ts'
+import type { PolicyReader } from '../../db/policies/policy-reader.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AwaitReceipt } from '../receipt.ts'
 import { policyBody, validatedDocument } from './policy-body.ts'
+import { policyProblems } from './policy-problems.ts'
+import { toPolicyResponse } from './policy-response.ts'
 import * as schemas from './policy-schemas.ts'
+
+export type PolicyServices = {
+  writer: RegistryWriter
+  policies: PolicyReader
+  receipt: AwaitReceipt
+  events: Events
+}
 
 const tags = ['policies']
 const isName = (text: string) => /^[A-Za-z0-9._-]{1,64}$/.test(text)
 const isAttachment = (text: string) => /^[a-z]+ [A-Za-z0-9._-]{0,128}$/.test(text)
 
-export function policyRoutes(api: Api, services: Services): void {
+export function policyRoutes(api: Api, services: PolicyServices): void {
   const { writer, policies, receipt, events } = services
 
   function policyOf(name: string) {
     const policy = policies.policy(name)
-    if (policy === null) throw new Problem('policy_unknown', `no policy ${name}`)
+    if (policy === null) throw new Problem(policyProblems, 'policy_unknown', `no policy ${name}`)
     return policy
   }
 
@@ -88,7 +103,11 @@ export function policyRoutes(api: Api, services: Services): void {
       const expected = expectedVersion(request, name, stored?.version ?? null)
       const same = stored?.document === JSON.stringify(document)
       if (expected === undefined && stored !== null && !same && request.headers['if-match'] === undefined) {
-        throw new Problem('version_required', `policy ${name} is there, of version ${stored.version}`)
+        throw new Problem(
+          httpProblems,
+          'version_required',
+          `policy ${name} is there, of version ${stored.version}`,
+        )
       }
       const epoch = await writer.putPolicy(
         name,
@@ -198,7 +217,7 @@ export function policyRoutes(api: Api, services: Services): void {
 /** The version that is to be replaced, or undefined where it does not matter. */
 function expectedVersion(request: FastifyRequest, name: string, stored: string | null): string | undefined {
   if (request.headers['if-match']?.trim() === '*' && stored === null) {
-    throw new Problem('policy_changed', `there is no policy ${name}`)
+    throw new Problem(policyProblems, 'policy_changed', `there is no policy ${name}`)
   }
   return versionSeen(request)
 }

@@ -1,24 +1,40 @@
 // What policies come to, before and after a change: the effective policy of a device, simulation, the trial on the fleet.
 // Changes nothing.
+
 import type { FastifyRequest } from 'fastify'
-import type { PolicyHolder } from '../../db/policies/policy-reader.ts'
+import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
-import { type Api, refusals, type Services, secured, toPolicyResponse } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
 import { DeviceParams, NoQuery } from '../http/schemas.ts'
 import { policyBody, validatedDocument } from './policy-body.ts'
+import { policyProblems } from './policy-problems.ts'
+import type { PolicyResolver } from './policy-resolver.ts'
+import { toPolicyResponse } from './policy-response.ts'
 import * as schemas from './policy-schemas.ts'
+
+export type PolicyTrialServices = {
+  policies: PolicyReader
+  policyResolver: PolicyResolver
+}
 
 const DEVICES_LISTED = 100
 
-export function policyTrialRoutes(api: Api, { policies, policyResolver }: Services): void {
+export function policyTrialRoutes(api: Api, { policies, policyResolver }: PolicyTrialServices): void {
   const tags = ['policies']
 
   function holderOf(deviceId: string, fingerprint: string | undefined): PolicyHolder {
     const holder = policies.holder(deviceId, fingerprint)
-    if (holder === null) throw new Problem('device_unknown', `no device ${deviceId} is registered`)
+    if (holder === null)
+      throw new Problem(rollProblems, 'device_unknown', `no device ${deviceId} is registered`)
     if (fingerprint !== undefined && holder.certificate === null) {
-      throw new Problem('certificate_unknown', `device ${deviceId} has no certificate ${fingerprint}`)
+      throw new Problem(
+        rollProblems,
+        'certificate_unknown',
+        `device ${deviceId} has no certificate ${fingerprint}`,
+      )
     }
     return holder
   }
@@ -27,7 +43,8 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Servic
   function draftOf(name: string, sent: unknown): PolicyDocument {
     if (sent !== undefined) return validatedDocument(sent, name, 'body.document')
     const stored = policies.policy(name)
-    if (stored === null) throw new Problem('policy_unknown', `no policy ${name}: send a document to try one`)
+    if (stored === null)
+      throw new Problem(policyProblems, 'policy_unknown', `no policy ${name}: send a document to try one`)
     return toPolicyResponse(stored).document
   }
 
@@ -108,7 +125,7 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Servic
       const targets = attachments.map(({ kind, target = '' }, index) => {
         if ((kind === 'everyone') === (target === '')) return { kind, target }
         const message = kind === 'everyone' ? 'everyone has no target' : `a ${kind} must be named`
-        throw new Problem('request_invalid', 'the body is not valid', {
+        throw new Problem(httpProblems, 'request_invalid', 'the body is not valid', {
           errors: [{ path: `body.attachments.${index}.target`, message }],
         })
       })

@@ -1,24 +1,38 @@
 // Certificates on the roll: list, read, revoke.
+
+import type { RegistryWriter } from '../../db/index.ts'
+import type { RevocationOutcome } from '../../db/roll/revocation-outcome.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { certificateVersion } from '../../db/versions.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
-import {
-  type Api,
-  callerOf,
-  refusals,
-  type Services,
-  secured,
-  toAdmissibleResponse,
-  toCertificateResponse,
-  toCertificateWithPemResponse,
-} from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { etag, IfMatch } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
+import {
+  toAdmissibleResponse,
+  toCertificateResponse,
+  toCertificateWithPemResponse,
+} from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import type { AwaitReceipt } from '../receipt.ts'
 
-export function certificateRoutes(api: Api, services: Services): void {
+export type CertificateServices = {
+  writer: RegistryWriter
+  roll: RollReader
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  receipt: AwaitReceipt
+  revocationOutcome: RevocationOutcome
+  events: Events
+  now: () => number
+}
+
+export function certificateRoutes(api: Api, services: CertificateServices): void {
   const { writer, roll, receipt, chainOf, events, revocationOutcome: outcome } = services
   const tags = ['certificates']
 
@@ -57,7 +71,7 @@ export function certificateRoutes(api: Api, services: Services): void {
       const { fingerprint } = request.params
       const certificate = await roll.certificate(fingerprint)
       if (certificate === null) {
-        throw new Problem('certificate_unknown', `no certificate ${fingerprint} is on the roll`)
+        throw new Problem(rollProblems, 'certificate_unknown', `no certificate ${fingerprint} is on the roll`)
       }
       reply.header('etag', etag(certificateVersion(certificate)))
       return toCertificateWithPemResponse(certificate, chainOf)

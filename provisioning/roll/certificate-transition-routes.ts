@@ -1,18 +1,29 @@
 // The moves of a certificate that an operator makes besides revoking: hold it and let it go again, approve or reject it.
-import type { FastifyRequest } from 'fastify'
-import {
-  type Api,
-  callerOf,
-  refusals,
-  type Services,
-  secured,
-  toAdmissibleResponse,
-} from '../http/context.ts'
-import { IfMatch } from '../http/precondition.ts'
-import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
 
-export function certificateTransitionRoutes(api: Api, services: Services): void {
+import type { FastifyRequest } from 'fastify'
+import type { RegistryWriter } from '../../db/index.ts'
+import type { RevocationOutcome } from '../../db/roll/revocation-outcome.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { IfMatch } from '../http/precondition.ts'
+import { toAdmissibleResponse } from '../http/roll-responses.ts'
+import * as schemas from '../http/schemas.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
+import type { AwaitReceipt } from '../receipt.ts'
+
+export type CertificateTransitionServices = {
+  writer: RegistryWriter
+  roll: RollReader
+  receipt: AwaitReceipt
+  revocationOutcome: RevocationOutcome
+  events: Events
+  now: () => number
+  reach: AuthorizationScope
+}
+
+export function certificateTransitionRoutes(api: Api, services: CertificateTransitionServices): void {
   const { writer, roll, reach, receipt, events, now } = services
 
   /** What became of a certificate, and what admits its device now. */

@@ -1,23 +1,42 @@
 // Devices: register, list, read, change, and the moves of their state.
+
 import type { FastifyReply } from 'fastify'
+import type { RegistryWriter } from '../../db/index.ts'
 import { attributeOf } from '../../db/roll/device-list.ts'
+import type { LiveSessionReader } from '../../db/roll/live-sessions.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { isDeviceId } from '../../pki/device-id.ts'
-import { type Api, callerOf, refusals, type Services, secured, toDeviceResponse } from '../http/context.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { assertSaysWhich, etag, IfMatch } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
+import { rollProblems } from '../http/roll-problems.ts'
+import { toDeviceResponse } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import type { AwaitReceipt } from '../receipt.ts'
 
-export function deviceRoutes(api: Api, services: Services): void {
+export type DeviceServices = {
+  writer: RegistryWriter
+  roll: RollReader
+  liveSessions: LiveSessionReader
+  receipt: AwaitReceipt
+  events: Events
+  now: () => number
+  reach: AuthorizationScope
+}
+
+export function deviceRoutes(api: Api, services: DeviceServices): void {
   const { writer, roll, liveSessions, reach, receipt, events, now } = services
   const tags = ['devices']
 
   /** With its version as ETag, where a device is the answer. */
   async function answerDevice(reply: FastifyReply, id: string): Promise<schemas.Device> {
     const device = await roll.device(id)
-    if (device === null) throw new Problem('device_unknown', `no device ${id} is registered`)
+    if (device === null) throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
     const shown = toDeviceResponse(device, liveSessions.connectedOf([id], now()).has(id))
     reply.header('etag', etag(shown.version))
     return shown

@@ -1,5 +1,6 @@
 // Who a device is that calls for itself: the certificate its TLS handshake proved, judged by the admission decision of the
 // gate, on every request anew. Never reads a name, a header or a token; any doubt refuses.
+
 import type { FastifyRequest } from 'fastify'
 import { type Admission, decideAdmission, type Peer } from '../../admission/decide.ts'
 import type { AdmissionLookup, AdmissionRecord } from '../../db/admission-lookup.ts'
@@ -8,8 +9,10 @@ import { reasons } from '../../db/reason.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { judgeChain } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { Problem } from '../http/problem.ts'
+import { selfProblems } from './self-problems.ts'
 
 export type SelfAuthentication = {
   /**
@@ -54,14 +57,18 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
       parts.failed(request, reason)
       const waitSeconds = await parts.countFailure(request)
       if (waitSeconds !== null) {
-        throw new Problem('rate_limited', 'too many requests from this address were refused', {
+        throw new Problem(httpProblems, 'rate_limited', 'too many requests from this address were refused', {
           retryAfterSeconds: waitSeconds,
         })
       }
       if (reason === 'certificate_missing') {
-        throw new Problem('certificate_required', 'this route asks for the certificate of a device')
+        throw new Problem(
+          selfProblems,
+          'certificate_required',
+          'this route asks for the certificate of a device',
+        )
       }
-      throw new Problem('admission_refused', reasons[reason].title, {
+      throw new Problem(selfProblems, 'admission_refused', reasons[reason].title, {
         errors: [{ path: 'certificate', message: reason }],
       })
     },

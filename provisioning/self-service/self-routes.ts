@@ -1,20 +1,38 @@
 // What a device does for itself, known by its current certificate: see how it stands, and renew.
 // JSON, or a PKCS #10 request (RFC 2986) in DER or PEM answered by the bare certificate: a microcontroller needs no JSON.
+
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { Actor } from '../../db/audit/audit.ts'
+import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { renewalCriticalAt } from '../../pki/renewal-window.ts'
+import { sendCertificate } from '../enrollment/certificate-answer.ts'
 import { PENDING_RETRY_SECONDS } from '../enrollment/device-enrollment-routes.ts'
 import { PendingEnrollment } from '../enrollment/enrollment-schemas.ts'
-import { refusal } from '../enrollment/operator-enrollment-routes.ts'
-import { sendCertificate } from '../http/certificate-answer.ts'
-import { type Api, refusals, type Services, time, toCertificateWithPemResponse } from '../http/context.ts'
-import { PKCS10, takePkcs10 } from '../http/pkcs10-body.ts'
-import { Problem } from '../http/problem.ts'
+import { issuanceProblems } from '../enrollment/issuance-problems.ts'
+import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
+import type { Renewable } from '../enrollment/renewal-window.ts'
+import { type Api, refusals, time } from '../http/api.ts'
+import { Problem, refusal } from '../http/problem.ts'
+import { toCertificateWithPemResponse } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
+import type { Events } from '../logging/log.ts'
+import { PKCS10, takePkcs10 } from '../x509/pkcs10-body.ts'
 import type { SelfAuthentication } from './self-authentication.ts'
+import { selfProblems } from './self-problems.ts'
 import * as selfSchemas from './self-schemas.ts'
 
-export function selfRoutes(api: Api, services: Services, self: SelfAuthentication): void {
+export type SelfServices = {
+  roll: RollReader
+  authority: RegistrationAuthority
+  /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+  chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
+  events: Events
+  deviceDays: number
+  now: () => number
+  ca: { opensAt: (certificate: Renewable) => number }
+}
+
+export function selfRoutes(api: Api, services: SelfServices, self: SelfAuthentication): void {
   const { authority, roll, chainOf, events, now } = services
   const tags = ['self']
 
@@ -62,7 +80,7 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
       const compromise = request.body.reason === 'keyCompromise'
       const order = { current, csr: request.body.csr, days: services.deviceDays, compromise }
       const outcome = await authority.renew(order, actor)
-      if ('refused' in outcome) throw refusal(outcome)
+      if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
       if ('opensAt' in outcome) throw tooEarly(outcome.opensAt, now())
       const caller = { requestId: request.id, actor: actor.name }
       const certificate = await roll.certificate(outcome.fingerprint)
@@ -81,7 +99,7 @@ export function selfRoutes(api: Api, services: Services, self: SelfAuthenticatio
 }
 
 export function tooEarly(opensAt: number, now: number): Problem {
-  return new Problem('renewal_too_early', `it can be renewed from ${time(opensAt)} on`, {
+  return new Problem(selfProblems, 'renewal_too_early', `it can be renewed from ${time(opensAt)} on`, {
     retryAfterSeconds: Math.ceil((opensAt - now) / 1000),
   })
 }

@@ -1,7 +1,7 @@
 // What a device takes and gives when it calls for itself: little, and plain enough for a microcontroller.
 import Type from 'typebox'
+import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { Certificate } from '../http/schemas.ts'
-import { CSR_CHARACTERS_MAX } from '../x509/csr.ts'
 
 const Time = Type.String({ format: 'date-time' })
 

@@ -1,7 +1,7 @@
 // How long a request may take to arrive: half a minute from its headers to its last byte, and an upload as long as it
 // moves. Node knows one deadline for all.
 import type { FastifyRequest } from 'fastify'
-import type { Api } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,7 +1,9 @@
 // The web console under /console/, and the way there from /. Files alone: what the pages show comes from the API.
+
 import { join } from 'node:path'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Api } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { type ConsoleFile, consoleFile, readConsole } from './console-files.ts'
 
@@ -38,7 +40,8 @@ export function consoleRoutes(api: Api, folder = join(import.meta.dirname, '../.
     const file = files.get(path)
     if (file !== undefined) return send(file, request, reply)
     // Pages have addresses without a dot at the end of which nothing is a file; the console knows them, or says it does not.
-    if (path.startsWith('assets/')) throw new Problem('route_unknown', 'the console has no such file')
+    if (path.startsWith('assets/'))
+      throw new Problem(httpProblems, 'route_unknown', 'the console has no such file')
     return send(page, request, reply)
   })
 }

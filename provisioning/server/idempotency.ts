@@ -1,11 +1,14 @@
 // Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): the same request again has the same answer, and is done once.
 // What was changed is noted by the registry in the transaction of the change; here the answer is kept and given again.
+
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Type, { type TObject } from 'typebox'
 import type { IdempotencyStore, KeptAnswer } from '../../db/idempotency.ts'
 import type { KeyedChange, KeyedRequest } from '../../db/keyed-changes.ts'
-import type { Api } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
+import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
 import type { Right } from '../operators/access.ts'
 
@@ -57,18 +60,27 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
     if (keyed === null) return
     const name = `${keyed.holderId} ${keyed.keyHash}`
     if (inFlight.has(name)) {
-      throw new Problem('request_in_flight', 'a request with this Idempotency-Key is being served', {
-        retryAfterSeconds: 1,
-      })
+      throw new Problem(
+        idempotencyProblems,
+        'request_in_flight',
+        'a request with this Idempotency-Key is being served',
+        {
+          retryAfterSeconds: 1,
+        },
+      )
     }
     const known = store.findKeyed(keyed)
     if (known !== null && known.requestHash !== keyed.requestHash) {
-      throw new Problem('idempotency_key_reused', 'this Idempotency-Key stood for another request')
+      throw new Problem(
+        idempotencyProblems,
+        'idempotency_key_reused',
+        'this Idempotency-Key stood for another request',
+      )
     }
     if (known !== null && known.answer !== null) return replay(reply, known.answer)
     const { urgent = false } = request.routeOptions.config
     if (!urgent && othersInFlight >= IN_FLIGHT_MAX)
-      throw new Problem('registry_busy', 'too many requests are being served')
+      throw new Problem(httpProblems, 'registry_busy', 'too many requests are being served')
     inFlight.add(name)
     if (!urgent) othersInFlight += 1
     request.keyed = keyed

@@ -1,5 +1,6 @@
 // The HTTPS server: TLS, limits, authentication, problem documents, and the OpenAPI document of its routes.
 // Knows how requests come in and answers go out; what they do is in routes/.
+
 import { constants, randomUUID } from 'node:crypto'
 import type { Server } from 'node:https'
 import helmet from '@fastify/helmet'
@@ -7,41 +8,17 @@ import rateLimit from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { signatureSchemes, tlsProfile } from '../../pki/tls-profile.ts'
-import { issuerCrlRoutes } from '../anchors/issuer-crl-routes.ts'
-import { issuerRoutes } from '../anchors/issuer-routes.ts'
-import { trustAnchorRoutes } from '../anchors/trust-anchor-routes.ts'
-import { auditRoutes } from '../audit/audit-routes.ts'
-import { caRoutes } from '../ca/ca-routes.ts'
 import type { ServerIdentity } from '../ca/server-certificate.ts'
-import { claimRoutes } from '../enrollment/claim-routes.ts'
-import { enrollRoutes } from '../enrollment/device-enrollment-routes.ts'
 import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
-import { enrollmentTokenRoutes } from '../enrollment/enrollment-token-routes.ts'
-import { idevidRoutes } from '../enrollment/idevid-routes.ts'
-import { enrollmentRoutes } from '../enrollment/operator-enrollment-routes.ts'
-import { estRoutes } from '../est/est-routes.ts'
-import { eventRoutes } from '../events/event-routes.ts'
-import { admissionRoutes } from '../explain/explain-routes.ts'
-import type { Api, Services } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
-import { exportRoutes } from '../jobs/export-routes.ts'
-import { jobRoutes, uploadRoutes } from '../jobs/job-routes.ts'
 import { reaches } from '../operators/access.ts'
 import { createAuthentication, grantRight } from '../operators/authentication.ts'
 import { holdScope } from '../operators/authorization-scope.ts'
 import { createConsoleSessions } from '../operators/console-sessions.ts'
-import { operatorRoutes } from '../operators/operator-routes.ts'
-import { serviceRoutes } from '../operators/service-routes.ts'
-import { sessionRoutes } from '../operators/session-routes.ts'
-import { overviewRoutes } from '../overview/overview-routes.ts'
-import { policyRoutes } from '../policies/policy-routes.ts'
-import { policyTrialRoutes } from '../policies/policy-trial-routes.ts'
-import { certificateRoutes } from '../roll/certificate-routes.ts'
-import { certificateTransitionRoutes } from '../roll/certificate-transition-routes.ts'
-import { deviceRoutes } from '../roll/device-routes.ts'
 import { createSelfAuthentication } from '../self-service/self-authentication.ts'
-import { selfRoutes } from '../self-service/self-routes.ts'
-import { webhookRoutes } from '../webhooks/webhook-routes.ts'
+import type { Services } from '../services.ts'
 import { boundBodies } from './body-deadline.ts'
 import { addressOf } from './connection-bounds.ts'
 import { CONNECTIONS_MAX, trackConnections } from './connections.ts'
@@ -50,6 +27,7 @@ import { honourIdempotencyKeys, takeIdempotencyKey } from './idempotency.ts'
 import { documentApi } from './openapi.ts'
 import { answerProblems } from './problem-answers.ts'
 import { scheduleRequests } from './request-scheduling.ts'
+import { registerRoutes } from './routes.ts'
 import { traceRequests } from './tracing.ts'
 
 export type ServerParts = {
@@ -126,7 +104,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     keyGenerator: request =>
       `${request.routeOptions.config.urgent === true ? 'urgent ' : ''}${request.holder?.id ?? addressOf(request.ip)}`,
     errorResponseBuilder: (_, context) =>
-      new Problem('rate_limited', `at most ${context.max} requests a minute`, {
+      new Problem(httpProblems, 'rate_limited', `at most ${context.max} requests a minute`, {
         retryAfterSeconds: Math.max(1, Math.ceil(context.ttl / 1000)),
       }),
   })
@@ -170,40 +148,14 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.addHook('preHandler', authentication.preHandler)
   api.addHook('preHandler', holdScope(services.reach))
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
-  await api.register(async routes => {
-    const devices = [
-      deviceRoutes,
-      enrollmentRoutes,
-      certificateRoutes,
-      certificateTransitionRoutes,
-      issuerRoutes,
-      caRoutes,
-    ]
-    const enrollment = [enrollmentTokenRoutes, claimRoutes]
-    const policies = [policyRoutes, policyTrialRoutes]
-    const trust = [idevidRoutes, trustAnchorRoutes]
-    const bulk = [jobRoutes, exportRoutes]
-    const others = [
-      overviewRoutes,
-      webhookRoutes,
-      admissionRoutes,
-      auditRoutes,
-      operatorRoutes,
-      serviceRoutes,
-    ]
-    for (const add of [...devices, ...enrollment, ...policies, ...trust, ...bulk, ...others])
-      add(routes as Api, services)
+  const counting = { countFailure, failed }
+  await registerRoutes(api, services, {
+    authentication,
+    sessions,
+    self: createSelfAuthentication({ ...services, ...counting }),
+    enrollment: createEnrollmentAuthentication({ ...services, ...services.writer, ...counting }),
+    renewExpiredMs: parts.renewExpiredDays * DAY_MS,
   })
-  await api.register(async routes => sessionRoutes(routes as Api, services, { sessions, authentication }))
-  await api.register(async routes => eventRoutes(routes as Api, services, authentication))
-  await api.register(async routes => uploadRoutes(routes as Api, services))
-  const self = createSelfAuthentication({ ...services, countFailure, failed })
-  await api.register(async routes => issuerCrlRoutes(routes as Api, services))
-  await api.register(async routes => selfRoutes(routes as Api, services, self))
-  const enrolling = createEnrollmentAuthentication({ ...services, ...services.writer, countFailure, failed })
-  await api.register(async routes => enrollRoutes(routes as Api, services, enrolling))
-  const est = { enrollment: enrolling, self, renewExpiredMs: parts.renewExpiredDays * DAY_MS }
-  await api.register(async routes => estRoutes(routes as Api, services, est))
   await api.ready()
 
   return {

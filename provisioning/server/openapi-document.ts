@@ -1,9 +1,9 @@
 // What the schemas of the routes cannot say of themselves, added to the OpenAPI document: names of operations, who may call
 // them, problem documents as what they are, headers of answers, bodies that may be left out.
 import { STATUS_CODES } from 'node:http'
-import { problems } from '../http/problem.ts'
 import { ProblemDocument } from '../http/schemas.ts'
 import { rightTo } from '../operators/access.ts'
+import { problems } from './problem-list.ts'
 
 // The document is plain JSON here: nothing is asked of it but where its parts are.
 type Node = Record<string, unknown>

@@ -1,7 +1,9 @@
 // The OpenAPI 3.1 document, emitted from the schemas of the routes, and the page that shows it.
+
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { Api } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { finishedDocument } from './openapi-document.ts'
 
@@ -57,7 +59,7 @@ export async function documentApi(api: Api): Promise<void> {
       onRequest: (request, _, done) =>
         done(
           /^\/docs\/(json|yaml)$/.test(request.routeOptions.url ?? '')
-            ? new Problem('route_unknown', 'the document is at /openapi.json')
+            ? new Problem(httpProblems, 'route_unknown', 'the document is at /openapi.json')
             : undefined,
         ),
     },

@@ -1,10 +1,13 @@
 // Sends problem documents for everything that goes wrong in the HTTP server, whoever noticed it:
 // handlers, validation, the body parser, the router, the HTTP parser. Internals stay in the log.
+
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import type { Api } from '../http/context.ts'
-import { Problem, type ProblemReason, problemDocument, problemOf } from '../http/problem.ts'
+import type { Api } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
+import { Problem, problemDocument } from '../http/problem.ts'
 import type { Events } from '../logging/log.ts'
+import { problemOf } from './problem-list.ts'
 import { faultsOf } from './validation-faults.ts'
 
 const MEDIA_TYPE = 'application/problem+json'
@@ -40,7 +43,12 @@ export const answerProblems = {
     })
     api.setErrorHandler((error, request, reply) => answer(error, request, reply, events))
     api.setNotFoundHandler((request, reply) =>
-      answer(new Problem('route_unknown', 'no route has this method and path'), request, reply, events),
+      answer(
+        new Problem(httpProblems, 'route_unknown', 'no route has this method and path'),
+        request,
+        reply,
+        events,
+      ),
     )
   },
 }
@@ -54,7 +62,8 @@ function statusLineOf(code: string): string | null {
 
 function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, events: Events): FastifyReply {
   const problem = problemOf(translated(error))
-  const { reason, status } = problem
+  const { reason, definition } = problem
+  const { status } = definition
   const route = request.routeOptions?.url ?? 'unknown'
   if (status >= 500) events.requestFailed({ requestId: request.id, route, reason }, problem.cause ?? problem)
   else if (status !== 401 && status !== 429) {
@@ -74,6 +83,7 @@ function translated(error: unknown): unknown {
   const { code, statusCode, validation, validationContext } = error as FastifyError
   if (validation !== undefined) {
     return new Problem(
+      httpProblems,
       'request_invalid',
       `the ${contexts[validationContext ?? ''] ?? 'request'} is not valid`,
       {
@@ -82,12 +92,16 @@ function translated(error: unknown): unknown {
     )
   }
   const known = code === undefined ? undefined : fastifyCodes[code]
-  if (known !== undefined) return new Problem(known[0], known[1])
+  if (known !== undefined) return new Problem(httpProblems, known[0], known[1])
   if (error instanceof SyntaxError && statusCode === 400) {
-    return new Problem('body_malformed', 'the body is not JSON, or holds a key that is not allowed')
+    return new Problem(
+      httpProblems,
+      'body_malformed',
+      'the body is not JSON, or holds a key that is not allowed',
+    )
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500 && !(error instanceof Problem)) {
-    return new Problem('request_refused', 'the request cannot be served as it is')
+    return new Problem(httpProblems, 'request_refused', 'the request cannot be served as it is')
   }
   return error
 }
@@ -99,7 +113,7 @@ const contexts: Record<string, string> = {
   headers: 'header',
 }
 
-const fastifyCodes: Record<string, [ProblemReason, string]> = {
+const fastifyCodes: Record<string, [keyof typeof httpProblems, string]> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['body_too_large', 'the body is longer than 65536 bytes'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['media_type_unsupported', 'this route takes application/json'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['body_malformed', 'the body is empty, though its content type says JSON'],

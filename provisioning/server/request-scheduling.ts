@@ -1,7 +1,9 @@
 // Requests take turns: in one turn of the event loop so many handlers begin as fit into some milliseconds, and the rest wait
 // for the next ones. Urgent requests do not wait: however many others there are, one slice of their work lies before them.
+
 import type { FastifyRequest } from 'fastify'
-import type { Api } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 
 export type RequestSchedulingLimits = { turnMs: number; waitingMax: number; waitMs: number }
@@ -59,5 +61,5 @@ export function scheduleRequests(api: Api, { turnMs, waitingMax, waitMs } = limi
 }
 
 function tooBusy(detail: string): Problem {
-  return new Problem('service_busy', detail)
+  return new Problem(httpProblems, 'service_busy', detail)
 }

@@ -2,7 +2,7 @@
 // what is kept.
 import type { FastifyRequest } from 'fastify'
 import { beginActive, isTraced, type Span } from '../../admin/tracing.ts'
-import type { Api } from '../http/context.ts'
+import type { Api } from '../http/api.ts'
 
 /** To be installed before other hooks, which then run within the span. */
 export function traceRequests(api: Api): void {

@@ -1,6 +1,6 @@
 // What a validator found wrong, as faults a caller can act on: each with a path and words of its own.
 import type { FastifySchemaValidationError } from 'fastify'
-import type { Fault } from '../x509/csr.ts'
+import type { Fault } from '../http/problem.ts'
 
 const FAULTS_MAX = 20
 

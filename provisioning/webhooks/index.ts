@@ -10,7 +10,6 @@ import {
   type Webhook,
   type WebhookReader,
 } from '../../db/webhooks/webhook-store.ts'
-import type { ProvisioningConfig } from '../config.ts'
 import type { Events } from '../logging/log.ts'
 import type { Reachable } from '../outbound/address-guard.ts'
 import {
@@ -152,7 +151,7 @@ export function openWebhooks(parts: {
   reader: EventReader
   reading: Registry
   writer: RegistryWriter
-  config: Pick<ProvisioningConfig, 'webhookPrivateAddresses' | 'webhookPace'>
+  config: { webhookPrivateAddresses: boolean; webhookPace: DeliveryTiming }
   events: Events
   now: () => number
 }): { store: WebhookReader; desk: WebhookService } {

@@ -1,4 +1,4 @@
-// Why a webhook is refused, and what each refusal becomes on the wire. Part of the one list in `problem.ts`.
+// Problems of webhooks. What each becomes on the wire.
 
 export const webhookProblems = {
   webhook_url_refused: {

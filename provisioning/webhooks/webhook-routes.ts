@@ -1,23 +1,37 @@
 // Webhooks: where events are sent, how that goes, and a try. The secret is shown when one is made, and never again.
+
 import type { Static } from 'typebox'
-import type { Webhook } from '../../db/webhooks/webhook-store.ts'
-import { type Api, callerOf, refusals, type Services, secured, time, timeOrNull } from '../http/context.ts'
+import type { RegistryWriter } from '../../db/index.ts'
+import type { Webhook, WebhookReader } from '../../db/webhooks/webhook-store.ts'
+import type { EventService } from '../events/index.ts'
+import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
+import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { actorOf } from '../operators/authentication.ts'
+import type { Events } from '../logging/log.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
+import type { WebhookService } from './index.ts'
+import { webhookProblems } from './webhook-problems.ts'
 import * as shapes from './webhook-schemas.ts'
+
+export type WebhookServices = {
+  writer: RegistryWriter
+  news: Pick<EventService, 'reader' | 'streams'>
+  webhooks: { store: WebhookReader; desk: WebhookService }
+  events: Events
+}
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
-export function webhookRoutes(api: Api, { writer, webhooks, news, events }: Services): void {
+export function webhookRoutes(api: Api, { writer, webhooks, news, events }: WebhookServices): void {
   const { store, desk } = webhooks
   const about = { tags: ['webhooks'], security: secured, querystring: schemas.NoQuery }
 
   function found(id: string): Webhook {
     const webhook = store.webhook(id)
-    if (webhook === null) throw new Problem('webhook_unknown', `there is no webhook ${id}`)
+    if (webhook === null) throw new Problem(webhookProblems, 'webhook_unknown', `there is no webhook ${id}`)
     return webhook
   }
 
@@ -26,7 +40,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, news, events }: Serv
       return desk.judge(url)
     } catch (error) {
       if (!(error instanceof OutboundFault)) throw error
-      throw new Problem('webhook_url_refused', error.message)
+      throw new Problem(webhookProblems, 'webhook_url_refused', error.message)
     }
   }
 
@@ -56,6 +70,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, news, events }: Serv
         secret: true,
         recall: async ({ target }) => {
           throw new Problem(
+            idempotencyProblems,
             'answer_lost',
             `webhook ${target} was made and its secret is shown once: remove it, make another`,
           )

@@ -1,6 +1,8 @@
 // The names by which a certificate may call its device, read from its structure. Hints are made of them, never decisions.
 import { namesOf } from '../../pki/names.ts'
-import { DEVICE_URN } from '../ca/profile.ts'
+
+/** How a device is named in a subjectAltName URI. */
+export const DEVICE_URN = 'urn:rollcall:device:'
 
 const NAMES_MAX = 8
 

@@ -7,12 +7,11 @@ import { AsnConvert } from '@peculiar/asn1-schema'
 import * as x509 from '@peculiar/x509'
 import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
 import { keyTypeFault } from '../../pki/key-policy.ts'
-import { pemBlocks } from '../../pki/pem.ts'
+import { CSR_CHARACTERS_MAX, pemBlocks } from '../../pki/pem.ts'
 import { signatureAlgorithms } from '../../pki/signature-algorithms.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
-
-export type Fault = { path: string; message: string }
+import type { Fault } from '../http/problem.ts'
 
 /** What a CSR contributes to a certificate: a public key whose possession it proved. */
 export type ProvenKey = { spki: Buffer; spkiHash: string; keyType: string }
@@ -20,8 +19,6 @@ export type ProvenKey = { spki: Buffer; spkiHash: string; keyType: string }
 export type CsrReading =
   | { accepted: true; key: ProvenKey }
   | { accepted: false; reason: 'csr_invalid' | 'key_unacceptable'; faults: Fault[] }
-
-export const CSR_CHARACTERS_MAX = 16 * 1024
 
 /** Parses, judges the key, and verifies the proof of possession. Never throws on bad input. */
 export async function readCsr(pem: string): Promise<CsrReading> {

@@ -9,8 +9,8 @@ import type { PqMode } from '../../pki/key-policy.ts'
 import { judgeLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { PEM_BYTES_MAX, pemBlocks } from '../../pki/pem.ts'
-import { DEVICE_URN } from '../ca/profile.ts'
-import type { Fault } from './csr.ts'
+import type { Fault } from '../http/problem.ts'
+import { DEVICE_URN } from './certificate-names.ts'
 
 export type ForeignCertificate = {
   pem: string

@@ -5,7 +5,7 @@ import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { problems } from '../../provisioning/http/problem.ts'
+import { problems } from '../../provisioning/server/problem-list.ts'
 import { makeCsr, startService, temporaryDirectory } from './harness.ts'
 
 const run = promisify(execFile)

@@ -1,7 +1,9 @@
 // The cookie of a console session, and what tells a request of our own page from one that another page made.
 // Knows headers; whose session it is, is looked up elsewhere.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Problem } from './problem.ts'
+import { Problem } from '../http/problem.ts'
+import { operatorProblems } from './operator-problems.ts'
 
 // __Host-: a browser takes it from this very host alone, over TLS, for all paths (RFC 6265bis §4.1.3.2).
 const NAME = '__Host-rollcall'
@@ -41,5 +43,5 @@ export function assertSameOrigin(request: FastifyRequest): void {
   const { origin, host, 'sec-fetch-site': site } = request.headers
   const sameSite = site === undefined || site === 'same-origin' || site === 'none'
   if (sameSite && (origin === undefined || origin === `https://${host}`)) return
-  throw new Problem('origin_refused', 'the request was made by a page of another origin')
+  throw new Problem(operatorProblems, 'origin_refused', 'the request was made by a page of another origin')
 }

@@ -1,8 +1,10 @@
 // Bodies that are a bare PKCS #10 request (RFC 2986, RFC 5967): base64 as EST sends it (RFC 8951 §3.1), DER, or PEM.
 // Gives what a JSON body would say, so that one validator and one reader judge all of them.
+
 import { toPem } from '../../pki/pem.ts'
-import type { Api } from './context.ts'
-import { Problem } from './problem.ts'
+import type { Api } from '../http/api.ts'
+import { Problem } from '../http/problem.ts'
+import { x509Problems } from './x509-problems.ts'
 
 export const PKCS10 = 'application/pkcs10'
 
@@ -10,7 +12,8 @@ export const PKCS10 = 'application/pkcs10'
 export function takePkcs10(api: Api): void {
   api.addContentTypeParser(PKCS10, { parseAs: 'buffer' }, (_request, body, done) => {
     const csr = requestIn(body as Buffer)
-    if (csr === null) done(new Problem('csr_invalid', 'csr: the body is neither DER nor PEM nor base64'))
+    if (csr === null)
+      done(new Problem(x509Problems, 'csr_invalid', 'csr: the body is neither DER nor PEM nor base64'))
     else done(null, { csr })
   })
 }

@@ -1,7 +1,7 @@
 // How an issued certificate is sent: JSON, the bare chain in PEM, or the leaf in DER, as whoever asked can read it.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { isPkcs10 } from './pkcs10-body.ts'
-import type * as schemas from './schemas.ts'
+import type * as schemas from '../http/schemas.ts'
+import { isPkcs10 } from '../x509/pkcs10-body.ts'
 
 const DER = 'application/pkix-cert'
 const PEM = 'application/pem-certificate-chain'

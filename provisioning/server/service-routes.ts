@@ -1,27 +1,27 @@
 // About the service itself: who am I to it, does it live, is it ready.
-import Type, { type Static } from 'typebox'
-import type { Holder } from '../../db/operators/token-store.ts'
-import { type Api, refusals, type Services, secured, timeOrNull } from '../http/context.ts'
+
+import Type from 'typebox'
+import type { AuditReader } from '../../db/audit/audit-reader.ts'
+import type { AnchorService } from '../anchors/anchor-service.ts'
+import type { AuditSealer } from '../audit/audit-sealer.ts'
+import { type Api, refusals, secured } from '../http/api.ts'
+import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import { WhoAmI } from './operator-schemas.ts'
+import { toHolderResponse } from '../operators/holder-response.ts'
+import { WhoAmI } from '../operators/operator-schemas.ts'
 
-export function toHolderResponse({
-  kind,
-  id,
-  name,
-  role,
-  scope: group,
-  expiresAt,
-}: Holder): Static<typeof WhoAmI> {
-  return { kind, id, name, role, group, expiresAt: timeOrNull(expiresAt) }
+export type ServiceServices = {
+  anchors: AnchorService
+  audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
+  ready: () => boolean
 }
 
 const Status = Type.Object({ status: Type.String() })
 /** `warnings`: what somebody should look at, though it keeps nothing from working. */
 const Readiness = Type.Object({ status: Type.String(), warnings: Type.Array(Type.String()) })
 
-export function serviceRoutes(api: Api, { ready, anchors, audit }: Services): void {
+export function serviceRoutes(api: Api, { ready, anchors, audit }: ServiceServices): void {
   const tags = ['service']
 
   api.get(
@@ -57,7 +57,11 @@ export function serviceRoutes(api: Api, { ready, anchors, audit }: Services): vo
     },
     async () => {
       if (!ready())
-        throw new Problem('registry_unavailable', 'the registry does not answer, or the CA has expired')
+        throw new Problem(
+          httpProblems,
+          'registry_unavailable',
+          'the registry does not answer, or the CA has expired',
+        )
       const warnings = [
         ...(anchors.staleCrls() > 0 ? ['issuer_crl_stale'] : []),
         ...(audit.sealer.isTampered() ? ['audit_tampered'] : []),

@@ -1,0 +1,32 @@
+// What every route needs: the type of the API, the answers of every route, the ways in, and times on the wire.
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, RawServerDefault } from 'fastify'
+import { parseInstant } from '../../pki/instant.ts'
+import { httpProblems } from './http-problems.ts'
+import { Problem } from './problem.ts'
+import { ProblemDocument } from './schemas.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: fastify names its HTTPS server types so that only `any` fits both
+export type Api = FastifyInstance<RawServerDefault, any, any, any, TypeBoxTypeProvider>
+
+/** The answers every route may give besides its own. */
+export const refusals = { '4xx': ProblemDocument, '5xx': ProblemDocument }
+/** Each opens a route: an API token, the cookie of a console session, the certificate of an operator. */
+export const secured = [{ token: [] }, { session: [] }, { operatorCertificate: [] }]
+
+export function time(at: number): string {
+  return new Date(at).toISOString()
+}
+
+export function timeOrNull(at: number | null): string | null {
+  return at === null ? null : time(at)
+}
+
+/** Throws the problem `request_invalid` where the text is no timestamp. */
+export function timestampOf(name: string, time: string | undefined): number | undefined {
+  if (time === undefined) return undefined
+  const at = parseInstant(time)
+  if (at === null)
+    throw new Problem(httpProblems, 'request_invalid', `${name} is no time: write it as 2026-03-01T12:00:00Z`)
+  return at
+}

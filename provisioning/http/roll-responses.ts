@@ -1,0 +1,49 @@
+// How devices and certificates of the roll look on the wire.
+import type { StillAdmitting } from '../../db/roll/revocation-outcome.ts'
+import type { Certificate, Device } from '../../db/roll/roll-reader.ts'
+import { deviceVersion } from '../../db/versions.ts'
+import { toPem } from '../../pki/pem.ts'
+import { time, timeOrNull } from './api.ts'
+import type * as schemas from './schemas.ts'
+
+/** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
+export type ChainOf = (issuerId: string | null) => { chain: string[]; ca: string | null }
+
+export function toDeviceResponse(device: Device, connected: boolean): schemas.Device {
+  const { createdAt, updatedAt } = device
+  return {
+    ...device,
+    connected,
+    createdAt: time(createdAt),
+    updatedAt: time(updatedAt),
+    version: deviceVersion(device),
+  }
+}
+
+export function toCertificateResponse({ der: _, ...certificate }: Certificate): schemas.Certificate {
+  const { notBefore, notAfter, graceUntil, issuedAt, firstUsedAt, revokedAt } = certificate
+  return {
+    ...certificate,
+    notBefore: time(notBefore),
+    notAfter: time(notAfter),
+    graceUntil: timeOrNull(graceUntil),
+    issuedAt: time(issuedAt),
+    firstUsedAt: timeOrNull(firstUsedAt),
+    revokedAt: timeOrNull(revokedAt),
+  }
+}
+
+export function toAdmissibleResponse({ notAfter, graceUntil, ...certificate }: StillAdmitting) {
+  return { ...certificate, notAfter: time(notAfter), graceUntil: timeOrNull(graceUntil) }
+}
+
+export function toCertificateWithPemResponse(
+  certificate: Certificate,
+  chainOf: ChainOf,
+): schemas.CertificateWithPem {
+  return {
+    ...toCertificateResponse(certificate),
+    certificate: toPem(certificate.der, 'CERTIFICATE'),
+    ...chainOf(certificate.issuerId),
+  }
+}

@@ -1,0 +1,58 @@
+// All routes of the API: each feature registers its own. A scope of its own keeps the body parsers of a feature with it.
+import { anchorRoutes } from '../anchors/routes.ts'
+import { auditRoutes } from '../audit/audit-routes.ts'
+import { caRoutes } from '../ca/ca-routes.ts'
+import type { EnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
+import { enrollmentAreaRoutes } from '../enrollment/routes.ts'
+import { estRoutes } from '../est/est-routes.ts'
+import { eventRoutes } from '../events/event-routes.ts'
+import { admissionRoutes } from '../explain/explain-routes.ts'
+import type { Api } from '../http/api.ts'
+import { bulkRoutes } from '../jobs/routes.ts'
+import type { Authentication } from '../operators/authentication.ts'
+import type { ConsoleSessions } from '../operators/console-sessions.ts'
+import { operatorRoutes } from '../operators/operator-routes.ts'
+import { sessionRoutes } from '../operators/session-routes.ts'
+import { overviewRoutes } from '../overview/overview-routes.ts'
+import { policiesRoutes } from '../policies/routes.ts'
+import { rollRoutes } from '../roll/routes.ts'
+import type { SelfAuthentication } from '../self-service/self-authentication.ts'
+import { selfRoutes } from '../self-service/self-routes.ts'
+import type { Services } from '../services.ts'
+import { webhookRoutes } from '../webhooks/webhook-routes.ts'
+import { serviceRoutes } from './service-routes.ts'
+
+type RouteOptions = {
+  /** How operators, enrolling devices and devices with a certificate prove who they are. */
+  authentication: Authentication
+  enrollment: EnrollmentAuthentication
+  self: SelfAuthentication
+  sessions: ConsoleSessions
+  renewExpiredMs: number
+}
+
+export async function registerRoutes(api: Api, services: Services, options: RouteOptions): Promise<void> {
+  const { authentication, enrollment, self, sessions, renewExpiredMs } = options
+  const scoped = (add: (scope: Api) => unknown) =>
+    api.register(async scope => {
+      await add(scope as Api)
+    })
+  await scoped(async scope => {
+    rollRoutes(scope, services)
+    caRoutes(scope, services)
+    policiesRoutes(scope, services)
+    overviewRoutes(scope, services)
+    webhookRoutes(scope, services)
+    admissionRoutes(scope, services)
+    auditRoutes(scope, services)
+    operatorRoutes(scope, services)
+    serviceRoutes(scope, services)
+    await bulkRoutes(scope, services)
+    await anchorRoutes(scope, services)
+    await enrollmentAreaRoutes(scope, services, enrollment)
+  })
+  await scoped(scope => sessionRoutes(scope, services, { sessions, authentication }))
+  await scoped(scope => eventRoutes(scope, services, authentication))
+  await scoped(scope => selfRoutes(scope, services, self))
+  await scoped(scope => estRoutes(scope, services, { enrollment, self, renewExpiredMs }))
+}
