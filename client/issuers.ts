@@ -61,9 +61,14 @@ export function issuerVerbs(call: Transport['call'], walk: Walk) {
   return {
     pages: () => walk<Issuer>('/v1/issuers', {}),
     show: (id: string) => call<IssuerDetail>('GET', issuer(id)),
-    /** Registers a CA of another organization (PEM). */
+    /** Registers a CA of another organization (PEM), or a certificate of one that was renewed with the same name and key. */
     add: (added: { certificate: string; name?: string }) =>
       call<Issuer & Receipt>('POST', '/v1/issuers', added),
+    /** Takes off the record a certificate that a renewed one took the place of. */
+    retire: (id: string, fingerprint: string) =>
+      call<Receipt & { issuerId: string }>('POST', `${issuer(id)}/retire`, { fingerprint }),
+    /** Removes a trust anchor that nothing on record names. */
+    remove: (id: string) => call<Receipt & { issuerId: string }>('DELETE', issuer(id)),
     disable: (id: string) => call<IssuerReceipt>('POST', `${issuer(id)}/disable`),
     enable: (id: string) => call<IssuerReceipt>('POST', `${issuer(id)}/enable`),
     /** Gives the nonce that the CA is to sign. */

@@ -84,6 +84,8 @@ export type Issuer = {
   subject: string
   notBefore: string
   notAfter: string
+  /** The certificate in force first, then those that it took the place of. */
+  certificates: { fingerprint: string; notBefore: string; notAfter: string; inForce: boolean }[]
 }
 
 export type Check = {

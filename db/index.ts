@@ -9,6 +9,7 @@ import { createArrivalWriter } from './issuers/arrivals.ts'
 import { createSelfRegistrar } from './issuers/auto-registration.ts'
 import { createIssuerCrlWriter } from './issuers/issuer-crls.ts'
 import { createIssuerWriter } from './issuers/issuer-store.ts'
+import { createRenewedAnchorWriter } from './issuers/renewed-anchors.ts'
 import { createRotationWriter } from './issuers/rotation-store.ts'
 import { createTrustAnchorWriter } from './issuers/trust-anchors.ts'
 import { createJobWriter } from './jobs/job-store.ts'
@@ -47,6 +48,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createOperatorStore(registry, now),
     ...createIdempotencyStore(registry, now),
     ...createTrustAnchorWriter(registry, now),
+    ...createRenewedAnchorWriter(registry, now),
     ...createArrivalWriter(registry, now),
     ...createIssuerCrlWriter(registry, now),
     ...createSelfRegistrar(registry, now),

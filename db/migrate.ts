@@ -18,6 +18,7 @@ import * as keyRevocation from './migrations/0015-key-revocation.ts'
 import * as actorKinds from './migrations/0016-actor-kinds.ts'
 import * as certificateConformance from './migrations/0020-certificate-conformance.ts'
 import * as tokenReach from './migrations/0022-token-reach.ts'
+import * as renewedAnchors from './migrations/0025-renewed-anchors.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -42,6 +43,7 @@ const migrations: readonly Migration[] = [
   actorKinds,
   certificateConformance,
   tokenReach,
+  renewedAnchors,
 ]
 
 /** The schema version this code reads and writes. */

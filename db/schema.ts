@@ -3,6 +3,7 @@
 import type { Generated } from 'kysely'
 import type { LeafDefect } from '../pki/leaf-conformance.ts'
 import type { ActorKind } from './audit/audit-chain.ts'
+import type { IssuerSchema } from './schema-issuers.ts'
 import type { KeySchema } from './schema-keys.ts'
 import type { NewsSchema } from './schema-news.ts'
 
@@ -30,7 +31,7 @@ export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
 
-type TablesElsewhere = NewsSchema & KeySchema
+type TablesElsewhere = NewsSchema & KeySchema & IssuerSchema
 
 export type Schema = TablesElsewhere & {
   jobs: {

@@ -42,6 +42,8 @@ export type ConflictCode =
   | 'issuer_unknown'
   | 'issuer_exists'
   | 'issuer_own'
+  | 'issuer_in_use'
+  | 'issuer_certificate_unknown'
   | 'challenge_missing'
   | 'possession_unproven'
   | 'crl_outdated'

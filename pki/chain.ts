@@ -7,6 +7,8 @@ export type KnownIssuer = {
   id: string
   parentId: string | null
   certificate: X509Certificate
+  /** Those of the same name and key that it took the place of: a key identifier may name the serial number of one of them. */
+  replaced?: readonly X509Certificate[]
   notBefore: number
   notAfter: number
 }
@@ -81,7 +83,11 @@ export function isSelfSigned(certificate: X509Certificate): boolean {
 }
 
 /** Anything that cannot be compared was not signed by it. */
-function signed({ certificate }: KnownIssuer, child: X509Certificate): boolean {
+function signed({ certificate, replaced = [] }: KnownIssuer, child: X509Certificate): boolean {
+  return signedWith(certificate, child) || replaced.some(former => signedWith(former, child))
+}
+
+function signedWith(certificate: X509Certificate, child: X509Certificate): boolean {
   try {
     return certificate.ca && child.checkIssued(certificate) && child.verify(certificate.publicKey)
   } catch {

@@ -39,6 +39,8 @@ export function issuerCommand(): Command {
   issuer.addCommand(listCommand())
   issuer.addCommand(addCommand())
   issuer.addCommand(showCommand())
+  issuer.addCommand(retireCommand())
+  issuer.addCommand(removeCommand())
   issuer.addCommand(challengeCommand())
   issuer.addCommand(proveCommand())
   issuer.addCommand(registrationCommand())
@@ -63,7 +65,9 @@ function addCommand(): Command {
     .summary('trust a CA of another organization')
     .description(
       'Registers a CA of another organization as trust anchor: the one that signs the devices, root or intermediate.\n' +
-        'Brokers trust it at once; its devices still enter only where they are on the roll.',
+        'Brokers trust it at once; its devices still enter only where they are on the roll.\n' +
+        'A CA that was renewed with the same name and key keeps its ID, its settings and its devices: the renewed certificate\n' +
+        'takes the place of the one in force, which stays on record until it is retired.',
     )
     .addArgument(new Argument('<file>', 'file with the CA certificate, PEM or DER'))
     .option('--name <name>', 'what to call it (default: its subject)')
@@ -72,7 +76,39 @@ function addCommand(): Command {
       const named = flags.name === undefined ? {} : { name: flags.name }
       const added = await withService(flags, client => client.issuers.add({ certificate, ...named }))
       await printDocument(added, flags.output)
-      printReceipt(`${added.name} is a trust anchor`, added)
+      const [, before] = added.certificates
+      printReceipt(`${added.name} is a trust anchor until ${added.notAfter}`, added)
+      if (before !== undefined)
+        process.stderr.write(
+          `it took the place of a certificate that ends at ${before.notAfter}: ${programName()} issuer retire ${before.fingerprint}\n`,
+        )
+    })
+}
+
+function retireCommand(): Command {
+  return withServiceOptions(new Command('retire'))
+    .summary('take off the record a certificate that a renewed one took the place of')
+    .addArgument(new Argument('<certificate>', 'its fingerprint, or a file with it, PEM or DER'))
+    .action(async (named: string, flags: Flags) => {
+      const fingerprint = await fingerprintOf(named)
+      const receipt = await withService(flags, client => client.issuers.retire(fingerprint, fingerprint))
+      await printDocument(receipt, flags.output)
+      printReceipt(`certificate ${fingerprint.slice(0, 16)}… is retired`, receipt)
+    })
+}
+
+function removeCommand(): Command {
+  return withServiceOptions(new Command('remove'))
+    .summary('remove a trust anchor that nothing on record names')
+    .description(
+      'Refused while a certificate, a CA below, a device that enrolled under it or a policy names it: disable it then.',
+    )
+    .addArgument(issuerArgument())
+    .action(async (named: string, flags: Flags) => {
+      const id = await fingerprintOf(named)
+      const receipt = await withService(flags, client => client.issuers.remove(id))
+      await printDocument(receipt, flags.output)
+      printReceipt(`issuer ${receipt.issuerId.slice(0, 16)}… is removed`, receipt)
     })
 }
 

@@ -1,7 +1,7 @@
 // The issuers whose certificates the registry knows: root, issuing CA, and foreign trust anchors.
 import { X509Certificate } from 'node:crypto'
 import type { Selectable, Transaction } from 'kysely'
-import { certificateFacts } from '../../pki/certificate-facts.ts'
+import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { KnownIssuer } from '../../pki/chain.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
@@ -13,6 +13,8 @@ import { assertIssuerSeen } from '../versions.ts'
 
 export type Issuer = KnownIssuer & {
   name: string
+  /** Certificates of the same name and key that the one in force took the place of, the last one first. */
+  replaced: readonly X509Certificate[]
   kind: Schema['issuers']['kind']
   enabled: boolean
   /** Whether the CRL of the CA above lists it. */
@@ -59,6 +61,7 @@ export function readIssuers(registry: Registry, before?: ReadonlyMap<string, Iss
        LEFT JOIN issuer_crls l ON l.id = i.crl_id ORDER BY i.id`,
     )
     .all()
+  const replaced = readReplaced(registry, before)
   return new Map(
     rows.map(row => [
       row.id,
@@ -73,6 +76,7 @@ export function readIssuers(registry: Registry, before?: ReadonlyMap<string, Iss
         crlScope: row.scope ?? '',
         acceptV1: row.accept_v1 === 1,
         certificate: certificateOf(row.der, before?.get(row.id)),
+        replaced: replaced.get(row.id) ?? [],
         notBefore: row.not_before,
         notAfter: row.not_after,
       },
@@ -84,9 +88,35 @@ function certificateOf(der: Buffer, before: Issuer | undefined): X509Certificate
   return before?.certificate.raw.equals(der) ? before.certificate : new X509Certificate(der)
 }
 
+function readReplaced(registry: Registry, before?: ReadonlyMap<string, Issuer>) {
+  const replaced = new Map<string, X509Certificate[]>()
+  const rows = registry.sqlite
+    .prepare<[], { id: string; der: Buffer }>(
+      'SELECT issuer_id AS id, der FROM replaced_issuer_certificates ORDER BY replaced_at DESC',
+    )
+    .all()
+  for (const { id, der } of rows) {
+    const known = before?.get(id)?.replaced.find(({ raw }) => raw.equals(der))
+    replaced.set(id, [...(replaced.get(id) ?? []), known ?? new X509Certificate(der)])
+  }
+  return replaced
+}
+
+/** An issuer by the fingerprint of any of its certificates; its ID is that of the first. */
+export function issuerNamed(fingerprint: string, issuers: ReadonlyMap<string, Issuer>): Issuer | undefined {
+  const carries = ({ raw }: X509Certificate) => fingerprintOf(raw) === fingerprint
+  return (
+    issuers.get(fingerprint) ??
+    [...issuers.values()].find(({ certificate, replaced }) => carries(certificate) || replaced.some(carries))
+  )
+}
+
 /** An issuer and those above it, lowest first; none where it is not on record. */
-export function issuerLine(id: string | null, issuers: ReadonlyMap<string, Issuer>): Issuer[] {
-  const line: Issuer[] = []
+export function issuerLine<Link extends { parentId: string | null }>(
+  id: string | null,
+  issuers: ReadonlyMap<string, Link>,
+): Link[] {
+  const line: Link[] = []
   for (
     let link = issuers.get(id ?? '');
     link && line.length < LINE_MAX;

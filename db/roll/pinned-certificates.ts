@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
+import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
@@ -26,7 +27,7 @@ const SLICE = 50
 
 type Pinned = { fingerprint: string; deviceId: string; serialNumber: string; der: Buffer }
 
-/** A CA is named by the hash of its certificate, so one that was parsed stays right. */
+/** By fingerprint. */
 const parsed = new Map<string, X509Certificate>()
 const PARSED_MAX = 1_000
 
@@ -34,20 +35,21 @@ const PARSED_MAX = 1_000
 export async function signerOnRecord(transaction: Transaction<Schema>, der: Buffer): Promise<string | null> {
   const rows = await rowsOf<{ id: string; der: Buffer }>(
     transaction,
-    'SELECT id, der FROM issuers ORDER BY id',
+    'SELECT id, der FROM issuers UNION ALL SELECT issuer_id, der FROM replaced_issuer_certificates ORDER BY id',
   )
   const issuers = rows.map(row => ({
     ...{ id: row.id, parentId: null, notBefore: 0, notAfter: 0 },
-    certificate: certificateOf(row),
+    certificate: certificateOf(row.der),
   }))
   return findIssuer(new X509Certificate(der), issuers)?.id ?? null
 }
 
-function certificateOf({ id, der }: { id: string; der: Buffer }): X509Certificate {
-  const known = parsed.get(id)
+function certificateOf(der: Buffer): X509Certificate {
+  const fingerprint = fingerprintOf(der)
+  const known = parsed.get(fingerprint)
   if (known !== undefined) return known
   const certificate = new X509Certificate(der)
-  if (parsed.size < PARSED_MAX) parsed.set(id, certificate)
+  if (parsed.size < PARSED_MAX) parsed.set(fingerprint, certificate)
   return certificate
 }
 

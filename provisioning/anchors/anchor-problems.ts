@@ -44,12 +44,17 @@ export const anchorProblems = {
   issuer_exists: {
     status: 409,
     title: 'The issuer is registered already',
-    hint: 'rollcall issuer show ID. A CA that was renewed with the same name and key takes a new key to be registered beside.',
+    hint: 'rollcall issuer show ID. A certificate that renews it with the same name and key must end later.',
   },
   issuer_own: {
     status: 409,
     title: 'The issuer is a CA of this service',
     hint: 'Trust anchors are CAs of others: rollcall issuer list shows them as foreign.',
+  },
+  issuer_certificate_unknown: {
+    status: 404,
+    title: 'The issuer has no such replaced certificate',
+    hint: 'rollcall issuer show ID lists its certificates; the one in force cannot be retired.',
   },
   challenge_missing: {
     status: 409,

@@ -14,6 +14,7 @@ import { createCoverageCheck } from './crl-coverage.ts'
 import { fetchCrl } from './crl-fetch.ts'
 import { CRL_BYTES_MAX, startIssuerCrls } from './issuer-crls.ts'
 import { startRegistrar } from './registrar.ts'
+import { createRetirementCheck } from './retirement.ts'
 
 export type AnchorService = ReturnType<typeof startAnchorService>
 
@@ -68,6 +69,7 @@ export function startAnchorService(parts: {
     importCrl: crls.importCrl,
     refreshCrl: crls.refresh,
     staleCrls: crls.staleCount,
+    reliantOn: createRetirementCheck(reading, issuers),
     /** Throws where a URL may not be asked. */
     judgeCrlUrl: (url: string) => validateUrl(url, limits).href,
     async stop() {

@@ -1,9 +1,9 @@
 // Issuers: list them, and say whose certificates are admitted.
-
+import type { X509Certificate } from 'node:crypto'
 import Type from 'typebox'
 import type { RegistryWriter } from '../../db/index.ts'
-import type { Issuer } from '../../db/issuers/issuer-store.ts'
-import { isFingerprint } from '../../pki/certificate-facts.ts'
+import { type Issuer, issuerNamed } from '../../db/issuers/issuer-store.ts'
+import { fingerprintOf, isFingerprint, validityIn } from '../../pki/certificate-facts.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { IfMatch } from '../http/precondition.ts'
@@ -79,20 +79,28 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Iss
   }
 }
 
-export function toIssuerResponse({
-  id,
-  name,
-  kind,
-  parentId,
-  enabled,
-  certificate,
-  notBefore,
-  notAfter,
-}: Issuer) {
+/** Whoever names an issuer may name any of its certificates. */
+export function resolveIssuers(api: Api, issuers: IssuerServices['issuers']): void {
+  api.addHook('preHandler', async ({ params }) => {
+    const named = params as { issuer?: string }
+    if (named.issuer !== undefined) named.issuer = issuerNamed(named.issuer, issuers())?.id ?? named.issuer
+  })
+}
+
+export function toIssuerResponse({ id, name, kind, parentId, enabled, certificate, replaced }: Issuer) {
   return {
     ...{ id, name, kind, parentId, enabled },
     subject: certificate.subject.replaceAll('\n', ', '),
-    notBefore: new Date(notBefore).toISOString(),
-    notAfter: new Date(notAfter).toISOString(),
+    ...validity(certificate),
+    certificates: [certificate, ...replaced].map(one => ({
+      fingerprint: fingerprintOf(one.raw),
+      ...validity(one),
+      inForce: one === certificate,
+    })),
   }
+}
+
+function validity(certificate: X509Certificate) {
+  const { notBefore, notAfter } = validityIn(certificate)
+  return { notBefore: new Date(notBefore).toISOString(), notAfter: new Date(notAfter).toISOString() }
 }

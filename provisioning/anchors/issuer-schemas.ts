@@ -16,7 +16,14 @@ export const Issuer = Type.Object({
   subject: Type.String(),
   notBefore: Time,
   notAfter: Time,
+  /** The certificate in force first, then those that it took the place of. */
+  certificates: Type.Array(
+    Type.Object({ fingerprint: Fingerprint, notBefore: Time, notAfter: Time, inForce: Type.Boolean() }),
+  ),
 })
+
+export const Retirement = Type.Object({ fingerprint: Fingerprint }, { additionalProperties: false })
+export const IssuerChanged = Type.Object({ ...receiptFields, issuerId: Fingerprint })
 
 export const IssuerReceipt = Type.Object({
   ...receiptFields,

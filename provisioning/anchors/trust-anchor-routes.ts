@@ -1,12 +1,14 @@
 // Trust anchors: register a CA of somebody else, prove possession of its key, and let its devices register themselves.
 
 import Type from 'typebox'
+import type { Actor } from '../../db/audit/audit.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Arrival } from '../../db/issuers/arrivals.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
+import type { AnchorRenewal } from '../../db/issuers/renewed-anchors.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { issuerVersion } from '../../db/versions.ts'
-import { isFingerprint } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, isFingerprint } from '../../pki/certificate-facts.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
@@ -54,6 +56,12 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
     return { issuer, anchor }
   }
 
+  async function renewed(issuer: Issuer, renewal: Pick<AnchorRenewal, 'der' | 'parentId'>, actor: Actor) {
+    const replaces = fingerprintOf(issuer.certificate.raw)
+    const epoch = await writer.renewTrustAnchor({ ...renewal, issuerId: issuer.id, replaces }, actor)
+    return { id: issuer.id, epoch }
+  }
+
   async function provenNow(issuerId: string) {
     const { provenAt, proofFingerprint } = (await anchorOf(issuerId)).anchor
     return { issuerId, provenAt: time(provenAt)!, verificationCertificate: proofFingerprint! }
@@ -72,7 +80,8 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
         ...about,
         summary: 'Register a CA of somebody else as trust anchor',
         description:
-          'Brokers trust it at once, and admit none of its certificates before they are on the roll. Register the CA that signs the devices.',
+          'Brokers trust it at once, and admit none of its certificates before they are on the roll. Register the CA that signs the devices. ' +
+          'A certificate of a registered CA, renewed with the same name and key and ending later, takes the place of the one in force: the issuer keeps its ID, its settings and its devices.',
         body: anchorSchemas.NewIssuer,
         response: { 201: anchorSchemas.NewIssuerReceipt, ...refusals },
       },
@@ -81,10 +90,13 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
       const { certificate, name } = request.body
       const verdict = validateNewAnchor(certificate, { issuers: issuers(), pq, now: now() })
       if ('refused' in verdict) throw refusal(anchorProblems, verdict)
-      const { der, parentId, subject } = verdict
+      const { der, parentId, subject, renews } = verdict
       const actor = actorOf(request)
-      const { id, epoch } = await writer.addTrustAnchor({ der, parentId, name: name ?? subject }, actor)
-      events.issuerAdded(callerOf(request), id)
+      const { id, epoch } =
+        renews === null
+          ? await writer.addTrustAnchor({ der, parentId, name: name ?? subject }, actor)
+          : await renewed(renews, { der, parentId }, actor)
+      events.anchorChanged(callerOf(request), id, renews === null ? 'added' : 'renewed')
       const pinned = await writer.bindPinned(actor)
       events.pinnedBound(pinned)
       const acted = await receipt(pinned.epoch ?? epoch)

@@ -4,7 +4,12 @@ import { randomBytes, X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { exceedsPathLength, judgeAnchor } from '../../pki/anchor-policy.ts'
-import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
+import {
+  type CertificateFacts,
+  certificateFacts,
+  fingerprintOf,
+  readOrThrow,
+} from '../../pki/certificate-facts.ts'
 import { readCertificate } from '../../pki/certificate-reader.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import { comparableName } from '../../pki/distinguished-name.ts'
@@ -16,8 +21,9 @@ import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import type { Fault } from '../http/problem.ts'
 import { onlyCertificate } from '../x509/foreign-certificate.ts'
 
+/** `renews` is the anchor whose certificate in force this one takes the place of: it has its name and its key. */
 export type AnchorVerdict =
-  | { der: Buffer; parentId: string | null; subject: string }
+  | { der: Buffer; parentId: string | null; subject: string; renews: Issuer | null }
   | { refused: 'issuer_invalid' | 'issuer_exists' | 'issuer_own'; faults: Fault[] }
 export type ProofVerdict =
   | { nonce: string; fingerprint: string }
@@ -42,21 +48,18 @@ export function validateNewAnchor(
   const faults = judgeAnchor(der, now, pq)
   if (faults.length > 0) return { refused: 'issuer_invalid', faults }
   const certificate = new X509Certificate(der)
-  const twin = [...issuers.values()].find(issuer => isTwin(certificate, issuer))
-  if (twin !== undefined) {
-    const message = `${twin.name} (${twin.id}) has this name and key and is registered already`
-    const refused = twin.kind === 'foreign' ? 'issuer_exists' : 'issuer_own'
-    return { refused, faults: [{ path: 'certificate', message }] }
-  }
-  const parent = findIssuer(certificate, issuers.values())
-  if (issuerLine(parent?.id ?? null, issuers).length > ABOVE_MAX) {
-    return invalid('certificate.issuer', `more than ${ABOVE_MAX} registered CAs stand above it`)
-  }
-  const line = [der, ...issuerLine(parent?.id ?? null, issuers).map(link => link.certificate.raw)]
-  if (exceedsPathLength(line.map(readOrThrow))) {
-    const message = 'a CA above it permits no further CA below (pathLenConstraint)'
-    return invalid('certificate.issuer', message)
-  }
+  const facts = certificateFacts(der)
+  const renews = [...issuers.values()].find(issuer => isTwin(certificate, issuer)) ?? null
+  const doubled = renews && doubles(facts, renews)
+  if (doubled) return doubled
+  const isBelow = ({ id }: Issuer) => issuerLine(id, issuers).some(link => link.id === renews?.id)
+  const parent = findIssuer(
+    certificate,
+    [...issuers.values()].filter(issuer => !isBelow(issuer)),
+  )
+  const added = { id: renews?.id ?? facts.fingerprint, certificate, parentId: parent?.id ?? null }
+  const fault = lineFault(added, issuers)
+  if (fault !== null) return invalid('certificate.issuer', fault)
   const parentCrl = issuers.get(parent?.id ?? '')?.crlScope ?? ''
   const coverage = parentCrl === '' ? coversAll : coverageOf(Buffer.from(parentCrl, 'hex'))
   if (typeof coverage === 'string' || coverage.endEntitiesOnly || !covers(coverage, der)) {
@@ -65,7 +68,40 @@ export function validateNewAnchor(
       'the CRL in force of the CA above it tells nothing of CAs: import the complete one first',
     )
   }
-  return { der, parentId: parent?.id ?? null, subject: certificateFacts(der).subject.replaceAll('\n', ', ') }
+  return { der, parentId: added.parentId, subject: facts.subject.replaceAll('\n', ', '), renews }
+}
+
+/** Why a certificate does not renew a CA of its name and key; null where it does. */
+function doubles({ fingerprint, notAfter }: CertificateFacts, known: Issuer): AnchorVerdict | null {
+  const named = `${known.name} (${known.id}) has this name and key`
+  const refuse = (refused: 'issuer_exists' | 'issuer_own', message: string) => ({
+    refused,
+    faults: [{ path: 'certificate', message }],
+  })
+  if (known.kind !== 'foreign') return refuse('issuer_own', `${named} and is registered already`)
+  if (fingerprintOf(known.certificate.raw) === fingerprint)
+    return refuse('issuer_exists', `${named} and is registered already`)
+  if (notAfter > known.notAfter) return null
+  const ends = `it ends at ${new Date(notAfter).toISOString()}, that one at ${new Date(known.notAfter).toISOString()}`
+  return refuse('issuer_exists', `${named}, and a renewed certificate must end later: ${ends}`)
+}
+
+type Link = Pick<Issuer, 'id' | 'certificate' | 'parentId'>
+
+/** What forbids a CA, with those above it, to stand above those below it; null where nothing does. */
+function lineFault(added: Link, issuers: ReadonlyMap<string, Issuer>): string | null {
+  const future = new Map<string, Link>(issuers).set(added.id, added)
+  for (const id of future.keys()) {
+    const line = issuerLine(id, future)
+    if (!line.includes(added)) continue
+    if (line.length - 1 > ABOVE_MAX)
+      return `more than ${ABOVE_MAX} registered CAs stand in one line above another`
+    if (exceedsPathLength(line.map(({ certificate }) => readOrThrow(certificate.raw))))
+      return id === added.id
+        ? 'a CA above it permits no further CA below (pathLenConstraint)'
+        : 'it permits fewer CAs below than are registered (pathLenConstraint)'
+  }
+  return null
 }
 
 /** Whether this certificate is what the open challenge asked the CA to sign. */

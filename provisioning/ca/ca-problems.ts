@@ -9,7 +9,7 @@ export const caProblems = {
   issuer_in_use: {
     status: 409,
     title: 'Devices still rely on the issuer',
-    hint: 'Wait until they have renewed (rollcall ca rotate --status), or cut them with force.',
+    hint: 'For a CA of this service wait until they have renewed (rollcall ca rotate --status), or cut them with force. A trust anchor that is in use can be disabled: rollcall issuer disable ID.',
   },
   root_key_offline: {
     status: 409,

@@ -12,6 +12,9 @@ export type Events = ReturnType<typeof createLog>
 type Caller = { requestId: string; actor: string }
 
 /** JSON lines on stderr: stdout belongs to data. */
+type CrlMade = { issuerId: string; number: number; entries: number; bytes: number; seconds: number }
+type AnchorChange = 'added' | 'renewed' | 'retired' | 'removed'
+
 export function createLog(log: LogLevel, metrics: ProvisioningMetrics) {
   const logger = pino(
     {
@@ -47,13 +50,7 @@ export function createLog(log: LogLevel, metrics: ProvisioningMetrics) {
     serverCertificateFailed: (error: unknown) =>
       logger.error({ err: error }, 'server certificate not renewed'),
 
-    crlMade: (fields: {
-      issuerId: string
-      number: number
-      entries: number
-      bytes: number
-      seconds: number
-    }) => {
+    crlMade: (fields: CrlMade) => {
       const { seconds, ...facts } = fields
       metrics.crls.inc()
       metrics.crlEntries.set({ issuer: fields.issuerId.slice(0, 16) }, fields.entries)
@@ -138,9 +135,9 @@ export function createLog(log: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
       logger.info({ ...caller, issuerId, enabled }, 'issuer set')
     },
-    issuerAdded: (caller: Caller, issuerId: string) => {
-      metrics.changes.inc({ change: 'issuer_added' })
-      logger.info({ ...caller, issuerId }, 'trust anchor added')
+    anchorChanged: (caller: Caller, issuerId: string, change: AnchorChange) => {
+      metrics.changes.inc({ change: `issuer_${change}` })
+      logger.info({ ...caller, issuerId, change }, 'trust anchor changed')
     },
     issuerProven: (caller: Caller, issuerId: string) => {
       metrics.changes.inc({ change: 'issuer_proven' })

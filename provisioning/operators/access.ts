@@ -59,6 +59,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/issuers': right('viewer', 'free'),
   'POST /v1/issuers': right('admin', 'none'),
   'GET /v1/issuers/:issuer': right('viewer', 'free'),
+  'DELETE /v1/issuers/:issuer': right('admin', 'none'),
+  'POST /v1/issuers/:issuer/retire': right('admin', 'none'),
   'POST /v1/issuers/:issuer/challenge': right('admin', 'none'),
   'POST /v1/issuers/:issuer/proof': right('admin', 'none'),
   'GET /v1/issuers/:issuer/enrollment': right('viewer', 'none'),

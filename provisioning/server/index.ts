@@ -8,6 +8,7 @@ import rateLimit from '@fastify/rate-limit'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { signatureSchemes, tlsProfile } from '../../pki/tls-profile.ts'
+import { resolveIssuers } from '../anchors/issuer-routes.ts'
 import type { ServerIdentity } from '../ca/server-certificate.ts'
 import { createEnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import type { Api } from '../http/api.ts'
@@ -147,6 +148,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   scheduleRequests(api)
   api.addHook('preHandler', authentication.preHandler)
   api.addHook('preHandler', holdScope(services.reach))
+  resolveIssuers(api, services.issuers)
   honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
   const counting = { countFailure, failed }
   await registerRoutes(api, services, {

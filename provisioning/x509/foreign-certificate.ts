@@ -1,7 +1,7 @@
 // Whether a certificate that somebody else issued may go on the roll for a device, chained or pinned.
 // Names are compared here, once; afterwards the fingerprint alone decides.
 import { X509Certificate } from 'node:crypto'
-import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
+import { type Issuer, issuerLine, issuerNamed } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import { coverageOf, covers } from '../../pki/distribution-points.ts'
@@ -36,7 +36,10 @@ export async function validateForeignCertificate(order: ForeignCertificate): Pro
   if (faults.length > 0) return { refused: 'certificate_invalid', faults }
   const leaf = new X509Certificate(der)
   const issuer = order.issuers.get(findIssuer(leaf, order.issuers.values())?.id ?? '') ?? null
-  if (order.issuers.has(fingerprintOf(der)) || (issuer !== null && issuer.kind !== 'foreign')) {
+  if (
+    issuerNamed(fingerprintOf(der), order.issuers) !== undefined ||
+    (issuer !== null && issuer.kind !== 'foreign')
+  ) {
     return { refused: 'certificate_issued_here', faults: [] }
   }
   const { notAfter } = certificateFacts(leaf)

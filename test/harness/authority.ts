@@ -42,7 +42,8 @@ export type Authority = {
   subordinate(name: string, validity?: Validity): Promise<Authority>
 }
 
-export type Validity = { notBefore?: Date; notAfter?: Date }
+/** With the key of an authority that this one renews; by default its own. */
+export type Validity = { notBefore?: Date; notAfter?: Date; keyPair?: webcrypto.CryptoKeyPair }
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
@@ -52,7 +53,7 @@ export const usage = { clientAuth: CLIENT_AUTH, serverAuth: SERVER_AUTH }
 
 /** A self-signed root. */
 export async function createAuthority(name = 'Test Root', validity: Validity = {}): Promise<Authority> {
-  const keyPair = await makeKeyPair('p256')
+  const keyPair = validity.keyPair ?? (await makeKeyPair('p256'))
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
     keys: keyPair,
@@ -107,7 +108,7 @@ function authorityOf(
       return identityOf(leaf, leafKeys.privateKey)
     },
     async subordinate(name, validity = {}) {
-      const keys = await makeKeyPair('p256')
+      const keys = validity.keyPair ?? (await makeKeyPair('p256'))
       const subordinate = await x509.X509CertificateGenerator.create({
         subject: `CN=${name}`,
         issuer,

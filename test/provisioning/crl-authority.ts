@@ -6,6 +6,8 @@ import { type Authority, makeForeignCa, openssl, signedBy } from './harness.ts'
 
 export type CrlAuthority = Disposable & {
   ca: Authority
+  /** Its certificate anew, with the same name and key, for a month longer. PEM. */
+  renew(): string
   /** A certificate with this serial number, in hex. */
   issue(subject: string, serialNumber: string, extensions?: string): string
   /** A CRL (DER) that lists these serial numbers, each with its reason where one is given. */
@@ -23,6 +25,11 @@ export function makeCrlAuthority(name = 'Foreign CA'): CrlAuthority {
   const number = file('crlnumber', '1000\n')
   return {
     ca,
+    renew: () =>
+      openssl([
+        ...['req', '-x509', '-new', '-key', key, '-days', '60', '-subj', `/CN=${name}`],
+        ...['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=keyCertSign,cRLSign'],
+      ]),
     issue: (subject, serialNumber, extensions = '') =>
       signedBy(ca, subject, `extendedKeyUsage=clientAuth\n${extensions}`, [
         '-days',
