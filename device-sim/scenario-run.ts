@@ -2,17 +2,21 @@
 // Never throws for what a user can cause.
 import { readFileSync } from 'node:fs'
 import { stringify } from 'yaml'
+import type { CommandContext, ExitCode } from './command-context.ts'
 import { BadUsage, RunFailed } from './failure.ts'
-import type { ExitCode, Io } from './io.ts'
 import type { Protocol } from './links/session.ts'
 import { type OutputFlags, openOutputs } from './output/outputs.ts'
 import { summaryText } from './output/summary-text.ts'
-import { createFeed } from './results/feed.ts'
+import { createRunListeners } from './results/run-listeners.ts'
 import type { Summary } from './results/summary.ts'
 import { FAIL_FAST_DEFAULT } from './run/fail-fast.ts'
 import { runScenario } from './run/run.ts'
 import { findRunTarget, type RunFlags } from './run/target.ts'
-import { type FamiliarFlags, type FamiliarVerb, familiarPlan } from './scenario/familiar.ts'
+import {
+  type CompatibilityFlags,
+  type CompatibilityVerb,
+  compatibilityPlan,
+} from './scenario/compatibility-flags.ts'
 import { type Plan, planOf } from './scenario/plan.ts'
 import { presetFile, presetNames } from './scenario/presets.ts'
 import { type QuickFlags, quickPlan } from './scenario/quick.ts'
@@ -60,45 +64,55 @@ export function loadScenario(nameOrFile: string, protocol: Protocol | null = nul
 export async function runScenarioFile(
   nameOrFile: string,
   flags: ScenarioFlags & SizeFlags,
-  io: Io,
+  context: CommandContext,
 ): Promise<ExitCode> {
-  return guarded(io, () => {
+  return guarded(context, () => {
     const source = loadScenario(nameOrFile, protocolFlag(flags.mqttVersion))
-    return carryOut({ ...source, plan: resized(source.plan, flags) }, flags, io)
+    return carryOut({ ...source, plan: resized(source.plan, flags) }, flags, context)
   })
 }
 
 /** `sim` with flags alone: a fleet of one kind, and rogues. */
-export async function runQuick(quick: QuickFlags, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
-  return guarded(io, () => carryOut({ plan: quickPlan(quick), name: 'flags', file: null }, flags, io))
+export async function runQuick(
+  quick: QuickFlags,
+  flags: ScenarioFlags,
+  context: CommandContext,
+): Promise<ExitCode> {
+  return guarded(context, () =>
+    carryOut({ plan: quickPlan(quick), name: 'flags', file: null }, flags, context),
+  )
 }
 
 /** `sim conn|pub|sub` with flags as emqtt-bench has them. */
-export async function runFamiliar(
-  verb: FamiliarVerb,
-  familiar: FamiliarFlags,
+export async function runCompatible(
+  verb: CompatibilityVerb,
+  compatibility: CompatibilityFlags,
   flags: ScenarioFlags,
-  io: Io,
+  context: CommandContext,
 ): Promise<ExitCode> {
-  return guarded(io, () => {
-    const { host, port = '8883' } = familiar
-    const scheme = familiar.ws ? 'wss' : 'mqtts'
+  return guarded(context, () => {
+    const { host, port = '8883' } = compatibility
+    const scheme = compatibility.ws ? 'wss' : 'mqtts'
     const broker =
       host === undefined ? {} : { broker: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}` }
-    const source = { plan: familiarPlan(verb, familiar), name: `sim ${verb}`, file: null }
-    return carryOut(source, { ...flags, ...broker }, io)
+    const source = { plan: compatibilityPlan(verb, compatibility), name: `sim ${verb}`, file: null }
+    return carryOut(source, { ...flags, ...broker }, context)
   })
 }
 
 /** @throws BadUsage, RunFailed */
-async function carryOut({ plan, name, file }: Source, flags: ScenarioFlags, io: Io): Promise<ExitCode> {
-  const { stdout, stderr, env, signal } = io
+async function carryOut(
+  { plan, name, file }: Source,
+  flags: ScenarioFlags,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { stdout, stderr, env, signal } = context
   const target = findRunTarget(plan, flags, env, file)
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   requireConsent({ devices, yes: flags.yes ?? false }, target.broker)
-  const feed = createFeed()
-  const outputs = await openOutputs(flags, io)
-  for (const listener of outputs.listeners) feed.listen(listener)
+  const listeners = createRunListeners()
+  const outputs = await openOutputs(flags, context)
+  for (const listener of outputs.listeners) listeners.listen(listener)
   let summary: Summary | null = null
   let troubles: string[] = []
   try {
@@ -110,12 +124,12 @@ async function carryOut({ plan, name, file }: Source, flags: ScenarioFlags, io: 
       },
       source: name,
       target,
-      feed,
+      listeners,
       signal,
       operatorCommand: flags.operator ?? null,
       failFast: failFastOf(flags.failFast),
       enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
-      version: io.version ?? '',
+      version: context.version ?? '',
     })
   } finally {
     troubles = await outputs.close(summary)
@@ -126,11 +140,11 @@ async function carryOut({ plan, name, file }: Source, flags: ScenarioFlags, io: 
 }
 
 /** Says whether a scenario can be run, as far as can be told without running it. */
-export async function checkScenario(nameOrFile: string, io: Io): Promise<ExitCode> {
-  return guarded(io, async () => {
+export async function checkScenario(nameOrFile: string, context: CommandContext): Promise<ExitCode> {
+  return guarded(context, async () => {
     const { plan } = loadScenario(nameOrFile)
     const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
-    io.stdout.write(
+    context.stdout.write(
       `${nameOrFile}: ${devices} devices in ${plan.groups.length} groups, ${plan.stages.length} stages\n`,
     )
     return 0
@@ -158,7 +172,7 @@ export function presetText(name: string): string {
 }
 
 /** Words on stderr and an exit code for what a user can cause. */
-export async function guarded({ stderr }: Io, work: () => Promise<ExitCode>): Promise<ExitCode> {
+export async function guarded({ stderr }: CommandContext, work: () => Promise<ExitCode>): Promise<ExitCode> {
   try {
     return await work()
   } catch (error) {

@@ -1,8 +1,8 @@
 // `rollcall sim`: names the options and hands them over. What they mean is device-sim's business.
 import { Command, Option } from 'commander'
-import { keyTypes } from '../../device-sim/identity.ts'
+import { keyTypes } from '../../device-sim/enrollment/identity.ts'
 import { type CompareFlags, runComparison } from '../../device-sim/output/compare-run.ts'
-import type { FamiliarFlags, FamiliarVerb } from '../../device-sim/scenario/familiar.ts'
+import type { CompatibilityFlags, CompatibilityVerb } from '../../device-sim/scenario/compatibility-flags.ts'
 import type { QuickFlags } from '../../device-sim/scenario/quick.ts'
 import type { SizeFlags } from '../../device-sim/scenario/resize.ts'
 import {
@@ -10,7 +10,7 @@ import {
   guarded,
   presetList,
   presetText,
-  runFamiliar,
+  runCompatible,
   runQuick,
   runScenarioFile,
   type ScenarioFlags,
@@ -33,7 +33,7 @@ export function simCommand(): Command {
     .option('--key-type <type>', keyTypes.join(', '), 'p256')
     .option('--connect-timeout <time>', 'for TCP, TLS and CONNACK together', '15s')
   return targeted(command)
-    .action((flags: QuickFlags & ScenarioFlags) => interruptible(io => runQuick(flags, flags, io)))
+    .action((flags: QuickFlags & ScenarioFlags) => interruptible(context => runQuick(flags, flags, context)))
     .addCommand(runCommand())
     .addCommand(checkCommand())
     .addCommand(familiarCommand('conn', 'connect clients and keep them'))
@@ -55,7 +55,7 @@ function runCommand(): Command {
       'of the stages after the ramps, instead; actions and asserts keep their place',
     )
   return targeted(command).action((scenario: string, flags: ScenarioFlags & SizeFlags) =>
-    interruptible(io => runScenarioFile(scenario, flags, io)),
+    interruptible(context => runScenarioFile(scenario, flags, context)),
   )
 }
 
@@ -104,7 +104,7 @@ function targeted(command: Command): Command {
 }
 
 /** With the flags of emqtt-bench, where there is such a thing here. */
-function familiarCommand(verb: FamiliarVerb, summary: string): Command {
+function familiarCommand(verb: CompatibilityVerb, summary: string): Command {
   const command = new Command(verb)
     .summary(`${summary}; flags as emqtt-bench has them`)
     .option('-h, --host <host>', 'of the broker')
@@ -128,8 +128,8 @@ function familiarCommand(verb: FamiliarVerb, summary: string): Command {
       .option('-I, --interval_of_msg <ms>', 'between two messages of a client', '1000')
       .option('-s, --size <bytes>', 'of a message', '256')
   }
-  return targeted(command).action((flags: FamiliarFlags & ScenarioFlags) =>
-    interruptible(io => runFamiliar(verb, flags, flags, io)),
+  return targeted(command).action((flags: CompatibilityFlags & ScenarioFlags) =>
+    interruptible(context => runCompatible(verb, flags, flags, context)),
   )
 }
 
@@ -137,7 +137,7 @@ function checkCommand(): Command {
   return new Command('check')
     .summary('say whether a scenario can be run, and where it cannot')
     .argument('<scenario>', 'FILE.yaml, or the name of a preset')
-    .action((scenario: string) => interruptible(io => checkScenario(scenario, io)))
+    .action((scenario: string) => interruptible(context => checkScenario(scenario, context)))
 }
 
 function compareCommand(): Command {
@@ -148,7 +148,7 @@ function compareCommand(): Command {
     .option('--max-worse <share>', 'fail where a metric got worse by more than this, such as 20%')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
     .action((a: string, b: string, flags: CompareFlags) =>
-      interruptible(io => runComparison(a, b, flags, io)),
+      interruptible(context => runComparison(a, b, flags, context)),
     )
 }
 
@@ -157,9 +157,9 @@ function presetsCommand(): Command {
     .summary('list the scenarios that come along, or print one')
     .argument('[name]', 'of a preset whose YAML is printed')
     .action((name?: string) =>
-      interruptible(io =>
-        guarded(io, async () => {
-          io.stdout.write(name === undefined ? presetList() : presetText(name))
+      interruptible(context =>
+        guarded(context, async () => {
+          context.stdout.write(name === undefined ? presetList() : presetText(name))
           return 0
         }),
       ),

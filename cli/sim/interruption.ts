@@ -1,10 +1,10 @@
 // What Ctrl-C means to a simulated run: the first ends it with its report, the second at once.
 // Refuses to know what is run.
-import type { ExitCode, Io } from '../../device-sim/io.ts'
+import type { CommandContext, ExitCode } from '../../device-sim/command-context.ts'
 import manifest from '../../package.json' with { type: 'json' }
 
 /** Carries the work out on the streams of this process and sets its exit code. */
-export async function interruptible(work: (io: Io) => Promise<ExitCode>): Promise<void> {
+export async function interruptible(work: (context: CommandContext) => Promise<ExitCode>): Promise<void> {
   const interruption = new AbortController()
   const interrupt = (): void => {
     // The second time is meant.

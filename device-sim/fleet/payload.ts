@@ -7,8 +7,14 @@ import type { Digests } from '../links/properties.ts'
 import { createRandom, normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
 
-export type Moment = { device: string; n: string; sequence: number; clock: number; random: () => number }
-export type Generator = (moment: Moment) => string
+export type MessageContext = {
+  device: string
+  n: string
+  sequence: number
+  clock: number
+  random: () => number
+}
+export type Generator = (moment: MessageContext) => string
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const REPLAY_BYTES_MAX = 16_777_216
@@ -36,7 +42,7 @@ export function createGenerator(plan: PayloadPlan): Generator {
 }
 
 /** The number of a message, as it travels: which run, which sender and topic, which message, when it was due. */
-export type Stamp = {
+export type MessageHeader = {
   run: string
   stream: number
   sequence: number
@@ -48,7 +54,7 @@ export type Stamp = {
 export type Promised = Digests & { expirySeconds: number | null; sentAt: number }
 
 /** The body with its number: as the member `_` of a JSON object, in front of anything else. */
-export function stamped({ run, stream, sequence, dueAt, promise }: Stamp, body: string): string {
+export function withHeader({ run, stream, sequence, dueAt, promise }: MessageHeader, body: string): string {
   const head = `${run} ${stream} ${sequence} ${dueAt.toFixed(3)}`
   const stamp = promise === null ? `rcs1 ${head}` : `rcs2 ${head} ${promised(promise)}`
   if (body.charCodeAt(0) !== 0x7b) return `${stamp} ${body}`
@@ -64,7 +70,7 @@ const STAMP =
 const STAMP_BYTES_MAX = 140
 
 /** Null where the message carries none, or that of another run. */
-export function stampOf(payload: Buffer, run: string): Stamp | null {
+export function readHeader(payload: Buffer, run: string): MessageHeader | null {
   const first = payload[0]
   if (first !== 0x7b && first !== 0x72) return null
   const match = STAMP.exec(payload.toString('latin1', 0, STAMP_BYTES_MAX))

@@ -2,17 +2,17 @@
 // Every worker computes the whole fleet's times from the same seed and takes its own. Refuses to know what follows.
 import { chanceOf, seedOf } from '../random.ts'
 import { type Plan, type StagePlan, stageTimes } from '../scenario/plan.ts'
-import { type Actor, connect } from './actor.ts'
-import { arrivalsMs } from './arrivals.ts'
+import { connect, type Device } from './device.ts'
 import type { Group } from './group.ts'
-import type { World } from './world.ts'
+import { startTimesMs } from './start-times.ts'
+import type { WorkerContext } from './worker-context.ts'
 
 /** Puts everything that the stages hold into the schedule; `startAt` is the start of the run. */
 export function playStages(
   plan: Plan,
-  actors: ReadonlyMap<number, Actor>,
+  devices: ReadonlyMap<number, Device>,
   groups: readonly Group[],
-  world: World,
+  context: WorkerContext,
   startAt: number,
 ): void {
   const { beginsAtMs } = stageTimes(plan)
@@ -20,7 +20,7 @@ export function playStages(
   const started = new Set<number>()
   for (const [index, stage] of plan.stages.entries()) {
     const beginsAt = startAt + (beginsAtMs[index] ?? 0)
-    world.schedule.at(beginsAt, () => {
+    context.schedule.at(beginsAt, () => {
       for (const group of groups) {
         group.paused = stage.kind === 'pause' && stage.groups.includes(group.index)
       }
@@ -28,9 +28,9 @@ export function playStages(
     if (stage.kind === 'ramp') {
       const own = stage.groups.filter(group => !started.has(group))
       for (const group of own) started.add(group)
-      ramp(plan, { ...stage, groups: own }, index, beginsAt, firstOf, actors, world)
+      ramp(plan, { ...stage, groups: own }, index, beginsAt, firstOf, devices, context)
     }
-    if (stage.kind === 'storm') storm(stage, index, beginsAt, actors, world)
+    if (stage.kind === 'storm') storm(stage, index, beginsAt, devices, context)
   }
 }
 
@@ -54,21 +54,21 @@ function ramp(
   stageIndex: number,
   beginsAt: number,
   firstOf: readonly number[],
-  actors: ReadonlyMap<number, Actor>,
-  world: World,
+  devices: ReadonlyMap<number, Device>,
+  context: WorkerContext,
 ): void {
   const turns = stage.groups.flatMap(group => {
     const count = plan.groups[group]?.count ?? 0
     return Array.from({ length: count }, (_, member) => ({
-      device: (firstOf[group] ?? 0) + member,
+      index: (firstOf[group] ?? 0) + member,
       place: (member + 0.5) / count,
     }))
   })
-  turns.sort((a, b) => a.place - b.place || a.device - b.device)
-  const times = arrivalsMs(turns.length, stage.rate, stage.arrival, seedOf(plan.seed, 'ramp', stageIndex))
-  for (const [turn, { device }] of turns.entries()) {
-    const actor = actors.get(device)
-    if (actor) world.schedule.at(beginsAt + (times[turn] ?? 0), dueAt => connect(actor, world, dueAt))
+  turns.sort((a, b) => a.place - b.place || a.index - b.index)
+  const times = startTimesMs(turns.length, stage.rate, stage.arrival, seedOf(plan.seed, 'ramp', stageIndex))
+  for (const [turn, { index }] of turns.entries()) {
+    const device = devices.get(index)
+    if (device) context.schedule.at(beginsAt + (times[turn] ?? 0), dueAt => connect(device, context, dueAt))
   }
 }
 
@@ -76,14 +76,14 @@ function storm(
   stage: Storm,
   stageIndex: number,
   beginsAt: number,
-  actors: ReadonlyMap<number, Actor>,
-  world: World,
+  devices: ReadonlyMap<number, Device>,
+  context: WorkerContext,
 ): void {
   const concerned = new Set(stage.groups)
-  for (const actor of actors.values()) {
-    if (!concerned.has(actor.group.index)) continue
-    if (chanceOf(world.seed, 'storm', stageIndex, actor.index) >= stage.share) continue
-    const after = stage.overMs * chanceOf(world.seed, 'storm time', stageIndex, actor.index)
-    world.schedule.at(beginsAt + after, () => actor.session?.cut())
+  for (const device of devices.values()) {
+    if (!concerned.has(device.group.index)) continue
+    if (chanceOf(context.seed, 'storm', stageIndex, device.index) >= stage.share) continue
+    const after = stage.overMs * chanceOf(context.seed, 'storm time', stageIndex, device.index)
+    context.schedule.at(beginsAt + after, () => device.session?.cut())
   }
 }

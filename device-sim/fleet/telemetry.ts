@@ -1,13 +1,13 @@
 // How a device publishes: on its own beat, numbered, late never hidden. And how it answers.
 // Refuses to know how the device got its session.
-import { jittered } from '../pace.ts'
-import { type Actor, fill } from './actor.ts'
+import { jittered } from '../schedule.ts'
+import { countReason } from './admission-verdict.ts'
+import type { Stream } from './delivery-tracker.ts'
+import { type Device, fill } from './device.ts'
 import type { Publisher } from './group.ts'
-import { countReason } from './judgement.ts'
-import type { Stream } from './ledger.ts'
 import { type Given, givenBy } from './message-properties.ts'
-import { type Promised, stamped } from './payload.ts'
-import type { World } from './world.ts'
+import { type Promised, withHeader } from './payload.ts'
+import type { WorkerContext } from './worker-context.ts'
 
 const IN_FLIGHT_MAX = 64
 const BUFFERED_BYTES_MAX = 262_144
@@ -16,19 +16,19 @@ const UNACKNOWLEDGED_MAX = 10_000
 const GRID_MS = 4
 
 /** Begins the beats of a device: the first message falls anywhere within the first interval. */
-export function beginTelemetry(actor: Actor, world: World): void {
-  for (const [index, publisher] of actor.group.publishers.entries()) {
+export function beginTelemetry(device: Device, context: WorkerContext): void {
+  for (const [index, publisher] of device.group.publishers.entries()) {
     const { everyMs, jitter } = publisher.plan
     const gridMs = Math.min(GRID_MS, everyMs / 10)
     const constant: Constant = { topic: null, stream: null, given: publisher.given }
     const beat = (dueAt: number): number | null => {
-      if (world.ending) return null
-      publish(actor, world, publisher, index, constant, dueAt)
+      if (context.ending) return null
+      publish(device, context, publisher, index, constant, dueAt)
       // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
-      return Math.round((dueAt + jittered(everyMs, jitter, actor.random)) / gridMs) * gridMs
+      return Math.round((dueAt + jittered(everyMs, jitter, device.random)) / gridMs) * gridMs
     }
-    const dueAt = world.schedule.now() + everyMs * actor.random()
-    world.schedule.repeat(Math.ceil(dueAt / gridMs) * gridMs, beat)
+    const dueAt = context.schedule.now() + everyMs * device.random()
+    context.schedule.repeat(Math.ceil(dueAt / gridMs) * gridMs, beat)
   }
 }
 
@@ -36,53 +36,53 @@ export function beginTelemetry(actor: Actor, world: World): void {
 type Constant = { topic: string | null; stream: Stream | null; given: Given | null }
 
 function publish(
-  actor: Actor,
-  world: World,
+  device: Device,
+  context: WorkerContext,
   publisher: Publisher,
   index: number,
   constant: Constant,
   dueAt: number,
 ): void {
   const { plan } = publisher
-  if (actor.group.paused || actor.state === 'asleep' || actor.expect === 'refused') return
-  if (!mayPublish(actor)) {
-    world.counts.traffic[plan.qos].missed++
+  if (device.group.paused || device.state === 'asleep' || device.expect === 'refused') return
+  if (!mayPublish(device)) {
+    context.counts.traffic[plan.qos].missed++
     return
   }
-  if (actor.group.plan.protocol === 5) {
-    constant.given ??= givenBy(plan.properties, actor.group.plan.link, text => fill(actor, text))
+  if (device.group.plan.protocol === 5) {
+    constant.given ??= givenBy(plan.properties, device.group.plan.link, text => fill(device, text))
   }
-  actor.turns ??= []
-  const turn = (actor.turns[index] ?? 0) + 1
-  actor.turns[index] = turn
+  device.turns ??= []
+  const turn = (device.turns[index] ?? 0) + 1
+  device.turns[index] = turn
   let { topic } = constant
   if (topic === null) {
-    topic = fill(actor, publisher.topicOf?.(turn - 1, actor.random) ?? plan.topic)
+    topic = fill(device, publisher.topicOf?.(turn - 1, device.random) ?? plan.topic)
     if (!publisher.topicOf) constant.topic = topic
   }
   const body = publisher.generate({
-    device: actor.id,
-    n: actor.n,
+    device: device.id,
+    n: device.n,
     sequence: turn,
-    clock: dueAt + actor.group.plan.clockSkewMs,
-    random: actor.random,
+    clock: dueAt + device.group.plan.clockSkewMs,
+    random: device.random,
   })
   const { qos, retain, numbered } = plan
   const message = { topic, body, qos, retain, numbered, given: constant.given }
-  send(actor, world, message, dueAt, constant)
+  send(device, context, message, dueAt, constant)
 }
 
 /** Answers a message that was received at `receivedAt`. */
-export function answer(actor: Actor, world: World, receivedAt: number): void {
-  const how = actor.group.plan.answer
+export function answer(device: Device, context: WorkerContext, receivedAt: number): void {
+  const how = device.group.plan.answer
   if (!how) return
-  world.schedule.at(receivedAt + how.afterMs, dueAt => {
-    if (world.ending || !mayPublish(actor)) return
-    world.counts.answered++
-    const topic = fill(actor, how.topic)
-    const given = actor.group.plan.protocol === 5 ? givenBy(null, 'lean', text => text) : null
+  context.schedule.at(receivedAt + how.afterMs, dueAt => {
+    if (context.ending || !mayPublish(device)) return
+    context.counts.answered++
+    const topic = fill(device, how.topic)
+    const given = device.group.plan.protocol === 5 ? givenBy(null, 'lean', text => text) : null
     const message = { topic, body: '{}', qos: how.qos, retain: false, numbered: true, given }
-    send(actor, world, message, dueAt)
+    send(device, context, message, dueAt)
   })
 }
 
@@ -98,41 +98,47 @@ type Message = {
 /** Sent and not acknowledged yet. */
 export type Pending = { stream: Stream | null; sequence: number; qos: 1 | 2 }
 
-function send(actor: Actor, world: World, message: Message, dueAt: number, constant?: Constant): void {
-  const { session } = actor
+function send(
+  device: Device,
+  context: WorkerContext,
+  message: Message,
+  dueAt: number,
+  constant?: Constant,
+): void {
+  const { session } = device
   if (!session) return
   const { limits } = session
   const { topic, body, given } = message
   // [MQTT-3.2.2-11], [MQTT-3.2.2-14]
   const qos = message.qos > limits.qosMax ? limits.qosMax : message.qos
   const retain = message.retain && limits.retain
-  const now = world.schedule.now()
-  world.counts.traffic[qos].sent++
-  world.latencies.late.record(now - dueAt)
-  const stream = message.numbered ? (constant?.stream ?? streamOf(actor, world, message, now)) : null
+  const now = context.schedule.now()
+  context.counts.traffic[qos].sent++
+  context.latencies.late.record(now - dueAt)
+  const stream = message.numbered ? (constant?.stream ?? streamOf(device, context, message, now)) : null
   if (constant?.topic) constant.stream = stream
   const sequence = stream ? ++stream.sent : 0
   const promise = given && promiseOf(given, now)
-  const stamp = { run: world.runId, stream: stream?.stream ?? 0, sequence, dueAt, promise }
-  const payload = stream ? stamped(stamp, body) : body
+  const stamp = { run: context.runId, stream: stream?.stream ?? 0, sequence, dueAt, promise }
+  const payload = stream ? withHeader(stamp, body) : body
   const properties = given?.properties ?? null
   if (qos === 0) {
     session.publish({ topic, payload, qos, retain, properties }, () => {})
     return
   }
   const pending: Pending = { stream, sequence, qos }
-  actor.pending ??= new Set()
-  actor.pending.add(pending)
+  device.pending ??= new Set()
+  device.pending.add(pending)
   session.publish({ topic, payload, qos, retain, properties }, code => {
-    if (!actor.pending?.delete(pending)) return
-    if (given) countReason(world, qos === 1 ? 'puback' : 'pubrec', code)
+    if (!device.pending?.delete(pending)) return
+    if (given) countReason(context, qos === 1 ? 'puback' : 'pubrec', code)
     if (code >= 0x80) {
-      world.counts.traffic[qos].refused++
+      context.counts.traffic[qos].refused++
       excuse(pending)
       return
     }
-    world.counts.traffic[qos].acknowledged++
-    world.latencies.acknowledge.record(world.schedule.now() - dueAt)
+    context.counts.traffic[qos].acknowledged++
+    context.latencies.acknowledge.record(context.schedule.now() - dueAt)
   })
 }
 
@@ -141,12 +147,12 @@ function promiseOf({ digests, properties }: Given, sentAt: number): Promised {
 }
 
 /** The session is over: what was not acknowledged will not be. */
-export function forgetPending(actor: Actor, world: World): void {
-  for (const pending of actor.pending ?? []) {
-    world.counts.traffic[pending.qos].unacknowledged++
+export function forgetPending(device: Device, context: WorkerContext): void {
+  for (const pending of device.pending ?? []) {
+    context.counts.traffic[pending.qos].unacknowledged++
     excuse(pending)
   }
-  actor.pending = null
+  device.pending = null
 }
 
 /** Nobody promised to deliver it. */
@@ -154,20 +160,20 @@ function excuse({ stream, sequence }: Pending): void {
   if (stream && stream.unacknowledged.length < UNACKNOWLEDGED_MAX) stream.unacknowledged.push(sequence)
 }
 
-function mayPublish(actor: Actor): boolean {
-  const { session, pending } = actor
+function mayPublish(device: Device): boolean {
+  const { session, pending } = device
   if (!session || (pending && pending.size >= Math.min(IN_FLIGHT_MAX, session.limits.inFlightMax)))
     return false
   return session.bufferedBytes() <= BUFFERED_BYTES_MAX
 }
 
 /** One for each topic and QoS: what is sent on it is numbered from 1. */
-function streamOf(actor: Actor, world: World, { topic, qos }: Message, now: number): Stream {
-  actor.streams ??= new Map()
+function streamOf(device: Device, context: WorkerContext, { topic, qos }: Message, now: number): Stream {
+  device.streams ??= new Map()
   const name = `${qos}${topic}`
-  const known = actor.streams.get(name)
+  const known = device.streams.get(name)
   if (known) return known
-  const stream = { stream: world.nextStream(), topic, qos, sent: 0, firstSentAt: now, unacknowledged: [] }
-  actor.streams.set(name, stream)
+  const stream = { stream: context.nextStream(), topic, qos, sent: 0, firstSentAt: now, unacknowledged: [] }
+  device.streams.set(name, stream)
   return stream
 }

@@ -1,18 +1,18 @@
 // A device's link as MQTT.js carries it: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. The only file
 // that knows MQTT.js. Refuses to know whether what was seen is good or bad news.
 import { type IClientOptions, type IClientPublishOptions, MqttClient } from 'mqtt'
+import { type ConnectResult, codeOf, hex, resultAtClose, type Stage } from './connect-result.ts'
 import { type MessageProperties, noProperties } from './properties.ts'
-import { codeOf, hex, type Seen, type Stage, seenAtClose } from './seen.ts'
 import { type Attempt, type LinkOptions, noLimits, type Protocol, type Session } from './session.ts'
-import { openSocket, serverFault, tlsOf, type Wire } from './socket.ts'
+import { type DeviceSocket, openSocket, serverCertificateProblem, tlsOf } from './socket.ts'
 
 const silent = (): void => {}
 
 /** Starts one attempt. Never rejects: whatever happens is something seen. */
 export function openLink(options: LinkOptions): Attempt {
   let stage: Stage = 'tcp'
-  let settle: (result: { seen: Seen; session: Session | null }) => void = silent
-  const settled = new Promise<{ seen: Seen; session: Session | null }>(resolve => {
+  let settle: (result: { result: ConnectResult; session: Session | null }) => void = silent
+  const settled = new Promise<{ result: ConnectResult; session: Session | null }>(resolve => {
     settle = resolve
   })
   let lastError: Error | null = null
@@ -20,33 +20,33 @@ export function openLink(options: LinkOptions): Attempt {
   let client: MqttClient | null = null
   const timer = setTimeout(() => finish({ kind: 'timeout', stage }), options.timeoutMs)
 
-  function finish(seen: Seen): void {
+  function finish(result: ConnectResult): void {
     if (finished) return
     finished = true
     clearTimeout(timer)
-    if (seen.kind === 'admitted' && client) {
-      settle({ seen, session: sessionOver(client, options.protocol ?? 4) })
+    if (result.kind === 'admitted' && client) {
+      settle({ result, session: sessionOver(client, options.protocol ?? 4) })
       return
     }
-    settle({ seen, session: null })
+    settle({ result, session: null })
     client?.end(true)
   }
 
-  function watchedSocket(): Wire {
+  function watchedSocket(): DeviceSocket {
     const socket = openSocket(options)
     socket.once('connect', () => {
       stage = 'tls'
     })
     socket.once('secureConnect', () => {
       stage = 'mqtt'
-      const fault = serverFault(socket, options)
+      const fault = serverCertificateProblem(socket, options)
       if (fault) finish({ kind: 'server_not_trusted', code: fault })
     })
     socket.on('error', (error: Error) => {
       lastError = error
     })
     socket.once('close', () =>
-      finish(seenAtClose(stage, lastError, Boolean(tlsOf(socket)?.authorizationError))),
+      finish(resultAtClose(stage, lastError, Boolean(tlsOf(socket)?.authorizationError))),
     )
     return socket
   }
@@ -117,7 +117,7 @@ function sessionOver(client: MqttClient, protocol: Protocol): Session {
     closeCause = goodbye ?? (lastCode === '' || lastCode === 'econnreset' ? 'closed_by_broker' : lastCode)
     announceClose(closeCause)
   })
-  const socket = client.stream as unknown as Wire
+  const socket = client.stream as unknown as DeviceSocket
   return {
     resumed: tlsOf(socket)?.isSessionReused() ?? false,
     // Each attempt has a store of its own: nothing is sent again.
@@ -146,7 +146,13 @@ function sessionOver(client: MqttClient, protocol: Protocol): Session {
     },
     onMessage(handle) {
       client.on('message', (topic, payload, { qos, dup, properties }) =>
-        handle({ topic, payload, qos, dup, properties: protocol === 5 ? heard(properties) : null }),
+        handle({
+          topic,
+          payload,
+          qos,
+          dup,
+          properties: protocol === 5 ? receivedProperties(properties) : null,
+        }),
       )
     },
     onClose(handle) {
@@ -194,7 +200,7 @@ function withProperties(of: MessageProperties | null): IClientPublishOptions {
   return { properties }
 }
 
-function heard(own: Own | undefined): MessageProperties {
+function receivedProperties(own: Own | undefined): MessageProperties {
   if (!own) return noProperties
   const user = Object.entries(own.userProperties ?? {}).flatMap(([name, values]) =>
     (Array.isArray(values) ? values : [values]).map(value => [name, value] as const),

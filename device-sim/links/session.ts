@@ -2,8 +2,8 @@
 // Types, and the choice between the two links. Refuses to know what the device is up to.
 import { X509Certificate } from 'node:crypto'
 import type { Broker } from '../target.ts'
+import type { ConnectResult } from './connect-result.ts'
 import type { MessageProperties } from './properties.ts'
-import type { Seen } from './seen.ts'
 
 export type Qos = 0 | 1 | 2
 
@@ -140,7 +140,7 @@ export type Session = {
 }
 
 export type Attempt = {
-  settled: Promise<{ seen: Seen; session: Session | null }>
+  settled: Promise<{ result: ConnectResult; session: Session | null }>
   cancel(): void
 }
 

@@ -11,10 +11,10 @@ import type { Credentials, LinkOptions } from './session.ts'
 const CURVES = 'X25519:P-256:P-384'
 
 /** A socket that emits `connect` once TCP stands, and `secureConnect` once MQTT may be spoken, whatever lies between. */
-export type Wire = Duplex & { under?: Socket }
+export type DeviceSocket = Duplex & { under?: Socket }
 
 /** The TLS socket that it is, or lies on; null for plain TCP. */
-export function tlsOf(wire: Wire): TLSSocket | null {
+export function tlsOf(wire: DeviceSocket): TLSSocket | null {
   if (wire instanceof TLSSocket) return wire
   return wire.under instanceof TLSSocket ? wire.under : null
 }
@@ -23,7 +23,7 @@ export function tlsOf(wire: Wire): TLSSocket | null {
  * Opens TCP and what lies on it. The caller listens for everything; an error without a listener would end the process.
  * `onBytes` gets what is read instead of the stream, in a buffer that all such sockets share.
  */
-export function openSocket(options: LinkOptions, onBytes?: OnBytes): Wire {
+export function openSocket(options: LinkOptions, onBytes?: OnBytes): DeviceSocket {
   const { transport } = options.broker
   if (transport === 'ws' || transport === 'wss') return openWebSocket(options, onBytes)
   return openUnder(options, transport === 'tls', onBytes)
@@ -62,7 +62,7 @@ function speak(this: Socket): void {
 }
 
 /** [MQTT-6.0.0-3] Subprotocol `mqtt`. */
-function openWebSocket(options: LinkOptions, onBytes?: OnBytes): Wire {
+function openWebSocket(options: LinkOptions, onBytes?: OnBytes): DeviceSocket {
   const { broker, timeoutMs } = options
   const under = openUnder(options, broker.transport === 'wss')
   const host = isIP(broker.host) === 6 ? `[${broker.host}]` : broker.host
@@ -71,14 +71,14 @@ function openWebSocket(options: LinkOptions, onBytes?: OnBytes): Wire {
     handshakeTimeout: timeoutMs,
     perMessageDeflate: false,
   })
-  const wire: Wire = Object.assign(createWebSocketStream(socket), { under })
+  const wire: DeviceSocket = Object.assign(createWebSocketStream(socket), { under })
   under.once('connect', () => wire.emit('connect'))
   socket.once('open', () => wire.emit('secureConnect'))
   if (onBytes) wire.on('data', (bytes: Buffer) => onBytes(wire, bytes))
   return wire
 }
 
-type OnBytes = (socket: Wire, bytes: Buffer) => void
+type OnBytes = (socket: DeviceSocket, bytes: Buffer) => void
 
 const inbox = Buffer.allocUnsafeSlow(65_536)
 const readers = new Map<OnBytes, { buffer: Buffer; callback: (count: number) => boolean }>()
@@ -102,7 +102,10 @@ function intoInbox(onBytes: OnBytes) {
  * What is wrong with the server's certificate beside its chain: another one than was pinned, or its time, by the device's
  * own clock. Null where nothing is, or there is none.
  */
-export function serverFault(wire: Wire, { broker, clockSkewMs = 0 }: LinkOptions): string | null {
+export function serverCertificateProblem(
+  wire: DeviceSocket,
+  { broker, clockSkewMs = 0 }: LinkOptions,
+): string | null {
   const { verify } = broker
   if (typeof verify === 'string' && clockSkewMs === 0) return null
   const server = tlsOf(wire)?.getPeerX509Certificate()

@@ -2,8 +2,8 @@
 // Never throws for what a user can cause.
 import { readFileSync, statSync } from 'node:fs'
 import { styleText } from 'node:util'
+import type { CommandContext, ExitCode } from '../command-context.ts'
 import { BadUsage } from '../failure.ts'
-import type { ExitCode, Io } from '../io.ts'
 import type { Summary } from '../results/summary.ts'
 import { guarded } from '../scenario-run.ts'
 import { type Change, type Comparison, compare, type Unit } from './comparison.ts'
@@ -18,14 +18,14 @@ export async function runComparison(
   fileA: string,
   fileB: string,
   flags: CompareFlags,
-  io: Io,
+  context: CommandContext,
 ): Promise<ExitCode> {
-  return guarded(io, async () => {
+  return guarded(context, async () => {
     const comparison = compare(readSummary(fileA), readSummary(fileB), shareOf(flags.maxWorse))
-    io.stdout.write(
+    context.stdout.write(
       flags.output === 'json'
         ? `${JSON.stringify(comparison)}\n`
-        : table(comparison, [fileA, fileB], io.stdout),
+        : table(comparison, [fileA, fileB], context.stdout),
     )
     return comparison.exitCode
   })

@@ -1,7 +1,7 @@
 // A run as Prometheus sees it: counters that add up over the run, gauges of the latest second. Base units; labels carry
 // what devices saw, QoS and stages, never a device, group or topic. Served by the admin room on loopback.
 import { Counter, Gauge, Registry } from '@prometheus-io/client'
-import type { RunListener } from '../results/feed.ts'
+import type { RunListener } from '../results/run-listeners.ts'
 import type { Percentiles } from '../results/sample.ts'
 
 export type Exposition = RunListener & { text(): Promise<string> }

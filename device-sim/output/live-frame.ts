@@ -9,7 +9,7 @@ export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 export type Piece = { text: string; style?: Style }
 
 /** The latest second, and what has added up since the start. */
-export type Seen = {
+export type LiveState = {
   facts: RunFacts
   sample: Sample
   refusals: Refusals
@@ -24,21 +24,21 @@ const BAR_CELLS = 40
 const LABEL_CELLS = 13
 const NAMED_MAX = 4
 
-export function firstSeen(facts: RunFacts, sample: Sample): Seen {
+export function firstState(facts: RunFacts, sample: Sample): LiveState {
   const nothing = { connect: null, acknowledge: null, deliver: null }
-  const seen = { refusals: {}, drops: {}, wronglyAdmitted: 0, wronglyRefused: 0, latest: nothing }
-  return nextSeen({ facts, sample, ...seen }, sample)
+  const state = { refusals: {}, drops: {}, wronglyAdmitted: 0, wronglyRefused: 0, latest: nothing }
+  return nextState({ facts, sample, ...state }, sample)
 }
 
-export function nextSeen(seen: Seen, sample: Sample): Seen {
-  const { connect, acknowledge, deliver } = seen.latest
+export function nextState(state: LiveState, sample: Sample): LiveState {
+  const { connect, acknowledge, deliver } = state.latest
   return {
-    facts: seen.facts,
+    facts: state.facts,
     sample,
-    refusals: addUp(seen.refusals, sample.refusals),
-    drops: addUp(seen.drops, sample.drops),
-    wronglyAdmitted: seen.wronglyAdmitted + sample.wronglyAdmitted,
-    wronglyRefused: seen.wronglyRefused + sample.wronglyRefused,
+    refusals: addUp(state.refusals, sample.refusals),
+    drops: addUp(state.drops, sample.drops),
+    wronglyAdmitted: state.wronglyAdmitted + sample.wronglyAdmitted,
+    wronglyRefused: state.wronglyRefused + sample.wronglyRefused,
     latest: {
       connect: measured(sample.connects.latencyMs) ?? connect,
       acknowledge: measured(sample.acknowledgeMs) ?? acknowledge,
@@ -48,8 +48,8 @@ export function nextSeen(seen: Seen, sample: Sample): Seen {
 }
 
 /** The most important line is the last: where a terminal is too low, the first ones go. */
-export function frameOf(seen: Seen, columns: number): Piece[][] {
-  const { facts, sample, latest } = seen
+export function frameOf(state: LiveState, columns: number): Piece[][] {
+  const { facts, sample, latest } = state
   const { population, connects, traffic, tool } = sample
   const perSecond = (amount: number): string => `${rate(amount / sample.seconds)}/s`
   const lines: Piece[][] = [
@@ -79,24 +79,24 @@ export function frameOf(seen: Seen, columns: number): Piece[][] {
         labelled(`  ${name}`, [{ text: latencyColumns.map(at => duration(one[at]).padStart(9)).join('') }]),
       )
   }
-  if (Object.keys(seen.refusals).length > 0) lines.push(labelled('refusals', refusals(seen.refusals)))
-  if (Object.keys(seen.drops).length > 0) lines.push(labelled('drops', [{ text: byCount(seen.drops) }]))
+  if (Object.keys(state.refusals).length > 0) lines.push(labelled('refusals', refusals(state.refusals)))
+  if (Object.keys(state.drops).length > 0) lines.push(labelled('drops', [{ text: byCount(state.drops) }]))
   const busy = tool.cpuBusiest > 0.9 || (tool.lateMs.p99 ?? 0) > 50
   const load = `${Math.round(tool.cpuBusiest * 100)} % of a CPU · ${mebibytes(tool.rssBytes)} · late p99 ${duration(tool.lateMs.p99)}`
   lines.push(labelled('simulator', [{ text: load, style: busy ? 'yellow' : 'dim' }]))
   lines.push(
     labelled('wrongly', [
-      grave(`${count(seen.wronglyAdmitted)} admitted`, seen.wronglyAdmitted),
+      grave(`${count(state.wronglyAdmitted)} admitted`, state.wronglyAdmitted),
       { text: ' · ' },
-      grave(`${count(seen.wronglyRefused)} refused`, seen.wronglyRefused),
+      grave(`${count(state.wronglyRefused)} refused`, state.wronglyRefused),
     ]),
   )
   return lines.map(line => fitted(line, columns))
 }
 
 /** One line that says the same in short, for logs. */
-export function lineOf(seen: Seen): string {
-  const { elapsedSeconds, seconds, stage, population, connects, traffic, acknowledgeMs } = seen.sample
+export function lineOf(state: LiveState): string {
+  const { elapsedSeconds, seconds, stage, population, connects, traffic, acknowledgeMs } = state.sample
   const sent = traffic.qos0.sent + traffic.qos1.sent + traffic.qos2.sent
   const parts = [
     `${population.connected}/${population.total} connected`,
@@ -104,8 +104,8 @@ export function lineOf(seen: Seen): string {
     `${rate(sent / seconds)} sent/s`,
   ]
   if (acknowledgeMs.p99 !== null) parts.push(`acknowledge p99 ${duration(acknowledgeMs.p99)}`)
-  if (seen.wronglyAdmitted > 0) parts.push(`${seen.wronglyAdmitted} WRONGLY ADMITTED`)
-  if (seen.wronglyRefused > 0) parts.push(`${seen.wronglyRefused} WRONGLY REFUSED`)
+  if (state.wronglyAdmitted > 0) parts.push(`${state.wronglyAdmitted} WRONGLY ADMITTED`)
+  if (state.wronglyRefused > 0) parts.push(`${state.wronglyRefused} WRONGLY REFUSED`)
   return `${elapsedSeconds.toFixed(1).padStart(7)} s  ${plain(stage)} · ${parts.join(' · ')}`
 }
 

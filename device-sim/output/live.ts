@@ -2,10 +2,10 @@
 // a line every few seconds. Events stay. Refuses to know how anything was measured.
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
-import type { RunListener } from '../results/feed.ts'
+import type { RunListener } from '../results/run-listeners.ts'
 import type { RunEvent, RunFacts } from '../results/summary.ts'
 import { plain } from './figures.ts'
-import { firstSeen, frameOf, lineOf, nextSeen, type Seen } from './live-frame.ts'
+import { firstState, frameOf, type LiveState, lineOf, nextState } from './live-frame.ts'
 
 export type LiveView = RunListener & {
   /** Takes the view away; what stays are the events. */
@@ -21,7 +21,7 @@ export function createLiveView(stream: NodeJS.WriteStream, environment = process
   const terminal = stream.isTTY === true && stream.rows > 3 && environment['TERM'] !== 'dumb'
   const draw = terminal ? createLogUpdate(stream) : null
   let facts: RunFacts | null = null
-  let seen: Seen | null = null
+  let state: LiveState | null = null
   let finished = ''
   let shownAt = Number.NEGATIVE_INFINITY
 
@@ -37,10 +37,10 @@ export function createLiveView(stream: NodeJS.WriteStream, environment = process
   }
 
   function show(): void {
-    if (!draw || !seen) return
+    if (!draw || !state) return
     // The last column stays free: some terminals wrap when it is written to.
     const columns = Math.max(20, (stream.columns || COLUMNS_WHERE_UNKNOWN) - 1)
-    const lines = frameOf(seen, columns).map(line =>
+    const lines = frameOf(state, columns).map(line =>
       line.map(({ text, style }) => (style ? styleText(style, text, { stream }) : text)).join(''),
     )
     draw(lines.join('\n'))
@@ -66,9 +66,9 @@ export function createLiveView(stream: NodeJS.WriteStream, environment = process
     },
     sample(sample) {
       if (!facts) return
-      seen = seen ? nextSeen(seen, sample) : firstSeen(facts, sample)
+      state = state ? nextState(state, sample) : firstState(facts, sample)
       if (draw) show()
-      else if (due(LINE_EVERY_MS)) stream.write(`${lineOf(seen)}\n`)
+      else if (due(LINE_EVERY_MS)) stream.write(`${lineOf(state)}\n`)
     },
     end() {
       if (!draw) return

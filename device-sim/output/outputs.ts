@@ -1,9 +1,9 @@
 // Everything that a run is shown by: the live view, and the files and endpoint that were asked for.
 // Says before the run what cannot be written, and after it what could not. Refuses to know how a run goes.
 import { type AdminServer, createAdminServer } from '../../admin/index.ts'
+import type { CommandContext } from '../command-context.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
-import type { Io } from '../io.ts'
-import type { RunListener } from '../results/feed.ts'
+import type { RunListener } from '../results/run-listeners.ts'
 import type { Summary } from '../results/summary.ts'
 import { createExposition, type Exposition } from './exposition.ts'
 import { createLineFile, requireWritable, writeWhole } from './files.ts'
@@ -30,7 +30,7 @@ export type Outputs = {
 /** @throws BadUsage where a file cannot be written; RunFailed where the metrics port cannot be had. */
 export async function openOutputs(
   flags: OutputFlags,
-  { stderr, env }: Pick<Io, 'stderr' | 'env'>,
+  { stderr, env }: Pick<CommandContext, 'stderr' | 'env'>,
 ): Promise<Outputs> {
   requireWritable({
     '--json': flags.json,

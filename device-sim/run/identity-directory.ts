@@ -2,8 +2,8 @@
 // Reads only. Refuses to know where they come from.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Identity, identityFrom } from '../enrollment/identity.ts'
 import { RunFailed } from '../failure.ts'
-import { type Identity, identityFrom } from '../identity.ts'
 
 /** At most `count` identities of the directory, by name. @throws RunFailed where there are fewer or one is unreadable. */
 export function readIdentities(directory: string, count: number, from = 0): Identity[] {

@@ -2,18 +2,18 @@
 // Through the provisioning API, or a command of the user's for brokers that have none.
 import { execFile } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { type Api, refusal } from '../api.ts'
-import { enroll } from '../enrollment.ts'
+import { type Api, refusal } from '../enrollment/api.ts'
+import { enroll } from '../enrollment/enroll-fleet.ts'
+import type { IdentityStore } from '../enrollment/identity-store.ts'
 import { RunFailed } from '../failure.ts'
-import type { IdentityStore } from '../identity-store.ts'
 import { credentialsOf } from '../links/session.ts'
-import { forEachBounded } from '../pace.ts'
 import { chanceOf } from '../random.ts'
 import type { Expectation } from '../results/summary.ts'
 import type { ActionPlan, Plan } from '../scenario/plan.ts'
+import { forEachBounded } from '../schedule.ts'
 import type { Pool } from '../workers/pool.ts'
 import { machineNow } from '../workers/protocol.ts'
-import type { Member } from './cast.ts'
+import type { Participant } from './participants.ts'
 
 export type Operator = {
   /** Carries one action out and gives how many devices it concerned and for how many it failed. */
@@ -24,7 +24,7 @@ export type Operator = {
 
 export type OperatorOptions = {
   plan: Plan
-  members: readonly Member[]
+  members: readonly Participant[]
   pool: Pool
   api: Api | null
   store: IdentityStore | null
@@ -37,11 +37,11 @@ const COMMAND_DEADLINE_MS = 30_000
 
 export function createOperator(options: OperatorOptions): Operator {
   const { plan, members, pool, api, store, command } = options
-  const revoked = new Set<Member>()
-  const suspended = new Set<Member>()
+  const revoked = new Set<Participant>()
+  const suspended = new Set<Participant>()
   const disabled = new Set<string>()
 
-  function concerned(action: ActionPlan, index: number): Member[] {
+  function concerned(action: ActionPlan, index: number): Participant[] {
     const ofGroup = members.filter(member => action.group === null || member.group === action.group)
     if (action.verb.endsWith('issuer')) {
       const issuer = ofGroup[0]?.identity && issuerName(ofGroup[0])
@@ -59,7 +59,7 @@ export function createOperator(options: OperatorOptions): Operator {
   }
 
   function tell(
-    devices: readonly Member[],
+    devices: readonly Participant[],
     expect: Expectation,
     why: string,
     action: number,
@@ -75,7 +75,7 @@ export function createOperator(options: OperatorOptions): Operator {
     if (answer.problem) throw refusal(verb, answer.status, answer.problem)
   }
 
-  async function apply(verb: ActionPlan['verb'], member: Member): Promise<void> {
+  async function apply(verb: ActionPlan['verb'], member: Participant): Promise<void> {
     const { id, identity } = member
     if (!identity) throw new RunFailed(`${verb}: ${id} has no certificate`)
     if (verb === 'rotate') return rotate(member)
@@ -86,7 +86,7 @@ export function createOperator(options: OperatorOptions): Operator {
     return ask(verb, `/v1/devices/${id}/${verb}`)
   }
 
-  async function rotate(member: Member): Promise<void> {
+  async function rotate(member: Participant): Promise<void> {
     if (!api || !store) throw new RunFailed('rotate needs the provisioning API')
     // At most two certificates of a device admit: those that an earlier rotation left make room.
     const query = `deviceId=${encodeURIComponent(member.id)}&status=superseded`
@@ -101,7 +101,7 @@ export function createOperator(options: OperatorOptions): Operator {
     pool.tell({ do: 'rekey', device: member.index, credentials: credentialsOf(identity) })
   }
 
-  async function issuerOf(action: ActionPlan, member: Member | undefined): Promise<string> {
+  async function issuerOf(action: ActionPlan, member: Participant | undefined): Promise<string> {
     if (action.issuer !== null) return action.issuer
     const fingerprint = member?.identity?.fingerprint
     const answer = await api?.call<{ issuerId: string | null }>('GET', `/v1/certificates/${fingerprint}`)
@@ -110,7 +110,7 @@ export function createOperator(options: OperatorOptions): Operator {
     return answer.body.issuerId
   }
 
-  async function actOnIssuer(action: ActionPlan, index: number, devices: Member[]): Promise<void> {
+  async function actOnIssuer(action: ActionPlan, index: number, devices: Participant[]): Promise<void> {
     const enabling = action.verb === 'enable-issuer'
     const issuer = await issuerOf(action, devices[0])
     tell(devices, 'either', action.verb, index, false)
@@ -158,7 +158,7 @@ export function createOperator(options: OperatorOptions): Operator {
   }
 }
 
-function issuerName({ identity }: Member): string | null {
+function issuerName({ identity }: Participant): string | null {
   return identity ? new X509Certificate(identity.certificates).issuer : null
 }
 

@@ -1,6 +1,6 @@
 // What an earlier run that was killed may have left: devices of ours that are still suspended are activated again.
 // Refuses to touch a device that does not take part.
-import type { Api } from '../api.ts'
+import type { Api } from '../enrollment/api.ts'
 
 type Page = { items?: { id: string }[]; nextCursor?: string | null }
 

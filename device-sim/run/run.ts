@@ -5,20 +5,20 @@ import { availableParallelism, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunFailed } from '../failure.ts'
 import { measuredText } from '../output/figures.ts'
-import type { RunFeed } from '../results/feed.ts'
 import { createHistogram } from '../results/histogram.ts'
+import type { RunListeners } from '../results/run-listeners.ts'
 import { createSamples } from '../results/samples.ts'
 import type { RunEvent, RunFacts, Summary } from '../results/summary.ts'
 import { holds } from '../scenario/expression.ts'
 import { type Plan, stageTimes } from '../scenario/plan.ts'
 import { createPool, type Pool } from '../workers/pool.ts'
 import { machineNow } from '../workers/protocol.ts'
-import { assemble, type Cast } from './cast.ts'
 import { createFailFast, FAIL_FAST_DEFAULT } from './fail-fast.ts'
 import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
 import { metricValue } from './metrics.ts'
 import { createOperator } from './operator.ts'
 import { type Findings, summaryOf } from './outcome.ts'
+import { type Participants, prepareParticipants } from './participants.ts'
 import type { RunTarget } from './target.ts'
 import { createWatch } from './watch.ts'
 
@@ -27,7 +27,7 @@ export type RunOptions = {
   /** The file, or `preset:NAME`, or `flags`. */
   source: string
   target: RunTarget
-  feed: RunFeed
+  listeners: RunListeners
   /** Aborted to end the run early; it still ends with its summary. */
   signal: AbortSignal
   operatorCommand: string | null
@@ -44,27 +44,27 @@ const NAMED_MAX = 100
 
 /** @throws RunFailed where the run cannot start. */
 export async function runScenario(options: RunOptions): Promise<Summary> {
-  const { plan, target, feed, signal } = options
+  const { plan, target, listeners, signal } = options
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   const descriptors = descriptorsMax()
   const workers = plan.workers ?? workersFor(devices, availableParallelism(), descriptors)
   const short = shortages(devices, workers, plan.sources.length, descriptors)
   if (short.length > 0) throw new RunFailed(short.join('; '))
-  const cast = await assemble(plan, target, {
+  const participants = await prepareParticipants(plan, target, {
     signal,
     enrollConcurrency: options.enrollConcurrency,
-    onProgress: (done, total) => feed.step('enrolling', done, total),
+    onProgress: (done, total) => listeners.step('enrolling', done, total),
   })
-  const run = createRun(options, workers, cast)
+  const run = createRun(options, workers, participants)
   try {
     return await run()
   } finally {
-    cast.api?.close()
+    participants.api?.close()
   }
 }
 
-function createRun(options: RunOptions, workers: number, cast: Cast): () => Promise<Summary> {
-  const { plan, target, feed } = options
+function createRun(options: RunOptions, workers: number, participants: Participants): () => Promise<Summary> {
+  const { plan, target, listeners } = options
   const hopeless = new AbortController()
   const signal = AbortSignal.any([options.signal, hopeless.signal])
   const failFast = createFailFast(plan, options.failFast ?? FAIL_FAST_DEFAULT)
@@ -95,7 +95,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
   function say(kind: RunEvent['kind'], text: string, good = true): void {
     const event = { elapsedSeconds: elapsedSeconds(), kind, text, good }
     findings.events.push(event)
-    feed.event(event)
+    listeners.event(event)
   }
 
   const pool: Pool = createPool(workers, {
@@ -123,7 +123,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       say('limit', `worker ${worker + 1} ended (${how}): its devices are gone`, false)
     },
   })
-  const operator = createOperator({ ...cast, plan, pool, command: options.operatorCommand })
+  const operator = createOperator({ ...participants, plan, pool, command: options.operatorCommand })
 
   function check(kind: 'assert' | 'threshold', of: Plan['asserts'][number], atEnd: boolean): void {
     const { expression, group } = of
@@ -185,13 +185,16 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
         say('note', reason, false)
         hopeless.abort()
       }
-      feed.sample(sample)
+      listeners.sample(sample)
     }
     let beat: NodeJS.Timeout | null = null
     try {
-      feed.step('starting workers', 0, workers)
-      await pool.cast({ runId, seed: plan.seed, plan, broker: target.broker }, cast.members.map(partOf))
-      feed.step('starting workers', workers, workers)
+      listeners.step('starting workers', 0, workers)
+      await pool.addDevices(
+        { runId, seed: plan.seed, plan, broker: target.broker },
+        participants.members.map(partOf),
+      )
+      listeners.step('starting workers', workers, workers)
       const startedAtDate = new Date()
       const facts = factsOf(options, workers, runId, startedAtDate)
       for (const { group, verb, issuer } of plan.actions) {
@@ -199,7 +202,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
         const nothing = { elapsedSeconds: 0, devices: 0, failed: 0, kept: 0 }
         findings.actions.push({ ...nothing, verb, group: name, cut: createHistogram() })
       }
-      feed.started(facts)
+      listeners.started(facts)
       startedAt = machineNow() + START_DELAY_MS
       pool.tell({ do: 'start', at: startedAt })
       beat = setInterval(cutSample, 1_000)
@@ -229,7 +232,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
       await operator.restore()
       findings.limits = limits.all()
       const issued = target.identities.from === 'api' || target.identities.from === 'est'
-      const enrollment = issued ? cast.enrollment : null
+      const enrollment = issued ? participants.enrollment : null
       const summary = summaryOf({
         run: facts,
         endedAt: new Date(),
@@ -240,7 +243,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
         populations: connectedAtEnd,
         findings,
       })
-      feed.ended(summary)
+      listeners.ended(summary)
       return summary
     } finally {
       if (beat) clearInterval(beat)
@@ -249,7 +252,7 @@ function createRun(options: RunOptions, workers: number, cast: Cast): () => Prom
   }
 }
 
-function partOf({ identity: _identity, ...part }: Cast['members'][number]) {
+function partOf({ identity: _identity, ...part }: Participants['members'][number]) {
   return part
 }
 

@@ -1,7 +1,8 @@
 // A group of a scenario as the run needs it: numbers instead of words, every default filled in, every name checked.
 // Pure. Refuses to know the other parts of a scenario beyond the names of groups.
+
+import type { KeyType } from '../enrollment/identity.ts'
 import { type FaultKind, faults } from '../faults/kinds.ts'
-import type { KeyType } from '../identity.ts'
 import type { LinkKind, Protocol, Qos, Subscription } from '../links/session.ts'
 import type { Expectation } from '../results/summary.ts'
 import { ms, shareOf, skewMs } from './amounts.ts'
@@ -64,10 +65,10 @@ export type GroupPlan = {
   expect: Expectation
 }
 
-export type SayFault = (path: Path, message: string) => void
+export type ReportProblem = (path: Path, message: string) => void
 
 /** Faults are said and something is returned all the same. */
-export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: SayFault): GroupPlan {
+export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: ReportProblem): GroupPlan {
   const idTemplate = raw.id ?? `sim-${raw.name}-\${n}`
   const check = (text: string, at: Path, extra: readonly string[] = []): void => {
     for (const variable of variablesOf(text)) {
@@ -163,7 +164,7 @@ export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: 
 }
 
 /** What only version 5 has is a mistake below it, not something to leave out in silence. */
-function refuseV5(raw: RawGroup, path: Path, fault: SayFault): void {
+function refuseV5(raw: RawGroup, path: Path, fault: ReportProblem): void {
   const only = 'only with protocol: 5'
   for (const key of ['expiry', 'topicAliases'] as const) {
     if (raw.session?.[key] !== undefined) fault([...path, 'session', key], only)

@@ -4,17 +4,24 @@
 import { isIP } from 'node:net'
 import { ms, shareOf } from './amounts.ts'
 import { type Expression, groupMetricNames, parseExpression } from './expression.ts'
-import { type GroupPlan, groupPlan, type SayFault } from './group-plan.ts'
-import type { Fault, Path } from './read.ts'
+import { type GroupPlan, groupPlan, type ReportProblem } from './group-plan.ts'
+import type { Path, ScenarioProblem } from './read.ts'
 import type { RawAction, RawStage, Scenario } from './schema.ts'
 
 export type { GroupPlan, PropertiesPlan, PublishPlan } from './group-plan.ts'
 
 export type StagePlan =
-  | { name: string; kind: 'ramp'; groups: number[]; rate: number; arrival: Arrival; forMs: number | null }
+  | {
+      name: string
+      kind: 'ramp'
+      groups: number[]
+      rate: number
+      arrival: ArrivalProcess
+      forMs: number | null
+    }
   | { name: string; kind: 'steady' | 'pause'; groups: number[]; forMs: number }
   | { name: string; kind: 'storm'; groups: number[]; forMs: number; share: number; overMs: number }
-export type Arrival = { of: 'constant' | 'poisson' } | { of: 'burst'; size: number }
+export type ArrivalProcess = { of: 'constant' | 'poisson' } | { of: 'burst'; size: number }
 
 export type ActionPlan = {
   atMs: number
@@ -42,8 +49,10 @@ export type Plan = {
 }
 
 /** The plan, or everything that does not fit together. */
-export function planOf(scenario: Scenario): { plan: Plan; faults: [] } | { plan: null; faults: Fault[] } {
-  const found: Fault[] = []
+export function planOf(
+  scenario: Scenario,
+): { plan: Plan; faults: [] } | { plan: null; faults: ScenarioProblem[] } {
+  const found: ScenarioProblem[] = []
   const fault = (path: Path, message: string): void => void found.push({ path, message })
   const groupIndex = (name: string | undefined, path: Path): number | null => {
     if (name === undefined) return null
@@ -138,7 +147,7 @@ function rampMs(stage: StagePlan, groups: readonly GroupPlan[]): number {
   return (devices * 1000) / stage.rate
 }
 
-function stagePlan(raw: RawStage, groups: number[], path: Path, fault: SayFault): StagePlan {
+function stagePlan(raw: RawStage, groups: number[], path: Path, fault: ReportProblem): StagePlan {
   const name = raw.name ?? raw.kind
   const onlyFor = (kind: string, ...keys: (keyof RawStage)[]): void => {
     if (raw.kind === kind) return
@@ -150,7 +159,7 @@ function stagePlan(raw: RawStage, groups: number[], path: Path, fault: SayFault)
   const forMs = raw.for === undefined ? null : ms(raw.for)
   if (raw.kind === 'ramp') {
     const kind = raw.arrival ?? 'constant'
-    const arrival: Arrival = kind === 'burst' ? { of: kind, size: raw.burst ?? 10 } : { of: kind }
+    const arrival: ArrivalProcess = kind === 'burst' ? { of: kind, size: raw.burst ?? 10 } : { of: kind }
     return { name, kind: 'ramp', groups, rate: raw.rate ?? 50, arrival, forMs }
   }
   if (raw.kind === 'storm') {

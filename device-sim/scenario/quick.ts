@@ -1,9 +1,10 @@
 // `rollcall sim --devices …`: a fleet that publishes and listens, with rogues where asked, as a scenario like any other.
 // Pure. Refuses to know how it is run.
+
+import { rogueKinds } from '../enrollment/rogues.ts'
 import { BadUsage } from '../failure.ts'
-import { rogueKinds } from '../rogues.ts'
 import { type Plan, planOf } from './plan.ts'
-import { shapeFaults } from './read.ts'
+import { shapeProblems } from './read.ts'
 import type { RawGroup, RawStage, Scenario } from './schema.ts'
 import { protocolFlag } from './v5-schema.ts'
 
@@ -29,7 +30,7 @@ const ROGUES_SECONDS_MIN = 2
 /** @throws BadUsage with everything that does not fit. */
 export function quickPlan(flags: QuickFlags): Plan {
   const scenario = scenarioOf(flags)
-  const shape = shapeFaults(scenario)
+  const shape = shapeProblems(scenario)
   const { plan, faults } = shape.length > 0 ? { plan: null, faults: shape } : planOf(scenario)
   if (plan) return plan
   throw new BadUsage([...new Set(faults.map(({ path, message }) => `${flagAt(path.join('.'))}: ${message}`))])

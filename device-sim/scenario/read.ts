@@ -10,13 +10,13 @@ import { type Scenario, ScenarioSchema } from './schema.ts'
 /** Keys from the root, such as `['groups', 0, 'publish', 1, 'every']`. */
 export type Path = readonly (string | number)[]
 
-export type Fault = { path: Path; message: string }
+export type ScenarioProblem = { path: Path; message: string }
 
 export type ScenarioText = {
   file: string
   scenario: Scenario
   /** `FILE:LINE:COLUMN: PATH: MESSAGE`, as editors and compilers do. */
-  locate(fault: Fault): string
+  locate(fault: ScenarioProblem): string
 }
 
 const BYTES_MAX = 1_048_576
@@ -47,7 +47,7 @@ export function parseScenario(text: string, file: string): ScenarioText {
       document.errors.slice(0, FAULTS_MAX).map(fault => `${at(fault.pos[0])}: ${fault.message}`),
     )
   }
-  const locate = ({ path, message }: Fault): string => {
+  const locate = ({ path, message }: ScenarioProblem): string => {
     const where = path.length === 0 ? '' : `${spoken(path)}: `
     return `${at(offsetOf(document, path))}: ${where}${message}`
   }
@@ -57,14 +57,14 @@ export function parseScenario(text: string, file: string): ScenarioText {
   } catch (error) {
     throw new BadUsage([`${file}: ${(error as Error).message}`])
   }
-  const faults = shapeFaults(scenario)
+  const faults = shapeProblems(scenario)
   if (faults.length > 0) throw new BadUsage(faults.slice(0, FAULTS_MAX).map(locate))
   return { file: basename(file), scenario: scenario as Scenario, locate }
 }
 
 /** Where the scenario does not fit its schema; one fault for each place. */
-export function shapeFaults(scenario: unknown): Fault[] {
-  const found = new Map<string, Fault>()
+export function shapeProblems(scenario: unknown): ScenarioProblem[] {
+  const found = new Map<string, ScenarioProblem>()
   for (const error of Value.Errors(ScenarioSchema, scenario)) {
     const path = pointerPath(error.instancePath)
     const message = saying(error, path)

@@ -1,8 +1,8 @@
 // The shape of a scenario file, with a sentence for everything an editor may complete. What belongs together by
 // meaning (names that must exist, expressions) is judged in plan.ts. Refuses to know how a run is carried out.
 import Type, { type Static, type TSchema } from 'typebox'
+import { keyTypes } from '../enrollment/identity.ts'
 import { faultKinds } from '../faults/kinds.ts'
-import { keyTypes } from '../identity.ts'
 import { linkKinds } from '../links/session.ts'
 import { Payload } from './payload-schema.ts'
 import { Properties, ProtocolName, sessionOptions, subscriptionOptions } from './v5-schema.ts'

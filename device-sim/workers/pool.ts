@@ -3,18 +3,18 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { RunFailed } from '../failure.ts'
-import type { Part } from '../fleet/actor.ts'
-import type { Stream } from '../fleet/ledger.ts'
-import type { Findings } from '../fleet/world.ts'
+import type { Stream } from '../fleet/delivery-tracker.ts'
+import type { DeviceSpec } from '../fleet/device.ts'
+import type { Findings } from '../fleet/worker-context.ts'
 import type { Tick } from '../results/tick.ts'
 import type { FromWorker, ToWorker } from './protocol.ts'
 
 export type Pool = {
   size: number
   /** Hands every worker its devices. @throws RunFailed where one cannot. */
-  cast(
+  addDevices(
     prepare: Omit<Extract<ToWorker, { do: 'prepare' }>, 'do' | 'worker'>,
-    parts: readonly Part[],
+    parts: readonly DeviceSpec[],
   ): Promise<void>
   tell(message: ToWorker): void
   /** Every worker says how things stand now. */
@@ -114,13 +114,13 @@ export function createPool(size: number, listener: PoolListener): Pool {
 
   return {
     size,
-    async cast(prepare, parts) {
+    async addDevices(prepare, parts) {
       await Promise.all(
         workers.map(async (worker, index) => {
           await mustBeReady(worker, { do: 'prepare', worker: index, ...prepare })
           const own = parts.filter(part => part.index % size === index)
           for (let from = 0; from < own.length; from += PARTS_AT_ONCE) {
-            await mustBeReady(worker, { do: 'cast', parts: own.slice(from, from + PARTS_AT_ONCE) })
+            await mustBeReady(worker, { do: 'add', parts: own.slice(from, from + PARTS_AT_ONCE) })
           }
         }),
       )

@@ -1,7 +1,8 @@
 // What parent and worker processes say to each other. Types alone; every message is plain data.
-import type { Part } from '../fleet/actor.ts'
-import type { Stream } from '../fleet/ledger.ts'
-import type { Findings } from '../fleet/world.ts'
+
+import type { Stream } from '../fleet/delivery-tracker.ts'
+import type { DeviceSpec } from '../fleet/device.ts'
+import type { Findings } from '../fleet/worker-context.ts'
 import type { Credentials } from '../links/session.ts'
 import type { Expectation } from '../results/summary.ts'
 import type { Tick } from '../results/tick.ts'
@@ -12,7 +13,7 @@ import type { Broker } from '../target.ts'
 export type ToWorker =
   | { do: 'prepare'; worker: number; runId: string; seed: number; plan: Plan; broker: Broker }
   /** Parts of the fleet, some at a time. */
-  | { do: 'cast'; parts: Part[] }
+  | { do: 'add'; parts: DeviceSpec[] }
   | { do: 'start'; at: number }
   /** What should become of these devices from now on; `answeredAt` is when the operator's interface said done. */
   | {

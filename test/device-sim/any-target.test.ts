@@ -42,13 +42,13 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 describe('the simulator', () => {
-  const world = scratch()
+  const context = scratch()
   let stop: () => Promise<void> = async () => {}
   let ports: Record<'mqtt' | 'open' | 'mutual' | 'ws' | 'wss', number>
   let fingerprint = ''
   const file = (name: string, text: string): string => {
-    writeFileSync(world.at(name), text, { mode: 0o600 })
-    return world.at(name)
+    writeFileSync(context.at(name), text, { mode: 0o600 })
+    return context.at(name)
   }
   before(async () => {
     const authority = await createAuthority()
@@ -64,12 +64,12 @@ describe('the simulator', () => {
     }
     for (let number = 1; number <= 4; number++) {
       const user = `sim-fleet-0000${number}`
-      const flags = ['-b', ...(number === 1 ? ['-c'] : []), world.at('users'), user, `pass-${user}`]
+      const flags = ['-b', ...(number === 1 ? ['-c'] : []), context.at('users'), user, `pass-${user}`]
       const made = await run('mosquitto_passwd', flags)
       assert.equal(made.code, 0, made.output)
     }
     const tls = Object.entries(files).map(([name, path]) => `${name} ${path}`)
-    const byPassword = ['allow_anonymous false', `password_file ${world.at('users')}`]
+    const byPassword = ['allow_anonymous false', `password_file ${context.at('users')}`]
     const byCertificate = ['allow_anonymous true', 'require_certificate true']
     const [open = 0, mutual = 0, ws = 0, wss = 0] = await freePorts(4)
     const listen = (port: number, ...more: string[]) => [`listener ${port} 127.0.0.1`, ...more]
@@ -99,11 +99,11 @@ describe('the simulator', () => {
   })
   after(async () => {
     await stop()
-    world[Symbol.dispose]()
+    context[Symbol.dispose]()
   })
 
   const password = { username: '%c', password: 'pass-%c' }
-  const trusted = () => ({ ca: world.at('ca.crt'), servername: 'localhost' })
+  const trusted = () => ({ ca: context.at('ca.crt'), servername: 'localhost' })
   const ways: [what: string, flags: () => RunFlags][] = [
     ['plain TCP, each with its password', () => ({ broker: `mqtt://127.0.0.1:${ports.mqtt}`, ...password })],
     [
@@ -114,7 +114,7 @@ describe('the simulator', () => {
       'TLS with one certificate for all, and a pinned server',
       () => ({
         broker: `mqtts://127.0.0.1:${ports.mutual}`,
-        certificate: world.at('one.pem'),
+        certificate: context.at('one.pem'),
         pin: fingerprint,
         alpn: 'mqtt',
       }),
@@ -148,7 +148,7 @@ describe('the simulator', () => {
     ['another certificate than the pinned one', () => ({ pin: 'a'.repeat(64) }), 'cert_not_pinned'],
     [
       'a name that its certificate does not say',
-      () => ({ pin: undefined, ca: world.at('ca.crt'), servername: 'other.example' }),
+      () => ({ pin: undefined, ca: context.at('ca.crt'), servername: 'other.example' }),
       'err_tls_cert_altname_invalid',
     ],
   ] as const) {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Summary } from '../../device-sim/results/summary.ts'
-import { createWorld } from './fakes/world.ts'
+import { createFakeServices } from './fakes/services.ts'
 
 const program = fileURLToPath(new URL('fakes/sim-main.ts', import.meta.url))
 
@@ -25,9 +25,9 @@ function start(args: readonly string[]) {
 
 describe('rollcall sim', () => {
   it('runs with the flags of the manual and prints one JSON object', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const flags = '--devices 4 --rate 100 --interval 100ms --duration 300ms --rogues -o json'
-    const { code, stdout, stderr } = await start([...flags.split(' '), '--data', world.directory]).ended
+    const { code, stdout, stderr } = await start([...flags.split(' '), '--data', services.directory]).ended
     assert.equal(code, 0, stderr)
     const { groups } = JSON.parse(stdout) as Summary
     assert.deepEqual(
@@ -37,9 +37,9 @@ describe('rollcall sim', () => {
   })
 
   it('prints words for people by default, without colours off a terminal', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const flags = '--devices 2 --interval 100ms --duration 1s'
-    const { code, stdout, stderr } = await start([...flags.split(' '), '--data', world.directory]).ended
+    const { code, stdout, stderr } = await start([...flags.split(' '), '--data', services.directory]).ended
     assert.equal(code, 0, stderr)
     assert.match(stdout, /connects +2 admitted, 0 refused, 0 failed/)
     assert.match(stdout, /verdict +passed/)
@@ -47,9 +47,9 @@ describe('rollcall sim', () => {
   })
 
   it('exits 99 when a rogue gets in', async () => {
-    await using world = await createWorld({ forgive: ['revoked'] })
+    await using services = await createFakeServices({ forgive: ['revoked'] })
     const flags = '--devices 2 --duration 100ms --rogues'
-    const { code, stdout } = await start([...flags.split(' '), '--data', world.directory]).ended
+    const { code, stdout } = await start([...flags.split(' '), '--data', services.directory]).ended
     assert.equal(code, 99)
     assert.match(stdout, /wrongly admitted: sim-rogue-revoked-00001 \(revoked, admitted\)/)
   })
@@ -61,16 +61,16 @@ describe('rollcall sim', () => {
   })
 
   it('ends cleanly with its report on Ctrl-C', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const flags = '--devices 3 --interval 50ms --duration 1h -o json'
-    const { child, ended } = start([...flags.split(' '), '--data', world.directory])
+    const { child, ended } = start([...flags.split(' '), '--data', services.directory])
     // Once only: the second Ctrl-C would end it at once.
     const interrupt = (_packet: unknown, client: unknown): void => {
       if (!client) return
-      world.broker.aedes.off('publish', interrupt)
+      services.broker.aedes.off('publish', interrupt)
       child.kill('SIGINT')
     }
-    world.broker.aedes.on('publish', interrupt)
+    services.broker.aedes.on('publish', interrupt)
     const { code, stdout, stderr } = await ended
     assert.equal(code, 1, stderr) // what it promised was not checked any more
     const summary = JSON.parse(stdout) as Summary
@@ -89,13 +89,13 @@ groups:
 stages: [${stages}]
 thresholds: ['wronglyAdmitted = 0', 'connect.p99 < 1ms']
 `
-  const flags = (world: { directory: string }): string[] => ['--data', world.directory, '-o', 'json']
+  const flags = (services: { directory: string }): string[] => ['--data', services.directory, '-o', 'json']
 
   it('prints one JSON object and exits 99 where a threshold is breached', async () => {
-    await using world = await createWorld()
-    const file = join(world.directory, 'short.yaml')
+    await using services = await createFakeServices()
+    const file = join(services.directory, 'short.yaml')
     await writeFile(file, scenario('{ kind: ramp, rate: 50, for: 2s }'))
-    const { code, stdout, stderr } = await start(['run', file, ...flags(world)]).ended
+    const { code, stdout, stderr } = await start(['run', file, ...flags(services)]).ended
     assert.equal(code, 99, stderr)
     const summary = JSON.parse(stdout) as Summary
     assert.equal(summary.connects.admitted, 3)
@@ -106,16 +106,16 @@ thresholds: ['wronglyAdmitted = 0', 'connect.p99 < 1ms']
   })
 
   it('ends cleanly with its summary on Ctrl-C, workers and all', async () => {
-    await using world = await createWorld()
-    const file = join(world.directory, 'long.yaml')
+    await using services = await createFakeServices()
+    const file = join(services.directory, 'long.yaml')
     await writeFile(file, scenario('{ kind: ramp, rate: 50 }, { kind: steady, for: 24h }'))
-    const { child, ended } = start(['run', file, ...flags(world)])
+    const { child, ended } = start(['run', file, ...flags(services)])
     const interrupt = (_packet: unknown, client: unknown): void => {
       if (!client) return
-      world.broker.aedes.off('publish', interrupt)
+      services.broker.aedes.off('publish', interrupt)
       child.kill('SIGINT')
     }
-    world.broker.aedes.on('publish', interrupt)
+    services.broker.aedes.on('publish', interrupt)
     const { code, stdout, stderr } = await ended
     assert.equal(code, 1, stderr) // what it promised was not checked any more
     const summary = JSON.parse(stdout) as Summary
@@ -124,14 +124,14 @@ thresholds: ['wronglyAdmitted = 0', 'connect.p99 < 1ms']
   })
 
   it('exits 2 with the place of every fault, and contacts nobody', async () => {
-    await using world = await createWorld()
-    const file = join(world.directory, 'bad.yaml')
+    await using services = await createFakeServices()
+    const file = join(services.directory, 'bad.yaml')
     await writeFile(file, scenario('{ kind: ramp, rate: fast }, { kind: calm }'))
-    const { code, stderr } = await start(['run', file, ...flags(world)]).ended
+    const { code, stderr } = await start(['run', file, ...flags(services)]).ended
     assert.equal(code, 2)
     assert.match(stderr, /bad\.yaml:7:\d+: stages\[0\]\.rate: expected/)
     assert.match(stderr, /bad\.yaml:7:\d+: stages\[1\]\.kind: expected ramp, steady, storm, pause/)
-    assert.deepEqual(world.provisioning.state.calls, [])
+    assert.deepEqual(services.provisioning.state.calls, [])
   })
 
   it('exits 2 without a target, for an unknown preset, and for many devices elsewhere without --yes', async () => {

@@ -41,9 +41,9 @@ thresholds: ['lost = 0', 'altered = 0', 'expired = 0', 'duplicated.qos2 = 0', 'r
 
 describe('the simulator in MQTT 5', () => {
   it('finds that mosquitto keeps properties, expiry and order, over a reconnect too, and says why it refuses', async () => {
-    using world = scratch()
-    await using broker = await startControlBroker(world.at('mosquitto'))
-    const directory = world.at('devices')
+    using context = scratch()
+    await using broker = await startControlBroker(context.at('mosquitto'))
+    const directory = context.at('devices')
     mkdirSync(directory)
     for (const id of [
       'lean-5-00001',

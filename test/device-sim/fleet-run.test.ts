@@ -3,14 +3,14 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { keyTypes, makeRequest } from '../../device-sim/identity.ts'
+import { keyTypes, makeRequest } from '../../device-sim/enrollment/identity.ts'
 import { runText } from './fakes/run.ts'
-import { createWorld } from './fakes/world.ts'
+import { createFakeServices } from './fakes/services.ts'
 
 describe('a fleet', () => {
   it('enrolls, connects, publishes numbered telemetry and hears of its acknowledgements', async () => {
-    await using world = await createWorld()
-    const { exitCode, summary, stdout, stderr } = await world.run({ duration: '2s' })
+    await using services = await createFakeServices()
+    const { exitCode, summary, stdout, stderr } = await services.run({ duration: '2s' })
     assert.equal(exitCode, 0, stderr)
     assert.equal(stdout.trim().split('\n').length, 1, 'one JSON object and nothing else')
     assert.deepEqual([summary.enrollment?.enrolled, summary.enrollment?.reused], [5, 0])
@@ -23,10 +23,10 @@ describe('a fleet', () => {
     assert.equal(summary.acknowledgeMs.count, sent)
     const { p50, p95, p99 } = summary.acknowledgeMs
     assert.ok(p50 !== null && p95 !== null && p99 !== null && p50 > 0 && p50 <= p95 && p95 <= p99)
-    assert.equal(world.broker.received.length, sent)
+    assert.equal(services.broker.received.length, sent)
     for (let index = 1; index <= 5; index++) {
       const id = `sim-0000${index}`
-      const own = world.broker.received.filter(({ topic }) => topic === `devices/${id}/telemetry`)
+      const own = services.broker.received.filter(({ topic }) => topic === `devices/${id}/telemetry`)
       const sequences = own.map(({ payload }) => JSON.parse(payload) as { device: string; sequence: number })
       assert.deepEqual(
         sequences.map(({ device, sequence }) => [device, sequence]),
@@ -37,8 +37,8 @@ describe('a fleet', () => {
 
   for (const qos of ['0', '2'] as const) {
     it(`publishes at QoS ${qos}`, async () => {
-      await using world = await createWorld()
-      const { exitCode, summary } = await world.run({ qos, devices: '2' })
+      await using services = await createFakeServices()
+      const { exitCode, summary } = await services.run({ qos, devices: '2' })
       assert.equal(exitCode, 0)
       const { sent, acknowledged } = summary.traffic[`qos${qos}`]
       assert.ok(sent > 0)
@@ -47,11 +47,11 @@ describe('a fleet', () => {
   }
 
   it('connects with keys of every type', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const groups = keyTypes.map(type => `  - { name: ${type}, count: 2, keyType: ${type} }`).join('\n')
     const stages = 'stages:\n  - { kind: ramp, rate: 20 }\n  - { kind: steady, for: 2s }'
     const { summary } = await runText(`name: keys\ngroups:\n${groups}\n${stages}\n`, {
-      data: world.directory,
+      data: services.directory,
     })
     assert.deepEqual(
       summary.groups.map(({ keyType, connects }) => [keyType, connects.admitted]),
@@ -60,25 +60,25 @@ describe('a fleet', () => {
   })
 
   it('counts commands that it receives', async () => {
-    await using world = await createWorld()
-    world.broker.aedes.on('subscribe', subscriptions => {
+    await using services = await createFakeServices()
+    services.broker.aedes.on('subscribe', subscriptions => {
       for (const { topic } of subscriptions) {
         const command = topic.replace('#', 'blink')
-        world.broker.aedes.publish(
+        services.broker.aedes.publish(
           { cmd: 'publish', topic: command, payload: 'now', qos: 0, retain: false, dup: false },
           () => {},
         )
       }
     })
-    const { summary } = await world.run({ devices: '3' })
+    const { summary } = await services.run({ devices: '3' })
     assert.equal(summary.traffic.qos0.received, 3)
   })
 
   it('keeps keys to itself and uses them again', async () => {
-    await using world = await createWorld()
-    const first = await world.run()
-    const devicesDir = join(world.keysDir, 'devices')
-    assert.equal((await stat(world.keysDir)).mode & 0o777, 0o700)
+    await using services = await createFakeServices()
+    const first = await services.run()
+    const devicesDir = join(services.keysDir, 'devices')
+    assert.equal((await stat(services.keysDir)).mode & 0o777, 0o700)
     const names = (await readdir(devicesDir)).sort()
     assert.deepEqual(
       names,
@@ -86,24 +86,24 @@ describe('a fleet', () => {
     )
     for (const name of names) assert.equal((await stat(join(devicesDir, name))).mode & 0o777, 0o600)
     const before = await readFile(join(devicesDir, 'sim-00003.pem'), 'utf8')
-    const second = await world.run()
+    const second = await services.run()
     assert.equal(await readFile(join(devicesDir, 'sim-00003.pem'), 'utf8'), before)
     assert.deepEqual([first.summary.enrollment?.enrolled, second.summary.enrollment?.enrolled], [5, 0])
     assert.equal(second.summary.enrollment?.reused, 5)
     assert.equal(second.exitCode, 0)
-    assert.equal(world.roll.certificates.size, 5)
+    assert.equal(services.roll.certificates.size, 5)
   })
 
   it('enrolls again only what is missing, damaged, revoked or unknown', async () => {
-    await using world = await createWorld()
-    await world.run()
-    const devicesDir = join(world.keysDir, 'devices')
+    await using services = await createFakeServices()
+    await services.run()
+    const devicesDir = join(services.keysDir, 'devices')
     await writeFile(join(devicesDir, 'sim-00001.pem'), 'half a file')
-    const certificates = [...world.roll.certificates.values()]
+    const certificates = [...services.roll.certificates.values()]
     const of = (id: string) => certificates.find(({ deviceId }) => deviceId === id)!
     of('sim-00002').status = 'revoked'
-    world.roll.certificates.delete(of('sim-00003').fingerprint)
-    const { exitCode, summary } = await world.run({ devices: '6' })
+    services.roll.certificates.delete(of('sim-00003').fingerprint)
+    const { exitCode, summary } = await services.run({ devices: '6' })
     assert.equal(exitCode, 0)
     assert.deepEqual(summary.enrollment?.causes, {
       missing: 2,
@@ -115,51 +115,51 @@ describe('a fleet', () => {
   })
 
   it('enrolls again for another key type', async () => {
-    await using world = await createWorld()
-    await world.run({ devices: '1' })
-    const { exitCode, summary } = await world.run({ devices: '1', keyType: 'ed25519' })
+    await using services = await createFakeServices()
+    await services.run({ devices: '1' })
+    const { exitCode, summary } = await services.run({ devices: '1', keyType: 'ed25519' })
     assert.equal(exitCode, 0)
     assert.equal(summary.enrollment?.causes.other_key_type, 1)
   })
 
   it('enrolls again where a certificate would run out during the run', async () => {
-    await using world = await createWorld()
-    await world.run({ devices: '1' })
-    const [certificate] = [...world.roll.certificates.values()]
-    const kept = join(world.keysDir, 'devices', 'sim-00001.pem')
+    await using services = await createFakeServices()
+    await services.run({ devices: '1' })
+    const [certificate] = [...services.roll.certificates.values()]
+    const kept = join(services.keysDir, 'devices', 'sim-00001.pem')
     const { key, csr } = await makeRequest('sim-00001', 'p256')
     const soon = new Date(Date.now() + 60_000)
-    const { pem, fingerprint } = await world.authority.issue(csr, 'sim-00001', soon)
-    world.roll.certificates.set(fingerprint, { ...certificate!, fingerprint, notAfter: soon })
+    const { pem, fingerprint } = await services.authority.issue(csr, 'sim-00001', soon)
+    services.roll.certificates.set(fingerprint, { ...certificate!, fingerprint, notAfter: soon })
     await writeFile(kept, key + pem)
-    const { exitCode, summary } = await world.run({ devices: '1' })
+    const { exitCode, summary } = await services.run({ devices: '1' })
     assert.equal(exitCode, 0)
     assert.equal(summary.enrollment?.causes.expiring, 1)
   })
 
   it('waits out a busy API', async () => {
-    await using world = await createWorld()
-    world.provisioning.state.busy = 4
-    const { exitCode, summary } = await world.run()
+    await using services = await createFakeServices()
+    services.provisioning.state.busy = 4
+    const { exitCode, summary } = await services.run()
     assert.equal(exitCode, 0)
     assert.equal(summary.enrollment?.apiRetries, 4)
   })
 
   it('comes back after the broker dropped everyone, and counts what was in flight', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const everyoneIsBack = new AbortController()
     let admissions = 0
-    world.broker.aedes.on('client', () => ++admissions === 6 && everyoneIsBack.abort())
+    services.broker.aedes.on('client', () => ++admissions === 6 && everyoneIsBack.abort())
     // Who publishes has seen its CONNACK: before that, being closed on is no drop.
     const publishing = new Set<string>()
     const telemetry = new Promise<void>(resolve => {
-      world.broker.aedes.on('publish', (_packet, client) => {
+      services.broker.aedes.on('publish', (_packet, client) => {
         if (client && publishing.add(client.id).size === 3) resolve()
       })
     })
-    const running = world.run({ devices: '3', duration: '1h' }, everyoneIsBack.signal)
+    const running = services.run({ devices: '3', duration: '1h' }, everyoneIsBack.signal)
     await telemetry
-    world.broker.dropEveryone()
+    services.broker.dropEveryone()
     const { summary } = await running
     assert.deepEqual(summary.drops, { closed_by_broker: 3 })
     assert.equal(admissions, 6)
@@ -168,10 +168,10 @@ describe('a fleet', () => {
   })
 
   it('calls a device that was suspended by the operator wrongly refused', async () => {
-    await using world = await createWorld()
-    await world.run({ devices: '2' })
-    world.roll.devices.get('sim-00002')!.state = 'suspended'
-    const { exitCode, summary } = await world.run({ devices: '2' })
+    await using services = await createFakeServices()
+    await services.run({ devices: '2' })
+    services.roll.devices.get('sim-00002')!.state = 'suspended'
+    const { exitCode, summary } = await services.run({ devices: '2' })
     assert.equal(exitCode, 99)
     assert.deepEqual(summary.wronglyRefused.first[0], {
       device: 'sim-00002',
@@ -181,40 +181,40 @@ describe('a fleet', () => {
   })
 
   it('fails with 99 where its own commands may not be subscribed to', async () => {
-    await using world = await createWorld()
-    world.broker.aedes.authorizeSubscribe = (_client, _subscription, done) => done(null, null)
-    const { exitCode, summary } = await world.run({ devices: '1' })
+    await using services = await createFakeServices()
+    services.broker.aedes.authorizeSubscribe = (_client, _subscription, done) => done(null, null)
+    const { exitCode, summary } = await services.run({ devices: '1' })
     assert.equal(exitCode, 99)
     assert.deepEqual(summary.subscriptions, { granted: 0, refused: 1 })
   })
 
   it('does not call a subscription refused that was never answered', async () => {
-    await using world = await createWorld()
-    world.broker.aedes.authorizeSubscribe = () => {}
-    const { exitCode, summary } = await world.run({ devices: '1' })
+    await using services = await createFakeServices()
+    services.broker.aedes.authorizeSubscribe = () => {}
+    const { exitCode, summary } = await services.run({ devices: '1' })
     assert.equal(exitCode, 0)
     assert.deepEqual(summary.subscriptions, { granted: 0, refused: 0 })
   })
 
   it('ends early with its report when interrupted while running', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const interruption = new AbortController()
-    world.broker.aedes.on('publish', (_packet, client) => client && interruption.abort())
-    const { exitCode, summary } = await world.run({ duration: '1h' }, interruption.signal)
+    services.broker.aedes.on('publish', (_packet, client) => client && interruption.abort())
+    const { exitCode, summary } = await services.run({ duration: '1h' }, interruption.signal)
     assert.equal(exitCode, 1)
     assert.equal(summary.interrupted, true)
     assert.ok(summary.traffic.qos1.sent > 0)
   })
 
   it('says so when interrupted while enrolling', async () => {
-    await using world = await createWorld()
-    world.provisioning.state.busy = 1_000
+    await using services = await createFakeServices()
+    services.provisioning.state.busy = 1_000
     const interruption = new AbortController()
-    const running = world.run({ duration: '1h', devices: '500' }, interruption.signal)
+    const running = services.run({ duration: '1h', devices: '500' }, interruption.signal)
     interruption.abort()
     const { exitCode, stderr } = await running
     assert.equal(exitCode, 1)
     assert.match(stderr, /interrupted/)
-    assert.equal(world.broker.received.length, 0)
+    assert.equal(services.broker.received.length, 0)
   })
 })

@@ -36,8 +36,8 @@ thresholds: ['connected = 100%']
 
 describe('one scenario against two brokers', () => {
   it('finds that rollcall cuts a revoked device, nothing else wrong, and lets devices enroll by EST', async () => {
-    using world = scratch()
-    await using system = await startSystem(world.at('data'))
+    using context = scratch()
+    await using system = await startSystem(context.at('data'))
     const { summary } = await runText(scenario, { data: system.data })
     assert.deepEqual(summary.verdict, { passed: true, exitCode: 0, breaches: [] })
     const [action] = summary.actions
@@ -51,14 +51,14 @@ describe('one scenario against two brokers', () => {
   })
 
   it('finds that mosquitto keeps it connected', async () => {
-    using world = scratch()
+    using context = scratch()
     const authority = await createAuthority()
-    await using broker = await startStrict(world.path, authority)
-    const operator = world.at('operator')
+    await using broker = await startStrict(context.path, authority)
+    const operator = context.at('operator')
     // Publishes the CRL that lists the device, and tells mosquitto to read its configuration again.
     writeFileSync(
       operator,
-      `#!/bin/sh\ncp '${world.path}'/"$2".crl '${broker.crl}' && kill -HUP ${broker.server.pid}\n`,
+      `#!/bin/sh\ncp '${context.path}'/"$2".crl '${broker.crl}' && kill -HUP ${broker.server.pid}\n`,
     )
     chmodSync(operator, 0o700)
     const flags = { broker: `mqtts://127.0.0.1:${broker.port}`, ca: broker.ca, directory: broker.devices }

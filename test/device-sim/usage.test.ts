@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { parseDurationMs } from '../../device-sim/duration.ts'
+import { rogueKinds } from '../../device-sim/enrollment/rogues.ts'
 import { BadUsage } from '../../device-sim/failure.ts'
 import { deviceIdIn } from '../../device-sim/fleet/group.ts'
-import { rogueKinds } from '../../device-sim/rogues.ts'
 import { findRunTarget, type RunFlags } from '../../device-sim/run/target.ts'
 import { quickPlan } from '../../device-sim/scenario/quick.ts'
 import { isLoopback, overTls, requireConsent } from '../../device-sim/target.ts'
-import { createWorld } from './fakes/world.ts'
+import { createFakeServices } from './fakes/services.ts'
 
 describe('flags', () => {
   it('have defaults', () => {
@@ -163,45 +163,45 @@ describe('the target', () => {
 
 describe('a run that cannot be', () => {
   it('exits 2 for bad usage, with nothing on stdout and nothing made', async () => {
-    await using world = await createWorld()
-    const { exitCode, stdout, stderr } = await world.run({ devices: 'many', qos: '9' })
+    await using services = await createFakeServices()
+    const { exitCode, stdout, stderr } = await services.run({ devices: 'many', qos: '9' })
     assert.deepEqual([exitCode, stdout], [2, ''])
     assert.match(stderr, /--devices/)
     assert.match(stderr, /--qos/)
-    await assert.rejects(stat(world.keysDir))
+    await assert.rejects(stat(services.keysDir))
   })
 
   it('exits 2 for a large fleet against another machine without --yes', async () => {
-    await using world = await createWorld()
-    const { exitCode, stderr } = await world.run({ devices: '1001', broker: 'mqtts://broker.invalid' })
+    await using services = await createFakeServices()
+    const { exitCode, stderr } = await services.run({ devices: '1001', broker: 'mqtts://broker.invalid' })
     assert.equal(exitCode, 2)
     assert.match(stderr, /--yes/)
-    assert.deepEqual(world.provisioning.state.calls, [])
+    assert.deepEqual(services.provisioning.state.calls, [])
   })
 
   it('exits 1 with a hint where the token is not accepted', async () => {
-    await using world = await createWorld()
-    await writeFile(join(world.directory, 'admin.token'), 'wrong')
-    const { exitCode, stdout, stderr } = await world.run()
+    await using services = await createFakeServices()
+    await writeFile(join(services.directory, 'admin.token'), 'wrong')
+    const { exitCode, stdout, stderr } = await services.run()
     assert.deepEqual([exitCode, stdout], [1, ''])
     assert.match(stderr, /401.*unauthenticated/)
     assert.match(stderr, /hint: about unauthenticated/)
   })
 
   it('exits 1 where the API is not there', async () => {
-    const world = await createWorld()
-    const api = world.provisioning.url
-    await world.provisioning[Symbol.asyncDispose]()
-    const { exitCode, stderr } = await world.run({ api, devices: '1' })
+    const services = await createFakeServices()
+    const api = services.provisioning.url
+    await services.provisioning[Symbol.asyncDispose]()
+    const { exitCode, stderr } = await services.run({ api, devices: '1' })
     assert.equal(exitCode, 1)
     assert.match(stderr, /cannot talk to the API at .*ECONNREFUSED/)
-    await world.broker[Symbol.asyncDispose]()
-    await rm(world.directory, { recursive: true, force: true })
+    await services.broker[Symbol.asyncDispose]()
+    await rm(services.directory, { recursive: true, force: true })
   })
 
   it('exits 1 rather than take over a directory that is not its own', async () => {
-    await using world = await createWorld()
-    const { exitCode, stderr } = await world.run({ keys: world.directory })
+    await using services = await createFakeServices()
+    const { exitCode, stderr } = await services.run({ keys: services.directory })
     assert.equal(exitCode, 1)
     assert.match(stderr, /not made by the simulator/)
   })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
-import { makeRequest as simulatedRequest } from '../../device-sim/identity.ts'
+import { makeRequest as simulatedRequest } from '../../device-sim/enrollment/identity.ts'
 import { mlDsaTypes, pqAuthority, pqKey, pqLeaf } from '../harness/ml-dsa.ts'
 import { startService } from './harness.ts'
 

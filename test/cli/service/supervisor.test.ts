@@ -20,7 +20,7 @@ const serves = `
 
 describe('the supervisor', () => {
   it('is ready once every child is, and leaves nothing running when stopped', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const supervisor = world.supervise({ one: serves, two: serves })
     assert.deepEqual(supervisor.missing(), ['one does not accept yet', 'two does not accept yet'])
     assert.deepEqual(await supervisor.ready, { one: 'stub://127.0.0.1:4711', two: 'stub://127.0.0.1:4711' })
@@ -31,7 +31,7 @@ describe('the supervisor', () => {
   })
 
   it("fails a start with the child's own words, once, and stops the others", async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const died: string[] = []
     const fails = `process.send({ type: 'failed', message: 'port 1 is in use: choose another' }, () => process.exit(1))`
     const supervisor = world.supervise({ well: serves, ill: fails }, { died: name => died.push(name) })
@@ -43,7 +43,7 @@ describe('the supervisor', () => {
   })
 
   it('names a child that runs but cannot do its work, until it can again', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     // Listening comes first: a signal may follow right behind `ready`.
     const ails = `process.on('SIGHUP', () => process.send({ type: 'health', ready: false }))
       process.on('SIGUSR2', () => process.send({ type: 'health', ready: true }))
@@ -66,7 +66,7 @@ describe('the supervisor', () => {
   })
 
   it('names the child that ended at start without a word', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const supervisor = world.supervise({ mute: 'process.exit(7)' })
     await assert.rejects(supervisor.ready, /mute did not start: it exited with code 7/)
     await supervisor.stop()
@@ -82,7 +82,7 @@ describe('the supervisor', () => {
   })
 
   it('starts a killed child again, on the port it had', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const restarted = Promise.withResolvers<string>()
     let readies = 0
     const supervisor = world.supervise(
@@ -98,7 +98,7 @@ describe('the supervisor', () => {
   })
 
   it('waits longer before each restart of a child that keeps dying, and goes on trying', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const delays: number[] = []
     const enough = Promise.withResolvers<void>()
     const dies = `process.send({ type: 'ready', url: 'stub://127.0.0.1:1' }, () => process.exit(1))`
@@ -117,7 +117,7 @@ describe('the supervisor', () => {
   })
 
   it('kills a child that will not stop', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const stays = `process.on('message', () => {}); process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)
       process.send({ type: 'ready', url: 'stub://127.0.0.1:1' })`
     const supervisor = world.supervise({ stubborn: stays })
@@ -128,7 +128,7 @@ describe('the supervisor', () => {
   })
 
   it('joins the metrics of its children, and answers without one that does not', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const silent = serves.replace('process.send({ type:', 'void ({ type:')
     const supervisor = world.supervise({ one: serves, two: serves, silent })
     await supervisor.ready
@@ -139,7 +139,7 @@ describe('the supervisor', () => {
   })
 
   it('takes nothing from a child that is no message', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const babbles = `for (const odd of [null, 7, 'ready', { type: 'ready' }, { type: 'ready', url: 7 }, { type: 'metrics', id: {} }])
       process.send(odd)
       ${serves}`
@@ -149,7 +149,7 @@ describe('the supervisor', () => {
   })
 
   it('can be stopped before anything is up', async () => {
-    using world = createWorld()
+    using world = createFakeServices()
     const supervisor = world.supervise({
       slow: `process.on('message', () => process.exit(0)); setInterval(() => {}, 1000)`,
     })
@@ -159,7 +159,7 @@ describe('the supervisor', () => {
   })
 })
 
-function createWorld() {
+function createFakeServices() {
   const directory = temporaryDirectory()
   const given: string[] = []
   return {

@@ -1,5 +1,5 @@
-// A scenario as a function of its YAML: run against a fake world or any target, its summary and samples given back.
-import { createFeed } from '../../../device-sim/results/feed.ts'
+// A scenario as a function of its YAML: run against a fake context or any target, its summary and samples given back.
+import { createRunListeners } from '../../../device-sim/results/run-listeners.ts'
 import type { Sample } from '../../../device-sim/results/sample.ts'
 import type { RunEvent, Summary } from '../../../device-sim/results/summary.ts'
 import { type RunOptions, runScenario } from '../../../device-sim/run/run.ts'
@@ -23,8 +23,8 @@ export async function runText(yaml: string, flags: RunFlags, choices: RunChoices
   if (!plan) throw new Error(faults.map(locate).join('\n'))
   const samples: Sample[] = []
   const events: RunEvent[] = []
-  const feed = createFeed()
-  feed.listen({
+  const listeners = createRunListeners()
+  listeners.listen({
     sample(sample) {
       samples.push(sample)
       choices.onSample?.(sample)
@@ -38,7 +38,7 @@ export async function runText(yaml: string, flags: RunFlags, choices: RunChoices
     plan,
     source: 'test.yaml',
     target: findRunTarget(plan, flags, {}, null),
-    feed,
+    listeners,
     signal: choices.signal ?? new AbortController().signal,
     operatorCommand: choices.operator ?? null,
     enrollConcurrency: 8,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { arrivalsMs } from '../../../device-sim/fleet/arrivals.ts'
+import { startTimesMs } from '../../../device-sim/fleet/start-times.ts'
 import { chanceOf, createRandom, seedOf } from '../../../device-sim/random.ts'
 
 describe('chance', () => {
@@ -29,17 +29,17 @@ describe('chance', () => {
 
 describe('arrivals', () => {
   it('are evenly apart', () =>
-    assert.deepEqual([...arrivalsMs(4, 10, { of: 'constant' }, 1)], [0, 100, 200, 300]))
+    assert.deepEqual([...startTimesMs(4, 10, { of: 'constant' }, 1)], [0, 100, 200, 300]))
 
   it('come in bursts at the same rate', () => {
-    assert.deepEqual([...arrivalsMs(5, 10, { of: 'burst', size: 2 }, 1)], [0, 0, 200, 200, 400])
+    assert.deepEqual([...startTimesMs(5, 10, { of: 'burst', size: 2 }, 1)], [0, 0, 200, 200, 400])
   })
 
   it('as a Poisson process keep the rate, ascend, and follow the seed', () => {
-    const times = arrivalsMs(10_000, 100, { of: 'poisson' }, 7)
+    const times = startTimesMs(10_000, 100, { of: 'poisson' }, 7)
     assert.ok(Math.abs((times.at(-1) ?? 0) - 100_000) < 5_000, `${times.at(-1)}`)
     assert.ok(times.every((time, index) => index === 0 || time >= (times[index - 1] ?? 0)))
-    assert.deepEqual(times, arrivalsMs(10_000, 100, { of: 'poisson' }, 7))
-    assert.notDeepEqual(times, arrivalsMs(10_000, 100, { of: 'poisson' }, 8))
+    assert.deepEqual(times, startTimesMs(10_000, 100, { of: 'poisson' }, 7))
+    assert.notDeepEqual(times, startTimesMs(10_000, 100, { of: 'poisson' }, 8))
   })
 })

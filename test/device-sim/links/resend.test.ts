@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
 import { createServer, type TLSSocket } from 'node:tls'
 import { generate, type Packet, parser } from 'mqtt-packet'
-import { makeRequest } from '../../../device-sim/identity.ts'
-import { openLeanLink } from '../../../device-sim/links/lean.ts'
+import { makeRequest } from '../../../device-sim/enrollment/identity.ts'
+import { openLightweightLink } from '../../../device-sim/links/lightweight.ts'
 import { credentialsOf, nothingUnfinished } from '../../../device-sim/links/session.ts'
-import { createSchedule } from '../../../device-sim/pace.ts'
+import { createSchedule } from '../../../device-sim/schedule.ts'
 import { overTls } from '../../../device-sim/target.ts'
 import { createAuthority } from '../fakes/authority.ts'
 
@@ -48,7 +48,7 @@ async function stage(scenes: Scene[]) {
     sockets,
     schedule,
     async connect() {
-      const { session, seen } = await openLeanLink(
+      const { session, result } = await openLightweightLink(
         {
           broker: { url: '', host: '127.0.0.1', port, ca: authority.rootPem, ...overTls },
           clientId: 'd1',
@@ -59,7 +59,7 @@ async function stage(scenes: Scene[]) {
         },
         schedule,
       ).settled
-      assert.ok(session, JSON.stringify(seen))
+      assert.ok(session, JSON.stringify(result))
       return session
     },
     [Symbol.dispose]() {
@@ -90,9 +90,9 @@ describe('a session that is kept', () => {
         { sessionPresent: false, answers: withholding },
         { sessionPresent: present, answers: finishing },
       ]
-      using world = await stage(scenes)
+      using context = await stage(scenes)
       const acknowledged: string[] = []
-      const first = await world.connect()
+      const first = await context.connect()
       for (const [payload, qos] of [
         ['a', 1],
         ['b', 2],
@@ -103,18 +103,18 @@ describe('a session that is kept', () => {
       }
       // The PUBREL shows that the PUBREC for b arrived.
       const deadline = Date.now() + 30_000
-      while (world.heard[0]?.at(-1)?.cmd !== 'pubrel' && Date.now() < deadline) {
-        await world.schedule.wait(world.schedule.now() + 2)
+      while (context.heard[0]?.at(-1)?.cmd !== 'pubrel' && Date.now() < deadline) {
+        await context.schedule.wait(context.schedule.now() + 2)
       }
       const closed = new Promise(resolve => first.onClose(resolve))
-      world.sockets[0]?.destroy()
+      context.sockets[0]?.destroy()
       await closed
       assert.deepEqual(acknowledged, ['d'])
-      const second = await world.connect()
+      const second = await context.connect()
       assert.equal(second.present, present)
       await new Promise<number>(resolve => second.publish({ topic: 't', payload: 'e', qos: 2 }, resolve))
       assert.deepEqual(
-        brief(world.heard[1]),
+        brief(context.heard[1]),
         present ? ['again a', 'pubrel', 'again c', 'e', 'pubrel', 'pubrel'] : ['e', 'pubrel'],
       )
       assert.deepEqual(acknowledged, present ? ['d', 'a', 'b', 'c'] : ['d'])

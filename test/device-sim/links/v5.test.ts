@@ -5,13 +5,13 @@ import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
 import { createServer, type TLSSocket } from 'node:tls'
 import { generate, type IConnackPacket, type Packet } from 'mqtt-packet'
-import { makeRequest } from '../../../device-sim/identity.ts'
-import { openLeanLink } from '../../../device-sim/links/lean.ts'
+import { makeRequest } from '../../../device-sim/enrollment/identity.ts'
+import { resultName } from '../../../device-sim/links/connect-result.ts'
+import { openLightweightLink } from '../../../device-sim/links/lightweight.ts'
 import { openLink as openMqttJsLink } from '../../../device-sim/links/mqttjs.ts'
 import { type MessageProperties, noProperties } from '../../../device-sim/links/properties.ts'
-import { nameOf } from '../../../device-sim/links/seen.ts'
 import { credentialsOf, type LinkOptions } from '../../../device-sim/links/session.ts'
-import { createSchedule } from '../../../device-sim/pace.ts'
+import { createSchedule } from '../../../device-sim/schedule.ts'
 import { overTls } from '../../../device-sim/target.ts'
 import { createAuthority } from '../fakes/authority.ts'
 import { eachFrame } from '../fakes/frames.ts'
@@ -57,11 +57,11 @@ async function stage(connack: Partial<IConnackPacket>, answers: (packet: Packet)
         protocol: 5,
         ...more,
       }
-      return (link === 'lean' ? openLeanLink(options, schedule) : openMqttJsLink(options)).settled
+      return (link === 'lean' ? openLightweightLink(options, schedule) : openMqttJsLink(options)).settled
     },
     async connect(link: 'lean' | 'mqttjs', more: Partial<LinkOptions> = {}) {
-      const { session, seen } = await this.attempt(link, more)
-      assert.ok(session, JSON.stringify(seen))
+      const { session, result } = await this.attempt(link, more)
+      assert.ok(session, JSON.stringify(result))
       return session
     },
     [Symbol.dispose]() {
@@ -88,34 +88,34 @@ const rich: MessageProperties = {
 for (const link of ['lean', 'mqttjs'] as const) {
   describe(`MQTT 5 on the ${link} link`, () => {
     it('names the reason code by which it was refused', async () => {
-      using world = await stage({ reasonCode: 0x8a })
-      assert.equal(nameOf((await world.attempt(link)).seen), 'connack_0x8A')
+      using context = await stage({ reasonCode: 0x8a })
+      assert.equal(resultName((await context.attempt(link)).result), 'connack_0x8A')
     })
 
     it('asks for its session as the scenario says', async () => {
-      using world = await stage({})
+      using context = await stage({})
       const options = { clean: false, sessionExpirySeconds: 3_600, topicAliasMax: 7, keepAliveSeconds: 30 }
-      await world.connect(link, options)
-      const [connect] = world.heard
+      await context.connect(link, options)
+      const [connect] = context.heard
       assert.ok(connect?.cmd === 'connect')
       assert.deepEqual([connect.protocolVersion, connect.clean, connect.keepalive], [5, false, 30])
       assert.deepEqual({ ...connect.properties }, { sessionExpiryInterval: 3_600, topicAliasMaximum: 7 })
     })
 
     it('says by which code the broker took its leave', async () => {
-      using world = await stage({}, ({ cmd }) =>
+      using context = await stage({}, ({ cmd }) =>
         cmd === 'subscribe'
           ? [{ cmd: 'disconnect', reasonCode: 0x98, properties: { reasonString: 'bye' } }]
           : [],
       )
-      const session = await world.connect(link)
+      const session = await context.connect(link)
       const closed = new Promise<string>(resolve => session.onClose(resolve))
       session.subscribe({ filter: 'a', qos: 0 }, () => {})
       assert.equal(await closed, 'disconnect_0x98')
     })
 
     it('hands on the codes of PUBACK, PUBREC and SUBACK, and sends no PUBREL for what was refused', async () => {
-      using world = await stage({}, packet => {
+      using context = await stage({}, packet => {
         const { messageId } = packet
         if (messageId === undefined) return []
         if (packet.cmd === 'publish' && packet.qos === 1)
@@ -127,17 +127,17 @@ for (const link of ['lean', 'mqttjs'] as const) {
         if (packet.cmd === 'pubrel') return [{ cmd: 'pubcomp', messageId }]
         return packet.cmd === 'subscribe' ? [{ cmd: 'suback', messageId, granted: [0x87] }] : []
       })
-      const session = await world.connect(link)
+      const session = await context.connect(link)
       const code = (topic: string, qos: 1 | 2) =>
         new Promise<number>(resolve => session.publish({ topic, payload: 'x', qos }, resolve))
       assert.deepEqual([await code('a', 1), await code('refused', 2), await code('b', 2)], [0x10, 0x97, 0x10])
       assert.equal(await new Promise(resolve => session.subscribe({ filter: '#', qos: 1 }, resolve)), 0x87)
-      assert.equal(world.heard.filter(({ cmd }) => cmd === 'pubrel').length, 1)
+      assert.equal(context.heard.filter(({ cmd }) => cmd === 'pubrel').length, 1)
     })
 
     it('sends and receives every property of a message', async () => {
-      using world = await stage({}, packet => (packet.cmd === 'publish' ? [{ ...packet, qos: 0 }] : []))
-      const session = await world.connect(link)
+      using context = await stage({}, packet => (packet.cmd === 'publish' ? [{ ...packet, qos: 0 }] : []))
+      const session = await context.connect(link)
       const message = new Promise<MessageProperties | null>(resolve =>
         session.onMessage(({ properties }) => resolve(properties)),
       )
@@ -153,10 +153,10 @@ for (const link of ['lean', 'mqttjs'] as const) {
       const back = (topic: string): Packet => {
         return { cmd: 'publish', topic, payload: 'x', qos: 0, retain: false, dup: false, properties }
       }
-      using world = await stage({ properties: { topicAliasMaximum: 5 } }, packet =>
+      using context = await stage({ properties: { topicAliasMaximum: 5 } }, packet =>
         packet.cmd === 'subscribe' ? [back('down'), back('')] : [],
       )
-      const session = await world.connect(link, { topicAliasMax: 3 })
+      const session = await context.connect(link, { topicAliasMax: 3 })
       const topics: string[] = []
       const both = new Promise<void>(resolve =>
         session.onMessage(({ topic }) => {
@@ -169,7 +169,7 @@ for (const link of ['lean', 'mqttjs'] as const) {
       session.subscribe({ filter: 'down', qos: 0 }, () => {})
       await both
       assert.deepEqual(topics, ['down', 'down'])
-      const sent = world.heard.filter(packet => packet.cmd === 'publish')
+      const sent = context.heard.filter(packet => packet.cmd === 'publish')
       assert.deepEqual(
         sent.map(({ topic, properties: own }) => [topic, own?.topicAlias]),
         [
@@ -181,13 +181,13 @@ for (const link of ['lean', 'mqttjs'] as const) {
     })
 
     it('asks with the options of a subscription', async () => {
-      using world = await stage({}, ({ cmd, messageId }) =>
+      using context = await stage({}, ({ cmd, messageId }) =>
         cmd === 'subscribe' && messageId !== undefined ? [{ cmd: 'suback', messageId, granted: [1] }] : [],
       )
-      const session = await world.connect(link)
+      const session = await context.connect(link)
       const options = { noLocal: true, retainAsPublished: true, retainHandling: 2 } as const
       await new Promise(resolve => session.subscribe({ filter: 'a/#', qos: 1, ...options }, resolve))
-      const [subscribe] = world.heard.filter(packet => packet.cmd === 'subscribe')
+      const [subscribe] = context.heard.filter(packet => packet.cmd === 'subscribe')
       assert.deepEqual(
         { ...subscribe?.subscriptions[0] },
         { topic: 'a/#', qos: 1, nl: true, rap: true, rh: 2 },
@@ -205,11 +205,11 @@ describe('MQTT 5 on the lean link alone', () => {
       maximumPacketSize: 500,
       serverKeepAlive: 1,
     }
-    using world = await stage({ properties })
-    const session = await world.connect('lean', { keepAliveSeconds: 600 })
+    using context = await stage({ properties })
+    const session = await context.connect('lean', { keepAliveSeconds: 600 })
     assert.deepEqual(session.limits, { inFlightMax: 3, qosMax: 1, retain: false, packetBytesMax: 500 })
     // A PINGREQ within the broker's keep-alive, which is shorter than its own.
-    while (world.heard.at(-1)?.cmd !== 'pingreq') await once(world.sockets[0] as TLSSocket, 'data')
+    while (context.heard.at(-1)?.cmd !== 'pingreq') await once(context.sockets[0] as TLSSocket, 'data')
   })
 
   for (const [what, bytes] of [
@@ -221,8 +221,8 @@ describe('MQTT 5 on the lean link alone', () => {
     ['a SUBACK without a code', [0x90, 3, 0, 1, 0]],
   ] as const) {
     it(`breaks off at ${what}`, async () => {
-      using world = await stage({}, ({ cmd }) => (cmd === 'subscribe' ? [Buffer.from(bytes)] : []))
-      const session = await world.connect('lean', { topicAliasMax: 3 })
+      using context = await stage({}, ({ cmd }) => (cmd === 'subscribe' ? [Buffer.from(bytes)] : []))
+      const session = await context.connect('lean', { topicAliasMax: 3 })
       session.onMessage(() => assert.fail('no message'))
       const closed = new Promise<string>(resolve => session.onClose(resolve))
       session.subscribe({ filter: 'a', qos: 0 }, () => {})

@@ -9,7 +9,7 @@ import { describe, it } from 'node:test'
 import { createLineFile, requireWritable } from '../../../device-sim/output/files.ts'
 import type { Sample } from '../../../device-sim/results/sample.ts'
 import { runScenarioFile, type ScenarioFlags } from '../../../device-sim/scenario-run.ts'
-import { createWorld } from '../fakes/world.ts'
+import { createFakeServices } from '../fakes/services.ts'
 
 const scenario = (seconds: number) => `
 name: files
@@ -39,12 +39,12 @@ async function run(file: string, flags: ScenarioFlags, signal = new AbortControl
 
 describe('the files of a run', () => {
   it('are written whole, and tell the same', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     await using files = await scratch()
     const file = files.at('scenario.yaml')
     writeFileSync(file, scenario(1))
     const flags = { json: files.at('a.json'), report: files.at('a.html'), samples: files.at('a.ndjson') }
-    const { code, stdout } = await run(file, { data: world.directory, output: 'json', ...flags })
+    const { code, stdout } = await run(file, { data: services.directory, output: 'json', ...flags })
     assert.equal(code, 0)
     const summary = JSON.parse(readFileSync(flags.json, 'utf8'))
     assert.deepEqual(summary, JSON.parse(stdout))
@@ -57,13 +57,13 @@ describe('the files of a run', () => {
   })
 
   it('are written when the run is interrupted, and say so', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     await using files = await scratch()
     const file = files.at('scenario.yaml')
     writeFileSync(file, scenario(3_600))
     const flags = { json: files.at('a.json'), report: files.at('a.html'), samples: files.at('a.ndjson') }
     const interruption = new AbortController()
-    const ran = run(file, { data: world.directory, ...flags }, interruption.signal)
+    const ran = run(file, { data: services.directory, ...flags }, interruption.signal)
     const end = performance.now() + 60_000
     while (!existsSync(flags.samples) || !readFileSync(flags.samples, 'utf8').includes('"connected":2')) {
       assert.ok(performance.now() < end, 'nobody connected')
@@ -78,13 +78,13 @@ describe('the files of a run', () => {
   })
 
   it('that cannot be written are named before anything is sent', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     await using files = await scratch()
     const file = files.at('scenario.yaml')
     writeFileSync(file, scenario(1))
     mkdirSync(files.at('folder'))
     const flags = { json: files.at('none/a.json'), report: files.at('folder'), samples: files.at('a') }
-    const { code, stdout, stderr } = await run(file, { data: world.directory, ...flags })
+    const { code, stdout, stderr } = await run(file, { data: services.directory, ...flags })
     assert.deepEqual([code, stdout], [2, ''])
     assert.match(stderr, /--json: .*none\/a\.json cannot be written \(its directory does not exist\)/)
     assert.match(stderr, /--report: .*folder cannot be written \(it is a directory\)/)

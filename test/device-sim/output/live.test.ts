@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
 import { createLiveView } from '../../../device-sim/output/live.ts'
-import { cellsOf, firstSeen, frameOf, nextSeen } from '../../../device-sim/output/live-frame.ts'
+import { cellsOf, firstState, frameOf, nextState } from '../../../device-sim/output/live-frame.ts'
 import { summaryText } from '../../../device-sim/output/summary-text.ts'
 import { factsOf, sampleOf, summaryWith } from '../fakes/results.ts'
 
@@ -40,7 +40,7 @@ describe('a frame', () => {
           refusals: { [reason]: { expected: 3, unexpected: 4 } },
           drops: { [text]: 1e6 },
         })
-        for (const line of frameOf(firstSeen(facts, sample), columns)) {
+        for (const line of frameOf(firstState(facts, sample), columns)) {
           const whole = line.map(piece => piece.text).join('')
           assert.ok(cellsOf(whole) <= columns, `${cellsOf(whole)} cells of ${columns}: ${whole}`)
           assert.ok(!/\p{Cc}/u.test(whole), JSON.stringify(whole))
@@ -50,8 +50,8 @@ describe('a frame', () => {
   })
 
   it('ends with who was wrongly let in and turned away since the start, in red', () => {
-    const seen = firstSeen(factsOf(), sampleOf(1, { wronglyAdmitted: 1 }))
-    const last = frameOf(nextSeen(seen, sampleOf(2, { wronglyAdmitted: 1, wronglyRefused: 3 })), 80).at(-1)
+    const state = firstState(factsOf(), sampleOf(1, { wronglyAdmitted: 1 }))
+    const last = frameOf(nextState(state, sampleOf(2, { wronglyAdmitted: 1, wronglyRefused: 3 })), 80).at(-1)
     assert.equal(last?.map(piece => piece.text).join(''), 'wrongly      2 admitted · 3 refused')
     assert.deepEqual(last?.map(piece => piece.style).filter(style => style === 'red').length, 2)
   })

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { runText } from '../fakes/run.ts'
-import { createWorld } from '../fakes/world.ts'
+import { createFakeServices } from '../fakes/services.ts'
 
 const topic = (rest: string) => `'devices/\${device}/${rest}'`
 
 describe('a scenario', () => {
   it('connects its groups, numbers their messages and finds nothing missing', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const { summary, samples } = await runText(
       `
 name: whole
@@ -28,7 +28,7 @@ stages:
   - { kind: steady, for: 2s }
 thresholds: ['lost = 0', 'connected = 100%', 'unacknowledged = 0']
 `,
-      { data: world.directory },
+      { data: services.directory },
     )
     assert.deepEqual(summary.verdict, { passed: true, exitCode: 0, breaches: [] })
     assert.deepEqual([summary.connects.attempts, summary.connects.admitted], [9, 9])
@@ -45,7 +45,7 @@ thresholds: ['lost = 0', 'connected = 100%', 'unacknowledged = 0']
   })
 
   it('holds every refusal against what should have happened', async () => {
-    await using world = await createWorld({ forgive: ['suspended'] })
+    await using services = await createFakeServices({ forgive: ['suspended'] })
     const rogue = (name: string) =>
       `  - { name: ${name}, count: 1, fault: ${name}, reconnect: { never: true } }`
     const kinds = [
@@ -65,7 +65,7 @@ groups:
 ${[...kinds, 'stolen-client-id'].map(rogue).join('\n')}
 stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 3s }]
 `,
-      { data: world.directory },
+      { data: services.directory },
     )
     assert.deepEqual(
       summary.wronglyAdmitted.first.map(({ device, group, how, why }) => ({ device, group, how, why })),
@@ -78,8 +78,8 @@ stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 3s }]
   })
 
   it('counts who is turned away without a reason', async () => {
-    await using world = await createWorld()
-    world.broker.aedes.authenticate = (_client, _user, _password, done) =>
+    await using services = await createFakeServices()
+    services.broker.aedes.authenticate = (_client, _user, _password, done) =>
       done(Object.assign(new Error('no'), { returnCode: 5 }), false)
     const { summary } = await runText(
       `
@@ -87,7 +87,7 @@ name: refused
 groups: [{ name: honest, count: 2, reconnect: { never: true } }]
 stages: [{ kind: ramp, rate: 50, for: 2s }]
 `,
-      { data: world.directory },
+      { data: services.directory },
     )
     assert.deepEqual(summary.refusals, { connack_5: { expected: 0, unexpected: 2 } })
     assert.equal(summary.wronglyRefused.count, 2)
@@ -95,31 +95,31 @@ stages: [{ kind: ramp, rate: 50, for: 2s }]
   })
 
   it('gets certificates although every first answer is lost', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const { summary } = await runText(
       `
 name: lost
 groups: [{ name: unlucky, count: 3, fault: lost-answer }]
 stages: [{ kind: ramp, rate: 50, for: 2s }]
 `,
-      { data: world.directory },
+      { data: services.directory },
     )
     assert.deepEqual([summary.enrollment?.answersLost, summary.enrollment?.answersRecovered], [3, 3])
     assert.equal(summary.connects.admitted, 3)
   })
 
   it('survives a broker that dies, and shows it', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const { summary, events } = await runText(
       `
 name: dying
 groups: [{ name: honest, count: 3, reconnect: { first: 100ms, most: 200ms } }]
 stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 8s }]
 `,
-      { data: world.directory },
+      { data: services.directory },
       {
         onSample: sample =>
-          sample.elapsedSeconds > 1 && sample.population.connected === 3 && world.broker.stop(),
+          sample.elapsedSeconds > 1 && sample.population.connected === 3 && services.broker.stop(),
       },
     )
     assert.ok(events.some(({ kind }) => kind === 'broker_lost'))
@@ -128,7 +128,7 @@ stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 8s }]
   })
 
   it('ends at once with its summary when interrupted, and proves nothing by it', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const interruption = new AbortController()
     const { summary } = await runText(
       `
@@ -137,7 +137,7 @@ groups: [{ name: honest, count: 2 }]
 stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 24h }]
 thresholds: ['sent > 1000000']
 `,
-      { data: world.directory },
+      { data: services.directory },
       {
         signal: interruption.signal,
         onSample: ({ population }) => population.connected === 2 && interruption.abort(),

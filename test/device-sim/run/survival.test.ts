@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { runText } from '../fakes/run.ts'
-import { createWorld } from '../fakes/world.ts'
+import { createFakeServices } from '../fakes/services.ts'
 
 const scenario = (more: string): string => `
 name: survival
@@ -31,20 +31,20 @@ async function workers(): Promise<number[]> {
 
 describe('a run', () => {
   it('finishes what kept sessions had not acknowledged when their connections were lost', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     const stages = '  - { kind: steady, for: 1s }\n  - { kind: storm, for: 4s }\n'
-    const { summary } = await runText(scenario(stages), { data: world.directory })
+    const { summary } = await runText(scenario(stages), { data: services.directory })
     const { sent, acknowledged, unacknowledged } = summary.traffic.qos2
     assert.equal(summary.connects.admitted, 20)
     assert.deepEqual([acknowledged, unacknowledged], [sent, 0])
   })
 
   it('goes on without a worker that was killed, and says so', async () => {
-    await using world = await createWorld()
+    await using services = await createFakeServices()
     let killed = false
     const { summary, events } = await runText(
       scenario('  - { kind: steady, for: 8s }\nthresholds: [connected = 100%]\n'),
-      { data: world.directory },
+      { data: services.directory },
       {
         async onSample({ population }) {
           if (killed || population.connected < 10) return

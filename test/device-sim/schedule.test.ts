@@ -1,8 +1,8 @@
 // When devices start and publish: rates, jitter and intended times.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseRetryAfterMs } from '../../device-sim/api.ts'
-import { backOffMs, coarse, createSchedule, forEachBounded, jittered } from '../../device-sim/pace.ts'
+import { parseRetryAfterMs } from '../../device-sim/enrollment/api.ts'
+import { backOffMs, coarse, createSchedule, forEachBounded, jittered } from '../../device-sim/schedule.ts'
 
 describe('a schedule', () => {
   it('runs what is due in order of its time and tells each when it was due', async () => {

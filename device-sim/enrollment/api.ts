@@ -2,8 +2,8 @@
 // Refuses to know what the calls are for.
 import { Agent, request } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { RunFailed } from './failure.ts'
-import { backOffMs } from './pace.ts'
+import { RunFailed } from '../failure.ts'
+import { backOffMs } from '../schedule.ts'
 
 /** An answer the caller can judge: any 2xx or 4xx but 429. */
 export type Answer<T = unknown> = { status: number; body: T; problem: Problem | null; etag: string | null }

@@ -2,15 +2,15 @@
 // Pure. Refuses to know how it is run.
 import { BadUsage } from '../failure.ts'
 import { type Plan, planOf } from './plan.ts'
-import { shapeFaults } from './read.ts'
+import { shapeProblems } from './read.ts'
 import type { Scenario } from './schema.ts'
 import { protocolFlag } from './v5-schema.ts'
 
-export const familiarVerbs = ['conn', 'pub', 'sub'] as const
-export type FamiliarVerb = (typeof familiarVerbs)[number]
+export const compatibilityVerbs = ['conn', 'pub', 'sub'] as const
+export type CompatibilityVerb = (typeof compatibilityVerbs)[number]
 
 /** As they come from the command line: text, or absent. */
-export type FamiliarFlags = {
+export type CompatibilityFlags = {
   host?: string
   port?: string
   count?: string
@@ -31,15 +31,15 @@ export type FamiliarFlags = {
 }
 
 /** @throws BadUsage with everything that does not fit. */
-export function familiarPlan(verb: FamiliarVerb, flags: FamiliarFlags): Plan {
+export function compatibilityPlan(verb: CompatibilityVerb, flags: CompatibilityFlags): Plan {
   const scenario = scenarioOf(verb, flags)
-  const shape = shapeFaults(scenario)
+  const shape = shapeProblems(scenario)
   const { plan, faults } = shape.length > 0 ? { plan: null, faults: shape } : planOf(scenario)
   if (plan) return plan
   throw new BadUsage(faults.map(({ path, message }) => `sim ${verb}: ${flagAt(path.join('.'))}: ${message}`))
 }
 
-function scenarioOf(verb: FamiliarVerb, flags: FamiliarFlags): Scenario {
+function scenarioOf(verb: CompatibilityVerb, flags: CompatibilityFlags): Scenario {
   const startEveryMs = number(flags.interval, 10)
   // An %i or %c of emqtt-bench is a ${n} or ${device} here.
   const topic = (flags.topic ?? (verb === 'sub' ? 'devices/%c/#' : 'devices/%c/bench'))

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { BadUsage } from '../../../device-sim/failure.ts'
 import { deviceIdIn } from '../../../device-sim/fleet/group.ts'
-import { familiarPlan } from '../../../device-sim/scenario/familiar.ts'
+import { compatibilityPlan } from '../../../device-sim/scenario/compatibility-flags.ts'
 import { quickPlan } from '../../../device-sim/scenario/quick.ts'
 
 describe('familiar flags', () => {
   it('make a publishing fleet', () => {
-    const plan = familiarPlan('pub', {
+    const plan = compatibilityPlan('pub', {
       count: '20',
       startnumber: '100',
       interval: '4',
@@ -34,30 +34,30 @@ describe('familiar flags', () => {
   })
 
   it('subscribe to what is named, or to their own', () => {
-    assert.equal(familiarPlan('sub', { topic: 'a/#' }).groups[0]?.subscribe[0]?.filter, 'a/#')
-    assert.match(familiarPlan('sub', {}).groups[0]?.subscribe[0]?.filter ?? '', /^devices\/.+\/#$/)
-    assert.deepEqual(familiarPlan('conn', {}).groups[0]?.publish, [])
+    assert.equal(compatibilityPlan('sub', { topic: 'a/#' }).groups[0]?.subscribe[0]?.filter, 'a/#')
+    assert.match(compatibilityPlan('sub', {}).groups[0]?.subscribe[0]?.filter ?? '', /^devices\/.+\/#$/)
+    assert.deepEqual(compatibilityPlan('conn', {}).groups[0]?.publish, [])
   })
 
   it('name the version of MQTT as mosquitto, emqtt-bench and MQTTX do', () => {
     const levels = { mqttv31: 3, 3: 3, '3.1.1': 4, 311: 4, 4: 4, 5: 5, mqttv5: 5 }
     for (const [mqttVersion, level] of Object.entries(levels)) {
       for (const { groups } of [
-        familiarPlan('pub', { mqttVersion }),
+        compatibilityPlan('pub', { mqttVersion }),
         quickPlan({ mqttVersion, rogues: true }),
       ]) {
         assert.deepEqual(new Set(groups.map(({ protocol }) => protocol)), new Set([level]))
       }
     }
-    assert.equal(familiarPlan('conn', {}).groups[0]?.protocol, 4)
+    assert.equal(compatibilityPlan('conn', {}).groups[0]?.protocol, 4)
     for (const mqttVersion of ['6', 'mqttv6', 'constructor', '']) {
-      assert.throws(() => familiarPlan('pub', { mqttVersion }), /-V: expected 3, 4, 5/)
+      assert.throws(() => compatibilityPlan('pub', { mqttVersion }), /-V: expected 3, 4, 5/)
     }
   })
 
   it('that make no sense are all named', () => {
     assert.throws(
-      () => familiarPlan('pub', { count: '0', qos: '3', connrate: 'fast', ifaddr: 'lo' }),
+      () => compatibilityPlan('pub', { count: '0', qos: '3', connrate: 'fast', ifaddr: 'lo' }),
       (error: unknown) => {
         assert.ok(error instanceof BadUsage)
         assert.deepEqual(

@@ -11,12 +11,12 @@ export type V5 = {
   aliasMax: number
   aliases: Map<string, number> | null
   /** Aliases that the broker was allowed, and what it gave them. */
-  heardMax: number
-  heard: Map<number, string> | null
+  receivedAliasMax: number
+  receivedAliases: Map<number, string> | null
 }
 
 export function beginV5(topicAliasMax = 0): V5 {
-  return { aliasMax: 0, aliases: null, heardMax: topicAliasMax, heard: null }
+  return { aliasMax: 0, aliases: null, receivedAliasMax: topicAliasMax, receivedAliases: null }
 }
 
 /** CONNECT of version 3, 4 or 5. */
@@ -85,10 +85,10 @@ export function readPublishV5(v5: V5, first: number, body: Buffer): ReadPublish 
   if (!message) return null
   const { topic, alias } = message
   if (alias === 0) return topic === '' ? null : message
-  if (alias > v5.heardMax) return null
-  v5.heard ??= new Map()
-  if (topic !== '') v5.heard.set(alias, topic)
-  const meant = v5.heard.get(alias)
+  if (alias > v5.receivedAliasMax) return null
+  v5.receivedAliases ??= new Map()
+  if (topic !== '') v5.receivedAliases.set(alias, topic)
+  const meant = v5.receivedAliases.get(alias)
   return meant === undefined ? null : { ...message, topic: meant }
 }
 

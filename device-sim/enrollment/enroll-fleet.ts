@@ -1,11 +1,11 @@
 // Puts a fleet on the roll: what is kept and still believed is used again, the rest is enrolled with keys made here.
 // Refuses to know about MQTT.
 import { randomUUID } from 'node:crypto'
+import { forEachBounded } from '../schedule.ts'
 import { AnswerLost, type Api, refusal } from './api.ts'
 import { type EstServer, enrollByEst } from './est.ts'
 import { type Identity, identityFrom, type KeyType, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
-import { forEachBounded } from './pace.ts'
 
 export type EnrollmentOptions = {
   /** Null where devices enroll at an EST server that is not ours: nothing is registered beforehand or looked up. */

@@ -10,7 +10,7 @@ import { createAuthority } from './authority.ts'
 import { type Reason, startBroker } from './broker.ts'
 import { createRoll, startProvisioning, token } from './provisioning.ts'
 
-export async function createWorld({ forgive = [] }: { forgive?: readonly Reason[] } = {}) {
+export async function createFakeServices({ forgive = [] }: { forgive?: readonly Reason[] } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'rollcall-sim-'))
   const authority = await createAuthority()
   const roll = createRoll()

@@ -1,35 +1,35 @@
 // Everybody who takes part, with what each proves itself with: honest devices enrolled or read, faulty ones prepared.
 // Refuses to know what they will do.
-import { type Api, createApi } from '../api.ts'
-import { type EnrollmentOptions, enrollFleet, noCauses, obtainIdentity } from '../enrollment.ts'
-import type { EstServer } from '../est.ts'
+import { type Api, createApi } from '../enrollment/api.ts'
+import { type EnrollmentOptions, enrollFleet, noCauses, obtainIdentity } from '../enrollment/enroll-fleet.ts'
+import type { EstServer } from '../enrollment/est.ts'
+import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../enrollment/identity.ts'
+import { type IdentityStore, openIdentityStore } from '../enrollment/identity-store.ts'
+import { prepareRogue, type RogueKind } from '../enrollment/rogues.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
 import { type FaultKind, faults, preparedFaults } from '../faults/kinds.ts'
-import type { Part } from '../fleet/actor.ts'
+import type { DeviceSpec } from '../fleet/device.ts'
 import { deviceIdIn, numberIn } from '../fleet/group.ts'
-import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../identity.ts'
-import { type IdentityStore, openIdentityStore } from '../identity-store.ts'
 import { type Credentials, credentialsOf } from '../links/session.ts'
 import type { EnrollmentResult } from '../results/summary.ts'
 import { addUp } from '../results/tick.ts'
-import { prepareRogue, type RogueKind } from '../rogues.ts'
 import { type GroupPlan, type Plan, stageTimes } from '../scenario/plan.ts'
 import { filled } from '../scenario/topic.ts'
 import { readIdentities } from './identity-directory.ts'
 import { activateSuspended } from './recovery.ts'
 import type { EstTarget, RunTarget } from './target.ts'
 
-export type Member = Part & { identity: Identity | null }
+export type Participant = DeviceSpec & { identity: Identity | null }
 
-export type Cast = {
-  members: Member[]
+export type Participants = {
+  members: Participant[]
   enrollment: EnrollmentResult
   /** Null where everything came from files. */
   api: Api | null
   store: IdentityStore | null
 }
 
-export type CastOptions = {
+export type ParticipantsOptions = {
   signal: AbortSignal
   enrollConcurrency: number
   onProgress: (done: number, total: number) => void
@@ -42,7 +42,11 @@ const wireFaults: readonly FaultKind[] = ['half-open', 'slow-writer', 'handshake
 const SPARE_MS = 600_000
 
 /** @throws RunFailed where somebody cannot be enrolled, read or prepared. BadUsage where a fault needs an API. */
-export async function assemble(plan: Plan, target: RunTarget, options: CastOptions): Promise<Cast> {
+export async function prepareParticipants(
+  plan: Plan,
+  target: RunTarget,
+  options: ParticipantsOptions,
+): Promise<Participants> {
   requirePreparable(plan, target)
   const api = target.api
     ? createApi({
@@ -71,7 +75,7 @@ export async function assemble(plan: Plan, target: RunTarget, options: CastOptio
   }
   const startedAt = performance.now()
   const total = plan.groups.reduce((sum, { count }) => sum + count, 0)
-  const members: Member[] = []
+  const members: Participant[] = []
   let victim: Identity | null = null
   let readFrom = 0
   let index = 0
@@ -176,7 +180,7 @@ function enrollingFor(
   plan: Plan,
   api: Api | null,
   store: IdentityStore,
-  { signal, enrollConcurrency }: CastOptions,
+  { signal, enrollConcurrency }: ParticipantsOptions,
   onProgress: (done: number) => void,
 ): EnrollmentOptions {
   return {
@@ -234,7 +238,7 @@ function memberOf(
   identity: Identity | null,
   clientId: string | null,
   shared: Credentials | null,
-): Member {
+): Participant {
   const n = numberIn(group, member)
   const id = identity?.deviceId ?? deviceIdIn(group, member)
   const facts = { device: id, n, group: group.name, attributes: group.attributes }

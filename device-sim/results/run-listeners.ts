@@ -13,9 +13,9 @@ export type RunListener = {
   step?(what: string, done: number, total: number): void
 }
 
-export type RunFeed = Required<RunListener> & { listen(listener: RunListener): void }
+export type RunListeners = Required<RunListener> & { listen(listener: RunListener): void }
 
-export function createFeed(): RunFeed {
+export function createRunListeners(): RunListeners {
   const listeners: RunListener[] = []
   return {
     listen: listener => void listeners.push(listener),

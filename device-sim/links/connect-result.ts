@@ -1,7 +1,7 @@
 // What a device can know of how an attempt to connect ended, and what proves that it was turned away.
 // Pure. Refuses to know whether what was seen is good or bad news.
 
-export type Seen =
+export type ConnectResult =
   | { kind: 'admitted' }
   | { kind: 'connack'; code: number }
   | { kind: 'tls_alert'; alert: string }
@@ -20,20 +20,20 @@ export type Seen =
 export type Stage = 'tcp' | 'tls' | 'mqtt'
 
 /** A short, stable name for what was seen, as used in counts and reports. */
-export function nameOf(seen: Seen): string {
-  switch (seen.kind) {
+export function resultName(result: ConnectResult): string {
+  switch (result.kind) {
     case 'connack':
-      return seen.code >= 0x80 ? `connack_${hex(seen.code)}` : `connack_${seen.code}`
+      return result.code >= 0x80 ? `connack_${hex(result.code)}` : `connack_${result.code}`
     case 'tls_alert':
-      return `tls_alert_${seen.alert}`
+      return `tls_alert_${result.alert}`
     case 'timeout':
-      return `timeout_${seen.stage}`
+      return `timeout_${result.stage}`
     case 'unreachable':
     case 'server_not_trusted':
     case 'failed':
-      return `${seen.kind}_${seen.code.toLowerCase()}`
+      return `${result.kind}_${result.code.toLowerCase()}`
     default:
-      return seen.kind
+      return result.kind
   }
 }
 
@@ -57,13 +57,13 @@ const judgingAlerts = new Set([
 ])
 
 /** True only where the broker was seen to turn the device away: silence and absence prove nothing. */
-export function isRefusal(seen: Seen): boolean {
-  if (seen.kind === 'tls_alert') return judgingAlerts.has(seen.alert)
-  return seen.kind === 'connack' || seen.kind === 'closed_after_handshake'
+export function isRefusal(result: ConnectResult): boolean {
+  if (result.kind === 'tls_alert') return judgingAlerts.has(result.alert)
+  return result.kind === 'connack' || result.kind === 'closed_after_handshake'
 }
 
 /** How a socket's end is to be read, from how far it got and what the last error was. */
-export function seenAtClose(stage: Stage, error: Error | null, serverNotTrusted: boolean): Seen {
+export function resultAtClose(stage: Stage, error: Error | null, serverNotTrusted: boolean): ConnectResult {
   const code = error ? codeOf(error) : ''
   const alert = /ALERT_(?:NUMBER_)?(\w+)$/.exec(code)?.[1]
   if (alert) return { kind: 'tls_alert', alert: alert.toLowerCase() }

@@ -2,10 +2,10 @@
 // Refuses to judge: what becomes of them is counted like any other attempt or session.
 import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Actor } from '../fleet/actor.ts'
-import type { World } from '../fleet/world.ts'
-import { connectPacket } from '../links/lean-v5.ts'
-import { type Seen, seenAtClose } from '../links/seen.ts'
+import type { Device } from '../fleet/device.ts'
+import type { WorkerContext } from '../fleet/worker-context.ts'
+import { type ConnectResult, resultAtClose } from '../links/connect-result.ts'
+import { connectPacket } from '../links/lightweight-v5.ts'
 import type { Attempt, LinkOptions, Session } from '../links/session.ts'
 import { openSocket } from '../links/socket.ts'
 import type { FaultKind } from './kinds.ts'
@@ -29,35 +29,44 @@ const ENDLESS_PUBLISH = Buffer.concat([
 ])
 
 /** Faults that wait for the broker to lose patience: one that never does keeps what it should close. */
-export function isPatient(fault: FaultKind | null): boolean {
+export function waitsForClose(fault: FaultKind | null): boolean {
   return fault === 'half-open' || fault === 'slow-writer'
 }
 
 /** An attempt that does not go the way of a CONNECT; null for every other fault. */
-export function openWire(fault: FaultKind | null, options: LinkOptions, world: World): Attempt | null {
+export function openFaultyConnection(
+  fault: FaultKind | null,
+  options: LinkOptions,
+  context: WorkerContext,
+): Attempt | null {
   if (fault === 'half-open') {
     const { host, port } = options.broker
     const localAddress = options.localAddress === undefined ? {} : { localAddress: options.localAddress }
-    return watch(connectTcp({ host, port, ...localAddress }), world, 'connect', socket =>
+    return watch(connectTcp({ host, port, ...localAddress }), context, 'connect', socket =>
       socket.write(HALF_A_HELLO),
     )
   }
   if (fault === 'slow-writer')
-    return watch(openSocket(options), world, 'secureConnect', dribble(options, world))
+    return watch(openSocket(options), context, 'secureConnect', dribble(options, context))
   if (fault === 'handshake-flood') {
-    return watch(openSocket(options), world, 'secureConnect', socket => socket.destroy())
+    return watch(openSocket(options), context, 'secureConnect', socket => socket.destroy())
   }
   return null
 }
 
 type Begin = (socket: Duplex) => void
 
-function watch(socket: Duplex, world: World, ready: 'connect' | 'secureConnect', begin: Begin): Attempt {
+function watch(
+  socket: Duplex,
+  context: WorkerContext,
+  ready: 'connect' | 'secureConnect',
+  begin: Begin,
+): Attempt {
   let error: Error | null = null
   let stage: 'tcp' | 'tls' | 'mqtt' = 'tcp'
-  let ended: Seen | null = null
-  const settled = new Promise<{ seen: Seen; session: null }>(resolve => {
-    const overdue = world.schedule.at(world.schedule.now() + PATIENCE_MS, () => {
+  let ended: ConnectResult | null = null
+  const settled = new Promise<{ result: ConnectResult; session: null }>(resolve => {
+    const overdue = context.schedule.at(context.schedule.now() + PATIENCE_MS, () => {
       ended = { kind: 'timeout', stage }
       socket.destroy()
     })
@@ -66,7 +75,7 @@ function watch(socket: Duplex, world: World, ready: 'connect' | 'secureConnect',
     })
     socket.once('close', () => {
       overdue.cancel()
-      resolve({ seen: ended ?? seenAtClose(stage, error, false), session: null })
+      resolve({ result: ended ?? resultAtClose(stage, error, false), session: null })
     })
   })
   socket.on('error', fault => {
@@ -87,28 +96,33 @@ function watch(socket: Duplex, world: World, ready: 'connect' | 'secureConnect',
   }
 }
 
-function dribble(options: LinkOptions, world: World): Begin {
+function dribble(options: LinkOptions, context: WorkerContext): Begin {
   const bytes = connectPacket(options)
   return socket => {
     let sent = 0
     const next = (): void => {
       if (socket.destroyed || sent >= bytes.length) return
       socket.write(bytes.subarray(sent, ++sent))
-      world.schedule.at(world.schedule.now() + BYTE_EVERY_MS, next)
+      context.schedule.at(context.schedule.now() + BYTE_EVERY_MS, next)
     }
     next()
   }
 }
 
-type KeptTooLong = (actor: Actor, world: World, session: Session) => void
+type KeptTooLong = (device: Device, context: WorkerContext, session: Session) => void
 
 /** What a device does once it is in. True where it should be cut for that. */
-export function misbehave(actor: Actor, world: World, session: Session, kept: KeptTooLong): boolean {
-  const { schedule } = world
-  switch (actor.group.plan.fault) {
+export function misbehave(
+  device: Device,
+  context: WorkerContext,
+  session: Session,
+  kept: KeptTooLong,
+): boolean {
+  const { schedule } = context
+  switch (device.group.plan.fault) {
     case 'dropped-tcp': {
-      const afterMs = -Math.log(1 - actor.random()) * DROP_AFTER_MS
-      schedule.at(schedule.now() + afterMs, () => actor.session === session && session.cut())
+      const afterMs = -Math.log(1 - device.random()) * DROP_AFTER_MS
+      schedule.at(schedule.now() + afterMs, () => device.session === session && session.cut())
       return false
     }
     case 'slow-reader':
@@ -116,13 +130,13 @@ export function misbehave(actor: Actor, world: World, session: Session, kept: Ke
         session.stopReading()
         // What it does not read is its own loss, and what still comes at its end says nothing of the broker.
         session.onMessage(() => {})
-        actor.filters = []
+        device.filters = []
       })
       return false
     case 'malformed':
     case 'oversize':
-      session.writeRaw(actor.group.plan.fault === 'malformed' ? NO_PACKET : ENDLESS_PUBLISH)
-      schedule.at(schedule.now() + CUT_DEADLINE_MS, () => kept(actor, world, session))
+      session.writeRaw(device.group.plan.fault === 'malformed' ? NO_PACKET : ENDLESS_PUBLISH)
+      schedule.at(schedule.now() + CUT_DEADLINE_MS, () => kept(device, context, session))
       return true
     default:
       return false

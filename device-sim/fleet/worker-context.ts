@@ -1,11 +1,12 @@
 // What all devices of one worker share: clock, counts, ledger, and the ways to say that something is wrong.
 // Holds no behaviour.
-import type { Schedule } from '../pace.ts'
-import type { Counts, Latencies } from '../results/tick.ts'
-import type { Broker } from '../target.ts'
-import type { Ledger } from './ledger.ts'
 
-export type World = {
+import type { Counts, Latencies } from '../results/tick.ts'
+import type { Schedule } from '../schedule.ts'
+import type { Broker } from '../target.ts'
+import type { DeliveryTracker } from './delivery-tracker.ts'
+
+export type WorkerContext = {
   runId: string
   seed: number
   broker: Broker
@@ -15,7 +16,7 @@ export type World = {
   sources: readonly string[]
   counts: Counts
   latencies: Latencies
-  ledger: Ledger
+  deliveries: DeliveryTracker
   /** Ended devices neither publish nor come back. */
   ending: boolean
   findings: Findings
@@ -39,6 +40,6 @@ export function noFindings(): Findings {
   return { admitted: [], refused: [], cuts: [], kept: [] }
 }
 
-export function note<T>(list: T[], finding: T): void {
+export function addFinding<T>(list: T[], finding: T): void {
   if (list.length < FINDINGS_MAX) list.push(finding)
 }

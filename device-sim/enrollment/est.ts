@@ -3,8 +3,8 @@
 import 'reflect-metadata'
 import { request } from 'node:https'
 import * as x509 from '@peculiar/x509'
+import { RunFailed } from '../failure.ts'
 import { type Api, refusal } from './api.ts'
-import { RunFailed } from './failure.ts'
 import { type Identity, identityFrom, type KeyType, makeRequest } from './identity.ts'
 
 const DEADLINE_MS = 30_000

@@ -1,6 +1,6 @@
 // What the simulator is given by whoever starts it, and the exit codes it answers with. Types alone.
 
-export type Io = {
+export type CommandContext = {
   env: Record<string, string | undefined>
   stdout: NodeJS.WriteStream
   stderr: NodeJS.WriteStream

@@ -1,9 +1,14 @@
 // When each device of a ramp starts: constant, as a Poisson process, or in bursts. Pure; the seed decides.
 import { createRandom } from '../random.ts'
-import type { Arrival } from '../scenario/plan.ts'
+import type { ArrivalProcess } from '../scenario/plan.ts'
 
 /** Milliseconds from the start of the ramp, ascending, one for each of `count` devices. */
-export function arrivalsMs(count: number, rate: number, arrival: Arrival, seed: number): Float64Array {
+export function startTimesMs(
+  count: number,
+  rate: number,
+  arrival: ArrivalProcess,
+  seed: number,
+): Float64Array {
   const times = new Float64Array(count)
   const random = createRandom(seed)
   let atMs = 0

@@ -1,31 +1,36 @@
 // At the end: which messages subscribers lack, by what senders say they sent. Refuses to know how any of it travelled.
-import { type Actor, fill } from './actor.ts'
+
+import type { Stream } from './delivery-tracker.ts'
+import { type Device, fill } from './device.ts'
 import { matches, prefixOf } from './filter.ts'
-import type { Stream } from './ledger.ts'
-import type { World } from './world.ts'
+import type { WorkerContext } from './worker-context.ts'
 
 /** Adds what is missing to the counts of the QoS that it should have been delivered with. */
-export function settle(actors: Iterable<Actor>, streams: readonly Stream[], world: World): void {
+export function countMissing(
+  devices: Iterable<Device>,
+  streams: readonly Stream[],
+  context: WorkerContext,
+): void {
   const byTopic = streams.toSorted((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0))
-  for (const actor of actors) {
+  for (const device of devices) {
     const seen = new Set<number>()
-    for (const filter of actor.filters) {
+    for (const filter of device.filters) {
       for (const stream of candidates(byTopic, prefixOf(filter))) {
         if (seen.has(stream.stream) || !matches(filter, stream.topic)) continue
         seen.add(stream.stream)
-        const fromStart = actor.subscribedAt < stream.firstSentAt
+        const fromStart = device.subscribedAt < stream.firstSentAt
         // Gone at the end: what was sent since is not missing, it is not asked for or still queued.
-        if (!actor.session) world.ledger.wasAway(actor.index, false)
-        const lacking = world.ledger.lacking(actor.index, stream, fromStart && actor.session !== null)
-        const qos = Math.min(stream.qos, grantedQos(actor, filter)) as 0 | 1 | 2
-        world.counts.traffic[qos].lost += lacking ?? 0
+        if (!device.session) context.deliveries.wasAway(device.index, false)
+        const lacking = context.deliveries.lacking(device.index, stream, fromStart && device.session !== null)
+        const qos = Math.min(stream.qos, grantedQos(device, filter)) as 0 | 1 | 2
+        context.counts.traffic[qos].lost += lacking ?? 0
       }
     }
   }
 }
 
-function grantedQos(actor: Actor, filter: string): number {
-  const plan = actor.group.plan.subscribe.find(one => fill(actor, one.filter) === filter)
+function grantedQos(device: Device, filter: string): number {
+  const plan = device.group.plan.subscribe.find(one => fill(device, one.filter) === filter)
   return plan?.qos ?? 0
 }
 

@@ -1,8 +1,9 @@
 // A lean link's session: what it hears, answers, sends and sends again. One record for each connection and functions that
 // all of them share, since there are thousands. Refuses to know how the connection came about.
 import { generate } from 'mqtt-packet'
-import { coarse, type Schedule, type Task } from '../pace.ts'
-import { readPublishV5, subackCodes, type V5, withAlias } from './lean-v5.ts'
+import { coarse, type Schedule, type Task } from '../schedule.ts'
+import { type ConnectResult, hex, type Stage } from './connect-result.ts'
+import { readPublishV5, subackCodes, type V5, withAlias } from './lightweight-v5.ts'
 import {
   acknowledgement,
   DISCONNECT,
@@ -12,7 +13,6 @@ import {
   publishPacket,
   readPublish,
 } from './packets.ts'
-import { hex, type Seen, type Stage } from './seen.ts'
 import {
   type Incoming,
   type LinkOptions,
@@ -20,16 +20,16 @@ import {
   type Session,
   type Unfinished,
 } from './session.ts'
-import { tlsOf, type Wire } from './socket.ts'
+import { type DeviceSocket, tlsOf } from './socket.ts'
 
 const END_DEADLINE_MS = 1_000
 
-export type Link = Session & {
-  socket: Wire
+export type LightweightLink = Session & {
+  socket: DeviceSocket
   schedule: Schedule
   stage: Stage
   /** Until the attempt is over: to answer it, what for, and its deadline. */
-  settle: ((result: { seen: Seen; session: Session | null }) => void) | null
+  settle: ((result: { result: ConnectResult; session: Session | null }) => void) | null
   options: LinkOptions | null
   overdue: Task | null
   keepAliveMs: number
@@ -44,15 +44,15 @@ export type Link = Session & {
   unansweredPing: boolean
   lastError: Error | null
   /** Why we ended the connection, where it was us. */
-  fault: string | null
+  closeReason: string | null
   closeCause: string | null
-  heard: ((message: Incoming) => void) | null
+  messageHandler: ((message: Incoming) => void) | null
   /** Until somebody listens: what a kept session waited with may come in one piece with its CONNACK. */
-  early: Incoming[] | null
-  announceClose: ((cause: string) => void) | null
+  earlyMessages: Incoming[] | null
+  closeHandler: ((cause: string) => void) | null
 }
 /** CONNACK 0 came; `present` is what it says of an earlier session. */
-export function begin(link: Link, present: boolean): void {
+export function onConnected(link: LightweightLink, present: boolean): void {
   link.present = present
   link.resumed = tlsOf(link.socket)?.isSessionReused() ?? false
   link.lastWriteAt = link.schedule.now()
@@ -62,7 +62,7 @@ export function begin(link: Link, present: boolean): void {
 }
 
 /** One packet of a session that stands. */
-export function hear(link: Link, first: number, body: Buffer): void {
+export function onPacket(link: LightweightLink, first: number, body: Buffer): void {
   const type = first >> 4
   if (type === packetTypes.publish) {
     received(link, first, body)
@@ -73,18 +73,18 @@ export function hear(link: Link, first: number, body: Buffer): void {
     return
   }
   if (type === packetTypes.disconnect && link.v5) {
-    link.fault = `disconnect_${hex(body[0] ?? 0)}`
+    link.closeReason = `disconnect_${hex(body[0] ?? 0)}`
     link.socket.end()
     return
   }
   if (body.length < 2) {
-    breakOff(link, 'malformed_packet_from_broker')
+    abort(link, 'malformed_packet_from_broker')
     return
   }
   acknowledged(link, type, body)
 }
 
-function acknowledged(link: Link, type: number, body: Buffer): void {
+function acknowledged(link: LightweightLink, type: number, body: Buffer): void {
   const { unfinished, subscribing } = link
   const messageId = body.readUInt16BE(0)
   switch (type) {
@@ -98,7 +98,7 @@ function acknowledged(link: Link, type: number, body: Buffer): void {
       if (subscribing?.size === 0) link.subscribing = null
       const codes = subackCodes(body, link.v5 !== null)
       if (codes) answer?.(codes[0] ?? 0x80)
-      else breakOff(link, 'malformed_packet_from_broker')
+      else abort(link, 'malformed_packet_from_broker')
       return
     }
     case packetTypes.pubrec: {
@@ -123,29 +123,29 @@ function acknowledged(link: Link, type: number, body: Buffer): void {
 }
 
 /** `code` is null where PUBREC has brought it. */
-function finished({ unfinished, v5 }: Link, messageId: number, code: number | null): void {
+function finished({ unfinished, v5 }: LightweightLink, messageId: number, code: number | null): void {
   const sent = unfinished.outgoing?.get(messageId)
   unfinished.outgoing?.delete(messageId)
   if (unfinished.outgoing?.size === 0) unfinished.outgoing = null
   sent?.onAck(v5 ? (code ?? sent.code) : 0)
 }
 
-export function breakOff(link: Link, fault: string): void {
-  link.fault = fault
+export function abort(link: LightweightLink, fault: string): void {
+  link.closeReason = fault
   link.left = null
   link.socket.destroy()
 }
 
-function write(link: Link, bytes: Buffer): void {
+function write(link: LightweightLink, bytes: Buffer): void {
   if (!link.socket.writable) return
   link.lastWriteAt = link.schedule.now()
   link.socket.write(bytes)
 }
 
-function keepAlive(link: Link): void {
+function keepAlive(link: LightweightLink): void {
   const { schedule, keepAliveMs } = link
   if (link.unansweredPing) {
-    breakOff(link, 'no_pingresp')
+    abort(link, 'no_pingresp')
     return
   }
   // A tenth early: a ping that is late by a scheduling error is one too late [MQTT-3.1.2-24].
@@ -156,24 +156,24 @@ function keepAlive(link: Link): void {
   link.ping = schedule.at(coarse(link.lastWriteAt + keepAliveMs * 0.9), () => keepAlive(link))
 }
 
-function nextId({ unfinished, subscribing }: Link): number {
+function nextId({ unfinished, subscribing }: LightweightLink): number {
   do unfinished.lastId = (unfinished.lastId % 65_535) + 1
   while (unfinished.outgoing?.has(unfinished.lastId) || subscribing?.has(unfinished.lastId))
   return unfinished.lastId
 }
 
 /** [MQTT-4.4.0-1] In the order of the first sending [MQTT-4.6.0-1]. */
-function resend(link: Link): void {
+function resend(link: LightweightLink): void {
   for (const [messageId, { packet }] of link.unfinished.outgoing ?? []) {
     if (packet) markDup(packet)
     write(link, packet ?? acknowledgement(packetTypes.pubrel, messageId))
   }
 }
 
-function received(link: Link, first: number, body: Buffer): void {
+function received(link: LightweightLink, first: number, body: Buffer): void {
   const message = link.v5 ? readPublishV5(link.v5, first, body) : readPublish(first, body)
   if (!message) {
-    breakOff(link, 'malformed_packet_from_broker')
+    abort(link, 'malformed_packet_from_broker')
     return
   }
   const { messageId, qos } = message
@@ -186,14 +186,14 @@ function received(link: Link, first: number, body: Buffer): void {
     write(link, acknowledgement(packetTypes.pubrec, messageId))
     if (again) return
   }
-  if (link.heard) link.heard(message)
+  if (link.messageHandler) link.messageHandler(message)
   else {
-    link.early ??= []
-    link.early.push({ ...message, payload: Buffer.from(message.payload) })
+    link.earlyMessages ??= []
+    link.earlyMessages.push({ ...message, payload: Buffer.from(message.payload) })
   }
 }
 
-export const verbs: Omit<Session, 'resumed' | 'present' | 'limits'> & ThisType<Link> = {
+export const sessionMethods: Omit<Session, 'resumed' | 'present' | 'limits'> & ThisType<LightweightLink> = {
   keepsOrder: true,
   publish(message, onAck) {
     const { v5 } = this
@@ -219,12 +219,12 @@ export const verbs: Omit<Session, 'resumed' | 'present' | 'limits'> & ThisType<L
     write(this, generate({ cmd: 'subscribe', messageId, subscriptions }, { protocolVersion: v5 ? 5 : 4 }))
   },
   onMessage(handle) {
-    this.heard = handle
-    for (const message of this.early?.splice(0) ?? []) handle(message)
-    this.early = null
+    this.messageHandler = handle
+    for (const message of this.earlyMessages?.splice(0) ?? []) handle(message)
+    this.earlyMessages = null
   },
   onClose(handle) {
-    this.announceClose = handle
+    this.closeHandler = handle
     if (this.closeCause !== null) handle(this.closeCause)
   },
   bufferedBytes() {

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { createDeliveryTracker, type Stream } from '../../../device-sim/fleet/delivery-tracker.ts'
 import { matches, prefixOf } from '../../../device-sim/fleet/filter.ts'
-import { createLedger, type Stream } from '../../../device-sim/fleet/ledger.ts'
-import { createGenerator, stamped, stampOf } from '../../../device-sim/fleet/payload.ts'
+import { createGenerator, readHeader, withHeader } from '../../../device-sim/fleet/payload.ts'
 
 const stream = (sent: number, unacknowledged: number[] = []): Stream => {
   return { stream: 1, topic: 't', qos: 1, sent, firstSentAt: 0, unacknowledged }
@@ -15,7 +15,7 @@ describe('a ledger', () => {
     const deliveries = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 120 })
     fc.assert(
       fc.property(deliveries, fc.integer({ min: 0, max: 45 }), (arrivals, sentMore) => {
-        const ledger = createLedger()
+        const ledger = createDeliveryTracker()
         const sent = Math.max(sentMore, ...arrivals)
         const counted = { first: 0, duplicate: 0, late: 0 }
         const truth = { first: 0, duplicate: 0, late: 0 }
@@ -36,13 +36,13 @@ describe('a ledger', () => {
   })
 
   it('excuses what was never acknowledged, and only that', () => {
-    const ledger = createLedger()
+    const ledger = createDeliveryTracker()
     for (const sequence of [1, 2, 5]) ledger.arrived(7, 1, sequence, 1)
     assert.equal(ledger.lacking(7, stream(8, [4, 8]), true), 3)
   })
 
   it('waits for nothing that was sent while a subscriber was away', () => {
-    const ledger = createLedger()
+    const ledger = createDeliveryTracker()
     for (const sequence of [1, 2]) ledger.arrived(7, 1, sequence, 1)
     ledger.wasAway(7, false)
     assert.equal(ledger.lacking(7, stream(9), true), 0)
@@ -53,7 +53,7 @@ describe('a ledger', () => {
   })
 
   it('goes on waiting for QoS 1 where the session stays', () => {
-    const ledger = createLedger()
+    const ledger = createDeliveryTracker()
     ledger.arrived(7, 1, 1, 1)
     ledger.arrived(7, 2, 1, 0)
     ledger.wasAway(7, true)
@@ -62,7 +62,7 @@ describe('a ledger', () => {
   })
 
   it('says nothing of a stream that began before the subscription, but misses all of one that began after', () => {
-    const ledger = createLedger()
+    const ledger = createDeliveryTracker()
     assert.equal(ledger.lacking(7, stream(5), false), null)
     assert.equal(ledger.lacking(7, stream(5), true), 5)
     ledger.arrived(7, 1, 4, 1)
@@ -71,7 +71,7 @@ describe('a ledger', () => {
   })
 
   it('says what it had no room for', () => {
-    const ledger = createLedger(1)
+    const ledger = createDeliveryTracker(1)
     ledger.arrived(1, 1, 1, 1)
     ledger.arrived(1, 2, 1, 1)
     assert.equal(ledger.overflow(), 1)
@@ -83,9 +83,9 @@ describe('a number on a message', () => {
 
   for (const body of ['{"value":1}', '{}', 'plain', '']) {
     it(`comes back from ${body === '' ? 'nothing' : body}`, () => {
-      const payload = Buffer.from(stamped(stamp, body))
-      assert.deepEqual(stampOf(payload, 'ab12'), stamp)
-      assert.equal(stampOf(payload, 'other'), null)
+      const payload = Buffer.from(withHeader(stamp, body))
+      assert.deepEqual(readHeader(payload, 'ab12'), stamp)
+      assert.equal(readHeader(payload, 'other'), null)
       if (body.startsWith('{')) assert.equal(typeof JSON.parse(payload.toString()), 'object')
     })
   }
@@ -94,17 +94,17 @@ describe('a number on a message', () => {
     for (const expirySeconds of [null, 0, 4_294_967_295]) {
       const promise = { ordered: '0011aabb', byName: 'ffee0099', expirySeconds, sentAt: 98_765 }
       for (const body of ['{"value":1}', '{}', 'plain', '']) {
-        const payload = Buffer.from(stamped({ ...stamp, promise }, body))
-        assert.deepEqual(stampOf(payload, 'ab12'), { ...stamp, promise })
+        const payload = Buffer.from(withHeader({ ...stamp, promise }, body))
+        assert.deepEqual(readHeader(payload, 'ab12'), { ...stamp, promise })
       }
     }
-    const alike = stamped(stamp, '5 - 0011aabbffee0099 ')
-    assert.equal(stampOf(Buffer.from(alike), 'ab12')?.promise, null)
+    const alike = withHeader(stamp, '5 - 0011aabbffee0099 ')
+    assert.equal(readHeader(Buffer.from(alike), 'ab12')?.promise, null)
   })
 
   it('is not found in what others sent', () => {
     for (const text of ['', 'rcs1 ', '{"a":1}', 'x'.repeat(200)])
-      assert.equal(stampOf(Buffer.from(text), 'ab12'), null)
+      assert.equal(readHeader(Buffer.from(text), 'ab12'), null)
   })
 })
 

@@ -2,7 +2,7 @@
 // that a crash leaves a whole identity or none. Refuses to know whether the registry still believes in them.
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RunFailed } from './failure.ts'
+import { RunFailed } from '../failure.ts'
 import { type Identity, identityFrom } from './identity.ts'
 
 /** What the directory is, for a person who finds it and for us to know our own. */

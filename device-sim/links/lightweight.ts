@@ -1,20 +1,20 @@
 // A device's link in little memory: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. For fleets of thousands.
 // Refuses to reconnect.
-import { coarse, type Schedule } from '../pace.ts'
-import { begin, breakOff, hear, type Link, verbs } from './lean-session.ts'
-import { beginV5, connectPacket, readConnack } from './lean-v5.ts'
+import { coarse, type Schedule } from '../schedule.ts'
+import { type ConnectResult, codeOf, resultAtClose } from './connect-result.ts'
+import { abort, type LightweightLink, onConnected, onPacket, sessionMethods } from './lightweight-session.ts'
+import { beginV5, connectPacket, readConnack } from './lightweight-v5.ts'
 import { packetTypes, readPackets } from './packets.ts'
-import { codeOf, type Seen, seenAtClose } from './seen.ts'
 import { type Attempt, type LinkOptions, noLimits, nothingUnfinished, type Session } from './session.ts'
-import { openSocket, serverFault, tlsOf, type Wire } from './socket.ts'
+import { type DeviceSocket, openSocket, serverCertificateProblem, tlsOf } from './socket.ts'
 
 const silent = (): void => {}
 
-type LinkSocket = Wire & { link: Link }
+type LinkSocket = DeviceSocket & { link: LightweightLink }
 
 /** Starts one attempt. Never rejects: whatever happens is something seen. Keep-alive runs on the given schedule. */
-export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt {
-  const link: Link = Object.assign(Object.create(verbs), {
+export function openLightweightLink(options: LinkOptions, schedule: Schedule): Attempt {
+  const link: LightweightLink = Object.assign(Object.create(sessionMethods), {
     socket: null,
     schedule,
     stage: 'tcp',
@@ -31,15 +31,15 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
     lastWriteAt: 0,
     unansweredPing: false,
     lastError: null,
-    fault: null,
+    closeReason: null,
     closeCause: null,
-    heard: null,
-    early: null,
-    announceClose: null,
+    messageHandler: null,
+    earlyMessages: null,
+    closeHandler: null,
     resumed: false,
     present: false,
   })
-  const settled = new Promise<{ seen: Seen; session: Session | null }>(resolve => {
+  const settled = new Promise<{ result: ConnectResult; session: Session | null }>(resolve => {
     link.settle = resolve
   })
   link.overdue = schedule.at(coarse(schedule.now() + options.timeoutMs), () =>
@@ -56,12 +56,12 @@ export function openLeanLink(options: LinkOptions, schedule: Schedule): Attempt 
   return { settled, cancel: () => finish(link, { kind: 'cancelled' }, null) }
 }
 
-function finish(link: Link, seen: Seen, session: Session | null): void {
+function finish(link: LightweightLink, result: ConnectResult, session: Session | null): void {
   const { settle, overdue } = link
   if (!settle) return
   overdue?.cancel()
   link.settle = link.options = link.overdue = null
-  settle({ seen, session })
+  settle({ result, session })
   if (!session) link.socket?.destroy()
 }
 
@@ -74,7 +74,7 @@ function onSecure(this: LinkSocket): void {
   const { options } = link
   link.stage = 'mqtt'
   if (!options) return
-  const fault = serverFault(this, options)
+  const fault = serverCertificateProblem(this, options)
   if (fault) finish(link, { kind: 'server_not_trusted', code: fault }, null)
   else this.write(connectPacket(options))
 }
@@ -86,27 +86,27 @@ function onError(this: LinkSocket, error: Error): void {
 function onClose(this: LinkSocket): void {
   const { link } = this
   const { lastError, stage } = link
-  finish(link, seenAtClose(stage, lastError, Boolean(tlsOf(this)?.authorizationError)), null)
+  finish(link, resultAtClose(stage, lastError, Boolean(tlsOf(this)?.authorizationError)), null)
   link.ping?.cancel()
   link.subscribing = null
   const code = lastError ? codeOf(lastError).toLowerCase() : ''
-  link.closeCause = link.fault ?? (code === '' || code === 'econnreset' ? 'closed_by_broker' : code)
-  link.announceClose?.(link.closeCause)
+  link.closeCause = link.closeReason ?? (code === '' || code === 'econnreset' ? 'closed_by_broker' : code)
+  link.closeHandler?.(link.closeCause)
 }
 
-function onBytes(socket: Wire, bytes: Buffer): void {
+function onBytes(socket: DeviceSocket, bytes: Buffer): void {
   const { link } = socket as LinkSocket
   const left = readPackets(link.left, bytes, link, take)
-  if (left === 'malformed') breakOff(link, 'malformed_packet_from_broker')
+  if (left === 'malformed') abort(link, 'malformed_packet_from_broker')
   else link.left = left
 }
 
-function take(link: Link, first: number, body: Buffer): void {
-  if (link.settle) welcome(link, first, body)
-  else hear(link, first, body)
+function take(link: LightweightLink, first: number, body: Buffer): void {
+  if (link.settle) onFirstPacket(link, first, body)
+  else onPacket(link, first, body)
 }
 
-function welcome(link: Link, first: number, body: Buffer): void {
+function onFirstPacket(link: LightweightLink, first: number, body: Buffer): void {
   const [acknowledge = 0, code = 0] = body
   if (first >> 4 !== packetTypes.connack) {
     finish(link, { kind: 'failed', code: `unexpected_${first >> 4}` }, null)
@@ -123,10 +123,10 @@ function welcome(link: Link, first: number, body: Buffer): void {
       return
     }
     // The device uses no more aliases than it takes.
-    link.v5.aliasMax = Math.min(said.aliasMax, link.v5.heardMax)
+    link.v5.aliasMax = Math.min(said.aliasMax, link.v5.receivedAliasMax)
     link.limits = said.limits
     link.keepAliveMs = said.keepAliveMs
   }
-  begin(link, (acknowledge & 1) === 1)
+  onConnected(link, (acknowledge & 1) === 1)
   finish(link, { kind: 'admitted' }, link)
 }

@@ -1,7 +1,13 @@
 // What a device saw and what it means: the pure part.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { isRefusal, nameOf, type Seen, type Stage, seenAtClose } from '../../device-sim/links/seen.ts'
+import {
+  type ConnectResult,
+  isRefusal,
+  resultAtClose,
+  resultName,
+  type Stage,
+} from '../../../device-sim/links/connect-result.ts'
 
 describe('the end of a connection', () => {
   const rows: [Stage, string | null, string, boolean][] = [
@@ -25,14 +31,14 @@ describe('the end of a connection', () => {
   ]
   for (const [stage, code, name, refusal] of rows) {
     it(`reads ${code ?? 'no error'} in stage ${stage} as ${name}, ${refusal ? 'a refusal' : 'no proof'}`, () => {
-      const seen = seenAtClose(stage, code === null ? null : Object.assign(new Error(), { code }), false)
-      assert.equal(nameOf(seen), name)
-      assert.equal(isRefusal(seen), refusal)
+      const result = resultAtClose(stage, code === null ? null : Object.assign(new Error(), { code }), false)
+      assert.equal(resultName(result), name)
+      assert.equal(isRefusal(result), refusal)
     })
   }
 
   it('never takes silence, absence or admission for a refusal', () => {
-    const rows: Seen[] = [
+    const rows: ConnectResult[] = [
       { kind: 'admitted' },
       { kind: 'cancelled' },
       { kind: 'timeout', stage: 'mqtt' },

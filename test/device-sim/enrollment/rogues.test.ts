@@ -3,19 +3,19 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { describe, it } from 'node:test'
-import type { Summary } from '../../device-sim/results/summary.ts'
-import { rogueKinds } from '../../device-sim/rogues.ts'
-import { type Reason, startBroker } from './fakes/broker.ts'
-import { createRoll } from './fakes/provisioning.ts'
-import { createWorld } from './fakes/world.ts'
+import { rogueKinds } from '../../../device-sim/enrollment/rogues.ts'
+import type { Summary } from '../../../device-sim/results/summary.ts'
+import { type Reason, startBroker } from '../fakes/broker.ts'
+import { createRoll } from '../fakes/provisioning.ts'
+import { createFakeServices } from '../fakes/services.ts'
 
 const rogueGroups = (summary: Summary) => summary.groups.filter(({ fault }) => fault !== null)
 const letIn = (summary: Summary): string[] => summary.wronglyAdmitted.first.map(({ group }) => group).sort()
 
 describe('rogues', () => {
   it('sees each kind refused, as many as asked, and passes', async () => {
-    await using world = await createWorld()
-    const { exitCode, summary, stderr } = await world.run({ rogues: '2' })
+    await using services = await createFakeServices()
+    const { exitCode, summary, stderr } = await services.run({ rogues: '2' })
     assert.equal(exitCode, 0, stderr)
     assert.deepEqual(
       rogueGroups(summary).map(({ fault, count, connects, refusals }) => {
@@ -41,20 +41,20 @@ describe('rogues', () => {
       'unlisted',
       'untrusted',
     ]
-    assert.deepEqual([...new Set(world.broker.refused)].sort(), reasons)
-    assert.equal(world.broker.received.filter(({ topic }) => topic.includes('rogue')).length, 0)
+    assert.deepEqual([...new Set(services.broker.refused)].sort(), reasons)
+    assert.equal(services.broker.received.filter(({ topic }) => topic.includes('rogue')).length, 0)
   })
 
   it('uses its rogues again in a second run, and they are still refused for the same reason', async () => {
-    await using world = await createWorld()
-    await world.run({ rogues: true, devices: '1' })
-    const listed = world.roll.certificates.size
-    const { exitCode, summary } = await world.run({ rogues: true, devices: '1' })
+    await using services = await createFakeServices()
+    await services.run({ rogues: true, devices: '1' })
+    const listed = services.roll.certificates.size
+    const { exitCode, summary } = await services.run({ rogues: true, devices: '1' })
     assert.equal(exitCode, 0)
     const revoked = summary.groups.find(({ fault }) => fault === 'revoked')
     assert.deepEqual(Object.keys(revoked?.refusals ?? {}), ['connack_5'])
     // Only the expired canary is made anew.
-    assert.equal(world.roll.certificates.size, listed + 1)
+    assert.equal(services.roll.certificates.size, listed + 1)
   })
 
   const leaks: { forgive: Reason[]; admitted: string[] }[] = [
@@ -65,8 +65,8 @@ describe('rogues', () => {
   ]
   for (const { forgive, admitted } of leaks) {
     it(`exits 99 and names the rogue when a broker forgives ${forgive.join(' and ')}`, async () => {
-      await using world = await createWorld({ forgive })
-      const { exitCode, summary, stdout } = await world.run({ rogues: true, devices: '2' })
+      await using services = await createFakeServices({ forgive })
+      const { exitCode, summary, stdout } = await services.run({ rogues: true, devices: '2' })
       assert.equal(exitCode, 99, stdout)
       assert.deepEqual([...new Set(letIn(summary))], admitted)
       for (const kind of admitted) assert.match(summary.verdict.breaches[0] ?? '', new RegExp(`\\(${kind}, `))
@@ -84,14 +84,14 @@ describe('rogues', () => {
   ]
   for (const [what, prepare, saw, connectTimeout = '30s'] of proofless) {
     it(`proves nothing by a broker that ${what}, and fails the run`, async () => {
-      await using world = await createWorld()
+      await using services = await createFakeServices()
       const server = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
       await once(server, 'listening')
       const { port } = server.address() as AddressInfo
       prepare(server)
       try {
         const broker = `mqtts://127.0.0.1:${port}`
-        const { exitCode, summary } = await world.run({ rogues: true, broker, connectTimeout })
+        const { exitCode, summary } = await services.run({ rogues: true, broker, connectTimeout })
         assert.equal(exitCode, 1)
         assert.deepEqual([summary.connects.refused, summary.wronglyAdmitted.count], [0, 0])
         assert.deepEqual(Object.keys(summary.failures), [saw])
@@ -105,9 +105,9 @@ describe('rogues', () => {
   }
 
   it('proves nothing by a broker that refuses everyone, and calls the fleet wrongly refused', async () => {
-    await using world = await createWorld()
-    await using stern = await startBroker(world.authority, createRoll())
-    const { exitCode, summary } = await world.run({ rogues: true, broker: stern.url, devices: '2' })
+    await using services = await createFakeServices()
+    await using stern = await startBroker(services.authority, createRoll())
+    const { exitCode, summary } = await services.run({ rogues: true, broker: stern.url, devices: '2' })
     assert.equal(exitCode, 99)
     assert.match(summary.verdict.breaches[0] ?? '', /wrongly refused: sim-0000\d \(closed_after_handshake\)/)
     for (const kind of rogueKinds) {
@@ -117,9 +117,9 @@ describe('rogues', () => {
   })
 
   it('does not take its own distrust of the server for a refusal', async () => {
-    await using world = await createWorld()
-    await using other = await createWorld()
-    const { exitCode, summary } = await world.run({ rogues: true, broker: other.broker.url, devices: '1' })
+    await using services = await createFakeServices()
+    await using other = await createFakeServices()
+    const { exitCode, summary } = await services.run({ rogues: true, broker: other.broker.url, devices: '1' })
     assert.equal(exitCode, 1)
     assert.equal(summary.connects.refused, 0)
     assert.match(Object.keys(summary.failures)[0] ?? '', /^server_not_trusted_/)

@@ -12,10 +12,10 @@ export type Stream = {
   unacknowledged: number[]
 }
 
-export type Arrival = 'first' | 'duplicate' | 'late'
+export type Delivery = 'first' | 'duplicate' | 'late'
 
-export type Ledger = {
-  arrived(subscriber: number, stream: number, sequence: number, qos: 0 | 1 | 2): Arrival
+export type DeliveryTracker = {
+  arrived(subscriber: number, stream: number, sequence: number, qos: 0 | 1 | 2): Delivery
   /**
    * What comes next tells where to go on: what was sent meanwhile was not for this subscriber. Where its session
    * stays, that holds for QoS 0 alone.
@@ -46,7 +46,7 @@ type Entry = {
 const ENTRIES_MAX = 2_000_000
 const MISSING_MAX = 10_000
 
-export function createLedger(entriesMax = ENTRIES_MAX): Ledger {
+export function createDeliveryTracker(entriesMax = ENTRIES_MAX): DeliveryTracker {
   const bySubscriber = new Map<number, Map<number, Entry>>()
   let entries = 0
   let overflow = 0

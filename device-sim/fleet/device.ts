@@ -1,0 +1,293 @@
+// One simulated device: connects, subscribes, publishes, sleeps, and reconnects after a drop. Its admissions and refusals are
+// compared with what its group expects. Plain data and functions, since a worker has thousands.
+
+import { misbehave, openFaultyConnection } from '../faults/faulty-connections.ts'
+import { openLightweightLink } from '../links/lightweight.ts'
+import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
+import {
+  type Attempt,
+  type Credentials,
+  type Incoming,
+  type LinkOptions,
+  nothingUnfinished,
+  type Session,
+  type Subscription,
+  type Unfinished,
+} from '../links/session.ts'
+import { createRandom, seedOf } from '../random.ts'
+import type { Expectation } from '../results/summary.ts'
+import { filled } from '../scenario/topic.ts'
+import { backOffMs } from '../schedule.ts'
+import {
+  checkAdmission,
+  checkRefusal,
+  countReason,
+  countRefusal,
+  countsOf,
+  recordWronglyAdmitted,
+} from './admission-verdict.ts'
+import type { Stream } from './delivery-tracker.ts'
+import type { Group } from './group.ts'
+import { fidelityOf } from './message-properties.ts'
+import { readHeader } from './payload.ts'
+import { withSharedIssuers } from './shared-issuers.ts'
+import { answer, beginTelemetry, forgetPending, type Pending } from './telemetry.ts'
+import { addFinding, type WorkerContext } from './worker-context.ts'
+
+/** What the parent says of a device. `index` is its place in the whole fleet. */
+export type DeviceSpec = {
+  index: number
+  group: number
+  n: string
+  id: string
+  clientId: string
+  credentials: Credentials | null
+}
+
+export type Device = {
+  index: number
+  group: Group
+  id: string
+  n: string
+  clientId: string
+  credentials: Credentials | null
+  state: 'idle' | 'connecting' | 'connected' | 'waiting' | 'asleep'
+  session: Session | null
+  attempt: Attempt | null
+  failures: number
+  random: () => number
+  expect: Expectation
+  /** The fault or the action that `expect` follows from. */
+  why: string
+  /** What an operator does to it at this time, and what became of its session since. */
+  trial: Trial | null
+  everAdmitted: boolean
+  /** Since when it holds its subscriptions, and the filters. */
+  subscribedAt: number
+  filters: string[]
+  turns: number[] | null
+  streams: Map<string, Stream> | null
+  pending: Set<Pending> | null
+  tlsSession: Buffer | null
+  /** Where the session is kept: what the link finishes when it is back. */
+  unfinished: Unfinished | null
+}
+
+export type Trial = { action: number; answeredAt: number | null; dropped: boolean }
+
+export function createDevice(part: DeviceSpec, group: Group, context: WorkerContext): Device {
+  const { id, n } = part
+  const { link, session } = group.plan
+  return {
+    index: part.index,
+    group,
+    id,
+    n,
+    clientId: part.clientId,
+    credentials: part.credentials && withSharedIssuers(part.credentials),
+    state: 'idle',
+    session: null,
+    attempt: null,
+    failures: 0,
+    random: createRandom(seedOf(context.seed, part.index)),
+    expect: group.plan.expect,
+    why: group.plan.fault ?? '',
+    trial: null,
+    everAdmitted: false,
+    subscribedAt: Number.NaN,
+    filters: [],
+    turns: null,
+    streams: null,
+    pending: null,
+    tlsSession: null,
+    unfinished: link === 'lean' && !session.clean ? nothingUnfinished() : null,
+  }
+}
+
+/** What a template becomes for this device. */
+export function fill({ id, n, group }: Device, template: string): string {
+  const { name, attributes } = group.plan
+  return template.includes('$') ? filled(template, { device: id, n, group: name, attributes }) : template
+}
+
+/** One attempt, due at this time. */
+export function connect(device: Device, context: WorkerContext, dueAt: number): void {
+  if (context.ending || device.attempt || device.session) return
+  const { group } = device
+  const counts = countsOf(device, context)
+  counts.connects.attempts++
+  device.state = 'connecting'
+  const begunAt = context.schedule.now()
+  context.latencies.late.record(begunAt - dueAt)
+  const options = linkOptions(device, context)
+  const attempt =
+    openFaultyConnection(group.plan.fault, options, context) ?? openAttempt(group, options, context)
+  device.attempt = attempt
+  attempt.settled.then(({ result, session }) => {
+    device.attempt = null
+    if (session) onConnected(device, context, session, { dueAt, begunAt })
+    else {
+      checkRefusal(device, context, result, begunAt)
+      reconnectLater(device, context)
+    }
+  })
+}
+
+function openAttempt(group: Group, options: LinkOptions, context: WorkerContext): Attempt {
+  return group.plan.link === 'lean' ? openLightweightLink(options, context.schedule) : openMqttJsLink(options)
+}
+
+function linkOptions(device: Device, context: WorkerContext): LinkOptions {
+  const { session, clockSkewMs, protocol } = device.group.plan
+  const source =
+    context.sources.length > 0 ? context.sources[device.index % context.sources.length] : undefined
+  return {
+    broker: context.broker,
+    clientId: device.clientId,
+    username: context.broker.username && fill(device, context.broker.username),
+    password: context.broker.password && fill(device, context.broker.password),
+    credentials: device.credentials,
+    timeoutMs: context.connectTimeoutMs,
+    keepAliveSeconds: session.keepAliveSeconds,
+    protocol,
+    clean: session.clean,
+    sessionExpirySeconds: session.expirySeconds,
+    topicAliasMax: session.topicAliasMax,
+    clockSkewMs,
+    ...(device.unfinished ? { unfinished: device.unfinished } : {}),
+    ...(source === undefined ? {} : { localAddress: source }),
+    ...(session.resumeTls
+      ? {
+          tlsSession: device.tlsSession,
+          onTlsSession: (ticket: Buffer) => {
+            device.tlsSession = ticket
+          },
+        }
+      : {}),
+  }
+}
+
+function onConnected(
+  device: Device,
+  context: WorkerContext,
+  session: Session,
+  times: { dueAt: number; begunAt: number },
+): void {
+  const counts = countsOf(device, context)
+  const { plan } = device.group
+  counts.connects.admitted++
+  if (plan.protocol === 5) countReason(context, 'connack', 0)
+  if (session.resumed) counts.connects.resumed++
+  context.latencies.connect[device.group.index]?.record(context.schedule.now() - times.dueAt)
+  // A session that the broker has forgotten takes along what it had not acknowledged.
+  if (!session.present) forgetPending(device, context)
+  device.session = session
+  device.state = 'connected'
+  device.failures = 0
+  session.onClose(cause => onClosed(device, context, session, cause))
+  if (device.session !== session) return
+  if (context.ending) return void session.end()
+  const misbehaving = misbehave(device, context, session, keptTooLong)
+  // One that should be cut for what it does is let in rightly.
+  if (!misbehaving) checkAdmission(device, context, session, times.begunAt)
+  session.onMessage(message => receive(device, context, message, session.keepsOrder))
+  for (const one of plan.subscribe) {
+    subscribe(device, context, session, { ...one, filter: fill(device, one.filter) })
+  }
+  if (!device.everAdmitted) beginTelemetry(device, context)
+  device.everAdmitted = true
+  if (plan.dutyCycle) {
+    const until = context.schedule.now() + plan.dutyCycle.awakeMs * (0.9 + 0.2 * device.random())
+    context.schedule.at(until, () => fallAsleep(device, context, session))
+  }
+}
+
+function keptTooLong(device: Device, context: WorkerContext, session: Session): void {
+  if (device.session !== session || context.ending) return
+  recordWronglyAdmitted(device, context, 'kept')
+  session.cut()
+}
+
+function subscribe(
+  device: Device,
+  context: WorkerContext,
+  session: Session,
+  subscription: Subscription,
+): void {
+  const { filter } = subscription
+  session.subscribe(subscription, code => {
+    const granted = code < 0x80
+    if (device.group.plan.protocol === 5) countReason(context, 'suback', code)
+    context.counts.subscriptions[granted ? 'granted' : 'refused']++
+    if (!granted || device.session !== session) return
+    if (!device.filters.includes(filter)) device.filters.push(filter)
+    if (Number.isNaN(device.subscribedAt)) device.subscribedAt = context.schedule.now()
+  })
+}
+
+function receive(device: Device, context: WorkerContext, message: Incoming, keepsOrder: boolean): void {
+  const { payload, qos, properties } = message
+  const now = context.schedule.now()
+  const traffic = context.counts.traffic[qos]
+  traffic.received++
+  context.lastArrivalAt = now
+  const stamp = readHeader(payload, context.runId)
+  if (stamp) {
+    context.latencies.deliver.record(now - stamp.dueAt)
+    // What may expire is not owed to one that was away, as at QoS 0.
+    const keptFor = stamp.promise?.expirySeconds == null ? qos : 0
+    const arrival = context.deliveries.arrived(device.index, stamp.stream, stamp.sequence, keptFor)
+    if (arrival === 'duplicate') traffic.duplicated++
+    if (arrival === 'late') traffic.reordered++
+    const { altered, expired } = fidelityOf(stamp.promise, properties, keepsOrder, now)
+    if (altered) traffic.altered++
+    if (expired) traffic.expired++
+  }
+  answer(device, context, now)
+}
+
+function onClosed(device: Device, context: WorkerContext, ended: Session, cause: string): void {
+  if (device.session !== ended) return
+  device.session = null
+  if (!device.unfinished) forgetPending(device, context)
+  const { clean } = device.group.plan.session
+  context.deliveries.wasAway(device.index, !clean)
+  if (clean) device.subscribedAt = Number.NaN
+  if (device.state === 'asleep') return
+  device.state = 'waiting'
+  if (cause.startsWith('disconnect_'))
+    context.counts.reasons[cause] = (context.counts.reasons[cause] ?? 0) + 1
+  if (context.ending) return
+  const { trial } = device
+  if (trial && !trial.dropped) {
+    trial.dropped = true
+    const now = context.schedule.now()
+    if (trial.answeredAt !== null && device.expect === 'refused') {
+      addFinding(context.findings.cuts, { action: trial.action, ms: now - trial.answeredAt })
+    }
+  }
+  if (device.expect === 'refused') countRefusal(device, context, 'session_cut', true)
+  else {
+    const { drops } = countsOf(device, context)
+    drops[cause] = (drops[cause] ?? 0) + 1
+  }
+  reconnectLater(device, context)
+}
+
+function reconnectLater(device: Device, context: WorkerContext): void {
+  const { firstMs, mostMs, jitter, never } = device.group.plan.reconnect
+  device.state = never ? 'asleep' : 'waiting'
+  if (never || context.ending) return
+  const { random } = device
+  const waitMs = backOffMs(device.failures++, { baseMs: firstMs, capMs: mostMs, jitter, random })
+  context.schedule.at(context.schedule.now() + waitMs, dueAt => connect(device, context, dueAt))
+}
+
+function fallAsleep(device: Device, context: WorkerContext, session: Session): void {
+  const { dutyCycle } = device.group.plan
+  if (device.session !== session || !dutyCycle || context.ending) return
+  device.state = 'asleep'
+  void session.end()
+  const until = context.schedule.now() + dutyCycle.asleepMs * (0.9 + 0.2 * device.random())
+  context.schedule.at(until, dueAt => connect(device, context, dueAt))
+}
