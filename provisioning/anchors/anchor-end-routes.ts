@@ -1,6 +1,5 @@
 // Trust anchors: retire a certificate that a renewed one took the place of, and remove an anchor that nothing names any more.
 
-import { caProblems } from '../ca/ca-problems.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { IfMatch } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
@@ -39,7 +38,7 @@ export function anchorEndRoutes(
         throw new Problem(anchorProblems, 'issuer_unknown', `no issuer ${issuerId} is registered`)
       const reliant = await anchors.reliantOn(issuer, fingerprint)
       if (reliant !== null)
-        throw new Problem(caProblems, 'issuer_in_use', `${reliant} leads to it by its serial number`)
+        throw new Problem(anchorProblems, 'issuer_in_use', `${reliant} leads to it by its serial number`)
       const epoch = await writer.retireAnchorCertificate(issuerId, fingerprint, actorOf(request))
       events.anchorChanged(callerOf(request), issuerId, 'retired')
       return answer(issuerId, epoch)

@@ -51,6 +51,11 @@ export const anchorProblems = {
     title: 'The issuer is a CA of this service',
     hint: 'Trust anchors are CAs of others: rollcall issuer list shows them as foreign.',
   },
+  issuer_in_use: {
+    status: 409,
+    title: 'Devices still rely on the issuer',
+    hint: 'For a CA of this service wait until they have renewed (rollcall ca rotate --status), or cut them with force. A trust anchor that is in use can be disabled: rollcall issuer disable ID.',
+  },
   issuer_certificate_unknown: {
     status: 404,
     title: 'The issuer has no such replaced certificate',

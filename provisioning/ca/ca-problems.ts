@@ -6,11 +6,6 @@ export const caProblems = {
     title: 'The issuer is the CA that issues now',
     hint: 'Hand over to another first: rollcall ca rotate. In an emergency: rollcall issuer disable ID.',
   },
-  issuer_in_use: {
-    status: 409,
-    title: 'Devices still rely on the issuer',
-    hint: 'For a CA of this service wait until they have renewed (rollcall ca rotate --status), or cut them with force. A trust anchor that is in use can be disabled: rollcall issuer disable ID.',
-  },
   root_key_offline: {
     status: 409,
     title: 'The key of the root is offline',

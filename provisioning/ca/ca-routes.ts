@@ -157,7 +157,7 @@ export function caRoutes(api: Api, services: CaServices): void {
       const devices = (await ca.reliant.countDevices(now())).get(issuer) ?? 0
       if (devices > 0 && request.body?.force !== true) {
         const who = devices === 1 ? '1 device still relies' : `${devices} devices still rely`
-        throw new Problem(caProblems, 'issuer_in_use', `${who} on ${known.name}`)
+        throw new Problem(anchorProblems, 'issuer_in_use', `${who} on ${known.name}`)
       }
       const epoch = await writer.setIssuerEnabled(issuer, false, actorOf(request))
       events.issuerSet(callerOf(request), issuer, false)
