@@ -98,20 +98,20 @@ export async function createProvisioning(
     open.defer(() => closeRegistry(reading))
 
     const metrics = createMetrics()
-    const events = createLog(config.log, metrics)
-    if (access === 'shared') events.directoryShared(directory.path)
-    const integrity = beginIntegrityCheck(registry, events.registryDamaged)
+    const log = createLog(config.log, metrics)
+    if (access === 'shared') log.directoryShared(directory.path)
+    const integrity = beginIntegrityCheck(registry, log.registryDamaged)
     open.defer(() => integrity.stop())
     const { host } = config
-    const status = await openStatusServer({ host, port: config.statusPort }, events.statusFailed)
+    const status = await openStatusServer({ host, port: config.statusPort }, log.statusFailed)
     open.defer(() => status.close())
     const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: status.port })
 
     const checkpointFile = config.auditCheckpointFile
-    const audit = openAudit({ directory, checkpointFile, registry, reading, events, now })
+    const audit = openAudit({ directory, checkpointFile, registry, reading, log, now })
     const writer = createRegistryWriter(registry, now)
     const issuers = prepareIssuers(reading)
-    await reconcileAtStartup({ registry, writer, events, ...config })
+    await reconcileAtStartup({ ...config, registry, writer, log })
     const founded = await bootstrap({
       directory,
       writer,
@@ -133,26 +133,26 @@ export async function createProvisioning(
       writer,
       pointers: issuerId => pointersTo(statusUrl, issuerId),
       acknowledged: receipt,
-      onKeyMissing: events.caKeyMissing,
+      onKeyMissing: log.caKeyMissing,
       now,
     })
     const ca = keeper.current
     const sans = serverNames(config.host, config.sans)
     const serverCertificate = createServerCertificate({
       ...{ directory, ca, writer, sans, now },
-      onNotRenewed: events.serverCertificateFailed,
+      onNotRenewed: log.serverCertificateFailed,
     })
     const identity = await serverCertificate.keep()
     if (identity.renewed) founded.made.push('server certificate')
-    const news = startEventService({ directory: directory.path, reading, events, now })
-    open.defer(() => news.close())
-    const webhooks = openWebhooks({ ...news, reading, writer, config, events, now })
+    const events = startEventService({ directory: directory.path, reading, log, now })
+    open.defer(() => events.close())
+    const webhooks = openWebhooks({ ...events, reading, writer, config, log, now })
     open.defer(() => webhooks.desk.close())
     let shown = standingOf(identity.cert)
-    events.serverCertificateShown(shown.notAfter)
+    log.serverCertificateShown(shown.notAfter)
     if (audit.keyMade) founded.made.push('audit key')
     const sealer = audit.startSealing(config.sealing, (reason, row, message) =>
-      news.log.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
+      events.eventLog.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
     )
     open.defer(() => sealer.close())
     const answers = reading.sqlite.prepare('SELECT 1')
@@ -166,9 +166,9 @@ export async function createProvisioning(
     }
     const csrs = createCsrPool()
     open.defer(() => csrs.close())
-    const lastUse = createLastUse({ store: writer, failed: events.lastUseNotNoted, now })
+    const lastUse = createLastUse({ store: writer, failed: log.lastUseNotNoted, now })
     open.defer(() => lastUse.close())
-    const anchors = startAnchorService({ reading, writer, issuers, events, ...config })
+    const anchors = startAnchorService({ ...config, reading, writer, issuers, log })
     open.defer(() => anchors.stop())
     const revocation = await startRevocation({
       server: status,
@@ -180,7 +180,7 @@ export async function createProvisioning(
       crlLifetimeMs: config.crlHours * HOUR_MS,
       ocspLifetimeMs: config.ocspMinutes * MINUTE_MS,
       now,
-      events,
+      log,
     })
     open.defer(() => revocation.stop())
     const reliant = prepareReliantReader(reading.sqlite)
@@ -210,11 +210,11 @@ export async function createProvisioning(
       issuers,
       lastUse,
       overview,
-      news,
+      events,
       webhooks,
       audit: { reader: audit.reader, sealer },
       ready,
-      events,
+      log,
     })
     open.defer(() => services.imports.close())
     const server = await createServer({ services, identity, ...config })
@@ -227,10 +227,10 @@ export async function createProvisioning(
         if (!kept.renewed) return
         server.show(kept)
         shown = standingOf(kept.cert)
-        events.serverCertificateShown(shown.notAfter)
-        events.serverCertificateRenewed()
+        log.serverCertificateShown(shown.notAfter)
+        log.serverCertificateRenewed()
       } catch (error) {
-        events.serverCertificateFailed(error)
+        log.serverCertificateFailed(error)
       }
     }
     const sweep = startLifecycleJob({
@@ -240,21 +240,21 @@ export async function createProvisioning(
       now,
       everyMs: config.sweepMs,
       onPassed(passed) {
+        log.deadlinePassed(passed)
         events.deadlinePassed(passed)
-        news.deadlinePassed(passed)
       },
       onCounted(within, certificates) {
-        events.expiringCounted(within, certificates)
+        log.expiringCounted(within, certificates)
         overview.expiring(within, certificates)
       },
-      onStepFailed: events.deadlineFailed,
-      onRollCounted: events.rollCounted,
-      onFailed: events.sweepFailed,
+      onStepFailed: log.deadlineFailed,
+      onRollCounted: log.rollCounted,
+      onFailed: log.sweepFailed,
     })
     open.defer(() => sweep.stop())
     function lookAtCa(): void {
       const { id, notAfter } = ca()
-      events.caLooked(id, notAfter, notAfter - now() < CA_WARNING_MS)
+      log.caLooked(id, notAfter, notAfter - now() < CA_WARNING_MS)
     }
     lookAtCa()
     const timer = setInterval(() => {
@@ -267,8 +267,8 @@ export async function createProvisioning(
     const scrape = createScrape(metrics, prepareRegistryFigures(reading))
     open.defer(() => scrape.stop())
     const url = `https://${hostInUrl(config.host)}:${port}`
-    if (!caKeys.sealed) events.keysInTheClear()
-    events.started({ url, data: directory.path, made: founded.made })
+    if (!caKeys.sealed) log.keysInTheClear()
+    log.started({ url, data: directory.path, made: founded.made })
     const running = open.move()
     return {
       url,
@@ -282,7 +282,7 @@ export async function createProvisioning(
       async close() {
         if (running.disposed) return
         await running.disposeAsync()
-        events.stopped()
+        log.stopped()
       },
     }
   } catch (error) {

@@ -43,7 +43,7 @@ import type { Explainer } from './explain/explain.ts'
 import { createExplainer } from './explain/explain.ts'
 import type { ImportService } from './jobs/index.ts'
 import { createImportService } from './jobs/index.ts'
-import type { Events } from './logging/log.ts'
+import type { Log } from './logging/log.ts'
 import type { AuthorizationScope } from './operators/authorization-scope.ts'
 import { createAuthorizationScope } from './operators/authorization-scope.ts'
 import type { LastUse } from './operators/last-use.ts'
@@ -76,11 +76,11 @@ export type Services = {
   receipt: AwaitReceipt
   revocationOutcome: RevocationOutcome
   overview: OverviewService
-  news: Pick<EventService, 'reader' | 'streams'>
+  events: Pick<EventService, 'reader' | 'streams'>
   webhooks: { store: WebhookReader; desk: WebhookService }
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
   ready: () => boolean
-  events: Events
+  log: Log
   deviceDays: number
   pq: PqMode
   now: () => number
@@ -110,11 +110,11 @@ export type ServiceParts = Pick<
   | 'anchors'
   | 'lastUse'
   | 'overview'
-  | 'news'
+  | 'events'
   | 'webhooks'
   | 'audit'
   | 'ready'
-  | 'events'
+  | 'log'
 > & {
   config: Pick<ProvisioningConfig, 'deviceDays' | 'now' | 'pq'>
   ca: Services['ca']
@@ -124,10 +124,10 @@ export type ServiceParts = Pick<
 }
 
 export function createServices(parts: ServiceParts): Services {
-  const { writer, reading, issuers, anchors, lastUse, audit, ready, events } = parts
+  const { writer, reading, issuers, anchors, lastUse, audit, ready, log } = parts
   const { now, deviceDays, pq } = parts.config
   const compromised = readCompromisedAdmitting(reading.sqlite)
-  if (compromised.length > 0) events.compromisedKeysAdmit(compromised)
+  if (compromised.length > 0) log.compromisedKeysAdmit(compromised)
   const ca = parts.ca.keeper.current
   const roll = createRollReader(reading)
   const liveSessions = prepareLiveSessions(reading.sqlite)
@@ -147,7 +147,7 @@ export function createServices(parts: ServiceParts): Services {
     },
     isDevice,
     opensAt: parts.ca.opensAt,
-    onIssued: events.issued,
+    onIssued: log.issued,
     pq,
     now,
   })
@@ -185,11 +185,11 @@ export function createServices(parts: ServiceParts): Services {
     receipt: parts.receipt,
     revocationOutcome: prepareRevocationOutcome(reading.sqlite),
     overview: parts.overview,
-    news: parts.news,
+    events: parts.events,
     webhooks: parts.webhooks,
     audit,
     ready,
-    events,
+    log,
     deviceDays,
     ca: parts.ca,
     rootPem: toPem(ca().root.raw, 'CERTIFICATE'),

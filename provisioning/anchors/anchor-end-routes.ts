@@ -11,7 +11,7 @@ import type { TrustAnchorServices } from './trust-anchor-routes.ts'
 
 export function anchorEndRoutes(
   api: Api,
-  { writer, issuers, anchors, receipt, events }: TrustAnchorServices,
+  { writer, issuers, anchors, receipt, log }: TrustAnchorServices,
 ): void {
   const about = { tags: ['issuers'], security: secured, querystring: schemas.NoQuery }
   const answer = async (issuerId: string, epoch: number) => ({ ...(await receipt(epoch)), issuerId })
@@ -40,7 +40,7 @@ export function anchorEndRoutes(
       if (reliant !== null)
         throw new Problem(anchorProblems, 'issuer_in_use', `${reliant} leads to it by its serial number`)
       const epoch = await writer.retireAnchorCertificate(issuerId, fingerprint, actorOf(request))
-      events.anchorChanged(callerOf(request), issuerId, 'retired')
+      log.anchorChanged(callerOf(request), issuerId, 'retired')
       return answer(issuerId, epoch)
     },
   )
@@ -63,7 +63,7 @@ export function anchorEndRoutes(
     async request => {
       const { issuer: issuerId } = request.params
       const epoch = await writer.removeTrustAnchor(issuerId, actorOf(request))
-      events.anchorChanged(callerOf(request), issuerId, 'removed')
+      log.anchorChanged(callerOf(request), issuerId, 'removed')
       return answer(issuerId, epoch)
     },
   )

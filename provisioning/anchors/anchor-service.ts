@@ -8,7 +8,7 @@ import { readTrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import type { Registry } from '../../db/open.ts'
 import { createRollReader } from '../../db/roll/roll-reader.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { validateUrl } from '../outbound/address-guard.ts'
 import { createCoverageCheck } from './crl-coverage.ts'
 import { fetchCrl } from './crl-fetch.ts'
@@ -25,13 +25,13 @@ export function startAnchorService(parts: {
   reading: Registry
   writer: RegistryWriter
   issuers(): Map<string, Issuer>
-  events: Events
+  log: Log
   pq: PqMode
   now: () => number
   crlPrivateAddresses: boolean
   crlLookMs: number
 }) {
-  const { reading, writer, issuers, events, now } = parts
+  const { reading, writer, issuers, log, now } = parts
   const roll = createRollReader(reading)
   const arrivals = createArrivalReader(reading)
   const limits = { ...FETCH, privateAddresses: parts.crlPrivateAddresses }
@@ -43,7 +43,7 @@ export function startAnchorService(parts: {
     issuers,
     isDevice: async id => (await roll.device(id)) !== null,
     writer,
-    events,
+    log,
     pq: parts.pq,
     now,
     everyMs: REGISTRAR_LOOKS_EVERY_MS,
@@ -54,14 +54,14 @@ export function startAnchorService(parts: {
     standings,
     uncovered: createCoverageCheck(reading, issuers),
     fetch: url => fetchCrl(url, limits),
-    events,
+    log,
     now,
     everyMs: parts.crlLookMs,
   })
   // Versions of before pinned without looking whose CA signed.
   const binding = writer
     .bindPinned({ name: 'provisioning', kind: 'service' })
-    .then(events.pinnedBound, events.pinnedNotBound)
+    .then(log.pinnedBound, log.pinnedNotBound)
   return {
     show,
     arrivals: arrivals.ofIssuer,

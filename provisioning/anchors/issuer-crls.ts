@@ -33,7 +33,7 @@ export type IssuerCrlParts = {
   /** In words, what of this CA's on record a CRL does not tell of; null where it tells of everything. */
   uncovered(issuer: Issuer, coverage: CrlCoverage): Promise<string | null>
   fetch(url: string): Promise<Buffer>
-  events: {
+  log: {
     crlImported(issuerId: string, entries: number): void
     crlNotRefreshed(issuerId: string, why: string): void
     crlsStale(issuerIds: readonly string[]): void
@@ -58,7 +58,7 @@ export function isStale({ inForce }: CrlStanding, now: number): boolean {
 }
 
 export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
-  const { writer, events, now } = parts
+  const { writer, log, now } = parts
   let stopped = false
   let looking: Promise<void> | null = null
   let staleCount = 0
@@ -88,7 +88,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       if (crlId === null) return null
       const counted = await write(crlId, list.entries())
       const epoch = await writer.putCrlInForce(crlId, counted, actor)
-      events.crlImported(issuerId, counted.entries)
+      log.crlImported(issuerId, counted.entries)
       return epoch
     } catch (error) {
       throw error instanceof CrlFault ? invalid(error.message) : error
@@ -114,7 +114,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       while ((await writer.dropCrls(SLICE)) >= SLICE) await setImmediate()
     } catch (error) {
       // It goes with the next one.
-      events.crlLookFailed(error)
+      log.crlLookFailed(error)
     }
   }
 
@@ -146,14 +146,14 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
         if (stopped) return
         if (!isDue(standing, now())) continue
         await refresh(standing.issuerId, clock).catch(error =>
-          events.crlNotRefreshed(standing.issuerId, error instanceof Error ? error.message : String(error)),
+          log.crlNotRefreshed(standing.issuerId, error instanceof Error ? error.message : String(error)),
         )
       }
       const stale = (await parts.standings()).filter(standing => isStale(standing, now()))
       staleCount = stale.length
-      events.crlsStale(stale.map(({ issuerId }) => issuerId))
+      log.crlsStale(stale.map(({ issuerId }) => issuerId))
     } catch (error) {
-      events.crlLookFailed(error)
+      log.crlLookFailed(error)
     }
   }
 

@@ -8,7 +8,7 @@ import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { IfMatch } from '../http/precondition.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AwaitReceipt } from '../receipt.ts'
 import * as issuerSchemas from './issuer-schemas.ts'
@@ -17,10 +17,10 @@ export type IssuerServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
   receipt: AwaitReceipt
-  events: Events
+  log: Log
 }
 
-export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: IssuerServices): void {
+export function issuerRoutes(api: Api, { writer, issuers, receipt, log }: IssuerServices): void {
   const tags = ['issuers']
 
   api.get(
@@ -72,7 +72,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, events }: Iss
       async request => {
         const { issuer } = request.params
         const epoch = await writer.setIssuerEnabled(issuer, enabled, actorOf(request))
-        events.issuerSet(callerOf(request), issuer, enabled)
+        log.issuerSet(callerOf(request), issuer, enabled)
         return answer(issuer, epoch)
       },
     )

@@ -34,7 +34,7 @@ export type RegistrarParts = {
     refuseArrival(fingerprint: string, reason: string, detail: string): Promise<void>
     forgetArrivals(): Promise<void>
   }
-  events: {
+  log: {
     selfRegistered(who: { deviceId: string; fingerprint: string; issuerId: string }, mode: string): void
     selfRegistrationRefused(who: { fingerprint: string; issuerId: string }, reason: string): void
     selfRegistrationFailed(error: unknown): void
@@ -51,7 +51,7 @@ const DECIDED_AT_ONCE = 20
 const FORGET_EVERY_MS = 60_000
 
 export function startRegistrar(parts: RegistrarParts): Registrar {
-  const { writer, events, now } = parts
+  const { writer, log, now } = parts
   let stopped = false
   let running: Promise<void> | null = null
   const attempts = createAttempts()
@@ -77,7 +77,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
       forgottenAt = now()
     } catch (error) {
       // What was not decided still waits.
-      events.selfRegistrationFailed(error)
+      log.selfRegistrationFailed(error)
     }
   }
 
@@ -89,14 +89,14 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
       attempts.succeeded(fingerprint)
     } catch (error) {
       if (isRegistryOutage(error)) throw error
-      events.selfRegistrationFailed(error)
+      log.selfRegistrationFailed(error)
       if (!attempts.failed(fingerprint)) return
       await writer.refuseArrival(
         fingerprint,
         'internal_error',
         'the service failed at it: its log says at what',
       )
-      events.selfRegistrationRefused({ fingerprint, issuerId }, 'internal_error')
+      log.selfRegistrationRefused({ fingerprint, issuerId }, 'internal_error')
     }
   }
 
@@ -105,11 +105,11 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
     const decision = await decide(arrival)
     if (decision === 'later') return
     if ('deviceId' in decision) {
-      events.selfRegistered({ deviceId: decision.deviceId, fingerprint, issuerId }, decision.mode)
+      log.selfRegistered({ deviceId: decision.deviceId, fingerprint, issuerId }, decision.mode)
       return
     }
     await writer.refuseArrival(fingerprint, decision.reason, decision.detail)
-    events.selfRegistrationRefused({ fingerprint, issuerId }, decision.reason)
+    log.selfRegistrationRefused({ fingerprint, issuerId }, decision.reason)
   }
 
   async function decide(arrival: ArrivalNote): Promise<Decision> {

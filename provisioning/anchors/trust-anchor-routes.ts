@@ -16,7 +16,7 @@ import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { etag } from '../http/precondition.ts'
 import { Problem, refusal } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AwaitReceipt } from '../receipt.ts'
 import { anchorProblems } from './anchor-problems.ts'
@@ -32,13 +32,13 @@ export type TrustAnchorServices = {
   issuers: () => Map<string, Issuer>
   anchors: AnchorService
   receipt: AwaitReceipt
-  events: Events
+  log: Log
   pq: PqMode
   now: () => number
 }
 
 export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void {
-  const { writer, issuers, anchors, receipt, events, pq, now } = services
+  const { writer, issuers, anchors, receipt, log, pq, now } = services
   const about = { tags: ['issuers'], security: secured, querystring: schemas.NoQuery }
 
   function issuerOf(id: string): Issuer {
@@ -96,9 +96,9 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
         renews === null
           ? await writer.addTrustAnchor({ der, parentId, name: name ?? subject }, actor)
           : await renewed(renews, { der, parentId }, actor)
-      events.anchorChanged(callerOf(request), id, renews === null ? 'added' : 'renewed')
+      log.anchorChanged(callerOf(request), id, renews === null ? 'added' : 'renewed')
       const pinned = await writer.bindPinned(actor)
-      events.pinnedBound(pinned)
+      log.pinnedBound(pinned)
       const acted = await receipt(pinned.epoch ?? epoch)
       return reply
         .code(201)
@@ -163,7 +163,7 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
       const verdict = validateProof(request.body.certificate, { ...(await anchorOf(issuerId)), now: now() })
       if ('refused' in verdict) throw refusal(anchorProblems, verdict)
       await writer.recordProof(issuerId, verdict, actorOf(request))
-      events.issuerProven(callerOf(request), issuerId)
+      log.issuerProven(callerOf(request), issuerId)
       return provenNow(issuerId)
     },
   )
@@ -192,7 +192,7 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
         })
       }
       const epoch = await writer.setAutoRegistration(issuerId, settings, actorOf(request))
-      events.registrationSet(callerOf(request), issuerId, settings.mode)
+      log.registrationSet(callerOf(request), issuerId, settings.mode)
       return { ...(await receipt(epoch)), issuerId, ...settings }
     },
   )

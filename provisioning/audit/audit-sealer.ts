@@ -9,7 +9,7 @@ import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../../db/audit/audit-verifier.ts'
 import type { Registry } from '../../db/index.ts'
 import { RegistryError } from '../../db/registry-error.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import type { AuditWitness } from './audit-witness.ts'
 
 /** A checkpoint after so many rows, or where any row waits, after so long. */
@@ -35,7 +35,7 @@ export type AuditSealerParts = {
   /** The public keys that checkpoints may be signed by. */
   keys: AuditKeys
   pace: SealingPace
-  events: Pick<Events, 'auditSealed' | 'auditTampered' | 'auditSealFailed'>
+  log: Pick<Log, 'auditSealed' | 'auditTampered' | 'auditSealFailed'>
   now: () => number
 }
 
@@ -43,7 +43,7 @@ export type AuditSealerParts = {
 const LOOK_MS = 1_000
 
 export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
-  const { registry, reader, witness, key, keys, pace, events, now } = parts
+  const { registry, reader, witness, key, keys, pace, log, now } = parts
   let sealedAt = Number.NEGATIVE_INFINITY
   /** A fault stays one: it is looked for again at the slower pace. */
   let refused = witness.look() !== null
@@ -63,7 +63,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       // A log that was cut to its end may have no row that waits.
       if (waited || (rows >= pace.rows && !refused)) await sealAll()
     } catch (error) {
-      events.auditSealFailed(error)
+      log.auditSealFailed(error)
     }
   }
 
@@ -72,13 +72,13 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       .then(fault => {
         refused = fault !== null
         sealedAt = performance.now()
-        if (fault !== null) events.auditTampered(fault)
+        if (fault !== null) log.auditTampered(fault)
       })
       .catch(error => {
         // Somebody else writes: it is tried again at the next look, and said where it is more than that.
         if (!(error instanceof RegistryError && error.code === 'registry_busy')) {
           sealedAt = performance.now()
-          events.auditSealFailed(error)
+          log.auditSealFailed(error)
         }
       })
       .finally(() => {
@@ -110,7 +110,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       addCheckpoint(registry, last)
       // In this order: after a crash between the two the file is behind, never ahead.
       witness.keep(last)
-      events.auditSealed({ checkpoint: last.number, seq, hash: last.hash })
+      log.auditSealed({ checkpoint: last.number, seq, hash: last.hash })
     }
     return missingTail(extent.end.seq, last?.number ?? 0, {
       rows: Math.max(last?.seq ?? 0, extent.counted.rows),

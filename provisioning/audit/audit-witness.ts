@@ -4,7 +4,7 @@ import type { AuditKeys, Checkpoint } from '../../db/audit/audit-checkpoint.ts'
 import type { AuditFault } from '../../db/audit/audit-fault.ts'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import { faultOfKept } from '../../db/audit/audit-witness.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { readCheckpointFile, writeCheckpointFile } from './checkpoint-file.ts'
 
 export type AuditWitness = {
@@ -22,21 +22,21 @@ export function createAuditWitness(parts: {
   keys: AuditKeys
   /** The first fact of the record that no row tells of. */
   untold(): AuditFault | null
-  events: Pick<Events, 'auditCheckpointLost' | 'auditCheckpointNotKept' | 'auditCheckpointKept'>
+  log: Pick<Log, 'auditCheckpointLost' | 'auditCheckpointNotKept' | 'auditCheckpointKept'>
 }): AuditWitness {
-  const { file, reader, keys, events } = parts
+  const { file, reader, keys, log } = parts
   let remembered: Checkpoint | null = null
   let found: AuditFault | null = null
   /** Null until it was looked at. */
   let kept: boolean | null = null
 
   function judged(): AuditFault | null {
-    const log = { reader, keys }
+    const chain = { reader, keys }
     const inFile = readCheckpointFile(file)
     const isThere = typeof inFile !== 'string'
     const fault =
-      (isThere ? faultOfKept(inFile, file, log) : null) ??
-      (remembered === null ? null : faultOfKept(remembered, 'the memory of the service', log)) ??
+      (isThere ? faultOfKept(inFile, file, chain) : null) ??
+      (remembered === null ? null : faultOfKept(remembered, 'the memory of the service', chain)) ??
       parts.untold()
     if (isThere) kept = true
     else if (fault === null) makeAnew(inFile)
@@ -47,7 +47,7 @@ export function createAuditWitness(parts: {
   function makeAnew(how: 'missing' | 'unreadable'): void {
     const last = remembered ?? reader.extent().lastCheckpoint
     if (last === null) return
-    if (kept !== false) events.auditCheckpointLost(file, how)
+    if (kept !== false) log.auditCheckpointLost(file, how)
     keep(last)
   }
 
@@ -56,10 +56,10 @@ export function createAuditWitness(parts: {
     try {
       writeCheckpointFile(file, checkpoint)
       kept = true
-      events.auditCheckpointKept()
+      log.auditCheckpointKept()
     } catch (error) {
       kept = false
-      events.auditCheckpointNotKept(file, error)
+      log.auditCheckpointNotKept(file, error)
     }
   }
 

@@ -6,7 +6,7 @@ import { createAuditReader } from '../../db/audit/audit-reader.ts'
 import { prepareUntoldFact } from '../../db/audit/audit-witness.ts'
 import type { Registry } from '../../db/index.ts'
 import type { DataDirectory } from '../data-directory.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { keepAuditKey } from './audit-key.ts'
 import { type AuditSealer, createAuditSealer, type SealingPace } from './audit-sealer.ts'
 import { createAuditWitness } from './audit-witness.ts'
@@ -17,11 +17,11 @@ export type AuditParts = {
   checkpointFile: string | null
   registry: Registry
   reading: Registry
-  events: Events
+  log: Log
   now: () => number
 }
 
-export function openAudit({ directory, checkpointFile, registry, reading, events, now }: AuditParts) {
+export function openAudit({ directory, checkpointFile, registry, reading, log, now }: AuditParts) {
   const { key, made } = keepAuditKey(directory)
   const keys = new Map([[keyIdOf(key), createPublicKey(key)]])
   const reader = createAuditReader(reading)
@@ -30,7 +30,7 @@ export function openAudit({ directory, checkpointFile, registry, reading, events
     reader,
     keys,
     untold: prepareUntoldFact(reading),
-    events,
+    log,
   })
   const atStart = witness.look()
   return {
@@ -39,15 +39,15 @@ export function openAudit({ directory, checkpointFile, registry, reading, events
     /** `told` is news for whoever does not read the log. */
     startSealing(pace: SealingPace, told: (kind: string, row: number, message: string) => void): AuditSealer {
       let isTold = false
-      const auditTampered: Events['auditTampered'] = fault => {
-        events.auditTampered(fault)
+      const auditTampered: Log['auditTampered'] = fault => {
+        log.auditTampered(fault)
         if (!isTold) told(fault.kind, fault.seq, fault.message)
         isTold = true
       }
       if (atStart !== null) auditTampered(atStart)
       return createAuditSealer({
         ...{ registry, reader, witness, key, keys, pace, now },
-        events: { ...events, auditTampered },
+        log: { ...log, auditTampered },
       })
     },
   }

@@ -10,7 +10,7 @@ import { IssuerParams, IssuerReceipt } from '../anchors/issuer-schemas.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AwaitReceipt } from '../receipt.ts'
 import { x509Problems } from '../x509/x509-problems.ts'
@@ -22,7 +22,7 @@ export type CaServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
   receipt: AwaitReceipt
-  events: Events
+  log: Log
   now: () => number
   ca: {
     keeper: CaManager
@@ -39,7 +39,7 @@ const DAY_SECONDS = 86_400
 const SPREAD_DAYS = 7
 
 export function caRoutes(api: Api, services: CaServices): void {
-  const { ca, issuers, writer, receipt, events, now } = services
+  const { ca, issuers, writer, receipt, log, now } = services
   const about = { tags: ['ca'], security: secured, querystring: schemas.NoQuery }
 
   async function standing() {
@@ -125,7 +125,7 @@ export function caRoutes(api: Api, services: CaServices): void {
           errors: outcome.faults,
         })
       }
-      events.caRotated(callerOf(request), outcome.issuerId)
+      log.caRotated(callerOf(request), outcome.issuerId)
       await ca.followUp()
       return standing()
     },
@@ -160,7 +160,7 @@ export function caRoutes(api: Api, services: CaServices): void {
         throw new Problem(anchorProblems, 'issuer_in_use', `${who} on ${known.name}`)
       }
       const epoch = await writer.setIssuerEnabled(issuer, false, actorOf(request))
-      events.issuerSet(callerOf(request), issuer, false)
+      log.issuerSet(callerOf(request), issuer, false)
       return retired(issuer, epoch)
     },
   )

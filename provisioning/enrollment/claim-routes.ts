@@ -10,7 +10,7 @@ import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { Problem, refusal } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
@@ -25,7 +25,7 @@ export type ClaimServices = {
   claimService: ClaimService
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
-  events: Events
+  log: Log
   now: () => number
   reach: AuthorizationScope
 }
@@ -33,7 +33,7 @@ export type ClaimServices = {
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function claimRoutes(api: Api, services: ClaimServices): void {
-  const { writer, enrollments, claimService, chainOf, reach, events, now } = services
+  const { writer, enrollments, claimService, chainOf, reach, log, now } = services
   const tags = ['enrollment']
   const path = '/v1/claims'
 
@@ -77,7 +77,7 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
       const order = { name, group, quota, allowlist, approval, days, csr }
       const outcome = await claimService.create(order, actorOf(request))
       if (typeof outcome !== 'string') throw refusal(issuanceProblems, outcome)
-      events.claimMade(callerOf(request), outcome, quota)
+      log.claimMade(callerOf(request), outcome, quota)
       return reply
         .code(201)
         .header('location', `${path}/${outcome}`)
@@ -137,7 +137,7 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
       const { id } = request.params
       await claimOf(request, id)
       await writer.revokeClaim(id, actorOf(request))
-      events.claimRevoked(callerOf(request), id)
+      log.claimRevoked(callerOf(request), id)
       return claimOf(request, id)
     },
   )

@@ -6,7 +6,7 @@ import { type Api, refusals } from '../http/api.ts'
 import { refusal } from '../http/problem.ts'
 import { toCertificateWithPemResponse } from '../http/roll-responses.ts'
 import { CertificateWithPem } from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { PKCS10, takePkcs10 } from '../x509/pkcs10-body.ts'
 import { sendCertificate } from './certificate-answer.ts'
 import type { EnrollmentAuthentication, Presented } from './enrollment-authentication.ts'
@@ -19,7 +19,7 @@ export type DeviceEnrollmentServices = {
   enrollmentService: EnrollmentService
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
-  events: Events
+  log: Log
 }
 
 /** How long to wait before asking again whether an operator has decided. */
@@ -71,7 +71,7 @@ export function enrollRoutes(
 
 /** One enrollment, whatever the protocol. Throws the problem where it is refused. */
 export async function enroll(
-  { enrollmentService, events }: DeviceEnrollmentServices,
+  { enrollmentService, log }: DeviceEnrollmentServices,
   request: FastifyRequest,
   { credential }: Presented,
   asked: Asked,
@@ -85,7 +85,7 @@ export async function enroll(
   if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
   const { certificate, pending } = outcome
   const how = pending ? 'pending' : 'enrolled'
-  events.certificateListed(
+  log.certificateListed(
     { requestId: request.id, actor: name },
     certificate.deviceId,
     certificate.fingerprint,

@@ -9,7 +9,7 @@ import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
@@ -19,7 +19,7 @@ import * as schemas from './enrollment-schemas.ts'
 export type EnrollmentTokenServices = {
   writer: RegistryWriter
   enrollments: EnrollmentReader
-  events: Events
+  log: Log
   now: () => number
   reach: AuthorizationScope
 }
@@ -27,7 +27,7 @@ export type EnrollmentTokenServices = {
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenServices): void {
-  const { writer, enrollments, reach, events, now } = services
+  const { writer, enrollments, reach, log, now } = services
   const tags = ['enrollment']
   const path = '/v1/enrollment-tokens'
 
@@ -69,7 +69,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
       const madeWithin = terms === false ? null : terms.within
       const order = { bound, approval, approvalIfHeld, madeWithin, lifetimeMs: lifetimeSeconds * 1000 }
       const { token, ...made } = await writer.createEnrollmentToken(order, actorOf(request))
-      events.enrollmentTokenMade(callerOf(request), made.id)
+      log.enrollmentTokenMade(callerOf(request), made.id)
       return reply
         .code(201)
         .header('location', `${path}/${made.id}`)
@@ -131,7 +131,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
       const { id } = request.params
       await tokenOf(request, id)
       await writer.revokeEnrollmentToken(id, actorOf(request))
-      events.enrollmentTokenRevoked(callerOf(request), id)
+      log.enrollmentTokenRevoked(callerOf(request), id)
       return tokenOf(request, id)
     },
   )

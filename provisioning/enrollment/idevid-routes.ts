@@ -8,7 +8,7 @@ import { templateFault } from '../anchors/name-template.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { Problem, refusal } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import * as enrollmentSchemas from './enrollment-schemas.ts'
@@ -16,12 +16,12 @@ import * as enrollmentSchemas from './enrollment-schemas.ts'
 export type IdevidServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
-  events: Events
+  log: Log
   reach: AuthorizationScope
 }
 
 export function idevidRoutes(api: Api, services: IdevidServices): void {
-  const { writer, issuers, reach, events } = services
+  const { writer, issuers, reach, log } = services
   const about = {
     tags: ['enrollment'],
     security: secured,
@@ -75,7 +75,7 @@ export function idevidRoutes(api: Api, services: IdevidServices): void {
       }
       if (settings.group !== null) reach.groupsFor(request, [settings.group])
       await writer.setAnchorEnrollment(issuerId, settings, actorOf(request))
-      events.anchorEnrollmentSet(callerOf(request), issuerId, settings.mode)
+      log.anchorEnrollmentSet(callerOf(request), issuerId, settings.mode)
       return enrollmentOf(issuerId)
     },
   )

@@ -7,7 +7,7 @@ import { Problem, refusal } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
 import { toCertificateWithPemResponse } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { issuanceProblems } from './issuance-problems.ts'
@@ -18,7 +18,7 @@ export type OperatorEnrollmentServices = {
   authority: RegistrationAuthority
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
-  events: Events
+  log: Log
   deviceDays: number
   reach: AuthorizationScope
   /** PEM of our root. */
@@ -26,7 +26,7 @@ export type OperatorEnrollmentServices = {
 }
 
 export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices): void {
-  const { authority, roll, reach, chainOf, events } = services
+  const { authority, roll, reach, chainOf, log } = services
   const tags = ['enrollment']
 
   async function deviceOf(id: string): Promise<Device> {
@@ -87,7 +87,7 @@ export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices)
               actor,
             )
       if (typeof outcome !== 'string') throw refusal(issuanceProblems, outcome)
-      events.certificateListed(callerOf(request), deviceId, outcome, 'csr' in body ? 'issued' : 'registered')
+      log.certificateListed(callerOf(request), deviceId, outcome, 'csr' in body ? 'issued' : 'registered')
       return reply.send(await listed(reply, outcome))
     },
   )
@@ -114,7 +114,7 @@ export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices)
       await deviceOf(deviceId)
       const outcome = await authority.canary({ deviceId, ...request.body }, actorOf(request))
       if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
-      events.canaryIssued(callerOf(request), deviceId, outcome.fingerprint, outcome.kind)
+      log.canaryIssued(callerOf(request), deviceId, outcome.fingerprint, outcome.kind)
       return reply.code(201).send({ ...outcome, ca: services.rootPem })
     },
   )

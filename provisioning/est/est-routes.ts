@@ -17,7 +17,7 @@ import { type Api, refusals } from '../http/api.ts'
 import { Problem, refusal } from '../http/problem.ts'
 import type { ChainOf } from '../http/roll-responses.ts'
 import { Name, NoQuery, strict } from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { tooEarly } from '../self-service/self-routes.ts'
 import { Renewal } from '../self-service/self-schemas.ts'
@@ -40,7 +40,7 @@ export type EstServices = {
   enrollmentService: EnrollmentService
   chainOf: ChainOf
   issuers: () => Map<string, Issuer>
-  events: Events
+  log: Log
   deviceDays: number
   now: () => number
 }
@@ -63,7 +63,7 @@ export function estRoutes(api: Api, services: EstServices, parts: EstParts): voi
 }
 
 function addRoutes(api: Api, path: string, services: EstServices, parts: EstParts): void {
-  const { authority, roll, issuers, writer, events, now } = services
+  const { authority, roll, issuers, writer, log, now } = services
   const { enrollment, self } = parts
   const params = path.endsWith(':label') ? { params: Type.Object({ label: Name }, strict) } : {}
   // Clients of EST are small: strongSwan's reads an answer's head in 1,024 bytes, and no page is served here.
@@ -165,7 +165,7 @@ function addRoutes(api: Api, path: string, services: EstServices, parts: EstPart
       const { fingerprint, der, status } = await listed(outcome.fingerprint)
       const pending = status === 'pending'
       const caller = { requestId: request.id, actor: actor.name }
-      events.certificateListed(caller, deviceId, fingerprint, pending ? 'pending' : 'renewed')
+      log.certificateListed(caller, deviceId, fingerprint, pending ? 'pending' : 'renewed')
       return pending ? sendPending(reply) : sendCertificates(reply, [der])
     },
   )

@@ -20,11 +20,11 @@ const MARK = 'audit'
 
 export function startEventRecorder(parts: {
   tail: AuditTail
-  log: EventLog
+  eventLog: EventLog
   now: () => number
   onFailed(error: unknown): void
 }): EventRecorder {
-  const { tail, log } = parts
+  const { tail, eventLog } = parts
   let position: number | null = null
   let seen = -1
   const timer = setInterval(look, LOOK_EVERY_MS)
@@ -32,11 +32,11 @@ export function startEventRecorder(parts: {
 
   /** Where the log is new, what happened before is no news. */
   function begin(): number | null {
-    const known = log.marked(MARK)
+    const known = eventLog.marked(MARK)
     if (known === undefined) return null
     if (known !== null) return Math.min(known, tail.latestSeq())
     const latest = tail.latestSeq()
-    return log.writeMarked([], { name: MARK, value: latest }) ? latest : null
+    return eventLog.writeMarked([], { name: MARK, value: latest }) ? latest : null
   }
 
   /** A row that nothing can be told of is left out, and keeps no later one from being told. */
@@ -62,7 +62,7 @@ export function startEventRecorder(parts: {
       if (last !== undefined) {
         const events = rows.flatMap(newsOrNone)
         // Where the log was lost, and its mark with it, this one stands for it.
-        if (!log.writeMarked(events, { name: MARK, value: last.seq })) return
+        if (!eventLog.writeMarked(events, { name: MARK, value: last.seq })) return
         position = last.seq
       }
       if (rows.length < ROWS_AT_ONCE) seen = version
@@ -71,19 +71,19 @@ export function startEventRecorder(parts: {
     }
   }
 
-  look() // at once: what happens from here on is news
+  look() // at once: what happens from here on is events
 
   return {
     look,
     deadlinePassed({ kind, fingerprint, deviceId, notAfter }) {
       if (kind !== 'expiring' && kind !== 'critical') return
       const detail = { notAfter: new Date(notAfter).toISOString(), critical: kind === 'critical' }
-      log.append({ at: parts.now(), kind: 'expiring', deviceId, fingerprint, detail })
+      eventLog.append({ at: parts.now(), kind: 'expiring', deviceId, fingerprint, detail })
     },
     close() {
       clearInterval(timer)
       look()
-      log.close()
+      eventLog.close()
     },
   }
 }

@@ -18,7 +18,7 @@ import type { EventService } from './index.ts'
 
 export type EventServices = {
   roll: RollReader
-  news: Pick<EventService, 'reader' | 'streams'>
+  events: Pick<EventService, 'reader' | 'streams'>
 }
 
 const { Name, OneOf, strict } = schemas
@@ -36,7 +36,7 @@ const StreamQuery = Type.Object(filter, strict)
 
 export function eventRoutes(
   api: Api,
-  { news, roll }: EventServices,
+  { events, roll }: EventServices,
   { isStillIn }: Pick<Authentication, 'isStillIn'>,
 ): void {
   const tags = ['events']
@@ -64,7 +64,7 @@ export function eventRoutes(
       const { limit = 100, cursor, since, ...asked } = request.query
       const before = decodeCursor(cursor, text => /^\d{1,16}$/.test(text))
       const wanted = { ...asked, since: timestampOf('since', since), maySee: maySee(request) }
-      const { items, next } = news.reader.page(wanted, before === null ? null : Number(before), limit)
+      const { items, next } = events.reader.page(wanted, before === null ? null : Number(before), limit)
       return {
         items: items.map(toEventResponse),
         nextCursor: encodeCursor(next === null ? null : String(next)),
@@ -92,7 +92,7 @@ export function eventRoutes(
       const { device, kind, reason } = request.query
       const stream = {
         caller: request.holder!.id,
-        position: positionOf(request) ?? news.reader.latestSeq(),
+        position: positionOf(request) ?? events.reader.latestSeq(),
         passes: (event: Event) =>
           (device === undefined || event.deviceId === device) &&
           (kind === undefined || event.kind === kind) &&
@@ -103,11 +103,11 @@ export function eventRoutes(
         end: () => end(reply),
         isStillIn: () => isStillIn(request),
       }
-      if (!news.streams.add(stream))
-        throw new Problem(eventProblems, 'streams_exceeded', 'too many streams of events are open', {
+      if (!events.streams.add(stream))
+        throw new Problem(eventProblems, 'streams_exceeded', 'too many streams of log are open', {
           retryAfterSeconds: 15,
         })
-      reply.raw.once('close', () => news.streams.remove(stream))
+      reply.raw.once('close', () => events.streams.remove(stream))
       begin(reply)
     },
   )

@@ -5,13 +5,13 @@ import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../db/events/event-reader.ts'
 import type { Registry } from '../../db/index.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { startEventRecorder } from './event-recorder.ts'
 import { streamText } from './event-response.ts'
 import { createEventStreams, type EventStreams } from './event-streams.ts'
 
 export type EventService = {
-  log: EventLog
+  eventLog: EventLog
   reader: EventReader
   streams: EventStreams
   deadlinePassed(passed: PassedDeadline): void
@@ -21,27 +21,27 @@ export type EventService = {
 export function startEventService(parts: {
   directory: string
   reading: Registry
-  events: Events
+  log: Log
   now: () => number
 }): EventService {
-  const { events, now } = parts
+  const { log, now } = parts
   const file = join(parts.directory, 'events.db')
-  const log = createEventLog({
+  const eventLog = createEventLog({
     ...{ file, node: null, now },
-    onDropped: events.newsDropped,
-    onFailed: events.newsFailed,
-    onSetAside: events.newsSetAside,
+    onDropped: log.eventsDropped,
+    onFailed: log.eventLogFailed,
+    onSetAside: log.eventLogSetAside,
   })
   const desk = startEventRecorder({
     tail: prepareAuditTail(parts.reading.sqlite),
-    log,
+    eventLog,
     now,
-    onFailed: events.newsFailed,
+    onFailed: log.eventLogFailed,
   })
-  const reader = createEventReader(file, events.newsFailed)
-  const streams = createEventStreams({ reader, textOf: streamText, onCount: events.streamsOpen })
+  const reader = createEventReader(file, log.eventLogFailed)
+  const streams = createEventStreams({ reader, textOf: streamText, onCount: log.streamsOpen })
   return {
-    log,
+    eventLog,
     reader,
     streams,
     deadlinePassed: desk.deadlinePassed,

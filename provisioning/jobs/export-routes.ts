@@ -6,21 +6,21 @@ import type { DeviceExport, ExportedDevice, ExportFilter } from '../../db/jobs/d
 import { type Api, refusals, secured } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { csvHeader, csvLine, failedCsvLine, failedJsonLine, jsonLine } from './export-lines.ts'
 import * as jobSchemas from './job-schemas.ts'
 
 export type ExportServices = {
   /** A snapshot of the roll. */
   openExport: (filter: ExportFilter) => DeviceExport
-  events: Events
+  log: Log
 }
 
 /** A snapshot keeps the write-ahead log from being folded in, so there are few and none for long. */
 const AT_ONCE_MAX = 2
 const LASTS_MS_MAX = 15 * 60_000
 
-export function exportRoutes(api: Api, { openExport, events }: ExportServices): void {
+export function exportRoutes(api: Api, { openExport, log }: ExportServices): void {
   let running = 0
 
   api.get(
@@ -42,7 +42,7 @@ export function exportRoutes(api: Api, { openExport, events }: ExportServices): 
       const snapshot = openExport(filter)
       running += 1
       const lines = Readable.from(
-        linesOf(snapshot, { csv: format === 'csv', pem, onFailed: events.exportFailed }),
+        linesOf(snapshot, { csv: format === 'csv', pem, onFailed: log.exportFailed }),
         { objectMode: false },
       )
       const overdue = setTimeout(() => lines.destroy(new Error('an export took too long')), LASTS_MS_MAX)

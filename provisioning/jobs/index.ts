@@ -7,7 +7,7 @@ import type { Registry, RegistryWriter } from '../../db/index.ts'
 import { prepareImportLookup } from '../../db/jobs/import-lookup.ts'
 import { createJobReader, type Job, type JobReader } from '../../db/jobs/job-store.ts'
 import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import type { CsrReader } from '../x509/csr-pool.ts'
 import { createChunkImporter } from './import-row.ts'
 import { takeUpload } from './intake.ts'
@@ -44,14 +44,14 @@ export type ImportServiceOptions = {
   authority: RegistrationAuthority
   readCsr: CsrReader['read']
   deviceDays: number
-  events: Events
+  log: Log
   now: () => number
 }
 
 const UNFINISHED_MAX = 10
 
 export function createImportService(parts: ImportServiceOptions): ImportService {
-  const { writer, events } = parts
+  const { writer, log } = parts
   const jobs = createJobReader(parts.reading)
   const files = createJobFiles(join(dirname(parts.reading.file), 'jobs'))
   const runner = createJobRunner({
@@ -61,13 +61,13 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
     importRows: createChunkImporter({
       ...parts,
       lookup: prepareImportLookup(parts.reading),
-      onRowFailed: events.rowFailed,
+      onRowFailed: log.rowFailed,
     }),
     now: parts.now,
-    onRow: events.rowImported,
-    onEnded: events.jobEnded,
-    onDelayed: events.jobDelayed,
-    onFailed: events.jobFailed,
+    onRow: log.rowImported,
+    onEnded: log.jobEnded,
+    onDelayed: log.jobDelayed,
+    onFailed: log.jobFailed,
   })
 
   return {

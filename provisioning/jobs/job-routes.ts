@@ -10,7 +10,7 @@ import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { RowResult } from './import-row.ts'
 import type { ImportService } from './index.ts'
@@ -24,7 +24,7 @@ export type JobServices = {
   imports: ImportService
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
-  events: Events
+  log: Log
 }
 
 const formats: Record<string, UploadFormat> = {
@@ -38,7 +38,7 @@ const isJobKey = (text: string) => /^\d{1,15} [0-9a-f-]{36}$/.test(text)
 const LETTING_GO_MS = 5_000
 
 /** In a plugin of its own: here a body is a stream, and JSON is none. */
-export function uploadRoutes(api: Api, { imports, events }: JobServices): void {
+export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
   api.removeAllContentTypeParsers()
   api.addContentTypeParser('*', (request, _payload, done) => {
     const known = formatOf(request.headers['content-type']) !== null
@@ -80,13 +80,13 @@ export function uploadRoutes(api: Api, { imports, events }: JobServices): void {
       const job = await imports
         .take(bytes, { format, mapping, pin, dryRun, actor, actorKind, requestId })
         .finally(() => letGo(request.raw))
-      events.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
+      log.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
       return reply.code(202).header('location', `/v1/jobs/${job.id}`).send(shownJob(job))
     },
   )
 }
 
-export function jobRoutes(api: Api, { imports, roll, chainOf, events }: JobServices): void {
+export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices): void {
   api.get(
     '/v1/jobs',
     {
@@ -160,7 +160,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, events }: JobServi
     async request => {
       const { job } = request.params
       await imports.cancel(job, actorOf(request))
-      events.jobCancelled(callerOf(request), job)
+      log.jobCancelled(callerOf(request), job)
       return shownJob(known(job))
     },
   )

@@ -8,17 +8,17 @@ import type { ProvisioningMetrics } from '../metrics.ts'
 import { auditEvents } from './audit-messages.ts'
 
 export type LogLevel = 'json' | 'silent'
-export type Events = ReturnType<typeof createLog>
+export type Log = ReturnType<typeof createLog>
 type Caller = { requestId: string; actor: string }
 
 /** JSON lines on stderr: stdout belongs to data. */
 type CrlMade = { issuerId: string; number: number; entries: number; bytes: number; seconds: number }
 type AnchorChange = 'added' | 'renewed' | 'retired' | 'removed'
 
-export function createLog(log: LogLevel, metrics: ProvisioningMetrics) {
+export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
   const logger = pino(
     {
-      level: log === 'silent' ? 'silent' : 'info',
+      level: level === 'silent' ? 'silent' : 'info',
       base: { service: 'provisioning' },
       timestamp: stdTimeFunctions.isoTime,
     },
@@ -248,12 +248,12 @@ export function createLog(log: LogLevel, metrics: ProvisioningMetrics) {
 
     ...auditEvents(logger, metrics),
 
-    newsDropped: (count: number) => metrics.eventsDropped.inc(count),
-    newsFailed: (error: unknown) => {
+    eventsDropped: (count: number) => metrics.eventsDropped.inc(count),
+    eventLogFailed: (error: unknown) => {
       metrics.eventLogFailures.inc()
-      logger.error({ err: error }, 'event log cannot be used: news is lost, nothing else')
+      logger.error({ err: error }, 'event log cannot be used: events are lost, nothing else')
     },
-    newsSetAside: (file: string, error: unknown) => {
+    eventLogSetAside: (file: string, error: unknown) => {
       metrics.eventLogFailures.inc()
       logger.error({ file, err: error }, 'event log damaged: set aside, beginning a new one')
     },

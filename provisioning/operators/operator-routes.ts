@@ -10,7 +10,7 @@ import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from './authentication.ts'
 import { scopeOf } from './authorization-scope.ts'
 import { delegate } from './delegation.ts'
@@ -21,7 +21,7 @@ import * as schemas from './operator-schemas.ts'
 export type OperatorServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
-  events: Events
+  log: Log
   pq: PqMode
   now: () => number
   operators: OperatorReader
@@ -31,7 +31,7 @@ const tags = ['operators']
 const isTokenId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function operatorRoutes(api: Api, services: OperatorServices): void {
-  const { writer, operators, issuers, events, pq, now } = services
+  const { writer, operators, issuers, log, pq, now } = services
 
   async function tokenOf(id: string, scope: string | null) {
     const token = await operators.token(id, scope)
@@ -79,7 +79,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
       const { name, ...wanted } = request.body
       const given = delegate(request.holder!, wanted, now())
       const { id, token } = await writer.createToken({ name, ...given }, actorOf(request))
-      events.tokenCreated(callerOf(request), id, name, given.role)
+      log.tokenCreated(callerOf(request), id, name, given.role)
       return reply.code(201).send({ ...(await tokenOf(id, null)), token })
     },
   )
@@ -119,7 +119,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
     async request => {
       const { token: id } = request.params
       await writer.revokeToken(id, scopeOf(request), actorOf(request))
-      events.tokenRevoked(callerOf(request), id)
+      log.tokenRevoked(callerOf(request), id)
       return tokenOf(id, scopeOf(request))
     },
   )
@@ -154,7 +154,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
       })
       const expiresAt = Math.min(given.expiresAt, notAfter)
       const fingerprint = await writer.addOperator({ name, ...given, der, expiresAt }, actorOf(request))
-      events.operatorAdded(callerOf(request), fingerprint, name, given.role)
+      log.operatorAdded(callerOf(request), fingerprint, name, given.role)
       return reply.code(201).send(await operatorOf(fingerprint, scopeOf(request)))
     },
   )
@@ -195,7 +195,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
     async request => {
       const { operator: fingerprint } = request.params
       await writer.revokeOperator(fingerprint, scopeOf(request), actorOf(request))
-      events.operatorRevoked(callerOf(request), fingerprint)
+      log.operatorRevoked(callerOf(request), fingerprint)
       return operatorOf(fingerprint, scopeOf(request))
     },
   )

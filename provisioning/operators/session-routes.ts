@@ -6,7 +6,7 @@ import Type, { type Static } from 'typebox'
 import { type Api, refusals, secured, time } from '../http/api.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import type { Authentication } from './authentication.ts'
 import { callerOf } from './authentication.ts'
 import type { ConsoleSessions, SignedIn } from './console-sessions.ts'
@@ -16,7 +16,7 @@ import { WhoAmI } from './operator-schemas.ts'
 import { clearSessionCookie, sessionCookie, setSessionCookie } from './session-cookie.ts'
 
 export type SessionServices = {
-  events: Events
+  log: Log
   now: () => number
 }
 
@@ -31,7 +31,7 @@ const Session = Type.Object({
 
 export function sessionRoutes(
   api: Api,
-  { events, now }: SessionServices,
+  { log, now }: SessionServices,
   parts: { sessions: ConsoleSessions; authentication: Pick<Authentication, 'signIn'> },
 ): void {
   const { sessions, authentication } = parts
@@ -56,7 +56,7 @@ export function sessionRoutes(
       if (before !== null) sessions.end(before)
       const { secret, session } = sessions.begin(holder)
       setSessionCookie(reply, secret, (session.endsAt - now()) / 1000)
-      events.signedIn({ requestId: request.id, actor: holder.name }, holder.kind)
+      log.signedIn({ requestId: request.id, actor: holder.name }, holder.kind)
       return shown({ holder, session })
     },
   )
@@ -94,7 +94,7 @@ export function sessionRoutes(
       if (request.session === null) throw noSession()
       sessions.end(sessionCookie(request) ?? '')
       clearSessionCookie(reply)
-      events.signedOut(callerOf(request))
+      log.signedOut(callerOf(request))
       return reply.code(204).send()
     },
   )

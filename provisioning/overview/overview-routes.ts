@@ -23,7 +23,7 @@ export type OverviewServices = {
   liveSessions: LiveSessionReader
   issuers: () => Map<string, Issuer>
   overview: OverviewService
-  news: Pick<EventService, 'reader' | 'streams'>
+  events: Pick<EventService, 'reader' | 'streams'>
   now: () => number
   ca: { keeper: CaManager }
 }
@@ -34,7 +34,7 @@ const HEALTHY_MS = 10_000
 const protocols: Record<number, '3.1' | '3.1.1' | '5'> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 export function overviewRoutes(api: Api, services: OverviewServices): void {
-  const { overview, roll, news, liveSessions, issuers, ca, now } = services
+  const { overview, roll, events, liveSessions, issuers, ca, now } = services
 
   api.get(
     '/v1/overview',
@@ -82,7 +82,7 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
     const current = ca.keeper.current()
     const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
     return {
-      perMinute: perMinute(news.reader.minutes(now() - HOUR_MS)),
+      perMinute: perMinute(events.reader.minutes(now() - HOUR_MS)),
       ca: {
         root: { notAfter: time(validityIn(current.root).notAfter) },
         issuers: issuing.map(({ id, name, enabled, notAfter }) => ({

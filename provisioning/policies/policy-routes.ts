@@ -9,7 +9,7 @@ import { httpProblems } from '../http/http-problems.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
 import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AwaitReceipt } from '../receipt.ts'
 import { policyBody, validatedDocument } from './policy-body.ts'
@@ -21,7 +21,7 @@ export type PolicyServices = {
   writer: RegistryWriter
   policies: PolicyReader
   receipt: AwaitReceipt
-  events: Events
+  log: Log
 }
 
 const tags = ['policies']
@@ -29,7 +29,7 @@ const isName = (text: string) => /^[A-Za-z0-9._-]{1,64}$/.test(text)
 const isAttachment = (text: string) => /^[a-z]+ [A-Za-z0-9._-]{0,128}$/.test(text)
 
 export function policyRoutes(api: Api, services: PolicyServices): void {
-  const { writer, policies, receipt, events } = services
+  const { writer, policies, receipt, log } = services
 
   function policyOf(name: string) {
     const policy = policies.policy(name)
@@ -117,7 +117,7 @@ export function policyRoutes(api: Api, services: PolicyServices): void {
       )
       const { version } = policyOf(name)
       const given = await receipt(epoch)
-      if (!same) events.policyChanged(callerOf(request), name, 'policy_put')
+      if (!same) log.policyChanged(callerOf(request), name, 'policy_put')
       return reply
         .code(stored === null ? 201 : 200)
         .header('etag', `"${version}"`)
@@ -143,7 +143,7 @@ export function policyRoutes(api: Api, services: PolicyServices): void {
       const { name } = request.params
       const expected = expectedVersion(request, name, policyOf(name).version)
       const epoch = await writer.deletePolicy(name, actorOf(request), expected)
-      events.policyChanged(callerOf(request), name, 'policy_deleted')
+      log.policyChanged(callerOf(request), name, 'policy_deleted')
       return { ...(await receipt(epoch)), name, version: null }
     },
   )
@@ -188,7 +188,7 @@ export function policyRoutes(api: Api, services: PolicyServices): void {
       handler: async request => {
         const { name } = request.params as { name: string }
         const epoch = await verb(name, 'everyone', '', actorOf(request))
-        events.policyChanged(callerOf(request), name, change)
+        log.policyChanged(callerOf(request), name, change)
         return { ...(await receipt(epoch)), name, kind: 'everyone' as const, target: '' }
       },
     })
@@ -207,7 +207,7 @@ export function policyRoutes(api: Api, services: PolicyServices): void {
           target: string
         }
         const epoch = await verb(name, kind, target, actorOf(request))
-        events.policyChanged(callerOf(request), name, change)
+        log.policyChanged(callerOf(request), name, change)
         return { ...(await receipt(epoch)), name, kind, target }
       },
     })

@@ -8,7 +8,7 @@ import { prepareRevocationReader } from '../../db/issuers/revocation-reader.ts'
 import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import type { DataDirectory } from '../data-directory.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { type CrlService, startCrlService } from './crl-service.ts'
 import { createOcspService } from './ocsp-service.ts'
 import { createResponders } from './responder.ts'
@@ -26,7 +26,7 @@ export type RevocationParts = {
   crlLifetimeMs: number
   ocspLifetimeMs: number
   now: () => number
-  events: Pick<Events, 'crlMade' | 'crlFailed' | 'ocspAnswered' | 'responderFailed'>
+  log: Pick<Log, 'crlMade' | 'crlFailed' | 'ocspAnswered' | 'responderFailed'>
 }
 
 export type Revocation = {
@@ -39,10 +39,10 @@ export type Revocation = {
 const RESPONDERS_CHECK_MS = 60_000
 
 export async function startRevocation(parts: RevocationParts): Promise<Revocation> {
-  const { server, cas, registry, reading, directory, writer, now, events } = parts
+  const { server, cas, registry, reading, directory, writer, now, log } = parts
   const reader = prepareRevocationReader(reading.sqlite)
   const responders = createResponders({ directory, cas, writer, now })
-  const keepResponders = () => responders.keep().catch(events.responderFailed)
+  const keepResponders = () => responders.keep().catch(log.responderFailed)
   await keepResponders()
   const timer = setInterval(keepResponders, RESPONDERS_CHECK_MS)
   timer.unref()
@@ -53,8 +53,8 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
     folder: directory.crls,
     lifetimeMs: parts.crlLifetimeMs,
     now,
-    onMade: events.crlMade,
-    onFailed: events.crlFailed,
+    onMade: log.crlMade,
+    onFailed: log.crlFailed,
   })
   const named = (shortName: string) => cas().find(ca => shortNameOf(ca.id) === shortName) ?? null
   const rootOf = (shortName: string) => cas().find(({ root }) => shortNameOf(idOf(root)) === shortName)?.root
@@ -63,7 +63,7 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
       crl: shortName => crls.crl(named(shortName)?.id ?? ''),
       certificate: shortName => named(shortName)?.certificate ?? rootOf(shortName) ?? null,
       ocsp: createOcspService({ cas, responders, reader, lifetimeMs: parts.ocspLifetimeMs, now }),
-      onOcsp: events.ocspAnswered,
+      onOcsp: log.ocspAnswered,
       now,
     }),
   )

@@ -16,7 +16,7 @@ import {
   toCertificateWithPemResponse,
 } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
 import type { AwaitReceipt } from '../receipt.ts'
@@ -28,12 +28,12 @@ export type CertificateServices = {
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   receipt: AwaitReceipt
   revocationOutcome: RevocationOutcome
-  events: Events
+  log: Log
   now: () => number
 }
 
 export function certificateRoutes(api: Api, services: CertificateServices): void {
-  const { writer, roll, receipt, chainOf, events, revocationOutcome: outcome } = services
+  const { writer, roll, receipt, chainOf, log, revocationOutcome: outcome } = services
   const tags = ['certificates']
 
   api.get(
@@ -113,7 +113,7 @@ export function certificateRoutes(api: Api, services: CertificateServices): void
       const epoch = await writer.revokeCertificate(fingerprint, reason, actorOf(request))
       const given = await answer(fingerprint, epoch)
       for (const one of given.revoked)
-        events.certificateRevoked(callerOf(request), one.fingerprint, reason, given.unreachable.length)
+        log.certificateRevoked(callerOf(request), one.fingerprint, reason, given.unreachable.length)
       return given
     },
   )

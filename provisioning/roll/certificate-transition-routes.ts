@@ -8,7 +8,7 @@ import { type Api, refusals, secured } from '../http/api.ts'
 import { IfMatch } from '../http/precondition.ts'
 import { toAdmissibleResponse } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import type { AwaitReceipt } from '../receipt.ts'
@@ -18,13 +18,13 @@ export type CertificateTransitionServices = {
   roll: RollReader
   receipt: AwaitReceipt
   revocationOutcome: RevocationOutcome
-  events: Events
+  log: Log
   now: () => number
   reach: AuthorizationScope
 }
 
 export function certificateTransitionRoutes(api: Api, services: CertificateTransitionServices): void {
-  const { writer, roll, reach, receipt, events, now } = services
+  const { writer, roll, reach, receipt, log, now } = services
 
   /** What became of a certificate, and what admits its device now. */
   async function outcomeOf(fingerprint: string) {
@@ -86,7 +86,7 @@ export function certificateTransitionRoutes(api: Api, services: CertificateTrans
         const { fingerprint } = request.params
         if (status === 'active') await assertMayLetIn(request, fingerprint)
         const epoch = await move(fingerprint, actorOf(request))
-        events.certificateMoved(callerOf(request), fingerprint, status)
+        log.certificateMoved(callerOf(request), fingerprint, status)
         return answer(fingerprint, epoch)
       },
     )

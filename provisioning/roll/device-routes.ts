@@ -13,7 +13,7 @@ import { Problem } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
 import { toDeviceResponse } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
@@ -24,13 +24,13 @@ export type DeviceServices = {
   roll: RollReader
   liveSessions: LiveSessionReader
   receipt: AwaitReceipt
-  events: Events
+  log: Log
   now: () => number
   reach: AuthorizationScope
 }
 
 export function deviceRoutes(api: Api, services: DeviceServices): void {
-  const { writer, roll, liveSessions, reach, receipt, events, now } = services
+  const { writer, roll, liveSessions, reach, receipt, log, now } = services
   const tags = ['devices']
 
   /** With its version as ETag, where a device is the answer. */
@@ -65,7 +65,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
       const groups = reach.groupsFor(request, request.body.groups)
       reach.assertMaySet(request, { id, groups, attributes })
       await writer.addDevice({ id, attributes, groups }, actorOf(request))
-      events.deviceAdded(callerOf(request), id)
+      log.deviceAdded(callerOf(request), id)
       return reply
         .code(201)
         .header('location', `/v1/devices/${id}`)
@@ -146,7 +146,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
         reach.assertMaySet(request, device, held.attributes)
       }
       await writer.changeDevice(id, request.body, actorOf(request))
-      events.deviceChanged(callerOf(request), id)
+      log.deviceChanged(callerOf(request), id)
       return answerDevice(reply, id)
     },
   )
@@ -183,7 +183,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
         // To let a device back in is to certify it again.
         if (state === 'active') reach.assertMayCertify(request, id)
         const epoch = await writer.setDeviceState(id, state, actorOf(request))
-        events.deviceStateSet(callerOf(request), id, state)
+        log.deviceStateSet(callerOf(request), id, state)
         return answer(id, epoch)
       },
     )

@@ -15,7 +15,7 @@ import { type Api, refusals, time } from '../http/api.ts'
 import { Problem, refusal } from '../http/problem.ts'
 import { toCertificateWithPemResponse } from '../http/roll-responses.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { PKCS10, takePkcs10 } from '../x509/pkcs10-body.ts'
 import type { SelfAuthentication } from './self-authentication.ts'
 import { selfProblems } from './self-problems.ts'
@@ -26,14 +26,14 @@ export type SelfServices = {
   authority: RegistrationAuthority
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
-  events: Events
+  log: Log
   deviceDays: number
   now: () => number
   ca: { opensAt: (certificate: Renewable) => number }
 }
 
 export function selfRoutes(api: Api, services: SelfServices, self: SelfAuthentication): void {
-  const { authority, roll, chainOf, events, now } = services
+  const { authority, roll, chainOf, log, now } = services
   const tags = ['self']
 
   takePkcs10(api)
@@ -87,7 +87,7 @@ export function selfRoutes(api: Api, services: SelfServices, self: SelfAuthentic
       if (certificate === null) throw new Error('a listed certificate cannot be read back')
       const { fingerprint, status } = certificate
       const how = status === 'pending' ? 'pending' : 'renewed'
-      events.certificateListed(caller, deviceId, fingerprint, how)
+      log.certificateListed(caller, deviceId, fingerprint, how)
       if (status === 'pending') {
         reply.header('retry-after', String(PENDING_RETRY_SECONDS))
         return reply.code(202).send({ status, deviceId, fingerprint })

@@ -74,7 +74,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     return503OnClosing: false,
-    ...answerProblems.options(services.events),
+    ...answerProblems.options(services.log),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
   const server = api.server as unknown as Server
   // Above what trackConnections lets be, which makes room for newcomers.
@@ -91,7 +91,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.decorateRequest('session', null)
   api.decorateRequest('keyed', null)
   traceRequests(api)
-  answerProblems.install(api, services.events)
+  answerProblems.install(api, services.log)
   boundBodies(api)
   // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.
   await api.register(helmet, { strictTransportSecurity: false })
@@ -119,7 +119,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     return 'isExceeded' in limit && limit.isExceeded ? Math.max(1, limit.ttlInSeconds) : null
   }
   const failed = (request: FastifyRequest, reason: string) =>
-    services.events.authenticationFailed({ requestId: request.id, address: request.ip, reason })
+    services.log.authenticationFailed({ requestId: request.id, address: request.ip, reason })
   const { tokenHolder, operatorOf } = services.writer
   const sessions = createConsoleSessions({
     holderOf: (kind, id) => (kind === 'token' ? tokenHolder(id) : operatorOf(id)),
@@ -149,7 +149,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.addHook('preHandler', authentication.preHandler)
   api.addHook('preHandler', holdScope(services.reach))
   resolveIssuers(api, services.issuers)
-  honourIdempotencyKeys(api, { store: services.writer, failed: services.events.answerNotKept })
+  honourIdempotencyKeys(api, { store: services.writer, failed: services.log.answerNotKept })
   const counting = { countFailure, failed }
   await registerRoutes(api, services, {
     authentication,
@@ -169,7 +169,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     },
     show: identity => server.setSecureContext({ ...tls, ...identity }),
     async close() {
-      services.news.streams.close()
+      services.events.streams.close()
       const closed = api.close()
       await connections.drain()
       await closed

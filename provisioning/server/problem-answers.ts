@@ -6,7 +6,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Api } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem, problemDocument } from '../http/problem.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { problemOf } from './problem-list.ts'
 import { faultsOf } from './validation-faults.ts'
 
@@ -16,9 +16,9 @@ const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'])
 
 export const answerProblems = {
   /** Options of the server for what fails before any route is found. */
-  options: (events: Events) => ({
+  options: (log: Log) => ({
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
-      void answer(error, request, reply, events),
+      void answer(error, request, reply, log),
     clientErrorHandler: (error: { code?: string }, socket: Socket) => {
       const line = statusLineOf(error.code ?? '')
       // Whoever failed at TLS cannot be answered, and nobody but us closes the connection: Node leaves it to its handler.
@@ -27,27 +27,27 @@ export const answerProblems = {
     },
   }),
 
-  install(api: Api, events: Events): void {
+  install(api: Api, log: Log): void {
     api.addHook('onRequest', async (request, reply) => {
       reply.header('x-request-id', request.id)
       // Answers hold certificates and states of devices: for the caller alone.
       reply.header('cache-control', 'no-store')
     })
     api.addHook('onResponse', async (request, reply) => {
-      events.answered({
+      log.answered({
         method: methods.has(request.method) ? request.method : 'other',
         route: request.routeOptions.url ?? 'unknown',
         status: reply.statusCode,
         seconds: reply.elapsedTime / 1000,
       })
     })
-    api.setErrorHandler((error, request, reply) => answer(error, request, reply, events))
+    api.setErrorHandler((error, request, reply) => answer(error, request, reply, log))
     api.setNotFoundHandler((request, reply) =>
       answer(
         new Problem(httpProblems, 'route_unknown', 'no route has this method and path'),
         request,
         reply,
-        events,
+        log,
       ),
     )
   },
@@ -60,14 +60,14 @@ function statusLineOf(code: string): string | null {
   return code.startsWith('HPE_') ? '400 Bad Request' : null
 }
 
-function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, events: Events): FastifyReply {
+function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
   const problem = problemOf(translated(error))
   const { reason, definition } = problem
   const { status } = definition
   const route = request.routeOptions?.url ?? 'unknown'
-  if (status >= 500) events.requestFailed({ requestId: request.id, route, reason }, problem.cause ?? problem)
+  if (status >= 500) log.requestFailed({ requestId: request.id, route, reason }, problem.cause ?? problem)
   else if (status !== 401 && status !== 429) {
-    events.requestRefused({ requestId: request.id, route, status, reason })
+    log.requestRefused({ requestId: request.id, route, status, reason })
   }
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', String(problem.retryAfterSeconds))
   return reply

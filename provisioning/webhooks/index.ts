@@ -10,7 +10,7 @@ import {
   type Webhook,
   type WebhookReader,
 } from '../../db/webhooks/webhook-store.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import type { Reachable } from '../outbound/address-guard.ts'
 import {
   type DeliveryQueue,
@@ -41,17 +41,17 @@ type Serving = { webhook: SigningWebhook; pump: DeliveryQueue }
 export function startWebhooks(parts: {
   store: WebhookReader
   writer: Pick<RegistryWriter, 'disableWebhook'>
-  log: EventLog
+  eventLog: EventLog
   reader: EventReader
   reachable: Reachable
   pace: DeliveryTiming
   now: () => number
-  events: Pick<
-    Events,
+  log: Pick<
+    Log,
     'webhookAnswered' | 'webhookFailing' | 'webhookEventFailed' | 'webhookDisabled' | 'webhooksNotRead'
   >
 }): WebhookService {
-  const { store, log, reader, events, now } = parts
+  const { store, eventLog, reader, log, now } = parts
   const courier = createSender({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
   const serving = new Map<string, Serving>()
   const timer = setInterval(look, LOOK_EVERY_MS)
@@ -73,7 +73,7 @@ export function startWebhooks(parts: {
         if (pump !== null) serving.set(webhook.id, { webhook, pump })
       }
     } catch (error) {
-      events.webhooksNotRead(error)
+      log.webhooksNotRead(error)
     }
   }
 
@@ -81,7 +81,7 @@ export function startWebhooks(parts: {
   function pumpFor(webhook: SigningWebhook): DeliveryQueue | null {
     const { id } = webhook
     const marks = { position: `webhook ${id}`, failing: `webhook ${id} failing since` }
-    const [position, since] = [log.marked(marks.position), log.marked(marks.failing)]
+    const [position, since] = [eventLog.marked(marks.position), eventLog.marked(marks.failing)]
     if (position === undefined || since === undefined) return null
     const failing = since ?? 0
     let said = failing > 0
@@ -95,15 +95,15 @@ export function startWebhooks(parts: {
         failingSince: failing > 0 ? failing : null,
       },
       keep: (position, since) =>
-        log.writeMarked([], { name: marks.position, value: position }) &&
-        log.writeMarked([], { name: marks.failing, value: since ?? 0 }),
+        eventLog.writeMarked([], { name: marks.position, value: position }) &&
+        eventLog.writeMarked([], { name: marks.failing, value: since ?? 0 }),
       now,
       onOutcome(outcome) {
-        events.webhookAnswered(outcome)
-        if (!outcome.delivered && !said) events.webhookFailing(id, outcome)
+        log.webhookAnswered(outcome)
+        if (!outcome.delivered && !said) log.webhookFailing(id, outcome)
         said = !outcome.delivered
       },
-      onFailed: (error, event) => events.webhookEventFailed(id, event, error),
+      onFailed: (error, event) => log.webhookEventFailed(id, event, error),
       onGiveUp: reason => giveUp(id, marks.failing, reason),
     })
   }
@@ -113,13 +113,13 @@ export function startWebhooks(parts: {
     parts.writer.disableWebhook(id, reason, SYSTEM).then(
       () => {
         // Whoever enables it again gives it as much time again.
-        log.writeMarked([], { name: failing, value: 0 })
+        eventLog.writeMarked([], { name: failing, value: 0 })
         serving.delete(id)
-        events.webhookDisabled(id, reason)
+        log.webhookDisabled(id, reason)
       },
       error => {
         serving.delete(id)
-        events.webhooksNotRead(error)
+        log.webhooksNotRead(error)
       },
     )
   }
@@ -147,12 +147,12 @@ export function startWebhooks(parts: {
 
 /** The record of webhooks, and who serves them. */
 export function openWebhooks(parts: {
-  log: EventLog
+  eventLog: EventLog
   reader: EventReader
   reading: Registry
   writer: RegistryWriter
   config: { webhookPrivateAddresses: boolean; webhookPace: DeliveryTiming }
-  events: Events
+  log: Log
   now: () => number
 }): { store: WebhookReader; desk: WebhookService } {
   const { webhookPrivateAddresses: privateAddresses, webhookPace } = parts.config

@@ -9,7 +9,7 @@ import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
-import type { Events } from '../logging/log.ts'
+import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
 import type { WebhookService } from './index.ts'
@@ -18,14 +18,14 @@ import * as shapes from './webhook-schemas.ts'
 
 export type WebhookServices = {
   writer: RegistryWriter
-  news: Pick<EventService, 'reader' | 'streams'>
+  events: Pick<EventService, 'reader' | 'streams'>
   webhooks: { store: WebhookReader; desk: WebhookService }
-  events: Events
+  log: Log
 }
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
-export function webhookRoutes(api: Api, { writer, webhooks, news, events }: WebhookServices): void {
+export function webhookRoutes(api: Api, { writer, webhooks, events, log }: WebhookServices): void {
   const { store, desk } = webhooks
   const about = { tags: ['webhooks'], security: secured, querystring: schemas.NoQuery }
 
@@ -87,12 +87,12 @@ export function webhookRoutes(api: Api, { writer, webhooks, news, events }: Webh
     },
     async (request, reply) => {
       const { kinds = [] } = request.body
-      const fromSeq = news.reader.latestSeq()
+      const fromSeq = events.reader.latestSeq()
       const made = await writer.addWebhook(
         { url: judged(request.body.url), kinds, fromSeq },
         actorOf(request),
       )
-      events.webhookChanged(callerOf(request), made.id, 'added')
+      log.webhookChanged(callerOf(request), made.id, 'added')
       desk.look()
       return reply.code(201).send({ ...shown(found(made.id)), secret: made.secret })
     },
@@ -146,7 +146,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, news, events }: Webh
       const { url, ...change } = request.body
       const wanted = { ...change, ...(url === undefined ? {} : { url: judged(url) }) }
       await writer.changeWebhook(id, wanted, actorOf(request))
-      events.webhookChanged(callerOf(request), id, 'changed')
+      log.webhookChanged(callerOf(request), id, 'changed')
       desk.look()
       return shown(found(id))
     },
@@ -166,7 +166,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, news, events }: Webh
     async (request, reply) => {
       const { webhook: id } = request.params
       await writer.removeWebhook(id, actorOf(request))
-      events.webhookChanged(callerOf(request), id, 'removed')
+      log.webhookChanged(callerOf(request), id, 'removed')
       desk.look()
       return reply.code(204).send(null)
     },

@@ -1,4 +1,4 @@
-// The disk fills up under the event log: news is lost and counted, whoever has some is not held up, and it goes on once there is room.
+// The disk fills up under the event log: events are lost and counted, no writer waits, and the log goes on once there is room.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createEventLog } from '../../db/events/event-log.ts'

@@ -16,7 +16,7 @@ test('a new log begins where the record is when the service starts, not when som
       after: seq => rows.filter(row => row.seq > seq),
       listed: () => 'first',
     },
-    log: {
+    eventLog: {
       append: event => void told.push(event),
       tally() {},
       writeMarked(events, { name, value }) {
