@@ -5,26 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { messageOf } from '../../../broker/mqtt/persistence/session-queue.ts'
-import { createSessionStore } from '../../../broker/mqtt/persistence/session-store.ts'
-import { openSessionFile } from '../../../db/sessions/session-file.ts'
+import { messageOf } from '../../../../broker/mqtt/persistence/session-queue.ts'
+import { createSessionStore } from '../../../../broker/mqtt/persistence/session-store.ts'
+import { openSessionFile } from '../../../../db/sessions/session-file.ts'
+import { startTestBroker } from '../../../harness/broker.ts'
+import { speak5 } from '../../../harness/mqtt5-client.ts'
+import { SESSIONS_VERSION_1 } from '../../../harness/older-sessions.ts'
+import { kept5, publish5, subscribe5 } from '../../../harness/packets5.ts'
+import { createRoll } from '../../../harness/roll.ts'
 
-/** As the broker before made it. */
-const VERSION_1 = `
-CREATE TABLE broker (id TEXT NOT NULL) STRICT;
-CREATE TABLE sessions (id INTEGER PRIMARY KEY, device TEXT NOT NULL UNIQUE) STRICT;
-CREATE TABLE subscriptions (session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE, filter TEXT NOT NULL, qos INTEGER NOT NULL,
-  PRIMARY KEY (session, filter)) STRICT, WITHOUT ROWID;
-CREATE TABLE queued (id INTEGER PRIMARY KEY, session INTEGER NOT NULL, message_id INTEGER, counter INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  broker TEXT, at INTEGER NOT NULL, released INTEGER NOT NULL DEFAULT 0, topic TEXT NOT NULL, payload ANY NOT NULL, qos INTEGER NOT NULL,
-  retain INTEGER NOT NULL) STRICT;
-CREATE INDEX queued_by_session ON queued (session, message_id, counter, bytes);
-CREATE TABLE unfinished (device TEXT NOT NULL, message_id INTEGER NOT NULL, PRIMARY KEY (device, message_id)) STRICT, WITHOUT ROWID;
-CREATE TABLE retained (topic TEXT PRIMARY KEY, payload ANY NOT NULL, qos INTEGER NOT NULL, device TEXT) STRICT;
-CREATE TABLE wills (device TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, issuer TEXT, serial TEXT NOT NULL, topic TEXT NOT NULL,
-  payload ANY NOT NULL, qos INTEGER NOT NULL, retain INTEGER NOT NULL) STRICT;
-CREATE TABLE holders (device TEXT PRIMARY KEY, issuer TEXT, serial TEXT NOT NULL, keeps_session INTEGER NOT NULL) STRICT;
-INSERT INTO broker VALUES ('b');
+/** A device with something of every kind. */
+const CONTENTS = `
 INSERT INTO sessions VALUES (7, 'd1');
 INSERT INTO subscriptions VALUES (7, 'devices/d1/#', 1);
 INSERT INTO queued VALUES (1, 7, 5, 40, 300, NULL, 1000, 0, 'devices/d1/x', x'6f6e65', 1, 0), (2, 7, NULL, 41, 300, NULL, 1000, 0, 'devices/d1/y', x'74776f', 2, 0);
@@ -32,14 +23,14 @@ INSERT INTO unfinished VALUES ('d1', 9);
 INSERT INTO retained VALUES ('devices/d1/state', x'6f6e', 1, 'd1');
 INSERT INTO wills VALUES ('d1', 'aa', NULL, '1', 'devices/d1/will', x'676f6e65', 1, 0);
 INSERT INTO holders VALUES ('d1', NULL, '1', 1);
-PRAGMA user_version = 1;
 `
 
 test('a session file of version 1 is brought to version 2 with all that it holds', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rollcall-'))
   const path = join(folder, 'sessions.db')
   const old = new Sqlite(path)
-  old.exec(VERSION_1)
+  old.exec(SESSIONS_VERSION_1)
+  old.exec(CONTENTS)
   old.close()
   const file = openSessionFile(path)
   assert.equal(file.setAside, null)
@@ -90,4 +81,43 @@ test('a session file of version 1 is brought to version 2 with all that it holds
   assert.deepEqual(store.counts(), { queues: 1, queuedMessages: 2, queuedBytes: 600 })
   await store.close()
   rmSync(folder, { recursive: true })
+})
+
+test('a device goes on by MQTT 5 with the session that it had before the upgrade', async context => {
+  const roll = await createRoll()
+  const device = await roll.enroll('d1')
+  const backend = await roll.enroll('b1', { groups: ['backend'] })
+  const old = new Sqlite(join(roll.data, 'sessions.db'))
+  old.exec(SESSIONS_VERSION_1)
+  old.exec(CONTENTS.replaceAll(', 1000, ', `, ${Date.now()}, `).replace("'aa'", `'${device.fingerprint}'`))
+  old.exec(`INSERT INTO sessions VALUES (8, 'b1'); INSERT INTO subscriptions VALUES (8, 'devices/+/will', 1);
+    INSERT INTO holders VALUES ('b1', NULL, '1', 1);`)
+  old.close()
+  const t = await startTestBroker({ roll })
+  context.after(async () => {
+    await t.close()
+    await roll.close()
+  })
+  const listener = await speak5(t, backend, { clientId: 'b1', ...kept5(100) })
+  assert.equal(String((await listener.next('publish')).payload), 'gone', 'the will of its last connection')
+  const back = await speak5(t, device, { clientId: 'd1', ...kept5(100) })
+  assert.equal(back.connack?.sessionPresent, true)
+  await back.next('publish', 3)
+  assert.deepEqual(
+    back.of('publish').map(({ payload, topic, qos }) => [String(payload), topic, qos]),
+    [
+      ['one', 'devices/d1/x', 1],
+      ['two', 'devices/d1/y', 2],
+      ['gone', 'devices/d1/will', 1],
+    ],
+  )
+  assert.equal((back.of('publish')[0] as { messageId?: number }).messageId, 5)
+  // QoS 2 half done: the same identifier again is the same message.
+  const again = publish5('devices/d1/x', 9, { qos: 2, payload: 'again', dup: true })
+  assert.equal((await back.ask(again, 'pubrec')).reasonCode, 0)
+  assert.equal((await back.ask({ cmd: 'pubrel', messageId: 9 }, 'pubcomp')).reasonCode, 0)
+  await back.ask(subscribe5(3, 'devices/d1/state'), 'suback')
+  assert.equal(String((await back.next('publish', 4)).payload), 'on', 'retained')
+  await back.leave()
+  await listener.leave()
 })
