@@ -1,11 +1,15 @@
-// Events on topics, for backends: follows the event log and publishes what comes, once somebody has ever asked for it.
-// Whoever was away is given what a stored session keeps for him; nothing from before.
+// Publishes events to MQTT topics for backends: follows the event log from the moment of the first subscription to such a topic.
+// A backend that was away gets what its stored session kept; earlier events are not published.
 import type { Event, EventReader } from '../../db/events/event-reader.ts'
 
 export const EVENT_TOPICS = '$rollcall/events'
 
+type Publish = (message: { topic: string; payload: string; qos: 1; retain: false }) => void
+
 export type EventPublisher = {
-  /** Somebody was granted this subscription. */
+  /** Publishes by this function from now on, where some session is subscribed. */
+  start(publish: Publish): void
+  /** A session was granted this subscription. */
   subscribed(filter: string): void
   stop(): void
 }
@@ -13,16 +17,18 @@ export type EventPublisher = {
 const LOOK_EVERY_MS = 100
 const ROWS_AT_ONCE = 500
 
-export function createEventPublisher(options: {
+export function createEventPublisher({
+  reader,
+  wanted,
+}: {
   reader: EventReader
-  /** Whether a stored session waits for events already. */
+  /** Whether a stored session is subscribed to events already. */
   wanted: boolean
-  publish(message: { topic: string; payload: string; qos: 1; retain: false }): void
 }): EventPublisher {
-  const { reader } = options
+  let publish: Publish | null = null
   let timer: NodeJS.Timeout | null = null
   let position = 0
-  let seen: number | null = null
+  let versionRead: number | null = null
 
   function begin(): void {
     position = reader.latestSeq()
@@ -32,17 +38,20 @@ export function createEventPublisher(options: {
 
   function look(): void {
     const version = reader.dataVersion()
-    if (version === null || version === seen) return
+    if (version === null || version === versionRead) return
     const events = reader.after(position, ROWS_AT_ONCE)
     for (const event of events) {
-      options.publish({ topic: topicOf(event), payload: payloadOf(event), qos: 1, retain: false })
+      publish?.({ topic: topicOf(event), payload: payloadOf(event), qos: 1, retain: false })
     }
     position = events.at(-1)?.seq ?? position
-    if (events.length < ROWS_AT_ONCE) seen = version
+    if (events.length < ROWS_AT_ONCE) versionRead = version
   }
 
-  if (options.wanted) begin()
   return {
+    start(given) {
+      publish = given
+      if (wanted) begin()
+    },
     subscribed(filter) {
       if (timer === null && filter.includes(`${EVENT_TOPICS}/`)) begin()
     },

@@ -9,7 +9,7 @@ import { createInput } from './connection/input.ts'
 import { createOutput } from './connection/output.ts'
 import { createPacing } from './connection/pacing.ts'
 import { createRebind } from './connection/rebind.ts'
-import { createSessions, holderOf, type Session, whoIs } from './connection/sessions.ts'
+import { holderOf, type Session, whoIs } from './connection/sessions.ts'
 import { createDeviceBounds } from './device-bounds.ts'
 import { createDrain } from './drain.ts'
 import { createConnectHandler } from './handlers/connect.ts'
@@ -42,8 +42,7 @@ const AGING_MS = 60_000
 const EXPIRY_MS = 1_000
 
 export async function createEngine(engineParts: EngineParts): Promise<Engine> {
-  const { settings, rightsOf, now } = engineParts
-  const sessions = createSessions()
+  const { settings, sessions, rightsOf, now } = engineParts
   const boundsOf = createDeviceBounds(settings)
   const clients = new Map<Session, Client>()
   const traffic = newTraffic()

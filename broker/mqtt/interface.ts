@@ -75,6 +75,8 @@ export type Engine = {
 
 export type EngineParts = {
   settings: BrokerSettings
+  /** Where the engine registers its sessions. */
+  sessions: Sessions
   admit: Admit
   rightsOf: RightsDesk
   events: EngineEvents

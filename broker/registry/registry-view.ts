@@ -3,16 +3,7 @@
 import type { AdmissionLookup, AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { PolicySubject } from '../../db/policies/policy-store.ts'
 import type { RegistryCache } from './registry-cache.ts'
-
-/** Why the registry cannot be trusted with newcomers now. */
-export type Doubt = {
-  /**
-   * `gone`: no file lies under its name. `replaced`: another one does, which nobody has read. `unfollowed`: its change feed
-   * has not been read for too long.
-   */
-  kind: 'gone' | 'replaced' | 'unfollowed'
-  error: unknown
-}
+import type { Doubt } from './registry-health.ts'
 
 /** More are not between gate and engine at once. */
 const JUST_READ_MAX = 1_000

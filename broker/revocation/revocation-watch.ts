@@ -2,19 +2,16 @@
 // then acknowledges the epoch. Time ends rights too: a sweep each second cuts what has expired.
 import { rightEndsAt } from '../../admission/decide.ts'
 import type { Change, ChangeReader } from '../../db/change-feed.ts'
-import type { RegistryError } from '../../db/registry-error.ts'
 import type { Admit } from '../admission/admit.ts'
 import type { Session } from '../mqtt/connection/sessions.ts'
 import type { Engine } from '../mqtt/index.ts'
 import type { RegistryCache } from '../registry/registry-cache.ts'
-import type { Doubt } from '../registry/registry-view.ts'
+import type { RegistryHealth } from '../registry/registry-health.ts'
 import { createChangeQueue } from './change-queue.ts'
 
 export type RevocationWatch = {
   /** Whether the feed could be read when last tried, from the registry it was. */
   healthy(): boolean
-  /** Why newcomers can no longer be judged by what the registry says; null while they can. */
-  doubt(): Doubt | null
   stop(): void
 }
 
@@ -25,8 +22,8 @@ export type RevocationWatchOptions = {
   pollMs: number
   /** How often the clock is asked who must leave; a second where it is not said. */
   expiryCheckMs?: number | undefined
-  /** How long the feed may stay unread before nobody new is admitted. */
-  lossMs: number
+  /** Where the results of the repeated checks are kept. */
+  health: RegistryHealth
   admit: Admit
   /** How long a session may last; 0 for no limit. */
   maxSessionAgeMs: number
@@ -46,12 +43,10 @@ export type RevocationWatchOptions = {
   onDoubt(error: unknown): void
 }
 
-const SWEEP_MS = 1_000
+const EXPIRY_CHECK_MS = 1_000
 
 export function watchRevocations(options: RevocationWatchOptions): RevocationWatch {
-  const { engine } = options
-  let lastRead = performance.now()
-  const failures = new Map<() => unknown, unknown>()
+  const { engine, health } = options
 
   const changes = createChangeQueue({
     feed: options.feed,
@@ -65,25 +60,12 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
     },
     onAcknowledged: options.onAcknowledged,
   })
-  const { follow } = changes
 
-  const poll = setInterval(() => guarded(follow), options.pollMs)
-  const sweep = setInterval(() => {
-    guarded(endExpired)
-    guarded(options.assertSameRegistry)
-  }, options.expiryCheckMs ?? SWEEP_MS)
-
-  /** Each step fails and recovers for itself: one that works proves nothing about another. */
-  async function guarded(step: () => unknown): Promise<void> {
-    try {
-      await step()
-      failures.delete(step)
-      if (step === follow) lastRead = performance.now()
-    } catch (error) {
-      failures.set(step, error)
-      options.onDoubt(error)
-    }
-  }
+  const poll = setInterval(() => health.run('feed', changes.follow), options.pollMs)
+  const expiryCheck = setInterval(() => {
+    health.run('expiry', endExpired)
+    health.run('file', options.assertSameRegistry)
+  }, options.expiryCheckMs ?? EXPIRY_CHECK_MS)
 
   function read(change: Change): void {
     options.memory?.changed(change)
@@ -160,18 +142,11 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
   }
 
   return {
-    healthy: () => failures.size === 0,
-    doubt() {
-      const error = failures.get(options.assertSameRegistry)
-      if (error !== undefined)
-        return { kind: (error as RegistryError).code === 'registry_replaced' ? 'replaced' : 'gone', error }
-      const unfollowed = failures.has(follow) && performance.now() - lastRead >= options.lossMs
-      return unfollowed ? { kind: 'unfollowed', error: failures.get(follow) } : null
-    },
+    healthy: health.healthy,
     stop() {
       changes.stop()
       clearInterval(poll)
-      clearInterval(sweep)
+      clearInterval(expiryCheck)
     },
   }
 }

@@ -1,8 +1,10 @@
 // The engine without a gate: streams in memory, a real roll, an admission that a test can interrupt.
 import { type Duplex, duplexPair } from 'node:stream'
 import { type Admit, createAdmit } from '../../broker/admission/admit.ts'
+import { createSessions } from '../../broker/mqtt/connection/sessions.ts'
 import { createEngine, type Engine, type EngineEvents } from '../../broker/mqtt/index.ts'
 import { createRightsDesk } from '../../broker/mqtt/rights-desk.ts'
+import { createRegistryHealth } from '../../broker/registry/registry-health.ts'
 import { createIsGone } from '../../broker/revocation/retention.ts'
 import { type RevocationWatch, watchRevocations } from '../../broker/revocation/revocation-watch.ts'
 import { type BrokerSettings, validateSettings } from '../../broker/settings/validation.ts'
@@ -50,6 +52,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
   }
   const engine = await createEngine({
     settings,
+    sessions: createSessions(),
     admit,
     rightsOf: createRightsDesk({ policiesOf: preparePolicyLookup(registry), onDoubt: doubt }),
     events: {
@@ -80,7 +83,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     feed,
     epoch,
     pollMs: settings.registryPollMs,
-    lossMs: settings.registryLossMs,
+    health: createRegistryHealth(settings.registryLossMs, doubt),
     maxSessionAgeMs: settings.maxSessionAgeMs,
     admit: real,
     engine,

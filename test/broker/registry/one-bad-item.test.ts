@@ -1,6 +1,7 @@
 // What one note or one session throws keeps no other from being written, looked at or cut.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createRegistryHealth } from '../../../broker/registry/registry-health.ts'
 import { createRegistryWriteBuffer } from '../../../broker/registry/write-buffer.ts'
 import { watchRevocations } from '../../../broker/revocation/revocation-watch.ts'
 import type { UseNote } from '../../../db/broker-notes.ts'
@@ -55,7 +56,7 @@ test('a session that cannot be cut keeps no other in, by a change and by the clo
     epoch: 0,
     pollMs: 5,
     expiryCheckMs: 5,
-    lossMs: 60_000,
+    health: createRegistryHealth(60_000, error => doubts.push(error)),
     admit: () => ({ admitted: false, reason: 'certificate_expired', record: null }),
     maxSessionAgeMs: 0,
     engine: {

@@ -1,0 +1,101 @@
+// What happens when the engine, a gate or the revocation watch reports something: a log line, a metric, an event, a registry
+// write. Decides nothing but that a takeover looks like a cloned certificate.
+import { createCloneDetector } from './admission/clone-detector.ts'
+import type { EventPublisher } from './events/event-publisher.ts'
+import type { EventRecorder } from './events/event-recorder.ts'
+import type { GatesOptions } from './gate-workers/index.ts'
+import type { EngineEvents } from './mqtt/index.ts'
+import type { BrokerLog } from './observability/logging.ts'
+import type { BrokerMetrics } from './observability/metrics.ts'
+import { traceChange } from './observability/tracing.ts'
+import type { RegistryWriteBuffer } from './registry/write-buffer.ts'
+import type { BrokerSettings } from './settings/validation.ts'
+
+export type Observers = ReturnType<typeof createObservers>
+
+export function createObservers(options: {
+  settings: BrokerSettings
+  log: BrokerLog
+  metrics: BrokerMetrics
+  recorder: EventRecorder
+  publisher: EventPublisher
+  writeBuffer: RegistryWriteBuffer
+  /** The session store failed to write. */
+  onStoreFailed(error: unknown): void
+  now: () => number
+}) {
+  const { settings, log, metrics, recorder, publisher, writeBuffer, now } = options
+  const detectClone = createCloneDetector()
+
+  const refused: BrokerLog['refused'] = (reason, who, detail) => {
+    log.refused(reason, who, detail)
+    recorder.refused(reason, who)
+    writeBuffer.refusal(reason, who)
+  }
+
+  const takenOver: BrokerLog['takenOver'] = (who, by) => {
+    log.takenOver(who, by)
+    // Two certificates of one device overlap while it renews. One certificate on both sides is a clone or a storm.
+    if (who.fingerprint === undefined || who.fingerprint !== by.fingerprint) return
+    const at = now()
+    const suspicion = detectClone({ fingerprint: who.fingerprint, from: who.address, to: by.address, at })
+    if (suspicion === null) return
+    const deviceId = who.deviceId ?? ''
+    const suspends = settings.suspendClones === 1
+    log.cloned(suspicion, deviceId, suspends)
+    recorder.cloned(suspicion, deviceId, suspends)
+    if (suspends) writeBuffer.suspendCloned({ ...suspicion, deviceId, at })
+  }
+
+  const engine: EngineEvents = {
+    ...log,
+    refused,
+    takenOver,
+    connected(who, clean) {
+      log.connected(who, clean)
+      recorder.connected(who, clean)
+      writeBuffer.sessions(who.deviceId ?? '')
+    },
+    disconnected(who, why) {
+      log.disconnected(who, why)
+      recorder.disconnected(who, why)
+      writeBuffer.sessions(who.deviceId ?? '')
+    },
+    firstUse: writeBuffer.use,
+    subscriptionsChanged(who, filters, granted) {
+      writeBuffer.subscriptions(who, filters)
+      publisher.subscribed(granted ?? '')
+    },
+    messageReceived: () => metrics.messages.inc(),
+    messageSent: () => metrics.messagesSent.inc(),
+    routed: tookMs => metrics.routingSeconds.observe(tookMs / 1_000),
+    sessionsUnkept(error) {
+      log.sessionsUnkept(error)
+      options.onStoreFailed(error)
+    },
+  }
+
+  const gates: GatesOptions['observer'] = {
+    ...log,
+    refused,
+    refusalDelayed: () => metrics.refusalsDelayed.inc(),
+    handshakeTook: ms => metrics.handshakeSeconds.observe(ms / 1_000),
+    admissionTook: ms => metrics.admissionSeconds.observe(ms / 1_000),
+    gateFigures: (gate, figures) => metrics.showProcess(`gate-${gate}`, figures),
+  }
+
+  return {
+    engine,
+    gates,
+    /** The broker acted on all changes up to this epoch. */
+    acknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void {
+      const at = now()
+      writeBuffer.acknowledge({ epoch, sessionsCut, at })
+      metrics.cutSeconds.observe(tookMs / 1_000)
+      metrics.feedLagSeconds.observe(Math.max(0, at - committedAt) / 1_000)
+      metrics.feedEpoch.set(epoch)
+      traceChange(epoch, sessionsCut, committedAt, at)
+      log.acknowledged(epoch, sessionsCut, tookMs)
+    },
+  }
+}

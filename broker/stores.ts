@@ -1,0 +1,68 @@
+// The files that the broker writes: its notes in the registry, the session store, the event log.
+import { join } from 'node:path'
+import { createBrokerNotes } from '../db/broker-notes.ts'
+import { createEventReader } from '../db/events/event-reader.ts'
+import { isDamage, markDamaged, openSessionFile, waitsFor } from '../db/sessions/session-file.ts'
+import manifest from '../package.json' with { type: 'json' }
+import { createEventPublisher, EVENT_TOPICS } from './events/event-publisher.ts'
+import { openEventRecorder } from './events/event-recorder.ts'
+import type { Sessions } from './mqtt/connection/sessions.ts'
+import type { BrokerLog } from './observability/logging.ts'
+import type { BrokerRegistry } from './registry/broker-registry.ts'
+import { liveSessions } from './registry/live-sessions.ts'
+import { createRegistryWriteBuffer } from './registry/write-buffer.ts'
+import type { BrokerSettings } from './settings/validation.ts'
+
+export type Stores = ReturnType<typeof openStores>
+
+/** Throws where the session store is in use or the registry takes no writes; nothing that this function opened stays open then. */
+export function openStores(options: {
+  data: string
+  /** Undefined for the only broker of a registry. */
+  nodeId: string | undefined
+  settings: BrokerSettings
+  registry: BrokerRegistry
+  sessions: Sessions
+  registryWriteMs: number | undefined
+  log: BrokerLog
+  now: () => number
+}) {
+  const { data, settings, registry, sessions, log, now } = options
+  const nodeId = options.nodeId ?? 'broker'
+  const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
+  const sessionsAt = settings.durableSessions === 1 ? join(data, sessionsName) : null
+  const sessionFile = openSessionFile(sessionsAt)
+  try {
+    const writeBuffer = createRegistryWriteBuffer({
+      nodeId,
+      epoch: registry.epoch,
+      notes: createBrokerNotes(registry.writing, manifest.version),
+      everyMs: options.registryWriteMs,
+      now,
+      sessionCount: sessions.size,
+      sessionsOf: deviceId => liveSessions(sessions.ofDevice(deviceId)),
+      onWaiting: log.notesWaiting,
+    })
+    if (sessionFile.setAside !== null)
+      log.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
+    const eventFile = join(data, 'events.db')
+    return {
+      writeBuffer,
+      sessionFile,
+      /** Null where stored sessions are kept in memory alone. */
+      sessionsAt,
+      recorder: openEventRecorder(eventFile, nodeId, settings.eventLog === 1, log, now),
+      publisher: createEventPublisher({
+        reader: createEventReader(eventFile, log.eventLogFailed),
+        wanted: waitsFor(sessionFile, EVENT_TOPICS),
+      }),
+      /** A damaged session store is set aside at the next start. */
+      onStoreFailed(error: unknown): void {
+        if (sessionsAt !== null && isDamage(error)) markDamaged(sessionsAt)
+      },
+    }
+  } catch (error) {
+    sessionFile.close()
+    throw error
+  }
+}
