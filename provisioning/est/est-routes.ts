@@ -32,6 +32,7 @@ import {
   namesOfCertificate,
   namesOfRequest,
 } from './est.ts'
+import { capitalizeHeaders, isLibest, wrapped } from './libest.ts'
 
 export type EstServices = {
   writer: RegistryWriter
@@ -59,6 +60,14 @@ export function estRoutes(api: Api, services: EstServices, parts: EstParts): voi
   // A bare PKCS #10 request is all that is taken here.
   api.removeAllContentTypeParsers()
   takePkcs10(api)
+  api.addHook('onRequest', async (request, reply) => {
+    if (isLibest(request.headers['user-agent'])) capitalizeHeaders(reply.raw)
+  })
+  api.addHook('onSend', async (request, reply, payload) =>
+    typeof payload === 'string' && isBase64(reply) && isLibest(request.headers['user-agent'])
+      ? wrapped(payload)
+      : payload,
+  )
   for (const path of ['/.well-known/est', '/.well-known/est/:label']) addRoutes(api, path, services, parts)
 }
 
@@ -226,6 +235,11 @@ function createCaCertificates() {
     if (ids !== last.ids) last = { ids, text: certsOnly(issuers.map(({ certificate }) => certificate.raw)) }
     return last.text
   }
+}
+
+/** What is not a problem document, or words. */
+function isBase64(reply: FastifyReply): boolean {
+  return [CERTS_ONLY, CSR_ATTRIBUTES].includes(String(reply.getHeader('content-type')))
 }
 
 function sendCertificates(reply: FastifyReply, ders: readonly Buffer[]): FastifyReply {

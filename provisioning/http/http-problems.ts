@@ -17,7 +17,7 @@ export const httpProblems = {
   media_type_unsupported: {
     status: 415,
     title: 'The media type is not supported',
-    hint: 'Send Content-Type: application/json.',
+    hint: 'Send the Content-Type that detail names.',
   },
   rate_limited: { status: 429, title: 'Too many requests', hint: 'Wait as long as Retry-After says.' },
   request_refused: { status: 400, title: 'The request cannot be served', hint: null },

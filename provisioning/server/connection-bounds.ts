@@ -18,7 +18,7 @@ export function boundConnections(server: Server, { max, perAddressMax }: Connect
   const peers = new Map<string, Map<string, Peer>>()
   let total = 0
   server.on('connection', (socket: Socket) => {
-    const address = addressOf(socket.remoteAddress ?? '')
+    const address = addressOf(socket.remoteAddress)
     const theirs = peers.get(address) ?? new Map<string, Peer>()
     const crowded = theirs.size >= perAddressMax ? [theirs] : total >= max ? [...peers.values()] : null
     if (crowded !== null) {
@@ -46,7 +46,7 @@ export function boundConnections(server: Server, { max, perAddressMax }: Connect
 
   return {
     keep(socket) {
-      const peer = peers.get(addressOf(socket.remoteAddress ?? ''))?.get(nameOf(socket))
+      const peer = peers.get(addressOf(socket.remoteAddress))?.get(nameOf(socket))
       if (peer !== undefined) peer.kept = true
     },
   }
@@ -66,6 +66,6 @@ function nameOf({ remoteAddress, remotePort }: Named): string {
 }
 
 /** Whom an address stands for: of IPv6 a household has a /64. */
-export function addressOf(ip: string): string {
-  return normalizeIP(ip, 64)
+export function addressOf(ip: string | undefined): string {
+  return normalizeIP(ip ?? '', 64)
 }

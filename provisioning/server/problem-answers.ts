@@ -61,7 +61,7 @@ function statusLineOf(code: string): string | null {
 }
 
 function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
-  const problem = problemOf(translated(error))
+  const problem = problemOf(translated(error, request))
   const { reason, definition } = problem
   const { status } = definition
   const route = request.routeOptions?.url ?? 'unknown'
@@ -79,7 +79,7 @@ function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, lo
 }
 
 /** What fastify itself refuses, in our words. Anything else goes on as it was. */
-function translated(error: unknown): unknown {
+function translated(error: unknown, request: FastifyRequest): unknown {
   const { code, statusCode, validation, validationContext } = error as FastifyError
   if (validation !== undefined) {
     return new Problem(
@@ -90,6 +90,10 @@ function translated(error: unknown): unknown {
         errors: faultsOf(validation, contexts[validationContext ?? ''] ?? 'request'),
       },
     )
+  }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    const { consumes = ['application/json'] } = (request.routeOptions.schema ?? {}) as { consumes?: string[] }
+    return new Problem(httpProblems, 'media_type_unsupported', `this route takes ${consumes.join(' or ')}`)
   }
   const known = code === undefined ? undefined : fastifyCodes[code]
   if (known !== undefined) return new Problem(httpProblems, known[0], known[1])
@@ -115,7 +119,6 @@ const contexts: Record<string, string> = {
 
 const fastifyCodes: Record<string, [keyof typeof httpProblems, string]> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['body_too_large', 'the body is longer than 65536 bytes'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['media_type_unsupported', 'this route takes application/json'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['body_malformed', 'the body is empty, though its content type says JSON'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['body_malformed', 'the body is not JSON'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['body_malformed', 'the body is not as long as Content-Length says'],

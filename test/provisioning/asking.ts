@@ -10,6 +10,8 @@ export type Answer = {
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   body: any
   headers: NodeJS.Dict<string | string[]>
+  /** Names and values as they were written. */
+  rawHeaders: string[]
 }
 
 /** One request on a connection of its own. The clock of these tests is not the client's: only the chain is looked at. */
@@ -45,7 +47,14 @@ export function ask(
       const bytes = Buffer.concat(chunks)
       const type = response.headers['content-type'] ?? ''
       const parsed = type.includes('json') ? JSON.parse(bytes.toString()) : null
-      resolve({ status: response.statusCode ?? 0, type, bytes, body: parsed, headers: response.headers })
+      resolve({
+        status: response.statusCode ?? 0,
+        type,
+        bytes,
+        body: parsed,
+        headers: response.headers,
+        rawHeaders: response.rawHeaders,
+      })
     })
     outgoing.end(payload)
   })

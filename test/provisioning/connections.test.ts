@@ -100,3 +100,7 @@ test('of the server of CRL and OCSP an address holds a part of the connections, 
   for (const socket of open.values()) socket.destroy()
   await server.close()
 })
+
+test('a connection that was aborted has no address any more, and its request is counted all the same', () => {
+  assert.equal(addressOf(undefined), '')
+})
