@@ -6,6 +6,7 @@ import type { Reason } from '../../db/reason.ts'
 import type { AdmittedConnection, ConnectionHandler } from '../connection-handler.ts'
 import type { GateObserver } from '../gate/index.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'
+import { createUnreadPieces } from '../gate/transport/unread-pieces.ts'
 import { type Frame, kinds } from './frames.ts'
 import type { SocketPair } from './socket-pair.ts'
 import { createReceiptCount, createSendWindow, creditPayload } from './window.ts'
@@ -31,6 +32,7 @@ const LINGER_MS = 1_000
 export function createRemoteEngine(pair: SocketPair): RemoteEngine {
   const passages = new Map<number, RemoteConnection>()
   const questions = new Map<number, (refusal: Reason | null) => void>()
+  const pieces = createUnreadPieces()
   let lastNumber = 0
 
   /** Numbers wrap; one still in use is passed over. */
@@ -67,18 +69,21 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
         pair.send(kinds.data, number, bytes)
         open = window.take(bytes.length)
       }
+      pieces.add(stream)
     }
     stream.on('readable', pass)
     stream.once('end', () => pair.send(kinds.end, number))
     stream.on('error', () => {})
     stream.once('close', () => {
       passages.delete(number)
+      pieces.delete(stream)
       if (!closed) pair.send(kinds.close, number)
     })
 
     passages.set(number, {
       credit(bytes) {
         open = window.give(bytes)
+        if (open) pieces.delete(stream)
         pass()
       },
       data(bytes) {

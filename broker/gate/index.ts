@@ -16,6 +16,7 @@ import { awaitFirstPacket, type FirstPacketOutcome } from './transport/first-pac
 import { listen } from './transport/listener.ts'
 import { createFrameReader, refusingConnack } from './transport/packet-frames.ts'
 import { trustedBalancers } from './transport/proxy-header.ts'
+import { createUnreadPieces } from './transport/unread-pieces.ts'
 import { createWebSockets } from './transport/web-sockets.ts'
 
 export type { Gate, GateAdmission, GateObserver, GateOptions, RegistryChange } from './interface.ts'
@@ -31,6 +32,7 @@ const passing: readonly Reason[] = [
 export async function openGate(options: GateOptions): Promise<Gate> {
   const { settings, observer } = options
   let trust = options.readTrust()
+  const pieces = createUnreadPieces()
   const webSockets = createWebSockets(settings)
   // Gates share the bound: the kernel deals connections out among them.
   const pendingMax = Math.ceil(settings.certificatePendingMax / Math.max(1, settings.gates))
@@ -211,6 +213,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       webSockets.upgrade(socket, {
         opened(upgraded) {
           stream = upgraded
+          pieces.watch(upgraded)
           receive({ ...transportInfo, transport: 'websocket' })
         },
         refused: detail => end('websocket_refused', detail),
@@ -233,6 +236,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       if (over !== null) handed.drop(over) // a gate worker reads on inside the call
     }
 
+    pieces.watch(socket)
     receive(transportInfoOf(socket))
   }
 

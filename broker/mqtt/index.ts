@@ -23,6 +23,7 @@ import { createDecoder } from './protocol/decode.ts'
 import { createBus } from './routing/bus.ts'
 import { createRetainedMessages } from './routing/retained.ts'
 import { createRouter, type Subscriber } from './routing/router.ts'
+import { createShowThrottle } from './routing/show-throttle.ts'
 import { createTopicIndex } from './routing/topic-index.ts'
 import { createDelivery } from './session/delivery.ts'
 import { createExpiry } from './session/expiry.ts'
@@ -106,6 +107,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   })
   const index = createTopicIndex<Subscriber>()
   const retained = createRetainedMessages({
+    throttle: createShowThrottle(boundsOf),
     index,
     store,
     delivery,
@@ -165,6 +167,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     wills: () => wills,
     leave(client) {
       pacing.closed(client)
+      retained.closed(client)
       table.leave(client)
     },
   })

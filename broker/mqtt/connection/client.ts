@@ -73,8 +73,8 @@ export type Client = {
   stall: NodeJS.Timeout | null
   /** Whoever wants to go on sending to it once it has room. */
   onRoom: (() => void)[] | null
-  /** Retained messages that it is being shown, by filter; each step tells whether there was one to show. */
-  showing: Map<string, Iterator<boolean>> | null
+  /** Retained messages that it is being shown, by filter; each step tells how many bytes were shown, 0 where there was nothing to show. */
+  showing: Map<string, Iterator<number>> | null
 }
 
 export function newClient(session: Session, stream: Duplex): Client {

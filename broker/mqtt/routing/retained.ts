@@ -15,6 +15,7 @@ import type { SessionStore } from '../persistence/session-store.ts'
 import type { Delivery, DeliveryDesk } from '../session/delivery.ts'
 import type { Leavings } from '../session/leavings.ts'
 import type { SessionState, Subscription } from '../session/session-state.ts'
+import type { ShowThrottle } from './show-throttle.ts'
 import type { TopicIndex } from './topic-index.ts'
 
 export type RetainedMessages = ReturnType<typeof createRetainedMessages>
@@ -46,6 +47,7 @@ export function createRetainedMessages(parts: {
   all: RetainedBounds
   /** What this device may retain, in all that it published last. */
   boundsOf(deviceId: string): RetainedBounds
+  throttle: ShowThrottle
   nextSequence(): number
   now(): number
 }) {
@@ -101,7 +103,7 @@ export function createRetainedMessages(parts: {
     state: SessionState,
     subscription: Subscription,
     begunAt: number,
-  ): Generator<boolean> {
+  ): Generator<number> {
     const isToBeShown = (message: Message) =>
       // A newer one came as it was published, if it came since.
       message.sequence <= begunAt &&
@@ -113,7 +115,7 @@ export function createRetainedMessages(parts: {
     const identifiers = subscription.identifier === null ? [] : [subscription.identifier]
     for (const message of index.retainedMatching(subscription.filter)) {
       if (message === null || !isToBeShown(message)) {
-        yield false
+        yield 0
         continue
       }
       const qos = Math.min(message.qos, subscription.qos) as QoS
@@ -133,7 +135,7 @@ export function createRetainedMessages(parts: {
         group = store.kept()
       }
       delivery.send(own, shown, group, [])
-      yield true
+      yield message.topic.length + message.payload.length
     }
   }
 
@@ -144,7 +146,7 @@ export function createRetainedMessages(parts: {
     return output.owedBytes(client) <= AHEAD_BYTES && (state.inFlight?.size ?? 0) < SHOWN_AT_ONCE
   }
 
-  /** Some, as far as there is room; goes on by itself while there is, and is called again when there is again. */
+  /** Some, as far as there is room and it may be shown; goes on by itself then, and is called again when there is room again. */
   function goOn(client: Client): void {
     if (isPaused.has(client)) return
     let looks = 0
@@ -152,12 +154,18 @@ export function createRetainedMessages(parts: {
     for (const [filter, messages] of client.showing ?? []) {
       for (; delivery.isOpen(client) && hasRoom(client); looks += 1) {
         if (looks === LOOKS_PER_TURN) {
-          pause(client, shown > 0)
+          pause(client, shown > 0 ? 0 : PAUSE_MS)
           return
         }
         const { done, value } = messages.next()
         if (done === true) break
-        if (value) shown += 1
+        if (value === 0) continue
+        shown += 1
+        const waitMs = parts.throttle.shown(client, value)
+        if (waitMs > 0) {
+          pause(client, waitMs)
+          return
+        }
       }
       if (!delivery.isOpen(client) || !hasRoom(client)) return
       client.showing?.delete(filter)
@@ -165,14 +173,14 @@ export function createRetainedMessages(parts: {
     client.showing = null
   }
 
-  function pause(client: Client, found: boolean): void {
+  function pause(client: Client, ms: number): void {
     isPaused.add(client)
     const resume = () => {
       isPaused.delete(client)
       goOn(client)
     }
-    if (found) setImmediate(resume)
-    else setTimeout(resume, PAUSE_MS)
+    if (ms === 0) setImmediate(resume)
+    else setTimeout(resume, ms).unref()
   }
 
   return {
@@ -216,6 +224,7 @@ export function createRetainedMessages(parts: {
       goOn(client)
     },
     goOn,
+    closed: (client: Client) => parts.throttle.closed(client),
 
     /** Forgets what this client retained. */
     forget(clientId: string): void {

@@ -1,11 +1,13 @@
 // Retained messages are looked for a few at a time, whatever the filters: one who asks for many of them holds up nobody, and one who
 // asks for them again and again without reading makes nothing grow.
+import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { mqttClient, startTestBroker, type TestBroker } from '../../../harness/broker.ts'
 import { openInbox } from '../../../harness/inbox.ts'
 import { packetsOf, publishQos1, rawSession, subscribePacket, visit } from '../../../harness/raw-client.ts'
 import { until } from '../../../harness/until.ts'
 
+const PUBLISH = 3
 const PUBACK = 4
 const PINGRESP = 13
 const PINGREQ = Buffer.from([0xc0, 0])
@@ -54,4 +56,31 @@ test('who subscribes again and again without reading gets them in the end, and t
   device.destroy()
   await backend.endAsync()
   other.cut()
+})
+
+test('a device is shown no faster than it may send, over its connections too, and is served meanwhile', async () => {
+  const settings = { deviceMessagesPerSecond: 50, deviceMessagesBurst: 20 }
+  const slow = await startTestBroker({ settings })
+  try {
+    const d1 = await slow.roll.enroll('d1')
+    const backend = await visit(slow, await slow.roll.enroll('b1', { groups: ['backend'] }), {
+      clientId: 'b1',
+    })
+    for (let id = 1; id <= 40; id += 1) await backend.ask(retained(`devices/d1/${id}`, id, 'x'), PUBACK)
+    const began = performance.now()
+    for (const filter of ['devices/d1/+', 'devices/d1/#']) {
+      const device = await rawSession(slow, d1, { clientId: 'd1' })
+      const packets = packetsOf(device)
+      const shown = () => packets.filter(({ kind }) => kind === PUBLISH).length
+      device.write(Buffer.concat([subscribePacket(1, [filter]), PINGREQ]))
+      await until(() => packets.some(({ kind }) => kind === PINGRESP))
+      assert.ok(shown() < 40, 'it was answered before all was shown')
+      await until(() => shown() === 40)
+      device.destroy()
+    }
+    assert.ok(performance.now() - began >= 1_000 * (59 / 50), 'eighty were shown, of which twenty at once')
+    backend.cut()
+  } finally {
+    await slow.close()
+  }
 })
