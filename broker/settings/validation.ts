@@ -6,6 +6,7 @@ import { pqModes } from '../../pki/key-policy.ts'
 import { assertTlsGroups, TLS_GROUPS } from '../../pki/tls-profile.ts'
 import { trustedBalancers } from '../gate/transport/proxy-header.ts'
 import { createOriginPolicy } from '../gate/transport/web-socket-origin.ts'
+import { serverReference, shutdownNotices } from '../mqtt/connection/shutdown-notice.ts'
 import { nearestName } from './nearest-name.ts'
 import { type Setting, settings } from './numbers.ts'
 
@@ -29,6 +30,11 @@ export const choices = {
     default: 'ignore',
     words: usernameModes,
     about: "username and password of CONNECT: ignored, or strictly the device's ID and none",
+  },
+  shutdownNotice: {
+    default: 'none',
+    words: shutdownNotices,
+    about: 'DISCONNECT that clients of MQTT 5 get when the broker stops: none, or one with this reason code',
   },
   pq: {
     default: 'accept',
@@ -54,6 +60,11 @@ export const texts = {
     judge: createOriginPolicy,
     about:
       'origins of browser pages that may open a WebSocket, such as https://console.example:8443, separated by commas',
+  },
+  serverReference: {
+    default: '',
+    judge: serverReference,
+    about: 'servers that shutdownNotice names, such as mqtt2.example:8883, separated by blanks',
   },
   tlsGroups: {
     default: TLS_GROUPS,

@@ -32,7 +32,13 @@ const LINE_DEADLINE_MS = 30_000
 const gates = Number(process.env['TEST_GATES'] ?? 0)
 
 export async function startTestBroker(
-  options: { settings?: Partial<BrokerSettings>; now?: () => number; roll?: Roll; nodeId?: string } = {},
+  options: {
+    settings?: Partial<BrokerSettings>
+    now?: () => number
+    roll?: Roll
+    nodeId?: string
+    port?: number
+  } = {},
 ): Promise<TestBroker> {
   const roll = options.roll ?? (await createRoll())
   const lines: Line[] = []
@@ -49,7 +55,7 @@ export async function startTestBroker(
   const given: BrokerOptions = {
     data: roll.data,
     host: '127.0.0.1',
-    port: 0,
+    port: options.port ?? 0,
     settings: validateSettings({ gates, ...options.settings }),
     log,
     ...(options.now ? { now: options.now } : {}),

@@ -18,6 +18,7 @@ import { unboundRights, unreadRights } from '../rights-desk.ts'
 import type { Client } from './client.ts'
 import type { Closing } from './closing.ts'
 import { holderOf, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
+import { shutdownNotice } from './shutdown-notice.ts'
 
 export function createAdmittance(
   parts: Pick<EngineParts, 'admit' | 'rightsOf'> & {
@@ -171,7 +172,8 @@ export function createAdmittance(
         if (client.stream.closed) resolve()
         else client.stream.once('close', () => resolve())
       })
-      closing.close(client, { transport: 'in order', will: true, last: null })
+      const last = shutdownNotice(client, settings.shutdownNotice, settings.serverReference)
+      closing.close(client, { transport: 'in order', will: true, last })
       return closed
     },
   }

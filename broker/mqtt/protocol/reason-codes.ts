@@ -8,6 +8,7 @@ export const codes = {
   malformedPacket: 0x81,
   protocolError: 0x82,
   notAuthorized: 0x87,
+  serverShuttingDown: 0x8b,
   sessionTakenOver: 0x8e,
   topicFilterInvalid: 0x8f,
   topicNameInvalid: 0x90,
@@ -15,6 +16,10 @@ export const codes = {
   topicAliasInvalid: 0x94,
   quotaExceeded: 0x97,
   administrativeAction: 0x98,
+  retainNotSupported: 0x9a,
+  qosNotSupported: 0x9b,
+  useAnotherServer: 0x9c,
+  serverMoved: 0x9d,
 } as const
 
 export type ReasonCode = (typeof codes)[keyof typeof codes]
