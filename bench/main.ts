@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
 import { enrollFleet } from '../test/harness/fleet.ts'
 import { cpuOfOne } from './cpu.ts'
 import { type BenchFleet, createFleet } from './fleet.ts'
@@ -24,42 +25,72 @@ import { type BenchServer, type ServerName, startServer } from './servers.ts'
 
 type Row = { name: string; unit: string; target: string; [server: string]: string }
 
-const quick = process.argv.includes('--quick')
+const measures = [
+  'policy',
+  'admission',
+  'idle',
+  'messages',
+  'queueing',
+  'storms',
+  'gates',
+  'cuts',
+  'starts',
+] as const
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+  },
+})
+const unknown = flags.only.filter(name => !(measures as readonly string[]).includes(name))
+if (unknown.length > 0) throw new Error(`--only takes ${measures.join(', ')}, not ${unknown.join(', ')}`)
+const isWanted = (name: (typeof measures)[number]) => flags.only.length === 0 || flags.only.includes(name)
+
+const quick = flags.quick
 const rounds = quick ? 3 : 7
 const results: Record<string, unknown> = {}
 const rows: Row[] = []
 
-policyChecks()
+if (isWanted('policy')) policyChecks()
 const fleet = await createFleet({ devices: 1_000, backends: 1 + LISTENERS })
 try {
   await withServers(['rollcall', 'mosquitto', 'bare'], async servers => {
-    await admission(servers)
-    await idle(servers)
     const brokers = servers.filter(server => server.name !== 'bare')
-    await messages(brokers)
-    await queueing(brokers)
-    await storms(servers)
+    if (isWanted('admission')) await admission(servers)
+    if (isWanted('idle')) await idle(servers)
+    if (isWanted('messages')) await messages(brokers)
+    if (isWanted('queueing')) await queueing(brokers)
+    if (isWanted('storms')) await storms(servers)
   })
-  for (const gates of [1, 2]) {
+  for (const gates of isWanted('gates') ? [1, 2] : []) {
     await withServers(['rollcall'], ([server]) => behindGates(gates, server!), {
       ROLLCALL_BROKER_GATES: String(gates),
     })
   }
-  await withServers(['rollcall'], async ([server]) => {
-    const took = await measureCuts(server!, fleet, 1_000, quick ? 50 : 200)
-    add(
-      'revoke → socket closed',
-      'ms p50 / p99',
-      'p99 ≤ 100',
-      { rollcall: `${ms(took, 0.5)} / ${ms(took, 0.99)}` },
-      took,
-    )
-  })
+  if (isWanted('cuts'))
+    await withServers(['rollcall'], async ([server]) => {
+      const took = await measureCuts(server!, fleet, 1_000, quick ? 50 : 200)
+      add(
+        'revoke → socket closed',
+        'ms p50 / p99',
+        'p99 ≤ 100',
+        { rollcall: `${ms(took, 0.5)} / ${ms(took, 0.99)}` },
+        took,
+      )
+    })
 } finally {
   await fleet.close()
 }
-const starts = await measureStarts(quick ? 2 : 5)
-add('start → first admitted device', 's median (spread)', '≤ 1', { rollcall: withSpread(starts, 2) }, starts)
+if (isWanted('starts')) {
+  const starts = await measureStarts(quick ? 2 : 5)
+  add(
+    'start → first admitted device',
+    's median (spread)',
+    '≤ 1',
+    { rollcall: withSpread(starts, 2) },
+    starts,
+  )
+}
 
 console.table(rows.map(({ name, unit, target, ...servers }) => ({ measure: name, unit, ...servers, target })))
 mkdirSync(new URL('./results/', import.meta.url), { recursive: true })

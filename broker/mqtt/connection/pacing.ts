@@ -57,16 +57,17 @@ export function createPacing(parts: {
     handled(client: Client, messages: number, bytes: number, isMore: boolean): void {
       if (client.phase === 'closed') return
       let heldMs = 0
+      const now = performance.now()
       if (messages > 0) {
         const bounds = boundsOf(client)
         client.bucket ??= buckets.enter(client.session.identity.deviceId, bounds)
-        heldMs = take(client.bucket, bounds, { messages, bytes }, performance.now())
+        heldMs = take(client.bucket, bounds, { messages, bytes }, now)
       }
       if (heldMs > 0) {
         parts.onHeld(client)
         parts.hold(client)
         wait(client, heldMs)
-      } else if (isMore && client.holds === 0 && performance.now() >= client.sliceEndsAt) {
+      } else if (isMore && client.holds === 0 && now >= client.sliceEndsAt) {
         parts.hold(client)
         sliced += 1
         setImmediate(goOn, client)

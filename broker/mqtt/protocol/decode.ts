@@ -1,10 +1,9 @@
-// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads; what it takes and the standard forbids is found on
-// the bytes. One decoder serves all connections, for it is given whole packets.
-import { isUtf8 } from 'node:buffer'
-import type { IConnectPacket, IPublishPacket, ISubscribePacket, Packet, Parser } from 'mqtt-packet'
+// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads all but PUBLISH and plain acknowledgements; what it
+// takes and the standard forbids is found on the bytes. One decoder serves all connections, for it is given whole packets.
+import type { IConnectPacket, ISubscribePacket, Packet, Parser } from 'mqtt-packet'
 import mqttPacket from 'mqtt-packet'
 import type { QoS } from '../message.ts'
-import { PacketFault, readBytes } from './byte-reader.ts'
+import { PacketFault } from './byte-reader.ts'
 import {
   checkAcknowledgement,
   checkConnect,
@@ -14,13 +13,14 @@ import {
   checkUnsubscribe,
   versionOf,
 } from './check.ts'
-import type { Acknowledgement, Connect, Incoming, Publish, Subscribe, Version } from './packets.ts'
-import { none, readProperties } from './properties.ts'
+import { decodePublish } from './decode-publish.ts'
+import { firstBytes } from './encode.ts'
+import type { Acknowledgement, Connect, Incoming, Subscribe, Version } from './packets.ts'
+import { none } from './properties.ts'
 import { codes } from './reason-codes.ts'
 
 const PUBLISH = 3
 const SUBSCRIPTION_IDENTIFIER = 0x0b
-const TOPIC_ALIAS = 0x23
 
 /** MQTT Control Packet types that a client sends (§2.1.2), but for CONNECT and PUBLISH. */
 const kinds: Readonly<Record<number, Exclude<Incoming['cmd'], 'connect' | 'publish'>>> = {
@@ -57,26 +57,6 @@ export function createDecoder(): Decoder {
   // mqtt-packet keeps the last CONNECT that it read, with its will.
   const readConnect = (bytes: Buffer) => createReader({})(bytes)
 
-  function publish(bytes: Buffer, body: number, version: Version): Publish {
-    const { topic, payload, qos, retain, dup, messageId = 0 } = read[version](bytes) as IPublishPacket
-    if (topic.includes('\0')) throw new PacketFault('a topic holds U+0000') // [MQTT-1.5.3-2]
-    const topicBytes = bytes.readUInt16BE(body)
-    // What stands for bytes that are no UTF-8 may have been sent as it is [MQTT-1.5.3-1].
-    if (topic.includes('\ufffd') && !isUtf8(bytes.subarray(body + 2, body + 2 + topicBytes)))
-      throw new PacketFault('a topic is not UTF-8')
-    if (dup && qos === 0) throw new PacketFault('DUP is set on QoS 0') // [MQTT-3.3.1-2]
-    if (qos > 0 && messageId <= 0) throw new PacketFault('the packet identifier is 0') // [MQTT-2.3.1-1]
-    if (/[+#]/.test(topic)) throw new PacketFault('a topic holds a wildcard', codes.topicNameInvalid) // [MQTT-3.3.2-2]
-    let properties = none
-    if (version === 5) {
-      const at = body + 2 + topicBytes + (qos > 0 ? 2 : 0)
-      properties = bytes[at] === 0 ? none : readProperties(bytes, readBytes(bytes, at), 'publish')
-    }
-    if (topic === '' && !properties.has(TOPIC_ALIAS))
-      throw new PacketFault('neither a topic nor an alias', codes.protocolError) // [MQTT-3.3.2-8]
-    return { cmd: 'publish', topic, payload: payload as Buffer, qos, retain, dup, messageId, properties }
-  }
-
   function subscribe(bytes: Buffer, body: number, version: Version): Subscribe {
     const properties = checkSubscribe(bytes, body, version)
     const { messageId = 0, subscriptions } = read[version](bytes) as ISubscribePacket
@@ -94,10 +74,18 @@ export function createDecoder(): Decoder {
     }
   }
 
-  function acknowledgement(bytes: Buffer, body: number, version: Version): Acknowledgement {
+  function acknowledgement(
+    cmd: Acknowledgement['cmd'],
+    bytes: Buffer,
+    body: number,
+    version: Version,
+  ): Acknowledgement {
+    // As nearly all of them are: a packet identifier and nothing else (§3.4.2.1).
+    const messageId = bytes.length === body + 2 ? bytes.readUInt16BE(body) : 0
+    if (messageId > 0 && bytes[0] === firstBytes[cmd]) return { cmd, messageId, reasonCode: 0 }
     checkAcknowledgement(bytes, body, version)
-    const { cmd, messageId, reasonCode } = read[version](bytes) as Acknowledgement
-    return { cmd, messageId, reasonCode: reasonCode ?? 0 }
+    const packet = read[version](bytes) as Acknowledgement
+    return { cmd, messageId: packet.messageId, reasonCode: packet.reasonCode ?? 0 }
   }
 
   return {
@@ -130,14 +118,14 @@ export function createDecoder(): Decoder {
 
     packet(bytes, body, version) {
       const type = bytes[0]! >> 4
-      if (type === PUBLISH) return publish(bytes, body, version)
+      if (type === PUBLISH) return decodePublish(bytes, body, version)
       const cmd = kinds[type]
       switch (cmd) {
         case 'puback':
         case 'pubrec':
         case 'pubrel':
         case 'pubcomp':
-          return acknowledgement(bytes, body, version)
+          return acknowledgement(cmd, bytes, body, version)
         case 'subscribe':
           return subscribe(bytes, body, version)
         case 'unsubscribe': {

@@ -89,7 +89,8 @@ function variableOctets(value: number): number[] {
 
 export const PINGRESP = Buffer.from([0xd0, 0])
 
-const firstBytes = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 } as const
+/** The first octet of each acknowledgement, with the flags that are reserved (§2.1.3). */
+export const firstBytes = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 } as const
 
 /** PUBACK, PUBREC, PUBREL or PUBCOMP; the reason is told to version 5 alone. */
 export function encodeAcknowledgement(
