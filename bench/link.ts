@@ -23,14 +23,18 @@ export type LinkOptions = {
   onSession?(session: Buffer): void
   /** Whether the session starts from nothing and leaves nothing. */
   clean?: boolean
+  level?: Level
 }
+
+/** The protocol level of MQTT 3.1.1, or of 5. */
+export type Level = 4 | 5
 
 /** Connects, sends CONNECT, resolves at CONNACK 0 and rejects at anything else. */
 export function openLink(
   port: number,
   root: string,
   device: Credentials,
-  { localAddress = '127.0.0.1', session, onSession, clean = true }: LinkOptions = {},
+  { localAddress = '127.0.0.1', session, onSession, clean = true, level = 4 }: LinkOptions = {},
 ): Promise<TLSSocket> {
   const secureContext = contextOf(root, device)
   return new Promise((resolve, reject) => {
@@ -43,7 +47,7 @@ export function openLink(
       ...(session ? { session } : {}),
     }
     const socket = connect(options, () => {
-      socket.write(connectPacket({ clientId: device.id, keepalive: 600, clean }))
+      socket.write(connectPacket({ clientId: device.id, keepalive: 600, clean, level }))
     })
     socket.setNoDelay(true)
     if (onSession) socket.on('session', onSession)
@@ -67,15 +71,26 @@ export function closeLink(socket: TLSSocket): Promise<void> {
 }
 
 /** A PUBLISH packet; `messageId` where QoS is above 0. */
-export function publishPacket(topic: string, payload: Buffer, qos: 0 | 1, messageId = 1): Buffer {
+export function publishPacket(
+  topic: string,
+  payload: Buffer,
+  qos: 0 | 1,
+  messageId = 1,
+  level: Level = 4,
+): Buffer {
   const id = qos === 0 ? Buffer.alloc(0) : Buffer.from([messageId >> 8, messageId & 0xff])
-  const body = Buffer.concat([field(topic), id, payload])
+  const body = Buffer.concat([field(topic), id, noProperties(level), payload])
   return Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(body.length), body])
 }
 
-export function subscribePacket(filter: string, qos: 0 | 1): Buffer {
-  const body = Buffer.concat([Buffer.from([0, 1]), field(filter), Buffer.from([qos])])
+export function subscribePacket(filter: string, qos: 0 | 1, level: Level = 4): Buffer {
+  const body = Buffer.concat([Buffer.from([0, 1]), noProperties(level), field(filter), Buffer.from([qos])])
   return Buffer.concat([Buffer.from([0x82]), remainingLength(body.length), body])
+}
+
+/** Before MQTT 5 there is no length of properties either. */
+function noProperties(level: Level): Buffer {
+  return level === 5 ? Buffer.from([0]) : Buffer.alloc(0)
 }
 
 /** Finds whole packets of one kind in what arrives; calls back with each. */

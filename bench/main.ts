@@ -1,11 +1,10 @@
 // npm run bench: what an admission, a message, a cut and a start cost, beside mosquitto and bare TLS in the same run.
 // CPU of the server process per operation and as a ratio; machines are noisy, so servers take turns and medians count.
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { enrollFleet } from '../test/harness/fleet.ts'
 import { cpuOfOne } from './cpu.ts'
+import { environment } from './environment.ts'
 import { type BenchFleet, createFleet } from './fleet.ts'
 import { closeLink, openLink } from './link.ts'
 import { measureAdmission, measureIdle, type Sessions } from './scenarios/admission.ts'
@@ -96,7 +95,7 @@ console.table(rows.map(({ name, unit, target, ...servers }) => ({ measure: name,
 mkdirSync(new URL('./results/', import.meta.url), { recursive: true })
 writeFileSync(
   new URL('./results/latest.json', import.meta.url),
-  `${JSON.stringify({ ...versions(), results }, null, 2)}\n`,
+  `${JSON.stringify({ ...environment(), quick, results }, null, 2)}\n`,
 )
 
 function policyChecks(): void {
@@ -163,25 +162,27 @@ async function takeTurns(
 
 async function messages(servers: BenchServer[]): Promise<void> {
   for (const server of servers) await measureFanIn(server, fleet, 20_000) // warm
-  let lost = 0
-  const counted = (server: BenchServer, run: FanIn) => {
-    if (server.name === 'rollcall') lost += run.lost
-    return run.cpuMicrosPerMessage
+  for (const level of [4, 5] as const) {
+    const version = level === 4 ? 'MQTT 3.1.1' : 'MQTT 5'
+    const kinds: [string, number, (server: BenchServer) => Promise<FanIn>][] = [
+      ['QoS 0, 50 devices → backend', 1.25, server => measureFanIn(server, fleet, 50_000, 0, level)],
+      ['QoS 1, 50 devices → backend', 1.2, server => measureFanIn(server, fleet, 20_000, 1, level)],
+      [
+        `QoS 0, backend → ${LISTENERS}, per delivery`,
+        0.45,
+        server => measureFanOut(server, fleet, 400, level),
+      ],
+    ]
+    for (const [kind, ratio, measure] of kinds) {
+      let lost = 0
+      const spent = await takeTurns(servers, async server => {
+        const run = await measure(server)
+        if (server.name === 'rollcall') lost += run.lost
+        return run.cpuMicrosPerMessage
+      })
+      addRatios(`${kind}, 128 B, ${version}`, `≤ ${ratio} × (lost: ${lost})`, spent, 1)
+    }
   }
-  const plain = await takeTurns(servers, async server =>
-    counted(server, await measureFanIn(server, fleet, 50_000)),
-  )
-  addRatios('QoS 0, 50 devices → backend, 128 B', `≤ 12 µs (lost: ${lost})`, plain, 1)
-  lost = 0
-  const acked = await takeTurns(servers, async server =>
-    counted(server, await measureFanIn(server, fleet, 20_000, 1)),
-  )
-  addRatios('QoS 1, 50 devices → backend, 128 B', `≤ 16 µs (lost: ${lost})`, acked, 1)
-  lost = 0
-  const out = await takeTurns(servers, async server =>
-    counted(server, await measureFanOut(server, fleet, 400)),
-  )
-  addRatios(`QoS 0, backend → ${LISTENERS}, 128 B, per delivery`, `≤ 8 µs (lost: ${lost})`, out, 1)
   const cells: Record<string, string> = {}
   const all: Record<string, number[]> = {}
   for (const server of servers) {
@@ -283,23 +284,4 @@ function median(values: number[]): number {
 
 function ms(sorted: number[], quantile: number): string {
   return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? Number.NaN).toFixed(2)
-}
-
-function versions() {
-  const ask = (command: string, args: string[]) => {
-    try {
-      return execFileSync(command, args, { encoding: 'utf8' }).trim().split('\n')[0]
-    } catch (error) {
-      return (error as { stdout?: string }).stdout?.split('\n')[0] ?? 'absent' // mosquitto -h exits with 3
-    }
-  }
-  return {
-    at: new Date().toISOString(),
-    commit: ask('git', ['rev-parse', 'HEAD']),
-    node: process.version,
-    openssl: process.versions.openssl,
-    processor: `${cpus().length} × ${cpus()[0]?.model}`,
-    quick,
-    mosquitto: ask('mosquitto', ['-h']),
-  }
 }

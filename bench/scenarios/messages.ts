@@ -1,8 +1,16 @@
 // Messages of 128 bytes: devices to one backend (fan-in), one backend to many devices (fan-out), and the round trip of a
 // QoS 1 publish at low load.
 import { cpuDuring } from '../cpu.ts'
-import type { BenchFleet } from '../fleet.ts'
-import { closeLink, countPackets, openLink, pubackFor, publishPacket, subscribePacket } from '../link.ts'
+import type { BenchDevice, BenchFleet } from '../fleet.ts'
+import {
+  closeLink,
+  countPackets,
+  type Level,
+  openLink,
+  pubackFor,
+  publishPacket,
+  subscribePacket,
+} from '../link.ts'
 import type { BenchServer } from '../servers.ts'
 
 const PUBLISH = 3
@@ -21,11 +29,13 @@ export async function measureFanIn(
   fleet: BenchFleet,
   messages: number,
   qos: 0 | 1 = 0,
+  level: Level = 4,
 ): Promise<FanIn> {
-  const backend = await openLink(server.port, fleet.root, fleet.backends[0]!)
-  await subscribe(backend, 'devices/#', qos)
+  const open = (device: BenchDevice) => openLink(server.port, fleet.root, device, { level })
+  const backend = await open(fleet.backends[0]!)
+  await subscribe(backend, 'devices/#', qos, level)
   const devices = fleet.devices.slice(0, PUBLISHERS)
-  const links = await Promise.all(devices.map(device => openLink(server.port, fleet.root, device)))
+  const links = await Promise.all(devices.map(open))
   let received = 0
   let arrived = () => {}
   countPackets(backend, PUBLISH, publish => {
@@ -40,7 +50,7 @@ export async function measureFanIn(
         const topic = `devices/${devices[index]!.id}/telemetry`
         link.write(
           Buffer.concat(
-            Array.from({ length: BURST }, (_, one) => publishPacket(topic, PAYLOAD, qos, one + 1)),
+            Array.from({ length: BURST }, (_, one) => publishPacket(topic, PAYLOAD, qos, one + 1, level)),
           ),
         )
         sent += BURST
@@ -67,11 +77,13 @@ export async function measureFanOut(
   server: BenchServer,
   fleet: BenchFleet,
   messages: number,
+  level: Level = 4,
 ): Promise<FanIn> {
-  const backend = await openLink(server.port, fleet.root, fleet.backends[0]!)
+  const open = (device: BenchDevice) => openLink(server.port, fleet.root, device, { level })
+  const backend = await open(fleet.backends[0]!)
   const listeners = fleet.backends.slice(1, 1 + LISTENERS)
-  const links = await Promise.all(listeners.map(device => openLink(server.port, fleet.root, device)))
-  await Promise.all(links.map(link => subscribe(link, 'devices/all/command', 0)))
+  const links = await Promise.all(listeners.map(open))
+  await Promise.all(links.map(link => subscribe(link, 'devices/all/command', 0, level)))
   let received = 0
   let arrived = () => {}
   for (const link of links) {
@@ -80,7 +92,7 @@ export async function measureFanOut(
       arrived()
     })
   }
-  const packet = publishPacket('devices/all/command', PAYLOAD, 0)
+  const packet = publishPacket('devices/all/command', PAYLOAD, 0, 1, level)
   const cpu = await cpuDuring(server.pid, async () => {
     for (let sent = 0; sent < messages; sent += BURST) {
       backend.write(Buffer.concat(Array.from({ length: BURST }, () => packet)))
@@ -130,8 +142,9 @@ export async function subscribe(
   link: Awaited<ReturnType<typeof openLink>>,
   filter: string,
   qos: 0 | 1,
+  level: Level = 4,
 ): Promise<void> {
   const granted = new Promise<void>(resolve => countPackets(link, SUBACK, () => resolve()))
-  link.write(subscribePacket(filter, qos))
+  link.write(subscribePacket(filter, qos, level))
   await granted
 }
