@@ -8,7 +8,9 @@ export type PolicyStatement = {
   topics: string[]
   when?: { qosMax?: 0 | 1 | 2 }
 }
-export type PolicyDocument = { name: string; statements: PolicyStatement[] }
+/** What no statement of any policy goes beyond; of several policies the least. */
+export type PolicyLimits = { qosMax?: 0 | 1 | 2; sessionExpiryMaxSeconds?: number }
+export type PolicyDocument = { name: string; statements: PolicyStatement[]; limits?: PolicyLimits }
 
 /** `everyone` has the target ''. */
 export type PolicyAttachment = { kind: 'everyone' | 'device' | 'group' | 'issuer'; target: string }
@@ -69,6 +71,8 @@ export type EffectivePolicy = {
   variables: Record<string, string>
   /** The deny that takes all rights away, because a value it names is missing. */
   refused: DecidedBy | null
+  /** `sessionExpiryMaxSeconds` is null where a session lasts as long as it asks. */
+  limits: { qosMax: 0 | 1 | 2; sessionExpiryMaxSeconds: number | null }
   statements: {
     policy: string
     statement: number

@@ -118,7 +118,7 @@ const codes = {
   publish_denied: inAck(0x87),
   quota_exceeded: inAck(0x97),
   subscribe_denied: inAck(0x87),
-  payload_format_invalid: inAck(0x99),
+  payload_format_invalid: { connack: 0x99, disconnect: null, ack: 0x99 },
   consumer_too_slow: nothing,
   session_too_old: nothing,
   keepalive_timeout: { connack: null, disconnect: 0x8d, ack: null },

@@ -45,12 +45,32 @@ export type BoundStatement = {
   topics: readonly BoundTopic[]
 }
 
-export function bindStatements(policies: readonly PolicyDocument[], values: Variables): BoundStatement[] {
-  return policies.flatMap(policy => [...boundOneByOne(policy, values)])
+/** The least that any of these policies says; `sessionExpiryMaxSeconds` is null where none says anything. */
+export type Limits = { qosMax: QoS; sessionExpiryMaxSeconds: number | null }
+
+export function limitsOf(policies: Iterable<PolicyDocument>): Limits {
+  let qosMax: QoS = 2
+  let sessionExpiryMaxSeconds: number | null = null
+  for (const { limits } of policies) {
+    if (limits?.qosMax !== undefined && limits.qosMax < qosMax) qosMax = limits.qosMax
+    const most = limits?.sessionExpiryMaxSeconds
+    if (most !== undefined && most < (sessionExpiryMaxSeconds ?? Number.POSITIVE_INFINITY))
+      sessionExpiryMaxSeconds = most
+  }
+  return { qosMax, sessionExpiryMaxSeconds }
 }
 
-/** The same of one policy, for who has other things to do between two statements. */
-export function* boundOneByOne(policy: PolicyDocument, values: Variables): Generator<BoundStatement, void> {
+export function bindStatements(policies: readonly PolicyDocument[], values: Variables): BoundStatement[] {
+  const limits = limitsOf(policies)
+  return policies.flatMap(policy => [...boundOneByOne(policy, values, limits)])
+}
+
+/** The same of one policy, for who has other things to do between two statements. `limits` are those of all that hold. */
+export function* boundOneByOne(
+  policy: PolicyDocument,
+  values: Variables,
+  limits: Limits,
+): Generator<BoundStatement, void> {
   for (const [index, statement] of policy.statements.entries())
     yield {
       policy: policy.name,
@@ -58,7 +78,7 @@ export function* boundOneByOne(policy: PolicyDocument, values: Variables): Gener
       effect: statement.effect,
       actions: statement.actions,
       // A deny holds for every QoS: `qosMax` narrows what is allowed.
-      qosMax: statement.effect === 'deny' ? 2 : (statement.when?.qosMax ?? 2),
+      qosMax: statement.effect === 'deny' ? 2 : (Math.min(statement.when?.qosMax ?? 2, limits.qosMax) as QoS),
       topics: templatesOf(statement).map(template => bindTopic(template, values)),
     }
 }

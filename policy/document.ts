@@ -8,13 +8,17 @@ export type Statement = {
   topics: string[]
   when?: { qosMax?: 0 | 1 | 2 }
 }
-export type PolicyDocument = { name: string; statements: Statement[] }
+/** What no statement of any policy goes beyond, on a device that this one holds for. `sessionExpiryMaxSeconds` counts from its disconnection. */
+export type PolicyLimits = { qosMax?: 0 | 1 | 2; sessionExpiryMaxSeconds?: number }
+export type PolicyDocument = { name: string; statements: Statement[]; limits?: PolicyLimits }
 export type PolicyFault = { path: string; message: string }
 
 export const actions: readonly Action[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
 /** `${device.attr.NAME}` besides. */
 export const variables = ['device.id', 'client.id', 'cert.cn', 'cert.serial', 'issuer.id'] as const
 
+/** The most that Session Expiry Interval of MQTT 5 holds and that has an end. */
+export const SESSION_EXPIRY_MAX_SECONDS = 0xffff_fffe
 const STATEMENTS_MAX = 100
 const TOPICS_MAX = 100
 const NAME = /^[A-Za-z0-9._-]{1,64}$/
@@ -25,7 +29,7 @@ export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faul
   const faults: PolicyFault[] = []
   const fault = (path: string, message: string) => void faults.push({ path, message })
   if (!isRecord(input)) return { faults: [{ path: '', message: 'a policy is a JSON object' }] }
-  refuseUnknown(input, ['name', 'statements'], '', fault)
+  refuseUnknown(input, ['name', 'statements', 'limits'], '', fault)
   if (typeof input['name'] !== 'string' || !NAME.test(input['name']))
     fault('name', '1 to 64 of A-Z a-z 0-9 . _ -')
   const statements = input['statements']
@@ -36,13 +40,22 @@ export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faul
       judgeStatement(statement, `statements[${index}]`, fault)
     }
   }
+  if (input['limits'] !== undefined) validateLimits(input['limits'], fault)
   return faults.length > 0 ? { faults } : { policy: input as PolicyDocument }
 }
 
 /** The same document with its members in one order, so that equal documents are equal texts. */
-export function canonicalPolicy({ name, statements }: PolicyDocument): PolicyDocument {
+export function canonicalPolicy({ name, statements, limits = {} }: PolicyDocument): PolicyDocument {
+  const { qosMax, sessionExpiryMaxSeconds } = limits
+  const isLimited = qosMax !== undefined || sessionExpiryMaxSeconds !== undefined
   return {
     name,
+    ...(isLimited && {
+      limits: {
+        ...(qosMax !== undefined && { qosMax }),
+        ...(sessionExpiryMaxSeconds !== undefined && { sessionExpiryMaxSeconds }),
+      },
+    }),
     statements: statements.map(({ effect, actions: named, topics, when }) => ({
       effect,
       actions: named,
@@ -81,6 +94,19 @@ function judgeStatement(input: unknown, path: string, fault: Fault): void {
   if (when['qosMax'] !== undefined && ![0, 1, 2].includes(when['qosMax'] as number)) {
     fault(`${path}.when.qosMax`, '0, 1 or 2')
   }
+}
+
+function validateLimits(input: unknown, fault: Fault): void {
+  if (!isRecord(input)) {
+    fault('limits', 'an object')
+    return
+  }
+  refuseUnknown(input, ['qosMax', 'sessionExpiryMaxSeconds'], 'limits', fault)
+  const { qosMax, sessionExpiryMaxSeconds: seconds } = input
+  if (qosMax !== undefined && ![0, 1, 2].includes(qosMax as number)) fault('limits.qosMax', '0, 1 or 2')
+  const isWhole = Number.isInteger(seconds) && (seconds as number) >= 0
+  if (seconds !== undefined && (!isWhole || (seconds as number) > SESSION_EXPIRY_MAX_SECONDS))
+    fault('limits.sessionExpiryMaxSeconds', `whole seconds from 0 to ${SESSION_EXPIRY_MAX_SECONDS}`)
 }
 
 function judgeTopic(topic: unknown, path: string, fault: Fault): void {

@@ -1,5 +1,12 @@
 // Who may what: policy documents bound to one device become rights that answer per topic. Pure; deny wins, default deny.
-import { type BoundStatement, bindStatements, type QoS, refusingAll, type Variables } from './binding.ts'
+import {
+  type BoundStatement,
+  bindStatements,
+  limitsOf,
+  type QoS,
+  refusingAll,
+  type Variables,
+} from './binding.ts'
 import type { Action, PolicyDocument } from './document.ts'
 import { grants, isReserved, isReservedTopic, parseSubscription } from './subscription.ts'
 import { compileMatcher, contains, type TopicFilter } from './topic-filter.ts'
@@ -15,9 +22,14 @@ export type Rights = {
    */
   subscribe(filter: string): boolean
   receive(topic: string): boolean
-  /** What no publish may exceed, whatever its topic; absent where nothing is known of it. */
-  limits?: { qosMax: QoS; retains: boolean }
+  /** What nothing that it asks for may exceed, whatever the topic; absent where nothing is known of it. */
+  limits?: SessionLimits
 }
+
+/** `sessionExpiryMaxSeconds` is null for as long as it asks. */
+export type SessionLimits = { qosMax: QoS; retains: boolean; sessionExpiryMaxSeconds: number | null }
+
+const EVERYTHING: TopicFilter = ['#']
 
 type Rule = { filter: TopicFilter; matches: (topic: string) => boolean; qosMax: QoS }
 type Rules = { allow: Rule[]; deny: Rule[] }
@@ -32,11 +44,14 @@ export const noRights: Rights = {
 
 /** Binds documents to the values of one device. Gives null where a deny names a value that is missing or unsafe: refuse then. */
 export function bindRights(policies: readonly PolicyDocument[], values: Variables): Rights | null {
-  return rightsOf(bindStatements(policies, values))
+  return rightsOf(bindStatements(policies, values), limitsOf(policies).sessionExpiryMaxSeconds)
 }
 
 /** The rights that bound statements give together; null as `bindRights`. */
-export function rightsOf(statements: readonly BoundStatement[]): Rights | null {
+export function rightsOf(
+  statements: readonly BoundStatement[],
+  sessionExpiryMaxSeconds: number | null = null,
+): Rights | null {
   if (refusingAll(statements) !== null) return null
   const rules: Record<Action, Rules> = {
     publish: { allow: [], deny: [] },
@@ -65,10 +80,19 @@ export function rightsOf(statements: readonly BoundStatement[]): Rights | null {
       !denies(rules.subscribe, topic) &&
       !denies(rules.receive, topic),
     limits: {
-      qosMax: rules.publish.allow.reduce<QoS>((most, { qosMax }) => (qosMax > most ? qosMax : most), 0),
-      retains: rules.retain.allow.length > 0,
+      qosMax: mostOf([...rules.publish.allow, ...rules.will.allow]),
+      retains:
+        rules.retain.allow.length > 0 &&
+        !rules.retain.deny.some(({ filter }) => contains(filter, EVERYTHING)),
+      sessionExpiryMaxSeconds,
     },
   }
+}
+
+/** Who may publish nothing is told so by each refusal, and not by a limit. */
+function mostOf(rules: readonly Rule[]): QoS {
+  if (rules.length === 0) return 2
+  return rules.reduce<QoS>((most, { qosMax }) => (qosMax > most ? qosMax : most), 0)
 }
 
 function permits(rules: Rules, topic: string, qos: QoS): boolean {

@@ -63,7 +63,7 @@ function showCommand(): Command {
         const { document, attachments: _, attachmentsTotal: __, ...facts } = policy
         await printDocument({ ...facts, attachedTo: attachedTo(policy) }, 'table')
         for (const [at, line] of statementLines(document).entries())
-          process.stdout.write(`[${at}] ${printable(line)}\n`)
+          process.stdout.write(`${at < document.statements.length ? `[${at}] ` : ''}${printable(line)}\n`)
       } else await printDocument(policy, flags.output)
     })
 }
@@ -80,6 +80,9 @@ async function showDevice(deviceId: string, flags: Flags): Promise<void> {
       `${printable(`${policy}[${statement}]  ${effect}  ${actions.join(',')}  ${shown.join(' ')}${qos}`)}\n`,
     )
   }
+  const { sessionExpiryMaxSeconds } = effective.limits
+  if (sessionExpiryMaxSeconds !== null)
+    process.stdout.write(`its session outlives its connection by ${sessionExpiryMaxSeconds} s at most\n`)
   if (effective.statements.length === 0) process.stderr.write('no policy holds for it: it may do nothing\n')
   if (effective.refused !== null)
     process.stderr.write(

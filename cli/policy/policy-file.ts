@@ -64,13 +64,15 @@ async function stdin(): Promise<Buffer> {
 
 type Line = { mark: ' ' | '-' | '+'; text: string }
 
-/** Each statement as one line of the comparison, so that a moved or changed one stands out as a whole. */
-export function statementLines({ statements }: PolicyDocument): string[] {
-  return statements.map(({ effect, actions, topics, when }) =>
+/** Each statement, and the limits, as one line of the comparison, so that a moved or changed one stands out as a whole. */
+export function statementLines({ statements, limits = {} }: PolicyDocument): string[] {
+  const limited = Object.entries(limits).map(([name, value]) => `${name} ${value}`)
+  const lines = statements.map(({ effect, actions, topics, when }) =>
     [effect, actions.join(','), topics.join(' '), when?.qosMax === undefined ? '' : `qosMax ${when.qosMax}`]
       .filter(Boolean)
       .join('  '),
   )
+  return limited.length > 0 ? [...lines, `limits  ${limited.join('  ')}`] : lines
 }
 
 /** What must go and what must come to make one list of the other: their longest common part stays. */

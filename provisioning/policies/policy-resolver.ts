@@ -1,7 +1,7 @@
 // What policies come to for a device, today and under a draft: effective statements, simulation, and a trial on the fleet.
 // Reads the record and asks `policy/`; changes nothing.
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
-import { type BoundStatement, refusingAll } from '../../policy/binding.ts'
+import { type BoundStatement, limitsOf, refusingAll } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { type Decision, explainRight, type Question } from '../../policy/explanation.ts'
 import { createTimeSlices, type TimeSlices } from '../time-slices.ts'
@@ -48,6 +48,7 @@ function* effective(reader: PolicyReader, holder: PolicyHolder) {
             statement: refusal.index,
             topic: refusal.topics.find(({ filter }) => filter === null)?.written ?? '',
           },
+    limits: limitsOf([...held.keys()].flatMap(name => now.documents.get(name) ?? [])),
     statements: statements.map(({ index, topics, ...statement }) => ({
       ...statement,
       actions: [...statement.actions],

@@ -1,7 +1,7 @@
 // What the policy routes take and give, as TypeBox schemas. The document's own schema is for readers of the OpenAPI
 // document: `policy/document.ts` judges documents, because it says all faults at once and knows topic filters.
 import Type, { type Static } from 'typebox'
-import { actions, variables } from '../../policy/document.ts'
+import { actions, SESSION_EXPIRY_MAX_SECONDS, variables } from '../../policy/document.ts'
 import { verdicts } from '../../policy/explanation.ts'
 import { Name, Nullable, OneOf, paging, receiptFields, strict, Time } from '../http/schemas.ts'
 
@@ -27,8 +27,17 @@ export const Statement = Type.Object(
   },
   strict,
 )
+const SessionExpiry = Type.Integer({ minimum: 0, maximum: SESSION_EXPIRY_MAX_SECONDS })
+const Limits = Type.Object(
+  { qosMax: Type.Optional(QoS), sessionExpiryMaxSeconds: Type.Optional(SessionExpiry) },
+  { ...strict, description: 'What no statement of any policy goes beyond; of several policies the least' },
+)
 export const PolicyDocument = Type.Object(
-  { name: PolicyName, statements: Type.Array(Statement, { maxItems: 100 }) },
+  {
+    name: PolicyName,
+    statements: Type.Array(Statement, { maxItems: 100 }),
+    limits: Type.Optional(Limits),
+  },
   { ...strict, description: 'Nothing is allowed but what a statement allows; a deny wins.' },
 )
 
@@ -140,6 +149,10 @@ export const EffectivePolicy = Type.Object({
   policies: Type.Array(Type.Object({ name: PolicyName, through: Type.Array(Attachment) })),
   variables: Type.Record(Type.String(), Type.String()),
   refused: decidedBy,
+  limits: Type.Object({
+    qosMax: QoS,
+    sessionExpiryMaxSeconds: Nullable(Type.Integer({ description: 'Null: as long as a session asks' })),
+  }),
   statements: Type.Array(
     Type.Object({
       policy: PolicyName,

@@ -1,7 +1,7 @@
 // The policies of the record at one moment, and which of them hold for a device. Documents are parsed when they are needed.
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { Attachment } from '../../db/policies/policy-store.ts'
-import { type BoundStatement, boundOneByOne, variablesOf } from '../../policy/binding.ts'
+import { type BoundStatement, boundOneByOne, limitsOf, variablesOf } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 
 export type PolicyDocuments = { get(name: string): PolicyDocument | undefined }
@@ -43,10 +43,15 @@ export function* bind(
 ): Generator<void, BoundStatement[]> {
   const values = valuesOf(holder)
   const bound: BoundStatement[] = []
+  const held: PolicyDocument[] = []
   for (const name of names) {
     const document = documents.get(name)
+    if (document !== undefined) held.push(document)
     yield
-    for (const statement of document === undefined ? [] : boundOneByOne(document, values)) {
+  }
+  const limits = limitsOf(held)
+  for (const document of held) {
+    for (const statement of boundOneByOne(document, values, limits)) {
       bound.push(statement)
       yield
     }

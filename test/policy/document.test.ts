@@ -22,6 +22,12 @@ const drafts: [what: string, draft: unknown, paths: string[]][] = [
   ['a list', [], ['']],
   ['no name and no statements', {}, ['name', 'statements']],
   ['a name with a slash', { name: 'a/b', statements: [] }, ['name']],
+  ['limits that are none', { name: 'a', statements: [], limits: 1 }, ['limits']],
+  [
+    'limits beyond what there is',
+    { name: 'a', statements: [], limits: { qosMax: 3, sessionExpiryMaxSeconds: 0xffff_ffff, retain: false } },
+    ['limits.retain', 'limits.qosMax', 'limits.sessionExpiryMaxSeconds'],
+  ],
   ['an unknown field', { name: 'a', statements: [], role: 'admin' }, ['role']],
   ['an inherited name as field', JSON.parse('{"name":"a","statements":[],"__proto__":{}}'), ['__proto__']],
   ['too many statements', { name: 'a', statements: Array(101).fill(good) }, ['statements']],

@@ -1,6 +1,6 @@
 // One network connection that the door let in, with what its CONNECT agreed on. Data alone.
 import type { Duplex } from 'node:stream'
-import type { Message } from '../message.ts'
+import type { Message, QoS } from '../message.ts'
 import type { Unread } from '../protocol/frames.ts'
 import type { Version } from '../protocol/packets.ts'
 import type { SessionState } from '../session/session-state.ts'
@@ -31,6 +31,10 @@ export type Client = {
   will: Will | null
   /** Of version 5: the client wants no Reason String and user properties (§3.1.2.11.7). */
   noProblemInformation: boolean
+  /** Session Expiry Interval of its CONNECT, in seconds; 0 before version 5. */
+  sessionExpiryAsked: number
+  /** What CONNACK said that it may publish at most. */
+  announced: { qosMax: QoS; retains: boolean }
   /** How many messages of QoS 1 and 2 it takes at once. */
   receiveMaximum: number
   /** The largest packet that it takes. */
@@ -77,6 +81,8 @@ export type Client = {
   showing: Map<string, Iterator<number>> | null
 }
 
+const NO_LIMIT: Client['announced'] = { qosMax: 2, retains: true }
+
 export function newClient(session: Session, stream: Duplex): Client {
   return {
     session,
@@ -86,6 +92,8 @@ export function newClient(session: Session, stream: Duplex): Client {
     state: null,
     will: null,
     noProblemInformation: false,
+    sessionExpiryAsked: 0,
+    announced: NO_LIMIT,
     receiveMaximum: 65_535,
     packetBytesMax: Number.POSITIVE_INFINITY,
     aliases: null,

@@ -27,6 +27,7 @@ export function createRebind(parts: {
     }
     const state = parts.clientOf(session)?.state
     if (state == null) return
+    table.limitExpiry(state, rights.limits?.sessionExpiryMaxSeconds ?? null)
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
     if (denied.length === 0) return
     for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)

@@ -1,5 +1,6 @@
 // CONNECT (MQTT 5 §3.1): judged by the identity the gate admitted, takes over an older connection of its session, begins or resumes
 // the session, and is answered once what that promises is on disk.
+import { isUtf8 } from 'node:buffer'
 import type { IConnackPacket } from 'mqtt-packet'
 import { decideConnect } from '../../../admission/connect.ts'
 import { type Reason, reasons } from '../../../db/reason.ts'
@@ -12,12 +13,12 @@ import type { Connect, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { SessionState } from '../session/session-state.ts'
 import type { HandlerParts } from './parts.ts'
+import { codeBeyond } from './publish.ts'
+import { NEVER, SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
-const SESSION_EXPIRY = 0x11
+const PAYLOAD_FORMAT = 0x01
 const AUTHENTICATION_METHOD = 0x15
 const REQUEST_RESPONSE_INFORMATION = 0x19
-/** Session Expiry Interval for a session without end. */
-const NEVER = 0xffff_ffff
 
 /** Characters of a username that operators are shown. */
 const USERNAME_SHOWN_MAX = 128
@@ -25,11 +26,11 @@ const USERNAME_SHOWN_MAX = 128
 export function createConnectHandler(parts: HandlerParts) {
   const { events, table, store, sessions, output, input, closing, wills, leavings, handOut } = parts
 
-  function refuse(client: Client, reason: Reason): void {
+  function refuse(client: Client, reason: Reason, will: Connect['will']): void {
     const { session } = client
     session.ended = reason
     events.refused(reason, whoIs(session))
-    closing.close(client, { transport: 'in order', will: false, last: refusal(client.version, reason) })
+    closing.close(client, { transport: 'in order', will: false, last: refusal(client, reason, will) })
   }
 
   function refusalOf({ session }: Client, packet: Connect): Reason | null {
@@ -49,16 +50,15 @@ export function createConnectHandler(parts: HandlerParts) {
     const { will } = packet
     if (will === null) return null
     const isBounded = levelsOf(will.topic) <= parts.settings.topicLevelsMax
+    if (packet.version === 5 && will.properties.numbers.get(PAYLOAD_FORMAT) === 1 && !isUtf8(will.payload))
+      return 'payload_format_invalid'
     return isBounded && session.rights.will(will.topic, will.qos, will.retain) ? null : 'will_denied'
   }
 
   /** Seconds that the session outlives its connection; null for no end. */
-  function expiryOf(packet: Connect): number | null {
-    if (packet.version < 5) return packet.clean ? 0 : null
-    const asked = packet.properties.numbers.get(SESSION_EXPIRY) ?? 0
-    const { sessionExpiryMaxSeconds: most } = parts.settings
-    if (most > 0) return Math.min(asked, most)
-    return asked === NEVER ? null : asked
+  function expiryOf({ session, sessionExpiryAsked }: Client, packet: Connect): number | null {
+    if (packet.version === 5) return sessionExpiry(sessionExpiryAsked, parts.settings, session.rights)
+    return packet.clean ? 0 : sessionExpiry(null, parts.settings, session.rights)
   }
 
   /** The server's own keep-alive holds where the client has none, or a longer one (§3.2.2.3.14). */
@@ -87,7 +87,7 @@ export function createConnectHandler(parts: HandlerParts) {
     packet: Connect,
   ): { state: SessionState; waits: Promise<void> | null; isPresent(): boolean } {
     const { deviceId } = client.session.identity
-    const expirySeconds = expiryOf(packet)
+    const expirySeconds = expiryOf(client, packet)
     const isKept = expirySeconds !== 0
     let found = table.get(deviceId)
     if (found !== undefined && table.isExpired(found)) {
@@ -133,15 +133,14 @@ export function createConnectHandler(parts: HandlerParts) {
     const { settings } = parts
     const { session } = client
     const { deviceId } = session.identity
-    const { limits } = session.rights
-    const asked = packet.properties.numbers.get(SESSION_EXPIRY) ?? 0
+    const { qosMax, retains } = client.announced
     const given = state.isKept ? (state.expirySeconds ?? NEVER) : 0
     const responses = `devices/${deviceId}/responses`
     return {
-      ...(given !== asked && { sessionExpiryInterval: given }),
+      ...(given !== client.sessionExpiryAsked && { sessionExpiryInterval: given }),
       receiveMaximum: settings.inflightInboundMax,
-      ...(limits !== undefined && limits.qosMax < 2 && { maximumQoS: limits.qosMax }),
-      ...(limits !== undefined && !limits.retains && { retainAvailable: false }),
+      ...(qosMax < 2 && { maximumQoS: qosMax }),
+      ...(!retains && { retainAvailable: false }),
       maximumPacketSize: settings.packetBytesMax,
       ...(packet.clientId === '' && { assignedClientIdentifier: deviceId }),
       topicAliasMaximum: TOPIC_ALIASES_MAX,
@@ -178,7 +177,7 @@ export function createConnectHandler(parts: HandlerParts) {
     if (packet.version === 5) agreeOn(client, packet)
     const reason = refusalOf(client, packet)
     if (reason !== null) {
-      refuse(client, reason)
+      refuse(client, reason, packet.will)
       return
     }
     client.phase = 'connecting'
@@ -213,6 +212,8 @@ export function createConnectHandler(parts: HandlerParts) {
 /** What CONNECT of version 5 says of its connection (§3.1.2.11). */
 function agreeOn(client: Client, { properties }: Connect): void {
   client.version = 5
+  client.sessionExpiryAsked = properties.numbers.get(SESSION_EXPIRY) ?? 0
+  client.announced = client.session.rights.limits ?? client.announced
   client.receiveMaximum = properties.numbers.get(0x21) ?? 65_535
   client.packetBytesMax = properties.numbers.get(0x27) ?? Number.POSITIVE_INFINITY
   client.noProblemInformation = properties.numbers.get(0x17) === 0
@@ -220,9 +221,11 @@ function agreeOn(client: Client, { properties }: Connect): void {
   if (client.aliasMaximum > 0) client.aliasesGiven = new Map()
 }
 
-function refusal(version: Version, reason: Reason): Buffer | null {
+function refusal({ version, announced }: Client, reason: Reason, will: Connect['will']): Buffer | null {
   if (version === 5) {
-    const code = v5Codes[reason].connack
+    const isLimit = reason === 'will_denied' && will !== null
+    const beyond = isLimit ? codeBeyond(announced, will.qos, will.retain) : null // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+    const code = beyond ?? v5Codes[reason].connack
     return code === null ? null : refusingConnack5(code, reasonString(reason))
   }
   const { seen } = reasons[reason]

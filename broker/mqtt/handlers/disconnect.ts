@@ -4,20 +4,16 @@ import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Disconnect } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { HandlerParts } from './parts.ts'
-
-const SESSION_EXPIRY = 0x11
-const NEVER = 0xffff_ffff
+import { SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
 export function createDisconnectHandler({ closing, settings, table }: HandlerParts) {
   return (client: Client, { reasonCode, properties }: Disconnect): void => {
     const asked = properties.numbers.get(SESSION_EXPIRY)
-    const { state } = client
+    const { state, session } = client
     if (asked !== undefined && state !== null) {
-      if (!state.isKept && asked > 0)
+      if (client.sessionExpiryAsked === 0 && asked > 0)
         throw new PacketFault('the session was to end with its connection', codes.protocolError) // [MQTT-3.14.2-2]
-      const most = settings.sessionExpiryMaxSeconds
-      const never = asked === NEVER ? null : asked
-      table.agreeOnExpiry(state, most > 0 ? Math.min(asked, most) : never)
+      table.agreeOnExpiry(state, sessionExpiry(asked, settings, session.rights))
     }
     const will = reasonCode === codes.disconnectWithWill
     closing.close(client, { transport: 'in order', will, last: null })

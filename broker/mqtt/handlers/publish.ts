@@ -5,12 +5,12 @@ import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { type Client, TOPIC_ALIASES_MAX } from '../connection/client.ts'
 import { holderOf, isCut, whoIs } from '../connection/sessions.ts'
-import type { Message } from '../message.ts'
+import type { Message, QoS } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { acknowledgementFor, encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Publish } from '../protocol/packets.ts'
-import { codes } from '../protocol/reason-codes.ts'
+import { codes, type ReasonCode } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
 import type { SessionState } from '../session/session-state.ts'
 import { levelsOf } from './connect.ts'
@@ -19,6 +19,16 @@ import type { HandlerParts } from './parts.ts'
 const PAYLOAD_FORMAT = 0x01
 const MESSAGE_EXPIRY = 0x02
 const TOPIC_ALIAS = 0x23
+
+/** Reason Code of a publish or will beyond Maximum QoS or Retain Available (§3.2.2.3.4, §3.2.2.3.5); null where it is not. */
+export function codeBeyond(
+  { qosMax, retains }: Client['announced'],
+  qos: QoS,
+  retain: boolean,
+): ReasonCode | null {
+  if (qos > qosMax) return codes.qosNotSupported
+  return retain && !retains ? codes.retainNotSupported : null
+}
 
 /** A PUBLISH that may not be, of a version that cannot be told. */
 export class PublishDenied extends Error {}
@@ -37,6 +47,11 @@ export function createPublishHandler(parts: HandlerParts) {
     if (topic === '') throw new PacketFault('an empty topic', codes.topicNameInvalid) // [MQTT-4.7.3-1]
     if (levelsOf(topic) > settings.topicLevelsMax)
       throw new PacketFault('topic has too many levels', codes.topicNameInvalid)
+    const beyond = codeBeyond(client.announced, qos, retain)
+    if (beyond !== null) {
+      events.denied('publish_denied', whoIs(session), topic)
+      throw new PacketFault('it is beyond what CONNACK announced', beyond)
+    }
     if (topic.length > settings.topicBytesMax || !session.rights.publish(topic, qos, retain)) {
       events.denied('publish_denied', whoIs(session), topic)
       refuse(client, packet, 'publish_denied', new PublishDenied('publish_denied'))

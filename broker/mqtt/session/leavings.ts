@@ -29,8 +29,8 @@ export type Leavings = {
 
 export function createLeavings(parts: {
   rightsOf: RightsDesk
-  /** Drops the stored subscriptions of a device that are not allowed any more. */
-  keepOnly(deviceId: string, allowed: Rights['subscribe']): void
+  /** Drops the stored subscriptions of a device that are not allowed any more, and bounds how long its session lasts. */
+  keepOnly(deviceId: string, rights: Rights): void
   /** Outlives the broker. */
   record: HolderRecord
   /** Whether nothing that this device left is worth anything any more. Throws where nobody can say. */
@@ -99,7 +99,7 @@ export function createLeavings(parts: {
       if (stored === undefined || isHere) return
       const rights = parts.rightsOf(stored)
       if (rights === unreadRights) throw new Error(`the policies of ${deviceId} could not be read`)
-      parts.keepOnly(deviceId, rights.subscribe)
+      parts.keepOnly(deviceId, rights)
     },
     allRightsChanged() {
       known.clear()

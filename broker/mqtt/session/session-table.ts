@@ -4,6 +4,7 @@ import type { SessionRow } from '../../../db/sessions/session-records.ts'
 import { parseSubscription } from '../../../policy/subscription.ts'
 import type { Client } from '../connection/client.ts'
 import { optionsOf, type SessionStore } from '../persistence/session-store.ts'
+import type { DeviceRights } from '../rights-desk.ts'
 import type { Subscriber } from '../routing/router.ts'
 import type { SharedGroups } from '../routing/shared-groups.ts'
 import type { TopicIndex } from '../routing/topic-index.ts'
@@ -69,6 +70,19 @@ export function createSessionTable(parts: {
     if (isNew) store.setExpiry(state, endedAt)
   }
 
+  /**
+   * A policy says how long it may outlive its connection at most; null for no bound. Of a session that is away it counts from now, and
+   * never makes it last longer.
+   */
+  function limitExpiry(state: SessionState, most: number | null): void {
+    if (!state.isKept || most === null || (state.expirySeconds ?? Number.POSITIVE_INFINITY) <= most) return
+    const now = parts.now()
+    if (state.endsAt !== null && state.endsAt <= now + most * 1_000) return
+    state.expirySeconds = most
+    if (state.client === null) away(state, now, true)
+    else store.setExpiry(state, null)
+  }
+
   return {
     get: (clientId: string) => states.get(clientId),
     all: () => states.values(),
@@ -106,14 +120,15 @@ export function createSessionTable(parts: {
 
     unsubscribe,
 
-    /** Drops the subscriptions of a client that are not allowed any more. */
-    keepOnly(clientId: string, allowed: (filter: string) => boolean): void {
+    /** Of a session that is away: drops the subscriptions that are not allowed any more, and shortens its life. */
+    keepOnly(clientId: string, rights: Pick<DeviceRights, 'subscribe' | 'limits'>): void {
       const state = states.get(clientId)
       if (state === undefined) return
       unsubscribe(
         state,
-        [...state.subscriptions.keys()].filter(filter => !allowed(filter)),
+        [...state.subscriptions.keys()].filter(filter => !rights.subscribe(filter)),
       )
+      limitExpiry(state, rights.limits?.sessionExpiryMaxSeconds ?? null)
     },
 
     end,
@@ -126,6 +141,7 @@ export function createSessionTable(parts: {
       expiring.delete(state)
       if (!isSame) store.setExpiry(state, null)
     },
+    limitExpiry,
     /** DISCONNECT says anew how long it shall outlive this connection; null for without end. */
     agreeOnExpiry(state: SessionState, expirySeconds: number | null): void {
       state.expirySeconds = expirySeconds

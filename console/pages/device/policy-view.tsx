@@ -38,7 +38,14 @@ export function PolicyView({ device }: { device: ListedDevice }) {
                 <p>No policy holds for this device: it may connect, and neither publish nor subscribe.</p>
               </Empty>
             ) : (
-              <Statements data={data} linked={group === null} />
+              <>
+                <Statements data={data} linked={group === null} />
+                {data.limits.sessionExpiryMaxSeconds === null ? null : (
+                  <p className="faint small">
+                    Its session outlives its connection by {data.limits.sessionExpiryMaxSeconds} s at most.
+                  </p>
+                )}
+              </>
             )}
           </Card>
         </>

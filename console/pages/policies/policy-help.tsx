@@ -70,6 +70,11 @@ export function PolicyHelp({ onInsert }: { onInsert: ((statement: PolicyStatemen
         <dd>
           <code>{'{ "qosMax": 1 }'}</code>: up to that quality of service
         </dd>
+        <dt>limits</dt>
+        <dd>
+          Beside <code>statements</code>: <code>qosMax</code> for whatever any policy allows, and{' '}
+          <code>sessionExpiryMaxSeconds</code> for how long a session outlives its connection
+        </dd>
       </dl>
       {onInsert === null ? null : (
         <div className="stack tight">

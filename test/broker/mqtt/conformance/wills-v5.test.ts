@@ -62,6 +62,22 @@ describe('a will of MQTT 5', () => {
     await fourth.closed()
   })
 
+  test('whose payload is not the UTF-8 that it says is refused', async () => {
+    const will = (payload: Buffer) => ({
+      topic: 'devices/d1/will',
+      payload,
+      qos: 0,
+      retain: false,
+      properties: { payloadFormatIndicator: true },
+    })
+    const bad = await comes({ will: will(Buffer.from([0xff])) })
+    assert.equal(bad.connack?.reasonCode, 0x99)
+    assert.match(String(bad.connack?.properties?.['reasonString']), /^payload_format_invalid: /)
+    const good = await comes({ will: will(Buffer.from('ü')) })
+    assert.equal(good.connack?.reasonCode, 0)
+    await good.leave()
+  })
+
   test('DISCONNECT 0x04 has the will sent [MQTT-3.14.4-3]', async () => {
     await backend.ask(subscribe(1, 'devices/d1/will'), 'suback')
     const one = await comes({
