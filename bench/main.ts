@@ -6,7 +6,7 @@ import { enrollFleet } from '../test/harness/fleet.ts'
 import { cpuOfOne } from './cpu.ts'
 import { environment } from './environment.ts'
 import { type BenchFleet, createFleet } from './fleet.ts'
-import { closeLink, openLink } from './link.ts'
+import { closeClient, openClient } from './mqtt-client.ts'
 import { measureAdmission, measureIdle, type Sessions } from './scenarios/admission.ts'
 import { measureCuts } from './scenarios/cut.ts'
 import { measureQueueing } from './scenarios/durable.ts'
@@ -204,7 +204,7 @@ async function queueing(servers: BenchServer[]): Promise<void> {
   addRatios('QoS 1 to devices that are away, 128 B', '≥ 10,000 /s', spent, 1)
   // So that nobody else waits for what they are owed.
   for (const server of servers)
-    for (const device of away) await closeLink(await openLink(server.port, fleet.root, device))
+    for (const device of away) await closeClient(await openClient(server.port, fleet.root, device))
 }
 
 /** A whole fleet at once, first as strangers to the server's memory, then again. */

@@ -2,11 +2,11 @@
 import { X509Certificate } from 'node:crypto'
 import { extensionIds } from './certificate-extensions.ts'
 import { certificateFacts } from './certificate-facts.ts'
-import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
+import { type CertificateProblem, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import { isSelfSigned } from './chain.ts'
-import { judging } from './foreign-bytes.ts'
-import { keyTypeFault, type PqMode } from './key-policy.ts'
-import { serialFaults } from './leaf-policy.ts'
+import { problemsOrUnreadable } from './foreign-bytes.ts'
+import { keyTypeProblem, type PqMode } from './key-policy.ts'
+import { serialNumberProblems } from './leaf-policy.ts'
 import { weaknessOfKey } from './weak-keys.ts'
 
 const CLOCK_SKEW_MS = 5 * 60_000
@@ -23,16 +23,21 @@ const ANY_USAGE = '2.5.29.37.0'
 /**
  * What forbids trusting this CA; empty where nothing does (RFC 5280 §4.2.1.3, §4.2.1.9, §6.1). `now` in ms. Never throws.
  */
-export function judgeAnchor(der: Buffer, now: number, pq?: PqMode): Fault[] {
+export function validateAnchor(der: Buffer, now: number, pq?: PqMode): CertificateProblem[] {
   const reading = readCertificate(der)
-  if ('fault' in reading) return [reading.fault]
-  return judging('certificate', () => anchorFaults(der, reading.certificate, now, pq))
+  if ('problem' in reading) return [reading.problem]
+  return problemsOrUnreadable('certificate', () => anchorFaults(der, reading.certificate, now, pq))
 }
 
-function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number, pq?: PqMode): Fault[] {
+function anchorFaults(
+  der: Buffer,
+  certificate: ReadCertificate,
+  now: number,
+  pq?: PqMode,
+): CertificateProblem[] {
   const facts = certificateFacts(der)
   const node = new X509Certificate(der)
-  const faults: Fault[] = serialFaults(certificate.serialNumber)
+  const faults: CertificateProblem[] = serialNumberProblems(certificate.serialNumber)
   const fault = (path: string, message: string) => faults.push({ path: `certificate.${path}`, message })
 
   if (certificate.version !== 3) fault('version', 'it must be X.509 v3')
@@ -52,7 +57,7 @@ function anchorFaults(der: Buffer, certificate: ReadCertificate, now: number, pq
   if (certificate.subject.attributes.some(({ value }) => value.includes('\0'))) {
     fault('subject', 'a name holds a NUL character')
   }
-  const keyFault = keyTypeFault(facts.keyType, pq) ?? weaknessOfKey(node.publicKey)
+  const keyFault = keyTypeProblem(facts.keyType, pq) ?? weaknessOfKey(node.publicKey)
   if (keyFault !== null) fault('subjectPublicKeyInfo', keyFault)
   if (certificate.subject.der.equals(certificate.issuer.der) && !isSelfSigned(node)) {
     fault('signature', 'it names itself as issuer, and its key did not sign it')

@@ -4,7 +4,7 @@ import {
   booleanOf,
   contentOf,
   type DerElement,
-  DerFault,
+  DerError,
   elementAt,
   elementsOf,
   oidOf,
@@ -59,7 +59,7 @@ const readers = {
     const parts = [...elementsOf(bytes, wholeElement(bytes, tags.sequence))]
     const isCa = parts[0]?.tag === tags.boolean && booleanOf(bytes, parts.shift())
     const length = parts.shift()
-    if (parts.length > 0) throw new DerFault('it holds more than it may')
+    if (parts.length > 0) throw new DerError('it holds more than it may')
     return {
       isCa,
       pathLength: length === undefined ? null : smallIntegerOf(bytes, withTag(length, tags.integer)),
@@ -67,12 +67,12 @@ const readers = {
   },
   keyUsage(bytes: Buffer) {
     const [unused = 8, ...octets] = contentOf(bytes, wholeElement(bytes, tags.bitString))
-    if (unused > 7 || octets.length > 2) throw new DerFault('it is no string of at most nine bits')
+    if (unused > 7 || octets.length > 2) throw new DerError('it is no string of at most nine bits')
     return new Set(keyUsages.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0))
   },
   extendedKeyUsage(bytes: Buffer) {
     const purposes = [...elementsOf(bytes, wholeElement(bytes, tags.sequence))].map(one => oidOf(bytes, one))
-    if (purposes.length === 0) throw new DerFault('it holds no purpose')
+    if (purposes.length === 0) throw new DerError('it holds no purpose')
     return purposes
   },
   subjectAltName: (bytes: Buffer) => generalNamesOf(bytes, wholeElement(bytes, tags.sequence)),
@@ -81,13 +81,13 @@ const readers = {
   authorityKeyIdentifier(bytes: Buffer) {
     for (const part of elementsOf(bytes, wholeElement(bytes, tags.sequence))) {
       if (part.tag === 0xa1) generalNamesOf(bytes, part)
-      else if (part.tag !== 0x80 && part.tag !== 0x82) throw new DerFault('it holds what it may not')
+      else if (part.tag !== 0x80 && part.tag !== 0x82) throw new DerError('it holds what it may not')
     }
   },
   authorityInfoAccess(bytes: Buffer) {
     for (const access of filled(bytes, wholeElement(bytes, tags.sequence))) {
       const [method, location, more] = elementsOf(bytes, withTag(access, tags.sequence))
-      if (location === undefined || more !== undefined) throw new DerFault('a description is malformed')
+      if (location === undefined || more !== undefined) throw new DerError('a description is malformed')
       oidOf(bytes, method)
       generalNameOf(bytes, location)
     }
@@ -96,7 +96,7 @@ const readers = {
     for (const policy of filled(bytes, wholeElement(bytes, tags.sequence))) {
       const [oid, qualifiers, more] = elementsOf(bytes, withTag(policy, tags.sequence))
       oidOf(bytes, oid)
-      if (more !== undefined) throw new DerFault('a policy is malformed')
+      if (more !== undefined) throw new DerError('a policy is malformed')
       if (qualifiers !== undefined) filled(bytes, withTag(qualifiers, tags.sequence))
     }
   },
@@ -105,7 +105,7 @@ const readers = {
       for (const part of elementsOf(bytes, withTag(point, tags.sequence))) {
         if (part.tag === 0xa0) distributionPointName(bytes, part)
         else if (part.tag === 0xa2) generalNamesOf(bytes, part)
-        else if (part.tag !== 0x81) throw new DerFault('a distribution point is malformed')
+        else if (part.tag !== 0x81) throw new DerError('a distribution point is malformed')
       }
     }
   },
@@ -114,14 +114,14 @@ const readers = {
 function distributionPointName(bytes: Buffer, tagged: DerElement): void {
   const name = elementAt(bytes, tagged.content, tagged.end)
   if (name.end !== tagged.end || (name.tag !== 0xa0 && name.tag !== 0xa1)) {
-    throw new DerFault('the name of a distribution point is malformed')
+    throw new DerError('the name of a distribution point is malformed')
   }
   if (name.tag === 0xa0) generalNamesOf(bytes, name)
 }
 
 function filled(bytes: Buffer, sequence: DerElement): DerElement[] {
   const elements = [...elementsOf(bytes, sequence)]
-  if (elements.length === 0) throw new DerFault('it is empty')
+  if (elements.length === 0) throw new DerError('it is empty')
   return elements
 }
 
@@ -137,7 +137,7 @@ export function extensionName(oid: string): string {
   return byId.get(oid)?.name ?? (oid === extensionIds.nameConstraints ? 'nameConstraints' : oid)
 }
 
-/** Reads the value of one extension into `values`. One that is not known is left alone. Throws a `DerFault`. */
+/** Reads the value of one extension into `values`. One that is not known is left alone. Throws a `DerError`. */
 export function readExtension(oid: string, value: Buffer, values: ExtensionValues): void {
   const known = byId.get(oid)
   if (known === undefined) return

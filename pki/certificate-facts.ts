@@ -1,7 +1,7 @@
 // The facts Rollcall reads from an X.509 certificate, taken from its DER and nothing else.
 // Knows no registry and no policy: it reports, others judge.
 import { hash, type KeyObject, X509Certificate } from 'node:crypto'
-import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
+import { type CertificateProblem, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import type { GeneralName } from './general-names.ts'
 
 /** What a certificate says of itself. Times are milliseconds since the epoch. */
@@ -40,11 +40,11 @@ const remembered = new Map<string, Readonly<CertificateFacts>>()
 /** Bytes that are no certificate, or one in which something cannot be read. */
 export class CertificateUnreadable extends Error {
   override readonly name = 'CertificateUnreadable'
-  readonly fault: Fault
+  readonly problem: CertificateProblem
 
-  constructor(fault: Fault) {
+  constructor(fault: CertificateProblem) {
     super(`${fault.path}: ${fault.message}`)
-    this.fault = fault
+    this.problem = fault
   }
 }
 
@@ -66,7 +66,7 @@ export function certificateFacts(input: Buffer | string | X509Certificate): Read
 /** What a certificate says. Throws a `CertificateUnreadable`. */
 export function readOrThrow(der: Buffer): ReadCertificate {
   const reading = readCertificate(der)
-  if ('fault' in reading) throw new CertificateUnreadable(reading.fault)
+  if ('problem' in reading) throw new CertificateUnreadable(reading.problem)
   return reading.certificate
 }
 

@@ -6,7 +6,7 @@ import {
   booleanOf,
   contentOf,
   type DerElement,
-  DerFault,
+  DerError,
   elementAt,
   elementsOf,
   encodingOf,
@@ -20,7 +20,7 @@ import { type NameAttribute, readName } from './distinguished-name.ts'
 import type { SignatureAlgorithm } from './signature-policy.ts'
 
 /** What is wrong with a document, and which part of it is. */
-export type Fault = { path: string; message: string }
+export type CertificateProblem = { path: string; message: string }
 
 /** What a certificate says. Times are milliseconds since the epoch; they are never NaN. */
 export type ReadCertificate = {
@@ -39,7 +39,7 @@ export type ReadCertificate = {
 
 export type ReadExtension = { oid: string; critical: boolean; value: Buffer }
 
-export type CertificateReading = { certificate: ReadCertificate } | { fault: Fault }
+export type CertificateReading = { certificate: ReadCertificate } | { problem: CertificateProblem }
 
 /** Which part is read, for the fault if it cannot be. */
 type Progress = { part: string }
@@ -51,10 +51,10 @@ export function readCertificate(der: Buffer): CertificateReading {
     return { certificate: read(der, progress) }
   } catch (error) {
     // What another part of the runtime throws about such bytes is theirs too: they are refused, whatever it is.
-    const why = error instanceof DerFault ? error.message : 'it cannot be read'
+    const why = error instanceof DerError ? error.message : 'it cannot be read'
     const path = progress.part === '' ? 'certificate' : `certificate.${progress.part}`
     return {
-      fault: {
+      problem: {
         path,
         message: progress.part === '' ? `it is not a DER-encoded X.509 certificate: ${why}` : why,
       },
@@ -65,7 +65,7 @@ export function readCertificate(der: Buffer): CertificateReading {
 function read(der: Buffer, progress: Progress): ReadCertificate {
   const [tbs, algorithm, signature, more] = elementsOf(der, wholeElement(der, tags.sequence))
   withTag(signature, tags.bitString)
-  if (more !== undefined) throw new DerFault('bytes follow the signature')
+  if (more !== undefined) throw new DerError('bytes follow the signature')
   const parts = [...elementsOf(der, withTag(tbs, tags.sequence))]
   const next = (part: string) => {
     progress.part = part
@@ -73,15 +73,15 @@ function read(der: Buffer, progress: Progress): ReadCertificate {
   }
   const version = parts[0]?.tag === 0xa0 ? versionOf(der, next('version')!) : 1
   const serialNumber = contentOf(der, withTag(next('serialNumber'), tags.integer))
-  if (serialNumber.length === 0) throw new DerFault('it is empty')
+  if (serialNumber.length === 0) throw new DerError('it is empty')
   const inner = withTag(next('signature'), tags.sequence)
   if (!encodingOf(der, inner).equals(encodingOf(der, withTag(algorithm, tags.sequence)))) {
-    throw new DerFault('the signature algorithm is not the one it was signed with')
+    throw new DerError('the signature algorithm is not the one it was signed with')
   }
   const signatureAlgorithm = algorithmOf(der, inner)
   const issuer = nameOf(der, next('issuer'))
   const [begins, ends, other] = elementsOf(der, withTag(next('validity'), tags.sequence))
-  if (other !== undefined) throw new DerFault('it holds more than two times')
+  if (other !== undefined) throw new DerError('it holds more than two times')
   const [notBefore, notAfter] = [timeOf(der, begins, 'notBefore'), timeOf(der, ends, 'notAfter')]
   const subject = nameOf(der, next('subject'))
   withTag(next('subjectPublicKeyInfo'), tags.sequence)
@@ -95,7 +95,7 @@ function read(der: Buffer, progress: Progress): ReadCertificate {
     subjectAltName: null,
   }
   const tagged = parts.shift()
-  if (parts.length > 0) throw new DerFault('more follows them')
+  if (parts.length > 0) throw new DerError('more follows them')
   const extensions = tagged === undefined ? [] : extensionsOf(der, withTag(tagged, 0xa3), values, progress)
   return {
     version,
@@ -114,7 +114,7 @@ function versionOf(der: Buffer, tagged: DerElement): 1 | 2 | 3 {
   const number = elementAt(der, tagged.content, tagged.end)
   const version = smallIntegerOf(der, withTag(number, tags.integer)) + 1
   if (number.end !== tagged.end || (version !== 1 && version !== 2 && version !== 3)) {
-    throw new DerFault('it is none of 1, 2 and 3')
+    throw new DerError('it is none of 1, 2 and 3')
   }
   return version
 }
@@ -131,7 +131,7 @@ function nameOf(der: Buffer, element: DerElement | undefined): ReadCertificate['
 
 function timeOf(der: Buffer, element: DerElement | undefined, which: string): number {
   const at = element === undefined ? null : readAsn1Time(element.tag, contentOf(der, element))
-  if (at === null) throw new DerFault(`${which} is no date as RFC 5280 §4.1.2.5 has it`)
+  if (at === null) throw new DerError(`${which} is no date as RFC 5280 §4.1.2.5 has it`)
   return at
 }
 
@@ -142,7 +142,7 @@ function extensionsOf(
   progress: Progress,
 ): ReadExtension[] {
   const list = withTag(elementAt(der, tagged.content, tagged.end), tags.sequence)
-  if (list.end !== tagged.end) throw new DerFault('more follows them')
+  if (list.end !== tagged.end) throw new DerError('more follows them')
   const seen = new Map<string, ReadExtension>()
   for (const element of elementsOf(der, list)) {
     progress.part = 'extensions'
@@ -151,8 +151,8 @@ function extensionsOf(
     progress.part = `extensions.${extensionName(oid)}`
     const critical = rest[0]?.tag === tags.boolean && booleanOf(der, rest.shift())
     const value = contentOf(der, withTag(rest.shift(), tags.octetString))
-    if (rest.length > 0) throw new DerFault('more follows its value')
-    if (seen.has(oid)) throw new DerFault('it is there twice')
+    if (rest.length > 0) throw new DerError('more follows its value')
+    if (seen.has(oid)) throw new DerError('it is there twice')
     readExtension(oid, value, values)
     seen.set(oid, { oid, critical, value })
   }

@@ -19,12 +19,12 @@ export type ChainVerdict = 'verified' | 'self_signed' | 'unknown'
 const DEPTH_MAX = 4
 
 /** Whether some known issuer signed the certificate and its own chain is known to the root. Doubt is `unknown`. */
-export function judgeChain(
+export function verifyChain(
   certificate: X509Certificate,
   issuers: ReadonlyMap<string, KnownIssuer>,
 ): ChainVerdict {
   const signers = [...issuers.values()].filter(issuer => signed(issuer, certificate))
-  return judgeUnder(certificate, anchorsAmong(signers, issuers))
+  return verifyUnder(certificate, anchorsAmong(signers, issuers))
 }
 
 /** Those of some issuers whose own chain is known to the root: for whoever judges many certificates. */
@@ -36,7 +36,7 @@ export function anchorsAmong(
 }
 
 /** Whether one of these anchors signed the certificate. Doubt is `unknown`. */
-export function judgeUnder(certificate: X509Certificate, anchors: Iterable<KnownIssuer>): ChainVerdict {
+export function verifyUnder(certificate: X509Certificate, anchors: Iterable<KnownIssuer>): ChainVerdict {
   try {
     if (findIssuer(certificate, anchors) !== null) return 'verified'
     return isSelfSigned(certificate) ? 'self_signed' : 'unknown'

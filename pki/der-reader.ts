@@ -1,5 +1,5 @@
 // Walks DER (X.690) element by element without reading what is inside: for values too long to be taken apart at once, and
-// for values whose shape a library does not know. Definite lengths and low tag numbers; anything else throws a DerFault.
+// for values whose shape a library does not know. Definite lengths and low tag numbers; anything else throws a DerError.
 
 export type DerElement = {
   tag: number
@@ -10,7 +10,7 @@ export type DerElement = {
 }
 
 /** Bytes that are not what they should be. The message says what is wrong, and never quotes the bytes. */
-export class DerFault extends Error {
+export class DerError extends Error {
   override readonly name = 'DerFault'
 }
 
@@ -28,14 +28,14 @@ export const tags = {
 export function elementAt(bytes: Buffer, start: number, limit = bytes.length): DerElement {
   const tag = bytes[start]
   const first = bytes[start + 1]
-  if (tag === undefined || first === undefined || start + 2 > limit) throw new DerFault('DER ends too early')
-  if ((tag & 0x1f) === 0x1f) throw new DerFault('DER with a high tag number')
+  if (tag === undefined || first === undefined || start + 2 > limit) throw new DerError('DER ends too early')
+  if ((tag & 0x1f) === 0x1f) throw new DerError('DER with a high tag number')
   const octets = first < 0x80 ? 0 : first & 0x7f
-  if (first === 0x80 || octets > 4) throw new DerFault('DER of indefinite or absurd length')
+  if (first === 0x80 || octets > 4) throw new DerError('DER of indefinite or absurd length')
   const content = start + 2 + octets
-  if (content > limit) throw new DerFault('DER ends too early')
+  if (content > limit) throw new DerError('DER ends too early')
   const end = content + (octets === 0 ? first : bytes.readUIntBE(start + 2, octets))
-  if (end > limit) throw new DerFault('DER ends too early')
+  if (end > limit) throw new DerError('DER ends too early')
   return { tag, start, content, end }
 }
 
@@ -51,15 +51,15 @@ export function* elementsOf(bytes: Buffer, { content, end }: DerElement): Genera
 /** The one element that these bytes are. Throws where bytes follow it, or it has another tag. */
 export function wholeElement(bytes: Buffer, tag: number): DerElement {
   const element = elementAt(bytes, 0)
-  if (element.end !== bytes.length) throw new DerFault('bytes follow the end of a value')
+  if (element.end !== bytes.length) throw new DerError('bytes follow the end of a value')
   return withTag(element, tag)
 }
 
 /** The element itself. Throws where it is missing or has another tag. */
 export function withTag(element: DerElement | undefined, tag: number): DerElement {
-  if (element === undefined) throw new DerFault('a part is missing')
+  if (element === undefined) throw new DerError('a part is missing')
   if (element.tag !== tag) {
-    throw new DerFault(`a part has the tag 0x${element.tag.toString(16)}, not 0x${tag.toString(16)}`)
+    throw new DerError(`a part has the tag 0x${element.tag.toString(16)}, not 0x${tag.toString(16)}`)
   }
   return element
 }
@@ -78,12 +78,12 @@ const ARC_MAX = 2n ** 128n
 /** An OBJECT IDENTIFIER in dotted decimal (X.690 §8.19). */
 export function oidOf(bytes: Buffer, element: DerElement | undefined): string {
   const content = contentOf(bytes, withTag(element, tags.oid))
-  if (content.length === 0 || content.at(-1)! >= 0x80) throw new DerFault('an object identifier is cut off')
+  if (content.length === 0 || content.at(-1)! >= 0x80) throw new DerError('an object identifier is cut off')
   const arcs: bigint[] = []
   let arc = 0n
   for (const octet of content) {
     arc = arc * 128n + BigInt(octet & 0x7f)
-    if (arc >= ARC_MAX) throw new DerFault('an object identifier has an absurd number')
+    if (arc >= ARC_MAX) throw new DerError('an object identifier has an absurd number')
     if (octet >= 0x80) continue
     if (arcs.length === 0) {
       const first = arc < 40n ? 0n : arc < 80n ? 1n : 2n
@@ -97,7 +97,7 @@ export function oidOf(bytes: Buffer, element: DerElement | undefined): string {
 /** TRUE is any octet but zero (X.690 §8.2.2): DER writes 0xFF, and whoever writes another means TRUE too. */
 export function booleanOf(bytes: Buffer, element: DerElement | undefined): boolean {
   const content = contentOf(bytes, withTag(element, tags.boolean))
-  if (content.length !== 1) throw new DerFault('a boolean is not one octet')
+  if (content.length !== 1) throw new DerError('a boolean is not one octet')
   return content[0] !== 0
 }
 
@@ -105,7 +105,7 @@ export function booleanOf(bytes: Buffer, element: DerElement | undefined): boole
 export function smallIntegerOf(bytes: Buffer, element: DerElement): number {
   const content = contentOf(bytes, element)
   if (content.length === 0 || content.length > 4 || content[0]! >= 0x80) {
-    throw new DerFault('a number is negative, empty or too large')
+    throw new DerError('a number is negative, empty or too large')
   }
   return content.readUIntBE(0, content.length)
 }

@@ -2,7 +2,7 @@
 // it is written in. Printed names are ambiguous and are never parsed.
 import {
   contentOf,
-  DerFault,
+  DerError,
   elementsOf,
   encodingOf,
   oidOf,
@@ -22,14 +22,14 @@ export type NameAttribute = {
 
 export const attributeTypes = { commonName: '2.5.4.3', serialNumber: '2.5.4.5' } as const
 
-/** The attributes in the order they stand. Throws a `DerFault`. */
+/** The attributes in the order they stand. Throws a `DerError`. */
 export function readName(der: Buffer): NameAttribute[] {
   const attributes: NameAttribute[] = []
   let relative = 0
   for (const set of elementsOf(der, wholeElement(der, tags.sequence))) {
     for (const element of elementsOf(der, withTag(set, tags.set))) {
       const [type, value, more] = elementsOf(der, withTag(element, tags.sequence))
-      if (value === undefined || more !== undefined) throw new DerFault('an attribute of a name is malformed')
+      if (value === undefined || more !== undefined) throw new DerError('an attribute of a name is malformed')
       const oid = oidOf(der, type)
       const text = textOf(value.tag, contentOf(der, value))
       attributes.push(
@@ -51,7 +51,7 @@ export function comparableName(der: Buffer): string {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const utf16 = new TextDecoder('utf-16be', { fatal: true, ignoreBOM: true })
 
-/** The text of a string type (X.680 §41), or null where it is none. Throws a `DerFault` where the octets are no such text. */
+/** The text of a string type (X.680 §41), or null where it is none. Throws a `DerError` where the octets are no such text. */
 export function textOf(tag: number, content: Buffer): string | null {
   switch (tag) {
     case 0x0c: // UTF8String
@@ -76,16 +76,16 @@ function decoded(decoder: TextDecoder, content: Buffer): string {
   try {
     return decoder.decode(content)
   } catch {
-    throw new DerFault('a name is not written in the encoding of its type')
+    throw new DerError('a name is not written in the encoding of its type')
   }
 }
 
 function universalText(content: Buffer): string {
-  if (content.length % 4 !== 0) throw new DerFault('a name is not written in the encoding of its type')
+  if (content.length % 4 !== 0) throw new DerError('a name is not written in the encoding of its type')
   const points: number[] = []
   for (let at = 0; at < content.length; at += 4) points.push(content.readUInt32BE(at))
   if (points.some(point => point > 0x10ffff)) {
-    throw new DerFault('a name is not written in the encoding of its type')
+    throw new DerError('a name is not written in the encoding of its type')
   }
   return String.fromCodePoint(...points)
 }

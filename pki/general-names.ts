@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net'
 import {
   contentOf,
   type DerElement,
-  DerFault,
+  DerError,
   elementAt,
   elementsOf,
   encodingOf,
@@ -23,14 +23,14 @@ export type GeneralName = {
   other?: { oid: string; der: Buffer }
 }
 
-/** The names in the content of a SEQUENCE OF GeneralName. Throws a `DerFault`, also where there is none. */
+/** The names in the content of a SEQUENCE OF GeneralName. Throws a `DerError`, also where there is none. */
 export function generalNamesOf(bytes: Buffer, sequence: DerElement): GeneralName[] {
   const names = [...elementsOf(bytes, sequence)].map(element => generalNameOf(bytes, element))
-  if (names.length === 0) throw new DerFault('it holds no name')
+  if (names.length === 0) throw new DerError('it holds no name')
   return names
 }
 
-/** Throws a `DerFault`. */
+/** Throws a `DerError`. */
 export function generalNameOf(bytes: Buffer, element: DerElement): GeneralName {
   const content = contentOf(bytes, element)
   switch (element.tag) {
@@ -44,13 +44,13 @@ export function generalNameOf(bytes: Buffer, element: DerElement): GeneralName {
       return { type: 'x400', value: content.toString('hex') }
     case 0xa4: {
       const name = withTag(elementAt(bytes, element.content, element.end), tags.sequence)
-      if (name.end !== element.end) throw new DerFault('a directory name is malformed')
+      if (name.end !== element.end) throw new DerError('a directory name is malformed')
       return { type: 'directory', value: comparableName(encodingOf(bytes, name)) }
     }
     case 0xa5:
       // [0] nameAssigner and [1] partyName, which must be there.
       if (![...elementsOf(bytes, element)].some(({ tag }) => tag === 0xa1)) {
-        throw new DerFault('an ediPartyName has no party')
+        throw new DerError('an ediPartyName has no party')
       }
       return { type: 'edi', value: content.toString('hex') }
     case 0x86:
@@ -60,7 +60,7 @@ export function generalNameOf(bytes: Buffer, element: DerElement): GeneralName {
     case 0x88:
       return { type: 'id', value: oidOf(bytes, { ...element, tag: tags.oid }) }
     default:
-      throw new DerFault(`0x${element.tag.toString(16)} is no form of a name`)
+      throw new DerError(`0x${element.tag.toString(16)} is no form of a name`)
   }
 }
 
@@ -70,7 +70,7 @@ function otherName(bytes: Buffer, element: DerElement): GeneralName {
   const oid = oidOf(bytes, type)
   const wrapped = withTag(tagged, 0xa0)
   const value = elementAt(bytes, wrapped.content, wrapped.end)
-  if (more !== undefined || value.end !== wrapped.end) throw new DerFault('an otherName is malformed')
+  if (more !== undefined || value.end !== wrapped.end) throw new DerError('an otherName is malformed')
   const der = encodingOf(bytes, value)
   return { type: 'other', value: der.toString('hex'), other: { oid, der } }
 }
@@ -78,6 +78,6 @@ function otherName(bytes: Buffer, element: DerElement): GeneralName {
 function addressOf(content: Buffer): string {
   if (content.length === 4) return content.join('.')
   const groups = content.toString('hex').match(/.{4}/g)?.join(':') ?? ''
-  if (content.length !== 16 || !isIPv6(groups)) throw new DerFault('an IP address is neither 4 nor 16 octets')
+  if (content.length !== 16 || !isIPv6(groups)) throw new DerError('an IP address is neither 4 nor 16 octets')
   return new URL(`http://[${groups}]`).hostname.slice(1, -1)
 }

@@ -37,7 +37,7 @@ export function acceptableKeys(pq: PqMode = 'accept'): string {
 const CLASSIC_KEYS = 'P-256, P-384, Ed25519 or RSA of 2048 to 8192 bits'
 
 /** Why a key of this type is refused, in words for its owner; null where it is not. */
-export function keyTypeFault(keyType: string, pq: PqMode = 'accept'): string | null {
+export function keyTypeProblem(keyType: string, pq: PqMode = 'accept'): string | null {
   if (isAcceptableKey(keyType, pq)) return null
   const use = `use ${acceptableKeys(pq)}`
   if (isMlDsa(keyType)) return `the key is ${keyName(keyType)}, which pq: off refuses: ${use}`

@@ -1,7 +1,7 @@
 // Where a certificate of a device departs from RFC 5280 so that it must not be relied on: asked when it is registered, and
 // once of those that an older version let in. Pure.
 import { extensionIds, extensionName } from './certificate-extensions.ts'
-import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
+import { type CertificateProblem, type ReadCertificate, readCertificate } from './certificate-reader.ts'
 import { weaknessOfSignature } from './signature-policy.ts'
 
 /** In the words of `db/reason.ts`. The last two are about the CA above it. */
@@ -29,8 +29,8 @@ const understood = new Set<string>([
 export function nonconformanceOf(
   certificate: ReadCertificate,
   { pinned }: { pinned: boolean },
-): { defect: LeafDefect; fault: Fault }[] {
-  const found: { defect: LeafDefect; fault: Fault }[] = []
+): { defect: LeafDefect; fault: CertificateProblem }[] {
+  const found: { defect: LeafDefect; fault: CertificateProblem }[] = []
   const add = (defect: LeafDefect, part: string, message: string) =>
     found.push({ defect, fault: { path: `certificate.${part}`, message: `${message} (${defect})` } })
   const alone = pinned && certificate.subject.der.equals(certificate.issuer.der)
@@ -55,6 +55,6 @@ export function nonconformanceOf(
 /** The first reason why a certificate on record does not hold; null where it does. Never throws. */
 export function defectOf(der: Buffer, options: { pinned: boolean }): LeafDefect | null {
   const reading = readCertificate(der)
-  if ('fault' in reading) return 'certificate_unreadable'
+  if ('problem' in reading) return 'certificate_unreadable'
   return nonconformanceOf(reading.certificate, options)[0]?.defect ?? null
 }

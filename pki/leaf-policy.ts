@@ -2,13 +2,13 @@
 import { X509Certificate } from 'node:crypto'
 import { extensionIds } from './certificate-extensions.ts'
 import { certificateFacts } from './certificate-facts.ts'
-import { type Fault, type ReadCertificate, readCertificate } from './certificate-reader.ts'
-import { judging } from './foreign-bytes.ts'
-import { keyTypeFault, type PqMode } from './key-policy.ts'
+import { type CertificateProblem, type ReadCertificate, readCertificate } from './certificate-reader.ts'
+import { problemsOrUnreadable } from './foreign-bytes.ts'
+import { keyTypeProblem, type PqMode } from './key-policy.ts'
 import { nonconformanceOf } from './leaf-conformance.ts'
 import { weaknessOfKey } from './weak-keys.ts'
 
-export type LeafFault = Fault
+export type LeafProblem = CertificateProblem
 
 /** `acceptV1` where the trust anchor lets X.509 v1 through (RFC 5280 §4.1.2.1: version 3 is for extensions alone). */
 export type LeafOptions = { pinned: boolean; acceptV1?: boolean; pq?: PqMode }
@@ -19,19 +19,19 @@ const SERIAL_OCTETS_MAX = 20
  * What forbids registering this certificate for a device; empty where nothing does (RFC 5280 §4.1, §4.2.1).
  * `pinned` permits the CA bit on a self-signed certificate, and version 1: it is trusted for itself alone. Never throws.
  */
-export function judgeLeaf(der: Buffer, options: LeafOptions): LeafFault[] {
+export function validateLeaf(der: Buffer, options: LeafOptions): LeafProblem[] {
   const reading = readCertificate(der)
-  if ('fault' in reading) return [reading.fault]
-  return judging('certificate', () => leafFaults(der, reading.certificate, options))
+  if ('problem' in reading) return [reading.problem]
+  return problemsOrUnreadable('certificate', () => leafFaults(der, reading.certificate, options))
 }
 
 function leafFaults(
   der: Buffer,
   certificate: ReadCertificate,
   { pinned, acceptV1 = pinned, pq }: LeafOptions,
-): LeafFault[] {
+): LeafProblem[] {
   const facts = certificateFacts(der)
-  const faults: LeafFault[] = []
+  const faults: LeafProblem[] = []
   const fault = (part: string, message: string) => faults.push({ path: `certificate.${part}`, message })
   const selfSigned = certificate.subject.der.equals(certificate.issuer.der)
 
@@ -43,9 +43,9 @@ function leafFaults(
     fault('keyUsage', 'keyCertSign is for CAs')
   }
   if (!facts.clientAuth) fault('extendedKeyUsage', 'it must contain clientAuth')
-  faults.push(...serialFaults(certificate.serialNumber))
+  faults.push(...serialNumberProblems(certificate.serialNumber))
   faults.push(...nameFaults(certificate))
-  const keyFault = keyTypeFault(facts.keyType, pq) ?? weaknessOfKey(new X509Certificate(der).publicKey)
+  const keyFault = keyTypeProblem(facts.keyType, pq) ?? weaknessOfKey(new X509Certificate(der).publicKey)
   if (keyFault !== null) fault('subjectPublicKeyInfo', keyFault)
   return faults
 }
@@ -56,9 +56,9 @@ function isPlainV1({ version, extensions }: ReadCertificate): boolean {
 }
 
 /** A certificate without a subject is named by its subjectAltName alone, which then is critical (RFC 5280 §4.1.2.6). */
-function nameFaults({ subject, subjectAltName, extensions }: ReadCertificate): LeafFault[] {
+function nameFaults({ subject, subjectAltName, extensions }: ReadCertificate): LeafProblem[] {
   const path = 'certificate.subject'
-  const faults: LeafFault[] = []
+  const faults: LeafProblem[] = []
   const critical = extensions.some(one => one.oid === extensionIds.subjectAltName && one.critical)
   if (subject.attributes.length === 0 && !critical) {
     faults.push({ path, message: 'an empty subject needs a critical subjectAltName' })
@@ -71,9 +71,9 @@ function nameFaults({ subject, subjectAltName, extensions }: ReadCertificate): L
 }
 
 /** What is wrong with a serial number (RFC 5280 §4.1.2.2). */
-export function serialFaults(serialNumber: Buffer): LeafFault[] {
+export function serialNumberProblems(serialNumber: Buffer): LeafProblem[] {
   const path = 'certificate.serialNumber'
-  const faults: LeafFault[] = []
+  const faults: LeafProblem[] = []
   if (serialNumber.every(octet => octet === 0)) faults.push({ path, message: 'it must not be zero' })
   if (serialNumber.length > SERIAL_OCTETS_MAX) faults.push({ path, message: 'it must be 20 octets or fewer' })
   return faults

@@ -21,7 +21,7 @@ export type RequestNames = {
 
 const EXTENSION_REQUEST = '1.2.840.113549.1.9.14'
 
-/** Throws a `DerFault` where the bytes are no request. */
+/** Throws a `DerError` where the bytes are no request. */
 export function readRequestNames(der: Buffer): RequestNames {
   const [info] = elementsOf(der, wholeElement(der, tags.sequence))
   const [version, name, , attributes] = elementsOf(der, withTag(info, tags.sequence))

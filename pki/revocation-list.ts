@@ -36,7 +36,7 @@ export type RevocationList = {
 export type Revocation = { serialNumber: string; revokedAt: number; reason: string }
 
 /** Why a CRL cannot be used, in words for whoever sent it. */
-export class CrlFault extends Error {
+export class CrlError extends Error {
   override readonly name = 'CrlFault'
 }
 
@@ -57,7 +57,7 @@ const oids = {
 export async function readRevocationList(der: Buffer, issuer: X509Certificate): Promise<RevocationList> {
   const [tbs, algorithm, signature] = faulting(() => {
     const [tbs, algorithm, signature, more] = elementsOf(der, whole(der))
-    if (!tbs || !algorithm || !signature || more) throw new CrlFault('it is no CRL')
+    if (!tbs || !algorithm || !signature || more) throw new CrlError('it is no CRL')
     return [tbs, algorithm, signature]
   })
   const { hash, bits } = faulting(() => signatureIn(der, algorithm, signature, issuer))
@@ -76,16 +76,16 @@ function readTbs(
   take(tag => tag === INTEGER)
   const inner = take(tag => tag === SEQUENCE)
   if (!inner || !encodingOf(der, inner).equals(encodingOf(der, algorithm))) {
-    throw new CrlFault('its signature algorithm is not the one it was signed with')
+    throw new CrlError('its signature algorithm is not the one it was signed with')
   }
   const name = take(tag => tag === SEQUENCE)
   const thisUpdate = take(tag => TIMES.includes(tag))
   const nextUpdate = take(tag => TIMES.includes(tag))
   const revoked = take(tag => tag === SEQUENCE)
   const extensions = take(tag => tag === EXTENSIONS)
-  if (!name || !thisUpdate || parts.length > 0) throw new CrlFault('it is no CRL')
+  if (!name || !thisUpdate || parts.length > 0) throw new CrlError('it is no CRL')
   assertIssuer(encodingOf(der, name), issuer)
-  const { number, scope, coverage } = judgeExtensions(der, extensions)
+  const { number, scope, coverage } = readExtensions(der, extensions)
   return {
     number,
     scope,
@@ -102,7 +102,7 @@ function readTbs(
 function readEntry(der: Buffer, entry: DerElement): Revocation {
   const [serial, at, extensions, more] = elementsOf(der, entry)
   if (entry.tag !== SEQUENCE || serial?.tag !== INTEGER || !at || more)
-    throw new CrlFault('an entry cannot be read')
+    throw new CrlError('an entry cannot be read')
   return {
     serialNumber: serialOf(contentOf(der, serial)),
     revokedAt: timeOf(der, at),
@@ -116,20 +116,20 @@ function reasonOf(der: Buffer, extensions: DerElement): string {
   for (const element of elementsOf(der, extensions)) {
     const [oid, ...rest] = elementsOf(der, element)
     const value = rest.at(-1)
-    if (!oid || !value) throw new CrlFault('an extension of an entry cannot be read')
+    if (!oid || !value) throw new CrlError('an extension of an entry cannot be read')
     if (contentOf(der, oid).equals(REASON_OID)) {
       const code = contentOf(der, elementAt(der, value.content, value.end))
       reason = CRLReasons[code[0] ?? 0] ?? 'unspecified'
-      if (reason === 'removeFromCRL') throw new CrlFault('it takes entries back, as only a delta CRL may')
+      if (reason === 'removeFromCRL') throw new CrlError('it takes entries back, as only a delta CRL may')
     } else if (rest.length > 1 && der[rest[0]!.content] !== 0) {
       // RFC 5280 §5.3: such a list must not be used.
-      throw new CrlFault('an entry has a critical extension that is not understood here')
+      throw new CrlError('an entry has a critical extension that is not understood here')
     }
   }
   return reason
 }
 
-function judgeExtensions(
+function readExtensions(
   der: Buffer,
   tagged: DerElement | undefined,
 ): { number: string | null; scope: string; coverage: CrlCoverage } {
@@ -139,14 +139,14 @@ function judgeExtensions(
     for (const element of elementsOf(der, list)) {
       const extension = AsnConvert.parse(encodingOf(der, element), Extension)
       const value = Buffer.from(extension.extnValue.buffer)
-      if (extension.extnID === oids.delta) throw new CrlFault('it is a delta CRL: send the complete one')
+      if (extension.extnID === oids.delta) throw new CrlError('it is a delta CRL: send the complete one')
       if (extension.extnID === oids.number) number = numberOf(value)
       else if (extension.extnID === oids.distributionPoint) {
         const read = coverageOf(value)
-        if (typeof read === 'string') throw new CrlFault(`its issuing distribution point says ${read}`)
+        if (typeof read === 'string') throw new CrlError(`its issuing distribution point says ${read}`)
         ;[coverage, scope] = [read, value.toString('hex')]
       } else if (extension.critical) {
-        throw new CrlFault(`its critical extension ${extension.extnID} is not understood here`)
+        throw new CrlError(`its critical extension ${extension.extnID} is not understood here`)
       }
     }
   }
@@ -155,7 +155,7 @@ function judgeExtensions(
 
 function assertIssuer(name: Buffer, issuer: X509Certificate): void {
   if (comparableName(name) !== comparableName(certificateOf(issuer).subject.der)) {
-    throw new CrlFault('another CA issued it')
+    throw new CrlError('another CA issued it')
   }
 }
 
@@ -168,12 +168,12 @@ function signatureIn(
 ): { hash: string | null; bits: Buffer } {
   const usage = certificateOf(issuer).keyUsage
   if (usage !== null && !usage.has('cRLSign')) {
-    throw new CrlFault('the key usage of the CA does not contain cRLSign')
+    throw new CrlError('the key usage of the CA does not contain cRLSign')
   }
   const [oid] = elementsOf(der, algorithm)
   const needs = signatureAlgorithms.get(oidOf(der, oid))
   if (needs === undefined)
-    throw new CrlFault('it is signed with an algorithm that is not accepted: use SHA-256')
+    throw new CrlError('it is signed with an algorithm that is not accepted: use SHA-256')
   if (needs.keyType !== issuer.publicKey.asymmetricKeyType) throw notSigned()
   // The content of a BIT STRING begins with the number of bits that do not count.
   return { hash: needs.hash, bits: contentOf(der, signature).subarray(1) }
@@ -187,19 +187,19 @@ function verified(hash: string | null, signed: Buffer, key: KeyObject, bits: Buf
   return done.catch(() => false)
 }
 
-function notSigned(): CrlFault {
-  return new CrlFault('this CA did not sign it')
+function notSigned(): CrlError {
+  return new CrlError('this CA did not sign it')
 }
 
 function certificateOf(issuer: X509Certificate): ReadCertificate {
   const reading = readCertificate(issuer.raw)
-  if ('fault' in reading) throw new CrlFault('the certificate of the CA cannot be read')
+  if ('problem' in reading) throw new CrlError('the certificate of the CA cannot be read')
   return reading.certificate
 }
 
 function whole(der: Buffer): DerElement {
   const list = elementAt(der, 0)
-  if (list.tag !== SEQUENCE || list.end !== der.length) throw new CrlFault('it is no CRL in DER')
+  if (list.tag !== SEQUENCE || list.end !== der.length) throw new CrlError('it is no CRL in DER')
   return list
 }
 
@@ -207,13 +207,13 @@ function whole(der: Buffer): DerElement {
 function numberOf(value: Buffer): string {
   const octets = contentOf(value, wholeElement(value, INTEGER))
   if (octets.length === 0 || octets.length > 20 || octets[0]! >= 0x80)
-    throw new CrlFault('its number is negative, empty or longer than 20 octets')
+    throw new CrlError('its number is negative, empty or longer than 20 octets')
   return BigInt(`0x${octets.toString('hex')}`).toString(16)
 }
 
 /** As OpenSSL and so Node print it: hex of whole octets, a minus sign where it is negative. */
 function serialOf(content: Buffer): string {
-  if (content.length === 0) throw new CrlFault('a serial number is empty')
+  if (content.length === 0) throw new CrlError('a serial number is empty')
   const unsigned = BigInt(`0x${content.toString('hex')}`)
   const value = BigInt.asIntN(content.length * 8, unsigned)
   const hex = (value < 0n ? -value : value).toString(16)
@@ -223,7 +223,7 @@ function serialOf(content: Buffer): string {
 function timeOf(der: Buffer, element: DerElement): number {
   const at = readAsn1Time(element.tag, contentOf(der, element))
   if (at === null)
-    throw new CrlFault('a time in it cannot be read: it is no date as RFC 5280 §5.1.2.4 has it')
+    throw new CrlError('a time in it cannot be read: it is no date as RFC 5280 §5.1.2.4 has it')
   return at
 }
 
@@ -231,7 +231,7 @@ function faulting<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw error instanceof CrlFault ? error : new CrlFault('it is no CRL in DER', { cause: error })
+    throw error instanceof CrlError ? error : new CrlError('it is no CRL in DER', { cause: error })
   }
 }
 

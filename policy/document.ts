@@ -11,7 +11,7 @@ export type Statement = {
 /** What no statement of any policy goes beyond, on a device that this one holds for. `sessionExpiryMaxSeconds` counts from its disconnection. */
 export type PolicyLimits = { qosMax?: 0 | 1 | 2; sessionExpiryMaxSeconds?: number }
 export type PolicyDocument = { name: string; statements: Statement[]; limits?: PolicyLimits }
-export type PolicyFault = { path: string; message: string }
+export type PolicyProblem = { path: string; message: string }
 
 export const actions: readonly Action[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
 /** `${device.attr.NAME}` besides. */
@@ -25,8 +25,8 @@ const NAME = /^[A-Za-z0-9._-]{1,64}$/
 const VARIABLE = /\$\{([^}]*)\}/g
 
 /** Gives the document, or all that is wrong with it. */
-export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faults: PolicyFault[] } {
-  const faults: PolicyFault[] = []
+export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faults: PolicyProblem[] } {
+  const faults: PolicyProblem[] = []
   const fault = (path: string, message: string) => void faults.push({ path, message })
   if (!isRecord(input)) return { faults: [{ path: '', message: 'a policy is a JSON object' }] }
   refuseUnknown(input, ['name', 'statements', 'limits'], '', fault)
@@ -37,7 +37,7 @@ export function parsePolicy(input: unknown): { policy: PolicyDocument } | { faul
     fault('statements', `a list of at most ${STATEMENTS_MAX} statements`)
   } else {
     for (const [index, statement] of statements.entries()) {
-      judgeStatement(statement, `statements[${index}]`, fault)
+      checkStatement(statement, `statements[${index}]`, fault)
     }
   }
   if (input['limits'] !== undefined) validateLimits(input['limits'], fault)
@@ -67,7 +67,7 @@ export function canonicalPolicy({ name, statements, limits = {} }: PolicyDocumen
 
 type Fault = (path: string, message: string) => void
 
-function judgeStatement(input: unknown, path: string, fault: Fault): void {
+function checkStatement(input: unknown, path: string, fault: Fault): void {
   if (!isRecord(input)) {
     fault(path, 'a statement is a JSON object')
     return
@@ -82,7 +82,7 @@ function judgeStatement(input: unknown, path: string, fault: Fault): void {
   if (!Array.isArray(topics) || topics.length === 0 || topics.length > TOPICS_MAX) {
     fault(`${path}.topics`, `1 to ${TOPICS_MAX} topic filters`)
   } else {
-    for (const [index, topic] of topics.entries()) judgeTopic(topic, `${path}.topics[${index}]`, fault)
+    for (const [index, topic] of topics.entries()) checkTopic(topic, `${path}.topics[${index}]`, fault)
   }
   const when = input['when']
   if (when === undefined) return
@@ -109,7 +109,7 @@ function validateLimits(input: unknown, fault: Fault): void {
     fault('limits.sessionExpiryMaxSeconds', `whole seconds from 0 to ${SESSION_EXPIRY_MAX_SECONDS}`)
 }
 
-function judgeTopic(topic: unknown, path: string, fault: Fault): void {
+function checkTopic(topic: unknown, path: string, fault: Fault): void {
   if (typeof topic !== 'string' || topic.length > 1024) {
     fault(path, 'a topic filter of at most 1024 characters')
     return

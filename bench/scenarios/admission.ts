@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import { cpuDuring, processTree, residentKib } from '../cpu.ts'
 import type { BenchFleet } from '../fleet.ts'
-import { closeLink, type LinkOptions, openLink } from '../link.ts'
+import { type ClientOptions, closeClient, openClient } from '../mqtt-client.ts'
 import type { BenchServer } from '../servers.ts'
 
 const AT_ONCE = 16
@@ -34,11 +34,11 @@ export async function measureIdle(
   const before = residentOf(server.pid)
   const links: TLSSocket[] = []
   for (const device of fleet.devices.slice(0, connections)) {
-    links.push(await openLink(server.port, fleet.root, device))
+    links.push(await openClient(server.port, fleet.root, device))
   }
   await pause(SETTLE_MS)
   const taken = residentOf(server.pid) - before
-  await Promise.all(links.map(closeLink))
+  await Promise.all(links.map(closeClient))
   return taken / connections
 }
 
@@ -53,13 +53,13 @@ async function storm(
     while (next < connects) {
       const device = fleet.devices[next % fleet.devices.length]!
       next += 1
-      await closeLink(await openLink(server.port, fleet.root, device, resuming(device.id, sessions)))
+      await closeClient(await openClient(server.port, fleet.root, device, resuming(device.id, sessions)))
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
 }
 
-function resuming(id: string, sessions?: Sessions): LinkOptions {
+function resuming(id: string, sessions?: Sessions): ClientOptions {
   if (sessions === undefined) return {}
   return { session: sessions.get(id), onSession: session => void sessions.set(id, session) }
 }

@@ -13,7 +13,7 @@ import type { Order } from '../attacks/attacker.ts'
 import { attacks } from '../attacks/kinds.ts'
 import { cpuDuring } from '../cpu.ts'
 import { type BenchDevice, createFleet } from '../fleet.ts'
-import { countPackets, openLink, publishPacket, subscribePacket } from '../link.ts'
+import { countPackets, openClient, publishPacket, subscribePacket } from '../mqtt-client.ts'
 import { nodeFlags, startServer } from '../servers.ts'
 import { quantile } from './storm.ts'
 
@@ -69,7 +69,7 @@ async function measure(attack: string): Promise<Record<string, string | number>>
   const links: TLSSocket[] = []
   let attacker: ChildProcess | null = null
   const open = async (device: BenchDevice) => {
-    const link = await openLink(server.port, fleet.root, device)
+    const link = await openClient(server.port, fleet.root, device)
     link.on('error', () => {})
     links.push(link)
     return link

@@ -1,6 +1,6 @@
 // Revoke to closed socket, with a thousand sessions live: from the answered commit to the close the device sees.
 import type { BenchFleet } from '../fleet.ts'
-import { openLink } from '../link.ts'
+import { openClient } from '../mqtt-client.ts'
 import type { BenchServer } from '../servers.ts'
 
 /** Milliseconds from the start of the revocation to the closed socket, sorted. */
@@ -29,9 +29,9 @@ export async function measureCuts(
 }
 
 async function openAll(server: BenchServer, fleet: BenchFleet, devices: BenchFleet['devices']) {
-  const links: Awaited<ReturnType<typeof openLink>>[] = []
+  const links: Awaited<ReturnType<typeof openClient>>[] = []
   for (let index = 0; index < devices.length; index += 50) {
-    const group = devices.slice(index, index + 50).map(device => openLink(server.port, fleet.root, device))
+    const group = devices.slice(index, index + 50).map(device => openClient(server.port, fleet.root, device))
     links.push(...(await Promise.all(group)))
   }
   for (const link of links) {

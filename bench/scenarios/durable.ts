@@ -2,7 +2,7 @@
 // By itself: node bench/scenarios/durable.ts [messages].
 import { cpuDuring, residentKib } from '../cpu.ts'
 import { type BenchDevice, type BenchFleet, createFleet } from '../fleet.ts'
-import { closeLink, countPackets, openLink, publishPacket } from '../link.ts'
+import { closeClient, countPackets, openClient, publishPacket } from '../mqtt-client.ts'
 import { type BenchServer, startServer } from '../servers.ts'
 import { subscribe } from './messages.ts'
 
@@ -24,10 +24,10 @@ export async function measureQueueing(
 ): Promise<Published> {
   for (const device of away) {
     // From nothing, in case that it was away before.
-    await closeLink(await openLink(server.port, fleet.root, device))
-    const link = await openLink(server.port, fleet.root, device, { clean: false })
+    await closeClient(await openClient(server.port, fleet.root, device))
+    const link = await openClient(server.port, fleet.root, device, { clean: false })
     await subscribe(link, `devices/${device.id}/commands`, 1)
-    await closeLink(link)
+    await closeClient(link)
   }
   const topics = away.map(({ id }) => `devices/${id}/commands`)
   return publish(server, fleet, topics)
@@ -36,7 +36,7 @@ export async function measureQueueing(
 /** Each topic gets its share; messages a second and CPU of the server for each, from the first PUBLISH to the last PUBACK. */
 export async function publish(server: BenchServer, fleet: BenchFleet, topics: string[]): Promise<Published> {
   const backends = fleet.backends.slice(0, PUBLISHERS)
-  const links = await Promise.all(backends.map(backend => openLink(server.port, fleet.root, backend)))
+  const links = await Promise.all(backends.map(backend => openClient(server.port, fleet.root, backend)))
   const share = (topics.length * EACH) / links.length
   const began = performance.now()
   const publishShare = (link: (typeof links)[number], index: number) =>
@@ -63,7 +63,7 @@ export async function publish(server: BenchServer, fleet: BenchFleet, topics: st
   })
   const total = share * links.length
   const perSecond = total / ((performance.now() - began) / 1_000)
-  await Promise.all(links.map(closeLink))
+  await Promise.all(links.map(closeClient))
   return { perSecond, cpuMicros: cpu / total }
 }
 
@@ -72,7 +72,7 @@ async function comeBack(server: BenchServer, root: string, away: readonly BenchD
   const took: number[] = []
   for (const device of away) {
     const began = performance.now()
-    const link = await openLink(server.port, root, device, { clean: false })
+    const link = await openClient(server.port, root, device, { clean: false })
     await new Promise<void>(resolve => {
       let own = 0
       countPackets(link, PUBLISH, () => {
@@ -103,7 +103,7 @@ if (import.meta.main) {
     await server.stop('SIGKILL')
     const began = performance.now()
     server = await startServer('rollcall', fleet)
-    await closeLink(await openLink(server.port, fleet.root, fleet.devices.at(-1)!))
+    await closeClient(await openClient(server.port, fleet.root, fleet.devices.at(-1)!))
     const startMs = Math.round(performance.now() - began)
     console.log(`kill -9 → first admitted device ${startMs} ms, ${mib(residentKib(server.pid))} MiB`)
     const took = await comeBack(server, fleet.root, away)

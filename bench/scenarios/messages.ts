@@ -3,14 +3,14 @@
 import { cpuDuring } from '../cpu.ts'
 import type { BenchDevice, BenchFleet } from '../fleet.ts'
 import {
-  closeLink,
+  closeClient,
   countPackets,
   type Level,
-  openLink,
+  openClient,
   pubackFor,
   publishPacket,
   subscribePacket,
-} from '../link.ts'
+} from '../mqtt-client.ts'
 import type { BenchServer } from '../servers.ts'
 
 const PUBLISH = 3
@@ -31,7 +31,7 @@ export async function measureFanIn(
   qos: 0 | 1 = 0,
   level: Level = 4,
 ): Promise<FanIn> {
-  const open = (device: BenchDevice) => openLink(server.port, fleet.root, device, { level })
+  const open = (device: BenchDevice) => openClient(server.port, fleet.root, device, { level })
   const backend = await open(fleet.backends[0]!)
   await subscribe(backend, 'devices/#', qos, level)
   const devices = fleet.devices.slice(0, PUBLISHERS)
@@ -68,7 +68,7 @@ export async function measureFanIn(
     }
   })
   const lost = Math.max(0, messages - received)
-  await Promise.all([backend, ...links].map(closeLink))
+  await Promise.all([backend, ...links].map(closeClient))
   return { cpuMicrosPerMessage: cpu / messages, lost }
 }
 
@@ -79,7 +79,7 @@ export async function measureFanOut(
   messages: number,
   level: Level = 4,
 ): Promise<FanIn> {
-  const open = (device: BenchDevice) => openLink(server.port, fleet.root, device, { level })
+  const open = (device: BenchDevice) => openClient(server.port, fleet.root, device, { level })
   const backend = await open(fleet.backends[0]!)
   const listeners = fleet.backends.slice(1, 1 + LISTENERS)
   const links = await Promise.all(listeners.map(open))
@@ -109,7 +109,7 @@ export async function measureFanOut(
     }
   })
   const deliveries = messages * links.length
-  await Promise.all([backend, ...links].map(closeLink))
+  await Promise.all([backend, ...links].map(closeClient))
   return { cpuMicrosPerMessage: cpu / deliveries, lost: Math.max(0, deliveries - received) }
 }
 
@@ -120,7 +120,7 @@ export async function measureRoundTrips(
   rounds: number,
 ): Promise<number[]> {
   const device = fleet.devices[0]!
-  const link = await openLink(server.port, fleet.root, device)
+  const link = await openClient(server.port, fleet.root, device)
   let acknowledged = () => {}
   countPackets(link, PUBACK, () => acknowledged())
   const packet = publishPacket(`devices/${device.id}/telemetry`, PAYLOAD, 1)
@@ -134,12 +134,12 @@ export async function measureRoundTrips(
     await answer
     took.push(performance.now() - begin)
   }
-  await closeLink(link)
+  await closeClient(link)
   return took.sort((a, b) => a - b)
 }
 
 export async function subscribe(
-  link: Awaited<ReturnType<typeof openLink>>,
+  link: Awaited<ReturnType<typeof openClient>>,
   filter: string,
   qos: 0 | 1,
   level: Level = 4,

@@ -11,8 +11,8 @@ import { enrollFleet, type Member } from '../../test/harness/fleet.ts'
 import { createRoll, type Roll, tester } from '../../test/harness/roll.ts'
 import { residentKib } from '../cpu.ts'
 import type { BenchDevice, BenchFleet } from '../fleet.ts'
-import type { Holding, Told } from '../holder.ts'
-import { closeLink, openLink } from '../link.ts'
+import type { FleetOrder, FleetReport } from '../fleet-process.ts'
+import { closeClient, openClient } from '../mqtt-client.ts'
 import { type BenchServer, startServer } from '../servers.ts'
 
 const sessions = Number(process.argv[2] ?? 10_000)
@@ -116,9 +116,9 @@ function probe(port: number, devices: readonly BenchDevice[]) {
   const runs = Array.from({ length: CONNECTING_AT_ONCE }, async (_, lane) => {
     for (let at = lane; !stopped; at += CONNECTING_AT_ONCE) {
       const begin = nowMs()
-      const link = await openLink(port, roll.root.certificate, devices[at % devices.length]!)
+      const link = await openClient(port, roll.root.certificate, devices[at % devices.length]!)
       took.push(nowMs() - begin)
-      await closeLink(link)
+      await closeClient(link)
       await pause(5)
     }
   })
@@ -138,12 +138,12 @@ function probe(port: number, devices: readonly BenchDevice[]) {
 async function hold(to: Roll, port: number, members: readonly Member[]): Promise<Held> {
   const file = join(to.data, 'holding.json')
   const kept = members.map(({ id, certificate, key }) => ({ id, certificate, key }))
-  writeFileSync(file, JSON.stringify({ port, root: to.root.certificate, members: kept } satisfies Holding))
-  const child = fork(fileURLToPath(import.meta.resolve('../holder.ts')), [file])
+  writeFileSync(file, JSON.stringify({ port, root: to.root.certificate, members: kept } satisfies FleetOrder))
+  const child = fork(fileURLToPath(import.meta.resolve('../fleet-process.ts')), [file])
   const closedAt = new Map<string, number>()
-  const [first] = (await once(child, 'message')) as [Told]
+  const [first] = (await once(child, 'message')) as [FleetReport]
   if (!('open' in first) || first.failed > 0) throw new Error('somebody was not admitted')
-  child.on('message', (told: Told) => {
+  child.on('message', (told: FleetReport) => {
     if ('closed' in told) for (const [id, at] of told.closed) closedAt.set(id, at)
   })
   return {

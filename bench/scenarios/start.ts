@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { openLink } from '../link.ts'
+import { openClient } from '../mqtt-client.ts'
 
 const entry = new URL('../../cli/main.ts', import.meta.url).pathname
 
@@ -33,7 +33,7 @@ export async function measureStarts(
     for (let start = 0; start < starts; start += 1) {
       const begin = performance.now()
       const running = await up(data)
-      const link = await openLink(running.port, readFileSync(join(data, 'ca.crt'), 'utf8'), device)
+      const link = await openClient(running.port, readFileSync(join(data, 'ca.crt'), 'utf8'), device)
       took.push((performance.now() - begin) / 1_000)
       link.on('error', () => {})
       link.destroy()

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url'
 import { enrollFleet } from '../../test/harness/fleet.ts'
 import { cpuMicros, processTree, residentKib } from '../cpu.ts'
 import { type BenchDevice, createFleet } from '../fleet.ts'
-import type { Holding, Told } from '../holder.ts'
-import { countPackets, openLink, publishPacket } from '../link.ts'
+import type { FleetOrder, FleetReport } from '../fleet-process.ts'
+import { countPackets, openClient, publishPacket } from '../mqtt-client.ts'
 import { type BenchServer, startServer } from '../servers.ts'
 
 /** Milliseconds, sorted, and the server's CPU and memory for each device. */
@@ -35,7 +35,7 @@ const PUBACK = 4
 export async function measureStorm(
   server: BenchServer,
   root: string,
-  members: Holding['members'],
+  members: FleetOrder['members'],
   present: BenchDevice | null,
 ): Promise<Storm> {
   const session = present === null ? null : await watchSession(server.port, root, present)
@@ -58,18 +58,18 @@ export async function measureStorm(
   }
 }
 
-async function hold(port: number, root: string, all: Holding['members']) {
+async function hold(port: number, root: string, all: FleetOrder['members']) {
   const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
   const file = join(scratch, 'storm.json')
   const members = all.map(({ id, certificate, key }) => ({ id, certificate, key }))
   const holding = { port, root, members, atOnce: members.length, addresses: ADDRESSES }
-  writeFileSync(file, JSON.stringify(holding satisfies Holding))
-  const child = fork(fileURLToPath(import.meta.resolve('../holder.ts')), [file])
+  writeFileSync(file, JSON.stringify(holding satisfies FleetOrder))
+  const child = fork(fileURLToPath(import.meta.resolve('../fleet-process.ts')), [file])
   const gone = once(child, 'exit')
   const [told] = (await Promise.race([
     once(child, 'message'),
     gone.then(() => Promise.reject(new Error('the fleet died'))),
-  ])) as [Told]
+  ])) as [FleetReport]
   rmSync(scratch, { recursive: true })
   if (!('open' in told)) throw new Error('links closed before all were open')
   return {
@@ -84,7 +84,7 @@ async function hold(port: number, root: string, all: Holding['members']) {
 
 /** One device that is there before the storm and publishes at QoS 1 all the while. */
 async function watchSession(port: number, root: string, device: BenchDevice) {
-  const link = await openLink(port, root, device)
+  const link = await openClient(port, root, device)
   link.on('error', () => {})
   let took: number[] = []
   let sentAt = 0

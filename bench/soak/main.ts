@@ -4,8 +4,8 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { anyPorts, scratch, startSystem } from '../../test/e2e/system.ts'
-import { type Counts, live } from './life.ts'
-import { judge, readSample, type Sample } from './samples.ts'
+import { type Counts, live } from './fleet-activity.ts'
+import { readSample, type Sample, trendsOf } from './samples.ts'
 
 const EVERY_MS = 1_000
 const WARM_UP = 0.4
@@ -48,7 +48,7 @@ const code = await system.end()
 world[Symbol.dispose]()
 
 const judged = samples.filter(({ second }) => second >= minutes * 60 * WARM_UP)
-const trends = judge(samples, minutes * 60 * WARM_UP)
+const trends = trendsOf(samples, minutes * 60 * WARM_UP)
 print()
 if (values.json !== undefined)
   writeFileSync(values.json, `${JSON.stringify({ at: new Date(), minutes, counts, trends, samples })}\n`)

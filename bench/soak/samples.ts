@@ -62,7 +62,7 @@ export function readSample(second: number, exposition: string, data: string): Sa
  * Heap and descriptors grow by the slope of a straight line through the samples after the warm-up. Resident memory is given back in
  * steps minutes apart, so its highest of the last third stands beside its highest before.
  */
-export function judge(samples: readonly Sample[], warmUpSeconds: number): Trend[] {
+export function trendsOf(samples: readonly Sample[], warmUpSeconds: number): Trend[] {
   const names = Object.keys(samples[0]?.processes ?? {})
   return names.flatMap(process =>
     (['resident', 'heap', 'descriptors'] as const).map(what => {

@@ -9,7 +9,7 @@ import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { isRegistryOutage } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import type { CrlCoverage } from '../../pki/distribution-points.ts'
-import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
+import { CrlError, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { Problem } from '../http/problem.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
 import { anchorProblems } from './anchor-problems.ts'
@@ -79,9 +79,9 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       throw new Problem(anchorProblems, 'issuer_own', 'only CAs of others have CRLs to import')
     try {
       const list = await readRevocationList(der, issuer.certificate)
-      if (list.thisUpdate > now() + RETRY_MS) throw new CrlFault('it is of the future')
+      if (list.thisUpdate > now() + RETRY_MS) throw new CrlError('it is of the future')
       const uncovered = await parts.uncovered(issuer, list.coverage)
-      if (uncovered !== null) throw new CrlFault(uncovered)
+      if (uncovered !== null) throw new CrlError(uncovered)
       const { entries: _, coverage: __, ...facts } = list
       const hash = await hashOf(der)
       const crlId = await writer.beginCrl(issuerId, { ...facts, hash })
@@ -91,7 +91,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       log.crlImported(issuerId, counted.entries)
       return epoch
     } catch (error) {
-      throw error instanceof CrlFault ? invalid(error.message) : error
+      throw error instanceof CrlError ? invalid(error.message) : error
     } finally {
       await sweep()
     }

@@ -9,7 +9,7 @@ import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { isRegistryOutage } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import { type Fault, readCertificate } from '../../pki/certificate-reader.ts'
+import { type CertificateProblem, readCertificate } from '../../pki/certificate-reader.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createAttempts } from '../attempts.ts'
@@ -127,7 +127,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
       }
     }
     const reading = readCertificate(der)
-    if ('fault' in reading) return { reason: 'certificate_invalid', detail: inWords([reading.fault]) }
+    if ('problem' in reading) return { reason: 'certificate_invalid', detail: inWords([reading.problem]) }
     const naming = named(anchor.autoRegistration.nameTemplate, der)
     if ('fault' in naming) return { reason: 'name_invalid', detail: naming.fault }
     const { deviceId } = naming
@@ -183,7 +183,7 @@ const refusals = {
   certificate_revoked_by_issuer: 'the CRL of its issuer lists it',
 } as const
 
-function inWords(faults: readonly Fault[]): string {
+function inWords(faults: readonly CertificateProblem[]): string {
   return faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
 }
 

@@ -3,7 +3,7 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
-import { exceedsPathLength, judgeAnchor } from '../../pki/anchor-policy.ts'
+import { exceedsPathLength, validateAnchor } from '../../pki/anchor-policy.ts'
 import {
   type CertificateFacts,
   certificateFacts,
@@ -45,7 +45,7 @@ export function validateNewAnchor(
 ): AnchorVerdict {
   const der = onlyCertificate(pem)
   if (typeof der === 'string') return invalid('certificate', der)
-  const faults = judgeAnchor(der, now, pq)
+  const faults = validateAnchor(der, now, pq)
   if (faults.length > 0) return { refused: 'issuer_invalid', faults }
   const certificate = new X509Certificate(der)
   const facts = certificateFacts(der)
@@ -152,7 +152,7 @@ function isTwin(certificate: X509Certificate, { certificate: known }: Issuer): b
 /** As names are compared, whatever is printed of them; null where it cannot be read. */
 function subjectOf({ raw }: X509Certificate): string | null {
   const reading = readCertificate(raw)
-  return 'fault' in reading ? null : comparableName(reading.certificate.subject.der)
+  return 'problem' in reading ? null : comparableName(reading.certificate.subject.der)
 }
 
 function invalid(path: string, message: string): AnchorVerdict {

@@ -6,7 +6,7 @@ import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice } from '../anchors/name-template.ts'
 import { BACKDATE_MS } from '../ca/profile.ts'
 
@@ -39,7 +39,7 @@ export function judgeIdevid(
     return { fault: 'its issuer is disabled, revoked or has expired' }
   }
   const { acceptV1 } = issuer
-  const [unfit] = judgeLeaf(certificate.raw, { pinned: false, acceptV1, pq: parts.pq })
+  const [unfit] = validateLeaf(certificate.raw, { pinned: false, acceptV1, pq: parts.pq })
   if (unfit !== undefined) return { fault: `${unfit.path}: ${unfit.message}` }
   const facts = certificateFacts(certificate)
   if (facts.notBefore - BACKDATE_MS > now || facts.notAfter < now) {

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { IssuanceIntent } from '../../db/roll/certificate-writer.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import { keyTypeFault, type PqMode } from '../../pki/key-policy.ts'
+import { keyTypeProblem, type PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import type { Fault } from '../http/problem.ts'
 import type { ProvenKey } from '../x509/csr.ts'
@@ -33,7 +33,7 @@ export function inability(ca: IssuingCa, issuers: Map<string, Issuer>, now: numb
 
 /** Why no certificate may be issued for this key, or null. */
 export function unfitKey({ keyType }: ProvenKey, pq: PqMode): Refused | null {
-  const message = keyTypeFault(keyType, pq)
+  const message = keyTypeProblem(keyType, pq)
   if (message === null) return null
   return { refused: 'key_unacceptable', faults: [{ path: 'csr.subjectPublicKeyInfo', message }] }
 }

@@ -49,7 +49,7 @@ export function namesOfRequest(pem: string): Names | null {
 /** Null where it cannot be read, as may be with one that an older version listed. */
 export function namesOfCertificate(der: Buffer): Names | null {
   const reading = readCertificate(der)
-  if ('fault' in reading) return null
+  if ('problem' in reading) return null
   const { subject, extensions } = reading.certificate
   const alternative = extensions.filter(({ oid }) => oid === extensionIds.subjectAltName)
   return comparable(

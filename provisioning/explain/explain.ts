@@ -17,7 +17,7 @@ import { type Reason, reasons } from '../../db/reason.ts'
 import type { NearestDevice } from '../../db/roll/nearest-device.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../../db/roll/roll-reader.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
-import { findIssuer, judgeChain } from '../../pki/chain.ts'
+import { findIssuer, verifyChain } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { pemBlocks } from '../../pki/pem.ts'
 import { Problem } from '../http/problem.ts'
@@ -66,7 +66,7 @@ export function createExplainer({
 }: ExplainerParts): Explainer {
   function judge(leaf: X509Certificate, known: Map<string, Issuer>): Verdict {
     const fingerprint = fingerprintOf(leaf.raw)
-    const peer: Peer = { fingerprint, chain: judgeChain(leaf, known) }
+    const peer: Peer = { fingerprint, chain: verifyChain(leaf, known) }
     const input = { peer, record: lookup(fingerprint), now: now(), pq }
     const decision = decideAdmission(input)
     return {

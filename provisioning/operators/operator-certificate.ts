@@ -5,7 +5,7 @@ import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import type { Fault } from '../http/problem.ts'
 import { Problem } from '../http/problem.ts'
 import { onlyCertificate } from '../x509/foreign-certificate.ts'
@@ -18,7 +18,7 @@ export function validateOperatorCertificate(
 ): { der: Buffer; notAfter: number } {
   const der = onlyCertificate(pem)
   if (typeof der === 'string') throw invalid([{ path: 'certificate', message: der }])
-  const faults = judgeLeaf(der, { pinned: true, pq })
+  const faults = validateLeaf(der, { pinned: true, pq })
   if (faults.length > 0) throw invalid(faults)
   const leaf = new X509Certificate(der)
   const issuer = issuers.get(findIssuer(leaf, issuers.values())?.id ?? '')

@@ -7,7 +7,7 @@ import type { AdmissionLookup, AdmissionRecord } from '../../db/admission-lookup
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { reasons } from '../../db/reason.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
-import { judgeChain } from '../../pki/chain.ts'
+import { verifyChain } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
@@ -78,5 +78,5 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
 function peerOf(request: FastifyRequest, issuers: () => Map<string, Issuer>): Peer {
   const certificate = presentedCertificate(request)
   if (certificate === null) return { fingerprint: null, chain: 'unknown' }
-  return { fingerprint: fingerprintOf(certificate.raw), chain: judgeChain(certificate, issuers()) }
+  return { fingerprint: fingerprintOf(certificate.raw), chain: verifyChain(certificate, issuers()) }
 }

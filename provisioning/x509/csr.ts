@@ -6,7 +6,7 @@ import { CertificationRequest } from '@peculiar/asn1-csr'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import * as x509 from '@peculiar/x509'
 import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
-import { keyTypeFault } from '../../pki/key-policy.ts'
+import { keyTypeProblem } from '../../pki/key-policy.ts'
 import { CSR_CHARACTERS_MAX, pemBlocks } from '../../pki/pem.ts'
 import { signatureAlgorithms } from '../../pki/signature-algorithms.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
@@ -101,7 +101,7 @@ function publicKeyOf(csr: CertificationRequest): KeyObject | null {
 }
 
 function weaknessOf(key: KeyObject): string | null {
-  return keyTypeFault(keyTypeOf(key)) ?? weaknessOfKey(key)
+  return keyTypeProblem(keyTypeOf(key)) ?? weaknessOfKey(key)
 }
 
 async function verifies(csr: CertificationRequest, key: KeyObject, der: Buffer): Promise<boolean> {

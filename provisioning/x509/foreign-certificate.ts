@@ -6,7 +6,7 @@ import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certific
 import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
 import { coverageOf, covers } from '../../pki/distribution-points.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { PEM_BYTES_MAX, pemBlocks } from '../../pki/pem.ts'
 import type { Fault } from '../http/problem.ts'
@@ -32,7 +32,7 @@ export async function validateForeignCertificate(order: ForeignCertificate): Pro
   const der = onlyCertificate(order.pem)
   if (typeof der === 'string') return invalid('certificate', der)
   const { pq } = order
-  const faults = judgeLeaf(der, { pinned: order.trust === 'pinned', acceptV1: true, pq })
+  const faults = validateLeaf(der, { pinned: order.trust === 'pinned', acceptV1: true, pq })
   if (faults.length > 0) return { refused: 'certificate_invalid', faults }
   const leaf = new X509Certificate(der)
   const issuer = order.issuers.get(findIssuer(leaf, order.issuers.values())?.id ?? '') ?? null

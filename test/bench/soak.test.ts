@@ -1,7 +1,7 @@
 // How the soak tells what grows from what comes and goes.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { judge, readSample, type Sample } from '../../bench/soak/samples.ts'
+import { readSample, type Sample, trendsOf } from '../../bench/soak/samples.ts'
 
 const MIB = 1_048_576
 
@@ -14,7 +14,7 @@ function samples(of: (second: number) => { resident: number; heap: number; descr
 }
 
 function grown(all: Sample[]): string[] {
-  return judge(all, 240)
+  return trendsOf(all, 240)
     .filter(({ flat }) => !flat)
     .map(({ what }) => what)
 }

@@ -6,14 +6,14 @@ import { createPublicKey, type KeyObject, randomInt, sign, X509Certificate } fro
 import { test } from 'node:test'
 import { parseProxyHeader } from '../../broker/gate/transport/proxy-header.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
-import { judgeAnchor } from '../../pki/anchor-policy.ts'
+import { validateAnchor } from '../../pki/anchor-policy.ts'
 import { CertificateUnreadable, certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { readCertificate } from '../../pki/certificate-reader.ts'
 import { elementsOf, encodingOf, wholeElement } from '../../pki/der-reader.ts'
 import { covers } from '../../pki/distribution-points.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { toPem } from '../../pki/pem.ts'
-import { CrlFault, readRevocationList } from '../../pki/revocation-list.ts'
+import { CrlError, readRevocationList } from '../../pki/revocation-list.ts'
 import { nameDevice } from '../../provisioning/anchors/name-template.ts'
 import { validateNewAnchor } from '../../provisioning/anchors/trust-anchor.ts'
 import { judgeIdevid } from '../../provisioning/enrollment/idevid.ts'
@@ -129,7 +129,7 @@ const leaf = forgedCertificate({
 })
 
 test('certificates', async t => {
-  assert.deepEqual(judgeLeaf(leaf, { pinned: false }), [])
+  assert.deepEqual(validateLeaf(leaf, { pinned: false }), [])
   let listable = 0
   await fuzz(t, async chance => {
     const damaged = chance.sometimes(0.9)
@@ -145,7 +145,7 @@ test('certificates', async t => {
     namesIn(damaged)
     namesOfCertificate(damaged)
     covers({ points: ['http://crl.example'], endEntitiesOnly: false }, damaged)
-    judgeAnchor(damaged, now)
+    validateAnchor(damaged, now)
     const pem = toPem(damaged, 'CERTIFICATE')
     validateNewAnchor(pem, { issuers, pq: 'accept', now })
     outcomeOf(() => validateOperatorCertificate(pem, { issuers, pq: 'accept', now }), Problem)
@@ -235,14 +235,14 @@ test('CRLs', async t => {
       ? signedAnew(list, mutatedDer(tbs, chance), caKey)
       : mutatedDer(list, chance)
     const found = await readRevocationList(damaged, caCertificate).catch(error => {
-      if (!(error instanceof CrlFault)) throw error
+      if (!(error instanceof CrlError)) throw error
       return null
     })
     if (found === null) return
     assert.ok(
       Number.isFinite(found.thisUpdate) && (found.nextUpdate === null || Number.isFinite(found.nextUpdate)),
     )
-    const entries = outcomeOf(() => [...found.entries()], CrlFault)
+    const entries = outcomeOf(() => [...found.entries()], CrlError)
     if (entries !== null) read += 1
     for (const { revokedAt } of entries ?? []) assert.ok(Number.isFinite(revokedAt))
   })

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { judgeAnchor } from '../../pki/anchor-policy.ts'
+import { validateAnchor } from '../../pki/anchor-policy.ts'
 import { readAsn1Time } from '../../pki/asn1-time.ts'
 import { CertificateUnreadable, certificateFacts } from '../../pki/certificate-facts.ts'
 import { readCertificate } from '../../pki/certificate-reader.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
 import { createAuthority } from '../harness/authority.ts'
 import {
@@ -26,9 +26,9 @@ import {
 const hex = (text: string) => Buffer.from(text, 'hex')
 const faultOf = (bytes: Buffer) => {
   const reading = readCertificate(bytes)
-  return 'fault' in reading ? reading.fault : null
+  return 'problem' in reading ? reading.problem : null
 }
-const pinnedFaults = (bytes: Buffer) => judgeLeaf(bytes, { pinned: true })
+const pinnedFaults = (bytes: Buffer) => validateLeaf(bytes, { pinned: true })
 
 test('a time is the moment that it names, in years as they stand, or nothing', () => {
   const at = (tag: number, text: string) => {
@@ -111,7 +111,7 @@ test('names of every form in a subjectAltName are read, and none that is malform
     } else {
       assert.equal(faults[0]?.path, 'certificate.extensions.subjectAltName', name)
       assert.match(faults[0]?.message ?? '', expected, name)
-      assert.equal(judgeAnchor(bytes, Date.now())[0]?.path, 'certificate.extensions.subjectAltName', name)
+      assert.equal(validateAnchor(bytes, Date.now())[0]?.path, 'certificate.extensions.subjectAltName', name)
     }
   }
 })
@@ -133,7 +133,7 @@ test('an extension that cannot be read is named, also where nothing is decided b
       // A path length without CA:TRUE can be read; it means nothing.
       if (name === 'basicConstraints' && value === '3003020101') continue
       assert.equal(pinnedFaults(bytes)[0]?.path, `certificate.extensions.${name}`, `${name} ${value}`)
-      assert.equal(judgeAnchor(bytes, 0)[0]?.path, `certificate.extensions.${name}`, `${name} ${value}`)
+      assert.equal(validateAnchor(bytes, 0)[0]?.path, `certificate.extensions.${name}`, `${name} ${value}`)
     }
   }
   const twice = extensionOf.basicConstraints(isCa)
@@ -209,17 +209,17 @@ test('whatever bytes it is given, it reads a certificate or says why not, and no
       for (const { at, octet } of changes) changed[at] = octet
       for (const candidate of [changed, changed.subarray(0, length)]) {
         const reading = readCertificate(candidate)
-        if ('fault' in reading) {
-          assert.match(reading.fault.path, /^certificate/)
+        if ('problem' in reading) {
+          assert.match(reading.problem.path, /^certificate/)
           // Whatever the reader itself cannot foresee would be said in general words.
-          assert.notEqual(reading.fault.message, 'it cannot be read')
-          assert.doesNotMatch(reading.fault.message, /it cannot be read$/)
+          assert.notEqual(reading.problem.message, 'it cannot be read')
+          assert.doesNotMatch(reading.problem.message, /it cannot be read$/)
         } else {
           assert.ok(Number.isFinite(reading.certificate.notBefore))
           assert.ok(Number.isFinite(reading.certificate.notAfter))
         }
-        for (const pinned of [true, false]) judgeLeaf(candidate, { pinned })
-        judgeAnchor(candidate, 0)
+        for (const pinned of [true, false]) validateLeaf(candidate, { pinned })
+        validateAnchor(candidate, 0)
       }
     }),
     { numRuns: 2_000 },

@@ -7,7 +7,7 @@ import * as x509 from '@peculiar/x509'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { isDeviceId } from '../../pki/device-id.ts'
 import { isAcceptableKey } from '../../pki/key-policy.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { pemBlocks, toPem } from '../../pki/pem.ts'
 import { type Authority, createAuthority, makeKeyPair, selfSigned, usage } from '../harness/authority.ts'
 
@@ -16,7 +16,7 @@ before(async () => {
   authority = await createAuthority()
 })
 
-const paths = (der: Buffer, pinned = false) => judgeLeaf(der, { pinned }).map(fault => fault.path)
+const paths = (der: Buffer, pinned = false) => validateLeaf(der, { pinned }).map(fault => fault.path)
 
 async function withExtensions(
   extensions: x509.Extension[],

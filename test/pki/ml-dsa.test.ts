@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
-import { judgeAnchor } from '../../pki/anchor-policy.ts'
+import { validateAnchor } from '../../pki/anchor-policy.ts'
 import { certificateFacts, keyTypeOf } from '../../pki/certificate-facts.ts'
-import { judgeChain } from '../../pki/chain.ts'
-import { isAcceptableKey, keyTypeFault } from '../../pki/key-policy.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
-import { CrlFault, readRevocationList } from '../../pki/revocation-list.ts'
+import { verifyChain } from '../../pki/chain.ts'
+import { isAcceptableKey, keyTypeProblem } from '../../pki/key-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
+import { CrlError, readRevocationList } from '../../pki/revocation-list.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
 import { readCsr } from '../../provisioning/x509/csr.ts'
 import {
@@ -28,8 +28,8 @@ for (const type of mlDsaTypes) {
     const key = pqKey(type)
     const { der } = pqLeaf('pump-1', key, ca)
     assert.equal(certificateFacts(der).keyType, type)
-    assert.deepEqual(judgeLeaf(der, { pinned: false }), [])
-    assert.deepEqual(judgeAnchor(ca.der, Date.now()), [])
+    assert.deepEqual(validateLeaf(der, { pinned: false }), [])
+    assert.deepEqual(validateAnchor(ca.der, Date.now()), [])
     const issuer = {
       id: 'a',
       parentId: null,
@@ -37,13 +37,13 @@ for (const type of mlDsaTypes) {
       notBefore: 0,
       notAfter: 0,
     }
-    assert.equal(judgeChain(new X509Certificate(der), new Map([['a', issuer]])), 'verified')
+    assert.equal(verifyChain(new X509Certificate(der), new Map([['a', issuer]])), 'verified')
     const reading = await readCsr(pqRequest('pump-1', key))
     assert.ok(reading.accepted)
     assert.equal(reading.key.keyType, type)
     const off = new RegExp(`the key is ${type.toUpperCase()}, which pq: off refuses`)
-    assert.match(judgeLeaf(der, { pinned: false, pq: 'off' })[0]!.message, off)
-    assert.match(judgeAnchor(ca.der, Date.now(), 'off')[0]!.message, off)
+    assert.match(validateLeaf(der, { pinned: false, pq: 'off' })[0]!.message, off)
+    assert.match(validateAnchor(ca.der, Date.now(), 'off')[0]!.message, off)
   })
 }
 
@@ -71,9 +71,9 @@ test('a CRL of an ML-DSA CA is read, and one that another key signed is not', as
     ['0102'],
   )
   const other = pqCrl({ ...ca, key: pqKey('ml-dsa-65') }, [])
-  await assert.rejects(readRevocationList(other, issuer), CrlFault)
+  await assert.rejects(readRevocationList(other, issuer), CrlError)
   const otherKind = pqCrl({ ...ca, key: pqKey('ml-dsa-44') }, [])
-  await assert.rejects(readRevocationList(otherKind, issuer), CrlFault)
+  await assert.rejects(readRevocationList(otherKind, issuer), CrlError)
 })
 
 test('keys that are refused are refused by name', () => {
@@ -85,7 +85,7 @@ test('keys that are refused are refused by name', () => {
     ['ml-dsa-66', /ML-DSA-66: use/],
   ]
   for (const [keyType, words] of cases) {
-    assert.match(keyTypeFault(keyType) ?? '', words)
+    assert.match(keyTypeProblem(keyType) ?? '', words)
     for (const pq of ['off', 'accept', 'issue'] as const) assert.equal(isAcceptableKey(keyType, pq), false)
   }
 })

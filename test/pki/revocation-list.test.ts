@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { KeyObject, sign, X509Certificate } from 'node:crypto'
 import { before, test } from 'node:test'
 import fc from 'fast-check'
-import { DerFault, elementAt, elementsOf, encodingOf } from '../../pki/der-reader.ts'
-import { CrlFault, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
+import { DerError, elementAt, elementsOf, encodingOf } from '../../pki/der-reader.ts'
+import { CrlError, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { type Authority, createAuthority } from '../harness/authority.ts'
 import { commonNames, der, extension, oid, sequence } from '../provisioning/csr-forge.ts'
 
@@ -91,7 +91,7 @@ test('refuses entries that take back, or that say what is not understood', async
   for (const [bad, words] of rows)
     await assert.rejects(
       entriesIn(entry('01'), bad),
-      error => error instanceof CrlFault && words.test(error.message),
+      error => error instanceof CrlError && words.test(error.message),
       String(words),
     )
 })
@@ -111,7 +111,7 @@ test('whatever is signed, reading it ends in a list or in a fault', async () => 
           for (const { serialNumber } of (await readRevocationList(signed(content), issuer)).entries())
             assert.match(serialNumber, /^-?([0-9a-f]{2})+$/)
         } catch (error) {
-          assert.ok(error instanceof CrlFault, String((error as Error).stack))
+          assert.ok(error instanceof CrlError, String((error as Error).stack))
         }
       }
     }),
@@ -119,7 +119,7 @@ test('whatever is signed, reading it ends in a list or in a fault', async () => 
   )
 })
 
-test('walks any DER it is given, or throws a DerFault', () => {
+test('walks any DER it is given, or throws a DerError', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), array => {
       const bytes = Buffer.from(array)
@@ -127,7 +127,7 @@ test('walks any DER it is given, or throws a DerFault', () => {
         const outer = elementAt(bytes, 0)
         for (const inner of elementsOf(bytes, outer)) assert.ok(encodingOf(bytes, inner).length >= 2)
       } catch (error) {
-        assert.ok(error instanceof DerFault, String(error))
+        assert.ok(error instanceof DerError, String(error))
       }
     }),
   )

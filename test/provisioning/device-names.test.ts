@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import { judgeLeaf } from '../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice, templateFault } from '../../provisioning/anchors/name-template.ts'
 import {
   der,
@@ -150,7 +150,7 @@ const shapes: readonly [standard: string, forgery: ForgedCertificate, template: 
 for (const [standard, forgery, template, id] of shapes) {
   test(`${standard}: ${template} names ${id}`, () => {
     const whole = { serialNumber: Buffer.of(0x4a, 1), ...forgery }
-    assert.deepEqual(judgeLeaf(forgedCertificate(whole), { pinned: true }), [])
+    assert.deepEqual(validateLeaf(forgedCertificate(whole), { pinned: true }), [])
     assert.equal(templateFault(template.replaceAll('{', '$'.concat('{'))), null)
     assert.deepEqual(named(template, whole), { deviceId: id })
   })

@@ -1,7 +1,7 @@
 // Whether the certificate that a peer showed chains to an issuer on record. A signature that held once under these issuers
 // holds for ever, so it is verified once for each certificate; whether it admits is another question, asked every time.
 import type { X509Certificate } from 'node:crypto'
-import { anchorsAmong, type ChainVerdict, judgeUnder, type KnownIssuer } from '../../../pki/chain.ts'
+import { anchorsAmong, type ChainVerdict, type KnownIssuer, verifyUnder } from '../../../pki/chain.ts'
 
 /** `fingerprint` is the certificate's own. */
 export type VerifyChain = (certificate: X509Certificate, fingerprint: string) => ChainVerdict
@@ -20,7 +20,7 @@ export function createChainVerifier(
 
   return (certificate, fingerprint) => {
     const known = verified.delete(fingerprint)
-    const verdict = known ? 'verified' : judgeUnder(certificate, anchors)
+    const verdict = known ? 'verified' : verifyUnder(certificate, anchors)
     if (verdict !== 'verified') return verdict
     if (verified.size >= rememberedMax) verified.delete(verified.keys().next().value!)
     verified.add(fingerprint)

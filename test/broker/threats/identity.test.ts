@@ -6,7 +6,7 @@ import { connect as connectTls, createServer, type TLSSocket } from 'node:tls'
 import { createChainVerifier } from '../../../broker/gate/tls/chain-verifier.ts'
 import { identifyPeer } from '../../../broker/gate/tls/peer.ts'
 import { readIssuers } from '../../../db/issuers/issuer-store.ts'
-import { judgeLeaf } from '../../../pki/leaf-policy.ts'
+import { validateLeaf } from '../../../pki/leaf-policy.ts'
 import { type Identity, makeKeyPair, usage } from '../../harness/authority.ts'
 import { attempt, attemptPlain, mqttClient, startTestBroker, type TestBroker } from '../../harness/broker.ts'
 import { openInbox } from '../../harness/inbox.ts'
@@ -104,7 +104,7 @@ test('threat 3: names never make an identity, however they are written', async (
 test('threat 3: NUL in a name is refused at enrollment', async () => {
   const leaf = await t.roll.issuing.issue({ name: 'd1\0.evil' })
   assert.deepEqual(
-    judgeLeaf(leaf.der, { pinned: false }).map(fault => fault.path),
+    validateLeaf(leaf.der, { pinned: false }).map(fault => fault.path),
     ['certificate.subject'],
   )
 })
@@ -146,7 +146,7 @@ test('threat 6: a client ID opens nothing that the certificate does not', async 
 
 test('threat 7: nothing but an end-entity certificate for clients may be registered', async () => {
   const faults = async (leaf: Parameters<typeof t.roll.issuing.issue>[0]) =>
-    judgeLeaf((await t.roll.issuing.issue(leaf)).der, { pinned: false }).map(fault => fault.path)
+    validateLeaf((await t.roll.issuing.issue(leaf)).der, { pinned: false }).map(fault => fault.path)
   assert.deepEqual(await faults({ name: 'd1' }), [])
   assert.deepEqual(await faults({ name: 'd1', ca: true }), ['certificate.basicConstraints'])
   assert.deepEqual(await faults({ name: 'd1', usages: [usage.serverAuth] }), ['certificate.extendedKeyUsage'])

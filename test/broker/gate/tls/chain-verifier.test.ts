@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { before, test } from 'node:test'
 import { createChainVerifier } from '../../../../broker/gate/tls/chain-verifier.ts'
 import { certificateFacts, fingerprintOf } from '../../../../pki/certificate-facts.ts'
-import { anchorsAmong, judgeChain, type KnownIssuer } from '../../../../pki/chain.ts'
+import { anchorsAmong, type KnownIssuer, verifyChain } from '../../../../pki/chain.ts'
 import { type Authority, createAuthority, type Identity } from '../../../harness/authority.ts'
 
 let root: Authority
@@ -50,8 +50,8 @@ test('trusts no issuer whose own chain ends before a root', async () => {
   const orphaned = new Map([...known()].filter(([id]) => id === 'issuing'))
   assert.deepEqual(anchorsAmong(orphaned.values(), orphaned), [])
   const device = new X509Certificate((await issuing.issue({ name: 'd1' })).der)
-  assert.equal(judgeChain(device, orphaned), 'unknown')
-  assert.equal(judgeChain(device, known()), 'verified')
+  assert.equal(verifyChain(device, orphaned), 'unknown')
+  assert.equal(verifyChain(device, known()), 'verified')
 })
 
 function known(): Map<string, KnownIssuer> {

@@ -2,10 +2,10 @@
 // who measures. Tells when each link closed, by the clock that all processes of a machine share.
 import { readFileSync } from 'node:fs'
 import type { Member } from '../test/harness/fleet.ts'
-import { contextOf, openLink } from './link.ts'
+import { contextOf, openClient } from './mqtt-client.ts'
 
 /** What is read from the file that is named on the command line. */
-export type Holding = {
+export type FleetOrder = {
   port: number
   root: string
   members: Pick<Member, 'id' | 'certificate' | 'key'>[]
@@ -15,7 +15,7 @@ export type Holding = {
   addresses?: number
 }
 /** `tookMs`: from the start of all until each had its CONNACK. `failed` were not let in, whatever kept them out. */
-export type Told =
+export type FleetReport =
   | { open: number; failed: number; tookMs: number[] }
   | { closed: [id: string, atMs: number][] }
 
@@ -27,7 +27,7 @@ const {
   members,
   atOnce = 50,
   addresses = 1,
-} = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Holding
+} = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as FleetOrder
 let closed: [string, number][] = []
 let ending = false
 
@@ -39,7 +39,7 @@ await Promise.all(
   Array.from({ length: atOnce }, async () => {
     for (const [index, member] of waiting) {
       const from = { localAddress: `127.0.0.${1 + (index % addresses)}` }
-      const link = await openLink(port, root, member, from).catch(() => null)
+      const link = await openClient(port, root, member, from).catch(() => null)
       if (link === null) continue
       tookMs.push(performance.now() - begin)
       link.on('error', () => {})
@@ -50,10 +50,10 @@ await Promise.all(
     }
   }),
 )
-process.send!({ open: tookMs.length, failed: members.length - tookMs.length, tookMs } satisfies Told)
+process.send!({ open: tookMs.length, failed: members.length - tookMs.length, tookMs } satisfies FleetReport)
 setInterval(() => {
   if (closed.length === 0) return
-  process.send!({ closed } satisfies Told)
+  process.send!({ closed } satisfies FleetReport)
   closed = []
 }, TELL_MS)
 process.on('disconnect', () => {

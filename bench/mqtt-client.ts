@@ -16,7 +16,7 @@ export function contextOf(root: string, { certificate, key }: Credentials): Secu
   return made
 }
 
-export type LinkOptions = {
+export type ClientOptions = {
   localAddress?: string
   /** A TLS session to resume, and where to leave the next one. */
   session?: Buffer | undefined
@@ -30,11 +30,11 @@ export type LinkOptions = {
 export type Level = 4 | 5
 
 /** Connects, sends CONNECT, resolves at CONNACK 0 and rejects at anything else. */
-export function openLink(
+export function openClient(
   port: number,
   root: string,
   device: Credentials,
-  { localAddress = '127.0.0.1', session, onSession, clean = true, level = 4 }: LinkOptions = {},
+  { localAddress = '127.0.0.1', session, onSession, clean = true, level = 4 }: ClientOptions = {},
 ): Promise<TLSSocket> {
   const secureContext = contextOf(root, device)
   return new Promise((resolve, reject) => {
@@ -62,7 +62,7 @@ export function openLink(
 
 const DISCONNECT = Buffer.from([0xe0, 0x00])
 
-export function closeLink(socket: TLSSocket): Promise<void> {
+export function closeClient(socket: TLSSocket): Promise<void> {
   return new Promise(resolve => {
     socket.once('close', () => resolve())
     socket.end(DISCONNECT)
