@@ -90,7 +90,15 @@ const issuer = {
     kind: 'foreign',
     certificate: caCertificate,
   },
-  ...{ enabled: true, revoked: false, notBefore: 0, notAfter: now * 2, crlScope: '', registration: 'active' },
+  ...{
+    enabled: true,
+    replaced: [],
+    revoked: false,
+    notBefore: 0,
+    notAfter: now * 2,
+    crlScope: '',
+    registration: 'active',
+  },
 } as unknown as Issuer
 const issuers = new Map([[issuer.id, issuer]])
 
