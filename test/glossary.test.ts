@@ -6,7 +6,45 @@ import { test } from 'node:test'
 
 const root = new URL('..', import.meta.url).pathname
 /** The rooms whose names use the terms of today. A room that is renamed joins the list. */
-const renamedRooms = ['cli', 'client', 'console', 'test/cli', 'test/client']
+const renamedRooms = [
+  'admin',
+  'admission',
+  'bench',
+  'broker/admission',
+  'broker/events',
+  'broker/gate',
+  'broker/gate-workers',
+  'broker/observability',
+  'broker/registry',
+  'broker/revocation',
+  'broker/settings',
+  'broker/statistics',
+  'cli',
+  'client',
+  'console',
+  'device-sim',
+  'pki',
+  'policy',
+  'test/admission',
+  'test/bench',
+  'test/broker/admission',
+  'test/broker/events',
+  'test/broker/gate',
+  'test/broker/gate-workers',
+  'test/broker/registry',
+  'test/broker/revocation',
+  'test/broker/settings',
+  'test/broker/statistics',
+  'test/broker/threats',
+  'test/cli',
+  'test/client',
+  'test/device-sim',
+  'test/e2e',
+  'test/interop',
+  'test/pki',
+  'test/policy',
+  'test/race',
+]
 
 type File = { path: string; text: string }
 type Glossary = { terms: string[]; retired: string[] }

@@ -50,16 +50,16 @@ function lengthBytes(length: number): Buffer {
   return Buffer.from(bytes)
 }
 
-export type Parts = { expirySeconds: number | null; alias: number; utf8: boolean; others: Buffer }
+export type FrameSections = { expirySeconds: number | null; alias: number; utf8: boolean; others: Buffer }
 
 /** The properties of a PUBLISH: those of fixed size that our devices send first, then the others as they are. */
-export function partsOf(frame: Buffer, qos: number): Parts {
+export function sectionsOf(frame: Buffer, qos: number): FrameSections {
   const head = varint(frame, 1)
   if (!head) throw new Error('no frame')
   const topicEnd = head.end + 2 + frame.readUInt16BE(head.end)
   const length = varint(frame, topicEnd + (qos > 0 ? 2 : 0))
   if (!length) throw new Error('no properties')
-  const parts: Parts = { expirySeconds: null, alias: 0, utf8: false, others: Buffer.alloc(0) }
+  const parts: FrameSections = { expirySeconds: null, alias: 0, utf8: false, others: Buffer.alloc(0) }
   let at = length.end
   const end = length.end + length.value
   for (; at < end; ) {
@@ -78,7 +78,7 @@ export function partsOf(frame: Buffer, qos: number): Parts {
   return parts
 }
 
-export type Delivery = { topic: string; payload: Buffer; qos: number; messageId: number; parts: Parts | null }
+export type Delivery = { topic: string; payload: Buffer; qos: number; messageId: number; parts: FrameSections | null }
 
 /** A PUBLISH; in version 5 where there are parts. */
 export function publishFrame({ topic, payload, qos, messageId, parts }: Delivery): Buffer {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 import { generate, type IPublishPacket, type Packet } from 'mqtt-packet'
 import { createRandom } from '../../../device-sim/random.ts'
-import { eachFrame, type Parts, partsOf, publishFrame } from './frames.ts'
+import { eachFrame, type FrameSections, sectionsOf, publishFrame } from './frames.ts'
 
 export type Mischief = {
   seed: number
@@ -70,7 +70,7 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
     return { stream, sequence }
   }
 
-  function spread(topic: string, packet: IPublishPacket, parts: Parts | null): void {
+  function spread(topic: string, packet: IPublishPacket, parts: FrameSections | null): void {
     const { stream, sequence } = note(packet, true)
     for (const subscriber of subscribers.filter(({ filter }) => topic.startsWith(filter.replace('#', '')))) {
       const chance = random()
@@ -87,7 +87,7 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
     { client, seen, ...subscriber }: Subscriber,
     topic: string,
     packet: IPublishPacket,
-    parts: Parts | null,
+    parts: FrameSections | null,
     stream: string,
     sequence: number,
   ): void {
@@ -107,7 +107,7 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
     client.socket.write(publishFrame({ ...named, payload, qos, messageId: lastId }))
   }
 
-  function tampered(parts: Parts, counts: Truth): Parts {
+  function tampered(parts: FrameSections, counts: Truth): FrameSections {
     const own = { ...parts, alias: 0 }
     const chance = random()
     if (own.others.length > 0 && chance < alter) {
@@ -131,8 +131,8 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
   function aliased(
     { given, aliasMax }: Client,
     topic: string,
-    parts: Parts,
-  ): { topic: string; parts: Parts } {
+    parts: FrameSections,
+  ): { topic: string; parts: FrameSections } {
     const known = given.get(topic)
     if (known) return { topic: '', parts: { ...parts, alias: known } }
     if (given.size >= aliasMax) return { topic, parts }
@@ -154,7 +154,7 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
   function published(client: Client, packet: IPublishPacket, frame: Buffer): void {
     const { qos, messageId = 0 } = packet
     const v5 = client.version === 5
-    const parts = v5 ? partsOf(frame, qos) : null
+    const parts = v5 ? sectionsOf(frame, qos) : null
     const refused = v5 && qos > 0 && random() < refuse
     const code = refused ? 0x97 : v5 && random() < 0.2 ? 0x10 : 0
     const cmd = qos === 1 ? 'puback' : 'pubrec'
@@ -244,6 +244,6 @@ function nothing(): Truth {
   return { received: 0, lost: 0, duplicated: 0, reordered: 0, refused: 0, altered: 0, expired: 0 }
 }
 
-function none(): Parts {
+function none(): FrameSections {
   return { expirySeconds: null, alias: 0, utf8: false, others: Buffer.alloc(0) }
 }
