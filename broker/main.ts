@@ -1,4 +1,4 @@
-// The broker as a process of its own: waits for what provisioning prepares, starts, and says in words why it cannot.
+// The broker as a process: waits for the files that provisioning creates, starts, and reports why it cannot.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { asRegistryError, RegistryError } from '../db/registry-error.ts'
@@ -14,7 +14,7 @@ export type RunBrokerOptions = {
   /** A pino level; `silent` for none. */
   logLevel?: string
   env?: NodeJS.ProcessEnv
-  /** How long to wait for provisioning to have made registry and certificates. */
+  /** How long to wait for registry and certificates. */
   waitMs?: number
 }
 
@@ -23,14 +23,14 @@ export type RunningBroker = {
   url: string
   ready(): boolean
   metrics(): Promise<string>
-  /** In a hurry without finishing what is half done: devices send it again. */
+  /** With `hurry` unfinished messages are not finished: devices send them again. */
   close(options: { hurry: boolean }): Promise<void>
 }
 
 const NEEDED = ['registry.db', 'ca.crt', 'server.crt', join('keys', 'server.key')]
 const LOOK_EVERY_MS = 50
 
-/** Runs a broker on a data directory. Throws an Error whose message says what is wrong and what to do. */
+/** Runs a broker on a data directory. Throws an Error that names the problem and the remedy. */
 export async function runBroker(options: RunBrokerOptions): Promise<RunningBroker> {
   const env = options.env ?? process.env
   const settings = readBrokerSettings(options.data, env)

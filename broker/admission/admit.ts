@@ -1,4 +1,4 @@
-// The admission decision as gate, engine and watch ask for it: the record looked up, the clock read, doubt refused.
+// The admission decision with its inputs: looks the record up, reads the clock, and refuses where the registry is unreadable.
 import { type Admission, decideAdmission, type Peer } from '../../admission/decide.ts'
 import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { PqMode } from '../../pki/key-policy.ts'

@@ -1,5 +1,5 @@
-// Tells from takeovers whether one certificate is used by two: they take the session from each other again and again.
-// Pure bookkeeping over a bounded memory; what follows from a suspicion is decided elsewhere.
+// Detects by takeovers that two clients use one certificate: they take the session from each other again and again.
+// Pure, with a bounded memory; the consequence of a suspicion is decided elsewhere.
 
 export type Takeover = {
   fingerprint: string

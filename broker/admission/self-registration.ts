@@ -1,5 +1,5 @@
-// Strangers whose issuer lets devices register themselves: noted for provisioning, and refused all the same. The broker
-// registers nobody; it follows no names and only finds out which issuer signed.
+// Records strangers whose issuer allows self-registration, for provisioning. The broker still refuses them and registers no
+// device; it reads no names and only finds the issuer that signed.
 import type { X509Certificate } from 'node:crypto'
 import {
   ARRIVAL_BYTES_MAX,
@@ -25,7 +25,7 @@ export type SelfRegistrationOptions = {
 }
 
 export function createSelfRegistration(options: SelfRegistrationOptions): RecordArrival {
-  /** A registry that cannot be read now notes nobody either. */
+  /** An unreadable registry records no arrival either. */
   function lookedUp(fingerprint: string): Arrival | null | undefined {
     try {
       return options.lookup(fingerprint)

@@ -1,5 +1,5 @@
-// What the broker has to tell: who came, who left and why, who was refused. A flood is counted in full and told in part.
-// Decides nothing, and nobody waits for it.
+// Records the broker's events: connections, disconnections with their reason, refusals, clones. In a flood of refusals all are
+// counted and some are recorded. Decides nothing; no caller waits for it.
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import type { CloneSuspicion } from '../admission/clone-detector.ts'
@@ -13,10 +13,10 @@ export type EventRecorder = {
   close(): void
 }
 
-/** The same refusal again within this time is counted, and told once the time is over. */
+/** A repeated refusal within this time is counted; the count is recorded when the time is over. */
 const REPEAT_MS = 60_000
 const REMEMBERED_MAX = 10_000
-/** Beyond these, refusals of a second are told together, by reason. */
+/** Further refusals of the same second are recorded together, by reason. */
 const REFUSALS_PER_SECOND = 50
 const LOOK_EVERY_MS = 1_000
 
@@ -42,7 +42,7 @@ export function openEventRecorder(
 }
 
 export function createEventRecorder(log: EventLog, now: () => number): EventRecorder {
-  /** In the order they were told first. */
+  /** In the order of their first record. */
   const repeated = new Map<string, Repeated>()
   const beyond = new Map<Reason, number>()
   let toldThisSecond = 0
@@ -76,7 +76,7 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
       log.append({ at: now(), kind: 'connected', deviceId, fingerprint, detail: { address, clean } }),
 
     disconnected({ deviceId, fingerprint, address }, why) {
-      // What a library said of a broken connection is for the log; here is one word of a known list.
+      // The message of a library is for the log; an event has one word of a known list.
       const reason = why === 'closed' || Object.hasOwn(reasons, why) ? why : 'connection_failed'
       log.append({ at: now(), kind: 'disconnected', deviceId, fingerprint, reason, detail: { address } })
     },

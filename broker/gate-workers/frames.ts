@@ -1,7 +1,7 @@
-// What travels on the socket pair between the engine's process and a gate's: frames of a kind, for one connection or for
-// the gate as a whole (connection 0). Knows nothing of what a frame means.
+// The frames between the engine's process and a gate worker: a kind, a payload, and a connection (0 for the gate as a whole).
+// Does not interpret them.
 
-/** The kinds of frames; the comments say who sends them. */
+/** The kinds of frames; each comment begins with the sender. */
 export const kinds = {
   /** engine: settings and TLS ticket keys; the first frame of all (JSON). */
   begin: 1,
@@ -11,7 +11,7 @@ export const kinds = {
   /** engine: read certificate, key and trust anchors anew and use these ticket keys; use these ticket keys. */
   reload: 4,
   ticketKeys: 17,
-  /** engine: the registry changed (JSON: kind, deviceId, fingerprint): ask again about who waits for CONNECT. */
+  /** engine: the registry changed (JSON: kind, deviceId, fingerprint): check the connections that wait for CONNECT again. */
   changed: 19,
   /** engine: stop accepting; end when the last connection is gone. */
   stop: 5,
@@ -21,9 +21,9 @@ export const kinds = {
   /** gate: a handshake ended (JSON: address, outcome); a connection ended. */
   handshakeEnded: 8,
   connectionEnded: 9,
-  /** gate: something to be counted, logged and noted (JSON). */
+  /** gate: a call of its observer (JSON). */
   event: 10,
-  /** gate: a stranger that may register itself (JSON). */
+  /** gate: a stranger whose issuer allows self-registration (JSON). */
   arrival: 18,
   /** gate: an admitted connection: its identity and address (JSON). */
   open: 11,
@@ -47,7 +47,7 @@ export type Frame = { kind: Kind; connection: number; payload: Buffer }
 
 /** Length of the payload (4), kind (1), connection (4). */
 const HEADER_BYTES = 9
-/** A stream's bytes are split before; what is longer is no frame of ours. */
+/** Longer streams are split; a longer frame is invalid. */
 export const PAYLOAD_BYTES_MAX = 1024 * 1024
 
 export function frameHeader(kind: Kind, connection: number, payloadBytes: number): Buffer {

@@ -1,5 +1,5 @@
-// The gates of a broker, as one: inside the engine's process or in processes of their own, with the TLS ticket keys they
-// share, and told whenever what they trust or show has changed.
+// The gates of a broker as one: one gate in the engine's process, or gate workers. Shares the TLS ticket keys among them, and
+// reloads them when trust anchors or the server certificate change.
 import type { Registry } from '../../db/open.ts'
 import { type Gate, type GateOptions, openGate } from '../gate/index.ts'
 import { createTicketKeys } from '../gate/tls/ticket-keys.ts'
@@ -12,7 +12,7 @@ export type Gates = {
   open(): Promise<number>
   /** Server certificate, key and trust anchors are read anew. Live connections keep what they have. */
   reload(): void
-  /** The registry changed: whoever waits for CONNECT and may be concerned is judged anew. */
+  /** The registry changed: connections that wait for CONNECT are checked again. */
   changed: Gate['changed']
   /** Stops accepting; resolves when the last connection is gone. */
   stop(): Promise<void>
@@ -28,7 +28,7 @@ export function createGates(options: GatesOptions): Gates {
   let gate: Gate | null = null
   let changedMeanwhile = false
 
-  /** What was verified under other trust anchors is not resumed: the ticket keys change with them. */
+  /** TLS sessions verified under other trust anchors are not resumed: the ticket keys change with the anchors. */
   function reload(): void {
     if (gate === null) changedMeanwhile = true
     else gate.reload(ticketKeys.renew())

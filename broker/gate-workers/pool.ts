@@ -1,5 +1,5 @@
-// The gates of a broker as processes: spawned, kept alive, told of new keys and trust. To the rest of the broker they are
-// one gate. The kernel deals connections out among them; one that dies takes only its own with it.
+// The gate workers of a broker: spawned, restarted, reloaded. To the rest of the broker they are one gate. The kernel distributes
+// connections among them; a worker that dies loses only its own.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -44,7 +44,7 @@ type Member = { child: ChildProcess; pair: SocketPair; ready: boolean; gone: Pro
 const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'worker.ts' : 'worker.js', import.meta.url),
 )
-/** One that takes longer hangs; a machine that is busy is given its time, or no gate would ever start there. */
+/** A worker that takes longer hangs. Generous, because a busy machine starts processes slowly. */
 const START_MS = 60_000
 /** How long a gate may take to end once the engine has drained. */
 const STOP_MS = 2_000
@@ -166,9 +166,9 @@ export async function openGatePool(options: GatePoolOptions): Promise<GatePool> 
 }
 
 /**
- * The port that the gates are to share. Listening there alone for a moment proves that nobody else does: gates set
- * SO_REUSEPORT, and would not notice another broker that sets it too. One that the kernel chose is nobody else's anyway, and
- * is held until the gates have it, or the kernel may give it to the next who asks.
+ * The port that the gates are to share. Listening there without SO_REUSEPORT proves that the port is free: gates set
+ * SO_REUSEPORT, and would not notice another broker that sets it too. A port that the kernel chose is free anyway, and is held
+ * until the gates have it, or the kernel could give it to another process.
  */
 function claimPort(host: string, port: number): Promise<{ port: number; release(): void }> {
   return new Promise((resolve, reject) => {

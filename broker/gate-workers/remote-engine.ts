@@ -14,7 +14,7 @@ import { createReceiptCount, createSendWindow, creditPayload } from './window.ts
 export type RemoteEngine = {
   handleConnection: ConnectionHandler
   limits: Limits
-  /** Always true: where no more are noted now, the device will come again. */
+  /** Always true: a device whose arrival is not recorded now connects again. */
   noteArrival: (arrival: ArrivalNote) => boolean
   observer: GateObserver & { registryInDoubt(error: unknown): void; figures(figures: ProcessFigures): void }
   /** Acts on a frame about a connection or a question; false where it is about the gate as a whole. */
@@ -61,7 +61,7 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
     let closed = false
     let open = true
 
-    // Listens for 'readable' to the end, also while the window is full: without, the stream would flow to nobody.
+    // Listens for 'readable' to the end, also while the window is full: without a listener the stream would lose its bytes.
     function pass(): void {
       while (open) {
         const bytes = stream.read() as Buffer | null
@@ -95,7 +95,7 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
       end: () => void stream.end(),
       close() {
         closed = true
-        // What was written before an orderly end still goes out.
+        // Bytes written before an orderly end are still sent.
         if (!stream.writableEnded || stream.writableFinished) return void stream.destroy()
         stream.once('finish', () => stream.destroy())
         const deadline = setTimeout(() => stream.destroy(), LINGER_MS)

@@ -58,14 +58,14 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
     },
   })
 
-  // Kept from here: whoever gets the stream may put an orderly end in place of this, and there is nothing left to end.
+  // The original method: the engine may replace `destroy` by an orderly end, and here nothing is left to send.
   const destroy = stream.destroy.bind(stream)
 
   return {
     stream,
     data(bytes) {
       pushedBytes += bytes.length
-      // A copy: what is kept of a message must not keep the others alive that arrived beside it.
+      // A copy: a stored message must not keep the whole received buffer alive.
       stream.push(Buffer.from(bytes))
     },
     end: () => void stream.push(null),

@@ -1,5 +1,5 @@
 // One end of the socket pair between engine and gate: frames out, gathered within a turn of the event loop; frames in.
-// The pair is made when the gate is spawned and has no name: nobody else on the machine can connect to it.
+// The pair is made when the gate is spawned and has no name: no other process of the machine can connect to it.
 import type { Socket } from 'node:net'
 import { createFrameParser, type Frame, frameHeader, type Kind } from './frames.ts'
 
@@ -10,7 +10,7 @@ export type SocketPair = {
   destroy(): void
 }
 
-/** `onClosed` is called once, when the other end is gone or sent what is no frame. */
+/** `onClosed` is called once, when the other end is gone or sent an invalid frame. */
 export function createSocketPair(
   socket: Socket,
   onFrame: (frame: Frame) => void,

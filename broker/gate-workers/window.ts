@@ -1,9 +1,9 @@
-// How much of one stream may be on its way between two processes: what was sent and not yet consumed at the other end.
+// Flow control of one stream between two processes: bytes sent and not yet consumed at the other end.
 // Pure: counts bytes, sends nothing.
 
 /** Bytes of one stream and direction that may be under way. */
 export const WINDOW_BYTES = 64 * 1024
-/** Consumption is told in steps, so that small messages cost no frame each. */
+/** Credit is sent in steps, so that small messages do not cost a frame each. */
 const CREDIT_STEP_BYTES = WINDOW_BYTES / 4
 
 export type SendWindow = {
@@ -27,7 +27,7 @@ export function createSendWindow(): SendWindow {
   }
 }
 
-/** Counts what was consumed here; gives the credit to send, or 0 where it is not worth a frame yet. */
+/** Counts consumed bytes; returns the credit to send, or 0 below one step. */
 export function createReceiptCount(): (bytes: number) => number {
   let untold = 0
   return bytes => {

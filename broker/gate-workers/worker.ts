@@ -14,7 +14,7 @@ import { type Frame, kinds, UNREAD } from './frames.ts'
 import { createRemoteEngine } from './remote-engine.ts'
 import { createSocketPair } from './socket-pair.ts'
 
-/** What the engine's process tells a gate first. `ticketKeys` is base64. */
+/** The first frame from the engine's process. `ticketKeys` is base64. */
 export type GateWorkerStart = {
   data: string
   host: string
@@ -30,7 +30,7 @@ const FIGURES_MS = 5_000
 let gate: Gate | null = null
 const pair = createSocketPair(new Socket({ fd: PAIR_DESCRIPTOR }), receive, () => process.exit())
 const engine = createRemoteEngine(pair)
-// A terminal's Ctrl-C reaches every process: the engine says when it is time.
+// Ctrl-C in a terminal reaches every process; the engine's process decides when gates stop.
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => {})
 
@@ -61,8 +61,8 @@ async function begin({ data, host, port, settings, ticketKeys }: GateWorkerStart
       limits: engine.limits,
       readTrust: createReadTrust(registry, data, settings),
       ticketKeys: Buffer.from(ticketKeys, 'base64'),
-      // Whether the registry may be believed at all is asked again in the engine's process, the one that watches it. In open
-      // mode that process remembers: what cannot be read here is left to it.
+      // The engine's process checks admission again, because it watches the registry. In open mode it has the cache: a
+      // certificate that cannot be read here is left to it.
       admit(peer) {
         const admission = admit(peer)
         if (admission.admitted || admission.reason !== 'registry_unavailable') return admission
@@ -86,7 +86,7 @@ async function begin({ data, host, port, settings, ticketKeys }: GateWorkerStart
   }
 }
 
-/** How this process is doing, for the metrics that the engine's process shows. */
+/** The figures of this process, for the metrics of the engine's process. */
 function tellFigures(): void {
   const own = watchProcess()
   const tell = () => engine.observer.figures(own.figures())

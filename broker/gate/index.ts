@@ -21,7 +21,7 @@ import { createWebSockets } from './transport/web-sockets.ts'
 
 export type { Gate, GateAdmission, GateObserver, GateOptions, RegistryChange } from './interface.ts'
 
-/** Refusals that may be over at the next try: those of them are not held against a certificate. */
+/** Refusals whose cause may be gone at the next attempt: they are not counted against the certificate. */
 const passing: readonly Reason[] = [
   'registry_unavailable',
   'internal_error',
@@ -76,8 +76,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   }
 
   /**
-   * A stranger is closed without a word; somebody listed is told by CONNACK when its CONNECT arrives. False for one that was refused
-   * too often lately: it is closed later, or at once where too many wait.
+   * Closes a stranger without an answer; answers a listed device by CONNACK when its CONNECT arrives. False for a certificate that was
+   * refused too often recently: its connection is closed later, or at once where too many wait.
    */
   function refuse(
     socket: TLSSocket,
@@ -104,7 +104,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     return false
   }
 
-  /** Nothing is read from it. Whoever may enter meanwhile is closed at once, to come back. */
+  /** Reads nothing from the connection. A device that is admitted meanwhile is closed at once, so that it reconnects. */
   function delay(socket: TLSSocket, peer: Peer, deviceId: string | null): void {
     const fingerprint = peer.fingerprint ?? ''
     const over = () => closeInOrder(socket)
@@ -162,7 +162,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   /** Waits for CONNECT, of a WebSocket after its upgrade, and passes the stream to the connection handler. */
   function admitted(socket: TLSSocket, address: string, peer: Peer, deviceId: string, trace?: string): void {
     const { fingerprint, chain } = peer
-    if (fingerprint === null) throw new Error('nobody was admitted')
+    if (fingerprint === null) throw new Error('admitted without a certificate')
     const identity = { fingerprint, chain, deviceId }
     const who = { address, fingerprint, deviceId }
     let stream: Duplex = socket
@@ -188,7 +188,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       onStop: () => closeInOrder(stream),
     })
 
-    /** Refuses a connection that came this far, and closes it in order. */
+    /** Refuses a connection after admission, and closes it in order. */
     function end(reason: Reason, detail?: string): void {
       if (over !== null) return
       over = reason
@@ -225,8 +225,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       const frames = createFrameReader(settings.packetBytesMax)
       handle.handOver()
       atDoor = true
-      // While somebody listens for 'readable', 'data' only reports what `read()` is about to give:
-      // the size a packet declares is judged before the reader sees it.
+      // With a listener for 'readable', 'data' only reports the bytes that `read()` is about to return: the declared size is
+      // checked before the engine reads the packet.
       stream.on('data', (bytes: Buffer) => {
         const reason = frames.read(bytes)
         if (frames.packets() > 0) handle.settle()

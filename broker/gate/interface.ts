@@ -1,4 +1,4 @@
-// What a gate is to the rest of the broker: its parts, its verbs, its events, and what it asks about an admission.
+// The interface of a gate: its options, its methods, its observer, and the admission that it asks for.
 import type { Peer } from '../../admission/decide.ts'
 import type { Change } from '../../db/change-feed.ts'
 import type { Reason } from '../../db/reason.ts'
@@ -15,19 +15,19 @@ export type GateObserver = {
     detail?: string,
   ): void
   handshakeTook(ms: number): void
-  /** A certificate is refused again and again: its connection waits, or is closed unanswered. */
+  /** A certificate was refused too often: its connection waits, or is closed without an answer. */
   refusalDelayed(): void
   admissionTook(ms: number): void
   trustReloaded(issuers: number): void
   trustNotReloaded(error: unknown): void
 }
 
-/** What a gate needs to know of an admission: whom the registry lists the certificate for, null for nobody. */
+/** The part of an admission that a gate uses: the device for which the registry lists the certificate, null for none. */
 export type GateAdmission =
   | { admitted: true; record: { deviceId: string } }
   | { admitted: false; reason: Reason; record: { deviceId: string } | null }
 
-/** What of a change tells whom it may concern. */
+/** The fields of a change that name the certificates and devices concerned. */
 export type RegistryChange = Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>
 
 export type Gate = {
@@ -36,7 +36,7 @@ export type Gate = {
   reload(ticketKeys: Buffer): void
   /** Seals and opens session tickets with these keys from now on. */
   useTicketKeys(ticketKeys: Buffer): void
-  /** Asks again about connections that wait for CONNECT and that a change of the registry may concern. */
+  /** Checks admission again for connections that wait for CONNECT and that a change may concern. */
   changed(change: RegistryChange): void
   /** Stops accepting and closes connections that the engine does not have yet; resolves when the last connection is gone. */
   stop(): Promise<void>
@@ -54,7 +54,7 @@ export type GateOptions = {
   ticketKeys: Buffer
   admit: (peer: Peer) => GateAdmission
   handleConnection: ConnectionHandler
-  /** Where strangers are noted whose issuer lets them register themselves. */
+  /** Records strangers whose issuer lets devices register themselves. */
   selfRegistration: Omit<SelfRegistrationOptions, 'issuers'>
   observer: GateObserver
 }

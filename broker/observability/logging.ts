@@ -1,11 +1,11 @@
-// What the broker says of itself: one function per event feeds log line and counter together.
+// The broker's log: one function per occurrence writes the log line and counts it.
 // Never a key, a payload or a topic of a device in a metric label.
 import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Reason } from '../../db/reason.ts'
 import type { CloneSuspicion } from '../admission/clone-detector.ts'
 import type { BrokerMetrics } from './metrics.ts'
 
-/** Who an event is about; what is unknown is absent. */
+/** The peer that a log line is about; unknown fields are absent. */
 export type PeerInfo = { address: string; fingerprint?: string | undefined; deviceId?: string | undefined }
 
 export type BrokerLog = ReturnType<typeof createBrokerLog>
@@ -154,7 +154,7 @@ function createQuiet(): (key: string) => boolean {
   }
 }
 
-/** What goes beyond it is counted, and told once its second is over, also where nothing comes after it. */
+/** Lines beyond the budget are counted; the count is reported when the second is over. */
 function createBudget(perSecond: number, onSkipped: (count: number) => void) {
   let spent = 0
   function end(): void {

@@ -1,5 +1,5 @@
 // Spans of an admission: handshake and decision at the gate, CONNECT in the engine, which may be another process; and of a change
-// that was acted on. Says whom it was about by what the log says, too: device, fingerprint, reason.
+// that was acted on. Attributes are those of the log: device, fingerprint, reason.
 import type { Duplex } from 'node:stream'
 import { beginSpan, isTraced, type Span } from '../../admin/tracing.ts'
 import type { Reason } from '../../db/reason.ts'
@@ -15,7 +15,7 @@ export type TracedAdmission = {
   resumed: boolean
 }
 
-/** Gives what the engine continues the trace by; nothing where nobody takes traces. */
+/** Returns the `traceparent` for the engine's span; undefined without tracing. */
 export function traceAdmission(of: () => TracedAdmission): string | undefined {
   if (!isTraced()) return undefined
   const { handshakeMs, decisionMs, fingerprint, deviceId, reason, resumed } = of()
@@ -72,7 +72,7 @@ function endAtConnack(stream: Duplex, span: Span): void {
   stream.once('close', () => span.fail('closed'))
 }
 
-/** From the commit of a change to the moment it was acted on. */
+/** A span from the commit of a change until the broker has acted on it. */
 export function traceChange(epoch: number, sessionsCut: number, committedAt: number, at: number): void {
   if (!isTraced()) return
   const attributes = { 'rollcall.epoch': epoch, 'rollcall.sessions_cut': sessionsCut }

@@ -1,8 +1,8 @@
-// What of the sessions of a device is noted for operators: who is connected, from where, over what.
+// The sessions of a device as operators see them: client ID, address, transport.
 import type { LiveSession } from '../../db/roll/live-sessions.ts'
 import type { Session } from '../mqtt/connection/sessions.ts'
 
-/** Of those that were answered CONNACK 0; the newest of a client ID stands for it. */
+/** Only sessions that got CONNACK 0; the newest of each client ID. */
 export function liveSessions(sessions: readonly Session[]): LiveSession[] {
   return sessions.flatMap(({ connected, connect, identity, address, transportInfo }) => {
     if (!connected || connect === null) return []

@@ -1,5 +1,5 @@
-// What the broker last read of those it admitted: their records and policies, for `registryLossMode: open` alone. Forgets what
-// a change may have made untrue as soon as the change is read, and answers nothing while changes may be unread.
+// Records and policies that the broker last read of admitted devices, for `registryLossMode: open` alone. Drops an entry as soon
+// as a change may have made it untrue, and answers nothing while changes may be unread.
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { Change } from '../../db/change-feed.ts'
 import type { PolicySubject, StoredPolicy } from '../../db/policies/policy-store.ts'
@@ -7,7 +7,7 @@ import type { PolicySubject, StoredPolicy } from '../../db/policies/policy-store
 export type RegistryCache = {
   keepRecord(record: AdmissionRecord): void
   keepPolicies(issuerId: string | null, subject: PolicySubject): void
-  /** Null for whoever is not known whole: certificate, device and policies. */
+  /** Null unless certificate, device and policies are all known. */
   record(fingerprint: string): AdmissionRecord | null
   policies(deviceId: string, issuerId: string | null): PolicySubject | null
   /** A change was read: what it is about is to be read anew. */
@@ -29,7 +29,7 @@ export function createRegistryCache(certificatesMax: number): RegistryCache {
   const records = new Map<string, Kept>()
   const devices = new Map<string, Known>()
   const shared = new Map<string, StoredPolicy>()
-  /** They grow whenever issuers, or policies for all, changed: what was kept before is void. */
+  /** Grow with each change of issuers, or of policies for all devices: earlier entries are void. */
   let recordGeneration = 0
   let policyGeneration = 0
   let behind = false

@@ -1,44 +1,44 @@
-// What newcomers are judged by: what the registry says now; where it is lost nothing or, in open mode, what was last read.
-// Decides nobody's admission.
+// The records that admission is decided by: the registry's own or, where it is lost and the mode is open, those of the cache.
+// Decides no admission.
 import type { AdmissionLookup, AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { PolicySubject } from '../../db/policies/policy-store.ts'
 import type { RegistryCache } from './registry-cache.ts'
 import type { Doubt } from './registry-health.ts'
 
-/** More are not between gate and engine at once. */
+/** More connections are not between gate and engine at once. */
 const JUST_READ_MAX = 1_000
 
 export type PolicyLookup = (deviceId: string, issuerId: string | null) => PolicySubject
 
 export type RegistryView = {
-  /** For newcomers. Throws where they cannot be judged. */
+  /** For new connections. Throws where there is no record to decide by. */
   lookup: AdmissionLookup
-  /** For those inside: what the registry says, or it throws. */
+  /** For live sessions: reads the registry, or throws. */
   lookupAgain: AdmissionLookup
   policiesOf: PolicyLookup
-  /** The device a certificate is listed for; null for none, and where that cannot be told. */
+  /** The device for which a certificate is listed; null for none and for an unreadable registry. */
   deviceOf(fingerprint: string): string | null
 }
 
 export function createRegistryView(options: {
   lookup: AdmissionLookup
-  /** Changes whenever somebody wrote; throws where the registry cannot be read. */
+  /** Changes with every write to the registry; throws where it cannot be read. */
   dataVersion(): number
   policiesOf: PolicyLookup
   doubt(): Doubt | null
   /** Null in closed mode. */
   memory: RegistryCache | null
-  /** Somebody was looked up although the registry is lost. */
+  /** A record was taken although the registry is lost. */
   onOpen(error: unknown): void
 }): RegistryView {
   const { memory } = options
   let failing = false
-  /** What was read of newcomers: the engine asks again within milliseconds, and while nobody wrote the answer stands. */
+  /** Records of new connections: the engine asks for the same record within milliseconds, and it is valid until the next write. */
   const justRead = new Map<string, AdmissionRecord>()
   let readAt = -1
 
   function read(fingerprint: string): AdmissionRecord | null {
-    // Asked first: what is written from here on only makes what is read newer than its version.
+    // Read first: a later write can only make the record newer than its version.
     const version = options.dataVersion()
     if (version !== readAt || justRead.size >= JUST_READ_MAX) justRead.clear()
     readAt = version
@@ -61,7 +61,7 @@ export function createRegistryView(options: {
       failing = true
       throw error
     }
-    // It is back: what was changed while it was away comes first.
+    // The registry is back: changes made meanwhile must be read first.
     if (failing) memory?.fallBehind()
     failing = false
     if (record !== null) memory?.keepRecord(record)

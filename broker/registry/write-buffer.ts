@@ -1,5 +1,5 @@
-// What the broker wants on record, collected and written in batches: uses, refusals, that it lives, what it acknowledged.
-// A registry that takes no notes now (locked, disk full) delays them; nobody's admission waits for a note.
+// Collects the broker's writes to the registry and writes them in batches: first uses, refusals, heartbeats, acknowledgements.
+// A registry that cannot be written now (locked, disk full) delays them; no admission waits for them.
 
 import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../../db/broker-notes.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
@@ -13,17 +13,17 @@ import type { PeerInfo } from '../observability/logging.ts'
 export type RegistryWriteBuffer = {
   use(fingerprint: string, deviceId: string): void
   refusal(reason: Reason, who: PeerInfo): void
-  /** Somebody wants to register itself. False where too many wait to be written. */
+  /** A device wants to register itself. False where too many arrivals wait to be written. */
   arrival(note: ArrivalNote): boolean
-  /** What a session is subscribed to has changed. Written within some seconds: asked before a policy changes. */
+  /** The subscriptions of a session changed. Written within some seconds, for policy simulation. */
   subscriptions(who: PeerInfo, filters: Filters): void
-  /** Who of this device is connected has changed. Written within some seconds. */
+  /** The sessions of this device changed. Written within some seconds. */
   sessions(deviceId: string): void
-  /** Written at once where the registry allows it: an operator waits for it. */
+  /** Written at once where possible: an operator waits for it. */
   acknowledge(acknowledgement: Acknowledgement): void
-  /** Holds a certificate that two are using, as soon as the registry takes it. */
+  /** Suspends a cloned certificate, as soon as the registry can be written. */
   suspendCloned(evidence: CloneEvidence): void
-  /** Writes what waits and leaves the list of nodes. */
+  /** Writes everything that waits and removes the node. */
   close(): void
 }
 
@@ -37,7 +37,7 @@ const BATCH_MAX = 500
 const ARRIVALS_WAITING_MAX = 200
 const ARRIVALS_AT_ONCE = 50
 const SUBSCRIBERS_AT_ONCE = 2_000
-/** More than there are devices on a roll. */
+/** More than a roll has devices. */
 const MOVED_MAX = 2_000_000
 
 type Seen = { note: RefusalNote; writtenAt: number }
@@ -46,10 +46,10 @@ export function createRegistryWriteBuffer(options: {
   nodeId: string
   epoch: number
   notes: BrokerNotes
-  /** How often what waits is written; 100 ms where it is not said. */
+  /** Interval of writes; 100 ms by default. */
   everyMs?: number | undefined
   now: () => number
-  /** How many are connected, and who of a device is. */
+  /** The number of sessions, and the sessions of a device. */
   sessionCount(): number
   sessionsOf(deviceId: string): LiveSession[]
   onWaiting(error: unknown, waiting: number): void
@@ -73,7 +73,7 @@ export function createRegistryWriteBuffer(options: {
         step()
       } catch (error) {
         options.onWaiting(error, acknowledgements.length + uses.size)
-        // Nothing is written now; the rest is tried with it.
+        // The registry takes no writes now; the other steps wait too.
         if (isRegistryOutage(error)) return
       }
     }
@@ -87,7 +87,7 @@ export function createRegistryWriteBuffer(options: {
     flushSessions()
   }
 
-  /** Writes notes together; where that fails over one of them, each alone, and that one is left out. */
+  /** Writes a batch; where it fails, writes each item alone and drops the one that fails. */
   function writeEach<Note>(batch: Note[], write: (notes: Note[]) => void): void {
     try {
       write(batch)
@@ -111,7 +111,7 @@ export function createRegistryWriteBuffer(options: {
     for (const note of batch) uses.delete(note.fingerprint)
   }
 
-  /** After uses: who takes over has been in use. */
+  /** After first uses: the certificate of a takeover has been used. */
   function flushClones(): void {
     for (const [fingerprint, evidence] of clones) {
       writeEach([evidence], ([one]) => notes.suspendCloned(one!))
@@ -119,7 +119,7 @@ export function createRegistryWriteBuffer(options: {
     }
   }
 
-  /** A bounded number at once: brokers wait for each other's writes. */
+  /** A bounded number at once, because brokers wait for each other's writes. */
   function flushArrivals(): void {
     if (arrivals.size === 0) return
     const batch = [...arrivals.values()].slice(0, ARRIVALS_AT_ONCE)
@@ -143,7 +143,7 @@ export function createRegistryWriteBuffer(options: {
       if (subscriptions.get(deviceId) === noted) subscriptions.delete(deviceId)
   }
 
-  /** As they are now, whatever happened in between. */
+  /** In their current state, whatever happened since the last write. */
   function flushSessions(): void {
     if (moved.size === 0) return
     const batch = [...moved].slice(0, SUBSCRIBERS_AT_ONCE)

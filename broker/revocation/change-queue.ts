@@ -1,23 +1,23 @@
-// In which order changes are acted on: one about a few sessions in the turn it is read in, one about everybody in slices that
-// let the event loop go on between them, each acknowledged once all before it are done. Knows no sessions.
+// The order in which the broker acts on changes. A change for one device or certificate is handled in the turn that reads it; a
+// change for all sessions in slices, with the event loop in between. Epochs are acknowledged in order. Knows no sessions.
 import type { Change, ChangeReader } from '../../db/change-feed.ts'
 
 export type ChangeActions = {
-  /** A change was read, and nothing has been done about it yet. */
+  /** A change was read and not handled yet. */
   read(change: Change): void
-  /** Something was written that has not been read. */
+  /** The registry has changes that were not read yet. */
   fellBehind(): void
-  /** All that the feed holds has been read, though maybe not acted on. */
+  /** All changes of the feed were read, but maybe not handled. */
   caughtUp(): void
-  /** Acts on a change about a certificate or a device. Gives how many sessions it cut. */
+  /** Handles a change for a certificate or a device; returns the number of sessions cut. */
   actOn(change: Change): number
-  /** What a change about everybody asks for: a step for each concerned, which gives how many sessions it cut. */
+  /** The steps of a change for all sessions; each returns the number of sessions cut. */
   stepsOf(change: Change): Iterable<() => number>
 }
 
 export type ChangeQueueOptions = {
   feed: Pick<ChangeReader, 'dataVersion' | 'changesAfter'>
-  /** Changes up to this epoch need no acting on. */
+  /** Changes up to this epoch are already in effect. */
   epoch: number
   work: ChangeActions
   onAcknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void
@@ -26,12 +26,12 @@ export type ChangeQueueOptions = {
 type Pending = { change: Change; readAt: number; sessionsCut: number; done: boolean }
 
 const CHANGES_AT_ONCE = 500
-/** Beyond this the rest waits in the registry. */
+/** Further changes wait in the registry. */
 const PENDING_MAX = 10_000
-/** How long others wait while everybody is looked at. */
+/** The longest time for which a change for all sessions holds the event loop. */
 const SLICE_MS = 5
 
-/** `follow` resolves when all that the feed holds is done; it rejects where a step failed, and begins there again when called again. */
+/** `follow` resolves when all changes of the feed are handled. It rejects where a step failed; the next call starts there. */
 export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQueueOptions) {
   let pending: Pending[] = []
   let readTo = epoch
@@ -51,7 +51,7 @@ export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQ
     }
   }
 
-  /** Reads on; whoever has to go because of one certificate goes now, also while everybody is being looked at. */
+  /** Reads further changes. A change for one certificate is handled at once, also between two slices of a change for all. */
   function read(): void {
     const seen = feed.dataVersion()
     if (seen !== version) work.fellBehind()
@@ -81,7 +81,7 @@ export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQ
   }
 
   async function actOnAll(next: Pending): Promise<void> {
-    // Rights are bound to what the registry says at that moment: one pass is enough for all changes read before it.
+    // Binding reads the current policies, so one pass covers all policy changes read before it.
     const sameWork = pending.filter(({ done, change }) => !done && change.kind === 'policy')
     const sessionsCut = await inSlices(work.stepsOf(next.change))
     if (stopped) return

@@ -1,5 +1,5 @@
-// Whether what a device left behind can ever be worth anything again, by what the registry has on record and nothing else: no clock,
-// no issuer, no CRL, since each of them may say another thing tomorrow.
+// Whether the stored state of a device can ever be used again. Decided by the status of device and certificates alone: clock,
+// issuers and CRLs can change, and a deletion cannot be undone.
 import type { DeviceNow } from '../../db/admission-lookup.ts'
 import { canEverAdmit } from '../../db/roll/transitions.ts'
 

@@ -1,5 +1,5 @@
-// Follows the change feed: looks again at every session a change may concern, cuts those whose right has ended,
-// then acknowledges the epoch. Time ends rights too: a sweep each second cuts what has expired.
+// Follows the change feed: checks each session that a change may concern, cuts the sessions without a right, then
+// acknowledges the epoch. A check each second cuts sessions whose certificate has expired.
 import { rightEndsAt } from '../../admission/decide.ts'
 import type { Change, ChangeReader } from '../../db/change-feed.ts'
 import type { Admit } from '../admission/admit.ts'
@@ -17,10 +17,10 @@ export type RevocationWatch = {
 
 export type RevocationWatchOptions = {
   feed: ChangeReader
-  /** The epoch before which no session of this broker can be: it began after it. */
+  /** The last epoch before this broker started; all its sessions are newer. */
   epoch: number
   pollMs: number
-  /** How often the clock is asked who must leave; a second where it is not said. */
+  /** Interval of the check for expired sessions; a second by default. */
   expiryCheckMs?: number | undefined
   /** Where the results of the repeated checks are kept. */
   health: RegistryHealth
@@ -32,13 +32,13 @@ export type RevocationWatchOptions = {
   isGone(deviceId: string): boolean
   /** Throws where the registry is not the file it was. */
   assertSameRegistry(): void
-  /** Told of every change before anything is done about it; null where nothing is remembered. */
+  /** Gets every change before the watch acts on it; null without a cache. */
   memory: Pick<RegistryCache, 'changed' | 'fallBehind' | 'catchUp'> | null
   now: () => number
   onIssuersChanged(): void
-  /** Told of every change as it is read, before sessions are looked at. */
+  /** Called for every change, before sessions are checked. */
   onChange(change: Change): void
-  /** `committedAt` is when the change was made, in ms since the epoch, by the clock of whoever made it. */
+  /** `committedAt` is when the change was made, in ms since the epoch, by the clock of the process that made it. */
   onAcknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void
   onDoubt(error: unknown): void
 }
@@ -90,7 +90,7 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
     return sessionsCut
   }
 
-  /** Who comes in meanwhile is judged by what the registry says then. */
+  /** A connection admitted meanwhile was checked against the registry after the change. */
   function* stepsOf({ kind }: Change): Iterable<() => number> {
     for (const session of [...engine.sessions.all()]) {
       if (kind !== 'policy') yield () => (cutWhereRefused(session) ? 1 : 0)
@@ -111,11 +111,11 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
   function cutWhereRefused(session: Session): boolean {
     const admission = options.admit(session.identity)
     if (admission.admitted) {
-      // One that was superseded meanwhile ends with its grace.
+      // A certificate superseded meanwhile has a grace, and the session ends with it.
       session.rightEndsAt = rightEndsAt(admission.record)
       return false
     }
-    // A registry that cannot be read refuses newcomers; those inside stay until it says otherwise.
+    // An unreadable registry refuses new connections; live sessions stay until it can be read.
     if (admission.reason === 'registry_unavailable') throw new Error('the registry could not be read')
     engine.cut(session, admission.reason)
     return true
@@ -136,7 +136,7 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
     })
   }
 
-  /** Told by a clock that nobody sets. */
+  /** By the monotonic clock, which no operator can set. */
   function isTooOld({ since }: Session): boolean {
     return options.maxSessionAgeMs > 0 && performance.now() - since >= options.maxSessionAgeMs
   }
@@ -151,7 +151,7 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
   }
 }
 
-/** What the work gives for each session. What one throws keeps no other from its turn, and is thrown at the end. */
+/** The result of `work` for each session. An error for one session does not stop the others; the first is thrown at the end. */
 function eachOf<T>(sessions: Iterable<Session>, work: (session: Session) => T): T[] {
   const results: T[] = []
   const failures: unknown[] = []

@@ -1,5 +1,5 @@
-// After a start: judges what devices left in the broker's earlier lives by what the registry says now, and sends the wills of
-// those lives. In slices, so that newcomers do not wait for it.
+// After a start: checks the sessions, retained messages and wills that were stored before it against the registry, and sends
+// the wills that are due. Works in slices, so that new connections do not wait.
 import type { Engine } from '../mqtt/index.ts'
 
 const SLICE_MS = 5
@@ -15,7 +15,7 @@ export function reconcileStoredState(options: {
   let timer: NodeJS.Timeout | null = null
   let stopped = false
 
-  /** A step that nobody can decide now is taken again. */
+  /** A step that the registry cannot decide now is repeated. */
   function slice(): void {
     const end = performance.now() + SLICE_MS
     try {

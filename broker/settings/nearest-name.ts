@@ -1,4 +1,4 @@
-// The name that somebody probably meant. Pure.
+// The known name nearest to a misspelt one. Pure.
 
 /** The known name with the fewest edits, a third of its length at most; null where none is near. Capitals make no difference. */
 export function nearestName(name: string, known: Iterable<string>): string | null {

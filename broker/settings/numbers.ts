@@ -1,4 +1,4 @@
-// The broker's numeric settings: default, bounds and meaning of each. What is given is judged elsewhere.
+// The broker's numeric settings: default, bounds and meaning of each. Given values are validated in `validation.ts`.
 export type Setting = { default: number; min: number; max: number; about: string }
 
 export const settings = {

@@ -1,5 +1,5 @@
-// Where the broker's settings come from: `rollcall.yaml` in the data directory, and the environment, which wins. A name that is
-// none keeps the broker from starting: a limit that somebody believes to have set would not hold.
+// Where the broker's settings come from: `rollcall.yaml` in the data directory, and the environment, which wins. An unknown
+// name prevents the start: the limit that it was meant to set would not hold.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
@@ -26,7 +26,7 @@ export type GivenSettings = {
   problems: readonly string[]
 }
 
-/** Reads both sources and judges them. @throws ConfigError with every problem found. */
+/** Reads both sources and validates them. @throws ConfigError with every problem found. */
 export function readBrokerSettings(dataDirectory: string, env: NodeJS.ProcessEnv): BrokerSettings {
   const { file, environment, problems } = readGivenSettings(dataDirectory, env)
   const given = { ...file, ...environment }

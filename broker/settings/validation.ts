@@ -1,4 +1,4 @@
-// The broker's settings: their defaults and bounds, and how given ones are judged, all at once.
+// The broker's settings: defaults, bounds, and the validation of given values, all problems at once.
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
 import { usernameModes } from '../../admission/connect.ts'
@@ -77,7 +77,7 @@ const POLICY_NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 export const settingNames: readonly string[] = Object.keys({ ...settings, ...choices, ...texts })
 
-/** Raised with every problem found, so that one run tells all. */
+/** Thrown with every problem found. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
 

@@ -1,4 +1,4 @@
-// What is read when somebody asks for metrics: figures that others keep, taken as they are then. Nothing here walks anything.
+// Reads the gauges when metrics are requested. All are counters kept by other parts; nothing here iterates over sessions.
 import { watchProcess } from '../../admin/process-figures.ts'
 import { storeBytes } from '../../db/store-size.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'

@@ -1,4 +1,4 @@
-// Publishes the broker's figures as retained messages, each where it has changed. Who may read them is a matter of policies.
+// Publishes the broker's statistics as retained messages when they change. Policies decide which clients may read them.
 
 import type { CountedLimits } from '../gate/limits/connection-limits.ts'
 import type { Engine } from '../mqtt/index.ts'

@@ -8,7 +8,7 @@ const IPV4_MAPPED = '0:0:0:0:0:ffff'
 
 /**
  * The prefix of an address: `2001:db8:0:1::/64` for IPv6, `192.0.2.1` for IPv4, also where it is mapped into IPv6
- * (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2). What is no IP address is given back as it is.
+ * (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2). Any other text is returned unchanged.
  */
 export function addressPrefix(address: string): string {
   if (!isIPv6(address)) return address

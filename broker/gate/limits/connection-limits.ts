@@ -1,6 +1,6 @@
-// Limits before the handshake: how many connections, how many handshakes, how fast from one address. What exceeds the
-// handshakes waits its turn. Judges by counts and by how an address (of IPv6 a /64) fared before; knows nothing of TLS or
-// identity.
+// Limits before the handshake: how many connections, how many handshakes, how fast from one address. A connection
+// beyond the handshake limit waits. Decides by counts and by earlier results of the address (for IPv6 of its /64); knows neither
+// TLS nor identities.
 import type { Reason } from '../../../db/reason.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { type Called, createHandshakeQueue, type Lane } from './handshake-queue.ts'
@@ -11,7 +11,7 @@ export type LimitSettings = {
   /** Connections that may wait for a handshake, and for how long. */
   handshakesWaitingMax: number
   handshakeWaitMs: number
-  /** Percent of the handshakes that addresses may take which no device on the roll came from lately. */
+  /** Percent of the handshakes for addresses without a recent listed device. */
   strangerShare: number
   addressRatePerSecond: number
   addressBurst: number
@@ -24,7 +24,7 @@ export type LimitSettings = {
 export type HandshakeOutcome = 'known' | 'stranger' | 'gone'
 
 export type Limits = {
-  /** Counts a new connection in as a handshake and answers null, now or when it is its turn, or answers why it may not begin. */
+  /** Counts a new connection and its handshake, and answers null now or when its turn comes; or answers the reason of a refusal. */
   begin(address: string, answer: (refusal: Reason | null) => void): void
   handshakeEnded(address: string, outcome: HandshakeOutcome): void
   connectionEnded(): void
@@ -33,11 +33,11 @@ export type Limits = {
 /** Limits that are counted here. */
 export type CountedLimits = Limits & {
   counts(): { connections: number; handshakes: number; waiting: number }
-  /** How many connections ever came. */
+  /** Connections since the start. */
   begun(): number
 }
 
-/** What is known of an address. `seenAt` is when its tokens were last counted; `standing` grows with devices on the roll. */
+/** The record of an address. `seenAt`: when its tokens were last counted; `reputation` grows with each listed device. */
 type Visitor = { tokens: number; seenAt: number; handshakes: number; asStranger: number; reputation: number }
 
 /** A stranger costs its address as much as so many devices on the roll. */
@@ -46,7 +46,7 @@ const REPUTATION_MAX = 10
 
 /** `now` gives monotonic milliseconds. */
 export function createLimits(settings: LimitSettings, now: () => number): CountedLimits {
-  /** Those with handshakes under way: what is counted for an address must be found again. */
+  /** An address with handshakes in progress stays, because their ends are counted for it. */
   const busy = new Map<string, Visitor>()
   /** All others, in order of use, the oldest first, which is forgotten for the next. */
   const idle = new Map<string, Visitor>()
@@ -131,7 +131,7 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
     visitor.tokens = Math.max(-settings.addressBurst, visitor.tokens - (STRANGER_TOKENS - 1))
   }
 
-  /** Whoever starts now may end at once and call again: one loop does it all. */
+  /** A started handshake can end at once and call this again; the outer loop handles that. */
   function serve(): void {
     if (serving) return
     serving = true
@@ -142,7 +142,7 @@ export function createLimits(settings: LimitSettings, now: () => number): Counte
         called.answer(called.tooLate ? 'handshakes_exceeded' : null)
       }
     } finally {
-      serving = false // an answer that throws must not keep everybody else waiting for ever
+      serving = false // an answer that throws must not block the connections that wait
     }
   }
 

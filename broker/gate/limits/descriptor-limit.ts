@@ -2,10 +2,10 @@
 // refuse: it would spin on accept while connections pile up behind it.
 import { readFileSync } from 'node:fs'
 
-/** Kept for the registry, its log, certificates read anew, and what else a running process opens. */
+/** Reserved for the registry, its write-ahead log, reloaded certificates and other files. */
 const RESERVE = 64
 
-/** Connections that fit; as many as are asked for where the system has no such limit or does not tell. */
+/** The number of connections that fit; infinite where the system has no limit or does not report it. */
 export function connectionsThatFit(limits = readLimits()): number {
   const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1]
   return soft === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(soft) - RESERVE)

@@ -12,21 +12,21 @@ export type Lane = 'known' | 'strangers' | 'held'
 export type HandshakeQueue = {
   /** False where it is full. */
   enter(waiter: WaitingHandshake): boolean
-  /** Whether nobody from this address waits. */
+  /** Whether no connection of this address waits. */
   isEmptyFor(address: string): boolean
   /** What decides the line of this address may have changed. */
   changed(address: string): void
-  /** Who is next, of strangers only where they may start; null for nobody. */
+  /** The next connection, from the lane of strangers only if they may start; null for none. */
   take(strangersMayStart: boolean): Called | null
   size(): number
 }
 
 type Waiting = WaitingHandshake & { since: number; next: Waiting | null }
 
-/** An address with somebody waiting, linked into its line. */
+/** An address with waiting connections, linked into its lane. */
 type Queue = { address: string; line: Lane; first: Waiting; last: Waiting; before: Link; after: Link }
 type Link = Queue | Ends
-/** Both ends of a line: what comes after it is first. */
+/** Both ends of a lane; the entry after it is the first. */
 type Ends = { address: null; before: Link; after: Link }
 
 /** `now` gives monotonic milliseconds; `lineOf` where an address belongs now. */
@@ -38,7 +38,7 @@ export function createHandshakeQueue(
   const queues = new Map<string, Queue>()
   const lines: Record<Lane, Ends> = { known: emptyLine(), strangers: emptyLine(), held: emptyLine() }
   let size = 0
-  /** Whose turn it is: neither line can starve the other. */
+  /** The lane whose turn it is, so that neither starves the other. */
   let turn: 'known' | 'strangers' = 'known'
 
   /** Puts an address at the end of the line where it belongs; false where it is in that line already. */

@@ -7,7 +7,7 @@ import type { Change } from '../../../db/change-feed.ts'
 
 export type PendingConnection = {
   peer: Peer
-  /** The device that the registry listed the certificate for; null for nobody. */
+  /** The device for which the registry lists the certificate; null for none. */
   deviceId: string | null
   /** CONNECT is not whole when its time has passed. */
   onTimeout(): void
@@ -20,7 +20,7 @@ export type PendingConnection = {
 }
 
 export type PendingHandle = {
-  /** It is somebody else's to cut or to stop from now on; the deadline still runs. */
+  /** The engine cuts or stops the connection from now on; the deadline still runs. */
   handOver(): void
   /** CONNECT is whole. */
   settle(): void
@@ -32,7 +32,7 @@ export type PendingConnections = {
    * its certificate makes room where there are too many.
    */
   add(socket: Duplex, connection: PendingConnection, timeoutMs?: number): PendingHandle
-  /** Tells those that a change of the registry may concern. */
+  /** Informs the connections that a change of the registry may concern. */
   changed(change: Pick<Change, 'kind' | 'deviceId' | 'fingerprint'>): void
   stop(): void
   size(): number
@@ -116,7 +116,7 @@ const LINGER_MS = 1_000
 export function closeInOrder(socket: Duplex): void {
   socket.on('error', () => {})
   socket.end()
-  // Whoever still waits for 'readable' keeps the socket from flowing, and its end from being seen.
+  // A listener for 'readable' would stop the socket from flowing and hide its end.
   socket.removeAllListeners('readable')
   socket.resume()
   const deadline = setTimeout(() => socket.destroy(), LINGER_MS)

@@ -1,5 +1,5 @@
-// How often each certificate was refused lately, and whether its next refusal is answered at once, later or not at all. Many clients come
-// back each second whatever they are told: one that waits for its answer costs a handshake every few seconds instead. Pure.
+// How often each certificate was refused recently, and whether its next refusal is answered at once, later or never. Many clients
+// reconnect each second after any refusal; a delayed answer reduces that to one handshake in some seconds. Pure.
 
 export type RefusalAnswer = 'at_once' | 'delayed' | 'closed'
 

@@ -1,6 +1,6 @@
-// Spreads work over turns of the event loop, so that what is live already is served between two portions of it.
+// Spreads work over turns of the event loop, so that live connections are served between two portions.
 
-/** Runs at most so many tasks in one turn of the event loop, the others in order in the turns that follow. */
+/** Runs at most `tasksPerTurn` tasks in one turn of the event loop; the others run in order in later turns. */
 export function createThrottle(tasksPerTurn: number): (task: () => void) => void {
   let waiting: (() => void)[] = []
   let left = tasksPerTurn

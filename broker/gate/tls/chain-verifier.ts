@@ -1,5 +1,5 @@
-// Whether the certificate that a peer showed chains to an issuer on record. A signature that held once under these issuers
-// holds for ever, so it is verified once for each certificate; whether it admits is another question, asked every time.
+// Whether the certificate of a peer chains to an issuer in the registry. A signature stays valid under the same issuers, so it is
+// verified once for each certificate. Admission is decided elsewhere, on every connection.
 import type { X509Certificate } from 'node:crypto'
 import { anchorsAmong, type ChainVerdict, type KnownIssuer, verifyUnder } from '../../../pki/chain.ts'
 
@@ -9,13 +9,13 @@ export type VerifyChain = (certificate: X509Certificate, fingerprint: string) =>
 /** Some 200 bytes each. */
 const VERIFIED_REMEMBERED_MAX = 100_000
 
-/** `issuers` are all that are on record, disabled ones too: their devices are told the real reason. */
+/** `issuers`: all in the registry, disabled ones too, so that their devices get the true reason. */
 export function createChainVerifier(
   issuers: ReadonlyMap<string, KnownIssuer>,
   rememberedMax = VERIFIED_REMEMBERED_MAX,
 ): VerifyChain {
   const anchors = anchorsAmong(issuers.values(), issuers)
-  /** Those seen last at the end. What did not verify is not kept: anybody can show as many of them as they like. */
+  /** In order of use, the latest last. Certificates that do not verify are not kept: a stranger can make any number of them. */
   const verified = new Set<string>()
 
   return (certificate, fingerprint) => {

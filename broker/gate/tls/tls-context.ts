@@ -1,5 +1,5 @@
 // The listener's TLS: server certificate and key from the data directory. It asks for a certificate and trusts none:
-// what one is worth is judged by the issuers on record. Nothing here falls back to a wider default.
+// certificates are verified by the issuers in the registry. Nothing here falls back to a wider default.
 
 import { constants, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// Notices when the server certificate or its key was replaced on disk. Looking beats being told: it works on every
-// file system, and a pair that is half replaced is looked at again.
+// Detects that the server certificate or its key was replaced on disk. Polls, because polling works on every file system and
+// sees a half replaced pair again.
 import { type TlsFiles, tlsFilesVersion } from './tls-context.ts'
 
 const LOOK_EVERY_MS = 2_000
@@ -13,7 +13,7 @@ export function watchTlsFiles(files: TlsFiles, onChange: () => void): { stop(): 
       version = seen
       onChange()
     } catch {
-      // A file is missing for the moment it is replaced; the next look sees it.
+      // A file can be missing while it is replaced; the next poll finds it.
     }
   }, LOOK_EVERY_MS)
   return { stop: () => clearInterval(timer) }

@@ -1,5 +1,5 @@
-// What a gate trusts and shows at this moment: the issuers in the registry, and a TLS context made from the server
-// certificate on disk. Read anew when either changes.
+// The trust anchors and the TLS context of a gate: issuers from the registry, the server certificate from disk. Read again
+// when either changes.
 import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { type Issuer, readIssuers } from '../../../db/issuers/issuer-store.ts'

@@ -1,4 +1,4 @@
-// Waits for the first packet of a connection and looks at its fixed header before anybody buffers or parses it.
+// Waits for the first packet of a connection and checks its fixed header before the engine buffers or parses it.
 // Holds at most a few octets itself.
 import type { Duplex } from 'node:stream'
 import { checkFirstPacket, type FirstPacket } from './packet-frames.ts'

@@ -1,5 +1,5 @@
-// The TCP listener and the TLS handshakes on it, with their limits and deadlines. Ends where the peer is known by
-// its certificate; what that certificate is worth is decided elsewhere.
+// The TCP listener and its TLS handshakes, with limits and deadlines. Ends where the handshake proved a certificate; whether
+// the certificate is admitted is decided elsewhere.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Reason } from '../../../db/reason.ts'
@@ -45,7 +45,7 @@ type Handshake = {
 /** For ports that carry more than MQTT, such as 443: plain, as AWS IoT names it, and of a WebSocket. */
 const APPLICATION_PROTOCOLS = ['mqtt', 'x-amzn-mqtt-ca', 'http/1.1']
 
-/** Some 10 ms of cryptography: what a live session waits for at most, however many connect at once. */
+/** Some 10 ms of cryptography: the longest wait of a live session, however many devices connect at once. */
 const HANDSHAKES_PER_TURN = 16
 
 const PLAIN_TEXT_ERRORS = [
@@ -67,7 +67,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     ...options.context,
     requestCert: true,
     ALPNProtocols: APPLICATION_PROTOCOLS,
-    // The gate decides: Node would destroy the socket without telling anyone why.
+    // The gate decides: Node would destroy the socket without a reason.
     rejectUnauthorized: false,
     handshakeTimeout: options.handshakeTimeoutMs,
   })
@@ -75,7 +75,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   tls.on('secureConnection', socket => {
     const handshake = handshakes.get(endpoint(socket))
     if (handshake === undefined) {
-      socket.destroy() // reset while the handshake ended: nobody is there any more
+      socket.destroy() // reset while the handshake ended: the peer is gone
       return
     }
     handshake.end(options.onSecure(socket, handshake.address, performance.now() - handshake.startedAt))
@@ -84,7 +84,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   tls.on('tlsClientError', (error: Error & { code?: string }, socket) => {
     const handshake = handshakes.get(endpoint(socket))
     socket.destroy()
-    if (handshake === undefined) return // a reset: the close of the TCP socket tells
+    if (handshake === undefined) return // a reset: the close of the TCP socket reports it
     handshake.end('stranger')
     options.onRefused(reasonForHandshakeError(error), handshake.address, error.code ?? error.message)
     handshake.raw.destroy()
@@ -122,7 +122,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     })
   }
 
-  /** The time in which it waits for others is not the peer's: its own goes on where its turn comes. */
+  /** The peer's deadline does not run while its handshake waits for others. */
   function admit(raw: Socket, address: string, leftMs: number): void {
     limits.begin(address, refusal => {
       if (refusal === null) return throttle(() => startHandshake(raw, address, leftMs))
@@ -164,7 +164,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       limits.connectionEnded()
     }
     if (raw.closed) {
-      gone() // it did not wait for the answer of the limits
+      gone() // closed before the limits answered
       return
     }
     raw.once('close', gone)
@@ -188,7 +188,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   function stop(): Promise<void> {
     const gone = Promise.all(servers.map(closed))
     for (const handshake of [...handshakes.values()]) {
-      handshake.end('gone') // nobody is to blame for it
+      handshake.end('gone') // the peer did nothing wrong
       handshake.raw.destroy()
     }
     for (const raw of waiting) raw.destroy()

@@ -1,5 +1,5 @@
-// Reads the fixed headers of a stream of MQTT packets (MQTT 3.1.1 §2.2) and nothing behind them: is a declared size
-// within bounds, does the first packet open with CONNECT. Pure: bytes in, verdict out, no byte is kept.
+// Reads only the fixed headers of a stream of MQTT packets (MQTT 3.1.1 §2.2): is a declared size within bounds, is the first
+// packet a CONNECT. Pure: bytes in, verdict out, no byte is kept.
 import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { refusingConnack3, refusingConnack5 } from '../../mqtt/protocol/encode.ts'
@@ -13,7 +13,7 @@ export type FrameReader = {
 
 const REMAINING_LENGTH_OCTETS_MAX = 4
 
-/** Follows a stream whose next byte begins a packet. A packet that declares more than `packetBytesMax` is refused on sight. */
+/** Follows a stream whose next byte begins a packet. A packet that declares more than `packetBytesMax` is refused when its header is read. */
 export function createFrameReader(packetBytesMax: number): FrameReader {
   let bodyLeft = 0
   let lengthOctets = -1
@@ -66,7 +66,7 @@ export type FirstPacket =
 const CONNECT = 0x10
 const GET = Buffer.from('GET ')
 
-/** Judges the beginning of a connection; at most 13 bytes are needed [MQTT-3.1.0-1]. */
+/** Checks the first bytes of a connection, of which it needs at most 13 [MQTT-3.1.0-1]. */
 export function checkFirstPacket(bytes: Uint8Array, connectBytesMax: number): FirstPacket {
   if (bytes.length === 0) return { verdict: 'incomplete' }
   if (bytes[0] === GET[0]) {

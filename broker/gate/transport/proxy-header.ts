@@ -1,5 +1,5 @@
-// The header a load balancer puts before the handshake (PROXY protocol, version 2, §2.2): where the connection really came
-// from. Asked only of addresses the operator trusts; whoever else sends one is refused like any other noise.
+// The header a load balancer puts before the handshake (PROXY protocol, version 2, §2.2): the address that the
+// connection came from. Read only from addresses that the operator trusts; from any other address it is refused as not TLS.
 import { BlockList, isIP, type Socket } from 'node:net'
 
 export type ProxyHeader =
@@ -17,7 +17,7 @@ const PROXY = 0x21
 const TCP_OVER_IPV4 = 0x11
 const TCP_OVER_IPV6 = 0x21
 
-/** Pure: judges the first bytes of a connection. */
+/** Parses the first bytes of a connection. Pure. */
 export function parseProxyHeader(bytes: Buffer): ProxyHeader {
   const known = Math.min(bytes.length, SIGNATURE.length)
   if (!bytes.subarray(0, known).equals(SIGNATURE.subarray(0, known))) return { verdict: 'refused' }
@@ -75,7 +75,7 @@ function wholeNumber(text: string): number | null {
   return /^\d{1,3}$/.test(text) ? Number(text) : null
 }
 
-/** Addresses and networks (`10.0.0.0/8`), separated by commas. Throws an Error that names what is none. */
+/** Addresses and networks (`10.0.0.0/8`), separated by commas. Throws an Error that names the invalid entry. */
 export function trustedBalancers(text: string): (address: string) => boolean {
   const list = new BlockList()
   const entries = text.split(',').map(entry => entry.trim())

@@ -1,7 +1,7 @@
 // Which browser pages may open a WebSocket (RFC 6455 §10.2). A browser sends the origin of its page, and a client certificate
-// that its user chose for another site: a page that nobody listed must not speak MQTT with it. Pure.
+// that its user chose for another site: a page that the operator did not list must not use it for MQTT. Pure.
 
-/** Judges a request by its `Origin` and `Host` headers. */
+/** Decides by the `Origin` and `Host` headers of a request. */
 export type OriginPolicy = (origin: string | undefined, host: string | undefined) => boolean
 
 /**

@@ -1,5 +1,5 @@
 // MQTT over WebSocket (MQTT 3.1.1 §6): path /mqtt, subprotocol mqtt, on the ports and behind the admission of all others.
-// Only devices on the roll come here; what a stranger sends is never parsed as HTTP. Deadlines are the gate's.
+// Only listed devices get here; bytes of a stranger are never parsed as HTTP. Deadlines are the gate's.
 import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
@@ -7,7 +7,7 @@ import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws'
 import { createOriginPolicy } from './web-socket-origin.ts'
 
 export type WebSockets = {
-  /** Speaks HTTP with a peer that is on the roll, and tells what becomes of it. */
+  /** Upgrades the connection of a listed device, and reports the result. */
   upgrade(socket: TLSSocket, events: UpgradeEvents): void
 }
 
@@ -96,7 +96,7 @@ function answer(socket: Duplex, status: number): void {
 
 function streamOf(client: WebSocket, socket: Duplex, events: UpgradeEvents): Duplex {
   const close = client.close
-  // Whoever does not answer a Close frame is told by TLS: without close_notify some clients never return.
+  // A client that does not answer the Close frame gets close_notify: without it some clients never reconnect.
   client.close = (code, reason) => {
     close.call(client, code, reason)
     setTimeout(() => socket.end(), CLOSE_ANSWER_MS)
