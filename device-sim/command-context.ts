@@ -1,4 +1,4 @@
-// What the simulator is given by whoever starts it, and the exit codes it answers with. Types alone.
+// What the command line passes to the simulator, and its exit codes. Types alone.
 
 export type CommandContext = {
   env: Record<string, string | undefined>
@@ -9,5 +9,5 @@ export type CommandContext = {
   version?: string
 }
 
-/** 0 all good · 1 failed to run or to prove · 2 usage · 99 somebody wrongly admitted or refused, or a promise breached. */
+/** 0 all good · 1 failed to run or to prove · 2 usage · 99 a device wrongly admitted or refused, or a threshold breached. */
 export type ExitCode = 0 | 1 | 2 | 99

@@ -11,7 +11,7 @@ export class RunFailed extends Error {
   }
 }
 
-/** What was asked for makes no sense (exit 2). Every problem is listed, not just the first. */
+/** The command cannot be carried out as given (exit 2). Lists every problem. */
 export class BadUsage extends Error {
   readonly problems: readonly string[]
 

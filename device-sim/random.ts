@@ -12,7 +12,7 @@ export function createRandom(seed: number): () => number {
   }
 }
 
-/** One seed for each place: the run's seed and what tells the places apart. */
+/** One seed for each use: the run's seed and the name of the use. */
 export function seedOf(...parts: readonly (number | string)[]): number {
   let hash = 0x811c9dc5
   for (const part of parts) {

@@ -42,7 +42,7 @@ export type Source = { plan: Plan; name: string; file: string | null }
 
 /**
  * A file, or the name of a preset. `protocol` is that of all groups, whatever the file says.
- * @throws BadUsage with file, line and what was expected.
+ * @throws BadUsage with file, line and the expected value.
  */
 export function loadScenario(nameOrFile: string, protocol: Protocol | null = null): Source {
   const preset = presetFile(nameOrFile)
@@ -139,7 +139,7 @@ async function carryOut(
   return summary.verdict.exitCode === 0 && troubles.length > 0 ? 1 : summary.verdict.exitCode
 }
 
-/** Says whether a scenario can be run, as far as can be told without running it. */
+/** Checks whether a scenario can be run, without running it. */
 export async function checkScenario(nameOrFile: string, context: CommandContext): Promise<ExitCode> {
   return guarded(context, async () => {
     const { plan } = loadScenario(nameOrFile)

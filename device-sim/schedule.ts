@@ -1,5 +1,5 @@
 // Time as the simulator keeps it: when things are due, how many may run at once, how long to wait after a failure.
-// Refuses to know what the due things are.
+// Does not know what the tasks do.
 
 /** Milliseconds on a monotonic clock. */
 export type Clock = () => number
@@ -14,18 +14,18 @@ export type Schedule = {
   repeat(dueAt: number, run: (dueAt: number) => number | null): Task
   /** Resolves once the clock has reached `dueAt`, or at once when the signal is aborted. */
   wait(dueAt: number, signal?: AbortSignal): Promise<void>
-  /** Forgets everything that is still due. */
+  /** Cancels all tasks. */
   close(): void
 }
 
 type Entry = Task & { run: ((dueAt: number) => unknown) | null; repeats: boolean }
-/** All that is due at one moment. `next` is the first that has not run. */
+/** All tasks due at one time. `next` is the first that has not run. */
 type Slot = { dueAt: number; entries: Entry[]; next: number }
 
 const TURN_BUDGET_MS = 8
 
 /**
- * One timer for everything that is due, instead of one for each of thousands of devices; what is due together is one place
+ * One timer for all tasks, instead of one for each of thousands of devices; tasks due together are one place
  * in the heap. A turn is bounded to about 8 ms, so that catching up never starves the sockets.
  */
 export function createSchedule(now: Clock = () => performance.now()): Schedule {

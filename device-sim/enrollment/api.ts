@@ -1,11 +1,11 @@
-// The provisioning API as an outsider speaks it: JSON over HTTPS with a bearer token, patient with a busy server.
-// Refuses to know what the calls are for.
+// The provisioning API as an outsider speaks it: JSON over HTTPS with a bearer token, with retries for a busy server.
+// Does not know what the calls are for.
 import { Agent, request } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunFailed } from '../failure.ts'
 import { backOffMs } from '../schedule.ts'
 
-/** An answer the caller can judge: any 2xx or 4xx but 429. */
+/** An answer for the caller: any 2xx or 4xx but 429. */
 export type Answer<T = unknown> = { status: number; body: T; problem: Problem | null; etag: string | null }
 
 /** The parts of an RFC 9457 problem document that are worth repeating. */

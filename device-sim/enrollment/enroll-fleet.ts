@@ -1,5 +1,5 @@
-// Puts a fleet on the roll: what is kept and still believed is used again, the rest is enrolled with keys made here.
-// Refuses to know about MQTT.
+// Lists a fleet: uses stored identities that are still valid, and enrolls the other devices with new keys.
+// Knows nothing of MQTT.
 import { randomUUID } from 'node:crypto'
 import { forEachBounded } from '../schedule.ts'
 import { AnswerLost, type Api, refusal } from './api.ts'
@@ -47,7 +47,7 @@ type IssuedAnswer = { certificate: string; chain: string[] }
 
 /**
  * Identities for all `deviceIds`, in that order.
- * @throws RunFailed at the first device that cannot be enrolled; what was enrolled until then is kept.
+ * @throws RunFailed at the first device that cannot be enrolled; earlier devices stay enrolled.
  */
 export async function enrollFleet(
   deviceIds: readonly string[],

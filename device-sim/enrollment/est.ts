@@ -1,5 +1,5 @@
 // Enrollment as a device does it by itself: EST (RFC 7030), proving itself by a one-time token of the operator's API, a
-// user and password, or a bootstrap certificate. Refuses to know what the certificate is for.
+// user and password, or a bootstrap certificate. Does not know what the certificate is for.
 import 'reflect-metadata'
 import { request } from 'node:https'
 import * as x509 from '@peculiar/x509'
@@ -37,7 +37,7 @@ export async function enrollByEst(deviceId: string, keyType: KeyType, server: Es
   const [leaf, ...others] = certificatesIn(answer.body)
   const issuers = others.length > 0 ? others : certificatesIn((await send(server, 'cacerts', null)).body)
   if (!leaf) throw new RunFailed(`enrolling ${deviceId} by EST: the answer holds no certificate`)
-  // The root is not sent: who trusts it has it.
+  // The root is not sent: a client that trusts it has it.
   const chain = issuers.filter(issuer => issuer.subject !== issuer.issuer && issuer.subject !== leaf.subject)
   return identityFrom(
     deviceId,

@@ -1,11 +1,11 @@
 // Identities on disk, so that a second run is the same fleet. One file a device, key and certificates together, so
-// that a crash leaves a whole identity or none. Refuses to know whether the registry still believes in them.
+// that a crash leaves a whole identity or none. Does not know whether they are still listed.
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RunFailed } from '../failure.ts'
 import { type Identity, identityFrom } from './identity.ts'
 
-/** What the directory is, for a person who finds it and for us to know our own. */
+/** Marks the directory as the simulator's, for people and for the next run. */
 export type Manifest = { kind: 'rollcall-simulator-keys'; version: 1; api: string; updatedAt: string }
 
 export type IdentityStore = {
@@ -20,7 +20,7 @@ const MANIFEST = 'manifest.json'
 
 /**
  * Opens or makes a key directory (0700; files 0600).
- * @throws RunFailed where the directory holds something else, so that nobody's home directory is taken over.
+ * @throws RunFailed where the directory holds anything else, so that no other directory is used by mistake.
  */
 export async function openIdentityStore(directory: string, api: string): Promise<IdentityStore> {
   const devicesDir = join(directory, 'devices')

@@ -1,5 +1,5 @@
 // What a device proves itself with: a key pair of its own, a certificate request, and (for rogues) certificates that
-// nobody should believe. Refuses to know where identities are kept and who signs the honest ones.
+// nobody should believe. Does not know where identities are kept and who signs the honest ones.
 import 'reflect-metadata'
 import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
@@ -100,7 +100,7 @@ export async function forgeWithForeignCa(victim: Identity, keyType: KeyType): Pr
   return identityFrom(victim.deviceId, await exportKey(keys.privateKey), chain)
 }
 
-/** The victim's subject and names, signed by nobody but its own key. */
+/** The victim's subject and names, signed by its own key alone. */
 export async function forgeSelfSigned(victim: Identity, keyType: KeyType): Promise<Identity> {
   const real = new x509.X509Certificate(victim.certificates)
   const keys = await generateKeys(keyType)

@@ -1,5 +1,5 @@
 // Devices that are on the roll and still do wrong on the wire: before their CONNECT, or once they are in.
-// Refuses to judge: what becomes of them is counted like any other attempt or session.
+// Their results are counted like those of any other attempt or session.
 import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Device } from '../fleet/device.ts'
@@ -28,7 +28,7 @@ const ENDLESS_PUBLISH = Buffer.concat([
   Buffer.from('large'),
 ])
 
-/** Faults that wait for the broker to lose patience: one that never does keeps what it should close. */
+/** Faults that wait for the broker to close the connection: a broker that never does fails. */
 export function waitsForClose(fault: FaultKind | null): boolean {
   return fault === 'half-open' || fault === 'slow-writer'
 }

@@ -1,5 +1,4 @@
-// Everything that can be wrong with a simulated device, and what should become of it.
-// A table. Refuses to know how any of it is done.
+// The faults of simulated devices and the expected result of each. A table alone.
 import type { Expectation } from '../results/summary.ts'
 
 /**

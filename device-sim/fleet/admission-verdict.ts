@@ -1,5 +1,5 @@
-// What became of a device held against what should have: who was wrongly let in, kept in or turned away, what proved
-// nothing. Counts and names findings; refuses to do anything about them.
+// Compares the result of each connection with the expected one: devices wrongly admitted, wrongly kept or wrongly refused, and
+// results that prove nothing. Counts and names findings; changes nothing.
 import { waitsForClose } from '../faults/faulty-connections.ts'
 import { type ConnectResult, hex, isRefusal, resultName } from '../links/connect-result.ts'
 import type { Session } from '../links/session.ts'

@@ -1,5 +1,5 @@
-// Who received which numbered message: duplicates, disorder and gaps of each subscriber, for each sender and topic.
-// Pure bookkeeping; told what arrives, what was sent and when a subscriber was away. Refuses to know MQTT.
+// Tracks the numbered messages that each subscriber received: duplicates, disorder and gaps, for each sender and topic.
+// Pure. Does not know MQTT.
 
 /** What the sender of one topic says at the end. Times as in stamps. */
 export type Stream = {
@@ -8,7 +8,7 @@ export type Stream = {
   qos: 0 | 1 | 2
   sent: number
   firstSentAt: number
-  /** Sent, and never acknowledged: nobody promised to deliver them. */
+  /** Sent, and never acknowledged: the broker does not owe their delivery. */
   unacknowledged: number[]
 }
 
@@ -17,8 +17,8 @@ export type Delivery = 'first' | 'duplicate' | 'late'
 export type DeliveryTracker = {
   arrived(subscriber: number, stream: number, sequence: number, qos: 0 | 1 | 2): Delivery
   /**
-   * What comes next tells where to go on: what was sent meanwhile was not for this subscriber. Where its session
-   * stays, that holds for QoS 0 alone.
+   * The subscriber was away: counting goes on at the next message, and messages in between are not missing. Where its
+   * session is kept, that holds for QoS 0 alone.
    */
   wasAway(subscriber: number, sessionStays: boolean): void
   /**
@@ -38,7 +38,7 @@ type Entry = {
   /** Missing beyond what `missing` may hold. */
   missingMore: number
   away: boolean
-  /** Sent while away, the last time: may still come, and nobody waits for it. */
+  /** Sent during the last absence: may still arrive, and is not missing. */
   skippedFrom: number
   skippedTo: number
 }
@@ -124,7 +124,7 @@ export function createDeliveryTracker(entriesMax = ENTRIES_MAX): DeliveryTracker
       let missing = entry.missingMore
       for (const sequence of entry.missing ?? []) if (!excused.has(sequence)) missing++
       if (fromStart && entry.first > 1) missing += unexcused(1, entry.first - 1)
-      // Away since the last one came: what was sent then was not for it.
+      // Away since the last message: later ones are not missing.
       if (!entry.away) missing += unexcused(entry.next, stream.sent)
       return missing
     },

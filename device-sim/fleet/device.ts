@@ -34,7 +34,7 @@ import { withSharedIssuers } from './shared-issuers.ts'
 import { answer, beginTelemetry, forgetPending, type Pending } from './telemetry.ts'
 import { addFinding, type WorkerContext } from './worker-context.ts'
 
-/** What the parent says of a device. `index` is its place in the whole fleet. */
+/** A device as the parent process describes it. `index` is its place in the whole fleet. */
 export type DeviceSpec = {
   index: number
   group: number
@@ -59,7 +59,7 @@ export type Device = {
   expect: Expectation
   /** The fault or the action that `expect` follows from. */
   why: string
-  /** What an operator does to it at this time, and what became of its session since. */
+  /** The operator's current action on it, and the state of its session since. */
   trial: Trial | null
   everAdmitted: boolean
   /** Since when it holds its subscriptions, and the filters. */

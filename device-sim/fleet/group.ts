@@ -1,5 +1,5 @@
-// One group of devices as a worker runs it: the plan with everything that all its devices share made once.
-// Refuses to know single devices.
+// One group of devices as a worker runs it: the plan, with the generators and properties that all its devices share.
+// Does not know single devices.
 import type { GroupPlan, Plan, PublishPlan } from '../scenario/plan.ts'
 import { createTopic, filled } from '../scenario/topic.ts'
 import { type Given, givenBy } from './message-properties.ts'
@@ -9,7 +9,7 @@ export type Group = {
   index: number
   plan: GroupPlan
   publishers: Publisher[]
-  /** Nobody publishes: the stage is a pause. */
+  /** No device publishes: the stage is a pause. */
   paused: boolean
 }
 

@@ -1,5 +1,5 @@
 // The properties of a device's messages in MQTT 5, and whether a message came with those that its sender gave it.
-// Pure. Refuses to know how it travelled.
+// Pure. Does not know how it travelled.
 import { type Digests, digestsOf, type MessageProperties, noProperties } from '../links/properties.ts'
 import type { LinkKind } from '../links/session.ts'
 import type { PropertiesPlan } from '../scenario/plan.ts'
@@ -44,7 +44,7 @@ export type Fidelity = { altered: boolean; expired: boolean }
 
 const faithful: Fidelity = { altered: false, expired: false }
 
-/** Null properties are those of a receiver that is not in version 5: it cannot tell. */
+/** Null properties are those of a receiver that is not in version 5: it has none. */
 export function fidelityOf(
   promise: Promised | null,
   properties: MessageProperties | null,
@@ -56,7 +56,7 @@ export function fidelityOf(
   const same = keepsOrder ? digests.ordered === promise.ordered : digests.byName === promise.byName
   const sent = promise.expirySeconds
   const left = properties.expirySeconds
-  // An interval that nobody gave, or that is gone or has grown, is no counting down.
+  // An interval that was not sent, is missing or has grown was not counted down.
   if (sent === null || left === null || left > sent)
     return { altered: !same || sent !== left, expired: false }
   const waitedMs = now - promise.sentAt

@@ -1,4 +1,4 @@
-// At the end: which messages subscribers lack, by what senders say they sent. Refuses to know how any of it travelled.
+// At the end of a run: the messages that subscribers lack, by the counts of their senders. Does not know how they travelled.
 
 import type { Stream } from './delivery-tracker.ts'
 import { type Device, fill } from './device.ts'
@@ -19,7 +19,7 @@ export function countMissing(
         if (seen.has(stream.stream) || !matches(filter, stream.topic)) continue
         seen.add(stream.stream)
         const fromStart = device.subscribedAt < stream.firstSentAt
-        // Gone at the end: what was sent since is not missing, it is not asked for or still queued.
+        // Not connected at the end: later messages are not missing, they were not subscribed to or are still queued.
         if (!device.session) context.deliveries.wasAway(device.index, false)
         const lacking = context.deliveries.lacking(device.index, stream, fromStart && device.session !== null)
         const qos = Math.min(stream.qos, grantedQos(device, filter)) as 0 | 1 | 2

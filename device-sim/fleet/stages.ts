@@ -1,5 +1,5 @@
-// Carries the stages out for the devices of one worker: who starts when, who loses its session, who falls silent.
-// Every worker computes the whole fleet's times from the same seed and takes its own. Refuses to know what follows.
+// Plays the stages for the devices of one worker: starts of devices, lost sessions, pauses.
+// Every worker computes the whole fleet's times from the same seed and takes its own. Does not know what devices do then.
 import { chanceOf, seedOf } from '../random.ts'
 import { type Plan, type StagePlan, stageTimes } from '../scenario/plan.ts'
 import { connect, type Device } from './device.ts'
@@ -7,7 +7,7 @@ import type { Group } from './group.ts'
 import { startTimesMs } from './start-times.ts'
 import type { WorkerContext } from './worker-context.ts'
 
-/** Puts everything that the stages hold into the schedule; `startAt` is the start of the run. */
+/** Schedules all stages; `startAt` is the start of the run. */
 export function playStages(
   plan: Plan,
   devices: ReadonlyMap<number, Device>,

@@ -1,5 +1,5 @@
 // How a device publishes: on its own beat, numbered, late never hidden. And how it answers.
-// Refuses to know how the device got its session.
+// Does not know how the device got its session.
 import { jittered } from '../schedule.ts'
 import { countReason } from './admission-verdict.ts'
 import type { Stream } from './delivery-tracker.ts'
@@ -146,7 +146,7 @@ function promiseOf({ digests, properties }: Given, sentAt: number): Promised {
   return { ...digests, expirySeconds: properties.expirySeconds, sentAt }
 }
 
-/** The session is over: what was not acknowledged will not be. */
+/** The session is over: unacknowledged messages stay unacknowledged. */
 export function forgetPending(device: Device, context: WorkerContext): void {
   for (const pending of device.pending ?? []) {
     context.counts.traffic[pending.qos].unacknowledged++
@@ -155,7 +155,7 @@ export function forgetPending(device: Device, context: WorkerContext): void {
   device.pending = null
 }
 
-/** Nobody promised to deliver it. */
+/** The broker does not owe its delivery. */
 function excuse({ stream, sequence }: Pending): void {
   if (stream && stream.unacknowledged.length < UNACKNOWLEDGED_MAX) stream.unacknowledged.push(sequence)
 }
@@ -167,7 +167,7 @@ function mayPublish(device: Device): boolean {
   return session.bufferedBytes() <= BUFFERED_BYTES_MAX
 }
 
-/** One for each topic and QoS: what is sent on it is numbered from 1. */
+/** One for each topic and QoS; its messages are numbered from 1. */
 function streamOf(device: Device, context: WorkerContext, { topic, qos }: Message, now: number): Stream {
   device.streams ??= new Map()
   const name = `${qos}${topic}`

@@ -1,5 +1,4 @@
-// What all devices of one worker share: clock, counts, ledger, and the ways to say that something is wrong.
-// Holds no behaviour.
+// The state that all devices of one worker share: clock, counts, delivery tracker, findings. No behaviour.
 
 import type { Counts, Latencies } from '../results/tick.ts'
 import type { Schedule } from '../schedule.ts'

@@ -1,14 +1,14 @@
-// What a device can know of how an attempt to connect ended, and what proves that it was turned away.
-// Pure. Refuses to know whether what was seen is good or bad news.
+// The result of an attempt to connect, as the device sees it, and whether it proves a refusal. Pure. Does not know which result
+// was expected.
 
 export type ConnectResult =
   | { kind: 'admitted' }
   | { kind: 'connack'; code: number }
   | { kind: 'tls_alert'; alert: string }
   | { kind: 'closed_after_handshake' }
-  /** TCP opened and closed again before TLS stood: a limit or a dying server, not a judgement of the certificate. */
+  /** TCP opened and closed again before TLS stood: a limit or a dying server, not a decision about the certificate. */
   | { kind: 'closed_before_handshake' }
-  /** It was us who refused: the server's certificate is not trusted. */
+  /** The device refused: it does not trust the server's certificate. */
   | { kind: 'server_not_trusted'; code: string }
   | { kind: 'unreachable'; code: string }
   | { kind: 'timeout'; stage: Stage }
@@ -19,7 +19,7 @@ export type ConnectResult =
 
 export type Stage = 'tcp' | 'tls' | 'mqtt'
 
-/** A short, stable name for what was seen, as used in counts and reports. */
+/** A short, stable name of the result, as used in counts and reports. */
 export function resultName(result: ConnectResult): string {
   switch (result.kind) {
     case 'connack':
@@ -42,7 +42,7 @@ export function hex(code: number): string {
   return `0x${code.toString(16).toUpperCase().padStart(2, '0')}`
 }
 
-// Alerts that judge who we are. The others (protocol_version, internal_error …) only say that TLS did not work out.
+// Alerts about the device's certificate. The others (protocol_version, internal_error …) only say that TLS did not work out.
 const judgingAlerts = new Set([
   'access_denied',
   'bad_certificate',

@@ -1,5 +1,5 @@
-// A lean link's session: what it hears, answers, sends and sends again. One record for each connection and functions that
-// all of them share, since there are thousands. Refuses to know how the connection came about.
+// The session of a lightweight link: packets received, answered, sent and sent again. One record for each connection, and functions
+// that all connections share, since there are thousands.
 import { generate } from 'mqtt-packet'
 import { coarse, type Schedule, type Task } from '../schedule.ts'
 import { type ConnectResult, hex, type Stage } from './connect-result.ts'
@@ -34,7 +34,7 @@ export type LightweightLink = Session & {
   overdue: Task | null
   keepAliveMs: number
   ping: Task | null
-  /** What has come of a packet that is not whole yet. */
+  /** The first bytes of a packet that is not complete yet. */
   left: Buffer | null
   unfinished: Unfinished
   subscribing: Map<number, (code: number) => void> | null
@@ -43,11 +43,11 @@ export type LightweightLink = Session & {
   lastWriteAt: number
   unansweredPing: boolean
   lastError: Error | null
-  /** Why we ended the connection, where it was us. */
+  /** Why the device ended the connection; null where it did not. */
   closeReason: string | null
   closeCause: string | null
   messageHandler: ((message: Incoming) => void) | null
-  /** Until somebody listens: what a kept session waited with may come in one piece with its CONNACK. */
+  /** Messages before the first listener: queued messages may arrive in one chunk with CONNACK. */
   earlyMessages: Incoming[] | null
   closeHandler: ((cause: string) => void) | null
 }
@@ -61,7 +61,7 @@ export function onConnected(link: LightweightLink, present: boolean): void {
   else Object.assign(link.unfinished, nothingUnfinished())
 }
 
-/** One packet of a session that stands. */
+/** Handles one packet of an open session. */
 export function onPacket(link: LightweightLink, first: number, body: Buffer): void {
   const type = first >> 4
   if (type === packetTypes.publish) {

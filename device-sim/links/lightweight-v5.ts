@@ -1,5 +1,5 @@
-// What MQTT 5 adds to a lean link: CONNECT and CONNACK with their properties, topic aliases both ways, reason codes.
-// Refuses to know when anything is sent.
+// MQTT 5 on the lightweight link: CONNECT and CONNACK with their properties, topic aliases both ways, reason codes.
+// Does not know when anything is sent.
 import { generate } from 'mqtt-packet'
 import { type ReadPublish, readPublish } from './packets.ts'
 import { propertyIds, readProperties, readVarint } from './properties.ts'
@@ -79,7 +79,7 @@ export function withAlias(v5: V5, message: Outgoing): { message: Outgoing; alias
   return { message, alias }
 }
 
-/** A PUBLISH with its topic, whether it came or an alias stood for it. Null for what is none. */
+/** A PUBLISH with its topic, sent as text or as an alias. Null for a malformed one. */
 export function readPublishV5(v5: V5, first: number, body: Buffer): ReadPublish | null {
   const message = readPublish(first, body, true)
   if (!message) return null

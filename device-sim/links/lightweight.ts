@@ -1,4 +1,4 @@
-// A device's link in little memory: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. For fleets of thousands.
+// A device's link that costs little memory: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. For fleets of thousands.
 // Refuses to reconnect.
 import { coarse, type Schedule } from '../schedule.ts'
 import { type ConnectResult, codeOf, resultAtClose } from './connect-result.ts'
@@ -12,7 +12,7 @@ const silent = (): void => {}
 
 type LinkSocket = DeviceSocket & { link: LightweightLink }
 
-/** Starts one attempt. Never rejects: whatever happens is something seen. Keep-alive runs on the given schedule. */
+/** Starts one attempt. Never rejects: every end is a result. Keep-alive runs on the given schedule. */
 export function openLightweightLink(options: LinkOptions, schedule: Schedule): Attempt {
   const link: LightweightLink = Object.assign(Object.create(sessionMethods), {
     socket: null,

@@ -1,5 +1,5 @@
 // A device's link as MQTT.js carries it: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. The only file
-// that knows MQTT.js. Refuses to know whether what was seen is good or bad news.
+// that knows MQTT.js. Does not know which result was expected.
 import { type IClientOptions, type IClientPublishOptions, MqttClient } from 'mqtt'
 import { type ConnectResult, codeOf, hex, resultAtClose, type Stage } from './connect-result.ts'
 import { type MessageProperties, noProperties } from './properties.ts'
@@ -8,7 +8,7 @@ import { type DeviceSocket, openSocket, serverCertificateProblem, tlsOf } from '
 
 const silent = (): void => {}
 
-/** Starts one attempt. Never rejects: whatever happens is something seen. */
+/** Starts one attempt. Never rejects: every end is a result. */
 export function openLink(options: LinkOptions): Attempt {
   let stage: Stage = 'tcp'
   let settle: (result: { result: ConnectResult; session: Session | null }) => void = silent
@@ -139,7 +139,7 @@ function sessionOver(client: MqttClient, protocol: Protocol): Session {
     subscribe({ filter, qos, noLocal = false, retainAsPublished = false, retainHandling = 0 }, onResult) {
       const v5 = protocol === 5 ? { nl: noLocal, rap: retainAsPublished, rh: retainHandling } : {}
       client.subscribe(filter, { qos, ...v5 }, (_error, _granted, suback) => {
-        // Without a SUBACK the session ended first: nobody refused anything.
+        // Without a SUBACK the session ended first: nothing was refused.
         const code = suback?.granted[0]
         if (code !== undefined) onResult(Number(code))
       })

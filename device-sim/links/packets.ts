@@ -1,5 +1,5 @@
 // The MQTT packets that a device sends and hears all the time, as bytes: PUBLISH, acknowledgements, and a reader that
-// copies nothing it can avoid. Bounded; what fits no packet is a fault. Refuses to know sessions.
+// avoids copies. Bounded; bytes that are no packet are malformed. Does not know sessions.
 import { messageProperties, propertyBytes, readProperties } from './properties.ts'
 import type { Incoming, Outgoing, Qos } from './session.ts'
 
@@ -92,7 +92,7 @@ export function readPublish(first: number, body: Buffer, v5 = false): ReadPublis
 /**
  * Bytes in, packets out: `take` gets the first byte of each and what follows its length. Those bytes are only valid
  * until `take` returns. `left` is what came before and was no whole packet.
- * @returns what is left now; `malformed` for a length that is none or beyond all bounds.
+ * @returns the bytes left; `malformed` for an invalid length or one out of bounds.
  */
 export function readPackets<Of>(
   left: Buffer | null,

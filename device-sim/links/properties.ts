@@ -1,5 +1,5 @@
 // The properties of MQTT 5 as bytes: what a device sends with a message, what it reads from its broker, and a digest by
-// which a receiver tells whether a message came with the properties that its sender gave it. Refuses to know packets.
+// which a receiver checks whether a message has the properties that its sender gave it. Does not know packets.
 
 /** Of a message. MQTT 5 §3.3.2.3; what a broker hands on unaltered [MQTT-3.3.2-4, -15 to -20], and its expiry. */
 export type MessageProperties = {
@@ -180,7 +180,7 @@ function prefixed(data: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
 }
 
-/** Digests of everything that must reach a subscriber as it was sent; the expiry, which counts down, is not among it. */
+/** Digests of the properties that must arrive unchanged; not of the expiry, which counts down. */
 export type Digests = {
   /** User properties in their order [MQTT-3.3.2-18]. */
   ordered: string

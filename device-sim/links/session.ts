@@ -1,5 +1,5 @@
 // What a device asks of a connection, whichever library carries it: one attempt, then a session, each with its end.
-// Types, and the choice between the two links. Refuses to know what the device is up to.
+// Types, and the choice between the two links. Does not know what the device does.
 import { X509Certificate } from 'node:crypto'
 import type { Broker } from '../target.ts'
 import type { ConnectResult } from './connect-result.ts'
@@ -46,7 +46,7 @@ export type LinkOptions = {
   /** A TLS session to resume, and where to leave a newer one. */
   tlsSession?: Buffer | null
   onTlsSession?: (session: Buffer) => void
-  /** Milliseconds that the device's clock is ahead of ours: it judges the server's certificate by its own. */
+  /** Milliseconds that the device's clock is ahead of ours: it checks the server's certificate by its own. */
   clockSkewMs?: number
   /** Of a session that is kept: what to finish if the broker still has it. The link writes into it. */
   unfinished?: Unfinished

@@ -1,5 +1,5 @@
 // The socket of a simulated device: TCP or TLS with as little memory as Node allows, or a WebSocket over either, and
-// whether its server is the one that was meant. Refuses to know MQTT.
+// whether it reached the right server. Does not know MQTT.
 import { createHash } from 'node:crypto'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -20,8 +20,8 @@ export function tlsOf(wire: DeviceSocket): TLSSocket | null {
 }
 
 /**
- * Opens TCP and what lies on it. The caller listens for everything; an error without a listener would end the process.
- * `onBytes` gets what is read instead of the stream, in a buffer that all such sockets share.
+ * Opens TCP, and TLS or WebSocket over it. The caller must listen for errors; one without a listener would end the process.
+ * `onBytes` gets the received bytes instead of the stream, in a buffer that all these sockets share.
  */
 export function openSocket(options: LinkOptions, onBytes?: OnBytes): DeviceSocket {
   const { transport } = options.broker
@@ -56,7 +56,7 @@ function openUnder(options: LinkOptions, tls: boolean, onBytes?: OnBytes): Socke
   return socket
 }
 
-/** After whoever waits for `connect`. */
+/** After the listeners for `connect`. */
 function speak(this: Socket): void {
   queueMicrotask(() => this.emit('secureConnect'))
 }
@@ -99,7 +99,7 @@ function intoInbox(onBytes: OnBytes) {
 }
 
 /**
- * What is wrong with the server's certificate beside its chain: another one than was pinned, or its time, by the device's
+ * The problem of the server's certificate beside its chain: not the pinned one, or its validity, by the device's
  * own clock. Null where nothing is, or there is none.
  */
 export function serverCertificateProblem(
@@ -116,7 +116,7 @@ export function serverCertificateProblem(
   if (!server || verify === 'none') return null
   const now = Date.now() + clockSkewMs
   const { validFromDate, validToDate } = server
-  // What is no date is neither before nor after anything: only what holds lets the device go on.
+  // An invalid date compares as false, so the device goes on only where the comparison is true.
   if (!(now >= validFromDate.getTime())) return 'CERT_NOT_YET_VALID'
   return now <= validToDate.getTime() ? null : 'CERT_HAS_EXPIRED'
 }

@@ -1,5 +1,5 @@
 // Two summaries side by side: which metric got better or worse, which promise is no longer kept, and whether the two
-// runs may be compared at all. Pure. Refuses to know files and terminals.
+// runs may be compared at all. Pure. Does not know files and terminals.
 import type { Percentiles, Traffic } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
 import { plain, protocolText } from './figures.ts'

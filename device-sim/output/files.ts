@@ -1,5 +1,5 @@
-// The files that a run leaves. Where one cannot be written is said before anything is sent, as far as that can be told.
-// A whole file takes its place in one step, so that none is ever seen half written. Refuses to know what is in them.
+// The files that a run writes. Checks before the run whether they can be written. A whole file is renamed into place, so that no
+// reader sees a half written one. Does not know their contents.
 import { accessSync, constants, createWriteStream, statSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -7,14 +7,14 @@ import { BadUsage } from '../failure.ts'
 
 export type LineFile = {
   line(value: unknown): void
-  /** @throws Error where not everything could be written. */
+  /** @throws Error where a part could not be written. */
   end(): Promise<void>
 }
 
-/** Lines that may wait for a slow disk; what comes then is left out, and `end` says so. */
+/** Lines that may wait for a slow disk; further lines are dropped, and `end` reports it. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 
-/** @throws BadUsage with everything that cannot be written, by flag. */
+/** @throws BadUsage with every file that cannot be written, by flag. */
 export function requireWritable(files: Readonly<Record<string, string | undefined>>): void {
   const problems: string[] = []
   const taken = new Map<string, string>()

@@ -1,5 +1,5 @@
-// A run as JUnit XML, which CI servers show: a test case for each promise, for who was wrongly let in or refused, and for
-// everything else that kept the run from passing. Pure.
+// A run as JUnit XML, which CI servers show: a test case for each threshold, for devices wrongly admitted or refused, and for
+// every other failure of the run. Pure.
 import type { Summary } from '../results/summary.ts'
 import { measuredText, plain } from './figures.ts'
 

@@ -1,5 +1,5 @@
-// What the live view shows of a run at one moment, as lines no wider than the terminal.
-// Pure: facts and samples in, pieces of text with a style out. Refuses to know terminals and clocks.
+// One frame of the live view, as lines no wider than the terminal.
+// Pure: facts and samples in, pieces of text with a style out. Does not know terminals and clocks.
 import type { Percentiles, Refusals, Sample, Traffic } from '../results/sample.ts'
 import type { RunFacts } from '../results/summary.ts'
 import { addUp } from '../results/tick.ts'

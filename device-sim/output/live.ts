@@ -1,5 +1,5 @@
 // What a person sees on stderr while a scenario runs: a view that is drawn anew each second on a terminal, and off it
-// a line every few seconds. Events stay. Refuses to know how anything was measured.
+// a line every few seconds. Events stay. Does not know how anything was measured.
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { RunListener } from '../results/run-listeners.ts'

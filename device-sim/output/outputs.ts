@@ -1,5 +1,5 @@
-// Everything that a run is shown by: the live view, and the files and endpoint that were asked for.
-// Says before the run what cannot be written, and after it what could not. Refuses to know how a run goes.
+// The outputs of a run: the live view, files, the metrics endpoint. Checks them before the run, and reports after it which
+// could not be written.
 import { type AdminServer, createAdminServer } from '../../admin/index.ts'
 import type { CommandContext } from '../command-context.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
@@ -23,7 +23,7 @@ export type OutputFlags = {
 
 export type Outputs = {
   listeners: RunListener[]
-  /** Writes what was asked for; null where there was no run to speak of. @returns what could not be written. */
+  /** Writes the files of the flags; null where the run did not start. @returns files that could not be written. */
   close(summary: Summary | null): Promise<string[]>
 }
 

@@ -1,4 +1,4 @@
-// The summary of a run as text for stdout. Refuses to know how anything was measured.
+// The summary of a run as text for stdout. Does not know how anything was measured.
 import { styleText } from 'node:util'
 import { meaningOf } from '../links/reason-codes.ts'
 import { listed } from '../results/causes.ts'

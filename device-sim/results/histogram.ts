@@ -1,23 +1,23 @@
 // Latencies as counts per bucket, so that many workers' histograms add up to one without losing their tails.
-// Log-linear: 64 buckets an octave, an error of at most 0.8 % of the value. Refuses to know what was measured.
+// Log-linear: 64 buckets an octave, an error of at most 0.8 % of the value. Does not know what was measured.
 import type { Percentiles } from './sample.ts'
 
-/** As it travels between processes: bucket, count, bucket, count …, and what the buckets do not tell. */
+/** Its form between processes: bucket, count, bucket, count …, and the exact sum, minimum and maximum. */
 export type HistogramDelta = { buckets: number[]; sumMs: number; minMs: number; maxMs: number }
 
 export type Histogram = {
   record(ms: number): void
   add(delta: HistogramDelta | null): void
   read(): Percentiles
-  /** Everything in it, or null; it keeps it. */
+  /** All recorded values, or null; the histogram keeps them. */
   peek(): HistogramDelta | null
-  /** What was recorded since the last time, or null; the histogram is empty afterwards. */
+  /** The values since the last call, or null; the histogram is empty afterwards. */
   take(): HistogramDelta | null
 }
 
 const SUB_BITS = 6
 const SUB = 2 ** SUB_BITS
-/** An hour in microseconds; what is longer counts as that. */
+/** An hour in microseconds; longer values count as an hour. */
 const HIGHEST_US = 3_600_000_000
 const BUCKETS = bucketOf(HIGHEST_US) + 1
 

@@ -1,5 +1,5 @@
-// The one way from a run to whoever shows it: facts once, then samples and events, then the summary.
-// Listeners are rooms of device-sim/output/: live view, NDJSON, Prometheus. Refuses to know what they do with it.
+// The listeners of a run: they get its facts once, then samples and events, then the summary.
+// They are in device-sim/output/: live view, NDJSON, Prometheus.
 import type { Sample } from './sample.ts'
 import type { RunEvent, RunFacts, Summary } from './summary.ts'
 

@@ -13,7 +13,7 @@ export type Percentiles = {
   max: number | null
 }
 
-/** Where the devices of a run are at one moment. The members besides `total` add up to it. */
+/** The states of a run's devices at one time. The members besides `total` add up to it. */
 export type Population = {
   total: number
   /** In a session (CONNACK 0 was seen). */
@@ -85,7 +85,7 @@ export type ToolLoad = {
   cpuTotal: number
   /** Resident memory of all worker processes. */
   rssBytes: number
-  /** How late what was due was begun: the scheduling error. */
+  /** The delay of tasks against their due time: the scheduling error. */
   lateMs: Percentiles
 }
 

@@ -1,5 +1,5 @@
 // Ticks of many workers in, one sample a second out. Keeps what the whole run adds up to for the summary.
-// Refuses to know about processes and clocks: it is told when a second is over.
+// Knows nothing of processes and clocks: the caller ends each second.
 import { createHistogram } from './histogram.ts'
 import type { Connects, Population, Refusals, Sample } from './sample.ts'
 import {
@@ -21,9 +21,9 @@ export type Samples = {
   bury(worker: number): void
   /** Ends the second and gives its sample. */
   cut(moment: { at: Date; elapsedSeconds: number; stage: string }): Sample
-  /** Who of a group should be in now, and who of them is. */
+  /** The devices of a group that should be connected now, and those that are. */
   entitled(group: number): Entitled
-  /** Everything until now. */
+  /** The sum of all samples. */
   total(): { counts: Counts; latencies: Latencies; populations: Population[]; rssMaxBytes: number }
 }
 

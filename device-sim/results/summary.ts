@@ -34,7 +34,7 @@ export type GroupFacts = {
   expect: Expectation
 }
 
-/** What should become of a device that connects. `either`: the fault leaves it to the broker. */
+/** The expected result of a device's connection. `either`: the fault leaves it to the broker. */
 export type Expectation = 'admitted' | 'refused' | 'either'
 
 /** `endsAtSeconds` is null where the stage lasts until all have been started. */
@@ -110,7 +110,7 @@ export type EnrollmentResult = {
   enrolled: number
   seconds: number
   apiRetries: number
-  /** Enrollments whose answer was thrown away and that were asked for again, and those of them that came out right. */
+  /** Enrollments whose answer was discarded and requested again, and those of them that got the same certificate. */
   answersLost: number
   answersRecovered: number
   /** Why identities of an earlier run were not used again. */
@@ -156,7 +156,7 @@ export type Summary = {
   }
   verdict: {
     passed: boolean
-    /** 0 passed, 1 could not be carried out or proven, 99 a threshold was breached or somebody wrongly admitted. */
+    /** 0 passed, 1 could not be carried out or proven, 99 a threshold was breached or a device wrongly admitted. */
     exitCode: 0 | 1 | 99
     /** One line for each reason not to pass. */
     breaches: string[]

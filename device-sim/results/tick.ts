@@ -1,5 +1,5 @@
 // What one worker counted since its last tick, as it travels to the parent, and how ticks add up.
-// Plain numbers and records only. Refuses to know when ticks are sent and what they mean.
+// Plain numbers and records only. Does not know when ticks are sent and what they mean.
 import { createHistogram, type Histogram, type HistogramDelta } from './histogram.ts'
 import type { Connects, Population, Refusals, Traffic } from './sample.ts'
 

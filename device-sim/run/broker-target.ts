@@ -1,5 +1,5 @@
 // How the broker is spoken to: its address, what its certificate must be, what a device proves itself by beside its own.
-// Everything here was named by the user. Refuses to know where certificates of devices come from.
+// Everything here was named by the user. Does not know where certificates of devices come from.
 import { isIP } from 'node:net'
 import { type Broker, overTls, portOf, readText, readUrl, transports } from '../target.ts'
 
@@ -20,7 +20,7 @@ export function fromPercent(text: string): string {
   return text.replaceAll('%i', '$' + '{n}').replaceAll(/%[cu]/g, '$' + '{device}')
 }
 
-/** Null where something is wrong, which `problems` then tells. */
+/** Null for an invalid target; `problems` then has the reason. */
 export function readBroker(
   text: string,
   ca: string | null,

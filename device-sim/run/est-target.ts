@@ -1,5 +1,5 @@
 // An EST server that is not ours, as flags or a scenario name it: where it is, and what devices prove themselves with.
-// Refuses to know what is enrolled.
+// Does not know what is enrolled.
 import { createPrivateKey } from 'node:crypto'
 import type { EstServer } from '../enrollment/est.ts'
 import { RunFailed } from '../failure.ts'

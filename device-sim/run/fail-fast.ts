@@ -1,5 +1,5 @@
-// Whether it makes sense to go on: where so many attempts ended and nobody was ever let in, a run only says it again.
-// Pure but for what it remembers. Refuses to know why nobody gets in.
+// Stops a run after so many attempts without one admitted: more attempts would prove nothing new.
+// Pure but for what it remembers. Does not know why devices are refused.
 import { countCauses } from '../results/causes.ts'
 import type { Counts } from '../results/tick.ts'
 import type { Plan } from '../scenario/plan.ts'

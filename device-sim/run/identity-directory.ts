@@ -1,5 +1,5 @@
-// Identities from files that somebody else made: ID.pem with key and chain, or ID.key beside ID.crt.
-// Reads only. Refuses to know where they come from.
+// Identities from files of the user: ID.pem with key and chain, or ID.key beside ID.crt.
+// Reads only. Does not know where they come from.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Identity, identityFrom } from '../enrollment/identity.ts'

@@ -1,5 +1,5 @@
-// The simulator's own limits, said aloud: what was measured while one was reached is doubtful.
-// Pure but for one look at the machine. Refuses to know what the broker does.
+// The simulator's own limits, reported: measurements taken while one was reached are doubtful.
+// Pure but for one look at the machine. Does not know what the broker does.
 import type { Sample } from '../results/sample.ts'
 import type { ToolLimit } from '../results/summary.ts'
 

@@ -1,5 +1,5 @@
 // The value of every metric that an expression may name, from what has been counted until now.
-// Pure. Refuses to know what is compared with it.
+// Pure. Does not know what is compared with it.
 import type { Histogram } from '../results/histogram.ts'
 import type { Percentiles, Traffic } from '../results/sample.ts'
 import type { Samples } from '../results/samples.ts'

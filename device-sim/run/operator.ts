@@ -18,7 +18,7 @@ import type { Participant } from './participants.ts'
 export type Operator = {
   /** Carries one action out and gives how many devices it concerned and for how many it failed. */
   act(action: ActionPlan, index: number): Promise<{ devices: number; failed: number; fault: string | null }>
-  /** Activates who is still suspended and enables what is still disabled; what is revoked stays so. */
+  /** Activates devices still suspended and enables issuers still disabled; revoked certificates stay revoked. */
   restore(): Promise<void>
 }
 
@@ -48,7 +48,7 @@ export function createOperator(options: OperatorOptions): Operator {
       return members.filter(member => issuerName(member) === issuer)
     }
     const wanted = Math.max(1, Math.round(ofGroup.length * action.share))
-    // Who was suspended is who is activated: both choose alike. What is revoked stays so.
+    // The suspended devices are activated: both actions choose the same ones. Revoked certificates stay revoked.
     const place = action.verb === 'suspend' || action.verb === 'activate' ? 'suspension' : index
     return ofGroup
       .filter(member => !revoked.has(member))

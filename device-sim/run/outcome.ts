@@ -1,5 +1,5 @@
-// What a run amounts to: the summary from everything that was counted, and the verdict with every reason against it.
-// Pure. Refuses to know how it was counted.
+// The summary of a run from all counts, and its verdict with every reason against it.
+// Pure. Does not know how it was counted.
 import { measuredText } from '../output/figures.ts'
 import { countCauses } from '../results/causes.ts'
 import { createHistogram, type Histogram } from '../results/histogram.ts'
@@ -36,7 +36,7 @@ export type OutcomeInput = {
   interrupted: boolean
   enrollment: EnrollmentResult | null
   samples: Samples
-  /** Of each group when the run was over, before everybody said goodbye. */
+  /** Of each group at the end of the run, before the devices disconnected. */
   populations: Population[]
   findings: Findings
 }
@@ -119,7 +119,7 @@ export function verdictOf(
   const reached = groups.some(({ connects }) => connects.admitted + connects.refused > 0)
   for (const check of checks) {
     const { expression, observed } = check
-    // Of a broker that nobody reached nothing was found out, neither good nor bad.
+    // A broker that no device reached is neither passed nor failed.
     const list = reached ? grave : light
     if (!check.passed) list.push(`${expression} (${measuredText(expression, observed)})`)
   }

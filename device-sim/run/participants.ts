@@ -1,5 +1,5 @@
-// Everybody who takes part, with what each proves itself with: honest devices enrolled or read, faulty ones prepared.
-// Refuses to know what they will do.
+// The participants of a run with their credentials: honest devices are enrolled or read, faulty ones prepared.
+// Does not know what they will do.
 import { type Api, createApi } from '../enrollment/api.ts'
 import { type EnrollmentOptions, enrollFleet, noCauses, obtainIdentity } from '../enrollment/enroll-fleet.ts'
 import type { EstServer } from '../enrollment/est.ts'
@@ -24,7 +24,7 @@ export type Participant = DeviceSpec & { identity: Identity | null }
 export type Participants = {
   members: Participant[]
   enrollment: EnrollmentResult
-  /** Null where everything came from files. */
+  /** Null where all identities came from files. */
   api: Api | null
   store: IdentityStore | null
 }
@@ -41,7 +41,7 @@ const wireFaults: readonly FaultKind[] = ['half-open', 'slow-writer', 'handshake
 /** A certificate must last this much longer than the run. */
 const SPARE_MS = 600_000
 
-/** @throws RunFailed where somebody cannot be enrolled, read or prepared. BadUsage where a fault needs an API. */
+/** @throws RunFailed where a device cannot be enrolled, read or prepared. BadUsage where a fault needs an API. */
 export async function prepareParticipants(
   plan: Plan,
   target: RunTarget,
@@ -79,7 +79,7 @@ export async function prepareParticipants(
   let victim: Identity | null = null
   let readFrom = 0
   let index = 0
-  // Honest groups first: what others borrow must exist.
+  // Honest groups first: other groups borrow their identities.
   for (const group of byHonesty(plan)) {
     const groupIndex = plan.groups.indexOf(group)
     const first = plan.groups.slice(0, groupIndex).reduce((sum, { count }) => sum + count, 0)

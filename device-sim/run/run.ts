@@ -1,5 +1,5 @@
-// A scenario from end to end: everybody assembled, workers started, stages played, the operator's timeline, the end
-// and its summary. Holds the order of things. What is shown of it is up to whoever listens to the feed.
+// Runs a scenario: prepares the participants, starts the workers, plays stages and operator's actions, ends with the summary.
+// Holds the order alone; the run's listeners show it.
 import { randomBytes } from 'node:crypto'
 import { availableParallelism, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -148,7 +148,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
     say('action', fault === null ? done : `${done}; ${fault}`, failed === 0)
   }
 
-  /** Resolves once everything on the timeline was done, or at once when interrupted. */
+  /** Resolves once all actions of the timeline are done, or at once when interrupted. */
   async function timeline(): Promise<void> {
     const acting: Promise<void>[] = []
     const due = [

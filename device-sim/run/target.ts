@@ -1,5 +1,5 @@
 // Where a scenario's run goes: flags win over the environment, over `--data DIR`, over the scenario's own target.
-// Nothing is contacted that none of them names. Refuses to know what happens there.
+// Nothing is contacted that none of them names. Does not know what happens there.
 import { dirname, join, resolve } from 'node:path'
 import { BadUsage } from '../failure.ts'
 import { type Credentials, credentialsOf } from '../links/session.ts'
@@ -45,7 +45,7 @@ type Identities =
   | { from: 'est'; est: EstTarget | null }
   | { from: 'directory'; directory: string }
 
-/** @throws BadUsage with everything that is missing or unreadable. */
+/** @throws BadUsage with every missing or unreadable setting. */
 export function findRunTarget(
   plan: Pick<Plan, 'target'>,
   flags: RunFlags,

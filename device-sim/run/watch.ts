@@ -1,5 +1,5 @@
-// Looks at each sample for what a person should be told at once: the broker is gone or back, a limit of ours.
-// Refuses to know what else is in it.
+// Checks each sample for events to report at once: the broker is gone or back, a limit of the simulator was reached.
+// Does not know what else is in it.
 import type { Sample } from '../results/sample.ts'
 import type { RunEvent } from '../results/summary.ts'
 import type { Limits } from './limits.ts'

@@ -1,4 +1,4 @@
-// Times and shares of a scenario as numbers; its schema has judged their text. Pure.
+// Times and shares of a scenario as numbers; the schema has validated their text. Pure.
 import { parseDurationMs } from '../duration.ts'
 
 export function ms(text: string): number {

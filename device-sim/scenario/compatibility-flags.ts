@@ -1,5 +1,5 @@
 // `sim conn|pub|sub` with the flags that users of emqtt-bench know, as a scenario like any other.
-// Pure. Refuses to know how it is run.
+// Pure. Does not know how it is run.
 import { BadUsage } from '../failure.ts'
 import { type Plan, planOf } from './plan.ts'
 import { shapeProblems } from './read.ts'
@@ -30,7 +30,7 @@ export type CompatibilityFlags = {
   ws?: boolean
 }
 
-/** @throws BadUsage with everything that does not fit. */
+/** @throws BadUsage with every problem. */
 export function compatibilityPlan(verb: CompatibilityVerb, flags: CompatibilityFlags): Plan {
   const scenario = scenarioOf(verb, flags)
   const shape = shapeProblems(scenario)
@@ -70,7 +70,7 @@ function scenarioOf(verb: CompatibilityVerb, flags: CompatibilityFlags): Scenari
   }
 }
 
-/** NaN for what is no number, so that the schema says what was expected there. */
+/** NaN for text that is no number, so that the schema names what is expected. */
 function number(text: string | undefined, fallback: number): number {
   return text === undefined ? fallback : /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
 }

@@ -1,5 +1,5 @@
 // `acknowledge.p99 < 500ms`: what a threshold or assertion compares. Reads the text and compares numbers.
-// Refuses to know where a metric's value comes from beyond its name.
+// Does not know where a metric's value comes from beyond its name.
 import { parseDurationMs } from '../duration.ts'
 
 export type Expression = { text: string; metric: string; operator: Operator; value: number }
@@ -68,7 +68,7 @@ export const groupMetricNames: readonly string[] = [
   ...points.map(point => `connect.${point}`),
 ]
 
-/** The expression, or what is wrong with it in words. */
+/** The expression, or the problem as text. */
 export function parseExpression(text: string, names = metricNames): Expression | string {
   const match = /^\s*([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(\S+)\s*$/.exec(text)
   if (!match) return `expected METRIC OPERATOR VALUE, such as acknowledge.p99 < 500ms`

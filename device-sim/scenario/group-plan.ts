@@ -1,5 +1,5 @@
 // A group of a scenario as the run needs it: numbers instead of words, every default filled in, every name checked.
-// Pure. Refuses to know the other parts of a scenario beyond the names of groups.
+// Pure. Does not know the other parts of a scenario beyond the names of groups.
 
 import type { KeyType } from '../enrollment/identity.ts'
 import { type FaultKind, faults } from '../faults/kinds.ts'

@@ -1,5 +1,5 @@
 // A scenario as the run needs it: numbers instead of words, every default filled in, every name checked.
-// Pure. Refuses to know where the file came from; faults carry the path that they are at.
+// Pure. Does not know where the file came from; problems carry their path.
 
 import { isIP } from 'node:net'
 import { ms, shareOf } from './amounts.ts'
@@ -48,7 +48,7 @@ export type Plan = {
   thresholds: Expression[]
 }
 
-/** The plan, or everything that does not fit together. */
+/** The plan, or every problem. */
 export function planOf(
   scenario: Scenario,
 ): { plan: Plan; faults: [] } | { plan: null; faults: ScenarioProblem[] } {

@@ -1,5 +1,5 @@
 // Scenarios that come along, by name: the YAML files of device-sim/presets/.
-// Refuses to know what is in them.
+// Does not know what is in them.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,5 @@
 // `rollcall sim --devices …`: a fleet that publishes and listens, with rogues where asked, as a scenario like any other.
-// Pure. Refuses to know how it is run.
+// Pure. Does not know how it is run.
 
 import { rogueKinds } from '../enrollment/rogues.ts'
 import { BadUsage } from '../failure.ts'
@@ -27,7 +27,7 @@ const ROGUES_MAX = 100
 /** Rogues get at least this long to be turned away before the run is over. */
 const ROGUES_SECONDS_MIN = 2
 
-/** @throws BadUsage with everything that does not fit. */
+/** @throws BadUsage with every problem. */
 export function quickPlan(flags: QuickFlags): Plan {
   const scenario = scenarioOf(flags)
   const shape = shapeProblems(scenario)
@@ -88,7 +88,7 @@ function roguesOf(flag: string | boolean | undefined): number {
   throw new BadUsage([`--rogues: expected a whole number from 0 to ${ROGUES_MAX}, got ${flag}`])
 }
 
-/** NaN for what is no number, so that the schema says what was expected there. */
+/** NaN for text that is no number, so that the schema names what is expected. */
 function number(text: string | undefined, fallback: number): number {
   return text === undefined ? fallback : /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
 }

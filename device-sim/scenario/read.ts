@@ -1,5 +1,5 @@
-// YAML text in, a scenario out, or every fault with its line and what was expected there.
-// Refuses to know what a scenario means beyond its shape: plan.ts judges the rest with the same positions.
+// YAML text in, a scenario out, or every problem with its line and the expected value.
+// Does not know what a scenario means beyond its shape: plan.ts checks the rest with the same positions.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import Value from 'typebox/value'
@@ -75,7 +75,7 @@ export function shapeProblems(scenario: unknown): ScenarioProblem[] {
 
 type SchemaError = ReturnType<typeof Value.Errors>[number]
 
-/** What was expected, in the words of the schema; null where another error says it better. */
+/** The expected value by the schema's description; null where another error is clearer. */
 function saying(error: SchemaError, path: Path): string | null {
   const params = error.params as Record<string, unknown>
   const schema = schemaAt(error.schemaPath)

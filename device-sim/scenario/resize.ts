@@ -9,7 +9,7 @@ export type SizeFlags = { devices?: string; rate?: string; duration?: string }
 
 const DEVICES_MAX = 1_000_000
 
-/** @throws BadUsage with everything that does not fit. */
+/** @throws BadUsage with every problem. */
 export function resized(plan: Plan, flags: SizeFlags): Plan {
   const problems: string[] = []
   const devices = wholeOf('--devices', flags.devices, problems)
@@ -63,7 +63,7 @@ function stretched(stage: StagePlan, by: number): StagePlan {
   return { ...stage, forMs: Math.max(1, Math.round(stage.forMs * by)) }
 }
 
-/** Where a moment lies after the change: as far into its stage as before. */
+/** The new place of a time: as far into its stage as before. */
 function timeIn(before: Plan, after: Plan): (atMs: number) => number {
   const from = stageTimes(before)
   const to = stageTimes(after)

@@ -1,5 +1,5 @@
 // The shape of a scenario file, with a sentence for everything an editor may complete. What belongs together by
-// meaning (names that must exist, expressions) is judged in plan.ts. Refuses to know how a run is carried out.
+// meaning (names that must exist, expressions) is checked in plan.ts. Does not know how a run is carried out.
 import Type, { type Static, type TSchema } from 'typebox'
 import { keyTypes } from '../enrollment/identity.ts'
 import { faultKinds } from '../faults/kinds.ts'

@@ -1,5 +1,5 @@
 // `devices/${device}/telemetry`: what a template names, and what it becomes for one device.
-// Pure. Refuses to know what the text is used for.
+// Pure. Does not know what the text is used for.
 
 /** The names between `${` and `}`. */
 export function variablesOf(template: string): string[] {
@@ -8,7 +8,7 @@ export function variablesOf(template: string): string[] {
 
 export type Facts = { device: string; n: string; group: string; attributes: Record<string, string> }
 
-/** Fills in what is known of a device; a name that is not stays as it is, for `createTopic` to fill in later. */
+/** Fills in the facts of a device; an unknown name stays, for `createTopic` to fill in later. */
 export function filled(template: string, facts: Facts): string {
   return template.replaceAll(/\$\{([^}]*)\}/g, (whole, name: string) => {
     if (name === 'device') return facts.device

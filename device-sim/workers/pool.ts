@@ -1,5 +1,5 @@
-// The worker processes as the parent sees them: started, given their part of the fleet, told what to do, ended.
-// A worker that dies is said aloud and the others go on. Refuses to know what devices do.
+// The worker processes as the parent sees them: started, given their devices and orders, ended. The death of a worker is reported,
+// and the others go on. Does not know what devices do.
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { RunFailed } from '../failure.ts'
@@ -19,12 +19,12 @@ export type Pool = {
   tell(message: ToWorker): void
   /** Every worker says how things stand now. */
   look(): Promise<void>
-  /** No more messages; gives what was sent once all are quiet. */
+  /** Stops messages; returns the streams once no message is in flight. */
   quiet(drainMs: number): Promise<void>
   /** Counts what subscribers lack. @returns pairs that the ledgers had no room for. */
   settle(): Promise<number>
   end(): Promise<void>
-  /** Ends what is still there, at once. */
+  /** Kills the remaining workers. */
   close(): void
 }
 

@@ -15,7 +15,7 @@ export type ToWorker =
   /** Parts of the fleet, some at a time. */
   | { do: 'add'; parts: DeviceSpec[] }
   | { do: 'start'; at: number }
-  /** What should become of these devices from now on; `answeredAt` is when the operator's interface said done. */
+  /** The expectation for these devices from now on; `answeredAt` is the time of the API's answer. */
   | {
       do: 'expect'
       devices: number[]
@@ -28,11 +28,11 @@ export type ToWorker =
   | { do: 'look' }
   /** A new key and certificate; the device connects anew with it. */
   | { do: 'rekey'; device: number; credentials: Credentials }
-  /** No more messages and no more reconnects. Answered with `quiet` once nothing is in flight, or after `drainMs`. */
+  /** Devices stop publishing and reconnecting. Answered with `quiet` once nothing is in flight, or after `drainMs`. */
   | { do: 'quiet'; drainMs: number }
   /** What all workers sent: gaps of subscribers are counted. Answered with a last `tick`, then `settled`. */
   | { do: 'settle'; streams: Stream[] }
-  /** Everybody disconnects. Answered with `ended`. */
+  /** All devices disconnect. Answered with `ended`. */
   | { do: 'end' }
 
 export type FromWorker =

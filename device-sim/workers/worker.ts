@@ -1,5 +1,5 @@
 // A worker process: runs its part of the fleet and says each second what it counted. Started by pool.ts alone.
-// Refuses to know the other workers; ends with its parent.
+// Does not know the other workers; ends with its parent.
 
 import { checkAfterGrace } from '../fleet/admission-verdict.ts'
 import { createDeliveryTracker } from '../fleet/delivery-tracker.ts'
@@ -128,7 +128,7 @@ async function quiet(of: WorkerContext, drainMs: number): Promise<void> {
   await send({ is: 'quiet', streams, listens })
 }
 
-/** What was sent last may still be on its way to subscribers. */
+/** The last messages may still be on their way to subscribers. */
 async function deliveriesEnd(of: WorkerContext): Promise<void> {
   const deadline = schedule.now() + DELIVERY_MOST_MS
   const from = schedule.now()

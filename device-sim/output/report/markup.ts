@@ -1,5 +1,4 @@
-// HTML that escapes by default: what is put into html`…` is text unless it came from html`…` itself.
-// Refuses to know what is written with it.
+// HTML that escapes by default: a value in html`…` is text unless html`…` made it.
 
 export type Markup = { readonly markup: string }
 export type Content = Markup | string | number | null | false | readonly Content[]
@@ -8,7 +7,7 @@ export function html(strings: TemplateStringsArray, ...contents: Content[]): Mar
   return { markup: strings.map((text, index) => text + rendered(contents[index] ?? null)).join('') }
 }
 
-/** For what is no text: our own scripts and styles. Never for anything that a run brought. */
+/** For the report's own scripts and styles. Never for a value of a run. */
 export function verbatim(markup: string): Markup {
   return { markup }
 }

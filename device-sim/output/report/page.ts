@@ -11,7 +11,7 @@ import { type Chart, chartsOf } from './charts.ts'
 import { html, jsonText, type Markup, verbatim } from './markup.ts'
 import * as tables from './tables.ts'
 
-/** Marks on the time axis; a run that does more is told by the table. */
+/** Marks on the time axis; the table lists the others. */
 const MARKS_MAX = 200
 
 type Parts = { css: string; uplot: string; draw: string }

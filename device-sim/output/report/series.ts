@@ -1,5 +1,5 @@
 // The samples of a run, however long it is, in a bounded number of points. Where two seconds become one point, counts
-// add up and latencies keep the worse of both: a bad second never disappears. Refuses to know how they are drawn.
+// add up and latencies keep the worse of both: a bad second never disappears. Does not know how they are drawn.
 import type { Percentiles, Sample } from '../../results/sample.ts'
 import { addUp } from '../../results/tick.ts'
 

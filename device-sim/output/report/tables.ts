@@ -1,4 +1,4 @@
-// The tables of the report: what had to hold, refusals, messages, groups, actions, the timeline, who was wrongly let in.
+// The tables of the report: what had to hold, refusals, messages, groups, actions, the timeline, devices wrongly admitted.
 // Pure: the summary in, markup out. Every word of a run passes html`…`, which escapes it.
 
 import { meaningOf } from '../../links/reason-codes.ts'
