@@ -78,7 +78,13 @@ export function sectionsOf(frame: Buffer, qos: number): FrameSections {
   return parts
 }
 
-export type Delivery = { topic: string; payload: Buffer; qos: number; messageId: number; parts: FrameSections | null }
+export type Delivery = {
+  topic: string
+  payload: Buffer
+  qos: number
+  messageId: number
+  parts: FrameSections | null
+}
 
 /** A PUBLISH; in version 5 where there are parts. */
 export function publishFrame({ topic, payload, qos, messageId, parts }: Delivery): Buffer {

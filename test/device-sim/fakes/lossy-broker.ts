@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 import { generate, type IPublishPacket, type Packet } from 'mqtt-packet'
 import { createRandom } from '../../../device-sim/random.ts'
-import { eachFrame, type FrameSections, sectionsOf, publishFrame } from './frames.ts'
+import { eachFrame, type FrameSections, publishFrame, sectionsOf } from './frames.ts'
 
 export type Mischief = {
   seed: number
