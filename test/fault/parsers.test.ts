@@ -90,15 +90,8 @@ const issuer = {
     kind: 'foreign',
     certificate: caCertificate,
   },
-  ...{
-    enabled: true,
-    replaced: [],
-    revoked: false,
-    notBefore: 0,
-    notAfter: now * 2,
-    crlScope: '',
-    registration: 'active',
-  },
+  ...{ enabled: true, revoked: false, replaced: [], crlScope: '', registration: 'active' },
+  ...{ notBefore: 0, notAfter: now * 2 },
 } as unknown as Issuer
 const issuers = new Map([[issuer.id, issuer]])
 
