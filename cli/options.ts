@@ -42,17 +42,3 @@ export function keyValue(
   // No prototype, so that a key such as __proto__ is an ordinary key that the service can refuse.
   return Object.assign(Object.create(null), before, { [key]: text.slice(at + 1) })
 }
-
-export const GATES_HELP =
-  'processes that take connections: a number, auto for one less than the cores, 0 for none beside the engine'
-
-/** A number of gates, or `auto`. */
-export function gateCount(text: string): string {
-  if (text === 'auto' || (/^\d{1,2}$/.test(text) && Number(text) <= 64)) return text
-  throw new InvalidArgumentError('a whole number from 0 to 64, or auto')
-}
-
-/** The flag wins over environment and file: the broker's process reads it as the former. */
-export function gatesEnvironment(gates: string | undefined): NodeJS.ProcessEnv {
-  return gates === undefined ? {} : { ROLLCALL_BROKER_GATES: gates }
-}

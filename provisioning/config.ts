@@ -171,7 +171,10 @@ function faultsOf(config: ProvisioningConfig): string[] {
   for (const [what, type] of Object.entries(config.keyTypes)) {
     check(caKeyTypes.includes(type), `the ${what} key type ${type} is none of ${caKeyTypes.join(', ')}`)
     // Whoever cannot verify ML-DSA could not verify the server certificate under such a CA either.
-    check(!isMlDsa(type) || config.pq === 'issue', `the ${what} key type ${type} needs ROLLCALL_PQ=issue`)
+    check(
+      !isMlDsa(type) || config.pq === 'issue',
+      `the ${what} key type ${type} needs --pq issue or ROLLCALL_PQ=issue`,
+    )
   }
   check(pqModes.includes(config.pq), `ROLLCALL_PQ ${config.pq} is none of ${pqModes.join(', ')}`)
   check(

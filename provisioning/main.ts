@@ -5,6 +5,9 @@ import { createProvisioning, type RunningProvisioning } from './index.ts'
 export type { ProvisioningOptions, RunningProvisioning }
 
 /** Starts the service on a data directory, making there what is missing. Throws an error that says what to do. */
-export function runProvisioning(options: ProvisioningOptions): Promise<RunningProvisioning> {
-  return createProvisioning(options, process.env)
+export function runProvisioning(
+  options: ProvisioningOptions,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<RunningProvisioning> {
+  return createProvisioning(options, environment)
 }

@@ -4,6 +4,7 @@
 import { isServiceLink, meant, problemsOf, readGivenSettings } from '../../broker/settings/sources.ts'
 import { environmentName, settingNames, validateSettings } from '../../broker/settings/validation.ts'
 import { type ProvisioningConfig, readConfig, variables } from '../../provisioning/config.ts'
+import { environmentOf, isVariableFlag } from '../service/variable-flags.ts'
 
 type Origin = 'flag' | 'environment' | 'file' | 'default'
 export type EffectiveSetting = {
@@ -30,7 +31,7 @@ export function effectiveSettings(
   env: NodeJS.ProcessEnv,
 ): { settings: EffectiveSetting[]; problems: string[] } {
   const settings = flags
-    .filter(({ name }) => name !== 'gates')
+    .filter(({ name }) => !isVariableFlag(name))
     .map(
       ({ name, flag, value, given }): EffectiveSetting => ({
         name,
@@ -39,8 +40,9 @@ export function effectiveSettings(
         source: given ? flag : null,
       }),
     )
-  const broker = brokerSettings(data, flags.find(({ name, given }) => name === 'gates' && given)?.value, env)
-  const provisioning = provisioningSettings(data, flags, env)
+  const given = variablesOf(flags)
+  const broker = brokerSettings(data, given, env)
+  const provisioning = provisioningSettings(data, flags, given, env)
   const level = env['ROLLCALL_LOG_LEVEL']
   settings.push({
     name: 'logLevel',
@@ -52,6 +54,7 @@ export function effectiveSettings(
     problems: [
       ...broker.problems,
       ...provisioning.problems,
+      ...unequalModes(broker.settings, provisioning.settings),
       ...unknownVariables(env),
       ...(level === undefined || logLevels.includes(level)
         ? []
@@ -62,10 +65,27 @@ export function effectiveSettings(
 
 const byDefault = { from: 'default', source: null } as const
 
-function brokerSettings(data: string, gatesFlag: unknown, env: NodeJS.ProcessEnv) {
-  const given = readGivenSettings(data, env)
-  const flag = gatesFlag === undefined ? {} : { gates: gatesFlag === 'auto' ? 'auto' : Number(gatesFlag) }
-  const all = { ...given.file, ...given.environment, ...flag }
+/** Each variable that a given flag stands for: its value, and the flag. */
+type FlagVariables = ReadonlyMap<string, { value: string; flag: string }>
+
+function variablesOf(flags: readonly GivenFlag[]): FlagVariables {
+  const given = flags.filter(({ name, given }) => given && isVariableFlag(name))
+  return new Map(
+    given.flatMap(({ name, flag, value }) =>
+      Object.entries(environmentOf({ [name]: String(value) })).map(
+        ([variable, text]) => [variable, { value: text ?? '', flag }] as const,
+      ),
+    ),
+  )
+}
+
+function withFlags(env: NodeJS.ProcessEnv, variables: FlagVariables): NodeJS.ProcessEnv {
+  return { ...env, ...Object.fromEntries([...variables].map(([name, { value }]) => [name, value])) }
+}
+
+function brokerSettings(data: string, variables: FlagVariables, env: NodeJS.ProcessEnv) {
+  const given = readGivenSettings(data, withFlags(env, variables))
+  const all = { ...given.file, ...given.environment }
   let judged: Record<string, unknown> = {}
   const problems = [
     ...given.problems,
@@ -74,8 +94,12 @@ function brokerSettings(data: string, gatesFlag: unknown, env: NodeJS.ProcessEnv
     }),
   ]
   const origin = (name: string): Pick<EffectiveSetting, 'from' | 'source'> => {
-    if (Object.hasOwn(flag, name)) return { from: 'flag', source: `--${name}` }
-    if (Object.hasOwn(given.environment, name)) return { from: 'environment', source: environmentName(name) }
+    const flag = variables.get(environmentName(name))?.flag
+    if (flag !== undefined) return { from: 'flag', source: flag }
+    if (Object.hasOwn(given.environment, name)) {
+      const source = env[environmentName(name)] === undefined ? 'ROLLCALL_PQ' : environmentName(name)
+      return { from: 'environment', source }
+    }
     return Object.hasOwn(given.file, name) ? { from: 'file', source: 'rollcall.yaml' } : byDefault
   }
   const settings = Object.keys(judged).length === 0 ? [] : settingNames.map(name => setting(name))
@@ -85,7 +109,12 @@ function brokerSettings(data: string, gatesFlag: unknown, env: NodeJS.ProcessEnv
   return { settings, problems }
 }
 
-function provisioningSettings(data: string, flags: readonly GivenFlag[], env: NodeJS.ProcessEnv) {
+function provisioningSettings(
+  data: string,
+  flags: readonly GivenFlag[],
+  given: FlagVariables,
+  env: NodeJS.ProcessEnv,
+) {
   const of = (name: string) => flags.find(flag => flag.name === name)?.value
   let config: ProvisioningConfig
   try {
@@ -97,7 +126,7 @@ function provisioningSettings(data: string, flags: readonly GivenFlag[], env: No
         statusPort: Number(of('statusPort') ?? 0),
         sans: (of('san') as string[] | undefined) ?? [],
       },
-      env,
+      withFlags(env, given),
     )
   } catch (error) {
     return {
@@ -109,10 +138,30 @@ function provisioningSettings(data: string, flags: readonly GivenFlag[], env: No
     ([name, value]): EffectiveSetting => ({
       name,
       value: value(config),
-      ...(env[name] ? { from: 'environment', source: name } : byDefault),
+      ...originOf(name, given, env),
     }),
   )
   return { settings, problems: [] }
+}
+
+function originOf(name: string, given: FlagVariables, env: NodeJS.ProcessEnv) {
+  const flag = given.get(name)?.flag
+  if (flag !== undefined) return { from: 'flag', source: flag } as const
+  return env[name] ? ({ from: 'environment', source: name } as const) : byDefault
+}
+
+/** A device that one service accepts and the other does not would be enrolled, and never admitted. */
+function unequalModes(
+  broker: readonly EffectiveSetting[],
+  provisioning: readonly EffectiveSetting[],
+): string[] {
+  const valueIn = (settings: readonly EffectiveSetting[], name: string) =>
+    settings.find(setting => setting.name === name)?.value
+  const [ours, theirs] = [valueIn(broker, 'broker.pq'), valueIn(provisioning, 'ROLLCALL_PQ')]
+  if (ours === undefined || theirs === undefined || ours === theirs) return []
+  return [
+    `pq is ${ours} for the broker and ${theirs} for provisioning: set ROLLCALL_PQ or --pq, and leave it out of rollcall.yaml`,
+  ]
 }
 
 /** Those of the broker are judged with its settings. */

@@ -1,28 +1,27 @@
 // `rollcall broker`: the broker alone, as a container or the supervisor runs it.
 import { Command } from 'commander'
-import { GATES_HELP, gateCount, gatesEnvironment, portNumber } from '../options.ts'
+import { portNumber } from '../options.ts'
 import { runServiceProcess } from './service-process.ts'
+import { type BrokerVariableFlags, environmentOf, withBrokerVariables, withPq } from './variable-flags.ts'
 
-type Flags = {
+type Flags = BrokerVariableFlags & {
   data: string
   host: string
   mqttsPort: number
   adminHost: string
   adminPort?: number
-  gates?: string
 }
 
 const ADMIN_PORT = 9464
 
 export function brokerCommand(): Command {
-  return new Command('broker')
+  return withPq(withBrokerVariables(new Command('broker')))
     .description(
       'Runs the broker alone. It waits for the provisioning service to lay the registry, then accepts devices.',
     )
     .requiredOption('--data <dir>', 'data directory, shared with the provisioning service')
     .option('--host <address>', 'address devices connect to', '127.0.0.1')
     .option('--mqtts-port <port>', 'port devices connect to', portNumber, 8883)
-    .option('--gates <number>', GATES_HELP, gateCount)
     .option('--admin-host <address>', 'address of health and metrics', '127.0.0.1')
     .option('--admin-port <port>', `port of health and metrics (default: ${ADMIN_PORT})`, portNumber)
     .action(async (flags: Flags) => {
@@ -36,7 +35,7 @@ export function brokerCommand(): Command {
             data: flags.data,
             host: flags.host,
             mqttsPort: flags.mqttsPort,
-            env: { ...process.env, ...gatesEnvironment(flags.gates) },
+            env: { ...process.env, ...environmentOf(flags) },
           })
         },
       })

@@ -3,8 +3,9 @@ import { Command } from 'commander'
 import { collect, portNumber } from '../options.ts'
 import { adminOf } from './broker.ts'
 import { runServiceProcess } from './service-process.ts'
+import { environmentOf, type ProvisioningVariableFlags, withCaKeyType, withPq } from './variable-flags.ts'
 
-type Flags = {
+type Flags = ProvisioningVariableFlags & {
   data: string
   host: string
   apiPort: number
@@ -17,7 +18,7 @@ type Flags = {
 const ADMIN_PORT = 9465
 
 export function provisioningCommand(): Command {
-  return new Command('provisioning')
+  return withCaKeyType(withPq(new Command('provisioning')))
     .description(
       'Runs the provisioning service alone. At first start it lays the registry, the CAs and the API token.',
     )
@@ -35,13 +36,11 @@ export function provisioningCommand(): Command {
         admin: adminOf(flags, ADMIN_PORT),
         start: async () => {
           const { runProvisioning } = await import('../../provisioning/main.ts')
-          return runProvisioning({
-            data: flags.data,
-            host: flags.host,
-            apiPort: flags.apiPort,
-            statusPort: flags.statusPort,
-            sans: flags.san,
-          })
+          const { data, host, apiPort, statusPort, san: sans } = flags
+          return runProvisioning(
+            { data, host, apiPort, statusPort, sans },
+            { ...process.env, ...environmentOf(flags) },
+          )
         },
       })
     })

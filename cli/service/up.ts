@@ -13,27 +13,35 @@ import {
   writeEndpoints,
 } from '../data-directory.ts'
 import { CommandFailed, exitCodes } from '../errors.ts'
-import { collect, GATES_HELP, gateCount, gatesEnvironment, portNumber } from '../options.ts'
+import { collect, portNumber } from '../options.ts'
 import { HINT } from './ipc-messages.ts'
 import { createServiceLog } from './log-lines.ts'
 import { startupMessage } from './startup-message.ts'
 import type { ChildSpec } from './supervised-child.ts'
 import { supervise } from './supervisor.ts'
 import { createSystemdNotifier } from './systemd.ts'
+import {
+  type BrokerVariableFlags,
+  environmentOf,
+  type ProvisioningVariableFlags,
+  withBrokerVariables,
+  withCaKeyType,
+  withPq,
+} from './variable-flags.ts'
 
 const CODE_CACHE_NEEDS_FREE_BYTES = 256 * 1024 * 1024
 
-export type UpFlags = {
-  data: string
-  host: string
-  mqttsPort: number
-  apiPort: number
-  adminPort: number
-  statusPort: number
-  gates?: string
-  san: string[]
-  output: 'table' | 'json'
-}
+export type UpFlags = BrokerVariableFlags &
+  ProvisioningVariableFlags & {
+    data: string
+    host: string
+    mqttsPort: number
+    apiPort: number
+    adminPort: number
+    statusPort: number
+    san: string[]
+    output: 'table' | 'json'
+  }
 
 export function upCommand(): Command {
   return withUpOptions(new Command('up'))
@@ -52,14 +60,13 @@ export function upCommand(): Command {
 
 /** What says how `up` runs; `config` takes it too, to tell what would come of it. */
 export function withUpOptions(command: Command): Command {
-  return command
+  return withCaKeyType(withPq(withBrokerVariables(command)))
     .requiredOption('--data <dir>', 'data directory: registry, CAs, keys, API token')
     .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
     .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)
     .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
     .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
     .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
-    .option('--gates <number>', GATES_HELP, gateCount)
     .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
 }
 
@@ -129,7 +136,7 @@ function children(flags: UpFlags): ChildSpec[] {
     {
       name: 'provisioning',
       command: process.execPath,
-      env: cache,
+      env: { ...cache, ...environmentOf(flags) },
       args: formerUrl => [
         ...[main, 'provisioning', ...shared, '--api-port', port(formerUrl, flags.apiPort)],
         ...['--status-port', String(flags.statusPort)],
@@ -146,7 +153,7 @@ function children(flags: UpFlags): ChildSpec[] {
       env: {
         ...cache,
         MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536',
-        ...gatesEnvironment(flags.gates),
+        ...environmentOf(flags),
       },
     },
   ]

@@ -35,7 +35,7 @@ test('an ML-DSA CA issues for every key, and its server certificate is believed 
 test('an ML-DSA CA is made only where the setting says so', async () => {
   await assert.rejects(
     startService({ keyTypes: { root: 'p256', issuing: 'ml-dsa-65' } }),
-    /needs ROLLCALL_PQ=issue/,
+    /needs --pq issue or ROLLCALL_PQ=issue/,
   )
 })
 

@@ -43,6 +43,51 @@ test('a flag comes before the environment, that before the file, that before the
   assert.deepEqual(told('apiPort'), [8443, 'default', null])
 })
 
+test('pq, the groups and the key of the CAs have flags; pq is one setting for both services', async () => {
+  using folder = temporaryDirectory()
+  const told = async (args: string[], env: Record<string, string> = {}) => {
+    const { code, stdout, stderr } = await rollcall(
+      ['config', 'print', '--data', folder.path, ...args, '-o', 'json'],
+      { env },
+    )
+    assert.equal(code, 0, stderr)
+    const settings = JSON.parse(stdout) as { name: string; value: unknown; source: string | null }[]
+    return (name: string) => {
+      const { value, source } = settings.find(setting => setting.name === name)!
+      return [value, source]
+    }
+  }
+  const flags = await told(['--pq', 'issue', '--ca-key-type', 'ml-dsa-65', '--tls-groups', 'X25519:P-256'], {
+    ROLLCALL_PQ: 'off',
+    ROLLCALL_BROKER_PQ: 'off',
+  })
+  assert.deepEqual(
+    [flags('broker.pq'), flags('ROLLCALL_PQ')],
+    [
+      ['issue', '--pq'],
+      ['issue', '--pq'],
+    ],
+  )
+  for (const name of ['ROLLCALL_ROOT_KEY_TYPE', 'ROLLCALL_ISSUING_KEY_TYPE'])
+    assert.deepEqual(flags(name), ['ml-dsa-65', '--ca-key-type'])
+  assert.deepEqual(flags('broker.tlsGroups'), ['X25519:P-256', '--tls-groups'])
+  const variable = await told([], { ROLLCALL_PQ: 'off' })
+  assert.deepEqual(
+    [variable('broker.pq'), variable('ROLLCALL_PQ')],
+    [
+      ['off', 'ROLLCALL_PQ'],
+      ['off', 'ROLLCALL_PQ'],
+    ],
+  )
+
+  const refused = async (args: string[]) =>
+    (await rollcall(['config', 'check', '--data', folder.path, ...args])).stderr
+  assert.match(await refused(['--ca-key-type', 'ml-dsa-65']), /needs --pq issue/)
+  assert.match(await refused(['--ca-key-type', 'dsa']), /Allowed choices are p256/)
+  writeFileSync(join(folder.path, 'rollcall.yaml'), 'broker:\n  pq: off\n')
+  assert.match(await refused([]), /pq is off for the broker and accept for provisioning/)
+})
+
 test('all that is wrong is named at once, with what was probably meant, and no value that may be a secret', async () => {
   using folder = temporaryDirectory()
   writeFileSync(join(folder.path, 'rollcall.yaml'), 'broker:\n  handshakeMax: 8\n')
