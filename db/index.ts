@@ -3,10 +3,11 @@
 import { createClaimStore } from './enrollment/claims.ts'
 import { createEnrollmentTokenStore } from './enrollment/enrollment-tokens.ts'
 import { createIdevidStore } from './enrollment/idevids.ts'
-import { createIssuanceHealer } from './enrollment/issuances.ts'
 import { createIdempotencyStore } from './idempotency.ts'
+import { createCertificateWriter } from './issuance/certificate-writer.ts'
+import { createIssuanceReconciler } from './issuance/interrupted-issuances.ts'
+import { createSelfRegistrar } from './issuance/self-registration.ts'
 import { createArrivalWriter } from './issuers/arrivals.ts'
-import { createSelfRegistrar } from './issuers/auto-registration.ts'
 import { createIssuerCrlWriter } from './issuers/issuer-crls.ts'
 import { createIssuerWriter } from './issuers/issuer-store.ts'
 import { createRenewedAnchorWriter } from './issuers/renewed-anchors.ts'
@@ -18,9 +19,8 @@ import { createOperatorStore } from './operators/operator-store.ts'
 import { createTokenStore } from './operators/token-store.ts'
 import { createPolicyWriter } from './policies/policy-store.ts'
 import { createCertificateGraceWriter } from './roll/certificate-grace.ts'
-import { createCertificateMover } from './roll/certificate-moves.ts'
-import { createCertificateWriter } from './roll/certificate-writer.ts'
-import { createDeadlineKeeper } from './roll/deadlines.ts'
+import { createCertificateTransitionWriter } from './roll/certificate-transitions.ts'
+import { createDeadlineWriter } from './roll/deadlines.ts'
 import { createDeviceWriter } from './roll/device-writer.ts'
 import { createPinnedWriter } from './roll/pinned-certificates.ts'
 
@@ -33,14 +33,14 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
   return {
     ...createDeviceWriter(registry, now),
     ...createCertificateWriter(registry, now),
-    ...createCertificateMover(registry, now),
+    ...createCertificateTransitionWriter(registry, now),
     ...createPinnedWriter(registry, now),
     ...createCertificateGraceWriter(registry, now),
-    ...createDeadlineKeeper(registry, now),
+    ...createDeadlineWriter(registry, now),
     ...createEnrollmentTokenStore(registry, now),
     ...createClaimStore(registry, now),
     ...createIdevidStore(registry, now),
-    ...createIssuanceHealer(registry, now),
+    ...createIssuanceReconciler(registry, now),
     ...createIssuerWriter(registry, now),
     ...createRotationWriter(registry, now),
     ...createPolicyWriter(registry, now),

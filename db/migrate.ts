@@ -17,7 +17,7 @@ import * as webhooks from './migrations/0013-webhooks.ts'
 import * as keyRevocation from './migrations/0015-key-revocation.ts'
 import * as actorKinds from './migrations/0016-actor-kinds.ts'
 import * as certificateConformance from './migrations/0020-certificate-conformance.ts'
-import * as tokenReach from './migrations/0022-token-reach.ts'
+import * as tokenScope from './migrations/0022-token-scope.ts'
 import * as renewedAnchors from './migrations/0025-renewed-anchors.ts'
 import { RegistryError } from './registry-error.ts'
 
@@ -42,7 +42,7 @@ const migrations: readonly Migration[] = [
   keyRevocation,
   actorKinds,
   certificateConformance,
-  tokenReach,
+  tokenScope,
   renewedAnchors,
 ]
 

@@ -1,5 +1,4 @@
 // Why a certificate that is on the roll may not enter: a part of the one list in `reason.ts`.
-import type { ReasonEntry } from './reason.ts'
 
 export const listedReasons = {
   certificate_pending: {
@@ -127,4 +126,4 @@ export const listedReasons = {
     title: 'The device is decommissioned',
     hint: 'Decommissioning is final. Register a new device.',
   },
-} as const satisfies Record<string, ReasonEntry>
+} as const

@@ -2,10 +2,10 @@
 // Times are milliseconds since the epoch; expiry is computed, never stored.
 import type { Generated } from 'kysely'
 import type { LeafDefect } from '../pki/leaf-conformance.ts'
-import type { ActorKind } from './audit/audit-chain.ts'
+import type { ActorKind } from './audit-chain.ts'
 import type { IssuerSchema } from './schema-issuers.ts'
 import type { KeySchema } from './schema-keys.ts'
-import type { NewsSchema } from './schema-news.ts'
+import type { MonitoringSchema } from './schema-monitoring.ts'
 
 export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
 
@@ -31,7 +31,7 @@ export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
 
-type TablesElsewhere = NewsSchema & KeySchema & IssuerSchema
+type TablesElsewhere = MonitoringSchema & KeySchema & IssuerSchema
 
 export type Schema = TablesElsewhere & {
   jobs: {

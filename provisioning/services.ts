@@ -16,7 +16,7 @@ import type { OperatorReader } from '../db/operators/operator-reader.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import type { PolicyReader } from '../db/policies/policy-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
-import { readCompromisedAdmitting } from '../db/roll/compromised-admitting.ts'
+import { readCompromisedCertificates } from '../db/roll/compromised-certificates.ts'
 import type { LiveSessionReader } from '../db/roll/live-sessions.ts'
 import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
 import { prepareNearestDevice } from '../db/roll/nearest-device.ts'
@@ -126,7 +126,7 @@ export type ServiceParts = Pick<
 export function createServices(parts: ServiceParts): Services {
   const { writer, reading, issuers, anchors, lastUse, audit, ready, log } = parts
   const { now, deviceDays, pq } = parts.config
-  const compromised = readCompromisedAdmitting(reading.sqlite)
+  const compromised = readCompromisedCertificates(reading.sqlite)
   if (compromised.length > 0) log.compromisedKeysAdmit(compromised)
   const ca = parts.ca.keeper.current
   const roll = createRollReader(reading)

@@ -3,7 +3,8 @@
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { Checkpoint } from '../../db/audit/audit-checkpoint.ts'
-import type { AuditBatch, Link } from '../../db/audit/audit-verifier.ts'
+import type { AuditBatch } from '../../db/audit/audit-verifier.ts'
+import type { ChainLink } from '../../db/audit-chain.ts'
 
 type AuditHeader = { format: 1; exportedAt: string; publicKey: string | null }
 /** The last line: what the registry had counted. A file without it was cut off. */
@@ -51,7 +52,7 @@ async function writeBatch(handle: FileHandle, { rows, checkpoints }: AuditBatch)
   if (text !== '') await handle.write(text)
 }
 
-function rowLine({ hash, prevHash, canonical }: Link): string {
+function rowLine({ hash, prevHash, canonical }: ChainLink): string {
   // A registry that was tampered with may hold any text: the text must not begin a line of its own.
   const row = /[\n\r]/.test(canonical) ? JSON.stringify(canonical) : canonical
   return `{"hash":${JSON.stringify(hash)},"prevHash":${JSON.stringify(prevHash)},"row":${row}}\n`
@@ -74,7 +75,7 @@ type AuditFile = {
 export function readAuditFile(file: string): AuditFile {
   let end: AuditEnd | null = null
   async function* batches(): AsyncGenerator<AuditBatch> {
-    let rows: Link[] = []
+    let rows: ChainLink[] = []
     let checkpoints: Checkpoint[] = []
     let seq = 0
     let first = true
@@ -124,7 +125,7 @@ const hashAt = '{"hash":"'.length
 const prevHashAt = hashAt + 64 + '","prevHash":"'.length
 const rowAt = prevHashAt + 64 + '","row":'.length
 
-function parsed(line: string, before: number): Link | { checkpoint: Checkpoint } | { end: AuditEnd } {
+function parsed(line: string, before: number): ChainLink | { checkpoint: Checkpoint } | { end: AuditEnd } {
   if (line.startsWith('{"hash":"') && line.startsWith('","row":', rowAt - 8) && line.endsWith('}')) {
     const canonical = line.slice(rowAt, -1)
     // A quote inside a JSON string has a backslash before it: this is never found in one.

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { readBrokerSettings } from '../../broker/settings/sources.ts'
-import { canLook, lookAtRegistry } from '../../db/registry-look.ts'
+import { canInspect, inspectRegistry } from '../../db/registry-inspection.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { type CheckContext, type Finding, fail, inDays, ok, warn } from './finding.ts'
 
@@ -51,7 +51,7 @@ function* timesOf(data: string): Generator<{ what: string; at: number }> {
 
 function lastChangeAt(registry: string): number | null {
   try {
-    return isThere(registry) && canLook(registry) ? lookAtRegistry(registry).lastChangeAt : null
+    return isThere(registry) && canInspect(registry) ? inspectRegistry(registry).lastChangeAt : null
   } catch {
     return null
   }

@@ -1,13 +1,13 @@
 // The record: whether registry and stored sessions are whole, and of which schema; the settings; what a dead process left.
 import { existsSync } from 'node:fs'
 import {
-  canLook,
-  lookAtAuditRow,
+  canInspect,
+  inspectAuditRow,
+  inspectRegistry,
   lookAtNonconforming,
   lookAtPinned,
-  lookAtRegistry,
-  type RegistryLook,
-} from '../../db/registry-look.ts'
+  type RegistryInspection,
+} from '../../db/registry-inspection.ts'
 import { readCheckpointFile } from '../../provisioning/audit/checkpoint-file.ts'
 import { effectiveSettings, type GivenFlag } from '../config/settings.ts'
 import { dataPaths } from '../data-directory.ts'
@@ -16,13 +16,13 @@ import { type CheckContext, type Finding, fail, ok, warn } from './finding.ts'
 export function checkRegistry({ data }: CheckContext): Finding[] {
   const { registry } = dataPaths(data)
   if (!existsSync(registry)) return []
-  if (!canLook(registry)) {
+  if (!canInspect(registry)) {
     const found = 'not looked at: its log is not open, and opening it would write'
     return [warn('registry', found, 'start the service, which takes the log in, and ask again')]
   }
-  let look: RegistryLook
+  let look: RegistryInspection
   try {
-    look = lookAtRegistry(registry)
+    look = inspectRegistry(registry)
   } catch (error) {
     return [
       fail(
@@ -38,7 +38,7 @@ export function checkRegistry({ data }: CheckContext): Finding[] {
 const NAMED_MAX = 5
 
 /** What older versions left admitted: they revoked one certificate where a key was compromised. */
-function keyFindings({ compromised }: Pick<RegistryLook, 'compromised'>): Finding[] {
+function keyFindings({ compromised }: Pick<RegistryInspection, 'compromised'>): Finding[] {
   if (compromised.length === 0) return []
   const named = compromised.slice(0, NAMED_MAX).join(', ')
   const more = compromised.length > NAMED_MAX ? ` and ${compromised.length - NAMED_MAX} more` : ''
@@ -55,16 +55,16 @@ function keyFindings({ compromised }: Pick<RegistryLook, 'compromised'>): Findin
 export function checkAuditLog({ data, env }: CheckContext): Finding[] {
   const { registry, auditCheckpoint } = dataPaths(data)
   const file = env['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || auditCheckpoint
-  if (!existsSync(registry) || !canLook(registry)) return []
+  if (!existsSync(registry) || !canInspect(registry)) return []
   const kept = readCheckpointFile(file)
-  if (kept === 'missing' && lookAtAuditRow(registry, 0).checkpoints === 0)
+  if (kept === 'missing' && inspectAuditRow(registry, 0).checkpoints === 0)
     return [ok('audit log', 'no checkpoint was signed yet')]
   if (typeof kept === 'string') {
     const todo =
       'a start makes it anew; where no upgrade or restore explains it, compare the log with an export'
     return [warn('audit log', `${file} is ${kept}: nothing outside the registry tells its length`, todo)]
   }
-  const { lastSeq, hash } = lookAtAuditRow(registry, kept.seq)
+  const { lastSeq, hash } = inspectAuditRow(registry, kept.seq)
   if (hash === kept.hash) return [ok('audit log', `${lastSeq} rows, as long as ${file} says at least`)]
   const found =
     lastSeq < kept.seq
@@ -80,7 +80,7 @@ const SHOWN_MAX = 5
 /** What an older version pinned although the CA that signed it is on record. */
 export function checkPinned({ data }: CheckContext): Finding[] {
   const { registry } = dataPaths(data)
-  if (!existsSync(registry) || !canLook(registry)) return []
+  if (!existsSync(registry) || !canInspect(registry)) return []
   const { bound, loose } = lookAtPinned(registry)
   if (loose.length === 0) {
     return [
@@ -99,7 +99,7 @@ const NONCONFORMING_SHOWN_MAX = 1_000
 /** Leaves on the roll that no longer hold, each by name: an older version let them in. */
 export function checkConformance({ data }: CheckContext): Finding[] {
   const { registry } = dataPaths(data)
-  if (!existsSync(registry) || !canLook(registry)) return []
+  if (!existsSync(registry) || !canInspect(registry)) return []
   const { total, graced, shown } = lookAtNonconforming(registry, NONCONFORMING_SHOWN_MAX)
   if (total === 0) return [ok('conformance', 'every certificate on the roll is as RFC 5280 has it')]
   const fate = graced > 0 ? `${graced} of them admitted until the next release` : 'refused'
@@ -110,7 +110,7 @@ export function checkConformance({ data }: CheckContext): Finding[] {
   return [warn('conformance', `${total} depart from RFC 5280, ${fate}: ${list}${more}`, todo)]
 }
 
-export function registryFindings({ ours, schema, schemaKnown, findings }: RegistryLook): Finding[] {
+export function registryFindings({ ours, schema, schemaKnown, findings }: RegistryInspection): Finding[] {
   if (!ours)
     return [fail('registry', 'registry.db is no registry of Rollcall', 'restore a backup, or check --data')]
   if (findings !== 'ok')

@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path'
 import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { schemaVersion } from '../../db/migrate.ts'
-import { lookAtRegistry, schemaIn } from '../../db/registry-look.ts'
+import { inspectRegistry, schemaIn } from '../../db/registry-inspection.ts'
 import { readPassphrase } from '../../provisioning/ca/ca-keys.ts'
 import { isSealed, openKey } from '../../provisioning/ca/sealed-key.ts'
 import { flush } from '../../provisioning/data-directory.ts'
@@ -103,7 +103,7 @@ function openSealed(file: string, passphrase: string | null): void {
 /** Judges what was laid out. @throws CommandFailed with the first thing that would keep a start from using it. */
 export async function verifyStaging(staging: string, env: NodeJS.ProcessEnv): Promise<{ auditRows: number }> {
   const { registry, auditKey } = dataPaths(staging)
-  refuseWhere(registryFindings(lookAtRegistry(registry)), ['registry'])
+  refuseWhere(registryFindings(inspectRegistry(registry)), ['registry'])
   // An older schema becomes the current one in the copy, as it would at the next start.
   await closeRegistry(openForWriting(registry))
   const verified = await verifyRegistry(registry, readAuditKeys([auditKey]), () => {})

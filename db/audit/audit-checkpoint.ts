@@ -1,7 +1,7 @@
 // Signed checkpoints: what an Ed25519 key vouched for, namely that the chain had this hash at this row.
 // Knows how one is worded, signed and judged; refuses to know where the private key is kept.
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { canonicalJson, timeText } from './audit-chain.ts'
+import { canonicalJson, timeText } from '../audit-chain.ts'
 
 /** `number` counts from 1 without gaps; `keyId` is the SPKI hash of the key; the signature is base64url. */
 export type Checkpoint = {

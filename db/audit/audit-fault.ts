@@ -1,8 +1,9 @@
 // What happened to a row that does not continue the chain: changed, removed, reordered or appended by hand.
 // A judgement from traces: the row named is the first that is not as it was written.
-import { type ChainEnd, rowHash } from './audit-chain.ts'
+
+import type { ChainLink } from '../audit-chain.ts'
+import { type ChainEnd, rowHash } from '../audit-chain.ts'
 import { type AuditKeys, type Checkpoint, isGenuine } from './audit-checkpoint.ts'
-import type { Link } from './audit-verifier.ts'
 
 export type AuditFault = {
   kind: 'changed' | 'removed' | 'reordered' | 'appended' | 'checkpoint'
@@ -19,8 +20,8 @@ const PLACES_MAX = 10_000
 /** `row` does not continue `end`; `next` comes after it, `vouched` says that a signed checkpoint names its hash. */
 export function faultOfRow(found: {
   end: ChainEnd
-  row: Link
-  next: Link | null
+  row: ChainLink
+  next: ChainLink | null
   vouched: boolean
 }): AuditFault {
   const { end, row, next, vouched } = found
@@ -44,7 +45,7 @@ export function faultOfRow(found: {
   )
 }
 
-function faultOfGap(expected: number, row: Link, next: Link | null, whole: boolean): AuditFault {
+function faultOfGap(expected: number, row: ChainLink, next: ChainLink | null, whole: boolean): AuditFault {
   if (next !== null && next.seq === expected) {
     return fault('reordered', expected, `row ${expected} stands after row ${row.seq}`)
   }
@@ -58,7 +59,7 @@ function faultOfGap(expected: number, row: Link, next: Link | null, whole: boole
 }
 
 /** The row is as it was written, yet names another hash: so the one before is not. */
-function faultOfNewHash(end: ChainEnd, row: Link): AuditFault {
+function faultOfNewHash(end: ChainEnd, row: ChainLink): AuditFault {
   if (end.seq === 0) {
     return fault('changed', row.seq, `row ${row.seq} is not the first row that was written`)
   }
@@ -69,7 +70,7 @@ function faultOfNewHash(end: ChainEnd, row: Link): AuditFault {
   )
 }
 
-function faultOfMove(row: Link, place: number, next: Link | null): AuditFault {
+function faultOfMove(row: ChainLink, place: number, next: ChainLink | null): AuditFault {
   const was = `row ${row.seq} was row ${place} when it was written`
   if (place < row.seq) {
     return fault('appended', place, `a row was put in by hand at ${place}: ${was}`, row.seq - 1)
@@ -134,12 +135,12 @@ export function missingTail(
 }
 
 /** Whether a row has the hash that its content and the hash it names make. */
-function isWhole(row: Link): boolean {
+function isWhole(row: ChainLink): boolean {
   return rowHash(row.prevHash, row.canonical) === row.hash
 }
 
 /** The number under which a row was written, null where it is not one nearby. */
-function placeOf(row: Link): number | null {
+function placeOf(row: ChainLink): number | null {
   for (let distance = 1; distance <= PLACES_MAX; distance += 1) {
     for (const seq of [row.seq - distance, row.seq + distance]) {
       if (seq > 0 && isWhole({ ...row, canonical: withSeq(row, seq) })) return seq
@@ -149,7 +150,7 @@ function placeOf(row: Link): number | null {
 }
 
 /** A quote inside a JSON string has a backslash before it, so this is never found in one; `target` and `ts` follow. */
-function withSeq(row: Link, seq: number): string {
+function withSeq(row: ChainLink, seq: number): string {
   const at = row.canonical.lastIndexOf(',"seq":')
   const rest = row.canonical.indexOf(',"target":', at)
   return at < 0 || rest < 0

@@ -1,11 +1,12 @@
 // Reading the audit log: searched by operators, walked by the verifier, both in steps that hold up nobody for long.
 // Rows never change, so a walk needs no transaction: it reads up to the end that it saw first.
 import { setImmediate } from 'node:timers/promises'
-import { createOneATurn } from '../one-a-turn.ts'
+import type { ChainLink } from '../audit-chain.ts'
+import { type ActorKind, type AuditRow, type ChainEnd, canonicalRow, chainStart } from '../audit-chain.ts'
+import { createEventLoopYield } from '../event-loop-yield.ts'
 import type { Registry } from '../open.ts'
-import { type ActorKind, type AuditRow, type ChainEnd, canonicalRow, chainStart } from './audit-chain.ts'
 import type { Checkpoint } from './audit-checkpoint.ts'
-import type { AuditBatch, Link } from './audit-verifier.ts'
+import type { AuditBatch } from './audit-verifier.ts'
 
 /** All must hold. `action` ending in `.*` takes all of a noun. Times in ms, `since` inclusive, `until` exclusive. */
 export type AuditFilter = {
@@ -56,7 +57,7 @@ const columnsWith = (
 const checkpointColumns = 'number, seq, hash, at, key_id AS keyId, signature'
 
 export function createAuditReader({ sqlite }: Registry): AuditReader {
-  const nextTurn = createOneATurn()
+  const nextTurn = createEventLoopYield()
   const kind = hasActorKind(sqlite) ? 'actor_kind' : 'NULL'
   const columns = columnsWith(kind)
   const last = sqlite.prepare<[], ChainEnd>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')
@@ -131,7 +132,7 @@ function hasActorKind(sqlite: Registry['sqlite']): boolean {
   return named.get() !== undefined
 }
 
-function linkOf(row: AuditRow): Link {
+function linkOf(row: AuditRow): ChainLink {
   return { seq: row.seq, prevHash: row.prevHash, hash: row.hash, canonical: canonicalRow(row) }
 }
 

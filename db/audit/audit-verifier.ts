@@ -1,14 +1,11 @@
 // Walks an audit chain from its first row to its last, checkpoints beside it, in memory that does not grow with it.
 // Refuses to know where rows come from: a registry and an exported file are judged alike.
-import { type ChainEnd, chainStart, rowHash } from './audit-chain.ts'
+import { type ChainEnd, type ChainLink, chainStart, rowHash } from '../audit-chain.ts'
 import { type AuditKeys, type Checkpoint, isGenuine } from './audit-checkpoint.ts'
 import { type AuditFault, faultOfCheckpoint, faultOfRow, missingTail } from './audit-fault.ts'
 
-/** A row as far as the chain is concerned; `canonical` is its text without hashes. */
-export type Link = { seq: number; prevHash: string; hash: string; canonical: string }
-
 /** Rows in their order; checkpoints in the order of their numbers, each in the batch of its row. */
-export type AuditBatch = { rows: readonly Link[]; checkpoints: readonly Checkpoint[] }
+export type AuditBatch = { rows: readonly ChainLink[]; checkpoints: readonly Checkpoint[] }
 
 export type VerifyOptions = {
   keys: AuditKeys
@@ -45,9 +42,9 @@ export async function verifyChain(
   let lastNumber = from.checkpoint
   let rows = 0
   let checkpoints = 0
-  let firstUnsealed: Link | null = null
+  let firstUnsealed: ChainLink | null = null
   /** A row that does not fit, until the one after it is known. */
-  let odd: Link | null = null
+  let odd: ChainLink | null = null
   let waiting: Checkpoint[] = []
 
   const result = (fault: AuditFault | null): AuditVerification => ({
@@ -61,7 +58,7 @@ export async function verifyChain(
     unsealedSince: firstUnsealed === null ? null : timeOf(firstUnsealed),
     fault,
   })
-  const vouches = (row: Link) =>
+  const vouches = (row: ChainLink) =>
     waiting.some(({ seq, hash }) => seq === row.seq && hash === row.hash) &&
     waiting.every(checkpoint => isGenuine(checkpoint, keys))
 
@@ -104,6 +101,6 @@ export async function verifyChain(
 }
 
 /** The canonical text ends in `"ts":"…"}`. */
-function timeOf(row: Link): string {
+function timeOf(row: ChainLink): string {
   return /"ts":"([^"]*)"}$/.exec(row.canonical)?.[1] ?? ''
 }

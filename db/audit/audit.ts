@@ -2,10 +2,10 @@
 // No row, no change: verbs of the registry writer call `appendAudit` before they commit.
 import type { Database } from 'better-sqlite3'
 import type { Transaction } from 'kysely'
+import { type ActorKind, type AuditFacts, type ChainEnd, chainStart, nextRow } from '../audit-chain.ts'
 import { type KeyedRequest, noteChange } from '../keyed-changes.ts'
 import type { Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
-import { type ActorKind, type AuditFacts, type ChainEnd, chainStart, nextRow } from './audit-chain.ts'
 
 /** Who asked for a change, and in which request. */
 export type Actor = {

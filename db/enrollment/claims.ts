@@ -4,11 +4,11 @@ import { randomUUID } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
+import { assertNoClaimKey, assertNoOperatorKey } from '../keys/key-owners.ts'
+import { assertNotCompromised } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
-import { assertNoOperatorKey } from '../operators/operator-keys.ts'
 import { hasRightsBeyond } from '../roll/approval.ts'
 import { addDeviceIn, stateOf } from '../roll/device-writer.ts'
-import { assertNotCompromised } from '../roll/public-keys.ts'
 import type { Schema } from '../schema.ts'
 import { rowsOf } from '../statement.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
@@ -192,13 +192,6 @@ export async function useClaimIn(
     .set({ claimed: claim.claimed + 1 })
     .where('id', '=', use.id)
     .execute()
-}
-
-/** Throws where a public key is that of a claim: the key of a whole batch never identifies one device. */
-export async function assertNoClaimKey(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {
-  const [claim] = await rowsOf(transaction, 'SELECT id FROM claims WHERE spki_hash = ?', spkiHash)
-  if (claim === undefined) return
-  throw new Conflict('public_key_taken', 'this public key belongs to a claim: generate a new key pair')
 }
 
 /** All devices of a batch have the key of its claim: what an operator gave one of them since is out of its reach. */

@@ -1,7 +1,7 @@
 // Reading enrollment tokens and claims as operators see them, page by page. Never a hash, never a key.
 
 import type { Registry } from '../open.ts'
-import { type Page, pageOf } from '../roll/roll-reader.ts'
+import { type Page, pageOf } from '../page.ts'
 import { type Claim, type ClaimRow, claimColumns, toClaim } from './claims.ts'
 import { type EnrollmentToken, tokenColumns } from './enrollment-tokens.ts'
 

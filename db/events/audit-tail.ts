@@ -1,7 +1,7 @@
 // What the audit log says that is newer than a position, and what a certificate is that it names: where events of the record
 // come from. A row is there as soon as its change is, so nothing that was changed goes untold.
 import type { Database } from 'better-sqlite3'
-import type { ActorKind } from '../audit/audit-chain.ts'
+import type { ActorKind } from '../audit-chain.ts'
 import { detailOf } from './event-reader.ts'
 
 export type AuditTail = {

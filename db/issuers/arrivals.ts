@@ -2,7 +2,7 @@
 // for each issuer and in all, so that a flood of them takes neither the disk nor the turn of others.
 import type { Database } from 'better-sqlite3'
 import type { Registry } from '../open.ts'
-import type { Page } from '../roll/roll-reader.ts'
+import type { Page } from '../page.ts'
 import { transact } from '../transact.ts'
 
 /** `at` in ms since the epoch. */

@@ -19,7 +19,7 @@ export type CrlFacts = {
 export type CrlInForce = CrlFacts & { entries: number; importedAt: number }
 
 /** Where an anchor's CRL stands: the list in force, and where newer ones come from. */
-export type CrlStanding = {
+export type IssuerCrlStatus = {
   issuerId: string
   inForce: CrlInForce | null
   url: string | null
@@ -194,7 +194,10 @@ function assertNewer(facts: CrlFacts, before: CrlInForce): void {
 }
 
 /** Where the CRLs of all trust anchors stand, or of one. */
-export async function readCrlStandings({ query }: Registry, issuerId?: string): Promise<CrlStanding[]> {
+export async function readIssuerCrlStatuses(
+  { query }: Registry,
+  issuerId?: string,
+): Promise<IssuerCrlStatus[]> {
   const anchors = query
     .selectFrom('trust_anchors')
     .select(['issuer_id', 'crl_url', 'crl_checked_at', 'crl_error'])

@@ -5,11 +5,11 @@ import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { KnownIssuer } from '../../pki/chain.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
+import { assertIssuerSeen } from '../entity-tags.ts'
+import { assertNotCompromised } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
-import { assertNotCompromised } from '../roll/public-keys.ts'
 import type { RegistrationMode, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
-import { assertIssuerSeen } from '../versions.ts'
 
 export type Issuer = KnownIssuer & {
   name: string

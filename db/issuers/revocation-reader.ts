@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import type { CertificateStatus, DeviceState } from '../schema.ts'
 
 /** Times in ms since the epoch. `changedAt` is the last move of the certificate, `deviceChangedAt` of its device. */
-export type StandingRow = {
+export type RevocationRow = {
   serialNumber: string
   status: CertificateStatus
   revocationReason: string | null
@@ -21,11 +21,11 @@ export type RevocationReader = {
   /** Another value whenever something may have been withdrawn, or given back, since the last one. */
   version(): string
   /** A listed or claim certificate of this issuer, null where it lists none of this serial number. */
-  standing(issuerId: string, serialNumber: string): StandingRow | null
+  standing(issuerId: string, serialNumber: string): RevocationRow | null
   /** Whether a certificate of this issuer and serial number left the CA without being listed, as a server's does. */
   signed(issuerId: string, serialNumber: string): boolean
   /** All that may not be good and ends after `from`: pages of some hundreds of rows, each read at once. */
-  withdrawn(issuerId: string, from: number): Generator<StandingRow[], void, undefined>
+  withdrawn(issuerId: string, from: number): Generator<RevocationRow[], void, undefined>
 }
 
 const ROWS_AT_ONCE = 500
@@ -44,7 +44,7 @@ const deviceMoved = (id: string, state: string) =>
   `CASE WHEN ${state} IN ('suspended', 'decommissioned') THEN ${lastMove('device_id', id, 'device')} END`
 
 export function prepareRevocationReader(sqlite: Database): RevocationReader {
-  const one = sqlite.prepare<[string, string], StandingRow>(
+  const one = sqlite.prepare<[string, string], RevocationRow>(
     `SELECT ${certificateColumns}, d.state AS deviceState, ${deviceMoved('d.id', 'd.state')} AS deviceChangedAt
      FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.issuer_id = ? AND c.serial_number = ?`,
   )
@@ -60,10 +60,10 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
     serial_number AS serialNumber, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END AS status,
     NULL AS revocationReason, not_after AS notAfter, NULL AS graceUntil, created_at AS issuedAt, revoked_at AS revokedAt,
     NULL AS changedAt, 'active' AS deviceState, NULL AS deviceChangedAt`
-  const claim = sqlite.prepare<[string, string], StandingRow>(
+  const claim = sqlite.prepare<[string, string], RevocationRow>(
     `SELECT ${claimColumns} FROM claims WHERE issuer_id = ? AND serial_number = ? AND fingerprint IS NOT NULL`,
   )
-  const revokedClaims = sqlite.prepare<[string, number], StandingRow>(
+  const revokedClaims = sqlite.prepare<[string, number], RevocationRow>(
     `SELECT ${claimColumns} FROM claims WHERE issuer_id = ? AND revoked_at IS NOT NULL AND not_after > ?`,
   )
   const version = sqlite
@@ -72,14 +72,14 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
               (SELECT count(*) FROM claims WHERE revoked_at IS NOT NULL)`,
     )
     .pluck()
-  const byStatus = sqlite.prepare<[string, number, string], StandingRow>(
+  const byStatus = sqlite.prepare<[string, number, string], RevocationRow>(
     `SELECT ${certificateColumns}, 'active' AS deviceState, NULL AS deviceChangedAt
      FROM certificates c INDEXED BY certificates_withdrawn
      WHERE c.issuer_id = ? AND c.status NOT IN ('issued', 'active', 'superseded')
        AND (c.not_after, c.serial_number) > (?, ?)
      ORDER BY c.not_after, c.serial_number LIMIT ${ROWS_AT_ONCE}`,
   )
-  const byDevice = sqlite.prepare<[string, string], StandingRow & { deviceId: string }>(
+  const byDevice = sqlite.prepare<[string, string], RevocationRow & { deviceId: string }>(
     `SELECT d.id AS deviceId, ${certificateColumns}, d.state AS deviceState,
             ${deviceMoved('d.id', 'd.state')} AS deviceChangedAt
      FROM (SELECT id, state FROM devices WHERE state IN ('suspended', 'decommissioned') AND id > ?

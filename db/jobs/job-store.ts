@@ -1,9 +1,9 @@
 // Import jobs on record: added once their rows are on disk, advanced chunk by chunk, ended. Knows no row of any job.
 import type { Selectable } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
-import type { ActorKind } from '../audit/audit-chain.ts'
+import type { ActorKind } from '../audit-chain.ts'
 import type { Registry } from '../open.ts'
-import type { Page } from '../roll/roll-reader.ts'
+import type { Page } from '../page.ts'
 import type { JobState, Schema } from '../schema.ts'
 import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict, transact } from '../transact.ts'

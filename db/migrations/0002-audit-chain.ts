@@ -1,7 +1,7 @@
 // The second schema: audit rows become a hash chain that the table itself refuses to fork, and checkpoints sign it.
 // Append-only: a landed migration is never edited; the next one goes into a file of its own.
 import type { Database } from 'better-sqlite3'
-import { type AuditRow, type ChainEnd, chainStart, nextRow } from '../audit/audit-chain.ts'
+import { type AuditRow, type ChainEnd, chainStart, nextRow } from '../audit-chain.ts'
 
 export const name = 'audit-chain'
 

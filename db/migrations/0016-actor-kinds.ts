@@ -1,7 +1,7 @@
 // Actors carry their kind in the audit log; operators that bear the name of a part of the service get another one.
 // Append-only: a landed migration is never edited; the next one goes into a file of its own.
 import type { Database } from 'better-sqlite3'
-import { type ChainEnd, chainStart, nextRow } from '../audit/audit-chain.ts'
+import { type ChainEnd, chainStart, nextRow } from '../audit-chain.ts'
 
 export const name = 'actor-kinds'
 

@@ -5,7 +5,7 @@ import type { Database } from 'better-sqlite3'
 import { exceedsPathLength, isConstrained } from '../../pki/anchor-policy.ts'
 import { type ReadCertificate, readCertificate } from '../../pki/certificate-reader.ts'
 import { defectOf, type LeafDefect } from '../../pki/leaf-conformance.ts'
-import { type ChainEnd, chainStart, nextRow } from '../audit/audit-chain.ts'
+import { type ChainEnd, chainStart, nextRow } from '../audit-chain.ts'
 
 export const name = 'certificate-conformance'
 

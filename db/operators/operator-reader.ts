@@ -1,6 +1,6 @@
 // Reading who may operate: API tokens and operators' certificates, page by page. Never a token, never its hash.
 import type { Registry } from '../open.ts'
-import type { Page } from '../roll/roll-reader.ts'
+import type { Page } from '../page.ts'
 import type { Role, Schema } from '../schema.ts'
 
 /** Times in ms since the epoch; `scope` is the group it is bound to. */

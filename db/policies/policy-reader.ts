@@ -1,7 +1,7 @@
 // Reading policies as operators see them: documents with versions and attachments, and what a device is bound by.
 // Knows nothing of what a document means.
 import type { Registry } from '../open.ts'
-import type { Page } from '../roll/roll-reader.ts'
+import type { Page } from '../page.ts'
 import type { AttachmentKind, CertificateStatus } from '../schema.ts'
 import { type Attachment, versionOf } from './policy-store.ts'
 

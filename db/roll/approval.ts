@@ -3,7 +3,7 @@
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'
 import { rowsOf } from '../statement.ts'
-import { holdsCertificate } from './admitting.ts'
+import { holdsCertificate } from './admissible-certificates.ts'
 
 export type ApprovalTerms = {
   /** Where the device holds a certificate. */

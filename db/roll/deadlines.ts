@@ -5,13 +5,13 @@ import type { Transaction } from 'kysely'
 import { renewalCriticalAt } from '../../pki/renewal-window.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
-import { forgetSelfRegistered } from '../issuers/auto-registration.ts'
 import type { Registry } from '../open.ts'
 import { isRegistryOutage } from '../registry-error.ts'
 import type { CertificateStatus, DeadlineKind, Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
 import { transact } from '../transact.ts'
-import { certificateMay, certificateMoves } from './transitions.ts'
+import { forgetSelfRegistered } from './self-registered-devices.ts'
+import { certificateMay, certificateTransitions } from './transitions.ts'
 
 export const DAY_MS = 86_400_000
 /** How long a certificate that waits for approval stays on the roll. */
@@ -29,7 +29,7 @@ export type PassedDeadline = { kind: DeadlineKind; fingerprint: string; deviceId
 /** A step that failed, and is due again later. */
 export type FailedDeadline = PassedDeadline & { error: unknown }
 
-export type DeadlineKeeper = {
+export type DeadlineWriter = {
   /**
    * Takes at most `limit` steps that are due, oldest first, in one transaction. Where that fails, each in one of its own:
    * what fails alone is put off, so that it keeps no other waiting. Fewer than `limit` in all: nothing is due any more.
@@ -50,7 +50,7 @@ type Due = {
 
 const clock: Actor = { name: 'time', kind: 'service' }
 
-export function createDeadlineKeeper(registry: Registry, now: () => number): DeadlineKeeper {
+export function createDeadlineWriter(registry: Registry, now: () => number): DeadlineWriter {
   const next = registry.sqlite
     .prepare<[], number | null>('SELECT due_at FROM deadlines ORDER BY due_at LIMIT 1')
     .pluck()
@@ -174,7 +174,7 @@ function moved(move: 'lapse' | 'retire'): Step {
     await clearDeadlines(transaction, due.fingerprint)
     await transaction
       .updateTable('certificates')
-      .set({ status: certificateMoves[move].to })
+      .set({ status: certificateTransitions[move].to })
       .where('fingerprint', '=', due.fingerprint)
       .execute()
     await tell(transaction, move, due, at)

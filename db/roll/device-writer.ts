@@ -3,11 +3,11 @@ import type { Transaction } from 'kysely'
 import { DEVICE_ID_RULE, isDeviceId } from '../../pki/device-id.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
+import { assertDeviceSeen } from '../entity-tags.ts'
 import type { Registry } from '../open.ts'
 import type { DeviceState, Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
-import { assertDeviceSeen } from '../versions.ts'
 import { deviceMay } from './transitions.ts'
 
 export type NewDevice = { id: string; attributes: Record<string, string>; groups: string[] }

@@ -1,10 +1,10 @@
 // Lineage: which certificate authenticated the request for another one. What a key obtained falls with that key, unless an
 // operator approved it meanwhile.
 import type { Transaction } from 'kysely'
+import { assertNotCompromised } from '../keys/public-keys.ts'
 import type { Schema } from '../schema.ts'
 import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict } from '../transact.ts'
-import { assertNotCompromised } from './public-keys.ts'
 
 /** The certificate that a handshake proved, on the roll or not: a claim certificate or an IDevID is none of a device's. */
 export type Authenticator = { fingerprint: string; spkiHash: string }

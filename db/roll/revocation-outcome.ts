@@ -2,13 +2,13 @@
 // admitted all the same. Asked again it gives the same, so a lost answer can be had once more.
 import type { Database } from 'better-sqlite3'
 import type { CertificateStatus } from '../schema.ts'
-import { admittingSql } from './admitting.ts'
+import { admissibleCertificatesSql } from './admissible-certificates.ts'
 
 /** Why it was revoked: it was named, it has the key that was, or it was obtained with that key. */
 export type Because = 'named' | 'key' | 'lineage'
 export type RevokedTogether = { fingerprint: string; deviceId: string; because: Because }
 /** Times in ms since the epoch. */
-export type StillAdmitting = {
+export type StillAdmissible = {
   fingerprint: string
   deviceId: string
   status: CertificateStatus
@@ -20,7 +20,7 @@ export type RevocationOutcome = {
   /** The certificate that was named first, then the others in the order they were listed. */
   revokedWith(fingerprint: string): RevokedTogether[]
   /** Certificates that admit one of these devices at a time, as far as the record alone can tell. */
-  stillAdmitting(deviceIds: readonly string[], at: number): StillAdmitting[]
+  stillAdmitting(deviceIds: readonly string[], at: number): StillAdmissible[]
   /** The epochs at which these certificates last changed. */
   epochsOf(fingerprints: readonly string[]): number[]
 }
@@ -41,7 +41,9 @@ export function prepareRevocationOutcome(sqlite: Database): RevocationOutcome {
      ORDER BY c.rowid`,
   )
   const state = sqlite.prepare<[string], string>('SELECT state FROM devices WHERE id = ?').pluck()
-  const admitting = sqlite.prepare<[string, number, number], Omit<StillAdmitting, 'deviceId'>>(admittingSql)
+  const admitting = sqlite.prepare<[string, number, number], Omit<StillAdmissible, 'deviceId'>>(
+    admissibleCertificatesSql,
+  )
   const epoch = sqlite
     .prepare<[string], number | null>(
       `SELECT max(epoch) FROM changes WHERE fingerprint = ? AND kind = 'certificate'`,

@@ -1,5 +1,7 @@
 // Reading the roll: devices and certificates as operators see them, page by page.
+
 import type { Registry } from '../open.ts'
+import { type Page, pageOf } from '../page.ts'
 import type { CertificateStatus, DeviceState, Schema, Trust } from '../schema.ts'
 import { type DeviceFilter, prepareDeviceList } from './device-list.ts'
 
@@ -41,8 +43,6 @@ export type Refusal = {
   count: number
 }
 
-/** `items` in key order; `next` is the key to continue after, or null at the end. */
-export type Page<T> = { items: T[]; next: string | null }
 export type CertificateFilter = {
   deviceId?: string | undefined
   status?: CertificateStatus | undefined
@@ -146,13 +146,6 @@ function toDevice(row: Schema['devices'], groups: string[]): Device {
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
-}
-
-/** Of one row more than the limit: the rows, and the key to continue after. */
-export function pageOf<T>(rows: T[], limit: number, key: (row: T) => string): Page<T> {
-  if (rows.length <= limit) return { items: rows, next: null }
-  const items = rows.slice(0, limit)
-  return { items, next: key(items[limit - 1]!) }
 }
 
 function toCertificate(row: Schema['certificates']): Certificate {

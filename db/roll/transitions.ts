@@ -5,7 +5,7 @@ import type { CertificateStatus, DeviceState } from '../schema.ts'
 type Moves<State> = Record<string, { from: readonly State[]; to: State | null }>
 
 /** Moves of a certificate. `to: null` takes it off the roll. */
-export const certificateMoves = {
+export const certificateTransitions = {
   approve: { from: ['pending'], to: 'active' },
   reject: { from: ['pending'], to: 'rejected' },
   /** Nobody decided in time about one that another CA signed. */
@@ -42,7 +42,7 @@ export const certificateMoves = {
 } as const satisfies Moves<CertificateStatus>
 
 /** Moves of a device. One that never connected can be suspended, and returns from suspension to `active` too. */
-export const deviceMoves = {
+export const deviceTransitions = {
   /** The first CONNECT. */
   use: { from: ['registered'], to: 'active' },
   suspend: { from: ['registered', 'active'], to: 'suspended' },
@@ -50,17 +50,17 @@ export const deviceMoves = {
   decommission: { from: ['registered', 'active', 'suspended'], to: 'decommissioned' },
 } as const satisfies Moves<DeviceState>
 
-export type CertificateMove = keyof typeof certificateMoves
-export type DeviceMove = keyof typeof deviceMoves
+export type CertificateTransition = keyof typeof certificateTransitions
+export type DeviceTransition = keyof typeof deviceTransitions
 
 /** Whether the table has this move from this status. */
-export function certificateMay(move: CertificateMove, from: CertificateStatus): boolean {
-  return (certificateMoves[move].from as readonly CertificateStatus[]).includes(from)
+export function certificateMay(move: CertificateTransition, from: CertificateStatus): boolean {
+  return (certificateTransitions[move].from as readonly CertificateStatus[]).includes(from)
 }
 
 /** Whether the table has this move from this state. */
-export function deviceMay(move: DeviceMove, from: DeviceState): boolean {
-  return (deviceMoves[move].from as readonly DeviceState[]).includes(from)
+export function deviceMay(move: DeviceTransition, from: DeviceState): boolean {
+  return (deviceTransitions[move].from as readonly DeviceState[]).includes(from)
 }
 
 /** Statuses in which a certificate admits, or did until its grace was over: a clock that is set back makes it admit again. */
@@ -71,13 +71,15 @@ export function canEverAdmit(status: CertificateStatus): boolean {
   const reached = new Set<CertificateStatus>([status])
   for (const from of reached) {
     if (admittingStatuses.includes(from)) return true
-    for (const { from: sources, to } of Object.values<Moves<CertificateStatus>[string]>(certificateMoves))
+    for (const { from: sources, to } of Object.values<Moves<CertificateStatus>[string]>(
+      certificateTransitions,
+    ))
       if (to !== null && sources.includes(from)) reached.add(to)
   }
   return false
 }
 
 /** For statements in SQL: the statuses a move leads from, quoted. They come from the table alone. */
-export function fromIn(move: CertificateMove): string {
-  return certificateMoves[move].from.map(status => `'${status}'`).join(', ')
+export function fromIn(move: CertificateTransition): string {
+  return certificateTransitions[move].from.map(status => `'${status}'`).join(', ')
 }

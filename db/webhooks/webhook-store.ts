@@ -5,7 +5,7 @@ import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { EventKind } from '../events/event-file.ts'
 import type { Registry } from '../open.ts'
-import type { Page } from '../roll/roll-reader.ts'
+import type { Page } from '../page.ts'
 import type { Schema } from '../schema.ts'
 import { Conflict, transact } from '../transact.ts'
 

@@ -2,7 +2,7 @@
 
 import type { RegistryWriter } from '../../db/index.ts'
 import { createArrivalReader } from '../../db/issuers/arrivals.ts'
-import { readCrlStandings } from '../../db/issuers/issuer-crls.ts'
+import { readIssuerCrlStatuses } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { readTrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import type { Registry } from '../../db/open.ts'
@@ -36,7 +36,7 @@ export function startAnchorService(parts: {
   const arrivals = createArrivalReader(reading)
   const limits = { ...FETCH, privateAddresses: parts.crlPrivateAddresses }
   const show = (issuerId: string) => readTrustAnchor(reading, issuerId)
-  const standings = (issuerId?: string) => readCrlStandings(reading, issuerId)
+  const standings = (issuerId?: string) => readIssuerCrlStatuses(reading, issuerId)
   const registrar = startRegistrar({
     waiting: arrivals.waiting,
     anchor: show,

@@ -2,7 +2,7 @@
 
 import type { FastifyRequest } from 'fastify'
 import type { RegistryWriter } from '../../db/index.ts'
-import type { CrlStanding } from '../../db/issuers/issuer-crls.ts'
+import type { IssuerCrlStatus } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
@@ -144,7 +144,7 @@ export function issuerCrlRoutes(
   }
 }
 
-function shownStanding(standing: CrlStanding, now: number): anchorSchemas.CrlStatus {
+function shownStanding(standing: IssuerCrlStatus, now: number): anchorSchemas.CrlStatus {
   const { issuerId, inForce, url, checkedAt, error } = standing
   return {
     issuerId,

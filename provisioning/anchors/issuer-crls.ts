@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Actor } from '../../db/audit/audit.ts'
-import type { CrlStanding, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
+import type { IssuerCrlStatus, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { isRegistryOutage } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
@@ -29,7 +29,7 @@ export type IssuerCrls = {
 export type IssuerCrlParts = {
   writer: IssuerCrlWriter
   issuers(): Map<string, Issuer>
-  standings(issuerId?: string): Promise<CrlStanding[]>
+  standings(issuerId?: string): Promise<IssuerCrlStatus[]>
   /** In words, what of this CA's on record a CRL does not tell of; null where it tells of everything. */
   uncovered(issuer: Issuer, coverage: CrlCoverage): Promise<string | null>
   fetch(url: string): Promise<Buffer>
@@ -53,7 +53,7 @@ const RETRY_MS = 5 * MINUTE_MS
 const REFRESH_MS = { least: 5 * MINUTE_MS, most: 24 * 60 * MINUTE_MS }
 
 /** Whether the list in force says that a newer one should be there by now. */
-export function isStale({ inForce }: CrlStanding, now: number): boolean {
+export function isStale({ inForce }: IssuerCrlStatus, now: number): boolean {
   return inForce?.nextUpdate != null && inForce.nextUpdate <= now
 }
 
@@ -190,7 +190,7 @@ function wordsFor(error: unknown, why: string): string {
 }
 
 /** Four times in the life of a list, within bounds; soon again after a failure. A clock that stepped back is no reason to wait. */
-function isDue({ url, checkedAt, error, inForce }: CrlStanding, now: number): boolean {
+function isDue({ url, checkedAt, error, inForce }: IssuerCrlStatus, now: number): boolean {
   if (url === null) return false
   if (checkedAt === null || checkedAt > now) return true
   const life = (inForce?.nextUpdate ?? 0) - (inForce?.thisUpdate ?? 0)

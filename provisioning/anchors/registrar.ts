@@ -2,8 +2,8 @@
 // device by the anchor's template, and has it put on the roll. In doubt it refuses, and keeps the reason.
 
 import type { Actor } from '../../db/audit/audit.ts'
+import type { SelfRegistered, SelfRegistration } from '../../db/issuance/self-registration.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
-import type { SelfRegistered, SelfRegistration } from '../../db/issuers/auto-registration.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
 import { isRegistryOutage } from '../../db/registry-error.ts'

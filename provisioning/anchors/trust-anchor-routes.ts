@@ -2,12 +2,12 @@
 
 import Type from 'typebox'
 import type { Actor } from '../../db/audit/audit.ts'
+import { issuerEntityTag } from '../../db/entity-tags.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Arrival } from '../../db/issuers/arrivals.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { AnchorRenewal } from '../../db/issuers/renewed-anchors.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
-import { issuerVersion } from '../../db/versions.ts'
 import { fingerprintOf, isFingerprint } from '../../pki/certificate-facts.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -119,7 +119,7 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
     },
     async (request, reply) => {
       const issuer = issuerOf(request.params.issuer)
-      reply.header('etag', etag(issuerVersion(issuer)))
+      reply.header('etag', etag(issuerEntityTag(issuer)))
       return shownDetail(issuer, await anchors.show(issuer.id))
     },
   )

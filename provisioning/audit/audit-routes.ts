@@ -1,8 +1,8 @@
 // The audit log: search it page by page, verify it from the first row to the last. Nobody writes here.
 
-import type { AuditRow } from '../../db/audit/audit-chain.ts'
-import { timeText } from '../../db/audit/audit-chain.ts'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
+import type { AuditRow } from '../../db/audit-chain.ts'
+import { timeText } from '../../db/audit-chain.ts'
 import { type Api, refusals, secured, timestampOf } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { NoQuery, PageOf } from '../http/schemas.ts'

@@ -1,6 +1,6 @@
 // What the audit routes take and give. A row is shown as it was hashed, so that a reader can hash it again.
 import Type, { type Static } from 'typebox'
-import { type ActorKind, actorKinds } from '../../db/audit/audit-chain.ts'
+import { type ActorKind, actorKinds } from '../../db/audit-chain.ts'
 
 const strict = { additionalProperties: false }
 const Text = Type.String({ minLength: 1, maxLength: 256 })

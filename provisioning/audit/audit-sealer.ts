@@ -1,12 +1,12 @@
 // Signs checkpoints over the audit log: every so many rows or so often, at the start and at the end.
 // What it signs it has verified: a row that was bent since the last checkpoint never gets a signature.
 import type { KeyObject } from 'node:crypto'
-import { chainStart } from '../../db/audit/audit-chain.ts'
 import { type AuditKeys, isGenuine, keyIdOf, signCheckpoint } from '../../db/audit/audit-checkpoint.ts'
 import { addCheckpoint } from '../../db/audit/audit-checkpoints.ts'
 import { type AuditFault, missingTail } from '../../db/audit/audit-fault.ts'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../../db/audit/audit-verifier.ts'
+import { chainStart } from '../../db/audit-chain.ts'
 import type { Registry } from '../../db/index.ts'
 import { RegistryError } from '../../db/registry-error.ts'
 import type { Log } from '../logging/log.ts'

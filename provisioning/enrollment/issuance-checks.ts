@@ -1,8 +1,8 @@
 // What is looked at before and after the CA signs: whether it can issue, whether the key may have a certificate, and whether
 // what was signed is what was intended.
 import { X509Certificate } from 'node:crypto'
+import type { IssuanceIntent } from '../../db/issuance/certificate-writer.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
-import type { IssuanceIntent } from '../../db/roll/certificate-writer.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { keyTypeProblem, type PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'

@@ -3,9 +3,9 @@
 
 import { inSpan } from '../../admin/tracing.ts'
 import type { Actor } from '../../db/audit/audit.ts'
+import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/issuance/certificate-writer.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { Approval } from '../../db/roll/approval.ts'
-import type { CertificateWriter, IssuanceIntent, Listing } from '../../db/roll/certificate-writer.ts'
 import type { CertificateStatus } from '../../db/schema.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import type { PqMode } from '../../pki/key-policy.ts'

@@ -1,6 +1,6 @@
 // Which rows of the audit log are news, and what of them is told. Pure. Who acted stays in the audit log: an event may be shown
 // to somebody who may not read that.
-import type { ActorKind } from '../../db/audit/audit-chain.ts'
+import type { ActorKind } from '../../db/audit-chain.ts'
 import type { NewEvent } from '../../db/events/event-log.ts'
 
 /** An audit row, as far as it matters here. */

@@ -1,7 +1,8 @@
 // How devices and certificates of the roll look on the wire.
-import type { StillAdmitting } from '../../db/roll/revocation-outcome.ts'
+
+import { deviceEntityTag } from '../../db/entity-tags.ts'
+import type { StillAdmissible } from '../../db/roll/revocation-outcome.ts'
 import type { Certificate, Device } from '../../db/roll/roll-reader.ts'
-import { deviceVersion } from '../../db/versions.ts'
 import { toPem } from '../../pki/pem.ts'
 import { time, timeOrNull } from './api.ts'
 import type * as schemas from './schemas.ts'
@@ -16,7 +17,7 @@ export function toDeviceResponse(device: Device, connected: boolean): schemas.De
     connected,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
-    version: deviceVersion(device),
+    version: deviceEntityTag(device),
   }
 }
 
@@ -33,7 +34,7 @@ export function toCertificateResponse({ der: _, ...certificate }: Certificate): 
   }
 }
 
-export function toAdmissibleResponse({ notAfter, graceUntil, ...certificate }: StillAdmitting) {
+export function toAdmissibleResponse({ notAfter, graceUntil, ...certificate }: StillAdmissible) {
   return { ...certificate, notAfter: time(notAfter), graceUntil: timeOrNull(graceUntil) }
 }
 

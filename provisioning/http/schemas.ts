@@ -158,7 +158,7 @@ export const DeviceReceipt = Type.Object({
   state: OneOf(deviceStates),
 })
 /** What admits the device of a certificate that was moved, all the same. */
-const StillAdmitting = Type.Object({
+const StillAdmissible = Type.Object({
   fingerprint: Fingerprint,
   deviceId: Type.String(),
   status: OneOf(certificateStatuses),
@@ -169,7 +169,7 @@ const certificateReceipt = {
   ...receiptFields,
   fingerprint: Fingerprint,
   status: OneOf(certificateStatuses),
-  stillAdmitting: Type.Array(StillAdmitting),
+  stillAdmitting: Type.Array(StillAdmissible),
 }
 export const CertificateReceipt = Type.Object(certificateReceipt)
 /** `revoked` names them all: for keyCompromise those of the same key, and those that were obtained with it. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Actor } from '../../db/audit/audit.ts'
-import type { ActorKind } from '../../db/audit/audit-chain.ts'
+import type { ActorKind } from '../../db/audit-chain.ts'
 import type { Registry, RegistryWriter } from '../../db/index.ts'
 import { prepareImportLookup } from '../../db/jobs/import-lookup.ts'
 import { createJobReader, type Job, type JobReader } from '../../db/jobs/job-store.ts'

@@ -3,7 +3,7 @@
 
 import { once } from 'node:events'
 import { CsvError, parse } from 'csv-parse'
-import { createOneATurn } from '../../db/one-a-turn.ts'
+import { createEventLoopYield } from '../../db/event-loop-yield.ts'
 import { Problem } from '../http/problem.ts'
 import { jobProblems } from './job-problems.ts'
 import { privateKey, type RowFault } from './row.ts'
@@ -17,7 +17,7 @@ const COLUMNS_MAX = 200
 /** How long records are handed on before everybody else has a turn. */
 const TURN_MS = 8
 /** For all uploads together. */
-const nextTurn = createOneATurn()
+const nextTurn = createEventLoopYield()
 
 export async function* readRecords(
   bytes: AsyncIterable<Buffer>,

@@ -3,7 +3,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { Actor } from '../../db/audit/audit.ts'
-import type { CertificateWriter } from '../../db/roll/certificate-writer.ts'
+import type { CertificateWriter } from '../../db/issuance/certificate-writer.ts'
 import { fingerprintOf, spkiHashOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'

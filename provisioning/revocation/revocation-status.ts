@@ -1,6 +1,6 @@
 // How a certificate stands towards those who only see CRL and OCSP (RFC 5280 §5.3.1, RFC 6960 §2.2). Pure.
 // One rule for both: what the record keeps from entering, other than by time or with its issuer, is not good.
-import type { StandingRow } from '../../db/issuers/revocation-reader.ts'
+import type { RevocationRow } from '../../db/issuers/revocation-reader.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 
 export type Reason = RevocationReason | 'certificateHold'
@@ -21,7 +21,7 @@ export const reasonCodes: Readonly<Record<Reason, number>> = {
 }
 
 /** What may be lifted again is a hold; what is final is a revocation. */
-export function standingOf(row: StandingRow): Standing {
+export function standingOf(row: RevocationRow): Standing {
   const { status, revocationReason, issuedAt, changedAt, deviceState, deviceChangedAt } = row
   const since = changedAt ?? issuedAt
   switch (status) {

@@ -1,9 +1,9 @@
 // Certificates on the roll: list, read, revoke.
 
+import { certificateEntityTag } from '../../db/entity-tags.ts'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { RevocationOutcome } from '../../db/roll/revocation-outcome.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
-import { certificateVersion } from '../../db/versions.ts'
 import { isFingerprint } from '../../pki/certificate-facts.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
@@ -73,7 +73,7 @@ export function certificateRoutes(api: Api, services: CertificateServices): void
       if (certificate === null) {
         throw new Problem(rollProblems, 'certificate_unknown', `no certificate ${fingerprint} is on the roll`)
       }
-      reply.header('etag', etag(certificateVersion(certificate)))
+      reply.header('etag', etag(certificateEntityTag(certificate)))
       return toCertificateWithPemResponse(certificate, chainOf)
     },
   )

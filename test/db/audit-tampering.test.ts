@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, it } from 'node:test'
 import type { Database } from 'better-sqlite3'
-import { GENESIS_HASH } from '../../db/audit/audit-chain.ts'
 import { signCheckpoint } from '../../db/audit/audit-checkpoint.ts'
 import type { AuditFault } from '../../db/audit/audit-fault.ts'
+import { GENESIS_HASH } from '../../db/audit-chain.ts'
 import { createAuditLog, rehash } from '../harness/audit.ts'
 
 /** 20 rows, checkpoints at 8 and 16. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { createRegistryWriter, type RegistryWriter } from '../../db/index.ts'
-import { readCompromisedAdmitting } from '../../db/roll/compromised-admitting.ts'
+import { readCompromisedCertificates } from '../../db/roll/compromised-certificates.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { type LeafOptions, makeKeyPair } from '../harness/authority.ts'
 import { createRoll, type Roll, tester } from '../harness/roll.ts'
@@ -157,10 +157,10 @@ test('what an older version left admitted beside a revoked key is found, and goe
   const { spkiHash } = authenticatorOf(first)
   run('INSERT INTO compromised_keys VALUES (?, ?, ?)', spkiHash, first.fingerprint, now)
   assert.equal(statusOf(second.fingerprint), 'issued', 'an upgrade changes nothing by itself')
-  assert.deepEqual(readCompromisedAdmitting(roll.registry.sqlite), [second.fingerprint])
+  assert.deepEqual(readCompromisedCertificates(roll.registry.sqlite), [second.fingerprint])
   createBrokerNotes(roll.registry).uses([{ fingerprint: second.fingerprint, deviceId: 'd1', at: now }])
   assert.equal(statusOf(second.fingerprint), 'active', 'it is used as before')
   await writer.revokeCertificate(first.fingerprint, 'keyCompromise', tester)
   assert.equal(statusOf(second.fingerprint), 'revoked')
-  assert.deepEqual(readCompromisedAdmitting(roll.registry.sqlite), [])
+  assert.deepEqual(readCompromisedCertificates(roll.registry.sqlite), [])
 })

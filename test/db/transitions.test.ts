@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { createRegistryWriter, type RegistryWriter } from '../../db/index.ts'
-import { certificateMoves, deviceMoves } from '../../db/roll/transitions.ts'
+import { certificateTransitions, deviceTransitions } from '../../db/roll/transitions.ts'
 import type { CertificateStatus, DeviceState } from '../../db/schema.ts'
 import { createRoll, type Roll, tester } from '../harness/roll.ts'
 
@@ -23,7 +23,7 @@ afterEach(() => roll.close())
 type Allowed = Partial<Record<CertificateStatus, CertificateStatus | 'gone'>>
 
 /** What semantics allow: for each move, from where to where. Whatever is not here is forbidden. */
-const certificates: Record<keyof typeof certificateMoves, Allowed> = {
+const certificates: Record<keyof typeof certificateTransitions, Allowed> = {
   approve: { pending: 'active' },
   reject: { pending: 'rejected' },
   forget: { pending: 'gone' },
@@ -91,7 +91,7 @@ async function pass(kind: string, fingerprint: string): Promise<void> {
   await writer.passDeadlines(10)
 }
 
-const moves: Record<keyof typeof certificateMoves, (fingerprint: string) => Promise<unknown>> = {
+const moves: Record<keyof typeof certificateTransitions, (fingerprint: string) => Promise<unknown>> = {
   approve: fingerprint => writer.approveCertificate(fingerprint, tester),
   reject: fingerprint => writer.rejectCertificate(fingerprint, tester),
   suspend: fingerprint => writer.suspendCertificate(fingerprint, tester),
@@ -137,7 +137,7 @@ describe('certificates', () => {
       it(`${move}: not from ${from}`, async () => {
         const fingerprint = await certificateIn(from)
         const before = [rows('audit', 'target', fingerprint), rows('changes', 'fingerprint', fingerprint)]
-        const already = from === certificateMoves[move].to
+        const already = from === certificateTransitions[move].to
         if (refusing.includes(move) && !already) {
           await assert.rejects(moves[move](fingerprint), { code: 'certificate_status_forbids' })
         } else await moves[move](fingerprint)
@@ -151,8 +151,8 @@ describe('certificates', () => {
   }
 
   it('have no move that is not in the table of semantics', () => {
-    assert.deepEqual(Object.keys(certificateMoves).sort(), Object.keys(certificates).sort())
-    for (const [move, { from, to }] of Object.entries(certificateMoves)) {
+    assert.deepEqual(Object.keys(certificateTransitions).sort(), Object.keys(certificates).sort())
+    for (const [move, { from, to }] of Object.entries(certificateTransitions)) {
       const allowed = certificates[move as keyof typeof certificates]
       assert.deepEqual([...from].sort(), Object.keys(allowed).sort(), move)
       for (const target of Object.values(allowed)) assert.equal(target, to ?? 'gone', move)
@@ -166,7 +166,7 @@ describe('certificates', () => {
   })
 })
 
-const devices: Record<keyof typeof deviceMoves, Partial<Record<DeviceState, DeviceState>>> = {
+const devices: Record<keyof typeof deviceTransitions, Partial<Record<DeviceState, DeviceState>>> = {
   use: { registered: 'active' },
   suspend: { registered: 'suspended', active: 'suspended' },
   activate: { registered: 'active', suspended: 'active' },
@@ -180,7 +180,7 @@ describe('devices', () => {
   const make = async (move: keyof typeof devices): Promise<void> => {
     if (move === 'use') {
       createBrokerNotes(roll.registry).uses([{ fingerprint: 'f'.repeat(64), deviceId: 'd1', at: now }])
-    } else await writer.setDeviceState('d1', deviceMoves[move].to, tester)
+    } else await writer.setDeviceState('d1', deviceTransitions[move].to, tester)
   }
 
   for (const [move, allowed] of Object.entries(devices) as [
@@ -193,7 +193,7 @@ describe('devices', () => {
         await writer.addDevice({ id: 'd1', attributes: {}, groups: [] }, tester)
         sql("UPDATE devices SET state = ? WHERE id = 'd1'", from)
         const audited = rows('audit', 'target', 'd1')
-        const refuses = to === undefined && move !== 'use' && from !== deviceMoves[move].to
+        const refuses = to === undefined && move !== 'use' && from !== deviceTransitions[move].to
         if (refuses) await assert.rejects(make(move), { code: 'device_state_forbids' })
         else await make(move)
         assert.equal(stateNow(), to ?? from)
@@ -203,7 +203,7 @@ describe('devices', () => {
   }
 
   it('have no move that is not in the table of semantics', () => {
-    for (const [move, { from, to }] of Object.entries(deviceMoves)) {
+    for (const [move, { from, to }] of Object.entries(deviceTransitions)) {
       const allowed = devices[move as keyof typeof devices]
       assert.deepEqual([...from].sort(), Object.keys(allowed).sort(), move)
       for (const target of Object.values(allowed)) assert.equal(target, to, move)

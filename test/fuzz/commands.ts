@@ -64,7 +64,7 @@ export type Command =
   | { do: 'subscribe'; device: string; filter: string }
   | { do: 'publish'; device: string; topic: string; qos: 0 | 1; retain: boolean }
   | { do: 'device'; device: string; move: 'suspend' | 'activate' | 'decommission' }
-  | { do: 'certificate'; certificate: string | Nth; move: CertificateMove }
+  | { do: 'certificate'; certificate: string | Nth; move: CertificateTransition }
   | { do: 'issuer'; issuer: IssuerName; enabled: boolean }
   | { do: 'policy'; policy: Policy }
   | { do: 'reader'; device: string; attached: boolean }
@@ -80,7 +80,13 @@ export type Nth = { device: string; nth: number }
 export type Step =
   | Exclude<Command, { certificate: string | Nth }>
   | (Extract<Command, { certificate: string | Nth }> & { certificate: string })
-export type CertificateMove = 'approve' | 'reject' | 'suspend' | 'activate' | 'revoke' | 'revoke compromised'
+export type CertificateTransition =
+  | 'approve'
+  | 'reject'
+  | 'suspend'
+  | 'activate'
+  | 'revoke'
+  | 'revoke compromised'
 
 const of = <const T>(kind: T) => fc.constant(kind)
 const device = fc.constantFrom(...devices)

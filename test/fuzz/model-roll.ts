@@ -1,7 +1,7 @@
 // The roll as the model has it: certificates with their statuses, devices with their states, and what time does to them.
 import {
   type Card,
-  type CertificateMove,
+  type CertificateTransition,
   cards,
   DAY_MS,
   devices,
@@ -54,7 +54,7 @@ export type Member = {
   listed: Listed[]
 }
 
-const moves: Record<CertificateMove, { from: Status[]; to: Status }> = {
+const moves: Record<CertificateTransition, { from: Status[]; to: Status }> = {
   approve: { from: ['pending'], to: 'active' },
   reject: { from: ['pending'], to: 'rejected' },
   suspend: { from: ['active'], to: 'suspended' },
@@ -182,7 +182,7 @@ export function createRollModel(law: Rules) {
     return 'done'
   }
 
-  function moveCertificate(name: string, move: CertificateMove): string {
+  function moveCertificate(name: string, move: CertificateTransition): string {
     const listed = find(name)
     if (listed === undefined) return 'certificate_unknown'
     if (move === 'revoke compromised') return compromise(listed)

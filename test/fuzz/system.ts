@@ -13,7 +13,7 @@ import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { tester } from '../harness/roll.ts'
-import { type CertificateMove, cards, devices, named, type Step } from './commands.ts'
+import { type CertificateTransition, cards, devices, named, type Step } from './commands.ts'
 import { type DeviceLink, openLink } from './device-link.ts'
 import { type Ground, policies } from './ground.ts'
 
@@ -153,7 +153,7 @@ export async function startSystem(ground: Ground) {
     return link?.isOpen() ? link : null
   }
 
-  function moveCertificate(name: string, move: CertificateMove): Promise<unknown> {
+  function moveCertificate(name: string, move: CertificateTransition): Promise<unknown> {
     const fingerprint = fingerprintOf(name)
     if (move === 'revoke') return writer.revokeCertificate(fingerprint, 'unspecified', tester)
     if (move === 'revoke compromised') return writer.revokeCertificate(fingerprint, 'keyCompromise', tester)

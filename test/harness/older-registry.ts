@@ -1,6 +1,6 @@
 // A registry as an earlier version left it: made by the migrations that there were, holding what of today's rows its tables can.
 import Sqlite from 'better-sqlite3'
-import { type AuditRow, type ChainEnd, chainStart, nextRow } from '../../db/audit/audit-chain.ts'
+import { type AuditRow, type ChainEnd, chainStart, nextRow } from '../../db/audit-chain.ts'
 import { migrate } from '../../db/migrate.ts'
 
 /** What triggers of the tables themselves keep. */

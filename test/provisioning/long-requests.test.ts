@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { createOneATurn } from '../../db/one-a-turn.ts'
+import { createEventLoopYield } from '../../db/event-loop-yield.ts'
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import { actions } from '../../policy/document.ts'
 import { tryOnFleet } from '../../provisioning/policies/fleet-trial.ts'
@@ -173,7 +173,7 @@ test('work runs one slice in a turn of the event loop, by turns, and a bounded n
 })
 
 test('long reads go on one after the other, each in a turn of its own', async () => {
-  const nextTurn = createOneATurn()
+  const nextTurn = createEventLoopYield()
   const order: string[] = []
   const read = async (name: string) => {
     for (let step = 0; step < 2; step += 1) {

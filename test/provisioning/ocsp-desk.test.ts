@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { StandingRow } from '../../db/issuers/revocation-reader.ts'
+import type { RevocationRow } from '../../db/issuers/revocation-reader.ts'
 import { createIssuingCa, signItself } from '../../provisioning/ca/issuing-ca.ts'
 import { generateKey } from '../../provisioning/ca/keys.ts'
 import { randomSerialNumber, rootProfile, validityOf } from '../../provisioning/ca/profile.ts'
@@ -43,7 +43,7 @@ function requestFor(serialNumber: string, nonce: string | null = null): Buffer {
   return sequence(sequence(sequence(sequence(identifier)), ...extension))
 }
 
-const row: StandingRow = {
+const row: RevocationRow = {
   serialNumber: '01',
   status: 'active',
   revocationReason: null,
@@ -56,7 +56,7 @@ const row: StandingRow = {
   deviceChangedAt: null,
 }
 
-function deskOn(rows: Record<string, StandingRow>, signaturesPerSecondMax?: number) {
+function deskOn(rows: Record<string, RevocationRow>, signaturesPerSecondMax?: number) {
   let signatures = 0
   const counted = {
     ...responder,
@@ -81,7 +81,7 @@ function deskOn(rows: Record<string, StandingRow>, signaturesPerSecondMax?: numb
 
 describe('the OCSP desk', () => {
   it('signs an answer once, and again when the record says otherwise', async () => {
-    const rows: Record<string, StandingRow> = { '01': row }
+    const rows: Record<string, RevocationRow> = { '01': row }
     const { answer, signatures } = deskOn(rows)
     for (let asked = 0; asked < 3; asked += 1) assert.equal((await answer(requestFor('01'))).outcome, 'good')
     assert.equal(signatures(), 1)

@@ -1,11 +1,11 @@
 // How a certificate stands towards CRL and OCSP: every status and state, held against what admits.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { StandingRow } from '../../db/issuers/revocation-reader.ts'
+import type { RevocationRow } from '../../db/issuers/revocation-reader.ts'
 import type { CertificateStatus, DeviceState } from '../../db/schema.ts'
 import { standingOf } from '../../provisioning/revocation/revocation-status.ts'
 
-const row: StandingRow = {
+const row: RevocationRow = {
   serialNumber: '5a'.repeat(20),
   status: 'active',
   revocationReason: null,

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
 import { createIsGone } from '../../../broker/revocation/retention.ts'
 import { prepareDeviceLookup } from '../../../db/admission-lookup.ts'
-import { createDeadlineKeeper } from '../../../db/roll/deadlines.ts'
-import { certificateMoves } from '../../../db/roll/transitions.ts'
+import { createDeadlineWriter } from '../../../db/roll/deadlines.ts'
+import { certificateTransitions } from '../../../db/roll/transitions.ts'
 import type { CertificateStatus, DeviceState } from '../../../db/schema.ts'
 import { type Identity, selfSigned } from '../../harness/authority.ts'
 import {
@@ -55,7 +55,7 @@ const outages: Record<string, Outage> = {
 async function retireOlder(roll: Roll): Promise<number> {
   const epoch = () => roll.registry.sqlite.prepare('SELECT max(epoch) FROM changes').pluck().get() as number
   const before = epoch()
-  await createDeadlineKeeper(roll.registry, () => Date.now() + 2 * 86_400_000).passDeadlines(100)
+  await createDeadlineWriter(roll.registry, () => Date.now() + 2 * 86_400_000).passDeadlines(100)
   assert.ok(epoch() > before, 'something was retired')
   return epoch()
 }
@@ -167,7 +167,7 @@ test('every status × state × issuer: gone is only what no move of the tables e
       'revoked',
     ]
     const over: CertificateStatus[] = ['rejected', 'retired', 'lapsed', 'revoked']
-    for (const { to } of Object.values(certificateMoves))
+    for (const { to } of Object.values(certificateTransitions))
       assert.ok(to === null || statuses.includes(to), `${to} is in the table`)
     const states: DeviceState[] = ['registered', 'active', 'suspended', 'decommissioned']
     const one = await roll.enroll('d1')

@@ -6,9 +6,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { findIssuer } from '../pki/chain.ts'
 import { APPLICATION_ID, schemaVersion } from './migrate.ts'
-import { compromisedAdmittingSql, compromisedSharedSql } from './roll/compromised-admitting.ts'
+import { compromisedCertificatesSql, compromisedKeySql } from './roll/compromised-certificates.ts'
 
-export type RegistryLook = {
+export type RegistryInspection = {
   ours: boolean
   schema: number
   /** What this version reads and writes. */
@@ -22,7 +22,7 @@ export type RegistryLook = {
 }
 
 /** Whether it could be opened without making a file: its log is either gone or in use. */
-export function canLook(file: string): boolean {
+export function canInspect(file: string): boolean {
   return !existsSync(`${file}-wal`) || existsSync(`${file}-shm`)
 }
 
@@ -36,7 +36,7 @@ export function schemaIn(file: string): number | null {
 }
 
 /** @throws where SQLite cannot read it at all. */
-export function lookAtRegistry(file: string): RegistryLook {
+export function inspectRegistry(file: string): RegistryInspection {
   return look(file, value => {
     const ours = value('PRAGMA application_id') === APPLICATION_ID
     const findings = String(value('PRAGMA quick_check(5)'))
@@ -52,7 +52,7 @@ export function lookAtRegistry(file: string): RegistryLook {
 }
 
 /** How far the audit log reaches, and the hash of one of its rows; null where there is none of this number. */
-export function lookAtAuditRow(
+export function inspectAuditRow(
   file: string,
   seq: number,
 ): { lastSeq: number; hash: string | null; checkpoints: number } {
@@ -150,7 +150,7 @@ function opened<Seen>(file: string, seen: (database: DatabaseSync) => Seen): See
 
 function compromised(value: Ask): string[] {
   const hasLineage = value("SELECT 1 FROM sqlite_schema WHERE name = 'certificate_lineage'") === 1
-  return JSON.parse(String(value(hasLineage ? compromisedAdmittingSql : compromisedSharedSql)))
+  return JSON.parse(String(value(hasLineage ? compromisedCertificatesSql : compromisedKeySql)))
 }
 
 function lastChange(value: Ask): number | null {

@@ -105,3 +105,6 @@ function quoted(text: string): string {
   if (quotations.size < QUOTED_MAX) quotations.set(text, made)
   return made
 }
+
+/** A row as far as the chain is concerned; `canonical` is its text without hashes. */
+export type ChainLink = { seq: number; prevHash: string; hash: string; canonical: string }

@@ -5,23 +5,23 @@ import { rowsOf } from '../statement.ts'
 import { Conflict } from '../transact.ts'
 
 /** The one in use and the one that is to follow it. */
-export const ADMITTING_MAX = 2
+export const ADMISSIBLE_CERTIFICATES_MAX = 2
 /** Those that wait for an operator: whoever may ask for one may ask again. */
 const PENDING_MAX = 4
 
-export type Admitting = { fingerprint: string; status: CertificateStatus; spkiHash: string }
+export type AdmissibleCertificate = { fingerprint: string; status: CertificateStatus; spkiHash: string }
 
 /** In the order they were listed: clocks step back, the order of rows does not. `at` in ms since the epoch. */
-export async function admittingOf(
+export async function admissibleCertificatesOf(
   transaction: Transaction<Schema>,
   deviceId: string,
   at: number,
-): Promise<Admitting[]> {
-  return rowsOf<Admitting>(transaction, admittingSql, deviceId, at, at)
+): Promise<AdmissibleCertificate[]> {
+  return rowsOf<AdmissibleCertificate>(transaction, admissibleCertificatesSql, deviceId, at, at)
 }
 
 /** Of a device, at a time that is given twice. */
-export const admittingSql = `SELECT fingerprint, status, spki_hash AS spkiHash, not_after AS notAfter, grace_until AS graceUntil
+export const admissibleCertificatesSql = `SELECT fingerprint, status, spki_hash AS spkiHash, not_after AS notAfter, grace_until AS graceUntil
   FROM certificates
   WHERE device_id = ? AND not_after > ?
     AND (status IN ('issued', 'active') OR (status = 'superseded' AND grace_until > ?))
@@ -60,9 +60,9 @@ export async function assertRoom(
   transaction: Transaction<Schema>,
   deviceId: string,
   at: number,
-): Promise<Admitting[]> {
-  const admitting = await admittingOf(transaction, deviceId, at)
-  if (admitting.length < ADMITTING_MAX) return admitting
+): Promise<AdmissibleCertificate[]> {
+  const admitting = await admissibleCertificatesOf(transaction, deviceId, at)
+  if (admitting.length < ADMISSIBLE_CERTIFICATES_MAX) return admitting
   const named = admitting.map(({ fingerprint, status }) => `${fingerprint} (${status})`).join(' and ')
   throw new Conflict(
     'certificates_exceeded',

@@ -1,6 +1,6 @@
 // The part of the record's shape that is for those who watch: who is connected, how many there are, where events are sent.
 
-export type NewsSchema = {
+export type MonitoringSchema = {
   webhooks: {
     id: string
     url: string

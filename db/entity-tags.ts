@@ -3,27 +3,35 @@
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { Actor } from './audit/audit.ts'
-import type { Certificate, Device } from './roll/roll-reader.ts'
-import type { Schema } from './schema.ts'
+import type { CertificateStatus, DeviceState, Schema } from './schema.ts'
 import { Conflict, type ConflictCode } from './transact.ts'
 
-export function deviceVersion({
+export function deviceEntityTag({
   state,
   attributes,
   groups,
   updatedAt,
-}: Pick<Device, 'state' | 'attributes' | 'groups' | 'updatedAt'>): string {
+}: {
+  state: DeviceState
+  attributes: Record<string, string>
+  groups: readonly string[]
+  updatedAt: number
+}): string {
   return versionOf([state, attributes, groups, updatedAt])
 }
 
-export function certificateVersion(
-  certificate: Pick<Certificate, 'status' | 'revocationReason' | 'graceUntil' | 'firstUsedAt' | 'revokedAt'>,
-): string {
+export function certificateEntityTag(certificate: {
+  status: CertificateStatus
+  revocationReason: string | null
+  graceUntil: number | null
+  firstUsedAt: number | null
+  revokedAt: number | null
+}): string {
   const { status, revocationReason, graceUntil, firstUsedAt, revokedAt } = certificate
   return versionOf([status, revocationReason, graceUntil, firstUsedAt, revokedAt])
 }
 
-export function issuerVersion({ enabled }: { enabled: boolean }): string {
+export function issuerEntityTag({ enabled }: { enabled: boolean }): string {
   return versionOf([enabled])
 }
 
@@ -42,7 +50,7 @@ export async function assertDeviceSeen(
     .where('device_id', '=', id)
     .orderBy('name')
     .execute()
-  const version = deviceVersion({
+  const version = deviceEntityTag({
     state: row.state,
     attributes: JSON.parse(row.attributes),
     groups: groups.map(group => group.name),
@@ -69,7 +77,8 @@ export async function assertCertificateSeen(
     ])
     .where('fingerprint', '=', fingerprint)
     .executeTakeFirst()
-  if (row !== undefined) assertSeen(actor, certificateVersion(row), 'certificate_changed', 'the certificate')
+  if (row !== undefined)
+    assertSeen(actor, certificateEntityTag(row), 'certificate_changed', 'the certificate')
 }
 
 /** Throws `issuer_changed` likewise. */
@@ -85,7 +94,7 @@ export async function assertIssuerSeen(
     .where('id', '=', id)
     .executeTakeFirst()
   if (row === undefined) return
-  assertSeen(actor, issuerVersion({ enabled: row.enabled === 1 }), 'issuer_changed', `issuer ${id}`)
+  assertSeen(actor, issuerEntityTag({ enabled: row.enabled === 1 }), 'issuer_changed', `issuer ${id}`)
 }
 
 function assertSeen({ seen }: Actor, version: string, code: ConflictCode, what: string): void {

@@ -4,7 +4,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { Registry } from '../open.ts'
 import { transact } from '../transact.ts'
 
-export type IssuanceHealer = {
+export type IssuanceReconciler = {
   /** Closes what is open and gives how many there were. Only before anything is issued: else it takes what is under way. */
   abandonIssuances(actor: Actor): Promise<number>
 }
@@ -12,7 +12,7 @@ export type IssuanceHealer = {
 /** One transaction closes so many. */
 const AT_ONCE = 100
 
-export function createIssuanceHealer(registry: Registry, now: () => number): IssuanceHealer {
+export function createIssuanceReconciler(registry: Registry, now: () => number): IssuanceReconciler {
   const abandonSome = (actor: Actor) =>
     transact(registry, async transaction => {
       const at = now()

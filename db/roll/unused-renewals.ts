@@ -5,23 +5,27 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Schema } from '../schema.ts'
 import { rowsOf } from '../statement.ts'
-import { ADMITTING_MAX, admittingOf } from './admitting.ts'
+import { ADMISSIBLE_CERTIFICATES_MAX, admissibleCertificatesOf } from './admissible-certificates.ts'
 import { clearDeadlines } from './deadlines.ts'
 import type { Authenticator } from './lineage.ts'
-import { certificateMoves } from './transitions.ts'
+import { certificateTransitions } from './transitions.ts'
 
 /** How long an unused renewal keeps its place. */
 export const REPLACEABLE_AFTER_MS = 60 * 60_000
 
 /** Lapses the oldest unused renewal that the same key asked for, where there is no room for another certificate. */
-export async function lapseDeadRenewal(
+export async function lapseUnusedRenewal(
   transaction: Transaction<Schema>,
   deviceId: string,
   by: Authenticator | undefined,
   actor: Actor,
   at: number,
 ): Promise<void> {
-  if (by === undefined || (await admittingOf(transaction, deviceId, at)).length < ADMITTING_MAX) return
+  if (
+    by === undefined ||
+    (await admissibleCertificatesOf(transaction, deviceId, at)).length < ADMISSIBLE_CERTIFICATES_MAX
+  )
+    return
   const issuedBy = at - REPLACEABLE_AFTER_MS
   const [dead] = await rowsOf<{ fingerprint: string }>(transaction, deadSql, deviceId, issuedBy, by.spkiHash)
   if (dead === undefined) return
@@ -29,7 +33,7 @@ export async function lapseDeadRenewal(
   await clearDeadlines(transaction, fingerprint)
   await transaction
     .updateTable('certificates')
-    .set({ status: certificateMoves.lapse.to })
+    .set({ status: certificateTransitions.lapse.to })
     .where('fingerprint', '=', fingerprint)
     .execute()
   const detail = { deviceId, from: 'issued', authenticatedBy: by.fingerprint }

@@ -5,7 +5,7 @@ import type { Database } from 'better-sqlite3'
 const LIVE = "'pending', 'issued', 'active', 'superseded', 'suspended'"
 
 /** One row with one JSON list of fingerprints, in a schema that has the lineage. */
-export const compromisedAdmittingSql = `WITH RECURSIVE fallen (spki_hash) AS (
+export const compromisedCertificatesSql = `WITH RECURSIVE fallen (spki_hash) AS (
     SELECT spki_hash FROM compromised_keys
     UNION
     SELECT c.spki_hash FROM fallen
@@ -18,10 +18,10 @@ export const compromisedAdmittingSql = `WITH RECURSIVE fallen (spki_hash) AS (
   WHERE c.status IN (${LIVE})`
 
 /** The same, as far as an older schema can tell: those that share a key with one that was revoked for compromise. */
-export const compromisedSharedSql = `SELECT json_group_array(DISTINCT c.fingerprint) FROM certificates r
+export const compromisedKeySql = `SELECT json_group_array(DISTINCT c.fingerprint) FROM certificates r
   JOIN certificates c ON c.device_id = r.device_id AND c.spki_hash = r.spki_hash
   WHERE r.status = 'revoked' AND r.revocation_reason = 'keyCompromise' AND c.status IN (${LIVE})`
 
-export function readCompromisedAdmitting(sqlite: Database): string[] {
-  return JSON.parse(String(sqlite.prepare(compromisedAdmittingSql).pluck().get()))
+export function readCompromisedCertificates(sqlite: Database): string[] {
+  return JSON.parse(String(sqlite.prepare(compromisedCertificatesSql).pluck().get()))
 }

@@ -1,4 +1,4 @@
-// The keys of operators: no device and no claim may have one.
+// The keys of operators and of claims: no device may have one, and neither may have that of the other.
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'
 import { rowsOf } from '../statement.ts'
@@ -13,4 +13,11 @@ export async function assertNoOperatorKey(transaction: Transaction<Schema>, spki
   )
   if (operator === undefined) return
   throw new Conflict('public_key_taken', 'this public key belongs to an operator: generate a new key pair')
+}
+
+/** Throws where a public key is that of a claim: the key of a whole batch never identifies one device. */
+export async function assertNoClaimKey(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {
+  const [claim] = await rowsOf(transaction, 'SELECT id FROM claims WHERE spki_hash = ?', spkiHash)
+  if (claim === undefined) return
+  throw new Conflict('public_key_taken', 'this public key belongs to a claim: generate a new key pair')
 }

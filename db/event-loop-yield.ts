@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 /** Each call resolves in a turn of its own. */
-export function createOneATurn(): () => Promise<void> {
+export function createEventLoopYield(): () => Promise<void> {
   let last: Promise<void> = Promise.resolve()
   return () => {
     last = last.then(() => setImmediate())

@@ -5,20 +5,25 @@ import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
+import { assertCertificateSeen } from '../entity-tags.ts'
+import { assertNotCompromised } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
 import type { Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
-import { assertCertificateSeen } from '../versions.ts'
-import { assertRoom } from './admitting.ts'
+import { assertRoom } from './admissible-certificates.ts'
 import { clearDeadlines, setDeadline } from './deadlines.ts'
 import { stateOf } from './device-writer.ts'
 import { revokeKeyOf } from './key-revocation.ts'
 import { approveLineage } from './lineage.ts'
-import { assertNotCompromised } from './public-keys.ts'
-import { type CertificateMove, certificateMay, certificateMoves, deviceMay } from './transitions.ts'
+import {
+  type CertificateTransition,
+  certificateMay,
+  certificateTransitions,
+  deviceMay,
+} from './transitions.ts'
 
 /** Each gives the epoch of the change. */
-export type CertificateMover = {
+export type CertificateTransitionWriter = {
   /** For `keyCompromise` the key is revoked: every certificate of it, and every one that was obtained with it. */
   revokeCertificate(fingerprint: string, reason: RevocationReason, actor: Actor): Promise<number>
   /** Holds a certificate: it admits nobody until it is activated again. */
@@ -40,7 +45,7 @@ type Row = Pick<
   | 'revocation_reason'
 >
 type Step = {
-  move: Exclude<CertificateMove, 'forget' | 'compromise' | 'hold'>
+  move: Exclude<CertificateTransition, 'forget' | 'compromise' | 'hold'>
   reason?: RevocationReason
   /** What else must hold, and what else is written. */
   besides?(transaction: Transaction<Schema>, row: Row, at: number): Promise<void>
@@ -49,7 +54,10 @@ type Step = {
 /** These end a right: nothing that waits for the registry may delay them. */
 const withdrawing: ReadonlySet<Step['move']> = new Set(['revoke', 'suspend', 'reject'])
 
-export function createCertificateMover(registry: Registry, now: () => number): CertificateMover {
+export function createCertificateTransitionWriter(
+  registry: Registry,
+  now: () => number,
+): CertificateTransitionWriter {
   const moved = (fingerprint: string, step: Step, actor: Actor) =>
     transact(
       registry,
@@ -89,7 +97,7 @@ async function moveCertificate(
 ): Promise<number> {
   const row = await rowOf(transaction, fingerprint)
   await assertCertificateSeen(transaction, actor, fingerprint)
-  const to = move === 'activate' && isHeldInGrace(row) ? 'superseded' : certificateMoves[move].to
+  const to = move === 'activate' && isHeldInGrace(row) ? 'superseded' : certificateTransitions[move].to
   if (row.status === to) return latestEpoch(transaction, fingerprint)
   if (!certificateMay(move, row.status)) {
     throw new Conflict(

@@ -6,18 +6,24 @@ import { defectOf } from '../../pki/leaf-conformance.ts'
 import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { type Redemption, redeem } from '../enrollment/redemption.ts'
+import { bindPublicKey } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
+import {
+  type AdmissibleCertificate,
+  admissibleCertificatesOf,
+  assertRoom,
+  assertRoomToWait,
+  holdsCertificate,
+} from '../roll/admissible-certificates.ts'
+import { type Approval, type ApprovalTerms, waitsForApproval } from '../roll/approval.ts'
+import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from '../roll/deadlines.ts'
+import { stateOf } from '../roll/device-writer.ts'
+import { type Authenticator, assertMayAuthenticate, recordLineage } from '../roll/lineage.ts'
+import { signerOnRecord } from '../roll/pinned-certificates.ts'
+import { lapseUnusedRenewal } from '../roll/unused-renewals.ts'
 import type { Schema, Trust } from '../schema.ts'
 import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict, transact } from '../transact.ts'
-import { type Admitting, admittingOf, assertRoom, assertRoomToWait, holdsCertificate } from './admitting.ts'
-import { type Approval, type ApprovalTerms, waitsForApproval } from './approval.ts'
-import { lapseDeadRenewal } from './dead-renewals.ts'
-import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from './deadlines.ts'
-import { stateOf } from './device-writer.ts'
-import { type Authenticator, assertMayAuthenticate, recordLineage } from './lineage.ts'
-import { signerOnRecord } from './pinned-certificates.ts'
-import { bindPublicKey } from './public-keys.ts'
 
 /** What the issuing CA is about to sign. Times in ms since the epoch, `serialNumber` in lowercase hex. */
 export type IssuanceIntent = {
@@ -191,14 +197,14 @@ async function admittedBefore(
   { action, status, deviceId, authenticator }: Listing,
   actor: Actor,
   at: number,
-): Promise<Admitting[]> {
+): Promise<AdmissibleCertificate[]> {
   if (action === 'certificate.canary') return []
   if (status !== 'pending') {
-    await lapseDeadRenewal(transaction, deviceId, authenticator, actor, at)
+    await lapseUnusedRenewal(transaction, deviceId, authenticator, actor, at)
     return assertRoom(transaction, deviceId, at)
   }
   await assertRoomToWait(transaction, deviceId)
-  return admittingOf(transaction, deviceId, at)
+  return admissibleCertificatesOf(transaction, deviceId, at)
 }
 
 async function assertRoomFor(
@@ -209,7 +215,7 @@ async function assertRoomFor(
 ): Promise<void> {
   if (await waitsForApproval(transaction, deviceId, approval, at))
     return assertRoomToWait(transaction, deviceId)
-  await lapseDeadRenewal(transaction, deviceId, authenticator, actor, at)
+  await lapseUnusedRenewal(transaction, deviceId, authenticator, actor, at)
   await assertRoom(transaction, deviceId, at)
 }
 
@@ -218,7 +224,7 @@ async function beginLife(
   transaction: Transaction<Schema>,
   facts: CertificateFacts,
   listing: Listing,
-  before: Admitting[],
+  before: AdmissibleCertificate[],
   at: number,
 ): Promise<void> {
   const { fingerprint } = facts

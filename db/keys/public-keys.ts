@@ -1,11 +1,10 @@
 // Whose a public key is, and whether it may be certified at all. Asked in the transaction that decides about a certificate,
 // by every way onto the roll; triggers hold the same below the verbs.
 import type { Transaction } from 'kysely'
-import { assertNoClaimKey } from '../enrollment/claims.ts'
-import { assertNoOperatorKey } from '../operators/operator-keys.ts'
 import type { Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
 import { Conflict } from '../transact.ts'
+import { assertNoClaimKey, assertNoOperatorKey } from './key-owners.ts'
 
 /**
  * Binds a public key to a device for ever. `spkiHash` is the SHA-256 of the SubjectPublicKeyInfo in hex.
