@@ -22,8 +22,8 @@ export const debianPackages: Record<string, string> = {
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
 export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/**': ['openssl'],
-  'provisioning/ocsp.test.ts': ['ocsptool'],
-  'provisioning/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
+  'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
+  'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
   'interop/est.test.ts': ['pki'],
   'interop/{sys-topics,mosquitto-v5,mqttjs-v5,paho-v5,aws-iot-sdk}.test.ts': ['mosquitto'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],

@@ -2,7 +2,7 @@
 // is damaged reaches the readers behind the first check; and octets, texts and JSON as they come.
 import { createRandom } from '../../device-sim/random.ts'
 import { contentOf, type DerElement, elementsOf } from '../../pki/der-reader.ts'
-import { der } from '../provisioning/csr-forge.ts'
+import { der } from '../provisioning/x509/csr-forge.ts'
 
 export type Chance = ReturnType<typeof createChance>
 

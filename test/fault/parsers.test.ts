@@ -36,7 +36,7 @@ import {
   sequence,
   usageBits,
 } from '../harness/certificate-forge.ts'
-import { extensions, forged, requesting } from '../provisioning/csr-forge.ts'
+import { extensions, forged, requesting } from '../provisioning/x509/csr-forge.ts'
 import { length } from './length.ts'
 import { type Chance, createChance, mutatedBytes, mutatedDer } from './mutations.ts'
 

@@ -1,7 +1,7 @@
 // Certificates that no tool makes: any version, names, dates, extensions and signature algorithm, written DER by DER and
 // signed by a real key. What they say is odd; the signature always verifies.
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
-import { commonNames, der, extension, oid, sequence } from '../provisioning/csr-forge.ts'
+import { commonNames, der, extension, oid, sequence } from '../provisioning/x509/csr-forge.ts'
 
 export { commonNames, der, extension, oid, sequence }
 

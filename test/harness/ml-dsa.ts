@@ -1,7 +1,7 @@
 // Post-quantum keys and what is signed with them, written DER by DER: certificates of devices and CAs, requests, CRLs.
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { toPem } from '../../pki/pem.ts'
-import { forgedPem } from '../provisioning/csr-forge.ts'
+import { forgedPem } from '../provisioning/x509/csr-forge.ts'
 import type { Identity } from './authority.ts'
 import {
   bits,

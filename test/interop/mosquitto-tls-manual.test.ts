@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import mqtt from 'mqtt'
 import { readCertificate } from '../../pki/certificate-reader.ts'
-import { beside } from '../provisioning/beside.ts'
+import { beside } from '../provisioning/broker-beside.ts'
 import { startService, temporaryDirectory } from '../provisioning/harness.ts'
 
 /** As the manual has them; what it asks at the terminal is given by -subj and -passout. */

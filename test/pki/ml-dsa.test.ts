@@ -20,7 +20,7 @@ import {
   pqLeaf,
   pqRequest,
 } from '../harness/ml-dsa.ts'
-import { forgedPem, oid, sequence } from '../provisioning/csr-forge.ts'
+import { forgedPem, oid, sequence } from '../provisioning/x509/csr-forge.ts'
 
 for (const type of mlDsaTypes) {
   test(`${type}: leaf, anchor and request are in order, and in none of them where pq is off`, async () => {

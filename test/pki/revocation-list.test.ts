@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { DerError, elementAt, elementsOf, encodingOf } from '../../pki/der-reader.ts'
 import { CrlError, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { type Authority, createAuthority } from '../harness/authority.ts'
-import { commonNames, der, extension, oid, sequence } from '../provisioning/csr-forge.ts'
+import { commonNames, der, extension, oid, sequence } from '../provisioning/x509/csr-forge.ts'
 
 let ca: Authority
 let issuer: X509Certificate

@@ -14,10 +14,10 @@ import { FAILED_STEP_MS } from '../../db/roll/deadlines.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { until } from '../cli/running.ts'
 import { createAuthority } from '../harness/authority.ts'
-import { makeCrlAuthority } from './crl-authority.ts'
+import { makeCrlAuthority } from './anchors/crl-authority.ts'
 import { type Service, startService, temporaryDirectory } from './harness.ts'
 import { imported, lines, told, upload } from './jobs/uploads.ts'
-import { startReceiver } from './receiver.ts'
+import { startReceiver } from './webhooks/receiver.ts'
 
 const DAY_MS = 86_400_000
 

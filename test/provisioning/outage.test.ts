@@ -43,7 +43,11 @@ test('threat 20: kill -9 before, at and after the signature leaves nothing admit
         () =>
           execFileSync(
             process.execPath,
-            [new URL('./fixtures/killed-enrollment.ts', import.meta.url).pathname, folder.path, moment],
+            [
+              new URL('./enrollment/fixtures/killed-enrollment.ts', import.meta.url).pathname,
+              folder.path,
+              moment,
+            ],
             { stdio: 'pipe' },
           ),
         (error: { signal?: string; stderr: Buffer }) => {

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startService } from '../../provisioning/harness.ts'
-import { startReceiver } from '../../provisioning/receiver.ts'
+import { startReceiver } from '../../provisioning/webhooks/receiver.ts'
 import { rollcall } from '../running.ts'
 
 test('a webhook is added, tried, listed, disabled, enabled and removed', async () => {
