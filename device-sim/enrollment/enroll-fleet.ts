@@ -4,8 +4,9 @@ import { randomUUID } from 'node:crypto'
 import { forEachBounded } from '../schedule.ts'
 import { AnswerLost, type Api, refusal } from './api.ts'
 import { type EstServer, enrollByEst } from './est.ts'
-import { type Identity, identityFrom, type KeyType, keyTypeOf, makeRequest } from './identity.ts'
+import { type Identity, identityFrom, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
+import type { KeyType } from './signing-keys.ts'
 
 export type EnrollmentOptions = {
   /** Null where devices enroll at an EST server that is not ours: nothing is registered beforehand or looked up. */

@@ -5,7 +5,8 @@ import { request } from 'node:https'
 import * as x509 from '@peculiar/x509'
 import { RunFailed } from '../failure.ts'
 import { type Api, refusal } from './api.ts'
-import { type Identity, identityFrom, type KeyType, makeRequest } from './identity.ts'
+import { type Identity, identityFrom, makeRequest } from './identity.ts'
+import type { KeyType } from './signing-keys.ts'
 
 const DEADLINE_MS = 30_000
 const BODY_BYTES_MAX = 262_144

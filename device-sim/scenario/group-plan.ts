@@ -1,7 +1,7 @@
 // A group of a scenario as the run needs it: numbers instead of words, every default filled in, every name checked.
 // Pure. Does not know the other parts of a scenario beyond the names of groups.
 
-import type { KeyType } from '../enrollment/identity.ts'
+import type { KeyType } from '../enrollment/signing-keys.ts'
 import { type FaultKind, faults } from '../faults/kinds.ts'
 import type { LinkKind, Protocol, Qos, Subscription } from '../links/session.ts'
 import type { Expectation } from '../results/summary.ts'

@@ -1,7 +1,7 @@
 // The shape of a scenario file, with a sentence for everything an editor may complete. What belongs together by
 // meaning (names that must exist, expressions) is checked in plan.ts. Does not know how a run is carried out.
 import Type, { type Static, type TSchema } from 'typebox'
-import { keyTypes } from '../enrollment/identity.ts'
+import { keyTypes } from '../enrollment/signing-keys.ts'
 import { faultKinds } from '../faults/kinds.ts'
 import { linkKinds } from '../links/session.ts'
 import { Payload } from './payload-schema.ts'

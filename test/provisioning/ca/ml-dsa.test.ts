@@ -8,6 +8,20 @@ import { makeRequest as simulatedRequest } from '../../../device-sim/enrollment/
 import { mlDsaTypes, pqAuthority, pqKey, pqLeaf } from '../../harness/ml-dsa.ts'
 import { startService } from '../harness.ts'
 
+test('keys and requests with ML-DSA are made without a warning that they are experimental', async () => {
+  const warnings: string[] = []
+  const listen = ({ message }: Error) => void warnings.push(message)
+  process.on('warning', listen)
+  for (const type of mlDsaTypes) {
+    await makeRequest(type, await makeKey(type), type)
+    const { key, csr } = await simulatedRequest(type, type)
+    assert.match(key + csr, /PRIVATE KEY[\s\S]*CERTIFICATE REQUEST/)
+  }
+  await new Promise(resolve => setImmediate(resolve))
+  process.off('warning', listen)
+  assert.deepEqual(warnings, [])
+})
+
 test('requests of the command line and of simulated devices get certificates with ML-DSA keys', async () => {
   await using service = await startService()
   for (const type of mlDsaTypes) {
