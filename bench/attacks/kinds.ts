@@ -150,6 +150,8 @@ async function slowHeaders(target: Target, count: Counted): Promise<void> {
       const timer = setInterval(() => socket.write('x'), OCTET_EVERY_MS)
       await new Promise(resolve => socket.resume().once('close', resolve))
       clearInterval(timer)
+      // Not as fast as it can: a flood of handshakes is an attack of its own.
+      await pause(OCTET_EVERY_MS)
     }
   }
   await Promise.all(Array.from({ length: SLOW_CONNECTIONS }, slow))

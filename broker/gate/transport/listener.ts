@@ -45,8 +45,8 @@ type Handshake = {
 /** For ports that carry more than MQTT, such as 443: plain, as AWS IoT names it, and of a WebSocket. */
 const APPLICATION_PROTOCOLS = ['mqtt', 'x-amzn-mqtt-ca', 'http/1.1']
 
-/** Some 10 ms of cryptography: the longest wait of a live session, however many devices connect at once. */
-const HANDSHAKES_PER_TURN = 16
+/** Some 4 ms of cryptography: the longest wait of a live session, however many devices connect at once. */
+const HANDSHAKES_PER_TURN = 4
 
 const PLAIN_TEXT_ERRORS = [
   'ERR_SSL_HTTP_REQUEST',

@@ -9,6 +9,7 @@ import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.
 import { startKeepAlive } from '../connection/keep-alive.ts'
 import { holderOf, markReplaced, whoIs } from '../connection/sessions.ts'
 import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
+import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { SessionState } from '../session/session-state.ts'
@@ -236,7 +237,7 @@ function willOf({ will }: Connect, publisher: string): Will | null {
   if (will === null) return null
   const { topic, payload, qos, retain, properties } = will
   return {
-    message: { topic, payload, qos, retain, publisher, properties: properties.travelling },
+    message: ownMessage({ topic, payload, qos, retain, publisher, properties: properties.travelling }),
     expirySeconds: properties.numbers.get(0x02) ?? null,
     delaySeconds: properties.numbers.get(0x18) ?? 0,
   }

@@ -107,7 +107,7 @@ export function createDecoder(): Decoder {
             ? null
             : {
                 topic: packet.will.topic,
-                payload: Buffer.from(packet.will.payload as Buffer),
+                payload: packet.will.payload as Buffer,
                 qos: packet.will.qos as QoS,
                 retain: packet.will.retain ?? false,
                 properties: will,

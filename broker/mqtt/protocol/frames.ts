@@ -1,5 +1,6 @@
 // Cuts a stream of bytes into whole packets by their fixed headers (MQTT 5 §2.1). Holds what has come of the next one, and no more.
 import { PacketFault } from './byte-reader.ts'
+import { ownBytes, ownConcat } from './own-bytes.ts'
 
 /** `body` is where the fixed header ends, `end` where the packet does. */
 export type Frame = { body: number; end: number }
@@ -27,7 +28,7 @@ const PIECES_MAX = 64
 export function addPiece(unread: Unread, piece: Buffer): void {
   unread.pieces.push(piece)
   unread.bytes += piece.length
-  if (unread.pieces.length > PIECES_MAX) unread.pieces = [Buffer.concat(unread.pieces, unread.bytes)]
+  if (unread.pieces.length > PIECES_MAX) unread.pieces = [ownConcat(unread.pieces, unread.bytes)]
 }
 
 /** More is needed than has come; pieces are put together once they are enough. */
@@ -45,6 +46,6 @@ export function leftOf(bytes: Buffer, at: number): Unread | null {
   if (at >= bytes.length) return null
   const rest = bytes.subarray(at)
   const frame = frameAt(bytes, at)
-  const own = rest.length <= COPIED_MAX ? Buffer.from(rest) : rest
+  const own = rest.length <= COPIED_MAX ? ownBytes(rest) : rest
   return { pieces: [own], bytes: own.length, wanted: frame === null ? own.length + 1 : frame.end - at }
 }

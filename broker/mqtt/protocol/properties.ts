@@ -87,7 +87,6 @@ export function readProperties(bytes: Buffer, reader: ByteReader, place: Place):
   const travels = place === 'publish' || place === 'will'
   return {
     numbers,
-    // A copy: what is kept of a message does not hold on to all that arrived beside it.
     travelling: travels && pieces.length > 0 ? Buffer.concat(pieces) : null,
     has: identifier => numbers.has(identifier),
   }

@@ -12,6 +12,7 @@ import {
   weighRetained,
 } from '../persistence/retained-ledger.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
+import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Delivery, DeliveryDesk } from '../session/delivery.ts'
 import type { Leavings } from '../session/leavings.ts'
 import type { SessionState, Subscription } from '../session/session-state.ts'
@@ -77,12 +78,9 @@ export function createRetainedMessages(parts: {
   }
 
   function put(message: Message): void {
-    const { topic, publisher, payload } = message
+    const { topic, publisher } = message
     disown(topic)
-    // Of its own size: a payload as it was read holds on to all that arrived in one piece with it.
-    const own = Buffer.allocUnsafeSlow(payload.length)
-    payload.copy(own)
-    index.retain({ ...message, payload: own })
+    index.retain(ownMessage(message))
     if (publisher === null) return
     const topics = byPublisher.get(publisher) ?? new Set()
     byPublisher.set(publisher, topics.add(topic))

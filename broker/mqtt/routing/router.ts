@@ -4,6 +4,7 @@ import type { Client } from '../connection/client.ts'
 import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
+import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Delivery, DeliveryDesk, Encodings } from '../session/delivery.ts'
 import type { SessionState, Subscription } from '../session/session-state.ts'
 import type { Bus } from './bus.ts'
@@ -145,9 +146,7 @@ export function createRouter(parts: {
       false,
       subscription.identifier === null ? NONE : [subscription.identifier],
     )
-    // What may go to another later is kept apart from all that arrived in one piece with it.
-    if (qos === 1 && !state.isKept)
-      own.shared = { asked: group.asked, message: { ...message, payload: Buffer.from(message.payload) } }
+    if (qos === 1 && !state.isKept) own.shared = { asked: group.asked, message: ownMessage(message) }
     return own
   }
 

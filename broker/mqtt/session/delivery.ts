@@ -7,6 +7,7 @@ import type { EngineEvents } from '../interface.ts'
 import { isExpired, type Message, type QoS, secondsLeft, weigh } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { type EncodedPublish, encodePublish } from '../protocol/encode.ts'
+import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Traffic } from '../traffic.ts'
 import { inFlightOf, type SessionState, type SharedDelivery, takeIdentifier } from './session-state.ts'
 
@@ -140,7 +141,7 @@ export function createDelivery(parts: {
       state.waitingBytes -= weigh(state.waiting.shift()!.message)
       events.dropped('outbound', state.clientId)
     }
-    state.waiting.push(waiting)
+    state.waiting.push({ ...waiting, message: ownMessage(waiting.message) })
     state.waitingBytes += bytes
   }
 
