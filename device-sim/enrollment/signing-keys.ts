@@ -73,7 +73,9 @@ export const nodeCrypto = {
       { keyObject }: HeldKey,
       bytes: ArrayBuffer,
     ): Promise<ArrayBuffer> {
-      const digest = hash === undefined ? null : hash.replace('-', '').toLowerCase()
+      // The library may name a hash also where the key brings its own.
+      const hashes = /^(ec|rsa)$/.test(keyObject.asymmetricKeyType ?? '')
+      const digest = hashes ? (hash ?? 'SHA-256').replace('-', '') : null
       return arrayBufferOf(sign(digest, new Uint8Array(bytes), { key: keyObject, dsaEncoding: 'ieee-p1363' }))
     },
   },

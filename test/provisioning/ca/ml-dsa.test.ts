@@ -4,11 +4,18 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { makeKey, makeRequest } from '../../../cli/enrollment/key-pair.ts'
-import { makeRequest as simulatedRequest } from '../../../device-sim/enrollment/identity.ts'
+import {
+  forgeSelfSigned,
+  forgeWithForeignCa,
+  identityFrom,
+  makeRequest as simulatedRequest,
+} from '../../../device-sim/enrollment/identity.ts'
+import { keyTypes } from '../../../device-sim/enrollment/signing-keys.ts'
+import { pemBlocks } from '../../../pki/pem.ts'
 import { mlDsaTypes, pqAuthority, pqKey, pqLeaf } from '../../harness/ml-dsa.ts'
 import { startService } from '../harness.ts'
 
-test('keys and requests with ML-DSA are made without a warning that they are experimental', async () => {
+test('keys, requests and forgeries with ML-DSA are made without a warning that they are experimental', async () => {
   const warnings: string[] = []
   const listen = ({ message }: Error) => void warnings.push(message)
   process.on('warning', listen)
@@ -16,6 +23,16 @@ test('keys and requests with ML-DSA are made without a warning that they are exp
     await makeRequest(type, await makeKey(type), type)
     const { key, csr } = await simulatedRequest(type, type)
     assert.match(key + csr, /PRIVATE KEY[\s\S]*CERTIFICATE REQUEST/)
+  }
+  const { certificate, key } = pqLeaf('victim', pqKey('ml-dsa-65'), null)
+  const victim = identityFrom('victim', key, [certificate])
+  for (const type of keyTypes) {
+    for (const forged of [await forgeSelfSigned(victim, type), await forgeWithForeignCa(victim, type)]) {
+      const [leaf, issuer = leaf] = pemBlocks(forged.certificates, 'CERTIFICATE').map(
+        der => new X509Certificate(der),
+      )
+      assert.equal(leaf!.verify(issuer!.publicKey), true, type)
+    }
   }
   await new Promise(resolve => setImmediate(resolve))
   process.off('warning', listen)
