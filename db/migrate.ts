@@ -19,6 +19,7 @@ import * as actorKinds from './migrations/0016-actor-kinds.ts'
 import * as certificateConformance from './migrations/0020-certificate-conformance.ts'
 import * as tokenScope from './migrations/0022-token-scope.ts'
 import * as renewedAnchors from './migrations/0025-renewed-anchors.ts'
+import * as jobInterruptions from './migrations/0026-job-interruptions.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -44,6 +45,7 @@ const migrations: readonly Migration[] = [
   certificateConformance,
   tokenScope,
   renewedAnchors,
+  jobInterruptions,
 ]
 
 /** The schema version this code reads and writes. */

@@ -46,6 +46,7 @@ export type Schema = TablesElsewhere & {
     rows_offset: Generated<number>
     results_bytes: Generated<number>
     counts: Generated<string>
+    interruptions: Generated<number>
     error: string | null
     created_at: number
     started_at: number | null

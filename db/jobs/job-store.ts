@@ -33,6 +33,10 @@ export type JobProgress = Pick<Job, 'rowsDone' | 'rowsOffset' | 'resultsBytes' |
 export type JobWriter = {
   /** Throws `jobs_exceeded` where as many as `unfinishedMax` have not ended. */
   addJob(job: NewJob, unfinishedMax: number): Promise<void>
+  /** A process begins to work at it. Gives how often one did before at the same row, and ended without leaving it. */
+  beginJob(id: string): Promise<number>
+  /** The process goes on without it, in order: that it was begun counts no more. */
+  leaveJob(id: string): Promise<void>
   /** Notes how far a job is. */
   advanceJob(id: string, progress: JobProgress): Promise<void>
   /** Says that it is done or cannot go on. */
@@ -83,12 +87,28 @@ export function createJobWriter(registry: Registry, now: () => number): JobWrite
         })
       }),
 
+    beginJob: id =>
+      transact(registry, async transaction => {
+        const [begun] = await rowsOf<{ interruptions: number }>(
+          transaction,
+          'UPDATE jobs SET interruptions = interruptions + 1 WHERE id = ? RETURNING interruptions',
+          id,
+        )
+        return (begun?.interruptions ?? 1) - 1
+      }),
+
+    leaveJob: id =>
+      transact(registry, async transaction => {
+        await run(transaction, 'UPDATE jobs SET interruptions = 0 WHERE id = ?', id)
+      }),
+
     advanceJob: (id, { rowsDone, rowsOffset, resultsBytes, counts }) =>
       transact(registry, async transaction => {
         await run(
           transaction,
-          `UPDATE jobs SET rows_done = ?, rows_offset = ?, results_bytes = ?, counts = ?,
+          `UPDATE jobs SET interruptions = iif(rows_done < ?, 1, interruptions), rows_done = ?, rows_offset = ?, results_bytes = ?, counts = ?,
              started_at = coalesce(started_at, ?), state = iif(state = 'waiting', 'running', state) WHERE id = ?`,
+          rowsDone,
           rowsDone,
           rowsOffset,
           resultsBytes,

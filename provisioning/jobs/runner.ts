@@ -17,7 +17,7 @@ export type JobRunner = {
 
 export type JobRunnerParts = {
   jobs: JobReader
-  writer: Pick<JobWriter, 'advanceJob' | 'endJob' | 'forgetJobs'>
+  writer: Pick<JobWriter, 'beginJob' | 'leaveJob' | 'advanceJob' | 'endJob' | 'forgetJobs'>
   files: JobFiles
   importRows: ChunkImporter
   now: () => number
@@ -36,6 +36,8 @@ const CHUNKS_AT_ONCE = 2
 const RETRY_MS = 2_000
 /** How often a job is tried that gets nowhere, before the next one has its turn. An outage of the registry does not count. */
 const ATTEMPTS_MAX = 10
+/** How often a process may end while it works at the same rows: then they are what ends it, and no start would be the last. */
+const INTERRUPTIONS_MAX = 5
 /** A dry run writes nothing that could be lost. */
 const DRY_NOTE_MS = 1_000
 const KEPT_MS = 7 * 86_400_000
@@ -60,7 +62,12 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
       try {
         job = jobs.nextJob()
         if (job === null) return await forget()
-        await runJob(job)
+        if (await isDeadly(job)) continue
+        try {
+          await runJob(job)
+        } finally {
+          await writer.leaveJob(job.id)
+        }
       } catch (error) {
         if (!stop.signal.aborted) await endOrWait(job, error)
       }
@@ -84,6 +91,16 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
   async function fail(job: Job, error: unknown, why: string): Promise<void> {
     await writer.endJob(job.id, 'failed', why)
     parts.onFailed(job.id, error)
+  }
+
+  /** Whether the process ended at these rows as often as it may: the job has failed then. */
+  async function isDeadly(job: Job): Promise<boolean> {
+    const interruptions = await writer.beginJob(job.id)
+    if (interruptions < INTERRUPTIONS_MAX) return false
+    const last = Math.min(job.rowsTotal, job.rowsDone + CHUNKS_AT_ONCE * CHUNK_ROWS)
+    const why = `the service ended ${interruptions} times while it worked at rows ${job.rowsDone + 1} to ${last}: upload the others without them`
+    await fail(job, new Error(why), why)
+    return true
   }
 
   /** Whether it failed here as often as it is tried. While the registry is out, no other job could go on either. */
