@@ -1,7 +1,8 @@
 // Reads OCSP requests (RFC 6960 §4.1) from strangers: bounded in bytes, certificates and nonce. Pure.
-// Signatures on requests are not looked at: whoever asks gets the same answer.
-import * as asn1js from 'asn1js'
-import { type CertID, OCSPRequest } from 'pkijs'
+// Ignores signatures on requests: every client gets the same answer.
+import { type CertID, OCSPRequest } from '@peculiar/asn1-ocsp'
+import { AsnConvert } from '@peculiar/asn1-schema'
+import { tags, wholeElement } from '../../pki/der-reader.ts'
 
 /** What names one certificate: hashes of its issuer, in hex, and its serial number. `der` is the CertID as it came. */
 export type CertIdentifier = {
@@ -25,15 +26,13 @@ const SERIAL_OCTETS_MAX = 20
 export function readOcspRequest(der: Buffer): OcspQuestion | null {
   if (der.length === 0 || der.length > REQUEST_BYTES_MAX) return null
   try {
-    const parsed = asn1js.fromBER(new Uint8Array(der))
-    if (parsed.offset !== der.length) return null
-    const { tbsRequest } = new OCSPRequest({ schema: parsed.result })
-    const { requestList, requestExtensions = [] } = tbsRequest
+    wholeElement(der, tags.sequence)
+    const { requestList, requestExtensions = [] } = AsnConvert.parse(der, OCSPRequest).tbsRequest
     if (requestList.length === 0 || requestList.length > CERTIFICATES_MAX) return null
     const certificates = requestList.map(({ reqCert }) => identifierOf(reqCert))
     if (certificates.includes(null)) return null
     const extension = requestExtensions.find(({ extnID }) => extnID === NONCE_OID)
-    const nonce = extension === undefined ? null : Buffer.from(extension.extnValue.valueBlock.valueHexView)
+    const nonce = extension === undefined ? null : Buffer.from(extension.extnValue.buffer)
     if (nonce !== null && !isNonce(nonce)) return null
     return { certificates: certificates as CertIdentifier[], nonce }
   } catch {
@@ -42,22 +41,18 @@ export function readOcspRequest(der: Buffer): OcspQuestion | null {
 }
 
 function identifierOf(reqCert: CertID): CertIdentifier | null {
-  const serial = Buffer.from(reqCert.serialNumber.valueBlock.valueHexView)
+  const serial = Buffer.from(reqCert.serialNumber)
   const positive = serial[0] === 0 ? serial.subarray(1) : serial
   if (positive.length === 0 || positive.length > SERIAL_OCTETS_MAX || (serial[0] ?? 0) >= 0x80) return null
   return {
-    hash: reqCert.hashAlgorithm.algorithmId,
-    issuerNameHash: hex(reqCert.issuerNameHash),
-    issuerKeyHash: hex(reqCert.issuerKeyHash),
+    hash: reqCert.hashAlgorithm.algorithm,
+    issuerNameHash: Buffer.from(reqCert.issuerNameHash.buffer).toString('hex'),
+    issuerKeyHash: Buffer.from(reqCert.issuerKeyHash.buffer).toString('hex'),
     serialNumber: positive.toString('hex'),
-    der: Buffer.from(reqCert.toSchema().toBER(false)),
+    der: Buffer.from(AsnConvert.serialize(reqCert)),
   }
 }
 
 function isNonce(value: Buffer): boolean {
   return value[0] === 0x04 && value.length > 2 && value.length <= NONCE_BYTES_MAX
-}
-
-function hex(octets: asn1js.OctetString): string {
-  return Buffer.from(octets.valueBlock.valueHexView).toString('hex')
 }
