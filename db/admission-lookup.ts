@@ -41,7 +41,7 @@ type Row = Omit<AdmissionRecord, Flag> & Record<Flag, number>
 
 // Sub-selects, not joins: SQLite with STAT4 plans a join anew for every bound value, which costs 20 µs a look-up.
 /** About the issuer and the two CAs above it, as far as chains are followed. */
-const standing = (what: string) => `(SELECT ${what} FROM issuers i
+const issuerFact = (what: string) => `(SELECT ${what} FROM issuers i
           LEFT JOIN issuers p ON p.id = i.parent_id LEFT JOIN issuers g ON g.id = p.parent_id
           WHERE i.id = c.issuer_id)`
 
@@ -51,9 +51,9 @@ SELECT c.fingerprint, c.device_id AS deviceId, c.status, c.trust,
        c.not_before AS notBefore, c.not_after AS notAfter, c.grace_until AS graceUntil, c.first_used_at AS firstUsedAt,
        c.client_auth AS clientAuth, c.is_ca AS isCa, c.defect, c.defect_grace AS defectGrace, c.key_type AS keyType, c.serial_number AS serialNumber,
        c.issuer_id AS issuerId,
-       coalesce(${standing('i.enabled AND coalesce(p.enabled, 1) AND coalesce(g.enabled, 1)')}, 1) AS issuerEnabled,
-       coalesce(${standing('i.revoked OR coalesce(p.revoked, 0) OR coalesce(g.revoked, 0)')}, 0) AS issuerRevoked,
-       ${standing('min(i.not_after, coalesce(p.not_after, i.not_after), coalesce(g.not_after, i.not_after))')} AS issuerNotAfter,
+       coalesce(${issuerFact('i.enabled AND coalesce(p.enabled, 1) AND coalesce(g.enabled, 1)')}, 1) AS issuerEnabled,
+       coalesce(${issuerFact('i.revoked OR coalesce(p.revoked, 0) OR coalesce(g.revoked, 0)')}, 0) AS issuerRevoked,
+       ${issuerFact('min(i.not_after, coalesce(p.not_after, i.not_after), coalesce(g.not_after, i.not_after))')} AS issuerNotAfter,
        EXISTS (SELECT 1 FROM issuer_revocations r WHERE r.serial_number = c.serial_number
          AND r.crl_id = (SELECT crl_id FROM issuers WHERE id = c.issuer_id)) AS revokedByIssuer
 FROM certificates c

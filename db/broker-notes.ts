@@ -18,7 +18,7 @@ export type { UseNote }
 export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 
 /** What a live session is subscribed to now; none where it has ended. */
-export type SubscriptionNote = { deviceId: string; fingerprint: string; filters: readonly string[] }
+type SubscriptionNote = { deviceId: string; fingerprint: string; filters: readonly string[] }
 
 export type BrokerNotes = LiveSessionNotes & {
   /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */

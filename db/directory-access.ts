@@ -2,7 +2,7 @@
 import { type Stats, statSync } from 'node:fs'
 
 /** `shared` is a volume that a container platform hands to a group of this process's own, as Kubernetes does by fsGroup. */
-export type DirectoryAccess = 'own' | 'shared' | 'open'
+type DirectoryAccess = 'own' | 'shared' | 'open'
 
 const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002

@@ -8,7 +8,7 @@ import { run } from './statement.ts'
 import { transact, type Urgency } from './transact.ts'
 
 export type KeptAnswer = { status: number; headers: Record<string, string>; body: string }
-export type KeyedOutcome = { requestHash: string; change: KeyedChange | null; answer: KeptAnswer | null }
+type KeyedOutcome = { requestHash: string; change: KeyedChange | null; answer: KeptAnswer | null }
 
 export type IdempotencyStore = {
   /** What is known of a key, null where it is new or was forgotten. */
@@ -19,7 +19,7 @@ export type IdempotencyStore = {
 /** How long an answer is kept. */
 export const ANSWER_KEPT_MS = 24 * 60 * 60_000
 /** The oldest go first. */
-export const ANSWERS_MAX = 100_000
+const ANSWERS_MAX = 100_000
 const PRUNED_EVERY = 256
 /** More than come in between, so that none are left for long. */
 const PRUNED_AT_ONCE = 1_024

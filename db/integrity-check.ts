@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { Findings } from './integrity-process.ts'
 import { assertIntegrity, type Registry } from './open.ts'
 
-export type IntegrityCheck = {
+type IntegrityCheck = {
   /** What is wrong with the file, once it is known; null while nothing is. */
   damage(): string | null
   stop(): void

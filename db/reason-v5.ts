@@ -3,7 +3,7 @@
 import { type Reason, reasons } from './reason.ts'
 
 /** Reason Codes of MQTT 5 §3.2.2.2 (CONNACK), §3.14.2.1 (DISCONNECT from a server), §3.4.2.1, §3.5.2.1, §3.9.3 (acknowledgements). */
-export type ConnackCode =
+type ConnackCode =
   | 0x81
   | 0x82
   | 0x84
@@ -18,7 +18,7 @@ export type ConnackCode =
   | 0x99
   | 0x9a
   | 0x9b
-export type DisconnectCode =
+type DisconnectCode =
   | 0x81
   | 0x82
   | 0x87
@@ -33,7 +33,7 @@ export type DisconnectCode =
   | 0x96
   | 0x97
   | 0x98
-export type AckCode = 0x87 | 0x8f | 0x90 | 0x97 | 0x99
+type AckCode = 0x87 | 0x8f | 0x90 | 0x97 | 0x99
 
 /**
  * `connack` answers CONNECT, `disconnect` precedes the end of a live session, `ack` answers a PUBLISH or SUBSCRIBE and the

@@ -1,6 +1,6 @@
 // What can go wrong with the record itself, in words an operator can act on.
 
-export type RegistryErrorCode =
+type RegistryErrorCode =
   | 'registry_missing'
   | 'registry_replaced'
   | 'registry_corrupt'
@@ -49,7 +49,7 @@ export function asRegistryError(error: unknown): unknown {
  * Whether the registry itself is out, whoever asks: locked, full, gone, replaced or damaged. Anything else that a change
  * throws is about that change, and trying another one may work.
  */
-export function isRegistryOutage(error: unknown): boolean {
+export function isRegistryUnavailable(error: unknown): boolean {
   const translated = asRegistryError(error)
   return translated instanceof RegistryError && translated.code !== 'registry_unreadable'
 }

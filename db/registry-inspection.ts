@@ -64,7 +64,7 @@ export function inspectAuditRow(
 }
 
 /** Pinned certificates: how many follow the CA that signed them, and which do not although it is on record. */
-export type PinnedLook = { bound: number; loose: { fingerprint: string; deviceId: string; issuer: string }[] }
+type PinnedLook = { bound: number; loose: { fingerprint: string; deviceId: string; issuer: string }[] }
 
 /** Each is parsed. */
 const PINNED_LOOKED_AT_MAX = 20_000

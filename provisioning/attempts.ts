@@ -1,13 +1,13 @@
 // How often the work for one item of a loop may fail before the loop goes on without it. Kept in memory: a restart tries again.
 
-export type Attempts = {
+type Attempts = {
   /** Counts a failure; true where it was the last attempt. */
   failed(item: string): boolean
   /** Forgets its failures. */
   succeeded(item: string): void
 }
 
-export const ATTEMPTS_MAX = 3
+const ATTEMPTS_MAX = 3
 /** Items that failed and have neither succeeded nor been given up; the oldest is forgotten first. */
 const REMEMBERED_MAX = 10_000
 

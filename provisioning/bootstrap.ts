@@ -18,7 +18,7 @@ import type { Signer } from './ca/signer.ts'
 import { type DataDirectory, readText, replaceFile } from './data-directory.ts'
 import { defaultPolicies } from './policies/default-policies.ts'
 
-export type BootstrapOptions = {
+type BootstrapOptions = {
   directory: DataDirectory
   writer: Pick<RegistryWriter, 'addIssuer' | 'foundPolicies' | 'holderOf' | 'replaceToken' | 'rotateIssuing'>
   issuers: Map<string, Issuer>
@@ -29,7 +29,7 @@ export type BootstrapOptions = {
 }
 
 /** `made` names what was made, for the log; empty on a second start. */
-export type Founded = { root: X509Certificate; issuing: Pair; made: string[] }
+type Founded = { root: X509Certificate; issuing: Pair; made: string[] }
 type Pair = { certificate: X509Certificate; signer: Signer }
 
 const ROOT_DAYS = 20 * 365

@@ -2,12 +2,12 @@
 import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
 import { isMlDsa, type PqMode, pqModes } from '../pki/key-policy.ts'
-import type { SealingPace } from './audit/audit-sealer.ts'
+import type { SealingInterval } from './audit/audit-sealer.ts'
 import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
 import { isServerName } from './ca/server-certificate.ts'
 import type { TokenSettings } from './ca/token-keys.ts'
 import type { LogLevel } from './logging/log.ts'
-import { type DeliveryTiming, pace } from './webhooks/delivery-queue.ts'
+import { type DeliveryTiming, timing } from './webhooks/delivery-queue.ts'
 
 /** What a caller gives. Ports may be 0: the system then picks one. */
 export type ProvisioningOptions = {
@@ -44,11 +44,11 @@ export type ProvisioningOptions = {
   /** How long a receipt waits for brokers. */
   receiptTimeoutMs?: number
   /** When audit rows get a signed checkpoint: after so many, or after so long. */
-  sealing?: SealingPace
+  sealing?: SealingInterval
   /** Where the newest audit checkpoint is kept besides the registry; null for `audit.checkpoint` in the data directory. */
   auditCheckpointFile?: string | null
   /** How often to look for what time does to certificates. */
-  sweepMs?: number
+  lifecycleJobMs?: number
   /** Whether CRLs of trust anchors may be fetched from private addresses. */
   /** Whether certificates that an older version let in, and that RFC 5280 forbids to rely on, are admitted on. */
   certificateGrace?: boolean
@@ -56,7 +56,7 @@ export type ProvisioningOptions = {
   /** Whether webhooks may lead to private addresses, and be plain HTTP. */
   webhookPrivateAddresses?: boolean
   /** How soon and for how long a webhook is tried again. */
-  webhookPace?: DeliveryTiming
+  webhookTiming?: DeliveryTiming
   /** How often to look which of them are due. */
   crlLookMs?: number
   /** The clock, in ms since the epoch. */
@@ -126,13 +126,13 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
     auditCheckpointFile:
       options.auditCheckpointFile ?? (environment['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || null),
-    sweepMs: options.sweepMs ?? 1_000,
+    lifecycleJobMs: options.lifecycleJobMs ?? 1_000,
     certificateGrace: options.certificateGrace ?? number('ROLLCALL_CERTIFICATE_GRACE', 1) === 1,
     crlPrivateAddresses: options.crlPrivateAddresses ?? number('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0) === 1,
     crlLookMs: options.crlLookMs ?? 60_000,
     webhookPrivateAddresses:
       options.webhookPrivateAddresses ?? number('ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES', 0) === 1,
-    webhookPace: options.webhookPace ?? pace,
+    webhookTiming: options.webhookTiming ?? timing,
     now: options.now ?? Date.now,
   }
   problems.push(...faultsOf(config))

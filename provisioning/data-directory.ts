@@ -81,7 +81,7 @@ export function assertNotLost({ registry, rootCertificate, path }: DataDirectory
 }
 
 /** Removes what an interrupted `replaceFile` left. Only for who holds the lock of the directory. */
-export function sweepTemporaryFiles(directory: DataDirectory): void {
+export function removeTemporaryFiles(directory: DataDirectory): void {
   for (const folder of [directory.path, directory.keys]) {
     for (const name of readdirSync(folder)) {
       if (TEMPORARY.test(name)) rmSync(join(folder, name), { force: true })

@@ -14,13 +14,13 @@ import { openAudit } from './audit/index.ts'
 import { bootstrap } from './bootstrap.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
 import { createCaManager } from './ca/ca-manager.ts'
-import { createServerCertificate, serverNames, standingOf } from './ca/server-certificate.ts'
+import { certificateValidity, createServerCertificate, serverNames } from './ca/server-certificate.ts'
 import { type Environment, hostInUrl, type ProvisioningOptions, readConfig } from './config.ts'
 import {
   assertNotLost,
   createDataDirectory,
   dataDirectory,
-  sweepTemporaryFiles,
+  removeTemporaryFiles,
   tightenModes,
 } from './data-directory.ts'
 import { createRenewalWindow } from './enrollment/renewal-window.ts'
@@ -56,7 +56,7 @@ export type RunningProvisioning = {
   /** Looks whether the server certificate is due and renews it; runs by itself every hour. */
   renewServerCertificate(): Promise<void>
   /** Takes the steps that are due in the life of certificates; runs by itself every second. */
-  sweep(): Promise<void>
+  lifecycleJob(): Promise<void>
   /** Finishes what runs, then closes. */
   close(): Promise<void>
 }
@@ -86,7 +86,7 @@ export async function createProvisioning(
       )
     }
     open.defer(() => lock.release())
-    sweepTemporaryFiles(directory)
+    removeTemporaryFiles(directory)
     tightenModes(directory)
     assertNotLost(directory)
     const caKeys = createCaKeys(config.caPassphraseFile, directory.path, config.token)
@@ -122,7 +122,7 @@ export async function createProvisioning(
       now,
     })
     const receipt = createReceipt(reading, config.receiptTimeoutMs)
-    const keeper = createCaManager({
+    const manager = createCaManager({
       directory,
       keys: caKeys,
       keyType: config.keyTypes.issuing,
@@ -136,7 +136,7 @@ export async function createProvisioning(
       onKeyMissing: log.caKeyMissing,
       now,
     })
-    const ca = keeper.current
+    const ca = manager.current
     const sans = serverNames(config.host, config.sans)
     const serverCertificate = createServerCertificate({
       ...{ directory, ca, writer, sans, now },
@@ -147,9 +147,9 @@ export async function createProvisioning(
     const events = startEventService({ directory: directory.path, reading, log, now })
     open.defer(() => events.close())
     const webhooks = openWebhooks({ ...events, reading, writer, config, log, now })
-    open.defer(() => webhooks.desk.close())
-    let shown = standingOf(identity.cert)
-    log.serverCertificateShown(shown.notAfter)
+    open.defer(() => webhooks.service.close())
+    let serverCertificateValidity = certificateValidity(identity.cert)
+    log.serverCertificateShown(serverCertificateValidity.notAfter)
     if (audit.keyMade) founded.made.push('audit key')
     const sealer = audit.startSealing(config.sealing, (reason, row, message) =>
       events.eventLog.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
@@ -172,7 +172,7 @@ export async function createProvisioning(
     open.defer(() => anchors.stop())
     const revocation = await startRevocation({
       server: status,
-      cas: keeper.all,
+      cas: manager.all,
       registry,
       reading,
       directory,
@@ -184,15 +184,20 @@ export async function createProvisioning(
     })
     open.defer(() => revocation.stop())
     const reliant = prepareReliantReader(reading.sqlite)
-    const overview = createOverviewService({ ...reading, ...reliant, server: () => shown, now })
+    const overview = createOverviewService({
+      ...reading,
+      ...reliant,
+      server: () => serverCertificateValidity,
+      now,
+    })
     const services = createServices({
       anchors,
       config,
       ca: {
-        keeper,
+        manager,
         reliant,
         opensAt: createRenewalWindow({
-          rotations: keeper.rotations,
+          rotations: manager.rotations,
           isOurs: id => issuers().get(id)?.kind === 'issuing',
         }),
         crl: revocation.crls.crl,
@@ -226,19 +231,19 @@ export async function createProvisioning(
         const kept = await serverCertificate.keep()
         if (!kept.renewed) return
         server.show(kept)
-        shown = standingOf(kept.cert)
-        log.serverCertificateShown(shown.notAfter)
+        serverCertificateValidity = certificateValidity(kept.cert)
+        log.serverCertificateShown(serverCertificateValidity.notAfter)
         log.serverCertificateRenewed()
       } catch (error) {
         log.serverCertificateFailed(error)
       }
     }
-    const sweep = startLifecycleJob({
+    const lifecycleJob = startLifecycleJob({
       passDeadlines: writer.passDeadlines,
       countExpiring: prepareExpiringCount(reading.sqlite),
       countRoll: prepareRollCount(reading.sqlite),
       now,
-      everyMs: config.sweepMs,
+      everyMs: config.lifecycleJobMs,
       onPassed(passed) {
         log.deadlinePassed(passed)
         events.deadlinePassed(passed)
@@ -249,9 +254,9 @@ export async function createProvisioning(
       },
       onStepFailed: log.deadlineFailed,
       onRollCounted: log.rollCounted,
-      onFailed: log.sweepFailed,
+      onFailed: log.lifecycleJobFailed,
     })
-    open.defer(() => sweep.stop())
+    open.defer(() => lifecycleJob.stop())
     function lookAtCa(): void {
       const { id, notAfter } = ca()
       log.caLooked(id, notAfter, notAfter - now() < CA_WARNING_MS)
@@ -278,7 +283,7 @@ export async function createProvisioning(
       makeCrls: revocation.crls.look,
       keepResponders: revocation.keepResponders,
       renewServerCertificate,
-      sweep: sweep.look,
+      lifecycleJob: lifecycleJob.look,
       async close() {
         if (running.disposed) return
         await running.disposeAsync()

@@ -3,14 +3,14 @@
 import type { FailedDeadline, PassedDeadline } from '../db/roll/deadlines.ts'
 import type { RollCount } from '../db/roll/roll-count.ts'
 
-export type LifecycleJob = {
+type LifecycleJob = {
   /** Looks now, and again until nothing is due; runs by itself. Never throws. */
   look(): Promise<void>
   /** Finishes the step under way; no other begins. */
   stop(): Promise<void>
 }
 
-export type LifecycleJobOptions = {
+type LifecycleJobOptions = {
   passDeadlines(limit: number): Promise<{ passed: PassedDeadline[]; failed: FailedDeadline[] }>
   /** How many certificates that admit end after `from` and until `to`, in ms since the epoch. */
   countExpiring(from: number, to: number): number

@@ -3,7 +3,7 @@ import { watchProcess } from '../admin/process-figures.ts'
 import type { RegistryFigures } from '../db/registry-figures.ts'
 import type { ProvisioningMetrics } from './metrics.ts'
 
-export type Scrape = { text(): Promise<string>; stop(): void }
+type Scrape = { text(): Promise<string>; stop(): void }
 
 export function createScrape(metrics: ProvisioningMetrics, figuresOf: () => RegistryFigures): Scrape {
   const own = watchProcess()

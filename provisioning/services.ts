@@ -77,7 +77,7 @@ export type Services = {
   revocationOutcome: RevocationOutcome
   overview: OverviewService
   events: Pick<EventService, 'reader' | 'streams'>
-  webhooks: { store: WebhookReader; desk: WebhookService }
+  webhooks: { store: WebhookReader; service: WebhookService }
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
   ready: () => boolean
   log: Log
@@ -85,11 +85,11 @@ export type Services = {
   pq: PqMode
   now: () => number
   lookup: AdmissionLookup
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
   operators: OperatorReader
   lastUse: LastUse
   ca: {
-    keeper: CaManager
+    manager: CaManager
     reliant: ReliantReader
     /** From when on a certificate may be renewed. */
     opensAt: (certificate: Renewable) => number
@@ -103,7 +103,7 @@ export type Services = {
   rootPem: string
 }
 
-export type ServiceParts = Pick<
+type ServiceParts = Pick<
   Services,
   | 'writer'
   | 'issuers'
@@ -128,7 +128,7 @@ export function createServices(parts: ServiceParts): Services {
   const { now, deviceDays, pq } = parts.config
   const compromised = readCompromisedCertificates(reading.sqlite)
   if (compromised.length > 0) log.compromisedKeysAdmit(compromised)
-  const ca = parts.ca.keeper.current
+  const ca = parts.ca.manager.current
   const roll = createRollReader(reading)
   const liveSessions = prepareLiveSessions(reading.sqlite)
   const policies = createPolicyReader(reading)
@@ -174,7 +174,7 @@ export function createServices(parts: ServiceParts): Services {
       now,
     }),
     lookup,
-    reach: createAuthorizationScope({ roll, grants: prepareGrantLookup(reading.sqlite) }),
+    authorizationScope: createAuthorizationScope({ roll, grants: prepareGrantLookup(reading.sqlite) }),
     lastUse,
     operators: createOperatorReader(reading),
     pq,

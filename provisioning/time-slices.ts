@@ -12,7 +12,7 @@ export type TimeSlices = {
   run<Result>(work: Generator<unknown, Result>, gone?: () => boolean): Promise<Result>
 }
 
-export type TimeSliceLimits = { sliceMs: number; workMax: number }
+type TimeSliceLimits = { sliceMs: number; workMax: number }
 
 type Work = {
   steps: Generator<unknown, unknown>

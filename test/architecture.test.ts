@@ -111,14 +111,14 @@ function faultsOfCircles(files: File[]): string[] {
       .filter(({ from, to }) => from !== to && from.split('/')[0] === to.split('/')[0]),
   )
   const targets = Map.groupBy(imports, ({ from }) => from)
-  const reaches = (from: string, to: string, seen = new Set<string>()): boolean =>
+  const includesRole = (from: string, to: string, seen = new Set<string>()): boolean =>
     (targets.get(from) ?? []).some(edge => {
       if (edge.to === to) return true
       if (seen.has(edge.to)) return false
-      return reaches(edge.to, to, seen.add(edge.to))
+      return includesRole(edge.to, to, seen.add(edge.to))
     })
   return imports
-    .filter(({ from, to }) => reaches(to, from))
+    .filter(({ from, to }) => includesRole(to, from))
     .map(({ path, from, to }) => `${path}: imports ${to}, which imports ${from} in turn`)
 }
 

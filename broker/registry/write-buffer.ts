@@ -4,7 +4,7 @@
 import type { Acknowledgement, BrokerNotes, RefusalNote, UseNote } from '../../db/broker-notes.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
-import { isRegistryOutage } from '../../db/registry-error.ts'
+import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { CloneEvidence } from '../../db/roll/clone-suspension.ts'
 import type { LiveSession } from '../../db/roll/live-sessions.ts'
 import type { Filters } from '../mqtt/interface.ts'
@@ -74,7 +74,7 @@ export function createRegistryWriteBuffer(options: {
       } catch (error) {
         options.onWaiting(error, acknowledgements.length + uses.size)
         // The registry takes no writes now; the other steps wait too.
-        if (isRegistryOutage(error)) return
+        if (isRegistryUnavailable(error)) return
       }
     }
   }
@@ -92,7 +92,7 @@ export function createRegistryWriteBuffer(options: {
     try {
       write(batch)
     } catch (error) {
-      if (isRegistryOutage(error)) throw error
+      if (isRegistryUnavailable(error)) throw error
       if (batch.length > 1) for (const note of batch) writeEach([note], write)
       else options.onWaiting(error, 0)
     }

@@ -9,7 +9,7 @@ import type { Checkpoint } from './audit-checkpoint.ts'
 import type { AuditBatch } from './audit-verifier.ts'
 
 /** All must hold. `action` ending in `.*` takes all of a noun. Times in ms, `since` inclusive, `until` exclusive. */
-export type AuditFilter = {
+type AuditFilter = {
   actor?: string | undefined
   actorKind?: ActorKind | undefined
   action?: string | undefined
@@ -19,10 +19,10 @@ export type AuditFilter = {
   /** Only rows with a number above this one. */
   after?: number | undefined
 }
-export type AuditOrder = 'oldest' | 'newest'
+type AuditOrder = 'oldest' | 'newest'
 
 /** What the log holds at one moment, and the highest numbers it ever gave. */
-export type AuditExtent = {
+type AuditExtent = {
   end: ChainEnd
   lastCheckpoint: Checkpoint | null
   counted: { rows: number; checkpoints: number }

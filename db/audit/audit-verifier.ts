@@ -7,7 +7,7 @@ import { type AuditFault, faultOfCheckpoint, faultOfRow, missingTail } from './a
 /** Rows in their order; checkpoints in the order of their numbers, each in the batch of its row. */
 export type AuditBatch = { rows: readonly ChainLink[]; checkpoints: readonly Checkpoint[] }
 
-export type VerifyOptions = {
+type VerifyOptions = {
   keys: AuditKeys
   /** Where to begin: a row and checkpoint that were verified before. The start of the log where none is named. */
   from?: { end: ChainEnd; checkpoint: number }

@@ -19,7 +19,7 @@ export type Actor = {
   seen?: string | undefined
 }
 
-export type AuditEntry = {
+type AuditEntry = {
   at: number
   actor: Actor
   /** noun.verb, such as `certificate.revoke`. */

@@ -36,7 +36,7 @@ export type Claim = {
   issuerId: string
 }
 
-export type ClaimIntent = {
+type ClaimIntent = {
   name: string
   group: string | null
   quota: number

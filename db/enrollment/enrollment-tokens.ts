@@ -56,7 +56,7 @@ export type EnrollmentTokenStore = {
 
 export const ATTEMPTS_MAX = 5
 /** For how long the same key gets the same certificate again. */
-export const LOST_ANSWER_MS = 10 * 60_000
+const LOST_ANSWER_MS = 10 * 60_000
 
 const FORM = /^rce_[A-Za-z0-9_-]{43}$/
 export const tokenColumns = [
@@ -184,7 +184,7 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
 }
 
 /** What a token is used up for. */
-export type TokenUse = { id: string; spkiHash: string; deviceId: string; serialNumber: string }
+type TokenUse = { id: string; spkiHash: string; deviceId: string; serialNumber: string }
 
 /**
  * Uses a token up in the transaction that decides about a certificate; a device of a group is registered there too. The

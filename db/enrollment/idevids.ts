@@ -9,7 +9,7 @@ import type { RegistrationMode, Schema } from '../schema.ts'
 import { Conflict, transact } from '../transact.ts'
 
 /** How devices of a trust anchor may enroll. */
-export type AnchorEnrollment = {
+type AnchorEnrollment = {
   /** `pending`: their certificates wait for an operator. */
   mode: RegistrationMode
   nameTemplate: string

@@ -36,7 +36,7 @@ export type EventLog = {
   close(): void
 }
 
-export type EventLogParts = {
+export type EventLogOptions = {
   file: string
   /** Who appends: the name of a broker node, or null. */
   node: string | null
@@ -68,7 +68,7 @@ type Counts = Map<string, Count>
 /** `failed` holds what was thrown at events that are no rows; all others were written. */
 type Written = { failed: readonly unknown[] }
 
-export function createEventLog(parts: EventLogParts): EventLog {
+export function createEventLog(parts: EventLogOptions): EventLog {
   const { file, now } = parts
   let open: { file: EventFile; write: ReturnType<typeof prepareWrite> } | null = null
   let waiting: NewEvent[] = []

@@ -12,7 +12,7 @@ export type Event = {
   node: string | null
   detail: Record<string, unknown>
 }
-export type EventFilter = {
+type EventFilter = {
   device?: string | undefined
   kind?: EventKind | undefined
   reason?: string | undefined

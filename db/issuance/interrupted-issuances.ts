@@ -4,7 +4,7 @@ import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { Registry } from '../open.ts'
 import { transact } from '../transact.ts'
 
-export type IssuanceReconciler = {
+type IssuanceReconciler = {
   /** Closes what is open and gives how many there were. Only before anything is issued: else it takes what is under way. */
   abandonIssuances(actor: Actor): Promise<number>
 }

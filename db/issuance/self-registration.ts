@@ -17,7 +17,7 @@ export type SelfRegistered =
   | { mode: 'pending' | 'active' }
   | { refused: 'registration_off' | 'devices_exceeded' | 'certificate_revoked_by_issuer' | 'limited' }
 
-export type SelfRegistrar = {
+type SelfRegistrar = {
   /** Throws a Conflict where device, certificate or key is on record already: nothing is attached to what is there. */
   registerArrival(registration: SelfRegistration, actor: Actor): Promise<SelfRegistered>
 }

@@ -47,7 +47,7 @@ export function prepareArrivalLookup(sqlite: Database): (fingerprint: string) =>
   return fingerprint => select.get(fingerprint) ?? null
 }
 
-export type ArrivalReader = {
+type ArrivalReader = {
   /** Those of an issuer that wait or were refused, by fingerprint. */
   ofIssuer(issuerId: string, after: string | null, limit: number): Page<Arrival>
   /** The longest waiting of each issuer that has any, at most `limit` of one. */
@@ -75,7 +75,7 @@ export function createArrivalReader({ sqlite }: Registry): ArrivalReader {
   }
 }
 
-export type ArrivalWriter = {
+type ArrivalWriter = {
   /** Keeps why it may not register itself, for the next connection and for whoever asks. */
   refuseArrival(fingerprint: string, reason: string, detail: string): Promise<void>
   /** Forgets what waited or was refused for long. */

@@ -1,7 +1,7 @@
 // The certificates on the roll that a CA signed and that may still admit somebody, page by page.
 import type { Registry } from '../open.ts'
 
-export type IssuedCertificate = { fingerprint: string; deviceId: string; serialNumber: string; der: Buffer }
+type IssuedCertificate = { fingerprint: string; deviceId: string; serialNumber: string; der: Buffer }
 
 /** In order of their serial numbers, from after one on. */
 export function prepareIssuedBy({

@@ -9,14 +9,14 @@ import { markSubordinates } from './issuer-store.ts'
 import { anchorIn } from './trust-anchors.ts'
 
 /** A list without its entries. Times in ms since the epoch; `hash` is the SHA-256 of the DER in hex. */
-export type CrlFacts = {
+type CrlFacts = {
   number: string | null
   thisUpdate: number
   nextUpdate: number | null
   scope: string
   hash: string
 }
-export type CrlInForce = CrlFacts & { entries: number; importedAt: number }
+type CrlInForce = CrlFacts & { entries: number; importedAt: number }
 
 /** Where an anchor's CRL stands: the list in force, and where newer ones come from. */
 export type IssuerCrlStatus = {

@@ -36,7 +36,7 @@ export type NewIssuer = {
 /** More stand above nobody; a line in a circle ends here too. */
 const LINE_MAX = 8
 
-export type IssuerWriter = {
+type IssuerWriter = {
   /** Registers an issuer under its fingerprint and gives it; one that is known already stays as it is. */
   addIssuer(issuer: NewIssuer, actor: Actor): Promise<string>
   /** Gives the epoch of the change. */

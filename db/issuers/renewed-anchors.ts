@@ -21,7 +21,7 @@ export type AnchorRenewal = {
   parentId: string | null
 }
 
-export type RenewedAnchorWriter = {
+type RenewedAnchorWriter = {
   /** Gives the epoch of the change. Throws `issuer_changed` where another certificate is in force by now. */
   renewTrustAnchor(renewal: AnchorRenewal, actor: Actor): Promise<number>
   /** Takes off the record a certificate that was replaced. Gives the epoch. Throws `issuer_certificate_unknown`. */

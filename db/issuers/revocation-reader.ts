@@ -21,7 +21,7 @@ export type RevocationReader = {
   /** Another value whenever something may have been withdrawn, or given back, since the last one. */
   version(): string
   /** A listed or claim certificate of this issuer, null where it lists none of this serial number. */
-  standing(issuerId: string, serialNumber: string): RevocationRow | null
+  status(issuerId: string, serialNumber: string): RevocationRow | null
   /** Whether a certificate of this issuer and serial number left the CA without being listed, as a server's does. */
   signed(issuerId: string, serialNumber: string): boolean
   /** All that may not be good and ends after `from`: pages of some hundreds of rows, each read at once. */
@@ -90,7 +90,7 @@ export function prepareRevocationReader(sqlite: Database): RevocationReader {
   )
   return {
     version: () => version.get() ?? '',
-    standing: (issuerId, serialNumber) =>
+    status: (issuerId, serialNumber) =>
       one.get(issuerId, serialNumber) ?? claim.get(issuerId, serialNumber) ?? null,
     signed: (issuerId, serialNumber) => issuance.get(serialNumber, issuerId) !== undefined,
 

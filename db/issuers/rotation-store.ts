@@ -7,7 +7,7 @@ import { insertIssuer } from './issuer-store.ts'
 
 /** From `at` on this issuing CA issues; over `spreadMs` devices of the one before are told to renew. */
 export type Rotation = { issuerId: string; at: number; spreadMs: number }
-export type NewRotation = { der: Buffer; name: string; rootId: string; spreadMs: number }
+type NewRotation = { der: Buffer; name: string; rootId: string; spreadMs: number }
 
 export type RotationWriter = {
   /** Registers the CA and makes it the one that issues; gives its ID and the epoch of the change. */

@@ -27,7 +27,7 @@ export type TrustAnchor = {
   devicesRegistered: number
 }
 
-export type TrustAnchorWriter = {
+type TrustAnchorWriter = {
   /** Gives the epoch of the change. Throws `issuer_exists`. */
   addTrustAnchor(anchor: Omit<NewIssuer, 'kind'>, actor: Actor): Promise<{ id: string; epoch: number }>
   /** One challenge at a time: a newer one ends the one before. */
@@ -135,9 +135,9 @@ export async function readTrustAnchor({ query }: Registry, issuerId: string): Pr
   }
 }
 
-export type AnchorRow = Selectable<Schema['trust_anchors']>
+type AnchorRow = Selectable<Schema['trust_anchors']>
 
-export function autoRegistrationOf(row: AnchorRow): AutoRegistration {
+function autoRegistrationOf(row: AnchorRow): AutoRegistration {
   return {
     mode: row.registration,
     nameTemplate: row.name_template,

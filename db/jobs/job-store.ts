@@ -9,7 +9,7 @@ import { insert, rowsOf, run } from '../statement.ts'
 import { Conflict, transact } from '../transact.ts'
 
 /** Rows by outcome. */
-export type JobCounts = Record<string, number>
+type JobCounts = Record<string, number>
 export type Job = {
   id: string
   state: JobState
@@ -27,7 +27,7 @@ export type Job = {
   startedAt: number | null
   finishedAt: number | null
 }
-export type NewJob = Pick<Job, 'id' | 'dryRun' | 'actor' | 'actorKind' | 'requestId' | 'rowsTotal'>
+type NewJob = Pick<Job, 'id' | 'dryRun' | 'actor' | 'actorKind' | 'requestId' | 'rowsTotal'>
 export type JobProgress = Pick<Job, 'rowsDone' | 'rowsOffset' | 'resultsBytes' | 'counts'>
 
 export type JobWriter = {

@@ -12,7 +12,7 @@ import { assertNameFree } from './operator-names.ts'
 import type { Holder } from './token-store.ts'
 
 /** `expiresAt` in ms: never after the certificate's own end. */
-export type NewOperator = { name: string; role: Role; scope: string | null; der: Buffer; expiresAt: number }
+type NewOperator = { name: string; role: Role; scope: string | null; der: Buffer; expiresAt: number }
 
 export type OperatorStore = {
   /** Gives the fingerprint. @throws {Conflict} `operator_exists`, `operator_name_taken`, `public_key_taken` */
@@ -25,7 +25,7 @@ export type OperatorStore = {
 }
 
 /** Operators that are neither revoked nor expired. */
-export const OPERATORS_MAX = 10_000
+const OPERATORS_MAX = 10_000
 
 export function createOperatorStore(registry: Registry, now: () => number): OperatorStore {
   const byFingerprint = registry.sqlite.prepare<[string, number, number], Omit<Holder, 'kind'>>(

@@ -18,7 +18,7 @@ export type Holder = {
   expiresAt: number | null
   lastUsedAt: number | null
 }
-export type NewToken = { name: string; role: Role; scope?: string | null; expiresAt?: number | null }
+type NewToken = { name: string; role: Role; scope?: string | null; expiresAt?: number | null }
 
 export type TokenStore = {
   /** Makes a token and gives it once. Only its hash is stored. */
@@ -37,7 +37,7 @@ export type TokenStore = {
 }
 
 /** Tokens that are neither revoked nor expired. */
-export const TOKENS_MAX = 10_000
+const TOKENS_MAX = 10_000
 /** How long one that ended is still listed. */
 const ENDED_KEPT_MS = 366 * 86_400_000
 const FORM = /^rc_[A-Za-z0-9_-]{43}$/

@@ -8,7 +8,7 @@ import type { CertificateStatus, ChangeKind, DeviceState } from '../schema.ts'
 /** Of one group, or of all. `expiring` as in the windows that were asked for. */
 export type RollCounts = RollCount & { connected: number; expired: number; expiring: number[] }
 /** Times in ms since the epoch. `lagMs`: how long the oldest change waits that it has not acted on. */
-export type NodeStanding = {
+type NodeStatus = {
   node: string
   version: string
   startedAt: number
@@ -17,7 +17,7 @@ export type NodeStanding = {
   lagMs: number
   sessions: number
 }
-export type LastChange = {
+type LastChange = {
   epoch: number
   at: number
   kind: ChangeKind
@@ -35,7 +35,7 @@ export type OverviewReader = {
   /** Kept by the registry; `expiring` is counted elsewhere, and empty. */
   ofAll(now: number): RollCounts
   ofGroup(group: string, windowsMs: readonly number[], now: number): Promise<RollCounts>
-  nodes(now: number): NodeStanding[]
+  nodes(now: number): NodeStatus[]
   lastChanges(group: string | null, limit: number): LastChange[]
   unfinishedJobs(): number
 }
@@ -67,7 +67,7 @@ export function prepareOverview(sqlite: Database): OverviewReader {
   const certificates = sqlite.prepare<[string], { status: CertificateStatus; notAfter: number }>(
     'SELECT status, not_after AS notAfter FROM certificates WHERE device_id IN (SELECT value FROM json_each(?))',
   )
-  const nodes = sqlite.prepare<[], Omit<NodeStanding, 'lagMs'> & { waitingSince: number | null }>(
+  const nodes = sqlite.prepare<[], Omit<NodeStatus, 'lagMs'> & { waitingSince: number | null }>(
     `SELECT id AS node, version, started_at AS startedAt, seen_at AS lastSeen, acknowledged_epoch AS epoch, sessions,
             (SELECT at FROM changes WHERE epoch > acknowledged_epoch ORDER BY epoch LIMIT 1) AS waitingSince
      FROM nodes ORDER BY id`,

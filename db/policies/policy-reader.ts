@@ -24,7 +24,7 @@ export type PolicyHolder = {
 }
 
 /** Subscriptions of a live session as its broker noted them; `complete` is false where it holds more. */
-export type NotedSubscriptions = { fingerprint: string; filters: string[]; complete: boolean }
+type NotedSubscriptions = { fingerprint: string; filters: string[]; complete: boolean }
 
 export type PolicyReader = {
   policy(name: string): Policy | null

@@ -12,7 +12,7 @@ export type StoredPolicy = { name: string; document: string; updatedAt: number }
 
 export type Attachment = { kind: AttachmentKind; target: string }
 
-export type PolicyWriter = {
+type PolicyWriter = {
   /**
    * Stores a document that `policy/` has accepted, replacing one of the same name. Gives the epoch; the same text again
    * changes nothing and gives the latest epoch.

@@ -6,7 +6,7 @@ import type { Registry } from '../open.ts'
 import { run } from '../statement.ts'
 import { transact } from '../transact.ts'
 
-export type CertificateGraceWriter = {
+type CertificateGraceWriter = {
   /** Ends the grace of all of them, with one change for everybody. Gives how many certificates that concerns. */
   endCertificateGrace(actor: Actor): Promise<number>
 }

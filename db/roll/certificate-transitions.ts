@@ -23,7 +23,7 @@ import {
 } from './transitions.ts'
 
 /** Each gives the epoch of the change. */
-export type CertificateTransitionWriter = {
+type CertificateTransitionWriter = {
   /** For `keyCompromise` the key is revoked: every certificate of it, and every one that was obtained with it. */
   revokeCertificate(fingerprint: string, reason: RevocationReason, actor: Actor): Promise<number>
   /** Holds a certificate: it admits nobody until it is activated again. */

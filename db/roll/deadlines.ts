@@ -6,7 +6,7 @@ import { renewalCriticalAt } from '../../pki/renewal-window.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
-import { isRegistryOutage } from '../registry-error.ts'
+import { isRegistryUnavailable } from '../registry-error.ts'
 import type { CertificateStatus, DeadlineKind, Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
 import { transact } from '../transact.ts'
@@ -29,7 +29,7 @@ export type PassedDeadline = { kind: DeadlineKind; fingerprint: string; deviceId
 /** A step that failed, and is due again later. */
 export type FailedDeadline = PassedDeadline & { error: unknown }
 
-export type DeadlineWriter = {
+type DeadlineWriter = {
   /**
    * Takes at most `limit` steps that are due, oldest first, in one transaction. Where that fails, each in one of its own:
    * what fails alone is put off, so that it keeps no other waiting. Fewer than `limit` in all: nothing is due any more.
@@ -64,7 +64,7 @@ export function createDeadlineWriter(registry: Registry, now: () => number): Dea
         await transact(registry, transaction => steps[kind](transaction, due, at))
         passed.push(step)
       } catch (error) {
-        if (isRegistryOutage(error)) throw error
+        if (isRegistryUnavailable(error)) throw error
         await transact(registry, transaction =>
           setDeadline(transaction, fingerprint, kind, at + FAILED_STEP_MS),
         )
@@ -92,7 +92,7 @@ export function createDeadlineWriter(registry: Registry, now: () => number): Dea
         })
         return { passed, failed: [] }
       } catch (error) {
-        if (isRegistryOutage(error)) throw error
+        if (isRegistryUnavailable(error)) throw error
         return takeEach(at, limit)
       }
     },

@@ -16,10 +16,10 @@ export type DeviceFilter = {
   /** The group whoever asks is bound to, besides what he asks for. */
   scope?: string | null
 }
-export type Attribute = { name: string; value: string }
+type Attribute = { name: string; value: string }
 
 /** Device IDs in order. `next`, where it is not null, is to be continued after, also where there are fewer than asked for. */
-export type DeviceIds = { ids: string[]; next: string | null }
+type DeviceIds = { ids: string[]; next: string | null }
 
 type Values = (string | number)[]
 /** `of` names what is asked: the index that is walked has answered its own. */

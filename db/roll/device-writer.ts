@@ -10,10 +10,10 @@ import { insert, rowsOf } from '../statement.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { deviceMay } from './transitions.ts'
 
-export type NewDevice = { id: string; attributes: Record<string, string>; groups: string[] }
-export type DeviceChange = { attributes?: Record<string, string> | undefined; groups?: string[] | undefined }
+type NewDevice = { id: string; attributes: Record<string, string>; groups: string[] }
+type DeviceChange = { attributes?: Record<string, string> | undefined; groups?: string[] | undefined }
 
-export type DeviceWriter = {
+type DeviceWriter = {
   /** @throws {RangeError} where the ID is none: callers judge it first and say so in their own words */
   addDevice(device: NewDevice, actor: Actor): Promise<void>
   changeDevice(id: string, change: DeviceChange, actor: Actor): Promise<void>

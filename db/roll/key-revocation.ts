@@ -11,7 +11,7 @@ import { certificateMay } from './transitions.ts'
 
 type Row = { fingerprint: string; status: CertificateStatus; deviceId: string; spkiHash: string }
 /** The certificate whose revocation was asked for. */
-export type Named = Row & { revocationReason: string | null }
+type Named = Row & { revocationReason: string | null }
 
 /** Gives the epoch of the last change; null where nothing is left to revoke. */
 export async function revokeKeyOf(

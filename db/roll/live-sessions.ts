@@ -5,7 +5,7 @@ import type { Database } from 'better-sqlite3'
 export const NODE_GONE_MS = 10_000
 
 /** What else a broker knows of a connection; a fact that it does not know is absent. */
-export type SessionFacts = {
+type SessionFacts = {
   /** mqtt 3.1.1 is 4. */
   protocolLevel?: number
   transport?: 'tls' | 'websocket'

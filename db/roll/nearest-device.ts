@@ -5,7 +5,7 @@ import type { Database } from 'better-sqlite3'
 export type NearestDevice = { id: string; name: string; distance: number }
 
 /** The first ID at or after a text, in the order of the index; null at its end. */
-export type Seek = (from: string) => string | null
+type Seek = (from: string) => string | null
 
 /** Each some 5 µs: the question of an operator never stalls the service for longer than some milliseconds. */
 const SEEKS_MAX = 2_000

@@ -13,7 +13,7 @@ import type { Schema } from '../schema.ts'
 import { rowsOf, run } from '../statement.ts'
 import { transact } from '../transact.ts'
 
-export type PinnedWriter = {
+type PinnedWriter = {
   /**
    * Binds each pinned certificate that a CA on record signed to this CA, with an audit and a change row. Gives the epoch of the
    * last change, null where nothing was bound, and the fingerprints that could not be bound because the CA gave their serial

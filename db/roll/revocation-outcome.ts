@@ -5,8 +5,8 @@ import type { CertificateStatus } from '../schema.ts'
 import { admissibleCertificatesSql } from './admissible-certificates.ts'
 
 /** Why it was revoked: it was named, it has the key that was, or it was obtained with that key. */
-export type Because = 'named' | 'key' | 'lineage'
-export type RevokedTogether = { fingerprint: string; deviceId: string; because: Because }
+type Because = 'named' | 'key' | 'lineage'
+type RevokedTogether = { fingerprint: string; deviceId: string; because: Because }
 /** Times in ms since the epoch. */
 export type StillAdmissible = {
   fingerprint: string

@@ -43,7 +43,7 @@ export type Refusal = {
   count: number
 }
 
-export type CertificateFilter = {
+type CertificateFilter = {
   deviceId?: string | undefined
   status?: CertificateStatus | undefined
   scope?: string | null

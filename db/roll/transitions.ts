@@ -51,7 +51,7 @@ export const deviceTransitions = {
 } as const satisfies Moves<DeviceState>
 
 export type CertificateTransition = keyof typeof certificateTransitions
-export type DeviceTransition = keyof typeof deviceTransitions
+type DeviceTransition = keyof typeof deviceTransitions
 
 /** Whether the table has this move from this status. */
 export function certificateMay(move: CertificateTransition, from: CertificateStatus): boolean {

@@ -11,7 +11,7 @@ import type { Authenticator } from './lineage.ts'
 import { certificateTransitions } from './transitions.ts'
 
 /** How long an unused renewal keeps its place. */
-export const REPLACEABLE_AFTER_MS = 60 * 60_000
+const REPLACEABLE_AFTER_MS = 60 * 60_000
 
 /** Lapses the oldest unused renewal that the same key asked for, where there is no room for another certificate. */
 export async function lapseUnusedRenewal(

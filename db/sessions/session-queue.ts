@@ -25,7 +25,7 @@ export type QueuedRow = {
   identifiers: string | null
 }
 
-export type NewRow = Omit<QueuedRow, 'id' | 'released'> & { session: number }
+type NewRow = Omit<QueuedRow, 'id' | 'released'> & { session: number }
 
 export type QueueTable = ReturnType<typeof prepareQueue>
 

@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 
 export type HolderRow = { device: string; issuer: string | null; serial: string }
 /** `properties` are those of MQTT 5 as they came. */
-export type MessageRow = { topic: string; payload: Buffer; qos: 0 | 1 | 2; properties: Buffer | null }
+type MessageRow = { topic: string; payload: Buffer; qos: 0 | 1 | 2; properties: Buffer | null }
 /** `expiresAt` in ms since the epoch. */
 export type RetainedRow = MessageRow & { device: string | null; expiresAt: number | null }
 /** Seconds of its expiry and delay; `dueAt` in ms since the epoch, where its connection has ended already. */
@@ -19,7 +19,7 @@ export type WillRow = HolderRow &
 /** `expirySeconds` is null for a session that never expires by itself; `endedAt` in ms since the epoch, null while connected. */
 export type SessionRow = { id: number; device: string; expirySeconds: number | null; endedAt: number | null }
 /** `options` as in SUBSCRIBE of MQTT 5 (§3.8.3.1), without the QoS. */
-export type SubscriptionRow = {
+type SubscriptionRow = {
   topic: string
   qos: 0 | 1 | 2
   options: number

@@ -23,7 +23,7 @@ export type Webhook = {
 export type SigningWebhook = Webhook & { secret: string }
 export type WebhookChange = { url?: string; kinds?: EventKind[]; enabled?: boolean }
 
-export type WebhookWriter = {
+type WebhookWriter = {
   /** The secret is given here and never again. @throws {Conflict} `webhooks_exceeded` */
   addWebhook(
     webhook: { url: string; kinds: EventKind[]; fromSeq: number },
@@ -43,7 +43,7 @@ export type WebhookReader = {
   signing(): SigningWebhook[]
 }
 
-export const WEBHOOKS_MAX = 50
+const WEBHOOKS_MAX = 50
 const SECRET_BYTES = 32
 
 export function createWebhookWriter(registry: Registry, now: () => number): WebhookWriter {

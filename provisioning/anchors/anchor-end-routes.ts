@@ -19,7 +19,7 @@ export function anchorEndRoutes(
   api.post(
     '/v1/issuers/:issuer/retire',
     {
-      config: { recall: done => answer(done.target, done.epoch!) },
+      config: { replay: done => answer(done.target, done.epoch!) },
       schema: {
         ...about,
         summary: 'Take off the record a certificate that a renewed one took the place of',
@@ -48,7 +48,7 @@ export function anchorEndRoutes(
   api.delete(
     '/v1/issuers/:issuer',
     {
-      config: { recall: done => answer(done.target, done.epoch!) },
+      config: { replay: done => answer(done.target, done.epoch!) },
       schema: {
         ...about,
         summary: 'Remove a trust anchor that nothing on record names',

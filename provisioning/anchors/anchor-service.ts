@@ -36,7 +36,7 @@ export function startAnchorService(parts: {
   const arrivals = createArrivalReader(reading)
   const limits = { ...FETCH, privateAddresses: parts.crlPrivateAddresses }
   const show = (issuerId: string) => readTrustAnchor(reading, issuerId)
-  const standings = (issuerId?: string) => readIssuerCrlStatuses(reading, issuerId)
+  const statuses = (issuerId?: string) => readIssuerCrlStatuses(reading, issuerId)
   const registrar = startRegistrar({
     waiting: arrivals.waiting,
     anchor: show,
@@ -51,7 +51,7 @@ export function startAnchorService(parts: {
   const crls = startIssuerCrls({
     writer,
     issuers,
-    standings,
+    statuses,
     uncovered: createCoverageCheck(reading, issuers),
     fetch: url => fetchCrl(url, limits),
     log,
@@ -65,7 +65,7 @@ export function startAnchorService(parts: {
   return {
     show,
     arrivals: arrivals.ofIssuer,
-    crl: async (issuerId: string) => (await standings(issuerId))[0] ?? null,
+    crl: async (issuerId: string) => (await statuses(issuerId))[0] ?? null,
     importCrl: crls.importCrl,
     refreshCrl: crls.refresh,
     staleCrls: crls.staleCount,

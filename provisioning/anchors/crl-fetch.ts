@@ -4,7 +4,7 @@ import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { guardedLookup, OutboundFault, validateUrl } from '../outbound/address-guard.ts'
 
-export type CrlFetchLimits = {
+type CrlFetchLimits = {
   privateAddresses: boolean
   bytesMax: number
   timeoutMs: number

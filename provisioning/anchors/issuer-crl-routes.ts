@@ -46,16 +46,16 @@ export function issuerCrlRoutes(
     },
   )
 
-  async function standingOf(issuerId: string): Promise<anchorSchemas.CrlStatus> {
-    const standing = await anchors.crl(issuerId)
-    if (standing !== null) return shownStanding(standing, now())
+  async function statusOf(issuerId: string): Promise<anchorSchemas.CrlStatus> {
+    const status = await anchors.crl(issuerId)
+    if (status !== null) return toCrlStatusResponse(status, now())
     if (issuers().has(issuerId))
       throw new Problem(anchorProblems, 'issuer_own', 'only CAs of others have CRLs to import')
     throw new Problem(anchorProblems, 'issuer_unknown', `no issuer ${issuerId} is registered`)
   }
 
   async function answered(issuerId: string, epoch: number | null) {
-    return { ...(await standingOf(issuerId)), receipt: epoch === null ? null : await receipt(epoch) }
+    return { ...(await statusOf(issuerId)), receipt: epoch === null ? null : await receipt(epoch) }
   }
 
   api.get(
@@ -67,7 +67,7 @@ export function issuerCrlRoutes(
         response: { 200: anchorSchemas.CrlStatus, ...refusals },
       },
     },
-    async request => standingOf(request.params.issuer),
+    async request => statusOf(request.params.issuer),
   )
 
   api.put(
@@ -114,15 +114,15 @@ export function issuerCrlRoutes(
     },
     async request => {
       const { issuer } = request.params
-      await writer.setCrlUrl(issuer, judged(request.body.url), actorOf(request))
-      return standingOf(issuer)
+      await writer.setCrlUrl(issuer, validated(request.body.url), actorOf(request))
+      return statusOf(issuer)
     },
   )
 
   api.post(
     '/v1/issuers/:issuer/crl/refresh',
     {
-      config: { recall: async () => null },
+      config: { replay: async () => null },
       schema: { ...about, summary: 'Fetch the CRL now', body: schemas.NoBody, response },
     },
     async request => {
@@ -131,7 +131,7 @@ export function issuerCrlRoutes(
     },
   )
 
-  function judged(url: string | null): string | null {
+  function validated(url: string | null): string | null {
     try {
       return url === null ? null : anchors.judgeCrlUrl(url)
     } catch (error) {
@@ -144,11 +144,11 @@ export function issuerCrlRoutes(
   }
 }
 
-function shownStanding(standing: IssuerCrlStatus, now: number): anchorSchemas.CrlStatus {
-  const { issuerId, inForce, url, checkedAt, error } = standing
+function toCrlStatusResponse(status: IssuerCrlStatus, now: number): anchorSchemas.CrlStatus {
+  const { issuerId, inForce, url, checkedAt, error } = status
   return {
     issuerId,
-    stale: isStale(standing, now),
+    stale: isStale(status, now),
     crl: inForce && {
       number: inForce.number,
       thisUpdate: time(inForce.thisUpdate)!,

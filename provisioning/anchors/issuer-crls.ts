@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { IssuerCrlStatus, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
-import { isRegistryOutage } from '../../db/registry-error.ts'
+import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlError, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
@@ -14,7 +14,7 @@ import { Problem } from '../http/problem.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
 import { anchorProblems } from './anchor-problems.ts'
 
-export type IssuerCrls = {
+type IssuerCrls = {
   /** Puts a CRL (DER) in force. Gives the epoch where that changed anything, else null. Throws a Problem or a Conflict. */
   importCrl(issuerId: string, der: Buffer, actor: Actor): Promise<number | null>
   /** Fetches from the URL that is set and imports. Throws a Problem or a Conflict. */
@@ -26,10 +26,10 @@ export type IssuerCrls = {
   stop(): Promise<void>
 }
 
-export type IssuerCrlParts = {
+type IssuerCrlParts = {
   writer: IssuerCrlWriter
   issuers(): Map<string, Issuer>
-  standings(issuerId?: string): Promise<IssuerCrlStatus[]>
+  statuses(issuerId?: string): Promise<IssuerCrlStatus[]>
   /** In words, what of this CA's on record a CRL does not tell of; null where it tells of everything. */
   uncovered(issuer: Issuer, coverage: CrlCoverage): Promise<string | null>
   fetch(url: string): Promise<Buffer>
@@ -93,7 +93,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     } catch (error) {
       throw error instanceof CrlError ? invalid(error.message) : error
     } finally {
-      await sweep()
+      await refreshDue()
     }
   }
 
@@ -109,7 +109,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   }
 
   /** What is in force no more, or never came to be. */
-  async function sweep(): Promise<void> {
+  async function refreshDue(): Promise<void> {
     try {
       while ((await writer.dropCrls(SLICE)) >= SLICE) await setImmediate()
     } catch (error) {
@@ -119,8 +119,8 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   }
 
   async function refresh(issuerId: string, actor: Actor): Promise<number | null> {
-    const [standing] = await parts.standings(issuerId)
-    if (standing?.url == null) {
+    const [status] = await parts.statuses(issuerId)
+    if (status?.url == null) {
       throw new Problem(
         anchorProblems,
         'crl_source_refused',
@@ -128,13 +128,14 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       )
     }
     try {
-      const epoch = await importCrl(issuerId, await parts.fetch(standing.url), actor)
+      const epoch = await importCrl(issuerId, await parts.fetch(status.url), actor)
       await writer.noteCrlCheck(issuerId, null)
       return epoch
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       // Whatever it failed at, the next try is not before its time.
-      if (!isRegistryOutage(error)) await writer.noteCrlCheck(issuerId, wordsFor(error, why).slice(0, 500))
+      if (!isRegistryUnavailable(error))
+        await writer.noteCrlCheck(issuerId, wordsFor(error, why).slice(0, 500))
       if (!(error instanceof OutboundFault)) throw error
       throw new Problem(anchorProblems, error.refused ? 'crl_source_refused' : 'crl_unreachable', why)
     }
@@ -142,14 +143,14 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
 
   async function step(): Promise<void> {
     try {
-      for (const standing of await parts.standings()) {
+      for (const status of await parts.statuses()) {
         if (stopped) return
-        if (!isDue(standing, now())) continue
-        await refresh(standing.issuerId, clock).catch(error =>
-          log.crlNotRefreshed(standing.issuerId, error instanceof Error ? error.message : String(error)),
+        if (!isDue(status, now())) continue
+        await refresh(status.issuerId, clock).catch(error =>
+          log.crlNotRefreshed(status.issuerId, error instanceof Error ? error.message : String(error)),
         )
       }
-      const stale = (await parts.standings()).filter(standing => isStale(standing, now()))
+      const stale = (await parts.statuses()).filter(status => isStale(status, now()))
       staleCount = stale.length
       log.crlsStale(stale.map(({ issuerId }) => issuerId))
     } catch (error) {
@@ -167,7 +168,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   const timer = setInterval(look, parts.everyMs)
   timer.unref()
   // Never beside an import: a list that is being written is not in force either.
-  last = sweep()
+  last = refreshDue()
   void last.then(look)
   return {
     importCrl,

@@ -54,7 +54,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, log }: Issuer
     api.post(
       `/v1/issuers/:issuer/${verb}`,
       {
-        config: { recall: done => answer(done.target, done.epoch!) },
+        config: { replay: done => answer(done.target, done.epoch!) },
         schema: {
           tags,
           security: secured,

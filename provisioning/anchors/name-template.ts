@@ -5,9 +5,9 @@ import { DEVICE_ID_RULE, isDeviceId } from '../../pki/device-id.ts'
 import { hardwareSerials, matterIdentifiers, permanentIdentifiers } from '../../pki/device-names.ts'
 import { type CertificateNames, namesOf } from '../../pki/names.ts'
 
-export type Naming = { deviceId: string } | { fault: string }
+type Naming = { deviceId: string } | { fault: string }
 
-export const TEMPLATE_CHARACTERS_MAX = 200
+const TEMPLATE_CHARACTERS_MAX = 200
 const VARIABLE = /\$\{([^}]*)\}/g
 
 /** What a variable stands for: every value the certificate gives for it. */

@@ -6,7 +6,7 @@ import type { SelfRegistered, SelfRegistration } from '../../db/issuance/self-re
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import type { TrustAnchor } from '../../db/issuers/trust-anchors.ts'
-import { isRegistryOutage } from '../../db/registry-error.ts'
+import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type CertificateProblem, readCertificate } from '../../pki/certificate-reader.ts'
@@ -16,14 +16,14 @@ import { createAttempts } from '../attempts.ts'
 import { validateForeignCertificate } from '../x509/foreign-certificate.ts'
 import { nameDevice } from './name-template.ts'
 
-export type Registrar = {
+type Registrar = {
   /** Decides what waits now; runs by itself. Never throws. */
   look(): Promise<void>
   /** Finishes the decision under way; no other begins. */
   stop(): Promise<void>
 }
 
-export type RegistrarParts = {
+type RegistrarParts = {
   /** The longest waiting of each issuer. */
   waiting(limit: number): ArrivalNote[]
   anchor(issuerId: string): Promise<TrustAnchor | null>
@@ -88,7 +88,7 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
       await settle(arrival)
       attempts.succeeded(fingerprint)
     } catch (error) {
-      if (isRegistryOutage(error)) throw error
+      if (isRegistryUnavailable(error)) throw error
       log.selfRegistrationFailed(error)
       if (!attempts.failed(fingerprint)) return
       await writer.refuseArrival(

@@ -11,8 +11,6 @@ import { findIssuer } from '../../pki/chain.ts'
 /** Each is parsed and verified: some 100 µs. */
 const SLICE = 50
 
-export type FindReliant = ReturnType<typeof createRetirementCheck>
-
 export function createRetirementCheck(reading: Registry, issuers: () => Map<string, Issuer>) {
   const issuedBy = prepareIssuedBy(reading)
 

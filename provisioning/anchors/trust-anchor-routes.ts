@@ -71,7 +71,7 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
     '/v1/issuers',
     {
       config: {
-        recall: async (done, _, reply) => {
+        replay: async (done, _, reply) => {
           reply.code(201).header('location', `/v1/issuers/${done.target}`)
           return { ...toIssuerResponse(issuerOf(done.target)), ...(await receipt(done.epoch!)) }
         },
@@ -120,14 +120,14 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
     async (request, reply) => {
       const issuer = issuerOf(request.params.issuer)
       reply.header('etag', etag(issuerEntityTag(issuer)))
-      return shownDetail(issuer, await anchors.show(issuer.id))
+      return toDetailResponse(issuer, await anchors.show(issuer.id))
     },
   )
 
   api.post(
     '/v1/issuers/:issuer/challenge',
     {
-      config: { recall: async () => null },
+      config: { replay: async () => null },
       schema: {
         ...about,
         summary: 'Ask for a nonce that the CA is to sign',
@@ -149,7 +149,7 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
   api.post(
     '/v1/issuers/:issuer/proof',
     {
-      config: { recall: done => provenNow(done.target) },
+      config: { replay: done => provenNow(done.target) },
       schema: {
         ...about,
         summary: 'Prove possession with a certificate that the CA signed for the nonce',
@@ -235,16 +235,16 @@ export function trustAnchorRoutes(api: Api, services: TrustAnchorServices): void
       const { issuer } = await anchorOf(request.params.issuer)
       const { limit = 100, cursor } = request.query
       const { items, next } = anchors.arrivals(issuer.id, decodeCursor(cursor, isFingerprint), limit)
-      return { items: items.map(shownArrival), nextCursor: encodeCursor(next) }
+      return { items: items.map(toArrivalResponse), nextCursor: encodeCursor(next) }
     },
   )
 }
 
-function shownArrival({ at, decidedAt, ...arrival }: Arrival) {
+function toArrivalResponse({ at, decidedAt, ...arrival }: Arrival) {
   return { ...arrival, at: new Date(at).toISOString(), decidedAt: time(decidedAt) }
 }
 
-function shownDetail(issuer: Issuer, anchor: TrustAnchor | null): anchorSchemas.IssuerDetail {
+function toDetailResponse(issuer: Issuer, anchor: TrustAnchor | null): anchorSchemas.IssuerDetail {
   return {
     ...toIssuerResponse(issuer),
     certificate: toPem(issuer.certificate.raw, 'CERTIFICATE'),

@@ -22,10 +22,10 @@ import type { Fault } from '../http/problem.ts'
 import { onlyCertificate } from '../x509/foreign-certificate.ts'
 
 /** `renews` is the anchor whose certificate in force this one takes the place of: it has its name and its key. */
-export type AnchorVerdict =
+type AnchorVerdict =
   | { der: Buffer; parentId: string | null; subject: string; renews: Issuer | null }
   | { refused: 'issuer_invalid' | 'issuer_exists' | 'issuer_own'; faults: Fault[] }
-export type ProofVerdict =
+type ProofVerdict =
   | { nonce: string; fingerprint: string }
   | { refused: 'proof_invalid' | 'challenge_missing'; faults: Fault[] }
 

@@ -9,7 +9,7 @@ import { NoQuery, PageOf } from '../http/schemas.ts'
 import * as schemas from './audit-schemas.ts'
 import type { AuditSealer } from './audit-sealer.ts'
 
-export type AuditServices = {
+type AuditServices = {
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
 }
 
@@ -39,7 +39,7 @@ export function auditRoutes(api: Api, { audit }: AuditServices): void {
         key === null ? null : Number(key),
         limit,
       )
-      return { items: page.items.map(shownRow), nextCursor: encodeCursor(page.next?.toString() ?? null) }
+      return { items: page.items.map(toRowResponse), nextCursor: encodeCursor(page.next?.toString() ?? null) }
     },
   )
 
@@ -60,6 +60,6 @@ export function auditRoutes(api: Api, { audit }: AuditServices): void {
   )
 }
 
-function shownRow({ at, detail, ...row }: AuditRow): schemas.AuditRow {
+function toRowResponse({ at, detail, ...row }: AuditRow): schemas.AuditRow {
   return { ...row, ts: timeText(at), detail: JSON.parse(detail) }
 }

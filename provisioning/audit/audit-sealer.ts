@@ -13,7 +13,7 @@ import type { Log } from '../logging/log.ts'
 import type { AuditWitness } from './audit-witness.ts'
 
 /** A checkpoint after so many rows, or where any row waits, after so long. */
-export type SealingPace = { rows: number; intervalMs: number }
+export type SealingInterval = { rows: number; intervalMs: number }
 
 export type AuditSealer = {
   /** Looks now whether rows wait, and signs what does. Resolves when done; what fails is an event. */
@@ -26,7 +26,7 @@ export type AuditSealer = {
   close(): Promise<void>
 }
 
-export type AuditSealerParts = {
+type AuditSealerParts = {
   registry: Registry
   reader: AuditReader
   /** Whether the log reaches as far as it did, and where its newest checkpoint is kept besides. */
@@ -34,7 +34,7 @@ export type AuditSealerParts = {
   key: KeyObject
   /** The public keys that checkpoints may be signed by. */
   keys: AuditKeys
-  pace: SealingPace
+  interval: SealingInterval
   log: Pick<Log, 'auditSealed' | 'auditTampered' | 'auditSealFailed'>
   now: () => number
 }
@@ -43,7 +43,7 @@ export type AuditSealerParts = {
 const LOOK_MS = 1_000
 
 export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
-  const { registry, reader, witness, key, keys, pace, log, now } = parts
+  const { registry, reader, witness, key, keys, interval, log, now } = parts
   let sealedAt = Number.NEGATIVE_INFINITY
   /** A fault stays one: it is looked for again at the slower pace. */
   let refused = witness.look() !== null
@@ -58,10 +58,10 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
 
   async function look(): Promise<void> {
     try {
-      const waited = performance.now() - sealedAt >= pace.intervalMs
+      const waited = performance.now() - sealedAt >= interval.intervalMs
       const rows = waiting()
       // A log that was cut to its end may have no row that waits.
-      if (waited || (rows >= pace.rows && !refused)) await sealAll()
+      if (waited || (rows >= interval.rows && !refused)) await sealAll()
     } catch (error) {
       log.auditSealFailed(error)
     }
@@ -96,7 +96,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
     if (last !== null && last.keyId === keyIdOf(key) && !isGenuine(last, keys)) return checkpointFault(last)
     while (extent.end.seq > (last?.seq ?? 0)) {
       const from = last ?? { ...chainStart, number: 0 }
-      const seq = Math.min(from.seq + pace.rows, extent.end.seq)
+      const seq = Math.min(from.seq + interval.rows, extent.end.seq)
       const verified = await verifyChain(
         reader.batches({ ...extent, end: { ...extent.end, seq } }, from.seq),
         {
@@ -125,7 +125,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
     return fault === null ? verified : { ...verified, outcome: 'tampered', fault }
   }
 
-  const timer = setInterval(look, Math.min(LOOK_MS, pace.intervalMs))
+  const timer = setInterval(look, Math.min(LOOK_MS, interval.intervalMs))
   timer.unref()
 
   return {

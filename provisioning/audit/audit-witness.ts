@@ -30,7 +30,7 @@ export function createAuditWitness(parts: {
   /** Null until it was looked at. */
   let kept: boolean | null = null
 
-  function judged(): AuditFault | null {
+  function checked(): AuditFault | null {
     const chain = { reader, keys }
     const inFile = readCheckpointFile(file)
     const isThere = typeof inFile !== 'string'
@@ -65,7 +65,7 @@ export function createAuditWitness(parts: {
 
   return {
     look() {
-      found ??= judged()
+      found ??= checked()
       return found
     },
     keep,

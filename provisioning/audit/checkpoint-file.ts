@@ -5,7 +5,7 @@ import type { Checkpoint } from '../../db/audit/audit-checkpoint.ts'
 import { replaceFile } from '../data-directory.ts'
 
 /** `missing` where there is no file, `unreadable` where it holds no checkpoint or cannot be read. */
-export type KeptCheckpoint = Checkpoint | 'missing' | 'unreadable'
+type KeptCheckpoint = Checkpoint | 'missing' | 'unreadable'
 
 const BYTES_MAX = 4_096
 

@@ -8,10 +8,10 @@ import type { Registry } from '../../db/index.ts'
 import type { DataDirectory } from '../data-directory.ts'
 import type { Log } from '../logging/log.ts'
 import { keepAuditKey } from './audit-key.ts'
-import { type AuditSealer, createAuditSealer, type SealingPace } from './audit-sealer.ts'
+import { type AuditSealer, createAuditSealer, type SealingInterval } from './audit-sealer.ts'
 import { createAuditWitness } from './audit-witness.ts'
 
-export type AuditParts = {
+type AuditParts = {
   directory: DataDirectory
   /** Where the newest checkpoint is kept besides the registry; null for the data directory. */
   checkpointFile: string | null
@@ -37,7 +37,10 @@ export function openAudit({ directory, checkpointFile, registry, reading, log, n
     keyMade: made,
     reader,
     /** `told` is news for whoever does not read the log. */
-    startSealing(pace: SealingPace, told: (kind: string, row: number, message: string) => void): AuditSealer {
+    startSealing(
+      interval: SealingInterval,
+      told: (kind: string, row: number, message: string) => void,
+    ): AuditSealer {
       let isTold = false
       const auditTampered: Log['auditTampered'] = fault => {
         log.auditTampered(fault)
@@ -46,7 +49,7 @@ export function openAudit({ directory, checkpointFile, registry, reading, log, n
       }
       if (atStart !== null) auditTampered(atStart)
       return createAuditSealer({
-        ...{ registry, reader, witness, key, keys, pace, now },
+        ...{ registry, reader, witness, key, keys, interval, now },
         log: { ...log, auditTampered },
       })
     },

@@ -20,12 +20,12 @@ import { type CaKeyType, spkiOf } from './keys.ts'
 import { issuingProfile } from './profile.ts'
 import type { Signer } from './signer.ts'
 
-export type RotationOrder = {
+type RotationOrder = {
   /** PEM of a certificate that the offline root signed for the last request; null has the root here sign. */
   certificate: string | null
   spreadMs: number
 }
-export type RotationRefused = {
+type RotationRefused = {
   refused: 'root_key_offline' | 'rotation_running' | 'certificate_invalid'
   faults: Fault[]
 }
@@ -42,7 +42,7 @@ export type CaManager = {
   rotate(order: RotationOrder, actor: Actor): Promise<{ issuerId: string; epoch: number } | RotationRefused>
 }
 
-export type CaManagerOptions = {
+type CaManagerOptions = {
   directory: DataDirectory
   keys: CaKeys
   keyType: CaKeyType
@@ -85,7 +85,7 @@ export function createCaManager(parts: CaManagerOptions): CaManager {
   }
 
   async function certify(order: RotationOrder): Promise<Buffer | RotationRefused> {
-    if (order.certificate !== null) return judged(order.certificate)
+    if (order.certificate !== null) return validated(order.certificate)
     const signer = keys.read(directory.rootKey)
     if (signer === null) return { refused: 'root_key_offline', faults: [] }
     const spki = spkiOf(nextSigner().publicKey)
@@ -93,7 +93,7 @@ export function createCaManager(parts: CaManagerOptions): CaManager {
     return signIssuing({ certificate: root, signer }, { spki, name, now: now() })
   }
 
-  function judged(pem: string): Buffer | RotationRefused {
+  function validated(pem: string): Buffer | RotationRefused {
     const faults = (...messages: string[]): RotationRefused => ({
       refused: 'certificate_invalid',
       faults: messages.map(message => ({ path: 'certificate', message })),

@@ -18,14 +18,14 @@ import type { CaManager } from './ca-manager.ts'
 import { caProblems } from './ca-problems.ts'
 import * as caSchemas from './ca-schemas.ts'
 
-export type CaServices = {
+type CaServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
   receipt: AwaitReceipt
   log: Log
   now: () => number
   ca: {
-    keeper: CaManager
+    manager: CaManager
     reliant: ReliantReader
     crl: (issuerId: string) => StoredCrl | null
     statusUrl: string
@@ -42,11 +42,11 @@ export function caRoutes(api: Api, services: CaServices): void {
   const { ca, issuers, writer, receipt, log, now } = services
   const about = { tags: ['ca'], security: secured, querystring: schemas.NoQuery }
 
-  async function standing() {
-    const { root } = ca.keeper.current()
-    const current = ca.keeper.current().id
+  async function caStatus() {
+    const { root } = ca.manager.current()
+    const current = ca.manager.current().id
     const devices = await ca.reliant.countDevices(now())
-    const rotations = new Map<string, Rotation>(ca.keeper.rotations().map(one => [one.issuerId, one]))
+    const rotations = new Map<string, Rotation>(ca.manager.rotations().map(one => [one.issuerId, one]))
     const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
     const began = (id: string) => rotations.get(id)?.at ?? 0
     return {
@@ -55,7 +55,7 @@ export function caRoutes(api: Api, services: CaServices): void {
       root: {
         id: fingerprintOf(root.raw),
         notAfter: time(validityIn(root).notAfter),
-        keyHere: ca.keeper.rootKeyHere(),
+        keyHere: ca.manager.rootKeyHere(),
       },
       issuing: issuing
         .sort((a, b) => began(b.id) - began(a.id) || Number(b.id === current) - Number(a.id === current))
@@ -85,13 +85,13 @@ export function caRoutes(api: Api, services: CaServices): void {
         response: { 200: caSchemas.Ca, ...refusals },
       },
     },
-    standing,
+    caStatus,
   )
 
   api.post(
     '/v1/ca/request',
     {
-      config: { recall: async () => null },
+      config: { replay: async () => null },
       schema: {
         ...about,
         summary: 'A certification request for the next issuing CA, to be signed by an offline root',
@@ -100,13 +100,13 @@ export function caRoutes(api: Api, services: CaServices): void {
         response: { 200: caSchemas.CaRequest, ...refusals },
       },
     },
-    async () => ca.keeper.request(),
+    async () => ca.manager.request(),
   )
 
   api.post(
     '/v1/ca/rotate',
     {
-      config: { recall: standing },
+      config: { replay: caStatus },
       schema: {
         ...about,
         summary: 'Make another issuing CA the one that issues, at once',
@@ -119,7 +119,7 @@ export function caRoutes(api: Api, services: CaServices): void {
     async request => {
       const { certificate, spreadSeconds = SPREAD_DAYS * DAY_SECONDS } = request.body ?? {}
       const order = { certificate: certificate ?? null, spreadMs: spreadSeconds * 1_000 }
-      const outcome = await ca.keeper.rotate(order, actorOf(request))
+      const outcome = await ca.manager.rotate(order, actorOf(request))
       if ('refused' in outcome) {
         throw new Problem({ ...caProblems, ...x509Problems }, outcome.refused, details[outcome.refused], {
           errors: outcome.faults,
@@ -127,14 +127,14 @@ export function caRoutes(api: Api, services: CaServices): void {
       }
       log.caRotated(callerOf(request), outcome.issuerId)
       await ca.followUp()
-      return standing()
+      return caStatus()
     },
   )
 
   api.post(
     '/v1/ca/issuers/:issuer/retire',
     {
-      config: { recall: done => retired(done.target, done.epoch!) },
+      config: { replay: done => retired(done.target, done.epoch!) },
       schema: {
         ...about,
         summary: 'Disable a former issuing CA, where no device relies on it any more',
@@ -150,7 +150,7 @@ export function caRoutes(api: Api, services: CaServices): void {
       if (known?.kind !== 'issuing') {
         throw new Problem(anchorProblems, 'issuer_unknown', `${issuer} is no issuing CA of this service`)
       }
-      if (issuer === ca.keeper.current().id) {
+      if (issuer === ca.manager.current().id) {
         throw new Problem(caProblems, 'issuer_current', `${known.name} is the CA that issues now`)
       }
       // What relies on it only grows fewer: nothing is issued by it, and what is held counts already.

@@ -7,7 +7,7 @@ import { SubjectPublicKeyInfo, Time } from '@peculiar/asn1-x509'
 import { DEVICE_URN } from '../x509/certificate-names.ts'
 import type { SigningOrder, ToBeSigned } from './issuing-ca.ts'
 
-export type Templates = {
+type Templates = {
   /** The same bytes as the library makes of the order. */
   toBeSigned(order: SigningOrder): Promise<ToBeSigned>
 }

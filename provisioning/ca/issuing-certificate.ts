@@ -12,7 +12,7 @@ import { type SigningOrder, signUnder } from './issuing-ca.ts'
 import { DAY_MS, issuingProfile, type Profile, randomSerialNumber, validityOf } from './profile.ts'
 import type { Signer } from './signer.ts'
 
-export const ISSUING_DAYS = 10 * 365
+const ISSUING_DAYS = 10 * 365
 
 /** The first is without a number. */
 export function issuingName(generation: number): string {

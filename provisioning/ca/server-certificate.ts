@@ -16,7 +16,7 @@ import { randomSerialNumber, serverProfile, validityOf } from './profile.ts'
 /** PEM: the certificate with its chain, and its key. */
 export type ServerIdentity = { cert: string; key: string }
 
-export type ServerCertificate = {
+type ServerCertificate = {
   /** Issues where it is due; gives the identity to serve and whether it is new. */
   keep(): Promise<ServerIdentity & { renewed: boolean }>
 }
@@ -151,7 +151,7 @@ export function isServerName(name: string): boolean {
 const DNS_NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*$/i
 
 /** When a certificate (PEM) ends, in ms since the epoch, and whom it names. */
-export function standingOf(pem: string): { notAfter: number; names: string[] } {
+export function certificateValidity(pem: string): { notAfter: number; names: string[] } {
   const certificate = new X509Certificate(pem)
   const { subjectAltName } = certificate
   const names = (subjectAltName ?? '').split(', ').map(name => name.replace(/^(DNS|IP Address):/, ''))

@@ -14,7 +14,7 @@ export type Signer = {
 }
 
 /** `oid` as it stands in certificates; `hash` is null where the algorithm brings its own. */
-export type SignatureAlgorithm = {
+type SignatureAlgorithm = {
   oid: string
   hash: 'sha256' | 'sha384' | null
   /** RFC 4055 wants NULL parameters, RFC 5758, 8410 and 9881 want none. */

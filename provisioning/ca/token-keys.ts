@@ -8,7 +8,7 @@ import type { CaKeyType } from './keys.ts'
 import { type SignatureForm, type Signer, signatureAlgorithmOf } from './signer.ts'
 
 export type TokenSettings = { module: string; token: string; pinFile: string }
-export type TokenKeys = {
+type TokenKeys = {
   /** The signer that a key file points at. */
   open(file: string): Signer
   /** Makes a key in the token, and the file that points at it. */

@@ -27,29 +27,29 @@ export type ClaimServices = {
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   log: Log
   now: () => number
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
 }
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function claimRoutes(api: Api, services: ClaimServices): void {
-  const { writer, enrollments, claimService, chainOf, reach, log, now } = services
+  const { writer, enrollments, claimService, chainOf, authorizationScope, log, now } = services
   const tags = ['enrollment']
   const path = '/v1/claims'
 
   async function claimOf(request: FastifyRequest, id: string) {
     const claim = await enrollments.claim(id, scopeOf(request))
     if (claim === null) throw new Problem(enrollmentProblems, 'claim_unknown', `there is no claim ${id}`)
-    const { der, ...shownClaim } = claim
+    const { der, ...toClaimResponse } = claim
     const certificate = der === null ? null : toPem(der, 'CERTIFICATE')
-    return { ...shown(shownClaim, now()), certificate, ...chainOf(claim.issuerId) }
+    return { ...shown(toClaimResponse, now()), certificate, ...chainOf(claim.issuerId) }
   }
 
   api.post(
     path,
     {
       config: {
-        recall: async ({ target }, request, reply) => {
+        replay: async ({ target }, request, reply) => {
           const claim = await claimOf(request, target)
           // Decided, but never signed: asked again, it is decided anew.
           if (claim.status === 'unsigned') return null
@@ -71,7 +71,7 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
     async (request, reply) => {
       const { body } = request
       const asked = body.group === undefined ? undefined : [body.group]
-      const [group = null] = reach.groupsFor(request, asked)
+      const [group = null] = authorizationScope.groupsFor(request, asked)
       const { allow: allowlist = null, approval = false, days = schemas.CLAIM_DAYS_MAX } = body
       const { name, quota, csr } = body
       const order = { name, group, quota, allowlist, approval, days, csr }
@@ -121,7 +121,7 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
   api.post(
     `${path}/:id/revoke`,
     {
-      config: { recall: (done, request) => claimOf(request, done.target) },
+      config: { replay: (done, request) => claimOf(request, done.target) },
       schema: {
         tags,
         security: secured,
@@ -153,9 +153,9 @@ function shown({ notBefore: _, issuerId: __, ...claim }: Claim, at: number) {
   }
 }
 
-type Standing = Pick<Claim, 'revokedAt' | 'notAfter' | 'fingerprint'>
+type ClaimDates = Pick<Claim, 'revokedAt' | 'notAfter' | 'fingerprint'>
 
-function statusOf(claim: Standing, at: number): Static<typeof schemas.Claim>['status'] {
+function statusOf(claim: ClaimDates, at: number): Static<typeof schemas.Claim>['status'] {
   if (claim.revokedAt !== null) return 'revoked'
   if (claim.fingerprint === null) return 'unsigned'
   return claim.notAfter <= at ? 'expired' : 'open'

@@ -11,7 +11,7 @@ import { readCsr } from '../x509/csr.ts'
 import type { Refused } from './issuance-checks.ts'
 import { assertAsIntended, inability, unfitKey } from './issuance-checks.ts'
 
-export type ClaimOrder = {
+type ClaimOrder = {
   name: string
   group: string | null
   quota: number

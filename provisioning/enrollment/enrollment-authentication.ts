@@ -14,7 +14,7 @@ import { Problem } from '../http/problem.ts'
 import { assertOneAuthorization } from '../operators/authentication.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
 import { type Credential, tokenFault } from './enrollment-service.ts'
-import { judgeIdevid } from './idevid.ts'
+import { validateIdevid } from './idevid.ts'
 
 /** `named` is the device that a Basic user name names; null where there is none. */
 export type Presented = { credential: Credential; named: string | null }
@@ -24,7 +24,7 @@ export type EnrollmentAuthentication = {
   present(request: FastifyRequest, reply: FastifyReply, scheme: 'Bearer' | 'Basic'): Promise<Presented>
 }
 
-export type EnrollmentAuthenticationParts = {
+type EnrollmentAuthenticationParts = {
   presentedToken: (token: string) => PresentedToken | null
   claimOf: (fingerprint: string) => Claim | null
   issuers: () => Map<string, Issuer>
@@ -66,7 +66,7 @@ export function createEnrollmentAuthentication(
         ? { credential: { kind: 'claim', claim }, named: null }
         : new Problem(enrollmentProblems, 'claim_refused', fault)
     }
-    const shown = judgeIdevid(certificate, { ...parts, issuers: parts.issuers(), now: parts.now() })
+    const shown = validateIdevid(certificate, { ...parts, issuers: parts.issuers(), now: parts.now() })
     if (shown === null)
       return nothing('the certificate that was shown is neither a claim certificate nor an IDevID')
     if ('fault' in shown) return new Problem(enrollmentProblems, 'idevid_refused', shown.fault)

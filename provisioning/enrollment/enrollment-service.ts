@@ -19,7 +19,7 @@ import { Conflict, type EnrollmentConflictCode } from '../../db/transact.ts'
 import { DEVICE_ID_RULE, isDeviceId } from '../../pki/device-id.ts'
 import type { Fault } from '../http/problem.ts'
 import { type CsrReading, readCsr } from '../x509/csr.ts'
-import type { ShownIdevid } from './idevid.ts'
+import type { PresentedIdevid } from './idevid.ts'
 import type { Refused } from './issuance-checks.ts'
 import type { EnrollmentOrder, RegistrationAuthority } from './registration-authority.ts'
 
@@ -27,11 +27,11 @@ import type { EnrollmentOrder, RegistrationAuthority } from './registration-auth
 export type Credential =
   | { kind: 'token'; id: string; secret: string }
   | { kind: 'claim'; claim: Claim }
-  | { kind: 'idevid'; shown: ShownIdevid }
+  | { kind: 'idevid'; shown: PresentedIdevid }
 /** `deviceId` is null where whoever asks leaves it to the token. */
 export type Asked = { deviceId: string | null; csr: string }
 export type Enrolled = { certificate: Certificate; pending: boolean }
-export type EnrollmentRefused =
+type EnrollmentRefused =
   | Refused
   | { refused: 'device_id_missing' | 'device_id_refused' | 'enrollment_rejected'; faults: Fault[] }
 
@@ -42,7 +42,7 @@ export type EnrollmentService = {
   enroll(credential: Credential, asked: Asked, actor: Actor): Promise<Outcome>
 }
 
-export type EnrollmentServiceOptions = {
+type EnrollmentServiceOptions = {
   authority: Pick<RegistrationAuthority, 'enroll'>
   writer: Pick<EnrollmentTokenStore, 'presentedToken' | 'countAttempt' | 'uncountAttempt'> &
     Pick<ClaimStore, 'isClaimed'> &
@@ -96,7 +96,7 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
     // Whoever waits for an operator asks until it is decided, and once more.
     const unused = mayWait(token) && certificate.firstUsedAt === null
     if (!unused && !mayAskAgain(token, now())) throw used()
-    return standing(certificate) ?? Promise.reject(used())
+    return outcomeOf(certificate) ?? Promise.reject(used())
   }
 
   function byClaim(
@@ -120,7 +120,7 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
   }
 
   async function byIdevid(
-    shown: ShownIdevid,
+    shown: PresentedIdevid,
     asked: Asked,
     reading: CsrReading,
     actor: Actor,
@@ -149,7 +149,7 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
       const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
       for (const certificate of items) {
         const same = certificate.spkiHash === reading.key.spkiHash && certificate.firstUsedAt === null
-        const found = same ? standing(certificate) : null
+        const found = same ? outcomeOf(certificate) : null
         if (found !== null) return found
       }
     }
@@ -210,7 +210,7 @@ function mayWait({ approval, approvalIfHeld, madeWithin }: PresentedToken): bool
 }
 
 /** What an earlier answer said, as it stands now; null where that certificate is of no use any more. */
-function standing(certificate: Certificate): Enrolled | EnrollmentRefused | null {
+function outcomeOf(certificate: Certificate): Enrolled | EnrollmentRefused | null {
   const { status } = certificate
   if (status === 'rejected') return { refused: 'enrollment_rejected', faults: [] }
   const pending = status === 'pending'

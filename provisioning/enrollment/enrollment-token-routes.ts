@@ -21,13 +21,13 @@ export type EnrollmentTokenServices = {
   enrollments: EnrollmentReader
   log: Log
   now: () => number
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
 }
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenServices): void {
-  const { writer, enrollments, reach, log, now } = services
+  const { writer, enrollments, authorizationScope, log, now } = services
   const tags = ['enrollment']
   const path = '/v1/enrollment-tokens'
 
@@ -42,7 +42,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
     path,
     {
       // Another token is as good as one that nobody ever saw; that one ends unused.
-      config: { secret: true, recall: async () => null },
+      config: { secret: true, replay: async () => null },
       schema: {
         tags,
         security: secured,
@@ -56,15 +56,15 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
     },
     async (request, reply) => {
       const { body } = request
-      if ('group' in body) reach.groupsFor(request, [body.group])
+      if ('group' in body) authorizationScope.groupsFor(request, [body.group])
       else {
-        await reach.assertDevice(request, body.deviceId)
-        reach.assertMayCertify(request, body.deviceId)
+        await authorizationScope.assertDevice(request, body.deviceId)
+        authorizationScope.assertMayCertify(request, body.deviceId)
       }
       const bound = 'group' in body ? { group: body.group } : { deviceId: body.deviceId }
       const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false } = body
       // Whoever holds the token enrolls no further than who made it.
-      const terms = reach.approvalFor(request)
+      const terms = authorizationScope.approvalFor(request)
       const approvalIfHeld = 'deviceId' in body && terms !== false && terms.ifHeld
       const madeWithin = terms === false ? null : terms.within
       const order = { bound, approval, approvalIfHeld, madeWithin, lifetimeMs: lifetimeSeconds * 1000 }
@@ -114,7 +114,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
   api.post(
     `${path}/:id/revoke`,
     {
-      config: { recall: (done, request) => tokenOf(request, done.target) },
+      config: { replay: (done, request) => tokenOf(request, done.target) },
       schema: {
         tags,
         security: secured,

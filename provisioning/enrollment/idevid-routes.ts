@@ -17,11 +17,11 @@ export type IdevidServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
   log: Log
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
 }
 
 export function idevidRoutes(api: Api, services: IdevidServices): void {
-  const { writer, issuers, reach, log } = services
+  const { writer, issuers, authorizationScope, log } = services
   const about = {
     tags: ['enrollment'],
     security: secured,
@@ -73,7 +73,7 @@ export function idevidRoutes(api: Api, services: IdevidServices): void {
         const faults = [{ path: 'body.nameTemplate', message }]
         throw refusal(anchorProblems, { refused: 'name_template_invalid', faults })
       }
-      if (settings.group !== null) reach.groupsFor(request, [settings.group])
+      if (settings.group !== null) authorizationScope.groupsFor(request, [settings.group])
       await writer.setAnchorEnrollment(issuerId, settings, actorOf(request))
       log.anchorEnrollmentSet(callerOf(request), issuerId, settings.mode)
       return enrollmentOf(issuerId)

@@ -10,7 +10,7 @@ import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice } from '../anchors/name-template.ts'
 import { BACKDATE_MS } from '../ca/profile.ts'
 
-export type ShownIdevid = {
+export type PresentedIdevid = {
   idevid: Idevid
   /** SHA-256 of its SubjectPublicKeyInfo, hex. */
   spkiHash: string
@@ -20,7 +20,7 @@ export type ShownIdevid = {
 }
 
 /** Null where it is of no manufacturer that may enroll devices; the fault where it is, and cannot be used. */
-export function judgeIdevid(
+export function validateIdevid(
   certificate: X509Certificate,
   parts: {
     issuers: Map<string, Issuer>
@@ -28,7 +28,7 @@ export function judgeIdevid(
     pq: PqMode
     now: number
   },
-): ShownIdevid | { fault: string } | null {
+): PresentedIdevid | { fault: string } | null {
   const { issuers, now } = parts
   const issuer = issuers.get(findIssuer(certificate, issuers.values())?.id ?? '')
   if (issuer === undefined || issuer.kind !== 'foreign') return null

@@ -20,13 +20,13 @@ export type OperatorEnrollmentServices = {
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   log: Log
   deviceDays: number
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
   /** PEM of our root. */
   rootPem: string
 }
 
 export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices): void {
-  const { authority, roll, reach, chainOf, log } = services
+  const { authority, roll, authorizationScope, chainOf, log } = services
   const tags = ['enrollment']
 
   async function deviceOf(id: string): Promise<Device> {
@@ -46,7 +46,7 @@ export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices)
     '/v1/devices/:id/certificates',
     {
       config: {
-        recall: async (done, _, reply) => listed(reply, done.target),
+        replay: async (done, _, reply) => listed(reply, done.target),
       },
       schema: {
         tags,
@@ -64,11 +64,11 @@ export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices)
       const { id: deviceId } = request.params
       const { body } = request
       const device = await deviceOf(deviceId)
-      reach.assertMayCertify(request, deviceId)
-      if ('certificate' in body) reach.assertMayRegister(request, device)
+      authorizationScope.assertMayCertify(request, deviceId)
+      if ('certificate' in body) authorizationScope.assertMayRegister(request, device)
       const compromise = 'csr' in body && body.reason === 'keyCompromise'
-      if (compromise) reach.assertMayEndGrace(request)
-      const approval = reach.approvalFor(request)
+      if (compromise) authorizationScope.assertMayEndGrace(request)
+      const approval = authorizationScope.approvalFor(request)
       const actor = actorOf(request)
       const outcome =
         'csr' in body
@@ -96,7 +96,7 @@ export function enrollmentRoutes(api: Api, services: OperatorEnrollmentServices)
     '/v1/devices/:id/canaries',
     {
       // A canary proves something once; another is as good as one whose answer was lost.
-      config: { recall: async () => null },
+      config: { replay: async () => null },
       schema: {
         tags,
         security: secured,

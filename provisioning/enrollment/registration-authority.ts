@@ -20,7 +20,7 @@ import type { Renewable } from './renewal-window.ts'
 
 /** `certificate` and `chain` are PEM. */
 export type Canary = { kind: CanaryKind; fingerprint: string; certificate: string; chain: string[] }
-export type CanaryKind = 'unlisted' | 'expired'
+type CanaryKind = 'unlisted' | 'expired'
 
 /**
  * `redeems` is what entitles to it, `authenticator` the certificate that asked; `approval`: it waits for an operator;
@@ -40,7 +40,7 @@ export type EnrollmentOrder = {
 }
 
 /** `current` is on record and admitted; `days` is the validity asked for. */
-export type RenewalOrder = {
+type RenewalOrder = {
   current: Renewable & { deviceId: string }
   csr: string
   days: number
@@ -49,7 +49,7 @@ export type RenewalOrder = {
 
 export type Unused = { fingerprint: string; status: CertificateStatus }
 
-export type ForeignOrder = {
+type ForeignOrder = {
   deviceId: string
   certificate: string
   trust: 'chained' | 'pinned'
@@ -68,12 +68,12 @@ export type RegistrationAuthority = {
   /** Lists a certificate that somebody else issued; gives its fingerprint. */
   register(order: ForeignOrder, actor: Actor): Promise<string | Refused>
   /** Judges such a certificate as `register` does, and lists nothing. */
-  judge(order: ForeignOrder): Promise<ForeignVerdict>
+  validate(order: ForeignOrder): Promise<ForeignVerdict>
   /** Issues a certificate that must never be admitted. */
   canary(order: { deviceId: string; csr: string; kind: CanaryKind }, actor: Actor): Promise<Canary | Refused>
 }
 
-export type RegistrationAuthorityParts = {
+type RegistrationAuthorityParts = {
   /** The CA that issues now: another one from one moment to the next, so each order asks once. */
   ca: () => IssuingCa
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent' | 'listCertificate'>
@@ -170,7 +170,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     return writer.listCertificate({ ...listed, compromise, provisional, authenticator, early }, actor)
   }
 
-  function judge({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
+  function validate({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {
     return validateForeignCertificate({ pem, deviceId, trust, issuers: issuers(), isDevice, pq, now: now() })
   }
 
@@ -207,11 +207,11 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       return typeof outcome === 'string' ? { fingerprint: outcome } : outcome
     },
 
-    judge,
+    validate,
 
     async register(order, actor) {
       const { deviceId, trust, approval = false } = order
-      const verdict = await judge(order)
+      const verdict = await validate(order)
       if ('refused' in verdict) return verdict
       const listed = listing(verdict.der, deviceId, verdict.issuerId, 'certificate.register', approval)
       return writer.listCertificate({ ...listed, trust }, actor)

@@ -34,7 +34,7 @@ import {
 } from './est.ts'
 import { capitalizeHeaders, isLibest, wrapped } from './libest.ts'
 
-export type EstServices = {
+type EstServices = {
   writer: RegistryWriter
   roll: RollReader
   authority: RegistrationAuthority
@@ -47,7 +47,7 @@ export type EstServices = {
 }
 
 type Label = { label?: string }
-export type EstParts = {
+type EstParts = {
   enrollment: EnrollmentAuthentication
   self: SelfAuthentication
   /** How long after its end a certificate may still be renewed, in ms. */

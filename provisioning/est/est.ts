@@ -36,7 +36,7 @@ export function certsOnly(certificates: readonly Buffer[]): string {
 }
 
 /** Subject and subjectAltName, in a form in which equal names are equal strings. */
-export type Names = { subject: string; subjectAltName: string }
+type Names = { subject: string; subjectAltName: string }
 
 /** What a request (PEM) asks to be named; null where it cannot be read. Nothing is ever issued by these names. */
 export function namesOfRequest(pem: string): Names | null {

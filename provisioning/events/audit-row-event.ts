@@ -4,7 +4,7 @@ import type { ActorKind } from '../../db/audit-chain.ts'
 import type { NewEvent } from '../../db/events/event-log.ts'
 
 /** An audit row, as far as it matters here. */
-export type Happened = {
+type Happened = {
   at: number
   actor: string
   actorKind: ActorKind | null
@@ -14,7 +14,7 @@ export type Happened = {
   detail: Readonly<Record<string, unknown>>
 }
 /** What a certificate that was listed is: the first of its device, one that follows another, one that waits for approval. */
-export type Listed = 'first' | 'renewal' | 'pending'
+type Listed = 'first' | 'renewal' | 'pending'
 
 const ofCertificate = {
   'certificate.suspend': 'suspended',

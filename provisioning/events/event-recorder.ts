@@ -2,7 +2,7 @@
 // tells nothing twice and leaves nothing out.
 import type { AuditTail, TailRow } from '../../db/events/audit-tail.ts'
 import type { EventLog, NewEvent } from '../../db/events/event-log.ts'
-import { isRegistryOutage } from '../../db/registry-error.ts'
+import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
 import { eventOfAuditRow } from './audit-row-event.ts'
 
@@ -40,12 +40,12 @@ export function startEventRecorder(parts: {
   }
 
   /** A row that nothing can be told of is left out, and keeps no later one from being told. */
-  function newsOrNone(row: TailRow): NewEvent[] {
+  function eventsOf(row: TailRow): NewEvent[] {
     try {
       const event = eventOfAuditRow(row, tail.listed)
       return event === null ? [] : [event]
     } catch (error) {
-      if (isRegistryOutage(error)) throw error
+      if (isRegistryUnavailable(error)) throw error
       parts.onFailed(error)
       return []
     }
@@ -60,7 +60,7 @@ export function startEventRecorder(parts: {
       const rows = tail.after(position, ROWS_AT_ONCE)
       const last = rows.at(-1)
       if (last !== undefined) {
-        const events = rows.flatMap(newsOrNone)
+        const events = rows.flatMap(eventsOf)
         // Where the log was lost, and its mark with it, this one stands for it.
         if (!eventLog.writeMarked(events, { name: MARK, value: last.seq })) return
         position = last.seq

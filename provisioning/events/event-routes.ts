@@ -16,7 +16,7 @@ import { eventProblems } from './event-problems.ts'
 import { EventResponse, toEventResponse } from './event-response.ts'
 import type { EventService } from './index.ts'
 
-export type EventServices = {
+type EventServices = {
   roll: RollReader
   events: Pick<EventService, 'reader' | 'streams'>
 }

@@ -2,7 +2,7 @@
 // What a slow reader has not taken is not kept for it in memory; one that takes nothing is cut.
 import type { Event, EventReader } from '../../db/events/event-reader.ts'
 
-export type StreamParts = {
+export type EventStreamOptions = {
   /** Whose it is: each has a bounded number. */
   caller: string
   position: number
@@ -16,14 +16,14 @@ export type StreamParts = {
 }
 export type EventStreams = {
   /** False where there are too many already, of this caller or of all. */
-  add(stream: StreamParts): boolean
-  remove(stream: StreamParts): void
+  add(stream: EventStreamOptions): boolean
+  remove(stream: EventStreamOptions): void
   /** Ends all. */
   close(): void
 }
 
-export const STREAMS_MAX = 100
-export const STREAMS_PER_CALLER_MAX = 10
+const STREAMS_MAX = 100
+const STREAMS_PER_CALLER_MAX = 10
 const LOOK_EVERY_MS = 100
 const ASK_EVERY_MS = 1_000
 const HEARTBEAT_MS = 15_000
@@ -43,9 +43,9 @@ export function createEventStreams(parts: {
   stalledMs?: number
 }): EventStreams {
   const { reader } = parts
-  const streams = new Map<StreamParts, State>()
+  const streams = new Map<EventStreamOptions, State>()
   /** Those that have not been given all there is. */
-  const lags = new WeakSet<StreamParts>()
+  const lags = new WeakSet<EventStreamOptions>()
   let timer: NodeJS.Timeout | null = null
   let askedAt = 0
   let seen: number | null = null
@@ -60,7 +60,7 @@ export function createEventStreams(parts: {
     const at = performance.now()
     const asks = at - askedAt >= ASK_EVERY_MS
     if (asks) askedAt = at
-    const behind: [StreamParts, State][] = []
+    const behind: [EventStreamOptions, State][] = []
     for (const [stream, state] of streams) {
       if ((asks && !isWelcome(stream)) || isStalled(stream, state, at)) {
         remove(stream)
@@ -77,7 +77,7 @@ export function createEventStreams(parts: {
     }
   }
 
-  function isWelcome(stream: StreamParts): boolean {
+  function isWelcome(stream: EventStreamOptions): boolean {
     try {
       return stream.isStillIn()
     } catch {
@@ -85,7 +85,7 @@ export function createEventStreams(parts: {
     }
   }
 
-  function isStalled(stream: StreamParts, state: State, at: number): boolean {
+  function isStalled(stream: EventStreamOptions, state: State, at: number): boolean {
     const pending = stream.pending()
     if (pending === 0 || pending < state.pendingBefore) state.movedAt = at
     state.pendingBefore = pending
@@ -93,7 +93,7 @@ export function createEventStreams(parts: {
   }
 
   /** Gives how many rows that took. */
-  function serve(stream: StreamParts, state: State, isNew: boolean, at: number): number {
+  function serve(stream: EventStreamOptions, state: State, isNew: boolean, at: number): number {
     let text = ''
     let rows = 0
     if (isNew && stream.pending() < PENDING_BYTES_MAX) {
@@ -112,7 +112,7 @@ export function createEventStreams(parts: {
   }
 
   /** Nothing of an event that cannot be told: the stream goes on behind it. */
-  function textFor(stream: StreamParts, event: Event): string {
+  function textFor(stream: EventStreamOptions, event: Event): string {
     try {
       return stream.passes(event) ? parts.textOf(event) : ''
     } catch {
@@ -125,7 +125,7 @@ export function createEventStreams(parts: {
     return batch.events
   }
 
-  function remove(stream: StreamParts): void {
+  function remove(stream: EventStreamOptions): void {
     if (!streams.delete(stream)) return
     parts.onCount(streams.size)
     if (streams.size > 0 || timer === null) return

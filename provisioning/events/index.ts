@@ -32,7 +32,7 @@ export function startEventService(parts: {
     onFailed: log.eventLogFailed,
     onSetAside: log.eventLogSetAside,
   })
-  const desk = startEventRecorder({
+  const recorder = startEventRecorder({
     tail: prepareAuditTail(parts.reading.sqlite),
     eventLog,
     now,
@@ -44,10 +44,10 @@ export function startEventService(parts: {
     eventLog,
     reader,
     streams,
-    deadlinePassed: desk.deadlinePassed,
+    deadlinePassed: recorder.deadlinePassed,
     close() {
       streams.close()
-      desk.close()
+      recorder.close()
       reader.close()
     },
   }

@@ -4,7 +4,7 @@ import { type Api, refusals, secured } from '../http/api.ts'
 import * as schemas from '../http/schemas.ts'
 import type { Explainer } from './explain.ts'
 
-export type ExplainServices = {
+type ExplainServices = {
   explainer: Explainer
 }
 

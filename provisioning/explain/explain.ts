@@ -38,7 +38,7 @@ export type Explainer = {
   presented(pem: string): Promise<Explanation>
 }
 
-export type ExplainerParts = {
+type ExplainerParts = {
   roll: Pick<RollReader, 'device' | 'certificate' | 'certificates' | 'refusals'>
   lookup: AdmissionLookup
   nearest: (names: readonly string[]) => NearestDevice | null
@@ -64,7 +64,7 @@ export function createExplainer({
   pq,
   now,
 }: ExplainerParts): Explainer {
-  function judge(leaf: X509Certificate, known: Map<string, Issuer>): Verdict {
+  function verdictOn(leaf: X509Certificate, known: Map<string, Issuer>): Verdict {
     const fingerprint = fingerprintOf(leaf.raw)
     const peer: Peer = { fingerprint, chain: verifyChain(leaf, known) }
     const input = { peer, record: lookup(fingerprint), now: now(), pq }
@@ -85,7 +85,7 @@ export function createExplainer({
   async function explainCertificate(leaf: X509Certificate): Promise<Explanation> {
     const fingerprint = fingerprintOf(leaf.raw)
     const known = issuers()
-    const verdict = judge(leaf, known)
+    const verdict = verdictOn(leaf, known)
     // Whoever is listed is known by its record; names are for strangers.
     const stranger = lookup(fingerprint) === null
     const nearestDevice = stranger ? await nearestTo(namesIn(leaf.raw)) : undefined
@@ -95,7 +95,7 @@ export function createExplainer({
       message: messageFor(verdict, leaf, known) + nearby(nearestDevice) + arrived(arrivalOf(fingerprint)),
       hint: verdict.reason === null ? null : reasons[verdict.reason].hint,
       ...(nearestDevice === undefined ? {} : { nearestDevice }),
-      refusals: (await roll.refusals({ fingerprint }, REFUSALS_SHOWN)).map(shownRefusal),
+      refusals: (await roll.refusals({ fingerprint }, REFUSALS_SHOWN)).map(toRefusalResponse),
     }
   }
 
@@ -107,13 +107,13 @@ export function createExplainer({
         throw new Problem(rollProblems, 'device_unknown', detail)
       }
       const { items } = await roll.certificates({ deviceId: id }, null, CERTIFICATES_TRIED)
-      const refusals = (await roll.refusals({ deviceId: id }, REFUSALS_SHOWN)).map(shownRefusal)
+      const refusals = (await roll.refusals({ deviceId: id }, REFUSALS_SHOWN)).map(toRefusalResponse)
       const subject = { kind: 'device' as const, id }
       if (items.length === 0) return { subject, ...withoutCertificate(device), certificates: [], refusals }
       const known = issuers()
       const tried = items.toSorted(newestFirst).map(({ fingerprint, der }) => ({
         fingerprint,
-        ...judge(new X509Certificate(der), known),
+        ...verdictOn(new X509Certificate(der), known),
       }))
       const deciding = tried.find(one => one.wouldBeAdmitted) ?? tried[0]!
       const { fingerprint, ...verdict } = deciding
@@ -233,7 +233,7 @@ function neverListed(fingerprint: string, seen: readonly Refusal[], known: Map<s
       ? `This is the certificate of the issuer ${issuer.name}, no device's`
       : 'No certificate with this fingerprint is on the roll',
     hint: 'Explain the certificate itself, from its file: that shows its names, its issuer and every other check.',
-    refusals: seen.map(shownRefusal),
+    refusals: seen.map(toRefusalResponse),
   }
 }
 
@@ -256,6 +256,6 @@ function newestFirst(a: Certificate, b: Certificate): number {
   return b.issuedAt - a.issuedAt || (a.fingerprint < b.fingerprint ? -1 : 1)
 }
 
-function shownRefusal(refusal: Refusal): Explanation['refusals'][number] {
+function toRefusalResponse(refusal: Refusal): Explanation['refusals'][number] {
   return { ...refusal, at: new Date(refusal.at).toISOString() }
 }

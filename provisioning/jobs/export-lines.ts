@@ -2,8 +2,6 @@
 import type { ExportedCertificate, ExportedDevice } from '../../db/jobs/device-export.ts'
 import { toPem } from '../../pki/pem.ts'
 
-export type ExportFormat = 'ndjson' | 'csv'
-
 export const csvHeader = [
   'deviceId',
   'state',

@@ -30,9 +30,9 @@ export type RowResult = {
   detail?: string
 }
 
-export type ChunkImporterParts = {
+type ChunkImporterParts = {
   writer: Pick<RegistryWriter, 'addDevice' | 'setDeviceState'>
-  authority: Pick<RegistrationAuthority, 'enroll' | 'register' | 'judge'>
+  authority: Pick<RegistrationAuthority, 'enroll' | 'register' | 'validate'>
   readCsr: CsrReader['read']
   lookup: ImportLookup
   deviceDays: number
@@ -44,7 +44,7 @@ export type ChunkImporterParts = {
  * What the chunks of one run share: the public keys that its rows have asked for, and the turn of the chunk before, since
  * rows are judged in the order of the file whatever takes long to read.
  */
-export type ImportRun = { actor: Actor; dryRun: boolean; keys: SeenDevices; judged: Promise<unknown> }
+export type ImportRun = { actor: Actor; dryRun: boolean; keys: SeenDevices; validated: Promise<unknown> }
 export type ChunkImporter = (rows: readonly ValidatedRow[], run: ImportRun) => Promise<RowResult[]>
 
 /** How often a row is tried that the service fails at. */
@@ -56,7 +56,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
 
   /** The work for one row: tried again where it fails, and in the end the row's own failure. */
   async function attempted<T>(
-    { number, line, ...judged }: ValidatedRow,
+    { number, line, ...validated }: ValidatedRow,
     work: (attempt: number) => T | Promise<T>,
   ) {
     for (let attempt = 1; ; attempt += 1) {
@@ -66,7 +66,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
         if (asRegistryError(error) instanceof RegistryError) throw error
         if (attempt < ATTEMPTS_MAX) continue
         parts.onRowFailed(number, error)
-        const deviceId = 'row' in judged ? judged.row.deviceId : null
+        const deviceId = 'row' in validated ? validated.row.deviceId : null
         return { row: number, line, deviceId, outcome: 'refused', ...failed } as const
       }
     }
@@ -74,7 +74,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
 
   async function evidenceOf(row: Row): Promise<Evidence> {
     const certificates = (row.certificates ?? []).map(async ({ certificate, trust = 'chained' }) => {
-      const verdict = await authority.judge({ deviceId: row.deviceId, certificate, trust })
+      const verdict = await authority.validate({ deviceId: row.deviceId, certificate, trust })
       return { ...verdict, ...namesOf(certificate) }
     })
     return {
@@ -110,13 +110,13 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
   }
 
   /** What there is to do for a row; a result where that is nothing. */
-  function judge(judged: ValidatedRow, evidence: Evidence | null, run: ImportRun): Task | RowResult {
-    const { number, line } = judged
-    if ('fault' in judged || evidence === null) {
-      const { deviceId = null, ...fault } = 'fault' in judged ? judged.fault : malformed
+  function plan(validated: ValidatedRow, evidence: Evidence | null, run: ImportRun): Task | RowResult {
+    const { number, line } = validated
+    if ('fault' in validated || evidence === null) {
+      const { deviceId = null, ...fault } = 'fault' in validated ? validated.fault : malformed
       return { row: number, line, deviceId, outcome: 'refused', ...fault }
     }
-    const { row } = judged
+    const { row } = validated
     const at = { row: number, line, deviceId: row.deviceId }
     const plan = planRow(row, evidence, lookup, now())
     if ('reason' in plan) return { ...at, outcome: 'refused', ...plan }
@@ -140,27 +140,29 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
   }
 
   return async (rows, run) => {
-    const before = run.judged
+    const before = run.validated
     const turn = Promise.withResolvers<void>()
-    run.judged = turn.promise
+    run.validated = turn.promise
     try {
       const evidence = await Promise.all(
-        rows.map(judged => ('row' in judged ? attempted(judged, () => evidenceOf(judged.row)) : null)),
+        rows.map(validated =>
+          'row' in validated ? attempted(validated, () => evidenceOf(validated.row)) : null,
+        ),
       )
       await before
       const tasks: (Task | RowResult)[] = []
-      for (const [index, judged] of rows.entries()) {
+      for (const [index, validated] of rows.entries()) {
         const found = evidence[index] ?? null
         const isResult = found !== null && 'outcome' in found
-        tasks.push(isResult ? found : await attempted(judged, () => judge(judged, found, run)))
+        tasks.push(isResult ? found : await attempted(validated, () => plan(validated, found, run)))
       }
       turn.resolve()
       return await Promise.all(
         tasks.map((task, index) => {
-          const judged = rows[index]!
+          const validated = rows[index]!
           // Part of it may have been done: what is left to do is asked anew.
-          const again = () => judge(judged, evidence[index] as Evidence | null, run)
-          return attempted(judged, attempt => finish(attempt === 1 ? task : again(), run))
+          const again = () => plan(validated, evidence[index] as Evidence | null, run)
+          return attempted(validated, attempt => finish(attempt === 1 ? task : again(), run))
         }),
       )
     } finally {

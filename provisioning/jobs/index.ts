@@ -16,7 +16,7 @@ import type { UploadFormat } from './records.ts'
 import type { Mapping } from './row.ts'
 import { createJobRunner } from './runner.ts'
 
-export type ImportOrder = {
+type ImportOrder = {
   format: UploadFormat
   mapping: Mapping
   /** Whether certificates are pinned whatever their rows say. */
@@ -38,7 +38,7 @@ export type ImportService = {
   close(): Promise<void>
 }
 
-export type ImportServiceOptions = {
+type ImportServiceOptions = {
   reading: Registry
   writer: RegistryWriter
   authority: RegistrationAuthority

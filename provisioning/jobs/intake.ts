@@ -13,10 +13,10 @@ import { createSeenDevices } from './seen-devices.ts'
 export type ValidatedRow = { number: number; line: number } & ({ row: Row } | { fault: RowFault })
 
 /** How a file is to be understood. */
-export type Reading = { format: UploadFormat; mapping: Mapping; pin: boolean }
+type Reading = { format: UploadFormat; mapping: Mapping; pin: boolean }
 
-export const ROWS_MAX = 2_000_000
-export const UPLOAD_BYTES_MAX = 8 * 2 ** 30
+const ROWS_MAX = 2_000_000
+const UPLOAD_BYTES_MAX = 8 * 2 ** 30
 const BUFFERED_CHARACTERS = 256 * 1024
 const ROOM_EVERY_BYTES = 32 * 2 ** 20
 
@@ -31,7 +31,7 @@ export async function takeUpload(
   files.make(id)
   const handle = await files.writeRows(id)
   try {
-    const rows = await writeRows(handle, judged(bounded(bytes, files), reading))
+    const rows = await writeRows(handle, validated(bounded(bytes, files), reading))
     if (rows === 0) throw new Problem(jobProblems, 'upload_unusable', 'there is no row in it')
     await handle.sync()
     return rows
@@ -56,7 +56,7 @@ async function writeRows(handle: FileHandle, rows: AsyncIterable<ValidatedRow>):
   return count
 }
 
-async function* judged(
+async function* validated(
   bytes: AsyncIterable<Buffer>,
   { format, mapping, pin }: Reading,
 ): AsyncGenerator<ValidatedRow> {

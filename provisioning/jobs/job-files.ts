@@ -12,7 +12,7 @@ export type JobFiles = {
   make(id: string): void
   remove(id: string): void
   /** Removes what belongs to no job. */
-  sweep(known: (id: string) => boolean): void
+  removeUnknown(known: (id: string) => boolean): void
   writeRows(id: string): Promise<FileHandle>
   /** Lines from this offset on, with the offset behind each. */
   readRows(id: string, offset: number): AsyncGenerator<{ text: string; end: number }>
@@ -37,7 +37,7 @@ export function createJobFiles(directory: string): JobFiles {
   return {
     make: id => void mkdirSync(folder(id), { mode: 0o700 }),
     remove: id => rmSync(folder(id), { recursive: true, force: true }),
-    sweep(known) {
+    removeUnknown(known) {
       for (const id of readdirSync(directory))
         if (!known(id)) rmSync(folder(id), { recursive: true, force: true })
     },

@@ -49,7 +49,7 @@ export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
     '/v1/jobs',
     {
       // It takes no Idempotency-Key, so there is nothing to recall.
-      config: { upload: true, recall: async () => null },
+      config: { upload: true, replay: async () => null },
       schema: {
         tags,
         security: secured,
@@ -81,7 +81,7 @@ export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
         .take(bytes, { format, mapping, pin, dryRun, actor, actorKind, requestId })
         .finally(() => letGo(request.raw))
       log.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
-      return reply.code(202).header('location', `/v1/jobs/${job.id}`).send(shownJob(job))
+      return reply.code(202).header('location', `/v1/jobs/${job.id}`).send(toJobResponse(job))
     },
   )
 }
@@ -101,7 +101,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices
     async request => {
       const { limit = 100, cursor } = request.query
       const { items, next } = imports.jobs(decodeCursor(cursor, isJobKey), limit)
-      return { items: items.map(shownJob), nextCursor: encodeCursor(next) }
+      return { items: items.map(toJobResponse), nextCursor: encodeCursor(next) }
     },
   )
 
@@ -117,7 +117,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices
         response: { 200: jobSchemas.Job, ...refusals },
       },
     },
-    async request => shownJob(known(request.params.job)),
+    async request => toJobResponse(known(request.params.job)),
   )
 
   api.get(
@@ -146,7 +146,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices
   api.post(
     '/v1/jobs/:job/cancel',
     {
-      config: { recall: async done => shownJob(known(done.target)) },
+      config: { replay: async done => toJobResponse(known(done.target)) },
       schema: {
         tags,
         security: secured,
@@ -161,7 +161,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices
       const { job } = request.params
       await imports.cancel(job, actorOf(request))
       log.jobCancelled(callerOf(request), job)
-      return shownJob(known(job))
+      return toJobResponse(known(job))
     },
   )
 
@@ -205,7 +205,7 @@ function unsupported(detail: string): Problem {
   return new Problem(httpProblems, 'media_type_unsupported', detail)
 }
 
-function shownJob(job: Job): jobSchemas.Job {
+function toJobResponse(job: Job): jobSchemas.Job {
   const { actor, actorKind: ____, requestId: _, rowsOffset: __, resultsBytes: ___, counts, ...facts } = job
   const none = { registered: 0, enrolled: 0, listed: 0, changed: 0, unchanged: 0, refused: 0 }
   const time = (at: number | null) => (at === null ? null : new Date(at).toISOString())

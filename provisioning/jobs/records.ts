@@ -10,9 +10,9 @@ import { privateKey, type RowFault } from './row.ts'
 
 export type UploadFormat = 'ndjson' | 'csv'
 /** `line` is where it begins in the file, from 1. */
-export type FileRecord = { line: number } & ({ record: Record<string, unknown> } | { fault: RowFault })
+type FileRecord = { line: number } & ({ record: Record<string, unknown> } | { fault: RowFault })
 
-export const ROW_BYTES_MAX = 64 * 1024
+const ROW_BYTES_MAX = 64 * 1024
 const COLUMNS_MAX = 200
 /** How long records are handed on before everybody else has a turn. */
 const TURN_MS = 8

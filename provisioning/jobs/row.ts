@@ -5,7 +5,7 @@ import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { type Azure, fromAzure, isAzure } from './azure-row.ts'
 
 export type RowState = 'registered' | 'active' | 'suspended' | 'decommissioned'
-export type RowCertificate = { certificate: string; trust?: 'chained' | 'pinned' }
+type RowCertificate = { certificate: string; trust?: 'chained' | 'pinned' }
 /** What is not given is not asked for: a device on record keeps its own. */
 export type Row = {
   deviceId: string
@@ -29,7 +29,7 @@ export const rowReasons = [
 ] as const
 export type RowReason = (typeof rowReasons)[number]
 export type RowFault = { reason: RowReason; detail: string; deviceId?: string }
-export type RowVerdict = { row: Row } | RowFault
+type RowVerdict = { row: Row } | RowFault
 
 /** Which column stands for which field of ours. */
 export type Mapping = ReadonlyMap<string, string>
@@ -81,11 +81,11 @@ export function readRow(record: Fields, mapping: Mapping, text: boolean): RowVer
     if (name in row) return invalid(`${name} is given twice`)
     row[name] = value
   }
-  const read = judge(row, text, azure)
+  const read = validate(row, text, azure)
   return 'reason' in read ? named(read, row['deviceId']) : read
 }
 
-function judge(row: Fields, text: boolean, azure: Azure | null): RowVerdict {
+function validate(row: Fields, text: boolean, azure: Azure | null): RowVerdict {
   const { deviceId, csr, days, certificate, certificates, trust, groups, state, attributes, ...others } = row
   if (typeof deviceId !== 'string') return invalid('deviceId is missing')
   if (!isDeviceId(deviceId)) return invalid('deviceId is not 1 to 128 characters of A-Z a-z 0-9 . _ -')
@@ -184,7 +184,7 @@ export function privateKey(): RowFault {
   return { reason: 'private_key_sent', detail }
 }
 
-export function invalid(detail: string): RowFault {
+function invalid(detail: string): RowFault {
   return { reason: 'row_invalid', detail }
 }
 

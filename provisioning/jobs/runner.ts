@@ -2,20 +2,20 @@
 // each chunk: whatever ends the process, the next start goes on there, and rows met again find their work done.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Job, JobProgress, JobReader, JobWriter } from '../../db/jobs/job-store.ts'
-import { isRegistryOutage } from '../../db/registry-error.ts'
+import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { ChunkImporter, ImportRun, Outcome, RowResult } from './import-row.ts'
 import type { ValidatedRow } from './intake.ts'
 import type { JobFiles } from './job-files.ts'
 import { createSeenDevices } from './seen-devices.ts'
 
-export type JobRunner = {
+type JobRunner = {
   /** There is another job. */
   wake(): void
   /** Ends after the chunks under way; the rest waits for the next start. */
   close(): Promise<void>
 }
 
-export type JobRunnerParts = {
+type JobRunnerParts = {
   jobs: JobReader
   writer: Pick<JobWriter, 'beginJob' | 'leaveJob' | 'advanceJob' | 'endJob' | 'forgetJobs'>
   files: JobFiles
@@ -53,7 +53,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
   let awake = false
   /** How often the job of this ID failed at this row. */
   let stuck = { id: '', rowsDone: 0, attempts: 0 }
-  files.sweep(id => jobs.job(id) !== null)
+  files.removeUnknown(id => jobs.job(id) !== null)
 
   /** Ends when no job waits, or when it is stopped. Never throws. */
   async function runAll(): Promise<void> {
@@ -105,7 +105,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
 
   /** Whether it failed here as often as it is tried. While the registry is out, no other job could go on either. */
   function isStuck({ id }: Job, error: unknown): boolean {
-    if (isRegistryOutage(error)) return false
+    if (isRegistryUnavailable(error)) return false
     const rowsDone = jobs.job(id)?.rowsDone ?? 0
     const same = stuck.id === id && stuck.rowsDone === rowsDone
     stuck = { id, rowsDone, attempts: same ? stuck.attempts + 1 : 1 }
@@ -117,7 +117,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
       actor: { name: job.actor, kind: job.actorKind, requestId: job.requestId },
       dryRun: job.dryRun,
       keys: createSeenDevices(),
-      judged: Promise.resolve(),
+      validated: Promise.resolve(),
     }
     const progress: JobProgress = { ...job, counts: { ...job.counts } }
     const results = await files.writeResults(job.id, job.resultsBytes)
@@ -169,9 +169,9 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     }
   }
 
-  async function runChunk(rows: { judged: ValidatedRow; end: number }[], run: ImportRun): Promise<Chunk> {
+  async function runChunk(rows: { validated: ValidatedRow; end: number }[], run: ImportRun): Promise<Chunk> {
     const results = await importRows(
-      rows.map(({ judged }) => judged),
+      rows.map(({ validated }) => validated),
       run,
     )
     return { results, end: rows.at(-1)?.end ?? 0 }
@@ -212,9 +212,9 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
 }
 
 async function* chunksOf(rows: AsyncIterable<{ text: string; end: number }>) {
-  let chunk: { judged: ValidatedRow; end: number }[] = []
+  let chunk: { validated: ValidatedRow; end: number }[] = []
   for await (const { text, end } of rows) {
-    chunk.push({ judged: JSON.parse(text) as ValidatedRow, end })
+    chunk.push({ validated: JSON.parse(text) as ValidatedRow, end })
     if (chunk.length < CHUNK_ROWS) continue
     yield chunk
     chunk = []

@@ -185,7 +185,7 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
       for (const [status, count] of Object.entries(certificates)) metrics.certificates.set({ status }, count)
     },
     expiringCounted: (within: string, certificates: number) => metrics.expiring.set({ within }, certificates),
-    sweepFailed: (error: unknown) =>
+    lifecycleJobFailed: (error: unknown) =>
       logger.warn({ err: error }, 'deadlines wait: the registry cannot be used now'),
     deadlineFailed: ({ error, ...step }: FailedDeadline) =>
       logger.error({ ...step, err: error }, 'a step in the life of a certificate failed: it is put off'),

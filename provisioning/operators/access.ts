@@ -8,7 +8,7 @@ import type { Role } from '../../db/schema.ts'
  * `narrowed` the route itself shows and makes only what is of the group · `free` nothing there is about devices ·
  * `none` not called by anybody bound to a group
  */
-export type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
+type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
 /**
  * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token, a claim certificate or an
  * IDevID, which open nothing else; `open`: by everybody.
@@ -181,6 +181,6 @@ export function rightTo(method: string | string[], url: string): Right {
 const ranks: Record<Role, number> = { viewer: 0, enroller: 1, operator: 2, admin: 3 }
 
 /** Whether a role reaches as far as another. */
-export function reaches(role: Role, least: Role): boolean {
+export function includesRole(role: Role, least: Role): boolean {
   return ranks[role] >= ranks[least]
 }

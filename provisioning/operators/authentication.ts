@@ -10,7 +10,7 @@ import { httpProblems } from '../http/http-problems.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { versionSeen } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
-import { type Right, reaches, rightTo, urgentRoutes } from './access.ts'
+import { includesRole, type Right, rightTo, urgentRoutes } from './access.ts'
 import { type ConsoleSession, type ConsoleSessions, isCsrfToken } from './console-sessions.ts'
 import { operatorProblems } from './operator-problems.ts'
 import { assertSameOrigin, changesSomething, sessionCookie } from './session-cookie.ts'
@@ -31,7 +31,7 @@ declare module 'fastify' {
   }
 }
 
-export type AuthenticationParts = {
+type AuthenticationParts = {
   holderOf: (token: string) => Holder | null
   operatorOf: (fingerprint: string) => Holder | null
   sessions: Pick<ConsoleSessions, 'find' | 'touch'>
@@ -170,7 +170,7 @@ const details: Record<Failure, string> = {
 }
 
 function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; scope: string }): void {
-  if (!reaches(holder.role, role)) {
+  if (!includesRole(holder.role, role)) {
     throw new Problem(
       operatorProblems,
       'role_insufficient',

@@ -9,7 +9,7 @@ import type { ApprovalTerms } from '../../db/roll/approval.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { Problem } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
-import { reaches } from './access.ts'
+import { includesRole } from './access.ts'
 import { operatorProblems } from './operator-problems.ts'
 
 type Attributes = Readonly<Record<string, string>>
@@ -49,18 +49,18 @@ export type AuthorizationScope = {
  * whoever is bound to a group those of that very group.
  */
 export function outsideScope(caller: Caller, attachments: readonly Attachment[]): Attachment | null {
-  if (caller.scope === null && reaches(caller.role, 'operator')) return null
+  if (caller.scope === null && includesRole(caller.role, 'operator')) return null
   return attachments.find(({ kind, target }) => kind !== 'group' || target !== caller.scope) ?? null
 }
 
 /** A hook that holds every route to the scope that access.ts gives it. */
-export function holdScope(reach: AuthorizationScope) {
+export function holdScope(authorizationScope: AuthorizationScope) {
   return async (request: FastifyRequest): Promise<void> => {
     const { right } = request.routeOptions.config
     if (right === undefined || 'access' in right) return
     const { id, fingerprint } = request.params as { id?: string; fingerprint?: string }
-    if (right.scope === 'device') await reach.assertDevice(request, id!)
-    if (right.scope === 'certificate') await reach.assertCertificate(request, fingerprint!)
+    if (right.scope === 'device') await authorizationScope.assertDevice(request, id!)
+    if (right.scope === 'certificate') await authorizationScope.assertCertificate(request, fingerprint!)
   }
 }
 
@@ -129,7 +129,7 @@ export function createAuthorizationScope(parts: {
     assertMayCertify: (request, deviceId) => assertWithin(callerOf(request), grants.device(deviceId)),
 
     assertMayEndGrace(request) {
-      if (reaches(callerOf(request).role, 'operator')) return
+      if (includesRole(callerOf(request).role, 'operator')) return
       throw new Problem(
         operatorProblems,
         'role_insufficient',
@@ -139,7 +139,7 @@ export function createAuthorizationScope(parts: {
 
     approvalFor(request) {
       const { role, scope } = callerOf(request)
-      const isOperator = reaches(role, 'operator')
+      const isOperator = includesRole(role, 'operator')
       return isOperator && scope === null ? false : { ifHeld: !isOperator, within: scope ?? '' }
     },
 

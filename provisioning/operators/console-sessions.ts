@@ -27,8 +27,8 @@ export type ConsoleSessions = {
   end(secret: string): void
 }
 
-export const SESSION_MS = 8 * 3_600_000
-export const IDLE_MS = 30 * 60_000
+const SESSION_MS = 8 * 3_600_000
+const IDLE_MS = 30 * 60_000
 const SESSIONS_MAX = 10_000
 const SESSIONS_PER_CREDENTIAL_MAX = 50
 

@@ -3,11 +3,11 @@
 import type { Holder } from '../../db/operators/token-store.ts'
 import type { Role } from '../../db/schema.ts'
 import { Problem } from '../http/problem.ts'
-import { reaches } from './access.ts'
+import { includesRole } from './access.ts'
 import { operatorProblems } from './operator-problems.ts'
 
-export type Wanted = { role: Role; group?: string; days?: number }
-export type Given = { role: Role; scope: string | null; expiresAt: number }
+type Wanted = { role: Role; group?: string; days?: number }
+type Given = { role: Role; scope: string | null; expiresAt: number }
 
 const DAY_MS = 86_400_000
 export const DAYS_DEFAULT = 90
@@ -19,7 +19,7 @@ export function delegate(
   wanted: Wanted,
   now: number,
 ): Given {
-  if (!reaches(maker.role, wanted.role)) {
+  if (!includesRole(maker.role, wanted.role)) {
     throw exceeded('role', `the role ${wanted.role} reaches further than ${maker.role}`)
   }
   const scope = wanted.group ?? maker.scope

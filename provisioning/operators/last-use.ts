@@ -8,7 +8,7 @@ export type LastUse = {
   close(): Promise<void>
 }
 
-export type LastUseParts = {
+type LastUseParts = {
   store: Pick<TokenStore, 'noteTokenUse'> & Pick<OperatorStore, 'noteOperatorUse'>
   now: () => number
   failed: (error: unknown) => void

@@ -18,7 +18,7 @@ import { validateOperatorCertificate } from './operator-certificate.ts'
 import { operatorProblems } from './operator-problems.ts'
 import * as schemas from './operator-schemas.ts'
 
-export type OperatorServices = {
+type OperatorServices = {
   writer: RegistryWriter
   issuers: () => Map<string, Issuer>
   log: Log
@@ -36,14 +36,14 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
   async function tokenOf(id: string, scope: string | null) {
     const token = await operators.token(id, scope)
     if (token === null) throw new Problem(operatorProblems, 'token_unknown', `there is no API token ${id}`)
-    return shownToken(token, now())
+    return toTokenResponse(token, now())
   }
 
   async function operatorOf(fingerprint: string, scope: string | null) {
     const operator = await operators.operator(fingerprint, scope)
     if (operator === null)
       throw new Problem(operatorProblems, 'operator_unknown', `no operator has certificate ${fingerprint}`)
-    return shownOperator(operator, now())
+    return toOperatorResponse(operator, now())
   }
 
   api.post(
@@ -52,7 +52,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
       config: {
         secret: true,
         // Nobody can show the lost token again: while nobody used it, it is given another secret.
-        recall: async ({ target }, request, reply) => {
+        replay: async ({ target }, request, reply) => {
           const token = await writer.renewUnusedToken(target, actorOf(request))
           if (token === null) {
             throw new Problem(
@@ -72,7 +72,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
         description: 'Never stronger than the caller: no wider role, no other group, no later end.',
         querystring: NoQuery,
         body: schemas.NewApiToken,
-        response: { 201: schemas.ApiTokenShown, ...refusals },
+        response: { 201: schemas.ApiTokenWithSecret, ...refusals },
       },
     },
     async (request, reply) => {
@@ -98,14 +98,14 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
     async request => {
       const { limit = 100, cursor } = request.query
       const { items, next } = await operators.tokens(scopeOf(request), decodeCursor(cursor, isTokenId), limit)
-      return { items: items.map(token => shownToken(token, now())), nextCursor: encodeCursor(next) }
+      return { items: items.map(token => toTokenResponse(token, now())), nextCursor: encodeCursor(next) }
     },
   )
 
   api.post(
     '/v1/api-tokens/:token/revoke',
     {
-      config: { recall: (done, request) => tokenOf(done.target, scopeOf(request)) },
+      config: { replay: (done, request) => tokenOf(done.target, scopeOf(request)) },
       schema: {
         tags,
         security: secured,
@@ -128,7 +128,7 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
     '/v1/operators',
     {
       config: {
-        recall: async (done, request, reply) => {
+        replay: async (done, request, reply) => {
           reply.code(201)
           return operatorOf(done.target, scopeOf(request))
         },
@@ -174,14 +174,17 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
       const { limit = 100, cursor } = request.query
       const after = decodeCursor(cursor, isFingerprint)
       const { items, next } = await operators.operators(scopeOf(request), after, limit)
-      return { items: items.map(operator => shownOperator(operator, now())), nextCursor: encodeCursor(next) }
+      return {
+        items: items.map(operator => toOperatorResponse(operator, now())),
+        nextCursor: encodeCursor(next),
+      }
     },
   )
 
   api.post(
     '/v1/operators/:operator/revoke',
     {
-      config: { recall: (done, request) => operatorOf(done.target, scopeOf(request)) },
+      config: { replay: (done, request) => operatorOf(done.target, scopeOf(request)) },
       schema: {
         tags,
         security: secured,
@@ -201,11 +204,11 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
   )
 }
 
-function shownToken({ scope: group, ...token }: ApiToken, now: number) {
+function toTokenResponse({ scope: group, ...token }: ApiToken, now: number) {
   return { ...token, group, ...times(token, now) }
 }
 
-function shownOperator({ scope: group, ...operator }: Operator, now: number) {
+function toOperatorResponse({ scope: group, ...operator }: Operator, now: number) {
   const { notBefore, notAfter } = operator
   return { ...operator, group, ...times(operator, now), notBefore: time(notBefore), notAfter: time(notAfter) }
 }

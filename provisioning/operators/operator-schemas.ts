@@ -43,7 +43,7 @@ const credential = {
 }
 export const ApiToken = Type.Object({ id: Type.String(), ...credential })
 /** The token itself is shown here and never again. */
-export const ApiTokenShown = Type.Object({ id: Type.String(), token: Type.String(), ...credential })
+export const ApiTokenWithSecret = Type.Object({ id: Type.String(), token: Type.String(), ...credential })
 export const Operator = Type.Object({
   fingerprint: Type.String(),
   subject: Type.String(),

@@ -15,7 +15,7 @@ import { operatorProblems } from './operator-problems.ts'
 import { WhoAmI } from './operator-schemas.ts'
 import { clearSessionCookie, sessionCookie, setSessionCookie } from './session-cookie.ts'
 
-export type SessionServices = {
+type SessionServices = {
   log: Log
   now: () => number
 }

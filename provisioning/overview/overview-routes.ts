@@ -18,14 +18,14 @@ import type { Overview as Look, OverviewService } from './overview.ts'
 import { windowsMs } from './overview.ts'
 import { DeviceSession, Overview } from './overview-schemas.ts'
 
-export type OverviewServices = {
+type OverviewServices = {
   roll: RollReader
   liveSessions: LiveSessionReader
   issuers: () => Map<string, Issuer>
   overview: OverviewService
   events: Pick<EventService, 'reader' | 'streams'>
   now: () => number
-  ca: { keeper: CaManager }
+  ca: { manager: CaManager }
 }
 
 /** A broker notes every second that it lives, and acts on a change within milliseconds. */
@@ -51,7 +51,11 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
     },
     async request => {
       const look = await overview.of(scopeOf(request))
-      return { ...shownCounts(look), ...shownService(look), receipts: look.changes.map(shownChange) }
+      return {
+        ...toCountsResponse(look),
+        ...toServiceResponse(look),
+        receipts: look.changes.map(toChangeResponse),
+      }
     },
   )
 
@@ -73,13 +77,13 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
       if ((await roll.device(id)) === null)
         throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
       decodeCursor(request.query.cursor, () => false)
-      return { items: liveSessions.ofDevice(id, now()).map(shownSession), nextCursor: null }
+      return { items: liveSessions.ofDevice(id, now()).map(toSessionResponse), nextCursor: null }
     },
   )
 
-  function shownService({ service }: Look) {
+  function toServiceResponse({ service }: Look) {
     if (service === null) return { perMinute: null, ca: null, nodes: null, jobs: null }
-    const current = ca.keeper.current()
+    const current = ca.manager.current()
     const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
     return {
       perMinute: perMinute(events.reader.minutes(now() - HOUR_MS)),
@@ -120,7 +124,7 @@ function perMinute(counts: readonly MinuteCount[]) {
   return [...minutes].map(([minute, one]) => ({ minute: time(minute), ...one }))
 }
 
-function shownCounts({ at, counts }: Look) {
+function toCountsResponse({ at, counts }: Look) {
   const { devices, certificates, connected, expired, expiring } = counts
   return {
     at: time(at),
@@ -138,11 +142,11 @@ function shownCounts({ at, counts }: Look) {
   }
 }
 
-function shownChange({ at, tookMs, ...change }: Look['changes'][number]) {
+function toChangeResponse({ at, tookMs, ...change }: Look['changes'][number]) {
   return { ...change, at: time(at), milliseconds: tookMs }
 }
 
-function shownSession({
+function toSessionResponse({
   nodeId,
   deviceId: _,
   since,

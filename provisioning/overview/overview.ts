@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import { type OverviewReader, prepareOverview, type RollCounts } from '../../db/overview/overview-reader.ts'
 import type { Within } from '../lifecycle-job.ts'
 
-export type ServerStanding = { notAfter: number; names: string[] }
+type ServerCertificateValidity = { notAfter: number; names: string[] }
 export type Overview = {
   at: number
   counts: RollCounts
@@ -13,7 +13,7 @@ export type Overview = {
     nodes: ReturnType<OverviewReader['nodes']>
     /** How many devices rely on each issuing CA; empty until they are counted for the first time. */
     devicesOfIssuer: ReadonlyMap<string, number>
-    server: ServerStanding
+    server: ServerCertificateValidity
     jobs: number
   } | null
   changes: ReturnType<OverviewReader['lastChanges']>
@@ -42,7 +42,7 @@ type Kept = { until: number; overview: Promise<Overview> }
 export function createOverviewService(parts: {
   sqlite: Database
   countDevices: (at: number) => Promise<Map<string, number>>
-  server: () => ServerStanding
+  server: () => ServerCertificateValidity
   now: () => number
 }): OverviewService {
   const { now } = parts

@@ -3,7 +3,7 @@
 import type { FoundingPolicy } from '../../db/policies/policy-store.ts'
 
 /** Devices in this group hold the `backend` policy. */
-export const BACKEND_GROUP = 'backend'
+const BACKEND_GROUP = 'backend'
 
 export const defaultPolicies: readonly FoundingPolicy[] = [
   {

@@ -24,9 +24,9 @@ const VARIABLE_MAX = 1_000
 /** Sets of policies whose comparison is remembered. */
 const KNOWN_MAX = 16
 /** Topic filters that are compared, counted for each device and each way: some 20 s of work. */
-export const COMPARISONS_MAX = 20_000_000
+const COMPARISONS_MAX = 20_000_000
 /** Filters that an answer names in all: some 1 MB of JSON. */
-export const FILTERS_LISTED_MAX = 10_000
+const FILTERS_LISTED_MAX = 10_000
 
 export function* tryOnFleet(
   reader: PolicyReader,
@@ -55,7 +55,7 @@ export function* tryOnFleet(
     const ids = reader.deviceIds(last, DEVICES_AT_ONCE)
     for (const id of ids) {
       yield
-      const item = yield* judge(id)
+      const item = yield* compareFor(id)
       if (item === null) continue
       const losing = item.lost.length > 0 || item.subscriptionsLost.length > 0
       if (losing) result.devicesLosing += 1
@@ -70,7 +70,7 @@ export function* tryOnFleet(
   result.items.push(...gainers.slice(0, limit - result.items.length))
   return result
 
-  function* judge(deviceId: string): Steps<Item | null> {
+  function* compareFor(deviceId: string): Steps<Item | null> {
     const holder = reader.holder(deviceId)
     if (holder === null) return null
     const [had, has] = [policiesThrough(now, holder), policiesThrough(after, holder)]

@@ -12,7 +12,7 @@ const QoS = Type.Unsafe<0 | 1 | 2>({ type: 'integer', enum: [0, 1, 2] })
 const kinds = ['everyone', 'device', 'group', 'issuer'] as const
 export const targetKinds = ['device', 'group', 'issuer'] as const
 
-export const Statement = Type.Object(
+const Statement = Type.Object(
   {
     effect: OneOf(['allow', 'deny'] as const),
     actions: Type.Array(Action, { minItems: 1 }),

@@ -4,7 +4,7 @@ import type { Attachment } from '../../db/policies/policy-store.ts'
 import { type BoundStatement, boundOneByOne, limitsOf, variablesOf } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 
-export type PolicyDocuments = { get(name: string): PolicyDocument | undefined }
+type PolicyDocuments = { get(name: string): PolicyDocument | undefined }
 /** `attached` are the names of policies by `kind target`. */
 export type PolicySnapshot = { documents: PolicyDocuments; attached: ReadonlyMap<string, readonly string[]> }
 

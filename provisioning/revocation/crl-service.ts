@@ -7,7 +7,7 @@ import type { CrlStore, StoredCrl } from '../../db/issuers/crl-store.ts'
 import type { RevocationReader } from '../../db/issuers/revocation-reader.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { createEntryList, signCrl } from './crl.ts'
-import { standingOf } from './revocation-status.ts'
+import { revocationStatusOf } from './revocation-status.ts'
 
 export type Crl = StoredCrl & { der: Buffer }
 export type CrlService = {
@@ -19,7 +19,7 @@ export type CrlService = {
   stop(): Promise<void>
 }
 
-export type CrlServiceOptions = {
+type CrlServiceOptions = {
   cas: () => readonly IssuingCa[]
   reader: RevocationReader
   store: CrlStore
@@ -117,8 +117,8 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
     let sliceBegan = performance.now()
     for (const rows of reader.withdrawn(issuerId, from)) {
       for (const row of rows) {
-        const standing = standingOf(row)
-        if (!standing.good) list.add({ serialNumber: row.serialNumber, ...standing })
+        const status = revocationStatusOf(row)
+        if (!status.good) list.add({ serialNumber: row.serialNumber, ...status })
       }
       if (performance.now() - sliceBegan < SLICE_MS) continue
       await turn()
@@ -153,7 +153,7 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
 }
 
 /** At half of its life, or where the clock stepped back before its beginning. */
-export function isDue(
+function isDue(
   { thisUpdate, nextUpdate }: { thisUpdate: number; nextUpdate: number },
   now: number,
   lifetimeMs: number,

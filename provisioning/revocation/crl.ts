@@ -16,12 +16,12 @@ import {
 } from '../x509/der.ts'
 import { type Reason, reasonCodes } from './revocation-status.ts'
 
-export type CrlEntry = { serialNumber: string; reason: Reason; at: number }
+type CrlEntry = { serialNumber: string; reason: Reason; at: number }
 /** Times in ms since the epoch. */
-export type CrlFacts = { number: number; thisUpdate: number; nextUpdate: number }
+type CrlFacts = { number: number; thisUpdate: number; nextUpdate: number }
 
 /** Gathers entries as DER; adding thousands of them takes some milliseconds. */
-export type EntryList = { add(entry: CrlEntry): void; count(): number; der(): Buffer }
+type EntryList = { add(entry: CrlEntry): void; count(): number; der(): Buffer }
 
 export function createEntryList(): EntryList {
   const parts: Buffer[] = []

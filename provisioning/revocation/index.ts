@@ -15,7 +15,7 @@ import { createResponders } from './responder.ts'
 import { shortNameOf, statusRoutes } from './status-routes.ts'
 import type { StatusServer } from './status-server.ts'
 
-export type RevocationParts = {
+type RevocationParts = {
   server: StatusServer
   /** Every CA that ever issued here, the current one first. */
   cas: () => readonly IssuingCa[]

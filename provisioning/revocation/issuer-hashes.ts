@@ -6,7 +6,7 @@ import { SubjectPublicKeyInfo } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
 import { spkiOf } from '../ca/keys.ts'
 
-export type CertIdHash = 'sha1' | 'sha256'
+type CertIdHash = 'sha1' | 'sha256'
 
 /** The algorithms that clients may name an issuer with. */
 export const certIdHashes: Readonly<Record<string, CertIdHash>> = {

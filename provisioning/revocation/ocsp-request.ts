@@ -15,8 +15,8 @@ export type CertIdentifier = {
 /** `nonce` is the value of the extension as it came: an OCTET STRING. */
 export type OcspQuestion = { certificates: CertIdentifier[]; nonce: Buffer | null }
 
-export const REQUEST_BYTES_MAX = 4 * 1024
-export const CERTIFICATES_MAX = 16
+const REQUEST_BYTES_MAX = 4 * 1024
+const CERTIFICATES_MAX = 16
 const NONCE_OID = '1.3.6.1.5.5.7.48.1.2'
 /** RFC 9654 §2.1, with the OCTET STRING around it. */
 const NONCE_BYTES_MAX = 128 + 3

@@ -13,14 +13,14 @@ import {
   tagged,
 } from '../x509/der.ts'
 import type { CertIdentifier } from './ocsp-request.ts'
-import { reasonCodes, type Standing } from './revocation-status.ts'
+import { type RevocationStatus, reasonCodes } from './revocation-status.ts'
 
 /** Who signs: a certificate that its issuing CA made for this alone (RFC 6960 §4.2.2.2). `keyHash` is SHA-1, hex. */
 export type Responder = { certificate: X509Certificate; signer: Signer; keyHash: string }
-export type Verdict = Standing | 'unknown'
-export type SingleAnswer = { identifier: CertIdentifier; verdict: Verdict }
+export type Verdict = RevocationStatus | 'unknown'
+type SingleAnswer = { identifier: CertIdentifier; verdict: Verdict }
 /** Times in ms since the epoch. */
-export type ResponseTimes = { producedAt: number; thisUpdate: number; nextUpdate: number }
+type ResponseTimes = { producedAt: number; thisUpdate: number; nextUpdate: number }
 
 /** Answers that say nothing about a certificate carry no signature (RFC 6960 §2.3). */
 export const unsigned = {

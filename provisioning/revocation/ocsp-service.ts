@@ -7,7 +7,7 @@ import { certIdHashes, keyHashOf, nameHashOf } from './issuer-hashes.ts'
 import { type CertIdentifier, type OcspQuestion, readOcspRequest } from './ocsp-request.ts'
 import { type Responder, signOcspResponse, unsigned, type Verdict } from './ocsp-response.ts'
 import type { Responders } from './responder.ts'
-import { standingOf } from './revocation-status.ts'
+import { revocationStatusOf } from './revocation-status.ts'
 
 /** `cache` is there where caches may keep it. */
 export type OcspAnswer = {
@@ -17,10 +17,10 @@ export type OcspAnswer = {
 }
 export type OcspService = { answer(request: Buffer): Promise<OcspAnswer> }
 
-export type OcspServiceOptions = {
+type OcspServiceOptions = {
   cas: () => readonly IssuingCa[]
   responders: Pick<Responders, 'of'>
-  reader: Pick<RevocationReader, 'standing' | 'signed'>
+  reader: Pick<RevocationReader, 'status' | 'signed'>
   /** How long an answer holds. */
   lifetimeMs: number
   now: () => number
@@ -59,8 +59,8 @@ export function createOcspService(parts: OcspServiceOptions): OcspService {
   }
 
   function verdictOf(issuerId: string, { serialNumber }: CertIdentifier): Verdict {
-    const row = reader.standing(issuerId, serialNumber)
-    if (row !== null) return standingOf(row)
+    const row = reader.status(issuerId, serialNumber)
+    if (row !== null) return revocationStatusOf(row)
     return reader.signed(issuerId, serialNumber) ? { good: true } : 'unknown'
   }
 

@@ -22,7 +22,7 @@ export type Responders = {
   keep(): Promise<void>
 }
 
-export const RESPONDER_DAYS = 14
+const RESPONDER_DAYS = 14
 const SYSTEM: Actor = { name: 'system', kind: 'service' }
 
 export function createResponders(parts: {

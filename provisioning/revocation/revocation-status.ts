@@ -5,7 +5,7 @@ import type { RevocationReason } from '../../pki/revocation-reason.ts'
 
 export type Reason = RevocationReason | 'certificateHold'
 /** `at` in ms since the epoch: since when it is not good. */
-export type Standing = { good: true } | { good: false; reason: Reason; at: number }
+export type RevocationStatus = { good: true } | { good: false; reason: Reason; at: number }
 
 /** CRLReason. */
 export const reasonCodes: Readonly<Record<Reason, number>> = {
@@ -21,7 +21,7 @@ export const reasonCodes: Readonly<Record<Reason, number>> = {
 }
 
 /** What may be lifted again is a hold; what is final is a revocation. */
-export function standingOf(row: RevocationRow): Standing {
+export function revocationStatusOf(row: RevocationRow): RevocationStatus {
   const { status, revocationReason, issuedAt, changedAt, deviceState, deviceChangedAt } = row
   const since = changedAt ?? issuedAt
   switch (status) {
@@ -40,6 +40,6 @@ export function standingOf(row: RevocationRow): Standing {
   return { good: true }
 }
 
-function bad(reason: Reason, at: number): Standing {
+function bad(reason: Reason, at: number): RevocationStatus {
   return { good: false, reason, at }
 }

@@ -7,7 +7,7 @@ import type { Crl } from './crl-service.ts'
 import type { OcspAnswer, OcspService } from './ocsp-service.ts'
 import type { StatusAnswer, StatusHandler, StatusRequest } from './status-server.ts'
 
-export type StatusSources = {
+type StatusSources = {
   /** By short name, as URLs in certificates carry it. */
   crl(shortName: string): Crl | null
   certificate(shortName: string): X509Certificate | null
@@ -17,7 +17,7 @@ export type StatusSources = {
 }
 
 /** How long a cache may answer for us: a revocation is seen that much later by who asks through one. */
-export const CACHE_SECONDS = 300
+const CACHE_SECONDS = 300
 /** Its first list is being made. */
 const NOT_YET: StatusAnswer = { status: 503, headers: { 'retry-after': '1' } }
 const DAY_SECONDS = 86_400
@@ -106,7 +106,7 @@ type Cacheable = {
 }
 
 /** RFC 9111 and RFC 5019 §6: what it is, how long it holds, and 304 to who has it. */
-export function cached({ headers }: StatusRequest, answer: Cacheable): StatusAnswer {
+function cached({ headers }: StatusRequest, answer: Cacheable): StatusAnswer {
   const { type, body, tag, modified, expires, maxAgeSeconds } = answer
   const etag = `"${tag}"`
   const shown = {

@@ -93,7 +93,7 @@ export function certificateRoutes(api: Api, services: CertificateServices): void
   api.post(
     '/v1/certificates/:fingerprint/revoke',
     {
-      config: { recall: done => answer(done.target, done.epoch!) },
+      config: { replay: done => answer(done.target, done.epoch!) },
       schema: {
         tags,
         security: secured,

@@ -20,11 +20,11 @@ export type CertificateTransitionServices = {
   revocationOutcome: RevocationOutcome
   log: Log
   now: () => number
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
 }
 
 export function certificateTransitionRoutes(api: Api, services: CertificateTransitionServices): void {
-  const { writer, roll, reach, receipt, log, now } = services
+  const { writer, roll, authorizationScope, receipt, log, now } = services
 
   /** What became of a certificate, and what admits its device now. */
   async function outcomeOf(fingerprint: string) {
@@ -38,7 +38,7 @@ export function certificateTransitionRoutes(api: Api, services: CertificateTrans
   /** To let a certificate in is to certify its device. */
   async function assertMayLetIn(request: FastifyRequest, fingerprint: string): Promise<void> {
     const certificate = await roll.certificate(fingerprint)
-    if (certificate !== null) reach.assertMayCertify(request, certificate.deviceId)
+    if (certificate !== null) authorizationScope.assertMayCertify(request, certificate.deviceId)
   }
 
   const moves = {
@@ -68,7 +68,7 @@ export function certificateTransitionRoutes(api: Api, services: CertificateTrans
     api.post(
       `/v1/certificates/:fingerprint/${verb}`,
       {
-        config: { recall: done => answer(done.target, done.epoch!) },
+        config: { replay: done => answer(done.target, done.epoch!) },
         schema: {
           tags: ['certificates'],
           security: secured,

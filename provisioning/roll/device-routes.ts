@@ -26,11 +26,11 @@ export type DeviceServices = {
   receipt: AwaitReceipt
   log: Log
   now: () => number
-  reach: AuthorizationScope
+  authorizationScope: AuthorizationScope
 }
 
 export function deviceRoutes(api: Api, services: DeviceServices): void {
-  const { writer, roll, liveSessions, reach, receipt, log, now } = services
+  const { writer, roll, liveSessions, authorizationScope, receipt, log, now } = services
   const tags = ['devices']
 
   /** With its version as ETag, where a device is the answer. */
@@ -46,7 +46,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
     '/v1/devices',
     {
       config: {
-        recall: async (done, _, reply) => {
+        replay: async (done, _, reply) => {
           reply.code(201).header('location', `/v1/devices/${done.target}`)
           return answerDevice(reply, done.target)
         },
@@ -62,8 +62,8 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
     },
     async (request, reply) => {
       const { id, attributes = {} } = request.body
-      const groups = reach.groupsFor(request, request.body.groups)
-      reach.assertMaySet(request, { id, groups, attributes })
+      const groups = authorizationScope.groupsFor(request, request.body.groups)
+      authorizationScope.assertMaySet(request, { id, groups, attributes })
       await writer.addDevice({ id, attributes, groups }, actorOf(request))
       log.deviceAdded(callerOf(request), id)
       return reply
@@ -120,7 +120,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
   api.patch(
     '/v1/devices/:id',
     {
-      config: { recall: (done, _, reply) => answerDevice(reply, done.target) },
+      config: { replay: (done, _, reply) => answerDevice(reply, done.target) },
       schema: {
         tags,
         security: secured,
@@ -139,11 +139,11 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
       const { attributes, groups } = request.body
       const held = await answerDevice(reply, id)
       assertSaysWhich(request, `what device ${id} has`)
-      if (groups !== undefined) await reach.assertMayMove(request, id, groups)
+      if (groups !== undefined) await authorizationScope.assertMayMove(request, id, groups)
       if (attributes !== undefined) {
         // Of the groups that it leaves as well as of those that it joins.
         const device = { id, groups: [...held.groups, ...(groups ?? [])], attributes }
-        reach.assertMaySet(request, device, held.attributes)
+        authorizationScope.assertMaySet(request, device, held.attributes)
       }
       await writer.changeDevice(id, request.body, actorOf(request))
       log.deviceChanged(callerOf(request), id)
@@ -165,7 +165,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
     api.post(
       `/v1/devices/:id/${verb}`,
       {
-        config: { recall: done => answer(done.target, done.epoch!) },
+        config: { replay: done => answer(done.target, done.epoch!) },
         schema: {
           tags,
           security: secured,
@@ -181,7 +181,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
       async request => {
         const { id } = request.params
         // To let a device back in is to certify it again.
-        if (state === 'active') reach.assertMayCertify(request, id)
+        if (state === 'active') authorizationScope.assertMayCertify(request, id)
         const epoch = await writer.setDeviceState(id, state, actorOf(request))
         log.deviceStateSet(callerOf(request), id, state)
         return answer(id, epoch)

@@ -22,7 +22,7 @@ export type SelfAuthentication = {
   admit(request: FastifyRequest, expiredMs?: number): Promise<AdmissionRecord>
 }
 
-export type SelfAuthenticationParts = {
+type SelfAuthenticationParts = {
   lookup: AdmissionLookup
   issuers: () => Map<string, Issuer>
   pq: PqMode

@@ -21,7 +21,7 @@ import type { SelfAuthentication } from './self-authentication.ts'
 import { selfProblems } from './self-problems.ts'
 import * as selfSchemas from './self-schemas.ts'
 
-export type SelfServices = {
+type SelfServices = {
   roll: RollReader
   authority: RegistrationAuthority
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */

@@ -19,7 +19,7 @@ const FLUSH_TIMEOUT_MS = 200
 
 export const CONNECTIONS_MAX = 2_000
 /** Half of all, so that no one address keeps everybody else out; a fleet behind one address has room. */
-export const CONNECTIONS_PER_ADDRESS_MAX = 1_000
+const CONNECTIONS_PER_ADDRESS_MAX = 1_000
 const standard: ConnectionLimits = { max: CONNECTIONS_MAX, perAddressMax: CONNECTIONS_PER_ADDRESS_MAX }
 
 export function trackConnections(server: Server, limits = standard): Connections {

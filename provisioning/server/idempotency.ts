@@ -16,16 +16,12 @@ import type { Right } from '../operators/access.ts'
  * The answer to a change that was made, but whose answer was lost with the process. Null where the change that is on
  * record is not all of it: the request is served again then.
  */
-export type Replay = (
-  change: KeyedChange,
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => Promise<object | null>
+type Replay = (change: KeyedChange, request: FastifyRequest, reply: FastifyReply) => Promise<object | null>
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Every route that takes an Idempotency-Key has one. */
-    recall?: Replay
+    replay?: Replay
     /** The answer shows a secret once: it is never kept, only recalled. */
     secret?: boolean
   }
@@ -45,7 +41,7 @@ const ANSWER_CHARACTERS_MAX = 16 * 1024
 const IN_FLIGHT_MAX = 10_000
 const KEPT_HEADERS = ['content-type', 'location', 'etag'] as const
 
-export type IdempotencyParts = {
+type IdempotencyParts = {
   store: IdempotencyStore
   failed: (requestId: string, error: unknown) => void
 }
@@ -85,7 +81,7 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
     if (!urgent) othersInFlight += 1
     request.keyed = keyed
     if (known === null || known.change === null) return
-    const answer = await request.routeOptions.config.recall!(known.change, request, reply)
+    const answer = await request.routeOptions.config.replay!(known.change, request, reply)
     if (answer !== null) return reply.header('idempotency-replayed', 'true').send(answer)
   })
 
@@ -111,7 +107,7 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
 export function takeIdempotencyKey(route: RouteOptions): void {
   const right = route.config?.right
   if (right === undefined || !takesKey(route.method, right)) return
-  if (route.config?.recall === undefined) {
+  if (route.config?.replay === undefined) {
     throw new Error(
       `${route.method} ${route.url} must say in config.recall what to answer where its answer was lost`,
     )

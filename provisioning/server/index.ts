@@ -14,7 +14,7 @@ import { createEnrollmentAuthentication } from '../enrollment/enrollment-authent
 import type { Api } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
-import { reaches } from '../operators/access.ts'
+import { includesRole } from '../operators/access.ts'
 import { createAuthentication, grantRight } from '../operators/authentication.ts'
 import { holdScope } from '../operators/authorization-scope.ts'
 import { createConsoleSessions } from '../operators/console-sessions.ts'
@@ -31,7 +31,7 @@ import { scheduleRequests } from './request-scheduling.ts'
 import { registerRoutes } from './routes.ts'
 import { traceRequests } from './tracing.ts'
 
-export type ServerParts = {
+type ServerParts = {
   services: Services
   identity: ServerIdentity
   requestsPerMinuteMax: number
@@ -39,7 +39,7 @@ export type ServerParts = {
   renewExpiredDays: number
 }
 
-export type ApiServer = {
+type ApiServer = {
   /** Gives the port. */
   listen(host: string, port: number): Promise<number>
   /** Serves another certificate to new connections; old ones stay. */
@@ -135,7 +135,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   })
   api.addHook('onRequest', authentication.onRequest)
   api.addHook('onRequest', async ({ holder, raw }) => {
-    if (holder !== null && reaches(holder.role, 'operator')) connections.keep(raw.socket)
+    if (holder !== null && includesRole(holder.role, 'operator')) connections.keep(raw.socket)
   })
   // After authentication, so that a token has a budget of its own wherever its requests come from.
   api.addHook('onRequest', api.rateLimit() as never)
@@ -147,7 +147,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.addHook('onRoute', takeIdempotencyKey)
   scheduleRequests(api)
   api.addHook('preHandler', authentication.preHandler)
-  api.addHook('preHandler', holdScope(services.reach))
+  api.addHook('preHandler', holdScope(services.authorizationScope))
   resolveIssuers(api, services.issuers)
   honourIdempotencyKeys(api, { store: services.writer, failed: services.log.answerNotKept })
   const counting = { countFailure, failed }

@@ -6,7 +6,7 @@ import type { Api } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 
-export type RequestSchedulingLimits = { turnMs: number; waitingMax: number; waitMs: number }
+type RequestSchedulingLimits = { turnMs: number; waitingMax: number; waitMs: number }
 
 type Waiting = { since: number; request: FastifyRequest; begin(): void; refuse(problem: Problem): void }
 

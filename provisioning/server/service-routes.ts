@@ -11,7 +11,7 @@ import * as schemas from '../http/schemas.ts'
 import { toHolderResponse } from '../operators/holder-response.ts'
 import { WhoAmI } from '../operators/operator-schemas.ts'
 
-export type ServiceServices = {
+type ServiceServices = {
   anchors: AnchorService
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
   ready: () => boolean

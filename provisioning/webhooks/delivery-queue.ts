@@ -7,7 +7,7 @@ import { toEventResponse } from '../events/event-response.ts'
 import type { Outcome, Sender } from './sender.ts'
 
 /** How it stands since the service started. Times in ms since the epoch. */
-export type Standing = {
+export type DeliveryStatus = {
   position: number
   deliveredAt: number | null
   attemptedAt: number | null
@@ -17,10 +17,10 @@ export type Standing = {
   failingSince: number | null
   nextAttemptAt: number | null
 }
-export type DeliveryQueue = { standing(): Standing; stop(): void }
+export type DeliveryQueue = { deliveryStatus(): DeliveryStatus; stop(): void }
 
 export type DeliveryTiming = { firstMs: number; mostMs: number; givesUpMs: number; lookMs: number }
-export const pace: DeliveryTiming = { firstMs: 1_000, mostMs: 600_000, givesUpMs: 86_400_000, lookMs: 250 }
+export const timing: DeliveryTiming = { firstMs: 1_000, mostMs: 600_000, givesUpMs: 86_400_000, lookMs: 250 }
 
 const AT_ONCE = 8
 const ROWS_AT_ONCE = 200
@@ -29,8 +29,8 @@ const GONE = 410
 export function startDeliveryQueue(parts: {
   webhook: SigningWebhook
   reader: EventReader
-  courier: Sender
-  pace: DeliveryTiming
+  sender: Sender
+  timing: DeliveryTiming
   from: { position: number; failingSince: number | null }
   /** Keeps how far it has come; false where that cannot be kept now: then some of it comes twice after a restart. */
   keep(position: number, failingSince: number | null): boolean
@@ -40,16 +40,16 @@ export function startDeliveryQueue(parts: {
   onFailed(error: unknown, event: number | null): void
   onGiveUp(reason: 'gone' | 'unreachable'): void
 }): DeliveryQueue {
-  const { webhook, reader, courier, now } = parts
+  const { webhook, reader, sender, now } = parts
   const wanted = new Set<string>(webhook.kinds)
-  const standing: Standing = {
+  const deliveryStatus: DeliveryStatus = {
     position: parts.from.position,
     ...{ deliveredAt: null, attemptedAt: null, status: null, why: null },
     ...{ failures: 0, failingSince: parts.from.failingSince, nextAttemptAt: null },
   }
   /** What is to be delivered next, and the position once it is. */
   let pending: Event[] = []
-  let reached = standing.position
+  let position = deliveryStatus.position
   let seen: number | null = null
   const attempts = createAttempts()
   let stopped = false
@@ -57,10 +57,10 @@ export function startDeliveryQueue(parts: {
 
   /** Never throws: whatever fails, the next turn comes. */
   async function turn(): Promise<void> {
-    let waitMs = parts.pace.firstMs
+    let waitMs = parts.timing.firstMs
     try {
       if (pending.length === 0) read()
-      waitMs = pending.length === 0 ? parts.pace.lookMs : await deliverPending()
+      waitMs = pending.length === 0 ? parts.timing.lookMs : await deliverPending()
     } catch (error) {
       parts.onFailed(error, null)
     }
@@ -72,19 +72,19 @@ export function startDeliveryQueue(parts: {
   function read(): void {
     const version = reader.dataVersion()
     if (version === null || version === seen) return
-    const rows = reader.after(standing.position, ROWS_AT_ONCE)
+    const rows = reader.after(deliveryStatus.position, ROWS_AT_ONCE)
     for (const event of rows) {
-      reached = event.seq
+      position = event.seq
       if (wanted.size === 0 || wanted.has(event.kind)) pending.push(event)
       if (pending.length === AT_ONCE) return
     }
     if (rows.length < ROWS_AT_ONCE) seen = version
-    if (pending.length === 0 && reached !== standing.position) advance()
+    if (pending.length === 0 && position !== deliveryStatus.position) advance()
   }
 
   function advance(): void {
-    standing.position = reached
-    parts.keep(reached, null)
+    deliveryStatus.position = position
+    parts.keep(position, null)
   }
 
   /** Gives how long to wait then. */
@@ -95,9 +95,14 @@ export function startDeliveryQueue(parts: {
     pending = pending.filter((_, index) => isOpen(outcomes[index]!))
     const failed = outcomes.find(isOpen)
     const last = outcomes.findLast(outcome => outcome !== 'left out')
-    Object.assign(standing, { attemptedAt: now(), status: last?.status ?? null, why: null })
+    Object.assign(deliveryStatus, { attemptedAt: now(), status: last?.status ?? null, why: null })
     if (failed === undefined) {
-      Object.assign(standing, { deliveredAt: now(), failures: 0, failingSince: null, nextAttemptAt: null })
+      Object.assign(deliveryStatus, {
+        deliveredAt: now(),
+        failures: 0,
+        failingSince: null,
+        nextAttemptAt: null,
+      })
       advance()
       return 0
     }
@@ -107,7 +112,7 @@ export function startDeliveryQueue(parts: {
   /** An event that cannot even be told is tried as often as any item, and then left out. */
   async function deliver(event: Event): Promise<Outcome | 'left out'> {
     try {
-      const outcome = await courier.deliver(webhook, messageOf(event))
+      const outcome = await sender.deliver(webhook, messageOf(event))
       attempts.succeeded(String(event.seq))
       return outcome
     } catch (error) {
@@ -119,21 +124,24 @@ export function startDeliveryQueue(parts: {
 
   function failedAgain({ status, why }: Outcome): number {
     const at = now()
-    standing.failures += 1
-    standing.failingSince ??= at
-    Object.assign(standing, { status, why })
-    parts.keep(standing.position, standing.failingSince)
+    deliveryStatus.failures += 1
+    deliveryStatus.failingSince ??= at
+    Object.assign(deliveryStatus, { status, why })
+    parts.keep(deliveryStatus.position, deliveryStatus.failingSince)
     if (status === GONE) parts.onGiveUp('gone')
-    else if (at - standing.failingSince >= parts.pace.givesUpMs) parts.onGiveUp('unreachable')
-    const most = Math.min(parts.pace.mostMs, parts.pace.firstMs * 2 ** Math.min(standing.failures - 1, 20))
+    else if (at - deliveryStatus.failingSince >= parts.timing.givesUpMs) parts.onGiveUp('unreachable')
+    const most = Math.min(
+      parts.timing.mostMs,
+      parts.timing.firstMs * 2 ** Math.min(deliveryStatus.failures - 1, 20),
+    )
     // Half of it is chance: receivers that many wait for are not asked by all at once.
     const waitMs = most / 2 + Math.random() * (most / 2)
-    standing.nextAttemptAt = at + Math.round(waitMs)
+    deliveryStatus.nextAttemptAt = at + Math.round(waitMs)
     return waitMs
   }
 
   return {
-    standing: () => ({ ...standing }),
+    deliveryStatus: () => ({ ...deliveryStatus }),
     stop() {
       stopped = true
       clearTimeout(timer)

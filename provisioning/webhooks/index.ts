@@ -14,17 +14,17 @@ import type { Log } from '../logging/log.ts'
 import type { Reachable } from '../outbound/address-guard.ts'
 import {
   type DeliveryQueue,
+  type DeliveryStatus,
   type DeliveryTiming,
-  type Standing,
   startDeliveryQueue,
 } from './delivery-queue.ts'
 import { createSender, type Outcome, validateWebhookUrl } from './sender.ts'
 
 export type WebhookService = {
   /** The URL as it is kept. Throws an `OutboundFault` where it may not be asked. */
-  judge(url: string): string
+  validate(url: string): string
   /** Null where it is not being served. */
-  standing(id: string): Standing | null
+  deliveryStatus(id: string): DeliveryStatus | null
   /** Sends something that no event is, now and once. */
   test(webhook: Webhook): Promise<Outcome & { tookMs: number }>
   /** Looks at the record: a webhook was made, changed, disabled or removed. Runs by itself every few seconds. */
@@ -36,15 +36,15 @@ const LOOK_EVERY_MS = 2_000
 const TIMEOUT_MS = 10_000
 const SYSTEM: Actor = { name: 'provisioning', kind: 'service' }
 
-type Serving = { webhook: SigningWebhook; pump: DeliveryQueue }
+type Serving = { webhook: SigningWebhook; queue: DeliveryQueue }
 
-export function startWebhooks(parts: {
+function startWebhooks(parts: {
   store: WebhookReader
   writer: Pick<RegistryWriter, 'disableWebhook'>
   eventLog: EventLog
   reader: EventReader
   reachable: Reachable
-  pace: DeliveryTiming
+  timing: DeliveryTiming
   now: () => number
   log: Pick<
     Log,
@@ -52,7 +52,7 @@ export function startWebhooks(parts: {
   >
 }): WebhookService {
   const { store, eventLog, reader, log, now } = parts
-  const courier = createSender({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
+  const sender = createSender({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
   const serving = new Map<string, Serving>()
   const timer = setInterval(look, LOOK_EVERY_MS)
   timer.unref()
@@ -61,16 +61,16 @@ export function startWebhooks(parts: {
   function look(): void {
     try {
       const enabled = new Map(store.signing().map(webhook => [webhook.id, webhook]))
-      for (const [id, { webhook, pump }] of serving) {
+      for (const [id, { webhook, queue }] of serving) {
         const now = enabled.get(id)
         if (now !== undefined && now.url === webhook.url && String(now.kinds) === String(webhook.kinds))
           continue
-        pump.stop()
+        queue.stop()
         serving.delete(id)
       }
       for (const webhook of enabled.values()) {
-        const pump = serving.has(webhook.id) ? null : pumpFor(webhook)
-        if (pump !== null) serving.set(webhook.id, { webhook, pump })
+        const queue = serving.has(webhook.id) ? null : queueFor(webhook)
+        if (queue !== null) serving.set(webhook.id, { webhook, queue })
       }
     } catch (error) {
       log.webhooksNotRead(error)
@@ -78,7 +78,7 @@ export function startWebhooks(parts: {
   }
 
   /** Null where how far it was told cannot be read now: the next look tries again. */
-  function pumpFor(webhook: SigningWebhook): DeliveryQueue | null {
+  function queueFor(webhook: SigningWebhook): DeliveryQueue | null {
     const { id } = webhook
     const marks = { position: `webhook ${id}`, failing: `webhook ${id} failing since` }
     const [position, since] = [eventLog.marked(marks.position), eventLog.marked(marks.failing)]
@@ -88,8 +88,8 @@ export function startWebhooks(parts: {
     return startDeliveryQueue({
       webhook,
       reader,
-      courier,
-      pace: parts.pace,
+      sender,
+      timing: parts.timing,
       from: {
         position: position ?? webhook.fromSeq,
         failingSince: failing > 0 ? failing : null,
@@ -109,7 +109,7 @@ export function startWebhooks(parts: {
   }
 
   function giveUp(id: string, failing: string, reason: 'gone' | 'unreachable'): void {
-    serving.get(id)?.pump.stop()
+    serving.get(id)?.queue.stop()
     parts.writer.disableWebhook(id, reason, SYSTEM).then(
       () => {
         // Whoever enables it again gives it as much time again.
@@ -125,22 +125,22 @@ export function startWebhooks(parts: {
   }
 
   return {
-    judge: text => validateWebhookUrl(text, parts.reachable).href,
-    standing: id => serving.get(id)?.pump.standing() ?? null,
+    validate: text => validateWebhookUrl(text, parts.reachable).href,
+    deliveryStatus: id => serving.get(id)?.queue.deliveryStatus() ?? null,
     async test({ id, url }) {
       const webhook = store.signing().find(one => one.id === id)
       const begin = performance.now()
       if (webhook === undefined) return { delivered: false, status: null, why: 'it is disabled', tookMs: 0 }
       const data = { message: 'a test of this webhook: nothing happened' }
       const message = { id: `test_${randomUUID()}`, type: 'test', at: now(), data }
-      const outcome = await courier.deliver({ url, secret: webhook.secret }, message)
+      const outcome = await sender.deliver({ url, secret: webhook.secret }, message)
       return { ...outcome, tookMs: Math.round(performance.now() - begin) }
     },
     look,
     close() {
       clearInterval(timer)
-      for (const { pump } of serving.values()) pump.stop()
-      courier.close()
+      for (const { queue } of serving.values()) queue.stop()
+      sender.close()
     },
   }
 }
@@ -151,14 +151,14 @@ export function openWebhooks(parts: {
   reader: EventReader
   reading: Registry
   writer: RegistryWriter
-  config: { webhookPrivateAddresses: boolean; webhookPace: DeliveryTiming }
+  config: { webhookPrivateAddresses: boolean; webhookTiming: DeliveryTiming }
   log: Log
   now: () => number
-}): { store: WebhookReader; desk: WebhookService } {
-  const { webhookPrivateAddresses: privateAddresses, webhookPace } = parts.config
+}): { store: WebhookReader; service: WebhookService } {
+  const { webhookPrivateAddresses: privateAddresses, webhookTiming } = parts.config
   const store = prepareWebhookReader(parts.reading)
   return {
     store,
-    desk: startWebhooks({ ...parts, store, reachable: { privateAddresses }, pace: webhookPace }),
+    service: startWebhooks({ ...parts, store, reachable: { privateAddresses }, timing: webhookTiming }),
   }
 }

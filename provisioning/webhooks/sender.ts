@@ -7,7 +7,7 @@ import { signatureHeaders } from './signature.ts'
 
 /** What came of it, in words for an operator: never what the other side said. */
 export type Outcome = { delivered: boolean; status: number | null; why: string | null }
-export type Message = { id: string; type: string; at: number; data: unknown }
+type Message = { id: string; type: string; at: number; data: unknown }
 
 export type Sender = {
   deliver(webhook: Pick<SigningWebhook, 'url' | 'secret'>, message: Message): Promise<Outcome>

@@ -1,7 +1,7 @@
 // How a delivery is signed, as Standard Webhooks has it: https://www.standardwebhooks.com. Pure.
 import { createHmac } from 'node:crypto'
 
-export type Signed = { id: string; timestamp: number; body: string }
+type Signed = { id: string; timestamp: number; body: string }
 
 /** The headers of a delivery; `timestamp` in seconds. The secret is `whsec_` and base64. */
 export function signatureHeaders(secret: string, { id, timestamp, body }: Signed): Record<string, string> {

@@ -16,17 +16,17 @@ import type { WebhookService } from './index.ts'
 import { webhookProblems } from './webhook-problems.ts'
 import * as shapes from './webhook-schemas.ts'
 
-export type WebhookServices = {
+type WebhookServices = {
   writer: RegistryWriter
   events: Pick<EventService, 'reader' | 'streams'>
-  webhooks: { store: WebhookReader; desk: WebhookService }
+  webhooks: { store: WebhookReader; service: WebhookService }
   log: Log
 }
 
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function webhookRoutes(api: Api, { writer, webhooks, events, log }: WebhookServices): void {
-  const { store, desk } = webhooks
+  const { store, service } = webhooks
   const about = { tags: ['webhooks'], security: secured, querystring: schemas.NoQuery }
 
   function found(id: string): Webhook {
@@ -35,9 +35,9 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
     return webhook
   }
 
-  function judged(url: string): string {
+  function validated(url: string): string {
     try {
-      return desk.judge(url)
+      return service.validate(url)
     } catch (error) {
       if (!(error instanceof OutboundFault)) throw error
       throw new Problem(webhookProblems, 'webhook_url_refused', error.message)
@@ -46,20 +46,20 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
 
   function shown(webhook: Webhook): Static<typeof shapes.Webhook> {
     const { fromSeq: _, createdAt, disabledAt, ...facts } = webhook
-    const standing = desk.standing(webhook.id)
-    const failing = (standing?.failures ?? 0) > 0 || standing?.failingSince != null
+    const deliveryStatus = service.deliveryStatus(webhook.id)
+    const failing = (deliveryStatus?.failures ?? 0) > 0 || deliveryStatus?.failingSince != null
     return {
       ...facts,
       state: disabledAt !== null ? 'disabled' : failing ? 'failing' : 'enabled',
       createdAt: time(createdAt),
       disabledAt: timeOrNull(disabledAt),
-      position: standing?.position ?? null,
-      deliveredAt: timeOrNull(standing?.deliveredAt ?? null),
-      attemptedAt: timeOrNull(standing?.attemptedAt ?? null),
-      status: standing?.status ?? null,
-      why: standing?.why ?? null,
-      failures: standing?.failures ?? 0,
-      nextAttemptAt: timeOrNull(standing?.nextAttemptAt ?? null),
+      position: deliveryStatus?.position ?? null,
+      deliveredAt: timeOrNull(deliveryStatus?.deliveredAt ?? null),
+      attemptedAt: timeOrNull(deliveryStatus?.attemptedAt ?? null),
+      status: deliveryStatus?.status ?? null,
+      why: deliveryStatus?.why ?? null,
+      failures: deliveryStatus?.failures ?? 0,
+      nextAttemptAt: timeOrNull(deliveryStatus?.nextAttemptAt ?? null),
     }
   }
 
@@ -68,7 +68,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
     {
       config: {
         secret: true,
-        recall: async ({ target }) => {
+        replay: async ({ target }) => {
           throw new Problem(
             idempotencyProblems,
             'answer_lost',
@@ -82,18 +82,18 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
         description:
           'From the next event on, each at least once, signed as Standard Webhooks has it. https alone, and public addresses alone, where nothing else was allowed.',
         body: shapes.NewWebhook,
-        response: { 201: shapes.WebhookShown, ...refusals },
+        response: { 201: shapes.WebhookWithSecret, ...refusals },
       },
     },
     async (request, reply) => {
       const { kinds = [] } = request.body
       const fromSeq = events.reader.latestSeq()
       const made = await writer.addWebhook(
-        { url: judged(request.body.url), kinds, fromSeq },
+        { url: validated(request.body.url), kinds, fromSeq },
         actorOf(request),
       )
       log.webhookChanged(callerOf(request), made.id, 'added')
-      desk.look()
+      service.look()
       return reply.code(201).send({ ...shown(found(made.id)), secret: made.secret })
     },
   )
@@ -131,7 +131,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
   api.patch(
     '/v1/webhooks/:webhook',
     {
-      config: { recall: async done => shown(found(done.target)) },
+      config: { replay: async done => shown(found(done.target)) },
       schema: {
         ...about,
         summary: 'Send it elsewhere, tell it of other kinds, disable or enable it',
@@ -144,10 +144,10 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
     async request => {
       const { webhook: id } = request.params
       const { url, ...change } = request.body
-      const wanted = { ...change, ...(url === undefined ? {} : { url: judged(url) }) }
+      const wanted = { ...change, ...(url === undefined ? {} : { url: validated(url) }) }
       await writer.changeWebhook(id, wanted, actorOf(request))
       log.webhookChanged(callerOf(request), id, 'changed')
-      desk.look()
+      service.look()
       return shown(found(id))
     },
   )
@@ -167,7 +167,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
       const { webhook: id } = request.params
       await writer.removeWebhook(id, actorOf(request))
       log.webhookChanged(callerOf(request), id, 'removed')
-      desk.look()
+      service.look()
       return reply.code(204).send(null)
     },
   )
@@ -175,7 +175,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
   api.post(
     '/v1/webhooks/:webhook/test',
     {
-      config: { recall: async () => null },
+      config: { replay: async () => null },
       schema: {
         ...about,
         summary: 'Send a message that says it is a test, now and once',
@@ -185,7 +185,7 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
       },
     },
     async request => {
-      const { tookMs, ...outcome } = await desk.test(found(request.params.webhook))
+      const { tookMs, ...outcome } = await service.test(found(request.params.webhook))
       return { ...outcome, milliseconds: tookMs }
     },
   )

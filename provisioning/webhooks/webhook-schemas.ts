@@ -38,7 +38,7 @@ const shown = {
   nextAttemptAt: Nullable(Time),
 }
 export const Webhook = Type.Object(shown)
-export const WebhookShown = Type.Object({ ...shown, secret: Type.String() })
+export const WebhookWithSecret = Type.Object({ ...shown, secret: Type.String() })
 export const WebhookTest = Type.Object({
   delivered: Type.Boolean(),
   status: Nullable(Type.Integer()),

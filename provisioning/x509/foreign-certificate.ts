@@ -12,7 +12,7 @@ import { PEM_BYTES_MAX, pemBlocks } from '../../pki/pem.ts'
 import type { Fault } from '../http/problem.ts'
 import { DEVICE_URN } from './certificate-names.ts'
 
-export type ForeignCertificate = {
+type ForeignCertificate = {
   pem: string
   deviceId: string
   trust: 'chained' | 'pinned'

@@ -16,7 +16,7 @@ import { toPem } from '../../pki/pem.ts'
 import { CrlError, readRevocationList } from '../../pki/revocation-list.ts'
 import { nameDevice } from '../../provisioning/anchors/name-template.ts'
 import { validateNewAnchor } from '../../provisioning/anchors/trust-anchor.ts'
-import { judgeIdevid } from '../../provisioning/enrollment/idevid.ts'
+import { validateIdevid } from '../../provisioning/enrollment/idevid.ts'
 import { deviceAskedFor, namesOfCertificate, namesOfRequest } from '../../provisioning/est/est.ts'
 import { Problem } from '../../provisioning/http/problem.ts'
 import { validateOperatorCertificate } from '../../provisioning/operators/operator-certificate.ts'
@@ -171,7 +171,7 @@ test('certificates', async t => {
     if (shown === null) return
     const anchorEnrollment = () =>
       ({ mode: 'active', nameTemplate: '$'.concat('{cn}'), group: null, proofFingerprint: null }) as never
-    judgeIdevid(shown, { issuers, anchorEnrollment, pq: 'accept', now })
+    validateIdevid(shown, { issuers, anchorEnrollment, pq: 'accept', now })
   })
   assert.ok(listable > 0, 'some of it still is a certificate')
 })

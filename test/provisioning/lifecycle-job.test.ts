@@ -57,7 +57,7 @@ test('the old certificate is superseded by the first CONNECT of the new, and ret
       // Not swept yet: it is refused all the same.
       assert.equal((await service.call('GET', admission)).body.reason, 'certificate_superseded')
     }
-    await service.running.sweep()
+    await service.running.lifecycleJob()
     assert.equal((await service.call('GET', admission)).body.reason, reason)
     assert.equal(await statusOf(service, old.fingerprint), status)
   }
@@ -77,10 +77,10 @@ test('a renewal that nobody used lapses after seven days; a first certificate an
   const taken = await service.enroll('pump-3')
   await use(service, 'pump-3', taken.fingerprint, now)
   now = START + WEEK_MS - 1
-  await service.running.sweep()
+  await service.running.lifecycleJob()
   assert.equal(await statusOf(service, renewal.fingerprint), 'issued')
   now = START + WEEK_MS
-  await service.running.sweep()
+  await service.running.lifecycleJob()
   assert.equal(await statusOf(service, renewal.fingerprint), 'lapsed')
   assert.equal(await statusOf(service, first.fingerprint), 'issued')
   assert.equal(await statusOf(service, used.fingerprint), 'active')
@@ -107,10 +107,10 @@ test('what waits for approval is taken off the roll after seven days, with all t
     }),
   )
   now = START + WEEK_MS - 1
-  await service.running.sweep()
+  await service.running.lifecycleJob()
   assert.equal(await statusOf(service, fingerprint), 'pending')
   now = START + WEEK_MS
-  await service.running.sweep()
+  await service.running.lifecycleJob()
   assert.equal(await statusOf(service, fingerprint), 'gone')
   await withRegistry(service, ({ sqlite }) => {
     assert.equal(sqlite.prepare('SELECT count(*) FROM deadlines').pluck().get(), 0)
@@ -138,7 +138,7 @@ test('a certificate is told as expiring and critical once each, and counted by w
     [period.notAfter, [1, 1]],
   ] as const) {
     now = at
-    await service.running.sweep()
+    await service.running.lifecycleJob()
     assert.deepEqual(await told(), expected, new Date(at).toISOString())
   }
   const left = async () =>
@@ -155,7 +155,7 @@ test('a certificate is told as expiring and critical once each, and counted by w
     [0, [0, 0, 0]],
   ] as const) {
     now = period.notAfter - ms
-    await service.running.sweep()
+    await service.running.lifecycleJob()
     assert.deepEqual(await left(), expected, `${ms / DAY_MS} days left`)
   }
   assert.equal(await sample(service, 'rollcall_devices{state="registered"}'), 1)
@@ -177,7 +177,7 @@ test('a restart after years makes up for everything, in bounded steps', async ()
   }
   now = START + 2 * 365 * DAY_MS
   await using service = await open()
-  await service.running.sweep()
+  await service.running.lifecycleJob()
   for (const fingerprint of renewals) assert.equal(await statusOf(service, fingerprint), 'lapsed')
   await withRegistry(service, ({ sqlite }) =>
     assert.equal(
@@ -192,7 +192,7 @@ test('a registry that fails delays a step and loses none', async () => {
   let failing = true
   const taken: string[] = []
   const failures: unknown[] = []
-  const sweep = startLifecycleJob({
+  const lifecycleJob = startLifecycleJob({
     async passDeadlines() {
       if (failing) throw new Error('locked')
       const passed = { kind: 'retire', fingerprint: 'f', deviceId: 'd', notAfter: 0 } as const
@@ -208,10 +208,10 @@ test('a registry that fails delays a step and loses none', async () => {
     onRollCounted() {},
     onFailed: error => failures.push(error),
   })
-  await sweep.look()
+  await lifecycleJob.look()
   assert.equal(failures.length, 1)
   failing = false
-  await sweep.look()
+  await lifecycleJob.look()
   assert.deepEqual(taken, ['retire'])
-  await sweep.stop()
+  await lifecycleJob.stop()
 })

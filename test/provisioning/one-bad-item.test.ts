@@ -156,16 +156,16 @@ test('sweep: a step that fails is put off, and those behind it are taken', async
   }
   now += DAY_MS
   await using again = await startService({ data: folder.path, now: () => now })
-  await again.running.sweep()
+  await again.running.lifecycleJob()
   assert.deepEqual(
     await Promise.all(devices.map(id => statusOf(again, id))),
     devices.map((_, index) => (index === 0 ? 'superseded' : 'retired')),
   )
   await heal(folder.path, 'no_retire')
-  await again.running.sweep()
+  await again.running.lifecycleJob()
   assert.equal(await statusOf(again, devices[0]!), 'superseded', 'it is put off')
   now += FAILED_STEP_MS
-  await again.running.sweep()
+  await again.running.lifecycleJob()
   assert.equal(await statusOf(again, devices[0]!), 'retired')
 })
 
@@ -213,7 +213,7 @@ test('news and webhooks: an audit row or an event that nothing can be told of is
   const options = {
     data: folder.path,
     webhookPrivateAddresses: true,
-    webhookPace: { firstMs: 20, mostMs: 40, givesUpMs: 60_000, lookMs: 20 },
+    webhookTiming: { firstMs: 20, mostMs: 40, givesUpMs: 60_000, lookMs: 20 },
   }
   const toldOf = (id: string) => receiver.taken.some(({ data }) => data.deviceId === id)
   {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
-import { createEventLog, type EventLog, type EventLogParts } from '../../../db/events/event-log.ts'
+import { createEventLog, type EventLog, type EventLogOptions } from '../../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../../db/events/event-reader.ts'
 
 let directory: string
@@ -26,7 +26,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true })
 })
 
-function openLog(more: Partial<EventLogParts> = {}): EventLog {
+function openLog(more: Partial<EventLogOptions> = {}): EventLog {
   const log = createEventLog({
     ...{ file, node: 'n1', now: () => clock, everyMs: 5 },
     onDropped(count) {

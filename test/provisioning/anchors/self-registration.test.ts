@@ -19,7 +19,7 @@ let ca: Authority
 let issuerId: string
 let now = Date.now()
 before(async () => {
-  service = await startService({ now: () => now, sweepMs: 50 })
+  service = await startService({ now: () => now, lifecycleJobMs: 50 })
   registry = openForWriting(join(service.directory, 'registry.db'))
   ca = await createAuthority('Maker CA')
   issuerId = fingerprintOf(ca.der)

@@ -107,7 +107,7 @@ test('what it enrolled lapses an hour later unless it was used', async () => {
   await use(service, 'pump-2', used.body.fingerprint, now)
   const statuses = async (at: number) => {
     now = at
-    await service.running.sweep()
+    await service.running.lifecycleJob()
     const both = [unused, used].map(({ body }) => service.call('GET', `/v1/certificates/${body.fingerprint}`))
     return (await Promise.all(both)).map(answer => answer.body.status)
   }

@@ -9,7 +9,7 @@ test('a new log begins where the record is when the service starts, not when som
   const rows: TailRow[] = [suspended(1, 'before')]
   const told: NewEvent[] = []
   const marks = new Map<string, number>()
-  const desk = startEventRecorder({
+  const service = startEventRecorder({
     tail: {
       dataVersion: () => rows.length,
       latestSeq: () => rows.length,
@@ -31,8 +31,8 @@ test('a new log begins where the record is when the service starts, not when som
     onFailed: error => assert.fail(String(error)),
   })
   rows.push(suspended(2, 'after'))
-  desk.look()
-  desk.close()
+  service.look()
+  service.close()
   assert.deepEqual(
     told.map(({ kind, deviceId }) => [kind, deviceId]),
     [['suspended', 'after']],

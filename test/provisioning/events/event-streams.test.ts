@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Event } from '../../../db/events/event-reader.ts'
-import { createEventStreams, type StreamParts } from '../../../provisioning/events/event-streams.ts'
+import { createEventStreams, type EventStreamOptions } from '../../../provisioning/events/event-streams.ts'
 
 const eventOf = (seq: number): Event => ({
   ...{ seq, at: 0, kind: 'connected', deviceId: `d${seq}`, fingerprint: null, reason: null },
@@ -32,10 +32,10 @@ function logOf(count: number) {
   }
 }
 
-function streamOf(more: Partial<StreamParts> & { takes: boolean }) {
+function streamOf(more: Partial<EventStreamOptions> & { takes: boolean }) {
   const { takes, ...rest } = more
   const state = { text: '', ended: false }
-  const stream: StreamParts = {
+  const stream: EventStreamOptions = {
     ...{ caller: 'a', position: 0, passes: () => true, isStillIn: () => true },
     write(text) {
       state.text += text

@@ -184,7 +184,7 @@ async function maker(service: Service) {
 }
 
 test('arrivals that are odd are refused one by one, and the next device registers itself', async () => {
-  await using service = await startService({ sweepMs: 50 })
+  await using service = await startService({ lifecycleJobMs: 50 })
   const { id: issuerId, issued } = await maker(service)
   const set = await service.call('PUT', `/v1/issuers/${issuerId}/registration`, {
     mode: 'active',

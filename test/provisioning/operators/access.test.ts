@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../../db/index.ts'
 import type { Role } from '../../../db/schema.ts'
-import { accessTable, reaches, rightTo } from '../../../provisioning/operators/access.ts'
+import { accessTable, includesRole, rightTo } from '../../../provisioning/operators/access.ts'
 import { enrollmentProofs } from '../enrollment/enrollment-proofs.ts'
 import { assertProblem, makeCsr, type Service, startService } from '../harness.ts'
 
@@ -82,7 +82,7 @@ for (const { route, method, url, right } of rows) {
   for (const role of roles) {
     test(`${role}: ${route}`, async () => {
       const answer = await service.call(method, pathOf(url), bodies[route], { token: tokenOf(role) })
-      if (reaches(role, right.role)) assert.ok(![401, 403].includes(answer.status), answer.text)
+      if (includesRole(role, right.role)) assert.ok(![401, 403].includes(answer.status), answer.text)
       else assertProblem(answer, 403, 'role_insufficient')
     })
   }

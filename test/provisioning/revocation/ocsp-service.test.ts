@@ -68,15 +68,15 @@ function deskOn(rows: Record<string, RevocationRow>, signaturesPerSecondMax?: nu
       },
     },
   }
-  const desk = createOcspService({
+  const service = createOcspService({
     cas: () => [ca],
     responders: { of: () => counted },
-    reader: { standing: (_, serial) => rows[serial] ?? null, signed: () => false },
+    reader: { status: (_, serial) => rows[serial] ?? null, signed: () => false },
     lifetimeMs: 3_600_000,
     now: () => 1_800_000_000_000,
     ...(signaturesPerSecondMax === undefined ? {} : { signaturesPerSecondMax }),
   })
-  return { answer: desk.answer, signatures: () => signatures }
+  return { answer: service.answer, signatures: () => signatures }
 }
 
 describe('the OCSP desk', () => {

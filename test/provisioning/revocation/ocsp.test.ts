@@ -193,7 +193,7 @@ test('requests that nobody means are refused in OCSP’s own words, and cost not
 
 test('a certificate that waited and that nobody decided about is good nowhere', async () => {
   let now = Date.now()
-  await using service = await startService({ now: () => now, sweepMs: 50 })
+  await using service = await startService({ now: () => now, lifecycleJobMs: 50 })
   await service.call('POST', '/v1/devices', { id: 'pump-1' })
   const { token } = (
     await service.call('POST', '/v1/enrollment-tokens', { deviceId: 'pump-1', approval: true })

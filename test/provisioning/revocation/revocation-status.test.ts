@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RevocationRow } from '../../../db/issuers/revocation-reader.ts'
 import type { CertificateStatus, DeviceState } from '../../../db/schema.ts'
-import { standingOf } from '../../../provisioning/revocation/revocation-status.ts'
+import { revocationStatusOf } from '../../../provisioning/revocation/revocation-status.ts'
 
 const row: RevocationRow = {
   serialNumber: '5a'.repeat(20),
@@ -34,13 +34,13 @@ const more = { graceUntil: 3_000, revokedAt: 4_000, revocationReason: 'keyCompro
 
 for (const [status, reason, at] of certificates)
   test(`a certificate that is ${status} is ${reason ?? 'good'}`, () => {
-    const standing = standingOf({ ...row, ...more, status })
-    assert.deepEqual(standing, reason === null ? { good: true } : { good: false, reason, at })
+    const revocation = revocationStatusOf({ ...row, ...more, status })
+    assert.deepEqual(revocation, reason === null ? { good: true } : { good: false, reason, at })
   })
 
 test('a device that is out takes its good certificates along; what is final stays what it is', () => {
   const of = (status: CertificateStatus, deviceState: DeviceState) =>
-    standingOf({ ...row, ...more, status, deviceState, deviceChangedAt: 5_000 })
+    revocationStatusOf({ ...row, ...more, status, deviceState, deviceChangedAt: 5_000 })
   const held = { good: false, reason: 'certificateHold', at: 5_000 }
   const ended = { good: false, reason: 'cessationOfOperation', at: 5_000 }
   for (const status of ['issued', 'active', 'superseded'] as const) {

@@ -10,7 +10,7 @@ import { startReceiver } from './receiver.ts'
 
 const quick = {
   webhookPrivateAddresses: true,
-  webhookPace: { firstMs: 20, mostMs: 100, givesUpMs: 60_000, lookMs: 20 },
+  webhookTiming: { firstMs: 20, mostMs: 100, givesUpMs: 60_000, lookMs: 20 },
 }
 
 async function until(holds: () => boolean | Promise<boolean>, deadlineMs = 60_000): Promise<void> {
@@ -110,7 +110,7 @@ test('one that takes nothing for too long is disabled, aloud, and goes on where 
   let now = Date.now()
   await using service = await startService({
     ...quick,
-    webhookPace: { firstMs: 10, mostMs: 50, givesUpMs: 60_000, lookMs: 10 },
+    webhookTiming: { firstMs: 10, mostMs: 50, givesUpMs: 60_000, lookMs: 10 },
     now: () => now,
   })
   const id = await add(service, receiver, ['enrolled'])
@@ -165,9 +165,9 @@ test('an answer is looked at for its status alone: no redirect is followed, no b
     } else if (type !== 'silent') response.end()
   })
   const reachable = { privateAddresses: true }
-  const courier = createSender({ reachable, timeoutMs: 30_000, now: Date.now })
+  const sender = createSender({ reachable, timeoutMs: 30_000, now: Date.now })
   const hasty = createSender({ reachable, timeoutMs: 500, now: Date.now })
-  const deliver = (type: string, by = courier) =>
+  const deliver = (type: string, by = sender) =>
     by.deliver({ url: receiver.url, secret: 'whsec_AAAA' }, { id: type, type, at: 0, data: {} })
   const redirected = await deliver('redirect')
   assert.deepEqual([redirected.delivered, redirected.status], [false, 307])
@@ -178,7 +178,7 @@ test('an answer is looked at for its status alone: no redirect is followed, no b
   assert.deepEqual([silent.delivered, silent.status], [false, null])
   assert.match(silent.why ?? '', /did not answer within 0.5 s/)
   assert.equal((await deliver('plain')).delivered, true)
-  for (const one of [courier, hasty]) one.close()
+  for (const one of [sender, hasty]) one.close()
 })
 
 test('private addresses and plain http are refused unless they are allowed', async () => {
@@ -217,9 +217,9 @@ test('a name is judged by where it leads when it is connected to, whatever it le
   ]
   let asked = 0
   const reachable = { privateAddresses: false, resolve: async () => leads[asked++]! }
-  const courier = createSender({ reachable, timeoutMs: 30_000, now: Date.now })
+  const sender = createSender({ reachable, timeoutMs: 30_000, now: Date.now })
   for (const _ of leads) {
-    const outcome = await courier.deliver(
+    const outcome = await sender.deliver(
       { url: `https://hooks.example.net:${port}/hook`, secret: 'whsec_AAAA' },
       { id: 'a', type: 'a', at: 0, data: {} },
     )
@@ -228,7 +228,7 @@ test('a name is judged by where it leads when it is connected to, whatever it le
   }
   assert.equal(asked, leads.length)
   assert.equal(receiver.taken.length, 0)
-  courier.close()
+  sender.close()
 
   // The address that was judged is the one that is connected to: nobody resolves the name again.
   let resolved = 0
