@@ -8,7 +8,7 @@ import type { ValidatedRow } from './intake.ts'
 import type { JobFiles } from './job-files.ts'
 import { createSeenDevices } from './seen-devices.ts'
 
-type JobRunner = {
+export type JobRunner = {
   /** There is another job. */
   wake(): void
   /** Ends after the chunks under way; the rest waits for the next start. */
