@@ -110,6 +110,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     sessionFile,
     isGone,
     now,
+    expiryCheckMs,
   })
   publisher.start(engine.announce)
 

@@ -236,7 +236,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   })
   leavings.restore()
   const aging = setInterval(dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
-  const expiring = setInterval(expiry.look, EXPIRY_MS)
+  const expiring = setInterval(expiry.look, engineParts.expiryCheckMs ?? EXPIRY_MS)
 
   function dropAged(): void {
     try {

@@ -85,4 +85,6 @@ export type EngineParts = {
   /** Whether nothing that this device left is worth anything any more. Throws where nobody can say. */
   isGone(deviceId: string): boolean
   now(): number
+  /** How often it is looked which sessions and delays of wills have ended; each second where it is absent. */
+  expiryCheckMs?: number | undefined
 }

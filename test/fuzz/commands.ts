@@ -59,10 +59,18 @@ export function named(template: string, device: string): string {
 
 export type Command =
   | { do: 'enroll'; certificate: string; pending: Pending; compromise: boolean; by: By }
-  | { do: 'connect'; certificate: string | Nth; clean: boolean; will: boolean; alias: boolean }
-  | { do: 'leave'; device: string; how: 'disconnect' | 'drop' }
-  | { do: 'subscribe'; device: string; filter: string }
-  | { do: 'publish'; device: string; topic: string; qos: 0 | 1; retain: boolean }
+  | ({ do: 'connect'; certificate: string | Nth; clean: boolean; will: boolean; alias: boolean } & Version)
+  /** `expirySeconds` is for DISCONNECT of version 5; null to leave it as it was. */
+  | { do: 'leave'; device: string; how: 'disconnect' | 'drop'; expirySeconds: number | null }
+  | { do: 'subscribe'; device: string; filter: string; noLocal: boolean }
+  | {
+      do: 'publish'
+      device: string
+      topic: string
+      qos: 0 | 1
+      retain: boolean
+      expirySeconds: number | null
+    }
   | { do: 'device'; device: string; move: 'suspend' | 'activate' | 'decommission' }
   | { do: 'certificate'; certificate: string | Nth; move: CertificateTransition }
   | { do: 'issuer'; issuer: IssuerName; enabled: boolean }
@@ -70,6 +78,12 @@ export type Command =
   | { do: 'reader'; device: string; attached: boolean }
   | { do: 'clock'; ms: number; from: 'now' | 'next end' }
   | { do: 'restart' }
+/** MQTT 3.1.1, or what a client of MQTT 5 asks for; `expirySeconds` of NEVER is for ever. */
+export type Version = {
+  five: { expirySeconds: number; willDelaySeconds: number; receiveMaximum: number } | null
+}
+/** Session Expiry Interval of a session without end. */
+export const NEVER_SECONDS = 0xffff_ffff
 /** Which certificate of the device asks for it, counted from the newest, then by its name; null where an operator does. */
 export type By = number | string | null
 /** `if held`: as an enroller asks. */
@@ -123,8 +137,23 @@ const certificateMove = often(
   ['revoke compromised', 1],
 )
 
+const five = fc.option(
+  fc.record({
+    expirySeconds: often([0, 2], [3_600, 3], [259_200, 2], [NEVER_SECONDS, 2]),
+    willDelaySeconds: often([0, 2], [60, 2], [7_200, 2]),
+    receiveMaximum: often([1, 1], [20, 1]),
+  }),
+)
+
 export const command: fc.Arbitrary<Command> = fc.oneof(
-  each(24, { do: of('connect'), certificate, clean: fc.boolean(), will: fc.boolean(), alias: seldom }),
+  each(24, {
+    do: of('connect'),
+    certificate,
+    clean: fc.boolean(),
+    will: fc.boolean(),
+    alias: seldom,
+    five,
+  }),
   each(8, {
     do: of('enroll'),
     certificate: card,
@@ -132,15 +161,21 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
     compromise: fc.boolean(),
     by: often([null, 2], [0, 2], [1, 1]),
   }),
-  each(14, { do: of('subscribe'), device, filter: fc.constantFrom(...filters) }),
+  each(14, { do: of('subscribe'), device, filter: fc.constantFrom(...filters), noLocal: fc.boolean() }),
   each(26, {
     do: of('publish'),
     device,
     topic: often([topics[0], 12], [topics[1], 4], [topics[2], 1], [topics[3], 2], [topics[4], 1]),
     qos: often([0, 1], [1, 2]),
     retain: often([false, 3], [true, 1]),
+    expirySeconds: often<number | null>([null, 4], [3_600, 1]),
   }),
-  each(6, { do: of('leave'), device, how: often(['disconnect', 1], ['drop', 1]) }),
+  each(6, {
+    do: of('leave'),
+    device,
+    how: often(['disconnect', 1], ['drop', 1]),
+    expirySeconds: often<number | null>([null, 3], [0, 1], [3_600, 1]),
+  }),
   each(6, { do: of('device'), device, move: deviceMove }),
   each(8, { do: of('certificate'), certificate, move: certificateMove }),
   each(4, { do: of('issuer'), issuer: often(['a', 1], ['b', 1]), enabled: often([true, 3], [false, 1]) }),
@@ -160,9 +195,9 @@ function each<T>(weight: number, fields: { [K in keyof T]: fc.Arbitrary<T[K]> })
 export const begin: readonly Command[] = [
   ...devices.flatMap((id): Command[] => [
     { do: 'enroll', certificate: `${id}.0`, pending: false, compromise: false, by: null },
-    { do: 'connect', certificate: `${id}.0`, clean: id === 'd1', will: true, alias: false },
+    { do: 'connect', certificate: `${id}.0`, clean: id === 'd1', will: true, alias: false, five: null },
   ]),
-  { do: 'subscribe', device: BACKEND, filter: 'devices/#' },
-  { do: 'subscribe', device: 'd1', filter: 'devices/SELF/#' },
-  { do: 'subscribe', device: 'd2', filter: 'devices/SELF/#' },
+  { do: 'subscribe', device: BACKEND, filter: 'devices/#', noLocal: false },
+  { do: 'subscribe', device: 'd1', filter: 'devices/SELF/#', noLocal: false },
+  { do: 'subscribe', device: 'd2', filter: 'devices/SELF/#', noLocal: false },
 ]

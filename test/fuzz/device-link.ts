@@ -4,6 +4,7 @@ import { generate, type Packet, parser as packetParser } from 'mqtt-packet'
 import type { Identity } from '../harness/authority.ts'
 
 export type DeviceLink = {
+  protocolVersion: 4 | 5
   /** Payloads of what was published to it. */
   heard: Set<string>
   isOpen(): boolean
@@ -19,7 +20,12 @@ const DEADLINE_MS = 30_000
 const contexts = new WeakMap<Identity, SecureContext>()
 
 /** A finished handshake; null where the broker ended it. */
-export async function openLink(port: number, ca: string, identity: Identity): Promise<DeviceLink | null> {
+export async function openLink(
+  port: number,
+  ca: string,
+  identity: Identity,
+  protocolVersion: 4 | 5,
+): Promise<DeviceLink | null> {
   const known = contexts.get(identity)
   const secureContext = known ?? createSecureContext({ ca, cert: identity.certificate, key: identity.key })
   contexts.set(identity, secureContext)
@@ -31,14 +37,14 @@ export async function openLink(port: number, ca: string, identity: Identity): Pr
     socket.once('secureConnect', () => resolve(true))
     void closed.then(() => resolve(false))
   })
-  return open ? linkOver(socket, closed) : null
+  return open ? linkOver(socket, closed, protocolVersion) : null
 }
 
-function linkOver(socket: TLSSocket, closed: Promise<void>): DeviceLink {
+function linkOver(socket: TLSSocket, closed: Promise<void>, protocolVersion: 4 | 5): DeviceLink {
   const heard = new Set<string>()
   const waiting: { answeredBy: string; resolve: (packet: Packet | null) => void }[] = []
   let open = true
-  const parser = packetParser({ protocolVersion: 4 })
+  const parser = packetParser({ protocolVersion })
   socket.on('data', (chunk: Buffer) => parser.parse(chunk))
   parser.on('packet', packet => {
     if (packet.cmd === 'publish') {
@@ -55,10 +61,11 @@ function linkOver(socket: TLSSocket, closed: Promise<void>): DeviceLink {
   })
 
   function send(packet: Packet): void {
-    if (socket.writable) socket.write(generate(packet))
+    if (socket.writable) socket.write(generate(packet, { protocolVersion }))
   }
 
   return {
+    protocolVersion,
     heard,
     closed,
     isOpen: () => open,

@@ -17,10 +17,14 @@ export const rules = {
   skewMs: 5 * 60_000,
   admittingMax: 2,
   pendingMax: 4,
+  replaceableAfterMs: 3_600_000,
   compromiseCoversTheKey: true,
   compromiseCoversTheLineage: true,
   suspensionCuts: true,
   leftSurvivesRestart: true,
+  sessionsExpire: true,
+  willsWait: true,
+  noLocal: true,
 }
 export type Rules = typeof rules
 
@@ -38,6 +42,7 @@ export type Listed = Card & {
   name: string
   status: Status
   used: boolean
+  issuedAt: number
   graceUntil: number
   /** When time makes it forgotten, lapsed or retired. */
   dueAt: number
@@ -127,6 +132,17 @@ export function createRollModel(law: Rules) {
     return out.includes(status) ? 'certificate_status_forbids' : null
   }
 
+  /** A renewal that nobody used for an hour makes room for another one that the same key asks for. */
+  function lapseUnused(device: Member, asking: string | null): void {
+    if (asking === null || admitting(device).length < law.admittingMax) return
+    const key = cards[asking]!.key
+    const unused = device.listed.find(
+      ({ status, used, issuedAt, askedWith }) =>
+        status === 'issued' && !used && issuedAt <= now - law.replaceableAfterMs && askedWith === key,
+    )
+    if (unused !== undefined) Object.assign(unused, { status: 'lapsed', dueAt: NEVER })
+  }
+
   function enroll({ certificate, by, compromise, ...asked }: Extract<Step, { do: 'enroll' }>): string {
     const card = cards[certificate]!
     const device = fleet.get(card.device)!
@@ -136,6 +152,8 @@ export function createRollModel(law: Rules) {
     if (device.state === 'decommissioned') return 'device_state_forbids'
     if (compromisedKeys.has(card.key)) return 'public_key_compromised'
     if (find(certificate) !== undefined) return 'certificate_exists'
+    if (asked.pending === false || (asked.pending === 'if held' && !holds(device)))
+      lapseUnused(device, asking)
     const before = admitting(device).length
     const pending = asked.pending === 'if held' ? holds(device) : asked.pending
     const waiting = device.listed.filter(({ status }) => status === 'pending').length
@@ -146,6 +164,7 @@ export function createRollModel(law: Rules) {
       name: certificate,
       status: pending ? 'pending' : 'issued',
       used: false,
+      issuedAt: now,
       graceUntil: 0,
       dueAt: pending ? now + law.pendingMs : renewalEnds,
       compromise: compromise && before > 0,

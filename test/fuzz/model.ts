@@ -1,121 +1,213 @@
-// What should be true, in as few words as possible: who is on the roll, who is connected, what each may, and who hears
-// of a message. Knows no sockets, no registry and no clock but its own.
-import { type Command, devices, named, type Policy, type Step } from './commands.ts'
-import { createRollModel, type Listed, type Member, type Rules, rules } from './model-roll.ts'
+// What should be true: who is on the roll, who is connected, what each may, and who hears of a message. Has its own clock alone.
+import { BACKEND, type Command, devices, named, type Policy, type Step } from './commands.ts'
+import { createRollModel, type Member, type Rules, rules } from './model-roll.ts'
+import {
+  codeOf,
+  type Device,
+  EVER,
+  type Expected,
+  type Filters,
+  MAY_ADMIT,
+  type Message,
+  msOf,
+  NO_IDENTIFIER,
+  NO_SUBSCRIBERS,
+  NOT_AUTHORIZED,
+  namedBy,
+  type Session,
+  willOf,
+  willTopic,
+} from './model-state.ts'
 import { matches, mayRetain, maySubscribe, mayUse } from './rights.ts'
 
-type Stored = { filters: Set<string>; queue: { topic: string; payload: string }[] }
-type Session = { listed: Listed; will: boolean; rightEndsAt: number; filters: Set<string> }
-type Device = { id: string; session: Session | null; stored: Stored | null; reader: boolean }
-/** What a step should look like from outside: its answer, who must receive what, and who may. */
-export type Expected = { answer: string; must: Set<string>; may: Set<string> }
 export type Model = ReturnType<typeof createModel>
 
 export function createModel(law: Rules = rules) {
   const roll = createRollModel(law)
   let policy: Policy = 'wide'
   const fleet = new Map<string, Device>(
-    devices.map(id => [id, { id, session: null, stored: null, reader: false }]),
+    devices.map(id => [id, { id, session: null, stored: null, reader: false, waiting: null }]),
   )
   /** By topic. It is worth what its publisher may still publish. */
-  const retained = new Map<string, { payload: string; publisher: Device }>()
+  const retained = new Map<string, Message>()
   let expected: Expected = { answer: '', must: new Set(), may: new Set() }
 
   const standing = ({ id, reader }: Device) => ({ device: id, policy, reader })
+  const isPast = (message: Message) => message.expiresAt <= roll.now()
+  /** Its device hears of it; where the clock was set back over its end, it may. */
+  const hears = (device: Device, { payload, doubtful }: Pick<Message, 'payload' | 'doubtful'>) =>
+    (doubtful ? expected.may : expected.must).add(`${device.id} ${payload}`)
 
-  function connect({ certificate, clean, will, alias }: Extract<Step, { do: 'connect' }>): string {
+  function connect({ certificate, clean, will, alias, five }: Extract<Step, { do: 'connect' }>): string {
     const listed = roll.find(certificate)
     if (listed === undefined) return 'cut'
-    if (roll.refusal(listed) !== null) return 'connack 5'
-    if (alias) return 'connack 2'
+    const refused = roll.refusal(listed)
+    if (refused !== null) return `connack ${five === null ? 5 : codeOf(refused)}`
+    if (alias) return `connack ${five === null ? 2 : NO_IDENTIFIER}`
     const device = fleet.get(listed.device)!
-    if (will && !mayUse(standing(device), `devices/${device.id}/will`, 'will')) return 'connack 5'
-    const stored = clean ? null : device.stored
-    for (const filter of stored?.filters ?? []) {
-      if (!maySubscribe(standing(device), filter)) stored!.filters.delete(filter)
-    }
-    const present = stored !== null
+    if (will && !mayUse(standing(device), willTopic(device), 'will'))
+      return `connack ${five === null ? 5 : NOT_AUTHORIZED}`
     endWithWill(device) // [MQTT-3.1.4-2]
-    device.stored = clean ? null : (stored ?? { filters: new Set(), queue: [] })
-    const filters = device.stored?.filters ?? new Set<string>()
-    device.session = { listed, will, rightEndsAt: roll.rightEndsAt(listed), filters }
-    for (const { topic, payload } of device.stored?.queue.splice(0) ?? []) {
-      if (mayUse(standing(device), topic, 'receive')) expected.must.add(`${device.id} ${payload}`)
+    if (clean) endStored(device)
+    const { stored } = device
+    const present = stored !== null
+    device.waiting = null // it is back [MQTT-3.1.3-9]
+    for (const filter of stored?.filters.keys() ?? [])
+      if (!maySubscribe(standing(device), filter)) stored!.filters.delete(filter)
+    const askedMs = five === null ? (clean ? 0 : EVER) : msOf(five.expirySeconds)
+    if (stored !== null) Object.assign(stored, { expiryMs: askedMs, endsAt: EVER })
+    else if (askedMs > 0) device.stored = { filters: new Map(), queue: [], expiryMs: askedMs, endsAt: EVER }
+    device.session = {
+      listed,
+      five: five !== null,
+      askedMs,
+      will,
+      willDelayMs: (five?.willDelaySeconds ?? 0) * 1_000,
+      rightEndsAt: roll.rightEndsAt(listed),
+      filters: device.stored?.filters ?? new Map(),
+      retains: five === null || policy !== 'closed' || device.id === BACKEND,
     }
+    for (const message of device.stored?.queue.splice(0) ?? [])
+      if (!isPast(message) && mayUse(standing(device), message.topic, 'receive')) hears(device, message)
     roll.use(roll.ownerOf(listed), listed)
     return `connack 0 ${present ? 'present' : 'new'}`
   }
 
-  function publish({ retain, qos, ...given }: Extract<Step, { do: 'publish' }>, payload: string): string {
+  function publish(given: Extract<Step, { do: 'publish' }>, payload: string): string {
+    const { retain, qos, expirySeconds } = given
     const device = fleet.get(given.device)!
-    if (device.session === null) return 'absent'
+    const { session } = device
+    if (session === null) return 'absent'
     const topic = named(given.topic, device.id)
-    if (!(retain ? mayRetain(standing(device), topic) : mayUse(standing(device), topic, 'publish'))) {
+    const isBeyond = retain && !session.retains
+    if (
+      isBeyond ||
+      !(retain ? mayRetain(standing(device), topic) : mayUse(standing(device), topic, 'publish'))
+    ) {
+      if (session.five && !isBeyond) return qos === 0 ? 'sent' : `puback ${NOT_AUTHORIZED}`
       endWithWill(device)
       return 'closed'
     }
-    if (retain) retained.set(topic, { payload, publisher: device })
-    route(topic, payload, qos)
-    return 'sent'
+    const expiresAt = session.five && expirySeconds !== null ? roll.now() + expirySeconds * 1_000 : EVER
+    const message = { topic, payload, publisher: device, expiresAt, doubtful: false }
+    if (retain) retained.set(topic, message)
+    const receivers = route(message, qos)
+    return session.five && qos === 1 && receivers === 0 ? `puback ${NO_SUBSCRIBERS}` : 'sent'
   }
 
-  function route(topic: string, payload: string, qos: 0 | 1): void {
+  /** Gives how many it is for, whether they get it or not. */
+  function route(message: Message, qos: 0 | 1): number {
+    let receivers = 0
     for (const device of fleet.values()) {
-      const filters = device.session?.filters ?? device.stored?.filters ?? new Set()
-      if (![...filters].some(filter => matches(filter, topic))) continue
+      const filters: Filters = device.session?.filters ?? device.stored?.filters ?? new Map()
+      const isFor = [...filters].some(
+        ([filter, noLocal]) =>
+          matches(filter, message.topic) && !(noLocal && law.noLocal && message.publisher === device),
+      )
+      if (!isFor) continue
+      receivers += 1
       if (device.session === null) {
-        if (qos === 1) device.stored?.queue.push({ topic, payload })
-      } else if (mayUse(standing(device), topic, 'receive')) expected.must.add(`${device.id} ${payload}`)
+        if (qos === 1) device.stored?.queue.push({ ...message })
+      } else if (mayUse(standing(device), message.topic, 'receive')) hears(device, message)
     }
+    return receivers
   }
 
-  /** The connection ends without DISCONNECT and without losing a right: its will is sent to the others. */
+  /** Its session waits for it for as long as it was agreed, or ends. */
+  function leave(device: Device): void {
+    const { session, stored } = device
+    device.session = null
+    if (session === null || stored === null) return
+    if (stored.expiryMs === 0) device.stored = null
+    else stored.endsAt = roll.now() + stored.expiryMs
+  }
+
+  /** The connection ends without DISCONNECT and without losing a right: its will is sent to the others, after its delay. */
   function endWithWill(device: Device): void {
     const { session } = device
-    device.session = null
-    const topic = `devices/${device.id}/will`
-    if (!session?.will || !mayUse(standing(device), topic, 'will')) return
-    route(topic, `will of ${device.id}`, 0)
+    leave(device)
+    if (!session?.will) return
+    if (law.willsWait && session.willDelayMs > 0 && device.stored !== null) {
+      const dueAt = Math.min(roll.now() + session.willDelayMs, device.stored.endsAt)
+      device.waiting = { listed: session.listed, dueAt }
+      return
+    }
+    if (!mayUse(standing(device), willTopic(device), 'will')) return
+    route(willOf(device, false), 0)
     // Whoever takes a session over may have its subscriptions back before the old will is sent.
     expected.may.add(`${device.id} will of ${device.id}`)
   }
 
-  function subscribe(device: Device, template: string): string {
-    if (device.session === null) return 'absent'
+  const maySendWaiting = (device: Device) =>
+    device.waiting !== null &&
+    roll.refusal(device.waiting.listed) === null &&
+    mayUse(standing(device), willTopic(device), 'will')
+
+  /** A stored session ends, and a will waits no longer than that. */
+  function endStored(device: Device): void {
+    device.stored = null
+    if (maySendWaiting(device)) {
+      route(willOf(device, false), 0)
+      expected.may.add(`${device.id} will of ${device.id}`)
+    }
+    device.waiting = null
+  }
+
+  /** The clock was set: sessions and delays end, before or after what it does to certificates. */
+  function endByClock(could: ReadonlySet<Device>, before: ReadonlySet<Device>): void {
+    for (const message of [
+      ...retained.values(),
+      ...[...fleet.values()].flatMap(each => each.stored?.queue ?? []),
+    ])
+      if (isPast(message)) message.doubtful = true
+    for (const device of fleet.values()) {
+      const { waiting, stored, session } = device
+      const isOver = law.sessionsExpire && session === null && stored !== null && stored.endsAt <= roll.now()
+      if (isOver) device.stored = null
+      if (waiting === null || !(isOver || waiting.dueAt <= roll.now())) continue
+      const can = maySendWaiting(device)
+      if (can || could.has(device)) {
+        route(willOf(device, can !== could.has(device)), 0)
+        for (const other of before) expected.may.add(`${other.id} will of ${device.id}`)
+      }
+      device.waiting = null
+    }
+  }
+
+  function subscribe(device: Device, template: string, noLocal: boolean): string {
+    const { session } = device
+    if (session === null) return 'absent'
     const filter = named(template, device.id)
-    if (!maySubscribe(standing(device), filter)) return 'suback 128'
-    device.session.filters.add(filter)
-    for (const [topic, { payload, publisher }] of retained) {
+    if (!maySubscribe(standing(device), filter)) return `suback ${session.five ? NOT_AUTHORIZED : 0x80}`
+    session.filters.set(filter, session.five && noLocal)
+    for (const [topic, message] of retained) {
+      const { publisher } = message
       const shown = mayUse(standing(device), topic, 'receive') && mayRetain(standing(publisher), topic)
-      if (shown && matches(filter, topic)) expected.must.add(`${device.id} ${payload}`)
+      const isOwn = session.five && noLocal && publisher === device
+      if (shown && !isOwn && !isPast(message) && matches(filter, topic)) hears(device, message)
     }
     return 'suback 1'
   }
 
   function dropDenied(): void {
-    for (const device of fleet.values()) {
-      for (const filters of [device.session?.filters, device.stored?.filters]) {
-        for (const filter of filters ?? [])
+    for (const device of fleet.values())
+      for (const filters of [device.session?.filters, device.stored?.filters])
+        for (const filter of filters?.keys() ?? [])
           if (!maySubscribe(standing(device), filter)) filters?.delete(filter)
-      }
-    }
   }
 
   function restart(): void {
     if (!law.leftSurvivesRestart) retained.clear()
+    // All connections end at once: who goes first is heard by who goes last.
+    for (const device of fleet.values())
+      for (const other of device.session?.will ? fleet.values() : [])
+        if (mayUse(standing(other), willTopic(device), 'receive'))
+          expected.may.add(`${other.id} will of ${device.id}`)
     for (const device of fleet.values()) {
-      // All connections end at once: who goes first is heard by who goes last.
-      if (device.session?.will) {
-        for (const other of fleet.values()) {
-          if (mayUse(standing(other), `devices/${device.id}/will`, 'receive'))
-            expected.may.add(`${other.id} will of ${device.id}`)
-        }
-      }
-    }
-    for (const device of fleet.values()) {
-      device.session = null
+      if (device.session !== null) endWithWill(device)
       if (!law.leftSurvivesRestart) device.stored = null
     }
+    expected.must.clear()
   }
 
   function act(command: Step, payload: string): string {
@@ -126,12 +218,21 @@ export function createModel(law: Rules = rules) {
         return connect(command)
       case 'leave': {
         const device = fleet.get(command.device)!
+        const { session, stored } = device
         if (command.how === 'drop') endWithWill(device)
-        device.session = null
+        else {
+          const { expirySeconds } = command
+          if (session?.five && expirySeconds !== null) {
+            // A session that was to end with its connection may not be kept by DISCONNECT [MQTT-3.14.2-2].
+            if (session.askedMs === 0 && expirySeconds > 0) endWithWill(device)
+            else if (stored !== null) stored.expiryMs = msOf(expirySeconds)
+          }
+          leave(device)
+        }
         return 'done'
       }
       case 'subscribe':
-        return subscribe(fleet.get(command.device)!, command.filter)
+        return subscribe(fleet.get(command.device)!, command.filter, command.noLocal)
       case 'publish':
         return publish(command, payload)
       case 'device':
@@ -140,7 +241,7 @@ export function createModel(law: Rules = rules) {
         return roll.moveCertificate(command.certificate, command.move)
       case 'issuer':
         roll.enable(command.issuer, command.enabled)
-        judgeSessions(() => true)
+        checkSessions(() => true)
         return 'done'
       case 'policy':
         policy = command.policy
@@ -160,55 +261,38 @@ export function createModel(law: Rules = rules) {
   }
 
   /** No session outlives its right. Setting a clock back ends none by itself. */
-  function judgeSessions(concerns: (session: Session) => boolean): void {
+  function checkSessions(concerns: (session: Session) => boolean): void {
     for (const device of fleet.values()) {
       const { session } = device
       if (session === null || !(concerns(session) || session.rightEndsAt <= roll.now())) continue
-      if (roll.refusal(session.listed) !== null) device.session = null
+      if (roll.refusal(session.listed) !== null) leave(device)
       else session.rightEndsAt = roll.rightEndsAt(session.listed)
     }
   }
 
   /** No certificate can ever admit the device again: its stored session goes, and what it left. The clock decides nothing here. */
   function forgetWhereNothingReturns({ id, state, listed }: Member): void {
-    const mayAdmit = ['pending', 'issued', 'active', 'superseded', 'suspended']
-    if (state !== 'decommissioned' && listed.some(({ status }) => mayAdmit.includes(status))) return
-    fleet.get(id)!.stored = null
+    if (state !== 'decommissioned' && listed.some(({ status }) => MAY_ADMIT.includes(status))) return
+    Object.assign(fleet.get(id)!, { stored: null, waiting: null })
     for (const [topic, { publisher }] of retained) if (publisher.id === id) retained.delete(topic)
   }
 
   return {
-    /** Takes one step and says how it should look. `payload` is what a message of this step carries. */
+    /** Takes one step and says how it should look; a message of this step carries `payload`. */
     step(command: Step, payload: string): Expected {
       expected = { answer: '', must: new Set(), may: new Set() }
       roll.forgetChanges()
+      const before = new Set([...fleet.values()].filter(({ session }) => session !== null))
       expected.answer = act(command, payload)
+      const could = new Set([...fleet.values()].filter(maySendWaiting))
       roll.pass()
       const changed = roll.changed()
-      judgeSessions(session => changed.certificates.has(session.listed))
+      checkSessions(session => changed.certificates.has(session.listed))
+      endByClock(could, before)
       for (const member of changed.devices) forgetWhereNothingReturns(member)
       return expected
     },
-    /** Names what a command is about: a certificate by its name, and somebody who is connected where anybody is. */
-    named(command: Command): Step {
-      if (command.do === 'publish' || command.do === 'subscribe') {
-        const here = [...fleet.values()].filter(({ session }) => session !== null)
-        const device = here[devices.indexOf(command.device as never) % here.length]?.id ?? command.device
-        return { ...command, device }
-      }
-      if (command.do === 'clock' && command.from === 'next end') {
-        const ends = [...fleet.values()].flatMap(({ session }) => session?.rightEndsAt ?? [])
-        const next = Math.min(...ends.filter(end => end > roll.now()))
-        return { ...command, ms: (Number.isFinite(next) ? next - roll.now() : 0) + command.ms }
-      }
-      if (command.do === 'enroll' && typeof command.by === 'number') {
-        return { ...command, by: roll.askerOf(command) }
-      }
-      if (!('certificate' in command) || typeof command.certificate === 'string') return command as Step
-      const { device, nth } = command.certificate
-      const name = roll.fleet.get(device)!.listed.at(-1 - nth)?.name ?? `${device}.4`
-      return { ...command, certificate: name } as Step
-    },
+    named: (command: Command) => namedBy(command, fleet, roll),
     connected: () => [...fleet.values()].filter(({ session }) => session !== null).map(({ id }) => id),
     roll: roll.shown,
     standings: () => [...fleet.values()].map(standing),

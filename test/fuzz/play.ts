@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { type Command, filters, named, topics } from './commands.ts'
 import type { Ground } from './ground.ts'
-import { createModel, type Expected, type Model } from './model.ts'
+import { createModel, type Model } from './model.ts'
 import type { Rules } from './model-roll.ts'
+import type { Expected } from './model-state.ts'
 import { maySubscribe, mayUse } from './rights.ts'
 import { type System, startSystem, turnOfTheLoop } from './system.ts'
 

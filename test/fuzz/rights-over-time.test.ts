@@ -44,6 +44,9 @@ const wrongs: [what: string, law: Partial<Rules>][] = [
   ['grace lasts a week', { graceMs: 7 * rules.graceMs }],
   ['three certificates admit a device', { admittingMax: 3 }],
   ['notBefore has no skew', { skewMs: 0 }],
+  ['a session of MQTT 5 never expires', { sessionsExpire: false }],
+  ['a will of MQTT 5 does not wait for its delay', { willsWait: false }],
+  ['No Local is not asked', { noLocal: false }],
   ['a restart forgets what devices left', { leftSurvivesRestart: false }],
 ]
 for (const [what, law] of wrongs) {
@@ -78,8 +81,9 @@ for (const [what, law, life] of found) {
 
 test('what is found shrinks to the steps that matter, and can be played again', async () => {
   // Answers differ at once: nothing here waits for the two to agree, however busy the machine is.
-  const wrong = fc.asyncProperty(sequence, commands => play(ground, commands, { ...rules, admittingMax: 3 }))
-  const found = await fc.check(wrong, { seed: 2 })
+  const short = fc.array(command, { maxLength: 30 }).map(commands => [...begin, ...commands])
+  const wrong = fc.asyncProperty(short, commands => play(ground, commands, { ...rules, admittingMax: 3 }))
+  const found = await fc.check(wrong, { seed: 2, numRuns: 200 })
   const steps = found.counterexample![0].slice(begin.length)
   assert.ok(steps.length <= 3 && steps.filter(one => one.do === 'enroll').length >= 2, JSON.stringify(steps))
   const again = await fc.check(wrong, {

@@ -14,10 +14,14 @@ import { Conflict } from '../../db/transact.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { tester } from '../harness/roll.ts'
 import { type CertificateTransition, cards, devices, named, type Step } from './commands.ts'
+import { connectPacket } from './connect-packet.ts'
 import { type DeviceLink, openLink } from './device-link.ts'
 import { type Ground, policies } from './ground.ts'
 
 export type System = Awaited<ReturnType<typeof startSystem>>
+/** How often the broker looks for sessions and wills whose time has come. */
+const EXPIRY_CHECK_MS = 2
+
 /** One running system on a registry of its own. */
 export async function startSystem(ground: Ground) {
   const data = mkdtempSync(join(tmpdir(), 'rollcall-fuzz-'))
@@ -51,7 +55,7 @@ export async function startSystem(ground: Ground) {
       },
       log: pino({ level: 'silent' }),
       now,
-      intervals: { expiryCheckMs: 2, registryWriteMs: 2 },
+      intervals: { expiryCheckMs: EXPIRY_CHECK_MS, registryWriteMs: 2 },
     })
   }
 
@@ -70,39 +74,16 @@ export async function startSystem(ground: Ground) {
   }
   const fingerprintOf = (name: string) => ground.identities.get(name)!.fingerprint
 
-  async function connect({
-    certificate,
-    clean,
-    will,
-    alias,
-  }: Extract<Step, { do: 'connect' }>): Promise<string> {
+  async function connect(command: Extract<Step, { do: 'connect' }>): Promise<string> {
+    const { certificate, five } = command
     const { device } = cards[certificate]!
-    const link = await openLink(broker.port, ground.ca, ground.identities.get(certificate)!)
-    const answer = await link?.ask(
-      {
-        cmd: 'connect',
-        protocolId: 'MQTT',
-        protocolVersion: 4,
-        clientId: alias ? 'somebody-else' : device,
-        clean,
-        keepalive: 0,
-        ...(will
-          ? {
-              will: {
-                topic: `devices/${device}/will`,
-                payload: Buffer.from(`will of ${device}`),
-                qos: 0,
-                retain: false,
-              },
-            }
-          : {}),
-      },
-      'connack',
-    )
+    const link = await openLink(broker.port, ground.ca, ground.identities.get(certificate)!, five ? 5 : 4)
+    const answer = await link?.ask(connectPacket(device, command), 'connack')
     if (link == null || answer?.cmd !== 'connack') return 'cut'
-    if (answer.returnCode !== 0) {
+    const code = five ? answer.reasonCode : answer.returnCode
+    if (code !== 0) {
       await link.closed
-      return `connack ${answer.returnCode}`
+      return `connack ${code}`
     }
     await links.get(device)?.closed // taken over
     links.set(device, link)
@@ -110,7 +91,7 @@ export async function startSystem(ground: Ground) {
   }
 
   async function publish(command: Extract<Step, { do: 'publish' }>, payload: string): Promise<string> {
-    const { device, qos, retain } = command
+    const { device, qos, retain, expirySeconds } = command
     const link = open(device)
     if (link === null) return 'absent'
     const packet = {
@@ -120,23 +101,42 @@ export async function startSystem(ground: Ground) {
       qos,
       dup: false,
       retain,
+      ...(expirySeconds !== null &&
+        link.protocolVersion === 5 && { properties: { messageExpiryInterval: expirySeconds } }),
     } as const
+    let code = 0
     if (qos === 0) link.send(packet)
-    else if ((await link.ask({ ...packet, messageId: 7 }, 'puback')) === null) return 'closed'
-    return (await link.ask({ cmd: 'pingreq' }, 'pingresp')) === null ? 'closed' : 'sent'
+    else {
+      const answer = await link.ask({ ...packet, messageId: 7 }, 'puback')
+      if (answer === null) return 'closed'
+      if (answer.cmd === 'puback') code = answer.reasonCode ?? 0
+    }
+    return code !== 0
+      ? `puback ${code}`
+      : (await link.ask({ cmd: 'pingreq' }, 'pingresp')) === null
+        ? 'closed'
+        : 'sent'
   }
 
-  async function subscribe(device: string, template: string): Promise<string> {
+  async function subscribe(device: string, template: string, noLocal: boolean): Promise<string> {
     const link = open(device)
     if (link === null) return 'absent'
-    const subscriptions = [{ topic: named(template, device), qos: 1 as const }]
+    const isFive = link.protocolVersion === 5
+    const options = isFive ? { nl: noLocal, rap: false, rh: 0 } : {}
+    const subscriptions = [{ topic: named(template, device), qos: 1 as const, ...options }]
     const answer = await link.ask({ cmd: 'subscribe', messageId: 9, subscriptions }, 'suback')
     return answer?.cmd === 'suback' ? `suback ${answer.granted[0]}` : 'closed'
   }
 
-  async function leave(device: string, how: 'disconnect' | 'drop'): Promise<void> {
+  async function leave(
+    device: string,
+    how: 'disconnect' | 'drop',
+    expirySeconds: number | null,
+  ): Promise<void> {
     const link = open(device)
-    if (how === 'disconnect') link?.send({ cmd: 'disconnect' })
+    const properties = expirySeconds === null ? {} : { sessionExpiryInterval: expirySeconds }
+    if (how === 'disconnect')
+      link?.send({ cmd: 'disconnect', ...(link.protocolVersion === 5 && { properties }) })
     await (how === 'drop' ? link?.drop() : link?.closed)
     await gone(device)
   }
@@ -169,9 +169,9 @@ export async function startSystem(ground: Ground) {
       case 'publish':
         return publish(command, payload)
       case 'subscribe':
-        return subscribe(command.device, command.filter)
+        return subscribe(command.device, command.filter, command.noLocal)
       case 'leave':
-        await leave(command.device, command.how)
+        await leave(command.device, command.how, command.expirySeconds)
         break
       case 'enroll':
         await writer.listCertificate(
@@ -207,6 +207,8 @@ export async function startSystem(ground: Ground) {
         break
       case 'clock':
         clock += command.ms
+        // What ends by the clock has been looked at when this is over.
+        await new Promise(resolve => setTimeout(resolve, 2 * EXPIRY_CHECK_MS))
         break
       case 'restart':
         await broker.close()
