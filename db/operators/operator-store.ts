@@ -3,6 +3,7 @@
 import type { Transaction } from 'kysely'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
+import { revokeTokensOf } from '../enrollment/tokens-of-operator.ts'
 import { assertNoClaimKey } from '../keys/key-owners.ts'
 import { assertNotCompromised } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
@@ -81,7 +82,8 @@ export function createOperatorStore(registry: Registry, now: () => number): Oper
           .set({ revoked_at: at })
           .where('fingerprint', '=', fingerprint)
           .execute()
-        const detail = { name: row.name }
+        const enrollmentTokens = await revokeTokensOf(transaction, row.name, at)
+        const detail = { name: row.name, ...(enrollmentTokens > 0 ? { enrollmentTokens } : {}) }
         await appendAudit(transaction, { at, actor, action: 'operator.revoke', target: fingerprint, detail })
       }),
 

@@ -3,6 +3,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
+import { revokeTokensOf } from '../enrollment/tokens-of-operator.ts'
 import type { Registry } from '../open.ts'
 import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
@@ -27,7 +28,7 @@ export type TokenStore = {
   replaceToken(token: NewToken, actor: Actor): Promise<string>
   /** A fresh secret for a token nobody used yet, null where somebody did: for whoever lost the answer that showed it. */
   renewUnusedToken(id: string, actor: Actor): Promise<string | null>
-  /** Revoking again changes nothing. `scope` narrows to tokens of one group. @throws {Conflict} `token_unknown` */
+  /** Open enrollment tokens of its holder end with it. Revoking again changes nothing. `scope` narrows to tokens of one group. @throws {Conflict} `token_unknown` */
   revokeToken(id: string, scope: string | null, actor: Actor): Promise<void>
   /** Who holds this token, or null where it is unknown, expired or revoked. */
   holderOf(token: string): Holder | null
@@ -96,7 +97,8 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
         if (row === undefined) throw new Conflict('token_unknown', `there is no API token ${id}`)
         if (row.revoked_at !== null) return
         await transaction.updateTable('api_tokens').set({ revoked_at: at }).where('id', '=', id).execute()
-        const detail = { name: row.name }
+        const enrollmentTokens = await revokeTokensOf(transaction, row.name, at)
+        const detail = { name: row.name, ...(enrollmentTokens > 0 ? { enrollmentTokens } : {}) }
         await appendAudit(transaction, { at, actor, action: 'token.revoke', target: id, detail })
       }),
 
