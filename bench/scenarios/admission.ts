@@ -2,6 +2,7 @@
 // that stays and says nothing takes of memory.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
+import type { Member } from '../../test/harness/fleet.ts'
 import { cpuDuring, processTree, residentKib } from '../cpu.ts'
 import type { BenchFleet } from '../fleet.ts'
 import { type ClientOptions, closeClient, openClient } from '../mqtt-client.ts'
@@ -10,6 +11,8 @@ import type { BenchServer } from '../servers.ts'
 const AT_ONCE = 16
 /** What collectors give back, they give back soon. */
 const SETTLE_MS = 2_000
+/** Few, so that what handshakes need at once is not counted as memory of connections. */
+const IDLE_AT_ONCE = 4
 
 /** TLS sessions of devices, by device; given where they are to be resumed. */
 export type Sessions = Map<string, Buffer>
@@ -25,21 +28,34 @@ export async function measureAdmission(
   return cpu / connects
 }
 
-/** KiB that a connection takes of the server's resident memory, all processes of it together. */
+/**
+ * KiB that a connection takes of the resident memory of a server that nobody was connected to before, all processes of it
+ * together: the slope between so many idle connections and so many. The first ones pay for what the process needs anyway.
+ */
 export async function measureIdle(
   server: BenchServer,
-  fleet: BenchFleet,
-  connections: number,
+  root: string,
+  members: readonly Member[],
+  from: number,
 ): Promise<number> {
-  const before = residentOf(server.pid)
   const links: TLSSocket[] = []
-  for (const device of fleet.devices.slice(0, connections)) {
-    links.push(await openClient(server.port, fleet.root, device))
+  const waiting = members.values()
+  const openUpTo = async (count: number) => {
+    const worker = async () => {
+      while (links.length < count) {
+        const { value: member } = waiting.next()
+        if (member === undefined) return
+        links.push(await openClient(server.port, root, member))
+      }
+    }
+    await Promise.all(Array.from({ length: IDLE_AT_ONCE }, worker))
+    await pause(SETTLE_MS)
+    return { connections: links.length, kib: residentOf(server.pid) }
   }
-  await pause(SETTLE_MS)
-  const taken = residentOf(server.pid) - before
+  const first = await openUpTo(from)
+  const last = await openUpTo(members.length)
   await Promise.all(links.map(closeClient))
-  return taken / connections
+  return (last.kib - first.kib) / (last.connections - first.connections)
 }
 
 async function storm(

@@ -35,7 +35,7 @@ const PUBACK = 4
 export async function measureStorm(
   server: BenchServer,
   root: string,
-  members: FleetOrder['members'],
+  members: readonly FleetOrder['members'][number][],
   present: BenchDevice | null,
 ): Promise<Storm> {
   const session = present === null ? null : await watchSession(server.port, root, present)
@@ -58,7 +58,7 @@ export async function measureStorm(
   }
 }
 
-async function hold(port: number, root: string, all: FleetOrder['members']) {
+async function hold(port: number, root: string, all: readonly FleetOrder['members'][number][]) {
   const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
   const file = join(scratch, 'storm.json')
   const members = all.map(({ id, certificate, key }) => ({ id, certificate, key }))
