@@ -8,52 +8,6 @@ import { codes } from './reason-codes.ts'
 
 const protocolError = (message: string) => new PacketFault(message, codes.protocolError)
 
-/** The level that goes with each name. */
-const levels: Readonly<Record<string, readonly number[]>> = { MQTT: [4, 5], MQIsdp: [3] }
-/** A version that is none, for a level that goes with another name. */
-const NO_VERSION = 0
-
-/** The version that CONNECT asks for, one of ours or not; `body` is where its variable header begins. */
-export function versionOf(bytes: Buffer, body: number): number {
-  const reader = readBytes(bytes, body)
-  const name = reader.text().toString()
-  if (!Object.hasOwn(levels, name)) throw new PacketFault('another protocol name') // [MQTT-3.1.2-1]
-  const level = reader.byte()
-  if (levels[name]!.includes(level)) return level
-  return level >= 3 && level <= 5 ? NO_VERSION : level
-}
-
-/** Of a CONNECT of a version of ours. */
-export function checkConnect(bytes: Buffer, body: number, version: Version) {
-  const reader = readBytes(bytes, body)
-  reader.text()
-  reader.byte()
-  const flags = reader.byte()
-  const hasWill = (flags & 0x04) !== 0
-  const hasUsername = (flags & 0x80) !== 0
-  const hasPassword = (flags & 0x40) !== 0
-  if ((flags & 0x01) !== 0) throw new PacketFault('the reserved flag is set') // [MQTT-3.1.2-3]
-  if (!hasWill && (flags & 0x38) !== 0) throw new PacketFault('flags of a will without a will') // [MQTT-3.1.2-11]
-  if (((flags >> 3) & 3) === 3) throw new PacketFault('the QoS of the will is 3') // [MQTT-3.1.2-14]
-  if (version < 5 && hasPassword && !hasUsername) throw new PacketFault('a password without username') // [MQTT-3.1.2-22]
-  reader.uint16()
-  const properties = version === 5 ? readProperties(bytes, reader, 'connect') : none
-  if (properties.has(0x16) && !properties.has(0x15))
-    throw protocolError('Authentication Data without Authentication Method')
-  reader.text()
-  let will = none
-  if (hasWill) {
-    if (version === 5) will = readProperties(bytes, reader, 'will')
-    const topic = reader.text().toString()
-    if (topic === '' || /[+#]/.test(topic)) throw new PacketFault('the topic of the will is none') // [MQTT-4.7.1-1]
-    reader.binary()
-  }
-  if (hasUsername) reader.text()
-  if (hasPassword) reader.binary()
-  if (!reader.isAtEnd()) throw new PacketFault('CONNECT holds more than its flags say')
-  return { properties, will }
-}
-
 /** Acknowledgements: PUBACK, PUBREC, PUBREL, PUBCOMP. */
 export function checkAcknowledgement(bytes: Buffer, body: number, version: Version): void {
   const reader = readBytes(bytes, body)

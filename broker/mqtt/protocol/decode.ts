@@ -1,22 +1,19 @@
-// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads all but PUBLISH and plain acknowledgements; what it
-// takes and the standard forbids is found on the bytes. One decoder serves all connections, for it is given whole packets.
-import type { IConnectPacket, ISubscribePacket, Packet, Parser } from 'mqtt-packet'
+// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads all but CONNECT, PUBLISH and plain acknowledgements;
+// what it takes and the standard forbids is found on the bytes. One decoder serves all connections, for it is given whole packets.
+import type { ISubscribePacket, Packet, Parser } from 'mqtt-packet'
 import mqttPacket from 'mqtt-packet'
-import type { QoS } from '../message.ts'
 import { PacketFault } from './byte-reader.ts'
 import {
   checkAcknowledgement,
-  checkConnect,
   checkDisconnect,
   checkEmpty,
   checkSubscribe,
   checkUnsubscribe,
-  versionOf,
 } from './check.ts'
+import { decodeConnect } from './decode-connect.ts'
 import { decodePublish } from './decode-publish.ts'
 import { firstBytes } from './encode.ts'
 import type { Acknowledgement, Connect, Incoming, Subscribe, Version } from './packets.ts'
-import { none } from './properties.ts'
 import { codes } from './reason-codes.ts'
 
 const PUBLISH = 3
@@ -54,8 +51,6 @@ export function createDecoder(): Decoder {
     4: createReader({ protocolVersion: 4 }),
     5: createReader({ protocolVersion: 5 }),
   }
-  // mqtt-packet keeps the last CONNECT that it read, with its will.
-  const readConnect = (bytes: Buffer) => createReader({})(bytes)
 
   function subscribe(bytes: Buffer, body: number, version: Version): Subscribe {
     const properties = checkSubscribe(bytes, body, version)
@@ -89,32 +84,7 @@ export function createDecoder(): Decoder {
   }
 
   return {
-    connect(bytes, body) {
-      const version = versionOf(bytes, body)
-      if (version !== 3 && version !== 4 && version !== 5) return ofNoVersion(version)
-      const { properties, will } = checkConnect(bytes, body, version)
-      const packet = readConnect(bytes) as IConnectPacket
-      return {
-        cmd: 'connect',
-        version,
-        clientId: packet.clientId,
-        clean: packet.clean ?? false,
-        keepAliveSeconds: packet.keepalive ?? 0,
-        username: packet.username,
-        hasPassword: packet.password !== undefined && packet.password.length > 0,
-        will:
-          packet.will === undefined
-            ? null
-            : {
-                topic: packet.will.topic,
-                payload: packet.will.payload as Buffer,
-                qos: packet.will.qos as QoS,
-                retain: packet.will.retain ?? false,
-                properties: will,
-              },
-        properties,
-      }
-    },
+    connect: decodeConnect,
 
     packet(bytes, body, version) {
       const type = bytes[0]! >> 4
@@ -181,20 +151,5 @@ function createReader(options: { protocolVersion?: Version }): (bytes: Buffer) =
     if (found !== null && failure === null) return found
     parser = open() // whatever it is in the middle of
     throw new PacketFault(failure?.message ?? 'the packet is cut off')
-  }
-}
-
-/** Nothing of it is read but its number, to be answered [MQTT-3.1.2-2]. */
-function ofNoVersion(version: number): Connect {
-  return {
-    cmd: 'connect',
-    version,
-    clientId: '',
-    clean: true,
-    keepAliveSeconds: 0,
-    username: undefined,
-    hasPassword: false,
-    will: null,
-    properties: none,
   }
 }
