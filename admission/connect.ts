@@ -16,7 +16,7 @@ export type ConnectRequest = {
 export const usernameModes = ['ignore', 'strict'] as const
 export type UsernameMode = (typeof usernameModes)[number]
 
-export type ConnectDecision = { accepted: true; clientId: string } | { accepted: false; reason: Reason }
+type ConnectDecision = { accepted: true; clientId: string } | { accepted: false; reason: Reason }
 
 /** Strict binding: the client ID is the device ID and is never rewritten; an empty one is given it where the session is clean. */
 export function decideConnect(

@@ -22,7 +22,7 @@ export const nodeFlags = [
   `--openssl-config=${new URL('../broker/gate/openssl.cnf', import.meta.url).pathname}`,
 ]
 
-export type ServerOptions = { execArgv?: string[]; env?: NodeJS.ProcessEnv }
+type ServerOptions = { execArgv?: string[]; env?: NodeJS.ProcessEnv }
 
 /** Starts a server and waits until a device of the fleet can finish a handshake. */
 export async function startServer(

@@ -7,7 +7,7 @@ import { type Broker, startBroker } from './index.ts'
 import { createLog } from './observability/logging.ts'
 import { readBrokerSettings } from './settings/sources.ts'
 
-export type RunBrokerOptions = {
+type RunBrokerOptions = {
   data: string
   host: string
   mqttsPort: number
@@ -18,7 +18,7 @@ export type RunBrokerOptions = {
   waitMs?: number
 }
 
-export type RunningBroker = {
+type RunningBroker = {
   /** mqtts://host:port */
   url: string
   ready(): boolean

@@ -11,8 +11,6 @@ import { traceChange } from './observability/tracing.ts'
 import type { RegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
 
-export type Observers = ReturnType<typeof createObservers>
-
 export function createObservers(options: {
   settings: BrokerSettings
   log: BrokerLog

@@ -38,7 +38,7 @@ export type ScenarioFlags = RunFlags &
     enrollConcurrency?: string
   }
 
-export type Source = { plan: Plan; name: string; file: string | null }
+type Source = { plan: Plan; name: string; file: string | null }
 
 /**
  * A file, or the name of a preset. `protocol` is that of all groups, whatever the file says.

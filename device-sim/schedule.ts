@@ -2,7 +2,7 @@
 // Does not know what the tasks do.
 
 /** Milliseconds on a monotonic clock. */
-export type Clock = () => number
+type Clock = () => number
 
 export type Task = { cancel(): void }
 
@@ -144,7 +144,7 @@ export function jittered(intervalMs: number, share: number, random: () => number
   return intervalMs * (1 + share * (2 * random() - 1))
 }
 
-export type BackOff = { baseMs?: number; capMs?: number; jitter?: number; random: () => number }
+type BackOff = { baseMs?: number; capMs?: number; jitter?: number; random: () => number }
 
 /** Exponential back-off: `baseMs` · 2^failures, capped; the share `jitter` of it is left to chance. */
 export function backOffMs(

@@ -44,7 +44,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** Above this many devices a host that is not this machine needs an explicit yes. */
-export const DEVICES_WITHOUT_ASKING_MAX = 1_000
+const DEVICES_WITHOUT_ASKING_MAX = 1_000
 
 /** @throws BadUsage where a large fleet would go to another machine without a yes. */
 export function requireConsent(options: { devices: number; yes: boolean }, broker: Broker): void {

@@ -1,8 +1,8 @@
 // UTCTime and GeneralizedTime in the forms of RFC 5280 §4.1.2.5: the moment they name, or nothing. Years are taken as they
 // stand; what names no moment (hour 24, second 60, the 31st of April) is never moved to one that it might have meant.
 
-export const UTC_TIME = 0x17
-export const GENERALIZED_TIME = 0x18
+const UTC_TIME = 0x17
+const GENERALIZED_TIME = 0x18
 
 const FORM = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
 

@@ -28,10 +28,10 @@ export const extensionIds = {
   extendedKeyUsage: '2.5.29.37',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
 } as const
-export type KnownExtension = keyof typeof extensionIds
+type KnownExtension = keyof typeof extensionIds
 
 /** The bits of KeyUsage (RFC 5280 §4.2.1.3), in their order. */
-export const keyUsages = [
+const keyUsages = [
   'digitalSignature',
   'nonRepudiation',
   'keyEncipherment',
@@ -42,7 +42,7 @@ export const keyUsages = [
   'encipherOnly',
   'decipherOnly',
 ] as const
-export type KeyUsage = (typeof keyUsages)[number]
+type KeyUsage = (typeof keyUsages)[number]
 
 /** What the extensions say that are there; null where one is not. */
 export type ExtensionValues = {

@@ -37,9 +37,9 @@ export type ReadCertificate = {
   extensions: readonly ReadExtension[]
 } & ExtensionValues
 
-export type ReadExtension = { oid: string; critical: boolean; value: Buffer }
+type ReadExtension = { oid: string; critical: boolean; value: Buffer }
 
-export type CertificateReading = { certificate: ReadCertificate } | { problem: CertificateProblem }
+type CertificateReading = { certificate: ReadCertificate } | { problem: CertificateProblem }
 
 /** Which part is read, for the fault if it cannot be. */
 type Progress = { part: string }

@@ -13,7 +13,7 @@ import {
 } from './der-reader.ts'
 import { comparableName } from './distinguished-name.ts'
 
-export type GeneralNameType = 'other' | 'email' | 'dns' | 'x400' | 'directory' | 'edi' | 'url' | 'ip' | 'id'
+type GeneralNameType = 'other' | 'email' | 'dns' | 'x400' | 'directory' | 'edi' | 'url' | 'ip' | 'id'
 
 export type GeneralName = {
   type: GeneralNameType

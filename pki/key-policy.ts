@@ -48,7 +48,7 @@ export function keyTypeProblem(keyType: string, pq: PqMode = 'accept'): string |
 }
 
 /** The name of a key type as standards write it. */
-export function keyName(keyType: string): string {
+function keyName(keyType: string): string {
   const known: Record<string, string> = {
     p256: 'P-256',
     p384: 'P-384',

@@ -5,7 +5,7 @@ import { type CertificateProblem, type ReadCertificate, readCertificate } from '
 import { weaknessOfSignature } from './signature-policy.ts'
 
 /** In the words of `db/reason.ts`. The last two are about the CA above it. */
-export const leafDefects = [
+const leafDefects = [
   'certificate_unreadable',
   'certificate_is_ca',
   'certificate_extension_unknown',

@@ -8,7 +8,7 @@ import { keyTypeProblem, type PqMode } from './key-policy.ts'
 import { nonconformanceOf } from './leaf-conformance.ts'
 import { weaknessOfKey } from './weak-keys.ts'
 
-export type LeafProblem = CertificateProblem
+type LeafProblem = CertificateProblem
 
 /** `acceptV1` where the trust anchor lets X.509 v1 through (RFC 5280 §4.1.2.1: version 3 is for extensions alone). */
 export type LeafOptions = { pinned: boolean; acceptV1?: boolean; pq?: PqMode }

@@ -13,7 +13,7 @@ import {
 } from './der-reader.ts'
 import { type NameAttribute, readName } from './distinguished-name.ts'
 
-export type RequestNames = {
+type RequestNames = {
   subject: { der: Buffer; attributes: readonly NameAttribute[] }
   /** The values of the extension subjectAltName, however many are asked for. */
   subjectAltNames: readonly Buffer[]

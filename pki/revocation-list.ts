@@ -20,7 +20,7 @@ import { type CrlCoverage, coverageOf, coversAll } from './distribution-points.t
 import { signatureAlgorithms } from './signature-algorithms.ts'
 
 /** Times in ms since the epoch; `entries` reads on as it is asked for more, and throws a `CrlFault` at what it cannot read. */
-export type RevocationList = {
+type RevocationList = {
   /** CRL number in hex, or null where the list has none. */
   number: string | null
   thisUpdate: number

@@ -1,7 +1,7 @@
 // Signature algorithms of certificates, CSRs and CRLs by their OID: the kind of key that each needs, and its hash.
 
 /** `keyType` as Node's `asymmetricKeyType` names it; `hash` is null where the algorithm brings its own. */
-export type SignatureNeeds = { keyType: string; hash: 'sha256' | 'sha384' | 'sha512' | null }
+type SignatureNeeds = { keyType: string; hash: 'sha256' | 'sha384' | 'sha512' | null }
 
 /** Those without parameters of their own that are accepted (RFC 8017, RFC 5758, RFC 8410, RFC 9881). */
 export const signatureAlgorithms: ReadonlyMap<string, SignatureNeeds> = new Map<string, SignatureNeeds>([

@@ -28,7 +28,7 @@ export function variablesOf(
 }
 
 /** `filter` is null where a variable had no usable value; `missing` names those. */
-export type BoundTopic = {
+type BoundTopic = {
   written: string
   bound: string | null
   filter: TopicFilter | null

@@ -9,9 +9,9 @@ export type Statement = {
   when?: { qosMax?: 0 | 1 | 2 }
 }
 /** What no statement of any policy goes beyond, on a device that this one holds for. `sessionExpiryMaxSeconds` counts from its disconnection. */
-export type PolicyLimits = { qosMax?: 0 | 1 | 2; sessionExpiryMaxSeconds?: number }
+type PolicyLimits = { qosMax?: 0 | 1 | 2; sessionExpiryMaxSeconds?: number }
 export type PolicyDocument = { name: string; statements: Statement[]; limits?: PolicyLimits }
-export type PolicyProblem = { path: string; message: string }
+type PolicyProblem = { path: string; message: string }
 
 export const actions: readonly Action[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
 /** `${device.attr.NAME}` besides. */

@@ -27,7 +27,7 @@ export type Rights = {
 }
 
 /** `sessionExpiryMaxSeconds` is null for as long as it asks. */
-export type SessionLimits = { qosMax: QoS; retains: boolean; sessionExpiryMaxSeconds: number | null }
+type SessionLimits = { qosMax: QoS; retains: boolean; sessionExpiryMaxSeconds: number | null }
 
 const EVERYTHING: TopicFilter = ['#']
 

@@ -12,7 +12,7 @@ const PAYLOAD = Buffer.alloc(128, 'x')
 const PUBLISHERS = 4
 const WINDOW = 200
 /** As many as the default bounds keep for one device. */
-export const EACH = 1_000
+const EACH = 1_000
 
 export type Published = { perSecond: number; cpuMicros: number }
 

@@ -9,7 +9,7 @@ export type Sample = {
   stores: Record<string, number>
 }
 
-export type Trend = {
+type Trend = {
   process: string
   what: 'resident' | 'heap' | 'descriptors'
   level: number

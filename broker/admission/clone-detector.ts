@@ -1,7 +1,7 @@
 // Detects by takeovers that two clients use one certificate: they take the session from each other again and again.
 // Pure, with a bounded memory; the consequence of a suspicion is decided elsewhere.
 
-export type Takeover = {
+type Takeover = {
   fingerprint: string
   /** Where the session that ends is from, and where the one that begins. */
   from: string

@@ -13,7 +13,7 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer } from '../../pki/chain.ts'
 
 /** What a stranger with a verified chain is refused for, where it is about registering itself; null where it is not. */
-export type RecordArrival = (certificate: X509Certificate, address: string) => Reason | null
+type RecordArrival = (certificate: X509Certificate, address: string) => Reason | null
 
 export type SelfRegistrationOptions = {
   issuers: () => ReadonlyMap<string, Issuer>

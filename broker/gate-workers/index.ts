@@ -7,7 +7,7 @@ import { watchTlsFiles } from '../gate/tls/tls-files-watch.ts'
 import { createReadTrust, serverFiles } from '../gate/tls/trust.ts'
 import { type GatePoolOptions, openGatePool } from './pool.ts'
 
-export type Gates = {
+type Gates = {
   /** Begins to accept; gives the port. Rejects where the port is taken or a file is missing. */
   open(): Promise<number>
   /** Server certificate, key and trust anchors are read anew. Live connections keep what they have. */

@@ -33,7 +33,7 @@ export type GatePoolOptions = {
   }
 }
 
-export type GatePool = Gate & {
+type GatePool = Gate & {
   /** Process IDs of the gates that live. */
   pids(): number[]
 }

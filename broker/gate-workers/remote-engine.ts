@@ -11,7 +11,7 @@ import { type Frame, kinds } from './frames.ts'
 import type { SocketPair } from './socket-pair.ts'
 import { createReceiptCount, createSendWindow, creditPayload } from './window.ts'
 
-export type RemoteEngine = {
+type RemoteEngine = {
   handleConnection: ConnectionHandler
   limits: Limits
   /** Always true: a device whose arrival is not recorded now connects again. */

@@ -10,13 +10,13 @@ import { type Frame, kinds, UNREAD } from './frames.ts'
 import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
 import type { SocketPair } from './socket-pair.ts'
 
-export type RemoteGate = {
+type RemoteGate = {
   receive(frame: Frame): void
   /** The gate is gone: its connections end, and what it counted is free again. */
   gone(): void
 }
 
-export type RemoteGateOptions = {
+type RemoteGateOptions = {
   pair: SocketPair
   handleConnection: ConnectionHandler
   /** The device that a certificate is listed for, where the gate could not read it; null for none. */

@@ -6,7 +6,7 @@ export const WINDOW_BYTES = 64 * 1024
 /** Credit is sent in steps, so that small messages do not cost a frame each. */
 const CREDIT_STEP_BYTES = WINDOW_BYTES / 4
 
-export type SendWindow = {
+type SendWindow = {
   /** Counts bytes out; false where the window is then full. */
   take(bytes: number): boolean
   /** Counts what the other end consumed; true where the window has room. */

@@ -10,7 +10,7 @@ export type Doubt = {
 }
 
 /** `feed`: the change feed was read and acted on. `expiry`: expired sessions were cut. `file`: the registry is the file it was. */
-export type RegistryCheck = 'feed' | 'expiry' | 'file'
+type RegistryCheck = 'feed' | 'expiry' | 'file'
 
 export type RegistryHealth = {
   /** Runs a check. An error counts against the registry until the same check succeeds; the other checks prove nothing about it. */

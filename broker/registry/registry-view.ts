@@ -8,9 +8,9 @@ import type { Doubt } from './registry-health.ts'
 /** More connections are not between gate and engine at once. */
 const JUST_READ_MAX = 1_000
 
-export type PolicyLookup = (deviceId: string, issuerId: string | null) => PolicySubject
+type PolicyLookup = (deviceId: string, issuerId: string | null) => PolicySubject
 
-export type RegistryView = {
+type RegistryView = {
   /** For new connections. Throws where there is no record to decide by. */
   lookup: AdmissionLookup
   /** For live sessions: reads the registry, or throws. */

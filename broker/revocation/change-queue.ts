@@ -2,7 +2,7 @@
 // change for all sessions in slices, with the event loop in between. Epochs are acknowledged in order. Knows no sessions.
 import type { Change, ChangeReader } from '../../db/change-feed.ts'
 
-export type ChangeActions = {
+type ChangeActions = {
   /** A change was read and not handled yet. */
   read(change: Change): void
   /** The registry has changes that were not read yet. */
@@ -15,7 +15,7 @@ export type ChangeActions = {
   stepsOf(change: Change): Iterable<() => number>
 }
 
-export type ChangeQueueOptions = {
+type ChangeQueueOptions = {
   feed: Pick<ChangeReader, 'dataVersion' | 'changesAfter'>
   /** Changes up to this epoch are already in effect. */
   epoch: number

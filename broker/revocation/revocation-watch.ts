@@ -15,7 +15,7 @@ export type RevocationWatch = {
   stop(): void
 }
 
-export type RevocationWatchOptions = {
+type RevocationWatchOptions = {
   feed: ChangeReader
   /** The last epoch before this broker started; all its sessions are newer. */
   epoch: number

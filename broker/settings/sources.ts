@@ -20,7 +20,7 @@ const SERVICE_LINK =
   /^ROLLCALL_[A-Z0-9_]*?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
 
 /** What each source says, and all that is wrong with it. */
-export type GivenSettings = {
+type GivenSettings = {
   file: Record<string, unknown>
   environment: Record<string, unknown>
   problems: readonly string[]

@@ -5,7 +5,7 @@ import type { Limits } from '../gate/limits/connection-limits.ts'
 import type { Engine } from '../mqtt/index.ts'
 import type { BrokerMetrics } from '../observability/metrics.ts'
 
-export type ScrapeOptions = {
+type ScrapeOptions = {
   metrics: BrokerMetrics
   engine: Pick<Engine, 'sessions' | 'queued'>
   limits: Limits & { counts(): { connections: number; handshakes: number; waiting: number } }
@@ -14,7 +14,7 @@ export type ScrapeOptions = {
   sessionFile: string | null
 }
 
-export type Scrape = { text(): Promise<string>; stop(): void }
+type Scrape = { text(): Promise<string>; stop(): void }
 
 export function createScrape({ metrics, engine, limits, healthy, sessionFile }: ScrapeOptions): Scrape {
   const own = watchProcess()

@@ -4,7 +4,7 @@ import type { CountedLimits } from '../gate/limits/connection-limits.ts'
 import type { Engine } from '../mqtt/index.ts'
 import { createLoads, type SysStatistics, sysTexts } from './sys-statistics.ts'
 
-export type SysTopicsOptions = {
+type SysTopicsOptions = {
   /** 0 for never. */
   everyMs: number
   version: string

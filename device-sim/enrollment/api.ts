@@ -14,7 +14,7 @@ export type Problem = { reason?: string; title?: string; detail?: string; hint?:
 type Method = 'GET' | 'POST' | 'PATCH'
 
 /** With `loseAnswer` the connection is broken as soon as an answer begins, and the call rejects with `AnswerLost`. */
-export type Extra = { idempotencyKey?: string; ifMatch?: string; loseAnswer?: boolean }
+type Extra = { idempotencyKey?: string; ifMatch?: string; loseAnswer?: boolean }
 
 export class AnswerLost extends Error {}
 
@@ -26,7 +26,7 @@ export type Api = {
   close(): void
 }
 
-export type ApiOptions = {
+type ApiOptions = {
   url: string
   token: string
   ca: string | null

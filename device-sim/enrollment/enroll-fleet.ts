@@ -28,13 +28,13 @@ export type EnrollmentOptions = {
 }
 
 /** Why a kept identity could not be used again. */
-export type RenewalCause = 'missing' | 'expiring' | 'other_key_type' | 'not_on_roll'
+type RenewalCause = 'missing' | 'expiring' | 'other_key_type' | 'not_on_roll'
 
 export function noCauses(): Record<RenewalCause, number> {
   return { missing: 0, expiring: 0, other_key_type: 0, not_on_roll: 0 }
 }
 
-export type Enrollment = {
+type Enrollment = {
   identities: Identity[]
   reused: number
   enrolled: number
@@ -43,7 +43,7 @@ export type Enrollment = {
 
 /** The members of the API's answers that are used here. */
 export type DeviceAnswer = { id: string; state: string }
-export type CertificateAnswer = { fingerprint: string; deviceId: string; status: string }
+type CertificateAnswer = { fingerprint: string; deviceId: string; status: string }
 type IssuedAnswer = { certificate: string; chain: string[] }
 
 /**
@@ -87,7 +87,7 @@ export async function obtainIdentity(
   return { identity, cause }
 }
 
-export type Registration = { attributes?: Record<string, string>; groups?: readonly string[] }
+type Registration = { attributes?: Record<string, string>; groups?: readonly string[] }
 
 /** Registers the device; one that exists already is fine, and joins the groups that it should be in. */
 export async function ensureDevice(api: Api, deviceId: string, as: Registration = {}): Promise<void> {

@@ -18,7 +18,7 @@ export type EstServer = {
   ca: string | null
   proof: EstProof
 }
-export type EstProof =
+type EstProof =
   | { by: 'token'; api: Api }
   | { by: 'password'; of: (deviceId: string) => { user: string; password: string } }
   | { by: 'certificate'; key: string; certificates: string }

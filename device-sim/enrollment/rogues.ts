@@ -21,7 +21,7 @@ export type RogueKind = (typeof rogueKinds)[number]
 type EnrollmentOptions = Options & { api: Api }
 
 /** How a rogue will arrive. */
-export type Rogue = {
+type Rogue = {
   kind: RogueKind
   /** Its own device; null where it has none and only pretends. */
   deviceId: string | null
@@ -31,16 +31,6 @@ export type Rogue = {
 }
 
 /** What one sentence says of each kind, for reports. */
-export const rogueDescriptions: Record<RogueKind, string> = {
-  unlisted: 'certificate of our CA that is not on the roll',
-  'foreign-ca': 'foreign CA of the same name, same subject and serial number',
-  'self-signed': 'self-signed certificate with the subject of a listed device',
-  expired: 'listed certificate past its end',
-  revoked: 'revoked certificate',
-  suspended: 'valid certificate of a suspended device',
-  'no-certificate': 'no certificate at all',
-  'stolen-client-id': 'valid certificate with the client ID of another device',
-}
 
 /** One rogue; `victim` is a listed device whose names are borrowed. */
 export async function prepareRogue(

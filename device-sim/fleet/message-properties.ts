@@ -40,7 +40,7 @@ function grouped(user: readonly (readonly [string, string])[]): (readonly [strin
 /** A broker counts whole seconds, and the message was under way before and after it. */
 const TOLERANCE_MS = 2_000
 
-export type Fidelity = { altered: boolean; expired: boolean }
+type Fidelity = { altered: boolean; expired: boolean }
 
 const faithful: Fidelity = { altered: false, expired: false }
 

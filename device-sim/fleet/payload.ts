@@ -7,7 +7,7 @@ import type { Digests } from '../links/properties.ts'
 import { createRandom, normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
 
-export type MessageContext = {
+type MessageContext = {
   device: string
   n: string
   sequence: number
@@ -42,7 +42,7 @@ export function createGenerator(plan: PayloadPlan): Generator {
 }
 
 /** The number of a message, as it travels: which run, which sender and topic, which message, when it was due. */
-export type MessageHeader = {
+type MessageHeader = {
   run: string
   stream: number
   sequence: number

@@ -35,7 +35,7 @@ export function playStages(
 }
 
 /** The place of each group's first device in the fleet. */
-export function firstIndexes(plan: Pick<Plan, 'groups'>): number[] {
+function firstIndexes(plan: Pick<Plan, 'groups'>): number[] {
   let next = 0
   return plan.groups.map(({ count }) => {
     const first = next

@@ -33,7 +33,7 @@ export type Findings = {
   kept: { action: number }[]
 }
 
-export const FINDINGS_MAX = 1_000
+const FINDINGS_MAX = 1_000
 
 export function noFindings(): Findings {
   return { admitted: [], refused: [], cuts: [], kept: [] }

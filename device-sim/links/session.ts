@@ -61,7 +61,7 @@ export type Unfinished = {
   unreleased: Set<number> | null
 }
 
-export type Unacknowledged = {
+type Unacknowledged = {
   packet: Buffer | null
   onAck: OnAck
   /** The Reason Code of PUBREC. */
@@ -69,7 +69,7 @@ export type Unacknowledged = {
 }
 
 /** `code`: the Reason Code of PUBACK or PUBREC in version 5, else 0. From 0x80 the broker refused the message. */
-export type OnAck = (code: number) => void
+type OnAck = (code: number) => void
 
 export function nothingUnfinished(): Unfinished {
   return { lastId: 0, outgoing: null, unreleased: null }
@@ -143,6 +143,3 @@ export type Attempt = {
   settled: Promise<{ result: ConnectResult; session: Session | null }>
   cancel(): void
 }
-
-/** Starts one attempt. Never rejects: whatever happens is something seen. */
-export type OpenLink = (options: LinkOptions) => Attempt

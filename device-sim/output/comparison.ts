@@ -18,7 +18,7 @@ export type Row = {
 }
 
 /** Null where a run did not make that promise. */
-export type CheckRow = { expression: string; a: boolean | null; b: boolean | null; change: Change }
+type CheckRow = { expression: string; a: boolean | null; b: boolean | null; change: Change }
 
 export type Comparison = {
   comparison: 'rollcall-sim-compare'

@@ -5,7 +5,7 @@ import { rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { BadUsage } from '../failure.ts'
 
-export type LineFile = {
+type LineFile = {
   line(value: unknown): void
   /** @throws Error where a part could not be written. */
   end(): Promise<void>

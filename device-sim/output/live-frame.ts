@@ -5,7 +5,7 @@ import type { RunFacts } from '../results/summary.ts'
 import { addUp } from '../results/tick.ts'
 import { clock, count, duration, mebibytes, plain, rate } from './figures.ts'
 
-export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 export type Piece = { text: string; style?: Style }
 
 /** The latest second, and what has added up since the start. */

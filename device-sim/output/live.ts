@@ -7,7 +7,7 @@ import type { RunEvent, RunFacts } from '../results/summary.ts'
 import { plain } from './figures.ts'
 import { firstState, frameOf, type LiveState, lineOf, nextState } from './live-frame.ts'
 
-export type LiveView = RunListener & {
+type LiveView = RunListener & {
   /** Takes the view away; what stays are the events. */
   end(): void
 }

@@ -21,7 +21,7 @@ export type OutputFlags = {
   metricsHost?: string
 }
 
-export type Outputs = {
+type Outputs = {
   listeners: RunListener[]
   /** Writes the files of the flags; null where the run did not start. @returns files that could not be written. */
   close(summary: Summary | null): Promise<string[]>

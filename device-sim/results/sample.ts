@@ -78,7 +78,7 @@ export type Traffic = {
 export type TrafficByQos = { qos0: Traffic; qos1: Traffic; qos2: Traffic }
 
 /** What the run costs the machine, so that the tool's own limits are not mistaken for the broker's. */
-export type ToolLoad = {
+type ToolLoad = {
   /** CPU seconds per second of the busiest worker process: 1 is a saturated core. */
   cpuBusiest: number
   /** CPU seconds per second of all worker processes together. */

@@ -22,7 +22,7 @@ export type RunFacts = {
   tool: { version: string; node: string; platform: string; cpus: number; memoryBytes: number }
 }
 
-export type GroupFacts = {
+type GroupFacts = {
   name: string
   count: number
   link: 'lean' | 'mqttjs'
@@ -38,7 +38,7 @@ export type GroupFacts = {
 export type Expectation = 'admitted' | 'refused' | 'either'
 
 /** `endsAtSeconds` is null where the stage lasts until all have been started. */
-export type StageFacts = { name: string; kind: string; beginsAtSeconds: number; endsAtSeconds: number | null }
+type StageFacts = { name: string; kind: string; beginsAtSeconds: number; endsAtSeconds: number | null }
 
 /** Something worth a mark on the time axis and a line in the view. */
 export type RunEvent = {
@@ -50,7 +50,7 @@ export type RunEvent = {
   good: boolean
 }
 
-export type GroupResult = GroupFacts & {
+type GroupResult = GroupFacts & {
   population: Population
   connects: Connects
   refusals: Refusals

@@ -24,8 +24,8 @@ export type Counts = {
   cpuSeconds: number
 }
 
-export const latencyNames = ['acknowledge', 'deliver', 'late'] as const
-export type LatencyName = (typeof latencyNames)[number]
+const latencyNames = ['acknowledge', 'deliver', 'late'] as const
+type LatencyName = (typeof latencyNames)[number]
 
 export type Tick = {
   counts: Counts

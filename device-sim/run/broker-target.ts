@@ -16,7 +16,7 @@ export type BrokerFlags = {
 const PIN = /^[0-9a-f]{64}$/
 
 /** `%c` and `%u` are the device, `%i` its number, as emqtt-bench has them. */
-export function fromPercent(text: string): string {
+function fromPercent(text: string): string {
   return text.replaceAll('%i', '$' + '{n}').replaceAll(/%[cu]/g, '$' + '{device}')
 }
 

@@ -6,7 +6,7 @@ import type { Samples } from '../results/samples.ts'
 import { connectsOf } from '../results/samples.ts'
 import { addUp, noEntitled, noTraffic } from '../results/tick.ts'
 
-export type MetricSources = { samples: Samples; cut: Histogram; kept: () => number; groups: number }
+type MetricSources = { samples: Samples; cut: Histogram; kept: () => number; groups: number }
 
 /** Null where nothing was measured. `group` counts that group alone. */
 export function metricValue(name: string, group: number | null, sources: MetricSources): number | null {

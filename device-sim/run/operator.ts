@@ -22,7 +22,7 @@ export type Operator = {
   restore(): Promise<void>
 }
 
-export type OperatorOptions = {
+type OperatorOptions = {
   plan: Plan
   members: readonly Participant[]
   pool: Pool

@@ -98,7 +98,7 @@ export function summaryOf(input: OutcomeInput): Summary {
 }
 
 /** 99 where something happened that must not, else 1 where something was not carried out or proven. */
-export function verdictOf(
+function verdictOf(
   summary: Omit<Summary, 'verdict'>,
   troubles: readonly string[],
   counted: readonly GroupCounts[] = [],

@@ -29,7 +29,7 @@ export type Participants = {
   store: IdentityStore | null
 }
 
-export type ParticipantsOptions = {
+type ParticipantsOptions = {
   signal: AbortSignal
   enrollConcurrency: number
   onProgress: (done: number, total: number) => void

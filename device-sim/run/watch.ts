@@ -4,7 +4,7 @@ import type { Sample } from '../results/sample.ts'
 import type { RunEvent } from '../results/summary.ts'
 import type { Limits } from './limits.ts'
 
-export type Watch = { look(sample: Sample): void }
+type Watch = { look(sample: Sample): void }
 
 export function createWatch({
   say,

@@ -6,7 +6,7 @@ import { shapeProblems } from './read.ts'
 import type { Scenario } from './schema.ts'
 import { protocolFlag } from './v5-schema.ts'
 
-export const compatibilityVerbs = ['conn', 'pub', 'sub'] as const
+const compatibilityVerbs = ['conn', 'pub', 'sub'] as const
 export type CompatibilityVerb = (typeof compatibilityVerbs)[number]
 
 /** As they come from the command line: text, or absent. */

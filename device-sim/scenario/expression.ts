@@ -48,7 +48,7 @@ const latencies = ['connect', 'acknowledge', 'deliver', 'cut', 'late'] as const
 const points = ['min', 'mean', 'p50', 'p90', 'p95', 'p99', 'max'] as const
 
 /** Every name that an expression may begin with. `connected` is a share of the devices that should be in. */
-export const metricNames: readonly string[] = [
+const metricNames: readonly string[] = [
   ...counted,
   'connected',
   ...latencies.flatMap(latency => points.map(point => `${latency}.${point}`)),

@@ -30,7 +30,7 @@ export type ActionPlan = {
   share: number
   issuer: string | null
 }
-export type AssertPlan = { atMs: number | null; group: number | null; expression: Expression }
+type AssertPlan = { atMs: number | null; group: number | null; expression: Expression }
 
 export type Plan = {
   name: string

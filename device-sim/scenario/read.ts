@@ -12,7 +12,7 @@ export type Path = readonly (string | number)[]
 
 export type ScenarioProblem = { path: Path; message: string }
 
-export type ScenarioText = {
+type ScenarioText = {
   file: string
   scenario: Scenario
   /** `FILE:LINE:COLUMN: PATH: MESSAGE`, as editors and compilers do. */

@@ -6,7 +6,7 @@ export function variablesOf(template: string): string[] {
   return [...template.matchAll(/\$\{([^}]*)\}/g)].map(match => match[1] ?? '')
 }
 
-export type Facts = { device: string; n: string; group: string; attributes: Record<string, string> }
+type Facts = { device: string; n: string; group: string; attributes: Record<string, string> }
 
 /** Fills in the facts of a device; an unknown name stays, for `createTopic` to fill in later. */
 export function filled(template: string, facts: Facts): string {

@@ -28,7 +28,7 @@ export type Pool = {
   close(): void
 }
 
-export type PoolListener = {
+type PoolListener = {
   tick(worker: number, tick: Tick, findings: Findings): void
   died(worker: number, how: string): void
 }

@@ -5,7 +5,7 @@ import type { Reason } from '../../../db/reason.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { type Called, createHandshakeQueue, type Lane } from './handshake-queue.ts'
 
-export type LimitSettings = {
+type LimitSettings = {
   connectionsMax: number
   handshakesMax: number
   /** Connections that may wait for a handshake, and for how long. */

@@ -3,13 +3,13 @@
 // constant time, however many wait: each step that `take` passes over was paid for by a change of that address.
 import type { Reason } from '../../../db/reason.ts'
 
-export type WaitingHandshake = { address: string; answer: (refusal: Reason | null) => void }
+type WaitingHandshake = { address: string; answer: (refusal: Reason | null) => void }
 export type Called = WaitingHandshake & { tooLate: boolean }
 
 /** Where an address waits: for a handshake, for one of those that strangers share, or for one of its own to end. */
 export type Lane = 'known' | 'strangers' | 'held'
 
-export type HandshakeQueue = {
+type HandshakeQueue = {
   /** False where it is full. */
   enter(waiter: WaitingHandshake): boolean
   /** Whether no connection of this address waits. */

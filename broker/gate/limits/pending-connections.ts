@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Peer } from '../../../admission/decide.ts'
 import type { Change } from '../../../db/change-feed.ts'
 
-export type PendingConnection = {
+type PendingConnection = {
   peer: Peer
   /** The device for which the registry lists the certificate; null for none. */
   deviceId: string | null
@@ -19,14 +19,14 @@ export type PendingConnection = {
   onStop(): void
 }
 
-export type PendingHandle = {
+type PendingHandle = {
   /** The engine cuts or stops the connection from now on; the deadline still runs. */
   handOver(): void
   /** CONNECT is whole. */
   settle(): void
 }
 
-export type PendingConnections = {
+type PendingConnections = {
   /**
    * Holds a connection until it settles or `socket` closes; its deadline is that of CONNECT where none is given. The oldest of
    * its certificate makes room where there are too many.

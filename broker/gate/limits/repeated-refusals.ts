@@ -1,9 +1,9 @@
 // How often each certificate was refused recently, and whether its next refusal is answered at once, later or never. Many clients
 // reconnect each second after any refusal; a delayed answer reduces that to one handshake in some seconds. Pure.
 
-export type RefusalAnswer = 'at_once' | 'delayed' | 'closed'
+type RefusalAnswer = 'at_once' | 'delayed' | 'closed'
 
-export type RepeatedRefusals = {
+type RepeatedRefusals = {
   /** Notes a refusal of the certificate with this fingerprint. One that is `delayed` must be released when it is over. */
   refused(fingerprint: string): RefusalAnswer
   release(fingerprint: string): void
@@ -11,7 +11,7 @@ export type RepeatedRefusals = {
   forget(fingerprint: string): void
 }
 
-export type RefusalSettings = {
+type RefusalSettings = {
   /** Refusals of one certificate that are answered at once, until it was not refused for a minute. */
   refusalBurst: number
   refusalDelayMs: number

@@ -2,7 +2,7 @@
 // All gates of a broker share them, so that a device resumes at whichever it meets.
 import { randomBytes } from 'node:crypto'
 
-export type TicketKeys = {
+type TicketKeys = {
   now(): Buffer
   /** Replaces them: no session from before is resumed. */
   renew(): Buffer

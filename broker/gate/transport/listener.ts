@@ -8,7 +8,7 @@ import { connectionsThatFit } from '../limits/descriptor-limit.ts'
 import { createThrottle } from '../limits/throttle.ts'
 import { awaitProxyHeader } from './proxy-header.ts'
 
-export type Listener = {
+type Listener = {
   port: number
   /** New handshakes use this context; live connections keep theirs. Throws where the context does not hold. */
   reload(context: SecureContextOptions): void
@@ -17,7 +17,7 @@ export type Listener = {
   stop(): Promise<void>
 }
 
-export type ListenerOptions = {
+type ListenerOptions = {
   host: string
   port: number
   /** One more port, the same in all things; 0 for none. */

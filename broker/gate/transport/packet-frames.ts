@@ -4,7 +4,7 @@ import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { refusingConnack3, refusingConnack5 } from '../../mqtt/protocol/encode.ts'
 
-export type FrameReader = {
+type FrameReader = {
   /** Looks at the next bytes of the stream. Gives the reason to refuse, or null. */
   read(bytes: Uint8Array): Reason | null
   /** How many whole packets it has seen. */

@@ -2,7 +2,7 @@
 // connection came from. Read only from addresses that the operator trusts; from any other address it is refused as not TLS.
 import { BlockList, isIP, type Socket } from 'node:net'
 
-export type ProxyHeader =
+type ProxyHeader =
   | { verdict: 'incomplete' }
   | { verdict: 'refused' }
   /** `bytes` is its length; `address` is null where the balancer speaks for itself (LOCAL, a health check). */

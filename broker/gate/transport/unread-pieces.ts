@@ -3,7 +3,7 @@
 // whoever reads on will see.
 import type { Duplex } from 'node:stream'
 
-export type UnreadPieces = {
+type UnreadPieces = {
   /** Looks after the stream whenever it is paused. */
   watch(stream: Duplex): void
   /** For who reads by `read()`, of which no event tells when it waits. */

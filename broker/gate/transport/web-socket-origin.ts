@@ -2,7 +2,7 @@
 // that its user chose for another site: a page that the operator did not list must not use it for MQTT. Pure.
 
 /** Decides by the `Origin` and `Host` headers of a request. */
-export type OriginPolicy = (origin: string | undefined, host: string | undefined) => boolean
+type OriginPolicy = (origin: string | undefined, host: string | undefined) => boolean
 
 /**
  * Takes requests without an origin, as devices send them; those whose origin is the server itself, as Paho's libraries say though

@@ -6,12 +6,12 @@ import type { TLSSocket } from 'node:tls'
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws'
 import { createOriginPolicy } from './web-socket-origin.ts'
 
-export type WebSockets = {
+type WebSockets = {
   /** Upgrades the connection of a listed device, and reports the result. */
   upgrade(socket: TLSSocket, events: UpgradeEvents): void
 }
 
-export type UpgradeEvents = {
+type UpgradeEvents = {
   /** It has upgraded: the stream of MQTT bytes. `end()` closes it in order, `destroy()` cuts it. */
   opened(stream: Duplex): void
   /** The request was refused, and answered so. */

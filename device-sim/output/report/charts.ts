@@ -5,9 +5,9 @@ import { addUp } from '../../results/tick.ts'
 import { plain } from '../figures.ts'
 
 /** `tone` names a colour of the style sheet. */
-export type Curve = { label: string; tone: string; hidden?: true; values: (number | null)[] }
+type Curve = { label: string; tone: string; hidden?: true; values: (number | null)[] }
 export type Chart = { title: string; note: string; unit: '' | '/s' | 'ms' | '%' | 'MiB'; curves: Curve[] }
-export type Charts = { seconds: number[]; charts: Chart[] }
+type Charts = { seconds: number[]; charts: Chart[] }
 
 const REASONS_MAX = 7
 const reasonTones = ['blue', 'orange', 'teal', 'purple', 'yellow', 'pink', 'brown']

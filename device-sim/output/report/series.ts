@@ -6,7 +6,7 @@ import { addUp } from '../../results/tick.ts'
 export type Series = { add(sample: Sample): void; points(): readonly Sample[] }
 
 /** An hour and some more of single seconds. */
-export const POINTS_MAX = 4_000
+const POINTS_MAX = 4_000
 
 export function createSeries(pointsMax = POINTS_MAX): Series {
   let points: Sample[] = []
