@@ -49,14 +49,14 @@ export function createObservers(options: {
     ...log,
     refused,
     takenOver,
-    connected(who, clean) {
-      log.connected(who, clean)
-      recorder.connected(who, clean)
+    connected(who, clean, protocol) {
+      log.connected(who, clean, protocol)
+      recorder.connected(who, clean, protocol)
       writeBuffer.sessions(who.deviceId ?? '')
     },
-    disconnected(who, why) {
-      log.disconnected(who, why)
-      recorder.disconnected(who, why)
+    disconnected(who, why, code) {
+      log.disconnected(who, why, code)
+      recorder.disconnected(who, why, code)
       writeBuffer.sessions(who.deviceId ?? '')
     },
     firstUse: writeBuffer.use,
@@ -64,6 +64,7 @@ export function createObservers(options: {
       writeBuffer.subscriptions(who, filters)
       publisher.subscribed(granted ?? '')
     },
+    sessionExpired: () => metrics.sessionsExpired.inc(),
     messageReceived: () => metrics.messages.inc(),
     messageSent: () => metrics.messagesSent.inc(),
     routed: tookMs => metrics.routingSeconds.observe(tookMs / 1_000),

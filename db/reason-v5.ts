@@ -134,3 +134,8 @@ export const v5Codes: Readonly<Record<Reason, V5Codes>> = codes
 export function reasonString(reason: Reason): string {
   return `${reason}: ${reasons[reason].hint}`
 }
+
+/** A Reason Code as it is written: `0x8e`. */
+export function reasonCodeText(code: number): string {
+  return `0x${code.toString(16).padStart(2, '0')}`
+}

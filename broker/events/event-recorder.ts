@@ -2,12 +2,14 @@
 // counted and some are recorded. Decides nothing; no caller waits for it.
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
+import { reasonCodeText } from '../../db/reason-v5.ts'
+import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { CloneSuspicion } from '../admission/clone-detector.ts'
 import type { BrokerLog, PeerInfo } from '../observability/logging.ts'
 
 export type EventRecorder = {
-  connected(who: PeerInfo, clean: boolean): void
-  disconnected(who: PeerInfo, why: string): void
+  connected(who: PeerInfo, clean: boolean, protocol: ProtocolName): void
+  disconnected(who: PeerInfo, why: string, code: number | null): void
   refused(reason: Reason, who: PeerInfo): void
   cloned(suspicion: CloneSuspicion, deviceId: string, suspended: boolean): void
   close(): void
@@ -72,13 +74,20 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
   }
 
   return {
-    connected: ({ deviceId, fingerprint, address }, clean) =>
-      log.append({ at: now(), kind: 'connected', deviceId, fingerprint, detail: { address, clean } }),
+    connected: ({ deviceId, fingerprint, address }, clean, protocol) =>
+      log.append({
+        at: now(),
+        kind: 'connected',
+        deviceId,
+        fingerprint,
+        detail: { address, clean, protocol },
+      }),
 
-    disconnected({ deviceId, fingerprint, address }, why) {
+    disconnected({ deviceId, fingerprint, address }, why, code) {
       // The message of a library is for the log; an event has one word of a known list.
       const reason = why === 'closed' || Object.hasOwn(reasons, why) ? why : 'connection_failed'
-      log.append({ at: now(), kind: 'disconnected', deviceId, fingerprint, reason, detail: { address } })
+      const detail = code === null ? { address } : { address, code: reasonCodeText(code) }
+      log.append({ at: now(), kind: 'disconnected', deviceId, fingerprint, reason, detail })
     },
 
     refused(reason, who) {

@@ -1,5 +1,6 @@
 // The engine: MQTT sessions of admitted connections, put together. Trusts the door's identity, asks again once a session is
 // registered, and lets no session outlive its right.
+import { protocolNames } from '../../db/roll/live-sessions.ts'
 import type { AdmittedConnection } from '../connection-handler.ts'
 import { takeCensus } from './census.ts'
 import { createAdmittance } from './connection/admittance.ts'
@@ -33,7 +34,7 @@ import { sendLeftWills } from './session/left-wills.ts'
 import { restore } from './session/restore.ts'
 import { createSessionTable } from './session/session-table.ts'
 import { createWills } from './session/wills.ts'
-import { newTraffic } from './traffic.ts'
+import { countingEvents, newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
 
@@ -47,18 +48,9 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   const boundsOf = createDeviceBounds(settings)
   const clients = new Map<Session, Client>()
   const traffic = newTraffic()
-  const events = {
-    ...engineParts.events,
-    dropped(what: Parameters<typeof engineParts.events.dropped>[0], deviceId: string) {
-      if (what !== 'retained') traffic.messagesDropped += 1
-      engineParts.events.dropped(what, deviceId)
-    },
-  }
+  const events = countingEvents(engineParts.events, traffic)
   let sequence = 0
-  const nextSequence = () => {
-    sequence += 1
-    return sequence
-  }
+  const nextSequence = () => ++sequence
   const store = createSessionStore({
     file: engineParts.sessionFile,
     bounds: settings,
@@ -160,7 +152,14 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     delay: wills.delay,
     forget: wills.forget,
   }
-  const expiry = createExpiry({ table, wills, leavings, leftWills, onFailed: events.engineFailed })
+  const expiry = createExpiry({
+    table,
+    wills,
+    leavings,
+    leftWills,
+    onExpired: events.sessionExpired,
+    onFailed: events.engineFailed,
+  })
   const closing = createClosing({
     isStored: state => table.get(state.clientId) === state,
     output,
@@ -214,7 +213,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
       const isKept = state?.isKept === true
       if (isKept) leavings.keepsSession(holderOf(session))
       else leavings.leavesNothing(session.identity.deviceId)
-      events.connected(whoIs(session), !isKept)
+      events.connected(whoIs(session), !isKept, protocolNames[client.version])
       if (session.firstUse) events.firstUse(session.identity.fingerprint, session.identity.deviceId)
     },
   }

@@ -1,5 +1,6 @@
 // What the engine takes and gives, for whoever puts the broker together.
 import type { Reason } from '../../db/reason.ts'
+import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { SessionFile } from '../../db/sessions/session-file.ts'
 import type { Admit } from '../admission/admit.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
@@ -16,14 +17,17 @@ export type Filters = { keys(): Iterable<string> }
 export type EngineEvents = {
   refused(reason: Reason, who: PeerInfo, detail?: string): void
   admitted(who: PeerInfo): void
-  connected(who: PeerInfo, clean: boolean): void
-  disconnected(who: PeerInfo, why: string): void
+  connected(who: PeerInfo, clean: boolean, protocol: ProtocolName): void
+  /** `code` is the Reason Code of the DISCONNECT that it was sent; null for none. */
+  disconnected(who: PeerInfo, why: string, code: number | null): void
   cut(reason: Reason, who: PeerInfo): void
   takenOver(who: PeerInfo, by: PeerInfo): void
   denied(reason: Reason, who: PeerInfo, topic: string): void
   /** It has sent more than it may, and is not read for a while. */
   slowed(who: PeerInfo): void
   dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
+  /** A stored session whose expiry was over has ended. */
+  sessionExpired(): void
   clientFailed(who: PeerInfo, error: Error): void
   engineFailed(error: unknown): void
   /** What was about to be kept for devices that are away is lost: nothing of it was acknowledged. */

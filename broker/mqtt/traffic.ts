@@ -1,7 +1,10 @@
 // What passes through all connections together, counted as it passes, behind gates too. Knows no topics and no devices.
+import type { EngineEvents } from './interface.ts'
 
 /** Counts since the broker's start. Packets are those of MQTT of any kind, bytes theirs; messages are PUBLISH, with their payloads. */
 export type Traffic = {
+  /** Stored sessions whose expiry was over. */
+  sessionsExpired: number
   connects: number
   packetsReceived: number
   packetsSent: number
@@ -16,6 +19,7 @@ export type Traffic = {
 
 export function newTraffic(): Traffic {
   return {
+    sessionsExpired: 0,
     connects: 0,
     packetsReceived: 0,
     packetsSent: 0,
@@ -26,5 +30,20 @@ export function newTraffic(): Traffic {
     messagesDropped: 0,
     payloadBytesReceived: 0,
     payloadBytesSent: 0,
+  }
+}
+
+/** The same events; those that traffic counts are counted. */
+export function countingEvents(events: EngineEvents, traffic: Traffic): EngineEvents {
+  return {
+    ...events,
+    dropped(what, deviceId) {
+      if (what !== 'retained') traffic.messagesDropped += 1
+      events.dropped(what, deviceId)
+    },
+    sessionExpired() {
+      traffic.sessionsExpired += 1
+      events.sessionExpired()
+    },
   }
 }

@@ -2,6 +2,8 @@
 // Never a key, a payload or a topic of a device in a metric label.
 import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Reason } from '../../db/reason.ts'
+import { reasonCodeText } from '../../db/reason-v5.ts'
+import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { CloneSuspicion } from '../admission/clone-detector.ts'
 import type { BrokerMetrics } from './metrics.ts'
 
@@ -61,8 +63,15 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
       metrics.admissions.inc()
       log.debug(who, 'admitted')
     },
-    connected: (who: PeerInfo, clean: boolean) => log.info({ ...who, clean }, 'connected'),
-    disconnected: (who: PeerInfo, why: string) => log.info({ ...who, why }, 'disconnected'),
+    connected(who: PeerInfo, clean: boolean, protocol: ProtocolName) {
+      metrics.connects.inc({ protocol })
+      log.info({ ...who, clean, protocol }, 'connected')
+    },
+    /** `code` is the Reason Code of the DISCONNECT that was sent to it; null for none. */
+    disconnected(who: PeerInfo, why: string, code: number | null) {
+      if (code !== null) metrics.disconnects.inc({ code: reasonCodeText(code) })
+      log.info({ ...who, why, ...(code !== null && { code: reasonCodeText(code) }) }, 'disconnected')
+    },
     cut(reason: Reason, who: PeerInfo) {
       metrics.cuts.inc({ reason })
       log.warn({ reason, ...who }, 'cut')

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { createBuildInfo } from '../../admin/build-info.ts'
 import { createProcessMetrics } from '../../admin/process-figures.ts'
 import { reasonCodes } from '../../db/reason.ts'
+import { protocolNames } from '../../db/roll/live-sessions.ts'
 import { cloneKinds } from '../admission/clone-detector.ts'
 
 export type BrokerMetrics = ReturnType<typeof createMetrics>
@@ -45,6 +46,23 @@ export function createMetrics() {
       name: 'rollcall_clones_suspected_total',
       help: 'Certificates seen in use by two, by what gave them away',
       labelNames: ['kind'] as const,
+      registers,
+    }),
+    connects: new Counter({
+      name: 'rollcall_mqtt_connects_total',
+      help: 'Connections whose CONNECT was accepted, by version of MQTT',
+      labelNames: ['protocol'] as const,
+      registers,
+    }),
+    disconnects: new Counter({
+      name: 'rollcall_mqtt_disconnects_sent_total',
+      help: 'Sessions of MQTT 5 that the broker ended with DISCONNECT, by its Reason Code',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    sessionsExpired: new Counter({
+      name: 'rollcall_sessions_expired_total',
+      help: 'Stored sessions whose Session Expiry Interval was over',
       registers,
     }),
     drops: new Counter({
@@ -210,8 +228,10 @@ function startAtZero(metrics: {
   denials: Counter<'reason'>
   clones: Counter<'kind'>
   drops: Counter<'queue'>
+  connects: Counter<'protocol'>
 }): void {
-  const { refusals, cuts, denials, clones, drops } = metrics
+  const { refusals, cuts, denials, clones, drops, connects } = metrics
+  for (const protocol of Object.values(protocolNames)) connects.inc({ protocol }, 0)
   for (const reason of reasonCodes) {
     refusals.inc({ reason }, 0)
     cuts.inc({ reason }, 0)

@@ -42,7 +42,7 @@ export function sysTexts(figures: SysStatistics): Map<string, string> {
     ['clients/connected', connected],
     ['clients/disconnected', away],
     ['clients/maximum', figures.connectedMax],
-    ['clients/expired', 0], // no stored session ends by age
+    ['clients/expired', traffic.sessionsExpired],
     ['messages/received', traffic.packetsReceived],
     ['messages/sent', traffic.packetsSent],
     ['messages/stored', figures.stored],

@@ -4,6 +4,10 @@ import type { Database } from 'better-sqlite3'
 /** Of a broker that was not heard of for so long, nobody is said to be connected. */
 export const NODE_GONE_MS = 10_000
 
+/** Versions of MQTT by their protocol level. */
+export const protocolNames = { 3: '3.1', 4: '3.1.1', 5: '5' } as const
+export type ProtocolName = (typeof protocolNames)[keyof typeof protocolNames]
+
 /** What else a broker knows of a connection; a fact that it does not know is absent. */
 type SessionFacts = {
   /** mqtt 3.1.1 is 4. */

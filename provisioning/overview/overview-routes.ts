@@ -3,7 +3,12 @@
 import type { Static } from 'typebox'
 import type { MinuteCount } from '../../db/events/event-reader.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
-import type { LiveSessionReader, NotedSession } from '../../db/roll/live-sessions.ts'
+import {
+  type LiveSessionReader,
+  type NotedSession,
+  type ProtocolName,
+  protocolNames,
+} from '../../db/roll/live-sessions.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { validityIn } from '../../pki/certificate-facts.ts'
 import type { CaManager } from '../ca/ca-manager.ts'
@@ -31,7 +36,7 @@ type OverviewServices = {
 /** A broker notes every second that it lives, and acts on a change within milliseconds. */
 const HOUR_MS = 3_600_000
 const HEALTHY_MS = 10_000
-const protocols: Record<number, '3.1' | '3.1.1' | '5'> = { 3: '3.1', 4: '3.1.1', 5: '5' }
+const protocols: Readonly<Record<number, ProtocolName>> = protocolNames
 
 export function overviewRoutes(api: Api, services: OverviewServices): void {
   const { overview, roll, events, liveSessions, issuers, ca, now } = services

@@ -65,6 +65,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       dropped: told('dropped'),
       slowed: told('slowed'),
       clientFailed: told('clientFailed'),
+      sessionExpired: told('sessionExpired'),
       engineFailed: told('engineFailed'),
       firstUse: told('firstUse'),
       subscriptionsChanged() {},

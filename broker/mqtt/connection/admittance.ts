@@ -108,7 +108,8 @@ export function createAdmittance(
       const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
       events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Map())
     }
-    if (session.connected) events.disconnected(whoIs(session), session.ended ?? 'closed')
+    if (session.connected)
+      events.disconnected(whoIs(session), session.ended ?? 'closed', session.disconnectCode)
   }
 
   function end(session: Session, reason: Reason): void {

@@ -1,5 +1,6 @@
 // How a connection ends: its session is left at once, its will is sent or not, its last bytes go out. In order wherever the peer may
 // come back: FIN behind close_notify, and time for the peer to close its side.
+import { disconnectCodeOf } from '../protocol/encode.ts'
 import type { SessionState } from '../session/session-state.ts'
 import type { Wills } from '../session/wills.ts'
 import type { Client } from './client.ts'
@@ -33,6 +34,7 @@ export function createClosing(parts: {
     close(client: Client, { transport, will, last }: Ending): void {
       if (client.phase === 'closed') return
       if (last !== null && transport === 'in order') output.send(client, last)
+      if (last !== null) client.session.disconnectCode = disconnectCodeOf(last)
       output.flush(client)
       client.phase = 'closed'
       client.unread = null

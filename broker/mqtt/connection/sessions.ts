@@ -41,6 +41,8 @@ export type Session = {
   replaced?: true
   /** Why it was or is being ended; null while it lives. */
   ended: string | null
+  /** Reason Code of the DISCONNECT that it was sent; null for none. */
+  disconnectCode: number | null
 }
 
 /** A connection that came through the door and has no rights yet. */
@@ -63,6 +65,7 @@ export function newSession({
     firstUse: false,
     connected: false,
     ended: null,
+    disconnectCode: null,
   }
 }
 

@@ -92,7 +92,7 @@ export function createConnectHandler(parts: HandlerParts) {
     const isKept = expirySeconds !== 0
     let found = table.get(deviceId)
     if (found !== undefined && table.isExpired(found)) {
-      parts.expiry.endSession(found)
+      parts.expiry.expire(found)
       found = undefined
     }
     if (found !== undefined && !packet.clean && (found.row !== null || found.storing !== null)) {

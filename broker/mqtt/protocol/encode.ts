@@ -2,6 +2,7 @@
 // form; what has properties of our own is written by mqtt-packet.
 import mqttPacket from 'mqtt-packet'
 import type { Message, QoS } from '../message.ts'
+import { frameAt } from './frames.ts'
 import type { Version } from './packets.ts'
 import type { ReasonCode } from './reason-codes.ts'
 
@@ -187,4 +188,9 @@ export function encodeDisconnect(
     ...(serverReference !== undefined && { serverReference }),
   }
   return mqttPacket.generate({ cmd: 'disconnect', reasonCode, properties }, { protocolVersion: 5 })
+}
+
+/** The Reason Code of a DISCONNECT that was encoded here; null of another packet. */
+export function disconnectCodeOf(packet: Buffer): number | null {
+  return packet[0] === 0xe0 ? packet[frameAt(packet, 0)!.body]! : null
 }

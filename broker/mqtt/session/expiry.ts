@@ -13,6 +13,7 @@ export function createExpiry(parts: {
   wills: Wills
   leavings: Pick<Leavings, 'leavesNothing'>
   leftWills: LeftWillParts
+  onExpired(): void
   onFailed(error: unknown): void
 }) {
   const { table, wills } = parts
@@ -34,15 +35,22 @@ export function createExpiry(parts: {
     sendWill(state.clientId)
   }
 
+  /** Its Session Expiry Interval is over. */
+  function expire(state: SessionState): void {
+    parts.onExpired()
+    endSession(state)
+  }
+
   return {
     endSession,
+    expire,
     /** A client is back: its will is sent where its delay is over, and else no more [MQTT-3.1.3-9]. */
     clientReturned(clientId: string): void {
       if (wills.isDue(clientId)) sendWill(clientId)
       wills.forget(clientId)
     },
     look(): void {
-      for (const state of table.expired()) endSession(state)
+      for (const state of table.expired()) expire(state)
       for (const { device } of wills.due()) sendWill(device)
     },
   }
