@@ -1,42 +1,32 @@
-// The provisioning service put together: lock, registry, first start, CA, server. `main.ts` runs it, tests make it.
-import { assertNotOpen } from '../db/directory-access.ts'
-import { closeRegistry, createRegistryWriter, openForWriting } from '../db/index.ts'
-import { beginIntegrityCheck } from '../db/integrity-check.ts'
-import { prepareIssuers } from '../db/issuers/issuer-store.ts'
-import { prepareReliantReader, readRotations } from '../db/issuers/rotation-store.ts'
-import { assertSameFile, openForReading } from '../db/open.ts'
-import { takeLock } from '../db/process-lock.ts'
+// The provisioning service put together: storage, CA, what runs beside requests, server. `main.ts` runs it, tests make it.
+import { prepareReliantReader } from '../db/issuers/rotation-store.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
-import { prepareExpiringCount } from '../db/roll/deadlines.ts'
-import { prepareRollCount } from '../db/roll/roll-count.ts'
 import { startAnchorService } from './anchors/anchor-service.ts'
 import { openAudit } from './audit/index.ts'
-import { bootstrap } from './bootstrap.ts'
+import { startHourlyChecks, startLifecycle } from './background.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
-import { createCaManager } from './ca/ca-manager.ts'
-import { certificateValidity, createServerCertificate, serverNames } from './ca/server-certificate.ts'
-import { type Environment, hostInUrl, type ProvisioningOptions, readConfig } from './config.ts'
+import { startCertification } from './certification.ts'
 import {
-  assertNotLost,
-  createDataDirectory,
-  dataDirectory,
-  removeTemporaryFiles,
-  tightenModes,
-} from './data-directory.ts'
+  type Environment,
+  hostInUrl,
+  type ProvisioningConfig,
+  type ProvisioningOptions,
+  readConfig,
+} from './config.ts'
 import { createRenewalWindow } from './enrollment/renewal-window.ts'
 import { startEventService } from './events/index.ts'
-import { startLifecycleJob } from './lifecycle-job.ts'
 import { createLog } from './logging/log.ts'
 import { createMetrics } from './metrics.ts'
 import { createLastUse } from './operators/last-use.ts'
 import { createOverviewService } from './overview/overview.ts'
 import { createReceipt } from './receipt.ts'
-import { pointersTo, startRevocation, statusUrlOf } from './revocation/index.ts'
+import { startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
 import { createScrape } from './scrape.ts'
 import { createServer } from './server/index.ts'
 import { createServices } from './services.ts'
 import { reconcileAtStartup } from './startup-reconciliation.ts'
+import { openStorage, takeDataDirectory } from './storage.ts'
 import { openWebhooks } from './webhooks/index.ts'
 import { createCsrPool } from './x509/csr-pool.ts'
 
@@ -63,9 +53,6 @@ export type RunningProvisioning = {
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
-const RENEWAL_CHECK_MS = HOUR_MS
-/** Twice the longest life of a device certificate (825 days): time to hand over without haste. */
-const CA_WARNING_MS = 2 * 825 * 24 * HOUR_MS
 
 /** Starts the service. Throws an error that says what is wrong and what to do; nothing stays open then. */
 export async function createProvisioning(
@@ -73,143 +60,76 @@ export async function createProvisioning(
   environment: Environment = {},
 ): Promise<RunningProvisioning> {
   const config = readConfig(options, environment)
-  const { now } = config
-  const directory = dataDirectory(config.data)
-  const open = new AsyncDisposableStack()
-  try {
-    createDataDirectory(directory)
-    const access = assertNotOpen(directory.path)
-    const lock = await takeLock(directory.lock)
-    if (lock === null) {
-      throw new Error(
-        `another provisioning service runs on ${directory.path}: stop it, or name another directory with --data`,
-      )
-    }
-    open.defer(() => lock.release())
-    removeTemporaryFiles(directory)
-    tightenModes(directory)
-    assertNotLost(directory)
-    const caKeys = createCaKeys(config.caPassphraseFile, directory.path, config.token)
+  await using open = new AsyncDisposableStack()
+  const { stopped, ...running } = await start(config, open)
+  const parts = open.move()
+  return {
+    ...running,
+    async close() {
+      if (parts.disposed) return
+      await parts.disposeAsync()
+      stopped()
+    },
+  }
+}
 
-    const registry = openForWriting(directory.registry)
-    open.defer(() => closeRegistry(registry))
-    // A connection of its own, so that questions neither wait for a change nor see half of one.
-    const reading = openForReading(directory.registry)
-    open.defer(() => closeRegistry(reading))
+/** Everything that starts here ends with `open`. */
+async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
+  const { host, now } = config
+  const metrics = createMetrics()
+  const log = createLog(config.log, metrics)
+  const directory = await takeDataDirectory(config.data, open, log)
+  const keys = createCaKeys(config.caPassphraseFile, directory.path, config.token)
+  const storage = openStorage(directory, open, { log, now })
+  const { registry, reading, writer, issuers } = storage
 
-    const metrics = createMetrics()
-    const log = createLog(config.log, metrics)
-    if (access === 'shared') log.directoryShared(directory.path)
-    const integrity = beginIntegrityCheck(registry, log.registryDamaged)
-    open.defer(() => integrity.stop())
-    const { host } = config
-    const status = await openStatusServer({ host, port: config.statusPort }, log.statusFailed)
-    open.defer(() => status.close())
-    const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: status.port })
+  const statusServer = await openStatusServer({ host, port: config.statusPort }, log.statusFailed)
+  open.defer(() => statusServer.close())
+  const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: statusServer.port })
+  const checkpointFile = config.auditCheckpointFile
+  const audit = openAudit({ directory, checkpointFile, registry, reading, log, now })
+  await reconcileAtStartup({ ...config, registry, writer, log })
 
-    const checkpointFile = config.auditCheckpointFile
-    const audit = openAudit({ directory, checkpointFile, registry, reading, log, now })
-    const writer = createRegistryWriter(registry, now)
-    const issuers = prepareIssuers(reading)
-    await reconcileAtStartup({ ...config, registry, writer, log })
-    const founded = await bootstrap({
-      directory,
-      writer,
-      issuers: issuers(),
-      rotations: readRotations(reading),
-      keys: caKeys,
-      keyTypes: config.keyTypes,
-      now,
-    })
-    const receipt = createReceipt(reading, config.receiptTimeoutMs)
-    const manager = createCaManager({
-      directory,
-      keys: caKeys,
-      keyType: config.keyTypes.issuing,
-      root: founded.root,
-      current: founded.issuing,
-      issuers,
-      rotations: readRotations(reading),
-      writer,
-      pointers: issuerId => pointersTo(statusUrl, issuerId),
-      acknowledged: receipt,
-      onKeyMissing: log.caKeyMissing,
-      now,
-    })
-    const ca = manager.current
-    const sans = serverNames(config.host, config.sans)
-    const serverCertificate = createServerCertificate({
-      ...{ directory, ca, writer, sans, now },
-      onNotRenewed: log.serverCertificateFailed,
-    })
-    const identity = await serverCertificate.keep()
-    if (identity.renewed) founded.made.push('server certificate')
-    const events = startEventService({ directory: directory.path, reading, log, now })
-    open.defer(() => events.close())
-    const webhooks = openWebhooks({ ...events, reading, writer, config, log, now })
-    open.defer(() => webhooks.service.close())
-    let serverCertificateValidity = certificateValidity(identity.cert)
-    log.serverCertificateShown(serverCertificateValidity.notAfter)
-    if (audit.keyMade) founded.made.push('audit key')
-    const sealer = audit.startSealing(config.sealing, (reason, row, message) =>
-      events.eventLog.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
-    )
-    open.defer(() => sealer.close())
-    const answers = reading.sqlite.prepare('SELECT 1')
-    const ready = () => {
-      try {
-        assertSameFile(registry)
-        return answers.get() !== undefined && ca().notAfter > now() && integrity.damage() === null
-      } catch {
-        return false
-      }
-    }
-    const csrs = createCsrPool()
-    open.defer(() => csrs.close())
-    const lastUse = createLastUse({ store: writer, failed: log.lastUseNotNoted, now })
-    open.defer(() => lastUse.close())
-    const anchors = startAnchorService({ ...config, reading, writer, issuers, log })
-    open.defer(() => anchors.stop())
-    const revocation = await startRevocation({
-      server: status,
-      cas: manager.all,
-      registry,
-      reading,
-      directory,
-      writer,
-      crlLifetimeMs: config.crlHours * HOUR_MS,
-      ocspLifetimeMs: config.ocspMinutes * MINUTE_MS,
-      now,
-      log,
-    })
-    open.defer(() => revocation.stop())
-    const reliant = prepareReliantReader(reading.sqlite)
-    const overview = createOverviewService({
-      ...reading,
-      ...reliant,
-      server: () => serverCertificateValidity,
-      now,
-    })
-    const services = createServices({
+  const receipt = createReceipt(reading, config.receiptTimeoutMs)
+  const certification = await startCertification({
+    ...{ config, directory, storage, keys, statusUrl, receipt, log },
+  })
+  const { manager, serverIdentity, made } = certification
+  if (audit.keyMade) made.push('audit key')
+  const ready = () => storage.isUsable() && manager.current().notAfter > now()
+
+  const events = startEventService({ directory: directory.path, reading, log, now })
+  open.defer(() => events.close())
+  const webhooks = openWebhooks({ ...events, reading, writer, config, log, now })
+  open.defer(() => webhooks.service.close())
+  const sealer = audit.startSealing(config.sealing, (reason, row, message) =>
+    events.eventLog.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
+  )
+  open.defer(() => sealer.close())
+  const csrs = createCsrPool()
+  open.defer(() => csrs.close())
+  const lastUse = createLastUse({ store: writer, failed: log.lastUseNotNoted, now })
+  open.defer(() => lastUse.close())
+  const anchors = startAnchorService({ ...config, reading, writer, issuers, log })
+  open.defer(() => anchors.stop())
+  const revocation = await startRevocation({
+    ...{ registry, reading, directory, writer, now, log },
+    server: statusServer,
+    cas: manager.all,
+    crlLifetimeMs: config.crlHours * HOUR_MS,
+    ocspLifetimeMs: config.ocspMinutes * MINUTE_MS,
+  })
+  open.defer(() => revocation.stop())
+  const renewServerCertificate = serverIdentity.renew
+  const checkCa = startHourlyChecks(open, { ca: manager.current, renewServerCertificate, log, now })
+
+  const reliant = prepareReliantReader(reading.sqlite)
+  const overview = createOverviewService({ ...reading, ...reliant, server: serverIdentity.validity, now })
+  const services = createServices({
+    ...{
       anchors,
       config,
-      ca: {
-        manager,
-        reliant,
-        opensAt: createRenewalWindow({
-          rotations: manager.rotations,
-          isOurs: id => issuers().get(id)?.kind === 'issuing',
-        }),
-        crl: revocation.crls.crl,
-        statusUrl,
-        keysEncrypted: caKeys.sealed,
-        async followUp() {
-          await Promise.all([revocation.crls.look(), revocation.keepResponders(), renewServerCertificate()])
-          lookAtCa()
-        },
-      },
       receipt,
-      readCsr: csrs.read,
       writer,
       reading,
       issuers,
@@ -217,81 +137,44 @@ export async function createProvisioning(
       overview,
       events,
       webhooks,
-      audit: { reader: audit.reader, sealer },
       ready,
       log,
-    })
-    open.defer(() => services.imports.close())
-    const server = await createServer({ services, identity, ...config })
-    open.defer(() => server.close())
-    const port = await server.listen(config.host, config.apiPort)
+    },
+    readCsr: csrs.read,
+    audit: { reader: audit.reader, sealer },
+    ca: {
+      ...{ manager, reliant, statusUrl },
+      opensAt: createRenewalWindow({
+        rotations: manager.rotations,
+        isOurs: id => issuers().get(id)?.kind === 'issuing',
+      }),
+      crl: revocation.crls.crl,
+      keysEncrypted: keys.sealed,
+      async followUp() {
+        await Promise.all([revocation.crls.look(), revocation.keepResponders(), renewServerCertificate()])
+        checkCa()
+      },
+    },
+  })
+  open.defer(() => services.imports.close())
 
-    async function renewServerCertificate(): Promise<void> {
-      try {
-        const kept = await serverCertificate.keep()
-        if (!kept.renewed) return
-        server.show(kept)
-        serverCertificateValidity = certificateValidity(kept.cert)
-        log.serverCertificateShown(serverCertificateValidity.notAfter)
-        log.serverCertificateRenewed()
-      } catch (error) {
-        log.serverCertificateFailed(error)
-      }
-    }
-    const lifecycleJob = startLifecycleJob({
-      passDeadlines: writer.passDeadlines,
-      countExpiring: prepareExpiringCount(reading.sqlite),
-      countRoll: prepareRollCount(reading.sqlite),
-      now,
-      everyMs: config.lifecycleJobMs,
-      onPassed(passed) {
-        log.deadlinePassed(passed)
-        events.deadlinePassed(passed)
-      },
-      onCounted(within, certificates) {
-        log.expiringCounted(within, certificates)
-        overview.expiring(within, certificates)
-      },
-      onStepFailed: log.deadlineFailed,
-      onRollCounted: log.rollCounted,
-      onFailed: log.lifecycleJobFailed,
-    })
-    open.defer(() => lifecycleJob.stop())
-    function lookAtCa(): void {
-      const { id, notAfter } = ca()
-      log.caLooked(id, notAfter, notAfter - now() < CA_WARNING_MS)
-    }
-    lookAtCa()
-    const timer = setInterval(() => {
-      lookAtCa()
-      void renewServerCertificate()
-    }, RENEWAL_CHECK_MS)
-    timer.unref()
-    open.defer(() => clearInterval(timer))
+  const server = await createServer({ ...config, services, identity: serverIdentity.current() })
+  open.defer(() => server.close())
+  serverIdentity.onRenewed(server.show)
+  const port = await server.listen(host, config.apiPort)
+  const lifecycle = startLifecycle(open, { config, storage, events, overview, log })
+  const scrape = createScrape(metrics, prepareRegistryFigures(reading))
+  open.defer(() => scrape.stop())
 
-    const scrape = createScrape(metrics, prepareRegistryFigures(reading))
-    open.defer(() => scrape.stop())
-    const url = `https://${hostInUrl(config.host)}:${port}`
-    if (!caKeys.sealed) log.keysInTheClear()
-    log.started({ url, data: directory.path, made: founded.made })
-    const running = open.move()
-    return {
-      url,
-      ready,
-      metrics: scrape.text,
-      statusUrl,
-      makeCrls: revocation.crls.look,
-      keepResponders: revocation.keepResponders,
-      renewServerCertificate,
-      lifecycleJob: lifecycleJob.look,
-      async close() {
-        if (running.disposed) return
-        await running.disposeAsync()
-        log.stopped()
-      },
-    }
-  } catch (error) {
-    await open.disposeAsync()
-    throw error
+  const url = `https://${hostInUrl(host)}:${port}`
+  if (!keys.sealed) log.keysInTheClear()
+  log.started({ url, data: directory.path, made })
+  return {
+    ...{ url, statusUrl, ready, renewServerCertificate },
+    metrics: scrape.text,
+    makeCrls: revocation.crls.look,
+    keepResponders: revocation.keepResponders,
+    lifecycleJob: lifecycle.look,
+    stopped: log.stopped,
   }
 }
