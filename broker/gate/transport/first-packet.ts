@@ -1,7 +1,7 @@
 // Waits for the first packet of a connection and checks its fixed header before the engine buffers or parses it.
 // Holds at most a few octets itself.
 import type { Duplex } from 'node:stream'
-import { checkFirstPacket, type FirstPacket } from './packet-frames.ts'
+import { checkFirstPacket, type FirstPacket } from '../../mqtt/protocol/packet-frames.ts'
 
 export type FirstPacketOutcome = Exclude<FirstPacket, { verdict: 'incomplete' }> | { verdict: 'gone' }
 

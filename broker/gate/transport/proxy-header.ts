@@ -1,6 +1,6 @@
 // The header a load balancer puts before the handshake (PROXY protocol, version 2, §2.2): the address that the
 // connection came from. Read only from addresses that the operator trusts; from any other address it is refused as not TLS.
-import { BlockList, isIP, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 
 type ProxyHeader =
   | { verdict: 'incomplete' }
@@ -69,26 +69,6 @@ export function awaitProxyHeader(
     raw.off('end', onGone)
     done(address)
   }
-}
-
-function wholeNumber(text: string): number | null {
-  return /^\d{1,3}$/.test(text) ? Number(text) : null
-}
-
-/** Addresses and networks (`10.0.0.0/8`), separated by commas. Throws an Error that names the invalid entry. */
-export function trustedBalancers(text: string): (address: string) => boolean {
-  const list = new BlockList()
-  const entries = text.split(',').map(entry => entry.trim())
-  for (const entry of entries.filter(entry => entry !== '')) {
-    const [address = '', prefix, ...more] = entry.split('/')
-    const version = isIP(address)
-    const bits = prefix === undefined ? (version === 4 ? 32 : 128) : wholeNumber(prefix)
-    if (version === 0 || more.length > 0 || bits === null || bits < 1 || bits > (version === 4 ? 32 : 128))
-      throw new Error(`${JSON.stringify(entry)} is no address and no network such as 10.0.0.0/8`)
-    list.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6')
-  }
-  if (list.rules.length === 0) return () => false
-  return address => isIP(address) !== 0 && list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6')
 }
 
 function ipv6(bytes: Buffer): string {

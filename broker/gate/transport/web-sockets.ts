@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'n
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws'
-import { createOriginPolicy } from './web-socket-origin.ts'
+import { createOriginPolicy } from '../../settings/web-socket-origins.ts'
 
 type WebSockets = {
   /** Upgrades the connection of a listed device, and reports the result. */

@@ -1,5 +1,7 @@
 // What clients of MQTT 5 are told when the broker stops, where a setting wants it: most take any DISCONNECT from a server for final, so
 // that by default the connection is closed without one.
+
+import type { ShutdownNotice } from '../../settings/shutdown-notice.ts'
 import { encodeDisconnect } from '../protocol/encode.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { Client } from './client.ts'
@@ -9,14 +11,12 @@ const notices = {
   server_shutting_down: [codes.serverShuttingDown, 'the server is shutting down: connect again'],
   use_another_server: [codes.useAnotherServer, 'connect to another server, for now'],
   server_moved: [codes.serverMoved, 'connect to another server, from now on'],
-} as const
-
-export const shutdownNotices = ['none', ...(Object.keys(notices) as (keyof typeof notices)[])] as const
+} as const satisfies Record<Exclude<ShutdownNotice, 'none'>, readonly [number, string]>
 
 /** DISCONNECT for this client; null where it is closed without. `reference` is a Server Reference (§4.13), empty for none. */
 export function shutdownNotice(
   { version, phase, packetBytesMax }: Pick<Client, 'version' | 'phase' | 'packetBytesMax'>,
-  notice: (typeof shutdownNotices)[number],
+  notice: ShutdownNotice,
   reference: string,
 ): Buffer | null {
   if (notice === 'none' || version !== 5 || phase !== 'open') return null
@@ -25,18 +25,4 @@ export function shutdownNotice(
   // No packet is larger than the client takes [MQTT-3.14.2-3].
   const forms = [encodeDisconnect(code, text, to), encodeDisconnect(code, undefined, to)]
   return forms.find(form => form.length <= packetBytesMax) ?? encodeDisconnect(code)
-}
-
-const REFERENCES_MAX = 16
-const REFERENCE = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:[1-9][0-9]{0,4})?$/
-
-/** Gives what is written as a list of servers; throws where it is none (§4.11). */
-export function serverReference(text: string): string[] {
-  const servers = text.split(' ').filter(server => server !== '')
-  if (servers.length > REFERENCES_MAX) throw new Error(`more than ${REFERENCES_MAX} servers`)
-  const wrong = servers.find(
-    server => !REFERENCE.test(server) || Number(/:(\d+)$/.exec(server)?.[1] ?? 1) > 65_535,
-  )
-  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no host or host:port`)
-  return servers
 }

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseProxyHeader, trustedBalancers } from '../../../../broker/gate/transport/proxy-header.ts'
+import { parseProxyHeader } from '../../../../broker/gate/transport/proxy-header.ts'
+import { trustedBalancers } from '../../../../broker/settings/trusted-balancers.ts'
 import { proxyHeader } from '../../../harness/proxy-header.ts'
 
 test('names the address that a connection came from, of IPv4 and IPv6, and nothing for the balancer itself', () => {

@@ -1,8 +1,8 @@
 // MQTT over WebSocket as the standards have it: binary frames alone, no pages that nobody listed, and the same answers as over TLS.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createOriginPolicy } from '../../../../broker/gate/transport/web-socket-origin.ts'
 import { ConfigError, validateSettings } from '../../../../broker/settings/validation.ts'
+import { createOriginPolicy } from '../../../../broker/settings/web-socket-origins.ts'
 import { connectPacket, startTestBroker, type TestBroker } from '../../../harness/broker.ts'
 import { ended, subscribePacket } from '../../../harness/raw-client.ts'
 import { tester } from '../../../harness/roll.ts'

@@ -6,7 +6,7 @@ import {
   checkFirstPacket,
   createFrameReader,
   refusingConnack,
-} from '../../../../broker/gate/transport/packet-frames.ts'
+} from '../../../../broker/mqtt/protocol/packet-frames.ts'
 import { connectPacket, remainingLength } from '../../../harness/broker.ts'
 
 const BYTES_MAX = 300

@@ -2,7 +2,7 @@
 // packet a CONNECT. Pure: bytes in, verdict out, no byte is kept.
 import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
-import { refusingConnack3, refusingConnack5 } from '../../mqtt/protocol/encode.ts'
+import { refusingConnack3, refusingConnack5 } from './encode.ts'
 
 type FrameReader = {
   /** Looks at the next bytes of the stream. Gives the reason to refuse, or null. */
