@@ -2,11 +2,8 @@
 import type { Overview } from '../../api/response-types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
-import { Timestamp, useNow } from '../../components/timestamp.tsx'
 import { many } from '../../labels/formats.ts'
-import type { Tone } from '../../labels/tone.ts'
-
-const DAY_MS = 86_400_000
+import { Ends } from './ends.tsx'
 
 export function CaCard({ ca }: { ca: NonNullable<Overview['ca']> }) {
   const rows = [
@@ -52,16 +49,5 @@ export function CaCard({ ca }: { ca: NonNullable<Overview['ca']> }) {
         ))}
       </ul>
     </Card>
-  )
-}
-
-function Ends({ at, soonDays }: { at: string; soonDays: number }) {
-  const left = Date.parse(at) - useNow()
-  const tone: Tone = left < 0 ? 'bad' : left < soonDays * DAY_MS ? 'warn' : 'good'
-  return (
-    <Badge tone={tone}>
-      {left < 0 ? 'ended ' : 'ends '}
-      <Timestamp at={at} />
-    </Badge>
   )
 }

@@ -5,6 +5,7 @@ import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
 import { Skeleton } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
+import { AnchorsCard } from './anchors-card.tsx'
 import { CaCard } from './ca-card.tsx'
 import { ExpiryCard } from './expiry-card.tsx'
 import { FirstSteps } from './first-steps.tsx'
@@ -45,6 +46,7 @@ export function OverviewPage() {
             {data.nodes === null ? null : <NodesCard nodes={data.nodes} />}
             <ReceiptsCard receipts={data.receipts} />
           </div>
+          {data.ca === null ? null : <AnchorsCard />}
         </>
       )}
     </>
