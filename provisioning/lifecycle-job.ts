@@ -1,7 +1,9 @@
 // Does what time does: takes the steps that are due in the life of certificates, a few at once, and counts what expires.
 // Every step is on record until it is taken: a restart or a clock that jumped is made up for at the next look.
+
 import type { FailedDeadline, PassedDeadline } from '../db/roll/deadlines.ts'
 import type { RollCount } from '../db/roll/roll-count.ts'
+import { periodic } from './periodic.ts'
 
 type LifecycleJob = {
   /** Looks now, and again until nothing is due; runs by itself. Never throws. */
@@ -42,16 +44,8 @@ const windows: readonly [Within, number][] = [
 
 export function startLifecycleJob(parts: LifecycleJobOptions): LifecycleJob {
   let stopped = false
-  let running: Promise<void> | null = null
   let countedAt = Number.NEGATIVE_INFINITY
   let restMs = COUNT_EVERY_MS
-
-  function look(): Promise<void> {
-    running ??= step().finally(() => {
-      running = null
-    })
-    return running
-  }
 
   async function step(): Promise<void> {
     try {
@@ -102,15 +96,13 @@ export function startLifecycleJob(parts: LifecycleJobOptions): LifecycleJob {
     }
   }
 
-  const timer = setInterval(look, parts.everyMs)
-  timer.unref()
-  void look()
+  const loop = periodic(step, parts.everyMs)
+  void loop.run()
   return {
-    look,
+    look: loop.run,
     async stop() {
       stopped = true
-      clearInterval(timer)
-      await running
+      await loop.stop()
     },
   }
 }

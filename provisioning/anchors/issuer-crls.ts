@@ -12,6 +12,7 @@ import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlError, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
 import { Problem } from '../http/problem.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
+import { periodic } from '../periodic.ts'
 import { anchorProblems } from './anchor-problems.ts'
 
 type IssuerCrls = {
@@ -60,7 +61,6 @@ export function isStale({ inForce }: IssuerCrlStatus, now: number): boolean {
 export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   const { writer, log, now } = parts
   let stopped = false
-  let looking: Promise<void> | null = null
   let staleCount = 0
   /** One list at a time: each may be long. */
   let last: Promise<unknown> = Promise.resolve()
@@ -158,27 +158,18 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     }
   }
 
-  function look(): Promise<void> {
-    looking ??= step().finally(() => {
-      looking = null
-    })
-    return looking
-  }
-
-  const timer = setInterval(look, parts.everyMs)
-  timer.unref()
+  const loop = periodic(step, parts.everyMs)
   // Never beside an import: a list that is being written is not in force either.
   last = refreshDue()
-  void last.then(look)
+  void last.then(loop.run)
   return {
     importCrl,
     refresh,
     staleCount: () => staleCount,
-    look,
+    look: loop.run,
     async stop() {
       stopped = true
-      clearInterval(timer)
-      await looking
+      await loop.stop()
       await last
     },
   }

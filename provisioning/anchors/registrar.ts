@@ -13,6 +13,7 @@ import { type CertificateProblem, readCertificate } from '../../pki/certificate-
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createAttempts } from '../attempts.ts'
+import { periodic } from '../periodic.ts'
 import { validateForeignCertificate } from '../x509/foreign-certificate.ts'
 import { nameDevice } from './name-template.ts'
 
@@ -53,16 +54,8 @@ const FORGET_EVERY_MS = 60_000
 export function startRegistrar(parts: RegistrarParts): Registrar {
   const { writer, log, now } = parts
   let stopped = false
-  let running: Promise<void> | null = null
   const attempts = createAttempts()
   let forgottenAt = Number.NEGATIVE_INFINITY
-
-  function look(): Promise<void> {
-    running ??= step().finally(() => {
-      running = null
-    })
-    return running
-  }
 
   async function step(): Promise<void> {
     try {
@@ -164,15 +157,13 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
     }
   }
 
-  const timer = setInterval(look, parts.everyMs)
-  timer.unref()
-  void look()
+  const loop = periodic(step, parts.everyMs)
+  void loop.run()
   return {
-    look,
+    look: loop.run,
     async stop() {
       stopped = true
-      clearInterval(timer)
-      await running
+      await loop.stop()
     },
   }
 }

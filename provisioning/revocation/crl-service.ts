@@ -1,11 +1,13 @@
 // Keeps a current CRL for each issuing CA: made anew soon after a change, long before it ends, and kept in a file so
 // that a restart serves it at once. Works in slices: a list of 100,000 entries never holds up a request.
+
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CrlStore, StoredCrl } from '../../db/issuers/crl-store.ts'
 import type { RevocationReader } from '../../db/issuers/revocation-reader.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
+import { periodic } from '../periodic.ts'
 import { createEntryList, signCrl } from './crl.ts'
 import { revocationStatusOf } from './revocation-status.ts'
 
@@ -51,7 +53,6 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
   const restsUntil = new Map<string, number>()
   let stopped = false
   let notBefore = 0
-  let looking: Promise<void> | null = null
   for (const { id } of cas()) {
     const kept = await readKept(id)
     if (kept !== null) lists.set(id, kept)
@@ -127,27 +128,18 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
     return list
   }
 
-  function look(): Promise<void> {
-    looking ??= lookNow()
-      .catch(parts.onFailed)
-      .finally(() => {
-        looking = null
-      })
-    return looking
-  }
-
-  const timer = setInterval(() => {
-    if (performance.now() >= notBefore) void look()
-  }, LOOK_MS)
-  timer.unref()
-  void look()
+  const loop = periodic(
+    () => lookNow().catch(parts.onFailed),
+    LOOK_MS,
+    () => performance.now() >= notBefore,
+  )
+  void loop.run()
   return {
     crl: issuerId => lists.get(issuerId) ?? null,
-    look,
+    look: loop.run,
     async stop() {
       stopped = true
-      clearInterval(timer)
-      await looking
+      await loop.stop()
     },
   }
 }

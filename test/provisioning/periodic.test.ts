@@ -1,0 +1,41 @@
+// Work that repeats: one run at a time, at the interval and on request, and none after the stop.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { periodic } from '../../provisioning/periodic.ts'
+
+test('runs at the interval where it is due, one run at a time, and waits for the last run when it stops', async t => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const runs: PromiseWithResolvers<void>[] = []
+  let due = true
+  const loop = periodic(
+    () => {
+      const run = Promise.withResolvers<void>()
+      runs.push(run)
+      return run.promise
+    },
+    1_000,
+    () => due,
+  )
+  t.mock.timers.tick(999)
+  assert.equal(runs.length, 0)
+  t.mock.timers.tick(1)
+  assert.equal(runs.length, 1)
+  const joined = loop.run()
+  t.mock.timers.tick(5_000)
+  assert.equal(runs.length, 1, 'a run is under way')
+  runs[0]!.resolve()
+  await joined
+  due = false
+  t.mock.timers.tick(1_000)
+  assert.equal(runs.length, 1, 'nothing is due')
+  const asked = loop.run()
+  assert.equal(runs.length, 2, 'a caller need not wait until it is due')
+  const stopped = loop.stop().then(() => 'stopped')
+  assert.equal(await Promise.race([stopped, new Promise(resolve => setImmediate(resolve, 'waits'))]), 'waits')
+  runs[1]!.resolve()
+  await asked
+  assert.equal(await stopped, 'stopped')
+  due = true
+  t.mock.timers.tick(10_000)
+  assert.equal(runs.length, 2)
+})
