@@ -193,6 +193,16 @@ export function createMetrics() {
       help: 'Messages delivered to devices',
       registers,
     }),
+    bytesReceived: new Counter({
+      name: 'rollcall_mqtt_received_bytes_total',
+      help: 'Bytes of MQTT read from admitted connections',
+      registers,
+    }),
+    bytesSent: new Counter({
+      name: 'rollcall_mqtt_sent_bytes_total',
+      help: 'Bytes of MQTT sent to admitted connections',
+      registers,
+    }),
     routingSeconds: new Histogram({
       name: 'rollcall_routing_seconds',
       help: 'From the permission to publish until all receivers have it in connection or queue; one message of 16 is timed',

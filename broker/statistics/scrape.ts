@@ -1,4 +1,5 @@
 // Reads the gauges when metrics are requested. All are counters kept by other parts; nothing here iterates over sessions.
+import type { Counter } from '@prometheus-io/client'
 import { watchProcess } from '../../admin/process-figures.ts'
 import { storeBytes } from '../../db/store-size.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'
@@ -7,7 +8,7 @@ import type { BrokerMetrics } from '../observability/metrics.ts'
 
 type ScrapeOptions = {
   metrics: BrokerMetrics
-  engine: Pick<Engine, 'sessions' | 'queued'>
+  engine: Pick<Engine, 'sessions' | 'queued' | 'traffic'>
   limits: Limits & { counts(): { connections: number; handshakes: number; waiting: number } }
   healthy(): boolean
   /** The file of stored sessions; null where they are kept in memory alone. */
@@ -26,6 +27,8 @@ export function createScrape({ metrics, engine, limits, healthy, sessionFile }: 
       metrics.queuedBytes.set(queuedBytes)
       metrics.retainedMessages.set(retained)
       metrics.retainedBytes.set(retainedBytes)
+      showTotal(metrics.bytesReceived, engine.traffic.bytesReceived)
+      showTotal(metrics.bytesSent, engine.traffic.bytesSent)
       metrics.registryReadable.set(healthy() ? 1 : 0)
       const { connections, handshakes, waiting } = limits.counts()
       metrics.connections.set(connections)
@@ -38,4 +41,9 @@ export function createScrape({ metrics, engine, limits, healthy, sessionFile }: 
     },
     stop: own.stop,
   }
+}
+
+function showTotal(counter: Counter, total: number): void {
+  counter.reset()
+  counter.inc(total)
 }
