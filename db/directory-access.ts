@@ -1,4 +1,4 @@
-// Who may write a data directory besides its owner: whoever can puts another registry there, and lists whom he likes.
+// Whether other users than its owner may write a data directory: such a user could put another registry there.
 import { type Stats, statSync } from 'node:fs'
 
 /** `shared` is a volume that a container platform hands to a group of this process's own, as Kubernetes does by fsGroup. */

@@ -1,5 +1,5 @@
-// Which version of a thing somebody saw when he asked to change it: where it is another now, nothing is written.
-// A version says all that moves of the thing may change, and is opaque to everybody else.
+// Entity tags of devices, certificates and issuers: a change that names the tag of an older version writes nothing.
+// A tag is a hash of every field that a transition may change, and opaque to callers.
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { Actor } from './audit/audit.ts'

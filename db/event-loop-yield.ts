@@ -1,4 +1,4 @@
-// Long reads share the event loop: however many run at once, one of them goes on in a turn of the loop.
+// Long reads share the event loop: however many run at once, one of them continues in each turn of the loop.
 import { setImmediate } from 'node:timers/promises'
 
 /** Each call resolves in a turn of its own. */

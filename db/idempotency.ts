@@ -1,5 +1,5 @@
 // Answers to requests with an Idempotency-Key, kept for a day beside the change that was made under the key.
-// Knows no HTTP; the holder of a key is whoever authenticated.
+// Knows no HTTP; the holder of a key is the authenticated caller.
 import type { Transaction } from 'kysely'
 import { type KeyedChange, type KeyedRequest, writeKeyed } from './keyed-changes.ts'
 import type { Registry } from './open.ts'

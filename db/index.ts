@@ -1,4 +1,4 @@
-// The door to the record: who may read and who may write are different types.
+// The writer of the registry: every verb in one object. Reading and writing are different types.
 
 import { createClaimStore } from './enrollment/claims.ts'
 import { createEnrollmentTokenStore } from './enrollment/enrollment-tokens.ts'

@@ -3,7 +3,7 @@
 import type { Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
 
-/** A request that may be asked again: who asks, and hashes of the key and of what is asked. */
+/** A request that may be repeated: its caller, and hashes of the key and of the request. */
 export type KeyedRequest = { holderId: string; keyHash: string; requestHash: string }
 
 /** The last audit row written under a key, and the epoch its verb gave. */

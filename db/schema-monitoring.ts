@@ -1,4 +1,4 @@
-// The part of the record's shape that is for those who watch: who is connected, how many there are, where events are sent.
+// The tables for monitoring: live sessions, counts, device attributes, webhooks.
 
 export type MonitoringSchema = {
   webhooks: {

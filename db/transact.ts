@@ -1,6 +1,6 @@
 // How a registry verb runs: all or nothing, and on disk when it is answered. Verbs that come together share one immediate
 // transaction and so one wait for the disk, each in a savepoint of its own; retried without blocking while the lock is held.
-// Verbs that withdraw a right are urgent: they go before all others, and no other takes their places.
+// Verbs that withdraw a right are urgent: they run before all others, with queue places of their own.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { keepingEpoch } from './keyed-changes.ts'

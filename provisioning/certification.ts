@@ -1,4 +1,4 @@
-// The CA of a running service: what a first start makes, which CA issues, and the certificate of the server itself.
+// The CA of a running service: the bootstrap, the CA that issues, and the certificate of the server itself.
 import { readRotations } from '../db/issuers/rotation-store.ts'
 import { bootstrap } from './bootstrap.ts'
 import type { CaKeys } from './ca/ca-keys.ts'

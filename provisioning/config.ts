@@ -1,4 +1,4 @@
-// The settings of the provisioning service: read from options and environment, judged, every problem listed at once.
+// The settings of the provisioning service: read from options and environment, validated, with every problem listed at once.
 import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
 import { isMlDsa, type PqMode, pqModes } from '../pki/key-policy.ts'
@@ -29,7 +29,7 @@ export type ProvisioningOptions = {
   /** Names and addresses in the server certificate besides this machine's own. */
   sans: string[]
   log?: LogLevel
-  /** Kinds of keys for CAs that are made at first start. */
+  /** Types of the keys of CAs that the bootstrap makes. */
   keyTypes?: { root: CaKeyType; issuing: CaKeyType }
   /** Whether certificates may hold ML-DSA keys, and our own CAs too. */
   pq?: PqMode

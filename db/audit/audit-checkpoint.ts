@@ -1,5 +1,5 @@
 // Signed checkpoints: what an Ed25519 key vouched for, namely that the chain had this hash at this row.
-// Knows how one is worded, signed and judged; refuses to know where the private key is kept.
+// Knows how one is worded, signed and verified; refuses to know where the private key is kept.
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { canonicalJson, timeText } from '../audit-chain.ts'
 

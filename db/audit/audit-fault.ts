@@ -1,5 +1,5 @@
 // What happened to a row that does not continue the chain: changed, removed, reordered or appended by hand.
-// A judgement from traces: the row named is the first that is not as it was written.
+// A conclusion from traces: the row named is the first that is not as it was written.
 
 import type { ChainLink } from '../audit-chain.ts'
 import { type ChainEnd, rowHash } from '../audit-chain.ts'

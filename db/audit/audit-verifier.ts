@@ -1,5 +1,5 @@
 // Walks an audit chain from its first row to its last, checkpoints beside it, in memory that does not grow with it.
-// Refuses to know where rows come from: a registry and an exported file are judged alike.
+// Refuses to know where rows come from: a registry and an exported file are verified alike.
 import { type ChainEnd, type ChainLink, chainStart, rowHash } from '../audit-chain.ts'
 import { type AuditKeys, type Checkpoint, isGenuine } from './audit-checkpoint.ts'
 import { type AuditFault, faultOfCheckpoint, faultOfRow, missingTail } from './audit-fault.ts'

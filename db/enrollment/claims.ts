@@ -194,7 +194,7 @@ export async function useClaimIn(
     .execute()
 }
 
-/** All devices of a batch have the key of its claim: what an operator gave one of them since is out of its reach. */
+/** All devices of a batch have the key of its claim: the claim does not cover what an operator gave one of them since. */
 async function assertAsItLeftIt(
   transaction: Transaction<Schema>,
   deviceId: string,

@@ -46,7 +46,7 @@ export type EnrollmentTokenStore = {
   createEnrollmentToken(order: NewEnrollmentToken, actor: Actor): Promise<EnrollmentToken & { token: string }>
   /** From then on it opens nothing, a lost answer included. Again changes nothing. */
   revokeEnrollmentToken(id: string, actor: Actor): Promise<void>
-  /** The token as it stands, or null where there is none such: what it may still do is for the caller to judge. */
+  /** The token on record, or null. The caller decides whether it is still good. */
   presentedToken(token: string): PresentedToken | null
   /** Counts a presentation before anything is done for it, so that many at once are no more than five. */
   countAttempt(id: string): Promise<void>

@@ -1,4 +1,4 @@
-// The file of events, beside the registry: news and not the record. Made by whoever opens it first, shared by brokers and
+// The file of events, beside the registry: notifications, not the record. The process that opens it first makes it; brokers share it with
 // provisioning. One that is damaged is set aside; whoever still had it open finds the new one under its name.
 import { chmodSync, existsSync, renameSync, statSync } from 'node:fs'
 import Sqlite, { type Database } from 'better-sqlite3'

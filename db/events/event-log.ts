@@ -1,4 +1,4 @@
-// Appending events: collected, written in batches, dropped where they cannot be. Nothing here throws at whoever has news,
+// Appending events: collected, written in batches, dropped where they cannot be. Nothing here throws at a writer of events,
 // and nobody waits for it.
 import type { Database } from 'better-sqlite3'
 import {

@@ -1,5 +1,5 @@
 // A trust anchor over its renewals, and its end. One that was renewed with the same name and key keeps its ID, its devices and
-// its settings; the certificate it had before stays on record until it is retired. What may replace it is judged elsewhere.
+// its settings; the certificate it had before stays on record until it is retired. The caller checks what may replace it.
 import { setImmediate } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { certificateFacts } from '../../pki/certificate-facts.ts'

@@ -1,5 +1,5 @@
 // Foreign CAs as trust anchors: registered, proven to be in the hands of who registered them, and set to let devices
-// register themselves or not. What may become one is judged elsewhere; the table itself wants proof before it lets anybody.
+// register themselves or not. The caller checks what may become one; the table itself wants proof before it lets anybody.
 import type { Selectable, Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'

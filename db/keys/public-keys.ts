@@ -1,4 +1,4 @@
-// Whose a public key is, and whether it may be certified at all. Asked in the transaction that decides about a certificate,
+// The owner of a public key, and whether the key may be certified at all. Asked in the transaction that decides about a certificate,
 // by every way onto the roll; triggers hold the same below the verbs.
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'

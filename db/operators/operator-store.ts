@@ -1,4 +1,4 @@
-// Operators' certificates: pinned by fingerprint, never a device's. What may be one is judged before; here it is written,
+// Operators' certificates: pinned by fingerprint, never a device's. The caller checks what may be one; here it is written,
 // found and ended. Their keys and those of devices never meet, whichever comes first.
 import type { Transaction } from 'kysely'
 import { certificateFacts } from '../../pki/certificate-facts.ts'

@@ -6,7 +6,7 @@ import { Conflict } from '../transact.ts'
 
 /** The one in use and the one that is to follow it. */
 export const ADMISSIBLE_CERTIFICATES_MAX = 2
-/** Those that wait for an operator: whoever may ask for one may ask again. */
+/** At most so many wait for an operator, since a device that may request one may request more. */
 const PENDING_MAX = 4
 
 export type AdmissibleCertificate = { fingerprint: string; status: CertificateStatus; spkiHash: string }

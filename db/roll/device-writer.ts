@@ -14,7 +14,7 @@ type NewDevice = { id: string; attributes: Record<string, string>; groups: strin
 type DeviceChange = { attributes?: Record<string, string> | undefined; groups?: string[] | undefined }
 
 type DeviceWriter = {
-  /** @throws {RangeError} where the ID is none: callers judge it first and say so in their own words */
+  /** @throws {RangeError} where the text is no device ID: callers check it first, and give an error of their own */
   addDevice(device: NewDevice, actor: Actor): Promise<void>
   changeDevice(id: string, change: DeviceChange, actor: Actor): Promise<void>
   /** Gives the epoch of the change; the same state again gives the epoch of the change that made it so. */
@@ -86,7 +86,7 @@ export async function addDeviceIn(
   actor: Actor,
   at: number,
 ): Promise<void> {
-  // An ID stands in topics and policies: one that could not be judged above is never made.
+  // An ID stands in topics and policies: one that the caller could not check is never made.
   if (!isDeviceId(device.id)) throw new RangeError(`a device ID is ${DEVICE_ID_RULE}`)
   const row = {
     id: device.id,

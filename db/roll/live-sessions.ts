@@ -1,4 +1,4 @@
-// Who is connected, as brokers noted it within the last seconds. Shown to operators; nothing is decided by it.
+// Devices that are connected, as brokers noted it within the last seconds. Shown to operators; nothing is decided by it.
 import type { Database } from 'better-sqlite3'
 
 /** Of a broker that was not heard of for so long, nobody is said to be connected. */

@@ -1,4 +1,4 @@
-// The registered device whose ID is nearest to a name, for hints alone: nobody is admitted by a name. Walks the index of
+// The registered device whose ID is nearest to a name, for hints alone: no decision uses a name. Walks the index of
 // IDs by seeks and skips what cannot be near, so a million devices cost as little as a thousand. Bounded in seeks.
 import type { Database } from 'better-sqlite3'
 

@@ -1,4 +1,4 @@
-// Problems of trust anchors, their CRLs and the registration of devices under them. What each becomes on the wire.
+// Problems of trust anchors, their CRLs and the registration of devices under them, and what each becomes on the wire.
 
 export const anchorProblems = {
   issuer_unknown: {

@@ -71,7 +71,7 @@ export function startAnchorService(parts: {
     staleCrls: crls.staleCount,
     reliantOn: createRetirementCheck(reading, issuers),
     /** Throws where a URL may not be asked. */
-    judgeCrlUrl: (url: string) => validateUrl(url, limits).href,
+    validateCrlUrl: (url: string) => validateUrl(url, limits).href,
     async stop() {
       await Promise.all([registrar.stop(), crls.stop(), binding])
     },

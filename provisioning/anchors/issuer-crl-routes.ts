@@ -133,7 +133,7 @@ export function issuerCrlRoutes(
 
   function validated(url: string | null): string | null {
     try {
-      return url === null ? null : anchors.judgeCrlUrl(url)
+      return url === null ? null : anchors.validateCrlUrl(url)
     } catch (error) {
       if (!(error instanceof OutboundFault)) throw error
       const { message } = error

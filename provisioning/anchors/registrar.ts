@@ -1,4 +1,4 @@
-// Lets devices register themselves: takes the arrivals that brokers noted, judges each as a foreign certificate, names its
+// Lets devices register themselves: takes the arrivals that brokers noted, validates each as a foreign certificate, names its
 // device by the anchor's template, and has it put on the roll. In doubt it refuses, and keeps the reason.
 
 import type { Actor } from '../../db/audit/audit.ts'

@@ -1,4 +1,4 @@
-// The Ed25519 key that signs audit checkpoints: made at first start, its public half beside it for whoever verifies.
+// The Ed25519 key that signs audit checkpoints: made by the first start, with the public key beside it for verifiers.
 // Refuses to replace a lost key silently: who could make a new one could sign a new history.
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { generateKey, readKey, writeKey } from '../ca/keys.ts'

@@ -43,7 +43,7 @@ export function createAuditWitness(parts: {
     return fault
   }
 
-  /** A lost file alone stops nothing, and is said once. There is none yet at the very first start. */
+  /** A lost file alone stops nothing, and is logged once. The first start has none yet. */
   function makeAnew(how: 'missing' | 'unreadable'): void {
     const last = remembered ?? reader.extent().lastCheckpoint
     if (last === null) return

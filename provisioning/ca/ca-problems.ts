@@ -1,4 +1,4 @@
-// Problems of our own CA: of its keys, its rotation and its end. What each becomes on the wire.
+// Problems of our own CA: of its keys, its rotation and its end, and what each becomes on the wire.
 
 export const caProblems = {
   issuer_current: {

@@ -88,7 +88,7 @@ export function deviceProfile(deviceId: string): Profile {
   }
 }
 
-/** What may only enroll: no device can have these names, and its standing is asked where it enrolls, nowhere else. */
+/** A claim certificate, which may only enroll: no device can have these names. Enrollment alone checks its status. */
 export function claimProfile(name: string): Profile {
   return {
     subject: named(`claim:${name}`),

@@ -1,4 +1,4 @@
-// Who wants to enroll: a one-time token in the Authorization header, or the claim certificate or IDevID of the TLS handshake.
+// Authentication of an enrolling device: a one-time token in the Authorization header, or the claim certificate or IDevID of the TLS handshake.
 // Never a token in a URL, never a name in a certificate. What is shown here opens enrollment and nothing else.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'

@@ -1,4 +1,4 @@
-// Problems of enrollment: tokens, claims, IDevIDs, EST. What each becomes on the wire.
+// Problems of enrollment: tokens, claims, IDevIDs, EST, and what each becomes on the wire.
 
 export const enrollmentProblems = {
   enrollment_credential_missing: {

@@ -1,4 +1,4 @@
-// Which rows of the audit log are news, and what of them is told. Pure. Who acted stays in the audit log: an event may be shown
+// Which rows of the audit log become events, and with which facts. Pure. The actor stays in the audit log: an event may be shown
 // to somebody who may not read that.
 import type { ActorKind } from '../../db/audit-chain.ts'
 import type { NewEvent } from '../../db/events/event-log.ts'
@@ -30,7 +30,7 @@ const ofDevice = {
 } as const
 const listedAs = { first: 'enrolled', renewal: 'renewed', pending: 'waiting' } as const
 
-/** Null for what is no news: who connects for the first time is told by the broker. */
+/** Null for a row that becomes no event. The broker writes the event of a first connection. */
 export function eventOfAuditRow(row: Happened, listed: (fingerprint: string) => Listed): NewEvent | null {
   const { at, action, target, reason } = row
   if (action === 'certificate.issue' || action === 'certificate.register') {

@@ -1,4 +1,4 @@
-// Problems of event streams. What each becomes on the wire.
+// Problems of event streams, and what each becomes on the wire.
 
 export const eventProblems = {
   streams_exceeded: {

@@ -1,4 +1,4 @@
-// Events of the record: follows the audit log, tells what of it is news, and keeps beside it how far it came. A crash in between
+// Events of the record: follows the audit log, writes an event for each row that has one, and stores its position with them. A crash in between
 // tells nothing twice and leaves nothing out.
 import type { AuditTail, TailRow } from '../../db/events/audit-tail.ts'
 import type { EventLog, NewEvent } from '../../db/events/event-log.ts'
@@ -30,7 +30,7 @@ export function startEventRecorder(parts: {
   const timer = setInterval(look, LOOK_EVERY_MS)
   timer.unref()
 
-  /** Where the log is new, what happened before is no news. */
+  /** A new event log begins with the rows that follow. */
   function begin(): number | null {
     const known = eventLog.marked(MARK)
     if (known === undefined) return null

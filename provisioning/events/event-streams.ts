@@ -1,4 +1,4 @@
-// Events as they come, for whoever stays on the line: each stream has a position in the log and is given what lies behind it.
+// Streams of events: each stream has a position in the log and is sent the events that follow it.
 // What a slow reader has not taken is not kept for it in memory; one that takes nothing is cut.
 import type { Event, EventReader } from '../../db/events/event-reader.ts'
 

@@ -1,4 +1,4 @@
-// Events put together: what provisioning has to tell goes into the event log, and what anybody told there comes out of it.
+// Events put together: the recorder writes to the event log, and the reader and the streams read from it.
 import { join } from 'node:path'
 import { prepareAuditTail } from '../../db/events/audit-tail.ts'
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'

@@ -1,4 +1,4 @@
-// Problems of requests as such, whatever they ask for, and of a registry that cannot be used. What each becomes on the wire.
+// Problems of requests as such, whatever they ask for, and of a registry that cannot be used, and what each becomes on the wire.
 
 export const httpProblems = {
   request_invalid: {

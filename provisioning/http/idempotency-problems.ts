@@ -1,4 +1,4 @@
-// Problems of the Idempotency-Key header. What each becomes on the wire.
+// Problems of the Idempotency-Key header, and what each becomes on the wire.
 
 export const idempotencyProblems = {
   request_in_flight: {

@@ -1,4 +1,4 @@
-// Problem documents (RFC 9457): how the API says why it refuses. Each feature keeps a table of its own problems, and
+// Problem documents (RFC 9457): how the API says why it refuses a request. Each feature keeps a table of its own problems, and
 // `server/problem-list.ts` joins the tables. Knows no feature and no HTTP server.
 
 /** What a problem becomes on the wire. `hint` tells the caller what to do. */

@@ -1,4 +1,4 @@
-// Problems of devices and certificates on the roll. They lie here because most features refuse with them. What each becomes on the wire.
+// Problems of devices and certificates on the roll, and what each becomes on the wire. Most features refuse with them.
 
 export const rollProblems = {
   device_unknown: {

@@ -42,7 +42,7 @@ type ChunkImporterParts = {
 }
 /**
  * What the chunks of one run share: the public keys that its rows have asked for, and the turn of the chunk before, since
- * rows are judged in the order of the file whatever takes long to read.
+ * rows are planned in the order of the file, however long one takes to read.
  */
 export type ImportRun = { actor: Actor; dryRun: boolean; keys: SeenDevices; validated: Promise<unknown> }
 export type ChunkImporter = (rows: readonly ValidatedRow[], run: ImportRun) => Promise<RowResult[]>

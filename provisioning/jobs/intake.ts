@@ -1,5 +1,5 @@
-// Takes an upload in: every record judged, what it asks for written down, a duplicate or a private key refused before it
-// touches the disk. What a job later runs on is what was judged here.
+// Reads an upload: validates every record and stores the row it asks for; refuses a duplicate or a private key before it
+// touches the disk. The job later runs on the rows that were validated here.
 
 import type { FileHandle } from 'node:fs/promises'
 import { Problem } from '../http/problem.ts'

@@ -1,4 +1,4 @@
-// The files of import jobs: rows as they were judged, results as they come. One directory for each job, 0700 and 0600.
+// The files of import jobs: validated rows, and results as they come. One directory for each job, 0700 and 0600.
 // Knows no registry; a directory whose job is not on record is the rest of an upload that was cut off.
 
 import { createReadStream, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'

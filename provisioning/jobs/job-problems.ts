@@ -1,4 +1,4 @@
-// Problems of imports and exports. What each becomes on the wire.
+// Problems of imports and exports, and what each becomes on the wire.
 
 export const jobProblems = {
   upload_unusable: {

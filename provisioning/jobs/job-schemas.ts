@@ -1,4 +1,4 @@
-// What the routes about imports and exports take and give. Rows themselves are judged in jobs/row.ts.
+// What the routes about imports and exports take and give. jobs/row.ts validates the rows.
 import Type, { type Static } from 'typebox'
 import {
   certificateStatuses,

@@ -1,4 +1,4 @@
-// Who may what: the one table of routes, the least role each asks for, and what a caller bound to a group does there.
+// The table of rights: each route, the least role that may call it, and what it does for a caller bound to a group.
 // A route that is not here keeps the service from starting; docs/api.md shows the same table, held by a test.
 import type { Role } from '../../db/schema.ts'
 

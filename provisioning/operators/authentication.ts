@@ -1,4 +1,4 @@
-// Who calls: a bearer token (RFC 6750), the cookie of a console session or an operator's certificate, all looked up on each
+// Authentication of callers: a bearer token (RFC 6750), the cookie of a console session or an operator's certificate, all looked up on each
 // request, the role a route asks for, and a bound on failures per address. Never logs or echoes a token.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -62,7 +62,7 @@ export type Authentication = {
 
 /**
  * A valid credential always passes: somebody who guesses from the same address must not lock an operator out, and
- * 256 random bits are not guessed. One that is sent in a header is judged alone; no certificate helps a bad token.
+ * 256 random bits are not guessed. A token in a header is the only credential of its request; no certificate helps a bad token.
  */
 export function createAuthentication(parts: AuthenticationParts): Authentication {
   function identify(request: FastifyRequest): Caller | Failure {

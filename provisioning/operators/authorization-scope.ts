@@ -1,4 +1,4 @@
-// How far a caller reaches: into which devices, and which rights he may hand on by registering or certifying one.
+// The authorization scope of a caller: which devices it covers, and which rights the caller may pass on to one.
 // A caller bound to a group learns nothing of other devices: what is not in the group is unknown.
 
 import type { FastifyRequest } from 'fastify'
@@ -75,7 +75,7 @@ export function createAuthorizationScope(parts: {
 }): AuthorizationScope {
   const { roll, grants } = parts
 
-  /** Throws where a policy beyond the caller's reach reads one of these variables. */
+  /** Throws where a policy outside the caller's scope reads one of these variables. */
   function assertReads(
     request: FastifyRequest,
     { id, groups }: Omit<Settable, 'attributes'>,

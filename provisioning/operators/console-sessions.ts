@@ -1,4 +1,4 @@
-// Who is signed in with a cookie: short-lived, in memory, kept as hashes, and never longer than the credential they began with.
+// Console sessions: short-lived, in memory, kept as hashes, and never longer than the credential they began with.
 // A restart ends them all. Knows no HTTP.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Holder } from '../../db/operators/token-store.ts'

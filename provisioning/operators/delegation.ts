@@ -1,4 +1,4 @@
-// Who may make whom an operator: nobody makes anybody stronger than himself, in role, reach or time. Pure.
+// Which credentials a caller may create: never one with a wider role, a wider scope or a later end than the caller's own. Pure.
 
 import type { Holder } from '../../db/operators/token-store.ts'
 import type { Role } from '../../db/schema.ts'

@@ -1,4 +1,4 @@
-// Problems of a caller: who calls, in which role and scope, and whom a caller may make an operator. What each becomes on the wire.
+// Problems of a caller: who calls, in which role and scope, and whom a caller may make an operator, and what each becomes on the wire.
 
 export const operatorProblems = {
   token_missing: {

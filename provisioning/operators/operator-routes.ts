@@ -1,4 +1,4 @@
-// Who operates: API tokens, shown once, and operators' certificates. Nobody makes anybody stronger than himself.
+// API tokens, shown once, and operators' certificates. A caller creates none with more rights than its own.
 
 import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'

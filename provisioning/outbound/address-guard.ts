@@ -1,5 +1,5 @@
 // Where the service connects of its own accord, on behalf of an operator: http and https URLs, of public addresses alone where
-// nothing else was allowed. A name is resolved and judged for every connection, which goes to the very address that was judged.
+// nothing else was allowed. A name is resolved and checked for every connection, which goes to the very address that was checked.
 import { lookup as resolveName } from 'node:dns/promises'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 

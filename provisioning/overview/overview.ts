@@ -20,7 +20,7 @@ export type Overview = {
 }
 export type OverviewService = {
   of(scope: string | null): Promise<Overview>
-  /** What the sweep counted. */
+  /** What the lifecycle job counted. */
   expiring(within: Within, certificates: number): void
 }
 

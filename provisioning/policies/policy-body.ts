@@ -1,4 +1,4 @@
-// A policy document on its way in: documented by its schema, judged by `policy/`, which says every fault at once.
+// A policy document on its way in: documented by its schema, validated by `policy/`, which names every fault at once.
 
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Type, { type TSchema } from 'typebox'

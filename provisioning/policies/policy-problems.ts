@@ -1,4 +1,4 @@
-// Problems of policies, their attachments and trials. What each becomes on the wire.
+// Problems of policies, their attachments and trials, and what each becomes on the wire.
 
 export const policyProblems = {
   policy_invalid: {

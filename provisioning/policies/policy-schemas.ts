@@ -1,5 +1,5 @@
 // What the policy routes take and give, as TypeBox schemas. The document's own schema is for readers of the OpenAPI
-// document: `policy/document.ts` judges documents, because it says all faults at once and knows topic filters.
+// document: `policy/document.ts` validates documents, because it names all faults at once and knows topic filters.
 import Type, { type Static } from 'typebox'
 import { actions, SESSION_EXPIRY_MAX_SECONDS, variables } from '../../policy/document.ts'
 import { verdicts } from '../../policy/explanation.ts'

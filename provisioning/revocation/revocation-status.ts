@@ -1,4 +1,4 @@
-// How a certificate stands towards those who only see CRL and OCSP (RFC 5280 §5.3.1, RFC 6960 §2.2). Pure.
+// The status of a certificate as CRL and OCSP give it (RFC 5280 §5.3.1, RFC 6960 §2.2). Pure.
 // One rule for both: what the record keeps from entering, other than by time or with its issuer, is not good.
 import type { RevocationRow } from '../../db/issuers/revocation-reader.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'

@@ -1,5 +1,5 @@
 // The plain HTTP server of CRLs, OCSP and CA certificates. Plain, since all it serves is signed and public, and since
-// whoever checks a TLS certificate cannot ask over TLS first (RFC 5280 §8). Knows requests, refuses to know the record.
+// a client that checks a TLS certificate cannot ask over TLS first (RFC 5280 §8). Knows requests, refuses to know the record.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { boundConnections, type ConnectionLimits } from '../server/connection-bounds.ts'
 

@@ -1,4 +1,4 @@
-// Who a device is that calls for itself: the certificate its TLS handshake proved, judged by the admission decision of the
+// Authentication of a device that calls for itself: the certificate its TLS handshake proved, checked by the admission decision of the
 // gate, on every request anew. Never reads a name, a header or a token; any doubt refuses.
 
 import type { FastifyRequest } from 'fastify'

@@ -1,4 +1,4 @@
-// Problems of a device that calls for itself. What each becomes on the wire.
+// Problems of a device that calls for itself, and what each becomes on the wire.
 
 export const selfProblems = {
   certificate_required: {

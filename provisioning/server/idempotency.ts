@@ -103,7 +103,7 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
   })
 }
 
-/** Run on every route as it is added, so that the header is judged, and in the OpenAPI document. */
+/** Run on every route as it is added, so that the header is validated, and in the OpenAPI document. */
 export function takeIdempotencyKey(route: RouteOptions): void {
   const right = route.config?.right
   if (right === undefined || !takesKey(route.method, right)) return

@@ -65,7 +65,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
       headersTimeout: 30_000,
     },
     bodyLimit: BODY_BYTES_MAX,
-    // How long a body may take is judged in body-deadline.ts.
+    // body-deadline.ts bounds how long a body may take.
     requestTimeout: 0,
     keepAliveTimeout: 60_000,
     forceCloseConnections: 'idle',
@@ -101,7 +101,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     timeWindow: MINUTE_MS,
     cache: 10_000,
     enableDraftSpec: true,
-    // Whoever has spent all requests of a minute can still withdraw rights: that is counted apart.
+    // Urgent requests are counted apart: a caller who has spent the requests of a minute can still withdraw rights.
     keyGenerator: request =>
       `${request.routeOptions.config.urgent === true ? 'urgent ' : ''}${request.holder?.id ?? addressOf(request.ip)}`,
     errorResponseBuilder: (_, context) =>

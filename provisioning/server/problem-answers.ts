@@ -1,5 +1,5 @@
-// Sends problem documents for everything that goes wrong in the HTTP server, whoever noticed it:
-// handlers, validation, the body parser, the router, the HTTP parser. Internals stay in the log.
+// Sends a problem document for every error of the HTTP server: of handlers, validation, the body parser, the router
+// and the HTTP parser. Internals stay in the log.
 
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
@@ -21,7 +21,7 @@ export const answerProblems = {
       void answer(error, request, reply, log),
     clientErrorHandler: (error: { code?: string }, socket: Socket) => {
       const line = statusLineOf(error.code ?? '')
-      // Whoever failed at TLS cannot be answered, and nobody but us closes the connection: Node leaves it to its handler.
+      // A failed TLS handshake cannot be answered. Node leaves it to this handler to close the connection.
       if (line === null || !socket.writable) socket.destroy()
       else socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
     },

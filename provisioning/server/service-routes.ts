@@ -1,4 +1,4 @@
-// About the service itself: who am I to it, does it live, is it ready.
+// The service itself: the caller as it is known here, liveness, readiness.
 
 import Type from 'typebox'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'

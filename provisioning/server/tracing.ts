@@ -1,4 +1,4 @@
-// A span for each request, under which lies what it causes. No header of a caller continues a trace: whoever calls could choose
+// A span for each request, under which lies what it causes. No header of a caller continues a trace: the caller could choose
 // what is kept.
 import type { FastifyRequest } from 'fastify'
 import { beginActive, isTraced, type Span } from '../../admin/tracing.ts'

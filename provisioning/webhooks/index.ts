@@ -1,4 +1,4 @@
-// Webhooks put together: a pump for each that is enabled, started and ended as the record says.
+// Webhooks put together: a delivery queue for each that is enabled, started and stopped as the record says.
 import { randomUUID } from 'node:crypto'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { EventLog } from '../../db/events/event-log.ts'

@@ -16,7 +16,7 @@ export type Sender = {
 
 const AT_ONCE_MAX = 8
 
-/** Plain HTTP is for receivers within reach alone: others would read and change what is sent. Throws an `OutboundFault`. */
+/** Plain HTTP is for receivers on private addresses alone: others would read and change what is sent. Throws an `OutboundFault`. */
 export function validateWebhookUrl(text: string, reachable: Reachable): URL {
   const url = validateUrl(text, reachable)
   if (url.protocol === 'https:' || reachable.privateAddresses) return url

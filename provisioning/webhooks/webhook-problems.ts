@@ -1,4 +1,4 @@
-// Problems of webhooks. What each becomes on the wire.
+// Problems of webhooks, and what each becomes on the wire.
 
 export const webhookProblems = {
   webhook_url_refused: {

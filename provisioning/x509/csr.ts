@@ -20,17 +20,17 @@ export type CsrReading =
   | { accepted: true; key: ProvenKey }
   | { accepted: false; reason: 'csr_invalid' | 'key_unacceptable'; faults: Fault[] }
 
-/** Parses, judges the key, and verifies the proof of possession. Never throws on bad input. */
+/** Parses the request, checks the key, and verifies the proof of possession. Never throws on bad input. */
 export async function readCsr(pem: string): Promise<CsrReading> {
   try {
-    return await judgeCsr(pem)
+    return await validateCsr(pem)
   } catch {
     // Whatever a library throws about a request is what is wrong with the request.
     return refused('csr_invalid', 'csr', 'it cannot be read')
   }
 }
 
-async function judgeCsr(pem: string): Promise<CsrReading> {
+async function validateCsr(pem: string): Promise<CsrReading> {
   const der = onlyBlock(pem)
   if (typeof der === 'string') return refused('csr_invalid', 'csr', der)
   const csr = parse(der)

@@ -77,7 +77,7 @@ function chained(
   return { der, issuerId: issuer.id }
 }
 
-/** Bound to this CA it would be out of reach of the CRL that is in force. */
+/** If it were bound to this CA, the CRL in force would not cover it. */
 function uncovered(der: Buffer, issuer: Issuer | null): ForeignVerdict | null {
   if (issuer === null || issuer.crlScope === '') return null
   const coverage = coverageOf(Buffer.from(issuer.crlScope, 'hex'))

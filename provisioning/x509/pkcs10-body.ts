@@ -1,5 +1,5 @@
 // Bodies that are a bare PKCS #10 request (RFC 2986, RFC 5967): base64 as EST sends it (RFC 8951 §3.1), DER, or PEM.
-// Gives what a JSON body would say, so that one validator and one reader judge all of them.
+// Gives what a JSON body would say, so that one validator and one reader check all of them.
 
 import { toPem } from '../../pki/pem.ts'
 import type { Api } from '../http/api.ts'

@@ -1,4 +1,4 @@
-// Problems of CSRs and of certificates that another CA issued. What each becomes on the wire.
+// Problems of CSRs and of certificates that another CA issued, and what each becomes on the wire.
 
 export const x509Problems = {
   csr_invalid: {
