@@ -20,11 +20,17 @@ export type IdempotencyStore = {
 export const ANSWER_KEPT_MS = 24 * 60 * 60_000
 /** The oldest go first. */
 const ANSWERS_MAX = 100_000
+/** Of one holder, so that nobody's push out those of others. */
+const ANSWERS_EACH_MAX = 20_000
 const PRUNED_EVERY = 256
 /** More than come in between, so that none are left for long. */
 const PRUNED_AT_ONCE = 1_024
 
-export function createIdempotencyStore(registry: Registry, now: () => number): IdempotencyStore {
+export function createIdempotencyStore(
+  registry: Registry,
+  now: () => number,
+  eachMax = ANSWERS_EACH_MAX,
+): IdempotencyStore {
   const { sqlite } = registry
   const byKey = sqlite.prepare<[string, string, number], Omit<Schema['idempotency_keys'], 'at'>>(
     `SELECT holder_id, key_hash, request_hash, action, target, epoch, status, headers, body
@@ -49,7 +55,10 @@ export function createIdempotencyStore(registry: Registry, now: () => number): I
         registry,
         async transaction => {
           stored += 1
-          if (stored % PRUNED_EVERY === 1) await prune(transaction, now())
+          if (stored % PRUNED_EVERY === 1) {
+            await prune(transaction, now())
+            await pruneOf(transaction, request.holderId, eachMax)
+          }
           await writeKeyed(transaction, request, now(), { status, headers: JSON.stringify(headers), body })
         },
         urgency,
@@ -71,5 +80,16 @@ async function prune(transaction: Transaction<Schema>, at: number): Promise<void
     `DELETE FROM idempotency_keys WHERE rowid IN
        (SELECT rowid FROM idempotency_keys WHERE at <= ? ORDER BY at LIMIT ${PRUNED_AT_ONCE})`,
     Math.max(at - ANSWER_KEPT_MS, excess?.at ?? 0),
+  )
+}
+
+/** Of one holder the oldest beyond what he may have. */
+async function pruneOf(transaction: Transaction<Schema>, holderId: string, eachMax: number): Promise<void> {
+  await run(
+    transaction,
+    `DELETE FROM idempotency_keys WHERE rowid IN
+       (SELECT rowid FROM idempotency_keys WHERE holder_id = ? ORDER BY at DESC LIMIT ${PRUNED_AT_ONCE} OFFSET ?)`,
+    holderId,
+    eachMax,
   )
 }

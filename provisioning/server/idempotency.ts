@@ -39,6 +39,8 @@ const KeyHeader = Type.Object({
 })
 const ANSWER_CHARACTERS_MAX = 16 * 1024
 const IN_FLIGHT_MAX = 10_000
+/** Of one operator, so that nobody keeps the others from theirs. */
+const IN_FLIGHT_EACH_MAX = 2_000
 const KEPT_HEADERS = ['content-type', 'location', 'etag'] as const
 
 type IdempotencyParts = {
@@ -49,6 +51,13 @@ type IdempotencyParts = {
 export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyParts): void {
   const inFlight = new Set<string>()
   let othersInFlight = 0
+  const byHolder = new Map<string, number>()
+
+  function finished(holderId: string): void {
+    const left = (byHolder.get(holderId) ?? 1) - 1
+    if (left === 0) byHolder.delete(holderId)
+    else byHolder.set(holderId, left)
+  }
 
   /** After validation, so that a request that is none does not spend its key. */
   api.addHook('preHandler', async (request, reply) => {
@@ -77,8 +86,12 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
     const { urgent = false } = request.routeOptions.config
     if (!urgent && othersInFlight >= IN_FLIGHT_MAX)
       throw new Problem(httpProblems, 'registry_busy', 'too many requests are being served')
+    const own = byHolder.get(keyed.holderId) ?? 0
+    if (!urgent && own >= IN_FLIGHT_EACH_MAX)
+      throw new Problem(httpProblems, 'registry_busy', 'too many requests of yours are being served')
     inFlight.add(name)
     if (!urgent) othersInFlight += 1
+    if (!urgent) byHolder.set(keyed.holderId, own + 1)
     request.keyed = keyed
     if (known === null || known.change === null) return
     const answer = await request.routeOptions.config.replay!(known.change, request, reply)
@@ -98,6 +111,7 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
     } finally {
       inFlight.delete(`${keyed.holderId} ${keyed.keyHash}`)
       if (!urgent) othersInFlight -= 1
+      if (!urgent) finished(keyed.holderId)
     }
     return payload
   })

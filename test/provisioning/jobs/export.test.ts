@@ -53,3 +53,26 @@ test('an export is of one moment, and an empty registry takes it back with its c
       })
   assert.deepEqual(facts((await empty.call('GET', '/v1/export')).text), facts(exported.text))
 })
+
+test('an operator runs one export at a time, and keeps no other from his', async () => {
+  await using service = await startService()
+  const requests = await makeRequests('slot', 200)
+  await imported(
+    service,
+    requests.map(({ deviceId, csr }) => ({ deviceId, csr, attributes: { a: 'v'.repeat(1_000) } })),
+  )
+  const tokenOf = async (name: string) =>
+    (await service.call('POST', '/v1/api-tokens', { name, role: 'admin' })).body.token as string
+  const [ann, bob] = [await tokenOf('ann'), await tokenOf('bob')]
+  const both = await Promise.all([
+    service.call('GET', '/v1/export', undefined, { token: ann }),
+    service.call('GET', '/v1/export', undefined, { token: ann }),
+    service.call('GET', '/v1/export', undefined, { token: bob }),
+  ])
+  assert.deepEqual(
+    both.map(({ status }) => status),
+    [200, 503, 200],
+  )
+  assert.equal(both[1]?.body.reason, 'registry_busy')
+  assert.equal((await service.call('GET', '/v1/export', undefined, { token: ann })).status, 200)
+})
