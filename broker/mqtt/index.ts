@@ -1,4 +1,4 @@
-// The engine: MQTT sessions of admitted connections, put together. Trusts the door's identity, asks again once a session is
+// The engine: MQTT sessions of admitted connections, put together. Trusts the identity from the gate, checks admission again once a session is
 // registered, and lets no session outlive its right.
 import { protocolNames } from '../../db/roll/live-sessions.ts'
 import type { AdmittedConnection } from '../connection-handler.ts'

@@ -85,7 +85,7 @@ test('an admission goes on from the gate to CONNACK in the other process', async
   }
 })
 
-test('who is refused behind the door, and who never comes to it, is told why', async () => {
+test('a connection refused by the engine, and one refused by the gate, have their reason in the trace', async () => {
   const socket = await openTls(system.mqttsPort, device)
   socket.on('error', () => {})
   const closed = new Promise(resolve => socket.resume().once('close', resolve))

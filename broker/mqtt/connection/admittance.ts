@@ -1,4 +1,4 @@
-// Connections from the door to their end: let in or turned away, cut when their right ends, ended when they break a rule, and noted
+// Connections from the gate to their end: admitted or refused, cut when their right ends, ended when they break a rule, and noted
 // for operators at every step.
 import type { Duplex } from 'node:stream'
 import { rightEndsAt } from '../../../admission/decide.ts'

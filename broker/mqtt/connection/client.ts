@@ -1,4 +1,4 @@
-// One network connection that the door let in, with what its CONNECT agreed on. Data alone.
+// One network connection that the gate admitted, with the values of its CONNECT. Data alone.
 import type { Duplex } from 'node:stream'
 import type { Message, QoS } from '../message.ts'
 import type { Unread } from '../protocol/frames.ts'

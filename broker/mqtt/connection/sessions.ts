@@ -17,7 +17,7 @@ export type AcceptedConnect = {
   username?: string
 }
 
-/** One admitted connection, from the door to its end. Times in ms since the epoch. */
+/** One admitted connection, from the gate to its end. Times in ms since the epoch. */
 export type Session = {
   identity: Identity
   address: string
@@ -26,7 +26,7 @@ export type Session = {
   connect: AcceptedConnect | null
   serialNumber: string
   issuerId: string | null
-  /** When it came through the door, by `performance.now()`. */
+  /** When the gate handed it over, by `performance.now()`. */
   since: number
   /** When its right ends by itself. */
   rightEndsAt: number
@@ -45,7 +45,7 @@ export type Session = {
   disconnectCode: number | null
 }
 
-/** A connection that came through the door and has no rights yet. */
+/** An admitted connection that has no rights yet. */
 export function newSession({
   identity,
   address,
