@@ -1,7 +1,7 @@
 // `rollcall sim`: names the options and hands them over. What they mean is device-sim's business.
 import { Command, Option } from 'commander'
+import { type CompareFlags, runComparison } from '../../device-sim/comparison-run.ts'
 import { keyTypes } from '../../device-sim/enrollment/signing-keys.ts'
-import { type CompareFlags, runComparison } from '../../device-sim/output/compare-run.ts'
 import type { CompatibilityFlags, CompatibilityVerb } from '../../device-sim/scenario/compatibility-flags.ts'
 import type { QuickFlags } from '../../device-sim/scenario/quick.ts'
 import type { SizeFlags } from '../../device-sim/scenario/resize.ts'

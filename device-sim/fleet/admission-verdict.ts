@@ -1,9 +1,10 @@
 // Compares the result of each connection with the expected one: devices wrongly admitted, wrongly kept or wrongly refused, and
 // results that prove nothing. Counts and names findings; changes nothing.
-import { waitsForClose } from '../faults/faulty-connections.ts'
+
 import { type ConnectResult, hex, isRefusal, resultName } from '../links/connect-result.ts'
 import type { Session } from '../links/session.ts'
 import type { Device } from './device.ts'
+import { waitsForClose } from './faulty-connections.ts'
 import { addFinding, type WorkerContext } from './worker-context.ts'
 
 /** A session stands. Wrong where there was no right any more when its attempt began; else its grace runs. */

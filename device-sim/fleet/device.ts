@@ -1,7 +1,6 @@
 // One simulated device: connects, subscribes, publishes, sleeps, and reconnects after a drop. Its admissions and refusals are
 // compared with what its group expects. Plain data and functions, since a worker has thousands.
 
-import { misbehave, openFaultyConnection } from '../faults/faulty-connections.ts'
 import { openLightweightLink } from '../links/lightweight.ts'
 import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
 import {
@@ -27,6 +26,7 @@ import {
   recordWronglyAdmitted,
 } from './admission-verdict.ts'
 import type { Stream } from './delivery-tracker.ts'
+import { misbehave, openFaultyConnection } from './faulty-connections.ts'
 import type { Group } from './group.ts'
 import { fidelityOf } from './message-properties.ts'
 import { readHeader } from './payload.ts'

@@ -7,7 +7,7 @@ import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../enrollmen
 import { type IdentityStore, openIdentityStore } from '../enrollment/identity-store.ts'
 import { prepareRogue, type RogueKind } from '../enrollment/rogues.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
-import { type FaultKind, faults, preparedFaults } from '../faults/kinds.ts'
+import { type FaultKind, faults, preparedFaults } from '../faults.ts'
 import type { DeviceSpec } from '../fleet/device.ts'
 import { deviceIdIn, numberIn } from '../fleet/group.ts'
 import { type Credentials, credentialsOf } from '../links/session.ts'

@@ -2,7 +2,7 @@
 // Pure. Does not know the other parts of a scenario beyond the names of groups.
 
 import type { KeyType } from '../enrollment/signing-keys.ts'
-import { type FaultKind, faults } from '../faults/kinds.ts'
+import { type FaultKind, faults } from '../faults.ts'
 import type { LinkKind, Protocol, Qos, Subscription } from '../links/session.ts'
 import type { Expectation } from '../results/summary.ts'
 import { ms, shareOf, skewMs } from './amounts.ts'

@@ -2,7 +2,7 @@
 // meaning (names that must exist, expressions) is checked in plan.ts. Does not know how a run is carried out.
 import Type, { type Static, type TSchema } from 'typebox'
 import { keyTypes } from '../enrollment/signing-keys.ts'
-import { faultKinds } from '../faults/kinds.ts'
+import { faultKinds } from '../faults.ts'
 import { linkKinds } from '../links/session.ts'
 import { Payload } from './payload-schema.ts'
 import { Properties, ProtocolName, sessionOptions, subscriptionOptions } from './v5-schema.ts'

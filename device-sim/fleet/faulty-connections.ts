@@ -2,13 +2,13 @@
 // Their results are counted like those of any other attempt or session.
 import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Device } from '../fleet/device.ts'
-import type { WorkerContext } from '../fleet/worker-context.ts'
+import type { FaultKind } from '../faults.ts'
 import { type ConnectResult, resultAtClose } from '../links/connect-result.ts'
 import { connectPacket } from '../links/lightweight-v5.ts'
 import type { Attempt, LinkOptions, Session } from '../links/session.ts'
 import { openSocket } from '../links/socket.ts'
-import type { FaultKind } from './kinds.ts'
+import type { Device } from './device.ts'
+import type { WorkerContext } from './worker-context.ts'
 
 /** How long a broker may look at nonsense until it should have closed. */
 const CUT_DEADLINE_MS = 10_000

@@ -2,12 +2,12 @@
 // Never throws for what a user can cause.
 import { readFileSync, statSync } from 'node:fs'
 import { styleText } from 'node:util'
-import type { CommandContext, ExitCode } from '../command-context.ts'
-import { BadUsage } from '../failure.ts'
-import type { Summary } from '../results/summary.ts'
-import { guarded } from '../scenario-run.ts'
-import { type Change, type Comparison, compare, type Unit } from './comparison.ts'
-import { count, duration, mebibytes, plain, rate } from './figures.ts'
+import type { CommandContext, ExitCode } from './command-context.ts'
+import { BadUsage } from './failure.ts'
+import { type Change, type Comparison, compare, type Unit } from './output/comparison.ts'
+import { count, duration, mebibytes, plain, rate } from './output/figures.ts'
+import type { Summary } from './results/summary.ts'
+import { guarded } from './scenario-run.ts'
 
 export type CompareFlags = { maxWorse?: string; output?: string }
 

@@ -1,5 +1,5 @@
 // The faults of simulated devices and the expected result of each. A table alone.
-import type { Expectation } from '../results/summary.ts'
+import type { Expectation } from './results/summary.ts'
 
 /**
  * `identity`: what it proves itself with is wrong; it connects like any other.
