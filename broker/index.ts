@@ -6,7 +6,7 @@ import { createLimits } from './gate/limits/connection-limits.ts'
 import { createGates } from './gate-workers/index.ts'
 import { createSessions } from './mqtt/connection/sessions.ts'
 import { createEngine } from './mqtt/index.ts'
-import { createRightsDesk } from './mqtt/rights-desk.ts'
+import { createRightsResolver } from './mqtt/rights-resolver.ts'
 import { createBrokerLog } from './observability/logging.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { traceConnections } from './observability/tracing.ts'
@@ -101,7 +101,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     settings,
     sessions,
     admit: registry.admit,
-    rightsOf: createRightsDesk({
+    rightsOf: createRightsResolver({
       policiesOf: registry.view.policiesOf,
       backendPolicies: policyNames(settings.backendPolicies),
       onDoubt,

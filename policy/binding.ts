@@ -9,11 +9,11 @@ export type QoS = 0 | 1 | 2
 export type Variables = ReadonlyMap<string, string>
 
 /** Whose policies are bound: a device with the certificate it connects with. */
-export type Holder = { deviceId: string; issuerId: string | null; serialNumber: string }
+export type Principal = { deviceId: string; issuerId: string | null; serialNumber: string }
 
 /** The values of every variable for one holder. */
 export function variablesOf(
-  holder: Holder,
+  holder: Principal,
   attributes: Readonly<Record<string, string>>,
 ): Map<string, string> {
   const values = new Map([

@@ -2,7 +2,7 @@
 import type { BrokerSettings } from '../settings/validation.ts'
 import { TOPIC_ALIASES_MAX } from './connection/client.ts'
 import type { RateBounds } from './connection/token-bucket.ts'
-import type { RetainedBounds } from './persistence/retained-ledger.ts'
+import type { RetainedBounds } from './persistence/retained-quota.ts'
 import { REDELIVERY_BYTES_MAX } from './routing/shared-groups.ts'
 import { UNSENT_QOS_FACTOR, WAITING_BYTES_MAX } from './session/delivery.ts'
 

@@ -2,22 +2,21 @@
 // registered, and lets no session outlive its right.
 import { protocolNames } from '../../db/roll/live-sessions.ts'
 import type { AdmittedConnection } from '../connection-handler.ts'
-import { takeCensus } from './census.ts'
 import { createAdmittance } from './connection/admittance.ts'
 import { type Client, newClient } from './connection/client.ts'
 import { createClosing } from './connection/closing.ts'
 import { createInput } from './connection/input.ts'
 import { createOutput } from './connection/output.ts'
-import { createPacing } from './connection/pacing.ts'
-import { createRebind } from './connection/rebind.ts'
-import { holderOf, type Session, whoIs } from './connection/sessions.ts'
+import { createReauthorize } from './connection/reauthorize.ts'
+import { principalOf, type Session, whoIs } from './connection/sessions.ts'
+import { createThrottle } from './connection/throttle.ts'
 import { createDeviceBounds } from './device-bounds.ts'
 import { createDrain } from './drain.ts'
 import { createConnectHandler } from './handlers/connect.ts'
+import type { HandlerContext } from './handlers/handler-context.ts'
 import { createHandlers } from './handlers/index.ts'
-import type { HandlerParts } from './handlers/parts.ts'
 import { goOn } from './handlers/puback.ts'
-import type { Engine, EngineParts } from './interface.ts'
+import type { Engine, EngineOptions } from './interface.ts'
 import type { Message } from './message.ts'
 import { createSessionStore } from './persistence/session-store.ts'
 import { createDecoder } from './protocol/decode.ts'
@@ -28,12 +27,13 @@ import { createShowThrottle } from './routing/show-throttle.ts'
 import { createTopicIndex } from './routing/topic-index.ts'
 import { createDelivery } from './session/delivery.ts'
 import { createExpiry } from './session/expiry.ts'
-import { createHandOut } from './session/hand-out.ts'
-import { createLeavings } from './session/leavings.ts'
-import { sendLeftWills } from './session/left-wills.ts'
+import { createQueueReplay } from './session/queue-replay.ts'
 import { restore } from './session/restore.ts'
+import { sendRestoredWills } from './session/restored-wills.ts'
 import { createSessionTable } from './session/session-table.ts'
+import { createStoredStateAuthorization } from './session/stored-state-authorization.ts'
 import { createWills } from './session/wills.ts'
+import { readSessionStatistics } from './session-statistics.ts'
 import { countingEvents, newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
@@ -43,7 +43,7 @@ const AGING_MS = 60_000
 /** How often it is looked which sessions and delays have ended. */
 const EXPIRY_MS = 1_000
 
-export async function createEngine(engineParts: EngineParts): Promise<Engine> {
+export async function createEngine(engineParts: EngineOptions): Promise<Engine> {
   const { settings, sessions, rightsOf, now } = engineParts
   const boundsOf = createDeviceBounds(settings)
   const clients = new Map<Session, Client>()
@@ -63,7 +63,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   const input = createInput({
     decoder: createDecoder(),
     traffic,
-    pacing: () => pacing,
+    throttle: () => throttle,
     onConnect: (client, packet) => connect(client, packet),
     onPacket: (client, packet) => handle(client, packet),
     onFault: (client, error) => admittance.fail(client, error),
@@ -71,15 +71,15 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
   const output = createOutput({
     traffic,
     timeoutMs: settings.outboundTimeoutMs,
-    isBusy: () => pacing.isBusy(),
+    isBusy: () => throttle.isBusy(),
     onTimeout: client => admittance.endSlow(client),
     onLost: client => admittance.lost(client),
     onRoom: client => goOn(parts, client),
-    onWritten: client => pacing.written(client),
+    onWritten: client => throttle.written(client),
     hold: input.hold,
     release: input.release,
   })
-  const pacing = createPacing({
+  const throttle = createThrottle({
     boundsOf,
     inHandBytesMax: settings.packetBytesMax,
     onHeld: ({ session }) => events.slowed(whoIs(session)),
@@ -104,9 +104,9 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     store,
     delivery,
     output,
-    leavings: () => leavings,
+    storedState: () => storedState,
     all: { messages: settings.retainedMessagesMax, bytes: settings.retainedBytesMax },
-    boundsOf: deviceId => boundsOf(leavings.retainsAsBackend(deviceId)).retained,
+    boundsOf: deviceId => boundsOf(storedState.retainsAsBackend(deviceId)).retained,
     nextSequence,
     now,
   })
@@ -122,11 +122,17 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     routed: events.routed,
   })
   const table = createSessionTable({ store, index, groups: router.groups, now })
-  const handOut = createHandOut({ store, output, delivery, isDraining: drain.begun, dropped: events.dropped })
-  const leavings = createLeavings({
+  const queueReplay = createQueueReplay({
+    store,
+    output,
+    delivery,
+    isDraining: drain.begun,
+    dropped: events.dropped,
+  })
+  const storedState = createStoredStateAuthorization({
     rightsOf,
     keepOnly: table.keepOnly,
-    record: store.holders,
+    record: store.principals,
     isGone: engineParts.isGone,
   })
   const publishOwn = (message: Omit<Message, 'sequence'>) =>
@@ -135,14 +141,14 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     store,
     events,
     topicBytesMax: settings.topicBytesMax,
-    mayRetain(holder, message) {
-      leavings.retains(holder, rightsOf(holder).isBackend === true)
+    mayRetain(principal, message) {
+      storedState.retains(principal, rightsOf(principal).isBackend === true)
       return retained.refusal(message) === null
     },
     publish: publishOwn,
     now,
   })
-  const leftWills = {
+  const restoredWills = {
     wills: wills.left,
     admit: engineParts.admit,
     rightsOf,
@@ -153,10 +159,12 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     forget: wills.forget,
   }
   const expiry = createExpiry({
+    retained,
+    store,
     table,
     wills,
-    leavings,
-    leftWills,
+    storedState,
+    restoredWills,
     onExpired: events.sessionExpired,
     onFailed: events.engineFailed,
   })
@@ -165,7 +173,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     output,
     wills: () => wills,
     leave(client) {
-      pacing.closed(client)
+      throttle.closed(client)
       retained.closed(client)
       table.leave(client)
     },
@@ -184,7 +192,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
       return client
     },
   })
-  const parts: HandlerParts = {
+  const parts: HandlerContext = {
     settings,
     events,
     traffic,
@@ -197,8 +205,8 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     router,
     retained,
     delivery,
-    handOut,
-    leavings,
+    queueReplay,
+    storedState,
     wills,
     expiry,
     boundsOf,
@@ -211,8 +219,8 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
       sessions.connect(session)
       if (session.connect !== null) session.connect.at = now()
       const isKept = state?.isKept === true
-      if (isKept) leavings.keepsSession(holderOf(session))
-      else leavings.leavesNothing(session.identity.deviceId)
+      if (isKept) storedState.keepsSession(principalOf(session))
+      else storedState.leavesNothing(session.identity.deviceId)
       events.connected(whoIs(session), !isKept, protocolNames[client.version])
       if (session.firstUse) events.firstUse(session.identity.fingerprint, session.identity.deviceId)
     },
@@ -233,35 +241,27 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
     nextSequence,
     setSequence: value => (sequence = value),
   })
-  leavings.restore()
-  const aging = setInterval(dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
+  storedState.restore()
+  const aging = setInterval(expiry.dropAged, Math.min(AGING_MS, settings.offlineAgeMaxMs))
   const expiring = setInterval(expiry.look, engineParts.expiryCheckMs ?? EXPIRY_MS)
-
-  function dropAged(): void {
-    try {
-      retained.dropExpired()
-      if (store.queue.dropAged()) setImmediate(dropAged)
-    } catch (error) {
-      events.engineFailed(error)
-    }
-  }
 
   return {
     handleConnection: (connection: AdmittedConnection) => admittance.handleConnection(connection),
     sessions,
     cut: admittance.cut,
     end: admittance.end,
-    rebind: createRebind({
+    reauthorize: createReauthorize({
       rightsOf,
       table,
       cut: admittance.cut,
       events,
       clientOf: session => clients.get(session),
     }),
-    rebindLeavings: deviceId => leavings.rightsChanged(deviceId, sessions.ofDevice(deviceId).length > 0),
-    policiesChanged: leavings.allRightsChanged,
+    reauthorizeStoredState: deviceId =>
+      storedState.rightsChanged(deviceId, sessions.ofDevice(deviceId).length > 0),
+    policiesChanged: storedState.allRightsChanged,
     async purge(deviceId) {
-      leavings.forget(deviceId)
+      storedState.forget(deviceId)
       const state = table.get(deviceId)
       if (state !== undefined) table.end(state)
       store.forgetIncoming(deviceId)
@@ -272,7 +272,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
       const kept = [...table.all()].filter(({ isKept }) => isKept).map(({ clientId }) => clientId)
       return [...new Set([...kept, ...retained.publishers(), ...store.willing()])]
     },
-    leftWills: () => sendLeftWills(leftWills),
+    restoredWills: () => sendRestoredWills(restoredWills),
     queued: () => ({ ...store.counts(), ...retained.counts() }),
     announce({ topic, payload, qos, retain }) {
       try {
@@ -283,7 +283,7 @@ export async function createEngine(engineParts: EngineParts): Promise<Engine> {
       }
     },
     traffic,
-    census: () => takeCensus(sessions, table, store),
+    sessionStatistics: () => readSessionStatistics(sessions, table, store),
     drain: drain.finish,
     async close() {
       clearInterval(aging)

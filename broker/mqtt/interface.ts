@@ -6,9 +6,9 @@ import type { Admit } from '../admission/admit.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
 import type { PeerInfo } from '../observability/logging.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
-import type { Census } from './census.ts'
 import type { Session, Sessions } from './connection/sessions.ts'
-import type { RightsDesk } from './rights-desk.ts'
+import type { RightsResolver } from './rights-resolver.ts'
+import type { SessionStatistics } from './session-statistics.ts'
 import type { Traffic } from './traffic.ts'
 
 /** By their names, whatever they were granted. */
@@ -50,9 +50,9 @@ export type Engine = {
   /** Ends a live session that has lost no right: its will is sent. */
   end(session: Session, reason: Reason): void
   /** Binds the rights of a live session anew; subscriptions now denied are dropped. Throws where policies cannot be read. */
-  rebind(session: Session): void
+  reauthorize(session: Session): void
   /** The same for the stored session and the retained messages of one device. */
-  rebindLeavings(deviceId: string): void
+  reauthorizeStoredState(deviceId: string): void
   /** Policies changed for all: retained messages are judged anew from now on. Gives whose stored sessions are to be, too. */
   policiesChanged(): string[]
   /** Forgets what a device left: its stored session and its retained messages. */
@@ -60,13 +60,13 @@ export type Engine = {
   /** Who has left something in this life or an earlier one: a stored session, retained messages, a will. */
   leftBy(): string[]
   /** Wills of connections that ended with the broker's last life: a step for each, which throws while nobody can say. */
-  leftWills(): Iterable<() => void>
+  restoredWills(): Iterable<() => void>
   /** Publishes as the broker itself; what it retains below `$` is kept in memory alone. */
   announce(message: { topic: string; payload: string; qos: 0 | 1; retain: boolean }): void
   /** What went in and out, counted on. */
   traffic: Readonly<Traffic>
   /** Who is here, who is away, and what all of them are subscribed to. Looks at every session. */
-  census(): Census
+  sessionStatistics(): SessionStatistics
   /** What waits in stored sessions, and what devices retained. */
   queued(): { queuedMessages: number; queuedBytes: number; retained: number; retainedBytes: number }
   /**
@@ -77,12 +77,12 @@ export type Engine = {
   close(): Promise<void>
 }
 
-export type EngineParts = {
+export type EngineOptions = {
   settings: BrokerSettings
   /** Where the engine registers its sessions. */
   sessions: Sessions
   admit: Admit
-  rightsOf: RightsDesk
+  rightsOf: RightsResolver
   events: EngineEvents
   /** Where stored sessions are kept. Closed with the engine. */
   sessionFile: SessionFile

@@ -27,7 +27,10 @@ type RevocationWatchOptions = {
   admit: Admit
   /** How long a session may last; 0 for no limit. */
   maxSessionAgeMs: number
-  engine: Pick<Engine, 'sessions' | 'cut' | 'end' | 'rebind' | 'rebindLeavings' | 'policiesChanged' | 'purge'>
+  engine: Pick<
+    Engine,
+    'sessions' | 'cut' | 'end' | 'reauthorize' | 'reauthorizeStoredState' | 'policiesChanged' | 'purge'
+  >
   /** Whether a device can never be admitted again. Throws where the registry cannot be read. */
   isGone(deviceId: string): boolean
   /** Throws where the registry is not the file it was. */
@@ -81,8 +84,8 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
         ? engine.sessions.ofCertificate(fingerprint)
         : engine.sessions.ofDevice(deviceId ?? '')
     if (kind === 'policy') {
-      eachOf(concerned, engine.rebind)
-      if (deviceId !== null) engine.rebindLeavings(deviceId)
+      eachOf(concerned, engine.reauthorize)
+      if (deviceId !== null) engine.reauthorizeStoredState(deviceId)
       return 0
     }
     const sessionsCut = eachOf(concerned, cutWhereRefused).filter(Boolean).length
@@ -96,14 +99,14 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
       if (kind !== 'policy') yield () => (cutWhereRefused(session) ? 1 : 0)
       else
         yield () => {
-          engine.rebind(session)
+          engine.reauthorize(session)
           return 0
         }
     }
     if (kind !== 'policy') return
     for (const deviceId of engine.policiesChanged())
       yield () => {
-        engine.rebindLeavings(deviceId)
+        engine.reauthorizeStoredState(deviceId)
         return 0
       }
   }

@@ -6,7 +6,7 @@ const SLICE_MS = 5
 const RETRY_MS = 1_000
 
 export function reconcileStoredState(options: {
-  engine: Pick<Engine, 'leftBy' | 'leftWills' | 'purge' | 'rebindLeavings'>
+  engine: Pick<Engine, 'leftBy' | 'restoredWills' | 'purge' | 'reauthorizeStoredState'>
   isGone(deviceId: string): boolean
   onDoubt(error: unknown): void
 }): { stop(): void } {
@@ -45,7 +45,7 @@ function* stepsOf({
   for (const deviceId of engine.leftBy())
     yield () => {
       if (isGone(deviceId)) void engine.purge(deviceId).catch(onDoubt)
-      else engine.rebindLeavings(deviceId)
+      else engine.reauthorizeStoredState(deviceId)
     }
-  yield* engine.leftWills()
+  yield* engine.restoredWills()
 }

@@ -1,9 +1,9 @@
 // The broker's figures as mosquitto names them below `$SYS/broker` (mosquitto(8), "Broker status"), as text. Pure: figures and
 // elapsed time in, topics and payloads out.
-import type { Census } from '../mqtt/census.ts'
+import type { SessionStatistics } from '../mqtt/session-statistics.ts'
 import type { Traffic } from '../mqtt/traffic.ts'
 
-export type SysStatistics = Census & {
+export type SysStatistics = SessionStatistics & {
   version: string
   uptimeMs: number
   /** By devices. */

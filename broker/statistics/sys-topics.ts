@@ -8,7 +8,7 @@ type SysTopicsOptions = {
   /** 0 for never. */
   everyMs: number
   version: string
-  engine: Pick<Engine, 'traffic' | 'census' | 'queued' | 'announce'>
+  engine: Pick<Engine, 'traffic' | 'sessionStatistics' | 'queued' | 'announce'>
   limits: Pick<CountedLimits, 'begun'>
 }
 
@@ -25,7 +25,7 @@ export function createSysTopics({ everyMs, version, engine, limits }: SysTopicsO
     return {
       version,
       uptimeMs: performance.now() - beganAt,
-      ...engine.census(),
+      ...engine.sessionStatistics(),
       retained,
       stored: queuedMessages + retained,
       storedBytes: queuedBytes + retainedBytes,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { decideAdmission } from '../../admission/decide.ts'
 import { type Broker, startBroker } from '../../broker/index.ts'
-import { createRightsDesk } from '../../broker/mqtt/rights-desk.ts'
+import { createRightsResolver } from '../../broker/mqtt/rights-resolver.ts'
 import { validateSettings } from '../../broker/settings/validation.ts'
 import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../db/index.ts'
@@ -32,7 +32,7 @@ export async function startSystem(ground: Ground) {
   registry.sqlite.pragma('synchronous = OFF') // nobody pulls the plug here
   const writer = createRegistryWriter(registry, now)
   const lookup = prepareAdmissionLookup(registry.sqlite)
-  const rightsOf = createRightsDesk({
+  const rightsOf = createRightsResolver({
     policiesOf: preparePolicyLookup(registry),
     onDoubt(error) {
       throw error

@@ -3,7 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { type Admit, createAdmit } from '../../broker/admission/admit.ts'
 import { createSessions } from '../../broker/mqtt/connection/sessions.ts'
 import { createEngine, type Engine, type EngineEvents } from '../../broker/mqtt/index.ts'
-import { createRightsDesk } from '../../broker/mqtt/rights-desk.ts'
+import { createRightsResolver } from '../../broker/mqtt/rights-resolver.ts'
 import { createRegistryHealth } from '../../broker/registry/registry-health.ts'
 import { createIsGone } from '../../broker/revocation/retention.ts'
 import { type RevocationWatch, watchRevocations } from '../../broker/revocation/revocation-watch.ts'
@@ -54,7 +54,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     settings,
     sessions: createSessions(),
     admit,
-    rightsOf: createRightsDesk({ policiesOf: preparePolicyLookup(registry), onDoubt: doubt }),
+    rightsOf: createRightsResolver({ policiesOf: preparePolicyLookup(registry), onDoubt: doubt }),
     events: {
       refused: told('refused'),
       admitted: told('admitted'),

@@ -8,20 +8,20 @@ import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, ConnectionHandle } from '../../connection-handler.ts'
 import type { BrokerSettings } from '../../settings/validation.ts'
 import { PublishDenied } from '../handlers/publish.ts'
-import type { EngineEvents, EngineParts } from '../interface.ts'
+import type { EngineEvents, EngineOptions } from '../interface.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeDisconnect, refusingConnack5 } from '../protocol/encode.ts'
 import { checkFirstPacket, refusingConnack } from '../protocol/packet-frames.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import { unboundRights, unreadRights } from '../rights-desk.ts'
+import { unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { Client } from './client.ts'
 import type { Closing } from './closing.ts'
-import { holderOf, isCut, newSession, type Session, type Sessions, whoIs } from './sessions.ts'
+import { isCut, newSession, principalOf, type Session, type Sessions, whoIs } from './sessions.ts'
 import { shutdownNotice } from './shutdown-notice.ts'
 
 export function createAdmittance(
-  parts: Pick<EngineParts, 'admit' | 'rightsOf'> & {
+  parts: Pick<EngineOptions, 'admit' | 'rightsOf'> & {
     settings: BrokerSettings
     events: EngineEvents
     sessions: Sessions
@@ -50,7 +50,7 @@ export function createAdmittance(
     session.issuerId = record.issuerId
     session.rightEndsAt = rightEndsAt(record)
     session.firstUse = record.firstUsedAt === null || record.deviceState === 'registered'
-    session.rights = rightsOf(holderOf(session))
+    session.rights = rightsOf(principalOf(session))
     if (session.rights === unboundRights) return turnAway(session, stream, 'policy_unbound', true)
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(whoIs(session))

@@ -5,14 +5,14 @@ import { addPiece, frameAt, joined, leftOf } from '../protocol/frames.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
 import type { Traffic } from '../traffic.ts'
 import type { Client } from './client.ts'
-import { messagesOf, type Pacing } from './pacing.ts'
+import { messagesOf, type Throttle } from './throttle.ts'
 
 export type Input = ReturnType<typeof createInput>
 
 export function createInput(parts: {
   decoder: Decoder
   traffic: Traffic
-  pacing(): Pacing
+  throttle(): Throttle
   onConnect(client: Client, packet: Connect): void
   onPacket(client: Client, packet: Exclude<Incoming, Connect>): void
   /** What it sent is forbidden, or something failed on the way. */
@@ -40,7 +40,7 @@ export function createInput(parts: {
 
   function work(client: Client, bytes: Buffer): void {
     client.unread = null
-    parts.pacing().begin(client)
+    parts.throttle().begin(client)
     let at = 0
     try {
       while (client.holds === 0 && client.phase !== 'closed') {
@@ -71,7 +71,7 @@ export function createInput(parts: {
     const decoded = decoder.packet(packet, body, client.version)
     const messages = messagesOf(decoded, client)
     parts.onPacket(client, decoded)
-    parts.pacing().handled(client, messages, packet.length - body, isMore)
+    parts.throttle().handled(client, messages, packet.length - body, isMore)
   }
 
   return {

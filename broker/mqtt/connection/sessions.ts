@@ -4,7 +4,7 @@ import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
 import type { PeerInfo } from '../../observability/logging.ts'
 import type { Filters } from '../interface.ts'
-import type { DeviceRights, Holder } from '../rights-desk.ts'
+import type { DeviceRights, Principal } from '../rights-resolver.ts'
 
 /** `at` in ms since the epoch, of CONNACK 0. */
 export type AcceptedConnect = {
@@ -84,7 +84,7 @@ export function markReplaced(session: Session): Session {
 }
 
 /** On whose rights it stands. */
-export function holderOf({ identity, issuerId, serialNumber }: Session): Holder {
+export function principalOf({ identity, issuerId, serialNumber }: Session): Principal {
   return { deviceId: identity.deviceId, issuerId, serialNumber }
 }
 

@@ -7,13 +7,13 @@ import { type Reason, reasons } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
-import { holderOf, markReplaced, whoIs } from '../connection/sessions.ts'
+import { markReplaced, principalOf, whoIs } from '../connection/sessions.ts'
 import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { SessionState } from '../session/session-state.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 import { codeBeyond } from './publish.ts'
 import { NEVER, SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
@@ -24,8 +24,8 @@ const REQUEST_RESPONSE_INFORMATION = 0x19
 /** Characters of a username that operators are shown. */
 const USERNAME_SHOWN_MAX = 128
 
-export function createConnectHandler(parts: HandlerParts) {
-  const { events, table, store, sessions, output, input, closing, wills, leavings, handOut } = parts
+export function createConnectHandler(parts: HandlerContext) {
+  const { events, table, store, sessions, output, input, closing, wills, storedState, queueReplay } = parts
 
   function refuse(client: Client, reason: Reason, will: Connect['will']): void {
     const { session } = client
@@ -107,7 +107,7 @@ export function createConnectHandler(parts: HandlerParts) {
     wills.forget(deviceId)
     const state = take(table.create(deviceId, isKept, isKept ? expirySeconds : null), client)
     if (!isKept) return { state, waits: hadLeft ? store.kept() : null, isPresent: () => false } // [MQTT-3.1.2-4]
-    leavings.keepsSession(holderOf(client.session))
+    storedState.keepsSession(principalOf(client.session))
     try {
       // It exists from CONNACK on, empty or not. It does not depend on the disk: where nothing can be written the device is inside,
       // with a session that its next SUBSCRIBE or QoS 2 has to begin.
@@ -165,7 +165,7 @@ export function createConnectHandler(parts: HandlerParts) {
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
     for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)
     table.unsubscribe(state, denied)
-    handOut.resume(state)
+    queueReplay.resume(state)
   }
 
   return (client: Client, packet: Connect): void => {

@@ -3,10 +3,10 @@ import type { Client } from '../connection/client.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Disconnect } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 import { SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
-export function createDisconnectHandler({ closing, settings, table }: HandlerParts) {
+export function createDisconnectHandler({ closing, settings, table }: HandlerContext) {
   return (client: Client, { reasonCode, properties }: Disconnect): void => {
     const asked = properties.numbers.get(SESSION_EXPIRY)
     const { state, session } = client

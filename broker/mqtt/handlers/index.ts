@@ -5,7 +5,7 @@ import { PINGRESP } from '../protocol/encode.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import { createDisconnectHandler } from './disconnect.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 import { createPubackHandler } from './puback.ts'
 import { createPubcompHandler } from './pubcomp.ts'
 import { createPublishHandler } from './publish.ts'
@@ -14,7 +14,7 @@ import { createPubrelHandler } from './pubrel.ts'
 import { createSubscribeHandler } from './subscribe.ts'
 import { createUnsubscribeHandler } from './unsubscribe.ts'
 
-export function createHandlers(parts: HandlerParts) {
+export function createHandlers(parts: HandlerContext) {
   const publish = createPublishHandler(parts)
   const puback = createPubackHandler(parts)
   const pubrec = createPubrecHandler(parts)

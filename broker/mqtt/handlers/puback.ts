@@ -3,9 +3,9 @@ import type { Client } from '../connection/client.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 
-export function createPubackHandler({ delivery, router, handOut, retained }: HandlerParts) {
+export function createPubackHandler({ delivery, router, queueReplay, retained }: HandlerContext) {
   return (client: Client, { messageId }: Acknowledgement): void => {
     const { state } = client
     const entry = state?.inFlight?.get(messageId)
@@ -14,18 +14,18 @@ export function createPubackHandler({ delivery, router, handOut, retained }: Han
     if (entry.qos !== 1) throw new PacketFault('PUBACK of a message of QoS 2', codes.protocolError)
     if (entry.shared !== null) router.groups.acknowledged(state, messageId)
     delivery.forget(state, messageId)
-    goOn({ delivery, handOut, retained }, client)
+    goOn({ delivery, queueReplay, retained }, client)
   }
 }
 
 /** The window of a client has room again. */
 export function goOn(
-  { delivery, handOut, retained }: Pick<HandlerParts, 'delivery' | 'handOut' | 'retained'>,
+  { delivery, queueReplay, retained }: Pick<HandlerContext, 'delivery' | 'queueReplay' | 'retained'>,
   client: Client,
 ): void {
   const { state } = client
   if (state === null) return
   if (state.waiting !== null) delivery.sendWaiting(state)
-  if (state.isQueueing) handOut.goOn(state)
+  if (state.isQueueing) queueReplay.goOn(state)
   if (client.showing !== null) retained.goOn(client)
 }

@@ -3,10 +3,10 @@ import type { Client } from '../connection/client.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 import { goOn } from './puback.ts'
 
-export function createPubcompHandler(parts: HandlerParts) {
+export function createPubcompHandler(parts: HandlerContext) {
   return (client: Client, { messageId }: Acknowledgement): void => {
     const { state } = client
     const entry = state?.inFlight?.get(messageId)

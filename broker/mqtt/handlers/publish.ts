@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { type Client, TOPIC_ALIASES_MAX } from '../connection/client.ts'
-import { holderOf, isCut, whoIs } from '../connection/sessions.ts'
+import { isCut, principalOf, whoIs } from '../connection/sessions.ts'
 import type { Message, QoS } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
@@ -14,7 +14,7 @@ import { codes, type ReasonCode } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
 import type { SessionState } from '../session/session-state.ts'
 import { levelsOf } from './connect.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 
 const PAYLOAD_FORMAT = 0x01
 const MESSAGE_EXPIRY = 0x02
@@ -33,8 +33,8 @@ export function codeBeyond(
 /** A PUBLISH that may not be, of a version that cannot be told. */
 export class PublishDenied extends Error {}
 
-export function createPublishHandler(parts: HandlerParts) {
-  const { settings, events, traffic, store, output, router, leavings } = parts
+export function createPublishHandler(parts: HandlerContext) {
+  const { settings, events, traffic, store, output, router, storedState } = parts
 
   return (client: Client, packet: Publish): void => {
     const { session, state } = client
@@ -67,7 +67,7 @@ export function createPublishHandler(parts: HandlerParts) {
       refuse(client, packet, 'payload_format_invalid', new PacketFault('the payload is not UTF-8'))
       return
     }
-    if (retain) leavings.retains(holderOf(session), session.rights.isBackend === true)
+    if (retain) storedState.retains(principalOf(session), session.rights.isBackend === true)
     events.messageReceived()
     const expiry = properties.numbers.get(MESSAGE_EXPIRY)
     const message: Message = {

@@ -4,10 +4,10 @@ import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 import { goOn } from './puback.ts'
 
-export function createPubrecHandler(parts: HandlerParts) {
+export function createPubrecHandler(parts: HandlerContext) {
   const { store, output, delivery } = parts
   return (client: Client, { messageId, reasonCode }: Acknowledgement): void => {
     const { state, version } = client

@@ -4,9 +4,9 @@ import type { Client } from '../connection/client.ts'
 import { encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 
-export function createPubrelHandler({ store, output }: HandlerParts) {
+export function createPubrelHandler({ store, output }: HandlerContext) {
   return (client: Client, { messageId }: Acknowledgement): void => {
     const { state, version } = client
     if (state === null) return

@@ -1,5 +1,5 @@
 // How long a session outlives its connection (MQTT 5 §3.1.2.11.2): what its client asks for, within what settings and policies allow.
-import type { DeviceRights } from '../rights-desk.ts'
+import type { DeviceRights } from '../rights-resolver.ts'
 
 export const SESSION_EXPIRY = 0x11
 /** Session Expiry Interval for a session without end. */

@@ -9,14 +9,14 @@ import type { RequestedSubscription, Subscribe, Version } from '../protocol/pack
 import { codes } from '../protocol/reason-codes.ts'
 import { type Subscription, weighFilter } from '../session/session-state.ts'
 import { levelsOf } from './connect.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 
 const REFUSED = 0x80
 /** Each group is a delivery of its own, where overlapping filters of a session are one: so many groups one session may be in. */
 const SHARED_MAX = 32
 const isShared = (filter: string) => filter.startsWith('$share/')
 
-export function createSubscribeHandler(parts: HandlerParts) {
+export function createSubscribeHandler(parts: HandlerContext) {
   const { settings, events, table, store, output, retained } = parts
 
   function isRefused({ session }: Client, filter: string, isFull: boolean): boolean {

@@ -4,9 +4,9 @@ import { whoIs } from '../connection/sessions.ts'
 import { encodeUnsuback } from '../protocol/encode.ts'
 import type { Unsubscribe } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { HandlerParts } from './parts.ts'
+import type { HandlerContext } from './handler-context.ts'
 
-export function createUnsubscribeHandler({ events, table, output }: HandlerParts) {
+export function createUnsubscribeHandler({ events, table, output }: HandlerContext) {
   return (client: Client, { messageId, filters }: Unsubscribe): void => {
     const { session, state, version } = client
     if (state === null) return

@@ -3,7 +3,7 @@
 import type { QueuedRow, QueueTable } from '../../../db/sessions/session-queue.ts'
 import { isExpired, type Message, type QoS, weigh } from '../message.ts'
 import type { GroupCommit } from './group-commit.ts'
-import type { createQueueLedger } from './queue-ledger.ts'
+import type { createQueueQuota } from './queue-quota.ts'
 
 export type { QueuedRow } from '../../../db/sessions/session-queue.ts'
 
@@ -14,16 +14,16 @@ const DROPPED_AT_ONCE = 500
 export function createSessionQueue(parts: {
   table: QueueTable
   commit: GroupCommit
-  ledger: ReturnType<typeof createQueueLedger>
+  quota: ReturnType<typeof createQueueQuota>
   ageMaxMs: number
   now(): number
   onDropped(what: 'offline' | 'aged', session: number): void
 }) {
-  const { table, commit, ledger } = parts
+  const { table, commit, quota } = parts
 
   function count(session: number, messages: number, bytes: number): void {
-    ledger.count(session, messages, bytes)
-    commit.undo(() => ledger.count(session, -messages, -bytes))
+    quota.count(session, messages, bytes)
+    commit.undo(() => quota.count(session, -messages, -bytes))
   }
 
   /**
@@ -31,13 +31,13 @@ export function createSessionQueue(parts: {
    * dropped. Never touches the queue of another.
    */
   function makeRoom(session: number, bytes: number): boolean {
-    for (let overflow = ledger.overflow(session, bytes); overflow !== null; ) {
-      if (overflow === 'alone' || !table.unsentHolds(session, ledger.excess(session, bytes))) return false
+    for (let overflow = quota.overflow(session, bytes); overflow !== null; ) {
+      if (overflow === 'alone' || !table.unsentHolds(session, quota.excess(session, bytes))) return false
       const dropped = table.dropUnsent(session)
       if (dropped === undefined) return false
       count(session, -1, -dropped.bytes)
       parts.onDropped('offline', session)
-      overflow = ledger.overflow(session, bytes)
+      overflow = quota.overflow(session, bytes)
     }
     return true
   }
@@ -52,7 +52,7 @@ export function createSessionQueue(parts: {
   return {
     /** Counts what the last life left; gives the counter of its newest message. */
     load(): number {
-      for (const { session, messages, bytes } of table.totals()) ledger.count(session, messages, bytes)
+      for (const { session, messages, bytes } of table.totals()) quota.count(session, messages, bytes)
       return table.lastCounter()
     },
 
@@ -101,7 +101,7 @@ export function createSessionQueue(parts: {
       commit.owe(() => {
         isThere = table.remove(row)
       })
-      if (isThere) ledger.count(session, -1, -bytes)
+      if (isThere) quota.count(session, -1, -bytes)
     },
 
     /** What was sent and not acknowledged, oldest first, after this row. */
@@ -114,7 +114,7 @@ export function createSessionQueue(parts: {
       released === 0 && (at < parts.now() - parts.ageMaxMs || isExpired({ expiresAt }, parts.now())),
 
     /** Whether something was sent and not acknowledged. */
-    isUnderWay: (session: number) => ledger.of(session).messages > 0 && table.sentCount(session, 1) > 0,
+    isUnderWay: (session: number) => quota.of(session).messages > 0 && table.sentCount(session, 1) > 0,
 
     /** Drops what is too old, the oldest first, and what has expired, some at a time. Gives whether more may be left. */
     dropAged(): boolean {
@@ -132,8 +132,8 @@ export function createSessionQueue(parts: {
     },
 
     clear(session: number): void {
-      const { messages, bytes } = ledger.of(session)
-      ledger.count(session, -messages, -bytes)
+      const { messages, bytes } = quota.of(session)
+      quota.count(session, -messages, -bytes)
       commit.owe(() => table.clear(session))
     },
   }

@@ -10,13 +10,13 @@ import {
 import type { Message } from '../message.ts'
 import type { SessionState, Subscription } from '../session/session-state.ts'
 import { createGroupCommit } from './group-commit.ts'
-import { createHolderRecord } from './holder-record.ts'
-import { createQueueLedger, type QueueBounds } from './queue-ledger.ts'
+import { createPrincipalRecord } from './principal-record.ts'
+import { createQueueQuota, type QueueBounds } from './queue-quota.ts'
 import { createSessionQueue } from './session-queue.ts'
 
 export type SessionStore = ReturnType<typeof createSessionStore>
 
-export type SessionStoreParts = {
+export type SessionStoreOptions = {
   file: SessionFile
   bounds: QueueBounds & { offlineAgeMaxMs: number }
   now(): number
@@ -30,11 +30,11 @@ export type SessionStoreParts = {
 const NO_LOCAL = 0x04
 const RETAIN_AS_PUBLISHED = 0x08
 
-export function createSessionStore(parts: SessionStoreParts) {
+export function createSessionStore(parts: SessionStoreOptions) {
   const { sqlite, sync } = parts.file
   const commit = createGroupCommit({ sqlite, sync, onLost: parts.onLost, onKept: parts.onKept })
   const records = prepareSessionRecords(sqlite)
-  const ledger = createQueueLedger(parts.bounds)
+  const quota = createQueueQuota(parts.bounds)
   const clientIds = new Map<number, string>()
   /** Clients whose half-done QoS 2 is on disk. */
   const unfinished = new Set<string>()
@@ -43,7 +43,7 @@ export function createSessionStore(parts: SessionStoreParts) {
   const queue = createSessionQueue({
     table: prepareQueue(sqlite),
     commit,
-    ledger,
+    quota,
     ageMaxMs: parts.bounds.offlineAgeMaxMs,
     now: parts.now,
     onDropped: (what, session) => parts.onDropped(what, clientIds.get(session) ?? ''),
@@ -76,8 +76,8 @@ export function createSessionStore(parts: SessionStoreParts) {
     queue,
     /** Of the group written to last, to be asked in the same turn: resolves once it is on disk, rejects where it is lost. */
     kept: commit.kept,
-    counts: ledger.counts,
-    holders: createHolderRecord(records, commit),
+    counts: quota.counts,
+    principals: createPrincipalRecord(records, commit),
     subscriptionCount: records.subscriptionCount,
 
     /** Reads what the last life left; gives the sequence number of its newest message. */

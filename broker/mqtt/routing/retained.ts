@@ -6,16 +6,16 @@ import type { Output } from '../connection/output.ts'
 import { isExpired, type Message, type QoS } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import {
-  createRetainedLedger,
+  createRetainedQuota,
   type RetainedBounds,
   type RetainedRefusal,
   weighRetained,
-} from '../persistence/retained-ledger.ts'
+} from '../persistence/retained-quota.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
-import type { Delivery, DeliveryDesk } from '../session/delivery.ts'
-import type { Leavings } from '../session/leavings.ts'
+import type { Delivery, DeliveryService } from '../session/delivery.ts'
 import type { SessionState, Subscription } from '../session/session-state.ts'
+import type { StoredStateAuthorization } from '../session/stored-state-authorization.ts'
 import type { ShowThrottle } from './show-throttle.ts'
 import type { TopicIndex } from './topic-index.ts'
 
@@ -42,9 +42,9 @@ type Retainable = Pick<Message, 'topic' | 'payload' | 'properties' | 'publisher'
 export function createRetainedMessages(parts: {
   index: Pick<TopicIndex<unknown>, 'retain' | 'unretain' | 'retained' | 'retainedMatching' | 'allRetained'>
   store: SessionStore
-  delivery: DeliveryDesk
+  delivery: DeliveryService
   output: Output
-  leavings(): Pick<Leavings, 'mayShow'>
+  storedState(): Pick<StoredStateAuthorization, 'mayShow'>
   all: RetainedBounds
   /** What this device may retain, in all that it published last. */
   boundsOf(deviceId: string): RetainedBounds
@@ -54,7 +54,7 @@ export function createRetainedMessages(parts: {
 }) {
   const { index, store, delivery, output } = parts
   const byPublisher = new Map<string, Set<string>>()
-  const ledger = createRetainedLedger(parts.all)
+  const quota = createRetainedQuota(parts.all)
   const isPaused = new WeakSet<Client>()
 
   const chargeOf = (message: Retainable) => ({
@@ -67,7 +67,7 @@ export function createRetainedMessages(parts: {
   function refusal(message: Retainable): RetainedRefusal {
     if (message.topic.startsWith('$') || message.payload.length === 0) return null
     const { publisher } = message
-    return ledger.refusal(chargeOf(message), publisher === null ? UNBOUND : parts.boundsOf(publisher))
+    return quota.refusal(chargeOf(message), publisher === null ? UNBOUND : parts.boundsOf(publisher))
   }
 
   function disown(topic: string): void {
@@ -92,7 +92,7 @@ export function createRetainedMessages(parts: {
     index.unretain(topic)
     // The broker's own word holds for this life of it.
     if (topic.startsWith('$')) return
-    ledger.remove(topic)
+    quota.remove(topic)
     store.unretain(topic)
   }
 
@@ -106,7 +106,7 @@ export function createRetainedMessages(parts: {
       // A newer one came as it was published, if it came since.
       message.sequence <= begunAt &&
       !isExpired(message, parts.now()) &&
-      parts.leavings().mayShow(message) &&
+      parts.storedState().mayShow(message) &&
       client.session.ended === null &&
       client.session.rights.receive(message.topic) &&
       !(subscription.noLocal && message.publisher === state.clientId)
@@ -184,7 +184,7 @@ export function createRetainedMessages(parts: {
   return {
     /** Loads what the last life left. */
     restore(message: Message): void {
-      ledger.put(chargeOf(message))
+      quota.put(chargeOf(message))
       put(message)
     },
 
@@ -206,12 +206,12 @@ export function createRetainedMessages(parts: {
       const refused = refusal(message)
       if (refused !== null) throw new QuotaExceeded(QUOTA[refused], topic)
       store.retain(message)
-      ledger.put(chargeOf(message))
+      quota.put(chargeOf(message))
       put(message)
       return true
     },
     refusal,
-    counts: ledger.counts,
+    counts: quota.counts,
 
     /** Shows a new subscription what is retained. */
     show(client: Client, state: SessionState, subscription: Subscription): void {

@@ -5,7 +5,7 @@ import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
-import type { Delivery, DeliveryDesk, Encodings } from '../session/delivery.ts'
+import type { Delivery, DeliveryService, Encodings } from '../session/delivery.ts'
 import type { SessionState, Subscription } from '../session/session-state.ts'
 import type { Bus } from './bus.ts'
 import type { RetainedMessages } from './retained.ts'
@@ -27,7 +27,7 @@ export function createRouter(parts: {
   index: TopicIndex<Subscriber>
   retained: RetainedMessages
   store: SessionStore
-  delivery: DeliveryDesk
+  delivery: DeliveryService
   output: Output
   bounds: {
     offlineMessagesMax: number

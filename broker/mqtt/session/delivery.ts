@@ -32,7 +32,7 @@ export type Delivery = {
 /** One encoding for all who get a message in the same form. */
 export type Encodings = (EncodedPublish | undefined)[]
 
-export type DeliveryDesk = ReturnType<typeof createDelivery>
+export type DeliveryService = ReturnType<typeof createDelivery>
 
 const NONE: readonly number[] = []
 

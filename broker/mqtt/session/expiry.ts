@@ -1,29 +1,34 @@
 // What ends by the clock: sessions that have outlived their connection for long enough (MQTT 5 §3.1.2.11.2), and the delay of wills
 // (§3.1.3.2.2). Looked at each second; who comes back is judged by the clock itself.
-import type { Leavings } from './leavings.ts'
-import { type LeftWillParts, sendLeftWill } from './left-wills.ts'
+
+import type { SessionStore } from '../persistence/session-store.ts'
+import type { RetainedMessages } from '../routing/retained.ts'
+import { type RestoredWillOptions, sendRestoredWill } from './restored-wills.ts'
 import type { SessionState } from './session-state.ts'
 import type { SessionTable } from './session-table.ts'
+import type { StoredStateAuthorization } from './stored-state-authorization.ts'
 import type { Wills } from './wills.ts'
 
 export type Expiry = ReturnType<typeof createExpiry>
 
 export function createExpiry(parts: {
   table: SessionTable
+  store: SessionStore
+  retained: RetainedMessages
   wills: Wills
-  leavings: Pick<Leavings, 'leavesNothing'>
-  leftWills: LeftWillParts
+  storedState: Pick<StoredStateAuthorization, 'leavesNothing'>
+  restoredWills: RestoredWillOptions
   onExpired(): void
   onFailed(error: unknown): void
 }) {
-  const { table, wills } = parts
+  const { table, wills, store, retained } = parts
 
   /** A will whose session ends waits no longer [MQTT-3.1.3-9]. What nobody can decide now is tried again. */
   function sendWill(clientId: string): void {
     const row = wills.waiting(clientId)
     if (row === undefined || row.dueAt === null) return
     try {
-      sendLeftWill(parts.leftWills, row)
+      sendRestoredWill(parts.restoredWills, row)
     } catch (error) {
       parts.onFailed(error)
     }
@@ -31,7 +36,7 @@ export function createExpiry(parts: {
 
   function endSession(state: SessionState): void {
     table.end(state)
-    parts.leavings.leavesNothing(state.clientId)
+    parts.storedState.leavesNothing(state.clientId)
     sendWill(state.clientId)
   }
 
@@ -41,7 +46,18 @@ export function createExpiry(parts: {
     endSession(state)
   }
 
+  /** Messages that have expired, or waited too long; some at a time. */
+  function dropAged(): void {
+    try {
+      retained.dropExpired()
+      if (store.queue.dropAged()) setImmediate(dropAged)
+    } catch (error) {
+      parts.onFailed(error)
+    }
+  }
+
   return {
+    dropAged,
     endSession,
     expire,
     /** A client is back: its will is sent where its delay is over, and else no more [MQTT-3.1.3-9]. */

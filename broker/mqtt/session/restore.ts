@@ -31,6 +31,6 @@ export function restore(parts: {
     retained.restore({ ...row, retain: true, publisher: device, sequence: parts.nextSequence() })
   for (const row of left.wills) wills.restore(row)
   const publishers = new Set(retained.publishers())
-  store.holders.load(device => publishers.has(device))
+  store.principals.load(device => publishers.has(device))
   return parts.nextSequence()
 }

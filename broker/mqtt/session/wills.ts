@@ -2,11 +2,11 @@
 // delay, never where its right was taken. Whether a will may be published is asked again then.
 import type { WillRow } from '../../../db/sessions/session-records.ts'
 import type { Client, Will } from '../connection/client.ts'
-import { holderOf, type Session, whoIs } from '../connection/sessions.ts'
+import { principalOf, type Session, whoIs } from '../connection/sessions.ts'
 import type { EngineEvents } from '../interface.ts'
 import type { Message } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
-import type { Holder } from '../rights-desk.ts'
+import type { Principal } from '../rights-resolver.ts'
 
 export type Wills = ReturnType<typeof createWills>
 
@@ -15,7 +15,7 @@ export function createWills(parts: {
   events: Pick<EngineEvents, 'denied' | 'dropped' | 'messageReceived' | 'engineFailed'>
   topicBytesMax: number
   /** It is about to be retained. Gives whether it fits what its device may retain, and all together may. */
-  mayRetain(holder: Holder, message: Will['message']): boolean
+  mayRetain(principal: Principal, message: Will['message']): boolean
   publish(message: Omit<Message, 'sequence'>): void
   now(): number
 }) {
@@ -24,7 +24,7 @@ export function createWills(parts: {
   const left = new Map<string, WillRow>()
 
   function rowOf(session: Session, { message, expirySeconds, delaySeconds }: Will): WillRow {
-    const { deviceId, issuerId, serialNumber } = holderOf(session)
+    const { deviceId, issuerId, serialNumber } = principalOf(session)
     const { topic, payload, qos, retain, properties } = message
     return {
       device: deviceId,
@@ -49,18 +49,18 @@ export function createWills(parts: {
     store.removeWill(clientId)
   }
 
-  function send(will: Will, holder: Holder): void {
+  function send(will: Will, principal: Principal): void {
     let { retain } = will.message
     // One that does not fit is sent all the same; its device is not there to be refused.
-    if (retain && !parts.mayRetain(holder, will.message)) {
-      events.dropped('retained', holder.deviceId)
+    if (retain && !parts.mayRetain(principal, will.message)) {
+      events.dropped('retained', principal.deviceId)
       retain = false
     }
     events.messageReceived()
     const expiresAt = will.expirySeconds === null ? null : parts.now() + will.expirySeconds * 1_000
     try {
       parts.publish({ ...will.message, retain, expiresAt })
-      forget(holder.deviceId) // in the group that its message is written with
+      forget(principal.deviceId) // in the group that its message is written with
     } catch (error) {
       events.engineFailed(error) // it stays, and is sent by the next life
     }
@@ -95,7 +95,7 @@ export function createWills(parts: {
       }
       const { topic, qos, retain } = will.message
       if (topic.length <= parts.topicBytesMax && session.rights.will(topic, qos, retain)) {
-        send(will, holderOf(session))
+        send(will, principalOf(session))
         return
       }
       events.denied('publish_denied', whoIs(session), topic)

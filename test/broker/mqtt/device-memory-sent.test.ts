@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, type TestContext, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
 import type { Client } from '../../../broker/mqtt/connection/client.ts'
-import { createPacing } from '../../../broker/mqtt/connection/pacing.ts'
+import { createThrottle } from '../../../broker/mqtt/connection/throttle.ts'
 import { createDeviceBounds, memoryOfDevice } from '../../../broker/mqtt/device-bounds.ts'
 import { validateSettings } from '../../../broker/settings/validation.ts'
 import { type Listening, mqttClient } from '../../harness/broker.ts'
@@ -252,7 +252,7 @@ test('small retained messages with properties keep their own bytes alone', async
 test('of messages that wait for the disk a device has as many in hand as may be, and one more', () => {
   const inHandBytesMax = settings.packetBytesMax
   let held = 0
-  const pacing = createPacing({
+  const throttle = createThrottle({
     boundsOf: createDeviceBounds(settings),
     inHandBytesMax,
     onHeld() {},
@@ -272,18 +272,18 @@ test('of messages that wait for the disk a device has as many in hand as may be,
   } as unknown as Client
   for (const packetBytes of [1, 1_000, inHandBytesMax - 1, inHandBytesMax]) {
     client.inHandBytes = 0
-    pacing.written(client)
+    throttle.written(client)
     for (let sent = 0; held === 0 && sent < 1_000_000; sent += 1) {
       client.inHandBytes += packetBytes
-      pacing.handled(client, 0, packetBytes, true)
+      throttle.handled(client, 0, packetBytes, true)
     }
     assert.equal(held, 1)
     assert.ok(client.inHandBytes <= boundOf('messages being handled'), `${client.inHandBytes} bytes`)
     client.inHandBytes = inHandBytesMax + 1
-    pacing.written(client)
+    throttle.written(client)
     assert.equal(held, 1, 'not before what is in hand is within the bound')
     client.inHandBytes = inHandBytesMax
-    pacing.written(client)
+    throttle.written(client)
     assert.equal(held, 0)
   }
 })

@@ -67,7 +67,7 @@ test('a session that cannot be cut keeps no other in, by a change and by the clo
       },
       end() {},
       rebind() {},
-      rebindLeavings() {},
+      reauthorizeStoredState() {},
       policiesChanged: () => [],
       purge: async () => {},
     } as never,

@@ -3,7 +3,7 @@ import type { Sessions } from './connection/sessions.ts'
 import type { SessionStore } from './persistence/session-store.ts'
 import type { SessionTable } from './session/session-table.ts'
 
-export type Census = {
+export type SessionStatistics = {
   connected: number
   /** The most that were connected at once. */
   connectedMax: number
@@ -13,7 +13,11 @@ export type Census = {
 }
 
 /** Looks at every session once. */
-export function takeCensus(sessions: Sessions, table: SessionTable, store: SessionStore): Census {
+export function readSessionStatistics(
+  sessions: Sessions,
+  table: SessionTable,
+  store: SessionStore,
+): SessionStatistics {
   // What a stored session is subscribed to counts where it is stored, whether its device is here or not.
   let subscriptions = store.subscriptionCount()
   let away = 0

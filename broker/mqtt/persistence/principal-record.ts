@@ -1,14 +1,14 @@
 // On whose right stored sessions and retained messages stand: kept with them, so that a later life of the broker can judge
 // them. Judges nothing itself.
 import type { HolderRow, SessionRecords } from '../../../db/sessions/session-records.ts'
-import type { Holder } from '../rights-desk.ts'
+import type { Principal } from '../rights-resolver.ts'
 import type { GroupCommit } from './group-commit.ts'
 
 type Known = HolderRow & { keepsSession: 0 | 1 }
 
-export type HolderRecord = ReturnType<typeof createHolderRecord>
+export type PrincipalRecord = ReturnType<typeof createPrincipalRecord>
 
-export function createHolderRecord(records: SessionRecords, commit: GroupCommit) {
+export function createPrincipalRecord(records: SessionRecords, commit: GroupCommit) {
   const known = new Map<string, Known>()
 
   function put(row: Known): void {
@@ -25,9 +25,9 @@ export function createHolderRecord(records: SessionRecords, commit: GroupCommit)
       }
     },
     all: () =>
-      [...known.values()].map(row => ({ holder: asHolder(row), keepsSession: row.keepsSession === 1 })),
+      [...known.values()].map(row => ({ principal: asPrincipal(row), keepsSession: row.keepsSession === 1 })),
     /** Whoever leaves a session, or a retained message. */
-    keep({ deviceId, issuerId, serialNumber }: Holder, what: 'session' | 'retained'): void {
+    keep({ deviceId, issuerId, serialNumber }: Principal, what: 'session' | 'retained'): void {
       const before = known.get(deviceId)
       const keepsSession = what === 'session' ? 1 : (before?.keepsSession ?? 0)
       const same = before?.issuer === issuerId && before.serial === serialNumber
@@ -45,6 +45,6 @@ export function createHolderRecord(records: SessionRecords, commit: GroupCommit)
   }
 }
 
-function asHolder({ device, issuer, serial }: HolderRow): Holder {
+function asPrincipal({ device, issuer, serial }: HolderRow): Principal {
   return { deviceId: device, issuerId: issuer, serialNumber: serial }
 }

@@ -1,14 +1,14 @@
 // The rights of a session: its device's policies looked up, compiled once per document, bound to its identity.
 // What cannot be parsed or bound yields no rights; what cannot be read is told apart, for it may be read again.
 import type { PolicySubject, StoredPolicy } from '../../db/policies/policy-store.ts'
-import { type Holder, variablesOf } from '../../policy/binding.ts'
+import { type Principal, variablesOf } from '../../policy/binding.ts'
 import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
 import { bindRights, noRights, type Rights } from '../../policy/rights.ts'
 
-export type { Holder } from '../../policy/binding.ts'
+export type { Principal } from '../../policy/binding.ts'
 /** What a device may do, and whether it is a backend, which may do more of it than a device. */
 export type DeviceRights = Rights & { isBackend?: boolean }
-export type RightsDesk = (holder: Holder) => DeviceRights
+export type RightsResolver = (principal: Principal) => DeviceRights
 
 /** Where a deny names a value that the device lacks or that is unsafe: nobody can say what is denied, so refuse all. */
 export const unboundRights: Rights = { ...noRights }
@@ -18,12 +18,12 @@ export const unreadRights: Rights = { ...noRights }
 
 const DOCUMENTS_REMEMBERED_MAX = 1_000
 
-export function createRightsDesk(parts: {
+export function createRightsResolver(parts: {
   /** Whoever holds a policy of these names is a backend; none where it is absent. */
   backendPolicies?: ReadonlySet<string>
   policiesOf(deviceId: string, issuerId: string | null): PolicySubject
   onDoubt(error: unknown): void
-}): RightsDesk {
+}): RightsResolver {
   const parsed = new Map<string, PolicyDocument>()
 
   function parse(stored: StoredPolicy): PolicyDocument {
@@ -37,16 +37,16 @@ export function createRightsDesk(parts: {
     return outcome.policy
   }
 
-  return holder => {
+  return principal => {
     let subject: PolicySubject
     try {
-      subject = parts.policiesOf(holder.deviceId, holder.issuerId)
+      subject = parts.policiesOf(principal.deviceId, principal.issuerId)
     } catch (error) {
       parts.onDoubt(error)
       return unreadRights
     }
     try {
-      const rights = bindRights(subject.policies.map(parse), variablesOf(holder, subject.attributes))
+      const rights = bindRights(subject.policies.map(parse), variablesOf(principal, subject.attributes))
       if (rights === null) return unboundRights
       const isBackend = subject.policies.some(({ name }) => parts.backendPolicies?.has(name))
       return isBackend ? Object.assign(rights, { isBackend }) : rights

@@ -12,7 +12,7 @@ export type Overflow = 'full' | 'alone' | null
 /** Room of every session that no other can take: `offlineBytesTotalMax` bounds what sessions hold beyond it, all together. */
 export const RESERVED_BYTES = 16_384
 
-export function createQueueLedger(bounds: QueueBounds) {
+export function createQueueQuota(bounds: QueueBounds) {
   const queues = new Map<number, { messages: number; bytes: number }>()
   let queuedMessages = 0
   let queuedBytes = 0

@@ -10,9 +10,9 @@ const SLICE_MS = 1
 /** So often a device that is not read is known not to be silent: its keep-alive counts from then on. */
 const LOOK_MS = 1_000
 
-export type Pacing = ReturnType<typeof createPacing>
+export type Throttle = ReturnType<typeof createThrottle>
 
-export function createPacing(parts: {
+export function createThrottle(parts: {
   boundsOf(isBackend: boolean): DeviceBounds
   /** Bytes of messages that may wait for the disk; no more is read until they are written. */
   inHandBytesMax: number

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { createGroupCommit } from '../../../broker/mqtt/persistence/group-commit.ts'
+import { createGroupCommit } from '../../../../broker/mqtt/persistence/group-commit.ts'
 
 function world() {
   const sqlite = new Sqlite(':memory:')

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Message } from '../../../broker/mqtt/message.ts'
-import { createTopicIndex } from '../../../broker/mqtt/routing/topic-index.ts'
-import { compileMatcher, parseFilter } from '../../../policy/topic-filter.ts'
+import type { Message } from '../../../../broker/mqtt/message.ts'
+import { createTopicIndex } from '../../../../broker/mqtt/routing/topic-index.ts'
+import { compileMatcher, parseFilter } from '../../../../policy/topic-filter.ts'
 
 const level = fc.constantFrom('', 'a', 'b', '$x', '__proto__')
 const topic = fc

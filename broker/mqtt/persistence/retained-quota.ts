@@ -17,9 +17,9 @@ const OVERHEAD_BYTES = 768
 /** No device may hold more than this share of what all may. */
 const SHARE_OF_ALL = 2
 
-export type RetainedLedger = ReturnType<typeof createRetainedLedger>
+export type RetainedQuota = ReturnType<typeof createRetainedQuota>
 
-export function createRetainedLedger(all: RetainedBounds) {
+export function createRetainedQuota(all: RetainedBounds) {
   const charged = new Map<string, Omit<Charge, 'topic'>>()
   const byOwner = new Map<string, RetainedBounds>()
   let allBytes = 0

@@ -10,15 +10,15 @@ import type { EngineEvents } from '../interface.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Router } from '../routing/router.ts'
-import type { DeliveryDesk } from '../session/delivery.ts'
+import type { DeliveryService } from '../session/delivery.ts'
 import type { Expiry } from '../session/expiry.ts'
-import type { HandOut } from '../session/hand-out.ts'
-import type { Leavings } from '../session/leavings.ts'
+import type { QueueReplay } from '../session/queue-replay.ts'
 import type { SessionTable } from '../session/session-table.ts'
+import type { StoredStateAuthorization } from '../session/stored-state-authorization.ts'
 import type { Wills } from '../session/wills.ts'
 import type { Traffic } from '../traffic.ts'
 
-export type HandlerParts = {
+export type HandlerContext = {
   settings: BrokerSettings
   events: EngineEvents
   traffic: Traffic
@@ -30,9 +30,9 @@ export type HandlerParts = {
   table: SessionTable
   router: Router
   retained: RetainedMessages
-  delivery: DeliveryDesk
-  handOut: HandOut
-  leavings: Leavings
+  delivery: DeliveryService
+  queueReplay: QueueReplay
+  storedState: StoredStateAuthorization
   wills: Wills
   expiry: Expiry
   boundsOf(isBackend: boolean): DeviceBounds

@@ -2,20 +2,20 @@
 // it stands on, which is looked up again whenever policies change. Knows no sockets.
 import type { Rights } from '../../../policy/rights.ts'
 import { noRights } from '../../../policy/rights.ts'
-import type { HolderRecord } from '../persistence/holder-record.ts'
-import { type Holder, type RightsDesk, unreadRights } from '../rights-desk.ts'
+import type { PrincipalRecord } from '../persistence/principal-record.ts'
+import { type Principal, type RightsResolver, unreadRights } from '../rights-resolver.ts'
 
 /** `publisher` is the device that published it, null where the broker itself did. */
 export type Retained = { topic: string; qos: 0 | 1 | 2; publisher: string | null }
 
-export type Leavings = {
+export type StoredStateAuthorization = {
   /** Takes up what the broker's last life left. */
   restore(): void
-  /** A session that outlives its connection: its subscriptions are judged by this holder's rights from now on. */
-  keepsSession(holder: Holder): void
+  /** A session that outlives its connection: its subscriptions are judged by this principal's rights from now on. */
+  keepsSession(principal: Principal): void
   /** A clean session: nothing of it stays. */
   leavesNothing(deviceId: string): void
-  retains(holder: Holder, isBackend: boolean): void
+  retains(principal: Principal, isBackend: boolean): void
   /** Whether this device was a backend when it last retained something. */
   retainsAsBackend(deviceId: string): boolean
   /** Whether who published this may still publish it (mosquitto CVE-2018-12546). */
@@ -27,17 +27,17 @@ export type Leavings = {
   forget(deviceId: string): void
 }
 
-export function createLeavings(parts: {
-  rightsOf: RightsDesk
+export function createStoredStateAuthorization(parts: {
+  rightsOf: RightsResolver
   /** Drops the stored subscriptions of a device that are not allowed any more, and bounds how long its session lasts. */
   keepOnly(deviceId: string, rights: Rights): void
   /** Outlives the broker. */
-  record: HolderRecord
+  record: PrincipalRecord
   /** Whether nothing that this device left is worth anything any more. Throws where nobody can say. */
   isGone(deviceId: string): boolean
-}): Leavings {
-  const sessions = new Map<string, Holder>()
-  const publishers = new Map<string, Holder>()
+}): StoredStateAuthorization {
+  const sessions = new Map<string, Principal>()
+  const publishers = new Map<string, Principal>()
   const backends = new Set<string>()
   /** Whoever was here in an earlier life and not since: its right may have ended meanwhile. */
   const unseen = new Set<string>()
@@ -47,8 +47,8 @@ export function createLeavings(parts: {
   function rightsOfPublisher(deviceId: string): Rights {
     const remembered = known.get(deviceId)
     if (remembered !== undefined) return remembered
-    const holder = publishers.get(deviceId)
-    const rights = holder === undefined || isGone(deviceId) ? noRights : parts.rightsOf(holder)
+    const principal = publishers.get(deviceId)
+    const rights = principal === undefined || isGone(deviceId) ? noRights : parts.rightsOf(principal)
     // A registry in doubt gives no rights either: asked again next time.
     if (rights !== noRights && rights !== unreadRights) known.set(deviceId, rights)
     return rights
@@ -64,27 +64,27 @@ export function createLeavings(parts: {
 
   return {
     restore() {
-      for (const { holder, keepsSession } of parts.record.all()) {
-        if (keepsSession) sessions.set(holder.deviceId, holder)
-        publishers.set(holder.deviceId, holder)
-        unseen.add(holder.deviceId)
+      for (const { principal, keepsSession } of parts.record.all()) {
+        if (keepsSession) sessions.set(principal.deviceId, principal)
+        publishers.set(principal.deviceId, principal)
+        unseen.add(principal.deviceId)
       }
     },
-    keepsSession(holder) {
-      sessions.set(holder.deviceId, holder)
-      parts.record.keep(holder, 'session')
+    keepsSession(principal) {
+      sessions.set(principal.deviceId, principal)
+      parts.record.keep(principal, 'session')
     },
     leavesNothing(deviceId) {
       sessions.delete(deviceId)
       parts.record.leaves(deviceId)
     },
-    retains(holder, isBackend) {
-      if (isBackend) backends.add(holder.deviceId)
-      else backends.delete(holder.deviceId)
-      unseen.delete(holder.deviceId)
-      parts.record.keep(holder, 'retained')
-      publishers.set(holder.deviceId, holder)
-      known.delete(holder.deviceId)
+    retains(principal, isBackend) {
+      if (isBackend) backends.add(principal.deviceId)
+      else backends.delete(principal.deviceId)
+      unseen.delete(principal.deviceId)
+      parts.record.keep(principal, 'retained')
+      publishers.set(principal.deviceId, principal)
+      known.delete(principal.deviceId)
     },
     retainsAsBackend: deviceId => backends.has(deviceId),
     mayShow({ topic, qos, publisher }) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createBuckets, newBucket, take, waitMs } from '../../../broker/mqtt/connection/token-bucket.ts'
+import { createBuckets, newBucket, take, waitMs } from '../../../../broker/mqtt/connection/token-bucket.ts'
 
 const bounds = { messagesPerSecond: 10, messagesBurst: 5, bytesPerSecond: 1_000, bytesBurst: 2_000 }
 

@@ -2,14 +2,14 @@
 // rights left that anybody could tell is cut.
 import type { Reason } from '../../../db/reason.ts'
 import type { EngineEvents } from '../interface.ts'
-import { type RightsDesk, unboundRights, unreadRights } from '../rights-desk.ts'
+import { type RightsResolver, unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { SessionTable } from '../session/session-table.ts'
 import type { Client } from './client.ts'
-import { holderOf, type Session, whoIs } from './sessions.ts'
+import { principalOf, type Session, whoIs } from './sessions.ts'
 
 /** Throws where policies cannot be read. */
-export function createRebind(parts: {
-  rightsOf: RightsDesk
+export function createReauthorize(parts: {
+  rightsOf: RightsResolver
   clientOf(session: Session): Client | undefined
   table: SessionTable
   cut(session: Session, reason: Reason): void
@@ -18,7 +18,7 @@ export function createRebind(parts: {
   const { events, table } = parts
   return session => {
     if (session.ended !== null) return // what was taken is not given back
-    const rights = parts.rightsOf(holderOf(session))
+    const rights = parts.rightsOf(principalOf(session))
     if (rights === unreadRights) throw new Error('the policies could not be read')
     session.rights = rights
     if (rights === unboundRights) {

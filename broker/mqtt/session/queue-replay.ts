@@ -6,17 +6,17 @@ import type { Message } from '../message.ts'
 import { messageOf, type QueuedRow } from '../persistence/session-queue.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { encodeAcknowledgement } from '../protocol/encode.ts'
-import type { DeliveryDesk } from './delivery.ts'
+import type { DeliveryService } from './delivery.ts'
 import { inFlightOf, type SessionState, takeIdentifier } from './session-state.ts'
 
 const PAGE = 100
 /** So much may be on its way to a client before it has read more. */
 const AHEAD_BYTES = 262_144
 
-export function createHandOut(parts: {
+export function createQueueReplay(parts: {
   store: SessionStore
   output: Output
-  delivery: DeliveryDesk
+  delivery: DeliveryService
   isDraining(): boolean
   dropped(what: 'aged' | 'outbound', clientId: string): void
 }) {
@@ -45,7 +45,7 @@ export function createHandOut(parts: {
       if (room <= 0) return
       const more =
         state.resendAfter === null
-          ? handOutPage(state, client, state.row, room)
+          ? replayPage(state, client, state.row, room)
           : sendAgain(state, client, state.row, room)
       if (!more) return
     }
@@ -101,7 +101,7 @@ export function createHandOut(parts: {
     output.sendAfter(client, store.kept(), encodeAcknowledgement('pubrel', client.version, messageId))
   }
 
-  function handOutPage(state: SessionState, client: Client, session: number, room: number): boolean {
+  function replayPage(state: SessionState, client: Client, session: number, room: number): boolean {
     if (parts.isDraining()) return false
     const rows = queue.unsent(session, Math.min(room, PAGE))
     if (rows.length === 0) {
@@ -161,4 +161,4 @@ export function createHandOut(parts: {
   return { resume, goOn }
 }
 
-export type HandOut = ReturnType<typeof createHandOut>
+export type QueueReplay = ReturnType<typeof createQueueReplay>

@@ -3,24 +3,24 @@
 import type { WillRow } from '../../../db/sessions/session-records.ts'
 import type { Admit } from '../../admission/admit.ts'
 import type { Will } from '../connection/client.ts'
-import type { Holder, RightsDesk } from '../rights-desk.ts'
+import type { Principal, RightsResolver } from '../rights-resolver.ts'
 
-export type LeftWillParts = {
+export type RestoredWillOptions = {
   wills: ReadonlyMap<string, WillRow>
   admit: Admit
-  rightsOf: RightsDesk
+  rightsOf: RightsResolver
   now(): number
   /** When the session of this client ends, in ms since the epoch; null for never, undefined where there is none. */
   sessionEndsAt(clientId: string): number | null | undefined
   /** Sends it; nothing of it is left then. */
-  send(will: Will, holder: Holder): void
+  send(will: Will, principal: Principal): void
   /** It is sent then, and not now. */
   delay(row: WillRow, dueAt: number): void
   forget(deviceId: string): void
 }
 
 /** A step for each will, to be taken one by one. A step throws where the registry cannot be read: its will stays. */
-export function* sendLeftWills(parts: LeftWillParts): Generator<() => void> {
+export function* sendRestoredWills(parts: RestoredWillOptions): Generator<() => void> {
   for (const { device } of [...parts.wills.values()])
     yield () => {
       const row = parts.wills.get(device)
@@ -29,19 +29,19 @@ export function* sendLeftWills(parts: LeftWillParts): Generator<() => void> {
       if (row.dueAt === null && row.delaySeconds > 0 && sessionEndsAt !== undefined) {
         const delayedTo = parts.now() + row.delaySeconds * 1_000
         parts.delay(row, Math.min(delayedTo, sessionEndsAt ?? Number.POSITIVE_INFINITY))
-      } else if (row.dueAt === null || row.dueAt <= parts.now()) sendLeftWill(parts, row)
+      } else if (row.dueAt === null || row.dueAt <= parts.now()) sendRestoredWill(parts, row)
     }
 }
 
 /** Sends the will of a connection that is no more, where its device may still send it. Throws as above. */
-export function sendLeftWill(parts: LeftWillParts, row: WillRow): void {
+export function sendRestoredWill(parts: RestoredWillOptions, row: WillRow): void {
   const { device, issuer, serial, fingerprint, topic, qos } = row
   const admission = parts.admit({ fingerprint, chain: 'verified' })
   if (!admission.admitted && admission.reason === 'registry_unavailable')
     throw new Error(`whether ${device} may still send its will could not be read`)
-  const holder = { deviceId: device, issuerId: issuer, serialNumber: serial }
-  if (admission.admitted && parts.rightsOf(holder).will(topic, qos, row.retain === 1))
-    parts.send(willOf(row), holder)
+  const principal = { deviceId: device, issuerId: issuer, serialNumber: serial }
+  if (admission.admitted && parts.rightsOf(principal).will(topic, qos, row.retain === 1))
+    parts.send(willOf(row), principal)
   else parts.forget(device)
 }
 
