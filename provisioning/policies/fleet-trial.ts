@@ -76,8 +76,12 @@ export function* tryOnFleet(
     const [had, has] = [policiesThrough(now, holder), policiesThrough(after, holder)]
     if (!had.has(draft.name) && !has.has(draft.name)) return null
     result.devicesTotal += 1
-    const before = yield* bind(now.documents, had.keys(), holder)
-    const then = yield* bind(after.documents, has.keys(), holder)
+    let bound: BoundStatement[] | null = null
+    const then = function* (): Steps<BoundStatement[]> {
+      bound ??= yield* bind(after.documents, has.keys(), holder)
+      return bound
+    }
+    const before = () => bind(now.documents, had.keys(), holder)
     const { lost, gained } = yield* counted(compare([...had.keys()], [...has.keys()], before, then))
     const noted = reader.subscriptions(deviceId)
     const subscriptionsLost: string[] = []
@@ -86,7 +90,7 @@ export function* tryOnFleet(
       const same = fingerprint === holder.certificate?.fingerprint
       const theirs = same ? holder : (reader.holder(deviceId, fingerprint) ?? holder)
       const others = policiesThrough(after, theirs).keys()
-      const statements = same ? then : yield* bind(after.documents, others, theirs)
+      const statements = same ? yield* then() : yield* bind(after.documents, others, theirs)
       subscriptionsLost.push(...(yield* counted(refusedFilters(statements, filters))))
       result.subscriptionsNoted += filters.length
     }
@@ -127,8 +131,8 @@ function comparing(now: PolicySnapshot, after: PolicySnapshot) {
   return function* (
     had: readonly string[],
     has: readonly string[],
-    before: readonly BoundStatement[],
-    then: readonly BoundStatement[],
+    boundBefore: () => Steps<BoundStatement[]>,
+    boundThen: () => Steps<BoundStatement[]>,
   ): Generator<number, Difference> {
     const name = `${had.join()} ${has.join()}`
     let varies = variable.get(name)
@@ -138,10 +142,21 @@ function comparing(now: PolicySnapshot, after: PolicySnapshot) {
     }
     const found = known.get(name)
     if (found !== undefined) return found
+    const before = yield* uncounted(boundBefore())
+    const then = yield* uncounted(boundThen())
     const lost = yield* compareStatements(before, then)
     const gained = yield* compareStatements(then, before)
     if (!varies && known.size < KNOWN_MAX) known.set(name, { lost, gained })
     return { lost, gained }
+  }
+}
+
+/** Steps in which nothing is compared. */
+function* uncounted<Result>(steps: Steps<Result>): Generator<number, Result> {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+    yield 0
   }
 }
 
