@@ -1,4 +1,4 @@
-// An import of which every tenth row is odd, beside one without: rows per second of the job, in turns, and whether every odd row is
+// An import of which every tenth row is odd, beside one without: rows per second of the job, in three turns, and whether every odd row is
 // named. Run by hand: node bench/scenarios/odd-rows.ts [rows]
 import { generateKeyPairSync } from 'node:crypto'
 import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,6 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { keyPem, pqAuthority, pqLeaf } from '../../test/harness/ml-dsa.ts'
 import { startService } from '../../test/provisioning/harness.ts'
 
+const ROUNDS = 3
+/** Of each import; all of them together are six times as many. */
 const rows = Number(process.argv[2] ?? 100_000)
 const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 const ca = pqAuthority('Maker CA', newKey())
@@ -26,12 +28,20 @@ await using service = await startService()
 try {
   const added = await service.call('POST', '/v1/issuers', { certificate: ca.certificate })
   if (added.status !== 201) throw new Error(added.text)
-  const clean = await importOf('clean', 0)
-  const odd = await importOf('odd', 10)
+  const ratios: number[] = []
+  let [refused, expected] = [0, 0]
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const clean = await importOf(`clean-${round}`, 0)
+    const odd = await importOf(`odd-${round}`, 10)
+    ratios.push(odd.perSecond / clean.perSecond)
+    refused += odd.refused
+    expected += odd.odd
+  }
+  const median = ratios.toSorted((a, b) => a - b)[Math.floor(ROUNDS / 2)]!
   process.stdout.write(
-    `${(odd.perSecond / clean.perSecond).toFixed(2)} × (target: ≥ 0.9), ${odd.refused} of ${odd.odd} odd rows refused and named, load ${loadavg()[0]!.toFixed(1)}\n`,
+    `${median.toFixed(2)} × (target: ≥ 0.9), ${refused} of ${expected} odd rows refused and named, load ${loadavg()[0]!.toFixed(1)}\n`,
   )
-  if (odd.refused !== odd.odd) throw new Error('an odd row was not named')
+  if (refused !== expected) throw new Error('an odd row was not named')
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { ApiProblem, type Client } from '../../client/index.ts'
 import type { Policy, PolicyAttachment, PolicyDocument, PolicySummary } from '../../client/policy-types.ts'
+import { futileTopics } from '../../policy/futile-topics.ts'
 import { CommandFailed, printable, UsageError } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
 import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
@@ -101,6 +102,8 @@ function applyCommand(): Command {
       const done =
         before === null ? 'is stored' : before.version === receipt.version ? 'is as it was' : 'is replaced'
       printReceipt(`policy ${receipt.name} ${done}`, receipt)
+      for (const { path, message } of futileTopics(document))
+        process.stderr.write(`warning: ${printable(`${path}: ${message}`)}\n`)
       if (before === null)
         process.stderr.write(
           `it holds for no device yet: ${programName()} policy attach ${receipt.name} --everyone, --device, --group or --issuer\n`,

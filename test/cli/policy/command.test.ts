@@ -45,6 +45,16 @@ statements:
     when: { qosMax: 1 }
 `
 
+  it('warns of what can hold for no device, and stores it all the same', async () => {
+    const file = at(
+      'futile.yaml',
+      'name: futile\nstatements:\n  - { effect: allow, actions: [publish], topics: [$SYS/x] }\n',
+    )
+    const { stderr } = await done('policy', 'apply', file)
+    assert.match(stderr, /^warning: statements\[0\]\.topics\[0\]: \$SYS\/x never holds/m)
+    await done('policy', 'delete', 'futile')
+  })
+
   it('applies a file once, and again without a change', async () => {
     const file = at('telemetry.yaml', yaml)
     const first = await done('policy', 'apply', file, '-o', 'json')
