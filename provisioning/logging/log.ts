@@ -11,10 +11,10 @@ export type LogLevel = 'json' | 'silent'
 export type Log = ReturnType<typeof createLog>
 type Caller = { requestId: string; actor: string }
 
-/** JSON lines on stderr: stdout belongs to data. */
 type CrlMade = { issuerId: string; number: number; entries: number; bytes: number; seconds: number }
 type AnchorChange = 'added' | 'renewed' | 'retired' | 'removed'
 
+/** JSON lines on stderr: stdout belongs to data. */
 export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
   const logger = pino(
     {
