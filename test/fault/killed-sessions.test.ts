@@ -11,6 +11,8 @@ import { length } from './length.ts'
 
 const KILLS = length(4, 25)
 const IN_FLIGHT = 40
+/** What a client of MQTT 5 asks for: a session without end, few messages at once, and aliases. */
+const kept = { sessionExpiryInterval: 0xffff_ffff, receiveMaximum: 10, topicAliasMaximum: 4 }
 const settings = { offlineMessagesMax: 1_000_000, offlineBytesMax: 1_000_000_000 }
 
 describe('kill -9 of the broker', () => {
@@ -31,7 +33,7 @@ describe('kill -9 of the broker', () => {
   })
 
   /** Comes back by itself, with the session it had: what it sent and got unfinished is finished then. */
-  function persistent(id: string, identity: Identity): MqttClient {
+  function persistent(id: string, identity: Identity, version: 4 | 5): MqttClient {
     const client = mqtt.connect(`mqtts://127.0.0.1:${port}`, {
       clientId: id,
       clean: false,
@@ -40,6 +42,8 @@ describe('kill -9 of the broker', () => {
       ca: roll.root.certificate,
       servername: 'localhost',
       reconnectPeriod: 20,
+      protocolVersion: version,
+      ...(version === 5 && { properties: kept }),
     })
     client.on('error', () => {})
     clients.push(client)
@@ -86,16 +90,22 @@ describe('kill -9 of the broker', () => {
     await device.subscribeAsync('devices/d1/#', { qos: 2 })
   }
 
-  for (const where of ['away', 'inside'] as const) {
-    test(`loses nothing acknowledged for a device that is ${where}`, async t => {
+  for (const [where, version] of [
+    ['away', 4],
+    ['away', 5],
+    ['inside', 4],
+    ['inside', 5],
+  ] as const) {
+    const name = version === 5 ? 'MQTT 5' : 'MQTT 3.1.1'
+    test(`loses nothing acknowledged for a device that is ${where}, in ${name}`, async t => {
       const identity = await roll.enroll('d1')
       const backend = await roll.enroll('b1', { groups: ['backend'] })
-      let device = persistent('d1', identity)
+      let device = persistent('d1', identity, version)
       await subscribed(device)
       let once = collecting(device, 'devices/d1/q1')
       let exactly = collecting(device, 'devices/d1/q2')
       if (where === 'away') await device.endAsync()
-      const publisher = persistent('b1', backend)
+      const publisher = persistent('b1', backend, version)
       const first = publishing(publisher, 'devices/d1/q1', 1)
       const second = publishing(publisher, 'devices/d1/q2', 2)
       for (let kills = 0; kills < KILLS; kills += 1) {
@@ -108,7 +118,7 @@ describe('kill -9 of the broker', () => {
       }
       await Promise.all([first.stop(), second.stop()])
       if (where === 'away') {
-        device = persistent('d1', identity)
+        device = persistent('d1', identity, version)
         once = collecting(device, 'devices/d1/q1')
         exactly = collecting(device, 'devices/d1/q2')
       }

@@ -31,6 +31,8 @@ export type Client = {
   will: Will | null
   /** Of version 5: the client wants no Reason String and user properties (§3.1.2.11.7). */
   noProblemInformation: boolean
+  /** Its session was there before this connection. */
+  isResumed: boolean
   /** Session Expiry Interval of its CONNECT, in seconds; 0 before version 5. */
   sessionExpiryAsked: number
   /** What CONNACK said that it may publish at most. */
@@ -92,6 +94,7 @@ export function newClient(session: Session, stream: Duplex): Client {
     state: null,
     will: null,
     noProblemInformation: false,
+    isResumed: false,
     sessionExpiryAsked: 0,
     announced: NO_LIMIT,
     receiveMaximum: 65_535,

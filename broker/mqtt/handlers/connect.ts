@@ -97,6 +97,7 @@ export function createConnectHandler(parts: HandlerContext) {
     }
     if (found !== undefined && !packet.clean && (found.row !== null || found.storing !== null)) {
       const state = found
+      client.isResumed = true
       parts.expiry.clientReturned(deviceId)
       table.resume(state, expirySeconds)
       return { state: take(state, client), waits: state.storing, isPresent: () => state.row !== null }

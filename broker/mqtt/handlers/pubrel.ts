@@ -12,7 +12,9 @@ export function createPubrelHandler({ store, output }: HandlerContext) {
     if (state === null) return
     const isKnown = state.incoming?.delete(messageId) === true
     const isWritten = isKnown && store.finishIncoming(state.clientId, messageId)
-    const code = isKnown || version < 5 ? 0 : codes.packetIdentifierNotFound
+    // Of a session that goes on PUBREL may have come before, and its PUBCOMP been lost: done with, and no error (§2.4). MQTT.js takes
+    // 0x92 for a failed publish, which its application would send again.
+    const code = isKnown || version < 5 || client.isResumed ? 0 : codes.packetIdentifierNotFound
     output.sendAfter(
       client,
       isWritten ? store.kept() : null,

@@ -185,12 +185,16 @@ export function createDelivery(parts: {
     encodings: Encodings,
   ): EncodedPublish | null {
     const { version } = client
-    const own = version === 5 && (identifiers.length > 0 || client.aliasesGiven !== null)
+    // No alias at QoS 2: MQTT.js 5 keeps such a message without its topic until PUBREL.
+    const isAliased = client.aliasesGiven !== null && qos < 2
+    const own = version === 5 && (identifiers.length > 0 || isAliased)
     const form = (version === 5 ? 1 : 0) | (qos << 1) | (retain ? 8 : 0) | (dup ? 16 : 0)
     let encoded = own ? undefined : encodings[form]
     if (encoded === undefined) {
       const known = client.aliasesGiven?.size ?? 0
-      const { alias, topic } = own ? aliasFor(client, message.topic) : { alias: 0, topic: message.topic }
+      const { alias, topic } = isAliased
+        ? aliasFor(client, message.topic)
+        : { alias: 0, topic: message.topic }
       const isNew = (client.aliasesGiven?.size ?? 0) > known
       const expirySeconds = message.expiresAt === null ? null : secondsLeft(message.expiresAt, parts.now())
       encoded = encodePublish(message, {

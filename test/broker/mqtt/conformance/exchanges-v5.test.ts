@@ -175,6 +175,16 @@ describe('MQTT 5', () => {
     await back.cut()
   })
 
+  test('PUBREL again on a session that goes on is done with: its PUBCOMP may have been lost', async () => {
+    const one = await comes(kept(100))
+    await one.ask(publish(1, { qos: 2 }), 'pubrec')
+    assert.equal((await one.ask({ cmd: 'pubrel', messageId: 1 }, 'pubcomp')).reasonCode, 0)
+    await one.cut()
+    const back = await comes(kept(100))
+    assert.equal((await back.ask({ cmd: 'pubrel', messageId: 1 }, 'pubcomp')).reasonCode, 0)
+    await back.cut()
+  })
+
   test('[MQTT-3.1.2-24] a packet that is too large for a client is dropped for it, and the next one comes', async () => {
     const one = await comes({ properties: { maximumPacketSize: 100 } })
     await one.ask(subscribe(1, topic), 'suback')
