@@ -1,7 +1,7 @@
 // The broker's settings: defaults, bounds, and the validation of given values, all problems at once.
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
-import { usernameModes } from '../../admission/connect.ts'
+import { usernameModes } from '../../admission/client-id.ts'
 import { pqModes } from '../../pki/key-policy.ts'
 import { assertTlsGroups, TLS_GROUPS } from '../../pki/tls-profile.ts'
 import { nearestName } from './nearest-name.ts'

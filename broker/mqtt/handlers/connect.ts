@@ -2,7 +2,7 @@
 // the session, and is answered once what that promises is on disk.
 import { isUtf8 } from 'node:buffer'
 import type { IConnackPacket } from 'mqtt-packet'
-import { decideConnect } from '../../../admission/connect.ts'
+import { decideConnect } from '../../../admission/client-id.ts'
 import { type Reason, reasons } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.ts'

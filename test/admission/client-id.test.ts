@@ -7,7 +7,7 @@ import {
   decideConnect,
   type UsernameMode,
   usernameModes,
-} from '../../admission/connect.ts'
+} from '../../admission/client-id.ts'
 
 const plain: ConnectRequest = {
   protocolVersion: 4,
