@@ -47,8 +47,8 @@ export function keyTypeProblem(keyType: string, pq: PqMode = 'accept'): string |
   return `the key is ${keyName(keyType)}: ${use}`
 }
 
-/** The name of a key type as standards write it. */
-function keyName(keyType: string): string {
+/** The name of a key type as standards write it, for people: P-256, Ed25519, ML-DSA-65 (FIPS 204); any other as it is. */
+export function keyName(keyType: string): string {
   const known: Record<string, string> = {
     p256: 'P-256',
     p384: 'P-384',

@@ -30,8 +30,8 @@ const mayImport: Record<string, readonly string[]> = {
   broker: ['pki', 'db', 'admission', 'policy', 'admin'],
   provisioning: ['pki', 'db', 'admission', 'policy', 'admin'],
   client: [],
-  // What anybody may know: the shapes of the API, what a policy is, what a reason means.
-  console: ['client', 'policy', 'db'],
+  // What anybody may know: the shapes of the API, what a policy is, what a reason means, how a key is called.
+  console: ['client', 'policy', 'db', 'pki'],
   'device-sim': ['admin'],
   cli: everything,
   test: [...everything, 'bench'],

@@ -2,6 +2,7 @@
 import { Argument, Command, Option } from 'commander'
 import { ApiProblem, type Client } from '../../client/index.ts'
 import type { Certificate, CertificateFilter, CertificateReceipt } from '../../client/types.ts'
+import { keyName } from '../../pki/key-policy.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
 import { CommandFailed } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
@@ -17,7 +18,7 @@ const columns: readonly Column<Certificate>[] = [
   { heading: 'FINGERPRINT', cell: certificate => certificate.fingerprint },
   { heading: 'DEVICE', cell: certificate => certificate.deviceId },
   { heading: 'STATUS', cell: certificate => certificate.status },
-  { heading: 'KEY', cell: certificate => certificate.keyType },
+  { heading: 'KEY', cell: certificate => keyName(certificate.keyType) },
   { heading: 'EXPIRES', cell: certificate => certificate.notAfter },
   { heading: 'FIRST USED', cell: certificate => certificate.firstUsedAt },
 ]

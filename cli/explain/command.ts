@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import { Command } from 'commander'
 import type { Check, Explanation } from '../../client/types.ts'
+import { keyName } from '../../pki/key-policy.ts'
 import { subjectOf } from '../certificate/argument.ts'
 import { printable } from '../errors.ts'
 import { type Format, printDocument } from '../output/format.ts'
@@ -62,8 +63,15 @@ function certificateLine({
 function inputsLine(inputs: Record<string, unknown>): string {
   return Object.entries(inputs)
     .filter(([, value]) => value !== null && value !== undefined)
-    .map(([key, value]) => `${key} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(
+      ([key, value]) => `${key} ${typeof value === 'string' ? inputText(key, value) : JSON.stringify(value)}`,
+    )
     .join(', ')
+}
+
+/** A key type as standards name it, any other text as it is. */
+function inputText(key: string, value: string): string {
+  return key === 'keyType' ? keyName(value) : value
 }
 
 function refusalLine({ at, reason, address, fingerprint, count }: Explanation['refusals'][number]): string {

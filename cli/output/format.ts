@@ -2,6 +2,7 @@
 // those go to stderr.
 import { styleText } from 'node:util'
 import { Option } from 'commander'
+import { keyName } from '../../pki/key-policy.ts'
 import { printable } from '../errors.ts'
 
 const formats = ['table', 'json', 'yaml', 'jsonl'] as const
@@ -78,7 +79,7 @@ async function encoded(value: unknown, format: 'json' | 'yaml' | 'jsonl'): Promi
 function fieldTable(document: Record<string, unknown>): string {
   const width = Math.max(...Object.keys(document).map(key => key.length))
   return Object.entries(document)
-    .map(([key, value]) => `${key.padEnd(width)}  ${shown(value)}`.trimEnd())
+    .map(([key, value]) => `${key.padEnd(width)}  ${shownField(key, value)}`.trimEnd())
     .map(line => `${line}\n`)
     .join('')
 }
@@ -99,6 +100,11 @@ function aligned(cells: readonly string[], widths: readonly number[]): string {
     .trimEnd()
 }
 
+/** A key type is stored as one word, and shown as standards name it. */
+function shownField(key: string, value: unknown): string {
+  return shown(key === 'keyType' && typeof value === 'string' ? keyName(value) : value)
+}
+
 /** One line of text: a certificate may name itself anything, a terminal must not obey it. */
 function shown(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-'
@@ -107,7 +113,7 @@ function shown(value: unknown): string {
     const pairs = Object.entries(value)
     return pairs.length === 0
       ? '-'
-      : pairs.map(([key, item]) => `${printable(key)}=${shown(item)}`).join(', ')
+      : pairs.map(([key, item]) => `${printable(key)}=${shownField(key, item)}`).join(', ')
   }
   return printable(String(value)).replaceAll('\n', '\u{fffd}')
 }

@@ -1,6 +1,7 @@
 // Certificates that wait for somebody to say yes: who wants in, with which key, and the two answers.
 import { useState } from 'react'
 import type { Certificate } from '../../../client/types.ts'
+import { keyName } from '../../../pki/key-policy.ts'
 import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
 import { Button } from '../../components/button.tsx'
@@ -55,7 +56,7 @@ export function ApprovalsPage() {
               cell: ({ deviceId }) => <Link to={`/devices/${encodeURIComponent(deviceId)}`}>{deviceId}</Link>,
             },
             { title: 'Certificate', cell: ({ fingerprint }) => <Fingerprint of={fingerprint} /> },
-            { title: 'Key', cell: ({ keyType }) => keyType },
+            { title: 'Key', cell: ({ keyType }) => keyName(keyType) },
             { title: 'Subject', cellClass: 'break', cell: ({ subject }) => subject.replaceAll('\n', ', ') },
             { title: 'Asked', className: 'tight', cell: ({ issuedAt }) => <Timestamp at={issuedAt} /> },
             may

@@ -1,6 +1,7 @@
 // The certificates of a device, on a line of time and one by one, with what can be done with each.
 import { useState } from 'react'
 import type { Certificate } from '../../../client/types.ts'
+import { keyName } from '../../../pki/key-policy.ts'
 import type { ListedDevice } from '../../api/response-types.ts'
 import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
@@ -133,7 +134,7 @@ function CertificateItem({
         </dd>
         <dt>Key and serial</dt>
         <dd>
-          {certificate.keyType}, <span className="mono break">{certificate.serialNumber}</span>
+          {keyName(certificate.keyType)}, <span className="mono break">{certificate.serialNumber}</span>
         </dd>
         <dt>Trust</dt>
         <dd>{certificate.trust === 'pinned' ? 'pinned: this very certificate' : 'through its chain'}</dd>

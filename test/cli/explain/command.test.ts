@@ -34,7 +34,7 @@ describe('explain', () => {
       stdout,
       /would be refused: certificate_self_signed\n.*nearest device by name: stranger-1 \(registered\)\n/,
     )
-    assert.match(stdout, /^✓ key +keyType ed25519/m)
+    assert.match(stdout, /^✓ key +keyType Ed25519/m)
     const missing = await up.run('explain', 'stranger-2')
     assert.match(
       missing.stderr,

@@ -71,6 +71,15 @@ describe('output', () => {
     assert.equal(asked, 2)
   })
 
+  it('shows a key type as standards name it, and leaves it to programs as it is stored', async () => {
+    const device = { keyType: 'ml-dsa-65', certificates: [{ keyType: 'p256' }, { keyType: 'rsa2048' }] }
+    const [table, json] = [sink(), sink()]
+    await printDocument(device, 'table', table)
+    await printDocument(device, 'json', json)
+    assert.equal(table.text(), 'keyType       ML-DSA-65\ncertificates  keyType=P-256, keyType=rsa2048\n')
+    assert.deepEqual(JSON.parse(json.text()), device)
+  })
+
   it('lets no control character of a subject reach a terminal', async () => {
     const out = sink()
     await printDocument(
