@@ -1,6 +1,6 @@
 // Loaded into the process of every test file. A test that leaves something open would keep its process, and with it the whole
 // run, waiting for ever: the runner's own timeout ends tests, not processes.
-const FILE_TIMEOUT_MS = 600_000
+const FILE_TIMEOUT_MS = 1_200_000
 
 if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
   setTimeout(() => {
