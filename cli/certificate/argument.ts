@@ -3,6 +3,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { open, stat } from 'node:fs/promises'
 import { Argument } from 'commander'
+import { certificateBlocks } from '../../pki/pem.ts'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 import { programName } from '../program-name.ts'
 
@@ -66,12 +67,12 @@ async function readCertificate(file: string): Promise<Subject & { kind: 'certifi
   const text = content.toString('latin1')
   const holdsKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
   try {
-    const certificate = new X509Certificate(content)
+    const blocks = certificateBlocks(text)
+    const certificate = new X509Certificate(blocks[0] ?? derIn(content))
     const fingerprint = createHash('sha256').update(certificate.raw).digest('hex')
-    const count = text.split('-----BEGIN CERTIFICATE-----').length - 1
     const besides = [
-      ...(count > 1
-        ? [`${file} holds ${count} certificates: the first counts, which is what a device presents`]
+      ...(blocks.length > 1
+        ? [`${file} holds ${blocks.length} certificates: the first counts, which is what a device presents`]
         : []),
       ...(holdsKey
         ? [`${file} holds a private key too: it was not sent, and belongs in a file of its own`]
@@ -85,6 +86,12 @@ async function readCertificate(file: string): Promise<Subject & { kind: 'certifi
       { cause: error },
     )
   }
+}
+
+/** PEM is read as the service reads it, by nobody else. */
+function derIn(content: Buffer): Buffer {
+  if (content.includes('-----BEGIN')) throw new Error('it holds no whole block BEGIN CERTIFICATE')
+  return content
 }
 
 /** As much as a certificate can be long, and a byte more: a file may be longer than it says. */

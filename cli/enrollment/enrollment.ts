@@ -93,6 +93,8 @@ async function readRequest(file: string): Promise<string> {
     // A private key named by mistake must not be sent anywhere.
     const request =
       /-----BEGIN (NEW )?CERTIFICATE REQUEST-----[^-]+-----END (NEW )?CERTIFICATE REQUEST-----/.exec(text)
+    const begun = text.match(/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/g)?.length ?? 0
+    if (begun > 1) throw new Error(`it holds ${begun} requests, and one is meant`)
     if (request) return `${request[0]}\n`
   } catch (error) {
     throw fileFault('the certificate request cannot be read', file, error)

@@ -19,7 +19,7 @@ import type { Certificate, Device, Refusal, RollReader } from '../../db/roll/rol
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
 import { findIssuer, verifyChain } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
-import { pemBlocks } from '../../pki/pem.ts'
+import { certificateBlocks } from '../../pki/pem.ts'
 import { Problem } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
 import type { Explanation } from '../http/schemas.ts'
@@ -140,14 +140,14 @@ export function createExplainer({
     async presented(pem) {
       if (pem.includes('PRIVATE KEY')) throw unusable('it contains a private key: send the certificate alone')
       // A device file holds leaf and chain: the first certificate is the one it would present.
-      const [der] = pemBlocks(pem, 'CERTIFICATE')
+      const [der] = certificateBlocks(pem)
       return explainCertificate(parsed(der))
     },
   }
 }
 
 function parsed(der: Buffer | undefined): X509Certificate {
-  if (der === undefined) throw unusable('it must hold a PEM block BEGIN CERTIFICATE')
+  if (der === undefined) throw unusable('it must hold a whole PEM block BEGIN CERTIFICATE')
   try {
     return new X509Certificate(der)
   } catch {

@@ -1,7 +1,7 @@
 // One row of an import as Rollcall means it, out of what a file says: our own fields, AWS's bulk-registration lines, Azure
 // IoT Hub's. Pure. What cannot be meant faithfully is refused with a reason; no value of a row is ever repeated in one.
 import { isDeviceId } from '../../pki/device-id.ts'
-import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
+import { CSR_CHARACTERS_MAX, certificateBlocks, toPem } from '../../pki/pem.ts'
 import { type Azure, fromAzure, isAzure } from './azure-row.ts'
 
 export type RowState = 'registered' | 'active' | 'suspended' | 'decommissioned'
@@ -129,7 +129,9 @@ function validate(row: Fields, text: boolean, azure: Azure | null): RowVerdict {
     return invalid(`state is none of ${states.join(', ')}`)
   const wanted = azure?.state ?? (state as RowState | undefined)
   if (wanted !== undefined) read.state = wanted
-  return holdsPrivateKey(read) ? privateKey() : { row: read }
+  if (holdsPrivateKey(read)) return privateKey()
+  for (const item of read.certificates ?? []) item.certificate = presented(item.certificate)
+  return { row: read }
 }
 
 /** One certificate with its trust, or the list of an export, of which only those that admit are registered. */
@@ -157,6 +159,12 @@ function certificatesOf(
     if (admits) kept.push({ certificate: item['certificate'], trust: item['trust'] })
   }
   return kept
+}
+
+/** Of a file with leaf and chain the first certificate, which is what a device presents; any other text as it is. */
+function presented(text: string): string {
+  const [der] = certificateBlocks(text)
+  return der === undefined ? text : toPem(der, 'CERTIFICATE')
 }
 
 function attributesFault(all: Fields): RowFault | null {

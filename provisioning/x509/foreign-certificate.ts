@@ -8,7 +8,7 @@ import { coverageOf, covers } from '../../pki/distribution-points.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { namesOf } from '../../pki/names.ts'
-import { PEM_BYTES_MAX, pemBlocks } from '../../pki/pem.ts'
+import { certificateBlocks, PEM_BYTES_MAX } from '../../pki/pem.ts'
 import type { Fault } from '../http/problem.ts'
 import { DEVICE_URN } from './certificate-names.ts'
 
@@ -101,9 +101,9 @@ function withdrawn(issuer: Issuer | null, issuers: Map<string, Issuer>): Foreign
 export function onlyCertificate(pem: string): Buffer | string {
   if (pem.includes('PRIVATE KEY')) return 'the text contains a private key: send the certificate alone'
   if (pem.length > PEM_BYTES_MAX) return `it is longer than ${PEM_BYTES_MAX} characters`
-  const [der, ...more] = pemBlocks(pem, 'CERTIFICATE')
+  const [der, ...more] = certificateBlocks(pem)
   if (der === undefined || more.length > 0) {
-    return `it must hold exactly one PEM block BEGIN CERTIFICATE, it holds ${more.length + (der ? 1 : 0)}`
+    return `it must hold exactly one whole PEM block BEGIN CERTIFICATE, it holds ${more.length + (der ? 1 : 0)}`
   }
   return der
 }
