@@ -72,8 +72,9 @@ test('a session still ends with its certificate while the registry is gone', asy
   rmSync(t.roll.registry.file)
   await until(() => !t.broker.ready())
   assert.equal(standing.destroyed, false)
-  now = notAfter.getTime()
+  now = notAfter.getTime() + 1
   await ended(standing)
+  await t.line(line => line.msg === 'cut' && line.reason === 'certificate_expired')
 })
 
 test('a clock that jumps two years forward expires, and two years back refuses as not yet valid', async () => {

@@ -130,13 +130,16 @@ export function createOutput(parts: {
 
   function isFull(client: Client): void {
     client.isFull = true
+    const { stream } = client
     const timeout = setTimeout(() => parts.onTimeout(client), parts.timeoutMs)
-    client.stream.once('drain', () => {
+    const onClose = () => clearTimeout(timeout)
+    stream.once('close', onClose)
+    stream.once('drain', () => {
       clearTimeout(timeout)
+      stream.off('close', onClose)
       client.isFull = false
       hasRoom(client)
     })
-    client.stream.once('close', () => clearTimeout(timeout))
   }
 
   function hasRoom(client: Client): void {
