@@ -10,23 +10,25 @@ import { bind, policiesThrough, policySnapshot, valuesOf } from './policy-snapsh
 
 export type PolicyResolver = ReturnType<typeof createPolicyResolver>
 
-export function createPolicyResolver(reader: PolicyReader, slices: TimeSlices = createTimeSlices()) {
+/** Questions about one device at once; trials on the fleet, which take a thousand times as long, are counted for themselves. */
+const QUESTIONS_MAX = 256
+
+export function createPolicyResolver(
+  reader: PolicyReader,
+  trials: TimeSlices = createTimeSlices(),
+  questions: TimeSlices = createTimeSlices({ sliceMs: 2, workMax: QUESTIONS_MAX }),
+) {
   return {
-    effective: (holder: PolicyHolder, gone?: () => boolean) => slices.run(effective(reader, holder), gone),
+    effective: (holder: PolicyHolder, gone?: () => boolean) => questions.run(effective(reader, holder), gone),
 
     /** Judges the draft as if it held for the device, whether it is attached or not. */
-    simulate(
-      holder: PolicyHolder,
-      draft: PolicyDocument,
-      questions: readonly Question[],
-      gone?: () => boolean,
-    ) {
-      return slices.run(simulation(reader, holder, draft, questions), gone)
+    simulate(holder: PolicyHolder, draft: PolicyDocument, asked: readonly Question[], gone?: () => boolean) {
+      return questions.run(simulation(reader, holder, draft, asked), gone)
     },
 
     /** Who would lose or gain what, device by device. Lists at most `limit` devices, those that lose something first. */
     trial: (draft: Draft, limit: number, gone?: () => boolean) =>
-      slices.run(tryOnFleet(reader, draft, limit), gone),
+      trials.run(tryOnFleet(reader, draft, limit), gone),
   }
 }
 

@@ -139,7 +139,7 @@ test('the largest policy is bound to a device a statement in a step, and a quest
       for (let step = work.next(); ; step = work.next(), steps += 1) if (step.done === true) return step.value
     },
   }
-  const resolver = createPolicyResolver(reader, counting)
+  const resolver = createPolicyResolver(reader, counting, counting)
   const holder = { deviceId: 'd1', attributes: {}, groups: [], certificate: null }
   const stepsOf = async (work: () => Promise<unknown>) => {
     const before = steps

@@ -1,5 +1,5 @@
 // Withdrawing a right waits for nothing that others can fill: each queue it could wait in is filled, and it goes before.
-// DraftValidation by what is answered before what, not by the clock.
+// Judged by what is answered before what, not by the clock.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
