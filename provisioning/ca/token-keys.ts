@@ -19,8 +19,11 @@ const TOOL = 'pkcs11-tool'
 const PIN_VARIABLE = 'ROLLCALL_PKCS11_PIN'
 const PREFIX = 'pkcs11:'
 const TIMEOUT_MS = 10_000
-/** Each signature is a process of some 15 ms. */
-const AT_ONCE = 4
+/**
+ * Each signature is a process of some 15 ms, one after the other: of several that log in to a SoftHSM 2.6 token at the same moment
+ * one is answered CKR_GENERAL_ERROR now and then.
+ */
+const AT_ONCE = 1
 const WAITING_MAX = 1_000
 
 /** pkcs11-tool 0.23 makes P-384 keys too, but cannot read back their public half. */
