@@ -65,8 +65,6 @@ export function createObservers(options: {
       publisher.subscribed(granted ?? '')
     },
     sessionExpired: () => metrics.sessionsExpired.inc(),
-    messageReceived: () => metrics.messages.inc(),
-    messageSent: () => metrics.messagesSent.inc(),
     routed: tookMs => metrics.routingSeconds.observe(tookMs / 1_000),
     sessionsUnkept(error) {
       log.sessionsUnkept(error)

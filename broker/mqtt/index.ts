@@ -140,6 +140,7 @@ export async function createEngine(engineParts: EngineOptions): Promise<Engine> 
   const wills = createWills({
     store,
     events,
+    traffic,
     topicBytesMax: settings.topicBytesMax,
     mayRetain(principal, message) {
       storedState.retains(principal, rightsOf(principal).isBackend === true)

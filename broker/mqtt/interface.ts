@@ -36,8 +36,6 @@ export type EngineEvents = {
   firstUse(fingerprint: string, deviceId: string): void
   /** The filters are the session's own: read them when they are needed. `granted` where one was added. */
   subscriptionsChanged(who: PeerInfo, filters: Filters, granted?: string): void
-  messageReceived(): void
-  messageSent(): void
   /** How long one message took to all its receivers; told of some. */
   routed(tookMs: number): void
 }

@@ -11,6 +11,8 @@ export type Traffic = {
   bytesReceived: number
   bytesSent: number
   messagesReceived: number
+  /** Those that were routed, with wills. */
+  messagesAccepted: number
   messagesSent: number
   messagesDropped: number
   payloadBytesReceived: number
@@ -26,6 +28,7 @@ export function newTraffic(): Traffic {
     bytesReceived: 0,
     bytesSent: 0,
     messagesReceived: 0,
+    messagesAccepted: 0,
     messagesSent: 0,
     messagesDropped: 0,
     payloadBytesReceived: 0,

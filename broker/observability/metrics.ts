@@ -183,12 +183,12 @@ export function createMetrics() {
       buckets: LATENCIES,
       registers,
     }),
-    messages: counterPerMessage({
+    messages: new Counter({
       name: 'rollcall_messages_received_total',
       help: 'Messages accepted from devices',
       registers,
     }),
-    messagesSent: counterPerMessage({
+    messagesSent: new Counter({
       name: 'rollcall_messages_sent_total',
       help: 'Messages delivered to devices',
       registers,
@@ -212,23 +212,6 @@ export function createMetrics() {
   }
   startAtZero(metrics)
   return metrics
-}
-
-/** A counter that every message increments: that is an addition, and the metric follows when it is collected. */
-function counterPerMessage(config: { name: string; help: string; registers: Registry[] }): { inc(): void } {
-  let uncollected = 0
-  new Counter({
-    ...config,
-    collect() {
-      this.inc(uncollected)
-      uncollected = 0
-    },
-  })
-  return {
-    inc() {
-      uncollected += 1
-    },
-  }
 }
 
 /** Every series is there from the start: a first refusal is an increase that can be seen, and no traffic makes more of them. */

@@ -27,6 +27,8 @@ export function createScrape({ metrics, engine, limits, healthy, sessionFile }: 
       metrics.queuedBytes.set(queuedBytes)
       metrics.retainedMessages.set(retained)
       metrics.retainedBytes.set(retainedBytes)
+      showTotal(metrics.messages, engine.traffic.messagesAccepted)
+      showTotal(metrics.messagesSent, engine.traffic.messagesSent)
       showTotal(metrics.bytesReceived, engine.traffic.bytesReceived)
       showTotal(metrics.bytesSent, engine.traffic.bytesSent)
       metrics.registryReadable.set(healthy() ? 1 : 0)

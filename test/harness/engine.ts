@@ -69,8 +69,6 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       engineFailed: told('engineFailed'),
       firstUse: told('firstUse'),
       subscriptionsChanged() {},
-      messageReceived: told('messageReceived'),
-      messageSent: told('messageSent'),
       takenOver: () => {},
       sessionsUnkept: told('sessionsUnkept'),
       sessionsKept() {},

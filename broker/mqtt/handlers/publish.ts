@@ -68,7 +68,7 @@ export function createPublishHandler(parts: HandlerContext) {
       return
     }
     if (retain) storedState.retains(principalOf(session), session.rights.isBackend === true)
-    events.messageReceived()
+    traffic.messagesAccepted += 1
     const expiry = properties.numbers.get(MESSAGE_EXPIRY)
     const message: Message = {
       topic,

@@ -41,7 +41,7 @@ export function createDelivery(parts: {
   store: SessionStore
   output: Output
   traffic: Traffic
-  events: Pick<EngineEvents, 'dropped' | 'messageSent'>
+  events: Pick<EngineEvents, 'dropped'>
   now(): number
   /** Whether no queue is handed out any more. */
   isDraining(): boolean
@@ -171,7 +171,6 @@ export function createDelivery(parts: {
   function sent({ payload }: Message): void {
     traffic.messagesSent += 1
     traffic.payloadBytesSent += payload.length
-    events.messageSent()
   }
 
   /** Null where the packet would be larger than the client takes. */

@@ -61,29 +61,26 @@ export function createQueueReplay(parts: {
     for (const row of rows) {
       state.resendAfter = row.id
       const messageId = row.messageId!
+      putInFlight(state, row, messageId)
       if (row.released === 1) {
-        inFlightOf(state).set(messageId, {
-          qos: 2,
-          released: true,
-          row: row.id,
-          bytes: row.bytes,
-          shared: null,
-        })
         output.sendAfter(client, null, encodeAcknowledgement('pubrel', client.version, messageId))
         continue
       }
-      inFlightOf(state).set(messageId, {
-        qos: row.qos as 1 | 2,
-        released: false,
-        row: row.id,
-        bytes: row.bytes,
-        shared: null,
-      })
       // Its age and expiry are not asked: delivery was begun [MQTT-4.3.3-7] [MQTT-4.4.0-1].
       if (!client.session.rights.receive(row.topic)) giveUp(state, client, messageId)
       else publish(state, client, row, messageId, null, true)
     }
     return true
+  }
+
+  function putInFlight(state: SessionState, row: QueuedRow, messageId: number): void {
+    inFlightOf(state).set(messageId, {
+      qos: row.qos as 1 | 2,
+      released: row.released === 1,
+      row: row.id,
+      bytes: row.bytes,
+      shared: null,
+    })
   }
 
   /**
@@ -113,13 +110,7 @@ export function createQueueReplay(parts: {
       if (isUnwanted(client, session, row)) continue
       const messageId = takeIdentifier(state)
       queue.send(row.id, messageId)
-      inFlightOf(state).set(messageId, {
-        qos: row.qos as 1 | 2,
-        released: false,
-        row: row.id,
-        bytes: row.bytes,
-        shared: null,
-      })
+      putInFlight(state, row, messageId)
       sending.push([row, messageId])
     }
     // One wait for the disk for all of them.

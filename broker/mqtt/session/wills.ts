@@ -7,12 +7,14 @@ import type { EngineEvents } from '../interface.ts'
 import type { Message } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import type { Principal } from '../rights-resolver.ts'
+import type { Traffic } from '../traffic.ts'
 
 export type Wills = ReturnType<typeof createWills>
 
 export function createWills(parts: {
   store: SessionStore
-  events: Pick<EngineEvents, 'denied' | 'dropped' | 'messageReceived' | 'engineFailed'>
+  events: Pick<EngineEvents, 'denied' | 'dropped' | 'engineFailed'>
+  traffic: Traffic
   topicBytesMax: number
   /** It is about to be retained. Gives whether it fits what its device may retain, and all together may. */
   mayRetain(principal: Principal, message: Will['message']): boolean
@@ -56,7 +58,7 @@ export function createWills(parts: {
       events.dropped('retained', principal.deviceId)
       retain = false
     }
-    events.messageReceived()
+    parts.traffic.messagesAccepted += 1
     const expiresAt = will.expirySeconds === null ? null : parts.now() + will.expirySeconds * 1_000
     try {
       parts.publish({ ...will.message, retain, expiresAt })

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Identity } from '../../../harness/authority.ts'
 import { startTestBroker, type TestBroker } from '../../../harness/broker.ts'
 import { type Mqtt5Client, speak5 } from '../../../harness/mqtt5-client.ts'
+import { kept5, publish5, subscribe5 } from '../../../harness/packets5.ts'
 import { tester } from '../../../harness/roll.ts'
 import { until } from '../../../harness/until.ts'
 
@@ -26,23 +27,7 @@ describe('MQTT 5', () => {
   })
 
   const comes = (connect: object = {}) => speak5(t, device, { clientId: 'd1', ...connect })
-  const publish = (messageId: number, more: object = {}) => ({
-    cmd: 'publish',
-    topic,
-    qos: messageId === 0 ? 0 : 1,
-    payload: 'm',
-    messageId,
-    retain: false,
-    dup: false,
-    ...more,
-  })
-  const subscribe = (messageId: number, filter: string, more: object = {}, properties: object = {}) => ({
-    cmd: 'subscribe',
-    messageId,
-    subscriptions: [{ topic: filter, qos: 1, nl: false, rap: false, rh: 0, ...more }],
-    properties,
-  })
-  const kept = (seconds: number) => ({ clean: false, properties: { sessionExpiryInterval: seconds } })
+  const publish = (messageId: number, more: object = {}) => publish5(topic, messageId, more)
 
   test('[MQTT-3.2.2] CONNACK says what the server bounds, and an assigned client identifier', async () => {
     const one = await comes({ clientId: '' })
@@ -61,7 +46,7 @@ describe('MQTT 5', () => {
   })
 
   test('[MQTT-3.3.2] properties of a message travel as they came, user properties in their order', async () => {
-    await backend.ask(subscribe(1, 'devices/#'), 'suback')
+    await backend.ask(subscribe5(1, 'devices/#'), 'suback')
     const one = await comes()
     // User properties a=1, b=2, a=3 around a content type, as bytes: mqtt-packet would sort them.
     const properties = Buffer.from(
@@ -86,8 +71,8 @@ describe('MQTT 5', () => {
   })
 
   test('[MQTT-3.3.2-6] what is left of its life is told, and of a message that has expired nothing is', async () => {
-    const away = await comes(kept(1_000))
-    await away.ask(subscribe(1, topic), 'suback')
+    const away = await comes(kept5(1_000))
+    await away.ask(subscribe5(1, topic), 'suback')
     await away.leave()
     const sender = await speak5(t, await t.roll.enroll('s1', { groups: ['backend'] }), { clientId: 's1' })
     const to = (payload: string, messageExpiryInterval: number) =>
@@ -95,7 +80,7 @@ describe('MQTT 5', () => {
     await to('short', 10)
     await to('long', 100)
     offsetMs = 10_000
-    const back = await comes(kept(1_000))
+    const back = await comes(kept5(1_000))
     const got = await back.next('publish')
     assert.deepEqual([back.connack?.sessionPresent, String(got.payload)], [true, 'long'])
     assert.equal(got.properties?.['messageExpiryInterval'], 90)
@@ -108,7 +93,7 @@ describe('MQTT 5', () => {
       [29_999, true],
       [30_000, false],
     ] as const) {
-      const one = await comes({ ...kept(30), clean: true })
+      const one = await comes({ ...kept5(30), clean: true })
       const before = offsetMs
       const leftAt = Date.now()
       await one.leave()
@@ -117,7 +102,7 @@ describe('MQTT 5', () => {
       )
       // Its end was noted between these two moments.
       offsetMs = before + waitedMs - (isPresent ? Date.now() - leftAt + 500 : 0)
-      const back = await comes(kept(30))
+      const back = await comes(kept5(30))
       assert.equal(back.connack?.sessionPresent, isPresent, `${waitedMs} ms`)
       await back.cut()
       t.lines.length = 0
@@ -125,7 +110,7 @@ describe('MQTT 5', () => {
   })
 
   test('[MQTT-3.14.2-2] DISCONNECT shortens the expiry, and may not begin one', async () => {
-    const one = await comes(kept(1_000))
+    const one = await comes(kept5(1_000))
     await one.leave({ properties: { sessionExpiryInterval: 0 } })
     const two = await comes({ clean: false })
     assert.equal(two.connack?.sessionPresent, false)
@@ -140,7 +125,7 @@ describe('MQTT 5', () => {
         clean,
         properties: { receiveMaximum: 2, sessionExpiryInterval: clean ? 0 : 100 },
       })
-      await one.ask(subscribe(1, topic), 'suback')
+      await one.ask(subscribe5(1, topic), 'suback')
       for (let id = 1; id <= 5; id += 1) await backend.ask(publish(id, { payload: String(id) }), 'puback')
       await until(() => one.of('publish').length === 2)
       await one.ask({ cmd: 'pingreq' }, 'pingresp')
@@ -158,15 +143,15 @@ describe('MQTT 5', () => {
   })
 
   test('what may not be sent again gives its identifier back by PUBREL, or the next message would pass for it', async () => {
-    const one = await comes(kept(100))
-    await one.ask(subscribe(1, 'devices/d1/#', { qos: 2 }), 'suback')
+    const one = await comes(kept5(100))
+    await one.ask(subscribe5(1, 'devices/d1/#', { qos: 2 }), 'suback')
     await backend.ask(publish(1, { qos: 2, topic: 'devices/d1/secret' }), 'pubrec')
     const { messageId } = await one.next('publish')
     await one.cut()
     const deny = { effect: 'deny', actions: ['receive'], topics: ['devices/+/secret'] }
     await t.roll.writer.putPolicy('silent', { name: 'silent', statements: [deny] }, tester)
     await t.roll.writer.attachPolicy('silent', 'device', 'd1', tester)
-    const back = await comes(kept(100))
+    const back = await comes(kept5(100))
     assert.equal((await back.next('pubrel')).messageId, messageId)
     await backend.ask(publish(2, { qos: 2, payload: 'next' }), 'pubrec')
     const next = await back.next('publish')
@@ -176,18 +161,18 @@ describe('MQTT 5', () => {
   })
 
   test('PUBREL again on a session that goes on is done with: its PUBCOMP may have been lost', async () => {
-    const one = await comes(kept(100))
+    const one = await comes(kept5(100))
     await one.ask(publish(1, { qos: 2 }), 'pubrec')
     assert.equal((await one.ask({ cmd: 'pubrel', messageId: 1 }, 'pubcomp')).reasonCode, 0)
     await one.cut()
-    const back = await comes(kept(100))
+    const back = await comes(kept5(100))
     assert.equal((await back.ask({ cmd: 'pubrel', messageId: 1 }, 'pubcomp')).reasonCode, 0)
     await back.cut()
   })
 
   test('[MQTT-3.1.2-24] a packet that is too large for a client is dropped for it, and the next one comes', async () => {
     const one = await comes({ properties: { maximumPacketSize: 100 } })
-    await one.ask(subscribe(1, topic), 'suback')
+    await one.ask(subscribe5(1, topic), 'suback')
     await backend.ask(publish(1, { payload: 'x'.repeat(200) }), 'puback')
     await backend.ask(publish(2, { payload: 'small' }), 'puback')
     assert.equal(String((await one.next('publish')).payload), 'small')
@@ -196,7 +181,7 @@ describe('MQTT 5', () => {
 
   test('[MQTT-3.3.2-12] topic aliases hold both ways, within what each side takes', async () => {
     const one = await comes({ properties: { topicAliasMaximum: 1 } })
-    await one.ask(subscribe(1, 'devices/d1/#'), 'suback')
+    await one.ask(subscribe5(1, 'devices/d1/#'), 'suback')
     one.say(
       publish(0, { properties: { topicAlias: 1 } }),
       publish(0, { topic: '', payload: 'again', properties: { topicAlias: 1 } }),
@@ -220,19 +205,19 @@ describe('MQTT 5', () => {
 
   test('[MQTT-3.8] no-local, retain as published, retain handling and subscription identifiers', async () => {
     const one = await comes()
-    await one.ask(subscribe(1, topic, { nl: true }), 'suback')
+    await one.ask(subscribe5(1, topic, { nl: true }), 'suback')
     await one.ask(publish(1), 'puback')
     await one.ask({ cmd: 'pingreq' }, 'pingresp')
     assert.equal(one.of('publish').length, 0, 'No Local [MQTT-3.8.3-3]')
-    await one.ask(subscribe(2, 'devices/d1/+', { rap: true }, { subscriptionIdentifier: 7 }), 'suback')
-    await one.ask(subscribe(3, 'devices/#'), 'suback').catch(() => {})
+    await one.ask(subscribe5(2, 'devices/d1/+', { rap: true }, { subscriptionIdentifier: 7 }), 'suback')
+    await one.ask(subscribe5(3, 'devices/#'), 'suback').catch(() => {})
     await backend.ask(publish(1, { payload: 'kept', retain: true }), 'puback')
     const got = await one.next('publish')
     assert.deepEqual([got.retain, got.properties?.['subscriptionIdentifier']], [true, 7])
     const shown = async (rh: number, isNew: boolean) => {
       const before = one.of('publish').length
       if (isNew) await one.ask({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: [topic] }, 'unsuback')
-      await one.ask(subscribe(4, topic, { rh }), 'suback')
+      await one.ask(subscribe5(4, topic, { rh }), 'suback')
       await one.ask({ cmd: 'pingreq' }, 'pingresp')
       return one.of('publish').length - before
     }
@@ -250,8 +235,8 @@ describe('MQTT 5', () => {
     assert.equal(denied.reasonCode, 0x87)
     assert.match(String(denied.properties?.['reasonString']), /^publish_denied: /)
     assert.equal((await one.ask(publish(2, { topic: 'devices/other', qos: 2 }), 'pubrec')).reasonCode, 0x87)
-    assert.deepEqual([...(await one.ask(subscribe(3, 'devices/other/#'), 'suback')).granted!], [0x87])
-    assert.deepEqual([...(await one.ask(subscribe(4, '$share/g'), 'suback')).granted!], [0x8f])
+    assert.deepEqual([...(await one.ask(subscribe5(3, 'devices/other/#'), 'suback')).granted!], [0x87])
+    assert.deepEqual([...(await one.ask(subscribe5(4, '$share/g'), 'suback')).granted!], [0x8f])
     one.say(publish(0, { topic: 'devices/other', qos: 0 }))
     const nobody = await one.ask(publish(5), 'puback')
     assert.equal(nobody.reasonCode, 0x10, 'no matching subscribers')

@@ -6,6 +6,7 @@ import mqttPacket from 'mqtt-packet'
 import { PacketFault } from '../../../../broker/mqtt/protocol/byte-reader.ts'
 import { decodeConnect } from '../../../../broker/mqtt/protocol/decode-connect.ts'
 import { frameAt } from '../../../../broker/mqtt/protocol/frames.ts'
+import { mqttPacketReads } from '../../../harness/mqtt-packet-reader.ts'
 
 const texts = (minLength: number) =>
   fc
@@ -42,24 +43,6 @@ function decode(bytes: Buffer) {
   return decodeConnect(bytes, frameAt(bytes, 0)!.body)
 }
 
-function peerReads(bytes: Buffer): mqttPacket.IConnectPacket | null {
-  const parser = mqttPacket.parser()
-  let found: mqttPacket.IConnectPacket | null = null
-  let failed = false
-  parser.on('packet', packet => {
-    found = packet as mqttPacket.IConnectPacket
-  })
-  parser.on('error', () => {
-    failed = true
-  })
-  try {
-    parser.parse(bytes)
-  } catch {
-    failed = true
-  }
-  return failed ? null : found
-}
-
 /** The same of both. */
 function outlineOf(packet: ReturnType<typeof decode>) {
   const { version, clientId, clean, keepAliveSeconds, username, hasPassword, will } = packet
@@ -87,7 +70,10 @@ test('every CONNECT is read as mqtt-packet reads it', () => {
   fc.assert(
     fc.property(connects, packet => {
       const bytes = mqttPacket.generate(packet)
-      assert.deepEqual(outlineOf(decode(bytes)), outlineOfPeer(peerReads(bytes)!))
+      assert.deepEqual(
+        outlineOf(decode(bytes)),
+        outlineOfPeer(mqttPacketReads<mqttPacket.IConnectPacket>(bytes)!),
+      )
     }),
   )
 })
@@ -109,7 +95,7 @@ test('a CONNECT with one of its bytes changed, or cut off, is refused as malform
         return
       }
       if (own.version < 3 || own.version > 5) return // answered by its version alone
-      const peer = peerReads(bytes)
+      const peer = mqttPacketReads<mqttPacket.IConnectPacket>(bytes)
       assert.ok(peer !== null, 'mqtt-packet refuses it')
       assert.deepEqual(outlineOf(own), outlineOfPeer(peer))
     }),

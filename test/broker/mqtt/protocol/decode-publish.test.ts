@@ -7,6 +7,7 @@ import { PacketFault } from '../../../../broker/mqtt/protocol/byte-reader.ts'
 import { createDecoder } from '../../../../broker/mqtt/protocol/decode.ts'
 import { frameAt } from '../../../../broker/mqtt/protocol/frames.ts'
 import type { Publish, Version } from '../../../../broker/mqtt/protocol/packets.ts'
+import { mqttPacketReads } from '../../../harness/mqtt-packet-reader.ts'
 
 const decoder = createDecoder()
 const decode = (bytes: Buffer, version: Version) =>
@@ -33,28 +34,12 @@ function encode(publish: Record<string, unknown>, version: Version): Buffer {
   })
 }
 
-function peerReads(bytes: Buffer, version: Version): mqttPacket.IPublishPacket | null {
-  const parser = mqttPacket.parser({ protocolVersion: version })
-  const found: mqttPacket.Packet[] = []
-  let failed = false
-  parser.on('packet', packet => found.push(packet))
-  parser.on('error', () => {
-    failed = true
-  })
-  try {
-    parser.parse(bytes)
-  } catch {
-    failed = true
-  }
-  return failed ? null : ((found[0] as mqttPacket.IPublishPacket | undefined) ?? null)
-}
-
 test('every PUBLISH is read as mqtt-packet reads it', () => {
   fc.assert(
     fc.property(publishes, versions, (publish, version) => {
       const bytes = encode(publish, version)
       const { topic, payload, qos, retain, dup, messageId } = decode(bytes, version)
-      const peer = peerReads(bytes, version)!
+      const peer = mqttPacketReads<mqttPacket.IPublishPacket>(bytes, version)!
       assert.deepEqual(
         { topic, payload, qos, retain, dup, messageId },
         {
@@ -94,7 +79,7 @@ test('a PUBLISH with any of its bytes changed, or cut off, is refused as malform
           assert.ok(error instanceof PacketFault, String(error))
           return
         }
-        const peer = peerReads(bytes, version)
+        const peer = mqttPacketReads<mqttPacket.IPublishPacket>(bytes, version)
         assert.ok(peer !== null, 'mqtt-packet refuses it')
         assert.deepEqual(
           [own.topic, own.payload, own.messageId],
