@@ -43,6 +43,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'fault/registry-loss-modes.test.ts': ['mosquitto_pub'],
   'cli/explain/command.test.ts': ['openssl'],
   'cli/doctor/command.test.ts': ['openssl'],
+  'cli/certificate/pem-forms.test.ts': ['openssl'],
   'cli/device/command.test.ts': ['openssl', 'mosquitto_pub'],
   'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],
 }
