@@ -1,4 +1,4 @@
-// Spans for whoever loads an OpenTelemetry SDK before us (`node --import`). Without one nothing is made, not even an object.
+// Spans, if an OpenTelemetry SDK was loaded before (`node --import`). Without one, no object is made.
 // Names and attributes are ours and few; callers of ours choose neither, and nobody from outside a trace of theirs.
 import {
   type Span as ApiSpan,

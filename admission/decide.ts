@@ -1,4 +1,4 @@
-// Who gets in: the admission decision, as one ordered list of checks. Pure: takes the clock, looks nothing up.
+// The admission decision, as one ordered list of checks. Pure: takes the clock, looks nothing up.
 // The gate asks it on every connection, the revocation watch on every change, `explain` whenever an operator asks why.
 import type { AdmissionRecord } from '../db/admission-lookup.ts'
 import type { Reason } from '../db/reason.ts'
@@ -26,7 +26,7 @@ export type Admission =
 /** How far a certificate's notBefore may lie in the future: clocks of devices and CAs differ. */
 export const NOT_BEFORE_SKEW_MS = 5 * 60_000
 
-/** What a certificate says of itself and who on record issued it: shown by explanations, decided upon never. */
+/** What a certificate says of itself, and its issuer on record: for explanations, never for decisions. */
 export type Presented = {
   facts: CertificateFacts
   issuer: { id: string; name: string; enabled: boolean; revoked: boolean; notAfter: number } | null
@@ -106,7 +106,7 @@ const listedChecks: readonly Check<Listed>[] = [
     refuses: ({ record, now }) => {
       if (!record.issuerEnabled) return 'issuer_disabled'
       if (record.issuerRevoked) return 'issuer_revoked'
-      // Who pins trusts the certificate beyond its CA's end, not beyond its CA's word.
+      // Pinning trusts a certificate beyond its CA's end, not beyond its CA's word.
       if (record.trust === 'pinned') return null
       return record.issuerNotAfter === null || now <= record.issuerNotAfter ? null : 'issuer_expired'
     },

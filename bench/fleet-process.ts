@@ -1,5 +1,5 @@
 // A fleet that is connected and stays, in a process of its own, so that neither its descriptors nor its work are those of
-// who measures. Tells when each link closed, by the clock that all processes of a machine share.
+// the measuring process. Tells when each link closed, by the clock that all processes of a machine share.
 import { readFileSync } from 'node:fs'
 import type { Member } from '../test/harness/fleet.ts'
 import { contextOf, openClient } from './mqtt-client.ts'

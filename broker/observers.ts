@@ -25,20 +25,20 @@ export function createObservers(options: {
   const { settings, log, metrics, recorder, publisher, writeBuffer, now } = options
   const detectClone = createCloneDetector()
 
-  const refused: BrokerLog['refused'] = (reason, who, detail) => {
-    log.refused(reason, who, detail)
-    recorder.refused(reason, who)
-    writeBuffer.refusal(reason, who)
+  const refused: BrokerLog['refused'] = (reason, peer, detail) => {
+    log.refused(reason, peer, detail)
+    recorder.refused(reason, peer)
+    writeBuffer.refusal(reason, peer)
   }
 
-  const takenOver: BrokerLog['takenOver'] = (who, by) => {
-    log.takenOver(who, by)
+  const takenOver: BrokerLog['takenOver'] = (peer, by) => {
+    log.takenOver(peer, by)
     // Two certificates of one device overlap while it renews. One certificate on both sides is a clone or a storm.
-    if (who.fingerprint === undefined || who.fingerprint !== by.fingerprint) return
+    if (peer.fingerprint === undefined || peer.fingerprint !== by.fingerprint) return
     const at = now()
-    const suspicion = detectClone({ fingerprint: who.fingerprint, from: who.address, to: by.address, at })
+    const suspicion = detectClone({ fingerprint: peer.fingerprint, from: peer.address, to: by.address, at })
     if (suspicion === null) return
-    const deviceId = who.deviceId ?? ''
+    const deviceId = peer.deviceId ?? ''
     const suspends = settings.suspendClones === 1
     log.cloned(suspicion, deviceId, suspends)
     recorder.cloned(suspicion, deviceId, suspends)
@@ -49,19 +49,19 @@ export function createObservers(options: {
     ...log,
     refused,
     takenOver,
-    connected(who, clean, protocol) {
-      log.connected(who, clean, protocol)
-      recorder.connected(who, clean, protocol)
-      writeBuffer.sessions(who.deviceId ?? '')
+    connected(peer, clean, protocol) {
+      log.connected(peer, clean, protocol)
+      recorder.connected(peer, clean, protocol)
+      writeBuffer.sessions(peer.deviceId ?? '')
     },
-    disconnected(who, why, code) {
-      log.disconnected(who, why, code)
-      recorder.disconnected(who, why, code)
-      writeBuffer.sessions(who.deviceId ?? '')
+    disconnected(peer, why, code) {
+      log.disconnected(peer, why, code)
+      recorder.disconnected(peer, why, code)
+      writeBuffer.sessions(peer.deviceId ?? '')
     },
     firstUse: writeBuffer.use,
-    subscriptionsChanged(who, filters, granted) {
-      writeBuffer.subscriptions(who, filters)
+    subscriptionsChanged(peer, filters, granted) {
+      writeBuffer.subscriptions(peer, filters)
       publisher.subscribed(granted ?? '')
     },
     sessionExpired: () => metrics.sessionsExpired.inc(),

@@ -74,7 +74,7 @@ export type RevocationReceipt = CertificateReceipt & {
 export type IssuerReceipt = Receipt & { issuerId: string; enabled: boolean }
 export type StateReceipt = Receipt & { deviceId: string; state: DeviceState }
 
-/** Whose certificates may be admitted: our own CAs and foreign trust anchors. `id` is the fingerprint. */
+/** Issuers of certificates that may be admitted: our own CAs and foreign trust anchors. `id` is the fingerprint. */
 export type Issuer = {
   id: string
   name: string

@@ -1,4 +1,4 @@
-// What is shown to whom: the sign-in to a stranger, the pages to an operator, and both to one whose session ended.
+// What is shown: the sign-in to a stranger, the pages to an operator, and both to an operator whose session ended.
 import { useEffect, useRef } from 'react'
 import { SessionProvider, useSession } from './api/session.tsx'
 import { Skeleton } from './components/placeholders.tsx'

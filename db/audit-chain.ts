@@ -7,7 +7,7 @@ export const GENESIS_HASH = '0'.repeat(64)
 
 /**
  * What kind of caller an actor is, so that no name can imitate another kind: the holder of an API token or of an operator's
- * certificate, whoever enrolls by an enrollment token, claim or IDevID, a device that renews, a part of this service, or a
+ * certificate, an enrolling device with an enrollment token, claim or IDevID, a device that renews, a part of this service, or a
  * command that works on the data directory itself.
  */
 export const actorKinds = ['token', 'certificate', 'enrollment', 'device', 'service', 'local'] as const

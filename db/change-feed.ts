@@ -15,7 +15,7 @@ export type Change = {
   issuerId: string | null
 }
 
-/** Who has acted on an epoch. `sessionsCut` counts all nodes together. */
+/** The nodes that have acted on an epoch. `sessionsCut` counts all nodes together. */
 export type Receipt = {
   epoch: number
   nodesTotal: number
@@ -68,8 +68,8 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
 }
 
 /**
- * Waits until every node acknowledged the epoch, or the deadline passed, and tells who did. Who waits at the same time
- * shares one look at the nodes: a thousand waiting requests ask no more often than one.
+ * Waits until every node acknowledged the epoch, or the deadline passed, and gives those that did. Callers that wait at the same time
+ * share one look at the nodes: a thousand waiting requests ask no more often than one.
  * Nodes that stopped in order are gone from the list; one that vanished is named in `unreachable`. `epochs` are all those of
  * one change, where it has several, and `epoch` is the last of them.
  */

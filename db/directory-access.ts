@@ -26,6 +26,6 @@ export function assertNotOpen(path: string): DirectoryAccess {
   if (access !== 'open') return access
   const mode = (stat.mode & 0o7777).toString(8).padStart(4, '0')
   throw new Error(
-    `${path} can be written by others (mode ${mode}), who could put another registry there: run chmod 700 ${path}, and find out who could write there`,
+    `${path} can be written by others (mode ${mode}): another registry could be put there. Run chmod 700 ${path}, and find out which users could write there`,
   )
 }

@@ -1,5 +1,5 @@
 // What each reason becomes for a device that speaks MQTT 5: the Reason Code of CONNACK, of DISCONNECT and of the packet
-// that acknowledges a request, and its Reason String. Refuses to know who sends them.
+// that acknowledges a request, and its Reason String. Does not know their sender.
 import { type Reason, reasons } from './reason.ts'
 
 /** Reason Codes of MQTT 5 §3.2.2.2 (CONNACK), §3.14.2.1 (DISCONNECT from a server), §3.4.2.1, §3.5.2.1, §3.9.3 (acknowledgements). */
@@ -122,7 +122,7 @@ const codes = {
   consumer_too_slow: nothing,
   session_too_old: nothing,
   keepalive_timeout: { connack: null, disconnect: 0x8d, ack: null },
-  // doubt: whoever is refused in doubt shall try again
+  // doubt: a device refused in doubt shall try again
   registry_unavailable: nothing,
   internal_error: nothing,
 } as const satisfies Record<Reason, V5Codes>

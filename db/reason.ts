@@ -81,7 +81,7 @@ const entries = {
   registration_limited: {
     seen: 'cut',
     title: 'Too many devices register themselves at once',
-    hint: 'Let the device back off and connect again. A flood of them is worth a look at who holds the key of the issuer.',
+    hint: 'Let the device back off and connect again. A flood of them is worth a look at the holder of the issuer key.',
   },
   ...listedReasons,
   // the first packet

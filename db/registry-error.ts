@@ -46,7 +46,7 @@ export function asRegistryError(error: unknown): unknown {
 }
 
 /**
- * Whether the registry itself is out, whoever asks: locked, full, gone, replaced or damaged. Anything else that a change
+ * Whether the registry itself is out, for every caller: locked, full, gone, replaced or damaged. Anything else that a change
  * throws is about that change, and trying another one may work.
  */
 export function isRegistryUnavailable(error: unknown): boolean {

@@ -1,4 +1,4 @@
-// How the record itself is doing, for whoever watches: how far brokers are behind the change feed, what waits to be imported,
+// Figures of the registry itself, for monitoring: how far brokers are behind the change feed, what waits to be imported,
 // how much room is taken and left. Point look-ups alone, whatever the size of the roll.
 import type { Registry } from './open.ts'
 import { freeBytes, storeBytes } from './store-size.ts'

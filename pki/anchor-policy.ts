@@ -71,7 +71,7 @@ function anchorFaults(
 
 /**
  * Whether it holds only for some names (RFC 5280 §4.2.1.10). A chain is followed here without looking at them, so trusting such a
- * CA would trust more than whoever certified it meant.
+ * CA would trust more than its certifier meant.
  */
 export function isConstrained({ extensions }: ReadCertificate): boolean {
   return extensions.some(({ oid }) => oid === extensionIds.nameConstraints)

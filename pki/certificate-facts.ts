@@ -32,7 +32,7 @@ const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p3
 /** Their name says all: Edwards curves (RFC 8410), ML-DSA (RFC 9881), SLH-DSA (RFC 9909). */
 const NAMED_KEYS = /^(ed25519|ed448|(ml|slh)-dsa-[a-z0-9-]+)$/
 
-/** Who issues reads what was signed, and who lists it reads it again: the same bytes have the same facts. */
+/** Issuing reads the signed certificate, and listing reads it again: the same bytes have the same facts. */
 const REMEMBERED_MAX = 256
 const ofObjects = new WeakMap<X509Certificate, Readonly<CertificateFacts>>()
 const remembered = new Map<string, Readonly<CertificateFacts>>()

@@ -27,7 +27,7 @@ export function verifyChain(
   return verifyUnder(certificate, anchorsAmong(signers, issuers))
 }
 
-/** Those of some issuers whose own chain is known to the root: for whoever judges many certificates. */
+/** Those of some issuers whose own chain is known to the root: for a check of many certificates. */
 export function anchorsAmong(
   some: Iterable<KnownIssuer>,
   issuers: ReadonlyMap<string, KnownIssuer>,

@@ -94,7 +94,7 @@ export function oidOf(bytes: Buffer, element: DerElement | undefined): string {
   return arcs.join('.')
 }
 
-/** TRUE is any octet but zero (X.690 §8.2.2): DER writes 0xFF, and whoever writes another means TRUE too. */
+/** TRUE is any octet but zero (X.690 §8.2.2): DER writes 0xFF; another octet means TRUE, too. */
 export function booleanOf(bytes: Buffer, element: DerElement | undefined): boolean {
   const content = contentOf(bytes, withTag(element, tags.boolean))
   if (content.length !== 1) throw new DerError('a boolean is not one octet')

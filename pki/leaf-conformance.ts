@@ -35,7 +35,7 @@ export function nonconformanceOf(
     found.push({ defect, fault: { path: `certificate.${part}`, message: `${message} (${defect})` } })
   const alone = pinned && certificate.subject.der.equals(certificate.issuer.der)
 
-  // However its key usage reads: who looks at basic constraints alone would take it for a CA (§4.2.1.9).
+  // However its key usage reads: a verifier that looks at basic constraints alone would take it for a CA (§4.2.1.9).
   if (certificate.basicConstraints?.isCa === true && !alone)
     add('certificate_is_ca', 'basicConstraints', 'CA must be FALSE: a device is an end entity')
   const strange = certificate.extensions.filter(({ critical, oid }) => critical && !understood.has(oid))

@@ -1,4 +1,4 @@
-// Reads a complete CRL of somebody else (RFC 5280 §5): who signed it, when the next one comes, which serial numbers it
+// Reads a complete CRL of a foreign CA (RFC 5280 §5): its signer, when the next one comes, which serial numbers it
 // lists. Refuses lists that are not the whole truth about their issuer. Fetches nothing.
 import 'reflect-metadata'
 import { type KeyObject, verify, type X509Certificate } from 'node:crypto'
@@ -35,7 +35,7 @@ type RevocationList = {
 /** `serialNumber` as `certificateFacts` writes it. */
 export type Revocation = { serialNumber: string; revokedAt: number; reason: string }
 
-/** Why a CRL cannot be used, in words for whoever sent it. */
+/** Why a CRL cannot be used, in words for its sender. */
 export class CrlError extends Error {
   override readonly name = 'CrlFault'
 }

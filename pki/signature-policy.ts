@@ -19,7 +19,7 @@ const brokenHashes: Readonly<Record<string, string>> = {
   '1.3.14.3.2.26': 'SHA-1',
 }
 
-/** What is wrong with it, in words for whoever asked for the signature; null where nothing is. */
+/** What is wrong with it, in words for the requester of the signature; null if nothing is. */
 export function weaknessOfSignature({ oid, parameters }: SignatureAlgorithm): string | null {
   const hash = oid === RSASSA_PSS ? brokenHashes[hashOfPss(parameters)] : broken[oid]
   return hash === undefined ? null : `it is signed with ${hash}: sign it with SHA-256`

@@ -16,7 +16,7 @@ const ciphers = [
 ].join(':')
 
 /**
- * Key exchange groups, the preferred first: a hybrid of X25519 and ML-KEM-768, which stays secret from who records it now and has a
+ * Key exchange groups, the preferred first: a hybrid of X25519 and ML-KEM-768, which stays secret from an attacker that records it now and has a
  * quantum computer later. Without P-256 and P-384, TLS 1.2 clients whose certificate lies on them are refused.
  */
 export const TLS_GROUPS = 'X25519MLKEM768:X25519:P-256:P-384'

@@ -8,7 +8,7 @@ export type QoS = 0 | 1 | 2
 /** Values for the variables of a policy, such as `device.id`. Absent ones void an allow and make a deny refuse all. */
 export type Variables = ReadonlyMap<string, string>
 
-/** Whose policies are bound: a device with the certificate it connects with. */
+/** The holder of policies: a device with the certificate it connects with. */
 export type Principal = { deviceId: string; issuerId: string | null; serialNumber: string }
 
 /** The values of every variable for one holder. */
@@ -65,7 +65,7 @@ export function bindStatements(policies: readonly PolicyDocument[], values: Vari
   return policies.flatMap(policy => [...boundOneByOne(policy, values, limits)])
 }
 
-/** The same of one policy, for who has other things to do between two statements. `limits` are those of all that hold. */
+/** The same of one policy, for a caller with other work between two statements. `limits` are those of all that hold. */
 export function* boundOneByOne(
   policy: PolicyDocument,
   values: Variables,

@@ -25,7 +25,7 @@ export function lossesBetween(before: readonly BoundStatement[], after: readonly
   }
 }
 
-/** As `lossesBetween`, in steps that each give how many filters were compared: whoever compares much serves others in between. */
+/** As `lossesBetween`, in steps that each give how many filters were compared: a long comparison lets other work run in between. */
 export function* compareStatements(
   before: readonly BoundStatement[],
   after: readonly BoundStatement[],

@@ -1,4 +1,4 @@
-// Which statement decides a question, for people who are about to change a policy. Pure.
+// Which statement decides a question, for operators before they change a policy. Pure.
 // Must answer as `rights.ts` does: a property test holds the two against each other.
 import { type BoundStatement, type QoS, refusingAll } from './binding.ts'
 import type { Action } from './document.ts'

@@ -1,4 +1,4 @@
-// Who may what: policy documents bound to one device become rights that answer per topic. Pure; deny wins, default deny.
+// Rights: policy documents bound to one device become rights that answer per topic. Pure; deny wins, default deny.
 import {
   type BoundStatement,
   bindStatements,
@@ -34,7 +34,7 @@ const EVERYTHING: TopicFilter = ['#']
 type Rule = { filter: TopicFilter; matches: (topic: string) => boolean; qosMax: QoS }
 type Rules = { allow: Rule[]; deny: Rule[] }
 
-/** The one who has no rights: nothing allowed. */
+/** No rights: nothing is allowed. */
 export const noRights: Rights = {
   publish: () => false,
   will: () => false,
@@ -89,7 +89,7 @@ export function rightsOf(
   }
 }
 
-/** Who may publish nothing is told so by each refusal, and not by a limit. */
+/** A device that may publish nothing learns it from each refusal, not from a limit. */
 function mostOf(rules: readonly Rule[]): QoS {
   if (rules.length === 0) return 2
   return rules.reduce<QoS>((most, { qosMax }) => (qosMax > most ? qosMax : most), 0)

@@ -170,7 +170,7 @@ function faultsOf(config: ProvisioningConfig): string[] {
   }
   for (const [what, type] of Object.entries(config.keyTypes)) {
     check(caKeyTypes.includes(type), `the ${what} key type ${type} is none of ${caKeyTypes.join(', ')}`)
-    // Whoever cannot verify ML-DSA could not verify the server certificate under such a CA either.
+    // A client that cannot verify ML-DSA could not verify the server certificate under such a CA either.
     check(
       !isMlDsa(type) || config.pq === 'issue',
       `the ${what} key type ${type} needs --pq issue or ROLLCALL_PQ=issue`,

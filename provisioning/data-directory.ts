@@ -80,7 +80,7 @@ export function assertNotLost({ registry, rootCertificate, path }: DataDirectory
   )
 }
 
-/** Removes what an interrupted `replaceFile` left. Only for who holds the lock of the directory. */
+/** Removes what an interrupted `replaceFile` left. Only for the holder of the directory's lock. */
 export function removeTemporaryFiles(directory: DataDirectory): void {
   for (const folder of [directory.path, directory.keys]) {
     for (const name of readdirSync(folder)) {

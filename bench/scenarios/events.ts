@@ -12,7 +12,7 @@ const fleet = await createFleet({ devices: 1_000, backends: 1 })
 const micros: Record<'with' | 'without', number[]> = { with: [], without: [] }
 try {
   for (let round = 0; round < rounds; round += 1) {
-    // Who begins changes, so that a machine that slows down favours neither.
+    // The side that begins alternates, so that a machine that slows down favours neither.
     const turns = round % 2 === 0 ? (['with', 'without'] as const) : (['without', 'with'] as const)
     for (const turn of turns) {
       const env = { ROLLCALL_BROKER_EVENT_LOG: turn === 'with' ? '1' : '0' }

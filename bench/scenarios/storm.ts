@@ -17,7 +17,7 @@ import { type BenchServer, startServer } from '../servers.ts'
 /** Milliseconds, sorted, and the server's CPU and memory for each device. */
 export type Storm = {
   tookMs: number[]
-  /** Who was not let in at once: nobody tries again here. */
+  /** Devices not admitted at once: no device tries again here. */
   failed: number
   cpuMicrosPerDevice: number
   kibPerDevice: number

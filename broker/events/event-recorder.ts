@@ -8,9 +8,9 @@ import type { CloneSuspicion } from '../admission/clone-detector.ts'
 import type { BrokerLog, PeerInfo } from '../observability/logging.ts'
 
 export type EventRecorder = {
-  connected(who: PeerInfo, clean: boolean, protocol: ProtocolName): void
-  disconnected(who: PeerInfo, why: string, code: number | null): void
-  refused(reason: Reason, who: PeerInfo): void
+  connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName): void
+  disconnected(peer: PeerInfo, why: string, code: number | null): void
+  refused(reason: Reason, peer: PeerInfo): void
   cloned(suspicion: CloneSuspicion, deviceId: string, suspended: boolean): void
   close(): void
 }
@@ -22,7 +22,7 @@ const REMEMBERED_MAX = 10_000
 const REFUSALS_PER_SECOND = 50
 const LOOK_EVERY_MS = 1_000
 
-type Repeated = { reason: Reason; who: PeerInfo; since: number; times: number }
+type Repeated = { reason: Reason; peer: PeerInfo; since: number; times: number }
 
 type Troubles = Pick<BrokerLog, 'eventsDropped' | 'eventLogFailed' | 'eventLogSetAside'>
 
@@ -56,9 +56,9 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
     log.append({ at: now(), kind: 'refused', deviceId, fingerprint, reason, detail }, 'counted')
   }
 
-  function forget(key: string, { reason, who, times }: Repeated): void {
+  function forget(key: string, { reason, peer, times }: Repeated): void {
     repeated.delete(key)
-    if (times > 0) tell(reason, who, times)
+    if (times > 0) tell(reason, peer, times)
   }
 
   function tellWhatWaits(): void {
@@ -90,9 +90,9 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
       log.append({ at: now(), kind: 'disconnected', deviceId, fingerprint, reason, detail })
     },
 
-    refused(reason, who) {
+    refused(reason, peer) {
       log.tally('refused', reason, now())
-      const key = `${reason} ${who.fingerprint ?? who.address}`
+      const key = `${reason} ${peer.fingerprint ?? peer.address}`
       const before = repeated.get(key)
       if (before !== undefined) {
         before.times += 1
@@ -103,12 +103,12 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
         return
       }
       toldThisSecond += 1
-      tell(reason, who, 1)
+      tell(reason, peer, 1)
       if (repeated.size >= REMEMBERED_MAX) {
         const [oldest, one] = repeated.entries().next().value!
         forget(oldest, one)
       }
-      repeated.set(key, { reason, who, since: now(), times: 0 })
+      repeated.set(key, { reason, peer, since: now(), times: 0 })
     },
 
     cloned({ kind, fingerprint, ...evidence }, deviceId, suspended) {

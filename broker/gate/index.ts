@@ -87,13 +87,13 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   ): boolean {
     const { fingerprint } = peer
     const deviceId = admission.record?.deviceId ?? null
-    const who = {
+    const peerInfo = {
       address,
       ...(fingerprint === null ? {} : { fingerprint }),
       ...(deviceId === null ? {} : { deviceId }),
     }
     const reason = reasonFor(socket, address, admission)
-    observer.refused(reason, who)
+    observer.refused(reason, peerInfo)
     const answer =
       fingerprint === null || passing.includes(reason) ? 'at_once' : repeated.refused(fingerprint)
     if (answer === 'delayed') delay(socket, peer, deviceId)
@@ -164,7 +164,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     const { fingerprint, chain } = peer
     if (fingerprint === null) throw new Error('admitted without a certificate')
     const identity = { fingerprint, chain, deviceId }
-    const who = { address, fingerprint, deviceId }
+    const peerInfo = { address, fingerprint, deviceId }
     let stream: Duplex = socket
     let handed: ConnectionHandle | null = null
     let atDoor = false
@@ -182,7 +182,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
         // A registry in doubt cuts no connection here: the engine asks again after CONNECT.
         if (now.admitted || now.reason === 'registry_unavailable') return
         handle.settle()
-        observer.refused(now.reason, who)
+        observer.refused(now.reason, peerInfo)
         socket.destroy()
       },
       onStop: () => closeInOrder(stream),
@@ -193,7 +193,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       if (over !== null) return
       over = reason
       handle.settle()
-      observer.refused(reason, who, detail)
+      observer.refused(reason, peerInfo, detail)
       if (atDoor) handed?.drop(reason)
       else closeInOrder(stream)
     }

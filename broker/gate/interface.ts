@@ -11,7 +11,7 @@ import type { ReadTrust } from './tls/trust.ts'
 export type GateObserver = {
   refused(
     reason: Reason,
-    who: { address: string; fingerprint?: string; deviceId?: string },
+    peer: { address: string; fingerprint?: string; deviceId?: string },
     detail?: string,
   ): void
   handshakeTook(ms: number): void

@@ -94,7 +94,7 @@ export async function createEngine(engineParts: EngineOptions): Promise<Engine> 
     events,
     now,
     isDraining: drain.begun,
-    // Not while a message is being routed, for the will of who ends is a message too.
+    // Not while a message is being routed: the will of an ending session is a message, too.
     endSlow: client => queueMicrotask(() => admittance.endSlow(client)),
   })
   const index = createTopicIndex<Subscriber>()

@@ -1,4 +1,4 @@
-// What the engine takes and gives, for whoever puts the broker together.
+// What the engine takes and gives, for the composition of the broker.
 import type { Reason } from '../../db/reason.ts'
 import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { SessionFile } from '../../db/sessions/session-file.ts'
@@ -15,27 +15,27 @@ import type { Traffic } from './traffic.ts'
 export type Filters = { keys(): Iterable<string> }
 
 export type EngineEvents = {
-  refused(reason: Reason, who: PeerInfo, detail?: string): void
-  admitted(who: PeerInfo): void
-  connected(who: PeerInfo, clean: boolean, protocol: ProtocolName): void
+  refused(reason: Reason, peer: PeerInfo, detail?: string): void
+  admitted(peer: PeerInfo): void
+  connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName): void
   /** `code` is the Reason Code of the DISCONNECT that it was sent; null for none. */
-  disconnected(who: PeerInfo, why: string, code: number | null): void
-  cut(reason: Reason, who: PeerInfo): void
-  takenOver(who: PeerInfo, by: PeerInfo): void
-  denied(reason: Reason, who: PeerInfo, topic: string): void
+  disconnected(peer: PeerInfo, why: string, code: number | null): void
+  cut(reason: Reason, peer: PeerInfo): void
+  takenOver(peer: PeerInfo, by: PeerInfo): void
+  denied(reason: Reason, peer: PeerInfo, topic: string): void
   /** It has sent more than it may, and is not read for a while. */
-  slowed(who: PeerInfo): void
+  slowed(peer: PeerInfo): void
   dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
   /** A stored session whose expiry was over has ended. */
   sessionExpired(): void
-  clientFailed(who: PeerInfo, error: Error): void
+  clientFailed(peer: PeerInfo, error: Error): void
   engineFailed(error: unknown): void
   /** What was about to be kept for devices that are away is lost: nothing of it was acknowledged. */
   sessionsUnkept(error: unknown): void
   sessionsKept(tookMs: number): void
   firstUse(fingerprint: string, deviceId: string): void
   /** The filters are the session's own: read them when they are needed. `granted` where one was added. */
-  subscriptionsChanged(who: PeerInfo, filters: Filters, granted?: string): void
+  subscriptionsChanged(peer: PeerInfo, filters: Filters, granted?: string): void
   /** How long one message took to all its receivers; told of some. */
   routed(tookMs: number): void
 }
@@ -51,11 +51,11 @@ export type Engine = {
   reauthorize(session: Session): void
   /** The same for the stored session and the retained messages of one device. */
   reauthorizeStoredState(deviceId: string): void
-  /** Policies changed for all: retained messages are judged anew from now on. Gives whose stored sessions are to be, too. */
+  /** Policies changed for all: retained messages are checked anew from now on. Gives the principals whose stored sessions are to be checked, too. */
   policiesChanged(): string[]
   /** Forgets what a device left: its stored session and its retained messages. */
   purge(deviceId: string): Promise<void>
-  /** Who has left something in this life or an earlier one: a stored session, retained messages, a will. */
+  /** Principals that left something in this run or an earlier one: a stored session, retained messages, a will. */
   leftBy(): string[]
   /** Wills of connections that ended with the broker's last life: a step for each, which throws while nobody can say. */
   restoredWills(): Iterable<() => void>
@@ -63,7 +63,7 @@ export type Engine = {
   announce(message: { topic: string; payload: string; qos: 0 | 1; retain: boolean }): void
   /** What went in and out, counted on. */
   traffic: Readonly<Traffic>
-  /** Who is here, who is away, and what all of them are subscribed to. Looks at every session. */
+  /** Connected and stored sessions, and their subscriptions. Looks at every session. */
   sessionStatistics(): SessionStatistics
   /** What waits in stored sessions, and what devices retained. */
   queued(): { queuedMessages: number; queuedBytes: number; retained: number; retainedBytes: number }

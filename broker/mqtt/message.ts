@@ -1,4 +1,4 @@
-// An application message inside the broker (MQTT 5 §3.3), whichever version brought it and whoever gets it.
+// An application message inside the broker (MQTT 5 §3.3), whatever the protocol version of its publisher and receivers.
 
 export type QoS = 0 | 1 | 2
 

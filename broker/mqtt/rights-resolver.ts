@@ -13,13 +13,13 @@ export type RightsResolver = (principal: Principal) => DeviceRights
 /** Where a deny names a value that the device lacks or that is unsafe: nobody can say what is denied, so refuse all. */
 export const unboundRights: Rights = { ...noRights }
 
-/** Where the policies could not be read: nobody new gets in with them, and whoever is inside keeps what was bound before. */
+/** Where the policies could not be read: no new connection gets in with them, and a live session keeps what was bound before. */
 export const unreadRights: Rights = { ...noRights }
 
 const DOCUMENTS_REMEMBERED_MAX = 1_000
 
 export function createRightsResolver(parts: {
-  /** Whoever holds a policy of these names is a backend; none where it is absent. */
+  /** A device that holds a policy of these names is a backend; none if it is absent. */
   backendPolicies?: ReadonlySet<string>
   policiesOf(deviceId: string, issuerId: string | null): PolicySubject
   onDoubt(error: unknown): void

@@ -52,44 +52,44 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
     gateReady: (gate: number, pid: number) => log.info({ gate, pid }, 'gate ready'),
     gateDied: (gate: number, how: string) => log.error({ gate, how }, 'gate died: starting it again'),
 
-    refused(reason: Reason, who: PeerInfo, detail?: string) {
+    refused(reason: Reason, peer: PeerInfo, detail?: string) {
       metrics.refusals.inc({ reason })
       // A flood is counted in full and logged in part.
       if (refusalLines.spend()) {
-        log.warn({ reason, ...who, ...(detail === undefined ? {} : { detail }) }, 'refused')
+        log.warn({ reason, ...peer, ...(detail === undefined ? {} : { detail }) }, 'refused')
       }
     },
-    admitted(who: PeerInfo) {
+    admitted(peer: PeerInfo) {
       metrics.admissions.inc()
-      log.debug(who, 'admitted')
+      log.debug(peer, 'admitted')
     },
-    connected(who: PeerInfo, clean: boolean, protocol: ProtocolName) {
+    connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName) {
       metrics.connects.inc({ protocol })
-      log.info({ ...who, clean, protocol }, 'connected')
+      log.info({ ...peer, clean, protocol }, 'connected')
     },
     /** `code` is the Reason Code of the DISCONNECT that was sent to it; null for none. */
-    disconnected(who: PeerInfo, why: string, code: number | null) {
+    disconnected(peer: PeerInfo, why: string, code: number | null) {
       if (code !== null) metrics.disconnects.inc({ code: reasonCodeText(code) })
-      log.info({ ...who, why, ...(code !== null && { code: reasonCodeText(code) }) }, 'disconnected')
+      log.info({ ...peer, why, ...(code !== null && { code: reasonCodeText(code) }) }, 'disconnected')
     },
-    cut(reason: Reason, who: PeerInfo) {
+    cut(reason: Reason, peer: PeerInfo) {
       metrics.cuts.inc({ reason })
-      log.warn({ reason, ...who }, 'cut')
+      log.warn({ reason, ...peer }, 'cut')
     },
-    takenOver: (who: PeerInfo, by: PeerInfo) =>
-      log.info({ ...who, byAddress: by.address }, 'taken over by a newer connection'),
+    takenOver: (peer: PeerInfo, by: PeerInfo) =>
+      log.info({ ...peer, byAddress: by.address }, 'taken over by a newer connection'),
     cloned({ kind, ...evidence }: CloneSuspicion, deviceId: string, suspended: boolean) {
       metrics.clones.inc({ kind })
       log.warn({ kind, ...evidence, deviceId, suspended }, 'certificate_cloned')
     },
-    denied(reason: Reason, who: PeerInfo, topic: string) {
+    denied(reason: Reason, peer: PeerInfo, topic: string) {
       metrics.denials.inc({ reason })
-      if (quiet(`${reason}:${who.deviceId}`))
-        log.warn({ reason, ...who, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
+      if (quiet(`${reason}:${peer.deviceId}`))
+        log.warn({ reason, ...peer, topic: topic.slice(0, TOPIC_LOGGED_MAX) }, 'denied')
     },
-    slowed(who: PeerInfo) {
+    slowed(peer: PeerInfo) {
       metrics.slowed.inc()
-      if (quiet(`slowed:${who.deviceId}`)) log.warn(who, 'device sends more than it may: reading it slower')
+      if (quiet(`slowed:${peer.deviceId}`)) log.warn(peer, 'device sends more than it may: reading it slower')
     },
     dropped(what: keyof typeof WHY_DROPPED, deviceId: string) {
       metrics.drops.inc({ queue: what })
@@ -121,8 +121,8 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
         'event log damaged: set aside, beginning a new one',
       )
     },
-    clientFailed: (who: PeerInfo, error: Error) =>
-      log.info({ ...who, error: error.message }, 'connection failed'),
+    clientFailed: (peer: PeerInfo, error: Error) =>
+      log.info({ ...peer, error: error.message }, 'connection failed'),
 
     acknowledged: (epoch: number, sessionsCut: number, tookMs: number) =>
       log.info({ epoch, sessionsCut, tookMs: Math.round(tookMs * 10) / 10 }, 'epoch acknowledged'),
@@ -133,7 +133,10 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
     registryOpen(error: unknown) {
       metrics.openDecisions.inc()
       if (quiet('open'))
-        log.error({ error: (error as Error).message }, 'registry lost: still admitting whom it last listed')
+        log.error(
+          { error: (error as Error).message },
+          'registry lost: still admitting the devices that it last listed',
+        )
     },
     notesWaiting(error: unknown, waiting: number) {
       if (quiet('notes'))

@@ -12,11 +12,11 @@ import type { PeerInfo } from '../observability/logging.ts'
 
 export type RegistryWriteBuffer = {
   use(fingerprint: string, deviceId: string): void
-  refusal(reason: Reason, who: PeerInfo): void
+  refusal(reason: Reason, peer: PeerInfo): void
   /** A device wants to register itself. False where too many arrivals wait to be written. */
   arrival(note: ArrivalNote): boolean
   /** The subscriptions of a session changed. Written within some seconds, for policy simulation. */
-  subscriptions(who: PeerInfo, filters: Filters): void
+  subscriptions(peer: PeerInfo, filters: Filters): void
   /** The sessions of this device changed. Written within some seconds. */
   sessions(deviceId: string): void
   /** Written at once where possible: an operator waits for it. */
@@ -57,7 +57,7 @@ export function createRegistryWriteBuffer(options: {
   const { nodeId, notes, now } = options
   const uses = new Map<string, UseNote>()
   const refusals = new Map<string, Seen>()
-  const subscriptions = new Map<string, { who: PeerInfo; filters: Filters }>()
+  const subscriptions = new Map<string, { peer: PeerInfo; filters: Filters }>()
   const moved = new Set<string>()
   const clones = new Map<string, CloneEvidence>()
   const arrivals = new Map<string, ArrivalNote>()
@@ -132,9 +132,9 @@ export function createRegistryWriteBuffer(options: {
     if (subscriptions.size === 0) return
     const batch = [...subscriptions].slice(0, SUBSCRIBERS_AT_ONCE)
     writeEach(
-      batch.map(([deviceId, { who, filters }]) => ({
+      batch.map(([deviceId, { peer, filters }]) => ({
         deviceId,
-        fingerprint: who.fingerprint ?? '',
+        fingerprint: peer.fingerprint ?? '',
         filters: [...filters.keys()],
       })),
       some => notes.subscriptions(nodeId, some),
@@ -174,22 +174,25 @@ export function createRegistryWriteBuffer(options: {
       if (uses.size < WAITING_MAX) uses.set(fingerprint, { fingerprint, deviceId, at: now() })
     },
 
-    refusal(reason, who) {
-      if (who.fingerprint === undefined) return
-      const key = `${who.fingerprint} ${reason}`
-      const seen = refusals.get(key) ?? { note: newNote(reason, who, who.fingerprint), writtenAt: -Infinity }
+    refusal(reason, peer) {
+      if (peer.fingerprint === undefined) return
+      const key = `${peer.fingerprint} ${reason}`
+      const seen = refusals.get(key) ?? {
+        note: newNote(reason, peer, peer.fingerprint),
+        writtenAt: -Infinity,
+      }
       seen.note.count += 1
       seen.note.at = now()
-      seen.note.address = who.address
+      seen.note.address = peer.address
       refusals.delete(key)
       refusals.set(key, seen)
       if (refusals.size > REFUSALS_REMEMBERED_MAX) refusals.delete(refusals.keys().next().value!)
     },
 
-    subscriptions(who, filters) {
-      if (who.deviceId === undefined) return
-      const known = subscriptions.has(who.deviceId)
-      if (known || subscriptions.size < WAITING_MAX) subscriptions.set(who.deviceId, { who, filters })
+    subscriptions(peer, filters) {
+      if (peer.deviceId === undefined) return
+      const known = subscriptions.has(peer.deviceId)
+      if (known || subscriptions.size < WAITING_MAX) subscriptions.set(peer.deviceId, { peer, filters })
     },
 
     sessions(deviceId) {
@@ -225,6 +228,6 @@ export function createRegistryWriteBuffer(options: {
   }
 }
 
-function newNote(reason: Reason, who: PeerInfo, fingerprint: string): RefusalNote {
-  return { fingerprint, deviceId: who.deviceId ?? null, reason, address: who.address, at: 0, count: 0 }
+function newNote(reason: Reason, peer: PeerInfo, fingerprint: string): RefusalNote {
+  return { fingerprint, deviceId: peer.deviceId ?? null, reason, address: peer.address, at: 0, count: 0 }
 }

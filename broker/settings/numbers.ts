@@ -155,7 +155,7 @@ export const settings = {
     default: 1,
     min: 0,
     max: 1,
-    about: '0 tells nobody who connects, leaves or is refused: no feed, no webhooks, no counts per minute',
+    about: '0 records no connections, ends or refusals: no feed, no webhooks, no counts per minute',
   },
   retainedBytesMax: {
     default: 268_435_456,

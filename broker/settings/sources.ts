@@ -80,7 +80,7 @@ function readSettingsEnvironment(env: NodeJS.ProcessEnv, problems: string[]): Re
     if (name === undefined) problems.push(`${variable}: unknown setting${meant(variable, known.keys())}`)
     else given[name] = /^\d+$/.test(text) ? Number(text) : text
   }
-  // Of both services: who is accepted when enrolling must be admitted too.
+  // Of both services: a certificate accepted at enrollment must be admitted, too.
   const pq = env['ROLLCALL_PQ'] || undefined
   if (pq !== undefined) given['pq'] ??= pq
   return given

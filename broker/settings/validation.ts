@@ -24,7 +24,7 @@ export const choices = {
   registryLossMode: {
     default: 'closed',
     words: ['closed', 'open'],
-    about: 'whom to admit while the registry is lost: nobody, or who was last known',
+    about: 'admission while the registry is lost: no device, or those last known',
   },
   usernames: {
     default: 'ignore',

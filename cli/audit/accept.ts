@@ -1,5 +1,5 @@
 // `rollcall audit accept`: how to go on with a log that is shorter than it was, as after a restore. The log that is there must be
-// whole; that it was accepted, by whom and why, becomes a row of it, and a checkpoint covers that row at once.
+// whole; the acceptance, its actor and reason become a row of it, and a checkpoint covers that row at once.
 import { existsSync, renameSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { prepareAppendAudit } from '../../db/audit/audit.ts'

@@ -189,8 +189,8 @@ function acceptCommand(): Command {
   return new Command('accept')
     .summary('go on with a log that is shorter than it was, as after a restore')
     .description(
-      'For who restored the registry while a newer checkpoint of it is kept elsewhere. The log that is there must be whole.\n' +
-        'That it was accepted, by whom and why, becomes a row of it; the former checkpoint is set aside. Stop the service first.',
+      'For a restored registry, if a newer checkpoint of it is kept elsewhere. The restored log must be whole.\n' +
+        'The acceptance, its actor and reason become a row of the log; the former checkpoint is set aside. Stop the service first.',
     )
     .requiredOption('--data <dir>', 'data directory')
     .requiredOption('--reason <text>', 'why it is shorter, for the row')

@@ -125,7 +125,7 @@ export function checkModes({ data }: CheckContext): Finding[] {
   )
   const findings: Finding[] = []
   if (loose.length > 0) {
-    const chmod = 'chmod 600 them, and ask who read them: keys and token count as known'
+    const chmod = 'chmod 600 them, and find out which users read them: treat keys and token as known'
     findings.push(fail('modes', `others may read ${some(loose)}`, chmod))
   }
   const wide = files.filter(({ stat }) => stat.isDirectory() && (stat.mode & 0o077) !== 0)
@@ -154,7 +154,7 @@ export function checkOwner({ data, running }: CheckContext, user = process.getui
       fail(
         'owner',
         `it is of user ${uid}, this is user ${user}`,
-        'run as the owner, who alone can start on it',
+        'run as the owner: no other user can start on it',
       ),
     ]
   }

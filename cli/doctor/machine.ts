@@ -66,13 +66,13 @@ export function checkDescriptors({ data, env, running }: CheckContext): Finding[
   const broker = running.find(({ job }) => job === 'broker')
   const limit = hardLimit(broker?.pid ?? 'self')
   const wanted = readBrokerSettings(data, env).connectionsMax + DESCRIPTORS_BESIDE
-  const whose = broker?.pid ? 'the broker may open' : 'this user may open'
+  const subject = broker?.pid ? 'the broker may open' : 'this user may open'
   if (limit === null) return [ok('descriptors', 'this system does not say how many there may be')]
-  if (limit >= wanted) return [ok('descriptors', `${whose} ${limit}`)]
+  if (limit >= wanted) return [ok('descriptors', `${subject} ${limit}`)]
   return [
     warn(
       'descriptors',
-      `${whose} ${limit}, connectionsMax wants ${wanted}`,
+      `${subject} ${limit}, connectionsMax wants ${wanted}`,
       'raise the hard limit (LimitNOFILE= of the unit, ulimit -Hn), or lower connectionsMax: newcomers are refused without',
     ),
   ]

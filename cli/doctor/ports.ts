@@ -30,8 +30,8 @@ function softened(finding: Finding): Finding {
   return finding.verdict === 'ok' ? finding : { ...finding, verdict: 'ok', todo: null }
 }
 
-function answers(whom: string, url: URL, ca: Buffer): Promise<Finding> {
-  const check = `port for ${whom}`
+function answers(audience: string, url: URL, ca: Buffer): Promise<Finding> {
+  const check = `port for ${audience}`
   return new Promise(resolve => {
     const done = (finding: Finding) => {
       socket.destroy()
@@ -78,7 +78,7 @@ function taken(check: string, host: string, port: number, code: string): Finding
     return fail(
       check,
       `${host} port ${port} is in use`,
-      `stop who listens there (ss -ltnp), or choose another`,
+      `stop the process that listens there (ss -ltnp), or choose another port`,
     )
   }
   if (code === 'EACCES') {

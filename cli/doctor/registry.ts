@@ -71,7 +71,7 @@ export function checkAuditLog({ data, env }: CheckContext): Finding[] {
       ? `it ends at row ${lastSeq}, but ${file} covers row ${kept.seq}`
       : `row ${kept.seq} is not the one that ${file} covers`
   const todo =
-    'find out who wrote registry.db; where it was restored: rollcall audit accept --data DIR --reason TEXT'
+    'find out what wrote registry.db; if it was restored: rollcall audit accept --data DIR --reason TEXT'
   return [fail('audit log', found, todo)]
 }
 

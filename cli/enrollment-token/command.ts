@@ -58,7 +58,8 @@ function createCommand(): Command {
 
 function orderOf({ device, group, lifetime, approval }: CreateFlags): NewEnrollmentToken {
   const bound = device !== undefined ? { deviceId: device } : group !== undefined ? { group } : null
-  if (bound === null) throw new UsageError('it is not said for whom: give --device ID or --group NAME')
+  if (bound === null)
+    throw new UsageError('the token needs a device or a group: give --device ID or --group NAME')
   return {
     ...bound,
     ...(lifetime === undefined ? {} : { lifetimeSeconds: lifetime }),

@@ -75,9 +75,9 @@ function inputText(key: string, value: string): string {
 }
 
 function refusalLine({ at, reason, address, fingerprint, count }: Explanation['refusals'][number]): string {
-  const whose = fingerprint ? `, certificate ${fingerprint.slice(0, 16)}…` : ''
+  const certificate = fingerprint ? `, certificate ${fingerprint.slice(0, 16)}…` : ''
   const from = address ? ` from ${address}` : ''
-  return `  ${at} ${reason}${from}${whose}${count > 1 ? `, ${count} times` : ''}`
+  return `  ${at} ${reason}${from}${certificate}${count > 1 ? `, ${count} times` : ''}`
 }
 
 /** A certificate may call itself anything: it gets no line of its own. */

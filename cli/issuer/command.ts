@@ -1,4 +1,4 @@
-// `rollcall issuer …`: whose signatures are trusted, and taking that trust away.
+// `rollcall issuer …`: which issuers are trusted, and taking that trust away.
 import { Argument, Command, Option } from 'commander'
 import type { Arrival, AutoRegistration, RegistrationMode } from '../../client/issuers.ts'
 import type { Issuer } from '../../client/types.ts'

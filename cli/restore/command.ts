@@ -30,7 +30,7 @@ async function restore(backup: string, { data, passphraseFile, output }: Flags):
   const restored = await restoreBackup(backup, data, passphraseFile ?? null, process.env)
   await printDocument(restored, output)
   process.stderr.write(
-    `The record stands at ${restored.madeAt}: who was revoked, suspended or decommissioned after that is admitted again.\n` +
+    `The record stands at ${restored.madeAt}: devices revoked, suspended or decommissioned after that are admitted again.\n` +
       `Repeat what came later before devices reach it; then ${programName()} up --data ${data}\n`,
   )
 }

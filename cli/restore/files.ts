@@ -111,7 +111,7 @@ export async function verifyStaging(staging: string, env: NodeJS.ProcessEnv): Pr
   if (verified.fault !== null) {
     throw new CommandFailed(
       `the audit log of the backup was tampered with: ${verified.fault.message}`,
-      'take a backup from before, and find out who could write this one',
+      'take a backup from before, and find out which users could write this one',
     )
   }
   const ports = { mqtts: 0, api: 0, status: 0, admin: 0 }

@@ -18,7 +18,7 @@ export function startupMessage({ mqtts, api, admin, data }: ServiceAddresses): s
 Rollcall is up. Devices connect to ${mqtts}, operators to ${api}, health is at ${admin}/readyz.
 
   Console          ${api}/  (in a browser that trusts the CA certificate below; sign in with the API token)
-  API token        ${token}  (whoever can read it can enroll and revoke)
+  API token        ${token}  (its readers can enroll and revoke)
   CA certificate   ${shownPath(join(data, 'ca.crt'))}  (what devices trust)
 
 Copy into a second terminal:

@@ -160,7 +160,7 @@ function children(flags: UpFlags): ChildSpec[] {
 }
 
 /**
- * Compiled code of the last start halves this one. It lies where nobody else can write, for whoever could would have his own
+ * Compiled code of the last start halves this one. It lies where no other user can write: a writer could have its own
  * run; and not on a disk that the record may soon need.
  */
 function codeCache(data: string): NodeJS.ProcessEnv {

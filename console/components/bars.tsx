@@ -1,4 +1,4 @@
-// Stacked bars over time, drawn as plain SVG. The words beside it tell the same to who does not see them.
+// Stacked bars over time, drawn as plain SVG. The text beside it says the same.
 import { useLayoutEffect, useRef, useState } from 'react'
 import { count } from '../labels/formats.ts'
 

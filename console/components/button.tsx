@@ -32,7 +32,7 @@ export function Button({
   )
 }
 
-/** An icon alone, with its name for who does not see it. */
+/** An icon alone, with its name for screen readers. */
 export function IconButton({
   icon,
   label,

@@ -1,4 +1,4 @@
-// A place to drop a file on, and a button for who rather chooses it.
+// A place to drop a file on, and a button to choose one.
 import { type DragEvent, useId, useState } from 'react'
 import { Icon } from './icon.tsx'
 

@@ -1,4 +1,4 @@
-// The small drawings beside words. Never alone in telling something: whoever cannot see them misses nothing.
+// Icons beside words. Never the only sign of something: without them, nothing is missed.
 const paths = {
   overview: 'M3 12h4l3-8 4 16 3-8h4',
   devices: 'M6 4h12v16H6zM10 17h4M9 8h6',

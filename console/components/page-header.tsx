@@ -15,7 +15,7 @@ export function PageHeader({
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => {
     document.title = `${title} · Rollcall`
-    // Whoever is typing a search goes on typing.
+    // Leaves the focus in a search that has it.
     if (!(document.activeElement instanceof HTMLInputElement)) heading.current?.focus({ preventScroll: true })
   }, [title])
   return (

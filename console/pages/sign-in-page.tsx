@@ -1,4 +1,4 @@
-// Who are you: an API token, sent once and forgotten, or the certificate that the browser shows.
+// Signing in: by an API token, sent once and forgotten, or by the browser's certificate.
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { useSession } from '../api/session.tsx'
 import { Button } from '../components/button.tsx'

@@ -1,4 +1,4 @@
-// The frame of every page: menu, search, who is signed in. On a phone the menu opens over the page.
+// The frame of every page: menu, search, the signed-in operator. On a phone the menu opens over the page.
 import { useEffect, useRef, useState } from 'react'
 import { IconButton } from '../components/button.tsx'
 import { useRoute } from '../routing/location.ts'

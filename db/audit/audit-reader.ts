@@ -46,7 +46,7 @@ export type AuditReader = {
 const BATCH_ROWS = 1_000
 /** As many rows are looked at before others get their turn. */
 const SEARCH_WINDOW_ROWS = 10_000
-/** The same where the index leads to those of one target, who are few as a rule. */
+/** The same for one target, by the index: usually few rows. */
 const TARGET_WINDOW_ROWS = 25_000
 
 /** `kind` is the column of the actor's kind, or NULL in a registry of a version that had none. */

@@ -19,7 +19,7 @@ export function faultOfKept(
   const through = (kind: AuditFault['kind'], message: string, first = seq): AuditFault => ({
     ...{ kind, seq: first, through: Math.max(seq, first), message },
   })
-  // One of a former key is compared all the same: who has the file may lack the key.
+  // One of a former key is compared, too: the owner of the file may lack the key.
   if (keys.has(kept.keyId) && !isGenuine(kept, keys))
     return through('checkpoint', `the signature of checkpoint ${number} in ${where} is wrong`)
   if (end.seq < seq) {
@@ -44,7 +44,7 @@ const APART_MS = 2_000
 
 /**
  * Compares the log with the newest devices, certificates and changes: each was written together with a row. Finds a log that was
- * cut where its checkpoints and their copies are gone too, as long as who cut it left the record itself alone.
+ * cut where its checkpoints and their copies are gone too, as long as the record itself was left alone.
  */
 export function prepareUntoldFact({ sqlite }: Registry): () => AuditFault | null {
   const newest = sqlite.prepare<[], Fact>(

@@ -7,7 +7,7 @@ import { type KeyedRequest, noteChange } from '../keyed-changes.ts'
 import type { Schema } from '../schema.ts'
 import { insert, rowsOf } from '../statement.ts'
 
-/** Who asked for a change, and in which request. */
+/** The actor of a change, and its request. */
 export type Actor = {
   name: string
   /** A row without one is from before there were kinds. */
@@ -41,7 +41,7 @@ export async function appendAudit(transaction: Transaction<Schema>, entry: Audit
 }
 
 /**
- * The same for who holds the file itself instead of a query builder. The verb throws outside a transaction: between
+ * The same for a caller that has the file itself instead of a query builder. The verb throws outside a transaction: between
  * reading the end of the chain and writing the row nobody else may append.
  */
 export function prepareAppendAudit(sqlite: Database): (entry: AuditEntry) => void {

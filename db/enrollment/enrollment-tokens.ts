@@ -50,7 +50,7 @@ export type EnrollmentTokenStore = {
   presentedToken(token: string): PresentedToken | null
   /** Counts a presentation before anything is done for it, so that many at once are no more than five. */
   countAttempt(id: string): Promise<void>
-  /** Takes one back that failed through no fault of who presented it. */
+  /** Takes back an attempt that failed through no fault of its bearer. */
   uncountAttempt(id: string): Promise<void>
 }
 

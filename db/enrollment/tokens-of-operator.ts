@@ -1,4 +1,4 @@
-// What an operator whose credential is revoked has handed out and nobody has used yet: it ends with the credential, in its transaction.
+// Unused enrollment tokens of an operator whose credential is revoked: they end with the credential, in its transaction.
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'
 

@@ -1,5 +1,5 @@
 // The file of events, beside the registry: notifications, not the record. The process that opens it first makes it; brokers share it with
-// provisioning. One that is damaged is set aside; whoever still had it open finds the new one under its name.
+// provisioning. One that is damaged is set aside; a process that still has it open finds the new one under its name.
 import { chmodSync, existsSync, renameSync, statSync } from 'node:fs'
 import Sqlite, { type Database } from 'better-sqlite3'
 import { isDamage } from '../sessions/session-file.ts'

@@ -38,7 +38,7 @@ export type EventLog = {
 
 export type EventLogOptions = {
   file: string
-  /** Who appends: the name of a broker node, or null. */
+  /** The writer: the name of a broker node, or null. */
   node: string | null
   now: () => number
   everyMs?: number

@@ -18,7 +18,7 @@ type EventFilter = {
   reason?: string | undefined
   /** In ms since the epoch. */
   since?: number | undefined
-  /** Who asks may not see all: asked of every event that the rest lets through. */
+  /** For a caller that may not see all: asked of every event that the rest lets through. */
   maySee?: (event: Event) => boolean
 }
 export type MinuteCount = { minute: number; kind: EventKind; reason: string; count: number }

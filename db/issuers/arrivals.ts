@@ -19,7 +19,7 @@ export const ARRIVAL_BYTES_MAX = 16 * 1024
 const WAITING_MAX = 1_000
 const WAITING_PER_ISSUER_MAX = 200
 const DECIDED_KEPT_MAX = 5_000
-/** How long a refusal holds: whoever mended the cause need not wait longer. */
+/** How long a refusal holds: once the cause is mended, a device waits no longer. */
 export const REFUSAL_HOLDS_MS = 10 * 60_000
 const WAITING_KEPT_MS = 60 * 60_000
 const DECIDED_KEPT_MS = 24 * 60 * 60_000
@@ -76,7 +76,7 @@ export function createArrivalReader({ sqlite }: Registry): ArrivalReader {
 }
 
 type ArrivalWriter = {
-  /** Keeps why it may not register itself, for the next connection and for whoever asks. */
+  /** Keeps why it may not register itself, for the next connection and for operators. */
   refuseArrival(fingerprint: string, reason: string, detail: string): Promise<void>
   /** Forgets what waited or was refused for long. */
   forgetArrivals(): Promise<void>

@@ -177,7 +177,7 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
   }
 }
 
-/** An older list would let in again whom the CA revoked since; one about another part, whom the part before lists. */
+/** An older list would admit certificates again that the CA revoked since; a list about another part, those of the part before. */
 function assertNewer(facts: CrlFacts, before: CrlInForce): void {
   const refuse = (why: string): never => {
     throw new Conflict('crl_outdated', why)

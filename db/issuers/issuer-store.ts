@@ -126,7 +126,7 @@ export function issuerLine<Link extends { parentId: string | null }>(
   return line
 }
 
-/** The same for who asks again and again: they are read anew only where another connection has written since. */
+/** The same for repeated calls: issuers are read anew only if another connection has written since. */
 export function prepareIssuers(registry: Registry): () => Map<string, Issuer> {
   const version = registry.sqlite.prepare<[], number>('PRAGMA data_version').pluck()
   let readAt: number | undefined

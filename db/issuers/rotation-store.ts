@@ -1,4 +1,4 @@
-// Handing over from one issuing CA to the next: on record in one transaction, and who is still on which.
+// Handing over from one issuing CA to the next: on record in one transaction, and how many devices are still on which.
 import type { Database } from 'better-sqlite3'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import type { Registry } from '../open.ts'

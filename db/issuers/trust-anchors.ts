@@ -1,4 +1,4 @@
-// Foreign CAs as trust anchors: registered, proven to be in the hands of who registered them, and set to let devices
+// Foreign CAs as trust anchors: registered, proven to be in the hands of the operator that registered them, and set to let devices
 // register themselves or not. The caller checks what may become one; the table itself wants proof before it lets anybody.
 import type { Selectable, Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'

@@ -1,4 +1,4 @@
-// What an import asks of the record before it decides about a row: the device, who holds a key, which certificates stand.
+// What an import asks of the record before it decides about a row: the device, the owner of a key, the device's certificates.
 // Reads only; asked anew for every row, and asked again by the verb that writes.
 import type { Registry } from '../open.ts'
 import type { DeviceState } from '../schema.ts'

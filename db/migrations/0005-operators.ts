@@ -1,4 +1,4 @@
-// Who operates: what API tokens reach and when they were last used, operators' certificates, and kept answers of requests.
+// Operators: what API tokens reach and when they were last used, operators' certificates, and kept answers of requests.
 // Append-only: a landed migration is never edited; the next one goes into a file of its own.
 
 export const name = 'operators'

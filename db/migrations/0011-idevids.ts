@@ -1,4 +1,4 @@
-// Manufacturers whose devices may enroll with the identity they were born with (IEEE 802.1AR IDevID), and who did.
+// Manufacturers whose devices may enroll with the identity they were born with (IEEE 802.1AR IDevID), and the devices that did.
 // Append-only: a landed migration is never edited; the next one goes into a file of its own.
 
 export const name = 'idevids'

@@ -59,7 +59,7 @@ function defectsAbove(db: Database): Map<string, LeafDefect> {
       link = issuers.get(link.parentId ?? '')
     ) {
       const reading = readCertificate(link.der)
-      // Such a CA signs nothing that OpenSSL would verify; whoever is under it is judged by the chain.
+      // Such a CA signs nothing that OpenSSL would verify; certificates below it are decided by the chain.
       if ('certificate' in reading) line.push(reading.certificate)
     }
     if (line.some(isConstrained)) found.set(id, 'issuer_constrained')

@@ -1,4 +1,4 @@
-// Enrollment tokens remember how far who made them reaches, and policies attached to devices that were forgotten go.
+// Enrollment tokens keep the scope of their maker, and policies attached to forgotten devices are deleted.
 // Append-only: a landed migration is never edited; the next one goes into a file of its own.
 
 export const name = 'token-reach'

@@ -1,4 +1,4 @@
-// The name under which somebody acts stands in the audit log: no two who may act have the same, whatever the case.
+// An operator's name stands in the audit log: no two operators have the same name, whatever its case.
 import type { Transaction } from 'kysely'
 import type { Schema } from '../schema.ts'
 import { Conflict } from '../transact.ts'

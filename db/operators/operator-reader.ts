@@ -1,4 +1,4 @@
-// Reading who may operate: API tokens and operators' certificates, page by page. Never a token, never its hash.
+// Reads credentials of operators: API tokens and certificates, page by page. Never a token, never its hash.
 import type { Registry } from '../open.ts'
 import type { Page } from '../page.ts'
 import type { Role, Schema } from '../schema.ts'

@@ -20,7 +20,7 @@ export type OperatorStore = {
   addOperator(operator: NewOperator, actor: Actor): Promise<string>
   /** Revoking again changes nothing. `scope` narrows to operators of one group. @throws {Conflict} `operator_unknown` */
   revokeOperator(fingerprint: string, scope: string | null, actor: Actor): Promise<void>
-  /** Who holds the certificate of this fingerprint, or null where it is no operator's, expired or revoked. */
+  /** The operator with the certificate of this fingerprint, or null if there is none, or it has expired or is revoked. */
   operatorOf(fingerprint: string): Holder | null
   noteOperatorUse(fingerprint: string, at: number, address: string): Promise<void>
 }

@@ -9,7 +9,7 @@ import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertNameFree } from './operator-names.ts'
 
-/** Who calls and how far he reaches: `scope` is a group, null where there is no such bound. Times in ms. */
+/** A caller and its scope: `scope` is a group, null if it is not bound to one. Times in ms. */
 export type Holder = {
   kind: 'token' | 'certificate'
   id: string
@@ -26,13 +26,13 @@ export type TokenStore = {
   createToken(token: NewToken, actor: Actor): Promise<{ id: string; token: string }>
   /** The same, and from then on no other token of this name is accepted. */
   replaceToken(token: NewToken, actor: Actor): Promise<string>
-  /** A fresh secret for a token nobody used yet, null where somebody did: for whoever lost the answer that showed it. */
+  /** A fresh secret for an unused token, null if it was used: for a caller that lost the answer with the secret. */
   renewUnusedToken(id: string, actor: Actor): Promise<string | null>
   /** Open enrollment tokens of its holder end with it. Revoking again changes nothing. `scope` narrows to tokens of one group. @throws {Conflict} `token_unknown` */
   revokeToken(id: string, scope: string | null, actor: Actor): Promise<void>
-  /** Who holds this token, or null where it is unknown, expired or revoked. */
+  /** The holder of this token, or null if it is unknown, expired or revoked. */
   holderOf(token: string): Holder | null
-  /** Who holds the token of this ID, or null where it is unknown, expired or revoked: for whoever showed the token before. */
+  /** The holder of the token with this ID, or null if it is unknown, expired or revoked. For a caller that showed the token before. */
   tokenHolder(id: string): Holder | null
   noteTokenUse(id: string, at: number, address: string): Promise<void>
 }
@@ -152,7 +152,7 @@ async function insertToken(
   return { id, token }
 }
 
-/** What ended long ago goes; the audit log keeps who made and ended it. */
+/** Tokens that ended long ago are deleted; the audit log keeps their makers and ends. */
 async function assertRoom(transaction: Transaction<Schema>, at: number): Promise<void> {
   await transaction
     .deleteFrom('api_tokens')

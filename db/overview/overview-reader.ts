@@ -1,5 +1,5 @@
 // What an overview shows of the whole registry or of one group, at a cost that does not grow with the roll: kept counts,
-// brokers, the last changes and who acted on them. A group is counted in slices, between which others are served.
+// brokers, the last changes and the brokers that acted on them. A group is counted in slices, between which others are served.
 import type { Database } from 'better-sqlite3'
 import { NODE_GONE_MS } from '../roll/live-sessions.ts'
 import { nothingCounted, prepareRollCount, type RollCount } from '../roll/roll-count.ts'

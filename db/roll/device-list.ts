@@ -1,5 +1,5 @@
 // Lists of devices at any size of the roll: an index is walked in the order of IDs and looks at a bounded number of rows.
-// Whoever finds few among many is given a page that ends early, with the key to go on from.
+// A search that finds few among many gives a page that ends early, with the key to go on from.
 import type { Registry } from '../open.ts'
 import type { DeviceState } from '../schema.ts'
 import { prepared } from '../statement.ts'
@@ -13,7 +13,7 @@ export type DeviceFilter = {
   connected?: boolean | undefined
   /** The start of an ID or fingerprint, a serial number in hex, or `name:value` of an attribute. */
   search?: string | undefined
-  /** The group whoever asks is bound to, besides what he asks for. */
+  /** The group that the caller is bound to, besides the filter. */
   scope?: string | null
 }
 type Attribute = { name: string; value: string }

@@ -1,5 +1,5 @@
 // Certificates that are trusted for themselves, yet signed by a CA on record: they stay bound to it, so that pinning goes round
-// neither its CRL nor its being disabled. Which CA that is, is read from the certificate, whoever lists it and whenever.
+// neither its CRL nor its being disabled. That CA is read from the certificate, in every way of listing it.
 import { X509Certificate } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Transaction } from 'kysely'

@@ -28,7 +28,7 @@ export async function forgetSelfRegistered(
     .select('state')
     .where('id', '=', deviceId)
     .executeTakeFirst()
-  // Somebody made it a device like any other meanwhile: what he gave it must not wait for the next who comes by its name.
+  // An operator made it a device like any other meanwhile: its groups and policies must not wait for the next device of that name.
   const isCaredFor = (await rowsOf(transaction, caredForSql, deviceId, deviceId, deviceId)).length > 0
   if (others.length > 0 || device?.state !== 'registered' || isCaredFor) return
   await transaction.deleteFrom('device_groups').where('device_id', '=', deviceId).execute()

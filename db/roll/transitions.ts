@@ -1,5 +1,5 @@
 // The whole state machine of devices and certificates: which move leads from where to where. Every verb asks here.
-// Knows no registry and no clock; when a move is due, and who may make it, is decided elsewhere.
+// Knows no registry and no clock; when a transition is due, and which caller may make it, is decided elsewhere.
 import type { CertificateStatus, DeviceState } from '../schema.ts'
 
 type Moves<State> = Record<string, { from: readonly State[]; to: State | null }>

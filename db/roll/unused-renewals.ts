@@ -1,5 +1,5 @@
 // A renewal that its device never used, because the answer or the new key was lost, holds one of two places. The certificate
-// that asked for it may replace it after a while; before, whoever copied a key could take a fresh one from its device.
+// that asked for it may replace it after a while; before, the thief of a key could take a fresh one from its device.
 import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'

@@ -1,4 +1,4 @@
-// Webhooks on record. The secret is given once, when one is made, and to whoever signs; it is in no audit row, nor is the path
+// Webhooks on record. The secret is given once, when one is made, and to the signer; it is in no audit row, nor is the path
 // of a URL, which may hold another.
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Transaction } from 'kysely'

@@ -1,5 +1,5 @@
 // What a device proves itself with: a key pair of its own, a certificate request, and (for rogues) certificates that
-// nobody should believe. Does not know where identities are kept and who signs the honest ones.
+// must be refused. Does not know where identities are kept and which CA signs the honest ones.
 import 'reflect-metadata'
 import { createHash, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
 import * as x509 from '@peculiar/x509'

@@ -108,12 +108,12 @@ function verdictOf(
   const light: string[] = []
   if (wronglyAdmitted.count > 0) {
     grave.push(
-      `${wronglyAdmitted.count} × wrongly admitted${named(wronglyAdmitted.first.map(who => `${who.device} (${who.why || who.group}, ${who.how})`))}`,
+      `${wronglyAdmitted.count} × wrongly admitted${named(wronglyAdmitted.first.map(device => `${device.device} (${device.why || device.group}, ${device.how})`))}`,
     )
   }
   if (wronglyRefused.count > 0) {
     grave.push(
-      `${wronglyRefused.count} × wrongly refused${named(wronglyRefused.first.map(who => `${who.device} (${who.saw})`))}`,
+      `${wronglyRefused.count} × wrongly refused${named(wronglyRefused.first.map(device => `${device.device} (${device.saw})`))}`,
     )
   }
   const reached = groups.some(({ connects }) => connects.admitted + connects.refused > 0)
@@ -143,9 +143,9 @@ function verdictOf(
   return { passed: exitCode === 0, exitCode, breaches: [...grave, ...light] }
 }
 
-function named(who: readonly string[]): string {
-  if (who.length === 0) return ''
-  return `: ${who.slice(0, 3).join(', ')}${who.length > 3 ? ' …' : ''}`
+function named(names: readonly string[]): string {
+  if (names.length === 0) return ''
+  return `: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ' …' : ''}`
 }
 
 function thousandths(value: number): number {

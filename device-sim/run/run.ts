@@ -101,9 +101,9 @@ function createRun(options: RunOptions, workers: number, participants: Participa
   const pool: Pool = createPool(workers, {
     tick(worker, tick, found) {
       samples.take(worker, tick)
-      for (const who of found.admitted) {
+      for (const device of found.admitted) {
         if (findings.wronglyAdmitted.length >= NAMED_MAX) break
-        const { at, ...rest } = who
+        const { at, ...rest } = device
         findings.wronglyAdmitted.push({ ...rest, elapsedSeconds: Math.round(at - startedAt) / 1000 })
       }
       findings.wronglyRefused.push(...found.refused.slice(0, NAMED_MAX - findings.wronglyRefused.length))

@@ -191,7 +191,7 @@ const Stage = Type.Object(
       Type.Enum(['constant', 'poisson', 'burst'], { description: 'ramp: how starts are spread (constant)' }),
     ),
     burst: optional(Type.Integer({ minimum: 1, description: 'ramp: devices in a burst (10)' })),
-    groups: optional(groupNames('whom it concerns (all)')),
+    groups: optional(groupNames('the groups that it concerns (all)')),
     share: optional(share('storm: how many of the connected lose their session (100%)')),
     over: optional(time('storm: spread over this long (at once)')),
   },
@@ -204,7 +204,7 @@ const Action = Type.Object(
     do: Type.Enum(['revoke', 'suspend', 'activate', 'rotate', 'disable-issuer', 'enable-issuer'], {
       description: 'what the operator does',
     }),
-    group: optional(name('whose devices')),
+    group: optional(name('the group of devices')),
     share: optional(share('of the group, chosen by the seed (100%)')),
     issuer: optional(Type.String({ description: 'disable-issuer: its ID (the issuer of the group)' })),
   },

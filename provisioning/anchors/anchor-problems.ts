@@ -34,7 +34,7 @@ export const anchorProblems = {
   crl_outdated: {
     status: 409,
     title: 'A newer CRL is in force',
-    hint: 'Import the newest that the CA published: an older one would let in again whom it revoked since.',
+    hint: 'Import the newest that the CA published: an older one would admit certificates again that it revoked since.',
   },
   crl_unreachable: {
     status: 502,

@@ -58,7 +58,7 @@ export function startAnchorService(parts: {
     now,
     everyMs: parts.crlLookMs,
   })
-  // Versions of before pinned without looking whose CA signed.
+  // Earlier versions pinned without looking which CA signed.
   const binding = writer
     .bindPinned({ name: 'provisioning', kind: 'service' })
     .then(log.pinnedBound, log.pinnedNotBound)

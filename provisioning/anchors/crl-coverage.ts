@@ -1,4 +1,4 @@
-// Whether a CRL tells of everything that a CA has on record here. A list about a part would let in whom another part revokes, so
+// Whether a CRL tells of everything that a CA has on record here. A list about a part would admit certificates that another part revokes, so
 // it never counts as the whole.
 import { setImmediate } from 'node:timers/promises'
 import { prepareIssuedBy } from '../../db/issuers/issued-certificates.ts'

@@ -76,7 +76,7 @@ export function issuerCrlRoutes(
       bodyLimit: CRL_BYTES_MAX,
       onRequest: async ({ headers }) => {
         const text = headers['content-type']?.startsWith('application/json') === true
-        // One whose length is not said is as long as it likes.
+        // A body without a stated length may be of any length.
         if (text && Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) > CRL_TEXT_BYTES_MAX)
           throw new Problem(
             httpProblems,

@@ -1,4 +1,4 @@
-// Issuers: list them, and say whose certificates are admitted.
+// Issuers: list them, and set which of them may have their certificates admitted.
 import type { X509Certificate } from 'node:crypto'
 import Type from 'typebox'
 import type { RegistryWriter } from '../../db/index.ts'
@@ -60,7 +60,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, log }: Issuer
           security: secured,
           summary: enabled
             ? 'Admit again what this issuer signed'
-            : 'Admit nobody whose certificate this issuer signed, and cut all who are connected',
+            : 'Refuse each certificate that this issuer signed, and cut the sessions of those certificates',
           description: 'Answers when every broker acted on it, or after 2 s with those that did not.',
           params: issuerSchemas.IssuerParams,
           querystring: schemas.NoQuery,
@@ -79,7 +79,7 @@ export function issuerRoutes(api: Api, { writer, issuers, receipt, log }: Issuer
   }
 }
 
-/** Whoever names an issuer may name any of its certificates. */
+/** A caller may name an issuer by any of its certificates. */
 export function resolveIssuers(api: Api, issuers: IssuerServices['issuers']): void {
   api.addHook('preHandler', async ({ params }) => {
     const named = params as { issuer?: string }

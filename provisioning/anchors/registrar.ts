@@ -36,8 +36,8 @@ type RegistrarParts = {
     forgetArrivals(): Promise<void>
   }
   log: {
-    selfRegistered(who: { deviceId: string; fingerprint: string; issuerId: string }, mode: string): void
-    selfRegistrationRefused(who: { fingerprint: string; issuerId: string }, reason: string): void
+    selfRegistered(device: { deviceId: string; fingerprint: string; issuerId: string }, mode: string): void
+    selfRegistrationRefused(device: { fingerprint: string; issuerId: string }, reason: string): void
     selfRegistrationFailed(error: unknown): void
   }
   pq: PqMode

@@ -21,7 +21,7 @@ import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import type { Fault } from '../http/problem.ts'
 import { onlyCertificate } from '../x509/foreign-certificate.ts'
 
-/** `renews` is the anchor whose certificate in force this one takes the place of: it has its name and its key. */
+/** `renews` is the anchor that this one replaces: it has the same name and key. */
 type AnchorVerdict =
   | { der: Buffer; parentId: string | null; subject: string; renews: Issuer | null }
   | { refused: 'issuer_invalid' | 'issuer_exists' | 'issuer_own'; faults: Fault[] }

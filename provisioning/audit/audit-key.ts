@@ -1,5 +1,5 @@
 // The Ed25519 key that signs audit checkpoints: made by the first start, with the public key beside it for verifiers.
-// Refuses to replace a lost key silently: who could make a new one could sign a new history.
+// Refuses to replace a lost key silently: a new key could sign a new history.
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { generateKey, readKey, writeKey } from '../ca/keys.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'

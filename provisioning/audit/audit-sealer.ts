@@ -18,7 +18,7 @@ export type SealingInterval = { rows: number; intervalMs: number }
 export type AuditSealer = {
   /** Looks now whether rows wait, and signs what does. Resolves when done; what fails is an event. */
   seal(): Promise<void>
-  /** Verifies everything from the first row. Who asks while one runs gets its answer. */
+  /** Verifies everything from the first row. A caller during a run gets the answer of that run. */
   verification(): Promise<AuditVerification>
   /** Whether the last look found the log tampered with: then nothing is signed. */
   isTampered(): boolean

@@ -1,5 +1,5 @@
 // The newest checkpoint as a file of its own, on another disk or host where the setting says so: one line of JSON, as in an export.
-// A writer of the registry file who shortens the log cannot change it there.
+// A writer of the registry file that shortens the log cannot change it there.
 import { readFileSync } from 'node:fs'
 import type { Checkpoint } from '../../db/audit/audit-checkpoint.ts'
 import { replaceFile } from '../data-directory.ts'

@@ -36,7 +36,7 @@ export function openAudit({ directory, checkpointFile, registry, reading, log, n
   return {
     keyMade: made,
     reader,
-    /** `told` makes it an event as well, for operators who do not read the log. */
+    /** `told` makes it an event as well, for operators that do not read the log. */
     startSealing(
       interval: SealingInterval,
       told: (kind: string, row: number, message: string) => void,

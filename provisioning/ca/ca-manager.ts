@@ -1,4 +1,4 @@
-// Which CA issues, which did before, and the hand-over from one to the next. The registry says who issues; here are the
+// Which CA issues, which did before, and the hand-over from one to the next. The registry says which one issues; here are the
 // keys. A hand-over is one transaction: before it nothing has changed, after it a start goes on from it.
 import 'reflect-metadata'
 import { X509Certificate } from 'node:crypto'

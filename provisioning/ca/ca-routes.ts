@@ -156,8 +156,8 @@ export function caRoutes(api: Api, services: CaServices): void {
       // What relies on it only grows fewer: nothing is issued by it, and what is held counts already.
       const devices = (await ca.reliant.countDevices(now())).get(issuer) ?? 0
       if (devices > 0 && request.body?.force !== true) {
-        const who = devices === 1 ? '1 device still relies' : `${devices} devices still rely`
-        throw new Problem(anchorProblems, 'issuer_in_use', `${who} on ${known.name}`)
+        const count = devices === 1 ? '1 device still relies' : `${devices} devices still rely`
+        throw new Problem(anchorProblems, 'issuer_in_use', `${count} on ${known.name}`)
       }
       const epoch = await writer.setIssuerEnabled(issuer, false, actorOf(request))
       log.issuerSet(callerOf(request), issuer, false)

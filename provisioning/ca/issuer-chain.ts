@@ -1,4 +1,4 @@
-// What stands above a certificate, as whoever uses it must send or trust it. Judges nothing.
+// The certificates above a certificate, as its user must send or trust them. Decides nothing.
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { IssuingCa } from './issuing-ca.ts'

@@ -76,7 +76,7 @@ export async function signUnder(
   return signed(issuer, await toBeSigned(issuer, order))
 }
 
-/** Whose name and key stand in what is signed, and who signs it. */
+/** The issuer: its name and key, which stand in signed certificates, and its signer. */
 type IssuerParts = { name: x509.Name; spki: Buffer; signer: Signer }
 /** DER of the TBSCertificate and of the AlgorithmIdentifier that stands in and behind it (RFC 5280 §4.1). */
 export type ToBeSigned = { tbs: Buffer; algorithm: Buffer }
@@ -96,7 +96,7 @@ async function toBeSigned({ name, spki, signer }: IssuerParts, order: SigningOrd
     notAfter: new Date(order.validity.notAfter),
     publicKey,
     signingAlgorithm: signer.algorithm.web,
-    // Left out again below: the signature comes later, from whoever holds the key.
+    // Left out again below: the signature comes later, from the holder of the key.
     signature: new Uint8Array(96),
     extensions: [
       ...order.profile.extensions,

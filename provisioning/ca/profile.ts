@@ -116,7 +116,7 @@ export function serverProfile(sans: readonly string[]): Profile {
   }
 }
 
-/** Whoever signs OCSP answers in an issuing CA's stead (RFC 6960 §4.2.2.2). Nobody asks whether it is revoked. */
+/** The signer of OCSP answers for an issuing CA (RFC 6960 §4.2.2.2). Clients do not ask whether it is revoked. */
 export function responderProfile(): Profile {
   return {
     subject: named('Rollcall OCSP responder'),

@@ -40,7 +40,7 @@ export function createServerCertificate(parts: {
   function findOrMakeKey(): KeyObject {
     const found = readKey(directory.serverKey)
     if (found !== null) return found
-    // The certificate of the lost key goes first: whoever waits for both files must not meet a pair that does not fit.
+    // The certificate of the lost key goes first: a process that waits for both files must not read a pair that does not match.
     rmSync(directory.serverCertificate, { force: true })
     const key = generateKey('p256')
     writeKey(directory.serverKey, key)
@@ -150,7 +150,7 @@ export function isServerName(name: string): boolean {
 
 const DNS_NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*$/i
 
-/** When a certificate (PEM) ends, in ms since the epoch, and whom it names. */
+/** When a certificate (PEM) ends, in ms since the epoch, and the names in it. */
 export function certificateValidity(pem: string): { notAfter: number; names: string[] } {
   const certificate = new X509Certificate(pem)
   const { subjectAltName } = certificate

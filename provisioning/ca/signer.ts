@@ -1,4 +1,4 @@
-// Who signs as a CA: bytes in, the signature that X.509 wants out, wherever the private key is.
+// The signer of a CA: bytes in, an X.509 signature out, wherever the private key is.
 // Refuses to know what is signed.
 import { createPublicKey, type KeyObject, sign as signWith } from 'node:crypto'
 

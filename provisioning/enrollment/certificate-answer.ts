@@ -1,4 +1,4 @@
-// How an issued certificate is sent: JSON, the bare chain in PEM, or the leaf in DER, as whoever asked can read it.
+// How an issued certificate is sent: JSON, the bare chain in PEM, or the leaf in DER, as the caller can read it.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type * as schemas from '../http/schemas.ts'
 import { isPkcs10 } from '../x509/pkcs10-body.ts'

@@ -23,12 +23,12 @@ import type { PresentedIdevid } from './idevid.ts'
 import type { Refused } from './issuance-checks.ts'
 import type { EnrollmentOrder, RegistrationAuthority } from './registration-authority.ts'
 
-/** What somebody showed who wants to enroll. */
+/** The credential of an enrollment request. */
 export type Credential =
   | { kind: 'token'; id: string; secret: string }
   | { kind: 'claim'; claim: Claim }
   | { kind: 'idevid'; shown: PresentedIdevid }
-/** `deviceId` is null where whoever asks leaves it to the token. */
+/** `deviceId` is null where the request leaves it to the token. */
 export type Asked = { deviceId: string | null; csr: string }
 export type Enrolled = { certificate: Certificate; pending: boolean }
 type EnrollmentRefused =
@@ -93,7 +93,7 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
   async function again(token: PresentedToken, fingerprint: string): Promise<Outcome> {
     const certificate = await roll.certificate(fingerprint)
     if (certificate === null) throw used()
-    // Whoever waits for an operator asks until it is decided, and once more.
+    // A device that waits for an operator asks until it is decided, and once more.
     const unused = mayWait(token) && certificate.firstUsedAt === null
     if (!unused && !mayAskAgain(token, now())) throw used()
     return outcomeOf(certificate) ?? Promise.reject(used())
@@ -134,7 +134,7 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
     return byCertificate(order, () => writer.deviceOfIdevid(idevid.fingerprint) === deviceId, reading, actor)
   }
 
-  /** `known`: whether who asks has enrolled this device before, and so may see what it got. */
+  /** `known`: whether the caller has enrolled this device before, and so may see the former answer. */
   async function byCertificate(
     order: Omit<EnrollmentOrder, 'days'>,
     known: () => boolean,
@@ -184,7 +184,7 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
   }
 }
 
-/** Who is behind a credential, for the audit row. */
+/** The actor behind a credential, for the audit row. */
 export function holderOf(credential: Credential): string {
   if (credential.kind === 'token') return `enrollment-token:${credential.id}`
   return credential.kind === 'claim'
@@ -193,7 +193,7 @@ export function holderOf(credential: Credential): string {
 }
 
 const CERTIFICATES_LOOKED_AT = 50
-/** Refusals that whoever asks can do nothing about: a token does not wear off by them. */
+/** Refusals that are not the caller's fault: they use up no attempt of the token. */
 const ownFaults: ReadonlySet<string> = new Set(['ca_expired', 'issuer_disabled'])
 
 /** Why a token opens nothing, whatever is asked with it, or null. */
@@ -217,7 +217,7 @@ function outcomeOf(certificate: Certificate): Enrolled | EnrollmentRefused | nul
   return pending || status === 'issued' || status === 'active' ? { certificate, pending } : null
 }
 
-/** `deviceId` is empty where nobody names one, `asked` null where whoever asks leaves it open. */
+/** `deviceId` is empty if none is named, `asked` null if the request leaves it open. */
 function misnaming(deviceId: string, asked: string | null): EnrollmentRefused | null {
   if (deviceId === '') return missing('name the device that is to be enrolled')
   if (asked !== null && asked !== deviceId) {

@@ -63,7 +63,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
       }
       const bound = 'group' in body ? { group: body.group } : { deviceId: body.deviceId }
       const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false } = body
-      // Whoever holds the token enrolls no further than who made it.
+      // A token enrolls within the scope of its maker.
       const terms = authorizationScope.approvalFor(request)
       const approvalIfHeld = 'deviceId' in body && terms !== false && terms.ifHeld
       const madeWithin = terms === false ? null : terms.within

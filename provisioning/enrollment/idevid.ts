@@ -1,4 +1,4 @@
-// Whether a certificate that somebody shows is the IDevID of a manufacturer whose devices may enroll here, and which device
+// Whether a certificate is the IDevID of a manufacturer whose devices may enroll here, and which device
 // it is: by its chain, its time and the manufacturer's template, never by what a request says.
 import type { X509Certificate } from 'node:crypto'
 import type { AnchorState, Idevid } from '../../db/enrollment/idevids.ts'

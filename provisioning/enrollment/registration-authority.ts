@@ -192,7 +192,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
         const fault = { path: 'csr', message: 'it holds the very key that is compromised: make a new one' }
         return { refused: 'public_key_compromised', faults: [fault] }
       }
-      // Whoever stole the key can say so, too: then an operator decides who of the two is the device.
+      // The thief of a key can say so, too: then an operator decides which of the two is the device.
       const outcome = await enroll(
         {
           ...{ deviceId, csr, days, compromise },

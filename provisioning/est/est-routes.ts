@@ -1,5 +1,5 @@
 // Enrollment over Secure Transport (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll, simplereenroll, with and without label.
-// A label names the group that whoever enrolls was made for: it narrows, and never chooses.
+// A label names the group of the enrolling credential: it narrows, and never chooses.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
@@ -194,7 +194,7 @@ function addRoutes(api: Api, path: string, services: EstServices, parts: EstPart
     assertGroup(label, groups.includes(label) ? label : null)
   }
 
-  /** The same subject and subjectAltName: who renews stays who he is. */
+  /** The same subject and subjectAltName: a renewal keeps the identity. */
   async function assertSameNames(csr: string, fingerprint: string): Promise<void> {
     const asked = namesOfRequest(csr)
     if (asked === null)

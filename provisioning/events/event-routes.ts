@@ -86,7 +86,7 @@ export function eventRoutes(
       },
     },
     async (request, reply) => {
-      // Who asks for the head alone is told that there is a stream, and given none.
+      // A HEAD request is told that there is a stream, and gets none.
       if (request.method === 'HEAD') return reply.type(STREAM_TYPE).send('')
       const see = maySee(request)
       const { device, kind, reason } = request.query

@@ -3,7 +3,7 @@
 import type { Event, EventReader } from '../../db/events/event-reader.ts'
 
 export type EventStreamOptions = {
-  /** Whose it is: each has a bounded number. */
+  /** The caller: each has a bounded number of streams. */
   caller: string
   position: number
   passes(event: Event): boolean
@@ -29,7 +29,7 @@ const ASK_EVERY_MS = 1_000
 const HEARTBEAT_MS = 15_000
 const STALLED_MS = 30_000
 const ROWS_AT_ONCE = 500
-/** In one look, of all streams that are behind: who asks for what is long past makes nobody else wait. */
+/** In one look, of all streams that are behind: a request for old events makes no other wait. */
 const ROWS_PER_LOOK = 2_000
 const PENDING_BYTES_MAX = 64 * 1024
 

@@ -29,7 +29,7 @@ import { x509Problems } from '../x509/x509-problems.ts'
 export type Explainer = {
   /** Throws the problem `device_unknown`, with the device that has the nearest ID. */
   device(id: string): Promise<Explanation>
-  /** Also one that was never listed: what is known of it then is who was refused with it. */
+  /** Also one that was never listed: then only its refusals are known. */
   certificate(fingerprint: string): Promise<Explanation>
   /**
    * Any certificate, also one never seen; of several the first, which is the one a device presents. Throws the problem
@@ -86,7 +86,7 @@ export function createExplainer({
     const fingerprint = fingerprintOf(leaf.raw)
     const known = issuers()
     const verdict = verdictOn(leaf, known)
-    // Whoever is listed is known by its record; names are for strangers.
+    // A listed device is known by its record; names are for strangers.
     const stranger = lookup(fingerprint) === null
     const nearestDevice = stranger ? await nearestTo(namesIn(leaf.raw)) : undefined
     return {

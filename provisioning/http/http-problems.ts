@@ -23,7 +23,7 @@ export const httpProblems = {
   request_refused: { status: 400, title: 'The request cannot be served', hint: null },
   version_required: {
     status: 428,
-    title: 'Whoever replaces something must name the version that is replaced',
+    title: 'A replacement must name the version that it replaces',
     hint: 'Send its ETag as If-Match, or If-Match: * to replace any.',
   },
   internal_error: {

@@ -20,7 +20,7 @@ export function versionSeen({ headers }: FastifyRequest): string | undefined {
   return /^"([^"]*)"$/.exec(header)?.[1] ?? header
 }
 
-/** Whoever replaces something says which version of it he saw, so that nobody undoes what another just did. */
+/** A replacement names the version that the caller saw, so that it does not undo another caller's change. */
 export function assertSaysWhich({ headers }: FastifyRequest, what: string): void {
   if (headers['if-match'] !== undefined) return
   throw new Problem(httpProblems, 'version_required', `${what} would be replaced, whatever it is by now`)

@@ -6,7 +6,7 @@ export type Azure = { attributes?: Record<string, unknown>; state?: RowState }
 
 type Fields = Record<string, unknown>
 
-/** Told by Azure about its own store; nothing of it decides who may enter. */
+/** Azure's own fields about its store; they decide nothing here. */
 const ignored = [
   'eTag',
   'etag',
@@ -28,7 +28,7 @@ export function isAzure(fields: Fields): boolean {
   )
 }
 
-/** Takes Azure's fields out of a record. The device ID stays for whoever reads on. */
+/** Takes Azure's fields out of a record. The device ID stays for the next reader. */
 export function fromAzure(fields: Fields): Azure | RowFault {
   const { importMode, status, authentication, tags, capabilities, properties } = fields
   for (const name of [

@@ -21,7 +21,7 @@ const AT_ONCE_MAX = 4
 const LASTS_MS_MAX = 15 * 60_000
 
 export function exportRoutes(api: Api, { openExport, log }: ExportServices): void {
-  /** Who has one running: one each, so that nobody keeps the others from theirs. */
+  /** Callers with a running export: one each, so that no caller keeps others from theirs. */
   const running = new Set<string>()
 
   api.get(

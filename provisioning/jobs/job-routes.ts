@@ -192,7 +192,7 @@ function formatOf(contentType: string | undefined): UploadFormat | null {
   return Object.hasOwn(formats, type) ? formats[type]! : null
 }
 
-/** Whoever still sends must see the answer, and is given a moment for that. */
+/** A caller that still sends must see the answer, and gets time for that. */
 function letGo(raw: IncomingMessage): void {
   if (raw.complete) return
   raw.resume()

@@ -23,7 +23,7 @@ export const NewJobQuery = Type.Object(
     pin: Type.Optional(
       Type.Boolean({
         default: false,
-        description: 'Whether every certificate of a row is pinned, whoever issued it',
+        description: 'Whether every certificate of a row is pinned, whatever its issuer',
       }),
     ),
     map: Type.Optional(

@@ -36,7 +36,7 @@ export function planRow(row: Row, evidence: Evidence, record: ImportLookup, now:
   for (const [index, certificate] of evidence.certificates.entries()) {
     const refusal = 'refused' in certificate ? refused(certificate) : takenBy(row, certificate, record)
     const holder = record.holderOf(certificate.fingerprint)
-    // What is listed as it should be is left alone, whoever issued it.
+    // A certificate listed as it should be is left alone, whatever its issuer.
     if (holder === row.deviceId) continue
     if (refusal !== null) return refusal
     plan.list.push(index)

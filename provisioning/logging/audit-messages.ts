@@ -8,7 +8,7 @@ export function auditEvents(logger: Logger, metrics: ProvisioningMetrics) {
     auditSealed: (fields: { checkpoint: number; seq: number; hash: string }) => {
       metrics.auditCheckpoints.inc()
       metrics.auditTampered.set(0)
-      // In the log too: whoever keeps logs elsewhere has a witness of every checkpoint.
+      // In the log, too: logs kept elsewhere are a witness of every checkpoint.
       logger.info(fields, 'audit checkpoint signed')
     },
     auditTampered: (fault: AuditFault) => {

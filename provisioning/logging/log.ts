@@ -162,14 +162,17 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     },
     crlLookFailed: (error: unknown) =>
       logger.warn({ err: error }, 'CRLs not looked at: the registry cannot be used now'),
-    selfRegistered: (who: { deviceId: string; fingerprint: string; issuerId: string }, mode: string) => {
+    selfRegistered: (device: { deviceId: string; fingerprint: string; issuerId: string }, mode: string) => {
       metrics.selfRegistrations.inc({ outcome: mode })
       const waits = mode === 'pending'
-      logger.info(who, waits ? 'device registered itself and waits for approval' : 'device registered itself')
+      logger.info(
+        device,
+        waits ? 'device registered itself and waits for approval' : 'device registered itself',
+      )
     },
-    selfRegistrationRefused: (who: { fingerprint: string; issuerId: string }, reason: string) => {
+    selfRegistrationRefused: (device: { fingerprint: string; issuerId: string }, reason: string) => {
       metrics.selfRegistrations.inc({ outcome: 'refused' })
-      logger.warn({ ...who, reason }, 'device may not register itself')
+      logger.warn({ ...device, reason }, 'device may not register itself')
     },
     selfRegistrationFailed: (error: unknown) =>
       logger.warn({ err: error }, 'arrivals wait: the registry cannot be used now'),

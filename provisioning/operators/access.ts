@@ -174,7 +174,7 @@ export function rightTo(method: string | string[], url: string): Right {
   const key = `${method === 'HEAD' ? 'GET' : method} ${url}`
   const found = Object.hasOwn(accessTable, key) ? accessTable[key] : undefined
   if (found === undefined)
-    throw new Error(`${key} has no row in provisioning/operators/access.ts: say who may call it`)
+    throw new Error(`${key} has no row in provisioning/operators/access.ts: state the roles that may call it`)
   return found
 }
 

@@ -24,7 +24,7 @@ declare module 'fastify' {
     keyed: KeyedRequest | null
   }
   interface FastifyContextConfig {
-    /** Who may call a route: from the table in access.ts, never by hand. */
+    /** The roles that may call a route: from the table in access.ts, never by hand. */
     right?: Right
     /** Whether it is served before others: from the same file. */
     urgent?: boolean
@@ -56,12 +56,12 @@ export type Authentication = {
   preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void>
   /** Whether the caller of a long answer could still begin it. */
   isStillIn(request: FastifyRequest): boolean
-  /** Who wants to sign in, by a token in the body or as on any route, but not by another session. Throws as `onRequest` does. */
+  /** The caller that signs in, by a token in the body or as on any route, but not by another session. Throws as `onRequest` does. */
   signIn(request: FastifyRequest, reply: FastifyReply, token: string | undefined): Promise<Holder>
 }
 
 /**
- * A valid credential always passes: somebody who guesses from the same address must not lock an operator out, and
+ * A valid credential always passes: guesses from the same address must not lock an operator out, and
  * 256 random bits are not guessed. A token in a header is the only credential of its request; no certificate helps a bad token.
  */
 export function createAuthentication(parts: AuthenticationParts): Authentication {
@@ -186,7 +186,7 @@ function assertRight(holder: Holder, { role, scope }: { role: Holder['role']; sc
   }
 }
 
-/** Who a change is made by, for the audit row. Only after authentication. */
+/** The actor of a change, for the audit row. Only after authentication. */
 export function actorOf(request: FastifyRequest): Actor & { kind: Holder['kind']; requestId: string } {
   if (request.holder === null) throw new Error('a change without an authenticated caller')
   const keyed = request.keyed === null ? {} : { keyed: request.keyed }
@@ -194,7 +194,7 @@ export function actorOf(request: FastifyRequest): Actor & { kind: Holder['kind']
   return { name, kind, requestId: request.id, ...keyed, seen: versionSeen(request) }
 }
 
-/** Node keeps the first of two and tells nobody; whoever stands in front of us may have read the other. */
+/** Node keeps the first of two and tells nobody; a proxy in front may have read the other. */
 export function assertOneAuthorization({ raw: { rawHeaders } }: FastifyRequest): void {
   let seen = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {

@@ -45,8 +45,8 @@ export type AuthorizationScope = {
 }
 
 /**
- * What of these attachments the caller may not hand on: operators without a scope may all of them, enrollers none, and
- * whoever is bound to a group those of that very group.
+ * The first of these attachments that the caller may not pass on: an operator without a scope may pass on all, an enroller none,
+ * a caller bound to a group those of that group.
  */
 export function outsideScope(caller: Caller, attachments: readonly Attachment[]): Attachment | null {
   if (caller.scope === null && includesRole(caller.role, 'operator')) return null
@@ -176,7 +176,7 @@ function assertWithin(caller: Caller, attachments: readonly Attachment[]): void 
   throw new Problem(
     operatorProblems,
     'group_forbidden',
-    `a policy is attached to ${to}: who is in it is for operators to say`,
+    `a policy is attached to ${to}: its members are for operators without a group to set`,
   )
 }
 

@@ -18,7 +18,7 @@ export type ConsoleSessions = {
   /** Gives the secret of the cookie, once. */
   begin(holder: Holder): SignedIn & { secret: string }
   /**
-   * Whose session it is; null where it is unknown, has ended, was idle for too long, or its credential is accepted no more.
+   * The holder of a session; null if it is unknown, has ended, was idle for too long, or its credential is accepted no more.
    * One that began with a certificate is only worth something beside that certificate.
    */
   find(secret: string, shownFingerprint: () => string | null): SignedIn | null

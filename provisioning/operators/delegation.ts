@@ -24,12 +24,15 @@ export function delegate(
   }
   const scope = wanted.group ?? maker.scope
   if (maker.scope !== null && scope !== maker.scope) {
-    throw exceeded('group', `whoever is bound to group ${maker.scope} makes others bound to it alone`)
+    throw exceeded(
+      'group',
+      `an operator bound to group ${maker.scope} can only make others bound to that group`,
+    )
   }
   const end = maker.expiresAt ?? Number.POSITIVE_INFINITY
   const asked = now + (wanted.days ?? DAYS_DEFAULT) * DAY_MS
   if (wanted.days !== undefined && asked > end) {
-    throw exceeded('days', `it would outlive its maker, who ends at ${new Date(end).toISOString()}`)
+    throw exceeded('days', `it would outlive its maker, which ends at ${new Date(end).toISOString()}`)
   }
   return { role: wanted.role, scope, expiresAt: Math.min(asked, end) }
 }

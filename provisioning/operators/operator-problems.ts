@@ -1,9 +1,9 @@
-// Problems of a caller: who calls, in which role and scope, and whom a caller may make an operator, and what each becomes on the wire.
+// Problems of a caller: its credential, role and scope, the operators that it may make, and the wire form of each.
 
 export const operatorProblems = {
   token_missing: {
     status: 401,
-    title: 'Nobody knows who calls',
+    title: 'The caller is not authenticated',
     hint: 'Send Authorization: Bearer TOKEN, or show the certificate of an operator; the first token is in admin.token of the data directory.',
   },
   token_refused: {
@@ -59,7 +59,7 @@ export const operatorProblems = {
   attribute_forbidden: {
     status: 403,
     title: 'Rights of an attribute are not for this caller to give',
-    hint: 'Let an operator do it who is not bound to a group: what a policy reads is a right.',
+    hint: 'Let an operator without a group do it: a name that policies read gives rights.',
   },
   token_unknown: {
     status: 404,

@@ -1,5 +1,5 @@
 // The cookie of a console session, and what tells a request of our own page from one that another page made.
-// Knows headers; whose session it is, is looked up elsewhere.
+// Knows headers; the holder of a session is looked up elsewhere.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from '../http/problem.ts'

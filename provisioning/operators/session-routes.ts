@@ -67,7 +67,7 @@ export function sessionRoutes(
       schema: {
         tags,
         security: secured,
-        summary: 'Who is signed in with this cookie, and what changes must show',
+        summary: 'The operator signed in with this cookie, and the token that changes must show',
         querystring: schemas.NoQuery,
         response: { 200: Session, ...refusals },
       },

@@ -1,4 +1,4 @@
-// One look at the service, and who is connected as a device. Both are what brokers noted: shown, decided upon never.
+// One look at the service, and the connections of a device. Both are notes of brokers: shown, never decided upon.
 
 import type { Static } from 'typebox'
 import type { MinuteCount } from '../../db/events/event-reader.ts'
@@ -70,7 +70,7 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
       schema: {
         tags: ['devices'],
         security: secured,
-        summary: 'Who is connected as the device now',
+        summary: 'The connections of the device now',
         description: 'As brokers noted it within the last seconds.',
         params: schemas.DeviceParams,
         querystring: schemas.PageQuery,

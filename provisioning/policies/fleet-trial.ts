@@ -1,4 +1,4 @@
-// A draft of a policy tried on every device: who would lose or gain what, and which live subscriptions would be dropped.
+// A draft of a policy tried on every device: rights lost and gained, and which live subscriptions would be dropped.
 // Work of any length, in steps; how much it may be in all, and how much an answer lists, is bounded here.
 
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'

@@ -26,7 +26,7 @@ export function createPolicyResolver(
       return questions.run(simulation(reader, holder, draft, asked), gone)
     },
 
-    /** Who would lose or gain what, device by device. Lists at most `limit` devices, those that lose something first. */
+    /** Rights lost and gained, device by device. Lists at most `limit` devices, those that lose something first. */
     trial: (draft: Draft, limit: number, gone?: () => boolean) =>
       trials.run(tryOnFleet(reader, draft, limit), gone),
   }

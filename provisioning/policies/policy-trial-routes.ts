@@ -108,9 +108,9 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Policy
       schema: {
         tags,
         security: secured,
-        summary: 'Who would lose what: a draft, other attachments, or both, tried on every device',
+        summary: 'Rights that devices would lose: a draft, other attachments, or both, tried on every device',
         description:
-          'Live subscriptions are those that brokers noted, at most some seconds ago. Whoever loses something comes first. Worked on beside other requests; 422 trial_too_large where it would compare more than 20,000,000 filters.',
+          'Live subscriptions are those that brokers noted, at most some seconds ago. Devices that lose something come first. Worked on beside other requests; 422 trial_too_large where it would compare more than 20,000,000 filters.',
         params: schemas.PolicyParams,
         querystring: NoQuery,
         body: schemas.TrialDocumented,

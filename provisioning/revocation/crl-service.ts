@@ -38,9 +38,9 @@ type CrlServiceOptions = {
 const LOOK_MS = 1_000
 /** After a list that took long, wait a multiple of that: a flood of revocations must not keep a core busy. */
 const PAUSE_FACTOR = 4
-/** Whose clock is late must not take the list for one of tomorrow. */
+/** A verifier with a late clock must not take the list for one of tomorrow. */
 const BACKDATE_MS = 60_000
-/** How long a CA rests whose list could not be made. */
+/** How long until a CA whose list could not be made is tried again. */
 const FAILURE_REST_MS = 10_000
 /** How long a slice may hold the event loop. */
 const SLICE_MS = 8

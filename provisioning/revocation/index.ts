@@ -1,4 +1,4 @@
-// CRL, OCSP and the CA certificates put together: what certificates point at, and who answers there.
+// CRL, OCSP and the CA certificates put together: the addresses in certificates, and the services behind them.
 import 'reflect-metadata'
 import { hostname } from 'node:os'
 import * as x509 from '@peculiar/x509'

@@ -15,7 +15,7 @@ import {
 import type { CertIdentifier } from './ocsp-request.ts'
 import { type RevocationStatus, reasonCodes } from './revocation-status.ts'
 
-/** Who signs: a certificate that its issuing CA made for this alone (RFC 6960 §4.2.2.2). `keyHash` is SHA-1, hex. */
+/** The signer: a certificate that its issuing CA made for this alone (RFC 6960 §4.2.2.2). `keyHash` is SHA-1, hex. */
 export type Responder = { certificate: X509Certificate; signer: Signer; keyHash: string }
 export type Verdict = RevocationStatus | 'unknown'
 type SingleAnswer = { identifier: CertIdentifier; verdict: Verdict }

@@ -24,7 +24,7 @@ type OcspServiceOptions = {
   /** How long an answer holds. */
   lifetimeMs: number
   now: () => number
-  /** Signatures a second: strangers who ask for new ones must leave time for operators. */
+  /** Signatures a second: strangers that ask for new ones must leave time for operators. */
   signaturesPerSecondMax?: number
 }
 
@@ -35,7 +35,7 @@ const KEPT_MAX = 20_000
 const QUESTIONS_MAX = 20_000
 const QUESTION_BYTES_MAX = 256
 const SIGNATURES_PER_SECOND_MAX = 400
-/** Whose clock is late must not take an answer for one of tomorrow. */
+/** A verifier with a late clock must not take an answer for one of tomorrow. */
 const BACKDATE_MS = 60_000
 
 export function createOcspService(parts: OcspServiceOptions): OcspService {
@@ -124,7 +124,7 @@ export function createOcspService(parts: OcspServiceOptions): OcspService {
       const single = first !== undefined && certificates.length === 1 ? first : null
       if (single !== null && nonce === null) return answerOne(issuerId, responder, single)
       if (!maySign(true)) {
-        // An answer without the nonce is still a true one (RFC 6960 §4.4.1); who insists on it asks again.
+        // An answer without the nonce is still a true one (RFC 6960 §4.4.1); a client that insists on it asks again.
         return single === null
           ? { der: unsigned.tryLater, outcome: 'tryLater' }
           : answerOne(issuerId, responder, single)

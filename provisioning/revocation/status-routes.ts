@@ -16,7 +16,7 @@ type StatusSources = {
   now: () => number
 }
 
-/** How long a cache may answer for us: a revocation is seen that much later by who asks through one. */
+/** How long a cache may answer for us: a client behind one sees a revocation that much later. */
 const CACHE_SECONDS = 300
 /** Its first list is being made. */
 const NOT_YET: StatusAnswer = { status: 503, headers: { 'retry-after': '1' } }
@@ -105,7 +105,7 @@ type Cacheable = {
   maxAgeSeconds: number
 }
 
-/** RFC 9111 and RFC 5019 §6: what it is, how long it holds, and 304 to who has it. */
+/** RFC 9111 and RFC 5019 §6: content type, lifetime, and 304 to a client that has it. */
 function cached({ headers }: StatusRequest, answer: Cacheable): StatusAnswer {
   const { type, body, tag, modified, expires, maxAgeSeconds } = answer
   const etag = `"${tag}"`

@@ -111,7 +111,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | null> {
 
 function inWords(error: NodeJS.ErrnoException, host: string, port: number): Error {
   const advice: Record<string, string> = {
-    EADDRINUSE: 'the port is in use: stop who holds it, or name another with --status-port',
+    EADDRINUSE: 'the port is in use: stop the process that holds it, or name another with --status-port',
     EACCES: 'this user may not open the port: name one above 1023 with --status-port',
     EADDRNOTAVAIL: 'this machine has no such address: name another with --host',
     ENOTFOUND: 'the host name does not resolve: name an address with --host',

@@ -1,12 +1,12 @@
-// How many connections a server has, in all and of one address, and who makes room for a newcomer: so that no address keeps others
-// out. Knows nothing of what is said over them.
+// How many connections a server has, in all and of one address, and which one a new one replaces: so that no address keeps others
+// out. Does not know what they carry.
 import type { Server, Socket } from 'node:net'
 import { normalizeIP } from '@fastify/rate-limit'
 
 export type ConnectionLimits = { max: number; perAddressMax: number }
 
 export type ConnectionBounds = {
-  /** The connection of somebody whom no newcomer may replace. */
+  /** A connection that no new one may replace. */
   keep(socket: Named): void
 }
 
@@ -52,7 +52,7 @@ export function boundConnections(server: Server, { max, perAddressMax }: Connect
   }
 }
 
-/** The oldest of the address that has most, but of those who may revoke. */
+/** The oldest connection of the address that has most, except those of callers that may revoke. */
 function leastMissed(addresses: readonly Map<string, Peer>[]): Peer | null {
   for (const peers of addresses.toSorted((a, b) => b.size - a.size)) {
     for (const peer of peers.values()) if (!peer.kept) return peer
@@ -65,7 +65,7 @@ function nameOf({ remoteAddress, remotePort }: Named): string {
   return `${remoteAddress} ${remotePort}`
 }
 
-/** Whom an address stands for: of IPv6 a household has a /64. */
+/** The owner that an address stands for: a household has a /64 of IPv6. */
 export function addressOf(ip: string | undefined): string {
   return normalizeIP(ip ?? '', 64)
 }

@@ -1,5 +1,5 @@
-// The connections of the API server: how many there may be and who makes room for a newcomer, so that nobody keeps out whoever
-// comes to revoke; and that closing the server neither cuts an answer short nor waits for who says nothing.
+// The connections of the API server: how many there may be, and which one a new one replaces, so that no client keeps out
+// a revocation. Closing the server neither cuts an answer short nor waits for a silent client.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
@@ -8,7 +8,7 @@ import type { TLSSocket } from 'node:tls'
 import { boundConnections, type ConnectionBounds, type ConnectionLimits } from './connection-bounds.ts'
 
 export type Connections = {
-  /** The connection of somebody who may revoke: it makes room for nobody. */
+  /** A connection of a caller that may revoke: no new one replaces it. */
   keep: ConnectionBounds['keep']
   /** Waits for answers that are on their way, at most 5 s, then ends every connection. */
   drain(): Promise<void>

@@ -140,7 +140,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   // After authentication, so that a token has a budget of its own wherever its requests come from.
   api.addHook('onRequest', api.rateLimit() as never)
 
-  // Files for everybody to read, and no part of the API: they have no row in the table of who may what.
+  // Files for everybody to read, and no part of the API: they have no row in the table of access.
   await documentApi(api)
   consoleRoutes(api)
   api.addHook('onRoute', grantRight)
@@ -193,7 +193,7 @@ async function listening(api: Api, host: string, port: number): Promise<void> {
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     const advice: Record<string, string> = {
-      EADDRINUSE: 'the port is in use: stop who holds it, or name another with --api-port',
+      EADDRINUSE: 'the port is in use: stop the process that holds it, or name another with --api-port',
       EACCES: 'this user may not open the port: name one above 1023 with --api-port',
       EADDRNOTAVAIL: 'this machine has no such address: name another with --host',
       ENOTFOUND: 'the host name does not resolve: name an address with --host',

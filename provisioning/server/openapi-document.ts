@@ -1,4 +1,4 @@
-// What the schemas of the routes cannot say of themselves, added to the OpenAPI document: names of operations, who may call
+// What the schemas of the routes cannot say of themselves, added to the OpenAPI document: names of operations, roles that may call
 // them, problem documents as what they are, headers of answers, bodies that may be left out.
 import { STATUS_CODES } from 'node:http'
 import { ProblemDocument } from '../http/schemas.ts'

@@ -54,7 +54,7 @@ export async function documentApi(api: Api): Promise<void> {
     routePrefix: '/docs',
     staticCSP: true,
     uiConfig: { url: '/openapi.json', validatorUrl: null, docExpansion: 'list' },
-    // It would put copies of the document together for each who asks, one of them as YAML.
+    // It would build copies of the document for each request, one of them as YAML.
     uiHooks: {
       onRequest: (request, _, done) =>
         done(

@@ -11,7 +11,7 @@ import { problemOf } from './problem-list.ts'
 import { faultsOf } from './validation-faults.ts'
 
 const MEDIA_TYPE = 'application/problem+json'
-/** Which are told apart in metrics: who calls must not be able to make more. */
+/** The statuses that metrics tell apart: a caller must not be able to add more. */
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'])
 
 export const answerProblems = {

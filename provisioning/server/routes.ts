@@ -23,7 +23,7 @@ import { webhookRoutes } from '../webhooks/webhook-routes.ts'
 import { serviceRoutes } from './service-routes.ts'
 
 type RouteOptions = {
-  /** How operators, enrolling devices and devices with a certificate prove who they are. */
+  /** How operators, enrolling devices and devices with a certificate authenticate. */
   authentication: Authentication
   enrollment: EnrollmentAuthentication
   self: SelfAuthentication

@@ -30,7 +30,7 @@ export function serviceRoutes(api: Api, { ready, anchors, audit }: ServiceServic
       schema: {
         tags,
         security: secured,
-        summary: 'Who calls: name, role and group',
+        summary: 'The caller: name, role and group',
         querystring: schemas.NoQuery,
         response: { 200: WhoAmI, ...refusals },
       },

@@ -112,7 +112,7 @@ function startWebhooks(parts: {
     serving.get(id)?.queue.stop()
     parts.writer.disableWebhook(id, reason, SYSTEM).then(
       () => {
-        // Whoever enables it again gives it as much time again.
+        // Enabling it again gives it as much time again.
         eventLog.writeMarked([], { name: failing, value: 0 })
         serving.delete(id)
         log.webhookDisabled(id, reason)
@@ -145,7 +145,7 @@ function startWebhooks(parts: {
   }
 }
 
-/** The record of webhooks, and who serves them. */
+/** The record of webhooks, and their sender. */
 export function openWebhooks(parts: {
   eventLog: EventLog
   reader: EventReader

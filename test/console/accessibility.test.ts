@@ -24,7 +24,7 @@ const pages: readonly [path: string, shown: string][] = [
   ['/enroll', 'Issue the certificate'],
   ['/enroll?view=token', 'Make the token'],
   ['/enroll?view=import', 'Nothing was imported yet'],
-  ['/approvals', 'Nobody is waiting'],
+  ['/approvals', 'No devices are waiting'],
   ['/policies', 'everyone'],
   ['/policies/default', 'no fault'],
   ['/policies/default?view=diff', 'The draft is what is stored'],

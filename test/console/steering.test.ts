@@ -74,7 +74,7 @@ describe('an operator who steers the fleet', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Approve' }).click()
     await page.getByRole('dialog').getByText('0 of 0 acknowledged').waitFor()
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
-    await page.getByText('Nobody is waiting').waitFor()
+    await page.getByText('No devices are waiting').waitFor()
     const { body } = await service.call('GET', '/v1/certificates?deviceId=meter-1')
     assert.equal(body.items[0].status, 'active')
   })
@@ -143,7 +143,7 @@ describe('an operator who steers the fleet', () => {
     await page.getByLabel('Device ID').fill('meter-1')
     await page.getByRole('button', { name: 'Simulate' }).click()
     await page.getByRole('row', { name: /subscribe devices\/meter-1\/commands\/\+ yes.* no/ }).waitFor()
-    await page.getByRole('link', { name: 'Who would lose what' }).click()
+    await page.getByRole('link', { name: 'Effect on the fleet' }).click()
     await page.getByRole('button', { name: 'Try the draft on the fleet' }).click()
     await page.getByText('would lose something').waitFor()
     await page

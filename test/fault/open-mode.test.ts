@@ -45,7 +45,7 @@ test('admits whom it knows with the rights it had, says so, and refuses who neve
   await device.endAsync()
   assert.equal(await knock('d2', stranger), 'cut')
   assert.equal(await knock('d1', stranger), 'cut')
-  await t.line(line => line.msg === 'registry lost: still admitting whom it last listed')
+  await t.line(line => line.msg === 'registry lost: still admitting the devices that it last listed')
   assert.match(await t.broker.metrics(), /rollcall_registry_open_decisions_total [1-9]/)
   assert.equal(t.broker.ready(), true)
   returnRecords()

@@ -6,8 +6,8 @@ import { checkFirstPacket, type FirstPacket } from '../../mqtt/protocol/packet-f
 export type FirstPacketOutcome = Exclude<FirstPacket, { verdict: 'incomplete' }> | { verdict: 'gone' }
 
 /**
- * Calls back once: the packet's verdict, or `gone` where the stream ends before. The bytes looked at are put back, so whoever
- * reads next starts with the first one. How long it may take is the caller's to say: it destroys or ends the stream.
+ * Calls back once: the packet's verdict, or `gone` where the stream ends before. The bytes looked at are put back, so the
+ * next reader starts with the first one. The caller sets the deadline: it destroys or ends the stream.
  */
 export function awaitFirstPacket(
   socket: Duplex,

@@ -1,12 +1,12 @@
-// What waits in a stream that nobody reads for now. It arrives in pieces, a TLS record or WebSocket message each, and each costs an
+// What waits in a stream without a reader for now. It arrives in pieces, a TLS record or WebSocket message each, and each costs an
 // object of more than a hundred bytes beside its octets: pieces are put together, so that octets cost octets. Changes nothing that
-// whoever reads on will see.
+// a later reader sees.
 import type { Duplex } from 'node:stream'
 
 type UnreadPieces = {
   /** Looks after the stream whenever it is paused. */
   watch(stream: Duplex): void
-  /** For who reads by `read()`, of which no event tells when it waits. */
+  /** For a reader that calls `read()`: no event tells when it waits. */
   add(stream: Duplex): void
   delete(stream: Duplex): void
 }

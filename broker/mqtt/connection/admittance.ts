@@ -83,7 +83,7 @@ export function createAdmittance(
     }
   }
 
-  /** Its CONNECT has arrived: whoever is listed is told. */
+  /** Its CONNECT has arrived: a listed device gets an answer. */
   function turnAway(session: Session, stream: Duplex, reason: Reason, listed: boolean): ConnectionHandle {
     sessions.remove(session)
     events.refused(reason, whoIs(session))
@@ -104,7 +104,7 @@ export function createAdmittance(
     sessions.remove(session)
     clients.delete(session)
     if (session.filters.size > 0) {
-      // Who took it over may have subscribed already.
+      // The connection that took it over may have subscribed already.
       const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
       events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Map())
     }

@@ -77,7 +77,7 @@ export type Client = {
   /** Publishers that wait until it has room. */
   holding: Client[] | null
   stall: NodeJS.Timeout | null
-  /** Whoever wants to go on sending to it once it has room. */
+  /** Senders that wait until it has room. */
   onRoom: (() => void)[] | null
   /** Retained messages that it is being shown, by filter; each step tells how many bytes were shown, 0 where there was nothing to show. */
   showing: Map<string, Iterator<number>> | null

@@ -10,7 +10,7 @@ import type { Output } from './output.ts'
 const LINGER_MS = 1_000
 
 export type Ending = {
-  /** `destroyed` for who may not return or does not read, so that nothing waits for it. */
+  /** `destroyed` for a peer that may not return or does not read, so that nothing waits for it. */
   transport: 'in order' | 'destroyed'
   /** Whether the will is sent: at every end but DISCONNECT and the loss of the right [MQTT-3.1.2-8]. */
   will: boolean
@@ -56,7 +56,7 @@ export function createClosing(parts: {
   }
 }
 
-/** How long the last packet of who is cut may take to leave. */
+/** How long the last packet to a cut peer may take to leave. */
 const LAST_MS = 20
 
 /** Cut; a last packet goes out before, where the socket takes it at once, and nothing waits for a peer that does not read. */

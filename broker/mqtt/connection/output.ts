@@ -1,5 +1,5 @@
 // What connections are sent: gathered and written as one buffer for each at the end of the turn, so that many messages cost one
-// record and one write. Says who is slow, and lets publishers wait for it for a moment. Knows no packets.
+// record and one write. Tells when a client is slow, and lets publishers wait for it briefly. Knows no packets.
 import type { Traffic } from '../traffic.ts'
 import type { Client } from './client.ts'
 

@@ -1,5 +1,5 @@
-// Rights of a live session bound anew after policies changed: subscriptions now denied are dropped, and whoever has no
-// rights left that anybody could tell is cut.
+// Rights of a live session bound anew after policies changed: subscriptions now denied are dropped, and a device with
+// no readable rights is cut.
 import type { Reason } from '../../../db/reason.ts'
 import type { EngineEvents } from '../interface.ts'
 import { type RightsResolver, unboundRights, unreadRights } from '../rights-resolver.ts'

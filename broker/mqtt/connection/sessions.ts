@@ -1,4 +1,4 @@
-// Who is inside: the connections the engine holds, found by certificate or device when a change arrives.
+// The connections that the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
 import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
@@ -83,7 +83,7 @@ export function markReplaced(session: Session): Session {
   return session
 }
 
-/** On whose rights it stands. */
+/** The principal whose rights it has. */
 export function principalOf({ identity, issuerId, serialNumber }: Session): Principal {
   return { deviceId: identity.deviceId, issuerId, serialNumber }
 }

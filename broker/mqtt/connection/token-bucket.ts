@@ -57,7 +57,7 @@ const GONE_MAX = 10_000
 export type Buckets = ReturnType<typeof createBuckets>
 
 /**
- * The buckets of devices, one for all connections of a device: whoever comes back, or takes its session over, finds its own as it
+ * The buckets of devices, one for all connections of a device: a device that comes back, or takes its session over, finds its own as it
  * was left, and filled by the time since. `now` gives monotonic milliseconds.
  */
 export function createBuckets(now: () => number) {

@@ -1,5 +1,5 @@
-// Many writes, one transaction, one wait for the disk: what is written while the disk is busy goes together next. Whoever
-// acknowledges something waits for its group. Knows no messages.
+// Many writes, one transaction, one wait for the disk: what is written while the disk is busy goes together next. The sender
+// of an acknowledgement waits for its group. Knows no messages.
 import type { Database } from 'better-sqlite3'
 
 export type GroupCommit = {
@@ -66,7 +66,7 @@ export function createGroupCommit(parts: {
     return group
   }
 
-  /** It stays open, so that whoever else writes in this turn learns of it too. */
+  /** It stays open, so that other writers of this turn learn of it, too. */
   function abandon(group: Group, error: unknown): void {
     group.failed = error
     if (sqlite.inTransaction) sqlite.exec('ROLLBACK')

@@ -1,4 +1,4 @@
-// On whose right stored sessions and retained messages stand: kept with them, so that a later life of the broker can judge
+// The principal of stored sessions and retained messages: kept with them, so that a later run of the broker can check
 // them. Judges nothing itself.
 import type { HolderRow, SessionRecords } from '../../../db/sessions/session-records.ts'
 import type { Principal } from '../rights-resolver.ts'
@@ -17,7 +17,7 @@ export function createPrincipalRecord(records: SessionRecords, commit: GroupComm
   }
 
   return {
-    /** Forgets whoever left neither a session nor a retained message. */
+    /** Forgets principals that left neither a session nor a retained message. */
     load(retains: (deviceId: string) => boolean): void {
       for (const row of records.holders()) {
         if (row.keepsSession === 1 || retains(row.device)) known.set(row.device, row)
@@ -26,7 +26,7 @@ export function createPrincipalRecord(records: SessionRecords, commit: GroupComm
     },
     all: () =>
       [...known.values()].map(row => ({ principal: asPrincipal(row), keepsSession: row.keepsSession === 1 })),
-    /** Whoever leaves a session, or a retained message. */
+    /** A principal that leaves a session or a retained message. */
     keep({ deviceId, issuerId, serialNumber }: Principal, what: 'session' | 'retained'): void {
       const before = known.get(deviceId)
       const keepsSession = what === 'session' ? 1 : (before?.keepsSession ?? 0)

@@ -1,4 +1,4 @@
-// Who holds how many of the retained messages: each is charged to the device that published it last. Counts and judges; stores
+// How many retained messages each device holds: each is charged to the device that published it last. Counts and decides; stores
 // nothing.
 import type { Message } from '../message.ts'
 

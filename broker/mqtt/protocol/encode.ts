@@ -1,4 +1,4 @@
-// Writes what clients are sent. PUBLISH is written here, for its properties travel as bytes, and once for all who get it in the same
+// Writes what clients are sent. PUBLISH is written here, for its properties travel as bytes, and once for all receivers of the same
 // form; what has properties of our own is written by mqtt-packet.
 import mqttPacket from 'mqtt-packet'
 import type { Message, QoS } from '../message.ts'

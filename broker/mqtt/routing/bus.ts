@@ -1,4 +1,4 @@
-// The bus that messages travel on from whoever publishes them to the router of each node: aedes, by its published API alone, as the
+// The bus that carries messages from publishers to the router of each node: aedes, by its published API alone, as the
 // only file that imports it. QoS and RETAIN hold between a client and its broker (MQTT 5 §4.3), so the bus carries neither.
 import type { EventEmitter } from 'node:events'
 import { Aedes, type AedesPublishPacket } from 'aedes'

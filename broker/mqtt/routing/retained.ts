@@ -1,4 +1,4 @@
-// Retained messages (MQTT 5 §3.3.1.3): kept in the index and on disk, and shown to who subscribes. Of one that has expired, or whose
+// Retained messages (MQTT 5 §3.3.1.3): kept in the index and on disk, and sent to a new subscriber. Of one that has expired, or whose
 // publisher may not publish it any more, nobody is told. Each is charged to the device that published it last; what does not fit is
 // refused before anything of it is done.
 import type { Client } from '../connection/client.ts'

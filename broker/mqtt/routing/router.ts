@@ -1,5 +1,5 @@
-// Finds whom a message is for, once for each session, and has it delivered: first what must be on disk, then what is sent. One
-// message is encoded once for all who get it in the same form.
+// Finds the receivers of a message, once for each session, and has it delivered: first what must be on disk, then what is sent. One
+// message is encoded once for all receivers of the same form.
 import type { Client } from '../connection/client.ts'
 import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
@@ -75,7 +75,7 @@ export function createRouter(parts: {
         newDelivery(
           state,
           Math.min(state.matchedQos, message.qos) as QoS,
-          // [MQTT-3.3.1-9], but for who asked to have it as it was published [MQTT-3.3.1-13].
+          // [MQTT-3.3.1-9], but for a subscriber that asked for it as published [MQTT-3.3.1-13].
           message.retain && state.matchedAsPublished,
           state.matchedIdentifiers ?? NONE,
         ),

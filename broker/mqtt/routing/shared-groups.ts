@@ -51,7 +51,7 @@ export function createSharedGroups(parts: {
     return parts.output.unsentBytes(client) > parts.outboundBytesMax ? 'slow' : 'ready'
   }
 
-  /** Whoever fits and waited longest; it goes to the end of the line. */
+  /** The member that may take it and has waited longest; it goes to the end of the line. */
   function takeTurn({ members }: Group, topic: string, wanted: MemberState): SessionState | null {
     for (const [state, subscription] of members) {
       if (stateOf(state, subscription, topic) !== wanted) continue

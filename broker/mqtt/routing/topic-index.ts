@@ -1,10 +1,10 @@
-// The one index of topics: who is subscribed, live, stored or in a group, found by topic; and retained messages, found by filter
+// The one index of topics: subscribers, live, stored or in a group, found by topic; and retained messages, found by filter
 // (MQTT 5 §4.7). In memory; knows no rights and no disk.
 import type { Message } from '../message.ts'
 import type { Subscription } from '../session/session-state.ts'
 
 /**
- * What begins so far: who is subscribed to just this, what is retained here, and the next levels. Most nodes have one: it stands in
+ * A level of the tree: subscribers to exactly this filter, the message retained here, and the next levels. Most nodes have one: it stands in
  * `level` and `child`, where a map would take as much again as all the rest.
  */
 type Node<Subscriber> = {
@@ -70,7 +70,7 @@ export function createTopicIndex<Subscriber>() {
     if (any !== undefined) walk(any, levels, at + 1, true, found)
   }
 
-  /** Null where a level holds nothing: whoever asks can pause, however little matches. */
+  /** Null where a level holds nothing: the caller can pause, however little matches. */
   function* retainedBelow(node: Node<Subscriber>): Generator<Message | null> {
     yield node.retained
     for (const [, next] of childrenOf(node)) yield* retainedBelow(next)

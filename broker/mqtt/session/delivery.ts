@@ -1,5 +1,5 @@
 // How a message reaches one session: sent to its connection, put into its stored queue, or left out. Bounds and rights are asked
-// here, for every message. Whom it is for is decided by the router.
+// here, for every message. The router decides the receivers.
 import type { BrokerSettings } from '../../settings/validation.ts'
 import type { Client } from '../connection/client.ts'
 import type { Output } from '../connection/output.ts'
@@ -29,7 +29,7 @@ export type Delivery = {
   isStored: boolean
 }
 
-/** One encoding for all who get a message in the same form. */
+/** One encoding for all receivers of the same form. */
 export type Encodings = (EncodedPublish | undefined)[]
 
 export type DeliveryService = ReturnType<typeof createDelivery>

@@ -1,5 +1,5 @@
 // What ends by the clock: sessions that have outlived their connection for long enough (MQTT 5 §3.1.2.11.2), and the delay of wills
-// (§3.1.3.2.2). Looked at each second; who comes back is judged by the clock itself.
+// (§3.1.3.2.2). Checked each second; a returning device is decided by the clock itself.
 
 import type { SessionStore } from '../persistence/session-store.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
@@ -23,7 +23,7 @@ export function createExpiry(parts: {
 }) {
   const { table, wills, store, retained } = parts
 
-  /** A will whose session ends waits no longer [MQTT-3.1.3-9]. What nobody can decide now is tried again. */
+  /** A will whose session ends waits no longer [MQTT-3.1.3-9]. What cannot be decided now is tried again. */
   function sendWill(clientId: string): void {
     const row = wills.waiting(clientId)
     if (row === undefined || row.dueAt === null) return

@@ -1,5 +1,5 @@
 // The Session State of one client (MQTT 5 §4.1): its subscriptions, what is in flight both ways, and whether it outlives its
-// connection. Data alone; who acts on it is told in each file beside this one.
+// connection. Data alone; the files beside this one act on it.
 import type { Client } from '../connection/client.ts'
 import type { Message, QoS } from '../message.ts'
 

@@ -165,7 +165,7 @@ export function createSessionTable(parts: {
         away(state, parts.now(), true)
         return
       }
-      client.session.filters = new Map(state.subscriptions) // what it had, for who is told that it has ended
+      client.session.filters = new Map(state.subscriptions) // its last subscriptions, for the observer of its end
       end(state)
       if (!state.isKept) groups.handOn(state)
     },

@@ -18,11 +18,11 @@ export type StoredStateAuthorization = {
   retains(principal: Principal, isBackend: boolean): void
   /** Whether this device was a backend when it last retained something. */
   retainsAsBackend(deviceId: string): boolean
-  /** Whether who published this may still publish it (mosquitto CVE-2018-12546). */
+  /** Whether the publisher of this message may still publish it (mosquitto CVE-2018-12546). */
   mayShow(message: Retained): boolean
   /** Policies changed for one device; one that is here looks after its session itself. Throws where they cannot be read. */
   rightsChanged(deviceId: string, isHere: boolean): void
-  /** Policies changed for all: gives those whose stored sessions are to be judged, one by one. */
+  /** Policies changed for all: gives the principals whose stored sessions are to be checked, one by one. */
   allRightsChanged(): string[]
   forget(deviceId: string): void
 }
@@ -39,7 +39,7 @@ export function createStoredStateAuthorization(parts: {
   const sessions = new Map<string, Principal>()
   const publishers = new Map<string, Principal>()
   const backends = new Set<string>()
-  /** Whoever was here in an earlier life and not since: its right may have ended meanwhile. */
+  /** Principals of an earlier run that have not returned: their rights may have ended meanwhile. */
   const unseen = new Set<string>()
   /** Rights of publishers, until policies change. */
   const known = new Map<string, Rights>()

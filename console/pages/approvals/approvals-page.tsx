@@ -1,4 +1,4 @@
-// Certificates that wait for somebody to say yes: who wants in, with which key, and the two answers.
+// Certificates that wait for approval: the device, its key, and the two answers.
 import { useState } from 'react'
 import type { Certificate } from '../../../client/types.ts'
 import { keyName } from '../../../pki/key-policy.ts'
@@ -42,7 +42,7 @@ export function ApprovalsPage() {
           skeletonLines={5}
           failure={failure}
           empty={
-            <Empty icon="approvals" title="Nobody is waiting">
+            <Empty icon="approvals" title="No devices are waiting">
               <p>
                 Make a token that asks for approval under <Link to="/enroll?view=token">Enroll</Link>: what
                 enrolls with it turns up here.

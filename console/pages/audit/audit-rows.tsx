@@ -1,4 +1,4 @@
-// Rows of the audit log: who did what to whom, and the hash that chains each row to the one before.
+// Rows of the audit log: actor, change, target, and the hash that chains each row to the one before.
 import type { AuditRow } from '../../../client/types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { DataTable } from '../../components/data-table.tsx'
@@ -21,7 +21,7 @@ export function AuditRows({ rows }: { rows: readonly AuditRow[] }) {
         },
         { title: 'When', className: 'tight', cell: row => <ClockTime at={row.ts} /> },
         {
-          title: 'Who',
+          title: 'Actor',
           cellClass: 'break',
           cell: ({ actor, actorKind }) => (
             <>

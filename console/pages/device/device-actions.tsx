@@ -1,4 +1,4 @@
-// What can be done with a device as a whole, by whom who may; each says what it cuts before it does.
+// The actions on a device as a whole that the operator may take; each says what it cuts before it does.
 import { useState } from 'react'
 import type { StateReceipt } from '../../../client/types.ts'
 import { change } from '../../api/request.ts'

@@ -1,4 +1,4 @@
-// One device: who it is, what it may, why it is or is not let in, and what was done with it.
+// One device: its identity, its rights, the admission decision, and its history.
 
 import { ApiProblem } from '../../../client/failures.ts'
 import type { Explanation } from '../../../client/types.ts'

@@ -1,4 +1,4 @@
-// Who a device is to the fleet: groups, attributes, dates. Operators change them, unless somebody else just did.
+// A device's groups, attributes and dates. An operator changes them, unless another operator just did.
 import { type FormEvent, useState } from 'react'
 import { change } from '../../api/request.ts'
 import type { ListedDevice } from '../../api/response-types.ts'

@@ -1,4 +1,4 @@
-// A change of many devices: whom it would touch, the confirmation, how far it is, and what became of each.
+// A change of many devices: the devices, the confirmation, the progress, and the outcome of each.
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { Button } from '../../components/button.tsx'
 import { Dialog } from '../../components/dialog.tsx'
@@ -42,7 +42,7 @@ export function BulkDialog({
   onClose: (changed: boolean) => void
 }) {
   const { title, tells, danger } = words[verb]
-  const [whom, setWhom] = useState<{ ids: readonly string[]; complete: boolean } | null>(
+  const [selection, setSelection] = useState<{ ids: readonly string[]; complete: boolean } | null>(
     given === null ? null : { ids: given, complete: true },
   )
   const [failure, setFailure] = useState<unknown>(null)
@@ -55,22 +55,22 @@ export function BulkDialog({
   useEffect(() => {
     if (given !== null) return
     const controller = new AbortController()
-    matching(asked.current, controller.signal).then(setWhom, error => {
+    matching(asked.current, controller.signal).then(setSelection, error => {
       if (!controller.signal.aborted) setFailure(error)
     })
     return () => controller.abort()
   }, [given])
   useEffect(() => () => stop.current.abort(), [])
 
-  const word = `${verb} ${whom?.ids.length ?? 0}`
+  const word = `${verb} ${selection?.ids.length ?? 0}`
   const run = async (event: FormEvent) => {
     event.preventDefault()
-    if (whom === null || typed.trim() !== word) return
+    if (selection === null || typed.trim() !== word) return
     const done: BulkOutcome[] = []
     setOutcomes([])
     setRunning(true)
     stop.current = new AbortController()
-    await runBulk(verb, whom.ids, {
+    await runBulk(verb, selection.ids, {
       signal: stop.current.signal,
       onOutcome: outcome => {
         done.push(outcome)
@@ -89,8 +89,8 @@ export function BulkDialog({
       {outcomes === null ? (
         <form className="stack" onSubmit={run}>
           <p className="soft">{tells}</p>
-          {whom === null ? <Skeleton /> : <Whom ids={whom.ids} />}
-          {whom !== null && !whom.complete ? (
+          {selection === null ? <Skeleton /> : <SelectedDevices ids={selection.ids} />}
+          {selection !== null && !selection.complete ? (
             <Notice tone="warn" title={`Only the first ${count(BULK_MAX)} are done here.`}>
               <p className="small">For more, narrow the filter, or import a file with a column state.</p>
             </Notice>
@@ -101,14 +101,14 @@ export function BulkDialog({
             <Button
               type="submit"
               look={danger ? 'danger primary' : 'primary'}
-              disabled={whom === null || whom.ids.length === 0 || typed.trim() !== word}
+              disabled={selection === null || selection.ids.length === 0 || typed.trim() !== word}
             >
-              {title.split(' ')[0]} {many(whom?.ids.length ?? 0, 'device')}
+              {title.split(' ')[0]} {many(selection?.ids.length ?? 0, 'device')}
             </Button>
           </div>
         </form>
       ) : (
-        <Progress outcomes={outcomes} total={whom?.ids.length ?? 0}>
+        <Progress outcomes={outcomes} total={selection?.ids.length ?? 0}>
           <div className="actions">
             {running ? (
               <Button onClick={() => stop.current.abort()}>Stop</Button>
@@ -124,7 +124,7 @@ export function BulkDialog({
   )
 }
 
-function Whom({ ids }: { ids: readonly string[] }) {
+function SelectedDevices({ ids }: { ids: readonly string[] }) {
   return (
     <div className="stack tight">
       <strong>{many(ids.length, 'device')}</strong>

@@ -1,4 +1,4 @@
-// One verb on many devices: who they are, and the verb on each, a few at a time, until done or told to stop.
+// One verb on many devices: their selection, and the verb on each, a few at a time, until done or told to stop.
 
 import type { Page, StateReceipt } from '../../../client/types.ts'
 import { ask, change, query } from '../../api/request.ts'
@@ -12,7 +12,7 @@ export const BULK_MAX = 2_000
 const PAGE_SIZE = 500
 const AT_ONCE = 4
 
-/** Who matches a filter; `complete` is false where there are more than can be done here. */
+/** The devices that match a filter; `complete` is false where there are more than can be done here. */
 export async function matching(
   filter: Record<string, string | null>,
   signal: AbortSignal,

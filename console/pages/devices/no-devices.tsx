@@ -16,7 +16,7 @@ export function NoDevices({ filtered }: { filtered: boolean }) {
     )
   }
   return (
-    <Empty icon="devices" title="Nobody is on the roll yet">
+    <Empty icon="devices" title="No devices on the roll yet">
       <p>A device may connect once it is registered and has a certificate. Its key never leaves it.</p>
       {mayEnroll ? (
         <Link className="button primary" to="/enroll">

@@ -28,7 +28,7 @@ export function CreatedTokenView({ made, onClose }: { made: CreatedEnrollmentTok
     <div className="stack">
       <Notice tone="warn" title="This is the only time that the token is shown.">
         <p className="small">
-          Whoever has it can enroll {made.deviceId ?? `one device of the group ${made.group}`}. It ends{' '}
+          Its holder can enroll {made.deviceId ?? `one device of the group ${made.group}`}. It ends{' '}
           <Timestamp at={made.expiresAt} />.
         </p>
       </Notice>
@@ -55,7 +55,7 @@ export function CreatedTokenView({ made, onClose }: { made: CreatedEnrollmentTok
         </Card>
         <Card title="For an installer">
           <QrCode text={coded} label="QR code with the address of this service and the token" />
-          <p className="soft small">Holds the address, the token and whom it enrolls, as JSON.</p>
+          <p className="soft small">The address, the token and its device or group, as JSON.</p>
         </Card>
       </div>
       <div className="row">

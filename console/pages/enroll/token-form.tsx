@@ -36,8 +36,8 @@ export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) 
           // One that is on the roll is enrolled as it is.
           if (!(error instanceof ApiProblem && error.reason === 'device_exists')) throw error
         })
-      const whom = kind === 'device' ? { deviceId: name } : { group: name }
-      const order = { ...whom, lifetimeSeconds: hours * HOUR_SECONDS, ...(approval ? { approval } : {}) }
+      const subject = kind === 'device' ? { deviceId: name } : { group: name }
+      const order = { ...subject, lifetimeSeconds: hours * HOUR_SECONDS, ...(approval ? { approval } : {}) }
       onMade(await change<CreatedEnrollmentToken>('POST', '/v1/enrollment-tokens', order))
       setTarget('')
     } catch (error) {

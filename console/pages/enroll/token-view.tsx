@@ -107,7 +107,7 @@ export function TokenView() {
           onClose={() => setRevoking(null)}
         >
           <p className="soft">
-            Whoever holds the token for {revoking.deviceId ?? `the group ${revoking.group}`} can enroll with
+            The holder of the token for {revoking.deviceId ?? `the group ${revoking.group}`} can enroll with
             it no more. What was enrolled stays.
           </p>
         </Confirmation>

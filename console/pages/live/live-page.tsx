@@ -106,7 +106,7 @@ export function LivePage() {
         {rows.length === 0 ? (
           <Empty icon="live" title="Quiet">
             <p>
-              Whoever connects, is refused, enrolls or is revoked turns up here at once. Leave the page open.
+              Connections, refusals, enrollments and revocations appear here at once. Leave the page open.
             </p>
           </Empty>
         ) : (

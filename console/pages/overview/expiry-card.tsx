@@ -1,4 +1,4 @@
-// Which certificates end when. Devices renew by themselves from two thirds of a life on; who is late stands out.
+// Which certificates end when. Devices renew by themselves from two thirds of a life on; late ones stand out.
 import type { Overview } from '../../api/response-types.ts'
 import { Card } from '../../components/card.tsx'
 import { count, formatDuration } from '../../labels/formats.ts'

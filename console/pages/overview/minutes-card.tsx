@@ -44,7 +44,7 @@ export function MinutesCard({ at, minutes: noted }: { at: string; minutes: reado
   return (
     <Card title="Connects and refusals per minute" aside="the last hour">
       {empty ? (
-        <Empty icon="overview" title="Nobody knocked in the last hour">
+        <Empty icon="overview" title="No connections in the last hour">
           <p>Each connection that is admitted or refused counts here, with its reason.</p>
         </Empty>
       ) : (

@@ -1,4 +1,4 @@
-// The brokers: who is alive, how many sessions each holds, whether one lags behind the record.
+// The brokers: which are alive, how many sessions each holds, whether one lags behind the registry.
 import type { Overview } from '../../api/response-types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'

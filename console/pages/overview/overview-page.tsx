@@ -1,4 +1,4 @@
-// How the fleet is now, on one page: who is connected, who is refused and why, what expires, which broker is behind.
+// How the fleet is now, on one page: connected devices, refusals with reasons, expiry, brokers that are behind.
 import type { Overview } from '../../api/response-types.ts'
 import { useQuery } from '../../api/use-query.ts'
 import { FailureNotice } from '../../components/notice.tsx'

@@ -1,4 +1,4 @@
-// The last changes that cut somebody: who acted on them, how many sessions went, how long it took.
+// The last changes that cut sessions: the nodes that acted on them, the sessions cut, the time it took.
 import type { Overview } from '../../api/response-types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'

@@ -1,4 +1,4 @@
-// For whom a policy holds, in a word or two.
+// The label of an attachment, in a word or two.
 import type { PolicyAttachment } from '../../../client/policy-types.ts'
 
 export function attachmentLabel({ kind, target }: PolicyAttachment): string {

@@ -1,4 +1,4 @@
-// For whom a policy holds: everyone, groups, devices, issuers; to add to, and to take from.
+// The attachments of a policy: everyone, groups, devices, issuers; to add and to remove.
 import { type FormEvent, useState } from 'react'
 import type { AttachmentReceipt, PolicyAttachment } from '../../../client/policy-types.ts'
 import { change } from '../../api/request.ts'
@@ -35,7 +35,7 @@ export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: 
       <Card title="Holds for" flush>
         {loading ? <Skeleton /> : null}
         {!loading && items.length === 0 ? (
-          <Empty icon="policies" title="Nobody yet">
+          <Empty icon="policies" title="No attachments yet">
             <p>Attach it to everyone, a group, a device or an issuer. Until then it changes nothing.</p>
           </Empty>
         ) : null}

@@ -1,4 +1,4 @@
-// The policies there are: how many statements each has, and for whom it holds.
+// The policies there are: how many statements each has, and its attachments.
 import { type FormEvent, useState } from 'react'
 import type { PolicySummary } from '../../../client/policy-types.ts'
 import { useMay } from '../../api/session.tsx'
@@ -28,7 +28,7 @@ export function PoliciesPage() {
     <>
       <PageHeader
         title="Policies"
-        lead="Who may publish and subscribe where. Nothing is allowed but what a statement allows; a deny wins. A change takes effect on live sessions within a second."
+        lead="Topics that devices may publish and subscribe to. Only a statement allows; a deny wins. A change takes effect on live sessions within a second."
         actions={
           may ? (
             <Button look="primary" icon="enroll" onClick={() => setNaming(true)}>

@@ -1,4 +1,4 @@
-// One policy: its document to read or rewrite, what a draft would change, whom it holds for.
+// One policy: its document to read or rewrite, what a draft would change, its attachments.
 import { useState } from 'react'
 import { ApiProblem } from '../../../client/failures.ts'
 import type { Policy, PolicyDocument } from '../../../client/policy-types.ts'
@@ -38,7 +38,7 @@ export function PolicyPage({ name }: { name: string }) {
     { key: 'document', title: 'Document' },
     { key: 'diff', title: 'Changes' },
     { key: 'simulate', title: 'Simulate' },
-    { key: 'fleet', title: 'Who would lose what' },
+    { key: 'fleet', title: 'Effect on the fleet' },
     ...(fresh ? [] : [{ key: 'attachments', title: 'Holds for' }]),
   ]
   return (

@@ -1,4 +1,4 @@
-// Saves a draft: first tries it on the fleet, so that who saves it knows who loses what.
+// Saves a draft: first tries it on the fleet, to show which rights would be lost.
 import { useState } from 'react'
 import type { PolicyReceipt, PolicyTrial } from '../../../client/policy-types.ts'
 import { change } from '../../api/request.ts'
@@ -82,12 +82,12 @@ export function SaveDraft({
           {loses ? (
             <Notice tone="warn" title={`${many(trial.devicesLosing, 'device')} would lose something.`}>
               <p className="small">
-                {many(trial.subscriptionsLost, 'live subscription')} would be dropped now. "Who would lose
-                what" names them.
+                {many(trial.subscriptionsLost, 'live subscription')} would be dropped now. "Effect on the
+                fleet" names them.
               </p>
             </Notice>
           ) : (
-            <Notice tone="good" title="Nobody would lose anything." />
+            <Notice tone="good" title="No device would lose anything." />
           )}
         </Confirmation>
       )}

@@ -1,4 +1,4 @@
-// Who would lose what: the document tried on every device, before it is saved.
+// Rights that would be lost: the document tried on every device, before it is saved.
 import { useState } from 'react'
 import type { PolicyLoss, PolicyTrial } from '../../../client/policy-types.ts'
 import { change } from '../../api/request.ts'
@@ -42,7 +42,7 @@ export function TrialView({
   }
   return (
     <Card
-      title="Who would lose what"
+      title="Effect on the fleet"
       aside={
         <Button
           small
@@ -117,7 +117,7 @@ function TrialResult({ trial }: { trial: PolicyTrial }) {
       />
       {trial.truncated ? (
         <p className="small faint">
-          The first {count(trial.items.length)}; whoever loses something comes first.
+          The first {count(trial.items.length)}; devices that lose something come first.
         </p>
       ) : null}
     </div>

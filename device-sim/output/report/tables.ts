@@ -172,12 +172,12 @@ export function wrongTables({ wronglyAdmitted, wronglyRefused }: Summary): Marku
       table(
         named('Wrongly admitted', wronglyAdmitted),
         ['text At', 'wide Device', 'wide Group', 'text How', 'wide Why it had no right'],
-        wronglyAdmitted.first.map(who => [
-          { text: clock(who.elapsedSeconds), as: 'text' },
-          { text: plain(who.device), as: 'wide' },
-          { text: plain(who.group), as: 'wide' },
-          { text: who.how, as: 'text' },
-          { text: plain(who.why), as: 'wide' },
+        wronglyAdmitted.first.map(one => [
+          { text: clock(one.elapsedSeconds), as: 'text' },
+          { text: plain(one.device), as: 'wide' },
+          { text: plain(one.group), as: 'wide' },
+          { text: one.how, as: 'text' },
+          { text: plain(one.why), as: 'wide' },
         ]),
       ),
     )
@@ -187,10 +187,10 @@ export function wrongTables({ wronglyAdmitted, wronglyRefused }: Summary): Marku
       table(
         named('Wrongly refused', wronglyRefused),
         ['wide Device', 'wide Group', 'wide Saw'],
-        wronglyRefused.first.map(who => [
-          { text: plain(who.device), as: 'wide' },
-          { text: plain(who.group), as: 'wide' },
-          { text: plain(who.saw), as: 'wide' },
+        wronglyRefused.first.map(one => [
+          { text: plain(one.device), as: 'wide' },
+          { text: plain(one.group), as: 'wide' },
+          { text: plain(one.saw), as: 'wide' },
         ]),
       ),
     )
