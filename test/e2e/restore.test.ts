@@ -106,7 +106,7 @@ test('a backup holds no key in the clear where a passphrase was named, and is fo
 test('on an empty machine devices are admitted as the record stood, and revoked again where it was too old', async () => {
   const { code, stdout, stderr } = await restore(at('backup'), at('new', 'machine'))
   assert.equal(code, 0, stderr)
-  assert.match(stderr, /who was revoked, .* after that is admitted again/)
+  assert.match(stderr, /devices revoked, .* after that are admitted again/)
   assert.ok(JSON.parse(stdout).auditRows > 5)
   for (const name of readdirSync(at('new', 'machine'), { recursive: true }) as string[]) {
     const { mode } = lstatSync(at('new', 'machine', name))
