@@ -17,6 +17,8 @@ export const debianPackages: Record<string, string> = {
   pki: 'strongswan-pki libstrongswan-standard-plugins',
   chromium: 'chromium',
   cc: 'gcc libc6-dev libmosquitto-dev',
+  swtpm: 'swtpm',
+  tpm2_createek: 'tpm2-tools tpm2-openssl',
 }
 
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
@@ -24,6 +26,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
+  'provisioning/tpm/swtpm.test.ts': ['swtpm', 'tpm2_createek'],
   'interop/est.test.ts': ['pki'],
   'interop/{sys-topics,mosquitto-v5,mqttjs-v5,paho-v5,aws-iot-sdk}.test.ts': ['mosquitto'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
