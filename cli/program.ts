@@ -3,7 +3,7 @@
 import { Command, CommanderError } from 'commander'
 import { exitCodes, report } from './errors.ts'
 
-type Noun = { summary: string; load(): Promise<Command> }
+type Noun = { summary: string; load(version?: string): Promise<Command> }
 
 /** One entry per noun, in the order that help shows them. Loading is lazy: `--version` and `up` must start fast. */
 export const nouns: Readonly<Record<string, Noun>> = {
@@ -81,7 +81,8 @@ export const nouns: Readonly<Record<string, Noun>> = {
   },
   sim: {
     summary: 'run a simulated fleet, rogues included',
-    load: async () => (await import('./sim/command.ts')).simCommand(),
+    load: async (version = '') =>
+      (await import('../device-sim/commands/command.ts')).simCommand('sim', version),
   },
   broker: {
     summary: 'run the broker alone (as a container does)',
@@ -121,7 +122,7 @@ export async function createProgram(args: readonly string[], version: string): P
   const [first, second] = args.filter(arg => !arg.startsWith('-'))
   const asked = first === 'help' ? second : first
   for (const [name, { summary, load }] of Object.entries(nouns)) {
-    const command = name === asked ? await load() : new Command(name)
+    const command = name === asked ? await load(version) : new Command(name)
     program.addCommand(command.summary(summary))
     inherit(command, program)
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a release of what is on main: version and changelog, a commit, an annotated tag, and the npm tarball with its SHA-256.
+# Makes a release of what is on main: version and changelog, a commit, an annotated tag, and the npm tarballs with their SHA-256.
 # Usage: deploy/release.sh VERSION [FOLDER]     FOLDER (release/ by default) gets the files. Pushes and publishes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,5 +18,7 @@ git commit -q --all --message "Release $version"
 git tag --annotate "v$version" --message "Rollcall $version"
 mkdir -p "$folder"
 npm pack --silent --pack-destination "$folder"
-(cd "$folder" && sha256sum "rollcall-$version.tgz" | tee SHA256SUMS)
-echo "v$version is tagged. To publish: git push origin main v$version && npm publish $folder/rollcall-$version.tgz"
+npm run --silent build:sim -- "$folder/rollcall-sim"
+(cd "$folder" && npm pack --silent ./rollcall-sim)
+(cd "$folder" && sha256sum "rollcall-$version.tgz" "rollcall-sim-$version.tgz" | tee SHA256SUMS)
+echo "v$version is tagged. To publish: git push origin main v$version && npm publish $folder/rollcall-$version.tgz && npm publish $folder/rollcall-sim-$version.tgz"

@@ -63,7 +63,7 @@ const ownedPackages: Record<string, RegExp> = {
   mqtt: /^(device-sim|bench|test)\//,
   react: /^console\//,
   'react-dom': /^console\//,
-  vite: /^console\//,
+  vite: /^(console|device-sim\/package)\//,
   'playwright-core': /^(bench|test)\//,
 }
 

@@ -2,9 +2,9 @@
 // Does not know what is in them.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { assetFile } from '../assets.ts'
 
-const directory = fileURLToPath(new URL('../presets/', import.meta.url))
+const directory = assetFile('presets')
 
 export function presetNames(): string[] {
   return readdirSync(directory)

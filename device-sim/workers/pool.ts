@@ -1,7 +1,7 @@
 // The worker processes as the parent sees them: started, given their devices and orders, ended. The death of a worker is reported,
 // and the others go on. Does not know what devices do.
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { scriptFile } from '../assets.ts'
 import { RunFailed } from '../failure.ts'
 import type { Stream } from '../fleet/delivery-tracker.ts'
 import type { DeviceSpec } from '../fleet/device.ts'
@@ -44,9 +44,7 @@ type Worker = {
 const PARTS_AT_ONCE = 500
 const ANSWER_DEADLINE_MS = 60_000
 
-const program = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? 'worker.ts' : 'worker.js', import.meta.url),
-)
+const program = scriptFile('workers/worker')
 
 /**
  * What the memory of thousands of connections is best served by (ADR 0034). Node keeps two buffers for each, 16 and 64 KiB of which

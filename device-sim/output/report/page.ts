@@ -2,8 +2,7 @@
 // its content security policy names by hash. Pure but for reading its own parts and uPlot from the package.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { assetFile, uplotFile } from '../../assets.ts'
 import type { Sample } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
 import { clock, count, duration, mebibytes, plain, protocolText, verdictWord } from '../figures.ts'
@@ -167,12 +166,11 @@ function sourceOf(text: string): string {
 
 function readParts(): Parts {
   const read = (file: string): string => readFileSync(file, 'utf8')
-  const own = (name: string): string => read(join(import.meta.dirname, name))
-  const uplot = dirname(createRequire(import.meta.url).resolve('uplot'))
-  const licence = read(join(uplot, '../LICENSE'))
+  const own = (name: string): string => read(assetFile(`output/report/${name}`))
+  const licence = read(uplotFile('../LICENSE'))
   return {
-    css: `${read(join(uplot, 'uPlot.min.css'))}\n${own('page.css')}`,
-    uplot: `/*\n${licence}*/\n${read(join(uplot, 'uPlot.iife.min.js'))}`,
+    css: `${read(uplotFile('uPlot.min.css'))}\n${own('page.css')}`,
+    uplot: `/*\n${licence}*/\n${read(uplotFile('uPlot.iife.min.js'))}`,
     draw: own('draw.js'),
   }
 }

@@ -1,10 +1,15 @@
 // What Ctrl-C means to a simulated run: the first ends it with its report, the second at once.
 // Refuses to know what is run.
-import type { CommandContext, ExitCode } from '../../device-sim/command-context.ts'
-import manifest from '../../package.json' with { type: 'json' }
+import type { CommandContext, ExitCode } from '../command-context.ts'
+
+/** Does the work of a command and sets the exit code of this process. */
+export type Carry = (work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>
 
 /** Carries the work out on the streams of this process and sets its exit code. */
-export async function interruptible(work: (context: CommandContext) => Promise<ExitCode>): Promise<void> {
+export async function interruptible(
+  version: string,
+  work: (context: CommandContext) => Promise<ExitCode>,
+): Promise<void> {
   const interruption = new AbortController()
   const interrupt = (): void => {
     // The second time is meant.
@@ -14,7 +19,6 @@ export async function interruptible(work: (context: CommandContext) => Promise<E
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
   try {
     const { env, stdout, stderr } = process
-    const { version } = manifest
     process.exitCode = await work({ env, stdout, stderr, signal: interruption.signal, version })
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt)

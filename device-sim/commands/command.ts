@@ -1,0 +1,100 @@
+// `rollcall sim` and `rollcall-sim`: names the options and hands them over. Does not know what they mean.
+import { Command, Option } from 'commander'
+import { type CompareFlags, runComparison } from '../comparison-run.ts'
+import { keyTypes } from '../enrollment/signing-keys.ts'
+import type { QuickFlags } from '../scenario/quick.ts'
+import type { SizeFlags } from '../scenario/resize.ts'
+import {
+  checkScenario,
+  guarded,
+  presetList,
+  presetText,
+  runQuick,
+  runScenarioFile,
+  type ScenarioFlags,
+  schemaText,
+} from '../scenario-run.ts'
+import { benchCommand } from './bench.ts'
+import { type Carry, interruptible } from './interruption.ts'
+import { withTarget } from './target-options.ts'
+
+/** The command, ready to be added to a program. It sets the exit code: 0, 1, 2 or 99. */
+export function simCommand(name: string, version: string): Command {
+  const carry: Carry = work => interruptible(version, work)
+  const command = new Command(name)
+    .description('emulate a fleet of devices, and prove that those without a right stay out')
+    .enablePositionalOptions()
+    .option('--devices <n>', 'how many devices', '100')
+    .option('--rate <n>', 'connections started per second', '50')
+    .option('--interval <time>', 'between two messages of a device', '5s')
+    .option('--duration <time>', 'how long to stay once all devices were started', '30s')
+    .option('--rogues [n]', 'also send in n of each kind of device that must be refused (1)')
+    .option('--qos <0|1|2>', 'of the telemetry', '1')
+    .option('--prefix <text>', 'start of every device ID', 'sim-')
+    .option('--key-type <type>', keyTypes.join(', '), 'p256')
+    .option('--connect-timeout <time>', 'for TCP, TLS and CONNACK together', '15s')
+  return withTarget(command)
+    .action((flags: QuickFlags & ScenarioFlags) => carry(context => runQuick(flags, flags, context)))
+    .addCommand(runCommand(carry))
+    .addCommand(checkCommand(carry))
+    .addCommand(benchCommand('conn', 'connect clients and keep them', carry))
+    .addCommand(benchCommand('pub', 'connect clients that publish', carry))
+    .addCommand(benchCommand('sub', 'connect clients that subscribe', carry))
+    .addCommand(compareCommand(carry))
+    .addCommand(presetsCommand(carry))
+    .addCommand(schemaCommand())
+}
+
+function runCommand(carry: Carry): Command {
+  const command = new Command('run')
+    .summary('run a scenario file, or a preset by its name')
+    .argument('<scenario>', 'FILE.yaml, or one of `sim presets`')
+    .option('--devices <n>', 'as many in all, instead of what the scenario says')
+    .option('--rate <n>', 'connections started per second, instead')
+    .option(
+      '--duration <time>',
+      'of the stages after the ramps, instead; actions and asserts keep their place',
+    )
+  return withTarget(command).action((scenario: string, flags: ScenarioFlags & SizeFlags) =>
+    carry(context => runScenarioFile(scenario, flags, context)),
+  )
+}
+
+function checkCommand(carry: Carry): Command {
+  return new Command('check')
+    .summary('say whether a scenario can be run, and where it cannot')
+    .argument('<scenario>', 'FILE.yaml, or the name of a preset')
+    .action((scenario: string) => carry(context => checkScenario(scenario, context)))
+}
+
+function compareCommand(carry: Carry): Command {
+  return new Command('compare')
+    .summary('hold two runs against each other: what got better, what got worse')
+    .argument('<a>', 'FILE that --json of an earlier run wrote')
+    .argument('<b>', 'FILE of a later one')
+    .option('--max-worse <share>', 'fail where a metric got worse by more than this, such as 20%')
+    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+    .action((a: string, b: string, flags: CompareFlags) =>
+      carry(context => runComparison(a, b, flags, context)),
+    )
+}
+
+function presetsCommand(carry: Carry): Command {
+  return new Command('presets')
+    .summary('list the scenarios that come along, or print one')
+    .argument('[name]', 'of a preset whose YAML is printed')
+    .action((name?: string) =>
+      carry(context =>
+        guarded(context, async () => {
+          context.stdout.write(name === undefined ? presetList() : presetText(name))
+          return 0
+        }),
+      ),
+    )
+}
+
+function schemaCommand(): Command {
+  return new Command('schema')
+    .summary('print the JSON Schema of scenarios, for editors')
+    .action(() => void process.stdout.write(schemaText()))
+}

@@ -1,0 +1,47 @@
+// The options that say where a run goes and what is written about it, for every command that runs one.
+// Does not know what they mean.
+import { type Command, Option } from 'commander'
+
+/** Where a run goes and what is said of it. */
+export function withTarget(command: Command): Command {
+  return command
+    .option('--data <dir>', 'data directory of a running `rollcall up`: names broker, API and CA')
+    .option('--broker <url>', 'mqtts://HOST:PORT; also mqtt://, wss:// and ws://')
+    .option('-u, --username <text>', 'of every device; %c is its client ID, %i its number')
+    .option('-P, --password <text>', 'of every device; --password-file keeps it off the command line')
+    .option('--password-file <file>', 'the password of every device')
+    .option('--certificate <file>', 'one key and certificate for all devices, instead of one each')
+    .addOption(new Option('--identities <kind>', 'none: devices present no certificate').choices(['none']))
+    .option('--pin <sha256>', 'trust the server certificate with this fingerprint and no other')
+    .option('--insecure', 'do not verify the server certificate')
+    .option('--servername <name>', 'of the server, in SNI and in its certificate, instead of the host')
+    .option('--alpn <names>', 'to offer, with commas')
+    .option('--ca <file>', 'root that broker and API are trusted by (ROLLCALL_CA)')
+    .option('--api <url>', 'provisioning API that certificates come from (ROLLCALL_API)')
+    .option('--token-file <file>', 'API token (ROLLCALL_TOKEN_FILE)')
+    .option('--directory <dir>', 'identities from files, instead of the API')
+    .option('--est <url>', 'EST server to enroll at, instead of the API: https://HOST:PORT')
+    .option('--est-users <file>', 'USER:PASSWORD for it: one line for all, or one for each device ID')
+    .option('--est-bootstrap <file>', 'key and certificate that devices enroll with there, instead')
+    .option('--keys <dir>', 'where enrolled identities are kept between runs (DATA/sim, or ./rollcall-sim)')
+    .option(
+      '--operator <program>',
+      'called as PROGRAM revoke DEVICE FINGERPRINT, for brokers without our API',
+    )
+    .option('-V, --mqtt-version <version>', 'mqttv31, mqttv311 or mqttv5; also 3, 4 or 5 (3.1.1)')
+    .option('--seed <n>', 'the same seed replays the run')
+    .option('--workers <n>', 'processes')
+    .option('--enroll-concurrency <n>', 'API calls at once', '16')
+    .option('--yes', 'more than 1,000 devices against another machine are meant')
+    .option('--report <file>', 'one HTML file with charts, which opens offline')
+    .option('--json <file>', 'the summary as JSON, as -o json prints it; `sim compare` reads it')
+    .option('--junit <file>', 'the promises as JUnit XML, for CI servers')
+    .option('--fail-fast <n>', 'stop after n attempts if no device was admitted (200)')
+    .option('--no-fail-fast', 'go on if no device is admitted')
+    .option('--samples <file>', 'NDJSON, a line for each second')
+    .option('--metrics-port <port>', 'serves /metrics for Prometheus during the run; 0 picks a free one')
+    .option('--metrics-host <address>', 'address of the metrics', '127.0.0.1')
+    .addOption(
+      new Option('-o, --output <format>').choices(['table', 'json', 'jsonl', 'yaml']).default('table'),
+    )
+}

@@ -1,0 +1,91 @@
+// Builds the package rollcall-sim into a folder: the simulator and the packages it uses in a few files, with their licenses,
+// and nothing to install beside it. `npm run build:sim`.
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'vite'
+
+const here = import.meta.dirname
+const simulator = join(here, '..')
+const repository = join(simulator, '..')
+
+/** @returns the packages that went in. */
+export async function buildPackage(into: string): Promise<string[]> {
+  rmSync(into, { recursive: true, force: true })
+  mkdirSync(into, { recursive: true })
+  const packages = new Set<string>()
+  await build({
+    configFile: false,
+    root: repository,
+    logLevel: 'error',
+    ssr: { noExternal: true },
+    build: {
+      ssr: true,
+      target: 'node22',
+      minify: true,
+      outDir: join(into, 'dist'),
+      rollupOptions: {
+        input: { main: join(here, 'main.ts'), 'workers/worker': join(simulator, 'workers/worker.ts') },
+        output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+      },
+    },
+    plugins: [
+      {
+        name: 'packages',
+        generateBundle(_options, bundle) {
+          for (const chunk of Object.values(bundle)) {
+            if (chunk.type !== 'chunk') continue
+            for (const id of Object.keys(chunk.modules)) {
+              const name = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1]
+              if (name !== undefined) packages.add(name)
+            }
+          }
+        },
+      },
+    ],
+  })
+  const copied: [from: string, to: string][] = [
+    [join(simulator, 'presets'), 'dist/presets'],
+    [join(simulator, 'output/report/draw.js'), 'dist/output/report/draw.js'],
+    [join(simulator, 'output/report/page.css'), 'dist/output/report/page.css'],
+    ...['LICENSE', 'dist/uPlot.iife.min.js', 'dist/uPlot.min.css'].map((file): [string, string] => [
+      join(repository, 'node_modules/uplot', file),
+      `dist/uplot/${file.replace('dist/', '')}`.replace('uplot/LICENSE', 'LICENSE'),
+    ]),
+    [join(here, 'README.md'), 'README.md'],
+    [join(repository, 'docs/simulator.md'), 'manual.md'],
+    [join(repository, 'LICENSE'), 'LICENSE'],
+  ]
+  for (const [from, to] of copied) cpSync(from, join(into, to), { recursive: true })
+  const manifest = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+  writeFileSync(join(into, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`)
+  const names = [...packages].sort()
+  writeFileSync(join(into, 'dist/licenses.txt'), licenses(names))
+  return names
+}
+
+/** Their authors ask for it. */
+function licenses(names: readonly string[]): string {
+  return names
+    .map(name => {
+      const folder = join(repository, 'node_modules', name)
+      const { license, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+      return `${name} ${version}: ${license}\n\n${licenseText(folder)}`
+    })
+    .join(`\n${'-'.repeat(80)}\n\n`)
+}
+
+function licenseText(folder: string): string {
+  for (const file of ['LICENSE', 'LICENSE.md', 'license', 'LICENCE', 'LICENSE.txt', 'license.md']) {
+    try {
+      return readFileSync(join(folder, file), 'utf8')
+    } catch {}
+  }
+  return ''
+}
+
+if (import.meta.main) {
+  const into = process.argv[2] ?? join(repository, 'release/rollcall-sim')
+  const packages = await buildPackage(into)
+  process.stderr.write(`${into}: ${packages.length} packages bundled\n`)
+}
