@@ -5,6 +5,8 @@ export type CommandContext = {
   stdout: NodeJS.WriteStream
   stderr: NodeJS.WriteStream
   signal: AbortSignal
+  /** Aborted to end a run as when its time is up. */
+  timeUp?: AbortSignal
   /** Of the program, for the summary. */
   version?: string
 }

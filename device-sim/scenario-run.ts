@@ -106,7 +106,7 @@ async function carryOut(
   flags: ScenarioFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
-  const { stdout, stderr, env, signal } = context
+  const { stdout, stderr, env, signal, timeUp } = context
   const target = findRunTarget(plan, flags, env, file)
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   requireConsent({ devices, yes: flags.yes ?? false }, target.broker)
@@ -126,6 +126,7 @@ async function carryOut(
       target,
       listeners,
       signal,
+      ...(timeUp === undefined ? {} : { timeUp }),
       operatorCommand: flags.operator ?? null,
       failFast: failFastOf(flags.failFast),
       enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),

@@ -1,18 +1,19 @@
 // Runs a scenario: prepares the participants, starts the workers, plays stages and operator's actions, ends with the summary.
 // Holds the order alone; the run's listeners show it.
 import { randomBytes } from 'node:crypto'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunFailed } from '../failure.ts'
 import { measuredText } from '../output/figures.ts'
 import { createHistogram } from '../results/histogram.ts'
 import type { RunListeners } from '../results/run-listeners.ts'
 import { createSamples } from '../results/samples.ts'
-import type { RunEvent, RunFacts, Summary } from '../results/summary.ts'
+import type { RunEvent, Summary } from '../results/summary.ts'
 import { holds } from '../scenario/expression.ts'
 import { type Plan, stageTimes } from '../scenario/plan.ts'
 import { createPool, type Pool } from '../workers/pool.ts'
 import { machineNow } from '../workers/protocol.ts'
+import { factsOf } from './facts.ts'
 import { createFailFast, FAIL_FAST_DEFAULT } from './fail-fast.ts'
 import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
 import { metricValue } from './metrics.ts'
@@ -30,6 +31,8 @@ export type RunOptions = {
   listeners: RunListeners
   /** Aborted to end the run early; it still ends with its summary. */
   signal: AbortSignal
+  /** Aborted where the rest of the timeline is not needed: the run then ends as it does when its time is up. */
+  timeUp?: AbortSignal
   operatorCommand: string | null
   /** Attempts without one admitted after which the run stops; 0 never. */
   failFast?: number
@@ -67,6 +70,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
   const { plan, target, listeners } = options
   const hopeless = new AbortController()
   const signal = AbortSignal.any([options.signal, hopeless.signal])
+  const over = options.timeUp === undefined ? signal : AbortSignal.any([signal, options.timeUp])
   const failFast = createFailFast(plan, options.failFast ?? FAIL_FAST_DEFAULT)
   const runId = randomBytes(4).toString('hex')
   const samples = createSamples(workers, plan.groups.length)
@@ -148,7 +152,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
     say('action', fault === null ? done : `${done}; ${fault}`, failed === 0)
   }
 
-  /** Resolves once all actions of the timeline are done, or at once when interrupted. */
+  /** Resolves once all actions of the timeline are done, or early where it need not be played to its end. */
   async function timeline(): Promise<void> {
     const acting: Promise<void>[] = []
     const due = [
@@ -166,8 +170,8 @@ function createRun(options: RunOptions, workers: number, participants: Participa
       { atMs: endsAtMs, run: () => {} },
     ].toSorted((a, b) => a.atMs - b.atMs)
     for (const { atMs, run } of due) {
-      await waitUntil(startedAt + atMs, signal)
-      if (signal.aborted) break
+      await waitUntil(startedAt + atMs, over)
+      if (over.aborted) break
       run()
     }
     await Promise.all(acting)
@@ -259,41 +263,5 @@ function partOf({ identity: _identity, ...part }: Participants['members'][number
 async function waitUntil(at: number, signal: AbortSignal): Promise<void> {
   while (machineNow() < at && !signal.aborted) {
     await sleep(Math.min(1_000_000_000, at - machineNow()), undefined, { signal }).catch(() => {})
-  }
-}
-
-function factsOf(
-  { plan, source, target, version }: RunOptions,
-  workers: number,
-  runId: string,
-  at: Date,
-): RunFacts {
-  const { beginsAtMs, endsAtMs } = stageTimes(plan)
-  return {
-    name: plan.name,
-    description: plan.description,
-    source,
-    seed: plan.seed,
-    runId,
-    startedAt: at.toISOString(),
-    broker: target.broker.url,
-    workers,
-    sources: plan.sources,
-    groups: plan.groups.map(({ name, count, link, protocol, keyType, fault, expect }) => {
-      return { name, count, link, protocol, keyType, fault, expect }
-    }),
-    stages: plan.stages.map(({ name, kind }, index) => ({
-      name,
-      kind,
-      beginsAtSeconds: (beginsAtMs[index] ?? 0) / 1000,
-      endsAtSeconds: (beginsAtMs[index + 1] ?? endsAtMs) / 1000,
-    })),
-    tool: {
-      version,
-      node: process.version,
-      platform: `${process.platform} ${process.arch}`,
-      cpus: availableParallelism(),
-      memoryBytes: totalmem(),
-    },
   }
 }

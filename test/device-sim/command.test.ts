@@ -38,7 +38,7 @@ describe('rollcall sim', () => {
 
   it('prints words for people by default, without colours off a terminal', async () => {
     await using services = await createFakeServices()
-    const flags = '--devices 2 --interval 100ms --duration 1s'
+    const flags = '--devices 2 --interval 100ms --duration 2s'
     const { code, stdout, stderr } = await start([...flags.split(' '), '--data', services.directory]).ended
     assert.equal(code, 0, stderr)
     assert.match(stdout, /connects +2 admitted, 0 refused, 0 failed/)

@@ -35,7 +35,7 @@ groups:${group('lean', '\n    session: { topicAliases: 5, clean: false, expiry: 
     count: 1
     protocol: 5
     publish: [{ topic: 'devices/somebody/t', every: 200ms, qos: 1 }, { topic: 'devices/somebody/t', every: 200ms, qos: 2 }]
-stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 1500ms }, { kind: storm, for: 2500ms, groups: [lean-5] }]
+stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 3s }, { kind: storm, for: 1h, groups: [lean-5] }]
 thresholds: ['lost = 0', 'altered = 0', 'expired = 0', 'duplicated.qos2 = 0', 'reordered = 0', 'publishRefused > 0', 'unacknowledged = 0']
 `
 
@@ -57,7 +57,10 @@ describe('the simulator in MQTT 5', () => {
       writeFileSync(`${directory}/sim-${id}.pem`, `${key}\n${certificate}\n`)
     }
     const flags = { broker: `mqtts://127.0.0.1:${broker.port}`, ca: broker.ca, directory }
-    const { summary } = await runText(scenario, flags)
+    const { summary } = await runText(scenario, flags, {
+      enough: ({ population, drops, received }) =>
+        population.connected === 6 && drops === 2 && received > 100,
+    })
     assert.deepEqual(summary.verdict, { passed: true, exitCode: 0, breaches: [] })
     assert.ok(summary.traffic.qos2.received > 20)
     const refused = (summary.reasons['puback_0x87'] ?? 0) + (summary.reasons['pubrec_0x87'] ?? 0)

@@ -55,6 +55,24 @@ export async function startBroker(authority: Authority, roll: Roll, forgive: rea
     if (client) received.push({ topic: packet.topic, payload: packet.payload.toString() })
     done(null)
   }
+  const published = new Set<Client>()
+  const looks = new Set<() => void>()
+  aedes.on('publish', (_packet, client) => {
+    if (client !== null) published.add(client)
+    for (const look of looks) look()
+  })
+  /** Asked at each message, and now. */
+  function atMessage(holds: () => boolean): Promise<void> {
+    return new Promise(resolve => {
+      const look = () => {
+        if (!holds()) return
+        looks.delete(look)
+        resolve()
+      }
+      looks.add(look)
+      look()
+    })
+  }
 
   const sockets = new Set<TLSSocket>()
   const server = createServer(
@@ -81,6 +99,13 @@ export async function startBroker(authority: Authority, roll: Roll, forgive: rea
     aedes,
     refused,
     received,
+    /** Resolves once so many connections have published that had not before: each has seen its CONNACK. */
+    publishers(count: number): Promise<void> {
+      const wanted = published.size + count
+      return atMessage(() => published.size >= wanted)
+    },
+    /** Resolves once so many messages have come in all. */
+    receives: (count: number) => atMessage(() => received.length >= count),
     /** Ends every session without a word, as a broker that dies does. */
     dropEveryone() {
       for (const socket of sockets) socket.destroy()

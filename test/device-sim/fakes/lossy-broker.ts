@@ -1,6 +1,6 @@
 // A broker that loses, doubles and swaps messages on purpose, and in version 5 refuses them, alters their properties and
 // lies about their expiry; it keeps exact count of what it did. Speaks just enough MQTT over mutual TLS.
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 import { generate, type IPublishPacket, type Packet } from 'mqtt-packet'
@@ -49,6 +49,7 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
   const waiting: Client[] = []
   const sent = new Map<string, { qos: Qos; count: number; refused: number }>()
   const truth: [Truth, Truth, Truth] = [nothing(), nothing(), nothing()]
+  const given = new EventEmitter()
   const reasons: Record<string, number> = {}
   let lastId = 0
 
@@ -96,6 +97,7 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
     seen.set(stream, known)
     const counts = truth[qos]
     counts.received++
+    given.emit('message')
     if (known.all.has(sequence)) counts.duplicated++
     else if (sequence < known.most) counts.reordered++
     known.all.add(sequence)
@@ -216,6 +218,10 @@ export async function startLossyBroker(server: Server, mischief: Mischief, order
     url: `mqtts://127.0.0.1:${(listener.address() as AddressInfo).port}`,
     /** Of version 5. */
     reasons,
+    /** Resolves once so many messages have been given to subscribers at each QoS. */
+    async gave(count: number): Promise<void> {
+      while (truth.some(({ received }) => received < count)) await once(given, 'message')
+    },
     /** By QoS of the delivery. Everybody subscribes before anybody publishes, so all that was taken is owed. */
     truth(): [Truth, Truth, Truth] {
       for (const counts of truth) counts.lost = 0

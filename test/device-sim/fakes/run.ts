@@ -2,6 +2,7 @@
 import { createRunListeners } from '../../../device-sim/results/run-listeners.ts'
 import type { Sample } from '../../../device-sim/results/sample.ts'
 import type { RunEvent, Summary } from '../../../device-sim/results/summary.ts'
+import { addUp } from '../../../device-sim/results/tick.ts'
 import { type RunOptions, runScenario } from '../../../device-sim/run/run.ts'
 import { findRunTarget, type RunFlags } from '../../../device-sim/run/target.ts'
 import { planOf } from '../../../device-sim/scenario/plan.ts'
@@ -9,8 +10,22 @@ import { parseScenario } from '../../../device-sim/scenario/read.ts'
 
 export type Ran = { summary: Summary; samples: Sample[]; events: RunEvent[] }
 
+/** Of the samples of a run until now; `population` and `stage` as at the last. */
+export type Sum = Pick<Sample, 'population' | 'stage'> & {
+  admitted: number
+  drops: number
+  wronglyAdmitted: number
+  received: number
+  failures: Record<string, number>
+  refusals: Record<string, { expected: number; unexpected: number }>
+}
+
 export type RunChoices = {
   signal?: AbortSignal
+  /** Ends the run as when its time is up, so that its stages may last as long as the slowest machine needs. */
+  until?: Promise<unknown>
+  /** The same, asked at each sample, with what all samples add up to. */
+  enough?: (sum: Sum) => boolean
   operator?: string
   onSample?: (sample: Sample) => void
   onEvent?: (event: RunEvent) => void
@@ -23,11 +38,14 @@ export async function runText(yaml: string, flags: RunFlags, choices: RunChoices
   if (!plan) throw new Error(faults.map(locate).join('\n'))
   const samples: Sample[] = []
   const events: RunEvent[] = []
+  const timeUp = new AbortController()
+  choices.until?.then(() => timeUp.abort())
   const listeners = createRunListeners()
   listeners.listen({
     sample(sample) {
       samples.push(sample)
       choices.onSample?.(sample)
+      if (choices.enough?.(sumOf(samples)) === true) timeUp.abort()
     },
     event(event) {
       events.push(event)
@@ -40,9 +58,24 @@ export async function runText(yaml: string, flags: RunFlags, choices: RunChoices
     target: findRunTarget(plan, flags, {}, null),
     listeners,
     signal: choices.signal ?? new AbortController().signal,
+    timeUp: timeUp.signal,
     operatorCommand: choices.operator ?? null,
     enrollConcurrency: 8,
     version: '0',
   }
   return { summary: await runScenario(options), samples, events }
+}
+
+function sumOf(samples: readonly Sample[]): Sum {
+  const { population, stage } = samples.at(-1) as Sample
+  const sum = { admitted: 0, drops: 0, wronglyAdmitted: 0, received: 0, failures: {}, refusals: {} }
+  for (const { connects, drops, wronglyAdmitted, traffic, failures, refusals } of samples) {
+    sum.admitted += connects.admitted
+    sum.wronglyAdmitted += wronglyAdmitted
+    for (const count of Object.values(drops)) sum.drops += count
+    for (const { received } of Object.values(traffic)) sum.received += received
+    addUp(sum.failures, failures)
+    addUp(sum.refusals, refusals)
+  }
+  return { ...sum, population, stage }
 }

@@ -31,8 +31,17 @@ export async function createFakeServices({ forgive = [] }: { forgive?: readonly 
     broker,
     keysDir: join(directory, 'sim'),
 
-    /** Runs with short times unless told otherwise; the summary is read from stdout. */
-    async run(flags: QuickFlags & ScenarioFlags = {}, signal = new AbortController().signal) {
+    /**
+     * Without a duration the run ends once every device has published, or at `until`; with one, once it is over. The summary
+     * is read from stdout.
+     */
+    async run(
+      flags: QuickFlags & ScenarioFlags = {},
+      {
+        signal = new AbortController().signal,
+        until,
+      }: { signal?: AbortSignal; until?: Promise<unknown> } = {},
+    ) {
       const stdout = createSink()
       const stderr = createSink()
       const all: QuickFlags & ScenarioFlags = {
@@ -40,11 +49,14 @@ export async function createFakeServices({ forgive = [] }: { forgive?: readonly 
         devices: '5',
         rate: '200',
         interval: '50ms',
-        duration: '1s',
+        duration: flags.rogues === undefined ? '1h' : '1s',
         output: 'json',
         ...flags,
       }
-      const exitCode = await runQuick(all, all, { env: {}, stdout, stderr, signal })
+      const timeUp = new AbortController()
+      if (all.duration === '1h') (until ?? broker.publishers(Number(all.devices))).then(() => timeUp.abort())
+      const context = { env: {}, stdout, stderr, signal, timeUp: timeUp.signal }
+      const exitCode = await runQuick(all, all, context)
       const text = stdout.text()
       const summary = all.output === 'json' && text !== '' ? (JSON.parse(text) as Summary) : null
       return { exitCode, summary: summary as Summary, stdout: text, stderr: stderr.text() }

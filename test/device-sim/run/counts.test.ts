@@ -12,6 +12,8 @@ import { runText } from '../fakes/run.ts'
 
 const RUNS = 3
 const LISTENERS = 3
+/** Messages to listeners at each QoS, after which a run has shown enough. */
+const GIVEN = 250
 
 async function fleet() {
   const directory = await mkdtemp(join(tmpdir(), 'rollcall-sim-'))
@@ -38,7 +40,11 @@ it('counts exactly what a broker loses, doubles and swaps, at every QoS and acro
   await fc.assert(
     fc.asyncProperty(fc.nat(), rate, rate, rate, async (seed, lose, double, swap) => {
       await using broker = await startLossyBroker(server, { seed, lose, double, swap }, order)
-      const { summary } = await runText(scenario, { ...flags, broker: broker.url })
+      const { summary } = await runText(
+        scenario,
+        { ...flags, broker: broker.url },
+        { until: broker.gave(GIVEN) },
+      )
       const { qos0, qos1, qos2 } = summary.traffic
       assert.deepEqual([qos0, qos1, qos2].map(countedOf), broker.truth())
       assert.ok([qos0, qos1, qos2].every(({ received }) => received > 0))
@@ -62,7 +68,11 @@ it('counts in MQTT 5 also what it refuses, alters and misdates, and every reason
     tampering,
     async (seed, lose, double, swap, more) => {
       await using broker = await startLossyBroker(server, { seed, lose, double, swap, ...more }, order)
-      const { summary } = await runText(scenarioV5, { ...flags, broker: broker.url })
+      const { summary } = await runText(
+        scenarioV5,
+        { ...flags, broker: broker.url },
+        { until: broker.gave(GIVEN) },
+      )
       const { qos0, qos1, qos2 } = summary.traffic
       assert.deepEqual([qos0, qos1, qos2].map(countedOf), broker.truth())
       assert.ok([qos0, qos1, qos2].every(({ received }) => received > 0))
@@ -84,7 +94,7 @@ const stages = `
 stages:
   - { kind: ramp, rate: 20, groups: [listeners, listeners-1], for: 700ms }
   - { kind: ramp, rate: 50, groups: [senders] }
-  - { kind: steady, for: 2s }
+  - { kind: steady, for: 1h }
 `
 const scenario = `
 name: lossy

@@ -32,20 +32,34 @@ async function workers(): Promise<number[]> {
 describe('a run', () => {
   it('finishes what kept sessions had not acknowledged when their connections were lost', async () => {
     await using services = await createFakeServices()
-    const stages = '  - { kind: steady, for: 1s }\n  - { kind: storm, for: 4s }\n'
-    const { summary } = await runText(scenario(stages), { data: services.directory })
+    const { broker } = services
+    // Cut while the last one's message waits for its PUBREC.
+    const until = broker.publishers(10).then(() => {
+      broker.dropEveryone()
+      return broker.publishers(10)
+    })
+    const endless = scenario('  - { kind: steady, for: 1h }\n')
+    const { summary } = await runText(endless, { data: services.directory }, { until })
     const { sent, acknowledged, unacknowledged } = summary.traffic.qos2
     assert.equal(summary.connects.admitted, 20)
     assert.deepEqual([acknowledged, unacknowledged], [sent, 0])
+    // By the cause that each saw first: the end, or a write that failed.
+    assert.equal(
+      Object.values(summary.drops).reduce((all, count) => all + count, 0),
+      10,
+    )
   })
 
   it('goes on without a worker that was killed, and says so', async () => {
     await using services = await createFakeServices()
     let killed = false
+    const noticed = Promise.withResolvers<void>()
     const { summary, events } = await runText(
-      scenario('  - { kind: steady, for: 8s }\nthresholds: [connected = 100%]\n'),
+      scenario('  - { kind: steady, for: 1h }\nthresholds: [connected = 100%]\n'),
       { data: services.directory },
       {
+        until: noticed.promise,
+        onEvent: ({ text }) => text.startsWith('worker 1 ended') && noticed.resolve(),
         async onSample({ population }) {
           if (killed || population.connected < 10) return
           killed = true
