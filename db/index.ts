@@ -20,6 +20,7 @@ import { createTokenStore } from './operators/token-store.ts'
 import { createPolicyWriter } from './policies/policy-store.ts'
 import { createCertificateGraceWriter } from './roll/certificate-grace.ts'
 import { createCertificateTransitionWriter } from './roll/certificate-transitions.ts'
+import { createCrlCompromiseWriter } from './roll/crl-compromise.ts'
 import { createDeadlineWriter } from './roll/deadlines.ts'
 import { createDeviceWriter } from './roll/device-writer.ts'
 import { createPinnedWriter } from './roll/pinned-certificates.ts'
@@ -51,6 +52,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createRenewedAnchorWriter(registry, now),
     ...createArrivalWriter(registry, now),
     ...createIssuerCrlWriter(registry, now),
+    ...createCrlCompromiseWriter(registry, now),
     ...createSelfRegistrar(registry, now),
     ...createJobWriter(registry, now),
     ...createWebhookWriter(registry, now),

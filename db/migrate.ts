@@ -20,6 +20,7 @@ import * as certificateConformance from './migrations/0020-certificate-conforman
 import * as tokenScope from './migrations/0022-token-scope.ts'
 import * as renewedAnchors from './migrations/0025-renewed-anchors.ts'
 import * as jobInterruptions from './migrations/0026-job-interruptions.ts'
+import * as idevidSerials from './migrations/0027-idevid-serials.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -46,6 +47,7 @@ const migrations: readonly Migration[] = [
   tokenScope,
   renewedAnchors,
   jobInterruptions,
+  idevidSerials,
 ]
 
 /** The schema version this code reads and writes. */

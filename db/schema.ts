@@ -187,7 +187,6 @@ export type Schema = TablesElsewhere & {
     devices_max: number
     devices: Generated<number>
   }
-  idevids: { fingerprint: string; issuer_id: string; device_id: string; enrolled_at: number }
   claimed_devices: { claim_id: string; device_id: string; claimed_at: number }
   deadlines: { fingerprint: string; kind: DeadlineKind; due_at: number }
   renewals: { fingerprint: string; renews: string; compromise: number }

@@ -50,6 +50,11 @@ function anchorsOf(text: string): string[] {
   )
 }
 
+it('each statement of the security model has a number of its own', () => {
+  const numbers = [...read('docs/security-model.md').matchAll(/^\| (\d+) \|/gm)].map(([, number]) => number)
+  assert.deepEqual(numbers, [...new Set(numbers)])
+})
+
 describe('names', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   for (const page of pages) {

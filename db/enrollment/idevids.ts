@@ -114,6 +114,12 @@ export async function useIdevidIn(
     if (known.device_id !== deviceId) {
       throw new Conflict('idevid_refused', `it belongs to the device ${known.device_id}`)
     }
+    await transaction
+      .updateTable('idevids')
+      .set({ serial_number: serialNumber })
+      .where('fingerprint', '=', fingerprint)
+      .where('serial_number', 'is', null)
+      .execute()
     const state = await stateOf(transaction, deviceId)
     if (state === 'registered' || state === 'active') return
     throw new Conflict('device_state_forbids', `device ${deviceId} is ${state}: an operator lets it in again`)
@@ -125,7 +131,10 @@ export async function useIdevidIn(
   await addDeviceIn(transaction, { id: deviceId, attributes: {}, groups }, actor, at)
   await transaction
     .insertInto('idevids')
-    .values({ fingerprint, issuer_id: issuerId, device_id: deviceId, enrolled_at: at })
+    .values({
+      ...{ fingerprint, issuer_id: issuerId, device_id: deviceId },
+      ...{ enrolled_at: at, serial_number: serialNumber },
+    })
     .execute()
   await transaction
     .updateTable('anchor_enrollments')

@@ -16,6 +16,7 @@ import {
   holdsCertificate,
 } from '../roll/admissible-certificates.ts'
 import { type Approval, type ApprovalTerms, waitsForApproval } from '../roll/approval.ts'
+import { revokeIfListed } from '../roll/crl-compromise.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from '../roll/deadlines.ts'
 import { stateOf } from '../roll/device-writer.ts'
 import { type Authenticator, assertMayAuthenticate, recordLineage } from '../roll/lineage.ts'
@@ -188,6 +189,8 @@ export async function listCertificateIn(
       detail,
     })
   }
+  if (issuerId !== null && listing.action === 'certificate.register')
+    await revokeIfListed(transaction, { issuerId, serialNumber: facts.serialNumber }, actor, at)
   return facts.fingerprint
 }
 

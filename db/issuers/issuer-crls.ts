@@ -118,7 +118,7 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
         const issuerId = list.issuer_id
         const before = await inForceIn(transaction, issuerId)
         await transaction.updateTable('issuers').set({ crl_id: crlId }).where('id', '=', issuerId).execute()
-        const subordinates = await markSubordinates(transaction, issuerId)
+        const subordinates = await markSubordinates(transaction, issuerId, at)
         await appendAudit(transaction, {
           at,
           actor,

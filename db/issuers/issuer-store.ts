@@ -6,9 +6,10 @@ import type { KnownIssuer } from '../../pki/chain.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import { assertIssuerSeen } from '../entity-tags.ts'
-import { assertNotCompromised } from '../keys/public-keys.ts'
+import { assertNotCompromised, isCompromised } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
 import type { RegistrationMode, Schema } from '../schema.ts'
+import { insert, rowsOf } from '../statement.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 
 export type Issuer = KnownIssuer & {
@@ -198,22 +199,44 @@ export async function insertIssuer(
   return { id, epoch: await appendChange(transaction, { kind: 'issuer', at, issuerId: id }) }
 }
 
-/** A CA below this one that the list names admits nobody. Gives whether that changed for any. */
-export async function markSubordinates(transaction: Transaction<Schema>, issuerId: string): Promise<boolean> {
-  const below = await transaction
-    .selectFrom('issuers')
-    .select(['id', 'der', 'revoked'])
-    .where('parent_id', '=', issuerId)
-    .execute()
+/**
+ * A CA below this one that the list names admits nobody; one whose key it calls compromised never again, under no other
+ * certificate of that key. Gives whether that changed for any.
+ */
+export async function markSubordinates(
+  transaction: Transaction<Schema>,
+  issuerId: string,
+  at: number,
+): Promise<boolean> {
+  const issuers = transaction.selectFrom('issuers').select(['id', 'der', 'revoked'])
+  const declared = new Set<string>()
   let changed = false
-  for (const { id, der, revoked } of below) {
-    const now = (await isRevokedBy(transaction, issuerId, certificateFacts(der).serialNumber)) ? 1 : 0
-    if (now === revoked) continue
+  const mark = async (id: string, before: number, now: boolean) => {
+    if (before === Number(now)) return
     changed = true
-    await transaction.updateTable('issuers').set({ revoked: now }).where('id', '=', id).execute()
+    await transaction
+      .updateTable('issuers')
+      .set({ revoked: Number(now) })
+      .where('id', '=', id)
+      .execute()
   }
+  for (const { id, der, revoked } of await issuers.where('parent_id', '=', issuerId).execute()) {
+    const { serialNumber, spkiHash } = certificateFacts(der)
+    const reason = await reasonListed(transaction, issuerId, serialNumber)
+    if (reason !== null && COMPROMISE.has(reason)) {
+      const key = { spki_hash: spkiHash, declared_by: id, compromised_at: at }
+      if (await insert(transaction, 'compromised_keys', key, '(spki_hash) DO NOTHING')) declared.add(spkiHash)
+    }
+    await mark(id, revoked, reason !== null || (await isCompromised(transaction, spkiHash)))
+  }
+  if (declared.size === 0) return changed
+  for (const { id, der, revoked } of await issuers.where('kind', '=', 'foreign').execute())
+    if (declared.has(certificateFacts(der).spkiHash)) await mark(id, revoked, true)
   return changed
 }
+
+/** Of a CA's certificate: its key is not its own any more (RFC 5280 §5.3.1). */
+const COMPROMISE: ReadonlySet<string> = new Set(['keyCompromise', 'cACompromise'])
 
 /** Whether the CRL in force of an issuer lists a serial number. */
 export async function isRevokedBy(
@@ -221,12 +244,18 @@ export async function isRevokedBy(
   issuerId: string,
   serialNumber: string,
 ): Promise<boolean> {
-  const listed = await transaction
-    .selectFrom('issuer_revocations')
-    .innerJoin('issuers', 'issuers.crl_id', 'issuer_revocations.crl_id')
-    .select('issuer_revocations.serial_number')
-    .where('issuers.id', '=', issuerId)
-    .where('issuer_revocations.serial_number', '=', serialNumber)
-    .executeTakeFirst()
-  return listed !== undefined
+  return (await reasonListed(transaction, issuerId, serialNumber)) !== null
 }
+
+/** For which reason the CRL in force of an issuer lists a serial number; null where it does not. */
+export async function reasonListed(
+  transaction: Transaction<Schema>,
+  issuerId: string,
+  serialNumber: string,
+): Promise<string | null> {
+  const [listed] = await rowsOf<{ reason: string }>(transaction, reasonSql, issuerId, serialNumber)
+  return listed?.reason ?? null
+}
+
+const reasonSql = `SELECT reason FROM issuer_revocations
+  WHERE crl_id = (SELECT crl_id FROM issuers WHERE id = ?) AND serial_number = ?`

@@ -6,6 +6,7 @@ import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import { assertIssuerSeen } from '../entity-tags.ts'
+import { assertNotCompromised } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
 import type { Schema } from '../schema.ts'
 import { rowsOf, run } from '../statement.ts'
@@ -78,7 +79,8 @@ async function renew(
     .executeTakeFirstOrThrow()
   if (certificateFacts(before.der).fingerprint !== replaces)
     throw new Conflict('issuer_changed', `another certificate of ${issuerId} is in force by now`)
-  const { fingerprint, notBefore, notAfter, serialNumber } = certificateFacts(der)
+  const { fingerprint, notBefore, notAfter, serialNumber, spkiHash } = certificateFacts(der)
+  await assertNotCompromised(transaction, spkiHash)
   await transaction
     .insertInto('replaced_issuer_certificates')
     .values({ fingerprint: replaces, issuer_id: issuerId, ...before, replaced_at: at })

@@ -50,7 +50,7 @@ export function createTrustAnchorWriter(registry: Registry, now: () => number): 
       transact(registry, async transaction => {
         const { id, epoch } = await insertIssuer(transaction, { ...anchor, kind: 'foreign' }, actor, now())
         if (epoch === null) throw new Conflict('issuer_exists', `the issuer ${id} is registered already`)
-        if (anchor.parentId !== null) await markSubordinates(transaction, anchor.parentId)
+        if (anchor.parentId !== null) await markSubordinates(transaction, anchor.parentId, now())
         return { id, epoch }
       }),
 

@@ -38,14 +38,14 @@ export async function assertNotCompromised(
   transaction: Transaction<Schema>,
   spkiHash: string,
 ): Promise<void> {
-  const [compromised] = await rowsOf(
-    transaction,
-    'SELECT spki_hash FROM compromised_keys WHERE spki_hash = ?',
-    spkiHash,
-  )
-  if (compromised === undefined) return
+  if (!(await isCompromised(transaction, spkiHash))) return
   throw new Conflict(
     'public_key_compromised',
     'this public key was revoked as compromised: generate a new key pair',
   )
+}
+
+export async function isCompromised(transaction: Transaction<Schema>, spkiHash: string): Promise<boolean> {
+  const text = 'SELECT spki_hash FROM compromised_keys WHERE spki_hash = ?'
+  return (await rowsOf(transaction, text, spkiHash)).length > 0
 }

@@ -11,31 +11,45 @@ import { certificateMay } from './transitions.ts'
 
 type Row = { fingerprint: string; status: CertificateStatus; deviceId: string; spkiHash: string }
 /** The certificate whose revocation was asked for. */
-type Named = Row & { revocationReason: string | null }
+export type NamedCertificate = Row & { revocationReason: string | null }
+/** Why a certificate was revoked that nobody named: its key, the key that obtained it, or the CRL of this issuer. */
+type Why = { because?: 'key' | 'lineage' | 'crl'; named?: string; issuer?: string }
 
 /** Gives the epoch of the last change; null where nothing is left to revoke. */
 export async function revokeKeyOf(
   transaction: Transaction<Schema>,
-  named: Named,
+  named: NamedCertificate,
+  actor: Actor,
+  at: number,
+  why: Why = {},
+): Promise<number | null> {
+  const others = await revokeAllOf(transaction, named, actor, at)
+  // Last, since an Idempotency-Key stands for the last row that was written.
+  const isRevoked = named.status === 'revoked' && named.revocationReason === 'keyCompromise'
+  return isRevoked && others === null ? null : revoke(transaction, named, why, actor, at)
+}
+
+/** The same for a certificate that is not on the roll, as an IDevID, or whose own revocation comes after. */
+export async function revokeAllOf(
+  transaction: Transaction<Schema>,
+  { fingerprint: named, spkiHash: key }: { fingerprint: string; spkiHash: string },
   actor: Actor,
   at: number,
 ): Promise<number | null> {
-  const declaredBy = (await declarationOf(transaction, named.spkiHash)) ?? named.fingerprint
+  const declaredBy = (await declarationOf(transaction, key)) ?? named
   const others: Row[] = []
-  for (const spkiHash of await keysObtainedWith(transaction, named.spkiHash)) {
-    const key = { spki_hash: spkiHash, declared_by: declaredBy, compromised_at: at }
-    await insert(transaction, 'compromised_keys', key, '(spki_hash) DO NOTHING')
+  for (const spkiHash of await keysObtainedWith(transaction, key)) {
+    const row = { spki_hash: spkiHash, declared_by: declaredBy, compromised_at: at }
+    await insert(transaction, 'compromised_keys', row, '(spki_hash) DO NOTHING')
     const rows = await rowsOf<Row>(transaction, ofKeySql, spkiHash, spkiHash)
-    others.push(...rows.filter(row => row.fingerprint !== named.fingerprint && isLive(row)))
+    others.push(...rows.filter(row => row.fingerprint !== named && isLive(row)))
   }
   let epoch: number | null = null
   for (const row of others) {
-    const because = row.spkiHash === named.spkiHash ? 'key' : 'lineage'
-    epoch = await revoke(transaction, row, { because, named: named.fingerprint }, actor, at)
+    const because = row.spkiHash === key ? 'key' : 'lineage'
+    epoch = await revoke(transaction, row, { because, named }, actor, at)
   }
-  // Last, since an Idempotency-Key stands for the last row that was written.
-  const isRevoked = named.status === 'revoked' && named.revocationReason === 'keyCompromise'
-  return isRevoked && others.length === 0 ? epoch : revoke(transaction, named, {}, actor, at)
+  return epoch
 }
 
 /** A key belongs to one device, so its certificates are found among the few of that device. */
@@ -56,7 +70,7 @@ async function declarationOf(transaction: Transaction<Schema>, spkiHash: string)
 async function revoke(
   transaction: Transaction<Schema>,
   { fingerprint, status, deviceId }: Row,
-  why: { because?: 'key' | 'lineage'; named?: string },
+  why: Why,
   actor: Actor,
   at: number,
 ): Promise<number> {

@@ -89,7 +89,7 @@ export function issuerCrlRoutes(
         summary:
           'Put a complete CRL of a trust anchor in force: as application/pkix-crl (16 MiB at most), or as PEM or base64 in JSON (4 MiB)',
         description:
-          'What it lists is refused and cut; what it lists no more is admitted again. An older one is refused. `receipt` is null where it changed nothing.',
+          'What it lists is refused and cut; what it lists no more is admitted again, but for keyCompromise, which revokes the key for good. An older one is refused. `receipt` is null where it changed nothing.',
         body: anchorSchemas.NewCrl,
         response,
       },

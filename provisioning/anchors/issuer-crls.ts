@@ -7,6 +7,7 @@ import type { Actor } from '../../db/audit/audit.ts'
 import type { IssuerCrlStatus, IssuerCrlWriter } from '../../db/issuers/issuer-crls.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import { isRegistryUnavailable } from '../../db/registry-error.ts'
+import type { CrlCompromiseWriter } from '../../db/roll/crl-compromise.ts'
 import { Conflict } from '../../db/transact.ts'
 import type { CrlCoverage } from '../../pki/distribution-points.ts'
 import { CrlError, type Revocation, readRevocationList } from '../../pki/revocation-list.ts'
@@ -16,7 +17,10 @@ import { periodic } from '../periodic.ts'
 import { anchorProblems } from './anchor-problems.ts'
 
 type IssuerCrls = {
-  /** Puts a CRL (DER) in force. Gives the epoch where that changed anything, else null. Throws a Problem or a Conflict. */
+  /**
+   * Puts a CRL (DER) in force, and revokes the keys it lists as compromised. Gives the epoch where that changed anything, else
+   * null. Throws a Problem or a Conflict.
+   */
   importCrl(issuerId: string, der: Buffer, actor: Actor): Promise<number | null>
   /** Fetches from the URL that is set and imports. Throws a Problem or a Conflict. */
   refresh(issuerId: string, actor: Actor): Promise<number | null>
@@ -28,7 +32,7 @@ type IssuerCrls = {
 }
 
 type IssuerCrlParts = {
-  writer: IssuerCrlWriter
+  writer: IssuerCrlWriter & CrlCompromiseWriter
   issuers(): Map<string, Issuer>
   statuses(issuerId?: string): Promise<IssuerCrlStatus[]>
   /** In words, what of this CA's on record a CRL does not tell of; null where it tells of everything. */
@@ -47,6 +51,8 @@ type IssuerCrlParts = {
 export const CRL_BYTES_MAX = 16 * 1024 * 1024
 /** So that no slice keeps the event loop for longer than some milliseconds. */
 const SLICE = 500
+/** How many keys are revoked in one transaction. */
+const KEYS_AT_ONCE = 5
 const HASHED_BYTES = 1024 * 1024
 const clock: Actor = { name: 'time', kind: 'service' }
 const MINUTE_MS = 60_000
@@ -62,11 +68,17 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   const { writer, log, now } = parts
   let stopped = false
   let staleCount = 0
+  /** Trust anchors whose CRL may list compromised keys that are not revoked yet. */
+  const unfinished = new Set<string>()
   /** One list at a time: each may be long. */
   let last: Promise<unknown> = Promise.resolve()
 
   function importCrl(issuerId: string, der: Buffer, actor: Actor): Promise<number | null> {
-    const done = last.then(() => importNow(issuerId, der, actor))
+    return alone(() => importNow(issuerId, der, actor))
+  }
+
+  function alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = last.then(work)
     last = done.catch(() => {})
     return done
   }
@@ -85,16 +97,37 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       const { entries: _, coverage: __, ...facts } = list
       const hash = await hashOf(der)
       const crlId = await writer.beginCrl(issuerId, { ...facts, hash })
-      if (crlId === null) return null
+      if (crlId === null) return await revokeListedKeys(issuerId, actor)
       const counted = await write(crlId, list.entries())
       const epoch = await writer.putCrlInForce(crlId, counted, actor)
       log.crlImported(issuerId, counted.entries)
-      return epoch
+      return (await revokeListedKeys(issuerId, actor)) ?? epoch
     } catch (error) {
       throw error instanceof CrlError ? invalid(error.message) : error
     } finally {
       await refreshDue()
     }
+  }
+
+  /** Where a crash or a locked registry ends it, the next look or start goes on. */
+  async function revokeListedKeys(issuerId: string, actor: Actor): Promise<number | null> {
+    unfinished.add(issuerId)
+    let epoch: number | null = null
+    for (let after: string | null = ''; after !== null && !stopped; ) {
+      const slice = writer.keysListedAfter(issuerId, after, SLICE)
+      for (let at = 0; at < slice.serialNumbers.length && !stopped; at += KEYS_AT_ONCE) {
+        const few = slice.serialNumbers.slice(at, at + KEYS_AT_ONCE)
+        epoch = (await writer.revokeListedKeys(issuerId, few, actor)) ?? epoch
+      }
+      after = slice.next
+      await setImmediate()
+    }
+    unfinished.delete(issuerId)
+    return epoch
+  }
+
+  async function finishRevocations(): Promise<void> {
+    for (const issuerId of unfinished) await revokeListedKeys(issuerId, clock)
   }
 
   async function write(crlId: number, entries: Generator<Revocation, void>) {
@@ -143,6 +176,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
 
   async function step(): Promise<void> {
     try {
+      if (unfinished.size > 0) await alone(finishRevocations)
       for (const status of await parts.statuses()) {
         if (stopped) return
         if (!isDue(status, now())) continue
@@ -161,6 +195,12 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   const loop = periodic(step, parts.everyMs)
   // Never beside an import: a list that is being written is not in force either.
   last = refreshDue()
+    .then(async () => {
+      for (const { issuerId, inForce } of await parts.statuses())
+        if (inForce !== null) unfinished.add(issuerId)
+      await finishRevocations()
+    })
+    .catch(log.crlLookFailed)
   void last.then(loop.run)
   return {
     importCrl,

@@ -35,7 +35,7 @@ test('what a CRL lists is refused, what the next one lists no more is admitted a
   await register(service, pki, 'b', '7FFF')
   assert.equal((await service.call('GET', `/v1/issuers/${id}/crl`)).body.crl, null)
 
-  const first = await upload(service, id, pki.crl({ AB: 'keyCompromise', '1234': '' }))
+  const first = await upload(service, id, pki.crl({ AB: 'cessationOfOperation', '1234': '' }))
   assert.equal(first.status, 200, first.text)
   assert.deepEqual([first.body.crl.entries, first.body.crl.number, first.body.stale], [2, '1000', false])
   assert.equal(typeof first.body.receipt.epoch, 'number')
@@ -44,13 +44,13 @@ test('what a CRL lists is refused, what the next one lists no more is admitted a
     ['certificate_revoked_by_issuer', null],
   )
 
-  const held = pki.crl({ AB: 'keyCompromise', '7FFF': 'certificateHold' })
+  const held = pki.crl({ AB: 'cessationOfOperation', '7FFF': 'certificateHold' })
   assert.equal((await upload(service, id, held)).status, 200)
   assert.equal(await reasonOf(service, 'b'), 'certificate_revoked_by_issuer')
   const again = await upload(service, id, held)
   assert.deepEqual([again.status, again.body.receipt], [200, null])
 
-  const released = pki.crl({ AB: 'keyCompromise' })
+  const released = pki.crl({ AB: 'cessationOfOperation' })
   assert.equal((await upload(service, id, released)).status, 200)
   assert.deepEqual(
     [await reasonOf(service, 'a'), await reasonOf(service, 'b')],
@@ -246,7 +246,7 @@ test('a CA that the CRL above it lists admits nobody, whichever of the two was t
   const certificate = signedBy(root.ca, '/CN=Sub', 'basicConstraints=CA:TRUE\nkeyUsage=keyCertSign,cRLSign', [
     ...['-days', '30', '-set_serial', '0x0C'],
   ])
-  await upload(service, id, root.crl({ '0C': 'cACompromise' }))
+  await upload(service, id, root.crl({ '0C': 'cessationOfOperation' }))
   const added = await service.call('POST', '/v1/issuers', { certificate })
   assert.equal(added.body.parentId, id, added.text)
   assert.equal((await service.call('GET', `/v1/issuers/${added.body.id}`)).body.revoked, true)

@@ -25,7 +25,7 @@ const reasonOf = async (service: Service, deviceId: string) =>
   (await service.call('GET', `/v1/devices/${deviceId}/admission`)).body.reason
 
 async function revokes(service: Service, pki: CrlAuthority, id: string, serial: string): Promise<void> {
-  const crl = toPem(pki.crl({ [serial]: 'keyCompromise' }), 'X509 CRL')
+  const crl = toPem(pki.crl({ [serial]: 'superseded' }), 'X509 CRL')
   assert.equal((await service.call('PUT', `/v1/issuers/${id}/crl`, { crl })).status, 200)
 }
 
