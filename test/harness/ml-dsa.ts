@@ -67,8 +67,8 @@ export function pqLeaf(name: string, key: KeyObject, ca: { name: string; key: Ke
 }
 
 /** A request (PEM) for this key, signed with it. */
-export function pqRequest(name: string, key: KeyObject): string {
-  return forgedPem({ subject: commonNames(name), key, ...algorithmOf(key) })
+export function pqRequest(name: string, key: KeyObject, attributes: Uint8Array[] = []): string {
+  return forgedPem({ subject: commonNames(name), key, attributes, ...algorithmOf(key) })
 }
 
 /** A CRL (DER) of this CA that lists these serial numbers, in hex. */

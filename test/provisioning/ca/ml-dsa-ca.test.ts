@@ -5,11 +5,12 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { makeKey, makeRequest } from '../../../cli/enrollment/key-pair.ts'
-import { keyPem, mlDsaTypes, pqAuthority, pqKey, pqLeaf } from '../../harness/ml-dsa.ts'
-import { ask } from '../device-requests.ts'
+import { keyPem, mlDsaTypes, pqAuthority, pqKey, pqLeaf, pqRequest } from '../../harness/ml-dsa.ts'
+import { ask, type Identity } from '../device-requests.ts'
 import { type Service, startService, temporaryDirectory } from '../harness.ts'
 import { imported } from '../jobs/uploads.ts'
 import { fetchCrl, pointersOf, run } from '../revocation/status.ts'
+import { extensions, requesting } from '../x509/csr-forge.ts'
 
 const EST = '/.well-known/est'
 const base64Of = (csr: string) => csr.replace(/-----.*-----|\s/g, '')
@@ -90,6 +91,37 @@ describe('a service whose CAs have ML-DSA keys', () => {
     )
     // The request of the command line has no subjectAltName, which EST wants as the certificate has it.
     assert.equal(named.body.reason, 'csr_names_changed')
+  })
+
+  it('re-enrolls by EST from ML-DSA-44 to ML-DSA-65, and the new certificate re-enrolls in its turn', async () => {
+    const request = (type: 'ml-dsa-44' | 'ml-dsa-65') => {
+      const key = pqKey(type)
+      const san = extensions.uri('urn:rollcall:device:r')
+      return { csr: pqRequest('r', key, [requesting(san)]), key: keyPem(key) }
+    }
+    const issuedTo = async (type: string) => {
+      const { items } = (await service.call('GET', '/v1/certificates?deviceId=r')).body
+      const { fingerprint } = items.find(({ keyType }: { keyType: string }) => keyType === type)
+      return (await service.call('GET', `/v1/certificates/${fingerprint}`)).body.certificate
+    }
+    const reenroll = (device: Identity | null, csr: string) =>
+      ask(service, device, 'POST', `${EST}/simplereenroll`, base64Of(csr), pkcs10)
+    const first = request('ml-dsa-44')
+    await service.call('POST', '/v1/devices', { id: 'r' })
+    await service.call('POST', '/v1/devices/r/certificates', { csr: first.csr })
+    const device = { certificate: await issuedTo('ml-dsa-44'), key: first.key }
+    const second = request('ml-dsa-65')
+    assert.equal((await reenroll(device, second.csr)).body.reason, 'renewal_too_early')
+    now += 61 * 86_400_000
+    const answer = await reenroll(device, second.csr)
+    assert.deepEqual([answer.status, answer.type], [200, 'application/pkcs7-mime; smime-type=certs-only'])
+    const renewed = { certificate: await issuedTo('ml-dsa-65'), key: second.key }
+    const { raw } = new X509Certificate(renewed.certificate)
+    assert.ok(Buffer.from(answer.bytes.toString(), 'base64').includes(raw))
+    now += 61 * 86_400_000
+    assert.equal((await reenroll(renewed, request('ml-dsa-44').csr)).status, 200)
+    const stranger = pqLeaf('r', pqKey('ml-dsa-65'), null)
+    assert.equal((await reenroll(stranger, request('ml-dsa-65').csr)).body.reason, 'admission_refused')
   })
 
   it('imports certificates with ML-DSA keys, pinned and under a trust anchor', async () => {
