@@ -10,6 +10,11 @@ version=${1:-} folder=${2:-release}
 [ "$(git branch --show-current)" = main ] || fail "releases are made on main"
 [ -z "$(git status --porcelain)" ] || fail "commit or stash what has changed first"
 if git rev-parse -q --verify "refs/tags/v$version" >/dev/null; then fail "v$version exists already"; fi
+while read -r ends setting file; do
+  [[ $ends =~ ^[0-9] ]] || continue
+  [ "$(printf '%s\n' "$ends" "$version" | sort -V | head -1)" = "$ends" ] || continue
+  if grep -q "$setting" "$file"; then fail "$setting ends with $ends, and $file still reads it: see docs/release.md"; fi
+done <deploy/setting-ends
 awk '/^## /{ inside = /Unreleased/ } inside && /^- /{ found = 1 } END { exit !found }' CHANGELOG.md || fail "CHANGELOG.md says nothing under Unreleased"
 
 sed -i "s/^## \[Unreleased\]$/## [Unreleased]\n\n## [$version] - $(date -u +%F)/" CHANGELOG.md

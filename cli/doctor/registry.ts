@@ -102,7 +102,7 @@ export function checkConformance({ data }: CheckContext): Finding[] {
   if (!existsSync(registry) || !canInspect(registry)) return []
   const { total, graced, shown } = lookAtNonconforming(registry, NONCONFORMING_SHOWN_MAX)
   if (total === 0) return [ok('conformance', 'every certificate on the roll is as RFC 5280 has it')]
-  const fate = graced > 0 ? `${graced} of them admitted until the next release` : 'refused'
+  const fate = graced > 0 ? `${graced} of them admitted until version 0.2.0` : 'refused'
   const list = shown.map(one => `${one.deviceId} ${one.fingerprint} (${one.defect})`).join(', ')
   const more = total > shown.length ? `, and ${total - shown.length} more` : ''
   const todo =

@@ -195,7 +195,7 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     certificatesGraced: (certificates: number) =>
       logger.warn(
         { certificates },
-        'certificates that depart from RFC 5280 are admitted until the next release',
+        'certificates that depart from RFC 5280 are admitted until version 0.2.0',
       ),
     certificateGraceEnded: (certificates: number) =>
       logger.warn({ certificates }, 'certificates that depart from RFC 5280 are refused from now on'),

@@ -1,7 +1,15 @@
 // deploy/release.sh in a clone: what it refuses, and what a release leaves.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
@@ -39,6 +47,12 @@ test('a release is refused until all is ready, and then leaves a tag, a changelo
   refused(/made on main/, '9.9.9')
   git('checkout', '-q', 'main')
 
+  for (const version of ['0.2.0-rc.1', '0.2.0', '0.10.0', '9.9.9'])
+    refused(/ROLLCALL_CERTIFICATE_GRACE ends with 0\.2\.0/, version)
+  // As if that setting had ended already.
+  writeFileSync(join(clone, 'deploy/setting-ends'), '0.2.0 NO_SUCH_SETTING provisioning/config.ts\n')
+  git('commit', '-q', '-a', '-m', 'end a setting')
+
   const { status, stdout, stderr } = release('9.9.9')
   assert.equal(status, 0, stderr)
   assert.equal(git('tag', '--list'), 'v9.9.9')
@@ -53,3 +67,25 @@ test('a release is refused until all is ready, and then leaves a tag, a changelo
   refused(/exists already/, '9.9.9')
   refused(/nothing under Unreleased/, '9.9.10')
 })
+
+test('no setting is read any more in the version that it ended with', () => {
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+  const lines = readFileSync(join(repository, 'deploy/setting-ends'), 'utf8').split('\n')
+  const ends = lines.filter(line => /^\d/.test(line)).map(line => line.split(' ') as [string, string, string])
+  assert.ok(ends.some(([, setting]) => setting === 'ROLLCALL_CERTIFICATE_GRACE') || isPast('0.2.0', version))
+  for (const [end, setting, file] of ends) {
+    if (!isPast(end, version)) continue
+    const text = readFileSync(join(repository, file), 'utf8')
+    assert.ok(
+      !text.includes(setting),
+      `${setting} ends with ${end}: take it out of ${file} (docs/release.md)`,
+    )
+  }
+})
+
+/** Whether this version is that one or a later one. */
+function isPast(end: string, version: string): boolean {
+  const numbers = (text: string) => text.split(/[.-]/).slice(0, 3).map(Number)
+  const difference = numbers(version).map((part, index) => part - numbers(end)[index]!)
+  return (difference.find(part => part !== 0) ?? 0) >= 0
+}
