@@ -1,4 +1,4 @@
-// The shape of the house: who may import whom, how long a file may be, what every file tells first.
+// The shape of the house: allowed imports, lengths of files, the first lines of every file.
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path/posix'

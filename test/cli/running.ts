@@ -94,7 +94,7 @@ function start(
 ): ChildProcess {
   const [program = '', ...before] = command
   const clean = { ...process.env }
-  // Whoever runs the tests may have a service of their own in the environment.
+  // The environment of the tests may name a service of the developer.
   for (const name of ['ROLLCALL_API', 'ROLLCALL_TOKEN_FILE', 'ROLLCALL_CA', 'NODE_OPTIONS'])
     delete clean[name]
   return spawn(program, [...before, ...args], {

@@ -153,7 +153,7 @@ describe('the console where something is wrong', () => {
     await alice.context.close()
   })
 
-  it('shows a viewer nothing to change with, and the service refuses one who asks all the same', async () => {
+  it('shows a viewer nothing to change with, and the service refuses a viewer’s change all the same', async () => {
     const token = await tokenOf('viewer')
     const viewer = await openConsole(browser, service.url)
     await viewer.signIn(token)
@@ -178,7 +178,7 @@ describe('the console where something is wrong', () => {
     await viewer.context.close()
   })
 
-  it('shows whoever is bound to a group that group alone', async () => {
+  it('shows an operator bound to a group that group alone', async () => {
     await service.call('POST', '/v1/devices', { id: 'gauge-1', groups: ['gauges'] })
     const bound = await openConsole(browser, service.url)
     await bound.signIn(await tokenOf('operator', 'gauges'))

@@ -10,7 +10,7 @@ import { openForNotes } from '../../db/open.ts'
 import { makeCsr, type Service, startService } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
-describe('an operator who steers the fleet', () => {
+describe('an operator that steers the fleet', () => {
   let service: Service
   let browser: Browser
   let view: Watched
@@ -121,7 +121,7 @@ describe('an operator who steers the fleet', () => {
     await closeRegistry(registry)
   })
 
-  it('writes a policy: faults stand at their lines, the trial names who loses what, the receipt says it holds', async () => {
+  it('writes a policy: faults stand at their lines, the trial names lost rights, the receipt says it holds', async () => {
     const { page } = view
     await view.goTo('/policies/default')
     const editor = page.getByRole('textbox', { name: 'Policy document' })

@@ -95,7 +95,7 @@ test('a verb begun from the answer of another is run', () =>
     assert.equal(registry.sqlite.prepare('SELECT count(*) FROM devices').pluck().get(), 60)
   }))
 
-test('a full disk is told to everybody who shared the transaction, and the next change is written', t =>
+test('a full disk is told to every caller that shared the transaction, and the next change is written', t =>
   withRegistry(async registry => {
     stopTime(t)
     const writer = createRegistryWriter(registry)

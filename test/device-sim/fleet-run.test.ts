@@ -159,7 +159,7 @@ describe('a fleet', () => {
     const everyoneIsBack = new AbortController()
     let admissions = 0
     services.broker.aedes.on('client', () => ++admissions === 6 && everyoneIsBack.abort())
-    // Who publishes has seen its CONNACK: before that, being closed on is no drop.
+    // A publishing device has seen its CONNACK: before that, being closed on is no drop.
     const publishing = new Set<string>()
     const telemetry = new Promise<void>(resolve => {
       services.broker.aedes.on('publish', (_packet, client) => {

@@ -93,7 +93,7 @@ describe('rotating the issuing CA under load', () => {
     assert.deepEqual([...new Set(seen)], ['connack 0'])
   })
 
-  it('refuses the old certificates after the cut-off, and cuts who is connected with one', async () => {
+  it('refuses the old certificates after the cut-off, and cuts devices connected with one', async () => {
     const id = ids[0]!
     coming = false
     await Promise.all(load)

@@ -34,7 +34,7 @@ describe('events on a topic', () => {
   })
   const as = (device: Device) => asDevice(system.mqttsPort, device)
 
-  it('tells a backend who comes, goes, is refused and is enrolled', async () => {
+  it('tells a backend of devices that come, go, are refused and are enrolled', async () => {
     const listener = await subscriber(as(backend), '-t', '$rollcall/events/#', '-q', '1')
     const pump = await enroll(system.api, world.path, 'pump-1')
     const publish = ['-t', 'devices/pump-1/up', '-m', 'hello', '-q', '1']

@@ -152,7 +152,7 @@ describe('a backup of an earlier schema', () => {
   }
 })
 
-/** Who was in comes in, who was out stays out, the log is whole, and what waited is there or is not. */
+/** Admitted devices come in, refused ones stay out, the log is whole, and what waited is there or is not. */
 async function holds(system: System, keptSessions: boolean): Promise<void> {
   assert.equal(await publish(system, devices.here), 0)
   assert.notEqual(await publish(system, devices.revoked), 0)

@@ -90,7 +90,7 @@ describe('a policy changed while devices are connected', () => {
     await listener.stop()
   })
 
-  it('hides a retained message from who may not receive it, and one whose publisher lost the right', async () => {
+  it('hides a retained message from a device that may not receive it, and one whose publisher lost the right', async () => {
     const device = await enroll(system.api, world.path, 'reader', { groups: ['backend'] })
     const publisher = await enroll(system.api, world.path, 'writer')
     const state = ['-t', 'devices/writer/state', '-q', '1', '-r', '-m', 'kept']

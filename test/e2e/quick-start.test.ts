@@ -13,7 +13,7 @@ import { anyPorts, scratch } from './system.ts'
 
 const { scripts } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
 
-/** A directory that looks like a clone to whoever types in it, and is none: what is made there goes again. */
+/** A directory that looks like a clone to commands, and is none: what is made there is removed. */
 function clone() {
   const place = scratch()
   for (const name of ['rollcall', 'cli']) symlinkSync(join(repository, name), place.at(name))

@@ -68,7 +68,7 @@ describe('rollcall up under a watchful eye', () => {
     await session.closed
   })
 
-  it('shows a renewed server certificate to newcomers and drops nobody who is connected', async () => {
+  it('shows a renewed server certificate to new connections and drops no other', async () => {
     const device = await enroll(system.api, world.path, 'loyal')
     const session = await stay(system.mqttsPort, device.id, device)
     const former = await shown(system)
@@ -81,7 +81,10 @@ describe('rollcall up under a watchful eye', () => {
     )
     const now = await shown(system)
     assert.ok(now.verify(issuing(system).publicKey))
-    assert.ok(now.publicKey.equals(former.publicKey), 'the key stays, so that whoever pinned it is at home')
+    assert.ok(
+      now.publicKey.equals(former.publicKey),
+      'the key stays, so that clients that pinned it still trust it',
+    )
     assert.equal(now.raw.equals(new X509Certificate(readFileSync(world.at('data', 'server.crt'))).raw), true)
     assert.equal(await session.lives(), true)
     session.end()

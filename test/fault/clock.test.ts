@@ -53,7 +53,7 @@ describe('rollcall up under a clock that is', { skip }, () => {
     await assertSaid(system, long, 'certificate_not_yet_valid')
   })
 
-  it('set forward while devices are connected cuts whoever has expired by it, and nobody else', async () => {
+  it('set forward while devices are connected cuts the sessions that it makes expired, and no others', async () => {
     const file = world.at('clock')
     set(file, 0)
     await using system = await startSystem(data, clock({ FAKETIME_TIMESTAMP_FILE: file }))

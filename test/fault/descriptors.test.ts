@@ -35,7 +35,7 @@ for (const gates of ['0', '1'])
       world[Symbol.dispose]()
     })
 
-    it('keeps who is inside, lets nobody in, cuts who is revoked, and recovers', async t => {
+    it('keeps live sessions, admits nobody, cuts a revoked device, and recovers', async t => {
       const broker = system.childPid('broker')
       const session = await openTls(system.mqttsPort, inside)
       session.write(connectPacket({ clientId: inside.id, keepalive: 600 }))
@@ -47,7 +47,7 @@ for (const gates of ['0', '1'])
         'most were turned away at once',
       )
       assert.equal(await knock(system.mqttsPort, outside.id, outside), 'cut')
-      assert.equal((await publishAtQos1(session))[0], PUBACK, 'who is inside is served')
+      assert.equal((await publishAtQos1(session))[0], PUBACK, 'a live session is served')
       const refused = () => system.metric('rollcall_refusals_total{reason="connections_exceeded"}')
       // A gate tells of it later than it does it.
       await until(async () => (await refused()) > CROWD / 2, 'they are counted')

@@ -13,7 +13,7 @@ import { mountSmallDisk } from './small-disk.ts'
 const RECOVERS_MS = length(60_000, 5_000)
 
 describe('a full disk', () => {
-  it('answers 507, admits whoever is listed, and takes changes again when there is space, without a restart', async t => {
+  it('answers 507, admits listed devices, and takes changes again when there is space, without a restart', async t => {
     using disk = mountSmallDisk()
     if (disk === null) return t.skip('needs the right to mount a tmpfs')
     await using system = await startSystem(disk.at('data'))

@@ -27,7 +27,7 @@ test('a full disk loses news and nothing else, and takes it again once there is 
     await until(() => reader.latestSeq() > 0)
     disk.fill()
     for (let index = 0; index < 12_000; index += 1) tell(`d${index}`)
-    assert.equal(failed.length, 0, 'nobody who has news writes it')
+    assert.equal(failed.length, 0, 'a writer of events does not log it')
     await until(() => failed.length > 0)
     assert.equal((failed[0] as { code: string }).code, 'SQLITE_FULL')
     assert.ok(dropped >= 2_000, 'what finds no room is counted')

@@ -10,7 +10,7 @@ import { length } from './length.ts'
 const IN_TIME_MS = 10_000
 /** Timers fire late on a machine that is busy with other tests, and what is opened late is closed late. */
 const SLACK_MS = length(30_000, 1_500)
-/** Whoever had to wait for those that never finish would wait longer: for their five seconds, or their ten. */
+/** A client that waited for those that never finish would wait longer: for their five seconds, or their ten. */
 const CONNECT_MS = length(4_000, 1_000)
 const VISITS = length(5, 20)
 /** Between two visits, so that the visitor is not the load. */

@@ -1,5 +1,5 @@
 // kill -9 in the middle of an import, of the service and of the command line: every row ends as one device with one
-// certificate, with one result each, and whoever waits for it is told.
+// certificate, with one result each, and a waiting caller is told.
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
@@ -35,7 +35,7 @@ describe('kill -9 during an import', () => {
     const args = ['device', 'import', world.at('fleet.ndjson'), '--results', results, '--data', system.data]
     const first = launch(args)
     await until(async () => (await done()) > 0, 'the import runs')
-    // Whoever is killed beside it loses nothing but the view.
+    // A caller killed beside it loses only the view.
     first.child.kill('SIGKILL')
     await first.ended
     const { id } = (await job())!

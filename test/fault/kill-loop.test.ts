@@ -1,4 +1,4 @@
-// kill -9 at random moments while operators enroll and revoke: what was answered is on record, whoever was revoked stays
+// kill -9 at random moments while operators enroll and revoke: what was answered is on record, a revoked device stays
 // out, and the services listen again within seconds. The same again: ROLLCALL_FAULT_SEED.
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
@@ -32,7 +32,7 @@ describe('kill -9 during enrollments and revocations', () => {
     world[Symbol.dispose]()
   })
 
-  it(`loses nothing that was answered, and admits nobody who was revoked, in ${rounds} rounds`, async t => {
+  it(`loses nothing that was answered, and admits no revoked device, in ${rounds} rounds`, async t => {
     t.diagnostic(`ROLLCALL_FAULT_SEED=${seed} replays these moments`)
     const random = createRandom(seed)
     const ledger = createLedger()

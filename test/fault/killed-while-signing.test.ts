@@ -36,7 +36,7 @@ describe('kill -9 at every write of an enrollment', () => {
     const left = once(tracer, 'exit')
     await once(tracer.stderr, 'data') // attached
     return async (died: boolean) => {
-      if (!died) tracer.kill('SIGINT') // it lets go of whom it watched
+      if (!died) tracer.kill('SIGINT') // it lets go of the watched process
       const overdue = setTimeout(() => tracer.kill('SIGKILL'), 2_000)
       await left
       clearTimeout(overdue)

@@ -61,7 +61,7 @@ describe('a registry that another process has locked', () => {
         `locked for ${Math.round(performance.now() - began)} ms: told to come back after ${Math.round(answeredMs)} ms; ` +
           `${visits} visits meanwhile, the slowest connect took ${Math.round(slowestMs)} ms`,
       )
-      // Nothing is half done: who was to be revoked is neither revoked nor cut.
+      // Nothing is half done: the device to revoke is neither revoked nor cut.
       assert.deepEqual([await session.lives(), await doomed.lives()], [true, true])
       assert.equal((await system.api.call('GET', '/v1/devices/late')).status, 404)
     } finally {

@@ -1,4 +1,4 @@
-// The registry goes away or rots under a running broker: nobody is admitted on doubt, whoever is inside stays, and both
+// The registry goes away or rots under a running broker: no device is admitted in doubt, sessions stay, and both
 // services say what is the matter.
 import assert from 'node:assert/strict'
 import {
@@ -69,7 +69,7 @@ describe('a registry that under a running broker', () => {
   }
 
   for (const [how, happens] of Object.entries(damages)) {
-    it(`${how} admits nobody on doubt, keeps who is inside, and is not started upon again`, async () => {
+    it(`${how} admits nobody in doubt, keeps live sessions, and is not started upon again`, async () => {
       using world = scratch()
       const { inside, newcomer, revoked } = await prepare(world)
       const system = await startSystem(world.at('data'), { env: repeatedRefusals })

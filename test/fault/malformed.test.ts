@@ -148,7 +148,7 @@ describe('malformed packets', () => {
     assert.ok(broker.alive())
     const pong = firstBytes(standing)
     standing.write(Buffer.from([0xc0, 0]))
-    assert.deepEqual(await pong, Buffer.from([0xd0, 0]), 'who stayed outside of it is still inside')
+    assert.deepEqual(await pong, Buffer.from([0xd0, 0]), 'a client beside it stays connected')
     standing.destroy()
     const growth = bytes / warm.bytes - 1
     t.diagnostic(

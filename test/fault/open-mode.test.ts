@@ -1,4 +1,4 @@
-// `registryLossMode: open`: a broker that has lost its registry admits whom it last listed, and nobody it should not.
+// `registryLossMode: open`: a broker that has lost its registry admits the devices that it last listed, and no others.
 import assert from 'node:assert/strict'
 import { renameSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -33,7 +33,7 @@ async function follows(): Promise<void> {
   await t.line(line => line.msg === 'epoch acknowledged' && line['epoch'] === latest)
 }
 
-test('admits whom it knows with the rights it had, says so, and refuses who never came', async () => {
+test('admits devices that it knows with their former rights, says so, and refuses others', async () => {
   const [d1, stranger] = [await known('d1'), await t.roll.enroll('d2')]
   loseRecords()
   const device = await mqttClient(t, 'd1', d1)
@@ -94,7 +94,7 @@ test('nobody is admitted from memory while something was written that could not 
   await until(async () => (await knock('d1', d1)) === 'connack 0')
 })
 
-test('policies that changed are forgotten, but for those of who is connected', async () => {
+test('policies that changed are forgotten, except those of connected devices', async () => {
   const [away, here] = [await known('d1'), await t.roll.enroll('d2')]
   const device = await mqttClient(t, 'd2', here)
   const allow = { effect: 'allow', actions: ['publish'], topics: ['other/#'] }

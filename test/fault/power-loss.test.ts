@@ -90,7 +90,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
     return { at, added: added.size, listed: listed.size, revoked: revoked.size, messages: messages.length }
   }
 
-  /** The strictest of moments: what was written is not flushed yet, and whoever was answered too early has the answer. */
+  /** The strictest of moments: what was written is not flushed yet, and a premature answer has arrived. */
   function chosenMoments(): Moment[] {
     const [first, last] = [known[0]!.at, known.at(-1)!.at]
     const strict = trace.amidFlushes().filter(at => at > first && at < last)

@@ -11,7 +11,7 @@ const LISTED = ['known-1', 'known-2', 'known-3', 'condemned', 'newcomer', 'insid
 
 describe('a registry taken away under load', () => {
   for (const mode of ['closed', 'open'] as const) {
-    it(`${mode}: ${mode === 'closed' ? 'admits nobody' : 'admits whom it last listed, and nobody else'} until it is back`, async () => {
+    it(`${mode}: ${mode === 'closed' ? 'admits nobody' : 'admits the devices that it last listed, and no others'} until it is back`, async () => {
       using world = scratch()
       await using system = await startSystem(world.at('data'), {
         env: { ROLLCALL_BROKER_REGISTRY_LOSS_MODE: mode, ROLLCALL_BROKER_REGISTRY_LOSS_MS: '500' },
@@ -63,7 +63,7 @@ describe('a registry taken away under load', () => {
       assert.equal(await knocks(condemned), 'connack 5')
       assert.ok((await next(6)).every(code => code === 0))
 
-      // What was read before it went again counts, whoever is remembered.
+      // What was read before it went again counts, for every remembered device.
       renameSync(file, `${file}.away`)
       await until(async () => (await knocks(condemned)) === 'cut', 'the broker notices')
       assert.equal(await knocks(newcomer), mode === 'open' ? 'connack 0' : 'cut')

@@ -1,5 +1,5 @@
 // The faults that a machine really has, and the tests that try each. `npm test` runs them shortly, `npm run faults` at length.
-// Judged in every row: nothing acknowledged is lost, nobody is admitted who may not be, the process lives and others stay.
+// Judged in every row: nothing acknowledged is lost, no device is wrongly admitted, the process lives and others stay.
 
 /** `names` are parts of test names; without, the whole file belongs to the row. Files lie below test/. */
 export type Row = { row: string; fault: string; tests: { file: string; names?: string[] }[] }
@@ -23,7 +23,7 @@ export const faults: Row[] = [
   },
   {
     row: 'kill-import',
-    fault: 'kill -9 during an import: each row ends as one device, whoever waits is told',
+    fault: 'kill -9 during an import: each row ends as one device, waiting callers are told',
     tests: [{ file: 'fault/import-kill.test.ts' }],
   },
   {

@@ -1,4 +1,4 @@
-// Messages beside a fault: a device that publishes without a pause and whoever gets them, with a ledger of what was acknowledged.
+// Messages beside a fault: a device that publishes without a pause and its receivers, with a record of what was acknowledged.
 import assert from 'node:assert/strict'
 import mqtt, { type MqttClient } from 'mqtt'
 import { until } from '../cli/running.ts'

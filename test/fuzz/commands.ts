@@ -182,7 +182,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   each(5, { do: of('policy'), policy: often(['wide', 3], ['narrow', 2], ['closed', 1]) }),
   each(3, { do: of('reader'), device, attached: often([true, 3], [false, 1]) }),
   each(6, { do: of('clock'), ms, from: of('now') }),
-  // The second at which the right of somebody who is connected ends.
+  // The second at which the right of a connected device ends.
   each(3, { do: of('clock'), ms: often([-1, 1], [0, 2], [1, 1]), from: of('next end') }),
   each(1, { do: of('restart') }),
 )

@@ -1,4 +1,4 @@
-// What the model knows of each device, its session and messages; and which command is about whom. Data alone.
+// What the model knows of each device, its session and messages; and the device that a command is about. Data alone.
 import { type Command, devices, NEVER_SECONDS, type Step } from './commands.ts'
 import type { createRollModel, Listed } from './model-roll.ts'
 
@@ -33,7 +33,7 @@ export type Device = {
   /** A will that waits for its delay. */
   waiting: { listed: Listed; dueAt: number } | null
 }
-/** What a step should look like from outside: its answer, who must receive what, and who may. */
+/** What a step should look like from outside: its answer, the messages that devices must receive, and those they may. */
 export type Expected = { answer: string; must: Set<string>; may: Set<string> }
 const BANNED = ['certificate_suspended', 'certificate_revoked', 'device_suspended', 'device_decommissioned']
 export const [NO_SUBSCRIBERS, NOT_AUTHORIZED, NO_IDENTIFIER] = [0x10, 0x87, 0x85]
@@ -57,7 +57,7 @@ export const willOf = (device: Device, doubtful: boolean): Message => ({
   doubtful,
 })
 
-/** Names what a command is about: a certificate by its name, and somebody who is connected where anybody is. */
+/** Names what a command is about: a certificate by its name, and a connected device if there is one. */
 export function namedBy(
   command: Command,
   fleet: ReadonlyMap<string, Device>,

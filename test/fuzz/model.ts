@@ -1,4 +1,4 @@
-// What should be true: who is on the roll, who is connected, what each may, and who hears of a message. Has its own clock alone.
+// What should be true: listed and connected devices, their rights, and the receivers of a message. Has its own clock alone.
 import { BACKEND, type Command, devices, named, type Policy, type Step } from './commands.ts'
 import { createRollModel, type Member, type Rules, rules } from './model-roll.ts'
 import {
@@ -134,7 +134,7 @@ export function createModel(law: Rules = rules) {
     }
     if (!mayUse(standing(device), willTopic(device), 'will')) return
     route(willOf(device, false), 0)
-    // Whoever takes a session over may have its subscriptions back before the old will is sent.
+    // A connection that takes a session over may have its subscriptions back before the old will is sent.
     expected.may.add(`${device.id} will of ${device.id}`)
   }
 
@@ -198,7 +198,7 @@ export function createModel(law: Rules = rules) {
 
   function restart(): void {
     if (!law.leftSurvivesRestart) retained.clear()
-    // All connections end at once: who goes first is heard by who goes last.
+    // All connections end at once: later ones hear of earlier ones.
     for (const device of fleet.values())
       for (const other of device.session?.will ? fleet.values() : [])
         if (mayUse(standing(other), willTopic(device), 'receive'))

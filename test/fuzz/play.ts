@@ -65,7 +65,7 @@ async function agreed(
   // Whatever is still under way has arrived when the answers to these have.
   await system.ping()
   if (system.heard().length > 0) await system.ping() // and what was heard is acknowledged
-  assert.deepEqual(system.connected(), connected, `who is connected ${when}`)
+  assert.deepEqual(system.connected(), connected, `connected devices ${when}`)
   assert.equal(system.sessions(), connected.length, `sessions inside ${when}`)
   const told = (heard: Iterable<string>) => [...heard].filter(one => !expected.may.has(one)).sort()
   assert.deepEqual(told(system.heard()), told(expected.must), `what was heard ${when}`)

@@ -1,5 +1,5 @@
-// Random lives of a small fleet, on real sockets: after every step the system and a small model agree on who is connected,
-// who may what and who heard it. ROLLCALL_FUZZ_STEPS plays longer, ROLLCALL_FUZZ_SEED and ROLLCALL_FUZZ_PATH play again.
+// Random lives of a small fleet, on real sockets: after every step the system and a small model agree on the connected
+// devices, their rights and the receivers of messages. ROLLCALL_FUZZ_STEPS plays longer, ROLLCALL_FUZZ_SEED and ROLLCALL_FUZZ_PATH play again.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'

@@ -1,4 +1,4 @@
-// Who may what, as the model has it: written out for the few topics of the fuzz, without any algebra of filters.
+// Rights, as the model has them: written out for the few topics of the fuzz, without any algebra of filters.
 import { BACKEND, type Policy } from './commands.ts'
 
 export type Standing = { device: string; policy: Policy; reader: boolean }

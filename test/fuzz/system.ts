@@ -141,7 +141,7 @@ export async function startSystem(ground: Ground) {
     await gone(device)
   }
 
-  /** The broker hears of an end later than the one who ends. */
+  /** The broker hears of an end later than the client that ends. */
   async function gone(device: string): Promise<void> {
     const open = [...links.values()].filter(link => link.isOpen()).length
     for (let turn = 0; turn < 1_000 && broker.sessions() > open; turn += 1) await turnOfTheLoop()

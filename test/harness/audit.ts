@@ -95,7 +95,7 @@ export function dropTriggers(sqlite: Sqlite.Database): void {
   for (const name of names) sqlite.exec(`DROP TRIGGER ${name}`)
 }
 
-/** Makes hashes anew from a row to the last, as somebody would who knows how they are made. */
+/** Makes hashes anew from a row to the last, as an attacker would that knows how they are made. */
 export function rehash(sqlite: Sqlite.Database, from: number, through = Number.MAX_SAFE_INTEGER): void {
   const rows = sqlite
     .prepare<[number, number], AuditRow>(

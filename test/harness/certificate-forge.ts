@@ -17,7 +17,7 @@ export type ForgedCertificate = {
   extensions?: readonly Uint8Array[]
   /** Of the device. */
   key?: KeyObject
-  /** Whoever signs; the device itself where nobody is told. */
+  /** The signer; the device itself if none is given. */
   signer?: KeyObject
   signature?: { algorithm: Uint8Array; hash: string | null }
 }

@@ -17,7 +17,7 @@ const CONNACK_BYTES = 4
 
 type Connect = NonNullable<Parameters<typeof connectPacket>[0]>
 
-/** CONNACK alone: what comes right behind it is left to whoever listens next. */
+/** CONNACK alone: the bytes right behind it are left to the next listener. */
 async function connackOf(socket: TLSSocket): Promise<Buffer | null> {
   socket.once('data', (chunk: Buffer) => {
     socket.pause()

@@ -1,4 +1,4 @@
-// A broker that stops: what clients of MQTT 5 are told by `shutdownNotice`, and who comes back when it listens again.
+// A broker that stops: what `shutdownNotice` tells clients of MQTT 5, and which clients come back when it listens again.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'

@@ -11,7 +11,7 @@ import { scratch, startSystem } from '../e2e/system.ts'
 const READ = ['-t', '$SYS/broker/#', '-F', '%t|%r|%p']
 const OURS = 48
 
-it('gives mosquitto_sub figures by the names that mosquitto gives them, to whom a policy opens them', async () => {
+it('gives mosquitto_sub figures under mosquitto’s names, if a policy allows it', async () => {
   using world = scratch()
   const env = { ROLLCALL_BROKER_SYS_INTERVAL_MS: '500' }
   await using system = await startSystem(world.at('data'), { env })

@@ -98,7 +98,7 @@ test('an empty subject needs a name elsewhere, and no name holds NUL', async () 
     new x509.SubjectAlternativeNameExtension([{ type: 'url', value }], critical)
   assert.deepEqual(paths(await withExtensions([], '')), ['certificate.subject'])
   assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1', true)], '')), [])
-  // RFC 5280 §4.1.2.6: whoever does not know the extension must not take a certificate that names nobody.
+  // RFC 5280 §4.1.2.6: a verifier that does not know the extension must not take a certificate that names nobody.
   assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1')], '')), ['certificate.subject'])
   assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1\0x')])), ['certificate.subject'])
   assert.deepEqual(paths((await authority.issue({ name: 'd1\0' })).der), ['certificate.subject'])

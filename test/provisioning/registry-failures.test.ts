@@ -138,7 +138,7 @@ test('a locked registry answers 503 with Retry-After, reads go on, and the event
     assert.ok(Number(answer.headers['retry-after']) >= 1)
   }
   delay.disable()
-  // A lock is waited for three seconds, in turns of 50 ms: blocked is who waits them at one go.
+  // A lock is waited for three seconds, in turns of 50 ms: a caller that waits at one go is blocked.
   assert.ok(delay.max / 1e6 < 1_500, `blocked for ${Math.round(delay.max / 1e6)} ms`)
   locker.exec('ROLLBACK')
   locker.close()

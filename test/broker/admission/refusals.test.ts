@@ -44,7 +44,7 @@ type Way = [
   reason: Reason | null,
   seen: Seen,
   arrive: (t: TestBroker) => Promise<Seen>,
-  /** Who refuses: the gate, before any byte is parsed as MQTT, where not said otherwise. */
+  /** The refusing part: the gate, before any byte is parsed as MQTT, if not given. */
   judge?: 'engine',
 ]
 

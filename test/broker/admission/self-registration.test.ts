@@ -77,7 +77,7 @@ test('where devices may register themselves, an arrival is noted once and refuse
   const canary = await t.roll.issuing.issue({ name: 'canary' })
   assert.equal(await arriveWith(t, canary), 'cut')
   assert.equal(await reasonOf(fingerprintOf(canary.der)), 'certificate_unlisted')
-  // A CA below the anchor that is not registered itself is no issuer, whoever signed it, and lets nobody register.
+  // A CA below the anchor that is not registered itself is no issuer, whatever its signer, and lets nobody register.
   const below = await maker.subordinate('Maker Sub CA')
   const distant = await below.issue({ name: 'm-4' })
   const presented = { ...distant, certificate: `${distant.certificate}\n${below.certificate}` }

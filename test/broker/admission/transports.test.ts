@@ -22,7 +22,7 @@ import { tester } from '../../harness/roll.ts'
 let t: TestBroker
 afterEach(() => t.close())
 
-/** One that the kernel gives to nobody who asks for any: it is still free when the broker takes it. */
+/** A port that the kernel never picks for port 0: it is still free when the broker takes it. */
 async function freePort(): Promise<number> {
   for (let port = 20_000 + (process.pid % 10_000); ; port += 1) {
     const server = createServer().listen(port, '127.0.0.1')

@@ -43,7 +43,7 @@ for (const [name, credentials] of Object.entries(sent)) {
   })
 }
 
-test('strictly, whoever says to be somebody else is refused, and an empty password is none', async () => {
+test('strictly, a client that names another device is refused, and an empty password is none', async () => {
   t = await startTestBroker({ settings: { usernames: 'strict' } })
   const identity = await t.roll.enroll('d1')
   for (const [connect, seen] of [

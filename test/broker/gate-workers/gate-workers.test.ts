@@ -35,7 +35,7 @@ for (const gates of [0, 1, 3]) {
       }
     })
 
-  on('who is listed enters, a stranger is cut, who is refused is told, each with its reason', async t => {
+  on('a listed device enters, a stranger is cut, a refused device is told, each with its reason', async t => {
     const d1 = await t.roll.enroll('d1')
     const d2 = await t.roll.enroll('d2')
     await t.roll.writer.setDeviceState('d2', 'suspended', tester)
@@ -120,7 +120,7 @@ for (const gates of [0, 1, 3]) {
     socket.destroy()
   })
 
-  on('a device that says DISCONNECT is gone at once, whoever closes first', async t => {
+  on('a device that says DISCONNECT is gone at once, whichever side closes first', async t => {
     const identity = await t.roll.enroll('d1')
     for (const closes of [true, false]) {
       const waits: number[] = []
@@ -146,7 +146,7 @@ for (const gates of [0, 1, 3]) {
   })
 
   on(
-    'who does not read is dropped from, and costs the others nothing',
+    'a device that does not read loses messages, and costs the others nothing',
     async t => {
       const device = await mqttClient(t, 'd1', await t.roll.enroll('d1'))
       const slow = await openTls(t, { identity: await t.roll.enroll('b1', { groups: ['backend'] }) })

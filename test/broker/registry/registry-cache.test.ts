@@ -90,7 +90,7 @@ test('what is read again after a change is known again', () => {
   assert.equal(memory.policies('a', 'ca')?.policies[0]?.document, '{"new":1}')
 })
 
-test('who is not known whole is not known: no record, no policies, or those of another issuer', () => {
+test('a certificate not known whole is not known: no record, no policies, or those of another issuer', () => {
   const memory = createRegistryCache(10)
   assert.equal(memory.record('a1'), null)
   memory.keepPolicies('ca', subject('a'))
@@ -111,7 +111,7 @@ test('nothing is known while changes may be unread, and all of it once they are'
   assert.deepEqual(known(), ['a1', 'a2', 'b1'])
 })
 
-test('it has an end: whoever was longest not asked for goes first', () => {
+test('it is bounded: the one longest not asked for goes first', () => {
   const { memory, known } = filled(3)
   memory.keepRecord(record('a1', 'a'))
   memory.keepRecord(record('c1', 'c'))

@@ -1,4 +1,4 @@
-// A CRL that comes in force while devices are connected: whom it lists is cut, whom it lists no more comes back.
+// A CRL that comes in force while devices are connected: listed certificates are cut, those no longer listed come back.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { certificateFacts, fingerprintOf } from '../../../pki/certificate-facts.ts'
@@ -40,7 +40,7 @@ async function putInForce(...listed: Identity[]): Promise<boolean> {
 
 const knock = (id: string, identity: Identity) => attempt(t, { identity, connect: { clientId: id } })
 
-test('cuts whom it lists and nobody else; who is released may come again', async () => {
+test('cuts the certificates that it lists and no others; a released one may come again', async () => {
   const [first, second] = [await device('c1'), await device('c2')]
   const clients = [await mqttClient(t, 'c1', first), await mqttClient(t, 'c2', second)]
   const closed = new Promise<void>(resolve => clients[0]!.once('close', () => resolve()))

@@ -100,7 +100,7 @@ describe('a change of policy', () => {
     assert.equal(inbox.all.length, 1)
   })
 
-  test('threat 9: takes a retained message out of sight with the right of who published it', async () => {
+  test('threat 9: takes a retained message out of sight with its publisher’s right', async () => {
     const device = await mqttClient(t, 'd1', await t.roll.enroll('d1'))
     await device.publishAsync('devices/d1/state', 'old', { qos: 1, retain: true })
     await device.endAsync()
@@ -112,7 +112,7 @@ describe('a change of policy', () => {
     assert.deepEqual(await retainedSeen('devices/d1/#'), [])
   })
 
-  test('threat 9: a retained message is never shown to who may not receive it any more', async () => {
+  test('threat 9: a retained message is never shown to a device that may not receive it any more', async () => {
     await send('devices/d1/secret', 'kept', { retain: true })
     await send('devices/d1/open', 'kept too', { retain: true })
     const other = await t.roll.enroll('d2', { groups: ['backend'] })

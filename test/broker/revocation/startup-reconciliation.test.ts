@@ -105,7 +105,7 @@ describe('after the broker was killed', () => {
     )
   })
 
-  test('the will of whoever took a connection over is sent, though the one before had a will too', async () => {
+  test('the will of the connection that took over is sent, though the one before had a will too', async () => {
     const { inbox } = await backend()
     const identity = await roll.enroll('d1')
     await connected('d1', identity, 'of the first')

@@ -8,7 +8,7 @@ import { createClient } from '../../../client/index.ts'
 import { type Service, selfSigned, startService } from '../../provisioning/harness.ts'
 import { rollcall } from '../running.ts'
 
-/** A command on this service, as somebody who may all. */
+/** A command on this service, with all rights. */
 const run = (service: Service, ...args: string[]) =>
   rollcall([...args, '--api', service.url, '--data', service.directory])
 
@@ -100,7 +100,7 @@ test('an operator calls with certificate and key, and no token', async () => {
   assert.deepEqual([refused.code, /is no operator/.test(refused.stderr)], [1, true])
 })
 
-test('the last admin token lost, whoever may write the registry makes another, on the record', async () => {
+test('the last admin token lost, a user that may write the registry makes another, on the record', async () => {
   await using service = await startService()
   const file = join(service.directory, 'admin.token')
   rmSync(file)

@@ -211,7 +211,7 @@ Refused lately:
     )
   })
 
-  it('has no advice for somebody who would be admitted', () => {
+  it('has no advice for a device that would be admitted', () => {
     const admitted = { ...explanation, wouldBeAdmitted: true, reason: null, refusals: [] }
     assert.match(formatExplanation(admitted), /^device pump-1 would be admitted\n/)
     assert.doesNotMatch(formatExplanation(admitted), /What to do/)
@@ -221,7 +221,7 @@ Refused lately:
 describe('a receipt in words', () => {
   const receipt = { epoch: 3, nodesTotal: 2, nodesAcknowledged: 1, sessionsCut: 1, unreachable: ['node-2'] }
 
-  it('tells what was cut, and warns of who did not acknowledge', () => {
+  it('tells what was cut, and warns of nodes that did not acknowledge', () => {
     const out = sink()
     printReceipt('it is revoked', receipt, out)
     assert.match(

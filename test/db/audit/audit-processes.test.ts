@@ -38,7 +38,7 @@ test('two processes of each kind append at once, and the chain never forks', asy
   const writers = (['operator', 'broker', 'operator', 'broker'] as const).map(kind => appender(log, kind))
   await begin(writers)
   await Promise.all(writers.map(writer => saidSome(writer, 50)))
-  // They go on until they have: whoever comes first may keep the lock for long.
+  // They go on until they have: the first may keep the lock for long.
   await until(() => turnsIn(log) >= 3)
   for (const { child } of writers) child.stdin!.end()
   await Promise.all(writers.map(({ ended }) => ended))

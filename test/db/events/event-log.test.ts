@@ -1,4 +1,4 @@
-// The event log as a contract: batches, a bounded ring, two processes, a damaged file, a full disk. Nothing throws at who has news.
+// The event log as a contract: batches, a bounded ring, two processes, a damaged file, a full disk. Nothing throws at a writer.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -193,7 +193,7 @@ for (const [name, spoil] of [
     for (let index = 0; index < 200; index += 1) first.append(connected(`d${index}`))
     await until(() => reader.latestSeq() > 0)
     const before = reader.latestSeq()
-    // Whoever closes last folds the write-ahead log into the file.
+    // The last to close folds the write-ahead log into the file.
     reader.close()
     first.close()
     spoil()

@@ -1,4 +1,4 @@
-// Who is withdrawn is found by those who are, not by looking at every certificate of the issuer for each of them.
+// Withdrawn certificates are found by themselves, not by looking at every certificate of the issuer for each of them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fillRoll } from '../../../bench/large-roll.ts'

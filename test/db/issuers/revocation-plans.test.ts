@@ -8,7 +8,7 @@ import { createRoll } from '../../harness/roll.ts'
 /** One issuer signs all certificates of a fleet: with this alone a search is a walk over them. */
 const WALK = /(SCAN c\b(?!hanges)|\(issuer_id=\?\))/
 
-test('who is withdrawn is found without looking at every certificate of the issuer', async () => {
+test('withdrawn certificates are found without looking at every certificate of the issuer', async () => {
   const roll = await createRoll()
   const asked: string[] = []
   const noting = new Proxy(roll.registry.sqlite, {

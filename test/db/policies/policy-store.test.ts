@@ -76,7 +76,7 @@ test('detaching and deleting write one audit row and one change row, or nothing 
   }
 })
 
-test('a policy is attached to nobody who is not there', async () => {
+test('a policy is not attached to a device that does not exist', async () => {
   await assert.rejects(roll.writer.attachPolicy('default', 'device', 'x', tester), { code: 'device_unknown' })
   await assert.rejects(roll.writer.attachPolicy('default', 'issuer', 'x', tester), { code: 'issuer_unknown' })
   await roll.writer.attachPolicy('default', 'issuer', roll.issuerId, tester)

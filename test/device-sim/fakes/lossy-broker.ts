@@ -38,7 +38,7 @@ type Subscriber = {
   seen: Map<string, { all: Set<number>; most: number }>
 }
 
-/** Who is `late` is let in once so many have subscribed: then all of a stream is owed to each of them. */
+/** A `late` client is let in once so many have subscribed: then all of a stream is owed to each of them. */
 export type Order = { late(clientId: string): boolean; subscribers: number }
 
 export async function startLossyBroker(server: Server, mischief: Mischief, order: Order) {

@@ -1,4 +1,4 @@
-// Samples and summaries of runs that never were, for whoever shows or compares them.
+// Samples and summaries of invented runs, to be shown or compared.
 
 import { createHistogram } from '../../../device-sim/results/histogram.ts'
 import type { Percentiles, Sample } from '../../../device-sim/results/sample.ts'

@@ -49,7 +49,7 @@ describe('a frame', () => {
     )
   })
 
-  it('ends with who was wrongly let in and turned away since the start, in red', () => {
+  it('ends with the devices wrongly admitted and refused since the start, in red', () => {
     const state = firstState(factsOf(), sampleOf(1, { wronglyAdmitted: 1 }))
     const last = frameOf(nextState(state, sampleOf(2, { wronglyAdmitted: 1, wronglyRefused: 3 })), 80).at(-1)
     assert.equal(last?.map(piece => piece.text).join(''), 'wrongly      2 admitted · 3 refused')

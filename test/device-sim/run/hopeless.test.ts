@@ -47,8 +47,8 @@ describe('a run in which nobody gets in', () => {
   for (const [what, counts, after, expect, stops] of [
     ['just enough', counted(0, 6, 4), 10, 'admitted', true],
     ['one less', counted(0, 6, 3), 10, 'admitted', false],
-    ['one who got in', counted(1, 600, 300), 10, 'admitted', false],
-    ['those who should not get in', counted(0, 600, 300), 10, 'refused', false],
+    ['one that got in', counted(1, 600, 300), 10, 'admitted', false],
+    ['those that should not get in', counted(0, 600, 300), 10, 'refused', false],
     ['no limit', counted(0, 600, 300), 0, 'admitted', false],
   ] as const) {
     it(`${stops ? 'stops' : 'goes on'} with ${what}`, () => {

@@ -84,7 +84,7 @@ stages: [{ kind: ramp, rate: 50 }, { kind: steady, for: 1h }]
     assert.equal(summary.wronglyRefused.count, 0)
   })
 
-  it('counts who is turned away without a reason', async () => {
+  it('counts devices refused without a reason', async () => {
     await using services = await createFakeServices()
     services.broker.aedes.authenticate = (_client, _user, _password, done) =>
       done(Object.assign(new Error('no'), { returnCode: 5 }), false)

@@ -157,7 +157,7 @@ test('a CRL that is not the whole truth of this very CA is refused with the reas
   })
 })
 
-test('a CRL of one shard counts for those alone who name its distribution point, and never as the whole', async () => {
+test('a CRL of one shard counts only for certificates that name its distribution point, and never as the whole', async () => {
   await using service = await startService()
   using pki = makeCrlAuthority()
   const id = await trusting(service, pki)

@@ -49,7 +49,7 @@ test('a certificate pinned under a registered anchor is refused once the CRL lis
   assert.match(late.text, /is disabled/)
 })
 
-test('who was pinned before its CA was registered follows it from then on, and brokers are told', async () => {
+test('a certificate pinned before its CA was registered follows it from then on, and brokers are told', async () => {
   await using service = await startService()
   using pki = makeCrlAuthority()
   using other = makeCrlAuthority('Other CA')

@@ -238,7 +238,7 @@ test('a flood takes a bounded place, and what was refused is decided anew only a
   await decided()
 })
 
-test('what an operator gave a device that waits is not left for the next who comes by its name', async () => {
+test('what an operator gave a device that waits is not left for the next device of its name', async () => {
   await set({ mode: 'pending', nameTemplate: `q-\${cn}`, perMinuteMax: 100 })
   const names = ['policy', 'group', 'token', 'nothing']
   for (const name of names) assert.equal(await outcomeOf(await ca.issue({ name })), `q-${name} pending`)

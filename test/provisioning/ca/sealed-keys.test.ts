@@ -1,4 +1,4 @@
-// The keys of the CA under a passphrase: what is on disk, who opens it, and that a start refuses what it cannot trust.
+// The keys of the CA under a passphrase: what is on disk, what opens it, and that a start refuses what it cannot trust.
 import assert from 'node:assert/strict'
 import { chmodSync, cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// One-time tokens: what one opens, how long, how often, and for whom it opens nothing.
+// One-time tokens: what one opens, how long, how often, and what it does not open.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -155,7 +155,7 @@ test('five requests in vain use a token up, also when they come at once', async 
   assert.equal((await service.call('GET', '/v1/devices')).body.items.length, 0)
 })
 
-test('of many who use one token at once, one wins; of one who asks many times at once, all get the same', async () => {
+test('of many devices that use one token at once, one wins; one device that asks many times at once gets the same answer', async () => {
   await using service = await startService()
   const { token } = await make(service, { group: 'g' })
   const race = await Promise.all(

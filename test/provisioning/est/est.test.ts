@@ -1,4 +1,4 @@
-// EST as RFC 7030 and RFC 8951 have it: what is served to whom, in which form, and what is refused.
+// EST as RFC 7030 and RFC 8951 have it: what is served to which callers, in which form, and what is refused.
 import assert from 'node:assert/strict'
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
@@ -106,7 +106,7 @@ test('a device enrolls by HTTP Basic, however its request is written down', asyn
   assert.equal(seen.size, 1)
 })
 
-test('whoever shows nothing, the wrong thing or for another device is refused', async () => {
+test('a request without a credential, with a wrong one or one for another device is refused', async () => {
   await using service = await startService()
   for (const id of ['pump-1', 'pump-2']) await service.call('POST', '/v1/devices', { id })
   const token = await tokenFor(service, { deviceId: 'pump-1' })

@@ -1,4 +1,4 @@
-// Who acted is told by a kind beside the name, so that no operator's name can imitate a part of the service: neither one that
+// The actor is told by a kind beside the name, so that no operator's name can imitate a part of the service: neither one that
 // is chosen now nor one that an older version let in.
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ test('no operator and no token takes the name of a part of the service, however 
   }
 })
 
-test('a row names the kind of who acted, and is found by it', async () => {
+test('a row names the kind of its actor, and is found by it', async () => {
   await using service = await startService()
   await service.enroll('a')
   const rows = async (query: string) =>

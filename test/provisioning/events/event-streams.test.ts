@@ -105,7 +105,7 @@ test('many that ask for what is long past make nobody wait for news', async () =
   streams.close()
 })
 
-test('whoever may not listen any more, or of whom nobody can say, is cut', async () => {
+test('a caller that may not listen any more, or cannot be checked, is cut', async () => {
   const streams = createEventStreams({ reader: logOf(1).reader, textOf: () => '', onCount() {} })
   let isIn = true
   const one = streamOf({ takes: true, isStillIn: () => isIn })

@@ -208,7 +208,7 @@ test('a stream ends with the session it was opened in, and with its token', asyn
   other.stop()
 })
 
-test('who asks for the head of the stream is given that alone', async () => {
+test('a HEAD request of the stream gets the head alone', async () => {
   await using service = await startService()
   for (let times = 0; times < 12; times += 1)
     assert.equal((await service.call('HEAD', '/v1/events/stream')).status, 200)

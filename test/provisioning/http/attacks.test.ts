@@ -1,4 +1,4 @@
-// What somebody tries who knows HTTP better than most proxies do: smuggling, spoofing, guessing, waiting.
+// Attacks that know HTTP better than most proxies do: smuggling, spoofing, guessing, waiting.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
@@ -84,7 +84,7 @@ test('headers that are too large or too many end the connection with 431, and co
   assert.equal((await service.call('GET', '/v1/whoami')).status, 200)
 })
 
-test('no header says who calls, from where, or what the method is', async () => {
+test('no header changes the caller, its address, or the method', async () => {
   await using service = await startService({ failuresPerMinuteMax: 3 })
   const spoofs = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5', '192.0.2.6']
   const statuses: number[] = []
@@ -110,7 +110,7 @@ test('no header says who calls, from where, or what the method is', async () => 
   assert.equal(body.items[0].lastUsedAddress === null || body.items[0].lastUsedAddress === '127.0.0.1', true)
 })
 
-test('who guesses from an address locks out nobody there, is told to wait, and writes few log lines', async () => {
+test('guesses from an address lock out nobody there, are told to wait, and write few log lines', async () => {
   await using service = await startService({ failuresPerMinuteMax: 5 })
   const guess = () => service.call('GET', '/v1/whoami', undefined, { token: `rc_${'x'.repeat(43)}` })
   const guesses = await Promise.all(Array.from({ length: 40 }, guess))

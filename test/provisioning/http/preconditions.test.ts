@@ -1,4 +1,4 @@
-// If-Match: nobody undoes what another operator just did; who does not say what he saw replaces nothing.
+// If-Match: no operator undoes what another just did; a request without the version that it saw replaces nothing.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assertProblem, type Service, startService } from '../harness.ts'
@@ -33,7 +33,7 @@ test('replacing what a device has takes the version that was seen: 428 without, 
   )
 })
 
-test('of two who saw the same version, one changes it', async () => {
+test('of two operators that saw the same version, one changes it', async () => {
   await using service = await startService()
   const tag = (await service.call('POST', '/v1/devices', { id: 'a' })).headers['etag']!
   const answers = await Promise.all(

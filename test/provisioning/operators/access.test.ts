@@ -1,4 +1,4 @@
-// Every route against every role and against callers bound to a group, generated from the table of who may what.
+// Every route against every role and against callers bound to a group, generated from the table of access.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -153,7 +153,7 @@ const narrowed: Record<string, () => Promise<void>> = {
   },
 }
 
-/** Who is bound to a group is told apart by whom he may make: api-tokens.test.ts, operators.test.ts; what he is shown: overview.test.ts, events.test.ts. */
+/** Tested elsewhere for callers bound to a group: the operators that they make (api-tokens.test.ts, operators.test.ts), what they see (overview.test.ts, events.test.ts). */
 const provedElsewhere = [
   'GET /v1/overview',
   'GET /v1/events',

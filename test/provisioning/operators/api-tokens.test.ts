@@ -101,7 +101,7 @@ test('a token ends at its expiry, to the millisecond', async () => {
   assert.deepEqual(later.items.map((item: { name: string }) => item.name).sort(), ['admin.token', 'next'])
 })
 
-test('no two who may act have one name, and none has a name of the service', async () => {
+test('no two operators have one name, and none has a name of the service', async () => {
   await using service = await startService()
   const make = (name: string) => service.call('POST', '/v1/api-tokens', { name, role: 'viewer' })
   const { id } = (await make('ci')).body

@@ -101,7 +101,7 @@ const reads = (variable: string) => ({
   topics: [`sites/\${${variable}}/#`],
 })
 
-test('an attribute that a policy reads is a right: whoever may not give that policy sets, changes and removes it not', async () => {
+test('an attribute that a policy reads is a right: a caller that may not give that policy may not set, change or remove it', async () => {
   await using service = await startService({ receiptTimeoutMs: 10 })
   const { boundOperator, boundEnroller, enroller, operator } = await tokens(service.directory)
   await service.call('PUT', '/v1/policies/sites', { name: 'sites', statements: [reads('device.attr.site')] })

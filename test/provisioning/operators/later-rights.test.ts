@@ -58,7 +58,7 @@ test('so does a token for a group that was given a policy since', async () => {
   assert.deepEqual(outcome(await redeem(token, { deviceId: 'p1' })), [202, 'pending'])
 })
 
-test('whoever is bound to a group hands on the rights of that group alone', async () => {
+test('a caller bound to a group passes on the rights of that group alone', async () => {
   await attach('group', 'pumps')
   const operator = await tokenOf('olga', 'operator', 'pumps')
   const enroller = await tokenOf('eve', 'enroller', 'pumps')

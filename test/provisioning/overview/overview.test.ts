@@ -1,4 +1,4 @@
-// The overview and who is connected: the numbers are those of the registry and of a real broker, and a group sees its own alone.
+// The overview and connections: the numbers are those of the registry and of a real broker, and a group sees its own alone.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { until } from '../../harness/until.ts'
@@ -37,7 +37,7 @@ test('counts devices and certificates as they come, move and go', async () => {
 })
 
 for (const gates of [0, 1]) {
-  test(`shows who is connected, over what, and no more once it is gone; gates ${gates}`, async () => {
+  test(`shows a device's connection, its transport, and no more once it is gone; gates ${gates}`, async () => {
     await using service = await startService()
     const broker = await beside(service, gates)
     try {

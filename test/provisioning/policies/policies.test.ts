@@ -215,7 +215,7 @@ describe('the policy routes', () => {
     assertProblem(unknown, 400, 'request_invalid')
   })
 
-  test('a draft is tried on the fleet: who would lose what, live subscriptions included', async () => {
+  test('a draft is tried on the fleet: the rights lost, live subscriptions included', async () => {
     const fingerprint = (await service.enroll('f1')).fingerprint
     await service.call('POST', '/v1/devices', { id: 'f2' })
     const notes = openForNotes(`${service.directory}/registry.db`)
@@ -234,7 +234,7 @@ describe('the policy routes', () => {
     const { items, ...figures } = tried.body
     const total = rows('SELECT count(*) AS total FROM devices')[0]?.['total'] as number
     assert.equal(figures.devicesTotal, total)
-    // All but d3, whom another policy refuses everything before and after.
+    // All but d3: another policy denies it everything before and after.
     assert.deepEqual([figures.devicesLosing, figures.devicesGaining], [total - 1, total - 1])
     assert.deepEqual([figures.subscriptionsNoted, figures.subscriptionsLost, figures.nodesTotal], [2, 1, 1])
     const f1 = items.find((item: { deviceId: string }) => item.deviceId === 'f1')

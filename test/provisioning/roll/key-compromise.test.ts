@@ -41,7 +41,7 @@ const renew = (service: Service, identity: Identity, csr: string, reason?: strin
     ...(reason === undefined ? {} : { reason }),
   })
 
-/** A self-signed certificate for a key, as whoever holds the key can make one. */
+/** A self-signed certificate for a key, as the holder of the key can make one. */
 function selfSignedFor(key: string, name: string, extensions: readonly string[] = []): string {
   using folder = temporaryDirectory()
   const file = join(folder.path, 'key.pem')
@@ -165,7 +165,7 @@ test('a device that claims compromise of itself gets what waits for an operator,
   const type = { 'content-type': 'application/pkcs10' }
   const byEst = await ask(service, device, 'POST', '/.well-known/est/simplereenroll', request, type)
   assert.equal(byEst.status, 202, byEst.bytes.toString())
-  // The operator believes the owner, who calls: the thief's certificate can never be approved any more.
+  // The operator believes the owner's call: the thief's certificate can never be approved any more.
   await compromise(service, device.fingerprint)
   assert.deepEqual([await admits(service, device), await admits(service, held)], [false, false])
   const approved = await service.call('POST', `/v1/certificates/${claimed.body.fingerprint}/approve`)

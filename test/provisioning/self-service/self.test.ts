@@ -1,4 +1,4 @@
-// Devices that call for themselves over mutual TLS: who is let in, when a renewal is given, and in which form.
+// Devices that call for themselves over mutual TLS: which ones are let in, when a renewal is given, and in which form.
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// Connections of the API: nobody keeps out whoever comes to revoke.
+// Connections of the API: no client keeps out a revocation.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -31,7 +31,7 @@ async function ground(limits: ConnectionLimits) {
       await once(socket, 'connect')
       await until(() => accepted.length === count)
     },
-    /** As where the one who came last shows that he may revoke. */
+    /** As where the latest caller shows that it may revoke. */
     keep: () => connections.keep(accepted.at(-1)!),
     is: (names: string[]) => until(() => [...open.keys()].join() === names.join()),
     async [Symbol.asyncDispose]() {
@@ -62,7 +62,7 @@ test('where all places are taken the address that has most gives up its oldest',
   await t.is(['single', 'b', 'c', 'revoking'])
 })
 
-test('whoever may revoke keeps his connection, and a newcomer has none where all are such', async () => {
+test('a caller that may revoke keeps its connection, and a new one gets none where all may', async () => {
   await using t = await ground({ max: 9, perAddressMax: 2 })
   await t.dial('operator')
   t.keep()

@@ -1,4 +1,4 @@
-// What holds for every route there is, whoever adds it: generated from the table of who may what.
+// What holds for every route: generated from the table of access.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { accessTable } from '../../../provisioning/operators/access.ts'

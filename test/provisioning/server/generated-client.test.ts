@@ -11,7 +11,7 @@ import { makeCsr, startService, temporaryDirectory } from '../harness.ts'
 const run = promisify(execFile)
 const modules = new URL('../../../node_modules/', import.meta.url).pathname
 
-/** Written as one who has nothing but the document would: no type of ours, no cast. */
+/** Written with nothing but the document: no type of ours, no cast. */
 const program = `
 import { ok } from '@oazapfts/runtime'
 import * as rollcall from './client.ts'
@@ -92,7 +92,7 @@ test('a client generated from the document type-checks, and makes the round from
   })
 })
 
-test('every operation has a name of its own, says who may call it, and refuses with a problem document', async () => {
+test('every operation has a name of its own, names the roles that may call it, and refuses with a problem document', async () => {
   await using service = await startService()
   const { body } = await service.call('GET', '/openapi.json')
   const operations = Object.values(

@@ -85,7 +85,7 @@ test('a key that stood for another request is refused with 422, whatever differs
   assert.equal((await service.call('GET', '/v1/devices/b')).body.state, 'registered')
 })
 
-test('a key belongs to who sent it: another caller with the same key is served for himself', async () => {
+test('a key belongs to its caller: another caller with the same key is served apart', async () => {
   await using service = await startService()
   const registry = openForWriting(join(service.directory, 'registry.db'))
   const writer = createRegistryWriter(registry)

@@ -152,7 +152,7 @@ describe('revocation under load', () => {
     assert.ok(answered.refused <= 20, `${answered.refused} of the others were refused`)
   })
 
-  test('whoever has spent all requests of a minute can still revoke, as often again', async () => {
+  test('a caller that has spent all requests of a minute can still revoke, as often again', async () => {
     const token = await tokenOf('spent', 'operator')
     let answer = await service.call('GET', '/v1/whoami', undefined, { token })
     for (let count = 0; answer.status === 200 && count <= REQUESTS_MAX; count += 100) {
@@ -172,7 +172,7 @@ describe('revocation under load', () => {
   })
 })
 
-/** Somebody who may revoke, on a connection that he has already. */
+/** A caller that may revoke, on a connection that it has already. */
 function onOneConnection(service: Service) {
   const agent = new Agent({ ca: service.ca, keepAlive: true, maxSockets: 1 })
   return {

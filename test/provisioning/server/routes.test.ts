@@ -97,7 +97,7 @@ test('lists come page by page, each item once, filtered as asked; a cursor of an
   }
 })
 
-test('a revocation is answered with who acknowledged; again it gives the same epoch and changes nothing', async () => {
+test('a revocation is answered with the nodes that acknowledged; again it gives the same epoch and changes nothing', async () => {
   await using service = await startService({ receiptTimeoutMs: 30_000 })
   const issued = await service.enroll('pump-1')
   const registry = openForNotes(join(service.directory, 'registry.db'))

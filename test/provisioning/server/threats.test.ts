@@ -174,7 +174,7 @@ test('threat 21: subject text and request paths reach the log as JSON strings, a
   }
 })
 
-test('closing waits for answers on their way and for nobody who says nothing', async () => {
+test('closing waits for answers on their way and for no silent client', async () => {
   const service: Service = await startService({ receiptTimeoutMs: 300 })
   const registry = openForWriting(join(service.directory, 'registry.db'))
   registry.sqlite.exec(
@@ -208,6 +208,6 @@ test('closing waits for answers on their way and for nobody who says nothing', a
   const begun = performance.now()
   const [status] = await Promise.all([pending, service[Symbol.asyncDispose]()])
   assert.equal(status, 200)
-  // Answers on their way are given five seconds; whoever is silent would take all of them.
+  // Answers on their way are given five seconds; a silent client would take all of them.
   assert.ok(performance.now() - begun < 4_500)
 })

@@ -1,4 +1,4 @@
-// Somebody who takes webhooks: a real HTTP server that checks each signature by hand and answers as the test says.
+// A receiver of webhooks: a real HTTP server that checks each signature by hand and answers as the test says.
 import { createHmac } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -21,7 +21,7 @@ export async function startReceiver(answer: (taken: Taken, response: ServerRespo
     try {
       for await (const part of request.setEncoding('utf8')) text += part
     } catch {
-      return // whoever sends was killed
+      return // the sender was killed
     }
     const { headers } = request
     const id = String(headers['webhook-id'])

@@ -33,7 +33,7 @@ test('twenty a second, one after the other, need no thread, and one more has one
   await pool.close()
 })
 
-test('whoever waits when it closes is told', async () => {
+test('callers that wait when it closes are told', async () => {
   const pool = createCsrPool(1)
   const { csr } = makeCsr('p256')
   const outcomes = Promise.allSettled(Array.from({ length: 100 }, () => pool.read(csr)))

@@ -264,7 +264,7 @@ const wishes: [what: string, forgery: Forgery][] = [
 ]
 
 for (const [at, [what, forgery]] of wishes.entries()) {
-  test(`grants nothing of who asks for ${what}`, async () => {
+  test(`grants nothing to a request for ${what}`, async () => {
     const id = `wish-${at}`
     await service.call('POST', '/v1/devices', { id })
     const answer = await post(forgedPem(forgery), id)

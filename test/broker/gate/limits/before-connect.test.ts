@@ -89,7 +89,7 @@ for (const gates of [0, 1]) {
     })
 
   for (const [name, stage] of Object.entries(stages)) {
-    on(`who ${name} is closed by the one deadline`, { connectTimeoutMs: 1_000 }, async t => {
+    on(`a client that ${name} is closed by the one deadline`, { connectTimeoutMs: 1_000 }, async t => {
       const socket = await reached(t, await t.roll.enroll('d1'), stage)
       const began = performance.now()
       let turn = 0
@@ -101,7 +101,7 @@ for (const gates of [0, 1]) {
       await t.line(line => line.reason === 'connect_timeout' && line.deviceId === 'd1')
     })
 
-    on(`who ${name} is cut by what ends its right`, { connectTimeoutMs: 120_000 }, async t => {
+    on(`a client that ${name} is cut by what ends its right`, { connectTimeoutMs: 120_000 }, async t => {
       const endings: Record<string, (fingerprint: string, id: string) => Promise<unknown>> = {
         certificate_revoked: fingerprint =>
           t.roll.writer.revokeCertificate(fingerprint, 'unspecified', tester),
@@ -117,13 +117,13 @@ for (const gates of [0, 1]) {
         await endRight(identity.fingerprint, id)
         await ended(socket)
         await t.line(line => line.reason === reason && line.deviceId === id)
-        if (reason !== 'issuer_disabled') assert.equal(other.destroyed, false, 'who is not concerned stays')
+        if (reason !== 'issuer_disabled') assert.equal(other.destroyed, false, 'an unconcerned client stays')
         other.destroy()
       }
     })
 
     on(
-      `who ${name} makes room for newer connections of its certificate, and for nobody else’s`,
+      `a client that ${name} makes room for newer connections of its certificate, and for nobody else’s`,
       { connectTimeoutMs: 120_000, certificatePendingMax: 2 },
       async t => {
         const identity = await t.roll.enroll('d1')
@@ -143,12 +143,16 @@ for (const gates of [0, 1]) {
       },
     )
 
-    on(`who ${name} keeps no broker from stopping`, { connectTimeoutMs: 120_000, drainMs: 0 }, async t => {
-      const socket = await reached(t, await t.roll.enroll('d1'), stage)
-      const began = performance.now()
-      await Promise.all([t.broker.close(), ended(socket)])
-      assert.ok(performance.now() - began < 10_000)
-    })
+    on(
+      `a client that ${name} keeps no broker from stopping`,
+      { connectTimeoutMs: 120_000, drainMs: 0 },
+      async t => {
+        const socket = await reached(t, await t.roll.enroll('d1'), stage)
+        const began = performance.now()
+        await Promise.all([t.broker.close(), ended(socket)])
+        assert.ok(performance.now() - began < 10_000)
+      },
+    )
   }
 
   on(

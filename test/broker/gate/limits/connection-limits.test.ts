@@ -57,7 +57,7 @@ test('a bounded number of addresses is remembered, those used last', () => {
   assert.equal(limits.begin('b'), null, 'the oldest was forgotten')
 })
 
-test('an address with a handshake under way is never forgotten, and whom to forget is found at once', () => {
+test('an address with a handshake under way is never forgotten, and the one to forget is found at once', () => {
   const { limits } = limitsAt({
     addressBurst: 1,
     addressesMax: 5_001,
@@ -102,7 +102,7 @@ test('a clock that stands still lets nobody in for free', () => {
   assert.equal(outcomes.filter(outcome => outcome === null).length, 2)
 })
 
-/** Comes from an address and writes down, in order, whom the limits let begin or refuse. */
+/** Comes from an address and writes down, in order, the handshakes that the limits allow or refuse. */
 function roomAt(settings: Partial<typeof standard>) {
   const { clock, limits } = limitsAt({ addressBurst: 1_000, addressesMax: 1_000, ...settings })
   const seen: string[] = []

@@ -1,4 +1,4 @@
-// Who is next for a handshake: whoever may start does, and finding out costs the same however many wait.
+// The next handshake: one that may start does, and finding it costs the same however many wait.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -47,7 +47,7 @@ for (const waits of ['strangers', 'held'] as const)
     assert.ok(readsPerEnding(1_000, waits) < 20)
   })
 
-test('whoever may start does, whatever happens to its address while it waits', () => {
+test('a handshake that may start does, whatever happens to its address while it waits', () => {
   const step = fc.record({
     address: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
     outcome: fc.constantFrom<HandshakeOutcome>('known', 'stranger', 'gone'),

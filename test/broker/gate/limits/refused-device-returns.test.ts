@@ -20,7 +20,7 @@ for (const gates of [0, 1]) {
   const delayed = async (t: TestBroker) =>
     Number(/^rollcall_refusals_delayed_total (\d+)/m.exec(await t.broker.metrics())?.[1])
 
-  on('who is refused again and again gets its answer, then waits for its end', 1_500, async t => {
+  on('a device refused again and again gets its answer, then waits for its end', 1_500, async t => {
     const identity = await t.roll.enroll('d1')
     const other = await t.roll.enroll('d2')
     await t.roll.writer.setDeviceState('d1', 'suspended', tester)
@@ -38,7 +38,7 @@ for (const gates of [0, 1]) {
     assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="device_suspended"\} 3/)
   })
 
-  on('a stranger who comes again and again waits, too', 1_500, async t => {
+  on('a stranger that comes again and again waits, too', 1_500, async t => {
     const identity = await t.roll.issuing.issue({ name: 'nobody' })
     for (let visit = 0; visit < 2; visit += 1) assert.equal(await attempt(t, { identity }), 'cut')
     const began = performance.now()
@@ -46,7 +46,7 @@ for (const gates of [0, 1]) {
     assert.ok(performance.now() - began > 1_400)
   })
 
-  on('who may enter again is in at once, and waits for nothing', 60_000, async t => {
+  on('a device that may enter again is in at once, and waits for nothing', 60_000, async t => {
     const identity = await t.roll.enroll('d1')
     await t.roll.writer.setDeviceState('d1', 'suspended', tester)
     const again = () => attempt(t, { identity, connect: { clientId: 'd1' } })

@@ -1,4 +1,4 @@
-// Whom a refusal is answered at once, later or not, on a clock that the test moves.
+// Whether a refusal is answered at once, later or not, on a clock that the test moves.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -39,7 +39,7 @@ test('tells a self-signed certificate from one of an unknown issuer', async () =
   assert.equal(judge(...seen({ der: stranger.der }).shown), 'self_signed')
 })
 
-test('forgets whoever was seen longest ago where it may remember no more', async () => {
+test('forgets the one seen longest ago where it may remember no more', async () => {
   const judge = createChainVerifier(known(), 2)
   const [a, b, c] = await Promise.all(['a', 'b', 'c'].map(async name => seen(await issuing.issue({ name }))))
   for (const device of [a!, b!, a!, c!, a!, b!]) judge(...device.shown)

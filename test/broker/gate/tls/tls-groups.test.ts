@@ -1,4 +1,4 @@
-// Key exchange groups: the post-quantum hybrid first, the classic ones for whoever has no other, and those alone that are set.
+// Key exchange groups: the post-quantum hybrid first, the classic ones for clients without it, and those alone that are set.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConnectionOptions } from 'node:tls'
@@ -70,7 +70,7 @@ for (const gates of [0, 1]) {
   })
 }
 
-test('the hybrid is preferred by whoever offers both', async () => {
+test('the hybrid is preferred where a client offers both', async () => {
   const t = await startTestBroker()
   try {
     const identity = await t.roll.enroll('d1')

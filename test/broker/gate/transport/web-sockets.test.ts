@@ -68,7 +68,7 @@ for (const gates of [0, 1]) {
       await t.line(line => line.msg === 'disconnected' && line['why'] === 'packet_malformed')
     })
 
-  on('whoever is listed and refused is told by CONNACK, as over TLS', async t => {
+  on('a listed device that is refused is told by CONNACK, as over TLS', async t => {
     const identity = await t.roll.enroll('d1')
     await t.roll.writer.setDeviceState('d1', 'suspended', tester)
     const client = await rawWebSocket(t, identity)

@@ -28,7 +28,7 @@ test('a clock that goes back gives nothing', () => {
   assert.equal(waitMs(bucket, bounds, 0), 100)
 })
 
-test('whoever waits as long as it is told sends no more than burst and rate allow, in any time', () => {
+test('a client that waits as long as it is told sends no more than burst and rate allow, in any time', () => {
   const packet = fc.record({
     messages: fc.integer({ min: 0, max: 20 }),
     bytes: fc.integer({ min: 0, max: 5_000 }),

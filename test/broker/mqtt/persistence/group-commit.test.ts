@@ -1,4 +1,4 @@
-// Many writes, one transaction, one wait for the disk; what is lost is lost as a whole, and whoever waits is told.
+// Many writes, one transaction, one wait for the disk; what is lost is lost as a whole, and waiting writers are told.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'

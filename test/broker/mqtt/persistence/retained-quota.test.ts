@@ -21,7 +21,7 @@ test('a device ends by messages and by bytes, to the one, and another has its ow
   assert.equal(quota.refusal(of('a', 't/3', 1), bounds), null)
 })
 
-test('whoever replaces the message of another is charged for it, and the other no more', () => {
+test('a device that replaces the message of another is charged for it, and the other no more', () => {
   const quota = createRetainedQuota(wide)
   quota.put(of('a', 't', 500))
   quota.put(of('b', 't', 700))

@@ -40,7 +40,7 @@ describe('messages', () => {
     })
   }
 
-  test('are kept where retained, given to whoever subscribes later, and gone when cleared', async () => {
+  test('are kept where retained, given to later subscribers, and gone when cleared', async () => {
     const device = await mqttClient(t, 'd1', d1)
     await device.publishAsync('devices/d1/state', 'kept', { qos: 1, retain: true })
     const seen = openInbox(device)

@@ -31,7 +31,7 @@ function retained(topic: string, messageId: number, payload: string): Buffer {
   return packet
 }
 
-test('who subscribes again and again without reading gets them in the end, and the broker goes on', async () => {
+test('a client that subscribes again and again without reading gets them in the end, and the broker goes on', async () => {
   const d1 = await t.roll.enroll('d1')
   const owner = await visit(t, d1, { clientId: 'd1', clean: true })
   for (let id = 1; id <= 10; id += 1)

@@ -112,7 +112,7 @@ describe('messages that come together', () => {
         )
       })
 
-  test('those that were acknowledged reach whoever asked for QoS 0 too', async () => {
+  test('those that were acknowledged reach subscribers of QoS 0 too', async () => {
     const mixed = [1, 0, 1, 0, 0, 1].map(qos => ({ from: 0, qos, retain: qos === 1 }) as Message)
     assert.deepEqual((await told(mixed, true, 0, ['devices/+/RUN/#'])).sort(), mixed.map(textOf).sort())
     assert.ok(acknowledged[0]!.length > 0)

@@ -1,4 +1,4 @@
-// Backends that share a subscription: each message reaches one of them, whoever comes, goes, is cut or is away.
+// Backends that share a subscription: each message reaches one of them, while others come, go, are cut or are away.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
@@ -66,7 +66,7 @@ describe('a shared subscription', () => {
     })
   }
 
-  test('is one of each group, and beside it whoever subscribed to the filter itself gets all', async () => {
+  test('is one of each group, and beside it a subscriber of the filter itself gets all', async () => {
     const workers = [await worker('b1'), await worker('b2')]
     const other = await worker('b3', { filter: '$share/others/devices/d1/#', qos: 0 })
     const all = await worker('b4', { filter: 'devices/#' })

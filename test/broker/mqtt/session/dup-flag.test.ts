@@ -48,7 +48,7 @@ for (const [qos, expected] of [
   [0, 0x30],
   [1, 0x32],
 ] as const)
-  test(`what a device sends again is new to whoever gets it for the first time, at QoS ${qos} [MQTT-3.3.1-3]`, async () => {
+  test(`what a device sends again is new to a receiver that gets it for the first time, at QoS ${qos} [MQTT-3.3.1-3]`, async () => {
     const [socket, packets] = await subscribed(true, qos)
     socket.write(marked(publishQos1('devices/d1/x', 7, 'again')))
     socket.write(marked(publishQos2('devices/d1/x', 8, 'again')))

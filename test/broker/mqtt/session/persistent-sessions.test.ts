@@ -43,7 +43,7 @@ describe('a kept session', () => {
     await t.line(line => line.msg === 'epoch acknowledged' && line['epoch'] === awaited)
   }
 
-  test('is present though it holds nothing, also to who takes it over', async () => {
+  test('is present though it holds nothing, also to a connection that takes it over', async () => {
     const identity = await t.roll.enroll('d1')
     const first = await come(identity)
     assert.equal(first.present, false)

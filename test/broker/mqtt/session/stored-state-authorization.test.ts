@@ -28,7 +28,7 @@ function world() {
   return { storedState, rights, asked, judged, left, gone, allow }
 }
 
-test('a retained message is shown while who published it may publish or will it', () => {
+test('a retained message is shown while its publisher may publish or will it', () => {
   const { storedState, rights, allow } = world()
   assert.equal(storedState.mayShow(message()), true, 'the broker’s own')
   assert.equal(storedState.mayShow(message('d1')), false, 'nobody vouches for it')
