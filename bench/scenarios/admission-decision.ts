@@ -1,5 +1,5 @@
-// What the judgement of a certificate at admission costs beside another checkout of this project: look-up in the registry and decision,
-// by turns in one process, in CPU time. Run by hand: node bench/scenarios/admission-judgement.ts DIRECTORY [rounds]
+// What the decision about a certificate at admission costs beside another checkout of this project: registry look-up and decision,
+// by turns in one process, in CPU time. Run by hand: node bench/scenarios/admission-decision.ts DIRECTORY [rounds]
 // DIRECTORY has node_modules and a registry of its own making.
 import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -7,7 +7,7 @@ import type { createFleet } from '../fleet.ts'
 import { quantile } from './storm.ts'
 
 const [directory, rounds = '61'] = process.argv.slice(2)
-if (directory === undefined) throw new Error('node bench/scenarios/admission-judgement.ts DIRECTORY [rounds]')
+if (directory === undefined) throw new Error('node bench/scenarios/admission-decision.ts DIRECTORY [rounds]')
 const DEVICES = 500
 /** In a round. */
 const JUDGEMENTS = 10_000
