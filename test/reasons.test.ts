@@ -21,14 +21,18 @@ const wordings: Record<ReasonEntry['seen'], RegExp> = {
 
 type Entry = { code: string; text: string }
 
+/** A section's first lines hold for each of its codes that does not say it differently. */
 function entriesOf(markdown: string): Entry[] {
-  return markdown
-    .split(/^### /m)
-    .slice(1)
-    .map(section => {
-      const code = section.slice(0, section.indexOf('\n')).trim()
-      return { code, text: section.slice(code.length).split(/^## /m)[0]! }
+  return markdown.split(/^## /m).flatMap(section => {
+    const [preamble = '', ...codes] = section.split(/^### /m)
+    const shared = preamble.match(/^- \*\*.*?:\*\* .*$/gm) ?? []
+    return codes.map(each => {
+      const code = each.slice(0, each.indexOf('\n')).trim()
+      const own = each.slice(code.length)
+      const inherited = shared.filter(line => !own.includes(line.slice(0, line.indexOf(':**'))))
+      return { code, text: [own.trimEnd(), ...inherited].join('\n') }
     })
+  })
 }
 
 test('docs/reasons.md explains every reason code once, and no other', () => {
