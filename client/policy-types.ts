@@ -34,11 +34,16 @@ export type PolicyQuestion = { action: PolicyAction; topic: string; qos?: 0 | 1 
 /** `statement` counts from 0. */
 export type DecidedBy = { policy: string; statement: number; topic: string }
 export type PolicyDecision = { allowed: boolean; verdict: string; decidedBy: DecidedBy | null }
+/** `sessionExpiryMaxSeconds` is null where a session lasts as long as it asks. */
+export type HeldLimits = { qosMax: 0 | 1 | 2; sessionExpiryMaxSeconds: number | null }
+/** The limits of all policies together, today and under the draft. */
+export type PolicyLimitsCompared = { now: HeldLimits; draft: HeldLimits }
 export type PolicySimulation = {
   deviceId: string
   certificate: string | null
   /** Whether the policy holds for the device today. */
   holds: boolean
+  limits: PolicyLimitsCompared
   results: (Required<PolicyQuestion> & { now: PolicyDecision; draft: PolicyDecision })[]
 }
 
@@ -55,6 +60,8 @@ export type PolicyTrial = {
     deviceId: string
     lost: PolicyLoss[]
     gained: PolicyLoss[]
+    /** Null where they stay. */
+    limits: PolicyLimitsCompared | null
     /** False where more is lost or gained than is listed. */
     complete: boolean
     connected: boolean
@@ -71,8 +78,7 @@ export type EffectivePolicy = {
   variables: Record<string, string>
   /** The deny that takes all rights away, because a value it names is missing. */
   refused: DecidedBy | null
-  /** `sessionExpiryMaxSeconds` is null where a session lasts as long as it asks. */
-  limits: { qosMax: 0 | 1 | 2; sessionExpiryMaxSeconds: number | null }
+  limits: HeldLimits
   statements: {
     policy: string
     statement: number

@@ -60,6 +60,12 @@ export function limitsOf(policies: Iterable<PolicyDocument>): Limits {
   return { qosMax, sessionExpiryMaxSeconds }
 }
 
+/** Whether `limits` leave less in any respect than `others` do. */
+export function isNarrower(limits: Limits, others: Limits): boolean {
+  const seconds = ({ sessionExpiryMaxSeconds }: Limits) => sessionExpiryMaxSeconds ?? Number.POSITIVE_INFINITY
+  return limits.qosMax < others.qosMax || seconds(limits) < seconds(others)
+}
+
 export function bindStatements(policies: readonly PolicyDocument[], values: Variables): BoundStatement[] {
   const limits = limitsOf(policies)
   return policies.flatMap(policy => [...boundOneByOne(policy, values, limits)])

@@ -38,10 +38,13 @@ export function* compareStatements(
     const [old, now] = [had, has].map(statements =>
       statements.filter(statement => speaksOf(statement, action)),
     )
+    const byQos =
+      (action === 'publish' || action === 'will') && [...old!, ...now!].some(({ qosMax }) => qosMax < 2)
     const name = [old!, now!]
       .map(statements => statements.map(({ policy, index }) => `${policy} ${index}`).join())
+      .concat(byQos ? 'by QoS' : '')
       .join(' | ')
-    const lost = known.get(name) ?? (yield* lostBetween(grantsOf(old!), grantsOf(now!)))
+    const lost = known.get(name) ?? (yield* lostBetween(grantsOf(old!, byQos), grantsOf(now!, byQos)))
     known.set(name, lost)
     for (const one of lost) losses.push({ action, ...one })
   }
@@ -114,11 +117,13 @@ function speaksOf({ actions: named }: BoundStatement, action: Action): boolean {
   return named.includes(action) || (action === 'receive' && named.includes('subscribe'))
 }
 
-function grantsOf(statements: readonly BoundStatement[]): Grants {
+/** Rights to subscribe, receive and retain hold for every QoS, whatever `qosMax` says. */
+function grantsOf(statements: readonly BoundStatement[], byQos: boolean): Grants {
   const grants: Grants = { allow: [], deny: [] }
   for (const { effect, topics, qosMax } of statements) {
     for (const { bound, filter } of topics) {
-      if (bound !== null && filter !== null) grants[effect].push({ text: bound, filter, qosMax })
+      if (bound !== null && filter !== null)
+        grants[effect].push({ text: bound, filter, qosMax: byQos ? qosMax : 2 })
     }
   }
   return grants

@@ -4,9 +4,11 @@ import { styleText } from 'node:util'
 import { Command, Option } from 'commander'
 import { ApiProblem, type Client } from '../../client/index.ts'
 import type {
+  HeldLimits,
   PolicyAction,
   PolicyDecision,
   PolicyDocument,
+  PolicyLimitsCompared,
   PolicyQuestion,
   PolicySimulation,
   PolicyTrial,
@@ -50,6 +52,7 @@ const fleetColumns: readonly Column<PolicyTrial['items'][number]>[] = [
   { heading: 'DEVICE', cell: item => item.deviceId },
   { heading: 'LOSES', cell: item => item.lost.map(inShort).join(', ') },
   { heading: 'GAINS', cell: item => item.gained.map(inShort).join(', ') },
+  { heading: 'LIMITS', cell: item => item.limits && limitsInShort(item.limits) },
   { heading: 'SUBSCRIPTIONS DROPPED', cell: item => item.subscriptionsLost.join(', ') },
 ]
 
@@ -105,6 +108,11 @@ async function simulateDevice(client: Client, named: string, flags: SimulateFlag
   const simulation = await client.policies.simulate(name, { deviceId: flags.device ?? '', checks, ...draft })
   if (flags.output !== 'table' && flags.output !== 'jsonl') await printDocument(simulation, flags.output)
   else await printPages(once(simulation.results), columns, flags.output)
+  const { now, draft: then } = simulation.limits
+  if (now.qosMax !== then.qosMax || now.sessionExpiryMaxSeconds !== then.sessionExpiryMaxSeconds)
+    say(
+      `QoS at most ${now.qosMax} now, ${then.qosMax} then; session expiry at most ${expiry(now)} now, ${expiry(then)} then`,
+    )
   if (!simulation.holds)
     say(`${name} does not hold for ${printable(simulation.deviceId)} today; it was tried as if it did`)
 }
@@ -173,6 +181,19 @@ function said({ allowed, verdict }: PolicyDecision): string {
 
 function inShort({ action, filter, extent }: PolicyTrial['items'][number]['lost'][number]): string {
   return `${action} ${filter}${extent === 'part' ? ' (in part)' : ''}`
+}
+
+/** Those that change. */
+function limitsInShort({ now, draft }: PolicyLimitsCompared): string {
+  const changed = [
+    now.qosMax !== draft.qosMax && `QoS ${now.qosMax} → ${draft.qosMax}`,
+    expiry(now) !== expiry(draft) && `session expiry ${expiry(now)} → ${expiry(draft)}`,
+  ]
+  return changed.filter(Boolean).join(', ')
+}
+
+function expiry({ sessionExpiryMaxSeconds: seconds }: HeldLimits): string {
+  return seconds === null ? 'unlimited' : `${seconds} s`
 }
 
 async function* once<Item>(items: Item[]): AsyncGenerator<Item[]> {

@@ -3,14 +3,14 @@
 
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { Attachment } from '../../db/policies/policy-store.ts'
-import type { BoundStatement } from '../../policy/binding.ts'
+import { type BoundStatement, isNarrower } from '../../policy/binding.ts'
 import { compareStatements, type Loss } from '../../policy/comparison.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { noRights, rightsOf } from '../../policy/rights.ts'
 import { Problem } from '../http/problem.ts'
 import { policyProblems } from './policy-problems.ts'
 import type { TrialResult } from './policy-schemas.ts'
-import { bind, type PolicySnapshot, policiesThrough, policySnapshot } from './policy-snapshot.ts'
+import { bind, limitsIn, type PolicySnapshot, policiesThrough, policySnapshot } from './policy-snapshot.ts'
 
 /** A change as it would be: the document, what it is attached to, or both. */
 export type Draft = { name: string; document: PolicyDocument | null; attachments?: readonly Attachment[] }
@@ -48,7 +48,10 @@ export function* tryOnFleet(
     truncated: false,
   }
   const gainers: Item[] = []
-  const [losses, gains] = [filtersToList(FILTERS_LISTED_MAX / 2), filtersToList(FILTERS_LISTED_MAX / 2)]
+  const [listLoser, listGainer] = [
+    filtersToList(FILTERS_LISTED_MAX / 2),
+    filtersToList(FILTERS_LISTED_MAX / 2),
+  ]
   let comparisons = 0
   let last = ''
   for (;;) {
@@ -57,11 +60,11 @@ export function* tryOnFleet(
       yield
       const item = yield* compareFor(id)
       if (item === null) continue
-      const losing = item.lost.length > 0 || item.subscriptionsLost.length > 0
+      const [losing, gaining] = [loses(item), gains(item)]
       if (losing) result.devicesLosing += 1
-      if (item.gained.length > 0) result.devicesGaining += 1
-      if (losing && result.items.length < limit) result.items.push(losses(item))
-      else if (!losing && item.gained.length > 0 && gainers.length < limit) gainers.push(gains(item))
+      if (gaining) result.devicesGaining += 1
+      if (losing && result.items.length < limit) result.items.push(listLoser(item))
+      else if (!losing && gaining && gainers.length < limit) gainers.push(listGainer(item))
     }
     if (ids.length < DEVICES_AT_ONCE) break
     last = ids.at(-1) ?? ''
@@ -99,11 +102,19 @@ export function* tryOnFleet(
       deviceId,
       lost,
       gained,
+      limits: changedLimits(had.keys(), has.keys()),
       complete: true,
       connected: noted.length > 0,
       subscriptionsLost,
       subscriptionsComplete: noted.every(({ complete }) => complete),
     }
+  }
+
+  /** Null where they stay. */
+  function changedLimits(had: Iterable<string>, has: Iterable<string>): Item['limits'] {
+    const limits = { now: limitsIn(now.documents, had), draft: limitsIn(after.documents, has) }
+    const changed = isNarrower(limits.draft, limits.now) || isNarrower(limits.now, limits.draft)
+    return changed ? limits : null
   }
 
   /** Each step says how many filters it compared. */
@@ -116,6 +127,18 @@ export function* tryOnFleet(
       yield
     }
   }
+}
+
+function loses({ lost, subscriptionsLost, limits }: Item): boolean {
+  return (
+    lost.length > 0 ||
+    subscriptionsLost.length > 0 ||
+    (limits !== null && isNarrower(limits.draft, limits.now))
+  )
+}
+
+function gains({ gained, limits }: Item): boolean {
+  return gained.length > 0 || (limits !== null && isNarrower(limits.now, limits.draft))
 }
 
 type Difference = { lost: Loss[]; gained: Loss[] }

@@ -1,12 +1,12 @@
 // What policies come to for a device, today and under a draft: effective statements, simulation, and a trial on the fleet.
 // Reads the record and asks `policy/`; changes nothing.
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
-import { type BoundStatement, limitsOf, refusingAll } from '../../policy/binding.ts'
+import { type BoundStatement, refusingAll } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { type Decision, explainRight, type Question } from '../../policy/explanation.ts'
 import { createTimeSlices, type TimeSlices } from '../time-slices.ts'
 import { type Draft, tryOnFleet } from './fleet-trial.ts'
-import { bind, policiesThrough, policySnapshot, valuesOf } from './policy-snapshot.ts'
+import { bind, limitsIn, policiesThrough, policySnapshot, valuesOf } from './policy-snapshot.ts'
 
 export type PolicyResolver = ReturnType<typeof createPolicyResolver>
 
@@ -50,7 +50,7 @@ function* effective(reader: PolicyReader, holder: PolicyHolder) {
             statement: refusal.index,
             topic: refusal.topics.find(({ filter }) => filter === null)?.written ?? '',
           },
-    limits: limitsOf([...held.keys()].flatMap(name => now.documents.get(name) ?? [])),
+    limits: limitsIn(now.documents, held.keys()),
     statements: statements.map(({ index, topics, ...statement }) => ({
       ...statement,
       actions: [...statement.actions],
@@ -70,7 +70,8 @@ function* simulation(
   const names = new Set(policiesThrough(now, holder).keys())
   const before = yield* bind(now.documents, names, holder)
   const documents = { get: (name: string) => (name === draft.name ? draft : now.documents.get(name)) }
-  const after = yield* bind(documents, new Set([...names, draft.name]), holder)
+  const drafted = new Set([...names, draft.name])
+  const after = yield* bind(documents, drafted, holder)
   const decide = function* (statements: readonly BoundStatement[], question: Question) {
     yield
     return explainRight(statements, question)
@@ -87,6 +88,7 @@ function* simulation(
     deviceId: holder.deviceId,
     certificate: holder.certificate?.fingerprint ?? null,
     holds: names.has(draft.name),
+    limits: { now: limitsIn(now.documents, names), draft: limitsIn(documents, drafted) },
     results,
   }
 }

@@ -89,6 +89,15 @@ export const SimulationDocumented = Type.Object(
 export const Trial = Type.Object({ document: Type.Optional(Type.Unknown()), ...trial }, strict)
 export const TrialDocumented = Type.Object({ document: Type.Optional(PolicyDocument), ...trial }, strict)
 
+const HeldLimits = Type.Object({
+  qosMax: QoS,
+  sessionExpiryMaxSeconds: Nullable(Type.Integer({ description: 'Null: as long as a session asks' })),
+})
+const LimitsNowAndThen = Type.Object(
+  { now: HeldLimits, draft: HeldLimits },
+  { description: 'The limits of all policies together, today and under the draft' },
+)
+
 const decidedBy = Nullable(
   Type.Object({ policy: PolicyName, statement: Type.Integer(), topic: Type.String() }),
 )
@@ -99,6 +108,7 @@ export const SimulationResult = Type.Object({
   holds: Type.Boolean({
     description: 'Whether the policy holds for this device today; it is judged as if it did',
   }),
+  limits: LimitsNowAndThen,
   results: Type.Array(
     Type.Object({
       action: Action,
@@ -130,6 +140,7 @@ export const TrialResult = Type.Object({
       deviceId: Type.String(),
       lost: Type.Array(Loss),
       gained: Type.Array(Loss),
+      limits: Nullable(LimitsNowAndThen),
       complete: Type.Boolean({
         description:
           'False where more is lost or gained than is listed: an answer names 10,000 filters at most',
@@ -149,10 +160,7 @@ export const EffectivePolicy = Type.Object({
   policies: Type.Array(Type.Object({ name: PolicyName, through: Type.Array(Attachment) })),
   variables: Type.Record(Type.String(), Type.String()),
   refused: decidedBy,
-  limits: Type.Object({
-    qosMax: QoS,
-    sessionExpiryMaxSeconds: Nullable(Type.Integer({ description: 'Null: as long as a session asks' })),
-  }),
+  limits: HeldLimits,
   statements: Type.Array(
     Type.Object({
       policy: PolicyName,

@@ -1,7 +1,13 @@
 // The policies of the record at one moment, and which of them hold for a device. Documents are parsed when they are needed.
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { Attachment } from '../../db/policies/policy-store.ts'
-import { type BoundStatement, boundOneByOne, limitsOf, variablesOf } from '../../policy/binding.ts'
+import {
+  type BoundStatement,
+  boundOneByOne,
+  type Limits,
+  limitsOf,
+  variablesOf,
+} from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 
 type PolicyDocuments = { get(name: string): PolicyDocument | undefined }
@@ -33,6 +39,11 @@ export function policiesThrough(
     }
   }
   return found
+}
+
+/** What these policies limit together. */
+export function limitsIn(documents: PolicyDocuments, names: Iterable<string>): Limits {
+  return limitsOf([...names].flatMap(name => documents.get(name) ?? []))
 }
 
 /** The statements of these policies for a device, a statement in a step: a document may have ten thousand topics. */

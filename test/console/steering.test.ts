@@ -135,7 +135,8 @@ describe('an operator that steers the fleet', () => {
 
     // biome-ignore-start lint/suspicious/noTemplateCurlyInString: a variable of the policy
     const narrow = { effect: 'allow', actions: ['publish'], topics: ['devices/${device.id}/t'] }
-    await editor.fill(JSON.stringify({ name: 'default', statements: [narrow] }, null, 2))
+    const limits = { qosMax: 1, sessionExpiryMaxSeconds: 60 }
+    await editor.fill(JSON.stringify({ name: 'default', statements: [narrow], limits }, null, 2))
     await page.getByRole('link', { name: 'Changes' }).click()
     await page.getByText('"devices/${device.id}/t"').waitFor()
     // biome-ignore-end lint/suspicious/noTemplateCurlyInString: a variable of the policy
@@ -143,6 +144,8 @@ describe('an operator that steers the fleet', () => {
     await page.getByLabel('Device ID').fill('meter-1')
     await page.getByRole('button', { name: 'Simulate' }).click()
     await page.getByRole('row', { name: /subscribe devices\/meter-1\/commands\/\+ yes.* no/ }).waitFor()
+    const compared = 'QoS up to 1, session expiry up to 60 s; today: QoS up to 2, session expiry unlimited.'
+    await page.getByText(compared).waitFor()
     await page.getByRole('link', { name: 'Effect on the fleet' }).click()
     await page.getByRole('button', { name: 'Try the draft on the fleet' }).click()
     await page.getByText('would lose something').waitFor()
@@ -150,6 +153,10 @@ describe('an operator that steers the fleet', () => {
       .getByRole('row', { name: /meter-1/ })
       .getByText('subscribe')
       .first()
+      .waitFor()
+    await page
+      .getByRole('row', { name: /meter-1/ })
+      .getByText(compared)
       .waitFor()
 
     await page.getByRole('button', { name: 'Save…' }).click()

@@ -68,6 +68,16 @@ test('a loss is whole or in part', () => {
   assert.deepEqual(losses([allow('a/b'), deny('a/#')], []), [])
 })
 
+test('a lower QoS takes something of what is sent alone: no other right depends on it', () => {
+  const all: Statement = { effect: 'allow', actions: [...actions], topics: ['a/#'] }
+  const [had, has] = [2, 1].map(qosMax =>
+    bindStatements([{ name: 'p', statements: [all], limits: { qosMax: qosMax as 1 | 2 } }], new Map()),
+  )
+  const lost = lossesBetween(had!, has!).map(({ action, extent }) => `${action} ${extent}`)
+  assert.deepEqual(lost, ['publish part', 'will part'])
+  assert.deepEqual(lossesBetween(has!, had!), [])
+})
+
 /** What the comparison says, told by asking every filter of every other. */
 function lossesByAsking(before: readonly BoundStatement[], after: readonly BoundStatement[]): Loss[] {
   const grantsOf = (statements: readonly BoundStatement[], action: Action, effect: string) =>
@@ -78,7 +88,11 @@ function lossesByAsking(before: readonly BoundStatement[], after: readonly Bound
           named.includes(action) || (action === 'receive' && named.includes('subscribe')),
       )
       .flatMap(({ topics: bound, qosMax }) =>
-        bound.map(({ filter: levels, bound: text }) => ({ filter: levels!, text: text!, qosMax })),
+        bound.map(({ filter: levels, bound: text }) => ({
+          filter: levels!,
+          text: text!,
+          qosMax: action === 'publish' || action === 'will' ? qosMax : 2,
+        })),
       )
   return actions.flatMap(action => {
     const [hadDeny, hasDeny] = [grantsOf(before, action, 'deny'), grantsOf(after, action, 'deny')]

@@ -10,6 +10,7 @@ import { Field } from '../../components/field.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
 import { verdictLabels } from '../../labels/reasons.ts'
 import type { DraftValidation } from './draft.ts'
+import { LimitsLine } from './limits-line.tsx'
 
 const START = 'publish devices/DEVICE/telemetry\nsubscribe devices/DEVICE/commands/+\nsubscribe #'
 const known: readonly PolicyAction[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
@@ -123,6 +124,7 @@ export function SimulateView({
               { title: 'With this document', cell: ({ draft }) => <Decision decision={draft} /> },
             ]}
           />
+          <LimitsLine of={said.limits} />
         </Card>
       )}
     </>

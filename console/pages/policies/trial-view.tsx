@@ -11,6 +11,7 @@ import { Empty } from '../../components/placeholders.tsx'
 import { count, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
 import type { DraftValidation } from './draft.ts'
+import { LimitsLine } from './limits-line.tsx'
 
 const DEVICES_SHOWN = 50
 
@@ -104,6 +105,11 @@ function TrialResult({ trial }: { trial: PolicyTrial }) {
           },
           { title: 'Loses', cell: item => <Filters of={item.lost} /> },
           { title: 'Gains', cell: item => <Filters of={item.gained} /> },
+          {
+            title: 'Limits',
+            cell: item =>
+              item.limits === null ? <span className="faint">–</span> : <LimitsLine of={item.limits} />,
+          },
           {
             title: 'Live subscriptions dropped',
             cell: item =>

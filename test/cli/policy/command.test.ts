@@ -176,6 +176,18 @@ statements:
     assert.equal(json.devicesLosing, 1)
   })
 
+  it('tells how a draft changes the limits of sessions', async () => {
+    const draft = at(
+      'limits.yaml',
+      `name: default\nstatements: [{ effect: allow, actions: [publish], topics: ['devices/\${device.id}/#'] }]\nlimits: { qosMax: 1, sessionExpiryMaxSeconds: 60 }`,
+    )
+    const asked = ['--device', 'd1', '--publish', 'devices/d1/x']
+    const one = await done('policy', 'simulate', draft, ...asked)
+    assert.match(one.stderr, /^QoS at most 2 now, 1 then; session expiry at most unlimited now, 60 s then$/m)
+    const { stdout } = await done('policy', 'simulate', draft, '--fleet')
+    assert.match(stdout, /LIMITS.*\n.*QoS 2 → 1, session expiry unlimited → 60 s/)
+  })
+
   it('says every fault of a file, with its path, and what is wrong with a file that is none', async () => {
     const bad = at('bad.yaml', 'name: bad\nstatements: [{ effect: permit, actions: [fly], topics: ["a#"] }]')
     for (const verb of ['apply', 'diff']) {

@@ -215,6 +215,36 @@ describe('the policy routes', () => {
     assertProblem(unknown, 400, 'request_invalid')
   })
 
+  test('limits of a draft are told beside those of today, for one device and for the fleet', async () => {
+    await service.call('POST', '/v1/devices', { id: 'd5' })
+    const limited = (limits: object) => ({ name: 'limited', statements: [], limits })
+    await service.call('PUT', '/v1/policies/limited', limited({ sessionExpiryMaxSeconds: 3600 }))
+    await service.call('PUT', '/v1/policies/limited/attachments/device/d5')
+    const document = limited({ qosMax: 1, sessionExpiryMaxSeconds: 60 })
+    const checks = [{ action: 'publish', topic: 'devices/d5/x', qos: 2 }]
+    const one = await service.call('POST', '/v1/policies/limited/simulate', {
+      deviceId: 'd5',
+      document,
+      checks,
+    })
+    const now = { qosMax: 2, sessionExpiryMaxSeconds: 3600 }
+    assert.deepEqual(one.body.limits, { now, draft: document.limits })
+    assert.equal(one.body.results[0].draft.verdict, 'qos_exceeded')
+    const fleet = (draft: object) =>
+      service.call('POST', '/v1/policies/limited/simulate/fleet', { document: draft })
+    const shorter = (await fleet(limited({ sessionExpiryMaxSeconds: 60 }))).body
+    assert.deepEqual([shorter.devicesTotal, shorter.devicesLosing, shorter.devicesGaining], [1, 1, 0])
+    const item = shorter.items[0]
+    assert.deepEqual([item.lost, item.gained], [[], []])
+    assert.deepEqual(item.limits, { now, draft: { qosMax: 2, sessionExpiryMaxSeconds: 60 } })
+    const none = (await fleet(limited({}))).body
+    assert.deepEqual([none.devicesLosing, none.devicesGaining], [0, 1])
+    assert.deepEqual(none.items[0].limits.draft, { qosMax: 2, sessionExpiryMaxSeconds: null })
+    const same = (await fleet(limited({ sessionExpiryMaxSeconds: 3600 }))).body
+    assert.deepEqual([same.devicesLosing, same.devicesGaining, same.items], [0, 0, []])
+    await service.call('DELETE', '/v1/policies/limited/attachments/device/d5')
+  })
+
   test('a draft is tried on the fleet: the rights lost, live subscriptions included', async () => {
     const fingerprint = (await service.enroll('f1')).fingerprint
     await service.call('POST', '/v1/devices', { id: 'f2' })
