@@ -34,7 +34,11 @@ export function elementAt(bytes: Buffer, start: number, limit = bytes.length): D
   if (first === 0x80 || octets > 4) throw new DerError('DER of indefinite or absurd length')
   const content = start + 2 + octets
   if (content > limit) throw new DerError('DER ends too early')
-  const end = content + (octets === 0 ? first : bytes.readUIntBE(start + 2, octets))
+  const length = octets === 0 ? first : bytes.readUIntBE(start + 2, octets)
+  // X.690 §10.1: the fewest octets. Libraries that encode anew give such bytes another fingerprint.
+  if (octets > 0 && (length < 0x80 || bytes[start + 2] === 0))
+    throw new DerError('DER with a length in more octets than it needs')
+  const end = content + length
   if (end > limit) throw new DerError('DER ends too early')
   return { tag, start, content, end }
 }
@@ -94,10 +98,11 @@ export function oidOf(bytes: Buffer, element: DerElement | undefined): string {
   return arcs.join('.')
 }
 
-/** TRUE is any octet but zero (X.690 §8.2.2): DER writes 0xFF; another octet means TRUE, too. */
+/** TRUE is 0xFF (X.690 §11.1). */
 export function booleanOf(bytes: Buffer, element: DerElement | undefined): boolean {
   const content = contentOf(bytes, withTag(element, tags.boolean))
   if (content.length !== 1) throw new DerError('a boolean is not one octet')
+  if (content[0] !== 0 && content[0] !== 0xff) throw new DerError('a boolean is neither 0x00 nor 0xFF')
   return content[0] !== 0
 }
 

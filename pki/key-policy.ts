@@ -47,7 +47,7 @@ export function keyTypeProblem(keyType: string, pq: PqMode = 'accept'): string |
   return `the key is ${keyName(keyType)}: ${use}`
 }
 
-/** The name of a key type as standards write it, for people: P-256, Ed25519, ML-DSA-65 (FIPS 204); any other as it is. */
+/** The name of a key type as standards write it, for people: P-256, Ed25519, ML-DSA-65 (FIPS 204); any other as OpenSSL does. */
 export function keyName(keyType: string): string {
   const known: Record<string, string> = {
     p256: 'P-256',
@@ -59,5 +59,5 @@ export function keyName(keyType: string): string {
   if (known[keyType] !== undefined) return known[keyType]
   return /^(ml|slh)-dsa-/.test(keyType)
     ? keyType.toUpperCase().replace(/([SF])$/, size => size.toLowerCase())
-    : keyType
+    : keyType.replace(/^other:/, '')
 }

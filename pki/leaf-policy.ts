@@ -55,13 +55,19 @@ function isPlainV1({ version, extensions }: ReadCertificate): boolean {
   return version === 1 && extensions.length === 0
 }
 
-/** A certificate without a subject is named by its subjectAltName alone, which then is critical (RFC 5280 §4.1.2.6). */
-function nameFaults({ subject, subjectAltName, extensions }: ReadCertificate): LeafProblem[] {
+/**
+ * A certificate without a subject is named by its subjectAltName alone, which then is critical (RFC 5280 §4.1.2.6). One without issuer
+ * (§4.1.2.4) is self-signed, and trusted for its key.
+ */
+function nameFaults({ subject, issuer, subjectAltName, extensions }: ReadCertificate): LeafProblem[] {
   const path = 'certificate.subject'
   const faults: LeafProblem[] = []
   const critical = extensions.some(one => one.oid === extensionIds.subjectAltName && one.critical)
   if (subject.attributes.length === 0 && !critical) {
     faults.push({ path, message: 'an empty subject needs a critical subjectAltName' })
+  }
+  if (issuer.attributes.length === 0 && !subject.der.equals(issuer.der)) {
+    faults.push({ path: 'certificate.issuer', message: 'it must not be empty' })
   }
   const names = [...subject.attributes, ...(subjectAltName ?? [])]
   if (names.some(({ value }) => value.includes('\0'))) {

@@ -80,6 +80,21 @@ test('a time that is no date makes a certificate unreadable, whichever end it is
   assert.equal(new Date(ancient.notAfter).getUTCFullYear(), 49)
 })
 
+test('what BER permits and DER does not is no certificate: another TRUE than 0xFF, a length in more octets than it needs', () => {
+  const usage = (critical: number) =>
+    sequence(oid('551d0f'), Buffer.of(1, 1, critical), der(4, hex('03020780')))
+  const constraints = (isCa: number) => extensionOf.basicConstraints(sequence(Buffer.of(1, 1, isCa)))
+  assert.equal(faultOf(forgedCertificate({ extensions: [usage(0xff), constraints(0xff)] })), null)
+  assert.match(faultOf(forgedCertificate({ extensions: [usage(1)] }))?.path ?? '', /keyUsage/)
+  assert.match(faultOf(forgedCertificate({ extensions: [constraints(1)] }))?.path ?? '', /basicConstraints/)
+  const whole = forgedCertificate()
+  assert.deepEqual([...whole.subarray(0, 2)], [0x30, 0x82])
+  const longer = Buffer.concat([hex('308300'), whole.subarray(2)])
+  assert.match(faultOf(longer)?.message ?? '', /length/)
+  const short = extensionOf.subjectAltName(hex('308103820161'))
+  assert.match(faultOf(forgedCertificate({ extensions: [short] }))?.message ?? '', /length/)
+})
+
 test('names of every form in a subjectAltName are read, and none that is malformed', () => {
   const rows: [name: string, value: string, expected: string | RegExp][] = [
     ['an ediPartyName', '3007a505a1030c0178', 'edi'],

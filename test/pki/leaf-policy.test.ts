@@ -10,6 +10,16 @@ import { isAcceptableKey } from '../../pki/key-policy.ts'
 import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { pemBlocks, toPem } from '../../pki/pem.ts'
 import { type Authority, createAuthority, makeKeyPair, selfSigned, usage } from '../harness/authority.ts'
+import {
+  bits,
+  der,
+  extension,
+  extensionOf,
+  forgedCertificate,
+  noName,
+  sequence,
+  usageBits,
+} from '../harness/certificate-forge.ts'
 
 let authority: Authority
 before(async () => {
@@ -102,6 +112,42 @@ test('an empty subject needs a name elsewhere, and no name holds NUL', async () 
   assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1')], '')), ['certificate.subject'])
   assert.deepEqual(paths(await withExtensions([san('urn:rollcall:device:d1\0x')])), ['certificate.subject'])
   assert.deepEqual(paths((await authority.issue({ name: 'd1\0' })).der), ['certificate.subject'])
+})
+
+test('each key usage, alone and beside digitalSignature; each extension of RFC 5280 that is not understood, critical or not', () => {
+  const pathsOf = (extension: Uint8Array) => paths(forgedCertificate({ extensions: [extension] }), true)
+  const bit = (index: number) => 0x80 >> index
+  for (const critical of [true, false]) {
+    for (let index = 0; index < 9; index += 1) {
+      // decipherOnly is the ninth bit.
+      const alone = index < 8 ? usageBits(bit(index)) : bits(7, 0, 0x80)
+      const beside = index < 8 ? usageBits(0x80 | bit(index)) : bits(7, 0x80, 0x80)
+      const expected = index === 0 ? [] : ['certificate.keyUsage']
+      assert.deepEqual(pathsOf(extensionOf.keyUsage(alone, critical)), expected, `bit ${index} alone`)
+      // With CA:FALSE keyCertSign must not be there (RFC 5280 §4.2.1.3); a self-signed pin is its key alone.
+      assert.deepEqual(pathsOf(extensionOf.keyUsage(beside, critical)), [], `bit ${index}`)
+    }
+    const strange = [
+      '551d24',
+      '551d21',
+      '551d36',
+      '551d2e',
+      '551d10',
+      '2b06010505070118',
+      '2b0601050507300105',
+    ]
+    for (const id of [...strange, '2b06010401d679020403', '551d63']) {
+      const found = pathsOf(extension(id, Buffer.of(5, 0), critical))
+      assert.equal(found.length, critical ? 1 : 0, `${id} ${critical} ${found}`)
+    }
+  }
+})
+
+test('an empty issuer is that of a self-signed certificate alone, which is trusted for its key', () => {
+  const san = extensionOf.subjectAltName(sequence(der(0x82, Buffer.from('unit-3'))), true)
+  // RFC 5280 §4.1.2.4; `openssl req -x509 -subj /` makes the one that is taken.
+  assert.deepEqual(paths(forgedCertificate({ issuer: noName, subject: noName, extensions: [san] }), true), [])
+  assert.deepEqual(paths(forgedCertificate({ issuer: noName }), true), ['certificate.issuer'])
 })
 
 test('X.509 v1 is refused', async () => {

@@ -83,6 +83,11 @@ test('keys that are refused are refused by name', () => {
     [keyTypeOf(createPublicKey(pqKey('slh-dsa-sha2-128s'))), /SLH-DSA-SHA2-128s, with which TLS cannot/],
     ['slh-dsa-shake-256f', /SLH-DSA-SHAKE-256f/],
     ['ml-dsa-66', /ML-DSA-66: use/],
+    [
+      keyTypeOf(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey),
+      /the key is secp256k1: use/,
+    ],
+    [keyTypeOf(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey), /the key is rsa-pss: use/],
   ]
   for (const [keyType, words] of cases) {
     assert.match(keyTypeProblem(keyType) ?? '', words)
