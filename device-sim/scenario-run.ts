@@ -16,6 +16,7 @@ import {
   type CompatibilityFlags,
   type CompatibilityVerb,
   compatibilityPlan,
+  isOn,
 } from './scenario/compatibility-flags.ts'
 import { type Plan, planOf } from './scenario/plan.ts'
 import { presetFile, presetNames } from './scenario/presets.ts'
@@ -91,13 +92,26 @@ export async function runCompatible(
   context: CommandContext,
 ): Promise<ExitCode> {
   return guarded(context, () => {
-    const { host, port = '8883' } = compatibility
-    const scheme = compatibility.ws ? 'wss' : 'mqtts'
-    const broker =
-      host === undefined ? {} : { broker: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}` }
-    const source = { plan: compatibilityPlan(verb, compatibility), name: `sim ${verb}`, file: null }
-    return carryOut(source, { ...flags, ...broker }, context)
+    const plan = compatibilityPlan(verb, compatibility)
+    const target = compatibilityTarget(compatibility, flags)
+    return carryOut({ plan, name: `sim ${verb}`, file: null }, { ...flags, ...target }, context)
   })
+}
+
+/** The broker of `-h`, `-p`, `-S` and `--ws`. A certificate, or Rollcall's API, means TLS. @throws BadUsage */
+function compatibilityTarget(
+  { host, port = '1883', ssl, ws, path }: CompatibilityFlags,
+  flags: ScenarioFlags,
+): Pick<ScenarioFlags, 'broker' | 'identities'> {
+  if (host === undefined) return {}
+  if (host.includes(',')) throw new BadUsage(['-h: expected one host; run one command for each of several'])
+  const { certificate, data, api, directory, est } = flags
+  const proven = [certificate, data, api, directory, est].some(given => given !== undefined)
+  const tls = isOn(ssl) || proven
+  const scheme = isOn(ws) ? (tls ? 'wss' : 'ws') : tls ? 'mqtts' : 'mqtt'
+  const suffix = isOn(ws) ? (path ?? '') : ''
+  const broker = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}${suffix}`
+  return { broker, ...(tls && !proven ? { identities: 'none' } : {}) }
 }
 
 /** @throws BadUsage, RunFailed */

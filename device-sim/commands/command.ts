@@ -14,8 +14,9 @@ import {
   type ScenarioFlags,
   schemaText,
 } from '../scenario-run.ts'
-import { benchCommand } from './bench.ts'
+import { emqttCommands } from './bench.ts'
 import { type Carry, interruptible } from './interruption.ts'
+import { mqttxCommand } from './mqttx.ts'
 import { withTarget } from './target-options.ts'
 
 /** The command, ready to be added to a program. It sets the exit code: 0, 1, 2 or 99. */
@@ -33,13 +34,12 @@ export function simCommand(name: string, version: string): Command {
     .option('--prefix <text>', 'start of every device ID', 'sim-')
     .option('--key-type <type>', keyTypes.join(', '), 'p256')
     .option('--connect-timeout <time>', 'for TCP, TLS and CONNACK together', '15s')
+  for (const bench of emqttCommands(carry)) command.addCommand(bench)
   return withTarget(command)
     .action((flags: QuickFlags & ScenarioFlags) => carry(context => runQuick(flags, flags, context)))
     .addCommand(runCommand(carry))
     .addCommand(checkCommand(carry))
-    .addCommand(benchCommand('conn', 'connect clients and keep them', carry))
-    .addCommand(benchCommand('pub', 'connect clients that publish', carry))
-    .addCommand(benchCommand('sub', 'connect clients that subscribe', carry))
+    .addCommand(mqttxCommand(carry))
     .addCommand(compareCommand(carry))
     .addCommand(presetsCommand(carry))
     .addCommand(schemaCommand())

@@ -11,6 +11,7 @@ export function withTarget(command: Command): Command {
     .option('-P, --password <text>', 'of every device; --password-file keeps it off the command line')
     .option('--password-file <file>', 'the password of every device')
     .option('--certificate <file>', 'one key and certificate for all devices, instead of one each')
+    .option('--key <file>', 'key of --certificate, where it is in a file of its own')
     .addOption(new Option('--identities <kind>', 'none: devices present no certificate').choices(['none']))
     .option('--pin <sha256>', 'trust the server certificate with this fingerprint and no other')
     .option('--insecure', 'do not verify the server certificate')

@@ -25,13 +25,15 @@ import {
   countsOf,
   recordWronglyAdmitted,
 } from './admission-verdict.ts'
+import { answer } from './answers.ts'
+import { countArrival } from './arrivals.ts'
 import type { Stream } from './delivery-tracker.ts'
 import { misbehave, openFaultyConnection } from './faulty-connections.ts'
 import type { Group } from './group.ts'
-import { fidelityOf } from './message-properties.ts'
-import { readHeader } from './payload.ts'
 import { withSharedIssuers } from './shared-issuers.ts'
-import { answer, beginTelemetry, forgetPending, type Pending } from './telemetry.ts'
+import { beginEdgeNode, type EdgeNode } from './sparkplug.ts'
+import { beginTelemetry, forgetPending, type Pending, publishOn } from './telemetry.ts'
+import { willOf } from './will.ts'
 import { addFinding, type WorkerContext } from './worker-context.ts'
 
 /** A device as the parent process describes it. `index` is its place in the whole fleet. */
@@ -71,9 +73,15 @@ export type Device = {
   tlsSession: Buffer | null
   /** Where the session is kept: what the link finishes when it is back. */
   unfinished: Unfinished | null
+  /** Its numbers as a Sparkplug edge node; one for all devices that are none. */
+  node: EdgeNode
+  /** The latest `cnt64` of each topic, where payloads carry one. */
+  counters: Map<string, number> | null
 }
 
 export type Trial = { action: number; answeredAt: number | null; dropped: boolean }
+
+const noNode: EdgeNode = { bdSeq: 0, seq: 0 }
 
 export function createDevice(part: DeviceSpec, group: Group, context: WorkerContext): Device {
   const { id, n } = part
@@ -101,6 +109,8 @@ export function createDevice(part: DeviceSpec, group: Group, context: WorkerCont
     pending: null,
     tlsSession: null,
     unfinished: link === 'lean' && !session.clean ? nothingUnfinished() : null,
+    node: group.plan.publish.some(({ payload }) => payload.sparkplug) ? { bdSeq: -1, seq: -1 } : noNode,
+    counters: null,
   }
 }
 
@@ -119,6 +129,7 @@ export function connect(device: Device, context: WorkerContext, dueAt: number): 
   device.state = 'connecting'
   const begunAt = context.schedule.now()
   context.latencies.late.record(begunAt - dueAt)
+  beginEdgeNode(device.node)
   const options = linkOptions(device, context)
   const attempt =
     openFaultyConnection(group.plan.fault, options, context) ?? openAttempt(group, options, context)
@@ -154,6 +165,7 @@ function linkOptions(device: Device, context: WorkerContext): LinkOptions {
     sessionExpirySeconds: session.expirySeconds,
     topicAliasMax: session.topicAliasMax,
     clockSkewMs,
+    ...(session.will ? { will: willOf(device, session.will) } : {}),
     ...(device.unfinished ? { unfinished: device.unfinished } : {}),
     ...(source === undefined ? {} : { localAddress: source }),
     ...(session.resumeTls
@@ -194,6 +206,7 @@ function onConnected(
   for (const one of plan.subscribe) {
     subscribe(device, context, session, { ...one, filter: fill(device, one.filter) })
   }
+  publishOn('connect', device, context)
   if (!device.everAdmitted) beginTelemetry(device, context)
   device.everAdmitted = true
   if (plan.dutyCycle) {
@@ -226,24 +239,11 @@ function subscribe(
 }
 
 function receive(device: Device, context: WorkerContext, message: Incoming, keepsOrder: boolean): void {
-  const { payload, qos, properties } = message
   const now = context.schedule.now()
-  const traffic = context.counts.traffic[qos]
-  traffic.received++
+  context.counts.traffic[message.qos].received++
   context.lastArrivalAt = now
-  const stamp = readHeader(payload, context.runId)
-  if (stamp) {
-    context.latencies.deliver.record(now - stamp.dueAt)
-    // What may expire is not owed to one that was away, as at QoS 0.
-    const keptFor = stamp.promise?.expirySeconds == null ? qos : 0
-    const arrival = context.deliveries.arrived(device.index, stamp.stream, stamp.sequence, keptFor)
-    if (arrival === 'duplicate') traffic.duplicated++
-    if (arrival === 'late') traffic.reordered++
-    const { altered, expired } = fidelityOf(stamp.promise, properties, keepsOrder, now)
-    if (altered) traffic.altered++
-    if (expired) traffic.expired++
-  }
-  answer(device, context, now)
+  countArrival(device, context, message, keepsOrder, now)
+  answer(device, context, message, now)
 }
 
 function onClosed(device: Device, context: WorkerContext, ended: Session, cause: string): void {
@@ -286,6 +286,7 @@ function reconnectLater(device: Device, context: WorkerContext): void {
 function fallAsleep(device: Device, context: WorkerContext, session: Session): void {
   const { dutyCycle } = device.group.plan
   if (device.session !== session || !dutyCycle || context.ending) return
+  publishOn('disconnect', device, context)
   device.state = 'asleep'
   void session.end()
   const until = context.schedule.now() + dutyCycle.asleepMs * (0.9 + 0.2 * device.random())

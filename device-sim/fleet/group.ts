@@ -35,7 +35,7 @@ export function createGroups(plan: Plan): Group[] {
         group.protocol === 5 && !JSON.stringify(one.properties).includes('$')
           ? givenBy(one.properties, group.link, text => text)
           : null,
-      topicOf: /\$\{(any|each):/.test(one.topic) ? createTopic(one.topic, idsIn(plan)) : null,
+      topicOf: /\$\{((any|each):|seq\})/.test(one.topic) ? createTopic(one.topic, idsIn(plan)) : null,
     })),
   }))
 }

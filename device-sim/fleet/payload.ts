@@ -6,22 +6,18 @@ import { RunFailed } from '../failure.ts'
 import type { Digests } from '../links/properties.ts'
 import { createRandom, normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
+import { createSparkplug, type EdgeNode } from './sparkplug.ts'
+import { jsonTemplate, type MessageContext } from './template.ts'
 
-type MessageContext = {
-  device: string
-  n: string
-  sequence: number
-  clock: number
-  random: () => number
-}
-export type Generator = (moment: MessageContext) => string
+/** `node` is needed for Sparkplug alone. */
+export type Generator = (moment: MessageContext, node: EdgeNode) => string | Buffer
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const REPLAY_BYTES_MAX = 16_777_216
 
 /** @throws RunFailed where a file to replay cannot be read. */
 export function createGenerator(plan: PayloadPlan): Generator {
-  const { constant, random, ramp, sine, file } = plan
+  const { constant, random, ramp, sine, file, sparkplug } = plan
   if (constant !== undefined) return () => constant
   if (random) return moment => letters(random.bytes, moment.random)
   if (ramp) {
@@ -38,7 +34,8 @@ export function createGenerator(plan: PayloadPlan): Generator {
     }
   }
   if (file !== undefined) return replay(file)
-  return template(plan.json)
+  if (sparkplug) return createSparkplug(sparkplug)
+  return jsonTemplate(plan.json)
 }
 
 /** The number of a message, as it travels: which run, which sender and topic, which message, when it was due. */
@@ -53,11 +50,21 @@ type MessageHeader = {
 /** `sentAt` on the same clock as `dueAt`. */
 export type Promised = Digests & { expirySeconds: number | null; sentAt: number }
 
-/** The body with its number: as the member `_` of a JSON object, in front of anything else. */
-export function withHeader({ run, stream, sequence, dueAt, promise }: MessageHeader, body: string): string {
+/**
+ * The body with its number: as the member `_` of a JSON object, in front of anything else. With `bytes`, letters of the body
+ * give way to the number, so that both have that length.
+ */
+export function withHeader(
+  { run, stream, sequence, dueAt, promise }: MessageHeader,
+  body: string,
+  bytes?: number,
+): string {
   const head = `${run} ${stream} ${sequence} ${dueAt.toFixed(3)}`
   const stamp = promise === null ? `rcs1 ${head}` : `rcs2 ${head} ${promised(promise)}`
-  if (body.charCodeAt(0) !== 0x7b) return `${stamp} ${body}`
+  if (body.charCodeAt(0) !== 0x7b) {
+    const letters = bytes === undefined ? body : body.slice(0, Math.max(0, bytes - stamp.length - 1))
+    return `${stamp} ${letters}`
+  }
   return body === '{}' ? `{"_":"${stamp}"}` : `{"_":"${stamp}",${body.slice(1)}`
 }
 
@@ -113,33 +120,4 @@ function replay(file: string): Generator {
   }
   if (lines.length === 0) throw new RunFailed(`cannot replay ${file}: it has no lines`)
   return ({ sequence }) => lines[(sequence - 1) % lines.length] as string
-}
-
-/** `"${seq}"` alone becomes a number, within a text its digits. */
-function template(json: unknown): Generator {
-  const parts = JSON.stringify(json ?? null)
-    .split(/("\$\{(?:seq|now|random|n)\}"|\$\{(?:device|n|seq|now|time|random)\})/)
-    .map((part, index) => (index % 2 === 1 ? amountOf(part) : part))
-  return moment => {
-    let text = ''
-    for (const part of parts) text += typeof part === 'string' ? part : part(moment)
-    return text
-  }
-}
-
-function amountOf(part: string): Generator {
-  switch (/\{(\w+)\}/.exec(part)?.[1]) {
-    case 'device':
-      return ({ device }) => device
-    case 'n':
-      return part.startsWith('"') ? ({ n }) => String(Number(n)) : ({ n }) => n
-    case 'seq':
-      return ({ sequence }) => String(sequence)
-    case 'time':
-      return () => new Date().toISOString()
-    case 'now':
-      return () => String(Date.now())
-    default:
-      return ({ random }) => random().toFixed(6)
-  }
 }

@@ -22,7 +22,8 @@ export function playStages(
     const beginsAt = startAt + (beginsAtMs[index] ?? 0)
     context.schedule.at(beginsAt, () => {
       for (const group of groups) {
-        group.paused = stage.kind === 'pause' && stage.groups.includes(group.index)
+        const silent = stage.kind === 'pause' || (stage.kind === 'ramp' && stage.quiet)
+        group.paused = silent && stage.groups.includes(group.index)
       }
     })
     if (stage.kind === 'ramp') {

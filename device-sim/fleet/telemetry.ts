@@ -1,7 +1,8 @@
-// How a device publishes: on its own beat, numbered, late never hidden. And how it answers.
+// How a device publishes: on its own beat or on an occasion, numbered, late never hidden.
 // Does not know how the device got its session.
 import { jittered } from '../schedule.ts'
 import { countReason } from './admission-verdict.ts'
+import { withBenchHeaders } from './bench-headers.ts'
 import type { Stream } from './delivery-tracker.ts'
 import { type Device, fill } from './device.ts'
 import type { Publisher } from './group.ts'
@@ -9,7 +10,6 @@ import { type Given, givenBy } from './message-properties.ts'
 import { type Promised, withHeader } from './payload.ts'
 import type { WorkerContext } from './worker-context.ts'
 
-const IN_FLIGHT_MAX = 64
 const BUFFERED_BYTES_MAX = 262_144
 const UNACKNOWLEDGED_MAX = 10_000
 /** Beats fall on multiples of this, so that devices that are due together wake the process once. */
@@ -18,17 +18,35 @@ const GRID_MS = 4
 /** Begins the beats of a device: the first message falls anywhere within the first interval. */
 export function beginTelemetry(device: Device, context: WorkerContext): void {
   for (const [index, publisher] of device.group.publishers.entries()) {
-    const { everyMs, jitter } = publisher.plan
+    const { everyMs, jitter, on, messagesMax } = publisher.plan
+    if (on !== null) continue
+    const ownMax = messagesMax === null ? Number.POSITIVE_INFINITY : shareOf(messagesMax, device)
     const gridMs = Math.min(GRID_MS, everyMs / 10)
     const constant: Constant = { topic: null, stream: null, given: publisher.given }
     const beat = (dueAt: number): number | null => {
-      if (context.ending) return null
+      if (context.ending || (device.turns?.[index] ?? 0) >= ownMax) return null
       publish(device, context, publisher, index, constant, dueAt)
       // The next beat follows from when this one was due, never from when it happened: lateness must not hide.
       return Math.round((dueAt + jittered(everyMs, jitter, device.random)) / gridMs) * gridMs
     }
     const dueAt = context.schedule.now() + everyMs * device.random()
     context.schedule.repeat(Math.ceil(dueAt / gridMs) * gridMs, beat)
+  }
+}
+
+/** What falls to a device of so many messages of its whole group. */
+function shareOf(messages: number, { group, n }: Device): number {
+  const { count, first } = group.plan
+  const place = Number(n) - first
+  return Math.floor(messages / count) + (place < messages % count ? 1 : 0)
+}
+
+/** The messages of an occasion, at once. */
+export function publishOn(occasion: 'connect' | 'disconnect', device: Device, context: WorkerContext): void {
+  for (const [index, publisher] of device.group.publishers.entries()) {
+    if (publisher.plan.on !== occasion || device.expect === 'refused') continue
+    const constant = { topic: null, stream: null, given: publisher.given }
+    publish(device, context, publisher, index, constant, context.schedule.now())
   }
 }
 
@@ -44,7 +62,8 @@ function publish(
   dueAt: number,
 ): void {
   const { plan } = publisher
-  if (device.group.paused || device.state === 'asleep' || device.expect === 'refused') return
+  if (plan.on === null && (device.group.paused || device.state === 'asleep' || device.expect === 'refused'))
+    return
   if (!mayPublish(device)) {
     context.counts.traffic[plan.qos].missed++
     return
@@ -60,35 +79,29 @@ function publish(
     topic = fill(device, publisher.topicOf?.(turn - 1, device.random) ?? plan.topic)
     if (!publisher.topicOf) constant.topic = topic
   }
-  const body = publisher.generate({
-    device: device.id,
-    n: device.n,
-    sequence: turn,
-    clock: dueAt + device.group.plan.clockSkewMs,
-    random: device.random,
-  })
+  const made = publisher.generate(
+    {
+      device: device.id,
+      n: device.n,
+      sequence: turn,
+      clock: dueAt + device.group.plan.clockSkewMs,
+      random: device.random,
+    },
+    device.node,
+  )
+  const { headers } = device.group.plan
+  const body = headers.length === 0 ? made : withBenchHeaders(headers, turn - 1, made)
   const { qos, retain, numbered } = plan
-  const message = { topic, body, qos, retain, numbered, given: constant.given }
+  const bytes = plan.payload.random?.bytes
+  const message = { topic, body, qos, retain, numbered, given: constant.given, ...(bytes ? { bytes } : {}) }
   send(device, context, message, dueAt, constant)
-}
-
-/** Answers a message that was received at `receivedAt`. */
-export function answer(device: Device, context: WorkerContext, receivedAt: number): void {
-  const how = device.group.plan.answer
-  if (!how) return
-  context.schedule.at(receivedAt + how.afterMs, dueAt => {
-    if (context.ending || !mayPublish(device)) return
-    context.counts.answered++
-    const topic = fill(device, how.topic)
-    const given = device.group.plan.protocol === 5 ? givenBy(null, 'lean', text => text) : null
-    const message = { topic, body: '{}', qos: how.qos, retain: false, numbered: true, given }
-    send(device, context, message, dueAt)
-  })
 }
 
 type Message = {
   topic: string
-  body: string
+  body: string | Buffer
+  /** Of the whole payload, its number included, where that fits. */
+  bytes?: number
   qos: 0 | 1 | 2
   retain: boolean
   numbered: boolean
@@ -98,7 +111,7 @@ type Message = {
 /** Sent and not acknowledged yet. */
 export type Pending = { stream: Stream | null; sequence: number; qos: 1 | 2 }
 
-function send(
+export function send(
   device: Device,
   context: WorkerContext,
   message: Message,
@@ -120,7 +133,7 @@ function send(
   const sequence = stream ? ++stream.sent : 0
   const promise = given && promiseOf(given, now)
   const stamp = { run: context.runId, stream: stream?.stream ?? 0, sequence, dueAt, promise }
-  const payload = stream ? withHeader(stamp, body) : body
+  const payload = stream && typeof body === 'string' ? withHeader(stamp, body, message.bytes) : body
   const properties = given?.properties ?? null
   if (qos === 0) {
     session.publish({ topic, payload, qos, retain, properties }, () => {})
@@ -160,10 +173,10 @@ function excuse({ stream, sequence }: Pending): void {
   if (stream && stream.unacknowledged.length < UNACKNOWLEDGED_MAX) stream.unacknowledged.push(sequence)
 }
 
-function mayPublish(device: Device): boolean {
-  const { session, pending } = device
-  if (!session || (pending && pending.size >= Math.min(IN_FLIGHT_MAX, session.limits.inFlightMax)))
-    return false
+export function mayPublish(device: Device): boolean {
+  const { session, pending, group } = device
+  const inFlightMax = group.plan.session.inFlightMax
+  if (!session || (pending && pending.size >= Math.min(inFlightMax, session.limits.inFlightMax))) return false
   return session.bufferedBytes() <= BUFFERED_BYTES_MAX
 }
 

@@ -22,7 +22,7 @@ export function beginV5(topicAliasMax = 0): V5 {
 /** CONNECT of version 3, 4 or 5. */
 export function connectPacket(options: LinkOptions): Buffer {
   const { clientId, keepAliveSeconds = 60, clean = true, protocol = 4, sessionExpirySeconds = 0 } = options
-  const { topicAliasMax = 0, username, password } = options
+  const { topicAliasMax = 0, username, password, will } = options
   return generate({
     cmd: 'connect',
     protocolId: protocol === 3 ? 'MQIsdp' : 'MQTT',
@@ -30,6 +30,7 @@ export function connectPacket(options: LinkOptions): Buffer {
     clientId,
     clean,
     keepalive: keepAliveSeconds,
+    ...(will ? { will } : {}),
     ...(typeof username === 'string' ? { username } : {}),
     ...(typeof password === 'string' ? { password: Buffer.from(password) } : {}),
     ...(protocol === 5

@@ -69,6 +69,7 @@ export function openLink(options: LinkOptions): Attempt {
     ...(typeof options.username === 'string' ? { username: options.username } : {}),
     ...(typeof options.password === 'string' ? { password: options.password } : {}),
     clean: options.clean ?? true,
+    ...(options.will ? { will: options.will } : {}),
     keepalive: options.keepAliveSeconds ?? 60,
     // Deadlines, reconnects and subscriptions are the device's business: nothing may happen behind its back.
     reconnectPeriod: 0,

@@ -46,11 +46,15 @@ export type LinkOptions = {
   /** A TLS session to resume, and where to leave a newer one. */
   tlsSession?: Buffer | null
   onTlsSession?: (session: Buffer) => void
+  will?: Will
   /** Milliseconds that the device's clock is ahead of ours: it checks the server's certificate by its own. */
   clockSkewMs?: number
   /** Of a session that is kept: what to finish if the broker still has it. The link writes into it. */
   unfinished?: Unfinished
 }
+
+/** What the broker publishes if the device vanishes. MQTT 3.1.1 §3.1.2.5. */
+export type Will = { topic: string; payload: Buffer; qos: Qos; retain: boolean }
 
 /** What outlives a connection where the session is kept. MQTT 3.1.1 §4.4. */
 export type Unfinished = {

@@ -17,7 +17,7 @@ const PIN = /^[0-9a-f]{64}$/
 
 /** `%c` and `%u` are the device, `%i` its number, as emqtt-bench has them. */
 function fromPercent(text: string): string {
-  return text.replaceAll('%i', '$' + '{n}').replaceAll(/%[cu]/g, '$' + '{device}')
+  return text.replaceAll('%i', '$' + '{number}').replaceAll(/%[cu]/g, '$' + '{device}')
 }
 
 /** Null for an invalid target; `problems` then has the reason. */

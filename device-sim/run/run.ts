@@ -13,6 +13,7 @@ import { holds } from '../scenario/expression.ts'
 import { type Plan, stageTimes } from '../scenario/plan.ts'
 import { createPool, type Pool } from '../workers/pool.ts'
 import { machineNow } from '../workers/protocol.ts'
+import { messagesOf, sentOf } from './all-sent.ts'
 import { factsOf } from './facts.ts'
 import { createFailFast, FAIL_FAST_DEFAULT } from './fail-fast.ts'
 import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
@@ -70,7 +71,10 @@ function createRun(options: RunOptions, workers: number, participants: Participa
   const { plan, target, listeners } = options
   const hopeless = new AbortController()
   const signal = AbortSignal.any([options.signal, hopeless.signal])
-  const over = options.timeUp === undefined ? signal : AbortSignal.any([signal, options.timeUp])
+  const allSent = new AbortController()
+  const messages = messagesOf(plan)
+  const ends = [signal, allSent.signal]
+  const over = AbortSignal.any(options.timeUp === undefined ? ends : [...ends, options.timeUp])
   const failFast = createFailFast(plan, options.failFast ?? FAIL_FAST_DEFAULT)
   const runId = randomBytes(4).toString('hex')
   const samples = createSamples(workers, plan.groups.length)
@@ -189,6 +193,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
         say('note', reason, false)
         hopeless.abort()
       }
+      if (sentOf(samples.total().counts) >= messages) allSent.abort()
       listeners.sample(sample)
     }
     let beat: NodeJS.Timeout | null = null

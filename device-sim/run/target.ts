@@ -20,6 +20,7 @@ export type RunFlags = BrokerFlags & {
   keys?: string
   directory?: string
   certificate?: string
+  key?: string
   /** `none`: devices present no certificate. */
   identities?: string
   est?: string
@@ -102,7 +103,8 @@ export function findRunTarget(
     ...flags,
   }
   const broker = brokerText ? readBroker(brokerText, ca, given, problems) : null
-  const one = shared === undefined ? null : readShared(shared, problems)
+  const one = shared === undefined ? null : readShared(shared, flags.key, problems)
+  if (flags.key !== undefined && shared === undefined) problems.push('--key: only with --certificate')
   const token = api && tokenFile ? readText('--token-file', tokenFile, problems) : ''
   if (problems.length > 0 || !broker) throw new BadUsage(problems)
   return {
@@ -120,10 +122,12 @@ export function findRunTarget(
   }
 }
 
-/** One PEM file that holds key and certificates. */
-function readShared(file: string, problems: string[]): Credentials | null {
-  const text = readText('--certificate', file, problems)
-  if (text === '') return null
+/** One PEM file that holds key and certificates, or one for each. */
+function readShared(file: string, keyFile: string | undefined, problems: string[]): Credentials | null {
+  const certificates = readText('--certificate', file, problems)
+  const key = keyFile === undefined ? '' : readText('--key', keyFile, problems)
+  if (certificates === '' || (keyFile !== undefined && key === '')) return null
+  const text = `${key}\n${certificates}`
   try {
     return credentialsOf(parseIdentity('', text))
   } catch (error) {

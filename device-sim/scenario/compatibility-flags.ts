@@ -1,15 +1,15 @@
-// `sim conn|pub|sub` with the flags that users of emqtt-bench know, as a scenario like any other.
-// Pure. Does not know how it is run.
+// `sim conn|pub|sub` with the flags of emqtt-bench, and `sim bench` with those of MQTTX, as a scenario like any other.
+// Pure. Does not know how it is run. Flags after emqtt-bench 0.4 to 0.6 (src/emqtt_bench.erl) and MQTTX 1.9 to 1.12 (cli/src/index.ts).
 import { BadUsage } from '../failure.ts'
 import { type Plan, planOf } from './plan.ts'
 import { shapeProblems } from './read.ts'
-import type { Scenario } from './schema.ts'
+import type { RawGroup, Scenario } from './schema.ts'
 import { protocolFlag } from './v5-schema.ts'
 
 const compatibilityVerbs = ['conn', 'pub', 'sub'] as const
 export type CompatibilityVerb = (typeof compatibilityVerbs)[number]
 
-/** As they come from the command line: text, or absent. */
+/** As they come from the command line: text, or absent. Names are emqtt-bench's; `bench.ts` gives those of MQTTX these names. */
 export type CompatibilityFlags = {
   host?: string
   port?: string
@@ -18,55 +18,163 @@ export type CompatibilityFlags = {
   connrate?: string
   interval?: string
   interval_of_msg?: string
-  topic?: string
+  topic?: string | string[]
   size?: string
+  message?: string
   qos?: string
+  retain?: string | boolean
   keepalive?: string
+  clean?: string | boolean
+  sessionExpiry?: string
+  limit?: string
+  inflight?: string
+  waitBeforePublishing?: string | boolean
+  payloadHdrs?: string
   ifaddr?: string
   prefix?: string
+  shortids?: string | boolean
+  /** Of MQTTX: with %i for the number. */
+  clientId?: string
+  username?: string
   duration?: string
-  session?: string
   mqttVersion?: string
-  ws?: boolean
+  ssl?: string | boolean
+  ws?: string | boolean
+  path?: string
+  /** Of MQTTX, in version 5. */
+  properties?: NonNullable<NonNullable<RawGroup['publish']>[number]['properties']>
+  topicAliasMaximum?: string
+  noLocal?: boolean
+  retainAsPublished?: boolean
+  retainHandling?: string
 }
 
 /** @throws BadUsage with every problem. */
 export function compatibilityPlan(verb: CompatibilityVerb, flags: CompatibilityFlags): Plan {
-  const scenario = scenarioOf(verb, flags)
+  const problems: string[] = []
+  const scenario = scenarioOf(verb, flags, problems)
   const shape = shapeProblems(scenario)
   const { plan, faults } = shape.length > 0 ? { plan: null, faults: shape } : planOf(scenario)
-  if (plan) return plan
-  throw new BadUsage(faults.map(({ path, message }) => `sim ${verb}: ${flagAt(path.join('.'))}: ${message}`))
+  if (plan && problems.length === 0) return plan
+  throw new BadUsage([
+    ...problems.map(problem => `sim ${verb}: ${problem}`),
+    ...faults.map(({ path, message }) => `sim ${verb}: ${flagAt(path.join('.'))}: ${message}`),
+  ])
 }
 
-function scenarioOf(verb: CompatibilityVerb, flags: CompatibilityFlags): Scenario {
+/** `getopt` takes a boolean flag alone, or with `true` or `false`. */
+export function isOn(flag: string | boolean | undefined, fallback = false): boolean {
+  return flag === undefined ? fallback : flag === true || flag === 'true'
+}
+
+function scenarioOf(verb: CompatibilityVerb, flags: CompatibilityFlags, problems: string[]): Scenario {
+  const count = number(flags.count, 200)
   const startEveryMs = number(flags.interval, 10)
-  // An %i or %c of emqtt-bench is a ${n} or ${device} here.
-  const topic = (flags.topic ?? (verb === 'sub' ? 'devices/%c/#' : 'devices/%c/bench'))
-    .replaceAll('%i', '$' + '{n}')
-    .replaceAll(/%[cu]/g, '$' + '{device}')
+  const topics = [flags.topic ?? (verb === 'sub' ? 'devices/%c/#' : 'devices/%c/bench')].flat()
   const qos = number(flags.qos, 0)
-  const every = `${number(flags.interval_of_msg, 1_000)}ms`
-  const payload = { random: { bytes: number(flags.size, 256) } }
+  const everyMs = number(flags.interval_of_msg, 1_000)
+  const protocol = protocolFlag(flags.mqttVersion) ?? 5
+  const headers = headersOf(flags.payloadHdrs, problems)
+  const limit = number(flags.limit, 0)
+  const v5 = protocol === 5
+  const variables = (topic: string) => fromPercent(topic, flags.username, problems)
+  // -m is what others expect byte by byte.
+  const message = flags.message?.startsWith('template://')
+    ? { payload: { file: flags.message.slice('template://'.length) } }
+    : { payload: { constant: flags.message ?? '' }, numbered: false }
+  const carried =
+    flags.message === undefined ? { payload: { random: { bytes: number(flags.size, 256) } } } : message
+  const options = v5 ? subscriptionOptionsOf(flags) : {}
   return {
-    name: `${verb} of ${number(flags.count, 200)}`,
+    name: `${verb} of ${count}`,
     ...(flags.ifaddr === undefined ? {} : { sources: flags.ifaddr.split(',') }),
     groups: [
       {
         name: 'bench',
-        count: number(flags.count, 200),
+        count,
         first: number(flags.startnumber, 0) + 1,
-        id: `${flags.prefix ?? 'sim-bench-'}\${n}`,
-        protocol: protocolFlag(flags.mqttVersion) ?? 4,
-        session: { keepAlive: `${number(flags.keepalive, 300)}s` },
-        ...(verb === 'pub' ? { publish: [{ topic, every, qos, payload }] } : {}),
-        ...(verb === 'sub' ? { subscribe: [{ filter: topic, qos }] } : {}),
+        id: idOf(verb, flags),
+        protocol: protocol === 3 ? 3 : v5 ? 5 : '3.1.1',
+        ...(headers.length > 0 ? { headers } : {}),
+        session: {
+          keepAlive: `${number(flags.keepalive, 300)}s`,
+          clean: isOn(flags.clean, true),
+          ...(v5 && flags.sessionExpiry !== undefined
+            ? { expiry: `${number(flags.sessionExpiry, 0)}s` }
+            : {}),
+          ...(v5 && flags.topicAliasMaximum !== undefined
+            ? { topicAliases: number(flags.topicAliasMaximum, 0) }
+            : {}),
+          // 0 is no bound there.
+          ...(flags.inflight === undefined ? {} : { inFlight: number(flags.inflight, 1) || 65_535 }),
+        },
+        ...(verb === 'pub'
+          ? {
+              publish: topics.map(topic => ({
+                topic: variables(topic),
+                every: `${everyMs}ms`,
+                qos,
+                retain: isOn(flags.retain),
+                ...(limit > 0 ? { messages: limit } : {}),
+                ...carried,
+                ...(v5 && flags.properties ? { properties: flags.properties } : {}),
+              })),
+            }
+          : {}),
+        ...(verb === 'sub'
+          ? { subscribe: topics.map(topic => ({ filter: variables(topic), qos, ...options })) }
+          : {}),
       },
     ],
     stages: [
-      { kind: 'ramp', rate: flags.connrate === undefined ? 1_000 / startEveryMs : number(flags.connrate, 0) },
-      { kind: 'steady', for: flags.duration ?? '24h' },
+      {
+        kind: 'ramp',
+        rate: flags.connrate === undefined ? 1_000 / startEveryMs : number(flags.connrate, 0),
+        ...(isOn(flags.waitBeforePublishing) ? { quiet: true } : {}),
+      },
+      { kind: 'steady', for: flags.duration ?? lengthOf(limit, count, everyMs) },
     ],
+  }
+}
+
+/** A run ends when its last message is sent; here is when it ends where devices cannot send theirs. */
+function lengthOf(limit: number, count: number, everyMs: number): string {
+  return limit > 0 ? `${(Math.ceil(limit / Math.max(1, count)) + 1) * everyMs * 2 + 60_000}ms` : '24h'
+}
+
+/** Client IDs as emqtt-bench makes them of its flags; our own where it would make a random one. */
+function idOf(verb: CompatibilityVerb, { prefix, shortids, clientId }: CompatibilityFlags): string {
+  const place = '$' + '{number}'
+  if (clientId !== undefined)
+    return clientId.includes('%i') ? clientId.replaceAll('%i', place) : `${clientId}_${place}`
+  if (isOn(shortids)) return `${prefix ?? ''}${place}`
+  return prefix === undefined ? `sim-bench-\${n}` : `${prefix}_bench_${verb}_${place}`
+}
+
+/** `%i`, `%c`, `%u` and `%s` of emqtt-bench. */
+function fromPercent(topic: string, username: string | undefined, problems: string[]): string {
+  if (topic.includes('%u') && username === undefined)
+    problems.push('-t: %u is the user name, and there is no -u')
+  return topic
+    .replaceAll('%u', username ?? '')
+    .replaceAll('%i', '$' + '{number}')
+    .replaceAll('%c', '$' + '{device}')
+    .replaceAll('%s', '$' + '{seq}')
+}
+
+function headersOf(text: string | undefined, problems: string[]): ('cnt64' | 'ts')[] {
+  return (text ?? '').split(',').flatMap(name => {
+    if (name === 'cnt64' || name === 'ts') return [name]
+    if (name !== '') problems.push(`--payload-hdrs: expected cnt64, ts or both, got ${name}`)
+    return []
+  })
+}
+
+function subscriptionOptionsOf({ noLocal, retainAsPublished, retainHandling }: CompatibilityFlags) {
+  return {
+    ...(noLocal ? { noLocal } : {}),
+    ...(retainAsPublished ? { retainAsPublished } : {}),
+    ...(retainHandling === undefined ? {} : { retainHandling: number(retainHandling, 0) }),
   }
 }
 
@@ -87,6 +195,9 @@ const flagNames: readonly [RegExp, string][] = [
   [/id$/, '--prefix'],
   [/^sources/, '--ifaddr'],
   [/for$/, '--duration'],
+  [/messages$/, '-L'],
+  [/inFlight$/, '-F'],
+  [/expiry$/, '-x'],
 ]
 
 function flagAt(path: string): string {

@@ -12,9 +12,19 @@ import type { RawGroup, Scenario } from './schema.ts'
 import { variablesOf } from './topic.ts'
 import { protocolOf, type RawProperties } from './v5-schema.ts'
 
+/** Of emqtt-bench's --payload-hdrs. */
+export type BenchHeader = 'cnt64' | 'ts'
+
+/** Unacknowledged messages of a device, where the scenario says nothing. */
+const IN_FLIGHT_MAX = 64
+
 export type PublishPlan = {
   topic: string
+  /** 0 for messages on an occasion. */
   everyMs: number
+  on: 'connect' | 'disconnect' | null
+  /** Of the whole group; null for no end. */
+  messagesMax: number | null
   jitter: number
   qos: Qos
   retain: boolean
@@ -33,6 +43,9 @@ export type PropertiesPlan = {
   correlation: string | null
   user: [name: string, value: string][]
 }
+
+/** `sparkplug`: the payload is the death of an edge node. */
+export type WillPlan = { topic: string; payload: string; sparkplug: boolean; qos: Qos; retain: boolean }
 
 export type GroupPlan = {
   name: string
@@ -53,10 +66,14 @@ export type GroupPlan = {
     /** Session Expiry Interval in MQTT 5. */
     expirySeconds: number
     topicAliasMax: number
+    inFlightMax: number
+    will: WillPlan | null
   }
+  /** Binary headers of emqtt-bench; empty for none. */
+  headers: BenchHeader[]
   publish: PublishPlan[]
   subscribe: Required<Subscription>[]
-  answer: { topic: string; qos: Qos; afterMs: number } | null
+  answer: { topic: string; qos: Qos; afterMs: number; payload: unknown; numbered: boolean } | null
   dutyCycle: { awakeMs: number; asleepMs: number } | null
   reconnect: { firstMs: number; mostMs: number; jitter: number; never: boolean }
   fault: FaultKind | null
@@ -73,21 +90,24 @@ export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: 
   const check = (text: string, at: Path, extra: readonly string[] = []): void => {
     for (const variable of variablesOf(text)) {
       const [kind = '', name = ''] = variable.split(/[.:](.*)/s)
-      if (['device', 'n', 'group', ...extra].includes(variable)) continue
+      if (['device', 'n', 'number', 'group', ...extra].includes(variable)) continue
       if (kind === 'attr' && variable.startsWith('attr.') && name in (raw.attributes ?? {})) continue
       const known = scenario.groups.some(group => group.name === name)
       if (/^(any|each):/.test(variable) && extra.length === 0 && known) continue
       fault(at, `there is no \${${variable}}`)
     }
   }
-  if (!idTemplate.includes(`\${n}`) && raw.count > 1) fault([...path, 'id'], `expected \${n} in it`)
-  if (!/^[A-Za-z0-9._-]{1,110}$/.test(idTemplate.replaceAll(/\$\{n\}/g, ''))) {
+  if (!/\$\{n(umber)?\}/.test(idTemplate) && raw.count > 1) fault([...path, 'id'], `expected \${n} in it`)
+  if (!/^[A-Za-z0-9._-]{0,110}$/.test(idTemplate.replaceAll(/\$\{n(umber)?\}/g, ''))) {
     fault([...path, 'id'], `expected A-Z a-z 0-9 . _ - and \${n}`)
   }
   check(raw.clientId ?? '', [...path, 'clientId'], ['run'])
   for (const [index, one] of (raw.publish ?? []).entries()) {
-    check(one.topic, [...path, 'publish', index, 'topic'])
-    if (ms(one.every) < 1) fault([...path, 'publish', index, 'every'], 'expected at least 1ms')
+    const at = [...path, 'publish', index]
+    check(one.topic.replaceAll(`\${seq}`, ''), [...at, 'topic'])
+    if ((one.every === undefined) === (one.on === undefined)) fault(at, 'expected either every or on')
+    if (one.every !== undefined && ms(one.every) < 1) fault([...at, 'every'], 'expected at least 1ms')
+    if (one.payload?.sparkplug && one.numbered) fault([...at, 'numbered'], 'not with sparkplug')
   }
   for (const [index, one] of (raw.subscribe ?? []).entries()) {
     check(one.filter, [...path, 'subscribe', index, 'filter'], ['run'])
@@ -105,7 +125,10 @@ export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: 
       fault([...at, 'expiry'], 'expected at least 1s')
   }
   if (protocol !== 5) refuseV5(raw, path, fault)
-  if (raw.answer) check(raw.answer.topic, [...path, 'answer', 'topic'])
+  if (raw.answer)
+    check(raw.answer.topic.replaceAll(/\$\{(topic|json)\.\w+\}/g, ''), [...path, 'answer', 'topic'])
+  const { will } = raw.session ?? {}
+  for (const text of [will?.topic, will?.payload]) check(text ?? '', [...path, 'session', 'will'], ['run'])
   if (raw.fault === 'clock-skew' && raw.clockSkew === undefined) {
     fault([...path, 'clockSkew'], 'expected with fault clock-skew')
   }
@@ -128,15 +151,28 @@ export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: 
       // Without one a session of version 5 ends with its connection, as if it were clean.
       expirySeconds: Math.round(ms(session?.expiry ?? (session?.clean === false ? '1h' : '0s')) / 1000),
       topicAliasMax: session?.topicAliases ?? 0,
+      inFlightMax: session?.inFlight ?? IN_FLIGHT_MAX,
+      will: will
+        ? {
+            topic: will.topic,
+            payload: will.payload ?? '',
+            sparkplug: will.sparkplug !== undefined,
+            qos: (will.qos ?? 0) as Qos,
+            retain: will.retain ?? false,
+          }
+        : null,
     },
+    headers: raw.headers ?? [],
     publish: (raw.publish ?? []).map(one => ({
       topic: one.topic,
-      everyMs: ms(one.every),
+      everyMs: one.every === undefined ? 0 : ms(one.every),
+      on: one.on ?? null,
+      messagesMax: one.messages ?? null,
       jitter: shareOf(one.jitter, 0.1),
       qos: (one.qos ?? 0) as Qos,
       retain: one.retain ?? false,
       payload: one.payload ?? { sine: { mean: 21, amplitude: 4, period: '10m', noise: 0.2 } },
-      numbered: one.numbered ?? true,
+      numbered: one.payload?.sparkplug || raw.headers?.length ? false : (one.numbered ?? true),
       properties: propertiesPlan(one.properties),
     })),
     subscribe: (raw.subscribe ?? []).map(one => ({
@@ -147,7 +183,13 @@ export function groupPlan(raw: RawGroup, path: Path, scenario: Scenario, fault: 
       retainHandling: (one.retainHandling ?? 0) as 0 | 1 | 2,
     })),
     answer: answer
-      ? { topic: answer.topic, qos: (answer.qos ?? 0) as Qos, afterMs: ms(answer.after ?? '0s') }
+      ? {
+          topic: answer.topic,
+          qos: (answer.qos ?? 0) as Qos,
+          afterMs: ms(answer.after ?? '0s'),
+          payload: answer.payload,
+          numbered: answer.numbered ?? true,
+        }
       : null,
     dutyCycle: dutyCycle ? { awakeMs: ms(dutyCycle.awake), asleepMs: ms(dutyCycle.asleep) } : null,
     reconnect: {

@@ -8,6 +8,39 @@ const period = Type.String({
   expected: 'a time such as 500ms, 5s, 2m or 1h',
 })
 
+export const Sparkplug = Type.Object(
+  {
+    message: Type.Enum(['NBIRTH', 'NDATA', 'NDEATH', 'DBIRTH', 'DDATA', 'DDEATH'], {
+      description: 'NBIRTH also carries bdSeq and Node Control/Rebirth; NDEATH bdSeq alone',
+    }),
+    metrics: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Type.String({ minLength: 1, maxLength: 200 }),
+            type: Type.Enum([
+              'Int32',
+              'Int64',
+              'UInt32',
+              'UInt64',
+              'Float',
+              'Double',
+              'Boolean',
+              'String',
+              'DateTime',
+            ]),
+            value: Type.Unknown({ description: `a number, text or boolean, or \${sine:…} and the like` }),
+          },
+          closed,
+        ),
+        { maxItems: 200, description: 'in this order' },
+      ),
+    ),
+  },
+  { ...closed, description: 'a payload of Sparkplug B, with its sequence number' },
+)
+export type SparkplugPlan = Static<typeof Sparkplug>
+
 export const Payload = Type.Object(
   {
     constant: Type.Optional(Type.String({ description: 'the same text each time' })),
@@ -42,12 +75,13 @@ export const Payload = Type.Object(
     ),
     json: Type.Optional(
       Type.Unknown({
-        description: `any JSON; texts may hold \${device} \${n} \${seq} \${now} \${time} \${random} and become numbers where alone`,
+        description: `any JSON; texts may hold \${device} \${n} \${seq} \${now} \${time} \${random} \${between:LOW:HIGH} \${sine:MEAN:AMPLITUDE:PERIOD} \${grow:FROM:STEP} \${pick:A|B} and become numbers where alone`,
       }),
     ),
     file: Type.Optional(
       Type.String({ description: 'replayed line by line, again from its start at the end' }),
     ),
+    sparkplug: Type.Optional(Sparkplug),
   },
   { ...closed, minProperties: 1, maxProperties: 1, description: 'What messages carry: one generator.' },
 )

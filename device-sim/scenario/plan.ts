@@ -8,7 +8,7 @@ import { type GroupPlan, groupPlan, type ReportProblem } from './group-plan.ts'
 import type { Path, ScenarioProblem } from './read.ts'
 import type { RawAction, RawStage, Scenario } from './schema.ts'
 
-export type { GroupPlan, PropertiesPlan, PublishPlan } from './group-plan.ts'
+export type { GroupPlan, PropertiesPlan, PublishPlan, WillPlan } from './group-plan.ts'
 
 export type StagePlan =
   | {
@@ -17,6 +17,8 @@ export type StagePlan =
       groups: number[]
       rate: number
       arrival: ArrivalProcess
+      /** Its devices publish once it is over. */
+      quiet: boolean
       forMs: number | null
     }
   | { name: string; kind: 'steady' | 'pause'; groups: number[]; forMs: number }
@@ -153,14 +155,14 @@ function stagePlan(raw: RawStage, groups: number[], path: Path, fault: ReportPro
     if (raw.kind === kind) return
     for (const key of keys) if (raw[key] !== undefined) fault([...path, key], `only a ${kind} has it`)
   }
-  onlyFor('ramp', 'rate', 'arrival', 'burst')
+  onlyFor('ramp', 'rate', 'arrival', 'burst', 'quiet')
   onlyFor('storm', 'share', 'over')
   if (raw.kind !== 'ramp' && raw.for === undefined) fault(path, 'for is missing')
   const forMs = raw.for === undefined ? null : ms(raw.for)
   if (raw.kind === 'ramp') {
     const kind = raw.arrival ?? 'constant'
     const arrival: ArrivalProcess = kind === 'burst' ? { of: kind, size: raw.burst ?? 10 } : { of: kind }
-    return { name, kind: 'ramp', groups, rate: raw.rate ?? 50, arrival, forMs }
+    return { name, kind: 'ramp', groups, rate: raw.rate ?? 50, arrival, quiet: raw.quiet ?? false, forMs }
   }
   if (raw.kind === 'storm') {
     const overMs = ms(raw.over ?? '0s')

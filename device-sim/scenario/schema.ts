@@ -5,6 +5,7 @@ import { keyTypes } from '../enrollment/signing-keys.ts'
 import { faultKinds } from '../faults.ts'
 import { linkKinds } from '../links/session.ts'
 import { Payload } from './payload-schema.ts'
+import { answerOptions, presenceOptions } from './presence-schema.ts'
 import { Properties, ProtocolName, sessionOptions, subscriptionOptions } from './v5-schema.ts'
 
 const closed = { additionalProperties: false }
@@ -74,7 +75,15 @@ const Publish = Type.Object(
       minLength: 1,
       description: `may hold \${device} \${n} \${group} \${attr.NAME} \${any:GROUP} \${each:GROUP}`,
     }),
-    every: time('between two messages of a device'),
+    every: optional(time('between two messages of a device')),
+    on: optional(
+      Type.Enum(['connect', 'disconnect'], {
+        description: 'instead of every: once in each session, at its beginning or before its end',
+      }),
+    ),
+    messages: optional(
+      Type.Integer({ minimum: 1, description: 'of the whole group; then no more are sent' }),
+    ),
     jitter: optional(share('of the interval by which each message is moved, either way (10%)')),
     qos: optional(qos('of the messages')),
     retain: optional(Type.Boolean({ description: 'retained messages' })),
@@ -105,6 +114,7 @@ const Session = Type.Object(
     ),
     keepAlive: optional(time('between two signs of life (60s)')),
     resumeTls: optional(Type.Boolean({ description: 'resume the TLS session on reconnect (false)' })),
+    ...presenceOptions(qos),
     ...sessionOptions(time),
   },
   { ...closed, description: 'The MQTT and TLS session.' },
@@ -132,6 +142,12 @@ const Group = Type.Object(
     ),
     protocol: optional(ProtocolName),
     clientId: optional(Type.String({ description: `MQTT client ID (\${device})` })),
+    headers: optional(
+      Type.Array(Type.Enum(['cnt64', 'ts']), {
+        maxItems: 2,
+        description: 'binary headers of emqtt-bench before each payload, in place of our numbers',
+      }),
+    ),
     session: optional(Session),
     publish: optional(Type.Array(Publish, { maxItems: 20, description: 'what devices send' })),
     subscribe: optional(Type.Array(Subscribe, { maxItems: 20, description: 'what devices listen to' })),
@@ -141,6 +157,7 @@ const Group = Type.Object(
           topic: Type.String({ minLength: 1, description: 'of the answers' }),
           qos: optional(qos('of the answers')),
           after: optional(time('until the answer is sent (at once)')),
+          ...answerOptions,
         },
         { ...closed, description: 'Every message received is answered.' },
       ),
@@ -191,6 +208,7 @@ const Stage = Type.Object(
       Type.Enum(['constant', 'poisson', 'burst'], { description: 'ramp: how starts are spread (constant)' }),
     ),
     burst: optional(Type.Integer({ minimum: 1, description: 'ramp: devices in a burst (10)' })),
+    quiet: optional(Type.Boolean({ description: 'ramp: nobody of them publishes until it is over (false)' })),
     groups: optional(groupNames('the groups that it concerns (all)')),
     share: optional(share('storm: how many of the connected lose their session (100%)')),
     over: optional(time('storm: spread over this long (at once)')),

@@ -13,10 +13,14 @@ export function filled(template: string, facts: Facts): string {
   return template.replaceAll(/\$\{([^}]*)\}/g, (whole, name: string) => {
     if (name === 'device') return facts.device
     if (name === 'n') return facts.n
+    if (name === 'number') return String(Number(facts.n))
     if (name === 'group') return facts.group
     return name.startsWith('attr.') ? (facts.attributes[name.slice(5)] ?? whole) : whole
   })
 }
+
+/** The number of the message among those of its device and topic. */
+const SEQ = '$' + '{seq}'
 
 /** `${any:GROUP}` and `${each:GROUP}` become the device IDs of that group: one by chance, or one after the other. */
 export function createTopic(
@@ -24,11 +28,11 @@ export function createTopic(
   idsOf: (group: string) => { count: number; at(index: number): string },
 ): (turn: number, random: () => number) => string {
   const name = variablesOf(template).find(variable => /^(any|each):/.test(variable))
-  if (name === undefined) return () => template
+  if (name === undefined) return turn => template.replaceAll(SEQ, String(turn + 1))
   const ids = idsOf(name.slice(name.indexOf(':') + 1))
   const each = name.startsWith('each:')
   return (turn, random) => {
     const index = each ? turn % ids.count : Math.floor(random() * ids.count)
-    return template.replaceAll(`\${${name}}`, ids.at(index))
+    return template.replaceAll(`\${${name}}`, ids.at(index)).replaceAll(SEQ, String(turn + 1))
   }
 }

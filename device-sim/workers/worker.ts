@@ -8,7 +8,7 @@ import { createGroups, type Group } from '../fleet/group.ts'
 import { countMissing } from '../fleet/missing-messages.ts'
 import { withSharedIssuers } from '../fleet/shared-issuers.ts'
 import { playStages } from '../fleet/stages.ts'
-import { forgetPending } from '../fleet/telemetry.ts'
+import { forgetPending, publishOn } from '../fleet/telemetry.ts'
 import { addFinding, noFindings, type WorkerContext } from '../fleet/worker-context.ts'
 import type { Population } from '../results/sample.ts'
 import {
@@ -141,6 +141,7 @@ async function end(of: WorkerContext): Promise<void> {
   const open = [...devices.values()].filter(device => device.session)
   await forEachBounded(open, DISCONNECTS_AT_ONCE, async device => {
     const { session } = device
+    publishOn('disconnect', device, of)
     device.state = 'asleep'
     await session?.end()
   })

@@ -39,6 +39,8 @@ describe('a scenario', () => {
       resumeTls: false,
       expirySeconds: 0,
       topicAliasMax: 0,
+      inFlightMax: 64,
+      will: null,
     })
     assert.equal(plan?.groups[0]?.protocol, 4)
     assert.equal(plan?.groups[0]?.publish[0]?.jitter, 0.1)
