@@ -25,9 +25,9 @@ export function createObservers(options: {
   const { settings, log, metrics, recorder, publisher, writeBuffer, now } = options
   const detectClone = createCloneDetector()
 
-  const refused: BrokerLog['refused'] = (reason, peer, detail) => {
-    log.refused(reason, peer, detail)
-    recorder.refused(reason, peer)
+  const refused: BrokerLog['refused'] = (reason, peer, detail, code) => {
+    log.refused(reason, peer, detail, code)
+    recorder.refused(reason, peer, code)
     writeBuffer.refusal(reason, peer)
   }
 
@@ -54,9 +54,9 @@ export function createObservers(options: {
       recorder.connected(peer, clean, protocol)
       writeBuffer.sessions(peer.deviceId ?? '')
     },
-    disconnected(peer, why, code) {
-      log.disconnected(peer, why, code)
-      recorder.disconnected(peer, why, code)
+    disconnected(peer, why, codes) {
+      log.disconnected(peer, why, codes)
+      recorder.disconnected(peer, why, codes)
       writeBuffer.sessions(peer.deviceId ?? '')
     },
     firstUse: writeBuffer.use,

@@ -101,7 +101,10 @@ export type Refusal = {
   address: string | null
   fingerprint: string | null
   count: number
-}
+} & Answers
+
+/** What a client is told: by MQTT 5 a Reason Code such as `0x8a`, by 3.1.1 the return code of CONNACK; null for no packet. */
+type Answers = { mqtt5: string | null; mqtt311: number | null }
 
 /** Whether a device or certificate would be admitted now: every check in order, and the last refusals seen. */
 export type Explanation = {
@@ -110,6 +113,8 @@ export type Explanation = {
   reason: string | null
   message: string
   hint: string | null
+  /** What its client is told; null where it would be admitted, or has no certificate. */
+  answer: Answers | null
   checks: Check[]
   /** For a device: each of its certificates. */
   certificates?: { fingerprint: string; wouldBeAdmitted: boolean; reason: string | null; checks: Check[] }[]

@@ -135,6 +135,17 @@ export function reasonString(reason: Reason): string {
   return `${reason}: ${reasons[reason].hint}`
 }
 
+/** What a client is told for a reason: by version 5 a Reason Code, by 3.1.1 the return code of CONNACK; null for no packet. */
+export function answersTo(reason: Reason): { mqtt5: string | null; mqtt311: number | null } {
+  const { connack, disconnect, ack } = codes[reason] as V5Codes
+  const code = connack ?? disconnect ?? ack
+  const { seen } = reasons[reason]
+  return {
+    mqtt5: code === null ? null : reasonCodeText(code),
+    mqtt311: typeof seen === 'number' ? seen : null,
+  }
+}
+
 /** A Reason Code as it is written: `0x8e`. */
 export function reasonCodeText(code: number): string {
   return `0x${code.toString(16).padStart(2, '0')}`

@@ -5,12 +5,12 @@ import { type Reason, reasons } from '../../db/reason.ts'
 import { reasonCodeText } from '../../db/reason-v5.ts'
 import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { CloneSuspicion } from '../admission/clone-detector.ts'
-import type { BrokerLog, PeerInfo } from '../observability/logging.ts'
+import { type BrokerLog, type EndCodes, endCodeTexts, type PeerInfo } from '../observability/logging.ts'
 
 export type EventRecorder = {
   connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName): void
-  disconnected(peer: PeerInfo, why: string, code: number | null): void
-  refused(reason: Reason, peer: PeerInfo): void
+  disconnected(peer: PeerInfo, why: string, codes: EndCodes): void
+  refused(reason: Reason, peer: PeerInfo, code?: number | null): void
   cloned(suspicion: CloneSuspicion, deviceId: string, suspended: boolean): void
   close(): void
 }
@@ -22,7 +22,7 @@ const REMEMBERED_MAX = 10_000
 const REFUSALS_PER_SECOND = 50
 const LOOK_EVERY_MS = 1_000
 
-type Repeated = { reason: Reason; peer: PeerInfo; since: number; times: number }
+type Repeated = { reason: Reason; peer: PeerInfo; code: number | null; since: number; times: number }
 
 type Troubles = Pick<BrokerLog, 'eventsDropped' | 'eventLogFailed' | 'eventLogSetAside'>
 
@@ -43,6 +43,11 @@ export function openEventRecorder(
   return createEventRecorder(createEventLog({ file, node, now, ...troubles }), now)
 }
 
+/** Ends of a session that no reason of a refusal names. */
+function isEnd(why: string): boolean {
+  return why === 'closed' || why === 'taken_over'
+}
+
 export function createEventRecorder(log: EventLog, now: () => number): EventRecorder {
   /** In the order of their first record. */
   const repeated = new Map<string, Repeated>()
@@ -51,14 +56,20 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
   const timer = setInterval(tellWhatWaits, LOOK_EVERY_MS)
   timer.unref()
 
-  function tell(reason: Reason, { deviceId, fingerprint, address }: PeerInfo, times: number): void {
-    const detail = times === 1 ? { address } : { address, count: times }
+  function tell({ reason, peer, code }: Omit<Repeated, 'since' | 'times'>, times: number): void {
+    const { deviceId, fingerprint, address, protocol } = peer
+    const detail = {
+      address,
+      ...(protocol !== undefined && { protocol }),
+      ...(code !== null && { code: reasonCodeText(code) }),
+      ...(times > 1 && { count: times }),
+    }
     log.append({ at: now(), kind: 'refused', deviceId, fingerprint, reason, detail }, 'counted')
   }
 
-  function forget(key: string, { reason, peer, times }: Repeated): void {
+  function forget(key: string, one: Repeated): void {
     repeated.delete(key)
-    if (times > 0) tell(reason, peer, times)
+    if (one.times > 0) tell(one, one.times)
   }
 
   function tellWhatWaits(): void {
@@ -83,14 +94,14 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
         detail: { address, clean, protocol },
       }),
 
-    disconnected({ deviceId, fingerprint, address }, why, code) {
+    disconnected({ deviceId, fingerprint, address, protocol }, why, codes) {
       // The message of a library is for the log; an event has one word of a known list.
-      const reason = why === 'closed' || Object.hasOwn(reasons, why) ? why : 'connection_failed'
-      const detail = code === null ? { address } : { address, code: reasonCodeText(code) }
+      const reason = isEnd(why) || Object.hasOwn(reasons, why) ? why : 'connection_failed'
+      const detail = { address, ...(protocol !== undefined && { protocol }), ...endCodeTexts(codes) }
       log.append({ at: now(), kind: 'disconnected', deviceId, fingerprint, reason, detail })
     },
 
-    refused(reason, peer) {
+    refused(reason, peer, code = null) {
       log.tally('refused', reason, now())
       const key = `${reason} ${peer.fingerprint ?? peer.address}`
       const before = repeated.get(key)
@@ -103,12 +114,12 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
         return
       }
       toldThisSecond += 1
-      tell(reason, peer, 1)
+      tell({ reason, peer, code }, 1)
       if (repeated.size >= REMEMBERED_MAX) {
         const [oldest, one] = repeated.entries().next().value!
         forget(oldest, one)
       }
-      repeated.set(key, { reason, peer, since: now(), times: 0 })
+      repeated.set(key, { reason, peer, code, since: now(), times: 0 })
     },
 
     cloned({ kind, fingerprint, ...evidence }, deviceId, suspended) {

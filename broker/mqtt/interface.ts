@@ -4,7 +4,7 @@ import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { SessionFile } from '../../db/sessions/session-file.ts'
 import type { Admit } from '../admission/admit.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
-import type { PeerInfo } from '../observability/logging.ts'
+import type { EndCodes, PeerInfo } from '../observability/logging.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
 import type { Session, Sessions } from './connection/sessions.ts'
 import type { RightsResolver } from './rights-resolver.ts'
@@ -15,17 +15,17 @@ import type { Traffic } from './traffic.ts'
 export type Filters = { keys(): Iterable<string> }
 
 export type EngineEvents = {
-  refused(reason: Reason, peer: PeerInfo, detail?: string): void
+  /** `code` is the Reason Code that it was told; null for none. */
+  refused(reason: Reason, peer: PeerInfo, detail?: string, code?: number | null): void
   admitted(peer: PeerInfo): void
   connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName): void
-  /** `code` is the Reason Code of the DISCONNECT that it was sent; null for none. */
-  disconnected(peer: PeerInfo, why: string, code: number | null): void
+  disconnected(peer: PeerInfo, why: string, codes: EndCodes): void
   cut(reason: Reason, peer: PeerInfo): void
   takenOver(peer: PeerInfo, by: PeerInfo): void
   denied(reason: Reason, peer: PeerInfo, topic: string): void
   /** It has sent more than it may, and is not read for a while. */
   slowed(peer: PeerInfo): void
-  dropped(what: 'outbound' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
+  dropped(what: 'outbound' | 'too_large' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
   /** A stored session whose expiry was over has ended. */
   sessionExpired(): void
   clientFailed(peer: PeerInfo, error: Error): void

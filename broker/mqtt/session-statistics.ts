@@ -1,4 +1,5 @@
 // How many there are at this moment: connected, away with a stored session, and what all of them are subscribed to.
+import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { Sessions } from './connection/sessions.ts'
 import type { SessionStore } from './persistence/session-store.ts'
 import type { SessionTable } from './session/session-table.ts'
@@ -7,6 +8,8 @@ export type SessionStatistics = {
   connected: number
   /** The most that were connected at once. */
   connectedMax: number
+  /** Those that are connected, by version of MQTT. */
+  byProtocol: Readonly<Record<ProtocolName, number>>
   /** Stored sessions whose device is away. */
   away: number
   subscriptions: number

@@ -5,6 +5,8 @@ import type { EngineEvents } from './interface.ts'
 export type Traffic = {
   /** Stored sessions whose expiry was over. */
   sessionsExpired: number
+  /** DISCONNECT packets of the broker, by their Reason Code. */
+  disconnectsSent: Map<number, number>
   connects: number
   packetsReceived: number
   packetsSent: number
@@ -22,6 +24,7 @@ export type Traffic = {
 export function newTraffic(): Traffic {
   return {
     sessionsExpired: 0,
+    disconnectsSent: new Map(),
     connects: 0,
     packetsReceived: 0,
     packetsSent: 0,
@@ -43,6 +46,11 @@ export function countingEvents(events: EngineEvents, traffic: Traffic): EngineEv
     dropped(what, deviceId) {
       if (what !== 'retained') traffic.messagesDropped += 1
       events.dropped(what, deviceId)
+    },
+    disconnected(peer, why, codes) {
+      const { sent } = codes
+      if (sent !== null) traffic.disconnectsSent.set(sent, (traffic.disconnectsSent.get(sent) ?? 0) + 1)
+      events.disconnected(peer, why, codes)
     },
     sessionExpired() {
       traffic.sessionsExpired += 1

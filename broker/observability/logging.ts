@@ -8,13 +8,22 @@ import type { CloneSuspicion } from '../admission/clone-detector.ts'
 import type { BrokerMetrics } from './metrics.ts'
 
 /** The peer that a log line is about; unknown fields are absent. */
-export type PeerInfo = { address: string; fingerprint?: string | undefined; deviceId?: string | undefined }
+/** `protocol` where its CONNECT has been read. */
+export type PeerInfo = {
+  address: string
+  fingerprint?: string | undefined
+  deviceId?: string | undefined
+  protocol?: ProtocolName
+}
+/** Reason Codes of the DISCONNECT that the broker sent, and of the one that came; null for none. */
+export type EndCodes = { sent: number | null; received: number | null }
 
 export type BrokerLog = ReturnType<typeof createBrokerLog>
 
 const TOPIC_LOGGED_MAX = 256
 const WHY_DROPPED = {
   outbound: 'queue full',
+  too_large: 'larger than its subscriber takes (Maximum Packet Size)',
   offline: 'queue full',
   aged: 'it waited too long',
   retained: 'a will that its device may not retain any more was sent without RETAIN',
@@ -52,11 +61,13 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
     gateReady: (gate: number, pid: number) => log.info({ gate, pid }, 'gate ready'),
     gateDied: (gate: number, how: string) => log.error({ gate, how }, 'gate died: starting it again'),
 
-    refused(reason: Reason, peer: PeerInfo, detail?: string) {
+    /** `code` is the Reason Code of the CONNACK or DISCONNECT that was sent to it, where one is known. */
+    refused(reason: Reason, peer: PeerInfo, detail?: string, code: number | null = null) {
       metrics.refusals.inc({ reason })
       // A flood is counted in full and logged in part.
       if (refusalLines.spend()) {
-        log.warn({ reason, ...peer, ...(detail === undefined ? {} : { detail }) }, 'refused')
+        const told = code === null ? {} : { code: reasonCodeText(code) }
+        log.warn({ reason, ...peer, ...told, ...(detail === undefined ? {} : { detail }) }, 'refused')
       }
     },
     admitted(peer: PeerInfo) {
@@ -67,10 +78,9 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
       metrics.connects.inc({ protocol })
       log.info({ ...peer, clean, protocol }, 'connected')
     },
-    /** `code` is the Reason Code of the DISCONNECT that was sent to it; null for none. */
-    disconnected(peer: PeerInfo, why: string, code: number | null) {
-      if (code !== null) metrics.disconnects.inc({ code: reasonCodeText(code) })
-      log.info({ ...peer, why, ...(code !== null && { code: reasonCodeText(code) }) }, 'disconnected')
+    disconnected(peer: PeerInfo, why: string, codes: EndCodes) {
+      if (codes.sent !== null) metrics.disconnects.inc({ code: reasonCodeText(codes.sent) })
+      log.info({ ...peer, why, ...endCodeTexts(codes) }, 'disconnected')
     },
     cut(reason: Reason, peer: PeerInfo) {
       metrics.cuts.inc({ reason })
@@ -179,5 +189,13 @@ function createBudget(perSecond: number, onSkipped: (count: number) => void) {
       spent += 1
       return spent <= perSecond
     },
+  }
+}
+
+/** As they are written in logs and events; nothing where there is none, and of those that came none that says no more than goodbye. */
+export function endCodeTexts({ sent, received }: EndCodes): { code?: string; receivedCode?: string } {
+  return {
+    ...(sent !== null && { code: reasonCodeText(sent) }),
+    ...(received !== null && received > 0 && { receivedCode: reasonCodeText(received) }),
   }
 }

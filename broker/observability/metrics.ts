@@ -54,6 +54,12 @@ export function createMetrics() {
       labelNames: ['protocol'] as const,
       registers,
     }),
+    mqttSessions: new Gauge({
+      name: 'rollcall_mqtt_sessions',
+      help: 'Sessions that are connected, by version of MQTT',
+      labelNames: ['protocol'] as const,
+      registers,
+    }),
     disconnects: new Counter({
       name: 'rollcall_mqtt_disconnects_sent_total',
       help: 'Sessions of MQTT 5 that the broker ended with DISCONNECT, by its Reason Code',
@@ -232,5 +238,5 @@ function startAtZero(metrics: {
   for (const reason of ['publish_denied', 'subscribe_denied', 'quota_exceeded', 'payload_format_invalid'])
     denials.inc({ reason }, 0)
   for (const kind of cloneKinds) clones.inc({ kind }, 0)
-  for (const queue of ['outbound', 'offline', 'aged', 'retained']) drops.inc({ queue }, 0)
+  for (const queue of ['outbound', 'too_large', 'offline', 'aged', 'retained']) drops.inc({ queue }, 0)
 }

@@ -22,6 +22,8 @@ export function createScrape({ metrics, engine, limits, healthy, sessionFile }: 
   return {
     text() {
       metrics.sessions.set(engine.sessions.size())
+      for (const [protocol, count] of Object.entries(engine.sessions.connected().byProtocol))
+        metrics.mqttSessions.set({ protocol }, count)
       const { queuedMessages, queuedBytes, retained, retainedBytes } = engine.queued()
       metrics.queuedMessages.set(queuedMessages)
       metrics.queuedBytes.set(queuedBytes)

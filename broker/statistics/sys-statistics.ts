@@ -1,5 +1,6 @@
-// The broker's figures as mosquitto names them below `$SYS/broker` (mosquitto(8), "Broker status"), as text. Pure: figures and
-// elapsed time in, topics and payloads out.
+// The broker's figures as mosquitto names them below `$SYS/broker` (mosquitto(8), "Broker status"), with those of versions of MQTT
+// and of Reason Codes, as text. Pure: figures and elapsed time in, topics and payloads out.
+import { reasonCodeText } from '../../db/reason-v5.ts'
 import type { SessionStatistics } from '../mqtt/session-statistics.ts'
 import type { Traffic } from '../mqtt/traffic.ts'
 
@@ -57,6 +58,11 @@ export function sysTexts(figures: SysStatistics): Map<string, string> {
     ['bytes/sent', traffic.bytesSent],
     ['subscriptions/count', figures.subscriptions],
   ]
+  // Beside mosquitto's, which knows neither.
+  for (const [protocol, count] of Object.entries(figures.byProtocol))
+    below.push([`clients/connected/mqtt/${protocol}`, count])
+  for (const [code, count] of traffic.disconnectsSent)
+    below.push([`disconnects/sent/${reasonCodeText(code)}`, count])
   // As mosquitto does, these count themselves.
   const own = below.length + 1 + loads.length * LOAD_MINUTES.length
   below.push(['retained messages/count', figures.retained + own])

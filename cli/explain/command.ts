@@ -36,6 +36,7 @@ export function formatExplanation(explanation: Explanation): string {
   // The checks above are those of the certificate that decides; the others need no more than a line each.
   const certificates = explanation.certificates ?? []
   if (certificates.length > 0) lines.push('', 'Certificates:', ...certificates.map(certificateLine))
+  if (explanation.answer !== null) lines.push('', `Its client is told: ${answerText(explanation.answer)}`)
   if (hint && !wouldBeAdmitted) lines.push('', `What to do: ${hint}`)
   if (refusals.length > 0) lines.push('', 'Refused lately:', ...refusals.map(refusalLine))
   return `${lines.map(line => coloured(oneLine(line))).join('\n')}\n`
@@ -74,10 +75,23 @@ function inputText(key: string, value: string): string {
   return key === 'keyType' ? keyName(value) : value
 }
 
-function refusalLine({ at, reason, address, fingerprint, count }: Explanation['refusals'][number]): string {
+function answerText({ mqtt5, mqtt311 }: NonNullable<Explanation['answer']>): string {
+  if (mqtt5 === null && mqtt311 === null) return 'nothing, the connection is closed'
+  const older = mqtt311 === null ? 'nothing' : `CONNACK ${mqtt311}`
+  return `${mqtt5 ?? 'nothing'} by MQTT 5, ${older} by MQTT 3.1.1`
+}
+
+function refusalLine({
+  at,
+  reason,
+  address,
+  fingerprint,
+  count,
+  mqtt5,
+}: Explanation['refusals'][number]): string {
   const certificate = fingerprint ? `, certificate ${fingerprint.slice(0, 16)}…` : ''
   const from = address ? ` from ${address}` : ''
-  return `  ${at} ${reason}${from}${certificate}${count > 1 ? `, ${count} times` : ''}`
+  return `  ${at} ${reason}${mqtt5 === null ? '' : ` (${mqtt5} by MQTT 5)`}${from}${certificate}${count > 1 ? `, ${count} times` : ''}`
 }
 
 /** A certificate may call itself anything: it gets no line of its own. */

@@ -33,12 +33,23 @@ export function eventTone(kind: string): Tone {
 const endLabels: Record<string, string> = {
   closed: 'The device closed it',
   connection_failed: 'The connection broke',
+  taken_over: 'Another connection of the device took its place',
 }
 
 /** What stands beside the kind: why, and from where. */
 export function describeEvent({ reason, detail, node }: EventRow): string {
+  const code = textIn(detail, 'code')
+  const received = textIn(detail, 'receivedCode')
+  const isFault = reason === 'connection_failed' && code !== null
   const parts = [
-    reason === null ? null : (endLabels[reason] ?? reasonLabel(reason).title),
+    isFault
+      ? 'The broker ended it'
+      : reason === null
+        ? null
+        : (endLabels[reason] ?? reasonLabel(reason).title),
+    code === null ? null : `told ${code}`,
+    received === null ? null : `DISCONNECT ${received} came from it`,
+    textIn(detail, 'protocol') === null ? null : `MQTT ${textIn(detail, 'protocol')}`,
     typeof detail['of'] === 'string' ? `of the ${detail['of']}` : null,
     typeof detail['address'] === 'string' ? `from ${detail['address']}` : null,
     typeof detail['clientId'] === 'string' ? `as ${detail['clientId']}` : null,
@@ -46,4 +57,8 @@ export function describeEvent({ reason, detail, node }: EventRow): string {
     node === null ? null : `at ${node}`,
   ]
   return parts.filter(Boolean).join(', ')
+}
+
+function textIn(detail: EventRow['detail'], name: string): string | null {
+  return typeof detail[name] === 'string' ? detail[name] : null
 }

@@ -1,4 +1,5 @@
 // What reason codes, checks and states mean, in words for the page. The codes and their hints are the service's own.
+import type { Explanation } from '../../client/types.ts'
 import { reasons } from '../../db/reason.ts'
 
 /** What a reason code means and what to do; a code that this page does not know stands for itself. */
@@ -6,6 +7,13 @@ export function reasonLabel(code: string): { title: string; hint: string } {
   return Object.hasOwn(reasons, code)
     ? reasons[code as keyof typeof reasons]
     : { title: humanize(code), hint: '' }
+}
+
+/** What the client of a refused device is told. */
+export function answerText({ mqtt5, mqtt311 }: NonNullable<Explanation['answer']>): string {
+  if (mqtt5 === null && mqtt311 === null) return 'Its client is told nothing: the connection is closed.'
+  const older = mqtt311 === null ? 'nothing' : `CONNACK ${mqtt311}`
+  return `Its client is told ${mqtt5 ?? 'nothing'} by MQTT 5, ${older} by MQTT 3.1.1.`
 }
 
 /** `certificate_status` as a reader says it. */

@@ -14,6 +14,7 @@ import type { AdmissionLookup } from '../../db/admission-lookup.ts'
 import type { Arrival } from '../../db/issuers/arrivals.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
+import { answersTo } from '../../db/reason-v5.ts'
 import type { NearestDevice } from '../../db/roll/nearest-device.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../../db/roll/roll-reader.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
@@ -94,6 +95,7 @@ export function createExplainer({
       ...verdict,
       message: messageFor(verdict, leaf, known) + nearby(nearestDevice) + arrived(arrivalOf(fingerprint)),
       hint: verdict.reason === null ? null : reasons[verdict.reason].hint,
+      answer: answerFor(verdict),
       ...(nearestDevice === undefined ? {} : { nearestDevice }),
       refusals: (await roll.refusals({ fingerprint }, REFUSALS_SHOWN)).map(toRefusalResponse),
     }
@@ -109,7 +111,8 @@ export function createExplainer({
       const { items } = await roll.certificates({ deviceId: id }, null, CERTIFICATES_TRIED)
       const refusals = (await roll.refusals({ deviceId: id }, REFUSALS_SHOWN)).map(toRefusalResponse)
       const subject = { kind: 'device' as const, id }
-      if (items.length === 0) return { subject, ...withoutCertificate(device), certificates: [], refusals }
+      if (items.length === 0)
+        return { subject, ...withoutCertificate(device), answer: null, certificates: [], refusals }
       const known = issuers()
       const tried = items.toSorted(newestFirst).map(({ fingerprint, der }) => ({
         fingerprint,
@@ -124,6 +127,7 @@ export function createExplainer({
           ? `The device would be admitted with certificate ${fingerprint}`
           : `${reasons[deciding.reason!].title} (its newest certificate ${fingerprint}; none of ${tried.length} would be admitted)`,
         hint: deciding.reason === null ? null : reasons[deciding.reason].hint,
+        answer: answerFor(deciding),
         certificates: tried,
         refusals,
       }
@@ -233,6 +237,7 @@ function neverListed(fingerprint: string, seen: readonly Refusal[], known: Map<s
       ? `This is the certificate of the issuer ${issuer.name}, no device's`
       : 'No certificate with this fingerprint is on the roll',
     hint: 'Explain the certificate itself, from its file: that shows its names, its issuer and every other check.',
+    answer: answersTo(reason),
     refusals: seen.map(toRefusalResponse),
   }
 }
@@ -256,6 +261,12 @@ function newestFirst(a: Certificate, b: Certificate): number {
   return b.issuedAt - a.issuedAt || (a.fingerprint < b.fingerprint ? -1 : 1)
 }
 
+function answerFor({ reason }: Verdict): Explanation['answer'] {
+  return reason === null ? null : answersTo(reason)
+}
+
 function toRefusalResponse(refusal: Refusal): Explanation['refusals'][number] {
-  return { ...refusal, at: new Date(refusal.at).toISOString() }
+  const isKnown = Object.hasOwn(reasons, refusal.reason)
+  const answers = isKnown ? answersTo(refusal.reason as Reason) : { mqtt5: null, mqtt311: null }
+  return { ...refusal, ...answers, at: new Date(refusal.at).toISOString() }
 }

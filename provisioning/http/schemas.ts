@@ -195,11 +195,17 @@ const Check = Type.Object({
   inputs: Type.Record(Type.String(), Type.Unknown()),
 })
 const verdict = { wouldBeAdmitted: Type.Boolean(), reason, checks: Type.Array(Check) }
+const Answers = {
+  mqtt5: Nullable(Type.String({ description: 'Reason Code, such as 0x8a; null for no packet' })),
+  mqtt311: Nullable(Type.Integer({ description: 'Return code of CONNACK; null for none' })),
+}
 export const Explanation = Type.Object({
   subject: Type.Object({ kind: OneOf(['device', 'certificate'] as const), id: Type.String() }),
   ...verdict,
   message: Type.String(),
   hint: Nullable(Type.String()),
+  /** What its client is told now. */
+  answer: Nullable(Type.Object(Answers)),
   certificates: Type.Optional(Type.Array(Type.Object({ fingerprint: Fingerprint, ...verdict }))),
   /** For a stranger: the device whose ID is nearest to a name in its certificate, and how many edits apart. */
   nearestDevice: Type.Optional(
@@ -217,6 +223,7 @@ export const Explanation = Type.Object({
       address: Type.String(),
       fingerprint: Type.String(),
       count: Type.Integer(),
+      ...Answers,
     }),
   ),
 })

@@ -121,6 +121,7 @@ describe('an operator in the console', () => {
     await page.getByText('revoked, for good (keyCompromise)').waitFor()
     await page.getByRole('link', { name: 'Summary' }).click()
     await page.getByText('would be refused').waitFor()
+    await page.getByText('Its client is told 0x8a by MQTT 5, CONNACK 5 by MQTT 3.1.1.').waitFor()
     await page.getByText('The certificate is revoked', { exact: true }).first().waitFor()
   })
 

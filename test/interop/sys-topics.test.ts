@@ -9,7 +9,9 @@ import { startMosquitto } from '../e2e/mosquitto-server.ts'
 import { scratch, startSystem } from '../e2e/system.ts'
 
 const READ = ['-t', '$SYS/broker/#', '-F', '%t|%r|%p']
+/** Beside them 3 figures of versions of MQTT, which mosquitto does not have. */
 const OURS = 48
+const ALONE = /\/clients\/connected\/mqtt\//
 
 it('gives mosquitto_sub figures under mosquitto’s names, if a policy allows it', async () => {
   using world = scratch()
@@ -36,9 +38,9 @@ it('gives mosquitto_sub figures under mosquitto’s names, if a policy allows it
   ]
   const ours = await figures(
     asDevice(system.mqttsPort, operator),
-    output => namesIn(output).size >= OURS && counted.every(line => line.test(output)),
+    output => namesIn(output).size >= OURS + 3 && counted.every(line => line.test(output)),
   )
-  const names = [...namesIn(ours)]
+  const names = [...namesIn(ours)].filter(name => !ALONE.test(name))
   assert.equal(names.length, OURS, ours)
   const configuration = (port: number) => {
     const lines = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', 'sys_interval 1', 'user root']

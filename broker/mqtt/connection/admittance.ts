@@ -109,7 +109,10 @@ export function createAdmittance(
       events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Map())
     }
     if (session.connected)
-      events.disconnected(whoIs(session), session.ended ?? 'closed', session.disconnectCode)
+      events.disconnected(whoIs(session), session.ended ?? (session.replaced ? 'taken_over' : 'closed'), {
+        sent: session.disconnectCode,
+        received: session.receivedCode,
+      })
   }
 
   function end(session: Session, reason: Reason): void {

@@ -1,9 +1,11 @@
 // The connections that the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
+import { type ProtocolName, protocolNames } from '../../../db/roll/live-sessions.ts'
 import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
 import type { PeerInfo } from '../../observability/logging.ts'
 import type { Filters } from '../interface.ts'
+import type { Version } from '../protocol/packets.ts'
 import type { DeviceRights, Principal } from '../rights-resolver.ts'
 
 /** `at` in ms since the epoch, of CONNACK 0. */
@@ -35,6 +37,8 @@ export type Session = {
   filters: Filters & { readonly size: number }
   /** Whether its first CONNECT will make the certificate or the device active. */
   firstUse: boolean
+  /** Level of the MQTT that its CONNECT speaks; null before. */
+  protocolLevel: Version | null
   /** True from CONNACK 0 on. */
   connected: boolean
   /** Another connection of its device takes its place. */
@@ -43,6 +47,8 @@ export type Session = {
   ended: string | null
   /** Reason Code of the DISCONNECT that it was sent; null for none. */
   disconnectCode: number | null
+  /** Reason Code of the DISCONNECT that came from it; null for none. */
+  receivedCode: number | null
 }
 
 /** An admitted connection that has no rights yet. */
@@ -63,9 +69,11 @@ export function newSession({
     rights: noRights,
     filters: new Map(),
     firstUse: false,
+    protocolLevel: null,
     connected: false,
     ended: null,
     disconnectCode: null,
+    receivedCode: null,
   }
 }
 
@@ -74,6 +82,7 @@ export function whoIs(session: Session): PeerInfo {
     address: session.address,
     fingerprint: session.identity.fingerprint,
     deviceId: session.identity.deviceId,
+    ...(session.protocolLevel !== null && { protocol: protocolNames[session.protocolLevel] }),
   }
 }
 
@@ -100,7 +109,7 @@ export type Sessions = {
   connect(session: Session): void
   size(): number
   /** Of those that were answered so. */
-  connected(): { connected: number; connectedMax: number }
+  connected(): { connected: number; connectedMax: number; byProtocol: Readonly<Record<ProtocolName, number>> }
   all(): Iterable<Session>
   ofCertificate(fingerprint: string): Session[]
   ofDevice(deviceId: string): Session[]
@@ -112,6 +121,7 @@ export function createSessions(): Sessions {
   const byDevice: Index = new Map()
   let connected = 0
   let connectedMax = 0
+  const byProtocol: Record<ProtocolName, number> = { '3.1': 0, '3.1.1': 0, '5': 0 }
 
   return {
     add(session) {
@@ -120,17 +130,21 @@ export function createSessions(): Sessions {
       insert(byDevice, session.identity.deviceId, session)
     },
     remove(session) {
-      if (all.delete(session) && session.connected) connected -= 1
+      if (all.delete(session) && session.connected) {
+        connected -= 1
+        if (session.protocolLevel !== null) byProtocol[protocolNames[session.protocolLevel]] -= 1
+      }
       withdraw(byCertificate, session.identity.fingerprint, session)
       withdraw(byDevice, session.identity.deviceId, session)
     },
     connect(session) {
       session.connected = true
       connected += 1
+      if (session.protocolLevel !== null) byProtocol[protocolNames[session.protocolLevel]] += 1
       connectedMax = Math.max(connectedMax, connected)
     },
     size: () => all.size,
-    connected: () => ({ connected, connectedMax }),
+    connected: () => ({ connected, connectedMax, byProtocol }),
     all: () => all,
     ofCertificate: fingerprint => found(byCertificate, fingerprint),
     ofDevice: deviceId => found(byDevice, deviceId),

@@ -5,6 +5,7 @@ import type { IConnackPacket } from 'mqtt-packet'
 import { decideConnect } from '../../../admission/client-id.ts'
 import { type Reason, reasons } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
+import { protocolNames } from '../../../db/roll/live-sessions.ts'
 import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
 import { markReplaced, principalOf, whoIs } from '../connection/sessions.ts'
@@ -30,8 +31,9 @@ export function createConnectHandler(parts: HandlerContext) {
   function refuse(client: Client, reason: Reason, will: Connect['will']): void {
     const { session } = client
     session.ended = reason
-    events.refused(reason, whoIs(session))
-    closing.close(client, { transport: 'in order', will: false, last: refusal(client, reason, will) })
+    const code = client.version === 5 ? connackCodeOf(client, reason, will) : null
+    events.refused(reason, whoIs(session), undefined, code)
+    closing.close(client, { transport: 'in order', will: false, last: refusal(client, reason, code) })
   }
 
   function refusalOf({ session }: Client, packet: Connect): Reason | null {
@@ -176,6 +178,7 @@ export function createConnectHandler(parts: HandlerContext) {
       closing.close(client, { transport: 'destroyed', will: false, last: null })
       return
     }
+    if (isVersion(packet.version)) session.protocolLevel = packet.version
     if (packet.version === 5) agreeOn(client, packet)
     const reason = refusalOf(client, packet)
     if (reason !== null) {
@@ -223,13 +226,18 @@ function agreeOn(client: Client, { properties }: Connect): void {
   if (client.aliasMaximum > 0) client.aliasesGiven = new Map()
 }
 
-function refusal({ version, announced }: Client, reason: Reason, will: Connect['will']): Buffer | null {
-  if (version === 5) {
-    const isLimit = reason === 'will_denied' && will !== null
-    const beyond = isLimit ? codeBeyond(announced, will.qos, will.retain) : null // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
-    const code = beyond ?? v5Codes[reason].connack
-    return code === null ? null : refusingConnack5(code, reasonString(reason))
-  }
+function isVersion(level: number): level is Version {
+  return Object.hasOwn(protocolNames, level)
+}
+
+function connackCodeOf({ announced }: Client, reason: Reason, will: Connect['will']): number | null {
+  const isLimit = reason === 'will_denied' && will !== null
+  const beyond = isLimit ? codeBeyond(announced, will.qos, will.retain) : null // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+  return beyond ?? v5Codes[reason].connack
+}
+
+function refusal({ version }: Client, reason: Reason, code: number | null): Buffer | null {
+  if (version === 5) return code === null ? null : refusingConnack5(code, reasonString(reason))
   const { seen } = reasons[reason]
   return refusingConnack3(typeof seen === 'number' ? seen : 5)
 }

@@ -10,6 +10,7 @@ export function createDisconnectHandler({ closing, settings, table }: HandlerCon
   return (client: Client, { reasonCode, properties }: Disconnect): void => {
     const asked = properties.numbers.get(SESSION_EXPIRY)
     const { state, session } = client
+    if (client.version === 5) session.receivedCode = reasonCode
     if (asked !== undefined && state !== null) {
       if (client.sessionExpiryAsked === 0 && asked > 0)
         throw new PacketFault('the session was to end with its connection', codes.protocolError) // [MQTT-3.14.2-2]

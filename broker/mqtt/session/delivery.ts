@@ -156,7 +156,7 @@ export function createDelivery(parts: {
     if (encoded === null) {
       // Acknowledged on its behalf [MQTT-3.1.2-25].
       if (messageId > 0) forget(state, messageId)
-      events.dropped('outbound', client.session.identity.deviceId)
+      events.dropped('too_large', client.session.identity.deviceId)
       return false
     }
     // An alias is told by the first message that has it: none goes before it.

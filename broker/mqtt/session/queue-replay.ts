@@ -18,7 +18,7 @@ export function createQueueReplay(parts: {
   output: Output
   delivery: DeliveryService
   isDraining(): boolean
-  dropped(what: 'aged' | 'outbound', clientId: string): void
+  dropped(what: 'aged' | 'too_large', clientId: string): void
 }) {
   const { store, output, delivery } = parts
   const { queue } = store
@@ -142,7 +142,7 @@ export function createQueueReplay(parts: {
     if (encoded === null) {
       if (dup) giveUp(state, client, messageId)
       else delivery.forget(state, messageId) // [MQTT-3.1.2-25]
-      parts.dropped('outbound', client.session.identity.deviceId)
+      parts.dropped('too_large', client.session.identity.deviceId)
       return
     }
     output.sendAfter(client, group, encoded.bytes, encoded.identifierAt, messageId)

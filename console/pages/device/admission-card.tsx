@@ -5,7 +5,7 @@ import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { Skeleton } from '../../components/placeholders.tsx'
-import { humanize, reasonLabel } from '../../labels/reasons.ts'
+import { answerText, humanize, reasonLabel } from '../../labels/reasons.ts'
 
 const marks = { passed: '✓', failed: '✕', skipped: '·' } as const
 
@@ -24,6 +24,7 @@ export function AdmissionCard({ answer }: { answer: Query<Explanation> }) {
             {data.reason === null ? null : <code className="faint">{data.reason}</code>}
           </div>
           <p className="break">{data.message}.</p>
+          {data.answer === null ? null : <p className="soft small">{answerText(data.answer)}</p>}
           {data.hint === null ? null : <p className="soft small">{data.hint}</p>}
           {data.checks.length === 0 ? null : (
             <details open={!data.wouldBeAdmitted}>

@@ -32,6 +32,7 @@ export function RefusalsCard({ answer: { data, loading } }: { answer: Query<Expl
                 {hint === '' ? null : <p className="soft small">{hint}</p>}
                 <p className="faint small">
                   <code>{refusal.reason}</code>
+                  {refusal.mqtt5 === null ? '' : ` · ${refusal.mqtt5} by MQTT 5`}
                   {refusal.address ? ` · from ${refusal.address}` : ''}
                   {refusal.fingerprint ? ` · certificate ${refusal.fingerprint.slice(0, 12)}…` : ''}
                 </p>

@@ -63,7 +63,7 @@ test('what a library said of a broken connection is no reason', () => {
   const { log, told } = recording()
   const recorder = createEventRecorder(log, () => 0)
   for (const why of ['certificate_revoked', 'closed', 'read ECONNRESET', 'constructor'])
-    recorder.disconnected(who('a'), why, null)
+    recorder.disconnected(who('a'), why, { sent: null, received: null })
   recorder.close()
   assert.deepEqual(
     told.map(({ reason }) => reason),

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { createEventReader } from '../../../db/events/event-reader.ts'
 import { startTestBroker, type TestBroker } from '../../harness/broker.ts'
 import { speak5 } from '../../harness/mqtt5-client.ts'
-import { kept5, subscribe5 } from '../../harness/packets5.ts'
+import { kept5, publish5, subscribe5 } from '../../harness/packets5.ts'
 import { visit } from '../../harness/raw-client.ts'
 import { until } from '../../harness/until.ts'
 
@@ -48,7 +48,10 @@ test('a connection is told with its version, and its end with the code of its DI
   const { after } = createEventReader(`${t.roll.data}/events.db`, () => {})
   await until(() => after(0, 100).length >= 6)
   assert.deepEqual(
-    after(0, 100).map(({ kind, detail }) => [kind, detail?.['protocol'] ?? detail?.['code']]),
+    after(0, 100).map(({ kind, detail }) => [
+      kind,
+      kind === 'connected' ? detail?.['protocol'] : detail?.['code'],
+    ]),
     [
       ['connected', '5'],
       ['connected', '5'],
@@ -58,6 +61,51 @@ test('a connection is told with its version, and its end with the code of its DI
       ['disconnected', undefined],
     ],
   )
+})
+
+test('a refused CONNECT is told with its version and code, and an end with the code of the DISCONNECT that came', async () => {
+  const device = await t.roll.enroll('d1')
+  assert.equal((await speak5(t, device, { clientId: 'other' })).connack?.reasonCode, 0x85)
+  const will = { topic: 'devices/d1/gone', payload: Buffer.from('x'), qos: 1 as const, retain: false }
+  const leaving = await speak5(t, device, { clientId: 'd1', will })
+  leaving.say({ cmd: 'disconnect', reasonCode: 0x04 })
+  await leaving.closed()
+  const newer = await speak5(t, device, { clientId: 'd1' })
+  const newest = await speak5(t, device, { clientId: 'd1' })
+  await newer.closed()
+  const counted = ['{protocol="5"} 1', '{protocol="3.1.1"} 0'].map(each => `rollcall_mqtt_sessions${each}`)
+  await until(async () => {
+    const metrics = await t.broker.metrics()
+    return counted.every(line => metrics.includes(line))
+  })
+  const refusal = await t.line(line => line.msg === 'refused' && line['protocol'] === '5')
+  assert.equal(refusal['code'], '0x85')
+  const { after } = createEventReader(`${t.roll.data}/events.db`, () => {})
+  const told = () => after(0, 100).filter(({ kind }) => kind !== 'connected')
+  await until(() => told().length >= 3)
+  assert.deepEqual(
+    told().map(({ kind, reason, detail }) => {
+      const { address: _, ...rest } = detail ?? {}
+      return [kind, reason, rest]
+    }),
+    [
+      ['refused', 'client_id_mismatch', { protocol: '5', code: '0x85' }],
+      ['disconnected', 'closed', { protocol: '5', receivedCode: '0x04' }],
+      ['disconnected', 'taken_over', { protocol: '5', code: '0x8e' }],
+    ],
+  )
+  await newest.cut()
+})
+
+test('a message that is too large for its subscriber is counted as that, not as a full queue', async () => {
+  const device = await t.roll.enroll('d1')
+  const one = await speak5(t, device, { clientId: 'd1', properties: { maximumPacketSize: 60 } })
+  await one.ask(subscribe5(1, 'devices/d1/t'), 'suback')
+  await one.ask(publish5('devices/d1/t', 2, { payload: 'x'.repeat(100) }), 'puback')
+  const metrics = await t.broker.metrics()
+  assert.ok(metrics.includes('rollcall_messages_dropped_total{queue="too_large"} 1'))
+  assert.ok(metrics.includes('rollcall_messages_dropped_total{queue="outbound"} 0'))
+  await one.cut()
 })
 
 test('sessions whose expiry is over are counted', async () => {

@@ -9,6 +9,7 @@ const still: SysStatistics = {
   uptimeMs: 12_999,
   connected: 3,
   connectedMax: 5,
+  byProtocol: { '3.1': 0, '3.1.1': 1, '5': 2 },
   away: 2,
   subscriptions: 7,
   retained: 40,
@@ -28,7 +29,19 @@ test('figures are texts as mosquitto writes them', () => {
   assert.equal(below('clients/disconnected'), '2')
   assert.equal(below('clients/maximum'), '5')
   assert.equal(below('messages/stored'), '9')
-  assert.equal(below('retained messages/count'), String(40 + 48)) // these count themselves
+  assert.equal(below('retained messages/count'), String(40 + 51)) // these count themselves
+})
+
+test('versions of MQTT and Reason Codes have figures of their own', () => {
+  const traffic = { ...newTraffic(), disconnectsSent: new Map([[0x8e, 4]]) }
+  const texts = sysTexts({ ...still, traffic })
+  const below = (name: string) => texts.get(`$SYS/broker/${name}`)
+  assert.deepEqual(
+    ['3.1', '3.1.1', '5'].map(protocol => below(`clients/connected/mqtt/${protocol}`)),
+    ['0', '1', '2'],
+  )
+  assert.equal(below('disconnects/sent/0x8e'), '4')
+  assert.equal(below('retained messages/count'), String(40 + 52))
 })
 
 test('a steady minute is the average of one, and older minutes weigh less', () => {

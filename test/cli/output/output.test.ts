@@ -173,6 +173,7 @@ describe('an explanation in words', () => {
     reason: 'device_suspended',
     message: 'The device is suspended',
     hint: 'activate it',
+    answer: { mqtt5: '0x8a', mqtt311: 5 },
     checks: [
       { name: 'on_the_roll', outcome: 'passed', reason: null, inputs: { listed: true, chain: null } },
       { name: 'device_state', outcome: 'failed', reason: 'device_suspended', inputs: { state: 'suspended' } },
@@ -186,6 +187,8 @@ describe('an explanation in words', () => {
         address: '::1',
         fingerprint: 'ff',
         count: 3,
+        mqtt5: '0x8a',
+        mqtt311: 5,
       },
     ],
   }
@@ -203,16 +206,18 @@ The device is suspended
 Certificates:
   ✗ ff device_suspended
 
+Its client is told: 0x8a by MQTT 5, CONNACK 5 by MQTT 3.1.1
+
 What to do: activate it
 
 Refused lately:
-  2026-01-01T00:00:00.000Z device_suspended from ::1, certificate ff…, 3 times
+  2026-01-01T00:00:00.000Z device_suspended (0x8a by MQTT 5) from ::1, certificate ff…, 3 times
 `,
     )
   })
 
   it('has no advice for a device that would be admitted', () => {
-    const admitted = { ...explanation, wouldBeAdmitted: true, reason: null, refusals: [] }
+    const admitted = { ...explanation, wouldBeAdmitted: true, reason: null, answer: null, refusals: [] }
     assert.match(formatExplanation(admitted), /^device pump-1 would be admitted\n/)
     assert.doesNotMatch(formatExplanation(admitted), /What to do/)
   })

@@ -129,6 +129,8 @@ test('a fingerprint on no record shows its refusals', async () => {
       address: '192.0.2.7',
       fingerprint: nobody,
       count: 3,
+      mqtt5: null,
+      mqtt311: null,
     },
   ])
 })

@@ -171,13 +171,16 @@ test('explanations name the first failed check for every way to be refused', asy
   const issued = await service.enroll('pump-1')
   await t.test('a device that would be admitted', async () => {
     const { body } = await call('GET', '/v1/devices/pump-1/admission')
-    assert.deepEqual([body.wouldBeAdmitted, body.reason, body.hint], [true, null, null])
+    const { wouldBeAdmitted, reason, hint, answer } = body
+    assert.deepEqual([wouldBeAdmitted, reason, hint, answer], [true, null, null, null])
     assert.equal(body.certificates.length, 1)
     assert.ok(body.checks.every((check: { outcome: string }) => check.outcome === 'passed'))
   })
   await t.test('suspended, then one of two certificates revoked, then both', async () => {
     await call('POST', '/v1/devices/pump-1/suspend')
     assert.equal(await reasonOf('/v1/devices/pump-1/admission'), 'device_suspended')
+    const suspended = await call('GET', '/v1/devices/pump-1/admission')
+    assert.deepEqual(suspended.body.answer, { mqtt5: '0x8a', mqtt311: 5 })
     await call('POST', '/v1/devices/pump-1/activate')
     const second = await service.enroll('pump-1')
     await call('POST', `/v1/certificates/${issued.fingerprint}/revoke`)
@@ -214,6 +217,7 @@ test('explanations name the first failed check for every way to be refused', asy
       [4, 1],
     )
     assert.equal(body.refusals[0].at, '1970-01-01T00:00:02.000Z')
+    assert.deepEqual([body.refusals[0].mqtt5, body.refusals[0].mqtt311], ['0x8a', 5])
   })
 })
 

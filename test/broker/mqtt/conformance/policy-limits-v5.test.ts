@@ -24,15 +24,15 @@ describe('a policy with limits', () => {
   })
   afterEach(() => t.close())
 
-  async function limited(policy: Partial<PolicyDocument>): Promise<void> {
+  /** Gives the epoch of the attachment, the second of two changes. */
+  async function limited(policy: Partial<PolicyDocument>): Promise<number> {
     await t.roll.writer.putPolicy('limited', { name: 'limited', statements: [], ...policy }, tester)
-    await t.roll.writer.attachPolicy('limited', 'device', 'd1', tester)
+    return t.roll.writer.attachPolicy('limited', 'device', 'd1', tester)
   }
   const comes = (connect: object = {}) => speak5(t, device, { clientId: 'd1', ...connect })
   const will = (qos: number, retain: boolean) => ({
     will: { topic, payload: Buffer.from('w'), qos, retain },
   })
-  const acknowledged = () => t.line(line => line.msg === 'epoch acknowledged')
 
   test('bounds the QoS of publishes and wills', async () => {
     await limited({ limits: { qosMax: 1 } })
@@ -72,8 +72,8 @@ describe('a policy with limits', () => {
   test('answers as any refusal what was not announced when the connection began', async () => {
     const one = await comes()
     t.lines.length = 0
-    await limited({ limits: { qosMax: 0 } })
-    await acknowledged()
+    const epoch = await limited({ limits: { qosMax: 0 } })
+    await t.line(line => line.msg === 'epoch acknowledged' && line['epoch'] === epoch)
     await one.ask({ cmd: 'pingreq' }, 'pingresp')
     assert.equal((await one.ask(publish5(topic, 1), 'puback')).reasonCode, 0x87)
     assert.equal(one.isClosed(), false)
