@@ -41,6 +41,12 @@ export function peakResidentKib(pid: number): number {
   return Number(match?.[1] ?? 0)
 }
 
+/** What malloc holds for the process's first thread, in KiB: the memory of OpenSSL, and none of V8's. */
+export function nativeHeapKib(pid: number): number {
+  const [, heap = ''] = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^.* \[heap\]$/m)
+  return Number(/^Private_Dirty:\s+(\d+)/m.exec(heap)?.[1] ?? Number.NaN)
+}
+
 /** CPU a process spends while the work runs, in microseconds. */
 export async function cpuDuring(pid: number, work: () => Promise<void>): Promise<number> {
   const before = cpuMicros(pid)

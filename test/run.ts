@@ -1,35 +1,80 @@
-// npm test: every test file that this machine can run. One that needs a program which is not installed is left out,
-// and said aloud at the end; under CI nothing is left out.
-import { spawnSync } from 'node:child_process'
-import { accessSync, constants, globSync, mkdtempSync, rmSync } from 'node:fs'
+// npm test: every test file that this machine can run, those that take long first. One that needs a program which is not installed
+// is left out, and said aloud at the end; under CI nothing is left out. `--test-name-pattern=TEXT` runs some of the tests.
+import { accessSync, constants, globSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, matchesGlob, relative } from 'node:path'
+import { finished } from 'node:stream/promises'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
 import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
 import { debianPackages, toolUsers } from './tools.ts'
 
 const root = join(import.meta.dirname, '..')
-const files = globSync('test/**/*.test.ts', { cwd: root }).toSorted()
+/** Folders in which a file takes tens of seconds: begun last, one of them would run on alone. */
+const long = ['fault', 'fuzz', 'packaging', 'console', 'e2e', 'device-sim', 'race', 'interop']
+const files = globSync('test/**/*.test.ts', { cwd: root })
+  .toSorted()
+  .sort((a, b) => turnOf(a) - turnOf(b))
 const leftOut = new Map(
   files.map(file => [file, missingFor(file)] as const).filter(([, missing]) => missing.length > 0),
 )
 const ci = process.env['CI'] === 'true'
 const chosen = ci ? files : files.filter(file => !leftOut.has(file))
+const { values } = parseArgs({ options: { 'test-name-pattern': { type: 'string', multiple: true } } })
 
 // A test that hangs fails; the slowest takes a minute on a busy machine.
 const TEST_TIMEOUT_MS = 300_000
-const args = [
-  '--test',
-  `--import=${pathToFileURL(join(import.meta.dirname, 'deadline.ts'))}`,
-  `--test-timeout=${TEST_TIMEOUT_MS}`,
-  '--test-concurrency=2',
-  ...process.argv.slice(2),
-  ...chosen,
-]
+const CONCURRENCY = 2
+const SLOWEST = 15
+/** Many times what tests have on disk at once. */
+const ROOM_BYTES = 4 * 1_024 ** 3
+
 // Hundreds of processes load the same code: the first of them compiles it.
 const code = mkdtempSync(join(tmpdir(), 'rollcall-code-'))
-const env = { NODE_COMPILE_CACHE: code, ...process.env }
-const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env })
-rmSync(code, { recursive: true, force: true })
+// Tests make registries by the thousand, and SQLite waits for the disk with each change: in memory there is nothing to wait for.
+const memory = roomInMemory()
+process.once('exit', () => {
+  for (const made of [code, memory]) if (made !== null) rmSync(made, { recursive: true, force: true })
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+const env = {
+  // For tests of the disk itself.
+  TEST_DISK: tmpdir(),
+  NODE_COMPILE_CACHE: code,
+  ...process.env,
+  ...(memory === null ? {} : { TMPDIR: memory }),
+}
+
+const tests = run({
+  cwd: root,
+  files: chosen.map(file => join(root, file)),
+  concurrency: CONCURRENCY,
+  timeout: TEST_TIMEOUT_MS,
+  execArgv: [`--import=${pathToFileURL(join(import.meta.dirname, 'deadline.ts'))}`],
+  env,
+  ...(values['test-name-pattern'] && { testNamePatterns: values['test-name-pattern'] }),
+})
+let passed = false
+const took: [file: string, ms: number][] = []
+tests.on('test:summary', ({ file, success }) => {
+  if (file === undefined) passed = success
+})
+tests.on('test:complete', ({ name, details }) => {
+  const file = relative(root, name)
+  if (chosen.includes(file)) took.push([file, details.duration_ms])
+})
+const report = tests.compose(new spec())
+report.pipe(process.stdout)
+await finished(report)
+
+process.stdout.write('\nslowest files, in seconds\n')
+for (const [file, ms] of took.toSorted((a, b) => b[1] - a[1]).slice(0, SLOWEST))
+  process.stdout.write(`${(ms / 1_000).toFixed(1).padStart(6)}  ${file}\n`)
+const seconds = took.reduce((sum, [, ms]) => sum + ms, 0) / 1_000
+process.stdout.write(
+  `${seconds.toFixed(0).padStart(6)}  all ${took.length} files, ${CONCURRENCY} at a time\n`,
+)
 
 if (leftOut.size > 0) {
   const missing = [...new Set([...leftOut.values()].flat())]
@@ -39,7 +84,7 @@ if (leftOut.size > 0) {
     : `${leftOut.size} of ${files.length} test files were not run: they need`
   process.stderr.write(`\n${what} ${missing.join(', ')} (Debian: apt-get install ${packages})\n`)
 }
-process.exit(status ?? 1)
+process.exitCode = passed ? 0 : 1
 
 function missingFor(file: string): string[] {
   const path = relative('test', file)
@@ -57,4 +102,27 @@ function isInstalled(tool: string): boolean {
       return false
     }
   })
+}
+
+/** Files of the same turn keep the order of their names. */
+function turnOf(file: string): number {
+  const at = long.indexOf(relative('test', file).split('/')[0] ?? '')
+  return at === -1 ? long.length : at
+}
+
+/** A directory of a file system in memory that has room and runs programs; null where there is none. */
+function roomInMemory(): string | null {
+  const at = '/dev/shm'
+  try {
+    const [, , , options = ''] =
+      readFileSync('/proc/mounts', 'utf8')
+        .split('\n')
+        .map(line => line.split(' '))
+        .findLast(([, where, type]) => where === at && type === 'tmpfs') ?? []
+    const { bavail, bsize } = statfsSync(at)
+    if (options === '' || options.split(',').includes('noexec') || bavail * bsize < ROOM_BYTES) return null
+    return mkdtempSync(join(at, 'rollcall-tests-'))
+  } catch {
+    return null
+  }
 }

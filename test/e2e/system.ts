@@ -191,9 +191,14 @@ function launchUp(data: string, { flags = anyPorts, env, through = [] }: SystemO
   return { child, log, ended }
 }
 
+/** Where a disk is, for a test of the disk: `npm test` makes what is temporary in memory. */
+export const disk = process.env['TEST_DISK'] ?? tmpdir()
+
 /** A directory that goes when the test ends. */
-export function scratch(): Disposable & { path: string; at(...names: string[]): string } {
-  const path = mkdtempSync(join(tmpdir(), 'rollcall-e2e-'))
+export function scratch(
+  below: string = tmpdir(),
+): Disposable & { path: string; at(...names: string[]): string } {
+  const path = mkdtempSync(join(below, 'rollcall-e2e-'))
   return {
     path,
     at: (...names) => join(path, ...names),

@@ -13,7 +13,7 @@ import { createRoll } from '../harness/roll.ts'
 import { until } from '../harness/until.ts'
 import { length } from './length.ts'
 
-const FLOOD_MS = length(3_000, 30_000)
+const FLOOD_MS = length(1_500, 30_000)
 const DEADLINE_MS = 120_000
 const FLOOD_FROM = '127.0.0.3'
 const AT_ONCE = 20

@@ -21,7 +21,8 @@ const SILENT_DEVICES = length(25, 80)
 const STRANGERS = '127.0.0.2'
 const SILENT = '127.0.0.3'
 
-describe('connections that never finish', () => {
+// Both wait for the same ten seconds.
+describe('connections that never finish', { concurrency: true }, () => {
   const world = scratch()
   let system: System
   let honest: Device

@@ -11,8 +11,8 @@ import { type System, scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
 import { killAndReturn } from './restarted.ts'
 
-const ROWS = 1_200
-const KILLS = length(3, 10)
+const ROWS = length(600, 1_200)
+const KILLS = length(2, 10)
 
 describe('kill -9 during an import', () => {
   const world = scratch()

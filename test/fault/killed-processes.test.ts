@@ -12,8 +12,8 @@ import { type Crowd, openCrowd } from './crowd.ts'
 import { length } from './length.ts'
 import { startTraffic, type Traffic } from './traffic.ts'
 
-const DEVICES = length(40, 1_000)
-const KILLS = length(2, 13)
+const DEVICES = length(24, 1_000)
+const KILLS = length(1, 13)
 /** What half of the kills keep at length; all keep the other, also beside other tests. */
 const LISTENING_MS = length(60_000, 3_000)
 const LISTENING_MAX_MS = length(60_000, 15_000)

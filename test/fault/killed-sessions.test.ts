@@ -9,8 +9,8 @@ import { createRoll, type Roll } from '../harness/roll.ts'
 import { until } from '../harness/until.ts'
 import { length } from './length.ts'
 
-const KILLS = length(4, 25)
-const IN_FLIGHT = 40
+const KILLS = length(2, 25)
+const IN_FLIGHT = length(10, 40)
 /** What a client of MQTT 5 asks for: a session without end, few messages at once, and aliases. */
 const kept = { sessionExpiryInterval: 0xffff_ffff, receiveMaximum: 10, topicAliasMaximum: 4 }
 const settings = { offlineMessagesMax: 1_000_000, offlineBytesMax: 1_000_000_000 }
@@ -110,7 +110,7 @@ describe('kill -9 of the broker', () => {
       const second = publishing(publisher, 'devices/d1/q2', 2)
       for (let kills = 0; kills < KILLS; kills += 1) {
         const before = [first, second].map(({ acknowledged }) => acknowledged.length)
-        const wanted = 50 + Math.floor(Math.random() * 100)
+        const wanted = 50 + Math.floor(Math.random() * length(20, 100))
         const moved = () =>
           [first, second].every(({ acknowledged }, index) => acknowledged.length > before[index]! + wanted)
         await until(moved, 60_000)

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import {
   closeSync,
+  cpSync,
   existsSync,
   openSync,
   renameSync,
@@ -12,13 +13,14 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { until } from '../cli/running.ts'
 import { type Device, enrollMany, knock, stay } from '../e2e/devices.ts'
 import { attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'
 
 type World = ReturnType<typeof scratch>
+type Devices = Record<'inside' | 'newcomer' | 'revoked', Device>
 
 /** The name leads to another file, or to none. */
 const losses: Record<string, (file: string) => void> = {
@@ -45,10 +47,19 @@ const damages: Record<string, (file: string) => void> = {
 const repeatedRefusals = { ROLLCALL_BROKER_REFUSAL_DELAY_MS: '0' }
 
 describe('a registry that under a running broker', () => {
+  const made = scratch()
+  let devices: Devices
+  before(async () => {
+    devices = await prepare(made)
+  })
+  after(() => made[Symbol.dispose]())
+  const copyTo = (data: string) => cpSync(made.at('data'), data, { recursive: true })
+
   for (const [how, happens] of Object.entries(losses)) {
     it(`${how} lets nobody new in and nobody inside out, and takes no change`, async () => {
       using world = scratch()
-      const { inside, newcomer } = await prepare(world)
+      const { inside, newcomer } = devices
+      copyTo(world.at('data'))
       await using system = await startSystem(world.at('data'))
       const session = await stay(system.mqttsPort, inside.id, inside)
       assert.equal(await knock(system.mqttsPort, newcomer.id, newcomer), 'connack 0')
@@ -71,7 +82,8 @@ describe('a registry that under a running broker', () => {
   for (const [how, happens] of Object.entries(damages)) {
     it(`${how} admits nobody in doubt, keeps live sessions, and is not started upon again`, async () => {
       using world = scratch()
-      const { inside, newcomer, revoked } = await prepare(world)
+      const { inside, newcomer, revoked } = devices
+      copyTo(world.at('data'))
       const system = await startSystem(world.at('data'), { env: repeatedRefusals })
       try {
         const session = await stay(system.mqttsPort, inside.id, inside)
@@ -99,7 +111,7 @@ describe('a registry that under a running broker', () => {
 })
 
 /** A data directory with two devices that may enter and one that may not, all of it in one file and none in the log beside. */
-async function prepare(world: World): Promise<Record<'inside' | 'newcomer' | 'revoked', Device>> {
+async function prepare(world: World): Promise<Devices> {
   const system = await startSystem(world.at('data'))
   const devices = await enrollMany(system, world.path, ['inside', 'newcomer', 'revoked'])
   const { inside, newcomer, revoked } = Object.fromEntries(devices.map(device => [device.id, device]))

@@ -17,9 +17,9 @@ import {
 import { createRoll, type Roll } from '../harness/roll.ts'
 import { length } from './length.ts'
 
-const DURATION_MS = length(5_000, 30 * 60_000)
+const DURATION_MS = length(2_000, 30 * 60_000)
 /** At least so many connections before memory is measured: what a broker only makes once is made by then, on a slow machine too. */
-const VISITS = 300
+const VISITS = 200
 const AT_ONCE = 8
 const DEVICES = 32
 /** How long a connection that the broker does not close is kept. */

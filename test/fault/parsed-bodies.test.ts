@@ -16,7 +16,9 @@ import { makeCsr, type Service, startService } from '../provisioning/harness.ts'
 import { length } from './length.ts'
 import { type Chance, createChance, mutatedBytes, mutatedDer, mutatedJson } from './mutations.ts'
 
-const DURATION_MS = length(2_000, 10 * 60_000)
+const DURATION_MS = length(1_000, 10 * 60_000)
+/** On the slowest machine too. */
+const TRIES = 11
 /** How long a connection is kept that the broker does not close. */
 const PATIENCE_MS = 60
 const seed = Number(process.env['ROLLCALL_FAULT_SEED'] ?? randomInt(2 ** 31))
@@ -27,7 +29,7 @@ async function fuzz(
 ): Promise<void> {
   const end = performance.now() + DURATION_MS
   let tried = 0
-  for (; performance.now() < end; tried += 1) {
+  for (; performance.now() < end || tried < TRIES; tried += 1) {
     try {
       await attempt(createChance(seed + tried))
     } catch (error) {
@@ -35,7 +37,6 @@ async function fuzz(
     }
   }
   t.diagnostic(`${tried} tried from seed ${seed}`)
-  assert.ok(tried > 10)
 }
 
 describe('bodies of requests', () => {

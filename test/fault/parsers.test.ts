@@ -40,7 +40,9 @@ import { extensions, forged, requesting } from '../provisioning/x509/csr-forge.t
 import { length } from './length.ts'
 import { type Chance, createChance, mutatedBytes, mutatedDer } from './mutations.ts'
 
-const DURATION_MS = length(1_500, 10 * 60_000)
+const DURATION_MS = length(600, 10 * 60_000)
+/** On the slowest machine too. */
+const TRIES = 11
 const seed = Number(process.env['ROLLCALL_FAULT_SEED'] ?? randomInt(2 ** 31))
 const now = Date.UTC(2026, 10, 1)
 
@@ -51,7 +53,7 @@ async function fuzz(
 ): Promise<void> {
   const end = performance.now() + DURATION_MS
   let tried = 0
-  for (; performance.now() < end; tried += 1) {
+  for (; performance.now() < end || tried < TRIES; tried += 1) {
     try {
       await attempt(createChance(seed + tried))
     } catch (error) {
@@ -60,7 +62,6 @@ async function fuzz(
     if (tried % 64 === 0) await new Promise(resolve => setImmediate(resolve))
   }
   t.diagnostic(`${tried} tried from seed ${seed}`)
-  assert.ok(tried > 10)
 }
 
 /** A signed structure (RFC 5280 §4.1, §5.1, RFC 2986 §4.2) with another first part, and a signature that holds. */

@@ -9,7 +9,7 @@ import { startBroker } from '../../broker/index.ts'
 import { validateSettings } from '../../broker/settings/validation.ts'
 import { rollcall, until } from '../cli/running.ts'
 import { type Device, enroll } from '../e2e/devices.ts'
-import { type System, scratch, startSystem } from '../e2e/system.ts'
+import { disk, type System, scratch, startSystem } from '../e2e/system.ts'
 import { type DiskTrace, readTrace, recording } from './disk-trace.ts'
 import { length } from './length.ts'
 import { createLedger, operate } from './operators.ts'
@@ -30,7 +30,8 @@ const env = {
 type Moment = { at: number; added: number; listed: number; revoked: number; messages: number }
 
 describe(`a loss of power, at ${LOSSES} moments`, () => {
-  const world = scratch()
+  // In memory a flush takes no time, and the moments within one would be few.
+  const world = scratch(disk)
   const files = ['registry.db', 'registry.db-wal', 'sessions.db', 'sessions.db-wal'].map(name =>
     world.at('data', name),
   )

@@ -10,8 +10,8 @@ import { type Crowd, openCrowd } from './crowd.ts'
 import { length } from './length.ts'
 import { startTraffic, type Traffic } from './traffic.ts'
 
-const DEVICES = length(40, 2_000)
-const RESTARTS = length(2, 5)
+const DEVICES = length(24, 2_000)
+const RESTARTS = length(1, 5)
 const BACK_MS = 60_000
 const STOP_MAX_MS = length(30_000, 10_000)
 

@@ -8,7 +8,7 @@ import { type Ground, layGround } from './ground.ts'
 import { type Rules, rules } from './model-roll.ts'
 import { play } from './play.ts'
 
-const STEPS = Number(process.env['ROLLCALL_FUZZ_STEPS'] ?? 10_000)
+const STEPS = Number(process.env['ROLLCALL_FUZZ_STEPS'] ?? 3_000)
 const SEED = Number(process.env['ROLLCALL_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 const PATH = process.env['ROLLCALL_FUZZ_PATH']
 const SEQUENCES_AT_ONCE = 50

@@ -10,9 +10,13 @@ import type { CheckContext, Finding } from '../../../cli/doctor/finding.ts'
 import { checkDescriptors, checkGates, checkVersions } from '../../../cli/doctor/machine.ts'
 import { registryFindings } from '../../../cli/doctor/registry.ts'
 import { lockOwners } from '../../../cli/doctor/running-services.ts'
+import { disk } from '../../e2e/system.ts'
 import { startAndStop } from '../../provisioning/harness.ts'
 import { rollcall, startUp, temporaryDirectory, until } from '../running.ts'
 import { brokenDirectories } from './broken-directories.ts'
+
+// The doctor warns of a directory that is in memory.
+process.env['TMPDIR'] = disk
 
 let folder: ReturnType<typeof temporaryDirectory>
 let whole: string

@@ -65,11 +65,11 @@ test('an address with a handshake under way is never forgotten, and the one to f
     connectionsMax: 100_000,
   })
   for (let index = 0; index < 5_000; index += 1) assert.equal(limits.begin(`busy ${index}`), null)
-  const began = performance.now()
+  const before = process.cpuUsage()
   // Each takes the one place that is left from the one before.
   for (let index = 0; index < 60_000; index += 1)
     assert.equal(limits.begin(`idle ${index}`), 'handshakes_exceeded')
-  assert.ok(performance.now() - began < 1_000, 'a scan of those that are busy takes some seconds')
+  assert.ok(process.cpuUsage(before).user < 1_000_000, 'a scan of those that are busy takes some seconds')
   assert.equal(limits.begin('busy 0'), 'address_rate_limited')
 })
 
