@@ -87,6 +87,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
   const stores = await Promise.try(openStores, {
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
+    storedSession: deviceId => engine.storedSession(deviceId),
     log: brokerLog,
   }).catch(async error => {
     // A start that waits for another writer is tried again, and must not gather open files meanwhile.

@@ -59,6 +59,13 @@ export function createObservers(options: {
       recorder.disconnected(peer, why, codes)
       writeBuffer.sessions(peer.deviceId ?? '')
     },
+    connectionAccepted: writeBuffer.lastSeen.connectionAccepted,
+    connectionEnded: writeBuffer.lastSeen.connectionEnded,
+    storedSessionChanged: writeBuffer.lastSeen.storedSessionChanged,
+    dropped(what, deviceId) {
+      log.dropped(what, deviceId)
+      if (what === 'aged') writeBuffer.lastSeen.storedSessionChanged(deviceId)
+    },
     firstUse: writeBuffer.use,
     subscriptionsChanged(peer, filters, granted) {
       writeBuffer.subscriptions(peer, filters)

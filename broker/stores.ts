@@ -9,7 +9,7 @@ import { openEventRecorder } from './events/event-recorder.ts'
 import type { Sessions } from './mqtt/connection/sessions.ts'
 import type { BrokerLog } from './observability/logging.ts'
 import type { BrokerRegistry } from './registry/broker-registry.ts'
-import { liveSessions } from './registry/live-sessions.ts'
+import type { StoredSessionOf } from './registry/last-seen-buffer.ts'
 import { createRegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
 
@@ -23,6 +23,7 @@ export function openStores(options: {
   settings: BrokerSettings
   registry: BrokerRegistry
   sessions: Sessions
+  storedSession: StoredSessionOf
   registryWriteMs: number | undefined
   log: BrokerLog
   now: () => number
@@ -39,8 +40,8 @@ export function openStores(options: {
       notes: createBrokerNotes(registry.writing, manifest.version),
       everyMs: options.registryWriteMs,
       now,
-      sessionCount: sessions.size,
-      sessionsOf: deviceId => liveSessions(sessions.ofDevice(deviceId)),
+      sessions,
+      storedSession: options.storedSession,
       onWaiting: log.notesWaiting,
     })
     if (sessionFile.setAside !== null)

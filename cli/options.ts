@@ -1,6 +1,9 @@
 // Reading values off the command line: ports, counts, and options that may be given several times.
 import { InvalidArgumentError } from 'commander'
 
+/** Under this heading help lists the options of every command that talks to a service, last. */
+export const SERVICE_OPTIONS = 'Service:'
+
 /** A TCP port; 0 picks a free one. */
 export function portNumber(text: string): number {
   return wholeNumber(0, 65_535)(text)

@@ -1,7 +1,8 @@
 // The table of nouns and what happens around every command: loading only what was asked for, help, and exit codes.
 // Refuses to know what any command does.
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, type Option } from 'commander'
 import { exitCodes, report } from './errors.ts'
+import { SERVICE_OPTIONS } from './options.ts'
 
 type Noun = { summary: string; load(version?: string): Promise<Command> }
 
@@ -132,6 +133,9 @@ export async function createProgram(args: readonly string[], version: string): P
 /** commander hands its settings down only to commands it made itself. */
 function inherit(command: Command, parent: Command): void {
   command.copyInheritedSettings(parent)
+  // What a command has of its own is read first.
+  const isOfService = ({ helpGroupHeading }: Option) => (helpGroupHeading === SERVICE_OPTIONS ? 1 : 0)
+  ;(command.options as Option[]).sort((a, b) => isOfService(a) - isOfService(b))
   for (const child of command.commands) inherit(child, command)
 }
 

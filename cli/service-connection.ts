@@ -1,10 +1,11 @@
 // Finding the service that a command talks to: its address, an API token, the CA that vouches for it.
 // Flags come first, then the environment, then the data directory. Refuses to send a token anywhere unverified.
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type Client, type Credential, createClient } from '../client/index.ts'
 import { dataPaths, readEndpoints } from './data-directory.ts'
 import { CommandFailed, fileFault, UsageError } from './errors.ts'
+import { SERVICE_OPTIONS } from './options.ts'
 import { outputOption } from './output/format.ts'
 import { programName } from './program-name.ts'
 
@@ -28,15 +29,15 @@ const CREDENTIAL_BYTES_MAX = 64 * 1024
 
 /** Adds the options of every command that talks to a service. One that has a `--key` of its own reads both meanings. */
 export function withServiceOptions(command: Command, more: { keyElsewhere?: boolean } = {}): Command {
-  command
-    .option('--api <url>', 'address of the service (ROLLCALL_API)')
-    .option('--token-file <file>', 'file with the API token (ROLLCALL_TOKEN_FILE)')
-    .option('--certificate <file>', 'certificate of an operator, in place of a token (ROLLCALL_CERTIFICATE)')
-  if (!more.keyElsewhere) command.option('--key <file>', 'its private key (ROLLCALL_KEY)')
-  return command
-    .option('--ca <file>', 'CA certificate of the service (ROLLCALL_CA)')
-    .option('--data <dir>', 'data directory of a service on this machine: names address, token and CA')
-    .addOption(outputOption())
+  const add = (flags: string, description: string) =>
+    command.addOption(new Option(flags, description).helpGroup(SERVICE_OPTIONS))
+  add('--api <url>', 'address of the service (ROLLCALL_API)')
+  add('--token-file <file>', 'file with the API token (ROLLCALL_TOKEN_FILE)')
+  add('--certificate <file>', 'certificate of an operator, in place of a token (ROLLCALL_CERTIFICATE)')
+  if (!more.keyElsewhere) add('--key <file>', 'its private key (ROLLCALL_KEY)')
+  add('--ca <file>', 'CA certificate of the service (ROLLCALL_CA)')
+  add('--data <dir>', 'data directory of a service on this machine: names address, token and CA')
+  return command.addOption(outputOption())
 }
 
 /** Each of the three from the first place that names it. @throws UsageError naming what is missing. */

@@ -17,7 +17,7 @@ import type {
   CertificateReceipt,
   Device,
   DeviceChange,
-  DeviceFilter,
+  DeviceListing,
   Explanation,
   IssuedCertificate,
   NewDevice,
@@ -52,7 +52,7 @@ export type * from './webhooks.ts'
 
 export type Client = ReturnType<typeof createClient>
 
-type Query = Record<string, string | number | undefined>
+type Query = Record<string, string | number | boolean | undefined>
 
 /** A caller authenticates by a token, or by the certificate and key (PEM) of a registered operator. */
 export type Credential = { token: string } | { identity: { certificate: string; key: string } }
@@ -86,7 +86,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       change: (id: string, change: DeviceChange, version: string) =>
         call<Device>('PATCH', device(id), change, { 'If-Match': version === '*' ? '*' : `"${version}"` }),
       /** All devices that fit, a page at a time. */
-      pages: (filter: DeviceFilter = {}) => walk<Device>('/v1/devices', filter),
+      pages: (filter: DeviceListing = {}) => walk<Device>('/v1/devices', filter),
       suspend: (id: string) => call<StateReceipt>('POST', `${device(id)}/suspend`),
       activate: (id: string) => call<StateReceipt>('POST', `${device(id)}/activate`),
       decommission: (id: string) => call<StateReceipt>('POST', `${device(id)}/decommission`),

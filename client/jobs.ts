@@ -1,5 +1,6 @@
 // The verbs on many devices at once: imports, which become jobs of the service, and exports.
 import type { StreamOptions, Transport } from './transport.ts'
+import type { DeviceFilter } from './types.ts'
 
 export type ImportOutcome = 'registered' | 'enrolled' | 'listed' | 'changed' | 'unchanged' | 'refused'
 export type Job = {
@@ -37,10 +38,8 @@ export type ImportOptions = {
   /** `FIELD=COLUMN`: which column of the file stands for which field. */
   map?: readonly string[]
 }
-export type ExportOptions = {
+export type ExportOptions = DeviceFilter & {
   format?: 'ndjson' | 'csv'
-  state?: string
-  group?: string
   /** Only devices that have a certificate of this status. */
   status?: string
   /** Whether JSON lines hold each certificate itself; they do where this is not given. */

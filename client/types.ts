@@ -7,15 +7,59 @@ export type Device = {
   state: DeviceState
   attributes: Record<string, string>
   groups: string[]
+  /** As brokers noted it within the last seconds. */
+  connected: boolean
+  /** Null where it never connected. */
+  lastSeen: LastSeen | null
+  /** The newest that admits, or else the newest; null where it has none. */
+  certificate: { status: string; notAfter: string } | null
   createdAt: string
   updatedAt: string
   /** The ETag without its quotes. */
   version: string
 }
 
+/** The last connection of a device: the one it has, or the last that ended. */
+export type LastSeen = {
+  connectedAt: string
+  /** Null while it is connected. */
+  disconnectedAt: string | null
+  /** How the last connection that has ended did: a reason code, or `client_disconnect`, `connection_lost`, `taken_over`,
+   * `broker_stopped`, `broker_lost`. */
+  reason: string | null
+  address: string | null
+  fingerprint: string | null
+  protocol: string | null
+  sessionKept: boolean
+  messagesWaiting: number
+  /** Of all its connections, from the device and to it. */
+  bytesIn: number
+  bytesOut: number
+}
+
 export type NewDevice = { id: string; attributes?: Record<string, string>; groups?: string[] }
 export type DeviceChange = { attributes?: Record<string, string>; groups?: string[] }
-export type DeviceFilter = { state?: string; group?: string; prefix?: string; limit?: number }
+/** All must hold. Times are RFC 3339. */
+export type DeviceFilter = {
+  state?: string
+  group?: string
+  prefix?: string
+  /** `NAME:VALUE` */
+  attribute?: string
+  connected?: boolean
+  /** Terms between blanks: starts of IDs or fingerprints, serial numbers, `NAME:VALUE` of attributes. */
+  search?: string
+  lastSeenBefore?: string
+  lastSeenAfter?: string
+  connectedBefore?: string
+  connectedAfter?: string
+  neverConnected?: boolean
+  certificateStatus?: string
+  expiresBefore?: string
+  expiresAfter?: string
+}
+/** `sort` is a field of the list, descending with `-` before it. */
+export type DeviceListing = DeviceFilter & { sort?: string; limit?: number }
 
 export type Certificate = {
   /** SHA-256 of the DER, lowercase hex. */

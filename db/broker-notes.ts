@@ -4,6 +4,7 @@ import { type ArrivalNote, prepareArrivalNotes } from './issuers/arrivals.ts'
 import type { Registry } from './open.ts'
 import { type CloneEvidence, prepareCloneSuspension } from './roll/clone-suspension.ts'
 import { prepareFirstUses, type UseNote } from './roll/first-use.ts'
+import { type LastSeenNotes, prepareLastSeenNotes } from './roll/last-seen.ts'
 import { type LiveSessionNotes, prepareLiveSessionNotes } from './roll/live-sessions.ts'
 
 export type RefusalNote = {
@@ -20,21 +21,22 @@ export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 /** What a live session is subscribed to now; none where it has ended. */
 type SubscriptionNote = { deviceId: string; fingerprint: string; filters: readonly string[] }
 
-export type BrokerNotes = LiveSessionNotes & {
-  /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
-  enter(nodeId: string, epoch: number, at: number): void
-  leave(nodeId: string): void
-  seen(nodeId: string, at: number, sessions: number): void
-  acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
-  /** First CONNECTs: what `prepareFirstUses` says. */
-  uses(notes: UseNote[]): void
-  refusals(notes: RefusalNote[]): void
-  arrivals(notes: readonly ArrivalNote[]): void
-  /** Holds a certificate that two are using. */
-  suspendCloned(evidence: CloneEvidence): void
-  /** Each note replaces what was noted of its device. */
-  subscriptions(nodeId: string, notes: readonly SubscriptionNote[]): void
-}
+export type BrokerNotes = LiveSessionNotes &
+  Pick<LastSeenNotes, 'lastSeen'> & {
+    /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
+    enter(nodeId: string, epoch: number, at: number): void
+    leave(nodeId: string): void
+    seen(nodeId: string, at: number, sessions: number): void
+    acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
+    /** First CONNECTs: what `prepareFirstUses` says. */
+    uses(notes: UseNote[]): void
+    refusals(notes: RefusalNote[]): void
+    arrivals(notes: readonly ArrivalNote[]): void
+    /** Holds a certificate that two are using. */
+    suspendCloned(evidence: CloneEvidence): void
+    /** Each note replaces what was noted of its device. */
+    subscriptions(nodeId: string, notes: readonly SubscriptionNote[]): void
+  }
 
 const REFUSALS_KEPT_PER_FINGERPRINT = 20
 const REFUSALS_KEPT = 50_000
@@ -53,6 +55,7 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
   const forgetSubscriptions = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ?')
   const forgetSessions = sqlite.prepare('DELETE FROM live_sessions WHERE node_id = ?')
   const forgetOne = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ? AND device_id = ?')
+  const { lastSeen, endAll } = prepareLastSeenNotes(sqlite)
   const subscribe = sqlite.prepare(
     'INSERT INTO session_subscriptions (node_id, device_id, fingerprint, filter) VALUES (?, ?, ?, ?)',
   )
@@ -78,11 +81,13 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
     enter: sqlite.transaction((id: string, epoch: number, at: number) => {
       forgetSubscriptions.run(id)
       forgetSessions.run(id)
+      endAll(id)
       enter.run({ id, epoch, at, version })
     }).immediate,
     leave: sqlite.transaction((id: string) => {
       forgetSubscriptions.run(id)
       forgetSessions.run(id)
+      endAll(id)
       leave.run(id)
     }).immediate,
     seen: (id, at, sessions) => void seen.run(at, sessions, id),
@@ -97,6 +102,7 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
     }).immediate,
 
     ...prepareLiveSessionNotes(sqlite),
+    lastSeen,
     uses: prepareFirstUses(sqlite),
     suspendCloned: prepareCloneSuspension(sqlite),
     arrivals: prepareArrivalNotes(sqlite),

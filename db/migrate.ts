@@ -21,6 +21,8 @@ import * as tokenScope from './migrations/0022-token-scope.ts'
 import * as renewedAnchors from './migrations/0025-renewed-anchors.ts'
 import * as jobInterruptions from './migrations/0026-job-interruptions.ts'
 import * as idevidSerials from './migrations/0027-idevid-serials.ts'
+import * as lastSeen from './migrations/0030-last-seen.ts'
+import * as deviceCertificates from './migrations/0031-device-certificates.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -48,6 +50,8 @@ const migrations: readonly Migration[] = [
   renewedAnchors,
   jobInterruptions,
   idevidSerials,
+  lastSeen,
+  deviceCertificates,
 ]
 
 /** The schema version this code reads and writes. */

@@ -1,4 +1,5 @@
-// The tables for monitoring: live sessions, counts, device attributes, webhooks.
+// The tables for monitoring: live sessions, refusals, when devices were last seen, counts, device attributes, webhooks.
+import type { Generated } from 'kysely'
 
 export type MonitoringSchema = {
   webhooks: {
@@ -20,6 +21,30 @@ export type MonitoringSchema = {
     address: string
     since: number
     facts: string
+  }
+  last_seen: {
+    device_id: string
+    seen_at: Generated<number>
+    node_id: string | null
+    connected_at: Generated<number>
+    disconnected_at: number | null
+    reason: string | null
+    address: string | null
+    fingerprint: string | null
+    protocol_level: number | null
+    session_kept: Generated<number>
+    messages_waiting: Generated<number>
+    bytes_in: Generated<number>
+    bytes_out: Generated<number>
+  }
+  refusals: {
+    id: Generated<number>
+    fingerprint: string
+    device_id: string | null
+    reason: string
+    address: string
+    at: number
+    count: number
   }
   roll_counts: { kind: 'device' | 'certificate'; state: string; count: number }
   device_attributes: { name: string; value: string; device_id: string }

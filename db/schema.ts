@@ -103,7 +103,15 @@ export type Schema = TablesElsewhere & {
     detail: string | null
   }
   auto_registrations: { device_id: string; issuer_id: string; fingerprint: string; at: number }
-  devices: { id: string; state: DeviceState; attributes: string; created_at: number; updated_at: number }
+  devices: {
+    id: string
+    state: DeviceState
+    attributes: string
+    created_at: number
+    updated_at: number
+    certificate_status: Generated<CertificateStatus | ''>
+    certificate_not_after: Generated<number>
+  }
   device_groups: { device_id: string; name: string }
   public_keys: { spki_hash: string; device_id: string }
   certificates: {
@@ -262,15 +270,6 @@ export type Schema = TablesElsewhere & {
     version: Generated<string>
   }
   acknowledgements: { epoch: number; node_id: string; sessions_cut: number; at: number }
-  refusals: {
-    id: Generated<number>
-    fingerprint: string
-    device_id: string | null
-    reason: string
-    address: string
-    at: number
-    count: number
-  }
   audit: {
     seq: Generated<number>
     at: number

@@ -17,6 +17,7 @@ import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import type { PolicyReader } from '../db/policies/policy-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
 import { readCompromisedCertificates } from '../db/roll/compromised-certificates.ts'
+import { type LastSeenReader, prepareLastSeen } from '../db/roll/last-seen.ts'
 import type { LiveSessionReader } from '../db/roll/live-sessions.ts'
 import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
 import { prepareNearestDevice } from '../db/roll/nearest-device.ts'
@@ -59,6 +60,7 @@ export type Services = {
   writer: RegistryWriter
   roll: RollReader
   liveSessions: LiveSessionReader
+  lastSeen: LastSeenReader
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentService: EnrollmentService
@@ -154,10 +156,11 @@ export function createServices(parts: ServiceParts): Services {
   const imports = createImportService({ ...parts, authority, deviceDays, now })
   return {
     imports,
-    openExport: filter => openDeviceExport(reading.file, filter),
+    openExport: filter => openDeviceExport(reading.file, filter, now()),
     writer,
     roll,
     liveSessions,
+    lastSeen: prepareLastSeen(reading.sqlite),
     policies,
     policyResolver: createPolicyResolver(policies),
     authority,

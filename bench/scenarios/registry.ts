@@ -6,7 +6,7 @@ import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { closeRegistry, createRegistryWriter, openForWriting, type Registry } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
 import { prepareExpiringCount } from '../../db/roll/deadlines.ts'
-import type { DeviceFilter } from '../../db/roll/device-list.ts'
+import type { DeviceFilter } from '../../db/roll/device-filter.ts'
 import { prepareNearestDevice } from '../../db/roll/nearest-device.ts'
 import { createRollReader } from '../../db/roll/roll-reader.ts'
 import type { DeadlineKind } from '../../db/schema.ts'
@@ -62,7 +62,7 @@ async function readings(file: string, fingerprints: readonly string[]): Promise<
 
   const roll = createRollReader(reading)
   const list = (filter: DeviceFilter, after: string | null = null) =>
-    roll.devices(filter, after, 100, Date.now())
+    roll.devices(filter, after === null ? null : { value: after, id: after }, 100, Date.now())
   const middle = `fleet-${String(count / 2).padStart(7, '0')}`
   const fingerprint = pick()
   const serial = `${'5a'.repeat(12)}${(42).toString(16).padStart(8, '0')}`

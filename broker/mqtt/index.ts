@@ -33,15 +33,13 @@ import { sendRestoredWills } from './session/restored-wills.ts'
 import { createSessionTable } from './session/session-table.ts'
 import { createStoredStateAuthorization } from './session/stored-state-authorization.ts'
 import { createWills } from './session/wills.ts'
-import { readSessionStatistics } from './session-statistics.ts'
+import { readSessionStatistics, readStoredSession } from './session-statistics.ts'
 import { countingEvents, newTraffic } from './traffic.ts'
 
 export type { Engine, EngineEvents } from './interface.ts'
 
-/** How often it is looked whether messages have waited too long. */
-const AGING_MS = 60_000
-/** How often it is looked which sessions and delays have ended. */
-const EXPIRY_MS = 1_000
+/** How often it is looked whether messages have waited too long, and which sessions and delays have ended. */
+const [AGING_MS, EXPIRY_MS] = [60_000, 1_000]
 
 export async function createEngine(engineParts: EngineOptions): Promise<Engine> {
   const { settings, sessions, rightsOf, now } = engineParts
@@ -121,7 +119,7 @@ export async function createEngine(engineParts: EngineOptions): Promise<Engine> 
     onForgotten: clientId => events.dropped('shared', clientId),
     routed: events.routed,
   })
-  const table = createSessionTable({ store, index, groups: router.groups, now })
+  const table = createSessionTable({ store, index, groups: router.groups, events, now })
   const queueReplay = createQueueReplay({
     store,
     output,
@@ -223,6 +221,7 @@ export async function createEngine(engineParts: EngineOptions): Promise<Engine> 
       if (isKept) storedState.keepsSession(principalOf(session))
       else storedState.leavesNothing(session.identity.deviceId)
       events.connected(whoIs(session), !isKept, protocolNames[client.version])
+      events.connectionAccepted(session)
       if (session.firstUse) events.firstUse(session.identity.fingerprint, session.identity.deviceId)
     },
   }
@@ -284,6 +283,7 @@ export async function createEngine(engineParts: EngineOptions): Promise<Engine> 
       }
     },
     traffic,
+    storedSession: deviceId => readStoredSession(table, store, deviceId),
     sessionStatistics: () => readSessionStatistics(sessions, table, store),
     drain: drain.finish,
     async close() {

@@ -20,6 +20,12 @@ export type EngineEvents = {
   admitted(peer: PeerInfo): void
   connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName): void
   disconnected(peer: PeerInfo, why: string, codes: EndCodes): void
+  /** It was answered CONNACK 0. */
+  connectionAccepted(session: Session): void
+  /** It was connected until now. */
+  connectionEnded(session: Session): void
+  /** What is stored for a device that is away has changed: how much waits, or whether anything is kept. */
+  storedSessionChanged(deviceId: string): void
   cut(reason: Reason, peer: PeerInfo): void
   takenOver(peer: PeerInfo, by: PeerInfo): void
   denied(reason: Reason, peer: PeerInfo, topic: string): void
@@ -61,6 +67,8 @@ export type Engine = {
   restoredWills(): Iterable<() => void>
   /** Publishes as the broker itself; what it retains below `$` is kept in memory alone. */
   announce(message: { topic: string; payload: string; qos: 0 | 1; retain: boolean }): void
+  /** Whether a session of this device outlives its connection, and how many messages it holds. */
+  storedSession(deviceId: string): { kept: boolean; waiting: number }
   /** What went in and out, counted on. */
   traffic: Readonly<Traffic>
   /** Connected and stored sessions, and their subscriptions. Looks at every session. */

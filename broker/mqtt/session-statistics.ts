@@ -30,3 +30,10 @@ export function readSessionStatistics(
   }
   return { ...sessions.connected(), away, subscriptions }
 }
+
+/** Whether a session outlives its connection, and how many messages are stored for it. */
+export function readStoredSession(table: SessionTable, store: SessionStore, deviceId: string) {
+  const state = table.get(deviceId)
+  const waiting = state?.row == null ? 0 : store.queue.size(state.row)
+  return { kept: state?.isKept === true && state.expirySeconds !== 0, waiting }
+}

@@ -6,9 +6,11 @@ import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { CloneEvidence } from '../../db/roll/clone-suspension.ts'
-import type { LiveSession } from '../../db/roll/live-sessions.ts'
+import type { Sessions } from '../mqtt/connection/sessions.ts'
 import type { Filters } from '../mqtt/interface.ts'
 import type { PeerInfo } from '../observability/logging.ts'
+import { createLastSeenBuffer, type LastSeenBuffer, type StoredSessionOf } from './last-seen-buffer.ts'
+import { liveSessions } from './live-sessions.ts'
 
 export type RegistryWriteBuffer = {
   use(fingerprint: string, deviceId: string): void
@@ -19,6 +21,7 @@ export type RegistryWriteBuffer = {
   subscriptions(peer: PeerInfo, filters: Filters): void
   /** The sessions of this device changed. Written within some seconds. */
   sessions(deviceId: string): void
+  lastSeen: Omit<LastSeenBuffer, 'flush'>
   /** Written at once where possible: an operator waits for it. */
   acknowledge(acknowledgement: Acknowledgement): void
   /** Suspends a cloned certificate, as soon as the registry can be written. */
@@ -49,9 +52,8 @@ export function createRegistryWriteBuffer(options: {
   /** Interval of writes; 100 ms by default. */
   everyMs?: number | undefined
   now: () => number
-  /** The number of sessions, and the sessions of a device. */
-  sessionCount(): number
-  sessionsOf(deviceId: string): LiveSession[]
+  sessions: Pick<Sessions, 'size' | 'all' | 'ofDevice'>
+  storedSession: StoredSessionOf
   onWaiting(error: unknown, waiting: number): void
 }): RegistryWriteBuffer {
   const { nodeId, notes, now } = options
@@ -61,14 +63,21 @@ export function createRegistryWriteBuffer(options: {
   const moved = new Set<string>()
   const clones = new Map<string, CloneEvidence>()
   const arrivals = new Map<string, ArrivalNote>()
+  const lastSeen = createLastSeenBuffer({ ...options, writeMs: options.everyMs ?? FLUSH_MS })
   let acknowledgements: Acknowledgement[] = []
   let heartbeatAt = now()
 
   notes.enter(nodeId, options.epoch, now())
   const timer = setInterval(flush, options.everyMs ?? FLUSH_MS)
 
+  const steps = [
+    ...[flushAcknowledgements, flushUses, flushClones, flushArrivals, flushRefusals],
+    () => lastSeen.flush(writeEach),
+    beat,
+  ]
+
   function flush(): void {
-    for (const step of [flushAcknowledgements, flushUses, flushClones, flushArrivals, flushRefusals, beat]) {
+    for (const step of steps) {
       try {
         step()
       } catch (error) {
@@ -81,7 +90,7 @@ export function createRegistryWriteBuffer(options: {
 
   function beat(): void {
     if (Math.abs(now() - heartbeatAt) < HEARTBEAT_MS) return
-    notes.seen(nodeId, now(), options.sessionCount())
+    notes.seen(nodeId, now(), options.sessions.size())
     heartbeatAt = now()
     flushSubscriptions()
     flushSessions()
@@ -148,7 +157,7 @@ export function createRegistryWriteBuffer(options: {
     if (moved.size === 0) return
     const batch = [...moved].slice(0, SUBSCRIBERS_AT_ONCE)
     writeEach(
-      batch.map(deviceId => ({ deviceId, sessions: options.sessionsOf(deviceId) })),
+      batch.map(deviceId => ({ deviceId, sessions: liveSessions(options.sessions.ofDevice(deviceId)) })),
       some => notes.liveSessions(nodeId, some),
     )
     for (const deviceId of batch) moved.delete(deviceId)
@@ -195,6 +204,8 @@ export function createRegistryWriteBuffer(options: {
       if (known || subscriptions.size < WAITING_MAX) subscriptions.set(peer.deviceId, { peer, filters })
     },
 
+    lastSeen,
+
     sessions(deviceId) {
       if (moved.size < MOVED_MAX) moved.add(deviceId)
     },
@@ -220,6 +231,7 @@ export function createRegistryWriteBuffer(options: {
       clearInterval(timer)
       flush()
       try {
+        lastSeen.flush(writeEach, true)
         notes.leave(nodeId)
       } catch (error) {
         options.onWaiting(error, 0)

@@ -1,26 +1,19 @@
 // `rollcall device …`: putting devices on the roll, enrolling them, and letting them in or out.
-import { Argument, Command, Option } from 'commander'
-import type { Device, DeviceFilter, StateReceipt } from '../../client/types.ts'
+import { Argument, Command } from 'commander'
+import type { StateReceipt } from '../../client/types.ts'
 import { printable } from '../errors.ts'
-import { collect, keyValue, wholeNumber } from '../options.ts'
-import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
+import { collect, keyValue } from '../options.ts'
+import { type Format, printDocument } from '../output/format.ts'
 import { printReceipt } from '../output/receipt.ts'
 import { programName, quoted } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { enrollCommand } from './enroll.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
+import { listCommand } from './list.ts'
 import { renewCommand } from './renew.ts'
 
 type Flags = ServiceFlags & { output: Format }
-
-const columns: readonly Column<Device>[] = [
-  { heading: 'ID', cell: device => device.id },
-  { heading: 'STATE', cell: device => device.state },
-  { heading: 'GROUPS', cell: device => device.groups.join(',') },
-  { heading: 'ATTRIBUTES', cell: device => pairs(device.attributes) },
-  { heading: 'CREATED', cell: device => device.createdAt },
-]
 
 const verbs = {
   suspend: 'cut it and keep it out until it is activated again; its stored session is kept',
@@ -64,29 +57,6 @@ function addCommand(): Command {
     })
 }
 
-function listCommand(): Command {
-  return withServiceOptions(new Command('list'))
-    .summary('list devices')
-    .addOption(
-      new Option('--state <state>', 'only those in this state').choices([
-        'registered',
-        'active',
-        'suspended',
-        'decommissioned',
-      ]),
-    )
-    .option('--group <name>', 'only those in this group')
-    .option('--prefix <text>', 'only those whose ID starts so')
-    .option('--limit <n>', 'at most so many', wholeNumber(1, 10_000_000))
-    .action(async ({ state, group, prefix, limit, ...flags }: Flags & DeviceFilter) => {
-      await withService(flags, async client => {
-        const filter = defined({ state, group, prefix, limit: Math.min(limit ?? 500, 500) })
-        const count = await printPages(atMost(client.devices.pages(filter), limit), columns, flags.output)
-        if (count === 0) say(`no device fits; put one on the roll: ${programName()} device add ID`)
-      })
-    })
-}
-
 function showCommand(): Command {
   return withServiceOptions(new Command('show'))
     .summary('show one device')
@@ -109,19 +79,6 @@ function stateCommand(verb: keyof typeof verbs): Command {
 
 function idArgument(): Argument {
   return new Argument('<id>', 'device ID')
-}
-
-/** Without the members that were not given: an absent filter is not an empty one. */
-function defined<Fields extends object>(
-  fields: Fields,
-): { [Key in keyof Fields]?: NonNullable<Fields[Key]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
-}
-
-function pairs(attributes: Record<string, string>): string {
-  return Object.entries(attributes)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',')
 }
 
 function say(words: string): void {

@@ -6,35 +6,34 @@ import { pipeline } from 'node:stream/promises'
 import { Command, Option } from 'commander'
 import { fileFault } from '../errors.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { type FilterFlags, filterOf, withFilters } from './filters.ts'
 
-type ExportFlags = ServiceFlags & {
-  format?: 'ndjson' | 'csv'
-  state?: string
-  group?: string
-  status?: string
-  pem: boolean
-  out?: string
-}
+type ExportFlags = ServiceFlags &
+  FilterFlags & {
+    format?: 'ndjson' | 'csv'
+    status?: string
+    pem: boolean
+    out?: string
+  }
 
 export function exportCommand(): Command {
-  return withServiceOptions(new Command('export'))
+  return withServiceOptions(withFilters(new Command('export')))
     .summary('write devices and their certificates as of one moment, as JSON lines or CSV')
     .description(
       'Streams the roll to stdout, or into a file (0600) that is there whole or not at all. JSON lines hold every\n' +
         'certificate and can be imported again; CSV holds the facts of the newest one, for a spreadsheet.',
     )
+    .optionsGroup('What is written:')
     .addOption(new Option('--format <format>', 'how it is written').choices(['ndjson', 'csv']))
-    .option('--state <state>', 'only devices in this state')
-    .option('--group <name>', 'only devices in this group')
     .option('--status <status>', 'only devices that have a certificate of this status')
     .option('--no-pem', 'leave the certificates themselves out')
     .option('--out <file>', 'write into a file')
-    .action(async ({ format, state, group, status, pem, out, ...flags }: ExportFlags) => {
-      const given = Object.entries({ format, state, group, status }).filter(
-        ([, value]) => value !== undefined,
-      )
+    .action(async ({ format, status, pem, out, ...flags }: ExportFlags) => {
+      const given = Object.entries({ format, status }).filter(([, value]) => value !== undefined)
       await withService(flags, async client => {
-        const bytes = Readable.from(await client.export({ ...Object.fromEntries(given), pem }))
+        const bytes = Readable.from(
+          await client.export({ ...filterOf(flags), ...Object.fromEntries(given), pem }),
+        )
         if (out === undefined) {
           await pipeline(bytes, process.stdout, { end: false })
           return

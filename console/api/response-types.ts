@@ -1,7 +1,7 @@
 // What the API answers where the typed client has no word for it yet: the overview, live sessions, events.
 import type { Device, DeviceState } from '../../client/types.ts'
 
-export type ListedDevice = Device & { connected?: boolean }
+export type ListedDevice = Device
 
 export type LiveSession = {
   node: string

@@ -1,6 +1,9 @@
 // The whole roll at one moment, device by device: a connection and a read transaction of its own, so that what changes
 // meanwhile is not half in it. Holds at most a page in memory.
 import { openForReading } from '../open.ts'
+import type { DeviceFilter } from '../roll/device-filter.ts'
+import { type DeviceKey, prepareDeviceList } from '../roll/device-list.ts'
+import { type LastSeen, prepareLastSeen } from '../roll/last-seen.ts'
 import type { CertificateStatus, DeviceState, Trust } from '../schema.ts'
 
 /** Times in ms since the epoch. */
@@ -27,39 +30,44 @@ export type ExportedDevice = {
   groups: string[]
   createdAt: number
   updatedAt: number
+  /** Null where it never connected. */
+  lastSeen: LastSeen | null
   /** The oldest first; with a filter by status only those that have it. */
   certificates: ExportedCertificate[]
 }
-export type ExportFilter = {
-  state?: DeviceState | undefined
-  group?: string | undefined
+export type ExportFilter = DeviceFilter & {
   /** Only devices that have a certificate of this status. */
   status?: CertificateStatus | undefined
 }
 export type DeviceExport = {
-  /** Devices after this one, by ID; none at the end. */
-  page(after: string): ExportedDevice[]
+  /** The next devices by ID: none where none of those that were looked at fits, null at the end. */
+  page(): ExportedDevice[] | null
   close(): Promise<void>
 }
 
 /** Each may have 64 KiB of attributes: a page takes some milliseconds even then. */
 const PAGE_DEVICES = 10
+/** So many are found at once. */
+const FOUND_AT_ONCE = 500
 
-export function openDeviceExport(file: string, filter: ExportFilter): DeviceExport {
+export function openDeviceExport(file: string, filter: ExportFilter, now: number): DeviceExport {
   const { sqlite, query } = openForReading(file)
   sqlite.exec('BEGIN')
-  const { state = null, group = null, status = null } = filter
+  const { status = null, ...others } = filter
+  const list = prepareDeviceList({ sqlite })
+  const lastSeen = prepareLastSeen(sqlite)
   const devices = sqlite.prepare<
     [object],
-    Omit<ExportedDevice, 'attributes' | 'groups' | 'certificates'> & { attributes: string; groups: string }
+    Omit<ExportedDevice, 'attributes' | 'groups' | 'certificates' | 'lastSeen'> & {
+      attributes: string
+      groups: string
+    }
   >(
     `SELECT id AS deviceId, state, attributes, created_at AS createdAt, updated_at AS updatedAt,
        (SELECT json_group_array(name) FROM device_groups WHERE device_id = devices.id) AS groups
-     FROM devices WHERE id > @after AND (@state IS NULL OR state = @state)
-       AND (@group IS NULL OR id IN (SELECT device_id FROM device_groups WHERE name = @group))
-       AND (@status IS NULL OR EXISTS
-         (SELECT 1 FROM certificates WHERE device_id = devices.id AND status = @status))
-     ORDER BY id LIMIT ${PAGE_DEVICES}`,
+     FROM devices WHERE id IN (SELECT value FROM json_each(@ids)) AND (@status IS NULL OR EXISTS
+       (SELECT 1 FROM certificates WHERE device_id = devices.id AND status = @status))
+     ORDER BY id`,
   )
   const certificates = sqlite.prepare<[object], ExportedCertificate>(
     `SELECT fingerprint, status, revocation_reason AS revocationReason, trust, issuer_id AS issuerId,
@@ -67,17 +75,28 @@ export function openDeviceExport(file: string, filter: ExportFilter): DeviceExpo
        not_after AS notAfter, issued_at AS issuedAt, first_used_at AS firstUsedAt, revoked_at AS revokedAt, der
      FROM certificates WHERE device_id = @deviceId AND (@status IS NULL OR status = @status) ORDER BY rowid`,
   )
+  let found: string[] = []
+  let next: DeviceKey | null | undefined
   return {
-    page: after =>
-      devices.all({ after, state, group, status }).map(device => ({
+    page() {
+      if (found.length === 0) {
+        if (next === null) return null
+        const listed = list(others, next ?? null, FOUND_AT_ONCE, now)
+        found = listed.ids
+        next = listed.next
+      }
+      const ids = JSON.stringify(found.splice(0, PAGE_DEVICES))
+      return devices.all({ ids, status }).map(device => ({
         ...device,
+        lastSeen: lastSeen(device.deviceId, now),
         // Read when it is asked for, so that a damaged row fails alone.
         get attributes() {
           return JSON.parse(device.attributes)
         },
         groups: JSON.parse(device.groups),
         certificates: certificates.all({ deviceId: device.deviceId, status }),
-      })),
+      }))
+    },
     async close() {
       await query.destroy()
       sqlite.close()

@@ -1,84 +1,172 @@
-// Lists of devices at any size of the roll: an index is walked in the order of IDs and looks at a bounded number of rows.
+// Lists of devices at any size of the roll: an index is walked in its order and looks at a bounded number of rows.
 // A search that finds few among many gives a page that ends early, with the key to go on from.
 import type { Registry } from '../open.ts'
-import type { DeviceState } from '../schema.ts'
 import { prepared } from '../statement.ts'
-import { NODE_GONE_MS } from './live-sessions.ts'
+import {
+  type Condition,
+  conditionsOf,
+  type DeviceFilter,
+  type DeviceSet,
+  searchTerm,
+  setsOf,
+  termsOf,
+  type Union,
+  type Values,
+} from './device-filter.ts'
 
-export type DeviceFilter = {
-  state?: DeviceState | undefined
-  group?: string | undefined
-  prefix?: string | undefined
-  attribute?: Attribute | undefined
-  connected?: boolean | undefined
-  /** The start of an ID or fingerprint, a serial number in hex, or `name:value` of an attribute. */
-  search?: string | undefined
-  /** The group that the caller is bound to, besides the filter. */
-  scope?: string | null
-}
-type Attribute = { name: string; value: string }
+/** What a list is sorted by, in ascending order; devices that are equal in it are in the order of their IDs. */
+const sorts = {
+  id: { from: 'devices', key: 'id', column: 'id' },
+  state: { from: 'devices', key: 'id', column: 'state' },
+  createdAt: { from: 'devices', key: 'id', column: 'created_at' },
+  updatedAt: { from: 'devices', key: 'id', column: 'updated_at' },
+  certificateStatus: { from: 'devices', key: 'id', column: 'certificate_status' },
+  certificateExpiry: { from: 'devices', key: 'id', column: 'certificate_not_after' },
+  lastSeen: { from: 'last_seen', key: 'device_id', column: 'seen_at' },
+  connectedAt: { from: 'last_seen', key: 'device_id', column: 'connected_at' },
+  messagesWaiting: { from: 'last_seen', key: 'device_id', column: 'messages_waiting' },
+  bytesIn: { from: 'last_seen', key: 'device_id', column: 'bytes_in' },
+  bytesOut: { from: 'last_seen', key: 'device_id', column: 'bytes_out' },
+} as const
+export type DeviceSort = { by: keyof typeof sorts; descending: boolean }
+export const deviceSorts = Object.keys(sorts) as DeviceSort['by'][]
+export const byId: DeviceSort = { by: 'id', descending: false }
 
-/** Device IDs in order. `next`, where it is not null, is to be continued after, also where there are fewer than asked for. */
-type DeviceIds = { ids: string[]; next: string | null }
-
-type Values = (string | number)[]
-/** `of` names what is asked: the index that is walked has answered its own. */
-type Condition = { of?: string; sql: string; values: Values }
-/** An index to walk, where it begins with `start`; `key` is the device's ID in it. Among several the one of least `size` is taken. */
-type Walk = { from: string; key: string; where: Condition; size: number; start?: string }
-/** What a walk found; it saw all up to `seenTo`, or all there is. */
-type Found = { ids: string[]; seenTo: string | null }
+/** Where a page ended: the value it is sorted by, and the ID. */
+export type DeviceKey = { value: string | number; id: string }
+/** `next`, where it is not null, is to be continued after, also where there are fewer than asked for. */
+type DeviceIds = { ids: string[]; next: DeviceKey | null }
+type Found = { keys: DeviceKey[]; seenTo: DeviceKey | null }
 
 /** A row costs some microseconds: so many keep the service for less than 50 ms. */
 const ROWS_SEEN_MAX = 5_000
+/** Counted without a look at any device. */
+const ROWS_COUNTED_MAX = 300_000
 const FOUND_BY_CERTIFICATE_MAX = 200
 const FINGERPRINT_START_MIN = 8
-const HIGHEST = '\u{10ffff}'
 
 export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeenMax = ROWS_SEEN_MAX) {
-  return (filter: DeviceFilter, after: string | null, limit: number, now: number): DeviceIds => {
-    const conditions = conditionsOf(filter, now)
-    const walks = conditionWalks(filter, now)
-    const begins = filter.search === undefined ? [null] : searchWalks(filter.search)
-    const found = begins.map(begin => walk(begin === null ? walks : [begin], conditions, after ?? '', limit))
-    return merged(found, limit)
+  function list(
+    filter: DeviceFilter,
+    after: DeviceKey | null,
+    limit: number,
+    now: number,
+    sort: DeviceSort = byId,
+  ): DeviceIds {
+    const { unions, conditions } = asked(filter, now)
+    if (unions.some(({ sets }) => sets.length === 0)) return { ids: [], next: null }
+    const small = unions.find(isSmall)
+    if (small !== undefined) return pageOf(within(small, conditions, after, limit, sort), limit)
+    if (sort.by !== 'id' || sort.descending) return pageOf(sorted(conditions, after, limit, sort), limit)
+    const union = unions.find(({ sets }) => sets.every(({ isRange }) => isRange === undefined))!
+    const open = notAnswered(conditions, union.of)
+    return merged(
+      union.sets.map(set => walked(set, open, after, limit)),
+      limit,
+    )
   }
 
-  function walk(
-    walks: readonly Walk[],
+  /** The unions that hold all that fits, those of search terms first and each from the smallest on; and all conditions. */
+  function asked(filter: DeviceFilter, now: number): { unions: Union[]; conditions: Condition[] } {
+    const terms = termsOf(filter.search ?? '').map(term => searchTerm(term, byCertificate))
+    const largest = ({ sets }: Union) => Math.max(...sets.map(({ size }) => size))
+    const sets = setsOf(filter, now).map(set => ({ sets: [set], of: set.where.of }))
+    const conditions = [...terms.map(({ condition }) => condition), ...conditionsOf(filter, now)]
+    return { unions: [...bySize(terms), ...bySize(sets)], conditions }
+
+    function bySize(some: readonly Union[]): Union[] {
+      return some.toSorted((a, b) => largest(a) - largest(b))
+    }
+  }
+
+  /** So that it can be sorted as a whole. */
+  function isSmall({ sets }: Union): boolean {
+    if (sets.some(({ size }) => size === Number.POSITIVE_INFINITY)) return false
+    return sets.every(set => {
+      const { sql, values } = unsorted(set)
+      const beyond = prepared(
+        sqlite,
+        `${sql} LIMIT 1 OFFSET ${Math.floor(rowsSeenMax / sets.length)}`,
+      ).pluck()
+      return beyond.get(...values) === undefined
+    })
+  }
+
+  function within(
+    union: Union,
     conditions: readonly Condition[],
-    after: string,
+    after: DeviceKey | null,
     limit: number,
+    sort: DeviceSort,
   ): Found {
-    const least = walks.toSorted((a, b) => a.size - b.size)[0]!
-    const { from, key, where, start = '' } = least
-    const [beyond, begin] = after < start ? ['>=', start] : ['>', after]
-    const walked = `SELECT DISTINCT ${key} AS id FROM ${from} WHERE ${where.sql} AND ${key} ${beyond} ? ORDER BY ${key}`
-    const open = conditions.filter(({ of }) => of === undefined || of !== where.of)
-    const asked = open.map(({ sql }) => ` AND ${sql}`).join('')
+    const { from, key, column } = sorts[sort.by]
+    const sets = union.sets.map(unsorted)
+    const open = notAnswered(conditions, union.of)
+    const [beyond, order, values] = boundary(sort, after)
     const rows = prepared(
       sqlite,
-      `SELECT w.id FROM (${walked} LIMIT ${rowsSeenMax}) AS w WHERE true${asked} LIMIT ?`,
+      `SELECT k.value, k.id FROM (SELECT s.${column} AS value, w.id AS id
+         FROM (${sets.map(({ sql }) => sql).join(' UNION ')}) AS w JOIN ${from} AS s ON s.${key} = w.id
+         WHERE true${open.map(({ sql }) => ` AND ${sql}`).join('')}) AS k
+       WHERE ${beyond} ORDER BY ${order} LIMIT ?`,
+    ).all(
+      ...sets.flatMap(set => set.values),
+      ...open.flatMap(condition => condition.values),
+      ...values,
+      limit + 1,
     )
-      .pluck()
-      .all(...where.values, begin, ...open.flatMap(({ values }) => values), limit + 1) as string[]
-    if (rows.length > limit) return { ids: rows, seenTo: rows[limit]! }
-    const end = prepared(sqlite, `${walked} LIMIT 1 OFFSET ${rowsSeenMax - 1}`).pluck()
-    return { ids: rows, seenTo: (end.get(...where.values, begin) as string | undefined) ?? null }
+    return { keys: rows as DeviceKey[], seenTo: null }
   }
 
-  /** What is searched for, found by each index that may hold it. */
-  function searchWalks(search: string): Walk[] {
-    const walks: Walk[] = []
-    if (/^[A-Za-z0-9._-]{1,128}$/.test(search)) walks.push(prefixWalk(search))
-    const attribute = attributeOf(search)
-    if (attribute !== null) walks.push(attributeWalk(attribute))
-    const ids = byCertificate(search.replaceAll(':', '').toLowerCase())
-    if (ids.length > 0) {
-      const where = { sql: 'id IN (SELECT value FROM json_each(?))', values: [JSON.stringify(ids)] }
-      walks.push({ from: 'devices', key: 'id', where, size: 0 })
-    }
-    return walks
+  /** Walks the index that the list is sorted by. */
+  function sorted(
+    conditions: readonly Condition[],
+    after: DeviceKey | null,
+    limit: number,
+    sort: DeviceSort,
+  ): Found {
+    const { from, key, column } = sorts[sort.by]
+    // A range of the column itself is where the walk begins and ends; where it goes on, it has begun.
+    const own = conditions.filter(({ of, range }) => of === column && range !== undefined)
+    const bounds = own.flatMap(({ range }): [string, number][] => [
+      ...(after === null || sort.descending ? [[' AND k.value >= ?', range!.least] as [string, number]] : []),
+      ...(after === null || !sort.descending ? [[' AND k.value < ?', range!.below] as [string, number]] : []),
+    ])
+    const [beyond, order, values] = boundary(sort, after)
+    const walk = `SELECT k.value, k.id FROM (SELECT ${column} AS value, ${key} AS id FROM ${from}) AS k
+      WHERE ${beyond}${bounds.map(([sql]) => sql).join('')} ORDER BY ${order}`
+    const walkValues = [...values, ...bounds.map(([, value]) => value)]
+    const open = conditions.filter(condition => !own.includes(condition))
+    const rows = prepared(
+      sqlite,
+      `SELECT w.value, w.id FROM (${walk} LIMIT ${rowsSeenMax}) AS w
+       WHERE true${open.map(({ sql }) => ` AND ${sql}`).join('')} LIMIT ?`,
+    ).all(...walkValues, ...open.flatMap(condition => condition.values), limit + 1) as DeviceKey[]
+    if (rows.length > limit) return { keys: rows, seenTo: null }
+    const end = prepared(sqlite, `${walk} LIMIT 1 OFFSET ${rowsSeenMax - 1}`)
+    return { keys: rows, seenTo: (end.get(...walkValues) as DeviceKey | undefined) ?? null }
+  }
+
+  /** Walks an index in the order of IDs. */
+  function walked(
+    set: DeviceSet,
+    conditions: readonly Condition[],
+    after: DeviceKey | null,
+    limit: number,
+  ): Found {
+    const { from, key, where, start = '' } = set
+    const last = after?.id ?? ''
+    const [beyond, begin] = last < start ? ['>=', start] : ['>', last]
+    const walk = `SELECT DISTINCT ${key} AS id FROM ${from} WHERE ${where.sql} AND ${key} ${beyond} ? ORDER BY ${key}`
+    const open = conditions
+    const rows = prepared(
+      sqlite,
+      `SELECT w.id AS value, w.id FROM (${walk} LIMIT ${rowsSeenMax}) AS w
+       WHERE true${open.map(({ sql }) => ` AND ${sql}`).join('')} LIMIT ?`,
+    ).all(...where.values, begin, ...open.flatMap(({ values }) => values), limit + 1) as DeviceKey[]
+    if (rows.length > limit) return { keys: rows, seenTo: rows[limit]! }
+    const end = prepared(sqlite, `SELECT id AS value, id FROM (${walk} LIMIT 1 OFFSET ${rowsSeenMax - 1})`)
+    return { keys: rows, seenTo: (end.get(...where.values, begin) as DeviceKey | undefined) ?? null }
   }
 
   function byCertificate(hex: string): string[] {
@@ -90,12 +178,11 @@ export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeen
       ],
       ['SELECT device_id FROM certificates WHERE issuer_id IS NULL AND serial_number = ?', [hex]],
     ]
-    if (hex.length >= FINGERPRINT_START_MIN) {
+    if (hex.length >= FINGERPRINT_START_MIN)
       texts.push([
         'SELECT device_id FROM certificates WHERE fingerprint >= ? AND fingerprint < ?',
         [hex, `${hex}g`],
       ])
-    }
     const found = texts.flatMap(
       ([text, values]) =>
         prepared(sqlite, `${text} LIMIT ${FOUND_BY_CERTIFICATE_MAX}`)
@@ -105,87 +192,66 @@ export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeen
     return [...new Set(found)]
   }
 
-  function conditionWalks(filter: DeviceFilter, now: number): Walk[] {
-    const walks: Walk[] = [
-      { from: 'devices', key: 'id', where: { sql: 'true', values: [] }, size: Number.POSITIVE_INFINITY },
-    ]
-    const { state, group, scope, prefix, attribute, connected } = filter
-    if (attribute !== undefined) walks.push(attributeWalk(attribute))
-    if (prefix !== undefined) walks.push(prefixWalk(prefix))
-    for (const name of [group, scope]) {
-      if (name == null) continue
-      walks.push({
-        ...{ from: 'device_groups', key: 'device_id', size: 3 },
-        where: { sql: 'name = ?', values: [name], of: `group ${name}` },
-      })
+  /** How many fit. Not `exact` where there may be more: what was counted is the least there are. */
+  function count(filter: DeviceFilter, now: number): { count: number; exact: boolean } {
+    const { unions, conditions } = asked(filter, now)
+    if (unions.some(({ sets }) => sets.length === 0)) return { count: 0, exact: true }
+    const union = unions.find(isSmall) ?? unions[0]!
+    const open = notAnswered(conditions, union.of)
+    const most = open.length === 0 ? ROWS_COUNTED_MAX : rowsSeenMax * 2
+    const counted = union.sets.map(unsorted)
+    const source = counted.map(({ sql }) => `SELECT id FROM (${sql} LIMIT ${most + 1})`).join(' UNION ')
+    const row = prepared(
+      sqlite,
+      `SELECT count(*) AS seen, coalesce(sum(true${open.map(({ sql }) => ` AND ${sql}`).join('')}), 0) AS fitting
+       FROM (${source}) AS w`,
+    ).get(...open.flatMap(({ values }) => values), ...counted.flatMap(({ values }) => values)) as {
+      seen: number
+      fitting: number
     }
-    if (connected === true) {
-      walks.push({ ...{ from: 'live_sessions', key: 'device_id', size: 4 }, where: onLivingNode(now) })
-    }
-    if (state !== undefined) {
-      const few = state === 'suspended' || state === 'decommissioned'
-      walks.push({
-        ...{ from: 'devices', key: 'id', size: few ? 2 : 6 },
-        where: { sql: 'state = ?', values: [state], of: 'state' },
-      })
-    }
-    return walks
+    return { count: Math.min(row.fitting, most), exact: row.seen <= most }
   }
-}
 
-function attributeWalk({ name, value }: Attribute): Walk {
-  const where = { sql: 'name = ? AND value = ?', values: [name, value] }
-  return { from: 'device_attributes', key: 'device_id', where, size: 1 }
-}
-
-function prefixWalk(prefix: string): Walk {
-  const where = { sql: 'id < ?', values: [prefix + HIGHEST] }
-  return { from: 'devices', key: 'id', where, size: 5, start: prefix }
-}
-
-/** What a device must be, each as a question about `w.id`. */
-function conditionsOf(filter: DeviceFilter, now: number): Condition[] {
-  const conditions: Condition[] = []
-  const { state, group, scope, prefix, attribute, connected } = filter
-  if (state !== undefined)
-    conditions.push({ sql: '(SELECT state FROM devices WHERE id = w.id) = ?', values: [state], of: 'state' })
-  if (prefix !== undefined)
-    conditions.push({ sql: 'w.id >= ? AND w.id < ?', values: [prefix, prefix + HIGHEST] })
-  for (const name of [group, scope]) {
-    if (name == null) continue
-    const sql = 'EXISTS (SELECT 1 FROM device_groups WHERE device_id = w.id AND name = ?)'
-    conditions.push({ sql, values: [name], of: `group ${name}` })
+  /** Where a page ends that ends with this device. */
+  function keyOf(id: string, sort: DeviceSort): DeviceKey {
+    const { from, key, column } = sorts[sort.by]
+    const value = prepared(sqlite, `SELECT ${column} FROM ${from} WHERE ${key} = ?`).pluck().get(id)
+    return { value: value as DeviceKey['value'], id }
   }
-  if (attribute !== undefined) {
-    const sql = 'EXISTS (SELECT 1 FROM device_attributes WHERE name = ? AND value = ? AND device_id = w.id)'
-    conditions.push({ sql, values: [attribute.name, attribute.value] })
-  }
-  if (connected !== undefined) {
-    const living = onLivingNode(now)
-    const sql = `${connected ? '' : 'NOT '}EXISTS (SELECT 1 FROM live_sessions WHERE device_id = w.id AND ${living.sql})`
-    conditions.push({ sql, values: living.values })
-  }
-  return conditions
+
+  return Object.assign(list, { count, keyOf })
 }
 
-function onLivingNode(now: number): Condition {
-  return { sql: 'node_id IN (SELECT id FROM nodes WHERE seen_at > ?)', values: [now - NODE_GONE_MS] }
+function unsorted({ from, key, where, start }: DeviceSet): { sql: string; values: Values } {
+  const begin = start === undefined ? '' : ` AND ${key} >= ?`
+  const values = start === undefined ? where.values : [...where.values, start]
+  return { sql: `SELECT DISTINCT ${key} AS id FROM ${from} WHERE ${where.sql}${begin}`, values }
 }
 
-/** `name:value`; null where the text is none. */
-export function attributeOf(text: string): Attribute | null {
-  const colon = text.indexOf(':')
-  return colon < 1 ? null : { name: text.slice(0, colon), value: text.slice(colon + 1) }
+function notAnswered(conditions: readonly Condition[], of: string | undefined): Condition[] {
+  return conditions.filter(condition => condition.of === undefined || condition.of !== of)
 }
 
-/** What lies beyond the nearest end of a walk is left for the next page. */
+function boundary({ descending }: DeviceSort, after: DeviceKey | null): [string, string, Values] {
+  const order = descending ? 'k.value DESC, k.id DESC' : 'k.value, k.id'
+  if (after === null) return ['true', order, []]
+  return [`(k.value, k.id) ${descending ? '<' : '>'} (?, ?)`, order, [after.value, after.id]]
+}
+
+function pageOf({ keys, seenTo }: Found, limit: number): DeviceIds {
+  const ids = keys.slice(0, limit).map(({ id }) => id)
+  return { ids, next: keys.length > limit ? keys[limit - 1]! : seenTo }
+}
+
+/** Of walks in the order of IDs: what lies beyond the nearest end of one is left for the next page. */
 function merged(found: readonly Found[], limit: number): DeviceIds {
-  const ends = found.flatMap(({ seenTo }) => (seenTo === null ? [] : [seenTo]))
+  const ends = found.flatMap(({ seenTo }) => (seenTo === null ? [] : [seenTo.id]))
   const end = ends.length === 0 ? null : ends.reduce((a, b) => (a < b ? a : b))
-  const all = [...new Set(found.flatMap(({ ids }) => ids))].sort(byBytes)
+  const all = [...new Set(found.flatMap(({ keys }) => keys.map(({ id }) => id)))].sort(byBytes)
   const ids = end === null ? all : all.filter(id => id <= end)
-  if (ids.length > limit) return { ids: ids.slice(0, limit), next: ids[limit - 1]! }
-  return { ids, next: end }
+  const key = (id: string): DeviceKey => ({ value: id, id })
+  if (ids.length > limit) return { ids: ids.slice(0, limit), next: key(ids[limit - 1]!) }
+  return { ids, next: end === null ? null : key(end) }
 }
 
 /** As SQLite compares them; device IDs are ASCII. */

@@ -1,9 +1,11 @@
 // Reading the roll: devices and certificates as operators see them, page by page.
 
+import type { Selectable } from 'kysely'
 import type { Registry } from '../open.ts'
 import { type Page, pageOf } from '../page.ts'
 import type { CertificateStatus, DeviceState, Schema, Trust } from '../schema.ts'
-import { type DeviceFilter, prepareDeviceList } from './device-list.ts'
+import type { DeviceFilter } from './device-filter.ts'
+import { byId, type DeviceKey, type DeviceSort, prepareDeviceList } from './device-list.ts'
 
 export type Device = {
   id: string
@@ -12,6 +14,8 @@ export type Device = {
   groups: string[]
   createdAt: number
   updatedAt: number
+  /** The newest that admits, or else the newest of all; null where it has none. */
+  certificate: { status: CertificateStatus; notAfter: number } | null
 }
 
 /** A certificate on the roll. Times in ms since the epoch, hashes and serial number in lowercase hex. */
@@ -35,6 +39,8 @@ export type Certificate = {
   der: Buffer
 }
 
+type DeviceRow = Selectable<Schema['devices']>
+
 export type Refusal = {
   at: number
   reason: string
@@ -52,7 +58,15 @@ type CertificateFilter = {
 export type RollReader = {
   device(id: string): Promise<Device | null>
   /** A page may end before its limit where few are found among many or devices have much to tell: `next` is to be continued after all the same. */
-  devices(filter: DeviceFilter, after: string | null, limit: number, now: number): Promise<Page<Device>>
+  devices(
+    filter: DeviceFilter,
+    after: DeviceKey | null,
+    limit: number,
+    now: number,
+    sort?: DeviceSort,
+  ): Promise<{ items: Device[]; next: DeviceKey | null }>
+  /** How many devices fit; not `exact` where there may be more. */
+  countDevices(filter: DeviceFilter, now: number): { count: number; exact: boolean }
   isMember(deviceId: string, group: string): boolean
   certificate(fingerprint: string): Promise<Certificate | null>
   certificates(filter: CertificateFilter, after: string | null, limit: number): Promise<Page<Certificate>>
@@ -68,7 +82,7 @@ const GROUP_CHARACTERS = 32
 export function createRollReader(registry: Registry): RollReader {
   const { query, sqlite } = registry
   // Asked for on almost every request, so prepared once.
-  const oneDevice = sqlite.prepare<[string], Schema['devices']>('SELECT * FROM devices WHERE id = ?')
+  const oneDevice = sqlite.prepare<[string], DeviceRow>('SELECT * FROM devices WHERE id = ?')
   const groupsOf = sqlite
     .prepare<[string], string>('SELECT name FROM device_groups WHERE device_id = ? ORDER BY name')
     .pluck()
@@ -79,6 +93,9 @@ export function createRollReader(registry: Registry): RollReader {
     'SELECT 1 FROM device_groups WHERE device_id = ? AND name = ?',
   )
   const listed = prepareDeviceList(registry)
+  const deviceCounts = sqlite.prepare<[], { state: string; count: number }>(
+    "SELECT state, count FROM roll_counts WHERE kind = 'device'",
+  )
   const membersOf = (group: string) =>
     query.selectFrom('device_groups').select('device_id').where('name', '=', group)
 
@@ -88,12 +105,12 @@ export function createRollReader(registry: Registry): RollReader {
       return row === undefined ? null : toDevice(row, groupsOf.all(id))
     },
 
-    async devices(filter, after, limit, now) {
-      const { ids, next } = listed(filter, after, limit, now)
+    async devices(filter, after, limit, now, sort = byId) {
+      const { ids, next } = listed(filter, after, limit, now, sort)
       const items: Device[] = []
       let characters = 0
       for (const id of ids) {
-        if (characters > PAGE_CHARACTERS_MAX) return { items, next: items.at(-1)!.id }
+        if (characters > PAGE_CHARACTERS_MAX) return { items, next: listed.keyOf(items.at(-1)!.id, sort) }
         const row = oneDevice.get(id)
         if (row === undefined) continue
         const groups = groupsOf.all(id)
@@ -101,6 +118,15 @@ export function createRollReader(registry: Registry): RollReader {
         characters += row.attributes.length + GROUP_CHARACTERS * groups.length
       }
       return { items, next }
+    },
+
+    countDevices(filter, now) {
+      const { scope, state, ...others } = filter
+      if (scope != null || Object.values(others).some(value => value !== undefined))
+        return listed.count(filter, now)
+      const states = deviceCounts.all()
+      const fitting = states.filter(one => state === undefined || one.state === state)
+      return { count: fitting.reduce((sum, { count }) => sum + count, 0), exact: true }
     },
 
     isMember: (deviceId, group) => member.get(deviceId, group) !== undefined,
@@ -137,7 +163,7 @@ export function createRollReader(registry: Registry): RollReader {
   }
 }
 
-function toDevice(row: Schema['devices'], groups: string[]): Device {
+function toDevice(row: DeviceRow, groups: string[]): Device {
   return {
     id: row.id,
     state: row.state,
@@ -145,6 +171,10 @@ function toDevice(row: Schema['devices'], groups: string[]): Device {
     groups,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+    certificate:
+      row.certificate_status === ''
+        ? null
+        : { status: row.certificate_status, notAfter: row.certificate_not_after },
   }
 }
 

@@ -1,6 +1,7 @@
 // How devices and certificates of the roll look on the wire.
 
 import { deviceEntityTag } from '../../db/entity-tags.ts'
+import type { LastSeen } from '../../db/roll/last-seen.ts'
 import type { StillAdmissible } from '../../db/roll/revocation-outcome.ts'
 import type { Certificate, Device } from '../../db/roll/roll-reader.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -10,11 +11,21 @@ import type * as schemas from './schemas.ts'
 /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
 export type ChainOf = (issuerId: string | null) => { chain: string[]; ca: string | null }
 
-export function toDeviceResponse(device: Device, connected: boolean): schemas.Device {
-  const { createdAt, updatedAt } = device
+export function toDeviceResponse(
+  device: Device,
+  connected: boolean,
+  lastSeen: LastSeen | null,
+): schemas.Device {
+  const { createdAt, updatedAt, certificate } = device
   return {
     ...device,
     connected,
+    lastSeen: lastSeen && {
+      ...lastSeen,
+      connectedAt: time(lastSeen.connectedAt),
+      disconnectedAt: timeOrNull(lastSeen.disconnectedAt),
+    },
+    certificate: certificate && { ...certificate, notAfter: time(certificate.notAfter) },
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
     version: deviceEntityTag(device),

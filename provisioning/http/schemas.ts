@@ -2,6 +2,7 @@
 // Bodies refuse unknown fields; nothing is converted in them.
 import Type, { type Static, type TSchema } from 'typebox'
 import { reasonCodes } from '../../db/reason.ts'
+import { endings } from '../../db/roll/last-seen.ts'
 import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
 
@@ -48,31 +49,6 @@ export const paging = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
   cursor: Type.Optional(Type.String({ maxLength: 512 })),
 }
-export const DeviceQuery = Type.Object(
-  {
-    ...paging,
-    state: Type.Optional(OneOf(deviceStates)),
-    group: Type.Optional(Name),
-    prefix: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$' })),
-    attribute: Type.Optional(
-      Type.String({
-        pattern: '^[A-Za-z0-9._-]{1,128}:',
-        maxLength: 1200,
-        description: 'NAME:VALUE of an attribute',
-      }),
-    ),
-    connected: Type.Optional(Type.Boolean({ description: 'As brokers noted it within the last seconds' })),
-    search: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 1200,
-        description:
-          'The start of an ID, or of a fingerprint (8 hex digits at least), a serial number in hex, or NAME:VALUE of an attribute',
-      }),
-    ),
-  },
-  strict,
-)
 export const CertificateQuery = Type.Object(
   { ...paging, deviceId: Type.Optional(Name), status: Type.Optional(OneOf(certificateStatuses)) },
   strict,
@@ -104,12 +80,36 @@ export const Revocation = Nullable(Type.Object({ reason: Type.Optional(OneOf(rev
 export const NoBody = Nullable(Type.Object({}, strict))
 export const AdmissionQuestion = Type.Object({ certificate: Pem }, strict)
 
+const LastSeen = Type.Object({
+  connectedAt: Time,
+  disconnectedAt: Nullable(Type.String({ format: 'date-time', description: 'Null while it is connected' })),
+  reason: Nullable(
+    Type.String({
+      description: `How the last connection that has ended did: a reason code, or one of ${endings.join(', ')}`,
+    }),
+  ),
+  address: Nullable(Type.String()),
+  fingerprint: Nullable(Type.String()),
+  protocol: Nullable(Type.String()),
+  sessionKept: Type.Boolean({ description: 'Its session outlives the connection' }),
+  messagesWaiting: Type.Integer(),
+  bytesIn: Type.Integer({ description: 'From the device, over all its connections' }),
+  bytesOut: Type.Integer(),
+})
+
 export const Device = Type.Object({
   id: Type.String(),
   state: OneOf(deviceStates),
   attributes: Type.Record(Type.String(), Type.String()),
   groups: Type.Array(Type.String()),
   connected: Type.Boolean({ description: 'As brokers noted it within the last seconds' }),
+  lastSeen: Nullable(LastSeen),
+  certificate: Nullable(
+    Type.Object(
+      { status: OneOf(certificateStatuses), notAfter: Time },
+      { description: 'The newest that admits, or else the newest' },
+    ),
+  ),
   createdAt: Time,
   updatedAt: Time,
   version: Type.String({ description: 'The ETag without its quotes' }),

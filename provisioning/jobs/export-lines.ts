@@ -1,5 +1,6 @@
 // The roll as lines of a file: JSON lines that an import takes back, or CSV for a spreadsheet. Decides nothing.
 import type { ExportedCertificate, ExportedDevice } from '../../db/jobs/device-export.ts'
+import type { LastSeen } from '../../db/roll/last-seen.ts'
 import { toPem } from '../../pki/pem.ts'
 
 export const csvHeader = [
@@ -19,6 +20,15 @@ export const csvHeader = [
   'certificate.notBefore',
   'certificate.notAfter',
   'certificate.firstUsedAt',
+  'lastSeen.connectedAt',
+  'lastSeen.disconnectedAt',
+  'lastSeen.reason',
+  'lastSeen.address',
+  'lastSeen.protocol',
+  'lastSeen.sessionKept',
+  'lastSeen.messagesWaiting',
+  'lastSeen.bytesIn',
+  'lastSeen.bytesOut',
 ]
 
 /** With every certificate of the device, in PEM where they are asked for. */
@@ -27,6 +37,11 @@ export function jsonLine(device: ExportedDevice, pem: boolean): string {
     ...device,
     createdAt: time(device.createdAt),
     updatedAt: time(device.updatedAt),
+    lastSeen: device.lastSeen && {
+      ...device.lastSeen,
+      connectedAt: time(device.lastSeen.connectedAt),
+      disconnectedAt: timeOrNull(device.lastSeen.disconnectedAt),
+    },
     certificates: device.certificates.map(certificate => toCertificateResponse(certificate, pem)),
   }
   return `${JSON.stringify(shown)}\n`
@@ -54,10 +69,24 @@ export function csvLine(device: ExportedDevice): string {
           newest.keyType,
           time(newest.notBefore),
           time(newest.notAfter),
-          newest.firstUsedAt === null ? '' : time(newest.firstUsedAt),
+          timeOrNull(newest.firstUsedAt) ?? '',
         ]),
+    ...seenCells(device.lastSeen),
   ]
   return `${cells.map(cellOf).join(',')}\r\n`
+}
+
+function seenCells(seen: LastSeen | null): string[] {
+  if (seen === null) return csvHeader.filter(name => name.startsWith('lastSeen.')).map(() => '')
+  return [
+    time(seen.connectedAt),
+    timeOrNull(seen.disconnectedAt) ?? '',
+    seen.reason ?? '',
+    seen.address ?? '',
+    seen.protocol ?? '',
+    String(seen.sessionKept),
+    ...[seen.messagesWaiting, seen.bytesIn, seen.bytesOut].map(String),
+  ]
 }
 
 /** A device of which nothing but its ID can be written. `error` is no field of an import, which so refuses the line. */
@@ -85,10 +114,14 @@ function toCertificateResponse({ der, ...certificate }: ExportedCertificate, pem
     notBefore: time(notBefore),
     notAfter: time(notAfter),
     issuedAt: time(issuedAt),
-    firstUsedAt: firstUsedAt === null ? null : time(firstUsedAt),
-    revokedAt: revokedAt === null ? null : time(revokedAt),
+    firstUsedAt: timeOrNull(firstUsedAt),
+    revokedAt: timeOrNull(revokedAt),
     ...(pem ? { certificate: toPem(der, 'CERTIFICATE') } : {}),
   }
+}
+
+function timeOrNull(at: number | null): string | null {
+  return at === null ? null : time(at)
 }
 
 function time(at: number): string {

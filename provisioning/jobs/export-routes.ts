@@ -7,6 +7,7 @@ import { type Api, refusals, secured } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import type { Log } from '../logging/log.ts'
+import { filterOf } from '../roll/device-query.ts'
 import { csvHeader, csvLine, failedCsvLine, failedJsonLine, jsonLine } from './export-lines.ts'
 import * as jobSchemas from './job-schemas.ts'
 
@@ -37,13 +38,13 @@ export function exportRoutes(api: Api, { openExport, log }: ExportServices): voi
       },
     },
     async (request, reply) => {
-      const { format = 'ndjson', pem = true, ...filter } = request.query
+      const { format = 'ndjson', pem = true, status, ...asked } = request.query
       const operator = request.holder?.id ?? ''
       if (running.has(operator))
         throw new Problem(httpProblems, 'registry_busy', 'an export of yours runs already')
       if (running.size >= AT_ONCE_MAX)
         throw new Problem(httpProblems, 'registry_busy', `${AT_ONCE_MAX} exports run already`)
-      const snapshot = openExport(filter)
+      const snapshot = openExport({ ...filterOf(asked, null), status })
       running.add(operator)
       const lines = Readable.from(
         linesOf(snapshot, { csv: format === 'csv', pem, onFailed: log.exportFailed }),
@@ -75,8 +76,8 @@ async function* linesOf(
   }
 
   if (csv) yield `${csvHeader.join(',')}\r\n`
-  for (let page = snapshot.page(''); page.length > 0; page = snapshot.page(page.at(-1)!.deviceId)) {
-    yield page.map(lineOf).join('')
+  for (let page = snapshot.page(); page !== null; page = snapshot.page()) {
+    if (page.length > 0) yield page.map(lineOf).join('')
     await setImmediate()
   }
 }

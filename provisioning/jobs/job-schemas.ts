@@ -11,6 +11,7 @@ import {
   strict,
   Time,
 } from '../http/schemas.ts'
+import { deviceFilters } from '../roll/device-query.ts'
 
 const Uuid = Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' })
 
@@ -54,6 +55,7 @@ export const ExportQuery = Type.Object(
     format: Type.Optional(OneOf(['ndjson', 'csv'] as const)),
     state: Type.Optional(OneOf(deviceStates)),
     group: Type.Optional(Name),
+    ...deviceFilters,
     status: Type.Optional(OneOf(certificateStatuses)),
     pem: Type.Optional(
       Type.Boolean({ default: true, description: 'Whether JSON lines hold each certificate itself' }),

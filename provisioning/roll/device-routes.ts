@@ -2,12 +2,10 @@
 
 import type { FastifyReply } from 'fastify'
 import type { RegistryWriter } from '../../db/index.ts'
-import { attributeOf } from '../../db/roll/device-list.ts'
+import type { LastSeenReader } from '../../db/roll/last-seen.ts'
 import type { LiveSessionReader } from '../../db/roll/live-sessions.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
-import { isDeviceId } from '../../pki/device-id.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
-import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { assertSaysWhich, etag, IfMatch } from '../http/precondition.ts'
 import { Problem } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
@@ -18,11 +16,20 @@ import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
 import type { AwaitReceipt } from '../receipt.ts'
+import {
+  DevicePage,
+  DeviceQuery,
+  decodeDeviceCursor,
+  encodeDeviceCursor,
+  filterOf,
+  sortOf,
+} from './device-query.ts'
 
 export type DeviceServices = {
   writer: RegistryWriter
   roll: RollReader
   liveSessions: LiveSessionReader
+  lastSeen: LastSeenReader
   receipt: AwaitReceipt
   log: Log
   now: () => number
@@ -30,14 +37,15 @@ export type DeviceServices = {
 }
 
 export function deviceRoutes(api: Api, services: DeviceServices): void {
-  const { writer, roll, liveSessions, authorizationScope, receipt, log, now } = services
+  const { writer, roll, liveSessions, lastSeen, authorizationScope, receipt, log, now } = services
   const tags = ['devices']
 
   /** With its version as ETag, where a device is the answer. */
   async function answerDevice(reply: FastifyReply, id: string): Promise<schemas.Device> {
     const device = await roll.device(id)
     if (device === null) throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
-    const shown = toDeviceResponse(device, liveSessions.connectedOf([id], now()).has(id))
+    const connected = liveSessions.connectedOf([id], now()).has(id)
+    const shown = toDeviceResponse(device, connected, lastSeen(id, now()))
     reply.header('etag', etag(shown.version))
     return shown
   }
@@ -79,25 +87,26 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
       schema: {
         tags,
         security: secured,
-        summary: 'List devices, by ID',
+        summary: 'List devices',
         description:
           'Where few are found among many, or devices have long attributes, a page ends before its limit: go on until nextCursor is null.',
-        querystring: schemas.DeviceQuery,
-        response: { 200: schemas.PageOf(schemas.Device), ...refusals },
+        querystring: DeviceQuery,
+        response: { 200: DevicePage, ...refusals },
       },
     },
     async request => {
-      const { limit = 100, cursor, attribute, ...filter } = request.query
-      const named = attribute === undefined ? null : attributeOf(attribute)
-      const within = { ...filter, ...(named && { attribute: named }), scope: scopeOf(request) }
-      const { items, next } = await roll.devices(within, decodeCursor(cursor, isDeviceId), limit, now())
-      const connected = liveSessions.connectedOf(
-        items.map(({ id }) => id),
-        now(),
-      )
+      const { limit = 100, cursor, sort, total, ...asked } = request.query
+      const filter = filterOf(asked, scopeOf(request))
+      const after = decodeDeviceCursor(cursor, sort)
+      const { items, next } = await roll.devices(filter, after, limit, now(), sortOf(sort))
+      const ids = items.map(({ id }) => id)
+      const connected = liveSessions.connectedOf(ids, now())
       return {
-        items: items.map(device => toDeviceResponse(device, connected.has(device.id))),
-        nextCursor: encodeCursor(next),
+        items: items.map(device =>
+          toDeviceResponse(device, connected.has(device.id), lastSeen(device.id, now())),
+        ),
+        nextCursor: encodeDeviceCursor(next, sort),
+        ...(total === true && { total: roll.countDevices(filter, now()) }),
       }
     },
   )

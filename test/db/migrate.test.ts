@@ -5,11 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import Sqlite from 'better-sqlite3'
+import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { beginIntegrityCheck } from '../../db/integrity-check.ts'
 import { schemaVersion } from '../../db/migrate.ts'
 import { assertIntegrity, backup, openForNotes, openForReading, openForWriting } from '../../db/open.ts'
-import { createRoll } from '../harness/roll.ts'
+import { prepareLastSeen } from '../../db/roll/last-seen.ts'
+import { createRollReader } from '../../db/roll/roll-reader.ts'
+import { makeOlderRegistry } from '../harness/older-registry.ts'
+import { createRoll, tester } from '../harness/roll.ts'
 
 let directory: string
 let file: string
@@ -120,4 +124,28 @@ test('a backup is whole, is 0600, is taken while others write, and never overwri
   assertIntegrity(registry)
   await closeRegistry(registry)
   await roll.close()
+})
+
+test('a device of an earlier schema was seen when its certificate was first used, and has that certificate', async () => {
+  const roll = await createRoll()
+  const { fingerprint } = await roll.enroll('used')
+  await roll.enroll('unused')
+  await roll.writer.addDevice({ id: 'bare', attributes: {}, groups: [] }, tester)
+  const at = Date.now()
+  createBrokerNotes(roll.registry).uses([{ fingerprint, deviceId: 'used', at }])
+  makeOlderRegistry(`${roll.data}/registry.db`, file, schemaVersion - 2)
+  await roll.close()
+  const registry = openForWriting(file)
+  const seen = prepareLastSeen(registry.sqlite)
+  assert.deepEqual(
+    ['used', 'unused', 'bare'].map(id => seen(id, at)?.connectedAt ?? null),
+    [at, null, null],
+  )
+  const reader = createRollReader(registry)
+  const shown = await Promise.all(['used', 'unused', 'bare'].map(id => reader.device(id)))
+  assert.deepEqual(
+    shown.map(device => device?.certificate?.status ?? null),
+    ['active', 'issued', null],
+  )
+  await closeRegistry(registry)
 })

@@ -38,6 +38,7 @@ export async function startTestBroker(
     roll?: Roll
     nodeId?: string
     port?: number
+    intervals?: BrokerOptions['intervals']
   } = {},
 ): Promise<TestBroker> {
   const roll = options.roll ?? (await createRoll())
@@ -60,6 +61,7 @@ export async function startTestBroker(
     log,
     ...(options.now ? { now: options.now } : {}),
     ...(options.nodeId ? { nodeId: options.nodeId } : {}),
+    ...(options.intervals ? { intervals: options.intervals } : {}),
   }
   const broker = await startBroker(given)
   return {

@@ -57,6 +57,9 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     rightsOf: createRightsResolver({ policiesOf: preparePolicyLookup(registry), onDoubt: doubt }),
     events: {
       refused: told('refused'),
+      connectionAccepted() {},
+      connectionEnded() {},
+      storedSessionChanged() {},
       admitted: told('admitted'),
       connected: told('connected'),
       disconnected: told('disconnected'),

@@ -21,7 +21,9 @@ export async function enrollFleet(roll: Roll, count: number): Promise<Member[]> 
   const facts = certificateFacts(template.der)
 
   const { sqlite } = roll.registry
-  const device = sqlite.prepare("INSERT INTO devices VALUES (?, 'active', '{}', 0, 0)")
+  const device = sqlite.prepare(
+    "INSERT INTO devices (id, state, attributes, created_at, updated_at) VALUES (?, 'active', '{}', 0, 0)",
+  )
   const listing = sqlite.prepare(
     `INSERT INTO certificates (fingerprint, device_id, issuer_id, trust, status, serial_number, subject, key_type, spki_hash,
        client_auth, is_ca, not_before, not_after, der, issued_at, first_used_at)

@@ -4,7 +4,7 @@ import { type AuditRow, type ChainEnd, chainStart, nextRow } from '../../db/audi
 import { migrate } from '../../db/migrate.ts'
 
 /** What triggers of the tables themselves keep. */
-const keptByTriggers = ['roll_counts', 'device_attributes']
+const keptByTriggers = ['roll_counts', 'device_attributes', 'last_seen']
 
 /** @throws where the rows do not fit, or point to rows that there were not. */
 export function makeOlderRegistry(source: string, target: string, schema: number): void {

@@ -108,11 +108,12 @@ export function createAdmittance(
       const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
       events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Map())
     }
-    if (session.connected)
-      events.disconnected(whoIs(session), session.ended ?? (session.replaced ? 'taken_over' : 'closed'), {
-        sent: session.disconnectCode,
-        received: session.receivedCode,
-      })
+    if (!session.connected) return
+    events.disconnected(whoIs(session), session.ended ?? (session.replaced ? 'taken_over' : 'closed'), {
+      sent: session.disconnectCode,
+      received: session.receivedCode,
+    })
+    events.connectionEnded(session)
   }
 
   function end(session: Session, reason: Reason): void {
@@ -176,6 +177,7 @@ export function createAdmittance(
         if (client.stream.closed) resolve()
         else client.stream.once('close', () => resolve())
       })
+      client.session.ending = 'broker_stopped'
       const last = shutdownNotice(client, settings.shutdownNotice, settings.serverReference)
       closing.close(client, { transport: 'in order', will: true, last })
       return closed

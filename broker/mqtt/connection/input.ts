@@ -22,6 +22,7 @@ export function createInput(parts: {
 
   function receive(client: Client, chunk: Buffer): void {
     traffic.bytesReceived += chunk.length
+    client.session.bytesIn += chunk.length
     if (client.phase === 'closed') return
     client.heardAt = performance.now()
     if (client.holds > 0) {

@@ -124,6 +124,7 @@ export function createOutput(parts: {
     const bytes = asOne(out)
     traffic.packetsSent += out.length
     traffic.bytesSent += bytes.length
+    client.session.bytesOut += bytes.length
     if (stream.write(bytes)) hasRoom(client)
     else if (!client.isFull) isFull(client)
   }

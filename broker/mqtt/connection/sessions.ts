@@ -1,5 +1,6 @@
 // The connections that the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
+import type { Ending } from '../../../db/roll/last-seen.ts'
 import { type ProtocolName, protocolNames } from '../../../db/roll/live-sessions.ts'
 import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
@@ -49,6 +50,12 @@ export type Session = {
   disconnectCode: number | null
   /** Reason Code of the DISCONNECT that came from it; null for none. */
   receivedCode: number | null
+  /** How it ended where `ended` does not say. */
+  ending: Ending
+  /** Bytes of its packets, and how many of them are on record. */
+  bytesIn: number
+  bytesOut: number
+  noted: { bytesIn: number; bytesOut: number }
 }
 
 /** An admitted connection that has no rights yet. */
@@ -74,6 +81,10 @@ export function newSession({
     ended: null,
     disconnectCode: null,
     receivedCode: null,
+    ending: 'connection_lost',
+    bytesIn: 0,
+    bytesOut: 0,
+    noted: { bytesIn: 0, bytesOut: 0 },
   }
 }
 
@@ -89,6 +100,7 @@ export function whoIs(session: Session): PeerInfo {
 /** Notes that another connection of its device takes its place. */
 export function markReplaced(session: Session): Session {
   session.replaced = true
+  session.ending = 'taken_over'
   return session
 }
 

@@ -16,6 +16,7 @@ export function createDisconnectHandler({ closing, settings, table }: HandlerCon
         throw new PacketFault('the session was to end with its connection', codes.protocolError) // [MQTT-3.14.2-2]
       table.agreeOnExpiry(state, sessionExpiry(asked, settings, session.rights))
     }
+    session.ending = 'client_disconnect'
     const will = reasonCode === codes.disconnectWithWill
     closing.close(client, { transport: 'in order', will, last: null })
   }

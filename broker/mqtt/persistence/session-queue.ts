@@ -116,6 +116,9 @@ export function createSessionQueue(parts: {
     /** Whether something was sent and not acknowledged. */
     isUnderWay: (session: number) => quota.of(session).messages > 0 && table.sentCount(session, 1) > 0,
 
+    /** How many messages it holds, sent and not acknowledged ones too. */
+    size: (session: number) => quota.of(session).messages,
+
     /** Drops what is too old, the oldest first, and what has expired, some at a time. Gives whether more may be left. */
     dropAged(): boolean {
       const now = parts.now()

@@ -41,7 +41,7 @@ export function createDelivery(parts: {
   store: SessionStore
   output: Output
   traffic: Traffic
-  events: Pick<EngineEvents, 'dropped'>
+  events: Pick<EngineEvents, 'dropped' | 'storedSessionChanged'>
   now(): number
   /** Whether no queue is handed out any more. */
   isDraining(): boolean
@@ -93,7 +93,9 @@ export function createDelivery(parts: {
         shared: null,
       })
       delivery.messageId = messageId
-    } else if (isHere) state.isQueueing = true // it takes no more now: what comes keeps its order behind this
+    } else if (isHere)
+      state.isQueueing = true // it takes no more now: what comes keeps its order behind this
+    else events.storedSessionChanged(state.clientId)
   }
 
   /** Sends it, or has it wait or go; a message that is stored alone is not touched. Gives whether it was sent. */

@@ -3,6 +3,7 @@
 import type { SessionRow } from '../../../db/sessions/session-records.ts'
 import { parseSubscription } from '../../../policy/subscription.ts'
 import type { Client } from '../connection/client.ts'
+import type { EngineEvents } from '../interface.ts'
 import { optionsOf, type SessionStore } from '../persistence/session-store.ts'
 import type { DeviceRights } from '../rights-resolver.ts'
 import type { Subscriber } from '../routing/router.ts'
@@ -16,6 +17,7 @@ export function createSessionTable(parts: {
   store: SessionStore
   index: TopicIndex<Subscriber>
   groups: SharedGroups
+  events: Pick<EngineEvents, 'storedSessionChanged'>
   now(): number
 }) {
   const { store, index, groups } = parts
@@ -58,6 +60,7 @@ export function createSessionTable(parts: {
     for (const filter of [...state.subscriptions.keys()]) remove(state, filter)
     store.removeSession(state)
     store.forgetIncoming(state.clientId)
+    parts.events.storedSessionChanged(state.clientId)
     state.inFlight = null
     state.incoming = null
   }

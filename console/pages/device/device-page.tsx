@@ -18,6 +18,7 @@ import { DeviceActions } from './device-actions.tsx'
 import { DeviceAudit } from './device-audit.tsx'
 import { EventsCard } from './events-card.tsx'
 import { IdentityCard } from './identity-card.tsx'
+import { LastSeenCard } from './last-seen-card.tsx'
 import { PolicyView } from './policy-view.tsx'
 import { RefusalsCard } from './refusals-card.tsx'
 import { SessionsCard } from './sessions-card.tsx'
@@ -87,6 +88,7 @@ export function DevicePage({ id }: { id: string }) {
           <div className="stack">
             <AdmissionCard answer={explained} />
             <SessionsCard id={id} />
+            <LastSeenCard seen={device.data.lastSeen} />
             <RefusalsCard answer={explained} />
           </div>
           <div className="stack">

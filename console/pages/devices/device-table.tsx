@@ -40,7 +40,7 @@ export function DeviceTable({
             )}
             <th>Device</th>
             <th className="tight">State</th>
-            <th className="tight">Connection</th>
+            <th className="tight">Last seen</th>
             <th className="wide-only">Groups and attributes</th>
             <th className="tight wide-only">Changed</th>
           </tr>
@@ -70,7 +70,9 @@ export function DeviceTable({
                     connected
                   </Badge>
                 ) : (
-                  <span className="faint">–</span>
+                  <span className="faint">
+                    <Timestamp at={device.lastSeen?.disconnectedAt} />
+                  </span>
                 )}
               </td>
               <td className="wide-only">

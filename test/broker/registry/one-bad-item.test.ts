@@ -1,6 +1,7 @@
 // What one note or one session throws keeps no other from being written, looked at or cut.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createSessions } from '../../../broker/mqtt/connection/sessions.ts'
 import { createRegistryHealth } from '../../../broker/registry/registry-health.ts'
 import { createRegistryWriteBuffer } from '../../../broker/registry/write-buffer.ts'
 import { watchRevocations } from '../../../broker/revocation/revocation-watch.ts'
@@ -28,8 +29,8 @@ test('a note that cannot be written is left out, and what waits beside it is wri
     notes: notes as never,
     everyMs: 60_000,
     now: () => 0,
-    sessionCount: () => 0,
-    sessionsOf: () => [],
+    sessions: createSessions(),
+    storedSession: () => ({ kept: false, waiting: 0 }),
     onWaiting: error => failures.push(error),
   })
   for (const deviceId of ['a', 'poison', 'b']) writeBuffer.use(deviceId, deviceId)

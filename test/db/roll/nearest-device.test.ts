@@ -79,7 +79,9 @@ test('hostile names cost no more than others', () => {
 test('walks the index of a registry', async () => {
   const roll = await createRoll()
   try {
-    const add = roll.registry.sqlite.prepare("INSERT INTO devices VALUES (?, 'registered', '{}', 0, 0)")
+    const add = roll.registry.sqlite.prepare(
+      "INSERT INTO devices (id, state, attributes, created_at, updated_at) VALUES (?, 'registered', '{}', 0, 0)",
+    )
     for (const id of ['Pump-1', 'pump-1', 'pump_2', 'pump-10']) add.run(id)
     const nearest = prepareNearestDevice(roll.registry.sqlite)
     assert.deepEqual(nearest(['pump-2']), { id: 'pump-1', name: 'pump-2', distance: 1 })

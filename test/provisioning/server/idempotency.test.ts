@@ -237,7 +237,9 @@ test('killed between the change and its answer, the service that follows gives t
   const token = readFileSync(join(folder.path, 'admin.token'), 'utf8').trim()
   await inRegistry({ directory: folder.path }, sql => {
     sql(`INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch) VALUES ('silent', 0, 0, 0)`)
-    sql(`INSERT INTO devices VALUES ('a', 'registered', '{}', 0, 0)`)
+    sql(
+      `INSERT INTO devices (id, state, attributes, created_at, updated_at) VALUES ('a', 'registered', '{}', 0, 0)`,
+    )
   })
   const lost = new Promise<string>(resolve => {
     const outgoing = request(`${String(line).trim()}/v1/devices/a/suspend`, {
