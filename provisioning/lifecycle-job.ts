@@ -3,14 +3,7 @@
 
 import type { FailedDeadline, PassedDeadline } from '../db/roll/deadlines.ts'
 import type { RollCount } from '../db/roll/roll-count.ts'
-import { periodic } from './periodic.ts'
-
-type LifecycleJob = {
-  /** Looks now, and again until nothing is due; runs by itself. Never throws. */
-  look(): Promise<void>
-  /** Finishes the step under way; no other begins. */
-  stop(): Promise<void>
-}
+import { type Periodic, periodic } from './periodic.ts'
 
 type LifecycleJobOptions = {
   passDeadlines(limit: number): Promise<{ passed: PassedDeadline[]; failed: FailedDeadline[] }>
@@ -42,14 +35,14 @@ const windows: readonly [Within, number][] = [
   ['30d', 30 * DAY_MS],
 ]
 
-export function startLifecycleJob(parts: LifecycleJobOptions): LifecycleJob {
-  let stopped = false
+/** `look` goes on until nothing is due, and never throws. `stop` finishes the step under way. */
+export function startLifecycleJob(parts: LifecycleJobOptions): Periodic {
   let countedAt = Number.NEGATIVE_INFINITY
   let restMs = COUNT_EVERY_MS
 
   async function step(): Promise<void> {
     try {
-      for (let more = true; more && !stopped; ) {
+      for (let more = true; more && !loop.isStopping(); ) {
         const { passed, failed } = await parts.passDeadlines(STEPS_AT_ONCE)
         for (const one of failed) parts.onStepFailed(one)
         for (const one of passed) tell(one)
@@ -79,7 +72,7 @@ export function startLifecycleJob(parts: LifecycleJobOptions): LifecycleJob {
     countedAt = at
     const begin = performance.now()
     await countExpiring(at)
-    if (!stopped) parts.onRollCounted(parts.countRoll())
+    if (!loop.isStopping()) parts.onRollCounted(parts.countRoll())
     restMs = Math.max(COUNT_EVERY_MS, (performance.now() - begin) * REST_SHARE)
   }
 
@@ -88,21 +81,15 @@ export function startLifecycleJob(parts: LifecycleJobOptions): LifecycleJob {
     let certificates = 0
     let from = at
     for (const [within, ms] of windows) {
-      for (; from < at + ms && !stopped; from += HOUR_MS) {
+      for (; from < at + ms && !loop.isStopping(); from += HOUR_MS) {
         certificates += parts.countExpiring(from, from + HOUR_MS)
         await new Promise(resolve => setImmediate(resolve))
       }
-      if (!stopped) parts.onCounted(within, certificates)
+      if (!loop.isStopping()) parts.onCounted(within, certificates)
     }
   }
 
   const loop = periodic(step, parts.everyMs)
-  void loop.run()
-  return {
-    look: loop.run,
-    async stop() {
-      stopped = true
-      await loop.stop()
-    },
-  }
+  void loop.look()
+  return loop
 }

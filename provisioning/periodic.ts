@@ -1,8 +1,10 @@
-// Work that repeats, one run at a time. Knows nothing of what the work is.
+// Work that repeats, one run at a time, until it is stopped. Knows nothing of what the work is.
 
 export type Periodic = {
   /** Runs the work now, or gives the run that is under way. */
-  run(): Promise<void>
+  look(): Promise<void>
+  /** True from `stop` on: the run under way begins nothing new. */
+  isStopping(): boolean
   /** Starts no further run, and waits for the one that is under way. */
   stop(): Promise<void>
 }
@@ -14,19 +16,22 @@ export function periodic(
   isDue: () => boolean = () => true,
 ): Periodic {
   let running: Promise<void> | null = null
-  function run(): Promise<void> {
+  let stopping = false
+  function look(): Promise<void> {
     running ??= work().finally(() => {
       running = null
     })
     return running
   }
   const timer = setInterval(() => {
-    if (isDue()) void run()
+    if (isDue()) void look()
   }, everyMs)
   timer.unref()
   return {
-    run,
+    look,
+    isStopping: () => stopping,
     async stop() {
+      stopping = true
       clearInterval(timer)
       await running
     },

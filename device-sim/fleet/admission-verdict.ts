@@ -3,7 +3,7 @@
 
 import { type ConnectResult, hex, isRefusal, resultName } from '../links/connect-result.ts'
 import type { Session } from '../links/session.ts'
-import type { Device } from './device.ts'
+import type { Device } from './device-state.ts'
 import { waitsForClose } from './faulty-connections.ts'
 import { addFinding, type WorkerContext } from './worker-context.ts'
 

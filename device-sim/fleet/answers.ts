@@ -2,7 +2,7 @@
 // Does not know why it was sent.
 import type { Incoming } from '../links/session.ts'
 import type { GroupPlan } from '../scenario/plan.ts'
-import { type Device, fill } from './device.ts'
+import { type Device, fill } from './device-state.ts'
 import { givenBy } from './message-properties.ts'
 import { mayPublish, send } from './telemetry.ts'
 import { jsonTemplate } from './template.ts'

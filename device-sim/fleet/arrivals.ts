@@ -2,7 +2,7 @@
 // Counts; changes nothing. Does not know how it came.
 import type { Incoming } from '../links/session.ts'
 import { readBenchHeaders } from './bench-headers.ts'
-import type { Device } from './device.ts'
+import type { Device } from './device-state.ts'
 import { fidelityOf } from './message-properties.ts'
 import { readHeader } from './payload.ts'
 import type { WorkerContext } from './worker-context.ts'

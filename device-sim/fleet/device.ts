@@ -1,21 +1,9 @@
 // One simulated device: connects, subscribes, publishes, sleeps, and reconnects after a drop. Its admissions and refusals are
-// compared with what its group expects. Plain data and functions, since a worker has thousands.
+// compared with the result that its group expects.
 
 import { openLightweightLink } from '../links/lightweight.ts'
 import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
-import {
-  type Attempt,
-  type Credentials,
-  type Incoming,
-  type LinkOptions,
-  nothingUnfinished,
-  type Session,
-  type Subscription,
-  type Unfinished,
-} from '../links/session.ts'
-import { createRandom, seedOf } from '../random.ts'
-import type { Expectation } from '../results/summary.ts'
-import { filled } from '../scenario/topic.ts'
+import type { Attempt, Incoming, LinkOptions, Session, Subscription } from '../links/session.ts'
 import { backOffMs } from '../schedule.ts'
 import {
   checkAdmission,
@@ -27,98 +15,13 @@ import {
 } from './admission-verdict.ts'
 import { answer } from './answers.ts'
 import { countArrival } from './arrivals.ts'
-import type { Stream } from './delivery-tracker.ts'
+import { type Device, fill } from './device-state.ts'
 import { misbehave, openFaultyConnection } from './faulty-connections.ts'
 import type { Group } from './group.ts'
-import { withSharedIssuers } from './shared-issuers.ts'
-import { beginEdgeNode, type EdgeNode } from './sparkplug.ts'
-import { beginTelemetry, forgetPending, type Pending, publishOn } from './telemetry.ts'
+import { beginEdgeNode } from './sparkplug.ts'
+import { beginTelemetry, forgetPending, publishOn } from './telemetry.ts'
 import { willOf } from './will.ts'
 import { addFinding, type WorkerContext } from './worker-context.ts'
-
-/** A device as the parent process describes it. `index` is its place in the whole fleet. */
-export type DeviceSpec = {
-  index: number
-  group: number
-  n: string
-  id: string
-  clientId: string
-  credentials: Credentials | null
-}
-
-export type Device = {
-  index: number
-  group: Group
-  id: string
-  n: string
-  clientId: string
-  credentials: Credentials | null
-  state: 'idle' | 'connecting' | 'connected' | 'waiting' | 'asleep'
-  session: Session | null
-  attempt: Attempt | null
-  failures: number
-  random: () => number
-  expect: Expectation
-  /** The fault or the action that `expect` follows from. */
-  why: string
-  /** The operator's current action on it, and the state of its session since. */
-  trial: Trial | null
-  everAdmitted: boolean
-  /** Since when it holds its subscriptions, and the filters. */
-  subscribedAt: number
-  filters: string[]
-  turns: number[] | null
-  streams: Map<string, Stream> | null
-  pending: Set<Pending> | null
-  tlsSession: Buffer | null
-  /** Where the session is kept: what the link finishes when it is back. */
-  unfinished: Unfinished | null
-  /** Its numbers as a Sparkplug edge node; one for all devices that are none. */
-  node: EdgeNode
-  /** The latest `cnt64` of each topic, where payloads carry one. */
-  counters: Map<string, number> | null
-}
-
-export type Trial = { action: number; answeredAt: number | null; dropped: boolean }
-
-const noNode: EdgeNode = { bdSeq: 0, seq: 0 }
-
-export function createDevice(part: DeviceSpec, group: Group, context: WorkerContext): Device {
-  const { id, n } = part
-  const { link, session } = group.plan
-  return {
-    index: part.index,
-    group,
-    id,
-    n,
-    clientId: part.clientId,
-    credentials: part.credentials && withSharedIssuers(part.credentials),
-    state: 'idle',
-    session: null,
-    attempt: null,
-    failures: 0,
-    random: createRandom(seedOf(context.seed, part.index)),
-    expect: group.plan.expect,
-    why: group.plan.fault ?? '',
-    trial: null,
-    everAdmitted: false,
-    subscribedAt: Number.NaN,
-    filters: [],
-    turns: null,
-    streams: null,
-    pending: null,
-    tlsSession: null,
-    unfinished: link === 'lean' && !session.clean ? nothingUnfinished() : null,
-    node: group.plan.publish.some(({ payload }) => payload.sparkplug) ? { bdSeq: -1, seq: -1 } : noNode,
-    counters: null,
-  }
-}
-
-/** What a template becomes for this device. */
-export function fill({ id, n, group }: Device, template: string): string {
-  const { name, attributes } = group.plan
-  return template.includes('$') ? filled(template, { device: id, n, group: name, attributes }) : template
-}
 
 /** One attempt, due at this time. */
 export function connect(device: Device, context: WorkerContext, dueAt: number): void {

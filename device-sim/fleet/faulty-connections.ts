@@ -7,7 +7,7 @@ import { type ConnectResult, resultAtClose } from '../links/connect-result.ts'
 import { connectPacket } from '../links/lightweight-v5.ts'
 import type { Attempt, LinkOptions, Session } from '../links/session.ts'
 import { openSocket } from '../links/socket.ts'
-import type { Device } from './device.ts'
+import type { Device } from './device-state.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 /** How long a broker may look at nonsense until it should have closed. */

@@ -1,7 +1,7 @@
 // At the end of a run: the messages that subscribers lack, by the counts of their senders. Does not know how they travelled.
 
 import type { Stream } from './delivery-tracker.ts'
-import { type Device, fill } from './device.ts'
+import { type Device, fill } from './device-state.ts'
 import { matches, prefixOf } from './filter.ts'
 import type { WorkerContext } from './worker-context.ts'
 

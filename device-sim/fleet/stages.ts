@@ -2,7 +2,8 @@
 // Every worker computes the whole fleet's times from the same seed and takes its own. Does not know what devices do then.
 import { chanceOf, seedOf } from '../random.ts'
 import { type Plan, type StagePlan, stageTimes } from '../scenario/plan.ts'
-import { connect, type Device } from './device.ts'
+import { connect } from './device.ts'
+import type { Device } from './device-state.ts'
 import type { Group } from './group.ts'
 import { startTimesMs } from './start-times.ts'
 import type { WorkerContext } from './worker-context.ts'

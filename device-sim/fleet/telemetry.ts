@@ -4,7 +4,7 @@ import { jittered } from '../schedule.ts'
 import { countReason } from './admission-verdict.ts'
 import { withBenchHeaders } from './bench-headers.ts'
 import type { Stream } from './delivery-tracker.ts'
-import { type Device, fill } from './device.ts'
+import { type Device, fill, type Pending } from './device-state.ts'
 import type { Publisher } from './group.ts'
 import { type Given, givenBy } from './message-properties.ts'
 import { type Promised, withHeader } from './payload.ts'
@@ -108,9 +108,6 @@ type Message = {
   /** Null below version 5. */
   given: Given | null
 }
-/** Sent and not acknowledged yet. */
-export type Pending = { stream: Stream | null; sequence: number; qos: 1 | 2 }
-
 export function send(
   device: Device,
   context: WorkerContext,

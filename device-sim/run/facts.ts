@@ -2,7 +2,7 @@
 import { availableParallelism, totalmem } from 'node:os'
 import type { RunFacts } from '../results/summary.ts'
 import { stageTimes } from '../scenario/plan.ts'
-import type { RunOptions } from './run.ts'
+import type { RunOptions } from './run-options.ts'
 
 /** `at` is the start of the run. */
 export function factsOf(

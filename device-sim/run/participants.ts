@@ -8,7 +8,7 @@ import { type IdentityStore, openIdentityStore } from '../enrollment/identity-st
 import { prepareRogue, type RogueKind } from '../enrollment/rogues.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
 import { type FaultKind, faults, preparedFaults } from '../faults.ts'
-import type { DeviceSpec } from '../fleet/device.ts'
+import type { DeviceSpec } from '../fleet/device-state.ts'
 import { deviceIdIn, numberIn } from '../fleet/group.ts'
 import { type Credentials, credentialsOf } from '../links/session.ts'
 import type { EnrollmentResult } from '../results/summary.ts'

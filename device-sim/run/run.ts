@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { RunFailed } from '../failure.ts'
 import { measuredText } from '../output/figures.ts'
 import { createHistogram } from '../results/histogram.ts'
-import type { RunListeners } from '../results/run-listeners.ts'
 import { createSamples } from '../results/samples.ts'
 import type { RunEvent, Summary } from '../results/summary.ts'
 import { holds } from '../scenario/expression.ts'
@@ -21,25 +20,8 @@ import { metricValue } from './metrics.ts'
 import { createOperator } from './operator.ts'
 import { type Findings, summaryOf } from './outcome.ts'
 import { type Participants, prepareParticipants } from './participants.ts'
-import type { RunTarget } from './target.ts'
+import type { RunOptions } from './run-options.ts'
 import { createWatch } from './watch.ts'
-
-export type RunOptions = {
-  plan: Plan
-  /** The file, or `preset:NAME`, or `flags`. */
-  source: string
-  target: RunTarget
-  listeners: RunListeners
-  /** Aborted to end the run early; it still ends with its summary. */
-  signal: AbortSignal
-  /** Aborted where the rest of the timeline is not needed: the run then ends as it does when its time is up. */
-  timeUp?: AbortSignal
-  operatorCommand: string | null
-  /** Attempts without one admitted after which the run stops; 0 never. */
-  failFast?: number
-  enrollConcurrency: number
-  version: string
-}
 
 /** Workers get this long between being told to start and starting, so that all start together. */
 const START_DELAY_MS = 250

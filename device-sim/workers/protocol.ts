@@ -1,7 +1,7 @@
 // What parent and worker processes say to each other. Types alone; every message is plain data.
 
 import type { Stream } from '../fleet/delivery-tracker.ts'
-import type { DeviceSpec } from '../fleet/device.ts'
+import type { DeviceSpec } from '../fleet/device-state.ts'
 import type { Findings } from '../fleet/worker-context.ts'
 import type { Credentials } from '../links/session.ts'
 import type { Expectation } from '../results/summary.ts'

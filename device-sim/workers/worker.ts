@@ -3,7 +3,8 @@
 
 import { checkAfterGrace } from '../fleet/admission-verdict.ts'
 import { createDeliveryTracker } from '../fleet/delivery-tracker.ts'
-import { connect, createDevice, type Device } from '../fleet/device.ts'
+import { connect } from '../fleet/device.ts'
+import { createDevice, type Device } from '../fleet/device-state.ts'
 import { createGroups, type Group } from '../fleet/group.ts'
 import { countMissing } from '../fleet/missing-messages.ts'
 import { withSharedIssuers } from '../fleet/shared-issuers.ts'

@@ -66,7 +66,6 @@ export function isStale({ inForce }: IssuerCrlStatus, now: number): boolean {
 
 export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   const { writer, log, now } = parts
-  let stopped = false
   let staleCount = 0
   /** Trust anchors whose CRL may list compromised keys that are not revoked yet. */
   const unfinished = new Set<string>()
@@ -113,9 +112,9 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
   async function revokeListedKeys(issuerId: string, actor: Actor): Promise<number | null> {
     unfinished.add(issuerId)
     let epoch: number | null = null
-    for (let after: string | null = ''; after !== null && !stopped; ) {
+    for (let after: string | null = ''; after !== null && !loop.isStopping(); ) {
       const slice = writer.keysListedAfter(issuerId, after, SLICE)
-      for (let at = 0; at < slice.serialNumbers.length && !stopped; at += KEYS_AT_ONCE) {
+      for (let at = 0; at < slice.serialNumbers.length && !loop.isStopping(); at += KEYS_AT_ONCE) {
         const few = slice.serialNumbers.slice(at, at + KEYS_AT_ONCE)
         epoch = (await writer.revokeListedKeys(issuerId, few, actor)) ?? epoch
       }
@@ -178,7 +177,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     try {
       if (unfinished.size > 0) await alone(finishRevocations)
       for (const status of await parts.statuses()) {
-        if (stopped) return
+        if (loop.isStopping()) return
         if (!isDue(status, now())) continue
         await refresh(status.issuerId, clock).catch(error =>
           log.crlNotRefreshed(status.issuerId, error instanceof Error ? error.message : String(error)),
@@ -201,14 +200,13 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
       await finishRevocations()
     })
     .catch(log.crlLookFailed)
-  void last.then(loop.run)
+  void last.then(loop.look)
   return {
     importCrl,
     refresh,
     staleCount: () => staleCount,
-    look: loop.run,
+    look: loop.look,
     async stop() {
-      stopped = true
       await loop.stop()
       await last
     },

@@ -13,16 +13,9 @@ import { type CertificateProblem, readCertificate } from '../../pki/certificate-
 import type { PqMode } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createAttempts } from '../attempts.ts'
-import { periodic } from '../periodic.ts'
+import { type Periodic, periodic } from '../periodic.ts'
 import { validateForeignCertificate } from '../x509/foreign-certificate.ts'
 import { nameDevice } from './name-template.ts'
-
-type Registrar = {
-  /** Decides what waits now; runs by itself. Never throws. */
-  look(): Promise<void>
-  /** Finishes the decision under way; no other begins. */
-  stop(): Promise<void>
-}
 
 type RegistrarParts = {
   /** The longest waiting of each issuer. */
@@ -51,16 +44,16 @@ type Decision = { deviceId: string; mode: string } | { reason: string; detail: s
 const DECIDED_AT_ONCE = 20
 const FORGET_EVERY_MS = 60_000
 
-export function startRegistrar(parts: RegistrarParts): Registrar {
+/** `look` decides what waits now, and never throws. `stop` finishes the decision under way. */
+export function startRegistrar(parts: RegistrarParts): Periodic {
   const { writer, log, now } = parts
-  let stopped = false
   const attempts = createAttempts()
   let forgottenAt = Number.NEGATIVE_INFINITY
 
   async function step(): Promise<void> {
     try {
       for (const arrival of parts.waiting(DECIDED_AT_ONCE)) {
-        if (stopped) return
+        if (loop.isStopping()) return
         await settleOrGiveUp(arrival)
         // Requests come first.
         await new Promise(resolve => setImmediate(resolve))
@@ -158,14 +151,8 @@ export function startRegistrar(parts: RegistrarParts): Registrar {
   }
 
   const loop = periodic(step, parts.everyMs)
-  void loop.run()
-  return {
-    look: loop.run,
-    async stop() {
-      stopped = true
-      await loop.stop()
-    },
-  }
+  void loop.look()
+  return loop
 }
 
 const refusals = {

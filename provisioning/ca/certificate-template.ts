@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { SubjectPublicKeyInfo, Time } from '@peculiar/asn1-x509'
 import { DEVICE_URN } from '../x509/certificate-names.ts'
-import type { SigningOrder, ToBeSigned } from './issuing-ca.ts'
+import type { SigningOrder, ToBeSigned } from './signing-order.ts'
 
 type Templates = {
   /** The same bytes as the library makes of the order. */

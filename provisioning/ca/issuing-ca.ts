@@ -10,11 +10,8 @@ import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
 import { createTemplates } from './certificate-template.ts'
 import { spkiOf } from './keys.ts'
-import type { Profile, Validity } from './profile.ts'
 import type { Signer } from './signer.ts'
-
-/** One certificate to sign: what it says, for which public key (SPKI DER), under which serial number (hex). */
-export type SigningOrder = { profile: Profile; spki: Buffer; serialNumber: string; validity: Validity }
+import type { SigningOrder, ToBeSigned } from './signing-order.ts'
 
 export type IssuingCa = {
   /** The fingerprint of the issuing certificate: its id in the registry. */
@@ -78,9 +75,6 @@ export async function signUnder(
 
 /** The issuer: its name and key, which stand in signed certificates, and its signer. */
 type IssuerParts = { name: x509.Name; spki: Buffer; signer: Signer }
-/** DER of the TBSCertificate and of the AlgorithmIdentifier that stands in and behind it (RFC 5280 §4.1). */
-export type ToBeSigned = { tbs: Buffer; algorithm: Buffer }
-
 function issuerOf({ certificate, signer }: { certificate: X509Certificate; signer: Signer }): IssuerParts {
   const name = new x509.X509Certificate(new Uint8Array(certificate.raw)).subjectName
   return { name, spki: spkiOf(certificate.publicKey), signer }

@@ -8,9 +8,10 @@ import {
   X509Certificate as Parsed,
 } from '@peculiar/x509'
 import { validityIn } from '../../pki/certificate-facts.ts'
-import { type SigningOrder, signUnder } from './issuing-ca.ts'
+import { signUnder } from './issuing-ca.ts'
 import { DAY_MS, issuingProfile, type Profile, randomSerialNumber, validityOf } from './profile.ts'
 import type { Signer } from './signer.ts'
+import type { SigningOrder } from './signing-order.ts'
 
 const ISSUING_DAYS = 10 * 365
 

@@ -1,6 +1,6 @@
 // Lines of Azure IoT Hub's device export and import (devices.txt), as far as Rollcall can mean the same by them. Pure.
 // Shared keys, thumbprints without a certificate and orders to delete are refused: half an import would let in or lock out.
-import { isObject, type RowFault, type RowState, shown } from './row.ts'
+import { isObject, type RowFault, type RowState, shown } from './row-fault.ts'
 
 export type Azure = { attributes?: Record<string, unknown>; state?: RowState }
 

@@ -10,7 +10,8 @@ import type { RegistrationAuthority } from '../enrollment/registration-authority
 import type { CsrReader } from '../x509/csr-pool.ts'
 import type { ValidatedRow } from './intake.ts'
 import { type Evidence, type Plan, planRow, type Refusal, refused } from './plan.ts'
-import type { Row, RowFault, RowReason } from './row.ts'
+import type { Row } from './row.ts'
+import type { RowFault, RowReason } from './row-fault.ts'
 import type { SeenDevices } from './seen-devices.ts'
 
 export const outcomes = ['registered', 'enrolled', 'listed', 'changed', 'unchanged', 'refused'] as const

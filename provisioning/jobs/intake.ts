@@ -6,7 +6,8 @@ import { Problem } from '../http/problem.ts'
 import type { JobFiles } from './job-files.ts'
 import { jobProblems } from './job-problems.ts'
 import { readRecords, type UploadFormat } from './records.ts'
-import { type Mapping, type Row, type RowFault, readRow } from './row.ts'
+import { type Mapping, type Row, readRow } from './row.ts'
+import type { RowFault } from './row-fault.ts'
 import { createSeenDevices } from './seen-devices.ts'
 
 /** A row as a job finds it. */

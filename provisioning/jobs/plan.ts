@@ -5,7 +5,8 @@ import type { ConflictCode } from '../../db/transact.ts'
 import type { Refused } from '../enrollment/issuance-checks.ts'
 import type { CsrReading } from '../x509/csr.ts'
 import type { ForeignVerdict } from '../x509/foreign-certificate.ts'
-import type { Row, RowReason } from './row.ts'
+import type { Row } from './row.ts'
+import type { RowReason } from './row-fault.ts'
 
 type Reason = ConflictCode | Refused['refused'] | RowReason
 export type Refusal = { reason: Reason; detail: string }

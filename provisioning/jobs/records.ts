@@ -6,7 +6,7 @@ import { CsvError, parse } from 'csv-parse'
 import { createEventLoopYield } from '../../db/event-loop-yield.ts'
 import { Problem } from '../http/problem.ts'
 import { jobProblems } from './job-problems.ts'
-import { privateKey, type RowFault } from './row.ts'
+import { privateKey, type RowFault } from './row-fault.ts'
 
 export type UploadFormat = 'ndjson' | 'csv'
 /** `line` is where it begins in the file, from 1. */

@@ -3,8 +3,8 @@
 import { isDeviceId } from '../../pki/device-id.ts'
 import { CSR_CHARACTERS_MAX, certificateBlocks, toPem } from '../../pki/pem.ts'
 import { type Azure, fromAzure, isAzure } from './azure-row.ts'
+import { isObject, privateKey, type RowFault, type RowState, shown } from './row-fault.ts'
 
-export type RowState = 'registered' | 'active' | 'suspended' | 'decommissioned'
 type RowCertificate = { certificate: string; trust?: 'chained' | 'pinned' }
 /** What is not given is not asked for: a device on record keeps its own. */
 export type Row = {
@@ -17,18 +17,6 @@ export type Row = {
   state?: RowState
 }
 
-export const rowReasons = [
-  'row_malformed',
-  'row_too_long',
-  'row_invalid',
-  'row_unsupported',
-  'row_duplicate',
-  'private_key_sent',
-  'device_differs',
-  'row_failed',
-] as const
-export type RowReason = (typeof rowReasons)[number]
-export type RowFault = { reason: RowReason; detail: string; deviceId?: string }
 type RowVerdict = { row: Row } | RowFault
 
 /** Which column stands for which field of ours. */
@@ -186,12 +174,6 @@ function holdsPrivateKey(row: Row): boolean {
   return [...texts, ...Object.values(row.attributes ?? {})].some(text => text?.includes('PRIVATE KEY'))
 }
 
-export function privateKey(): RowFault {
-  const detail =
-    'the row holds a private key: it was not kept. Give the device a new key pair, and send its CSR alone'
-  return { reason: 'private_key_sent', detail }
-}
-
 function invalid(detail: string): RowFault {
   return { reason: 'row_invalid', detail }
 }
@@ -209,11 +191,6 @@ function rename(fields: Fields, names: Record<string, string>): string | null {
     delete fields[from]
   }
   return null
-}
-
-/** The name of a field, never its value. */
-export function shown(name: string): string {
-  return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name)
 }
 
 function parsed(text: string): unknown {
@@ -234,8 +211,4 @@ function isName(value: unknown): boolean {
 
 function isListOf(value: unknown, most: number, fits: (item: unknown) => boolean): boolean {
   return Array.isArray(value) && value.length <= most && value.every(fits)
-}
-
-export function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -7,18 +7,15 @@ import { join } from 'node:path'
 import type { CrlStore, StoredCrl } from '../../db/issuers/crl-store.ts'
 import type { RevocationReader } from '../../db/issuers/revocation-reader.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
-import { periodic } from '../periodic.ts'
+import { type Periodic, periodic } from '../periodic.ts'
 import { createEntryList, signCrl } from './crl.ts'
 import { revocationStatusOf } from './revocation-status.ts'
 
 export type Crl = StoredCrl & { der: Buffer }
-export type CrlService = {
+/** `look` makes what is due now, and never throws. `stop` finishes the list under way. */
+export type CrlService = Periodic & {
   /** The newest list of an issuing CA, null until its first is made. */
   crl(issuerId: string): Crl | null
-  /** Makes what is due now; runs by itself. Never throws. */
-  look(): Promise<void>
-  /** Finishes the list under way; no other begins. */
-  stop(): Promise<void>
 }
 
 type CrlServiceOptions = {
@@ -51,7 +48,6 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
   const lists = new Map<string, Crl>()
   const versions = new Map<string, string>()
   const restsUntil = new Map<string, number>()
-  let stopped = false
   let notBefore = 0
   for (const { id } of cas()) {
     const kept = await readKept(id)
@@ -72,7 +68,7 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
   async function lookNow(): Promise<void> {
     const version = reader.version()
     for (const ca of cas()) {
-      if (stopped) return
+      if (loop.isStopping()) return
       const last = lists.get(ca.id)
       const due = last === undefined || isDue(last, now(), lifetimeMs)
       if (!due && versions.get(ca.id) === version) continue
@@ -133,15 +129,8 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
     LOOK_MS,
     () => performance.now() >= notBefore,
   )
-  void loop.run()
-  return {
-    crl: issuerId => lists.get(issuerId) ?? null,
-    look: loop.run,
-    async stop() {
-      stopped = true
-      await loop.stop()
-    },
-  }
+  void loop.look()
+  return { ...loop, crl: issuerId => lists.get(issuerId) ?? null }
 }
 
 /** At half of its life, or where the clock stepped back before its beginning. */

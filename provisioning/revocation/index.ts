@@ -12,7 +12,8 @@ import type { Log } from '../logging/log.ts'
 import { type CrlService, startCrlService } from './crl-service.ts'
 import { createOcspService } from './ocsp-service.ts'
 import { createResponders } from './responder.ts'
-import { shortNameOf, statusRoutes } from './status-routes.ts'
+import { shortNameOf } from './short-name.ts'
+import { statusRoutes } from './status-routes.ts'
 import type { StatusServer } from './status-server.ts'
 
 type RevocationParts = {

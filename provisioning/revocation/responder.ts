@@ -13,7 +13,7 @@ import { signerOf } from '../ca/signer.ts'
 import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
 import { keyHashOf } from './issuer-hashes.ts'
 import type { Responder } from './ocsp-response.ts'
-import { shortNameOf } from './status-routes.ts'
+import { shortNameOf } from './short-name.ts'
 
 export type Responders = {
   /** The responder of an issuing CA; null where it has none, as under a CA that has expired. */

@@ -22,11 +22,6 @@ const CACHE_SECONDS = 300
 const NOT_YET: StatusAnswer = { status: 503, headers: { 'retry-after': '1' } }
 const DAY_SECONDS = 86_400
 
-/** What URLs call an issuer: the first 64 bits of its fingerprint, to keep certificates small. */
-export function shortNameOf(issuerId: string): string {
-  return issuerId.slice(0, 16)
-}
-
 export function statusRoutes(sources: StatusSources): StatusHandler {
   return request => {
     if (request.path === '/ocsp' || request.path.startsWith('/ocsp/')) return ocspAnswer(request, sources)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { request } from 'node:https'
 import { test } from 'node:test'
 import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
-import { attempt, patient, startTestBroker } from '../harness/broker.ts'
+import { attempt, longTimeouts, startTestBroker } from '../harness/broker.ts'
 import type { Roll } from '../harness/roll.ts'
 import { startService } from '../provisioning/harness.ts'
 
@@ -24,7 +24,7 @@ test('a fleet renews from P-256 to ML-DSA-65 while it goes on connecting', async
   const t = await startTestBroker({
     roll,
     now: () => now,
-    settings: { ...patient, addressRatePerSecond: 10_000, addressBurst: 100_000 },
+    settings: { ...longTimeouts, addressRatePerSecond: 10_000, addressBurst: 100_000 },
   })
   const admits = async (clientId: string, identity: Held, what: string) =>
     assert.equal(await attempt(t, { identity, connect: { clientId } }), 'connack 0', `${clientId}: ${what}`)

@@ -9,7 +9,7 @@ import { until } from '../cli/running.ts'
 import { knock } from '../e2e/devices.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
-import { createLedger, type Ledger, operate } from './operators.ts'
+import { createAnswerRecord, type AnswerRecord, operate } from './operators.ts'
 import { killAndReturn } from './restarted.ts'
 
 const rounds = length(4, 50)
@@ -35,7 +35,7 @@ describe('kill -9 during enrollments and revocations', () => {
   it(`loses nothing that was answered, and admits no revoked device, in ${rounds} rounds`, async t => {
     t.diagnostic(`ROLLCALL_FAULT_SEED=${seed} replays these moments`)
     const random = createRandom(seed)
-    const ledger = createLedger()
+    const answers = createAnswerRecord()
     const waitsMs: number[] = []
     for (let round = 1; round <= rounds; round += 1) {
       // In the short run each in turn.
@@ -44,11 +44,11 @@ describe('kill -9 during enrollments and revocations', () => {
       const label = `round ${round}: ${victim} after ${delayMs} ms (seed ${seed})`
       const stop = new AbortController()
       const operators = Array.from({ length: OPERATORS }, (_, index) =>
-        operate(system.api, `r${round}-o${index}`, ledger, random, stop.signal),
+        operate(system.api, `r${round}-o${index}`, answers, random, stop.signal),
       )
       // There is something to lose in every round, however slow the machine.
-      const listed = ledger.listed.size
-      const toLose = () => ledger.listed.size > listed + 1 && ledger.revoked.size > 0
+      const listed = answers.listed.size
+      const toLose = () => answers.listed.size > listed + 1 && answers.revoked.size > 0
       await until(toLose, 'some are enrolled and revoked', BACK_MAX_MS)
       await new Promise(resolve => setTimeout(resolve, delayMs))
       const backMs = await kill(victim)
@@ -56,19 +56,19 @@ describe('kill -9 during enrollments and revocations', () => {
       await Promise.all(operators)
       waitsMs.push(backMs)
       assert.ok(backMs <= BACK_MAX_MS, `${label}: back after ${Math.round(backMs)} ms`)
-      await assertKept(system, ledger, label)
-      await assertDecided(system, ledger, random, label)
+      await assertKept(system, answers, label)
+      await assertDecided(system, answers, random, label)
     }
     waitsMs.sort((one, other) => one - other)
     const medianMs = waitsMs[Math.floor(waitsMs.length / 2)] ?? 0
     assert.ok(medianMs <= BACK_MS, `back after ${Math.round(medianMs)} ms`)
-    await assertRetriesWork(system, ledger)
+    await assertRetriesWork(system, answers)
     t.diagnostic(
-      `${ledger.listed.size} listed, ${ledger.revoked.size} revoked, ${ledger.unanswered.length} unanswered, ` +
+      `${answers.listed.size} listed, ${answers.revoked.size} revoked, ${answers.unanswered.length} unanswered, ` +
         `back within ${Math.round(waitsMs.at(-1) ?? 0)} ms, half within ${Math.round(medianMs)} ms`,
     )
     assert.equal(await system.end(), 0)
-    assertSound(world.at('data', 'registry.db'), ledger)
+    assertSound(world.at('data', 'registry.db'), answers)
   })
 
   async function kill(victim: (typeof victims)[number]): Promise<number> {
@@ -83,31 +83,31 @@ describe('kill -9 during enrollments and revocations', () => {
 })
 
 /** Every 201 is listed as it was answered, every revocation that was answered 200 stands. */
-async function assertKept({ api }: System, ledger: Ledger, label: string): Promise<void> {
+async function assertKept({ api }: System, answers: AnswerRecord, label: string): Promise<void> {
   const devices = new Set((await api.list<{ id: string }>('/v1/devices')).map(device => device.id))
-  for (const id of ledger.added) assert.ok(devices.has(id), `${label}: ${id} was added`)
+  for (const id of answers.added) assert.ok(devices.has(id), `${label}: ${id} was added`)
   const items = await api.list<{ fingerprint: string; serialNumber: string; status: string }>(
     '/v1/certificates',
   )
   const certificates = new Map(items.map(item => [item.fingerprint, item]))
-  for (const { fingerprint, serialNumber } of ledger.listed.values()) {
+  for (const { fingerprint, serialNumber } of answers.listed.values()) {
     assert.equal(
       certificates.get(fingerprint)?.serialNumber,
       serialNumber,
       `${label}: ${fingerprint} was listed`,
     )
   }
-  for (const fingerprint of ledger.revoked) {
+  for (const fingerprint of answers.revoked) {
     assert.equal(certificates.get(fingerprint)?.status, 'revoked', `${label}: ${fingerprint} was revoked`)
   }
 }
 
 /** The broker decides by the same record. */
-async function assertDecided({ mqttsPort }: System, ledger: Ledger, random: () => number, label: string) {
-  const some = [...ledger.listed.values()].sort(() => random() - 0.5)
-  const revoked = some.filter(device => ledger.revoked.has(device.fingerprint)).slice(0, KNOCKS_PER_ROUND)
+async function assertDecided({ mqttsPort }: System, answers: AnswerRecord, random: () => number, label: string) {
+  const some = [...answers.listed.values()].sort(() => random() - 0.5)
+  const revoked = some.filter(device => answers.revoked.has(device.fingerprint)).slice(0, KNOCKS_PER_ROUND)
   const standing = some.filter(
-    device => !ledger.doubtful.has(device.fingerprint) && !ledger.revoked.has(device.fingerprint),
+    device => !answers.doubtful.has(device.fingerprint) && !answers.revoked.has(device.fingerprint),
   )
   for (const device of revoked) {
     assert.equal(await knock(mqttsPort, device.id, device), 'connack 5', `${label}: ${device.id} is out`)
@@ -118,8 +118,8 @@ async function assertDecided({ mqttsPort }: System, ledger: Ledger, random: () =
 }
 
 /** Whatever was cut short can simply be asked again. */
-async function assertRetriesWork({ api, mqttsPort }: System, ledger: Ledger): Promise<void> {
-  for (const { id, csr, key } of ledger.unanswered) {
+async function assertRetriesWork({ api, mqttsPort }: System, answers: AnswerRecord): Promise<void> {
+  for (const { id, csr, key } of answers.unanswered) {
     const added = await api.call('POST', '/v1/devices', { id })
     assert.ok(added.status === 201 || added.status === 409, `${id}: ${added.status}`)
     const { status, body } = await api.call('POST', `/v1/devices/${id}/certificates`, { csr })
@@ -129,7 +129,7 @@ async function assertRetriesWork({ api, mqttsPort }: System, ledger: Ledger): Pr
   }
 }
 
-function assertSound(file: string, ledger: Ledger): void {
+function assertSound(file: string, answers: AnswerRecord): void {
   const registry = new Sqlite(file, { readonly: true })
   try {
     assert.equal(registry.pragma('integrity_check', { simple: true }), 'ok')
@@ -145,7 +145,7 @@ function assertSound(file: string, ledger: Ledger): void {
       .prepare(`SELECT target FROM audit WHERE action = 'certificate.revoke'`)
       .pluck()
       .all()
-    for (const fingerprint of ledger.revoked)
+    for (const fingerprint of answers.revoked)
       assert.ok(revocations.includes(fingerprint), 'each has its audit row')
   } finally {
     registry.close()

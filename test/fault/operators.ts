@@ -1,11 +1,11 @@
-// Operators at work beside a fault: each adds, enrolls and revokes without a pause, and the ledger keeps what was answered.
+// Operators at work beside a fault: each adds, enrolls and revokes without a pause, and a record keeps what was answered.
 import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import type { Api } from '../e2e/api.ts'
 import type { Credentials } from '../e2e/devices.ts'
 
 export type Listed = Credentials & { id: string; fingerprint: string; serialNumber: string }
 
-export type Ledger = {
+export type AnswerRecord = {
   /** Answered 201. */
   added: Set<string>
   listed: Map<string, Listed>
@@ -17,7 +17,7 @@ export type Ledger = {
   unanswered: { id: string; csr: string; key: string }[]
 }
 
-export function createLedger(): Ledger {
+export function createAnswerRecord(): AnswerRecord {
   return { added: new Set(), listed: new Map(), revoked: new Set(), doubtful: new Set(), unanswered: [] }
 }
 
@@ -27,7 +27,7 @@ const REVOKED_SHARE = 0.5
 export async function operate(
   api: Api,
   name: string,
-  ledger: Ledger,
+  answers: AnswerRecord,
   random: () => number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -38,19 +38,19 @@ export async function operate(
     let revoking: string | null = null
     try {
       await expect(api.call('POST', '/v1/devices', { id }), 201)
-      ledger.added.add(id)
+      answers.added.add(id)
       const { body } = await expect(api.call('POST', `/v1/devices/${id}/certificates`, { csr }), 201)
       const { fingerprint, serialNumber } = body
       const certificate = [body.certificate, ...body.chain].join('')
-      ledger.listed.set(fingerprint, { id, fingerprint, serialNumber, certificate, key })
+      answers.listed.set(fingerprint, { id, fingerprint, serialNumber, certificate, key })
       if (random() >= REVOKED_SHARE) continue
       revoking = fingerprint as string
       await expect(api.call('POST', `/v1/certificates/${fingerprint}/revoke`, {}), 200)
-      ledger.revoked.add(revoking)
+      answers.revoked.add(revoking)
     } catch (error) {
       if (error instanceof WrongAnswer) throw error
-      if (revoking === null) ledger.unanswered.push({ id, csr, key })
-      else ledger.doubtful.add(revoking)
+      if (revoking === null) answers.unanswered.push({ id, csr, key })
+      else answers.doubtful.add(revoking)
       return
     }
   }

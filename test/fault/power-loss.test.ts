@@ -12,7 +12,7 @@ import { type Device, enroll } from '../e2e/devices.ts'
 import { disk, type System, scratch, startSystem } from '../e2e/system.ts'
 import { type DiskTrace, readTrace, recording } from './disk-trace.ts'
 import { length } from './length.ts'
-import { createLedger, operate } from './operators.ts'
+import { createAnswerRecord, operate } from './operators.ts'
 
 const LOSSES = length(4, 50)
 /** Of load, for each loss. */
@@ -35,7 +35,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
   const files = ['registry.db', 'registry.db-wal', 'sessions.db', 'sessions.db-wal'].map(name =>
     world.at('data', name),
   )
-  const ledger = createLedger()
+  const answers = createAnswerRecord()
   const messages: string[] = []
   /** After each message that was acknowledged. */
   const known: Moment[] = []
@@ -56,7 +56,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
     system = await startSystem(world.at('data'), { env, through: recording(world.at('trace'), files) })
     const stop = new AbortController()
     const operators = [1, 2].map(number =>
-      operate(system.api, `o${number}`, ledger, Math.random, stop.signal),
+      operate(system.api, `o${number}`, answers, Math.random, stop.signal),
     )
     const client = await mqtt.connectAsync(system.ready.mqtts, clientOf(sender))
     const sending = Array.from({ length: IN_FLIGHT }, async (_, index) => {
@@ -87,7 +87,7 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
   }
 
   function sizesAt(at: number): Moment {
-    const { added, listed, revoked } = ledger
+    const { added, listed, revoked } = answers
     return { at, added: added.size, listed: listed.size, revoked: revoked.size, messages: messages.length }
   }
 
@@ -124,15 +124,15 @@ describe(`a loss of power, at ${LOSSES} moments`, () => {
       const isListed = has('SELECT 1 FROM certificates WHERE fingerprint = ?')
       const isRevoked = has("SELECT 1 FROM certificates WHERE fingerprint = ? AND status = 'revoked'")
       assert.deepEqual(
-        first(ledger.added, moment.added).filter(id => !isAdded(id)),
+        first(answers.added, moment.added).filter(id => !isAdded(id)),
         [],
       )
       assert.deepEqual(
-        first(ledger.listed.keys(), moment.listed).filter(listed => !isListed(listed)),
+        first(answers.listed.keys(), moment.listed).filter(listed => !isListed(listed)),
         [],
       )
       assert.deepEqual(
-        first(ledger.revoked, moment.revoked).filter(revoked => !isRevoked(revoked)),
+        first(answers.revoked, moment.revoked).filter(revoked => !isRevoked(revoked)),
         [],
       )
     } finally {

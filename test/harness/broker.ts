@@ -93,7 +93,7 @@ export async function startTestBroker(
 }
 
 /** Settings for many handshakes in this very process: none is given up because others had their turn before, nor waits for its refusal. */
-export const patient = { handshakeTimeoutMs: 120_000, connectTimeoutMs: 120_000, refusalDelayMs: 0 }
+export const longTimeouts = { handshakeTimeoutMs: 120_000, connectTimeoutMs: 120_000, refusalDelayMs: 0 }
 
 /** What a device sees: cut without an answer, or a CONNACK return code. */
 export type Seen = 'cut' | `connack ${number}`

@@ -20,7 +20,7 @@ test('runs at the interval where it is due, one run at a time, and waits for the
   assert.equal(runs.length, 0)
   t.mock.timers.tick(1)
   assert.equal(runs.length, 1)
-  const joined = loop.run()
+  const joined = loop.look()
   t.mock.timers.tick(5_000)
   assert.equal(runs.length, 1, 'a run is under way')
   runs[0]!.resolve()
@@ -28,7 +28,7 @@ test('runs at the interval where it is due, one run at a time, and waits for the
   due = false
   t.mock.timers.tick(1_000)
   assert.equal(runs.length, 1, 'nothing is due')
-  const asked = loop.run()
+  const asked = loop.look()
   assert.equal(runs.length, 2, 'a caller need not wait until it is due')
   const stopped = loop.stop().then(() => 'stopped')
   assert.equal(await Promise.race([stopped, new Promise(resolve => setImmediate(resolve, 'waits'))]), 'waits')

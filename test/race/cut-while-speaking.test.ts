@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { awaitReceipt } from '../../db/change-feed.ts'
-import { mqttClient, patient, startTestBroker } from '../harness/broker.ts'
+import { mqttClient, longTimeouts, startTestBroker } from '../harness/broker.ts'
 import { openInbox } from '../harness/inbox.ts'
 import { publishQos1, rawSession, subscribePacket } from '../harness/raw-client.ts'
 import { tester } from '../harness/roll.ts'
@@ -14,7 +14,7 @@ const RETAIN = 1
 
 for (const gates of [0, 1])
   test(`in ${ROUNDS} races of speaking and decommissioning nothing is left, ${gates} gates`, async t => {
-    const own = await startTestBroker({ settings: { ...patient, gates, registryPollMs: 5 } })
+    const own = await startTestBroker({ settings: { ...longTimeouts, gates, registryPollMs: 5 } })
     try {
       const backend = await mqttClient(own, 'b1', await own.roll.enroll('b1', { groups: ['backend'] }))
       const inbox = openInbox(backend)

@@ -8,7 +8,7 @@ import {
   connectPacket,
   firstBytes,
   openTls,
-  patient,
+  longTimeouts,
   startTestBroker,
   type TestBroker,
 } from '../harness/broker.ts'
@@ -41,7 +41,7 @@ async function inTurns<T>(items: T[], work: (item: T) => Promise<void>): Promise
 }
 
 test(`revoking while ${DEVICES} devices connect leaves no revoked session alive`, async () => {
-  const t = await startTestBroker({ settings: patient })
+  const t = await startTestBroker({ settings: longTimeouts })
   try {
     const fleet = await enrollFleet(t.roll, DEVICES)
     const revoked = fleet.filter((_, index) => index % 3 === 0)
@@ -94,7 +94,7 @@ function assertNoneAfterAcknowledgement(t: TestBroker, revoked: Member[]): void 
 }
 
 test('suspending and activating over and over never leaves a suspended device inside', async () => {
-  const t = await startTestBroker({ settings: { ...patient, registryPollMs: 5 } })
+  const t = await startTestBroker({ settings: { ...longTimeouts, registryPollMs: 5 } })
   try {
     const fleet = await enrollFleet(t.roll, 20)
     let stop = false

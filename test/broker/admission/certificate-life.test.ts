@@ -7,7 +7,7 @@ import { awaitReceipt } from '../../../db/change-feed.ts'
 import {
   attempt,
   mqttClient,
-  patient,
+  longTimeouts,
   returningClient,
   startTestBroker,
   type TestBroker,
@@ -130,7 +130,7 @@ test('a held certificate is cut, refused and kept a session for; let go, it find
 })
 
 test('disabling an issuer cuts a thousand sessions under it, while a device of another comes and stays', async () => {
-  const t = await startTestBroker({ settings: patient })
+  const t = await startTestBroker({ settings: longTimeouts })
   try {
     const { root, rootId } = t.roll
     const otherCa = await root.subordinate('Other Issuing CA')

@@ -10,19 +10,19 @@ const stream = (sent: number, unacknowledged: number[] = []): Stream => {
   return { stream: 1, topic: 't', qos: 1, sent, firstSentAt: 0, unacknowledged }
 }
 
-describe('a ledger', () => {
+describe('a delivery tracker', () => {
   it('counts loss, duplication and disorder as they were, whatever order messages come in', () => {
     const deliveries = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 120 })
     fc.assert(
       fc.property(deliveries, fc.integer({ min: 0, max: 45 }), (arrivals, sentMore) => {
-        const ledger = createDeliveryTracker()
+        const tracker = createDeliveryTracker()
         const sent = Math.max(sentMore, ...arrivals)
         const counted = { first: 0, duplicate: 0, late: 0 }
         const truth = { first: 0, duplicate: 0, late: 0 }
         const seen = new Set<number>()
         let newest = 0
         for (const sequence of arrivals) {
-          counted[ledger.arrived(7, 1, sequence, 1)]++
+          counted[tracker.arrived(7, 1, sequence, 1)]++
           if (seen.has(sequence)) truth.duplicate++
           else if (sequence < newest) truth.late++
           else truth.first++
@@ -30,51 +30,51 @@ describe('a ledger', () => {
           newest = Math.max(newest, sequence)
         }
         assert.deepEqual(counted, truth)
-        assert.equal(ledger.lacking(7, stream(sent), true), sent - seen.size)
+        assert.equal(tracker.lacking(7, stream(sent), true), sent - seen.size)
       }),
     )
   })
 
   it('excuses what was never acknowledged, and only that', () => {
-    const ledger = createDeliveryTracker()
-    for (const sequence of [1, 2, 5]) ledger.arrived(7, 1, sequence, 1)
-    assert.equal(ledger.lacking(7, stream(8, [4, 8]), true), 3)
+    const tracker = createDeliveryTracker()
+    for (const sequence of [1, 2, 5]) tracker.arrived(7, 1, sequence, 1)
+    assert.equal(tracker.lacking(7, stream(8, [4, 8]), true), 3)
   })
 
   it('waits for nothing that was sent while a subscriber was away', () => {
-    const ledger = createDeliveryTracker()
-    for (const sequence of [1, 2]) ledger.arrived(7, 1, sequence, 1)
-    ledger.wasAway(7, false)
-    assert.equal(ledger.lacking(7, stream(9), true), 0)
-    ledger.arrived(7, 1, 10, 1)
-    assert.equal(ledger.arrived(7, 1, 9, 1), 'late', 'it may still come')
-    ledger.arrived(7, 1, 12, 1)
-    assert.equal(ledger.lacking(7, stream(12), true), 1)
+    const tracker = createDeliveryTracker()
+    for (const sequence of [1, 2]) tracker.arrived(7, 1, sequence, 1)
+    tracker.wasAway(7, false)
+    assert.equal(tracker.lacking(7, stream(9), true), 0)
+    tracker.arrived(7, 1, 10, 1)
+    assert.equal(tracker.arrived(7, 1, 9, 1), 'late', 'it may still come')
+    tracker.arrived(7, 1, 12, 1)
+    assert.equal(tracker.lacking(7, stream(12), true), 1)
   })
 
   it('goes on waiting for QoS 1 where the session stays', () => {
-    const ledger = createDeliveryTracker()
-    ledger.arrived(7, 1, 1, 1)
-    ledger.arrived(7, 2, 1, 0)
-    ledger.wasAway(7, true)
-    assert.equal(ledger.lacking(7, stream(3), true), 2)
-    assert.equal(ledger.lacking(7, { ...stream(3), stream: 2 }, true), 0)
+    const tracker = createDeliveryTracker()
+    tracker.arrived(7, 1, 1, 1)
+    tracker.arrived(7, 2, 1, 0)
+    tracker.wasAway(7, true)
+    assert.equal(tracker.lacking(7, stream(3), true), 2)
+    assert.equal(tracker.lacking(7, { ...stream(3), stream: 2 }, true), 0)
   })
 
   it('says nothing of a stream that began before the subscription, but misses all of one that began after', () => {
-    const ledger = createDeliveryTracker()
-    assert.equal(ledger.lacking(7, stream(5), false), null)
-    assert.equal(ledger.lacking(7, stream(5), true), 5)
-    ledger.arrived(7, 1, 4, 1)
-    assert.equal(ledger.lacking(7, stream(5), false), 1, 'of the last one it is known')
-    assert.equal(ledger.lacking(7, stream(5), true), 4)
+    const tracker = createDeliveryTracker()
+    assert.equal(tracker.lacking(7, stream(5), false), null)
+    assert.equal(tracker.lacking(7, stream(5), true), 5)
+    tracker.arrived(7, 1, 4, 1)
+    assert.equal(tracker.lacking(7, stream(5), false), 1, 'of the last one it is known')
+    assert.equal(tracker.lacking(7, stream(5), true), 4)
   })
 
   it('says what it had no room for', () => {
-    const ledger = createDeliveryTracker(1)
-    ledger.arrived(1, 1, 1, 1)
-    ledger.arrived(1, 2, 1, 1)
-    assert.equal(ledger.overflow(), 1)
+    const tracker = createDeliveryTracker(1)
+    tracker.arrived(1, 1, 1, 1)
+    tracker.arrived(1, 2, 1, 1)
+    assert.equal(tracker.overflow(), 1)
   })
 })
 

@@ -1,0 +1,21 @@
+// What a run is given: its plan, its target, its outputs, and the signals that end it. Data alone.
+import type { RunListeners } from '../results/run-listeners.ts'
+import type { Plan } from '../scenario/plan.ts'
+import type { RunTarget } from './target.ts'
+
+export type RunOptions = {
+  plan: Plan
+  /** The file, or `preset:NAME`, or `flags`. */
+  source: string
+  target: RunTarget
+  listeners: RunListeners
+  /** Aborted to end the run early; it still ends with its summary. */
+  signal: AbortSignal
+  /** Aborted where the rest of the timeline is not needed: the run then ends as it does when its time is up. */
+  timeUp?: AbortSignal
+  operatorCommand: string | null
+  /** Attempts without one admitted after which the run stops; 0 never. */
+  failFast?: number
+  enrollConcurrency: number
+  version: string
+}
