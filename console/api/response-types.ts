@@ -31,7 +31,7 @@ export type EventRow = {
   detail: Record<string, unknown>
 }
 
-/** Null is what an operator who is bound to one group may not see. */
+/** Null where an operator bound to one group may not see it. */
 export type Overview = {
   at: string
   devices: Record<DeviceState, number>

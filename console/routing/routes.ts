@@ -7,7 +7,7 @@ export type MenuRoute = {
   title: string
   icon: IconName
   least: Role
-  /** Closed to an operator who is bound to one group: nothing on the page is about single devices. */
+  /** Closed to an operator bound to one group: nothing on the page is about single devices. */
   everyone?: true
 }
 

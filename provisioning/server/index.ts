@@ -101,7 +101,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     timeWindow: MINUTE_MS,
     cache: 10_000,
     enableDraftSpec: true,
-    // Urgent requests are counted apart: a caller who has spent the requests of a minute can still withdraw rights.
+    // Urgent requests are counted apart: a caller that has spent the requests of a minute can still withdraw rights.
     keyGenerator: request =>
       `${request.routeOptions.config.urgent === true ? 'urgent ' : ''}${request.holder?.id ?? addressOf(request.ip)}`,
     errorResponseBuilder: (_, context) =>

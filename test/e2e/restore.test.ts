@@ -1,5 +1,5 @@
-// A backup of everything, made while it runs, becomes a new machine: devices come back with the certificates they have, who was
-// revoked stays out, and a backup that is not whole becomes nothing.
+// A backup of everything, made while it runs, becomes a new machine: devices come back with the certificates they have, a
+// revoked one stays out, and a backup that is not whole becomes nothing.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {

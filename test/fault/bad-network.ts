@@ -76,9 +76,15 @@ function mend(): void {
 /** A device behind a network that is cut: when the broker gives it up, and how often its will is sent. */
 async function split() {
   const wills: number[] = []
-  const come = (who: typeof sender, more: object) =>
+  const come = (identity: typeof sender, more: object) =>
     mqtt.connectAsync(`mqtts://127.0.0.1:${broker.port}`, {
-      ...{ clientId: who.id, cert: who.certificate, key: who.key, ca, servername: 'localhost' },
+      ...{
+        clientId: identity.id,
+        cert: identity.certificate,
+        key: identity.key,
+        ca,
+        servername: 'localhost',
+      },
       ...more,
     })
   const watcher = await come(receiver, {})

@@ -1,5 +1,5 @@
-// A clock that is wrong, at start and while running: what has expired or is not valid yet stays out, whoever lost the right
-// is cut, nobody else is, and the services live. Needs libfaketime (Debian: faketime).
+// A clock that is wrong, at start and while running: what has expired or is not valid yet stays out, a device that lost its right
+// is cut, no other is, and the services live. Needs libfaketime (Debian: faketime).
 import assert from 'node:assert/strict'
 import { globSync, utimesSync, writeFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'

@@ -9,7 +9,7 @@ import { until } from '../cli/running.ts'
 import { knock } from '../e2e/devices.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
-import { createAnswerRecord, type AnswerRecord, operate } from './operators.ts'
+import { type AnswerRecord, createAnswerRecord, operate } from './operators.ts'
 import { killAndReturn } from './restarted.ts'
 
 const rounds = length(4, 50)
@@ -103,7 +103,12 @@ async function assertKept({ api }: System, answers: AnswerRecord, label: string)
 }
 
 /** The broker decides by the same record. */
-async function assertDecided({ mqttsPort }: System, answers: AnswerRecord, random: () => number, label: string) {
+async function assertDecided(
+  { mqttsPort }: System,
+  answers: AnswerRecord,
+  random: () => number,
+  label: string,
+) {
   const some = [...answers.listed.values()].sort(() => random() - 0.5)
   const revoked = some.filter(device => answers.revoked.has(device.fingerprint)).slice(0, KNOCKS_PER_ROUND)
   const standing = some.filter(

@@ -1,4 +1,4 @@
-// kill -9 of provisioning at each of its writes while it issues a certificate: what was signed is on record, whoever asks again
+// kill -9 of provisioning at each of its writes while it issues a certificate: what was signed is on record, a repeated request
 // is served, and no serial number is given twice.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,6 +1,6 @@
 // Bodies that strangers and operators send, damaged by chance, over real HTTPS and WebSocket: JSON to the routes that take any,
-// PKCS #10 to EST, CRLs, uploads, frames to the broker. Every request has an answer that names what was wrong, and whoever else is
-// there notices nothing. The same again: ROLLCALL_FAULT_SEED.
+// PKCS #10 to EST, CRLs, uploads, frames to the broker. Every request has an answer that names what was wrong, and other
+// callers notice nothing. The same again: ROLLCALL_FAULT_SEED.
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'

@@ -21,19 +21,27 @@ describe('a registry taken away under load', () => {
       const [condemned, newcomer, inside] = [device('condemned'), device('newcomer'), device('inside')]
       const known = devices.filter(({ id }) => id.startsWith('known-'))
       const port = system.mqttsPort
-      const publish = (who: Device, payload: string) =>
-        run('mosquitto_pub', [...asDevice(port, who), '-t', `devices/${who.id}/up`, '-m', payload, '-q', '1'])
-      const knocks = async (...who: Device[]) =>
-        Promise.all(who.map(one => knock(port, one.id, one))).then(seen => seen.join(', '))
-      for (const who of [...known, condemned]) assert.equal((await publish(who, 'before')).code, 0)
+      const publish = (visitor: Device, payload: string) =>
+        run('mosquitto_pub', [
+          ...asDevice(port, visitor),
+          '-t',
+          `devices/${visitor.id}/up`,
+          '-m',
+          payload,
+          '-q',
+          '1',
+        ])
+      const knocks = async (...visitor: Device[]) =>
+        Promise.all(visitor.map(one => knock(port, one.id, one))).then(seen => seen.join(', '))
+      for (const visitor of [...known, condemned]) assert.equal((await publish(visitor, 'before')).code, 0)
       const session = await stay(port, inside.id, inside)
 
       const visits: { began: number; code: number | null }[] = []
       let loading = true
-      const load = known.map(async who => {
+      const load = known.map(async visitor => {
         while (loading) {
           const began = performance.now()
-          visits.push({ began, code: (await publish(who, 'load')).code })
+          visits.push({ began, code: (await publish(visitor, 'load')).code })
         }
       })
       /** How so many visits ended that begin from now on. */

@@ -1,4 +1,4 @@
-// The package rollcall-sim as somebody gets it who has no Rollcall: built, packed, installed alone, and run against a broker.
+// The package rollcall-sim without Rollcall: built, packed, installed alone, and run against a broker.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { awaitReceipt } from '../../db/change-feed.ts'
-import { mqttClient, longTimeouts, startTestBroker } from '../harness/broker.ts'
+import { longTimeouts, mqttClient, startTestBroker } from '../harness/broker.ts'
 import { openInbox } from '../harness/inbox.ts'
 import { publishQos1, rawSession, subscribePacket } from '../harness/raw-client.ts'
 import { tester } from '../harness/roll.ts'

@@ -7,8 +7,8 @@ import {
   attempt,
   connectPacket,
   firstBytes,
-  openTls,
   longTimeouts,
+  openTls,
   startTestBroker,
   type TestBroker,
 } from '../harness/broker.ts'

@@ -6,8 +6,8 @@ import { createBrokerNotes } from '../../../db/broker-notes.ts'
 import { awaitReceipt } from '../../../db/change-feed.ts'
 import {
   attempt,
-  mqttClient,
   longTimeouts,
+  mqttClient,
   returningClient,
   startTestBroker,
   type TestBroker,

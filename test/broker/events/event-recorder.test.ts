@@ -24,15 +24,15 @@ function recording() {
   return { log, told, counted: () => counted }
 }
 
-const who = (fingerprint: string) => ({ address: '192.0.2.1', fingerprint, deviceId: 'd' })
+const peer = (fingerprint: string) => ({ address: '192.0.2.1', fingerprint, deviceId: 'd' })
 
 test('a refusal that is repeated is told once, and once more with its count', () => {
   mock.timers.enable({ apis: ['setInterval'] })
   let now = 1_000_000
   const { log, told, counted } = recording()
   const recorder = createEventRecorder(log, () => now)
-  for (let times = 0; times < 100; times += 1) recorder.refused('device_suspended', who('a'))
-  recorder.refused('device_suspended', who('b'))
+  for (let times = 0; times < 100; times += 1) recorder.refused('device_suspended', peer('a'))
+  recorder.refused('device_suspended', peer('b'))
   assert.deepEqual([told.length, counted()], [2, 101])
   mock.timers.tick(1_000)
   assert.equal(told.length, 2, 'not before its minute is over')
@@ -40,7 +40,7 @@ test('a refusal that is repeated is told once, and once more with its count', ()
   mock.timers.tick(1_000)
   assert.equal(told.length, 3)
   assert.deepEqual(told[2]!.detail, { address: '192.0.2.1', count: 99 })
-  recorder.refused('device_suspended', who('a'))
+  recorder.refused('device_suspended', peer('a'))
   assert.equal(told.length, 4, 'a new minute, told again')
   recorder.close()
   mock.timers.reset()
@@ -50,7 +50,7 @@ test('a flood of strangers is told in part, by reason, and counted in full', () 
   mock.timers.enable({ apis: ['setInterval'] })
   const { log, told, counted } = recording()
   const recorder = createEventRecorder(log, () => 0)
-  for (let index = 0; index < 100_000; index += 1) recorder.refused('certificate_unlisted', who(`f${index}`))
+  for (let index = 0; index < 100_000; index += 1) recorder.refused('certificate_unlisted', peer(`f${index}`))
   assert.deepEqual([told.length, counted()], [50, 100_000])
   mock.timers.tick(1_000)
   assert.equal(told.length, 51)
@@ -63,7 +63,7 @@ test('what a library said of a broken connection is no reason', () => {
   const { log, told } = recording()
   const recorder = createEventRecorder(log, () => 0)
   for (const why of ['certificate_revoked', 'closed', 'read ECONNRESET', 'constructor'])
-    recorder.disconnected(who('a'), why, { sent: null, received: null })
+    recorder.disconnected(peer('a'), why, { sent: null, received: null })
   recorder.close()
   assert.deepEqual(
     told.map(({ reason }) => reason),
@@ -112,14 +112,14 @@ test('a flood of refusals is logged in part, and how many were left out is said 
   const log = pino({ base: null }, { write: (text: string) => void lines.push(JSON.parse(text)) })
   const metrics = createMetrics()
   const events = createBrokerLog(log, metrics)
-  for (let index = 0; index < 1_000; index += 1) events.refused('certificate_unlisted', who(`f${index}`))
+  for (let index = 0; index < 1_000; index += 1) events.refused('certificate_unlisted', peer(`f${index}`))
   assert.equal(lines.filter(({ msg }) => msg === 'refused').length, 50)
   mock.timers.tick(1_000)
   assert.deepEqual(
     lines.slice(50).map(({ msg, skipped }) => [msg, skipped]),
     [['refusals not logged', 950]],
   )
-  events.refused('certificate_unlisted', who('a'))
+  events.refused('certificate_unlisted', peer('a'))
   assert.equal(lines.length, 52)
   mock.timers.reset()
 })

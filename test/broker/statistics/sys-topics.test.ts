@@ -73,7 +73,7 @@ for (const gates of [0, 1]) {
   })
 }
 
-withBroker('knows who is away, what waits for them, and what is retained', {}, async t => {
+withBroker('knows disconnected clients, what waits for them, and what is retained', {}, async t => {
   const away = await client(t, 'd1', { clean: false })
   away.send(subscribePacket(1, ['devices/d1/#'], 1))
   await until(() => away.packets.length === 2)

@@ -55,8 +55,11 @@ test('a token is shown once, opens what its role says, and ends when it is revok
   assert.deepEqual([shown.name, shown.role, shown.state, shown.group], ['ci', 'viewer', 'accepted', null])
   assert.equal(shown.createdBy, 'admin.token')
   assert.equal(Date.parse(shown.expiresAt) - Date.parse(shown.createdAt), DAY_MS)
-  const who = await service.call('GET', '/v1/whoami', undefined, { token })
-  assert.deepEqual([who.body.name, who.body.role, who.body.kind, who.body.id], ['ci', 'viewer', 'token', id])
+  const whoami = await service.call('GET', '/v1/whoami', undefined, { token })
+  assert.deepEqual(
+    [whoami.body.name, whoami.body.role, whoami.body.kind, whoami.body.id],
+    ['ci', 'viewer', 'token', id],
+  )
   assertProblem(
     await service.call('POST', '/v1/api-tokens', { name: 'x', role: 'viewer' }, { token }),
     403,
@@ -207,13 +210,13 @@ test('the answer that showed a token can be asked for again while nobody used it
   const again = (await create()).body
   assert.equal(again.id, first.id)
   assert.notEqual(again.token, first.token)
-  const who = (token: string) => service.call('GET', '/v1/whoami', undefined, { token })
-  assertProblem(await who(first.token), 401, 'token_refused')
+  const whoami = (token: string) => service.call('GET', '/v1/whoami', undefined, { token })
+  assertProblem(await whoami(first.token), 401, 'token_refused')
   const third = (await create()).body
-  assert.equal((await who(third.token)).status, 200)
+  assert.equal((await whoami(third.token)).status, 200)
   await until(async () => (await create()).status === 409)
   assertProblem(await create(), 409, 'answer_lost')
-  assert.equal((await who(third.token)).status, 200)
+  assert.equal((await whoami(third.token)).status, 200)
 })
 
 test('a token that is revoked while a body arrives changes nothing', async () => {

@@ -1,5 +1,5 @@
-// What was handed out before a device had rights: a token, a claim. It certifies no device that was given more since than who
-// handed it out may give.
+// What was handed out before a device had rights: a token, a claim. It certifies no device that was given more since than its
+// maker may give.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { type Answer, ask, type Identity } from '../device-requests.ts'

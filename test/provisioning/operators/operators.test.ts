@@ -63,9 +63,9 @@ test('an operator calls with a certificate in place of a token, as far as the ro
     fingerprint,
     new X509Certificate(alice.certificate).fingerprint256.replaceAll(':', '').toLowerCase(),
   )
-  const who = await callAs(service, alice, 'GET', '/v1/whoami')
+  const identity = await callAs(service, alice, 'GET', '/v1/whoami')
   assert.deepEqual(
-    [who.body.kind, who.body.id, who.body.name, who.body.role],
+    [identity.body.kind, identity.body.id, identity.body.name, identity.body.role],
     ['certificate', fingerprint, 'alice', 'operator'],
   )
   assert.equal((await callAs(service, alice, 'POST', '/v1/devices', { body: { id: 'a' } })).status, 201)
@@ -187,14 +187,14 @@ test('the right ends with what was asked for, and never after the certificate', 
   const long = (await add(service, bob.certificate, { name: 'bob', days: 366 })).body
   assert.equal(Date.parse(short.expiresAt), now + 2 * 86_400_000)
   assert.equal(long.expiresAt, long.notAfter)
-  for (const [who, end] of [
+  for (const [identity, end] of [
     [alice, short.expiresAt],
     [bob, long.expiresAt],
   ] as const) {
     now = Date.parse(end) - 1
-    assert.equal((await callAs(service, who, 'GET', '/v1/whoami')).status, 200)
+    assert.equal((await callAs(service, identity, 'GET', '/v1/whoami')).status, 200)
     now += 1
-    assertProblem(await callAs(service, who, 'GET', '/v1/whoami'), 401, 'operator_refused')
+    assertProblem(await callAs(service, identity, 'GET', '/v1/whoami'), 401, 'operator_refused')
   }
 })
 
@@ -240,8 +240,8 @@ test('an operator bound to a group sees its devices alone, and an admin so bound
     body.items.map((item: { id: string }) => item.id),
     ['pump-1'],
   )
-  const order = (who: Identity, name: string, more = {}) => ({
-    body: { name, role: 'viewer', certificate: who.certificate, ...more },
+  const order = (identity: Identity, name: string, more = {}) => ({
+    body: { name, role: 'viewer', certificate: identity.certificate, ...more },
   })
   assertProblem(
     await callAs(service, alice, 'POST', '/v1/operators', order(bob, 'bob', { group: 'valves' })),

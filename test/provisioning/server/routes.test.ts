@@ -251,9 +251,15 @@ test('the OpenAPI document is 3.1; the page that shows it needs no network', asy
 test('answers carry a request ID, the rate limit and no cache; the counters count', async () => {
   await using service = await startService()
   const answer = await service.call('GET', '/v1/whoami')
-  const { id, ...who } = answer.body
+  const { id, ...caller } = answer.body
   assert.ok(id)
-  assert.deepEqual(who, { kind: 'token', name: 'admin.token', role: 'admin', group: null, expiresAt: null })
+  assert.deepEqual(caller, {
+    kind: 'token',
+    name: 'admin.token',
+    role: 'admin',
+    group: null,
+    expiresAt: null,
+  })
   assert.match(answer.headers['x-request-id'] ?? '', /^[0-9a-f-]{36}$/)
   assert.equal(answer.headers['cache-control'], 'no-store')
   assert.ok(Number(answer.headers['ratelimit-limit']) > 10_000)

@@ -1,4 +1,4 @@
-// Who gets what, and as what: topic filters, QoS and RETAIN of every way a message can reach a subscriber (MQTT 3.1.1 §3.3, §3.8,
+// Receivers of messages, and their form: topic filters, QoS and RETAIN of every way a message can reach a subscriber (MQTT 3.1.1 §3.3, §3.8,
 // §4.7), with bytes over real TLS.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -15,7 +15,7 @@ import {
 } from '../../../harness/speaking-client.ts'
 import { until } from '../../../harness/until.ts'
 
-/** How a message finds its subscriber: there, clean or kept; away; or as one who subscribes later. */
+/** How a message finds its subscriber: connected, clean or kept; away; or subscribing later. */
 type Way = 'clean' | 'kept' | 'away' | 'retained'
 
 const ways: Way[] = ['clean', 'kept', 'away', 'retained']

@@ -1,4 +1,4 @@
-// Who answers what, in which order, and what is said again: the exchanges of MQTT 3.1.1 §3 and §4, packets of one write among them.
+// Answers, their order, and what is sent again: the exchanges of MQTT 3.1.1 §3 and §4, packets of one write among them.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Packet } from 'mqtt-packet'

@@ -1,5 +1,5 @@
-// Retained messages are looked for a few at a time, whatever the filters: one who asks for many of them holds up nobody, and one who
-// asks for them again and again without reading makes nothing grow.
+// Retained messages are looked for a few at a time, whatever the filters: a client that asks for many of them delays no other, and one that
+// asks again and again without reading makes nothing grow.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { mqttClient, startTestBroker, type TestBroker } from '../../../harness/broker.ts'

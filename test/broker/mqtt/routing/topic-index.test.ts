@@ -32,18 +32,18 @@ function found(index: ReturnType<typeof createTopicIndex<string>>, name: string)
 }
 
 test('subscriptions are found by every topic that they match, and not once they are left', () => {
-  const step = fc.record({ who: fc.constantFrom('d1', 'd2'), filter, leaves: fc.boolean() })
+  const step = fc.record({ client: fc.constantFrom('d1', 'd2'), filter, leaves: fc.boolean() })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), fc.array(topic, { maxLength: 10 }), (steps, topics) => {
       const index = createTopicIndex<string>()
-      const there = new Map<string, [who: string, filter: string]>()
+      const there = new Map<string, [client: string, filter: string]>()
       for (const one of steps) {
         if (one.leaves) {
-          index.unsubscribe(one.filter, one.who)
-          there.delete(`${one.who} ${one.filter}`)
+          index.unsubscribe(one.filter, one.client)
+          there.delete(`${one.client} ${one.filter}`)
         } else {
-          index.subscribe(one.filter, one.who, subscription(one.filter))
-          there.set(`${one.who} ${one.filter}`, [one.who, one.filter])
+          index.subscribe(one.filter, one.client, subscription(one.filter))
+          there.set(`${one.client} ${one.filter}`, [one.client, one.filter])
         }
       }
       for (const name of topics) {
