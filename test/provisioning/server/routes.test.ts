@@ -25,6 +25,8 @@ test('a device is registered, read, changed, suspended, activated and decommissi
       createdAt: null,
       updatedAt: null,
       connected: false,
+      lastSeen: null,
+      certificate: null,
       version: null,
     },
   )
