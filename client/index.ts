@@ -6,6 +6,7 @@ import { issuerVerbs } from './issuers.ts'
 import { jobVerbs } from './jobs.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
 import { policyVerbs } from './policies.ts'
+import { tpmVerbs } from './tpm.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 import type {
   AuditFilter,
@@ -46,6 +47,7 @@ export type * from './jobs.ts'
 export type * from './operators.ts'
 export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
+export type * from './tpm.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
 export type * from './types.ts'
 export type * from './webhooks.ts'
@@ -75,6 +77,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     } while (cursor !== undefined)
   }
 
+  const tpms = tpmVerbs(call)
   const device = (id: string) => `/v1/devices/${encodeURIComponent(id)}`
   const certificate = (fingerprint: string) => `/v1/certificates/${encodeURIComponent(fingerprint)}`
 
@@ -97,6 +100,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       register: (id: string, registered: { certificate: string; trust?: 'chained' | 'pinned' }) =>
         call<IssuedCertificate>('POST', `${device(id)}/certificates`, registered),
       admission: (id: string) => call<Explanation>('GET', `${device(id)}/admission`),
+      ...tpms.device,
     },
     certificates: {
       show: (fingerprint: string) => call<IssuedCertificate>('GET', certificate(fingerprint)),
@@ -116,6 +120,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),
     ...enrollmentVerbs(call, walk),
+    tpmAnchor: tpms.anchor,
     apiTokens: apiTokenVerbs(call, walk),
     operators: operatorVerbs(call, walk),
     webhooks: webhookVerbs(call, walk),

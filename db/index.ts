@@ -1,6 +1,7 @@
 // The writer of the registry: every verb in one object. Reading and writing are different types.
 
 import { createClaimStore } from './enrollment/claims.ts'
+import { createEndorsementKeyStore } from './enrollment/endorsement-keys.ts'
 import { createEnrollmentTokenStore } from './enrollment/enrollment-tokens.ts'
 import { createIdevidStore } from './enrollment/idevids.ts'
 import { createIdempotencyStore } from './idempotency.ts'
@@ -41,6 +42,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createEnrollmentTokenStore(registry, now),
     ...createClaimStore(registry, now),
     ...createIdevidStore(registry, now),
+    ...createEndorsementKeyStore(registry, now),
     ...createIssuanceReconciler(registry, now),
     ...createIssuerWriter(registry, now),
     ...createRotationWriter(registry, now),

@@ -23,6 +23,7 @@ import * as jobInterruptions from './migrations/0026-job-interruptions.ts'
 import * as idevidSerials from './migrations/0027-idevid-serials.ts'
 import * as lastSeen from './migrations/0030-last-seen.ts'
 import * as deviceCertificates from './migrations/0031-device-certificates.ts'
+import * as tpms from './migrations/0032-tpms.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -52,6 +53,7 @@ const migrations: readonly Migration[] = [
   idevidSerials,
   lastSeen,
   deviceCertificates,
+  tpms,
 ]
 
 /** The schema version this code reads and writes. */

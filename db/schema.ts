@@ -6,6 +6,7 @@ import type { ActorKind } from './audit-chain.ts'
 import type { IssuerSchema } from './schema-issuers.ts'
 import type { KeySchema } from './schema-keys.ts'
 import type { MonitoringSchema } from './schema-monitoring.ts'
+import type { TpmSchema } from './schema-tpm.ts'
 
 export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
 
@@ -31,7 +32,7 @@ export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
 
-type TablesElsewhere = MonitoringSchema & KeySchema & IssuerSchema
+type TablesElsewhere = MonitoringSchema & KeySchema & IssuerSchema & TpmSchema
 
 export type Schema = TablesElsewhere & {
   jobs: {

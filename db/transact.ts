@@ -65,6 +65,8 @@ export type ConflictCode =
   | 'jobs_exceeded'
   | 'webhook_unknown'
   | 'webhooks_exceeded'
+  | 'tpm_refused'
+  | 'endorsement_key_taken'
   | EnrollmentConflictCode
 
 /** Why a token or a claim opens nothing, or not this. */

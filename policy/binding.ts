@@ -11,10 +11,14 @@ export type Variables = ReadonlyMap<string, string>
 /** The holder of policies: a device with the certificate it connects with. */
 export type Principal = { deviceId: string; issuerId: string | null; serialNumber: string }
 
-/** The values of every variable for one holder. */
+/** What `${device.attested}` is where a TPM proved the key of the certificate; it has no value elsewhere. */
+export const ATTESTED = 'tpm'
+
+/** The values of every variable for one holder. `attested`: a TPM proved the key of its certificate. */
 export function variablesOf(
   holder: Principal,
   attributes: Readonly<Record<string, string>>,
+  attested = false,
 ): Map<string, string> {
   const values = new Map([
     ['device.id', holder.deviceId],
@@ -23,6 +27,7 @@ export function variablesOf(
     ['cert.serial', holder.serialNumber],
     ['issuer.id', holder.issuerId ?? ''],
   ])
+  if (attested) values.set('device.attested', ATTESTED)
   for (const [name, value] of Object.entries(attributes)) values.set(`device.attr.${name}`, value)
   return values
 }

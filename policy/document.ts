@@ -15,7 +15,14 @@ type PolicyProblem = { path: string; message: string }
 
 export const actions: readonly Action[] = ['publish', 'subscribe', 'receive', 'retain', 'will']
 /** `${device.attr.NAME}` besides. */
-export const variables = ['device.id', 'client.id', 'cert.cn', 'cert.serial', 'issuer.id'] as const
+export const variables = [
+  'device.id',
+  'client.id',
+  'cert.cn',
+  'cert.serial',
+  'issuer.id',
+  'device.attested',
+] as const
 
 /** The most that Session Expiry Interval of MQTT 5 holds and that has an end. */
 export const SESSION_EXPIRY_MAX_SECONDS = 0xffff_fffe

@@ -31,6 +31,8 @@ export type ProvisioningOptions = {
   log?: LogLevel
   /** Types of the keys of CAs that the bootstrap makes. */
   keyTypes?: { root: CaKeyType; issuing: CaKeyType }
+  /** Whether TPMs that nothing vouches for may ask for a certificate, which then waits for an operator. */
+  unknownTpms?: UnknownTpms
   /** Whether certificates may hold ML-DSA keys, and our own CAs too. */
   pq?: PqMode
   /** Validity of a device certificate where the request names none, in days. */
@@ -63,6 +65,9 @@ export type ProvisioningOptions = {
   now?: () => number
 }
 
+const unknownTpmModes = ['refuse', 'pending'] as const
+type UnknownTpms = (typeof unknownTpmModes)[number]
+
 export type ProvisioningConfig = Required<ProvisioningOptions>
 
 /** The environment of a process, or a part of it. */
@@ -75,6 +80,7 @@ export const variables: Readonly<
   ROLLCALL_ROOT_KEY_TYPE: ({ keyTypes }) => keyTypes.root,
   ROLLCALL_ISSUING_KEY_TYPE: ({ keyTypes }) => keyTypes.issuing,
   ROLLCALL_PQ: ({ pq }) => pq,
+  ROLLCALL_TPM_UNKNOWN: ({ unknownTpms }) => unknownTpms,
   ROLLCALL_DEVICE_DAYS: ({ deviceDays }) => deviceDays,
   ROLLCALL_RENEW_EXPIRED_DAYS: ({ renewExpiredDays }) => renewExpiredDays,
   ROLLCALL_CA_PASSPHRASE_FILE: ({ caPassphraseFile }) => caPassphraseFile,
@@ -112,6 +118,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
       issuing: keyType('ROLLCALL_ISSUING_KEY_TYPE'),
     },
     pq: options.pq ?? ((environment['ROLLCALL_PQ'] || 'accept') as PqMode),
+    unknownTpms: options.unknownTpms ?? ((environment['ROLLCALL_TPM_UNKNOWN'] || 'refuse') as UnknownTpms),
     statusPort: options.statusPort ?? 0,
     statusUrl: statusUrl === null ? null : statusUrl.replace(/\/+$/, ''),
     token: options.token ?? tokenOf(environment, problems),
@@ -177,6 +184,10 @@ function faultsOf(config: ProvisioningConfig): string[] {
     )
   }
   check(pqModes.includes(config.pq), `ROLLCALL_PQ ${config.pq} is none of ${pqModes.join(', ')}`)
+  check(
+    unknownTpmModes.includes(config.unknownTpms),
+    `ROLLCALL_TPM_UNKNOWN ${config.unknownTpms} is none of ${unknownTpmModes.join(', ')}`,
+  )
   check(
     isWithin(config.deviceDays, 1, DEVICE_DAYS_MAX),
     `device certificates last ${config.deviceDays} days: choose 1 to ${DEVICE_DAYS_MAX}`,

@@ -16,6 +16,7 @@ import type { OperatorReader } from '../db/operators/operator-reader.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import type { PolicyReader } from '../db/policies/policy-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
+import { prepareAttestations } from '../db/roll/attestations.ts'
 import { readCompromisedCertificates } from '../db/roll/compromised-certificates.ts'
 import { type LastSeenReader, prepareLastSeen } from '../db/roll/last-seen.ts'
 import type { LiveSessionReader } from '../db/roll/live-sessions.ts'
@@ -52,6 +53,8 @@ import type { OverviewService } from './overview/overview.ts'
 import type { PolicyResolver } from './policies/policy-resolver.ts'
 import { createPolicyResolver } from './policies/policy-resolver.ts'
 import type { AwaitReceipt } from './receipt.ts'
+import { createTpmEnrollment, type TpmEnrollment } from './tpm/tpm-enrollment.ts'
+import type { TpmReader } from './tpm/tpm-response.ts'
 import type { WebhookService } from './webhooks/index.ts'
 import type { CsrReading } from './x509/csr.ts'
 
@@ -64,6 +67,8 @@ export type Services = {
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentService: EnrollmentService
+  tpmEnrollment: TpmEnrollment
+  tpms: TpmReader
   claimService: ClaimService
   explainer: Explainer
   imports: ImportService
@@ -118,7 +123,7 @@ type ServiceParts = Pick<
   | 'ready'
   | 'log'
 > & {
-  config: Pick<ProvisioningConfig, 'deviceDays' | 'now' | 'pq'>
+  config: Pick<ProvisioningConfig, 'deviceDays' | 'now' | 'pq' | 'unknownTpms'>
   ca: Services['ca']
   receipt: Services['receipt']
   readCsr: (pem: string) => Promise<CsrReading>
@@ -127,7 +132,7 @@ type ServiceParts = Pick<
 
 export function createServices(parts: ServiceParts): Services {
   const { writer, reading, issuers, anchors, lastUse, audit, ready, log } = parts
-  const { now, deviceDays, pq } = parts.config
+  const { now, deviceDays, pq, unknownTpms } = parts.config
   const compromised = readCompromisedCertificates(reading.sqlite)
   if (compromised.length > 0) log.compromisedKeysAdmit(compromised)
   const ca = parts.ca.manager.current
@@ -153,6 +158,8 @@ export function createServices(parts: ServiceParts): Services {
     pq,
     now,
   })
+  const { opensAt } = parts.ca
+  const enrollmentService = createEnrollmentService({ authority, writer, roll, deviceDays, opensAt, now })
   const imports = createImportService({ ...parts, authority, deviceDays, now })
   return {
     imports,
@@ -166,7 +173,9 @@ export function createServices(parts: ServiceParts): Services {
     authority,
     enrollments: createEnrollmentReader(reading),
     claimService: createClaimService({ ca, writer, issuers, pq, now }),
-    enrollmentService: createEnrollmentService({ authority, writer, roll, deviceDays, now }),
+    enrollmentService,
+    tpmEnrollment: createTpmEnrollment({ writer, enrollmentService, issuers, unknownTpms, now }),
+    tpms: { endorsementKeyOf: writer.endorsementKeyOf, attestations: prepareAttestations(reading.sqlite) },
     explainer: createExplainer({
       roll,
       lookup,

@@ -26,7 +26,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
-  'provisioning/tpm/swtpm.test.ts': ['swtpm', 'tpm2_createek'],
+  'provisioning/tpm/{swtpm,tpm-document}.test.ts': ['swtpm', 'tpm2_createek', 'curl'],
   'interop/est.test.ts': ['pki'],
   'interop/{sys-topics,mosquitto-v5,mqttjs-v5,paho-v5,aws-iot-sdk}.test.ts': ['mosquitto'],
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],

@@ -21,7 +21,7 @@ const DOCUMENTS_REMEMBERED_MAX = 1_000
 export function createRightsResolver(parts: {
   /** A device that holds a policy of these names is a backend; none if it is absent. */
   backendPolicies?: ReadonlySet<string>
-  policiesOf(deviceId: string, issuerId: string | null): PolicySubject
+  policiesOf(deviceId: string, issuerId: string | null, serialNumber: string): PolicySubject
   onDoubt(error: unknown): void
 }): RightsResolver {
   const parsed = new Map<string, PolicyDocument>()
@@ -40,13 +40,15 @@ export function createRightsResolver(parts: {
   return principal => {
     let subject: PolicySubject
     try {
-      subject = parts.policiesOf(principal.deviceId, principal.issuerId)
+      subject = parts.policiesOf(principal.deviceId, principal.issuerId, principal.serialNumber)
     } catch (error) {
       parts.onDoubt(error)
       return unreadRights
     }
     try {
-      const rights = bindRights(subject.policies.map(parse), variablesOf(principal, subject.attributes))
+      const { attributes, attested } = subject
+      const values = variablesOf(principal, attributes, attested)
+      const rights = bindRights(subject.policies.map(parse), values)
       if (rights === null) return unboundRights
       const isBackend = subject.policies.some(({ name }) => parts.backendPolicies?.has(name))
       return isBackend ? Object.assign(rights, { isBackend }) : rights

@@ -8,7 +8,7 @@ import type { Doubt } from './registry-health.ts'
 /** More connections are not between gate and engine at once. */
 const JUST_READ_MAX = 1_000
 
-type PolicyLookup = (deviceId: string, issuerId: string | null) => PolicySubject
+type PolicyLookup = (deviceId: string, issuerId: string | null, serialNumber: string) => PolicySubject
 
 type RegistryView = {
   /** For new connections. Throws where there is no record to decide by. */
@@ -98,15 +98,16 @@ export function createRegistryView(options: {
         return null
       }
     },
-    policiesOf(deviceId, issuerId) {
+    policiesOf(deviceId, issuerId, serialNumber) {
       try {
-        const subject = options.policiesOf(deviceId, issuerId)
+        const subject = options.policiesOf(deviceId, issuerId, serialNumber)
         memory?.keepPolicies(issuerId, subject)
         return subject
       } catch (error) {
         const known = memory?.policies(deviceId, issuerId) ?? null
         if (known === null) throw error
-        return known
+        // What was proven of one certificate is not known of another.
+        return known.serialNumber === serialNumber ? known : { ...known, attested: false }
       }
     },
   }

@@ -7,6 +7,7 @@ import { type Format, printDocument } from '../output/format.ts'
 import { printReceipt } from '../output/receipt.ts'
 import { programName, quoted } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { endorsementKeyCommand } from './endorsement-key.ts'
 import { enrollCommand } from './enroll.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
@@ -26,6 +27,7 @@ export function deviceCommand(): Command {
   device.addCommand(addCommand())
   device.addCommand(enrollCommand())
   device.addCommand(renewCommand())
+  device.addCommand(endorsementKeyCommand())
   device.addCommand(importCommand())
   device.addCommand(exportCommand())
   device.addCommand(listCommand())

@@ -10,6 +10,7 @@ import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { issuerCrlCommand } from './crl.ts'
 import { issuerEnrollmentCommand } from './enrollment.ts'
+import { issuerTpmCommand } from './tpm.ts'
 
 type Flags = ServiceFlags & { output: Format }
 
@@ -47,6 +48,7 @@ export function issuerCommand(): Command {
   issuer.addCommand(profileCommand())
   issuer.addCommand(arrivalsCommand())
   issuer.addCommand(issuerEnrollmentCommand())
+  issuer.addCommand(issuerTpmCommand())
   issuer.addCommand(issuerCrlCommand())
   for (const verb of ['disable', 'enable'] as const) issuer.addCommand(switchCommand(verb))
   return issuer

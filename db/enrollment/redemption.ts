@@ -5,8 +5,14 @@ import type { Schema } from '../schema.ts'
 import { useClaimIn } from './claims.ts'
 import { useTokenIn } from './enrollment-tokens.ts'
 import { type Idevid, useIdevidIn } from './idevids.ts'
+import { type TpmUse, useTpmIn } from './tpm-redemption.ts'
 
-export type Redemption = { token: string } | { claim: string } | { idevid: Idevid }
+/** `tpm` beside a token: the token names the device, and the TPM proves its key. */
+export type Redemption =
+  | { token: string; tpm?: TpmUse }
+  | { claim: string }
+  | { idevid: Idevid }
+  | { tpm: TpmUse }
 
 type Decided = { redeems?: Redemption | undefined; deviceId: string; spkiHash: string; serialNumber: string }
 
@@ -22,7 +28,10 @@ export async function redeem(
     await useTokenIn(transaction, { id: redeems.token, deviceId, spkiHash, serialNumber }, actor, at)
   } else if ('claim' in redeems) {
     await useClaimIn(transaction, { id: redeems.claim, deviceId }, actor, at)
-  } else {
+  } else if ('idevid' in redeems) {
     await useIdevidIn(transaction, { ...redeems.idevid, deviceId }, actor, at)
   }
+  if (!('tpm' in redeems) || redeems.tpm === undefined) return
+  const byToken = 'token' in redeems
+  await useTpmIn(transaction, redeems.tpm, { deviceId, serialNumber, byToken }, actor, at)
 }

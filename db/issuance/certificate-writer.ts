@@ -16,6 +16,7 @@ import {
   holdsCertificate,
 } from '../roll/admissible-certificates.ts'
 import { type Approval, type ApprovalTerms, waitsForApproval } from '../roll/approval.ts'
+import { type Attestation, recordAttestation } from '../roll/attestations.ts'
 import { revokeIfListed } from '../roll/crl-compromise.ts'
 import { PENDING_KEPT_MS, PROVISIONAL_KEPT_MS, RENEWAL_KEPT_MS, setDeadline } from '../roll/deadlines.ts'
 import { stateOf } from '../roll/device-writer.ts'
@@ -62,6 +63,8 @@ export type Listing = {
   early?: boolean | 'if held'
   /** The certificate that authenticated the request, where one did. */
   authenticator?: Authenticator | undefined
+  /** What a TPM proved of its key. */
+  attestation?: Attestation | undefined
 }
 
 export type CertificateWriter = {
@@ -162,6 +165,8 @@ export async function listCertificateIn(
     revoked_at: null,
   })
   if (listing.authenticator) await recordLineage(transaction, facts.fingerprint, listing.authenticator)
+  const { attestation, deviceId } = listing
+  if (attestation) await recordAttestation(transaction, attestation, { ...facts, deviceId }, at)
   await beginLife(transaction, facts, listing, before, at)
   if (listing.action !== 'certificate.register') {
     await completeIssuance(transaction, facts.serialNumber, facts.fingerprint)
@@ -177,6 +182,7 @@ export async function listCertificateIn(
       serialNumber: facts.serialNumber,
       trust: listing.trust,
       ...(listing.authenticator ? { authenticatedBy: listing.authenticator.fingerprint } : {}),
+      ...(attestation ? { session: attestation.session } : {}),
     },
   })
   if (listing.early === true || (listing.early === 'if held' && held)) {

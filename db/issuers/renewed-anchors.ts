@@ -136,6 +136,7 @@ async function remove(
 const rowsAbout = [
   'arrivals',
   'anchor_enrollments',
+  'tpm_anchors',
   'trust_anchors',
   'issuer_crls',
   'replaced_issuer_certificates',
@@ -150,6 +151,7 @@ const uses = {
   'a CA below it': 'SELECT 1 FROM issuers WHERE parent_id = ? LIMIT 1',
   'a device that registered itself': 'SELECT 1 FROM auto_registrations WHERE issuer_id = ? LIMIT 1',
   'a device that enrolled with its IDevID': 'SELECT 1 FROM idevids WHERE issuer_id = ? LIMIT 1',
+  'a device whose TPM it vouches for': 'SELECT 1 FROM endorsement_keys WHERE issuer_id = ? LIMIT 1',
   'a policy that is attached to it':
     "SELECT 1 FROM policy_attachments WHERE kind = 'issuer' AND target = ? LIMIT 1",
 } as const

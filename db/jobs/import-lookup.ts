@@ -13,6 +13,9 @@ export type ImportLookup = {
   holderOf(fingerprint: string): string | null
   /** The newest certificate that our CAs issued the device for this key and that is not at its end. */
   issuedFor(deviceId: string, spkiHash: string, at: number): string | null
+  /** The device that an endorsement key is on record for, and the key of a device, as it is on the operator's list. */
+  deviceOfEndorsementKey(hash: string): string | null
+  endorsementKeyOf(deviceId: string): string | null
   /** How many certificates admit the device now. */
   admitting(deviceId: string, at: number): number
 }
@@ -44,7 +47,15 @@ export function prepareImportLookup({ sqlite }: Registry): ImportLookup {
          AND (issuer_id IS NULL OR issuer_id IN (SELECT id FROM issuers WHERE enabled = 1))`,
     )
     .pluck()
+  const ofKey = sqlite
+    .prepare<[string], string>('SELECT device_id FROM endorsement_keys WHERE ek_hash = ?')
+    .pluck()
+  const keyOf = sqlite
+    .prepare<[string], string>('SELECT ek_hash FROM endorsement_keys WHERE device_id = ?')
+    .pluck()
   return {
+    deviceOfEndorsementKey: hash => ofKey.get(hash) ?? null,
+    endorsementKeyOf: deviceId => keyOf.get(deviceId) ?? null,
     device(id) {
       const row = device.get(id)
       if (row === undefined) return null

@@ -1,7 +1,9 @@
 // Reading policies as operators see them: documents with versions and attachments, and what a device is bound by.
 // Knows nothing of what a document means.
+
 import type { Registry } from '../open.ts'
 import type { Page } from '../page.ts'
+import { prepareAttested } from '../roll/attestations.ts'
 import type { AttachmentKind, CertificateStatus } from '../schema.ts'
 import { type Attachment, versionOf } from './policy-store.ts'
 
@@ -20,7 +22,12 @@ export type PolicyHolder = {
   deviceId: string
   attributes: Record<string, string>
   groups: string[]
-  certificate: { fingerprint: string; serialNumber: string; issuerId: string | null } | null
+  certificate: {
+    fingerprint: string
+    serialNumber: string
+    issuerId: string | null
+    attested: boolean
+  } | null
 }
 
 /** Subscriptions of a live session as its broker noted them; `complete` is false where it holds more. */
@@ -67,7 +74,8 @@ export function createPolicyReader({ sqlite }: Registry): PolicyReader {
   const groups = sqlite
     .prepare<[string], string>('SELECT name FROM device_groups WHERE device_id = ? ORDER BY name')
     .pluck()
-  type Certificate = NonNullable<PolicyHolder['certificate']>
+  type Certificate = Omit<NonNullable<PolicyHolder['certificate']>, 'attested'>
+  const isAttested = prepareAttested(sqlite)
   const facts = 'fingerprint, serial_number AS serialNumber, issuer_id AS issuerId'
   const named = sqlite.prepare<[string, string], Certificate>(
     `SELECT ${facts} FROM certificates WHERE device_id = ? AND fingerprint = ?`,
@@ -132,7 +140,9 @@ export function createPolicyReader({ sqlite }: Registry): PolicyReader {
         deviceId,
         attributes: JSON.parse(given),
         groups: groups.all(deviceId),
-        certificate: certificate ?? null,
+        certificate: certificate
+          ? { ...certificate, attested: isAttested(deviceId, certificate.serialNumber) }
+          : null,
       }
     },
     deviceIds: (after, limit) => ids.all(after, limit),

@@ -4,6 +4,7 @@ import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
+import { prepareAttested } from '../roll/attestations.ts'
 import { stateOf } from '../roll/device-writer.ts'
 import type { AttachmentKind, Schema } from '../schema.ts'
 import { Conflict, transact } from '../transact.ts'
@@ -46,15 +47,19 @@ export function versionOf(document: string): string {
 /** What a session needs to know about its device to bind policies. */
 export type PolicySubject = {
   deviceId: string
+  /** The certificate it was looked up with; whether a TPM proved its key. */
+  serialNumber: string
+  attested: boolean
   attributes: Record<string, string>
   policies: StoredPolicy[]
 }
 
-/** Prepares the look-up of all policies that hold for a device and the issuer of its certificate. */
+/** Prepares the look-up of all policies that hold for a device with the certificate of this issuer and serial number. */
 export function preparePolicyLookup(
   registry: Registry,
-): (deviceId: string, issuerId: string | null) => PolicySubject {
+): (deviceId: string, issuerId: string | null, serialNumber?: string) => PolicySubject {
   const { sqlite } = registry
+  const isAttested = prepareAttested(sqlite)
   const attributes = sqlite.prepare<[string], string>('SELECT attributes FROM devices WHERE id = ?').pluck()
   const groups = sqlite
     .prepare<[string], string>('SELECT name FROM device_groups WHERE device_id = ?')
@@ -69,13 +74,15 @@ export function preparePolicyLookup(
   )
   // Point look-ups one after the other: a quarter of what one statement over four kinds of target costs. In one transaction,
   // so that they see one state of the registry, and half as dear: each statement by itself takes and gives back a lock.
-  return sqlite.transaction((deviceId: string, issuerId: string | null) => {
+  return sqlite.transaction((deviceId: string, issuerId: string | null, serialNumber = '') => {
     const names = new Set(attached.all('everyone', ''))
     for (const name of attached.all('device', deviceId)) names.add(name)
     for (const group of groups.all(deviceId)) for (const name of attached.all('group', group)) names.add(name)
     if (issuerId !== null) for (const name of attached.all('issuer', issuerId)) names.add(name)
     return {
       deviceId,
+      serialNumber,
+      attested: isAttested(deviceId, serialNumber),
       attributes: JSON.parse(attributes.get(deviceId) ?? '{}'),
       policies: [...names].map(name => policy.get(name)!),
     }

@@ -13,15 +13,17 @@ import { presentedCertificate } from '../http/peer-certificate.ts'
 import { Problem } from '../http/problem.ts'
 import { assertOneAuthorization } from '../operators/authentication.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
-import { type Credential, tokenFault } from './enrollment-service.ts'
+import { type ShownCredential, tokenFault } from './enrollment-service.ts'
 import { validateIdevid } from './idevid.ts'
 
 /** `named` is the device that a Basic user name names; null where there is none. */
-export type Presented = { credential: Credential; named: string | null }
+export type Presented = { credential: ShownCredential; named: string | null }
 
 export type EnrollmentAuthentication = {
   /** Throws 401, 403 or 429. A token or claim that holds always passes: guessing from its address locks nobody out. */
   present(request: FastifyRequest, reply: FastifyReply, scheme: 'Bearer' | 'Basic'): Promise<Presented>
+  /** Counts the refusal of a request that proved nothing; gives the problem to answer with, which is 429 after too many. */
+  counted(request: FastifyRequest, refused: Problem): Promise<Problem>
 }
 
 type EnrollmentAuthenticationParts = {
@@ -73,25 +75,25 @@ export function createEnrollmentAuthentication(
     return { credential: { kind: 'idevid', shown }, named: null }
   }
 
+  async function counted(request: FastifyRequest, refused: Problem): Promise<Problem> {
+    parts.failed(request, refused.reason)
+    const waitSeconds = await parts.countFailure(request)
+    if (waitSeconds === null) return refused
+    const detail = 'too many requests from this address showed nothing that may enroll'
+    return new Problem(httpProblems, 'rate_limited', detail, { retryAfterSeconds: waitSeconds })
+  }
+
   return {
+    counted,
+
     async present(request, reply, scheme) {
       assertOneAuthorization(request)
       const header = request.headers.authorization
       const given = header === undefined ? null : tokenIn(header, scheme)
       const presented = given === null ? byCertificate(request) : byToken(given.secret, given.named)
       if (!(presented instanceof Problem)) return presented
-      parts.failed(request, presented.reason)
-      const waitSeconds = await parts.countFailure(request)
-      if (waitSeconds !== null) {
-        throw new Problem(
-          httpProblems,
-          'rate_limited',
-          'too many requests from this address showed nothing that may enroll',
-          {
-            retryAfterSeconds: waitSeconds,
-          },
-        )
-      }
+      const problem = await counted(request, presented)
+      if (problem !== presented) throw problem
       if (presented.definition.status === 401)
         reply.header('www-authenticate', `${scheme} realm="rollcall enrollment"`)
       throw presented

@@ -3,6 +3,7 @@
 
 import type { Actor } from '../../db/audit/audit.ts'
 import type { Claim, ClaimStore } from '../../db/enrollment/claims.ts'
+import type { EndorsementKeyStore } from '../../db/enrollment/endorsement-keys.ts'
 import {
   ATTEMPTS_MAX,
   type EnrollmentTokenStore,
@@ -14,6 +15,7 @@ import {
   used,
 } from '../../db/enrollment/enrollment-tokens.ts'
 import type { IdevidStore } from '../../db/enrollment/idevids.ts'
+import type { TpmUse } from '../../db/enrollment/tpm-redemption.ts'
 import type { Certificate, RollReader } from '../../db/roll/roll-reader.ts'
 import { Conflict, type EnrollmentConflictCode } from '../../db/transact.ts'
 import { DEVICE_ID_RULE, isDeviceId } from '../../pki/device-id.ts'
@@ -25,11 +27,16 @@ import type { EnrollmentOrder, RegistrationAuthority } from './registration-auth
 
 /** The credential of an enrollment request. */
 export type Credential =
-  | { kind: 'token'; id: string; secret: string }
+  | { kind: 'token'; id: string; secret: string; tpm?: TpmProof }
+  | { kind: 'tpm'; proof: TpmProof }
   | { kind: 'claim'; claim: Claim }
   | { kind: 'idevid'; shown: PresentedIdevid }
-/** `deviceId` is null where the request leaves it to the token. */
-export type Asked = { deviceId: string | null; csr: string }
+/** What a device can show with a request. That of a TPM is no credential before it has answered its challenge. */
+export type ShownCredential = Exclude<Credential, { kind: 'tpm' }>
+/** A TPM proved that it holds the key; `approval`: the certificate waits for an operator. */
+export type TpmProof = { use: TpmUse; approval: boolean }
+/** `deviceId` is null where the request leaves it to the token; `csr` is PEM, or a key whose possession was proven in another way. */
+export type Asked = { deviceId: string | null; csr: string | CsrReading }
 export type Enrolled = { certificate: Certificate; pending: boolean }
 type EnrollmentRefused =
   | Refused
@@ -46,9 +53,12 @@ type EnrollmentServiceOptions = {
   authority: Pick<RegistrationAuthority, 'enroll'>
   writer: Pick<EnrollmentTokenStore, 'presentedToken' | 'countAttempt' | 'uncountAttempt'> &
     Pick<ClaimStore, 'isClaimed'> &
-    Pick<IdevidStore, 'deviceOfIdevid'>
+    Pick<IdevidStore, 'deviceOfIdevid'> &
+    Pick<EndorsementKeyStore, 'endorsementKey' | 'isAttestedBy'>
   roll: Pick<RollReader, 'certificate' | 'certificates'>
   deviceDays: number
+  /** From when on a certificate may be renewed. */
+  opensAt: (certificate: Certificate) => number
   now: () => number
 }
 
@@ -57,7 +67,12 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
   /** What is under way: the same asked twice at once is done once. Bounded by the connections there may be. */
   const underWay = new Map<string, Promise<Outcome>>()
 
-  async function byToken(secret: string, asked: Asked, reading: CsrReading, actor: Actor): Promise<Outcome> {
+  async function byToken(
+    { secret, tpm }: Extract<Credential, { kind: 'token' }>,
+    asked: Asked,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
     const token = writer.presentedToken(secret)
     if (token === null) throw revoked()
     const fault = tokenFault(token, now())
@@ -66,8 +81,9 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
     const order = {
       csr: asked.csr,
       days: parts.deviceDays,
-      redeems: { token: token.id },
-      approval: token.approval || { ifHeld: token.approvalIfHeld, within: token.madeWithin },
+      redeems: { token: token.id, ...(tpm && { tpm: tpm.use }) },
+      approval: token.approval || tpm?.approval || { ifHeld: token.approvalIfHeld, within: token.madeWithin },
+      ...(tpm && provenBy(tpm.use)),
     }
     if (token.usedAt !== null) {
       const sameKey = reading.accepted && reading.key.spkiHash === token.spkiHash
@@ -134,10 +150,33 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
     return byCertificate(order, () => writer.deviceOfIdevid(idevid.fingerprint) === deviceId, reading, actor)
   }
 
+  /** The device is its endorsement key: that on record with it, or one that is named by it. */
+  async function byTpm(
+    { use, approval }: TpmProof,
+    asked: Asked,
+    reading: CsrReading,
+    actor: Actor,
+  ): Promise<Outcome> {
+    const deviceId = writer.endorsementKey(use.ekHash)?.deviceId ?? deviceOfTpm(use.ekHash)
+    const misnamed = misnaming(deviceId, asked.deviceId)
+    if (misnamed !== null) return misnamed
+    const early = (await isDue(deviceId)) ? false : ('if held' as const)
+    const order = { deviceId, csr: asked.csr, redeems: { tpm: use }, approval, early, ...provenBy(use) }
+    // One that was issued for the key without its TPM's proof is no answer to that proof.
+    return byCertificate(order, fingerprint => writer.isAttestedBy(fingerprint, use.ekHash), reading, actor)
+  }
+
+  /** Whether the certificate that the device got last may be renewed. */
+  async function isDue(deviceId: string): Promise<boolean> {
+    const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
+    const [newest] = items.toSorted((a, b) => b.issuedAt - a.issuedAt)
+    return newest !== undefined && parts.opensAt(newest) <= now()
+  }
+
   /** `known`: whether the caller has enrolled this device before, and so may see the former answer. */
   async function byCertificate(
     order: Omit<EnrollmentOrder, 'days'>,
-    known: () => boolean,
+    known: (fingerprint: string) => boolean,
     reading: CsrReading,
     actor: Actor,
   ): Promise<Outcome> {
@@ -145,13 +184,11 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
     const misnamed = misnaming(deviceId, deviceId)
     if (misnamed !== null) return misnamed
     if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
-    if (known()) {
-      const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
-      for (const certificate of items) {
-        const same = certificate.spkiHash === reading.key.spkiHash && certificate.firstUsedAt === null
-        const found = same ? outcomeOf(certificate) : null
-        if (found !== null) return found
-      }
+    const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
+    for (const certificate of items) {
+      const same = certificate.spkiHash === reading.key.spkiHash && certificate.firstUsedAt === null
+      const found = same && known(certificate.fingerprint) ? outcomeOf(certificate) : null
+      if (found !== null) return found
     }
     return issued({ ...order, days: parts.deviceDays }, actor)
   }
@@ -166,9 +203,10 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
 
   return {
     async enroll(credential, asked, actor) {
-      const reading = await readCsr(asked.csr)
+      const reading = typeof asked.csr === 'string' ? await readCsr(asked.csr) : asked.csr
       const decide = () => {
-        if (credential.kind === 'token') return byToken(credential.secret, asked, reading, actor)
+        if (credential.kind === 'token') return byToken(credential, asked, reading, actor)
+        if (credential.kind === 'tpm') return byTpm(credential.proof, asked, reading, actor)
         return credential.kind === 'claim'
           ? byClaim(credential.claim, asked, reading, actor)
           : byIdevid(credential.shown, asked, reading, actor)
@@ -187,9 +225,23 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
 /** The actor behind a credential, for the audit row. */
 export function holderOf(credential: Credential): string {
   if (credential.kind === 'token') return `enrollment-token:${credential.id}`
+  if (credential.kind === 'tpm') return `tpm:${credential.proof.use.ekHash}`
   return credential.kind === 'claim'
     ? `claim:${credential.claim.id}`
     : `idevid:${credential.shown.idevid.fingerprint}`
+}
+
+/** The name of a device that enrolls by its TPM alone: 128 bits of the endorsement key's hash. */
+function deviceOfTpm(ekHash: string): string {
+  return `tpm-${ekHash.slice(0, 32)}`
+}
+
+/** The endorsement key authenticated the request: what it obtained is told from what another key obtained. */
+function provenBy({ session, ekHash, key }: TpmUse): Pick<EnrollmentOrder, 'authenticator' | 'attestation'> {
+  return {
+    authenticator: { fingerprint: ekHash, spkiHash: ekHash },
+    attestation: { session, ekHash, keyName: key.name, keyAttributes: key.attributes },
+  }
 }
 
 const CERTIFICATES_LOOKED_AT = 50
@@ -221,7 +273,7 @@ function outcomeOf(certificate: Certificate): Enrolled | EnrollmentRefused | nul
 function misnaming(deviceId: string, asked: string | null): EnrollmentRefused | null {
   if (deviceId === '') return missing('name the device that is to be enrolled')
   if (asked !== null && asked !== deviceId) {
-    const fault = { path: 'deviceId', message: 'this token was made for another device' }
+    const fault = { path: 'deviceId', message: 'what was shown is for another device' }
     return { refused: 'device_id_refused', faults: [fault] }
   }
   return isDeviceId(deviceId) ? null : missing(`a device ID is ${DEVICE_ID_RULE}`)

@@ -24,7 +24,7 @@ type CanaryKind = 'unlisted' | 'expired'
 
 /**
  * `redeems` is what entitles to it, `authenticator` the certificate that asked; `approval`: it waits for an operator;
- * `provisional`: it must be used within the hour; `early`: it comes outside the renewal window.
+ * `provisional`: it must be used within the hour; `early`: it comes outside the renewal window; `attestation`: a TPM proved its key.
  */
 export type EnrollmentOrder = {
   deviceId: string
@@ -37,6 +37,7 @@ export type EnrollmentOrder = {
   approval?: Approval
   provisional?: boolean
   early?: Listing['early']
+  attestation?: Listing['attestation']
 }
 
 /** `current` is on record and admitted; `days` is the validity asked for. */
@@ -156,7 +157,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
   }
 
   async function enroll(order: EnrollmentOrder, actor: Actor): Promise<string | Refused> {
-    const { deviceId, csr, redeems, authenticator } = order
+    const { deviceId, csr, redeems, authenticator, attestation } = order
     const { compromise = false, approval = false, provisional = false, early = false } = order
     const ca = parts.ca()
     const validity = validityOf(order.days, now(), ca.notAfter)
@@ -167,7 +168,10 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
     )
     if ('refused' in issued) return issued
     const listed = listing(issued.der, deviceId, ca.id, 'certificate.issue', approval)
-    return writer.listCertificate({ ...listed, compromise, provisional, authenticator, early }, actor)
+    return writer.listCertificate(
+      { ...listed, compromise, provisional, authenticator, early, attestation },
+      actor,
+    )
   }
 
   function validate({ deviceId, certificate: pem, trust }: ForeignOrder): Promise<ForeignVerdict> {

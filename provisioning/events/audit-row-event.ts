@@ -44,6 +44,10 @@ export function eventOfAuditRow(row: Happened, listed: (fingerprint: string) => 
       detail: { authenticatedBy: row.detail['authenticatedBy'] },
     }
   }
+  if (action === 'tpm.clone') {
+    const { addresses } = row.detail
+    return { at, kind: 'cloned', deviceId: target, reason, detail: { how: 'endorsement_key', addresses } }
+  }
   if (isOfBroker(row) && action.endsWith('.activate')) return null
   if (Object.hasOwn(ofCertificate, action)) {
     const kind = ofCertificate[action as keyof typeof ofCertificate]

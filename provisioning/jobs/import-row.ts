@@ -17,7 +17,7 @@ import type { SeenDevices } from './seen-devices.ts'
 export const outcomes = ['registered', 'enrolled', 'listed', 'changed', 'unchanged', 'refused'] as const
 /**
  * `registered` a device is new on the roll · `enrolled` its CSR has a certificate · `listed` a certificate of somebody
- * else is on the roll · `changed` only its state was set · `unchanged` all of it was so before
+ * else is on the roll · `changed` only its state or endorsement key was set · `unchanged` all of it was so before
  */
 export type Outcome = (typeof outcomes)[number]
 export type RowResult = {
@@ -32,7 +32,7 @@ export type RowResult = {
 }
 
 type ChunkImporterParts = {
-  writer: Pick<RegistryWriter, 'addDevice' | 'setDeviceState'>
+  writer: Pick<RegistryWriter, 'addDevice' | 'setDeviceState' | 'setEndorsementKey'>
   authority: Pick<RegistrationAuthority, 'enroll' | 'register' | 'validate'>
   readCsr: CsrReader['read']
   lookup: ImportLookup
@@ -94,6 +94,7 @@ export function createChunkImporter(parts: ChunkImporterParts): ChunkImporter {
     const { deviceId, attributes = {}, groups = [] } = row
     let fingerprint: string | null = plan.issued
     if (plan.add) await writer.addDevice({ id: deviceId, attributes, groups }, actor)
+    if (plan.endorsementKey !== null) await writer.setEndorsementKey(deviceId, plan.endorsementKey, actor)
     for (const index of plan.list) {
       const { certificate, trust = 'chained' } = row.certificates![index]!
       const outcome = await authority.register({ deviceId, certificate, trust }, actor)
@@ -196,7 +197,7 @@ function outcomeOf(plan: Plan): Outcome {
   if (plan.enroll) return 'enrolled'
   if (plan.list.length > 0) return 'listed'
   if (plan.add) return 'registered'
-  return plan.state === null ? 'unchanged' : 'changed'
+  return plan.state === null && plan.endorsementKey === null ? 'unchanged' : 'changed'
 }
 
 /** Empty where the text is no certificate: the verdict on it says so. */

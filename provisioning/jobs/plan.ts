@@ -23,6 +23,8 @@ export type Plan = {
   /** Which of the row's certificates are to be listed. */
   list: number[]
   state: 'suspended' | 'decommissioned' | null
+  /** The endorsement key that is to be put on record. */
+  endorsementKey: string | null
 }
 
 const CERTIFICATES_MAX = 2
@@ -32,8 +34,20 @@ export function planRow(row: Row, evidence: Evidence, record: ImportLookup, now:
   const differs = known === null ? null : difference(row, known)
   if (differs !== null) return differs
   const wanted = row.state === 'suspended' || row.state === 'decommissioned' ? row.state : null
-  const plan: Plan = { add: known === null, issued: null, enroll: false, list: [], state: null }
+  const plan: Plan = {
+    add: known === null,
+    issued: null,
+    enroll: false,
+    list: [],
+    state: null,
+    endorsementKey: null,
+  }
   if (known?.state !== row.state && wanted !== null) plan.state = wanted
+  if (row.endorsementKey !== undefined) {
+    const refusal = endorsementKeyRefusal(row.deviceId, row.endorsementKey, record)
+    if (refusal !== null) return refusal
+    if (record.endorsementKeyOf(row.deviceId) === null) plan.endorsementKey = row.endorsementKey
+  }
   for (const [index, certificate] of evidence.certificates.entries()) {
     const refusal = 'refused' in certificate ? refused(certificate) : takenBy(row, certificate, record)
     const holder = record.holderOf(certificate.fingerprint)
@@ -66,6 +80,17 @@ function difference(row: Row, known: KnownDevice): Refusal | null {
     return differing('groups')
   if (known.state === 'decommissioned' && row.state !== 'decommissioned') return forbids(row.deviceId)
   return null
+}
+
+/** A device has one endorsement key, and an import replaces none. */
+function endorsementKeyRefusal(deviceId: string, hash: string, record: ImportLookup): Refusal | null {
+  const owner = record.deviceOfEndorsementKey(hash)
+  if (owner !== null && owner !== deviceId) {
+    const detail = `this endorsement key is that of the device ${owner}`
+    return { reason: 'endorsement_key_taken', detail }
+  }
+  const held = record.endorsementKeyOf(deviceId)
+  return held !== null && held !== hash ? differing('endorsementKey') : null
 }
 
 function differing(what: string): Refusal {

@@ -15,6 +15,8 @@ export type Row = {
   days?: number
   certificates?: RowCertificate[]
   state?: RowState
+  /** SHA-256 of the endorsement key of its TPM, hex. */
+  endorsementKey?: string
 }
 
 type RowVerdict = { row: Row } | RowFault
@@ -32,7 +34,10 @@ const DAYS_MAX = 825
 const states = ['registered', 'active', 'suspended', 'decommissioned'] as const
 /** What an export tells besides and an import has no use for. */
 const told = ['createdAt', 'updatedAt']
-const targets = ['deviceId', 'csr', 'days', 'certificate', 'trust', 'groups', 'state'] as const
+const targets = [
+  ...(['deviceId', 'csr', 'days', 'certificate', 'trust', 'groups', 'state'] as const),
+  'endorsementKey',
+] as const
 const ATTRIBUTE = /^attr(?:ibutes)?\.(.+)$/
 
 /** Reads `FIELD=COLUMN` pairs. Gives what is wrong with one that cannot be used. */
@@ -74,7 +79,8 @@ export function readRow(record: Fields, mapping: Mapping, text: boolean): RowVer
 }
 
 function validate(row: Fields, text: boolean, azure: Azure | null): RowVerdict {
-  const { deviceId, csr, days, certificate, certificates, trust, groups, state, attributes, ...others } = row
+  const { deviceId, csr, days, certificate, certificates, trust, groups, state, ...more } = row
+  const { attributes, endorsementKey, ...others } = more
   if (typeof deviceId !== 'string') return invalid('deviceId is missing')
   if (!isDeviceId(deviceId)) return invalid('deviceId is not 1 to 128 characters of A-Z a-z 0-9 . _ -')
   const given: Fields = Object.create(null)
@@ -117,6 +123,11 @@ function validate(row: Fields, text: boolean, azure: Azure | null): RowVerdict {
     return invalid(`state is none of ${states.join(', ')}`)
   const wanted = azure?.state ?? (state as RowState | undefined)
   if (wanted !== undefined) read.state = wanted
+  if (endorsementKey !== undefined) {
+    if (typeof endorsementKey !== 'string' || !/^[0-9a-fA-F]{64}$/.test(endorsementKey))
+      return invalid('endorsementKey is not a SHA-256 of 64 hex digits')
+    read.endorsementKey = endorsementKey.toLowerCase()
+  }
   if (holdsPrivateKey(read)) return privateKey()
   for (const item of read.certificates ?? []) item.certificate = presented(item.certificate)
   return { row: read }

@@ -11,7 +11,7 @@ import type { Role } from '../../db/schema.ts'
 type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
 /**
  * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token, a claim certificate or an
- * IDevID, which open nothing else; `open`: by everybody.
+ * IDevID, or by a TPM, which open nothing else; `open`: by everybody.
  */
 export type Right = { role: Role; scope: Scope } | { access: 'device' | 'enrollment' | 'open' }
 
@@ -32,6 +32,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/devices/:id/admission': right('viewer', 'device'),
   'GET /v1/devices/:id/policy': right('viewer', 'device'),
   'GET /v1/devices/:id/sessions': right('viewer', 'device'),
+  'GET /v1/devices/:id/endorsement-key': right('viewer', 'device'),
+  'PUT /v1/devices/:id/endorsement-key': right('operator', 'none'),
 
   // enrollment
   'POST /v1/devices/:id/certificates': right('enroller', 'device'),
@@ -65,6 +67,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /v1/issuers/:issuer/proof': right('admin', 'none'),
   'GET /v1/issuers/:issuer/enrollment': right('viewer', 'none'),
   'PUT /v1/issuers/:issuer/enrollment': right('admin', 'none'),
+  'GET /v1/issuers/:issuer/tpm': right('viewer', 'none'),
+  'PUT /v1/issuers/:issuer/tpm': right('admin', 'none'),
   'PUT /v1/issuers/:issuer/registration': right('admin', 'none'),
   'PUT /v1/issuers/:issuer/profile': right('admin', 'none'),
   'GET /v1/issuers/:issuer/arrivals': right('viewer', 'none'),
@@ -136,6 +140,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
 
   // devices that are not on the roll yet
   'POST /v1/enroll': enrollment,
+  'POST /v1/enroll/tpm': enrollment,
+  'POST /v1/enroll/tpm/:session': enrollment,
   'GET /.well-known/est/cacerts': open,
   'GET /.well-known/est/:label/cacerts': open,
   'GET /.well-known/est/csrattrs': open,

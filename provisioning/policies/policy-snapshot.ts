@@ -71,8 +71,8 @@ export function* bind(
 }
 
 export function valuesOf({ deviceId, attributes, certificate }: PolicyHolder): Map<string, string> {
-  const { issuerId = null, serialNumber = '' } = certificate ?? {}
-  return variablesOf({ deviceId, issuerId, serialNumber }, attributes)
+  const { issuerId = null, serialNumber = '', attested = false } = certificate ?? {}
+  return variablesOf({ deviceId, issuerId, serialNumber }, attributes, attested)
 }
 
 function attachmentsOf({ deviceId, groups, certificate }: PolicyHolder): Attachment[] {

@@ -13,6 +13,7 @@ import { jobProblems } from '../jobs/job-problems.ts'
 import { operatorProblems } from '../operators/operator-problems.ts'
 import { policyProblems } from '../policies/policy-problems.ts'
 import { selfProblems } from '../self-service/self-problems.ts'
+import { tpmProblems } from '../tpm/tpm-problems.ts'
 import { webhookProblems } from '../webhooks/webhook-problems.ts'
 import { x509Problems } from '../x509/x509-problems.ts'
 
@@ -28,6 +29,7 @@ export const problems = {
   ...anchorProblems,
   ...operatorProblems,
   ...enrollmentProblems,
+  ...tpmProblems,
   ...jobProblems,
   ...webhookProblems,
 } satisfies Record<string, ProblemDefinition> & Record<ConflictCode, ProblemDefinition>

@@ -19,7 +19,10 @@ import { rollRoutes } from '../roll/routes.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { selfRoutes } from '../self-service/self-routes.ts'
 import type { Services } from '../services.ts'
+import { tpmEnrollmentRoutes } from '../tpm/tpm-enrollment-routes.ts'
+import { tpmRoutes } from '../tpm/tpm-routes.ts'
 import { webhookRoutes } from '../webhooks/webhook-routes.ts'
+import { addressOf } from './connection-bounds.ts'
 import { serviceRoutes } from './service-routes.ts'
 
 type RouteOptions = {
@@ -50,6 +53,8 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     await bulkRoutes(scope, services)
     await anchorRoutes(scope, services)
     await enrollmentAreaRoutes(scope, services, enrollment)
+    tpmRoutes(scope, services)
+    tpmEnrollmentRoutes(scope, services, { authentication: enrollment, addressOf })
   })
   await scoped(scope => sessionRoutes(scope, services, { sessions, authentication }))
   await scoped(scope => eventRoutes(scope, services, authentication))

@@ -126,6 +126,9 @@ test('a backup is whole, is 0600, is taken while others write, and never overwri
   await roll.close()
 })
 
+/** The migrations up to 0027. */
+const BEFORE_LAST_SEEN = 20
+
 test('a device of an earlier schema was seen when its certificate was first used, and has that certificate', async () => {
   const roll = await createRoll()
   const { fingerprint } = await roll.enroll('used')
@@ -133,7 +136,7 @@ test('a device of an earlier schema was seen when its certificate was first used
   await roll.writer.addDevice({ id: 'bare', attributes: {}, groups: [] }, tester)
   const at = Date.now()
   createBrokerNotes(roll.registry).uses([{ fingerprint, deviceId: 'used', at }])
-  makeOlderRegistry(`${roll.data}/registry.db`, file, schemaVersion - 2)
+  makeOlderRegistry(`${roll.data}/registry.db`, file, BEFORE_LAST_SEEN)
   await roll.close()
   const registry = openForWriting(file)
   const seen = prepareLastSeen(registry.sqlite)

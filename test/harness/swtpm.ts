@@ -1,6 +1,6 @@
 // A TPM emulator (swtpm) of a test's own, on a Unix socket, and the commands of tpm2-tools against it. It ends with the test.
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './until.ts'
@@ -12,6 +12,7 @@ export type Swtpm = AsyncDisposable & {
   environment: Record<string, string>
   /** Runs a command of tpm2-tools in the directory, and flushes what it leaves loaded: a TPM holds three objects. */
   run(command: string, ...args: string[]): string
+  read(file: string): Buffer
 }
 
 export async function startSwtpm(): Promise<Swtpm> {
@@ -39,6 +40,7 @@ export async function startSwtpm(): Promise<Swtpm> {
       run('tpm2_flushcontext', '-t')
       return output
     },
+    read: file => readFileSync(join(directory, file)),
     async [Symbol.asyncDispose]() {
       tpm.kill()
       await ended

@@ -30,6 +30,8 @@ const record = (fingerprint: string, deviceId: string): AdmissionRecord => ({
 const subject = (deviceId: string, document = '{}') => ({
   deviceId,
   attributes: {},
+  serialNumber: '1',
+  attested: false,
   policies: [{ name: 'default', document, updatedAt: 0 }],
 })
 const change = (

@@ -52,7 +52,10 @@ function view() {
         if (failing) throw new Error('locked')
         return version
       },
-      policiesOf: deviceId => ({ deviceId, attributes: {}, policies: [] }),
+      policiesOf: (deviceId, _, serialNumber) => ({
+        ...{ deviceId, serialNumber, attested: false },
+        ...{ attributes: {}, policies: [] },
+      }),
       doubt: () => null,
       memory: null,
       onOpen() {},

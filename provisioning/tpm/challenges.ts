@@ -1,0 +1,105 @@
+// Open challenges: what a TPM was asked and has not answered yet. In memory: a restart ends them, and the device asks again. Each is
+// answered once, rightly or wrongly. Bounded in number, for each address, and in time.
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+
+export type Challenge<Asked> = {
+  /** Names the exchange: 128 random bits, base64url. */
+  session: string
+  /** SHA-256 of the endorsement key, hex. */
+  ekHash: string
+  /** The Name of the key that is to be proven, hex. */
+  keyName: string
+  address: string
+  openedAt: number
+  asked: Asked
+}
+
+/** `cloned`: the addresses where another key was proven with the same endorsement key while this challenge was open. */
+type Answered<Asked> =
+  | { challenge: Challenge<Asked>; cloned: readonly string[] | null }
+  | { refused: 'unknown' | 'secret' }
+
+export type Challenges<Asked> = {
+  /** Gives the session, and the secret that proves the answer; the seconds to wait where too many are open. */
+  open(
+    order: Omit<Challenge<Asked>, 'session' | 'openedAt'>,
+  ): { session: string; secret: Buffer } | { waitSeconds: number }
+  /** Ends the challenge, whatever the secret is. */
+  answer(session: string, secret: Buffer): Answered<Asked>
+  size(): number
+}
+
+/** A TPM takes some seconds at most; a person with a shell some more. */
+export const CHALLENGE_SECONDS = 120
+export const CHALLENGES_MAX = 10_000
+/** Devices behind one address that enroll at once. */
+export const CHALLENGES_EACH_MAX = 200
+const SECRET_OCTETS = 32
+
+type Open<Asked> = Challenge<Asked> & { secretHash: Buffer }
+type Proven = { keyName: string; address: string; at: number }
+
+export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
+  /** In the order they were opened. */
+  const opened = new Map<string, Open<Asked>>()
+  const perAddress = new Map<string, number>()
+  /** Of each endorsement key, what it proved last, for as long as another challenge may be open that was there before. */
+  const proven = new Map<string, Proven>()
+
+  function end({ session, address }: Open<Asked>): void {
+    opened.delete(session)
+    const left = (perAddress.get(address) ?? 1) - 1
+    if (left === 0) perAddress.delete(address)
+    else perAddress.set(address, left)
+  }
+
+  /** A clock that is set back ends them too. */
+  const isOver = (at: number) => Math.abs(now() - at) >= CHALLENGE_SECONDS * 1_000
+
+  function dropEnded(): void {
+    for (const challenge of opened.values()) {
+      if (!isOver(challenge.openedAt)) break
+      end(challenge)
+    }
+    for (const [ekHash, { at }] of proven) {
+      if (!isOver(at)) break
+      proven.delete(ekHash)
+    }
+  }
+
+  return {
+    open(order) {
+      dropEnded()
+      if (opened.size >= CHALLENGES_MAX || (perAddress.get(order.address) ?? 0) >= CHALLENGES_EACH_MAX)
+        return { waitSeconds: CHALLENGE_SECONDS / 2 }
+      const session = randomBytes(16).toString('base64url')
+      const secret = randomBytes(SECRET_OCTETS)
+      opened.set(session, { ...order, session, openedAt: now(), secretHash: hashOf(secret) })
+      perAddress.set(order.address, (perAddress.get(order.address) ?? 0) + 1)
+      return { session, secret }
+    },
+
+    answer(session, secret) {
+      dropEnded()
+      const found = opened.get(session)
+      if (found === undefined) return { refused: 'unknown' }
+      end(found)
+      const { secretHash, ...challenge } = found
+      if (!timingSafeEqual(secretHash, hashOf(secret))) return { refused: 'secret' }
+      const { ekHash, keyName, address, openedAt } = challenge
+      const before = proven.get(ekHash)
+      // Both were answered while both were open: two hold one endorsement key, or one device asks twice at once.
+      const isCloned = before !== undefined && before.keyName !== keyName && openedAt <= before.at
+      proven.delete(ekHash)
+      if (proven.size >= CHALLENGES_MAX) proven.delete(proven.keys().next().value!)
+      proven.set(ekHash, { keyName, address, at: now() })
+      return { challenge, cloned: isCloned ? [before.address, address] : null }
+    },
+
+    size: () => opened.size,
+  }
+}
+
+function hashOf(secret: Buffer): Buffer {
+  return createHash('sha256').update(secret).digest()
+}
