@@ -34,6 +34,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'e2e/examples.test.ts': ['cc'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
+  'device-sim/conformance/clauses.test.ts': ['mosquitto'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
   'console/{sad-paths,steering,hostile,accessibility}.test.ts': ['openssl', 'chromium'],
   'console/serving.test.ts': ['openssl'],

@@ -1,6 +1,7 @@
 // `rollcall sim` and `rollcall-sim`: names the options and hands them over. Does not know what they mean.
 import { Command, Option } from 'commander'
 import { type CompareFlags, runComparison } from '../comparison-run.ts'
+import { type ConformanceFlags, runConformance } from '../conformance-run.ts'
 import { keyTypes } from '../enrollment/signing-keys.ts'
 import type { QuickFlags } from '../scenario/quick.ts'
 import type { SizeFlags } from '../scenario/resize.ts'
@@ -41,6 +42,7 @@ export function simCommand(name: string, version: string): Command {
     .addCommand(checkCommand(carry))
     .addCommand(mqttxCommand(carry))
     .addCommand(compareCommand(carry))
+    .addCommand(conformanceCommand(carry))
     .addCommand(presetsCommand(carry))
     .addCommand(schemaCommand())
 }
@@ -77,6 +79,17 @@ function compareCommand(carry: Carry): Command {
     .action((a: string, b: string, flags: CompareFlags) =>
       carry(context => runComparison(a, b, flags, context)),
     )
+}
+
+function conformanceCommand(carry: Carry): Command {
+  const command = new Command('conformance')
+    .summary('play the clauses of MQTT 3.1.1 and 5 against a broker, one by one')
+    .option('--only <text>', 'clauses with this in their number or description alone')
+    .option('--patience <time>', 'how long an answer is waited for (2s)')
+    .option('--topics <prefix>', 'what the topics of a client begin with; %c is its client ID')
+  return withTarget(command).action((flags: ConformanceFlags) =>
+    carry(context => runConformance(flags, context)),
+  )
 }
 
 function presetsCommand(carry: Carry): Command {

@@ -3,7 +3,14 @@
 import type { Summary } from '../results/summary.ts'
 import { measuredText, plain } from './figures.ts'
 
-type Case = { group: string; name: string; failure: string | null }
+export type Case = {
+  group: string
+  name: string
+  failure: string | null
+  /** Why it was not tried; null where it was. */
+  skipped?: string | null
+  seconds?: number
+}
 
 export function junitText(summary: Summary): string {
   const { run, seconds, checks, wronglyAdmitted, wronglyRefused, verdict } = summary
@@ -25,15 +32,19 @@ export function junitText(summary: Summary): string {
     })),
     { group: 'run', name: 'the run passes', failure: verdict.passed ? null : verdict.breaches.join('; ') },
   ]
-  const failures = cases.filter(({ failure }) => failure !== null).length
+  return suiteText(run.name, run.startedAt, seconds, cases)
+}
+
+/** One suite of test cases. */
+export function suiteText(suite: string, at: string, seconds: number, cases: readonly Case[]): string {
   const attributes = [
-    ['name', run.name],
+    ['name', suite],
     ['tests', cases.length],
-    ['failures', failures],
+    ['failures', cases.filter(({ failure }) => failure !== null).length],
     ['errors', 0],
-    ['skipped', 0],
-    ['time', seconds],
-    ['timestamp', run.startedAt],
+    ['skipped', cases.filter(({ skipped = null }) => skipped !== null).length],
+    ['time', Math.round(seconds * 1000) / 1000],
+    ['timestamp', at],
   ] as const
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
@@ -46,8 +57,9 @@ export function junitText(summary: Summary): string {
   ].join('\n')
 }
 
-function caseText({ group, name, failure }: Case): string {
-  const head = `    <testcase classname="rollcall-sim.${escaped(group)}" name="${escaped(name)}" time="0"`
+function caseText({ group, name, failure, skipped = null, seconds = 0 }: Case): string {
+  const head = `    <testcase classname="rollcall-sim.${escaped(group)}" name="${escaped(name)}" time="${seconds}"`
+  if (skipped !== null) return `${head}>\n      <skipped message="${escaped(skipped)}"/>\n    </testcase>`
   if (failure === null) return `${head}/>`
   return `${head}>\n      <failure message="${escaped(failure)}"/>\n    </testcase>`
 }

@@ -61,5 +61,11 @@ describe('rollcall sim against rollcall up', () => {
     const others = Object.values(counted).reduce((sum, count) => sum + count, 0)
     assert.ok(others <= brokenOff, JSON.stringify(counted))
     await until(async () => (await system.metric('rollcall_sessions')) === 0, 'all have left')
+
+    const played = await system.run('sim', 'conformance', '--patience', '5s', '-o', 'json')
+    const { failed, passed, clauses } = JSON.parse(played.stdout)
+    const why = clauses.filter(({ outcome }: { outcome: string }) => outcome !== 'passed')
+    assert.deepEqual([played.code, failed, passed, why], [0, 0, clauses.length, []])
+    assert.ok(passed > 150)
   })
 })
