@@ -9,11 +9,12 @@ import { toPem } from '../../pki/pem.ts'
 import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { Problem, refusal } from '../http/problem.ts'
-import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
+import { NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
 import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import { revokeRoute } from '../operators/revoke-route.ts'
 import type { ClaimService } from './claim-service.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
@@ -118,29 +119,20 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
     request => claimOf(request, request.params.id),
   )
 
-  api.post(
-    `${path}/:id/revoke`,
-    {
-      config: { replay: (done, request) => claimOf(request, done.target) },
-      schema: {
-        tags,
-        security: secured,
-        summary: 'Revoke a claim',
-        description: 'It enrolls nobody any more. What it enrolled stays: revoke that by itself.',
-        params: schemas.IdParams,
-        querystring: NoQuery,
-        body: NoBody,
-        response: { 200: schemas.ClaimWithPem, ...refusals },
-      },
-    },
-    async request => {
-      const { id } = request.params
+  revokeRoute(api, {
+    path: `${path}/:id`,
+    tags,
+    summary: 'Revoke a claim',
+    description: 'It enrolls nobody any more. What it enrolled stays: revoke that by itself.',
+    params: schemas.IdParams,
+    response: schemas.ClaimWithPem,
+    read: claimOf,
+    async revoke(request, id) {
       await claimOf(request, id)
       await writer.revokeClaim(id, actorOf(request))
       log.claimRevoked(callerOf(request), id)
-      return claimOf(request, id)
     },
-  )
+  })
 }
 
 function shown({ notBefore: _, issuerId: __, ...claim }: Claim, at: number) {

@@ -8,11 +8,12 @@ import type { RegistryWriter } from '../../db/index.ts'
 import { type Api, refusals, secured, time, timeOrNull } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { Problem } from '../http/problem.ts'
-import { NoBody, NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
+import { NoQuery, PageOf, PageQuery } from '../http/schemas.ts'
 import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { AuthorizationScope } from '../operators/authorization-scope.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
+import { revokeRoute } from '../operators/revoke-route.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
 
@@ -111,30 +112,21 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
     request => tokenOf(request, request.params.id),
   )
 
-  api.post(
-    `${path}/:id/revoke`,
-    {
-      config: { replay: (done, request) => tokenOf(request, done.target) },
-      schema: {
-        tags,
-        security: secured,
-        summary: 'Revoke an enrollment token',
-        description:
-          'It opens nothing any more, a lost answer included. A certificate that it got stays: revoke that by itself.',
-        params: schemas.IdParams,
-        querystring: NoQuery,
-        body: NoBody,
-        response: { 200: schemas.EnrollmentToken, ...refusals },
-      },
-    },
-    async request => {
-      const { id } = request.params
+  revokeRoute(api, {
+    path: `${path}/:id`,
+    tags,
+    summary: 'Revoke an enrollment token',
+    description:
+      'It opens nothing any more, a lost answer included. A certificate that it got stays: revoke that by itself.',
+    params: schemas.IdParams,
+    response: schemas.EnrollmentToken,
+    read: tokenOf,
+    async revoke(request, id) {
       await tokenOf(request, id)
       await writer.revokeEnrollmentToken(id, actorOf(request))
       log.enrollmentTokenRevoked(callerOf(request), id)
-      return tokenOf(request, id)
     },
-  )
+  })
 }
 
 function shown({ madeWithin: _, ...token }: EnrollmentToken, at: number) {

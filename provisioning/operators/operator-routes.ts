@@ -9,7 +9,7 @@ import { type Api, refusals, secured } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
 import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
-import { NoBody, NoQuery, PageOf } from '../http/schemas.ts'
+import { NoQuery, PageOf } from '../http/schemas.ts'
 import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from './authentication.ts'
 import { scopeOf } from './authorization-scope.ts'
@@ -17,6 +17,7 @@ import { delegate } from './delegation.ts'
 import { validateOperatorCertificate } from './operator-certificate.ts'
 import { operatorProblems } from './operator-problems.ts'
 import * as schemas from './operator-schemas.ts'
+import { revokeRoute } from './revoke-route.ts'
 
 type OperatorServices = {
   writer: RegistryWriter
@@ -102,27 +103,18 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
     },
   )
 
-  api.post(
-    '/v1/api-tokens/:token/revoke',
-    {
-      config: { replay: (done, request) => tokenOf(done.target, scopeOf(request)) },
-      schema: {
-        tags,
-        security: secured,
-        summary: 'Revoke an API token, for good; again changes nothing',
-        params: schemas.TokenParams,
-        querystring: NoQuery,
-        body: NoBody,
-        response: { 200: schemas.ApiToken, ...refusals },
-      },
-    },
-    async request => {
-      const { token: id } = request.params
+  revokeRoute(api, {
+    path: '/v1/api-tokens/:token',
+    tags,
+    summary: 'Revoke an API token, for good; again changes nothing',
+    params: schemas.TokenParams,
+    response: schemas.ApiToken,
+    read: (request, id) => tokenOf(id, scopeOf(request)),
+    async revoke(request, id) {
       await writer.revokeToken(id, scopeOf(request), actorOf(request))
       log.tokenRevoked(callerOf(request), id)
-      return tokenOf(id, scopeOf(request))
     },
-  )
+  })
 
   api.post(
     '/v1/operators',
@@ -181,27 +173,18 @@ export function operatorRoutes(api: Api, services: OperatorServices): void {
     },
   )
 
-  api.post(
-    '/v1/operators/:operator/revoke',
-    {
-      config: { replay: (done, request) => operatorOf(done.target, scopeOf(request)) },
-      schema: {
-        tags,
-        security: secured,
-        summary: 'Accept the certificate of an operator no more, for good; again changes nothing',
-        params: schemas.OperatorParams,
-        querystring: NoQuery,
-        body: NoBody,
-        response: { 200: schemas.Operator, ...refusals },
-      },
-    },
-    async request => {
-      const { operator: fingerprint } = request.params
+  revokeRoute(api, {
+    path: '/v1/operators/:operator',
+    tags,
+    summary: 'Accept the certificate of an operator no more, for good; again changes nothing',
+    params: schemas.OperatorParams,
+    response: schemas.Operator,
+    read: (request, fingerprint) => operatorOf(fingerprint, scopeOf(request)),
+    async revoke(request, fingerprint) {
       await writer.revokeOperator(fingerprint, scopeOf(request), actorOf(request))
       log.operatorRevoked(callerOf(request), fingerprint)
-      return operatorOf(fingerprint, scopeOf(request))
     },
-  )
+  })
 }
 
 function toTokenResponse({ scope: group, ...token }: ApiToken, now: number) {
