@@ -61,6 +61,9 @@ export function createObservers(options: {
     },
     connectionAccepted: writeBuffer.lastSeen.connectionAccepted,
     connectionEnded: writeBuffer.lastSeen.connectionEnded,
+    rightDenied(session, question) {
+      recorder.denied(question.action, writeBuffer.denied(session, question))
+    },
     storedSessionChanged: writeBuffer.lastSeen.storedSessionChanged,
     dropped(what, deviceId) {
       log.dropped(what, deviceId)

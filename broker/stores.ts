@@ -7,6 +7,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { createEventPublisher, EVENT_TOPICS } from './events/event-publisher.ts'
 import { openEventRecorder } from './events/event-recorder.ts'
 import type { Sessions } from './mqtt/connection/sessions.ts'
+import { createDenialExplainer } from './mqtt/rights-resolver.ts'
 import type { BrokerLog } from './observability/logging.ts'
 import type { BrokerRegistry } from './registry/broker-registry.ts'
 import type { StoredSessionOf } from './registry/last-seen-buffer.ts'
@@ -42,6 +43,7 @@ export function openStores(options: {
       now,
       sessions,
       storedSession: options.storedSession,
+      explainDenial: createDenialExplainer(registry.view.policiesOf),
       onWaiting: log.notesWaiting,
     })
     if (sessionFile.setAside !== null)

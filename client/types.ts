@@ -150,6 +150,23 @@ export type Refusal = {
 /** What a client is told: by MQTT 5 a Reason Code such as `0x8a`, by 3.1.1 the return code of CONNACK; null for no packet. */
 type Answers = { mqtt5: string | null; mqtt311: number | null }
 
+/** A publish, subscription or will that its policies denied to a device; `topic` is a filter for `subscribe`. */
+export type Denial = {
+  at: string
+  firstAt: string
+  action: 'publish' | 'subscribe' | 'will'
+  topic: string
+  qos: number
+  retain: boolean
+  /** As of a simulation; null where it cannot be told. */
+  verdict: string | null
+  /** Null where no statement allows it. */
+  decidedBy: { policy: string; statement: number; topic: string } | null
+  address: string
+  fingerprint: string
+  count: number
+}
+
 /** Whether a device or certificate would be admitted now: every check in order, and the last refusals seen. */
 export type Explanation = {
   subject: { kind: 'device' | 'certificate'; id: string }
@@ -164,6 +181,8 @@ export type Explanation = {
   certificates?: { fingerprint: string; wouldBeAdmitted: boolean; reason: string | null; checks: Check[] }[]
   /** For a stranger: the device whose ID is nearest to a name in its certificate. A hint: names never admit. */
   nearestDevice?: { id: string; state: DeviceState; name: string; distance: number }
+  /** For a device, the newest first. */
+  denials?: Denial[]
   refusals: Refusal[]
 }
 

@@ -3,6 +3,7 @@
 import { type ArrivalNote, prepareArrivalNotes } from './issuers/arrivals.ts'
 import type { Registry } from './open.ts'
 import { type CloneEvidence, prepareCloneSuspension } from './roll/clone-suspension.ts'
+import { type DenialNote, prepareDenialNotes } from './roll/denials.ts'
 import { prepareFirstUses, type UseNote } from './roll/first-use.ts'
 import { type LastSeenNotes, prepareLastSeenNotes } from './roll/last-seen.ts'
 import { type LiveSessionNotes, prepareLiveSessionNotes } from './roll/live-sessions.ts'
@@ -31,6 +32,7 @@ export type BrokerNotes = LiveSessionNotes &
     /** First CONNECTs: what `prepareFirstUses` says. */
     uses(notes: UseNote[]): void
     refusals(notes: RefusalNote[]): void
+    denials(notes: readonly DenialNote[]): void
     arrivals(notes: readonly ArrivalNote[]): void
     /** Holds a certificate that two are using. */
     suspendCloned(evidence: CloneEvidence): void
@@ -106,6 +108,7 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
     uses: prepareFirstUses(sqlite),
     suspendCloned: prepareCloneSuspension(sqlite),
     arrivals: prepareArrivalNotes(sqlite),
+    denials: prepareDenialNotes(sqlite),
 
     subscriptions: sqlite.transaction((nodeId: string, notes: readonly SubscriptionNote[]) => {
       for (const { deviceId, fingerprint, filters } of notes) {

@@ -24,6 +24,7 @@ import * as idevidSerials from './migrations/0027-idevid-serials.ts'
 import * as lastSeen from './migrations/0030-last-seen.ts'
 import * as deviceCertificates from './migrations/0031-device-certificates.ts'
 import * as tpms from './migrations/0032-tpms.ts'
+import * as denials from './migrations/0033-denials.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -54,6 +55,7 @@ const migrations: readonly Migration[] = [
   lastSeen,
   deviceCertificates,
   tpms,
+  denials,
 ]
 
 /** The schema version this code reads and writes. */

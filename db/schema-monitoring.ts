@@ -46,6 +46,21 @@ export type MonitoringSchema = {
     at: number
     count: number
   }
+  denials: {
+    id: Generated<number>
+    device_id: string
+    action: 'publish' | 'subscribe' | 'will'
+    topic: string
+    qos: number
+    retain: number
+    verdict: string | null
+    decided_by: string | null
+    fingerprint: string
+    address: string
+    first_at: number
+    at: number
+    count: number
+  }
   roll_counts: { kind: 'device' | 'certificate'; state: string; count: number }
   device_attributes: { name: string; value: string; device_id: string }
 }

@@ -18,6 +18,7 @@ import type { PolicyReader } from '../db/policies/policy-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
 import { prepareAttestations } from '../db/roll/attestations.ts'
 import { readCompromisedCertificates } from '../db/roll/compromised-certificates.ts'
+import { prepareDenials } from '../db/roll/denials.ts'
 import { type LastSeenReader, prepareLastSeen } from '../db/roll/last-seen.ts'
 import type { LiveSessionReader } from '../db/roll/live-sessions.ts'
 import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
@@ -181,6 +182,7 @@ export function createServices(parts: ServiceParts): Services {
       lookup,
       nearest: prepareNearestDevice(reading.sqlite),
       arrivalOf: prepareArrivalLookup(reading.sqlite),
+      denialsOf: prepareDenials(reading.sqlite),
       issuers,
       pq,
       now,

@@ -3,6 +3,7 @@
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import { reasonCodeText } from '../../db/reason-v5.ts'
+import type { DenialNote, DeniedAction } from '../../db/roll/denials.ts'
 import type { ProtocolName } from '../../db/roll/live-sessions.ts'
 import type { CloneSuspicion } from '../admission/clone-detector.ts'
 import { type BrokerLog, type EndCodes, endCodeTexts, type PeerInfo } from '../observability/logging.ts'
@@ -11,6 +12,8 @@ export type EventRecorder = {
   connected(peer: PeerInfo, clean: boolean, protocol: ProtocolName): void
   disconnected(peer: PeerInfo, why: string, codes: EndCodes): void
   refused(reason: Reason, peer: PeerInfo, code?: number | null): void
+  /** A policy denied something: counted, and told where there is a note of it. */
+  denied(action: DeniedAction, note: DenialNote | null): void
   cloned(suspicion: CloneSuspicion, deviceId: string, suspended: boolean): void
   close(): void
 }
@@ -20,6 +23,8 @@ const REPEAT_MS = 60_000
 const REMEMBERED_MAX = 10_000
 /** Further refusals of the same second are recorded together, by reason. */
 const REFUSALS_PER_SECOND = 50
+/** Denials of the same second beyond these are counted alone. */
+const DENIALS_PER_SECOND = 20
 const LOOK_EVERY_MS = 1_000
 
 type Repeated = { reason: Reason; peer: PeerInfo; code: number | null; since: number; times: number }
@@ -34,7 +39,8 @@ export function openEventRecorder(
   events: Troubles,
   now: () => number,
 ): EventRecorder {
-  if (!wanted) return { connected() {}, disconnected() {}, refused() {}, cloned() {}, close() {} }
+  if (!wanted)
+    return { connected() {}, disconnected() {}, refused() {}, denied() {}, cloned() {}, close() {} }
   const troubles = {
     onDropped: events.eventsDropped,
     onFailed: events.eventLogFailed,
@@ -53,6 +59,7 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
   const repeated = new Map<string, Repeated>()
   const beyond = new Map<Reason, number>()
   let toldThisSecond = 0
+  let deniedThisSecond = 0
   const timer = setInterval(tellWhatWaits, LOOK_EVERY_MS)
   timer.unref()
 
@@ -74,6 +81,7 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
 
   function tellWhatWaits(): void {
     toldThisSecond = 0
+    deniedThisSecond = 0
     for (const [reason, count] of beyond) {
       log.append({ at: now(), kind: 'refused', reason, detail: { count } }, 'counted')
     }
@@ -120,6 +128,16 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
         forget(oldest, one)
       }
       repeated.set(key, { reason, peer, code, since: now(), times: 0 })
+    },
+
+    denied(action, note) {
+      const kind = `${action}_denied` as const
+      log.tally(kind, kind, now())
+      if (note === null || deniedThisSecond >= DENIALS_PER_SECOND) return
+      deniedThisSecond += 1
+      const { at, deviceId, fingerprint, address, topic, qos, retain, verdict, decidedBy } = note
+      const detail = { address, topic, qos, retain, verdict, decidedBy }
+      log.append({ at, kind, deviceId, fingerprint, reason: kind, detail }, 'counted')
     },
 
     cloned({ kind, fingerprint, ...evidence }, deviceId, suspended) {

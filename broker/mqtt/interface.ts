@@ -7,7 +7,7 @@ import type { ConnectionHandler } from '../connection-handler.ts'
 import type { EndCodes, PeerInfo } from '../observability/logging.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
 import type { Session, Sessions } from './connection/sessions.ts'
-import type { RightsResolver } from './rights-resolver.ts'
+import type { DeniedQuestion, RightsResolver } from './rights-resolver.ts'
 import type { SessionStatistics } from './session-statistics.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -29,6 +29,8 @@ export type EngineEvents = {
   cut(reason: Reason, peer: PeerInfo): void
   takenOver(peer: PeerInfo, by: PeerInfo): void
   denied(reason: Reason, peer: PeerInfo, topic: string): void
+  /** A policy does not allow what it asked for. */
+  rightDenied(session: Session, question: DeniedQuestion): void
   /** It has sent more than it may, and is not read for a while. */
   slowed(peer: PeerInfo): void
   dropped(what: 'outbound' | 'too_large' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void

@@ -1,9 +1,11 @@
 // The rights of a session: its device's policies looked up, compiled once per document, bound to its identity.
 // What cannot be parsed or bound yields no rights; what cannot be read is told apart, for it may be read again.
 import type { PolicySubject, StoredPolicy } from '../../db/policies/policy-store.ts'
-import { type Principal, variablesOf } from '../../policy/binding.ts'
+import type { DeniedAction } from '../../db/roll/denials.ts'
+import { bindStatements, type Principal, variablesOf } from '../../policy/binding.ts'
 import { type PolicyDocument, parsePolicy } from '../../policy/document.ts'
-import { bindRights, noRights, type Rights } from '../../policy/rights.ts'
+import { type Decision, explainRight } from '../../policy/explanation.ts'
+import { bindRights, noRights, type QoS, type Rights } from '../../policy/rights.ts'
 
 export type { Principal } from '../../policy/binding.ts'
 /** What a device may do, and whether it is a backend, which may do more of it than a device. */
@@ -17,6 +19,29 @@ export const unboundRights: Rights = { ...noRights }
 export const unreadRights: Rights = { ...noRights }
 
 const DOCUMENTS_REMEMBERED_MAX = 1_000
+
+/** What a device asked for in vain. `topic` is a filter for `subscribe`. */
+export type DeniedQuestion = { action: DeniedAction; topic: string; qos: QoS; retain: boolean }
+/** Why, by the policies as they are; null where nobody can tell. */
+export type ExplainDenial = (principal: Principal, question: DeniedQuestion) => Decision | null
+
+/** Why the policies do not allow something; null where they cannot be read or are not as they must be. */
+export function createDenialExplainer(
+  policiesOf: (deviceId: string, issuerId: string | null, serialNumber: string) => PolicySubject,
+): ExplainDenial {
+  return (principal, question) => {
+    try {
+      const { deviceId, issuerId, serialNumber } = principal
+      const { policies, attributes, attested } = policiesOf(deviceId, issuerId, serialNumber)
+      const documents = policies.map(({ document }) => parsePolicy(JSON.parse(document)))
+      const parsed = documents.flatMap(outcome => ('policy' in outcome ? [outcome.policy] : []))
+      if (parsed.length < documents.length) return null
+      return explainRight(bindStatements(parsed, variablesOf(principal, attributes, attested)), question)
+    } catch {
+      return null
+    }
+  }
+}
 
 export function createRightsResolver(parts: {
   /** A device that holds a policy of these names is a backend; none if it is absent. */

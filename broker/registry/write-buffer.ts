@@ -8,7 +8,9 @@ import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { CloneEvidence } from '../../db/roll/clone-suspension.ts'
 import type { Sessions } from '../mqtt/connection/sessions.ts'
 import type { Filters } from '../mqtt/interface.ts'
+import type { ExplainDenial } from '../mqtt/rights-resolver.ts'
 import type { PeerInfo } from '../observability/logging.ts'
+import { createDenialBuffer, type DenialBuffer } from './denial-buffer.ts'
 import { createLastSeenBuffer, type LastSeenBuffer, type StoredSessionOf } from './last-seen-buffer.ts'
 import { liveSessions } from './live-sessions.ts'
 
@@ -22,6 +24,8 @@ export type RegistryWriteBuffer = {
   /** The sessions of this device changed. Written within some seconds. */
   sessions(deviceId: string): void
   lastSeen: Omit<LastSeenBuffer, 'flush'>
+  /** A policy denied something. Gives the note where it is worth an event. */
+  denied: DenialBuffer['denied']
   /** Written at once where possible: an operator waits for it. */
   acknowledge(acknowledgement: Acknowledgement): void
   /** Suspends a cloned certificate, as soon as the registry can be written. */
@@ -54,6 +58,7 @@ export function createRegistryWriteBuffer(options: {
   now: () => number
   sessions: Pick<Sessions, 'size' | 'all' | 'ofDevice'>
   storedSession: StoredSessionOf
+  explainDenial: ExplainDenial
   onWaiting(error: unknown, waiting: number): void
 }): RegistryWriteBuffer {
   const { nodeId, notes, now } = options
@@ -63,6 +68,7 @@ export function createRegistryWriteBuffer(options: {
   const moved = new Set<string>()
   const clones = new Map<string, CloneEvidence>()
   const arrivals = new Map<string, ArrivalNote>()
+  const denials = createDenialBuffer(options.explainDenial, now)
   const lastSeen = createLastSeenBuffer({ ...options, writeMs: options.everyMs ?? FLUSH_MS })
   let acknowledgements: Acknowledgement[] = []
   let heartbeatAt = now()
@@ -92,6 +98,7 @@ export function createRegistryWriteBuffer(options: {
     if (Math.abs(now() - heartbeatAt) < HEARTBEAT_MS) return
     notes.seen(nodeId, now(), options.sessions.size())
     heartbeatAt = now()
+    denials.flush(batch => writeEach(batch, notes.denials))
     flushSubscriptions()
     flushSessions()
   }
@@ -205,6 +212,7 @@ export function createRegistryWriteBuffer(options: {
     },
 
     lastSeen,
+    denied: denials.denied,
 
     sessions(deviceId) {
       if (moved.size < MOVED_MAX) moved.add(deviceId)
@@ -232,6 +240,7 @@ export function createRegistryWriteBuffer(options: {
       flush()
       try {
         lastSeen.flush(writeEach, true)
+        denials.flush(batch => writeEach(batch, notes.denials))
         notes.leave(nodeId)
       } catch (error) {
         options.onWaiting(error, 0)

@@ -1,7 +1,7 @@
 // `rollcall explain …`: would it be admitted now, and if not, why and what to do.
 import { styleText } from 'node:util'
 import { Command } from 'commander'
-import type { Check, Explanation } from '../../client/types.ts'
+import type { Check, Denial, Explanation } from '../../client/types.ts'
 import { keyName } from '../../pki/key-policy.ts'
 import { subjectOf } from '../certificate/argument.ts'
 import { printable } from '../errors.ts'
@@ -38,6 +38,8 @@ export function formatExplanation(explanation: Explanation): string {
   if (certificates.length > 0) lines.push('', 'Certificates:', ...certificates.map(certificateLine))
   if (explanation.answer !== null) lines.push('', `Its client is told: ${answerText(explanation.answer)}`)
   if (hint && !wouldBeAdmitted) lines.push('', `What to do: ${hint}`)
+  const denials = explanation.denials ?? []
+  if (denials.length > 0) lines.push('', 'Denied lately:', ...denials.map(denialLine))
   if (refusals.length > 0) lines.push('', 'Refused lately:', ...refusals.map(refusalLine))
   return `${lines.map(line => coloured(oneLine(line))).join('\n')}\n`
 }
@@ -92,6 +94,15 @@ function refusalLine({
   const certificate = fingerprint ? `, certificate ${fingerprint.slice(0, 16)}…` : ''
   const from = address ? ` from ${address}` : ''
   return `  ${at} ${reason}${mqtt5 === null ? '' : ` (${mqtt5} by MQTT 5)`}${from}${certificate}${count > 1 ? `, ${count} times` : ''}`
+}
+
+function denialLine({ at, action, topic, qos, retain, verdict, decidedBy, count }: Denial): string {
+  const how = action === 'subscribe' ? '' : ` at QoS ${qos}${retain ? ', retained' : ''}`
+  const by =
+    decidedBy === null
+      ? (verdict ?? 'unknown why')
+      : `${verdict} by policy ${decidedBy.policy}, statement ${decidedBy.statement + 1}: ${decidedBy.topic}`
+  return `  ${at} ${action} ${topic}${how}: ${by}${count > 1 ? `, ${count} times` : ''}`
 }
 
 /** A certificate may call itself anything: it gets no line of its own. */

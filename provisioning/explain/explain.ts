@@ -15,6 +15,7 @@ import type { Arrival } from '../../db/issuers/arrivals.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import { answersTo } from '../../db/reason-v5.ts'
+import type { Denial } from '../../db/roll/denials.ts'
 import type { NearestDevice } from '../../db/roll/nearest-device.ts'
 import type { Certificate, Device, Refusal, RollReader } from '../../db/roll/roll-reader.ts'
 import { certificateFacts, fingerprintOf } from '../../pki/certificate-facts.ts'
@@ -45,6 +46,7 @@ type ExplainerParts = {
   nearest: (names: readonly string[]) => NearestDevice | null
   /** What is noted of a stranger that wanted to register itself. */
   arrivalOf: (fingerprint: string) => Arrival | null
+  denialsOf: (deviceId: string) => Denial[]
   issuers: () => Map<string, Issuer>
   pq: PqMode
   now: () => number
@@ -61,6 +63,7 @@ export function createExplainer({
   lookup,
   nearest,
   arrivalOf,
+  denialsOf,
   issuers,
   pq,
   now,
@@ -110,9 +113,10 @@ export function createExplainer({
       }
       const { items } = await roll.certificates({ deviceId: id }, null, CERTIFICATES_TRIED)
       const refusals = (await roll.refusals({ deviceId: id }, REFUSALS_SHOWN)).map(toRefusalResponse)
+      const denials = denialsOf(id).map(toDenialResponse)
       const subject = { kind: 'device' as const, id }
       if (items.length === 0)
-        return { subject, ...withoutCertificate(device), answer: null, certificates: [], refusals }
+        return { subject, ...withoutCertificate(device), answer: null, certificates: [], denials, refusals }
       const known = issuers()
       const tried = items.toSorted(newestFirst).map(({ fingerprint, der }) => ({
         fingerprint,
@@ -129,6 +133,7 @@ export function createExplainer({
         hint: deciding.reason === null ? null : reasons[deciding.reason].hint,
         answer: answerFor(deciding),
         certificates: tried,
+        denials,
         refusals,
       }
     },
@@ -263,6 +268,11 @@ function newestFirst(a: Certificate, b: Certificate): number {
 
 function answerFor({ reason }: Verdict): Explanation['answer'] {
   return reason === null ? null : answersTo(reason)
+}
+
+function toDenialResponse(denial: Denial): NonNullable<Explanation['denials']>[number] {
+  const { at, firstAt } = denial
+  return { ...denial, at: new Date(at).toISOString(), firstAt: new Date(firstAt).toISOString() }
 }
 
 function toRefusalResponse(refusal: Refusal): Explanation['refusals'][number] {

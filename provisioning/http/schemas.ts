@@ -199,6 +199,21 @@ const Answers = {
   mqtt5: Nullable(Type.String({ description: 'Reason Code, such as 0x8a; null for no packet' })),
   mqtt311: Nullable(Type.Integer({ description: 'Return code of CONNACK; null for none' })),
 }
+const Denial = Type.Object({
+  at: Time,
+  firstAt: Time,
+  action: OneOf(['publish', 'subscribe', 'will'] as const),
+  topic: Type.String(),
+  qos: Type.Integer(),
+  retain: Type.Boolean(),
+  verdict: Nullable(Type.String()),
+  decidedBy: Nullable(
+    Type.Object({ policy: Type.String(), statement: Type.Integer(), topic: Type.String() }),
+  ),
+  address: Type.String(),
+  fingerprint: Type.String(),
+  count: Type.Integer(),
+})
 export const Explanation = Type.Object({
   subject: Type.Object({ kind: OneOf(['device', 'certificate'] as const), id: Type.String() }),
   ...verdict,
@@ -216,6 +231,8 @@ export const Explanation = Type.Object({
       distance: Type.Integer(),
     }),
   ),
+  /** For a device: what its policies denied to it, the newest first. */
+  denials: Type.Optional(Type.Array(Denial)),
   refusals: Type.Array(
     Type.Object({
       at: Time,

@@ -60,6 +60,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       connectionAccepted() {},
       connectionEnded() {},
       storedSessionChanged() {},
+      rightDenied() {},
       admitted: told('admitted'),
       connected: told('connected'),
       disconnected: told('disconnected'),

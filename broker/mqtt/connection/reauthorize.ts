@@ -13,7 +13,7 @@ export function createReauthorize(parts: {
   clientOf(session: Session): Client | undefined
   table: SessionTable
   cut(session: Session, reason: Reason): void
-  events: Pick<EngineEvents, 'denied' | 'subscriptionsChanged'>
+  events: Pick<EngineEvents, 'denied' | 'rightDenied' | 'subscriptionsChanged'>
 }): (session: Session) => void {
   const { events, table } = parts
   return session => {
@@ -30,7 +30,11 @@ export function createReauthorize(parts: {
     table.limitExpiry(state, rights.limits?.sessionExpiryMaxSeconds ?? null)
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
     if (denied.length === 0) return
-    for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)
+    for (const filter of denied) {
+      events.denied('subscribe_denied', whoIs(session), filter)
+      const { qos } = state.subscriptions.get(filter)!
+      events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
+    }
     table.unsubscribe(state, denied)
     events.subscriptionsChanged(whoIs(session), state.subscriptions)
   }

@@ -33,6 +33,10 @@ export function createConnectHandler(parts: HandlerContext) {
     session.ended = reason
     const code = client.version === 5 ? connackCodeOf(client, reason, will) : null
     events.refused(reason, whoIs(session), undefined, code)
+    if (reason === 'will_denied' && will !== null) {
+      const { topic, qos, retain } = will
+      events.rightDenied(session, { action: 'will', topic, qos, retain })
+    }
     closing.close(client, { transport: 'in order', will: false, last: refusal(client, reason, code) })
   }
 
@@ -166,7 +170,11 @@ export function createConnectHandler(parts: HandlerContext) {
     if (!state.isKept || client.state !== state) return
     // It may have come with less than it was subscribed to.
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
-    for (const filter of denied) events.denied('subscribe_denied', whoIs(session), filter)
+    for (const filter of denied) {
+      events.denied('subscribe_denied', whoIs(session), filter)
+      const { qos } = state.subscriptions.get(filter)!
+      events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
+    }
     table.unsubscribe(state, denied)
     queueReplay.resume(state)
   }

@@ -50,10 +50,12 @@ export function createPublishHandler(parts: HandlerContext) {
     const beyond = codeBeyond(client.announced, qos, retain)
     if (beyond !== null) {
       events.denied('publish_denied', whoIs(session), topic)
+      events.rightDenied(session, { action: 'publish', topic, qos, retain })
       throw new PacketFault('it is beyond what CONNACK announced', beyond)
     }
     if (topic.length > settings.topicBytesMax || !session.rights.publish(topic, qos, retain)) {
       events.denied('publish_denied', whoIs(session), topic)
+      events.rightDenied(session, { action: 'publish', topic, qos, retain })
       refuse(client, packet, 'publish_denied', new PublishDenied('publish_denied'))
       return
     }

@@ -19,9 +19,10 @@ const isShared = (filter: string) => filter.startsWith('$share/')
 export function createSubscribeHandler(parts: HandlerContext) {
   const { settings, events, table, store, output, retained } = parts
 
-  function isRefused({ session }: Client, filter: string, isFull: boolean): boolean {
+  function isRefused({ session }: Client, { filter, qos }: RequestedSubscription, isFull: boolean): boolean {
     if (!isFull && filter.length <= settings.topicBytesMax && session.rights.subscribe(filter)) return false
     events.denied('subscribe_denied', whoIs(session), filter)
+    if (!isFull) events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
     return true
   }
 
@@ -46,7 +47,7 @@ export function createSubscribeHandler(parts: HandlerContext) {
         (count >= settings.subscriptionsMax ||
           bytes + weight > subscriptionBytes ||
           (isShared(filter) && shared >= SHARED_MAX))
-      if (isRefused(client, filter, isFull)) return refusalCode(version, filter, isFull)
+      if (isRefused(client, asked, isFull)) return refusalCode(version, filter, isFull)
       const subscription = { filter, qos, noLocal, retainAsPublished, identifier: packet.identifier }
       if (!isKnown) count += 1
       if (!isKnown && isShared(filter)) shared += 1

@@ -13,7 +13,7 @@ export type Wills = ReturnType<typeof createWills>
 
 export function createWills(parts: {
   store: SessionStore
-  events: Pick<EngineEvents, 'denied' | 'dropped' | 'engineFailed'>
+  events: Pick<EngineEvents, 'denied' | 'rightDenied' | 'dropped' | 'engineFailed'>
   traffic: Traffic
   topicBytesMax: number
   /** It is about to be retained. Gives whether it fits what its device may retain, and all together may. */
@@ -101,6 +101,7 @@ export function createWills(parts: {
         return
       }
       events.denied('publish_denied', whoIs(session), topic)
+      events.rightDenied(session, { action: 'will', topic, qos, retain })
       forget(session.identity.deviceId)
     },
 

@@ -14,6 +14,7 @@ import { Link } from '../../routing/link.tsx'
 import { useRoute } from '../../routing/location.ts'
 import { AdmissionCard } from './admission-card.tsx'
 import { CertificatesView } from './certificates-view.tsx'
+import { DenialsCard } from './denials-card.tsx'
 import { DeviceActions } from './device-actions.tsx'
 import { DeviceAudit } from './device-audit.tsx'
 import { EventsCard } from './events-card.tsx'
@@ -89,6 +90,7 @@ export function DevicePage({ id }: { id: string }) {
             <AdmissionCard answer={explained} />
             <SessionsCard id={id} />
             <LastSeenCard seen={device.data.lastSeen} />
+            <DenialsCard id={id} answer={explained} />
             <RefusalsCard answer={explained} />
           </div>
           <div className="stack">

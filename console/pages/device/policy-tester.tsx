@@ -8,14 +8,19 @@ import { Card } from '../../components/card.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { verdictLabels } from '../../labels/reasons.ts'
+import { useRoute } from '../../routing/location.ts'
 
 const actions: readonly PolicyAction[] = ['publish', 'subscribe', 'receive', 'will']
 
 export function PolicyTester({ deviceId, policy }: { deviceId: string; policy: string }) {
-  const [action, setAction] = useState<PolicyAction>('publish')
-  const [topic, setTopic] = useState(`devices/${deviceId}/telemetry`)
-  const [qos, setQos] = useState<0 | 1 | 2>(1)
-  const [retain, setRetain] = useState(false)
+  // A question that the address asks, as that of a denial, is filled in.
+  const { query } = useRoute()
+  const asked = actions.find(known => known === query.get('action'))
+  const askedQos = ([0, 1, 2] as const).find(known => String(known) === query.get('qos'))
+  const [action, setAction] = useState<PolicyAction>(asked ?? 'publish')
+  const [topic, setTopic] = useState(query.get('topic') ?? `devices/${deviceId}/telemetry`)
+  const [qos, setQos] = useState<0 | 1 | 2>(askedQos ?? 1)
+  const [retain, setRetain] = useState(query.get('retain') === 'true')
   const [busy, setBusy] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
   const [answer, setAnswer] = useState<PolicySimulation['results'][number] | null>(null)

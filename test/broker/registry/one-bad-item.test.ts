@@ -30,6 +30,7 @@ test('a note that cannot be written is left out, and what waits beside it is wri
     everyMs: 60_000,
     now: () => 0,
     sessions: createSessions(),
+    explainDenial: () => null,
     storedSession: () => ({ kept: false, waiting: 0 }),
     onWaiting: error => failures.push(error),
   })

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { formatExplanation } from '../../../cli/explain/command.ts'
 import type { Check, Issuer } from '../../../client/types.ts'
 import { createBrokerNotes } from '../../../db/broker-notes.ts'
 import { closeRegistry, createRegistryWriter, openForWriting } from '../../../db/index.ts'
@@ -99,6 +100,36 @@ test('a certificate of ours that was never listed shows its issuer', async () =>
   assert.equal(unlisted.reason, 'certificate_unlisted')
   const { outcome, inputs } = unlisted.checks.find((check: Check) => check.name === 'issuer')
   assert.deepEqual([outcome, inputs.enabled, typeof inputs.name], ['passed', true, 'string'])
+})
+
+test('a device shows what its policies denied, and by which statement', async () => {
+  const notes = openForNotes(join(service.directory, 'registry.db'))
+  const at = Date.now()
+  createBrokerNotes(notes).denials([
+    {
+      ...{ deviceId: 'pump-1', action: 'publish', topic: 'devices/other/x', qos: 1, retain: false, count: 3 },
+      ...{
+        verdict: 'nothing_allows',
+        decidedBy: null,
+        fingerprint: 'f'.repeat(64),
+        address: '192.0.2.1',
+        at,
+      },
+    },
+  ])
+  await closeRegistry(notes)
+  const { body } = await service.call('GET', '/v1/devices/pump-1/admission')
+  assert.deepEqual(body.denials, [
+    {
+      ...{ action: 'publish', topic: 'devices/other/x', qos: 1, retain: false, count: 3 },
+      ...{ verdict: 'nothing_allows', decidedBy: null, fingerprint: 'f'.repeat(64), address: '192.0.2.1' },
+      ...{ at: new Date(at).toISOString(), firstAt: new Date(at).toISOString() },
+    },
+  ])
+  assert.match(
+    formatExplanation(body),
+    /Denied lately:\n {2}\S+ publish devices\/other\/x at QoS 1: nothing_allows, 3 times\n/,
+  )
 })
 
 test('a fingerprint on no record shows its refusals', async () => {
