@@ -59,7 +59,7 @@ export async function createEngine(engineParts: EngineOptions): Promise<Engine> 
   })
   const drain = createDrain({ clients: () => clients.values(), output: () => output })
   const input = createInput({
-    decoder: createDecoder(),
+    decoder: createDecoder(settings),
     traffic,
     throttle: () => throttle,
     onConnect: (client, packet) => connect(client, packet),

@@ -21,12 +21,27 @@ export function checkAcknowledgement(bytes: Buffer, body: number, version: Versi
   assertEnd(reader.isAtEnd())
 }
 
-export function checkSubscribe(bytes: Buffer, body: number, version: Version): Properties {
+/** Thrown as soon as it is seen: each filter that is read and answered takes microseconds, and one packet has room for 80,000. */
+function assertFew(filters: number, filtersMax: number): void {
+  if (filters > filtersMax)
+    throw new PacketFault(
+      `there are more than ${filtersMax} topic filters in one packet`,
+      codes.quotaExceeded,
+    )
+}
+
+export function checkSubscribe(
+  bytes: Buffer,
+  body: number,
+  version: Version,
+  filtersMax: number,
+): Properties {
   const reader = readBytes(bytes, body)
   if (reader.uint16() === 0) throw protocolError('the packet identifier is 0') // [MQTT-2.3.1-1]
   const properties = version === 5 ? readProperties(bytes, reader, 'subscribe') : none
   if (reader.isAtEnd()) throw protocolError('there is no topic filter') // [MQTT-3.8.3-3]
-  while (!reader.isAtEnd()) {
+  for (let filters = 1; !reader.isAtEnd(); filters += 1) {
+    assertFew(filters, filtersMax)
     const filter = reader.text().toString()
     assertFilter(filter)
     const options = reader.byte()
@@ -39,12 +54,15 @@ export function checkSubscribe(bytes: Buffer, body: number, version: Version): P
   return properties
 }
 
-export function checkUnsubscribe(bytes: Buffer, body: number, version: Version): void {
+export function checkUnsubscribe(bytes: Buffer, body: number, version: Version, filtersMax: number): void {
   const reader = readBytes(bytes, body)
   if (reader.uint16() === 0) throw protocolError('the packet identifier is 0') // [MQTT-2.3.1-1]
   if (version === 5) readProperties(bytes, reader, 'unsubscribe')
   if (reader.isAtEnd()) throw protocolError('there is no topic filter') // [MQTT-3.10.3-2]
-  while (!reader.isAtEnd()) assertFilter(reader.text().toString())
+  for (let filters = 1; !reader.isAtEnd(); filters += 1) {
+    assertFew(filters, filtersMax)
+    assertFilter(reader.text().toString())
+  }
 }
 
 /** MQTT 5 §3.14.2.1, the rows that name the client as sender. */

@@ -18,6 +18,8 @@ import { codes } from './reason-codes.ts'
 
 const PUBLISH = 3
 const SUBSCRIPTION_IDENTIFIER = 0x0b
+/** Of one packet: they are handled in one go, at some microseconds each. */
+const FILTERS_MAX = 4_000
 
 /** MQTT Control Packet types that a client sends (§2.1.2), but for CONNECT and PUBLISH. */
 const kinds: Readonly<Record<number, Exclude<Incoming['cmd'], 'connect' | 'publish'>>> = {
@@ -45,7 +47,9 @@ export type Decoder = {
   packet(bytes: Buffer, body: number, version: Version): Exclude<Incoming, Connect>
 }
 
-export function createDecoder(): Decoder {
+/** A packet with more topic filters than a session may have is refused, but never one with `FILTERS_MAX`. */
+export function createDecoder({ subscriptionsMax }: { subscriptionsMax: number }): Decoder {
+  const filtersMax = Math.max(FILTERS_MAX, subscriptionsMax)
   const read = {
     3: createReader({ protocolVersion: 3 }),
     4: createReader({ protocolVersion: 4 }),
@@ -53,7 +57,7 @@ export function createDecoder(): Decoder {
   }
 
   function subscribe(bytes: Buffer, body: number, version: Version): Subscribe {
-    const properties = checkSubscribe(bytes, body, version)
+    const properties = checkSubscribe(bytes, body, version, filtersMax)
     const { messageId = 0, subscriptions } = read[version](bytes) as ISubscribePacket
     return {
       cmd: 'subscribe',
@@ -99,7 +103,7 @@ export function createDecoder(): Decoder {
         case 'subscribe':
           return subscribe(bytes, body, version)
         case 'unsubscribe': {
-          checkUnsubscribe(bytes, body, version)
+          checkUnsubscribe(bytes, body, version, filtersMax)
           const packet = read[version](bytes) as Extract<Packet, { cmd: 'unsubscribe' }>
           return { cmd, messageId: packet.messageId ?? 0, filters: packet.unsubscriptions }
         }

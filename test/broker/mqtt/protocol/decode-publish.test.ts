@@ -9,7 +9,7 @@ import { frameAt } from '../../../../broker/mqtt/protocol/frames.ts'
 import type { Publish, Version } from '../../../../broker/mqtt/protocol/packets.ts'
 import { mqttPacketReads } from '../../../harness/mqtt-packet-reader.ts'
 
-const decoder = createDecoder()
+const decoder = createDecoder({ subscriptionsMax: 10 })
 const decode = (bytes: Buffer, version: Version) =>
   decoder.packet(bytes, frameAt(bytes, 0)!.body, version) as Publish
 
