@@ -123,7 +123,13 @@ try {
       })
       worst = { ms: Math.max(worst.ms, took.ms), cpuMs: Math.max(worst.cpuMs, took.cpuMs) }
       if (requests.length > 1 && took.cpuMs > TARGET_MS / 2)
-        console.log(route, one.path.slice(0, 80), Math.round(took.cpuMs), 'ms of CPU')
+        console.log(
+          route,
+          one.path.slice(0, 80),
+          `${one.raw?.length ?? 0} bytes`,
+          Math.round(took.cpuMs),
+          'ms of CPU',
+        )
     }
     note(route, worst, statuses.join(' '))
   }

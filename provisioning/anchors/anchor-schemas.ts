@@ -69,7 +69,8 @@ export const Arrival = Type.Object({
   detail: Nullable(Type.String()),
 })
 
-export const NewCrl = Type.Object({ crl: Type.String({ minLength: 1 }) }, strict)
+/** By a pattern, since a least length counts the characters of all of it: 30 ms for 4 MiB. */
+export const NewCrl = Type.Object({ crl: Type.String({ pattern: '^[\\s\\S]' }) }, strict)
 export const CrlSource = Type.Object({ url: Nullable(Type.String({ maxLength: 2_048 })) }, strict)
 const crlStatus = {
   issuerId: Fingerprint,

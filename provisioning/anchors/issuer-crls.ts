@@ -50,7 +50,7 @@ type IssuerCrlParts = {
 
 export const CRL_BYTES_MAX = 16 * 1024 * 1024
 /** So that no slice keeps the event loop for longer than some milliseconds. */
-const SLICE = 500
+const SLICE = 250
 /** How many keys are revoked in one transaction. */
 const KEYS_AT_ONCE = 5
 const HASHED_BYTES = 1024 * 1024
