@@ -7,7 +7,7 @@ import type { RegistryWriter } from '../db/index.ts'
 import type { Issuer } from '../db/issuers/issuer-store.ts'
 import type { Rotation } from '../db/issuers/rotation-store.ts'
 import { fingerprintOf, validityIn } from '../pki/certificate-facts.ts'
-import { pemBlocks, toPem } from '../pki/pem.ts'
+import { toPem } from '../pki/pem.ts'
 import type { CaKeys } from './ca/ca-keys.ts'
 import { findSigner } from './ca/ca-manager.ts'
 import { certificateOf, signItself } from './ca/issuing-ca.ts'
@@ -165,9 +165,6 @@ function findPair(
     return { certificate: known.certificate, signer }
   }
   const certificate = certificateOf(text, files.certificate)
-  if (pemBlocks(text, 'CERTIFICATE').length !== 1) {
-    throw new Error(`${files.certificate} must hold exactly one certificate: restore it from a backup`)
-  }
   if (signer !== null && !belong(certificate, signer)) {
     throw new Error(`${files.key} is not the key of ${files.certificate}: restore both from one backup`)
   }

@@ -13,7 +13,8 @@ import type { Order } from '../attacks/attacker.ts'
 import { attacks } from '../attacks/kinds.ts'
 import { cpuDuring } from '../cpu.ts'
 import { type BenchDevice, createFleet } from '../fleet.ts'
-import { countPackets, openClient, publishPacket, subscribePacket } from '../mqtt-client.ts'
+import { openClient, publishPacket, subscribePacket } from '../mqtt-client.ts'
+import { watchRoundTrips } from '../round-trips.ts'
 import { nodeFlags, startServer } from '../servers.ts'
 import { quantile } from './storm.ts'
 
@@ -28,7 +29,6 @@ const ASK_EVERY_MS = 5
 /** The fleet at work: so many devices, each with a message of 128 bytes to itself so often. */
 const WORKERS = 40
 const WORK_EVERY_MS = 100
-const PUBLISH = 3
 const TARGET = 2
 const payload = Buffer.alloc(128, 'x')
 const entry = new URL('../attacks/attacker.ts', import.meta.url).pathname
@@ -83,7 +83,8 @@ async function measure(attack: string): Promise<Record<string, string | number>>
       link.resume()
       work.push(setInterval(() => link.write(publishPacket(topic, payload, 0)), WORK_EVERY_MS))
     }
-    const session = watch(await open(honest), honest.id)
+    const asking = { id: honest.id, qos: 0, everyMs: ASK_EVERY_MS, payload } as const
+    const session = watchRoundTrips(await open(honest), asking)
     const child = fork(entry, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     attacker = child
     await once(child, 'spawn')
@@ -144,31 +145,6 @@ function heldSince(file: string, began: number): number {
   const lines = readFileSync(file, 'utf8').split('\n')
   const told = lines.map(line => line.split(' ').map(Number)).filter(([at]) => at! > began + HELD_EVERY_MS)
   return Math.max(...told.map(([, ms]) => ms!))
-}
-
-/** Milliseconds from a PUBLISH to its own message, one at a time. */
-function watch(link: TLSSocket, id: string) {
-  let took: number[] = []
-  let sentAt = 0
-  const topic = `devices/${id}/x`
-  link.write(subscribePacket(topic, 0))
-  countPackets(link, PUBLISH, () => {
-    took.push(performance.now() - sentAt)
-    sentAt = 0
-  })
-  const timer = setInterval(() => {
-    if (sentAt !== 0) return
-    sentAt = performance.now()
-    link.write(publishPacket(topic, payload, 0))
-  }, ASK_EVERY_MS)
-  return {
-    took() {
-      const seen = took
-      took = []
-      return seen
-    },
-    stop: () => clearInterval(timer),
-  }
 }
 
 async function asked(child: ChildProcess): Promise<number> {

@@ -11,7 +11,8 @@ import { enrollFleet } from '../../test/harness/fleet.ts'
 import { cpuMicros, processTree, residentKib } from '../cpu.ts'
 import { type BenchDevice, createFleet } from '../fleet.ts'
 import type { FleetOrder, FleetReport } from '../fleet-process.ts'
-import { countPackets, openClient, publishPacket } from '../mqtt-client.ts'
+import { openClient } from '../mqtt-client.ts'
+import { watchRoundTrips } from '../round-trips.ts'
 import { type BenchServer, startServer } from '../servers.ts'
 
 /** Milliseconds, sorted, and the server's CPU and memory for each device. */
@@ -29,7 +30,6 @@ export type Storm = {
 const ADDRESSES = 100
 const ASK_EVERY_MS = 20
 const QUIET_MS = 1_000
-const PUBACK = 4
 
 /** All members connect at once, held by a process of their own. */
 export async function measureStorm(
@@ -86,25 +86,12 @@ async function hold(port: number, root: string, all: readonly FleetOrder['member
 async function watchSession(port: number, root: string, device: BenchDevice) {
   const link = await openClient(port, root, device)
   link.on('error', () => {})
-  let took: number[] = []
-  let sentAt = 0
-  countPackets(link, PUBACK, () => {
-    took.push(performance.now() - sentAt)
-    sentAt = 0
-  })
-  const timer = setInterval(() => {
-    if (sentAt !== 0) return
-    sentAt = performance.now()
-    link.write(publishPacket(`devices/${device.id}/x`, Buffer.from('here'), 1))
-  }, ASK_EVERY_MS)
+  const asking = { id: device.id, qos: 1, everyMs: ASK_EVERY_MS, payload: Buffer.from('here') } as const
+  const { took, stop } = watchRoundTrips(link, asking)
   return {
-    took() {
-      const seen = took
-      took = []
-      return seen
-    },
+    took,
     stop() {
-      clearInterval(timer)
+      stop()
       link.destroy()
     },
   }

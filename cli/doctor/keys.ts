@@ -4,6 +4,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } fr
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { validityIn } from '../../pki/certificate-facts.ts'
+import { certificateBlocks } from '../../pki/pem.ts'
 import { createCaKeys } from '../../provisioning/ca/ca-keys.ts'
 import { pointsAtToken } from '../../provisioning/ca/token-keys.ts'
 import { dataDirectory } from '../../provisioning/data-directory.ts'
@@ -117,10 +118,7 @@ function checkExpiry(
 }
 
 function certificatesIn(file: string): X509Certificate[] {
-  const blocks = readFileSync(file, 'utf8').match(
-    /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
-  )
-  return (blocks ?? []).map(pem => new X509Certificate(pem))
+  return certificateBlocks(readFileSync(file, 'utf8')).map(der => new X509Certificate(der))
 }
 
 function publicHalf(file: string): KeyObject {

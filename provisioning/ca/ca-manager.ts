@@ -14,7 +14,7 @@ import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
 import type { Fault } from '../http/problem.ts'
 import { bitString, integer, nothing, oid, sequence, tagged } from '../x509/der.ts'
 import type { CaKeys } from './ca-keys.ts'
-import { createIssuingCa, type IssuingCa } from './issuing-ca.ts'
+import { certificateOf, createIssuingCa, type IssuingCa } from './issuing-ca.ts'
 import { issuingFaults, issuingName, signIssuing } from './issuing-certificate.ts'
 import { type CaKeyType, spkiOf } from './keys.ts'
 import { issuingProfile } from './profile.ts'
@@ -99,7 +99,7 @@ export function createCaManager(parts: CaManagerOptions): CaManager {
       faults: messages.map(message => ({ path: 'certificate', message })),
     })
     try {
-      const certificate = new X509Certificate(pem)
+      const certificate = certificateOf(pem, 'certificate')
       const found = issuingFaults(certificate, root, { publicKey: nextSigner().publicKey, now: now() })
       return found.length === 0 ? certificate.raw : faults(...found)
     } catch {

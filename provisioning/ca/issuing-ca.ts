@@ -7,7 +7,7 @@ import { Certificate } from '@peculiar/asn1-x509'
 import * as x509 from '@peculiar/x509'
 import { BitString, Primitive } from 'asn1js'
 import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
-import { toPem } from '../../pki/pem.ts'
+import { certificateBlocks, toPem } from '../../pki/pem.ts'
 import { createTemplates } from './certificate-template.ts'
 import { spkiOf } from './keys.ts'
 import type { Signer } from './signer.ts'
@@ -118,10 +118,13 @@ async function signed({ signer }: IssuerParts, { tbs, algorithm }: ToBeSigned): 
   return Buffer.from(certificate.toBER())
 }
 
-/** The certificate in a PEM text; throws where there is none. */
+/** The one certificate of a file in PEM. Throws where there is none, or more than one. */
 export function certificateOf(pem: string, file: string): X509Certificate {
+  const [der, ...more] = certificateBlocks(pem)
+  if (more.length > 0) throw new Error(`${file} must hold exactly one certificate: restore it from a backup`)
   try {
-    return new X509Certificate(pem)
+    if (der === undefined) throw new Error('no whole block BEGIN CERTIFICATE')
+    return new X509Certificate(der)
   } catch (cause) {
     throw new Error(`${file} holds no readable certificate: restore it from a backup`, { cause })
   }

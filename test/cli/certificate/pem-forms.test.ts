@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readCertificateFile } from '../../../cli/certificate/argument.ts'
+import type { CheckContext } from '../../../cli/doctor/finding.ts'
+import { checkCa } from '../../../cli/doctor/keys.ts'
 import { enrollRequest } from '../../../cli/enrollment/enrollment.ts'
 import { fingerprintOf } from '../../../pki/certificate-facts.ts'
+import { certificateOf } from '../../../provisioning/ca/issuing-ca.ts'
 import { makeCsr, selfSigned, startService } from '../../provisioning/harness.ts'
 import { imported, told } from '../../provisioning/jobs/uploads.ts'
 import { temporaryDirectory } from '../running.ts'
@@ -94,6 +97,34 @@ test('the commands and an import read the same forms of PEM', async () => {
     told((await imported(service, none)).results),
     odd.map(({ deviceId }) => [deviceId, 'certificate_invalid']),
   )
+})
+
+test('a start and the doctor read the CA in the same forms, and refuse a file with two certificates', async () => {
+  using folder = temporaryDirectory()
+  const [root, issuing] = [join(folder.path, 'ca.crt'), join(folder.path, 'issuing.crt')]
+  await (await startService({ data: folder.path }))[Symbol.asyncDispose]()
+  const [ca, below] = [readFileSync(root, 'utf8'), readFileSync(issuing, 'utf8')]
+  const looked = () => {
+    const context = { data: folder.path, now: Date.now(), env: {} } as unknown as CheckContext
+    return checkCa(context).map(({ verdict }) => verdict)
+  }
+  const sound = looked()
+  assert.ok(sound.length > 1 && !sound.includes('fail'), String(sound))
+  const { 'a chain behind it': two, ...forms } = read
+  for (const [name, form] of Object.entries(forms)) {
+    writeFileSync(root, form(ca))
+    writeFileSync(issuing, form(below))
+    assert.deepEqual(looked(), sound, name)
+    assert.equal(certificateOf(form(ca), root).fingerprint256, new X509Certificate(ca).fingerprint256, name)
+  }
+  writeFileSync(root, forms['indented']!(forms['CR']!(ca)))
+  await (await startService({ data: folder.path }))[Symbol.asyncDispose]()
+  writeFileSync(root, two!(ca))
+  await assert.rejects(startService({ data: folder.path }), /must hold exactly one certificate/)
+  for (const form of Object.values(refused)) {
+    writeFileSync(root, form(ca))
+    assert.deepEqual(looked(), ['fail'])
+  }
 })
 
 test('a private key beside the certificate stays at home, and a row that holds one is refused', async () => {
