@@ -1,5 +1,6 @@
 // `rollcall sim` and `rollcall-sim`: names the options and hands them over. Does not know what they mean.
 import { Command, Option } from 'commander'
+import { type CleanFlags, runClean } from '../clean-run.ts'
 import { type CompareFlags, runComparison } from '../comparison-run.ts'
 import { type ConformanceFlags, runConformance } from '../conformance-run.ts'
 import { keyTypes } from '../enrollment/signing-keys.ts'
@@ -43,6 +44,7 @@ export function simCommand(name: string, version: string): Command {
     .addCommand(mqttxCommand(carry))
     .addCommand(compareCommand(carry))
     .addCommand(conformanceCommand(carry))
+    .addCommand(cleanCommand(carry))
     .addCommand(presetsCommand(carry))
     .addCommand(schemaCommand())
 }
@@ -79,6 +81,19 @@ function compareCommand(carry: Carry): Command {
     .action((a: string, b: string, flags: CompareFlags) =>
       carry(context => runComparison(a, b, flags, context)),
     )
+}
+
+function cleanCommand(carry: Carry): Command {
+  return new Command('clean')
+    .summary('take off the roll what earlier runs enrolled, and delete its keys')
+    .option('--data <dir>', 'data directory of a running `rollcall up`')
+    .option('--api <url>', 'provisioning API (ROLLCALL_API)')
+    .option('--token-file <file>', 'API token (ROLLCALL_TOKEN_FILE)')
+    .option('--ca <file>', 'root that the API is trusted by (ROLLCALL_CA)')
+    .option('--keys <dir>', 'where identities are kept (DATA/sim, or ./rollcall-sim)')
+    .option('--decommission', 'end the devices for good, too: their IDs cannot be used again')
+    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+    .action((flags: CleanFlags) => carry(context => runClean(flags, context)))
 }
 
 function conformanceCommand(carry: Carry): Command {

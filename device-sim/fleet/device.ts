@@ -143,7 +143,9 @@ function subscribe(
 
 function receive(device: Device, context: WorkerContext, message: Incoming, keepsOrder: boolean): void {
   const now = context.schedule.now()
-  context.counts.traffic[message.qos].received++
+  const traffic = context.counts.traffic[message.qos]
+  traffic.received++
+  traffic.receivedBytes += message.payload.length
   context.lastArrivalAt = now
   countArrival(device, context, message, keepsOrder, now)
   answer(device, context, message, now)

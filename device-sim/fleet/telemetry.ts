@@ -131,6 +131,7 @@ export function send(
   const promise = given && promiseOf(given, now)
   const stamp = { run: context.runId, stream: stream?.stream ?? 0, sequence, dueAt, promise }
   const payload = stream && typeof body === 'string' ? withHeader(stamp, body, message.bytes) : body
+  context.counts.traffic[qos].sentBytes += Buffer.byteLength(payload)
   const properties = given?.properties ?? null
   if (qos === 0) {
     session.publish({ topic, payload, qos, retain, properties }, () => {})

@@ -46,6 +46,7 @@ export function createExposition(): Exposition {
   const drops = counter('drops', 'Sessions that ended without the device wanting it, by cause', 'cause')
   const reasons = counter('reason_codes', 'Of MQTT 5, by the packet that brought them', 'packet', 'code')
   const messages = counter('messages', 'By QoS and what became of them', 'qos', 'event')
+  const payload = counter('payload_bytes', 'Of payloads sent and received', 'qos', 'direction')
   const cpu = counter('cpu_seconds', 'CPU of all worker processes')
 
   function measure(of: string, percentiles: Percentiles): void {
@@ -77,9 +78,13 @@ export function createExposition(): Exposition {
         const [packet = '', code = ''] = reason.split('_')
         reasons.inc({ packet, code }, times)
       }
-      for (const [name, { lost: _lost, ...traffic }] of Object.entries(sample.traffic)) {
-        for (const [event, amount] of Object.entries(traffic))
-          messages.inc({ qos: name.slice(3), event }, amount)
+      for (const [name, { lost: _lost, sentBytes, receivedBytes, ...traffic }] of Object.entries(
+        sample.traffic,
+      )) {
+        const qos = name.slice(3)
+        payload.inc({ qos, direction: 'sent' }, sentBytes)
+        payload.inc({ qos, direction: 'received' }, receivedBytes)
+        for (const [event, amount] of Object.entries(traffic)) messages.inc({ qos, event }, amount)
       }
       latency.reset()
       measure('connect', sample.connects.latencyMs)

@@ -28,6 +28,13 @@ export function rate(value: number): string {
   return value > 0 && value < 9.95 ? digits(value, 1) : count(value)
 }
 
+/** Of bytes in so many seconds. */
+export function byteRate(bytes: number, seconds: number): string {
+  const each = seconds > 0 ? bytes / seconds : 0
+  if (each < 1_024) return `${count(each)} B/s`
+  return each < 1_048_576 ? `${digits(each / 1_024, 1)} KiB/s` : `${digits(each / 1_048_576, 1)} MiB/s`
+}
+
 export function mebibytes(bytes: number): string {
   return `${count(bytes / 1_048_576)} MiB`
 }

@@ -4,7 +4,17 @@ import { meaningOf } from '../links/reason-codes.ts'
 import { listed } from '../results/causes.ts'
 import type { Traffic } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
-import { count, duration, measuredText, mebibytes, percentiles, plain, verdictWord } from './figures.ts'
+import {
+  byteRate,
+  count,
+  duration,
+  measuredText,
+  mebibytes,
+  percentiles,
+  plain,
+  rate,
+  verdictWord,
+} from './figures.ts'
 
 type Paint = (style: 'bold' | 'green' | 'red', text: string) => string
 
@@ -47,6 +57,8 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   for (const [qos, traffic] of Object.entries(summary.traffic)) {
     if (traffic.sent + traffic.received + traffic.missed > 0) lines.push(row(qos, messages(traffic, paint)))
   }
+  const rates = rateText(summary)
+  if (rates !== '') lines.push(row('rate', rates))
   const reasons = Object.entries(summary.reasons).toSorted(([a], [b]) => (a < b ? -1 : 1))
   for (const packet of new Set(reasons.map(([name]) => name.split('_')[0] ?? ''))) {
     const codes = reasons.filter(([name]) => name.startsWith(`${packet}_`))
@@ -97,6 +109,20 @@ function reasonText(name: string, times: number, paint: Paint): string {
   const [packet = '', code = ''] = name.split('_')
   const text = `${count(times)} × ${code} ${meaningOf(packet, Number(code)).toLowerCase()}`
   return Number(code) >= 0x80 ? paint('red', plain(text)) : plain(text)
+}
+
+/** Over the whole run, connecting included. */
+function rateText({ traffic, seconds }: Summary): string {
+  const sum = (of: keyof Traffic): number =>
+    Object.values(traffic).reduce((all, one) => all + (one[of] ?? 0), 0)
+  const ways = [
+    ['sent', sum('sent'), sum('sentBytes')],
+    ['received', sum('received'), sum('receivedBytes')],
+  ] as const
+  return ways
+    .filter(([, times]) => times > 0)
+    .map(([way, times, bytes]) => `${way} ${rate(times / seconds)}/s, ${byteRate(bytes, seconds)}`)
+    .join('; ')
 }
 
 function messages(traffic: Traffic, paint: Paint): string {

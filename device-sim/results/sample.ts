@@ -53,6 +53,8 @@ export type Refusals = Record<string, { expected: number; unexpected: number }>
 export type Traffic = {
   /** Handed to the socket. */
   sent: number
+  /** Of their payloads. */
+  sentBytes: number
   /** PUBACK or PUBCOMP came; 0 at QoS 0, which has none. */
   acknowledged: number
   /** The broker answered with a Reason Code from 0x80 on: it did not take the message. MQTT 5. */
@@ -63,6 +65,8 @@ export type Traffic = {
   missed: number
   /** PUBLISH packets that simulated subscribers received, duplicates included. */
   received: number
+  /** Of their payloads. */
+  receivedBytes: number
   /** Numbered messages that a subscriber received again. At QoS 1 allowed by MQTT, at 0 and 2 not. */
   duplicated: number
   /** Numbered messages that arrived after one of the same sender and topic that was sent later. */

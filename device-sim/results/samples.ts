@@ -23,6 +23,8 @@ export type Samples = {
   cut(moment: { at: Date; elapsedSeconds: number; stage: string }): Sample
   /** The devices of a group that should be connected now, and those that are. */
   entitled(group: number): Entitled
+  /** So many refusals of a group were expected after all: in the sum, not in samples that are out. */
+  excuse(group: number, saw: string, times: number): void
   /** The sum of all samples. */
   total(): { counts: Counts; latencies: Latencies; populations: Population[]; rssMaxBytes: number }
 }
@@ -91,6 +93,15 @@ export function createSamples(workers: number, groups: number): Samples {
       return sample
     },
     entitled: group => entitled.map(worker => worker[group] ?? noEntitled()).reduce(addUp, noEntitled()),
+    excuse(group, saw, times) {
+      const counts = total.counts.groups[group]
+      const refusal = counts?.refusals[saw]
+      if (!counts || !refusal) return
+      const excused = Math.min(times, refusal.unexpected)
+      refusal.unexpected -= excused
+      refusal.expected += excused
+      counts.wronglyRefused = Math.max(0, counts.wronglyRefused - excused)
+    },
     total: () => ({
       ...total,
       populations: Array.from({ length: groups }, (_, group) =>

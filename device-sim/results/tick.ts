@@ -74,11 +74,13 @@ export function createLatencies(groups: number): Latencies {
 export function noTraffic(): Traffic {
   return {
     sent: 0,
+    sentBytes: 0,
     acknowledged: 0,
     refused: 0,
     unacknowledged: 0,
     missed: 0,
     received: 0,
+    receivedBytes: 0,
     duplicated: 0,
     reordered: 0,
     altered: 0,

@@ -13,6 +13,7 @@ import { type Plan, stageTimes } from '../scenario/plan.ts'
 import { createPool, type Pool } from '../workers/pool.ts'
 import { machineNow } from '../workers/protocol.ts'
 import { messagesOf, sentOf } from './all-sent.ts'
+import { createExcuses } from './excused.ts'
 import { factsOf } from './facts.ts'
 import { createFailFast, FAIL_FAST_DEFAULT } from './fail-fast.ts'
 import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
@@ -96,6 +97,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
         const { at, ...rest } = device
         findings.wronglyAdmitted.push({ ...rest, elapsedSeconds: Math.round(at - startedAt) / 1000 })
       }
+      excuses.look(found.refused)
       findings.wronglyRefused.push(...found.refused.slice(0, NAMED_MAX - findings.wronglyRefused.length))
       for (const { action, ms } of found.cuts) {
         findings.actions[action]?.cut.record(ms)
@@ -113,6 +115,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
       say('limit', `worker ${worker + 1} ended (${how}): its devices are gone`, false)
     },
   })
+  const excuses = createExcuses({ ...participants, pool, say })
   const operator = createOperator({ ...participants, plan, pool, command: options.operatorCommand })
 
   function check(kind: 'assert' | 'threshold', of: Plan['asserts'][number], atEnd: boolean): void {
@@ -203,6 +206,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
       const connectedAtEnd = samples.total().populations
       await pool.quiet(signal.aborted ? DRAIN_MS / 5 : DRAIN_MS)
       const overflow = await pool.settle()
+      await excuses.settle(findings, samples)
       if (overflow > 0)
         limits.add('ledger', `${overflow} pairs of sender and subscriber were not counted by number`)
       clearInterval(beat)

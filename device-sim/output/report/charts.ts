@@ -81,6 +81,15 @@ export function chartsOf(points: readonly Sample[]): Charts {
       ),
     },
     {
+      title: 'Payload bytes',
+      note: 'KiB per second, of messages sent and received.',
+      unit: '/s',
+      curves: happened([
+        perSecond('sent', 'blue', point => traffic('sentBytes', point) / 1024),
+        perSecond('received', 'teal', point => traffic('receivedBytes', point) / 1024),
+      ]),
+    },
+    {
       title: 'Loss, duplicates, disorder',
       note: 'Per second. Missed was due, but not sent. Losses are known at the end.',
       unit: '/s',

@@ -5,6 +5,9 @@ import { addUp } from '../../results/tick.ts'
 
 export type Series = { add(sample: Sample): void; points(): readonly Sample[] }
 
+/** The last point is drawn by itself only if it is nearly as long as the others: a count of a second must not stand for less. */
+const WHOLE = 0.9
+
 /** An hour and some more of single seconds. */
 const POINTS_MAX = 4_000
 
@@ -35,7 +38,7 @@ export function createSeries(pointsMax = POINTS_MAX): Series {
     points() {
       const [previous, last] = points.slice(-2)
       // What is left over at the end is too short for a rate.
-      const leftOver = previous && last && last.seconds < previous.seconds / 2
+      const leftOver = previous && last && last.seconds < previous.seconds * WHOLE
       return leftOver ? [...points.slice(0, -2), joined(previous, last)] : points
     },
   }
@@ -60,6 +63,7 @@ export function joined(a: Sample, b: Sample): Sample {
     wronglyRefused: a.wronglyRefused + b.wronglyRefused,
     failures: sum(sample => sample.failures),
     drops: sum(sample => sample.drops),
+    reasons: sum(sample => sample.reasons),
     traffic: sum(sample => sample.traffic),
     acknowledgeMs: worse(a.acknowledgeMs, b.acknowledgeMs),
     deliverMs: worse(a.deliverMs, b.deliverMs),

@@ -54,6 +54,9 @@ export async function startProvisioning(authority: Authority, roll: Roll) {
     const [, v1, noun, id = '', verb] = path.split('/')
     if (v1 !== 'v1') return [404, problem('not_found')]
     if (noun === 'devices' && method === 'POST' && id === '') return addDevice(body['id'] as string)
+    const listed = /^certificates\?deviceId=([^&]+)/.exec(noun ?? '')?.[1]
+    if (listed !== undefined)
+      return [200, { items: [...roll.certificates.values()].filter(({ deviceId }) => deviceId === listed) }]
     if (noun === 'certificates') {
       const certificate = roll.certificates.get(id)
       if (!certificate) return [404, problem('certificate_unknown')]
@@ -67,6 +70,7 @@ export async function startProvisioning(authority: Authority, roll: Roll) {
     if (verb === 'canaries') return canary(id, body['csr'] as string, body['kind'] as string)
     if (verb === 'suspend') device.state = 'suspended'
     if (verb === 'activate') device.state = 'active'
+    if (verb === 'decommission') device.state = 'decommissioned'
     return [200, { deviceId: id, state: device.state, epoch: 1 }]
   }
 
