@@ -95,6 +95,9 @@ function translated(error: unknown, request: FastifyRequest): unknown {
     const { consumes = ['application/json'] } = (request.routeOptions.schema ?? {}) as { consumes?: string[] }
     return new Problem(httpProblems, 'media_type_unsupported', `this route takes ${consumes.join(' or ')}`)
   }
+  // The client's doing, and nobody reads the answer.
+  if (code === 'ECONNRESET' && request.raw.destroyed)
+    return new Problem(httpProblems, 'request_invalid', 'the connection ended before the request did')
   const known = code === undefined ? undefined : fastifyCodes[code]
   if (known !== undefined) return new Problem(httpProblems, known[0], known[1])
   if (error instanceof SyntaxError && statusCode === 400) {

@@ -3,9 +3,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
+import type { Api } from '../../../provisioning/http/api.ts'
+import type { Log } from '../../../provisioning/logging/log.ts'
 import { openStatusServer } from '../../../provisioning/revocation/status-server.ts'
 import { addressOf, type ConnectionLimits } from '../../../provisioning/server/connection-bounds.ts'
 import { trackConnections } from '../../../provisioning/server/connections.ts'
+import { answerProblems } from '../../../provisioning/server/problem-answers.ts'
 import { until } from '../../harness/until.ts'
 
 /** A server of such limits, and connections to it from any loopback address, by name. */
@@ -103,4 +106,21 @@ test('of the server of CRL and OCSP an address holds a part of the connections, 
 
 test('a connection that was aborted has no address any more, and its request is counted all the same', () => {
   assert.equal(addressOf(undefined), '')
+})
+
+test('a request whose connection ended is refused, as the client had it, and is no failure of the service', () => {
+  const told: string[] = []
+  const log = new Proxy({} as Log, { get: (_, verb) => () => void told.push(String(verb)) })
+  let handler: (...handed: unknown[]) => unknown = () => {}
+  const setErrorHandler = (given: typeof handler) => {
+    handler = given
+  }
+  const api = { setErrorHandler, setNotFoundHandler: () => {}, addHook: () => {} }
+  answerProblems.install(api as unknown as Api, log)
+  const reply: object = new Proxy({}, { get: () => () => reply })
+  // What reading a body throws when its client goes.
+  const aborted = Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
+  for (const destroyed of [true, false])
+    handler(aborted, { id: 'r', routeOptions: { url: '/v1/jobs' }, raw: { destroyed } }, reply)
+  assert.deepEqual(told, ['requestRefused', 'requestFailed'])
 })
