@@ -27,8 +27,11 @@ export async function runClean(flags: CleanFlags, context: CommandContext): Prom
     try {
       await forEachBounded(devices, AT_ONCE, async device => {
         try {
-          cleaned.revoked += await revokeAll(api, device)
-          if (flags.decommission) cleaned.decommissioned += await decommission(api, device)
+          // Others add while this one waits: the sums are read after the answers.
+          const revoked = await revokeAll(api, device)
+          const ended = flags.decommission ? await decommission(api, device) : 0
+          cleaned.revoked += revoked
+          cleaned.decommissioned += ended
           rmSync(join(target.keysDir, 'devices', `${device}.pem`), { force: true })
         } catch (error) {
           cleaned.failed++
