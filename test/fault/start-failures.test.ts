@@ -7,19 +7,29 @@ import { after, before, describe, it } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { anyPorts, attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'
 
+type Harm = {
+  harm(at: (name: string) => string): void
+  says: RegExp
+  /** A start that made anew what is missing would let the next one through. */
+  again?: true
+}
+
 /** What is done to the data directory of a system that ran before, and what the operator must read. */
-const harms: Record<string, { harm(at: (name: string) => string): void; says: RegExp }> = {
+const harms: Record<string, Harm> = {
   'a damaged registry': {
     harm: at => writeFileSync(at('registry.db'), Buffer.alloc(64 * 1024, 'no registry')),
     says: /registry\.db.*restore a backup|restore a backup.*registry\.db/,
+    again: true,
   },
   'a registry cut to nothing': {
     harm: at => truncateSync(at('registry.db'), 0),
     says: /registry\.db.*restore/,
+    again: true,
   },
   'a missing registry beside its CA': {
     harm: at => rmSync(at('registry.db')),
     says: /registry\.db is missing.*restore/,
+    again: true,
   },
   'a registry of a newer version': {
     harm: at => edit(at('registry.db'), 'PRAGMA user_version = 999'),
@@ -35,6 +45,7 @@ const harms: Record<string, { harm(at: (name: string) => string): void; says: Re
   'a lost issuing key': {
     harm: at => rmSync(at('keys/issuing.key')),
     says: /issuing\.key is missing.*restore/,
+    again: true,
   },
   'an issuing key that is another': {
     harm: at => writeFileSync(at('keys/issuing.key'), openssl('genpkey', '-algorithm', 'ED25519')),
@@ -57,13 +68,13 @@ describe('rollcall up cannot start', () => {
   })
   after(() => world[Symbol.dispose]())
 
-  for (const [what, { harm, says }] of Object.entries(harms)) {
+  for (const [what, { harm, says, again = false }] of Object.entries(harms)) {
     it(`with ${what}, says so in one line, and makes nothing worse`, async () => {
       const data = world.at(what.replaceAll(/\W+/g, '-'))
       cpSync(healthy, data, { recursive: true })
       harm(name => `${data}/${name}`)
       await assertRefused(data, says)
-      await assertRefused(data, says)
+      if (again) await assertRefused(data, says)
     })
   }
 

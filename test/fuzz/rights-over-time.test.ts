@@ -11,7 +11,7 @@ import { play } from './play.ts'
 const STEPS = Number(process.env['ROLLCALL_FUZZ_STEPS'] ?? 3_000)
 const SEED = Number(process.env['ROLLCALL_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 const PATH = process.env['ROLLCALL_FUZZ_PATH']
-const SEQUENCES_AT_ONCE = 50
+const SEQUENCES_AT_ONCE = 10
 
 const sequence = fc
   .array(command, { minLength: 1, maxLength: 100, size: 'max' })

@@ -12,7 +12,8 @@ import { createFakeServices } from '../fakes/services.ts'
 const rogueGroups = (summary: Summary) => summary.groups.filter(({ fault }) => fault !== null)
 const letIn = (summary: Summary): string[] => summary.wronglyAdmitted.first.map(({ group }) => group).sort()
 
-describe('rogues', () => {
+// They wait for most of their time: some side by side.
+describe('rogues', { concurrency: 3 }, () => {
   it('sees each kind refused, as many as asked, and passes', async () => {
     await using services = await createFakeServices()
     const { exitCode, summary, stderr } = await services.run({ rogues: '2' })

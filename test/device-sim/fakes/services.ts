@@ -49,7 +49,7 @@ export async function createFakeServices({ forgive = [] }: { forgive?: readonly 
         devices: '5',
         rate: '200',
         interval: '50ms',
-        duration: flags.rogues === undefined ? '1h' : '1s',
+        duration: flags.rogues === undefined ? '1h' : '2s',
         output: 'json',
         ...flags,
       }

@@ -6,7 +6,8 @@ import { createFakeServices } from '../fakes/services.ts'
 
 const topic = (rest: string) => `'devices/\${device}/${rest}'`
 
-describe('a scenario', () => {
+// They wait for most of their time: some side by side.
+describe('a scenario', { concurrency: 3 }, () => {
   it('connects its groups, numbers their messages and finds nothing missing', async () => {
     await using services = await createFakeServices()
     const { summary, samples } = await runText(
