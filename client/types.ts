@@ -177,6 +177,18 @@ export type Explanation = {
   /** What its client is told; null where it would be admitted, or has no certificate. */
   answer: Answers | null
   checks: Check[]
+  /** What a TPM proved of the certificate's key; absent where none did. */
+  attestation?: {
+    attested: boolean
+    /** SHA-256 of its SubjectPublicKeyInfo. */
+    endorsementKey: string
+    vouchedBy: string | null
+    maker: string | null
+    model: string | null
+    version: string | null
+    keyAttributes: string[]
+    provenAt: string
+  }
   /** For a device: each of its certificates. */
   certificates?: { fingerprint: string; wouldBeAdmitted: boolean; reason: string | null; checks: Check[] }[]
   /** For a stranger: the device whose ID is nearest to a name in its certificate. A hint: names never admit. */

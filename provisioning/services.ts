@@ -55,7 +55,7 @@ import type { PolicyResolver } from './policies/policy-resolver.ts'
 import { createPolicyResolver } from './policies/policy-resolver.ts'
 import type { AwaitReceipt } from './receipt.ts'
 import { createTpmEnrollment, type TpmEnrollment } from './tpm/tpm-enrollment.ts'
-import type { TpmReader } from './tpm/tpm-response.ts'
+import { attestationOf, type TpmReader } from './tpm/tpm-response.ts'
 import type { WebhookService } from './webhooks/index.ts'
 import type { CsrReading } from './x509/csr.ts'
 
@@ -160,6 +160,10 @@ export function createServices(parts: ServiceParts): Services {
     now,
   })
   const { opensAt } = parts.ca
+  const tpms = {
+    endorsementKeyOf: writer.endorsementKeyOf,
+    attestations: prepareAttestations(reading.sqlite),
+  }
   const enrollmentService = createEnrollmentService({ authority, writer, roll, deviceDays, opensAt, now })
   const imports = createImportService({ ...parts, authority, deviceDays, now })
   return {
@@ -176,13 +180,14 @@ export function createServices(parts: ServiceParts): Services {
     claimService: createClaimService({ ca, writer, issuers, pq, now }),
     enrollmentService,
     tpmEnrollment: createTpmEnrollment({ writer, enrollmentService, issuers, unknownTpms, now }),
-    tpms: { endorsementKeyOf: writer.endorsementKeyOf, attestations: prepareAttestations(reading.sqlite) },
+    tpms,
     explainer: createExplainer({
       roll,
       lookup,
       nearest: prepareNearestDevice(reading.sqlite),
       arrivalOf: prepareArrivalLookup(reading.sqlite),
       denialsOf: prepareDenials(reading.sqlite),
+      attestationOf: (deviceId, fingerprint) => attestationOf(tpms, deviceId, fingerprint),
       issuers,
       pq,
       now,

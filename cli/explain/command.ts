@@ -33,6 +33,7 @@ export function formatExplanation(explanation: Explanation): string {
   const { subject, wouldBeAdmitted, reason, message, hint, refusals } = explanation
   const verdict = wouldBeAdmitted ? 'would be admitted' : `would be refused: ${reason ?? 'unknown'}`
   const lines = [`${subject.kind} ${subject.id} ${verdict}`, message, '', ...checkLines(explanation.checks)]
+  if (explanation.attestation) lines.push('', attestationLine(explanation.attestation))
   // The checks above are those of the certificate that decides; the others need no more than a line each.
   const certificates = explanation.certificates ?? []
   if (certificates.length > 0) lines.push('', 'Certificates:', ...certificates.map(certificateLine))
@@ -53,6 +54,15 @@ function checkLines(checks: readonly Check[]): string[] {
     const seen = check.outcome === 'skipped' ? 'not asked any more' : why + inputsLine(check.inputs)
     return `${marks[check.outcome]} ${check.name.padEnd(width)}  ${seen}`.trimEnd()
   })
+}
+
+function attestationLine(proof: NonNullable<Explanation['attestation']>): string {
+  const tpm = [proof.maker, proof.model, proof.version].filter(text => text !== null).join(' ')
+  const says = proof.attested ? 'attested' : 'proven, but not attested'
+  const by =
+    proof.vouchedBy === null ? 'its endorsement key is off the record' : `vouched for by ${proof.vouchedBy}`
+  const key = `endorsement key ${proof.endorsementKey.slice(0, 16)}…`
+  return `TPM${tpm && ` ${tpm}`}: ${says} at ${proof.provenAt}, ${by}, ${key}, key ${proof.keyAttributes.join(' ')}`
 }
 
 function certificateLine({

@@ -166,10 +166,11 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
     return byCertificate(order, fingerprint => writer.isAttestedBy(fingerprint, use.ekHash), reading, actor)
   }
 
-  /** Whether the certificate that the device got last may be renewed. */
+  /** Whether the newest certificate that the device holds may be renewed. */
   async function isDue(deviceId: string): Promise<boolean> {
     const { items } = await roll.certificates({ deviceId }, null, CERTIFICATES_LOOKED_AT)
-    const [newest] = items.toSorted((a, b) => b.issuedAt - a.issuedAt)
+    const held = items.filter(({ status }) => status === 'issued' || status === 'active')
+    const [newest] = held.toSorted((a, b) => b.issuedAt - a.issuedAt)
     return newest !== undefined && parts.opensAt(newest) <= now()
   }
 

@@ -49,6 +49,8 @@ type ExplainerParts = {
   denialsOf: (deviceId: string) => Denial[]
   issuers: () => Map<string, Issuer>
   pq: PqMode
+  /** What a TPM proved of the certificate of a device. */
+  attestationOf: (deviceId: string, fingerprint: string) => NonNullable<Explanation['attestation']> | null
   now: () => number
 }
 
@@ -65,6 +67,7 @@ export function createExplainer({
   arrivalOf,
   denialsOf,
   issuers,
+  attestationOf,
   pq,
   now,
 }: ExplainerParts): Explainer {
@@ -86,12 +89,18 @@ export function createExplainer({
     return found === null || device === null ? undefined : { ...found, state: device.state }
   }
 
+  function provenOf(deviceId: string | undefined, fingerprint: string) {
+    const attestation = deviceId === undefined ? null : attestationOf(deviceId, fingerprint)
+    return attestation === null ? {} : { attestation }
+  }
+
   async function explainCertificate(leaf: X509Certificate): Promise<Explanation> {
     const fingerprint = fingerprintOf(leaf.raw)
     const known = issuers()
     const verdict = verdictOn(leaf, known)
     // A listed device is known by its record; names are for strangers.
-    const stranger = lookup(fingerprint) === null
+    const record = lookup(fingerprint)
+    const stranger = record === null
     const nearestDevice = stranger ? await nearestTo(namesIn(leaf.raw)) : undefined
     return {
       subject: { kind: 'certificate', id: fingerprint },
@@ -100,6 +109,7 @@ export function createExplainer({
       hint: verdict.reason === null ? null : reasons[verdict.reason].hint,
       answer: answerFor(verdict),
       ...(nearestDevice === undefined ? {} : { nearestDevice }),
+      ...provenOf(record?.deviceId, fingerprint),
       refusals: (await roll.refusals({ fingerprint }, REFUSALS_SHOWN)).map(toRefusalResponse),
     }
   }
@@ -132,6 +142,7 @@ export function createExplainer({
           : `${reasons[deciding.reason!].title} (its newest certificate ${fingerprint}; none of ${tried.length} would be admitted)`,
         hint: deciding.reason === null ? null : reasons[deciding.reason].hint,
         answer: answerFor(deciding),
+        ...provenOf(id, fingerprint),
         certificates: tried,
         denials,
         refusals,

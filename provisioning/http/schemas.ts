@@ -214,6 +214,14 @@ const Denial = Type.Object({
   fingerprint: Type.String(),
   count: Type.Integer(),
 })
+const Text = Nullable(Type.String())
+const Attestation = Type.Object({
+  attested: Type.Boolean(),
+  endorsementKey: Type.String(),
+  ...{ vouchedBy: Text, maker: Text, model: Text, version: Text },
+  keyAttributes: Type.Array(Type.String()),
+  provenAt: Time,
+})
 export const Explanation = Type.Object({
   subject: Type.Object({ kind: OneOf(['device', 'certificate'] as const), id: Type.String() }),
   ...verdict,
@@ -221,6 +229,8 @@ export const Explanation = Type.Object({
   hint: Nullable(Type.String()),
   /** What its client is told now. */
   answer: Nullable(Type.Object(Answers)),
+  /** What a TPM proved of the certificate's key; absent where none did. */
+  attestation: Type.Optional(Attestation),
   certificates: Type.Optional(Type.Array(Type.Object({ fingerprint: Fingerprint, ...verdict }))),
   /** For a stranger: the device whose ID is nearest to a name in its certificate, and how many edits apart. */
   nearestDevice: Type.Optional(

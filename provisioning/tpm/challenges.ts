@@ -36,17 +36,20 @@ export const CHALLENGES_MAX = 10_000
 export const CHALLENGES_EACH_MAX = 200
 const SECRET_OCTETS = 32
 
-type Open<Asked> = Challenge<Asked> & { secretHash: Buffer }
-type Proven = { keyName: string; address: string; at: number }
+/** What a challenge is about is kept as one text: a third of what its objects take. */
+type Open = { openedAt: number; number: number; address: string; text: string }
+type Proven = { keyName: string; address: string; at: number; openedBefore: number }
 
+/** `Asked` is a value that JSON holds. */
 export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
   /** In the order they were opened. */
-  const opened = new Map<string, Open<Asked>>()
+  const opened = new Map<string, Open>()
   const perAddress = new Map<string, number>()
   /** Of each endorsement key, what it proved last, for as long as another challenge may be open that was there before. */
   const proven = new Map<string, Proven>()
+  let number = 0
 
-  function end({ session, address }: Open<Asked>): void {
+  function end(session: string, { address }: Open): void {
     opened.delete(session)
     const left = (perAddress.get(address) ?? 1) - 1
     if (left === 0) perAddress.delete(address)
@@ -57,9 +60,9 @@ export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
   const isOver = (at: number) => Math.abs(now() - at) >= CHALLENGE_SECONDS * 1_000
 
   function dropEnded(): void {
-    for (const challenge of opened.values()) {
+    for (const [session, challenge] of opened) {
       if (!isOver(challenge.openedAt)) break
-      end(challenge)
+      end(session, challenge)
     }
     for (const [ekHash, { at }] of proven) {
       if (!isOver(at)) break
@@ -67,15 +70,29 @@ export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
     }
   }
 
+  /** Notes what an endorsement key proved; gives the addresses where another key was proven while this challenge was open. */
+  function note(ekHash: string, keyName: string, challenge: Open): readonly string[] | null {
+    const before = proven.get(ekHash)
+    const isCloned =
+      before !== undefined && before.keyName !== keyName && challenge.number <= before.openedBefore
+    proven.delete(ekHash)
+    if (proven.size >= CHALLENGES_MAX) proven.delete(proven.keys().next().value!)
+    const { address } = challenge
+    proven.set(ekHash, { keyName, address, at: now(), openedBefore: number })
+    return isCloned ? [before.address, address] : null
+  }
+
   return {
-    open(order) {
+    open({ address, ...order }) {
       dropEnded()
-      if (opened.size >= CHALLENGES_MAX || (perAddress.get(order.address) ?? 0) >= CHALLENGES_EACH_MAX)
+      if (opened.size >= CHALLENGES_MAX || (perAddress.get(address) ?? 0) >= CHALLENGES_EACH_MAX)
         return { waitSeconds: CHALLENGE_SECONDS / 2 }
       const session = randomBytes(16).toString('base64url')
       const secret = randomBytes(SECRET_OCTETS)
-      opened.set(session, { ...order, session, openedAt: now(), secretHash: hashOf(secret) })
-      perAddress.set(order.address, (perAddress.get(order.address) ?? 0) + 1)
+      const text = JSON.stringify({ ...order, secretHash: hashOf(secret).toString('base64') })
+      number += 1
+      opened.set(session, { openedAt: now(), number, address, text })
+      perAddress.set(address, (perAddress.get(address) ?? 0) + 1)
       return { session, secret }
     },
 
@@ -83,22 +100,19 @@ export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
       dropEnded()
       const found = opened.get(session)
       if (found === undefined) return { refused: 'unknown' }
-      end(found)
-      const { secretHash, ...challenge } = found
-      if (!timingSafeEqual(secretHash, hashOf(secret))) return { refused: 'secret' }
-      const { ekHash, keyName, address, openedAt } = challenge
-      const before = proven.get(ekHash)
-      // Both were answered while both were open: two hold one endorsement key, or one device asks twice at once.
-      const isCloned = before !== undefined && before.keyName !== keyName && openedAt <= before.at
-      proven.delete(ekHash)
-      if (proven.size >= CHALLENGES_MAX) proven.delete(proven.keys().next().value!)
-      proven.set(ekHash, { keyName, address, at: now() })
-      return { challenge, cloned: isCloned ? [before.address, address] : null }
+      end(session, found)
+      const { address, openedAt } = found
+      const { secretHash, ...order } = JSON.parse(found.text) as Kept<Asked>
+      if (!timingSafeEqual(Buffer.from(secretHash, 'base64'), hashOf(secret))) return { refused: 'secret' }
+      const cloned = note(order.ekHash, order.keyName, found)
+      return { challenge: { ...order, session, address, openedAt }, cloned }
     },
 
     size: () => opened.size,
   }
 }
+
+type Kept<Asked> = Pick<Challenge<Asked>, 'ekHash' | 'keyName' | 'asked'> & { secretHash: string }
 
 function hashOf(secret: Buffer): Buffer {
   return createHash('sha256').update(secret).digest()

@@ -1,5 +1,6 @@
 // Enrollment by a TPM: a challenge that only the TPM of an endorsement key can answer, while it holds the key that is to be certified. Decides
 // what vouches for a TPM and what is asked of it; who then gets which certificate is decided by the enrollment service.
+import { hash } from 'node:crypto'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { EndorsementKeyStore, Voucher } from '../../db/enrollment/endorsement-keys.ts'
 import type { TpmUse } from '../../db/enrollment/tpm-redemption.ts'
@@ -9,7 +10,6 @@ import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import type { Enrolled, EnrollmentService, TpmProof } from '../enrollment/enrollment-service.ts'
 import { issuanceProblems } from '../enrollment/issuance-problems.ts'
 import { Problem, refusal } from '../http/problem.ts'
-import type { ProvenKey } from '../x509/csr.ts'
 import { createChallenges } from './challenges.ts'
 import { attributeNames } from './key-rules.ts'
 import { makeCredential } from './make-credential.ts'
@@ -18,11 +18,13 @@ import { readShownTpm, type ShownTpm, type TpmDocuments } from './tpm-proof.ts'
 
 /** A token beside the TPM, which names the device. */
 type Token = Extract<Presented['credential'], { kind: 'token' }>
-type Asked = {
+/** Each fact once, since many wait: the rest is told from it. `spki` in base64. */
+type Asked = Pick<TpmUse, 'model' | 'certificate' | 'vouchedBy'> & {
   deviceId: string | null
   tokenId: string | null
-  key: ProvenKey
-  use: Omit<TpmUse, 'session' | 'challenge' | 'cloned'>
+  spki: string
+  keyType: string
+  attributes: number
   requestId: string
   approval: boolean
 }
@@ -79,22 +81,13 @@ export function createTpmEnrollment(parts: TpmEnrollmentParts): TpmEnrollment {
       const { key, ekHash, trust, model } = shown
       const keyName = key.name.toString('hex')
       const certificate = trust.known ? { issuerId: trust.issuerId, serialNumber: trust.serialNumber } : null
-      const order = {
-        deviceId,
-        tokenId: token?.id ?? null,
-        key: {
-          spki: key.key.export({ type: 'spki', format: 'der' }),
-          spkiHash: key.spkiHash,
-          keyType: key.keyType,
-        },
-        use: {
-          ...{ ekHash, model, certificate, vouchedBy: voucher.by },
-          key: { name: keyName, attributes: key.attributes, attributeNames: attributeNames(key.attributes) },
-        },
-        requestId: id,
-        approval: voucher.approval,
+      const asked: Asked = {
+        ...{ deviceId, model, certificate, vouchedBy: voucher.by, approval: voucher.approval },
+        ...{ tokenId: token?.id ?? null, requestId: id },
+        ...{ keyType: key.keyType, attributes: key.attributes },
+        spki: key.key.export({ type: 'spki', format: 'der' }).toString('base64'),
       }
-      const opened = challenges.open({ ekHash, keyName, address, asked: order })
+      const opened = challenges.open({ ekHash, keyName, address, asked })
       if ('waitSeconds' in opened) {
         const more = { retryAfterSeconds: opened.waitSeconds }
         throw new Problem(
@@ -119,26 +112,26 @@ export function createTpmEnrollment(parts: TpmEnrollmentParts): TpmEnrollment {
           'the TPM of that endorsement key gives another secret',
         )
       }
-      const { asked, openedAt, ekHash } = answer.challenge
+      const { asked, openedAt, ekHash, keyName } = answer.challenge
       if (asked.tokenId !== (token?.id ?? null))
         throw new Problem(
           enrollmentProblems,
           'enrollment_token_refused',
           'the challenge was asked for with another token, or with none',
         )
-      const proof: TpmProof = {
-        use: {
-          ...asked.use,
-          session,
-          challenge: { at: openedAt, requestId: asked.requestId },
-          cloned: answer.cloned,
-        },
-        approval: asked.approval || answer.cloned !== null,
+      const { model, certificate, vouchedBy, attributes } = asked
+      const use: TpmUse = {
+        ...{ session, ekHash, model, certificate, vouchedBy, cloned: answer.cloned },
+        key: { name: keyName, attributes, attributeNames: attributeNames(attributes) },
+        challenge: { at: openedAt, requestId: asked.requestId },
       }
+      const proof: TpmProof = { use, approval: asked.approval || answer.cloned !== null }
       const credential = token === null ? ({ kind: 'tpm', proof } as const) : { ...token, tpm: proof }
       const name = token === null ? `tpm:${ekHash}` : `enrollment-token:${token.id}`
       const actor: Actor = { name, kind: 'enrollment', requestId }
-      const csr = { accepted: true, key: asked.key } as const
+      const spki = Buffer.from(asked.spki, 'base64')
+      const key = { spki, spkiHash: hash('sha256', spki, 'hex'), keyType: asked.keyType }
+      const csr = { accepted: true, key } as const
       const outcome = await enrollmentService.enroll(credential, { deviceId: asked.deviceId, csr }, actor)
       if ('refused' in outcome) throw refusal(issuanceProblems, outcome)
       return { ...outcome, actor: name }

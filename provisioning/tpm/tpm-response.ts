@@ -35,3 +35,14 @@ export function toTpmResponse({ endorsementKeyOf, attestations }: TpmReader, dev
     })),
   }
 }
+
+/** What a TPM proved of one certificate, and what vouches for that TPM; null where none proved anything. */
+export function attestationOf(tpms: TpmReader, deviceId: string, fingerprint: string) {
+  const shown = toTpmResponse(tpms, deviceId)
+  const found = shown.attestations.find(one => one.fingerprint === fingerprint)
+  if (found === undefined) return null
+  const { attested, endorsementKey, keyAttributes, provenAt } = found
+  const key = shown.endorsementKey?.sha256 === endorsementKey ? shown.endorsementKey : null
+  const { vouchedBy = null, maker = null, model = null, version = null } = key ?? {}
+  return { attested, endorsementKey, vouchedBy, maker, model, version, keyAttributes, provenAt }
+}

@@ -23,6 +23,7 @@ import { LastSeenCard } from './last-seen-card.tsx'
 import { PolicyView } from './policy-view.tsx'
 import { RefusalsCard } from './refusals-card.tsx'
 import { SessionsCard } from './sessions-card.tsx'
+import { TpmCard } from './tpm-card.tsx'
 
 const FRESH_MS = 5_000
 
@@ -95,6 +96,7 @@ export function DevicePage({ id }: { id: string }) {
           </div>
           <div className="stack">
             <IdentityCard device={device.data} onChanged={refetch} />
+            <TpmCard id={id} />
             <EventsCard id={id} />
           </div>
         </div>

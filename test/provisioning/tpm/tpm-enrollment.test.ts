@@ -63,6 +63,8 @@ for (const type of ['p256', 'p384', 'rsa2048'] as const) {
       'sign',
     ])
     assert.equal(attestations[0].keyName, device.key.name.toString('hex'))
+    const explained = (await service.call('GET', `/v1/devices/${first.body.deviceId}/admission`)).body
+    assert.deepEqual([explained.attestation.maker, explained.attestation.endorsementKey], ['IBM', ekHash])
     const again = await enroll(service, device)
     assert.equal(again.body.fingerprint, first.body.fingerprint, 'the same key, the same certificate')
     const other = await enroll(service, { ...device, key: device.tpm.createKey() })
