@@ -20,7 +20,7 @@ import {
 import { measurePolicy, type PolicyFigures } from './scenarios/policy.ts'
 import { measureStarts } from './scenarios/start.ts'
 import { measureStorm, quantile, type Storm } from './scenarios/storm.ts'
-import { type BenchServer, type ServerName, startServer } from './servers.ts'
+import { type BenchServer, hasBun, type ServerName, startServer } from './servers.ts'
 
 type Row = { name: string; unit: string; target: string; [server: string]: string }
 
@@ -46,6 +46,7 @@ if (unknown.length > 0) throw new Error(`--only takes ${measures.join(', ')}, no
 const isWanted = (name: (typeof measures)[number]) => flags.only.length === 0 || flags.only.includes(name)
 
 const quick = flags.quick
+const onBun = hasBun ? (['bun'] as const) : []
 /** Connections between which the slope of an idle one's memory is taken. */
 const [IDLE_FROM, IDLE_TO] = [1_000, 4_000]
 const rounds = quick ? 3 : 7
@@ -59,7 +60,7 @@ const members =
     ? await enrollFleet(fleet.roll, Math.max(IDLE_TO, quick ? 2_000 : 10_000))
     : []
 try {
-  await withServers(['rollcall', 'mosquitto', 'bare'], async servers => {
+  await withServers([...onBun, 'rollcall', 'mosquitto', 'bare'], async servers => {
     const brokers = servers.filter(server => server.name !== 'bare')
     if (isWanted('admission')) await admission(servers)
     if (isWanted('messages')) await messages(brokers)
@@ -136,7 +137,7 @@ async function admission(servers: BenchServer[]): Promise<void> {
 async function idle(members: readonly Member[]): Promise<void> {
   const taken: Record<string, number[]> = {}
   for (let round = 0; round < (quick ? 1 : 3); round += 1) {
-    for (const name of ['rollcall', 'mosquitto', 'bare'] as const)
+    for (const name of ['rollcall', ...onBun, 'mosquitto', 'bare'] as const)
       await withServers([name], async ([server]) => {
         const kib = await measureIdle(server!, fleet.root, members, IDLE_FROM)
         taken[name] = [...(taken[name] ?? []), kib]

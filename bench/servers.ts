@@ -1,20 +1,25 @@
 // The servers under measure, each a process of its own on a free port with the same certificates:
 // Rollcall's broker, mosquitto, and a bare tls.createServer that answers every CONNECT with a canned CONNACK.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import type { BenchFleet } from './fleet.ts'
 
-export type ServerName = 'rollcall' | 'mosquitto' | 'bare'
+/** `bun`: Rollcall's broker on Bun. */
+export type ServerName = 'rollcall' | 'bun' | 'mosquitto' | 'bare'
 export type BenchServer = {
   name: ServerName
   port: number
   pid: number
   stop(signal?: NodeJS.Signals): Promise<void>
 }
+
+const bunProgram = new URL('../node_modules/.bin/bun', import.meta.url).pathname
+/** `npm install --no-save bun@VERSION` brings it; package.json names the version. */
+export const hasBun = existsSync(bunProgram)
 
 /** As `rollcall up` starts its broker. */
 export const nodeFlags = [
@@ -51,28 +56,13 @@ const commands: Record<
   ServerName,
   (port: number, fleet: BenchFleet, scratch: string, options: ServerOptions) => ChildProcess
 > = {
-  rollcall(port, fleet, _scratch, { execArgv = nodeFlags, env: more = {} }) {
-    const entry = new URL('../cli/main.ts', import.meta.url).pathname
-    const args = [
-      ...execArgv,
-      entry,
-      'broker',
-      '--data',
-      fleet.data,
-      '--mqtts-port',
-      String(port),
-      '--admin-port',
-      '0',
-    ]
-    const env = {
-      ...process.env,
-      ROLLCALL_LOG_LEVEL: 'warn',
-      ROLLCALL_BROKER_ADDRESS_RATE_PER_SECOND: '1000000',
-      ROLLCALL_BROKER_ADDRESS_BURST: '1000000',
-      MALLOC_TRIM_THRESHOLD_: '65536',
-      ...more,
-    }
-    return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'ignore'], env })
+  rollcall: (port, fleet, _scratch, { execArgv = nodeFlags, env = {} }) =>
+    rollcall(process.execPath, execArgv, port, fleet, env),
+  bun(port, fleet, scratch, { env = {} }) {
+    // One broker holds a data directory: this one has a copy, made before another broker starts on the original.
+    const data = join(scratch, 'data')
+    cpSync(fleet.data, data, { recursive: true })
+    return rollcall(bunProgram, [], port, { ...fleet, data }, env)
   },
   mosquitto(port, fleet, scratch) {
     const file = join(scratch, 'mosquitto.conf')
@@ -100,6 +90,36 @@ const commands: Record<
       stdio: ['ignore', 'ignore', 'inherit'],
     })
   },
+}
+
+function rollcall(
+  program: string,
+  execArgv: readonly string[],
+  port: number,
+  fleet: BenchFleet,
+  more: NodeJS.ProcessEnv,
+): ChildProcess {
+  const entry = new URL('../cli/main.ts', import.meta.url).pathname
+  const args = [
+    ...execArgv,
+    entry,
+    'broker',
+    '--data',
+    fleet.data,
+    '--mqtts-port',
+    String(port),
+    '--admin-port',
+    '0',
+  ]
+  const env = {
+    ...process.env,
+    ROLLCALL_LOG_LEVEL: 'warn',
+    ROLLCALL_BROKER_ADDRESS_RATE_PER_SECOND: '1000000',
+    ROLLCALL_BROKER_ADDRESS_BURST: '1000000',
+    MALLOC_TRIM_THRESHOLD_: '65536',
+    ...more,
+  }
+  return spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env })
 }
 
 async function answers(port: number, fleet: BenchFleet, child: ChildProcess): Promise<void> {

@@ -74,7 +74,7 @@ const LINES_MAX = 300
 const timeParsers = /^(pki\/instant\.ts$|test\/|bench\/|console\/)/
 /** What we sign ourselves is made with such libraries; what strangers send is read by them where a guard is around it. */
 const byteReaders =
-  /^(test|bench|device-sim|provisioning\/(ca|revocation))\/|^pki\/(revocation-list|distribution-points)\.ts$|^provisioning\/(x509\/(csr|der)|est\/est)\.ts$/
+  /^(test|bench|device-sim|provisioning\/(ca|revocation))\/|^pki\/(revocation-list|distribution-points|self-signed)\.ts$|^provisioning\/(x509\/(csr|der)|est\/est)\.ts$/
 
 function faultsOf(files: File[]): string[] {
   return files.flatMap(file => [...faultsOfForm(file), ...faultsOfImports(file)])

@@ -8,7 +8,7 @@ import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { debianPackages, toolUsers } from './tools.ts'
+import { debianPackages, npmPackages, toolUsers } from './tools.ts'
 
 const root = join(import.meta.dirname, '..')
 /** Folders in which a file takes tens of seconds: begun last, one of them would run on alone. */
@@ -78,11 +78,18 @@ process.stdout.write(
 
 if (leftOut.size > 0) {
   const missing = [...new Set([...leftOut.values()].flat())]
-  const packages = [...new Set(missing.map(tool => debianPackages[tool]))].join(' ')
+  const packagesIn = (known: Record<string, string>) => [
+    ...new Set(missing.flatMap(tool => known[tool] ?? [])),
+  ]
+  const ways = [
+    ['Debian: apt-get install', packagesIn(debianPackages)],
+    ['npm install --no-save', packagesIn(npmPackages)],
+  ] as const
+  const packages = ways.flatMap(([way, names]) => (names.length === 0 ? [] : `${way} ${names.join(' ')}`))
   const what = ci
     ? `${leftOut.size} files need`
     : `${leftOut.size} of ${files.length} test files were not run: they need`
-  process.stderr.write(`\n${what} ${missing.join(', ')} (Debian: apt-get install ${packages})\n`)
+  process.stderr.write(`\n${what} ${missing.join(', ')} (${packages.join('; ')})\n`)
 }
 process.exitCode = passed ? 0 : 1
 
@@ -93,15 +100,17 @@ function missingFor(file: string): string[] {
 }
 
 function isInstalled(tool: string): boolean {
-  // Debian keeps mosquitto where only root looks for programs.
-  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin'].some(folder => {
-    try {
-      accessSync(join(folder, tool), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+  // Debian keeps mosquitto where only root looks for programs; npm keeps programs of packages here.
+  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', join(root, 'node_modules/.bin')].some(
+    folder => {
+      try {
+        accessSync(join(folder, tool), constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    },
+  )
 }
 
 /** Files of the same turn keep the order of their names. */

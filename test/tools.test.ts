@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { join, matchesGlob, relative } from 'node:path'
 import { test } from 'node:test'
-import { debianPackages, toolUsers } from './tools.ts'
+import { debianPackages, npmPackages, toolUsers } from './tools.ts'
 
 const here = import.meta.dirname
 
@@ -32,7 +32,8 @@ test('every test file that starts a program of another package is listed with it
 test('every entry of the list names files that exist and programs whose package is known', () => {
   for (const [glob, tools] of Object.entries(toolUsers)) {
     assert.ok(globSync(glob, { cwd: here }).length > 0, glob)
-    for (const tool of tools) assert.ok(Object.hasOwn(debianPackages, tool), tool)
+    for (const tool of tools)
+      assert.ok(Object.hasOwn(debianPackages, tool) || Object.hasOwn(npmPackages, tool), tool)
   }
   const ci = readFileSync(join(relative(process.cwd(), here), '..', '.ci', 'run'), 'utf8')
   for (const name of Object.values(debianPackages).flatMap(names => names.split(' ')))

@@ -1,4 +1,5 @@
-// Which test files use programs that npm does not bring along, and the Debian packages that hold those programs.
+// Which test files use programs that `npm ci` does not bring along, and the packages that hold those programs.
+import manifest from '../package.json' with { type: 'json' }
 
 export const debianPackages: Record<string, string> = {
   openssl: 'openssl',
@@ -21,8 +22,14 @@ export const debianPackages: Record<string, string> = {
   tpm2_createek: 'tpm2-tools tpm2-openssl',
 }
 
+/** Programs that an npm package brings, which is not among the packages of this project. */
+export const npmPackages: Record<string, string> = { bun: `bun@${manifest.config.bun}` }
+
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
 export const toolUsers: Record<string, readonly string[]> = {
+  'broker/on-bun.test.ts': ['bun'],
+  'cli/service/broker-runtime.test.ts': ['bun'],
+  'e2e/bun-broker.test.ts': ['bun'],
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],

@@ -1,8 +1,9 @@
 // A gate worker: listener, TLS and admission in a process of their own. The engine's process has everything else; the worker
 // reaches it through the socket pair it was spawned with, and exits when that pair closes.
-import { Socket } from 'node:net'
+import { connect, type NetConnectOpts, Socket } from 'node:net'
 import { join } from 'node:path'
 import { watchProcess } from '../../admin/process-figures.ts'
+import { onBun } from '../../admin/runtime.ts'
 import { prepareAdmissionLookup } from '../../db/admission-lookup.ts'
 import { prepareArrivalLookup } from '../../db/issuers/arrivals.ts'
 import { openForReading } from '../../db/open.ts'
@@ -28,7 +29,7 @@ const PAIR_DESCRIPTOR = 3
 const FIGURES_MS = 5_000
 
 let gate: Gate | null = null
-const pair = createSocketPair(new Socket({ fd: PAIR_DESCRIPTOR }), receive, () => process.exit())
+const pair = createSocketPair(openPair(), receive, () => process.exit())
 const engine = createRemoteEngine(pair)
 // Ctrl-C in a terminal reaches every process; the engine's process decides when gates stop.
 process.on('SIGINT', () => {})
@@ -92,4 +93,11 @@ function tellFigures(): void {
   const tell = () => engine.observer.figures(own.figures())
   setInterval(tell, FIGURES_MS)
   tell()
+}
+
+/** Each runtime opens an inherited descriptor in one of the two ways that Node's documentation names. */
+function openPair(): Socket {
+  return onBun
+    ? connect({ fd: PAIR_DESCRIPTOR } as unknown as NetConnectOpts)
+    : new Socket({ fd: PAIR_DESCRIPTOR })
 }

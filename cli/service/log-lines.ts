@@ -19,7 +19,12 @@ const levels: Readonly<Record<number, string>> = {
 const QUIET = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'v'])
 const LINE_CHARACTERS_MAX = 400
 
-type ServiceLog = { output: ChildOutput; events: SupervisorEvents }
+type ServiceLog = {
+  output: ChildOutput
+  events: SupervisorEvents
+  /** A line of the supervisor's own, of a pino level. */
+  note(level: number, msg: string, fields: Record<string, unknown>): void
+}
 
 /** Where children's stderr goes, and the supervisor's own lines in the same form. */
 export function createServiceLog({ readable }: { readable: boolean }): ServiceLog {
@@ -36,6 +41,7 @@ export function createServiceLog({ readable }: { readable: boolean }): ServiceLo
     write(readable ? readableLine('supervisor', line) : line)
   }
   return {
+    note,
     output: readable ? (name, stderr) => rewrite(name, stderr, write) : 'inherit',
     events: {
       died: (service, why) => note(50, 'service died', { service, why }),

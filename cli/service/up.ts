@@ -14,6 +14,12 @@ import {
 } from '../data-directory.ts'
 import { CommandFailed, exitCodes } from '../errors.ts'
 import { collect, portNumber } from '../options.ts'
+import {
+  type BrokerRuntime,
+  brokerRuntimes,
+  type ChosenRuntime,
+  chooseBrokerRuntime,
+} from './broker-runtime.ts'
 import { HINT } from './ipc-messages.ts'
 import { createServiceLog } from './log-lines.ts'
 import { startupMessage } from './startup-message.ts'
@@ -40,6 +46,7 @@ export type UpFlags = BrokerVariableFlags &
     adminPort: number
     statusPort: number
     san: string[]
+    brokerRuntime: BrokerRuntime
     output: 'table' | 'json'
   }
 
@@ -67,6 +74,14 @@ export function withUpOptions(command: Command): Command {
     .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
     .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
     .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
+    .addOption(
+      new Option(
+        '--broker-runtime <name>',
+        'what runs the broker: bun, where the package bun is installed and passes a check; auto: bun if so, else node',
+      )
+        .choices(brokerRuntimes)
+        .default('node'),
+    )
     .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
 }
 
@@ -82,7 +97,9 @@ async function up(flags: UpFlags): Promise<number> {
   // A supervisor that was killed could not take its word back.
   removeEndpoints(flags.data)
   const log = createServiceLog({ readable: flags.output === 'table' && process.stderr.isTTY === true })
-  const supervisor = supervise({ children: children(flags), output: log.output, events: log.events })
+  const runtime = await chooseBrokerRuntime(flags.brokerRuntime)
+  if (runtime.why !== null) log.note(30, 'broker runtime chosen', { runtime: runtime.name, why: runtime.why })
+  const supervisor = supervise({ children: children(flags, runtime), output: log.output, events: log.events })
   // SIGHUP asks a service to reload; from a terminal it means that the terminal is gone.
   process.on('SIGHUP', () => (process.stdin.isTTY ? told.resolve('stop') : supervisor.signal('SIGHUP')))
   let admin: { url: string; close(): Promise<void> } | null = null
@@ -126,7 +143,7 @@ function announce(flags: UpFlags, endpoints: { mqtts: string; api: string; admin
 }
 
 /** Both services, as this very program with other arguments. A restart keeps the port that the first start was given. */
-function children(flags: UpFlags): ChildSpec[] {
+function children(flags: UpFlags, runtime: ChosenRuntime): ChildSpec[] {
   const main = fileURLToPath(
     new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url),
   )
@@ -145,9 +162,9 @@ function children(flags: UpFlags): ChildSpec[] {
     },
     {
       name: 'broker',
-      command: process.execPath,
+      command: runtime.program,
       args: formerUrl => [
-        ...brokerNodeFlags(),
+        ...(runtime.name === 'node' ? brokerNodeFlags() : []),
         ...[main, 'broker', ...shared, '--mqtts-port', port(formerUrl, flags.mqttsPort)],
       ],
       env: {

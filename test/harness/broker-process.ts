@@ -6,10 +6,11 @@ import pino from 'pino'
 import { startBroker } from '../../broker/index.ts'
 import { validateSettings } from '../../broker/settings/validation.ts'
 
-setFlagsFromString('--expose-gc')
+const { Bun: bun } = globalThis as { Bun?: { gc(now: boolean): void } }
+if (bun === undefined) setFlagsFromString('--expose-gc')
 const SETTLE_MS = 20
 const SETTLED_BYTES = 65_536
-const collect = runInNewContext('gc') as () => void
+const collect: () => void = bun ? () => bun.gc(true) : runInNewContext('gc')
 
 /** In ms since the epoch; null where time passes by itself. */
 let clock: number | null = process.argv[5] === undefined ? null : Number(process.argv[5])

@@ -2,6 +2,7 @@
 // the certificate is admitted is decided elsewhere.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import { onBun } from '../../../admin/runtime.ts'
 import type { Reason } from '../../../db/reason.ts'
 import type { HandshakeOutcome, Limits } from '../limits/connection-limits.ts'
 import { connectionsThatFit } from '../limits/descriptor-limit.ts'
@@ -12,6 +13,7 @@ type Listener = {
   port: number
   /** New handshakes use this context; live connections keep theirs. Throws where the context does not hold. */
   reload(context: SecureContextOptions): void
+  /** No TLS session from before is resumed. On Bun, which takes no ticket keys from outside, the listener makes its own. */
   useTicketKeys(ticketKeys: Buffer): void
   /** Stops accepting and ends handshakes; resolves when the last connection is gone. */
   stop(): Promise<void>
@@ -52,6 +54,7 @@ const PLAIN_TEXT_ERRORS = [
   'ERR_SSL_HTTP_REQUEST',
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_ENCRYPTED_LENGTH_TOO_LONG', // BoringSSL's name of the same
 ]
 
 /** Listens, or rejects with the error of `listen` (EADDRINUSE, EACCES …). Port 0 picks a free one. */
@@ -63,8 +66,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const waiting = new Set<Socket>()
   const throttle = createThrottle(HANDSHAKES_PER_TURN)
 
+  let context = options.context
   const tls = createTlsServer({
-    ...options.context,
+    ...context,
     requestCert: true,
     ALPNProtocols: APPLICATION_PROTOCOLS,
     // The gate decides: Node would destroy the socket without a reason.
@@ -205,8 +209,15 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
   return {
     port: (server.address() as AddressInfo).port,
-    reload: context => tls.setSecureContext(context),
-    useTicketKeys: ticketKeys => void tls.setTicketKeys(ticketKeys),
+    reload(next) {
+      tls.setSecureContext(next)
+      context = next
+    },
+    useTicketKeys(ticketKeys) {
+      // A context of BoringSSL has ticket keys of its own, made with it.
+      if (onBun) tls.setSecureContext(context)
+      else tls.setTicketKeys(ticketKeys)
+    },
     stop,
   }
 }

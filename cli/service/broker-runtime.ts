@@ -1,0 +1,50 @@
+// Which runtime carries the broker: Node, or Bun where it is installed beside Rollcall and passes a check (ADR 0058).
+// Everything else of Rollcall runs on Node.
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import manifest from '../../package.json' with { type: 'json' }
+import { CommandFailed } from '../errors.ts'
+
+export const brokerRuntimes = ['node', 'bun', 'auto'] as const
+export type BrokerRuntime = (typeof brokerRuntimes)[number]
+
+/** `program` runs the broker; `why` says what decided, where more than one runtime could. */
+export type ChosenRuntime = { name: 'node' | 'bun'; program: string; why: string | null }
+
+/** The one version that the tests of the broker were run on. */
+const BUN_VERSION = manifest.config.bun
+
+/** Throws where Bun is asked for by name and is not there, is of another version, or fails the check. */
+export async function chooseBrokerRuntime(asked: BrokerRuntime): Promise<ChosenRuntime> {
+  const node = { name: 'node', program: process.execPath } as const
+  if (asked === 'node') return { ...node, why: null }
+  const bun = findBun()
+  const problem = 'problem' in bun ? bun.problem : await check(bun.program)
+  if ('program' in bun && problem === null)
+    return { name: 'bun', program: bun.program, why: `Bun ${BUN_VERSION} passed the check` }
+  if (asked === 'auto') return { ...node, why: problem }
+  throw new CommandFailed(
+    `the broker cannot run on Bun: ${problem}`,
+    `npm install --no-save bun@${BUN_VERSION} beside Rollcall, or --broker-runtime node`,
+  )
+}
+
+/** The program of the `bun` package, as Node resolves packages from here. */
+function findBun(): { program: string } | { problem: string } {
+  const require = createRequire(import.meta.url)
+  try {
+    const path = require.resolve('bun/package.json')
+    const { version, bin } = require(path) as { version: string; bin: { bun: string } }
+    return version === BUN_VERSION
+      ? { program: join(dirname(path), bin.bun) }
+      : { problem: `the package bun has version ${version}; ${BUN_VERSION} is the one tested` }
+  } catch {
+    return { problem: 'the package bun is not installed' }
+  }
+}
+
+/** Loaded only where Bun is asked for. */
+async function check(program: string): Promise<string | null> {
+  const { checkRuntime } = await import('./broker-runtime-check.ts')
+  return checkRuntime(program, BUN_VERSION)
+}

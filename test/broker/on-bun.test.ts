@@ -1,0 +1,40 @@
+// The broker's own tests once more, on Bun: admission, revocation, sessions, conformance, gate workers, threats. Client and
+// broker both run on it; with clients of other stacks it is tried in test/e2e/bun-broker.test.ts.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { test } from 'node:test'
+
+const root = join(import.meta.dirname, '..', '..')
+const bun = join(root, 'node_modules', '.bin', 'bun')
+const TEST_MS = 60_000
+const WHOLE_MS = 15 * 60_000
+
+/** They measure the heap of V8. What admissions cost in memory on Bun is measured by `npm run faults`. */
+const measuringV8 = [
+  'test/broker/gate/transport/held-back.test.ts',
+  'test/broker/mqtt/device-memory.test.ts',
+  'test/broker/mqtt/device-memory-sent.test.ts',
+]
+
+test('what the broker does on Node it does on Bun', { timeout: WHOLE_MS }, async t => {
+  const files = globSync('test/{broker,race}/**/*.test.ts', { cwd: root })
+    .filter(file => !measuringV8.includes(file) && file !== 'test/broker/on-bun.test.ts')
+    .toSorted()
+  const child = spawn(bun, ['test', `--timeout=${TEST_MS}`, ...files.map(file => `./${file}`)], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    signal: t.signal,
+  })
+  const ended = new Promise<number | null>(resolve => child.once('close', resolve))
+  child.on('error', () => {}) // aborted: the time is over
+  const said = await text(child.stderr)
+  const code = await ended
+  const counted = (what: string) => Number(new RegExp(`^ *(\\d+) ${what}$`, 'm').exec(said)?.[1] ?? 0)
+  t.diagnostic(`${counted('pass')} passed, ${counted('skip')} left out, ${counted('fail')} failed`)
+  const failed = said.split('\n').filter(line => line.startsWith('(fail)'))
+  assert.deepEqual([...failed, code], [0], said.slice(-20_000))
+  assert.ok(counted('pass') > 900, 'it ran them')
+})
