@@ -4,7 +4,7 @@ import type { RetainedMessages } from '../routing/retained.ts'
 import type { SessionTable } from './session-table.ts'
 import type { Wills } from './wills.ts'
 
-/** Gives the sequence number to go on from: it orders queues. */
+/** Sequence numbers, which order queues, go on from those that were left. */
 export function restore(parts: {
   store: SessionStore
   table: SessionTable
@@ -12,7 +12,7 @@ export function restore(parts: {
   wills: Wills
   nextSequence(): number
   setSequence(value: number): void
-}): number {
+}): void {
   const { store, table, retained, wills } = parts
   const left = store.load()
   parts.setSequence(left.sequence)
@@ -32,5 +32,4 @@ export function restore(parts: {
   for (const row of left.wills) wills.restore(row)
   const publishers = new Set(retained.publishers())
   store.principals.load(device => publishers.has(device))
-  return parts.nextSequence()
 }

@@ -1,0 +1,45 @@
+// What every part of the engine stands on: settings, the clock, counted events, the store, the order of messages.
+import type { Client } from '../connection/client.ts'
+import type { Session } from '../connection/sessions.ts'
+import { createDeviceBounds } from '../device-bounds.ts'
+import type { EngineOptions } from '../interface.ts'
+import { createSessionStore } from '../persistence/session-store.ts'
+import { countingEvents, newTraffic } from '../traffic.ts'
+
+export type Foundation = ReturnType<typeof createFoundation>
+
+export function createFoundation({
+  settings,
+  sessions,
+  sessionFile,
+  rightsOf,
+  now,
+  ...given
+}: EngineOptions) {
+  const traffic = newTraffic()
+  const events = countingEvents(given.events, traffic)
+  let sequence = 0
+  return {
+    settings,
+    sessions,
+    rightsOf,
+    now,
+    traffic,
+    events,
+    clients: new Map<Session, Client>(),
+    boundsOf: createDeviceBounds(settings),
+    /** It orders messages over all queues. */
+    nextSequence: () => ++sequence,
+    setSequence(value: number): void {
+      sequence = value
+    },
+    store: createSessionStore({
+      file: sessionFile,
+      bounds: settings,
+      now,
+      onDropped: events.dropped,
+      onLost: events.sessionsUnkept,
+      onKept: events.sessionsKept,
+    }),
+  }
+}
