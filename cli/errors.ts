@@ -23,8 +23,16 @@ export class UsageError extends CommandFailed {
   }
 }
 
-/** Writes what was wrong and what to do, each on a line of its own. Gives the exit code. */
-export function report(error: unknown, stderr: { write(text: string): unknown }): number {
+export const inJson = (format: string | undefined) => format === 'json' || format === 'jsonl'
+
+/**
+ * Writes what was wrong and what to do: each on a line of its own, or as one JSON document where data is JSON. Gives the exit code.
+ */
+export function report(error: unknown, stderr: { write(text: string): unknown }, format?: string): number {
+  if (inJson(format)) {
+    stderr.write(`${JSON.stringify(documentOf(error))}\n`)
+    return error instanceof UsageError ? exitCodes.usage : exitCodes.failed
+  }
   const message = error instanceof Error ? error.message : String(error)
   stderr.write(`error: ${printable(message)}\n`)
   for (const line of detailsOf(error)) stderr.write(`  ${printable(line)}\n`)
@@ -32,6 +40,19 @@ export function report(error: unknown, stderr: { write(text: string): unknown })
   if (hint) stderr.write(`hint: ${printable(hint)}\n`)
   if (isUnexpected(error)) stderr.write(`${error.stack}\n`)
   return error instanceof UsageError ? exitCodes.usage : exitCodes.failed
+}
+
+/** `reason` is that of the service's problem, `unreachable` where it gave no answer, or `usage` or `failed` of the command. */
+function documentOf(error: unknown): Record<string, unknown> {
+  const { reason, status, requestId, findings, code } = error as Record<string, unknown>
+  const own = error instanceof UsageError ? 'usage' : typeof code === 'string' ? 'unreachable' : 'failed'
+  return {
+    error: error instanceof Error ? error.message : String(error),
+    reason: typeof reason === 'string' ? reason : own,
+    hint: hintOf(error),
+    ...(typeof status === 'number' && { status, requestId: requestId ?? null }),
+    ...(Array.isArray(findings) && findings.length > 0 && { findings }),
+  }
 }
 
 /** What a terminal obeys or hides never reaches it from elsewhere: controls, changes of direction, invisible characters. */

@@ -18,6 +18,8 @@ if (untested) {
       'hint: install a current Node; in a clone, npm ci brings one along and ./rollcall uses it\n',
   )
   process.exitCode = 1
+} else if (process.argv.length === 3 && ['--version', '-V', 'version'].includes(process.argv[2] ?? '')) {
+  process.stdout.write(`${manifest.version}\n`)
 } else {
   const { run } = await import('./program.ts')
   process.exitCode = await run(process.argv.slice(2), manifest.version)

@@ -1,7 +1,7 @@
 // The table of nouns and what happens around every command: loading only what was asked for, help, and exit codes.
 // Refuses to know what any command does.
 import { Command, CommanderError, type Option } from 'commander'
-import { exitCodes, report } from './errors.ts'
+import { exitCodes, inJson, report, UsageError } from './errors.ts'
 import { SERVICE_OPTIONS } from './options.ts'
 
 type Noun = { summary: string; load(version?: string): Promise<Command> }
@@ -44,6 +44,14 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'set what devices may publish and subscribe, and try a change first',
     load: async () => (await import('./policy/command.ts')).policyCommand(),
   },
+  events: {
+    summary: 'list events of the fleet, or follow them as they happen',
+    load: async () => (await import('./events/command.ts')).eventsCommand(),
+  },
+  status: {
+    summary: 'tell how the fleet and its brokers are',
+    load: async () => (await import('./status/command.ts')).statusCommand(),
+  },
   explain: {
     summary: 'tell whether a device or certificate would be admitted now, and why',
     load: async () => (await import('./explain/command.ts')).explainCommand(),
@@ -63,6 +71,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
   audit: {
     summary: 'read, verify and export the log of changes',
     load: async () => (await import('./audit/command.ts')).auditCommand(),
+  },
+  login: {
+    summary: 'keep where a service is and what opens it, as a profile',
+    load: async () => (await import('./login/command.ts')).loginCommand(),
   },
   doctor: {
     summary: 'look at everything a service needs, and say what to do',
@@ -85,6 +97,18 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async (version = '') =>
       (await import('../device-sim/commands/command.ts')).simCommand('sim', version),
   },
+  completion: {
+    summary: 'print a script that completes commands in your shell',
+    load: async version =>
+      (await import('./completion/command.ts')).completionCommand(() => wholeProgram(version ?? '')),
+  },
+  version: {
+    summary: 'print the version',
+    load: async version =>
+      new Command('version').description('Prints the version.').action(() => {
+        process.stdout.write(`${version}\n`)
+      }),
+  },
   broker: {
     summary: 'run the broker alone (as a container does)',
     load: async () => (await import('./service/broker.ts')).brokerCommand(),
@@ -105,8 +129,12 @@ export async function run(args: readonly string[], version: string): Promise<num
     return Number(process.exitCode ?? exitCodes.done)
   } catch (error) {
     // commander has written its own words by then; help without a command is a usage error.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
-    return report(error, process.stderr)
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCodes.done
+      const isTold = !inJson(formatIn(args))
+      return isTold ? exitCodes.usage : report(usageOf(error), process.stderr, 'json')
+    }
+    return report(error, process.stderr, formatIn(args))
   }
 }
 
@@ -118,7 +146,8 @@ export async function createProgram(args: readonly string[], version: string): P
     .exitOverride()
     // What follows a verb belongs to the verb: `sim` has options of its own besides those of `sim run`.
     .enablePositionalOptions()
-    .showHelpAfterError('hint: add --help to see what is accepted')
+    .showHelpAfterError(inJson(formatIn(args)) ? false : 'hint: add --help to see what is accepted')
+    .configureOutput(inJson(formatIn(args)) ? { outputError() {} } : {})
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 usage. Data goes to stdout, words to stderr.')
   const [first, second] = args.filter(arg => !arg.startsWith('-'))
   const asked = first === 'help' ? second : first
@@ -128,6 +157,31 @@ export async function createProgram(args: readonly string[], version: string): P
     inherit(command, program)
   }
   return program
+}
+
+function usageOf({ message }: CommanderError): UsageError {
+  return new UsageError(message.replace(/^error: /, ''))
+}
+
+/** With every noun loaded. */
+async function wholeProgram(version: string): Promise<Command> {
+  const program = await createProgram([], version)
+  const loaded = await Promise.all(
+    Object.entries(nouns).map(async ([name, { summary, load }]) =>
+      name === 'completion' ? null : (await load(version)).summary(summary),
+    ),
+  )
+  const whole = new Command('rollcall')
+  for (const command of [...loaded, ...program.commands.filter(one => one.name() === 'completion')])
+    if (command !== null) whole.addCommand(command)
+  return whole
+}
+
+/** How the caller wants data: an error is written so, too. */
+function formatIn(args: readonly string[]): string | undefined {
+  const at = args.findLastIndex(arg => arg === '-o' || arg === '--output')
+  const joined = args.findLast(arg => /^(--output=|-o.)/.test(arg))
+  return at >= 0 ? args[at + 1] : joined?.replace(/^(--output=|-o)/, '')
 }
 
 /** commander hands its settings down only to commands it made itself. */

@@ -7,6 +7,7 @@ import { dataPaths, readEndpoints } from './data-directory.ts'
 import { CommandFailed, fileFault, UsageError } from './errors.ts'
 import { SERVICE_OPTIONS } from './options.ts'
 import { outputOption } from './output/format.ts'
+import { chosenProfile, type Profile } from './profiles.ts'
 import { programName } from './program-name.ts'
 
 export type ServiceFlags = {
@@ -16,6 +17,7 @@ export type ServiceFlags = {
   key?: string
   ca?: string
   data?: string
+  profile?: string
 }
 
 /** Where a service is and what opens it. */
@@ -37,6 +39,7 @@ export function withServiceOptions(command: Command, more: { keyElsewhere?: bool
   if (!more.keyElsewhere) add('--key <file>', 'its private key (ROLLCALL_KEY)')
   add('--ca <file>', 'CA certificate of the service (ROLLCALL_CA)')
   add('--data <dir>', 'data directory of a service on this machine: names address, token and CA')
+  add('--profile <name>', 'of `rollcall login`: names address, token and CA (ROLLCALL_PROFILE)')
   return command.addOption(outputOption())
 }
 
@@ -46,12 +49,16 @@ export function findService(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): ServiceAddress {
   const notes: string[] = []
+  const profile =
+    flags.data === undefined || flags.profile !== undefined ? chosenProfile(flags.profile, environment) : null
   const local = flags.data === undefined ? null : dataPaths(flags.data)
   const find = (flag: keyof ServiceFlags, variable: string, fromData: (() => string) | null) => {
     const given = flags[flag]
     if (given !== undefined) return given
+    const kept = profile?.[flag as keyof Profile]
+    if (flags.profile !== undefined && kept !== undefined) return kept
     const set = environment[variable]
-    if (!set) return fromData?.()
+    if (!set) return fromData?.() ?? kept
     if (fromData)
       notes.push(`note: ${variable} is set and comes before --data; unset it to use the directory`)
     return set
@@ -61,7 +68,7 @@ export function findService(
     'ROLLCALL_API',
     local && (() => readEndpoints(flags.data ?? '')?.api ?? API_DEFAULT),
   )
-  const identity = identityOf(flags, environment)
+  const identity = identityOf(flags, environment, profile)
   const tokenFile = identity
     ? undefined
     : find('tokenFile', 'ROLLCALL_TOKEN_FILE', local && (() => local.token))
@@ -74,7 +81,7 @@ export function findService(
     ]
     throw new UsageError(
       `it is not known where the service is: missing ${missing.filter(Boolean).join(', ')}`,
-      'on the machine of the service, --data DIR is enough',
+      `on the machine of the service, --data DIR is enough; ${programName()} login keeps it for other commands`,
     )
   }
   return { api, ca, notes, ...(identity ?? { tokenFile: tokenFile! }) }
@@ -103,12 +110,17 @@ export async function withService<Result>(
 function identityOf(
   flags: ServiceFlags,
   environment: Readonly<Record<string, string | undefined>>,
+  profile: Profile | null,
 ): { certificate: string; key: string } | null {
   // A token named on the command line comes before a certificate in the environment.
   const set = flags.tokenFile === undefined ? environment : {}
   const certificate = flags.certificate ?? set['ROLLCALL_CERTIFICATE']
   const key = flags.key ?? set['ROLLCALL_KEY']
-  if (!certificate && !key) return null
+  if (!certificate && !key) {
+    const isElsewhere = flags.tokenFile !== undefined || Boolean(environment['ROLLCALL_TOKEN_FILE'])
+    if (isElsewhere || profile?.certificate === undefined || profile.key === undefined) return null
+    return { certificate: profile.certificate, key: profile.key }
+  }
   if (!certificate || !key) throw new UsageError('--certificate and --key go together', 'name both files')
   if (flags.tokenFile === undefined) return { certificate, key }
   throw new UsageError('--token-file and --certificate exclude each other', 'call with one of them')

@@ -2,6 +2,7 @@
 // A room of its own: imports nothing of ours, so that it sees what any client sees.
 import { caVerbs } from './ca.ts'
 import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
+import { eventVerbs } from './events.ts'
 import { issuerVerbs } from './issuers.ts'
 import { jobVerbs } from './jobs.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
@@ -41,6 +42,7 @@ export {
   type NewEnrollmentToken,
   type PendingEnrollment,
 } from './enrollment.ts'
+export type { EventFilter, FleetEvent, FleetOverview } from './events.ts'
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './issuers.ts'
 export type * from './jobs.ts'
@@ -124,6 +126,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     apiTokens: apiTokenVerbs(call, walk),
     operators: operatorVerbs(call, walk),
     webhooks: webhookVerbs(call, walk),
+    ...eventVerbs(transport, walk),
     ...jobVerbs(transport, walk),
     /** Whether any certificate (PEM), on the roll or never seen, would be admitted now. */
     admission: (pem: string) => call<Explanation>('POST', '/v1/admission', { certificate: pem }),

@@ -34,7 +34,12 @@ export type Transport = {
   stream(method: string, path: string, options?: StreamOptions): Promise<IncomingMessage>
   close(): void
 }
-export type StreamOptions = { body?: AsyncIterable<Uint8Array>; headers?: Record<string, string> }
+/** `waits`: nothing may come for as long as nothing happens. */
+export type StreamOptions = {
+  body?: AsyncIterable<Uint8Array>
+  headers?: Record<string, string>
+  waits?: boolean
+}
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -98,13 +103,13 @@ export function createTransport(options: TransportOptions): Transport {
   async function stream(
     method: string,
     path: string,
-    { body, headers = {} }: StreamOptions = {},
+    { body, headers = {}, waits = false }: StreamOptions = {},
   ): Promise<IncomingMessage> {
     const url = new URL(path, origin)
     const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` }
     const outgoing = request(url, { method, agent, headers: { ...headers, ...authorization } })
     const answered = Promise.withResolvers<IncomingMessage>()
-    outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error('it stalled')))
+    if (!waits) outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error('it stalled')))
     outgoing.once('response', answered.resolve)
     outgoing.on('error', answered.reject)
     const sent = send(outgoing, body, answered.promise)

@@ -1,6 +1,7 @@
 // `rollcall device …`: putting devices on the roll, enrolling them, and letting them in or out.
 import { Argument, Command } from 'commander'
 import type { StateReceipt } from '../../client/types.ts'
+import { confirm, withYes } from '../confirmation.ts'
 import { printable } from '../errors.ts'
 import { collect, keyValue } from '../options.ts'
 import { type Format, printDocument } from '../output/format.ts'
@@ -12,7 +13,9 @@ import { enrollCommand } from './enroll.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { listCommand } from './list.ts'
+import { forEachDevice, idsArgument, idsOf } from './many.ts'
 import { renewCommand } from './renew.ts'
+import { setCommand } from './set.ts'
 
 type Flags = ServiceFlags & { output: Format }
 
@@ -32,6 +35,7 @@ export function deviceCommand(): Command {
   device.addCommand(exportCommand())
   device.addCommand(listCommand())
   device.addCommand(showCommand())
+  device.addCommand(setCommand())
   for (const verb of ['suspend', 'activate', 'decommission'] as const) device.addCommand(stateCommand(verb))
   return device
 }
@@ -69,13 +73,25 @@ function showCommand(): Command {
 }
 
 function stateCommand(verb: keyof typeof verbs): Command {
-  return withServiceOptions(new Command(verb))
-    .summary(verbs[verb])
-    .addArgument(idArgument())
-    .action(async (id: string, flags: Flags) => {
-      const receipt: StateReceipt = await withService(flags, client => client.devices[verb](id))
-      await printDocument(receipt, flags.output)
-      printReceipt(`${printable(id)} is ${receipt.state}`, receipt)
+  const command = withServiceOptions(new Command(verb)).summary(verbs[verb]).addArgument(idsArgument())
+  if (verb !== 'activate') withYes(command)
+  const examples = `rollcall device ${verb} pump-1 pump-2\n  rollcall device list --group pumps -o jsonl | jq -r .id | rollcall device ${verb} -`
+  return command
+    .addHelpText('after', `\nExamples:\n  ${examples}`)
+    .action(async (given: string[], flags: Flags & { yes?: true }) => {
+      const ids = await idsOf(given)
+      if (verb !== 'activate') await confirm(`${verb} (${verbs[verb]})`, ids, flags.yes)
+      const output = flags.output === 'json' && ids.length > 1 ? 'jsonl' : flags.output
+      await withService(flags, client =>
+        forEachDevice<StateReceipt>(
+          ids,
+          id => client.devices[verb](id),
+          async receipt => {
+            await printDocument(receipt, output)
+            printReceipt(`${printable(receipt.deviceId)} is ${receipt.state}`, receipt)
+          },
+        ),
+      )
     })
 }
 

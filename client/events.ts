@@ -1,0 +1,64 @@
+// Events of the fleet, as they happened and as they happen, and the fleet at a glance.
+import type { IncomingMessage } from 'node:http'
+import type { Transport } from './transport.ts'
+
+/** A notification; the record is the audit log. `at` is RFC 3339. */
+export type FleetEvent = {
+  seq: number
+  at: string
+  kind: string
+  deviceId: string | null
+  fingerprint: string | null
+  reason: string | null
+  node: string | null
+  detail: Record<string, unknown>
+}
+export type EventFilter = { device?: string; kind?: string; reason?: string; since?: string; limit?: number }
+
+/** Null is what an operator who is bound to one group may not see. Times are RFC 3339. */
+export type FleetOverview = {
+  at: string
+  devices: Record<string, number>
+  certificates: {
+    byStatus: Record<string, number>
+    expiring: { withinSeconds: number; count: number }[]
+    expired: number
+  }
+  connected: number
+  waitingApproval: number
+  nodes:
+    | {
+        node: string
+        version: string
+        sessions: number
+        lagSeconds: number
+        healthy: boolean
+        lastSeen: string
+      }[]
+    | null
+}
+
+type Walk = <Item>(
+  path: string,
+  query: Record<string, string | number | undefined>,
+) => AsyncGenerator<Item[], void>
+
+export function eventVerbs({ call, stream }: Transport, walk: Walk) {
+  return {
+    overview: () => call<FleetOverview>('GET', '/v1/overview'),
+    events: {
+      /** The newest first. */
+      pages: (filter: Partial<Record<keyof EventFilter, string | number | undefined>> = {}) =>
+        walk<FleetEvent>('/v1/events', filter),
+      /** Server-sent events as they happen: lines `data: ` hold them. */
+      stream(
+        filter: { [Name in keyof EventFilter]?: EventFilter[Name] | undefined } = {},
+      ): Promise<IncomingMessage> {
+        const query = new URLSearchParams()
+        for (const [name, value] of Object.entries(filter))
+          if (value !== undefined) query.set(name, String(value))
+        return stream('GET', `/v1/events/stream?${query}`, { waits: true })
+      },
+    },
+  }
+}
