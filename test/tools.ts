@@ -4,6 +4,7 @@ import manifest from '../package.json' with { type: 'json' }
 export const debianPackages: Record<string, string> = {
   openssl: 'openssl',
   mosquitto: 'mosquitto',
+  'nats-server': 'nats-server',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   curl: 'curl',
@@ -42,6 +43,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],
+  'device-sim/several-brokers.test.ts': ['mosquitto', 'nats-server'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
   'console/{sad-paths,steering,hostile,accessibility}.test.ts': ['openssl', 'chromium'],
   'console/serving.test.ts': ['openssl'],

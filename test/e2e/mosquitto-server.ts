@@ -12,17 +12,18 @@ export type MosquittoServer = AsyncDisposable & { port: number; server: Running 
 export async function startMosquitto(
   configure: (port: number) => string,
   answers: (port: number) => Promise<boolean>,
+  program = 'mosquitto',
 ): Promise<MosquittoServer> {
   for (let tries = 1; ; tries += 1) {
     const port = await freePort()
-    const server = start('mosquitto', ['-c', configure(port)])
+    const server = start(program, ['-c', configure(port)])
     let ended = false
     void server.ended.finally(() => {
       ended = true
     })
-    await until(async () => ended || (await answers(port)), 'mosquitto answers')
+    await until(async () => ended || (await answers(port)), `${program} answers`)
     if (!ended) return { port, server, [Symbol.asyncDispose]: async () => void (await server.stop()) }
-    if (tries === TRIES_MAX) throw new Error(`mosquitto does not start: ${server.output()}`)
+    if (tries === TRIES_MAX) throw new Error(`${program} does not start: ${server.output()}`)
   }
 }
 

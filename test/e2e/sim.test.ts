@@ -44,6 +44,7 @@ describe('rollcall sim against rollcall up', () => {
     const { sent, acknowledged } = traffic.qos1
     assert.ok(sent >= 50, `${sent} sent`)
     assert.equal(acknowledged, sent)
+    assert.equal(await system.metric('rollcall_messages_received_total'), sent)
     assert.deepEqual(rogues.map(({ fault }) => fault).sort(), Object.keys(reasonOf).sort())
     const { text } = await system.admin('/metrics')
     const all = text.matchAll(/^rollcall_refusals_total\{reason="(\w+)"\} ([1-9]\d*)$/gm)
