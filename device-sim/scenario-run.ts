@@ -18,6 +18,7 @@ import {
   compatibilityPlan,
   isOn,
 } from './scenario/compatibility-flags.ts'
+import { flagsLike } from './scenario/like.ts'
 import { type Plan, planOf } from './scenario/plan.ts'
 import { presetFile, presetNames } from './scenario/presets.ts'
 import { type QuickFlags, quickPlan } from './scenario/quick.ts'
@@ -37,6 +38,8 @@ export type ScenarioFlags = RunFlags &
     operator?: string
     mqttVersion?: string
     enrollConcurrency?: string
+    /** A service whose limits the plan must keep. */
+    like?: string
   }
 
 type Source = { plan: Plan; name: string; file: string | null }
@@ -117,10 +120,11 @@ function compatibilityTarget(
 /** @throws BadUsage, RunFailed */
 async function carryOut(
   { plan, name, file }: Source,
-  flags: ScenarioFlags,
+  given: ScenarioFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
   const { stdout, stderr, env, signal, timeUp } = context
+  const flags = given.like === undefined ? given : flagsLike(given.like, plan, given)
   const target = findRunTarget(plan, flags, env, file)
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   requireConsent({ devices, yes: flags.yes ?? false }, target.broker)

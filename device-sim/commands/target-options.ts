@@ -17,6 +17,7 @@ export function withTarget(command: Command): Command {
     .option('--insecure', 'do not verify the server certificate')
     .option('--servername <name>', 'of the server, in SNI and in its certificate, instead of the host')
     .option('--alpn <names>', 'to offer, with commas')
+    .option('--like <service>', 'aws-iot, azure-event-grid or emqx: refuse what that service refuses')
     .option('--ca <file>', 'root that broker and API are trusted by (ROLLCALL_CA)')
     .option('--api <url>', 'provisioning API that certificates come from (ROLLCALL_API)')
     .option('--token-file <file>', 'API token (ROLLCALL_TOKEN_FILE)')
