@@ -64,6 +64,8 @@ export type FirstPacket =
   | { verdict: 'refused'; reason: Reason }
 
 const CONNECT = 0x10
+/** Behind the name MQTT and its length. */
+const LEVEL_AT_LEAST_AT = 6
 const GET = Buffer.from('GET ')
 
 /** Checks the first bytes of a connection, of which it needs at most 13 [MQTT-3.1.0-1]. */
@@ -86,11 +88,14 @@ export function checkFirstPacket(bytes: Uint8Array, connectBytesMax: number): Fi
     if (offset > REMAINING_LENGTH_OCTETS_MAX) return { verdict: 'refused', reason: 'packet_malformed' }
   }
   if (length > connectBytesMax) return { verdict: 'refused', reason: 'packet_too_large' }
+  // A CONNECT that is over before its protocol level has come whole: nothing more is waited for.
+  if (length < LEVEL_AT_LEAST_AT + 1) return { verdict: 'refused', reason: 'packet_malformed' }
   const name = bytes.subarray(offset, offset + 8)
   if (name.length >= 2 && name[0] !== 0) return { verdict: 'refused', reason: 'packet_malformed' }
   const nameLength = name[1]
   if (nameLength === undefined) return { verdict: 'incomplete' }
   if (nameLength !== 4 && nameLength !== 6) return { verdict: 'refused', reason: 'packet_malformed' } // MQTT, MQIsdp
+  if (length < nameLength + 3) return { verdict: 'refused', reason: 'packet_malformed' }
   const level = bytes[offset + 2 + nameLength]
   if (level === undefined) return { verdict: 'incomplete' }
   return { verdict: 'connect', protocolLevel: level }

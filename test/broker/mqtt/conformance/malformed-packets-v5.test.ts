@@ -189,6 +189,24 @@ describe('in MQTT 5', () => {
       assert.deepEqual(others, [])
     })
 
+  test('[MQTT-3.1.4-1] a whole CONNECT whose fields are cut off is refused as malformed', async () => {
+    const whole = connect(
+      properties([0x11, 0, 0, 0, 9], [0x21, 0, 5]),
+      0xc6,
+      properties(format),
+      field(topic),
+      field('gone'),
+    )
+    const body = whole.subarray(2)
+    assert.equal(whole[1], body.length)
+    // Up to the keep-alive it is no CONNECT.
+    for (let kept = 10; kept < body.length; kept += 4) {
+      const [connack, ...others] = await answersTo(packet(0x10, body.subarray(0, kept)))
+      assert.deepEqual([connack?.kind, connack?.body[1]], [CONNACK, MALFORMED], `${kept} bytes`)
+      assert.deepEqual(others, [])
+    }
+  })
+
   test('[MQTT-3.3.2.3.2] a payload that says it is UTF-8 and is none is refused by 0x99, and the connection stays', async () => {
     const answers = await answersTo(connect(none), publishQos1(properties(format), Buffer.from([0xff])))
     assert.deepEqual(

@@ -145,6 +145,17 @@ describe('a connection ends with', () => {
       assert.deepEqual(await answersTo(bytes), [])
     })
 
+  test('[MQTT-3.1.4-1] a whole CONNECT whose fields are cut off is refused at once, not when connectTimeoutMs is over', async () => {
+    const [type, length, ...body] = connect(0xc6, id, ...will(topic), field('d1'), field('x'))
+    assert.equal(length, body.length)
+    t.lines.length = 0
+    for (let kept = 0; kept < body.length; kept += 3)
+      assert.deepEqual(await answersTo(packet(type!, Buffer.from(body.slice(0, kept)))), [])
+    const reasons = t.lines.filter(({ msg }) => msg === 'refused').map(({ reason }) => reason)
+    assert.equal(reasons.length, Math.ceil(body.length / 3))
+    assert.deepEqual([...new Set(reasons)].toSorted(), ['packet_malformed'])
+  })
+
   const versions: [name: string, level: number][] = [
     ...[0, 1, 2, 3, 6, 127, 128, 0x84, 255].map((level): [string, number] => ['MQTT', level]),
     ['MQIsdp', 4],

@@ -100,6 +100,17 @@ test('whatever the first bytes are, the verdict never changes once it is given',
   )
 })
 
+test('a CONNECT whose declared length ends before its protocol level is refused as soon as the length is known', () => {
+  const malformed = { verdict: 'refused', reason: 'packet_malformed' }
+  for (const length of [0, 1, 6])
+    assert.deepEqual(checkFirstPacket(Buffer.from([0x10, length]), 256), malformed)
+  const named = (length: number, name: string) =>
+    Buffer.concat([Buffer.from([0x10, length, 0, name.length]), Buffer.from(name), Buffer.from([4])])
+  assert.equal(checkFirstPacket(named(7, 'MQTT'), 256).verdict, 'connect')
+  assert.deepEqual(checkFirstPacket(named(8, 'MQIsdp'), 256), malformed)
+  assert.equal(checkFirstPacket(named(9, 'MQIsdp'), 256).verdict, 'connect')
+})
+
 test('a CONNECT of exactly the limit is heard, one byte more is not', () => {
   const declaring = (length: number) =>
     Buffer.concat([Buffer.from([0x10]), remainingLength(length), Buffer.from('00044d51545404', 'hex')])
