@@ -52,7 +52,7 @@ const roomsWithoutCircles = [
 ]
 
 /** Its types name each other: a client has a session and an output, both of which know their client. */
-const mayHaveFileCircles = /^broker\/mqtt\//
+const mayHaveFileCircles = /^broker\/mqtt\/(?!handlers\/|protocol\/|composition\/)/
 
 /** Packages that one room alone knows. */
 const ownedPackages: Record<string, RegExp> = {

@@ -3,7 +3,7 @@ import { protocolNames } from '../../../db/roll/live-sessions.ts'
 import { createAdmittance } from '../connection/admittance.ts'
 import { newClient } from '../connection/client.ts'
 import { createClosing } from '../connection/closing.ts'
-import { principalOf, whoIs } from '../connection/sessions.ts'
+import { peerInfoOf, principalOf } from '../connection/sessions.ts'
 import { createConnectHandler } from '../handlers/connect.ts'
 import type { HandlerContext } from '../handlers/handler-context.ts'
 import { createHandlers } from '../handlers/index.ts'
@@ -63,7 +63,7 @@ export function createConnections(
       const isKept = client.state?.isKept === true
       if (isKept) storedState.keepsSession(principalOf(session))
       else storedState.leavesNothing(session.identity.deviceId)
-      events.connected(whoIs(session), !isKept, protocolNames[client.version])
+      events.connected(peerInfoOf(session), !isKept, protocolNames[client.version])
       events.connectionAccepted(session)
       if (session.firstUse) events.firstUse(session.identity.fingerprint, session.identity.deviceId)
     },

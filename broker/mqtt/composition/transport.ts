@@ -2,7 +2,7 @@
 import type { Client } from '../connection/client.ts'
 import { createInput } from '../connection/input.ts'
 import { createOutput } from '../connection/output.ts'
-import { whoIs } from '../connection/sessions.ts'
+import { peerInfoOf } from '../connection/sessions.ts'
 import { createThrottle } from '../connection/throttle.ts'
 import { createDrain } from '../drain.ts'
 import { createDecoder } from '../protocol/decode.ts'
@@ -52,7 +52,7 @@ export function createTransport(
   const throttle = createThrottle({
     boundsOf,
     inHandBytesMax: settings.packetBytesMax,
-    onHeld: ({ session }) => events.slowed(whoIs(session)),
+    onHeld: ({ session }) => events.slowed(peerInfoOf(session)),
     hold,
     release,
   })

@@ -17,7 +17,7 @@ import { codes } from '../protocol/reason-codes.ts'
 import { unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { Client } from './client.ts'
 import type { Closing } from './closing.ts'
-import { isCut, newSession, principalOf, type Session, type Sessions, whoIs } from './sessions.ts'
+import { isCut, newSession, peerInfoOf, principalOf, type Session, type Sessions } from './sessions.ts'
 import { shutdownNotice } from './shutdown-notice.ts'
 
 export function createAdmittance(
@@ -53,7 +53,7 @@ export function createAdmittance(
     session.rights = rightsOf(principalOf(session))
     if (session.rights === unboundRights) return turnAway(session, stream, 'policy_unbound', true)
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
-    events.admitted(whoIs(session))
+    events.admitted(peerInfoOf(session))
     const client = parts.takeOn(session, stream)
     clients.set(session, client)
     const deadline = setTimeout(() => {
@@ -64,7 +64,7 @@ export function createAdmittance(
       if (client.phase !== 'new') clearTimeout(deadline)
     })
     stream.on('error', error => {
-      if (client.phase !== 'closed') events.clientFailed(whoIs(session), error)
+      if (client.phase !== 'closed') events.clientFailed(peerInfoOf(session), error)
     })
     stream.once('close', () => {
       clearTimeout(deadline)
@@ -86,7 +86,7 @@ export function createAdmittance(
   /** Its CONNECT has arrived: a listed device gets an answer. */
   function turnAway(session: Session, stream: Duplex, reason: Reason, listed: boolean): ConnectionHandle {
     sessions.remove(session)
-    events.refused(reason, whoIs(session))
+    events.refused(reason, peerInfoOf(session))
     stream.on('error', () => {})
     if (listed) answer(stream, reason)
     else stream.end(() => stream.destroy())
@@ -96,8 +96,8 @@ export function createAdmittance(
   function note(session: Session, reason: Reason, detail?: string): void {
     if (session.ended !== null) return
     session.ended = reason
-    if (session.connected) events.cut(reason, whoIs(session))
-    else events.refused(reason, whoIs(session), detail)
+    if (session.connected) events.cut(reason, peerInfoOf(session))
+    else events.refused(reason, peerInfoOf(session), detail)
   }
 
   function ended(session: Session): void {
@@ -106,10 +106,10 @@ export function createAdmittance(
     if (session.filters.size > 0) {
       // The connection that took it over may have subscribed already.
       const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
-      events.subscriptionsChanged(whoIs(heir ?? session), heir?.filters ?? new Map())
+      events.subscriptionsChanged(peerInfoOf(heir ?? session), heir?.filters ?? new Map())
     }
     if (!session.connected) return
-    events.disconnected(whoIs(session), session.ended ?? (session.replaced ? 'taken_over' : 'closed'), {
+    events.disconnected(peerInfoOf(session), session.ended ?? (session.replaced ? 'taken_over' : 'closed'), {
       sent: session.disconnectCode,
       received: session.receivedCode,
     })
@@ -141,7 +141,7 @@ export function createAdmittance(
       if (client.phase === 'closed') client.stream.destroy() // it was ending in order
       const last = lastFor(client, codes.administrativeAction, reason)
       closing.close(client, { transport: 'destroyed', will: false, last })
-      events.cut(reason, whoIs(session))
+      events.cut(reason, peerInfoOf(session))
     },
 
     /** It broke a rule, or something failed on its way. */
@@ -151,8 +151,8 @@ export function createAdmittance(
       const reason = reasonOf(error, session.connected)
       if (session.ended === null) {
         if (reason !== null) note(session, reason, error.message)
-        if (error instanceof QuotaExceeded) events.denied(error.reason, whoIs(session), error.topic)
-        events.clientFailed(whoIs(session), error)
+        if (error instanceof QuotaExceeded) events.denied(error.reason, peerInfoOf(session), error.topic)
+        events.clientFailed(peerInfoOf(session), error)
         session.ended ??= error.message
       }
       closing.close(client, { transport: 'in order', will: true, last: lastAfter(client, error, reason) })

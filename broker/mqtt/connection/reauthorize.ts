@@ -5,7 +5,7 @@ import type { EngineEvents } from '../interface.ts'
 import { type RightsResolver, unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { SessionTable } from '../session/session-table.ts'
 import type { Client } from './client.ts'
-import { principalOf, type Session, whoIs } from './sessions.ts'
+import { peerInfoOf, principalOf, type Session } from './sessions.ts'
 
 /** Throws where policies cannot be read. */
 export function createReauthorize(parts: {
@@ -31,11 +31,11 @@ export function createReauthorize(parts: {
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
     if (denied.length === 0) return
     for (const filter of denied) {
-      events.denied('subscribe_denied', whoIs(session), filter)
+      events.denied('subscribe_denied', peerInfoOf(session), filter)
       const { qos } = state.subscriptions.get(filter)!
       events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
     }
     table.unsubscribe(state, denied)
-    events.subscriptionsChanged(whoIs(session), state.subscriptions)
+    events.subscriptionsChanged(peerInfoOf(session), state.subscriptions)
   }
 }

@@ -88,7 +88,7 @@ export function newSession({
   }
 }
 
-export function whoIs(session: Session): PeerInfo {
+export function peerInfoOf(session: Session): PeerInfo {
   return {
     address: session.address,
     fingerprint: session.identity.fingerprint,

@@ -8,14 +8,14 @@ import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { protocolNames } from '../../../db/roll/live-sessions.ts'
 import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
-import { markReplaced, principalOf, whoIs } from '../connection/sessions.ts'
+import { markReplaced, peerInfoOf, principalOf } from '../connection/sessions.ts'
 import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { SessionState } from '../session/session-state.ts'
 import type { HandlerContext } from './handler-context.ts'
-import { codeBeyond } from './publish.ts'
+import { codeBeyond, levelsOf } from './publish-bounds.ts'
 import { NEVER, SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
 const PAYLOAD_FORMAT = 0x01
@@ -32,7 +32,7 @@ export function createConnectHandler(parts: HandlerContext) {
     const { session } = client
     session.ended = reason
     const code = client.version === 5 ? connackCodeOf(client, reason, will) : null
-    events.refused(reason, whoIs(session), undefined, code)
+    events.refused(reason, peerInfoOf(session), undefined, code)
     if (reason === 'will_denied' && will !== null) {
       const { topic, qos, retain } = will
       events.rightDenied(session, { action: 'will', topic, qos, retain })
@@ -81,7 +81,7 @@ export function createConnectHandler(parts: HandlerContext) {
     const { deviceId } = client.session.identity
     for (const other of sessions.ofDevice(deviceId))
       if (other !== client.session && other.connected)
-        events.takenOver(whoIs(markReplaced(other)), whoIs(client.session))
+        events.takenOver(peerInfoOf(markReplaced(other)), peerInfoOf(client.session))
     const before = table.get(deviceId)?.client
     if (before == null) return
     const last = before.version === 5 ? encodeDisconnect(codes.sessionTakenOver) : null
@@ -171,7 +171,7 @@ export function createConnectHandler(parts: HandlerContext) {
     // It may have come with less than it was subscribed to.
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
     for (const filter of denied) {
-      events.denied('subscribe_denied', whoIs(session), filter)
+      events.denied('subscribe_denied', peerInfoOf(session), filter)
       const { qos } = state.subscriptions.get(filter)!
       events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
     }
@@ -258,11 +258,4 @@ function willOf({ will }: Connect, publisher: string): Will | null {
     expirySeconds: properties.numbers.get(0x02) ?? null,
     delaySeconds: properties.numbers.get(0x18) ?? 0,
   }
-}
-
-/** How many levels a topic or filter has. */
-export function levelsOf(topic: string): number {
-  let levels = 1
-  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels += 1
-  return levels
 }

@@ -4,31 +4,21 @@ import { isUtf8 } from 'node:buffer'
 import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { type Client, TOPIC_ALIASES_MAX } from '../connection/client.ts'
-import { isCut, principalOf, whoIs } from '../connection/sessions.ts'
-import type { Message, QoS } from '../message.ts'
+import { isCut, peerInfoOf, principalOf } from '../connection/sessions.ts'
+import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { acknowledgementFor, encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Publish } from '../protocol/packets.ts'
-import { codes, type ReasonCode } from '../protocol/reason-codes.ts'
+import { codes } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
 import type { SessionState } from '../session/session-state.ts'
-import { levelsOf } from './connect.ts'
 import type { HandlerContext } from './handler-context.ts'
+import { codeBeyond, levelsOf } from './publish-bounds.ts'
 
 const PAYLOAD_FORMAT = 0x01
 const MESSAGE_EXPIRY = 0x02
 const TOPIC_ALIAS = 0x23
-
-/** Reason Code of a publish or will beyond Maximum QoS or Retain Available (§3.2.2.3.4, §3.2.2.3.5); null where it is not. */
-export function codeBeyond(
-  { qosMax, retains }: Client['announced'],
-  qos: QoS,
-  retain: boolean,
-): ReasonCode | null {
-  if (qos > qosMax) return codes.qosNotSupported
-  return retain && !retains ? codes.retainNotSupported : null
-}
 
 /** A PUBLISH that may not be, of a version that cannot be told. */
 export class PublishDenied extends Error {}
@@ -49,12 +39,12 @@ export function createPublishHandler(parts: HandlerContext) {
       throw new PacketFault('topic has too many levels', codes.topicNameInvalid)
     const beyond = codeBeyond(client.announced, qos, retain)
     if (beyond !== null) {
-      events.denied('publish_denied', whoIs(session), topic)
+      events.denied('publish_denied', peerInfoOf(session), topic)
       events.rightDenied(session, { action: 'publish', topic, qos, retain })
       throw new PacketFault('it is beyond what CONNACK announced', beyond)
     }
     if (topic.length > settings.topicBytesMax || !session.rights.publish(topic, qos, retain)) {
-      events.denied('publish_denied', whoIs(session), topic)
+      events.denied('publish_denied', peerInfoOf(session), topic)
       events.rightDenied(session, { action: 'publish', topic, qos, retain })
       refuse(client, packet, 'publish_denied', new PublishDenied('publish_denied'))
       return
@@ -65,7 +55,7 @@ export function createPublishHandler(parts: HandlerContext) {
       return
     }
     if (properties.numbers.get(PAYLOAD_FORMAT) === 1 && !isUtf8(payload)) {
-      events.denied('payload_format_invalid', whoIs(session), topic)
+      events.denied('payload_format_invalid', peerInfoOf(session), topic)
       refuse(client, packet, 'payload_format_invalid', new PacketFault('the payload is not UTF-8'))
       return
     }
@@ -86,7 +76,7 @@ export function createPublishHandler(parts: HandlerContext) {
       pass(client, state, message, messageId)
     } catch (error) {
       if (!(error instanceof QuotaExceeded) || client.version < 5) throw error
-      events.denied(error.reason, whoIs(session), topic)
+      events.denied(error.reason, peerInfoOf(session), topic)
       refuse(client, packet, error.reason, error)
     }
   }

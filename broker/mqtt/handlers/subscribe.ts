@@ -2,14 +2,14 @@
 import { reasonString } from '../../../db/reason-v5.ts'
 import { parseSubscription } from '../../../policy/subscription.ts'
 import type { Client } from '../connection/client.ts'
-import { isCut, whoIs } from '../connection/sessions.ts'
+import { isCut, peerInfoOf } from '../connection/sessions.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeSuback } from '../protocol/encode.ts'
 import type { RequestedSubscription, Subscribe, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import { type SessionState, type Subscription, weighFilter } from '../session/session-state.ts'
-import { levelsOf } from './connect.ts'
 import type { HandlerContext } from './handler-context.ts'
+import { levelsOf } from './publish-bounds.ts'
 
 const REFUSED = 0x80
 /** Each group is a delivery of its own, where overlapping filters of a session are one: so many groups one session may be in. */
@@ -30,7 +30,7 @@ export function createSubscribeHandler(parts: HandlerContext) {
 
   function isRefused({ session }: Client, { filter, qos }: RequestedSubscription, isFull: boolean): boolean {
     if (!isFull && filter.length <= settings.topicBytesMax && session.rights.subscribe(filter)) return false
-    events.denied('subscribe_denied', whoIs(session), filter)
+    events.denied('subscribe_denied', peerInfoOf(session), filter)
     if (!isFull) events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
     return true
   }
@@ -117,7 +117,7 @@ export function createSubscribeHandler(parts: HandlerContext) {
       table.subscribe(state, [...granted.values()])
       if (state.isKept) group = store.kept()
       for (const filter of granted.keys())
-        events.subscriptionsChanged(whoIs(session), state.subscriptions, filter)
+        events.subscriptionsChanged(peerInfoOf(session), state.subscriptions, filter)
     }
     const isTold = version === 5 && !client.noProblemInformation && answers.includes(codes.notAuthorized)
     const suback = encodeSuback(

@@ -1,6 +1,6 @@
 // UNSUBSCRIBE (MQTT 5 §3.10): ends the subscriptions that are the same, character by character [MQTT-3.10.4-1].
 import type { Client } from '../connection/client.ts'
-import { whoIs } from '../connection/sessions.ts'
+import { peerInfoOf } from '../connection/sessions.ts'
 import { encodeUnsuback } from '../protocol/encode.ts'
 import type { Unsubscribe } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
@@ -15,7 +15,7 @@ export function createUnsubscribeHandler({ events, table, output }: HandlerConte
     )
     table.unsubscribe(state, filters)
     for (const filter of filters) client.showing?.delete(filter) // [MQTT-3.10.4-2]
-    if (session.ended === null) events.subscriptionsChanged(whoIs(session), state.subscriptions)
+    if (session.ended === null) events.subscriptionsChanged(peerInfoOf(session), state.subscriptions)
     output.sendAfter(client, null, encodeUnsuback(version, messageId, answers))
   }
 }

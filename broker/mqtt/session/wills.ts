@@ -2,7 +2,7 @@
 // delay, never where its right was taken. Whether a will may be published is asked again then.
 import type { WillRow } from '../../../db/sessions/session-records.ts'
 import type { Client, Will } from '../connection/client.ts'
-import { principalOf, type Session, whoIs } from '../connection/sessions.ts'
+import { peerInfoOf, principalOf, type Session } from '../connection/sessions.ts'
 import type { EngineEvents } from '../interface.ts'
 import type { Message } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
@@ -100,7 +100,7 @@ export function createWills(parts: {
         send(will, principalOf(session))
         return
       }
-      events.denied('publish_denied', whoIs(session), topic)
+      events.denied('publish_denied', peerInfoOf(session), topic)
       events.rightDenied(session, { action: 'will', topic, qos, retain })
       forget(session.identity.deviceId)
     },
