@@ -236,6 +236,15 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /.well-known/est/:label/simpleenroll': [est('/.well-known/est/g/simpleenroll')],
     'POST /.well-known/est/simplereenroll': [est('/.well-known/est/simplereenroll')],
     'POST /.well-known/est/:label/simplereenroll': [est('/.well-known/est/g/simplereenroll')],
+    'GET /v1/devices/:id/endorsement-key': [{ path: `${device}/endorsement-key` }],
+    'PUT /v1/devices/:id/endorsement-key': [
+      { path: `${device}/endorsement-key`, body: { certificate: n.newCertificate } },
+      { path: `${device}/endorsement-key`, body: { certificate: pem(long) } },
+    ],
+    'GET /v1/issuers/:issuer/tpm': [{ path: `${anchor}/tpm` }],
+    'PUT /v1/issuers/:issuer/tpm': [{ path: `${anchor}/tpm`, body: { mode: 'pending' } }],
+    'POST /v1/enroll/tpm': [{ path: '/v1/enroll/tpm', body: { csr: pem(long) } }],
+    'POST /v1/enroll/tpm/:session': [{ path: `/v1/enroll/tpm/${uuid}`, body: { secret: long } }],
     'GET /livez': [{ path: '/livez' }],
     'GET /readyz': [{ path: '/readyz' }],
     // No routes of access.ts, but asked by everybody.

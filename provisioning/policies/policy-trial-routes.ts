@@ -21,9 +21,27 @@ export type PolicyTrialServices = {
 }
 
 const DEVICES_LISTED = 100
+/** Trials on the fleet of one operator at once, so that nobody keeps others from theirs; the next may begin while the last is given up. */
+const TRIALS_EACH_MAX = 2
 
 export function policyTrialRoutes(api: Api, { policies, policyResolver }: PolicyTrialServices): void {
   const tags = ['policies']
+  const running = new Map<string, number>()
+
+  /** Counts a trial of this operator, before what it sent is looked at. Throws the problem `service_busy`. */
+  async function asOneOf<Result>(operator: string, trial: () => Promise<Result>): Promise<Result> {
+    const own = running.get(operator) ?? 0
+    if (own >= TRIALS_EACH_MAX)
+      throw new Problem(httpProblems, 'service_busy', `${own} trials of yours on the fleet run already`)
+    running.set(operator, own + 1)
+    try {
+      return await trial()
+    } finally {
+      const left = running.get(operator)! - 1
+      if (left === 0) running.delete(operator)
+      else running.set(operator, left)
+    }
+  }
 
   function holderOf(deviceId: string, fingerprint: string | undefined): PolicyHolder {
     const holder = policies.holder(deviceId, fingerprint)
@@ -117,20 +135,21 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Policy
         response: { 200: schemas.TrialResult, ...refusals },
       },
     },
-    async request => {
-      const { name } = request.params
-      const { document, attachments, limit = DEVICES_LISTED } = request.body
-      const draft = { name, document: draftOf(name, document) }
-      if (attachments === undefined) return policyResolver.trial(draft, limit, goneAway(request))
-      const targets = attachments.map(({ kind, target = '' }, index) => {
-        if ((kind === 'everyone') === (target === '')) return { kind, target }
-        const message = kind === 'everyone' ? 'everyone has no target' : `a ${kind} must be named`
-        throw new Problem(httpProblems, 'request_invalid', 'the body is not valid', {
-          errors: [{ path: `body.attachments.${index}.target`, message }],
+    async request =>
+      asOneOf(request.holder?.id ?? '', async () => {
+        const { name } = request.params
+        const { document, attachments, limit = DEVICES_LISTED } = request.body
+        const draft = { name, document: draftOf(name, document) }
+        if (attachments === undefined) return policyResolver.trial(draft, limit, goneAway(request))
+        const targets = attachments.map(({ kind, target = '' }, index) => {
+          if ((kind === 'everyone') === (target === '')) return { kind, target }
+          const message = kind === 'everyone' ? 'everyone has no target' : `a ${kind} must be named`
+          throw new Problem(httpProblems, 'request_invalid', 'the body is not valid', {
+            errors: [{ path: `body.attachments.${index}.target`, message }],
+          })
         })
-      })
-      return policyResolver.trial({ ...draft, attachments: targets }, limit, goneAway(request))
-    },
+        return policyResolver.trial({ ...draft, attachments: targets }, limit, goneAway(request))
+      }),
   )
 }
 
