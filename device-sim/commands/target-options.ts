@@ -41,6 +41,8 @@ export function withTarget(command: Command): Command {
     .option('--fail-fast <n>', 'stop after n attempts if no device was admitted (200)')
     .option('--no-fail-fast', 'go on if no device is admitted')
     .option('--samples <file>', 'NDJSON, a line for each second')
+    .option('--csv <file>', 'the samples as CSV')
+    .option('--github-summary', 'append the result to the summary of the GitHub Actions job')
     .option('--metrics-port <port>', 'serves /metrics for Prometheus during the run; 0 picks a free one')
     .option('--metrics-host <address>', 'address of the metrics', '127.0.0.1')
     .addOption(

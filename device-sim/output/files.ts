@@ -5,8 +5,8 @@ import { rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { BadUsage } from '../failure.ts'
 
-type LineFile = {
-  line(value: unknown): void
+type LineFile<Value> = {
+  line(value: Value): void
   /** @throws Error where a part could not be written. */
   end(): Promise<void>
 }
@@ -41,9 +41,14 @@ export async function writeWhole(file: string, text: string): Promise<void> {
   }
 }
 
-/** NDJSON, each line as soon as it is known, so that it can be followed. */
-export function createLineFile(file: string): LineFile {
+/** A line for each value as soon as it is known, so that it can be followed: NDJSON, or as `text` makes it after `head`. */
+export function createLineFile<Value>(
+  file: string,
+  text: (value: Value) => string = JSON.stringify,
+  head?: string,
+): LineFile<Value> {
   const stream = createWriteStream(file)
+  if (head !== undefined) stream.write(`${head}\n`)
   let fault: Error | null = null
   stream.on('error', error => {
     fault ??= error
@@ -52,7 +57,7 @@ export function createLineFile(file: string): LineFile {
     line(value) {
       if (fault) return
       if (stream.writableLength > BACKLOG_BYTES_MAX) fault = new Error('the disk is too slow')
-      else stream.write(`${JSON.stringify(value)}\n`)
+      else stream.write(`${text(value)}\n`)
     },
     end: () =>
       new Promise((settle, reject) => {

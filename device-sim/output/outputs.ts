@@ -1,12 +1,16 @@
 // The outputs of a run: the live view, files, the metrics endpoint. Checks them before the run, and reports after it which
 // could not be written.
+import { appendFile } from 'node:fs/promises'
 import { type AdminServer, createAdminServer } from '../../admin/index.ts'
 import type { CommandContext } from '../command-context.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
 import type { RunListener } from '../results/run-listeners.ts'
+import type { Sample } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
+import { csvHead, csvRow } from './csv.ts'
 import { createExposition, type Exposition } from './exposition.ts'
 import { createLineFile, requireWritable, writeWhole } from './files.ts'
+import { githubSummary } from './github-summary.ts'
 import { junitText } from './junit.ts'
 import { createLiveView } from './live.ts'
 import { reportPage } from './report/page.ts'
@@ -17,6 +21,9 @@ export type OutputFlags = {
   samples?: string
   report?: string
   junit?: string
+  csv?: string
+  /** Appended to the file that GITHUB_STEP_SUMMARY names. */
+  githubSummary?: boolean
   metricsPort?: string
   metricsHost?: string
 }
@@ -37,17 +44,25 @@ export async function openOutputs(
     '--samples': flags.samples,
     '--report': flags.report,
     '--junit': flags.junit,
+    '--csv': flags.csv,
   })
+  const jobSummary = flags.githubSummary ? env['GITHUB_STEP_SUMMARY'] : undefined
+  if (flags.githubSummary && !jobSummary)
+    throw new BadUsage([
+      '--github-summary: GITHUB_STEP_SUMMARY names no file; it is set within GitHub Actions',
+    ])
   const exposition = flags.metricsPort === undefined ? null : createExposition()
   const server = exposition ? await serve(exposition, flags) : null
   if (server) stderr.write(`metrics: ${server.url}/metrics\n`)
   const view = createLiveView(stderr, env)
   const series = flags.report === undefined ? null : createSeries()
-  const lines = flags.samples === undefined ? null : createLineFile(flags.samples)
+  const lines = flags.samples === undefined ? null : createLineFile<Sample>(flags.samples)
+  const rows = flags.csv === undefined ? null : createLineFile(flags.csv, csvRow, csvHead)
   const files: RunListener = {
     sample(sample) {
       series?.add(sample)
       lines?.line(sample)
+      rows?.line(sample)
     },
   }
   return {
@@ -59,6 +74,9 @@ export async function openOutputs(
         await work.catch(error => troubles.push(`${flag}: ${file} is not whole: ${error.message}`))
       }
       if (lines && flags.samples !== undefined) await attempt('--samples', flags.samples, lines.end())
+      if (rows && flags.csv !== undefined) await attempt('--csv', flags.csv, rows.end())
+      if (summary && jobSummary)
+        await attempt('--github-summary', jobSummary, appendFile(jobSummary, githubSummary(summary)))
       if (summary && flags.json !== undefined) {
         await attempt('--json', flags.json, writeWhole(flags.json, `${JSON.stringify(summary, null, 2)}\n`))
       }
