@@ -15,7 +15,7 @@ export type FleetEvent = {
 }
 export type EventFilter = { device?: string; kind?: string; reason?: string; since?: string; limit?: number }
 
-/** Null is what an operator who is bound to one group may not see. Times are RFC 3339. */
+/** Null where an operator bound to one group may not see it. Times are RFC 3339. */
 export type FleetOverview = {
   at: string
   devices: Record<string, number>

@@ -15,7 +15,7 @@ export function endorsementKeyCommand(): Command {
   return withServiceOptions(new Command('endorsement-key'))
     .summary('show the TPM of a device, or put its endorsement key on record')
     .description(
-      'A TPM with the endorsement key on record is the device, whoever made it: it enrolls by challenge and response.\n' +
+      'A TPM with the endorsement key on record is the device, whatever its manufacturer: it enrolls by challenge and response.\n' +
         'Without a key it shows what is on record, and which certificates hold a key that the TPM proved.',
     )
     .addArgument(new Argument('<id>', 'device ID'))

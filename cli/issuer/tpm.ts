@@ -14,7 +14,7 @@ export function issuerTpmCommand(): Command {
     .summary('say whether it vouches for TPMs, as a manufacturer of them')
     .description(
       'off: it does not. pending: a device with a TPM of this manufacturer gets a certificate after approval. active: at once,\n' +
-        'whoever bought the TPM. Without --mode it shows what is set. No endorsement certificate is admitted to the broker by this.',
+        'whatever its buyer. Without --mode it shows what is set. No endorsement certificate is admitted to the broker by this.',
     )
     .addArgument(new Argument('<issuer>', 'its fingerprint, or a file with the CA certificate'))
     .addOption(

@@ -18,14 +18,17 @@ export function loginCommand(): Command {
     )
     .addHelpText('after', examples)
     .action(async ({ profile = DEFAULT_PROFILE, ...flags }: ServiceFlags & { output: Format }) => {
-      const who = await withService(flags, client => client.whoami())
+      const caller = await withService(flags, client => client.whoami())
       const { api, ca, ...identity } = findService(flags)
       const files =
         'tokenFile' in identity
           ? { tokenFile: resolve(identity.tokenFile) }
           : { certificate: resolve(identity.certificate), key: resolve(identity.key) }
       const file = writeProfile(profile, { api, ca: resolve(ca), ...files })
-      await printDocument({ profile, api, name: who.name, role: who.role, group: who.group }, flags.output)
+      await printDocument(
+        { profile, api, name: caller.name, role: caller.role, group: caller.group },
+        flags.output,
+      )
       process.stderr.write(`profile ${profile} is in ${file}\n`)
     })
 }

@@ -1,5 +1,5 @@
 // Devices that were refused since an operator outside of the run took them off the roll meanwhile: the API is asked, and they
-// are not counted as wrongly refused. What cannot be asked stays counted. Does not know who took them off.
+// are not counted as wrongly refused. What cannot be asked stays counted. Does not know which operator took them off.
 import type { Api } from '../enrollment/api.ts'
 import type { Samples } from '../results/samples.ts'
 import type { RunEvent } from '../results/summary.ts'

@@ -1,5 +1,5 @@
 // Enrollment by a TPM: a challenge that only the TPM of an endorsement key can answer, while it holds the key that is to be certified. Decides
-// what vouches for a TPM and what is asked of it; who then gets which certificate is decided by the enrollment service.
+// what vouches for a TPM and what is asked of it; the enrollment service then decides about the certificate.
 import { hash } from 'node:crypto'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { EndorsementKeyStore, Voucher } from '../../db/enrollment/endorsement-keys.ts'

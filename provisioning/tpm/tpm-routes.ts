@@ -54,7 +54,7 @@ export function tpmRoutes(api: Api, services: TpmServices): void {
         ...about,
         summary: 'Let this CA vouch for TPMs, or not',
         description:
-          'What is left out stays as it is. active: each TPM of this manufacturer gets a certificate, whoever bought it; pending: after approval.',
+          'What is left out stays as it is. active: each TPM of this manufacturer gets a certificate, whatever its buyer; pending: after approval.',
         params: IssuerParams,
         body: schemas.NewTpmAnchor,
         response: { 200: schemas.TpmAnchor, ...refusals },
@@ -92,7 +92,7 @@ export function tpmRoutes(api: Api, services: TpmServices): void {
         ...about,
         summary: 'Put the endorsement key of a device on record, or take it off',
         description:
-          'The SHA-256 of its SubjectPublicKeyInfo: a TPM with this endorsement key is the device, whoever made it. null ends that, and what it proved is attested no more.',
+          'The SHA-256 of its SubjectPublicKeyInfo: a TPM with this endorsement key is the device, whatever its manufacturer. null ends that, and what it proved is attested no more.',
         params: DeviceParams,
         body: schemas.NewEndorsementKey,
         response: { 200: schemas.DeviceTpm, ...refusals },

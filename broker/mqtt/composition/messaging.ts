@@ -25,7 +25,7 @@ export function createMessaging(
     events,
     now,
     isDraining: drain.begun,
-    // Not while a message is being routed, for the will of who ends is a message too.
+    // Not while a message is being routed: the will of an ending session is a message, too.
     endSlow: client => queueMicrotask(() => later.endSlow(client)),
   })
   const index = createTopicIndex<Subscriber>()

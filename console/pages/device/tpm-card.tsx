@@ -1,4 +1,4 @@
-// The TPM of a device: who made it, what vouches for it, and which certificates hold a key that it proved.
+// The TPM of a device: its manufacturer, what vouches for it, and which certificates hold a key that it proved.
 import type { DeviceTpm } from '../../../client/tpm.ts'
 import { useQuery } from '../../api/use-query.ts'
 import { Badge } from '../../components/badge.tsx'

@@ -1,4 +1,4 @@
-// An observer between devices and broker, who knows neither: reads MQTT on its way and counts packets by direction.
+// An observer between devices and broker that knows neither: reads MQTT on its way and counts packets by direction.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { parser } from 'mqtt-packet'

@@ -103,6 +103,6 @@ test('two keys of one endorsement key at once are told of; one after the other, 
   assert.equal(
     answered(opened(challenges, orderOf('192.0.2.1', ekHash))),
     null,
-    'who proves nothing raises nothing',
+    'a device that proves nothing raises nothing',
   )
 })

@@ -140,7 +140,7 @@ test('a token and a TPM enroll the device of the token, which then is that TPM; 
   const confirmed = await service.call('PUT', '/v1/devices/token-2/endorsement-key', {
     endorsementKey: hashOf(other),
   })
-  assert.equal(confirmed.body.attestations[0].attested, true, 'an operator who knows the TPM may say so')
+  assert.equal(confirmed.body.attestations[0].attested, true, 'an operator that knows the TPM may say so')
 })
 
 test('the challenge is answered with the token it was asked for with', async () => {
