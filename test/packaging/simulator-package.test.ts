@@ -65,11 +65,14 @@ describe('the package rollcall-sim', () => {
     const server = createServer(socket => broker.handle(socket)).listen(0, '127.0.0.1')
     await once(server, 'listening')
     try {
-      const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`
-      const size = ['--devices', '10', '--rate', '200', '--interval', '100ms', '--duration', '500ms']
-      const ran = await sim('--broker', url, ...size, '--report', 'r.html', '-o', 'json')
+      const { port } = server.address() as AddressInfo
+      // It ends when all is sent, however long this machine takes.
+      const fleet = ['-c', '10', '-R', '200', '-I', '50', '-L', '20', '-q', '1', '-t', 'x/%i', '-V', '4']
+      const where = ['-h', '127.0.0.1', '-p', String(port)]
+      const ran = await sim('pub', ...where, ...fleet, '--report', 'r.html', '-o', 'json')
       assert.equal(ran.code, 0, ran.stdout + ran.stderr)
-      assert.equal(JSON.parse(ran.stdout).connects.admitted, 10)
+      const { connects, traffic } = JSON.parse(ran.stdout)
+      assert.deepEqual([connects.admitted, traffic.qos1.sent], [10, 20])
       assert.match(readFileSync(join(elsewhere, 'r.html'), 'utf8'), /uPlot/)
     } finally {
       server.close()
