@@ -8,6 +8,9 @@ import { readPublicArea } from '../../../provisioning/tpm/public-area.ts'
 import { createAuthority } from '../../harness/authority.ts'
 import { shellBlocksOf } from '../../harness/document.ts'
 import { startSwtpm } from '../../harness/swtpm.ts'
+import { startResourceManager } from '../../harness/tpm-resource-manager.ts'
+import { until } from '../../harness/until.ts'
+import { beside } from '../broker-beside.ts'
 import { startService } from '../harness.ts'
 import { shell } from '../shell.ts'
 import { certify } from './tpm-devices.ts'
@@ -35,11 +38,14 @@ test('every command in the document about TPMs works as it is written', async t 
   const other = createSoftwareTpm().endorsement.publicKey
   writeFileSync(join(tpm.directory, 'pump-7-ek.pem'), other.export({ type: 'spki', format: 'pem' }))
 
-  const [operator = '', device = '', ...more] = shellBlocksOf('docs/tpm.md')
+  const [operator = '', device = '', clients = '', ...more] = shellBlocksOf('docs/tpm.md')
   assert.equal(more.length, 0)
-  const begin = `export ${Object.entries(tpm.environment)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(' ')}
+  // The commands find the TPM as on a machine: behind a resource manager.
+  const managed = join(tpm.directory, 'managed')
+  await using _manager = await startResourceManager(join(tpm.directory, 'tpm'), managed)
+  await using cleanup = new AsyncDisposableStack()
+  const broker = cleanup.adopt(await beside(service), running => running.close())
+  const begin = `export TPM2TOOLS_TCTI=swtpm:path=${managed} TPM2OPENSSL_TCTI=swtpm:path=${managed}
     rollcall() { node ${main} "$@"; }`
   const set = await shell(
     `${begin}\n${operator.replace('https://127.0.0.1:8443', service.url)}`,
@@ -59,4 +65,16 @@ test('every command in the document about TPMs works as it is written', async t 
   const { body } = await service.call('GET', `/v1/devices/${deviceId}/endorsement-key`)
   assert.deepEqual([body.endorsementKey.maker, body.endorsementKey.vouchedBy], ['IBM', 'maker'])
   assert.equal(body.attestations[0].attested, true)
+
+  const used = await shell(
+    `${begin}\nexport ROLLCALL_API=${service.url}\n${clients.replace('-p 8883', `-p ${broker.port}`)}`,
+    tpm.directory,
+  )
+  assert.equal(used.code, 0, used.output)
+  const answers = used.output.match(new RegExp(`"deviceId":"${deviceId}"`, 'g'))
+  assert.equal(answers?.length, 2, `curl and Node were let in: ${used.output}`)
+  const seen = (await service.call('GET', `/v1/certificates?deviceId=${deviceId}`)).body.items[0]
+  await until(
+    async () => (await service.call('GET', `/v1/certificates/${seen.fingerprint}`)).body.status === 'active',
+  )
 })

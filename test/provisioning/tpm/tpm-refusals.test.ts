@@ -1,8 +1,11 @@
 // What a TPM is refused for: certificates that hold no more, answers that prove nothing, keys that are no device's. Each with its cause.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { closeRegistry, openForWriting } from '../../../db/index.ts'
 import { createSoftwareTpm, SIGNING_KEY } from '../../../device-sim/enrollment/software-tpm.ts'
+import { certificateFacts } from '../../../pki/certificate-facts.ts'
 import { createAuthority, selfSigned, usage } from '../../harness/authority.ts'
 import { type Service, startService } from '../harness.ts'
 import {
@@ -179,4 +182,27 @@ test('keys that prove nothing are refused with every fault at once', async () =>
     assert.deepEqual(reasonOf(refused), [400, 'tpm_key_refused'], name)
     assert.match(refused.body.detail, detail, name)
   }
+})
+
+test('a TPM whose endorsement certificate the CRL of its manufacturer lists is refused, also when that came meanwhile', async () => {
+  const { ca, id } = await makerOf(service, { mode: 'active' })
+  const [good, bad] = [await deviceOf(ca), await deviceOf(ca)]
+  const asked = await challenge(service, documentsOf(bad.tpm, bad.key, bad.endorsement))
+  const registry = openForWriting(join(service.directory, 'registry.db'))
+  const { lastInsertRowid } = registry.sqlite
+    .prepare(
+      `INSERT INTO issuer_crls (issuer_id, number, this_update, scope, entries, hash, imported_at)
+       VALUES (?, '1', 0, 'x', 1, 'x', 0)`,
+    )
+    .run(id)
+  registry.sqlite
+    .prepare("INSERT INTO issuer_revocations VALUES (?, ?, 0, 'keyCompromise')")
+    .run(lastInsertRowid, certificateFacts(bad.endorsement.der).serialNumber)
+  registry.sqlite.prepare('UPDATE issuers SET crl_id = ? WHERE id = ?').run(lastInsertRowid, id)
+  await closeRegistry(registry)
+  const secret = bad.tpm.activate(bad.key, Buffer.from(asked.body.credential, 'base64'))
+  const refused = await answer(service, asked.body.session, secret)
+  assert.deepEqual(reasonOf(refused), [403, 'tpm_refused'])
+  assert.match(refused.body.detail, /CRL/)
+  assert.equal((await enroll(service, good)).status, 201)
 })
