@@ -25,6 +25,7 @@ import * as lastSeen from './migrations/0030-last-seen.ts'
 import * as deviceCertificates from './migrations/0031-device-certificates.ts'
 import * as tpms from './migrations/0032-tpms.ts'
 import * as denials from './migrations/0033-denials.ts'
+import * as lastSeenIndexes from './migrations/0034-last-seen-indexes.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -56,6 +57,7 @@ const migrations: readonly Migration[] = [
   deviceCertificates,
   tpms,
   denials,
+  lastSeenIndexes,
 ]
 
 /** The schema version this code reads and writes. */

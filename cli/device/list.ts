@@ -25,8 +25,8 @@ const columns: Readonly<Record<string, Column<Device> & { sort?: string }>> = {
   protocol: { heading: 'MQTT', cell: of('protocol') },
   session: { heading: 'SESSION', cell: device => (device.lastSeen?.sessionKept ? 'kept' : '-') },
   waiting: { heading: 'WAITING', cell: of('messagesWaiting'), sort: 'messagesWaiting' },
-  'bytes-in': { heading: 'BYTES IN', cell: of('bytesIn'), sort: 'bytesIn' },
-  'bytes-out': { heading: 'BYTES OUT', cell: of('bytesOut'), sort: 'bytesOut' },
+  'bytes-in': { heading: 'BYTES IN', cell: of('bytesIn') },
+  'bytes-out': { heading: 'BYTES OUT', cell: of('bytesOut') },
   certificate: {
     heading: 'CERTIFICATE',
     cell: device => device.certificate?.status ?? null,

@@ -6,6 +6,8 @@ import { useQuery } from './use-query.ts'
 
 type Pages<T> = {
   items: T[]
+  /** How many there are; null where the question did not ask. */
+  total: { count: number; exact: boolean } | null
   failure: unknown
   loading: boolean
   /** Null at the end of the list. */
@@ -21,7 +23,10 @@ export function usePages<T>(path: string | null, options: { everyMs?: number } =
     next: null,
   })
   // A reader of later pages is not thrown back to the first page by a refresh.
-  const first = useQuery<Page<T>>(path, rest.items.length > 0 ? {} : options)
+  const first = useQuery<Page<T> & { total?: { count: number; exact: boolean } }>(
+    path,
+    rest.items.length > 0 ? {} : options,
+  )
   const [fetching, setFetching] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
 
@@ -54,6 +59,7 @@ export function usePages<T>(path: string | null, options: { everyMs?: number } =
 
   return {
     items: first.data === null ? [] : [...first.data.items, ...(rest.from === first.data ? rest.items : [])],
+    total: first.data?.total ?? null,
     failure: first.failure ?? failure,
     loading: first.loading,
     more: next === null ? null : more,

@@ -25,8 +25,6 @@ const sorts = {
   lastSeen: { from: 'last_seen', key: 'device_id', column: 'seen_at' },
   connectedAt: { from: 'last_seen', key: 'device_id', column: 'connected_at' },
   messagesWaiting: { from: 'last_seen', key: 'device_id', column: 'messages_waiting' },
-  bytesIn: { from: 'last_seen', key: 'device_id', column: 'bytes_in' },
-  bytesOut: { from: 'last_seen', key: 'device_id', column: 'bytes_out' },
 } as const
 export type DeviceSort = { by: keyof typeof sorts; descending: boolean }
 export const deviceSorts = Object.keys(sorts) as DeviceSort['by'][]

@@ -191,4 +191,36 @@ describe('an operator that steers the fleet', () => {
 
   it('did all of it within the content policy, on one origin, and left nothing in the browser', () =>
     view.assertHarmless())
+
+  it('sorts the list by a heading, chooses its columns, says how many match, and moves by keys', async () => {
+    for (const [at, id] of ['m-1', 'm-2', 'm-3'].entries()) {
+      await service.call('POST', '/v1/devices', { id, attributes: { site: at === 1 ? 'north' : 'south' } })
+      await service.call('POST', `/v1/devices/${id}/decommission`)
+    }
+    const { page } = view
+    await view.goTo('/devices')
+    await page.getByText('1–3 of 3', { exact: true }).waitFor()
+    const ids = () => page.locator('tbody th').allInnerTexts()
+    await page.getByRole('button', { name: 'Device', exact: true }).click()
+    await page.locator('th[aria-sort=descending]').waitFor()
+    await page.locator('tbody tr:first-child[data-id=m-3]').waitFor()
+    assert.deepEqual(await ids(), ['m-3', 'm-2', 'm-1'])
+    await page.getByText('Columns', { exact: true }).click()
+    await page.getByLabel('How it ended').check()
+    await page.getByRole('columnheader', { name: 'How it ended' }).waitFor()
+    await page.getByText('Columns', { exact: true }).click()
+    await page.keyboard.press('j')
+    await page.keyboard.press('j')
+    await page.keyboard.press('x')
+    await page.getByText('1 device chosen').waitFor()
+    assert.equal(await page.getByLabel('Choose m-2').isChecked(), true)
+    await page.keyboard.press('k')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'm-3' }).waitFor()
+    await view.goTo('/devices?search=m-%20site%3Asouth&seen=never&sort=-createdAt')
+    await page.getByText('1–2 of 2', { exact: true }).waitFor()
+    assert.deepEqual(await ids(), ['m-3', 'm-1'])
+    await view.goTo('/devices?seen=7')
+    await page.getByText('0 devices', { exact: true }).waitFor()
+  })
 })

@@ -2,9 +2,38 @@
 import { type FormEvent, useEffect, useState } from 'react'
 import { Button } from '../../components/button.tsx'
 import { Field } from '../../components/field.tsx'
+import { statusLabels } from '../../labels/reasons.ts'
 import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 
-export const filterNames = ['search', 'state', 'group', 'attribute', 'connected'] as const
+export const filterNames = [
+  ...([
+    'search',
+    'state',
+    'group',
+    'attribute',
+    'connected',
+    'seen',
+    'certificateStatus',
+    'expires',
+  ] as const),
+] as const
+type Filter = Record<string, string | null>
+
+const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+/** So many days: whole hours, so that the question stays the same from one look to the next. */
+const days = (count: number) =>
+  new Date(Math.floor(Date.now() / HOUR_MS) * HOUR_MS + count * DAY_MS).toISOString()
+
+/** What the address says, as the API is asked: `seen` is `never` or days of silence, `expires` days to come. */
+export function toApi({ seen, expires, ...others }: Filter): Filter {
+  return {
+    ...others,
+    ...(seen === 'never' && { neverConnected: 'true' }),
+    ...(seen && /^\d{1,4}$/.test(seen) && { lastSeenBefore: days(-Number(seen)) }),
+    ...(expires && /^\d{1,4}$/.test(expires) && { expiresBefore: days(Number(expires)) }),
+  }
+}
 
 export function DeviceFilters() {
   const route = useRoute()
@@ -31,7 +60,7 @@ export function DeviceFilters() {
           <input
             {...link}
             type="search"
-            placeholder="ID, name:value, fingerprint or serial"
+            placeholder="ID name:value fingerprint serial"
             spellCheck={false}
             autoComplete="off"
             maxLength={1200}
@@ -64,6 +93,29 @@ export function DeviceFilters() {
           </select>
         )}
       </Field>
+      <Choice
+        label="Last seen"
+        value={asked('seen')}
+        onChange={seen => set({ seen })}
+        choices={{
+          '1': 'silent for a day',
+          '7': 'silent for a week',
+          '30': 'silent for 30 days',
+          never: 'never',
+        }}
+      />
+      <Choice
+        label="Certificate"
+        value={asked('certificateStatus')}
+        onChange={certificateStatus => set({ certificateStatus })}
+        choices={Object.fromEntries(Object.keys(statusLabels).map(status => [status, status]))}
+      />
+      <Choice
+        label="Expires"
+        value={asked('expires')}
+        onChange={expires => set({ expires })}
+        choices={{ '0': 'expired', '7': 'within a week', '30': 'within 30 days', '90': 'within 90 days' }}
+      />
       <Field label="Group">
         {link => (
           <input
@@ -86,5 +138,32 @@ export function DeviceFilters() {
         ) : null}
       </div>
     </form>
+  )
+}
+
+function Choice({
+  label,
+  value,
+  choices,
+  onChange,
+}: {
+  label: string
+  value: string
+  choices: Readonly<Record<string, string>>
+  onChange: (value: string) => void
+}) {
+  return (
+    <Field label={label}>
+      {link => (
+        <select {...link} value={value} onChange={event => onChange(event.target.value)}>
+          <option value="">any</option>
+          {Object.entries(choices).map(([key, text]) => (
+            <option key={key} value={key}>
+              {text}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
   )
 }

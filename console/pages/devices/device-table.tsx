@@ -1,11 +1,11 @@
-// Rows of devices. Whatever a device says of itself stands there as text.
+// Rows of devices, sorted by the column that was clicked, and moved through by keys. Whatever a device says of itself stands there as
+// text.
 import type { ListedDevice } from '../../api/response-types.ts'
-import { Badge, StateBadge } from '../../components/badge.tsx'
 import { TableFrame } from '../../components/table-frame.tsx'
-import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
-
-const TAGS_SHOWN = 4
+import { navigate, useRoute, withQuery } from '../../routing/location.ts'
+import { type DeviceColumn, shownColumns } from './device-columns.tsx'
+import { useListKeys } from './use-list-keys.ts'
 
 export function DeviceTable({
   devices,
@@ -17,12 +17,15 @@ export function DeviceTable({
   chosen: ReadonlySet<string> | null
   onChoose: (ids: ReadonlySet<string>) => void
 }) {
+  const route = useRoute()
+  const columns = shownColumns(route.query.get('columns'))
   const all = chosen !== null && devices.every(({ id }) => chosen.has(id))
   const toggle = (id: string) => {
     const next = new Set(chosen)
     if (!next.delete(id)) next.add(id)
     onChoose(next)
   }
+  const body = useListKeys(chosen === null ? null : toggle)
   return (
     <TableFrame label="Devices">
       <table className="fits">
@@ -38,16 +41,20 @@ export function DeviceTable({
                 />
               </th>
             )}
-            <th>Device</th>
-            <th className="tight">State</th>
-            <th className="tight">Last seen</th>
-            <th className="wide-only">Groups and attributes</th>
-            <th className="tight wide-only">Changed</th>
+            <SortHeading column={{ title: 'Device', sort: 'id', className: '' }} />
+            {columns.map(column => (
+              <SortHeading key={column.key} column={column} />
+            ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody ref={body}>
           {devices.map(device => (
-            <tr key={device.id} className="choosable" aria-selected={chosen?.has(device.id) || undefined}>
+            <tr
+              key={device.id}
+              className="choosable"
+              data-id={device.id}
+              aria-selected={chosen?.has(device.id) || undefined}
+            >
               {chosen === null ? null : (
                 <td className="tight">
                   <input
@@ -61,26 +68,11 @@ export function DeviceTable({
               <th scope="row">
                 <Link to={`/devices/${encodeURIComponent(device.id)}`}>{device.id}</Link>
               </th>
-              <td className="tight">
-                <StateBadge state={device.state} />
-              </td>
-              <td className="tight">
-                {device.connected ? (
-                  <Badge tone="good" dot>
-                    connected
-                  </Badge>
-                ) : (
-                  <span className="faint">
-                    <Timestamp at={device.lastSeen?.disconnectedAt} />
-                  </span>
-                )}
-              </td>
-              <td className="wide-only">
-                <Tags device={device} />
-              </td>
-              <td className="tight faint wide-only">
-                <Timestamp at={device.updatedAt} />
-              </td>
+              {columns.map(({ key, className, cell }) => (
+                <td key={key} className={className}>
+                  {cell(device)}
+                </td>
+              ))}
             </tr>
           ))}
         </tbody>
@@ -89,23 +81,25 @@ export function DeviceTable({
   )
 }
 
-function Tags({ device }: { device: ListedDevice }) {
-  const tags = [
-    ...device.groups.map(group => ({ key: `g ${group}`, text: group })),
-    ...Object.entries(device.attributes).map(([name, value]) => ({
-      key: `a ${name}`,
-      text: `${name}:${value}`,
-    })),
-  ]
-  if (tags.length === 0) return <span className="faint">–</span>
+/** One click sorts by the column, another the other way round. */
+function SortHeading({
+  column: { title, sort, className, descendingFirst },
+}: {
+  column: Pick<DeviceColumn, 'title' | 'sort' | 'className' | 'descendingFirst'>
+}) {
+  const route = useRoute()
+  if (sort === undefined) return <th className={className}>{title}</th>
+  const current = route.query.get('sort') ?? 'id'
+  const order = current === sort ? 'ascending' : current === `-${sort}` ? 'descending' : null
+  const first = descendingFirst ? `-${sort}` : sort
+  const next = order === null ? first : order === 'ascending' ? `-${sort}` : sort
+  const sortBy = () => navigate(withQuery(route, { sort: next === 'id' ? null : next }), { replace: true })
   return (
-    <div className="tags">
-      {tags.slice(0, TAGS_SHOWN).map(({ key, text }) => (
-        <span className="tag" key={key}>
-          {text.length > 48 ? `${text.slice(0, 47)}…` : text}
-        </span>
-      ))}
-      {tags.length > TAGS_SHOWN ? <span className="faint small">+{tags.length - TAGS_SHOWN}</span> : null}
-    </div>
+    <th className={className} aria-sort={order ?? 'none'}>
+      <button type="button" className="sort" onClick={sortBy}>
+        {title}
+        <span aria-hidden="true">{order === null ? '' : order === 'ascending' ? ' ↑' : ' ↓'}</span>
+      </button>
+    </th>
   )
 }

@@ -9,11 +9,12 @@ import { Card } from '../../components/card.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
 import { Skeleton } from '../../components/placeholders.tsx'
-import { many } from '../../labels/formats.ts'
+import { count, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
 import { useRoute } from '../../routing/location.ts'
 import { BulkBar } from './bulk-bar.tsx'
-import { DeviceFilters, filterNames } from './device-filters.tsx'
+import { ColumnChooser } from './column-chooser.tsx'
+import { DeviceFilters, filterNames, toApi } from './device-filters.tsx'
 import { DeviceTable } from './device-table.tsx'
 import { NoDevices } from './no-devices.tsx'
 
@@ -24,8 +25,8 @@ export function DevicesPage() {
   const { query: asked } = useRoute()
   const filter = Object.fromEntries(filterNames.map(name => [name, asked.get(name)]))
   const filtered = Object.values(filter).some(value => value !== null)
-  const path = `/v1/devices${query({ ...filter, limit: PAGE_SIZE })}`
-  const { items, failure, loading, more, fetching, refetch } = usePages<ListedDevice>(path, {
+  const path = `/v1/devices${query({ ...toApi(filter), sort: asked.get('sort'), limit: PAGE_SIZE, total: 'true' })}`
+  const { items, total, failure, loading, more, fetching, refetch } = usePages<ListedDevice>(path, {
     everyMs: FRESH_MS,
   })
   const [chosen, setChosen] = useState<{ under: string; ids: ReadonlySet<string> }>({
@@ -49,6 +50,7 @@ export function DevicesPage() {
         }
       />
       <DeviceFilters />
+      <ColumnChooser />
       <FailureNotice failure={failure} refetch={refetch} />
       <Card
         title={filtered ? 'Devices that match' : 'All devices'}
@@ -56,7 +58,9 @@ export function DevicesPage() {
         aside={
           loading ? null : (
             <span aria-live="polite">
-              {more === null ? many(items.length, 'device') : `the first ${many(items.length, 'device')}`}
+              {items.length === 0 || total === null
+                ? many(items.length, 'device')
+                : `1–${count(items.length)} of ${total.exact ? '' : 'more than '}${count(total.count)}`}
             </span>
           )
         }
@@ -84,7 +88,7 @@ export function DevicesPage() {
       {mayChange && items.length > 0 ? (
         <BulkBar
           chosen={ids}
-          filter={filter}
+          filter={toApi(filter)}
           wholeList={more === null ? items.length : null}
           onDone={() => {
             setChosen({ under: path, ids: new Set() })

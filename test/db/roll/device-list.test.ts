@@ -110,8 +110,6 @@ const valuesOf: Record<DeviceSort['by'], (device: Device) => string | number> = 
   lastSeen: ({ id }) => seen.get(id)?.until ?? 0,
   connectedAt: ({ id }) => seen.get(id)?.since ?? 0,
   messagesWaiting: ({ id }) => seen.get(id)?.note.messagesWaiting ?? 0,
-  bytesIn: ({ id }) => seen.get(id)?.note.bytesIn ?? 0,
-  bytesOut: ({ id }) => seen.get(id)?.note.bytesOut ?? 0,
 }
 
 function inOrder(devices: readonly Device[], { by, descending }: DeviceSort): string[] {
