@@ -1,6 +1,10 @@
 // What a validator found wrong, as faults a caller can act on: each with a path and words of its own.
 import type { FastifySchemaValidationError } from 'fastify'
 import type { Fault } from '../http/problem.ts'
+import { NAME_PATTERN } from '../http/schemas.ts'
+
+/** What an ID or name may be, for a person. */
+const NAME_RULE = 'may be 1 to 128 of A-Z a-z 0-9 . _ - (but not . or .. or a name such as constructor)'
 
 const FAULTS_MAX = 20
 
@@ -33,10 +37,14 @@ function nearest(errors: readonly FastifySchemaValidationError[]): readonly Fast
 }
 
 function messageOf({ keyword, params, message = 'is not valid' }: FastifySchemaValidationError): string {
-  const { additionalProperties, requiredProperties, allowedValues } = params as Record<string, unknown>
+  const { additionalProperties, requiredProperties, allowedValues, pattern } = params as Record<
+    string,
+    unknown
+  >
   if (keyword === 'additionalProperties') return `unknown field ${listed(additionalProperties)}`
   if (keyword === 'required') return `missing field ${listed(requiredProperties)}`
   if (keyword === 'enum') return `must be one of ${listed(allowedValues)}`
+  if (keyword === 'pattern' && pattern === NAME_PATTERN) return NAME_RULE
   return message
 }
 

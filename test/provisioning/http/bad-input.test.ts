@@ -5,6 +5,19 @@ import { isDeviceId } from '../../../pki/device-id.ts'
 import { NAME_PATTERN } from '../../../provisioning/http/schemas.ts'
 import { assertProblem, countDevices, makeCsr, startService } from '../harness.ts'
 
+test('an invalid ID is answered by what an ID may be', async () => {
+  await using service = await startService()
+  for (const ask of [
+    () => service.call('POST', '/v1/devices', { id: 'pump 1' }),
+    () => service.call('GET', '/v1/devices/pump%201'),
+  ]) {
+    const { status, body } = await ask()
+    assert.equal(status, 400)
+    assert.match(body.errors[0].message, /^may be 1 to 128 of A-Z a-z 0-9 \. _ -/)
+    assert.doesNotMatch(JSON.stringify(body), /\(\?!/)
+  }
+})
+
 test('threat 22: unknown fields such as role or status are refused everywhere, and nothing is written', async t => {
   await using service = await startService()
   await service.call('POST', '/v1/devices', { id: 'pump-1' })
