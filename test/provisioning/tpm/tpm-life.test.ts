@@ -102,3 +102,19 @@ test('a renewal keeps the proof only by a fresh activation, which is no early re
     (await service.call('GET', `/v1/audit?action=certificate.rekey`)).body.items.length
   assert.equal(await early(), 0)
 })
+
+test('TPMs of strangers and wrong answers count as failures of their address; a TPM that is known passes all the same', async () => {
+  await using service = await startService({ failuresPerMinuteMax: 2 })
+  const maker = await makerOf(service)
+  const stranger = createSoftwareTpm()
+  const ask = () => challenge(service, documentsOf(stranger, stranger.createKey(), null))
+  assert.deepEqual(reasonOf(await ask()), [403, 'tpm_unknown'])
+  assert.deepEqual(reasonOf(await answer(service, 'A'.repeat(22), Buffer.alloc(32))), [
+    404,
+    'tpm_session_unknown',
+  ])
+  const limited = await ask()
+  assert.deepEqual(reasonOf(limited), [429, 'rate_limited'])
+  assert.ok(Number(limited.headers['retry-after']) > 0)
+  assert.equal((await enroll(service, await deviceOf(maker.ca))).status, 201)
+})
