@@ -28,6 +28,8 @@ export type ExportedDevice = {
   state: DeviceState
   attributes: Record<string, string>
   groups: string[]
+  /** SHA-256 of the endorsement key that an operator put on record; absent where none did. */
+  endorsementKey?: string
   createdAt: number
   updatedAt: number
   /** Null where it never connected. */
@@ -58,13 +60,15 @@ export function openDeviceExport(file: string, filter: ExportFilter, now: number
   const lastSeen = prepareLastSeen(sqlite)
   const devices = sqlite.prepare<
     [object],
-    Omit<ExportedDevice, 'attributes' | 'groups' | 'certificates' | 'lastSeen'> & {
+    Omit<ExportedDevice, 'attributes' | 'groups' | 'certificates' | 'lastSeen' | 'endorsementKey'> & {
       attributes: string
       groups: string
+      endorsementKey: string | null
     }
   >(
     `SELECT id AS deviceId, state, attributes, created_at AS createdAt, updated_at AS updatedAt,
-       (SELECT json_group_array(name) FROM device_groups WHERE device_id = devices.id) AS groups
+       (SELECT json_group_array(name) FROM device_groups WHERE device_id = devices.id) AS groups,
+       (SELECT ek_hash FROM endorsement_keys WHERE device_id = devices.id AND vouched_by = 'operator') AS endorsementKey
      FROM devices WHERE id IN (SELECT value FROM json_each(@ids)) AND (@status IS NULL OR EXISTS
        (SELECT 1 FROM certificates WHERE device_id = devices.id AND status = @status))
      ORDER BY id`,
@@ -86,8 +90,10 @@ export function openDeviceExport(file: string, filter: ExportFilter, now: number
         next = listed.next
       }
       const ids = JSON.stringify(found.splice(0, PAGE_DEVICES))
-      return devices.all({ ids, status }).map(device => ({
+      return devices.all({ ids, status }).map(({ endorsementKey, ...device }) => ({
         ...device,
+        // An import puts it on the operator's list, so no other is written.
+        ...(endorsementKey === null ? {} : { endorsementKey }),
         lastSeen: lastSeen(device.deviceId, now),
         // Read when it is asked for, so that a damaged row fails alone.
         get attributes() {

@@ -188,9 +188,11 @@ test('two keys proven at once with one endorsement key: the second waits, and an
   const { items } = (await service.call('GET', `/v1/audit?action=tpm.clone&target=${waits.body.deviceId}`))
     .body
   assert.equal(items[0].detail.session, second.session)
-  const events = (await service.call('GET', `/v1/events?kind=cloned&device=${waits.body.deviceId}`)).body
-    .items
-  assert.deepEqual([events[0]?.reason, events[0]?.detail.how], ['certificate_cloned', 'endorsement_key'])
+  const path = `/v1/events?kind=cloned&device=${waits.body.deviceId}`
+  const events = async () => (await service.call('GET', path)).body.items
+  await until(async () => (await events()).length > 0)
+  const [told] = await events()
+  assert.deepEqual([told.reason, told.detail.how], ['certificate_cloned', 'endorsement_key'])
   const later = await enroll(service, copy)
   assert.equal(later.status, 202, 'asked again it still waits')
 })
@@ -256,4 +258,12 @@ test('a policy that asks for the proof gives a topic to the certificate that a T
   await service.enroll(deviceId, makeCsr('p256').csr)
   assert.equal(await boundOf(deviceId), null, 'a later certificate that no TPM proved is not attested')
   await service.call('DELETE', '/v1/policies/proven/attachments/everyone')
+})
+
+test('an export has the endorsement keys that an operator put on record, and no other', async () => {
+  const lines = (await service.call('GET', '/v1/export')).text.trim().split('\n')
+  const devices: { deviceId: string; endorsementKey?: string }[] = lines.map(line => JSON.parse(line))
+  const keyOf = (id: string) => devices.find(({ deviceId }) => deviceId === id)?.endorsementKey
+  assert.match(keyOf('bulk-1') ?? '', /^[0-9a-f]{64}$/)
+  assert.equal(keyOf('token-1'), undefined, 'an import would say that an operator knows it')
 })
