@@ -15,6 +15,7 @@ const WHOLE_MS = 15 * 60_000
 /** They measure the heap of V8. What admissions cost in memory on Bun is measured by `npm run faults`. */
 const measuringV8 = [
   'test/broker/gate/transport/held-back.test.ts',
+  'test/broker/gate/transport/octet-by-octet.test.ts',
   'test/broker/mqtt/device-memory.test.ts',
   'test/broker/mqtt/device-memory-sent.test.ts',
 ]

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { attempt, attemptPlain, startTestBroker, type TestBroker } from '../../../harness/broker.ts'
 import { rawSession } from '../../../harness/raw-client.ts'
+import { notOnBun } from '../../../harness/runtime.ts'
 import { until } from '../../../harness/until.ts'
 
 async function withBroker(settings: Record<string, number>, work: (t: TestBroker) => Promise<void>) {
@@ -119,7 +120,8 @@ test('keeps serving devices while 300 connections are half open, and closes thos
     assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="handshake_timeout"\} 300/)
   }))
 
-test('logs a flood of refusals in part and counts it in full', () =>
+const toldLate = notOnBun('of plain text it tells after the close, so that many count as handshake_failed')
+test('logs a flood of refusals in part and counts it in full', { skip: toldLate }, () =>
   withBroker({}, async t => {
     const began = performance.now()
     await Promise.all(
@@ -128,7 +130,8 @@ test('logs a flood of refusals in part and counts it in full', () =>
     assert.match(await t.broker.metrics(), /rollcall_refusals_total\{reason="not_tls"\} 200/)
     const seconds = Math.ceil((performance.now() - began) / 1_000)
     assert.ok(t.lines.filter(line => line.msg === 'refused').length <= 50 * (seconds + 1))
-  }))
+  }),
+)
 
 test('lets a refused device go as soon as it hangs up', async () => {
   const waits: number[] = []

@@ -15,6 +15,7 @@ test('a connection that fills and drains often keeps no listener of each time', 
   })
   const client = {
     stream,
+    session: { bytesOut: 0 },
     phase: 'open',
     out: [],
     outBytes: 0,
