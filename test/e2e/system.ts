@@ -191,6 +191,13 @@ function launchUp(data: string, { flags = anyPorts, env, through = [] }: SystemO
   return { child, log, ended }
 }
 
+/** What a start that failed told, once and in JSON, as it was asked for. @throws where its log holds none, or more than one. */
+export function failureIn(log: string): { error: string; reason: string; hint: string | null } {
+  const told = jsonLines(log).filter(line => typeof line['error'] === 'string')
+  if (told.length !== 1) throw new Error(`${told.length} failures in ${log}`)
+  return told[0] as unknown as ReturnType<typeof failureIn>
+}
+
 /** Where a disk is, for a test of the disk: `npm test` makes what is temporary in memory. */
 export const disk = process.env['TEST_DISK'] ?? tmpdir()
 

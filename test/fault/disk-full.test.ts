@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { makeKey, makeRequest } from '../../cli/enrollment/key-pair.ts'
 import { until } from '../cli/running.ts'
 import { enrollMany, knock, stay } from '../e2e/devices.ts'
-import { attemptUp, processesNaming, scratch, startSystem } from '../e2e/system.ts'
+import { attemptUp, failureIn, processesNaming, scratch, startSystem } from '../e2e/system.ts'
 import { length } from './length.ts'
 import { mountSmallDisk } from './small-disk.ts'
 
@@ -76,7 +76,7 @@ describe('a full disk', () => {
     const data = disk.at('data')
     const attempt = attemptUp(data)
     assert.equal(await attempt.ended, 1, attempt.log())
-    assert.match(attempt.log(), /^error: .*(disk.*full|full.*disk|space)/im)
+    assert.match(failureIn(attempt.log()).error, /disk.*full|full.*disk|space/i)
     assert.deepEqual(processesNaming(data), [])
     disk.free()
     await using system = await startSystem(data)

@@ -128,12 +128,12 @@ export const faults: Row[] = [
   {
     row: 'packet-bombs',
     fault:
-      'declared sizes of 256 MB, endless topics, 10,000 subscriptions: refused on sight, memory and loop flat',
+      'declared sizes of 256 MB, endless topics, 4,000 subscriptions in a packet: refused on sight, memory and loop flat',
     tests: [
       { file: 'broker/threats/resources.test.ts' },
       {
         file: 'broker/mqtt/connection/floods.test.ts',
-        names: ['packetBytesMax', 'connectBytesMax', '10,000', 'too many levels'],
+        names: ['packetBytesMax', 'connectBytesMax', '4,000', 'too many levels'],
       },
     ],
   },
@@ -179,6 +179,7 @@ export const faults: Row[] = [
     ['est', 'fault/parsed-bodies.test.ts', 'EST is answered'],
     ['uploads', 'fault/parsed-bodies.test.ts', 'CRLs and uploads'],
     ['web-sockets', 'fault/parsed-bodies.test.ts', 'of any kind end no process'],
+    ['tpms', 'fault/tpm-parsers.test.ts', 'public areas and endorsement certificates'],
   ].map(([what, file, name]) => ({
     row: `fuzz-${what}`,
     fault: `${what!.replaceAll('-', ' ')} damaged by chance for ten minutes: a value or a reason, never an exception`,
