@@ -198,7 +198,7 @@ describe('an operator that steers the fleet', () => {
       await service.call('POST', `/v1/devices/${id}/decommission`)
     }
     const { page } = view
-    await view.goTo('/devices')
+    await view.goTo('/devices?search=m-')
     await page.getByText('1–3 of 3', { exact: true }).waitFor()
     const ids = () => page.locator('tbody th').allInnerTexts()
     await page.getByRole('button', { name: 'Device', exact: true }).click()
