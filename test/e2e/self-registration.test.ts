@@ -134,7 +134,7 @@ describe('devices of a trust anchor', () => {
       await openssl('ca', '-config', config, '-gencrl', '-crldays', '7', '-out', world.at('ca.crl'))
       return rollcall('issuer', 'crl', 'import', world.at('ca.crt'), world.at('ca.crl'))
     }
-    const said = await lists(`R\t301231000000Z\t260101000000Z,keyCompromise\t${serial}\tunknown\t/CN=x\n`)
+    const said = await lists(`R\t301231000000Z\t260101000000Z,superseded\t${serial}\tunknown\t/CN=x\n`)
     assert.match(said, /a CRL with 1 entry is in force; 1 session cut, 1 of 1 brokers acknowledged/)
     await listener.printed(/DISCONNECT|Error|reconnect/i).catch(() => {})
     assert.match((await publish(listed)).output, /not authori[sz]ed/i)

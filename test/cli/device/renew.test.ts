@@ -98,7 +98,10 @@ test('for a compromised key it asks at once, and has the next pair once an opera
   await service.call('POST', '/v1/devices/pump-1/suspend')
   const refused = await rollcall(device.args)
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /^error: The device is suspended\n {2}certificate: device_suspended\nhint: /)
+  const { error, hint, findings } = JSON.parse(refused.stderr)
+  assert.equal(error, 'The device is suspended')
+  assert.ok(hint)
+  assert.deepEqual(findings, [{ path: 'certificate', message: 'device_suspended' }])
 })
 
 test('as a daemon it renews when the time has come, and ends on SIGTERM', async () => {

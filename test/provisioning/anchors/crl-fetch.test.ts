@@ -158,7 +158,7 @@ test('a source is refused where it may not be asked, and asked by itself where i
     for (const deadline = performance.now() + 20_000; !holds(await standing()); )
       assert.ok(performance.now() < deadline, JSON.stringify(await standing()))
   }
-  await until(({ crl }) => crl?.number === '1000')
+  await until(({ crl, source }) => crl?.number === '1000' && source.checkedAt !== null)
   served = null
   now += 2 * 86_400_000
   await until(({ source: { error }, crl }) => error === 'it answers 503' && crl.number === '1000')
