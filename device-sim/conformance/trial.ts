@@ -61,6 +61,7 @@ export function connectPacket(
 
 export function createTrial(where: Where, version: Version, clientId: string, prefix: string): Trial {
   const peers: Peer[] = []
+  let keepsSession = false
   const trial: Trial = {
     version,
     clientId,
@@ -73,6 +74,7 @@ export function createTrial(where: Where, version: Version, clientId: string, pr
     },
     async connect(options = {}) {
       const peer = await trial.open()
+      keepsSession ||= options.clean === false
       peer.send(connectPacket(version, clientId, where, options))
       const connack = (await peer.expect('connack')) as Connack
       const code = connack.reasonCode ?? connack.returnCode ?? 0
@@ -81,6 +83,13 @@ export function createTrial(where: Where, version: Version, clientId: string, pr
     },
     async end() {
       await Promise.all(peers.map(peer => peer.leave().catch(() => {})))
+      if (!keepsSession) return
+      // The next trial of this client ID is to find no session, and no message of this one.
+      keepsSession = false
+      await trial
+        .connect()
+        .then(({ peer }) => peer.leave())
+        .catch(() => {})
     },
   }
   return trial
