@@ -6,6 +6,7 @@ import type { Reason } from '../../db/reason.ts'
 import type { AdmittedConnection, ConnectionHandle, ConnectionHandler } from '../connection-handler.ts'
 import type { GateObserver } from '../gate/index.ts'
 import type { HandshakeOutcome, Limits } from '../gate/limits/connection-limits.ts'
+import { createUnreadPieces } from '../gate/transport/unread-pieces.ts'
 import { type Frame, kinds, UNREAD } from './frames.ts'
 import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
 import type { SocketPair } from './socket-pair.ts'
@@ -32,6 +33,7 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
   const { pair, handleConnection, limits, observer } = options
   const passages = new Map<number, RemoteConnection>()
   const handshakes = new Map<string, number>()
+  const unread = createUnreadPieces()
   let connections = 0
   let isGone = false
 
@@ -72,6 +74,7 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
       return
     }
     const remote = createRemoteStream(connection, pair, () => passages.delete(connection))
+    unread.watch(remote.stream)
     const passage: RemoteConnection = { ...remote, handed: null }
     passages.set(connection, passage)
     passage.handed = handleConnection({

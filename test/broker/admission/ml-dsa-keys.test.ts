@@ -28,6 +28,7 @@ for (const gates of [0, 1]) {
       const ca = pqAuthority('Post-quantum CA', pqKey('ml-dsa-87'))
       const anchor = { der: ca.der, name: 'pq', kind: 'foreign', parentId: null } as const
       const issuerId = await t.roll.writer.addIssuer(anchor, { name: 'test', kind: 'local' })
+      await t.line(line => /anchors reloaded/.test(line.msg))
       for (const type of mlDsaTypes) {
         const ours = pqLeaf(`${type}-ours`, pqKey(type), issuing(t))
         await t.roll.list(`${type}-ours`, ours)

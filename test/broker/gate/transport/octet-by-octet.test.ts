@@ -12,7 +12,7 @@ import { maskedFrame, opcodes, rawWebSocket } from '../../../harness/web-socket.
 const FIRST_OCTETS = 500
 const OCTETS = 15_000
 const DECLARED_BYTES = 200_000
-const BOUND = 512 * 1_024
+const BOUND = 1_024 * 1_024
 
 let roll: Roll
 let broker: ForkedBroker
