@@ -145,8 +145,8 @@ describe('a policy with limits', () => {
       }
       clock += 1_000_000
       t.lines.length = 0
-      await limited({ limits: { sessionExpiryMaxSeconds: 10 } })
-      await t.line(line => line.msg === 'epoch acknowledged' && t.lines.length > 1)
+      const epoch = await limited({ limits: { sessionExpiryMaxSeconds: 10 } })
+      await t.line(line => line.msg === 'epoch acknowledged' && line['epoch'] === epoch)
       if (!isAway) {
         await one.leave()
         await t.line(line => line.msg === 'disconnected')
