@@ -10,16 +10,18 @@ import type { TpmSchema } from './schema-tpm.ts'
 
 export type DeviceState = 'registered' | 'active' | 'suspended' | 'decommissioned'
 
-export type CertificateStatus =
-  | 'pending'
-  | 'issued'
-  | 'active'
-  | 'superseded'
-  | 'suspended'
-  | 'rejected'
-  | 'retired'
-  | 'lapsed'
-  | 'revoked'
+export const certificateStatuses = [
+  'pending',
+  'issued',
+  'active',
+  'superseded',
+  'suspended',
+  'rejected',
+  'retired',
+  'lapsed',
+  'revoked',
+] as const
+export type CertificateStatus = (typeof certificateStatuses)[number]
 
 export const deadlineKinds = ['expiring', 'critical', 'lapse', 'retire', 'forget'] as const
 export type DeadlineKind = (typeof deadlineKinds)[number]

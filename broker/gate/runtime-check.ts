@@ -1,5 +1,5 @@
 // Run by the runtime that is to carry the broker, before it may: a TLS listener as the gate's, which says of each connection
-// what it saw. The client is another process with another TLS stack, and judges (cli/service/broker-runtime.ts).
+// what it saw. The client is another process with another TLS stack, and judges (cli/service/broker-runtime-check.ts).
 import { createServer } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { tlsProfile } from '../../pki/tls-profile.ts'

@@ -1,6 +1,7 @@
 // The flags by which devices are chosen, shared by every command that takes many of them.
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { DeviceFilter } from '../../client/types.ts'
+import { certificateStatuses } from '../../db/schema.ts'
 import { type When, whenOf } from '../when.ts'
 
 const FILTERS = 'Which devices (all must hold):'
@@ -19,17 +20,6 @@ export type FilterFlags = {
 }
 
 export const states = ['registered', 'active', 'suspended', 'decommissioned']
-const statuses = [
-  'pending',
-  'issued',
-  'active',
-  'superseded',
-  'suspended',
-  'rejected',
-  'retired',
-  'lapsed',
-  'revoked',
-]
 
 export function withFilters(command: Command): Command {
   command
@@ -55,7 +45,9 @@ export function withFilters(command: Command): Command {
       whenOf(),
     )
     .addOption(
-      new Option('--certificate-status <status>', 'whose certificate has this status').choices(statuses),
+      new Option('--certificate-status <status>', 'whose certificate has this status').choices(
+        certificateStatuses,
+      ),
     )
     .option('--expires <when>', 'whose certificate expires before:30d, or after:1d', whenOf({ ahead: true }))
   return command.optionsGroup('Options:')

@@ -1,6 +1,6 @@
 // The whole state machine of devices and certificates: which move leads from where to where. Every verb asks here.
 // Knows no registry and no clock; when a transition is due, and which caller may make it, is decided elsewhere.
-import type { CertificateStatus, DeviceState } from '../schema.ts'
+import { type CertificateStatus, certificateStatuses, type DeviceState } from '../schema.ts'
 
 type Moves<State> = Record<string, { from: readonly State[]; to: State | null }>
 
@@ -26,17 +26,7 @@ export const certificateTransitions = {
   revoke: { from: ['issued', 'active', 'superseded', 'suspended'], to: 'revoked' },
   /** Its key is not safe: that is said of a certificate whatever became of it, and goes for all others of the key. */
   compromise: {
-    from: [
-      'pending',
-      'issued',
-      'active',
-      'superseded',
-      'suspended',
-      'rejected',
-      'retired',
-      'lapsed',
-      'revoked',
-    ],
+    from: certificateStatuses,
     to: 'revoked',
   },
 } as const satisfies Moves<CertificateStatus>

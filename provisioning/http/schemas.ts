@@ -3,6 +3,7 @@
 import Type, { type Static, type TSchema } from 'typebox'
 import { reasonCodes } from '../../db/reason.ts'
 import { endings } from '../../db/roll/last-seen.ts'
+import { certificateStatuses } from '../../db/schema.ts'
 import { CSR_CHARACTERS_MAX } from '../../pki/pem.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
 
@@ -29,17 +30,6 @@ const Attributes = Type.Record(
 const Groups = Type.Array(Name, { maxItems: 100, uniqueItems: true })
 
 export const deviceStates = ['registered', 'active', 'suspended', 'decommissioned'] as const
-export const certificateStatuses = [
-  'pending',
-  'issued',
-  'active',
-  'superseded',
-  'suspended',
-  'rejected',
-  'retired',
-  'lapsed',
-  'revoked',
-] as const
 const trusts = ['chained', 'pinned'] as const
 
 export const DeviceParams = Type.Object({ id: Name }, strict)

@@ -1,16 +1,7 @@
 // What the routes about imports and exports take and give. jobs/row.ts validates the rows.
 import Type, { type Static } from 'typebox'
-import {
-  certificateStatuses,
-  deviceStates,
-  Name,
-  Nullable,
-  OneOf,
-  PageOf,
-  paging,
-  strict,
-  Time,
-} from '../http/schemas.ts'
+import { certificateStatuses } from '../../db/schema.ts'
+import { deviceStates, Name, Nullable, OneOf, PageOf, paging, strict, Time } from '../http/schemas.ts'
 import { deviceFilters } from '../roll/device-query.ts'
 
 const Uuid = Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' })

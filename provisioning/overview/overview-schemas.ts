@@ -1,6 +1,7 @@
 // What the overview and the list of live sessions give.
 import Type from 'typebox'
-import { certificateStatuses, deviceStates, Nullable, OneOf, Time } from '../http/schemas.ts'
+import { certificateStatuses } from '../../db/schema.ts'
+import { deviceStates, Nullable, OneOf, Time } from '../http/schemas.ts'
 
 const counts = <const T extends readonly string[]>(states: T) =>
   Type.Object(

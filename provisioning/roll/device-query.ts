@@ -2,18 +2,10 @@
 import Type, { type Static } from 'typebox'
 import { attributeOf, type DeviceFilter } from '../../db/roll/device-filter.ts'
 import { type DeviceKey, type DeviceSort, deviceSorts } from '../../db/roll/device-list.ts'
+import { certificateStatuses } from '../../db/schema.ts'
 import { timestampOf } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
-import {
-  certificateStatuses,
-  Device,
-  deviceStates,
-  Name,
-  Nullable,
-  OneOf,
-  paging,
-  strict,
-} from '../http/schemas.ts'
+import { Device, deviceStates, Name, Nullable, OneOf, paging, strict } from '../http/schemas.ts'
 
 const orders = deviceSorts.flatMap(by => [by, `-${by}` as const])
 
