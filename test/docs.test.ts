@@ -174,6 +174,20 @@ function isPlaceholder(value: string): boolean {
   return /^[A-Z]+$/.test(value)
 }
 
+describe('docs/cli.md', () => {
+  it('lists every command with its verbs, and no other', async () => {
+    const words = (cell = '') => [...cell.matchAll(/`([\w-]+)`/g)].map(match => match[1]!).sort()
+    const rows = [...read('docs/cli.md').matchAll(/^\| (`[\w-]+`(?:, `[\w-]+`)*) \| ((?:`[\w-]+` ?)*)\|/gm)]
+    const listed = rows.flatMap(([, commands, verbs]) => words(commands).map(name => [name, words(verbs)]))
+    const load = async ([name, noun]: [string, (typeof nouns)[string]]) => {
+      const { commands } = await noun.load('0')
+      return [name, commands.map(verb => verb.name()).sort()] as const
+    }
+    const made = await Promise.all(Object.entries(nouns).map(load))
+    assert.deepEqual(Object.fromEntries(listed), Object.fromEntries(made))
+  })
+})
+
 describe('docs/metrics.md', () => {
   it('lists every metric of ours, and no other', () => {
     const code = [
