@@ -12,7 +12,7 @@ import { bindRights, type Rights } from '../policy/rights.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md'].concat(
-  globSync('docs/**/*.md', { cwd: root }).sort(),
+  globSync('{docs/**/*.md,bench/README.md,examples/README.md}', { cwd: root }).sort(),
 )
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 /** Without fenced blocks and `code`, in which nothing is a link or heading. */
@@ -60,7 +60,9 @@ describe('names', () => {
   for (const page of pages) {
     it(`of files and scripts in ${page} exist`, () => {
       const text = read(page)
-      for (const [, path = ''] of text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|cnf))`/g)) {
+      for (const [, path = ''] of text.matchAll(
+        /(?:`|\bnode )((?:[\w.-]+\/)+[\w.-]+\.(?:[cm]?[jt]s|cnf))\b/g,
+      )) {
         assert.ok(
           existsSync(join(root, path)) || globSync(`**/${path}`, { cwd: join(root, 'broker') }).length,
           path,
