@@ -51,7 +51,7 @@ test('docs/reasons.md says of each what happened, what the device sees and what 
       `${code} says another thing than the code does`,
     )
     assert.ok(
-      points.some(point => /^- \*\*What to do:\*\* .{10,}/.test(point)),
+      points.some(point => /^\*\*Remedy:\*\* .{10,}/.test(point)),
       `${code} does not say what to do`,
     )
   }
