@@ -114,6 +114,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     expiryCheckMs,
   })
   publisher.start(engine.announce)
+  stores.history.start(engine)
 
   const limits = createLimits(settings, () => performance.now())
   const gates = createGates({
@@ -175,6 +176,7 @@ async function closeParts(parts: Parts, hurry: boolean): Promise<void> {
   await gatesStopped
   stores.writeBuffer.close()
   stores.recorder.close()
+  stores.history.close()
   await parts.registry.close()
 }
 

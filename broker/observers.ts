@@ -10,6 +10,7 @@ import type { BrokerMetrics } from './observability/metrics.ts'
 import { traceChange } from './observability/tracing.ts'
 import type { RegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
+import type { BrokerHistory } from './statistics/history.ts'
 
 export function createObservers(options: {
   settings: BrokerSettings
@@ -18,11 +19,12 @@ export function createObservers(options: {
   recorder: EventRecorder
   publisher: EventPublisher
   writeBuffer: RegistryWriteBuffer
+  history: Pick<BrokerHistory, 'routed'>
   /** The session store failed to write. */
   onStoreFailed(error: unknown): void
   now: () => number
 }) {
-  const { settings, log, metrics, recorder, publisher, writeBuffer, now } = options
+  const { settings, log, metrics, recorder, publisher, writeBuffer, history, now } = options
   const detectClone = createCloneDetector()
 
   const refused: BrokerLog['refused'] = (reason, peer, detail, code) => {
@@ -75,7 +77,10 @@ export function createObservers(options: {
       publisher.subscribed(granted ?? '')
     },
     sessionExpired: () => metrics.sessionsExpired.inc(),
-    routed: tookMs => metrics.routingSeconds.observe(tookMs / 1_000),
+    routed(tookMs) {
+      metrics.routingSeconds.observe(tookMs / 1_000)
+      history.routed(tookMs)
+    },
     sessionsUnkept(error) {
       log.sessionsUnkept(error)
       options.onStoreFailed(error)

@@ -13,6 +13,7 @@ import type { BrokerRegistry } from './registry/broker-registry.ts'
 import type { StoredSessionOf } from './registry/last-seen-buffer.ts'
 import { createRegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
+import { openBrokerHistory } from './statistics/history.ts'
 
 export type Stores = ReturnType<typeof openStores>
 
@@ -49,12 +50,14 @@ export function openStores(options: {
     if (sessionFile.setAside !== null)
       log.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
     const eventFile = join(data, 'events.db')
+    const history = openBrokerHistory({ file: join(data, 'history.db'), node: nodeId, log, now })
     return {
       writeBuffer,
       sessionFile,
       /** Null where stored sessions are kept in memory alone. */
       sessionsAt,
-      recorder: openEventRecorder(eventFile, nodeId, settings.eventLog === 1, log, now),
+      history,
+      recorder: openEventRecorder(eventFile, nodeId, settings.eventLog === 1, log, now, history.counted),
       publisher: createEventPublisher({
         reader: createEventReader(eventFile, log.eventLogFailed),
         wanted: waitsFor(sessionFile, EVENT_TOPICS),

@@ -18,6 +18,7 @@ import { startEventService } from './events/index.ts'
 import { createLog } from './logging/log.ts'
 import { createMetrics } from './metrics.ts'
 import { createLastUse } from './operators/last-use.ts'
+import { createHistoryService } from './overview/history.ts'
 import { createOverviewService } from './overview/overview.ts'
 import { createReceipt } from './receipt.ts'
 import { startRevocation, statusUrlOf } from './revocation/index.ts'
@@ -135,6 +136,7 @@ async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
       issuers,
       lastUse,
       overview,
+      history: createHistoryService(events.history, now),
       events,
       webhooks,
       ready,

@@ -50,6 +50,7 @@ import type { Log } from './logging/log.ts'
 import type { AuthorizationScope } from './operators/authorization-scope.ts'
 import { createAuthorizationScope } from './operators/authorization-scope.ts'
 import type { LastUse } from './operators/last-use.ts'
+import type { History, HistorySpan } from './overview/history.ts'
 import type { OverviewService } from './overview/overview.ts'
 import type { PolicyResolver } from './policies/policy-resolver.ts'
 import { createPolicyResolver } from './policies/policy-resolver.ts'
@@ -84,6 +85,7 @@ export type Services = {
   receipt: AwaitReceipt
   revocationOutcome: RevocationOutcome
   overview: OverviewService
+  history: (span: HistorySpan) => History
   events: Pick<EventService, 'reader' | 'streams'>
   webhooks: { store: WebhookReader; service: WebhookService }
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
@@ -118,6 +120,7 @@ type ServiceParts = Pick<
   | 'anchors'
   | 'lastUse'
   | 'overview'
+  | 'history'
   | 'events'
   | 'webhooks'
   | 'audit'
@@ -204,6 +207,7 @@ export function createServices(parts: ServiceParts): Services {
     receipt: parts.receipt,
     revocationOutcome: prepareRevocationOutcome(reading.sqlite),
     overview: parts.overview,
+    history: parts.history,
     events: parts.events,
     webhooks: parts.webhooks,
     audit,

@@ -1,6 +1,6 @@
 // Records the broker's events: connections, disconnections with their reason, refusals, clones. In a flood of refusals all are
 // counted and some are recorded. Decides nothing; no caller waits for it.
-import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
+import { createEventLog, type EventCount, type EventLog } from '../../db/events/event-log.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import { reasonCodeText } from '../../db/reason-v5.ts'
 import type { DenialNote, DeniedAction } from '../../db/roll/denials.ts'
@@ -38,6 +38,7 @@ export function openEventRecorder(
   wanted: boolean,
   events: Troubles,
   now: () => number,
+  onCounted: (counts: Iterable<EventCount>) => void = () => {},
 ): EventRecorder {
   if (!wanted)
     return { connected() {}, disconnected() {}, refused() {}, denied() {}, cloned() {}, close() {} }
@@ -46,7 +47,7 @@ export function openEventRecorder(
     onFailed: events.eventLogFailed,
     onSetAside: events.eventLogSetAside,
   }
-  return createEventRecorder(createEventLog({ file, node, now, ...troubles }), now)
+  return createEventRecorder(createEventLog({ file, node, now, onCounted, ...troubles }), now)
 }
 
 /** Ends of a session that no reason of a refusal names. */

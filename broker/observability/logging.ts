@@ -131,6 +131,10 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
         'event log damaged: set aside, beginning a new one',
       )
     },
+    historyFailed: (error: unknown) =>
+      log.error({ error: (error as Error).message }, 'history cannot be written: figures wait or are lost'),
+    historySetAside: (file: string, error: unknown) =>
+      log.error({ file, error: (error as Error).message }, 'history damaged: set aside, beginning a new one'),
     clientFailed: (peer: PeerInfo, error: Error) =>
       log.info({ ...peer, error: error.message }, 'connection failed'),
 

@@ -43,6 +43,8 @@ export type EventLogOptions = {
   now: () => number
   everyMs?: number
   rowsMax?: number
+  /** Told of the counts that were written, by minute, kind and reason. */
+  onCounted?: (counts: Iterable<EventCount>) => void
   onDropped(count: number): void
   /** Said at most once in ten seconds. */
   onFailed(error: unknown): void
@@ -63,8 +65,9 @@ const MINUTE_MS = 60_000
 /** Minutes times kinds times reasons, for as long as nothing can be written. */
 const COUNTS_MAX = 5_000
 
-type Count = { minute: number; kind: EventKind; reason: string; count: number }
-type Counts = Map<string, Count>
+/** `minute` in ms since the epoch; `reason` empty where there is none. */
+export type EventCount = { minute: number; kind: EventKind; reason: string; count: number }
+type Counts = Map<string, EventCount>
 /** `failed` holds what was thrown at events that are no rows; all others were written. */
 type Written = { failed: readonly unknown[] }
 
@@ -132,6 +135,7 @@ export function createEventLog(parts: EventLogOptions): EventLog {
     if (written === null) return
     dropped = 0
     leftOut(written)
+    parts.onCounted?.(counts.values())
     counts = new Map()
     waiting = waiting.slice(batch.length)
   }
@@ -163,8 +167,10 @@ export function createEventLog(parts: EventLogOptions): EventLog {
       const own: Counts = new Map()
       for (const { kind, reason, at } of events) addTo(own, kind, reason, at)
       const written = attempt(({ write }) => write(events, own, mark, now()))
-      if (written !== null) leftOut(written)
-      return written !== null
+      if (written === null) return false
+      leftOut(written)
+      parts.onCounted?.(own.values())
+      return true
     },
     marked(name) {
       const found = attempt(({ file: { sqlite } }) => ({

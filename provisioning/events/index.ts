@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { prepareAuditTail } from '../../db/events/audit-tail.ts'
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../db/events/event-reader.ts'
+import { createHistoryLog } from '../../db/history/history-log.ts'
+import { createHistoryReader, type HistoryReader } from '../../db/history/history-reader.ts'
 import type { Registry } from '../../db/index.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
 import type { Log } from '../logging/log.ts'
@@ -14,6 +16,7 @@ export type EventService = {
   eventLog: EventLog
   reader: EventReader
   streams: EventStreams
+  history: HistoryReader
   deadlinePassed(passed: PassedDeadline): void
   close(): void
 }
@@ -26,8 +29,17 @@ export function startEventService(parts: {
 }): EventService {
   const { log, now } = parts
   const file = join(parts.directory, 'events.db')
+  const historyFile = join(parts.directory, 'history.db')
+  const history = createHistoryLog({
+    ...{ file: historyFile, now },
+    onFailed: log.historyFailed,
+    onSetAside: log.historySetAside,
+  })
   const eventLog = createEventLog({
     ...{ file, node: null, now },
+    onCounted(counts) {
+      for (const { minute, kind, count } of counts) history.add(kind, '', count, minute)
+    },
     onDropped: log.eventsDropped,
     onFailed: log.eventLogFailed,
     onSetAside: log.eventLogSetAside,
@@ -44,10 +56,12 @@ export function startEventService(parts: {
     eventLog,
     reader,
     streams,
+    history: createHistoryReader(historyFile, log.historyFailed),
     deadlinePassed: recorder.deadlinePassed,
     close() {
       streams.close()
       recorder.close()
+      history.close()
       reader.close()
     },
   }

@@ -6,6 +6,7 @@ import type { FailedDeadline, PassedDeadline } from '../../db/roll/deadlines.ts'
 import type { RollCount } from '../../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from '../metrics.ts'
 import { auditEvents } from './audit-messages.ts'
+import { eventMessages } from './event-messages.ts'
 
 export type LogLevel = 'json' | 'silent'
 export type Log = ReturnType<typeof createLog>
@@ -250,16 +251,8 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     },
 
     ...auditEvents(logger, metrics),
+    ...eventMessages(logger, metrics),
 
-    eventsDropped: (count: number) => metrics.eventsDropped.inc(count),
-    eventLogFailed: (error: unknown) => {
-      metrics.eventLogFailures.inc()
-      logger.error({ err: error }, 'event log cannot be used: events are lost, nothing else')
-    },
-    eventLogSetAside: (file: string, error: unknown) => {
-      metrics.eventLogFailures.inc()
-      logger.error({ file, err: error }, 'event log damaged: set aside, beginning a new one')
-    },
     webhookChanged: (caller: Caller, webhookId: string, change: string) => {
       metrics.changes.inc({ change: `webhook_${change}` })
       logger.info({ ...caller, webhookId, change }, 'webhook changed')

@@ -13,6 +13,7 @@ import type { Authentication } from '../operators/authentication.ts'
 import type { ConsoleSessions } from '../operators/console-sessions.ts'
 import { operatorRoutes } from '../operators/operator-routes.ts'
 import { sessionRoutes } from '../operators/session-routes.ts'
+import { historyRoutes } from '../overview/history-routes.ts'
 import { overviewRoutes } from '../overview/overview-routes.ts'
 import { policiesRoutes } from '../policies/routes.ts'
 import { rollRoutes } from '../roll/routes.ts'
@@ -45,6 +46,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     caRoutes(scope, services)
     policiesRoutes(scope, services)
     overviewRoutes(scope, services)
+    historyRoutes(scope, services)
     webhookRoutes(scope, services)
     admissionRoutes(scope, services)
     auditRoutes(scope, services)
