@@ -32,8 +32,8 @@ const CURVE_NAMES: Record<string, string> = { prime256v1: 'p256', secp384r1: 'p3
 /** Their name says all: Edwards curves (RFC 8410), ML-DSA (RFC 9881), SLH-DSA (RFC 9909). */
 const NAMED_KEYS = /^(ed25519|ed448|(ml|slh)-dsa-[a-z0-9-]+)$/
 
-/** Issuing reads the signed certificate, and listing reads it again: the same bytes have the same facts. */
-const REMEMBERED_MAX = 256
+/** Validating reads a certificate, and listing reads it again, up to a few hundred rows of an import later: the same bytes have the same facts. */
+const REMEMBERED_MAX = 1_024
 const ofObjects = new WeakMap<X509Certificate, Readonly<CertificateFacts>>()
 const remembered = new Map<string, Readonly<CertificateFacts>>()
 
@@ -51,15 +51,22 @@ export class CertificateUnreadable extends Error {
 /** Reads the facts from DER or PEM. Throws a `CertificateUnreadable` where something in them cannot be read. */
 export function certificateFacts(input: Buffer | string | X509Certificate): Readonly<CertificateFacts> {
   if (input instanceof X509Certificate) {
-    const facts = ofObjects.get(input) ?? Object.freeze(factsOf(input))
+    const facts = ofObjects.get(input) ?? factsOfBytes(input.raw, () => input)
     ofObjects.set(input, facts)
     return facts
   }
-  const known = Buffer.isBuffer(input) ? remembered.get(fingerprintOf(input)) : undefined
+  if (Buffer.isBuffer(input)) return factsOfBytes(input, () => parsed(input))
+  const x509 = openSslReads(input)
+  return factsOfBytes(x509.raw, () => x509)
+}
+
+function factsOfBytes(der: Buffer, read: () => X509Certificate): Readonly<CertificateFacts> {
+  const fingerprint = fingerprintOf(der)
+  const known = remembered.get(fingerprint)
   if (known !== undefined) return known
-  const facts = Object.freeze(factsOf(parsed(input)))
+  const facts = Object.freeze(factsOf(read(), fingerprint))
   if (remembered.size >= REMEMBERED_MAX) remembered.clear()
-  remembered.set(facts.fingerprint, facts)
+  remembered.set(fingerprint, facts)
   return facts
 }
 
@@ -77,9 +84,9 @@ export function validityIn(certificate: X509Certificate): { notBefore: number; n
 }
 
 /** What OpenSSL read and what was given must be the same bytes. */
-function parsed(input: Buffer | string): X509Certificate {
+function parsed(input: Buffer): X509Certificate {
   const x509 = openSslReads(input)
-  if (Buffer.isBuffer(input) && !x509.raw.equals(input)) throw unreadable
+  if (!x509.raw.equals(input)) throw unreadable
   return x509
 }
 
@@ -96,12 +103,12 @@ const unreadable = new CertificateUnreadable({
   message: 'it is not a DER-encoded X.509 certificate',
 })
 
-function factsOf(x509: X509Certificate): CertificateFacts {
+function factsOf(x509: X509Certificate, fingerprint: string): CertificateFacts {
   const certificate = readOrThrow(x509.raw)
   const usages = certificate.extendedKeyUsage
   const publicKey = publicKeyOf(x509)
   return {
-    fingerprint: fingerprintOf(x509.raw),
+    fingerprint,
     spkiHash: spkiHashOf(publicKey),
     serialNumber: x509.serialNumber.toLowerCase().replace(/^(00)+(?=..)/, ''),
     subject: (x509.subject as string | undefined) ?? printedNames(certificate.subjectAltName ?? []),

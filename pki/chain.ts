@@ -56,18 +56,8 @@ export function findIssuer(leaf: X509Certificate, issuers: Iterable<KnownIssuer>
   return null
 }
 
-/** Whether a leaf verifies under this issuer and the issuer's own chain reaches a self-signed root among them. */
-export function verifiesUnder(
-  leaf: X509Certificate,
-  issuerId: string,
-  issuers: ReadonlyMap<string, KnownIssuer>,
-): boolean {
-  const issuer = issuers.get(issuerId)
-  return issuer !== undefined && signed(issuer, leaf) && isAnchored(issuer, issuers)
-}
-
-/** Whether each issuer of its line signed the one below, up to a root. */
-function isAnchored(issuer: KnownIssuer, issuers: ReadonlyMap<string, KnownIssuer>): boolean {
+/** Whether this issuer's own chain reaches a self-signed root among those known: each of its line signed the one below. */
+export function isAnchored(issuer: KnownIssuer, issuers: ReadonlyMap<string, KnownIssuer>): boolean {
   let child = issuer
   for (let depth = 1; depth < DEPTH_MAX && child.parentId !== null; depth += 1) {
     const parent = issuers.get(child.parentId)

@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { AnchorState, Idevid } from '../../db/enrollment/idevids.ts'
 import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { findIssuer, isAnchored } from '../../pki/chain.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { validateLeaf } from '../../pki/leaf-policy.ts'
 import { nameDevice } from '../anchors/name-template.ts'
@@ -33,7 +33,7 @@ export function validateIdevid(
   const issuer = issuers.get(findIssuer(certificate, issuers.values())?.id ?? '')
   if (issuer === undefined || issuer.kind !== 'foreign') return null
   const { mode, nameTemplate, group, proofFingerprint } = parts.anchorEnrollment(issuer.id)
-  if (mode === 'off' || !verifiesUnder(certificate, issuer.id, issuers)) return null
+  if (mode === 'off' || !isAnchored(issuer, issuers)) return null
   const line = issuerLine(issuer.id, issuers)
   if (line.some(({ enabled, revoked, notAfter }) => !enabled || revoked || notAfter < now)) {
     return { fault: 'its issuer is disabled, revoked or has expired' }

@@ -8,7 +8,7 @@ import { type Issuer, issuerLine } from '../../db/issuers/issuer-store.ts'
 import { extensionIds } from '../../pki/certificate-extensions.ts'
 import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
 import { type ReadCertificate, readCertificate } from '../../pki/certificate-reader.ts'
-import { findIssuer, isSelfSigned, verifiesUnder } from '../../pki/chain.ts'
+import { findIssuer, isAnchored, isSelfSigned } from '../../pki/chain.ts'
 import { readOrNull } from '../../pki/foreign-bytes.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
@@ -116,7 +116,7 @@ function trustIn(
   if (line.some(({ enabled }) => !enabled)) return unknown('its manufacturer is disabled')
   if (line.some(({ revoked }) => revoked)) return unknown('the CA of its manufacturer was revoked')
   if (line.some(one => one.notAfter < now)) return unknown('the CA of its manufacturer has expired')
-  if (!verifiesUnder(certificate, issuer.id, issuers)) return unknown('its chain does not verify')
+  if (!isAnchored(issuer, issuers)) return unknown('its chain does not verify')
   if (notBefore - CLOCK_SKEW_MS > now || notAfter < now)
     return unknown('the endorsement certificate is not valid now')
   const serialNumber = certificate.serialNumber.toLowerCase().replace(/^(00)+(?=..)/, '')

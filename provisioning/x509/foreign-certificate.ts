@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { type Issuer, issuerLine, issuerNamed } from '../../db/issuers/issuer-store.ts'
 import { certificateFacts, fingerprintOf, readOrThrow } from '../../pki/certificate-facts.ts'
-import { findIssuer, verifiesUnder } from '../../pki/chain.ts'
+import { findIssuer, isAnchored } from '../../pki/chain.ts'
 import { coverageOf, covers } from '../../pki/distribution-points.ts'
 import type { PqMode } from '../../pki/key-policy.ts'
 import { validateLeaf } from '../../pki/leaf-policy.ts'
@@ -48,18 +48,13 @@ export async function validateForeignCertificate(order: ForeignCertificate): Pro
   }
   const misnamed = await foreignName(der, order)
   if (misnamed !== null) return invalid('certificate.subject', misnamed)
-  if (order.trust === 'chained') return chained(leaf, der, issuer, order)
+  if (order.trust === 'chained') return chained(der, issuer, order)
   // Pinned under a CA on record: bound to it, and so refused where the CA is.
   return withdrawn(issuer, order.issuers) ?? uncovered(der, issuer) ?? { der, issuerId: issuer?.id ?? null }
 }
 
-function chained(
-  leaf: X509Certificate,
-  der: Buffer,
-  issuer: Issuer | null,
-  { issuers, now }: ForeignCertificate,
-): ForeignVerdict {
-  if (issuer === null || !verifiesUnder(leaf, issuer.id, issuers)) {
+function chained(der: Buffer, issuer: Issuer | null, { issuers, now }: ForeignCertificate): ForeignVerdict {
+  if (issuer === null || !isAnchored(issuer, issuers)) {
     return invalid(
       'certificate.issuer',
       'its issuer is not a trust anchor here: register the issuer, or the certificate with "trust": "pinned"',
