@@ -55,7 +55,7 @@ function settingsThatHold(command: Command, flags: Flags): { settings: Effective
   if (problems.length === 0) return { settings }
   const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`
   throw Object.assign(
-    new CommandFailed(`the settings have ${count}`, 'docs/operations.md lists every setting with its bounds'),
+    new CommandFailed(`the settings have ${count}`, 'docs/operations.md lists every setting'),
     { findings: problems.map(message => ({ message })) },
   )
 }
