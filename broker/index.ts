@@ -14,7 +14,7 @@ import { createObservers } from './observers.ts'
 import { openBrokerRegistry } from './registry/broker-registry.ts'
 import { createIsGone } from './revocation/retention.ts'
 import { watchRevocations } from './revocation/revocation-watch.ts'
-import { reconcileStoredState } from './revocation/startup-reconciliation.ts'
+import { clearSessions, reconcileStoredState } from './revocation/startup-reconciliation.ts'
 import { type BrokerSettings, policyNames } from './settings/validation.ts'
 import { createScrape } from './statistics/scrape.ts'
 import { createSysTopics } from './statistics/sys-topics.ts'
@@ -113,6 +113,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     now,
     expiryCheckMs,
   })
+  clearSessions(engine, registry.feed, registry.epoch)
   publisher.start(engine.announce)
   stores.history.start(engine)
 

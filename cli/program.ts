@@ -16,6 +16,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'put devices on the roll, enroll them, suspend them',
     load: async () => (await import('./device/command.ts')).deviceCommand(),
   },
+  session: {
+    summary: 'list the sessions of devices, and end them',
+    load: async () => (await import('./session/command.ts')).sessionCommand(),
+  },
   job: {
     summary: 'follow imports of many devices, and fetch their results',
     load: async () => (await import('./job/command.ts')).jobCommand(),

@@ -7,6 +7,7 @@ import { issuerVerbs } from './issuers.ts'
 import { jobVerbs } from './jobs.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
 import { policyVerbs } from './policies.ts'
+import { sessionVerbs } from './sessions.ts'
 import { tpmVerbs } from './tpm.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 import type {
@@ -49,6 +50,7 @@ export type * from './jobs.ts'
 export type * from './operators.ts'
 export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
+export type * from './sessions.ts'
 export type * from './tpm.ts'
 export type { TransportOptions as ClientOptions } from './transport.ts'
 export type * from './types.ts'
@@ -118,6 +120,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       reject: (fingerprint: string) => call<CertificateReceipt>('POST', `${certificate(fingerprint)}/reject`),
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
     },
+    sessions: sessionVerbs(call, walk),
     ca: caVerbs(call),
     issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),

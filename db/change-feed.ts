@@ -1,7 +1,8 @@
 // The change feed: rows with a growing epoch that brokers follow, and the acknowledgements they give back.
 import type { Transaction } from 'kysely'
+import type { ChangeKind } from './change-kind.ts'
 import type { Registry } from './open.ts'
-import type { ChangeKind, Schema } from './schema.ts'
+import type { Schema } from './schema.ts'
 import { prepared } from './statement.ts'
 
 /** One change that can end somebody's right to be connected. */
@@ -30,6 +31,8 @@ export type ChangeReader = {
   latestEpoch(): number
   /** At most `limit` changes after this epoch, in order. */
   changesAfter(epoch: number, limit: number): Change[]
+  /** Devices whose stored session was to be deleted after this epoch. */
+  clearedAfter(epoch: number): string[]
 }
 
 /** Appends a change inside the transaction that makes it true; gives its epoch. */
@@ -60,7 +63,14 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
     `SELECT epoch, at, kind, device_id AS deviceId, fingerprint, issuer_id AS issuerId
      FROM changes WHERE epoch > ? ORDER BY epoch LIMIT ?`,
   )
+  const cleared = sqlite
+    .prepare<[number], string>(
+      `SELECT DISTINCT device_id FROM changes
+       WHERE kind = 'stored_session' AND epoch > ? AND device_id IS NOT NULL`,
+    )
+    .pluck()
   return {
+    clearedAfter: epoch => cleared.all(epoch),
     dataVersion: () => version.get() as number,
     latestEpoch: () => latest.get() as number,
     changesAfter: (epoch, limit) => after.all(epoch, limit),

@@ -25,7 +25,7 @@ import { createCrlCompromiseWriter } from './roll/crl-compromise.ts'
 import { createDeadlineWriter } from './roll/deadlines.ts'
 import { createDeviceWriter } from './roll/device-writer.ts'
 import { createPinnedWriter } from './roll/pinned-certificates.ts'
-
+import { createSessionWriter } from './roll/session-writer.ts'
 import { createWebhookWriter } from './webhooks/webhook-store.ts'
 
 export type RegistryWriter = ReturnType<typeof createRegistryWriter>
@@ -34,6 +34,7 @@ export type RegistryWriter = ReturnType<typeof createRegistryWriter>
 export function createRegistryWriter(registry: Registry, now: () => number = Date.now) {
   return {
     ...createDeviceWriter(registry, now),
+    ...createSessionWriter(registry, now),
     ...createCertificateWriter(registry, now),
     ...createCertificateTransitionWriter(registry, now),
     ...createPinnedWriter(registry, now),

@@ -26,6 +26,7 @@ import * as deviceCertificates from './migrations/0031-device-certificates.ts'
 import * as tpms from './migrations/0032-tpms.ts'
 import * as denials from './migrations/0033-denials.ts'
 import * as lastSeenIndexes from './migrations/0034-last-seen-indexes.ts'
+import * as sessionChanges from './migrations/0040-session-changes.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -58,6 +59,7 @@ const migrations: readonly Migration[] = [
   tpms,
   denials,
   lastSeenIndexes,
+  sessionChanges,
 ]
 
 /** The schema version this code reads and writes. */

@@ -120,6 +120,7 @@ const codes = {
   subscribe_denied: inAck(0x87),
   payload_format_invalid: { connack: 0x99, disconnect: null, ack: 0x99 },
   consumer_too_slow: nothing,
+  session_kicked: { connack: null, disconnect: 0x98, ack: null },
   session_too_old: nothing,
   keepalive_timeout: { connack: null, disconnect: 0x8d, ack: null },
   // doubt: a device refused in doubt shall try again

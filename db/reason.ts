@@ -182,6 +182,11 @@ const entries = {
     title: 'The client reads more slowly than messages arrive for it',
     hint: 'Subscribe to less, read faster, or raise outboundBytesMax.',
   },
+  session_kicked: {
+    seen: 'close',
+    title: 'An operator ended the session',
+    hint: 'Let the device connect again. To keep it out, suspend it: rollcall device suspend.',
+  },
   session_too_old: {
     seen: 'close',
     title: 'The session lasted as long as a session may',

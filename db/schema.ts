@@ -3,6 +3,7 @@
 import type { Generated } from 'kysely'
 import type { LeafDefect } from '../pki/leaf-conformance.ts'
 import type { ActorKind } from './audit-chain.ts'
+import type { ChangeKind } from './change-kind.ts'
 import type { IssuerSchema } from './schema-issuers.ts'
 import type { KeySchema } from './schema-keys.ts'
 import type { MonitoringSchema } from './schema-monitoring.ts'
@@ -26,7 +27,7 @@ export type CertificateStatus = (typeof certificateStatuses)[number]
 export const deadlineKinds = ['expiring', 'critical', 'lapse', 'retire', 'forget'] as const
 export type DeadlineKind = (typeof deadlineKinds)[number]
 export type Trust = 'chained' | 'pinned'
-export type ChangeKind = 'certificate' | 'device' | 'issuer' | 'policy'
+
 export type Role = 'viewer' | 'enroller' | 'operator' | 'admin'
 /** What a trust anchor lets a device do that arrives unlisted. */
 export type RegistrationMode = 'off' | 'pending' | 'active'

@@ -83,7 +83,7 @@ function connectionsOf({ foundation, state, connections }: Parts) {
 /** What devices left. */
 function storedStateOf({ foundation, messaging, state }: Parts) {
   const { sessions, store } = foundation
-  const { storedState, table, wills } = state
+  const { storedState, table, wills, expiry } = state
   const { retained } = messaging
   return {
     reauthorizeStoredState: (deviceId: string) =>
@@ -97,6 +97,13 @@ function storedStateOf({ foundation, messaging, state }: Parts) {
       wills.forget(deviceId)
       retained.forget(deviceId)
     },
+    clearSession(deviceId: string): void {
+      const session = table.get(deviceId)
+      if (session !== undefined) expiry.endSession(session)
+      store.forgetIncoming(deviceId)
+    },
+    sessionsClearedTo: store.clearedTo,
+    clearedEpoch: store.clearedEpoch,
     leftBy() {
       const kept = [...table.all()].filter(({ isKept }) => isKept).map(({ clientId }) => clientId)
       return [...new Set([...kept, ...retained.publishers(), ...store.willing()])]

@@ -63,6 +63,12 @@ export type Engine = {
   policiesChanged(): string[]
   /** Forgets what a device left: its stored session and its retained messages. */
   purge(deviceId: string): Promise<void>
+  /** Ends the stored session of a device that keeps its right: its will is sent, its retained messages stay. */
+  clearSession(deviceId: string): void
+  /** The changes up to this epoch that delete stored sessions are in effect, and stay so after a restart. */
+  sessionsClearedTo(epoch: number): void
+  /** The epoch last given so, in this life or an earlier one. */
+  clearedEpoch(): number
   /** Principals that left something in this run or an earlier one: a stored session, retained messages, a will. */
   leftBy(): string[]
   /** Wills of connections that ended with the broker's last life: a step for each, which throws while nobody can say. */

@@ -86,6 +86,7 @@ export function createRegistryCache(certificatesMax: number): RegistryCache {
     policies,
 
     changed({ kind, deviceId, fingerprint }) {
+      if (kind === 'session' || kind === 'stored_session') return
       const known = deviceId === null ? undefined : devices.get(deviceId)
       if (kind === 'policy' && deviceId === null) policyGeneration += 1
       else if (kind === 'policy') {

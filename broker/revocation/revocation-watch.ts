@@ -1,5 +1,5 @@
-// Follows the change feed: checks each session that a change may concern, cuts the sessions without a right, then
-// acknowledges the epoch. A check each second cuts sessions whose certificate has expired.
+// Follows the change feed: checks each session that a change may concern, cuts the sessions without a right, ends those that an
+// operator kicked, then acknowledges the epoch. A check each second cuts sessions whose certificate has expired.
 import { rightEndsAt } from '../../admission/decide.ts'
 import type { Change, ChangeReader } from '../../db/change-feed.ts'
 import type { Admit } from '../admission/admit.ts'
@@ -29,7 +29,15 @@ type RevocationWatchOptions = {
   maxSessionAgeMs: number
   engine: Pick<
     Engine,
-    'sessions' | 'cut' | 'end' | 'reauthorize' | 'reauthorizeStoredState' | 'policiesChanged' | 'purge'
+    | 'sessions'
+    | 'cut'
+    | 'end'
+    | 'reauthorize'
+    | 'reauthorizeStoredState'
+    | 'policiesChanged'
+    | 'purge'
+    | 'clearSession'
+    | 'sessionsClearedTo'
   >
   /** Whether a device can never be admitted again. Throws where the registry cannot be read. */
   isGone(deviceId: string): boolean
@@ -79,6 +87,7 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
 
   function actOn(change: Change): number {
     const { kind, deviceId, fingerprint } = change
+    if (kind === 'session' || kind === 'stored_session') return kick(change)
     const concerned =
       kind === 'certificate' && fingerprint !== null
         ? engine.sessions.ofCertificate(fingerprint)
@@ -91,6 +100,19 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
     const sessionsCut = eachOf(concerned, cutWhereRefused).filter(Boolean).length
     if (deviceId !== null && options.isGone(deviceId)) void engine.purge(deviceId).catch(options.onDoubt)
     return sessionsCut
+  }
+
+  /** The device has lost no right: it may connect again at once. */
+  function kick({ kind, deviceId, epoch }: Change): number {
+    if (deviceId === null) return 0
+    const sessions = engine.sessions.ofDevice(deviceId)
+    const live = sessions.filter(({ connected, ended }) => connected && ended === null)
+    eachOf(sessions, session => engine.end(session, 'session_kicked'))
+    if (kind === 'stored_session') {
+      engine.clearSession(deviceId)
+      engine.sessionsClearedTo(epoch)
+    }
+    return live.length
   }
 
   /** A connection admitted meanwhile was checked against the registry after the change. */

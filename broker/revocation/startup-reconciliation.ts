@@ -1,5 +1,6 @@
 // After a start: checks the sessions, retained messages and wills that were stored before it against the registry, and sends
 // the wills that are due. Works in slices, so that new connections do not wait.
+import type { ChangeReader } from '../../db/change-feed.ts'
 import type { Engine } from '../mqtt/index.ts'
 
 const SLICE_MS = 5
@@ -35,6 +36,19 @@ export function reconcileStoredState(options: {
       if (timer !== null) clearTimeout(timer)
     },
   }
+}
+
+/**
+ * Before the first connection: deletes the stored sessions that were to be deleted while this broker did not run. The epoch is that of
+ * the registry now, so that a registry that was set back does not delete the sessions of later.
+ */
+export function clearSessions(
+  engine: Pick<Engine, 'clearSession' | 'sessionsClearedTo' | 'clearedEpoch'>,
+  feed: Pick<ChangeReader, 'clearedAfter'>,
+  epoch: number,
+): void {
+  for (const deviceId of feed.clearedAfter(engine.clearedEpoch())) engine.clearSession(deviceId)
+  engine.sessionsClearedTo(epoch)
 }
 
 function* stepsOf({

@@ -1,9 +1,10 @@
 // What an overview shows of the whole registry or of one group, at a cost that does not grow with the roll: kept counts,
 // brokers, the last changes and the brokers that acted on them. A group is counted in slices, between which others are served.
 import type { Database } from 'better-sqlite3'
+import type { ChangeKind } from '../change-kind.ts'
 import { NODE_GONE_MS } from '../roll/live-sessions.ts'
 import { nothingCounted, prepareRollCount, type RollCount } from '../roll/roll-count.ts'
-import type { CertificateStatus, ChangeKind, DeviceState } from '../schema.ts'
+import type { CertificateStatus, DeviceState } from '../schema.ts'
 
 /** Of one group, or of all. `expiring` as in the windows that were asked for. */
 export type RollCounts = RollCount & { connected: number; expired: number; expiring: number[] }

@@ -10,6 +10,9 @@ export type DeviceFilter = {
   prefix?: string | undefined
   attribute?: Attribute | undefined
   connected?: boolean | undefined
+  /** It is connected, or its session outlived the connection; of the second alone. */
+  hasSession?: true | undefined
+  keptSession?: true | undefined
   /** Terms between blanks: the start of an ID or fingerprint, a serial number in hex, or `name:value` of an attribute. */
   search?: string | undefined
   /** Of the end of its last connection; a device that is connected is seen now, one that never was at no time. */
@@ -74,11 +77,17 @@ export function conditionsOf(filter: DeviceFilter, now: number): Condition[] {
     const sql = `${connected ? '' : 'NOT '}EXISTS (SELECT 1 FROM live_sessions WHERE device_id = w.id AND ${living.sql})`
     conditions.push({ sql, values: living.values, ...(connected && { of: 'connected' }) })
   }
+  const { hasSession, keptSession } = filter
+  if (keptSession === true) conditions.push(keptSessionCondition)
+  if (hasSession === true) {
+    const sql = `(EXISTS (SELECT 1 FROM live_sessions WHERE device_id = w.id AND ${onLivingNode(now).sql}) OR ${keptSessionCondition.sql})`
+    conditions.push({ sql, values: onLivingNode(now).values, of: 'session' })
+  }
   return conditions
 }
 
 /** The sets that hold all that fits, each. The last is that of all devices. */
-export function setsOf(filter: DeviceFilter, now: number): DeviceSet[] {
+function setsOf(filter: DeviceFilter, now: number): DeviceSet[] {
   const sets: DeviceSet[] = ranges(filter).map(({ of, from, key, sql, values }) => ({
     ...{ from, key, where: { of, sql, values }, size: 4, isRange: true },
   }))
@@ -90,8 +99,8 @@ export function setsOf(filter: DeviceFilter, now: number): DeviceSet[] {
     const where = { sql: 'name = ?', values: [name], of: `group ${name}` }
     sets.push({ from: 'device_groups', key: 'device_id', size: 3, where })
   }
-  if (connected === true)
-    sets.push({ from: 'live_sessions', key: 'device_id', size: 4, where: onLivingNode(now) })
+  if (connected === true) sets.push(connectedSet(now))
+  if (filter.keptSession === true) sets.push(keptSessionSet)
   if (state !== undefined) {
     const few = state === 'suspended' || state === 'decommissioned'
     const where = { sql: 'state = ?', values: [state], of: 'state' }
@@ -108,6 +117,13 @@ export function setsOf(filter: DeviceFilter, now: number): DeviceSet[] {
     size: Number.POSITIVE_INFINITY,
   })
   return sets
+}
+
+/** The unions of sets that hold all that fits, each. */
+export function unionsOf(filter: DeviceFilter, now: number): Union[] {
+  const sets = setsOf(filter, now).map(set => ({ sets: [set], of: set.where.of }))
+  if (filter.hasSession !== true) return sets
+  return [{ sets: [connectedSet(now), keptSessionSet], of: 'session' }, ...sets]
 }
 
 type Range = Required<Condition> & { from: string; key: string }
@@ -151,6 +167,20 @@ function attributeSet({ name, value }: Attribute): DeviceSet {
 function prefixSet(prefix: string): DeviceSet {
   const where = { sql: 'id < ?', values: [prefix + HIGHEST], of: `prefix ${prefix}` }
   return { from: 'devices', key: 'id', where, size: 5, start: prefix }
+}
+
+/** By an index of those alone. */
+const keptSessionSet: DeviceSet = {
+  ...{ from: 'last_seen', key: 'device_id', size: 4 },
+  where: { sql: 'session_kept = 1', values: [], of: 'kept session' },
+}
+const keptSessionCondition: Condition = {
+  sql: 'EXISTS (SELECT 1 FROM last_seen WHERE device_id = w.id AND session_kept = 1)',
+  ...{ values: [], of: 'kept session' },
+}
+
+function connectedSet(now: number): DeviceSet {
+  return { from: 'live_sessions', key: 'device_id', size: 4, where: onLivingNode(now) }
 }
 
 function onLivingNode(now: number): Condition {

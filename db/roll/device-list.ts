@@ -8,9 +8,9 @@ import {
   type DeviceFilter,
   type DeviceSet,
   searchTerm,
-  setsOf,
   termsOf,
   type Union,
+  unionsOf,
   type Values,
 } from './device-filter.ts'
 
@@ -68,7 +68,7 @@ export function prepareDeviceList({ sqlite }: Pick<Registry, 'sqlite'>, rowsSeen
   function asked(filter: DeviceFilter, now: number): { unions: Union[]; conditions: Condition[] } {
     const terms = termsOf(filter.search ?? '').map(term => searchTerm(term, byCertificate))
     const largest = ({ sets }: Union) => Math.max(...sets.map(({ size }) => size))
-    const sets = setsOf(filter, now).map(set => ({ sets: [set], of: set.where.of }))
+    const sets = unionsOf(filter, now)
     const conditions = [...terms.map(({ condition }) => condition), ...conditionsOf(filter, now)]
     return { unions: [...bySize(terms), ...bySize(sets)], conditions }
 

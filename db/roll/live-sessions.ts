@@ -38,6 +38,8 @@ const SUBSCRIPTIONS_SHOWN_MAX = 100
 export type LiveSessionReader = {
   /** Which of these devices are connected. */
   connectedOf(ids: readonly string[], now: number): Set<string>
+  /** The broker that has the newest connection of each that is connected. */
+  nodesOf(ids: readonly string[], now: number): Map<string, string>
   ofDevice(deviceId: string, now: number): NotedSession[]
 }
 
@@ -48,6 +50,10 @@ export function prepareLiveSessions(sqlite: Database): LiveSessionReader {
       `SELECT DISTINCT device_id FROM live_sessions WHERE device_id IN (SELECT value FROM json_each(?)) AND ${living}`,
     )
     .pluck()
+  const nodes = sqlite.prepare<[string, number], { deviceId: string; nodeId: string }>(
+    `SELECT device_id AS deviceId, node_id AS nodeId FROM live_sessions
+     WHERE device_id IN (SELECT value FROM json_each(?)) AND ${living} ORDER BY since`,
+  )
   const ofDevice = sqlite.prepare<[string, number], Omit<NotedSession, 'facts'> & { facts: string }>(
     `SELECT device_id AS deviceId, client_id AS clientId, node_id AS nodeId, fingerprint, address, since, facts
      FROM live_sessions WHERE device_id = ? AND ${living} ORDER BY since LIMIT ${SHOWN_MAX}`,
@@ -60,6 +66,10 @@ export function prepareLiveSessions(sqlite: Database): LiveSessionReader {
     .pluck()
   return {
     connectedOf: (ids, now) => new Set(connected.all(JSON.stringify(ids), now - NODE_GONE_MS)),
+    nodesOf: (ids, now) =>
+      new Map(
+        nodes.all(JSON.stringify(ids), now - NODE_GONE_MS).map(({ deviceId, nodeId }) => [deviceId, nodeId]),
+      ),
     ofDevice: (deviceId, now) =>
       ofDevice.all(deviceId, now - NODE_GONE_MS).map(({ facts, ...row }) => ({
         ...row,

@@ -16,7 +16,7 @@ export type SessionFile = {
   close(): void
 }
 
-const VERSION = 2
+const VERSION = 3
 
 /** Of version 1. */
 const SCHEMA = `
@@ -89,6 +89,9 @@ ALTER TABLE wills ADD COLUMN expiry_s INTEGER;
 ALTER TABLE wills ADD COLUMN delay_s INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE wills ADD COLUMN due_at INTEGER;
 `
+
+/** The last change of the registry that deleted a stored session and is in effect here. */
+const TO_VERSION_3 = 'ALTER TABLE broker ADD COLUMN cleared_epoch INTEGER NOT NULL DEFAULT 0;'
 
 /** Beyond this many pages the log is written into the file, in one go: rarely, for nobody is served meanwhile. */
 const CHECKPOINT_PAGES = 4_000
@@ -199,7 +202,8 @@ function prepared(sqlite: Database): string {
         sqlite.exec(SCHEMA)
         sqlite.prepare('INSERT INTO broker (id) VALUES (?)').run(randomUUID())
       }
-      sqlite.exec(TO_VERSION_2)
+      if (version < 2) sqlite.exec(TO_VERSION_2)
+      sqlite.exec(TO_VERSION_3)
       sqlite.pragma(`user_version = ${VERSION}`)
     })()
   return (sqlite.prepare('SELECT id FROM broker').get() as { id: string }).id

@@ -43,6 +43,7 @@ export function prepareSessionRecords(sqlite: Database) {
     )
     .pluck()
 
+  const clearedEpoch = sqlite.prepare<[], number>('SELECT cleared_epoch FROM broker').pluck()
   const subscriptionCount = sqlite.prepare('SELECT count(*) FROM subscriptions').pluck()
 
   return {
@@ -70,6 +71,9 @@ export function prepareSessionRecords(sqlite: Database) {
     unsubscribe: run<[session: number, filter: string]>(
       'DELETE FROM subscriptions WHERE session = ? AND filter = ?',
     ),
+
+    clearedEpoch: () => clearedEpoch.get() as number,
+    setClearedEpoch: run<[epoch: number]>('UPDATE broker SET cleared_epoch = ?'),
 
     unfinished: all<{ device: string; messageId: number }>(
       'SELECT device, message_id AS messageId FROM unfinished',

@@ -7,6 +7,7 @@ import type { RollCount } from '../../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from '../metrics.ts'
 import { auditEvents } from './audit-messages.ts'
 import { eventMessages } from './event-messages.ts'
+import { webhookEvents } from './webhook-messages.ts'
 
 export type LogLevel = 'json' | 'silent'
 export type Log = ReturnType<typeof createLog>
@@ -76,6 +77,10 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     deviceStateSet: (caller: Caller, deviceId: string, state: string) => {
       metrics.changes.inc({ change: `device_${state}` })
       logger.info({ ...caller, deviceId, state }, 'device state set')
+    },
+    sessionKicked: (caller: Caller, deviceId: string, clear: boolean) => {
+      metrics.changes.inc({ change: clear ? 'session_cleared' : 'session_kicked' })
+      logger.info({ ...caller, deviceId, clear }, 'session kicked')
     },
     certificateListed: (caller: Caller, deviceId: string, fingerprint: string, how: string) => {
       metrics.changes.inc({ change: `certificate_${how}` })
@@ -253,23 +258,7 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     ...auditEvents(logger, metrics),
     ...eventMessages(logger, metrics),
 
-    webhookChanged: (caller: Caller, webhookId: string, change: string) => {
-      metrics.changes.inc({ change: `webhook_${change}` })
-      logger.info({ ...caller, webhookId, change }, 'webhook changed')
-    },
-    webhookAnswered: ({ delivered }: { delivered: boolean }) =>
-      metrics.webhookDeliveries.inc({ outcome: delivered ? 'delivered' : 'failed' }),
-    webhookFailing: (webhookId: string, { status, why }: { status: number | null; why: string | null }) =>
-      logger.warn({ webhookId, status, why }, 'webhook not delivered: trying again'),
-    webhookDisabled: (webhookId: string, reason: string) =>
-      logger.error({ webhookId, reason }, 'webhook disabled: it took nothing for too long'),
-    webhookEventFailed: (webhookId: string, event: number | null, error: unknown) =>
-      logger.error(
-        { webhookId, event, err: error },
-        'a webhook failed at an event: it is tried again, then left out',
-      ),
-    webhooksNotRead: (error: unknown) =>
-      logger.warn({ err: error }, 'webhooks not looked at: the registry cannot be used now'),
+    ...webhookEvents(logger, metrics),
     streamsOpen: (open: number) => metrics.streamsOpen.set(open),
     signedIn: (caller: Caller, kind: string) => logger.info({ ...caller, kind }, 'signed in'),
     signedOut: (caller: Caller) => logger.info(caller, 'signed out'),

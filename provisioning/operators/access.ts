@@ -32,6 +32,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/devices/:id/admission': right('viewer', 'device'),
   'GET /v1/devices/:id/policy': right('viewer', 'device'),
   'GET /v1/devices/:id/sessions': right('viewer', 'device'),
+  'POST /v1/devices/:id/sessions/kick': right('operator', 'device'),
+  'GET /v1/sessions': right('viewer', 'narrowed'),
   'GET /v1/devices/:id/endorsement-key': right('viewer', 'device'),
   'PUT /v1/devices/:id/endorsement-key': right('operator', 'none'),
 

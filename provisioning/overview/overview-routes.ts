@@ -1,31 +1,18 @@
-// One look at the service, and the connections of a device. Both are notes of brokers: shown, never decided upon.
+// One look at the service. What brokers noted is shown, never decided upon.
 
-import type { Static } from 'typebox'
 import type { MinuteCount } from '../../db/events/event-reader.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
-import {
-  type LiveSessionReader,
-  type NotedSession,
-  type ProtocolName,
-  protocolNames,
-} from '../../db/roll/live-sessions.ts'
-import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { validityIn } from '../../pki/certificate-facts.ts'
 import type { CaManager } from '../ca/ca-manager.ts'
 import type { EventService } from '../events/index.ts'
 import { type Api, refusals, secured, time } from '../http/api.ts'
-import { decodeCursor } from '../http/cursor.ts'
-import { Problem } from '../http/problem.ts'
-import { rollProblems } from '../http/roll-problems.ts'
 import * as schemas from '../http/schemas.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
 import type { Overview as Look, OverviewService } from './overview.ts'
 import { windowsMs } from './overview.ts'
-import { DeviceSession, Overview } from './overview-schemas.ts'
+import { Overview } from './overview-schemas.ts'
 
 type OverviewServices = {
-  roll: RollReader
-  liveSessions: LiveSessionReader
   issuers: () => Map<string, Issuer>
   overview: OverviewService
   events: Pick<EventService, 'reader' | 'streams'>
@@ -36,10 +23,9 @@ type OverviewServices = {
 /** A broker notes every second that it lives, and acts on a change within milliseconds. */
 const HOUR_MS = 3_600_000
 const HEALTHY_MS = 10_000
-const protocols: Readonly<Record<number, ProtocolName>> = protocolNames
 
 export function overviewRoutes(api: Api, services: OverviewServices): void {
-  const { overview, roll, events, liveSessions, issuers, ca, now } = services
+  const { overview, events, issuers, ca, now } = services
 
   api.get(
     '/v1/overview',
@@ -61,28 +47,6 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
         ...toServiceResponse(look),
         receipts: look.changes.map(toChangeResponse),
       }
-    },
-  )
-
-  api.get(
-    '/v1/devices/:id/sessions',
-    {
-      schema: {
-        tags: ['devices'],
-        security: secured,
-        summary: 'The connections of the device now',
-        description: 'As brokers noted it within the last seconds.',
-        params: schemas.DeviceParams,
-        querystring: schemas.PageQuery,
-        response: { 200: schemas.PageOf(DeviceSession), ...refusals },
-      },
-    },
-    async request => {
-      const { id } = request.params
-      if ((await roll.device(id)) === null)
-        throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
-      decodeCursor(request.query.cursor, () => false)
-      return { items: liveSessions.ofDevice(id, now()).map(toSessionResponse), nextCursor: null }
     },
   )
 
@@ -149,27 +113,4 @@ function toCountsResponse({ at, counts }: Look) {
 
 function toChangeResponse({ at, tookMs, ...change }: Look['changes'][number]) {
   return { ...change, at: time(at), milliseconds: tookMs }
-}
-
-function toSessionResponse({
-  nodeId,
-  deviceId: _,
-  since,
-  facts,
-  ...session
-}: NotedSession): Static<typeof DeviceSession> {
-  const { protocolLevel, transport, tlsVersion, cipher, resumed, keepAliveSeconds, clean, username } = facts
-  return {
-    node: nodeId,
-    ...session,
-    since: time(since),
-    protocol: protocols[protocolLevel ?? 0] ?? null,
-    transport: transport ?? null,
-    tlsVersion: tlsVersion ?? null,
-    cipher: cipher ?? null,
-    resumed: resumed ?? null,
-    keepAliveSeconds: keepAliveSeconds ?? null,
-    clean: clean ?? null,
-    username: username ?? null,
-  }
 }

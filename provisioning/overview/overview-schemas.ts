@@ -1,5 +1,6 @@
-// What the overview and the list of live sessions give.
+// What the overview gives.
 import Type from 'typebox'
+import { changeKinds } from '../../db/change-kind.ts'
 import { certificateStatuses } from '../../db/schema.ts'
 import { deviceStates, Nullable, OneOf, Time } from '../http/schemas.ts'
 
@@ -65,7 +66,7 @@ export const Overview = Type.Object({
     Type.Object({
       at: Time,
       epoch: Type.Integer(),
-      kind: OneOf(['certificate', 'device', 'issuer', 'policy'] as const),
+      kind: OneOf(changeKinds),
       deviceId: Nullable(Type.String()),
       fingerprint: Nullable(Type.String()),
       issuerId: Nullable(Type.String()),
@@ -76,21 +77,4 @@ export const Overview = Type.Object({
     }),
   ),
   jobs: Nullable(Type.Object({ running: Type.Integer() })),
-})
-
-export const DeviceSession = Type.Object({
-  node: Type.String(),
-  clientId: Type.String(),
-  fingerprint: Type.String(),
-  address: Type.String(),
-  since: Time,
-  protocol: Nullable(OneOf(['3.1', '3.1.1', '5'] as const)),
-  transport: Nullable(OneOf(['tls', 'websocket'] as const)),
-  tlsVersion: Nullable(Type.String()),
-  cipher: Nullable(Type.String()),
-  resumed: Nullable(Type.Boolean()),
-  keepAliveSeconds: Nullable(Type.Integer()),
-  clean: Nullable(Type.Boolean()),
-  username: Nullable(Type.String({ description: 'What CONNECT said; never an identity' })),
-  subscriptions: Type.Array(Type.String(), { description: 'At most 100' }),
 })

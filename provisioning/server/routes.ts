@@ -20,6 +20,7 @@ import { rollRoutes } from '../roll/routes.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { selfRoutes } from '../self-service/self-routes.ts'
 import type { Services } from '../services.ts'
+import { deviceSessionRoutes } from '../sessions/session-routes.ts'
 import { tpmEnrollmentRoutes } from '../tpm/tpm-enrollment-routes.ts'
 import { tpmRoutes } from '../tpm/tpm-routes.ts'
 import { webhookRoutes } from '../webhooks/webhook-routes.ts'
@@ -47,6 +48,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     policiesRoutes(scope, services)
     overviewRoutes(scope, services)
     historyRoutes(scope, services)
+    deviceSessionRoutes(scope, services)
     webhookRoutes(scope, services)
     admissionRoutes(scope, services)
     auditRoutes(scope, services)

@@ -90,7 +90,7 @@ export function createPendingConnections(
       return { handOver: () => void pending.delete(connection), settle }
     },
     changed(change) {
-      if (pending.size === 0 || change.kind === 'policy') return
+      if (pending.size === 0 || !endsRights(change.kind)) return
       tell([...pending].filter(connection => concerns(change, connection)))
     },
     stop() {
@@ -98,6 +98,11 @@ export function createPendingConnections(
     },
     size: () => pending.size,
   }
+}
+
+/** What is left are changes of policies, and sessions that an operator ended. */
+function endsRights(kind: Change['kind']): boolean {
+  return kind === 'certificate' || kind === 'device' || kind === 'issuer'
 }
 
 function concerns(

@@ -116,6 +116,10 @@ export function createSessionStore(parts: SessionStoreOptions) {
       commit.owe(() => records.removeSession(row))
     },
 
+    /** Every change up to this epoch that deletes a stored session is in effect: on disk with, or after, what it deleted. */
+    clearedTo: (epoch: number) => commit.owe(() => records.setClearedEpoch(epoch)),
+    clearedEpoch: records.clearedEpoch,
+
     /** Throws where it cannot be written. `onLost` is called where it is lost later. */
     subscribe(state: SessionState, subscriptions: readonly Subscription[], onLost: () => void): void {
       commit.write(() => {

@@ -25,7 +25,7 @@ INSERT INTO wills VALUES ('d1', 'aa', NULL, '1', 'devices/d1/will', x'676f6e65',
 INSERT INTO holders VALUES ('d1', NULL, '1', 1);
 `
 
-test('a session file of version 1 is brought to version 2 with all that it holds', async () => {
+test('a session file of version 1 is brought to this version with all that it holds', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rollcall-'))
   const path = join(folder, 'sessions.db')
   const old = new Sqlite(path)
@@ -35,7 +35,7 @@ test('a session file of version 1 is brought to version 2 with all that it holds
   const file = openSessionFile(path)
   assert.equal(file.setAside, null)
   assert.equal(file.brokerId, 'b')
-  assert.equal(file.sqlite.pragma('user_version', { simple: true }), 2)
+  assert.equal(file.sqlite.pragma('user_version', { simple: true }), 3)
   const many = 1_000_000
   const store = createSessionStore({
     file,
