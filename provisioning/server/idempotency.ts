@@ -123,7 +123,7 @@ export function takeIdempotencyKey(route: RouteOptions): void {
   if (right === undefined || !takesKey(route.method, right)) return
   if (route.config?.replay === undefined) {
     throw new Error(
-      `${route.method} ${route.url} must say in config.recall what to answer where its answer was lost`,
+      `${route.method} ${route.url} must say in config.replay what to answer where its answer was lost`,
     )
   }
   const { headers } = (route.schema ?? {}) as { headers?: TObject }
