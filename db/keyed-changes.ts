@@ -2,6 +2,17 @@
 // `appendAudit` and `transact` call it; no verb needs to know.
 import type { Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
+import { run } from './statement.ts'
+
+/** How long a key, and the answer to its request, is kept. */
+export const ANSWER_KEPT_MS = 24 * 60 * 60_000
+/** The oldest go first. */
+const KEYS_MAX = 100_000
+/** Of one holder, so that nobody's push out those of others. */
+const KEYS_EACH_MAX = 20_000
+const PRUNED_EVERY = 256
+/** More than come in between, so that none are left for long. */
+const PRUNED_AT_ONCE = 1_024
 
 /** A request that may be repeated: its caller, and hashes of the key and of the request. */
 export type KeyedRequest = { holderId: string; keyHash: string; requestHash: string }
@@ -58,7 +69,7 @@ export async function writeKeyed(
   known: Partial<Schema['idempotency_keys']>,
 ): Promise<void> {
   const row = { request_hash: requestHash, at, ...known }
-  await transaction
+  const { insertId } = await transaction
     .insertInto('idempotency_keys')
     .values({
       holder_id: holderId,
@@ -67,5 +78,37 @@ export async function writeKeyed(
       ...row,
     })
     .onConflict(conflict => conflict.columns(['holder_id', 'key_hash']).doUpdateSet(row))
-    .execute()
+    .executeTakeFirstOrThrow()
+  // Row numbers go up by one, whichever verb writes: a row is never kept without the bound being looked at.
+  if (Number(insertId) % PRUNED_EVERY !== 1) return
+  await prune(transaction, at)
+  await pruneOf(transaction, holderId)
+}
+
+/** Forgets some of those that are over, so that no request waits for the end of thousands. */
+async function prune(transaction: Transaction<Schema>, at: number): Promise<void> {
+  const excess = await transaction
+    .selectFrom('idempotency_keys')
+    .select('at')
+    .orderBy('at', 'desc')
+    .offset(KEYS_MAX)
+    .limit(1)
+    .executeTakeFirst()
+  await run(
+    transaction,
+    `DELETE FROM idempotency_keys WHERE rowid IN
+       (SELECT rowid FROM idempotency_keys WHERE at <= ? ORDER BY at LIMIT ${PRUNED_AT_ONCE})`,
+    Math.max(at - ANSWER_KEPT_MS, excess?.at ?? 0),
+  )
+}
+
+/** Of one holder the oldest beyond what one may have. */
+async function pruneOf(transaction: Transaction<Schema>, holderId: string): Promise<void> {
+  await run(
+    transaction,
+    `DELETE FROM idempotency_keys WHERE rowid IN
+       (SELECT rowid FROM idempotency_keys WHERE holder_id = ? ORDER BY at DESC LIMIT ${PRUNED_AT_ONCE} OFFSET ?)`,
+    holderId,
+    KEYS_EACH_MAX,
+  )
 }
