@@ -3,45 +3,85 @@
 import { httpProblems } from './http/http-problems.ts'
 import { Problem } from './http/problem.ts'
 
+/** The work had as much time to itself as one piece of it may have. */
+export class WorkTooLong extends Error {
+  override readonly name = 'WorkTooLong'
+}
+
 export type TimeSlices = {
   /**
    * Runs the generator to its end in turns with other work, and gives what it returns. It yields as often as it can: what
    * lies between two yields is not divided. `gone` is asked before each slice: nobody waits for the rest then.
-   * @throws Problem `service_busy` where too much work runs already, or nobody waits any more
+   * @throws Problem `service_busy` where too much work runs already, nobody waits any more, or it has waited for too long
+   * @throws WorkTooLong
    */
   run<Result>(work: Generator<unknown, Result>, gone?: () => boolean): Promise<Result>
 }
 
-type TimeSliceLimits = { sliceMs: number; workMax: number }
+type TimeSliceLimits = {
+  sliceMs: number
+  workMax: number
+  /** Between two slices the event loop has this long for requests; with 0 the next turn has the next slice. */
+  restMsMax?: number
+  /** The slices of one piece of work together. */
+  workMsMax?: number
+  /** From its beginning, with the work of others between. */
+  waitMsMax?: number
+}
 
 type Work = {
   steps: Generator<unknown, unknown>
+  since: number
+  usedMs: number
   gone(): boolean
   resolve(result: unknown): void
   reject(error: unknown): void
 }
 
 const limits: TimeSliceLimits = { sliceMs: 2, workMax: 16 }
+const REST_MS = 1
+/** The event loop has nothing else to do where less of a rest was used. */
+const IDLE_MS = 0.5
 
-export function createTimeSlices({ sliceMs, workMax } = limits): TimeSlices {
+export function createTimeSlices({
+  sliceMs,
+  workMax,
+  restMsMax = 0,
+  workMsMax = Number.POSITIVE_INFINITY,
+  waitMsMax = Number.POSITIVE_INFINITY,
+} = limits): TimeSlices {
   const waiting: Work[] = []
   let scheduled = false
 
   function schedule(): void {
     if (scheduled || waiting.length === 0) return
     scheduled = true
-    setImmediate(() => {
-      scheduled = false
-      slice()
-      schedule()
-    })
+    if (restMsMax === 0) setImmediate(turn)
+    else rest(performance.now() + restMsMax)
+  }
+
+  function turn(): void {
+    scheduled = false
+    slice()
+    schedule()
+  }
+
+  /** Until requests leave the event loop idle for a moment, or the work has rested as long as it must. */
+  function rest(until: number): void {
+    const before = performance.eventLoopUtilization()
+    setTimeout(() => {
+      const { active } = performance.eventLoopUtilization(before)
+      if (active < IDLE_MS || performance.now() >= until) turn()
+      else rest(until)
+    }, REST_MS)
   }
 
   /** The work whose turn it is, then the next one's. */
   function slice(): void {
     const work = waiting.shift()
     if (work === undefined) return
-    const end = performance.now() + sliceMs
+    const began = performance.now()
+    const end = began + sliceMs
     try {
       if (work.gone()) throw new Problem(httpProblems, 'service_busy', 'the caller went away')
       do {
@@ -51,6 +91,15 @@ export function createTimeSlices({ sliceMs, workMax } = limits): TimeSlices {
           return
         }
       } while (performance.now() < end)
+      const now = performance.now()
+      work.usedMs += now - began
+      if (work.usedMs >= workMsMax) throw new WorkTooLong(`it takes more than ${workMsMax / 1_000} s`)
+      if (now - work.since >= waitMsMax)
+        throw new Problem(
+          httpProblems,
+          'service_busy',
+          `it did not end within ${waitMsMax / 1_000} s beside other work`,
+        )
       waiting.push(work)
     } catch (error) {
       work.reject(error)
@@ -66,7 +115,10 @@ export function createTimeSlices({ sliceMs, workMax } = limits): TimeSlices {
             'service_busy',
             `${workMax} long questions are being worked on already`,
           )
-        waiting.push({ steps, gone, resolve: result => resolve(result as Result), reject })
+        waiting.push({
+          ...{ steps, since: performance.now(), usedMs: 0, gone, reject },
+          resolve: result => resolve(result as Result),
+        })
         schedule()
       }),
   }

@@ -123,7 +123,8 @@ export function* tryOnFleet(
       const { done, value } = steps.next()
       if (done === true) return value
       comparisons += value
-      if (comparisons > comparisonsMax) throw tooLarge(comparisonsMax)
+      if (comparisons > comparisonsMax)
+        throw tooLarge(`it compares more than ${comparisonsMax} topic filters, counted over all devices`)
       yield
     }
   }
@@ -231,12 +232,9 @@ function filtersToList(max: number): (item: Item) => Item {
   }
 }
 
-function tooLarge(max: number): Problem {
-  return new Problem(
-    policyProblems,
-    'trial_too_large',
-    `the trial compares more than ${max} topic filters, counted over all devices: try a document or attachments of fewer`,
-  )
+export function tooLarge(why: string): Problem {
+  const instead = 'try a document with fewer topics, fewer attachments, or a single device'
+  return new Problem(policyProblems, 'trial_too_large', `the trial is too large: ${why}; ${instead}`)
 }
 
 /** The attachments of all policies with those of one replaced. */

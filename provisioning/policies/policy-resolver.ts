@@ -4,18 +4,20 @@ import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader
 import { type BoundStatement, refusingAll } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { type Decision, explainRight, type Question } from '../../policy/explanation.ts'
-import { createTimeSlices, type TimeSlices } from '../time-slices.ts'
-import { type Draft, tryOnFleet } from './fleet-trial.ts'
+import { createTimeSlices, type TimeSlices, WorkTooLong } from '../time-slices.ts'
+import { type Draft, tooLarge, tryOnFleet } from './fleet-trial.ts'
 import { bind, limitsIn, policiesThrough, policySnapshot, valuesOf } from './policy-snapshot.ts'
 
 export type PolicyResolver = ReturnType<typeof createPolicyResolver>
 
 /** Questions about one device at once; trials on the fleet, which take a thousand times as long, are counted for themselves. */
 const QUESTIONS_MAX = 256
+/** Requests go before a trial, but leave it a tenth of the time. It ends before our clients give up, after 15 s. */
+const TRIALS = { sliceMs: 1, workMax: 16, restMsMax: 10, workMsMax: 6_000, waitMsMax: 14_000 }
 
 export function createPolicyResolver(
   reader: PolicyReader,
-  trials: TimeSlices = createTimeSlices(),
+  trials: TimeSlices = createTimeSlices(TRIALS),
   questions: TimeSlices = createTimeSlices({ sliceMs: 2, workMax: QUESTIONS_MAX }),
 ) {
   return {
@@ -28,7 +30,9 @@ export function createPolicyResolver(
 
     /** Rights lost and gained, device by device. Lists at most `limit` devices, those that lose something first. */
     trial: (draft: Draft, limit: number, gone?: () => boolean) =>
-      trials.run(tryOnFleet(reader, draft, limit), gone),
+      trials.run(tryOnFleet(reader, draft, limit), gone).catch(error => {
+        throw error instanceof WorkTooLong ? tooLarge(error.message) : error
+      }),
   }
 }
 

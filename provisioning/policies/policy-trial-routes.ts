@@ -28,12 +28,15 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Policy
   const tags = ['policies']
   const running = new Map<string, number>()
 
-  /** Counts a trial of this operator, before what it sent is looked at. Throws the problem `service_busy`. */
-  async function asOneOf<Result>(operator: string, trial: () => Promise<Result>): Promise<Result> {
+  /** How many trials of this operator run. Throws the problem `service_busy` where no more may begin. */
+  function ownTrials(operator: string): number {
     const own = running.get(operator) ?? 0
-    if (own >= TRIALS_EACH_MAX)
-      throw new Problem(httpProblems, 'service_busy', `${own} trials of yours on the fleet run already`)
-    running.set(operator, own + 1)
+    if (own < TRIALS_EACH_MAX) return own
+    throw new Problem(httpProblems, 'service_busy', `${own} trials of yours on the fleet run already`)
+  }
+
+  async function asOneOf<Result>(operator: string, trial: () => Promise<Result>): Promise<Result> {
+    running.set(operator, ownTrials(operator) + 1)
     try {
       return await trial()
     } finally {
@@ -123,12 +126,16 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Policy
     '/v1/policies/:name/simulate/fleet',
     {
       ...policyBody(schemas.Trial),
+      // Before the body is read: to parse 64 KiB costs more than to refuse it.
+      onRequest: async ({ holder }) => {
+        ownTrials(holder?.id ?? '')
+      },
       schema: {
         tags,
         security: secured,
         summary: 'Rights that devices would lose: a draft, other attachments, or both, tried on every device',
         description:
-          'Live subscriptions are those that brokers noted, at most some seconds ago. Devices that lose something come first. Worked on beside other requests; 422 trial_too_large where it would compare more than 20,000,000 filters.',
+          'Live subscriptions are those that brokers noted, at most some seconds ago. Devices that lose something come first. Worked on beside other requests; 422 trial_too_large where it would compare more than 20,000,000 filters or take more than 6 s of work.',
         params: schemas.PolicyParams,
         querystring: NoQuery,
         body: schemas.TrialDocumented,

@@ -4,10 +4,14 @@ import { test } from 'node:test'
 import { policyTrialRoutes } from '../../../provisioning/policies/policy-trial-routes.ts'
 
 type Handler = (request: object) => Promise<unknown>
+type Options = { onRequest?: Handler }
 
 test('two trials of one operator run at once, and those of others beside them', async () => {
-  const routes = new Map<string, Handler>()
-  const api = { get() {}, post: (path: string, _: object, handler: Handler) => routes.set(path, handler) }
+  const routes = new Map<string, { options: Options; handler: Handler }>()
+  const api = {
+    get() {},
+    post: (path: string, options: Options, handler: Handler) => routes.set(path, { options, handler }),
+  }
   const ends: (() => void)[] = []
   const trial = () => new Promise<string>(resolve => ends.push(() => resolve('tried')))
   policyTrialRoutes(api as never, { policies: {}, policyResolver: { trial } } as never)
@@ -15,8 +19,10 @@ test('two trials of one operator run at once, and those of others beside them', 
     name: 'p',
     statements: [{ effect: 'allow', actions: ['publish'], topics: ['a'] }],
   }
+  const fleet = () => routes.get('/v1/policies/:name/simulate/fleet')!
+  const beforeBody = async (id: string) => fleet().options.onRequest?.({ holder: { id } })
   const ask = (id: string, sent: object = { document }) =>
-    routes.get('/v1/policies/:name/simulate/fleet')!({
+    fleet().handler({
       ...{ holder: { id }, params: { name: 'p' }, body: sent, raw: { socket: { destroyed: false } } },
     })
   const busy = { reason: 'service_busy', message: /2 trials of yours/ }
@@ -24,6 +30,8 @@ test('two trials of one operator run at once, and those of others beside them', 
   const running = [ask('a'), ask('a')]
   await assert.rejects(ask('a'), busy)
   await assert.rejects(ask('a', { document: 'no policy' }), busy, 'before the document is looked at')
+  await assert.rejects(beforeBody('a'), busy, 'before its body is read')
+  await beforeBody('b')
   running.push(ask('b'))
   assert.equal(ends.length, 3)
   ends[0]?.()

@@ -7,7 +7,7 @@ import type { PolicyReader } from '../../../db/policies/policy-reader.ts'
 import { actions } from '../../../policy/document.ts'
 import { tryOnFleet } from '../../../provisioning/policies/fleet-trial.ts'
 import { createPolicyResolver } from '../../../provisioning/policies/policy-resolver.ts'
-import { createTimeSlices, type TimeSlices } from '../../../provisioning/time-slices.ts'
+import { createTimeSlices, type TimeSlices, WorkTooLong } from '../../../provisioning/time-slices.ts'
 import { assertProblem, type Service, startService } from '../harness.ts'
 
 /** As many topics as a document may have, in as few bytes as they take. */
@@ -205,6 +205,59 @@ test('work that nobody waits for ends at its next slice, and what throws ends it
   await assert.rejects(slices.run(failing()), /broken/)
   await assert.rejects(left, { reason: 'service_busy' })
   assert.equal(steps, 6)
+})
+
+test('work that takes too long, or waits too long beside others, is refused with how long that is', async () => {
+  let steps = 0
+  function* endless() {
+    for (;;) {
+      steps += 1
+      yield
+    }
+  }
+  const short = createTimeSlices({ sliceMs: 0, workMax: 1, workMsMax: 0 })
+  await assert.rejects(short.run(endless()), new WorkTooLong('it takes more than 0 s'))
+  assert.equal(steps, 1)
+  const hasty = createTimeSlices({ sliceMs: 0, workMax: 1, waitMsMax: 0 })
+  await assert.rejects(hasty.run(endless()), {
+    reason: 'service_busy',
+    message: /within 0 s beside other work/,
+  })
+  assert.equal(steps, 2)
+
+  const reader = {
+    documents: () => new Map(),
+    attached: () => new Map(),
+    nodesTotal: () => 0,
+    deviceIds: () => Array.from({ length: 100 }, (_, index) => `d${index}`),
+    holder: (deviceId: string) => ({ deviceId, attributes: {}, groups: [], certificate: null }),
+  } as unknown as PolicyReader
+  const trial = createPolicyResolver(reader, short).trial({ name: 'p', document: largest('p', 'a') }, 1)
+  await assert.rejects(trial, {
+    reason: 'trial_too_large',
+    message: /takes more than 0 s; try a document with fewer/,
+  })
+})
+
+test('work rests while requests keep the event loop busy, and goes on after as long as it must', async () => {
+  const slices = createTimeSlices({ sliceMs: 0, workMax: 1, restMsMax: 20 })
+  const at: number[] = []
+  function* work() {
+    for (let step = 0; step < 5; step += 1) {
+      at.push(performance.now())
+      yield
+    }
+  }
+  let busy = true
+  const keepBusy = () => {
+    for (const end = performance.now() + 2; performance.now() < end; );
+    if (busy) setImmediate(keepBusy)
+  }
+  keepBusy()
+  await slices.run(work())
+  busy = false
+  const rests = at.slice(1).map((time, index) => time - at[index]!)
+  assert.ok(Math.min(...rests) >= 20, `${rests}`)
 })
 
 /** The longest time that lay between two turns of the event loop, in ms. */
