@@ -51,9 +51,9 @@ export type ProvisioningOptions = {
   auditCheckpointFile?: string | null
   /** How often to look for what time does to certificates. */
   lifecycleJobMs?: number
-  /** Whether CRLs of trust anchors may be fetched from private addresses. */
   /** Whether certificates that an older version let in, and that RFC 5280 forbids to rely on, are admitted on. */
   certificateGrace?: boolean
+  /** Whether CRLs of trust anchors may be fetched from private addresses. */
   crlPrivateAddresses?: boolean
   /** Whether webhooks may lead to private addresses, and be plain HTTP. */
   webhookPrivateAddresses?: boolean
@@ -98,13 +98,15 @@ export const variables: Readonly<
   ROLLCALL_API_FAILURES_PER_MINUTE: ({ failuresPerMinuteMax }) => failuresPerMinuteMax,
 }
 
-const DEVICE_DAYS_MAX = 825
-const RENEW_EXPIRED_DAYS_MAX = 30
-
 /** Options win over the environment, and that over defaults. Throws one error that lists all that is wrong as `problems`. */
 export function readConfig(options: ProvisioningOptions, environment: Environment = {}): ProvisioningConfig {
   const problems: string[] = []
   const number = (name: string, fallback: number) => numberOf(environment, name, fallback, problems)
+  const flag = (name: string, fallback: 0 | 1) => {
+    const value = number(name, fallback)
+    if (value > 1) problems.push(outOf(name, value, 0, 1))
+    return value === 1
+  }
   const keyType = (name: string) => (environment[name] ?? 'p256') as CaKeyType
   const statusUrl = options.statusUrl ?? (environment['ROLLCALL_STATUS_URL'] || null)
   const config: ProvisioningConfig = {
@@ -134,11 +136,10 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     auditCheckpointFile:
       options.auditCheckpointFile ?? (environment['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || null),
     lifecycleJobMs: options.lifecycleJobMs ?? 1_000,
-    certificateGrace: options.certificateGrace ?? number('ROLLCALL_CERTIFICATE_GRACE', 1) === 1,
-    crlPrivateAddresses: options.crlPrivateAddresses ?? number('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0) === 1,
+    certificateGrace: options.certificateGrace ?? flag('ROLLCALL_CERTIFICATE_GRACE', 1),
+    crlPrivateAddresses: options.crlPrivateAddresses ?? flag('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0),
     crlLookMs: options.crlLookMs ?? 60_000,
-    webhookPrivateAddresses:
-      options.webhookPrivateAddresses ?? number('ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES', 0) === 1,
+    webhookPrivateAddresses: options.webhookPrivateAddresses ?? flag('ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES', 0),
     webhookTiming: options.webhookTiming ?? timing,
     now: options.now ?? Date.now,
   }
@@ -163,11 +164,14 @@ function faultsOf(config: ProvisioningConfig): string[] {
     config.statusUrl === null || /^http:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(config.statusUrl),
     `ROLLCALL_STATUS_URL ${JSON.stringify(config.statusUrl)} is not of the form http://HOST[:PORT][/PATH]`,
   )
-  check(
-    isWithin(config.ocspMinutes, 5, 10_080),
-    `an OCSP answer lasts ${config.ocspMinutes} minutes: choose 5 to 10080`,
-  )
-  check(isWithin(config.crlHours, 1, 720), `a CRL lasts ${config.crlHours} hours: choose 1 to 720`)
+  const number = (name: string, value: number, least: number, most: number) =>
+    check(isWithin(value, least, most), outOf(name, value, least, most))
+  number('ROLLCALL_OCSP_MINUTES', config.ocspMinutes, 5, 10_080)
+  number('ROLLCALL_CRL_HOURS', config.crlHours, 1, 720)
+  number('ROLLCALL_DEVICE_DAYS', config.deviceDays, 1, 825)
+  number('ROLLCALL_API_REQUESTS_PER_MINUTE', config.requestsPerMinuteMax, 1, 10_000_000)
+  number('ROLLCALL_API_FAILURES_PER_MINUTE', config.failuresPerMinuteMax, 1, 1_000_000)
+  number('ROLLCALL_RENEW_EXPIRED_DAYS', config.renewExpiredDays, 0, 30)
   check(
     config.auditCheckpointFile === null || isAbsolute(config.auditCheckpointFile),
     `ROLLCALL_AUDIT_CHECKPOINT_FILE ${JSON.stringify(config.auditCheckpointFile)} is no absolute path`,
@@ -187,16 +191,6 @@ function faultsOf(config: ProvisioningConfig): string[] {
   check(
     unknownTpmModes.includes(config.unknownTpms),
     `ROLLCALL_TPM_UNKNOWN ${config.unknownTpms} is none of ${unknownTpmModes.join(', ')}`,
-  )
-  check(
-    isWithin(config.deviceDays, 1, DEVICE_DAYS_MAX),
-    `device certificates last ${config.deviceDays} days: choose 1 to ${DEVICE_DAYS_MAX}`,
-  )
-  check(isWithin(config.requestsPerMinuteMax, 1, 10_000_000), 'the request rate is not from 1 to 10000000')
-  check(isWithin(config.failuresPerMinuteMax, 1, 1_000_000), 'the failure rate is not from 1 to 1000000')
-  check(
-    isWithin(config.renewExpiredDays, 0, RENEW_EXPIRED_DAYS_MAX),
-    `certificates can be renewed for ${config.renewExpiredDays} days after their end: choose 0 to ${RENEW_EXPIRED_DAYS_MAX}`,
   )
   return faults
 }
@@ -221,6 +215,10 @@ function numberOf(environment: Environment, name: string, fallback: number, prob
   if (/^\d{1,9}$/.test(text)) return Number(text)
   problems.push(`${name} is ${JSON.stringify(text)}, not a whole number`)
   return fallback
+}
+
+function outOf(name: string, value: number, least: number, most: number): string {
+  return `${name} is ${value}, not a whole number from ${least} to ${most}`
 }
 
 function isPort(value: number): boolean {

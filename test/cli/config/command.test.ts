@@ -96,6 +96,7 @@ test('all that is wrong is named at once, with what was probably meant, and no v
       env: {
         ROLLCALL_BROKER_ADRESS_BURST: '1',
         ROLLCALL_OCSP_MINUTES: '1',
+        ROLLCALL_CERTIFICATE_GRACE: '2',
         ROLLCALL_CA_PASSPHRASE: 'correct horse battery',
         ROLLCALL_LOG_LEVEL: 'loud',
       },
@@ -105,12 +106,13 @@ test('all that is wrong is named at once, with what was probably meant, and no v
     for (const problem of [
       'handshakeMax: unknown setting, did you mean handshakesMax?',
       'ROLLCALL_BROKER_ADRESS_BURST: unknown setting, did you mean ROLLCALL_BROKER_ADDRESS_BURST?',
-      'an OCSP answer lasts 1 minutes: choose 5 to 10080',
+      'ROLLCALL_OCSP_MINUTES is 1, not a whole number from 5 to 10080',
+      'ROLLCALL_CERTIFICATE_GRACE is 2, not a whole number from 0 to 1',
       'ROLLCALL_CA_PASSPHRASE: no variable of ours, did you mean ROLLCALL_CA_PASSPHRASE_FILE?',
       'ROLLCALL_LOG_LEVEL: it is none of fatal, error, warn, info, debug, trace, silent',
     ])
       assert.ok(stderr.includes(problem), stderr)
-    assert.match(stderr, /have 5 problems/)
+    assert.match(stderr, /have 6 problems/)
     assert.doesNotMatch(stderr, /horse/)
   }
 })
@@ -129,4 +131,27 @@ test('every variable that provisioning reads is one that is told', () => {
   const code = readFileSync(join(repository, 'provisioning/config.ts'), 'utf8')
   for (const [name] of code.matchAll(/\bROLLCALL_[A-Z0-9_]+[A-Z]/g))
     assert.ok(Object.hasOwn(variables, name), name)
+})
+
+test('the error names the bounds of every number that provisioning reads', async () => {
+  using folder = temporaryDirectory()
+  const above = [
+    ['DEVICE_DAYS', 826],
+    ['RENEW_EXPIRED_DAYS', 31],
+    ['CRL_HOURS', 721],
+    ['OCSP_MINUTES', 10_081],
+    ['API_REQUESTS_PER_MINUTE', 10_000_001],
+    ['API_FAILURES_PER_MINUTE', 1_000_001],
+    ['CERTIFICATE_GRACE', 2],
+    ['CRL_PRIVATE_ADDRESSES', 2],
+    ['WEBHOOK_PRIVATE_ADDRESSES', 2],
+  ] as const
+  const env = Object.fromEntries(above.map(([name, value]) => [`ROLLCALL_${name}`, `${value}`]))
+  const { code, stderr } = await rollcall(['config', 'check', '--data', folder.path], { env })
+  assert.equal(code, 1)
+  for (const [name, value] of above)
+    assert.match(
+      stderr,
+      new RegExp(`ROLLCALL_${name} is ${value}, not a whole number from \\d+ to ${value - 1}\\b`),
+    )
 })
