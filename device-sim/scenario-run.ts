@@ -9,6 +9,7 @@ import { type OutputFlags, openOutputs } from './output/outputs.ts'
 import { summaryText } from './output/summary-text.ts'
 import { createRunListeners } from './results/run-listeners.ts'
 import type { Summary } from './results/summary.ts'
+import { type AgentsFlags, readAgents } from './run/agents-target.ts'
 import { FAIL_FAST_DEFAULT } from './run/fail-fast.ts'
 import { runScenario } from './run/run.ts'
 import { findRunTarget, type RunFlags } from './run/target.ts'
@@ -29,7 +30,8 @@ import { protocolFlag } from './scenario/v5-schema.ts'
 import { requireConsent } from './target.ts'
 
 export type ScenarioFlags = RunFlags &
-  OutputFlags & {
+  OutputFlags &
+  AgentsFlags & {
     failFast?: string | boolean
     output?: string
     yes?: boolean
@@ -126,6 +128,7 @@ async function carryOut(
   const { stdout, stderr, env, signal, timeUp } = context
   const flags = given.like === undefined ? given : flagsLike(given.like, plan, given)
   const target = findRunTarget(plan, flags, env, file)
+  const agents = readAgents(flags, plan, target.broker)
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   requireConsent({ devices, yes: flags.yes ?? false }, target.broker)
   const listeners = createRunListeners()
@@ -145,6 +148,7 @@ async function carryOut(
       listeners,
       signal,
       ...(timeUp === undefined ? {} : { timeUp }),
+      agents,
       operatorCommand: flags.operator ?? null,
       failFast: failFastOf(flags.failFast),
       enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),

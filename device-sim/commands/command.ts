@@ -1,5 +1,6 @@
 // `rollcall sim` and `rollcall-sim`: names the options and hands them over. Does not know what they mean.
 import { Command, Option } from 'commander'
+import { type AgentFlags, runAgent } from '../agent-run.ts'
 import { type CleanFlags, runClean } from '../clean-run.ts'
 import { type CompareFlags, runComparison } from '../comparison-run.ts'
 import { type ConformanceFlags, runConformance } from '../conformance-run.ts'
@@ -45,6 +46,7 @@ export function simCommand(name: string, version: string): Command {
     .addCommand(compareCommand(carry))
     .addCommand(conformanceCommand(carry))
     .addCommand(cleanCommand(carry))
+    .addCommand(agentCommand(carry))
     .addCommand(presetsCommand(carry))
     .addCommand(schemaCommand())
 }
@@ -94,6 +96,18 @@ function cleanCommand(carry: Carry): Command {
     .option('--decommission', 'end the devices for good, too: their IDs cannot be used again')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
     .action((flags: CleanFlags) => carry(context => runClean(flags, context)))
+}
+
+function agentCommand(carry: Carry): Command {
+  return new Command('agent')
+    .summary('lend this machine to runs of another one (sim run --agents)')
+    .option('--init', 'make the key and certificate if there are none, and print the fingerprint')
+    .option('--listen <address>', 'ADDRESS:PORT', '127.0.0.1:7420')
+    .option('--trust <fingerprints>', 'of the machines that may start runs here, with commas')
+    .option('--agent-identity <file>', 'key and certificate (rollcall-sim-agent.pem)')
+    .option('--sources <addresses>', 'local addresses that devices connect from, with commas')
+    .option('--workers <n>', 'processes at most (two for each CPU)')
+    .action((flags: AgentFlags) => carry(context => runAgent(flags, context)))
 }
 
 function conformanceCommand(carry: Carry): Command {

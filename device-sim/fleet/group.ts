@@ -3,7 +3,7 @@
 import type { GroupPlan, Plan, PublishPlan } from '../scenario/plan.ts'
 import { createTopic, filled } from '../scenario/topic.ts'
 import { type Given, givenBy } from './message-properties.ts'
-import { createGenerator, type Generator } from './payload.ts'
+import { createGenerator, type Generator, readReplay } from './payload.ts'
 
 export type Group = {
   index: number
@@ -22,15 +22,15 @@ export type Publisher = {
 }
 type TopicOf = (turn: number, random: () => number) => string
 
-/** @throws RunFailed where a payload's file cannot be read. */
-export function createGroups(plan: Plan): Group[] {
+/** `textOf` gives the file that payloads are lines of. @throws RunFailed where it cannot be read or has no lines. */
+export function createGroups(plan: Plan, textOf: (file: string) => string = readReplay): Group[] {
   return plan.groups.map((group, index) => ({
     index,
     plan: group,
     paused: false,
     publishers: group.publish.map(one => ({
       plan: one,
-      generate: createGenerator(one.payload),
+      generate: createGenerator(one.payload, textOf),
       given:
         group.protocol === 5 && !JSON.stringify(one.properties).includes('$')
           ? givenBy(one.properties, group.link, text => text)

@@ -6,6 +6,7 @@ import { RunFailed } from '../failure.ts'
 import type { Digests } from '../links/properties.ts'
 import { createRandom, normal } from '../random.ts'
 import type { PayloadPlan } from '../scenario/payload-schema.ts'
+import type { Plan } from '../scenario/plan.ts'
 import { createSparkplug, type EdgeNode } from './sparkplug.ts'
 import { jsonTemplate, type MessageContext } from './template.ts'
 
@@ -15,8 +16,8 @@ export type Generator = (moment: MessageContext, node: EdgeNode) => string | Buf
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const REPLAY_BYTES_MAX = 16_777_216
 
-/** @throws RunFailed where a file to replay cannot be read. */
-export function createGenerator(plan: PayloadPlan): Generator {
+/** `textOf` gives the file to replay. @throws RunFailed where it cannot be read or has no lines. */
+export function createGenerator(plan: PayloadPlan, textOf: (file: string) => string = readReplay): Generator {
   const { constant, random, ramp, sine, file, sparkplug } = plan
   if (constant !== undefined) return () => constant
   if (random) return moment => letters(random.bytes, moment.random)
@@ -33,7 +34,7 @@ export function createGenerator(plan: PayloadPlan): Generator {
       return member(field, mean + swing + (noise === 0 ? 0 : noise * normal(chance)))
     }
   }
-  if (file !== undefined) return replay(file)
+  if (file !== undefined) return replay(file, textOf(file))
   if (sparkplug) return createSparkplug(sparkplug)
   return jsonTemplate(plan.json)
 }
@@ -111,13 +112,23 @@ function letters(bytes: number, random: () => number): string {
   return text
 }
 
-function replay(file: string): Generator {
-  let lines: string[]
+/** Every file that payloads of the plan are lines of, so that workers read none. @throws RunFailed where one cannot be read. */
+export function readReplays({ groups }: Pick<Plan, 'groups'>): [file: string, text: string][] {
+  const files = groups.flatMap(({ publish }) => publish.flatMap(({ payload }) => payload.file ?? []))
+  return [...new Set(files)].map(file => [file, readReplay(file)])
+}
+
+/** At most 16 MiB of it. @throws RunFailed where it cannot be read. */
+export function readReplay(file: string): string {
   try {
-    lines = readFileSync(file, 'utf8').slice(0, REPLAY_BYTES_MAX).split('\n').filter(Boolean)
+    return readFileSync(file, 'utf8').slice(0, REPLAY_BYTES_MAX)
   } catch (error) {
     throw new RunFailed(`cannot replay ${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error })
   }
+}
+
+function replay(file: string, text: string): Generator {
+  const lines = text.split('\n').filter(Boolean)
   if (lines.length === 0) throw new RunFailed(`cannot replay ${file}: it has no lines`)
   return ({ sequence }) => lines[(sequence - 1) % lines.length] as string
 }

@@ -87,6 +87,10 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   lines.push(
     row('simulator', `${tool.cpuSeconds.toFixed(1)} s CPU${cpu}, at most ${mebibytes(tool.rssMaxBytes)}`),
   )
+  for (const { name, workers, clockErrorMs } of run.agents ?? []) {
+    const processes = workers === 1 ? '1 worker' : `${workers} workers`
+    lines.push(row('agent', `${plain(name)}: ${processes}, clock known to ${duration(clockErrorMs)}`))
+  }
   const { passed, exitCode, breaches } = summary.verdict
   lines.push(row('verdict', paint(passed ? 'green' : 'red', verdictWord(exitCode))))
   for (const breach of breaches) lines.push(`    ${paint('red', '✗')} ${plain(breach)}`)

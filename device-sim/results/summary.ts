@@ -15,12 +15,17 @@ export type RunFacts = {
   startedAt: string
   broker: string
   workers: number
+  /** The machines that the workers are on; none where all is on one. */
+  agents: AgentFacts[]
   /** Local addresses that devices connect from; empty for whatever the system chooses. */
   sources: string[]
   groups: GroupFacts[]
   stages: StageFacts[]
   tool: { version: string; node: string; platform: string; cpus: number; memoryBytes: number }
 }
+
+/** `clockErrorMs`: the most by which its clock, corrected, was wrong. Latencies between machines hold that error. */
+export type AgentFacts = { name: string; workers: number; cpus: number; node: string; clockErrorMs: number }
 
 type GroupFacts = {
   name: string

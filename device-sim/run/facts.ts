@@ -21,6 +21,7 @@ export function factsOf(
     startedAt: at.toISOString(),
     broker: target.broker.url,
     workers,
+    agents: [],
     sources: plan.sources,
     groups: plan.groups.map(({ name, count, link, protocol, keyType, fault, expect }) => {
       return { name, count, link, protocol, keyType, fault, expect }

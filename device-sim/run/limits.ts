@@ -13,6 +13,7 @@ export type Limits = {
 const DESCRIPTORS_SPARE = 100
 /** What the kernel keeps for outgoing connections to one address and port, where nothing else is configured. */
 const PORTS_PER_SOURCE = 28_000
+const WORKERS_MAX = 64
 
 export function createLimits(): Limits {
   const found = new Map<ToolLimit['limit'], ToolLimit>()
@@ -53,21 +54,11 @@ function has(failures: Readonly<Record<string, number>>, code: string): boolean 
   return Object.keys(failures).some(name => name.includes(code))
 }
 
-/** Files that a process may open; null where the system does not say. */
-export function descriptorsMax(): number | null {
-  if (!process.report) return null
-  // The network section looks up names, which may take seconds.
-  Object.assign(process.report, { excludeNetwork: true })
-  const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: number | string } } }
-  const soft = Number(report.userLimits?.open_files?.soft)
-  return Number.isFinite(soft) ? soft : null
-}
-
 /** Processes for that many devices: one per CPU but one, and as many as descriptors call for. */
 export function workersFor(devices: number, cpus: number, descriptors: number | null): number {
   const byCpu = Math.min(Math.max(1, cpus - 1), Math.ceil(devices / 1_000))
   const byDescriptors = Math.ceil(devices / Math.max(1, (descriptors ?? 65_536) - DESCRIPTORS_SPARE))
-  return Math.min(64, Math.max(1, byCpu, byDescriptors))
+  return Math.min(WORKERS_MAX, Math.max(1, byCpu, byDescriptors))
 }
 
 /** What will not do before anything is sent. */

@@ -2,6 +2,7 @@
 import type { RunListeners } from '../results/run-listeners.ts'
 import type { Plan } from '../scenario/plan.ts'
 import type { RunTarget } from './target.ts'
+import type { AgentsTarget } from './worker-slots.ts'
 
 export type RunOptions = {
   plan: Plan
@@ -14,6 +15,8 @@ export type RunOptions = {
   /** Aborted where the rest of the timeline is not needed: the run then ends as it does when its time is up. */
   timeUp?: AbortSignal
   operatorCommand: string | null
+  /** The machines that devices are on, where it is not this one. */
+  agents?: AgentsTarget | null
   /** Attempts without one admitted after which the run stops; 0 never. */
   failFast?: number
   enrollConcurrency: number

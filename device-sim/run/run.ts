@@ -1,9 +1,8 @@
 // Runs a scenario: prepares the participants, starts the workers, plays stages and operator's actions, ends with the summary.
 // Holds the order alone; the run's listeners show it.
 import { randomBytes } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { RunFailed } from '../failure.ts'
+import { readReplays } from '../fleet/payload.ts'
 import { measuredText } from '../output/figures.ts'
 import { createHistogram } from '../results/histogram.ts'
 import { createSamples } from '../results/samples.ts'
@@ -16,13 +15,14 @@ import { messagesOf, sentOf } from './all-sent.ts'
 import { createExcuses } from './excused.ts'
 import { factsOf } from './facts.ts'
 import { createFailFast, FAIL_FAST_DEFAULT } from './fail-fast.ts'
-import { createLimits, descriptorsMax, shortages, workersFor } from './limits.ts'
+import { createLimits } from './limits.ts'
 import { metricValue } from './metrics.ts'
 import { createOperator } from './operator.ts'
 import { type Findings, summaryOf } from './outcome.ts'
 import { type Participants, prepareParticipants } from './participants.ts'
 import type { RunOptions } from './run-options.ts'
 import { createWatch } from './watch.ts'
+import { findWorkerSlots, type WorkerSlots } from './worker-slots.ts'
 
 /** Workers get this long between being told to start and starting, so that all start together. */
 const START_DELAY_MS = 250
@@ -33,25 +33,31 @@ const NAMED_MAX = 100
 export async function runScenario(options: RunOptions): Promise<Summary> {
   const { plan, target, listeners, signal } = options
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
-  const descriptors = descriptorsMax()
-  const workers = plan.workers ?? workersFor(devices, availableParallelism(), descriptors)
-  const short = shortages(devices, workers, plan.sources.length, descriptors)
-  if (short.length > 0) throw new RunFailed(short.join('; '))
-  const participants = await prepareParticipants(plan, target, {
-    signal,
-    enrollConcurrency: options.enrollConcurrency,
-    onProgress: (done, total) => listeners.step('enrolling', done, total),
-  })
-  const run = createRun(options, workers, participants)
+  const slots = await findWorkerSlots(plan, devices, options.agents ?? null, options)
   try {
-    return await run()
+    const participants = await prepareParticipants(plan, target, {
+      signal,
+      enrollConcurrency: options.enrollConcurrency,
+      onProgress: (done, total) => listeners.step('enrolling', done, total),
+    })
+    try {
+      return await createRun(options, slots, participants)()
+    } finally {
+      participants.api?.close()
+    }
   } finally {
-    participants.api?.close()
+    slots.close()
   }
 }
 
-function createRun(options: RunOptions, workers: number, participants: Participants): () => Promise<Summary> {
+function createRun(
+  options: RunOptions,
+  { slots, agents }: WorkerSlots,
+  participants: Participants,
+): () => Promise<Summary> {
   const { plan, target, listeners } = options
+  const workers = slots.length
+  const replays = readReplays(plan)
   const hopeless = new AbortController()
   const signal = AbortSignal.any([options.signal, hopeless.signal])
   const allSent = new AbortController()
@@ -89,7 +95,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
     listeners.event(event)
   }
 
-  const pool: Pool = createPool(workers, {
+  const pool: Pool = createPool(slots, {
     tick(worker, tick, found) {
       samples.take(worker, tick)
       for (const device of found.admitted) {
@@ -110,9 +116,10 @@ function createRun(options: RunOptions, workers: number, participants: Participa
     },
     died(worker, how) {
       samples.bury(worker)
-      limits.add('worker', `worker ${worker + 1} ended (${how}): its devices are gone`)
-      findings.troubles.push(`worker ${worker + 1} of ${workers} ended (${how})`)
-      say('limit', `worker ${worker + 1} ended (${how}): its devices are gone`, false)
+      const name = slots[worker]?.name
+      limits.add('worker', `${name} ended (${how}): its devices are gone`)
+      findings.troubles.push(`${name} of ${workers} ended (${how})`)
+      say('limit', `${name} ended (${how}): its devices are gone`, false)
     },
   })
   const excuses = createExcuses({ ...participants, pool, say })
@@ -185,12 +192,12 @@ function createRun(options: RunOptions, workers: number, participants: Participa
     try {
       listeners.step('starting workers', 0, workers)
       await pool.addDevices(
-        { runId, seed: plan.seed, plan, broker: target.broker },
+        { runId, seed: plan.seed, plan, broker: target.broker, replays },
         participants.members.map(partOf),
       )
       listeners.step('starting workers', workers, workers)
       const startedAtDate = new Date()
-      const facts = factsOf(options, workers, runId, startedAtDate)
+      const facts = { ...factsOf(options, workers, runId, startedAtDate), agents: agents() }
       for (const { group, verb, issuer } of plan.actions) {
         const name = group === null ? (issuer ?? '') : (plan.groups[group]?.name ?? '')
         const nothing = { elapsedSeconds: 0, devices: 0, failed: 0, kept: 0 }
@@ -229,7 +236,7 @@ function createRun(options: RunOptions, workers: number, participants: Participa
       const issued = target.identities.from === 'api' || target.identities.from === 'est'
       const enrollment = issued ? participants.enrollment : null
       const summary = summaryOf({
-        run: facts,
+        run: { ...facts, agents: agents() },
         endedAt: new Date(),
         seconds,
         interrupted: options.signal.aborted,

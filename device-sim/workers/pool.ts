@@ -1,12 +1,11 @@
-// The worker processes as the parent sees them: started, given their devices and orders, ended. The death of a worker is reported,
-// and the others go on. Does not know what devices do.
-import { type ChildProcess, fork } from 'node:child_process'
-import { scriptFile } from '../assets.ts'
+// The workers as the parent sees them: started, given their devices and orders, ended. The death of a worker is reported,
+// and the others go on. Does not know where they run and what devices do.
 import { RunFailed } from '../failure.ts'
 import type { Stream } from '../fleet/delivery-tracker.ts'
 import type { DeviceSpec } from '../fleet/device-state.ts'
 import type { Findings } from '../fleet/worker-context.ts'
 import type { Tick } from '../results/tick.ts'
+import type { Channel, WorkerSlot } from './channel.ts'
 import type { FromWorker, ToWorker } from './protocol.ts'
 
 export type Pool = {
@@ -34,8 +33,9 @@ type PoolListener = {
 }
 
 type Worker = {
-  child: ChildProcess
+  channel: Channel
   alive: boolean
+  gone: PromiseWithResolvers<void>
   streams: Stream[]
   listens: boolean
   waiting: ((answer: FromWorker | null) => void)[]
@@ -44,50 +44,37 @@ type Worker = {
 const PARTS_AT_ONCE = 500
 const ANSWER_DEADLINE_MS = 60_000
 
-const program = scriptFile('workers/worker')
-
-/**
- * What the memory of thousands of connections is best served by (ADR 0034). Node keeps two buffers for each, 16 and 64 KiB of which
- * a page is used: on pages of their own (from `MMAP_THRESHOLD`, where there is no room at the top) the rest stays untouched.
- */
-const NODE_FLAGS = ['--max-semi-space-size=2', '--single-threaded-gc', '--optimize-for-size']
-const MALLOC = {
-  MALLOC_ARENA_MAX: '1',
-  MALLOC_TRIM_THRESHOLD_: '65536',
-  MALLOC_TOP_PAD_: '4096',
-  MALLOC_MMAP_THRESHOLD_: '16384',
-  // Below the 65,530 maps that Linux grants a process.
-  MALLOC_MMAP_MAX_: '50000',
-}
-
-export function createPool(size: number, listener: PoolListener): Pool {
-  const workers: Worker[] = []
+export function createPool(slots: readonly WorkerSlot[], listener: PoolListener): Pool {
+  const size = slots.length
   let ending = false
-  for (let index = 0; index < size; index++) workers.push(startWorker(index))
+  const workers = slots.map(startWorker)
 
-  function startWorker(index: number): Worker {
-    const child = fork(program, [], {
-      serialization: 'advanced',
-      execArgv: NODE_FLAGS,
-      env: { ...process.env, ...MALLOC },
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  function startWorker(place: WorkerSlot, index: number): Worker {
+    const channel = place.open({
+      message(message) {
+        if (message.is === 'tick') return listener.tick(index, message.tick, message.findings)
+        worker.waiting.shift()?.(message)
+      },
+      ended(how) {
+        worker.alive = false
+        for (const answer of worker.waiting.splice(0)) answer(null)
+        worker.gone.resolve()
+        if (!ending) listener.died(index, how)
+      },
     })
-    const worker: Worker = { child, alive: true, streams: [], listens: false, waiting: [] }
-    child.on('message', (message: FromWorker) => {
-      if (message.is === 'tick') return listener.tick(index, message.tick, message.findings)
-      worker.waiting.shift()?.(message)
-    })
-    child.on('error', () => {})
-    child.once('exit', (code, signal) => {
-      worker.alive = false
-      for (const answer of worker.waiting.splice(0)) answer(null)
-      if (!ending) listener.died(index, signal ?? `exit code ${code}`)
-    })
+    const worker: Worker = {
+      channel,
+      alive: true,
+      gone: Promise.withResolvers(),
+      streams: [],
+      listens: false,
+      waiting: [],
+    }
     return worker
   }
 
   function send(worker: Worker, message: ToWorker): void {
-    if (worker.alive && worker.child.connected) worker.child.send(message, () => {})
+    if (worker.alive) worker.channel.send(message)
   }
 
   /** Null where the worker is gone or says nothing for a minute. */
@@ -106,7 +93,7 @@ export function createPool(size: number, listener: PoolListener): Pool {
   async function mustBeReady(worker: Worker, message: ToWorker): Promise<void> {
     const answer = await ask(worker, message)
     if (answer?.is === 'ready') return
-    const why = answer?.is === 'failed' ? answer.message : 'a worker process ended'
+    const why = answer?.is === 'failed' ? answer.message : 'a worker ended'
     throw new RunFailed(`the run cannot start: ${why}`)
   }
 
@@ -153,19 +140,16 @@ export function createPool(size: number, listener: PoolListener): Pool {
       ending = true
       await Promise.all(
         workers.map(async worker => {
-          const gone = new Promise<void>(resolve => worker.child.once('exit', () => resolve()))
           await ask(worker, { do: 'end' })
-          if (worker.alive) {
-            const force = setTimeout(() => worker.child.kill('SIGKILL'), 5_000)
-            await gone
-            clearTimeout(force)
-          }
+          const force = setTimeout(() => worker.channel.kill(), 5_000)
+          await worker.gone.promise
+          clearTimeout(force)
         }),
       )
     },
     close() {
       ending = true
-      for (const worker of workers) if (worker.alive) worker.child.kill('SIGKILL')
+      for (const worker of workers) if (worker.alive) worker.channel.kill()
     },
   }
 }

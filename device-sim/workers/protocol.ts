@@ -9,9 +9,20 @@ import type { Tick } from '../results/tick.ts'
 import type { Plan } from '../scenario/plan.ts'
 import type { Broker } from '../target.ts'
 
-/** Times are milliseconds on the machine's monotonic clock, the same in every process. */
+/** Times are milliseconds on the monotonic clock of the parent's machine. */
 export type ToWorker =
-  | { do: 'prepare'; worker: number; runId: string; seed: number; plan: Plan; broker: Broker }
+  /** `replays`: name and text of every file that payloads are lines of. */
+  | {
+      do: 'prepare'
+      worker: number
+      runId: string
+      seed: number
+      plan: Plan
+      broker: Broker
+      replays: [file: string, text: string][]
+    }
+  /** From an agent: how far the parent's clock is ahead of this machine's. */
+  | { do: 'clock'; offsetMs: number }
   /** Parts of the fleet, some at a time. */
   | { do: 'add'; parts: DeviceSpec[] }
   | { do: 'start'; at: number }

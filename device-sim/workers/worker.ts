@@ -1,4 +1,4 @@
-// A worker process: runs its part of the fleet and says each second what it counted. Started by pool.ts alone.
+// A worker process: runs its part of the fleet and says each second what it counted. Started by local-worker.ts alone.
 // Does not know the other workers; ends with its parent.
 
 import { checkAfterGrace } from '../fleet/admission-verdict.ts'
@@ -31,7 +31,9 @@ const DELIVERY_MOST_MS = 5_000
 const DISCONNECTS_AT_ONCE = 200
 const STREAMS_PER_WORKER = 1_000_000_000
 
-const schedule = createSchedule(machineNow)
+/** How far the parent's clock is ahead of this machine's. */
+let clockOffsetMs = 0
+const schedule = createSchedule(() => machineNow() + clockOffsetMs)
 const devices = new Map<number, Device>()
 let groups: Group[] = []
 let plan: Plan | null = null
@@ -47,7 +49,8 @@ function send(message: FromWorker): Promise<void> {
 
 function prepare(message: Extract<ToWorker, { do: 'prepare' }>): void {
   plan = message.plan
-  groups = createGroups(plan)
+  const replays = new Map(message.replays)
+  groups = createGroups(plan, file => replays.get(file) ?? '')
   let streams = message.worker * STREAMS_PER_WORKER
   context = {
     runId: message.runId,
@@ -153,6 +156,10 @@ async function end(of: WorkerContext): Promise<void> {
 }
 
 async function carryOut(message: ToWorker): Promise<void> {
+  if (message.do === 'clock') {
+    clockOffsetMs = message.offsetMs
+    return
+  }
   if (message.do === 'prepare') {
     prepare(message)
     return send({ is: 'ready' })

@@ -145,6 +145,10 @@ function facts({ run, enrollment, tool, subscriptions, answered }: Summary): Mar
       'Processes',
       `${run.workers}${run.sources.length > 0 ? `, from ${run.sources.map(plain).join(', ')}` : ''}`,
     ],
+    ...(run.agents ?? []).map(({ name, workers, cpus, node, clockErrorMs }): [string, string] => [
+      'Agent',
+      `${plain(name)}: ${workers} processes, ${cpus} CPUs, Node ${plain(node)}, clock known to ${duration(clockErrorMs)}`,
+    ]),
     [
       'Cost',
       `${tool.cpuSeconds.toFixed(1)} s CPU${tool.cpuMicrosPerMessage === null ? '' : `, ${tool.cpuMicrosPerMessage.toFixed(1)} µs a message`}, at most ${mebibytes(tool.rssMaxBytes)}`,

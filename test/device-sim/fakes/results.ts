@@ -54,6 +54,7 @@ export function factsOf(change: Partial<RunFacts> = {}): RunFacts {
     startedAt: '2026-01-01T00:00:00.000Z',
     broker: 'mqtts://127.0.0.1:8883',
     workers: 1,
+    agents: [],
     sources: [],
     groups: [
       {

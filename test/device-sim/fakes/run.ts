@@ -28,6 +28,8 @@ export type RunChoices = {
   /** The same, asked at each sample, with what all samples add up to. */
   enough?: (sum: Sum) => boolean
   operator?: string
+  agents?: RunOptions['agents']
+  version?: string
   onSample?: (sample: Sample) => void
   onEvent?: (event: RunEvent) => void
 }
@@ -61,8 +63,9 @@ export async function runText(yaml: string, flags: RunFlags, choices: RunChoices
     signal: choices.signal ?? new AbortController().signal,
     timeUp: timeUp.signal,
     operatorCommand: choices.operator ?? null,
+    agents: choices.agents ?? null,
     enrollConcurrency: 8,
-    version: '0',
+    version: choices.version ?? '0',
   }
   return { summary: await runScenario(options), samples, events }
 }
