@@ -2,7 +2,7 @@
 # OpenSSL 3.0 (Debian 12): an ordinary P-256 key cannot be used with a certificate that an ML-DSA CA signed, and the errors name something else.
 #
 # A good engineer expects: a client signs the handshake with its own P-256 key and leaves the CA's signature to the server, so what signed
-# its certificate does not matter to it; and whoever cannot verify ML-DSA says so.
+# its certificate does not matter to it; and a library that cannot verify ML-DSA says so.
 # What happens: `openssl x509` shows the certificate without an error. The client refuses to use it: "ca md too weak" (the library does not know
 # how strong the signature is); at security level 0 it connects. mosquitto_pub says so with -d alone, otherwise "A TLS error occurred".
 # `openssl verify` says "unable to get local issuer certificate" although the CA is in the file that it was given. A certificate with an

@@ -1,5 +1,5 @@
 // The key and certificate by which an agent and its coordinator know each other: made once, kept in a file of mode 0600, and
-// trusted by fingerprint alone. Does not know whom it is shown to.
+// trusted by fingerprint alone. Does not know its readers.
 import 'reflect-metadata'
 import { createHash, randomBytes, type X509Certificate } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'

@@ -96,7 +96,7 @@ function serve(client: Socket, execute: Transmit): void {
   })
 }
 
-/** One command after the other, whoever sends it. */
+/** One command after the other, from any sender. */
 function serialized(tpm: Socket): Transmit {
   let received = Buffer.alloc(0)
   let answered: ((response: Buffer) => void) | null = null

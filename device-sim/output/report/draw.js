@@ -1,4 +1,4 @@
-// Runs in the browser of whoever opens a report: draws the curves that the page carries, with uPlot.
+// Runs in the browser that opens a report: draws the curves that the page carries, with uPlot.
 // Knows nothing of runs. Whatever it shows of the data goes through textContent or the canvas, never through HTML.
 ;(() => {
   const uPlot = window.uPlot
