@@ -47,7 +47,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'device-sim/agents/run.test.ts': ['faketime'],
   'device-sim/several-brokers.test.ts': ['mosquitto', 'nats-server'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
-  'console/{sad-paths,steering,hostile,accessibility}.test.ts': ['openssl', 'chromium'],
+  'console/{sad-paths,steering,hostile,accessibility,administration}.test.ts': ['openssl', 'chromium'],
   'console/serving.test.ts': ['openssl'],
   'fault/**': ['openssl', 'faketime'],
   'deploy/observability.test.ts': ['promtool'],

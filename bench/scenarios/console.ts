@@ -1,6 +1,6 @@
 // How long an operator waits for a page of the console, in a browser, with a large roll behind it.
 // Run by hand: node bench/scenarios/console.ts [devices]
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
@@ -8,6 +8,7 @@ import { buildConsole } from '../../console/build.ts'
 import { closeRegistry, openForWriting } from '../../db/index.ts'
 import { launchBrowser, openConsole } from '../../test/console/browser.ts'
 import { startSystem } from '../../test/e2e/system.ts'
+import { fillHistory } from '../full-history.ts'
 import { fillRoll } from '../large-roll.ts'
 
 const count = Number(process.argv[2] ?? 100_000)
@@ -26,7 +27,11 @@ try {
     const view = await openConsole(browser, system.ready.api)
     await view.signIn(readFileSync(join(data, 'admin.token'), 'utf8').trim())
     const middle = `fleet-${String(count / 2).padStart(7, '0')}`
-    await measure(view.page, 'overview', '/', '.tiles', '≤ 1000')
+    // The last chart of the page: all of them are drawn together.
+    const charts = '.chart'
+    await measure(view.page, 'overview, the last hour', '/', charts, '≤ 500')
+    await measure(view.page, 'overview, a week', '/?span=week', charts, '≤ 500')
+    await measure(view.page, 'overview, a year', '/?span=year', charts, '≤ 500')
     await measure(view.page, 'devices, the first 100', '/devices', 'tbody tr:nth-child(100)', '≤ 1000')
     await measure(view.page, 'devices found by ID', `/devices?search=${middle}`, 'tbody tr', '≤ 1000')
     await measure(
@@ -51,6 +56,10 @@ async function fill(): Promise<void> {
   const issuer = registry.sqlite.prepare("SELECT id FROM issuers WHERE kind = 'issuing'").pluck().get()
   await fillRoll(registry, issuer as string, count)
   await closeRegistry(registry)
+  const rows = fillHistory(join(data, 'history.db'), Date.now())
+  console.log(
+    `history: ${rows} rows, ${(statSync(join(data, 'history.db')).size / 1024 ** 2).toFixed(1)} MiB`,
+  )
 }
 
 /** From following an address to the moment that what it is about is there, as the page's own clock says. */

@@ -31,6 +31,28 @@ export type EventRow = {
   detail: Record<string, unknown>
 }
 
+export type History = {
+  span: string
+  periodSeconds: number
+  periods: {
+    at: string
+    sessions: number | null
+    sessionsMax: number | null
+    connected: number
+    disconnected: number
+    refused: Record<string, number>
+    denied: number
+    messagesReceived: number
+    messagesSent: number
+    messagesDropped: number
+    bytesReceived: number
+    bytesSent: number
+    routingMs: number | null
+    routingMaxMs: number | null
+    changes: Record<string, number>
+  }[]
+}
+
 /** Null where an operator bound to one group may not see it. */
 export type Overview = {
   at: string

@@ -4,7 +4,7 @@ import type { Page } from '../../client/types.ts'
 import { ask } from './request.ts'
 import { useQuery } from './use-query.ts'
 
-type Pages<T> = {
+export type Pages<T> = {
   items: T[]
   /** How many there are; null where the question did not ask. */
   total: { count: number; exact: boolean } | null

@@ -20,6 +20,11 @@ export function Badge({
 }
 
 const tones: Record<string, Tone> = {
+  accepted: 'good',
+  enabled: 'good',
+  failing: 'bad',
+  disabled: 'bad',
+  expired: 'neutral',
   registered: 'info',
   active: 'good',
   suspended: 'warn',

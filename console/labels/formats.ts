@@ -51,8 +51,10 @@ export function many(value: number, one: string, more = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : more}`
 }
 
+const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
 export function bytes(value: number): string {
   if (value < 1024) return `${value} B`
-  if (value < 1024 ** 2) return `${(value / 1024).toFixed(1)} KiB`
-  return `${(value / 1024 ** 2).toFixed(1)} MiB`
+  const power = Math.min(byteUnits.length - 1, Math.floor(Math.log2(value) / 10))
+  return `${(value / 1024 ** power).toFixed(1)} ${byteUnits[power]}`
 }

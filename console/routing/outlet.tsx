@@ -1,4 +1,5 @@
 // Which page an address shows.
+import { AccessPage } from '../pages/access/access-page.tsx'
 import { ApprovalsPage } from '../pages/approvals/approvals-page.tsx'
 import { AuditPage } from '../pages/audit/audit-page.tsx'
 import { DevicePage } from '../pages/device/device-page.tsx'
@@ -29,6 +30,8 @@ export function Outlet() {
         return <PoliciesPage />
       case 'live':
         return <LivePage />
+      case 'access':
+        return <AccessPage />
       case 'audit':
         return <AuditPage />
     }

@@ -19,6 +19,7 @@ export const routes: readonly MenuRoute[] = [
   { path: '/policies', title: 'Policies', icon: 'policies', least: 'viewer', everyone: true },
   { path: '/live', title: 'Live feed', icon: 'live', least: 'viewer' },
   { path: '/audit', title: 'Audit', icon: 'audit', least: 'viewer', everyone: true },
+  { path: '/access', title: 'Access', icon: 'key', least: 'admin' },
 ]
 
 /** The menu entry that an address belongs to. */

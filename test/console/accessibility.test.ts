@@ -15,6 +15,7 @@ type Violation = { id: string; nodes: { target: string[]; failureSummary: string
 /** Addresses, and what is there once the page is. */
 const pages: readonly [path: string, shown: string][] = [
   ['/', 'Connected now'],
+  ['/?span=week', 'by hour'],
   ['/devices', 'pump-1'],
   ['/devices?search=zebra', 'No device matches'],
   ['/devices/pump-1', 'would be admitted'],
@@ -33,6 +34,8 @@ const pages: readonly [path: string, shown: string][] = [
   ['/policies/default?view=attachments', 'Detach'],
   ['/live', 'newest first'],
   ['/audit', 'Verify now'],
+  ['/access', 'Make the token'],
+  ['/access?view=certificates', 'Register the certificate'],
   ['/nothing', 'Nothing is at this address'],
 ]
 

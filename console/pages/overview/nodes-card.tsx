@@ -53,6 +53,12 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
           { title: 'Seen', cell: node => <Timestamp at={node.lastSeen} /> },
         ]}
       />
+      {nodes.length === 0 ? null : (
+        <p className="inside soft small wide-only">
+          Epoch: the number of the last change of the registry that the broker has acted on. A broker that is
+          behind still refuses what was revoked: it looks up each new connection.
+        </p>
+      )}
     </Card>
   )
 }

@@ -7,9 +7,10 @@ import { Skeleton } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { AnchorsCard } from './anchors-card.tsx'
 import { CaCard } from './ca-card.tsx'
+import { ChangesCard } from './changes-card.tsx'
 import { ExpiryCard } from './expiry-card.tsx'
 import { FirstSteps } from './first-steps.tsx'
-import { MinutesCard } from './minutes-card.tsx'
+import { HistorySection } from './history-section.tsx'
 import { NodesCard } from './nodes-card.tsx'
 import { OverviewTiles } from './overview-tiles.tsx'
 import { ReceiptsCard } from './receipts-card.tsx'
@@ -37,16 +38,15 @@ export function OverviewPage() {
         <>
           {total === 0 ? <FirstSteps /> : null}
           <OverviewTiles overview={data} />
-          {data.perMinute === null ? null : <MinutesCard at={data.at} minutes={data.perMinute} />}
-          <div className="grid two">
+          {data.perMinute === null ? null : <HistorySection />}
+          <div className="card-columns">
+            {data.nodes === null ? null : <NodesCard nodes={data.nodes} />}
             <ExpiryCard certificates={data.certificates} />
             {data.ca === null ? null : <CaCard ca={data.ca} />}
-          </div>
-          <div className="grid two">
-            {data.nodes === null ? null : <NodesCard nodes={data.nodes} />}
+            {data.ca === null ? null : <ChangesCard />}
             <ReceiptsCard receipts={data.receipts} />
+            {data.ca === null ? null : <AnchorsCard />}
           </div>
-          {data.ca === null ? null : <AnchorsCard />}
         </>
       )}
     </>

@@ -15,6 +15,10 @@ export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts']
   )
   return (
     <Card title="Receipts" aside="of what was cut last" flush>
+      <p className="inside soft small">
+        After a change that may cut sessions, each broker acts on it and acknowledges it. A receipt tells how
+        many did, how many sessions they cut, and how long the last of them took.
+      </p>
       <DataTable
         label="Receipts"
         layout="fits"
