@@ -34,7 +34,7 @@ export function createLimits(): Limits {
       const seen = [
         tool.cpuBusiest > 0.9 && see('cpu', 'a worker used its whole CPU: latencies hold its own waiting'),
         (tool.lateMs.p99 ?? 0) > 50 &&
-          see('late', `what was due was begun ${Math.round(tool.lateMs.p99 ?? 0)} ms late (p99)`),
+          see('late', `the simulator began its work ${Math.round(tool.lateMs.p99 ?? 0)} ms late (p99)`),
         has(failures, 'emfile') &&
           see('descriptors', 'no more files can be opened: raise ulimit -n or add workers'),
         (has(failures, 'eaddrnotavail') || has(failures, 'eaddrinuse')) &&
