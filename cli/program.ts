@@ -16,6 +16,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'put devices on the roll, enroll them, suspend them',
     load: async () => (await import('./device/command.ts')).deviceCommand(),
   },
+  group: {
+    summary: 'list the groups of devices',
+    load: async () => (await import('./group/command.ts')).groupCommand(),
+  },
   session: {
     summary: 'list the sessions of devices, and end them',
     load: async () => (await import('./session/command.ts')).sessionCommand(),

@@ -22,6 +22,7 @@ import type {
   DeviceChange,
   DeviceListing,
   Explanation,
+  Group,
   IssuedCertificate,
   NewDevice,
   Page,
@@ -96,6 +97,8 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       pages: (filter: DeviceListing = {}) => walk<Device>('/v1/devices', filter),
       suspend: (id: string) => call<StateReceipt>('POST', `${device(id)}/suspend`),
       activate: (id: string) => call<StateReceipt>('POST', `${device(id)}/activate`),
+      /** Of a decommissioned device whose certificates have expired. */
+      remove: (id: string) => call<null>('DELETE', device(id)),
       decommission: (id: string) => call<StateReceipt>('POST', `${device(id)}/decommission`),
       /** Issues a certificate for a PKCS #10 request (PEM), valid for `days`. */
       enroll: (id: string, request: { csr: string; days?: number }) =>
@@ -121,6 +124,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
     },
     sessions: sessionVerbs(call, walk),
+    groups: { pages: () => walk<Group>('/v1/groups', {}) },
     ca: caVerbs(call),
     issuers: issuerVerbs(call, walk),
     policies: policyVerbs(call, walk),

@@ -37,6 +37,9 @@ export type LastSeen = {
   bytesOut: number
 }
 
+/** `devices` is the least there are where it is not `exact`. */
+export type Group = { name: string; devices: number; exact: boolean; policies: string[] }
+
 export type NewDevice = { id: string; attributes?: Record<string, string>; groups?: string[] }
 export type DeviceChange = { attributes?: Record<string, string>; groups?: string[] }
 /** All must hold. Times are RFC 3339. */

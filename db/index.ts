@@ -23,6 +23,7 @@ import { createCertificateGraceWriter } from './roll/certificate-grace.ts'
 import { createCertificateTransitionWriter } from './roll/certificate-transitions.ts'
 import { createCrlCompromiseWriter } from './roll/crl-compromise.ts'
 import { createDeadlineWriter } from './roll/deadlines.ts'
+import { createDeviceDeletion } from './roll/device-deletion.ts'
 import { createDeviceWriter } from './roll/device-writer.ts'
 import { createPinnedWriter } from './roll/pinned-certificates.ts'
 import { createSessionWriter } from './roll/session-writer.ts'
@@ -34,6 +35,7 @@ export type RegistryWriter = ReturnType<typeof createRegistryWriter>
 export function createRegistryWriter(registry: Registry, now: () => number = Date.now) {
   return {
     ...createDeviceWriter(registry, now),
+    ...createDeviceDeletion(registry, now),
     ...createSessionWriter(registry, now),
     ...createCertificateWriter(registry, now),
     ...createCertificateTransitionWriter(registry, now),

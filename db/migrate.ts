@@ -27,6 +27,7 @@ import * as tpms from './migrations/0032-tpms.ts'
 import * as denials from './migrations/0033-denials.ts'
 import * as lastSeenIndexes from './migrations/0034-last-seen-indexes.ts'
 import * as sessionChanges from './migrations/0040-session-changes.ts'
+import * as deletedDevices from './migrations/0041-deleted-devices.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -60,6 +61,7 @@ const migrations: readonly Migration[] = [
   denials,
   lastSeenIndexes,
   sessionChanges,
+  deletedDevices,
 ]
 
 /** The schema version this code reads and writes. */

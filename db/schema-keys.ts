@@ -9,6 +9,7 @@ export type KeySchema = {
     serial_number: string | null
   }
   compromised_keys: { spki_hash: string; declared_by: string; compromised_at: number }
+  retired_keys: { spki_hash: string; device_id: string; retired_at: number }
   certificate_lineage: {
     fingerprint: string
     authenticated_by: string

@@ -19,6 +19,7 @@ import { createPolicyReader } from '../db/policies/policy-reader.ts'
 import { prepareAttestations } from '../db/roll/attestations.ts'
 import { readCompromisedCertificates } from '../db/roll/compromised-certificates.ts'
 import { prepareDenials } from '../db/roll/denials.ts'
+import { type GroupReader, prepareGroups } from '../db/roll/groups.ts'
 import { type LastSeenReader, prepareLastSeen } from '../db/roll/last-seen.ts'
 import type { LiveSessionReader } from '../db/roll/live-sessions.ts'
 import { prepareLiveSessions } from '../db/roll/live-sessions.ts'
@@ -66,6 +67,7 @@ export type Services = {
   roll: RollReader
   liveSessions: LiveSessionReader
   lastSeen: LastSeenReader
+  groups: GroupReader
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentService: EnrollmentService
@@ -176,6 +178,7 @@ export function createServices(parts: ServiceParts): Services {
     roll,
     liveSessions,
     lastSeen: prepareLastSeen(reading.sqlite),
+    groups: prepareGroups(reading.sqlite),
     policies,
     policyResolver: createPolicyResolver(policies),
     authority,

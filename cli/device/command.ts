@@ -8,6 +8,7 @@ import { type Format, printDocument } from '../output/format.ts'
 import { printReceipt } from '../output/receipt.ts'
 import { programName, quoted } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { deleteCommand } from './delete.ts'
 import { endorsementKeyCommand } from './endorsement-key.ts'
 import { enrollCommand } from './enroll.ts'
 import { exportCommand } from './export.ts'
@@ -37,6 +38,7 @@ export function deviceCommand(): Command {
   device.addCommand(showCommand())
   device.addCommand(setCommand())
   for (const verb of ['suspend', 'activate', 'decommission'] as const) device.addCommand(stateCommand(verb))
+  device.addCommand(deleteCommand())
   return device
 }
 

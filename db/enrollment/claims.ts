@@ -5,7 +5,7 @@ import type { Transaction } from 'kysely'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { assertNoClaimKey, assertNoOperatorKey } from '../keys/key-owners.ts'
-import { assertNotCompromised } from '../keys/public-keys.ts'
+import { assertNotCompromised, assertNotRetired } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
 import { hasRightsBeyond } from '../roll/approval.ts'
 import { addDeviceIn, stateOf } from '../roll/device-writer.ts'
@@ -251,6 +251,7 @@ async function assertKeyIsNew(transaction: Transaction<Schema>, spkiHash: string
   await assertNoClaimKey(transaction, spkiHash)
   await assertNoOperatorKey(transaction, spkiHash)
   await assertNotCompromised(transaction, spkiHash)
+  await assertNotRetired(transaction, spkiHash)
   const device = await transaction
     .selectFrom('public_keys')
     .select('device_id')

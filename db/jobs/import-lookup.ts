@@ -26,7 +26,10 @@ export function prepareImportLookup({ sqlite }: Registry): ImportLookup {
      FROM devices WHERE id = ?`,
   )
   const owner = sqlite
-    .prepare<[string], string>('SELECT device_id FROM public_keys WHERE spki_hash = ?')
+    .prepare<[{ key: string }], string>(
+      `SELECT device_id FROM public_keys WHERE spki_hash = @key
+       UNION ALL SELECT 'a deleted device' FROM retired_keys WHERE spki_hash = @key`,
+    )
     .pluck()
   const holder = sqlite
     .prepare<[string], string>('SELECT device_id FROM certificates WHERE fingerprint = ?')
@@ -61,7 +64,7 @@ export function prepareImportLookup({ sqlite }: Registry): ImportLookup {
       if (row === undefined) return null
       return { state: row.state, attributes: JSON.parse(row.attributes), groups: JSON.parse(row.groups) }
     },
-    ownerOf: spkiHash => owner.get(spkiHash) ?? null,
+    ownerOf: spkiHash => owner.get({ key: spkiHash }) ?? null,
     holderOf: fingerprint => holder.get(fingerprint) ?? null,
     issuedFor: (deviceId, spkiHash, at) => issued.get(deviceId, spkiHash, at) ?? null,
     admitting: (deviceId, at) => admitting.get(deviceId, at, at) ?? 0,

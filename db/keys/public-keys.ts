@@ -17,6 +17,7 @@ export async function bindPublicKey(
 ): Promise<void> {
   await assertNoClaimKey(transaction, spkiHash)
   await assertNoOperatorKey(transaction, spkiHash)
+  await assertNotRetired(transaction, spkiHash)
   const key = { spki_hash: spkiHash, device_id: deviceId }
   await insert(transaction, 'public_keys', key, '(spki_hash) DO NOTHING')
   const [owner] = await rowsOf<{ device_id: string }>(
@@ -31,6 +32,16 @@ export async function bindPublicKey(
     )
   }
   await assertNotCompromised(transaction, spkiHash)
+}
+
+/** Throws `public_key_taken` where the key was that of a device that was deleted. */
+export async function assertNotRetired(transaction: Transaction<Schema>, spkiHash: string): Promise<void> {
+  const text = 'SELECT device_id FROM retired_keys WHERE spki_hash = ?'
+  if ((await rowsOf(transaction, text, spkiHash)).length === 0) return
+  throw new Conflict(
+    'public_key_taken',
+    'this public key belonged to a device that was deleted: generate a new key pair',
+  )
 }
 
 /** Throws `public_key_compromised` where the key was revoked for compromise, on whichever device. */

@@ -5,7 +5,7 @@ import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { revokeTokensOf } from '../enrollment/tokens-of-operator.ts'
 import { assertNoClaimKey } from '../keys/key-owners.ts'
-import { assertNotCompromised } from '../keys/public-keys.ts'
+import { assertNotCompromised, assertNotRetired } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
 import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
@@ -119,6 +119,7 @@ async function assertNew(
   }
   await assertNoClaimKey(transaction, spkiHash)
   await assertNotCompromised(transaction, spkiHash)
+  await assertNotRetired(transaction, spkiHash)
   const device = await transaction
     .selectFrom('public_keys')
     .select('device_id')

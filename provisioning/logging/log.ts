@@ -74,6 +74,10 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'device_changed' })
       logger.info({ ...caller, deviceId }, 'device changed')
     },
+    deviceDeleted: (caller: Caller, deviceId: string) => {
+      metrics.changes.inc({ change: 'device_deleted' })
+      logger.info({ ...caller, deviceId }, 'device deleted')
+    },
     deviceStateSet: (caller: Caller, deviceId: string, state: string) => {
       metrics.changes.inc({ change: `device_${state}` })
       logger.info({ ...caller, deviceId, state }, 'device state set')

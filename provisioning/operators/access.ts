@@ -25,6 +25,7 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/devices': right('viewer', 'narrowed'),
   'POST /v1/devices': right('enroller', 'narrowed'),
   'GET /v1/devices/:id': right('viewer', 'device'),
+  'DELETE /v1/devices/:id': right('operator', 'device'),
   'PATCH /v1/devices/:id': right('operator', 'device'),
   'POST /v1/devices/:id/suspend': right('operator', 'device'),
   'POST /v1/devices/:id/activate': right('operator', 'device'),
@@ -34,6 +35,7 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/devices/:id/sessions': right('viewer', 'device'),
   'POST /v1/devices/:id/sessions/kick': right('operator', 'device'),
   'GET /v1/sessions': right('viewer', 'narrowed'),
+  'GET /v1/groups': right('viewer', 'narrowed'),
   'GET /v1/devices/:id/endorsement-key': right('viewer', 'device'),
   'PUT /v1/devices/:id/endorsement-key': right('operator', 'none'),
 

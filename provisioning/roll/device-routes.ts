@@ -160,6 +160,30 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
     },
   )
 
+  api.delete(
+    '/v1/devices/:id',
+    {
+      schema: {
+        tags,
+        security: secured,
+        summary: 'Delete a decommissioned device',
+        description:
+          'Once its last certificate has expired. Its public keys stay taken, and its rows in the audit log stay. One that came with an identity of its maker cannot be deleted.',
+        headers: IfMatch,
+        params: schemas.DeviceParams,
+        querystring: schemas.NoQuery,
+        body: schemas.NoBody,
+        response: { 204: schemas.NoBody, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      await writer.deleteDevice(id, actorOf(request))
+      log.deviceDeleted(callerOf(request), id)
+      return reply.code(204).send(null)
+    },
+  )
+
   const moves = {
     suspend: {
       state: 'suspended',

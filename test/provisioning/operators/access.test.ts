@@ -153,10 +153,11 @@ const narrowed: Record<string, () => Promise<void>> = {
   },
 }
 
-/** Tested elsewhere for callers bound to a group: the operators that they make (api-tokens.test.ts, operators.test.ts), what they see (overview.test.ts, events.test.ts, sessions.test.ts). */
+/** Tested elsewhere for callers bound to a group: the operators that they make (api-tokens.test.ts, operators.test.ts), what they see (overview.test.ts, events.test.ts, sessions.test.ts, groups.test.ts). */
 const provedElsewhere = [
   'GET /v1/overview',
   'GET /v1/sessions',
+  'GET /v1/groups',
   'GET /v1/events',
   'GET /v1/events/stream',
   'POST /v1/api-tokens',
