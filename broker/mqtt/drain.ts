@@ -1,7 +1,8 @@
 // What is half done when the broker is told to stop: known and waited for, while nothing new is taken. How a connection ends is the
 // engine's business.
-import type { Client } from './connection/client.ts'
+
 import type { Output } from './connection/output.ts'
+import type { Client } from './state.ts'
 
 /** A client that is not stored and acknowledges nothing for so long is not waited for: what it was sent ends with its session. */
 const SILENCE_MS = 200

@@ -13,7 +13,8 @@ import { sendRestoredWills } from './session/restored-wills.ts'
 import type { StoredStateAuthorization } from './session/stored-state-authorization.ts'
 import { readSessionStatistics, readStoredSession } from './session-statistics.ts'
 
-export type { Engine, EngineEvents } from './interface.ts'
+export type { EngineEvents } from './engine-events.ts'
+export type { Engine } from './interface.ts'
 
 /** How often it is looked whether messages have waited too long, and which sessions and delays have ended. */
 const [AGING_MS, EXPIRY_MS] = [60_000, 1_000]

@@ -1,5 +1,5 @@
 // What passes through all connections together, counted as it passes, behind gates too. Knows no topics and no devices.
-import type { EngineEvents } from './interface.ts'
+import type { EngineEvents } from './engine-events.ts'
 
 /** Counts since the broker's start. Packets are those of MQTT of any kind, bytes theirs; messages are PUBLISH, with their payloads. */
 export type Traffic = {

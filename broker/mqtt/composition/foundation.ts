@@ -1,9 +1,10 @@
 // What every part of the engine stands on: settings, the clock, counted events, the store, the order of messages.
-import type { Client } from '../connection/client.ts'
+
 import type { Session } from '../connection/sessions.ts'
 import { createDeviceBounds } from '../device-bounds.ts'
 import type { EngineOptions } from '../interface.ts'
 import { createSessionStore } from '../persistence/session-store.ts'
+import type { Client } from '../state.ts'
 import { countingEvents, newTraffic } from '../traffic.ts'
 
 export type Foundation = ReturnType<typeof createFoundation>

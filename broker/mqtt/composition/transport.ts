@@ -1,5 +1,5 @@
 // Bytes in and bytes out of every connection: read within rates, written within bounds, drained when the broker stops.
-import type { Client } from '../connection/client.ts'
+
 import { createInput } from '../connection/input.ts'
 import { createOutput } from '../connection/output.ts'
 import { peerInfoOf } from '../connection/sessions.ts'
@@ -7,6 +7,7 @@ import { createThrottle } from '../connection/throttle.ts'
 import { createDrain } from '../drain.ts'
 import { createDecoder } from '../protocol/decode.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
+import type { Client } from '../state.ts'
 import type { Foundation } from './foundation.ts'
 
 /** What the bytes of a connection lead to; these parts are made later. */

@@ -1,9 +1,9 @@
 // How a connection ends: its session is left at once, its will is sent or not, its last bytes go out. In order wherever the peer may
 // come back: FIN behind close_notify, and time for the peer to close its side.
+
 import { disconnectCodeOf } from '../protocol/encode.ts'
-import type { SessionState } from '../session/session-state.ts'
 import type { Wills } from '../session/wills.ts'
-import type { Client } from './client.ts'
+import type { Client, SessionState } from '../state.ts'
 import type { Output } from './output.ts'
 
 /** How long a peer may take to close its side. */

@@ -1,10 +1,11 @@
 // What a connection sends: bytes in, checked packets out, one after the other. Reads no further while the connection is held back.
+
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Decoder } from '../protocol/decode.ts'
 import { addPiece, frameAt, joined, leftOf } from '../protocol/frames.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
+import type { Client } from '../state.ts'
 import type { Traffic } from '../traffic.ts'
-import type { Client } from './client.ts'
 import { messagesOf, type Throttle } from './throttle.ts'
 
 export type Input = ReturnType<typeof createInput>

@@ -1,19 +1,7 @@
 // What connections are sent: gathered and written as one buffer for each at the end of the turn, so that many messages cost one
 // record and one write. Tells when a client is slow, and lets publishers wait for it briefly. Knows no packets.
+import type { Batch, Client, Piece } from '../state.ts'
 import type { Traffic } from '../traffic.ts'
-import type { Client } from './client.ts'
-
-/** Bytes that may be shared by many; a packet identifier of this connection is written at `identifierAt`, where that is not 0. */
-export type Piece = { bytes: Buffer; identifierAt: number; identifier: number }
-
-/** What may be sent once this group is on disk. */
-export type Batch = {
-  group: Promise<void> | null
-  pieces: Piece[]
-  bytes: number
-  /** Of the messages from this client that are acknowledged with it. */
-  inHandBytes: number
-}
 
 /** How long what is sent may wait for more of it, where packets wait to be handled. */
 const GATHER_MS = 5

@@ -1,10 +1,11 @@
 // Rights of a live session bound anew after policies changed: subscriptions now denied are dropped, and a device with
 // no readable rights is cut.
+
 import type { Reason } from '../../../db/reason.ts'
-import type { EngineEvents } from '../interface.ts'
+import type { EngineEvents } from '../engine-events.ts'
 import { type RightsResolver, unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { SessionTable } from '../session/session-table.ts'
-import type { Client } from './client.ts'
+import type { Client } from '../state.ts'
 import { peerInfoOf, principalOf, type Session } from './sessions.ts'
 
 /** Throws where policies cannot be read. */

@@ -5,9 +5,11 @@ import { type ProtocolName, protocolNames } from '../../../db/roll/live-sessions
 import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
 import type { PeerInfo } from '../../observability/logging.ts'
-import type { Filters } from '../interface.ts'
 import type { Version } from '../protocol/packets.ts'
 import type { DeviceRights, Principal } from '../rights-resolver.ts'
+
+/** By their names, whatever they were granted. */
+export type Filters = { keys(): Iterable<string> }
 
 /** `at` in ms since the epoch, of CONNACK 0. */
 export type AcceptedConnect = {

@@ -4,7 +4,7 @@
 import type { ShutdownNotice } from '../../settings/shutdown-notice.ts'
 import { encodeDisconnect } from '../protocol/encode.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { Client } from './client.ts'
+import type { Client } from '../state.ts'
 
 /** Reason Codes of MQTT 5 §3.14.2.1 and what goes with them as Reason String. */
 const notices = {

@@ -1,8 +1,9 @@
 // How fast a connection is read: in slices of an event-loop turn, no faster than its device may send, and with no more in hand than one
 // packet may have. What is not read stays in the socket, and TCP slows the device down. Judges no packet.
+
 import type { DeviceBounds } from '../device-bounds.ts'
 import type { Incoming } from '../protocol/packets.ts'
-import type { Client } from './client.ts'
+import type { Client } from '../state.ts'
 import { createBuckets, take, waitMs } from './token-bucket.ts'
 
 /** For how long packets of one connection are handled in one turn: then it is the turn of others. */

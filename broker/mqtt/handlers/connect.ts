@@ -1,19 +1,20 @@
 // CONNECT (MQTT 5 §3.1): judged by the identity the gate admitted, takes over an older connection of its session, begins or resumes
 // the session, and is answered once what that promises is on disk.
+
 import { isUtf8 } from 'node:buffer'
 import type { IConnackPacket } from 'mqtt-packet'
 import { decideConnect } from '../../../admission/client-id.ts'
 import { type Reason, reasons } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { protocolNames } from '../../../db/roll/live-sessions.ts'
-import { type Client, TOPIC_ALIASES_MAX, type Will } from '../connection/client.ts'
+import { TOPIC_ALIASES_MAX } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
 import { markReplaced, peerInfoOf, principalOf } from '../connection/sessions.ts'
 import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import type { SessionState } from '../session/session-state.ts'
+import type { Client, SessionState, Will } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { codeBeyond, levelsOf } from './publish-bounds.ts'
 import { NEVER, SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'

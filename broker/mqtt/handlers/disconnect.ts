@@ -1,8 +1,9 @@
 // DISCONNECT (MQTT 5 §3.14): the client leaves in order, and its will is not sent [MQTT-3.14.4-3], but where version 5 asks for it.
-import type { Client } from '../connection/client.ts'
+
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Disconnect } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 

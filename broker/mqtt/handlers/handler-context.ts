@@ -1,12 +1,12 @@
 // What the handlers of packets work with.
+
 import type { BrokerSettings } from '../../settings/validation.ts'
-import type { Client } from '../connection/client.ts'
 import type { Closing } from '../connection/closing.ts'
 import type { Input } from '../connection/input.ts'
 import type { Output } from '../connection/output.ts'
 import type { Sessions } from '../connection/sessions.ts'
 import type { DeviceBounds } from '../device-bounds.ts'
-import type { EngineEvents } from '../interface.ts'
+import type { EngineEvents } from '../engine-events.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Router } from '../routing/router.ts'
@@ -16,6 +16,7 @@ import type { QueueReplay } from '../session/queue-replay.ts'
 import type { SessionTable } from '../session/session-table.ts'
 import type { StoredStateAuthorization } from '../session/stored-state-authorization.ts'
 import type { Wills } from '../session/wills.ts'
+import type { Client } from '../state.ts'
 import type { Traffic } from '../traffic.ts'
 
 export type HandlerContext = {

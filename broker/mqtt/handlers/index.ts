@@ -1,9 +1,10 @@
 // One handler for each packet that a client sends once its CONNECT was accepted.
-import type { Client } from '../connection/client.ts'
+
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { PINGRESP } from '../protocol/encode.ts'
 import type { Connect, Incoming } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import { createDisconnectHandler } from './disconnect.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { createPubackHandler } from './puback.ts'

@@ -1,8 +1,9 @@
 // PUBACK (MQTT 5 §3.4): a message of QoS 1 has arrived.
-import type { Client } from '../connection/client.ts'
+
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 
 export function createPubackHandler({ delivery, router, queueReplay, retained }: HandlerContext) {

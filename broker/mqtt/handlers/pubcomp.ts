@@ -1,8 +1,9 @@
 // PUBCOMP (MQTT 5 §3.7): a message of QoS 2 is done with.
-import type { Client } from '../connection/client.ts'
+
 import { PacketFault } from '../protocol/byte-reader.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { goOn } from './puback.ts'
 

@@ -1,7 +1,8 @@
 // What bounds a publish, a will and a filter besides rights: what CONNACK announced, and the levels of a topic. Pure.
-import type { Client } from '../connection/client.ts'
+
 import type { QoS } from '../message.ts'
 import { codes, type ReasonCode } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 
 /** Reason Code of a publish or will beyond Maximum QoS or Retain Available (§3.2.2.3.4, §3.2.2.3.5); null where it is not. */
 export function codeBeyond(

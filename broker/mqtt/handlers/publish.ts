@@ -1,9 +1,10 @@
 // PUBLISH (MQTT 5 §3.3): judged by the rights of its session, routed, and acknowledged once it is on disk for every stored session that
 // is to get it.
+
 import { isUtf8 } from 'node:buffer'
 import type { Reason } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
-import { type Client, TOPIC_ALIASES_MAX } from '../connection/client.ts'
+import { TOPIC_ALIASES_MAX } from '../connection/client.ts'
 import { isCut, peerInfoOf, principalOf } from '../connection/sessions.ts'
 import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
@@ -12,7 +13,7 @@ import { acknowledgementFor, encodeAcknowledgement } from '../protocol/encode.ts
 import type { Publish } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
-import type { SessionState } from '../session/session-state.ts'
+import type { Client, SessionState } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { codeBeyond, levelsOf } from './publish-bounds.ts'
 

@@ -1,9 +1,10 @@
 // PUBREC (MQTT 5 §3.5): a message of QoS 2 has arrived; PUBREL once that is on disk.
-import type { Client } from '../connection/client.ts'
+
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { goOn } from './puback.ts'
 

@@ -1,9 +1,10 @@
 // PUBREL (MQTT 5 §3.6): the identifier of a message of QoS 2 is free again. PUBCOMP waits until that is on disk, for it may come again
 // with another message.
-import type { Client } from '../connection/client.ts'
+
 import { encodeAcknowledgement } from '../protocol/encode.ts'
 import type { Acknowledgement } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 
 export function createPubrelHandler({ store, output }: HandlerContext) {

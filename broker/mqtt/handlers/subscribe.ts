@@ -1,13 +1,14 @@
 // SUBSCRIBE (MQTT 5 §3.8): every filter is checked by itself and answered in its order; SUBACK waits until what was granted is on disk.
+
 import { reasonString } from '../../../db/reason-v5.ts'
 import { parseSubscription } from '../../../policy/subscription.ts'
-import type { Client } from '../connection/client.ts'
 import { isCut, peerInfoOf } from '../connection/sessions.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeSuback } from '../protocol/encode.ts'
 import type { RequestedSubscription, Subscribe, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
-import { type SessionState, type Subscription, weighFilter } from '../session/session-state.ts'
+import { weighFilter } from '../session/session-state.ts'
+import type { Client, SessionState, Subscription } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { levelsOf } from './publish-bounds.ts'
 

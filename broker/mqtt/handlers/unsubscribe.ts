@@ -1,9 +1,10 @@
 // UNSUBSCRIBE (MQTT 5 §3.10): ends the subscriptions that are the same, character by character [MQTT-3.10.4-1].
-import type { Client } from '../connection/client.ts'
+
 import { peerInfoOf } from '../connection/sessions.ts'
 import { encodeUnsuback } from '../protocol/encode.ts'
 import type { Unsubscribe } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import type { Client } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 
 export function createUnsubscribeHandler({ events, table, output }: HandlerContext) {

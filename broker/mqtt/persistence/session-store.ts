@@ -1,5 +1,6 @@
 // What outlives a connection, on disk or, where durable sessions are off, in a database in memory: sessions, subscriptions, queues,
 // QoS 2 half done, retained messages, wills. Writes into the group that is open; what it writes is known in memory to others.
+
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
 import { prepareQueue } from '../../../db/sessions/session-queue.ts'
 import {
@@ -8,7 +9,7 @@ import {
   type WillRow,
 } from '../../../db/sessions/session-records.ts'
 import type { Message } from '../message.ts'
-import type { SessionState, Subscription } from '../session/session-state.ts'
+import type { SessionState, Subscription } from '../state.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { createPrincipalRecord } from './principal-record.ts'
 import { createQueueQuota, type QueueBounds } from './queue-quota.ts'

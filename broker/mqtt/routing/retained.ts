@@ -1,7 +1,7 @@
 // Retained messages (MQTT 5 §3.3.1.3): kept in the index and on disk, and sent to a new subscriber. Of one that has expired, or whose
 // publisher may not publish it any more, nobody is told. Each is charged to the device that published it last; what does not fit is
 // refused before anything of it is done.
-import type { Client } from '../connection/client.ts'
+
 import type { Output } from '../connection/output.ts'
 import { isExpired, type Message, type QoS } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
@@ -14,8 +14,8 @@ import {
 import type { SessionStore } from '../persistence/session-store.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Delivery, DeliveryService } from '../session/delivery.ts'
-import type { SessionState, Subscription } from '../session/session-state.ts'
 import type { StoredStateAuthorization } from '../session/stored-state-authorization.ts'
+import type { Client, SessionState, Subscription } from '../state.ts'
 import type { ShowThrottle } from './show-throttle.ts'
 import type { TopicIndex } from './topic-index.ts'
 

@@ -1,12 +1,12 @@
 // Finds the receivers of a message, once for each session, and has it delivered: first what must be on disk, then what is sent. One
 // message is encoded once for all receivers of the same form.
-import type { Client } from '../connection/client.ts'
+
 import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Delivery, DeliveryService, Encodings } from '../session/delivery.ts'
-import type { SessionState, Subscription } from '../session/session-state.ts'
+import type { Client, SessionState, Subscription } from '../state.ts'
 import type { Bus } from './bus.ts'
 import type { RetainedMessages } from './retained.ts'
 import { createSharedGroups, type Group, qosFor } from './shared-groups.ts'

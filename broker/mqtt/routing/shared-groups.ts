@@ -1,10 +1,11 @@
 // Groups that share a subscription (`$share/GROUP/FILTER`, MQTT 5 §4.8.2, offered to every version): each message goes to one member,
 // in turn. Chooses a member; how a message reaches it is the matter of delivery.
+
 import { parseSubscription } from '../../../policy/subscription.ts'
 import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
 import { weigh } from '../message.ts'
-import type { InFlight, SessionState, SharedDelivery, Subscription } from '../session/session-state.ts'
+import type { InFlight, SessionState, SharedDelivery, Subscription } from '../state.ts'
 
 /**
  * What a member can do with a message now: take it; take it though it reads slowly; have it wait in its stored session; or nothing,

@@ -1,8 +1,9 @@
 // How fast a device is shown what is retained. It asks for as much as it likes, again and again, by one small packet: what it is shown
 // has the rate and burst of what it may send, in a bucket that outlives its connections.
-import type { Client } from '../connection/client.ts'
+
 import { createBuckets, type TokenBucket, take } from '../connection/token-bucket.ts'
 import type { DeviceBounds } from '../device-bounds.ts'
+import type { Client } from '../state.ts'
 
 export type ShowThrottle = ReturnType<typeof createShowThrottle>
 

@@ -1,7 +1,8 @@
 // The one index of topics: subscribers, live, stored or in a group, found by topic; and retained messages, found by filter
 // (MQTT 5 §4.7). In memory; knows no rights and no disk.
+
 import type { Message } from '../message.ts'
-import type { Subscription } from '../session/session-state.ts'
+import type { Subscription } from '../state.ts'
 
 /**
  * A level of the tree: subscribers to exactly this filter, the message retained here, and the next levels. Most nodes have one: it stands in

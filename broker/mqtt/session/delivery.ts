@@ -1,15 +1,16 @@
 // How a message reaches one session: sent to its connection, put into its stored queue, or left out. Bounds and rights are asked
 // here, for every message. The router decides the receivers.
+
 import type { BrokerSettings } from '../../settings/validation.ts'
-import type { Client } from '../connection/client.ts'
 import type { Output } from '../connection/output.ts'
-import type { EngineEvents } from '../interface.ts'
+import type { EngineEvents } from '../engine-events.ts'
 import { isExpired, type Message, type QoS, secondsLeft, weigh } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { type EncodedPublish, encodePublish } from '../protocol/encode.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
+import type { Client, SessionState, SharedDelivery } from '../state.ts'
 import type { Traffic } from '../traffic.ts'
-import { inFlightOf, type SessionState, type SharedDelivery, takeIdentifier } from './session-state.ts'
+import { inFlightOf, takeIdentifier } from './session-state.ts'
 
 /** Unsent bytes may grow further for QoS 1 and 2, whose loss a client would notice; then the client goes. */
 export const UNSENT_QOS_FACTOR = 2

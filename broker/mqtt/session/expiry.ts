@@ -3,8 +3,8 @@
 
 import type { SessionStore } from '../persistence/session-store.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
+import type { SessionState } from '../state.ts'
 import { type RestoredWillOptions, sendRestoredWill } from './restored-wills.ts'
-import type { SessionState } from './session-state.ts'
 import type { SessionTable } from './session-table.ts'
 import type { StoredStateAuthorization } from './stored-state-authorization.ts'
 import type { Wills } from './wills.ts'

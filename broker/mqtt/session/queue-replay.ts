@@ -1,13 +1,14 @@
 // Hands the stored queue of a kept session to its connection: first again what was sent and not acknowledged, then what waits, then
 // what joins meanwhile, in order [MQTT-4.6.0-6]. No more at once than the client's window and its socket take.
-import type { Client } from '../connection/client.ts'
+
 import type { Output } from '../connection/output.ts'
 import type { Message } from '../message.ts'
 import { messageOf, type QueuedRow } from '../persistence/session-queue.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { encodeAcknowledgement } from '../protocol/encode.ts'
+import type { Client, SessionState } from '../state.ts'
 import type { DeliveryService } from './delivery.ts'
-import { inFlightOf, type SessionState, takeIdentifier } from './session-state.ts'
+import { inFlightOf, takeIdentifier } from './session-state.ts'
 
 const PAGE = 100
 /** So much may be on its way to a client before it has read more. */

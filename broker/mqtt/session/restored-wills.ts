@@ -1,9 +1,10 @@
 // The wills of connections that ended with the broker's last life: sent once it is back, where the device may still send
 // them. One whose device is back already has another will, or none.
+
 import type { WillRow } from '../../../db/sessions/session-records.ts'
 import type { Admit } from '../../admission/admit.ts'
-import type { Will } from '../connection/client.ts'
 import type { Principal, RightsResolver } from '../rights-resolver.ts'
+import type { Will } from '../state.ts'
 
 export type RestoredWillOptions = {
   wills: ReadonlyMap<string, WillRow>

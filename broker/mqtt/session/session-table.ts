@@ -1,15 +1,16 @@
 // All sessions there are, live and stored, each by its client ID: how they begin, what they are subscribed to, how they end (MQTT 5
 // §4.1). Keeps index, groups and store in step.
+
 import type { SessionRow } from '../../../db/sessions/session-records.ts'
 import { parseSubscription } from '../../../policy/subscription.ts'
-import type { Client } from '../connection/client.ts'
-import type { EngineEvents } from '../interface.ts'
+import type { EngineEvents } from '../engine-events.ts'
 import { optionsOf, type SessionStore } from '../persistence/session-store.ts'
 import type { DeviceRights } from '../rights-resolver.ts'
 import type { Subscriber } from '../routing/router.ts'
 import type { SharedGroups } from '../routing/shared-groups.ts'
 import type { TopicIndex } from '../routing/topic-index.ts'
-import { newSessionState, type SessionState, type Subscription, weighFilter } from './session-state.ts'
+import type { Client, SessionState, Subscription } from '../state.ts'
+import { newSessionState, weighFilter } from './session-state.ts'
 
 export type SessionTable = ReturnType<typeof createSessionTable>
 

@@ -1,12 +1,13 @@
 // Wills (MQTT 5 §3.1.2.5): kept with their connection and on disk, published where it ends other than by DISCONNECT, after their
 // delay, never where its right was taken. Whether a will may be published is asked again then.
+
 import type { WillRow } from '../../../db/sessions/session-records.ts'
-import type { Client, Will } from '../connection/client.ts'
 import { peerInfoOf, principalOf, type Session } from '../connection/sessions.ts'
-import type { EngineEvents } from '../interface.ts'
+import type { EngineEvents } from '../engine-events.ts'
 import type { Message } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import type { Principal } from '../rights-resolver.ts'
+import type { Client, Will } from '../state.ts'
 import type { Traffic } from '../traffic.ts'
 
 export type Wills = ReturnType<typeof createWills>

@@ -1,11 +1,12 @@
 // What the broker keeps of a device for what it is sent: a hostile one fills each row of the table that its own packets do not, by
 // reading or acknowledging nothing. A device that did the same before has warmed the code up.
+
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, type TestContext, test } from 'node:test'
 import type { MqttClient } from 'mqtt'
-import type { Client } from '../../../broker/mqtt/connection/client.ts'
 import { createThrottle } from '../../../broker/mqtt/connection/throttle.ts'
 import { createDeviceBounds, memoryOfDevice } from '../../../broker/mqtt/device-bounds.ts'
+import type { Client } from '../../../broker/mqtt/state.ts'
 import { validateSettings } from '../../../broker/settings/validation.ts'
 import { type Listening, mqttClient } from '../../harness/broker.ts'
 import { type ForkedBroker, forkBroker } from '../../harness/fork.ts'

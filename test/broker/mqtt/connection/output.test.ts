@@ -1,10 +1,11 @@
 // What a connection is sent: a socket that is full again and again leaves nothing behind each time.
+
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
-import type { Client } from '../../../../broker/mqtt/connection/client.ts'
 import { createOutput } from '../../../../broker/mqtt/connection/output.ts'
+import type { Client } from '../../../../broker/mqtt/state.ts'
 import { newTraffic } from '../../../../broker/mqtt/traffic.ts'
 
 test('a connection that fills and drains often keeps no listener of each time', async () => {
