@@ -74,9 +74,14 @@ export async function change<T>(
 }
 
 /** Sends a file as it is. */
-export async function upload<T>(path: string, file: Blob, type: string): Promise<T> {
+export async function upload<T>(
+  path: string,
+  file: Blob,
+  type: string,
+  method: 'POST' | 'PUT' = 'POST',
+): Promise<T> {
   return (
-    await request<T>('POST', path, { headers: { 'Content-Type': type }, body: file, timeoutMs: 600_000 })
+    await request<T>(method, path, { headers: { 'Content-Type': type }, body: file, timeoutMs: 600_000 })
   ).body
 }
 

@@ -4,6 +4,7 @@ const paths = {
   devices: 'M6 4h12v16H6zM10 17h4M9 8h6',
   enroll: 'M12 5v14M5 12h14',
   approvals: 'M9 12l2 2 4-4M12 3l7 3v6c0 4.5-3 7.5-7 9-4-1.5-7-4.5-7-9V6z',
+  issuers: 'M12 14a5 5 0 1 0 0-10 5 5 0 0 0 0 10zM9 13l-2 8 5-3 5 3-2-8',
   policies: 'M6 3h9l4 4v14H6zM14 3v5h5M9 13h6M9 17h4',
   audit: 'M4 6h11M4 12h9M4 18h6M15 17l2.5 2.5L22 14',
   live: 'M4.9 19a10 10 0 0 1 0-14M19.1 5a10 10 0 0 1 0 14M8 16a5.5 5.5 0 0 1 0-8M16 8a5.5 5.5 0 0 1 0 8M12 12h.01',

@@ -5,6 +5,8 @@ import { AuditPage } from '../pages/audit/audit-page.tsx'
 import { DevicePage } from '../pages/device/device-page.tsx'
 import { DevicesPage } from '../pages/devices/devices-page.tsx'
 import { EnrollPage } from '../pages/enroll/enroll-page.tsx'
+import { IssuerPage } from '../pages/issuers/issuer-page.tsx'
+import { IssuersPage } from '../pages/issuers/issuers-page.tsx'
 import { LivePage } from '../pages/live/live-page.tsx'
 import { NotFoundPage } from '../pages/not-found-page.tsx'
 import { OverviewPage } from '../pages/overview/overview-page.tsx'
@@ -28,6 +30,8 @@ export function Outlet() {
         return <ApprovalsPage />
       case 'policies':
         return <PoliciesPage />
+      case 'issuers':
+        return <IssuersPage />
       case 'live':
         return <LivePage />
       case 'access':
@@ -39,6 +43,7 @@ export function Outlet() {
   }
   const name = decoded(second)
   if (first === 'devices' && name !== null) return <DevicePage key={name} id={name} />
+  if (first === 'issuers' && name !== null) return <IssuerPage key={name} id={name} />
   if (first === 'policies' && name !== null) return <PolicyPage key={name} name={name} />
   return <NotFoundPage />
 }

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
-import { type Service, startService } from '../provisioning/harness.ts'
+import { makeForeignCa, type Service, startService } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -32,6 +32,7 @@ const pages: readonly [path: string, shown: string][] = [
   ['/policies/default?view=simulate', 'Try it on a device'],
   ['/policies/default?view=fleet', 'Nothing was tried yet'],
   ['/policies/default?view=attachments', 'Detach'],
+  ['/issuers', 'Our own CA'],
   ['/live', 'newest first'],
   ['/audit', 'Verify now'],
   ['/access', 'Make the token'],
@@ -42,10 +43,13 @@ const pages: readonly [path: string, shown: string][] = [
 describe('everybody can use the console', () => {
   let service: Service
   let browser: Browser
+  let anchor: string
   before(async () => {
     await buildConsole()
     ;[service, browser] = await Promise.all([startService(), launchBrowser()])
     await service.enroll('pump-1')
+    const { certificate } = makeForeignCa('Maker CA')
+    anchor = (await service.call('POST', '/v1/issuers', { certificate, name: 'maker' })).body.id
   })
   after(async () => {
     await browser?.close()
@@ -81,7 +85,7 @@ describe('everybody can use the console', () => {
       await view.page.getByLabel('API token').fill(service.token)
       await view.page.keyboard.press('Enter')
       await view.page.getByText('Connected now').waitFor()
-      for (const [path, shown] of pages) {
+      for (const [path, shown] of [...pages, [`/issuers/${anchor}`, 'Enrollment by TPM'] as const]) {
         await view.goTo(path)
         await view.page.getByRole('main').getByText(shown).first().waitFor()
         await assertClean(view.page, path, rules)

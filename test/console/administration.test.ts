@@ -3,8 +3,12 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
-import { type Service, selfSigned, startService } from '../provisioning/harness.ts'
+import { makeCrlAuthority } from '../provisioning/anchors/crl-authority.ts'
+import { type Service, selfSigned, signedBy, startService } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
+
+// biome-ignore lint/suspicious/noTemplateCurlyInString: a template of the service
+const TEMPLATE = 'maker-${cn}'
 
 describe('an admin in the console', () => {
   let service: Service
@@ -63,6 +67,71 @@ describe('an admin in the console', () => {
       items.map(({ name, role }: { name: string; role: string }) => [name, role]),
       [['alice', 'viewer']],
     )
+  })
+
+  it("proves a trust anchor's key, opens it, puts its CRL in force, and disables it", async () => {
+    const { page } = view
+    using pki = makeCrlAuthority('Maker CA')
+    const { body } = await service.call('POST', '/v1/issuers', {
+      certificate: pki.ca.certificate,
+      name: 'maker',
+    })
+    const issuer = async () => (await service.call('GET', `/v1/issuers/${body.id}`)).body
+    await view.goTo('/issuers')
+    await page.getByRole('link', { name: 'maker' }).click()
+    await page.getByRole('button', { name: 'Get a number to sign' }).click()
+    const commands = await page.getByRole('region', { name: 'Commands' }).innerText()
+    const [, nonce] = /CN=(\S+)/.exec(commands) ?? []
+    await page.getByLabel('What it signed').fill(signedBy(pki.ca, `/CN=${nonce}`))
+    await page.getByRole('button', { name: 'Prove' }).click()
+    await page.getByText('proven', { exact: true }).waitFor()
+
+    const registration = page.getByRole('region', { name: 'Registration at the first connection' })
+    await registration.getByLabel('It is').selectOption('pending')
+    await registration.getByLabel('Names of devices').fill('no template ${')
+    await registration.getByRole('button', { name: 'Save' }).click()
+    await registration.getByText('name_template_invalid').waitFor()
+    await registration.getByLabel('Names of devices').fill(TEMPLATE)
+    await registration.getByRole('button', { name: 'Save' }).click()
+    await registration.getByText('Saved.').waitFor()
+    const idevid = page.getByRole('region', { name: /IDevID/ })
+    await idevid.getByLabel('It is').selectOption('active')
+    await idevid.getByLabel('Group').fill('makers')
+    await idevid.getByRole('button', { name: 'Save' }).click()
+    await idevid.getByText('Saved.').waitFor()
+    const { anchor } = await issuer()
+    assert.deepEqual(
+      [anchor.autoRegistration.mode, anchor.autoRegistration.nameTemplate],
+      ['pending', TEMPLATE],
+    )
+    const { mode, group } = (await service.call('GET', `/v1/issuers/${body.id}/enrollment`)).body
+    assert.deepEqual({ mode, group }, { mode: 'active', group: 'makers' })
+
+    const file = {
+      name: 'maker.crl',
+      mimeType: 'application/pkix-crl',
+      buffer: pki.crl({ '0a': 'keyCompromise' }),
+    }
+    await page.getByLabel('Import a CRL').setInputFiles(file)
+    await page.getByText('1 certificate', { exact: true }).waitFor()
+
+    await page.getByRole('button', { name: 'Disable…' }).click()
+    await page.getByLabel('Type maker to confirm').fill('maker')
+    await page.getByRole('button', { name: 'Disable', exact: true }).click()
+    await page.getByText('every broker acted').waitFor()
+    await page.getByRole('button', { name: 'Close' }).click()
+    assert.equal((await issuer()).enabled, false)
+  })
+
+  it('hands over to a new issuing CA', async () => {
+    const { page } = view
+    await view.goTo('/issuers')
+    await page.getByRole('button', { name: 'Hand over to a new issuing CA…' }).click()
+    await page.getByLabel('Type rotate to confirm').fill('rotate')
+    await page.getByRole('button', { name: 'Hand over', exact: true }).click()
+    await page.getByRole('row', { name: /handed over/ }).waitFor()
+    const { issuing } = (await service.call('GET', '/v1/ca')).body
+    assert.equal(issuing.length, 2)
   })
 
   it('did all of it within the content policy and left nothing in the browser', () => view.assertHarmless())

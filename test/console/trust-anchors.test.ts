@@ -28,6 +28,7 @@ it('adds a CA, renews it, shows both validities, retires the former one and remo
   const maker = await createAuthority('Maker CA', { notAfter: new Date(Date.now() + 10 * 86_400_000) })
   const longer = await createAuthority('Maker CA', { keyPair: maker.keyPair })
   const { page } = view
+  await view.goTo('/issuers')
   const add = async (name: string, certificate: string) => {
     writeFileSync(world.at(name), certificate)
     await page.getByLabel('Add a CA, or renew one').setInputFiles(world.at(name))

@@ -2,8 +2,9 @@
 import type { Overview } from '../../api/response-types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
+import { Ends } from '../../components/ends.tsx'
 import { many } from '../../labels/formats.ts'
-import { Ends } from './ends.tsx'
+import { Link } from '../../routing/link.tsx'
 
 export function CaCard({ ca }: { ca: NonNullable<Overview['ca']> }) {
   const rows = [
@@ -33,7 +34,7 @@ export function CaCard({ ca }: { ca: NonNullable<Overview['ca']> }) {
     },
   ]
   return (
-    <Card title="CA and server certificate">
+    <Card title="CA and server certificate" aside={<Link to="/issuers">Issuers</Link>}>
       <ul className="list">
         {rows.map(({ key, name, more, notAfter, status, soonDays }) => (
           <li key={key} className="row apart">

@@ -5,7 +5,6 @@ import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
 import { Skeleton } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
-import { AnchorsCard } from './anchors-card.tsx'
 import { CaCard } from './ca-card.tsx'
 import { ChangesCard } from './changes-card.tsx'
 import { ExpiryCard } from './expiry-card.tsx'
@@ -45,7 +44,6 @@ export function OverviewPage() {
             {data.ca === null ? null : <CaCard ca={data.ca} />}
             {data.ca === null ? null : <ChangesCard />}
             <ReceiptsCard receipts={data.receipts} />
-            {data.ca === null ? null : <AnchorsCard />}
           </div>
         </>
       )}

@@ -1,7 +1,8 @@
 // When a certificate ends, in the colour of how soon that is.
-import { Badge } from '../../components/badge.tsx'
-import { Timestamp, useNow } from '../../components/timestamp.tsx'
-import type { Tone } from '../../labels/tone.ts'
+
+import type { Tone } from '../labels/tone.ts'
+import { Badge } from './badge.tsx'
+import { Timestamp, useNow } from './timestamp.tsx'
 
 const DAY_MS = 86_400_000
 

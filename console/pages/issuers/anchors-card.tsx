@@ -9,11 +9,12 @@ import { Badge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { Confirmation } from '../../components/confirmation.tsx'
+import { Ends } from '../../components/ends.tsx'
 import { FileDrop } from '../../components/file-drop.tsx'
 import { Fingerprint } from '../../components/fingerprint.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
-import { Ends } from './ends.tsx'
+import { Link } from '../../routing/link.tsx'
 
 const CERTIFICATE_BYTES_MAX = 64 * 1024
 const SOON_DAYS = 90
@@ -24,12 +25,11 @@ type Asked =
   | { what: 'remove'; issuer: Issuer }
 
 export function AnchorsCard() {
-  const { items, failure, more, fetching, refetch } = usePages<Issuer>('/v1/issuers?limit=100')
+  const { items, failure, loading, more, fetching, refetch } = usePages<Issuer>('/v1/issuers?limit=100')
   const [asked, setAsked] = useState<Asked | null>(null)
   const [unread, setUnread] = useState<unknown>(null)
   const may = useMay('admin')
   const anchors = items.filter(({ kind }) => kind === 'foreign')
-  if (!may && anchors.length === 0 && failure === null) return null
 
   const read = async (file: File) => {
     setUnread(null)
@@ -43,6 +43,9 @@ export function AnchorsCard() {
   return (
     <Card title="Trust anchors">
       <FailureNotice failure={failure ?? unread} refetch={refetch} />
+      {!loading && anchors.length === 0 ? (
+        <p className="soft small">None: devices come in with certificates of our own CA, or pinned ones.</p>
+      ) : null}
       <ul className="list">
         {anchors.map(issuer => (
           <Anchor key={issuer.id} issuer={issuer} may={may} onAsk={setAsked} />
@@ -68,7 +71,9 @@ function Anchor({ issuer, may, onAsk }: { issuer: Issuer; may: boolean; onAsk: (
     <li className="stack tight">
       <span className="row apart">
         <span className="row">
-          <strong className="break">{issuer.name}</strong>
+          <Link className="break" to={`/issuers/${issuer.id}`}>
+            {issuer.name}
+          </Link>
           {issuer.enabled ? null : <Badge tone="bad">disabled</Badge>}
         </span>
         {may ? (
