@@ -21,12 +21,18 @@ export type EnrollmentToken = {
   usedBy: string | null
 }
 /** With the token itself: shown once, kept nowhere. */
-export type CreatedEnrollmentToken = EnrollmentToken & { token: string }
+export type CreatedEnrollmentToken = EnrollmentToken & {
+  token: string
+  /** What a client of CMP takes instead of the token, where it was asked for. */
+  cmp?: { reference: string; secret: string }
+}
 export type NewEnrollmentToken = ({ deviceId: string } | { group: string }) & {
   /** A day where it is not given, at most seven. */
   lifetimeSeconds?: number
   /** Whether the certificate waits for an operator. */
   approval?: boolean
+  /** Whether to show what a client of CMP takes instead of the token. */
+  cmp?: boolean
 }
 
 /** A certificate that may only enroll, for a batch of devices. */

@@ -43,6 +43,8 @@ export type ProvisioningOptions = {
   failuresPerMinuteMax?: number
   /** For how many days after its end a certificate may still be renewed, by EST alone. */
   renewExpiredDays?: number
+  /** How long a device that waits for an operator is told to wait before it asks again by CMP. */
+  cmpCheckAfterSeconds?: number
   /** How long a receipt waits for brokers. */
   receiptTimeoutMs?: number
   /** When audit rows get a signed checkpoint: after so many, or after so long. */
@@ -131,6 +133,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     requestsPerMinuteMax: options.requestsPerMinuteMax ?? number('ROLLCALL_API_REQUESTS_PER_MINUTE', 60_000),
     failuresPerMinuteMax: options.failuresPerMinuteMax ?? number('ROLLCALL_API_FAILURES_PER_MINUTE', 60),
     renewExpiredDays: options.renewExpiredDays ?? number('ROLLCALL_RENEW_EXPIRED_DAYS', 0),
+    cmpCheckAfterSeconds: options.cmpCheckAfterSeconds ?? 60,
     receiptTimeoutMs: options.receiptTimeoutMs ?? 2_000,
     sealing: options.sealing ?? { rows: 1_000, intervalMs: 60_000 },
     auditCheckpointFile:

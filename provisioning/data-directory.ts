@@ -28,6 +28,7 @@ export type DataDirectory = Readonly<{
   issuingKey: string
   serverKey: string
   auditKey: string
+  sharedSecretKey: string
   auditPublicKey: string
   auditCheckpoint: string
   crls: string
@@ -50,6 +51,7 @@ export function dataDirectory(directory: string): DataDirectory {
     issuingKey: join(keys, 'issuing.key'),
     serverKey: join(keys, 'server.key'),
     auditKey: join(keys, 'audit.key'),
+    sharedSecretKey: join(keys, 'shared-secrets.key'),
     auditPublicKey: join(path, 'audit.pub'),
     auditCheckpoint: join(path, 'audit.checkpoint'),
     crls: join(path, 'crl'),

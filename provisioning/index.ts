@@ -14,6 +14,7 @@ import {
   readConfig,
 } from './config.ts'
 import { createRenewalWindow } from './enrollment/renewal-window.ts'
+import { createSharedSecrets, keepSharedSecretKey } from './enrollment/shared-secrets.ts'
 import { startEventService } from './events/index.ts'
 import { createLog } from './logging/log.ts'
 import { createMetrics } from './metrics.ts'
@@ -143,6 +144,7 @@ async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
       log,
     },
     readCsr: csrs.read,
+    secrets: createSharedSecrets(keepSharedSecretKey(directory)),
     audit: { reader: audit.reader, sealer },
     ca: {
       ...{ manager, reliant, statusUrl },

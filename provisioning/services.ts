@@ -42,6 +42,7 @@ import { createEnrollmentService } from './enrollment/enrollment-service.ts'
 import type { RegistrationAuthority } from './enrollment/registration-authority.ts'
 import { createRegistrationAuthority, type Unused } from './enrollment/registration-authority.ts'
 import type { Renewable } from './enrollment/renewal-window.ts'
+import type { SharedSecrets } from './enrollment/shared-secrets.ts'
 import type { EventService } from './events/index.ts'
 import type { Explainer } from './explain/explain.ts'
 import { createExplainer } from './explain/explain.ts'
@@ -74,6 +75,9 @@ export type Services = {
   tpmEnrollment: TpmEnrollment
   tpms: TpmReader
   claimService: ClaimService
+  secrets: SharedSecrets
+  /** How long a device that waits is told to wait before it asks again. */
+  cmpCheckAfterSeconds: number
   explainer: Explainer
   imports: ImportService
   /** A snapshot of the roll. */
@@ -129,16 +133,17 @@ type ServiceParts = Pick<
   | 'ready'
   | 'log'
 > & {
-  config: Pick<ProvisioningConfig, 'deviceDays' | 'now' | 'pq' | 'unknownTpms'>
+  config: Pick<ProvisioningConfig, 'deviceDays' | 'now' | 'pq' | 'unknownTpms' | 'cmpCheckAfterSeconds'>
   ca: Services['ca']
   receipt: Services['receipt']
+  secrets: SharedSecrets
   readCsr: (pem: string) => Promise<CsrReading>
   reading: Registry
 }
 
 export function createServices(parts: ServiceParts): Services {
   const { writer, reading, issuers, anchors, lastUse, audit, ready, log } = parts
-  const { now, deviceDays, pq, unknownTpms } = parts.config
+  const { now, deviceDays, pq, unknownTpms, cmpCheckAfterSeconds } = parts.config
   const compromised = readCompromisedCertificates(reading.sqlite)
   if (compromised.length > 0) log.compromisedKeysAdmit(compromised)
   const ca = parts.ca.manager.current
@@ -185,6 +190,8 @@ export function createServices(parts: ServiceParts): Services {
     enrollments: createEnrollmentReader(reading),
     claimService: createClaimService({ ca, writer, issuers, pq, now }),
     enrollmentService,
+    secrets: parts.secrets,
+    cmpCheckAfterSeconds,
     tpmEnrollment: createTpmEnrollment({ writer, enrollmentService, issuers, unknownTpms, now }),
     tpms,
     explainer: createExplainer({

@@ -35,6 +35,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
   'provisioning/tpm/swtpm.test.ts': ['swtpm', 'tpm2_createek'],
+  'provisioning/cmp/cmp-document.test.ts': ['mosquitto_pub'],
   'provisioning/tpm/tpm-document.test.ts': ['swtpm', 'tpm2_createek', 'curl', 'mosquitto_pub'],
   'interop/est.test.ts': ['pki'],
   'interop/{sys-topics,mosquitto-v5,mqttjs-v5,paho-v5,aws-iot-sdk}.test.ts': ['mosquitto'],

@@ -17,7 +17,7 @@ import { describeFile, MANIFEST, type Manifest, newManifest } from './manifest.t
 const texts = ['ca.crt', 'issuing.crt', 'audit.pub', 'rollcall.yaml']
 /** Without any of these nothing could be restored. */
 const needed = ['ca.crt', 'issuing.crt', 'audit.pub', 'keys/audit.key']
-const key = /^(root|audit|issuing(-[0-9a-f]+)?)\.key$/
+const key = /^(root|audit|shared-secrets|issuing(-[0-9a-f]+)?)\.key$/
 
 type FullBackup = Omit<Manifest, 'format' | 'files'> & {
   files: number

@@ -14,6 +14,7 @@ type CreateFlags = Flags & {
   group?: string
   lifetime?: number
   approval?: boolean
+  cmp?: boolean
   out?: string
 }
 
@@ -45,18 +46,21 @@ function createCommand(): Command {
     .option('--group <name>', 'for a new device, which will be in this group')
     .option('--lifetime <time>', 'until it expires: 90s, 15m, 24h, at most 7d (default: 24h)', seconds)
     .option('--approval', 'let the certificate wait until an operator approves it')
-    .option('--out <file>', 'write the token there, and not to stdout')
+    .option('--cmp', 'for a client of CMP: show a reference and a secret, which stand for the token')
+    .option('--out <file>', 'write the token, or the secret, there and not to stdout')
     .action(async (flags: CreateFlags) => {
       const order = orderOf(flags)
       const made = await withService(flags, client => client.enrollmentTokens.create(order))
-      if (flags.out === undefined) return printDocument(made, flags.output)
-      await writeNew(flags.out, `${made.token}\n`, 0o600)
-      const { token: _, ...shown } = made
-      await printDocument(shown, flags.output)
+      const { token, cmp, ...shown } = made
+      const secret = cmp === undefined ? { token } : { secret: cmp.secret }
+      const told = cmp === undefined ? shown : { ...shown, reference: cmp.reference }
+      if (flags.out === undefined) return printDocument({ ...told, ...secret }, flags.output)
+      await writeNew(flags.out, `${secret.token ?? secret.secret}\n`, 0o600)
+      await printDocument(told, flags.output)
     })
 }
 
-function orderOf({ device, group, lifetime, approval }: CreateFlags): NewEnrollmentToken {
+function orderOf({ device, group, lifetime, approval, cmp }: CreateFlags): NewEnrollmentToken {
   const bound = device !== undefined ? { deviceId: device } : group !== undefined ? { group } : null
   if (bound === null)
     throw new UsageError('the token needs a device or a group: give --device ID or --group NAME')
@@ -64,6 +68,7 @@ function orderOf({ device, group, lifetime, approval }: CreateFlags): NewEnrollm
     ...bound,
     ...(lifetime === undefined ? {} : { lifetimeSeconds: lifetime }),
     ...(approval === true ? { approval } : {}),
+    ...(cmp === true ? { cmp } : {}),
   }
 }
 

@@ -48,6 +48,8 @@ export type EnrollmentTokenStore = {
   revokeEnrollmentToken(id: string, actor: Actor): Promise<void>
   /** The token on record, or null. The caller decides whether it is still good. */
   presentedToken(token: string): PresentedToken | null
+  /** The same by the ID of a token, for a caller that has proved in another way that it holds it. */
+  knownToken(id: string): PresentedToken | null
   /** Counts a presentation before anything is done for it, so that many at once are no more than five. */
   countAttempt(id: string): Promise<void>
   /** Takes back an attempt that failed through no fault of its bearer. */
@@ -76,19 +78,18 @@ export const tokenColumns = [
 ] as const
 
 export function createEnrollmentTokenStore(registry: Registry, now: () => number): EnrollmentTokenStore {
-  const byHash = registry.sqlite.prepare<
-    [string],
-    Omit<PresentedToken, 'approval' | 'approvalIfHeld'> & {
-      approval: number
-      approvalIfHeld: number
-      hash: string
-    }
-  >(`SELECT id, device_id AS deviceId, group_name AS "group", approval, approval_if_held AS approvalIfHeld,
+  const lookup = (column: 'hash' | 'id') =>
+    registry.sqlite.prepare<
+      [string],
+      TokenRow
+    >(`SELECT id, device_id AS deviceId, group_name AS "group", approval, approval_if_held AS approvalIfHeld,
        made_within AS madeWithin,
        created_by AS createdBy, created_at AS createdAt, expires_at AS expiresAt, attempts, revoked_at AS revokedAt, used_at AS usedAt,
        used_by AS usedBy, spki_hash AS spkiHash, hash,
        (SELECT fingerprint FROM issuances i WHERE i.serial_number = t.serial_number) AS fingerprint
-     FROM enrollment_tokens t WHERE hash = ?`)
+     FROM enrollment_tokens t WHERE ${column} = ?`)
+  const byHash = lookup('hash')
+  const byId = lookup('id')
   return {
     createEnrollmentToken: ({ bound, approval, approvalIfHeld, madeWithin, lifetimeMs }, actor) =>
       transact(registry, async transaction => {
@@ -156,8 +157,12 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
       const row = byHash.get(hash)
       // The index found it by hash; comparing again in constant time leaves nothing to time.
       if (row === undefined || !timingSafeEqual(Buffer.from(row.hash), Buffer.from(hash))) return null
-      const { hash: _, ...found } = row
-      return { ...found, approval: row.approval === 1, approvalIfHeld: row.approvalIfHeld === 1 }
+      return presented(row)
+    },
+
+    knownToken(id) {
+      const row = byId.get(id)
+      return row === undefined ? null : presented(row)
     },
 
     countAttempt: id =>
@@ -181,6 +186,16 @@ export function createEnrollmentTokenStore(registry: Registry, now: () => number
           .execute()
       }),
   }
+}
+
+type TokenRow = Omit<PresentedToken, 'approval' | 'approvalIfHeld'> & {
+  approval: number
+  approvalIfHeld: number
+  hash: string
+}
+
+function presented({ hash: _, ...row }: TokenRow): PresentedToken {
+  return { ...row, approval: row.approval === 1, approvalIfHeld: row.approvalIfHeld === 1 }
 }
 
 /** What a token is used up for. */

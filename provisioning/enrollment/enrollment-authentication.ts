@@ -1,6 +1,7 @@
 // Authentication of an enrolling device: a one-time token in the Authorization header, or the claim certificate or IDevID of the TLS handshake.
 // Never a token in a URL, never a name in a certificate. What is shown here opens enrollment and nothing else.
 
+import type { X509Certificate } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Claim, claimFault } from '../../db/enrollment/claims.ts'
 import type { PresentedToken } from '../../db/enrollment/enrollment-tokens.ts'
@@ -22,6 +23,10 @@ export type Presented = { credential: ShownCredential; named: string | null }
 export type EnrollmentAuthentication = {
   /** Throws 401, 403 or 429. A token or claim that holds always passes: guessing from its address locks nobody out. */
   present(request: FastifyRequest, reply: FastifyReply, scheme: 'Bearer' | 'Basic'): Promise<Presented>
+  /** What a token may open that was proved to be held; the problem where there is none, or it opens nothing (any more). */
+  byToken(token: PresentedToken | null): Presented | Problem
+  /** The same of a certificate whose key was proved to be held: that of a claim, or an IDevID. */
+  byCertificate(certificate: X509Certificate | null): Presented | Problem
   /** Counts the refusal of a request that proved nothing; gives the problem to answer with, which is 429 after too many. */
   counted(request: FastifyRequest, refused: Problem): Promise<Problem>
 }
@@ -41,8 +46,7 @@ type EnrollmentAuthenticationParts = {
 export function createEnrollmentAuthentication(
   parts: EnrollmentAuthenticationParts,
 ): EnrollmentAuthentication {
-  function byToken(secret: string, named: string | null): Presented | Problem {
-    const token = parts.presentedToken(secret)
+  function byToken(token: PresentedToken | null, named: string | null = null): Presented | Problem {
     if (token === null) {
       return new Problem(
         enrollmentProblems,
@@ -52,12 +56,11 @@ export function createEnrollmentAuthentication(
     }
     const fault = tokenFault(token, parts.now())
     return fault === null
-      ? { credential: { kind: 'token', id: token.id, secret }, named }
+      ? { credential: { kind: 'token', id: token.id }, named }
       : new Problem(enrollmentProblems, fault.code, fault.message)
   }
 
-  function byCertificate(request: FastifyRequest): Presented | Problem {
-    const certificate = presentedCertificate(request)
+  function byCertificate(certificate: X509Certificate | null): Presented | Problem {
     const nothing = (detail: string) =>
       new Problem(enrollmentProblems, 'enrollment_credential_missing', detail)
     if (certificate === null) return nothing('neither an enrollment token nor a certificate was shown')
@@ -84,13 +87,18 @@ export function createEnrollmentAuthentication(
   }
 
   return {
+    byToken,
+    byCertificate,
     counted,
 
     async present(request, reply, scheme) {
       assertOneAuthorization(request)
       const header = request.headers.authorization
       const given = header === undefined ? null : tokenIn(header, scheme)
-      const presented = given === null ? byCertificate(request) : byToken(given.secret, given.named)
+      const presented =
+        given === null
+          ? byCertificate(presentedCertificate(request))
+          : byToken(parts.presentedToken(given.secret), given.named)
       if (!(presented instanceof Problem)) return presented
       const problem = await counted(request, presented)
       if (problem !== presented) throw problem

@@ -17,6 +17,8 @@ const tokenTerms = {
     Type.Integer({ minimum: 1, maximum: TOKEN_SECONDS_MAX, default: TOKEN_SECONDS }),
   ),
   approval: Type.Optional(Type.Boolean({ default: false })),
+  /** Whether the answer shows what a client of CMP takes instead of the token. */
+  cmp: Type.Optional(Type.Boolean({ default: false })),
 }
 export const NewEnrollmentToken = Type.Union([
   Type.Object({ deviceId: Name, ...tokenTerms }, strict),
@@ -44,7 +46,11 @@ const tokenFields = {
 }
 export const EnrollmentToken = Type.Object(tokenFields)
 /** With the token itself: shown once, kept nowhere. */
-export const MadeEnrollmentToken = Type.Object({ ...tokenFields, token: Type.String() })
+export const MadeEnrollmentToken = Type.Object({
+  ...tokenFields,
+  token: Type.String(),
+  cmp: Type.Optional(Type.Object({ reference: Type.String(), secret: Type.String() })),
+})
 
 export const NewClaim = Type.Object(
   {

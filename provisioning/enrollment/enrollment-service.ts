@@ -27,7 +27,7 @@ import type { EnrollmentOrder, RegistrationAuthority } from './registration-auth
 
 /** The credential of an enrollment request. */
 export type Credential =
-  | { kind: 'token'; id: string; secret: string; tpm?: TpmProof }
+  | { kind: 'token'; id: string; tpm?: TpmProof }
   | { kind: 'tpm'; proof: TpmProof }
   | { kind: 'claim'; claim: Claim }
   | { kind: 'idevid'; shown: PresentedIdevid }
@@ -51,7 +51,7 @@ export type EnrollmentService = {
 
 type EnrollmentServiceOptions = {
   authority: Pick<RegistrationAuthority, 'enroll'>
-  writer: Pick<EnrollmentTokenStore, 'presentedToken' | 'countAttempt' | 'uncountAttempt'> &
+  writer: Pick<EnrollmentTokenStore, 'knownToken' | 'countAttempt' | 'uncountAttempt'> &
     Pick<ClaimStore, 'isClaimed'> &
     Pick<IdevidStore, 'deviceOfIdevid'> &
     Pick<EndorsementKeyStore, 'endorsementKey' | 'isAttestedBy'>
@@ -68,12 +68,12 @@ export function createEnrollmentService(parts: EnrollmentServiceOptions): Enroll
   const underWay = new Map<string, Promise<Outcome>>()
 
   async function byToken(
-    { secret, tpm }: Extract<Credential, { kind: 'token' }>,
+    { id, tpm }: Extract<Credential, { kind: 'token' }>,
     asked: Asked,
     reading: CsrReading,
     actor: Actor,
   ): Promise<Outcome> {
-    const token = writer.presentedToken(secret)
+    const token = writer.knownToken(id)
     if (token === null) throw revoked()
     const fault = tokenFault(token, now())
     if (fault !== null) throw fault

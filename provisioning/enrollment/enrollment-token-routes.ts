@@ -16,10 +16,12 @@ import { scopeOf } from '../operators/authorization-scope.ts'
 import { revokeRoute } from '../operators/revoke-route.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
+import type { SharedSecrets } from './shared-secrets.ts'
 
 export type EnrollmentTokenServices = {
   writer: RegistryWriter
   enrollments: EnrollmentReader
+  secrets: SharedSecrets
   log: Log
   now: () => number
   authorizationScope: AuthorizationScope
@@ -28,9 +30,11 @@ export type EnrollmentTokenServices = {
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenServices): void {
-  const { writer, enrollments, authorizationScope, log, now } = services
+  const { writer, enrollments, secrets, authorizationScope, log, now } = services
   const tags = ['enrollment']
   const path = '/v1/enrollment-tokens'
+
+  const cmpSecretOf = (id: string) => ({ reference: id, secret: secrets.secretOf('cmp', id) })
 
   async function tokenOf(request: FastifyRequest, id: string) {
     const token = await enrollments.enrollmentToken(id, scopeOf(request))
@@ -63,7 +67,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
         authorizationScope.assertMayCertify(request, body.deviceId)
       }
       const bound = 'group' in body ? { group: body.group } : { deviceId: body.deviceId }
-      const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false } = body
+      const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false, cmp = false } = body
       // A token enrolls within the scope of its maker.
       const terms = authorizationScope.approvalFor(request)
       const approvalIfHeld = 'deviceId' in body && terms !== false && terms.ifHeld
@@ -74,7 +78,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
       return reply
         .code(201)
         .header('location', `${path}/${made.id}`)
-        .send({ ...shown(made, now()), token })
+        .send({ ...shown(made, now()), token, ...(cmp ? { cmp: cmpSecretOf(made.id) } : {}) })
     },
   )
 

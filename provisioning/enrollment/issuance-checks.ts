@@ -7,7 +7,7 @@ import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { keyTypeProblem, type PqMode } from '../../pki/key-policy.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import type { Fault } from '../http/problem.ts'
-import type { ProvenKey } from '../x509/csr.ts'
+import type { ProvenKey } from '../x509/proven-key.ts'
 
 /** Refused by what was asked for; an outage and a conflict with the record are thrown instead. */
 export type Refused = {

@@ -43,7 +43,8 @@ export type EnrollmentOrder = {
 /** `current` is on record and admitted; `days` is the validity asked for. */
 type RenewalOrder = {
   current: Renewable & { deviceId: string }
-  csr: string
+  /** PEM, or what was read of it before. */
+  csr: string | CsrReading
   days: number
   compromise: boolean
 }
@@ -183,7 +184,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
 
     async renew({ current, csr, days, compromise }, actor) {
       const { deviceId, fingerprint } = current
-      const reading = await parts.readCsr(csr)
+      const reading = typeof csr === 'string' ? await parts.readCsr(csr) : csr
       if (!reading.accepted) return { refused: reading.reason, faults: reading.faults }
       const { spkiHash } = reading.key
       const waiting = await parts.unusedOf(deviceId, spkiHash)
@@ -199,7 +200,7 @@ export function createRegistrationAuthority(parts: RegistrationAuthorityParts): 
       // The thief of a key can say so, too: then an operator decides which of the two is the device.
       const outcome = await enroll(
         {
-          ...{ deviceId, csr, days, compromise },
+          ...{ deviceId, csr: reading, days, compromise },
           ...{
             approval: compromise,
             early: compromise || (currentKey !== spkiHash && now() >= current.notAfter),

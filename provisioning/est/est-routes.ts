@@ -8,9 +8,10 @@ import type { RegistryWriter } from '../../db/index.ts'
 import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { Certificate, RollReader } from '../../db/roll/roll-reader.ts'
 import { enroll, PENDING_RETRY_SECONDS } from '../enrollment/device-enrollment-routes.ts'
-import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
+import type { EnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import type { EnrollmentService } from '../enrollment/enrollment-service.ts'
+import { isForGroup } from '../enrollment/group-label.ts'
 import { issuanceProblems } from '../enrollment/issuance-problems.ts'
 import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
 import { type Api, refusals } from '../http/api.ts'
@@ -22,16 +23,9 @@ import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { tooEarly } from '../self-service/self-routes.ts'
 import { Renewal } from '../self-service/self-schemas.ts'
 import { PKCS10, takePkcs10 } from '../x509/pkcs10-body.ts'
+import { deviceAskedFor, namesOfCertificate, namesOfRequest } from '../x509/request-names.ts'
 import { x509Problems } from '../x509/x509-problems.ts'
-import {
-  CERTS_ONLY,
-  CSR_ATTRIBUTES,
-  certsOnly,
-  csrAttributes,
-  deviceAskedFor,
-  namesOfCertificate,
-  namesOfRequest,
-} from './est.ts'
+import { CERTS_ONLY, CSR_ATTRIBUTES, certsOnly, csrAttributes } from './est.ts'
 import { capitalizeHeaders, isLibest, wrapped } from './libest.ts'
 
 type EstServices = {
@@ -72,7 +66,7 @@ export function estRoutes(api: Api, services: EstServices, parts: EstParts): voi
 }
 
 function addRoutes(api: Api, path: string, services: EstServices, parts: EstParts): void {
-  const { authority, roll, issuers, writer, log, now } = services
+  const { authority, roll, issuers, log, now } = services
   const { enrollment, self } = parts
   const params = path.endsWith(':label') ? { params: Type.Object({ label: Name }, strict) } : {}
   // Clients of EST are small: strongSwan's reads an answer's head in 1,024 bytes, and no page is served here.
@@ -134,7 +128,7 @@ function addRoutes(api: Api, path: string, services: EstServices, parts: EstPart
     async (request, reply) => {
       const presented = await enrollment.present(request, reply, 'Basic')
       const { csr } = request.body
-      await assertLabel(request, presented)
+      await assertLabel(request, presented.credential)
       // A claim leaves the name to the device; tokens and IDevIDs do not.
       const byClaim = presented.credential.kind === 'claim'
       const deviceId = presented.named ?? (byClaim ? deviceAskedFor(csr) : null)
@@ -163,8 +157,7 @@ function addRoutes(api: Api, path: string, services: EstServices, parts: EstPart
       const current = await self.admit(request, parts.renewExpiredMs)
       const { csr } = request.body
       const { deviceId } = current
-      const { label } = request.params as Label
-      if (label !== undefined) await assertMember(label, deviceId)
+      await assertLabel(request, { deviceId })
       await assertSameNames(csr, current.fingerprint)
       const order = { current, csr, days: services.deviceDays, compromise: false }
       const actor: Actor = { name: `device:${deviceId}`, kind: 'device', requestId: request.id }
@@ -179,19 +172,14 @@ function addRoutes(api: Api, path: string, services: EstServices, parts: EstPart
     },
   )
 
-  async function assertLabel(request: FastifyRequest, { credential }: Presented): Promise<void> {
+  async function assertLabel(
+    request: FastifyRequest,
+    shown: Parameters<typeof isForGroup>[2],
+  ): Promise<void> {
     const { label } = request.params as Label
-    if (label === undefined) return
-    if (credential.kind === 'claim') return assertGroup(label, credential.claim.group)
-    if (credential.kind === 'idevid') return assertGroup(label, credential.shown.group)
-    const token = writer.presentedToken(credential.secret)
-    if (token !== null && token.deviceId !== null) return assertMember(label, token.deviceId)
-    assertGroup(label, token?.group ?? null)
-  }
-
-  async function assertMember(label: string, deviceId: string): Promise<void> {
-    const groups = (await roll.device(deviceId))?.groups ?? []
-    assertGroup(label, groups.includes(label) ? label : null)
+    if (label === undefined || (await isForGroup(services, label, shown))) return
+    const detail = `what was shown is not for the group ${label}`
+    throw new Problem(enrollmentProblems, 'est_label_refused', detail)
   }
 
   /** The same subject and subjectAltName: a renewal keeps the identity. */
@@ -220,11 +208,6 @@ function addRoutes(api: Api, path: string, services: EstServices, parts: EstPart
     if (certificate === null) throw new Error('a listed certificate cannot be read back')
     return certificate
   }
-}
-
-function assertGroup(label: string, group: string | null): void {
-  if (label === group) return
-  throw new Problem(enrollmentProblems, 'est_label_refused', `what was shown is not for the group ${label}`)
 }
 
 /** Everybody may ask for them, and they change about once a year: they are put together once. */

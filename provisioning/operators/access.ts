@@ -155,6 +155,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /.well-known/est/:label/simpleenroll': enrollment,
   'POST /.well-known/est/simplereenroll': device,
   'POST /.well-known/est/:label/simplereenroll': device,
+  'POST /.well-known/cmp': enrollment,
+  'POST /.well-known/cmp/p/:label': enrollment,
 
   // everybody
   'GET /livez': open,

@@ -1,6 +1,7 @@
-// Authentication of a device that calls for itself: the certificate its TLS handshake proved, checked by the admission decision of the
+// Authentication of a device that calls for itself: the certificate whose key its TLS handshake or message proved, checked by the admission decision of the
 // gate, on every request anew. Never reads a name, a header or a token; any doubt refuses.
 
+import type { X509Certificate } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { type Admission, decideAdmission, type Peer } from '../../admission/decide.ts'
 import type { AdmissionLookup, AdmissionRecord } from '../../db/admission-lookup.ts'
@@ -15,6 +16,8 @@ import { Problem } from '../http/problem.ts'
 import { selfProblems } from './self-problems.ts'
 
 export type SelfAuthentication = {
+  /** Whether a device would be admitted whose key was proved to be held; one that ended passes for `expiredMs`. */
+  decide(certificate: X509Certificate | null, expiredMs?: number): Admission
   /**
    * The record of the device's certificate. Throws the problem `certificate_required` or `admission_refused`, or 429. One
    * that would be admitted but for its end passes for `expiredMs` after it.
@@ -35,8 +38,8 @@ type SelfAuthenticationParts = {
 export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAuthentication {
   const { lookup, issuers, pq, now } = parts
 
-  function decide(request: FastifyRequest, expiredMs: number): Admission {
-    const peer = peerOf(request, issuers)
+  function decide(certificate: X509Certificate | null, expiredMs = 0): Admission {
+    const peer = peerOf(certificate, issuers)
     const record = peer.fingerprint === null ? null : lookup(peer.fingerprint)
     const at = now()
     const admission = decideAdmission({ peer, record, now: at, pq })
@@ -50,8 +53,10 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
   }
 
   return {
+    decide,
+
     async admit(request, expiredMs = 0) {
-      const admission = decide(request, expiredMs)
+      const admission = decide(presentedCertificate(request), expiredMs)
       if (admission.admitted) return admission.record
       const { reason } = admission
       parts.failed(request, reason)
@@ -75,8 +80,7 @@ export function createSelfAuthentication(parts: SelfAuthenticationParts): SelfAu
   }
 }
 
-function peerOf(request: FastifyRequest, issuers: () => Map<string, Issuer>): Peer {
-  const certificate = presentedCertificate(request)
+function peerOf(certificate: X509Certificate | null, issuers: () => Map<string, Issuer>): Peer {
   if (certificate === null) return { fingerprint: null, chain: 'unknown' }
   return { fingerprint: fingerprintOf(certificate.raw), chain: verifyChain(certificate, issuers()) }
 }

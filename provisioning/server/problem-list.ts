@@ -3,6 +3,7 @@ import { RegistryError } from '../../db/registry-error.ts'
 import { Conflict, type ConflictCode } from '../../db/transact.ts'
 import { anchorProblems } from '../anchors/anchor-problems.ts'
 import { caProblems } from '../ca/ca-problems.ts'
+import { cmpProblems } from '../cmp/cmp-problems.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import { eventProblems } from '../events/event-problems.ts'
 import { httpProblems } from '../http/http-problems.ts'
@@ -30,6 +31,7 @@ export const problems = {
   ...operatorProblems,
   ...enrollmentProblems,
   ...tpmProblems,
+  ...cmpProblems,
   ...jobProblems,
   ...webhookProblems,
 } satisfies Record<string, ProblemDefinition> & Record<ConflictCode, ProblemDefinition>

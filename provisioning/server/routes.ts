@@ -2,6 +2,7 @@
 import { anchorRoutes } from '../anchors/routes.ts'
 import { auditRoutes } from '../audit/audit-routes.ts'
 import { caRoutes } from '../ca/ca-routes.ts'
+import { cmpRoutes } from '../cmp/cmp-routes.ts'
 import type { EnrollmentAuthentication } from '../enrollment/enrollment-authentication.ts'
 import { enrollmentAreaRoutes } from '../enrollment/routes.ts'
 import { estRoutes } from '../est/est-routes.ts'
@@ -25,6 +26,7 @@ import { tpmEnrollmentRoutes } from '../tpm/tpm-enrollment-routes.ts'
 import { tpmRoutes } from '../tpm/tpm-routes.ts'
 import { webhookRoutes } from '../webhooks/webhook-routes.ts'
 import { addressOf } from './connection-bounds.ts'
+import { problemOf } from './problem-list.ts'
 import { serviceRoutes } from './service-routes.ts'
 
 type RouteOptions = {
@@ -64,4 +66,5 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
   await scoped(scope => eventRoutes(scope, services, authentication))
   await scoped(scope => selfRoutes(scope, services, self))
   await scoped(scope => estRoutes(scope, services, { enrollment, self, renewExpiredMs }))
+  await scoped(scope => cmpRoutes(scope, services, { enrollment, self, problemOf }))
 }

@@ -1,20 +1,14 @@
 // Reads a PKCS #10 certification request (RFC 2986) and takes its public key, nothing else.
 // Subject, SAN, key usage and CA bits that a CSR asks for are never even looked at: the profile decides them.
 import 'reflect-metadata'
-import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { CertificationRequest } from '@peculiar/asn1-csr'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import * as x509 from '@peculiar/x509'
-import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
-import { keyTypeProblem } from '../../pki/key-policy.ts'
 import { CSR_CHARACTERS_MAX, pemBlocks } from '../../pki/pem.ts'
-import { signatureAlgorithms } from '../../pki/signature-algorithms.ts'
 import { weaknessOfSignature } from '../../pki/signature-policy.ts'
-import { weaknessOfKey } from '../../pki/weak-keys.ts'
 import type { Fault } from '../http/problem.ts'
-
-/** What a CSR contributes to a certificate: a public key whose possession it proved. */
-export type ProvenKey = { spki: Buffer; spkiHash: string; keyType: string }
+import { type ProvenKey, provenKey, readPublicKey, verifiesSimply, weaknessOf } from './proven-key.ts'
 
 export type CsrReading =
   | { accepted: true; key: ProvenKey }
@@ -54,8 +48,7 @@ async function validateCsr(pem: string): Promise<CsrReading> {
   if (!(await verifies(csr, key, der))) {
     return refused('csr_invalid', 'csr.signature', 'the signature does not verify with the public key in it')
   }
-  const spki = key.export({ type: 'spki', format: 'der' })
-  return { accepted: true, key: { spki, spkiHash: spkiHashOf(key), keyType: keyTypeOf(key) } }
+  return { accepted: true, key: provenKey(key) }
 }
 
 /** DER of the one request in the text, or what is wrong with the text. */
@@ -93,27 +86,22 @@ function derLength(der: Buffer): number {
 
 function publicKeyOf(csr: CertificationRequest): KeyObject | null {
   try {
-    const spki = Buffer.from(AsnConvert.serialize(csr.certificationRequestInfo.subjectPKInfo))
-    return createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    return readPublicKey(Buffer.from(AsnConvert.serialize(csr.certificationRequestInfo.subjectPKInfo)))
   } catch {
     return null
   }
 }
 
-function weaknessOf(key: KeyObject): string | null {
-  return keyTypeProblem(keyTypeOf(key)) ?? weaknessOfKey(key)
-}
-
 async function verifies(csr: CertificationRequest, key: KeyObject, der: Buffer): Promise<boolean> {
   try {
-    const known = signatureAlgorithms.get(csr.signatureAlgorithm.algorithm)
     const signed = csr.certificationRequestInfoRaw
-    if (known === undefined || signed === undefined) {
-      // With parameters of their own, as RSASSA-PSS has: the library knows them.
-      return await new x509.Pkcs10CertificateRequest(new Uint8Array(der)).verify()
-    }
-    if (known.keyType !== key.asymmetricKeyType) return false
-    return verify(known.hash, Buffer.from(signed), key, Buffer.from(csr.signature))
+    const oid = csr.signatureAlgorithm.algorithm
+    const simply =
+      signed === undefined
+        ? null
+        : verifiesSimply(key, { oid, signed: Buffer.from(signed), signature: Buffer.from(csr.signature) })
+    // With parameters of their own, as RSASSA-PSS has: the library knows them.
+    return simply ?? (await new x509.Pkcs10CertificateRequest(new Uint8Array(der)).verify())
   } catch {
     return false
   }

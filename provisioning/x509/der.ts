@@ -47,6 +47,17 @@ export function bitString(content: Uint8Array): Buffer {
   return encoded(new asn1js.BitString({ valueHex: content }))
 }
 
+/** A named bit list with one bit set (X.690 §11.2.2: no trailing zero bits). */
+export function namedBit(bit: number): Buffer {
+  const octets = Buffer.alloc((bit >> 3) + 1)
+  octets[bit >> 3] = 0x80 >> (bit & 7)
+  return encoded(new asn1js.BitString({ valueHex: octets, unusedBits: 7 - (bit & 7) }))
+}
+
+export function utf8String(text: string): Buffer {
+  return encoded(new asn1js.Utf8String({ value: text }))
+}
+
 export function nothing(): Buffer {
   return encoded(new asn1js.Null())
 }

@@ -17,13 +17,13 @@ import { CrlError, readRevocationList } from '../../pki/revocation-list.ts'
 import { nameDevice } from '../../provisioning/anchors/name-template.ts'
 import { validateNewAnchor } from '../../provisioning/anchors/trust-anchor.ts'
 import { validateIdevid } from '../../provisioning/enrollment/idevid.ts'
-import { deviceAskedFor, namesOfCertificate, namesOfRequest } from '../../provisioning/est/est.ts'
 import { Problem } from '../../provisioning/http/problem.ts'
 import { validateOperatorCertificate } from '../../provisioning/operators/operator-certificate.ts'
 import { readOcspRequest } from '../../provisioning/revocation/ocsp-request.ts'
 import { namesIn } from '../../provisioning/x509/certificate-names.ts'
 import { readCsr } from '../../provisioning/x509/csr.ts'
 import { validateForeignCertificate } from '../../provisioning/x509/foreign-certificate.ts'
+import { deviceAskedFor, namesOfCertificate, namesOfRequest } from '../../provisioning/x509/request-names.ts'
 import {
   commonNames,
   der,

@@ -180,6 +180,7 @@ export const faults: Row[] = [
     ['uploads', 'fault/parsed-bodies.test.ts', 'CRLs and uploads'],
     ['web-sockets', 'fault/parsed-bodies.test.ts', 'of any kind end no process'],
     ['tpms', 'fault/tpm-parsers.test.ts', 'public areas and endorsement certificates'],
+    ['cmp', 'fault/cmp-parsers.test.ts', 'messages of CMP'],
   ].map(([what, file, name]) => ({
     row: `fuzz-${what}`,
     fault: `${what!.replaceAll('-', ' ')} damaged by chance for ten minutes: a value or a reason, never an exception`,
