@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { createSoftwareTpm } from '../../device-sim/enrollment/software-tpm.ts'
 import { pemBlocks, toPem } from '../../pki/pem.ts'
 import { connectPacket } from '../harness/broker.ts'
 import { forgedCertificate } from '../harness/certificate-forge.ts'
@@ -49,6 +50,7 @@ describe('bodies of requests', () => {
   const certificate = toPem(forgedCertificate(), 'CERTIFICATE')
   const { csr } = makeCsr('p256')
   const statement = { effect: 'allow', actions: ['publish'], topics: ['a/#'] }
+  const area = createSoftwareTpm('p256').createKey().area.toString('base64')
   const requests: readonly [method: string, path: string, body: object][] = [
     ['POST', '/v1/devices', { id: 'd', attributes: { a: 'b' }, groups: ['g'] }],
     ['PATCH', '/v1/devices/known', { attributes: { a: 'b' }, groups: ['g'] }],
@@ -64,6 +66,10 @@ describe('bodies of requests', () => {
     ['POST', '/v1/claims', { csr, quota: 1, days: 1 }],
     ['POST', '/v1/webhooks', { url: 'https://example.net/hook', kinds: ['enrolled'] }],
     ['POST', '/v1/session', { token: 'x' }],
+    ['POST', '/v1/policies/p/simulate/fleet', { document: { name: 'p', statements: [statement] }, limit: 1 }],
+    ['PUT', '/v1/devices/known/endorsement-key', { endorsementKey: 'a'.repeat(64) }],
+    ['POST', '/v1/enroll/tpm', { key: area, endorsementKey: area, deviceId: 'known' }],
+    ['POST', `/v1/enroll/tpm/${'A'.repeat(22)}`, { secret: area }],
   ]
 
   it('JSON of any shape is answered by each route, and never with a fault of the service', async t => {
@@ -76,7 +82,8 @@ describe('bodies of requests', () => {
             .toString('latin1')
             .replace(/[^\x20-\x7e]/g, '?')
         : text
-      const answer = await service.call(method, path, undefined, { raw })
+      const stranger = path.startsWith('/v1/enroll/') ? { token: null } : {}
+      const answer = await service.call(method, path, undefined, { raw, ...stranger })
       assert.ok(answer.status >= 200 && answer.status < 500, `${method} ${path} ${raw}: ${answer.text}`)
       if (answer.status >= 400) assert.equal(answer.headers['content-type'], 'application/problem+json')
     })
