@@ -1,6 +1,7 @@
 // One request to the API and its answer, as a value or as what went wrong. Keeps the session's CSRF token in memory alone.
 import { ApiProblem } from '../../client/failures.ts'
 import { connection } from './connection.ts'
+import { parseReceived } from './received.ts'
 
 /** The service did not answer: it is down or restarting, or the network is down. */
 export class Unreachable extends Error {}
@@ -120,7 +121,7 @@ function parsed(answer: Response, text: string): unknown {
   if (text === '') return undefined
   if (!/^application\/(problem\+)?json\b/.test(answer.headers.get('content-type') ?? '')) return text
   try {
-    return JSON.parse(text)
+    return parseReceived(text)
   } catch {
     return undefined
   }

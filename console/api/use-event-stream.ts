@@ -1,5 +1,6 @@
 // Events as they happen. The browser connects again by itself and says where it was; what it cannot mend is mended here.
 import { useEffect, useRef, useState } from 'react'
+import { parseReceived } from './received.ts'
 import { ask, passes } from './request.ts'
 import type { EventRow } from './response-types.ts'
 
@@ -23,7 +24,7 @@ export function useEventStream(
     let attempts = 0
     const take = (event: MessageEvent<string>) => {
       try {
-        told.current(JSON.parse(event.data) as EventRow)
+        told.current(parseReceived(event.data) as EventRow)
       } catch {
         // A line that is no event is none.
       }

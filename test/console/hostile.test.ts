@@ -71,6 +71,29 @@ describe('hostile text in the console', () => {
     await assertText()
   })
 
+  it('turns the order of nothing: topics, values and rows of the audit log read as they are', async () => {
+    const turning = 'a\u202egnp.exe\u2066b'
+    await service.call('POST', '/v1/devices', { id: 'turned-1', attributes: { note: turning } })
+    await service.call('PUT', '/v1/policies/turned', {
+      name: 'turned',
+      statements: [{ effect: 'allow', actions: ['publish'], topics: [turning] }],
+    })
+    for (const path of [
+      '/devices',
+      '/devices/turned-1',
+      '/devices/turned-1?view=audit',
+      '/policies/turned',
+    ]) {
+      await view.goTo(path)
+      await view.page.getByText('a\ufffdgnp.exe\ufffdb').first().waitFor()
+      const shown = await view.page.evaluate<boolean>(
+        '/[\u202a-\u202e\u2066-\u2069]/.test(document.body.textContent)',
+      )
+      assert.equal(shown, false, path)
+    }
+    await assertText()
+  })
+
   it('is text where it is the CN of a foreign certificate', async () => {
     const certificate = selfSigned(`/CN=${image}/O=${script.replaceAll('/', '\\/')}`)
     const registered = { certificate, trust: 'pinned' }
