@@ -95,6 +95,7 @@ export function createTransport(options: TransportOptions): Transport {
       })
       outgoing.once('response', resolve)
       outgoing.on('error', reject)
+      outgoing.once('close', () => reject(closed()))
       outgoing.end(payload ?? undefined)
     })
     return { status: answer.statusCode ?? 0, text: await read(answer) }
@@ -112,6 +113,7 @@ export function createTransport(options: TransportOptions): Transport {
     if (!waits) outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error('it stalled')))
     outgoing.once('response', answered.resolve)
     outgoing.on('error', answered.reject)
+    outgoing.once('close', () => answered.reject(closed()))
     const sent = send(outgoing, body, answered.promise)
     const answer = await answered.promise.catch((error: Error) => {
       throw new ApiUnreachable(url, error)
@@ -157,6 +159,11 @@ async function send(
   } catch (error) {
     outgoing.destroy(error as Error)
   }
+}
+
+/** An answer that switches protocols unasked (101) is to Node neither a response nor an error. */
+function closed(): Error {
+  return Object.assign(new Error('the connection was closed without an answer'), { code: 'ECONNRESET' })
 }
 
 async function read(answer: IncomingMessage): Promise<string> {

@@ -123,6 +123,10 @@ export function createApi(options: ApiOptions): Api {
         outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })),
       )
       outgoing.on('error', reject)
+      // An answer that switches protocols unasked is neither a response nor an error.
+      outgoing.once('close', () =>
+        reject(Object.assign(new Error('closed without an answer'), { code: 'ECONNRESET' })),
+      )
       outgoing.on('response', response => {
         if (extra.loseAnswer && (response.statusCode ?? 500) < 300) {
           reject(new AnswerLost())

@@ -90,6 +90,8 @@ function send({ url, ca, proof }: EstServer, operation: string, enroll: Enroll |
       reject(new RunFailed(`EST at ${url}: ${error.message}`, { cause: error }))
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer')))
     outgoing.on('error', failed)
+    // An answer that switches protocols unasked is neither a response nor an error.
+    outgoing.once('close', () => failed(new Error('closed without an answer')))
     outgoing.on('response', response => {
       const parts: Buffer[] = []
       let size = 0

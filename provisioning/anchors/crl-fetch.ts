@@ -3,6 +3,7 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { guardedLookup, OutboundFault, validateUrl } from '../outbound/address-guard.ts'
+import { answerTo } from '../outbound/answer.ts'
 
 type CrlFetchLimits = {
   privateAddresses: boolean
@@ -18,7 +19,8 @@ export async function fetchCrl(url: string, limits: CrlFetchLimits): Promise<Buf
   for (let hop = 0; hop <= limits.redirectsMax; hop += 1) {
     const answer = await ask(validateUrl(next, limits), limits, signal)
     if (Buffer.isBuffer(answer)) return answer
-    next = new URL(answer.location, next).href
+    // `validateUrl` says what is wrong with one that is none.
+    next = URL.parse(answer.location, next)?.href ?? answer.location
   }
   throw new OutboundFault(`it redirects more than ${limits.redirectsMax} times`)
 }
@@ -28,19 +30,16 @@ async function ask(
   limits: CrlFetchLimits,
   signal: AbortSignal,
 ): Promise<Buffer | { location: string }> {
-  const answer = await new Promise<IncomingMessage>((answered, failed) => {
-    const send = url.protocol === 'https:' ? requestHttps : requestHttp
-    const outgoing = send(url, {
-      signal,
-      agent: false,
-      headers: { accept: 'application/pkix-crl, */*;q=0.1', 'user-agent': 'rollcall' },
-      maxHeaderSize: 16 * 1024,
-      lookup: guardedLookup(limits),
-    })
-    outgoing.once('response', answered)
-    outgoing.once('error', failed)
-    outgoing.end()
-  }).catch(error => {
+  const send = url.protocol === 'https:' ? requestHttps : requestHttp
+  const outgoing = send(url, {
+    signal,
+    agent: false,
+    headers: { accept: 'application/pkix-crl, */*;q=0.1', 'user-agent': 'rollcall' },
+    maxHeaderSize: 16 * 1024,
+    lookup: guardedLookup(limits),
+  })
+  outgoing.end()
+  const answer = await answerTo(outgoing).catch(error => {
     throw faultOf(error, signal, limits)
   })
   try {

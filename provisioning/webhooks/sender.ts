@@ -3,6 +3,7 @@ import { type IncomingMessage, Agent as PlainAgent, request as requestHttp } fro
 import { Agent, request as requestHttps } from 'node:https'
 import type { SigningWebhook } from '../../db/webhooks/webhook-store.ts'
 import { guardedLookup, OutboundFault, type Reachable, validateUrl } from '../outbound/address-guard.ts'
+import { answerTo } from '../outbound/answer.ts'
 import { signatureHeaders } from './signature.ts'
 
 /** What came of it, in words for an operator: never what the other side said. */
@@ -37,25 +38,22 @@ export function createSender(parts: { reachable: Reachable; timeoutMs: number; n
       try {
         const url = validateWebhookUrl(text, reachable)
         const timestamp = Math.floor(parts.now() / 1000)
-        const answer = await new Promise<IncomingMessage>((answered, failed) => {
-          const isPlain = url.protocol === 'http:'
-          const outgoing = (isPlain ? requestHttp : requestHttps)(url, {
-            method: 'POST',
-            signal,
-            lookup,
-            agent: agents[isPlain ? 'http:' : 'https:'],
-            maxHeaderSize: 16 * 1024,
-            headers: {
-              ...signatureHeaders(secret, { id, timestamp, body }),
-              'content-type': 'application/json',
-              'content-length': Buffer.byteLength(body),
-              'user-agent': 'rollcall',
-            },
-          })
-          outgoing.once('response', answered).once('error', failed)
-          outgoing.end(body)
+        const isPlain = url.protocol === 'http:'
+        const outgoing = (isPlain ? requestHttp : requestHttps)(url, {
+          method: 'POST',
+          signal,
+          lookup,
+          agent: agents[isPlain ? 'http:' : 'https:'],
+          maxHeaderSize: 16 * 1024,
+          headers: {
+            ...signatureHeaders(secret, { id, timestamp, body }),
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(body),
+            'user-agent': 'rollcall',
+          },
         })
-        return outcomeOf(answer)
+        outgoing.end(body)
+        return outcomeOf(await answerTo(outgoing))
       } catch (error) {
         return { delivered: false, status: null, why: inWords(error, signal, parts.timeoutMs) }
       }

@@ -122,6 +122,13 @@ describe('the client', () => {
     await assert.rejects(mute.client.whoami(), unreachable('TimeoutError', /did not answer in time/))
     await using slow = await world((_, response) => void response.write('{'), { timeoutMs: 100 })
     await assert.rejects(slow.client.whoami(), unreachable('TimeoutError', /did not answer in time/))
+    await using switching = await world(
+      ({ socket }) =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+      { timeoutMs: 60_000 },
+    )
+    await assert.rejects(switching.client.whoami(), unreachable('ECONNRESET', /closed without an answer/))
+    await assert.rejects(switching.client.export({}), unreachable('ECONNRESET', /closed without/))
     const block = 'x'.repeat(1024 * 1024)
     await using endless = await world((_, response) => {
       const more = () => {

@@ -22,6 +22,9 @@ async function serving(listener: RequestListener) {
   }
 }
 
+const switchesProtocols: RequestListener = ({ socket }) =>
+  socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n')
+
 const faultOf = async (url: string, more = {}) => {
   const outcome = await fetchCrl(url, { ...limits, ...more }).catch((error: unknown) => error)
   assert.ok(outcome instanceof OutboundFault, `${url}: ${outcome}`)
@@ -109,6 +112,10 @@ test('a name is judged by what it resolves to, and a redirect like any other URL
     response.writeHead(307, { location: '/ca.crl' }).end(),
   )
   assert.match((await faultOf(round.url)).message, /more than 2 times/)
+  await using astray = await serving((_request, response) =>
+    response.writeHead(302, { location: 'http://[' }).end(),
+  )
+  assert.match((await faultOf(astray.url)).message, /no http or https URL/)
 })
 
 test('time and size are bounded, and an answer that is none is told', async () => {
@@ -120,6 +127,7 @@ test('time and size are bounded, and an answer that is none is told', async () =
     [(_request, response) => response.writeHead(204).end(), /answers 204/],
     [(_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'), /compressed/],
     [request => request.socket.destroy(), /cannot be reached/],
+    [switchesProtocols, /closed without an answer/],
     [
       (_request, response) => response.writeHead(200, { 'x-long': 'x'.repeat(20_000) }).end(),
       /cannot be reached/,
