@@ -1,12 +1,13 @@
-// `sim compare` as a function: two files of `sim run --json` in, a table or JSON out, an exit code.
+// `sim compare` as a function: two files of `sim run --json` in, with `--repeat` or not, a table or JSON out, an exit code.
 // Never throws for what a user can cause.
 import { readFileSync, statSync } from 'node:fs'
 import { styleText } from 'node:util'
 import type { CommandContext, ExitCode } from './command-context.ts'
 import { BadUsage } from './failure.ts'
-import { type Change, type Comparison, compare, type Unit } from './output/comparison.ts'
-import { count, duration, mebibytes, plain, rate } from './output/figures.ts'
-import type { Summary } from './results/summary.ts'
+import { type Change, type Comparison, compare } from './output/comparison.ts'
+import { measure, plain, type Unit } from './output/figures.ts'
+import type { Interval } from './results/intervals.ts'
+import type { Repeats, Summary } from './results/summary.ts'
 import { guarded } from './scenario-run.ts'
 
 export type CompareFlags = { maxWorse?: string; output?: string }
@@ -21,7 +22,7 @@ export async function runComparison(
   context: CommandContext,
 ): Promise<ExitCode> {
   return guarded(context, async () => {
-    const comparison = compare(readSummary(fileA), readSummary(fileB), shareOf(flags.maxWorse))
+    const comparison = compare(readRuns(fileA), readRuns(fileB), shareOf(flags.maxWorse))
     context.stdout.write(
       flags.output === 'json'
         ? `${JSON.stringify(comparison)}\n`
@@ -31,8 +32,8 @@ export async function runComparison(
   })
 }
 
-/** @throws BadUsage where the file is no summary of a run. */
-function readSummary(file: string): Summary {
+/** @throws BadUsage where the file is no summary of a run or of repeated ones. */
+function readRuns(file: string): Summary[] {
   const wrong = (what: string): BadUsage => new BadUsage([`${file}: ${what}`])
   const size = statSync(file, { throwIfNoEntry: false })?.size
   if (size === undefined) throw wrong('there is no such file')
@@ -43,16 +44,21 @@ function readSummary(file: string): Summary {
   } catch (error) {
     throw wrong(`expected the JSON that sim run --json writes (${(error as Error).message})`)
   }
-  const { summary, version } = (read ?? {}) as Partial<Record<'summary' | 'version', unknown>>
-  if (summary !== 'rollcall-sim-run') throw wrong('expected a summary that sim run --json wrote')
-  if (version !== 1) throw wrong(`expected version 1 of the summary, got ${JSON.stringify(version)}`)
+  const repeats = (read ?? {}) as Partial<Repeats>
+  const runs: unknown = repeats.summary === 'rollcall-sim-repeats' ? repeats.runs : [read]
+  if (!Array.isArray(runs) || runs.length === 0) throw wrong('expected a summary that sim run --json wrote')
+  for (const run of runs) {
+    const { summary, version } = (run ?? {}) as Partial<Record<'summary' | 'version', unknown>>
+    if (summary !== 'rollcall-sim-run') throw wrong('expected a summary that sim run --json wrote')
+    if (version !== 1) throw wrong(`expected version 1 of the summary, got ${JSON.stringify(version)}`)
+  }
   try {
     // What is missing shows when it is used; compared with itself a whole one uses everything.
-    compare(read as Summary, read as Summary, null)
+    compare(runs as Summary[], runs as Summary[], null)
   } catch (error) {
     throw wrong(`the summary is not whole (${(error as Error).message})`)
   }
-  return read as Summary
+  return runs as Summary[]
 }
 
 function shareOf(text: string | undefined): number | null {
@@ -77,10 +83,13 @@ function table(
   const promise = (kept: boolean | null): string => (kept === null ? '–' : kept ? 'kept' : 'breached')
   const cells = [
     { cells: ['', 'a', 'b', 'b/a', ''], change: 'same' as Change },
-    ...metrics.map(({ metric, unit, a, b, ratio, change }) => {
+    ...metrics.map(({ metric, unit, a, b, intervals, ratio, change }) => {
       const words = change === 'better' || change === 'worse' ? change : ''
+      // Where a difference is smaller than its interval, repeated runs show as much by themselves.
+      const noise = intervals && intervals.difference.mean !== 0 && change === 'same' ? 'noise' : words
+      const [ofA, ofB] = [sure(a, unit, intervals?.a), sure(b, unit, intervals?.b)]
       return {
-        cells: [metric, written(a, unit), written(b, unit), ratio === null ? '' : ratio.toFixed(2), words],
+        cells: [metric, ofA, ofB, ratio === null ? '' : ratio.toFixed(2), noise],
         change,
       }
     }),
@@ -108,11 +117,8 @@ function table(
   ].join('\n')
 }
 
-function written(value: number | null, unit: Unit): string {
-  if (value === null) return '–'
-  if (unit === 'ms') return duration(value)
-  if (unit === 'µs') return `${count(value)} µs`
-  if (unit === 'share') return `${Number((value * 100).toFixed(1))} %`
-  if (unit === 'bytes') return mebibytes(value)
-  return unit === 'rate' ? rate(value) : count(value)
+/** A mean with the half of its interval of 95 %. */
+function sure(value: number | null, unit: Unit, interval: Interval | undefined): string {
+  const { halfWidth = null } = interval ?? {}
+  return halfWidth === null ? measure(value, unit) : `${measure(value, unit)} ± ${measure(halfWidth, unit)}`
 }

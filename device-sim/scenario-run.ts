@@ -5,14 +5,17 @@ import { stringify } from 'yaml'
 import type { CommandContext, ExitCode } from './command-context.ts'
 import { BadUsage, RunFailed } from './failure.ts'
 import type { Protocol } from './links/session.ts'
+import { requireWritable, writeWhole } from './output/files.ts'
 import { type OutputFlags, openOutputs } from './output/outputs.ts'
+import { repeatsText } from './output/repeats-text.ts'
 import { summaryText } from './output/summary-text.ts'
 import { createRunListeners } from './results/run-listeners.ts'
-import type { Summary } from './results/summary.ts'
+import type { Repeats, Summary } from './results/summary.ts'
 import { type AgentsFlags, readAgents } from './run/agents-target.ts'
 import { FAIL_FAST_DEFAULT } from './run/fail-fast.ts'
 import { runScenario } from './run/run.ts'
 import { findRunTarget, type RunFlags } from './run/target.ts'
+import { readPids } from './run/watched-process.ts'
 import {
   type CompatibilityFlags,
   type CompatibilityVerb,
@@ -42,6 +45,9 @@ export type ScenarioFlags = RunFlags &
     enrollConcurrency?: string
     /** A service whose limits the plan must keep. */
     like?: string
+    /** Runs of the same thing. */
+    repeat?: string
+    watchPid?: string
   }
 
 type Source = { plan: Plan; name: string; file: string | null }
@@ -120,15 +126,65 @@ function compatibilityTarget(
 }
 
 /** @throws BadUsage, RunFailed */
-async function carryOut(
+async function carryOut(source: Source, flags: ScenarioFlags, context: CommandContext): Promise<ExitCode> {
+  const { stdout, stderr } = context
+  const format = flags.output ?? 'table'
+  const times = whole('--repeat', flags.repeat, 1, 1, 1_000)
+  if (times === 1) {
+    const { summary, troubles } = await runOnce(source, flags, context)
+    stdout.write(rendered(summary, format, () => summaryText(summary, stdout)))
+    return exitCodeOf([summary], troubles, stderr)
+  }
+  requireRepeatable(flags)
+  const { json, ...each } = flags
+  const runs: Summary[] = []
+  const troubles: string[] = []
+  for (let run = 1; run <= times && !context.signal.aborted; run++) {
+    stderr.write(`run ${run} of ${times}\n`)
+    const ran = await runOnce(source, each, context)
+    runs.push(ran.summary)
+    troubles.push(...ran.troubles)
+  }
+  const repeats: Repeats = { summary: 'rollcall-sim-repeats', version: 1, runs }
+  if (json !== undefined) {
+    const written = writeWhole(json, `${JSON.stringify(repeats, null, 2)}\n`)
+    await written.catch(error => troubles.push(`--json: ${json} is not whole: ${error.message}`))
+  }
+  stdout.write(rendered(repeats, format, () => repeatsText(repeats)))
+  return exitCodeOf(runs, troubles, stderr)
+}
+
+/** @throws BadUsage with every output that is of one run. */
+function requireRepeatable(flags: ScenarioFlags): void {
+  requireWritable({ '--json': flags.json })
+  const single = { report: '--report', samples: '--samples', csv: '--csv', junit: '--junit' } as const
+  const given = Object.entries(single).filter(([name]) => flags[name as keyof typeof single] !== undefined)
+  const named = [...given.map(([, flag]) => flag), ...(flags.githubSummary ? ['--github-summary'] : [])]
+  if (named.length > 0) throw new BadUsage(named.map(flag => `${flag}: is of one run, so not with --repeat`))
+}
+
+function exitCodeOf(
+  runs: readonly Summary[],
+  troubles: readonly string[],
+  stderr: CommandContext['stderr'],
+): ExitCode {
+  for (const trouble of troubles) stderr.write(`error: ${trouble}\n`)
+  const codes = runs.map(({ verdict }) => verdict.exitCode)
+  if (codes.includes(99)) return 99
+  return codes.includes(1) || troubles.length > 0 ? 1 : 0
+}
+
+/** @throws BadUsage, RunFailed */
+async function runOnce(
   { plan, name, file }: Source,
   given: ScenarioFlags,
   context: CommandContext,
-): Promise<ExitCode> {
-  const { stdout, stderr, env, signal, timeUp } = context
+): Promise<{ summary: Summary; troubles: string[] }> {
+  const { env, signal, timeUp } = context
   const flags = given.like === undefined ? given : flagsLike(given.like, plan, given)
   const target = findRunTarget(plan, flags, env, file)
   const agents = readAgents(flags, plan, target.broker)
+  const watchedPids = readPids(flags.watchPid)
   const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
   requireConsent({ devices, yes: flags.yes ?? false }, target.broker)
   const listeners = createRunListeners()
@@ -149,6 +205,7 @@ async function carryOut(
       signal,
       ...(timeUp === undefined ? {} : { timeUp }),
       agents,
+      watchedPids,
       operatorCommand: flags.operator ?? null,
       failFast: failFastOf(flags.failFast),
       enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
@@ -157,9 +214,7 @@ async function carryOut(
   } finally {
     troubles = await outputs.close(summary)
   }
-  stdout.write(rendered(summary, flags.output ?? 'table', stdout))
-  for (const trouble of troubles) stderr.write(`error: ${trouble}\n`)
-  return summary.verdict.exitCode === 0 && troubles.length > 0 ? 1 : summary.verdict.exitCode
+  return { summary, troubles }
 }
 
 /** Checks whether a scenario can be run, without running it. */
@@ -210,9 +265,9 @@ export async function guarded({ stderr }: CommandContext, work: () => Promise<Ex
   }
 }
 
-function rendered(summary: Summary, format: string, stdout: NodeJS.WriteStream): string {
-  if (format === 'yaml') return stringify(summary)
-  return format === 'table' ? summaryText(summary, stdout) : `${JSON.stringify(summary)}\n`
+function rendered(result: Summary | Repeats, format: string, text: () => string): string {
+  if (format === 'yaml') return stringify(result)
+  return format === 'table' ? text() : `${JSON.stringify(result)}\n`
 }
 
 /** `--no-fail-fast` is false. */

@@ -37,6 +37,8 @@ export function withTarget(command: Command): Command {
     .option('--agent-identity <file>', 'key and certificate for --agents (rollcall-sim-agent.pem)')
     .option('--enroll-concurrency <n>', 'API calls at once', '16')
     .option('--yes', 'more than 1,000 devices against another machine are meant')
+    .option('--repeat <n>', 'run it n times; means and intervals go to stdout and --json')
+    .option('--watch-pid <pids>', "processes of this machine whose CPU and memory are shown: the broker's")
     .option('--report <file>', 'one HTML file with charts, which opens offline')
     .option('--json <file>', 'the summary as JSON, as -o json prints it; `sim compare` reads it')
     .option('--junit <file>', 'the promises as JUnit XML, for CI servers')

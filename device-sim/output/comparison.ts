@@ -1,10 +1,10 @@
 // Two summaries side by side: which metric got better or worse, which promise is no longer kept, and whether the two
 // runs may be compared at all. Pure. Does not know files and terminals.
-import type { Percentiles, Traffic } from '../results/sample.ts'
+import { differenceOf, type Interval, intervalOf } from '../results/intervals.ts'
 import type { Summary } from '../results/summary.ts'
-import { plain, protocolText } from './figures.ts'
+import { type Metric, metrics } from './compared-metrics.ts'
+import { plain, protocolText, type Unit } from './figures.ts'
 
-export type Unit = 'count' | 'rate' | 'share' | 'ms' | 'µs' | 'bytes'
 export type Change = 'same' | 'better' | 'worse' | 'other' | 'unknown'
 
 export type Row = {
@@ -12,6 +12,8 @@ export type Row = {
   unit: Unit
   a: number | null
   b: number | null
+  /** Of repeated runs: `a` and `b` are their means, and these how sure they are. */
+  intervals: { a: Interval; b: Interval; difference: Interval } | null
   /** b / a; null where that says nothing. */
   ratio: number | null
   change: Change
@@ -32,81 +34,18 @@ export type Comparison = {
   exitCode: 0 | 99
 }
 
-type Metric = {
-  metric: string
-  unit: Unit
-  /** `exact`: lower is better, and one more is worse whatever the ratio. */
-  best: 'lower' | 'higher' | 'exact' | 'neither'
-  of: (summary: Summary) => number | null
-}
-
-/** Below these, runs of the same thing differ by themselves. */
+/** Below these, single runs of the same thing differ by themselves. */
 const SAME_RATIO = 0.05
 const SAME_MS = 1
 
-const points = ['p50', 'p95', 'p99', 'max'] as const
-
-const metrics: readonly Metric[] = [
-  {
-    metric: 'wrongly admitted',
-    unit: 'count',
-    best: 'exact',
-    of: ({ wronglyAdmitted }) => wronglyAdmitted.count,
-  },
-  {
-    metric: 'wrongly refused',
-    unit: 'count',
-    best: 'exact',
-    of: ({ wronglyRefused }) => wronglyRefused.count,
-  },
-  { metric: 'lost', unit: 'count', best: 'exact', of: traffic('lost') },
-  {
-    metric: 'kept after an action',
-    unit: 'count',
-    best: 'exact',
-    of: ({ actions }) => sumOf(actions.map(one => one.kept)),
-  },
-  { metric: 'duplicated', unit: 'count', best: 'lower', of: traffic('duplicated') },
-  { metric: 'reordered', unit: 'count', best: 'lower', of: traffic('reordered') },
-  { metric: 'unacknowledged', unit: 'count', best: 'lower', of: traffic('unacknowledged') },
-  { metric: 'altered', unit: 'count', best: 'exact', of: traffic('altered') },
-  { metric: 'expired', unit: 'count', best: 'exact', of: traffic('expired') },
-  { metric: 'refused messages', unit: 'count', best: 'lower', of: traffic('refused') },
-  { metric: 'missed', unit: 'count', best: 'lower', of: traffic('missed') },
-  { metric: 'failed connects', unit: 'count', best: 'lower', of: ({ connects }) => connects.failed },
-  { metric: 'drops', unit: 'count', best: 'lower', of: ({ drops }) => sumOf(Object.values(drops)) },
-  {
-    metric: 'connected at end',
-    unit: 'share',
-    best: 'higher',
-    of: ({ population }) => share(population.connected, population.total),
-  },
-  { metric: 'admitted', unit: 'count', best: 'neither', of: ({ connects }) => connects.admitted },
-  { metric: 'refused', unit: 'count', best: 'neither', of: ({ connects }) => connects.refused },
-  { metric: 'sent per second', unit: 'rate', best: 'neither', of: perSecond('sent') },
-  { metric: 'received per second', unit: 'rate', best: 'neither', of: perSecond('received') },
-  ...latency('connect', ({ connects }) => connects.latencyMs),
-  ...latency('acknowledge', ({ acknowledgeMs }) => acknowledgeMs),
-  ...latency('deliver', ({ deliverMs }) => deliverMs),
-  {
-    metric: 'cut max',
-    unit: 'ms',
-    best: 'lower',
-    of: ({ actions }) => highest(actions.map(({ cutMs }) => cutMs.max)),
-  },
-  { metric: 'simulator late p99', unit: 'ms', best: 'neither', of: ({ tool }) => tool.lateMs.p99 },
-  {
-    metric: 'simulator CPU per message',
-    unit: 'µs',
-    best: 'neither',
-    of: ({ tool }) => tool.cpuMicrosPerMessage,
-  },
-  { metric: 'simulator memory', unit: 'bytes', best: 'neither', of: ({ tool }) => tool.rssMaxBytes },
-]
-
-/** `worseMax`: a metric that got worse by more than this share of `a` is a breach; null lets metrics be. */
-export function compare(a: Summary, b: Summary, worseMax: number | null): Comparison {
-  const rows = metrics.map(metric => rowOf(metric, metric.of(a), metric.of(b)))
+/** Of one run or of repeated ones. `worseMax`: a metric that got worse by more than this share of `a` is a breach; null lets metrics be. */
+export function compare(
+  ofA: Summary | readonly Summary[],
+  ofB: Summary | readonly Summary[],
+  worseMax: number | null,
+): Comparison {
+  const [a, b] = [runsOf(ofA), runsOf(ofB)]
+  const rows = metrics.map(metric => rowOf(metric, a, b))
   const checks = checksOf(a, b)
   const breaches = [
     ...checks
@@ -125,17 +64,45 @@ export function compare(a: Summary, b: Summary, worseMax: number | null): Compar
   }
 }
 
-function rowOf({ metric, unit, best }: Metric, a: number | null, b: number | null): Row {
-  const ratio = a === null || b === null || a === 0 ? null : b / a
-  return { metric, unit, a, b, ratio, change: changeOf(best, unit, a, b) }
+function runsOf(of: Summary | readonly Summary[]): readonly Summary[] {
+  return Array.isArray(of) ? of : [of as Summary]
 }
 
-function changeOf(best: Metric['best'], unit: Unit, a: number | null, b: number | null): Change {
-  if (a === null || b === null) return a === b ? 'same' : 'unknown'
+function rowOf(
+  { metric, unit, best, of }: Metric,
+  runsA: readonly Summary[],
+  runsB: readonly Summary[],
+): Row {
+  const measured = (runs: readonly Summary[]): number[] => runs.map(of).filter(value => value !== null)
+  const [valuesA, valuesB] = [measured(runsA), measured(runsB)]
+  // What must not happen at all is worse where it happened once.
+  const one = (values: readonly number[]): number | null => {
+    if (values.length === 0) return null
+    return best === 'exact' ? Math.max(...values) : intervalOf(values).mean
+  }
+  const [a, b] = [one(valuesA), one(valuesB)]
+  const ratio = a === null || b === null || a === 0 ? null : b / a
+  const difference = best === 'exact' ? null : differenceOf(valuesA, valuesB)
+  const intervals = difference && { a: intervalOf(valuesA), b: intervalOf(valuesB), difference }
+  const within = difference === null ? near(best, unit, a, b) : isNoise(difference)
+  return { metric, unit, a, b, intervals, ratio, change: changeOf(best, within, a, b) }
+}
+
+/** Repeated runs differ so much by themselves. */
+function isNoise({ mean, halfWidth }: Interval): boolean {
+  return Math.abs(mean) <= (halfWidth ?? 0)
+}
+
+/** Single runs of the same thing differ so much by themselves, as far as one can guess. */
+function near(best: Metric['best'], unit: Unit, a: number | null, b: number | null): boolean {
+  if (a === null || b === null || best === 'exact') return false
   const difference = Math.abs(b - a)
-  if (difference === 0) return 'same'
-  if (best !== 'exact' && (difference <= a * SAME_RATIO || (unit === 'ms' && difference <= SAME_MS)))
-    return 'same'
+  return difference <= a * SAME_RATIO || (unit === 'ms' && difference <= SAME_MS)
+}
+
+function changeOf(best: Metric['best'], within: boolean, a: number | null, b: number | null): Change {
+  if (a === null || b === null) return a === b ? 'same' : 'unknown'
+  if (a === b || within) return 'same'
   if (best === 'neither') return 'other'
   return b < a === (best !== 'higher') ? 'better' : 'worse'
 }
@@ -150,12 +117,14 @@ function breachOf(row: Row, { best }: Metric, worseMax: number | null): string[]
   return [`${row.metric}: ${by}`]
 }
 
-function checksOf(a: Summary, b: Summary): CheckRow[] {
-  const kept = ({ checks }: Summary, expression: string): boolean | null => {
-    const found = checks.filter(check => plain(check.expression) === expression)
+/** Of repeated runs a promise is kept where each of them keeps it. */
+function checksOf(a: readonly Summary[], b: readonly Summary[]): CheckRow[] {
+  const madeIn = (runs: readonly Summary[]) => runs.flatMap(({ checks }) => checks)
+  const kept = (runs: readonly Summary[], expression: string): boolean | null => {
+    const found = madeIn(runs).filter(check => plain(check.expression) === expression)
     return found.length === 0 ? null : found.every(check => check.passed)
   }
-  const all = new Set([...a.checks, ...b.checks].map(({ expression }) => plain(expression)))
+  const all = new Set([...madeIn(a), ...madeIn(b)].map(({ expression }) => plain(expression)))
   return [...all].map(expression => {
     const before = kept(a, expression)
     const after = kept(b, expression)
@@ -171,8 +140,9 @@ function checksOf(a: Summary, b: Summary): CheckRow[] {
   })
 }
 
-function notesOf(a: Summary, b: Summary): string[] {
+function notesOf(runsA: readonly Summary[], runsB: readonly Summary[]): string[] {
   const notes: string[] = []
+  const [a, b] = [runsA[0] as Summary, runsB[0] as Summary]
   const differ = (what: string, of: (summary: Summary) => string | number): void => {
     if (of(a) !== of(b)) notes.push(`${what} differ: ${plain(String(of(a)))} and ${plain(String(of(b)))}`)
   }
@@ -190,41 +160,16 @@ function notesOf(a: Summary, b: Summary): string[] {
   if (Math.abs(a.seconds - b.seconds) > a.seconds * SAME_RATIO) {
     notes.push(`lengths differ: ${Math.round(a.seconds)} s and ${Math.round(b.seconds)} s`)
   }
-  for (const [name, summary] of Object.entries({ a, b })) {
-    if (summary.interrupted) notes.push(`${name} was interrupted`)
-    for (const { text, seconds } of summary.limits) {
-      notes.push(`${name} reached a limit of the simulator for ${seconds} s: ${plain(text)}`)
+  for (const [name, runs] of Object.entries({ a: runsA, b: runsB })) {
+    for (const [index, summary] of runs.entries()) {
+      const run = runs.length === 1 ? name : `${name}, run ${index + 1},`
+      if (summary.interrupted) notes.push(`${run} was interrupted`)
+      for (const { text, seconds } of summary.limits) {
+        notes.push(`${run} reached a limit of the simulator for ${seconds} s: ${plain(text)}`)
+      }
     }
   }
   return notes
-}
-
-function traffic(name: keyof Traffic): Metric['of'] {
-  // Summaries of earlier versions lack what only MQTT 5 counts.
-  return summary => sumOf(Object.values(summary.traffic).map(one => one[name] ?? 0))
-}
-
-function perSecond(name: keyof Traffic): Metric['of'] {
-  return summary => (summary.seconds > 0 ? (traffic(name)(summary) ?? 0) / summary.seconds : null)
-}
-
-/** One message makes the maximum, so it is shown and nothing is concluded from it. */
-function latency(name: string, of: (summary: Summary) => Percentiles): Metric[] {
-  return points.map(point => ({
-    metric: `${name} ${point}`,
-    unit: 'ms',
-    best: point === 'max' ? 'neither' : 'lower',
-    of: summary => of(summary)[point],
-  }))
-}
-
-function share(part: number, whole: number): number | null {
-  return whole === 0 ? null : part / whole
-}
-
-function highest(values: readonly (number | null)[]): number | null {
-  const known = values.filter(value => value !== null)
-  return known.length === 0 ? null : Math.max(...known)
 }
 
 function sumOf(numbers: readonly number[]): number {

@@ -33,6 +33,8 @@ export function createExposition(): Exposition {
   )
   const cpuBusiest = gauge('cpu_busiest_ratio', 'CPU seconds per second of the busiest worker process')
   const resident = gauge('resident_memory_bytes', 'Of all worker processes')
+  const watchedCpu = gauge('watched_cpu_ratio', 'CPU seconds per second of the processes of --watch-pid')
+  const watchedMemory = gauge('watched_resident_memory_bytes', 'Of the processes of --watch-pid')
   const connects = counter('connects', 'Attempts that ended, by how', 'outcome')
   const refusals = counter(
     'refusals',
@@ -91,6 +93,10 @@ export function createExposition(): Exposition {
       measure('acknowledge', sample.acknowledgeMs)
       measure('deliver', sample.deliverMs)
       measure('late', sample.tool.lateMs)
+      if (sample.watched) {
+        watchedCpu.set(sample.watched.cpu)
+        watchedMemory.set(sample.watched.rssBytes)
+      }
       cpuBusiest.set(sample.tool.cpuBusiest)
       resident.set(sample.tool.rssBytes)
       cpu.inc(sample.tool.cpuTotal * sample.seconds)

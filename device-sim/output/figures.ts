@@ -44,6 +44,17 @@ export function percentiles({ count: measured, p50, p95, p99, max }: Percentiles
   return `p50 ${duration(p50)}  p95 ${duration(p95)}  p99 ${duration(p99)}  max ${duration(max)}`
 }
 
+export type Unit = 'count' | 'rate' | 'share' | 'ms' | 'µs' | 'bytes'
+
+export function measure(value: number | null, unit: Unit): string {
+  if (value === null) return '–'
+  if (unit === 'ms') return duration(value)
+  if (unit === 'µs') return `${count(value)} µs`
+  if (unit === 'share') return `${Number((value * 100).toFixed(1))} %`
+  if (unit === 'bytes') return mebibytes(value)
+  return unit === 'rate' ? rate(value) : count(value)
+}
+
 /** What an expression was measured as, in the unit of its metric. */
 export function measuredText(expression: string, value: number | null): string {
   if (value === null) return 'not measured'

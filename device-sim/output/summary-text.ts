@@ -87,6 +87,12 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   lines.push(
     row('simulator', `${tool.cpuSeconds.toFixed(1)} s CPU${cpu}, at most ${mebibytes(tool.rssMaxBytes)}`),
   )
+  if (summary.watched) {
+    const { pids, cpuSeconds, cpuMicrosPerMessage: micros, rssMaxBytes } = summary.watched
+    const each = micros === null ? '' : `, ${Math.round(micros)} µs a message`
+    const text = `process ${pids.join(', ')}: ${cpuSeconds.toFixed(1)} s CPU${each}, at most ${mebibytes(rssMaxBytes)}`
+    lines.push(row('watched', text))
+  }
   for (const { name, workers, clockErrorMs } of run.agents ?? []) {
     const processes = workers === 1 ? '1 worker' : `${workers} workers`
     lines.push(row('agent', `${plain(name)}: ${processes}, clock known to ${duration(clockErrorMs)}`))

@@ -93,6 +93,13 @@ type ToolLoad = {
   lateMs: Percentiles
 }
 
+/** Processes of `--watch-pid`, together: the broker's, where it is on this machine. */
+export type Watched = {
+  /** CPU seconds per second. */
+  cpu: number
+  rssBytes: number
+}
+
 /** One second of a run. Counts are of this second alone; `population` is the moment of its end. */
 export type Sample = {
   sample: 1
@@ -122,4 +129,6 @@ export type Sample = {
   /** From the intended send time to the simulated subscriber. */
   deliverMs: Percentiles
   tool: ToolLoad
+  /** Null where none is watched, or all have ended. */
+  watched: Watched | null
 }

@@ -1,7 +1,7 @@
 // Ticks of many workers in, one sample a second out. Keeps what the whole run adds up to for the summary.
 // Knows nothing of processes and clocks: the caller ends each second.
 import { createHistogram } from './histogram.ts'
-import type { Connects, Population, Refusals, Sample } from './sample.ts'
+import type { Connects, Population, Refusals, Sample, Watched } from './sample.ts'
 import {
   addLatencies,
   addUp,
@@ -15,12 +15,20 @@ import {
   type Tick,
 } from './tick.ts'
 
+/** `watched` gives the use of watched processes in a second of that length. */
+type Moment = {
+  at: Date
+  elapsedSeconds: number
+  stage: string
+  watched?: (seconds: number) => Watched | null
+}
+
 export type Samples = {
   take(worker: number, tick: Tick): void
   /** That worker is dead: its devices are gone, and no longer expected to be connected. */
   bury(worker: number): void
   /** Ends the second and gives its sample. */
-  cut(moment: { at: Date; elapsedSeconds: number; stage: string }): Sample
+  cut(moment: Moment): Sample
   /** The devices of a group that should be connected now, and those that are. */
   entitled(group: number): Entitled
   /** So many refusals of a group were expected after all: in the sum, not in samples that are out. */
@@ -59,7 +67,7 @@ export function createSamples(workers: number, groups: number): Samples {
       entitled[worker] = []
       rssBytes[worker] = 0
     },
-    cut({ at, elapsedSeconds, stage }) {
+    cut({ at, elapsedSeconds, stage, watched }) {
       const { counts, latencies } = second
       const seconds = Math.max(0.001, elapsedSeconds - cutAtSeconds)
       const [qos0, qos1, qos2] = counts.traffic
@@ -86,6 +94,7 @@ export function createSamples(workers: number, groups: number): Samples {
           rssBytes: sumOf(rssBytes),
           lateMs: latencies.late.read(),
         },
+        watched: watched?.(seconds) ?? null,
       }
       second = { counts: createCounts(groups), latencies: createLatencies(groups) }
       cpuSeconds = new Array(workers).fill(0)

@@ -159,6 +159,13 @@ export type Summary = {
     rssMaxBytes: number
     lateMs: Percentiles
   }
+  /** Processes of `--watch-pid`; null where none was watched. */
+  watched: {
+    pids: number[]
+    cpuSeconds: number
+    cpuMicrosPerMessage: number | null
+    rssMaxBytes: number
+  } | null
   verdict: {
     passed: boolean
     /** 0 passed, 1 could not be carried out or proven, 99 a threshold was breached or a device wrongly admitted. */
@@ -167,3 +174,6 @@ export type Summary = {
     breaches: string[]
   }
 }
+
+/** The same run several times: what `--json` writes with `--repeat`. */
+export type Repeats = { summary: 'rollcall-sim-repeats'; version: 1; runs: Summary[] }

@@ -39,6 +39,8 @@ export type OutcomeInput = {
   /** Of each group at the end of the run, before the devices disconnected. */
   populations: Population[]
   findings: Findings
+  /** Null where no process was watched. */
+  watched: Pick<NonNullable<Summary['watched']>, 'pids' | 'cpuSeconds' | 'rssMaxBytes'> | null
 }
 
 export function summaryOf(input: OutcomeInput): Summary {
@@ -89,9 +91,14 @@ export function summaryOf(input: OutcomeInput): Summary {
     limits: findings.limits,
     tool: {
       cpuSeconds: thousandths(counts.cpuSeconds),
-      cpuMicrosPerMessage: messages === 0 ? null : thousandths((counts.cpuSeconds * 1e6) / messages),
+      cpuMicrosPerMessage: microsOf(counts.cpuSeconds, messages),
       rssMaxBytes,
       lateMs: latencies.late.read(),
+    },
+    watched: input.watched && {
+      ...input.watched,
+      cpuSeconds: thousandths(input.watched.cpuSeconds),
+      cpuMicrosPerMessage: microsOf(input.watched.cpuSeconds, messages),
     },
   }
   return { ...summary, verdict: verdictOf(summary, findings.troubles, counts.groups) }
@@ -146,6 +153,10 @@ function verdictOf(
 function named(names: readonly string[]): string {
   if (names.length === 0) return ''
   return `: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ' …' : ''}`
+}
+
+function microsOf(cpuSeconds: number, messages: number): number | null {
+  return messages === 0 ? null : thousandths((cpuSeconds * 1e6) / messages)
 }
 
 function thousandths(value: number): number {

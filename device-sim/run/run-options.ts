@@ -14,6 +14,8 @@ export type RunOptions = {
   signal: AbortSignal
   /** Aborted where the rest of the timeline is not needed: the run then ends as it does when its time is up. */
   timeUp?: AbortSignal
+  /** Processes of this machine whose CPU and memory the report shows. */
+  watchedPids?: readonly number[]
   operatorCommand: string | null
   /** The machines that devices are on, where it is not this one. */
   agents?: AgentsTarget | null

@@ -22,6 +22,7 @@ import { type Findings, summaryOf } from './outcome.ts'
 import { type Participants, prepareParticipants } from './participants.ts'
 import type { RunOptions } from './run-options.ts'
 import { createWatch } from './watch.ts'
+import { createProcessWatch } from './watched-process.ts'
 import { findWorkerSlots, type WorkerSlots } from './worker-slots.ts'
 
 /** Workers get this long between being told to start and starting, so that all start together. */
@@ -175,9 +176,15 @@ function createRun(
 
   return async () => {
     const watch = createWatch({ say, limits })
+    const processes = createProcessWatch(options.watchedPids ?? [])
+    const watched = { pids: [...(options.watchedPids ?? [])], cpuSeconds: 0, rssMaxBytes: 0 }
     const cutSample = (): void => {
       const name = plan.stages[Math.max(0, stage)]?.name ?? ''
-      const sample = samples.cut({ at: new Date(), elapsedSeconds: elapsedSeconds(), stage: name })
+      const moment = { at: new Date(), elapsedSeconds: elapsedSeconds(), stage: name }
+      const sample = samples.cut({ ...moment, watched: processes.look })
+      watched.cpuSeconds += (sample.watched?.cpu ?? 0) * sample.seconds
+      watched.rssMaxBytes = Math.max(watched.rssMaxBytes, sample.watched?.rssBytes ?? 0)
+      for (const pid of processes.ended()) say('note', `the watched process ${pid} has ended`, false)
       watch.look(sample)
       const reason = failFast(samples.total().counts)
       if (reason !== null) {
@@ -243,6 +250,7 @@ function createRun(
         enrollment,
         samples,
         populations: connectedAtEnd,
+        watched: watched.pids.length === 0 ? null : watched,
         findings,
       })
       listeners.ended(summary)

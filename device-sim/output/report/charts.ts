@@ -112,6 +112,20 @@ export function chartsOf(points: readonly Sample[]): Charts {
       ),
     },
     {
+      title: 'CPU of watched processes',
+      note: 'Of --watch-pid, together: 100 % is one CPU.',
+      unit: '%',
+      curves: happened([curve('CPU', 'blue', ({ watched }) => (watched ? watched.cpu * 100 : null))]),
+    },
+    {
+      title: 'Memory of watched processes',
+      note: 'Resident, together.',
+      unit: 'MiB',
+      curves: happened([
+        curve('resident', 'blue', ({ watched }) => (watched ? watched.rssBytes / 1_048_576 : null)),
+      ]),
+    },
+    {
       title: 'The simulator itself',
       note: 'Near 100 % of a CPU, or late by much, latencies are its own.',
       unit: '%',

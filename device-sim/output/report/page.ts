@@ -115,7 +115,7 @@ function resolution(points: readonly Sample[]): string {
   return `A point is up to ${longest} seconds: rates are their mean, latencies the highest of any second, sessions the fewest.`
 }
 
-function facts({ run, enrollment, tool, subscriptions, answered }: Summary): Markup {
+function facts({ run, enrollment, tool, watched, subscriptions, answered }: Summary): Markup {
   const rows: [string, string][] = [
     ['Scenario', `${plain(run.source)}, seed ${run.seed}`],
     ['Stages', run.stages.map(({ name, kind }) => `${plain(name)} (${kind})`).join(' → ')],
@@ -153,6 +153,14 @@ function facts({ run, enrollment, tool, subscriptions, answered }: Summary): Mar
       'Cost',
       `${tool.cpuSeconds.toFixed(1)} s CPU${tool.cpuMicrosPerMessage === null ? '' : `, ${tool.cpuMicrosPerMessage.toFixed(1)} µs a message`}, at most ${mebibytes(tool.rssMaxBytes)}`,
     ],
+    ...(watched
+      ? [
+          [
+            'Watched',
+            `process ${watched.pids.join(', ')}: ${watched.cpuSeconds.toFixed(1)} s CPU${watched.cpuMicrosPerMessage === null ? '' : `, ${watched.cpuMicrosPerMessage.toFixed(1)} µs a message`}, at most ${mebibytes(watched.rssMaxBytes)}`,
+          ] satisfies [string, string],
+        ]
+      : []),
     ['Run', run.runId],
   ]
   return html`<div class="card"><dl>${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></div>`

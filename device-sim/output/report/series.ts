@@ -73,6 +73,13 @@ export function joined(a: Sample, b: Sample): Sample {
       rssBytes: Math.max(a.tool.rssBytes, b.tool.rssBytes),
       lateMs: worse(a.tool.lateMs, b.tool.lateMs),
     },
+    watched:
+      a.watched && b.watched
+        ? {
+            cpu: Math.max(a.watched.cpu, b.watched.cpu),
+            rssBytes: Math.max(a.watched.rssBytes, b.watched.rssBytes),
+          }
+        : (a.watched ?? b.watched),
   }
 }
 

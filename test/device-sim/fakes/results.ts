@@ -40,6 +40,7 @@ export function sampleOf(second: number, change: Partial<Sample> = {}): Sample {
     acknowledgeMs: latencies(1, 2, 3),
     deliverMs: latencies(2, 3, 4),
     tool: { cpuBusiest: 0.1, cpuTotal: 0.2, rssBytes: 1e8, lateMs: latencies(0.1) },
+    watched: null,
     ...change,
   }
 }
@@ -114,6 +115,7 @@ export function summaryWith(change: {
     endedAt: new Date('2026-01-01T00:00:10.000Z'),
     seconds: 10,
     interrupted: false,
+    watched: null,
     enrollment: null,
     samples,
     populations: [population],
