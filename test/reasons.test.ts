@@ -29,7 +29,9 @@ function entriesOf(markdown: string): Entry[] {
     return codes.map(each => {
       const code = each.slice(0, each.indexOf('\n')).trim()
       const own = each.slice(code.length)
-      const inherited = shared.filter(line => !own.includes(line.slice(0, line.indexOf(':**'))))
+      const inherited = shared.filter(
+        line => !own.includes(line.slice(line.indexOf('**'), line.indexOf(':**'))),
+      )
       return { code, text: [own.trimEnd(), ...inherited].join('\n') }
     })
   })
@@ -51,7 +53,7 @@ test('docs/reasons.md says of each what happened, what the device sees and what 
       `${code} says another thing than the code does`,
     )
     assert.ok(
-      points.some(point => /^\*\*Remedy:\*\* .{10,}/.test(point)),
+      points.some(point => /^(?:- )?\*\*Remedy:\*\* .{10,}/.test(point)),
       `${code} does not say what to do`,
     )
   }
