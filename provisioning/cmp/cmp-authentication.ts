@@ -1,5 +1,5 @@
 // The sender of a CMP message: a token whose secret made its MAC, or the holder of the certificate whose key signed it or made the TLS handshake around it.
-// Says who it is; what it may ask for is decided elsewhere. Any doubt refuses.
+// Names the caller; what the caller may ask for is decided elsewhere. Any doubt refuses.
 import { timingSafeEqual, X509Certificate } from 'node:crypto'
 import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { PresentedToken } from '../../db/enrollment/enrollment-tokens.ts'
