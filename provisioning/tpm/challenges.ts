@@ -1,5 +1,6 @@
 // Open challenges: what a TPM was asked and has not answered yet. In memory: a restart ends them, and the device asks again. Each is
-// answered once, rightly or wrongly. Bounded in number, for each address, and in time.
+// answered once, rightly or wrongly. Bounded in number, for each address, and in time; where all places are taken, the address with most of
+// them makes room.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 export type Challenge<Asked> = {
@@ -44,16 +45,27 @@ type Proven = { keyName: string; address: string; at: number; openedBefore: numb
 export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
   /** In the order they were opened. */
   const opened = new Map<string, Open>()
-  const perAddress = new Map<string, number>()
+  /** The sessions of each, the oldest first. */
+  const perAddress = new Map<string, Set<string>>()
   /** Of each endorsement key, what it proved last, for as long as another challenge may be open that was there before. */
   const proven = new Map<string, Proven>()
   let number = 0
 
   function end(session: string, { address }: Open): void {
     opened.delete(session)
-    const left = (perAddress.get(address) ?? 1) - 1
-    if (left === 0) perAddress.delete(address)
-    else perAddress.set(address, left)
+    const own = perAddress.get(address)
+    own?.delete(session)
+    if (own?.size === 0) perAddress.delete(address)
+  }
+
+  /** Ends the oldest challenge of the address with the most, where those are more than `own`. */
+  function makeRoom(own: number): boolean {
+    let most: Set<string> | null = null
+    for (const sessions of perAddress.values()) if (sessions.size > (most?.size ?? own)) most = sessions
+    const [session] = most ?? []
+    if (session === undefined) return false
+    end(session, opened.get(session)!)
+    return true
   }
 
   /** A clock that is set back ends them too. */
@@ -85,14 +97,16 @@ export function createChallenges<Asked>(now: () => number): Challenges<Asked> {
   return {
     open({ address, ...order }) {
       dropEnded()
-      if (opened.size >= CHALLENGES_MAX || (perAddress.get(address) ?? 0) >= CHALLENGES_EACH_MAX)
+      const own = perAddress.get(address)?.size ?? 0
+      if (own >= CHALLENGES_EACH_MAX || (opened.size >= CHALLENGES_MAX && !makeRoom(own)))
         return { waitSeconds: CHALLENGE_SECONDS / 2 }
       const session = randomBytes(16).toString('base64url')
       const secret = randomBytes(SECRET_OCTETS)
       const text = JSON.stringify({ ...order, secretHash: hashOf(secret).toString('base64') })
       number += 1
       opened.set(session, { openedAt: now(), number, address, text })
-      perAddress.set(address, (perAddress.get(address) ?? 0) + 1)
+      const sessions = perAddress.get(address) ?? new Set()
+      perAddress.set(address, sessions.add(session))
       return { session, secret }
     },
 
