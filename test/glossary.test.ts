@@ -1,7 +1,8 @@
-// The glossary against the code: every term is in use, and no retired word names a file or an export.
+// The glossary against the code: every term is in use, and no retired word names a file or an export. Documents and comments name
+// the noun, and not "who".
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { test } from 'node:test'
 
 const root = new URL('..', import.meta.url).pathname
@@ -96,7 +97,10 @@ function unusedTerms(terms: readonly string[], text: string): string[] {
 }
 
 function filesIn(pattern: string): File[] {
-  return globSync(pattern, { cwd: root, exclude: ['**/node_modules/**', 'console/dist*/**'] }).map(path => ({
+  return globSync(pattern, {
+    cwd: root,
+    exclude: ['**/node_modules/**', '**/dist/**', '**/dist-*/**', '{release,data}/**'],
+  }).map(path => ({
     path,
     text: readFileSync(join(root, path), 'utf8'),
   }))
@@ -143,4 +147,42 @@ test('each rule can fail', () => {
   assert.equal(bad('broker/a.ts', 'export type MQTTHear = string'), 1)
   assert.equal(bad('broker/heart.ts', 'function welcome() {}\nexport const ledgerQueue = 1'), 0)
   assert.deepEqual(unusedTerms(terms, 'One Node has an IDEVID.'), ['LDevID'])
+})
+
+/** Their text stays: a registry has already applied it. */
+const old = /^db\/migrations\//
+
+const comments: Readonly<Record<string, RegExp>> = {
+  '.ts': /^[ \t]*\/\*[\s\S]*?\*\/|(?<!\S)\/\/.*/gm,
+  '.tsx': /^[ \t]*\/\*[\s\S]*?\*\/|(?<!\S)\/\/.*/gm,
+  '.js': /^[ \t]*\/\*[\s\S]*?\*\/|(?<!\S)\/\/.*/gm,
+  '.css': /\/\*[\s\S]*?\*\//g,
+  '.sh': /(?<!\S)#.*/g,
+  '.yml': /.+/g,
+  '.md': /.+/g,
+}
+
+function pronouns({ path, text }: File): string[] {
+  const prose = extname(path) === '.md' ? text.replace(/^```[\s\S]*?^```/gm, '') : text
+  return (prose.match(comments[extname(path)]!) ?? [])
+    .filter(each =>
+      /\b(?:who|whoever|whom)\b/i.test(each.replace(/"[^"\n]*"|(?<!\w)'[^'\n]*'|`[^`\n]*`/g, '')),
+    )
+    .map(each => `${path}: ${each.trim()}`)
+}
+
+test('documents and comments name the noun instead of "who"', () => {
+  const patterns = Object.keys(comments).map(extension => `**/*${extension}`)
+  const files = patterns.flatMap(filesIn).filter(({ path }) => !old.test(path))
+  assert.ok(files.length > 1_000)
+  assert.deepEqual(files.flatMap(pronouns), [])
+})
+
+test('a pronoun is found in a comment and a document, and nowhere else', () => {
+  assert.equal(
+    pronouns({ path: 'a.ts', text: "// Whoever comes.\n/** A device's owner, who isn't here. */" }).length,
+    2,
+  )
+  assert.equal(pronouns({ path: 'a.md', text: 'The device who\nA "who", `who`.\n```\nwho\n```' }).length, 1)
+  assert.deepEqual(pronouns({ path: 'a.ts', text: "const name = 'who' // the whole 'who'" }), [])
 })
