@@ -2,6 +2,7 @@
 // An agent is trusted to report, and not to break the run: its reports are checked against their shape.
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { forEachLatency } from '../results/tick.ts'
 import type { FromWorker, ToWorker } from '../workers/protocol.ts'
 
 export type ToAgent =
@@ -86,7 +87,10 @@ const tick = Type.Object(
   {
     counts,
     connect: Type.Array(histogram),
-    latencies: Type.Object({ acknowledge: histogram, deliver: histogram, late: histogram }, closed),
+    latencies: Type.Object(
+      forEachLatency(() => histogram),
+      closed,
+    ),
     populations: Type.Array(numbers('total', 'connected', 'connecting', 'waiting', 'asleep', 'idle')),
     entitled: Type.Array(numbers('awake', 'connected')),
     rssBytes: number,

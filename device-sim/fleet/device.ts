@@ -15,6 +15,7 @@ import {
 } from './admission-verdict.ts'
 import { answer } from './answers.ts'
 import { countArrival } from './arrivals.ts'
+import { createAttemptParts } from './attempt-parts.ts'
 import { type Device, fill } from './device-state.ts'
 import { misbehave, openFaultyConnection } from './faulty-connections.ts'
 import type { Group } from './group.ts'
@@ -33,14 +34,17 @@ export function connect(device: Device, context: WorkerContext, dueAt: number): 
   const begunAt = context.schedule.now()
   context.latencies.late.record(begunAt - dueAt)
   beginEdgeNode(device.node)
-  const options = linkOptions(device, context)
+  const parts = createAttemptParts(context, begunAt)
+  const options = { ...linkOptions(device, context), onPart: parts.over }
   const attempt =
     openFaultyConnection(group.plan.fault, options, context) ?? openAttempt(group, options, context)
   device.attempt = attempt
   attempt.settled.then(({ result, session }) => {
     device.attempt = null
-    if (session) onConnected(device, context, session, { dueAt, begunAt })
-    else {
+    if (session) {
+      parts.admitted()
+      onConnected(device, context, session, { dueAt, begunAt })
+    } else {
       checkRefusal(device, context, result, begunAt)
       reconnectLater(device, context)
     }

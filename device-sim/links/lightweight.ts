@@ -67,6 +67,7 @@ function finish(link: LightweightLink, result: ConnectResult, session: Session |
 
 function onConnect(this: LinkSocket): void {
   this.link.stage = 'tls'
+  this.link.options?.onPart?.('tcp')
 }
 
 function onSecure(this: LinkSocket): void {
@@ -74,6 +75,7 @@ function onSecure(this: LinkSocket): void {
   const { options } = link
   link.stage = 'mqtt'
   if (!options) return
+  if (tlsOf(this)) options.onPart?.('tls')
   const fault = serverCertificateProblem(this, options)
   if (fault) finish(link, { kind: 'server_not_trusted', code: fault }, null)
   else this.write(connectPacket(options))

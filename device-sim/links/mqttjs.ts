@@ -36,9 +36,11 @@ export function openLink(options: LinkOptions): Attempt {
     const socket = openSocket(options)
     socket.once('connect', () => {
       stage = 'tls'
+      options.onPart?.('tcp')
     })
     socket.once('secureConnect', () => {
       stage = 'mqtt'
+      if (tlsOf(socket)) options.onPart?.('tls')
       const fault = serverCertificateProblem(socket, options)
       if (fault) finish({ kind: 'server_not_trusted', code: fault })
     })

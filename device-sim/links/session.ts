@@ -46,6 +46,8 @@ export type LinkOptions = {
   /** A TLS session to resume, and where to leave a newer one. */
   tlsSession?: Buffer | null
   onTlsSession?: (session: Buffer) => void
+  /** A part of the attempt is over. */
+  onPart?: (part: 'tcp' | 'tls') => void
   will?: Will
   /** Milliseconds that the device's clock is ahead of ours: it checks the server's certificate by its own. */
   clockSkewMs?: number

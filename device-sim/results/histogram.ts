@@ -10,6 +10,8 @@ export type Histogram = {
   record(ms: number): void
   add(delta: HistogramDelta | null): void
   read(): Percentiles
+  /** How many values are below 64 µs, from there below 128 µs, below 256 µs …, up to the highest. */
+  octaves(): number[]
   /** All recorded values, or null; the histogram keeps them. */
   peek(): HistogramDelta | null
   /** The values since the last call, or null; the histogram is empty afterwards. */
@@ -55,6 +57,18 @@ export function createHistogram(): Histogram {
 
   return {
     peek,
+    octaves() {
+      const octaves: number[] = []
+      if (!counts || count === 0) return octaves
+      for (let bucket = 0; bucket < BUCKETS; bucket++) {
+        const times = counts[bucket] as number
+        if (times === 0) continue
+        const octave = Math.floor(bucket / SUB)
+        while (octaves.length <= octave) octaves.push(0)
+        octaves[octave] = (octaves[octave] as number) + times
+      }
+      return octaves
+    },
     record(ms) {
       const known = Math.max(0, ms)
       const bucket = bucketOf(Math.min(HIGHEST_US, Math.round(known * 1000)))

@@ -100,6 +100,12 @@ export type Watched = {
   rssBytes: number
 }
 
+/** Of attempts that were admitted, each part by itself. No `tls` on plain TCP. */
+export type ConnectParts = { tcp: Percentiles; tls: Percentiles; connack: Percentiles }
+
+/** How many values are below 64 µs, from there below 128 µs, below 256 µs … */
+export type Octaves = number[]
+
 /** One second of a run. Counts are of this second alone; `population` is the moment of its end. */
 export type Sample = {
   sample: 1
@@ -128,6 +134,9 @@ export type Sample = {
   acknowledgeMs: Percentiles
   /** From the intended send time to the simulated subscriber. */
   deliverMs: Percentiles
+  connectPartsMs: ConnectParts
+  /** The latencies of the second, for the heat maps of the report. */
+  octaves: { connect: Octaves; acknowledge: Octaves; deliver: Octaves }
   tool: ToolLoad
   /** Null where none is watched, or all have ended. */
   watched: Watched | null

@@ -1,7 +1,7 @@
 // Ticks of many workers in, one sample a second out. Keeps what the whole run adds up to for the summary.
 // Knows nothing of processes and clocks: the caller ends each second.
-import { createHistogram } from './histogram.ts'
-import type { Connects, Population, Refusals, Sample, Watched } from './sample.ts'
+import { createHistogram, type Histogram } from './histogram.ts'
+import type { ConnectParts, Connects, Population, Refusals, Sample, Watched } from './sample.ts'
 import {
   addLatencies,
   addUp,
@@ -87,6 +87,12 @@ export function createSamples(workers: number, groups: number): Samples {
         traffic: { qos0, qos1, qos2 },
         acknowledgeMs: latencies.acknowledge.read(),
         deliverMs: latencies.deliver.read(),
+        connectPartsMs: connectPartsOf(latencies),
+        octaves: {
+          connect: allConnects(latencies).octaves(),
+          acknowledge: latencies.acknowledge.octaves(),
+          deliver: latencies.deliver.octaves(),
+        },
         tool: {
           // A tick is of a second, also where the last sample is shorter.
           cpuBusiest: thousandths(Math.max(0, ...cpuSeconds) / Math.max(1, seconds)),
@@ -123,14 +129,22 @@ export function createSamples(workers: number, groups: number): Samples {
 
 /** All groups as one. */
 export function connectsOf(counts: Counts, latencies: Latencies): { connects: Connects; refusals: Refusals } {
-  const all = createHistogram()
-  for (const histogram of latencies.connect) all.add(histogram.peek())
   const none = { attempts: 0, admitted: 0, refused: 0, failed: 0, resumed: 0 }
   const connects = counts.groups.map(group => group.connects).reduce(addUp, none)
   return {
-    connects: { ...connects, latencyMs: all.read() },
+    connects: { ...connects, latencyMs: allConnects(latencies).read() },
     refusals: counts.groups.map(group => group.refusals).reduce(addUp, {}),
   }
+}
+
+function allConnects(latencies: Latencies): Histogram {
+  const all = createHistogram()
+  for (const histogram of latencies.connect) all.add(histogram.peek())
+  return all
+}
+
+export function connectPartsOf({ tcp, tls, connack }: Latencies): ConnectParts {
+  return { tcp: tcp.read(), tls: tls.read(), connack: connack.read() }
 }
 
 function sumOf(numbers: readonly number[]): number {

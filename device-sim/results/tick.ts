@@ -24,7 +24,8 @@ export type Counts = {
   cpuSeconds: number
 }
 
-const latencyNames = ['acknowledge', 'deliver', 'late'] as const
+/** `tcp`, `tls` and `connack`: the parts of an attempt that was admitted. */
+export const latencyNames = ['acknowledge', 'deliver', 'late', 'tcp', 'tls', 'connack'] as const
 type LatencyName = (typeof latencyNames)[number]
 
 export type Tick = {
@@ -65,9 +66,7 @@ export function createCounts(groups: number): Counts {
 export function createLatencies(groups: number): Latencies {
   return {
     connect: Array.from({ length: groups }, createHistogram),
-    acknowledge: createHistogram(),
-    deliver: createHistogram(),
-    late: createHistogram(),
+    ...forEachLatency(createHistogram),
   }
 }
 
@@ -116,10 +115,10 @@ export function addLatencies(sum: Latencies, tick: Tick): void {
 export function takeLatencies(latencies: Latencies): Pick<Tick, 'connect' | 'latencies'> {
   return {
     connect: latencies.connect.map(histogram => histogram.take()),
-    latencies: {
-      acknowledge: latencies.acknowledge.take(),
-      deliver: latencies.deliver.take(),
-      late: latencies.late.take(),
-    },
+    latencies: forEachLatency(name => latencies[name].take()),
   }
+}
+
+export function forEachLatency<Value>(make: (name: LatencyName) => Value): Record<LatencyName, Value> {
+  return Object.fromEntries(latencyNames.map(name => [name, make(name)])) as Record<LatencyName, Value>
 }

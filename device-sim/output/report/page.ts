@@ -7,6 +7,7 @@ import type { Sample } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
 import { clock, count, duration, mebibytes, plain, protocolText, verdictWord } from '../figures.ts'
 import { type Chart, chartsOf } from './charts.ts'
+import { heatMaps, waterfall } from './drawings.ts'
 import { html, jsonText, type Markup, verbatim } from './markup.ts'
 import * as tables from './tables.ts'
 
@@ -53,7 +54,7 @@ ${tiles(summary)}
 ${sectioned(null, [tables.checkTable(summary), ...tables.wrongTables(summary), tables.limitTable(summary)])}
 <div class="headed"><h2>Over time</h2><label><input type="checkbox" id="logarithmic"> logarithmic latencies</label></div>
 <p class="note">${resolution(points)} Drag to zoom into all charts, double-click to see everything, click a name to hide a curve.</p>
-<div class="charts">${charts.map(figure)}</div>
+<div class="charts">${charts.map(figure)}${waterfall(summary.connectPartsMs)}${heatMaps(points)}</div>
 ${uneventful(charts)}
 ${sectioned('In numbers', [tables.latencyTable(summary), tables.trafficTable(summary), tables.refusalTable(summary), tables.reasonTable(summary), tables.groupTable(summary), tables.actionTable(summary), tables.eventTable(summary)])}
 <div class="tables pair">${[tables.causeTable('Attempts that failed and prove nothing', summary.failures), tables.causeTable('Sessions that ended by themselves', summary.drops)]}</div>

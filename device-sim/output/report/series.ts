@@ -67,6 +67,12 @@ export function joined(a: Sample, b: Sample): Sample {
     traffic: sum(sample => sample.traffic),
     acknowledgeMs: worse(a.acknowledgeMs, b.acknowledgeMs),
     deliverMs: worse(a.deliverMs, b.deliverMs),
+    connectPartsMs: {
+      tcp: worse(a.connectPartsMs.tcp, b.connectPartsMs.tcp),
+      tls: worse(a.connectPartsMs.tls, b.connectPartsMs.tls),
+      connack: worse(a.connectPartsMs.connack, b.connectPartsMs.connack),
+    },
+    octaves: sum(sample => sample.octaves),
     tool: {
       cpuBusiest: Math.max(a.tool.cpuBusiest, b.tool.cpuBusiest),
       cpuTotal: Math.max(a.tool.cpuTotal, b.tool.cpuTotal),

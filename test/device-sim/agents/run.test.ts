@@ -67,6 +67,8 @@ describe('a run on two agents', () => {
     // Half of the deliveries are from one machine to the other: by clocks an hour apart they would last an hour, or less than nothing.
     assert.ok((deliverMs.min ?? 0) >= 0 && (deliverMs.max ?? Number.POSITIVE_INFINITY) < 60_000)
     assert.equal(deliverMs.count, received)
+    const { tcp, tls, connack } = summary.connectPartsMs
+    assert.deepEqual([tcp.count, tls.count, connack.count], [20, 0, 20])
     assert.deepEqual(summary.verdict.breaches, [])
   })
 

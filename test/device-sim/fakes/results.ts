@@ -39,6 +39,8 @@ export function sampleOf(second: number, change: Partial<Sample> = {}): Sample {
     traffic: { qos0: noTraffic(), qos1: traffic, qos2: noTraffic() },
     acknowledgeMs: latencies(1, 2, 3),
     deliverMs: latencies(2, 3, 4),
+    connectPartsMs: { tcp: latencies(), tls: latencies(), connack: latencies() },
+    octaves: { connect: [], acknowledge: [0, 0, 0, 0, 1, 2], deliver: [] },
     tool: { cpuBusiest: 0.1, cpuTotal: 0.2, rssBytes: 1e8, lateMs: latencies(0.1) },
     watched: null,
     ...change,

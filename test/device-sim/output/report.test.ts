@@ -84,6 +84,33 @@ describe('the report', () => {
     )
   })
 
+  it('draws the parts of a connect one after the other, and latencies by their frequency', () => {
+    const summary = summaryWith({})
+    const [tcp, tls, connack] = [latencies(2), latencies(6), latencies(4)]
+    summary.connectPartsMs = { tcp, tls, connack }
+    const none = { connect: [], deliver: [] }
+    const seconds = [[1], [0, 3, 1], [], [4]].map((acknowledge, index) =>
+      sampleOf(index + 1, { octaves: { ...none, acknowledge } }),
+    )
+    const page = reportPage(summary, seconds)
+    const bars = [...page.matchAll(/<rect class="fill-(\w+)" x="([\d.]+)" y="5" width="([\d.]+)"/g)]
+    assert.deepEqual(
+      bars.map(([, tone, x, width]) => [tone, Number(x), Number(width)]),
+      [
+        ['teal', 0, 100],
+        ['blue', 100, 300],
+        ['orange', 400, 200],
+      ],
+    )
+    // Three columns have values, in three rows; the empty second has no cell.
+    const map = /<svg class="heat"[\s\S]*?<\/svg>/.exec(page)?.[0] ?? ''
+    assert.deepEqual([map.match(/M[\d.]+ /g)?.length, map.match(/<text/g)?.length], [4, 3])
+    assert.match(map, /fill-opacity="1.00" d="M64\.0 28h/)
+    assert.equal(page.match(/<svg class="heat"/g)?.length, 1)
+    const plain = reportPage(summaryWith({}), [sampleOf(1, { octaves: { ...none, acknowledge: [1] } })])
+    assert.ok(!/class="(heat|waterfall)"/.test(plain), 'one point is no map')
+  })
+
   it('runs its own two scripts and nothing that a run brought', () => {
     const page = attacked()
     assert.ok(page.includes('&#60;script&#62;alert(1)'), 'the words are there')

@@ -42,6 +42,9 @@ describe('a run', () => {
     const { summary } = await runText(endless, { data: services.directory }, { until })
     const { sent, acknowledged, unacknowledged } = summary.traffic.qos2
     assert.equal(summary.connects.admitted, 20)
+    const { tcp, tls, connack } = summary.connectPartsMs
+    assert.deepEqual([tcp.count, tls.count, connack.count], [20, 20, 20])
+    assert.ok((tls.p50 ?? 0) > 0)
     assert.deepEqual([acknowledged, unacknowledged], [sent, 0])
     // By the cause that each saw first: the end, or a write that failed.
     assert.equal(

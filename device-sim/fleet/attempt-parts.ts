@@ -1,0 +1,20 @@
+// How long TCP, TLS and CONNACK took, of one attempt that was admitted. Does not know links.
+import type { WorkerContext } from './worker-context.ts'
+
+export type AttemptParts = { over(part: 'tcp' | 'tls'): void; admitted(): void }
+
+export function createAttemptParts({ schedule, latencies }: WorkerContext, begunAt: number): AttemptParts {
+  let tcpAt = begunAt
+  let tlsAt: number | null = null
+  return {
+    over(part) {
+      if (part === 'tcp') tcpAt = schedule.now()
+      else tlsAt = schedule.now()
+    },
+    admitted() {
+      latencies.tcp.record(tcpAt - begunAt)
+      if (tlsAt !== null) latencies.tls.record(tlsAt - tcpAt)
+      latencies.connack.record(schedule.now() - (tlsAt ?? tcpAt))
+    },
+  }
+}
