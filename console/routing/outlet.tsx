@@ -12,6 +12,7 @@ import { NotFoundPage } from '../pages/not-found-page.tsx'
 import { OverviewPage } from '../pages/overview/overview-page.tsx'
 import { PoliciesPage } from '../pages/policies/policies-page.tsx'
 import { PolicyPage } from '../pages/policies/policy-page.tsx'
+import { WebhooksPage } from '../pages/webhooks/webhooks-page.tsx'
 import { useRoute } from './location.ts'
 
 export function Outlet() {
@@ -38,6 +39,8 @@ export function Outlet() {
         return <AccessPage />
       case 'audit':
         return <AuditPage />
+      case 'webhooks':
+        return <WebhooksPage />
     }
     return <NotFoundPage />
   }

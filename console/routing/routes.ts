@@ -20,6 +20,7 @@ export const routes: readonly MenuRoute[] = [
   { path: '/issuers', title: 'Issuers', icon: 'issuers', least: 'viewer' },
   { path: '/live', title: 'Live feed', icon: 'live', least: 'viewer' },
   { path: '/audit', title: 'Audit', icon: 'audit', least: 'viewer', everyone: true },
+  { path: '/webhooks', title: 'Webhooks', icon: 'webhooks', least: 'admin', everyone: true },
   { path: '/access', title: 'Access', icon: 'key', least: 'admin' },
 ]
 

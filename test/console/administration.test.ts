@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
 import { makeCrlAuthority } from '../provisioning/anchors/crl-authority.ts'
-import { type Service, selfSigned, signedBy, startService } from '../provisioning/harness.ts'
+import { makeCsr, type Service, selfSigned, signedBy, startService } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: a template of the service
@@ -132,6 +132,49 @@ describe('an admin in the console', () => {
     await page.getByRole('row', { name: /handed over/ }).waitFor()
     const { issuing } = (await service.call('GET', '/v1/ca')).body
     assert.equal(issuing.length, 2)
+  })
+
+  it('makes a claim for a batch, hands out its certificate, and revokes it', async () => {
+    const { page } = view
+    await view.goTo('/enroll?view=claims')
+    await page.getByLabel('Name').fill('batch-7')
+    await page.getByLabel('Devices at most').fill('2')
+    await page.getByLabel('Only these devices').fill('lamp-1, lamp-2')
+    await page.getByLabel('Certificate request (PEM)').fill(makeCsr('p256').csr)
+    await page.getByRole('button', { name: 'Make the claim' }).click()
+    await page.getByRole('region', { name: 'Certificate and chain' }).getByText('BEGIN CERTIFICATE').waitFor()
+    const row = page.getByRole('row', { name: /batch-7.*for listed devices alone.*0 of 2/ })
+    await row.getByRole('button', { name: 'Revoke…' }).click()
+    await page.getByLabel('Type batch-7 to confirm').fill('batch-7')
+    await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+    await row.getByText('revoked').waitFor()
+    const { items } = (await service.call('GET', '/v1/claims')).body
+    assert.deepEqual([items[0].status, items[0].quota, items[0].allowlisted], ['revoked', 2, true])
+  })
+
+  it('adds a webhook, sees its secret once, disables and removes it', async () => {
+    const { page } = view
+    await view.goTo('/webhooks')
+    await page.getByLabel('URL').fill('https://127.0.0.1/hook')
+    await page.getByRole('button', { name: 'Add the webhook' }).click()
+    await page.getByRole('alert').getByText('webhook_url_refused').waitFor()
+    await page.getByLabel('URL').fill('https://hooks.invalid/in')
+    await page.getByText('All kinds of events').click()
+    await page.getByLabel('Revoked').check()
+    await page.getByRole('button', { name: 'Add the webhook' }).click()
+    await page.getByText('This is the only time that the secret is shown.').waitFor()
+    await page.getByRole('button', { name: 'I have it' }).click()
+    const card = page.getByRole('region', { name: 'hooks.invalid' })
+    await card.getByRole('button', { name: 'Send a test' }).click()
+    await card.getByText('not taken').waitFor()
+    await card.getByRole('button', { name: 'Disable' }).click()
+    await card.getByText('disabled', { exact: true }).waitFor()
+    const [webhook] = (await service.call('GET', '/v1/webhooks')).body.items
+    assert.deepEqual([webhook.state, webhook.kinds], ['disabled', ['revoked']])
+    await card.getByRole('button', { name: 'Remove…' }).click()
+    await page.getByLabel('Type remove to confirm').fill('remove')
+    await page.getByRole('button', { name: 'Remove', exact: true }).click()
+    await card.waitFor({ state: 'detached' })
   })
 
   it('did all of it within the content policy and left nothing in the browser', () => view.assertHarmless())

@@ -4,6 +4,7 @@ import { PageHeader } from '../../components/page-header.tsx'
 import { Empty } from '../../components/placeholders.tsx'
 import { Tabs } from '../../components/tabs.tsx'
 import { useRoute } from '../../routing/location.ts'
+import { ClaimsView } from './claims-view.tsx'
 import { CsrView } from './csr-view.tsx'
 import { ImportView } from './import-view.tsx'
 import { TokenView } from './token-view.tsx'
@@ -18,6 +19,7 @@ export function EnrollPage() {
   const views = [
     { key: 'csr', title: 'Certificate request' },
     { key: 'token', title: 'One-time token' },
+    ...(operates ? [{ key: 'claims', title: 'Claims' }] : []),
     ...(mayImport ? [{ key: 'import', title: 'Import a file' }] : []),
   ]
   if (!may) {
@@ -48,7 +50,15 @@ export function EnrollPage() {
           current: key === view,
         }))}
       />
-      {view === 'token' ? <TokenView /> : view === 'import' && mayImport ? <ImportView /> : <CsrView />}
+      {view === 'token' ? (
+        <TokenView />
+      ) : view === 'claims' && operates ? (
+        <ClaimsView />
+      ) : view === 'import' && mayImport ? (
+        <ImportView />
+      ) : (
+        <CsrView />
+      )}
     </>
   )
 }
