@@ -1,9 +1,22 @@
 // What can be done with the chosen devices, or with all that match; the bar follows the reader down the list.
 import { useState } from 'react'
+import type { ListedDevice } from '../../api/response-types.ts'
+import { useGroup } from '../../api/session.tsx'
 import { Button } from '../../components/button.tsx'
+import { SaveButton } from '../../components/save-button.tsx'
 import { count, many } from '../../labels/formats.ts'
 import { BulkDialog } from './bulk-dialog.tsx'
-import type { BulkVerb } from './bulk-run.ts'
+import type { BulkVerbName } from './bulk-verbs.ts'
+import { deviceCsv } from './device-csv.ts'
+
+const further: readonly { name: BulkVerbName; title: string; whole?: true }[] = [
+  { name: 'addGroup', title: 'Add to a group…', whole: true },
+  { name: 'removeGroup', title: 'Remove from a group…', whole: true },
+  { name: 'attribute', title: 'Set an attribute…' },
+  { name: 'policy', title: 'Attach a policy…', whole: true },
+  { name: 'revoke', title: 'Revoke certificates…' },
+  { name: 'decommission', title: 'Decommission…' },
+]
 
 export function BulkBar({
   chosen,
@@ -11,16 +24,19 @@ export function BulkBar({
   wholeList,
   onDone,
 }: {
-  chosen: ReadonlySet<string>
+  chosen: readonly ListedDevice[]
   filter: Record<string, string | null>
   /** How many match, where that is known. */
   wholeList: number | null
   onDone: () => void
 }) {
-  const [asked, setAsked] = useState<{ verb: BulkVerb; ids: readonly string[] | null } | null>(null)
+  const [asked, setAsked] = useState<{ name: BulkVerbName; devices: readonly ListedDevice[] | null } | null>(
+    null,
+  )
   const [everything, setEverything] = useState(false)
-  const active = chosen.size > 0 || everything
-  const begin = (verb: BulkVerb) => setAsked({ verb, ids: everything ? null : [...chosen] })
+  const bound = useGroup() !== null
+  const active = chosen.length > 0 || everything
+  const begin = (name: BulkVerbName) => setAsked({ name, devices: everything ? null : chosen })
   return (
     <>
       {active ? (
@@ -30,7 +46,7 @@ export function BulkBar({
               ? wholeList === null
                 ? 'All that match'
                 : `All ${count(wholeList)} that match`
-              : `${many(chosen.size, 'device')} chosen`}
+              : `${many(chosen.length, 'device')} chosen`}
           </strong>
           <Button small look="quiet" onClick={() => setEverything(!everything)}>
             {everything ? 'Only those chosen' : 'Choose all that match'}
@@ -42,16 +58,36 @@ export function BulkBar({
             <Button small onClick={() => begin('activate')}>
               Activate…
             </Button>
-            <Button small look="danger" onClick={() => begin('decommission')}>
-              Decommission…
-            </Button>
+            <select
+              className="small"
+              aria-label="Further changes"
+              value=""
+              onChange={event => begin(event.target.value as BulkVerbName)}
+            >
+              <option value="" disabled>
+                More…
+              </option>
+              {further
+                .filter(({ whole }) => !(whole && bound))
+                .map(({ name, title }) => (
+                  <option key={name} value={name}>
+                    {title}
+                  </option>
+                ))}
+            </select>
+            {everything ? null : (
+              <SaveButton name="devices.csv" text={deviceCsv(chosen)}>
+                CSV
+              </SaveButton>
+            )}
           </span>
         </section>
       ) : null}
       {asked === null ? null : (
         <BulkDialog
-          verb={asked.verb}
-          ids={asked.ids}
+          key={asked.name}
+          name={asked.name}
+          devices={asked.devices}
           filter={filter}
           onClose={changed => {
             setAsked(null)

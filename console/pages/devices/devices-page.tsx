@@ -87,7 +87,7 @@ export function DevicesPage() {
       </Card>
       {mayChange && items.length > 0 ? (
         <BulkBar
-          chosen={ids}
+          chosen={items.filter(({ id }) => ids.has(id))}
           filter={toApi(filter)}
           wholeList={more === null ? items.length : null}
           onDone={() => {

@@ -61,7 +61,7 @@ export function ChangesCard() {
   )
 }
 
-const TARGET_CHARACTERS = 24
+const TARGET_CHARACTERS = 14
 
 function shortened(text: string) {
   return text.length <= TARGET_CHARACTERS ? (
