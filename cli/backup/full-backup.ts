@@ -12,12 +12,11 @@ import { readPassphrase } from '../../provisioning/ca/ca-keys.ts'
 import { isSealed, sealKey } from '../../provisioning/ca/sealed-key.ts'
 import { flush } from '../../provisioning/data-directory.ts'
 import { CommandFailed } from '../errors.ts'
-import { describeFile, MANIFEST, type Manifest, newManifest } from './manifest.ts'
+import { describeFile, isBackedUp, MANIFEST, type Manifest, newManifest } from './manifest.ts'
 
 const texts = ['ca.crt', 'issuing.crt', 'audit.pub', 'rollcall.yaml']
 /** Without any of these nothing could be restored. */
 const needed = ['ca.crt', 'issuing.crt', 'audit.pub', 'keys/audit.key']
-const key = /^(root|audit|shared-secrets|issuing(-[0-9a-f]+)?)\.key$/
 
 type FullBackup = Omit<Manifest, 'format' | 'files'> & {
   files: number
@@ -44,7 +43,7 @@ export async function writeFullBackup(
     const epoch = await copyRegistry(data, join(staging, 'registry.db'))
     const present = texts.filter(name => existsSync(join(data, name)))
     for (const name of present) write(join(staging, name), readFileSync(join(data, name)))
-    const keys = readdirSync(join(data, 'keys')).filter(name => key.test(name))
+    const keys = readdirSync(join(data, 'keys')).filter(name => isBackedUp(`keys/${name}`))
     let keysInTheClear = 0
     for (const name of keys) {
       const kept = keyText(readFileSync(join(data, 'keys', name), 'utf8'), passphrase)

@@ -9,7 +9,12 @@ const FORMAT = 1
 const MANIFEST_BYTES_MAX = 1024 * 1024
 /** What may be in a backup, and nothing that a path could lead out of it. */
 const NAME =
-  /^(registry\.db|ca\.crt|issuing\.crt|audit\.pub|rollcall\.yaml|keys\/(root|audit|issuing(-[0-9a-f]{1,64})?)\.key)$/
+  /^(registry\.db|ca\.crt|issuing\.crt|audit\.pub|rollcall\.yaml|keys\/(root|audit|shared-secrets|issuing(-[0-9a-f]{1,64})?)\.key)$/
+
+/** Whether a backup holds a file of the data directory, named from there. */
+export function isBackedUp(name: string): boolean {
+  return NAME.test(name)
+}
 
 type BackupFile = { name: string; bytes: number; sha256: string }
 export type Manifest = {
@@ -45,7 +50,7 @@ export function readManifest(backup: string): Manifest {
     const made = manifest.format > FORMAT ? 'restore it with the version that made it, or a newer one' : hint
     throw new CommandFailed(`${file} has format ${manifest.format}, this version reads ${FORMAT}`, made)
   }
-  const odd = manifest.files.find(({ name }) => typeof name !== 'string' || !NAME.test(name))
+  const odd = manifest.files.find(({ name }) => typeof name !== 'string' || !isBackedUp(name))
   if (odd !== undefined)
     throw new CommandFailed(`${file} names ${odd.name}, which no backup holds`, 'take another backup')
   return manifest

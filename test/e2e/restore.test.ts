@@ -114,10 +114,12 @@ test('on an empty machine devices are admitted as the record stood, and revoked 
   }
   assert.equal(lstatSync(at('new', 'machine')).mode & 0o777, 0o700)
   assert.deepEqual(readdirSync(at('new')), ['machine'])
-  assert.deepEqual(
-    readFileSync(at('new', 'machine', 'keys', 'issuing.key')),
-    readFileSync(at('old', 'keys', 'issuing.key')),
-  )
+  for (const name of ['issuing.key', 'audit.key', 'shared-secrets.key'])
+    assert.deepEqual(
+      readFileSync(at('new', 'machine', 'keys', name)),
+      readFileSync(at('old', 'keys', name)),
+      name,
+    )
 
   await using system = await startSystem(at('new', 'machine'))
   assert.equal((await publish(system, devices.here)).code, 0)
