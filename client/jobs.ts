@@ -16,6 +16,14 @@ export type Job = {
   startedAt: string | null
   finishedAt: string | null
 }
+/** With how the file was understood; `delimiter` and `columns` of a table. `field` is null for a column that stands for none. */
+export type NewJob = Job & {
+  understood: {
+    encoding: 'UTF-8' | 'UTF-16' | 'Windows-1252'
+    delimiter: ',' | ';' | '\t' | null
+    columns: { column: string; field: string | null }[]
+  }
+}
 /** What became of one row; `certificate` and `chain` are PEM. */
 export type RowResult = {
   row: number
@@ -56,13 +64,13 @@ export function jobVerbs({ call, stream }: Pick<Transport, 'call' | 'stream'>, w
   return {
     jobs: {
       /** Uploads rows; the job that works them off is there when this resolves. */
-      async add(rows: NonNullable<StreamOptions['body']>, options: ImportOptions): Promise<Job> {
+      async add(rows: NonNullable<StreamOptions['body']>, options: ImportOptions): Promise<NewJob> {
         const { format, dryRun = false, pin = false, map = [] } = options
         const query = new URLSearchParams({ dryRun: String(dryRun), pin: String(pin) })
         for (const pair of map) query.append('map', pair)
         const headers = { 'Content-Type': types[format] }
         const answer = await stream('POST', `/v1/jobs?${query}`, { body: rows, headers })
-        return JSON.parse(Buffer.concat(await answer.toArray()).toString('utf8')) as Job
+        return JSON.parse(Buffer.concat(await answer.toArray()).toString('utf8')) as NewJob
       },
       show: (id: string) => call<Job>('GET', job(id)),
       /** The newest first. */

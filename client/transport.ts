@@ -114,8 +114,11 @@ export function createTransport(options: TransportOptions): Transport {
     outgoing.once('response', answered.resolve)
     outgoing.on('error', answered.reject)
     outgoing.once('close', () => answered.reject(closed()))
-    const sent = send(outgoing, body, answered.promise)
+    const source: { failed?: unknown } = {}
+    const sent = send(outgoing, body, answered.promise, source)
     const answer = await answered.promise.catch((error: Error) => {
+      // What could not be read here says nothing about the service.
+      if ('failed' in source) throw source.failed
       throw new ApiUnreachable(url, error)
     })
     const status = answer.statusCode ?? 0
@@ -133,11 +136,12 @@ export function createTransport(options: TransportOptions): Transport {
   return { call, stream, close: () => agent.destroy() }
 }
 
-/** Stops reading the source once there is an answer. An error of the source ends the request. */
+/** Stops reading the source once there is an answer. An error of the source ends the request, and is noted in `source`. */
 async function send(
   outgoing: ClientRequest,
   body: AsyncIterable<Uint8Array> | undefined,
   answered: Promise<unknown>,
+  source: { failed?: unknown },
 ): Promise<void> {
   let over = false
   const end = answered.then(
@@ -157,6 +161,7 @@ async function send(
     }
     outgoing.end()
   } catch (error) {
+    source.failed = error
     outgoing.destroy(error as Error)
   }
 }

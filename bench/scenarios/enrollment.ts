@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
-import { createClient } from '../../client/index.ts'
+import { createClient, type Job } from '../../client/index.ts'
 import { cpuMicros, loopMicros, residentKib } from '../cpu.ts'
 import { type FleetRequest, makeRequests } from '../requests.ts'
 
@@ -67,7 +67,7 @@ try {
       ca: readFileSync(join(data, 'ca.crt')),
     })
     const lines = rows.map(row => Buffer.from(`${JSON.stringify(row)}\n`))
-    let job = await client.jobs.add(Readable.from(lines), { format: 'ndjson' })
+    let job: Job = await client.jobs.add(Readable.from(lines), { format: 'ndjson' })
     while (job.state === 'waiting' || job.state === 'running') {
       await setTimeout(100)
       job = await client.jobs.show(job.id)

@@ -1,20 +1,22 @@
-// `rollcall device import`: a file or a pipe becomes a job of the service, which is followed to its end.
+// `rollcall device import`: a file, a workbook or a pipe becomes a job of the service, which is followed to its end.
 // What is interrupted here goes on there: `rollcall job watch` takes it up again.
-import { createReadStream, createWriteStream, statSync } from 'node:fs'
+import { accessSync, constants, createReadStream, createWriteStream, statSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Command, Option } from 'commander'
-import type { Client, Job, RowResult } from '../../client/index.ts'
+import type { Client, ImportOutcome, Job, NewJob, RowResult } from '../../client/index.ts'
 import { CommandFailed, fileFault, printable, UsageError } from '../errors.ts'
 import { createMeter, type Meter, retryAcrossRestarts, watchJob } from '../job/watch.ts'
 import { collect } from '../options.ts'
 import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
 import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { workbookLines } from './workbook.ts'
 
 type Flags = ServiceFlags & { output: Format }
 type ImportFlags = Flags & {
-  format?: 'ndjson' | 'csv'
+  format?: RowFormat
+  sheet?: string
   map?: string[]
   dryRun?: boolean
   pin?: boolean
@@ -22,29 +24,43 @@ type ImportFlags = Flags & {
   detach?: boolean
 }
 
+type RowFormat = 'ndjson' | 'csv' | 'xlsx'
+
 const PAGE_ROWS = 500
 const REFUSALS_TOLD = 10
 
 export function importCommand(): Command {
   return withServiceOptions(new Command('import'))
-    .summary('put many devices on the roll, from JSON lines or CSV')
+    .summary('put many devices on the roll, from a spreadsheet, CSV or JSON lines')
     .description(
       'Uploads rows and follows the job that works them off: registers devices, enrolls their CSRs, lists certificates of\n' +
         'other CAs. Run again it does nothing twice: the same row with the same CSR keeps its certificate. Exit 1 where a\n' +
-        'row was refused. Takes the lines of AWS IoT bulk registration and of an Azure IoT Hub device export as they are.',
+        'row was refused. Of a table, delimiter and encoding are found out, and columns such as Device ID, Serial or\n' +
+        'Certificate are known by their names. Takes the lines of AWS IoT bulk registration and of an Azure IoT Hub device\n' +
+        'export as they are.',
     )
     .argument('<file>', 'file with the rows, - for stdin')
     .addOption(
       new Option('--format <format>', 'how rows are written (default: by the name of the file)').choices([
         'ndjson',
         'csv',
+        'xlsx',
       ]),
     )
+    .option('--sheet <name>', 'sheet of the workbook (default: the first)')
     .option('--map <field=column>', 'which column stands for which field (repeatable)', collect)
-    .option('--dry-run', 'judge every row, report it line by line, and change nothing')
+    .option('--dry-run', 'judge every row, say what would come of them, and change nothing')
     .option('--pin', 'pin every certificate in a row, whatever its issuer')
     .option('--results <file>', 'write what became of each row, with its certificate, as JSON lines')
     .option('--detach', 'leave once the job is there; rollcall job watch ID follows it')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  rollcall device import fleet.csv --dry-run --results judged.jsonl
+  rollcall device import fleet.xlsx --map deviceId=Gerät --map attr.site=Standort
+  rollcall device export | rollcall device import - --format ndjson --profile spare`,
+    )
     .action(importRows)
 }
 
@@ -55,20 +71,53 @@ async function importRows(file: string, flags: ImportFlags): Promise<void> {
       'fetch them later: rollcall job results ID',
     )
   const format = flags.format ?? formatOf(file)
+  if (flags.sheet !== undefined && format !== 'xlsx')
+    throw new UsageError('--sheet is for a workbook', 'leave it out, or name a .xlsx file')
+  if (format === 'xlsx' && file === '-')
+    throw new UsageError('a workbook is read from a file', 'name the file, or pipe CSV')
+  assertThere(file)
   await withService(flags, async client => {
     const meter = createMeter()
     const job = await client.jobs
-      .add(uploaded(file, meter), {
-        format,
+      .add(format === 'xlsx' ? workbookLines(file, flags.sheet) : uploaded(file, meter), {
+        format: format === 'xlsx' ? 'csv' : format,
         dryRun: flags.dryRun ?? false,
         pin: flags.pin ?? false,
         map: flags.map ?? [],
       })
       .finally(() => meter.clear())
+    say(understood(file, format, job))
     say(`job ${job.id}: ${job.rowsTotal.toLocaleString('en')} rows`)
     if (flags.detach === true) return printDocument(shown(job, flags.output), flags.output)
     await followJob(client, job.id, flags)
   })
+}
+
+/** Before anything is asked: a file that is not there is no fault of the service. */
+function assertThere(file: string): void {
+  try {
+    if (file !== '-') accessSync(file, constants.R_OK)
+  } catch (error) {
+    throw fileFault('the rows cannot be read', file, error)
+  }
+}
+
+/** One line: how the file is written, and what its columns stand for. */
+function understood(
+  file: string,
+  format: RowFormat,
+  { understood: { encoding, delimiter, columns } }: NewJob,
+): string {
+  const name = printable(file === '-' ? 'standard input' : file)
+  if (format === 'ndjson') return `${name}: JSON lines, ${encoding}`
+  const cells = delimiter === ';' ? 'semicolons' : delimiter === '\t' ? 'tabs' : 'commas'
+  const how = format === 'xlsx' ? 'workbook' : `table with ${cells}, ${encoding}`
+  const meaning = columns.map(({ column, field }) =>
+    column === field
+      ? printable(column)
+      : `${printable(column)} → ${field === null ? 'unknown' : printable(field)}`,
+  )
+  return `${name}: ${how}; ${meaning.join(', ')}`
 }
 
 /** Waits for a job, prints what came of it, and throws where a row was refused or the job did not end well. */
@@ -80,15 +129,29 @@ export async function followJob(
   const meter = createMeter()
   const job = await watchJob(client, id, meter).finally(() => meter.clear())
   if (results !== undefined) await writeResults(client, id, results)
-  if (job.dryRun && results === undefined) await printPages(pages(client.jobs.results(id)), columns, output)
+  // Programs read each row; a person reads the sum, and the first rows that are wrong.
+  if (job.dryRun && results === undefined && output === 'jsonl')
+    await printPages(pages(client.jobs.results(id)), columns, output)
   else await printDocument(shown(job, output), output)
   await judge(client, job)
+}
+
+/** What would come of a row. */
+const wouldBe: Record<ImportOutcome, string> = {
+  registered: 'new',
+  enrolled: 'to be enrolled',
+  listed: 'to be listed',
+  changed: 'to be changed',
+  unchanged: 'as they are',
+  refused: 'wrong',
 }
 
 async function judge(client: Client, job: Job): Promise<void> {
   const { refused } = job.counts
   const told = Object.entries(job.counts).flatMap(([outcome, count]) =>
-    count > 0 ? `${count} ${outcome}` : [],
+    count > 0
+      ? `${count.toLocaleString('en')} ${job.dryRun ? wouldBe[outcome as ImportOutcome] : outcome}`
+      : [],
   )
   say(`${job.dryRun ? 'dry run: ' : ''}${told.join(', ') || 'nothing was done'}`)
   if (job.state !== 'done')
@@ -109,7 +172,7 @@ async function judge(client: Client, job: Job): Promise<void> {
   }
   throw new CommandFailed(
     `${refused} of ${job.rowsTotal} rows were refused`,
-    `all of them: ${programName()} job results ${job.id} --outcome refused. Mend the rows, and import the file again`,
+    `all of them: ${programName()} job results ${job.id} --outcome refused. Correct the rows, and import the file again`,
   )
 }
 
@@ -142,12 +205,15 @@ async function* uploaded(file: string, meter: Meter): AsyncGenerator<Buffer> {
   }
 }
 
-function formatOf(file: string): 'ndjson' | 'csv' {
-  if (/\.csv$/i.test(file)) return 'csv'
+function formatOf(file: string): RowFormat {
+  if (/\.(csv|tsv|tab)$/i.test(file)) return 'csv'
+  if (/\.xlsx$/i.test(file)) return 'xlsx'
+  if (/\.(xls|ods|numbers)$/i.test(file))
+    throw new UsageError(`${file} is of a kind of spreadsheet that is not read`, 'save it as .xlsx or .csv')
   if (/\.(ndjson|jsonl|json|txt)$/i.test(file)) return 'ndjson'
   throw new UsageError(
     `it is not known how the rows of ${file} are written`,
-    'say --format ndjson or --format csv',
+    'say --format ndjson, csv or xlsx',
   )
 }
 

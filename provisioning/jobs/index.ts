@@ -10,7 +10,7 @@ import type { RegistrationAuthority } from '../enrollment/registration-authority
 import type { Log } from '../logging/log.ts'
 import type { CsrReader } from '../x509/csr-pool.ts'
 import { createChunkImporter } from './import-row.ts'
-import { takeUpload } from './intake.ts'
+import { takeUpload, type Understood } from './intake.ts'
 import { createJobFiles } from './job-files.ts'
 import type { UploadFormat } from './records.ts'
 import type { Mapping } from './row.ts'
@@ -29,7 +29,7 @@ type ImportOrder = {
 
 export type ImportService = {
   /** Takes an upload to its end, then the job waits its turn. Throws a Problem where nothing was kept. */
-  take(bytes: AsyncIterable<Buffer>, order: ImportOrder): Promise<Job>
+  take(bytes: AsyncIterable<Buffer>, order: ImportOrder): Promise<{ job: Job; understood: Understood }>
   job(id: string): Job | null
   jobs: JobReader['jobs']
   /** Result lines written so far. */
@@ -73,8 +73,10 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
   return {
     async take(bytes, { dryRun, actor, actorKind, requestId, ...reading }) {
       const id = randomUUID()
+      let understood: Understood
       try {
-        const rowsTotal = await takeUpload(id, files, bytes, reading)
+        const { rows: rowsTotal, ...taken } = await takeUpload(id, files, bytes, reading)
+        understood = taken.understood
         await writer.addJob({ id, dryRun, actor, actorKind, requestId, rowsTotal }, UNFINISHED_MAX)
       } catch (error) {
         files.remove(id)
@@ -83,7 +85,7 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
       runner.wake()
       const job = jobs.job(id)
       if (job === null) throw new Error('a job that was added cannot be read back')
-      return job
+      return { job, understood }
     },
     job: jobs.job,
     jobs: jobs.jobs,

@@ -3,15 +3,19 @@
 
 import type { FileHandle } from 'node:fs/promises'
 import { Problem } from '../http/problem.ts'
+import { type Column, columnsOf } from './columns.ts'
 import type { JobFiles } from './job-files.ts'
 import { jobProblems } from './job-problems.ts'
-import { readRecords, type UploadFormat } from './records.ts'
+import { type FileLayout, newLayout, readRecords, type UploadFormat } from './records.ts'
 import { type Mapping, type Row, readRow } from './row.ts'
 import type { RowFault } from './row-fault.ts'
 import { createSeenDevices } from './seen-devices.ts'
 
 /** A row as a job finds it. */
 export type ValidatedRow = { number: number; line: number } & ({ row: Row } | { fault: RowFault })
+
+/** How a file was understood. */
+export type Understood = Pick<FileLayout, 'encoding' | 'delimiter'> & { columns: Column[] }
 
 /** How a file is to be understood. */
 type Reading = { format: UploadFormat; mapping: Mapping; pin: boolean }
@@ -21,21 +25,26 @@ const UPLOAD_BYTES_MAX = 8 * 2 ** 30
 const BUFFERED_CHARACTERS = 256 * 1024
 const ROOM_EVERY_BYTES = 32 * 2 ** 20
 
-/** Gives the number of rows on disk. Throws a Problem where the upload as a whole cannot be used. */
+/** Gives the number of rows on disk, and how they were understood. Throws a Problem where the upload as a whole cannot be used. */
 export async function takeUpload(
   id: string,
   files: JobFiles,
   bytes: AsyncIterable<Buffer>,
   reading: Reading,
-): Promise<number> {
+): Promise<{ rows: number; understood: Understood }> {
+  const layout = newLayout()
   files.assertRoom()
   files.make(id)
   const handle = await files.writeRows(id)
   try {
-    const rows = await writeRows(handle, validated(bounded(bytes, files), reading))
+    const rows = await writeRows(handle, validated(bounded(bytes, files), reading, layout))
     if (rows === 0) throw new Problem(jobProblems, 'upload_unusable', 'there is no row in it')
     await handle.sync()
-    return rows
+    const { encoding, delimiter, header } = layout
+    return {
+      rows,
+      understood: { encoding, delimiter, columns: columnsOf(header ?? [], reading.mapping).columns },
+    }
   } finally {
     await handle.close()
   }
@@ -59,12 +68,15 @@ async function writeRows(handle: FileHandle, rows: AsyncIterable<ValidatedRow>):
 
 async function* validated(
   bytes: AsyncIterable<Buffer>,
-  { format, mapping, pin }: Reading,
+  { format, mapping: given, pin }: Reading,
+  layout: FileLayout,
 ): AsyncGenerator<ValidatedRow> {
   const seen = createSeenDevices()
   let number = 0
-  for await (const found of readRecords(bytes, format)) {
+  let mapping: Mapping | null = null
+  for await (const found of readRecords(bytes, format, layout)) {
     number += 1
+    mapping ??= layout.header === null ? given : columnsOf(layout.header, given).mapping
     const at = { number, line: found.line }
     const verdict = 'fault' in found ? found.fault : readRow(found.record, mapping, format === 'csv')
     if ('reason' in verdict) yield { ...at, fault: verdict }

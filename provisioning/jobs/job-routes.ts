@@ -53,12 +53,12 @@ export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
       schema: {
         tags,
         security: secured,
-        summary: 'Import devices from JSON lines or CSV',
+        summary: 'Import devices from JSON lines or a table',
         description:
-          'Answers when the whole upload was read and judged; the rows are then worked off one job after the other. The same file again does nothing twice.',
+          'A table has a header, cells between commas, semicolons or tabs, and is UTF-8, UTF-16 or Windows-1252: which is found out. Answers when the whole upload was read and judged; the rows are then worked off one job after the other. The same file again does nothing twice.',
         consumes: Object.keys(formats),
         querystring: jobSchemas.NewJobQuery,
-        response: { 202: jobSchemas.Job, ...refusals },
+        response: { 202: jobSchemas.NewJob, ...refusals },
       },
     },
     async (request, reply) => {
@@ -77,11 +77,14 @@ export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
       if (format === null) throw unsupported('there is no upload')
       const { name: actor, kind: actorKind, requestId } = actorOf(request)
       const bytes = request.raw.iterator({ destroyOnReturn: false })
-      const job = await imports
+      const { job, understood } = await imports
         .take(bytes, { format, mapping, pin, dryRun, actor, actorKind, requestId })
         .finally(() => letGo(request.raw))
       log.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
-      return reply.code(202).header('location', `/v1/jobs/${job.id}`).send(toJobResponse(job))
+      return reply
+        .code(202)
+        .header('location', `/v1/jobs/${job.id}`)
+        .send({ ...toJobResponse(job), understood })
     },
   )
 }

@@ -56,7 +56,7 @@ export const ExportQuery = Type.Object(
 )
 
 const count = Type.Integer()
-export const Job = Type.Object({
+const jobFields = {
   id: Uuid,
   state: OneOf(['waiting', 'running', 'done', 'cancelled', 'failed'] as const),
   dryRun: Type.Boolean(),
@@ -75,6 +75,22 @@ export const Job = Type.Object({
   createdAt: Time,
   startedAt: Nullable(Time),
   finishedAt: Nullable(Time),
+}
+export const Job = Type.Object(jobFields)
+/** With how the file was understood. */
+export const NewJob = Type.Object({
+  ...jobFields,
+  understood: Type.Object({
+    encoding: OneOf(['UTF-8', 'UTF-16', 'Windows-1252'] as const),
+    delimiter: Nullable(OneOf([',', ';', '\t'] as const)),
+    columns: Type.Array(
+      Type.Object({
+        column: Type.String(),
+        field: Nullable(Type.String({ description: 'Null for a column that stands for no field' })),
+      }),
+      { description: 'Of a table' },
+    ),
+  }),
 })
 export type Job = Static<typeof Job>
 export const Jobs = PageOf(Job)

@@ -1,17 +1,22 @@
-// Records out of a stream of bytes: JSON lines or CSV, one at a time, in bounded memory whatever the stream holds.
+// Records out of a stream of bytes: JSON lines or a table, one at a time, in bounded memory whatever the stream holds.
 // What is no record is told as one that cannot be read; what cannot be gone on from ends the stream with a Problem.
 
 import { once } from 'node:events'
 import { CsvError, parse } from 'csv-parse'
 import { createEventLoopYield } from '../../db/event-loop-yield.ts'
 import { Problem } from '../http/problem.ts'
+import { asUtf8, type TextLayout } from './file-text.ts'
 import { jobProblems } from './job-problems.ts'
 import { privateKey, type RowFault } from './row-fault.ts'
 
 export type UploadFormat = 'ndjson' | 'csv'
+/** How a file is written, filled in as it is read; delimiter and header of a table alone. */
+export type FileLayout = TextLayout & { delimiter: Delimiter | null; header: readonly string[] | null }
+export type Delimiter = (typeof delimiters)[number]
 /** `line` is where it begins in the file, from 1. */
 type FileRecord = { line: number } & ({ record: Record<string, unknown> } | { fault: RowFault })
 
+const delimiters = [',', ';', '\t'] as const
 const ROW_BYTES_MAX = 64 * 1024
 const COLUMNS_MAX = 200
 /** How long records are handed on before everybody else has a turn. */
@@ -22,15 +27,22 @@ const nextTurn = createEventLoopYield()
 export async function* readRecords(
   bytes: AsyncIterable<Buffer>,
   format: UploadFormat,
+  layout: FileLayout = newLayout(),
 ): AsyncGenerator<FileRecord> {
   let began = performance.now()
-  for await (const record of format === 'csv' ? csvRecords(bytes) : jsonRecords(bytes)) {
+  const isTable = format === 'csv'
+  const text = asUtf8(bytes, layout, isTable)
+  for await (const record of isTable ? csvRecords(text, layout) : jsonRecords(text)) {
     if (performance.now() - began > TURN_MS) {
       await nextTurn()
       began = performance.now()
     }
     yield record
   }
+}
+
+export function newLayout(): FileLayout {
+  return { encoding: 'UTF-8', delimiter: null, header: null }
 }
 
 async function* jsonRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRecord> {
@@ -85,24 +97,33 @@ function recordOf(bytes: Buffer): { record: Record<string, unknown> } | { fault:
   }
 }
 
-async function* csvRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRecord> {
+async function* csvRecords(bytes: AsyncIterable<Buffer>, layout: FileLayout): AsyncGenerator<FileRecord> {
   let header: string[] | null = null
+  const { head, rest } = await headOf(bytes)
+  const said = /^\ufeff?sep=([,;\t])\r?\n/.exec(head)?.[1]
+  layout.delimiter = (said as Delimiter | undefined) ?? delimiterOf(head)
+  // Excel's own line before the header.
+  const skipped = said === undefined ? 0 : 1
   const parser = parse({
     bom: true,
+    delimiter: layout.delimiter,
+    from_line: 1 + skipped,
     columns: false,
     info: true,
     max_record_size: ROW_BYTES_MAX,
     relax_column_count: true,
     skip_empty_lines: true,
   })
-  const fed = feed(bytes, parser)
+  const fed = feed(rest, parser)
   try {
     for await (const { record, info } of parser as AsyncIterable<{
       record: string[]
       info: { lines: number }
     }>) {
-      if (header === null) header = headerOf(record)
-      else yield { line: info.lines - lineBreaksIn(record), ...recordOfCells(header, record) }
+      if (header === null) {
+        header = headerOf(record)
+        layout.header = header
+      } else yield { line: info.lines - lineBreaksIn(record), ...recordOfCells(header, record) }
     }
     await fed
   } catch (error) {
@@ -111,6 +132,31 @@ async function* csvRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRec
     parser.destroy()
     await fed.catch(() => {})
   }
+}
+
+/** The first line, at most; and all of it once more. */
+async function headOf(bytes: AsyncIterable<Buffer>): Promise<{ head: string; rest: AsyncGenerator<Buffer> }> {
+  const iterator = bytes[Symbol.asyncIterator]()
+  const read: Buffer[] = []
+  let length = 0
+  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+    read.push(next.value)
+    length += next.value.length
+    if (next.value.includes(NEWLINE) || length > ROW_BYTES_MAX) break
+  }
+  const rest = async function* () {
+    yield* read
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value
+  }
+  return { head: Buffer.concat(read).toString(), rest: rest() }
+}
+
+/** What stands most often between the names of the first line that has some. */
+function delimiterOf(head: string): Delimiter {
+  const line = head.replace(/^\ufeff/, '').match(/[^\r\n]+/)?.[0] ?? ''
+  const plain = line.replaceAll(/"(?:[^"]|"")*"/g, '')
+  const counted = delimiters.map(delimiter => ({ delimiter, count: plain.split(delimiter).length }))
+  return counted.reduce((most, one) => (one.count > most.count ? one : most)).delimiter
 }
 
 /** The parser tells the line in which a row ends; a quoted cell may hold line breaks. */

@@ -33,8 +33,9 @@ const ATTRIBUTE_CHARACTERS_MAX = 1_024
 const DAYS_MAX = 825
 const states = ['registered', 'active', 'suspended', 'decommissioned'] as const
 /** What an export tells besides and an import has no use for. */
-const told = ['createdAt', 'updatedAt']
-const targets = [
+const told = ['createdAt', 'updatedAt', 'lastSeen']
+const toldParts = /^(certificate|lastSeen)\./
+export const targets = [
   ...(['deviceId', 'csr', 'days', 'certificate', 'trust', 'groups', 'state'] as const),
   'endorsementKey',
 ] as const
@@ -60,7 +61,8 @@ export function readRow(record: Fields, mapping: Mapping, text: boolean): RowVer
   const fields: Fields = Object.assign(Object.create(null), record)
   const row: Fields = Object.create(null)
   for (const [target, column] of mapping) {
-    if (fields[column] !== undefined) row[target] = fields[column]
+    const value = fields[column]
+    if (value !== undefined && !(text && value === '')) row[target] = value
     delete fields[column]
   }
   const azure = isAzure(fields) ? fromAzure(fields) : null
@@ -69,8 +71,7 @@ export function readRow(record: Fields, mapping: Mapping, text: boolean): RowVer
   const twice = rename(fields, 'ThingName' in fields ? aws : { id: 'deviceId' })
   if (twice !== null) return invalid(`${twice} is given twice`)
   for (const [name, value] of Object.entries(fields)) {
-    if (told.includes(name) || name.startsWith('certificate.') || value === null || (text && value === ''))
-      continue
+    if (told.includes(name) || toldParts.test(name) || value === null || (text && value === '')) continue
     if (name in row) return invalid(`${name} is given twice`)
     row[name] = value
   }
@@ -101,7 +102,7 @@ function validate(row: Fields, text: boolean, azure: Azure | null): RowVerdict {
     read.attributes = all as Record<string, string>
   }
   if (groups !== undefined) {
-    const list = text && typeof groups === 'string' ? groups.split(';').map(group => group.trim()) : groups
+    const list = text && typeof groups === 'string' ? groups.split(/[;,]/).map(group => group.trim()) : groups
     if (!isListOf(list, GROUPS_MAX, isName)) return invalid('groups is not a list of at most 100 group names')
     read.groups = [...new Set(list as string[])]
   }
