@@ -99,7 +99,7 @@ test('a directory that cannot be made, a port in use and bad settings are refuse
   await startAndStop(options.data)
   await assert.rejects(
     createProvisioning({ ...options, apiPort: 70_000, sans: ['not a name'], deviceDays: 0 }, {}),
-    /API port 70000.*--san "not a name".*0 days/,
+    /API port 70000.*ROLLCALL_DEVICE_DAYS is 0.*--san "not a name"/,
   )
   await assert.rejects(
     createProvisioning(options, { ROLLCALL_DEVICE_DAYS: 'many' }),
