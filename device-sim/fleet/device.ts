@@ -15,7 +15,7 @@ import {
 } from './admission-verdict.ts'
 import { answer } from './answers.ts'
 import { countArrival } from './arrivals.ts'
-import { createAttemptParts } from './attempt-parts.ts'
+import { createAttemptPhases } from './attempt-phases.ts'
 import { type Device, fill } from './device-state.ts'
 import { misbehave, openFaultyConnection } from './faulty-connections.ts'
 import type { Group } from './group.ts'
@@ -34,7 +34,7 @@ export function connect(device: Device, context: WorkerContext, dueAt: number): 
   const begunAt = context.schedule.now()
   context.latencies.late.record(begunAt - dueAt)
   beginEdgeNode(device.node)
-  const parts = createAttemptParts(context, begunAt)
+  const parts = createAttemptPhases(context, begunAt)
   const options = { ...linkOptions(device, context), onPart: parts.over }
   const attempt =
     openFaultyConnection(group.plan.fault, options, context) ?? openAttempt(group, options, context)

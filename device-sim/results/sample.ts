@@ -101,7 +101,7 @@ export type Watched = {
 }
 
 /** Of attempts that were admitted, each part by itself. No `tls` on plain TCP. */
-export type ConnectParts = { tcp: Percentiles; tls: Percentiles; connack: Percentiles }
+export type ConnectPhases = { tcp: Percentiles; tls: Percentiles; connack: Percentiles }
 
 /** How many values are below 64 µs, from there below 128 µs, below 256 µs … */
 export type Octaves = number[]
@@ -134,7 +134,7 @@ export type Sample = {
   acknowledgeMs: Percentiles
   /** From the intended send time to the simulated subscriber. */
   deliverMs: Percentiles
-  connectPartsMs: ConnectParts
+  connectPartsMs: ConnectPhases
   /** The latencies of the second, for the heat maps of the report. */
   octaves: { connect: Octaves; acknowledge: Octaves; deliver: Octaves }
   tool: ToolLoad

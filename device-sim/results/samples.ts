@@ -1,7 +1,7 @@
 // Ticks of many workers in, one sample a second out. Keeps what the whole run adds up to for the summary.
 // Knows nothing of processes and clocks: the caller ends each second.
 import { createHistogram, type Histogram } from './histogram.ts'
-import type { ConnectParts, Connects, Population, Refusals, Sample, Watched } from './sample.ts'
+import type { ConnectPhases, Connects, Population, Refusals, Sample, Watched } from './sample.ts'
 import {
   addLatencies,
   addUp,
@@ -87,7 +87,7 @@ export function createSamples(workers: number, groups: number): Samples {
         traffic: { qos0, qos1, qos2 },
         acknowledgeMs: latencies.acknowledge.read(),
         deliverMs: latencies.deliver.read(),
-        connectPartsMs: connectPartsOf(latencies),
+        connectPartsMs: connectPhasesOf(latencies),
         octaves: {
           connect: allConnects(latencies).octaves(),
           acknowledge: latencies.acknowledge.octaves(),
@@ -143,7 +143,7 @@ function allConnects(latencies: Latencies): Histogram {
   return all
 }
 
-export function connectPartsOf({ tcp, tls, connack }: Latencies): ConnectParts {
+export function connectPhasesOf({ tcp, tls, connack }: Latencies): ConnectPhases {
   return { tcp: tcp.read(), tls: tls.read(), connack: connack.read() }
 }
 

@@ -1,6 +1,6 @@
 // What a run found out, as one JSON object: `rollcall sim run -o json`, `sim compare`, and the tables of the report.
 // Types alone. Made by tally.ts and outcome.ts; rendered by the files of device-sim/output/.
-import type { ConnectParts, Connects, Percentiles, Population, Refusals, TrafficByQos } from './sample.ts'
+import type { ConnectPhases, Connects, Percentiles, Population, Refusals, TrafficByQos } from './sample.ts'
 
 /** Known when the run starts; also the head of the live view and of the report. */
 export type RunFacts = {
@@ -143,7 +143,7 @@ export type Summary = {
   reasons: Record<string, number>
   subscriptions: { granted: number; refused: number }
   traffic: TrafficByQos
-  connectPartsMs: ConnectParts
+  connectPartsMs: ConnectPhases
   acknowledgeMs: Percentiles
   deliverMs: Percentiles
   /** From a received command to its answer, for devices that answer. */

@@ -5,7 +5,7 @@ import { countCauses } from '../results/causes.ts'
 import { createHistogram, type Histogram } from '../results/histogram.ts'
 import type { Population } from '../results/sample.ts'
 import type { Samples } from '../results/samples.ts'
-import { connectPartsOf, connectsOf } from '../results/samples.ts'
+import { connectPhasesOf, connectsOf } from '../results/samples.ts'
 import type {
   ActionResult,
   CheckResult,
@@ -81,7 +81,7 @@ export function summaryOf(input: OutcomeInput): Summary {
     reasons: counts.reasons,
     subscriptions: counts.subscriptions,
     traffic: { qos0, qos1, qos2 },
-    connectPartsMs: connectPartsOf(latencies),
+    connectPartsMs: connectPhasesOf(latencies),
     acknowledgeMs: latencies.acknowledge.read(),
     deliverMs: latencies.deliver.read(),
     answered: counts.answered,

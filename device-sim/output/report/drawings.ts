@@ -1,6 +1,6 @@
 // The drawings of the report that need no script: the parts of a connect one after the other, and latencies as heat maps.
 // SVG with attributes alone, since the page allows no style but its sheet. Pure.
-import type { ConnectParts, Octaves, Sample } from '../../results/sample.ts'
+import type { ConnectPhases, Octaves, Sample } from '../../results/sample.ts'
 import { count, duration } from '../figures.ts'
 import { html, type Markup, verbatim } from './markup.ts'
 
@@ -15,7 +15,7 @@ const ROW = 22
 const BAR = 12
 
 /** Bars from where the part before ended, by medians; a thin line to the 95th percentile. Null where no device was admitted. */
-export function waterfall(of: ConnectParts): Markup | null {
+export function waterfall(of: ConnectPhases): Markup | null {
   const measured = parts.filter(([name]) => of[name].count > 0)
   let at = 0
   const rows = measured.map(([name, label, tone]) => {

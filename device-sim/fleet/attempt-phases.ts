@@ -1,9 +1,9 @@
 // How long TCP, TLS and CONNACK took, of one attempt that was admitted. Does not know links.
 import type { WorkerContext } from './worker-context.ts'
 
-export type AttemptParts = { over(part: 'tcp' | 'tls'): void; admitted(): void }
+export type AttemptPhases = { over(part: 'tcp' | 'tls'): void; admitted(): void }
 
-export function createAttemptParts({ schedule, latencies }: WorkerContext, begunAt: number): AttemptParts {
+export function createAttemptPhases({ schedule, latencies }: WorkerContext, begunAt: number): AttemptPhases {
   let tcpAt = begunAt
   let tlsAt: number | null = null
   return {
