@@ -41,10 +41,9 @@ const requestTypes: Readonly<Record<number, CertificateRequestType>> = {
   [bodyTypes.kur]: 'kur',
 }
 const CA_CERTS = '1.3.6.1.5.5.7.4.17'
-/** CRLReason (RFC 5280 §5.3.1), as far as a device can know one. */
+/** CRLReason (RFC 5280 §5.3.1) without what an operator decides: keyCompromise ends all that the key obtained, also for its owner. */
 const revocationReasons: Readonly<Record<number, RevocationReason>> = {
   0: 'unspecified',
-  1: 'keyCompromise',
   3: 'affiliationChanged',
   4: 'superseded',
   5: 'cessationOfOperation',
@@ -130,7 +129,10 @@ export function createCmpEnrollment(
       throw new CmpFault('badCertId', 'certDetails is not the certificate that the request is protected with')
     const reason = revocationReasons[reasonCode ?? 0]
     if (reason === undefined)
-      throw new CmpFault('badRequest', 'this reason is for an operator to give: take one of 0, 1, 3, 4, 5')
+      throw new CmpFault(
+        'badRequest',
+        'this reason is for an operator to give: revoke with one of 0, 3, 4, 5, and tell an operator',
+      )
     const transaction = begin(message, sender)
     transaction.state = 'closed'
     await revoke(sender.record.fingerprint, reason, actor)

@@ -1,11 +1,13 @@
 // Transactions of CMP in several messages: nonces, confirmations, bounds and ends.
 import assert from 'node:assert/strict'
 import { hash, randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { bodyTypes } from '../../../provisioning/cmp/message-reader.ts'
 import { TRANSACTION_SECONDS, TRANSACTIONS_EACH_MAX } from '../../../provisioning/cmp/transactions.ts'
 import { octetString, sequence } from '../../../provisioning/x509/der.ts'
-import { startService } from '../harness.ts'
+import { startService, temporaryDirectory } from '../harness.ts'
 import { assertRefused, ir, send, tokenFor } from './cmp-exchange.ts'
 import * as cmp from './cmp-messages.ts'
 
@@ -92,4 +94,31 @@ test('a sender has so many transactions, and each its end', async () => {
   await assertRefused(service, open(first), 'transactionIdInUse', /was used before/)
   now += 1
   assert.equal((await send(service, open(first))).bodyType, bodyTypes.ip)
+})
+
+test('a restart ends a transaction, and the secret and key still get the same certificate', async () => {
+  using folder = temporaryDirectory()
+  const key = cmp.newKey()
+  const transactionId = randomBytes(16)
+  const asked = (by: cmp.Protector, id: Buffer) =>
+    cmp.message(by, { body: ir(cmp.certificateRequest({ key })), transactionId: id })
+
+  async function before() {
+    await using service = await startService({ data: folder.path })
+    const { reference, secret } = await tokenFor(service)
+    const by = cmp.pbm(reference, secret)
+    const reply = await send(service, asked(by, transactionId))
+    return { by, reply, certificate: cmp.certificateIn(reply) }
+  }
+  const { by, reply, certificate } = await before()
+  await using service = await startService({ data: folder.path })
+  const status = sequence(octetString(hash('sha256', certificate, 'buffer')), cmp.number(0))
+  const certConf = cmp.message(by, {
+    ...{ transactionId, recipNonce: reply.senderNonce },
+    body: { type: bodyTypes.certConf, der: sequence(status) },
+  })
+  await assertRefused(service, certConf, 'badRequest', /no such transaction of this sender is open/)
+  const again = await send(service, asked(by, randomBytes(16)))
+  assert.deepEqual(cmp.certificateIn(again), certificate)
+  assert.equal(statSync(join(folder.path, 'keys', 'shared-secrets.key')).mode & 0o777, 0o600)
 })
