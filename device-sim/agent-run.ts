@@ -5,7 +5,6 @@ import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { readFingerprint, readHostAndPort } from './agents/addresses.ts'
-import { startAgent } from './agents/agent.ts'
 import { IDENTITY_FILE, makeAgentIdentity, readAgentIdentity } from './agents/identity.ts'
 import type { CommandContext, ExitCode } from './command-context.ts'
 import { BadUsage } from './failure.ts'
@@ -33,6 +32,7 @@ export async function runAgent(flags: AgentFlags, context: CommandContext): Prom
     }
     const { where, ...settings } = settingsOf(flags)
     const identity = existsSync(file) ? readAgentIdentity(file) : await makeAgentIdentity(file)
+    const { startAgent } = await import('./agents/agent.ts')
     const agent = await startAgent({
       ...settings,
       ...where,

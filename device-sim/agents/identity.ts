@@ -1,10 +1,8 @@
 // The key and certificate by which an agent and its coordinator know each other: made once, kept in a file of mode 0600, and
 // trusted by fingerprint alone. Does not know its readers.
-import 'reflect-metadata'
 import { createHash, randomBytes, type X509Certificate } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import * as x509 from '@peculiar/x509'
-import { type Identity, identityFrom } from '../enrollment/identity.ts'
+import { type Identity, identityFrom, loadX509 } from '../enrollment/identity.ts'
 import {
   generatePrivateKey,
   keysOf,
@@ -39,6 +37,7 @@ export function readAgentIdentity(file: string): Identity {
 
 /** A new identity, in a file that must not be there yet. @throws BadUsage where it cannot be written. */
 export async function makeAgentIdentity(file: string): Promise<Identity> {
+  const x509 = await loadX509()
   const key = await generatePrivateKey('p256')
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {

@@ -2,7 +2,7 @@
 // Every wait has a deadline. Does not know which answer is right.
 import { generate, type IConnackPacket, type Packet, parser } from 'mqtt-packet'
 import type { Credentials } from '../links/session.ts'
-import { type DeviceSocket, openSocket, serverCertificateProblem } from '../links/socket.ts'
+import { type DeviceSocket, loadTransport, openSocket, serverCertificateProblem } from '../links/socket.ts'
 import type { Broker } from '../target.ts'
 
 /** The broker did not do what a clause asks of it. */
@@ -52,6 +52,7 @@ export async function openPeer(where: Where, version: Version, clientId = ''): P
   let closed = false
   let unreadable: Error | null = null
   const options = { broker, clientId, credentials, timeoutMs: patienceMs }
+  await loadTransport(broker.transport)
   const socket: DeviceSocket = openSocket(options)
   socket.on('error', () => {})
   await new Promise<void>((resolve, reject) => {

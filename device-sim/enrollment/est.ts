@@ -1,11 +1,9 @@
 // Enrollment as a device does it by itself: EST (RFC 7030), proving itself by a one-time token of the operator's API, a
 // user and password, or a bootstrap certificate. Does not know what the certificate is for.
-import 'reflect-metadata'
 import { request } from 'node:https'
-import * as x509 from '@peculiar/x509'
 import { RunFailed } from '../failure.ts'
 import { type Api, refusal } from './api.ts'
-import { type Identity, identityFrom, makeRequest } from './identity.ts'
+import { type Identity, identityFrom, loadX509, makeRequest } from './identity.ts'
 import type { KeyType } from './signing-keys.ts'
 
 const DEADLINE_MS = 30_000
@@ -35,8 +33,9 @@ export async function enrollByEst(deviceId: string, keyType: KeyType, server: Es
   if (answer.status === 202)
     throw new RunFailed(`enrolling ${deviceId} by EST waits for an operator's approval`)
   if (answer.status !== 200) throw new RunFailed(`enrolling ${deviceId} by EST: ${answer.status}`)
-  const [leaf, ...others] = certificatesIn(answer.body)
-  const issuers = others.length > 0 ? others : certificatesIn((await send(server, 'cacerts', null)).body)
+  const [leaf, ...others] = await certificatesIn(answer.body)
+  const issuers =
+    others.length > 0 ? others : await certificatesIn((await send(server, 'cacerts', null)).body)
   if (!leaf) throw new RunFailed(`enrolling ${deviceId} by EST: the answer holds no certificate`)
   // The root is not sent: a client that trusts it has it.
   const chain = issuers.filter(issuer => issuer.subject !== issuer.issuer && issuer.subject !== leaf.subject)
@@ -63,7 +62,8 @@ function basic(user: string, password: string): string {
 }
 
 /** Of a certs-only PKCS #7 in base64. */
-function certificatesIn(base64: string): x509.X509Certificate[] {
+async function certificatesIn(base64: string) {
+  const x509 = await loadX509()
   return [...new x509.X509Certificates(base64.replace(/\s/g, ''))]
 }
 

@@ -1,8 +1,7 @@
 // What a device proves itself with: a key pair of its own, a certificate request, and (for rogues) certificates that
 // must be refused. Does not know where identities are kept and which CA signs the honest ones.
-import 'reflect-metadata'
 import { createHash, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
-import * as x509 from '@peculiar/x509'
+import type * as X509 from '@peculiar/x509'
 import {
   generatePrivateKey,
   type KeyType,
@@ -24,6 +23,12 @@ export type Identity = {
   notAfter: Date
 }
 
+/** Loaded where certificates or requests are made: it takes longer than all else of a start. */
+export async function loadX509(): Promise<typeof X509> {
+  await import('reflect-metadata')
+  return import('@peculiar/x509')
+}
+
 /** A fresh key (PKCS #8 PEM) and a PKCS #10 request for it with CN = device ID. The key never leaves the process but by the caller. */
 export async function makeRequest(deviceId: string, keyType: KeyType): Promise<{ key: string; csr: string }> {
   const key = await generatePrivateKey(keyType)
@@ -32,6 +37,7 @@ export async function makeRequest(deviceId: string, keyType: KeyType): Promise<{
 
 /** A PKCS #10 request (PEM) with CN = device ID, signed with this key. */
 export async function requestFor(deviceId: string, key: KeyObject, keyType: KeyType): Promise<string> {
+  const x509 = await loadX509()
   const csr = await x509.Pkcs10CertificateRequestGenerator.create(
     {
       name: [{ CN: [deviceId] }],
@@ -63,6 +69,7 @@ export function keyTypeOf(certificates: string): KeyType | null {
 
 /** The victim's subject, names and serial number under a CA that borrows the real issuer's name but not its key. */
 export async function forgeWithForeignCa(victim: Identity, keyType: KeyType): Promise<Identity> {
+  const x509 = await loadX509()
   const real = new x509.X509Certificate(victim.certificates)
   const caKeys = keysOf(await generatePrivateKey(keyType), keyType)
   const signingAlgorithm = signingAlgorithms[keyType]
@@ -81,7 +88,7 @@ export async function forgeWithForeignCa(victim: Identity, keyType: KeyType): Pr
   const key = await generatePrivateKey(keyType)
   const leaf = await x509.X509CertificateGenerator.create(
     {
-      ...namesOf(real),
+      ...namesOf(x509, real),
       issuer: ca.subjectName,
       publicKey: keysOf(key, keyType).publicKey,
       signingKey: caKeys.privateKey,
@@ -95,11 +102,12 @@ export async function forgeWithForeignCa(victim: Identity, keyType: KeyType): Pr
 
 /** The victim's subject and names, signed by its own key alone. */
 export async function forgeSelfSigned(victim: Identity, keyType: KeyType): Promise<Identity> {
+  const x509 = await loadX509()
   const real = new x509.X509Certificate(victim.certificates)
   const key = await generatePrivateKey(keyType)
   const leaf = await x509.X509CertificateGenerator.createSelfSigned(
     {
-      ...namesOf(real),
+      ...namesOf(x509, real),
       name: real.subjectName.toJSON(),
       keys: keysOf(key, keyType),
       signingAlgorithm: signingAlgorithms[keyType],
@@ -109,7 +117,7 @@ export async function forgeSelfSigned(victim: Identity, keyType: KeyType): Promi
   return identityFrom(victim.deviceId, pkcs8Of(key), [leaf.toString('pem')])
 }
 
-function namesOf(real: x509.X509Certificate) {
+function namesOf(x509: typeof X509, real: X509.X509Certificate) {
   const alternativeNames = real.getExtension(x509.SubjectAlternativeNameExtension)
   return {
     serialNumber: real.serialNumber,

@@ -2,7 +2,6 @@
 // compared with the result that its group expects.
 
 import { openLightweightLink } from '../links/lightweight.ts'
-import { openLink as openMqttJsLink } from '../links/mqttjs.ts'
 import type { Attempt, Incoming, LinkOptions, Session, Subscription } from '../links/session.ts'
 import { backOffMs } from '../schedule.ts'
 import {
@@ -52,7 +51,8 @@ export function connect(device: Device, context: WorkerContext, dueAt: number): 
 }
 
 function openAttempt(group: Group, options: LinkOptions, context: WorkerContext): Attempt {
-  return group.plan.link === 'lean' ? openLightweightLink(options, context.schedule) : openMqttJsLink(options)
+  if (group.plan.link === 'lean' || !context.openMqttJs) return openLightweightLink(options, context.schedule)
+  return context.openMqttJs(options)
 }
 
 function linkOptions(device: Device, context: WorkerContext): LinkOptions {

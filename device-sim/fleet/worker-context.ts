@@ -1,5 +1,6 @@
 // The state that all devices of one worker share: clock, counts, delivery tracker, findings. No behaviour.
 
+import type { Attempt, LinkOptions } from '../links/session.ts'
 import type { Counts, Latencies } from '../results/tick.ts'
 import type { Schedule } from '../schedule.ts'
 import type { Broker } from '../target.ts'
@@ -9,6 +10,8 @@ export type WorkerContext = {
   runId: string
   seed: number
   broker: Broker
+  /** Null where no group has this link. */
+  openMqttJs: ((options: LinkOptions) => Attempt) | null
   schedule: Schedule
   connectTimeoutMs: number
   graceMs: number

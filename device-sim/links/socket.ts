@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
-import { createWebSocketStream, WebSocket } from 'ws'
+import type { Transport } from '../target.ts'
 import type { Credentials, LinkOptions } from './session.ts'
 
 /** What devices offer; Node's default would add a post-quantum key share that hardly one of them knows. */
@@ -61,8 +61,17 @@ function speak(this: Socket): void {
   queueMicrotask(() => this.emit('secureConnect'))
 }
 
+let webSockets: typeof import('ws') | null = null
+
+/** To be awaited before the first socket of that kind: what only WebSocket needs is loaded for it alone. */
+export async function loadTransport(transport: Transport): Promise<void> {
+  if (transport === 'ws' || transport === 'wss') webSockets ??= await import('ws')
+}
+
 /** [MQTT-6.0.0-3] Subprotocol `mqtt`. */
 function openWebSocket(options: LinkOptions, onBytes?: OnBytes): DeviceSocket {
+  if (!webSockets) throw new Error('WebSocket is not loaded')
+  const { createWebSocketStream, WebSocket } = webSockets
   const { broker, timeoutMs } = options
   const under = openUnder(options, broker.transport === 'wss')
   const host = isIP(broker.host) === 6 ? `[${broker.host}]` : broker.host

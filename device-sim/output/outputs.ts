@@ -1,14 +1,14 @@
 // The outputs of a run: the live view, files, the metrics endpoint. Checks them before the run, and reports after it which
 // could not be written.
 import { appendFile } from 'node:fs/promises'
-import { type AdminServer, createAdminServer } from '../../admin/index.ts'
+import type { AdminServer } from '../../admin/index.ts'
 import type { CommandContext } from '../command-context.ts'
 import { BadUsage, RunFailed } from '../failure.ts'
 import type { RunListener } from '../results/run-listeners.ts'
 import type { Sample } from '../results/sample.ts'
 import type { Summary } from '../results/summary.ts'
 import { csvHead, csvRow } from './csv.ts'
-import { createExposition, type Exposition } from './exposition.ts'
+import type { Exposition } from './exposition.ts'
 import { createLineFile, requireWritable, writeWhole } from './files.ts'
 import { githubSummary } from './github-summary.ts'
 import { junitText } from './junit.ts'
@@ -51,7 +51,8 @@ export async function openOutputs(
     throw new BadUsage([
       '--github-summary: GITHUB_STEP_SUMMARY names no file; it is set within GitHub Actions',
     ])
-  const exposition = flags.metricsPort === undefined ? null : createExposition()
+  const exposition =
+    flags.metricsPort === undefined ? null : (await import('./exposition.ts')).createExposition()
   const server = exposition ? await serve(exposition, flags) : null
   if (server) stderr.write(`metrics: ${server.url}/metrics\n`)
   const view = createLiveView(stderr, env)
@@ -103,6 +104,7 @@ async function serve(exposition: Exposition, flags: OutputFlags): Promise<AdminS
     throw new BadUsage([`--metrics-port: expected a port, got ${JSON.stringify(flags.metricsPort)}`])
   }
   try {
+    const { createAdminServer } = await import('../../admin/index.ts')
     return await createAdminServer({
       host: flags.metricsHost ?? '127.0.0.1',
       port,

@@ -25,8 +25,9 @@ import { createWatch } from './watch.ts'
 import { createProcessWatch } from './watched-process.ts'
 import { findWorkerSlots, type WorkerSlots } from './worker-slots.ts'
 
-/** Workers get this long between being told to start and starting, so that all start together. */
-const START_DELAY_MS = 250
+/** Workers get this long between being told to start and starting, so that all start together: more where they are told over a network. */
+const START_DELAY_MS = 10
+const START_DELAY_OF_AGENTS_MS = 250
 const DRAIN_MS = 5_000
 const NAMED_MAX = 100
 
@@ -211,7 +212,7 @@ function createRun(
         findings.actions.push({ ...nothing, verb, group: name, cut: createHistogram() })
       }
       listeners.started(facts)
-      startedAt = machineNow() + START_DELAY_MS
+      startedAt = machineNow() + (agents().length > 0 ? START_DELAY_OF_AGENTS_MS : START_DELAY_MS)
       pool.tell({ do: 'start', at: startedAt })
       beat = setInterval(cutSample, 1_000)
       await timeline()

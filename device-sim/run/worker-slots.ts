@@ -2,7 +2,7 @@
 // Does not know what workers do.
 import { availableParallelism } from 'node:os'
 import type { AgentAddress } from '../agents/addresses.ts'
-import { type Agents, type ConnectedAgent, connectAgents } from '../agents/coordinator.ts'
+import type { Agents, ConnectedAgent } from '../agents/coordinator.ts'
 import type { Identity } from '../enrollment/identity.ts'
 import { RunFailed } from '../failure.ts'
 import type { AgentFacts } from '../results/summary.ts'
@@ -30,6 +30,7 @@ export async function findWorkerSlots(
   { version, signal }: { version: string; signal: AbortSignal },
 ): Promise<WorkerSlots> {
   if (!agents) return here(plan, devices)
+  const { connectAgents } = await import('../agents/coordinator.ts')
   const connected = await connectAgents({ ...agents, version, signal, groups: plan.groups.length })
   try {
     return await onAgents(plan, devices, connected)

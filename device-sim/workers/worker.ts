@@ -11,6 +11,7 @@ import { withSharedIssuers } from '../fleet/shared-issuers.ts'
 import { playStages } from '../fleet/stages.ts'
 import { forgetPending, publishOn } from '../fleet/telemetry.ts'
 import { addFinding, noFindings, type WorkerContext } from '../fleet/worker-context.ts'
+import { loadTransport } from '../links/socket.ts'
 import type { Population } from '../results/sample.ts'
 import {
   createCounts,
@@ -47,8 +48,10 @@ function send(message: FromWorker): Promise<void> {
   })
 }
 
-function prepare(message: Extract<ToWorker, { do: 'prepare' }>): void {
+async function prepare(message: Extract<ToWorker, { do: 'prepare' }>): Promise<void> {
   plan = message.plan
+  const mqttJs = plan.groups.some(({ link }) => link === 'mqttjs') ? await import('../links/mqttjs.ts') : null
+  await loadTransport(message.broker.transport)
   const replays = new Map(message.replays)
   groups = createGroups(plan, file => replays.get(file) ?? '')
   let streams = message.worker * STREAMS_PER_WORKER
@@ -56,6 +59,7 @@ function prepare(message: Extract<ToWorker, { do: 'prepare' }>): void {
     runId: message.runId,
     seed: message.seed,
     broker: message.broker,
+    openMqttJs: mqttJs?.openLink ?? null,
     schedule,
     connectTimeoutMs: plan.connectTimeoutMs,
     graceMs: plan.graceMs,
@@ -161,7 +165,7 @@ async function carryOut(message: ToWorker): Promise<void> {
     return
   }
   if (message.do === 'prepare') {
-    prepare(message)
+    await prepare(message)
     return send({ is: 'ready' })
   }
   if (!context || !plan) throw new Error(`${message.do} before prepare`)

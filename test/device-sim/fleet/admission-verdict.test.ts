@@ -29,6 +29,7 @@ function scene(expect: Expectation, trial: Trial | null, now: number) {
     },
   } as Schedule
   const context: WorkerContext = {
+    openMqttJs: null,
     runId: 'r',
     seed: 1,
     broker: { url: '', host: '', port: 0, ca: null, ...overTls },
