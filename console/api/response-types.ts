@@ -20,6 +20,18 @@ export type LiveSession = {
   subscriptions: string[]
 }
 
+export type SessionRow = {
+  deviceId: string
+  connected: boolean
+  kept: boolean
+  messagesWaiting: number
+  connectedAt: string | null
+  disconnectedAt: string | null
+  address: string | null
+  protocol: string | null
+  node: string | null
+}
+
 export type EventRow = {
   seq: number
   at: string

@@ -12,6 +12,7 @@ import { NotFoundPage } from '../pages/not-found-page.tsx'
 import { OverviewPage } from '../pages/overview/overview-page.tsx'
 import { PoliciesPage } from '../pages/policies/policies-page.tsx'
 import { PolicyPage } from '../pages/policies/policy-page.tsx'
+import { SessionsPage } from '../pages/sessions/sessions-page.tsx'
 import { WebhooksPage } from '../pages/webhooks/webhooks-page.tsx'
 import { useRoute } from './location.ts'
 
@@ -39,6 +40,8 @@ export function Outlet() {
         return <AccessPage />
       case 'audit':
         return <AuditPage />
+      case 'sessions':
+        return <SessionsPage />
       case 'webhooks':
         return <WebhooksPage />
     }

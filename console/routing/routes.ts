@@ -14,6 +14,7 @@ export type MenuRoute = {
 export const routes: readonly MenuRoute[] = [
   { path: '/', title: 'Overview', icon: 'overview', least: 'viewer' },
   { path: '/devices', title: 'Devices', icon: 'devices', least: 'viewer' },
+  { path: '/sessions', title: 'Sessions', icon: 'sessions', least: 'viewer' },
   { path: '/enroll', title: 'Enroll', icon: 'enroll', least: 'enroller' },
   { path: '/approvals', title: 'Approvals', icon: 'approvals', least: 'viewer' },
   { path: '/policies', title: 'Policies', icon: 'policies', least: 'viewer', everyone: true },
@@ -23,6 +24,13 @@ export const routes: readonly MenuRoute[] = [
   { path: '/webhooks', title: 'Webhooks', icon: 'webhooks', least: 'admin', everyone: true },
   { path: '/access', title: 'Access', icon: 'key', least: 'admin' },
 ]
+
+const ranks: Record<Role, number> = { viewer: 0, enroller: 1, operator: 2, admin: 3 }
+
+/** Whether an operator of this role, bound to this group or to none, sees the page in the menu. */
+export function mayOpen(route: MenuRoute, role: Role, group: string | null): boolean {
+  return ranks[role] >= ranks[route.least] && !(route.everyone && group !== null)
+}
 
 /** The menu entry that an address belongs to. */
 export function routeOf(path: string): MenuRoute | undefined {

@@ -7,6 +7,7 @@ import type { Browser } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
 import { asDevice, run } from '../e2e/mosquitto.ts'
 import { type System, scratch, startSystem } from '../e2e/system.ts'
+import { until } from '../harness/until.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
 describe('an operator in the console', () => {
@@ -72,6 +73,20 @@ describe('an operator in the console', () => {
     subscriber = spawn('mosquitto_sub', args, { stdio: 'ignore' })
     await page.getByText('devices/pump-1/commands/+').waitFor()
     await page.getByText('MQTT 3.1.1, TLSv1.3').waitFor()
+  })
+
+  it('sees its session, and ends it: the device comes back by itself', async () => {
+    const { page } = view
+    const since = async () =>
+      (await system.api.list<{ since: string }>('/v1/devices/pump-1/sessions'))[0]?.since ?? null
+    const before = await since()
+    await view.goTo('/sessions?view=connected')
+    await page.getByRole('row', { name: /pump-1.*connected/ }).waitFor()
+    await page.getByRole('button', { name: 'End…' }).click()
+    await page.getByRole('button', { name: 'End', exact: true }).click()
+    await page.getByText('every broker acted').waitFor()
+    await page.getByRole('button', { name: 'Close' }).click()
+    await until(async () => ![null, before].includes(await since()))
   })
 
   it('finds it by its group and by its fingerprint', async () => {
