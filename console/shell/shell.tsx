@@ -4,8 +4,11 @@ import { IconButton } from '../components/button.tsx'
 import { useRoute } from '../routing/location.ts'
 import { Outlet } from '../routing/outlet.tsx'
 import { DeviceSearch } from './device-search.tsx'
+import { KeysOverlay } from './keys-overlay.tsx'
 import { Menu } from './menu.tsx'
 import { OfflineBanner } from './offline-banner.tsx'
+import { Palette } from './palette.tsx'
+import { isTyping } from './shortcuts.ts'
 
 export function Shell() {
   const [open, setOpen] = useState(false)
@@ -23,6 +26,19 @@ export function Shell() {
     document.addEventListener('keydown', close)
     return () => document.removeEventListener('keydown', close)
   }, [open])
+  const [overlay, setOverlay] = useState<'keys' | 'palette' | null>(null)
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() === 'k' && (event.ctrlKey || event.metaKey) && !event.altKey) {
+        if (document.querySelector('dialog[open]') !== null) return
+        event.preventDefault()
+        setOverlay('palette')
+      } else if (event.key === '?' && !event.ctrlKey && !event.metaKey && !isTyping(event.target))
+        setOverlay('keys')
+    }
+    document.addEventListener('keydown', onKey)
+    return () => document.removeEventListener('keydown', onKey)
+  }, [])
   return (
     <div className="shell">
       <a className="skip" href="#page">
@@ -43,12 +59,23 @@ export function Shell() {
             />
           </div>
           <DeviceSearch />
+          <button
+            type="button"
+            className="button quiet bare help"
+            aria-label="Keys"
+            title="Keys (?)"
+            onClick={() => setOverlay('keys')}
+          >
+            ?
+          </button>
         </header>
         <OfflineBanner />
         <main className="page" id="page" tabIndex={-1}>
           <Outlet />
         </main>
       </div>
+      {overlay === 'keys' ? <KeysOverlay onClose={() => setOverlay(null)} /> : null}
+      {overlay === 'palette' ? <Palette onClose={() => setOverlay(null)} /> : null}
     </div>
   )
 }

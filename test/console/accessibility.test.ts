@@ -36,6 +36,7 @@ const pages: readonly [path: string, shown: string][] = [
   ['/issuers', 'Our own CA'],
   ['/live', 'newest first'],
   ['/audit', 'Verify now'],
+  ['/sessions', 'There is no session'],
   ['/webhooks', 'Add the webhook'],
   ['/access', 'Make the token'],
   ['/access?view=certificates', 'Register the certificate'],
@@ -97,6 +98,15 @@ describe('everybody can use the console', () => {
       await view.page.getByRole('dialog').getByLabel('Type pump-1').waitFor()
       await assertClean(view.page, 'a question', rules)
       await view.page.keyboard.press('Escape')
+      for (const [keys, shown] of [
+        ['?', 'show these keys'],
+        ['Control+k', 'Devices silent for a week'],
+      ] as const) {
+        await view.page.keyboard.press(keys)
+        await view.page.getByRole('dialog').getByText(shown).waitFor()
+        await assertClean(view.page, keys, rules)
+        await view.page.keyboard.press('Escape')
+      }
       await view.assertHarmless()
       await view.context.close()
     })

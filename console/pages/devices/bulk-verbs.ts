@@ -93,8 +93,11 @@ export const bulkVerbs = {
     changes: ({ attributes, state }, { attribute, value }) =>
       (Object.hasOwn(attributes, attribute) ? attributes[attribute] : '') !== value &&
       state !== 'decommissioned',
-    act: (device, { attribute, value }) => {
+    act: async (device, { attribute, value }) => {
       const { [attribute]: _, ...others } = device.attributes
+      // What was replaced when it was received must not be sent back in place of what is on record.
+      if (Object.values(others).some(text => text.includes('\u{fffd}')))
+        throw new Error('an attribute has characters that this page cannot send back: use the command line')
       return patch(device, { attributes: value === '' ? others : { ...others, [attribute]: value } })
     },
   },

@@ -17,6 +17,7 @@ import { ColumnChooser } from './column-chooser.tsx'
 import { DeviceFilters, filterNames, toApi } from './device-filters.tsx'
 import { DeviceTable } from './device-table.tsx'
 import { NoDevices } from './no-devices.tsx'
+import { ViewChooser } from './view-chooser.tsx'
 
 const PAGE_SIZE = 100
 const FRESH_MS = 10_000
@@ -50,7 +51,10 @@ export function DevicesPage() {
         }
       />
       <DeviceFilters />
-      <ColumnChooser />
+      <div className="row top-aligned">
+        <ColumnChooser />
+        <ViewChooser />
+      </div>
       <FailureNotice failure={failure} refetch={refetch} />
       <Card
         title={filtered ? 'Devices that match' : 'All devices'}
