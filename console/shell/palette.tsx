@@ -77,7 +77,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   return (
     <dialog ref={dialog} className="palette" aria-label="Palette" onCancel={onClose} onClose={onClose}>
       <input
-        type="search"
+        type="text"
         role="combobox"
         aria-label="Go to"
         aria-expanded="true"
