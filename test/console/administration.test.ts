@@ -1,4 +1,4 @@
-// What an admin does beside the fleet, in a real browser: callers, issuers, claims, webhooks. Each step is judged by the API.
+// What an admin does in a real browser: callers, issuers, claims, webhooks, many devices at once. Each step is judged by the API.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
@@ -175,6 +175,61 @@ describe('an admin in the console', () => {
     await page.getByLabel('Type remove to confirm').fill('remove')
     await page.getByRole('button', { name: 'Remove', exact: true }).click()
     await card.waitFor({ state: 'detached' })
+  })
+
+  it('adds many to a group and sets an attribute, counting those alone that change', async () => {
+    const { page } = view
+    for (const id of ['valve-1', 'valve-2', 'valve-3'])
+      await service.call('POST', '/v1/devices', { id, groups: id === 'valve-1' ? ['water'] : [] })
+    await view.goTo('/devices?search=valve')
+    const all = async (change: string) => {
+      await page.getByLabel('Choose valve-2').check()
+      await page.getByRole('button', { name: 'All that match' }).click()
+      await page.getByLabel('Further changes').selectOption(change)
+    }
+    const dialog = page.getByRole('dialog')
+    const finish = async (button: string) => {
+      await dialog.getByRole('button', { name: button }).click()
+      await dialog.getByText(/^(\d+) of \1 done, 0 sessions cut$/).waitFor()
+      await dialog.getByRole('button', { name: 'Close' }).click()
+    }
+    await all('Add to a group…')
+    await dialog.getByLabel('Group').fill('water')
+    await dialog.getByText('Of 3 devices, 1 stay as they are').waitFor()
+    await finish('Add 2 devices')
+    await all('Set an attribute…')
+    await dialog.getByLabel('Attribute').fill('site')
+    await dialog.getByLabel('Value').fill('north')
+    await finish('Set 3 devices')
+    const { items } = (await service.call('GET', '/v1/devices?group=water&attribute=site:north')).body
+    assert.equal(items.length, 3)
+    await all('Add to a group…')
+    await dialog.getByLabel('Group').fill('water')
+    await dialog.getByText('Nothing would change.').waitFor()
+    await page.keyboard.press('Escape')
+  })
+
+  it('approves many at once', async () => {
+    const { page } = view
+    for (const id of ['lamp-1', 'lamp-2']) {
+      await service.call('POST', '/v1/devices', { id })
+      const { token } = (
+        await service.call('POST', '/v1/enrollment-tokens', { deviceId: id, approval: true })
+      ).body
+      await service.call('POST', '/v1/enroll', { csr: makeCsr('p256').csr }, { token })
+    }
+    await page.setViewportSize({ width: 390, height: 800 })
+    await view.goTo('/approvals')
+    await page.getByRole('button', { name: 'Choose all shown' }).click()
+    await page.getByText('2 certificates chosen').waitFor()
+    await page.getByRole('button', { name: 'Approve all…' }).click()
+    await page.getByRole('button', { name: 'Approve 2 certificates' }).click()
+    await page.getByText('2 of 2 done').waitFor()
+    await page.getByRole('button', { name: 'Close' }).click()
+    await page.getByText('No devices are waiting').waitFor()
+    await page.setViewportSize({ width: 1280, height: 900 })
+    const { items } = (await service.call('GET', '/v1/certificates?status=pending')).body
+    assert.deepEqual(items, [])
   })
 
   it('did all of it within the content policy and left nothing in the browser', () => view.assertHarmless())
