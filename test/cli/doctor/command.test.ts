@@ -147,6 +147,7 @@ test('beside a running service it asks the service, holds nothing, and exits by 
     )
     await until(() => existsSync(join(data, 'crl')), 'the first list is made')
     await until(() => existsSync(join(data, 'audit.checkpoint')), 'the first checkpoint is signed')
+    await until(() => existsSync(join(data, 'history.db-shm')), 'the history is open')
     const names = readdirSync(data).sort()
     const { code, stdout, stderr } = await up.run('doctor', '-o', 'json')
     assert.equal(code, 0, stdout + stderr)
