@@ -43,7 +43,7 @@ export type Protector = {
 export function pbm(
   reference: string,
   secret: string,
-  { rounds = number(500), owf = SHA256, mac = HMAC_SHA256, salt = randomBytes(16) } = {},
+  { count = 500, rounds = number(count), owf = SHA256, mac = HMAC_SHA256, salt = randomBytes(16) } = {},
 ): Protector {
   const parameters = sequence(octetString(salt), sequence(oid(owf)), rounds, sequence(oid(mac)))
   return {
@@ -53,7 +53,7 @@ export function pbm(
     extraCerts: [],
     protect(bytes) {
       let key: Buffer = Buffer.concat([Buffer.from(secret), salt])
-      for (let round = 0; round < 500; round += 1) key = hash('sha256', key, 'buffer')
+      for (let round = 0; round < count; round += 1) key = hash('sha256', key, 'buffer')
       return createHmac('sha256', key).update(bytes).digest()
     },
   }

@@ -37,6 +37,11 @@ test('a MAC with absurd parameters is refused before anything is derived, and on
   await assertRefused(service, pbmac1, 'badAlg', /rounds are not from 1000 to 200000/)
   const other = cmp.message(cmp.pbm(reference, `${secret}x`), asked)
   await assertRefused(service, other, 'badMessageCheck', /not made with the secret of that reference/)
+  for (const count of [100, 10_000]) {
+    const info = { body: { type: bodyTypes.genm, der: sequence() } }
+    const reply = await send(service, cmp.message(cmp.pbm(reference, secret, { count }), info))
+    assert.equal(reply.bodyType, bodyTypes.genp, `${count} rounds are taken`)
+  }
   const token = (await service.call('GET', `/v1/enrollment-tokens/${reference}`)).body
   assert.deepEqual([token.status, token.attempts, await devices(service)], ['open', 0, 0])
 })

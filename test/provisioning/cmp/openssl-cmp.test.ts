@@ -108,26 +108,6 @@ test('the address of a group takes what is for that group, and nothing else', as
   assert.match((await client.run('genm', inform, '/p/valves')).output, /not for the group valves/)
 })
 
-test('a claim certificate signs ir, and the request names the device', async () => {
-  await using service = await startService()
-  using client = createCmpClient(service)
-  const { csr, key } = makeCsr('p256')
-  const { body: claim } = await service.call('POST', '/v1/claims', {
-    name: 'batch',
-    group: 'g',
-    quota: 1,
-    csr,
-  })
-  client.write('claim.crt', claim.certificate)
-  client.write('claim.key', key)
-  const signer = ['-cert', 'claim.crt', '-key', 'claim.key']
-  const asked = ['-newkey', client.key('device.key'), '-subject', '/CN=pump-4', '-certout', 'device.crt']
-  const { code, output } = await client.run('ir', [...signer, ...asked])
-  assert.equal(code, 0, output)
-  assert.equal(client.certificate('device.crt').subject, 'CN=pump-4')
-  assert.equal((await client.onRoll('device.crt')).deviceId, 'pump-4')
-})
-
 test('kur and cr renew by the certificate, whether it signs the message or the handshake', async () => {
   let offset = -70 * DAY_MS
   await using service = await startService({ now: () => Date.now() + offset })
