@@ -17,10 +17,10 @@ export async function confirm(
 ): Promise<void> {
   if (yes === true || !process.stdin.isTTY || !process.stderr.isTTY) return
   const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : ''
-  const named = `${names.slice(0, NAMED_MAX).map(printable).join(', ')}${more}`
+  const named = names.length === 0 ? '' : ` ${names.slice(0, NAMED_MAX).map(printable).join(', ')}${more}`
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await terminal.question(`${doing} ${named}? [y/N] `)
+    const answer = await terminal.question(`${doing}${named}? [y/N] `)
     if (/^y(es)?$/i.test(answer.trim())) return
   } finally {
     terminal.close()

@@ -1,6 +1,7 @@
 // The table of nouns and what happens around every command: loading only what was asked for, help, and exit codes.
 // Refuses to know what any command does.
 import { Command, CommanderError, type Option } from 'commander'
+import { complete, nearestCommands } from './command-tree.ts'
 import { exitCodes, inJson, report, UsageError } from './errors.ts'
 import { SERVICE_OPTIONS } from './options.ts'
 
@@ -110,6 +111,11 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async version =>
       (await import('./completion/command.ts')).completionCommand(() => wholeProgram(version ?? '')),
   },
+  man: {
+    summary: 'write the manual pages into a directory',
+    load: async (version = '') =>
+      (await import('./man/command.ts')).manCommand(() => wholeProgram(version), version),
+  },
   version: {
     summary: 'print the version',
     load: async version =>
@@ -131,6 +137,9 @@ export const nouns: Readonly<Record<string, Noun>> = {
 export async function run(args: readonly string[], version: string): Promise<number> {
   leaveWhenNobodyReads()
   try {
+    const [first = '', second = ''] = args.filter(arg => !arg.startsWith('-'))
+    if (first !== '' && first !== 'help' && !Object.hasOwn(nouns, first))
+      await refuseUnknown(first, second, version)
     const program = await createProgram(args, version)
     await program.parseAsync([...args], { from: 'user' })
     // A command that finished can still have failed: `sim` sets what its run was worth.
@@ -161,10 +170,20 @@ export async function createProgram(args: readonly string[], version: string): P
   const asked = first === 'help' ? second : first
   for (const [name, { summary, load }] of Object.entries(nouns)) {
     const command = name === asked ? await load(version) : new Command(name)
+    if (name === asked) complete(command, name)
     program.addCommand(command.summary(summary))
     inherit(command, program)
   }
   return program
+}
+
+/** Names what may have been meant, over nouns and verbs. A flag before the noun has its own fault. */
+async function refuseUnknown(first: string, second: string, version: string): Promise<never> {
+  const near = nearestCommands(await wholeProgram(version), [first, second])
+  throw new UsageError(
+    `unknown command '${first}'`,
+    near.length === 0 ? 'add --help to see what is accepted' : `did you mean ${near.join(', or ')}?`,
+  )
 }
 
 function usageOf({ message }: CommanderError): UsageError {
@@ -173,15 +192,12 @@ function usageOf({ message }: CommanderError): UsageError {
 
 /** With every noun loaded. */
 async function wholeProgram(version: string): Promise<Command> {
-  const program = await createProgram([], version)
-  const loaded = await Promise.all(
-    Object.entries(nouns).map(async ([name, { summary, load }]) =>
-      name === 'completion' ? null : (await load(version)).summary(summary),
-    ),
-  )
   const whole = new Command('rollcall')
-  for (const command of [...loaded, ...program.commands.filter(one => one.name() === 'completion')])
-    if (command !== null) whole.addCommand(command)
+  for (const [name, { summary, load }] of Object.entries(nouns)) {
+    const command = await load(version)
+    complete(command, name)
+    whole.addCommand(command.summary(summary))
+  }
   return whole
 }
 
