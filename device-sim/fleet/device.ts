@@ -19,7 +19,8 @@ import { type Device, fill } from './device-state.ts'
 import { misbehave, openFaultyConnection } from './faulty-connections.ts'
 import type { Group } from './group.ts'
 import { beginEdgeNode } from './sparkplug.ts'
-import { beginTelemetry, forgetPending, publishOn } from './telemetry.ts'
+import { asksForRebirth } from './sparkplug-command.ts'
+import { beginTelemetry, forgetPending, publishBirths, publishOn } from './telemetry.ts'
 import { willOf } from './will.ts'
 import { addFinding, type WorkerContext } from './worker-context.ts'
 
@@ -153,6 +154,7 @@ function receive(device: Device, context: WorkerContext, message: Incoming, keep
   context.lastArrivalAt = now
   countArrival(device, context, message, keepsOrder, now)
   answer(device, context, message, now)
+  if (!context.ending && asksForRebirth(message.topic, message.payload)) publishBirths(device, context)
 }
 
 function onClosed(device: Device, context: WorkerContext, ended: Session, cause: string): void {

@@ -29,6 +29,11 @@ export function beginEdgeNode(node: EdgeNode): void {
   node.seq = WRAP - 1
 }
 
+/** Births again in the same session: numbered from 0, with the same bdSeq. tck-id-operational-behavior-data-commands-rebirth-action-3. */
+export function beginRebirth(node: EdgeNode): void {
+  node.seq = WRAP - 1
+}
+
 /** NDEATH: bdSeq alone, and no sequence number. */
 export function deathPayload({ bdSeq }: EdgeNode): Buffer {
   return payload(Date.now(), [metric('bdSeq', 'Int64', bdSeq, Date.now())], null)
@@ -40,6 +45,14 @@ export function createSparkplug(plan: SparkplugPlan): (message: MessageContext, 
     return { name, type: type as SparkplugType, value: constantOrNamed(value) }
   })
   if (plan.message === 'NDEATH') return (_message, node) => deathPayload(node)
+  // tck-id-payloads-ncmd-seq: a host's command has no sequence number.
+  if (plan.message === 'NCMD') {
+    return message => {
+      const now = Date.now()
+      const own = metrics.map(({ name, type, value }) => metric(name, type, value(message), now))
+      return payload(now, own, null)
+    }
+  }
   return (message, node) => {
     const now = Date.now()
     node.seq = (node.seq + 1) % WRAP

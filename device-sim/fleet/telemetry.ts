@@ -8,6 +8,7 @@ import { type Device, fill, type Pending } from './device-state.ts'
 import type { Publisher } from './group.ts'
 import { type Given, givenBy } from './message-properties.ts'
 import { type Promised, withHeader } from './payload.ts'
+import { beginRebirth } from './sparkplug.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 const BUFFERED_BYTES_MAX = 262_144
@@ -45,6 +46,17 @@ function shareOf(messages: number, { group, n }: Device): number {
 export function publishOn(occasion: 'connect' | 'disconnect', device: Device, context: WorkerContext): void {
   for (const [index, publisher] of device.group.publishers.entries()) {
     if (publisher.plan.on !== occasion || device.expect === 'refused') continue
+    const constant = { topic: null, stream: null, given: publisher.given }
+    publish(device, context, publisher, index, constant, context.schedule.now())
+  }
+}
+
+/** An edge node of Sparkplug sends its births again, those of its devices too; no data comes between. */
+export function publishBirths(device: Device, context: WorkerContext): void {
+  beginRebirth(device.node)
+  for (const [index, publisher] of device.group.publishers.entries()) {
+    const { on, payload } = publisher.plan
+    if (on !== 'connect' || !/BIRTH$/.test(payload.sparkplug?.message ?? '')) continue
     const constant = { topic: null, stream: null, given: publisher.given }
     publish(device, context, publisher, index, constant, context.schedule.now())
   }

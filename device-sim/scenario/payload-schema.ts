@@ -10,8 +10,9 @@ const period = Type.String({
 
 export const Sparkplug = Type.Object(
   {
-    message: Type.Enum(['NBIRTH', 'NDATA', 'NDEATH', 'DBIRTH', 'DDATA', 'DDEATH'], {
-      description: 'NBIRTH also carries bdSeq and Node Control/Rebirth; NDEATH bdSeq alone',
+    message: Type.Enum(['NBIRTH', 'NDATA', 'NDEATH', 'DBIRTH', 'DDATA', 'DDEATH', 'NCMD'], {
+      description:
+        'NBIRTH also carries bdSeq and Node Control/Rebirth; NDEATH bdSeq alone; NCMD is a command of a host',
     }),
     metrics: Type.Optional(
       Type.Array(

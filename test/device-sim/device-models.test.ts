@@ -1,7 +1,10 @@
 // The presets of devices one knows, as their consumers read them: all of them at once against one broker.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import fc from 'fast-check'
 import { parse } from 'yaml'
+import { createGenerator } from '../../device-sim/fleet/payload.ts'
+import { asksForRebirth } from '../../device-sim/fleet/sparkplug-command.ts'
 import { presetNames } from '../../device-sim/scenario/presets.ts'
 import { loadScenario, presetText } from '../../device-sim/scenario-run.ts'
 import { type PlainBroker, startPlainBroker } from './fakes/plain-broker.ts'
@@ -69,18 +72,30 @@ function ofTopic({ received }: PlainBroker, pattern: RegExp) {
 /** Sparkplug B 3.0: tck-id-payloads-nbirth-bdseq, -nbirth-seq, -sequence-num-incrementing, -ndeath-bdseq, -ndeath-seq. */
 function isSparkplug(broker: PlainBroker): void {
   for (const node of ['sim-edge-00001', 'sim-edge-00002']) {
-    const own = ofTopic(broker, new RegExp(`^spBv1.0/plant/.*/${node}(/press)?$`)).map(message => ({
-      ...message,
-      kind: message.topic.split('/')[2],
-      decoded: decodePayload(message.payload),
-    }))
-    assert.deepEqual([own[0]?.kind, own.at(-1)?.kind], ['NBIRTH', 'NDEATH'])
-    const numbered = own.filter(({ kind }) => kind !== 'NDEATH').map(({ decoded }) => Number(decoded.seq))
-    assert.ok(numbered.length > 5)
-    assert.deepEqual(
-      numbered,
-      numbered.map((_, index) => index % 256),
+    const own = ofTopic(broker, new RegExp(`^spBv1.0/plant/[ND](BIRTH|DATA|DEATH)/${node}(/press)?$`)).map(
+      message => ({
+        ...message,
+        kind: message.topic.split('/')[2],
+        decoded: decodePayload(message.payload),
+      }),
     )
+    assert.deepEqual([own[0]?.kind, own.at(-1)?.kind], ['NBIRTH', 'NDEATH'])
+    const numbered = own.filter(({ kind }) => kind !== 'NDEATH')
+    assert.ok(numbered.length > 5)
+    // A birth begins at 0, also where a host asked for it.
+    let seq = -1
+    for (const { kind, decoded } of numbered) {
+      seq = kind === 'NBIRTH' ? 0 : (seq + 1) % 256
+      assert.equal(decoded.seq, seq)
+    }
+    // tck-id-operational-behavior-data-commands-rebirth-action-2, -3: all births, in the same session.
+    const births = numbered.flatMap(({ kind }, index) => (kind === 'NBIRTH' ? [index] : []))
+    assert.ok(births.length > 1, 'the host asked for a rebirth')
+    for (const index of births) {
+      assert.equal(numbered[index + 1]?.kind, 'DBIRTH')
+      const [bdSeq] = numbered[index]?.decoded.metrics ?? []
+      assert.deepEqual([bdSeq?.name, bdSeq?.value], ['bdSeq', 0])
+    }
     const metrics = own[0]?.decoded.metrics ?? []
     assert.deepEqual(
       metrics.map(({ name, type }) => `${name} ${type}`),
@@ -119,6 +134,29 @@ function isHomeAssistant(broker: PlainBroker): void {
   )
   assert.deepEqual(seen, ['online', 'offline'])
 }
+
+it('an edge node is asked for its births by a command of its host alone, and by no other bytes', () => {
+  const plan = { message: 'NCMD', metrics: [{ name: 'Node Control/Rebirth', type: 'Boolean', value: true }] }
+  const made = (change: object = {}) =>
+    createGenerator({ sparkplug: { ...plan, ...change } } as Parameters<typeof createGenerator>[0])(
+      { device: '', n: '', sequence: 1, clock: 0, random: () => 0 },
+      { bdSeq: 0, seq: 0 },
+    ) as Buffer
+  const topic = 'spBv1.0/plant/NCMD/edge'
+  assert.equal(decodePayload(made()).seq, null)
+  assert.ok(asksForRebirth(topic, made()))
+  const other = (change: object) => made({ metrics: [{ ...plan.metrics[0], ...change }] })
+  assert.ok(!asksForRebirth(topic, other({ value: false })))
+  assert.ok(!asksForRebirth(topic, other({ name: 'Node Control/Reboot' })))
+  for (const wrong of ['spBv1.0/plant/NDATA/edge', 'spBv1.0/plant/NCMD/edge/press', 'a/NCMD/edge'])
+    assert.ok(!asksForRebirth(wrong, made()))
+  fc.assert(
+    fc.property(fc.uint8Array(), bytes => typeof asksForRebirth(topic, Buffer.from(bytes)) === 'boolean'),
+  )
+  for (let length = 0; length < made().length; length++) {
+    assert.ok(!asksForRebirth(topic, made().subarray(0, length)), `${length} bytes`)
+  }
+})
 
 /** Each call has one result with its ID. */
 function isOcpp(broker: PlainBroker): void {
