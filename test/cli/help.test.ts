@@ -59,7 +59,8 @@ describe('the help of every command', () => {
       for (const line of lines.flatMap(each => each.split(/ \| | && | > /)))
         for (const [words, other] of leaves) {
           if (!new RegExp(`\\brollcall ${words}( |$)`).test(line)) continue
-          const flags = line.replace(/'[^']*'|"[^"]*"/g, '').match(/(?<= )(?:--[a-z][a-z-]*|-[a-z](?= |$))/g) ?? []
+          const flags =
+            line.replace(/'[^']*'|"[^"]*"/g, '').match(/(?<= )(?:--[a-z][a-z0-9-]*|-[a-z](?= |$))/g) ?? []
           for (const flag of flags)
             assert.ok(
               other.options.some(({ long, short }) => flag === long || flag === short),
