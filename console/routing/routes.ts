@@ -18,7 +18,7 @@ export const routes: readonly MenuRoute[] = [
   { path: '/enroll', title: 'Enroll', icon: 'enroll', least: 'enroller' },
   { path: '/approvals', title: 'Approvals', icon: 'approvals', least: 'viewer' },
   { path: '/policies', title: 'Policies', icon: 'policies', least: 'viewer', everyone: true },
-  { path: '/issuers', title: 'Issuers', icon: 'issuers', least: 'viewer' },
+  { path: '/issuers', title: 'Issuers', icon: 'issuers', least: 'viewer', everyone: true },
   { path: '/live', title: 'Live feed', icon: 'live', least: 'viewer' },
   { path: '/audit', title: 'Audit', icon: 'audit', least: 'viewer', everyone: true },
   { path: '/webhooks', title: 'Webhooks', icon: 'webhooks', least: 'admin', everyone: true },

@@ -187,6 +187,7 @@ describe('the console where something is wrong', () => {
     assert.deepEqual(await menu.getByRole('link').allInnerTexts(), [
       'Overview',
       'Devices',
+      'Sessions',
       'Enroll',
       'Approvals',
       'Live feed',

@@ -3,7 +3,7 @@
 import { useState } from 'react'
 import type { Issuer, Receipt } from '../../../client/types.ts'
 import { change } from '../../api/request.ts'
-import { useMay } from '../../api/session.tsx'
+import { useGroup, useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
@@ -28,7 +28,8 @@ export function AnchorsCard() {
   const { items, failure, loading, more, fetching, refetch } = usePages<Issuer>('/v1/issuers?limit=100')
   const [asked, setAsked] = useState<Asked | null>(null)
   const [unread, setUnread] = useState<unknown>(null)
-  const may = useMay('admin')
+  const whole = useGroup() === null
+  const may = useMay('admin') && whole
   const anchors = items.filter(({ kind }) => kind === 'foreign')
 
   const read = async (file: File) => {
