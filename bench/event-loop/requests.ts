@@ -69,9 +69,18 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /v1/devices/:id/suspend': [{ path: `${device}/suspend` }],
     'POST /v1/devices/:id/activate': [{ path: `${device}/activate` }],
     'POST /v1/devices/:id/decommission': [{ path: '/v1/devices/fleet-0000009/decommission' }],
+    'DELETE /v1/devices/:id': [{ path: '/v1/devices/fleet-0000009', headers: { 'if-match': '*' } }],
     'GET /v1/devices/:id/admission': [{ path: `${device}/admission` }],
     'GET /v1/devices/:id/policy': [{ path: `${device}/policy` }],
     'GET /v1/devices/:id/sessions': [{ path: `/v1/devices/${n.connected}/sessions` }],
+    'POST /v1/devices/:id/sessions/kick': [
+      { path: `/v1/devices/${n.connected}/sessions/kick`, body: { clear: true } },
+    ],
+    'GET /v1/sessions': [
+      { path: '/v1/sessions?limit=500&total=true' },
+      { path: '/v1/sessions?limit=500&total=true&group=site-1&connected=false&kept=true' },
+    ],
+    'GET /v1/groups': [{ path: '/v1/groups?limit=500' }],
     'POST /v1/devices/:id/certificates': [
       { path: `/v1/devices/bench-new/certificates`, body: { csr: n.csr } },
       { path: `${device}/certificates`, body: { csr: pem(long) } },
@@ -196,6 +205,9 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /v1/webhooks/:webhook/test': [{ path: `/v1/webhooks/${n.webhook}/test` }],
     'DELETE /v1/webhooks/:webhook': [{ path: `/v1/webhooks/${n.webhook}` }],
     'GET /v1/overview': [{ path: '/v1/overview' }],
+    'GET /v1/history': ['hour', 'day', 'week', 'month', 'year'].map(span => ({
+      path: `/v1/history?span=${span}`,
+    })),
     'GET /v1/events': [
       { path: '/v1/events?limit=500' },
       { path: '/v1/events?limit=500&reason=none' },
@@ -236,6 +248,8 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /.well-known/est/:label/simpleenroll': [est('/.well-known/est/g/simpleenroll')],
     'POST /.well-known/est/simplereenroll': [est('/.well-known/est/simplereenroll')],
     'POST /.well-known/est/:label/simplereenroll': [est('/.well-known/est/g/simplereenroll')],
+    'POST /.well-known/cmp': [cmp('/.well-known/cmp')],
+    'POST /.well-known/cmp/p/:label': [cmp('/.well-known/cmp/p/g')],
     'GET /v1/devices/:id/endorsement-key': [{ path: `${device}/endorsement-key` }],
     'PUT /v1/devices/:id/endorsement-key': [
       { path: `${device}/endorsement-key`, body: { certificate: n.newCertificate } },
@@ -256,6 +270,10 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     ],
     'GET (an unknown path)': [{ path: `/${'a/'.repeat(3_000)}` }, { path: `/v1/devices/${uuid}/none` }],
   }
+}
+
+function cmp(path: string): Asked {
+  return { path, raw: Buffer.alloc(32 * 1024, 0x30), type: 'application/pkixcmp' }
 }
 
 function est(path: string): Asked {
