@@ -5,10 +5,11 @@ import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { PresentedToken } from '../../db/enrollment/enrollment-tokens.ts'
 import { reasons } from '../../db/reason.ts'
 import { extensionIds } from '../../pki/certificate-extensions.ts'
-import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { fingerprintOf, keyTypeOf } from '../../pki/certificate-facts.ts'
 import { type ReadCertificate, readCertificate } from '../../pki/certificate-reader.ts'
 import { contentOf, tags, wholeElement } from '../../pki/der-reader.ts'
 import { comparableName } from '../../pki/distinguished-name.ts'
+import { keyTypeProblem } from '../../pki/key-policy.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import { holderOf } from '../enrollment/enrollment-service.ts'
@@ -75,6 +76,9 @@ export function createCmpAuthentication({ knownToken, secrets, enrollment, self 
 
   function bySignature(message: CmpMessage, algorithm: string, protection: Buffer): Sender {
     const certificate = signerOf(message)
+    // Before the signature: a stranger's key may be one that takes long to verify with.
+    const unfit = keyTypeProblem(keyTypeOf(certificate.publicKey))
+    if (unfit !== null) throw new CmpFault('signerNotTrusted', `extraCerts: ${unfit}`)
     const made = verifiesSimply(certificate.publicKey, {
       ...{ oid: algorithm, signed: message.protectedPart, signature: protection },
     })

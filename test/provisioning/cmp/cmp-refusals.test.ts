@@ -101,6 +101,11 @@ test('a message without protection, or with a sender that is unknown or another,
   )
   const garbled = { ...signer, extraCerts: [sequence(nothing())] }
   await assertRefused(service, cmp.message(garbled, asked), 'badMessageCheck', /extraCerts: certificate/)
+  for (const type of ['rsa1024', 'p521'] as const) {
+    const weak = selfSigned('pump-1', [], type)
+    const unfit = cmp.message(cmp.signature(weak.certificate, weak.key), asked)
+    await assertRefused(service, unfit, 'signerNotTrusted', /extraCerts: the key is/)
+  }
   const stranger = selfSigned('pump-1')
   const strange = cmp.message(cmp.signature(stranger.certificate, stranger.key), asked)
   await assertRefused(service, strange, 'signerNotTrusted', /admission_refused/)
