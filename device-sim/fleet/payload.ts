@@ -60,13 +60,18 @@ export function withHeader(
   body: string,
   bytes?: number,
 ): string {
-  const head = `${run} ${stream} ${sequence} ${dueAt.toFixed(3)}`
+  const head = `${run} ${stream} ${sequence} ${millis(dueAt)}`
   const stamp = promise === null ? `rcs1 ${head}` : `rcs2 ${head} ${promised(promise)}`
   if (body.charCodeAt(0) !== 0x7b) {
     const letters = bytes === undefined ? body : body.slice(0, Math.max(0, bytes - stamp.length - 1))
     return `${stamp} ${letters}`
   }
   return body === '{}' ? `{"_":"${stamp}"}` : `{"_":"${stamp}",${body.slice(1)}`
+}
+
+/** With three digits. Most due times are whole, for which `toFixed` takes as long as all else of the number. */
+function millis(ms: number): string {
+  return Number.isInteger(ms) ? `${ms}.000` : ms.toFixed(3)
 }
 
 function promised({ ordered, byName, expirySeconds, sentAt }: Promised): string {

@@ -35,9 +35,9 @@ export function valueNamed(text: string): Value | null {
     case 'now':
       return () => Date.now()
     case 'time':
-      return () => new Date().toISOString()
+      return () => timeText(Date.now())
     case 'random':
-      return ({ random }) => Number(random().toFixed(6))
+      return ({ random }) => Math.round(random() * 1e6) / 1e6
     case 'between':
       if (!(a <= b)) return null
       return ({ random }) => rounded(a + (b - a) * random(), Number.isNaN(c) ? 2 : c)
@@ -87,6 +87,18 @@ function placed(part: string): string | ((message: MessageContext) => string) {
   if (!part.startsWith('"')) return message => String(value(message))
   // Between quotes alone the number of a device is a number, without leading zeros.
   return name === 'n' ? ({ n }) => String(Number(n)) : message => JSON.stringify(value(message))
+}
+
+let latestMs = Number.NaN
+let latestText = ''
+
+/** Many messages of a fleet fall on one millisecond. */
+function timeText(ms: number): string {
+  if (ms !== latestMs) {
+    latestMs = ms
+    latestText = new Date(ms).toISOString()
+  }
+  return latestText
 }
 
 function rounded(value: number, digits: number): number {
