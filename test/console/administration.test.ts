@@ -232,5 +232,17 @@ describe('an admin in the console', () => {
     assert.deepEqual(items, [])
   })
 
+  it('deletes a decommissioned device', async () => {
+    const { page } = view
+    await service.call('POST', '/v1/devices', { id: 'old-1' })
+    await service.call('POST', '/v1/devices/old-1/decommission')
+    await view.goTo('/devices/old-1')
+    await page.getByRole('button', { name: 'Delete…' }).click()
+    await page.getByLabel('Type old-1 to confirm').fill('old-1')
+    await page.getByRole('button', { name: 'Delete', exact: true }).click()
+    await page.getByRole('heading', { name: 'Devices', level: 1 }).waitFor()
+    assert.equal((await service.call('GET', '/v1/devices/old-1')).status, 404)
+  })
+
   it('did all of it within the content policy and left nothing in the browser', () => view.assertHarmless())
 })

@@ -7,6 +7,7 @@ import { useMay } from '../../api/session.tsx'
 import { Button } from '../../components/button.tsx'
 import { Confirmation } from '../../components/confirmation.tsx'
 import { ReceiptView, timed } from '../../components/receipt.tsx'
+import { navigate } from '../../routing/location.ts'
 
 const verbs = {
   suspend: {
@@ -26,7 +27,7 @@ const verbs = {
     title: 'Decommission the device',
     button: 'Decommission',
     tells:
-      'For good. Its sessions are cut now; its stored session, its queue and the retained messages it left are deleted. No state leads back, and its ID is never used again.',
+      'For good. Its sessions are cut now; its stored session, its queue and the retained messages it left are deleted. No state leads back, and its ID stays taken until the device is deleted.',
     danger: true,
   },
 } as const
@@ -35,7 +36,17 @@ type Verb = keyof typeof verbs
 export function DeviceActions({ device, onChanged }: { device: ListedDevice; onChanged: () => void }) {
   const may = useMay('operator')
   const [verb, setVerb] = useState<Verb | null>(null)
-  if (!may || (device.state === 'decommissioned' && verb === null)) return null
+  const [deleting, setDeleting] = useState(false)
+  if (!may) return null
+  if (device.state === 'decommissioned' && verb === null)
+    return (
+      <>
+        <Button look="danger" onClick={() => setDeleting(true)}>
+          Delete…
+        </Button>
+        {deleting ? <DeleteDevice device={device} onClose={() => setDeleting(false)} /> : null}
+      </>
+    )
   const act = () => change<StateReceipt>('POST', `/v1/devices/${encodeURIComponent(device.id)}/${verb}`)
   const asked = verb === null ? null : verbs[verb]
   return (
@@ -65,5 +76,27 @@ export function DeviceActions({ device, onChanged }: { device: ListedDevice; onC
         </Confirmation>
       )}
     </>
+  )
+}
+
+function DeleteDevice({ device, onClose }: { device: ListedDevice; onClose: () => void }) {
+  return (
+    <Confirmation
+      title={`Delete the device ${device.id}`}
+      word={device.id}
+      verb="Delete"
+      act={() =>
+        change('DELETE', `/v1/devices/${encodeURIComponent(device.id)}`, undefined, {
+          headers: { 'If-Match': `"${device.version}"` },
+        })
+      }
+      onDone={() => navigate('/devices', { replace: true })}
+      onClose={onClose}
+    >
+      <p className="soft">
+        Takes it off the record, once its last certificate has expired. Its public keys stay taken, and its
+        rows of the audit log stay.
+      </p>
+    </Confirmation>
   )
 }
