@@ -15,7 +15,8 @@ export type Sender = {
   close(): void
 }
 
-const AT_ONCE_MAX = 8
+/** More than all webhooks deliver at once (50, each 8), so that none waits for the receivers of others; tests by operators are beside them. */
+const SOCKETS_MAX = 512
 
 /** Plain HTTP is for receivers on private addresses alone: others would read and change what is sent. Throws an `OutboundFault`. */
 export function validateWebhookUrl(text: string, reachable: Reachable): URL {
@@ -27,7 +28,12 @@ export function validateWebhookUrl(text: string, reachable: Reachable): URL {
 export function createSender(parts: { reachable: Reachable; timeoutMs: number; now: () => number }): Sender {
   const { reachable } = parts
   const stopping = new AbortController()
-  const kept = { keepAlive: true, maxSockets: AT_ONCE_MAX, maxTotalSockets: 200, timeout: parts.timeoutMs }
+  const kept = {
+    keepAlive: true,
+    maxSockets: SOCKETS_MAX,
+    maxTotalSockets: SOCKETS_MAX,
+    timeout: parts.timeoutMs,
+  }
   const agents = { 'http:': new PlainAgent(kept), 'https:': new Agent(kept) }
   const lookup = guardedLookup(reachable)
 

@@ -186,6 +186,20 @@ test('an answer is looked at for its status alone: no redirect is followed, no b
   for (const one of [sender, hasty]) one.close()
 })
 
+test('a webhook waits for no receiver of another one, on the same host or elsewhere', async () => {
+  await using receiver = await startReceiver(({ type }, response) => {
+    if (type !== 'silent') response.end()
+  })
+  const sender = createSender({ reachable: { privateAddresses: true }, timeoutMs: 30_000, now: Date.now })
+  const deliver = (type: string) =>
+    sender.deliver({ url: receiver.url, secret: 'whsec_AAAA' }, { id: type, type, at: 0, data: {} })
+  const silent = Array.from({ length: 49 * 8 }, () => deliver('silent'))
+  await until(() => receiver.taken.length === silent.length)
+  assert.equal((await deliver('plain')).delivered, true)
+  sender.close()
+  for (const outcome of await Promise.all(silent)) assert.equal(outcome.delivered, false)
+})
+
 test('private addresses and plain http are refused unless they are allowed', async () => {
   await using service = await startService()
   for (const url of [
