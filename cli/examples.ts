@@ -112,7 +112,12 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'webhook test': ['webhook test 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
   'webhook remove': ['webhook remove 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
   'audit tail': ['audit tail -n 50', 'audit tail -f -o jsonl'],
-  'audit search': ['audit search --target pump-1 --since 7d', "audit search --action 'device.*' --actor ann"],
+  'audit search': [
+    'audit search --by people --since 24h -o jsonl',
+    'audit search --target pump-1 --since 7d',
+    "audit search --action 'device.*' --actor ann",
+  ],
+  'audit digest': ['audit digest', 'audit digest --day 2026-11-30 --machines'],
   'audit verify': ['audit verify', 'audit verify --data data --key audit.pub'],
   'audit export': ['audit export audit.jsonl --data data'],
   'audit accept': ['audit accept --data data --reason "restored the backup of Monday"'],

@@ -226,6 +226,8 @@ export type AuditRow = {
 export type AuditFilter = {
   actor?: string
   actorKind?: ActorKind
+  /** People by their tokens, certificates and local commands; machines are devices, enrollments and the service. */
+  by?: 'people' | 'machines'
   action?: string
   target?: string
   since?: string

@@ -12,6 +12,8 @@ export const GENESIS_HASH = '0'.repeat(64)
  */
 export const actorKinds = ['token', 'certificate', 'enrollment', 'device', 'service', 'local'] as const
 export type ActorKind = (typeof actorKinds)[number]
+/** Kinds of which a person, or a program in its place, decided; the others are devices and the service itself. */
+export const peopleKinds: readonly ActorKind[] = ['token', 'certificate', 'local']
 
 /** A row as it is stored. `at` in ms since the epoch, `detail` canonical JSON text, hashes in lowercase hex. */
 export type AuditRow = {

@@ -19,12 +19,13 @@ import {
 } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { acceptLog } from './accept.ts'
+import { digestCommand } from './digest.ts'
 import { exportRegistry, readAuditKeys, verifyFile, verifyRegistry } from './verify.ts'
 
 type Flags = ServiceFlags & { output: Format }
 type VerifyFlags = Flags & { key?: string[]; checkpoint?: string }
 type SearchFlags = Flags &
-  Pick<AuditFilter, 'actor' | 'actorKind' | 'action' | 'target' | 'since' | 'until' | 'limit'>
+  Pick<AuditFilter, 'actor' | 'actorKind' | 'by' | 'action' | 'target' | 'since' | 'until' | 'limit'>
 
 const PAGE_ROWS = 500
 const FOLLOW_MS = 1_000
@@ -47,7 +48,14 @@ const columns: readonly Column<AuditRow>[] = [
 
 export function auditCommand(): Command {
   const audit = new Command('audit').description('The log of changes: append-only, chained by hash, signed.')
-  for (const verb of [tailCommand(), searchCommand(), verifyCommand(), exportCommand(), acceptCommand()])
+  for (const verb of [
+    tailCommand(),
+    searchCommand(),
+    digestCommand(),
+    verifyCommand(),
+    exportCommand(),
+    acceptCommand(),
+  ])
     audit.addCommand(verb)
   return audit
 }
@@ -87,9 +95,13 @@ async function* tail(client: Client, count: number, follow: boolean): AsyncGener
 
 function searchCommand(): Command {
   return withServiceOptions(new Command('search'))
+    .alias('list')
     .summary('find rows, newest first')
     .option('--actor <name>', 'only by this actor, such as the name of a token')
     .addOption(new Option('--actor-kind <kind>', 'only by this kind of actor').choices([...actorKinds]))
+    .addOption(
+      new Option('--by <whom>', 'only by people, or only by machines').choices(['people', 'machines']),
+    )
     .option(
       '--action <action>',
       'only this action, such as certificate.revoke, or device.* for all of a noun',
@@ -103,6 +115,7 @@ function searchCommand(): Command {
       for (const name of ['actor', 'action', 'target', 'since', 'until'] as const)
         if (flags[name] !== undefined) filter[name] = flags[name]
       if (flags.actorKind !== undefined) filter.actorKind = flags.actorKind
+      if (flags.by !== undefined) filter.by = flags.by
       const count = await withService(flags, client =>
         printPages(atMost(client.audit.pages(filter), flags.limit), columns, flags.output),
       )

@@ -2,7 +2,15 @@
 // Rows never change, so a walk needs no transaction: it reads up to the end that it saw first.
 import { setImmediate } from 'node:timers/promises'
 import type { ChainLink } from '../audit-chain.ts'
-import { type ActorKind, type AuditRow, type ChainEnd, canonicalRow, chainStart } from '../audit-chain.ts'
+import {
+  type ActorKind,
+  type AuditRow,
+  actorKinds,
+  type ChainEnd,
+  canonicalRow,
+  chainStart,
+  peopleKinds,
+} from '../audit-chain.ts'
 import { createEventLoopYield } from '../event-loop-yield.ts'
 import type { Registry } from '../open.ts'
 import type { Checkpoint } from './audit-checkpoint.ts'
@@ -12,6 +20,8 @@ import type { AuditBatch } from './audit-verifier.ts'
 type AuditFilter = {
   actor?: string | undefined
   actorKind?: ActorKind | undefined
+  /** Rows of a version that kept no kinds are of neither. */
+  by?: 'people' | 'machines' | undefined
   action?: string | undefined
   target?: string | undefined
   since?: number | undefined
@@ -138,11 +148,16 @@ function linkOf(row: AuditRow): ChainLink {
 
 type SearchStep = ReturnType<typeof conditionsOf> & { least: number; most: number; limit: number }
 
+function kindsOf(by: 'people' | 'machines'): ActorKind[] {
+  return actorKinds.filter(kind => peopleKinds.includes(kind) === (by === 'people'))
+}
+
 function conditionsOf(filter: AuditFilter) {
   const noun = filter.action?.endsWith('.*') ? filter.action.slice(0, -1) : null
   return {
     actor: filter.actor ?? null,
     actorKind: filter.actorKind ?? null,
+    kinds: filter.by === undefined ? null : JSON.stringify(kindsOf(filter.by)),
     action: noun === null ? (filter.action ?? null) : null,
     noun,
     target: filter.target ?? null,
@@ -157,6 +172,7 @@ function searchSql(kind: string, direction: 'ASC' | 'DESC', byTarget = false): s
   return `SELECT ${columnsWith(kind)} FROM ${from}
     WHERE ${target} AND seq BETWEEN @least AND @most
       AND (@actor IS NULL OR actor = @actor) AND (@actorKind IS NULL OR ${kind} = @actorKind)
+      AND (@kinds IS NULL OR ${kind} IN (SELECT value FROM json_each(@kinds)))
       AND (@action IS NULL OR action = @action)
       AND (@noun IS NULL OR substr(action, 1, length(@noun)) = @noun)
       AND (@since IS NULL OR at >= @since) AND (@until IS NULL OR at < @until)

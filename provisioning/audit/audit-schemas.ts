@@ -15,6 +15,13 @@ export const AuditQuery = Type.Object(
     cursor: Type.Optional(Type.String({ maxLength: 512 })),
     actor: Type.Optional(Text),
     actorKind: Type.Optional(Kind),
+    by: Type.Optional(
+      Type.Unsafe<'people' | 'machines'>({
+        ...{ type: 'string', enum: ['people', 'machines'] },
+        description:
+          'people: by API token, operator certificate or local command; machines: devices, enrollments, the service',
+      }),
+    ),
     action: Type.Optional(
       Type.String({
         pattern: '^[a-z]+\\.([a-z]+|\\*)$',
