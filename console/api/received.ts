@@ -11,3 +11,8 @@ export function parseReceived(text: string): unknown {
       : value,
   )
 }
+
+/** Whether it holds what was shown with characters replaced: sent back, it would replace them in the record, too. */
+export function holdsReplaced(json: string): boolean {
+  return json.includes('\u{fffd}')
+}

@@ -1,7 +1,7 @@
 // One request to the API and its answer, as a value or as what went wrong. Keeps the session's CSRF token in memory alone.
 import { ApiProblem } from '../../client/failures.ts'
 import { connection } from './connection.ts'
-import { parseReceived } from './received.ts'
+import { holdsReplaced, parseReceived } from './received.ts'
 
 /** The service did not answer: it is down or restarting, or the network is down. */
 export class Unreachable extends Error {}
@@ -58,11 +58,17 @@ export async function change<T>(
   const keyed = method === 'POST' || method === 'PATCH'
   const key = keyed ? { 'Idempotency-Key': crypto.randomUUID() } : {}
   const json = body === undefined ? {} : { 'Content-Type': 'application/json' }
+  const text = body === undefined ? null : JSON.stringify(body)
+  if (text !== null && holdsReplaced(text))
+    throw new ApiProblem(400, {
+      detail: 'It holds characters that are not shown here (\u{fffd}) and would be lost.',
+      hint: 'Take them out, or change it with the command line.',
+    })
   const once = () =>
     request<T>(method, path, {
       ...more,
       headers: { ...key, ...json, ...more.headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(text === null ? {} : { body: text }),
     })
   const answer = await once().catch(async (failure: unknown) => {
     if (keyed && failure instanceof Unreachable) return once()

@@ -91,6 +91,13 @@ describe('hostile text in the console', () => {
       )
       assert.equal(shown, false, path)
     }
+    await view.goTo('/devices/turned-1')
+    await view.page.getByRole('button', { name: 'Edit' }).click()
+    await view.page.getByRole('button', { name: 'Save' }).click()
+    await view.page.getByText('characters that are not shown here').waitFor()
+    const { attributes } = (await service.call('GET', '/v1/devices/turned-1')).body
+    assert.deepEqual(attributes, { note: turning }, 'what was not shown is not replaced in the record')
+    await view.page.getByRole('button', { name: 'Cancel' }).click()
     await assertText()
   })
 
