@@ -64,6 +64,12 @@ test('a release is refused until all is ready, and then leaves a tag, a changelo
   assert.match(stdout, /^[\da-f]{64} {2}rollcall-9\.9\.9\.tgz\n/m)
   assert.ok(existsSync(join(clone, 'release/rollcall-9.9.9.tgz')))
   assert.ok(existsSync(join(clone, 'release/rollcall-sim-9.9.9.tgz')))
+  const { bomFormat, components } = JSON.parse(
+    readFileSync(join(clone, 'release/rollcall-9.9.9.cdx.json'), 'utf8'),
+  )
+  assert.equal(bomFormat, 'CycloneDX')
+  const names = components.map(({ name }: { name: string }) => name)
+  assert.deepEqual([names.includes('fastify'), names.includes('typescript')], [true, false])
   refused(/exists already/, '9.9.9')
   refused(/nothing under Unreleased/, '9.9.10')
 })
