@@ -3,6 +3,7 @@
 // of the service. CMP by PBM with 500 rounds, as openssl takes, with implicit confirmation, and with a certConf besides.
 import { spawn } from 'node:child_process'
 import { hash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -117,7 +118,9 @@ try {
     )
   }
 } finally {
+  const ended = service.exitCode === null ? once(service, 'exit') : null
   service.kill()
+  await ended
   rmSync(data, { recursive: true, force: true })
 }
 
