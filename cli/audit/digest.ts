@@ -1,6 +1,7 @@
 // `rollcall audit digest`: what was done on a day, by whom and how often, instead of row by row.
 import { Command, InvalidArgumentError } from 'commander'
 import type { AuditRow } from '../../client/types.ts'
+import { parseInstant } from '../../pki/instant.ts'
 import { type Column, type Format, printPages } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
@@ -29,7 +30,7 @@ export function digestCommand(): Command {
     .option('--day <date>', 'which day, in UTC, such as 2026-11-30 (default: today)', day, day(today()))
     .option('--machines', 'what devices, enrollments and the service itself did, too')
     .action(async ({ day: begin, machines, ...flags }: Flags) => {
-      const until = new Date(Date.parse(begin) + DAY_MS).toISOString()
+      const until = new Date((parseInstant(begin) ?? 0) + DAY_MS).toISOString()
       const filter = { since: begin, until, limit: PAGE_ROWS, ...(machines ? {} : { by: 'people' as const }) }
       const lines = await withService(flags, client => digestOf(client.audit.pages(filter)))
       await printPages(onePage(lines), columns, flags.output)
@@ -62,7 +63,7 @@ function today(): string {
 
 /** The begin of a day. */
 function day(text: string): string {
-  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
-  if (Number.isNaN(at)) throw new InvalidArgumentError('It must be a day such as 2026-11-30.')
+  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? parseInstant(`${text}T00:00:00Z`) : null
+  if (at === null) throw new InvalidArgumentError('It must be a day such as 2026-11-30.')
   return new Date(at).toISOString()
 }
