@@ -1,4 +1,4 @@
-// `rollcall audit digest`: what was done on a day, by whom and how often, instead of row by row.
+// `rollcall audit digest`: what each actor did on a day and how often, instead of row by row.
 import { Command, InvalidArgumentError } from 'commander'
 import type { AuditRow } from '../../client/types.ts'
 import { parseInstant } from '../../pki/instant.ts'

@@ -1,5 +1,6 @@
 // What the API answers where the typed client has no word for it yet: the overview, live sessions, events.
 import type { Device, DeviceState } from '../../client/types.ts'
+import type { ChangeKind } from '../../db/change-kind.ts'
 
 export type ListedDevice = Device
 
@@ -106,7 +107,7 @@ export type Overview = {
   receipts: {
     at: string
     epoch: number
-    kind: 'certificate' | 'device' | 'issuer' | 'policy'
+    kind: ChangeKind
     deviceId: string | null
     fingerprint: string | null
     issuerId: string | null

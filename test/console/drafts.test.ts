@@ -6,6 +6,7 @@ import { formatAttributes, parseAttributes, parseGroups } from '../../console/la
 import { eventKinds } from '../../console/labels/events.ts'
 import { revocationReasons as shownReasons } from '../../console/labels/revocation-reasons.ts'
 import { columnsOf, mappingOf } from '../../console/pages/enroll/csv-columns.ts'
+import { textOf } from '../../console/pages/enroll/file-text.ts'
 import { documentText, validateDraft } from '../../console/pages/policies/draft.ts'
 import { readJson } from '../../console/pages/policies/json-lines.ts'
 import { lineDiff } from '../../console/pages/policies/line-diff.ts'
@@ -130,6 +131,35 @@ describe('the columns of a file', () => {
     const columns = columnsOf('deviceId,name\na,b\n')
     assert.deepEqual(mappingOf(columns), ['attr.name=name'])
     assert.deepEqual(columnsOf(''), [])
+    assert.deepEqual(mappingOf(columnsOf('Name,Device ID\na,b\n')), ['attr.Name=Name', 'deviceId=Device ID'])
+    assert.deepEqual(mappingOf(columnsOf('Name,Hall\na,b\n')), ['deviceId=Name', 'attr.Hall=Hall'])
+  })
+
+  it('are found in a file as spreadsheets write it', () => {
+    const rows = 'Gerät;"Halle; alt";Certificate\r\npump-1;Süd;x\r\n'
+    const shown = (bytes: Uint8Array) =>
+      columnsOf(textOf(bytes)).map(({ name, field, sample }) => [name, field, sample])
+    const expected = [
+      ['Gerät', 'attr.Ger-t', 'pump-1'],
+      ['Halle; alt', 'attr.Halle-alt', 'Süd'],
+      ['Certificate', 'certificate', 'x'],
+    ]
+    assert.deepEqual(shown(Buffer.from(rows)), expected)
+    assert.deepEqual(shown(Buffer.from(`\ufeff${rows}`)), expected)
+    assert.deepEqual(shown(Buffer.from(rows, 'latin1')), expected, 'Windows-1252')
+    assert.deepEqual(shown(Buffer.from(`\ufeff${rows}`, 'utf16le')), expected)
+    assert.deepEqual(shown(Buffer.from(rows, 'utf16le')), expected, 'without a mark')
+    assert.deepEqual(shown(Buffer.from(`sep=;\r\n${rows}`)), expected)
+    assert.deepEqual(
+      columnsOf('deviceId\tsite\na\tb\n').map(({ name }) => name),
+      ['deviceId', 'site'],
+    )
+    const cut = Buffer.from('deviceId,site\na,ü')
+    assert.deepEqual(
+      shown(cut.subarray(0, cut.length - 1)).at(-1),
+      ['site', 'attr.site', ''],
+      'cut within a character',
+    )
   })
 })
 

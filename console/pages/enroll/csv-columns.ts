@@ -16,28 +16,56 @@ export const fields = [
 ] as const
 const known = new Set<string>([...fields, 'id', 'certificates'])
 
+/** Headings as people write them, in lower case without blanks and signs; as the service reads them. */
+const meanings: Readonly<Record<string, string>> = {
+  deviceid: 'deviceId',
+  device: 'deviceId',
+  devicename: 'deviceId',
+  clientid: 'deviceId',
+  thing: 'deviceId',
+  thingname: 'deviceId',
+  certificate: 'certificate',
+  cert: 'certificate',
+  certificatepem: 'certificate',
+  pem: 'certificate',
+  csr: 'csr',
+  request: 'csr',
+  certificaterequest: 'csr',
+  certificatesigningrequest: 'csr',
+  group: 'groups',
+  groups: 'groups',
+  days: 'days',
+  validity: 'days',
+  validitydays: 'days',
+  trust: 'trust',
+  state: 'state',
+}
+
 export function columnsOf(text: string): Columns {
-  const [header = [], first = []] = records(text.replace(/^\ufeff/, ''), 2)
+  const plain = text.replace(/^\ufeff/, '')
+  // Excel's own line before the header.
+  const said = /^sep=([,;\t])\r?\n/.exec(plain)
+  const table = plain.slice(said?.[0].length ?? 0)
+  const [header = [], first = []] = records(table, said?.[1] ?? delimiterOf(table), 2)
   const taken = new Set(
     header.filter(name => known.has(name)).map(name => (name === 'id' ? 'deviceId' : name)),
   )
-  return header.map((name, at) => ({ name, field: fieldOf(name, taken), sample: first[at] ?? '' }))
+  const fieldsOf = header.map(name => fieldOf(name, taken))
+  // A name is the device where nothing else is.
+  const named = header.findIndex(name => wordOf(name) === 'name')
+  if (named >= 0 && !taken.has('deviceId')) fieldsOf[named] = 'deviceId'
+  return header.map((name, at) => ({ name, field: fieldsOf[at]!, sample: first[at] ?? '' }))
+}
+
+function wordOf(name: string): string {
+  return name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')
 }
 
 /** Of a name that says it: a field. Of any other: an attribute of that name. */
 function fieldOf(name: string, taken: Set<string>): string {
   if (known.has(name) || name.startsWith('attr.')) return name
-  const plain = name.toLowerCase().replace(/[^a-z0-9]/g, '')
-  const guesses: Record<string, string> = {
-    deviceid: 'deviceId',
-    device: 'deviceId',
-    name: 'deviceId',
-    thingname: 'deviceId',
-    group: 'groups',
-    groups: 'groups',
-    csr: 'csr',
-  }
-  const guess = Object.hasOwn(guesses, plain) ? guesses[plain]! : undefined
+  const plain = wordOf(name)
+  const guess = Object.hasOwn(meanings, plain) ? meanings[plain]! : undefined
   if (guess !== undefined && !taken.has(guess)) {
     taken.add(guess)
     return guess
@@ -50,8 +78,16 @@ export function mappingOf(columns: Columns): string[] {
   return columns.filter(({ name, field }) => name !== field).map(({ name, field }) => `${field}=${name}`)
 }
 
+/** What stands most often between the names of the first line. */
+function delimiterOf(text: string): string {
+  const line = text.match(/[^\r\n]+/)?.[0] ?? ''
+  const plain = line.replaceAll(/"(?:[^"]|"")*"/g, '')
+  const counted = [',', ';', '\t'].map(delimiter => ({ delimiter, count: plain.split(delimiter).length }))
+  return counted.reduce((most, one) => (one.count > most.count ? one : most)).delimiter
+}
+
 /** The first records of RFC 4180 text; of a text that breaks off, what there is. */
-function records(text: string, max: number): string[][] {
+function records(text: string, delimiter: string, max: number): string[][] {
   const found: string[][] = []
   let record: string[] = []
   let cell = ''
@@ -65,7 +101,7 @@ function records(text: string, max: number): string[][] {
         at += 1
       } else quoted = false
     } else if (character === '"') quoted = true
-    else if (character === ',') {
+    else if (character === delimiter) {
       record.push(cell)
       cell = ''
     } else if (character === '\n') {

@@ -14,6 +14,7 @@ import { Timestamp } from '../../components/timestamp.tsx'
 import { bytes, count } from '../../labels/formats.ts'
 import { ColumnMapping } from './column-mapping.tsx'
 import { type Columns, columnsOf, mappingOf } from './csv-columns.ts'
+import { textOf } from './file-text.ts'
 import { JobView } from './job-view.tsx'
 
 const HEADER_BYTES = 64 * 1024
@@ -32,7 +33,7 @@ export function ImportView() {
     setFailure(null)
     setFile(chosen)
     const lines = /\.(ndjson|jsonl|json)$/i.test(chosen.name)
-    setColumns(lines ? null : columnsOf(await chosen.slice(0, HEADER_BYTES).text()))
+    setColumns(lines ? null : columnsOf(textOf(await chosen.slice(0, HEADER_BYTES).bytes())))
   }
   const send = async (dryRun: boolean) => {
     if (file === null) return

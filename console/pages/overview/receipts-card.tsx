@@ -1,4 +1,5 @@
 // The last changes that cut sessions: the nodes that acted on them, the sessions cut, the time it took.
+import type { ChangeKind } from '../../../db/change-kind.ts'
 import type { Overview } from '../../api/response-types.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
@@ -7,6 +8,15 @@ import { Empty } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { count } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
+
+const kindLabels: Record<ChangeKind, string> = {
+  certificate: 'certificate',
+  device: 'device',
+  issuer: 'issuer',
+  policy: 'policy',
+  session: 'session ended',
+  stored_session: 'session ended and cleared',
+}
 
 export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts'] }) {
   // A change of a policy or an issuer is worth a line where it cut somebody.
@@ -63,7 +73,7 @@ function Target({
   const other = issuerId ?? fingerprint
   return (
     <>
-      {kind}{' '}
+      {kindLabels[kind]}{' '}
       {deviceId === null ? (
         other === null ? null : (
           <code title={other}>{other.slice(0, 12)}…</code>
