@@ -1,6 +1,6 @@
 // Entity tags of devices, certificates and issuers: a change that names the tag of an older version writes nothing.
 // A tag is a hash of every field that a transition may change, and opaque to callers.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { Actor } from './audit/audit.ts'
 import type { CertificateStatus, DeviceState, Schema } from './schema.ts'
@@ -102,5 +102,5 @@ function assertSeen({ seen }: Actor, version: string, code: ConflictCode, what: 
 }
 
 function versionOf(parts: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+  return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 32)
 }

@@ -90,11 +90,16 @@ export function openDeviceExport(file: string, filter: ExportFilter, now: number
         next = listed.next
       }
       const ids = JSON.stringify(found.splice(0, PAGE_DEVICES))
-      return devices.all({ ids, status }).map(({ endorsementKey, ...device }) => ({
+      const rows = devices.all({ ids, status })
+      const seen = lastSeen.ofDevices(
+        rows.map(({ deviceId }) => deviceId),
+        now,
+      )
+      return rows.map(({ endorsementKey, ...device }) => ({
         ...device,
         // An import puts it on the operator's list, so no other is written.
         ...(endorsementKey === null ? {} : { endorsementKey }),
-        lastSeen: lastSeen(device.deviceId, now),
+        lastSeen: seen.get(device.deviceId) ?? null,
         // Read when it is asked for, so that a damaged row fails alone.
         get attributes() {
           return JSON.parse(device.attributes)

@@ -245,7 +245,11 @@ function pageOf({ keys, seenTo }: Found, limit: number): DeviceIds {
 function merged(found: readonly Found[], limit: number): DeviceIds {
   const ends = found.flatMap(({ seenTo }) => (seenTo === null ? [] : [seenTo.id]))
   const end = ends.length === 0 ? null : ends.reduce((a, b) => (a < b ? a : b))
-  const all = [...new Set(found.flatMap(({ keys }) => keys.map(({ id }) => id)))].sort(byBytes)
+  const [only] = found
+  const all =
+    found.length === 1
+      ? only!.keys.map(({ id }) => id)
+      : [...new Set(found.flatMap(({ keys }) => keys.map(({ id }) => id)))].sort(byBytes)
   const ids = end === null ? all : all.filter(id => id <= end)
   const key = (id: string): DeviceKey => ({ value: id, id })
   if (ids.length > limit) return { ids: ids.slice(0, limit), next: key(ids[limit - 1]!) }

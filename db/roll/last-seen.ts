@@ -89,36 +89,52 @@ export function prepareLastSeenNotes(sqlite: Database): LastSeenNotes {
 }
 
 type Row = Omit<LastSeen, 'protocol' | 'sessionKept'> & {
+  deviceId: string
   protocolLevel: 3 | 4 | 5 | null
   sessionKept: number
   seenAt: number
-  nodeId: string | null
+  /** When the broker on which it is connected was heard of; null where that is none, or none of the registry. */
+  heardAt: number | null
 }
 
-/** Null where the device never connected. Of a broker that was not heard of for 10 s, nobody is said to be connected. */
-export type LastSeenReader = (deviceId: string, now: number) => LastSeen | null
+/** Of a broker that was not heard of for 10 s, nobody is said to be connected. */
+export type LastSeenReader = {
+  /** Null where the device never connected. */
+  ofDevice(deviceId: string, now: number): LastSeen | null
+  /** Of those that ever connected. */
+  ofDevices(deviceIds: readonly string[], now: number): Map<string, LastSeen>
+}
 
 export function prepareLastSeen(sqlite: Database): LastSeenReader {
-  const one = sqlite.prepare<[string], Row>(
-    `SELECT connected_at AS connectedAt, disconnected_at AS disconnectedAt, reason, address, fingerprint,
-       protocol_level AS protocolLevel, session_kept AS sessionKept, messages_waiting AS messagesWaiting,
-       bytes_in AS bytesIn, bytes_out AS bytesOut, seen_at AS seenAt, node_id AS nodeId
-     FROM last_seen WHERE device_id = ?`,
+  const columns = `device_id AS deviceId, connected_at AS connectedAt, disconnected_at AS disconnectedAt, reason, address,
+    fingerprint, protocol_level AS protocolLevel, session_kept AS sessionKept, messages_waiting AS messagesWaiting,
+    bytes_in AS bytesIn, bytes_out AS bytesOut, seen_at AS seenAt,
+    (SELECT seen_at FROM nodes WHERE id = node_id) AS heardAt`
+  const one = sqlite.prepare<[string], Row>(`SELECT ${columns} FROM last_seen WHERE device_id = ?`)
+  // As a join its plan holds whatever ANALYZE found: each ID is looked up.
+  const some = sqlite.prepare<[string], Row>(
+    `SELECT ${columns} FROM json_each(?) AS asked CROSS JOIN last_seen ON device_id = asked.value
+     WHERE seen_at <> 0`,
   )
-  const node = sqlite.prepare<[string], number>('SELECT seen_at FROM nodes WHERE id = ?').pluck()
-  return (deviceId, now) => {
-    const row = one.get(deviceId)
-    if (row === undefined || row.seenAt === 0) return null
-    const { seenAt, nodeId, protocolLevel, sessionKept, ...shown } = row
-    const seen: LastSeen = {
-      ...shown,
-      protocol: protocolLevel === null ? null : protocolNames[protocolLevel],
-      sessionKept: sessionKept === 1,
-    }
-    if (seenAt !== CONNECTED) return seen
-    const heardAt = nodeId === null ? undefined : node.get(nodeId)
-    if (heardAt !== undefined && heardAt > now - NODE_GONE_MS) return { ...seen, disconnectedAt: null }
-    const lostAt = Math.max(heardAt ?? 0, seen.connectedAt)
-    return { ...seen, disconnectedAt: lostAt, reason: 'broker_lost' }
+  return {
+    ofDevice(deviceId, now) {
+      const row = one.get(deviceId)
+      return row === undefined || row.seenAt === 0 ? null : toLastSeen(row, now)
+    },
+    ofDevices: (deviceIds, now) =>
+      new Map(some.all(JSON.stringify(deviceIds)).map(row => [row.deviceId, toLastSeen(row, now)])),
   }
+}
+
+function toLastSeen(row: Row, now: number): LastSeen {
+  const { deviceId: _, seenAt, heardAt, protocolLevel, sessionKept, ...shown } = row
+  const seen: LastSeen = {
+    ...shown,
+    protocol: protocolLevel === null ? null : protocolNames[protocolLevel],
+    sessionKept: sessionKept === 1,
+  }
+  if (seenAt !== CONNECTED) return seen
+  if (heardAt !== null && heardAt > now - NODE_GONE_MS) return { ...seen, disconnectedAt: null }
+  const lostAt = Math.max(heardAt ?? 0, seen.connectedAt)
+  return { ...seen, disconnectedAt: lostAt, reason: 'broker_lost' }
 }

@@ -45,7 +45,7 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
     const device = await roll.device(id)
     if (device === null) throw new Problem(rollProblems, 'device_unknown', `no device ${id} is registered`)
     const connected = liveSessions.connectedOf([id], now()).has(id)
-    const shown = toDeviceResponse(device, connected, lastSeen(id, now()))
+    const shown = toDeviceResponse(device, connected, lastSeen.ofDevice(id, now()))
     reply.header('etag', etag(shown.version))
     return shown
   }
@@ -101,9 +101,10 @@ export function deviceRoutes(api: Api, services: DeviceServices): void {
       const { items, next } = await roll.devices(filter, after, limit, now(), sortOf(sort))
       const ids = items.map(({ id }) => id)
       const connected = liveSessions.connectedOf(ids, now())
+      const seen = lastSeen.ofDevices(ids, now())
       return {
         items: items.map(device =>
-          toDeviceResponse(device, connected.has(device.id), lastSeen(device.id, now())),
+          toDeviceResponse(device, connected.has(device.id), seen.get(device.id) ?? null),
         ),
         nextCursor: encodeDeviceCursor(next, sort),
         ...(total === true && { total: roll.countDevices(filter, now()) }),

@@ -3,7 +3,7 @@
 import type { Static } from 'typebox'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { DeviceFilter } from '../../db/roll/device-filter.ts'
-import type { LastSeenReader } from '../../db/roll/last-seen.ts'
+import type { LastSeen, LastSeenReader } from '../../db/roll/last-seen.ts'
 import {
   type LiveSessionReader,
   type NotedSession,
@@ -65,12 +65,11 @@ export function deviceSessionRoutes(api: Api, services: SessionServices): void {
       const filter = filterOf(asked, scopeOf(request))
       const after = decodeDeviceCursor(cursor, order)
       const { items, next } = await roll.devices(filter, after, limit, now(), sortOf(order))
-      const nodes = liveSessions.nodesOf(
-        items.map(({ id }) => id),
-        now(),
-      )
+      const ids = items.map(({ id }) => id)
+      const nodes = liveSessions.nodesOf(ids, now())
+      const seen = lastSeen.ofDevices(ids, now())
       return {
-        items: items.map(({ id }) => toSession(id, nodes.get(id) ?? null)),
+        items: ids.map(id => toSession(id, nodes.get(id) ?? null, seen.get(id) ?? null)),
         nextCursor: encodeDeviceCursor(next, order),
         ...(total === true && { total: roll.countDevices(filter, now()) }),
       }
@@ -130,20 +129,19 @@ export function deviceSessionRoutes(api: Api, services: SessionServices): void {
       return answer(id, clear, epoch)
     },
   )
+}
 
-  function toSession(deviceId: string, node: string | null): Session {
-    const seen = lastSeen(deviceId, now())
-    return {
-      deviceId,
-      connected: node !== null,
-      kept: seen?.sessionKept ?? false,
-      messagesWaiting: seen?.messagesWaiting ?? 0,
-      connectedAt: timeOrNull(seen?.connectedAt ?? null),
-      disconnectedAt: node === null ? timeOrNull(seen?.disconnectedAt ?? null) : null,
-      address: seen?.address ?? null,
-      protocol: seen?.protocol ?? null,
-      node,
-    }
+function toSession(deviceId: string, node: string | null, seen: LastSeen | null): Session {
+  return {
+    deviceId,
+    connected: node !== null,
+    kept: seen?.sessionKept ?? false,
+    messagesWaiting: seen?.messagesWaiting ?? 0,
+    connectedAt: timeOrNull(seen?.connectedAt ?? null),
+    disconnectedAt: node === null ? timeOrNull(seen?.disconnectedAt ?? null) : null,
+    address: seen?.address ?? null,
+    protocol: seen?.protocol ?? null,
+    node,
   }
 }
 

@@ -139,7 +139,7 @@ test('a device of an earlier schema was seen when its certificate was first used
   makeOlderRegistry(`${roll.data}/registry.db`, file, BEFORE_LAST_SEEN)
   await roll.close()
   const registry = openForWriting(file)
-  const seen = prepareLastSeen(registry.sqlite)
+  const seen = prepareLastSeen(registry.sqlite).ofDevice
   assert.deepEqual(
     ['used', 'unused', 'bare'].map(id => seen(id, at)?.connectedAt ?? null),
     [at, null, null],

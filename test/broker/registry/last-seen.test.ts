@@ -25,7 +25,7 @@ after(async () => {
   await roll.close()
 })
 
-const seen = (id: string, now = Date.now()) => prepareLastSeen(roll.registry.sqlite)(id, now)
+const seen = (id: string, now = Date.now()) => prepareLastSeen(roll.registry.sqlite).ofDevice(id, now)
 
 async function once(id: string, holds: (is: LastSeen) => boolean): Promise<LastSeen> {
   await until(() => {
