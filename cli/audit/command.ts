@@ -16,6 +16,7 @@ import {
   outputOption,
   printDocument,
   printPages,
+  readAhead,
 } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { acceptLog } from './accept.ts'
@@ -117,7 +118,7 @@ function searchCommand(): Command {
       if (flags.actorKind !== undefined) filter.actorKind = flags.actorKind
       if (flags.by !== undefined) filter.by = flags.by
       const count = await withService(flags, client =>
-        printPages(atMost(client.audit.pages(filter), flags.limit), columns, flags.output),
+        printPages(readAhead(atMost(client.audit.pages(filter), flags.limit)), columns, flags.output),
       )
       if (count === 0) process.stderr.write('no row fits\n')
     })

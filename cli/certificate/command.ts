@@ -6,7 +6,7 @@ import { keyName } from '../../pki/key-policy.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
 import { CommandFailed } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
-import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
+import { atMost, type Column, type Format, printDocument, printPages, readAhead } from '../output/format.ts'
 import { printAdmittingCertificates, printReceipt } from '../output/receipt.ts'
 import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
@@ -57,7 +57,7 @@ function listCommand(): Command {
           if (device !== undefined) filter.deviceId = device
           if (status !== undefined) filter.status = status
           const count = await printPages(
-            atMost(client.certificates.pages(filter), limit),
+            readAhead(atMost(client.certificates.pages(filter), limit)),
             columns,
             flags.output,
           )

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Client } from '../../client/index.ts'
 import type { Device, DeviceListing } from '../../client/types.ts'
 import { durationSeconds, wholeNumber } from '../options.ts'
-import { atMost, type Column, type Format, printPages } from '../output/format.ts'
+import { atMost, type Column, type Format, printPages, readAhead } from '../output/format.ts'
 import { programName } from '../program-name.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { type FilterFlags, filterOf, withFilters } from './filters.ts'
@@ -84,7 +84,8 @@ async function printOnce(
   limit: number | undefined,
   format: Format,
 ): Promise<void> {
-  const count = await printPages(atMost(client.devices.pages(listing), limit), shownColumns, format)
+  const pages = atMost(client.devices.pages(listing), limit)
+  const count = await printPages(readAhead(pages), shownColumns, format)
   if (count === 0)
     process.stderr.write(`no device fits; put one on the roll: ${programName()} device add ID\n`)
 }

@@ -42,18 +42,38 @@ export async function printPages<Item>(
   const all: Item[] = []
   for await (const items of pages) {
     count += items.length
-    if (format === 'jsonl') for (const item of items) out.write(`${JSON.stringify(item)}\n`)
+    if (items.length === 0) continue
+    if (format === 'jsonl') out.write(lines(items.map(item => JSON.stringify(item))))
     else if (format !== 'table') all.push(...items)
     else {
       const rows = items.map(item => columns.map(column => shown(column.cell(item))))
       const first = count === items.length
       widths = widths.map((width, at) => Math.max(width, ...rows.map(row => row[at]?.length ?? 0)))
-      if (first && rows.length > 0) out.write(heading(columns, widths, out))
-      for (const row of rows) out.write(`${aligned(row, widths)}\n`)
+      if (first) out.write(heading(columns, widths, out))
+      out.write(lines(rows.map(row => aligned(row, widths))))
     }
   }
   if (format === 'json' || format === 'yaml') out.write(await encoded(all, format))
   return count
+}
+
+function lines(texts: readonly string[]): string {
+  return `${texts.join('\n')}\n`
+}
+
+/** Asks for each next page while the one before is written: the service is at work meanwhile. A page that nobody takes is dropped. */
+export async function* readAhead<Item>(
+  pages: AsyncIterable<readonly Item[]>,
+): AsyncGenerator<readonly Item[]> {
+  const source = pages[Symbol.asyncIterator]()
+  for (let next = source.next(); ; ) {
+    const { done, value } = await next
+    if (done) return
+    next = source.next()
+    // Its failure is told when the page is taken.
+    next.catch(() => {})
+    yield value
+  }
 }
 
 /** Stops a list after so many items. */
@@ -115,5 +135,6 @@ function shown(value: unknown): string {
       ? '-'
       : pairs.map(([key, item]) => `${printable(key)}=${shownField(key, item)}`).join(', ')
   }
-  return printable(String(value)).replaceAll('\n', '\u{fffd}')
+  const text = String(value)
+  return /^[ -~]*$/.test(text) ? text : printable(text).replaceAll('\n', '\u{fffd}')
 }

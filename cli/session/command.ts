@@ -5,7 +5,7 @@ import { confirm, withYes } from '../confirmation.ts'
 import { forEachDevice, idsArgument, idsOf } from '../device/many.ts'
 import { printable } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
-import { atMost, type Column, type Format, printDocument, printPages } from '../output/format.ts'
+import { atMost, type Column, type Format, printDocument, printPages, readAhead } from '../output/format.ts'
 import { printReceipt } from '../output/receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
@@ -77,7 +77,7 @@ Examples:
         limit: Math.min(limit ?? PAGE_SESSIONS, PAGE_SESSIONS),
       }
       const count = await withService(flags, client =>
-        printPages(atMost(client.sessions.pages(listing), limit), columns, flags.output),
+        printPages(readAhead(atMost(client.sessions.pages(listing), limit)), columns, flags.output),
       )
       if (count === 0) process.stderr.write('no session fits\n')
     })

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { CommandFailed, exitCodes, report, UsageError } from '../../../cli/errors.ts'
 import { formatExplanation } from '../../../cli/explain/command.ts'
 import { collect, keyValue, portNumber, wholeNumber } from '../../../cli/options.ts'
-import { atMost, type Format, printDocument, printPages } from '../../../cli/output/format.ts'
+import { atMost, type Format, printDocument, printPages, readAhead } from '../../../cli/output/format.ts'
 import { printReceipt } from '../../../cli/output/receipt.ts'
 import { readableLine } from '../../../cli/service/log-lines.ts'
 import { mergeMetrics } from '../../../cli/service/merged-metrics.ts'
@@ -69,6 +69,31 @@ describe('output', () => {
     for await (const items of atMost(counted(), 3)) taken.push(...items)
     assert.deepEqual(taken, [1, 2, 1])
     assert.equal(asked, 2)
+  })
+
+  it('asks for the next page before the one at hand is taken, and for none beyond the limit', async () => {
+    const said: string[] = []
+    async function* pages() {
+      for (const page of [1, 2, 3]) {
+        said.push(`asked ${page}`)
+        yield [page]
+      }
+    }
+    for await (const [page] of readAhead(atMost(pages(), 2))) {
+      await null
+      said.push(`taken ${page}`)
+    }
+    assert.deepEqual(said, ['asked 1', 'asked 2', 'taken 1', 'taken 2'])
+  })
+
+  it('writes every page that came before a failure, then fails', async () => {
+    async function* pages() {
+      yield [{ id: 'a', n: 1 }]
+      throw new CommandFailed('the service is gone', 'start it')
+    }
+    const out = sink()
+    await assert.rejects(printPages(readAhead(pages()), columns, 'table', out), /the service is gone/)
+    assert.equal(out.text(), 'ID  NUMBER\na   1\n')
   })
 
   it('shows a key type as standards name it, and leaves it to programs as it is stored', async () => {
