@@ -21,6 +21,7 @@ import { createMetrics } from './metrics.ts'
 import { createLastUse } from './operators/last-use.ts'
 import { createHistoryService } from './overview/history.ts'
 import { createOverviewService } from './overview/overview.ts'
+import { createFleetTrials } from './policies/fleet-trials.ts'
 import { createReceipt } from './receipt.ts'
 import { startRevocation, statusUrlOf } from './revocation/index.ts'
 import { openStatusServer } from './revocation/status-server.ts'
@@ -110,6 +111,8 @@ async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
   open.defer(() => sealer.close())
   const csrs = createCsrPool()
   open.defer(() => csrs.close())
+  const fleetTrials = createFleetTrials(directory.registry)
+  open.defer(() => fleetTrials.close())
   const lastUse = createLastUse({ store: writer, failed: log.lastUseNotNoted, now })
   open.defer(() => lastUse.close())
   const anchors = startAnchorService({ ...config, reading, writer, issuers, log })
@@ -136,6 +139,7 @@ async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
       reading,
       issuers,
       lastUse,
+      fleetTrials,
       overview,
       history: createHistoryService(events.history, now),
       events,

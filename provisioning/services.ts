@@ -54,6 +54,7 @@ import { createAuthorizationScope } from './operators/authorization-scope.ts'
 import type { LastUse } from './operators/last-use.ts'
 import type { History, HistorySpan } from './overview/history.ts'
 import type { OverviewService } from './overview/overview.ts'
+import type { FleetTrials } from './policies/fleet-trials.ts'
 import type { PolicyResolver } from './policies/policy-resolver.ts'
 import { createPolicyResolver } from './policies/policy-resolver.ts'
 import type { AwaitReceipt } from './receipt.ts'
@@ -84,6 +85,7 @@ export type Services = {
   openExport: (filter: ExportFilter) => DeviceExport
   policies: PolicyReader
   policyResolver: PolicyResolver
+  fleetTrials: FleetTrials
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   issuers: () => Map<string, Issuer>
@@ -124,6 +126,7 @@ type ServiceParts = Pick<
   | 'writer'
   | 'issuers'
   | 'anchors'
+  | 'fleetTrials'
   | 'lastUse'
   | 'overview'
   | 'history'
@@ -186,6 +189,7 @@ export function createServices(parts: ServiceParts): Services {
     groups: prepareGroups(reading.sqlite),
     policies,
     policyResolver: createPolicyResolver(policies),
+    fleetTrials: parts.fleetTrials,
     authority,
     enrollments: createEnrollmentReader(reading),
     claimService: createClaimService({ ca, writer, issuers, pq, now }),

@@ -18,11 +18,11 @@ export type TimeSlices = {
   run<Result>(work: Generator<unknown, Result>, gone?: () => boolean): Promise<Result>
 }
 
-type TimeSliceLimits = {
+export type TimeSliceLimits = {
   sliceMs: number
   workMax: number
-  /** Between two slices the event loop has this long for requests; with 0 the next turn has the next slice. */
-  restMsMax?: number
+  /** So many pieces of work are in progress, and hold memory, at once; the others wait in the order they came. */
+  begunMax?: number
   /** The slices of one piece of work together. */
   workMsMax?: number
   /** From its beginning, with the work of others between. */
@@ -38,26 +38,20 @@ type Work = {
   reject(error: unknown): void
 }
 
-const limits: TimeSliceLimits = { sliceMs: 2, workMax: 16 }
-const REST_MS = 1
-/** The event loop has nothing else to do where less of a rest was used. */
-const IDLE_MS = 0.5
-
 export function createTimeSlices({
   sliceMs,
   workMax,
-  restMsMax = 0,
+  begunMax = workMax,
   workMsMax = Number.POSITIVE_INFINITY,
   waitMsMax = Number.POSITIVE_INFINITY,
-} = limits): TimeSlices {
+}: TimeSliceLimits): TimeSlices {
   const waiting: Work[] = []
   let scheduled = false
 
   function schedule(): void {
     if (scheduled || waiting.length === 0) return
     scheduled = true
-    if (restMsMax === 0) setImmediate(turn)
-    else rest(performance.now() + restMsMax)
+    setImmediate(turn)
   }
 
   function turn(): void {
@@ -66,24 +60,15 @@ export function createTimeSlices({
     schedule()
   }
 
-  /** Until requests leave the event loop idle for a moment, or the work has rested as long as it must. */
-  function rest(until: number): void {
-    const before = performance.eventLoopUtilization()
-    setTimeout(() => {
-      const { active } = performance.eventLoopUtilization(before)
-      if (active < IDLE_MS || performance.now() >= until) turn()
-      else rest(until)
-    }, REST_MS)
-  }
-
-  /** The work whose turn it is, then the next one's. */
+  /** Ends work that nobody waits for, also where it has not begun; else runs a slice of the work whose turn it is. */
   function slice(): void {
-    const work = waiting.shift()
+    const left = waiting.findIndex(({ gone }) => gone())
+    const [work] = waiting.splice(Math.max(left, 0), 1)
     if (work === undefined) return
     const began = performance.now()
     const end = began + sliceMs
     try {
-      if (work.gone()) throw new Problem(httpProblems, 'service_busy', 'the caller went away')
+      if (left >= 0) throw new Problem(httpProblems, 'service_busy', 'the caller went away')
       do {
         const { done, value } = work.steps.next()
         if (done === true) {
@@ -100,7 +85,7 @@ export function createTimeSlices({
           'service_busy',
           `it did not end within ${waitMsMax / 1_000} s beside other work`,
         )
-      waiting.push(work)
+      waiting.splice(begunMax - 1, 0, work)
     } catch (error) {
       work.reject(error)
     }

@@ -37,11 +37,9 @@ export type PolicyReader = {
   policy(name: string): Policy | null
   policies(after: string | null, limit: number): Page<Policy>
   attachments(name: string, after: string | null, limit: number): Page<Attachment>
-  /** Every document by name. */
-  documents(): Map<string, string>
-  /** Names of the policies attached, by `kind target`. */
-  attached(): Map<string, string[]>
-  /** With the given certificate, else with the newest that admits. Null where there is no such device. */
+  /** Of one moment: every document by name, and the names of the policies attached, by `kind target`. */
+  snapshot(): { documents: Map<string, string>; attached: Map<string, string[]> }
+  /** Of one moment, with the given certificate, else with the newest that admits. Null where there is no such device. */
   holder(deviceId: string, fingerprint?: string): PolicyHolder | null
   /** In the order of their IDs, without the decommissioned. */
   deviceIds(after: string, limit: number): string[]
@@ -122,17 +120,18 @@ export function createPolicyReader({ sqlite }: Registry): PolicyReader {
       const last = items.at(-1)
       return { items, next: rows.length > limit && last ? `${last.kind} ${last.target}` : null }
     },
-    documents: () =>
-      new Map(many.all('', -1).map(({ name, document }): [string, string] => [name, document])),
-    attached() {
-      const found = new Map<string, string[]>()
+    snapshot: sqlite.transaction(() => {
+      const documents = new Map(
+        many.all('', -1).map(({ name, document }): [string, string] => [name, document]),
+      )
+      const attached = new Map<string, string[]>()
       for (const { policy, kind, target } of all.all()) {
         const key = `${kind} ${target}`
-        found.set(key, [...(found.get(key) ?? []), policy])
+        attached.set(key, [...(attached.get(key) ?? []), policy])
       }
-      return found
-    },
-    holder(deviceId, fingerprint) {
+      return { documents, attached }
+    }),
+    holder: sqlite.transaction((deviceId: string, fingerprint?: string) => {
       const given = attributes.get(deviceId)
       if (given === undefined) return null
       const certificate = fingerprint === undefined ? newest.get(deviceId) : named.get(deviceId, fingerprint)
@@ -144,7 +143,7 @@ export function createPolicyReader({ sqlite }: Registry): PolicyReader {
           ? { ...certificate, attested: isAttested(deviceId, certificate.serialNumber) }
           : null,
       }
-    },
+    }),
     deviceIds: (after, limit) => ids.all(after, limit),
     subscriptions(deviceId) {
       const found = new Map<string, NotedSubscriptions>()

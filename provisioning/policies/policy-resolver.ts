@@ -1,24 +1,20 @@
-// What policies come to for a device, today and under a draft: effective statements, simulation, and a trial on the fleet.
+// What policies come to for a device, today and under a draft: effective statements and simulation.
 // Reads the record and asks `policy/`; changes nothing.
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
 import { type BoundStatement, refusingAll } from '../../policy/binding.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { type Decision, explainRight, type Question } from '../../policy/explanation.ts'
-import { createTimeSlices, type TimeSlices, WorkTooLong } from '../time-slices.ts'
-import { type Draft, tooLarge, tryOnFleet } from './fleet-trial.ts'
+import { createTimeSlices, type TimeSlices } from '../time-slices.ts'
 import { bind, limitsIn, policiesThrough, policySnapshot, valuesOf } from './policy-snapshot.ts'
 
 export type PolicyResolver = ReturnType<typeof createPolicyResolver>
 
-/** Questions about one device at once; trials on the fleet, which take a thousand times as long, are counted for themselves. */
-const QUESTIONS_MAX = 256
-/** Requests go before a trial, but leave it a tenth of the time. It ends before our clients give up, after 15 s. */
-const TRIALS = { sliceMs: 1, workMax: 16, restMsMax: 10, workMsMax: 6_000, waitMsMax: 14_000 }
+/** Questions about one device at once. */
+const QUESTIONS = { sliceMs: 2, workMax: 256 }
 
 export function createPolicyResolver(
   reader: PolicyReader,
-  trials: TimeSlices = createTimeSlices(TRIALS),
-  questions: TimeSlices = createTimeSlices({ sliceMs: 2, workMax: QUESTIONS_MAX }),
+  questions: TimeSlices = createTimeSlices(QUESTIONS),
 ) {
   return {
     effective: (holder: PolicyHolder, gone?: () => boolean) => questions.run(effective(reader, holder), gone),
@@ -27,12 +23,6 @@ export function createPolicyResolver(
     simulate(holder: PolicyHolder, draft: PolicyDocument, asked: readonly Question[], gone?: () => boolean) {
       return questions.run(simulation(reader, holder, draft, asked), gone)
     },
-
-    /** Rights lost and gained, device by device. Lists at most `limit` devices, those that lose something first. */
-    trial: (draft: Draft, limit: number, gone?: () => boolean) =>
-      trials.run(tryOnFleet(reader, draft, limit), gone).catch(error => {
-        throw error instanceof WorkTooLong ? tooLarge(error.message) : error
-      }),
   }
 }
 

@@ -15,14 +15,14 @@ type PolicyDocuments = { get(name: string): PolicyDocument | undefined }
 export type PolicySnapshot = { documents: PolicyDocuments; attached: ReadonlyMap<string, readonly string[]> }
 
 export function policySnapshot(reader: PolicyReader): PolicySnapshot {
-  const texts = reader.documents()
+  const { documents: texts, attached } = reader.snapshot()
   const parsed = new Map<string, PolicyDocument>()
   const get = (name: string) => {
     const text = texts.get(name)
     if (text !== undefined && !parsed.has(name)) parsed.set(name, JSON.parse(text) as PolicyDocument)
     return parsed.get(name)
   }
-  return { documents: { get }, attached: reader.attached() }
+  return { documents: { get }, attached }
 }
 
 /** The policies that hold for a device, each with what it holds through. */

@@ -1,7 +1,7 @@
 // What policies come to, before and after a change: the effective policy of a device, simulation, the trial on the fleet.
 // Changes nothing.
 
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { PolicyHolder, PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { PolicyDocument } from '../../policy/document.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
@@ -9,6 +9,7 @@ import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
 import { DeviceParams, NoQuery } from '../http/schemas.ts'
+import type { FleetTrials } from './fleet-trials.ts'
 import { policyBody, validatedDocument } from './policy-body.ts'
 import { policyProblems } from './policy-problems.ts'
 import type { PolicyResolver } from './policy-resolver.ts'
@@ -18,13 +19,17 @@ import * as schemas from './policy-schemas.ts'
 export type PolicyTrialServices = {
   policies: PolicyReader
   policyResolver: PolicyResolver
+  fleetTrials: FleetTrials
 }
 
 const DEVICES_LISTED = 100
 /** Trials on the fleet of one operator at once, so that nobody keeps others from theirs; the next may begin while the last is given up. */
 const TRIALS_EACH_MAX = 2
 
-export function policyTrialRoutes(api: Api, { policies, policyResolver }: PolicyTrialServices): void {
+export function policyTrialRoutes(
+  api: Api,
+  { policies, policyResolver, fleetTrials }: PolicyTrialServices,
+): void {
   const tags = ['policies']
   const running = new Map<string, number>()
 
@@ -142,12 +147,13 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Policy
         response: { 200: schemas.TrialResult, ...refusals },
       },
     },
-    async request =>
-      asOneOf(request.holder?.id ?? '', async () => {
+    async (request, reply) => {
+      const gone = goneSignal(reply)
+      const result = await asOneOf(request.holder?.id ?? '', async () => {
         const { name } = request.params
         const { document, attachments, limit = DEVICES_LISTED } = request.body
         const draft = { name, document: draftOf(name, document) }
-        if (attachments === undefined) return policyResolver.trial(draft, limit, goneAway(request))
+        if (attachments === undefined) return fleetTrials.run(draft, limit, gone)
         const targets = attachments.map(({ kind, target = '' }, index) => {
           if ((kind === 'everyone') === (target === '')) return { kind, target }
           const message = kind === 'everyone' ? 'everyone has no target' : `a ${kind} must be named`
@@ -155,9 +161,22 @@ export function policyTrialRoutes(api: Api, { policies, policyResolver }: Policy
             errors: [{ path: `body.attachments.${index}.target`, message }],
           })
         })
-        return policyResolver.trial({ ...draft, attachments: targets }, limit, goneAway(request))
-      }),
+        return fleetTrials.run({ ...draft, attachments: targets }, limit, gone)
+      })
+      // It is JSON already: to parse and write a megabyte again would hold the event loop.
+      return reply
+        .type('application/json; charset=utf-8')
+        .serializer((text: unknown) => text as string)
+        .send(result as never)
+    },
   )
+}
+
+/** Aborted where the connection ends before the answer. */
+function goneSignal({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  raw.once('close', () => gone.abort())
+  return gone.signal
 }
 
 /** Whether nobody waits for the answer any more. */

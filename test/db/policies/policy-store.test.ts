@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { createBrokerNotes } from '../../../db/broker-notes.ts'
 import { closeRegistry } from '../../../db/index.ts'
-import { openForNotes } from '../../../db/open.ts'
+import { openForNotes, openForReading } from '../../../db/open.ts'
 import { createPolicyReader, type PolicyReader } from '../../../db/policies/policy-reader.ts'
 import { createRoll, type Roll, tester } from '../../harness/roll.ts'
 
@@ -108,4 +108,44 @@ test('subscriptions are noted up to a bound per session, and are nobody’s once
   notes.enter('n1', 0, 0)
   assert.deepEqual(reader.subscriptions('d1'), [])
   await closeRegistry(registry)
+})
+
+test('what is read of the policies, and of a device, is of one moment while others write', async () => {
+  await roll.writer.addDevice({ id: 'd1', attributes: { site: 'before' }, groups: ['before'] }, tester)
+  await put([])
+  await roll.writer.attachPolicy('p', 'device', 'd1', tester)
+  const reading = openForReading(roll.registry.file)
+  const prepare = reading.sqlite.prepare.bind(reading.sqlite)
+  // Another connection writes between the first and the second statement.
+  const second = /SELECT policy_name AS policy|SELECT name FROM device_groups/
+  let write = () => {}
+  reading.sqlite.prepare = ((sql: string) => {
+    const statement = prepare(sql)
+    const all = statement.all.bind(statement)
+    if (second.test(sql)) {
+      statement.all = (...values: unknown[]) => {
+        write()
+        return all(...values)
+      }
+    }
+    return statement
+  }) as typeof prepare
+  const interrupted = createPolicyReader(reading)
+  const written: string[] = []
+  write = () => {
+    for (const sql of [
+      "UPDATE device_groups SET name = 'after' WHERE device_id = 'd1'",
+      "DELETE FROM policy_attachments WHERE policy_name = 'p'",
+    ]) {
+      roll.registry.sqlite.exec(sql)
+      written.push(sql)
+    }
+  }
+  assert.deepEqual(interrupted.holder('d1')?.groups, ['before'])
+  assert.equal(written.length, 2)
+  await roll.writer.attachPolicy('p', 'device', 'd1', tester)
+  assert.deepEqual(interrupted.snapshot().attached.get('device d1'), ['p'])
+  assert.equal(written.length, 4)
+  assert.equal(reader.snapshot().attached.get('device d1'), undefined)
+  await closeRegistry(reading)
 })

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { policyTrialRoutes } from '../../../provisioning/policies/policy-trial-routes.ts'
 
-type Handler = (request: object) => Promise<unknown>
-type Options = { onRequest?: Handler }
+type Handler = (request: object, reply: object) => Promise<unknown>
+type Options = { onRequest?: (request: object) => Promise<unknown> }
 
 test('two trials of one operator run at once, and those of others beside them', async () => {
   const routes = new Map<string, { options: Options; handler: Handler }>()
@@ -13,18 +13,22 @@ test('two trials of one operator run at once, and those of others beside them', 
     post: (path: string, options: Options, handler: Handler) => routes.set(path, { options, handler }),
   }
   const ends: (() => void)[] = []
-  const trial = () => new Promise<string>(resolve => ends.push(() => resolve('tried')))
-  policyTrialRoutes(api as never, { policies: {}, policyResolver: { trial } } as never)
+  const run = () => new Promise<string>(resolve => ends.push(() => resolve('tried')))
+  policyTrialRoutes(api as never, { policies: {}, fleetTrials: { run } } as never)
   const document = {
     name: 'p',
     statements: [{ effect: 'allow', actions: ['publish'], topics: ['a'] }],
   }
+  const reply = {
+    raw: { once() {} },
+    type: () => reply,
+    serializer: () => reply,
+    send: (sent: unknown) => sent,
+  }
   const fleet = () => routes.get('/v1/policies/:name/simulate/fleet')!
   const beforeBody = async (id: string) => fleet().options.onRequest?.({ holder: { id } })
   const ask = (id: string, sent: object = { document }) =>
-    fleet().handler({
-      ...{ holder: { id }, params: { name: 'p' }, body: sent, raw: { socket: { destroyed: false } } },
-    })
+    fleet().handler({ holder: { id }, params: { name: 'p' }, body: sent }, reply)
   const busy = { reason: 'service_busy', message: /2 trials of yours/ }
 
   const running = [ask('a'), ask('a')]
