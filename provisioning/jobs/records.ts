@@ -145,8 +145,13 @@ async function headOf(bytes: AsyncIterable<Buffer>): Promise<{ head: string; res
     if (next.value.includes(NEWLINE) || length > ROW_BYTES_MAX) break
   }
   const rest = async function* () {
-    yield* read
-    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value
+    try {
+      yield* read
+      for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value
+    } finally {
+      // A reader that stops early lets go of the upload, or nothing drains the rest of it.
+      await iterator.return?.()
+    }
   }
   return { head: Buffer.concat(read).toString(), rest: rest() }
 }

@@ -45,6 +45,30 @@ test('JSON lines: blank lines, CRLF, a byte order mark and a last line without a
   ])
 })
 
+test('an upload that is not read to its end is let go of, so that its connection serves other requests', async () => {
+  for (const [format, content] of [
+    ['csv', 'deviceId,site\n"a"b,c\n'],
+    ['csv', 'deviceId,deviceId\na,b\n'],
+    ['csv', 'deviceId\na\n'],
+    ['ndjson', '{"deviceId":"a"}\n'],
+  ] as const) {
+    let letGo = false
+    async function* endless() {
+      try {
+        for (;;) yield Buffer.from(content)
+      } finally {
+        letGo = true
+      }
+    }
+    try {
+      for await (const _ of readRecords(endless(), format)) break
+    } catch {
+      // The table is none.
+    }
+    assert.ok(letGo, content)
+  }
+})
+
 test('a line of 100 MB costs one row and no memory', async () => {
   const part = Buffer.alloc(1024 * 1024, 'x')
   async function* long() {
