@@ -5,6 +5,8 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import type { Device } from '../../client/types.ts'
+import { until } from '../cli/running.ts'
 import { asDevice, run, subscriber } from './mosquitto.ts'
 import { type System, scratch, startSystem } from './system.ts'
 
@@ -108,6 +110,11 @@ describe('the main job', () => {
   })
 
   it('finds everything at the second start, changes nothing, and decides as before', async () => {
+    // Notes of connections are up to a second late.
+    await until(async () => {
+      const { lastSeen } = await system.ask<Device>('device', 'show', 'sensor-5')
+      return lastSeen !== null && lastSeen.disconnectedAt !== null
+    }, 'its last connection is noted')
     const devices = await system.ask<unknown[]>('device', 'list')
     const certificates = await system.ask<unknown[]>('certificate', 'list')
     assert.equal(devices.length, 6)
