@@ -19,7 +19,7 @@ export const rollProblems = {
   device_state_forbids: {
     status: 409,
     title: 'The state of the device forbids that',
-    hint: 'A decommissioned device stays so: register a new one.',
+    hint: 'A decommissioned device stays so, and only such a device can be deleted.',
   },
   device_changed: {
     status: 412,

@@ -147,7 +147,8 @@ async function headOf(bytes: AsyncIterable<Buffer>): Promise<{ head: string; res
   const rest = async function* () {
     try {
       yield* read
-      for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value
+      for (let next = await iterator.next(); next.done !== true; next = await iterator.next())
+        yield next.value
     } finally {
       // A reader that stops early lets go of the upload, or nothing drains the rest of it.
       await iterator.return?.()
