@@ -1,36 +1,18 @@
 // Which column of a table stands for which field: as the caller mapped it, by the name of a field, or by what the heading means. Pure.
+import { fieldsByHeading, wordOf } from '../../db/jobs/table-format.ts'
 import { type Mapping, targets } from './row.ts'
 
 /** `field` is null for a column that stands for none. */
 export type Column = { column: string; field: string | null }
 
-/** Headings as people write them, in lower case without blanks and signs. */
+/** Headings that stand for a field or for the attribute that AWS calls so. */
 const meanings: Readonly<Record<string, string>> = {
-  deviceid: 'deviceId',
-  device: 'deviceId',
-  devicename: 'deviceId',
-  clientid: 'deviceId',
-  thing: 'deviceId',
+  ...fieldsByHeading,
   serial: 'attr.SerialNumber',
   serialno: 'attr.SerialNumber',
   serialnr: 'attr.SerialNumber',
   serialnumber: 'attr.SerialNumber',
   sn: 'attr.SerialNumber',
-  certificate: 'certificate',
-  cert: 'certificate',
-  certificatepem: 'certificate',
-  pem: 'certificate',
-  csr: 'csr',
-  request: 'csr',
-  certificaterequest: 'csr',
-  certificatesigningrequest: 'csr',
-  group: 'groups',
-  groups: 'groups',
-  days: 'days',
-  validity: 'days',
-  validitydays: 'days',
-  trust: 'trust',
-  state: 'state',
 }
 /** What a heading may mean only where no other names the device. */
 const fallbacks: Readonly<Record<string, string>> = { name: 'deviceId' }
@@ -54,7 +36,7 @@ export function columnsOf(
     mapping.has(field) || header.includes(field) || (field === 'deviceId' && namesDevice(header))
   for (const table of [meanings, fallbacks])
     for (const column of header) {
-      const word = column.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')
+      const word = wordOf(column)
       const field = Object.hasOwn(table, word) ? table[word]! : null
       if (field === null || mapped.has(column) || isOwn(column) || taken(field)) continue
       mapping.set(field, column)

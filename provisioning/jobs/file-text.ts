@@ -1,6 +1,7 @@
 // The text of an upload as UTF-8, whatever a spreadsheet wrote: UTF-8 with a byte order mark or without, UTF-16, Windows-1252. Found out
 // from the first bytes that tell; nothing is held back but those. Knows no rows.
 import { isAscii } from 'node:buffer'
+import { utf16Of } from '../../db/jobs/table-format.ts'
 
 export type Encoding = 'UTF-8' | 'UTF-16' | 'Windows-1252'
 /** What was found out, filled in as the file is read. */
@@ -77,13 +78,4 @@ function isCharacter(bytes: Buffer): boolean {
 
 function hasMark(bytes: Buffer): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-}
-
-/** By its byte order mark, or by the zeros of its first two characters. */
-function utf16Of([first, second, third, fourth]: Buffer): 'utf-16le' | 'utf-16be' | null {
-  if (first === 0xff && second === 0xfe) return 'utf-16le'
-  if (first === 0xfe && second === 0xff) return 'utf-16be'
-  if (first !== 0 && second === 0 && third !== 0 && fourth === 0) return 'utf-16le'
-  if (first === 0 && second !== 0 && third === 0 && fourth !== 0) return 'utf-16be'
-  return null
 }

@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { CsvError, parse } from 'csv-parse'
 import { createEventLoopYield } from '../../db/event-loop-yield.ts'
+import { type Delimiter, delimiterOf } from '../../db/jobs/table-format.ts'
 import { Problem } from '../http/problem.ts'
 import { asUtf8, type TextLayout } from './file-text.ts'
 import { jobProblems } from './job-problems.ts'
@@ -12,11 +13,9 @@ import { privateKey, type RowFault } from './row-fault.ts'
 export type UploadFormat = 'ndjson' | 'csv'
 /** How a file is written, filled in as it is read; delimiter and header of a table alone. */
 export type FileLayout = TextLayout & { delimiter: Delimiter | null; header: readonly string[] | null }
-export type Delimiter = (typeof delimiters)[number]
 /** `line` is where it begins in the file, from 1. */
 type FileRecord = { line: number } & ({ record: Record<string, unknown> } | { fault: RowFault })
 
-const delimiters = [',', ';', '\t'] as const
 const ROW_BYTES_MAX = 64 * 1024
 const COLUMNS_MAX = 200
 /** How long records are handed on before everybody else has a turn. */
@@ -155,14 +154,6 @@ async function headOf(bytes: AsyncIterable<Buffer>): Promise<{ head: string; res
     }
   }
   return { head: Buffer.concat(read).toString(), rest: rest() }
-}
-
-/** What stands most often between the names of the first line that has some. */
-function delimiterOf(head: string): Delimiter {
-  const line = head.replace(/^\ufeff/, '').match(/[^\r\n]+/)?.[0] ?? ''
-  const plain = line.replaceAll(/"(?:[^"]|"")*"/g, '')
-  const counted = delimiters.map(delimiter => ({ delimiter, count: plain.split(delimiter).length }))
-  return counted.reduce((most, one) => (one.count > most.count ? one : most)).delimiter
 }
 
 /** The parser tells the line in which a row ends; a quoted cell may hold line breaks. */

@@ -1,4 +1,5 @@
 // The header of a CSV file: which column stands for what, as far as its name says, and as the reader decides.
+import { delimiterOf, fieldsByHeading, wordOf } from '../../../db/jobs/table-format.ts'
 
 type Column = { name: string; field: string; sample: string }
 export type Columns = readonly Column[]
@@ -16,30 +17,8 @@ export const fields = [
 ] as const
 const known = new Set<string>([...fields, 'id', 'certificates'])
 
-/** Headings as people write them, in lower case without blanks and signs; as the service reads them. */
-const meanings: Readonly<Record<string, string>> = {
-  deviceid: 'deviceId',
-  device: 'deviceId',
-  devicename: 'deviceId',
-  clientid: 'deviceId',
-  thing: 'deviceId',
-  thingname: 'deviceId',
-  certificate: 'certificate',
-  cert: 'certificate',
-  certificatepem: 'certificate',
-  pem: 'certificate',
-  csr: 'csr',
-  request: 'csr',
-  certificaterequest: 'csr',
-  certificatesigningrequest: 'csr',
-  group: 'groups',
-  groups: 'groups',
-  days: 'days',
-  validity: 'days',
-  validitydays: 'days',
-  trust: 'trust',
-  state: 'state',
-}
+/** What AWS calls a device, beside the headings that the service knows by their meaning. */
+const meanings: Readonly<Record<string, string>> = { ...fieldsByHeading, thingname: 'deviceId' }
 
 export function columnsOf(text: string): Columns {
   const plain = text.replace(/^\ufeff/, '')
@@ -57,10 +36,6 @@ export function columnsOf(text: string): Columns {
   return header.map((name, at) => ({ name, field: fieldsOf[at]!, sample: first[at] ?? '' }))
 }
 
-function wordOf(name: string): string {
-  return name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')
-}
-
 /** Of a name that says it: a field. Of any other: an attribute of that name. */
 function fieldOf(name: string, taken: Set<string>): string {
   if (known.has(name) || name.startsWith('attr.')) return name
@@ -76,14 +51,6 @@ function fieldOf(name: string, taken: Set<string>): string {
 /** `FIELD=COLUMN` for every column that is not named as its field is. */
 export function mappingOf(columns: Columns): string[] {
   return columns.filter(({ name, field }) => name !== field).map(({ name, field }) => `${field}=${name}`)
-}
-
-/** What stands most often between the names of the first line. */
-function delimiterOf(text: string): string {
-  const line = text.match(/[^\r\n]+/)?.[0] ?? ''
-  const plain = line.replaceAll(/"(?:[^"]|"")*"/g, '')
-  const counted = [',', ';', '\t'].map(delimiter => ({ delimiter, count: plain.split(delimiter).length }))
-  return counted.reduce((most, one) => (one.count > most.count ? one : most)).delimiter
 }
 
 /** The first records of RFC 4180 text; of a text that breaks off, what there is. */
