@@ -22,6 +22,8 @@ type EventServices = {
 }
 
 const { Name, OneOf, strict } = schemas
+/** A caller that has taken all so far is given this long to take the end of its stream. */
+const END_MS = 1_000
 const STREAM_TYPE = 'text/event-stream; charset=utf-8'
 const filter = {
   device: Type.Optional(Name),
@@ -124,11 +126,14 @@ function begin(reply: FastifyReply): void {
   reply.raw.write('retry: 2000\n\n')
 }
 
-/** What was not taken yet is not waited for. */
+/** A caller that has not taken what came before is not waited for. */
 function end({ raw }: FastifyReply): void {
+  const { socket, writableLength } = raw
   raw.end()
-  const { socket } = raw
-  if (socket !== null && socket.writableLength > 0) socket.destroy()
+  if (socket === null) return
+  if (writableLength > 0) socket.destroy()
+  const overdue = setTimeout(() => socket.destroy(), END_MS)
+  raw.once('close', () => clearTimeout(overdue))
 }
 
 /** What a browser sends by itself when it comes back. */

@@ -18,7 +18,7 @@ export type EventStreams = {
   /** False where there are too many already, of this caller or of all. */
   add(stream: EventStreamOptions): boolean
   remove(stream: EventStreamOptions): void
-  /** Ends all. */
+  /** Ends all, and takes no more. */
   close(): void
 }
 
@@ -46,6 +46,7 @@ export function createEventStreams(parts: {
   const streams = new Map<EventStreamOptions, State>()
   /** Those that have not been given all there is. */
   const lags = new WeakSet<EventStreamOptions>()
+  let isClosed = false
   let timer: NodeJS.Timeout | null = null
   let askedAt = 0
   let seen: number | null = null
@@ -136,7 +137,7 @@ export function createEventStreams(parts: {
   return {
     add(stream) {
       const own = [...streams.keys()].filter(({ caller }) => caller === stream.caller).length
-      if (streams.size >= STREAMS_MAX || own >= STREAMS_PER_CALLER_MAX) return false
+      if (isClosed || streams.size >= STREAMS_MAX || own >= STREAMS_PER_CALLER_MAX) return false
       const at = performance.now()
       streams.set(stream, { movedAt: at, spokeAt: at, pendingBefore: 0 })
       if (stream.position < reader.latestSeq()) lags.add(stream)
@@ -146,6 +147,7 @@ export function createEventStreams(parts: {
     },
     remove,
     close() {
+      isClosed = true
       for (const stream of streams.keys()) {
         remove(stream)
         stream.end()

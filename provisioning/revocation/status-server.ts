@@ -1,6 +1,7 @@
 // The plain HTTP server of CRLs, OCSP and CA certificates. Plain, since all it serves is signed and public, and since
 // a client that checks a TLS certificate cannot ask over TLS first (RFC 5280 §8). Knows requests, refuses to know the record.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { trackAnswers } from '../server/answers-in-flight.ts'
 import { boundConnections, type ConnectionLimits } from '../server/connection-bounds.ts'
 
 export type StatusAnswer = {
@@ -43,6 +44,7 @@ export async function openStatusServer(
     connectionsCheckingInterval: 1_000,
   })
   boundConnections(server, limits)
+  const answers = trackAnswers(server)
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     answer(request, response).catch(error => {
       onFailed(error)
@@ -73,11 +75,10 @@ export async function openStatusServer(
       handler = served
     },
     async close() {
+      await answers.sent(DRAIN_MS)
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
-      server.closeIdleConnections()
-      const overdue = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+      server.closeAllConnections()
       await closed
-      clearTimeout(overdue)
     },
   }
 }

@@ -1,10 +1,10 @@
 // The connections of the API server: how many there may be, and which one a new one replaces, so that no client keeps out
 // a revocation. Closing the server neither cuts an answer short nor waits for a silent client.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { trackAnswers } from './answers-in-flight.ts'
 import { boundConnections, type ConnectionBounds, type ConnectionLimits } from './connection-bounds.ts'
 
 export type Connections = {
@@ -27,28 +27,15 @@ export function trackConnections(server: Server, limits = standard): Connections
   // What a client opened, before and after the TLS handshake: both keep a server from closing.
   const plain = new Set<Socket>()
   const secure = new Set<TLSSocket>()
-  let answersPending = 0
-  let answered: (() => void) | null = null
+  const answers = trackAnswers(server)
   server.on('connection', (socket: Socket) => remember(plain, socket))
   server.on('secureConnection', (socket: TLSSocket) => remember(secure, socket))
-
-  server.on('request', (_: IncomingMessage, response: ServerResponse) => {
-    answersPending += 1
-    response.once('close', () => {
-      answersPending -= 1
-      if (answersPending === 0) answered?.()
-    })
-  })
 
   return {
     keep: bounds.keep,
 
     async drain() {
-      if (answersPending > 0)
-        await new Promise<void>(resolve => {
-          answered = resolve
-          setTimeout(resolve, ANSWERS_TIMEOUT_MS).unref()
-        })
+      await answers.sent(ANSWERS_TIMEOUT_MS)
       for (const socket of secure) socket.destroySoon()
       if (plain.size === 0) return
       await new Promise<void>(resolve => {

@@ -170,9 +170,8 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
     show: identity => server.setSecureContext({ ...tls, ...identity }),
     async close() {
       services.events.streams.close()
-      const closed = api.close()
       await connections.drain()
-      await closed
+      await api.close()
     },
   }
 }

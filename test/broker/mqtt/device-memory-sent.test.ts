@@ -217,16 +217,18 @@ test('a small message that waits keeps nothing else in memory that came with it'
     const connect = { clientId: id, properties: { receiveMaximum: 1 } }
     const device = await speak5(at, identity, connect)
     await device.ask(subscribe5(1, `devices/${id}/x`), 'suback')
-    const start = await bytes()
     const publisher = await rawSession(at, await roll.enroll(`${id}-p`, { groups: ['backend'] }), {
       clientId: `${id}-p`,
     })
     const packets = packetsOf(publisher)
-    for (let sent = 0; sent < 400; sent += 1)
+    // The publisher stays meanwhile: what the broker keeps of it is not measured.
+    const start = await bytes()
+    for (let sent = 0; sent < 300; sent += 1)
       publisher.write(Buffer.concat([publishQos1(`devices/${id}/x`, 1 + sent, 'x'.repeat(100)), beside(id)]))
-    await until(() => packets.length === 400)
+    await until(() => packets.length === 300)
+    const end = await bytes()
     publisher.destroy()
-    return { start, end: await bytes(), release: () => void device.cut() }
+    return { start, end, release: () => void device.cut() }
   })
 })
 

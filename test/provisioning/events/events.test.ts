@@ -257,3 +257,15 @@ test('what happened while nothing could be told is told later: it is on record',
   await again[Symbol.asyncDispose]()
   await service[Symbol.asyncDispose]()
 })
+
+test('a stream whose caller reads ends whole when the service stops, with the events of the last moment', async () => {
+  const service = await startService()
+  const streams = []
+  for (let index = 0; index < 10; index += 1) streams.push(await listen(service))
+  await service.call('POST', '/v1/devices', { id: 'last' })
+  await service[Symbol.asyncDispose]()
+  for (const stream of streams) {
+    await stream.until(stream.ended)
+    assert.equal(stream.response.complete, true)
+  }
+})
