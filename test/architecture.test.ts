@@ -59,6 +59,8 @@ const ownedPackages: Record<string, RegExp> = {
   mqemitter: /^$/,
   ws: /^(broker\/gate|device-sim\/links|test)\//,
   kysely: /^db\//,
+  // Connections are made in one place, with one idea of passwords and TLS.
+  pg: /^(db\/replication|test|bench)\//,
   fastify: /^provisioning\//,
   mqtt: /^(device-sim|bench|test)\//,
   react: /^console\//,
