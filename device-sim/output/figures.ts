@@ -1,6 +1,7 @@
 // Numbers and names as people read them: the same in the live view, the text summary and `sim compare`.
 // Pure. Removes control characters, which a terminal would obey.
 import type { Percentiles } from '../results/sample.ts'
+import type { RunEvent } from '../results/summary.ts'
 
 /** Three digits are enough to compare with: 0.62 ms, 18 ms, 2.4 s. */
 export function duration(ms: number | null): string {
@@ -80,4 +81,10 @@ export function plain(text: string): string {
 
 function digits(value: number, most: number): string {
   return String(Number(value.toFixed(most)))
+}
+
+/** What stands before an event: `✗` where something failed, `!` where the simulator reached a limit and measurements are doubtful. */
+export function eventMark(kind: RunEvent['kind'], good: boolean): string {
+  if (!good) return '✗ '
+  return kind === 'limit' ? '! ' : ''
 }

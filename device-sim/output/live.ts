@@ -4,7 +4,7 @@ import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { RunListener } from '../results/run-listeners.ts'
 import type { RunEvent, RunFacts } from '../results/summary.ts'
-import { plain } from './figures.ts'
+import { eventMark, plain } from './figures.ts'
 import { firstState, frameOf, type LiveState, lineOf, nextState } from './live-frame.ts'
 
 type LiveView = RunListener & {
@@ -80,6 +80,8 @@ export function createLiveView(stream: NodeJS.WriteStream, environment = process
 
 function eventLine({ elapsedSeconds, kind, text, good }: RunEvent, stream: NodeJS.WriteStream): string {
   const time = `${elapsedSeconds.toFixed(1).padStart(7)} s`
-  const words = `${good ? '' : '✗ '}${kind === 'stage' ? 'stage ' : ''}${plain(text)}`
-  return `${time}  ${good ? words : styleText('red', words, { stream })}`
+  const mark = eventMark(kind, good)
+  const words = `${mark}${kind === 'stage' ? 'stage ' : ''}${plain(text)}`
+  if (mark === '') return `${time}  ${words}`
+  return `${time}  ${styleText(good ? 'yellow' : 'red', words, { stream })}`
 }

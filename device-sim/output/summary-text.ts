@@ -28,7 +28,7 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
     times > 0 ? paint('red', `${count(times)} ${how}`) : `0 ${how}`
   const lines = [paint('bold', `${title}${summary.interrupted ? ', interrupted' : ''}`)]
   lines.push(
-    row('connected', `${count(population.connected)} at the end`),
+    row('connected', connectedText(population)),
     row(
       'connects',
       `${count(connects.admitted)} admitted, ${count(connects.refused)} refused, ${count(connects.failed)} failed`,
@@ -101,6 +101,15 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   lines.push(row('verdict', paint(passed ? 'green' : 'red', verdictWord(exitCode))))
   for (const breach of breaches) lines.push(`    ${paint('red', '✗')} ${plain(breach)}`)
   return `${lines.join('\n')}\n`
+}
+
+/** Devices that are neither connected nor asleep are named by their state. */
+function connectedText({ connected, connecting, waiting }: Summary['population']): string {
+  const others = [
+    connecting > 0 ? `, ${count(connecting)} in the middle of an attempt` : '',
+    waiting > 0 ? `, ${count(waiting)} waiting to reconnect` : '',
+  ]
+  return `${count(connected)} at the end${others.join('')}`
 }
 
 const troubleNames = [

@@ -51,7 +51,7 @@ export type RunEvent = {
   kind: 'stage' | 'action' | 'assert' | 'broker_lost' | 'broker_back' | 'limit' | 'note'
   /** One line for people. */
   text: string
-  /** False where an action or assertion failed. */
+  /** False where something failed. A `limit` is good where it only makes measurements doubtful. */
   good: boolean
 }
 

@@ -18,7 +18,7 @@ export function createWatch({
   return {
     look(sample) {
       const { connected } = sample.population
-      for (const { text } of limits.look(sample)) say('limit', text, false)
+      for (const { text } of limits.look(sample)) say('limit', text, true)
       if (connected > 0 && lost)
         say('broker_back', `the broker is back: ${connected} devices connected`, true)
       if (connected > 0) {

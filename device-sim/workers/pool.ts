@@ -16,8 +16,8 @@ export type Pool = {
     parts: readonly DeviceSpec[],
   ): Promise<void>
   tell(message: ToWorker): void
-  /** Every worker says how things stand now. */
-  look(): Promise<void>
+  /** Every worker says how things stand, once no honest device is in the middle of an attempt; after `patienceMs` anyway. */
+  look(patienceMs: number): Promise<void>
   /** Stops messages; returns the streams once no message is in flight. */
   quiet(drainMs: number): Promise<void>
   /** Counts what subscribers lack. @returns pairs that the ledgers had no room for. */
@@ -113,8 +113,8 @@ export function createPool(slots: readonly WorkerSlot[], listener: PoolListener)
     tell(message) {
       for (const worker of workers) send(worker, message)
     },
-    async look() {
-      await Promise.all(workers.map(worker => ask(worker, { do: 'look' })))
+    async look(patienceMs) {
+      await Promise.all(workers.map(worker => ask(worker, { do: 'look', patienceMs })))
     },
     async quiet(drainMs) {
       await Promise.all(

@@ -35,8 +35,8 @@ export type ToWorker =
       action: number
       answeredAt: number | null
     }
-  /** How things stand now. Answered with a `tick`, then `ready`. */
-  | { do: 'look' }
+  /** How things stand once the attempts of honest devices in progress have ended, after `patienceMs` at most. Answered with a `tick`, then `ready`. */
+  | { do: 'look'; patienceMs: number }
   /** A new key and certificate; the device connects anew with it. */
   | { do: 'rekey'; device: number; credentials: Credentials }
   /** Devices stop publishing and reconnecting. Answered with `quiet` once nothing is in flight, or after `drainMs`. */

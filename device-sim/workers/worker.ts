@@ -124,6 +124,15 @@ function rekey(of: WorkerContext, { device: index, credentials }: Extract<ToWork
   void session.end().then(() => connect(device, of, schedule.now()))
 }
 
+/** An attempt in progress is neither a connection nor a failure: it may get its answer before devices are counted. */
+async function attemptsEnd(of: WorkerContext, patienceMs: number): Promise<void> {
+  const honest = [...devices.values()].filter(({ expect }) => expect === 'admitted')
+  const attempts = honest.flatMap(({ attempt }) => attempt?.settled ?? [])
+  const ended = new AbortController()
+  void Promise.all(attempts).then(() => ended.abort())
+  await of.schedule.wait(of.schedule.now() + patienceMs, ended.signal)
+}
+
 async function quiet(of: WorkerContext, drainMs: number): Promise<void> {
   of.ending = true
   for (const device of devices.values()) device.attempt?.cancel()
@@ -188,6 +197,7 @@ async function carryOut(message: ToWorker): Promise<void> {
       return
     }
     case 'look':
+      await attemptsEnd(of, message.patienceMs)
       await tick(of)
       return send({ is: 'ready' })
     case 'expect':

@@ -4,7 +4,7 @@
 import { meaningOf } from '../../links/reason-codes.ts'
 import type { Percentiles, Traffic } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
-import { clock, count, duration, measuredText, plain } from '../figures.ts'
+import { clock, count, duration, eventMark, measuredText, plain } from '../figures.ts'
 import { type Content, html, type Markup } from './markup.ts'
 
 type Cell = Content | { text: Content; as: 'text' | 'wide' | 'bad' | 'text passed' | 'text bad' }
@@ -160,7 +160,12 @@ export function eventTable({ events }: Summary): Markup | null {
     events.map(({ elapsedSeconds, kind, text, good }) => [
       { text: clock(elapsedSeconds), as: 'text' },
       { text: kind.replace('_', ' '), as: 'text' },
-      { text: good ? plain(text) : html`<span class="bad">✗ ${plain(text)}</span>`, as: 'wide' },
+      {
+        text: good
+          ? `${eventMark(kind, good)}${plain(text)}`
+          : html`<span class="bad">${eventMark(kind, good)}${plain(text)}</span>`,
+        as: 'wide',
+      },
     ]),
   )
 }

@@ -6,7 +6,10 @@ import fc from 'fast-check'
 import { createLiveView } from '../../../device-sim/output/live.ts'
 import { cellsOf, firstState, frameOf, nextState } from '../../../device-sim/output/live-frame.ts'
 import { summaryText } from '../../../device-sim/output/summary-text.ts'
-import { factsOf, sampleOf, summaryWith } from '../fakes/results.ts'
+import type { RunEvent } from '../../../device-sim/results/summary.ts'
+import { createLimits } from '../../../device-sim/run/limits.ts'
+import { createWatch } from '../../../device-sim/run/watch.ts'
+import { factsOf, latencies, sampleOf, summaryWith } from '../fakes/results.ts'
 
 const ESCAPE = String.fromCharCode(27)
 const evil = `${ESCAPE}[2J${ESCAPE}]0;owned\u0007\u202e\n\r\u009b31m`
@@ -68,6 +71,21 @@ describe('the live view', () => {
     assert.match(stripVTControlCharacters(shown), /10 of 10 connected/)
     for (const part of [`${ESCAPE}[2J`, `${ESCAPE}]0`, '\u202e', '\u009b']) assert.ok(!shown.includes(part))
     view.end()
+  })
+
+  it("marks the simulator's own limit as a doubt, and only what failed as failed", () => {
+    const { written, stream: file } = stream(null)
+    const view = createLiveView(file, {})
+    const limits = createLimits()
+    const say = (kind: RunEvent['kind'], text: string, good: boolean): void =>
+      view.event?.({ elapsedSeconds: 2, kind, text, good })
+    const watch = createWatch({ say, limits })
+    const sample = sampleOf(2)
+    watch.look({ ...sample, tool: { ...sample.tool, lateMs: latencies(60) } })
+    say('limit', 'a worker ended: its devices are gone', false)
+    const said = written.map(line => stripVTControlCharacters(line))
+    assert.match(said[0] ?? '', /^ +2\.0 s {2}! the simulator began its work \d+ ms late \(p99\)\n$/)
+    assert.match(said[1] ?? '', /^ +2\.0 s {2}✗ a worker ended/)
   })
 
   it('writes plain lines off a terminal, and to one that says it is dumb', () => {
