@@ -1,5 +1,5 @@
 // Answers that are on their way. `server.close()` of Node destroys each connection whose answer was handed over, though most of it may
-// wait to be sent still; a server waits for its answers before it is closed.
+// wait to be sent still: before a server is closed, its answers are waited for.
 import type { Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 

@@ -1,9 +1,11 @@
-// Trials on the fleet on their thread: what ends one of them, what ends the thread, and that the next trial starts another.
+// Trials on the fleet in their process: what ends one of them, what ends the process, and that the next trial starts another.
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
 import { afterEach, beforeEach, test } from 'node:test'
 import { actions, type PolicyDocument } from '../../../policy/document.ts'
 import { createFleetTrials, type FleetTrials } from '../../../provisioning/policies/fleet-trials.ts'
 import { createRoll, type Roll, tester } from '../../harness/roll.ts'
+import { until } from '../../harness/until.ts'
 
 let roll: Roll
 let trials: FleetTrials | null
@@ -40,7 +42,7 @@ async function addDevices(total: number): Promise<void> {
   }
 }
 
-test('a thread that runs out of memory is an error of the trials on it, and the next trial starts another', async () => {
+test('a process that runs out of memory is an error of the trials in it, and the next trial starts another', async () => {
   await addDevices(12)
   trials = createFleetTrials(roll.registry.file, { heapMibMax: 24 })
   const outcomes = await Promise.allSettled([
@@ -50,8 +52,8 @@ test('a thread that runs out of memory is an error of the trials on it, and the 
   for (const outcome of outcomes) {
     assert.equal(outcome.status, 'rejected')
     const { reason, message, cause } = outcome.reason
-    assert.deepEqual([reason, message], ['service_busy', 'the thread that tried it ended'])
-    assert.equal(cause.code, 'ERR_WORKER_OUT_OF_MEMORY')
+    assert.deepEqual([reason, message], ['service_busy', 'the process that tried it ended'])
+    assert.equal(cause.message, 'it ended with SIGABRT')
   }
   const { devicesTotal, devicesGaining } = JSON.parse(await trials.run(draft(1), 10, waiting()))
   assert.deepEqual([devicesTotal, devicesGaining], [12, 12])
@@ -67,7 +69,7 @@ test('a registry that cannot be opened is an error of each trial', async () => {
     })
 })
 
-test('a trial ends where its caller goes away, and others on the thread go on', async () => {
+test('a trial ends where its caller goes away, and others beside it go on', async () => {
   await addDevices(4)
   trials = createFleetTrials(roll.registry.file)
   const caller = new AbortController()
@@ -104,7 +106,27 @@ test('sixteen trials are taken on at once, and those that run when the service e
   await trials.close()
   for (const outcome of await outcomes) {
     assert.equal(outcome.status, 'rejected')
-    assert.equal(outcome.reason.message, 'the thread that tried it ended')
+    assert.equal(outcome.reason.message, 'the process that tried it ended')
   }
   await assert.rejects(trials.run(draft(1), 10, waiting()), { reason: 'service_busy' })
 })
+
+test('a process that tries nothing for a while ends, and the next trial starts another', async () => {
+  await addDevices(1)
+  trials = createFleetTrials(roll.registry.file, { idleMsMax: 1 })
+  await trials.run(draft(1), 10, waiting())
+  await until(() => trialProcesses() === 0)
+  assert.equal(JSON.parse(await trials.run(draft(1), 10, waiting())).devicesTotal, 1)
+})
+
+/** Of this test, by the file that they try drafts on. */
+function trialProcesses(): number {
+  const commands = readdirSync('/proc').flatMap(name => {
+    try {
+      return /^\d+$/.test(name) ? [readFileSync(`/proc/${name}/cmdline`, 'utf8')] : []
+    } catch {
+      return [] // it ended meanwhile
+    }
+  })
+  return commands.filter(line => line.includes('fleet-trial-process') && line.includes(roll.registry.file)).length
+}

@@ -1,19 +1,22 @@
-// The thread that tries drafts on the fleet: several by turns, in slices, between which it hears which of them nobody waits for.
-import { parentPort, workerData } from 'node:worker_threads'
+// The process that tries drafts on the fleet: several by turns, in slices, between which it hears which of them nobody waits for.
+// Started by `fleet-trials.ts` alone. Whatever else the machine has to do goes before it.
+import { constants, setPriority } from 'node:os'
 import { openForReading } from '../../db/open.ts'
 import { createPolicyReader } from '../../db/policies/policy-reader.ts'
 import { Problem } from '../http/problem.ts'
 import { createTimeSlices, WorkTooLong } from '../time-slices.ts'
 import { type Draft, tooLarge, tryOnFleet } from './fleet-trial.ts'
-import type { TrialAnswer, TrialMessage, TrialThreadData } from './fleet-trials.ts'
+import type { TrialAnswer, TrialMessage, TrialProcessOptions } from './fleet-trials.ts'
 
-const { file, limits } = workerData as TrialThreadData
-const reader = createPolicyReader(openForReading(file))
+setPriority(constants.priority.PRIORITY_LOW)
+process.once('disconnect', () => process.exit())
+const { file, limits } = JSON.parse(process.argv[2] ?? '') as TrialProcessOptions
+const reader = createPolicyReader(registry())
 const slices = createTimeSlices(limits)
 /** Those that run, and whether their callers went away. */
 const gone = new Map<number, boolean>()
 
-parentPort?.on('message', async ({ id, draft, limit }: TrialMessage) => {
+process.on('message', async ({ id, draft, limit }: TrialMessage) => {
   if (draft === null) {
     if (gone.has(id)) gone.set(id, true)
     return
@@ -21,8 +24,18 @@ parentPort?.on('message', async ({ id, draft, limit }: TrialMessage) => {
   gone.set(id, false)
   const answer = await tried(draft, limit, () => gone.get(id) === true)
   gone.delete(id)
-  parentPort?.postMessage({ id, ...answer } satisfies TrialAnswer)
+  process.send?.({ id, ...answer } satisfies TrialAnswer)
 })
+
+/** Where it cannot be opened the parent is told why, once, and no trial is taken. */
+function registry() {
+  try {
+    return openForReading(file)
+  } catch (error) {
+    process.send?.({ failed: (error as Error).message } satisfies TrialAnswer, () => process.exit(1))
+    throw error
+  }
+}
 
 async function tried(draft: Draft, limit: number, isGone: () => boolean) {
   try {
