@@ -56,7 +56,8 @@ const ownedPackages: Record<string, RegExp> = {
   // Its documented bus is used by one file, and its clients by nobody.
   aedes: /^(broker\/mqtt\/routing\/bus\.ts$|test\/)/,
   'aedes-persistence': /^$/,
-  mqemitter: /^$/,
+  mqemitter: /^(broker\/bus|test)\//,
+  '@nats-io/transport-node': /^(broker\/bus|test|bench)\//,
   ws: /^(broker\/gate|device-sim\/links|test)\//,
   kysely: /^db\//,
   // Connections are made in one place, with one idea of passwords and TLS.
