@@ -3,7 +3,6 @@
 import type { Transaction } from 'kysely'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
-import { revokeTokensOf } from '../enrollment/tokens-of-operator.ts'
 import { assertNoClaimKey } from '../keys/key-owners.ts'
 import { assertNotCompromised, assertNotRetired } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
@@ -11,6 +10,7 @@ import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertNameFree } from './operator-names.ts'
 import type { Holder } from './token-store.ts'
+import { endWorkOf } from './work-of-operator.ts'
 
 /** `expiresAt` in ms: never after the certificate's own end. */
 type NewOperator = { name: string; role: Role; scope: string | null; der: Buffer; expiresAt: number }
@@ -82,8 +82,8 @@ export function createOperatorStore(registry: Registry, now: () => number): Oper
           .set({ revoked_at: at })
           .where('fingerprint', '=', fingerprint)
           .execute()
-        const enrollmentTokens = await revokeTokensOf(transaction, row.name, at)
-        const detail = { name: row.name, ...(enrollmentTokens > 0 ? { enrollmentTokens } : {}) }
+        const ended = await endWorkOf(transaction, { name: row.name, kind: 'certificate' }, at)
+        const detail = { name: row.name, ...ended }
         await appendAudit(transaction, { at, actor, action: 'operator.revoke', target: fingerprint, detail })
       }),
 

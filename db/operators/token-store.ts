@@ -3,11 +3,11 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
-import { revokeTokensOf } from '../enrollment/tokens-of-operator.ts'
 import type { Registry } from '../open.ts'
 import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
 import { assertNameFree } from './operator-names.ts'
+import { endWorkOf } from './work-of-operator.ts'
 
 /** A caller and its scope: `scope` is a group, null if it is not bound to one. Times in ms. */
 export type Holder = {
@@ -24,11 +24,11 @@ type NewToken = { name: string; role: Role; scope?: string | null; expiresAt?: n
 export type TokenStore = {
   /** Makes a token and gives it once. Only its hash is stored. */
   createToken(token: NewToken, actor: Actor): Promise<{ id: string; token: string }>
-  /** The same, and from then on no other token of this name is accepted. */
+  /** The same, and from then on no other token of this name is accepted: they end as by `revokeToken`. */
   replaceToken(token: NewToken, actor: Actor): Promise<string>
   /** A fresh secret for an unused token, null if it was used: for a caller that lost the answer with the secret. */
   renewUnusedToken(id: string, actor: Actor): Promise<string | null>
-  /** Open enrollment tokens of its holder end with it. Revoking again changes nothing. `scope` narrows to tokens of one group. @throws {Conflict} `token_unknown` */
+  /** Open enrollment tokens and unfinished imports of its holder end with it. Revoking again changes nothing. `scope` narrows to tokens of one group. @throws {Conflict} `token_unknown` */
   revokeToken(id: string, scope: string | null, actor: Actor): Promise<void>
   /** The holder of this token, or null if it is unknown, expired or revoked. */
   holderOf(token: string): Holder | null
@@ -67,7 +67,8 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
           .where('revoked_at', 'is', null)
           .executeTakeFirst()
         if (numUpdatedRows > 0n) {
-          const detail = { tokens: Number(numUpdatedRows) }
+          const ended = await endWorkOf(transaction, { name: token.name, kind: 'token' }, at)
+          const detail = { tokens: Number(numUpdatedRows), ...ended }
           await appendAudit(transaction, { at, actor, action: 'token.revoke', target: token.name, detail })
         }
         return (await insertToken(transaction, token, actor, at)).token
@@ -97,8 +98,8 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
         if (row === undefined) throw new Conflict('token_unknown', `there is no API token ${id}`)
         if (row.revoked_at !== null) return
         await transaction.updateTable('api_tokens').set({ revoked_at: at }).where('id', '=', id).execute()
-        const enrollmentTokens = await revokeTokensOf(transaction, row.name, at)
-        const detail = { name: row.name, ...(enrollmentTokens > 0 ? { enrollmentTokens } : {}) }
+        const ended = await endWorkOf(transaction, { name: row.name, kind: 'token' }, at)
+        const detail = { name: row.name, ...ended }
         await appendAudit(transaction, { at, actor, action: 'token.revoke', target: id, detail })
       }),
 

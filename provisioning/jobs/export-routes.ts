@@ -7,6 +7,7 @@ import { type Api, refusals, secured } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import type { Log } from '../logging/log.ts'
+import type { Authentication } from '../operators/authentication.ts'
 import { filterOf } from '../roll/device-query.ts'
 import { csvHeader, csvLine, failedCsvLine, failedJsonLine, jsonLine } from './export-lines.ts'
 import * as jobSchemas from './job-schemas.ts'
@@ -21,7 +22,11 @@ export type ExportServices = {
 const AT_ONCE_MAX = 4
 const LASTS_MS_MAX = 15 * 60_000
 
-export function exportRoutes(api: Api, { openExport, log }: ExportServices): void {
+export function exportRoutes(
+  api: Api,
+  { openExport, log }: ExportServices,
+  { isStillIn }: Pick<Authentication, 'isStillIn'>,
+): void {
   /** Callers with a running export: one each, so that no caller keeps others from theirs. */
   const running = new Set<string>()
 
@@ -47,7 +52,12 @@ export function exportRoutes(api: Api, { openExport, log }: ExportServices): voi
       const snapshot = openExport({ ...filterOf(asked, null), status })
       running.add(operator)
       const lines = Readable.from(
-        linesOf(snapshot, { csv: format === 'csv', pem, onFailed: log.exportFailed }),
+        linesOf(snapshot, {
+          csv: format === 'csv',
+          pem,
+          isStillIn: () => isStillIn(request),
+          onFailed: log.exportFailed,
+        }),
         { objectMode: false },
       )
       const overdue = setTimeout(() => lines.destroy(new Error('an export took too long')), LASTS_MS_MAX)
@@ -63,7 +73,12 @@ export function exportRoutes(api: Api, { openExport, log }: ExportServices): voi
 
 async function* linesOf(
   snapshot: DeviceExport,
-  { csv, pem, onFailed }: { csv: boolean; pem: boolean; onFailed(deviceId: string, error: unknown): void },
+  {
+    csv,
+    pem,
+    isStillIn,
+    onFailed,
+  }: { csv: boolean; pem: boolean; isStillIn(): boolean; onFailed(deviceId: string, error: unknown): void },
 ): AsyncGenerator<string> {
   /** A device that cannot be written down has a line that says so, and that no import takes for the whole of it. */
   function lineOf(device: ExportedDevice): string {
@@ -77,6 +92,8 @@ async function* linesOf(
 
   if (csv) yield `${csvHeader.join(',')}\r\n`
   for (let page = snapshot.page(); page !== null; page = snapshot.page()) {
+    // Cut, not ended: what came is not taken for the whole roll.
+    if (!isStillIn()) throw new Error('the caller of an export has no right to it any more')
     if (page.length > 0) yield page.map(lineOf).join('')
     await setImmediate()
   }

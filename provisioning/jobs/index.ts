@@ -6,12 +6,15 @@ import type { ActorKind } from '../../db/audit-chain.ts'
 import type { Registry, RegistryWriter } from '../../db/index.ts'
 import { prepareImportLookup } from '../../db/jobs/import-lookup.ts'
 import { createJobReader, type Job, type JobReader } from '../../db/jobs/job-store.ts'
+import { prepareMayImport } from '../../db/jobs/jobs-of-operator.ts'
 import type { RegistrationAuthority } from '../enrollment/registration-authority.ts'
+import { Problem } from '../http/problem.ts'
 import type { Log } from '../logging/log.ts'
 import type { CsrReader } from '../x509/csr-pool.ts'
 import { createChunkImporter } from './import-row.ts'
 import { takeUpload, type Understood } from './intake.ts'
 import { createJobFiles } from './job-files.ts'
+import { jobProblems } from './job-problems.ts'
 import type { UploadFormat } from './records.ts'
 import type { Mapping } from './row.ts'
 import { createJobRunner } from './runner.ts'
@@ -25,6 +28,8 @@ type ImportOrder = {
   actor: string
   actorKind: ActorKind
   requestId: string
+  /** Asked once all of the upload came, which may have taken hours. Throws where the caller may not import any more. */
+  assertStillIn(): Promise<void>
 }
 
 export type ImportService = {
@@ -49,11 +54,15 @@ type ImportServiceOptions = {
 }
 
 const UNFINISHED_MAX = 10
+/** Each has a file open, and its rows in mind. */
+const UPLOADS_MAX = 16
+const UPLOADS_EACH_MAX = 4
 
 export function createImportService(parts: ImportServiceOptions): ImportService {
   const { writer, log } = parts
   const jobs = createJobReader(parts.reading)
   const files = createJobFiles(join(dirname(parts.reading.file), 'jobs'))
+  const mayImport = prepareMayImport(parts.reading)
   const runner = createJobRunner({
     jobs,
     writer,
@@ -64,23 +73,30 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
       onRowFailed: log.rowFailed,
     }),
     now: parts.now,
+    mayImport: operator => mayImport(operator, parts.now()),
     onRow: log.rowImported,
     onEnded: log.jobEnded,
     onDelayed: log.jobDelayed,
     onFailed: log.jobFailed,
   })
 
+  const uploads = boundUploads()
+
   return {
-    async take(bytes, { dryRun, actor, actorKind, requestId, ...reading }) {
+    async take(bytes, { dryRun, actor, actorKind, requestId, assertStillIn, ...reading }) {
       const id = randomUUID()
+      uploads.begin(actor)
       let understood: Understood
       try {
         const { rows: rowsTotal, ...taken } = await takeUpload(id, files, bytes, reading)
         understood = taken.understood
+        await assertStillIn()
         await writer.addJob({ id, dryRun, actor, actorKind, requestId, rowsTotal }, UNFINISHED_MAX)
       } catch (error) {
         files.remove(id)
         throw error
+      } finally {
+        uploads.end(actor)
       }
       runner.wake()
       const job = jobs.job(id)
@@ -94,5 +110,29 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
       await writer.cancelJob(id, actor)
     },
     close: runner.close,
+  }
+}
+
+/** Uploads that are under way, of each operator and of all. */
+function boundUploads() {
+  const underWay = new Map<string, number>()
+  let total = 0
+  return {
+    /** Throws `jobs_exceeded`. */
+    begin(operator: string): void {
+      const own = underWay.get(operator) ?? 0
+      if (own >= UPLOADS_EACH_MAX)
+        throw new Problem(jobProblems, 'jobs_exceeded', `${own} uploads of yours are under way`)
+      if (total >= UPLOADS_MAX)
+        throw new Problem(jobProblems, 'jobs_exceeded', `${total} uploads are under way`)
+      underWay.set(operator, own + 1)
+      total += 1
+    },
+    end(operator: string): void {
+      const left = (underWay.get(operator) ?? 1) - 1
+      if (left === 0) underWay.delete(operator)
+      else underWay.set(operator, left)
+      total -= 1
+    },
   }
 }

@@ -11,7 +11,7 @@ import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import type { Log } from '../logging/log.ts'
-import { actorOf, callerOf } from '../operators/authentication.ts'
+import { type Authentication, actorOf, callerOf } from '../operators/authentication.ts'
 import type { RowResult } from './import-row.ts'
 import type { ImportService } from './index.ts'
 import { jobProblems } from './job-problems.ts'
@@ -36,9 +36,15 @@ const formats: Record<string, UploadFormat> = {
 const tags = ['jobs']
 const isJobKey = (text: string) => /^\d{1,15} [0-9a-f-]{36}$/.test(text)
 const LETTING_GO_MS = 5_000
+/** Of a long answer. */
+const ASK_EVERY_LINES = 100
 
 /** In a plugin of its own: here a body is a stream, and JSON is none. */
-export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
+export function uploadRoutes(
+  api: Api,
+  { imports, log }: JobServices,
+  { assertStillIn }: Pick<Authentication, 'assertStillIn'>,
+): void {
   api.removeAllContentTypeParsers()
   api.addContentTypeParser('*', (request, _payload, done) => {
     const known = formatOf(request.headers['content-type']) !== null
@@ -78,7 +84,16 @@ export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
       const { name: actor, kind: actorKind, requestId } = actorOf(request)
       const bytes = request.raw.iterator({ destroyOnReturn: false })
       const { job, understood } = await imports
-        .take(bytes, { format, mapping, pin, dryRun, actor, actorKind, requestId })
+        .take(bytes, {
+          format,
+          mapping,
+          pin,
+          dryRun,
+          actor,
+          actorKind,
+          requestId,
+          assertStillIn: () => assertStillIn(request, reply),
+        })
         .finally(() => letGo(request.raw))
       log.jobAdded(callerOf(request), job.id, job.rowsTotal, job.dryRun)
       return reply
@@ -89,7 +104,11 @@ export function uploadRoutes(api: Api, { imports, log }: JobServices): void {
   )
 }
 
-export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices): void {
+export function jobRoutes(
+  api: Api,
+  { imports, roll, chainOf, log }: JobServices,
+  { isStillIn }: Pick<Authentication, 'isStillIn'>,
+): void {
   api.get(
     '/v1/jobs',
     {
@@ -141,7 +160,7 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices
     async (request, reply) => {
       const { outcome, certificates = true } = request.query
       const job = known(request.params.job)
-      const lines = resultLines(job, outcome, certificates)
+      const lines = resultLines(job, { outcome, certificates, isStillIn: () => isStillIn(request) })
       return reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }) as never)
     },
   )
@@ -174,8 +193,16 @@ export function jobRoutes(api: Api, { imports, roll, chainOf, log }: JobServices
     return job
   }
 
-  async function* resultLines(job: Job, outcome: string | undefined, certificates: boolean) {
+  async function* resultLines(
+    job: Job,
+    asked: { outcome: string | undefined; certificates: boolean; isStillIn(): boolean },
+  ) {
+    const { outcome, certificates, isStillIn } = asked
+    let read = 0
     for await (const line of imports.results(job)) {
+      read += 1
+      if (read % ASK_EVERY_LINES === 0 && !isStillIn())
+        throw new Error('the caller of results has no right to them any more')
       const result = JSON.parse(line) as RowResult
       if (outcome !== undefined && result.outcome !== outcome) continue
       const { fingerprint } = result

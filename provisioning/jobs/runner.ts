@@ -1,6 +1,7 @@
 // Runs import jobs, one at a time and chunk by chunk, beside everything else the service does. What is done is noted after
 // each chunk: whatever ends the process, the next start goes on there, and rows met again find their work done.
 import { setImmediate, setTimeout } from 'node:timers/promises'
+import type { ActorKind } from '../../db/audit-chain.ts'
 import type { Job, JobProgress, JobReader, JobWriter } from '../../db/jobs/job-store.ts'
 import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { ChunkImporter, ImportRun, Outcome, RowResult } from './import-row.ts'
@@ -21,6 +22,8 @@ type JobRunnerParts = {
   files: JobFiles
   importRows: ChunkImporter
   now: () => number
+  /** Whether the operator that asked for a job could still ask for it. */
+  mayImport(operator: { name: string; kind: ActorKind }): boolean
   onRow(outcome: Outcome, dryRun: boolean): void
   onEnded(job: Job): void
   /** It could not go on now, and is tried again. Null where the next job cannot even be found. */
@@ -63,6 +66,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
         job = jobs.nextJob()
         if (job === null) return await forget()
         if (await isDeadly(job)) continue
+        if (await isAbandoned(job)) continue
         try {
           await runJob(job)
         } finally {
@@ -103,6 +107,14 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     return true
   }
 
+  /** Whether the operator that asked for it may not import any more, by revocation or by time: the job has failed then. */
+  async function isAbandoned(job: Job): Promise<boolean> {
+    if (parts.mayImport({ name: job.actor, kind: job.actorKind })) return false
+    const why = `the credential of ${job.actor} has ended: what was done before stays, upload the file again for the rest`
+    await fail(job, new Error(why), why)
+    return true
+  }
+
   /** Whether it failed here as often as it is tried. While the registry is out, no other job could go on either. */
   function isStuck({ id }: Job, error: unknown): boolean {
     if (isRegistryUnavailable(error)) return false
@@ -136,7 +148,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
       progress.rowsOffset = end
       progress.resultsBytes += Buffer.byteLength(text)
       if (!job.dryRun || performance.now() - notedAt > DRY_NOTE_MS) await note()
-      return jobs.job(job.id)?.state !== 'cancelled' && !stop.signal.aborted
+      return jobs.job(job.id)?.state === 'running' && !stop.signal.aborted && !(await isAbandoned(job))
     }
 
     async function note(): Promise<void> {

@@ -54,6 +54,8 @@ export type Authentication = {
   onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void>
   /** Asks again once the body is there, which may have taken its time: nobody acts on a right that ended meanwhile. */
   preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** For a body that is read as a stream, once all of it came. Throws where the caller could not begin the request any more. */
+  assertStillIn(request: FastifyRequest, reply: FastifyReply): Promise<void>
   /** Whether the caller of a long answer could still begin it. */
   isStillIn(request: FastifyRequest): boolean
   /** The caller that signs in, by a token in the body or as on any route, but not by another session. Throws as `onRequest` does. */
@@ -107,6 +109,11 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
     throw new Problem(operatorProblems, reason, details[reason])
   }
 
+  async function assertStillIn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const caller = identify(request)
+    if (typeof caller === 'string') await refuse(request, reply, caller)
+  }
+
   return {
     async onRequest(request, reply) {
       const { right } = request.routeOptions.config
@@ -124,10 +131,10 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
     },
 
     async preHandler(request, reply) {
-      if (request.holder === null || request.body === undefined) return
-      const caller = identify(request)
-      if (typeof caller === 'string') await refuse(request, reply, caller)
+      if (request.holder !== null && request.body !== undefined) await assertStillIn(request, reply)
     },
+
+    assertStillIn,
 
     isStillIn(request) {
       const caller = identify(request)

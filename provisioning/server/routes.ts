@@ -56,7 +56,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     auditRoutes(scope, services)
     operatorRoutes(scope, services)
     serviceRoutes(scope, services)
-    await bulkRoutes(scope, services)
+    await bulkRoutes(scope, services, authentication)
     await anchorRoutes(scope, services)
     await enrollmentAreaRoutes(scope, services, enrollment)
     tpmRoutes(scope, services)

@@ -42,7 +42,7 @@ test('rows that end the process are given up after five ends, and only at rows w
       if (done > chunks) await ended.promise
       return rows.map(() => ({ outcome: 'registered' }) as never)
     }
-    const told = { onRow() {}, onEnded() {}, onDelayed() {}, onFailed() {} }
+    const told = { mayImport: () => true, onRow() {}, onEnded() {}, onDelayed() {}, onFailed() {} }
     runners.push(createJobRunner({ jobs, writer, files, importRows, now: Date.now, ...told }))
     return { entered: () => done }
   }

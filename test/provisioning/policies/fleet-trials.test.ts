@@ -128,5 +128,6 @@ function trialProcesses(): number {
       return [] // it ended meanwhile
     }
   })
-  return commands.filter(line => line.includes('fleet-trial-process') && line.includes(roll.registry.file)).length
+  return commands.filter(line => line.includes('fleet-trial-process') && line.includes(roll.registry.file))
+    .length
 }
