@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a release of what is on main: version and changelog, a commit, an annotated tag, and the npm tarballs with their SHA-256
-# and the list of what the first depends on (CycloneDX).
+# Makes a release of what is on main: version and changelog, a commit, an annotated tag, the npm tarballs, the Debian package and
+# its tarball with their SHA-256, and the list of what the first depends on (CycloneDX).
 # Usage: deploy/release.sh VERSION [FOLDER]     FOLDER (release/ by default) gets the files. Pushes and publishes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,7 @@ mkdir -p "$folder"
 npm pack --silent --pack-destination "$folder"
 npm run --silent build:sim -- "$folder/rollcall-sim"
 (cd "$folder" && npm pack --silent ./rollcall-sim)
+deploy/debian/build.sh "$folder" >/dev/null
 npm sbom --package-lock-only --omit dev --sbom-format cyclonedx >"$folder/rollcall-$version.cdx.json"
-(cd "$folder" && sha256sum "rollcall-$version.tgz" "rollcall-sim-$version.tgz" "rollcall-$version.cdx.json" | tee SHA256SUMS)
+(cd "$folder" && sha256sum "rollcall-$version.tgz" "rollcall-sim-$version.tgz" "rollcall-$version.cdx.json" ./*.deb ./*.tar.gz | tee SHA256SUMS)
 echo "v$version is tagged. To publish: git push origin main v$version && npm publish $folder/rollcall-$version.tgz && npm publish $folder/rollcall-sim-$version.tgz"

@@ -68,7 +68,7 @@ describe('names', () => {
           path,
         )
       }
-      for (const [, script = ''] of text.matchAll(/\bnpm (?:run (\w+)|(?:start|test)\b)/g))
+      for (const [, script = ''] of text.matchAll(/\bnpm (?:run ([\w:]+)|(?:start|test)\b)/g))
         assert.ok(script === '' || script in scripts, script)
     })
   }

@@ -21,6 +21,7 @@ export const debianPackages: Record<string, string> = {
   cc: 'gcc libc6-dev libmosquitto-dev',
   swtpm: 'swtpm',
   tpm2_createek: 'tpm2-tools tpm2-openssl',
+  'dpkg-deb': 'dpkg',
 }
 
 /** Programs that an npm package brings, which is not among the packages of this project. */
@@ -63,4 +64,5 @@ export const toolUsers: Record<string, readonly string[]> = {
   'cli/certificate/pem-forms.test.ts': ['openssl'],
   'cli/device/command.test.ts': ['openssl', 'mosquitto_pub'],
   'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],
+  'packaging/debian.test.ts': ['dpkg-deb', 'mosquitto_pub'],
 }

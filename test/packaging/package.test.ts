@@ -1,14 +1,14 @@
 // The package as somebody else gets it: packed from this tree, installed elsewhere, and put to its main job.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { repository, rollcall, startUp, temporaryDirectory } from '../cli/running.ts'
+import { copySourceTree } from './source-tree.ts'
 
 const run = promisify(execFile)
-const never = new Set(['.git', '.ci', 'node_modules', 'dist', 'data', 'devices', 'fleet', 'bench', 'test'])
 const rooms = [
   'admin',
   'admission',
@@ -32,12 +32,7 @@ describe('the published package', () => {
   let packed: { filename: string; files: string[] }
 
   before(async () => {
-    // A copy, so that packing builds nothing into the tree that other tests read.
-    cpSync(repository, source, {
-      recursive: true,
-      filter: path => !never.has(path.slice(repository.length).split('/')[0] ?? ''),
-    })
-    symlinkSync(join(repository, 'node_modules'), join(source, 'node_modules'))
+    copySourceTree(source)
     const { stdout } = await npm(
       ['pack', '--json', '--foreground-scripts=false', '--pack-destination', world.path],
       source,
