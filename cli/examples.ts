@@ -110,6 +110,9 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'webhook enable': ['webhook enable 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
   'webhook disable': ['webhook disable 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
   'webhook test': ['webhook test 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
+  'webhook deliveries': ['webhook deliveries 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 --failed'],
+  'webhook resend': ['webhook resend 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 1795339200000042'],
+  'webhook replay': ['webhook replay 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 --since 2h'],
   'webhook remove': ['webhook remove 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
   'audit tail': ['audit tail -n 50', 'audit tail -f -o jsonl'],
   'audit search': [

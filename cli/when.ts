@@ -7,16 +7,22 @@ import { durationSeconds } from './options.ts'
 export type When = { before?: string; after?: string; never?: true }
 
 const FORM = 'It must be before:TIME or after:TIME'
-const TIME = 'TIME is a length such as 12h or 7d, or a date such as 2026-11-30 or 2026-11-30T08:00:00Z.'
+const FORMS = 'a length such as 12h or 7d, or a date such as 2026-11-30 or 2026-11-30T08:00:00Z.'
 
 /** A parser of ranges; lengths count backwards from now, or forwards where `ahead`. */
 export function whenOf({ ahead = false, never = false } = {}, now: () => number = Date.now) {
   return (text: string, given: When = {}): When => {
     if (never && text === 'never') return { never: true }
     const [, side, time = ''] = /^(before|after):(.+)$/.exec(text) ?? []
-    if (side === undefined) throw new InvalidArgumentError(`${FORM}${never ? ', or never' : ''}; ${TIME}`)
+    if (side === undefined)
+      throw new InvalidArgumentError(`${FORM}${never ? ', or never' : ''}; TIME is ${FORMS}`)
     return { ...given, [side]: instantOf(time, ahead, now()) }
   }
+}
+
+/** A parser of one time, now or before. Gives RFC 3339. */
+export function pastInstant(text: string): string {
+  return instantOf(text, false, Date.now())
 }
 
 function instantOf(text: string, ahead: boolean, now: number): string {
@@ -27,6 +33,6 @@ function instantOf(text: string, ahead: boolean, now: number): string {
     return new Date(now + (ahead ? 1_000 : -1_000) * seconds).toISOString()
   }
   const at = parseInstant(/^[-\d]{10}$/.test(text) ? `${text}T00:00:00Z` : text)
-  if (at === null) throw new InvalidArgumentError(TIME)
+  if (at === null) throw new InvalidArgumentError(`It must be ${FORMS}`)
   return new Date(at).toISOString()
 }

@@ -1,7 +1,7 @@
 // `rollcall audit …`: reading the log of changes over the API; verifying and exporting it from the registry itself.
 
 import { setTimeout as wait } from 'node:timers/promises'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { ApiUnreachable, type Client } from '../../client/index.ts'
 import type { AuditFilter, AuditRow, AuditVerification } from '../../client/types.ts'
 import { actorKinds } from '../../db/audit-chain.ts'
@@ -19,6 +19,7 @@ import {
   readAhead,
 } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { pastInstant } from '../when.ts'
 import { acceptLog } from './accept.ts'
 import { digestCommand } from './digest.ts'
 import { exportRegistry, readAuditKeys, verifyFile, verifyRegistry } from './verify.ts'
@@ -108,8 +109,12 @@ function searchCommand(): Command {
       'only this action, such as certificate.revoke, or device.* for all of a noun',
     )
     .option('--target <id>', 'only to this device, certificate, policy, …')
-    .option('--since <time>', 'not before this time: RFC 3339, or so long ago: 90s, 15m, 24h, 7d', moment)
-    .option('--until <time>', 'before this time', moment)
+    .option(
+      '--since <time>',
+      'not before this time: RFC 3339, or so long ago: 90s, 15m, 24h, 7d',
+      pastInstant,
+    )
+    .option('--until <time>', 'before this time', pastInstant)
     .option('--limit <n>', 'at most so many', wholeNumber(1, 10_000_000))
     .action(async (flags: SearchFlags) => {
       const filter: AuditFilter = { limit: Math.min(flags.limit ?? PAGE_ROWS, PAGE_ROWS) }
@@ -122,18 +127,6 @@ function searchCommand(): Command {
       )
       if (count === 0) process.stderr.write('no row fits\n')
     })
-}
-
-/** A time as the API takes it. */
-function moment(text: string): string {
-  const ago = /^(\d{1,9})([smhd])$/.exec(text)
-  const units: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-  if (ago === null && !/^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text))
-    throw new InvalidArgumentError('It must be a time such as 2026-03-01T12:00:00Z, or 15m, 24h, 7d.')
-  const named = text.length === '2026-03-01'.length ? `${text}T00:00:00Z` : text
-  const at = ago === null ? parseInstant(named) : Date.now() - Number(ago[1]) * units[ago[2]!]!
-  if (at === null || Math.abs(at) > 8.64e15) throw new InvalidArgumentError('There is no such time.')
-  return new Date(at).toISOString()
 }
 
 function verifyCommand(): Command {

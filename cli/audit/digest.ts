@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { AuditRow } from '../../client/types.ts'
 import { parseInstant } from '../../pki/instant.ts'
-import { type Column, type Format, printPages } from '../output/format.ts'
+import { type Column, type Format, onePage, printPages } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
 type Flags = ServiceFlags & { output: Format; day: string; machines?: true }
@@ -51,10 +51,6 @@ function add(lines: Map<string, DigestLine>, { actor, action, target, ts }: Audi
   line.count += 1
   if (line.targets.length < TARGETS_NAMED && !line.targets.includes(target)) line.targets.push(target)
   lines.set(key, line)
-}
-
-async function* onePage(lines: DigestLine[]): AsyncGenerator<DigestLine[]> {
-  if (lines.length > 0) yield lines
 }
 
 function today(): string {

@@ -76,6 +76,11 @@ export async function* readAhead<Item>(
   }
 }
 
+/** A list that came whole. */
+export async function* onePage<Item>(items: readonly Item[]): AsyncGenerator<readonly Item[]> {
+  if (items.length > 0) yield items
+}
+
 /** Stops a list after so many items. */
 export async function* atMost<Item>(
   pages: AsyncIterable<readonly Item[]>,

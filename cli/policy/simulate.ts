@@ -15,7 +15,7 @@ import type {
 } from '../../client/policy-types.ts'
 import { printable, UsageError } from '../errors.ts'
 import { collect, wholeNumber } from '../options.ts'
-import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
+import { type Column, type Format, onePage, printDocument, printPages } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 import { difference, readPolicyFile, statementLines } from './policy-file.ts'
 
@@ -107,7 +107,7 @@ async function simulateDevice(client: Client, named: string, flags: SimulateFlag
   const { name, ...draft } = await policyNamed(named)
   const simulation = await client.policies.simulate(name, { deviceId: flags.device ?? '', checks, ...draft })
   if (flags.output !== 'table' && flags.output !== 'jsonl') await printDocument(simulation, flags.output)
-  else await printPages(once(simulation.results), columns, flags.output)
+  else await printPages(onePage(simulation.results), columns, flags.output)
   const { now, draft: then } = simulation.limits
   if (now.qosMax !== then.qosMax || now.sessionExpiryMaxSeconds !== then.sessionExpiryMaxSeconds)
     say(
@@ -123,7 +123,7 @@ async function simulateFleet(client: Client, named: string, flags: SimulateFlags
     throw new UsageError('a stored policy changes nothing', 'name a file with the draft')
   const trial = await client.policies.simulateFleet(name, { ...draft, limit: flags.limit })
   if (flags.output !== 'table' && flags.output !== 'jsonl') await printDocument(trial, flags.output)
-  else await printPages(once(trial.items), fleetColumns, flags.output)
+  else await printPages(onePage(trial.items), fleetColumns, flags.output)
   say(
     `of ${count(trial.devicesTotal, 'device')} ${trial.devicesLosing} would lose and ${trial.devicesGaining} gain something; ` +
       `${trial.subscriptionsLost} of ${count(trial.subscriptionsNoted, 'live subscription')} noted by ` +
@@ -194,10 +194,6 @@ function limitsInShort({ now, draft }: PolicyLimitsCompared): string {
 
 function expiry({ sessionExpiryMaxSeconds: seconds }: HeldLimits): string {
   return seconds === null ? 'unlimited' : `${seconds} s`
-}
-
-async function* once<Item>(items: Item[]): AsyncGenerator<Item[]> {
-  yield items
 }
 
 function count(number: number, what: string): string {

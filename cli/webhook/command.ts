@@ -1,10 +1,12 @@
 // `rollcall webhook …`: where events are sent, and how that goes.
 import { Argument, Command, Option } from 'commander'
 import type { Webhook } from '../../client/index.ts'
+import { kinds } from '../../db/events/event-kind.ts'
 import { CommandFailed, printable } from '../errors.ts'
 import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
 import { writeSecret } from '../output/secret-file.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { deliveryCommands } from './deliveries.ts'
 
 type Flags = ServiceFlags & { output: Format }
 
@@ -15,19 +17,6 @@ const columns: readonly Column<Webhook>[] = [
   { heading: 'STATE', cell: webhook => webhook.state },
   { heading: 'DELIVERED', cell: webhook => webhook.deliveredAt },
   { heading: 'WHY', cell: webhook => webhook.why ?? webhook.disabledReason },
-]
-const kinds = [
-  ...['connected', 'disconnected', 'refused', 'cloned', 'enrolled', 'waiting', 'renewed', 'rekeyed_early'],
-  ...[
-    'expiring',
-    'suspended',
-    'activated',
-    'revoked',
-    'decommissioned',
-    'webhook_disabled',
-    'audit_tampered',
-    'events_dropped',
-  ],
 ]
 const theWebhook = () => new Argument('<webhook>', 'its ID')
 
@@ -40,6 +29,7 @@ export function webhookCommand(): Command {
     change('enable', true),
     change('disable', false),
     test(),
+    ...deliveryCommands(),
     remove(),
   ])
     webhook.addCommand(command)

@@ -4,30 +4,6 @@ import { chmodSync, existsSync, renameSync, statSync } from 'node:fs'
 import Sqlite, { type Database } from 'better-sqlite3'
 import { isDamage } from '../sessions/session-file.ts'
 
-export const kinds = [
-  'connected',
-  'disconnected',
-  'refused',
-  'publish_denied',
-  'subscribe_denied',
-  'will_denied',
-  'cloned',
-  'enrolled',
-  'waiting',
-  'renewed',
-  'rekeyed_early',
-  'expiring',
-  'nonconforming',
-  'suspended',
-  'activated',
-  'revoked',
-  'decommissioned',
-  'webhook_disabled',
-  'audit_tampered',
-  'events_dropped',
-] as const
-export type EventKind = (typeof kinds)[number]
-
 export type EventFile = { sqlite: Database; inode: number }
 
 const VERSION = 1

@@ -1,14 +1,8 @@
 // Appending events: collected, written in batches, dropped where they cannot be. Nothing here throws at a writer of events,
 // and nobody waits for it.
 import type { Database } from 'better-sqlite3'
-import {
-  type EventFile,
-  type EventKind,
-  isDamage,
-  isReplaced,
-  openEventFile,
-  setEventsAside,
-} from './event-file.ts'
+import { type EventFile, isDamage, isReplaced, openEventFile, setEventsAside } from './event-file.ts'
+import type { EventKind } from './event-kind.ts'
 
 /** `at` in ms since the epoch; `detail` is plain and small. */
 export type NewEvent = {

@@ -1,6 +1,7 @@
 // Reading events: what is newer than a position, pages of what has been, and counts per minute. A file that is gone, replaced
 // or damaged reads as one without events; the next look finds what lies under the name then.
-import { type EventFile, type EventKind, isReplaced, readEventFile } from './event-file.ts'
+import { type EventFile, isReplaced, readEventFile } from './event-file.ts'
+import type { EventKind } from './event-kind.ts'
 
 export type Event = {
   seq: number
@@ -27,6 +28,8 @@ export type EventReader = {
   /** Grows whenever somebody else wrote: a cheap reason to look. Null where there is nothing to read. */
   dataVersion(): number | null
   latestSeq(): number
+  /** A position such that all events from then on (ms since the epoch) come after it; a minute of earlier ones may, too. */
+  positionAt(since: number): number
   /** Oldest first; at most `limit`. A position of another file counts as one before all events. */
   after(seq: number, limit: number): Event[]
   /** Newest first. `next` is to be continued from, also where there are fewer than asked for. */
@@ -86,6 +89,19 @@ export function createEventReader(file: string, onFailed: (error: unknown) => vo
   return {
     dataVersion: () => ask<number | null>(null, ({ version }) => version.get() as number),
     latestSeq: () => ask(0, ({ latest }) => latest.get() ?? 0),
+    positionAt: since =>
+      ask(0, ({ oldest, latest, atOrBefore }) => {
+        let low = (oldest.get() ?? 1) - 1
+        let high = latest.get() ?? 0
+        // Times grow with the numbers, but for the disorder.
+        while (low < high) {
+          const middle = Math.ceil((low + high) / 2)
+          const found = atOrBefore.get(middle)
+          if (found === undefined || found < since - DISORDER_MS) low = middle
+          else high = middle - 1
+        }
+        return low
+      }),
     after: (seq, limit) =>
       ask<Event[]>([], ({ latest, newer }) => {
         const begin = seq > (latest.get() ?? 0) ? 0 : seq
@@ -123,6 +139,10 @@ function statementsOf({ sqlite }: EventFile) {
   return {
     version: sqlite.prepare('PRAGMA data_version').pluck(),
     latest: sqlite.prepare<[], number | null>('SELECT max(seq) FROM events').pluck(),
+    oldest: sqlite.prepare<[], number | null>('SELECT min(seq) FROM events').pluck(),
+    atOrBefore: sqlite
+      .prepare<[number], number>('SELECT at FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1')
+      .pluck(),
     newer: sqlite.prepare<[number, number], Row>(
       `SELECT ${columns} FROM events WHERE seq > ? ORDER BY seq LIMIT ?`,
     ),

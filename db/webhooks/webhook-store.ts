@@ -3,7 +3,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
-import type { EventKind } from '../events/event-file.ts'
+import type { EventKind } from '../events/event-kind.ts'
 import type { Registry } from '../open.ts'
 import type { Page } from '../page.ts'
 import type { Schema } from '../schema.ts'

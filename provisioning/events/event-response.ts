@@ -1,6 +1,6 @@
 // How an event looks on the wire: in pages, in streams, in webhooks.
 import Type, { type Static } from 'typebox'
-import { kinds } from '../../db/events/event-file.ts'
+import { kinds } from '../../db/events/event-kind.ts'
 import type { Event } from '../../db/events/event-reader.ts'
 import { Nullable, OneOf, Time } from '../http/schemas.ts'
 

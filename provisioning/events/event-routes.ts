@@ -3,7 +3,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { kinds } from '../../db/events/event-file.ts'
+import { kinds } from '../../db/events/event-kind.ts'
 import type { Event } from '../../db/events/event-reader.ts'
 import type { RollReader } from '../../db/roll/roll-reader.ts'
 import { type Api, refusals, secured, timestampOf } from '../http/api.ts'

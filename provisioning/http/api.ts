@@ -23,6 +23,8 @@ export function timeOrNull(at: number | null): string | null {
 }
 
 /** Throws the problem `request_invalid` where the text is no timestamp. */
+export function timestampOf(name: string, time: string): number
+export function timestampOf(name: string, time: string | undefined): number | undefined
 export function timestampOf(name: string, time: string | undefined): number | undefined {
   if (time === undefined) return undefined
   const at = parseInstant(time)

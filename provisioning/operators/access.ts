@@ -117,6 +117,9 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'PATCH /v1/webhooks/:webhook': right('admin', 'none'),
   'DELETE /v1/webhooks/:webhook': right('admin', 'none'),
   'POST /v1/webhooks/:webhook/test': right('admin', 'none'),
+  'GET /v1/webhooks/:webhook/deliveries': right('admin', 'none'),
+  'POST /v1/webhooks/:webhook/deliveries': right('admin', 'none'),
+  'POST /v1/webhooks/:webhook/replay': right('admin', 'none'),
 
   // what is not about one device
   'GET /v1/overview': right('viewer', 'narrowed'),

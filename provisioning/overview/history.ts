@@ -1,6 +1,6 @@
 // The history of the service over an hour, a day, a week, a month or a year: rows of the file, put together to periods of equal
 // length. Pure, but for the reader.
-import type { EventKind } from '../../db/events/event-file.ts'
+import type { EventKind } from '../../db/events/event-kind.ts'
 import type { HistoryStep } from '../../db/history/history-file.ts'
 import type { HistoryFigure, HistoryReader } from '../../db/history/history-reader.ts'
 

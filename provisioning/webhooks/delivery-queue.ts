@@ -6,6 +6,9 @@ import { createAttempts } from '../attempts.ts'
 import { toEventResponse } from '../events/event-response.ts'
 import type { Outcome, Sender } from './sender.ts'
 
+/** `attemptedAt` in ms since the epoch. */
+export type TimedOutcome = Outcome & { attemptedAt: number; tookMs: number }
+
 /** How it stands since the service started. Times in ms since the epoch. */
 export type DeliveryStatus = {
   position: number
@@ -35,7 +38,7 @@ export function startDeliveryQueue(parts: {
   /** Keeps how far it has come; false where that cannot be kept now: then some of it comes twice after a restart. */
   keep(position: number, failingSince: number | null): boolean
   now: () => number
-  onOutcome(outcome: Outcome): void
+  onOutcome(event: Event, outcome: TimedOutcome): void
   /** Something that no receiver is the cause of; null where it is about no event. Such an event is left out at last. */
   onFailed(error: unknown, event: number | null): void
   onGiveUp(reason: 'gone' | 'unreachable'): void
@@ -91,7 +94,8 @@ export function startDeliveryQueue(parts: {
   async function deliverPending(): Promise<number> {
     const outcomes = await Promise.all(pending.map(deliver))
     if (stopped) return 0
-    for (const outcome of outcomes) if (outcome !== 'left out') parts.onOutcome(outcome)
+    for (const [index, outcome] of outcomes.entries())
+      if (outcome !== 'left out') parts.onOutcome(pending[index]!, outcome)
     pending = pending.filter((_, index) => isOpen(outcomes[index]!))
     const failed = outcomes.find(isOpen)
     const last = outcomes.findLast(outcome => outcome !== 'left out')
@@ -110,15 +114,22 @@ export function startDeliveryQueue(parts: {
   }
 
   /** An event that cannot even be told is tried as often as any item, and then left out. */
-  async function deliver(event: Event): Promise<Outcome | 'left out'> {
+  async function deliver(event: Event): Promise<TimedOutcome | 'left out'> {
+    const attemptedAt = now()
+    const begin = performance.now()
+    const timed = (outcome: Outcome) => ({
+      ...outcome,
+      attemptedAt,
+      tookMs: Math.round(performance.now() - begin),
+    })
     try {
       const outcome = await sender.deliver(webhook, messageOf(event))
       attempts.succeeded(String(event.seq))
-      return outcome
+      return timed(outcome)
     } catch (error) {
       parts.onFailed(error, event.seq)
       if (attempts.failed(String(event.seq))) return 'left out'
-      return { delivered: false, status: null, why: 'the event cannot be told: the log says why' }
+      return timed({ delivered: false, status: null, why: 'the event cannot be told: the log says why' })
     }
   }
 
@@ -149,11 +160,11 @@ export function startDeliveryQueue(parts: {
   }
 }
 
-function isOpen(outcome: Outcome | 'left out'): outcome is Outcome {
+function isOpen(outcome: TimedOutcome | 'left out'): outcome is TimedOutcome {
   return outcome !== 'left out' && !outcome.delivered
 }
 
 /** The same event has the same ID however often it is sent. */
-function messageOf(event: Event) {
+export function messageOf(event: Event) {
   return { id: `event_${event.seq}`, type: event.kind, at: event.at, data: toEventResponse(event) }
 }

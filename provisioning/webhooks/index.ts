@@ -12,10 +12,12 @@ import {
 } from '../../db/webhooks/webhook-store.ts'
 import type { Log } from '../logging/log.ts'
 import type { Reachable } from '../outbound/address-guard.ts'
+import { createDeliveryLog, type Delivery, type DeliveryLog } from './delivery-log.ts'
 import {
   type DeliveryQueue,
   type DeliveryStatus,
   type DeliveryTiming,
+  messageOf,
   startDeliveryQueue,
 } from './delivery-queue.ts'
 import { createSender, type Outcome, validateWebhookUrl } from './sender.ts'
@@ -25,6 +27,12 @@ export type WebhookService = {
   validate(url: string): string
   /** Null where it is not being served. */
   deliveryStatus(id: string): DeliveryStatus | null
+  /** What was sent to it since the service started, 200 events at most; the last attempt first. */
+  deliveries(id: string): (Delivery & { nextAttemptAt: number | null })[]
+  /** Sends an event of the log again, now and once; null where the log does not hold it, or the webhook is disabled. */
+  resend(id: string, event: number): Promise<Delivery | null>
+  /** Sends all events from then on (ms since the epoch) again, those that it took, too. False where that cannot be kept now. */
+  replay(id: string, since: number): boolean
   /** Sends something that no event is, now and once. */
   test(webhook: Webhook): Promise<Outcome & { tookMs: number }>
   /** Looks at the record: a webhook was made, changed, disabled or removed. Runs by itself every few seconds. */
@@ -54,12 +62,20 @@ function startWebhooks(parts: {
   const { store, eventLog, reader, log, now } = parts
   const sender = createSender({ reachable: parts.reachable, timeoutMs: TIMEOUT_MS, now })
   const serving = new Map<string, Serving>()
+  const logs = new Map<string, DeliveryLog>()
   const timer = setInterval(look, LOOK_EVERY_MS)
   timer.unref()
   look()
 
+  function logOf(id: string): DeliveryLog {
+    const log = logs.get(id) ?? createDeliveryLog()
+    logs.set(id, log)
+    return log
+  }
+
   function look(): void {
     try {
+      for (const id of logs.keys()) if (store.webhook(id) === null) logs.delete(id)
       const enabled = new Map(store.signing().map(webhook => [webhook.id, webhook]))
       for (const [id, { webhook, queue }] of serving) {
         const now = enabled.get(id)
@@ -80,7 +96,7 @@ function startWebhooks(parts: {
   /** Null where how far it was told cannot be read now: the next look tries again. */
   function queueFor(webhook: SigningWebhook): DeliveryQueue | null {
     const { id } = webhook
-    const marks = { position: `webhook ${id}`, failing: `webhook ${id} failing since` }
+    const marks = marksOf(id)
     const [position, since] = [eventLog.marked(marks.position), eventLog.marked(marks.failing)]
     if (position === undefined || since === undefined) return null
     const failing = since ?? 0
@@ -98,8 +114,9 @@ function startWebhooks(parts: {
         eventLog.writeMarked([], { name: marks.position, value: position }) &&
         eventLog.writeMarked([], { name: marks.failing, value: since ?? 0 }),
       now,
-      onOutcome(outcome) {
+      onOutcome(event, outcome) {
         log.webhookAnswered(outcome)
+        logOf(id).note(event, outcome)
         if (!outcome.delivered && !said) log.webhookFailing(id, outcome)
         said = !outcome.delivered
       },
@@ -127,6 +144,34 @@ function startWebhooks(parts: {
   return {
     validate: text => validateWebhookUrl(text, parts.reachable).href,
     deliveryStatus: id => serving.get(id)?.queue.deliveryStatus() ?? null,
+    deliveries(id) {
+      const status = serving.get(id)?.queue.deliveryStatus()
+      const next = ({ delivered, event }: Delivery) =>
+        !delivered && status !== undefined && event > status.position ? status.nextAttemptAt : null
+      return (logs.get(id)?.list() ?? []).map(delivery => ({ ...delivery, nextAttemptAt: next(delivery) }))
+    },
+    async resend(id, seq) {
+      const webhook = store.signing().find(one => one.id === id)
+      const event = parts.reader.after(seq - 1, 1)[0]
+      if (webhook === undefined || event?.seq !== seq) return null
+      const attemptedAt = now()
+      const begin = performance.now()
+      const outcome = await sender.deliver(webhook, messageOf(event))
+      log.webhookAnswered(outcome)
+      return logOf(id).note(event, {
+        ...outcome,
+        attemptedAt,
+        tookMs: Math.round(performance.now() - begin),
+      })
+    },
+    replay(id, since) {
+      serving.get(id)?.queue.stop()
+      serving.delete(id)
+      const position = parts.reader.positionAt(since)
+      const kept = eventLog.writeMarked([], { name: marksOf(id).position, value: position })
+      look()
+      return kept
+    },
     async test({ id, url }) {
       const webhook = store.signing().find(one => one.id === id)
       const begin = performance.now()
@@ -144,6 +189,8 @@ function startWebhooks(parts: {
     },
   }
 }
+
+const marksOf = (id: string) => ({ position: `webhook ${id}`, failing: `webhook ${id} failing since` })
 
 /** The record of webhooks, and their sender. */
 export function openWebhooks(parts: {

@@ -11,6 +11,16 @@ export const webhookProblems = {
     title: 'There is no such webhook',
     hint: 'rollcall webhook list shows those that there are.',
   },
+  webhook_disabled: {
+    status: 409,
+    title: 'The webhook is disabled',
+    hint: 'Enable it first: it is then sent what it missed, as far as the log holds it.',
+  },
+  event_unknown: {
+    status: 404,
+    title: 'The log of events does not hold that event',
+    hint: 'It holds events of seven days: GET /v1/events shows them with their seq.',
+  },
   webhooks_exceeded: {
     status: 409,
     title: 'There are too many webhooks',

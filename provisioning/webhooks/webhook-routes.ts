@@ -12,6 +12,7 @@ import * as schemas from '../http/schemas.ts'
 import type { Log } from '../logging/log.ts'
 import { actorOf, callerOf } from '../operators/authentication.ts'
 import { OutboundFault } from '../outbound/address-guard.ts'
+import { deliveryRoutes } from './delivery-routes.ts'
 import type { WebhookService } from './index.ts'
 import { webhookProblems } from './webhook-problems.ts'
 import * as shapes from './webhook-schemas.ts'
@@ -189,4 +190,6 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
       return { ...outcome, milliseconds: tookMs }
     },
   )
+
+  deliveryRoutes(api, { store, service, log, found, shown })
 }

@@ -1,6 +1,6 @@
 // What the routes about webhooks take and give. The secret is in one answer alone.
 import Type from 'typebox'
-import { kinds } from '../../db/events/event-file.ts'
+import { kinds } from '../../db/events/event-kind.ts'
 import { Nullable, OneOf, strict, Time } from '../http/schemas.ts'
 
 const Url = Type.String({ maxLength: 2_048 })
@@ -39,6 +39,23 @@ const shown = {
 }
 export const Webhook = Type.Object(shown)
 export const WebhookWithSecret = Type.Object({ ...shown, secret: Type.String() })
+export const Delivery = Type.Object({
+  event: Type.Integer({ description: 'seq of the event' }),
+  type: Type.String({ description: 'Kind of the event' }),
+  deviceId: Nullable(Type.String()),
+  delivered: Type.Boolean(),
+  status: Nullable(Type.Integer({ description: 'What the last attempt was answered' })),
+  why: Nullable(Type.String({ description: 'What is wrong, where something is' })),
+  attempts: Type.Integer({ description: 'Since the service started' }),
+  attemptedAt: Time,
+  milliseconds: Type.Integer({ description: 'How long the last attempt took' }),
+  nextAttemptAt: Nullable(Time),
+})
+export const Resending = Type.Object(
+  { event: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) },
+  strict,
+)
+export const Replay = Type.Object({ since: Time }, strict)
 export const WebhookTest = Type.Object({
   delivered: Type.Boolean(),
   status: Nullable(Type.Integer()),

@@ -167,6 +167,15 @@ describe('an admin in the console', () => {
     const card = page.getByRole('region', { name: 'hooks.invalid' })
     await card.getByRole('button', { name: 'Send a test' }).click()
     await card.getByText('not taken').waitFor()
+    await card.getByText('Deliveries').click()
+    await card.getByText('Nothing was sent since the service started.').waitFor()
+    const { fingerprint } = await service.enroll('hooked-1')
+    await service.call('POST', `/v1/certificates/${fingerprint}/revoke`)
+    const sent = card.getByRole('row', { name: /Revoked hooked-1 not taken/ })
+    await sent.getByRole('button', { name: 'Send again' }).click()
+    await card.getByRole('button', { name: 'Replay…' }).click()
+    await page.getByLabel('Events of').selectOption('the last day')
+    await page.getByRole('dialog').getByRole('button', { name: 'Replay' }).click()
     await card.getByRole('button', { name: 'Disable' }).click()
     await card.getByText('disabled', { exact: true }).waitFor()
     const [webhook] = (await service.call('GET', '/v1/webhooks')).body.items
@@ -207,6 +216,28 @@ describe('an admin in the console', () => {
     await dialog.getByLabel('Group').fill('water')
     await dialog.getByText('Nothing would change.').waitFor()
     await page.keyboard.press('Escape')
+  })
+
+  it('revokes what older certificates of devices may still do, and leaves devices without any', async () => {
+    const { page } = view
+    const older = await service.enroll('tank-1')
+    await service.call('POST', `/v1/certificates/${older.fingerprint}/suspend`)
+    for (const id of ['tank-1', 'tank-2']) {
+      const newer = await service.enroll(id)
+      await service.call('POST', `/v1/certificates/${newer.fingerprint}/revoke`)
+    }
+    await view.goTo('/devices?search=tank')
+    await page.getByLabel('Choose tank-1').check()
+    await page.getByRole('button', { name: 'All that match' }).click()
+    await page.getByLabel('Further changes').selectOption('Revoke certificates…')
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('Of 2 devices, 1 stay as they are').waitFor()
+    await dialog.getByLabel('Type revoke 1 to confirm').fill('revoke 1')
+    await dialog.getByRole('button', { name: 'Revoke 1 device' }).click()
+    await dialog.getByText('1 of 1 done').waitFor()
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    const { body } = await service.call('GET', `/v1/certificates/${older.fingerprint}`)
+    assert.equal(body.status, 'revoked')
   })
 
   it('approves many at once', async () => {

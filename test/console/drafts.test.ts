@@ -10,7 +10,7 @@ import { textOf } from '../../console/pages/enroll/file-text.ts'
 import { documentText, validateDraft } from '../../console/pages/policies/draft.ts'
 import { readJson } from '../../console/pages/policies/json-lines.ts'
 import { lineDiff } from '../../console/pages/policies/line-diff.ts'
-import { kinds } from '../../db/events/event-file.ts'
+import { kinds } from '../../db/events/event-kind.ts'
 import { revocationReasons } from '../../pki/revocation-reason.ts'
 import type { Action } from '../../policy/document.ts'
 

@@ -21,21 +21,26 @@ export function BulkDialog({
   filter: Record<string, string | null>
   onClose: (changed: boolean) => void
 }) {
-  const { title, verb, tells, danger, inputs, changes, act }: BulkVerb = bulkVerbs[name]
-  const [selection, setSelection] = useState<Selection | null>(
-    given === null ? null : { devices: given, complete: true },
-  )
+  const { title, verb, tells, danger, inputs, changes, ask, act }: BulkVerb = bulkVerbs[name]
+  const [selection, setSelection] = useState<Selection | null>(null)
   const [failure, setFailure] = useState<unknown>(null)
   const [typed, setTyped] = useState<Said>({ group: '', attribute: '', value: '', policy: '' })
-  const asked = useRef(filter)
+  const [told, setTold] = useState<readonly ListedDevice[] | null>(null)
+  const asked = useRef({ filter, given })
   useEffect(() => {
-    if (given !== null) return
     const controller = new AbortController()
-    matching(asked.current, controller.signal).then(setSelection, error => {
-      if (!controller.signal.aborted) setFailure(error)
+    const { signal } = controller
+    const look = async () => {
+      const { filter, given } = asked.current
+      const found = given === null ? await matching(filter, signal) : { devices: given, complete: true }
+      if (ask !== undefined) setTold(await ask(found.devices, signal))
+      setSelection(found)
+    }
+    look().catch(error => {
+      if (!signal.aborted) setFailure(error)
     })
     return () => controller.abort()
-  }, [given])
+  }, [ask])
 
   const said: Said = {
     ...typed,
@@ -43,7 +48,8 @@ export function BulkDialog({
   }
   const complete = inputs.every(input => input.mayBeEmpty || said[input.name] !== '')
   const chosen = selection?.devices ?? []
-  const changing = !complete ? [] : changes === null ? chosen : chosen.filter(device => changes(device, said))
+  const certain = changes === null ? (told ?? chosen) : chosen.filter(device => changes(device, said))
+  const changing = complete ? certain : []
   const unchanged = chosen.length - changing.length
   return (
     <BulkConfirmation

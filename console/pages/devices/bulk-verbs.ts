@@ -13,6 +13,8 @@ export type BulkVerb = {
   inputs: readonly { name: 'group' | 'attribute' | 'value' | 'policy'; label: string; mayBeEmpty?: true }[]
   /** Whether it would change the device. Null where only the service knows. */
   changes: ((device: ListedDevice, said: Said) => boolean) | null
+  /** Asks the service about devices of which the list alone does not tell: gives those of them that it would change. */
+  ask?: (devices: readonly ListedDevice[], signal: AbortSignal) => Promise<ListedDevice[]>
   /** Gives how many sessions it cut. */
   act: (device: ListedDevice, said: Said) => Promise<number>
 }
@@ -30,11 +32,29 @@ async function patch(device: ListedDevice, body: object): Promise<number> {
 
 const REVOCABLE = ['pending', 'issued', 'active', 'superseded', 'suspended']
 
+const isRevocable = ({ status }: { status: string }) => REVOCABLE.includes(status)
+
+async function revocableCertificates(device: ListedDevice, signal?: AbortSignal): Promise<Certificate[]> {
+  const path = `/v1/certificates${query({ deviceId: device.id, limit: 500 })}`
+  return (await ask<Page<Certificate>>(path, signal === undefined ? {} : { signal })).items.filter(
+    isRevocable,
+  )
+}
+
+/** A list shows one certificate of a device; beside one that is void an older one may wait or be suspended. */
+async function withRevocable(devices: readonly ListedDevice[], signal: AbortSignal): Promise<ListedDevice[]> {
+  const found: ListedDevice[] = []
+  for (const device of devices) {
+    if (device.certificate === null) continue
+    if (isRevocable(device.certificate) || (await revocableCertificates(device, signal)).length > 0)
+      found.push(device)
+  }
+  return found
+}
+
 async function revokeCertificates(device: ListedDevice): Promise<number> {
-  const page = await ask<Page<Certificate>>(`/v1/certificates${query({ deviceId: device.id, limit: 500 })}`)
   let cut = 0
-  for (const { fingerprint, status } of page.items) {
-    if (!REVOCABLE.includes(status)) continue
+  for (const { fingerprint } of await revocableCertificates(device)) {
     const receipt = await change<Receipt>('POST', `/v1/certificates/${fingerprint}/revoke`, {
       reason: 'unspecified',
     })
@@ -95,9 +115,6 @@ export const bulkVerbs = {
       state !== 'decommissioned',
     act: async (device, { attribute, value }) => {
       const { [attribute]: _, ...others } = device.attributes
-      // What was replaced when it was received must not be sent back in place of what is on record.
-      if (Object.values(others).some(text => text.includes('\u{fffd}')))
-        throw new Error('an attribute has characters that this page cannot send back: use the command line')
       return patch(device, { attributes: value === '' ? others : { ...others, [attribute]: value } })
     },
   },
@@ -120,7 +137,8 @@ export const bulkVerbs = {
       'For good: every certificate of theirs that could still admit is revoked, and their sessions are cut. The devices stay on record.',
     danger: true,
     inputs: [],
-    changes: ({ certificate }) => certificate !== null && REVOCABLE.includes(certificate.status),
+    changes: null,
+    ask: withRevocable,
     act: revokeCertificates,
   },
   decommission: {

@@ -10,6 +10,8 @@ import { FailureNotice } from '../../components/notice.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { many } from '../../labels/formats.ts'
 import { humanize } from '../../labels/reasons.ts'
+import { Deliveries } from './deliveries.tsx'
+import { ReplayDialog } from './replay-dialog.tsx'
 
 export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChanged: () => void }) {
   const path = `/v1/webhooks/${encodeURIComponent(webhook.id)}`
@@ -17,6 +19,7 @@ export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChange
   const [tried, setTried] = useState<WebhookTest | null>(null)
   const [failure, setFailure] = useState<unknown>(null)
   const [removing, setRemoving] = useState(false)
+  const [replaying, setReplaying] = useState(false)
   const attempt = async (work: () => Promise<void>) => {
     setBusy(true)
     setFailure(null)
@@ -65,7 +68,7 @@ export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChange
             <dd>
               <Timestamp at={webhook.disabledAt} />
               {webhook.disabledReason === null ? '' : `: ${webhook.disabledReason}`}. What happens meanwhile
-              is not sent later.
+              is sent once it is enabled, as far as the log holds it.
             </dd>
           </>
         ) : null}
@@ -79,6 +82,7 @@ export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChange
           </span>
         </p>
       )}
+      <Deliveries path={path} enabled={!disabled} />
       <FailureNotice failure={failure} />
       <div className="row">
         <Button
@@ -95,10 +99,14 @@ export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChange
         >
           {disabled ? 'Enable' : 'Disable'}
         </Button>
+        <Button small onClick={() => setReplaying(true)}>
+          Replay…
+        </Button>
         <Button small look="danger" onClick={() => setRemoving(true)}>
           Remove…
         </Button>
       </div>
+      {replaying ? <ReplayDialog path={path} onDone={onChanged} onClose={() => setReplaying(false)} /> : null}
       {removing ? (
         <Confirmation
           title="Remove the webhook"

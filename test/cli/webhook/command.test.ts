@@ -33,6 +33,13 @@ test('a webhook is added, tried, listed, disabled, enabled and removed', async (
   assert.deepEqual([failed.code, JSON.parse(failed.stdout).status], [1, 500])
   assert.match(failed.stderr, /it answered 500/)
 
+  const none = await run('webhook', 'deliveries', id)
+  assert.deepEqual([none.code, JSON.parse(none.stdout)], [0, []])
+  const unknown = await run('webhook', 'resend', id, '5')
+  assert.deepEqual([unknown.code, JSON.parse(unknown.stderr).reason], [1, 'event_unknown'])
+  assert.equal(JSON.parse((await run('webhook', 'replay', id, '--since', '1h')).stdout).id, id)
+  assert.equal((await run('webhook', 'replay', id, '--since', 'yesterday')).code, 2)
+
   assert.equal(JSON.parse((await run('webhook', 'disable', id)).stdout).state, 'disabled')
   assert.equal(JSON.parse((await run('webhook', 'show', id)).stdout).disabledReason, 'operator')
   assert.equal(JSON.parse((await run('webhook', 'enable', id)).stdout).state, 'enabled')

@@ -21,6 +21,7 @@ function logOf(count: number) {
     reader: {
       dataVersion: () => version,
       latestSeq: () => count,
+      positionAt: () => 0,
       after: (seq: number, limit: number) =>
         Array.from({ length: Math.max(0, Math.min(limit, count - seq)) }, (_, index) =>
           eventOf(seq + index + 1),

@@ -1,0 +1,25 @@
+// The kinds of events.
+
+export const kinds = [
+  'connected',
+  'disconnected',
+  'refused',
+  'publish_denied',
+  'subscribe_denied',
+  'will_denied',
+  'cloned',
+  'enrolled',
+  'waiting',
+  'renewed',
+  'rekeyed_early',
+  'expiring',
+  'nonconforming',
+  'suspended',
+  'activated',
+  'revoked',
+  'decommissioned',
+  'webhook_disabled',
+  'audit_tampered',
+  'events_dropped',
+] as const
+export type EventKind = (typeof kinds)[number]
