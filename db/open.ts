@@ -26,11 +26,32 @@ export type Registry = {
   file: string
   /** Of the file that was opened: another one under the same name is another registry. */
   inode: number
+  /** Where several machines share the registry: what decides whether a group of verbs becomes part of it. */
+  agreement?: GroupAgreement
 }
+
+/** How a group of verbs becomes part of a registry that other processes change as well. */
+export type GroupAgreement = {
+  /** Called first in the transaction in which the verbs run. */
+  begin(): void
+  /** Called last in it: what the verbs would change. The transaction is rolled back then. */
+  proposal(): Proposal
+  /**
+   * Makes the group part of the registry and writes it into this file, or says that another one was first: then this file is in step
+   * again, and the verbs run anew. `refused` says that a verb refused, which it may have done because this file was behind.
+   * @throws {RegistryError} `registry_unreachable` where that cannot be learned
+   */
+  settle(proposal: Proposal, refused: boolean): Promise<'agreed' | 'outdated'>
+}
+export type Proposal = { base: number; changes: readonly unknown[]; notes: readonly string[] }
+
+/** The table by which a file says that its registry is in PostgreSQL: it is written by replication alone. */
+export const REPLICA_TABLE = 'replica'
 
 /** Opens for reading and writing, creating and migrating the file where needed. The file is 0600. */
 export function openForWriting(file: string): Registry {
   return opened(file, {}, sqlite => {
+    assertNotReplica(sqlite, file)
     chmodSync(file, 0o600)
     sqlite.pragma('journal_mode = WAL')
     sqlite.pragma('synchronous = FULL')
@@ -52,10 +73,31 @@ export function openForReading(file: string, oldestSchema = schemaVersion): Regi
 export function openForNotes(file: string): Registry {
   assertExists(file)
   return opened(file, {}, sqlite => {
+    assertNotReplica(sqlite, file)
     sqlite.pragma('synchronous = NORMAL')
     sqlite.pragma('foreign_keys = ON')
     assertSchema(sqlite)
   })
+}
+
+/** Opens a replica in which verbs are tried. Nothing that they write is committed there. */
+export function openForTrial(file: string, prepare: (sqlite: Database) => void): Registry {
+  return opened(file, {}, sqlite => {
+    sqlite.pragma('foreign_keys = ON')
+    assertSchema(sqlite)
+    prepare(sqlite)
+  })
+}
+
+function assertNotReplica(sqlite: Database, file: string): void {
+  const found = sqlite
+    .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")
+    .get(REPLICA_TABLE)
+  if (found !== undefined)
+    throw new RegistryError(
+      'registry_replicated',
+      `${file} is a replica of a registry in PostgreSQL: name that with --registry, or another directory with --data`,
+    )
 }
 
 /** Throws `registry_corrupt` where SQLite's own check finds damage. */

@@ -10,6 +10,8 @@ type RegistryErrorCode =
   | 'registry_busy'
   | 'registry_full'
   | 'registry_unreadable'
+  | 'registry_replicated'
+  | 'registry_unreachable'
 
 /** An outage of the registry. A refused change is a value (`Conflict`), never this. */
 export class RegistryError extends Error {

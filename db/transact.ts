@@ -4,7 +4,7 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { keepingEpoch } from './keyed-changes.ts'
-import { assertSameFile, type Registry } from './open.ts'
+import { assertSameFile, type GroupAgreement, type Registry } from './open.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
 import { run, runsOn } from './statement.ts'
@@ -142,10 +142,14 @@ async function runGroup(registry: Registry, queue: Queue): Promise<void> {
     const outcomes: Outcome[] = []
     try {
       assertSameFile(registry)
-      await registry.query.transaction().execute(transaction => {
-        runsOn(transaction, registry.sqlite)
-        return runVerbs(transaction, queue, taken, outcomes)
-      })
+      const { agreement } = registry
+      const isPart =
+        agreement === undefined
+          ? await committed(registry, transaction => runVerbs(transaction, queue, taken, outcomes))
+          : await agreed(registry, agreement, outcomes, transaction =>
+              runVerbs(transaction, queue, taken, outcomes),
+            )
+      if (!isPart) throw new RegistryError('registry_busy', 'other processes keep changing the registry')
       assertSameFile(registry) // nothing is acknowledged that went into a file without a name
       for (const outcome of outcomes) {
         if ('error' in outcome) outcome.verb.reject(asRegistryError(outcome.error))
@@ -162,9 +166,40 @@ async function runGroup(registry: Registry, queue: Queue): Promise<void> {
         return
       }
       for (const verb of taken.toReversed()) queue[verb.urgency].unshift(verb)
-      await setTimeout(LOCK_RETRY_MS)
+      if (registry.agreement === undefined || outcomes.length === 0) await setTimeout(LOCK_RETRY_MS)
     }
   }
+}
+
+type Work = (transaction: Transaction<Schema>) => Promise<void>
+
+async function committed(registry: Registry, work: Work): Promise<true> {
+  await registry.query.transaction().execute(transaction => {
+    runsOn(transaction, registry.sqlite)
+    return work(transaction)
+  })
+  return true
+}
+
+/**
+ * The verbs run on the replica and are undone there before any other turn of the event loop; once they are part of the registry, what
+ * they changed is written into the replica like the changes of others. False where others were first: the replica is in step again.
+ */
+async function agreed(
+  registry: Registry,
+  agreement: GroupAgreement,
+  outcomes: readonly Outcome[],
+  work: Work,
+): Promise<boolean> {
+  const transaction = await registry.query.startTransaction().execute()
+  const proposal = await Promise.try(async () => {
+    runsOn(transaction, registry.sqlite)
+    agreement.begin()
+    await work(transaction)
+    return agreement.proposal()
+  }).finally(() => transaction.rollback().execute())
+  const refused = outcomes.some(outcome => 'error' in outcome)
+  return (await agreement.settle(proposal, refused)) === 'agreed'
 }
 
 function take(queue: Queue): Verb | undefined {

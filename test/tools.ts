@@ -22,6 +22,7 @@ export const debianPackages: Record<string, string> = {
   swtpm: 'swtpm',
   tpm2_createek: 'tpm2-tools tpm2-openssl',
   'dpkg-deb': 'dpkg',
+  psql: 'postgresql',
 }
 
 /** Programs that an npm package brings, which is not among the packages of this project. */
@@ -32,6 +33,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'broker/on-bun.test.ts': ['bun'],
   'cli/service/broker-runtime.test.ts': ['bun'],
   'e2e/bun-broker.test.ts': ['bun'],
+  'db/replication/replication.test.ts': ['psql'],
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],

@@ -1,0 +1,68 @@
+// A registry that several machines share, as a provisioning process opens it: its replica, kept in step, and verbs that are agreed upon.
+import { closeRegistry } from '../index.ts'
+import type { Registry } from '../open.ts'
+import { createGroupAgreement } from './group-agreement.ts'
+import type { PostgresSettings } from './postgres.ts'
+import { createPostgresLink } from './postgres-link.ts'
+import { publishGroup } from './registry-rows.ts'
+import { type Replica, startReplica } from './replica.ts'
+import { openTrial } from './replica-file.ts'
+import { allRows } from './row-capture.ts'
+
+export type SharedRegistry = {
+  /** For verbs. Reading belongs on another connection: this one sees changes that are not agreed upon. */
+  registry: Registry
+  replica: Replica
+  close(): Promise<void>
+}
+
+/** Opens the registry in PostgreSQL, and makes an empty one where there is none. Throws where PostgreSQL cannot be used. */
+export async function openSharedRegistry(options: {
+  settings: PostgresSettings
+  file: string
+  name: string
+  onFailed(error: unknown): void
+  published?(): void
+}): Promise<SharedRegistry> {
+  const { settings, name } = options
+  const replica = await startReplica({ ...options, writer: true })
+  try {
+    const { registry, capture } = openTrial(options.file)
+    if (replica.isNew()) await begin(registry, replica, options)
+    const agreement = createGroupAgreement({ settings, name, replica, capture, published: options.published })
+    return {
+      registry: Object.assign(registry, { agreement }),
+      replica,
+      async close() {
+        agreement.close()
+        await closeRegistry(registry)
+        await replica.stop()
+      },
+    }
+  } catch (error) {
+    await replica.stop()
+    throw error
+  }
+}
+
+/** The rows that a new registry has of its own are its first group. Where another process was faster, they are those of its file. */
+async function begin(
+  { sqlite }: Registry,
+  replica: Replica,
+  { settings, name }: { settings: PostgresSettings; name: string },
+): Promise<void> {
+  const link = createPostgresLink({ settings, name })
+  try {
+    const group = {
+      id: crypto.randomUUID(),
+      writer: name,
+      registryId: replica.registryId(),
+      base: 0,
+      notes: [],
+    }
+    await link.ask(client => publishGroup(client, { ...group, rows: [...allRows(sqlite)] }))
+  } finally {
+    link.close()
+  }
+  await replica.catchUp()
+}

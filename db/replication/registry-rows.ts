@@ -1,0 +1,140 @@
+// What is asked of the registry in PostgreSQL: its head, the rows after a sequence, and to take a group of changes.
+import { schemaVersion } from '../migrate.ts'
+import { RegistryError } from '../registry-error.ts'
+import type { PostgresClient } from './postgres.ts'
+import type { ChangedRow } from './row-capture.ts'
+
+export const REGISTRY_CHANNEL = 'rollcall_registry'
+/** Groups that can be looked up: more than are written while a lost answer is asked for. */
+const GROUPS_KEPT = 10_000
+/** More rows are read with a cursor. */
+const ROWS_AT_ONCE = 2_000
+const ROWS_PER_FETCH = 5_000
+
+export type Head = { registryId: string; sequence: number; completeFrom: number }
+export type Group = {
+  id: string
+  /** The process, for people that look at the table. */
+  writer: string
+  registryId: string
+  /** The sequence that the rows were worked out on. */
+  base: number
+  rows: readonly ChangedRow[]
+  /** Broker notes that the rows come from: they end in the same transaction. */
+  notes: readonly string[]
+}
+
+type HeadRow = { registry_id: string; sequence: string; complete_from: string; tables_schema: number }
+type Row = { table_name: string | null; key: string; live: boolean; content: string }
+
+const HEAD_COLUMNS = 'h.registry_id, h.sequence, h.complete_from, h.tables_schema'
+
+/** Throws a RegistryError where the rows are of another version of the registry than this one reads. */
+function headOf(row: HeadRow | undefined): Head {
+  if (row === undefined)
+    throw new RegistryError(
+      'registry_corrupt',
+      'the registry in PostgreSQL has no head row: restore a backup',
+    )
+  if (row.tables_schema !== schemaVersion)
+    throw new RegistryError(
+      row.tables_schema > schemaVersion ? 'registry_newer' : 'registry_outdated',
+      `the registry in PostgreSQL has schema ${row.tables_schema}, this version has ${schemaVersion}: all processes must be of the same version`,
+    )
+  const { registry_id: registryId, sequence, complete_from } = row
+  return { registryId, sequence: Number(sequence), completeFrom: Number(complete_from) }
+}
+
+export async function readHead(client: PostgresClient): Promise<Head> {
+  const { rows } = await client.query<HeadRow>(`SELECT ${HEAD_COLUMNS} FROM rollcall.registry_head h`)
+  return headOf(rows[0])
+}
+
+/** The head, and the rows after a sequence in the same snapshot; null for the rows where they are too many for one answer. */
+export async function readChanges(
+  client: PostgresClient,
+  after: number,
+): Promise<{ head: Head; rows: ChangedRow[] | null }> {
+  const { rows } = await client.query<HeadRow & Row>(
+    `SELECT ${HEAD_COLUMNS}, r.table_name, r.key, r.live, r.content FROM rollcall.registry_head h
+     LEFT JOIN LATERAL (SELECT * FROM rollcall.registry_rows WHERE sequence > $1 ORDER BY sequence LIMIT $2) r ON true`,
+    [after, ROWS_AT_ONCE + 1],
+  )
+  const changed = rows.filter(({ table_name }) => table_name !== null).map(changedRow)
+  return { head: headOf(rows[0]), rows: changed.length > ROWS_AT_ONCE ? null : changed }
+}
+
+/** The head, and readers of all rows after a sequence in one snapshot, which lasts until the work is done. */
+export async function inSnapshot(
+  client: PostgresClient,
+  work: (head: Head, rowsAfter: (sequence: number) => AsyncGenerator<ChangedRow[]>) => Promise<void>,
+): Promise<void> {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  await work(await readHead(client), async function* (sequence) {
+    await client.query(
+      `DECLARE changed CURSOR FOR SELECT table_name, key, live, content FROM rollcall.registry_rows WHERE sequence > ${Number(sequence)}`,
+    )
+    for (;;) {
+      const { rows } = await client.query<Row>(`FETCH ${ROWS_PER_FETCH} FROM changed`)
+      if (rows.length === 0) break
+      yield rows.map(changedRow)
+    }
+    await client.query('CLOSE changed')
+  })
+  await client.query('COMMIT')
+}
+
+/** The sequence of the group; null where another was first, or one of its notes is gone. One statement, so one transaction. */
+export async function publishGroup(client: PostgresClient, group: Group): Promise<number | null> {
+  const { rows } = await client.query<{ sequence: string }>(publishSql, [
+    group.base,
+    group.registryId,
+    group.id,
+    group.writer,
+    group.rows.map(({ table }) => table),
+    group.rows.map(({ key }) => key),
+    group.rows.map(({ live }) => live),
+    group.rows.map(({ content }) => content),
+    group.notes,
+    schemaVersion,
+  ])
+  return rows[0] === undefined ? null : Number(rows[0].sequence)
+}
+
+/**
+ * What became of a group whose answer was lost: its sequence, or null where it will never be. The head is moved where it still stands as
+ * the group knew it, so that a statement that is on its way somewhere comes too late.
+ */
+export async function outcomeOf(client: PostgresClient, { id, base }: Group): Promise<number | null> {
+  await client.query('UPDATE rollcall.registry_head SET sequence = sequence + 1 WHERE sequence = $1', [base])
+  const { rows } = await client.query<{ sequence: string }>(
+    'SELECT sequence FROM rollcall.registry_groups WHERE sequence > $1 AND id = $2',
+    [base, id],
+  )
+  return rows[0] === undefined ? null : Number(rows[0].sequence)
+}
+
+const publishSql = `
+WITH head AS (
+  UPDATE rollcall.registry_head SET sequence = sequence + 1
+  WHERE sequence = $1 AND registry_id = $2 AND tables_schema = $10
+    AND (SELECT count(*) FROM rollcall.broker_notes WHERE number = ANY ($9::bigint[])) = cardinality($9::bigint[])
+  RETURNING sequence
+), written AS (
+  INSERT INTO rollcall.registry_rows (table_name, key, live, content, sequence)
+  SELECT changed.table_name, changed.key, changed.live, changed.content, head.sequence
+  FROM head, unnest($5::text[], $6::text[], $7::boolean[], $8::text[]) AS changed (table_name, key, live, content)
+  ON CONFLICT (table_name, key) DO UPDATE
+    SET live = excluded.live, content = excluded.content, sequence = excluded.sequence
+), grouped AS (
+  INSERT INTO rollcall.registry_groups (sequence, id, writer) SELECT sequence, $3, $4 FROM head
+), forgotten AS (
+  DELETE FROM rollcall.registry_groups WHERE sequence <= $1::bigint - ${GROUPS_KEPT}
+), finished AS (
+  DELETE FROM rollcall.broker_notes WHERE number = ANY ($9::bigint[]) AND EXISTS (SELECT FROM head)
+)
+SELECT head.sequence, pg_notify('${REGISTRY_CHANNEL}', '') FROM head`
+
+function changedRow({ table_name, key, live, content }: Row): ChangedRow {
+  return { table: table_name!, key, live, content }
+}

@@ -1,0 +1,115 @@
+// A replica as a file: the tables of a registry without its triggers, and how far it is in step. What triggers did came with the rows;
+// verbs that are tried here get the triggers for their connection alone.
+import { chmodSync, existsSync, rmSync } from 'node:fs'
+import Sqlite, { type Database } from 'better-sqlite3'
+import { migrate, schemaVersion } from '../migrate.ts'
+import { openForTrial, REPLICA_TABLE, type Registry } from '../open.ts'
+import { RegistryError } from '../registry-error.ts'
+import { captureRows, type RowCapture } from './row-capture.ts'
+
+const BUSY_TIMEOUT_MS = 5_000
+
+/** Where a replica stands; null for one that was never in step. */
+export type Position = { registryId: string; sequence: number } | null
+
+export type ReplicaFile = {
+  sqlite: Database
+  position(): Position
+  /** Called in the transaction that makes it true. */
+  setPosition(position: { registryId: string; sequence: number }): void
+  close(): void
+}
+
+/**
+ * Opens the connection that writes rows into a replica, and makes the file where there is none. One of another version is made anew: all
+ * that is in it is in PostgreSQL. Throws `registry_replicated` where the file is a registry of its own.
+ */
+export function openReplicaFile(file: string): ReplicaFile {
+  if (existsSync(file) && versionOfReplica(file) !== schemaVersion)
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true })
+  const sqlite = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS })
+  try {
+    chmodSync(file, 0o600)
+    sqlite.pragma('journal_mode = WAL')
+    // What a power loss takes is asked for again. And what refers to a row may come after it.
+    sqlite.pragma('synchronous = NORMAL')
+    sqlite.pragma('foreign_keys = OFF')
+    if (sqlite.pragma('user_version', { simple: true }) === 0) lay(sqlite)
+  } catch (error) {
+    sqlite.close()
+    throw error
+  }
+  const read = sqlite.prepare<[], { registryId: string; sequence: number }>(
+    `SELECT registry_id AS registryId, sequence FROM ${REPLICA_TABLE}`,
+  )
+  const write = sqlite.prepare(
+    `INSERT INTO ${REPLICA_TABLE} (only_row, registry_id, sequence) VALUES (1, @registryId, @sequence)
+     ON CONFLICT (only_row) DO UPDATE SET registry_id = @registryId, sequence = @sequence`,
+  )
+  return {
+    sqlite,
+    position: () => read.get() ?? null,
+    setPosition: position => void write.run(position),
+    close: () => void sqlite.close(),
+  }
+}
+
+/** A connection on which verbs run and are undone, with the triggers of the registry and those that note changed rows. */
+export function openTrial(file: string): { registry: Registry; capture: RowCapture } {
+  let capture: RowCapture | undefined
+  const registry = openForTrial(file, sqlite => {
+    for (const sql of registryTriggers()) sqlite.exec(sql.replace(/^CREATE TRIGGER/, 'CREATE TEMP TRIGGER'))
+    capture = captureRows(sqlite)
+  })
+  return { registry, capture: capture! }
+}
+
+/** One transaction, so that a process killed in the middle leaves an empty file. */
+function lay(sqlite: Database): void {
+  sqlite
+    .transaction(() => {
+      migrate(sqlite)
+      for (const name of triggerNames(sqlite)) sqlite.exec(`DROP TRIGGER ${name}`)
+      sqlite.exec(`CREATE TABLE ${REPLICA_TABLE} (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        registry_id TEXT NOT NULL,
+        sequence INTEGER NOT NULL
+      ) STRICT`)
+    })
+    .immediate()
+}
+
+/** The schema of a replica, 0 for a file without tables. */
+function versionOfReplica(file: string): number {
+  const sqlite = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS })
+  try {
+    const version = sqlite.pragma('user_version', { simple: true }) as number
+    if (version === 0) return schemaVersion
+    if (sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(REPLICA_TABLE) === undefined)
+      throw new RegistryError(
+        'registry_replicated',
+        `${file} is a registry of its own and no replica: name another directory with --data`,
+      )
+    return version
+  } finally {
+    sqlite.close()
+  }
+}
+
+function triggerNames(sqlite: Database): string[] {
+  return sqlite.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger'").pluck().all()
+}
+
+/** As the migrations leave them. */
+function registryTriggers(): string[] {
+  const sqlite = new Sqlite(':memory:')
+  try {
+    migrate(sqlite)
+    return sqlite
+      .prepare<[], string>("SELECT sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name")
+      .pluck()
+      .all()
+  } finally {
+    sqlite.close()
+  }
+}

@@ -1,0 +1,198 @@
+// Keeps a replica in step with the registry in PostgreSQL: asks after every commit that it hears of, and by itself. Knows when it last
+// heard, by the monotonic clock.
+
+import { RegistryError } from '../registry-error.ts'
+import type { PostgresClient, PostgresSettings } from './postgres.ts'
+import { createPostgresLink, unreachable } from './postgres-link.ts'
+import { preparePostgresSchema } from './postgres-schema.ts'
+import { type Head, inSnapshot, REGISTRY_CHANNEL, readChanges } from './registry-rows.ts'
+import { openReplicaFile } from './replica-file.ts'
+import { prepareRowApplication } from './row-application.ts'
+import type { ChangedRow } from './row-capture.ts'
+
+export type Replica = {
+  registryId(): string
+  /** The sequence of the last group that is in the file. */
+  sequence(): number
+  /** How long ago the last question began that was answered, in ms. Infinite before the first. */
+  ageMs(): number
+  /** Asks now. @throws {RegistryError} where PostgreSQL does not answer or the rows cannot be written */
+  catchUp(): Promise<void>
+  /** Writes a group that this process published on `base`, unless it came another way already. */
+  apply(base: number, sequence: number, rows: readonly ChangedRow[]): Promise<void>
+  /** Whether no group was ever published. */
+  isNew(): boolean
+  stop(): Promise<void>
+}
+
+export type ReplicaOptions = {
+  settings: PostgresSettings
+  file: string
+  /** As PostgreSQL shows the process. */
+  name: string
+  /** Whether tables may be made in PostgreSQL. */
+  writer?: boolean
+  /** How often PostgreSQL is asked where nothing is heard. */
+  everyMs?: number
+  onFailed(error: unknown): void
+  onCaughtUp?(): void
+}
+
+const EVERY_MS = 1_000
+const RETRY_MS = 250
+
+/** Opens the replica and brings it in step before it resolves; then follows. Throws where PostgreSQL cannot be used. */
+export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  const { settings, everyMs = EVERY_MS } = options
+  const replica = openReplicaFile(options.file)
+  const { sqlite } = replica
+  const application = prepareRowApplication(sqlite)
+  let heardAt = Number.NEGATIVE_INFINITY
+  let registryId = ''
+  let isNew = false
+  let stopped = false
+  let wake = () => {}
+  let heard = false
+  let writing: Promise<unknown> = Promise.resolve()
+
+  const link = createPostgresLink({
+    ...{ settings, name: options.name },
+    async prepare(client: PostgresClient) {
+      await preparePostgresSchema(client, options.writer === true)
+      client.on('notification', () => {
+        heard = true
+        wake()
+      })
+      await client.query(`LISTEN ${REGISTRY_CHANNEL}`)
+    },
+  })
+
+  /** One writer of rows at a time: a large answer is written in many turns of the event loop, in one transaction. */
+  function alone<T>(work: () => T | Promise<T>): Promise<T> {
+    const done = writing.then(work)
+    writing = done.catch(() => {})
+    return done
+  }
+
+  const sequenceAt = () => replica.position()?.sequence ?? 0
+
+  const write = sqlite.transaction((sequence: number, rows: readonly ChangedRow[]) => {
+    for (const row of rows) application.removeRow(row)
+    application.insertRows(rows)
+    replica.setPosition({ registryId, sequence })
+  }).immediate
+
+  /**
+   * Throws where the file is a replica of another registry, or was ahead of this one when the question began: rows would be mixed up.
+   */
+  function assertSame({ registryId: found, sequence }: Head, after: number): void {
+    const known = replica.position()?.registryId ?? found
+    if (known !== found)
+      throw new RegistryError(
+        'registry_replaced',
+        `${options.file} is a replica of another registry than the one in PostgreSQL: name another directory, or remove the file`,
+      )
+    if (after > sequence)
+      throw new RegistryError(
+        'registry_replaced',
+        `the registry in PostgreSQL (group ${sequence}) is older than the replica ${options.file} (group ${after}): if a backup was restored there, stop every process, remove its replica, and start it again`,
+      )
+    registryId = found
+    isNew = sequence === 0
+  }
+
+  async function ask(client: PostgresClient): Promise<void> {
+    const began = performance.now()
+    const after = sequenceAt()
+    const { head, rows } = await readChanges(client, after)
+    assertSame(head, after)
+    if (rows === null || after < head.completeFrom) await askForMuch(client)
+    else if (head.sequence > after)
+      await alone(() => {
+        // Own groups may have been written since the question.
+        if (head.sequence > sequenceAt()) write(head.sequence, rows)
+      })
+    heardAt = began
+  }
+
+  async function askForMuch(client: PostgresClient): Promise<void> {
+    await inSnapshot(client, (head, rowsAfter) =>
+      alone(async () => {
+        const reached = sequenceAt()
+        assertSame(head, 0)
+        if (reached >= head.sequence) return
+        const after = reached < head.completeFrom ? 0 : reached
+        sqlite.exec('BEGIN IMMEDIATE')
+        try {
+          if (after === 0) application.removeAll()
+          else for await (const rows of rowsAfter(after)) for (const row of rows) application.removeRow(row)
+          for await (const rows of rowsAfter(after)) application.insertRows(rows)
+          replica.setPosition({ registryId, sequence: head.sequence })
+          sqlite.exec('COMMIT')
+        } finally {
+          if (sqlite.inTransaction) sqlite.exec('ROLLBACK')
+        }
+      }),
+    )
+  }
+
+  const catchUp = () =>
+    link.ask(ask).catch(error => {
+      throw isSqlite(error) ? error : unreachable(error, settings)
+    })
+
+  async function follow(): Promise<void> {
+    while (!stopped) {
+      let pauseMs = everyMs
+      try {
+        heard = false
+        await catchUp()
+        options.onCaughtUp?.()
+      } catch (error) {
+        if (stopped) return
+        options.onFailed(error)
+        pauseMs = RETRY_MS
+      }
+      if (heard || stopped) continue
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, pauseMs)
+        wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+  }
+
+  try {
+    await catchUp()
+  } catch (error) {
+    link.close()
+    replica.close()
+    throw error
+  }
+  const following = follow()
+  return {
+    registryId: () => registryId,
+    sequence: sequenceAt,
+    ageMs: () => performance.now() - heardAt,
+    catchUp,
+    apply: (base, sequence, rows) =>
+      alone(() => {
+        if (sequenceAt() === base) write(sequence, rows)
+      }),
+    isNew: () => isNew,
+    async stop() {
+      stopped = true
+      wake()
+      link.close()
+      await following
+      await writing
+      replica.close()
+    },
+  }
+}
+
+function isSqlite(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('SQLITE_')
+}

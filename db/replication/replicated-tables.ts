@@ -1,0 +1,55 @@
+// Which tables of the registry all machines share, and how a row of each is found again: derived from SQLite's own schema, so that
+// a migration needs nothing here.
+import type { Database } from 'better-sqlite3'
+
+/** Tables that belong to one file, each with its reason. Every other table is replicated. */
+export const localTables: Readonly<Record<string, string>> = {
+  replica: 'says how far this file is in step with the registry',
+}
+
+export type ReplicatedTable = {
+  name: string
+  /** What a row is found by: the primary key of a table WITHOUT ROWID, else its row number, which orders rows and so is shared, too. */
+  key: readonly string[]
+  /** What is kept of a row: its row number first where that is no column, then the columns in their order. */
+  columns: readonly string[]
+}
+
+/** SQLite's own table of the numbers that AUTOINCREMENT gave. It takes no triggers; it is compared after each group. */
+export const sequenceTable: ReplicatedTable = {
+  name: 'sqlite_sequence',
+  key: ['name'],
+  columns: ['name', 'seq'],
+}
+
+const ROW_NUMBER = 'rowid'
+
+type TableRow = { name: string; wr: number; strict: number }
+type ColumnRow = { name: string; type: string; pk: number; hidden: number }
+
+/** All replicated tables but SQLite's own, in the order of their names. Throws where a table could not be replicated exactly. */
+export function readReplicatedTables(sqlite: Database): ReplicatedTable[] {
+  const tables = sqlite.prepare<[], TableRow>(
+    `SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT GLOB 'sqlite_*' ORDER BY name`,
+  )
+  const columnsOf = sqlite.prepare<[string], ColumnRow>(
+    'SELECT name, type, pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid',
+  )
+  return tables
+    .all()
+    .filter(({ name }) => !(name in localTables))
+    .map(({ name, wr, strict }) => {
+      const columns = columnsOf.all(name)
+      if (strict !== 1 || columns.some(({ hidden }) => hidden !== 0))
+        throw new Error(
+          `the table ${name} cannot be replicated: it must be STRICT, without generated columns`,
+        )
+      const names = columns.map(column => column.name)
+      const primary = columns.filter(({ pk }) => pk > 0).toSorted((one, other) => one.pk - other.pk)
+      if (wr === 1) return { name, key: primary.map(column => column.name), columns: names }
+      const [only] = primary
+      // Such a column is the row number itself (SQLite, "ROWIDs and the INTEGER PRIMARY KEY").
+      if (primary.length === 1 && only!.type === 'INTEGER') return { name, key: [only!.name], columns: names }
+      return { name, key: [ROW_NUMBER], columns: [ROW_NUMBER, ...names] }
+    })
+}
