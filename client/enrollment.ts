@@ -25,7 +25,10 @@ export type CreatedEnrollmentToken = EnrollmentToken & {
   token: string
   /** What a client of CMP takes instead of the token, where it was asked for. */
   cmp?: { reference: string; secret: string }
+  acme?: AccountBinding
 }
+/** What a client of ACME binds its account with, where it was asked for. */
+export type AccountBinding = { kid: string; hmacKey: string }
 export type NewEnrollmentToken = ({ deviceId: string } | { group: string }) & {
   /** A day where it is not given, at most seven. */
   lifetimeSeconds?: number
@@ -33,6 +36,8 @@ export type NewEnrollmentToken = ({ deviceId: string } | { group: string }) & {
   approval?: boolean
   /** Whether to show what a client of CMP takes instead of the token. */
   cmp?: boolean
+  /** Whether to show what a client of ACME takes instead. */
+  acme?: boolean
 }
 
 /** A certificate that may only enroll, for a batch of devices. */
@@ -62,6 +67,8 @@ export type NewClaim = {
   allow?: string[]
   days?: number
   approval?: boolean
+  /** Whether to show what a client of ACME takes instead of the certificate. */
+  acme?: boolean
 }
 
 /** Whether devices of a manufacturer may enroll with the identity they were born with. */
@@ -99,7 +106,7 @@ export function enrollmentVerbs(call: Transport['call'], walk: Walk) {
       ) => call<AnchorEnrollment>('PUT', anchor(issuerId), settings),
     },
     claims: {
-      create: (order: NewClaim) => call<ClaimWithPem>('POST', claims, order),
+      create: (order: NewClaim) => call<ClaimWithPem & { acme?: AccountBinding }>('POST', claims, order),
       show: (id: string) => call<ClaimWithPem>('GET', `${claims}/${encodeURIComponent(id)}`),
       pages: (filter: { limit?: number } = {}) => walk<Claim>(claims, filter),
       revoke: (id: string) => call<ClaimWithPem>('POST', `${claims}/${encodeURIComponent(id)}/revoke`),

@@ -1,5 +1,6 @@
 // The writer of the registry: every verb in one object. Reading and writing are different types.
 
+import { createAcmeAccountStore } from './enrollment/acme-accounts.ts'
 import { createClaimStore } from './enrollment/claims.ts'
 import { createEndorsementKeyStore } from './enrollment/endorsement-keys.ts'
 import { createEnrollmentTokenStore } from './enrollment/enrollment-tokens.ts'
@@ -44,6 +45,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createDeadlineWriter(registry, now),
     ...createEnrollmentTokenStore(registry, now),
     ...createClaimStore(registry, now),
+    ...createAcmeAccountStore(registry, now),
     ...createIdevidStore(registry, now),
     ...createEndorsementKeyStore(registry, now),
     ...createIssuanceReconciler(registry, now),

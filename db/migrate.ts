@@ -28,6 +28,7 @@ import * as denials from './migrations/0033-denials.ts'
 import * as lastSeenIndexes from './migrations/0034-last-seen-indexes.ts'
 import * as sessionChanges from './migrations/0040-session-changes.ts'
 import * as deletedDevices from './migrations/0041-deleted-devices.ts'
+import * as acmeAccounts from './migrations/0042-acme-accounts.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -62,6 +63,7 @@ const migrations: readonly Migration[] = [
   lastSeenIndexes,
   sessionChanges,
   deletedDevices,
+  acmeAccounts,
 ]
 
 /** The schema version this code reads and writes. */

@@ -4,6 +4,7 @@ import type { Generated } from 'kysely'
 import type { LeafDefect } from '../pki/leaf-conformance.ts'
 import type { ActorKind } from './audit-chain.ts'
 import type { ChangeKind } from './change-kind.ts'
+import type { AcmeSchema } from './schema-acme.ts'
 import type { IssuerSchema } from './schema-issuers.ts'
 import type { KeySchema } from './schema-keys.ts'
 import type { MonitoringSchema } from './schema-monitoring.ts'
@@ -35,7 +36,7 @@ export type AttachmentKind = 'everyone' | 'device' | 'group' | 'issuer'
 
 export type JobState = 'waiting' | 'running' | 'done' | 'cancelled' | 'failed'
 
-type TablesElsewhere = MonitoringSchema & KeySchema & IssuerSchema & TpmSchema
+type TablesElsewhere = MonitoringSchema & KeySchema & IssuerSchema & TpmSchema & AcmeSchema
 
 export type Schema = TablesElsewhere & {
   jobs: {

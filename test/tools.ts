@@ -23,6 +23,10 @@ export const debianPackages: Record<string, string> = {
   tpm2_createek: 'tpm2-tools tpm2-openssl',
   'dpkg-deb': 'dpkg',
   psql: 'postgresql',
+  certbot: 'certbot',
+  lego: 'lego',
+  dehydrated: 'dehydrated',
+  uacme: 'uacme',
 }
 
 /** Programs that an npm package brings, which is not among the packages of this project. */
@@ -39,6 +43,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],
   'provisioning/tpm/swtpm.test.ts': ['swtpm', 'tpm2_createek'],
   'provisioning/cmp/cmp-document.test.ts': ['mosquitto_pub'],
+  'provisioning/acme/acme-document.test.ts': ['mosquitto_pub', 'certbot', 'lego', 'dehydrated', 'uacme'],
   'provisioning/tpm/tpm-document.test.ts': ['swtpm', 'tpm2_createek', 'curl', 'mosquitto_pub'],
   'interop/est.test.ts': ['pki'],
   'interop/{sys-topics,mosquitto-v5,mqttjs-v5,paho-v5,aws-iot-sdk}.test.ts': ['mosquitto'],

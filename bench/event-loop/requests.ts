@@ -250,6 +250,19 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /.well-known/est/:label/simplereenroll': [est('/.well-known/est/g/simplereenroll')],
     'POST /.well-known/cmp': [cmp('/.well-known/cmp')],
     'POST /.well-known/cmp/p/:label': [cmp('/.well-known/cmp/p/g')],
+    'GET /acme/directory': [{ path: '/acme/directory' }],
+    'GET /acme/new-nonce': [{ path: '/acme/new-nonce' }],
+    'GET /acme/renewal-info/:certificate': [{ path: `/acme/renewal-info/${'A'.repeat(200)}.AAAA` }],
+    'POST /acme/new-account': [acme('/acme/new-account')],
+    'POST /acme/account/:id': [acme(`/acme/account/${uuid}`)],
+    'POST /acme/account/:id/orders': [acme(`/acme/account/${uuid}/orders`)],
+    'POST /acme/key-change': [acme('/acme/key-change')],
+    'POST /acme/new-order': [acme('/acme/new-order')],
+    'POST /acme/order/:id': [acme(`/acme/order/${uuid}`)],
+    'POST /acme/order/:id/finalize': [acme(`/acme/order/${uuid}/finalize`)],
+    'POST /acme/authorization/:id/:index': [acme(`/acme/authorization/${uuid}/0`)],
+    'POST /acme/certificate/:fingerprint': [acme(`/acme/certificate/${hex}`)],
+    'POST /acme/revoke-cert': [acme('/acme/revoke-cert')],
     'GET /v1/devices/:id/endorsement-key': [{ path: `${device}/endorsement-key` }],
     'PUT /v1/devices/:id/endorsement-key': [
       { path: `${device}/endorsement-key`, body: { certificate: n.newCertificate } },
@@ -274,6 +287,12 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
 
 function cmp(path: string): Asked {
   return { path, raw: Buffer.alloc(32 * 1024, 0x30), type: 'application/pkixcmp' }
+}
+
+function acme(path: string): Asked {
+  const part = 'A'.repeat(20_000)
+  const body = { protected: part, payload: part, signature: part }
+  return { path, raw: JSON.stringify(body), type: 'application/jose+json' }
 }
 
 function est(path: string): Asked {

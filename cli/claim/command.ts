@@ -19,6 +19,7 @@ type CreateFlags = Flags & {
   allow?: string
   days?: number
   approval?: boolean
+  acme?: boolean
 }
 
 const ALLOWED_MAX = 400
@@ -56,6 +57,7 @@ function createCommand(): Command {
     .option('--allow <file>', `the only devices that may be claimed: one ID a line, at most ${ALLOWED_MAX}`)
     .option('--days <n>', 'days until it expires (default: 30)', wholeNumber(1, 30))
     .option('--approval', 'let the certificates it gets wait until an operator approves them')
+    .option('--acme', 'for clients of ACME: show a key ID, and write its HMAC key to acme.hmac (0600)')
     .action(async (name: string, flags: CreateFlags) => {
       const at = (file: string) => join(flags.out, file)
       const allow = flags.allow === undefined ? undefined : await namesIn(flags.allow)
@@ -71,14 +73,16 @@ function createCommand(): Command {
         ...(allow === undefined ? {} : { allow }),
         ...(flags.days === undefined ? {} : { days: flags.days }),
         ...(flags.approval === true ? { approval: true } : {}),
+        ...(flags.acme === true ? { acme: true } : {}),
       }
       const made = await withService(flags, client => client.claims.create(order))
-      const { certificate, chain, ca, ...shown } = made
+      const { certificate, chain, ca, acme, ...shown } = made
       // After a lost answer the key of the claim is lost: the claim can be revoked, and another made.
       await writeNew(at('claim.key'), key, 0o600)
       if (ca !== null) await writeWhole(at('ca.crt'), ca, 0o644)
       await writeWhole(at('claim.crt'), [certificate ?? '', ...chain].join(''), 0o644)
-      await printDocument(shown, flags.output)
+      if (acme !== undefined) await writeNew(at('acme.hmac'), `${acme.hmacKey}\n`, 0o600)
+      await printDocument(acme === undefined ? shown : { ...shown, kid: acme.kid }, flags.output)
     })
 }
 

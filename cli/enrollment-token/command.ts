@@ -1,6 +1,6 @@
 // `rollcall enrollment-token …`: one-time tokens with which a device enrolls itself.
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
-import type { EnrollmentToken, NewEnrollmentToken } from '../../client/enrollment.ts'
+import type { CreatedEnrollmentToken, EnrollmentToken, NewEnrollmentToken } from '../../client/enrollment.ts'
 import { writeNew } from '../enrollment/enrollment.ts'
 import { UsageError } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
@@ -15,6 +15,7 @@ type CreateFlags = Flags & {
   lifetime?: number
   approval?: boolean
   cmp?: boolean
+  acme?: boolean
   out?: string
 }
 
@@ -47,20 +48,32 @@ function createCommand(): Command {
     .option('--lifetime <time>', 'until it expires: 90s, 15m, 24h, at most 7d (default: 24h)', seconds)
     .option('--approval', 'let the certificate wait until an operator approves it')
     .option('--cmp', 'for a client of CMP: show a reference and a secret, which stand for the token')
-    .option('--out <file>', 'write the token, or the secret, there and not to stdout')
+    .addOption(
+      new Option(
+        '--acme',
+        'for a client of ACME: show a key ID and an HMAC key, which stand for the token',
+      ).conflicts('cmp'),
+    )
+    .option('--out <file>', 'write the token, the secret or the HMAC key there and not to stdout')
     .action(async (flags: CreateFlags) => {
       const order = orderOf(flags)
       const made = await withService(flags, client => client.enrollmentTokens.create(order))
-      const { token, cmp, ...shown } = made
-      const secret = cmp === undefined ? { token } : { secret: cmp.secret }
-      const told = cmp === undefined ? shown : { ...shown, reference: cmp.reference }
+      const { told, secret } = partsOf(made)
       if (flags.out === undefined) return printDocument({ ...told, ...secret }, flags.output)
-      await writeNew(flags.out, `${secret.token ?? secret.secret}\n`, 0o600)
+      await writeNew(flags.out, `${Object.values(secret)[0]}\n`, 0o600)
       await printDocument(told, flags.output)
     })
 }
 
-function orderOf({ device, group, lifetime, approval, cmp }: CreateFlags): NewEnrollmentToken {
+/** What may be shown, and the one secret in it: the token, or what stands for it. */
+function partsOf({ token, cmp, acme, ...shown }: CreatedEnrollmentToken) {
+  if (cmp !== undefined)
+    return { told: { ...shown, reference: cmp.reference }, secret: { secret: cmp.secret } }
+  if (acme !== undefined) return { told: { ...shown, kid: acme.kid }, secret: { hmacKey: acme.hmacKey } }
+  return { told: shown, secret: { token } }
+}
+
+function orderOf({ device, group, lifetime, approval, cmp, acme }: CreateFlags): NewEnrollmentToken {
   const bound = device !== undefined ? { deviceId: device } : group !== undefined ? { group } : null
   if (bound === null)
     throw new UsageError('the token needs a device or a group: give --device ID or --group NAME')
@@ -69,6 +82,7 @@ function orderOf({ device, group, lifetime, approval, cmp }: CreateFlags): NewEn
     ...(lifetime === undefined ? {} : { lifetimeSeconds: lifetime }),
     ...(approval === true ? { approval } : {}),
     ...(cmp === true ? { cmp } : {}),
+    ...(acme === true ? { acme } : {}),
   }
 }
 

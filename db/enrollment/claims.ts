@@ -59,6 +59,8 @@ export type ClaimStore = {
   revokeClaim(id: string, actor: Actor): Promise<void>
   /** The claim that shows this certificate, as it stands. Synchronous: asked on every request. */
   claimOf(fingerprint: string): Claim | null
+  /** The same by the ID of a claim, for a caller that has proved in another way that it holds it. */
+  knownClaim(id: string): Claim | null
   isClaimed(id: string, deviceId: string): boolean
 }
 
@@ -76,6 +78,7 @@ export function createClaimStore(registry: Registry, now: () => number): ClaimSt
   const byFingerprint = registry.sqlite.prepare<[string], ClaimRow>(
     `SELECT ${claimColumns} FROM claims WHERE fingerprint = ?`,
   )
+  const byId = registry.sqlite.prepare<[string], ClaimRow>(`SELECT ${claimColumns} FROM claims WHERE id = ?`)
   const claimed = registry.sqlite.prepare<[string, string], unknown>(
     'SELECT 1 FROM claimed_devices WHERE claim_id = ? AND device_id = ?',
   )
@@ -141,6 +144,11 @@ export function createClaimStore(registry: Registry, now: () => number): ClaimSt
 
     claimOf(fingerprint) {
       const row = byFingerprint.get(fingerprint)
+      return row === undefined ? null : toClaim(row)
+    },
+
+    knownClaim(id) {
+      const row = byId.get(id)
       return row === undefined ? null : toClaim(row)
     },
   }

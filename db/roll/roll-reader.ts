@@ -69,6 +69,8 @@ export type RollReader = {
   countDevices(filter: DeviceFilter, now: number): { count: number; exact: boolean }
   isMember(deviceId: string, group: string): boolean
   certificate(fingerprint: string): Promise<Certificate | null>
+  /** That of an issuer's certificate, by its serial number in lowercase hex. */
+  fingerprintOfSerial(issuerId: string, serialNumber: string): string | null
   certificates(filter: CertificateFilter, after: string | null, limit: number): Promise<Page<Certificate>>
   /** The last refusals seen, newest first, for a fingerprint or for a device. */
   refusals(of: { fingerprint: string } | { deviceId: string }, limit: number): Promise<Refusal[]>
@@ -99,6 +101,11 @@ export function createRollReader(registry: Registry): RollReader {
   const oneCertificate = sqlite.prepare<[string], Schema['certificates']>(
     'SELECT * FROM certificates WHERE fingerprint = ?',
   )
+  const bySerial = sqlite
+    .prepare<[string, string], string>(
+      'SELECT fingerprint FROM certificates WHERE issuer_id = ? AND serial_number = ?',
+    )
+    .pluck()
   const member = sqlite.prepare<[string, string]>(
     'SELECT 1 FROM device_groups WHERE device_id = ? AND name = ?',
   )
@@ -147,6 +154,8 @@ export function createRollReader(registry: Registry): RollReader {
     },
 
     isMember: (deviceId, group) => member.get(deviceId, group) !== undefined,
+
+    fingerprintOfSerial: (issuerId, serialNumber) => bySerial.get(issuerId, serialNumber) ?? null,
 
     async certificate(fingerprint) {
       const row = oneCertificate.get(fingerprint)

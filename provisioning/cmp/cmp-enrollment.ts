@@ -7,6 +7,7 @@ import { readOrThrow } from '../../pki/certificate-facts.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import { signatureAlgorithms } from '../../pki/signature-algorithms.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
+import { ownRevocationReasons } from '../enrollment/own-revocation-reasons.ts'
 import { Problem } from '../http/problem.ts'
 import { type Sender, transactionSenderOf } from './cmp-authentication.ts'
 import { type CertificationServices, type CmpAnswer, createCertification } from './cmp-certification.ts'
@@ -41,13 +42,6 @@ const requestTypes: Readonly<Record<number, CertificateRequestType>> = {
   [bodyTypes.kur]: 'kur',
 }
 const CA_CERTS = '1.3.6.1.5.5.7.4.17'
-/** CRLReason (RFC 5280 §5.3.1) without what an operator decides: keyCompromise ends all that the key obtained, also for its owner. */
-const revocationReasons: Readonly<Record<number, RevocationReason>> = {
-  0: 'unspecified',
-  3: 'affiliationChanged',
-  4: 'superseded',
-  5: 'cessationOfOperation',
-}
 
 export function createCmpEnrollment(
   services: CmpEnrollmentServices,
@@ -127,7 +121,7 @@ export function createCmpEnrollment(
     const { template, reasonCode } = readRevocation(message.body)
     if (!isCertificate(template, readOrThrow(sender.certificate)))
       throw new CmpFault('badCertId', 'certDetails is not the certificate that the request is protected with')
-    const reason = revocationReasons[reasonCode ?? 0]
+    const reason = ownRevocationReasons[reasonCode ?? 0]
     if (reason === undefined)
       throw new CmpFault(
         'badRequest',

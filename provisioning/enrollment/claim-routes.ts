@@ -19,11 +19,13 @@ import type { ClaimService } from './claim-service.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
 import { issuanceProblems } from './issuance-problems.ts'
+import { accountBindingOf, type SharedSecrets } from './shared-secrets.ts'
 
 export type ClaimServices = {
   writer: RegistryWriter
   enrollments: EnrollmentReader
   claimService: ClaimService
+  secrets: SharedSecrets
   /** PEM of an issuer and of what stands above it up to, but without, the root; and of the root. */
   chainOf: (issuerId: string | null) => { chain: string[]; ca: string | null }
   log: Log
@@ -34,7 +36,7 @@ export type ClaimServices = {
 const isId = (text: string) => /^[0-9a-f-]{36}$/.test(text)
 
 export function claimRoutes(api: Api, services: ClaimServices): void {
-  const { writer, enrollments, claimService, chainOf, authorizationScope, log, now } = services
+  const { writer, enrollments, claimService, secrets, chainOf, authorizationScope, log, now } = services
   const tags = ['enrollment']
   const path = '/v1/claims'
 
@@ -46,12 +48,19 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
     return { ...shown(toClaimResponse, now()), certificate, ...chainOf(claim.issuerId) }
   }
 
+  /** With what a client of ACME takes, where the request asks for it. */
+  async function made(request: FastifyRequest, id: string) {
+    const { acme = false } = request.body as { acme?: boolean }
+    return { ...(await claimOf(request, id)), ...(acme ? { acme: accountBindingOf(secrets, id) } : {}) }
+  }
+
   api.post(
     path,
     {
       config: {
+        secret: true,
         replay: async ({ target }, request, reply) => {
-          const claim = await claimOf(request, target)
+          const claim = await made(request, target)
           // Decided, but never signed: asked again, it is decided anew.
           if (claim.status === 'unsigned') return null
           reply.code(201).header('location', `${path}/${target}`)
@@ -66,7 +75,7 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
           'For a batch of devices: at most `quota` of them, only those in `allow` where it is given, for at most 30 days. What it enrolls joins `group`, and lapses unless it connects within the hour.',
         querystring: NoQuery,
         body: schemas.NewClaim,
-        response: { 201: schemas.ClaimWithPem, ...refusals },
+        response: { 201: schemas.MadeClaim, ...refusals },
       },
     },
     async (request, reply) => {
@@ -82,7 +91,7 @@ export function claimRoutes(api: Api, services: ClaimServices): void {
       return reply
         .code(201)
         .header('location', `${path}/${outcome}`)
-        .send(await claimOf(request, outcome))
+        .send(await made(request, outcome))
     },
   )
 

@@ -25,6 +25,8 @@ export type EnrollmentAuthentication = {
   present(request: FastifyRequest, reply: FastifyReply, scheme: 'Bearer' | 'Basic'): Promise<Presented>
   /** What a token may open that was proved to be held; the problem where there is none, or it opens nothing (any more). */
   byToken(token: PresentedToken | null): Presented | Problem
+  /** The same of a claim whose secret was proved to be held. */
+  byClaim(claim: Claim | null): Presented | Problem
   /** The same of a certificate whose key was proved to be held: that of a claim, or an IDevID. */
   byCertificate(certificate: X509Certificate | null): Presented | Problem
   /** Counts the refusal of a request that proved nothing; gives the problem to answer with, which is 429 after too many. */
@@ -60,17 +62,19 @@ export function createEnrollmentAuthentication(
       : new Problem(enrollmentProblems, fault.code, fault.message)
   }
 
+  function byClaim(claim: Claim | null): Presented | Problem {
+    const fault = claim === null ? 'there is no such claim' : claimFault(claim, parts.now())
+    return claim !== null && fault === null
+      ? { credential: { kind: 'claim', claim }, named: null }
+      : new Problem(enrollmentProblems, 'claim_refused', fault ?? 'it opens nothing')
+  }
+
   function byCertificate(certificate: X509Certificate | null): Presented | Problem {
     const nothing = (detail: string) =>
       new Problem(enrollmentProblems, 'enrollment_credential_missing', detail)
     if (certificate === null) return nothing('neither an enrollment token nor a certificate was shown')
     const claim = parts.claimOf(fingerprintOf(certificate.raw))
-    if (claim !== null) {
-      const fault = claimFault(claim, parts.now())
-      return fault === null
-        ? { credential: { kind: 'claim', claim }, named: null }
-        : new Problem(enrollmentProblems, 'claim_refused', fault)
-    }
+    if (claim !== null) return byClaim(claim)
     const shown = validateIdevid(certificate, { ...parts, issuers: parts.issuers(), now: parts.now() })
     if (shown === null)
       return nothing('the certificate that was shown is neither a claim certificate nor an IDevID')
@@ -88,6 +92,7 @@ export function createEnrollmentAuthentication(
 
   return {
     byToken,
+    byClaim,
     byCertificate,
     counted,
 

@@ -19,7 +19,11 @@ const tokenTerms = {
   approval: Type.Optional(Type.Boolean({ default: false })),
   /** Whether the answer shows what a client of CMP takes instead of the token. */
   cmp: Type.Optional(Type.Boolean({ default: false })),
+  /** Whether it shows what a client of ACME takes instead. */
+  acme: Type.Optional(Type.Boolean({ default: false })),
 }
+/** What binds an account of ACME (RFC 8555 §7.3.4): `hmacKey` is base64url, as its clients take it. */
+const AccountBinding = Type.Object({ kid: Type.String(), hmacKey: Type.String() })
 export const NewEnrollmentToken = Type.Union([
   Type.Object({ deviceId: Name, ...tokenTerms }, strict),
   Type.Object({ group: Name, ...tokenTerms }, strict),
@@ -50,6 +54,7 @@ export const MadeEnrollmentToken = Type.Object({
   ...tokenFields,
   token: Type.String(),
   cmp: Type.Optional(Type.Object({ reference: Type.String(), secret: Type.String() })),
+  acme: Type.Optional(AccountBinding),
 })
 
 export const NewClaim = Type.Object(
@@ -61,6 +66,8 @@ export const NewClaim = Type.Object(
     allow: Type.Optional(Type.Array(Name, { minItems: 1, maxItems: 400, uniqueItems: true })),
     days: Type.Optional(Type.Integer({ minimum: 1, maximum: CLAIM_DAYS_MAX, default: CLAIM_DAYS_MAX })),
     approval: Type.Optional(Type.Boolean({ default: false })),
+    /** Whether the answer shows what a client of ACME takes instead of the certificate. */
+    acme: Type.Optional(Type.Boolean({ default: false })),
   },
   strict,
 )
@@ -91,6 +98,8 @@ export const ClaimWithPem = Type.Object({
   chain: Type.Array(Type.String()),
   ca: Nullable(Type.String()),
 })
+
+export const MadeClaim = Type.Object({ ...ClaimWithPem.properties, acme: Type.Optional(AccountBinding) })
 
 export const Enrollment = Type.Object({ csr: Csr, deviceId: Type.Optional(Name) }, strict)
 export const EnrollmentQuery = Type.Object({ deviceId: Type.Optional(Name) }, strict)

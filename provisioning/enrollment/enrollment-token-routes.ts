@@ -16,7 +16,7 @@ import { scopeOf } from '../operators/authorization-scope.ts'
 import { revokeRoute } from '../operators/revoke-route.ts'
 import { enrollmentProblems } from './enrollment-problems.ts'
 import * as schemas from './enrollment-schemas.ts'
-import type { SharedSecrets } from './shared-secrets.ts'
+import { accountBindingOf, type SharedSecrets } from './shared-secrets.ts'
 
 export type EnrollmentTokenServices = {
   writer: RegistryWriter
@@ -67,7 +67,7 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
         authorizationScope.assertMayCertify(request, body.deviceId)
       }
       const bound = 'group' in body ? { group: body.group } : { deviceId: body.deviceId }
-      const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false, cmp = false } = body
+      const { lifetimeSeconds = schemas.TOKEN_SECONDS, approval = false, cmp = false, acme = false } = body
       // A token enrolls within the scope of its maker.
       const terms = authorizationScope.approvalFor(request)
       const approvalIfHeld = 'deviceId' in body && terms !== false && terms.ifHeld
@@ -78,7 +78,11 @@ export function enrollmentTokenRoutes(api: Api, services: EnrollmentTokenService
       return reply
         .code(201)
         .header('location', `${path}/${made.id}`)
-        .send({ ...shown(made, now()), token, ...(cmp ? { cmp: cmpSecretOf(made.id) } : {}) })
+        .send({
+          ...{ ...shown(made, now()), token },
+          ...(cmp ? { cmp: cmpSecretOf(made.id) } : {}),
+          ...(acme ? { acme: accountBindingOf(secrets, made.id) } : {}),
+        })
     },
   )
 

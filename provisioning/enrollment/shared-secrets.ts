@@ -1,14 +1,15 @@
 // The secret that a device and this service share where a protocol proves knowledge of one instead of sending it. Derived from a key of the service and
-// the ID of an enrollment token, so that none is stored: tokens are on record as hashes, with which nothing can be proved.
+// the ID of an enrollment token or claim, so that none is stored: tokens are on record as hashes, with which nothing can be proved.
 import { createHmac, type KeyObject } from 'node:crypto'
 import { generateKey, readKey, writeKey } from '../ca/keys.ts'
 import type { DataDirectory } from '../data-directory.ts'
 
 /** Names the protocol in what is derived, so that a secret of one is none of another. */
-type Protocol = 'cmp'
+type Protocol = 'cmp' | 'acme'
 
 export type SharedSecrets = {
-  secretOf(protocol: Protocol, tokenId: string): string
+  /** `id` is that of an enrollment token or claim. */
+  secretOf(protocol: Protocol, id: string): string
 }
 
 /**
@@ -25,16 +26,22 @@ export function keepSharedSecretKey({ sharedSecretKey }: DataDirectory): Buffer 
 function seedOf(key: KeyObject, file: string): Buffer {
   if (key.asymmetricKeyType !== 'ed25519')
     throw new Error(
-      `${file} is no Ed25519 key: restore it from a backup, or move it away; secrets of CMP that were handed out are then void`,
+      `${file} is no Ed25519 key: restore it from a backup, or move it away; secrets of CMP and ACME that were handed out are then void`,
     )
   return Buffer.from(key.export({ format: 'jwk' }).d ?? '', 'base64url')
 }
 
 export function createSharedSecrets(key: Buffer): SharedSecrets {
   return {
-    secretOf(protocol, tokenId) {
-      const derived = createHmac('sha256', key).update(`rollcall ${protocol} ${tokenId}`).digest('base64url')
-      return `rcs_${derived}`
+    secretOf(protocol, id) {
+      const derived = createHmac('sha256', key).update(`rollcall ${protocol} ${id}`).digest('base64url')
+      // Clients of ACME decode it, and dehydrated makes no key of other than whole lines of 16 octets.
+      return protocol === 'acme' ? derived : `rcs_${derived}`
     },
   }
+}
+
+/** What a client of ACME takes for the token or claim of this ID. */
+export function accountBindingOf(secrets: SharedSecrets, id: string): { kid: string; hmacKey: string } {
+  return { kid: id, hmacKey: secrets.secretOf('acme', id) }
 }

@@ -11,7 +11,7 @@ import type { Role } from '../../db/schema.ts'
 type Scope = 'device' | 'certificate' | 'narrowed' | 'free' | 'none'
 /**
  * `device`: by a device's own certificate, never by an operator; `enrollment`: by an enrollment token, a claim certificate or an
- * IDevID, or by a TPM, which open nothing else; `open`: by everybody.
+ * IDevID, by a TPM or an ACME account, which open nothing else; `open`: by everybody.
  */
 export type Right = { role: Role; scope: Scope } | { access: 'device' | 'enrollment' | 'open' }
 
@@ -160,6 +160,19 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /.well-known/est/:label/simplereenroll': device,
   'POST /.well-known/cmp': enrollment,
   'POST /.well-known/cmp/p/:label': enrollment,
+  'GET /acme/directory': open,
+  'GET /acme/new-nonce': open,
+  'GET /acme/renewal-info/:certificate': open,
+  'POST /acme/new-account': enrollment,
+  'POST /acme/account/:id': enrollment,
+  'POST /acme/account/:id/orders': enrollment,
+  'POST /acme/key-change': enrollment,
+  'POST /acme/new-order': enrollment,
+  'POST /acme/order/:id': enrollment,
+  'POST /acme/order/:id/finalize': enrollment,
+  'POST /acme/authorization/:id/:index': enrollment,
+  'POST /acme/certificate/:fingerprint': enrollment,
+  'POST /acme/revoke-cert': enrollment,
 
   // everybody
   'GET /livez': open,

@@ -60,7 +60,21 @@ function statusLineOf(code: string): string | null {
   return code.startsWith('HPE_') ? '400 Bad Request' : null
 }
 
-function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+type FinishDocument = (document: ReturnType<typeof problemDocument>, problem: Problem) => object
+
+/** Answers errors of routes whose clients look for more in a problem document than it has. */
+export function problemHandler(log: Log, finish: FinishDocument) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+    answer(error, request, reply, log, finish)
+}
+
+function answer(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Log,
+  finish: FinishDocument = document => document,
+): FastifyReply {
   const problem = problemOf(translated(error, request))
   const { reason, definition } = problem
   const { status } = definition
@@ -75,7 +89,7 @@ function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, lo
     .header('x-request-id', request.id)
     .type(MEDIA_TYPE)
     .serializer(JSON.stringify)
-    .send(problemDocument(problem, request.id))
+    .send(finish(problemDocument(problem, request.id), problem))
 }
 
 /** What fastify itself refuses, in our words. Anything else goes on as it was. */

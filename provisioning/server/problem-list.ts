@@ -1,6 +1,7 @@
 // The list of all problems that the API knows, and the problem that an error becomes on its way to the caller.
 import { RegistryError } from '../../db/registry-error.ts'
 import { Conflict, type ConflictCode } from '../../db/transact.ts'
+import { acmeProblems } from '../acme/acme-problems.ts'
 import { anchorProblems } from '../anchors/anchor-problems.ts'
 import { caProblems } from '../ca/ca-problems.ts'
 import { cmpProblems } from '../cmp/cmp-problems.ts'
@@ -32,6 +33,7 @@ export const problems = {
   ...enrollmentProblems,
   ...tpmProblems,
   ...cmpProblems,
+  ...acmeProblems,
   ...jobProblems,
   ...webhookProblems,
 } satisfies Record<string, ProblemDefinition> & Record<ConflictCode, ProblemDefinition>

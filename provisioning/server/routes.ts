@@ -1,4 +1,5 @@
 // All routes of the API: each feature registers its own. A scope of its own keeps the body parsers of a feature with it.
+import { acmeRoutes } from '../acme/acme-routes.ts'
 import { anchorRoutes } from '../anchors/routes.ts'
 import { auditRoutes } from '../audit/audit-routes.ts'
 import { caRoutes } from '../ca/ca-routes.ts'
@@ -26,6 +27,7 @@ import { tpmEnrollmentRoutes } from '../tpm/tpm-enrollment-routes.ts'
 import { tpmRoutes } from '../tpm/tpm-routes.ts'
 import { webhookRoutes } from '../webhooks/webhook-routes.ts'
 import { addressOf } from './connection-bounds.ts'
+import { problemHandler } from './problem-answers.ts'
 import { problemOf } from './problem-list.ts'
 import { serviceRoutes } from './service-routes.ts'
 
@@ -67,4 +69,10 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
   await scoped(scope => selfRoutes(scope, services, self))
   await scoped(scope => estRoutes(scope, services, { enrollment, self, renewExpiredMs }))
   await scoped(scope => cmpRoutes(scope, services, { enrollment, self, problemOf }))
+  await scoped(scope =>
+    acmeRoutes(scope, services, {
+      ...{ enrollment, self, problemOf },
+      problemHandler: finish => problemHandler(services.log, finish),
+    }),
+  )
 }

@@ -17,6 +17,18 @@ const provenByMessage = new Map([
   ['/v1/enroll/tpm', /"reason":"request_invalid"/],
   ['/.well-known/cmp', /message: it cannot be read/],
   ['/.well-known/cmp/p/{label}', /message: it cannot be read/],
+  ...[
+    ...[
+      'new-account',
+      'account/{id}',
+      'account/{id}/orders',
+      'key-change',
+      'new-order',
+      'order/{id}',
+      'revoke-cert',
+    ],
+    ...['order/{id}/finalize', 'authorization/{id}/{index}', 'certificate/{fingerprint}'],
+  ].map(path => [`/acme/${path}`, /"reason":"request_invalid"/] as const),
 ])
 
 test('threat 23: every route of the API asks for a token, and only a token of ours is one (threat 18)', async t => {
