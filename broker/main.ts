@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { asRegistryError, RegistryError } from '../db/registry-error.ts'
+import { writeBrokerSettings } from '../db/service-records.ts'
 import { NotPrepared } from './gate/tls/tls-context.ts'
 import { type Broker, startBroker } from './index.ts'
 import { createLog } from './observability/logging.ts'
+import { effectiveBrokerSettings } from './settings/effective.ts'
 import { readBrokerSettings } from './settings/sources.ts'
 
 type RunBrokerOptions = {
@@ -40,6 +42,12 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
   ).catch(error => {
     throw inWords(error, options)
   })
+  try {
+    const { settings: rows } = effectiveBrokerSettings(options.data, env)
+    writeBrokerSettings(options.data, { startedAt: Date.now(), settings: rows })
+  } catch (error) {
+    log.warn({ err: error }, 'settings not shown to operators: the data directory cannot be written now')
+  }
   process.on('SIGHUP', broker.reload)
   return {
     url: `mqtts://${options.host.includes(':') ? `[${options.host}]` : options.host}:${broker.port}`,

@@ -127,6 +127,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   doctor: ['doctor --data data'],
   'config check': ['config check', 'config check -o json'],
   'config print': ['config print'],
+  'config show': ['config show --changed'],
   backup: ['backup rollcall.backup --data data'],
   restore: ['restore rollcall.backup --data data'],
   version: ['version'],

@@ -33,6 +33,6 @@ function instantOf(text: string, ahead: boolean, now: number): string {
     return new Date(now + (ahead ? 1_000 : -1_000) * seconds).toISOString()
   }
   const at = parseInstant(/^[-\d]{10}$/.test(text) ? `${text}T00:00:00Z` : text)
-  if (at === null) throw new InvalidArgumentError(`It must be ${FORMS}`)
+  if (at === null) throw new InvalidArgumentError(`It must be a time: ${FORMS}`)
   return new Date(at).toISOString()
 }

@@ -3,6 +3,7 @@
 import { caVerbs } from './ca.ts'
 import { enrollmentVerbs, type PendingEnrollment } from './enrollment.ts'
 import { eventVerbs } from './events.ts'
+import { installationVerbs } from './installation.ts'
 import { issuerVerbs } from './issuers.ts'
 import { jobVerbs } from './jobs.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
@@ -46,6 +47,7 @@ export {
 } from './enrollment.ts'
 export type { EventFilter, FleetEvent, FleetOverview } from './events.ts'
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
+export type * from './installation.ts'
 export type * from './issuers.ts'
 export type * from './jobs.ts'
 export type * from './operators.ts'
@@ -123,6 +125,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
       reject: (fingerprint: string) => call<CertificateReceipt>('POST', `${certificate(fingerprint)}/reject`),
       admission: (fingerprint: string) => call<Explanation>('GET', `${certificate(fingerprint)}/admission`),
     },
+    ...installationVerbs(call),
     sessions: sessionVerbs(call, walk),
     groups: { pages: () => walk<Group>('/v1/groups', {}) },
     ca: caVerbs(call),

@@ -26,7 +26,7 @@ mkdir -p "$folder"
 npm pack --silent --pack-destination "$folder"
 npm run --silent build:sim -- "$folder/rollcall-sim"
 (cd "$folder" && npm pack --silent ./rollcall-sim)
-deploy/debian/build.sh "$folder" >/dev/null
+BUILT=1 deploy/debian/build.sh "$folder" >/dev/null
 npm sbom --package-lock-only --omit dev --sbom-format cyclonedx >"$folder/rollcall-$version.cdx.json"
 (cd "$folder" && sha256sum "rollcall-$version.tgz" "rollcall-sim-$version.tgz" "rollcall-$version.cdx.json" ./*.deb ./*.tar.gz | tee SHA256SUMS)
 echo "v$version is tagged. To publish: git push origin main v$version && npm publish $folder/rollcall-$version.tgz && npm publish $folder/rollcall-sim-$version.tgz"

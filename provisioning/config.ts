@@ -1,6 +1,7 @@
 // The settings of the provisioning service: read from options and environment, validated, with every problem listed at once.
 import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
+import type { ServiceSettings, SettingRecord } from '../db/service-records.ts'
 import { isMlDsa, type PqMode, pqModes } from '../pki/key-policy.ts'
 import type { SealingInterval } from './audit/audit-sealer.ts'
 import { type CaKeyType, caKeyTypes } from './ca/keys.ts'
@@ -98,6 +99,25 @@ export const variables: Readonly<
   ROLLCALL_AUDIT_CHECKPOINT_FILE: ({ auditCheckpointFile }) => auditCheckpointFile,
   ROLLCALL_API_REQUESTS_PER_MINUTE: ({ requestsPerMinuteMax }) => requestsPerMinuteMax,
   ROLLCALL_API_FAILURES_PER_MINUTE: ({ failuresPerMinuteMax }) => failuresPerMinuteMax,
+}
+
+/** Each variable's setting, and whether the environment says so. */
+export function effectiveVariables(config: ProvisioningConfig, environment: Environment): SettingRecord[] {
+  return Object.entries(variables).map(([name, value]) => ({
+    name,
+    value: value(config),
+    ...(environment[name] ? { from: 'environment', source: name } : { from: 'default', source: null }),
+  }))
+}
+
+/** What the service runs with, for operators to see. */
+export function ownSettings(config: ProvisioningConfig, environment: Environment): ServiceSettings {
+  const { host, apiPort, statusPort, sans, now } = config
+  const options = { host, apiPort, statusPort, san: sans.join(', ') }
+  const rows = Object.entries(options).map(([name, value]) => ({
+    ...{ name, value, from: 'option' as const, source: null },
+  }))
+  return { startedAt: now(), settings: [...rows, ...effectiveVariables(config, environment)] }
 }
 
 /** Options win over the environment, and that over defaults. Throws one error that lists all that is wrong as `problems`. */

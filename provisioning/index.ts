@@ -1,6 +1,7 @@
 // The provisioning service put together: storage, CA, what runs beside requests, server. `main.ts` runs it, tests make it.
 import { prepareReliantReader } from '../db/issuers/rotation-store.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
+import type { ServiceSettings } from '../db/service-records.ts'
 import { startAnchorService } from './anchors/anchor-service.ts'
 import { openAudit } from './audit/index.ts'
 import { startHourlyChecks, startLifecycle } from './background.ts'
@@ -9,6 +10,7 @@ import { startCertification } from './certification.ts'
 import {
   type Environment,
   hostInUrl,
+  ownSettings,
   type ProvisioningConfig,
   type ProvisioningOptions,
   readConfig,
@@ -64,7 +66,7 @@ export async function createProvisioning(
 ): Promise<RunningProvisioning> {
   const config = readConfig(options, environment)
   await using open = new AsyncDisposableStack()
-  const { stopped, ...running } = await start(config, open)
+  const { stopped, ...running } = await start(config, ownSettings(config, environment), open)
   const parts = open.move()
   return {
     ...running,
@@ -77,7 +79,7 @@ export async function createProvisioning(
 }
 
 /** Everything that starts here ends with `open`. */
-async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
+async function start(config: ProvisioningConfig, own: ServiceSettings, open: AsyncDisposableStack) {
   const { host, now } = config
   const metrics = createMetrics()
   const log = createLog(config.log, metrics)
@@ -142,6 +144,7 @@ async function start(config: ProvisioningConfig, open: AsyncDisposableStack) {
       fleetTrials,
       overview,
       history: createHistoryService(events.history, now),
+      state: { data: directory.path, own, figures: prepareRegistryFigures(reading) },
       events,
       webhooks,
       ready,

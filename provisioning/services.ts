@@ -54,6 +54,7 @@ import { createAuthorizationScope } from './operators/authorization-scope.ts'
 import type { LastUse } from './operators/last-use.ts'
 import type { History, HistorySpan } from './overview/history.ts'
 import type { OverviewService } from './overview/overview.ts'
+import type { StateServices } from './overview/state-routes.ts'
 import type { FleetTrials } from './policies/fleet-trials.ts'
 import type { PolicyResolver } from './policies/policy-resolver.ts'
 import { createPolicyResolver } from './policies/policy-resolver.ts'
@@ -94,6 +95,7 @@ export type Services = {
   revocationOutcome: RevocationOutcome
   overview: OverviewService
   history: (span: HistorySpan) => History
+  state: StateServices['state']
   events: Pick<EventService, 'reader' | 'streams'>
   webhooks: { store: WebhookReader; service: WebhookService }
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
@@ -130,6 +132,7 @@ type ServiceParts = Pick<
   | 'lastUse'
   | 'overview'
   | 'history'
+  | 'state'
   | 'events'
   | 'webhooks'
   | 'audit'
@@ -222,6 +225,7 @@ export function createServices(parts: ServiceParts): Services {
     revocationOutcome: prepareRevocationOutcome(reading.sqlite),
     overview: parts.overview,
     history: parts.history,
+    state: parts.state,
     events: parts.events,
     webhooks: parts.webhooks,
     audit,

@@ -2,10 +2,12 @@
 // runs. Reads the directory itself: no service is needed.
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
+import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { FIRST_SCHEMA } from '../../db/migrate.ts'
 import { backup, openForReading } from '../../db/open.ts'
 import { RegistryError } from '../../db/registry-error.ts'
+import { type BackupRecord, writeLastBackup } from '../../db/service-records.ts'
 import { dataPaths } from '../data-directory.ts'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 import { type Format, outputOption, printDocument } from '../output/format.ts'
@@ -31,13 +33,15 @@ export function backupCommand(): Command {
         throw new UsageError('--passphrase-file is about keys, which only --all copies')
       process.umask(0o077)
       if (flags.all) return everything(target, flags)
-      const { bytes } = await copy(dataPaths(flags.data).registry, target)
+      const { bytes, epoch } = await copy(dataPaths(flags.data).registry, target)
+      note(flags.data, { epoch, everything: false, bytes })
       await printDocument({ file: target, bytes }, flags.output)
     })
 }
 
 async function everything(target: string, { data, passphraseFile, output }: Flags): Promise<void> {
   const made = await readable(target, () => writeFullBackup(data, target, passphraseFile ?? null))
+  note(data, { epoch: made.epoch, everything: true, bytes: made.bytes })
   await printDocument({ directory: target, ...made }, output)
   if (made.keysInTheClear > 0) {
     process.stderr.write(
@@ -46,11 +50,25 @@ async function everything(target: string, { data, passphraseFile, output }: Flag
   }
 }
 
-async function copy(registryFile: string, target: string): Promise<{ bytes: number }> {
+/** For `rollcall status` and the console. The backup stands whether or not this can be written. */
+function note(data: string, made: Omit<BackupRecord, 'madeAt'>): void {
+  try {
+    writeLastBackup(data, { madeAt: Date.now(), ...made })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    process.stderr.write(
+      `warning: the backup is made, but not noted for rollcall status: ${data} cannot be written (${code})\n`,
+    )
+  }
+}
+
+async function copy(registryFile: string, target: string): Promise<{ bytes: number; epoch: number }> {
   return readable(target, async () => {
     const registry = openForReading(registryFile, FIRST_SCHEMA)
     try {
-      return await backup(registry, target)
+      // What is written meanwhile may be in the copy, too.
+      const epoch = prepareChangeReader(registry).latestEpoch()
+      return { ...(await backup(registry, target)), epoch }
     } finally {
       await closeRegistry(registry)
     }

@@ -1,9 +1,10 @@
 // `rollcall config check|print`: what a start of `up` would be set to, told before it is made.
 import { Command } from 'commander'
 import { CommandFailed } from '../errors.ts'
-import { type Format, outputOption, printDocument, printPages } from '../output/format.ts'
+import { type Format, onePage, outputOption, printDocument, printPages } from '../output/format.ts'
 import { type UpFlags, withUpOptions } from '../service/up.ts'
 import { type EffectiveSetting, effectiveSettings, type GivenFlag } from './settings.ts'
+import { showCommand } from './show.ts'
 
 type Flags = UpFlags & { output: Format }
 
@@ -25,6 +26,7 @@ export function configCommand(): Command {
         .addOption(outputOption())
         .action(print),
     )
+  command.addCommand(showCommand())
   return command
 }
 
@@ -37,9 +39,7 @@ async function check(flags: Flags, command: Command): Promise<void> {
 async function print(flags: Flags, command: Command): Promise<void> {
   const { settings } = settingsThatHold(command, flags)
   await printPages(
-    (async function* () {
-      yield settings
-    })(),
+    onePage(settings),
     [
       { heading: 'SETTING', cell: ({ name }: EffectiveSetting) => name },
       { heading: 'VALUE', cell: ({ value }) => (value === null ? null : String(value)) },

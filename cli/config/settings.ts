@@ -1,9 +1,15 @@
 // The settings that a start would have: every one with its value and where that comes from, and all that is wrong with them.
 // Flags come first, then the environment, then the file, then the defaults.
 
-import { isServiceLink, meant, problemsOf, readGivenSettings } from '../../broker/settings/sources.ts'
-import { environmentName, settingNames, validateSettings } from '../../broker/settings/validation.ts'
-import { type ProvisioningConfig, readConfig, variables } from '../../provisioning/config.ts'
+import { effectiveBrokerSettings } from '../../broker/settings/effective.ts'
+import { isServiceLink, meant } from '../../broker/settings/sources.ts'
+import { environmentName, settingNames } from '../../broker/settings/validation.ts'
+import {
+  effectiveVariables,
+  type ProvisioningConfig,
+  readConfig,
+  variables,
+} from '../../provisioning/config.ts'
 import { environmentOf, isVariableFlag } from '../service/variable-flags.ts'
 
 type Origin = 'flag' | 'environment' | 'file' | 'default'
@@ -84,29 +90,16 @@ function withFlags(env: NodeJS.ProcessEnv, variables: FlagVariables): NodeJS.Pro
 }
 
 function brokerSettings(data: string, variables: FlagVariables, env: NodeJS.ProcessEnv) {
-  const given = readGivenSettings(data, withFlags(env, variables))
-  const all = { ...given.file, ...given.environment }
-  let judged: Record<string, unknown> = {}
-  const problems = [
-    ...given.problems,
-    ...problemsOf(() => {
-      judged = validateSettings(all)
+  const { settings, problems } = effectiveBrokerSettings(data, withFlags(env, variables))
+  return {
+    problems,
+    settings: settings.map(({ name, value, from, source }): EffectiveSetting => {
+      const flag = variables.get(environmentName(name))?.flag
+      const origin =
+        flag === undefined ? { from: from as Origin, source } : ({ from: 'flag', source: flag } as const)
+      return { name: `broker.${name}`, value, ...origin }
     }),
-  ]
-  const origin = (name: string): Pick<EffectiveSetting, 'from' | 'source'> => {
-    const flag = variables.get(environmentName(name))?.flag
-    if (flag !== undefined) return { from: 'flag', source: flag }
-    if (Object.hasOwn(given.environment, name)) {
-      const source = env[environmentName(name)] === undefined ? 'ROLLCALL_PQ' : environmentName(name)
-      return { from: 'environment', source }
-    }
-    return Object.hasOwn(given.file, name) ? { from: 'file', source: 'rollcall.yaml' } : byDefault
   }
-  const settings = Object.keys(judged).length === 0 ? [] : settingNames.map(name => setting(name))
-  function setting(name: string): EffectiveSetting {
-    return { name: `broker.${name}`, value: judged[name] as string | number, ...origin(name) }
-  }
-  return { settings, problems }
 }
 
 function provisioningSettings(
@@ -134,20 +127,13 @@ function provisioningSettings(
       problems: (error as { problems?: string[] }).problems ?? [(error as Error).message],
     }
   }
-  const settings = Object.entries(variables).map(
-    ([name, value]): EffectiveSetting => ({
-      name,
-      value: value(config),
-      ...originOf(name, given, env),
-    }),
-  )
+  const settings = effectiveVariables(config, env).map(({ name, value, from, source }): EffectiveSetting => {
+    const flag = given.get(name)?.flag
+    const origin =
+      flag === undefined ? { from: from as Origin, source } : ({ from: 'flag', source: flag } as const)
+    return { name, value, ...origin }
+  })
   return { settings, problems: [] }
-}
-
-function originOf(name: string, given: FlagVariables, env: NodeJS.ProcessEnv) {
-  const flag = given.get(name)?.flag
-  if (flag !== undefined) return { from: 'flag', source: flag } as const
-  return env[name] ? ({ from: 'environment', source: name } as const) : byDefault
 }
 
 /** A device that one service accepts and the other does not would be enrolled, and never admitted. */

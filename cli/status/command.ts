@@ -1,5 +1,7 @@
 // `rollcall status`: the fleet and its brokers at a glance.
 import { Command } from 'commander'
+import { ApiProblem } from '../../client/failures.ts'
+import type { BackupState } from '../../client/index.ts'
 import { type Format, printDocument } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
@@ -12,8 +14,10 @@ export function statusCommand(): Command {
     )
     .addHelpText('after', '\nExamples:\n  rollcall status\n  rollcall status -o json | jq .connected')
     .action(async (flags: ServiceFlags & { output: Format }) => {
-      const overview = await withService(flags, client => client.overview())
-      if (flags.output !== 'table') return printDocument(overview, flags.output)
+      const [overview, backup] = await withService(flags, client =>
+        Promise.all([client.overview(), client.backup().catch(nullWhereForbidden)]),
+      )
+      if (flags.output !== 'table') return printDocument({ ...overview, backup }, flags.output)
       const { devices, certificates, connected, waitingApproval, nodes } = overview
       const expiring = certificates.expiring.map(
         ({ withinSeconds, count }) => `${count} within ${Math.round(withinSeconds / DAY)} days`,
@@ -30,8 +34,21 @@ export function statusCommand(): Command {
           'certificates expired': certificates.expired,
           'certificates expiring': expiring,
           brokers: brokers ?? null,
+          'last backup': backup === null ? null : backupLine(backup),
         },
         'table',
       )
     })
+}
+
+/** A viewer, or an operator of one group, is not told of backups. */
+function nullWhereForbidden(error: unknown): null {
+  if (error instanceof ApiProblem && error.status === 403) return null
+  throw error
+}
+
+function backupLine({ last, changesSince }: BackupState): string {
+  if (last === null) return 'none was made on this directory'
+  const what = last.everything ? 'everything' : 'the registry alone'
+  return `${last.madeAt}, ${what}, ${changesSince} changes since`
 }

@@ -19,6 +19,7 @@ const paths = {
   left: 'M15 5l-7 7 7 7',
   key: 'M15 13a5 5 0 1 0-4.6-3L3 17.5V21h4v-2h2v-2h2l1.4-1.4A5 5 0 0 0 15 13zM16 8h.01',
   webhooks: 'M4 12h10M10 7l5 5-5 5M17 5h3v14h-3',
+  settings: 'M4 7h9M17 7h3M4 17h3M11 17h9M15 4v6M9 14v6',
   sessions: 'M7 7h13M16 3l4 4-4 4M17 17H4M8 13l-4 4 4 4',
   upload: 'M12 15V4M7 9l5-5 5 5M4 15v5h16v-5',
   pause: 'M9 5v14M15 5v14',

@@ -13,6 +13,7 @@ import { OverviewPage } from '../pages/overview/overview-page.tsx'
 import { PoliciesPage } from '../pages/policies/policies-page.tsx'
 import { PolicyPage } from '../pages/policies/policy-page.tsx'
 import { SessionsPage } from '../pages/sessions/sessions-page.tsx'
+import { SettingsPage } from '../pages/settings/settings-page.tsx'
 import { WebhooksPage } from '../pages/webhooks/webhooks-page.tsx'
 import { useRoute } from './location.ts'
 
@@ -42,6 +43,8 @@ export function Outlet() {
         return <AuditPage />
       case 'sessions':
         return <SessionsPage />
+      case 'settings':
+        return <SettingsPage />
       case 'webhooks':
         return <WebhooksPage />
     }

@@ -23,6 +23,7 @@ export const routes: readonly MenuRoute[] = [
   { path: '/audit', title: 'Audit', icon: 'audit', least: 'viewer', everyone: true },
   { path: '/webhooks', title: 'Webhooks', icon: 'webhooks', least: 'admin', everyone: true },
   { path: '/access', title: 'Access', icon: 'key', least: 'admin' },
+  { path: '/settings', title: 'Settings', icon: 'settings', least: 'operator', everyone: true },
 ]
 
 const ranks: Record<Role, number> = { viewer: 0, enroller: 1, operator: 2, admin: 3 }

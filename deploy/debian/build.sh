@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds a Debian package and a tarball of the same files, for the machine's architecture, with Node of package-lock.json inside.
-# Usage: deploy/debian/build.sh [FOLDER]     FOLDER (release/ by default) gets both. Needs dpkg-deb, no network and no root.
+# Usage: deploy/debian/build.sh [FOLDER]     FOLDER (release/ by default) gets both. Needs dpkg-deb, no network and no root. With
+# BUILT=1 it takes dist/ as it is.
 # The same tree gives the same bytes: all times are SOURCE_DATE_EPOCH, by default that of the last commit.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -18,7 +19,7 @@ staging=$(mktemp -d)
 trap 'rm -rf "$staging"' EXIT
 root=$staging/root program=$staging/root/usr/lib/rollcall
 
-npm run --silent build
+[ -n "${BUILT:-}" ] || npm run --silent build
 mkdir -p "$program/bin"
 cp -rL dist package.json LICENSE README.md CHANGELOG.md SECURITY.md docs "$program"
 install -m 755 node_modules/node/bin/node "$program/bin/node"

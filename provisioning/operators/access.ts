@@ -124,6 +124,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   // what is not about one device
   'GET /v1/overview': right('viewer', 'narrowed'),
   'GET /v1/history': right('viewer', 'none'),
+  'GET /v1/settings': right('operator', 'none'),
+  'GET /v1/backup': right('operator', 'none'),
   'GET /v1/events': right('viewer', 'narrowed'),
   'GET /v1/events/stream': right('viewer', 'narrowed'),
   'POST /v1/admission': right('viewer', 'none'),

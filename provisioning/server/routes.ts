@@ -17,6 +17,7 @@ import { operatorRoutes } from '../operators/operator-routes.ts'
 import { sessionRoutes } from '../operators/session-routes.ts'
 import { historyRoutes } from '../overview/history-routes.ts'
 import { overviewRoutes } from '../overview/overview-routes.ts'
+import { stateRoutes } from '../overview/state-routes.ts'
 import { policiesRoutes } from '../policies/routes.ts'
 import { rollRoutes } from '../roll/routes.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
@@ -52,6 +53,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     policiesRoutes(scope, services)
     overviewRoutes(scope, services)
     historyRoutes(scope, services)
+    stateRoutes(scope, services)
     deviceSessionRoutes(scope, services)
     webhookRoutes(scope, services)
     admissionRoutes(scope, services)

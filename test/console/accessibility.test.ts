@@ -38,6 +38,7 @@ const pages: readonly [path: string, shown: string][] = [
   ['/audit', 'Verify now'],
   ['/sessions', 'There is no session'],
   ['/webhooks', 'Add the webhook'],
+  ['/settings', 'ROLLCALL_DEVICE_DAYS'],
   ['/access', 'Make the token'],
   ['/access?view=certificates', 'Register the certificate'],
   ['/nothing', 'Nothing is at this address'],

@@ -74,10 +74,18 @@ function DeliveryTable({ path, enabled }: { path: string; enabled: boolean }) {
               </>
             ),
           },
-          { title: 'Sent', cell: ({ attemptedAt }) => <Timestamp at={attemptedAt} /> },
           {
-            title: 'Next try',
-            cell: ({ nextAttemptAt }) => (nextAttemptAt === null ? '–' : <Timestamp at={nextAttemptAt} />),
+            title: 'Sent',
+            cell: ({ attemptedAt, nextAttemptAt }) => (
+              <>
+                <Timestamp at={attemptedAt} />
+                {nextAttemptAt === null ? null : (
+                  <span className="small soft">
+                    , next try <Timestamp at={nextAttemptAt} />
+                  </span>
+                )}
+              </>
+            ),
           },
           enabled
             ? {
