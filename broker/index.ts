@@ -113,7 +113,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     now,
     expiryCheckMs,
   })
-  clearSessions(engine, registry.feed, registry.epoch)
+  await clearSessions(engine, registry.feed, registry.epoch)
   publisher.start(engine.announce)
   stores.history.start(engine)
 

@@ -33,6 +33,10 @@ export type ChangeReader = {
   changesAfter(epoch: number, limit: number): Change[]
   /** Devices whose stored session was to be deleted after this epoch. */
   clearedAfter(epoch: number): string[]
+  /** Devices that were deleted after this epoch and had a key: others never connected. Their IDs may be those of new devices by now. */
+  deletedAfter(epoch: number): string[]
+  /** Whether it deleted its device. */
+  isDeletion(change: Pick<Change, 'kind' | 'deviceId' | 'at'>): boolean
 }
 
 /** Appends a change inside the transaction that makes it true; gives its epoch. */
@@ -69,8 +73,24 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
        WHERE kind = 'stored_session' AND epoch > ? AND device_id IS NOT NULL`,
     )
     .pluck()
+  // A deletion writes both with one time, in one transaction.
+  const deleted = sqlite
+    .prepare<[number], string>(
+      `SELECT DISTINCT c.device_id FROM changes c
+       WHERE c.kind = 'device' AND c.epoch > ?
+         AND EXISTS (SELECT 1 FROM retired_keys r WHERE r.device_id = c.device_id AND r.retired_at = c.at)`,
+    )
+    .pluck()
+  const deletion = sqlite
+    .prepare<[string, number], number>(
+      'SELECT EXISTS (SELECT 1 FROM retired_keys WHERE device_id = ? AND retired_at = ?)',
+    )
+    .pluck()
   return {
     clearedAfter: epoch => cleared.all(epoch),
+    deletedAfter: epoch => deleted.all(epoch),
+    isDeletion: ({ kind, deviceId, at }) =>
+      kind === 'device' && deviceId !== null && deletion.get(deviceId, at) === 1,
     dataVersion: () => version.get() as number,
     latestEpoch: () => latest.get() as number,
     changesAfter: (epoch, limit) => after.all(epoch, limit),

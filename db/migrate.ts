@@ -29,6 +29,7 @@ import * as lastSeenIndexes from './migrations/0034-last-seen-indexes.ts'
 import * as sessionChanges from './migrations/0040-session-changes.ts'
 import * as deletedDevices from './migrations/0041-deleted-devices.ts'
 import * as acmeAccounts from './migrations/0042-acme-accounts.ts'
+import * as deletedDevicesByName from './migrations/0043-deleted-devices-by-name.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -64,6 +65,7 @@ const migrations: readonly Migration[] = [
   sessionChanges,
   deletedDevices,
   acmeAccounts,
+  deletedDevicesByName,
 ]
 
 /** The schema version this code reads and writes. */

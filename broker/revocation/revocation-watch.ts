@@ -86,7 +86,7 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
   }
 
   function actOn(change: Change): number {
-    const { kind, deviceId, fingerprint } = change
+    const { kind, deviceId, fingerprint, epoch } = change
     if (kind === 'session' || kind === 'stored_session') return kick(change)
     const concerned =
       kind === 'certificate' && fingerprint !== null
@@ -98,7 +98,11 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
       return 0
     }
     const sessionsCut = eachOf(concerned, cutWhereRefused).filter(Boolean).length
-    if (deviceId !== null && options.isGone(deviceId)) void engine.purge(deviceId).catch(options.onDoubt)
+    // Deleted: a new device may have its name already.
+    const isDeletion = options.feed.isDeletion(change)
+    if (deviceId !== null && (isDeletion || options.isGone(deviceId)))
+      void engine.purge(deviceId).catch(options.onDoubt)
+    if (isDeletion) engine.sessionsClearedTo(epoch)
     return sessionsCut
   }
 

@@ -39,15 +39,17 @@ export function reconcileStoredState(options: {
 }
 
 /**
- * Before the first connection: deletes the stored sessions that were to be deleted while this broker did not run. The epoch is that of
- * the registry now, so that a registry that was set back does not delete the sessions of later.
+ * Before the first connection: deletes the stored sessions that were to be deleted while this broker did not run, and all that devices
+ * left which were deleted meanwhile: a new device may have the name of one. The epoch is that of the registry now, so that a registry that was set back does not delete the sessions of later.
  */
-export function clearSessions(
-  engine: Pick<Engine, 'clearSession' | 'sessionsClearedTo' | 'clearedEpoch'>,
-  feed: Pick<ChangeReader, 'clearedAfter'>,
+export async function clearSessions(
+  engine: Pick<Engine, 'clearSession' | 'purge' | 'sessionsClearedTo' | 'clearedEpoch'>,
+  feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
   epoch: number,
-): void {
-  for (const deviceId of feed.clearedAfter(engine.clearedEpoch())) engine.clearSession(deviceId)
+): Promise<void> {
+  const cleared = engine.clearedEpoch()
+  for (const deviceId of feed.clearedAfter(cleared)) engine.clearSession(deviceId)
+  for (const deviceId of feed.deletedAfter(cleared)) await engine.purge(deviceId)
   engine.sessionsClearedTo(epoch)
 }
 
