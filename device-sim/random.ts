@@ -1,11 +1,11 @@
 // Chance that can be replayed: the same seed and the same place in the fleet give the same numbers.
 // Not for keys.
 
-/** Numbers from 0 to below 1 (mulberry32). */
+/** Numbers from 0 to below 1 (mulberry32). The state is signed: V8 keeps such an integer without an object for each new value. */
 export function createRandom(seed: number): () => number {
-  let state = seed >>> 0
+  let state = seed | 0
   return () => {
-    state = (state + 0x6d2b79f5) >>> 0
+    state = (state + 0x6d2b79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 15), state | 1)
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296

@@ -32,7 +32,8 @@ export function answer(device: Device, context: WorkerContext, message: Incoming
     context.counts.answered++
     const given = device.group.plan.protocol === 5 ? givenBy(null, 'lean', text => text) : null
     const numbered = how.numbered
-    send(device, context, { topic, body, qos: how.qos, retain: false, numbered, given }, dueAt)
+    const { qos } = how
+    send(device, context, { topic, body, bytes: undefined, qos, retain: false, numbered, given }, dueAt)
   })
 }
 

@@ -105,7 +105,7 @@ function publish(
   const body = headers.length === 0 ? made : withBenchHeaders(headers, turn - 1, made)
   const { qos, retain, numbered } = plan
   const bytes = plan.payload.random?.bytes
-  const message = { topic, body, qos, retain, numbered, given: constant.given, ...(bytes ? { bytes } : {}) }
+  const message = { topic, body, bytes, qos, retain, numbered, given: constant.given }
   send(device, context, message, dueAt, constant)
 }
 
@@ -113,7 +113,7 @@ type Message = {
   topic: string
   body: string | Buffer
   /** Of the whole payload, its number included, where that fits. */
-  bytes?: number
+  bytes: number | undefined
   qos: 0 | 1 | 2
   retain: boolean
   numbered: boolean
@@ -138,7 +138,7 @@ export function send(
   context.counts.traffic[qos].sent++
   context.latencies.late.record(now - dueAt)
   const stream = message.numbered ? (constant?.stream ?? streamOf(device, context, message, now)) : null
-  if (constant?.topic) constant.stream = stream
+  if (constant?.topic && constant.stream === null) constant.stream = stream
   const sequence = stream ? ++stream.sent : 0
   const promise = given && promiseOf(given, now)
   const stamp = { run: context.runId, stream: stream?.stream ?? 0, sequence, dueAt, promise }
@@ -146,7 +146,7 @@ export function send(
   context.counts.traffic[qos].sentBytes += Buffer.byteLength(payload)
   const properties = given?.properties ?? null
   if (qos === 0) {
-    session.publish({ topic, payload, qos, retain, properties }, () => {})
+    session.publish({ topic, payload, qos, retain, properties }, awaitsNothing)
     return
   }
   const pending: Pending = { stream, sequence, qos }
@@ -164,6 +164,9 @@ export function send(
     context.latencies.acknowledge.record(context.schedule.now() - dueAt)
   })
 }
+
+/** At QoS 0 nothing is acknowledged. */
+function awaitsNothing(): void {}
 
 function promiseOf({ digests, properties }: Given, sentAt: number): Promised {
   return { ...digests, expirySeconds: properties.expirySeconds, sentAt }
