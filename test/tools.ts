@@ -25,7 +25,7 @@ export const debianPackages: Record<string, string> = {
   psql: 'postgresql',
   certbot: 'certbot',
   lego: 'lego',
-  dehydrated: 'dehydrated',
+  dehydrated: 'dehydrated bsdextrautils',
   uacme: 'uacme',
 }
 
@@ -57,7 +57,10 @@ export const toolUsers: Record<string, readonly string[]> = {
   'broker/bus/**': ['nats-server'],
   'device-sim/several-brokers.test.ts': ['mosquitto', 'nats-server'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
-  'console/{sad-paths,steering,hostile,accessibility,administration}.test.ts': ['openssl', 'chromium'],
+  'console/{sad-paths,steering,hostile,accessibility,administration,ways-in}.test.ts': [
+    'openssl',
+    'chromium',
+  ],
   'console/serving.test.ts': ['openssl'],
   'fault/**': ['openssl', 'faketime'],
   'deploy/observability.test.ts': ['promtool'],

@@ -226,7 +226,7 @@ const keyOfAccount = {
 } as const
 
 /** `csr` is base64url of DER (RFC 8555 §7.4). */
-async function csrIn(payload: Payload | null): Promise<CsrReading> {
+export async function csrIn(payload: Payload | null): Promise<CsrReading> {
   const csr = payload?.['csr']
   if (typeof csr !== 'string' || !/^[A-Za-z0-9_-]+$/.test(csr))
     throw acmeFault('acme_malformed', 'payload: csr is no PKCS #10 request in base64url')

@@ -181,6 +181,7 @@ export const faults: Row[] = [
     ['web-sockets', 'fault/parsed-bodies.test.ts', 'of any kind end no process'],
     ['tpms', 'fault/tpm-parsers.test.ts', 'public areas and endorsement certificates'],
     ['cmp', 'fault/cmp-parsers.test.ts', 'messages of CMP'],
+    ['acme', 'fault/acme-requests.test.ts', 'requests of ACME'],
     ['mqtt-packets', 'fault/mqtt-parsers.test.ts', 'packets of MQTT 3.1'],
   ].map(([what, file, name]) => ({
     row: `fuzz-${what}`,

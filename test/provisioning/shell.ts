@@ -6,8 +6,11 @@ import { join } from 'node:path'
 export function shell(text: string, cwd: string): Promise<{ output: string; code: number }> {
   return new Promise(resolve => {
     const environment = { ...process.env, PATH: `${join(process.execPath, '..')}:${process.env['PATH']}` }
-    execFile('bash', ['-euo', 'pipefail', '-c', text], { cwd, env: environment }, (error, stdout, stderr) =>
-      resolve({ output: stdout + stderr, code: error === null ? 0 : 1 }),
+    execFile(
+      'bash',
+      ['--norc', '-euo', 'pipefail', '-c', text],
+      { cwd, env: environment },
+      (error, stdout, stderr) => resolve({ output: stdout + stderr, code: error === null ? 0 : 1 }),
     )
   })
 }

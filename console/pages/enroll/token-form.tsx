@@ -17,12 +17,20 @@ const lifetimes = [
   { title: '7 days', hours: 168 },
 ] as const
 
+/** What the device speaks, and what is asked for it. */
+const protocols = [
+  { name: 'https', title: 'HTTPS: rollcall, curl, EST', order: {} },
+  { name: 'cmp', title: 'CMP: a reference and a secret', order: { cmp: true } },
+  { name: 'acme', title: 'ACME: a key ID and an HMAC key', order: { acme: true } },
+] as const
+
 export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) => void }) {
   const bound = useGroup()
   const [kind, setKind] = useState<'device' | 'group'>('device')
   const [target, setTarget] = useState('')
   const [hours, setHours] = useState(24)
   const [approval, setApproval] = useState(false)
+  const [protocol, setProtocol] = useState<string>('https')
   const [busy, setBusy] = useState(false)
   const [failure, setFailure] = useState<unknown>(null)
   const name = kind === 'group' && bound !== null ? bound : target.trim()
@@ -37,7 +45,11 @@ export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) 
           if (!(error instanceof ApiProblem && error.reason === 'device_exists')) throw error
         })
       const subject = kind === 'device' ? { deviceId: name } : { group: name }
-      const order = { ...subject, lifetimeSeconds: hours * HOUR_SECONDS, ...(approval ? { approval } : {}) }
+      const order = {
+        ...{ ...subject, lifetimeSeconds: hours * HOUR_SECONDS },
+        ...(approval ? { approval } : {}),
+        ...protocols.find(({ name }) => name === protocol)?.order,
+      }
       onMade(await change<CreatedEnrollmentToken>('POST', '/v1/enrollment-tokens', order))
       setTarget('')
     } catch (error) {
@@ -90,6 +102,17 @@ export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) 
             {link => (
               <select {...link} value={hours} onChange={event => setHours(Number(event.target.value))}>
                 {lifetimes.map(({ title, hours: value }) => (
+                  <option key={value} value={value}>
+                    {title}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <Field label="The device speaks">
+            {link => (
+              <select {...link} value={protocol} onChange={event => setProtocol(event.target.value)}>
+                {protocols.map(({ name: value, title }) => (
                   <option key={value} value={value}>
                     {title}
                   </option>

@@ -13,6 +13,7 @@ import { Empty } from '../../components/placeholders.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
+import { CreatedSecretView, secretOf } from './created-secret-view.tsx'
 import { CreatedTokenView } from './created-token-view.tsx'
 import { TokenForm } from './token-form.tsx'
 
@@ -22,6 +23,7 @@ export function TokenView() {
   )
   const newest = items.toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
   const [made, setMade] = useState<CreatedEnrollmentToken | null>(null)
+  const secret = made === null ? null : secretOf(made)
   const [revoking, setRevoking] = useState<EnrollmentToken | null>(null)
   return (
     <>
@@ -32,8 +34,10 @@ export function TokenView() {
             refetch()
           }}
         />
-      ) : (
+      ) : secret === null ? (
         <CreatedTokenView made={made} onClose={() => setMade(null)} />
+      ) : (
+        <CreatedSecretView made={made} of={secret} onClose={() => setMade(null)} />
       )}
       <FailureNotice failure={failure} refetch={refetch} />
       <Card title="Tokens" flush>

@@ -9,11 +9,11 @@ import { setTimeout } from 'node:timers/promises'
 import { makeCsr, type Service, startService, temporaryDirectory } from '../harness.ts'
 import { bindingFor, createAcmeClient, newKey } from './acme-client.ts'
 
-const fixture = new URL('./fixtures/service-to-kill.ts', import.meta.url).pathname
+const fixture = new URL('../fixtures/serving.ts', import.meta.url).pathname
 
 /** The service in a process of its own, which can be killed. */
 async function startProcess(directory: string): Promise<{ child: ChildProcess; service: Service }> {
-  const child = spawn(process.execPath, [fixture, directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [fixture, directory, '50'], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [url] = (await once(child.stdout!, 'data', { signal: AbortSignal.timeout(20_000) })) as [Buffer]
   const ca = readFileSync(join(directory, 'ca.crt'), 'utf8')
   return { child, service: { url: url.toString().trim(), ca } as Service }
