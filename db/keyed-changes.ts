@@ -2,7 +2,7 @@
 // `appendAudit` and `transact` call it; no verb needs to know.
 import type { Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
-import { run } from './statement.ts'
+import { rowsOf, run } from './statement.ts'
 
 /** How long a key, and the answer to its request, is kept. */
 export const ANSWER_KEPT_MS = 24 * 60 * 60_000
@@ -15,12 +15,31 @@ const PRUNED_EVERY = 256
 const PRUNED_AT_ONCE = 1_024
 
 /** A request that may be repeated: its caller, and hashes of the key and of the request. */
-export type KeyedRequest = { holderId: string; keyHash: string; requestHash: string }
+export type KeyedRequest = {
+  holderId: string
+  keyHash: string
+  requestHash: string
+  /** Whether the key was on record when the request came: its change was made, and its answer cannot be given again. */
+  known?: boolean
+}
 
 /** The last audit row written under a key, and the epoch its verb gave. */
 export type KeyedChange = { action: string; target: string; epoch: number | null }
 
 const keyedTransactions = new WeakMap<Transaction<Schema>, KeyedRequest>()
+/** Requests whose key is on record by what they did themselves, or will be once the transaction is. */
+const spent = new WeakSet<KeyedRequest>()
+const spending = new WeakMap<Transaction<Schema>, Set<KeyedRequest>>()
+
+/** The key is on record by another request with it, which another process serves or has served. */
+export class KeyTaken extends Error {
+  override name = 'KeyTaken'
+}
+
+/** Called once a transaction is on record. */
+export function keysSpent(transaction: Transaction<Schema>): void {
+  for (const request of spending.get(transaction) ?? []) spent.add(request)
+}
 
 /** Called with every audit row whose actor sent a key: the key is spent in the transaction that changes something. */
 export async function noteChange(
@@ -32,8 +51,30 @@ export async function noteChange(
   // Nobody asked for an intent: where nothing comes of it, the request is served again.
   if (action === 'certificate.intend') return
   keyedTransactions.set(transaction, request)
+  await assertUntaken(transaction, request, at)
   const unanswered = { status: null, headers: null, body: null }
   await writeKeyed(transaction, request, at, { action, target, epoch: null, ...unanswered })
+}
+
+/** On one machine the server lets no two requests with one key in; of another machine it cannot know. */
+async function assertUntaken(
+  transaction: Transaction<Schema>,
+  request: KeyedRequest,
+  at: number,
+): Promise<void> {
+  const own = spending.get(transaction) ?? new Set()
+  spending.set(transaction, own)
+  if (request.known !== true && !spent.has(request) && !own.has(request)) {
+    const taken = await rowsOf(
+      transaction,
+      'SELECT 1 FROM idempotency_keys WHERE holder_id = ? AND key_hash = ? AND at > ?',
+      request.holderId,
+      request.keyHash,
+      at - ANSWER_KEPT_MS,
+    )
+    if (taken.length > 0) throw new KeyTaken('another process serves a request with this Idempotency-Key')
+  }
+  own.add(request)
 }
 
 /** Runs a verb and notes the epoch it gives. Epochs alone are kept: what else a verb gives may be a secret. */

@@ -3,7 +3,7 @@
 // Verbs that withdraw a right are urgent: they run before all others, with queue places of their own.
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
-import { keepingEpoch } from './keyed-changes.ts'
+import { keepingEpoch, keysSpent } from './keyed-changes.ts'
 import { assertSameFile, type GroupAgreement, type Registry } from './open.ts'
 import { asRegistryError, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
@@ -174,10 +174,13 @@ async function runGroup(registry: Registry, queue: Queue): Promise<void> {
 type Work = (transaction: Transaction<Schema>) => Promise<void>
 
 async function committed(registry: Registry, work: Work): Promise<true> {
+  let spending: Transaction<Schema> | null = null
   await registry.query.transaction().execute(transaction => {
     runsOn(transaction, registry.sqlite)
+    spending = transaction
     return work(transaction)
   })
+  if (spending !== null) keysSpent(spending)
   return true
 }
 
@@ -199,7 +202,9 @@ async function agreed(
     return agreement.proposal()
   }).finally(() => transaction.rollback().execute())
   const refused = outcomes.some(outcome => 'error' in outcome)
-  return (await agreement.settle(proposal, refused)) === 'agreed'
+  const isPart = (await agreement.settle(proposal, refused)) === 'agreed'
+  if (isPart) keysSpent(transaction)
+  return isPart
 }
 
 function take(queue: Queue): Verb | undefined {

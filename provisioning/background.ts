@@ -26,7 +26,8 @@ export function startLifecycle(
 ): ReturnType<typeof startLifecycleJob> {
   const { config, storage, events, overview, log } = parts
   const job = startLifecycleJob({
-    passDeadlines: storage.writer.passDeadlines,
+    passDeadlines: async limit =>
+      storage.leads() ? storage.writer.passDeadlines(limit) : { passed: [], failed: [] },
     countExpiring: prepareExpiringCount(storage.reading.sqlite),
     countRoll: prepareRollCount(storage.reading.sqlite),
     now: config.now,

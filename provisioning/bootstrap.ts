@@ -23,6 +23,8 @@ type BootstrapOptions = {
   writer: Pick<RegistryWriter, 'addIssuer' | 'foundPolicies' | 'holderOf' | 'replaceToken' | 'rotateIssuing'>
   issuers: Map<string, Issuer>
   rotations: readonly Rotation[]
+  /** Whether other services share the registry: they may have made what is missing here. */
+  shared: boolean
   keys: CaKeys
   keyTypes: { root: CaKeyType; issuing: CaKeyType }
   now: () => number
@@ -56,7 +58,9 @@ export async function bootstrap(start: BootstrapOptions): Promise<Founded> {
   const issuing = (await replaceExpired(start, root, found)) ?? found
   if (issuing !== found) made.push('issuing CA')
   if (await writer.foundPolicies(defaultPolicies, SYSTEM)) made.push('default policies')
-  if (await keepAdminToken(directory, writer)) made.push('admin token')
+  // It is the token of one machine: another one would end it.
+  if ((!start.shared || start.issuers.size === 0) && (await keepAdminToken(directory, writer)))
+    made.push('admin token')
   return { root: root.certificate, issuing, made }
 }
 
@@ -92,7 +96,11 @@ async function findOrMakeIssuing(start: BootstrapOptions, root: Root, made: stri
   const found = findPair(files, 'issuing', start)
   if (found.certificate !== null) {
     if (found.signer === null) {
-      throw new Error(`${files.key} is missing, so nothing can be issued: restore it from a backup`)
+      throw new Error(
+        start.shared
+          ? `${files.key} is missing, so nothing can be issued: copy keys/ from the machine that made the CA, as docs/several-machines.md says`
+          : `${files.key} is missing, so nothing can be issued: restore it from a backup`,
+      )
     }
     if (!found.certificate.verify(root.certificate.publicKey)) {
       throw new Error(

@@ -34,6 +34,7 @@ export async function startCertification(parts: {
   const rotations = readRotations(reading)
   const { root, issuing, made } = await bootstrap({
     ...{ directory, writer, keys, keyTypes, rotations, now },
+    shared: parts.storage.shared !== null,
     issuers: issuers(),
   })
   const manager = createCaManager({

@@ -15,6 +15,10 @@ export type ProvisioningOptions = {
   data: string
   host: string
   apiPort: number
+  /** `postgres://…` of a registry that several machines share; null for the file in the data directory. */
+  registry?: string | null
+  /** File with the password for it; null for the file that libpq would read. */
+  registryPasswordFile?: string | null
   /** Port of CRL and OCSP, plain HTTP. */
   statusPort?: number
   /** Where CRL and OCSP are reached from elsewhere; null derives it from host, names and port. */
@@ -96,6 +100,8 @@ export const variables: Readonly<
   ROLLCALL_CERTIFICATE_GRACE: ({ certificateGrace }) => certificateGrace,
   ROLLCALL_CRL_PRIVATE_ADDRESSES: ({ crlPrivateAddresses }) => crlPrivateAddresses,
   ROLLCALL_WEBHOOK_PRIVATE_ADDRESSES: ({ webhookPrivateAddresses }) => webhookPrivateAddresses,
+  ROLLCALL_REGISTRY: ({ registry }) => registry,
+  ROLLCALL_REGISTRY_PASSWORD_FILE: ({ registryPasswordFile }) => registryPasswordFile,
   ROLLCALL_AUDIT_CHECKPOINT_FILE: ({ auditCheckpointFile }) => auditCheckpointFile,
   ROLLCALL_API_REQUESTS_PER_MINUTE: ({ requestsPerMinuteMax }) => requestsPerMinuteMax,
   ROLLCALL_API_FAILURES_PER_MINUTE: ({ failuresPerMinuteMax }) => failuresPerMinuteMax,
@@ -135,6 +141,9 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     data: options.data,
     host: options.host,
     apiPort: options.apiPort,
+    registry: options.registry ?? (environment['ROLLCALL_REGISTRY'] || null),
+    registryPasswordFile:
+      options.registryPasswordFile ?? (environment['ROLLCALL_REGISTRY_PASSWORD_FILE'] || null),
     sans: options.sans,
     log: options.log ?? 'json',
     keyTypes: options.keyTypes ?? {

@@ -83,29 +83,30 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
   const { host, now } = config
   const metrics = createMetrics()
   const log = createLog(config.log, metrics)
-  const directory = await takeDataDirectory(config.data, open, log)
+  const directory = await takeDataDirectory(config.data, open, log, config.registry !== null)
   const keys = createCaKeys(config.caPassphraseFile, directory.path, config.token)
-  const storage = openStorage(directory, open, { log, now })
-  const { registry, reading, writer, issuers } = storage
+  const storage = await openStorage(directory, open, { ...config, log, now })
+  const { registry, reading, writer, issuers, leads, shared } = storage
 
   const statusServer = await openStatusServer({ host, port: config.statusPort }, log.statusFailed)
   open.defer(() => statusServer.close())
   const statusUrl = config.statusUrl ?? statusUrlOf({ host, sans: config.sans, port: statusServer.port })
   const checkpointFile = config.auditCheckpointFile
-  const audit = openAudit({ directory, checkpointFile, registry, reading, log, now })
-  await reconcileAtStartup({ ...config, registry, writer, log })
+  const audit = openAudit({ directory, checkpointFile, registry, reading, leads, log, now })
+  await reconcileAtStartup({ ...config, shared: shared !== null, writer, log, registry })
 
   const receipt = createReceipt(reading, config.receiptTimeoutMs)
-  const certification = await startCertification({
-    ...{ config, directory, storage, keys, statusUrl, receipt, log },
-  })
+  const certify = () => startCertification({ config, directory, storage, keys, statusUrl, receipt, log })
+  const certification = await (shared === null ? certify() : shared.alone(certify))
   const { manager, serverIdentity, made } = certification
   if (audit.keyMade) made.push('audit key')
   const ready = () => storage.isUsable() && manager.current().notAfter > now()
 
   const events = startEventService({ directory: directory.path, reading, log, now })
   open.defer(() => events.close())
-  const webhooks = openWebhooks({ ...events, reading, writer, config, log, now })
+  const webhooks = openWebhooks({
+    ...{ ...events, reading, writer, config, leads, shared: shared !== null, log, now },
+  })
   open.defer(() => webhooks.service.close())
   const sealer = audit.startSealing(config.sealing, (reason, row, message) =>
     events.eventLog.append({ at: now(), kind: 'audit_tampered', reason, detail: { row, message } }),
@@ -117,10 +118,11 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
   open.defer(() => fleetTrials.close())
   const lastUse = createLastUse({ store: writer, failed: log.lastUseNotNoted, now })
   open.defer(() => lastUse.close())
-  const anchors = startAnchorService({ ...config, reading, writer, issuers, log })
+  const anchors = startAnchorService({ ...config, reading, writer, issuers, leads, log })
   open.defer(() => anchors.stop())
   const revocation = await startRevocation({
-    ...{ registry, reading, directory, writer, now, log },
+    ...{ registry, reading, directory, writer, leads, now, log },
+    files: shared?.files ?? null,
     server: statusServer,
     cas: manager.all,
     crlLifetimeMs: config.crlHours * HOUR_MS,
@@ -140,6 +142,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
       writer,
       reading,
       issuers,
+      filesAreHere: shared !== null,
       lastUse,
       fleetTrials,
       overview,

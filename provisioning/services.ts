@@ -103,6 +103,8 @@ export type Services = {
   log: Log
   deviceDays: number
   pq: PqMode
+  /** Whether each service that shares the registry works off what was uploaded to it. */
+  filesAreHere: boolean
   now: () => number
   lookup: AdmissionLookup
   authorizationScope: AuthorizationScope
@@ -125,6 +127,7 @@ export type Services = {
 
 type ServiceParts = Pick<
   Services,
+  | 'filesAreHere'
   | 'writer'
   | 'issuers'
   | 'anchors'
@@ -217,6 +220,7 @@ export function createServices(parts: ServiceParts): Services {
     lastUse,
     operators: createOperatorReader(reading),
     pq,
+    filesAreHere: parts.filesAreHere,
     now,
     issuers,
     anchors,

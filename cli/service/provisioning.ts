@@ -3,22 +3,30 @@ import { Command } from 'commander'
 import { collect, portNumber } from '../options.ts'
 import { adminOf } from './broker.ts'
 import { runServiceProcess } from './service-process.ts'
-import { environmentOf, type ProvisioningVariableFlags, withCaKeyType, withPq } from './variable-flags.ts'
+import {
+  environmentOf,
+  type ProvisioningVariableFlags,
+  type RegistryVariableFlags,
+  withCaKeyType,
+  withPq,
+  withRegistry,
+} from './variable-flags.ts'
 
-type Flags = ProvisioningVariableFlags & {
-  data: string
-  host: string
-  apiPort: number
-  statusPort: number
-  san: string[]
-  adminHost: string
-  adminPort?: number
-}
+type Flags = ProvisioningVariableFlags &
+  RegistryVariableFlags & {
+    data: string
+    host: string
+    apiPort: number
+    statusPort: number
+    san: string[]
+    adminHost: string
+    adminPort?: number
+  }
 
 const ADMIN_PORT = 9465
 
 export function provisioningCommand(): Command {
-  return withCaKeyType(withPq(new Command('provisioning')))
+  return withRegistry(withCaKeyType(withPq(new Command('provisioning'))))
     .description(
       'Runs the provisioning service alone. At first start it lays the registry, the CAs and the API token.',
     )

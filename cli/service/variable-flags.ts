@@ -5,12 +5,15 @@ import { caKeyTypes } from '../../provisioning/ca/keys.ts'
 
 export type BrokerVariableFlags = { gates?: string; pq?: string; tlsGroups?: string }
 export type ProvisioningVariableFlags = { pq?: string; caKeyType?: string }
+export type RegistryVariableFlags = { registry?: string; registryPasswordFile?: string }
 
 const variables = {
   gates: ['ROLLCALL_BROKER_GATES'],
   pq: ['ROLLCALL_PQ', 'ROLLCALL_BROKER_PQ'],
   tlsGroups: ['ROLLCALL_BROKER_TLS_GROUPS'],
   caKeyType: ['ROLLCALL_ROOT_KEY_TYPE', 'ROLLCALL_ISSUING_KEY_TYPE'],
+  registry: ['ROLLCALL_REGISTRY'],
+  registryPasswordFile: ['ROLLCALL_REGISTRY_PASSWORD_FILE'],
 } as const
 
 export function isVariableFlag(name: string): name is keyof typeof variables {
@@ -18,7 +21,9 @@ export function isVariableFlag(name: string): name is keyof typeof variables {
 }
 
 /** What the given flags put into the environment of the services. */
-export function environmentOf(flags: BrokerVariableFlags & ProvisioningVariableFlags): NodeJS.ProcessEnv {
+export function environmentOf(
+  flags: BrokerVariableFlags & ProvisioningVariableFlags & RegistryVariableFlags,
+): NodeJS.ProcessEnv {
   const given: NodeJS.ProcessEnv = {}
   for (const [flag, names] of Object.entries(variables)) {
     const value = flags[flag as keyof typeof variables]
@@ -44,6 +49,15 @@ export function withPq(command: Command): Command {
       'ML-DSA keys: off refuses them, accept takes those of devices, issue those of our CAs too (default: accept)',
     ).choices(pqModes),
   )
+}
+
+export function withRegistry(command: Command): Command {
+  return command
+    .option(
+      '--registry <url>',
+      'postgres://… of a registry that several machines share; without it, the data directory holds it',
+    )
+    .option('--registry-password-file <file>', 'file with the password for --registry')
 }
 
 export function withCaKeyType(command: Command): Command {

@@ -5,15 +5,17 @@ import type { Registry } from '../open.ts'
 import { transact } from '../transact.ts'
 
 type IssuanceReconciler = {
-  /** Closes what is open and gives how many there were. Only before anything is issued: else it takes what is under way. */
-  abandonIssuances(actor: Actor): Promise<number>
+  /**
+   * Closes what is open for so long (ms) and gives how many there were. Only before anything is issued: else it takes what is under way.
+   */
+  abandonIssuances(actor: Actor, openForMs?: number): Promise<number>
 }
 
 /** One transaction closes so many. */
 const AT_ONCE = 100
 
 export function createIssuanceReconciler(registry: Registry, now: () => number): IssuanceReconciler {
-  const abandonSome = (actor: Actor) =>
+  const abandonSome = (actor: Actor, openForMs: number) =>
     transact(registry, async transaction => {
       const at = now()
       const open = await transaction
@@ -21,6 +23,7 @@ export function createIssuanceReconciler(registry: Registry, now: () => number):
         .select(['serial_number as serialNumber', 'device_id as deviceId', 'purpose'])
         .where('fingerprint', 'is', null)
         .where('abandoned_at', 'is', null)
+        .where('intended_at', '<=', openForMs === 0 ? Number.MAX_SAFE_INTEGER : at - openForMs)
         .limit(AT_ONCE)
         .execute()
       for (const { serialNumber, deviceId, purpose } of open) {
@@ -36,9 +39,9 @@ export function createIssuanceReconciler(registry: Registry, now: () => number):
     })
 
   return {
-    async abandonIssuances(actor) {
+    async abandonIssuances(actor, openForMs = 0) {
       for (let total = 0; ; ) {
-        const abandoned = await abandonSome(actor)
+        const abandoned = await abandonSome(actor, openForMs)
         total += abandoned
         if (abandoned < AT_ONCE) return total
       }

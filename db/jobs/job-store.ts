@@ -53,7 +53,7 @@ export type JobReader = {
   /** Newest first, from after the one of this key on. A key is "time ID". */
   jobs(after: string | null, limit: number): Page<Job>
   /** The one that runs or was running, else the one that has waited longest. */
-  nextJob(): Job | null
+  nextJob(isHere?: (id: string) => boolean): Job | null
 }
 
 export function createJobWriter(registry: Registry, now: () => number): JobWriter {
@@ -190,7 +190,7 @@ export function createJobReader({ sqlite }: Registry): JobReader {
     'SELECT * FROM jobs WHERE (-created_at, id) > (?, ?) ORDER BY -created_at, id LIMIT ?',
   )
   const next = sqlite.prepare<[], JobRow>(
-    `SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY state, created_at, id LIMIT 1`,
+    `SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY state, created_at, id`,
   )
   const shown = (row: JobRow | undefined) => (row === undefined ? null : jobOf(row))
   return {
@@ -202,7 +202,10 @@ export function createJobReader({ sqlite }: Registry): JobReader {
       const last = rows.length > limit ? items.at(-1)! : null
       return { items, next: last && `${last.createdAt} ${last.id}` }
     },
-    nextJob: () => shown(next.get()),
+    nextJob(isHere = () => true) {
+      for (const row of next.all()) if (isHere(row.id)) return jobOf(row)
+      return null
+    },
   }
 }
 

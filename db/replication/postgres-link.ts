@@ -27,6 +27,8 @@ export function createPostgresLink(options: {
   answerMs?: number
   /** Asked first on each connection. */
   prepare?(client: PostgresClient): Promise<unknown>
+  /** Called when a connection that was there is no more. */
+  onLost?(): void
 }): PostgresLink {
   const { settings, name, answerMs = ANSWER_MS } = options
   let client: PostgresClient | null = null
@@ -34,7 +36,10 @@ export function createPostgresLink(options: {
   let closed = false
 
   function give(up: PostgresClient): void {
-    if (client === up) client = null
+    if (client === up) {
+      client = null
+      options.onLost?.()
+    }
     dropPostgres(up)
   }
 
@@ -46,7 +51,9 @@ export function createPostgresLink(options: {
         ...{ name, answerMs },
         lost: () => {
           lost = true
-          if (client === fresh) client = null
+          if (client !== fresh) return
+          client = null
+          options.onLost?.()
         },
       })
       await options.prepare?.(fresh)

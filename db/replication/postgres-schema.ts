@@ -40,6 +40,12 @@ CREATE TABLE rollcall.registry_groups (
   writer text NOT NULL,
   at timestamptz NOT NULL DEFAULT now()
 );
+-- Files that one process makes and all serve.
+CREATE TABLE rollcall.shared_files (
+  name text PRIMARY KEY,
+  hash text NOT NULL,
+  content bytea NOT NULL
+);
 -- What brokers note, until a provisioning process has written it into the registry.
 CREATE TABLE rollcall.broker_notes (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -25,6 +25,8 @@ export function startAnchorService(parts: {
   reading: Registry
   writer: RegistryWriter
   issuers(): Map<string, Issuer>
+  /** Whether this process decides about arrivals and fetches CRLs. */
+  leads(): boolean
   log: Log
   pq: PqMode
   now: () => number
@@ -47,6 +49,7 @@ export function startAnchorService(parts: {
     pq: parts.pq,
     now,
     everyMs: REGISTRAR_LOOKS_EVERY_MS,
+    leads: parts.leads,
   })
   const crls = startIssuerCrls({
     writer,
@@ -57,6 +60,7 @@ export function startAnchorService(parts: {
     log,
     now,
     everyMs: parts.crlLookMs,
+    leads: parts.leads,
   })
   // Earlier versions pinned without looking which CA signed.
   const binding = writer

@@ -46,6 +46,8 @@ type IssuerCrlParts = {
   }
   now: () => number
   everyMs: number
+  /** Where several services share a registry, one of them does it. */
+  leads(): boolean
 }
 
 export const CRL_BYTES_MAX = 16 * 1024 * 1024
@@ -191,7 +193,7 @@ export function startIssuerCrls(parts: IssuerCrlParts): IssuerCrls {
     }
   }
 
-  const loop = periodic(step, parts.everyMs)
+  const loop = periodic(step, parts.everyMs, parts.leads)
   // Never beside an import: a list that is being written is not in force either.
   last = refreshDue()
     .then(async () => {

@@ -36,6 +36,8 @@ type RegistrarParts = {
   pq: PqMode
   now: () => number
   everyMs: number
+  /** Where several services share a registry, one of them does it. */
+  leads(): boolean
 }
 
 type Decision = { deviceId: string; mode: string } | { reason: string; detail: string } | 'later'
@@ -150,7 +152,7 @@ export function startRegistrar(parts: RegistrarParts): Periodic {
     }
   }
 
-  const loop = periodic(step, parts.everyMs)
+  const loop = periodic(step, parts.everyMs, parts.leads)
   void loop.look()
   return loop
 }

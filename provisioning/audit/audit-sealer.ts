@@ -2,7 +2,7 @@
 // What it signs it has verified: a row that was bent since the last checkpoint never gets a signature.
 import type { KeyObject } from 'node:crypto'
 import { type AuditKeys, isGenuine, keyIdOf, signCheckpoint } from '../../db/audit/audit-checkpoint.ts'
-import { addCheckpoint } from '../../db/audit/audit-checkpoints.ts'
+import { appendCheckpoint } from '../../db/audit/audit-checkpoints.ts'
 import { type AuditFault, missingTail } from '../../db/audit/audit-fault.ts'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import { type AuditVerification, verifyChain } from '../../db/audit/audit-verifier.ts'
@@ -35,6 +35,8 @@ type AuditSealerParts = {
   /** The public keys that checkpoints may be signed by. */
   keys: AuditKeys
   interval: SealingInterval
+  /** Where several services share a registry, one of them signs. */
+  leads(): boolean
   log: Pick<Log, 'auditSealed' | 'auditTampered' | 'auditSealFailed'>
   now: () => number
 }
@@ -67,7 +69,8 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
     }
   }
 
-  function sealAll(): Promise<void> {
+  async function sealAll(): Promise<void> {
+    if (!parts.leads()) return
     sealing ??= sealSteps()
       .then(fault => {
         refused = fault !== null
@@ -107,7 +110,7 @@ export function createAuditSealer(parts: AuditSealerParts): AuditSealer {
       )
       if (verified.fault !== null) return verified.fault
       last = signCheckpoint({ number: from.number + 1, seq, hash: verified.lastHash, at: now() }, key)
-      addCheckpoint(registry, last)
+      await appendCheckpoint(registry, last)
       // In this order: after a crash between the two the file is behind, never ahead.
       witness.keep(last)
       log.auditSealed({ checkpoint: last.number, seq, hash: last.hash })

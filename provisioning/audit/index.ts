@@ -17,11 +17,13 @@ type AuditParts = {
   checkpointFile: string | null
   registry: Registry
   reading: Registry
+  /** Whether this process signs checkpoints. */
+  leads(): boolean
   log: Log
   now: () => number
 }
 
-export function openAudit({ directory, checkpointFile, registry, reading, log, now }: AuditParts) {
+export function openAudit({ directory, checkpointFile, registry, reading, leads, log, now }: AuditParts) {
   const { key, made } = keepAuditKey(directory)
   const keys = new Map([[keyIdOf(key), createPublicKey(key)]])
   const reader = createAuditReader(reading)
@@ -49,7 +51,7 @@ export function openAudit({ directory, checkpointFile, registry, reading, log, n
       }
       if (atStart !== null) auditTampered(atStart)
       return createAuditSealer({
-        ...{ registry, reader, witness, key, keys, interval, now },
+        ...{ registry, reader, witness, key, keys, interval, leads, now },
         log: { ...log, auditTampered },
       })
     },

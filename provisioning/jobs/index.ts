@@ -48,6 +48,8 @@ type ImportServiceOptions = {
   writer: RegistryWriter
   authority: RegistrationAuthority
   readCsr: CsrReader['read']
+  /** Whether services share the registry: each works off what was uploaded to it. */
+  filesAreHere: boolean
   deviceDays: number
   log: Log
   now: () => number
@@ -67,6 +69,7 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
     jobs,
     writer,
     files,
+    isElsewhere: id => parts.filesAreHere && !files.has(id),
     importRows: createChunkImporter({
       ...parts,
       lookup: prepareImportLookup(parts.reading),

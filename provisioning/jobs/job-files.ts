@@ -1,7 +1,7 @@
 // The files of import jobs: validated rows, and results as they come. One directory for each job, 0700 and 0600.
 // Knows no registry; a directory whose job is not on record is the rest of an upload that was cut off.
 
-import { createReadStream, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '../http/problem.ts'
@@ -11,6 +11,8 @@ export type JobFiles = {
   /** Makes the directory of a new job. */
   make(id: string): void
   remove(id: string): void
+  /** Whether the job was uploaded to this data directory. */
+  has(id: string): boolean
   /** Removes what belongs to no job. */
   removeUnknown(known: (id: string) => boolean): void
   writeRows(id: string): Promise<FileHandle>
@@ -36,6 +38,7 @@ export function createJobFiles(directory: string): JobFiles {
 
   return {
     make: id => void mkdirSync(folder(id), { mode: 0o700 }),
+    has: id => existsSync(folder(id)),
     remove: id => rmSync(folder(id), { recursive: true, force: true }),
     removeUnknown(known) {
       for (const id of readdirSync(directory))

@@ -20,6 +20,8 @@ type JobRunnerParts = {
   jobs: JobReader
   writer: Pick<JobWriter, 'beginJob' | 'leaveJob' | 'advanceJob' | 'endJob' | 'forgetJobs'>
   files: JobFiles
+  /** Whether a job is another service's, which took its upload. */
+  isElsewhere?(id: string): boolean
   importRows: ChunkImporter
   now: () => number
   /** Whether the operator that asked for a job could still ask for it. */
@@ -63,7 +65,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     while (!stop.signal.aborted) {
       let job: Job | null = null
       try {
-        job = jobs.nextJob()
+        job = jobs.nextJob(id => parts.isElsewhere?.(id) !== true)
         if (job === null) return await forget()
         if (await isDeadly(job)) continue
         if (await isAbandoned(job)) continue

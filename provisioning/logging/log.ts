@@ -7,6 +7,7 @@ import type { RollCount } from '../../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from '../metrics.ts'
 import { auditEvents } from './audit-messages.ts'
 import { eventMessages } from './event-messages.ts'
+import { registryMessages } from './registry-messages.ts'
 import { webhookEvents } from './webhook-messages.ts'
 
 export type LogLevel = 'json' | 'silent'
@@ -262,6 +263,7 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     ...auditEvents(logger, metrics),
     ...eventMessages(logger, metrics),
 
+    ...registryMessages(logger),
     ...webhookEvents(logger, metrics),
     streamsOpen: (open: number) => metrics.streamsOpen.set(open),
     signedIn: (caller: Caller, kind: string) => logger.info({ ...caller, kind }, 'signed in'),

@@ -6,6 +6,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CrlStore, StoredCrl } from '../../db/issuers/crl-store.ts'
 import type { RevocationReader } from '../../db/issuers/revocation-reader.ts'
+import type { SharedFiles } from '../../db/replication/shared-files.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import { type Periodic, periodic } from '../periodic.ts'
 import { createEntryList, signCrl } from './crl.ts'
@@ -26,6 +27,9 @@ type CrlServiceOptions = {
   folder: string
   /** How long a list holds. A new one is made at half of it. */
   lifetimeMs: number
+  leads(): boolean
+  /** Where several services share a registry: lists go there, and come from there. */
+  files: Pick<SharedFiles, 'put' | 'get'> | null
   now: () => number
   onMade(made: { issuerId: string; number: number; entries: number; bytes: number; seconds: number }): void
   onFailed(error: unknown): void
@@ -66,6 +70,8 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
   }
 
   async function lookNow(): Promise<void> {
+    if (!parts.leads()) return fetchMade()
+    await fetchMade()
     const version = reader.version()
     for (const ca of cas()) {
       if (loop.isStopping()) return
@@ -82,6 +88,19 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
         restsUntil.set(ca.id, performance.now() + FAILURE_REST_MS)
         parts.onFailed(error)
       }
+    }
+  }
+
+  /** Takes over what another service made since. */
+  async function fetchMade(): Promise<void> {
+    if (parts.files === null) return
+    for (const { id } of cas()) {
+      const stored = store.newest(id)
+      if (stored === null || lists.get(id)?.hash === stored.hash) continue
+      const der = await parts.files.get(`crl ${id}`, stored.hash)
+      if (der === null || sha256(der) !== stored.hash) continue
+      await write(fileOf(id), der)
+      lists.set(id, { ...stored, der })
     }
   }
 
@@ -102,6 +121,7 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
     await turn()
     const stored = { number, thisUpdate, nextUpdate, entries: list.count(), entriesHash, hash: sha256(der) }
     await write(fileOf(ca.id), der)
+    await parts.files?.put(`crl ${ca.id}`, stored.hash, der)
     await store.recordCrl(ca.id, stored)
     lists.set(ca.id, { ...stored, der })
     const seconds = (performance.now() - began) / 1000

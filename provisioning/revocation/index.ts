@@ -6,6 +6,7 @@ import type { Registry } from '../../db/index.ts'
 import type { CertificateWriter } from '../../db/issuance/certificate-writer.ts'
 import { createCrlStore } from '../../db/issuers/crl-store.ts'
 import { prepareRevocationReader } from '../../db/issuers/revocation-reader.ts'
+import type { SharedFiles } from '../../db/replication/shared-files.ts'
 import type { IssuingCa } from '../ca/issuing-ca.ts'
 import type { DataDirectory } from '../data-directory.ts'
 import type { Log } from '../logging/log.ts'
@@ -26,6 +27,9 @@ type RevocationParts = {
   writer: Pick<CertificateWriter, 'recordIntent' | 'completeIntent'>
   crlLifetimeMs: number
   ocspLifetimeMs: number
+  /** Whether this process makes the lists; else it serves those of the one that does, from `files`. */
+  leads(): boolean
+  files: Pick<SharedFiles, 'put' | 'get'> | null
   now: () => number
   log: Pick<Log, 'crlMade' | 'crlFailed' | 'ocspAnswered' | 'responderFailed'>
 }
@@ -53,6 +57,8 @@ export async function startRevocation(parts: RevocationParts): Promise<Revocatio
     store: createCrlStore(registry),
     folder: directory.crls,
     lifetimeMs: parts.crlLifetimeMs,
+    leads: parts.leads,
+    files: parts.files,
     now,
     onMade: log.crlMade,
     onFailed: log.crlFailed,

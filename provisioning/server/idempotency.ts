@@ -92,7 +92,7 @@ export function honourIdempotencyKeys(api: Api, { store, failed }: IdempotencyPa
     inFlight.add(name)
     if (!urgent) othersInFlight += 1
     if (!urgent) byHolder.set(keyed.holderId, own + 1)
-    request.keyed = keyed
+    request.keyed = { ...keyed, known: known !== null }
     if (known === null || known.change === null) return
     const answer = await request.routeOptions.config.replay!(known.change, request, reply)
     if (answer !== null) return reply.header('idempotency-replayed', 'true').send(answer)

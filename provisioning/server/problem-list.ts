@@ -1,4 +1,5 @@
 // The list of all problems that the API knows, and the problem that an error becomes on its way to the caller.
+import { KeyTaken } from '../../db/keyed-changes.ts'
 import { RegistryError } from '../../db/registry-error.ts'
 import { Conflict, type ConflictCode } from '../../db/transact.ts'
 import { acmeProblems } from '../acme/acme-problems.ts'
@@ -41,6 +42,8 @@ export const problems = {
 /** The problem for an error that a handler threw. An error that is not foreseen is an `internal_error`. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
+  if (error instanceof KeyTaken)
+    return new Problem(idempotencyProblems, 'request_in_flight', error.message, { retryAfterSeconds: 1 })
   if (error instanceof Conflict) return new Problem(problems, error.code, error.message)
   if (error instanceof RegistryError) {
     const { code } = error

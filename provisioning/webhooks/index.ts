@@ -41,6 +41,8 @@ export type WebhookService = {
 }
 
 const LOOK_EVERY_MS = 2_000
+/** From when on events are told by a service that takes over: some may come twice. */
+const TAKEN_OVER_MS = 60_000
 const TIMEOUT_MS = 10_000
 const SYSTEM: Actor = { name: 'provisioning', kind: 'service' }
 
@@ -53,6 +55,9 @@ function startWebhooks(parts: {
   reader: EventReader
   reachable: Reachable
   timing: DeliveryTiming
+  /** Where several services share a registry, one of them delivers. */
+  leads(): boolean
+  shared: boolean
   now: () => number
   log: Pick<
     Log,
@@ -76,7 +81,7 @@ function startWebhooks(parts: {
   function look(): void {
     try {
       for (const id of logs.keys()) if (store.webhook(id) === null) logs.delete(id)
-      const enabled = new Map(store.signing().map(webhook => [webhook.id, webhook]))
+      const enabled = new Map((parts.leads() ? store.signing() : []).map(webhook => [webhook.id, webhook]))
       for (const [id, { webhook, queue }] of serving) {
         const now = enabled.get(id)
         if (now !== undefined && now.url === webhook.url && String(now.kinds) === String(webhook.kinds))
@@ -107,7 +112,8 @@ function startWebhooks(parts: {
       sender,
       timing: parts.timing,
       from: {
-        position: position ?? webhook.fromSeq,
+        // The number was given by the event log of the service that made it, which may be another one.
+        position: position ?? (parts.shared ? reader.positionAt(now() - TAKEN_OVER_MS) : webhook.fromSeq),
         failingSince: failing > 0 ? failing : null,
       },
       keep: (position, since) =>
@@ -198,6 +204,8 @@ export function openWebhooks(parts: {
   reader: EventReader
   reading: Registry
   writer: RegistryWriter
+  leads(): boolean
+  shared: boolean
   config: { webhookPrivateAddresses: boolean; webhookTiming: DeliveryTiming }
   log: Log
   now: () => number

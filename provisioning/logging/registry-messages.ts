@@ -1,0 +1,14 @@
+// Log lines of a registry that several machines share.
+import type { Logger } from 'pino'
+
+export function registryMessages(logger: Logger) {
+  return {
+    registryBehind: (error: unknown) =>
+      logger.warn({ err: error }, 'the registry in PostgreSQL does not answer: nothing can be changed now'),
+    leaseChanged: (held: boolean) =>
+      logger.info(
+        { held },
+        held ? 'lease taken: this process runs the jobs' : 'lease ended: another process may run the jobs',
+      ),
+  }
+}
