@@ -12,7 +12,12 @@ export function withTarget(command: Command): Command {
     .option('--password-file <file>', 'the password of every device')
     .option('--certificate <file>', 'one key and certificate for all devices, instead of one each')
     .option('--key <file>', 'key of --certificate, where it is in a file of its own')
-    .addOption(new Option('--identities <kind>', 'none: devices present no certificate').choices(['none']))
+    .addOption(
+      new Option(
+        '--identities <kind>',
+        'none: devices present no certificate; tpm: models of TPMs prove their keys',
+      ).choices(['none', 'tpm']),
+    )
     .option('--pin <sha256>', 'trust the server certificate with this fingerprint and no other')
     .option('--insecure', 'do not verify the server certificate')
     .option('--servername <name>', 'of the server, in SNI and in its certificate, instead of the host')

@@ -11,10 +11,13 @@ export type Answer<T = unknown> = { status: number; body: T; problem: Problem | 
 /** The parts of an RFC 9457 problem document that are worth repeating. */
 export type Problem = { reason?: string; title?: string; detail?: string; hint?: string }
 
-type Method = 'GET' | 'POST' | 'PATCH'
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH'
 
-/** With `loseAnswer` the connection is broken as soon as an answer begins, and the call rejects with `AnswerLost`. */
-type Extra = { idempotencyKey?: string; ifMatch?: string; loseAnswer?: boolean }
+/**
+ * With `loseAnswer` the connection is broken as soon as an answer begins, and the call rejects with `AnswerLost`; `anonymous`
+ * requests show no token.
+ */
+type Extra = { idempotencyKey?: string; ifMatch?: string; loseAnswer?: boolean; anonymous?: boolean }
 
 export class AnswerLost extends Error {}
 
@@ -110,7 +113,7 @@ export function createApi(options: ApiOptions): Api {
         timeout: REQUEST_DEADLINE_MS,
         ...(signal ? { signal } : {}),
         headers: {
-          authorization: `Bearer ${token}`,
+          ...(extra.anonymous ? {} : { authorization: `Bearer ${token}` }),
           accept: 'application/json',
           ...(extra.idempotencyKey === undefined ? {} : { 'idempotency-key': extra.idempotencyKey }),
           ...(extra.ifMatch === undefined ? {} : { 'if-match': extra.ifMatch }),

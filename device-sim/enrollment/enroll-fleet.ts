@@ -7,6 +7,7 @@ import { type EstServer, enrollByEst } from './est.ts'
 import { type Identity, identityFrom, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
 import type { KeyType } from './signing-keys.ts'
+import { enrollByTpm } from './tpm.ts'
 
 export type EnrollmentOptions = {
   /** Null where devices enroll at an EST server that is not ours: nothing is registered beforehand or looked up. */
@@ -18,6 +19,8 @@ export type EnrollmentOptions = {
   neededUntil: Date
   /** Devices enroll by themselves, there. */
   est?: EstServer
+  /** Devices prove their keys by TPMs. */
+  tpm?: boolean
   /** What the devices are registered with. */
   attributes?: Record<string, string>
   groups?: readonly string[]
@@ -114,10 +117,12 @@ async function joinGroups(api: Api, deviceId: string, groups: readonly string[])
 /** A new key and a certificate for it. The key is made here and never sent. */
 export async function enroll(
   deviceId: string,
-  { api, keyType, lostAnswers, est }: Pick<EnrollmentOptions, 'api' | 'keyType' | 'lostAnswers' | 'est'>,
+  options: Pick<EnrollmentOptions, 'api' | 'keyType' | 'lostAnswers' | 'est' | 'tpm'>,
 ): Promise<Identity> {
+  const { api, keyType, lostAnswers, est, tpm } = options
   if (est) return enrollByEst(deviceId, keyType, est)
   if (!api) throw new Error('neither an API nor an EST server to enroll at')
+  if (tpm) return enrollByTpm(deviceId, api)
   const { key, csr } = await makeRequest(deviceId, keyType)
   const idempotencyKey = randomUUID()
   const ask = (loseAnswer: boolean) =>

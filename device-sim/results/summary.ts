@@ -118,6 +118,8 @@ export type EnrollmentResult = {
   /** Enrollments whose answer was discarded and requested again, and those of them that got the same certificate. */
   answersLost: number
   answersRecovered: number
+  /** What proved the keys, where TPMs did. */
+  tpms?: string
   /** Why identities of an earlier run were not used again. */
   causes: Record<'missing' | 'expiring' | 'other_key_type' | 'not_on_roll', number>
 }

@@ -38,6 +38,9 @@ type ParticipantsOptions = {
 /** Faults of the TLS handshake, or written on a TLS socket. */
 const wireFaults: readonly FaultKind[] = ['half-open', 'slow-writer', 'handshake-flood']
 
+/** What a report says of them, so that nobody takes them for chips. */
+const SOFTWARE_TPMS = 'models in software, which protect no key'
+
 /** A certificate must last this much longer than the run. */
 const SPARE_MS = 600_000
 
@@ -72,6 +75,7 @@ export async function prepareParticipants(
     answersLost: 0,
     answersRecovered: 0,
     causes: noCauses(),
+    ...(from === 'tpm' ? { tpms: SOFTWARE_TPMS } : {}),
   }
   const startedAt = performance.now()
   const total = plan.groups.reduce((sum, { count }) => sum + count, 0)
@@ -104,6 +108,7 @@ export async function prepareParticipants(
       const enrolling = {
         ...enrollingFor(group, plan, api, store as IdentityStore, options, onProgress),
         ...(byEst ? { est } : {}),
+        ...(from === 'tpm' ? { tpm: true } : {}),
       }
       identities = await enrollGroup(group, victim, enrolling, enrollment)
     }
@@ -133,6 +138,11 @@ function requirePreparable(plan: Plan, target: RunTarget): void {
   const onWire = plan.groups.filter(({ fault }) => fault !== null && wireFaults.includes(fault))
   if (onWire.length > 0 && target.broker.transport !== 'tls') {
     throw new BadUsage(onWire.map(({ name, fault }) => `group ${name}: ${fault} needs mqtts://`))
+  }
+  if (target.identities.from === 'tpm') {
+    const others = plan.groups.filter(({ keyType, directory }) => directory === null && keyType !== 'p256')
+    if (others.length > 0)
+      throw new BadUsage(others.map(({ name }) => `group ${name}: the keys of TPMs are p256`))
   }
   if (needing.length === 0) return
   throw new BadUsage(

@@ -243,7 +243,7 @@ function createRun(
       await pool.end()
       await operator.restore()
       findings.limits = limits.all()
-      const issued = target.identities.from === 'api' || target.identities.from === 'est'
+      const issued = ['api', 'est', 'tpm'].includes(target.identities.from)
       const enrollment = issued ? participants.enrollment : null
       const summary = summaryOf({
         run: { ...facts, agents: agents() },

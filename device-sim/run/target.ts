@@ -21,7 +21,7 @@ export type RunFlags = BrokerFlags & {
   directory?: string
   certificate?: string
   key?: string
-  /** `none`: devices present no certificate. */
+  /** `none`: devices present no certificate; `tpm`: models of TPMs prove their keys. */
   identities?: string
   est?: string
   estUsers?: string
@@ -42,6 +42,7 @@ type Identities =
   /** One key and certificate for all of them. */
   | { from: 'one'; credentials: Credentials }
   | { from: 'api' }
+  | { from: 'tpm' }
   /** `est` is null for that of the API. */
   | { from: 'est'; est: EstTarget | null }
   | { from: 'directory'; directory: string }
@@ -74,16 +75,19 @@ export function findRunTarget(
   const fromDirectory =
     shared === undefined && !fromNowhere && (flags.directory !== undefined || own.identities === 'directory')
   const unissued = fromDirectory || fromNowhere || shared !== undefined
-  const est = unissued
-    ? null
-    : readEst(
-        {
-          url: flags.est ?? own.est?.url,
-          users: flags.estUsers ?? beside(own.est?.users),
-          bootstrap: flags.estBootstrap ?? beside(own.est?.bootstrap),
-        },
-        problems,
-      )
+  const byTpm =
+    !unissued && (flags.identities === 'tpm' || (flags.est === undefined && own.identities === 'tpm'))
+  const est =
+    unissued || byTpm
+      ? null
+      : readEst(
+          {
+            url: flags.est ?? own.est?.url,
+            users: flags.estUsers ?? beside(own.est?.users),
+            bootstrap: flags.estBootstrap ?? beside(own.est?.bootstrap),
+          },
+          problems,
+        )
   if (!brokerText)
     problems.push('which broker? Give --broker mqtts://HOST:PORT, or --data DIR of a running rollcall up')
   if (shared !== undefined && plain) problems.push('--certificate: only with mqtts:// and wss://')
@@ -94,6 +98,8 @@ export function findRunTarget(
       'where do certificates come from? Give --data DIR, --api URL with --token-file FILE, --est URL, --directory DIR, --certificate FILE for all devices, or --identities none',
     )
   }
+  if (byTpm && !apiText)
+    problems.push('--identities tpm: TPMs enroll at the API. Give --data DIR, or --api URL')
   if (apiText && !tokenFile) problems.push('--token-file FILE is missing: the API asks for a token')
   const ca = caFile ? readCertificate(caFile, problems) : null
   const { username, passwordFile } = own
@@ -118,6 +124,7 @@ export function findRunTarget(
     if (one) return { from: 'one', credentials: one }
     if (fromNowhere) return { from: 'nowhere' }
     if (fromDirectory) return { from: 'directory', directory: directory ?? '' }
+    if (byTpm) return { from: 'tpm' }
     return est || own.identities === 'est' ? { from: 'est', est } : { from: 'api' }
   }
 }

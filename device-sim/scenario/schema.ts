@@ -40,9 +40,9 @@ const Target = Type.Object(
     api: optional(Type.String({ description: 'https://HOST:PORT of a provisioning service' })),
     tokenFile: optional(Type.String({ description: 'file that holds its API token' })),
     identities: optional(
-      Type.Enum(['api', 'est', 'directory', 'none'], {
+      Type.Enum(['api', 'est', 'tpm', 'directory', 'none'], {
         description:
-          'where certificates come from: the API, EST with tokens of the API, files; none has none',
+          'where certificates come from: the API, EST with tokens of the API, the API for keys that TPMs prove (models in software), files; none has none',
       }),
     ),
     est: optional(

@@ -136,6 +136,7 @@ function facts({ run, enrollment, tool, watched, subscriptions, answered }: Summ
         ? `${count(enrollment.enrolled)} enrolled, ${count(enrollment.reused)} used again, in ${clock(enrollment.seconds)}`
         : 'identities from files',
     ],
+    ...(enrollment?.tpms ? ([['TPMs', plain(enrollment.tpms)]] as [string, string][]) : []),
     ['Subscriptions', `${count(subscriptions.granted)} granted, ${count(subscriptions.refused)} refused`],
     ['Commands answered', count(answered)],
     [
