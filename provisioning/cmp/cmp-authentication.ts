@@ -20,7 +20,8 @@ import { selfProblems } from '../self-service/self-problems.ts'
 import { oid, sequence } from '../x509/der.ts'
 import { verifiesSimply } from '../x509/proven-key.ts'
 import { CmpFault } from './cmp-problems.ts'
-import { isMac, macKeyOf, macOf, readMacParameters } from './mac-protection.ts'
+import { createDerivations } from './derivations.ts'
+import { isMac, macOf, readMacParameters } from './mac-protection.ts'
 import type { CmpHeader, CmpMessage } from './message-reader.ts'
 import type { Protection } from './message-writer.ts'
 
@@ -31,8 +32,8 @@ export type Sender = { name: string; mac: Protection | null } & (
 )
 
 export type CmpAuthentication = {
-  /** `tls` is the certificate of the handshake. Throws the problem where nothing, or not enough, was proved. */
-  authenticate(message: CmpMessage, tls: X509Certificate | null): Promise<Sender>
+  /** `tls` is the certificate of the handshake, `address` that of the sender. Throws the problem where nothing, or not enough, was proved. */
+  authenticate(message: CmpMessage, tls: X509Certificate | null, address: string): Promise<Sender>
 }
 
 type Parts = {
@@ -45,10 +46,13 @@ type Parts = {
 const REFERENCE = /^[0-9a-f-]{36}$/
 
 export function createCmpAuthentication({ knownToken, secrets, enrollment, self }: Parts): CmpAuthentication {
+  const derive = createDerivations()
+
   async function byMac(
     { header, protectedPart }: CmpMessage,
     algorithm: NonNullable<CmpHeader['protectionAlgorithm']>,
     protection: Buffer,
+    address: string,
   ): Promise<Sender> {
     const parameters = readMacParameters(algorithm)
     const reference = header.senderKid?.toString('latin1') ?? ''
@@ -59,7 +63,7 @@ export function createCmpAuthentication({ knownToken, secrets, enrollment, self 
         'enrollment_token_refused',
         'senderKID is the reference of no enrollment token',
       )
-    const key = await macKeyOf(parameters, secrets.secretOf('cmp', token.id))
+    const key = await derive(parameters, secrets.secretOf('cmp', token.id), address)
     const mac = macOf(parameters, key, protectedPart)
     if (mac.length !== protection.length || !timingSafeEqual(mac, protection))
       throw new CmpFault('badMessageCheck', 'the MAC is not made with the secret of that reference')
@@ -113,12 +117,12 @@ export function createCmpAuthentication({ knownToken, secrets, enrollment, self 
   }
 
   return {
-    async authenticate(message, tls) {
+    async authenticate(message, tls, address) {
       const { protection, header } = message
       const algorithm = header.protectionAlgorithm
       if (protection !== null && algorithm !== null) {
         return isMac(algorithm)
-          ? byMac(message, algorithm, protection)
+          ? byMac(message, algorithm, protection, address)
           : bySignature(message, algorithm.oid, protection)
       }
       if (protection !== null || algorithm !== null)

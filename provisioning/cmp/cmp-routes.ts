@@ -29,6 +29,7 @@ type CmpParts = {
   enrollment: EnrollmentAuthentication
   self: SelfAuthentication
   problemOf: (error: unknown) => Problem
+  addressOf: (ip: string) => string
 }
 
 export const PKIX_CMP = 'application/pkixcmp'
@@ -57,11 +58,13 @@ export function cmpRoutes(api: Api, services: CmpServices, parts: CmpParts): voi
     return service.answer(request.body as Buffer, {
       requestId: request.id,
       tls: presentedCertificate(request),
+      address: parts.addressOf(request.ip),
       counted: problem => parts.enrollment.counted(request, problem),
       refused(problem) {
         const { reason, definition } = problem
         const fields = { requestId: request.id, route, reason }
-        if (definition.status >= 500) log.requestFailed(fields, problem.cause ?? problem)
+        const failed = definition.status >= 500 && reason !== 'service_busy'
+        if (failed) log.requestFailed(fields, problem.cause ?? problem)
         else log.requestRefused({ ...fields, status: definition.status })
       },
       async assertAddressed(sender) {

@@ -20,6 +20,8 @@ export type CmpContext = {
   requestId: string
   /** The certificate of the TLS handshake. */
   tls: X509Certificate | null
+  /** Of the sender. */
+  address: string
   /** Throws where the sender may not use the address that the message came to. */
   assertAddressed(sender: Sender): Promise<void>
   /** The problem of a message that proved nothing, which counts against its address; it is 429 after too many. */
@@ -82,7 +84,7 @@ export function createCmpService(parts: Parts): CmpService {
         const message = readMessage(der, read => {
           header = read
         })
-        sender = await authentication.authenticate(message, context.tls)
+        sender = await authentication.authenticate(message, context.tls, context.address)
         await context.assertAddressed(sender)
         return await written(header, sender, await enrollment.decide(message, sender, context.requestId))
       } catch (error) {

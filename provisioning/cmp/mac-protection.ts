@@ -37,8 +37,8 @@ export type MacParameters = {
 export const PBM_ROUNDS = { least: 100, most: 10_000 }
 /** Derived beside the event loop. */
 export const PBKDF2_ROUNDS = { least: 1_000, most: 200_000 }
-/** Some 2 ms: then the event loop turns. */
-const ROUNDS_AT_ONCE = 1_000
+/** Some 0.5 ms: then the event loop turns. */
+const ROUNDS_AT_ONCE = 250
 const SALT_OCTETS = { least: 8, most: 128 }
 
 const hashes: Readonly<Record<string, string>> = {

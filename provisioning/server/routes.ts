@@ -70,7 +70,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
   await scoped(scope => eventRoutes(scope, services, authentication))
   await scoped(scope => selfRoutes(scope, services, self))
   await scoped(scope => estRoutes(scope, services, { enrollment, self, renewExpiredMs }))
-  await scoped(scope => cmpRoutes(scope, services, { enrollment, self, problemOf }))
+  await scoped(scope => cmpRoutes(scope, services, { enrollment, self, problemOf, addressOf }))
   await scoped(scope =>
     acmeRoutes(scope, services, {
       ...{ enrollment, self, problemOf },
