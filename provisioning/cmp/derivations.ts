@@ -1,4 +1,4 @@
-// Keys of MACs are derived one after the other: the sender says how many rounds that takes, and anybody who knows the reference of a token may ask for it.
+// Keys of MACs are derived one after the other: the sender says how many rounds that takes, and the reference of a token is enough to ask for it.
 // What waits is bounded in rounds, for each address and in all.
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'

@@ -1,4 +1,4 @@
-// Anybody who knows the reference of a token may have a key derived, with as many rounds as there may be: that must not cost others.
+// With the reference of a token anybody may have a key derived, with as many rounds as there may be: that must not cost others.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
@@ -47,7 +47,7 @@ test('keys are derived one at a time, and what waits is bounded for each address
   assert.equal(await ask(WAITING_ROUNDS_EACH_MAX, 'a'), 'derived')
 })
 
-test('a stranger who knows a reference is answered that too much waits, and others enroll', async () => {
+test('a stranger with a reference is answered that too much waits, and others enroll', async () => {
   await using service = await startService({ failuresPerMinuteMax: 1_000 })
   const { reference, secret } = await tokenFor(service)
   const slow = cmp.message(cmp.pbm(reference, 'guessed', { count: PBM_ROUNDS.most }), { body: ir() })
