@@ -1,13 +1,16 @@
 // Puts the broker together: the parts of it first, then how it starts and stops.
+import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
+import { openSessionFile } from '../db/sessions/session-file.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { createLimits } from './gate/limits/connection-limits.ts'
 import { createGates } from './gate-workers/index.ts'
+import type { Cluster, ClusterOptions } from './mqtt/cluster/index.ts'
 import { createSessions } from './mqtt/connection/sessions.ts'
 import { createEngine } from './mqtt/index.ts'
 import { createRightsResolver } from './mqtt/rights-resolver.ts'
-import { createBrokerLog } from './observability/logging.ts'
+import { type BrokerLog, createBrokerLog } from './observability/logging.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { traceConnections } from './observability/tracing.ts'
 import { createObservers } from './observers.ts'
@@ -29,6 +32,10 @@ export type BrokerOptions = {
   settings: BrokerSettings
   log: Logger
   nodeId?: string
+  /** The other nodes: where the bus is and the database that all share. Absent for the only node. */
+  cluster?: Pick<ClusterOptions, 'bus' | 'postgres' | 'times'> | undefined
+  /** The node can go on no longer: its process should end, and begin anew. */
+  onFatal?: () => void
   now?: () => number
   /** How often expired sessions are looked for, and how often the registry is written. Tests do not wait a second for it. */
   intervals?: { expiryCheckMs: number; registryWriteMs: number }
@@ -85,12 +92,18 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const sessions = createSessions()
   const { nodeId } = options
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
+  const cluster = await openClusterFor(options, brokerLog).catch(async error => {
+    await registry.close()
+    throw error
+  })
   const stores = await Promise.try(openStores, {
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
+    sharedFile: cluster?.sessionFile ?? null,
     storedSession: deviceId => engine.storedSession(deviceId),
     log: brokerLog,
   }).catch(async error => {
     // A start that waits for another writer is tried again, and must not gather open files meanwhile.
+    await cluster?.close()
     await registry.close()
     throw error
   })
@@ -112,6 +125,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     isGone,
     now,
     expiryCheckMs,
+    cluster,
   })
   await clearSessions(engine, registry.feed, registry.epoch)
   publisher.start(engine.announce)
@@ -162,6 +176,23 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   return {
     ...{ settings, brokerLog, registry, stores, engine, gates, watch, scrape, sysTopics, isGone, onDoubt },
   }
+}
+
+async function openClusterFor(
+  { cluster, nodeId, onFatal }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'onFatal'>,
+  log: BrokerLog,
+): Promise<Cluster | null> {
+  if (cluster === undefined) return null
+  const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
+  return await openCluster(openSessionFile(null), {
+    ...cluster,
+    name: nodeId ?? hostname(),
+    onTrouble: log.clusterTroubled,
+    onEnded(error) {
+      log.clusterEnded(error)
+      onFatal?.()
+    },
+  })
 }
 
 /** The gates stop first and the registry closes last. Rights that end meanwhile still end sessions. */

@@ -2,7 +2,13 @@
 import { join } from 'node:path'
 import { createBrokerNotes } from '../db/broker-notes.ts'
 import { createEventReader } from '../db/events/event-reader.ts'
-import { isDamage, markDamaged, openSessionFile, waitsFor } from '../db/sessions/session-file.ts'
+import {
+  isDamage,
+  markDamaged,
+  openSessionFile,
+  type SessionFile,
+  waitsFor,
+} from '../db/sessions/session-file.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { createEventPublisher, EVENT_TOPICS } from './events/event-publisher.ts'
 import { openEventRecorder } from './events/event-recorder.ts'
@@ -26,6 +32,8 @@ export function openStores(options: {
   registry: BrokerRegistry
   sessions: Sessions
   storedSession: StoredSessionOf
+  /** Where other nodes share in what is stored; null where this node stores alone. */
+  sharedFile: SessionFile | null
   registryWriteMs: number | undefined
   log: BrokerLog
   now: () => number
@@ -33,8 +41,10 @@ export function openStores(options: {
   const { data, settings, registry, sessions, log, now } = options
   const nodeId = options.nodeId ?? 'broker'
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
-  const sessionsAt = settings.durableSessions === 1 ? join(data, sessionsName) : null
-  const sessionFile = openSessionFile(sessionsAt)
+  const { sharedFile } = options
+  const isOwn = settings.durableSessions === 1 && sharedFile === null
+  const sessionsAt = isOwn ? join(data, sessionsName) : null
+  const sessionFile = sharedFile ?? openSessionFile(sessionsAt)
   try {
     const writeBuffer = createRegistryWriteBuffer({
       nodeId,

@@ -54,7 +54,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],
   'device-sim/agents/run.test.ts': ['faketime'],
-  'broker/bus/**': ['nats-server'],
+  'broker/{bus,cluster}/**': ['nats-server'],
   'device-sim/several-brokers.test.ts': ['mosquitto', 'nats-server'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
   'console/{sad-paths,steering,hostile,accessibility,administration,ways-in}.test.ts': [

@@ -15,6 +15,8 @@ export type NatsEmitter = Emitter & {
   /** Asks other processes for what matches this filter, once for each time it is called. */
   follow(filter: string): void
   unfollow(filter: string): void
+  /** To other processes alone. */
+  send(message: Message): void
 }
 
 export type NatsEmitterOptions = Parameters<typeof MQEmitter>[0] & {
@@ -93,7 +95,6 @@ export function createNatsEmitter(options: NatsEmitterOptions): NatsEmitter {
   }
 
   function send(message: Message): void {
-    if (isLocal(message)) return
     try {
       const subject = subjectOf(prefix, message.topic, form) ?? longSubject(prefix)
       connection.publish(subject, frames.close(codec.encode(message)))
@@ -113,8 +114,10 @@ export function createNatsEmitter(options: NatsEmitterOptions): NatsEmitter {
       return local.removeListener(topic, listener, done)
     },
     emit(message: Message, done?: (error?: Error) => void) {
-      if (!emitter.closed) send(message)
-      return local.emit(message, done)
+      const isOpen = !emitter.closed
+      const result = local.emit(message, done)
+      if (isOpen && !isLocal(message)) send(message)
+      return result
     },
     close(done: () => void) {
       if (!connection.isClosed()) for (const { subscription } of followed.values()) subscription.unsubscribe()
@@ -123,5 +126,6 @@ export function createNatsEmitter(options: NatsEmitterOptions): NatsEmitter {
     },
     follow,
     unfollow,
+    send,
   }) as unknown as NatsEmitter
 }

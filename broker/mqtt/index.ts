@@ -1,5 +1,6 @@
 // The engine: MQTT sessions of admitted connections, put together. Trusts the identity from the gate, checks admission again once a session is
 // registered, and lets no session outlive its right.
+import { startCluster } from './composition/cluster-side.ts'
 import { createConnections } from './composition/connections.ts'
 import { createFoundation } from './composition/foundation.ts'
 import { createMessaging } from './composition/messaging.ts'
@@ -28,10 +29,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     brokerId: options.sessionFile.brokerId,
     receive: parts.messaging.router.receive,
     onFailed: events.engineFailed,
+    others: options.cluster?.bus ?? null,
   })
   parts.messaging.router.connect(bus)
   restore({ ...parts.foundation, ...parts.messaging, ...parts.state })
   parts.state.storedState.restore()
+  startCluster(parts)
   const { expiry } = parts.state
   const { offlineAgeMaxMs } = options.settings
   const timers = [
@@ -47,8 +50,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     async close() {
       for (const timer of timers) clearInterval(timer)
       await closeParts(parts)
+      await options.cluster?.stop()
       await bus.close()
       await parts.foundation.store.close()
+      await options.cluster?.close()
     },
   }
 }

@@ -4,6 +4,7 @@ import type { SessionFile } from '../../db/sessions/session-file.ts'
 import type { Admit } from '../admission/admit.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
+import type { Cluster } from './cluster/index.ts'
 import type { Session, Sessions } from './connection/sessions.ts'
 import type { EngineEvents } from './engine-events.ts'
 import type { RightsResolver } from './rights-resolver.ts'
@@ -65,6 +66,8 @@ export type EngineOptions = {
   /** Whether nothing that this device left is worth anything any more. Throws where nobody can say. */
   isGone(deviceId: string): boolean
   now(): number
+  /** The other nodes; absent where this is the only one. Its session file is `sessionFile`. */
+  cluster?: Cluster | null | undefined
   /** How often it is looked which sessions and delays of wills have ended; each second where it is absent. */
   expiryCheckMs?: number | undefined
 }

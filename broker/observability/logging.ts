@@ -163,6 +163,16 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
         { error: (error as Error).message },
         'server certificate and trust anchors not reloaded: the old stay',
       ),
+    clusterTroubled(error: unknown) {
+      const { message } = error as Error
+      if (quiet(`cluster ${message}`))
+        log.warn({ error: message }, 'trouble with the other nodes: tried again')
+    },
+    clusterEnded: (error: unknown) =>
+      log.fatal(
+        { error: (error as Error).message },
+        'this node was declared ended: others have its sessions',
+      ),
     engineFailed: (error: unknown) => log.error({ error: (error as Error).message }, 'engine error'),
   }
 }

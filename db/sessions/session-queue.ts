@@ -32,10 +32,11 @@ export type QueueTable = ReturnType<typeof prepareQueue>
 const COLUMNS = `id, message_id AS messageId, counter, bytes, released, topic, payload, qos, retain, at, properties,
   expires_at AS expiresAt, identifiers`
 
-export function prepareQueue(sqlite: Database) {
+/** `nextId` gives the IDs of new rows where they must differ from those of other stores; else SQLite does. */
+export function prepareQueue(sqlite: Database, nextId: (() => number) | null = null) {
   const insert = sqlite.prepare(
-    `INSERT INTO queued (session, message_id, counter, bytes, at, topic, payload, qos, retain, properties, expires_at, identifiers)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO queued (id, session, message_id, counter, bytes, at, topic, payload, qos, retain, properties, expires_at, identifiers)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const send = sqlite.prepare('UPDATE queued SET message_id = ? WHERE id = ?')
   const release = sqlite.prepare(
@@ -69,6 +70,9 @@ export function prepareQueue(sqlite: Database) {
   const totals = sqlite.prepare(
     'SELECT session, count(*) AS messages, sum(bytes) AS bytes FROM queued GROUP BY session',
   )
+  const totalOf = sqlite.prepare(
+    'SELECT count(*) AS messages, COALESCE(sum(bytes), 0) AS bytes FROM queued WHERE session = ?',
+  )
   const oldest = sqlite.prepare('SELECT at FROM queued ORDER BY id LIMIT 1').pluck()
   const sentCount = sqlite
     .prepare(
@@ -81,6 +85,7 @@ export function prepareQueue(sqlite: Database) {
     /** Gives the row's ID. */
     insert: (row: NewRow) =>
       insert.run(
+        nextId === null ? null : nextId(),
         row.session,
         row.messageId,
         row.counter,
@@ -122,6 +127,7 @@ export function prepareQueue(sqlite: Database) {
     sentCount: (session: number, limit: number) => sentCount.get(session, limit) as number,
     clear: (session: number) => void clear.run(session),
     totals: () => totals.all() as { session: number; messages: number; bytes: number }[],
+    totalOf: (session: number) => totalOf.get(session) as { messages: number; bytes: number },
     /** The counter of the newest message; 0 where there is none. */
     lastCounter: () => (last.get() ?? 0) as number,
   }

@@ -43,12 +43,20 @@ export function prepareSessionRecords(sqlite: Database) {
     )
     .pluck()
 
+  const one = <Row>(text: string) => {
+    const statement = sqlite.prepare(text)
+    return (device: string) => statement.all(device) as Row[]
+  }
   const clearedEpoch = sqlite.prepare<[], number>('SELECT cleared_epoch FROM broker').pluck()
   const subscriptionCount = sqlite.prepare('SELECT count(*) FROM subscriptions').pluck()
 
   return {
     sessions: all<SessionRow>(
       'SELECT id, device, expiry_s AS expirySeconds, ended_at AS endedAt FROM sessions',
+    ),
+    /** The same of one device. */
+    sessionsOf: one<SessionRow>(
+      'SELECT id, device, expiry_s AS expirySeconds, ended_at AS endedAt FROM sessions WHERE device = ?',
     ),
     addSession: (device: string) => addSession.get(device) as number,
     setExpiry: run<[expirySeconds: number | null, endedAt: number | null, id: number]>(
@@ -60,6 +68,10 @@ export function prepareSessionRecords(sqlite: Database) {
     subscriptions: all<SubscriptionRow & { device: string }>(
       `SELECT device, filter AS topic, qos, options, identifier
        FROM subscriptions JOIN sessions ON sessions.id = session ORDER BY session`,
+    ),
+    subscriptionsOf: one<SubscriptionRow>(
+      `SELECT filter AS topic, qos, options, identifier
+       FROM subscriptions WHERE session = (SELECT id FROM sessions WHERE device = ?)`,
     ),
     subscriptionCount: () => subscriptionCount.get() as number,
     subscribe: run<
@@ -77,6 +89,9 @@ export function prepareSessionRecords(sqlite: Database) {
 
     unfinished: all<{ device: string; messageId: number }>(
       'SELECT device, message_id AS messageId FROM unfinished',
+    ),
+    unfinishedOf: one<{ messageId: number }>(
+      'SELECT message_id AS messageId FROM unfinished WHERE device = ?',
     ),
     begin: run<[device: string, messageId: number]>(
       'INSERT INTO unfinished (device, message_id) VALUES (?, ?) ON CONFLICT DO NOTHING',
@@ -101,6 +116,10 @@ export function prepareSessionRecords(sqlite: Database) {
       `SELECT device, issuer, serial, fingerprint, topic, payload, qos, retain, properties,
          expiry_s AS expirySeconds, delay_s AS delaySeconds, due_at AS dueAt FROM wills`,
     ),
+    willsOf: one<WillRow>(
+      `SELECT device, issuer, serial, fingerprint, topic, payload, qos, retain, properties,
+         expiry_s AS expirySeconds, delay_s AS delaySeconds, due_at AS dueAt FROM wills WHERE device = ?`,
+    ),
     putWill: run<[WillRow]>(
       `INSERT OR REPLACE INTO wills (device, issuer, serial, fingerprint, topic, payload, qos, retain, properties,
          expiry_s, delay_s, due_at)
@@ -111,6 +130,9 @@ export function prepareSessionRecords(sqlite: Database) {
 
     holders: all<HolderRow & { keepsSession: 0 | 1 }>(
       'SELECT device, issuer, serial, keeps_session AS keepsSession FROM holders',
+    ),
+    holdersOf: one<HolderRow & { keepsSession: 0 | 1 }>(
+      'SELECT device, issuer, serial, keeps_session AS keepsSession FROM holders WHERE device = ?',
     ),
     putHolder: run<[HolderRow & { keepsSession: 0 | 1 }]>(
       `INSERT OR REPLACE INTO holders (device, issuer, serial, keeps_session)

@@ -37,6 +37,8 @@ export async function startTestBroker(
     now?: () => number
     roll?: Roll
     nodeId?: string
+    cluster?: BrokerOptions['cluster']
+    onFatal?: () => void
     port?: number
     intervals?: BrokerOptions['intervals']
   } = {},
@@ -61,6 +63,8 @@ export async function startTestBroker(
     log,
     ...(options.now ? { now: options.now } : {}),
     ...(options.nodeId ? { nodeId: options.nodeId } : {}),
+    ...(options.cluster ? { cluster: options.cluster } : {}),
+    ...(options.onFatal ? { onFatal: options.onFatal } : {}),
     ...(options.intervals ? { intervals: options.intervals } : {}),
   }
   const broker = await startBroker(given)
@@ -215,7 +219,7 @@ export function mqttClient(
 }
 
 /** A standard client that comes back to its session: what had waited for it is in the inbox. */
-export async function returningClient(test: TestBroker, id: string, identity: Identity) {
+export async function returningClient(test: Listening, id: string, identity: Identity) {
   const options = clientOptions(test, id, identity, { clean: false })
   const client = mqtt.connect(`mqtts://127.0.0.1:${test.broker.port}`, options)
   const inbox = openInbox(client)

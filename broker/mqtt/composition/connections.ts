@@ -70,6 +70,7 @@ export function createConnections(
   }
   return {
     admittance,
+    closing,
     connect: createConnectHandler(context),
     handle: createHandlers(context),
     goOn: goOn.bind(null, context),

@@ -15,6 +15,7 @@ export function createFoundation({
   sessionFile,
   rightsOf,
   now,
+  cluster = null,
   ...given
 }: EngineOptions) {
   const traffic = newTraffic()
@@ -25,18 +26,21 @@ export function createFoundation({
     sessions,
     rightsOf,
     now,
+    cluster,
     traffic,
     events,
     clients: new Map<Session, Client>(),
     boundsOf: createDeviceBounds(settings),
     /** It orders messages over all queues. */
     nextSequence: () => ++sequence,
+    sequence: () => sequence,
     setSequence(value: number): void {
       sequence = value
     },
     store: createSessionStore({
       file: sessionFile,
       bounds: settings,
+      nextRowId: cluster?.nextRowId ?? null,
       now,
       onDropped: events.dropped,
       onLost: events.sessionsUnkept,

@@ -16,7 +16,7 @@ export function createMessaging(
   { drain, output }: Transport,
   later: Pick<Reactions, 'endSlow'> & { storedState(): StoredStateAuthorization },
 ) {
-  const { settings, store, traffic, events, now, boundsOf, nextSequence } = foundation
+  const { settings, store, traffic, events, now, boundsOf, nextSequence, cluster } = foundation
   const delivery = createDelivery({
     settings,
     store,
@@ -52,6 +52,7 @@ export function createMessaging(
     nextSequence,
     onForgotten: clientId => events.dropped('shared', clientId),
     routed: events.routed,
+    others: cluster?.router ?? null,
   })
   const queueReplay = createQueueReplay({
     store,

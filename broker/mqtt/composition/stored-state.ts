@@ -11,11 +11,11 @@ import type { Messaging } from './messaging.ts'
 export type StoredState = ReturnType<typeof createStoredState>
 
 export function createStoredState(
-  { settings, store, traffic, events, rightsOf, now, nextSequence }: Foundation,
+  { settings, store, traffic, events, rightsOf, now, nextSequence, cluster }: Foundation,
   { index, router, retained }: Messaging,
   { admit, isGone }: Pick<EngineOptions, 'admit' | 'isGone'>,
 ) {
-  const table = createSessionTable({ store, index, groups: router.groups, events, now })
+  const table = createSessionTable({ store, index, groups: router.groups, events, interest: cluster, now })
   const storedState = createStoredStateAuthorization({
     rightsOf,
     keepOnly: table.keepOnly,

@@ -204,6 +204,33 @@ export function createConnectHandler(parts: HandlerContext) {
       clean: packet.clean,
       ...(packet.username !== undefined && { username: packet.username.slice(0, USERNAME_SHOWN_MAX) }),
     }
+    const owning = parts.cluster?.own(session.identity.deviceId) ?? null
+    if (owning === null) {
+      begin(client, packet)
+      return
+    }
+    input.hold(client)
+    const goOn = (work: () => void) => {
+      if (client.phase === 'connecting' && session.ended === null)
+        try {
+          work()
+        } catch (error) {
+          parts.fail(client, error as Error)
+        }
+      input.release(client)
+    }
+    owning.then(
+      () => goOn(() => begin(client, packet)),
+      error => {
+        events.engineFailed(error)
+        goOn(() => refuse(client, 'registry_unavailable', packet.will))
+      },
+    )
+  }
+
+  /** The session is this node's. */
+  function begin(client: Client, packet: Connect): void {
+    const { session } = client
     takeOver(client)
     const { state, waits, isPresent } = attach(client, packet)
     const will = willOf(packet, session.identity.deviceId)

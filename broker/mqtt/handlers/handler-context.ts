@@ -38,6 +38,8 @@ export type HandlerContext = {
   expiry: Expiry
   boundsOf(isBackend: boolean): DeviceBounds
   nextSequence(): number
+  /** The other nodes; null where there is none. */
+  cluster: { own(clientId: string): Promise<void> | null } | null
   now(): number
   /** Whether no new message is taken any more. */
   isDraining(): boolean

@@ -117,6 +117,10 @@ export function createSubscribeHandler(parts: HandlerContext) {
     if (granted.size > 0) {
       table.subscribe(state, [...granted.values()])
       if (state.isKept) group = store.kept()
+      else if (parts.cluster !== null) {
+        store.touch() // other nodes know of it with the group
+        group = store.kept()
+      }
       for (const filter of granted.keys())
         events.subscriptionsChanged(peerInfoOf(session), state.subscriptions, filter)
     }

@@ -24,6 +24,14 @@ export function createPrincipalRecord(records: SessionRecords, commit: GroupComm
         else commit.owe(() => records.removeHolder(row.device))
       }
     },
+    /** That of one device came with its session. */
+    takeIn(row: Known): void {
+      known.set(row.device, row)
+    },
+    of(deviceId: string): Principal | null {
+      const row = known.get(deviceId)
+      return row === undefined ? null : asPrincipal(row)
+    },
     all: () =>
       [...known.values()].map(row => ({ principal: asPrincipal(row), keepsSession: row.keepsSession === 1 })),
     /** A principal that leaves a session or a retained message. */

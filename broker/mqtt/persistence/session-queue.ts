@@ -56,6 +56,12 @@ export function createSessionQueue(parts: {
       return table.lastCounter()
     },
 
+    /** Counts the queue of a session that came with it. */
+    takeIn(session: number): void {
+      const { messages, bytes } = table.totalOf(session)
+      quota.count(session, messages, bytes)
+    },
+
     /**
      * Puts a message into the queue of a session, sent already where it has a packet identifier. Gives its row, or null where there
      * is no room. Throws where it cannot be written.

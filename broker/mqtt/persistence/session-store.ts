@@ -2,6 +2,7 @@
 // QoS 2 half done, retained messages, wills. Writes into the group that is open; what it writes is known in memory to others.
 
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
+import { type SessionContent, takeInSession } from '../../../db/sessions/session-mirror.ts'
 import { prepareQueue } from '../../../db/sessions/session-queue.ts'
 import {
   prepareSessionRecords,
@@ -20,6 +21,8 @@ export type SessionStore = ReturnType<typeof createSessionStore>
 export type SessionStoreOptions = {
   file: SessionFile
   bounds: QueueBounds & { offlineAgeMaxMs: number }
+  /** Gives IDs of queued messages that no other node gives; null where there is none. */
+  nextRowId: (() => number) | null
   now(): number
   onDropped(what: 'offline' | 'aged', clientId: string): void
   /** Writes are lost: nothing of them was acknowledged. */
@@ -42,7 +45,7 @@ export function createSessionStore(parts: SessionStoreOptions) {
   /** Clients whose will is on disk. */
   const willing = new Set<string>()
   const queue = createSessionQueue({
-    table: prepareQueue(sqlite),
+    table: prepareQueue(sqlite, parts.nextRowId),
     commit,
     quota,
     ageMaxMs: parts.bounds.offlineAgeMaxMs,
@@ -80,6 +83,25 @@ export function createSessionStore(parts: SessionStoreOptions) {
     counts: quota.counts,
     principals: createPrincipalRecord(records, commit),
     subscriptionCount: records.subscriptionCount,
+
+    /** Begins a group where none is open. Throws where none can be. */
+    touch: () => commit.write(() => {}),
+
+    /** Takes in what another node stored of this client. */
+    takeIn(clientId: string, rows: readonly SessionContent[]) {
+      const last = commit.write(() => takeInSession(sqlite, clientId, rows))
+      const sessions = records.sessionsOf(clientId)
+      const incoming = records.unfinishedOf(clientId)
+      const wills = records.willsOf(clientId)
+      for (const { id } of sessions) {
+        clientIds.set(id, clientId)
+        queue.takeIn(id)
+      }
+      if (incoming.length > 0) unfinished.add(clientId)
+      if (wills.length > 0) willing.add(clientId)
+      const subscriptions = records.subscriptionsOf(clientId)
+      return { ...last, sessions, subscriptions, incoming, wills, holders: records.holdersOf(clientId) }
+    },
 
     /** Reads what the last life left; gives the sequence number of its newest message. */
     load() {

@@ -1,6 +1,7 @@
 // Finds the receivers of a message, once for each session, and has it delivered: first what must be on disk, then what is sent. One
 // message is encoded once for all receivers of the same form.
 
+import { compileMatcher } from '../../../policy/topic-filter.ts'
 import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
@@ -14,12 +15,21 @@ import type { TopicIndex } from './topic-index.ts'
 
 export type Subscriber = SessionState | Group
 
+/** What there is beside this node, for the router. */
+export type OtherNodes = {
+  /** A message of QoS 1 or 2, or one to be retained, was routed here. Gives whether it is written for others, in the group that is open. */
+  published(message: Message, shares: ReadonlyMap<string, number>): boolean
+}
+/** Where a message is from, when it is from another node. `isMine` says of a shared subscription whether its members here get it. */
+export type Arrival = { isMine(asked: string): boolean; isRetained: boolean }
+
 /** What became of a message: `group` is what it was written with, null where nothing of it was. */
 export type Published = { group: Promise<void> | null; receivers: number }
 
 export type Router = ReturnType<typeof createRouter>
 
 const NONE: readonly number[] = []
+const NO_SHARES: ReadonlyMap<string, number> = new Map()
 /** How long one message of some took is told: reading the clock for each would cost a hundredth of it. */
 const TIMED_ONE_OF = 16
 
@@ -38,6 +48,7 @@ export function createRouter(parts: {
   nextSequence(): number
   onForgotten(clientId: string): void
   routed(tookMs: number): void
+  others: OtherNodes | null
 }) {
   const { index, delivery, output, store } = parts
   let bus: Bus | null = null
@@ -46,6 +57,10 @@ export function createRouter(parts: {
   /** Of the message that is being published. */
   let publisher: Client | null = null
   let outcome: Published = { group: null, receivers: 0 }
+  /** Of the message that comes from another node. */
+  let arrival: Arrival | null = null
+  /** Of shared subscriptions, the nodes that get what is being published. */
+  let shares: Map<string, number> | null = null
 
   const groups = createSharedGroups({
     output,
@@ -82,11 +97,23 @@ export function createRouter(parts: {
       )
     if (shared !== null)
       for (const group of shared as Group[]) {
+        if (!isPlacedHere(group)) continue
         const member = groups.choose(group, message)
         // By a subscription of its own it has it already.
         if (member !== null && member.mark !== mark) deliveries.push(asMember(member, group, message))
       }
     outcome = deliver(message, deliveries)
+  }
+
+  /** Of a group with members on several nodes one node gets it: the publisher's decides. */
+  function isPlacedHere(group: Group): boolean {
+    if (arrival !== null) return arrival.isMine(group.asked)
+    if (group.elsewhere === null) return true
+    const node = groups.place(group)
+    if (node === null) return true
+    shares ??= new Map()
+    shares.set(group.asked, node)
+    return false
   }
 
   /** Of several subscriptions of one session it gets one copy, with the most QoS of them [MQTT-3.3.4-2]. */
@@ -117,7 +144,7 @@ export function createRouter(parts: {
   /** What must be on disk is written before anybody gets the message: it is for all of them or for nobody. */
   function deliver(message: Message, deliveries: Delivery[]): Published {
     let isWritten = false
-    if (message.retain) isWritten = parts.retained.keep(message)
+    if (message.retain && arrival?.isRetained !== false) isWritten = parts.retained.keep(message)
     for (const each of deliveries)
       if (each.qos > 0 && each.state.isKept) {
         delivery.store(each, message)
@@ -168,6 +195,48 @@ export function createRouter(parts: {
   return {
     groups,
     receive,
+    /** A message that another node published. Throws where it cannot be written: then nobody here got it. */
+    receiveFrom(message: Message, from: Arrival): void {
+      arrival = from
+      const before = publisher
+      publisher = null
+      try {
+        receive(message)
+      } finally {
+        arrival = null
+        publisher = before
+      }
+    },
+    /** Whether anybody here may get what is published on this topic. */
+    isWanted(topic: string): boolean {
+      let found = false
+      index.match(topic, () => {
+        found = true
+      })
+      return found
+    },
+    /** What is being published, for other nodes. */
+    shares: (): ReadonlyMap<string, number> => shares ?? NO_SHARES,
+
+    /** A message that one session is owed, by its own subscriptions. */
+    deliverTo(state: SessionState, message: Message): void {
+      marks += 1
+      const matched: SessionState[] = []
+      const topicMatches = (filter: string) => compileMatcher(filter.split('/'))(message.topic)
+      for (const subscription of state.subscriptions.values())
+        if (!subscription.filter.startsWith('$share/') && topicMatches(subscription.filter))
+          note(state, subscription, message, marks, matched)
+      if (matched.length > 0 && Math.min(state.matchedQos, message.qos) > 0 && state.isKept)
+        delivery.store(
+          newDelivery(
+            state,
+            Math.min(state.matchedQos, message.qos) as QoS,
+            message.retain && state.matchedAsPublished,
+            state.matchedIdentifiers ?? NONE,
+          ),
+          message,
+        )
+    },
     /** Where messages go from now on. */
     connect(to: Bus): void {
       bus = to
@@ -182,8 +251,11 @@ export function createRouter(parts: {
       const before = publisher
       publisher = from
       outcome = { group: null, receivers: 0 }
+      shares = null
       try {
         bus!.publish(message)
+        if (parts.others?.published(message, shares ?? NO_SHARES) === true)
+          outcome = { group: store.kept(), receivers: outcome.receivers + 1 } // what others have is not known
       } finally {
         publisher = before
       }

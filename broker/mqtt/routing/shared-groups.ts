@@ -21,6 +21,10 @@ export type Group = {
   readonly asked: string
   readonly filter: string
   members: Map<SessionState, Subscription>
+  /** Other nodes that have members of it, by their number; null for none. */
+  elsewhere: readonly number[] | null
+  /** Counts the messages that were given out among nodes. */
+  turns: number
 }
 
 export type SharedGroups = ReturnType<typeof createSharedGroups>
@@ -50,6 +54,23 @@ export function createSharedGroups(parts: {
       return keeps ? 'waiting' : 'out'
     if (!client.session.rights.receive(topic)) return 'out'
     return parts.output.unsentBytes(client) > parts.outboundBytesMax ? 'slow' : 'ready'
+  }
+
+  function groupOf(asked: string): Group | undefined {
+    const known = groups.get(asked)
+    if (known !== undefined) return known
+    const filter = parseSubscription(asked)?.text
+    if (filter === undefined) return undefined
+    const group: Group = { asked, filter, members: new Map(), elsewhere: null, turns: 0 }
+    groups.set(asked, group)
+    parts.subscribe(group)
+    return group
+  }
+
+  function dropWithout(group: Group): void {
+    if (group.members.size > 0 || group.elsewhere !== null) return
+    groups.delete(group.asked)
+    parts.unsubscribe(group)
   }
 
   /** The member that may take it and has waited longest; it goes to the end of the line. */
@@ -104,23 +125,35 @@ export function createSharedGroups(parts: {
 
     join(state: SessionState, subscription: Subscription): void {
       const asked = subscription.filter
-      let group = groups.get(asked)
-      if (group === undefined) {
-        const filter = parseSubscription(asked)?.text
-        if (filter === undefined) return
-        group = { asked, filter, members: new Map() }
-        groups.set(asked, group)
-        parts.subscribe(group)
-      }
-      group.members.set(state, subscription)
+      groupOf(asked)?.members.set(state, subscription)
     },
 
     leave(state: SessionState, asked: string): void {
       const group = groups.get(asked)
       group?.members.delete(state)
-      if (group?.members.size !== 0) return
-      groups.delete(asked)
-      parts.unsubscribe(group)
+      if (group !== undefined) dropWithout(group)
+    },
+
+    /** Which other nodes have members of this group; none for an empty list. */
+    setElsewhere(asked: string, nodes: readonly number[]): void {
+      const group = nodes.length > 0 ? groupOf(asked) : groups.get(asked)
+      if (group === undefined) return
+      group.elsewhere = nodes.length > 0 ? nodes : null
+      dropWithout(group)
+    },
+    /** The groups that have members here. */
+    here: (): string[] =>
+      [...groups.values()].filter(({ members }) => members.size > 0).map(({ asked }) => asked),
+    get: (asked: string) => groups.get(asked),
+
+    /** The node whose members get this message; null for this one. In turn. */
+    place(group: Group): number | null {
+      const { elsewhere, members } = group
+      if (elsewhere === null) return null
+      const isHere = members.size > 0 ? 1 : 0
+      const turn = group.turns % (elsewhere.length + isHere)
+      group.turns += 1
+      return isHere === 1 && turn === 0 ? null : elsewhere[turn - isHere]!
     },
 
     /** A message of QoS 1 was sent to a session that is not stored: noted, within bounds. The oldest is forgotten. */

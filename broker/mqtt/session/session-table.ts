@@ -19,6 +19,8 @@ export function createSessionTable(parts: {
   index: TopicIndex<Subscriber>
   groups: SharedGroups
   events: Pick<EngineEvents, 'storedSessionChanged'>
+  /** Told of each subscription, so that other nodes send what matches it. */
+  interest: { follow(filter: string): void; unfollow(filter: string): void } | null
   now(): number
 }) {
   const { store, index, groups } = parts
@@ -28,7 +30,10 @@ export function createSessionTable(parts: {
 
   function add(state: SessionState, subscription: Subscription): void {
     const { filter } = subscription
-    if (!state.subscriptions.has(filter)) state.subscriptionBytes += weighFilter(filter)
+    if (!state.subscriptions.has(filter)) {
+      state.subscriptionBytes += weighFilter(filter)
+      parts.interest?.follow(filter)
+    }
     state.subscriptions.set(filter, subscription)
     if (filter.startsWith('$share/')) groups.join(state, subscription)
     else index.subscribe(filter, state, subscription)
@@ -37,6 +42,7 @@ export function createSessionTable(parts: {
   function remove(state: SessionState, filter: string): void {
     if (!state.subscriptions.delete(filter)) return
     state.subscriptionBytes -= weighFilter(filter)
+    parts.interest?.unfollow(filter)
     if (filter.startsWith('$share/')) groups.leave(state, filter)
     else index.unsubscribe(filter, state)
   }

@@ -1,5 +1,6 @@
 // What devices leave behind when they go: stored subscriptions and retained messages. It is worth no more than the right
 // it stands on, which is looked up again whenever policies change. Knows no sockets.
+import type { HolderRow } from '../../../db/sessions/session-records.ts'
 import type { Rights } from '../../../policy/rights.ts'
 import { noRights } from '../../../policy/rights.ts'
 import type { PrincipalRecord } from '../persistence/principal-record.ts'
@@ -11,6 +12,8 @@ export type Retained = { topic: string; qos: 0 | 1 | 2; publisher: string | null
 export type StoredStateAuthorization = {
   /** Takes up what the broker's last life left. */
   restore(): void
+  /** That of one device came with its session from another node. */
+  takeIn(row: HolderRow & { keepsSession: 0 | 1 }): void
   /** A session that outlives its connection: its subscriptions are judged by this principal's rights from now on. */
   keepsSession(principal: Principal): void
   /** A clean session: nothing of it stays. */
@@ -69,6 +72,13 @@ export function createStoredStateAuthorization(parts: {
         publishers.set(principal.deviceId, principal)
         unseen.add(principal.deviceId)
       }
+    },
+    takeIn({ device, issuer, serial, keepsSession }) {
+      const principal = { deviceId: device, issuerId: issuer, serialNumber: serial }
+      parts.record.takeIn({ device, issuer, serial, keepsSession })
+      if (keepsSession === 1) sessions.set(device, principal)
+      publishers.set(device, principal)
+      unseen.add(device)
     },
     keepsSession(principal) {
       sessions.set(principal.deviceId, principal)

@@ -6,7 +6,7 @@ import { connect } from '@nats-io/transport-node'
 import { readBusAddress } from '../../../broker/bus/address.ts'
 import { scratch } from '../../e2e/system.ts'
 import { createAuthority, usage } from '../../harness/authority.ts'
-import { startNats } from './nats-server.ts'
+import { startNats } from '../../harness/nats.ts'
 
 describe('the address of the bus', () => {
   it('is TLS off loopback unless it is named', () => {

@@ -6,7 +6,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node'
 import type { Message } from 'mqemitter'
 import { type Codec, createNatsEmitter, type NatsEmitter } from '../../../broker/bus/emitter.ts'
 import { until } from '../../cli/running.ts'
-import { type NatsServer, startNats } from './nats-server.ts'
+import { type NatsServer, startNats } from '../../harness/nats.ts'
 
 const abstractTest = createRequire(import.meta.url)('mqemitter/abstractTest') as (options: {
   builder(options?: object): NatsEmitter

@@ -45,6 +45,7 @@ test('a session file of version 1 is brought to this version with all that it ho
       offlineBytesTotalMax: many,
       offlineAgeMaxMs: many,
     },
+    nextRowId: null,
     now: () => 2_000,
     onDropped() {},
     onLost() {},

@@ -20,7 +20,7 @@ function world() {
       return rights.get(deviceId) ?? noRights
     },
     keepOnly: deviceId => void judged.push(deviceId),
-    record: { load() {}, all: () => left, keep() {}, leaves() {}, forget() {} },
+    record: { load() {}, takeIn() {}, of: () => null, all: () => left, keep() {}, leaves() {}, forget() {} },
     isGone: deviceId => gone.has(deviceId),
   })
   const allow = (id: string, action: 'publish' | 'will') =>

@@ -3,9 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startMosquitto } from '../../e2e/mosquitto-server.ts'
+import { startMosquitto } from '../e2e/mosquitto-server.ts'
 
-export type NatsServer = AsyncDisposable & { port: number; url: string; directory: string; output(): string }
+export type NatsServer = AsyncDisposable & {
+  port: number
+  url: string
+  directory: string
+  output(): string
+  stop(): Promise<void>
+}
 
 /** `extra` is more of its configuration; `port` one that was free before, so that it comes back where it was. */
 export async function startNats(extra = '', port?: number): Promise<NatsServer> {
@@ -25,6 +31,7 @@ export async function startNats(extra = '', port?: number): Promise<NatsServer> 
     url: `nats://127.0.0.1:${at}`,
     directory,
     output: server.server.output,
+    stop: async () => await server[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()
       rmSync(directory, { recursive: true, force: true })

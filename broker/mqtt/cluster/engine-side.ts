@@ -1,0 +1,25 @@
+// What the engine does for the cluster: types alone.
+import type { Message } from '../message.ts'
+import type { Arrival } from '../routing/router.ts'
+import type { SessionMoves } from './handover.ts'
+import type { Envelope } from './message-codec.ts'
+
+/** What the engine does for the cluster. */
+export type EngineSide = {
+  nextSequence(): number
+  receiveFrom(message: Message, from: Arrival): void
+  isWanted(topic: string): boolean
+  shares(): ReadonlyMap<string, number>
+  /** On whose right it is retained; null where nobody knows. */
+  principalOf(publisher: string): Envelope['principal']
+  retains(principal: NonNullable<Envelope['principal']>): void
+  keepRetained(message: Message): void
+  isRetained(topic: string): boolean
+  /** Begins a group, where none is open. */
+  touch(): void
+  kept(): Promise<void>
+  clearedEpoch(): number
+  groupsHere(): string[]
+  setElsewhere(asked: string, nodes: readonly number[]): void
+  moves: Omit<SessionMoves, 'kept'>
+}

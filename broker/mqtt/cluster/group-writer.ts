@@ -1,0 +1,134 @@
+// What this node did in one group of its session store, written to PostgreSQL as one: the messages it published, what changed in the
+// sessions it owns, how far it has taken the messages of others. Repeated until it is there, or until the node is declared ended.
+import { type ClusterConnections, isAnswer } from '../../../db/cluster/cluster-connections.ts'
+import { type Group, NODE_ENDED, type Positions, writeGroup } from '../../../db/cluster/cluster-store.ts'
+import type { SessionMirror } from '../../../db/sessions/session-mirror.ts'
+
+/** A message of this node, on its way into the log. */
+export type Logged = { number: number; topic: string; isRetained: boolean; isRemoval: boolean; bytes: Buffer }
+/** `versions` of what was retained, by topic. */
+export type Written = { log: Logged[]; versions: ReadonlyMap<string, number> }
+
+export type GroupWriter = ReturnType<typeof createGroupWriter>
+
+const RETRY_MS = 100
+
+export function createGroupWriter(parts: {
+  me: number
+  connections: ClusterConnections
+  mirror: SessionMirror
+  /** The fencing epoch of a session that this node owns; undefined of others, which are not written. */
+  epochOf(clientId: string): number | undefined
+  positions(): Positions
+  clearedEpoch(): number
+  /** The version of what is retained on this topic, as far as it is known here. */
+  retainedVersion(topic: string): number
+  isRetained(topic: string): boolean
+  onWritten(written: Written): void
+  onEnded(error: unknown): void
+  onTrouble(error: unknown): void
+}) {
+  let log: Logged[] = []
+  const changes = new Map<string, Group['put'][number] | Group['cut'][number]>()
+  const ended = new Map<string, number>()
+  let unretained = new Set<string>()
+  let settled: string[] = []
+  let given: Group['given'] = []
+  let count = 0
+  let isStopped = false
+
+  /** Takes over what changed in the store, of the sessions that this node owns now. */
+  function collect(): void {
+    const found = parts.mirror.changes()
+    // A session that ended first, then what came after it.
+    for (const { clientId, kind } of found) {
+      const epoch = kind === 'end' ? parts.epochOf(clientId) : undefined
+      if (epoch !== undefined) ended.set(clientId, epoch)
+    }
+    for (const { clientId, content, ...row } of found) {
+      if (row.kind === 'end') continue
+      if (row.kind === 'retained') {
+        if (content === null) unretained.add(row.name)
+        continue
+      }
+      const epoch = parts.epochOf(clientId)
+      if (epoch === undefined) continue
+      const id = `${clientId}\0${row.kind}\0${row.key}\0${row.name}`
+      changes.set(id, content === null ? { clientId, epoch, ...row } : { clientId, epoch, content, ...row })
+    }
+  }
+
+  function take(): { group: Group; logged: Logged[] } {
+    collect()
+    const logged = log
+    const all = [...changes.values()]
+    const kept = new Map<string, Buffer | null>()
+    for (const each of logged) if (each.isRetained) kept.set(each.topic, each.isRemoval ? null : each.bytes)
+    const group: Group = {
+      positions: { ...parts.positions(), [parts.me]: count },
+      clearedEpoch: parts.clearedEpoch(),
+      log: logged.map(({ number, bytes }) => ({ number, message: bytes })),
+      put: all.filter(each => 'content' in each),
+      cut: all.filter(each => !('content' in each)),
+      ended: [...ended].map(([clientId, epoch]) => ({ clientId, epoch })),
+      retained: [...kept].map(([topic, message]) => ({ topic, message })),
+      unretained: [...unretained]
+        .filter(topic => !kept.has(topic) && !parts.isRetained(topic))
+        .map(topic => ({ topic, version: parts.retainedVersion(topic) })),
+      settled,
+      given,
+    }
+    log = []
+    changes.clear()
+    ended.clear()
+    unretained = new Set()
+    settled = []
+    given = []
+    return { group, logged }
+  }
+
+  async function write(group: Group): Promise<Map<string, number>> {
+    for (;;) {
+      try {
+        return await parts.connections.ask(client => writeGroup(client, parts.me, group))
+      } catch (error) {
+        if (isAnswer(error) && error.code === NODE_ENDED) {
+          parts.onEnded(error)
+          throw error
+        }
+        parts.onTrouble(error)
+        if (isStopped) throw error
+        await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+      }
+    }
+  }
+
+  return {
+    collect,
+    /** Numbers a message, and has it written with the group that is open. */
+    publish(
+      topic: string,
+      isRetained: boolean,
+      isRemoval: boolean,
+      encode: (number: number) => Buffer,
+    ): void {
+      const bytes = encode(count + 1) // before it is counted: a number without a message would be a gap
+      count += 1
+      log.push({ number: count, topic, isRetained, isRemoval, bytes })
+    },
+    settle: (clientId: string) => void settled.push(clientId),
+    give: (clientId: string, to: number) => void given.push({ clientId, to }),
+    /** The number of the last message that this node published. */
+    published: () => count,
+    /** Resolves once all that was done before is in PostgreSQL. Of one call at a time. */
+    async sync(): Promise<void> {
+      const { group, logged } = take()
+      const versions = await write(group)
+      parts.onWritten({ log: logged, versions })
+    },
+    /** From now on nothing is tried again. */
+    stop(): void {
+      isStopped = true
+    },
+  }
+}

@@ -1,0 +1,164 @@
+// Which node a session belongs to: claimed when its device comes, handed over by its owner, taken over from a node that has ended. What it
+// missed on its way is read from the log before anybody gets it. PostgreSQL refuses what anybody but the owner writes.
+import type { ClusterConnections } from '../../../db/cluster/cluster-connections.ts'
+import {
+  claimSession,
+  type Positions,
+  readLog,
+  readSession,
+  takeOrphans,
+} from '../../../db/cluster/cluster-store.ts'
+import type { SessionContent } from '../../../db/sessions/session-mirror.ts'
+import type { SessionState } from '../state.ts'
+import type { GroupWriter } from './group-writer.ts'
+import type { Incoming } from './incoming.ts'
+import { decodeEnvelope, type Envelope } from './message-codec.ts'
+
+/** What the engine does to sessions that come and go. */
+export type SessionMoves = {
+  /** Ends its connection, for the device is at another node. */
+  endConnection(clientId: string): void
+  /** Forgets it here; it goes on elsewhere. */
+  letGo(clientId: string): void
+  /** Takes its content in. Gives its state; null where it has none that outlives a connection. */
+  takeIn(clientId: string, rows: readonly SessionContent[]): SessionState | null
+  /** Its node has ended, and with it its connection. */
+  connectionLost(clientId: string): void
+  /** What it was owed and did not get, in its place: before all that came since it was taken in. */
+  deliverMissed(state: SessionState, envelope: Envelope, place: number): void
+  /** Begins a place in the order of messages for `deliverMissed`: more than any session misses. */
+  reservePlace(): number
+  /** Resolves once what was done before is in PostgreSQL. */
+  kept(): Promise<void>
+}
+
+export type HandOver = ReturnType<typeof createHandOver>
+
+const CLAIM_MS = 15_000
+const RETRY_MS = 50
+const PAGE = 500
+const ORPHANS_AT_ONCE = 100
+
+export function createHandOver(parts: {
+  me: number
+  connections: ClusterConnections
+  incoming: Incoming
+  writer: GroupWriter
+  owned: Map<string, number>
+  moves: SessionMoves
+  /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
+  askOwner(owner: number, clientId: string): Promise<boolean>
+  isClosed(): boolean
+}) {
+  const { me, connections, incoming, writer, owned, moves } = parts
+  /** What is under way for a session: one thing at a time. */
+  const busy = new Map<string, Promise<unknown>>()
+
+  function inTurn<Result>(clientId: string, work: () => Promise<Result>): Promise<Result> {
+    const before = busy.get(clientId) ?? Promise.resolve()
+    const own = before.then(work, work)
+    busy.set(clientId, own)
+    const over = () => {
+      if (busy.get(clientId) === own) busy.delete(clientId)
+    }
+    own.then(over, over)
+    return own
+  }
+
+  async function claim(clientId: string): Promise<void> {
+    const end = performance.now() + CLAIM_MS
+    for (;;) {
+      if (owned.has(clientId)) return
+      const { owner, epoch, isNew } = await connections.ask(client => claimSession(client, me, clientId))
+      if (isNew) {
+        owned.set(clientId, epoch)
+        return
+      }
+      if (owner === me || (await parts.askOwner(owner, clientId))) {
+        if (await load(clientId, false)) return
+      } else await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+      if (performance.now() > end || parts.isClosed())
+        throw new Error(`the node that has the session of ${clientId} neither hands it over nor ends`)
+    }
+  }
+
+  /** Of a session that is this node's in PostgreSQL and not here yet. Gives whether it was. */
+  async function load(clientId: string, isOrphan: boolean): Promise<boolean> {
+    const found = await connections.ask(client => readSession(client, me, clientId))
+    if (found === null) return false
+    await reach(found.positions)
+    const state = moves.takeIn(clientId, found.rows)
+    writer.collect() // what was taken in is there already
+    owned.set(clientId, found.epoch)
+    // All from here on reaches it by itself; what was before is in the log.
+    const upTo: Positions = { ...incoming.positions(), [me]: writer.published() }
+    const place = moves.reservePlace()
+    if (state?.isKept) await readMissed(state, found.positions, upTo, place)
+    writer.settle(clientId)
+    await moves.kept()
+    if (isOrphan) moves.connectionLost(clientId)
+    return true
+  }
+
+  /** Takes what the session's owner before had taken: else it would come to the session twice. */
+  async function reach(positions: Positions): Promise<void> {
+    for (const [node, number] of Object.entries(positions))
+      while (Number(node) !== me && incoming.taken(Number(node)) < number && !parts.isClosed()) {
+        incoming.reaches(Number(node), number)
+        if (incoming.taken(Number(node)) >= number) break
+        await new Promise(resolve => setTimeout(resolve, 2))
+      }
+  }
+
+  async function readMissed(
+    state: SessionState,
+    from: Positions,
+    upTo: Positions,
+    place: number,
+  ): Promise<void> {
+    if (upTo[me] !== (from[me] ?? 0)) await moves.kept() // its own are in the log then
+    let at = place
+    for (const [node, last] of Object.entries(upTo)) {
+      let after = from[node] ?? 0
+      while (after < last) {
+        const rows = await connections.ask(client => readLog(client, Number(node), after, last, PAGE))
+        for (const { number, message } of rows) {
+          after = number
+          const envelope = decodeEnvelope(message)
+          if (envelope !== null) moves.deliverMissed(state, envelope, ++at)
+        }
+        if (rows.length < PAGE) break
+      }
+    }
+  }
+
+  async function release(clientId: string, to: number): Promise<boolean> {
+    if (!owned.has(clientId)) return false
+    moves.endConnection(clientId)
+    writer.collect()
+    writer.give(clientId, to)
+    owned.delete(clientId)
+    moves.letGo(clientId)
+    writer.collect() // what was let go is not gone
+    await moves.kept()
+    return true
+  }
+
+  return {
+    /** Resolves once the session of this client is this node's; null where it is. Rejects where it does not become so. */
+    own(clientId: string): Promise<void> | null {
+      return owned.has(clientId) && !busy.has(clientId) ? null : inTurn(clientId, () => claim(clientId))
+    },
+    /** Another node asks for it. Gives whether it is that node's now. */
+    release: (clientId: string, to: number) => inTurn(clientId, () => release(clientId, to)),
+    /** Takes over sessions of a node that has ended, until none is left. Other nodes may do so at once. */
+    async adopt(ended: number): Promise<void> {
+      for (;;) {
+        const orphans = await connections.ask(client => takeOrphans(client, me, ended, ORPHANS_AT_ONCE))
+        for (const { clientId } of orphans)
+          await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
+        if (orphans.length < ORPHANS_AT_ONCE || parts.isClosed()) return
+      }
+    },
+  }
+}

@@ -1,0 +1,293 @@
+// One broker node among several: what it does is written to PostgreSQL, what it publishes goes to the others by the bus, and sessions come
+// and go. Everything of the engine that a single node has not.
+import { type ClusterConnections, createClusterConnections } from '../../../db/cluster/cluster-connections.ts'
+import {
+  type Joined,
+  joinCluster,
+  leaveCluster,
+  type NodeRow,
+  prepareCluster,
+  type RetainedState,
+  readLog,
+  readRetained,
+  SLOTS,
+} from '../../../db/cluster/cluster-store.ts'
+import type { PostgresSettings } from '../../../db/replication/postgres.ts'
+import type { SessionFile } from '../../../db/sessions/session-file.ts'
+import { mirrorSessions } from '../../../db/sessions/session-mirror.ts'
+import type { BusAddress } from '../../bus/address.ts'
+import { type BusConnection, connectBus } from '../../bus/connection.ts'
+import type { OtherNodes as OtherNodesOfBus } from '../routing/bus.ts'
+import type { OtherNodes as OtherNodesOfRouter } from '../routing/router.ts'
+import { createArrivals } from './arrivals.ts'
+import { decodeControl, decodeHandOver, encodeHandOver } from './control.ts'
+import type { EngineSide } from './engine-side.ts'
+import { createGroupWriter } from './group-writer.ts'
+import { createHandOver } from './handover.ts'
+import { createIncoming } from './incoming.ts'
+import { decodeEnvelope, type Envelope, encodeEnvelope } from './message-codec.ts'
+import { createOutgoing } from './outgoing.ts'
+import { type PresenceTimes, startPresence } from './presence.ts'
+import { createRetainedVersions } from './retained-versions.ts'
+import { createSharedNodes } from './shared-nodes.ts'
+
+export type ClusterOptions = {
+  bus: BusAddress
+  postgres: PostgresSettings
+  /** Of this node: no two that run at once have the same one. */
+  name: string
+  /** Tests do not wait for 5 s. */
+  times?: PresenceTimes | undefined
+  onTrouble(error: unknown): void
+  /** It was declared ended: others have its sessions, and nothing that it does counts any more. */
+  onEnded(error: unknown): void
+}
+
+export type Cluster = Awaited<ReturnType<typeof openCluster>>
+
+const CONNECTIONS = 4
+const FLUSH_MS = 1_000
+const RELEASE_MS = 2_000
+/** How long the last group of a node that stops is tried. */
+const LAST_GROUP_MS = 5_000
+/** IDs of rows begin here in each life, and two nodes never give the same one. */
+const idsFrom = (now: number, slot: number) => Math.floor((now * 4_096) / SLOTS) * SLOTS + slot
+
+/** Joins the cluster. Rejects where PostgreSQL or the bus cannot be reached. `file` is a store in memory: PostgreSQL has what is to last. */
+export async function openCluster(file: SessionFile, options: ClusterOptions) {
+  const name = `rollcall broker ${options.name}`
+  const writing = createClusterConnections(options.postgres, name, 1)
+  const asking = createClusterConnections(options.postgres, name, CONNECTIONS)
+  await asking.ask(prepareCluster)
+  const joined = await asking.ask(client => joinCluster(client, options.name))
+  const retained = await asking.ask(client => readRetained(client, null))
+  const nats = await connectBus(options.bus, name)
+  return createCluster(file, options, { writing, asking, joined, retained, nats })
+}
+
+function createCluster(
+  file: SessionFile,
+  { onTrouble, onEnded, times }: ClusterOptions,
+  open: {
+    writing: ClusterConnections
+    asking: ClusterConnections
+    joined: Joined
+    retained: RetainedState[]
+    nats: BusConnection
+  },
+) {
+  const { asking, joined, nats } = open
+  const { incarnation: me } = joined
+  const prefix = `rollcall.${joined.cluster}`
+  const owned = new Map<string, number>()
+  let engine: EngineSide
+  let bus: Parameters<OtherNodesOfBus<Envelope>['use']>[0]
+  let lastId = idsFrom(Date.now(), joined.slot)
+  let isInterestNew = false
+  let isClosed = false
+
+  const versions = createRetainedVersions({ keep: message => engine.keepRetained(message) })
+  const sharedNodes = createSharedNodes({ setElsewhere: (asked, nodes) => engine.setElsewhere(asked, nodes) })
+  const arrivals = createArrivals({
+    me,
+    versions,
+    engine: () => engine,
+    readRetained: async topic => (await asking.ask(client => readRetained(client, [topic])))[0],
+    onTrouble,
+  })
+  const incoming = createIncoming({
+    isWanted: topic => engine.isWanted(topic),
+    take: arrivals.take,
+    readLog: (node, after, upTo, limit) => asking.ask(client => readLog(client, node, after, upTo, limit)),
+    onTrouble,
+  })
+  incoming.begin(joined.positions)
+  const writer = createGroupWriter({
+    me,
+    connections: open.writing,
+    mirror: mirrorSessions(file.sqlite),
+    epochOf: clientId => owned.get(clientId),
+    positions: incoming.positions,
+    clearedEpoch: () => engine.clearedEpoch(),
+    retainedVersion: versions.of,
+    isRetained: topic => engine.isRetained(topic),
+    onWritten: written => outgoing.written(written),
+    onEnded,
+    onTrouble,
+  })
+  const outgoing = createOutgoing({
+    me,
+    nats,
+    subject: `${prefix}.c`,
+    send: (topic, bytes) => bus.send(topic, bytes),
+    groupsHere: () => engine.groupsHere(),
+    versioned: versions.written,
+  })
+  const kept = () => {
+    engine.touch()
+    return engine.kept()
+  }
+  const handOver = createHandOver({
+    me,
+    connections: asking,
+    incoming,
+    writer,
+    owned,
+    moves: {
+      kept,
+      endConnection: clientId => engine.moves.endConnection(clientId),
+      letGo: clientId => engine.moves.letGo(clientId),
+      takeIn: (clientId, rows) => engine.moves.takeIn(clientId, rows),
+      connectionLost: clientId => engine.moves.connectionLost(clientId),
+      deliverMissed: (state, envelope, place) => engine.moves.deliverMissed(state, envelope, place),
+      reservePlace: () => engine.moves.reservePlace(),
+    },
+    async askOwner(owner, clientId) {
+      try {
+        const asked = encodeHandOver({ clientId, to: me })
+        const answer = await nats.request(`${prefix}.n.${owner}`, asked, { timeout: RELEASE_MS })
+        return answer.data[0] === 1
+      } catch {
+        return false // it does not answer: it is asked again, or declared ended
+      }
+    },
+    isClosed: () => isClosed,
+  })
+
+  function receiveControl(error: Error | null, { data }: { data: Uint8Array }): void {
+    const control = error === null ? decodeControl(data) : null
+    if (control === null) onTrouble(error ?? new Error('what came from the bus is nothing that nodes say'))
+    else if (control.from === me) return
+    else if (control.kind === 'digest') incoming.digest(control)
+    else if (control.kind === 'groups') sharedNodes.set(control.from, control.groups)
+    else outgoing.announceGroups()
+  }
+
+  function onNodes(living: readonly NodeRow[]): void {
+    const numbers = new Set(living.map(({ incarnation }) => incarnation))
+    for (const node of sharedNodes.nodes()) if (!numbers.has(node)) sharedNodes.set(node, [])
+  }
+
+  let presence: { stop(): Promise<void> } | null = null
+
+  return {
+    me,
+    nextRowId: () => {
+      lastId += SLOTS
+      return lastId
+    },
+    /** No row that is given from now on has an ID up to this. */
+    skipRowIds(to: number): void {
+      if (to >= lastId) lastId = Math.floor(to / SLOTS) * SLOTS + SLOTS + joined.slot
+    },
+    sessionFile: {
+      ...file,
+      async sync(): Promise<void> {
+        const isNew = isInterestNew
+        isInterestNew = false
+        await Promise.all([writer.sync(), isNew && !nats.isClosed() ? within(nats.flush(), FLUSH_MS) : null])
+      },
+    } satisfies SessionFile,
+    /** What was retained when it joined. */
+    retained: open.retained,
+    restoredRetained: versions.restore,
+
+    bus: {
+      connection: nats,
+      prefix,
+      onLost: (what, error) => {
+        if (what === 'received') onTrouble(error)
+      },
+      encode(message) {
+        if (message.qos > 0 || message.retain || message.topic.startsWith('$')) return null
+        return encodeEnvelope({
+          publisherNode: me,
+          number: 0,
+          message,
+          principal: null,
+          shares: engine.shares(),
+        })
+      },
+      decode: bytes => decodeEnvelope(Buffer.from(bytes)),
+      arrived(envelope) {
+        if (envelope.number > 0) incoming.body(envelope)
+        else arrivals.deliver(envelope, 0)
+      },
+      use(emitter) {
+        bus = emitter
+      },
+    } satisfies OtherNodesOfBus<Envelope>,
+
+    router: {
+      published(message, shares) {
+        const { topic, qos, retain, payload, publisher } = message
+        if ((qos === 0 && !retain) || topic.startsWith('$')) return false
+        engine.touch()
+        const principal = retain && publisher !== null ? engine.principalOf(publisher) : null
+        writer.publish(topic, retain, retain && payload.length === 0, number =>
+          encodeEnvelope({ publisherNode: me, number, message, principal, shares }),
+        )
+        if (retain) versions.published(writer.published(), message)
+        return true
+      },
+    } satisfies OtherNodesOfRouter,
+
+    /** A session subscribes to a filter that is not shared, or is the first of its group here; `unfollow` where one does no more. */
+    follow(filter: string): void {
+      bus.follow(filter)
+      isInterestNew = true
+    },
+    unfollow: (filter: string) => bus.unfollow(filter),
+
+    own: handOver.own,
+
+    start(side: EngineSide): void {
+      engine = side
+      nats.subscribe(`${prefix}.c`, { callback: receiveControl })
+      nats.subscribe(`${prefix}.n.${me}`, {
+        callback: (error, message) => {
+          const asked = error === null ? decodeHandOver(message.data) : null
+          if (asked === null) return
+          handOver
+            .release(asked.clientId, asked.to)
+            .then(isDone => message.respond(Uint8Array.of(isDone ? 1 : 0)), onTrouble)
+        },
+      })
+      outgoing.hello()
+      presence = startPresence({
+        me,
+        times,
+        connections: asking,
+        incoming,
+        beat: () => engine.touch(),
+        adopt: handOver.adopt,
+        onNodes,
+        onTrouble,
+      })
+    },
+
+    /** Before the last group is written. */
+    async stop(): Promise<void> {
+      isClosed = true
+      incoming.close()
+      setTimeout(writer.stop, LAST_GROUP_MS).unref()
+      await presence?.stop()
+    },
+    /** After it. Other nodes take its sessions over. */
+    async close(): Promise<void> {
+      writer.stop()
+      await asking.ask(client => leaveCluster(client, me)).catch(onTrouble)
+      await nats.close()
+      await Promise.all([open.writing.close(), asking.close()])
+    },
+  }
+}
+
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([work.catch(() => {}), deadline])
+  clearTimeout(timer)
+}

@@ -1,0 +1,129 @@
+// What the engine does for the cluster: sessions that come from other nodes and go to them, messages and retained messages of others.
+
+import type { EngineSide } from '../cluster/engine-side.ts'
+import { decodeEnvelope } from '../cluster/message-codec.ts'
+import { markReplaced } from '../connection/sessions.ts'
+import { isExpired } from '../message.ts'
+import { encodeDisconnect } from '../protocol/encode.ts'
+import { codes } from '../protocol/reason-codes.ts'
+import { sendRestoredWills } from '../session/restored-wills.ts'
+import type { createConnections } from './connections.ts'
+import type { Foundation } from './foundation.ts'
+import type { Messaging } from './messaging.ts'
+import type { StoredState } from './stored-state.ts'
+
+type Parts = {
+  foundation: Foundation
+  messaging: Messaging
+  state: StoredState
+  connections: ReturnType<typeof createConnections>
+}
+
+/** More than any session misses on its way. */
+const PLACES = 1_000_000
+
+/** Nothing where this is the only node. */
+export function startCluster(parts: Parts): void {
+  const { cluster, store, sequence, setSequence, nextSequence } = parts.foundation
+  if (cluster === null) return
+  const { router, retained, index } = parts.messaging
+  const { storedState } = parts.state
+  // Queues are ordered by it, over all nodes that have a session in turn: microseconds begin beyond what any node has counted.
+  setSequence(Math.max(sequence(), Date.now() * 1_000))
+  takeInRetained(parts)
+  cluster.start({
+    nextSequence,
+    receiveFrom: router.receiveFrom,
+    isWanted: router.isWanted,
+    shares: router.shares,
+    principalOf(publisher) {
+      const principal = store.principals.of(publisher)
+      return principal === null ? null : { ...principal, isBackend: storedState.retainsAsBackend(publisher) }
+    },
+    retains: principal => storedState.retains(principal, principal.isBackend),
+    keepRetained: message => void retained.keep(message),
+    isRetained: topic => index.retained(topic) !== undefined,
+    touch: store.touch,
+    kept: store.kept,
+    clearedEpoch: store.clearedEpoch,
+    groupsHere: router.groups.here,
+    setElsewhere: router.groups.setElsewhere,
+    moves: movesOf(parts),
+  })
+}
+
+function takeInRetained({ foundation, messaging, state }: Parts): void {
+  const { cluster, store, now, nextSequence } = foundation
+  for (const { topic, version, message: bytes } of cluster?.retained ?? []) {
+    cluster?.restoredRetained(topic, version)
+    const envelope = bytes === null ? null : decodeEnvelope(bytes)
+    if (envelope === null || isExpired(envelope.message, now())) continue
+    const message = { ...envelope.message, sequence: nextSequence() }
+    store.retain(message)
+    messaging.retained.restore(message)
+    if (envelope.principal !== null)
+      state.storedState.retains(envelope.principal, envelope.principal.isBackend)
+  }
+}
+
+function movesOf({ foundation, messaging, state, connections }: Parts): EngineSide['moves'] {
+  const { cluster, sessions, store, events, sequence, setSequence } = foundation
+  const { table, storedState, wills, restoredWills } = state
+
+  return {
+    endConnection(clientId) {
+      for (const session of sessions.ofDevice(clientId)) if (session.connected) markReplaced(session)
+      const client = table.get(clientId)?.client
+      if (client == null) return
+      const last = client.version === 5 ? encodeDisconnect(codes.sessionTakenOver) : null
+      connections.closing.close(client, { transport: 'in order', will: true, last })
+    },
+
+    letGo(clientId) {
+      const session = table.get(clientId)
+      if (session !== undefined) table.end(session)
+      store.forgetIncoming(clientId)
+      wills.forget(clientId)
+      storedState.leavesNothing(clientId)
+    },
+
+    takeIn(clientId, rows) {
+      const found = store.takeIn(clientId, rows)
+      cluster?.skipRowIds(found.lastId)
+      setSequence(Math.max(sequence(), found.lastCounter))
+      for (const row of found.holders) storedState.takeIn(row)
+      for (const row of found.wills) wills.restore(row)
+      const [row] = found.sessions
+      if (row === undefined) return null
+      const session = table.restore(row)
+      for (const subscription of found.subscriptions) table.restoreSubscription(session, subscription)
+      if (found.incoming.length > 0)
+        session.incoming = new Set(found.incoming.map(({ messageId }) => messageId))
+      events.storedSessionChanged(clientId)
+      return session
+    },
+
+    connectionLost(clientId) {
+      const row = wills.waiting(clientId)
+      if (row === undefined || row.dueAt !== null) return
+      try {
+        for (const step of sendRestoredWills({ ...restoredWills, wills: new Map([[clientId, row]]) })) step()
+      } catch (error) {
+        events.engineFailed(error)
+        wills.delay(row, foundation.now()) // it is due, and looked at again
+      }
+    },
+
+    deliverMissed(session, { message }, place) {
+      if (table.get(session.clientId) !== session || message.qos === 0) return
+      if (isExpired(message, foundation.now())) return
+      messaging.router.deliverTo(session, { ...message, sequence: place })
+    },
+
+    reservePlace() {
+      const place = sequence()
+      setSequence(place + PLACES)
+      return place
+    },
+  }
+}

@@ -1,0 +1,275 @@
+// The verbs of a broker node on what nodes share in PostgreSQL. Each is one transaction. Knows no MQTT: messages are bytes.
+import type { PostgresClient } from '../replication/postgres.ts'
+import type { SessionContent } from '../sessions/session-mirror.ts'
+import { CLUSTER_SCHEMA } from './schema.ts'
+
+/** How far each publisher node's messages were taken, by its incarnation. */
+export type Positions = Record<string, number>
+
+export type Joined = {
+  incarnation: number
+  /** No two nodes that are not ended have the same one; below `SLOTS`. */
+  slot: number
+  positions: Positions
+  /** The same for all nodes on this database, for no other. */
+  cluster: string
+}
+export type NodeRow = {
+  incarnation: number
+  name: string
+  ended: boolean
+  ageMs: number
+  positions: Positions
+  clearedEpoch: number
+}
+export type LogRow = { number: number; message: Buffer }
+/** A session that was handed to this node. Its log is to be read from `positions` on. */
+export type HandedOver = { clientId: string; epoch: number; positions: Positions }
+
+export type Group = {
+  positions: Positions
+  clearedEpoch: number
+  log: LogRow[]
+  put: (SessionContent & { clientId: string; epoch: number })[]
+  cut: (Pick<SessionContent, 'kind' | 'key' | 'name'> & { clientId: string; epoch: number })[]
+  /** A message of null is removed by its publisher. */
+  retained: { topic: string; message: Buffer | null }[]
+  /** Gone without anybody's word, such as by its expiry: unless it is newer than this version. */
+  unretained: { topic: string; version: number }[]
+  /** Sessions that ended: their rows, subscriptions and queues go before others are put. */
+  ended: { clientId: string; epoch: number }[]
+  settled: string[]
+  given: { clientId: string; to: number }[]
+}
+
+export const SLOTS = 64
+/** Of PostgreSQL: the node was declared ended, and nothing that it writes counts any more. */
+export const NODE_ENDED = 'RC001'
+
+type Ask = Pick<PostgresClient, 'query'>
+
+/** Makes what is not there yet. Any number of nodes may at once. */
+export async function prepareCluster(client: Ask): Promise<void> {
+  await inTransaction(client, async () => {
+    await client.query('SELECT pg_advisory_xact_lock(4711002)')
+    await client.query(CLUSTER_SCHEMA)
+  })
+}
+
+/** A new life of the node of this name; an earlier one is ended by it. */
+export async function joinCluster(client: Ask, name: string): Promise<Joined> {
+  return await inTransaction(client, async () => {
+    await client.query('SELECT pg_advisory_xact_lock(4711002)')
+    await client.query('UPDATE rollcall_cluster.nodes SET ended = true WHERE name = $1', [name])
+    const { rows } = await client.query(
+      `WITH free AS (
+         SELECT min(n) AS slot FROM generate_series(0, ${SLOTS - 1}) n
+         WHERE n NOT IN (SELECT slot FROM rollcall_cluster.nodes WHERE NOT ended)),
+       ends AS (SELECT COALESCE(jsonb_object_agg(publisher, number), '{}') AS positions
+         FROM (SELECT publisher, max(number) AS number FROM rollcall_cluster.log GROUP BY publisher) l)
+       INSERT INTO rollcall_cluster.nodes (name, slot, positions) SELECT $1, slot, positions FROM free, ends
+       RETURNING incarnation::float8 AS incarnation, slot, positions, (SELECT id FROM rollcall_cluster.cluster) AS cluster`,
+      [name],
+    )
+    return rows[0] as Joined
+  })
+}
+
+/** Writes a group of a node: all of it, or an error of the code `NODE_ENDED`. Again, it changes nothing. Gives versions by topic. */
+export async function writeGroup(client: Ask, me: number, group: Group): Promise<Map<string, number>> {
+  const { log, put, cut, retained, unretained, given } = group
+  const { rows } = await client.query({
+    name: 'write_group',
+    text: `SELECT kept_topic AS topic, kept_version::float8 AS version FROM rollcall_cluster.write_group(
+      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27)`,
+    values: [
+      ...[me, JSON.stringify(group.positions), group.clearedEpoch],
+      ...[log.map(l => l.number), log.map(l => l.message)],
+      ...[
+        put.map(p => p.clientId),
+        put.map(p => p.epoch),
+        put.map(p => p.kind),
+        put.map(p => p.key),
+        put.map(p => p.name),
+      ],
+      ...[put.map(p => p.content), put.map(p => p.payload), put.map(p => p.properties)],
+      ...[
+        cut.map(c => c.clientId),
+        cut.map(c => c.epoch),
+        cut.map(c => c.kind),
+        cut.map(c => c.key),
+        cut.map(c => c.name),
+      ],
+      ...[retained.map(r => r.topic), retained.map(r => r.message)],
+      ...[unretained.map(u => u.topic), unretained.map(u => u.version)],
+      ...[group.ended.map(e => e.clientId), group.ended.map(e => e.epoch)],
+      ...[group.settled, given.map(g => g.clientId), given.map(g => g.to)],
+    ],
+  })
+  return new Map(rows.map(({ topic, version }) => [topic as string, version as number]))
+}
+
+/** Messages of a publisher node in its order, after a number and up to another. */
+export async function readLog(
+  client: Ask,
+  publisher: number,
+  after: number,
+  upTo: number,
+  limit: number,
+): Promise<LogRow[]> {
+  const { rows } = await client.query({
+    name: 'read_log',
+    text: `SELECT number::float8 AS number, message FROM rollcall_cluster.log
+      WHERE publisher = $1 AND number > $2 AND number <= $3 ORDER BY number LIMIT $4`,
+    values: [publisher, after, upTo, limit],
+  })
+  return rows as LogRow[]
+}
+
+/** The last number of each publisher node in the log. */
+export async function readLogEnds(client: Ask): Promise<Positions> {
+  const { rows } = await client.query(
+    `SELECT incarnation::text AS publisher, number::float8 AS number FROM rollcall_cluster.nodes, LATERAL (
+       SELECT number FROM rollcall_cluster.log WHERE publisher = incarnation ORDER BY number DESC LIMIT 1) l`,
+  )
+  return Object.fromEntries(rows.map(({ publisher, number }) => [publisher as string, number as number]))
+}
+
+/** All nodes that are not ended, and those ended whose sessions are not with others yet. */
+export async function readNodes(client: Ask): Promise<NodeRow[]> {
+  const { rows } = await client.query(
+    `SELECT incarnation::float8 AS incarnation, name, ended, positions, cleared_epoch::float8 AS "clearedEpoch",
+       (extract(epoch FROM clock_timestamp() - heard_at) * 1000)::float8 AS "ageMs" FROM rollcall_cluster.nodes`,
+  )
+  return rows as NodeRow[]
+}
+
+/** Declares a node ended that was not heard of for so long. From then on nothing that it writes counts. Gives whether it is. */
+export async function declareEnded(client: Ask, incarnation: number, silentMs: number): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `UPDATE rollcall_cluster.nodes SET ended = true
+     WHERE incarnation = $1 AND NOT ended AND heard_at < clock_timestamp() - make_interval(secs => $2::float8 / 1000)`,
+    [incarnation, silentMs],
+  )
+  return rowCount === 1
+}
+
+/** A node's own word that it ends, after its last group. */
+export async function leaveCluster(client: Ask, incarnation: number): Promise<void> {
+  await client.query('UPDATE rollcall_cluster.nodes SET ended = true WHERE incarnation = $1', [incarnation])
+}
+
+/** The session is this node's from now on where nobody had it; else gives its owner. */
+export async function claimSession(
+  client: Ask,
+  me: number,
+  clientId: string,
+): Promise<{ owner: number; epoch: number; isNew: boolean }> {
+  const made = await client.query({
+    name: 'claim_session',
+    text: `INSERT INTO rollcall_cluster.sessions (client_id, owner)
+      SELECT $2, incarnation FROM rollcall_cluster.nodes WHERE incarnation = $1 AND NOT ended
+      ON CONFLICT DO NOTHING RETURNING epoch::float8 AS epoch`,
+    values: [me, clientId],
+  })
+  if (made.rowCount === 1) return { owner: me, epoch: made.rows[0].epoch as number, isNew: true }
+  const { rows } = await client.query({
+    name: 'owner_of',
+    text: 'SELECT owner::float8 AS owner, epoch::float8 AS epoch FROM rollcall_cluster.sessions WHERE client_id = $1',
+    values: [clientId],
+  })
+  if (rows[0] === undefined) throw new Error('this node was declared ended')
+  return { ...(rows[0] as { owner: number; epoch: number }), isNew: false }
+}
+
+/** Hands some sessions of an ended node to this one. What the ended node had taken counts as theirs. */
+export async function takeOrphans(
+  client: Ask,
+  me: number,
+  ended: number,
+  limit: number,
+): Promise<HandedOver[]> {
+  const { rows } = await client.query(
+    `UPDATE rollcall_cluster.sessions s SET owner = $1, epoch = s.epoch + 1, settled = false,
+       positions = CASE WHEN s.settled THEN rollcall_cluster.merged(s.positions, n.positions) ELSE s.positions END
+     FROM rollcall_cluster.nodes n
+     WHERE n.incarnation = $2 AND n.ended AND s.client_id IN (
+       SELECT client_id FROM rollcall_cluster.sessions WHERE owner = $2 LIMIT $3 FOR UPDATE SKIP LOCKED)
+     RETURNING s.client_id AS "clientId", s.epoch::float8 AS epoch, s.positions`,
+    [me, ended, limit],
+  )
+  return rows as HandedOver[]
+}
+
+/** A session that is this node's, with its content; null where it is not. */
+export async function readSession(
+  client: Ask,
+  me: number,
+  clientId: string,
+): Promise<(HandedOver & { settled: boolean; rows: SessionContent[] }) | null> {
+  const session = await client.query({
+    name: 'read_session',
+    text: `SELECT client_id AS "clientId", epoch::float8 AS epoch, positions, settled FROM rollcall_cluster.sessions
+      WHERE client_id = $1 AND owner = $2`,
+    values: [clientId, me],
+  })
+  if (session.rows[0] === undefined) return null
+  const { rows } = await client.query({
+    name: 'read_session_rows',
+    text: `SELECT kind, key::float8 AS key, name, content, payload, properties FROM rollcall_cluster.session_rows
+      WHERE client_id = $1 ORDER BY kind, key`,
+    values: [clientId],
+  })
+  return { ...session.rows[0], rows }
+}
+
+export type RetainedState = { topic: string; version: number; message: Buffer | null }
+
+/** What is retained on these topics, or on all. */
+export async function readRetained(client: Ask, topics: readonly string[] | null): Promise<RetainedState[]> {
+  const { rows } = await client.query(
+    `SELECT topic, version::float8 AS version, message FROM rollcall_cluster.retained
+     WHERE $1::text[] IS NULL OR topic = ANY ($1)`,
+    [topics],
+  )
+  return rows as RetainedState[]
+}
+
+/**
+ * Deletes of the log what all nodes have taken, and ended nodes that have neither sessions nor messages left. Nothing while a session
+ * is on its way from one node to another.
+ */
+export async function cleanLog(client: Ask): Promise<void> {
+  await client.query(
+    `WITH taken AS (
+       SELECT p.incarnation AS publisher, min(COALESCE((r.positions ->> p.incarnation::text)::bigint, 0)) AS number
+       FROM rollcall_cluster.nodes p, rollcall_cluster.nodes r GROUP BY p.incarnation)
+     DELETE FROM rollcall_cluster.log l USING taken
+     WHERE l.publisher = taken.publisher AND l.number <= taken.number
+       AND NOT EXISTS (SELECT FROM rollcall_cluster.sessions WHERE NOT settled)`,
+  )
+  await client.query(
+    `DELETE FROM rollcall_cluster.nodes n WHERE ended
+       AND NOT EXISTS (SELECT FROM rollcall_cluster.sessions WHERE owner = n.incarnation)
+       AND NOT EXISTS (SELECT FROM rollcall_cluster.nodes r WHERE NOT r.ended AND COALESCE((r.positions ->> n.incarnation::text)::bigint, 0) <
+         COALESCE((SELECT max(number) FROM rollcall_cluster.log WHERE publisher = n.incarnation), 0))`,
+  )
+  await client.query(
+    `DELETE FROM rollcall_cluster.log l WHERE NOT EXISTS (SELECT FROM rollcall_cluster.nodes WHERE incarnation = l.publisher)`,
+  )
+  await client.query(
+    `DELETE FROM rollcall_cluster.retained WHERE message IS NULL AND removed_at < clock_timestamp() - interval '1 hour'`,
+  )
+}
+
+async function inTransaction<Result>(client: Ask, work: () => Promise<Result>): Promise<Result> {
+  await client.query('BEGIN')
+  try {
+    const result = await work()
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {})
+    throw error
+  }
+}

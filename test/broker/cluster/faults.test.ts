@@ -1,0 +1,240 @@
+// Nodes that are killed, a bus and a database that go away: nothing acknowledged is lost, QoS 2 comes once, order stays, each session has
+// one owner, wills are sent once.
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import type { MqttClient } from 'mqtt'
+import { until } from '../../cli/running.ts'
+import type { Identity } from '../../harness/authority.ts'
+import { type Listening, returningClient } from '../../harness/broker.ts'
+import { startNats } from '../../harness/nats.ts'
+import { clientAt, createNodes, type Nodes } from './nodes.ts'
+
+const PAUSE_MS = 10
+
+let nodes: Nodes
+let identities: Map<string, Identity>
+const device = async (id: string) => {
+  const known = identities.get(id) ?? (await nodes.backend(id))
+  identities.set(id, known)
+  return known
+}
+const at = async (node: Listening, id: string, options = {}) => clientAt(node, id, await device(id), options)
+const back = async (node: Listening, id: string) => returningClient(node, id, await device(id))
+
+beforeEach(async () => {
+  nodes = await createNodes()
+  identities = new Map()
+})
+afterEach(() => nodes[Symbol.asyncDispose]())
+
+/** Publishes until it is told to stop; gives what was acknowledged. */
+function publishing(client: MqttClient, topic: string, qos: 1 | 2) {
+  const acknowledged: string[] = []
+  let isRunning = true
+  let n = 0
+  const done = (async () => {
+    while (isRunning) {
+      const text = String(n++)
+      try {
+        await client.publishAsync(topic, text, { qos })
+      } catch {
+        return
+      }
+      acknowledged.push(text)
+      await setTimeout(PAUSE_MS) // no more while a node is missed than a queue holds
+    }
+  })()
+  return {
+    acknowledged,
+    async stop() {
+      isRunning = false
+      await done
+    },
+    /** The same where its node is gone: what is under way is never acknowledged. */
+    abandon() {
+      isRunning = false
+      client.end(true)
+    },
+  }
+}
+
+/** Each that was acknowledged is there, in order; of QoS 2 once. */
+function assertWhole(seen: readonly string[], acknowledged: readonly string[], isOnce: boolean): void {
+  const firsts = [...new Set(seen)]
+  const missing = acknowledged.filter(text => !firsts.includes(text))
+  assert.deepEqual(
+    missing.slice(0, 10),
+    [],
+    `${missing.length} of ${acknowledged.length} are missing, ${firsts.length} came`,
+  )
+  const order = firsts.filter(text => acknowledged.includes(text))
+  const wrong = order.findIndex((text, place) => text !== acknowledged[place])
+  assert.equal(wrong, -1, `order is lost at ${order.slice(Math.max(0, wrong - 3), wrong + 5)}`)
+  if (isOnce) {
+    const twice = seen.filter((text, place) => seen.indexOf(text) !== place)
+    assert.deepEqual(twice.slice(0, 10), [], `${twice.length} came twice`)
+  }
+}
+
+describe('faults of nodes', () => {
+  for (const qos of [1, 2] as const)
+    it(`a node is killed: its stored sessions go on at another, without a loss at QoS ${qos}`, async () => {
+      const one = await nodes.fork('one')
+      const two = await nodes.fork('two')
+      const away = await at(one, 'away', { clean: false })
+      const here = await at(one, 'here', { clean: false })
+      for (const { client } of [away, here]) await client.subscribeAsync('devices/kill/#', { qos })
+      await away.client.endAsync()
+      const publisher = await at(two, 'publisher')
+      const run = publishing(publisher.client, 'devices/kill/x', qos)
+      await until(async () => here.inbox.all.length >= 50, 'enough have come')
+      const seen = here.inbox.all
+      await one.kill()
+      const killedAt = performance.now()
+      const returned = await Promise.all(['away', 'here'].map(id => back(two, id)))
+      console.log(`served by the other node after ${Math.round(performance.now() - killedAt)} ms`)
+      await run.stop()
+      await publisher.client.publishAsync('devices/kill/x', 'last', { qos })
+      for (const { inbox, sessionPresent } of returned) {
+        assert.equal(sessionPresent, true)
+        await inbox.message('last')
+      }
+      const [ofAway, ofHere] = returned.map(({ inbox }) => inbox.all.map(({ payload }) => payload)) as [
+        string[],
+        string[],
+      ]
+      assertWhole(ofAway, [...run.acknowledged, 'last'], qos === 2)
+      assertWhole([...seen.map(({ payload }) => payload), ...ofHere], [...run.acknowledged, 'last'], false)
+      for (const { client } of [...returned, publisher]) await client.endAsync()
+    })
+
+  it('a node is killed with a publisher: what it acknowledged is at the others, and its wills are sent once', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const three = await nodes.fork('three')
+    const readers = [await at(two, 'r2'), await at(three, 'r3', { clean: false })]
+    for (const { client } of readers) await client.subscribeAsync('devices/#', { qos: 2 })
+    const will = { topic: 'devices/will', payload: Buffer.from('gone'), qos: 1 as const, retain: false }
+    const publisher = await at(one, 'publisher', { will })
+    const run = publishing(publisher.client, 'devices/x', 2)
+    await until(async () => run.acknowledged.length >= 50, 'enough have come')
+    await one.kill()
+    run.abandon()
+    for (const { inbox } of readers) await inbox.message('gone')
+    const again = await at(two, 'publisher')
+    await again.client.publishAsync('devices/x', 'last', { qos: 2 })
+    for (const { inbox } of readers) {
+      await inbox.message('last')
+      const payloads = inbox.all.map(({ payload }) => payload)
+      assertWhole(
+        payloads.filter(text => text !== 'gone'),
+        [...run.acknowledged, 'last'],
+        true,
+      )
+      assert.equal(payloads.filter(text => text === 'gone').length, 1)
+    }
+    for (const { client } of [...readers, again]) await client.endAsync()
+  })
+
+  it('all nodes are killed and come back: sessions and what waits for them are there', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const reader = await at(two, 'reader', { clean: false })
+    await reader.client.subscribeAsync('devices/all/#', { qos: 2 })
+    await reader.client.endAsync()
+    const publisher = await at(one, 'publisher')
+    const run = publishing(publisher.client, 'devices/all/x', 2)
+    await until(async () => run.acknowledged.length >= 50, 'enough have come')
+    await Promise.all([one.kill(), two.kill()])
+    run.abandon()
+    const again = await nodes.fork('one')
+    const returned = await back(again, 'reader')
+    assert.equal(returned.sessionPresent, true)
+    const other = await at(again, 'publisher')
+    await other.client.publishAsync('devices/all/x', 'last', { qos: 2 })
+    await returned.inbox.message('last')
+    assertWhole(
+      returned.inbox.all.map(({ payload }) => payload),
+      [...run.acknowledged, 'last'],
+      true,
+    )
+    for (const { client } of [returned, other]) await client.endAsync()
+  })
+
+  it('a node hangs for longer than others wait: it ends, and nothing it writes then counts', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const reader = await at(one, 'reader', { clean: false })
+    await reader.client.subscribeAsync('devices/hang', { qos: 2 })
+    one.signal('SIGSTOP')
+    const returned = await back(two, 'reader')
+    assert.equal(returned.sessionPresent, true)
+    one.signal('SIGCONT')
+    assert.equal(await one.ended, 3)
+    const publisher = await at(two, 'publisher')
+    await publisher.client.publishAsync('devices/hang', 'x', { qos: 2 })
+    await returned.inbox.message('x')
+    for (const { client } of [returned, publisher]) await client.endAsync()
+  })
+})
+
+describe('faults of what nodes stand on', () => {
+  it('the bus goes away and comes back: QoS 1 and 2 come all, in order', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const reader = await at(two, 'reader')
+    await reader.client.subscribeAsync('devices/bus/#', { qos: 2 })
+    const publisher = await at(one, 'publisher')
+    const run = publishing(publisher.client, 'devices/bus/x', 2)
+    await until(async () => reader.inbox.all.length >= 20, 'enough have come')
+    const { port } = nodes.nats
+    await nodes.nats.stop()
+    const before = run.acknowledged.length
+    await until(async () => run.acknowledged.length > before + 50, 'enough have come')
+    await until(async () => reader.inbox.all.length > before + 50, 'enough have come')
+    await using again = await startNats('', port)
+    assert.equal(again.port, port)
+    const then = run.acknowledged.length
+    await until(async () => run.acknowledged.length > then + 50, 'enough have come')
+    await run.stop()
+    await publisher.client.publishAsync('devices/bus/x', 'last', { qos: 2 })
+    await reader.inbox.message('last')
+    assertWhole(
+      reader.inbox.all.map(({ payload }) => payload),
+      [...run.acknowledged, 'last'],
+      true,
+    )
+    // Live messages go again, too.
+    await until(async () => {
+      await publisher.client.publishAsync('devices/bus/y', 'live', { qos: 0 })
+      return reader.inbox.all.some(({ payload }) => payload === 'live')
+    }, 'live messages come')
+    for (const { client } of [reader, publisher]) await client.endAsync()
+  })
+
+  it('the database is killed and comes back: nothing is acknowledged meanwhile, and nothing lost', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const reader = await at(two, 'reader', { clean: false })
+    await reader.client.subscribeAsync('devices/db/#', { qos: 2 })
+    const publisher = await at(one, 'publisher')
+    const run = publishing(publisher.client, 'devices/db/x', 2)
+    await until(async () => reader.inbox.all.length >= 20, 'enough have come')
+    await nodes.postgres.kill()
+    const before = run.acknowledged.length
+    await setTimeout(300)
+    assert.ok(run.acknowledged.length <= before + 1)
+    await nodes.postgres.start()
+    await until(async () => run.acknowledged.length > before + 50, 'enough have come')
+    await run.stop()
+    await publisher.client.publishAsync('devices/db/x', 'last', { qos: 2 })
+    await reader.inbox.message('last')
+    assertWhole(
+      reader.inbox.all.map(({ payload }) => payload),
+      [...run.acknowledged, 'last'],
+      true,
+    )
+    for (const { client } of [reader, publisher]) await client.endAsync()
+  })
+})
