@@ -82,7 +82,9 @@ const faults: Record<string, [string, string]> = {
 }
 
 function hintOf(error: unknown): string | null {
-  const hint = (error as { hint?: unknown })?.hint
+  const { hint, reason } = (error ?? {}) as { hint?: unknown; reason?: unknown }
+  // The service speaks of its routes, and the user typed a command.
+  if (reason === 'request_invalid') return 'add --help to see what is accepted'
   return typeof hint === 'string' && hint !== '' ? hint : null
 }
 

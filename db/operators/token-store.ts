@@ -21,6 +21,8 @@ export type Holder = {
 }
 type NewToken = { name: string; role: Role; scope?: string | null; expiresAt?: number | null }
 
+export type TokenEnd = { how: 'revoked' | 'expired'; at: number }
+
 export type TokenStore = {
   /** Makes a token and gives it once. Only its hash is stored. */
   createToken(token: NewToken, actor: Actor): Promise<{ id: string; token: string }>
@@ -32,6 +34,8 @@ export type TokenStore = {
   revokeToken(id: string, scope: string | null, actor: Actor): Promise<void>
   /** The holder of this token, or null if it is unknown, expired or revoked. */
   holderOf(token: string): Holder | null
+  /** How and when (ms since the epoch) this token ended, for a caller that shows it; null if it is unknown or accepted. */
+  endOf(token: string): TokenEnd | null
   /** The holder of the token with this ID, or null if it is unknown, expired or revoked. For a caller that showed the token before. */
   tokenHolder(id: string): Holder | null
   noteTokenUse(id: string, at: number, address: string): Promise<void>
@@ -49,6 +53,9 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
   type Row = Omit<Holder, 'kind'> & { hash: string }
   const byHash = registry.sqlite.prepare<[number, string], Row>(`${accepted} AND hash = ?`)
   const byId = registry.sqlite.prepare<[number, string], Row>(`${accepted} AND id = ?`)
+  const ended = registry.sqlite.prepare<[string], { revokedAt: number | null; expiresAt: number | null }>(
+    'SELECT revoked_at AS revokedAt, expires_at AS expiresAt FROM api_tokens WHERE hash = ?',
+  )
   return {
     createToken: (token, actor) =>
       transact(registry, async transaction => {
@@ -110,6 +117,13 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
       // The index found it by hash; comparing again in constant time leaves nothing to time.
       if (row === undefined || !timingSafeEqual(Buffer.from(row.hash), Buffer.from(hash))) return null
       return toHolder(row)
+    },
+
+    endOf(token) {
+      const row = FORM.test(token) ? ended.get(hashOf(token)) : undefined
+      if (row === undefined) return null
+      if (row.revokedAt !== null) return { how: 'revoked', at: row.revokedAt }
+      return row.expiresAt !== null && row.expiresAt <= now() ? { how: 'expired', at: row.expiresAt } : null
     },
 
     tokenHolder(id) {

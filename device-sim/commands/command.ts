@@ -18,6 +18,7 @@ import {
   schemaText,
 } from '../scenario-run.ts'
 import { emqttCommands } from './bench.ts'
+import { addExamples } from './examples.ts'
 import { type Carry, interruptible } from './interruption.ts'
 import { mqttxCommand } from './mqttx.ts'
 import { withTarget } from './target-options.ts'
@@ -38,7 +39,7 @@ export function simCommand(name: string, version: string): Command {
     .option('--key-type <type>', keyTypes.join(', '), 'p256')
     .option('--connect-timeout <time>', 'for TCP, TLS and CONNACK together', '15s')
   for (const bench of emqttCommands(carry)) command.addCommand(bench)
-  return withTarget(command)
+  withTarget(command)
     .action((flags: QuickFlags & ScenarioFlags) => carry(context => runQuick(flags, flags, context)))
     .addCommand(runCommand(carry))
     .addCommand(checkCommand(carry))
@@ -49,6 +50,8 @@ export function simCommand(name: string, version: string): Command {
     .addCommand(agentCommand(carry))
     .addCommand(presetsCommand(carry))
     .addCommand(schemaCommand())
+  addExamples(command, name === 'sim' ? 'rollcall sim' : name)
+  return command
 }
 
 function runCommand(carry: Carry): Command {

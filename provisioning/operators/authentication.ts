@@ -4,8 +4,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../../db/audit/audit.ts'
 import type { KeyedRequest } from '../../db/keyed-changes.ts'
-import type { Holder } from '../../db/operators/token-store.ts'
+import type { Holder, TokenEnd } from '../../db/operators/token-store.ts'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
+import { time } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import { versionSeen } from '../http/precondition.ts'
@@ -33,6 +34,8 @@ declare module 'fastify' {
 
 type AuthenticationParts = {
   holderOf: (token: string) => Holder | null
+  /** How a token ended that is not accepted any more. */
+  endOf: (token: string) => TokenEnd | null
   operatorOf: (fingerprint: string) => Holder | null
   sessions: Pick<ConsoleSessions, 'find' | 'touch'>
   /** Seconds to wait where an address failed too often, else null. Counts the failure. */
@@ -91,7 +94,19 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
     return holder === null ? 'token_refused' : { holder, session: null }
   }
 
-  async function refuse(request: FastifyRequest, reply: FastifyReply, reason: Failure): Promise<never> {
+  /** A token that ended is told so to a caller that has it: it is not a typing error. */
+  function detailOf(reason: Failure, token: string | null): string {
+    const end = reason === 'token_refused' && token !== null ? parts.endOf(token) : null
+    if (end === null) return details[reason]
+    return `this token ${end.how === 'revoked' ? 'was revoked' : 'expired'} at ${time(end.at)}`
+  }
+
+  async function refuse(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    reason: Failure,
+    token = bearerOf(request.headers.authorization),
+  ): Promise<never> {
     const waitSeconds = await parts.countFailure(request)
     if (waitSeconds !== null) {
       throw new Problem(
@@ -106,7 +121,7 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
     parts.failed(request, reason)
     const error = reason === 'token_refused' ? ', error="invalid_token"' : ''
     reply.header('www-authenticate', `Bearer realm="rollcall"${error}`)
-    throw new Problem(operatorProblems, reason, details[reason])
+    throw new Problem(operatorProblems, reason, detailOf(reason, token))
   }
 
   async function assertStillIn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -145,7 +160,7 @@ export function createAuthentication(parts: AuthenticationParts): Authentication
       assertOneAuthorization(request)
       assertSameOrigin(request)
       const caller = token === undefined ? byCredential(request) : byToken(token)
-      if (typeof caller === 'string') return refuse(request, reply, caller)
+      if (typeof caller === 'string') return refuse(request, reply, caller, token)
       parts.used(caller.holder, request.ip)
       return caller.holder
     },

@@ -128,6 +128,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   const authentication = createAuthentication({
     sessions,
     holderOf: services.writer.holderOf,
+    endOf: services.writer.endOf,
     operatorOf,
     countFailure,
     failed,

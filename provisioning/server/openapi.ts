@@ -7,6 +7,10 @@ import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { finishedDocument } from './openapi-document.ts'
 
+const ICON =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0f766e"/>' +
+  '<path d="M8 10h10M8 16h7M8 22h5" stroke="#fff" stroke-width="2.6"/></svg>'
+
 /** Must be registered before the routes that are to be in the document. */
 export async function documentApi(api: Api): Promise<void> {
   await api.register(swagger, {
@@ -53,15 +57,21 @@ export async function documentApi(api: Api): Promise<void> {
   await api.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
-    uiConfig: { url: '/openapi.json', validatorUrl: null, docExpansion: 'list' },
-    // It would build copies of the document for each request, one of them as YAML.
+    // Without the bar of the viewer, which shows its own project's logo.
+    uiConfig: { validatorUrl: null, docExpansion: 'list', layout: 'BaseLayout' },
+    theme: {
+      title: 'Rollcall API',
+      favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: ICON }],
+    },
+    // It would build copies of the document for each request, one of them as YAML. The page asks for json, whatever it is configured.
     uiHooks: {
-      onRequest: (request, _, done) =>
-        done(
-          /^\/docs\/(json|yaml)$/.test(request.routeOptions.url ?? '')
-            ? new Problem(httpProblems, 'route_unknown', 'the document is at /openapi.json')
-            : undefined,
-        ),
+      onRequest(request, reply, done) {
+        const { url } = request.routeOptions
+        if (url === '/docs/json') void reply.redirect('/openapi.json')
+        else if (url === '/docs/yaml')
+          done(new Problem(httpProblems, 'route_unknown', 'the document is at /openapi.json'))
+        else done()
+      },
     },
   })
 }

@@ -75,6 +75,15 @@ describe('everybody can use the console', () => {
     assert.equal(await page.evaluate(overflow), 0, `${what}: nothing stands out of the page`)
   }
 
+  it('reads the API document as a page, which shows its routes and no logo of another project', async () => {
+    const page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage()
+    await page.goto(`${service.url}/docs/`)
+    await page.getByText('/v1/devices', { exact: true }).first().waitFor()
+    assert.equal(await page.title(), 'Rollcall API')
+    assert.equal(await page.locator('.topbar').count(), 0)
+    await page.context().close()
+  })
+
   for (const { dark, width } of [
     { dark: false, width: 1280 },
     { dark: true, width: 1280 },

@@ -68,7 +68,11 @@ test('a token is shown once, opens what its role says, and ends when it is revok
 
   const revoked = await service.call('POST', `/v1/api-tokens/${id}/revoke`)
   assert.equal(revoked.body.state, 'revoked')
-  assertProblem(await service.call('GET', '/v1/whoami', undefined, { token }), 401, 'token_refused')
+  const ended = await service.call('GET', '/v1/whoami', undefined, { token })
+  assertProblem(ended, 401, 'token_refused')
+  assert.equal(ended.body.detail, `this token was revoked at ${revoked.body.revokedAt}`)
+  const never = await service.call('GET', '/v1/whoami', undefined, { token: `rc_${'A'.repeat(43)}` })
+  assert.equal(never.body.detail, 'no such token is accepted')
   assert.equal(
     (await service.call('POST', `/v1/api-tokens/${id}/revoke`)).body.revokedAt,
     revoked.body.revokedAt,
@@ -94,7 +98,9 @@ test('a token ends at its expiry, to the millisecond', async () => {
   now = Date.parse(expiresAt) - 1
   assert.equal((await service.call('GET', '/v1/whoami', undefined, { token })).status, 200)
   now += 1
-  assertProblem(await service.call('GET', '/v1/whoami', undefined, { token }), 401, 'token_refused')
+  const expired = await service.call('GET', '/v1/whoami', undefined, { token })
+  assertProblem(expired, 401, 'token_refused')
+  assert.match(expired.body.detail, /^this token expired at \d{4}-.*Z$/)
   const { body } = await service.call('GET', '/v1/api-tokens')
   assert.equal(body.items.find((item: { name: string }) => item.name === 'ci').state, 'expired')
   // A year later it is listed no more.

@@ -97,8 +97,9 @@ test('what everybody may ask for is put together once, and anew where it changed
   const [document, again] = [await open('/openapi.json'), await open('/openapi.json')]
   assert.equal(document.headers['content-type'], 'application/json; charset=utf-8')
   assert.equal(document.text, again.text)
-  for (const copy of ['/docs/json', '/docs/yaml', '/docs/yaml/'])
-    assertProblem(await open(copy), 404, 'route_unknown')
+  const json = await open('/docs/json')
+  assert.deepEqual([json.status, json.headers['location']], [302, '/openapi.json'])
+  for (const copy of ['/docs/yaml', '/docs/yaml/']) assertProblem(await open(copy), 404, 'route_unknown')
   assert.equal((await open('/docs/')).status, 200)
   const before = await open('/.well-known/est/cacerts')
   assert.equal((await open('/.well-known/est/group/cacerts')).text, before.text)

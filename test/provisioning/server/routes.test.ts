@@ -239,6 +239,7 @@ test('the OpenAPI document is 3.1; the page that shows it needs no network', asy
     { operatorCertificate: [] },
   ])
   const page = await open('/docs/')
+  assert.doesNotMatch(page.text, /Swagger UI|favicon-/, 'it has no name and no logo of another project')
   assert.equal(page.status, 200)
   const links = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(match => match[1]!)
   assert.ok(links.length > 3)
