@@ -1,6 +1,7 @@
 // Puts the broker together: the parts of it first, then how it starts and stops.
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
+import type { ChangeReader } from '../db/change-feed.ts'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
 import { openSessionFile } from '../db/sessions/session-file.ts'
 import manifest from '../package.json' with { type: 'json' }
@@ -92,7 +93,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const sessions = createSessions()
   const { nodeId } = options
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
-  const cluster = await openClusterFor(options, brokerLog).catch(async error => {
+  const cluster = await openClusterFor(options, registry.feed, brokerLog).catch(async error => {
     await registry.close()
     throw error
   })
@@ -180,6 +181,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
 
 async function openClusterFor(
   { cluster, nodeId, onFatal }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'onFatal'>,
+  feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
   log: BrokerLog,
 ): Promise<Cluster | null> {
   if (cluster === undefined) return null
@@ -187,6 +189,7 @@ async function openClusterFor(
   return await openCluster(openSessionFile(null), {
     ...cluster,
     name: nodeId ?? hostname(),
+    clearedAfter: epoch => [...feed.clearedAfter(epoch), ...feed.deletedAfter(epoch)],
     onTrouble: log.clusterTroubled,
     onEnded(error) {
       log.clusterEnded(error)

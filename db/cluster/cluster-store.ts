@@ -11,6 +11,8 @@ export type Joined = {
   /** No two nodes that are not ended have the same one; below `SLOTS`. */
   slot: number
   positions: Positions
+  /** What a change of the registry up to this epoch clears of what is stored, some node has cleared. */
+  clearedEpoch: number
   /** The same for all nodes on this database, for no other. */
   cluster: string
 }
@@ -23,8 +25,10 @@ export type NodeRow = {
   clearedEpoch: number
 }
 export type LogRow = { number: number; message: Buffer }
-/** A session that was handed to this node. Its log is to be read from `positions` on. */
-export type HandedOver = { clientId: string; epoch: number; positions: Positions }
+/**
+ * A session that was handed to this node. Its log is to be read from `positions` on, and what the registry clears from `clearedEpoch` on.
+ */
+export type HandedOver = { clientId: string; epoch: number; positions: Positions; clearedEpoch: number }
 
 export type Group = {
   positions: Positions
@@ -68,7 +72,9 @@ export async function joinCluster(client: Ask, name: string): Promise<Joined> {
        ends AS (SELECT COALESCE(jsonb_object_agg(publisher, number), '{}') AS positions
          FROM (SELECT publisher, max(number) AS number FROM rollcall_cluster.log GROUP BY publisher) l)
        INSERT INTO rollcall_cluster.nodes (name, slot, positions) SELECT $1, slot, positions FROM free, ends
-       RETURNING incarnation::float8 AS incarnation, slot, positions, (SELECT id FROM rollcall_cluster.cluster) AS cluster`,
+       RETURNING incarnation::float8 AS incarnation, slot, positions, (SELECT id FROM rollcall_cluster.cluster) AS cluster,
+         greatest((SELECT max(cleared_epoch) FROM rollcall_cluster.nodes),
+           (SELECT max(cleared_epoch) FROM rollcall_cluster.cluster))::float8 AS "clearedEpoch"`,
       [name],
     )
     return rows[0] as Joined
@@ -182,23 +188,19 @@ export async function claimSession(
   return { ...(rows[0] as { owner: number; epoch: number }), isNew: false }
 }
 
-/** Hands some sessions of an ended node to this one. What the ended node had taken counts as theirs. */
-export async function takeOrphans(
-  client: Ask,
-  me: number,
-  ended: number,
-  limit: number,
-): Promise<HandedOver[]> {
+/** Hands some sessions of an ended node to this one, and gives their clients. What the ended node had taken counts as theirs. */
+export async function takeOrphans(client: Ask, me: number, ended: number, limit: number): Promise<string[]> {
   const { rows } = await client.query(
     `UPDATE rollcall_cluster.sessions s SET owner = $1, epoch = s.epoch + 1, settled = false,
-       positions = CASE WHEN s.settled THEN rollcall_cluster.merged(s.positions, n.positions) ELSE s.positions END
+       positions = CASE WHEN s.settled THEN rollcall_cluster.merged(s.positions, n.positions) ELSE s.positions END,
+       cleared_epoch = CASE WHEN s.settled THEN n.cleared_epoch ELSE s.cleared_epoch END
      FROM rollcall_cluster.nodes n
      WHERE n.incarnation = $2 AND n.ended AND s.client_id IN (
        SELECT client_id FROM rollcall_cluster.sessions WHERE owner = $2 LIMIT $3 FOR UPDATE SKIP LOCKED)
-     RETURNING s.client_id AS "clientId", s.epoch::float8 AS epoch, s.positions`,
+     RETURNING s.client_id AS "clientId"`,
     [me, ended, limit],
   )
-  return rows as HandedOver[]
+  return rows.map(({ clientId }) => clientId as string)
 }
 
 /** A session that is this node's, with its content; null where it is not. */
@@ -209,7 +211,8 @@ export async function readSession(
 ): Promise<(HandedOver & { settled: boolean; rows: SessionContent[] }) | null> {
   const session = await client.query({
     name: 'read_session',
-    text: `SELECT client_id AS "clientId", epoch::float8 AS epoch, positions, settled FROM rollcall_cluster.sessions
+    text: `SELECT client_id AS "clientId", epoch::float8 AS epoch, positions, settled,
+      cleared_epoch::float8 AS "clearedEpoch" FROM rollcall_cluster.sessions
       WHERE client_id = $1 AND owner = $2`,
     values: [clientId, me],
   })
@@ -247,6 +250,10 @@ export async function cleanLog(client: Ask): Promise<void> {
      DELETE FROM rollcall_cluster.log l USING taken
      WHERE l.publisher = taken.publisher AND l.number <= taken.number
        AND NOT EXISTS (SELECT FROM rollcall_cluster.sessions WHERE NOT settled)`,
+  )
+  await client.query(
+    `UPDATE rollcall_cluster.cluster SET cleared_epoch = e.epoch FROM (SELECT max(cleared_epoch) AS epoch FROM rollcall_cluster.nodes) e
+     WHERE e.epoch > cleared_epoch`,
   )
   await client.query(
     `DELETE FROM rollcall_cluster.nodes n WHERE ended

@@ -5,8 +5,8 @@
 export const CLUSTER_SCHEMA = `
 CREATE SCHEMA IF NOT EXISTS rollcall_cluster;
 SET LOCAL search_path = rollcall_cluster;
-CREATE TABLE IF NOT EXISTS cluster (id text NOT NULL);
-INSERT INTO cluster SELECT encode(substring(sha256(gen_random_uuid()::text::bytea) for 8), 'hex')
+CREATE TABLE IF NOT EXISTS cluster (id text NOT NULL, cleared_epoch bigint NOT NULL DEFAULT 0);
+INSERT INTO cluster (id) SELECT encode(substring(sha256(gen_random_uuid()::text::bytea) for 8), 'hex')
   WHERE NOT EXISTS (SELECT FROM cluster);
 CREATE TABLE IF NOT EXISTS nodes (
   incarnation bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS sessions (
   owner bigint NOT NULL,
   epoch bigint NOT NULL DEFAULT 1,
   settled boolean NOT NULL DEFAULT true,
-  positions jsonb NOT NULL DEFAULT '{}'
+  positions jsonb NOT NULL DEFAULT '{}',
+  cleared_epoch bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS sessions_by_owner ON sessions (owner);
 CREATE INDEX IF NOT EXISTS sessions_unsettled ON sessions (owner) WHERE NOT settled;
@@ -95,7 +96,8 @@ BEGIN
     UPDATE sessions SET settled = true WHERE owner = me AND client_id = ANY (settled_clients);
   END IF;
   IF cardinality(given_clients) > 0 THEN
-    UPDATE sessions s SET owner = g.to_node, epoch = s.epoch + 1, settled = false, positions = merged(s.positions, reached)
+    UPDATE sessions s SET owner = g.to_node, epoch = s.epoch + 1, settled = false, positions = merged(s.positions, reached),
+        cleared_epoch = cleared
       FROM unnest(given_clients, given_to) g(client_id, to_node)
       WHERE s.client_id = g.client_id AND s.owner = me;
   END IF;

@@ -22,6 +22,8 @@ export type SessionMoves = {
   letGo(clientId: string): void
   /** Takes its content in. Gives its state; null where it has none that outlives a connection. */
   takeIn(clientId: string, rows: readonly SessionContent[]): SessionState | null
+  /** The registry had it deleted while no node had it. */
+  clear(clientId: string): void
   /** Its node has ended, and with it its connection. */
   connectionLost(clientId: string): void
   /** What it was owed and did not get, in its place: before all that came since it was taken in. */
@@ -48,6 +50,8 @@ export function createHandOver(parts: {
   moves: SessionMoves
   /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
   askOwner(owner: number, clientId: string): Promise<boolean>
+  /** Whether the registry had it deleted after this epoch, and this node has seen that already. */
+  isCleared(clientId: string, since: number): boolean
   isClosed(): boolean
 }) {
   const { me, connections, incoming, writer, owned, moves } = parts
@@ -93,7 +97,8 @@ export function createHandOver(parts: {
     // All from here on reaches it by itself; what was before is in the log.
     const upTo: Positions = { ...incoming.positions(), [me]: writer.published() }
     const place = moves.reservePlace()
-    if (state?.isKept) await readMissed(state, found.positions, upTo, place)
+    if (parts.isCleared(clientId, found.clearedEpoch)) moves.clear(clientId)
+    else if (state?.isKept) await readMissed(state, found.positions, upTo, place)
     writer.settle(clientId)
     await moves.kept()
     if (isOrphan) moves.connectionLost(clientId)
@@ -155,7 +160,7 @@ export function createHandOver(parts: {
     async adopt(ended: number): Promise<void> {
       for (;;) {
         const orphans = await connections.ask(client => takeOrphans(client, me, ended, ORPHANS_AT_ONCE))
-        for (const { clientId } of orphans)
+        for (const clientId of orphans)
           await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
         if (orphans.length < ORPHANS_AT_ONCE || parts.isClosed()) return
       }

@@ -38,6 +38,8 @@ export type ClusterOptions = {
   name: string
   /** Tests do not wait for 5 s. */
   times?: PresenceTimes | undefined
+  /** The devices of which the registry had what is stored deleted, after this epoch. */
+  clearedAfter(epoch: number): string[]
   onTrouble(error: unknown): void
   /** It was declared ended: others have its sessions, and nothing that it does counts any more. */
   onEnded(error: unknown): void
@@ -67,7 +69,7 @@ export async function openCluster(file: SessionFile, options: ClusterOptions) {
 
 function createCluster(
   file: SessionFile,
-  { onTrouble, onEnded, times }: ClusterOptions,
+  { onTrouble, onEnded, clearedAfter, times }: ClusterOptions,
   open: {
     writing: ClusterConnections
     asking: ClusterConnections
@@ -102,6 +104,7 @@ function createCluster(
     onTrouble,
   })
   incoming.begin(joined.positions)
+  file.sqlite.prepare('UPDATE broker SET cleared_epoch = ?').run(joined.clearedEpoch)
   const writer = createGroupWriter({
     me,
     connections: open.writing,
@@ -138,6 +141,7 @@ function createCluster(
       endConnection: clientId => engine.moves.endConnection(clientId),
       letGo: clientId => engine.moves.letGo(clientId),
       takeIn: (clientId, rows) => engine.moves.takeIn(clientId, rows),
+      clear: clientId => engine.moves.clear(clientId),
       connectionLost: clientId => engine.moves.connectionLost(clientId),
       deliverMissed: (state, envelope, place) => engine.moves.deliverMissed(state, envelope, place),
       reservePlace: () => engine.moves.reservePlace(),
@@ -151,6 +155,7 @@ function createCluster(
         return false // it does not answer: it is asked again, or declared ended
       }
     },
+    isCleared: (clientId, since) => engine.clearedEpoch() > since && clearedAfter(since).includes(clientId),
     isClosed: () => isClosed,
   })
 

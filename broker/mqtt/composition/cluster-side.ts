@@ -70,6 +70,14 @@ function movesOf({ foundation, messaging, state, connections }: Parts): EngineSi
   const { cluster, sessions, store, events, sequence, setSequence } = foundation
   const { table, storedState, wills, restoredWills } = state
 
+  function forget(clientId: string): void {
+    const session = table.get(clientId)
+    if (session !== undefined) table.end(session)
+    store.forgetIncoming(clientId)
+    wills.forget(clientId)
+    storedState.leavesNothing(clientId)
+  }
+
   return {
     endConnection(clientId) {
       for (const session of sessions.ofDevice(clientId)) if (session.connected) markReplaced(session)
@@ -79,13 +87,7 @@ function movesOf({ foundation, messaging, state, connections }: Parts): EngineSi
       connections.closing.close(client, { transport: 'in order', will: true, last })
     },
 
-    letGo(clientId) {
-      const session = table.get(clientId)
-      if (session !== undefined) table.end(session)
-      store.forgetIncoming(clientId)
-      wills.forget(clientId)
-      storedState.leavesNothing(clientId)
-    },
+    letGo: forget,
 
     takeIn(clientId, rows) {
       const found = store.takeIn(clientId, rows)
@@ -102,6 +104,8 @@ function movesOf({ foundation, messaging, state, connections }: Parts): EngineSi
       events.storedSessionChanged(clientId)
       return session
     },
+
+    clear: forget,
 
     connectionLost(clientId) {
       const row = wills.waiting(clientId)

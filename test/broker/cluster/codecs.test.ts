@@ -1,0 +1,155 @@
+// What nodes send each other, as bytes: there and back exactly, and whatever bytes come lead to a message or to nothing.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import {
+  decodeControl,
+  decodeHandOver,
+  encodeControl,
+  encodeHandOver,
+} from '../../../broker/mqtt/cluster/control.ts'
+import { decodeEnvelope, type Envelope, encodeEnvelope } from '../../../broker/mqtt/cluster/message-codec.ts'
+
+const number = fc.integer({ min: 0, max: 2 ** 48 - 1 })
+const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
+const topic = text.map(each => each.replace(/[\0+#$]/g, 'x')).filter(each => each.isWellFormed())
+/** Content Type and two User Properties (MQTT 5 §2.2.2.2). */
+const properties = fc.constantFrom(
+  null,
+  Buffer.from([3, 0, 1, 65]),
+  Buffer.from([38, 0, 1, 65, 0, 0, 38, 0, 1, 65, 0, 1, 66]),
+)
+const plain = { noNullPrototype: true }
+const principal = fc.record(
+  {
+    deviceId: topic,
+    issuerId: fc.option(topic),
+    serialNumber: topic,
+    isBackend: fc.boolean(),
+  },
+  plain,
+)
+const envelope: fc.Arbitrary<Envelope> = fc.record(
+  {
+    publisherNode: number,
+    number,
+    message: fc.record(
+      {
+        topic,
+        payload: fc.uint8Array({ maxLength: 100 }).map(each => Buffer.from(each)),
+        qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+        retain: fc.boolean(),
+        publisher: fc.option(topic),
+        properties,
+        expiresAt: fc.option(number),
+      },
+      plain,
+    ),
+    principal: fc.option(principal),
+    shares: fc.array(fc.tuple(topic, number), { maxLength: 3 }).map(each => new Map(each)),
+  },
+  plain,
+)
+
+describe('messages as bytes', () => {
+  it('come back as they were', () => {
+    fc.assert(
+      fc.property(envelope, each => {
+        assert.deepEqual(decodeEnvelope(encodeEnvelope(each)), each)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('are nothing, and never throw, where bytes are missing, changed or made up', () => {
+    fc.assert(
+      fc.property(
+        envelope,
+        fc.nat(),
+        fc.nat({ max: 255 }),
+        fc.uint8Array({ maxLength: 60 }),
+        (each, at, byte, noise) => {
+          const bytes = encodeEnvelope(each)
+          decodeEnvelope(Buffer.from(noise))
+          decodeEnvelope(Buffer.from([1, ...noise]))
+          const cut = bytes.subarray(0, at % bytes.length)
+          const head = bytes.length - each.message.payload.length
+          if (cut.length < head) assert.equal(decodeEnvelope(cut), null)
+          bytes[at % bytes.length] = byte
+          const found = decodeEnvelope(bytes)
+          if (found !== null) assert.match(found.message.topic, /^[^$+#\0][^+#\0]*$/s)
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('carry no properties that no client could have sent', () => {
+    const base = {
+      publisherNode: 1,
+      number: 1,
+      message: {
+        topic: 'a',
+        payload: Buffer.alloc(0),
+        qos: 0,
+        retain: false,
+        publisher: null,
+        expiresAt: null,
+      },
+      principal: null,
+      shares: new Map(),
+    } as const
+    for (const bytes of [[0], [3, 0, 5, 65], [11, 1], [3, 0, 1, 65, 3, 0, 1, 65], [35, 0, 1, 255]])
+      assert.equal(
+        decodeEnvelope(
+          encodeEnvelope({ ...base, message: { ...base.message, properties: Buffer.from(bytes) } }),
+        ),
+        null,
+      )
+  })
+})
+
+describe('what nodes tell each other', () => {
+  it('comes back as it was', () => {
+    const inline = Buffer.from([0, 255])
+    for (const control of [
+      { kind: 'hello', from: 1 },
+      { kind: 'groups', from: 2, groups: ['$share/g/a', '$share/ä/#'] },
+      {
+        kind: 'digest',
+        from: 3,
+        first: 7,
+        entries: [
+          { topic: 'a/b', retained: null },
+          { topic: 'r', retained: { version: 5, inline } },
+          { topic: 'r', retained: { version: 0, inline: null } },
+        ],
+      },
+    ] as const)
+      assert.deepEqual(decodeControl(encodeControl(control as never)), control)
+    assert.deepEqual(decodeHandOver(encodeHandOver({ clientId: 'ä', to: 3 })), { clientId: 'ä', to: 3 })
+  })
+
+  it('is nothing, and never throws, whatever comes', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array(),
+          fc.json().map(each => Buffer.from(each)),
+        ),
+        bytes => {
+          assert.equal(decodeControl(bytes), null)
+          assert.equal(decodeHandOver(bytes), null)
+        },
+      ),
+    )
+    for (const value of [
+      { kind: 'digest', from: 1, first: 1, entries: [1] },
+      { kind: 'digest', from: 1, first: 1, entries: [['a', -1, null]] },
+      { kind: 'digest', from: -1, first: 1, entries: [] },
+      { kind: 'groups', from: 1, groups: [1] },
+      { kind: 'other', from: 1 },
+    ])
+      assert.equal(decodeControl(Buffer.from(JSON.stringify(value))), null)
+  })
+})
