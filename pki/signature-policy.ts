@@ -4,7 +4,7 @@ import { contentOf, elementAt, elementsOf, oidOf, tags } from './der-reader.ts'
 /** An AlgorithmIdentifier: its object identifier, and the DER of its parameters where it has any. */
 export type SignatureAlgorithm = { oid: string; parameters: Buffer | null }
 
-const RSASSA_PSS = '1.2.840.113549.1.1.10'
+export const RSASSA_PSS = '1.2.840.113549.1.1.10'
 const broken: Readonly<Record<string, string>> = {
   '1.2.840.113549.1.1.2': 'MD2',
   '1.2.840.113549.1.1.3': 'MD4',

@@ -1,5 +1,7 @@
 // For each route the requests that keep the service longest, each with the largest body or the widest question that its limits
 // allow. A route of access.ts without a row here fails the benchmark.
+
+import { acme, cmp, est } from './enrollment-requests.ts'
 import { largestAttributes, largestPolicy, mostGroups } from './record.ts'
 
 export type Asked = {
@@ -250,19 +252,12 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /.well-known/est/:label/simplereenroll': [est('/.well-known/est/g/simplereenroll')],
     'POST /.well-known/cmp': [cmp('/.well-known/cmp')],
     'POST /.well-known/cmp/p/:label': [cmp('/.well-known/cmp/p/g')],
+    'POST /.well-known/cmp/:operation': [cmp('/.well-known/cmp/pkcs10')],
+    'POST /.well-known/cmp/p/:label/:operation': [cmp('/.well-known/cmp/p/g/pkcs10')],
     'GET /acme/directory': [{ path: '/acme/directory' }],
     'GET /acme/new-nonce': [{ path: '/acme/new-nonce' }],
     'GET /acme/renewal-info/:certificate': [{ path: `/acme/renewal-info/${'A'.repeat(200)}.AAAA` }],
-    'POST /acme/new-account': [acme('/acme/new-account')],
-    'POST /acme/account/:id': [acme(`/acme/account/${uuid}`)],
-    'POST /acme/account/:id/orders': [acme(`/acme/account/${uuid}/orders`)],
-    'POST /acme/key-change': [acme('/acme/key-change')],
-    'POST /acme/new-order': [acme('/acme/new-order')],
-    'POST /acme/order/:id': [acme(`/acme/order/${uuid}`)],
-    'POST /acme/order/:id/finalize': [acme(`/acme/order/${uuid}/finalize`)],
-    'POST /acme/authorization/:id/:index': [acme(`/acme/authorization/${uuid}/0`)],
-    'POST /acme/certificate/:fingerprint': [acme(`/acme/certificate/${hex}`)],
-    'POST /acme/revoke-cert': [acme('/acme/revoke-cert')],
+    ...acme(uuid, hex),
     'GET /v1/devices/:id/endorsement-key': [{ path: `${device}/endorsement-key` }],
     'PUT /v1/devices/:id/endorsement-key': [
       { path: `${device}/endorsement-key`, body: { certificate: n.newCertificate } },
@@ -283,18 +278,4 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     ],
     'GET (an unknown path)': [{ path: `/${'a/'.repeat(3_000)}` }, { path: `/v1/devices/${uuid}/none` }],
   }
-}
-
-function cmp(path: string): Asked {
-  return { path, raw: Buffer.alloc(32 * 1024, 0x30), type: 'application/pkixcmp' }
-}
-
-function acme(path: string): Asked {
-  const part = 'A'.repeat(20_000)
-  const body = { protected: part, payload: part, signature: part }
-  return { path, raw: JSON.stringify(body), type: 'application/jose+json' }
-}
-
-function est(path: string): Asked {
-  return { path, raw: Buffer.alloc(48_000, 'A'), type: 'application/pkcs10' }
 }

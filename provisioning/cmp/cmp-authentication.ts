@@ -10,6 +10,7 @@ import { type ReadCertificate, readCertificate } from '../../pki/certificate-rea
 import { contentOf, tags, wholeElement } from '../../pki/der-reader.ts'
 import { comparableName } from '../../pki/distinguished-name.ts'
 import { keyTypeProblem } from '../../pki/key-policy.ts'
+import { RSASSA_PSS, type SignatureAlgorithm } from '../../pki/signature-policy.ts'
 import type { EnrollmentAuthentication, Presented } from '../enrollment/enrollment-authentication.ts'
 import { enrollmentProblems } from '../enrollment/enrollment-problems.ts'
 import { holderOf } from '../enrollment/enrollment-service.ts'
@@ -18,7 +19,7 @@ import { Problem } from '../http/problem.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { selfProblems } from '../self-service/self-problems.ts'
 import { oid, sequence } from '../x509/der.ts'
-import { verifiesSimply } from '../x509/proven-key.ts'
+import { verifiesPss, verifiesSimply } from '../x509/proven-key.ts'
 import { CmpFault } from './cmp-problems.ts'
 import { createDerivations } from './derivations.ts'
 import { isMac, macOf, readMacParameters } from './mac-protection.ts'
@@ -78,14 +79,16 @@ export function createCmpAuthentication({ knownToken, secrets, enrollment, self 
     return { kind: 'enrolling', name: holderOf(credential), credential, token, mac: answers }
   }
 
-  function bySignature(message: CmpMessage, algorithm: string, protection: Buffer): Sender {
+  function bySignature(message: CmpMessage, algorithm: SignatureAlgorithm, protection: Buffer): Sender {
     const certificate = signerOf(message)
     // Before the signature: a stranger's key may be one that takes long to verify with.
     const unfit = keyTypeProblem(keyTypeOf(certificate.publicKey))
     if (unfit !== null) throw new CmpFault('signerNotTrusted', `extraCerts: ${unfit}`)
-    const made = verifiesSimply(certificate.publicKey, {
-      ...{ oid: algorithm, signed: message.protectedPart, signature: protection },
-    })
+    const proof = { ...algorithm, signed: message.protectedPart, signature: protection }
+    const made =
+      algorithm.oid === RSASSA_PSS
+        ? verifiesPss(certificate.publicKey, proof)
+        : verifiesSimply(certificate.publicKey, proof)
     if (made === null) throw new CmpFault('badAlg', 'protectionAlg is no signature algorithm accepted here')
     if (!made)
       throw new CmpFault(
@@ -123,7 +126,7 @@ export function createCmpAuthentication({ knownToken, secrets, enrollment, self 
       if (protection !== null && algorithm !== null) {
         return isMac(algorithm)
           ? byMac(message, algorithm, protection, address)
-          : bySignature(message, algorithm.oid, protection)
+          : bySignature(message, algorithm, protection)
       }
       if (protection !== null || algorithm !== null)
         throw new CmpFault(

@@ -1,5 +1,5 @@
-// CMP over HTTP (RFC 9811): every message to one address, or to that of a group, which narrows and never chooses. Every answer in CMP has the status 200; one
-// without has failed in HTTP.
+// CMP over HTTP (RFC 9811): every message to one address, or to that of a group, which narrows and never chooses; and to those of the operations of RFC 9483
+// §6.1. Every answer in CMP has the status 200; one without has failed in HTTP.
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { EnrollmentTokenStore } from '../../db/enrollment/enrollment-tokens.ts'
@@ -11,12 +11,13 @@ import type { SharedSecrets } from '../enrollment/shared-secrets.ts'
 import { type Api, refusals } from '../http/api.ts'
 import { presentedCertificate } from '../http/peer-certificate.ts'
 import type { Problem } from '../http/problem.ts'
-import { Name, NoQuery, strict } from '../http/schemas.ts'
+import { Name, NoQuery, OneOf, strict } from '../http/schemas.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { createCmpAuthentication, type Sender } from './cmp-authentication.ts'
 import { type CmpEnrollmentServices, createCmpEnrollment } from './cmp-enrollment.ts'
 import { CmpFault } from './cmp-problems.ts'
 import { createCmpService } from './cmp-service.ts'
+import { bodyTypes } from './message-reader.ts'
 
 export type CmpServices = CmpEnrollmentServices & {
   writer: EnrollmentTokenStore
@@ -36,6 +37,18 @@ export const PKIX_CMP = 'application/pkixcmp'
 /** A request with a certificate chain has some 4 KiB, one with keys of ML-DSA-87 some 20. */
 const BODY_BYTES_MAX = 32 * 1024
 
+/** Operations of RFC 9483 §6.1, and the body that begins each; what goes on with it comes to the same address. */
+const operations = {
+  initialization: bodyTypes.ir,
+  certification: bodyTypes.cr,
+  keyupdate: bodyTypes.kur,
+  pkcs10: bodyTypes.p10cr,
+  revocation: bodyTypes.rr,
+  getcacerts: bodyTypes.genm,
+} as const
+type Operation = keyof typeof operations
+type Params = { label?: string; operation?: Operation }
+
 export function cmpRoutes(api: Api, services: CmpServices, parts: CmpParts): void {
   const { writer, roll, secrets, issuers, log, now } = services
   const service = createCmpService({
@@ -53,7 +66,7 @@ export function cmpRoutes(api: Api, services: CmpServices, parts: CmpParts): voi
     (_request, body, done) => done(null, body),
   )
 
-  async function answer(request: FastifyRequest, label: string | undefined): Promise<Buffer> {
+  async function answer(request: FastifyRequest, { label, operation }: Params): Promise<Buffer> {
     const route = request.routeOptions.url ?? 'unknown'
     return service.answer(request.body as Buffer, {
       requestId: request.id,
@@ -67,7 +80,10 @@ export function cmpRoutes(api: Api, services: CmpServices, parts: CmpParts): voi
         if (failed) log.requestFailed(fields, problem.cause ?? problem)
         else log.requestRefused({ ...fields, status: definition.status })
       },
-      async assertAddressed(sender) {
+      async assertAddressed(sender, bodyType) {
+        const goesOn = bodyType === bodyTypes.certConf || bodyType === bodyTypes.pollReq
+        if (operation !== undefined && !goesOn && bodyType !== operations[operation])
+          throw new CmpFault('badRequest', `the address is for another message than this: /${operation}`)
         if (label === undefined || (await isFor(label, sender))) return
         throw new CmpFault('notAuthorized', `what protects the message is not for the group ${label}`)
       },
@@ -79,8 +95,15 @@ export function cmpRoutes(api: Api, services: CmpServices, parts: CmpParts): voi
       ? isForGroup({ roll, writer }, label, { deviceId: sender.record.deviceId })
       : isForGroup({ roll, writer }, label, sender.credential)
 
-  for (const path of ['/.well-known/cmp', '/.well-known/cmp/p/:label']) {
-    const params = path.endsWith(':label') ? { params: Type.Object({ label: Name }, strict) } : {}
+  const Operations = OneOf(Object.keys(operations) as Operation[])
+  const addresses = {
+    '/.well-known/cmp': {},
+    '/.well-known/cmp/:operation': { operation: Operations },
+    '/.well-known/cmp/p/:label': { label: Name },
+    '/.well-known/cmp/p/:label/:operation': { label: Name, operation: Operations },
+  }
+  for (const [path, named] of Object.entries(addresses)) {
+    const params = Object.keys(named).length > 0 ? { params: Type.Object(named, strict) } : {}
     api.post(
       path,
       {
@@ -100,8 +123,7 @@ export function cmpRoutes(api: Api, services: CmpServices, parts: CmpParts): voi
         },
       },
       async (request, reply) => {
-        const { label } = request.params as { label?: string }
-        return reply.type(PKIX_CMP).send(await answer(request, label))
+        return reply.type(PKIX_CMP).send(await answer(request, request.params as Params))
       },
     )
   }

@@ -22,8 +22,8 @@ export type CmpContext = {
   tls: X509Certificate | null
   /** Of the sender. */
   address: string
-  /** Throws where the sender may not use the address that the message came to. */
-  assertAddressed(sender: Sender): Promise<void>
+  /** Throws where the sender, or this body, may not use the address that the message came to. */
+  assertAddressed(sender: Sender, bodyType: number): Promise<void>
   /** The problem of a message that proved nothing, which counts against its address; it is 429 after too many. */
   counted(problem: Problem): Promise<Problem>
   refused(problem: Problem): void
@@ -85,7 +85,7 @@ export function createCmpService(parts: Parts): CmpService {
           header = read
         })
         sender = await authentication.authenticate(message, context.tls, context.address)
-        await context.assertAddressed(sender)
+        await context.assertAddressed(sender, message.bodyType)
         return await written(header, sender, await enrollment.decide(message, sender, context.requestId))
       } catch (error) {
         const found = parts.problemOf(error)

@@ -162,6 +162,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'POST /.well-known/est/:label/simplereenroll': device,
   'POST /.well-known/cmp': enrollment,
   'POST /.well-known/cmp/p/:label': enrollment,
+  'POST /.well-known/cmp/:operation': enrollment,
+  'POST /.well-known/cmp/p/:label/:operation': enrollment,
   'GET /acme/directory': open,
   'GET /acme/new-nonce': open,
   'GET /acme/renewal-info/:certificate': open,

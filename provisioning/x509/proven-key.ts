@@ -1,8 +1,10 @@
 // The public key that a request asks a certificate for: whether it can be read and may have one, and whether a signature proves its possession.
 // Knows no form of request.
-import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { keyTypeOf, spkiHashOf } from '../../pki/certificate-facts.ts'
+import { readOrNull } from '../../pki/foreign-bytes.ts'
 import { keyTypeProblem } from '../../pki/key-policy.ts'
+import { pssParametersOf } from '../../pki/pss-parameters.ts'
 import { signatureAlgorithms } from '../../pki/signature-algorithms.ts'
 import { weaknessOfKey } from '../../pki/weak-keys.ts'
 
@@ -33,6 +35,25 @@ export function verifiesSimply(
   if (known.keyType !== key.asymmetricKeyType) return false
   try {
     return verify(known.hash, signed, key, signature)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Whether an RSA key made the signature by RSASSA-PSS with these parameters (RFC 4055 §3.1, RFC 9481 §3.2): SHA-256, -384 or -512, the same in MGF1.
+ * Null where they are others. Never throws.
+ */
+export function verifiesPss(
+  key: KeyObject,
+  { parameters, signed, signature }: { parameters: Buffer | null; signed: Uint8Array; signature: Uint8Array },
+): boolean | null {
+  const read = readOrNull(() => pssParametersOf(parameters))
+  if (read === null) return null
+  if (key.asymmetricKeyType !== 'rsa') return false
+  const { hash, saltLength } = read
+  try {
+    return verify(hash, signed, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }, signature)
   } catch {
     return false
   }

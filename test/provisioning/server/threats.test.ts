@@ -17,6 +17,8 @@ const provenByMessage = new Map([
   ['/v1/enroll/tpm', /"reason":"request_invalid"/],
   ['/.well-known/cmp', /message: it cannot be read/],
   ['/.well-known/cmp/p/{label}', /message: it cannot be read/],
+  ['/.well-known/cmp/{operation}', /message: it cannot be read/],
+  ['/.well-known/cmp/p/{label}/{operation}', /message: it cannot be read/],
   ...[
     ...[
       'new-account',
@@ -57,6 +59,7 @@ test('threat 23: every route of the API asks for a token, and only a token of ou
       const real = path
         .replace('{id}', 'pump-1')
         .replace('{label}', 'pumps')
+        .replace('{operation}', 'pkcs10')
         .replace(/\{\w+\}/g, 'f'.repeat(64))
       const [, headers] = tokens[index % tokens.length]!
       const answer = await service.call(method, real, undefined, { token: null, headers })
