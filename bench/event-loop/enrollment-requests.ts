@@ -1,5 +1,5 @@
 // The longest requests of CMP, ACME and EST that are no requests at all.
-import type { Asked } from './requests.ts'
+import type { Asked } from './asked.ts'
 
 export function cmp(path: string): Asked {
   return { path, raw: Buffer.alloc(32 * 1024, 0x30), type: 'application/pkixcmp' }

@@ -1,16 +1,10 @@
 // For each route the requests that keep the service longest, each with the largest body or the widest question that its limits
 // allow. A route of access.ts without a row here fails the benchmark.
 
+import type { Asked } from './asked.ts'
 import { acme, cmp, est } from './enrollment-requests.ts'
 import { largestAttributes, largestPolicy, mostGroups } from './record.ts'
 
-export type Asked = {
-  path: string
-  body?: unknown
-  raw?: string | Buffer
-  type?: string
-  headers?: Record<string, string>
-}
 export type Names = {
   device: string
   connected: string

@@ -13,8 +13,9 @@ import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { accessTable } from '../../provisioning/operators/access.ts'
 import { makeCrlAuthority } from '../../test/provisioning/anchors/crl-authority.ts'
 import { makeCsr, signedBy } from '../../test/provisioning/harness.ts'
+import type { Asked } from '../event-loop/asked.ts'
 import { fillRecord } from '../event-loop/record.ts'
-import { type Asked, type Names, slowestRequests } from '../event-loop/requests.ts'
+import { type Names, slowestRequests } from '../event-loop/requests.ts'
 
 const devices = Number(process.argv[2] ?? 10_000)
 const only = process.argv[3]
