@@ -32,8 +32,9 @@ export function fillHistory(file: string, now: number): number {
         for (const name of counters) add.run(ms, at, name, '', 100 * minutes + (at % 977), 0, 0)
         for (const reason of refusals) add.run(ms, at, 'refused', reason, 1 + (at % 7) * minutes, 0, 0)
         add.run(ms, at, 'sessions', 'broker', 150_000 * minutes, 30 * minutes, 5_100)
+        add.run(ms, at, 'acknowledgement_us', '', 9_000 * minutes, 10 * minutes, 2_500)
         add.run(ms, at, 'routing_us', '', 3_000 * minutes, 10 * minutes, 900)
-        rows += counters.length + refusals.length + 2
+        rows += counters.length + refusals.length + 3
       }
     }
   })()

@@ -19,7 +19,7 @@ export function createObservers(options: {
   recorder: EventRecorder
   publisher: EventPublisher
   writeBuffer: RegistryWriteBuffer
-  history: Pick<BrokerHistory, 'routed'>
+  history: Pick<BrokerHistory, 'routed' | 'publishAcknowledged'>
   /** The session store failed to write. */
   onStoreFailed(error: unknown): void
   now: () => number
@@ -77,6 +77,10 @@ export function createObservers(options: {
       publisher.subscribed(granted ?? '')
     },
     sessionExpired: () => metrics.sessionsExpired.inc(),
+    publishAcknowledged(tookMs) {
+      metrics.publishAcknowledgementSeconds.observe(tookMs / 1_000)
+      history.publishAcknowledged(tookMs)
+    },
     routed(tookMs) {
       metrics.routingSeconds.observe(tookMs / 1_000)
       history.routed(tookMs)

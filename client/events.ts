@@ -38,6 +38,33 @@ export type FleetOverview = {
     | null
 }
 
+export type HistorySpan = 'hour' | 'day' | 'week' | 'month' | 'year'
+/** Times are RFC 3339, averages and maxima null where nothing was sampled. */
+export type History = {
+  span: HistorySpan
+  periodSeconds: number
+  periods: {
+    at: string
+    sessions: number | null
+    sessionsMax: number | null
+    connected: number
+    disconnected: number
+    refused: Record<string, number>
+    denied: number
+    messagesReceived: number
+    messagesSent: number
+    messagesDropped: number
+    bytesReceived: number
+    bytesSent: number
+    /** From a PUBLISH to its acknowledgement; one of 16 is timed. */
+    acknowledgementMs: number | null
+    acknowledgementMaxMs: number | null
+    routingMs: number | null
+    routingMaxMs: number | null
+    changes: Record<string, number>
+  }[]
+}
+
 type Walk = <Item>(
   path: string,
   query: Record<string, string | number | undefined>,
@@ -46,6 +73,8 @@ type Walk = <Item>(
 export function eventVerbs({ call, stream }: Transport, walk: Walk) {
   return {
     overview: () => call<FleetOverview>('GET', '/v1/overview'),
+    /** Figures of the fleet over time. */
+    history: (span: HistorySpan = 'day') => call<History>('GET', `/v1/history?span=${span}`),
     events: {
       /** The newest first. */
       pages: (filter: Partial<Record<keyof EventFilter, string | number | undefined>> = {}) =>

@@ -45,7 +45,7 @@ export {
   type NewEnrollmentToken,
   type PendingEnrollment,
 } from './enrollment.ts'
-export type { EventFilter, FleetEvent, FleetOverview } from './events.ts'
+export type { EventFilter, FleetEvent, FleetOverview, History, HistorySpan } from './events.ts'
 export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './installation.ts'
 export type * from './issuers.ts'

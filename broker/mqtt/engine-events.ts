@@ -37,4 +37,6 @@ export type EngineEvents = {
   subscriptionsChanged(peer: PeerInfo, filters: Filters, granted?: string): void
   /** How long one message took to all its receivers; told of some. */
   routed(tookMs: number): void
+  /** How long one message of QoS 1 or 2 took from its PUBLISH to the acknowledgement, the disk included; told of some. */
+  publishAcknowledged(tookMs: number): void
 }

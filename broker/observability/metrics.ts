@@ -209,6 +209,12 @@ export function createMetrics() {
       help: 'Bytes of MQTT sent to admitted connections',
       registers,
     }),
+    publishAcknowledgementSeconds: new Histogram({
+      name: 'rollcall_publish_acknowledgement_seconds',
+      help: 'From a PUBLISH of QoS 1 or 2 to its acknowledgement, the disk included; one message of 16 is timed',
+      buckets: LATENCIES,
+      registers,
+    }),
     routingSeconds: new Histogram({
       name: 'rollcall_routing_seconds',
       help: 'From the permission to publish until all receivers have it in connection or queue; one message of 16 is timed',

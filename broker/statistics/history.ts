@@ -11,6 +11,8 @@ export type BrokerHistory = {
   counted(counts: Iterable<EventCount>): void
   /** One message of those that are timed. */
   routed(tookMs: number): void
+  /** The same, of a message that is acknowledged. */
+  publishAcknowledged(tookMs: number): void
   /** While the engine can still be read. */
   close(): void
 }
@@ -58,6 +60,8 @@ export function openBrokerHistory(parts: {
       for (const { minute, kind, reason, count } of counts)
         history.add(kind, kind === 'refused' ? reason : '', count, minute)
     },
+    publishAcknowledged: tookMs =>
+      history.sample('acknowledgement_us', '', Math.round(tookMs * 1_000), now()),
     routed: tookMs => history.sample('routing_us', '', Math.round(tookMs * 1_000), now()),
     close: history.close,
   }

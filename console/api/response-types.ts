@@ -1,4 +1,4 @@
-// What the API answers where the typed client has no word for it yet: the overview, live sessions, events.
+// What the API answers where the typed client has no word for it yet: the overview and live sessions.
 import type { Device, DeviceState } from '../../client/types.ts'
 import type { ChangeKind } from '../../db/change-kind.ts'
 
@@ -19,51 +19,6 @@ export type LiveSession = {
   clean: boolean | null
   username: string | null
   subscriptions: string[]
-}
-
-export type SessionRow = {
-  deviceId: string
-  connected: boolean
-  kept: boolean
-  messagesWaiting: number
-  connectedAt: string | null
-  disconnectedAt: string | null
-  address: string | null
-  protocol: string | null
-  node: string | null
-}
-
-export type EventRow = {
-  seq: number
-  at: string
-  kind: string
-  deviceId: string | null
-  fingerprint: string | null
-  reason: string | null
-  node: string | null
-  detail: Record<string, unknown>
-}
-
-export type History = {
-  span: string
-  periodSeconds: number
-  periods: {
-    at: string
-    sessions: number | null
-    sessionsMax: number | null
-    connected: number
-    disconnected: number
-    refused: Record<string, number>
-    denied: number
-    messagesReceived: number
-    messagesSent: number
-    messagesDropped: number
-    bytesReceived: number
-    bytesSent: number
-    routingMs: number | null
-    routingMaxMs: number | null
-    changes: Record<string, number>
-  }[]
 }
 
 /** Null where an operator bound to one group may not see it. */

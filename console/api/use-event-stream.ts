@@ -1,8 +1,8 @@
 // Events as they happen. The browser connects again by itself and says where it was; what it cannot mend is mended here.
 import { useEffect, useRef, useState } from 'react'
+import type { FleetEvent } from '../../client/events.ts'
 import { parseReceived } from './received.ts'
 import { ask, passes } from './request.ts'
-import type { EventRow } from './response-types.ts'
 
 type StreamState = 'opening' | 'open' | 'waiting'
 const RETRY_FIRST_MS = 1_000
@@ -12,7 +12,7 @@ const RETRY_MAX_MS = 30_000
 export function useEventStream(
   path: string | null,
   kinds: readonly string[],
-  onEvent: (row: EventRow) => void,
+  onEvent: (row: FleetEvent) => void,
 ): StreamState {
   const [state, setState] = useState<StreamState>('opening')
   const told = useRef(onEvent)
@@ -24,7 +24,7 @@ export function useEventStream(
     let attempts = 0
     const take = (event: MessageEvent<string>) => {
       try {
-        told.current(parseReceived(event.data) as EventRow)
+        told.current(parseReceived(event.data) as FleetEvent)
       } catch {
         // A line that is no event is none.
       }

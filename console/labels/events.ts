@@ -1,6 +1,6 @@
 // The kinds of events, and how each is told.
 
-import type { EventRow } from '../api/response-types.ts'
+import type { FleetEvent } from '../../client/events.ts'
 import { reasonLabel } from './reasons.ts'
 import type { Tone } from './tone.ts'
 
@@ -40,7 +40,7 @@ const endLabels: Record<string, string> = {
 }
 
 /** What stands beside the kind: why, and from where. */
-export function describeEvent({ reason, detail, node }: EventRow): string {
+export function describeEvent({ reason, detail, node }: FleetEvent): string {
   const code = textIn(detail, 'code')
   const received = textIn(detail, 'receivedCode')
   const isFault = reason === 'connection_failed' && code !== null
@@ -63,6 +63,6 @@ export function describeEvent({ reason, detail, node }: EventRow): string {
   return parts.filter(Boolean).join(', ')
 }
 
-function textIn(detail: EventRow['detail'], name: string): string | null {
+function textIn(detail: FleetEvent['detail'], name: string): string | null {
   return typeof detail[name] === 'string' ? detail[name] : null
 }

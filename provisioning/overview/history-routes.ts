@@ -22,6 +22,12 @@ const HistoryResponse = Type.Object({
       messagesDropped: count,
       bytesReceived: count,
       bytesSent: count,
+      acknowledgementMs: Nullable(
+        Type.Number({
+          description: 'Mean time from a PUBLISH of QoS 1 or 2 to its acknowledgement; one of 16 is timed',
+        }),
+      ),
+      acknowledgementMaxMs: Nullable(Type.Number()),
       routingMs: Nullable(
         Type.Number({ description: 'Mean time to route a message to all receivers; one of 16 is timed' }),
       ),

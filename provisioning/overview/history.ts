@@ -48,6 +48,8 @@ type Period = {
   bytesReceived: number
   bytesSent: number
   /** Of the messages that were timed, in ms. */
+  acknowledgementMs: number | null
+  acknowledgementMaxMs: number | null
   routingMs: number | null
   routingMaxMs: number | null
   changes: Record<ChangeKind, number>
@@ -89,7 +91,7 @@ export function periodsOf(
   for (const figure of figures) {
     const period = periods[Math.floor((figure.at - first) / periodMs)]
     if (period === undefined) continue
-    if (figure.name === 'sessions' || figure.name === 'routing_us') {
+    if (figure.name === 'sessions' || Object.hasOwn(times, figure.name)) {
       const own = sampled.get(period) ?? new Map()
       sampled.set(period, own)
       const key = `${figure.name} ${figure.label}`
@@ -103,9 +105,10 @@ export function periodsOf(
   for (const [period, own] of sampled) {
     for (const [key, { total, samples, most }] of own) {
       if (samples === 0) continue
-      if (key.startsWith('routing_us')) {
-        period.routingMs = total / samples / 1_000
-        period.routingMaxMs = most / 1_000
+      const time = times[key.split(' ')[0]!]
+      if (time !== undefined) {
+        period[`${time}Ms`] = total / samples / 1_000
+        period[`${time}MaxMs`] = most / 1_000
       } else {
         // Of each broker, and of all of them together.
         period.sessions = (period.sessions ?? 0) + total / samples
@@ -115,6 +118,12 @@ export function periodsOf(
     if (period.sessions !== null) period.sessions = Math.round(period.sessions * 10) / 10
   }
   return periods
+}
+
+/** Sampled in µs. */
+const times: Readonly<Record<string, 'acknowledgement' | 'routing'>> = {
+  acknowledgement_us: 'acknowledgement',
+  routing_us: 'routing',
 }
 
 const counters: Readonly<
@@ -162,6 +171,8 @@ function emptyPeriod(at: number): Period {
     messagesDropped: 0,
     bytesReceived: 0,
     bytesSent: 0,
+    acknowledgementMs: null,
+    acknowledgementMaxMs: null,
     routingMs: null,
     routingMaxMs: null,
     changes: Object.fromEntries(changeKinds.map(kind => [kind, 0])) as Record<ChangeKind, number>,

@@ -1,10 +1,10 @@
 // How the live feed and a device's page tell an event in words.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { EventRow } from '../../console/api/response-types.ts'
+import type { FleetEvent } from '../../client/events.ts'
 import { describeEvent } from '../../console/labels/events.ts'
 
-const told = (reason: string | null, detail: EventRow['detail']) =>
+const told = (reason: string | null, detail: FleetEvent['detail']) =>
   describeEvent({
     seq: 1,
     at: '2026-11-22T09:00:00.000Z',

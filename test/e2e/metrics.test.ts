@@ -49,6 +49,7 @@ test('a message, a revocation and an enrollment are seen in each process they pa
     ['rollcall_handshake_seconds_count', 1],
     ['rollcall_admission_seconds_count', 1],
     ['rollcall_routing_seconds_count', 1],
+    ['rollcall_publish_acknowledgement_seconds_count', 1],
     ['rollcall_change_feed_lag_seconds_count', 1],
     ['rollcall_cut_seconds_count', 1],
     ['rollcall_change_feed_epoch', 1],

@@ -77,6 +77,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       sessionsUnkept: told('sessionsUnkept'),
       sessionsKept() {},
       routed() {},
+      publishAcknowledged() {},
     } satisfies EngineEvents,
     sessionFile: openSessionFile(null),
     isGone: () => false,

@@ -20,12 +20,14 @@ import { codeBeyond, levelsOf } from './publish-bounds.ts'
 const PAYLOAD_FORMAT = 0x01
 const MESSAGE_EXPIRY = 0x02
 const TOPIC_ALIAS = 0x23
+const TIMED_ONE_OF = 16
 
 /** A PUBLISH that may not be, of a version that cannot be told. */
 export class PublishDenied extends Error {}
 
 export function createPublishHandler(parts: HandlerContext) {
   const { settings, events, traffic, store, output, router, storedState } = parts
+  let untilTimed = 1
 
   return (client: Client, packet: Publish): void => {
     const { session, state } = client
@@ -84,6 +86,8 @@ export function createPublishHandler(parts: HandlerContext) {
 
   function pass(client: Client, state: SessionState, message: Message, messageId: number): void {
     const { qos, payload } = message
+    if (qos > 0) untilTimed -= 1
+    const began = qos > 0 && untilTimed <= 0 ? performance.now() : null
     if (qos === 2) beginExactlyOnce(state, messageId)
     const { group, receivers } = publish(client, message, messageId)
     if (qos === 0) return
@@ -96,6 +100,16 @@ export function createPublishHandler(parts: HandlerContext) {
       output.sendAfter(client, known, encodeAcknowledgement('pubrec', client.version, messageId, code))
     }
     output.takeInHand(client, payload.length)
+    if (began !== null) timeAcknowledgement(client, began)
+  }
+
+  /** It is handed to the connection at once, or with the group that it waits for. */
+  function timeAcknowledgement(client: Client, began: number): void {
+    const told = () => events.publishAcknowledged(performance.now() - began)
+    const group = client.batches.at(-1)?.group ?? null
+    untilTimed = TIMED_ONE_OF
+    if (group === null) told()
+    else group.then(told, () => {}) // what was not stored is not acknowledged
   }
 
   /** Version 5 is told and stays; before it there is no answer but the end of the connection. */

@@ -1,6 +1,7 @@
 // The last events of a device: when it came, went, was refused or changed.
+
+import type { FleetEvent } from '../../../client/events.ts'
 import type { Page } from '../../../client/types.ts'
-import type { EventRow } from '../../api/response-types.ts'
 import { useQuery } from '../../api/use-query.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
@@ -15,7 +16,7 @@ const SHOWN = 8
 
 export function EventsCard({ id }: { id: string }) {
   const path = `/v1/events?device=${encodeURIComponent(id)}&limit=${SHOWN}`
-  const { data, failure, loading } = useQuery<Page<EventRow>>(path, { everyMs: FRESH_MS })
+  const { data, failure, loading } = useQuery<Page<FleetEvent>>(path, { everyMs: FRESH_MS })
   return (
     <Card title="Events" aside={<Link to={`/live?device=${encodeURIComponent(id)}`}>follow them</Link>}>
       <FailureNotice failure={failure} />

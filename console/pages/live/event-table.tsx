@@ -1,12 +1,12 @@
 // Events in rows. What strangers called themselves stands there as text.
-import type { EventRow } from '../../api/response-types.ts'
+import type { FleetEvent } from '../../../client/events.ts'
 import { Badge } from '../../components/badge.tsx'
 import { DataTable } from '../../components/data-table.tsx'
 import { ClockTime } from '../../components/timestamp.tsx'
 import { describeEvent, eventTone } from '../../labels/events.ts'
 import { Link } from '../../routing/link.tsx'
 
-export function EventTable({ rows }: { rows: readonly EventRow[] }) {
+export function EventTable({ rows }: { rows: readonly FleetEvent[] }) {
   return (
     <DataTable
       label="Events"
@@ -41,7 +41,7 @@ export function EventTable({ rows }: { rows: readonly EventRow[] }) {
   )
 }
 
-function Source({ of: { deviceId, fingerprint } }: { of: EventRow }) {
+function Source({ of: { deviceId, fingerprint } }: { of: FleetEvent }) {
   if (deviceId !== null) return <Link to={`/devices/${encodeURIComponent(deviceId)}`}>{deviceId}</Link>
   if (fingerprint === null) return <span className="faint">a stranger</span>
   return (

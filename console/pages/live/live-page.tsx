@@ -1,8 +1,8 @@
 // Admissions, refusals and changes as they happen.
 import { useCallback, useState } from 'react'
+import type { FleetEvent } from '../../../client/events.ts'
 import type { Page } from '../../../client/types.ts'
 import { query } from '../../api/request.ts'
-import type { EventRow } from '../../api/response-types.ts'
 import { useEventStream } from '../../api/use-event-stream.ts'
 import { useQuery } from '../../api/use-query.ts'
 import { Badge } from '../../components/badge.tsx'
@@ -25,11 +25,11 @@ export function LivePage() {
   const device = route.query.get('device')
   const [typed, setTyped] = useState(device ?? '')
   const [paused, setPaused] = useState(false)
-  const [news, setNews] = useState<{ under: string; rows: EventRow[] }>({ under: '', rows: [] })
+  const [news, setNews] = useState<{ under: string; rows: FleetEvent[] }>({ under: '', rows: [] })
   const filter = query({ kind, device })
-  const earlier = useQuery<Page<EventRow>>(`/v1/events${query({ kind, device, limit: EARLIER })}`)
+  const earlier = useQuery<Page<FleetEvent>>(`/v1/events${query({ kind, device, limit: EARLIER })}`)
   const take = useCallback(
-    (row: EventRow) =>
+    (row: FleetEvent) =>
       setNews(({ under, rows }) => ({
         under: filter,
         rows: [row, ...(under === filter ? rows : [])].slice(0, ROWS_MAX),

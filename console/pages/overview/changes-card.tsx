@@ -1,6 +1,7 @@
 // What changed in the last 24 hours: how often each kind of change happened, and the last ones that people made.
+
+import type { History } from '../../../client/events.ts'
 import type { AuditRow, Page } from '../../../client/types.ts'
-import type { History } from '../../api/response-types.ts'
 import { useQuery } from '../../api/use-query.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'

@@ -1,6 +1,6 @@
 // The history on the overview: the span of time, its charts, and the same numbers as a table.
 import { useState } from 'react'
-import type { History } from '../../api/response-types.ts'
+import type { History } from '../../../client/events.ts'
 import { useQuery } from '../../api/use-query.ts'
 import { DataTable } from '../../components/data-table.tsx'
 import { FailureNotice } from '../../components/notice.tsx'

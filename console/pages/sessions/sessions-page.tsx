@@ -1,8 +1,8 @@
 // Sessions: of devices that are connected, and kept ones of devices that are away; to end, and to clear with all that waits in it.
 import { useState } from 'react'
+import type { Session } from '../../../client/sessions.ts'
 import type { Receipt } from '../../../client/types.ts'
 import { change, query } from '../../api/request.ts'
-import type { SessionRow } from '../../api/response-types.ts'
 import { useMay } from '../../api/session.tsx'
 import { usePages } from '../../api/use-pages.ts'
 import { Badge } from '../../components/badge.tsx'
@@ -28,13 +28,13 @@ const views = [
   { key: 'kept', title: 'Kept while away', filter: { connected: false } },
 ] as const
 
-type Asked = { session: SessionRow; clear: boolean }
+type Asked = { session: Session; clear: boolean }
 
 export function SessionsPage() {
   const asked = useRoute().query.get('view')
   const view = views.find(({ key }) => key === asked) ?? views[0]
   const path = `/v1/sessions${query({ ...view.filter, limit: 100, total: true })}`
-  const { items, total, failure, loading, more, fetching, refetch } = usePages<SessionRow>(path, {
+  const { items, total, failure, loading, more, fetching, refetch } = usePages<Session>(path, {
     everyMs: FRESH_MS,
   })
   const [ending, setEnding] = useState<Asked | null>(null)

@@ -16,6 +16,8 @@ type Period = {
   messagesReceived: number
   bytesReceived: number
   routingMs: number | null
+  acknowledgementMs: number | null
+  acknowledgementMaxMs: number | null
   changes: Record<string, number>
 }
 
@@ -57,6 +59,9 @@ test('counts sessions, connects, refusals by reason, traffic and changes of the 
   )
   assert.ok(sum(period => period.bytesReceived) > 20 * 20)
   assert.ok(periods.some(({ routingMs }) => routingMs !== null && routingMs > 0))
+  const timed = periods.find(({ acknowledgementMs }) => acknowledgementMs !== null)!
+  assert.ok(timed.acknowledgementMs! > 0)
+  assert.ok(timed.acknowledgementMaxMs! >= timed.acknowledgementMs!)
   assert.ok(periods.some(({ sessions }) => sessions !== null))
   for (const [index, { at }] of periods.entries())
     if (index > 0) assert.equal(Date.parse(at) - Date.parse(periods[index - 1]!.at), 60_000)
