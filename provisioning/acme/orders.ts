@@ -27,6 +27,8 @@ export type Orders = {
 }
 
 const ORDER_MS = 60 * 60_000
+/** A client finalizes within seconds: one that has not makes room for others where there is none. */
+const UNUSED_MS = 60_000
 export const ORDERS_MAX = 10_000
 export const ORDERS_EACH_MAX = 20
 
@@ -52,11 +54,13 @@ export function createOrders(now: () => number): Orders {
     }
   }
 
-  /** Makes room by forgetting the oldest that is decided, or, of the same account, that nobody works on. */
+  /** Makes room by forgetting the oldest that is decided or was not finalized for long, or, of the same account, that nobody works on. */
   function makeRoom(among: Iterable<Order>, own: boolean): boolean {
     for (const order of among) {
       const isDeciding = order.state === 'processing' && order.fingerprint === null
-      if (isDeciding || (!own && (order.state === 'ready' || order.state === 'processing'))) continue
+      const isUnused = order.state === 'ready' && order.endsAt - ORDER_MS <= now() - UNUSED_MS
+      const isOpen = (order.state === 'ready' && !isUnused) || order.state === 'processing'
+      if (isDeciding || (!own && isOpen)) continue
       drop(order)
       return true
     }

@@ -27,11 +27,18 @@ test('orders are bounded, for each account and in all, and end', () => {
   for (let account = 0; orders.size() < ORDERS_MAX; account += 1)
     orders.open(`a${account}`, identifiers, null)
   assert.equal(orders.open('late', identifiers, null), null, 'those of others stay')
+  // A client finalizes at once: with accounts of one claim alone, orders that nobody finalizes would keep all others out for an hour.
+  at = 60_000
+  const [waiting] = orders.of('a0')
+  waiting!.state = 'processing'
+  assert.ok(orders.open('late', identifiers, null))
+  assert.equal(orders.find(waiting!.id), waiting)
+  assert.equal(orders.size(), ORDERS_MAX)
   const [finished] = orders.of('one')
   finished!.state = 'valid'
   assert.ok(orders.open('late', identifiers, null))
   assert.equal(orders.find(finished!.id), null)
-  at = 60 * 60_000
+  at = 2 * 60 * 60_000
   assert.ok(orders.open('later', identifiers, null))
   assert.equal(orders.size(), 1)
 })
