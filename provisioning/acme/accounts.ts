@@ -1,6 +1,7 @@
 // Accounts (RFC 8555 §7.3): made with a binding, found by their key, given another key, ended. No contact is kept: nothing here sends mail.
 import type { Actor } from '../../db/audit/audit.ts'
 import type { AcmeAccount, AcmeAccountStore } from '../../db/enrollment/acme-accounts.ts'
+import { Conflict } from '../../db/transact.ts'
 import type { Presented } from '../enrollment/enrollment-authentication.ts'
 import { holderOf } from '../enrollment/enrollment-service.ts'
 import { Problem } from '../http/problem.ts'
@@ -48,7 +49,7 @@ export function createAccounts({ store, binding }: Parts) {
       },
     )
     const actor: Actor = { name: holderOf(credential), kind: 'enrollment', requestId: request.requestId }
-    const id = await store.createAcmeAccount(key, bound(credential), actor)
+    const id = await store.createAcmeAccount(key, bound(credential), actor).catch(refuseKey)
     return { account: accountOf(id), isNew: true }
   }
 
@@ -75,7 +76,7 @@ export function createAccounts({ store, binding }: Parts) {
       throw acmeFault('acme_malformed', 'payload: account is not the one that asks')
     if (readAccountKey(inner['oldKey']).spkiHash !== account.spkiHash)
       throw acmeFault('acme_malformed', 'payload: oldKey is not the key of the account')
-    await store.changeAcmeAccountKey(account.id, key, actorOf(account, request.requestId))
+    await store.changeAcmeAccountKey(account.id, key, actorOf(account, request.requestId)).catch(refuseKey)
     return accountOf(account.id)
   }
 
@@ -92,6 +93,12 @@ async function newKeyIn(
     throw acmeFault('acme_malformed', 'payload: its header must have jwk, and the url of the outer one')
   const key = readAccountKey(header['jwk'])
   return { key, inner: payloadOf(await verifiedBytes(jws, key.key, signatureAlgorithms)) }
+}
+
+/** A key that has an owner, or is known to thieves, is a fault of the key and of no certificate request. */
+function refuseKey(error: unknown): never {
+  const isKey = error instanceof Conflict && /^public_key_/.test(error.code)
+  throw isKey ? acmeFault('acme_key_refused', error.message) : error
 }
 
 function bound(credential: Presented['credential']) {

@@ -16,7 +16,7 @@ import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { createAccounts } from './accounts.ts'
 import { type AcmeRequest, createAcmeAuthentication } from './acme-authentication.ts'
 import { acmeFault, inAcme } from './acme-problems.ts'
-import { type Addresses, addressesAt, paths } from './addresses.ts'
+import { type Addresses, addressesAt, linkToDirectory, paths } from './addresses.ts'
 import { createCertificateRevocation } from './certificate-revocation.ts'
 import { createAccountBinding } from './external-account-binding.ts'
 import { createNonces } from './nonces.ts'
@@ -68,8 +68,8 @@ export function acmeRoutes(api: Api, services: AcmeServices, parts: AcmeParts): 
     const isDirectory = request.routeOptions.url === paths.directory
     const isRead = request.method !== 'POST' && request.routeOptions.url !== paths.newNonce
     if (!isRead) reply.header('replay-nonce', nonces.issue())
-    if (!isDirectory && request.host !== '')
-      reply.header('link', `<https://${request.host}${paths.directory}>;rel="index"`)
+    const link = isDirectory ? null : linkToDirectory(request.host)
+    if (link !== null) reply.header('link', link)
   })
 
   const common = { tags: ['acme'], security: [{}], querystring: NoQuery }

@@ -15,6 +15,11 @@ export type Addresses = ReturnType<typeof addressesAt>
 
 const HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/
 
+/** The Link that every resource but the directory has (RFC 8555 §7.1); null where the Host header names no host. */
+export function linkToDirectory(host: string): string | null {
+  return HOST.test(host) ? `<https://${host}${paths.directory}>;rel="index"` : null
+}
+
 /** `host` is that of the Host header, with its port. */
 export function addressesAt(host: string) {
   if (!HOST.test(host)) throw acmeFault('acme_malformed', 'the Host header is missing, or names no host')

@@ -157,8 +157,8 @@ test('account keys are judged as keys of devices are, and nothing of a secret is
   const device = await createAcmeClient(service, pair)
   assertRefused(
     await device.register(await bindingFor(service, { group: 'g' })),
-    409,
-    'badCSR',
+    400,
+    'badPublicKey',
     /that of a device/,
   )
 })
