@@ -1,33 +1,19 @@
 // What an admin does in a real browser: callers, issuers, claims, webhooks, many devices at once. Each step is judged by the API.
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import type { Browser } from 'playwright-core'
-import { buildConsole } from '../../console/build.ts'
+import { describe, it } from 'node:test'
 import { makeCrlAuthority } from '../provisioning/anchors/crl-authority.ts'
-import { makeCsr, type Service, selfSigned, signedBy, startService } from '../provisioning/harness.ts'
-import { launchBrowser, openConsole, type Watched } from './browser.ts'
+import { makeCsr, selfSigned, signedBy } from '../provisioning/harness.ts'
+import { signedIn } from './signed-in.ts'
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: a template of the service
 const TEMPLATE = 'maker-${cn}'
 
 describe('an admin in the console', () => {
-  let service: Service
-  let browser: Browser
-  let view: Watched
-  before(async () => {
-    await buildConsole()
-    ;[service, browser] = await Promise.all([startService(), launchBrowser()])
-    view = await openConsole(browser, service.url)
-    await view.signIn(service.token)
-  })
-  after(async () => {
-    await browser?.close()
-    await service?.[Symbol.asyncDispose]()
-  })
+  const admin = signedIn()
 
   it('makes an API token for a group, sees it once, and revokes it', async () => {
-    const { page } = view
-    await view.goTo('/access')
+    const { page } = admin.view
+    await admin.view.goTo('/access')
     await page.getByLabel('Name').fill('line-3')
     await page.getByLabel('Role').selectOption('enroller')
     await page.getByLabel('Group').fill('pumps')
@@ -36,7 +22,7 @@ describe('an admin in the console', () => {
     await page.getByRole('button', { name: 'line-3.token' }).click()
     const chunks = await (await (await saved).createReadStream()).toArray()
     const token = Buffer.concat(chunks).toString().trim()
-    const whoami = () => service.call('GET', '/v1/whoami', undefined, { token })
+    const whoami = () => admin.service.call('GET', '/v1/whoami', undefined, { token })
     const { name, role, group } = (await whoami()).body
     assert.deepEqual({ name, role, group }, { name: 'line-3', role: 'enroller', group: 'pumps' })
     await page.getByRole('button', { name: 'I have it' }).click()
@@ -53,8 +39,8 @@ describe('an admin in the console', () => {
   })
 
   it("registers an operator's certificate, and shows what is wrong with one", async () => {
-    const { page } = view
-    await view.goTo('/access?view=certificates')
+    const { page } = admin.view
+    await admin.view.goTo('/access?view=certificates')
     await page.getByLabel('Name').fill('alice')
     await page.getByLabel('Certificate (PEM)').fill('-----BEGIN CERTIFICATE-----')
     await page.getByRole('button', { name: 'Register the certificate' }).click()
@@ -62,7 +48,7 @@ describe('an admin in the console', () => {
     await page.getByLabel('Certificate (PEM)').fill(selfSigned('alice').certificate)
     await page.getByRole('button', { name: 'Register the certificate' }).click()
     await page.getByRole('row', { name: /alice.*viewer.*accepted/ }).waitFor()
-    const { items } = (await service.call('GET', '/v1/operators')).body
+    const { items } = (await admin.service.call('GET', '/v1/operators')).body
     assert.deepEqual(
       items.map(({ name, role }: { name: string; role: string }) => [name, role]),
       [['alice', 'viewer']],
@@ -70,14 +56,14 @@ describe('an admin in the console', () => {
   })
 
   it("proves a trust anchor's key, opens it, puts its CRL in force, and disables it", async () => {
-    const { page } = view
+    const { page } = admin.view
     using pki = makeCrlAuthority('Maker CA')
-    const { body } = await service.call('POST', '/v1/issuers', {
+    const { body } = await admin.service.call('POST', '/v1/issuers', {
       certificate: pki.ca.certificate,
       name: 'maker',
     })
-    const issuer = async () => (await service.call('GET', `/v1/issuers/${body.id}`)).body
-    await view.goTo('/issuers')
+    const issuer = async () => (await admin.service.call('GET', `/v1/issuers/${body.id}`)).body
+    await admin.view.goTo('/issuers')
     await page.getByRole('link', { name: 'maker' }).click()
     await page.getByRole('button', { name: 'Get a number to sign' }).click()
     const commands = await page.getByRole('region', { name: 'Commands' }).innerText()
@@ -104,7 +90,7 @@ describe('an admin in the console', () => {
       [anchor.autoRegistration.mode, anchor.autoRegistration.nameTemplate],
       ['pending', TEMPLATE],
     )
-    const { mode, group } = (await service.call('GET', `/v1/issuers/${body.id}/enrollment`)).body
+    const { mode, group } = (await admin.service.call('GET', `/v1/issuers/${body.id}/enrollment`)).body
     assert.deepEqual({ mode, group }, { mode: 'active', group: 'makers' })
 
     const file = {
@@ -124,19 +110,19 @@ describe('an admin in the console', () => {
   })
 
   it('hands over to a new issuing CA', async () => {
-    const { page } = view
-    await view.goTo('/issuers')
+    const { page } = admin.view
+    await admin.view.goTo('/issuers')
     await page.getByRole('button', { name: 'Hand over to a new issuing CA…' }).click()
     await page.getByLabel('Type rotate to confirm').fill('rotate')
     await page.getByRole('button', { name: 'Hand over', exact: true }).click()
     await page.getByRole('row', { name: /handed over/ }).waitFor()
-    const { issuing } = (await service.call('GET', '/v1/ca')).body
+    const { issuing } = (await admin.service.call('GET', '/v1/ca')).body
     assert.equal(issuing.length, 2)
   })
 
   it('makes a claim for a batch, hands out its certificate, and revokes it', async () => {
-    const { page } = view
-    await view.goTo('/enroll?view=claims')
+    const { page } = admin.view
+    await admin.view.goTo('/enroll?view=claims')
     await page.getByLabel('Name').fill('batch-7')
     await page.getByLabel('Devices at most').fill('2')
     await page.getByLabel('Only these devices').fill('lamp-1, lamp-2')
@@ -148,13 +134,13 @@ describe('an admin in the console', () => {
     await page.getByLabel('Type batch-7 to confirm').fill('batch-7')
     await page.getByRole('button', { name: 'Revoke', exact: true }).click()
     await row.getByText('revoked').waitFor()
-    const { items } = (await service.call('GET', '/v1/claims')).body
+    const { items } = (await admin.service.call('GET', '/v1/claims')).body
     assert.deepEqual([items[0].status, items[0].quota, items[0].allowlisted], ['revoked', 2, true])
   })
 
   it('adds a webhook, sees its secret once, disables and removes it', async () => {
-    const { page } = view
-    await view.goTo('/webhooks')
+    const { page } = admin.view
+    await admin.view.goTo('/webhooks')
     await page.getByLabel('URL').fill('https://127.0.0.1/hook')
     await page.getByRole('button', { name: 'Add the webhook' }).click()
     await page.getByRole('alert').getByText('webhook_url_refused').waitFor()
@@ -169,8 +155,8 @@ describe('an admin in the console', () => {
     await card.getByText('not taken').waitFor()
     await card.getByText('Deliveries').click()
     await card.getByText('Nothing was sent since the service started.').waitFor()
-    const { fingerprint } = await service.enroll('hooked-1')
-    await service.call('POST', `/v1/certificates/${fingerprint}/revoke`)
+    const { fingerprint } = await admin.service.enroll('hooked-1')
+    await admin.service.call('POST', `/v1/certificates/${fingerprint}/revoke`)
     const sent = card.getByRole('row', { name: /Revoked hooked-1 not taken/ })
     await sent.getByRole('button', { name: 'Send again' }).click()
     await card.getByRole('button', { name: 'Replay…' }).click()
@@ -178,7 +164,7 @@ describe('an admin in the console', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Replay' }).click()
     await card.getByRole('button', { name: 'Disable' }).click()
     await card.getByText('disabled', { exact: true }).waitFor()
-    const [webhook] = (await service.call('GET', '/v1/webhooks')).body.items
+    const [webhook] = (await admin.service.call('GET', '/v1/webhooks')).body.items
     assert.deepEqual([webhook.state, webhook.kinds], ['disabled', ['revoked']])
     await card.getByRole('button', { name: 'Remove…' }).click()
     await page.getByLabel('Type remove to confirm').fill('remove')
@@ -187,10 +173,10 @@ describe('an admin in the console', () => {
   })
 
   it('adds many to a group and sets an attribute, counting those alone that change', async () => {
-    const { page } = view
+    const { page } = admin.view
     for (const id of ['valve-1', 'valve-2', 'valve-3'])
-      await service.call('POST', '/v1/devices', { id, groups: id === 'valve-1' ? ['water'] : [] })
-    await view.goTo('/devices?search=valve')
+      await admin.service.call('POST', '/v1/devices', { id, groups: id === 'valve-1' ? ['water'] : [] })
+    await admin.view.goTo('/devices?search=valve')
     const all = async (change: string) => {
       await page.getByLabel('Choose valve-2').check()
       await page.getByRole('button', { name: 'All that match' }).click()
@@ -210,7 +196,7 @@ describe('an admin in the console', () => {
     await dialog.getByLabel('Attribute').fill('site')
     await dialog.getByLabel('Value').fill('north')
     await finish('Set 3 devices')
-    const { items } = (await service.call('GET', '/v1/devices?group=water&attribute=site:north')).body
+    const { items } = (await admin.service.call('GET', '/v1/devices?group=water&attribute=site:north')).body
     assert.equal(items.length, 3)
     await all('Add to a group…')
     await dialog.getByLabel('Group').fill('water')
@@ -219,14 +205,14 @@ describe('an admin in the console', () => {
   })
 
   it('revokes what older certificates of devices may still do, and leaves devices without any', async () => {
-    const { page } = view
-    const older = await service.enroll('tank-1')
-    await service.call('POST', `/v1/certificates/${older.fingerprint}/suspend`)
+    const { page } = admin.view
+    const older = await admin.service.enroll('tank-1')
+    await admin.service.call('POST', `/v1/certificates/${older.fingerprint}/suspend`)
     for (const id of ['tank-1', 'tank-2']) {
-      const newer = await service.enroll(id)
-      await service.call('POST', `/v1/certificates/${newer.fingerprint}/revoke`)
+      const newer = await admin.service.enroll(id)
+      await admin.service.call('POST', `/v1/certificates/${newer.fingerprint}/revoke`)
     }
-    await view.goTo('/devices?search=tank')
+    await admin.view.goTo('/devices?search=tank')
     await page.getByLabel('Choose tank-1').check()
     await page.getByRole('button', { name: 'All that match' }).click()
     await page.getByLabel('Further changes').selectOption('Revoke certificates…')
@@ -236,21 +222,21 @@ describe('an admin in the console', () => {
     await dialog.getByRole('button', { name: 'Revoke 1 device' }).click()
     await dialog.getByText('1 of 1 done').waitFor()
     await dialog.getByRole('button', { name: 'Close' }).click()
-    const { body } = await service.call('GET', `/v1/certificates/${older.fingerprint}`)
+    const { body } = await admin.service.call('GET', `/v1/certificates/${older.fingerprint}`)
     assert.equal(body.status, 'revoked')
   })
 
   it('approves many at once', async () => {
-    const { page } = view
+    const { page } = admin.view
     for (const id of ['lamp-1', 'lamp-2']) {
-      await service.call('POST', '/v1/devices', { id })
+      await admin.service.call('POST', '/v1/devices', { id })
       const { token } = (
-        await service.call('POST', '/v1/enrollment-tokens', { deviceId: id, approval: true })
+        await admin.service.call('POST', '/v1/enrollment-tokens', { deviceId: id, approval: true })
       ).body
-      await service.call('POST', '/v1/enroll', { csr: makeCsr('p256').csr }, { token })
+      await admin.service.call('POST', '/v1/enroll', { csr: makeCsr('p256').csr }, { token })
     }
     await page.setViewportSize({ width: 390, height: 800 })
-    await view.goTo('/approvals')
+    await admin.view.goTo('/approvals')
     await page.getByRole('button', { name: 'Choose all shown' }).click()
     await page.getByText('2 certificates chosen').waitFor()
     await page.getByRole('button', { name: 'Approve all…' }).click()
@@ -259,21 +245,22 @@ describe('an admin in the console', () => {
     await page.getByRole('button', { name: 'Close' }).click()
     await page.getByText('No devices are waiting').waitFor()
     await page.setViewportSize({ width: 1280, height: 900 })
-    const { items } = (await service.call('GET', '/v1/certificates?status=pending')).body
+    const { items } = (await admin.service.call('GET', '/v1/certificates?status=pending')).body
     assert.deepEqual(items, [])
   })
 
   it('deletes a decommissioned device', async () => {
-    const { page } = view
-    await service.call('POST', '/v1/devices', { id: 'old-1' })
-    await service.call('POST', '/v1/devices/old-1/decommission')
-    await view.goTo('/devices/old-1')
+    const { page } = admin.view
+    await admin.service.call('POST', '/v1/devices', { id: 'old-1' })
+    await admin.service.call('POST', '/v1/devices/old-1/decommission')
+    await admin.view.goTo('/devices/old-1')
     await page.getByRole('button', { name: 'Delete…' }).click()
     await page.getByLabel('Type old-1 to confirm').fill('old-1')
     await page.getByRole('button', { name: 'Delete', exact: true }).click()
     await page.getByRole('heading', { name: 'Devices', level: 1 }).waitFor()
-    assert.equal((await service.call('GET', '/v1/devices/old-1')).status, 404)
+    assert.equal((await admin.service.call('GET', '/v1/devices/old-1')).status, 404)
   })
 
-  it('did all of it within the content policy and left nothing in the browser', () => view.assertHarmless())
+  it('did all of it within the content policy and left nothing in the browser', () =>
+    admin.view.assertHarmless())
 })

@@ -1,33 +1,19 @@
 // What an operator changes besides one device: files of many, tokens, approvals, policies, a whole selection.
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import type { Browser } from 'playwright-core'
-import { buildConsole } from '../../console/build.ts'
+import { describe, it } from 'node:test'
 import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { openForNotes } from '../../db/open.ts'
-import { makeCsr, type Service, startService } from '../provisioning/harness.ts'
-import { launchBrowser, openConsole, type Watched } from './browser.ts'
+import { makeCsr } from '../provisioning/harness.ts'
+import { signedIn } from './signed-in.ts'
 
 describe('an operator that steers the fleet', () => {
-  let service: Service
-  let browser: Browser
-  let view: Watched
-  before(async () => {
-    await buildConsole()
-    ;[service, browser] = await Promise.all([startService(), launchBrowser()])
-    view = await openConsole(browser, service.url)
-    await view.signIn(service.token)
-  })
-  after(async () => {
-    await browser?.close()
-    await service?.[Symbol.asyncDispose]()
-  })
+  const admin = signedIn()
 
   it('imports a file: maps its columns, tries it, sees which line is refused, does it', async () => {
-    const { page } = view
-    await view.goTo('/enroll?view=import')
+    const { page } = admin.view
+    await admin.view.goTo('/enroll?view=import')
     const rows = [
       'Name,Site,Group',
       'gauge-1,north,gauges',
@@ -42,16 +28,16 @@ describe('an operator that steers the fleet', () => {
     await page.getByRole('button', { name: 'Try it (dry run)' }).click()
     await page.getByText('2 would be registered').waitFor()
     await page.getByRole('row', { name: /^4 / }).waitFor()
-    assert.equal((await service.call('GET', '/v1/devices')).body.items.length, 0)
+    assert.equal((await admin.service.call('GET', '/v1/devices')).body.items.length, 0)
     await page.getByRole('button', { name: 'Import', exact: true }).click()
     await page.getByText('2 registered', { exact: true }).waitFor()
-    const { body } = await service.call('GET', '/v1/devices/gauge-2')
+    const { body } = await admin.service.call('GET', '/v1/devices/gauge-2')
     assert.deepEqual([body.attributes, body.groups], [{ Site: 'south, hall "B"' }, ['gauges']])
   })
 
   it('makes a token with a QR code and commands, shows it once, and approves what enrolled with it', async () => {
-    const { page } = view
-    await view.goTo('/enroll?view=token')
+    const { page } = admin.view
+    await admin.view.goTo('/enroll?view=token')
     await page.getByLabel('Device ID').fill('meter-1')
     await page.getByLabel('Somebody has to approve').check()
     await page.getByRole('button', { name: 'Make the token' }).click()
@@ -66,7 +52,7 @@ describe('an operator that steers the fleet', () => {
     const token = await page.evaluate<string>('navigator.clipboard.readText()')
     assert.equal((await page.content()).includes(token), false, 'it is in no text of the page')
     await page.getByRole('button', { name: 'I have it; hide the token' }).click()
-    const enrolled = await service.call('POST', '/v1/enroll', { csr: makeCsr('p256').csr }, { token })
+    const enrolled = await admin.service.call('POST', '/v1/enroll', { csr: makeCsr('p256').csr }, { token })
     assert.equal(enrolled.status, 202, enrolled.text)
 
     await page.getByRole('link', { name: /Approvals/ }).click()
@@ -75,13 +61,13 @@ describe('an operator that steers the fleet', () => {
     await page.getByRole('dialog').getByText('0 of 0 acknowledged').waitFor()
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
     await page.getByText('No devices are waiting').waitFor()
-    const { body } = await service.call('GET', '/v1/certificates?deviceId=meter-1')
+    const { body } = await admin.service.call('GET', '/v1/certificates?deviceId=meter-1')
     assert.equal(body.items[0].status, 'active')
   })
 
   it('suspends all that match a filter, after a preview, and is told what became of each', async () => {
-    const { page } = view
-    await view.goTo('/devices?group=gauges')
+    const { page } = admin.view
+    await admin.view.goTo('/devices?group=gauges')
     await page.getByLabel('Choose gauge-1').check()
     await page.getByRole('button', { name: 'All that match' }).click()
     await page.getByRole('button', { name: 'Suspend…' }).click()
@@ -93,16 +79,16 @@ describe('an operator that steers the fleet', () => {
     await dialog.getByText('2 of 2 done').waitFor()
     await dialog.getByRole('button', { name: 'Close' }).click()
     await page.getByRole('row', { name: /gauge-1 suspended/ }).waitFor()
-    const { body } = await service.call('GET', '/v1/devices?state=suspended')
+    const { body } = await admin.service.call('GET', '/v1/devices?state=suspended')
     assert.equal(body.items.length, 2)
   })
 
   it('shows in a receipt which broker is awaited, and goes on asking until it acted', async () => {
-    await service.call('POST', '/v1/devices', { id: 'slow-1' })
-    const registry = openForNotes(join(service.directory, 'registry.db'))
+    await admin.service.call('POST', '/v1/devices', { id: 'slow-1' })
+    const registry = openForNotes(join(admin.service.directory, 'registry.db'))
     const notes = createBrokerNotes(registry)
-    const { page } = view
-    await view.goTo('/devices/slow-1')
+    const { page } = admin.view
+    await admin.view.goTo('/devices/slow-1')
     for (const verb of ['Suspend', 'Activate']) {
       notes.enter('far', 0, Date.now())
       await page.getByRole('button', { name: `${verb}…` }).click()
@@ -122,8 +108,8 @@ describe('an operator that steers the fleet', () => {
   })
 
   it('writes a policy: faults stand at their lines, the trial names lost rights, the receipt says it holds', async () => {
-    const { page } = view
-    await view.goTo('/policies/default')
+    const { page } = admin.view
+    await admin.view.goTo('/policies/default')
     const editor = page.getByRole('textbox', { name: 'Policy document' })
     const stored = await editor.inputValue()
     await editor.fill('{\n  "name": "default",\n  "statements": [\n    { "effect": "permit" }\n  ]\n}')
@@ -165,14 +151,14 @@ describe('an operator that steers the fleet', () => {
     await dialog.getByRole('button', { name: 'Replace' }).click()
     await dialog.getByText('every broker acted').waitFor()
     await dialog.getByRole('button', { name: 'Close' }).click()
-    const { body } = await service.call('GET', '/v1/policies/default')
+    const { body } = await admin.service.call('GET', '/v1/policies/default')
     assert.deepEqual(body.document.statements, [narrow])
     assert.notEqual(stored, JSON.stringify(body.document))
   })
 
   it('creates a policy and attaches it to a group', async () => {
-    const { page } = view
-    await view.goTo('/policies')
+    const { page } = admin.view
+    await admin.view.goTo('/policies')
     await page.getByRole('button', { name: 'New policy' }).click()
     await page.getByLabel('Name').fill('firmware')
     await page.getByRole('button', { name: 'Write it' }).click()
@@ -185,20 +171,23 @@ describe('an operator that steers the fleet', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Attach' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
     await page.getByText('group gauges').waitFor()
-    const { body } = await service.call('GET', '/v1/policies/firmware')
+    const { body } = await admin.service.call('GET', '/v1/policies/firmware')
     assert.deepEqual(body.attachments, [{ kind: 'group', target: 'gauges' }])
   })
 
   it('did all of it within the content policy, on one origin, and left nothing in the browser', () =>
-    view.assertHarmless())
+    admin.view.assertHarmless())
 
   it('sorts the list by a heading, chooses its columns, says how many match, and moves by keys', async () => {
     for (const [at, id] of ['m-1', 'm-2', 'm-3'].entries()) {
-      await service.call('POST', '/v1/devices', { id, attributes: { site: at === 1 ? 'north' : 'south' } })
-      await service.call('POST', `/v1/devices/${id}/decommission`)
+      await admin.service.call('POST', '/v1/devices', {
+        id,
+        attributes: { site: at === 1 ? 'north' : 'south' },
+      })
+      await admin.service.call('POST', `/v1/devices/${id}/decommission`)
     }
-    const { page } = view
-    await view.goTo('/devices?search=m-')
+    const { page } = admin.view
+    await admin.view.goTo('/devices?search=m-')
     await page.getByText('1–3 of 3', { exact: true }).waitFor()
     const ids = () => page.locator('tbody th').allInnerTexts()
     await page.getByRole('button', { name: 'Device', exact: true }).click()
@@ -217,22 +206,22 @@ describe('an operator that steers the fleet', () => {
     await page.keyboard.press('k')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'm-3' }).waitFor()
-    await view.goTo('/devices?search=m-%20site%3Asouth&seen=never&sort=-createdAt')
+    await admin.view.goTo('/devices?search=m-%20site%3Asouth&seen=never&sort=-createdAt')
     await page.getByText('1–2 of 2', { exact: true }).waitFor()
     assert.deepEqual(await ids(), ['m-3', 'm-1'])
-    await view.goTo('/devices?seen=7')
+    await admin.view.goTo('/devices?seen=7')
     await page.getByText('0 devices', { exact: true }).waitFor()
   })
 
   it('saves a view by name, finds it in the palette, shows the keys, and forgets the view', async () => {
-    const { page } = view
+    const { page } = admin.view
     const { keyboard } = page
-    await view.goTo('/devices?group=gauges&sort=-id')
+    await admin.view.goTo('/devices?group=gauges&sort=-id')
     await page.getByText('Saved views').click()
     await page.getByLabel('Save filters').fill('Gauges <b>first</b>')
     await page.getByRole('button', { name: 'Save', exact: true }).click()
     await page.getByRole('link', { name: 'Gauges <b>first</b>' }).waitFor()
-    await view.goTo('/policies')
+    await admin.view.goTo('/policies')
     await keyboard.press('Control+k')
     await page.getByRole('combobox', { name: 'Go to' }).fill('gauges <b>')
     await page.getByRole('option', { name: /^Gauges <b>first<\/b>/ }).waitFor()
@@ -247,10 +236,10 @@ describe('an operator that steers the fleet', () => {
     await keyboard.press('?')
     await page.getByRole('dialog', { name: 'Keys' }).getByText('go down in a list').waitFor()
     await keyboard.press('Escape')
-    await view.goTo('/devices')
+    await admin.view.goTo('/devices')
     await page.getByText('Saved views (1)').click()
     await page.getByRole('button', { name: 'Remove the view Gauges <b>first</b>' }).click()
     await page.getByRole('link', { name: 'Gauges' }).waitFor({ state: 'detached' })
-    await view.assertHarmless()
+    await admin.view.assertHarmless()
   })
 })
