@@ -1,9 +1,16 @@
 // Puts the broker together: the parts of it first, then how it starts and stops.
+
 import { hostname } from 'node:os'
+
+import { join } from 'node:path'
+
 import type { Logger } from 'pino'
 import type { ChangeReader } from '../db/change-feed.ts'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
+import { type BrokerReplica, openBrokerReplica } from '../db/replication/broker-replica.ts'
+import type { PostgresSettings } from '../db/replication/postgres.ts'
 import { openSessionFile } from '../db/sessions/session-file.ts'
+
 import manifest from '../package.json' with { type: 'json' }
 import { createLimits } from './gate/limits/connection-limits.ts'
 import { createGates } from './gate-workers/index.ts'
@@ -15,7 +22,7 @@ import { type BrokerLog, createBrokerLog } from './observability/logging.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { traceConnections } from './observability/tracing.ts'
 import { createObservers } from './observers.ts'
-import { openBrokerRegistry } from './registry/broker-registry.ts'
+import { openBrokerRegistry, REPLICA_FILE } from './registry/broker-registry.ts'
 import { createIsGone } from './revocation/retention.ts'
 import { watchRevocations } from './revocation/revocation-watch.ts'
 import { clearSessions, reconcileStoredState } from './revocation/startup-reconciliation.ts'
@@ -37,6 +44,8 @@ export type BrokerOptions = {
   cluster?: Pick<ClusterOptions, 'bus' | 'postgres' | 'times'> | undefined
   /** The node can go on no longer: its process should end, and begin anew. */
   onFatal?: () => void
+  /** Where several machines share the registry: it is in PostgreSQL, and knows this broker by its name. */
+  shared?: { settings: PostgresSettings; node: string } | null
   now?: () => number
   /** How often expired sessions are looked for, and how often the registry is written. Tests do not wait a second for it. */
   intervals?: { expiryCheckMs: number; registryWriteMs: number }
@@ -89,7 +98,14 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const metrics = createMetrics()
   const brokerLog = createBrokerLog(log, metrics)
   const onDoubt = brokerLog.registryInDoubt
-  const registry = openBrokerRegistry({ data, settings, now, onDoubt, onOpen: brokerLog.registryOpen })
+  const { shared = null } = options
+  const replica = shared === null ? null : await openReplica(shared, data, settings, onDoubt)
+  const registry = await Promise.try(openBrokerRegistry, {
+    ...{ data, settings, now, onDoubt, replica, onOpen: brokerLog.registryOpen },
+  }).catch(async error => {
+    await replica?.close()
+    throw error
+  })
   const sessions = createSessions()
   const { nodeId } = options
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
@@ -100,6 +116,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const stores = await Promise.try(openStores, {
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
     sharedFile: cluster?.sessionFile ?? null,
+    nodeName: shared?.node ?? 'broker',
     storedSession: deviceId => engine.storedSession(deviceId),
     log: brokerLog,
   }).catch(async error => {
@@ -161,6 +178,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     pollMs: settings.registryPollMs,
     expiryCheckMs,
     maxSessionAgeMs: settings.maxSessionAgeMs,
+    mustCut: registry.mustCut,
     engine,
     isGone,
     now,
@@ -171,7 +189,9 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   })
   metrics.feedEpoch.set(registry.epoch)
   const { healthy } = registry.health
-  const scrape = createScrape({ metrics, engine, limits, healthy, sessionFile: stores.sessionsAt })
+  const scrape = createScrape({
+    ...{ metrics, engine, limits, healthy, replica, sessionFile: stores.sessionsAt },
+  })
   const { version } = manifest
   const sysTopics = createSysTopics({ everyMs: settings.sysIntervalMs, version, engine, limits })
   return {
@@ -180,7 +200,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
 }
 
 async function openClusterFor(
-  { cluster, nodeId, onFatal }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'onFatal'>,
+  { cluster, nodeId, shared, onFatal }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'shared' | 'onFatal'>,
   feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
   log: BrokerLog,
 ): Promise<Cluster | null> {
@@ -188,13 +208,27 @@ async function openClusterFor(
   const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
   return await openCluster(openSessionFile(null), {
     ...cluster,
-    name: nodeId ?? hostname(),
+    name: nodeId ?? shared?.node ?? hostname(),
     clearedAfter: epoch => [...feed.clearedAfter(epoch), ...feed.deletedAfter(epoch)],
     onTrouble: log.clusterTroubled,
     onEnded(error) {
       log.clusterEnded(error)
       onFatal?.()
     },
+  })
+}
+
+function openReplica(
+  { settings: at, node }: { settings: PostgresSettings; node: string },
+  data: string,
+  settings: BrokerSettings,
+  onFailed: (error: unknown) => void,
+): Promise<BrokerReplica> {
+  if (settings.gates > 0) throw new Error('gates and --registry do not go together yet: set gates to 0')
+  return openBrokerReplica({
+    ...{ settings: at, node, onFailed, file: join(data, REPLICA_FILE) },
+    version: manifest.version,
+    cutMs: settings.isolationCutMs,
   })
 }
 

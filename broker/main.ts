@@ -1,7 +1,9 @@
 // The broker as a process: waits for the files that provisioning creates, starts, and reports why it cannot.
 import { existsSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { asRegistryError, RegistryError } from '../db/registry-error.ts'
+import { readPostgresSettings } from '../db/replication/postgres.ts'
 import { writeBrokerSettings } from '../db/service-records.ts'
 import { NotPrepared } from './gate/tls/tls-context.ts'
 import { type Broker, startBroker } from './index.ts'
@@ -29,7 +31,7 @@ type RunningBroker = {
   close(options: { hurry: boolean }): Promise<void>
 }
 
-const NEEDED = ['registry.db', 'ca.crt', 'server.crt', join('keys', 'server.key')]
+const NEEDED = ['ca.crt', 'server.crt', join('keys', 'server.key')]
 const LOOK_EVERY_MS = 50
 
 /** Runs a broker on a data directory. Throws an Error that names the problem and the remedy. */
@@ -37,8 +39,10 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
   const env = options.env ?? process.env
   const settings = readBrokerSettings(options.data, env)
   const log = createLog(options.logLevel ?? env['ROLLCALL_LOG_LEVEL'] ?? 'info')
-  const broker = await startWhenPrepared(options.waitMs ?? 30_000, options.data, () =>
-    startBroker({ data: options.data, host: options.host, port: options.mqttsPort, settings, log }),
+  const shared = sharedBy(env)
+  const needed = shared === null ? ['registry.db', ...NEEDED] : NEEDED
+  const broker = await startWhenPrepared(options.waitMs ?? 30_000, options.data, needed, () =>
+    startBroker({ data: options.data, host: options.host, port: options.mqttsPort, settings, log, shared }),
   ).catch(error => {
     throw inWords(error, options)
   })
@@ -64,11 +68,12 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
 async function startWhenPrepared(
   waitMs: number,
   data: string,
+  needed: readonly string[],
   start: () => Promise<Broker>,
 ): Promise<Broker> {
   const end = performance.now() + waitMs
   for (;;) {
-    const missing = NEEDED.filter(file => !existsSync(join(data, file)))
+    const missing = needed.filter(file => !existsSync(join(data, file)))
     if (missing.length === 0) {
       try {
         return await start()
@@ -84,12 +89,20 @@ async function startWhenPrepared(
   }
 }
 
+/** The registry that the environment names, and how it calls this broker. */
+function sharedBy(env: NodeJS.ProcessEnv) {
+  const url = env['ROLLCALL_REGISTRY'] || null
+  if (url === null) return null
+  const passwordFile = env['ROLLCALL_REGISTRY_PASSWORD_FILE'] || undefined
+  return { settings: readPostgresSettings(url, { passwordFile }), node: env['ROLLCALL_NODE'] || hostname() }
+}
+
+const PASSING = ['registry_outdated', 'registry_busy', 'registry_missing', 'registry_unreachable']
+
 function isPassing(error: unknown): boolean {
   if (error instanceof NotPrepared) return true
   const known = asRegistryError(error)
-  return (
-    known instanceof RegistryError && (known.code === 'registry_outdated' || known.code === 'registry_busy')
-  )
+  return known instanceof RegistryError && PASSING.includes(known.code)
 }
 
 function inWords(error: unknown, { host, mqttsPort }: RunBrokerOptions): unknown {

@@ -1,6 +1,5 @@
 // The files that the broker writes: its notes in the registry, the session store, the event log.
 import { join } from 'node:path'
-import { createBrokerNotes } from '../db/broker-notes.ts'
 import { createEventReader } from '../db/events/event-reader.ts'
 import {
   isDamage,
@@ -28,6 +27,8 @@ export function openStores(options: {
   data: string
   /** Undefined for the only broker of a registry. */
   nodeId: string | undefined
+  /** What the registry calls the only broker of this data directory. */
+  nodeName: string
   settings: BrokerSettings
   registry: BrokerRegistry
   sessions: Sessions
@@ -39,7 +40,7 @@ export function openStores(options: {
   now: () => number
 }) {
   const { data, settings, registry, sessions, log, now } = options
-  const nodeId = options.nodeId ?? 'broker'
+  const nodeId = options.nodeId ?? options.nodeName
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
   const { sharedFile } = options
   const isOwn = settings.durableSessions === 1 && sharedFile === null
@@ -49,7 +50,7 @@ export function openStores(options: {
     const writeBuffer = createRegistryWriteBuffer({
       nodeId,
       epoch: registry.epoch,
-      notes: createBrokerNotes(registry.writing, manifest.version),
+      notes: registry.notes(manifest.version),
       everyMs: options.registryWriteMs,
       now,
       sessions,

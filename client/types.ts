@@ -99,6 +99,8 @@ export type Receipt = {
   sessionsCut: number
   /** Brokers that did not acknowledge in time. */
   unreachable: string[]
+  /** From then on none of them can have a session that the change ended (RFC 3339 UTC); null where that cannot be said. */
+  noSessionAfter?: string | null
 }
 /** A certificate that admits a device. Times are RFC 3339 UTC. */
 export type AdmittingCertificate = {

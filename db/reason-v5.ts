@@ -125,6 +125,7 @@ const codes = {
   keepalive_timeout: { connack: null, disconnect: 0x8d, ack: null },
   // doubt: a device refused in doubt shall try again
   registry_unavailable: nothing,
+  registry_isolated: nothing,
   internal_error: nothing,
 } as const satisfies Record<Reason, V5Codes>
 

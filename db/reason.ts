@@ -203,6 +203,11 @@ const entries = {
     title: 'The registry could not be read',
     hint: 'Nobody is admitted while in doubt. Check disk and registry.db; rollcall explain and the log say more.',
   },
+  registry_isolated: {
+    seen: 'close',
+    title: 'The broker has not heard from the registry for too long',
+    hint: 'What was revoked since cannot be known there. Look at PostgreSQL and the way to it; devices come back by themselves then.',
+  },
   internal_error: {
     seen: 'cut',
     title: 'Something failed on the way to a decision',

@@ -95,7 +95,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
   const audit = openAudit({ directory, checkpointFile, registry, reading, leads, log, now })
   await reconcileAtStartup({ ...config, shared: shared !== null, writer, log, registry })
 
-  const receipt = createReceipt(reading, config.receiptTimeoutMs)
+  const receipt = createReceipt(reading, config.receiptTimeoutMs, shared, now)
   const certify = () => startCertification({ config, directory, storage, keys, statusUrl, receipt, log })
   const certification = await (shared === null ? certify() : shared.alone(certify))
   const { manager, serverIdentity, made } = certification

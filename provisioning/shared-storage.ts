@@ -2,7 +2,9 @@
 
 import type { Registry } from '../db/open.ts'
 import { openSharedRegistry } from '../db/replication/index.ts'
+import { createIsolationBounds, type IsolationBounds } from '../db/replication/isolation.ts'
 import { foundAlone, type Lease, startLease } from '../db/replication/lease.ts'
+import { startNoteRunner } from '../db/replication/note-runner.ts'
 import { readPostgresSettings } from '../db/replication/postgres.ts'
 import type { Replica } from '../db/replication/replica.ts'
 import { createSharedFiles, type SharedFiles } from '../db/replication/shared-files.ts'
@@ -13,6 +15,7 @@ export type SharedStorage = {
   lease: Lease
   /** What the holder of the lease makes and every process serves. */
   files: SharedFiles
+  boundOf: IsolationBounds['boundOf']
   /** For what one process at a time may do, such as making the first CA. */
   alone<T>(work: () => Promise<T>): Promise<T>
 }
@@ -21,11 +24,11 @@ export type SharedStorage = {
 export async function openSharedStorage(
   options: { url: string; passwordFile: string | null; file: string; node: string },
   open: AsyncDisposableStack,
-  log: Pick<Log, 'registryBehind' | 'leaseChanged'>,
+  log: Pick<Log, 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed'>,
 ): Promise<{ registry: Registry; shared: SharedStorage }> {
   const settings = readPostgresSettings(options.url, { passwordFile: options.passwordFile ?? undefined })
   const name = `rollcall ${options.node}`
-  const { registry, replica, close } = await openSharedRegistry({
+  const { registry, replica, agreement, close } = await openSharedRegistry({
     ...{ settings, name, file: options.file, onFailed: log.registryBehind },
   })
   open.defer(close)
@@ -33,5 +36,14 @@ export async function openSharedStorage(
   open.defer(files.close)
   const lease = startLease({ settings, name, onChanged: log.leaseChanged })
   open.defer(lease.stop)
-  return { registry, shared: { replica, lease, files, alone: work => foundAlone({ settings, name }, work) } }
+  const runner = startNoteRunner({
+    ...{ settings, name, registry, leads: lease.held },
+    endNotes: agreement.endNotes,
+    onFailed: log.brokerNoteFailed,
+  })
+  open.defer(runner.stop)
+  const bounds = createIsolationBounds({ settings, name })
+  open.defer(bounds.close)
+  const alone: SharedStorage['alone'] = work => foundAlone({ settings, name }, work)
+  return { registry, shared: { replica, lease, files, boundOf: bounds.boundOf, alone } }
 }

@@ -69,7 +69,7 @@ export async function openStorage(
     now,
     ...config
   }: {
-    log: Pick<Log, 'registryDamaged' | 'registryBehind' | 'leaseChanged'>
+    log: Pick<Log, 'registryDamaged' | 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed'>
     now: () => number
     registry: string | null
     registryPasswordFile: string | null

@@ -138,6 +138,16 @@ export function createMetrics() {
       help: 'Decisions taken although the registry was lost (registryLossMode open)',
       registers,
     }),
+    replicaSequence: new Gauge({
+      name: 'rollcall_replica_sequence',
+      help: 'The last group of changes in the replica of a registry that several machines share',
+      registers,
+    }),
+    replicaAge: new Gauge({
+      name: 'rollcall_replica_age_seconds',
+      help: 'How long ago PostgreSQL was last heard, where several machines share a registry',
+      registers,
+    }),
     registryReadable: new Gauge({
       name: 'rollcall_registry_readable',
       help: '1 where the change feed could be read when last tried, from the file that was opened',

@@ -1,10 +1,13 @@
 // The registry as the broker opens it: one handle for reading, one for writing, and everything that is prepared on them.
 import { join } from 'node:path'
 import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-lookup.ts'
+import { createBrokerNotes } from '../../db/broker-notes.ts'
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { assertSameFile, openForNotes, openForReading } from '../../db/open.ts'
 import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
+import { RegistryError } from '../../db/registry-error.ts'
+import type { BrokerReplica } from '../../db/replication/broker-replica.ts'
 import { createAdmit } from '../admission/admit.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
 import { createRegistryCache } from './registry-cache.ts'
@@ -21,13 +24,17 @@ export function openBrokerRegistry(options: {
   onDoubt(error: unknown): void
   /** A device was admitted by the cache although the registry is lost. */
   onOpen(error: unknown): void
+  /** Where several machines share the registry. */
+  replica: BrokerReplica | null
 }) {
   const { settings, now, onDoubt } = options
-  const file = join(options.data, 'registry.db')
-  const reading = openForReading(file)
-  const writing = openForNotes(file)
+  const { replica } = options
+  const reading = openForReading(join(options.data, replica === null ? 'registry.db' : REPLICA_FILE))
+  const writing = replica === null ? openForNotes(reading.file) : null
   const feed = prepareChangeReader(reading)
-  const health = createRegistryHealth(settings.registryLossMs, onDoubt)
+  const health = createRegistryHealth(settings.registryLossMs, onDoubt, () =>
+    replica === null || replica.ageMs() <= settings.isolationAdmitMs ? null : isolated(replica),
+  )
   // A broker never needs more certificates than it may have connections.
   const cache = settings.registryLossMode === 'open' ? createRegistryCache(settings.connectionsMax) : null
   const view = createRegistryView({
@@ -40,7 +47,11 @@ export function openBrokerRegistry(options: {
   })
   return {
     reading,
-    writing,
+    /** What the broker writes. `version` is its own. */
+    notes: (version: string) => replica?.notes ?? createBrokerNotes(writing!, version),
+    /** Whether sessions are cut because what ended since cannot be known. */
+    mustCut: () => replica !== null && replica.ageMs() > settings.isolationCutMs,
+    replica,
     feed,
     /** The epoch of the last change before this broker: no session of it is older. */
     epoch: feed.latestEpoch(),
@@ -54,11 +65,26 @@ export function openBrokerRegistry(options: {
     admitAgain: createAdmit({ lookup: view.lookupAgain, now, pq: settings.pq, onDoubt }),
     assertSameFile: () => assertSameFile(reading),
     /** Whether new connections can be admitted: by the registry or, in open mode, by the cache. */
-    canAdmit: () => (cache === null ? health.healthy() : health.doubt()?.kind !== 'replaced'),
+    canAdmit() {
+      const kind = health.doubt()?.kind
+      return cache === null ? health.healthy() : kind !== 'replaced' && kind !== 'isolated'
+    },
     async close() {
       // The writing handle closes last: only it can move the write-ahead log into the registry and leave one whole file.
       await closeRegistry(reading)
-      await closeRegistry(writing)
+      if (writing !== null) await closeRegistry(writing)
+      await replica?.close()
     },
   }
+}
+
+/** A broker has a file of its own: a provisioning service on the same data directory writes another one. */
+export const REPLICA_FILE = 'replica.db'
+
+function isolated(replica: Pick<BrokerReplica, 'ageMs'>): RegistryError {
+  const seconds = Math.round(replica.ageMs() / 1000)
+  return new RegistryError(
+    'registry_unreachable',
+    `PostgreSQL has not been heard for ${seconds} s: nobody new is admitted (isolationAdmitMs)`,
+  )
 }

@@ -4,8 +4,9 @@ import type { RegistryError } from '../../db/registry-error.ts'
 
 /** Why the registry cannot be used to admit new connections now. */
 export type Doubt = {
-  /** `gone`: the file is missing. `replaced`: another file has its name. `unfollowed`: the change feed has not been read for too long. */
-  kind: 'gone' | 'replaced' | 'unfollowed'
+  /** `gone`: the file is missing. `replaced`: another file has its name. `unfollowed`: the change feed has not been read for too long.
+   * `isolated`: PostgreSQL has not been heard for too long. */
+  kind: 'gone' | 'replaced' | 'unfollowed' | 'isolated'
   error: unknown
 }
 
@@ -20,8 +21,15 @@ export type RegistryHealth = {
   doubt(): Doubt | null
 }
 
-/** `lossMs`: how long the change feed may stay unread before no new connection is admitted. */
-export function createRegistryHealth(lossMs: number, onDoubt: (error: unknown) => void): RegistryHealth {
+/**
+ * `isolated`: the error where the replica has been out of step for too long; null on one machine and where all is well.
+ * `lossMs`: how long the change feed may stay unread before no new connection is admitted.
+ */
+export function createRegistryHealth(
+  lossMs: number,
+  onDoubt: (error: unknown) => void,
+  isolated: () => Error | null = () => null,
+): RegistryHealth {
   const failures = new Map<RegistryCheck, unknown>()
   let feedReadAt = performance.now()
 
@@ -36,8 +44,10 @@ export function createRegistryHealth(lossMs: number, onDoubt: (error: unknown) =
         onDoubt(error)
       }
     },
-    healthy: () => failures.size === 0,
+    healthy: () => failures.size === 0 && isolated() === null,
     doubt() {
+      const alone = isolated()
+      if (alone !== null) return { kind: 'isolated', error: alone }
       const error = failures.get('file')
       if (error !== undefined)
         return { kind: (error as RegistryError).code === 'registry_replaced' ? 'replaced' : 'gone', error }

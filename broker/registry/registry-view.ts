@@ -77,7 +77,9 @@ export function createRegistryView(options: {
 
   function lookup(fingerprint: string) {
     const doubt = options.doubt()
-    if (doubt !== null && (memory === null || doubt.kind === 'replaced')) throw doubt.error
+    // How long a broker goes on without hearing from others is a promise, in either mode.
+    const isFinal = doubt?.kind === 'replaced' || doubt?.kind === 'isolated'
+    if (doubt !== null && (memory === null || isFinal)) throw doubt.error
     if (doubt?.kind === 'gone') return recall(fingerprint, doubt.error)
     try {
       const record = lookupAgain(fingerprint)

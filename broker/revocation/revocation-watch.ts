@@ -27,6 +27,8 @@ type RevocationWatchOptions = {
   admit: Admit
   /** How long a session may last; 0 for no limit. */
   maxSessionAgeMs: number
+  /** Whether the registry has been out of step for so long that no session may stay. */
+  mustCut?(): boolean
   engine: Pick<
     Engine,
     | 'sessions'
@@ -151,6 +153,8 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
   }
 
   function endExpired(): void {
+    if (options.mustCut?.() === true)
+      return void eachOf(engine.sessions.all(), session => engine.cut(session, 'registry_isolated'))
     const now = options.now()
     eachOf(engine.sessions.all(), session => {
       if (isTooOld(session)) return engine.end(session, 'session_too_old')

@@ -251,6 +251,18 @@ export const settings = {
     max: 31_536_000_000,
     about: 'how long a session may last before it must connect anew; 0 for as long as its right',
   },
+  isolationAdmitMs: {
+    default: 60_000,
+    min: 1_000,
+    max: 3_600_000,
+    about: 'with --registry: how long PostgreSQL may be unheard before nobody new is admitted',
+  },
+  isolationCutMs: {
+    default: 300_000,
+    min: 1_000,
+    max: 86_400_000,
+    about: 'with --registry: how long PostgreSQL may be unheard before all sessions are cut',
+  },
   registryLossMs: {
     default: 30_000,
     min: 100,

@@ -1,6 +1,7 @@
 // Reads the gauges when metrics are requested. All are counters kept by other parts; nothing here iterates over sessions.
 import type { Counter } from '@prometheus-io/client'
 import { watchProcess } from '../../admin/process-figures.ts'
+import type { BrokerReplica } from '../../db/replication/broker-replica.ts'
 import { storeBytes } from '../../db/store-size.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'
 import type { Engine } from '../mqtt/index.ts'
@@ -13,11 +14,20 @@ type ScrapeOptions = {
   healthy(): boolean
   /** The file of stored sessions; null where they are kept in memory alone. */
   sessionFile: string | null
+  /** Null on one machine. */
+  replica: Pick<BrokerReplica, 'sequence' | 'ageMs'> | null
 }
 
 type Scrape = { text(): Promise<string>; stop(): void }
 
-export function createScrape({ metrics, engine, limits, healthy, sessionFile }: ScrapeOptions): Scrape {
+export function createScrape({
+  metrics,
+  engine,
+  limits,
+  healthy,
+  sessionFile,
+  replica,
+}: ScrapeOptions): Scrape {
   const own = watchProcess()
   return {
     text() {
@@ -34,6 +44,10 @@ export function createScrape({ metrics, engine, limits, healthy, sessionFile }: 
       showTotal(metrics.bytesReceived, engine.traffic.bytesReceived)
       showTotal(metrics.bytesSent, engine.traffic.bytesSent)
       metrics.registryReadable.set(healthy() ? 1 : 0)
+      if (replica !== null) {
+        metrics.replicaSequence.set(replica.sequence())
+        metrics.replicaAge.set(replica.ageMs() / 1000)
+      }
       const { connections, handshakes, waiting } = limits.counts()
       metrics.connections.set(connections)
       metrics.handshakes.set(handshakes)

@@ -15,7 +15,11 @@ export function printReceipt(
       ? `${done}; no broker runs: whichever starts next knows\n`
       : `${done}; ${cut}, ${nodesAcknowledged} of ${nodesTotal} brokers acknowledged\n`,
   )
-  if (unreachable.length > 0) {
+  if (unreachable.length > 0 && typeof receipt.noSessionAfter === 'string') {
+    stderr.write(
+      `warning: not acknowledged by ${unreachable.map(printable).join(', ')}: a session there may live until ${printable(receipt.noSessionAfter)}, none after it\n`,
+    )
+  } else if (unreachable.length > 0) {
     stderr.write(
       `warning: not acknowledged by ${unreachable.map(printable).join(', ')}: what is connected there may still be; ` +
         'such a broker acts on it as soon as it can read the registry, and admits nobody while it cannot\n',

@@ -2,20 +2,29 @@
 import { Command } from 'commander'
 import { portNumber } from '../options.ts'
 import { runServiceProcess } from './service-process.ts'
-import { type BrokerVariableFlags, environmentOf, withBrokerVariables, withPq } from './variable-flags.ts'
+import {
+  type BrokerVariableFlags,
+  environmentOf,
+  type RegistryVariableFlags,
+  withBrokerVariables,
+  withNode,
+  withPq,
+  withRegistry,
+} from './variable-flags.ts'
 
-type Flags = BrokerVariableFlags & {
-  data: string
-  host: string
-  mqttsPort: number
-  adminHost: string
-  adminPort?: number
-}
+type Flags = BrokerVariableFlags &
+  RegistryVariableFlags & {
+    data: string
+    host: string
+    mqttsPort: number
+    adminHost: string
+    adminPort?: number
+  }
 
 const ADMIN_PORT = 9464
 
 export function brokerCommand(): Command {
-  return withPq(withBrokerVariables(new Command('broker')))
+  return withNode(withRegistry(withPq(withBrokerVariables(new Command('broker')))))
     .description(
       'Runs the broker alone. It waits for the provisioning service to lay the registry, then accepts devices.',
     )

@@ -30,15 +30,19 @@ import {
   type BrokerVariableFlags,
   environmentOf,
   type ProvisioningVariableFlags,
+  type RegistryVariableFlags,
   withBrokerVariables,
   withCaKeyType,
+  withNode,
   withPq,
+  withRegistry,
 } from './variable-flags.ts'
 
 const CODE_CACHE_NEEDS_FREE_BYTES = 256 * 1024 * 1024
 
 export type UpFlags = BrokerVariableFlags &
-  ProvisioningVariableFlags & {
+  ProvisioningVariableFlags &
+  RegistryVariableFlags & {
     data: string
     host: string
     mqttsPort: number
@@ -67,7 +71,7 @@ export function upCommand(): Command {
 
 /** What says how `up` runs; `config` takes it too, to tell what would come of it. */
 export function withUpOptions(command: Command): Command {
-  return withCaKeyType(withPq(withBrokerVariables(command)))
+  return withNode(withRegistry(withCaKeyType(withPq(withBrokerVariables(command)))))
     .requiredOption('--data <dir>', 'data directory: registry, CAs, keys, API token')
     .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
     .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)

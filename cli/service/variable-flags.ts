@@ -5,7 +5,7 @@ import { caKeyTypes } from '../../provisioning/ca/keys.ts'
 
 export type BrokerVariableFlags = { gates?: string; pq?: string; tlsGroups?: string }
 export type ProvisioningVariableFlags = { pq?: string; caKeyType?: string }
-export type RegistryVariableFlags = { registry?: string; registryPasswordFile?: string }
+export type RegistryVariableFlags = { registry?: string; registryPasswordFile?: string; node?: string }
 
 const variables = {
   gates: ['ROLLCALL_BROKER_GATES'],
@@ -14,6 +14,7 @@ const variables = {
   caKeyType: ['ROLLCALL_ROOT_KEY_TYPE', 'ROLLCALL_ISSUING_KEY_TYPE'],
   registry: ['ROLLCALL_REGISTRY'],
   registryPasswordFile: ['ROLLCALL_REGISTRY_PASSWORD_FILE'],
+  node: ['ROLLCALL_NODE'],
 } as const
 
 export function isVariableFlag(name: string): name is keyof typeof variables {
@@ -58,6 +59,14 @@ export function withRegistry(command: Command): Command {
       'postgres://… of a registry that several machines share; without it, the data directory holds it',
     )
     .option('--registry-password-file <file>', 'file with the password for --registry')
+}
+
+/** How the registry calls this broker, where several have one. */
+export function withNode(command: Command): Command {
+  return command.option(
+    '--node <name>',
+    "with --registry: this broker's own name there (default: the name of the host)",
+  )
 }
 
 export function withCaKeyType(command: Command): Command {

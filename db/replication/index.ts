@@ -1,7 +1,7 @@
 // A registry that several machines share, as a provisioning process opens it: its replica, kept in step, and verbs that are agreed upon.
 import { closeRegistry } from '../index.ts'
 import type { Registry } from '../open.ts'
-import { createGroupAgreement } from './group-agreement.ts'
+import { type Agreement, createGroupAgreement } from './group-agreement.ts'
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
 import { publishGroup } from './registry-rows.ts'
@@ -13,6 +13,7 @@ export type SharedRegistry = {
   /** For verbs. Reading belongs on another connection: this one sees changes that are not agreed upon. */
   registry: Registry
   replica: Replica
+  agreement: Agreement
   close(): Promise<void>
 }
 
@@ -33,6 +34,7 @@ export async function openSharedRegistry(options: {
     return {
       registry: Object.assign(registry, { agreement }),
       replica,
+      agreement,
       async close() {
         agreement.close()
         await closeRegistry(registry)

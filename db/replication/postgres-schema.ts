@@ -50,9 +50,20 @@ CREATE TABLE rollcall.shared_files (
 CREATE TABLE rollcall.broker_notes (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   node text NOT NULL,
+  version text NOT NULL,
   call text NOT NULL,
   arguments text NOT NULL,
   at timestamptz NOT NULL DEFAULT now()
+);
+-- How many notes of each broker process have come: one that is sent again, because its answer was lost, is there once.
+CREATE TABLE rollcall.note_sources (
+  source text PRIMARY KEY,
+  last bigint NOT NULL
+);
+-- How long each broker keeps sessions without hearing from here.
+CREATE TABLE rollcall.node_isolation (
+  node text PRIMARY KEY,
+  cut_ms bigint NOT NULL
 );
 `
 

@@ -141,6 +141,8 @@ export const receiptFields = {
   nodesAcknowledged: Type.Integer(),
   sessionsCut: Type.Integer(),
   unreachable: Type.Array(Type.String()),
+  /** From then on no unreachable broker can have a session that the change ended; null where that cannot be said. */
+  noSessionAfter: Type.Optional(Nullable(Time)),
 }
 export const DeviceReceipt = Type.Object({
   ...receiptFields,

@@ -5,6 +5,8 @@ export function registryMessages(logger: Logger) {
   return {
     registryBehind: (error: unknown) =>
       logger.warn({ err: error }, 'the registry in PostgreSQL does not answer: nothing can be changed now'),
+    brokerNoteFailed: (error: unknown) =>
+      logger.warn({ err: error }, 'what a broker noted cannot be written'),
     leaseChanged: (held: boolean) =>
       logger.info(
         { held },

@@ -1,0 +1,114 @@
+// Writes what brokers noted into the registry: by the holder of the lease, in order, each once. A note ends in the transaction that
+// writes its rows.
+import { type BrokerNotes, createBrokerNotes } from '../broker-notes.ts'
+import type { Registry } from '../open.ts'
+import { asRegistryError, isRegistryUnavailable } from '../registry-error.ts'
+import { transact } from '../transact.ts'
+import { runCall } from './note-calls.ts'
+import { NOTES_CHANNEL } from './note-forwarder.ts'
+import type { PostgresSettings } from './postgres.ts'
+import { createPostgresLink } from './postgres-link.ts'
+
+const NOTES_AT_ONCE = 500
+const LOOK_MS = 1_000
+const RETRY_MS = 100
+
+type Note = { number: string; version: string; call: string; arguments: string }
+
+export function startNoteRunner(options: {
+  settings: PostgresSettings
+  name: string
+  registry: Registry
+  endNotes(numbers: readonly string[]): void
+  /** Whether this process holds the lease. */
+  leads(): boolean
+  /** A note could not be written, and is dropped; or none could be read, and they wait. */
+  onFailed(error: unknown): void
+}): { stop(): Promise<void> } {
+  const { registry, leads } = options
+  let stopped = false
+  let heard = false
+  let wake = () => {}
+  const link = createPostgresLink({
+    ...{ settings: options.settings, name: `${options.name} notes` },
+    async prepare(client) {
+      client.on('notification', () => {
+        heard = true
+        wake()
+      })
+      await client.query(`LISTEN ${NOTES_CHANNEL}`)
+    },
+  })
+  /** One for each version of brokers: they note it. */
+  const writers = new Map<string, BrokerNotes>()
+  const writerOf = (version: string) => {
+    const writer = writers.get(version) ?? createBrokerNotes(registry, version)
+    writers.set(version, writer)
+    return writer
+  }
+
+  async function look(): Promise<number> {
+    const { rows } = await link.ask(client =>
+      client.query<Note>(
+        `SELECT number, version, call, arguments FROM rollcall.broker_notes ORDER BY number LIMIT ${NOTES_AT_ONCE}`,
+      ),
+    )
+    if (rows.length === 0 || !leads()) return 0
+    let tried = false
+    const written = await transact(
+      registry,
+      async () => {
+        // Others may have written them since: they are read again.
+        if (tried) return false
+        tried = true
+        for (const note of rows) write(note)
+        options.endNotes(rows.map(({ number }) => number))
+        return true
+      },
+      'urgent',
+    )
+    return written ? rows.length : NOTES_AT_ONCE
+  }
+
+  /** One that fails for itself holds up no other; each is whole or not at all. */
+  function write({ version, call, arguments: text }: Note): void {
+    try {
+      runCall(writerOf(version), call, text)
+    } catch (error) {
+      if (isRegistryUnavailable(error)) throw error
+      options.onFailed(asRegistryError(error))
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped) {
+      let pauseMs = LOOK_MS
+      try {
+        heard = false
+        if ((await look()) >= NOTES_AT_ONCE) continue
+      } catch (error) {
+        if (stopped) return
+        options.onFailed(error)
+        pauseMs = RETRY_MS
+      }
+      if (heard || stopped) continue
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, pauseMs)
+        wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+  }
+
+  const running = run()
+  return {
+    async stop() {
+      stopped = true
+      wake()
+      link.close()
+      await running
+    },
+  }
+}
