@@ -26,8 +26,10 @@ export type TpmUse = {
   model: TpmModel
   /** The endorsement certificate under a trusted manufacturer; null where none was shown that holds. */
   certificate: { issuerId: string; serialNumber: string } | null
-  /** What vouches for an endorsement key that is not on record. */
+  /** What vouched for the endorsement key when the challenge was made; asked again when it is used. */
   vouchedBy: Voucher
+  /** Whether its certificate waits for an operator. */
+  approval: boolean
   key: { name: string; attributes: number; attributeNames: readonly string[] }
   challenge: { at: number; requestId: string }
   /** Where another key was proven meanwhile with the same endorsement key: the address of that request, and of this one. */
@@ -50,8 +52,9 @@ export async function useTpmIn(
   at: number,
 ): Promise<void> {
   await recordExchange(transaction, use, { deviceId, serialNumber }, actor, at)
-  if (use.certificate !== null) await assertMakerHolds(transaction, use.certificate)
   const known = await keyOf(transaction, 'ek_hash', use.ekHash)
+  if (use.certificate !== null) await assertMakerHolds(transaction, use.certificate, use)
+  assertStillVouched(use, known, byToken)
   if (known !== undefined) {
     if (known.deviceId !== deviceId)
       throw new Conflict('endorsement_key_taken', `this TPM is the device ${known.deviceId}`)
@@ -112,11 +115,40 @@ async function recordExchange(
   await appendAudit(transaction, { ...row, actor, action: 'tpm.clone', reason: 'certificate_cloned', detail })
 }
 
+/** An operator may have taken the key off the record meanwhile: what the operator or a token said of it ends with that. */
+function assertStillVouched(
+  { vouchedBy }: TpmUse,
+  known: EndorsementKey | undefined,
+  byToken: boolean,
+): void {
+  const holds =
+    vouchedBy === 'operator'
+      ? known?.vouchedBy === 'operator'
+      : vouchedBy !== 'token' || byToken || (known !== undefined && known.vouchedBy !== 'nobody')
+  if (!holds)
+    throw new Conflict(
+      'tpm_refused',
+      'its endorsement key was taken off the record: ask for another challenge',
+    )
+}
+
 async function assertMakerHolds(
   transaction: Transaction<Schema>,
   { issuerId, serialNumber }: { issuerId: string; serialNumber: string },
+  { vouchedBy, approval }: Pick<TpmUse, 'vouchedBy' | 'approval'>,
 ): Promise<void> {
   const anchor = await anchorOf(transaction, issuerId)
+  if (vouchedBy === 'maker' && anchor?.mode === 'pending' && !approval)
+    throw new Conflict(
+      'tpm_refused',
+      'certificates for TPMs of its manufacturer wait for an operator by now: ask for another challenge',
+    )
+  const [issuer] = await rowsOf<{ enabled: 0 | 1 }>(
+    transaction,
+    'SELECT enabled FROM issuers WHERE id = ?',
+    issuerId,
+  )
+  if (issuer?.enabled !== 1) throw new Conflict('tpm_refused', 'its manufacturer is disabled')
   if (anchor === undefined || anchor.mode === 'off')
     throw new Conflict('tpm_refused', 'endorsement keys of its manufacturer are switched off')
   if (await isRevokedBy(transaction, issuerId, serialNumber))

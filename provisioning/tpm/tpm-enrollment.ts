@@ -120,12 +120,13 @@ export function createTpmEnrollment(parts: TpmEnrollmentParts): TpmEnrollment {
           'the challenge was asked for with another token, or with none',
         )
       const { model, certificate, vouchedBy, attributes } = asked
+      const approval = asked.approval || answer.cloned !== null
       const use: TpmUse = {
-        ...{ session, ekHash, model, certificate, vouchedBy, cloned: answer.cloned },
+        ...{ session, ekHash, model, certificate, vouchedBy, approval, cloned: answer.cloned },
         key: { name: keyName, attributes, attributeNames: attributeNames(attributes) },
         challenge: { at: openedAt, requestId: asked.requestId },
       }
-      const proof: TpmProof = { use, approval: asked.approval || answer.cloned !== null }
+      const proof: TpmProof = { use, approval }
       const credential = token === null ? ({ kind: 'tpm', proof } as const) : { ...token, tpm: proof }
       const name = token === null ? `tpm:${ekHash}` : `enrollment-token:${token.id}`
       const actor: Actor = { name, kind: 'enrollment', requestId }
