@@ -1,5 +1,6 @@
 // How the fleet is now, on one page: connected devices, refusals with reasons, expiry, brokers that are behind.
 import type { Overview } from '../../api/response-types.ts'
+import { useGroup } from '../../api/session.tsx'
 import { useQuery } from '../../api/use-query.ts'
 import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
@@ -18,6 +19,8 @@ const FRESH_MS = 3_000
 
 export function OverviewPage() {
   const { data, failure, loading, refetch } = useQuery<Overview>('/v1/overview', { everyMs: FRESH_MS })
+  // Asked for beside the overview, not after it.
+  const whole = useGroup() === null
   const total = data === null ? 0 : Object.values(data.devices).reduce((sum, count) => sum + count, 0)
   return (
     <>
@@ -37,15 +40,17 @@ export function OverviewPage() {
         <>
           {total === 0 ? <FirstSteps /> : null}
           <OverviewTiles overview={data} />
-          {data.perMinute === null ? null : <HistorySection />}
-          <div className="card-columns">
-            {data.nodes === null ? null : <NodesCard nodes={data.nodes} />}
-            <ExpiryCard certificates={data.certificates} />
-            {data.ca === null ? null : <CaCard ca={data.ca} />}
-            {data.ca === null ? null : <ChangesCard />}
-            <ReceiptsCard receipts={data.receipts} />
-          </div>
         </>
+      )}
+      {whole ? <HistorySection /> : null}
+      {data === null ? null : (
+        <div className="card-columns">
+          {data.nodes === null ? null : <NodesCard nodes={data.nodes} />}
+          <ExpiryCard certificates={data.certificates} />
+          {data.ca === null ? null : <CaCard ca={data.ca} />}
+          {data.ca === null ? null : <ChangesCard />}
+          <ReceiptsCard receipts={data.receipts} />
+        </div>
       )}
     </>
   )
