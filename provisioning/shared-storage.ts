@@ -6,6 +6,7 @@ import { createIsolationBounds, type IsolationBounds } from '../db/replication/i
 import { foundAlone, type Lease, startLease } from '../db/replication/lease.ts'
 import { startNoteRunner } from '../db/replication/note-runner.ts'
 import { readPostgresSettings } from '../db/replication/postgres.ts'
+import { startPruning } from '../db/replication/prune.ts'
 import type { Replica } from '../db/replication/replica.ts'
 import { createSharedFiles, type SharedFiles } from '../db/replication/shared-files.ts'
 import type { Log } from './logging/log.ts'
@@ -24,7 +25,7 @@ export type SharedStorage = {
 export async function openSharedStorage(
   options: { url: string; passwordFile: string | null; file: string; node: string },
   open: AsyncDisposableStack,
-  log: Pick<Log, 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed'>,
+  log: Pick<Log, 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed' | 'registryNotPruned'>,
 ): Promise<{ registry: Registry; shared: SharedStorage }> {
   const settings = readPostgresSettings(options.url, { passwordFile: options.passwordFile ?? undefined })
   const name = `rollcall ${options.node}`
@@ -42,6 +43,8 @@ export async function openSharedStorage(
     onFailed: log.brokerNoteFailed,
   })
   open.defer(runner.stop)
+  const pruning = startPruning({ settings, name, leads: lease.held, onFailed: log.registryNotPruned })
+  open.defer(pruning.close)
   const bounds = createIsolationBounds({ settings, name })
   open.defer(bounds.close)
   const alone: SharedStorage['alone'] = work => foundAlone({ settings, name }, work)

@@ -69,7 +69,10 @@ export async function openStorage(
     now,
     ...config
   }: {
-    log: Pick<Log, 'registryDamaged' | 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed'>
+    log: Pick<
+      Log,
+      'registryDamaged' | 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed' | 'registryNotPruned'
+    >
     now: () => number
     registry: string | null
     registryPasswordFile: string | null

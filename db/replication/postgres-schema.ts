@@ -57,6 +57,7 @@ CREATE TABLE rollcall.broker_notes (
 );
 -- How many notes of each broker process have come: one that is sent again, because its answer was lost, is there once.
 CREATE TABLE rollcall.note_sources (
+  number bigint GENERATED ALWAYS AS IDENTITY,
   source text PRIMARY KEY,
   last bigint NOT NULL
 );

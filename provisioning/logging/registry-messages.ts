@@ -7,6 +7,8 @@ export function registryMessages(logger: Logger) {
       logger.warn({ err: error }, 'the registry in PostgreSQL does not answer: nothing can be changed now'),
     brokerNoteFailed: (error: unknown) =>
       logger.warn({ err: error }, 'what a broker noted cannot be written'),
+    registryNotPruned: (error: unknown) =>
+      logger.warn({ err: error }, 'rows that were deleted long ago are not removed from PostgreSQL now'),
     leaseChanged: (held: boolean) =>
       logger.info(
         { held },

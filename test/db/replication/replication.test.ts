@@ -18,6 +18,7 @@ import {
 } from '../../../db/index.ts'
 import { openSharedRegistry, type SharedRegistry } from '../../../db/replication/index.ts'
 import { readPostgresSettings } from '../../../db/replication/postgres.ts'
+import { pruneRegistry } from '../../../db/replication/prune.ts'
 import { startReplica } from '../../../db/replication/replica.ts'
 import { allRows } from '../../../db/replication/row-capture.ts'
 import { fingerprintOf } from '../../../pki/certificate-facts.ts'
@@ -265,4 +266,25 @@ test('a group whose answer is lost, or that is lost on its way, is made once and
   await one.close()
   await other.close()
   proxy.close()
+})
+
+test('a replica that is behind what PostgreSQL still knows of deleted rows starts anew', async () => {
+  const url = await newRegistry()
+  const settings = readPostgresSettings(url)
+  const one = await open(url, 'one', Date.now)
+  const device = (id: string) => ({ id, attributes: {}, groups: ['g'] })
+  for (const id of ['d1', 'd2', 'd3']) await one.writer.addDevice(device(id), tester)
+  const file = newFile()
+  const behind = () => startReplica({ settings, file, name: 'behind', onFailed: failed })
+  await (await behind()).stop()
+  await one.writer.setDeviceState('d1', 'decommissioned', tester)
+  await one.writer.deleteDevice('d1', tester)
+  await one.writer.addDevice(device('d4'), tester)
+  await pruneRegistry({ settings, name: 'prune' }, 0)
+  assert.deepEqual(await server.query('SELECT count(*) FROM rollcall.registry_rows WHERE NOT live'), [
+    { count: '0' },
+  ])
+  await (await behind()).stop()
+  assert.deepEqual(rowsOf(file), rowsOf(one.file))
+  await one.close()
 })
