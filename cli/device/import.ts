@@ -76,10 +76,12 @@ async function importRows(file: string, flags: ImportFlags): Promise<void> {
   if (format === 'xlsx' && file === '-')
     throw new UsageError('a workbook is read from a file', 'name the file, or pipe CSV')
   assertThere(file)
+  // Before the upload begins, which the service would take for stalled.
+  const lines = format === 'xlsx' ? await workbookLines(file, flags.sheet) : null
   await withService(flags, async client => {
     const meter = createMeter()
     const job = await client.jobs
-      .add(format === 'xlsx' ? workbookLines(file, flags.sheet) : uploaded(file, meter), {
+      .add(lines ?? uploaded(file, meter), {
         format: format === 'xlsx' ? 'csv' : format,
         dryRun: flags.dryRun ?? false,
         pin: flags.pin ?? false,

@@ -1,32 +1,66 @@
-// A workbook (.xlsx) as the table that the service takes: the rows of its first sheet as CSV. Read whole, so bounded.
+// A workbook (.xlsx) as the table that the service takes: the rows of its first sheet as CSV. Read whole, so bounded: by its size, and by
+// the memory and the time that reading it takes.
 import { readFile, stat } from 'node:fs/promises'
+import { Worker } from 'node:worker_threads'
 import { CommandFailed, fileFault, UsageError } from '../errors.ts'
 
 const WORKBOOK_BYTES_MAX = 64 * 1024 * 1024
+/** Of the thread that reads it. */
+const HEAP_MIB_MAX = 2_048
+const READING_MS_MAX = 5 * 60_000
 
-/** The first sheet, or the one of this name, line by line. @throws CommandFailed where it is no workbook */
-export async function* workbookLines(file: string, sheet?: string): AsyncGenerator<Buffer> {
-  let count = 0
-  for (const cells of await rowsOf(file, sheet)) {
-    count += 1
-    yield Buffer.from(`${cells.map(quoted).join(',')}\n`)
-  }
-  if (count === 0)
+type Bounds = { heapMibMax: number; readingMsMax: number }
+
+/** Reads the first sheet, or the one of this name; gives its lines. @throws CommandFailed where it is no workbook, or too much to read */
+export async function workbookLines(
+  file: string,
+  sheet?: string,
+  bounds: Bounds = { heapMibMax: HEAP_MIB_MAX, readingMsMax: READING_MS_MAX },
+): Promise<AsyncIterable<Buffer>> {
+  const rows = await rowsOf(file, sheet, bounds)
+  if (rows.length === 0)
     throw new UsageError(`the first sheet of ${file} is empty`, 'put the rows into the first sheet')
+  return linesOf(rows)
 }
 
-async function rowsOf(file: string, sheet: string | undefined): Promise<unknown[][]> {
-  const bytes = await bytesOf(file)
-  const { readSheet } = await import('read-excel-file/node')
-  try {
-    return (await readSheet(bytes, ...(sheet === undefined ? [] : [sheet]))) as unknown[][]
-  } catch (error) {
-    throw new CommandFailed(
-      `${file} cannot be read as a workbook: ${(error as Error).message}`,
-      'save it anew as .xlsx, or export it as CSV',
-      { cause: error },
+async function* linesOf(rows: readonly unknown[][]): AsyncGenerator<Buffer> {
+  for (const cells of rows) yield Buffer.from(`${cells.map(quoted).join(',')}\n`)
+}
+
+async function rowsOf(file: string, sheet: string | undefined, bounds: Bounds): Promise<unknown[][]> {
+  const read = await readOnThread(await bytesOf(file), sheet, bounds)
+  if (typeof read !== 'string') return read
+  throw new CommandFailed(
+    `${file} cannot be read as a workbook: ${read}`,
+    'save it anew as .xlsx, or export it as CSV',
+  )
+}
+
+/** The rows, or why there are none. */
+function readOnThread(
+  bytes: Buffer,
+  sheet: string | undefined,
+  { heapMibMax, readingMsMax }: Bounds,
+): Promise<unknown[][] | string> {
+  const file = import.meta.url.endsWith('.ts') ? './workbook-worker.ts' : './workbook-worker.js'
+  const worker = new Worker(new URL(file, import.meta.url), {
+    workerData: { bytes, sheet },
+    resourceLimits: { maxOldGenerationSizeMb: heapMibMax },
+  })
+  const tooMuch = `its cells take more than ${heapMibMax} MiB of memory`
+  return new Promise<unknown[][] | string>(resolve => {
+    const overdue = setTimeout(resolve, readingMsMax, `it takes longer than ${readingMsMax / 1_000} s`)
+    worker.once('message', ({ rows, problem }: { rows?: unknown[][]; problem?: string }) =>
+      resolve(rows ?? problem ?? ''),
     )
-  }
+    worker.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooMuch : error.message),
+    )
+    worker.once('exit', () => {
+      clearTimeout(overdue)
+      resolve('the thread that read it ended')
+    })
+  }).finally(() => void worker.terminate())
 }
 
 async function bytesOf(file: string): Promise<Buffer> {

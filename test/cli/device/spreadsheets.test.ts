@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { workbookLines } from '../../../cli/device/workbook.ts'
 import { workbook } from '../../harness/workbook.ts'
 import { type Service, startService } from '../../provisioning/harness.ts'
 import { rollcallHere } from '../in-process.ts'
@@ -111,4 +112,14 @@ test('what is wrong with the file is said of the file, before the service is ask
   assert.deepEqual([pipe.code, /a workbook is read from a file/.test(pipe.stderr)], [2, true])
   const directory = await imported(folder, '--format', 'csv')
   assert.match(directory.stderr, /it is a directory/)
+})
+
+test('a workbook whose cells take more memory or time than reading one may ends with a word, and not the command', async () => {
+  const rows = Array.from({ length: 20_000 }, (_, row) => [`w-${row}`, 'x'.repeat(50), row])
+  const path = file('many.xlsx', workbook([['deviceId', 'a', 'b'], ...rows]))
+  const read = (bounds: { heapMibMax: number; readingMsMax: number }) =>
+    workbookLines(path, undefined, bounds)
+  await assert.rejects(read({ heapMibMax: 12, readingMsMax: 60_000 }), /more than 12 MiB of memory/)
+  await assert.rejects(read({ heapMibMax: 500, readingMsMax: 1 }), /longer than 0.001 s/)
+  assert.ok(await read({ heapMibMax: 500, readingMsMax: 60_000 }))
 })
