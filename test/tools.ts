@@ -37,7 +37,8 @@ export const toolUsers: Record<string, readonly string[]> = {
   'broker/on-bun.test.ts': ['bun'],
   'cli/service/broker-runtime.test.ts': ['bun'],
   'e2e/bun-broker.test.ts': ['bun'],
-  '{db/replication/replication,provisioning/several-services,e2e/several-machines}.test.ts': ['psql'],
+  '{db/replication/replication,db/replication/faults,provisioning/several-services,e2e/several-machines}.test.ts':
+    ['psql'],
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
   'provisioning/ca/token-keys.test.ts': ['softhsm2-util', 'pkcs11-tool'],

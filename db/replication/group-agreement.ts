@@ -49,7 +49,16 @@ export function createGroupAgreement(options: {
       return 'outdated'
     }
     options.published?.()
-    await replica.apply(base, sequence, rows)
+    try {
+      await replica.apply(base, sequence, rows)
+    } catch (error) {
+      // Not `registry_full` and the like: those say that nothing was written.
+      throw new RegistryError(
+        'registry_unreachable',
+        `the change was made, but its replica here cannot be written: ${(error as Error).message}`,
+        { cause: error },
+      )
+    }
     return 'agreed'
   }
 

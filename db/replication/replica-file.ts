@@ -7,7 +7,9 @@ import { openForTrial, REPLICA_TABLE, type Registry } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
 import { captureRows, type RowCapture } from './row-capture.ts'
 
-const BUSY_TIMEOUT_MS = 5_000
+const OPENING_BUSY_TIMEOUT_MS = 5_000
+/** Waiting blocks the event loop, and with it the transaction that may be in the way. */
+const BUSY_TIMEOUT_MS = 50
 
 /** Where a replica stands; null for one that was never in step. */
 export type Position = { registryId: string; sequence: number } | null
@@ -27,7 +29,7 @@ export type ReplicaFile = {
 export function openReplicaFile(file: string): ReplicaFile {
   if (existsSync(file) && versionOfReplica(file) !== schemaVersion)
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true })
-  const sqlite = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS })
+  const sqlite = new Sqlite(file, { timeout: OPENING_BUSY_TIMEOUT_MS })
   try {
     chmodSync(file, 0o600)
     sqlite.pragma('journal_mode = WAL')
@@ -35,6 +37,7 @@ export function openReplicaFile(file: string): ReplicaFile {
     sqlite.pragma('synchronous = NORMAL')
     sqlite.pragma('foreign_keys = OFF')
     if (sqlite.pragma('user_version', { simple: true }) === 0) lay(sqlite)
+    sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
   } catch (error) {
     sqlite.close()
     throw error
@@ -81,7 +84,7 @@ function lay(sqlite: Database): void {
 
 /** The schema of a replica, 0 for a file without tables. */
 function versionOfReplica(file: string): number {
-  const sqlite = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS })
+  const sqlite = new Sqlite(file, { timeout: OPENING_BUSY_TIMEOUT_MS })
   try {
     const version = sqlite.pragma('user_version', { simple: true }) as number
     if (version === 0) return schemaVersion
