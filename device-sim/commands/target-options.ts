@@ -61,5 +61,7 @@ export function withTarget(command: Command): Command {
     .option('--github-summary', 'append the result to the summary of the GitHub Actions job')
     .option('--metrics-port <port>', 'serves /metrics for Prometheus during the run; 0 picks a free one')
     .option('--metrics-host <address>', 'address of the metrics', '127.0.0.1')
+    .option('--metrics-push <url>', 'POST them there every 5 s and at the end: a Prometheus Pushgateway')
+    .option('--metrics-push-token-file <file>', 'bearer token for it')
     .optionsGroup('Options:')
 }

@@ -13,6 +13,7 @@ import { createLineFile, requireWritable, writeWhole } from './files.ts'
 import { githubSummary } from './github-summary.ts'
 import { junitText } from './junit.ts'
 import { createLiveView } from './live.ts'
+import type { MetricsPush } from './metrics-push.ts'
 import { reportPage } from './report/page.ts'
 import { createSeries } from './report/series.ts'
 
@@ -26,6 +27,9 @@ export type OutputFlags = {
   githubSummary?: boolean
   metricsPort?: string
   metricsHost?: string
+  /** Where metrics are pushed to. */
+  metricsPush?: string
+  metricsPushTokenFile?: string
 }
 
 type Outputs = {
@@ -51,9 +55,16 @@ export async function openOutputs(
     throw new BadUsage([
       '--github-summary: GITHUB_STEP_SUMMARY names no file; it is set within GitHub Actions',
     ])
-  const exposition =
-    flags.metricsPort === undefined ? null : (await import('./exposition.ts')).createExposition()
-  const server = exposition ? await serve(exposition, flags) : null
+  const { metricsPort, metricsPush, metricsPushTokenFile } = flags
+  if (metricsPush === undefined && metricsPushTokenFile !== undefined)
+    throw new BadUsage(['--metrics-push-token-file: of --metrics-push URL, which is missing'])
+  const measured = metricsPort !== undefined || metricsPush !== undefined
+  const exposition = measured ? (await import('./exposition.ts')).createExposition() : null
+  const push =
+    exposition && metricsPush !== undefined
+      ? await pushTo({ ...flags, metricsPush }, exposition, stderr)
+      : null
+  const server = exposition && metricsPort !== undefined ? await serve(exposition, flags) : null
   if (server) stderr.write(`metrics: ${server.url}/metrics\n`)
   const view = createLiveView(stderr, env)
   const series = flags.report === undefined ? null : createSeries()
@@ -67,7 +78,7 @@ export async function openOutputs(
     },
   }
   return {
-    listeners: exposition ? [view, files, exposition] : [view, files],
+    listeners: [view, files, ...(exposition ? [exposition] : []), ...(push ? [push] : [])],
     async close(summary) {
       view.end()
       const troubles: string[] = []
@@ -92,10 +103,21 @@ export async function openOutputs(
           page().then(text => writeWhole(flags.report as string, text)),
         )
       }
+      const unpushed = await push?.close()
+      if (unpushed) troubles.push(`--metrics-push: the last push failed: ${unpushed}`)
       await server?.close()
       return troubles
     },
   }
+}
+
+async function pushTo(
+  flags: OutputFlags & { metricsPush: string },
+  exposition: Exposition,
+  stderr: CommandContext['stderr'],
+): Promise<MetricsPush> {
+  const { createMetricsPush } = await import('./metrics-push.ts')
+  return createMetricsPush(flags, exposition.text, line => void stderr.write(line))
 }
 
 async function serve(exposition: Exposition, flags: OutputFlags): Promise<AdminServer> {

@@ -13,8 +13,10 @@ type Service = {
   payloadBytesMax: number
   /** Of one connection. */
   publishesPerSecondMax: number
-  /** By port, where no other ALPN is given. */
-  alpn: Readonly<Record<number, string>>
+  subscriptionsMax: number
+  unacknowledgedMax: number
+  /** Offered over TLS, where no other is given. */
+  alpn: string | null
   /** Where no other is given; `%c` is the client ID. */
   username: string | null
 }
@@ -22,14 +24,17 @@ type Service = {
 const services = {
   'aws-iot': {
     qosMax: 1,
-    keepAliveSecondsMax: 65_535,
+    keepAliveSecondsMax: 1_200,
     slashesMax: 7,
     topicBytesMax: 256,
     clientIdBytesMax: 128,
-    payloadBytesMax: Number.POSITIVE_INFINITY,
+    payloadBytesMax: 131_072,
     publishesPerSecondMax: 100,
-    alpn: { 443: 'x-amzn-mqtt-ca' },
-    username: null,
+    subscriptionsMax: 50,
+    unacknowledgedMax: 100,
+    alpn: 'x-amzn-mqtt-ca',
+    // Its SDK sends one of this form, with its own name, to every host.
+    username: '?SDK=rollcall-sim',
   },
   'azure-event-grid': {
     qosMax: 1,
@@ -38,8 +43,10 @@ const services = {
     topicBytesMax: 65_535,
     clientIdBytesMax: 65_535,
     payloadBytesMax: Number.POSITIVE_INFINITY,
-    publishesPerSecondMax: Number.POSITIVE_INFINITY,
-    alpn: {},
+    publishesPerSecondMax: 1_000,
+    subscriptionsMax: Number.POSITIVE_INFINITY,
+    unacknowledgedMax: 1_000,
+    alpn: null,
     username: '%c',
   },
   emqx: {
@@ -50,7 +57,9 @@ const services = {
     clientIdBytesMax: 65_535,
     payloadBytesMax: 1_048_576,
     publishesPerSecondMax: Number.POSITIVE_INFINITY,
-    alpn: {},
+    subscriptionsMax: Number.POSITIVE_INFINITY,
+    unacknowledgedMax: Number.POSITIVE_INFINITY,
+    alpn: null,
     username: null,
   },
 } as const satisfies Record<string, Service>
@@ -72,12 +81,10 @@ export function flagsLike<Flags extends LikeFlags>(
     problemsOf(group, service).map(text => `--like ${name}: ${text}`),
   )
   if (problems.length > 0) throw new BadUsage(problems)
-  const port =
-    flags.broker !== undefined && URL.canParse(flags.broker) ? Number(new URL(flags.broker).port) : 0
-  const alpn = service.alpn[port]
+  const tls = flags.broker === undefined || /^(mqtts|wss):/.test(flags.broker)
   return {
     ...flags,
-    ...(flags.alpn === undefined && alpn !== undefined ? { alpn } : {}),
+    ...(flags.alpn === undefined && service.alpn !== null && tls ? { alpn: service.alpn } : {}),
     ...(flags.username === undefined && service.username !== null ? { username: service.username } : {}),
   }
 }
@@ -102,6 +109,8 @@ function problemsOf(group: Plan['groups'][number], service: Service): string[] {
   const qos = [...publish, ...subscribe, ...(session.will ? [session.will] : [])].map(one => one.qos)
   more('the QoS', Math.max(0, ...qos), service.qosMax)
   more('the keep-alive in seconds', session.keepAliveSeconds, service.keepAliveSecondsMax)
+  more('the number of subscriptions', subscribe.length, service.subscriptionsMax)
+  more('the number of messages in flight', session.inFlightMax, service.unacknowledgedMax)
   more('the length of client IDs', Buffer.byteLength(fill(clientIdTemplate)), service.clientIdBytesMax)
   for (const { payload } of publish) more('the payload', payload.random?.bytes ?? 0, service.payloadBytesMax)
   const rate = publish.reduce((sum, { everyMs }) => sum + (everyMs > 0 ? 1_000 / everyMs : 0), 0)

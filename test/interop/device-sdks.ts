@@ -24,5 +24,7 @@ const env = {
   ROLLCALL_AWS_IOT_SDK: join(modules, 'aws-iot-device-sdk-v2'),
   ROLLCALL_DEVICE_SDKS: modules,
 }
-const tests = ['aws-iot-sdk.test.ts', 'device-sdks.test.ts'].map(name => join(import.meta.dirname, name))
+const tests = ['aws-iot-sdk.test.ts', 'like-aws-iot.test.ts', 'device-sdks.test.ts'].map(name =>
+  join(import.meta.dirname, name),
+)
 process.exitCode = spawnSync(process.execPath, ['--test', ...tests], { stdio: 'inherit', env }).status ?? 1

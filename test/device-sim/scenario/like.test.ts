@@ -51,6 +51,22 @@ describe('a run like at a service', () => {
     })
     assert.deepEqual(problems('azure-event-grid', quiet(1_160)), [])
     assert.match(problems('azure-event-grid', quiet(1_161))[0] ?? '', /keep-alive/)
+    assert.deepEqual(problems('aws-iot', quiet(1_200)), [])
+    assert.match(problems('aws-iot', quiet(1_201))[0] ?? '', /keep-alive in seconds is 1201/)
+    const [filter] = group.subscribe
+    assert.ok(filter)
+    const listening = (count: number) => ({
+      ...plan,
+      groups: [{ ...group, subscribe: Array.from({ length: count }, () => filter) }],
+    })
+    assert.deepEqual(problems('aws-iot', listening(50)), [])
+    assert.match(problems('aws-iot', listening(51))[0] ?? '', /number of subscriptions is 51/)
+    const unacknowledged = (inFlightMax: number) => ({
+      ...plan,
+      groups: [{ ...group, session: { ...group.session, inFlightMax } }],
+    })
+    assert.deepEqual(problems('aws-iot', unacknowledged(100)), [])
+    assert.match(problems('aws-iot', unacknowledged(101))[0] ?? '', /messages in flight is 101/)
     assert.match(problems('gcp')[0] ?? '', /--like: expected aws-iot, azure-event-grid, emqx/)
   })
 
@@ -58,7 +74,9 @@ describe('a run like at a service', () => {
     const plan = quickPlan({})
     assert.equal(flagsLike('aws-iot', plan, { broker: 'mqtts://h:443' }).alpn, 'x-amzn-mqtt-ca')
     assert.equal(flagsLike('aws-iot', plan, { broker: 'mqtts://h:443', alpn: 'mqtt' }).alpn, 'mqtt')
-    assert.equal(flagsLike('aws-iot', plan, { broker: 'mqtts://h:8883' }).alpn, undefined)
+    assert.equal(flagsLike('aws-iot', plan, { broker: 'mqtts://h:8883' }).alpn, 'x-amzn-mqtt-ca')
+    assert.equal(flagsLike('aws-iot', plan, { broker: 'mqtt://h' }).alpn, undefined)
+    assert.equal(flagsLike('aws-iot', plan, {}).username, '?SDK=rollcall-sim')
     assert.equal(flagsLike('azure-event-grid', plan, {}).username, '%c')
     assert.equal(flagsLike('azure-event-grid', plan, { username: 'x' }).username, 'x')
   })
