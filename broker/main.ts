@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { asRegistryError, RegistryError } from '../db/registry-error.ts'
-import { readPostgresSettings } from '../db/replication/postgres.ts'
+import { type PostgresSettings, readPostgresSettings } from '../db/replication/postgres.ts'
 import { writeBrokerSettings } from '../db/service-records.ts'
 import { NotPrepared } from './gate/tls/tls-context.ts'
-import { type Broker, startBroker } from './index.ts'
+import { type Broker, type BrokerOptions, startBroker } from './index.ts'
 import { createLog } from './observability/logging.ts'
 import { effectiveBrokerSettings } from './settings/effective.ts'
 import { readBrokerSettings } from './settings/sources.ts'
@@ -40,9 +40,18 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
   const settings = readBrokerSettings(options.data, env)
   const log = createLog(options.logLevel ?? env['ROLLCALL_LOG_LEVEL'] ?? 'info')
   const shared = sharedBy(env)
+  const others = await otherNodesBy(env, shared?.settings)
   const needed = shared === null ? ['registry.db', ...NEEDED] : NEEDED
   const broker = await startWhenPrepared(options.waitMs ?? 30_000, options.data, needed, () =>
-    startBroker({ data: options.data, host: options.host, port: options.mqttsPort, settings, log, shared }),
+    startBroker({
+      data: options.data,
+      host: options.host,
+      port: options.mqttsPort,
+      settings,
+      log,
+      shared,
+      ...others,
+    }),
   ).catch(error => {
     throw inWords(error, options)
   })
@@ -98,6 +107,23 @@ function sharedBy(env: NodeJS.ProcessEnv) {
 }
 
 const PASSING = ['registry_outdated', 'registry_busy', 'registry_missing', 'registry_unreachable']
+
+/** The bus that the environment names; nothing where it names none. Throws an Error that says what is missing. */
+async function otherNodesBy(
+  env: NodeJS.ProcessEnv,
+  postgres: PostgresSettings | undefined,
+): Promise<Pick<BrokerOptions, 'cluster' | 'onFatal'>> {
+  const bus = env['ROLLCALL_BUS'] || null
+  if (bus === null) return {}
+  if (postgres === undefined)
+    throw new Error('--bus needs --registry postgres://…, too: what nodes share lasts in the same database')
+  const { readBusAddress } = await import('./bus/address.ts') // with a client that a single node does not need
+  return {
+    cluster: { bus: readBusAddress(bus), postgres },
+    // Whatever restarts it begins a new life of this node.
+    onFatal: () => process.exit(1),
+  }
+}
 
 function isPassing(error: unknown): boolean {
   if (error instanceof NotPrepared) return true

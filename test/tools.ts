@@ -51,6 +51,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/enrolling-itself.test.ts': ['curl'],
   'e2e/examples.test.ts': ['cc'],
+  'e2e/several-brokers.test.ts': ['nats-server'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],

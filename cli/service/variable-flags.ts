@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { pqModes } from '../../pki/key-policy.ts'
 import { caKeyTypes } from '../../provisioning/ca/keys.ts'
 
-export type BrokerVariableFlags = { gates?: string; pq?: string; tlsGroups?: string }
+export type BrokerVariableFlags = { gates?: string; pq?: string; tlsGroups?: string; bus?: string }
 export type ProvisioningVariableFlags = { pq?: string; caKeyType?: string }
 export type RegistryVariableFlags = { registry?: string; registryPasswordFile?: string; node?: string }
 
@@ -11,6 +11,7 @@ const variables = {
   gates: ['ROLLCALL_BROKER_GATES'],
   pq: ['ROLLCALL_PQ', 'ROLLCALL_BROKER_PQ'],
   tlsGroups: ['ROLLCALL_BROKER_TLS_GROUPS'],
+  bus: ['ROLLCALL_BUS'],
   caKeyType: ['ROLLCALL_ROOT_KEY_TYPE', 'ROLLCALL_ISSUING_KEY_TYPE'],
   registry: ['ROLLCALL_REGISTRY'],
   registryPasswordFile: ['ROLLCALL_REGISTRY_PASSWORD_FILE'],
@@ -41,6 +42,10 @@ export function withBrokerVariables(command: Command): Command {
       gateCount,
     )
     .option('--tls-groups <list>', 'key exchange groups of TLS, the preferred first, separated by colons')
+    .option(
+      '--bus <url>',
+      'nats://… by which brokers that share a registry (--registry) share messages and sessions',
+    )
 }
 
 export function withPq(command: Command): Command {

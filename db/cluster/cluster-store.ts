@@ -31,6 +31,8 @@ export type LogRow = { number: number; message: Buffer }
 export type HandedOver = { clientId: string; epoch: number; positions: Positions; clearedEpoch: number }
 
 export type Group = {
+  /** Counted by the node: one that is written after a later one is refused. */
+  number: number
   positions: Positions
   clearedEpoch: number
   log: LogRow[]
@@ -87,9 +89,9 @@ export async function writeGroup(client: Ask, me: number, group: Group): Promise
   const { rows } = await client.query({
     name: 'write_group',
     text: `SELECT kept_topic AS topic, kept_version::float8 AS version FROM rollcall_cluster.write_group(
-      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27)`,
+      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)`,
     values: [
-      ...[me, JSON.stringify(group.positions), group.clearedEpoch],
+      ...[me, group.number, JSON.stringify(group.positions), group.clearedEpoch],
       ...[log.map(l => l.number), log.map(l => l.message)],
       ...[
         put.map(p => p.clientId),
@@ -199,6 +201,15 @@ export async function takeOrphans(client: Ask, me: number, ended: number, limit:
        SELECT client_id FROM rollcall_cluster.sessions WHERE owner = $2 LIMIT $3 FOR UPDATE SKIP LOCKED)
      RETURNING s.client_id AS "clientId"`,
     [me, ended, limit],
+  )
+  return rows.map(({ clientId }) => clientId as string)
+}
+
+/** Clients whose sessions were handed to this node and are not read yet. */
+export async function readUnsettled(client: Ask, me: number, limit: number): Promise<string[]> {
+  const { rows } = await client.query(
+    'SELECT client_id AS "clientId" FROM rollcall_cluster.sessions WHERE owner = $1 AND NOT settled LIMIT $2',
+    [me, limit],
   )
   return rows.map(({ clientId }) => clientId as string)
 }

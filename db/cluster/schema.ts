@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS nodes (
   heard_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   ended boolean NOT NULL DEFAULT false,
   positions jsonb NOT NULL,
-  cleared_epoch bigint NOT NULL DEFAULT 0
+  cleared_epoch bigint NOT NULL DEFAULT 0,
+  last_group bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 CREATE TABLE IF NOT EXISTS log (
   publisher bigint NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE IF NOT EXISTS retained (
 CREATE SEQUENCE IF NOT EXISTS retained_version;
 
 CREATE OR REPLACE FUNCTION write_group(
-  me bigint, reached jsonb, cleared bigint,
+  me bigint, group_number bigint, reached jsonb, cleared bigint,
   log_numbers bigint[], log_messages bytea[],
   put_clients text[], put_epochs bigint[], put_kinds text[], put_keys bigint[], put_names text[], put_contents text[],
   put_payloads bytea[], put_properties bytea[],
@@ -63,8 +64,9 @@ CREATE OR REPLACE FUNCTION write_group(
 ) RETURNS TABLE (kept_topic text, kept_version bigint)
 LANGUAGE plpgsql SET search_path = rollcall_cluster AS $$
 BEGIN
-  UPDATE nodes SET heard_at = clock_timestamp(), positions = reached, cleared_epoch = cleared
-    WHERE incarnation = me AND NOT ended;
+  -- A try whose connection was given up may still run: then it comes too late, and changes nothing.
+  UPDATE nodes SET heard_at = clock_timestamp(), positions = reached, cleared_epoch = cleared, last_group = group_number
+    WHERE incarnation = me AND NOT ended AND last_group <= group_number;
   IF NOT FOUND THEN RAISE EXCEPTION 'node % was declared ended', me USING ERRCODE = 'RC001'; END IF;
   INSERT INTO log SELECT me, * FROM unnest(log_numbers, log_messages) ON CONFLICT DO NOTHING;
   IF cardinality(ended_clients) > 0 THEN

@@ -35,6 +35,7 @@ export function createGroupWriter(parts: {
   let settled: string[] = []
   let given: Group['given'] = []
   let count = 0
+  let groups = 0
   let isStopped = false
 
   /** Takes over what changed in the store, of the sessions that this node owns now. */
@@ -64,7 +65,9 @@ export function createGroupWriter(parts: {
     const all = [...changes.values()]
     const kept = new Map<string, Buffer | null>()
     for (const each of logged) if (each.isRetained) kept.set(each.topic, each.isRemoval ? null : each.bytes)
+    groups += 1
     const group: Group = {
+      number: groups,
       positions: { ...parts.positions(), [parts.me]: count },
       clearedEpoch: parts.clearedEpoch(),
       log: logged.map(({ number, bytes }) => ({ number, message: bytes })),

@@ -6,6 +6,7 @@ import {
   type Positions,
   readLog,
   readSession,
+  readUnsettled,
   takeOrphans,
 } from '../../../db/cluster/cluster-store.ts'
 import type { SessionContent } from '../../../db/sessions/session-mirror.ts'
@@ -137,6 +138,11 @@ export function createHandOver(parts: {
     }
   }
 
+  async function loadAll(clientIds: readonly string[]): Promise<void> {
+    for (const clientId of clientIds)
+      await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
+  }
+
   async function release(clientId: string, to: number): Promise<boolean> {
     if (!owned.has(clientId)) return false
     moves.endConnection(clientId)
@@ -156,12 +162,15 @@ export function createHandOver(parts: {
     },
     /** Another node asks for it. Gives whether it is that node's now. */
     release: (clientId: string, to: number) => inTurn(clientId, () => release(clientId, to)),
+    /** Sessions that were handed to this node and not read then, for a connection broke in the middle. */
+    async readLeft(): Promise<void> {
+      await loadAll(await connections.ask(client => readUnsettled(client, me, ORPHANS_AT_ONCE)))
+    },
     /** Takes over sessions of a node that has ended, until none is left. Other nodes may do so at once. */
     async adopt(ended: number): Promise<void> {
       for (;;) {
         const orphans = await connections.ask(client => takeOrphans(client, me, ended, ORPHANS_AT_ONCE))
-        for (const clientId of orphans)
-          await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
+        await loadAll(orphans)
         if (orphans.length < ORPHANS_AT_ONCE || parts.isClosed()) return
       }
     },

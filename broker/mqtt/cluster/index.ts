@@ -266,6 +266,7 @@ function createCluster(
         incoming,
         beat: () => engine.touch(),
         adopt: handOver.adopt,
+        readLeft: handOver.readLeft,
         onNodes,
         onTrouble,
       })

@@ -23,6 +23,7 @@ export function startPresence(parts: {
   /** Writes a group, empty or not. */
   beat(): void
   adopt(ended: number): Promise<void>
+  readLeft(): Promise<void>
   /** The nodes that live, this one among them. */
   onNodes(living: readonly NodeRow[]): void
   onTrouble(error: unknown): void
@@ -56,6 +57,7 @@ export function startPresence(parts: {
         await parts.adopt(incarnation)
       }
     }
+    await parts.readLeft()
     for (const node of Object.keys(incoming.positions()))
       if (!nodes.some(({ incarnation }) => incarnation === Number(node))) incoming.drop(Number(node))
     ticks += 1

@@ -19,6 +19,7 @@ import type { HandlerContext } from './handler-context.ts'
 import { codeBeyond, levelsOf } from './publish-bounds.ts'
 import { NEVER, SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
+const SERVER_UNAVAILABLE = 3 // of 3.1.1 (§3.2.2.3)
 const PAYLOAD_FORMAT = 0x01
 const AUTHENTICATION_METHOD = 0x15
 const REQUEST_RESPONSE_INFORMATION = 0x19
@@ -223,9 +224,19 @@ export function createConnectHandler(parts: HandlerContext) {
       () => goOn(() => begin(client, packet)),
       error => {
         events.engineFailed(error)
-        goOn(() => refuse(client, 'registry_unavailable', packet.will))
+        goOn(() => tellUnavailable(client))
       },
     )
+  }
+
+  /** Another node has its session and does not hand it over now: it may try again. */
+  function tellUnavailable(client: Client): void {
+    const { session, version } = client
+    session.ended = 'registry_unavailable'
+    events.refused('registry_unavailable', peerInfoOf(session))
+    const last =
+      version === 5 ? refusingConnack5(codes.serverUnavailable) : refusingConnack3(SERVER_UNAVAILABLE)
+    closing.close(client, { transport: 'in order', will: false, last })
   }
 
   /** The session is this node's. */

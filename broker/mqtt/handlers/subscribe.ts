@@ -117,7 +117,7 @@ export function createSubscribeHandler(parts: HandlerContext) {
     if (granted.size > 0) {
       table.subscribe(state, [...granted.values()])
       if (state.isKept) group = store.kept()
-      else if (parts.cluster !== null) {
+      else if (parts.cluster) {
         store.touch() // other nodes know of it with the group
         group = store.kept()
       }

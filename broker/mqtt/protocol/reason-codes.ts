@@ -8,6 +8,7 @@ export const codes = {
   malformedPacket: 0x81,
   protocolError: 0x82,
   notAuthorized: 0x87,
+  serverUnavailable: 0x88,
   serverShuttingDown: 0x8b,
   sessionTakenOver: 0x8e,
   topicFilterInvalid: 0x8f,

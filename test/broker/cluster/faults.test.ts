@@ -225,6 +225,7 @@ describe('faults of what nodes stand on', () => {
     const before = run.acknowledged.length
     await setTimeout(300)
     assert.ok(run.acknowledged.length <= before + 1)
+    await assert.rejects(at(one, 'new'), /Server unavailable/)
     await nodes.postgres.start()
     await until(async () => run.acknowledged.length > before + 50, 'enough have come')
     await run.stop()

@@ -40,8 +40,8 @@ export type Nodes = AsyncDisposable & {
   backend(id: string): Promise<Identity>
 }
 
-export async function createNodes(): Promise<Nodes> {
-  const [roll, nats, postgres] = await Promise.all([createRoll(), startNats(), startPostgres()])
+export async function createNodes(options: { durable?: boolean } = {}): Promise<Nodes> {
+  const [roll, nats, postgres] = await Promise.all([createRoll(), startNats(), startPostgres(options)])
   const cluster = { bus: readBusAddress(nats.url), postgres: readPostgresSettings(postgres.url) }
   const running: TestBroker[] = []
   const processes: NodeProcess[] = []

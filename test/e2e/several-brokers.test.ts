@@ -1,0 +1,82 @@
+// Two machines on one PostgreSQL and one bus, with Debian's clients: messages, retained messages and sessions go from one to the other, and
+// a broker that is killed takes nothing with it.
+import assert from 'node:assert/strict'
+import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { after, before, test } from 'node:test'
+import { until } from '../cli/running.ts'
+import { type NatsServer, startNats } from '../harness/nats.ts'
+import { type PostgresServer, startPostgres } from '../harness/postgres.ts'
+import { type Device, enroll } from './devices.ts'
+import { asDevice, run, subscriber } from './mosquitto.ts'
+import { anyPorts, type System, scratch, startSystem } from './system.ts'
+
+const world = scratch()
+let postgres: PostgresServer
+let nats: NatsServer
+let one: System
+let other: System
+
+before(async () => {
+  postgres = await startPostgres()
+  nats = await startNats()
+  const flags = (node: string) => [...anyPorts, '--registry', postgres.url, '--node', node, '--bus', nats.url]
+  one = await startSystem(world.at('one'), { flags: flags('one') })
+  mkdirSync(world.at('other'))
+  for (const name of ['ca.crt', 'issuing.crt', 'admin.token', 'audit.pub', 'keys'])
+    cpSync(world.at('one', name), world.at('other', name), {
+      recursive: true,
+      filter: path => !/\.lock$|server\.key$/.test(path),
+    })
+  other = await startSystem(world.at('other'), { flags: flags('other') })
+})
+after(async () => {
+  await Promise.allSettled([one?.[Symbol.asyncDispose](), other?.[Symbol.asyncDispose]()])
+  await nats?.[Symbol.asyncDispose]()
+  await postgres?.close()
+  rmSync(world.path, { recursive: true, force: true })
+})
+
+const topic = (id: string) => `devices/${id}/news`
+/** Publishes to a device with QoS 1. */
+const publish = (system: System, from: Device, to: string, text: string, ...flags: string[]) =>
+  run('mosquitto_pub', [
+    ...asDevice(system.mqttsPort, from),
+    ...['-q', '1', '-t', topic(to), '-m', text, ...flags],
+  ])
+
+/** A device and a backend, known to both brokers. */
+async function pair(id: string): Promise<[Device, Device]> {
+  const device = await enroll(one.api, world.path, id)
+  const backend = await enroll(one.api, world.path, `${id}-backend`, { groups: ['backend'] })
+  for (const system of [one, other])
+    for (const from of [device, backend])
+      await until(async () => (await publish(system, from, id, 'probe')).code === 0, 'both are admitted')
+  return [device, backend]
+}
+
+test('what is published at one machine reaches a subscriber at the other, and what is retained is at both', async () => {
+  const [device, backend] = await pair('m1')
+  const client = await subscriber(asDevice(other.mqttsPort, device), '-t', topic('m1'))
+  assert.equal((await publish(one, backend, 'm1', 'hello', '-r')).code, 0)
+  await client.printed('hello')
+  await client.stop()
+  for (const system of [one, other]) {
+    const again = await subscriber(asDevice(system.mqttsPort, device), '-t', topic('m1'))
+    await again.printed(`${topic('m1')}|0|1|hello`)
+    await again.stop()
+  }
+})
+
+test('a session follows its device with what waits for it, from a broker that is killed, too', async () => {
+  const [device, backend] = await pair('m2')
+  const args = (system: System) => [...asDevice(system.mqttsPort, device), '-c', '-q', '1', '-t', topic('m2')]
+  assert.equal((await run('mosquitto_sub', [...args(one), '-E'])).code, 0)
+  assert.equal((await publish(other, backend, 'm2', 'first')).code, 0)
+  assert.match((await run('mosquitto_sub', [...args(other), '-C', '1', '-W', '60'])).output, /first/)
+  assert.equal((await run('mosquitto_sub', [...args(one), '-E'])).code, 0)
+  assert.equal((await publish(one, backend, 'm2', 'second')).code, 0)
+  process.kill(one.childPid('broker'), 'SIGKILL')
+  assert.equal((await publish(other, backend, 'm2', 'third')).code, 0)
+  const { output } = await run('mosquitto_sub', [...args(other), '-C', '2', '-W', '60'])
+  assert.match(output, /second\nthird/)
+})
