@@ -38,7 +38,7 @@ export const PBM_ROUNDS = { least: 100, most: 10_000 }
 /** Derived beside the event loop. */
 export const PBKDF2_ROUNDS = { least: 1_000, most: 200_000 }
 /** Some 0.5 ms: then the event loop turns. */
-const ROUNDS_AT_ONCE = 250
+const ROUNDS_AT_ONCE = 500
 const SALT_OCTETS = { least: 8, most: 128 }
 
 const hashes: Readonly<Record<string, string>> = {
@@ -146,7 +146,7 @@ export async function macKeyOf(parameters: MacParameters, secret: string): Promi
   let key: Buffer = Buffer.concat([Buffer.from(secret), salt])
   for (let round = 1; round <= rounds; round += 1) {
     key = hash(parameters.hash, key, 'buffer')
-    if (round % ROUNDS_AT_ONCE === 0) await setImmediate()
+    if (round % ROUNDS_AT_ONCE === 0 && round < rounds) await setImmediate()
   }
   return key
 }
