@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { DAY_MS } from '../../../provisioning/ca/profile.ts'
 import { blocksOf } from '../../harness/document.ts'
 import { until } from '../../harness/until.ts'
 import { beside } from '../broker-beside.ts'
@@ -15,7 +16,9 @@ const repository = new URL('../../../', import.meta.url).pathname
 const mayMount = spawnSync('unshare', ['-rm', 'true']).status === 0
 
 test('every command in the document about ACME works as it is written', async t => {
-  await using service = await startService({ receiptTimeoutMs: 20 })
+  // The certificates are due for renewal once the clock is set forward to what it is elsewhere.
+  let offset = -70 * DAY_MS
+  await using service = await startService({ receiptTimeoutMs: 20, now: () => Date.now() + offset })
   using folder = temporaryDirectory()
   symlinkSync(service.directory, join(folder.path, 'data'))
   symlinkSync(join(repository, 'node_modules'), join(folder.path, 'node_modules'))
@@ -47,7 +50,7 @@ test('every command in the document about ACME works as it is written', async t 
   ] as const
   assert.deepEqual(
     blocks.filter(({ language }) => language === 'sh').map(({ heading }) => heading),
-    ['The operator', ...clients.map(([name]) => name)],
+    ['The operator', ...clients.map(([name]) => name), 'Renewal'],
   )
   for (const [name, id] of clients) {
     const skip = name === 'uacme' && !mayMount
@@ -68,4 +71,18 @@ test('every command in the document about ACME works as it is written', async t 
       })
     })
   }
+
+  await t.test('certbot, lego and dehydrated renew by the account that they have', async () => {
+    offset = 0
+    const { code, output } = await run(textOf('Renewal'))
+    assert.equal(code, 0, output)
+    for (const [, id] of clients.slice(0, 3)) {
+      const { items } = (await service.call('GET', `/v1/certificates?deviceId=${id}`)).body
+      const statuses = items.map(({ status }: { status: string }) => status).toSorted()
+      assert.deepEqual(statuses, ['active', 'issued'], `${id}: ${output}`)
+    }
+    const rows = (await service.call('GET', '/v1/audit?action=certificate.issue&limit=100')).body.items
+    const renewals = rows.filter(({ actor }: { actor: string }) => actor.startsWith('device:'))
+    assert.equal(renewals.length, 3)
+  })
 })
