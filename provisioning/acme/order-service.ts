@@ -123,14 +123,16 @@ export function createOrderService(services: OrderServices, parts: Parts) {
     payload: Payload | null,
     requestId: string,
   ): Promise<void> {
-    await settle(account, order)
+    for (const own of orders.of(account.id)) await settle(account, own)
     if (order.state !== 'ready') throw acmeFault('acme_order_not_ready', `the order is ${order.state}`)
+    assertOneDevice(account, order)
     order.state = 'processing'
     try {
       const reading = await csrIn(payload)
       if (reading.accepted && writer.acmeAccountOfKey(reading.key.spkiHash) !== null)
         throw refusal(issuanceProblems, keyOfAccount)
-      order.fingerprint = await issue(account, order, reading, requestId)
+      // By now another order may have obtained one.
+      order.fingerprint = await issue(writer.acmeAccount(account.id) ?? account, order, reading, requestId)
       await settle(account, order)
     } catch (error) {
       const problem = parts.problemOf(error)
@@ -140,6 +142,15 @@ export function createOrderService(services: OrderServices, parts: Parts) {
       if (!mayTryAgain) order.error = orderErrorOf(problem)
       throw error
     }
+  }
+
+  /** The account of a claim enrolls one device: not another beside one that is decided about, or waits. */
+  function assertOneDevice({ id, claimId }: AcmeAccount, order: Order): void {
+    const nameOf = ({ identifiers }: Order) => identifiers[0]!.value
+    const isOther = (own: Order) => own.state === 'processing' && nameOf(own) !== nameOf(order)
+    if (claimId === null || !orders.of(id).some(isOther)) return
+    const detail = 'another order of this account, for another device, is being decided about'
+    throw new Problem(httpProblems, 'service_busy', detail, { retryAfterSeconds: 60 })
   }
 
   /** Enrolls or renews; gives the fingerprint of what is listed, which may wait for an operator. */
