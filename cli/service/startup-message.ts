@@ -1,27 +1,43 @@
-// What `rollcall up` tells a newcomer: where things are, and commands to copy that work from where they stand.
+// What `rollcall up` says once it runs: where things are, and commands to copy that work from where the user stands.
 import { join, relative, resolve } from 'node:path'
 import { programName, quoted } from '../program-name.ts'
 
 type ServiceAddresses = { mqtts: string; api: string; admin: string; data: string }
 
-/** The words of the first minute, with the ports and paths of this very start. */
-export function startupMessage({ mqtts, api, admin, data }: ServiceAddresses): string {
-  const rollcall = programName()
-  const { hostname, port } = new URL(mqtts)
-  const from = `--data ${quoted(shownPath(data))}`
-  const ca = quoted(shownPath(join(data, 'ca.crt')))
-  const token = shownPath(join(data, 'admin.token'))
-  const mosquitto = (verb: 'pub' | 'sub', id: string) =>
-    `mosquitto_${verb} -h ${hostname.replace(/^\[|\]$/g, '')} -p ${port} --cafile ${ca}` +
-    ` --cert devices/${id}/device.crt --key devices/${id}/device.key -i ${id}`
+/** With the ports and paths of this very start. An empty roll gets the commands of the first minute, another those of every day. */
+export function startupMessage(addresses: ServiceAddresses, isRollEmpty: boolean): string {
+  const { mqtts, api, admin, data } = addresses
   return `
 Rollcall is up. Devices connect to ${mqtts}, operators to ${api}, health is at ${admin}/readyz.
 
   Console          ${api}/  (in a browser that trusts the CA certificate below; sign in with the API token)
-  API token        ${token}  (its readers can enroll and revoke)
+  API token        ${shownPath(join(data, 'admin.token'))}  (its readers can enroll and revoke)
   CA certificate   ${shownPath(join(data, 'ca.crt'))}  (what devices trust)
 
-Copy into a second terminal:
+${isRollEmpty ? firstCommands(addresses) : dailyCommands(data)}
+Ctrl-C stops everything; the same command starts it again with everything in place.
+
+`
+}
+
+function dailyCommands(data: string): string {
+  const rollcall = programName()
+  const from = `--data ${quoted(shownPath(data))}`
+  return `  ${rollcall} status ${from}
+  ${rollcall} device list --sort -last-seen ${from}
+  ${rollcall} events --follow ${from}
+`
+}
+
+function firstCommands({ mqtts, data }: ServiceAddresses): string {
+  const rollcall = programName()
+  const { hostname, port } = new URL(mqtts)
+  const from = `--data ${quoted(shownPath(data))}`
+  const ca = quoted(shownPath(join(data, 'ca.crt')))
+  const mosquitto = (verb: 'pub' | 'sub', id: string) =>
+    `mosquitto_${verb} -h ${hostname.replace(/^\[|\]$/g, '')} -p ${port} --cafile ${ca}` +
+    ` --cert devices/${id}/device.crt --key devices/${id}/device.key -i ${id}`
+  return `Copy into a second terminal:
 
   # put a device on the roll
   ${rollcall} device add sensor-1 ${from}
@@ -41,9 +57,6 @@ Copy into a second terminal:
 
   # run a simulated fleet, rogues included
   ${rollcall} sim --devices 500 --rate 100 --interval 5s --duration 30s --rogues ${from}
-
-Ctrl-C stops everything; the same command starts it again with everything in place.
-
 `
 }
 

@@ -116,7 +116,7 @@ async function up(flags: UpFlags): Promise<number> {
     })
     const urls = await Promise.race([supervisor.ready, told.promise])
     if (urls !== 'stop') {
-      announce(flags, {
+      await announce(flags, {
         mqtts: reachable(urls['broker']),
         api: reachable(urls['provisioning']),
         admin: admin.url,
@@ -137,13 +137,29 @@ async function up(flags: UpFlags): Promise<number> {
   }
 }
 
-function announce(flags: UpFlags, endpoints: { mqtts: string; api: string; admin: string }): void {
+async function announce(
+  flags: UpFlags,
+  endpoints: { mqtts: string; api: string; admin: string },
+): Promise<void> {
   writeEndpoints(flags.data, endpoints)
   const text =
     flags.output === 'json'
       ? `${JSON.stringify({ ready: true, ...endpoints, data: flags.data })}\n`
-      : startupMessage({ ...endpoints, data: flags.data })
+      : startupMessage({ ...endpoints, data: flags.data }, await isRollEmpty(flags.data))
   process.stdout.write(text)
+}
+
+/** Not known where the registry cannot be read now: then nobody is taken for a newcomer. */
+async function isRollEmpty(data: string): Promise<boolean> {
+  const { openForReading } = await import('../../db/open.ts')
+  try {
+    const { sqlite } = openForReading(dataPaths(data).registry)
+    const found = sqlite.prepare('SELECT 1 FROM devices LIMIT 1').get()
+    sqlite.close()
+    return found === undefined
+  } catch {
+    return false
+  }
 }
 
 /** Both services, as this very program with other arguments. A restart keeps the port that the first start was given. */

@@ -77,6 +77,21 @@ describe('rollcall up', () => {
     }
   })
 
+  it('greets no newcomer where devices are on the roll', async () => {
+    using data = temporaryDirectory()
+    {
+      await using first = await startUp(data.path)
+      assert.equal((await first.run('device', 'add', 'pump-1')).code, 0)
+    }
+    const up = launch(['up', '--data', data.path, ...anyPorts])
+    await until(() => existsSync(join(data.path, 'endpoints.json')), 'it is up')
+    up.child.kill('SIGINT')
+    const { code, stdout } = await up.ended
+    assert.equal(code, 0)
+    assert.ok(stdout.includes(`./rollcall status --data ${data.path}`), stdout)
+    assert.ok(!stdout.includes('sensor-1'), stdout)
+  })
+
   it('refuses a second one on the same directory, and says what to do', async () => {
     using data = temporaryDirectory()
     await using _first = await startUp(data.path)
