@@ -4,6 +4,7 @@ import type { Credentials } from '../links/session.ts'
 import type { Broker } from '../target.ts'
 import type { Clause } from './clause.ts'
 import { connectClauses } from './connect-clauses.ts'
+import { exchangeClauses } from './exchange-clauses.ts'
 import { ClauseFailed, NotApplicable, type Version } from './peer.ts'
 import { publishClauses } from './publish-clauses.ts'
 import { subscribeClauses } from './subscribe-clauses.ts'
@@ -15,6 +16,7 @@ export const clauses: readonly Clause[] = [
   ...connectClauses,
   ...publishClauses,
   ...subscribeClauses,
+  ...exchangeClauses,
   ...v5Clauses,
   ...v5DeliveryClauses,
 ]

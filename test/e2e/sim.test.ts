@@ -65,8 +65,13 @@ describe('rollcall sim against rollcall up', () => {
 
     const played = await system.run('sim', 'conformance', '--patience', '5s', '-o', 'json')
     const { failed, passed, clauses } = JSON.parse(played.stdout)
-    const why = clauses.filter(({ outcome }: { outcome: string }) => outcome !== 'passed')
-    assert.deepEqual([played.code, failed, passed, why], [0, 0, clauses.length, []])
-    assert.ok(passed > 150)
+    const untried = clauses.filter(({ outcome }: { outcome: string }) => outcome !== 'passed')
+    // Devices may not subscribe to #.
+    assert.deepEqual(
+      untried.map(({ id, outcome, reason }: Record<string, string>) => `${id} ${outcome}: ${reason}`),
+      Array(2).fill('MQTT-4.7.2-1 not applicable: the broker refuses this client its own topics'),
+    )
+    assert.deepEqual([played.code, failed, passed], [0, 0, clauses.length - 2])
+    assert.ok(passed > 200)
   })
 })

@@ -96,6 +96,7 @@ describe('the clauses of sim conformance', () => {
         '5 §3.1.4 a client whose session is taken over is told so by DISCONNECT 0x8E',
         '5 MQTT-2.1.3-1 a PINGREQ with flags',
         '5 MQTT-4.8.0-1 a packet that only a server sends',
+        '5 MQTT-4.8.2-1 a shared subscription without a name',
         '5 MQTT-3.3.2-14 a Response Topic with a wildcard',
         '5 MQTT-3.3.4-6 a Subscription Identifier from a client',
         '5 MQTT-3.8.3-4 No Local on a shared subscription',
