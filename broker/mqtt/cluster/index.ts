@@ -258,6 +258,7 @@ function createCluster(
             .then(isDone => message.respond(Uint8Array.of(isDone ? 1 : 0)), onTrouble)
         },
       })
+      nats.onUp(outgoing.hello)
       outgoing.hello()
       presence = startPresence({
         me,

@@ -36,7 +36,11 @@ export function createOutgoing(parts: {
   }
 
   return {
-    hello: () => tell({ kind: 'hello', from: me }),
+    /** Tells the others its groups, and asks for theirs: this node is new, or was not heard for a while. */
+    hello(): void {
+      tell({ kind: 'hello', from: me })
+      announceGroups(true)
+    },
     announceGroups: () => announceGroups(true),
 
     /** A group is in PostgreSQL. */

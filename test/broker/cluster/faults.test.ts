@@ -205,7 +205,12 @@ describe('faults of what nodes stand on', () => {
       [...run.acknowledged, 'last'],
       true,
     )
-    // Live messages go again, too.
+    // Live messages go again, too, and so does taking a session along.
+    const moved = await at(one, 'reader2', { clean: false })
+    await moved.client.subscribeAsync('devices/bus2', { qos: 1 })
+    const there = await back(two, 'reader2')
+    assert.equal(there.sessionPresent, true)
+    await there.client.endAsync()
     await until(async () => {
       await publisher.client.publishAsync('devices/bus/y', 'live', { qos: 0 })
       return reader.inbox.all.some(({ payload }) => payload === 'live')
