@@ -101,6 +101,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'make a data directory of a backup, once it is proven whole',
     load: async () => (await import('./restore/command.ts')).restoreCommand(),
   },
+  registry: {
+    summary: 'move the registry into PostgreSQL, for several machines',
+    load: async () => (await import('./registry/command.ts')).registryCommand(),
+  },
   sim: {
     summary: 'run a simulated fleet, rogues included',
     load: async (version = '') =>

@@ -1,10 +1,11 @@
 // A registry that several machines share, as a provisioning process opens it: its replica, kept in step, and verbs that are agreed upon.
+import { randomUUID } from 'node:crypto'
 import { closeRegistry } from '../index.ts'
 import type { Registry } from '../open.ts'
 import { type Agreement, createGroupAgreement } from './group-agreement.ts'
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
-import { publishGroup } from './registry-rows.ts'
+import { publishFirst } from './registry-rows.ts'
 import { type Replica, startReplica } from './replica.ts'
 import { openTrial } from './replica-file.ts'
 import { allRows } from './row-capture.ts'
@@ -55,14 +56,7 @@ async function begin(
 ): Promise<void> {
   const link = createPostgresLink({ settings, name })
   try {
-    const group = {
-      id: crypto.randomUUID(),
-      writer: name,
-      registryId: replica.registryId(),
-      base: 0,
-      notes: [],
-    }
-    await link.ask(client => publishGroup(client, { ...group, rows: [...allRows(sqlite)] }))
+    await link.ask(client => publishFirst(client, { id: randomUUID(), writer: name, rows: allRows(sqlite) }))
   } finally {
     link.close()
   }

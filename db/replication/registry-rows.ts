@@ -91,14 +91,49 @@ export async function publishGroup(client: PostgresClient, group: Group): Promis
     group.registryId,
     group.id,
     group.writer,
-    group.rows.map(({ table }) => table),
-    group.rows.map(({ key }) => key),
-    group.rows.map(({ live }) => live),
-    group.rows.map(({ content }) => content),
+    ...columnsOf(group.rows),
     group.notes,
     schemaVersion,
   ])
   return rows[0] === undefined ? null : Number(rows[0].sequence)
+}
+
+/**
+ * Makes these rows the first group, in one transaction. False where there is a group already: nothing is written then. The rows may be more
+ * than one statement takes.
+ */
+export async function publishFirst(
+  client: PostgresClient,
+  { id, writer, rows }: { id: string; writer: string; rows: Iterable<ChangedRow> },
+): Promise<boolean> {
+  await client.query('BEGIN')
+  const head = await client.query<HeadRow>(`SELECT ${HEAD_COLUMNS} FROM rollcall.registry_head h FOR UPDATE`)
+  if (headOf(head.rows[0]).sequence !== 0) {
+    await client.query('ROLLBACK')
+    return false
+  }
+  let batch: ChangedRow[] = []
+  const write = async () => {
+    await client.query(
+      `INSERT INTO rollcall.registry_rows (table_name, key, live, content, sequence)
+       SELECT *, 1 FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[])`,
+      columnsOf(batch),
+    )
+    batch = []
+  }
+  for (const row of rows) {
+    batch.push(row)
+    if (batch.length >= ROWS_PER_FETCH) await write()
+  }
+  await write()
+  await client.query('INSERT INTO rollcall.registry_groups (sequence, id, writer) VALUES (1, $1, $2)', [
+    id,
+    writer,
+  ])
+  await client.query('UPDATE rollcall.registry_head SET sequence = 1')
+  await client.query(`NOTIFY ${REGISTRY_CHANNEL}`)
+  await client.query('COMMIT')
+  return true
 }
 
 /**
@@ -134,6 +169,16 @@ WITH head AS (
   DELETE FROM rollcall.broker_notes WHERE number = ANY ($9::bigint[]) AND EXISTS (SELECT FROM head)
 )
 SELECT head.sequence, pg_notify('${REGISTRY_CHANNEL}', '') FROM head`
+
+/** As `unnest` takes them. */
+function columnsOf(rows: readonly ChangedRow[]): unknown[] {
+  return [
+    rows.map(({ table }) => table),
+    rows.map(({ key }) => key),
+    rows.map(({ live }) => live),
+    rows.map(({ content }) => content),
+  ]
+}
 
 function changedRow({ table_name, key, live, content }: Row): ChangedRow {
   return { table: table_name!, key, live, content }

@@ -55,10 +55,11 @@ export function captureRows(sqlite: Database): RowCapture {
   }
 }
 
-/** Every replicated row of a registry, table by table. */
+/** Every replicated row of a registry, table by table, in the order of the keys. */
 export function* allRows(sqlite: Database): Generator<ChangedRow> {
   for (const table of [...readReplicatedTables(sqlite), sequenceTable]) {
-    const rows = sqlite.prepare<[], SqliteValue[]>(selectOf(table)).raw().safeIntegers()
+    const ordered = `${selectOf(table)} ORDER BY ${table.key.join(', ')}`
+    const rows = sqlite.prepare<[], SqliteValue[]>(ordered).raw().safeIntegers()
     for (const values of rows.iterate()) yield liveRow(table, values)
   }
 }
