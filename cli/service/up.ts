@@ -71,13 +71,16 @@ export function upCommand(): Command {
 
 /** What says how `up` runs; `config` takes it too, to tell what would come of it. */
 export function withUpOptions(command: Command): Command {
-  return withNode(withRegistry(withCaKeyType(withPq(withBrokerVariables(command)))))
+  command
     .requiredOption('--data <dir>', 'data directory: registry, CAs, keys, API token')
+    .optionsGroup('Addresses and ports:')
     .option('--host <address>', 'address that devices and operators connect to', '127.0.0.1')
     .option('--mqtts-port <port>', 'port for devices; 0 picks a free one', portNumber, 8883)
     .option('--api-port <port>', 'port for the HTTP API; 0 picks a free one', portNumber, 8443)
     .option('--status-port <port>', 'plain HTTP port for CRL and OCSP; 0 picks a free one', portNumber, 8880)
     .option('--admin-port <port>', 'loopback port for /livez, /readyz and /metrics', portNumber, 9464)
+    .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
+    .optionsGroup('Connections:')
     .addOption(
       new Option(
         '--broker-runtime <name>',
@@ -86,7 +89,10 @@ export function withUpOptions(command: Command): Command {
         .choices(brokerRuntimes)
         .default('node'),
     )
-    .option('--san <name>', 'one more name or address in the server certificate (repeatable)', collect, [])
+  withBrokerVariables(command)
+  withCaKeyType(withPq(command.optionsGroup('Keys:')))
+  withNode(withRegistry(command.optionsGroup('Several machines:')))
+  return command.optionsGroup('Options:')
 }
 
 /** Runs until a signal says stop; gives the exit code. Throws where something could not start, leaving nothing running. */
