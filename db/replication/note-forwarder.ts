@@ -52,17 +52,24 @@ export function createNoteForwarder(options: {
     await delay(0)
     while (waiting.length > 0) {
       const batch = waiting.slice(0, CALLS_AT_ONCE)
-      try {
-        await send(batch)
-      } catch (error) {
-        if (closed) return
-        options.onFailed(error)
-        await delay(RETRY_MS)
-        continue
-      }
+      if (!(await sendUntilThere(batch))) return
       sent += batch.length
       waiting = waiting.slice(batch.length)
       characters -= batch.reduce((sum, { arguments: text }) => sum + text.length, 0)
+    }
+  }
+
+  /** The same batch each time: notes that came since are not in what may be there already. False where it was closed. */
+  async function sendUntilThere(batch: readonly NoteCall[]): Promise<boolean> {
+    for (;;) {
+      try {
+        await send(batch)
+        return true
+      } catch (error) {
+        if (closed) return false
+        options.onFailed(error)
+        await delay(RETRY_MS)
+      }
     }
   }
 

@@ -49,7 +49,10 @@ export function problemOf(error: unknown): Problem {
     const { code } = error
     if (code === 'registry_busy' || code === 'registry_full')
       return new Problem(httpProblems, code, 'nothing was written', { cause: error })
-    const detail = 'the registry could not be read or written'
+    const detail =
+      code === 'registry_unreachable'
+        ? 'the registry in PostgreSQL does not answer: whether the change was made is not known, so look, or ask again with the same Idempotency-Key'
+        : 'the registry could not be read or written'
     return new Problem(httpProblems, 'registry_unavailable', detail, { cause: error })
   }
   const detail = 'the request failed and nothing is known about its effect'
