@@ -29,6 +29,7 @@ import { documentApi } from './openapi.ts'
 import { answerProblems } from './problem-answers.ts'
 import { scheduleRequests } from './request-scheduling.ts'
 import { registerRoutes } from './routes.ts'
+import { slowRefusals } from './slow-refusals.ts'
 import { traceRequests } from './tracing.ts'
 
 type ServerParts = {
@@ -92,6 +93,7 @@ export async function createServer(parts: ServerParts): Promise<ApiServer> {
   api.decorateRequest('keyed', null)
   traceRequests(api)
   answerProblems.install(api, services.log)
+  slowRefusals(api)
   boundBodies(api)
   // HSTS is for host names; "localhost" is shared with servers that speak plain HTTP.
   await api.register(helmet, { strictTransportSecurity: false })
