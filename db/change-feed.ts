@@ -73,24 +73,24 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
        WHERE kind = 'stored_session' AND epoch > ? AND device_id IS NOT NULL`,
     )
     .pluck()
-  // A deletion writes both with one time, in one transaction.
-  const deleted = sqlite
-    .prepare<[number], string>(
+  // A deletion writes both with one time, in one transaction. Prepared when it is asked for: a backup reads registries of before there were deletions.
+  const deleted = () =>
+    prepared(
+      sqlite,
       `SELECT DISTINCT c.device_id FROM changes c
        WHERE c.kind = 'device' AND c.epoch > ?
          AND EXISTS (SELECT 1 FROM retired_keys r WHERE r.device_id = c.device_id AND r.retired_at = c.at)`,
-    )
-    .pluck()
-  const deletion = sqlite
-    .prepare<[string, number], number>(
+    ).pluck()
+  const deletion = () =>
+    prepared(
+      sqlite,
       'SELECT EXISTS (SELECT 1 FROM retired_keys WHERE device_id = ? AND retired_at = ?)',
-    )
-    .pluck()
+    ).pluck()
   return {
     clearedAfter: epoch => cleared.all(epoch),
-    deletedAfter: epoch => deleted.all(epoch),
+    deletedAfter: epoch => deleted().all(epoch) as string[],
     isDeletion: ({ kind, deviceId, at }) =>
-      kind === 'device' && deviceId !== null && deletion.get(deviceId, at) === 1,
+      kind === 'device' && deviceId !== null && deletion().get(deviceId, at) === 1,
     dataVersion: () => version.get() as number,
     latestEpoch: () => latest.get() as number,
     changesAfter: (epoch, limit) => after.all(epoch, limit),
