@@ -21,7 +21,7 @@ import { rollcall, startUp, temporaryDirectory } from '../cli/running.ts'
 import { copySourceTree } from './source-tree.ts'
 
 const isRoot = process.getuid?.() === 0
-const times = { SOURCE_DATE_EPOCH: '1790000000' }
+const settings = { SOURCE_DATE_EPOCH: '1790000000', COMPRESSION: 'gzip' }
 const world = temporaryDirectory()
 const at = (...names: string[]) => join(world.path, ...names)
 const root = at('root')
@@ -38,7 +38,7 @@ before(() => {
 
 /** Gives the files that were made. */
 function build(source: string, folder: string): string[] {
-  const env = { ...process.env, ...times }
+  const env = { ...process.env, ...settings }
   const script = join(source, 'deploy/debian/build.sh')
   return execFileSync(script, [folder], { cwd: source, env, encoding: 'utf8' }).trim().split('\n')
 }
