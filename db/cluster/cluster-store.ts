@@ -45,7 +45,8 @@ export type Group = {
   /** Sessions that ended: their rows, subscriptions and queues go before others are put. */
   ended: { clientId: string; epoch: number }[]
   settled: string[]
-  given: { clientId: string; to: number }[]
+  /** With the positions up to which these sessions have all: the node may have gone on since. */
+  given: { clientId: string; to: number; positions: Positions }[]
 }
 
 export const SLOTS = 64
@@ -89,7 +90,7 @@ export async function writeGroup(client: Ask, me: number, group: Group): Promise
   const { rows } = await client.query({
     name: 'write_group',
     text: `SELECT kept_topic AS topic, kept_version::float8 AS version FROM rollcall_cluster.write_group(
-      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)`,
+      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29)`,
     values: [
       ...[me, group.number, JSON.stringify(group.positions), group.clearedEpoch],
       ...[log.map(l => l.number), log.map(l => l.message)],
@@ -112,6 +113,7 @@ export async function writeGroup(client: Ask, me: number, group: Group): Promise
       ...[unretained.map(u => u.topic), unretained.map(u => u.version)],
       ...[group.ended.map(e => e.clientId), group.ended.map(e => e.epoch)],
       ...[group.settled, given.map(g => g.clientId), given.map(g => g.to)],
+      given.map(g => JSON.stringify(g.positions)),
     ],
   })
   return new Map(rows.map(({ topic, version }) => [topic as string, version as number]))
@@ -267,7 +269,7 @@ export async function cleanLog(client: Ask): Promise<void> {
      WHERE e.epoch > cleared_epoch`,
   )
   await client.query(
-    `DELETE FROM rollcall_cluster.nodes n WHERE ended
+    `DELETE FROM rollcall_cluster.nodes n WHERE ended AND heard_at < clock_timestamp() - interval '30 s'
        AND NOT EXISTS (SELECT FROM rollcall_cluster.sessions WHERE owner = n.incarnation)
        AND NOT EXISTS (SELECT FROM rollcall_cluster.nodes r WHERE NOT r.ended AND COALESCE((r.positions ->> n.incarnation::text)::bigint, 0) <
          COALESCE((SELECT max(number) FROM rollcall_cluster.log WHERE publisher = n.incarnation), 0))`,

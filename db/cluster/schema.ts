@@ -60,7 +60,7 @@ CREATE OR REPLACE FUNCTION write_group(
   cut_clients text[], cut_epochs bigint[], cut_kinds text[], cut_keys bigint[], cut_names text[],
   kept_topics text[], kept_messages bytea[], removed_topics text[], removed_versions bigint[],
   ended_clients text[], ended_epochs bigint[],
-  settled_clients text[], given_clients text[], given_to bigint[]
+  settled_clients text[], given_clients text[], given_to bigint[], given_positions text[]
 ) RETURNS TABLE (kept_topic text, kept_version bigint)
 LANGUAGE plpgsql SET search_path = rollcall_cluster AS $$
 BEGIN
@@ -98,9 +98,9 @@ BEGIN
     UPDATE sessions SET settled = true WHERE owner = me AND client_id = ANY (settled_clients);
   END IF;
   IF cardinality(given_clients) > 0 THEN
-    UPDATE sessions s SET owner = g.to_node, epoch = s.epoch + 1, settled = false, positions = merged(s.positions, reached),
+    UPDATE sessions s SET owner = g.to_node, epoch = s.epoch + 1, settled = false, positions = merged(s.positions, g.positions::jsonb),
         cleared_epoch = cleared
-      FROM unnest(given_clients, given_to) g(client_id, to_node)
+      FROM unnest(given_clients, given_to, given_positions) g(client_id, to_node, positions)
       WHERE s.client_id = g.client_id AND s.owner = me;
   END IF;
   IF cardinality(kept_topics) > 0 THEN

@@ -1,39 +1,71 @@
 // What comes from other nodes, given to the sessions here: of what is retained the newest is kept, and of a shared subscription the members
 // here get it where its publisher's node chose this one.
 import type { RetainedState } from '../../../db/cluster/cluster-store.ts'
+import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import type { EngineSide } from './engine-side.ts'
 import { decodeEnvelope, type Envelope } from './message-codec.ts'
 import type { RetainedVersions } from './retained-versions.ts'
 
+/** How long, and how often, it is looked for a member that takes what no member here took. */
+const [PLACE_MS, PLACES_MAX] = [100, 50]
+
+export type Arrivals = ReturnType<typeof createArrivals>
+
 export function createArrivals(parts: {
   me: number
   versions: RetainedVersions
-  engine(): Pick<EngineSide, 'nextSequence' | 'receiveFrom' | 'retains'>
+  engine(): EngineSide
   readRetained(topic: string): Promise<RetainedState | undefined>
+  /** Hands it to the members of a group at another node, by the log. */
+  passOn(asked: string, node: number, message: Message): void
   onTrouble(error: unknown): void
 }) {
   const { me, versions } = parts
 
   /** Throws where it cannot be written. */
   function deliver(envelope: Envelope, version: number): void {
-    const { message, principal, shares } = envelope
+    const { message, principal, onlyShared, shares } = envelope
     const engine = parts.engine()
     const own = { ...message, sequence: engine.nextSequence() }
-    const isMine = (asked: string) => shares.get(asked) === me
     const isRetained = message.retain && versions.isNewer(message.topic, version)
     if (isRetained && principal !== null) engine.retains(principal)
+    if (!onlyShared)
+      try {
+        engine.receiveFrom(own, { isRetained })
+      } catch (error) {
+        if (!(error instanceof QuotaExceeded) || !isRetained) throw error
+        parts.onTrouble(error)
+        engine.receiveFrom(own, { isRetained: false })
+      }
+    for (const [asked, node] of shares)
+      if (node === me && !engine.giveToGroup(asked, own, !onlyShared) && own.qos > 0) place(asked, own)
+  }
+
+  /** Its members here have gone: to another node, of which this one hears soon, or for good. */
+  function place(asked: string, message: Message, tries = 0): void {
+    const engine = parts.engine()
     try {
-      engine.receiveFrom(own, { isMine, isRetained })
+      const node = tries === 0 ? null : engine.placeOf(asked)
+      if (node !== null) {
+        parts.passOn(asked, node, message)
+        return
+      }
+      if (tries > 0 && engine.giveToGroup(asked, message, false)) return
     } catch (error) {
-      if (!(error instanceof QuotaExceeded) || !isRetained) throw error
       parts.onTrouble(error)
-      engine.receiveFrom(own, { isMine, isRetained: false })
     }
+    if (tries === PLACES_MAX) engine.forgotten(asked)
+    else setTimeout(() => place(asked, message, tries + 1), PLACE_MS).unref()
   }
 
   return {
     deliver,
+    /** A message of a shared subscription that a node was to give to its members and did not. */
+    place(asked: string, envelope: Envelope): void {
+      const { nextSequence } = parts.engine()
+      place(asked, { ...envelope.message, retain: false, sequence: nextSequence() })
+    },
     /** Of the log; `version` of what is retained, null where it is to be looked up. */
     take(envelope: Envelope, version: number | null): void | Promise<void> {
       const { topic, retain } = envelope.message

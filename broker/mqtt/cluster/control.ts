@@ -15,8 +15,10 @@ const CLIENT_ID_MAX = 256
 
 export function encodeControl(control: Control): Buffer {
   if (control.kind !== 'digest') return Buffer.from(JSON.stringify(control))
-  const entries = control.entries.map(({ topic, retained }) =>
-    retained === null ? topic : [topic, retained.version, retained.inline?.toString('base64') ?? null],
+  const entries = control.entries.map(({ topic, retained, nodes }) =>
+    retained === null && nodes.length === 0
+      ? topic
+      : [topic, retained?.version ?? null, retained?.inline?.toString('base64') ?? null, nodes],
   )
   return Buffer.from(JSON.stringify({ ...control, entries }))
 }
@@ -45,12 +47,18 @@ export function decodeControl(bytes: Uint8Array): Control | null {
 }
 
 function entryOf(entry: unknown): DigestEntry | null {
-  if (typeof entry === 'string') return { topic: entry, retained: null }
+  if (typeof entry === 'string') return { topic: entry, retained: null, nodes: [] }
   if (!Array.isArray(entry)) return null
-  const [topic, version, inline] = entry as unknown[]
-  if (typeof topic !== 'string' || !isNumber(version)) return null
+  const [topic, version, inline, nodes] = entry as unknown[]
+  if (typeof topic !== 'string' || !Array.isArray(nodes) || !nodes.every(isNumber)) return null
+  if (version === null) return { topic, retained: null, nodes }
+  if (!isNumber(version)) return null
   if (inline !== null && typeof inline !== 'string') return null
-  return { topic, retained: { version, inline: inline === null ? null : Buffer.from(inline, 'base64') } }
+  return {
+    topic,
+    retained: { version, inline: inline === null ? null : Buffer.from(inline, 'base64') },
+    nodes,
+  }
 }
 
 export function encodeHandOver(asked: HandOver): Buffer {

@@ -9,6 +9,11 @@ export type EngineSide = {
   nextSequence(): number
   receiveFrom(message: Message, from: Arrival): void
   isWanted(topic: string): boolean
+  giveToGroup(asked: string, message: Message, isNew: boolean): boolean
+  /** A node that has members of this group, the one whose turn it is; null for this one, or where nobody knows of any. */
+  placeOf(asked: string): number | null
+  /** A message that no member of a group took. */
+  forgotten(asked: string): void
   shares(): ReadonlyMap<string, number>
   /** On whose right it is retained; null where nobody knows. */
   principalOf(publisher: string): Envelope['principal']

@@ -5,7 +5,15 @@ import { type Group, NODE_ENDED, type Positions, writeGroup } from '../../../db/
 import type { SessionMirror } from '../../../db/sessions/session-mirror.ts'
 
 /** A message of this node, on its way into the log. */
-export type Logged = { number: number; topic: string; isRetained: boolean; isRemoval: boolean; bytes: Buffer }
+export type Logged = {
+  number: number
+  topic: string
+  isRetained: boolean
+  isRemoval: boolean
+  /** Those whose members of a shared subscription get it. */
+  nodes: readonly number[]
+  bytes: Buffer
+}
 /** `versions` of what was retained, by topic. */
 export type Written = { log: Logged[]; versions: ReadonlyMap<string, number> }
 
@@ -31,6 +39,8 @@ export function createGroupWriter(parts: {
   let log: Logged[] = []
   const changes = new Map<string, Group['put'][number] | Group['cut'][number]>()
   const ended = new Map<string, number>()
+  /** Sessions whose log is being read: nothing of them is written before all is there, or it would be read again beside it. */
+  const unsettled = new Set<string>()
   let unretained = new Set<string>()
   let settled: string[] = []
   let given: Group['given'] = []
@@ -59,16 +69,23 @@ export function createGroupWriter(parts: {
     }
   }
 
+  function reached(): Positions {
+    return { ...parts.positions(), [parts.me]: count }
+  }
+
   function take(): { group: Group; logged: Logged[] } {
     collect()
     const logged = log
-    const all = [...changes.values()]
+    const held = [...changes].filter(([, { clientId }]) => unsettled.has(clientId))
+    const all = [...changes.values()].filter(({ clientId }) => !unsettled.has(clientId))
+    const heldEnds = [...ended].filter(([clientId]) => unsettled.has(clientId))
+    for (const [clientId] of heldEnds) ended.delete(clientId)
     const kept = new Map<string, Buffer | null>()
     for (const each of logged) if (each.isRetained) kept.set(each.topic, each.isRemoval ? null : each.bytes)
     groups += 1
     const group: Group = {
       number: groups,
-      positions: { ...parts.positions(), [parts.me]: count },
+      positions: reached(),
       clearedEpoch: parts.clearedEpoch(),
       log: logged.map(({ number, bytes }) => ({ number, message: bytes })),
       put: all.filter(each => 'content' in each),
@@ -83,7 +100,9 @@ export function createGroupWriter(parts: {
     }
     log = []
     changes.clear()
+    for (const [id, change] of held) changes.set(id, change)
     ended.clear()
+    for (const [clientId, epoch] of heldEnds) ended.set(clientId, epoch)
     unretained = new Set()
     settled = []
     given = []
@@ -110,17 +129,27 @@ export function createGroupWriter(parts: {
     collect,
     /** Numbers a message, and has it written with the group that is open. */
     publish(
-      topic: string,
-      isRetained: boolean,
-      isRemoval: boolean,
+      what: Pick<Logged, 'topic' | 'isRetained' | 'isRemoval' | 'nodes'>,
       encode: (number: number) => Buffer,
     ): void {
       const bytes = encode(count + 1) // before it is counted: a number without a message would be a gap
       count += 1
-      log.push({ number: count, topic, isRetained, isRemoval, bytes })
+      log.push({ ...what, number: count, bytes })
     },
-    settle: (clientId: string) => void settled.push(clientId),
-    give: (clientId: string, to: number) => void given.push({ clientId, to }),
+    /** A session was taken in, and what it missed is not there yet. */
+    unsettle: (clientId: string) => void unsettled.add(clientId),
+    /** What it missed cannot be read now: nothing of it is written. */
+    abandon(clientId: string): void {
+      collect()
+      unsettled.delete(clientId)
+      ended.delete(clientId)
+      for (const [id, change] of changes) if (change.clientId === clientId) changes.delete(id)
+    },
+    settle(clientId: string): void {
+      unsettled.delete(clientId)
+      settled.push(clientId)
+    },
+    give: (clientId: string, to: number) => void given.push({ clientId, to, positions: reached() }),
     /** The number of the last message that this node published. */
     published: () => count,
     /** Resolves once all that was done before is in PostgreSQL. Of one call at a time. */

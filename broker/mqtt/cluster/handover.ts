@@ -95,11 +95,20 @@ export function createHandOver(parts: {
     const state = moves.takeIn(clientId, found.rows)
     writer.collect() // what was taken in is there already
     owned.set(clientId, found.epoch)
+    writer.unsettle(clientId)
     // All from here on reaches it by itself; what was before is in the log.
     const upTo: Positions = { ...incoming.positions(), [me]: writer.published() }
     const place = moves.reservePlace()
-    if (parts.isCleared(clientId, found.clearedEpoch)) moves.clear(clientId)
-    else if (state?.isKept) await readMissed(state, found.positions, upTo, place)
+    try {
+      if (parts.isCleared(clientId, found.clearedEpoch)) moves.clear(clientId)
+      else if (state?.isKept) await readMissed(state, found.positions, upTo, place)
+    } catch (error) {
+      // It is this node's in PostgreSQL, and read again from the beginning.
+      owned.delete(clientId)
+      moves.letGo(clientId)
+      writer.abandon(clientId)
+      throw error
+    }
     writer.settle(clientId)
     await moves.kept()
     if (isOrphan) moves.connectionLost(clientId)

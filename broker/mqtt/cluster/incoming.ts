@@ -5,7 +5,12 @@ import { decodeEnvelope, type Envelope } from './message-codec.ts'
 
 /** Messages from `first` on. One to be retained is for all nodes: `inline` where it fits. */
 export type Digest = { from: number; first: number; entries: readonly DigestEntry[] }
-export type DigestEntry = { topic: string; retained: { version: number; inline: Buffer | null } | null }
+/** `nodes` are those whose members of a shared subscription get it. */
+export type DigestEntry = {
+  topic: string
+  nodes: readonly number[]
+  retained: { version: number; inline: Buffer | null } | null
+}
 
 export type Incoming = ReturnType<typeof createIncoming>
 
@@ -25,6 +30,7 @@ const PAGE = 500
 const RETRY_MS = 100
 
 export function createIncoming(parts: {
+  me: number
   isWanted(topic: string): boolean
   /** `version` of what is retained; null where it is to be looked up. Throws where it cannot be written: then it is tried again. */
   take(envelope: Envelope, version: number | null): void | Promise<void>
@@ -56,6 +62,10 @@ export function createIncoming(parts: {
     return row === undefined ? null : decodeEnvelope(row.message)
   }
 
+  function isFor({ message, shares }: Envelope): boolean {
+    return message.retain || [...shares.values()].includes(parts.me) || parts.isWanted(message.topic)
+  }
+
   async function catchUp(publisher: Publisher, upTo: number): Promise<void> {
     while (publisher.taken < upTo && !isClosed) {
       const rows = await parts.readLog(publisher.node, publisher.taken, upTo, PAGE)
@@ -64,7 +74,7 @@ export function createIncoming(parts: {
         const envelope = decodeEnvelope(message)
         if (envelope === null)
           parts.onTrouble(new Error(`message ${number} of node ${publisher.node} in the log is none`))
-        else if (envelope.message.retain || parts.isWanted(envelope.message.topic)) {
+        else if (isFor(envelope)) {
           const done = parts.take(envelope, null)
           if (done !== undefined) await done
         }
@@ -78,7 +88,7 @@ export function createIncoming(parts: {
   function takeEntry(publisher: Publisher, entry: DigestEntry, number: number): void | Promise<void> {
     const body = forget(publisher, number) ?? null
     const { retained } = entry
-    if (retained === null && !parts.isWanted(entry.topic)) return
+    if (retained === null && !entry.nodes.includes(parts.me) && !parts.isWanted(entry.topic)) return
     const found = body ?? (retained?.inline ? decodeEnvelope(retained.inline) : null)
     const version = retained?.version ?? null
     if (found !== null) return parts.take(found, version)

@@ -25,9 +25,10 @@ import type { EngineSide } from './engine-side.ts'
 import { createGroupWriter } from './group-writer.ts'
 import { createHandOver } from './handover.ts'
 import { createIncoming } from './incoming.ts'
-import { decodeEnvelope, type Envelope, encodeEnvelope } from './message-codec.ts'
+import { decodeEnvelope, type Envelope } from './message-codec.ts'
 import { createOutgoing } from './outgoing.ts'
 import { type PresenceTimes, startPresence } from './presence.ts'
+import { createPublishing } from './publishing.ts'
 import { createRetainedVersions } from './retained-versions.ts'
 import { createSharedNodes } from './shared-nodes.ts'
 
@@ -84,6 +85,8 @@ function createCluster(
   const owned = new Map<string, number>()
   let engine: EngineSide
   let bus: Parameters<OtherNodesOfBus<Envelope>['use']>[0]
+  /** Ended nodes whose messages for shared subscriptions are with others. */
+  const ends = new Set<number>()
   let lastId = idsFrom(Date.now(), joined.slot)
   let isInterestNew = false
   let isClosed = false
@@ -95,9 +98,11 @@ function createCluster(
     versions,
     engine: () => engine,
     readRetained: async topic => (await asking.ask(client => readRetained(client, [topic])))[0],
+    passOn: (asked, node, message) => publishing.passOn(asked, node, message),
     onTrouble,
   })
   const incoming = createIncoming({
+    me,
     isWanted: topic => engine.isWanted(topic),
     take: arrivals.take,
     readLog: (node, after, upTo, limit) => asking.ask(client => readLog(client, node, after, upTo, limit)),
@@ -117,6 +122,10 @@ function createCluster(
     onWritten: written => outgoing.written(written),
     onEnded,
     onTrouble,
+  })
+  const publishing = createPublishing({
+    ...{ me, writer, versions, engine: () => engine, place: arrivals.place },
+    readOwnLog: (after, upTo, limit) => asking.ask(client => readLog(client, me, after, upTo, limit)),
   })
   const outgoing = createOutgoing({
     me,
@@ -168,9 +177,17 @@ function createCluster(
     else outgoing.announceGroups()
   }
 
-  function onNodes(living: readonly NodeRow[]): void {
-    const numbers = new Set(living.map(({ incarnation }) => incarnation))
-    for (const node of sharedNodes.nodes()) if (!numbers.has(node)) sharedNodes.set(node, [])
+  function onNodes(nodes: readonly NodeRow[]): void {
+    const living = new Set(nodes.filter(({ ended }) => !ended).map(({ incarnation }) => incarnation))
+    for (const node of sharedNodes.nodes()) if (!living.has(node)) sharedNodes.set(node, [])
+    for (const { incarnation, ended, positions } of nodes) {
+      if (!ended || ends.has(incarnation)) continue
+      ends.add(incarnation)
+      publishing.placeAnew(incarnation, positions[me] ?? 0).catch(error => {
+        ends.delete(incarnation) // again at the next look
+        onTrouble(error)
+      })
+    }
   }
 
   let presence: { stop(): Promise<void> } | null = null
@@ -203,16 +220,7 @@ function createCluster(
       onLost: (what, error) => {
         if (what === 'received') onTrouble(error)
       },
-      encode(message) {
-        if (message.qos > 0 || message.retain || message.topic.startsWith('$')) return null
-        return encodeEnvelope({
-          publisherNode: me,
-          number: 0,
-          message,
-          principal: null,
-          shares: engine.shares(),
-        })
-      },
+      encode: publishing.live,
       decode: bytes => decodeEnvelope(Buffer.from(bytes)),
       arrived(envelope) {
         if (envelope.number > 0) incoming.body(envelope)
@@ -223,19 +231,7 @@ function createCluster(
       },
     } satisfies OtherNodesOfBus<Envelope>,
 
-    router: {
-      published(message, shares) {
-        const { topic, qos, retain, payload, publisher } = message
-        if ((qos === 0 && !retain) || topic.startsWith('$')) return false
-        engine.touch()
-        const principal = retain && publisher !== null ? engine.principalOf(publisher) : null
-        writer.publish(topic, retain, retain && payload.length === 0, number =>
-          encodeEnvelope({ publisherNode: me, number, message, principal, shares }),
-        )
-        if (retain) versions.published(writer.published(), message)
-        return true
-      },
-    } satisfies OtherNodesOfRouter,
+    router: { published: publishing.logged } satisfies OtherNodesOfRouter,
 
     /** A session subscribes to a filter that is not shared, or is the first of its group here; `unfollow` where one does no more. */
     follow(filter: string): void {

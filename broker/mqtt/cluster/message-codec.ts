@@ -12,22 +12,32 @@ export type Envelope = {
   number: number
   message: Omit<Message, 'sequence'>
   principal: (Principal & { isBackend: boolean }) | null
+  /** Whether it is for those shared subscriptions alone: others have had it. */
+  onlyShared: boolean
   /** Of each shared subscription that it matches, as asked for: the node whose members get it. */
   shares: ReadonlyMap<string, number>
 }
 
 const VERSION = 1
-const [RETAIN, EXPIRES, HAS_PRINCIPAL, IS_BACKEND] = [0x04, 0x08, 0x10, 0x20]
+const [RETAIN, EXPIRES, HAS_PRINCIPAL, IS_BACKEND, ONLY_SHARED] = [0x04, 0x08, 0x10, 0x20, 0x40]
 const SHARES_MAX = 1_000
 
-export function encodeEnvelope({ publisherNode, number, message, principal, shares }: Envelope): Buffer {
+export function encodeEnvelope({
+  publisherNode,
+  number,
+  message,
+  principal,
+  onlyShared,
+  shares,
+}: Envelope): Buffer {
   const { topic, payload, qos, retain, publisher, properties, expiresAt } = message
   const flags =
     qos |
     (retain ? RETAIN : 0) |
     (expiresAt === null ? 0 : EXPIRES) |
     (principal === null ? 0 : HAS_PRINCIPAL) |
-    (principal?.isBackend ? IS_BACKEND : 0)
+    (principal?.isBackend ? IS_BACKEND : 0) |
+    (onlyShared ? ONLY_SHARED : 0)
   const head = Buffer.allocUnsafe(22)
   head[0] = VERSION
   head[1] = flags
@@ -100,6 +110,7 @@ function decoded(bytes: Buffer): Envelope | null {
     },
     principal:
       principal === null ? null : { ...(principal as Principal), isBackend: (flags & IS_BACKEND) !== 0 },
+    onlyShared: (flags & ONLY_SHARED) !== 0,
     shares,
   }
 }

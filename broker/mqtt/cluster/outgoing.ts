@@ -54,10 +54,10 @@ export function createOutgoing(parts: {
         const first = log[at]!.number
         const entries = []
         for (let size = 0; at < log.length && entries.length < ENTRIES_MAX && size < BYTES_MAX; at += 1) {
-          const { topic, isRetained, number, bytes } = log[at]!
+          const { topic, isRetained, number, nodes, bytes } = log[at]!
           const inline = isRetained && bytes.length <= INLINE_BYTES_MAX ? bytes : null
           const version = last.get(topic) === number ? (versions.get(topic) ?? 0) : 0
-          entries.push({ topic, retained: isRetained ? { version, inline } : null })
+          entries.push({ topic, nodes, retained: isRetained ? { version, inline } : null })
           size += topic.length + (inline?.length ?? 0)
         }
         tell({ kind: 'digest', from: me, first, entries })

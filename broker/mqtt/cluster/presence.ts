@@ -24,8 +24,8 @@ export function startPresence(parts: {
   beat(): void
   adopt(ended: number): Promise<void>
   readLeft(): Promise<void>
-  /** The nodes that live, this one among them. */
-  onNodes(living: readonly NodeRow[]): void
+  /** The nodes, this one among them, and those that have ended not long ago. */
+  onNodes(nodes: readonly NodeRow[]): void
   onTrouble(error: unknown): void
 }): { stop(): Promise<void> } {
   const { me, connections, incoming } = parts
@@ -46,7 +46,7 @@ export function startPresence(parts: {
     steadySince ??= performance.now()
     // After a pause of PostgreSQL all look silent: nobody is judged before each could say that it lives.
     const isSteady = performance.now() - steadySince > silentMs
-    parts.onNodes(nodes.filter(({ ended }) => !ended))
+    parts.onNodes(nodes)
     for (const { incarnation, ended, ageMs } of nodes) {
       if (incarnation === me) continue
       const isSilent = !ended && isSteady && ageMs > silentMs

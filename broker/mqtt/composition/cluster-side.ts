@@ -35,6 +35,12 @@ export function startCluster(parts: Parts): void {
     nextSequence,
     receiveFrom: router.receiveFrom,
     isWanted: router.isWanted,
+    giveToGroup: router.giveToGroup,
+    placeOf(asked) {
+      const group = router.groups.get(asked)
+      return group === undefined ? null : router.groups.place(group)
+    },
+    forgotten: asked => parts.foundation.events.dropped('shared', asked),
     shares: router.shares,
     principalOf(publisher) {
       const principal = store.principals.of(publisher)

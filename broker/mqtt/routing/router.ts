@@ -20,8 +20,8 @@ export type OtherNodes = {
   /** A message of QoS 1 or 2, or one to be retained, was routed here. Gives whether it is written for others, in the group that is open. */
   published(message: Message, shares: ReadonlyMap<string, number>): boolean
 }
-/** Where a message is from, when it is from another node. `isMine` says of a shared subscription whether its members here get it. */
-export type Arrival = { isMine(asked: string): boolean; isRetained: boolean }
+/** Of a message from another node. Shared subscriptions are given theirs by `giveToGroup`. */
+export type Arrival = { isRetained: boolean }
 
 /** What became of a message: `group` is what it was written with, null where nothing of it was. */
 export type Published = { group: Promise<void> | null; receivers: number }
@@ -107,7 +107,7 @@ export function createRouter(parts: {
 
   /** Of a group with members on several nodes one node gets it: the publisher's decides. */
   function isPlacedHere(group: Group): boolean {
-    if (arrival !== null) return arrival.isMine(group.asked)
+    if (arrival !== null) return false
     if (group.elsewhere === null) return true
     const node = groups.place(group)
     if (node === null) return true
@@ -206,6 +206,16 @@ export function createRouter(parts: {
         arrival = null
         publisher = before
       }
+    },
+    /** Gives a message to a member here; `isNew` where it is that of the last `receiveFrom`. Gives whether one takes it. */
+    giveToGroup(asked: string, message: Message, isNew: boolean): boolean {
+      const group = groups.get(asked)
+      const member = group === undefined ? null : groups.choose(group, message)
+      if (group === undefined || member === null) return false
+      // By a subscription of its own it has it already.
+      if (!isNew || member.mark !== marks)
+        deliver({ ...message, retain: false }, [asMember(member, group, message)])
+      return true
     },
     /** Whether anybody here may get what is published on this topic. */
     isWanted(topic: string): boolean {

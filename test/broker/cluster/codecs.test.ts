@@ -46,6 +46,7 @@ const envelope: fc.Arbitrary<Envelope> = fc.record(
       plain,
     ),
     principal: fc.option(principal),
+    onlyShared: fc.boolean(),
     shares: fc.array(fc.tuple(topic, number), { maxLength: 3 }).map(each => new Map(each)),
   },
   plain,
@@ -97,6 +98,7 @@ describe('messages as bytes', () => {
         expiresAt: null,
       },
       principal: null,
+      onlyShared: false,
       shares: new Map(),
     } as const
     for (const bytes of [[0], [3, 0, 5, 65], [11, 1], [3, 0, 1, 65, 3, 0, 1, 65], [35, 0, 1, 255]])
@@ -120,9 +122,10 @@ describe('what nodes tell each other', () => {
         from: 3,
         first: 7,
         entries: [
-          { topic: 'a/b', retained: null },
-          { topic: 'r', retained: { version: 5, inline } },
-          { topic: 'r', retained: { version: 0, inline: null } },
+          { topic: 'a/b', retained: null, nodes: [] },
+          { topic: 'a/c', retained: null, nodes: [4, 5] },
+          { topic: 'r', retained: { version: 5, inline }, nodes: [] },
+          { topic: 'r', retained: { version: 0, inline: null }, nodes: [1] },
         ],
       },
     ] as const)

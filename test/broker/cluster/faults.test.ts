@@ -137,6 +137,25 @@ describe('faults of nodes', () => {
     for (const { client } of [...readers, again]) await client.endAsync()
   })
 
+  it('a node is killed with members of a shared subscription: what it was to give to them is not lost', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const three = await nodes.fork('three')
+    const members = [await at(two, 's2', { clean: false }), await at(three, 's3', { clean: false })]
+    for (const { client } of members) await client.subscribeAsync('$share/g/devices/shared', { qos: 2 })
+    const publisher = await at(one, 'publisher')
+    const run = publishing(publisher.client, 'devices/shared', 2)
+    await until(async () => members.every(({ inbox }) => inbox.all.length > 20), 'both get some')
+    await two.kill()
+    const returned = await back(three, 's2')
+    const before = run.acknowledged.length
+    await until(async () => run.acknowledged.length > before + 20, 'more are sent')
+    await run.stop()
+    const seen = () => [...members, returned].flatMap(({ inbox }) => inbox.all.map(({ payload }) => payload))
+    await until(async () => run.acknowledged.every(text => seen().includes(text)), 'all are with members')
+    await publisher.client.endAsync()
+  })
+
   it('all nodes are killed and come back: sessions and what waits for them are there', async () => {
     const one = await nodes.fork('one')
     const two = await nodes.fork('two')

@@ -1,0 +1,76 @@
+// What this node publishes for others: as bytes on the bus, or numbered into the log; and messages for shared subscriptions that another node
+// was to give to its members and did not, for it has ended.
+import type { LogRow } from '../../../db/cluster/cluster-store.ts'
+import type { Message } from '../message.ts'
+import type { EngineSide } from './engine-side.ts'
+import type { GroupWriter } from './group-writer.ts'
+import { decodeEnvelope, type Envelope, encodeEnvelope } from './message-codec.ts'
+import type { RetainedVersions } from './retained-versions.ts'
+
+const PAGE = 500
+
+export function createPublishing(parts: {
+  me: number
+  writer: GroupWriter
+  versions: RetainedVersions
+  engine(): EngineSide
+  readOwnLog(after: number, upTo: number, limit: number): Promise<LogRow[]>
+  place(asked: string, envelope: Envelope): void
+}) {
+  const { me, writer } = parts
+
+  return {
+    /** A message of QoS 0 that is not to be retained; null of others, and of the broker's own below `$`. */
+    live(message: Message): Buffer | null {
+      if (message.qos > 0 || message.retain || message.topic.startsWith('$')) return null
+      const shares = parts.engine().shares()
+      return encodeEnvelope({
+        ...{ publisherNode: me, number: 0, message, principal: null },
+        ...{ onlyShared: false, shares },
+      })
+    },
+
+    /** The others, in the group that is open. Gives whether it is one of them. */
+    logged(message: Message, shares: ReadonlyMap<string, number>): boolean {
+      const { topic, qos, retain, payload, publisher } = message
+      if ((qos === 0 && !retain) || topic.startsWith('$')) return false
+      const engine = parts.engine()
+      engine.touch()
+      const principal = retain && publisher !== null ? engine.principalOf(publisher) : null
+      const isRemoval = retain && payload.length === 0
+      writer.publish({ topic, isRetained: retain, isRemoval, nodes: [...shares.values()] }, number =>
+        encodeEnvelope({ publisherNode: me, number, message, principal, onlyShared: false, shares }),
+      )
+      if (retain) parts.versions.published(writer.published(), message)
+      return true
+    },
+
+    /** To the members of a group at another node alone. */
+    passOn(asked: string, node: number, message: Message): void {
+      const own = { ...message, retain: false }
+      const { topic } = own
+      parts.engine().touch()
+      writer.publish({ topic, isRetained: false, isRemoval: false, nodes: [node] }, number =>
+        encodeEnvelope({
+          ...{ publisherNode: me, number, message: own, principal: null },
+          ...{ onlyShared: true, shares: new Map([[asked, node]]) },
+        }),
+      )
+    },
+
+    /** A node has ended that has taken this node's messages up to this number: what it was to give to members goes to others. */
+    async placeAnew(node: number, taken: number): Promise<void> {
+      const upTo = writer.published()
+      for (let after = taken; after < upTo; ) {
+        const rows = await parts.readOwnLog(after, upTo, PAGE)
+        for (const { number, message } of rows) {
+          after = number
+          const envelope = decodeEnvelope(message)
+          for (const [asked, chosen] of envelope?.shares ?? [])
+            if (chosen === node && envelope !== null && envelope.message.qos > 0) parts.place(asked, envelope)
+        }
+        if (rows.length < PAGE) return
+      }
+    },
+  }
+}
