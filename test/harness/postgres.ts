@@ -2,7 +2,7 @@
 // frozen and killed; nothing of it is left when the test ends.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,8 +25,17 @@ export type PostgresServer = {
 const USER = 'rollcall'
 const START_MS = 30_000
 
+/** What the server shows, as PEM. */
+type ServerTls = { certificate: string; key: string }
+
 /** `durable: false` leaves out what protects from power loss, which no test but those of faults needs. */
-export async function startPostgres({ durable = false } = {}): Promise<PostgresServer> {
+export async function startPostgres({
+  durable = false,
+  tls,
+}: {
+  durable?: boolean
+  tls?: ServerTls
+} = {}): Promise<PostgresServer> {
   const bin = globSync('/usr/lib/postgresql/*/bin').sort().at(-1)
   if (bin === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql')
   const directory = mkdtempSync(join(tmpdir(), 'rollcall-pg-'))
@@ -40,6 +49,14 @@ export async function startPostgres({ durable = false } = {}): Promise<PostgresS
     { ...own, stdio: ['ignore', 'ignore', 'inherit'] },
   )
   const port = await freePort()
+  if (tls !== undefined)
+    for (const [name, text] of [
+      ['server.crt', tls.certificate],
+      ['server.key', tls.key],
+    ] as const) {
+      writeFileSync(join(data, name), text, { mode: 0o600 })
+      if (as !== null) chownSync(join(data, name), as.uid, as.gid)
+    }
   let server: ChildProcess | null = null
 
   async function query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
@@ -54,12 +71,24 @@ export async function startPostgres({ durable = false } = {}): Promise<PostgresS
   }
 
   async function start(): Promise<void> {
+    const encrypted = tls === undefined ? [] : ['-c', 'ssl=on']
     const settings = durable
       ? []
       : ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off']
     server = spawn(
       join(bin!, 'postgres'),
-      ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-k', directory, ...settings],
+      [
+        '-D',
+        data,
+        '-p',
+        String(port),
+        '-c',
+        'listen_addresses=127.0.0.1',
+        '-k',
+        directory,
+        ...settings,
+        ...encrypted,
+      ],
       { ...own, stdio: 'ignore' },
     )
     const end = performance.now() + START_MS
