@@ -34,7 +34,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   parts.messaging.router.connect(bus)
   restore({ ...parts.foundation, ...parts.messaging, ...parts.state })
   parts.state.storedState.restore()
-  startCluster(parts)
+  startCluster(parts, options.isGone)
   const { expiry } = parts.state
   const { offlineAgeMaxMs } = options.settings
   const timers = [

@@ -23,7 +23,7 @@ type Parts = {
 const PLACES = 1_000_000
 
 /** Nothing where this is the only node. */
-export function startCluster(parts: Parts): void {
+export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean): void {
   const { cluster, store, sequence, setSequence, nextSequence } = parts.foundation
   if (cluster === null) return
   const { router, retained, index } = parts.messaging
@@ -54,7 +54,7 @@ export function startCluster(parts: Parts): void {
     clearedEpoch: store.clearedEpoch,
     groupsHere: router.groups.here,
     setElsewhere: router.groups.setElsewhere,
-    moves: movesOf(parts),
+    moves: movesOf(parts, isGone),
   })
 }
 
@@ -72,7 +72,10 @@ function takeInRetained({ foundation, messaging, state }: Parts): void {
   }
 }
 
-function movesOf({ foundation, messaging, state, connections }: Parts): EngineSide['moves'] {
+function movesOf(
+  { foundation, messaging, state, connections }: Parts,
+  isGone: (deviceId: string) => boolean,
+): EngineSide['moves'] {
   const { cluster, sessions, store, events, sequence, setSequence } = foundation
   const { table, storedState, wills, restoredWills } = state
 
@@ -114,6 +117,16 @@ function movesOf({ foundation, messaging, state, connections }: Parts): EngineSi
     clear: forget,
 
     connectionLost(clientId) {
+      try {
+        if (isGone(clientId)) {
+          forget(clientId)
+          return
+        }
+        // It may have lost rights while no node had it.
+        storedState.rightsChanged(clientId, sessions.ofDevice(clientId).length > 0)
+      } catch (error) {
+        events.engineFailed(error)
+      }
       const row = wills.waiting(clientId)
       if (row === undefined || row.dueAt !== null) return
       try {

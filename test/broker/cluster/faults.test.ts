@@ -181,6 +181,30 @@ describe('faults of nodes', () => {
     for (const { client } of [returned, other]) await client.endAsync()
   })
 
+  it('a session whose device lost a right while no node had it has lost its subscription', async () => {
+    const one = await nodes.fork('one')
+    const two = await nodes.fork('two')
+    const away = await at(one, 'away', { clean: false })
+    await away.client.subscribeAsync(['devices/other/x', 'devices/away/x'], { qos: 1 })
+    await away.client.endAsync()
+    two.signal('SIGSTOP')
+    await one.kill()
+    await nodes.roll.writer.detachPolicy('backend', 'group', 'backend', { name: 'test', kind: 'local' })
+    two.signal('SIGCONT')
+    const three = await nodes.fork('three')
+    const returned = await back(three, 'away')
+    assert.equal(returned.sessionPresent, true)
+    const sender = await at(three, 'other')
+    await sender.client.publishAsync('devices/other/x', 'secret', { qos: 1 })
+    await returned.client.publishAsync('devices/away/x', 'own', { qos: 1 })
+    await returned.inbox.message('own')
+    assert.deepEqual(
+      returned.inbox.all.map(({ payload }) => payload),
+      ['own'],
+    )
+    for (const { client } of [returned, sender]) await client.endAsync()
+  })
+
   it('a node hangs for longer than others wait: it ends, and nothing it writes then counts', async () => {
     const one = await nodes.fork('one')
     const two = await nodes.fork('two')
