@@ -1,0 +1,53 @@
+// The rights in PostgreSQL that the documentation gives to brokers are enough for one, and change nothing on the roll.
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { openBrokerReplica } from '../../../db/replication/broker-replica.ts'
+import { openSharedRegistry } from '../../../db/replication/index.ts'
+import { connectPostgres, readPostgresSettings } from '../../../db/replication/postgres.ts'
+import { startPostgres } from '../../harness/postgres.ts'
+import { until } from '../../harness/until.ts'
+
+test('a broker works with the rights that are documented for it, and cannot write rows', async () => {
+  const server = await startPostgres()
+  const directory = mkdtempSync(join(tmpdir(), 'rollcall-rights-'))
+  const onFailed = (error: unknown) => assert.fail(String(error))
+  try {
+    const settings = readPostgresSettings(server.url)
+    const shared = await openSharedRegistry({
+      settings,
+      file: join(directory, 'one.db'),
+      name: 'one',
+      onFailed,
+    })
+    const page = readFileSync(new URL('../../../docs/several-machines.md', import.meta.url), 'utf8')
+    const grants = /```sql\n(GRANT USAGE.*?)```/s.exec(page)?.[1] ?? ''
+    await server.query('CREATE ROLE rollcall_broker LOGIN')
+    await server.query(grants)
+
+    const asBroker = readPostgresSettings(server.url.replace('//rollcall@', '//rollcall_broker@'))
+    const file = join(directory, 'replica.db')
+    const broker = await openBrokerReplica({
+      ...{ settings: asBroker, file, node: 'b1', version: '1', cutMs: 1_000, onFailed },
+    })
+    broker.notes.enter('b1', 0, 1)
+    await until(async () => (await server.query('SELECT call FROM rollcall.broker_notes')).length === 1)
+    await broker.close()
+
+    const client = await connectPostgres(asBroker, { name: 'test' })
+    for (const statement of [
+      'UPDATE rollcall.registry_head SET sequence = 0',
+      'DELETE FROM rollcall.registry_rows',
+      'DELETE FROM rollcall.broker_notes',
+      "INSERT INTO rollcall.shared_files VALUES ('crl', '', '')",
+    ])
+      await assert.rejects(client.query(statement), /permission denied/, statement)
+    await client.end()
+    await shared.close()
+  } finally {
+    await server.close()
+    rmSync(directory, { recursive: true, force: true })
+  }
+})
