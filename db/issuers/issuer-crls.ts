@@ -48,6 +48,9 @@ export type IssuerCrlWriter = {
   noteCrlCheck(issuerId: string, error: string | null): Promise<void>
 }
 
+/** No import takes so long. */
+const IMPORT_MS_MAX = 3_600_000
+
 export function createIssuerCrlWriter(registry: Registry, now: () => number): IssuerCrlWriter {
   const { sqlite } = registry
   const insert = sqlite.prepare<[number, string, number, string]>(
@@ -66,8 +69,8 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
   )
   const dropList = sqlite.prepare('DELETE FROM issuer_crls WHERE id = ?')
   const abandoned = sqlite
-    .prepare<[], number>(
-      'SELECT id FROM issuer_crls WHERE id NOT IN (SELECT crl_id FROM issuers WHERE crl_id IS NOT NULL)',
+    .prepare<[number], number>(
+      'SELECT id FROM issuer_crls WHERE imported_at <= ? AND id NOT IN (SELECT crl_id FROM issuers WHERE crl_id IS NOT NULL)',
     )
     .pluck()
 
@@ -139,7 +142,9 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
     dropCrls: limit =>
       transact(registry, async () => {
         let dropped = 0
-        for (const crlId of abandoned.all()) {
+        // Another service that shares the registry may be writing one.
+        const before = registry.agreement === undefined ? Number.MAX_SAFE_INTEGER : now() - IMPORT_MS_MAX
+        for (const crlId of abandoned.all(before)) {
           const rows = dropRows.run(crlId, limit - dropped).changes
           dropped += rows
           if (dropped >= limit) break
