@@ -3,6 +3,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
+import { cancelJobsOf } from '../jobs/jobs-of-operator.ts'
 import type { Registry } from '../open.ts'
 import type { Role, Schema } from '../schema.ts'
 import { Conflict, transact, transactUrgently } from '../transact.ts'
@@ -26,7 +27,10 @@ export type TokenEnd = { how: 'revoked' | 'expired'; at: number }
 export type TokenStore = {
   /** Makes a token and gives it once. Only its hash is stored. */
   createToken(token: NewToken, actor: Actor): Promise<{ id: string; token: string }>
-  /** The same, and from then on no other token of this name is accepted: they end as by `revokeToken`. */
+  /**
+   * The same, and from then on no other token of this name is accepted. Imports that run under it end; enrollment tokens stay, since a
+   * restore replaces the token, too, and devices may hold them.
+   */
   replaceToken(token: NewToken, actor: Actor): Promise<string>
   /** A fresh secret for an unused token, null if it was used: for a caller that lost the answer with the secret. */
   renewUnusedToken(id: string, actor: Actor): Promise<string | null>
@@ -74,8 +78,8 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
           .where('revoked_at', 'is', null)
           .executeTakeFirst()
         if (numUpdatedRows > 0n) {
-          const ended = await endWorkOf(transaction, { name: token.name, kind: 'token' }, at)
-          const detail = { tokens: Number(numUpdatedRows), ...ended }
+          const jobs = await cancelJobsOf(transaction, { name: token.name, kind: 'token' }, at)
+          const detail = { tokens: Number(numUpdatedRows), ...(jobs > 0 && { jobs }) }
           await appendAudit(transaction, { at, actor, action: 'token.revoke', target: token.name, detail })
         }
         return (await insertToken(transaction, token, actor, at)).token
