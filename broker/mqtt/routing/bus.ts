@@ -38,13 +38,12 @@ export async function createBus<Envelope>(parts: {
   const { others } = parts
   /** What is on its way within this node, by number. */
   const travelling = new Map<number, Message>()
-  const emitter =
-    others === null ? null : emitterTo(others, ({ brokerCounter }) => travelling.get(brokerCounter))
+  const emitter = others === null ? null : emitterTo(others, counter => travelling.get(counter))
   // Without a limit of messages at once: nobody that they are delivered to calls back late.
   const aedes = new Aedes({
     id: parts.brokerId,
     concurrency: 0,
-    ...(emitter !== null && { mq: emitter as never }),
+    ...(emitter !== null && { mq: emitter }),
   })
   let failure: unknown = null
   ;(aedes as EventEmitter).on('error', parts.onFailed)
@@ -100,7 +99,7 @@ const SENT = Symbol('sent')
 
 function emitterTo<Envelope>(
   others: OtherNodes<Envelope>,
-  travelling: (packet: AedesPublishPacket) => Message | undefined,
+  travelling: (counter: number) => Message | undefined,
 ) {
   type Sent = { topic: string; [SENT]?: Uint8Array }
   const emitter = createNatsEmitter({
@@ -110,7 +109,7 @@ function emitterTo<Envelope>(
     ...(others.onLost !== undefined && { onLost: others.onLost }),
     // What aedes says below `$SYS` is of this node alone.
     isLocal(packet) {
-      const message = travelling(packet as never)
+      const message = travelling(Number(packet['brokerCounter']))
       const bytes = message === undefined ? null : others.encode(message)
       if (bytes !== null) (packet as Sent)[SENT] = bytes
       return bytes === null
