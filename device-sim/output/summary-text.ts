@@ -28,7 +28,7 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
     times > 0 ? paint('red', `${count(times)} ${how}`) : `0 ${how}`
   const lines = [paint('bold', `${title}${summary.interrupted ? ', interrupted' : ''}`)]
   lines.push(
-    row('connected', connectedText(population)),
+    row('connected', connectedText(summary)),
     row(
       'connects',
       `${count(connects.admitted)} admitted, ${count(connects.refused)} refused, ${count(connects.failed)} failed`,
@@ -103,13 +103,17 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   return `${lines.join('\n')}\n`
 }
 
-/** Devices that are neither connected nor asleep are named by their state. */
-function connectedText({ connected, connecting, waiting }: Summary['population']): string {
+/** Honest devices that are neither connected nor asleep are named by their state: rogues are to be kept out. */
+function connectedText({ population, groups }: Pick<Summary, 'population' | 'groups'>): string {
+  const honest = groups.filter(({ fault }) => fault === null)
+  const inState = (state: 'connecting' | 'waiting') =>
+    honest.reduce((sum, group) => sum + group.population[state], 0)
+  const [connecting, waiting] = [inState('connecting'), inState('waiting')]
   const others = [
     connecting > 0 ? `, ${count(connecting)} in the middle of an attempt` : '',
     waiting > 0 ? `, ${count(waiting)} waiting to reconnect` : '',
   ]
-  return `${count(connected)} at the end${others.join('')}`
+  return `${count(population.connected)} at the end${others.join('')}`
 }
 
 const troubleNames = [
