@@ -19,7 +19,7 @@ import { createSessions } from './mqtt/connection/sessions.ts'
 import { createEngine } from './mqtt/index.ts'
 import { createRightsResolver } from './mqtt/rights-resolver.ts'
 import { type BrokerLog, createBrokerLog } from './observability/logging.ts'
-import { createMetrics } from './observability/metrics.ts'
+import { type BrokerMetrics, createMetrics } from './observability/metrics.ts'
 import { traceConnections } from './observability/tracing.ts'
 import { createObservers } from './observers.ts'
 import { openBrokerRegistry, REPLICA_FILE } from './registry/broker-registry.ts'
@@ -109,7 +109,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const sessions = createSessions()
   const { nodeId } = options
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
-  const cluster = await openClusterFor(options, registry.feed, brokerLog).catch(async error => {
+  const cluster = await openClusterFor(options, registry.feed, brokerLog, metrics).catch(async error => {
     await registry.close()
     throw error
   })
@@ -117,6 +117,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
     sharedFile: cluster?.sessionFile ?? null,
     nodeName: shared?.node ?? 'broker',
+    busConnected: () => cluster?.figures().isBusUp ?? null,
     storedSession: deviceId => engine.storedSession(deviceId),
     log: brokerLog,
   }).catch(async error => {
@@ -191,6 +192,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const { healthy } = registry.health
   const scrape = createScrape({
     ...{ metrics, engine, limits, healthy, replica, sessionFile: stores.sessionsAt },
+    cluster: cluster?.figures ?? null,
   })
   const { version } = manifest
   const sysTopics = createSysTopics({ everyMs: settings.sysIntervalMs, version, engine, limits })
@@ -203,6 +205,7 @@ async function openClusterFor(
   { cluster, nodeId, shared, onFatal }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'shared' | 'onFatal'>,
   feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
   log: BrokerLog,
+  metrics: BrokerMetrics,
 ): Promise<Cluster | null> {
   if (cluster === undefined) return null
   const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
@@ -211,6 +214,7 @@ async function openClusterFor(
     name: nodeId ?? shared?.node ?? hostname(),
     clearedAfter: epoch => [...feed.clearedAfter(epoch), ...feed.deletedAfter(epoch)],
     onTrouble: log.clusterTroubled,
+    onCommitted: ms => metrics.groupCommitSeconds.observe(ms / 1000),
     onEnded(error) {
       log.clusterEnded(error)
       onFatal?.()

@@ -36,6 +36,8 @@ export function openStores(options: {
   /** Where other nodes share in what is stored; null where this node stores alone. */
   sharedFile: SessionFile | null
   registryWriteMs: number | undefined
+  /** Null where this node has no bus. */
+  busConnected: () => boolean | null
   log: BrokerLog
   now: () => number
 }) {
@@ -53,6 +55,7 @@ export function openStores(options: {
       notes: registry.notes(manifest.version),
       everyMs: options.registryWriteMs,
       now,
+      links: () => ({ replica: registry.replicaState(), busConnected: options.busConnected() }),
       sessions,
       storedSession: options.storedSession,
       explainDenial: createDenialExplainer(registry.view.policiesOf),

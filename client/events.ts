@@ -33,7 +33,13 @@ export type FleetOverview = {
         sessions: number
         lagSeconds: number
         healthy: boolean
+        /** When it was last seen, or the oldest change that it has not acted on; null where it is healthy. */
+        unhealthySince: string | null
         lastSeen: string
+        /** Of a registry that several machines share, as the broker last reported; null without. */
+        replica: { sequence: number; behind: number; ageSeconds: number } | null
+        /** Null without a bus. */
+        busConnected: boolean | null
       }[]
     | null
 }

@@ -17,6 +17,11 @@ export type RefusalNote = {
   count: number
 }
 export type { UseNote }
+/** What a broker has to do with other machines; null where it has no replica, no bus. `ageMs`: since PostgreSQL was last heard. */
+export type NodeLinks = {
+  replica: { sequence: number; ageMs: number } | null
+  busConnected: boolean | null
+}
 export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 
 /** What a live session is subscribed to now; none where it has ended. */
@@ -27,7 +32,7 @@ export type BrokerNotes = LiveSessionNotes &
     /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
     enter(nodeId: string, epoch: number, at: number): void
     leave(nodeId: string): void
-    seen(nodeId: string, at: number, sessions: number): void
+    seen(nodeId: string, at: number, sessions: number, links: NodeLinks): void
     acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
     /** First CONNECTs: what `prepareFirstUses` says. */
     uses(notes: UseNote[]): void
@@ -51,7 +56,8 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
   const enter = sqlite.prepare(
     `INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch, version) VALUES (@id, @at, @at, @epoch, @version)
      ON CONFLICT (id) DO UPDATE
-       SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch, version = @version, sessions = 0`,
+       SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch, version = @version, sessions = 0,
+           replica_sequence = NULL, replica_age_ms = NULL, bus_connected = NULL`,
   )
   const leave = sqlite.prepare('DELETE FROM nodes WHERE id = ?')
   const forgetSubscriptions = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ?')
@@ -61,7 +67,10 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
   const subscribe = sqlite.prepare(
     'INSERT INTO session_subscriptions (node_id, device_id, fingerprint, filter) VALUES (?, ?, ?, ?)',
   )
-  const seen = sqlite.prepare('UPDATE nodes SET seen_at = ?, sessions = ? WHERE id = ?')
+  const seen = sqlite.prepare(
+    `UPDATE nodes SET seen_at = ?, sessions = ?, replica_sequence = ?, replica_age_ms = ?, bus_connected = ?
+     WHERE id = ?`,
+  )
   const advance = sqlite.prepare('UPDATE nodes SET acknowledged_epoch = ?, seen_at = ? WHERE id = ?')
   const acknowledge = sqlite.prepare(
     'INSERT OR REPLACE INTO acknowledgements (epoch, node_id, sessions_cut, at) VALUES (?, ?, ?, ?)',
@@ -92,7 +101,11 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
       endAll(id)
       leave.run(id)
     }).immediate,
-    seen: (id, at, sessions) => void seen.run(at, sessions, id),
+    seen(id, at, sessions, { replica, busConnected }) {
+      const age = replica === null ? null : Math.round(replica.ageMs)
+      const bus = busConnected === null ? null : Number(busConnected)
+      seen.run(at, sessions, replica?.sequence ?? null, age, bus, id)
+    },
 
     acknowledge: sqlite.transaction((nodeId: string, acknowledgements: Acknowledgement[]) => {
       for (const { epoch, sessionsCut, at } of acknowledgements)

@@ -30,6 +30,7 @@ import * as sessionChanges from './migrations/0040-session-changes.ts'
 import * as deletedDevices from './migrations/0041-deleted-devices.ts'
 import * as acmeAccounts from './migrations/0042-acme-accounts.ts'
 import * as deletedDevicesByName from './migrations/0043-deleted-devices-by-name.ts'
+import * as nodeLinks from './migrations/0044-node-links.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -66,6 +67,7 @@ const migrations: readonly Migration[] = [
   deletedDevices,
   acmeAccounts,
   deletedDevicesByName,
+  nodeLinks,
 ]
 
 /** The schema version this code reads and writes. */

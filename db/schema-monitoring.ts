@@ -1,7 +1,18 @@
-// The tables for monitoring: live sessions, refusals, when devices were last seen, counts, device attributes, webhooks.
+// The tables for monitoring: brokers, live sessions, refusals, when devices were last seen, counts, device attributes, webhooks.
 import type { Generated } from 'kysely'
 
 export type MonitoringSchema = {
+  nodes: {
+    id: string
+    started_at: number
+    seen_at: number
+    acknowledged_epoch: number
+    sessions: Generated<number>
+    version: Generated<string>
+    replica_sequence: number | null
+    replica_age_ms: number | null
+    bus_connected: number | null
+  }
   webhooks: {
     id: string
     url: string

@@ -266,14 +266,6 @@ export type Schema = TablesElsewhere & {
     fingerprint: string | null
     issuer_id: string | null
   }
-  nodes: {
-    id: string
-    started_at: number
-    seen_at: number
-    acknowledged_epoch: number
-    sessions: Generated<number>
-    version: Generated<string>
-  }
   acknowledgements: { epoch: number; node_id: string; sessions_cut: number; at: number }
   audit: {
     seq: Generated<number>

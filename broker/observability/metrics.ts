@@ -148,6 +148,27 @@ export function createMetrics() {
       help: 'How long ago PostgreSQL was last heard, where several machines share a registry',
       registers,
     }),
+    busConnected: new Gauge({
+      name: 'rollcall_bus_connected',
+      help: '1 where this broker is connected to the bus of several brokers',
+      registers,
+    }),
+    busReceived: new Counter({
+      name: 'rollcall_bus_messages_received_total',
+      help: 'Messages of other brokers that the bus brought',
+      registers,
+    }),
+    busReadFromLog: new Counter({
+      name: 'rollcall_bus_messages_read_total',
+      help: 'Messages of other brokers that the bus did not bring: read from the log in PostgreSQL',
+      registers,
+    }),
+    groupCommitSeconds: new Histogram({
+      name: 'rollcall_group_commit_seconds',
+      help: 'How long PostgreSQL takes to keep a group of writes, attempts that failed included',
+      buckets: LATENCIES,
+      registers,
+    }),
     registryReadable: new Gauge({
       name: 'rollcall_registry_readable',
       help: '1 where the change feed could be read when last tried, from the file that was opened',

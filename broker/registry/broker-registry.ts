@@ -52,6 +52,8 @@ export function openBrokerRegistry(options: {
     /** Whether sessions are cut because what ended since cannot be known. */
     mustCut: () => replica !== null && replica.ageMs() > settings.isolationCutMs,
     replica,
+    /** Null on one machine. */
+    replicaState: () => (replica === null ? null : { sequence: replica.sequence(), ageMs: replica.ageMs() }),
     feed,
     /** The epoch of the last change before this broker: no session of it is older. */
     epoch: feed.latestEpoch(),

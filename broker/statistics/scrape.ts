@@ -4,6 +4,7 @@ import { watchProcess } from '../../admin/process-figures.ts'
 import type { BrokerReplica } from '../../db/replication/broker-replica.ts'
 import { storeBytes } from '../../db/store-size.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'
+import type { Cluster } from '../mqtt/cluster/index.ts'
 import type { Engine } from '../mqtt/index.ts'
 import type { BrokerMetrics } from '../observability/metrics.ts'
 
@@ -16,6 +17,8 @@ type ScrapeOptions = {
   sessionFile: string | null
   /** Null on one machine. */
   replica: Pick<BrokerReplica, 'sequence' | 'ageMs'> | null
+  /** Null without a bus. */
+  cluster: Cluster['figures'] | null
 }
 
 type Scrape = { text(): Promise<string>; stop(): void }
@@ -27,6 +30,7 @@ export function createScrape({
   healthy,
   sessionFile,
   replica,
+  cluster,
 }: ScrapeOptions): Scrape {
   const own = watchProcess()
   return {
@@ -47,6 +51,12 @@ export function createScrape({
       if (replica !== null) {
         metrics.replicaSequence.set(replica.sequence())
         metrics.replicaAge.set(replica.ageMs() / 1000)
+      }
+      if (cluster !== null) {
+        const { isBusUp, received, readFromLog } = cluster()
+        metrics.busConnected.set(isBusUp ? 1 : 0)
+        showTotal(metrics.busReceived, received)
+        showTotal(metrics.busReadFromLog, readFromLog)
       }
       const { connections, handshakes, waiting } = limits.counts()
       metrics.connections.set(connections)

@@ -1,7 +1,7 @@
 // `rollcall status`: the fleet and its brokers at a glance.
 import { Command } from 'commander'
 import { ApiProblem } from '../../client/failures.ts'
-import type { BackupState } from '../../client/index.ts'
+import type { BackupState, FleetOverview } from '../../client/index.ts'
 import { type Format, printDocument } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
@@ -22,10 +22,7 @@ export function statusCommand(): Command {
       const expiring = certificates.expiring.map(
         ({ withinSeconds, count }) => `${count} within ${Math.round(withinSeconds / DAY)} days`,
       )
-      const brokers = nodes?.map(
-        ({ node, version, sessions, healthy }) =>
-          `${node} ${version}: ${healthy ? 'healthy' : 'not healthy'}, ${sessions} sessions`,
-      )
+      const brokers = nodes?.map(brokerLine)
       return printDocument(
         {
           devices,
@@ -39,6 +36,19 @@ export function statusCommand(): Command {
         'table',
       )
     })
+}
+
+/** Replica and bus are shown where there are several machines. */
+function brokerLine(broker: NonNullable<FleetOverview['nodes']>[number]): string {
+  const { node, version, sessions, unhealthySince, replica, busConnected } = broker
+  const parts = [
+    unhealthySince === null ? 'healthy' : `not healthy since ${unhealthySince}`,
+    `${sessions} sessions`,
+  ]
+  if (replica !== null)
+    parts.push(`replica ${replica.behind} groups behind, ${replica.ageSeconds.toFixed(1)} s old`)
+  if (busConnected !== null) parts.push(busConnected ? 'bus connected' : 'bus not connected')
+  return `${node} ${version}: ${parts.join(', ')}`
 }
 
 /** A viewer, or an operator of one group, is not told of backups. */

@@ -57,6 +57,9 @@ export type Overview = {
         lagSeconds: number
         sessions: number
         healthy: boolean
+        unhealthySince: string | null
+        replica: { sequence: number; behind: number; ageSeconds: number } | null
+        busConnected: boolean | null
       }[]
     | null
   receipts: {

@@ -2,6 +2,7 @@
 // brokers, the last changes and the brokers that acted on them. A group is counted in slices, between which others are served.
 import type { Database } from 'better-sqlite3'
 import type { ChangeKind } from '../change-kind.ts'
+import { REPLICA_TABLE } from '../open.ts'
 import { NODE_GONE_MS } from '../roll/live-sessions.ts'
 import { nothingCounted, prepareRollCount, type RollCount } from '../roll/roll-count.ts'
 import type { CertificateStatus, DeviceState } from '../schema.ts'
@@ -17,6 +18,16 @@ type NodeStatus = {
   epoch: number
   lagMs: number
   sessions: number
+  /** Of the registry that several machines share, as the broker last said. `behind`: groups that came since. */
+  replica: { sequence: number; behind: number; ageMs: number } | null
+  /** Null without a bus. */
+  busConnected: boolean | null
+}
+type NodeRow = Omit<NodeStatus, 'lagMs' | 'replica' | 'busConnected'> & {
+  waitingSince: number | null
+  replicaSequence: number | null
+  replicaAgeMs: number | null
+  busConnected: number | null
 }
 type LastChange = {
   epoch: number
@@ -68,8 +79,9 @@ export function prepareOverview(sqlite: Database): OverviewReader {
   const certificates = sqlite.prepare<[string], { status: CertificateStatus; notAfter: number }>(
     'SELECT status, not_after AS notAfter FROM certificates WHERE device_id IN (SELECT value FROM json_each(?))',
   )
-  const nodes = sqlite.prepare<[], Omit<NodeStatus, 'lagMs'> & { waitingSince: number | null }>(
+  const nodes = sqlite.prepare<[], NodeRow>(
     `SELECT id AS node, version, started_at AS startedAt, seen_at AS lastSeen, acknowledged_epoch AS epoch, sessions,
+            replica_sequence AS replicaSequence, replica_age_ms AS replicaAgeMs, bus_connected AS busConnected,
             (SELECT at FROM changes WHERE epoch > acknowledged_epoch ORDER BY epoch LIMIT 1) AS waitingSince
      FROM nodes ORDER BY id`,
   )
@@ -83,6 +95,7 @@ export function prepareOverview(sqlite: Database): OverviewReader {
     `${change} FROM (SELECT * FROM changes ORDER BY epoch DESC LIMIT ${CHANGES_LOOKED_AT}) AS c
      WHERE EXISTS (SELECT 1 FROM device_groups AS g WHERE g.device_id = c.device_id AND g.name = ?) LIMIT ?`,
   )
+  const head = prepareHead(sqlite)
   const jobs = sqlite
     .prepare<[], number>("SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')")
     .pluck()
@@ -110,14 +123,29 @@ export function prepareOverview(sqlite: Database): OverviewReader {
       }
     },
 
-    nodes: now =>
-      nodes.all().map(({ waitingSince, ...node }) => ({
+    nodes(now) {
+      const at = head()
+      return nodes.all().map(({ waitingSince, replicaSequence: sequence, replicaAgeMs, ...node }) => ({
         ...node,
         lagMs: waitingSince === null ? 0 : Math.max(0, now - waitingSince),
-      })),
+        replica:
+          sequence === null
+            ? null
+            : { sequence, behind: Math.max(0, at - sequence), ageMs: replicaAgeMs ?? 0 },
+        busConnected: node.busConnected === null ? null : node.busConnected === 1,
+      }))
+    },
     lastChanges: (group, limit) => (group === null ? last.all(limit) : lastOfGroup.all(group, limit)),
     unfinishedJobs: () => jobs.get() ?? 0,
   }
+}
+
+/** The last group of changes in this file where it is a replica; else 0. */
+function prepareHead(sqlite: Database): () => number {
+  if (sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(REPLICA_TABLE) === undefined)
+    return () => 0
+  const head = sqlite.prepare<[], number>(`SELECT sequence FROM ${REPLICA_TABLE}`).pluck()
+  return () => head.get() ?? 0
 }
 
 function countCertificate(

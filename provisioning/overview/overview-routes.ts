@@ -12,6 +12,7 @@ import type { Overview as Look, OverviewService } from './overview.ts'
 import { windowsMs } from './overview.ts'
 import { Overview } from './overview-schemas.ts'
 
+type BrokerNode = NonNullable<Look['service']>['nodes'][number]
 type OverviewServices = {
   issuers: () => Map<string, Issuer>
   overview: OverviewService
@@ -64,15 +65,27 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
         })),
         server: { notAfter: time(service.server.notAfter), names: service.server.names },
       },
-      nodes: service.nodes.map(({ lagMs, startedAt, lastSeen, ...node }) => ({
-        ...node,
-        startedAt: time(startedAt),
-        lastSeen: time(lastSeen),
-        lagSeconds: lagMs / 1000,
-        healthy: now() - lastSeen < HEALTHY_MS && lagMs < HEALTHY_MS,
-      })),
+      nodes: service.nodes.map(node => toNodeResponse(node, now())),
       jobs: { running: service.jobs },
     }
+  }
+}
+
+function toNodeResponse({ lagMs, replica, startedAt, lastSeen, ...node }: BrokerNode, now: number) {
+  const isSilent = now - lastSeen >= HEALTHY_MS
+  const isBehind = lagMs >= HEALTHY_MS
+  const since = Math.min(isSilent ? lastSeen : Infinity, isBehind ? now - lagMs : Infinity)
+  return {
+    ...node,
+    startedAt: time(startedAt),
+    lastSeen: time(lastSeen),
+    lagSeconds: lagMs / 1000,
+    healthy: !isSilent && !isBehind,
+    unhealthySince: isSilent || isBehind ? time(since) : null,
+    replica:
+      replica === null
+        ? null
+        : { sequence: replica.sequence, behind: replica.behind, ageSeconds: replica.ageMs / 1000 },
   }
 }
 

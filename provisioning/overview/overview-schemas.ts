@@ -59,6 +59,20 @@ export const Overview = Type.Object({
         lagSeconds: Type.Number(),
         sessions: Type.Integer(),
         healthy: Type.Boolean(),
+        unhealthySince: Nullable(
+          Type.String({
+            format: 'date-time',
+            description: 'When it was last seen, or the oldest change that it has not acted on',
+          }),
+        ),
+        replica: Nullable(
+          Type.Object({
+            sequence: Type.Integer(),
+            behind: Type.Integer({ description: 'Groups of changes since the broker last reported' }),
+            ageSeconds: Type.Number({ description: 'For how long PostgreSQL was not heard then' }),
+          }),
+        ),
+        busConnected: Nullable(Type.Boolean()),
       }),
     ),
   ),

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { after, before, test } from 'node:test'
+import type { FleetOverview } from '../../client/index.ts'
 import { until } from '../cli/running.ts'
 import { type NatsServer, startNats } from '../harness/nats.ts'
 import { type PostgresServer, startPostgres } from '../harness/postgres.ts'
@@ -65,6 +66,27 @@ test('what is published at one machine reaches a subscriber at the other, and wh
     await again.printed(`${topic('m1')}|0|1|hello`)
     await again.stop()
   }
+})
+
+test('each service shows both brokers, and a broker its bus', async () => {
+  for (const system of [one, other]) {
+    const brokers = async () => (await system.ask<FleetOverview>('status')).nodes ?? []
+    await until(async () => {
+      const found = await brokers()
+      return found.length === 2 && found.every(({ replica }) => replica !== null)
+    }, 'both have reported')
+    for (const { healthy, unhealthySince, replica, busConnected } of await brokers()) {
+      assert.deepEqual([healthy, unhealthySince, busConnected], [true, null, true])
+      assert.ok(replica!.sequence > 0 && replica!.behind < 1_000 && replica!.ageSeconds < 10)
+    }
+    assert.match(
+      (await system.run('status')).stdout,
+      /other \S+: healthy, 0 sessions, replica \d+ groups behind, \d+\.\d s old, bus connected/,
+    )
+  }
+  assert.equal(await one.metric('rollcall_bus_connected'), 1)
+  assert.ok((await one.metric('rollcall_group_commit_seconds_count')) > 0)
+  assert.ok((await other.metric('rollcall_bus_messages_received_total')) > 0)
 })
 
 test('a session follows its device with what waits for it, from a broker that is killed, too', async () => {

@@ -33,6 +33,8 @@ export function createGroupWriter(parts: {
   retainedVersion(topic: string): number
   isRetained(topic: string): boolean
   onWritten(written: Written): void
+  /** A group is in PostgreSQL, after so many ms, attempts that failed included. */
+  onCommitted(ms: number): void
   onEnded(error: unknown): void
   onTrouble(error: unknown): void
 }) {
@@ -155,7 +157,9 @@ export function createGroupWriter(parts: {
     /** Resolves once all that was done before is in PostgreSQL. Of one call at a time. */
     async sync(): Promise<void> {
       const { group, logged } = take()
+      const began = performance.now()
       const versions = await write(group)
+      parts.onCommitted(performance.now() - began)
       parts.onWritten({ log: logged, versions })
     },
     /** From now on nothing is tried again. */

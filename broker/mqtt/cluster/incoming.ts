@@ -39,6 +39,8 @@ export function createIncoming(parts: {
 }) {
   const publishers = new Map<number, Publisher>()
   let isClosed = false
+  let brought = 0
+  let readFromLog = 0
 
   function publisherOf(node: number): Publisher {
     let known = publishers.get(node)
@@ -59,6 +61,7 @@ export function createIncoming(parts: {
 
   async function read(publisher: Publisher, number: number): Promise<Envelope | null> {
     const [row] = await parts.readLog(publisher.node, number - 1, number, 1)
+    readFromLog += 1
     return row === undefined ? null : decodeEnvelope(row.message)
   }
 
@@ -75,6 +78,7 @@ export function createIncoming(parts: {
         if (envelope === null)
           parts.onTrouble(new Error(`message ${number} of node ${publisher.node} in the log is none`))
         else if (isFor(envelope)) {
+          readFromLog += 1
           const done = parts.take(envelope, null)
           if (done !== undefined) await done
         }
@@ -91,7 +95,10 @@ export function createIncoming(parts: {
     if (retained === null && !entry.nodes.includes(parts.me) && !parts.isWanted(entry.topic)) return
     const found = body ?? (retained?.inline ? decodeEnvelope(retained.inline) : null)
     const version = retained?.version ?? null
-    if (found !== null) return parts.take(found, version)
+    if (found !== null) {
+      brought += 1
+      return parts.take(found, version)
+    }
     return read(publisher, number).then(read => (read === null ? undefined : parts.take(read, version)))
   }
 
@@ -168,6 +175,8 @@ export function createIncoming(parts: {
       publisher.digests.push({ from: node, first: last + 1, entries: [] })
       work(publisher)
     },
+    /** How many messages for this node the bus brought, and how many it did not. */
+    counts: () => ({ brought, readFromLog }),
     taken: (node: number) => publishers.get(node)?.taken ?? 0,
     positions: (): Record<string, number> =>
       Object.fromEntries([...publishers.values()].map(({ node, taken }) => [node, taken])),

@@ -31,6 +31,7 @@ import { type PresenceTimes, startPresence } from './presence.ts'
 import { createPublishing } from './publishing.ts'
 import { createRetainedVersions } from './retained-versions.ts'
 import { createSharedNodes } from './shared-nodes.ts'
+import { within } from './within.ts'
 
 export type ClusterOptions = {
   bus: BusAddress
@@ -42,6 +43,8 @@ export type ClusterOptions = {
   /** The devices of which the registry had what is stored deleted, after this epoch. */
   clearedAfter(epoch: number): string[]
   onTrouble(error: unknown): void
+  /** A group of this node is in PostgreSQL, after so many ms. */
+  onCommitted(ms: number): void
   /** It was declared ended: others have its sessions, and nothing that it does counts any more. */
   onEnded(error: unknown): void
 }
@@ -70,7 +73,7 @@ export async function openCluster(file: SessionFile, options: ClusterOptions) {
 
 function createCluster(
   file: SessionFile,
-  { onTrouble, onEnded, clearedAfter, times }: ClusterOptions,
+  { onTrouble, onEnded, onCommitted, clearedAfter, times }: ClusterOptions,
   open: {
     writing: ClusterConnections
     asking: ClusterConnections
@@ -89,6 +92,7 @@ function createCluster(
   const ends = new Set<number>()
   let lastId = idsFrom(Date.now(), joined.slot)
   let isInterestNew = false
+  let live = 0
   let isClosed = false
 
   const versions = createRetainedVersions({ keep: message => engine.keepRetained(message) })
@@ -120,6 +124,7 @@ function createCluster(
     retainedVersion: versions.of,
     isRetained: topic => engine.isRetained(topic),
     onWritten: written => outgoing.written(written),
+    onCommitted,
     onEnded,
     onTrouble,
   })
@@ -194,6 +199,10 @@ function createCluster(
 
   return {
     me,
+    figures() {
+      const { brought, readFromLog } = incoming.counts()
+      return { isBusUp: nats.isUp(), received: live + brought, readFromLog }
+    },
     nextRowId: () => {
       lastId += SLOTS
       return lastId
@@ -223,8 +232,12 @@ function createCluster(
       encode: publishing.live,
       decode: bytes => decodeEnvelope(Buffer.from(bytes)),
       arrived(envelope) {
-        if (envelope.number > 0) incoming.body(envelope)
-        else arrivals.deliver(envelope, 0)
+        if (envelope.number > 0) {
+          incoming.body(envelope)
+          return
+        }
+        live += 1
+        arrivals.deliver(envelope, 0)
       },
       use(emitter) {
         bus = emitter
@@ -284,13 +297,4 @@ function createCluster(
       await Promise.all([open.writing.close(), asking.close()])
     },
   }
-}
-
-async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([work.catch(() => {}), deadline])
-  clearTimeout(timer)
 }

@@ -7,6 +7,26 @@ import { Empty } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { count } from '../../labels/formats.ts'
 
+type Node = NonNullable<Overview['nodes']>[number]
+
+/** What the broker last said of the other machines. */
+function links({ replica, busConnected }: Node) {
+  return (
+    <>
+      {replica === null ? null : (
+        <div>
+          {count(replica.behind)} behind, {replica.ageSeconds.toFixed(1)} s old
+        </div>
+      )}
+      {busConnected === null ? null : (
+        <Badge tone={busConnected ? 'good' : 'bad'} dot>
+          {busConnected ? 'bus connected' : 'bus not connected'}
+        </Badge>
+      )}
+    </>
+  )
+}
+
 export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) {
   return (
     <Card title="Brokers" flush>
@@ -27,14 +47,19 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
           {
             title: 'Broker',
             rowHeader: true,
-            cell: ({ node, healthy, version }) => (
+            cell: ({ node, healthy, unhealthySince, version }) => (
               <>
                 <div className="row">
                   {node}
                   <Badge tone={healthy ? 'good' : 'bad'} dot>
-                    {healthy ? 'healthy' : 'silent'}
+                    {healthy ? 'healthy' : 'not healthy'}
                   </Badge>
                 </div>
+                {unhealthySince === null ? null : (
+                  <div className="small">
+                    since <Timestamp at={unhealthySince} />
+                  </div>
+                )}
                 <div className="faint small">version {version}</div>
               </>
             ),
@@ -50,6 +75,9 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
               </>
             ),
           },
+          ...(nodes.some(({ replica, busConnected }) => replica !== null || busConnected !== null)
+            ? [{ title: 'Replica, bus', className: 'wide-only', cell: links }]
+            : []),
           { title: 'Seen', cell: node => <Timestamp at={node.lastSeen} /> },
         ]}
       />

@@ -29,6 +29,7 @@ test('a note that cannot be written is left out, and what waits beside it is wri
     notes: notes as never,
     everyMs: 60_000,
     now: () => 0,
+    links: () => ({ replica: null, busConnected: null }),
     sessions: createSessions(),
     explainDenial: () => null,
     storedSession: () => ({ kept: false, waiting: 0 }),

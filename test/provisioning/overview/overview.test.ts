@@ -71,6 +71,7 @@ for (const gates of [0, 1]) {
       await until(async () => (await service.call('GET', '/v1/overview')).body.connected === 1)
       const [node] = (await service.call('GET', '/v1/overview')).body.nodes
       assert.deepEqual([node.node, node.sessions, node.healthy, node.version], ['broker', 1, true, '0.1.0'])
+      assert.deepEqual([node.unhealthySince, node.replica, node.busConnected], [null, null, null])
 
       await service.call('POST', '/v1/devices/pump-1/suspend')
       await until(async () => (await ids('connected=true')).length === 0)
@@ -96,6 +97,10 @@ test('a broker that is gone without a word has nobody connected', async () => {
     clock = Date.now() + 60_000
     assert.equal((await service.call('GET', '/v1/devices/pump-1')).body.connected, false)
     assert.deepEqual((await service.call('GET', '/v1/devices?connected=true')).body.items, [])
+    const node = async () => (await service.call('GET', '/v1/overview')).body.nodes[0]
+    await until(async () => !(await node()).healthy)
+    const { lastSeen, unhealthySince } = await node()
+    assert.equal(unhealthySince, lastSeen)
   } finally {
     await client.endAsync(true)
     await broker.close()
