@@ -109,10 +109,12 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const sessions = createSessions()
   const { nodeId } = options
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
-  const cluster = await openClusterFor(options, registry.feed, brokerLog, metrics).catch(async error => {
-    await registry.close()
-    throw error
-  })
+  const cluster = await openClusterFor({ ...options, settings }, registry.feed, brokerLog, metrics).catch(
+    async error => {
+      await registry.close()
+      throw error
+    },
+  )
   const stores = await Promise.try(openStores, {
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
     sharedFile: cluster?.sessionFile ?? null,
@@ -201,13 +203,24 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   }
 }
 
+/** With a device ID beside it, what an index of PostgreSQL takes: 2,704 octets a row. A topic beyond would stop the whole node. */
+const TOPIC_BYTES_MAX = 2_048
+
 async function openClusterFor(
-  { cluster, nodeId, shared, onFatal }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'shared' | 'onFatal'>,
+  {
+    cluster,
+    nodeId,
+    shared,
+    settings,
+    onFatal,
+  }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'shared' | 'settings' | 'onFatal'>,
   feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
   log: BrokerLog,
   metrics: BrokerMetrics,
 ): Promise<Cluster | null> {
   if (cluster === undefined) return null
+  if (settings.topicBytesMax > TOPIC_BYTES_MAX)
+    throw new Error(`with --bus topicBytesMax is ${TOPIC_BYTES_MAX} at most: set it lower`)
   const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
   return await openCluster(openSessionFile(null), {
     ...cluster,

@@ -211,7 +211,7 @@ export const settings = {
     max: 1_000,
     about: 'how many times as much as a device a backend may retain, send and subscribe to',
   },
-  topicBytesMax: { default: 1_024, min: 64, max: 65_535, about: 'length of a topic or filter' },
+  topicBytesMax: { default: 1_024, min: 64, max: 65_535, about: 'length of a topic or filter in UTF-8' },
   offlineMessagesMax: {
     default: 1_000,
     min: 1,

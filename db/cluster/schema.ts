@@ -98,7 +98,9 @@ BEGIN
     UPDATE sessions SET settled = true WHERE owner = me AND client_id = ANY (settled_clients);
   END IF;
   IF cardinality(given_clients) > 0 THEN
-    UPDATE sessions s SET owner = g.to_node, epoch = s.epoch + 1, settled = false, positions = merged(s.positions, g.positions::jsonb),
+    -- To a node that is not there it is not given: it would be nobody's for good. Its owner reads it again.
+    UPDATE sessions s SET owner = COALESCE((SELECT n.incarnation FROM nodes n WHERE n.incarnation = g.to_node AND NOT n.ended), me),
+        epoch = s.epoch + 1, settled = false, positions = merged(s.positions, g.positions::jsonb),
         cleared_epoch = cleared
       FROM unnest(given_clients, given_to, given_positions) g(client_id, to_node, positions)
       WHERE s.client_id = g.client_id AND s.owner = me;

@@ -10,6 +10,7 @@ import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { acknowledgementFor, encodeAcknowledgement } from '../protocol/encode.ts'
+import { isLonger } from '../protocol/octets.ts'
 import type { Publish } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
@@ -46,7 +47,7 @@ export function createPublishHandler(parts: HandlerContext) {
       events.rightDenied(session, { action: 'publish', topic, qos, retain })
       throw new PacketFault('it is beyond what CONNACK announced', beyond)
     }
-    if (topic.length > settings.topicBytesMax || !session.rights.publish(topic, qos, retain)) {
+    if (isLonger(topic, settings.topicBytesMax) || !session.rights.publish(topic, qos, retain)) {
       events.denied('publish_denied', peerInfoOf(session), topic)
       events.rightDenied(session, { action: 'publish', topic, qos, retain })
       refuse(client, packet, 'publish_denied', new PublishDenied('publish_denied'))
@@ -129,7 +130,7 @@ export function createPublishHandler(parts: HandlerContext) {
     if (alias === 0 || alias > TOPIC_ALIASES_MAX)
       throw new PacketFault('no such topic alias', codes.topicAliasInvalid) // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
     if (topic !== '') {
-      if (topic.length > settings.topicBytesMax) return topic
+      if (isLonger(topic, settings.topicBytesMax)) return topic
       client.aliases ??= new Map()
       client.aliases.set(alias, topic)
       return topic

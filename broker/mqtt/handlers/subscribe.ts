@@ -5,6 +5,7 @@ import { parseSubscription } from '../../../policy/subscription.ts'
 import { isCut, peerInfoOf } from '../connection/sessions.ts'
 import { PacketFault } from '../protocol/byte-reader.ts'
 import { encodeSuback } from '../protocol/encode.ts'
+import { isLonger } from '../protocol/octets.ts'
 import type { RequestedSubscription, Subscribe, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import { weighFilter } from '../session/session-state.ts'
@@ -30,7 +31,7 @@ export function createSubscribeHandler(parts: HandlerContext) {
   const { settings, events, table, store, output, retained } = parts
 
   function isRefused({ session }: Client, { filter, qos }: RequestedSubscription, isFull: boolean): boolean {
-    if (!isFull && filter.length <= settings.topicBytesMax && session.rights.subscribe(filter)) return false
+    if (!isFull && !isLonger(filter, settings.topicBytesMax) && session.rights.subscribe(filter)) return false
     events.denied('subscribe_denied', peerInfoOf(session), filter)
     if (!isFull) events.rightDenied(session, { action: 'subscribe', topic: filter, qos, retain: false })
     return true

@@ -6,6 +6,7 @@ import { peerInfoOf, principalOf, type Session } from '../connection/sessions.ts
 import type { EngineEvents } from '../engine-events.ts'
 import type { Message } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
+import { isLonger } from '../protocol/octets.ts'
 import type { Principal } from '../rights-resolver.ts'
 import type { Client, Will } from '../state.ts'
 import type { Traffic } from '../traffic.ts'
@@ -97,7 +98,7 @@ export function createWills(parts: {
         return
       }
       const { topic, qos, retain } = will.message
-      if (topic.length <= parts.topicBytesMax && session.rights.will(topic, qos, retain)) {
+      if (!isLonger(topic, parts.topicBytesMax) && session.rights.will(topic, qos, retain)) {
         send(will, principalOf(session))
         return
       }
