@@ -75,9 +75,17 @@ function loginOf(user: string, parameters: URLSearchParams): Pick<BusAddress, 'u
 }
 
 function secretOf(file: string): string {
-  if ((statSync(file).mode & 0o077) !== 0)
+  if (!isPrivate(statSync(file)))
     throw new Error(`${file} can be read by others: make it 0600, or the bus does not use it`)
   return readFileSync(file, 'utf8')
+}
+
+/**
+ * Whether a file with a secret is for its owner alone, or is root's and its group reads it: so libpq has it for keys (PostgreSQL 15,
+ * 34.19.2), and so Kubernetes mounts secrets for the group of a pod.
+ */
+export function isPrivate({ mode, uid }: { mode: number; uid: number }): boolean {
+  return (mode & (uid === 0 ? 0o037 : 0o077)) === 0
 }
 
 function hostOf(text: string): { name: string; port: number } {

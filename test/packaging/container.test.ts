@@ -21,7 +21,9 @@ type Service = {
   cap_drop: string[]
   security_opt: string[]
   privileged?: boolean
+  entrypoint?: string[]
   command: string[]
+  secrets?: string[]
   ports?: string[]
   volumes: (string | Mount)[]
   profiles?: string[]
@@ -35,9 +37,13 @@ const compose = parse(read('docker-compose.yml'), { merge: true }) as {
   volumes: Record<string, unknown>
 }
 /** Those of our own image. */
-const services = Object.entries(compose.services).filter(([, service]) => service.build !== undefined)
-/** Those that come from elsewhere, to watch ours. */
-const watchers = Object.entries(compose.services).filter(([, service]) => service.build === undefined)
+const services = Object.entries(compose.services).filter(
+  ([, { build, entrypoint }]) => build !== undefined && entrypoint === undefined,
+)
+const elsewhere = Object.entries(compose.services).filter(([, service]) => service.build === undefined)
+const isOfCluster = ([, { profiles }]: [string, Service]) => profiles?.includes('cluster') === true
+/** Those that watch ours. */
+const watchers = elsewhere.filter(service => !isOfCluster(service))
 /** As the base image has it. */
 const NODE = '/nodejs/bin/node'
 function mountOf(volume: string | Mount): Mount {
@@ -60,7 +66,7 @@ const manifest = JSON.parse(read('package.json'))
 
 describe('docker-compose.yml', () => {
   it('has broker and provisioning service from one image, and the simulator behind a profile', () => {
-    assert.deepEqual(services.map(([name]) => name).sort(), ['broker', 'provisioning', 'sim'])
+    assert.deepEqual(services.map(([name]) => name).sort(), ['broker', 'one', 'provisioning', 'sim', 'two'])
     assert.deepEqual(watchers.map(([name]) => name).sort(), ['grafana', 'prometheus'])
     assert.equal(new Set(services.map(([, service]) => service.image)).size, 1)
     assert.deepEqual(compose.services['sim']?.profiles, ['sim'])
@@ -97,12 +103,18 @@ describe('docker-compose.yml', () => {
       const mounts = service.volumes.map(mountOf)
       for (const { source } of mounts) assert.ok(source in compose.volumes, source)
       const paths = service.command.flatMap(arg => /=(\/\S+)/.exec(arg)?.[1] ?? [])
-      for (const path of paths)
+      const secrets = (service.secrets ?? []).map(name => `/run/secrets/${name}`)
+      for (const path of paths.filter(path => !path.startsWith('/run/secrets/')))
         assert.ok(
           mounts.some(({ target }) => path === target || path.startsWith(`${target}/`)),
           `${path} is mounted`,
         )
-      const targets = mounts.filter(({ volume }) => volume === undefined).map(({ target }) => target)
+      for (const path of service.command.flatMap(arg => /=(\/run\/secrets\/\S+)/.exec(arg)?.[1] ?? []))
+        assert.ok(secrets.includes(path), path)
+      // The socket's folder is of PostgreSQL's image.
+      const targets = mounts
+        .filter(({ volume, source }) => volume === undefined && source !== 'postgres-socket')
+        .map(({ target }) => target)
       const made = dockerfile.find(line => line.verb === 'RUN' && line.rest.includes('mkdir -m'))?.rest ?? ''
       assert.match(made, /mkdir -m 0700 \/state/)
       for (const target of targets)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { connect } from '@nats-io/transport-node'
-import { readBusAddress } from '../../../broker/bus/address.ts'
+import { isPrivate, readBusAddress } from '../../../broker/bus/address.ts'
 import { scratch } from '../../e2e/system.ts'
 import { createAuthority, usage } from '../../harness/authority.ts'
 import { startNats } from '../../harness/nats.ts'
@@ -34,6 +34,19 @@ describe('the address of the bus', () => {
         (error: Error) => why.test(error.message) && !error.message.includes('geheim'),
       )
     })
+
+  it('takes a secret of root that a group reads, and of nobody else', () => {
+    const cases = [
+      [0o100600, 1000, true],
+      [0o100640, 1000, false],
+      [0o100604, 1000, false],
+      [0o100440, 0, true],
+      [0o100460, 0, false],
+      [0o100444, 0, false],
+    ] as const
+    for (const [mode, uid, expected] of cases)
+      assert.equal(isPrivate({ mode, uid }), expected, `${mode.toString(8)} of ${uid}`)
+  })
 
   it('refuses a password file that others can read, and one without a user', () => {
     using context = scratch()
