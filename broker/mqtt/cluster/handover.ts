@@ -153,7 +153,8 @@ export function createHandOver(parts: {
   }
 
   async function release(clientId: string, to: number): Promise<boolean> {
-    if (!owned.has(clientId)) return false
+    // It may be this node's without its knowing: the answer to a claim was lost.
+    if (!owned.has(clientId) && !(await load(clientId, false))) return false
     moves.endConnection(clientId)
     writer.collect()
     writer.give(clientId, to)

@@ -23,7 +23,7 @@ const at = async (node: Listening, id: string, options = {}) => clientAt(node, i
 const back = async (node: Listening, id: string) => returningClient(node, id, await device(id))
 
 beforeEach(async () => {
-  nodes = await createNodes()
+  nodes = await createNodes({ durable: true }) // what PostgreSQL has answered is there after it was killed
   identities = new Map()
 })
 afterEach(() => nodes[Symbol.asyncDispose]())

@@ -35,7 +35,7 @@ export type Nodes = AsyncDisposable & {
   postgres: PostgresServer
   cluster: { bus: ReturnType<typeof readBusAddress>; postgres: ReturnType<typeof readPostgresSettings> }
   fork(name: string, port?: number): Promise<NodeProcess>
-  start(name: string, settings?: Partial<BrokerSettings>): Promise<TestBroker>
+  start(name: string, settings?: Partial<BrokerSettings>, postgresUrl?: string): Promise<TestBroker>
   /** A device of the group `backend`, which may do anything below `devices/`. */
   backend(id: string): Promise<Identity>
 }
@@ -50,8 +50,9 @@ export async function createNodes(options: { durable?: boolean } = {}): Promise<
     nats,
     postgres,
     cluster,
-    async start(name, settings = {}) {
-      const broker = await startTestBroker({ roll, nodeId: name, cluster, settings })
+    async start(name, settings = {}, postgresUrl = postgres.url) {
+      const own = { ...cluster, postgres: readPostgresSettings(postgresUrl) }
+      const broker = await startTestBroker({ roll, nodeId: name, cluster: own, settings })
       running.push(broker)
       return broker
     },
