@@ -8,7 +8,7 @@ import { until } from '../../cli/running.ts'
 import type { Identity } from '../../harness/authority.ts'
 import { type Listening, returningClient } from '../../harness/broker.ts'
 import { startNats } from '../../harness/nats.ts'
-import { clientAt, createNodes, type Nodes } from './nodes.ts'
+import { clientAt, createNodes, type Nodes, tell } from './nodes.ts'
 
 const PAUSE_MS = 10
 
@@ -93,7 +93,7 @@ describe('faults of nodes', () => {
       await one.kill()
       const killedAt = performance.now()
       const returned = await Promise.all(['away', 'here'].map(id => back(two, id)))
-      console.log(`served by the other node after ${Math.round(performance.now() - killedAt)} ms`)
+      tell('served by the other node', killedAt)
       await run.stop()
       await publisher.client.publishAsync('devices/kill/x', 'last', { qos })
       for (const { inbox, sessionPresent } of returned) {
@@ -120,8 +120,10 @@ describe('faults of nodes', () => {
     const run = publishing(publisher.client, 'devices/x', 2)
     await until(async () => run.acknowledged.length >= 50, 'enough have come')
     await one.kill()
+    const killedAt = performance.now()
     run.abandon()
     for (const { inbox } of readers) await inbox.message('gone')
+    tell('its will was sent', killedAt)
     const again = await at(two, 'publisher')
     await again.client.publishAsync('devices/x', 'last', { qos: 2 })
     for (const { inbox } of readers) {
@@ -167,8 +169,10 @@ describe('faults of nodes', () => {
     await until(async () => run.acknowledged.length >= 50, 'enough have come')
     await Promise.all([one.kill(), two.kill()])
     run.abandon()
+    const startedAt = performance.now()
     const again = await nodes.fork('one')
     const returned = await back(again, 'reader')
+    tell('its session was there again', startedAt)
     assert.equal(returned.sessionPresent, true)
     const other = await at(again, 'publisher')
     await other.client.publishAsync('devices/all/x', 'last', { qos: 2 })
@@ -233,7 +237,10 @@ describe('faults of what nodes stand on', () => {
     await until(async () => reader.inbox.all.length >= 20, 'enough have come')
     const { port } = nodes.nats
     await nodes.nats.stop()
+    const awayAt = performance.now()
     const before = run.acknowledged.length
+    await until(async () => reader.inbox.all.length > before + 5, 'the log brings them')
+    tell('messages came by the log', awayAt)
     await until(async () => run.acknowledged.length > before + 50, 'enough have come')
     await until(async () => reader.inbox.all.length > before + 50, 'enough have come')
     await using again = await startNats('', port)
@@ -275,6 +282,9 @@ describe('faults of what nodes stand on', () => {
     assert.ok(run.acknowledged.length <= before + 1)
     await assert.rejects(at(one, 'new'), /Server unavailable/)
     await nodes.postgres.start()
+    const startedAt = performance.now()
+    await until(async () => run.acknowledged.length > before + 2, 'it acknowledges again')
+    tell('acknowledged again', startedAt)
     await until(async () => run.acknowledged.length > before + 50, 'enough have come')
     await run.stop()
     await publisher.client.publishAsync('devices/db/x', 'last', { qos: 2 })

@@ -109,3 +109,8 @@ export async function clientAt(
   client.on('error', () => {})
   return { client, inbox: openInbox(client) }
 }
+
+/** Prints how long something took. `since` is of `performance.now()`. */
+export function tell(what: string, since: number): void {
+  console.log(`${what} after ${Math.round(performance.now() - since)} ms`)
+}
