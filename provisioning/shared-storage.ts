@@ -1,6 +1,7 @@
 // The registry where several machines share it: opened by way of PostgreSQL, with the lease of what one process alone does.
 
 import type { Registry } from '../db/open.ts'
+import { RegistryError } from '../db/registry-error.ts'
 import { openSharedRegistry } from '../db/replication/index.ts'
 import { createIsolationBounds, type IsolationBounds } from '../db/replication/isolation.ts'
 import { foundAlone, type Lease, startLease } from '../db/replication/lease.ts'
@@ -25,28 +26,38 @@ export type SharedStorage = {
 export async function openSharedStorage(
   options: { url: string; passwordFile: string | null; file: string; node: string },
   open: AsyncDisposableStack,
-  log: Pick<Log, 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed' | 'registryNotPruned'>,
+  log: Pick<
+    Log,
+    'registryBehind' | 'registryUpgraded' | 'leaseChanged' | 'brokerNoteFailed' | 'registryNotPruned'
+  >,
 ): Promise<{ registry: Registry; shared: SharedStorage }> {
   const settings = readPostgresSettings(options.url, { passwordFile: options.passwordFile ?? undefined })
   const name = `rollcall ${options.node}`
+  let lease: Lease | null = null
   const { registry, replica, agreement, close } = await openSharedRegistry({
-    ...{ settings, name, file: options.file, onFailed: log.registryBehind },
+    ...{ settings, name, file: options.file, onUpgraded: log.registryUpgraded },
+    onFailed(error) {
+      log.registryBehind(error)
+      // Upgraded by a newer version: what the holder of the lease does, this one cannot do any more.
+      if (error instanceof RegistryError && error.code === 'registry_newer') void lease?.stop()
+    },
   })
   open.defer(close)
   const files = createSharedFiles({ settings, name })
   open.defer(files.close)
-  const lease = startLease({ settings, name, onChanged: log.leaseChanged })
-  open.defer(lease.stop)
+  const taken = startLease({ settings, name, onChanged: log.leaseChanged })
+  lease = taken
+  open.defer(taken.stop)
   const runner = startNoteRunner({
-    ...{ settings, name, registry, leads: lease.held },
+    ...{ settings, name, registry, leads: taken.held },
     endNotes: agreement.endNotes,
     onFailed: log.brokerNoteFailed,
   })
   open.defer(runner.stop)
-  const pruning = startPruning({ settings, name, leads: lease.held, onFailed: log.registryNotPruned })
+  const pruning = startPruning({ settings, name, leads: taken.held, onFailed: log.registryNotPruned })
   open.defer(pruning.close)
   const bounds = createIsolationBounds({ settings, name })
   open.defer(bounds.close)
   const alone: SharedStorage['alone'] = work => foundAlone({ settings, name }, work)
-  return { registry, shared: { replica, lease, files, boundOf: bounds.boundOf, alone } }
+  return { registry, shared: { replica, lease: taken, files, boundOf: bounds.boundOf, alone } }
 }

@@ -71,7 +71,12 @@ export async function openStorage(
   }: {
     log: Pick<
       Log,
-      'registryDamaged' | 'registryBehind' | 'leaseChanged' | 'brokerNoteFailed' | 'registryNotPruned'
+      | 'registryDamaged'
+      | 'registryBehind'
+      | 'registryUpgraded'
+      | 'leaseChanged'
+      | 'brokerNoteFailed'
+      | 'registryNotPruned'
     >
     now: () => number
     registry: string | null

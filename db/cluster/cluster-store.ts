@@ -1,7 +1,9 @@
 // The verbs of a broker node on what nodes share in PostgreSQL. Each is one transaction. Knows no MQTT: messages are bytes.
+
 import type { PostgresClient } from '../replication/postgres.ts'
+import { prepareTables } from '../replication/postgres-tables.ts'
 import type { SessionContent } from '../sessions/session-mirror.ts'
-import { CLUSTER_SCHEMA } from './schema.ts'
+import { clusterTables } from './schema.ts'
 
 /** How far each publisher node's messages were taken, by its incarnation. */
 export type Positions = Record<string, number>
@@ -55,12 +57,9 @@ export const NODE_ENDED = 'RC001'
 
 type Ask = Pick<PostgresClient, 'query'>
 
-/** Makes what is not there yet. Any number of nodes may at once. */
+/** Makes what is not there yet. Any number of nodes may at once. @throws {RegistryError} where a newer version has made it */
 export async function prepareCluster(client: Ask): Promise<void> {
-  await inTransaction(client, async () => {
-    await client.query('SELECT pg_advisory_xact_lock(4711002)')
-    await client.query(CLUSTER_SCHEMA)
-  })
+  await prepareTables(client, clusterTables)
 }
 
 /** A new life of the node of this name; an earlier one is ended by it. */

@@ -1,9 +1,10 @@
 // What the broker nodes of several machines share in PostgreSQL: presence, the message log, ownership and content of sessions, retained
 // messages. One function writes what a node did in one group, or nothing of it where the node was declared ended meanwhile.
 
+import type { PostgresTables } from '../replication/postgres-tables.ts'
+
 /** Nodes are told apart by this number: each life of a process has one of its own, greater than all before. */
-export const CLUSTER_SCHEMA = `
-CREATE SCHEMA IF NOT EXISTS rollcall_cluster;
+const version1 = `
 SET LOCAL search_path = rollcall_cluster;
 CREATE TABLE IF NOT EXISTS cluster (id text NOT NULL, cleared_epoch bigint NOT NULL DEFAULT 0);
 INSERT INTO cluster (id) SELECT encode(substring(sha256(gen_random_uuid()::text::bytea) for 8), 'hex')
@@ -121,3 +122,14 @@ CREATE OR REPLACE FUNCTION merged(one jsonb, other jsonb) RETURNS jsonb LANGUAGE
     GROUP BY key) m
 $$;
 `
+
+export const clusterTables: PostgresTables = {
+  schema: 'rollcall_cluster',
+  // The first one may find the same tables without a version.
+  steps: [version1],
+  lock: '4711002',
+  // Nodes that run are of the older version: they write nothing any more, and end.
+  async taken(client, from) {
+    if (from > 0) await client.query('UPDATE rollcall_cluster.nodes SET ended = true')
+  },
+}

@@ -9,6 +9,7 @@ import { publishFirst } from './registry-rows.ts'
 import { type Replica, startReplica } from './replica.ts'
 import { openTrial } from './replica-file.ts'
 import { allRows } from './row-capture.ts'
+import { type Upgrade, upgradeRegistry } from './upgrade.ts'
 
 export type SharedRegistry = {
   /** For verbs. Reading belongs on another connection: this one sees changes that are not agreed upon. */
@@ -18,15 +19,21 @@ export type SharedRegistry = {
   close(): Promise<void>
 }
 
-/** Opens the registry in PostgreSQL, and makes an empty one where there is none. Throws where PostgreSQL cannot be used. */
+/**
+ * Opens the registry in PostgreSQL, makes an empty one where there is none, and upgrades one of an earlier version. Throws where PostgreSQL
+ * cannot be used, or holds a registry of a newer version.
+ */
 export async function openSharedRegistry(options: {
   settings: PostgresSettings
   file: string
   name: string
   onFailed(error: unknown): void
+  onUpgraded?(upgrade: Upgrade): void
   published?(): void
 }): Promise<SharedRegistry> {
   const { settings, name } = options
+  const upgrade = await upgradeRegistry({ settings, name, file: `${options.file}.upgrade` })
+  if (upgrade !== null) options.onUpgraded?.(upgrade)
   const replica = await startReplica({ ...options, writer: true })
   try {
     const { registry, capture } = openTrial(options.file)

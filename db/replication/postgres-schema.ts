@@ -1,17 +1,10 @@
-// The tables in PostgreSQL, in a schema `rollcall` of their own. Their version is their own: that of SQLite's tables stands in the head.
+// The tables in PostgreSQL, in a schema `rollcall` of their own. Their version is their own: that of SQLite's tables stands in the head, and is brought up by upgrade.ts.
 import { randomUUID } from 'node:crypto'
 import { schemaVersion } from '../migrate.ts'
-import { RegistryError } from '../registry-error.ts'
 import type { PostgresClient } from './postgres.ts'
+import { type PostgresTables, prepareTables } from './postgres-tables.ts'
 
-const VERSION = 1
-/** "ROLLCALL" in ASCII: one process creates or changes the tables at a time. */
-const ADVISORY_LOCK = '5930198763262561356'
-
-const tables = `
-CREATE SCHEMA IF NOT EXISTS rollcall;
-CREATE TABLE rollcall.schema_version (version integer NOT NULL);
-INSERT INTO rollcall.schema_version VALUES (${VERSION});
+const version1 = `
 -- One row: how far the registry is. Each group of changes moves it from the number that its writer knew to the next one.
 CREATE TABLE rollcall.registry_head (
   one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
@@ -68,46 +61,24 @@ CREATE TABLE rollcall.node_isolation (
 );
 `
 
-/**
- * Creates the tables where there are none. Throws a RegistryError where they are of a newer version, or hold rows of another version of
- * the registry.
- */
-export async function preparePostgresSchema(client: PostgresClient, writer: boolean): Promise<void> {
-  if ((await versionOf(client)) === null) {
-    if (!writer)
-      throw new RegistryError(
-        'registry_missing',
-        'PostgreSQL holds no registry yet: start a provisioning service on it first',
-      )
-    await createTables(client)
-  }
-  const version = await versionOf(client)
-  if (version !== VERSION)
-    throw new RegistryError(
-      'registry_newer',
-      `the tables in PostgreSQL have version ${version}, this version knows ${VERSION}: start the version that made them, or a newer one`,
-    )
-}
-
-async function createTables(client: PostgresClient): Promise<void> {
-  await client.query('BEGIN')
-  await client.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK])
-  if ((await versionOf(client)) === null) {
-    await client.query(tables)
+const tables: PostgresTables = {
+  schema: 'rollcall',
+  steps: [version1],
+  /** "ROLLCALL" in ASCII. */
+  lock: '5930198763262561356',
+  async taken(client, from) {
+    if (from > 0) return
     await client.query(
       'INSERT INTO rollcall.registry_head (registry_id, sequence, tables_schema) VALUES ($1, 0, $2)',
       [randomUUID(), schemaVersion],
     )
-  }
-  await client.query('COMMIT')
+  },
 }
 
-/** Null where there are no tables. */
-async function versionOf(client: PostgresClient): Promise<number | null> {
-  const { rows } = await client.query<{ there: boolean }>(
-    "SELECT to_regclass('rollcall.schema_version') IS NOT NULL AS there",
-  )
-  if (rows[0]?.there !== true) return null
-  const found = await client.query<{ version: number }>('SELECT version FROM rollcall.schema_version')
-  return found.rows[0]?.version ?? null
+/** The version of the tables: checked with each group, as well, since a process that runs may have become the older one. */
+export const TABLES_VERSION = tables.steps.length
+
+/** Creates the tables where there are none, and brings older ones up. Throws a RegistryError where a process must not use what is there. */
+export async function preparePostgresSchema(client: PostgresClient, writer: boolean): Promise<void> {
+  await prepareTables(client, tables, writer)
 }

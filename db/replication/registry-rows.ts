@@ -2,6 +2,7 @@
 import { schemaVersion } from '../migrate.ts'
 import { RegistryError } from '../registry-error.ts'
 import type { PostgresClient } from './postgres.ts'
+import { TABLES_VERSION } from './postgres-schema.ts'
 import type { ChangedRow } from './row-capture.ts'
 
 export const REGISTRY_CHANNEL = 'rollcall_registry'
@@ -9,7 +10,7 @@ export const REGISTRY_CHANNEL = 'rollcall_registry'
 const GROUPS_KEPT = 10_000
 /** More rows are read with a cursor. */
 const ROWS_AT_ONCE = 2_000
-const ROWS_PER_FETCH = 5_000
+export const ROWS_PER_FETCH = 5_000
 
 export type Head = { registryId: string; sequence: number; completeFrom: number }
 export type Group = {
@@ -24,10 +25,17 @@ export type Group = {
   notes: readonly string[]
 }
 
-type HeadRow = { registry_id: string; sequence: string; complete_from: string; tables_schema: number }
+type HeadRow = {
+  registry_id: string
+  sequence: string
+  complete_from: string
+  tables_schema: number
+  tables_version: number
+}
 type Row = { table_name: string | null; key: string; live: boolean; content: string }
 
-const HEAD_COLUMNS = 'h.registry_id, h.sequence, h.complete_from, h.tables_schema'
+const HEAD_COLUMNS =
+  'h.registry_id, h.sequence, h.complete_from, h.tables_schema, (SELECT version FROM rollcall.schema_version) AS tables_version'
 
 /** Throws a RegistryError where the rows are of another version of the registry than this one reads. */
 function headOf(row: HeadRow | undefined): Head {
@@ -36,13 +44,23 @@ function headOf(row: HeadRow | undefined): Head {
       'registry_corrupt',
       'the registry in PostgreSQL has no head row: restore a backup',
     )
-  if (row.tables_schema !== schemaVersion)
-    throw new RegistryError(
-      row.tables_schema > schemaVersion ? 'registry_newer' : 'registry_outdated',
-      `the registry in PostgreSQL has schema ${row.tables_schema}, this version has ${schemaVersion}: all processes must be of the same version`,
-    )
+  assertVersion('the registry in PostgreSQL has schema', row.tables_schema, schemaVersion)
+  assertVersion('the tables in PostgreSQL have version', row.tables_version, TABLES_VERSION)
   const { registry_id: registryId, sequence, complete_from } = row
   return { registryId, sequence: Number(sequence), completeFrom: Number(complete_from) }
+}
+
+function assertVersion(what: string, found: number, known: number): void {
+  if (found > known)
+    throw new RegistryError(
+      'registry_newer',
+      `${what} ${found}, this version knows ${known}: it was upgraded, start the newer version here, too`,
+    )
+  if (found < known)
+    throw new RegistryError(
+      'registry_outdated',
+      `${what} ${found}, this version needs ${known}: start a provisioning service of this version, which upgrades it`,
+    )
 }
 
 export async function readHead(client: PostgresClient): Promise<Head> {
@@ -70,18 +88,21 @@ export async function inSnapshot(
   work: (head: Head, rowsAfter: (sequence: number) => AsyncGenerator<ChangedRow[]>) => Promise<void>,
 ): Promise<void> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await work(await readHead(client), async function* (sequence) {
-    await client.query(
-      `DECLARE changed CURSOR FOR SELECT table_name, key, live, content FROM rollcall.registry_rows WHERE sequence > ${Number(sequence)}`,
-    )
-    for (;;) {
-      const { rows } = await client.query<Row>(`FETCH ${ROWS_PER_FETCH} FROM changed`)
-      if (rows.length === 0) break
-      yield rows.map(changedRow)
-    }
-    await client.query('CLOSE changed')
-  })
+  await work(await readHead(client), sequence => rowsAfter(client, sequence))
   await client.query('COMMIT')
+}
+
+/** In batches, and in the caller's transaction. */
+export async function* rowsAfter(client: PostgresClient, sequence: number): AsyncGenerator<ChangedRow[]> {
+  await client.query(
+    `DECLARE changed CURSOR FOR SELECT table_name, key, live, content FROM rollcall.registry_rows WHERE sequence > ${Number(sequence)}`,
+  )
+  for (;;) {
+    const { rows } = await client.query<Row>(`FETCH ${ROWS_PER_FETCH} FROM changed`)
+    if (rows.length === 0) break
+    yield rows.map(changedRow)
+  }
+  await client.query('CLOSE changed')
 }
 
 /** The sequence of the group; null where another was first, or one of its notes is gone. One statement, so one transaction. */
@@ -153,6 +174,7 @@ const publishSql = `
 WITH head AS (
   UPDATE rollcall.registry_head SET sequence = sequence + 1
   WHERE sequence = $1 AND registry_id = $2 AND tables_schema = $10
+    AND (SELECT version FROM rollcall.schema_version) = ${TABLES_VERSION}
     AND (SELECT count(*) FROM rollcall.broker_notes WHERE number = ANY ($9::bigint[])) = cardinality($9::bigint[])
   RETURNING sequence
 ), written AS (
@@ -171,7 +193,7 @@ WITH head AS (
 SELECT head.sequence, pg_notify('${REGISTRY_CHANNEL}', '') FROM head`
 
 /** As `unnest` takes them. */
-function columnsOf(rows: readonly ChangedRow[]): unknown[] {
+export function columnsOf(rows: readonly ChangedRow[]): unknown[] {
   return [
     rows.map(({ table }) => table),
     rows.map(({ key }) => key),

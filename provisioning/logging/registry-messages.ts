@@ -5,6 +5,8 @@ export function registryMessages(logger: Logger) {
   return {
     registryBehind: (error: unknown) =>
       logger.warn({ err: error }, 'the registry in PostgreSQL does not answer: nothing can be changed now'),
+    registryUpgraded: (upgrade: { from: number; to: number; sequence: number }) =>
+      logger.info(upgrade, 'the registry in PostgreSQL was upgraded to the schema of this version'),
     brokerNoteFailed: (error: unknown) =>
       logger.warn({ err: error }, 'what a broker noted cannot be written'),
     registryNotPruned: (error: unknown) =>

@@ -1,0 +1,72 @@
+// Tables in a schema of PostgreSQL and their version: steps that were not taken yet are, by one process at a time and in one transaction.
+import { RegistryError } from '../registry-error.ts'
+import type { PostgresClient } from './postgres.ts'
+
+export type PostgresTables = {
+  schema: string
+  /** SQL that makes version 1 of what may be nothing, version 2 of version 1 and so on. */
+  steps: readonly string[]
+  /** Key of the advisory lock under which they are taken. */
+  lock: string
+  /** Asked in the transaction that took steps, with the version from before: 0 where there were no tables with a version. */
+  taken?(client: Asks, from: number): Promise<unknown>
+}
+type Asks = Pick<PostgresClient, 'query'>
+
+/**
+ * Brings the tables to the version this code knows. Throws a RegistryError where they are newer; where `mayChange` is false, also where
+ * they are missing (`registry_missing`) or older (`registry_outdated`).
+ */
+export async function prepareTables(client: Asks, tables: PostgresTables, mayChange = true): Promise<void> {
+  const known = tables.steps.length
+  let version = await versionOf(client, tables.schema)
+  if ((version ?? 0) < known && mayChange) {
+    await client.query('BEGIN')
+    try {
+      await takeSteps(client, tables)
+      await client.query('COMMIT')
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {})
+      throw error
+    }
+    version = await versionOf(client, tables.schema)
+  }
+  if (version === null)
+    throw new RegistryError(
+      'registry_missing',
+      'PostgreSQL holds no registry yet: start a provisioning service on it first',
+    )
+  if (version !== known)
+    throw new RegistryError(
+      version > known ? 'registry_newer' : 'registry_outdated',
+      `the tables in PostgreSQL (schema ${tables.schema}) have version ${version}, this version knows ${known}: ${
+        version > known
+          ? 'start the version that made them, or a newer one'
+          : 'start a provisioning service of this version first'
+      }`,
+    )
+}
+
+async function takeSteps(client: Asks, { schema, steps, lock, taken }: PostgresTables): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock($1)', [lock])
+  const from = (await versionOf(client, schema)) ?? 0
+  if (from >= steps.length) return
+  await client.query(
+    `CREATE SCHEMA IF NOT EXISTS ${schema};
+     CREATE TABLE IF NOT EXISTS ${schema}.schema_version (version integer NOT NULL)`,
+  )
+  for (const step of steps.slice(from)) await client.query(step)
+  await client.query(`DELETE FROM ${schema}.schema_version`)
+  await client.query(`INSERT INTO ${schema}.schema_version VALUES ($1)`, [steps.length])
+  await taken?.(client, from)
+}
+
+/** Null where there are no tables, or tables without a version. */
+async function versionOf(client: Asks, schema: string): Promise<number | null> {
+  const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+    `${schema}.schema_version`,
+  ])
+  if (rows[0]?.there !== true) return null
+  const found = await client.query<{ version: number }>(`SELECT version FROM ${schema}.schema_version`)
+  return found.rows[0]?.version ?? null
+}
