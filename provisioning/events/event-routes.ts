@@ -22,7 +22,7 @@ type EventServices = {
 }
 
 const { Name, OneOf, strict } = schemas
-/** A caller that has taken all so far is given this long to take the end of its stream. */
+/** How long a caller has to take what was written. */
 const END_MS = 1_000
 const STREAM_TYPE = 'text/event-stream; charset=utf-8'
 const filter = {
@@ -102,7 +102,8 @@ export function eventRoutes(
           see(event),
         write: (text: string) => void reply.raw.write(text),
         pending: () => reply.raw.writableLength,
-        end: () => end(reply),
+        end: () => end(reply.raw),
+        cut: () => cut(reply.raw),
         isStillIn: () => isStillIn(request),
       }
       if (!events.streams.add(stream))
@@ -126,14 +127,17 @@ function begin(reply: FastifyReply): void {
   reply.raw.write('retry: 2000\n\n')
 }
 
-/** A caller that has not taken what came before is not waited for. */
-function end({ raw }: FastifyReply): void {
-  const { socket, writableLength } = raw
+/** What was written, and the end, are sent first. */
+function end(raw: FastifyReply['raw']): void {
   raw.end()
-  if (socket === null) return
-  if (writableLength > 0) socket.destroy()
-  const overdue = setTimeout(() => socket.destroy(), END_MS)
+  const overdue = setTimeout(() => raw.destroy(), END_MS)
   raw.once('close', () => clearTimeout(overdue))
+}
+
+/** What was not taken yet is not waited for. */
+function cut(raw: FastifyReply['raw']): void {
+  if (raw.writableLength > 0) raw.destroy()
+  else end(raw)
 }
 
 /** What a browser sends by itself when it comes back. */

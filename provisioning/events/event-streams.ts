@@ -10,7 +10,10 @@ export type EventStreamOptions = {
   /** Writes a piece of text; `pending` says how many bytes wait to be taken. */
   write(text: string): void
   pending(): number
+  /** Everything written is sent first. */
   end(): void
+  /** For a caller that takes nothing, or may not see it any more. */
+  cut(): void
   /** Asked every second. */
   isStillIn(): boolean
 }
@@ -65,7 +68,7 @@ export function createEventStreams(parts: {
     for (const [stream, state] of streams) {
       if ((asks && !isWelcome(stream)) || isStalled(stream, state, at)) {
         remove(stream)
-        stream.end()
+        stream.cut()
       } else if (lags.has(stream)) behind.push([stream, state])
       else serve(stream, state, isNew, at)
     }

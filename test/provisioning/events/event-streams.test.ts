@@ -45,6 +45,9 @@ function streamOf(more: Partial<EventStreamOptions> & { takes: boolean }) {
     end() {
       state.ended = true
     },
+    cut() {
+      state.ended = true
+    },
     ...rest,
   }
   return { stream, state }
