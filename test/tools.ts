@@ -37,7 +37,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'broker/on-bun.test.ts': ['bun'],
   'cli/service/broker-runtime.test.ts': ['bun'],
   'e2e/bun-broker.test.ts': ['bun'],
-  '{db/replication/replication,db/replication/{faults,notes,postgres-connection,postgres-tables,broker-rights,upgrade},provisioning/several-services,e2e/several-machines}.test.ts':
+  '{db/replication/replication,db/replication/{faults,notes,hostile-notes,postgres-connection,postgres-tables,broker-rights,upgrade},provisioning/several-services,e2e/several-machines}.test.ts':
     ['psql'],
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],

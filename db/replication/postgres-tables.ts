@@ -52,7 +52,8 @@ async function takeSteps(client: Asks, { schema, steps, lock, taken }: PostgresT
   const from = (await versionOf(client, schema)) ?? 0
   if (from >= steps.length) return
   await client.query(
-    `CREATE SCHEMA IF NOT EXISTS ${schema};
+    // Not by IF NOT EXISTS: that asks for the right to make schemas where there is one, too.
+    `DO $$ BEGIN IF to_regnamespace('${schema}') IS NULL THEN CREATE SCHEMA ${schema}; END IF; END $$;
      CREATE TABLE IF NOT EXISTS ${schema}.schema_version (version integer NOT NULL)`,
   )
   for (const step of steps.slice(from)) await client.query(step)

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { joinCluster, prepareCluster } from '../../../db/cluster/cluster-store.ts'
 import { openBrokerReplica } from '../../../db/replication/broker-replica.ts'
 import { openSharedRegistry } from '../../../db/replication/index.ts'
 import { connectPostgres, readPostgresSettings } from '../../../db/replication/postgres.ts'
@@ -44,6 +45,13 @@ test('a broker works with the rights that are documented for it, and cannot writ
       "INSERT INTO rollcall.shared_files VALUES ('crl', '', '')",
     ])
       await assert.rejects(client.query(statement), /permission denied/, statement)
+
+    // With a bus brokers have a schema of their own, which they fill.
+    const forBus = /```sql\n(CREATE SCHEMA.*?)```/s.exec(page)?.[1] ?? ''
+    await server.query(forBus)
+    await prepareCluster(client)
+    await prepareCluster(client)
+    assert.equal((await joinCluster(client, 'b1')).slot, 0)
     await client.end()
     await shared.close()
   } finally {
