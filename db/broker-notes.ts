@@ -45,6 +45,8 @@ export type BrokerNotes = LiveSessionNotes &
     subscriptions(nodeId: string, notes: readonly SubscriptionNote[]): void
   }
 
+/** Of a broker of a version that does not tell. */
+const NO_LINKS: NodeLinks = { replica: null, busConnected: null }
 const REFUSALS_KEPT_PER_FINGERPRINT = 20
 const REFUSALS_KEPT = 50_000
 const SUBSCRIPTIONS_NOTED_PER_DEVICE = 100
@@ -101,7 +103,7 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
       endAll(id)
       leave.run(id)
     }).immediate,
-    seen(id, at, sessions, { replica, busConnected }) {
+    seen(id, at, sessions, { replica, busConnected } = NO_LINKS) {
       const age = replica === null ? null : Math.round(replica.ageMs)
       const bus = busConnected === null ? null : Number(busConnected)
       seen.run(at, sessions, replica?.sequence ?? null, age, bus, id)

@@ -5,15 +5,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { createBrokerNotes } from '../../../db/broker-notes.ts'
 import { createRegistryWriter } from '../../../db/index.ts'
 import { openSharedRegistry } from '../../../db/replication/index.ts'
-import { decodeArguments, encodeArguments } from '../../../db/replication/note-calls.ts'
+import { decodeArguments, encodeArguments, runCall } from '../../../db/replication/note-calls.ts'
 import { createNoteForwarder } from '../../../db/replication/note-forwarder.ts'
 import { startNoteRunner } from '../../../db/replication/note-runner.ts'
 import { readPostgresSettings } from '../../../db/replication/postgres.ts'
 import { startCuttingProxy } from '../../harness/cutting-proxy.ts'
 import { startPostgres } from '../../harness/postgres.ts'
-import { tester } from '../../harness/roll.ts'
+import { createRoll, tester } from '../../harness/roll.ts'
 import { until } from '../../harness/until.ts'
 
 test('arguments travel as they are, certificates too', () => {
@@ -25,6 +26,19 @@ test('arguments travel as they are, certificates too', () => {
     [Buffer.alloc(0)],
   ]
   assert.deepEqual(decodeArguments(encodeArguments(given)), given)
+})
+
+test('a broker of the version before, which tells nothing of its links, is seen', async () => {
+  const roll = await createRoll()
+  try {
+    const notes = createBrokerNotes(roll.registry)
+    notes.enter('b1', 0, 1)
+    runCall(notes, 'seen', encodeArguments(['b1', 5_000, 2]))
+    const row = roll.registry.sqlite.prepare('SELECT seen_at, sessions, bus_connected FROM nodes').raw().get()
+    assert.deepEqual(row, [5_000, 2, null])
+  } finally {
+    await roll.close()
+  }
 })
 
 test('each note is written once, by two runners that both believe to hold the lease, over connections that break', async () => {
