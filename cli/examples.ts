@@ -114,7 +114,10 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'webhook resend': ['webhook resend 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 1795339200000042'],
   'webhook replay': ['webhook replay 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 --since 2h'],
   'webhook remove': ['webhook remove 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
-  'registry move': ['registry move --data data --to postgres://rollcall@db.example/rollcall'],
+  'registry move': [
+    'registry move --data data --to postgres://rollcall@db.example/rollcall',
+    'registry move --data data --from postgres://rollcall@db.example/rollcall',
+  ],
   'audit tail': ['audit tail -n 50', 'audit tail -f -o jsonl'],
   'audit search': [
     'audit search --by people --since 24h -o jsonl',

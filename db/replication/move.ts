@@ -11,7 +11,7 @@ import { startReplica } from './replica.ts'
 import { allRows, type ChangedRow } from './row-capture.ts'
 
 /** What brokers noted about themselves ends with their last start: they enter anew, maybe by another name. */
-const OF_BROKERS = ['nodes', 'live_sessions', 'session_subscriptions']
+export const OF_BROKERS = ['nodes', 'live_sessions', 'session_subscriptions']
 
 /**
  * Copies a registry that nobody else has open into PostgreSQL, and makes `replica`, a new file, of what is there then. Gives the number of

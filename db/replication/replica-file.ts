@@ -67,6 +67,37 @@ export function openTrial(file: string): { registry: Registry; capture: RowCaptu
   return { registry, capture: capture! }
 }
 
+export function isReplica(file: string): boolean {
+  const sqlite = new Sqlite(file, { readonly: true, timeout: OPENING_BUSY_TIMEOUT_MS })
+  try {
+    return sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(REPLICA_TABLE) !== undefined
+  } finally {
+    sqlite.close()
+  }
+}
+
+/** Makes a registry of its own of a replica that is closed. Throws where rows point nowhere. */
+export function makeOwnRegistry(file: string, withoutRowsOf: readonly string[]): void {
+  const sqlite = new Sqlite(file)
+  try {
+    sqlite.pragma('foreign_keys = OFF')
+    sqlite
+      .transaction(() => {
+        sqlite.exec(`DROP TABLE ${REPLICA_TABLE}`)
+        for (const table of withoutRowsOf) sqlite.exec(`DELETE FROM ${table}`)
+        for (const sql of registryTriggers()) sqlite.exec(sql)
+        if ((sqlite.pragma('foreign_key_check') as unknown[]).length > 0)
+          throw new RegistryError('registry_corrupt', 'rows of the registry in PostgreSQL point nowhere')
+      })
+      .immediate()
+    // All of it in the one file, on disk.
+    sqlite.pragma('synchronous = FULL')
+    sqlite.pragma('wal_checkpoint(TRUNCATE)')
+  } finally {
+    sqlite.close()
+  }
+}
+
 /** One transaction, so that a process killed in the middle leaves an empty file. */
 function lay(sqlite: Database): void {
   sqlite

@@ -2,7 +2,7 @@
 // foreign keys changed. Refuses to know where the rows go.
 import type { Database } from 'better-sqlite3'
 import { type ReplicatedTable, readReplicatedTables, sequenceTable } from './replicated-tables.ts'
-import { encodeValues, keyText, type SqliteValue } from './row-encoding.ts'
+import { decodeValues, encodeValues, keyText, type SqliteValue } from './row-encoding.ts'
 
 /** A row as a group left it. `content` holds the values of a row that is there, and the key of one that is gone. */
 export type ChangedRow = { table: string; key: string; live: boolean; content: string }
@@ -61,6 +61,25 @@ export function* allRows(sqlite: Database): Generator<ChangedRow> {
     const ordered = `${selectOf(table)} ORDER BY ${table.key.join(', ')}`
     const rows = sqlite.prepare<[], SqliteValue[]>(ordered).raw().safeIntegers()
     for (const values of rows.iterate()) yield liveRow(table, values)
+  }
+}
+
+/** What a registry holds under the key of a replicated row, encoded; null where there is no such row or table. */
+export function contentFinder(sqlite: Database): (row: ChangedRow) => string | null {
+  const finders = new Map(
+    [...readReplicatedTables(sqlite), sequenceTable].map(table => {
+      const where = table.key.map(column => `${column} = ?`).join(' AND ')
+      const find = sqlite.prepare<SqliteValue[], SqliteValue[]>(`${selectOf(table)} WHERE ${where}`)
+      return [table.name, { table, find: find.raw().safeIntegers() }] as const
+    }),
+  )
+  return row => {
+    const finder = finders.get(row.table)
+    if (finder === undefined) return null
+    const values = decodeValues(row.content)
+    const { key, columns } = finder.table
+    const found = finder.find.get(...key.map(column => values[columns.indexOf(column)]!))
+    return found === undefined ? null : encodeValues(found)
   }
 }
 
