@@ -57,7 +57,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],
   'device-sim/agents/run.test.ts': ['faketime'],
   'broker/{bus,cluster}/**': ['nats-server'],
-  'fuzz/several-nodes.test.ts': ['nats-server', 'psql'],
+  '{fuzz/several-nodes,fault/slow-database}.test.ts': ['nats-server', 'psql'],
   'device-sim/several-brokers.test.ts': ['mosquitto', 'nats-server'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],
   'console/{sad-paths,steering,hostile,accessibility,administration,ways-in}.test.ts': [

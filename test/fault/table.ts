@@ -199,4 +199,20 @@ export const faults: Row[] = [
     fault: 'malformed packet sequences: no process ends, nobody else notices, heap flat within 10 %',
     tests: [{ file: 'fault/malformed.test.ts' }],
   },
+  {
+    row: 'several-nodes',
+    fault:
+      'nodes, bus or database of several machines are killed, hang or restart: nothing acknowledged lost, QoS 2 once, one owner a session',
+    tests: [
+      { file: 'broker/cluster/faults.test.ts' },
+      { file: 'broker/cluster/lost-answers.test.ts' },
+      { file: 'fuzz/several-nodes.test.ts' },
+    ],
+  },
+  {
+    row: 'slow-database',
+    fault:
+      'PostgreSQL answers one node 0.1 s late, then is cut off from it: nothing lost, a revocation holds, the other node goes on',
+    tests: [{ file: 'fault/slow-database.test.ts' }],
+  },
 ]
