@@ -23,7 +23,7 @@ export type TimeSliceLimits = {
   workMax: number
   /** So many pieces of work are in progress, and hold memory, at once; the others wait in the order they came. */
   begunMax?: number
-  /** The slices of one piece of work together. */
+  /** The slices of one piece of work together, by `workClock`. */
   workMsMax?: number
   /** From its beginning, with the work of others between. */
   waitMsMax?: number
@@ -38,13 +38,17 @@ type Work = {
   reject(error: unknown): void
 }
 
-export function createTimeSlices({
-  sliceMs,
-  workMax,
-  begunMax = workMax,
-  workMsMax = Number.POSITIVE_INFINITY,
-  waitMsMax = Number.POSITIVE_INFINITY,
-}: TimeSliceLimits): TimeSlices {
+/** `workClock` gives ms: of the CPU, where others may be served before this process. */
+export function createTimeSlices(
+  {
+    sliceMs,
+    workMax,
+    begunMax = workMax,
+    workMsMax = Number.POSITIVE_INFINITY,
+    waitMsMax = Number.POSITIVE_INFINITY,
+  }: TimeSliceLimits,
+  workClock = (): number => performance.now(),
+): TimeSlices {
   const waiting: Work[] = []
   let scheduled = false
 
@@ -65,8 +69,8 @@ export function createTimeSlices({
     const left = waiting.findIndex(({ gone }) => gone())
     const [work] = waiting.splice(Math.max(left, 0), 1)
     if (work === undefined) return
-    const began = performance.now()
-    const end = began + sliceMs
+    const began = workClock()
+    const end = performance.now() + sliceMs
     try {
       if (left >= 0) throw new Problem(httpProblems, 'service_busy', 'the caller went away')
       do {
@@ -77,7 +81,7 @@ export function createTimeSlices({
         }
       } while (performance.now() < end)
       const now = performance.now()
-      work.usedMs += now - began
+      work.usedMs += workClock() - began
       if (work.usedMs >= workMsMax) throw new WorkTooLong(`it takes more than ${workMsMax / 1_000} s`)
       if (now - work.since >= waitMsMax)
         throw new Problem(

@@ -8,11 +8,11 @@ import { createTimeSlices, WorkTooLong } from '../time-slices.ts'
 import { type Draft, tooLarge, tryOnFleet } from './fleet-trial.ts'
 import type { TrialAnswer, TrialMessage, TrialProcessOptions } from './fleet-trials.ts'
 
-setPriority(constants.priority.PRIORITY_LOW)
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
 process.once('disconnect', () => process.exit())
 const { file, limits } = JSON.parse(process.argv[2] ?? '') as TrialProcessOptions
 const reader = createPolicyReader(registry())
-const slices = createTimeSlices(limits)
+const slices = createTimeSlices(limits, ownCpuMs)
 /** Those that run, and whether their callers went away. */
 const gone = new Map<number, boolean>()
 
@@ -26,6 +26,12 @@ process.on('message', async ({ id, draft, limit }: TrialMessage) => {
   gone.delete(id)
   process.send?.({ id, ...answer } satisfies TrialAnswer)
 })
+
+/** Not the clock: what other processes are served meanwhile is no work of a trial's. */
+function ownCpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
+}
 
 /** Where it cannot be opened the parent is told why, once, and no trial is taken. */
 function registry() {
