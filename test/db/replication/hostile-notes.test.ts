@@ -1,4 +1,4 @@
-// What a broker notes that is taken over: whatever it writes as notes, others' notes are written, and nothing comes on the roll or back to it.
+// What a broker notes that is taken over: whatever it writes as notes, others' notes are written, and a suspended device stays suspended.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,7 @@ const texts = [
   '[{"__proto__":{"a":1}}]',
 ]
 
-test('notes of any shape hold up none that come after them, and change no device and no certificate', async () => {
+test('notes of any shape hold up none that come after them, and a suspended device stays so', async () => {
   const server = await startPostgres()
   const directory = mkdtempSync(join(tmpdir(), 'rollcall-hostile-'))
   const settings = readPostgresSettings(server.url)
