@@ -246,7 +246,7 @@ function createCluster(
 
     router: { published: publishing.logged } satisfies OtherNodesOfRouter,
 
-    /** A session subscribes to a filter that is not shared, or is the first of its group here; `unfollow` where one does no more. */
+    /** A session here subscribes to the filter, by itself or as a member of a group; `unfollow` where one does no more. */
     follow(filter: string): void {
       bus.follow(filter)
       isInterestNew = true

@@ -12,6 +12,9 @@ import type { TopicIndex } from '../routing/topic-index.ts'
 import type { Client, SessionState, Subscription } from '../state.ts'
 import { newSessionState, weighFilter } from './session-state.ts'
 
+/** The filter of the topics themselves, without the group of a shared subscription. */
+const topicsOf = (asked: string) => parseSubscription(asked)?.text ?? asked
+
 export type SessionTable = ReturnType<typeof createSessionTable>
 
 export function createSessionTable(parts: {
@@ -32,7 +35,7 @@ export function createSessionTable(parts: {
     const { filter } = subscription
     if (!state.subscriptions.has(filter)) {
       state.subscriptionBytes += weighFilter(filter)
-      parts.interest?.follow(filter)
+      parts.interest?.follow(topicsOf(filter))
     }
     state.subscriptions.set(filter, subscription)
     if (filter.startsWith('$share/')) groups.join(state, subscription)
@@ -42,7 +45,7 @@ export function createSessionTable(parts: {
   function remove(state: SessionState, filter: string): void {
     if (!state.subscriptions.delete(filter)) return
     state.subscriptionBytes -= weighFilter(filter)
-    parts.interest?.unfollow(filter)
+    parts.interest?.unfollow(topicsOf(filter))
     if (filter.startsWith('$share/')) groups.leave(state, filter)
     else index.unsubscribe(filter, state)
   }
