@@ -1,6 +1,7 @@
 // Connections to PostgreSQL: what `--registry postgres://…` names, the password from a file, TLS with verification off loopback.
 // Refuses to know what is asked over them.
 import { readFileSync, statSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -71,6 +72,9 @@ export function shownPostgres({ host, port, database }: PostgresSettings): strin
   return host.startsWith('/') ? `${database} at ${host}` : `${database} at ${host}:${port}`
 }
 
+/** What each connection was made on, to end it at once. */
+const sockets = new WeakMap<PostgresClient, Socket>()
+
 /**
  * One connection. `lost` is called once where it ends by itself; until then a question that is not answered within `answerMs` fails,
  * and its connection must not be used any longer. Throws where none can be made within 5 s.
@@ -80,7 +84,9 @@ export async function connectPostgres(
   options: { name: string; lost?: (error: Error) => void; answerMs?: number },
 ): Promise<PostgresClient> {
   const { host, port, database, user, tls } = settings
+  const socket = new Socket()
   const client = new pg.Client({
+    stream: () => socket,
     ...{ host, port, database, user },
     password: () => passwordOf(settings),
     ssl:
@@ -99,6 +105,7 @@ export async function connectPostgres(
     options.lost?.(error)
   })
   await client.connect()
+  sockets.set(client, socket)
   return client
 }
 
@@ -106,8 +113,7 @@ export async function connectPostgres(
 export function dropPostgres(client: PostgresClient): void {
   client.on('error', () => {})
   void client.end().catch(() => {})
-  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
-  stream.destroy()
+  sockets.get(client)?.destroy()
 }
 
 function passwordOf(settings: PostgresSettings): string {
