@@ -8,6 +8,7 @@ import { runCall } from './note-calls.ts'
 import { NOTES_CHANNEL } from './note-forwarder.ts'
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
+import { createRepeatedLook } from './repeated-look.ts'
 
 const NOTES_AT_ONCE = 500
 const LOOK_MS = 1_000
@@ -26,16 +27,14 @@ export function startNoteRunner(options: {
   onFailed(error: unknown): void
 }): { stop(): Promise<void> } {
   const { registry, leads } = options
-  let stopped = false
-  let heard = false
-  let wake = () => {}
+  const looking = createRepeatedLook({
+    look: async () => (await look()) >= NOTES_AT_ONCE,
+    ...{ everyMs: LOOK_MS, retryMs: RETRY_MS, onFailed: options.onFailed },
+  })
   const link = createPostgresLink({
     ...{ settings: options.settings, name: `${options.name} notes` },
     async prepare(client) {
-      client.on('notification', () => {
-        heard = true
-        wake()
-      })
+      client.on('notification', looking.wake)
       await client.query(`LISTEN ${NOTES_CHANNEL}`)
     },
   })
@@ -80,35 +79,12 @@ export function startNoteRunner(options: {
     }
   }
 
-  async function run(): Promise<void> {
-    while (!stopped) {
-      let pauseMs = LOOK_MS
-      try {
-        heard = false
-        if ((await look()) >= NOTES_AT_ONCE) continue
-      } catch (error) {
-        if (stopped) return
-        options.onFailed(error)
-        pauseMs = RETRY_MS
-      }
-      if (heard || stopped) continue
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, pauseMs)
-        wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-  }
-
-  const running = run()
+  looking.start()
   return {
     async stop() {
-      stopped = true
-      wake()
+      const stopped = looking.stop()
       link.close()
-      await running
+      await stopped
     },
   }
 }

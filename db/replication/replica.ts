@@ -6,6 +6,7 @@ import type { PostgresClient, PostgresSettings } from './postgres.ts'
 import { createPostgresLink, unreachable } from './postgres-link.ts'
 import { preparePostgresSchema } from './postgres-schema.ts'
 import { type Head, inSnapshot, REGISTRY_CHANNEL, readChanges } from './registry-rows.ts'
+import { createRepeatedLook } from './repeated-look.ts'
 import { openReplicaFile } from './replica-file.ts'
 import { prepareRowApplication } from './row-application.ts'
 import type { ChangedRow } from './row-capture.ts'
@@ -50,19 +51,21 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let heardAt = Number.NEGATIVE_INFINITY
   let registryId = ''
   let isNew = false
-  let stopped = false
-  let wake = () => {}
-  let heard = false
+  const following = createRepeatedLook({
+    async look() {
+      await catchUp()
+      options.onCaughtUp?.()
+      return false
+    },
+    ...{ everyMs, retryMs: RETRY_MS, onFailed: options.onFailed },
+  })
   let writing: Promise<unknown> = Promise.resolve()
 
   const link = createPostgresLink({
     ...{ settings, name: options.name },
     async prepare(client: PostgresClient) {
       await preparePostgresSchema(client, options.writer === true)
-      client.on('notification', () => {
-        heard = true
-        wake()
-      })
+      client.on('notification', following.wake)
       await client.query(`LISTEN ${REGISTRY_CHANNEL}`)
     },
   })
@@ -141,29 +144,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       throw isSqlite(error) ? error : unreachable(error, settings)
     })
 
-  async function follow(): Promise<void> {
-    while (!stopped) {
-      let pauseMs = everyMs
-      try {
-        heard = false
-        await catchUp()
-        options.onCaughtUp?.()
-      } catch (error) {
-        if (stopped) return
-        options.onFailed(error)
-        pauseMs = RETRY_MS
-      }
-      if (heard || stopped) continue
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, pauseMs)
-        wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-  }
-
   try {
     await catchUp()
   } catch (error) {
@@ -171,7 +151,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     replica.close()
     throw error
   }
-  const following = follow()
+  following.start()
   return {
     registryId: () => registryId,
     sequence: sequenceAt,
@@ -183,10 +163,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       }),
     isNew: () => isNew,
     async stop() {
-      stopped = true
-      wake()
+      const stopped = following.stop()
       link.close()
-      await following
+      await stopped
       await writing
       replica.close()
     },
