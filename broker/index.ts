@@ -12,6 +12,7 @@ import type { PostgresSettings } from '../db/replication/postgres.ts'
 import { openSessionFile } from '../db/sessions/session-file.ts'
 
 import manifest from '../package.json' with { type: 'json' }
+import { type CloneDetector, createCloneDetector } from './admission/clone-detector.ts'
 import { createLimits } from './gate/limits/connection-limits.ts'
 import { createGates } from './gate-workers/index.ts'
 import type { Cluster, ClusterOptions } from './mqtt/cluster/index.ts'
@@ -109,12 +110,14 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const sessions = createSessions()
   const { nodeId } = options
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
-  const cluster = await openClusterFor({ ...options, settings }, registry.feed, brokerLog, metrics).catch(
-    async error => {
-      await registry.close()
-      throw error
-    },
-  )
+  const cloneDetector = createCloneDetector()
+  const cluster = await openClusterFor(
+    { ...options, settings },
+    { cloneDetector, feed: registry.feed, log: brokerLog, metrics, now },
+  ).catch(async error => {
+    await registry.close()
+    throw error
+  })
   const stores = await Promise.try(openStores, {
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
     sharedFile: cluster?.sessionFile ?? null,
@@ -129,7 +132,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     throw error
   })
   const { writeBuffer, sessionFile, publisher } = stores
-  const observers = createObservers({ ...stores, settings, log: brokerLog, metrics, now })
+  const observers = createObservers({ ...stores, settings, log: brokerLog, metrics, cloneDetector, now })
 
   const isGone = createIsGone(registry.deviceLookup)
   const engine = await createEngine({
@@ -214,11 +217,16 @@ async function openClusterFor(
     settings,
     onFatal,
   }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'shared' | 'settings' | 'onFatal'>,
-  feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
-  log: BrokerLog,
-  metrics: BrokerMetrics,
+  parts: {
+    cloneDetector: CloneDetector
+    feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>
+    log: BrokerLog
+    metrics: BrokerMetrics
+    now: () => number
+  },
 ): Promise<Cluster | null> {
   if (cluster === undefined) return null
+  const { cloneDetector, feed, log, metrics, now } = parts
   if (settings.topicBytesMax > TOPIC_BYTES_MAX)
     throw new Error(`with --bus topicBytesMax is ${TOPIC_BYTES_MAX} at most: set it lower`)
   const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
@@ -226,6 +234,8 @@ async function openClusterFor(
     ...cluster,
     name: nodeId ?? shared?.node ?? hostname(),
     clearedAfter: epoch => [...feed.clearedAfter(epoch), ...feed.deletedAfter(epoch)],
+    pastTakeovers: fingerprint => cloneDetector.past(fingerprint, now()),
+    takeInTakeovers: (fingerprint, past) => cloneDetector.takeIn(fingerprint, past, now()),
     onTrouble: log.clusterTroubled,
     onCommitted: ms => metrics.groupCommitSeconds.observe(ms / 1000),
     onEnded(error) {

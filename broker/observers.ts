@@ -1,6 +1,6 @@
 // What happens when the engine, a gate or the revocation watch reports something: a log line, a metric, an event, a registry
 // write. Decides nothing but that a takeover looks like a cloned certificate.
-import { createCloneDetector } from './admission/clone-detector.ts'
+import type { CloneDetector } from './admission/clone-detector.ts'
 import type { EventPublisher } from './events/event-publisher.ts'
 import type { EventRecorder } from './events/event-recorder.ts'
 import type { GatesOptions } from './gate-workers/index.ts'
@@ -20,12 +20,12 @@ export function createObservers(options: {
   publisher: EventPublisher
   writeBuffer: RegistryWriteBuffer
   history: Pick<BrokerHistory, 'routed' | 'publishAcknowledged'>
+  cloneDetector: CloneDetector
   /** The session store failed to write. */
   onStoreFailed(error: unknown): void
   now: () => number
 }) {
-  const { settings, log, metrics, recorder, publisher, writeBuffer, history, now } = options
-  const detectClone = createCloneDetector()
+  const { settings, log, metrics, recorder, publisher, writeBuffer, history, cloneDetector, now } = options
 
   const refused: BrokerLog['refused'] = (reason, peer, detail, code) => {
     log.refused(reason, peer, detail, code)
@@ -38,7 +38,8 @@ export function createObservers(options: {
     // Two certificates of one device overlap while it renews. One certificate on both sides is a clone or a storm.
     if (peer.fingerprint === undefined || peer.fingerprint !== by.fingerprint) return
     const at = now()
-    const suspicion = detectClone({ fingerprint: peer.fingerprint, from: peer.address, to: by.address, at })
+    const { fingerprint } = peer
+    const suspicion = cloneDetector.notice({ fingerprint, from: peer.address, to: by.address, at })
     if (suspicion === null) return
     const deviceId = peer.deviceId ?? ''
     const suspends = settings.suspendClones === 1

@@ -1,12 +1,23 @@
 // Detects by takeovers that two clients use one certificate: they take the session from each other again and again.
-// Pure, with a bounded memory; the consequence of a suspicion is decided elsewhere.
+// Where sessions go from node to node, what is known goes with them. Pure, with a bounded memory; the consequence of a suspicion is
+// decided elsewhere.
 
-type Takeover = {
-  fingerprint: string
-  /** Where the session that ends is from, and where the one that begins. */
-  from: string
-  to: string
-  at: number
+/** `from` is where the session that ends is from, `to` where the one that begins; `at` in ms since the epoch. */
+type Takeover = { fingerprint: string; from: string; to: string; at: number }
+
+/** What is known of a certificate, for another node: in ms before now, since clocks differ. Oldest first. */
+export type PastTakeovers = {
+  takeovers: { from: string; to: string; agoMs: number }[]
+  /** When it was last told; null for never. */
+  toldAgoMs: number | null
+}
+
+export type CloneDetector = {
+  /** Notes a takeover within one certificate; gives a suspicion at most once a minute for each. */
+  notice(takeover: Takeover): CloneSuspicion | null
+  past(fingerprint: string, now: number): PastTakeovers
+  /** What another node knew of it, from which its session has come. */
+  takeIn(fingerprint: string, past: PastTakeovers, now: number): void
 }
 
 export const cloneKinds = ['takeover_storm', 'alternating_sources'] as const
@@ -28,33 +39,61 @@ const MINUTE_MS = 60_000
 const MEMORY_MS = 10 * MINUTE_MS
 const REPEAT_MS = MINUTE_MS
 const CERTIFICATES_REMEMBERED_MAX = 10_000
-const TAKEOVERS_REMEMBERED_MAX = 32
+export const TAKEOVERS_REMEMBERED_MAX = 32
 const ADDRESSES_SHOWN_MAX = 8
 
 type History = { takeovers: Takeover[]; toldAt: number }
+const NEVER = Number.NEGATIVE_INFINITY
 
-/** Notes a takeover within one certificate; gives a suspicion at most once a minute for each. `at` in ms since the epoch. */
-export function createCloneDetector(): (takeover: Takeover) => CloneSuspicion | null {
+export function createCloneDetector(): CloneDetector {
   const histories = new Map<string, History>()
 
-  return takeover => {
-    const { fingerprint, at } = takeover
-    const known = histories.get(fingerprint)
-    // A clock that steps back leaves nothing to count from.
-    const recent = (known?.takeovers ?? []).filter(past => past.at <= at && at - past.at < MEMORY_MS)
-    const history = {
-      takeovers: [...recent, takeover].slice(-TAKEOVERS_REMEMBERED_MAX),
-      toldAt: Math.min(known?.toldAt ?? Number.NEGATIVE_INFINITY, at),
-    }
+  function keep(fingerprint: string, history: History): void {
     // Re-inserted, so that the map stays in order of use and the oldest is first.
     histories.delete(fingerprint)
     histories.set(fingerprint, history)
     if (histories.size > CERTIFICATES_REMEMBERED_MAX) histories.delete(histories.keys().next().value!)
+  }
 
-    const suspicion = classify(history.takeovers, at)
-    if (suspicion === null || at - history.toldAt < REPEAT_MS) return null
-    history.toldAt = at
-    return suspicion
+  /** A clock that steps back leaves nothing to count from. */
+  function recent(fingerprint: string, at: number): Takeover[] {
+    const { takeovers = [] } = histories.get(fingerprint) ?? {}
+    return takeovers.filter(past => past.at <= at && at - past.at < MEMORY_MS)
+  }
+
+  return {
+    notice(takeover) {
+      const { fingerprint, at } = takeover
+      const history = {
+        takeovers: [...recent(fingerprint, at), takeover].slice(-TAKEOVERS_REMEMBERED_MAX),
+        toldAt: Math.min(histories.get(fingerprint)?.toldAt ?? NEVER, at),
+      }
+      keep(fingerprint, history)
+      const suspicion = classify(history.takeovers, at)
+      if (suspicion === null || at - history.toldAt < REPEAT_MS) return null
+      history.toldAt = at
+      return suspicion
+    },
+
+    past(fingerprint, now) {
+      const toldAt = histories.get(fingerprint)?.toldAt ?? NEVER
+      return {
+        takeovers: recent(fingerprint, now).map(({ from, to, at }) => ({ from, to, agoMs: now - at })),
+        toldAgoMs: toldAt === NEVER ? null : Math.max(0, now - toldAt),
+      }
+    },
+
+    takeIn(fingerprint, { takeovers, toldAgoMs }, now) {
+      const own = recent(fingerprint, now)
+      const brought = takeovers.map(({ from, to, agoMs }) => ({ fingerprint, from, to, at: now - agoMs }))
+      if (own.length === 0 && brought.length === 0) return
+      const toldAt = histories.get(fingerprint)?.toldAt ?? NEVER
+      keep(fingerprint, {
+        // What comes is the same and what followed, unless an answer between nodes was lost.
+        takeovers: own.length > brought.length ? own : brought.slice(-TAKEOVERS_REMEMBERED_MAX),
+        toldAt: Math.max(toldAt, toldAgoMs === null ? NEVER : now - toldAgoMs),
+      })
+    },
   }
 }
 

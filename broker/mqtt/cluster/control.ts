@@ -1,5 +1,6 @@
 // What nodes tell each other on the bus beside messages: digests of what is in the log, the groups of shared subscriptions that they have
-// members of, and that a session is to be handed over. Whatever bytes come, they are one of these or nothing.
+// members of, that a session is to be handed over, and how it was. Whatever bytes come, they are one of these or nothing.
+import { type PastTakeovers, TAKEOVERS_REMEMBERED_MAX } from '../../admission/clone-detector.ts'
 import type { Digest, DigestEntry } from './incoming.ts'
 
 /** `groups` are all that the node has members of. */
@@ -7,11 +8,18 @@ export type Control =
   | ({ kind: 'digest' } & Digest)
   | { kind: 'groups'; from: number; groups: string[] }
   | { kind: 'hello'; from: number }
-export type HandOver = { clientId: string; to: number }
+/** A client of a device: its certificate, and where it comes from. */
+export type PeerPlace = { fingerprint: string; address: string }
+/** `by` is the client that comes; null where none waits for it. */
+export type HandOver = { clientId: string; to: number; by: PeerPlace | null }
+/** `ended` is the connection that ended by it; `past` is of the certificate that comes. Null where the node does not say. */
+export type HandedOver = { isDone: boolean; ended: PeerPlace | null; past: PastTakeovers | null }
 
 const ENTRIES_MAX = 100_000
 const GROUPS_MAX = 10_000
 const CLIENT_ID_MAX = 256
+/** A fingerprint in hex, an IPv6 address with its zone. */
+const PLACE_MAX = 64
 
 export function encodeControl(control: Control): Buffer {
   if (control.kind !== 'digest') return Buffer.from(JSON.stringify(control))
@@ -69,7 +77,39 @@ export function decodeHandOver(bytes: Uint8Array): HandOver | null {
   const value = parsed(bytes)
   const { clientId, to } = value ?? {}
   if (typeof clientId !== 'string' || clientId.length > CLIENT_ID_MAX || !isNumber(to)) return null
-  return { clientId, to }
+  return { clientId, to, by: placeOf(value?.['by']) }
+}
+
+/** The first octet is all that a node of the version before writes, and reads. */
+export function encodeHandedOver({ isDone, ...told }: HandedOver): Buffer {
+  return Buffer.concat([Buffer.of(isDone ? 1 : 0), Buffer.from(JSON.stringify(told))])
+}
+
+export function decodeHandedOver(bytes: Uint8Array): HandedOver {
+  const told = parsed(bytes.subarray(1))
+  return { isDone: bytes[0] === 1, ended: placeOf(told?.['ended']), past: pastOf(told?.['past']) }
+}
+
+function placeOf(value: unknown): PeerPlace | null {
+  const { fingerprint, address } = (value ?? {}) as Record<string, unknown>
+  return isShort(fingerprint) && isShort(address) ? { fingerprint, address } : null
+}
+
+function pastOf(value: unknown): PastTakeovers | null {
+  const { takeovers, toldAgoMs } = (value ?? {}) as Record<string, unknown>
+  if (!Array.isArray(takeovers) || takeovers.length > TAKEOVERS_REMEMBERED_MAX) return null
+  if (toldAgoMs !== null && !isNumber(toldAgoMs)) return null
+  const read: PastTakeovers['takeovers'] = []
+  for (const each of takeovers) {
+    const { from, to, agoMs } = (each ?? {}) as Record<string, unknown>
+    if (!isShort(from) || !isShort(to) || !isNumber(agoMs)) return null
+    read.push({ from, to, agoMs })
+  }
+  return { takeovers: read, toldAgoMs }
+}
+
+function isShort(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= PLACE_MAX
 }
 
 function parsed(bytes: Uint8Array): Record<string, unknown> | null {

@@ -1,6 +1,7 @@
 // What the engine does for the cluster: types alone.
 import type { Message } from '../message.ts'
 import type { Arrival } from '../routing/router.ts'
+import type { PeerPlace } from './control.ts'
 import type { SessionMoves } from './handover.ts'
 import type { Envelope } from './message-codec.ts'
 
@@ -26,5 +27,7 @@ export type EngineSide = {
   clearedEpoch(): number
   groupsHere(): string[]
   setElsewhere(asked: string, nodes: readonly number[]): void
+  /** The connection of a device ended at another node, for this client of it came here. */
+  takenOver(clientId: string, ended: PeerPlace, by: PeerPlace): void
   moves: Omit<SessionMoves, 'kept'>
 }

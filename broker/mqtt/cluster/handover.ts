@@ -11,14 +11,15 @@ import {
 } from '../../../db/cluster/cluster-store.ts'
 import type { SessionContent } from '../../../db/sessions/session-mirror.ts'
 import type { SessionState } from '../state.ts'
+import type { PeerPlace } from './control.ts'
 import type { GroupWriter } from './group-writer.ts'
 import type { Incoming } from './incoming.ts'
 import { decodeEnvelope, type Envelope } from './message-codec.ts'
 
 /** What the engine does to sessions that come and go. */
 export type SessionMoves = {
-  /** Ends its connection, for the device is at another node. */
-  endConnection(clientId: string): void
+  /** Ends its connection, for the device is at another node. Gives it where there was one. */
+  endConnection(clientId: string): PeerPlace | null
   /** Forgets it here; it goes on elsewhere. */
   letGo(clientId: string): void
   /** Takes its content in. Gives its state; null where it has none that outlives a connection. */
@@ -35,6 +36,9 @@ export type SessionMoves = {
   kept(): Promise<void>
 }
 
+/** Whether it is that node's now, and the connection that ended by it. */
+export type Released = { isDone: boolean; ended: PeerPlace | null }
+
 export type HandOver = ReturnType<typeof createHandOver>
 
 const CLAIM_MS = 15_000
@@ -50,7 +54,7 @@ export function createHandOver(parts: {
   owned: Map<string, number>
   moves: SessionMoves
   /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
-  askOwner(owner: number, clientId: string): Promise<boolean>
+  askOwner(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean>
   /** Whether the registry had it deleted after this epoch, and this node has seen that already. */
   isCleared(clientId: string, since: number): boolean
   isClosed(): boolean
@@ -70,7 +74,7 @@ export function createHandOver(parts: {
     return own
   }
 
-  async function claim(clientId: string): Promise<void> {
+  async function claim(clientId: string, by: PeerPlace): Promise<void> {
     const end = performance.now() + CLAIM_MS
     for (;;) {
       if (owned.has(clientId)) return
@@ -79,7 +83,7 @@ export function createHandOver(parts: {
         owned.set(clientId, epoch)
         return
       }
-      if (owner === me || (await parts.askOwner(owner, clientId))) {
+      if (owner === me || (await parts.askOwner(owner, clientId, by))) {
         if (await load(clientId, false)) return
       } else await new Promise(resolve => setTimeout(resolve, RETRY_MS))
       if (performance.now() > end || parts.isClosed())
@@ -152,25 +156,25 @@ export function createHandOver(parts: {
       await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
   }
 
-  async function release(clientId: string, to: number): Promise<boolean> {
+  async function release(clientId: string, to: number): Promise<Released> {
     // It may be this node's without its knowing: the answer to a claim was lost.
-    if (!owned.has(clientId) && !(await load(clientId, false))) return false
-    moves.endConnection(clientId)
+    if (!owned.has(clientId) && !(await load(clientId, false))) return { isDone: false, ended: null }
+    const ended = moves.endConnection(clientId)
     writer.collect()
     writer.give(clientId, to)
     owned.delete(clientId)
     moves.letGo(clientId)
     writer.collect() // what was let go is not gone
     await moves.kept()
-    return true
+    return { isDone: true, ended }
   }
 
   return {
-    /** Resolves once the session of this client is this node's; null where it is. Rejects where it does not become so. */
-    own(clientId: string): Promise<void> | null {
-      return owned.has(clientId) && !busy.has(clientId) ? null : inTurn(clientId, () => claim(clientId))
+    /** Resolves once the session of the client that comes is this node's; null where it is. Rejects where it does not become so. */
+    own(clientId: string, by: PeerPlace): Promise<void> | null {
+      return owned.has(clientId) && !busy.has(clientId) ? null : inTurn(clientId, () => claim(clientId, by))
     },
-    /** Another node asks for it. Gives whether it is that node's now. */
+    /** Another node asks for it. */
     release: (clientId: string, to: number) => inTurn(clientId, () => release(clientId, to)),
     /** Sessions that were handed to this node and not read then, for a connection broke in the middle. */
     async readLeft(): Promise<void> {

@@ -15,15 +15,17 @@ import {
 import type { PostgresSettings } from '../../../db/replication/postgres.ts'
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
 import { mirrorSessions } from '../../../db/sessions/session-mirror.ts'
+import type { PastTakeovers } from '../../admission/clone-detector.ts'
 import type { BusAddress } from '../../bus/address.ts'
 import { type BusConnection, connectBus } from '../../bus/connection.ts'
 import type { OtherNodes as OtherNodesOfBus } from '../routing/bus.ts'
 import type { OtherNodes as OtherNodesOfRouter } from '../routing/router.ts'
 import { createArrivals } from './arrivals.ts'
-import { decodeControl, decodeHandOver, encodeHandOver } from './control.ts'
+import { decodeControl } from './control.ts'
 import type { EngineSide } from './engine-side.ts'
 import { createGroupWriter } from './group-writer.ts'
 import { createHandOver } from './handover.ts'
+import { createHandOverCalls } from './handover-calls.ts'
 import { createIncoming } from './incoming.ts'
 import { decodeEnvelope, type Envelope } from './message-codec.ts'
 import { createOutgoing } from './outgoing.ts'
@@ -42,6 +44,9 @@ export type ClusterOptions = {
   times?: PresenceTimes | undefined
   /** The devices of which the registry had what is stored deleted, after this epoch. */
   clearedAfter(epoch: number): string[]
+  /** What is known of takeovers of a certificate, and what another node knew of them. */
+  pastTakeovers(fingerprint: string): PastTakeovers
+  takeInTakeovers(fingerprint: string, past: PastTakeovers): void
   onTrouble(error: unknown): void
   /** A group of this node is in PostgreSQL, after so many ms. */
   onCommitted(ms: number): void
@@ -53,7 +58,6 @@ export type Cluster = Awaited<ReturnType<typeof openCluster>>
 
 const CONNECTIONS = 4
 const FLUSH_MS = 1_000
-const RELEASE_MS = 2_000
 /** How long the last group of a node that stops is tried. */
 const LAST_GROUP_MS = 5_000
 /** IDs of rows begin here in each life, and two nodes never give the same one. */
@@ -73,7 +77,7 @@ export async function openCluster(file: SessionFile, options: ClusterOptions) {
 
 function createCluster(
   file: SessionFile,
-  { onTrouble, onEnded, onCommitted, clearedAfter, times }: ClusterOptions,
+  { onTrouble, onEnded, onCommitted, clearedAfter, pastTakeovers, takeInTakeovers, times }: ClusterOptions,
   open: {
     writing: ClusterConnections
     asking: ClusterConnections
@@ -144,6 +148,10 @@ function createCluster(
     engine.touch()
     return engine.kept()
   }
+  const calls = createHandOverCalls({
+    ...{ me, nats, prefix, pastTakeovers, takeInTakeovers, onTrouble },
+    takenOver: (clientId, ended, by) => engine.takenOver(clientId, ended, by),
+  })
   const handOver = createHandOver({
     me,
     connections: asking,
@@ -160,15 +168,7 @@ function createCluster(
       deliverMissed: (state, envelope, place) => engine.moves.deliverMissed(state, envelope, place),
       reservePlace: () => engine.moves.reservePlace(),
     },
-    async askOwner(owner, clientId) {
-      try {
-        const asked = encodeHandOver({ clientId, to: me })
-        const answer = await nats.request(`${prefix}.n.${owner}`, asked, { timeout: RELEASE_MS })
-        return answer.data[0] === 1
-      } catch {
-        return false // it does not answer: it is asked again, or declared ended
-      }
-    },
+    askOwner: calls.ask,
     isCleared: (clientId, since) => engine.clearedEpoch() > since && clearedAfter(since).includes(clientId),
     isClosed: () => isClosed,
   })
@@ -258,15 +258,7 @@ function createCluster(
     start(side: EngineSide): void {
       engine = side
       nats.subscribe(`${prefix}.c`, { callback: receiveControl })
-      nats.subscribe(`${prefix}.n.${me}`, {
-        callback: (error, message) => {
-          const asked = error === null ? decodeHandOver(message.data) : null
-          if (asked === null) return
-          handOver
-            .release(asked.clientId, asked.to)
-            .then(isDone => message.respond(Uint8Array.of(isDone ? 1 : 0)), onTrouble)
-        },
-      })
+      calls.answer(handOver.release)
       nats.onUp(outgoing.hello)
       outgoing.hello()
       presence = startPresence({

@@ -1,8 +1,9 @@
 // What the engine does for the cluster: sessions that come from other nodes and go to them, messages and retained messages of others.
 
+import type { PeerPlace } from '../cluster/control.ts'
 import type { EngineSide } from '../cluster/engine-side.ts'
 import { decodeEnvelope } from '../cluster/message-codec.ts'
-import { markReplaced } from '../connection/sessions.ts'
+import { markReplaced, placeOf } from '../connection/sessions.ts'
 import { isExpired } from '../message.ts'
 import { encodeDisconnect } from '../protocol/encode.ts'
 import { codes } from '../protocol/reason-codes.ts'
@@ -54,6 +55,8 @@ export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean
     clearedEpoch: store.clearedEpoch,
     groupsHere: router.groups.here,
     setElsewhere: router.groups.setElsewhere,
+    takenOver: (deviceId, ended, by) =>
+      parts.foundation.events.takenOver({ ...ended, deviceId }, { ...by, deviceId }),
     moves: movesOf(parts, isGone),
   })
 }
@@ -89,11 +92,15 @@ function movesOf(
 
   return {
     endConnection(clientId) {
-      for (const session of sessions.ofDevice(clientId)) if (session.connected) markReplaced(session)
+      let ended: PeerPlace | null = null
+      for (const session of sessions.ofDevice(clientId)) {
+        if (session.connected) ended = placeOf(markReplaced(session))
+      }
       const client = table.get(clientId)?.client
-      if (client == null) return
+      if (client == null) return ended
       const last = client.version === 5 ? encodeDisconnect(codes.sessionTakenOver) : null
       connections.closing.close(client, { transport: 'in order', will: true, last })
+      return ended
     },
 
     letGo: forget,

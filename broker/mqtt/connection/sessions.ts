@@ -5,6 +5,7 @@ import { type ProtocolName, protocolNames } from '../../../db/roll/live-sessions
 import { noRights } from '../../../policy/rights.ts'
 import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
 import type { PeerInfo } from '../../observability/logging.ts'
+import type { PeerPlace } from '../cluster/control.ts'
 import type { Version } from '../protocol/packets.ts'
 import type { DeviceRights, Principal } from '../rights-resolver.ts'
 
@@ -97,6 +98,11 @@ export function peerInfoOf(session: Session): PeerInfo {
     deviceId: session.identity.deviceId,
     ...(session.protocolLevel !== null && { protocol: protocolNames[session.protocolLevel] }),
   }
+}
+
+/** What other nodes are told of it. */
+export function placeOf({ identity, address }: Session): PeerPlace {
+  return { fingerprint: identity.fingerprint, address }
 }
 
 /** Notes that another connection of its device takes its place. */

@@ -9,7 +9,7 @@ import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { protocolNames } from '../../../db/roll/live-sessions.ts'
 import { TOPIC_ALIASES_MAX } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
-import { markReplaced, peerInfoOf, principalOf } from '../connection/sessions.ts'
+import { markReplaced, peerInfoOf, placeOf, principalOf } from '../connection/sessions.ts'
 import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
@@ -205,7 +205,7 @@ export function createConnectHandler(parts: HandlerContext) {
       clean: packet.clean,
       ...(packet.username !== undefined && { username: packet.username.slice(0, USERNAME_SHOWN_MAX) }),
     }
-    const owning = parts.cluster?.own(session.identity.deviceId) ?? null
+    const owning = parts.cluster?.own(session.identity.deviceId, placeOf(session)) ?? null
     if (owning === null) {
       begin(client, packet)
       return

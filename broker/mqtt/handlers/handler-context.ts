@@ -1,6 +1,7 @@
 // What the handlers of packets work with.
 
 import type { BrokerSettings } from '../../settings/validation.ts'
+import type { PeerPlace } from '../cluster/control.ts'
 import type { Closing } from '../connection/closing.ts'
 import type { Input } from '../connection/input.ts'
 import type { Output } from '../connection/output.ts'
@@ -39,7 +40,7 @@ export type HandlerContext = {
   boundsOf(isBackend: boolean): DeviceBounds
   nextSequence(): number
   /** The other nodes; null where there is none. */
-  cluster: { own(clientId: string): Promise<void> | null } | null
+  cluster: { own(clientId: string, by: PeerPlace): Promise<void> | null } | null
   now(): number
   /** Whether no new message is taken any more. */
   isDraining(): boolean

@@ -6,9 +6,9 @@ import { createCloneDetector } from '../../../broker/admission/clone-detector.ts
 const MINUTE_MS = 60_000
 
 function detectorAt(start = 1_000_000) {
-  const detect = createCloneDetector()
+  const detector = createCloneDetector()
   return (from: string, to: string, afterMs: number, fingerprint = 'f') =>
-    detect({ fingerprint, from, to, at: start + afterMs })
+    detector.notice({ fingerprint, from, to, at: start + afterMs })
 }
 
 test('a device that moves to another network is no clone, nor if it comes back once', () => {
@@ -60,4 +60,35 @@ test('a clock that steps back raises no suspicion', () => {
   takeover('a', 'b', 10_000)
   takeover('b', 'a', 11_000)
   assert.equal(takeover('a', 'b', -3_600_000), null)
+})
+
+test('what one node knew counts at the next, whatever their clocks say', () => {
+  const detectors = [createCloneDetector(), createCloneDetector()]
+  const clocks = [1_000_000, 1_000_000 - 90_000]
+  const takeovers = [
+    { from: 'a', to: 'b' },
+    { from: 'b', to: 'a' },
+    { from: 'a', to: 'b' },
+    { from: 'b', to: 'a' },
+  ]
+  const found = takeovers.map((takeover, index) => {
+    const [one, other] = [index % 2, 1 - (index % 2)]
+    const passed = index * 1_000
+    const [to, from] = [detectors[one]!, detectors[other]!]
+    to.takeIn('f', from.past('f', clocks[other]! + passed), clocks[one]! + passed)
+    return to.notice({ fingerprint: 'f', ...takeover, at: clocks[one]! + passed })
+  })
+  assert.deepEqual(
+    found.map(each => each?.kind),
+    [undefined, undefined, 'alternating_sources', undefined],
+    'and is told once, wherever',
+  )
+})
+
+test('a node that hears less than it knows goes on from what it knows', () => {
+  const detector = createCloneDetector()
+  for (let count = 0; count < 10; count += 1)
+    detector.notice({ fingerprint: 'f', from: 'a', to: 'a', at: 1_000 + count })
+  detector.takeIn('f', { takeovers: [{ from: 'a', to: 'a', agoMs: 5 }], toldAgoMs: null }, 1_020)
+  assert.equal(detector.notice({ fingerprint: 'f', from: 'a', to: 'a', at: 1_021 })?.kind, 'takeover_storm')
 })

@@ -4,8 +4,10 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import {
   decodeControl,
+  decodeHandedOver,
   decodeHandOver,
   encodeControl,
+  encodeHandedOver,
   encodeHandOver,
 } from '../../../broker/mqtt/cluster/control.ts'
 import { decodeEnvelope, type Envelope, encodeEnvelope } from '../../../broker/mqtt/cluster/message-codec.ts'
@@ -130,7 +132,14 @@ describe('what nodes tell each other', () => {
       },
     ] as const)
       assert.deepEqual(decodeControl(encodeControl(control as never)), control)
-    assert.deepEqual(decodeHandOver(encodeHandOver({ clientId: 'ä', to: 3 })), { clientId: 'ä', to: 3 })
+    const by = { fingerprint: 'f', address: '::1' }
+    const asked = { clientId: 'ä', to: 3, by }
+    assert.deepEqual(decodeHandOver(encodeHandOver(asked)), asked)
+    const past = { takeovers: [{ from: '::1', to: '::2', agoMs: 3 }], toldAgoMs: 2 }
+    const answer = { isDone: true, ended: by, past }
+    assert.deepEqual(decodeHandedOver(encodeHandedOver(answer)), answer)
+    for (const isDone of [true, false])
+      assert.deepEqual(decodeHandedOver(Uint8Array.of(isDone ? 1 : 0)), { isDone, ended: null, past: null })
   })
 
   it('is nothing, and never throws, whatever comes', () => {
@@ -143,6 +152,8 @@ describe('what nodes tell each other', () => {
         bytes => {
           assert.equal(decodeControl(bytes), null)
           assert.equal(decodeHandOver(bytes), null)
+          const { ended, past } = decodeHandedOver(bytes)
+          assert.deepEqual({ ended, past }, { ended: null, past: null })
         },
       ),
     )

@@ -1,0 +1,58 @@
+// Sessions that are asked for over the bus: by this node of their owners, and by others of this node. With a session comes what its owner
+// knows of takeovers, so that two clients of one certificate are noticed whichever nodes they come to.
+import type { PastTakeovers } from '../../admission/clone-detector.ts'
+import type { BusConnection } from '../../bus/connection.ts'
+import {
+  decodeHandedOver,
+  decodeHandOver,
+  encodeHandedOver,
+  encodeHandOver,
+  type PeerPlace,
+} from './control.ts'
+import type { HandOver } from './handover.ts'
+
+const ANSWER_MS = 2_000
+
+export function createHandOverCalls(parts: {
+  me: number
+  nats: BusConnection
+  prefix: string
+  pastTakeovers(fingerprint: string): PastTakeovers
+  takeInTakeovers(fingerprint: string, past: PastTakeovers): void
+  /** The connection ended at another node, for this client came here. */
+  takenOver(clientId: string, ended: PeerPlace, by: PeerPlace): void
+  onTrouble(error: unknown): void
+}) {
+  const { me, nats, prefix } = parts
+
+  return {
+    /** Gives whether the owner handed it over; false where it does not answer: it is asked again, or declared ended. */
+    async ask(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean> {
+      try {
+        const asked = encodeHandOver({ clientId, to: me, by })
+        const { data } = await nats.request(`${prefix}.n.${owner}`, asked, { timeout: ANSWER_MS })
+        const { isDone, ended, past } = decodeHandedOver(data)
+        if (isDone && by !== null) {
+          if (past !== null) parts.takeInTakeovers(by.fingerprint, past)
+          if (ended !== null) parts.takenOver(clientId, ended, by)
+        }
+        return isDone
+      } catch {
+        return false
+      }
+    },
+
+    answer(release: HandOver['release']): void {
+      nats.subscribe(`${prefix}.n.${me}`, {
+        callback: (error, message) => {
+          const asked = error === null ? decodeHandOver(message.data) : null
+          if (asked === null) return
+          release(asked.clientId, asked.to).then(({ isDone, ended }) => {
+            const past = asked.by === null ? null : parts.pastTakeovers(asked.by.fingerprint)
+            message.respond(encodeHandedOver({ isDone, ended, past }))
+          }, parts.onTrouble)
+        },
+      })
+    },
+  }
+}
