@@ -33,7 +33,7 @@ type DisconnectCode =
   | 0x96
   | 0x97
   | 0x98
-type AckCode = 0x87 | 0x8f | 0x90 | 0x97 | 0x99
+type AckCode = 0x83 | 0x87 | 0x8f | 0x90 | 0x97 | 0x99
 
 /**
  * `connack` answers CONNECT, `disconnect` precedes the end of a live session, `ack` answers a PUBLISH or SUBSCRIBE and the
@@ -117,6 +117,7 @@ const codes = {
   // live sessions
   publish_denied: inAck(0x87),
   quota_exceeded: inAck(0x97),
+  message_unstorable: inAck(0x83),
   subscribe_denied: inAck(0x87),
   payload_format_invalid: { connack: 0x99, disconnect: null, ack: 0x99 },
   consumer_too_slow: nothing,

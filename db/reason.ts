@@ -172,6 +172,11 @@ const entries = {
     title: 'The device has as much stored at the broker as one device may',
     hint: 'Clear retained messages that are not needed, answer PUBREC with PUBREL, or raise the bound that the log names.',
   },
+  message_unstorable: {
+    seen: 'close',
+    title: 'The database that several brokers share refuses this message',
+    hint: 'See in the log what PostgreSQL says: a constraint, a trigger or a damaged index of its own.',
+  },
   payload_format_invalid: {
     seen: 'close',
     title: 'A payload was said to be UTF-8 and is not',

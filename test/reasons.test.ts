@@ -62,6 +62,7 @@ test('docs/reasons.md says of each what happened, what the device sees and what 
 /** How the page says a Reason Code, by the names of MQTT 5 §2.4. */
 const v5Names: Record<number, string> = {
   129: '0x81 (malformed packet)',
+  131: '0x83 (implementation specific error)',
   132: '0x84 (unsupported protocol version)',
   133: '0x85 (client identifier not valid)',
   134: '0x86 (bad user name or password)',

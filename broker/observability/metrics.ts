@@ -272,7 +272,10 @@ function startAtZero(metrics: {
     refusals.inc({ reason }, 0)
     cuts.inc({ reason }, 0)
   }
-  for (const reason of ['publish_denied', 'subscribe_denied', 'quota_exceeded', 'payload_format_invalid'])
+  for (const reason of [
+    ...['publish_denied', 'subscribe_denied', 'quota_exceeded', 'message_unstorable'],
+    'payload_format_invalid',
+  ])
     denials.inc({ reason }, 0)
   for (const kind of cloneKinds) clones.inc({ kind }, 0)
   for (const queue of ['outbound', 'too_large', 'offline', 'aged', 'retained']) drops.inc({ queue }, 0)

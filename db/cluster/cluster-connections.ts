@@ -83,8 +83,12 @@ export function createClusterConnections(
   }
 }
 
-/** Whether PostgreSQL itself refused it, and would again. Shutdowns and lost connections pass. */
+/**
+ * Whether PostgreSQL itself refused it, and would again (PostgreSQL 15, Appendix A). What passes: lost connections (08), read-only after a
+ * failover (25006), serialization and deadlocks (40), a full disk, memory and connections (53), locks (55), shutdowns and cancelled statements
+ * (57), the operating system's errors (58).
+ */
 export function isAnswer(error: unknown): error is { code: string } {
   const code = (error as { code?: unknown }).code
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^(57P|08|53|40|25006|55P03)/.test(code)
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^(08|25006|40|53|55|57|58)/.test(code)
 }

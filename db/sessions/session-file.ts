@@ -11,11 +11,17 @@ export type SessionFile = {
   brokerId: string
   /** The damaged file that was found instead, and where it lies now. */
   setAside: { file: string; error: string } | null
-  /** Resolves once all that was committed before is on disk. Rejects where the disk says it is not. */
-  sync(): Promise<void>
+  /**
+   * Resolves once all that was committed before is on disk, but for messages that a store of several nodes refused for good: gives why, by
+   * their sequence numbers. Rejects where the disk says that it is not.
+   */
+  sync(): Promise<RefusedMessages>
   close(): void
 }
 
+export type RefusedMessages = ReadonlyMap<number, Error>
+
+const NONE_REFUSED: RefusedMessages = new Map()
 const VERSION = 3
 
 /** Of version 1. */
@@ -138,7 +144,13 @@ function setAside(file: string, now: number): string {
 function openedInMemory(): SessionFile {
   const sqlite = new Sqlite(':memory:')
   const brokerId = prepared(sqlite)
-  return { sqlite, brokerId, setAside: null, sync: async () => {}, close: () => void sqlite.close() }
+  return {
+    sqlite,
+    brokerId,
+    setAside: null,
+    sync: async () => NONE_REFUSED,
+    close: () => void sqlite.close(),
+  }
 }
 
 function opened(file: string, aside: SessionFile['setAside']): SessionFile {
@@ -179,7 +191,7 @@ function withSync(
     sync: () =>
       new Promise((resolve, reject) => {
         log ??= openSync(`${file}-wal`, 'r+')
-        fdatasync(log, error => (error ? reject(error) : resolve()))
+        fdatasync(log, error => (error ? reject(error) : resolve(NONE_REFUSED)))
       }),
     close() {
       sqlite.close()

@@ -5,10 +5,16 @@ import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import type { EngineSide } from './engine-side.ts'
 import { decodeEnvelope, type Envelope } from './message-codec.ts'
+import type { RefusedRow } from './refused-rows.ts'
 import type { RetainedVersions } from './retained-versions.ts'
 
 /** How long, and how often, it is looked for a member that takes what no member here took. */
 const [PLACE_MS, PLACES_MAX] = [100, 50]
+
+const REMOVAL: Omit<Message, 'topic' | 'sequence'> = {
+  ...{ payload: Buffer.alloc(0), qos: 1 as const, retain: true },
+  ...{ publisher: null, properties: null, expiresAt: null },
+}
 
 export type Arrivals = ReturnType<typeof createArrivals>
 
@@ -59,8 +65,27 @@ export function createArrivals(parts: {
     else setTimeout(() => place(asked, message, tries + 1), PLACE_MS).unref()
   }
 
+  /** What a topic held before, for a message that was refused stands there here alone. */
+  async function retainBefore({ topic, number }: { topic: string; number: number }): Promise<void> {
+    const kept = await parts.readRetained(topic)
+    if (!versions.refused(topic, number)) return
+    const engine = parts.engine()
+    const envelope = kept?.message == null ? null : decodeEnvelope(kept.message)
+    if (envelope?.principal != null) engine.retains(envelope.principal)
+    engine.keepRetained({ ...(envelope?.message ?? REMOVAL), topic, sequence: engine.nextSequence() })
+  }
+
   return {
     deliver,
+    /** PostgreSQL does not take this of what was done here. */
+    refused(rows: readonly RefusedRow[]): void {
+      for (const { message, row, error } of rows) {
+        const what = message === null ? `${row?.kind} of ${row?.clientId}` : `a message on ${message.topic}`
+        parts.onTrouble(new Error(`PostgreSQL refuses ${what}: ${error.message}`, { cause: error }))
+        if (row !== null) parts.engine().rowRefused(row.clientId)
+        if (message?.isRetained) retainBefore(message).catch(parts.onTrouble)
+      }
+    },
     /** A message of a shared subscription that a node was to give to its members and did not. */
     place(asked: string, envelope: Envelope): void {
       const { nextSequence } = parts.engine()

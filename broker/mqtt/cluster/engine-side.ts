@@ -19,6 +19,8 @@ export type EngineSide = {
   /** On whose right it is retained; null where nobody knows. */
   principalOf(publisher: string): Envelope['principal']
   retains(principal: NonNullable<Envelope['principal']>): void
+  /** Something of this client's session is not stored and will not be: it is answered nothing that waits for that. */
+  rowRefused(clientId: string): void
   keepRetained(message: Message): void
   isRetained(topic: string): boolean
   /** Begins a group, where none is open. */

@@ -1,19 +1,14 @@
 // What this node did in one group of its session store, written to PostgreSQL as one: the messages it published, what changed in the
-// sessions it owns, how far it has taken the messages of others. Repeated until it is there, or until the node is declared ended.
+// sessions it owns, how far it has taken the messages of others. Repeated until it is there, or until the node is declared ended; what
+// PostgreSQL refuses for good is left out.
 import { type ClusterConnections, isAnswer } from '../../../db/cluster/cluster-connections.ts'
 import { type Group, NODE_ENDED, type Positions, writeGroup } from '../../../db/cluster/cluster-store.ts'
+import { probeGroup } from '../../../db/cluster/group-probe.ts'
+import type { RefusedMessages } from '../../../db/sessions/session-file.ts'
 import type { SessionMirror } from '../../../db/sessions/session-mirror.ts'
+import type { Logged } from './logged.ts'
+import { type RefusedRow, retainedOf, withoutRefused } from './refused-rows.ts'
 
-/** A message of this node, on its way into the log. */
-export type Logged = {
-  number: number
-  topic: string
-  isRetained: boolean
-  isRemoval: boolean
-  /** Those whose members of a shared subscription get it. */
-  nodes: readonly number[]
-  bytes: Buffer
-}
 /** `versions` of what was retained, by topic. */
 export type Written = { log: Logged[]; versions: ReadonlyMap<string, number> }
 
@@ -33,6 +28,8 @@ export function createGroupWriter(parts: {
   retainedVersion(topic: string): number
   isRetained(topic: string): boolean
   onWritten(written: Written): void
+  /** Of a group that is in PostgreSQL, what is not. */
+  onRefused(refused: readonly RefusedRow[]): void
   /** A group is in PostgreSQL, after so many ms, attempts that failed included. */
   onCommitted(ms: number): void
   onEnded(error: unknown): void
@@ -82,8 +79,8 @@ export function createGroupWriter(parts: {
     const all = [...changes.values()].filter(({ clientId }) => !unsettled.has(clientId))
     const heldEnds = [...ended].filter(([clientId]) => unsettled.has(clientId))
     for (const [clientId] of heldEnds) ended.delete(clientId)
-    const kept = new Map<string, Buffer | null>()
-    for (const each of logged) if (each.isRetained) kept.set(each.topic, each.isRemoval ? null : each.bytes)
+    const retained = retainedOf(logged)
+    const kept = new Set(retained.map(({ topic }) => topic))
     groups += 1
     const group: Group = {
       number: groups,
@@ -93,7 +90,7 @@ export function createGroupWriter(parts: {
       put: all.filter(each => 'content' in each),
       cut: all.filter(each => !('content' in each)),
       ended: [...ended].map(([clientId, epoch]) => ({ clientId, epoch })),
-      retained: [...kept].map(([topic, message]) => ({ topic, message })),
+      retained,
       unretained: [...unretained]
         .filter(topic => !kept.has(topic) && !parts.isRetained(topic))
         .map(topic => ({ topic, version: parts.retainedVersion(topic) })),
@@ -111,27 +108,52 @@ export function createGroupWriter(parts: {
     return { group, logged }
   }
 
-  async function write(group: Group): Promise<Map<string, number>> {
-    for (;;) {
+  type Content = { group: Group; logged: Logged[] }
+
+  /** Until it is there, but for what PostgreSQL refuses for good. */
+  async function write(content: Content): Promise<{ written: Written; refused: RefusedRow[] }> {
+    const refused: RefusedRow[] = []
+    for (let { group, logged } = content; ; ) {
       try {
-        return await parts.connections.ask(client => writeGroup(client, parts.me, group))
+        const versions = await parts.connections.ask(client => writeGroup(client, parts.me, group))
+        return { written: { log: logged, versions }, refused }
       } catch (error) {
-        if (isAnswer(error) && error.code === NODE_ENDED) {
-          parts.onEnded(error)
-          throw error
-        }
+        if (isEnd(error)) throw error
         parts.onTrouble(error)
         if (isStopped) throw error
-        await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+        const rest = isAnswer(error) ? await takenOf({ group, logged }) : null
+        if (rest !== null && rest.refused.length > 0) {
+          ;({ group, logged } = rest)
+          refused.push(...rest.refused)
+        } else await new Promise(resolve => setTimeout(resolve, RETRY_MS))
       }
     }
+  }
+
+  /** Null where it is not known now. */
+  async function takenOf(content: Content) {
+    try {
+      return await parts.connections.ask(client =>
+        withoutRefused(content, group => probeGroup(client, parts.me, group)),
+      )
+    } catch (error) {
+      if (isEnd(error)) throw error
+      parts.onTrouble(error)
+      return null
+    }
+  }
+
+  function isEnd(error: unknown): boolean {
+    const isEnded = isAnswer(error) && error.code === NODE_ENDED
+    if (isEnded) parts.onEnded(error)
+    return isEnded
   }
 
   return {
     collect,
     /** Numbers a message, and has it written with the group that is open. */
     publish(
-      what: Pick<Logged, 'topic' | 'isRetained' | 'isRemoval' | 'nodes'>,
+      what: Pick<Logged, 'sequence' | 'topic' | 'isRetained' | 'isRemoval' | 'nodes'>,
       encode: (number: number) => Buffer,
     ): void {
       const bytes = encode(count + 1) // before it is counted: a number without a message would be a gap
@@ -154,13 +176,19 @@ export function createGroupWriter(parts: {
     give: (clientId: string, to: number) => void given.push({ clientId, to, positions: reached() }),
     /** The number of the last message that this node published. */
     published: () => count,
-    /** Resolves once all that was done before is in PostgreSQL. Of one call at a time. */
-    async sync(): Promise<void> {
-      const { group, logged } = take()
+    /** Resolves once all that was done before is in PostgreSQL, but for what was refused. Of one call at a time. */
+    async sync(): Promise<RefusedMessages> {
+      const content = take()
       const began = performance.now()
-      const versions = await write(group)
+      const { written, refused } = await write(content)
       parts.onCommitted(performance.now() - began)
-      parts.onWritten({ log: logged, versions })
+      parts.onWritten(written)
+      if (refused.length > 0) parts.onRefused(refused)
+      return new Map(
+        refused.flatMap(({ message, error }) =>
+          message?.sequence == null ? [] : [[message.sequence, error] as const],
+        ),
+      )
     },
     /** From now on nothing is tried again. */
     stop(): void {

@@ -128,9 +128,8 @@ function createCluster(
     retainedVersion: versions.of,
     isRetained: topic => engine.isRetained(topic),
     onWritten: written => outgoing.written(written),
-    onCommitted,
-    onEnded,
-    onTrouble,
+    onRefused: arrivals.refused,
+    ...{ onCommitted, onEnded, onTrouble },
   })
   const publishing = createPublishing({
     ...{ me, writer, versions, engine: () => engine, place: arrivals.place },
@@ -213,10 +212,11 @@ function createCluster(
     },
     sessionFile: {
       ...file,
-      async sync(): Promise<void> {
+      async sync() {
         const isNew = isInterestNew
         isInterestNew = false
-        await Promise.all([writer.sync(), isNew && !nats.isClosed() ? within(nats.flush(), FLUSH_MS) : null])
+        const flushed = isNew && !nats.isClosed() ? within(nats.flush(), FLUSH_MS) : null
+        return (await Promise.all([writer.sync(), flushed]))[0]
       },
     } satisfies SessionFile,
     /** What was retained when it joined. */

@@ -54,6 +54,7 @@ export function createOutgoing(parts: {
         const first = log[at]!.number
         const entries = []
         for (let size = 0; at < log.length && entries.length < ENTRIES_MAX && size < BYTES_MAX; at += 1) {
+          if (log[at]!.number !== first + entries.length) break // one that PostgreSQL refused is missing
           const { topic, isRetained, number, nodes, bytes } = log[at]!
           const inline = isRetained && bytes.length <= INLINE_BYTES_MAX ? bytes : null
           const version = last.get(topic) === number ? (versions.get(topic) ?? 0) : 0

@@ -32,13 +32,14 @@ export function createPublishing(parts: {
 
     /** The others, in the group that is open. Gives whether it is one of them. */
     logged(message: Message, shares: ReadonlyMap<string, number>): boolean {
-      const { topic, qos, retain, payload, publisher } = message
+      const { topic, qos, retain, payload, publisher, sequence } = message
       if ((qos === 0 && !retain) || topic.startsWith('$')) return false
       const engine = parts.engine()
       engine.touch()
       const principal = retain && publisher !== null ? engine.principalOf(publisher) : null
       const isRemoval = retain && payload.length === 0
-      writer.publish({ topic, isRetained: retain, isRemoval, nodes: [...shares.values()] }, number =>
+      const own = { sequence, topic, isRetained: retain, isRemoval, nodes: [...shares.values()] }
+      writer.publish(own, number =>
         encodeEnvelope({ publisherNode: me, number, message, principal, onlyShared: false, shares }),
       )
       if (retain) parts.versions.published(writer.published(), message)
@@ -50,7 +51,7 @@ export function createPublishing(parts: {
       const own = { ...message, retain: false }
       const { topic } = own
       parts.engine().touch()
-      writer.publish({ topic, isRetained: false, isRemoval: false, nodes: [node] }, number =>
+      writer.publish({ sequence: null, topic, isRetained: false, isRemoval: false, nodes: [node] }, number =>
         encodeEnvelope({
           ...{ publisherNode: me, number, message: own, principal: null },
           ...{ onlyShared: true, shares: new Map([[asked, node]]) },

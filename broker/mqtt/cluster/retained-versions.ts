@@ -25,6 +25,13 @@ export function createRetainedVersions(parts: {
       if (before !== undefined) before.isOverwritten = true
       return true
     },
+    /** This node's own message of this number gets no version. Gives whether it is what is kept here. */
+    refused(topic: string, number: number): boolean {
+      const mine = own.get(topic)
+      if (mine?.number !== number) return false
+      own.delete(topic)
+      return !mine.isOverwritten
+    },
     /** This node's own message of this number has got its version. */
     written(topic: string, version: number, number: number): void {
       const mine = own.get(topic)

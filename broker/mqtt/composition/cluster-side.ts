@@ -25,7 +25,7 @@ const PLACES = 1_000_000
 
 /** Nothing where this is the only node. */
 export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean): void {
-  const { cluster, store, sequence, setSequence, nextSequence } = parts.foundation
+  const { cluster, store, sessions, clients, sequence, setSequence, nextSequence } = parts.foundation
   if (cluster === null) return
   const { router, retained, index } = parts.messaging
   const { storedState } = parts.state
@@ -48,6 +48,12 @@ export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean
       return principal === null ? null : { ...principal, isBackend: storedState.retainsAsBackend(publisher) }
     },
     retains: principal => storedState.retains(principal, principal.isBackend),
+    rowRefused(clientId) {
+      for (const session of sessions.ofDevice(clientId)) {
+        const client = clients.get(session)
+        if (client !== undefined) parts.connections.admittance.lost(client)
+      }
+    },
     keepRetained: message => void retained.keep(message),
     isRetained: topic => index.retained(topic) !== undefined,
     touch: store.touch,

@@ -54,25 +54,25 @@ export function createOutput(parts: {
     if (client.outBytes > AT_ONCE_BYTES && !client.isFull) flush(client)
   }
 
-  /** Sent once what was written last is on disk, and never before what waits already. */
+  /** Sent once what was written last is on disk, and never before what waits already. Gives what waits. */
   function sendAfter(
     client: Client,
     group: Promise<void> | null,
     bytes: Buffer,
     identifierAt = 0,
     identifier = 0,
-  ): void {
+  ): Piece {
     const { batches } = client
     const last = batches.at(-1)
     const piece = { bytes, identifierAt, identifier }
     if (last === undefined && group === null) {
       push(client, piece)
-      return
+      return piece
     }
     if (last !== undefined && (group === null || last.group === group)) {
       last.pieces.push(piece)
       last.bytes += bytes.length
-      return
+      return piece
     }
     const batch: Batch = { group, pieces: [piece], bytes: bytes.length, inHandBytes: 0 }
     batches.push(batch)
@@ -90,6 +90,7 @@ export function createOutput(parts: {
       },
       () => parts.onLost(client),
     )
+    return piece
   }
 
   function flushAll(): void {

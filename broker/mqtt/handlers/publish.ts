@@ -14,7 +14,7 @@ import { isLonger } from '../protocol/octets.ts'
 import type { Publish } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { Published } from '../routing/router.ts'
-import type { Client, SessionState } from '../state.ts'
+import type { Client, Piece, SessionState } from '../state.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { codeBeyond, levelsOf } from './publish-bounds.ts'
 
@@ -93,15 +93,33 @@ export function createPublishHandler(parts: HandlerContext) {
     const { group, receivers } = publish(client, message, messageId)
     if (qos === 0) return
     const code = receivers === 0 && client.version === 5 ? codes.noMatchingSubscribers : codes.success
-    if (qos === 1)
-      output.sendAfter(client, group, encodeAcknowledgement('puback', client.version, messageId, code))
-    else {
-      // Both in one group: it is known to have come, and it is queued.
-      const known = state.isKept ? store.kept() : group
-      output.sendAfter(client, known, encodeAcknowledgement('pubrec', client.version, messageId, code))
-    }
+    // Of QoS 2 both in one group: it is known to have come, and it is queued.
+    const known = qos === 2 && state.isKept ? store.kept() : group
+    const cmd = qos === 1 ? 'puback' : 'pubrec'
+    const bytes = encodeAcknowledgement(cmd, client.version, messageId, code)
+    const waiting = output.sendAfter(client, known, bytes)
+    if (parts.cluster !== null)
+      store.ifRefused(message.sequence, error =>
+        unstorable(client, state, message, messageId, waiting, error),
+      )
     output.takeInHand(client, payload.length)
     if (began !== null) timeAcknowledgement(client, began)
+  }
+
+  /** All that came with it is stored, this is not: its publisher is told in place of an acknowledgement, or loses its connection. */
+  function unstorable(
+    client: Client,
+    state: SessionState,
+    { topic, qos }: Message,
+    messageId: number,
+    waiting: Piece,
+    error: Error,
+  ): void {
+    if (qos === 2 && state.incoming?.delete(messageId) === true)
+      store.finishIncoming(state.clientId, messageId) // sent again, it is new
+    events.denied('message_unstorable', peerInfoOf(client.session), topic)
+    if (client.version < 5) parts.fail(client, error)
+    else waiting.bytes = refusalOf(client, { qos, messageId }, 'message_unstorable')
   }
 
   /** It is handed to the connection at once, or with the group that it waits for. */
@@ -114,13 +132,20 @@ export function createPublishHandler(parts: HandlerContext) {
   }
 
   /** Version 5 is told and stays; before it there is no answer but the end of the connection. */
-  function refuse(client: Client, { qos, messageId }: Publish, reason: Reason, error: Error): void {
-    const code = v5Codes[reason].ack
-    if (client.version < 5 || code === null) throw error
-    if (qos === 0) return // dropped, and counted where it was judged
+  function refuse(client: Client, packet: Publish, reason: Reason, error: Error): void {
+    if (client.version < 5 || v5Codes[reason].ack === null) throw error
+    if (packet.qos === 0) return // dropped, and counted where it was judged
+    output.sendAfter(client, null, refusalOf(client, packet, reason))
+  }
+
+  function refusalOf(
+    client: Client,
+    { qos, messageId }: Pick<Publish, 'qos' | 'messageId'>,
+    reason: Reason,
+  ): Buffer {
+    const code = v5Codes[reason].ack ?? codes.implementationSpecificError
     const text = client.noProblemInformation ? undefined : reasonString(reason)
-    const cmd = qos === 1 ? 'puback' : 'pubrec'
-    output.sendAfter(client, null, acknowledgementFor(client, cmd, messageId, code, text))
+    return acknowledgementFor(client, qos === 1 ? 'puback' : 'pubrec', messageId, code, text)
   }
 
   /** A topic that has an alias need not be told again (§3.3.2.3.4). */

@@ -1,6 +1,7 @@
 // Many writes, one transaction, one wait for the disk: what is written while the disk is busy goes together next. The sender
 // of an acknowledgement waits for its group. Knows no messages.
 import type { Database } from 'better-sqlite3'
+import type { RefusedMessages } from '../../../db/sessions/session-file.ts'
 
 export type GroupCommit = {
   /** Writes in the group that is open. Throws where it cannot be written; the whole group is lost then. */
@@ -13,6 +14,8 @@ export type GroupCommit = {
   owe(work: () => void): void
   /** What to do where the group written to last is lost, in the same turn as the write. */
   undo(work: () => void): void
+  /** What to do where the group written to last is kept without this message, in the same turn as the write and before `kept` resolves. */
+  ifRefused(sequence: number, work: (error: Error) => void): void
   /** Commits what is open. Nothing may be written after. */
   close(): Promise<void>
 }
@@ -24,6 +27,8 @@ type Group = {
   failed: unknown
   owed: (() => void)[]
   undo: (() => void)[]
+  /** By the sequence number of a message. */
+  ifRefused: Map<number, (error: Error) => void> | null
 }
 
 /** More than this is not remembered: what was struck out may then come again after a lost group, as MQTT allows. */
@@ -31,7 +36,7 @@ const OWED_MAX = 100_000
 
 export function createGroupCommit(parts: {
   sqlite: Pick<Database, 'exec' | 'inTransaction'>
-  sync(): Promise<void>
+  sync(): Promise<RefusedMessages>
   onLost(error: unknown): void
   onKept(tookMs: number): void
 }): GroupCommit {
@@ -51,7 +56,7 @@ export function createGroupCommit(parts: {
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => {}) // nobody may be waiting
-    const group: Group = { kept: promise, resolve, reject, failed: null, owed, undo: [] }
+    const group: Group = { kept: promise, resolve, reject, failed: null, owed, undo: [], ifRefused: null }
     owed = []
     open = group
     last = promise
@@ -90,8 +95,9 @@ export function createGroupCommit(parts: {
     syncing = true
     const began = performance.now()
     try {
-      await parts.sync()
+      const refused = await parts.sync()
       parts.onKept(performance.now() - began)
+      for (const [sequence, error] of refused) group.ifRefused?.get(sequence)?.(error)
       group.resolve()
     } catch (error) {
       broken = error
@@ -130,6 +136,11 @@ export function createGroupCommit(parts: {
       }
     },
     undo: work => void open?.undo.push(work),
+    ifRefused(sequence, work) {
+      if (open === null) return
+      open.ifRefused ??= new Map()
+      open.ifRefused.set(sequence, work)
+    },
     async close() {
       await new Promise(resolve => setImmediate(resolve))
       await last.catch(() => {})

@@ -80,6 +80,7 @@ export function createSessionStore(parts: SessionStoreOptions) {
     queue,
     /** Of the group written to last, to be asked in the same turn: resolves once it is on disk, rejects where it is lost. */
     kept: commit.kept,
+    ifRefused: commit.ifRefused,
     counts: quota.counts,
     principals: createPrincipalRecord(records, commit),
     subscriptionCount: records.subscriptionCount,

@@ -7,6 +7,7 @@ export const codes = {
   noSubscriptionExisted: 0x11,
   malformedPacket: 0x81,
   protocolError: 0x82,
+  implementationSpecificError: 0x83,
   notAuthorized: 0x87,
   serverUnavailable: 0x88,
   serverShuttingDown: 0x8b,
