@@ -29,8 +29,8 @@ export type ConformanceFlags = RunFlags & {
   output?: string
 }
 
-/** Clauses at once: as many client IDs, and certificates where each has one. */
-const IDENTITIES = 6
+/** Client IDs, and certificates where each has one: two for each of six clauses at once. */
+const IDENTITIES = 12
 const PATIENCE_DEFAULT = '2s'
 const OPENING_PREFIX = `devices/\${device}/conformance/`
 
@@ -113,9 +113,8 @@ async function requireAdmission(
   versions: readonly (4 | 5)[],
   patienceMs: number,
 ): Promise<void> {
-  const { clientId, prefix, ...proof } = identity
   for (const version of versions) {
-    const trial = createTrial({ broker, patienceMs, ...proof }, version, clientId, prefix)
+    const trial = createTrial({ broker, patienceMs }, version, identity, identity.prefix, null)
     try {
       await trial.connect()
     } catch (error) {

@@ -1,47 +1,10 @@
 // Clauses of CONNECT, CONNACK, the session's beginning and end, wills. MQTT 3.1.1 §3.1, §3.2, §3.14; MQTT 5 likewise.
 import type { Clause } from './clause.ts'
-import { ClauseFailed, type Peer } from './peer.ts'
+import { closing, rawConnect, text } from './raw-packets.ts'
 import { equal, holds, lose, publish, receive, receiveAll, subscribe, type Trial } from './trial.ts'
 
-/** A CONNECT with these flags and this payload; in version 5 without properties. */
-function rawConnect(
-  { version }: Trial,
-  flags: number,
-  payload: Buffer,
-  name = 'MQTT',
-  level: number = version,
-): Buffer {
-  const head = Buffer.concat([
-    text(name),
-    Buffer.from([level, flags, 0, 60]),
-    Buffer.from(version === 5 ? [0] : []),
-  ])
-  const body = Buffer.concat([head, payload])
-  return Buffer.concat([Buffer.from([0x10, body.length]), body])
-}
-
-function text(of: string | Buffer): Buffer {
-  const bytes = Buffer.from(of)
-  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes])
-}
-
-/** Nothing but a refusal and a close may come. */
-async function isRefused(peer: Peer, what: string): Promise<void> {
-  await peer.closes(what)
-  const connack = await peer.expect('connack').catch(() => null)
-  const code = connack ? (connack.reasonCode ?? connack.returnCode ?? 0) : 1
-  if (code === 0) throw new ClauseFailed(`${what} was answered by CONNACK 0`)
-}
-
-const refusedConnect = (id: Clause['id'], what: string, bytes: (trial: Trial) => Buffer): Clause => ({
-  id,
-  what,
-  async play(trial) {
-    const peer = await trial.open()
-    peer.raw(bytes(trial))
-    await isRefused(peer, what)
-  },
-})
+const refusedConnect = (id: Clause['id'], what: string, bytes: (trial: Trial) => Buffer): Clause =>
+  closing(id, what, bytes, false)
 
 const both = (id: string): Clause['id'] => ({ 4: id, 5: id })
 
@@ -54,19 +17,19 @@ export const connectClauses: Clause[] = [
     what: 'a second CONNECT',
     async play(trial) {
       const { peer } = await trial.connect()
-      peer.raw(rawConnect(trial, 2, text(trial.clientId)))
+      peer.raw(rawConnect(trial))
       await peer.closes('a second CONNECT')
     },
   },
   refusedConnect({ 4: 'MQTT-3.1.2-1', 5: 'MQTT-3.1.2-1' }, 'a protocol name that is not MQTT', trial =>
-    rawConnect(trial, 2, text(trial.clientId), 'MQXX'),
+    rawConnect(trial, { name: 'MQXX' }),
   ),
   {
     id: both('MQTT-3.1.2-2'),
     what: 'a protocol version that is not supported',
     async play(trial) {
       const peer = await trial.open()
-      peer.raw(rawConnect(trial, 2, text(trial.clientId), 'MQTT', 99))
+      peer.raw(rawConnect(trial, { level: 99 }))
       await peer.closes('an unknown protocol version')
       const connack = await peer.expect('connack').catch(() => null)
       // Version 5 leaves the answer to the server.
@@ -75,44 +38,43 @@ export const connectClauses: Clause[] = [
     },
   },
   refusedConnect(both('MQTT-3.1.2-3'), 'the reserved connect flag set', trial =>
-    rawConnect(trial, 3, text(trial.clientId)),
+    rawConnect(trial, { flags: 3 }),
   ),
   refusedConnect({ 4: 'MQTT-3.1.2-13', 5: 'MQTT-3.1.2-11' }, 'a will QoS without a will', trial =>
-    rawConnect(trial, 2 | 0x08, text(trial.clientId)),
+    rawConnect(trial, { flags: 2 | 0x08 }),
   ),
   refusedConnect({ 4: 'MQTT-3.1.2-14', 5: 'MQTT-3.1.2-12' }, 'a will QoS of 3', trial =>
-    rawConnect(
-      trial,
-      2 | 4 | 0x18,
-      Buffer.concat([
+    rawConnect(trial, {
+      flags: 2 | 4 | 0x18,
+      payload: Buffer.concat([
         text(trial.clientId),
         Buffer.from(trial.version === 5 ? [0] : []),
         text('w'),
         text('w'),
       ]),
-    ),
+    }),
   ),
   refusedConnect({ 4: 'MQTT-3.1.2-15', 5: 'MQTT-3.1.2-13' }, 'will retain without a will', trial =>
-    rawConnect(trial, 2 | 0x20, text(trial.clientId)),
+    rawConnect(trial, { flags: 2 | 0x20 }),
   ),
   refusedConnect({ 4: 'MQTT-3.1.2-22' }, 'a password without a user name', trial =>
-    rawConnect(trial, 2 | 0x40, Buffer.concat([text(trial.clientId), text('x')])),
+    rawConnect(trial, { flags: 2 | 0x40, payload: Buffer.concat([text(trial.clientId), text('x')]) }),
   ),
   refusedConnect(both('MQTT-3.1.3-3'), 'a CONNECT without a client ID field', trial =>
-    rawConnect(trial, 2, Buffer.alloc(0)),
+    rawConnect(trial, { payload: Buffer.alloc(0) }),
   ),
   refusedConnect({ 4: 'MQTT-1.5.3-1', 5: 'MQTT-1.5.4-1' }, 'a client ID that is not UTF-8', trial =>
-    rawConnect(trial, 2, text(Buffer.from([0xc0, 0x80]))),
+    rawConnect(trial, { payload: text(Buffer.from([0xc0, 0x80])) }),
   ),
   refusedConnect({ 4: 'MQTT-1.5.3-2', 5: 'MQTT-1.5.4-2' }, 'a client ID with U+0000', trial =>
-    rawConnect(trial, 2, text('a\0b')),
+    rawConnect(trial, { payload: text('a\0b') }),
   ),
   {
     id: { 4: 'MQTT-3.1.3-8' },
     what: 'an empty client ID without clean session gets return code 2',
     async play(trial) {
       const peer = await trial.open()
-      peer.raw(rawConnect(trial, 0, text('')))
+      peer.raw(rawConnect(trial, { flags: 0, payload: text('') }))
       const connack = await peer.expect('connack')
       equal(connack.returnCode, 2, 'the return code')
       await peer.closes('an empty client ID')

@@ -34,6 +34,8 @@ export type Peer = {
   closes(what: string, withinMs?: number): Promise<void>
   /** The PUBLISH packets that came so far and were not expected. */
   publishes(): Of<'publish'>[]
+  /** Whether such a packet came, and was not expected. */
+  has(cmd: Packet['cmd']): boolean
   isClosed(): boolean
   /** DISCONNECT, and waits for the end. */
   leave(): Promise<void>
@@ -133,6 +135,7 @@ export async function openPeer(where: Where, version: Version, clientId = ''): P
       if (first === 'late') throw new ClauseFailed(`the connection was not closed after ${what}`)
     },
     publishes: () => queue.filter(packet => packet.cmd === 'publish'),
+    has: cmd => queue.some(packet => packet.cmd === cmd),
     isClosed: () => closed,
     async leave() {
       if (closed) return

@@ -1,14 +1,17 @@
 // Plays every clause against a broker, several at once, each as a client ID that no other clause uses meanwhile.
 // A clause that fails is played once more: a busy machine must not speak against a broker. Does not know clauses.
-import type { Credentials } from '../links/session.ts'
+import { randomBytes } from 'node:crypto'
 import type { Broker } from '../target.ts'
+import { authenticationClauses } from './authentication-clauses.ts'
 import type { Clause } from './clause.ts'
 import { connectClauses } from './connect-clauses.ts'
 import { exchangeClauses } from './exchange-clauses.ts'
 import { ClauseFailed, NotApplicable, type Version } from './peer.ts'
 import { publishClauses } from './publish-clauses.ts'
+import { sharedClauses } from './shared-clauses.ts'
 import { subscribeClauses } from './subscribe-clauses.ts'
-import { createTrial } from './trial.ts'
+import { type Client, createTrial } from './trial.ts'
+import { twoClientsClauses } from './two-clients-clauses.ts'
 import { v5Clauses } from './v5-clauses.ts'
 import { v5DeliveryClauses } from './v5-delivery-clauses.ts'
 
@@ -19,15 +22,22 @@ export const clauses: readonly Clause[] = [
   ...exchangeClauses,
   ...v5Clauses,
   ...v5DeliveryClauses,
+  ...twoClientsClauses,
+  ...sharedClauses,
+  ...authenticationClauses,
 ]
 
-export type Identity = {
-  clientId: string
-  credentials: Credentials | null
-  username: string | null
-  password: string | null
-  /** What its topics begin with. */
-  prefix: string
+/** `prefix` is what its topics begin with. */
+export type Identity = Client & { prefix: string }
+
+type Seat = { identity: Identity; partner: Identity | null }
+
+/** Half of the identities play, each with one of the other half beside it. */
+function seatsOf(identities: readonly Identity[]): Seat[] {
+  const half = Math.ceil(identities.length / 2)
+  return identities
+    .slice(0, half)
+    .map((identity, index) => ({ identity, partner: identities[half + index] ?? null }))
 }
 
 export type ClauseResult = {
@@ -63,14 +73,15 @@ export async function playClauses(options: Options): Promise<ClauseResult[]> {
   )
   const results: (ClauseResult & { place: number })[] = []
   const total = due.length
+  const seats = seatsOf(identities)
   await Promise.all(
-    identities.map(async identity => {
+    seats.map(async seat => {
       for (let next = due.shift(); next && !signal?.aborted; next = due.shift()) {
         const { version, id, clause, place } = next
         const begunAt = performance.now()
-        let outcome = await play(clause, version, identity, options)
+        let outcome = await play(clause, version, seat, options)
         if (outcome.outcome === 'failed' && options.again !== false)
-          outcome = await play(clause, version, identity, options)
+          outcome = await play(clause, version, seat, options)
         const seconds = Math.round(performance.now() - begunAt) / 1000
         results.push({ version, id, what: clause.what, ...outcome, seconds, place })
         onProgress?.(results.length, total)
@@ -83,11 +94,11 @@ export async function playClauses(options: Options): Promise<ClauseResult[]> {
 async function play(
   clause: Clause,
   version: Version,
-  identity: Identity,
+  { identity, partner }: Seat,
   { broker, patienceMs }: Options,
 ): Promise<Pick<ClauseResult, 'outcome' | 'reason'>> {
-  const { clientId, prefix, ...proof } = identity
-  const trial = createTrial({ broker, patienceMs, ...proof }, version, clientId, prefix)
+  const base = `${identity.prefix}${randomBytes(4).toString('hex')}`
+  const trial = createTrial({ broker, patienceMs }, version, identity, base, partner)
   try {
     await clause.play(trial)
     return { outcome: 'passed', reason: null }

@@ -1,19 +1,10 @@
 // Clauses of SUBSCRIBE, UNSUBSCRIBE and topic filters. MQTT 3.1.1 §3.8 to §3.11, §4.7; MQTT 5 likewise.
 import type { Clause } from './clause.ts'
 import { ClauseFailed } from './peer.ts'
+import { closing } from './raw-packets.ts'
 import { equal, holds, nextId, publish, receive, receiveAll, subscribe, type Trial } from './trial.ts'
 
 const both = (id: string): Clause['id'] => ({ 4: id, 5: id })
-
-const closing = (id: Clause['id'], what: string, bytes: (trial: Trial) => number[]): Clause => ({
-  id,
-  what,
-  async play(trial) {
-    const { peer } = await trial.connect()
-    peer.raw(Buffer.from(bytes(trial)))
-    await peer.closes(what)
-  },
-})
 
 /** SUBSCRIBE or UNSUBSCRIBE with the filter `a` and these options octets. */
 const rawFilter = ({ version }: Trial, first: number, id: number, filters: number[]): number[] => {
@@ -87,7 +78,7 @@ export const subscribeClauses: Clause[] = [
     },
   },
   {
-    id: { 4: 'MQTT-3.9.3-1', 5: 'MQTT-3.8.4-6' },
+    id: both('MQTT-3.9.3-1'),
     what: 'SUBACK has a code for each filter, in their order',
     async play(trial) {
       const { peer } = await trial.connect()

@@ -1,6 +1,5 @@
 // What a clause is played with: connections as one client ID, topics of its own, and the usual exchanges in one line each.
 // Does not know clauses.
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { IConnectPacket, IPublishPacket, ISubscription, QoS } from 'mqtt-packet'
 import {
@@ -33,6 +32,8 @@ export type Trial = {
   open(): Promise<Peer>
   /** CONNECT as any client sends it; a session of before is gone unless `clean` is false. @throws unless it is admitted. */
   connect(options?: ConnectOptions): Promise<{ peer: Peer; connack: Connack }>
+  /** A trial of another client on the same topics. @throws NotApplicable where there is none. */
+  other(): Trial
   /** Closes what a clause left open. */
   end(): Promise<void>
 }
@@ -59,13 +60,25 @@ export function connectPacket(
   return packet
 }
 
-export function createTrial(where: Where, version: Version, clientId: string, prefix: string): Trial {
+/** The client that a trial is played as. */
+export type Client = Pick<Where, 'credentials' | 'username' | 'password'> & { clientId: string }
+
+/** `partner` is the other client of clauses that need two; null where there is no further identity. */
+export function createTrial(
+  { broker, patienceMs }: Pick<Where, 'broker' | 'patienceMs'>,
+  version: Version,
+  { clientId, ...proof }: Client,
+  base: string,
+  partner: Client | null,
+): Trial {
+  const where: Where = { broker, patienceMs, ...proof }
   const peers: Peer[] = []
   let keepsSession = false
+  let other: Trial | null = null
   const trial: Trial = {
     version,
     clientId,
-    base: `${prefix}${randomBytes(4).toString('hex')}`,
+    base,
     patienceMs: where.patienceMs,
     async open() {
       const peer = await openPeer(where, version, clientId)
@@ -81,7 +94,13 @@ export function createTrial(where: Where, version: Version, clientId: string, pr
       if (code !== 0) throw new ClauseFailed(`CONNACK ${code} to an ordinary CONNECT`)
       return { peer, connack }
     },
+    other() {
+      if (!partner) throw new NotApplicable('there is no other client to try it with')
+      other ??= createTrial({ broker, patienceMs }, version, partner, base, null)
+      return other
+    },
     async end() {
+      await other?.end()
       await Promise.all(peers.map(peer => peer.leave().catch(() => {})))
       if (!keepsSession) return
       // The next trial of this client ID is to find no session, and no message of this one.
@@ -186,7 +205,7 @@ export async function receive(peer: Peer): Promise<Message> {
 
 /** All messages until one that is sent now comes back: what a broker has not sent by then, it does not send. */
 export async function receiveAll(peer: Peer, { base }: Trial): Promise<Message[]> {
-  const sentinel = `${base}/sentinel`
+  const sentinel = `${base}/sentinel${nextId()}`
   await subscribe(peer, sentinel)
   await publish(peer, sentinel, 'end')
   const messages: Message[] = []

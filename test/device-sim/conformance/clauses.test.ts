@@ -13,6 +13,7 @@ import {
 import { findRunTarget } from '../../../device-sim/run/target.ts'
 import { startMosquitto } from '../../e2e/mosquitto-server.ts'
 import { scratch } from '../../e2e/system.ts'
+import { numbers5, numbers311 } from '../../harness/mqtt-statements.ts'
 import { startHangUp, startYesSayer } from '../fakes/lying-brokers.ts'
 
 const identities = (count: number): Identity[] =>
@@ -49,6 +50,22 @@ describe('the clauses of sim conformance', () => {
     for (const own of names) {
       assert.ok(own.length >= 60, String(own.length))
       assert.equal(new Set(own).size, own.length)
+    }
+  })
+
+  it('have the numbers that the standards give', () => {
+    for (const [version, numbers] of [
+      [4, numbers311],
+      [5, numbers5],
+    ] as const) {
+      const known = new Set(numbers.map(number => `MQTT-${number}`))
+      // Printed so in MQTT 3.1.1.
+      if (version === 4) known.add('MQTT-3-8.3-4')
+      const unknown = clauses.flatMap(({ id }) => id[version] ?? []).filter(id => !/^§[1-6]\.\d/.test(id))
+      assert.deepEqual(
+        unknown.filter(id => !known.has(id)),
+        [],
+      )
     }
   })
 
@@ -95,11 +112,13 @@ describe('the clauses of sim conformance', () => {
         '4 MQTT-4.8.0-1 a packet that only a server sends',
         '5 §3.1.4 a client whose session is taken over is told so by DISCONNECT 0x8E',
         '5 MQTT-2.1.3-1 a PINGREQ with flags',
-        '5 MQTT-4.8.0-1 a packet that only a server sends',
+        '5 MQTT-4.13.1-1 a packet that only a server sends',
         '5 MQTT-4.8.2-1 a shared subscription without a name',
         '5 MQTT-3.3.2-14 a Response Topic with a wildcard',
         '5 MQTT-3.3.4-6 a Subscription Identifier from a client',
         '5 MQTT-3.8.3-4 No Local on a shared subscription',
+        '5 §4.8.2 a shared subscription gets no retained messages when it is made',
+        '5 §3.1.2.11.10 Authentication Data without an Authentication Method',
       ],
       why,
     )
