@@ -1,4 +1,4 @@
-// Clauses that need a second client on the topics of the first: who gets a message, and how. MQTT 3.1.1 §3.3, §3.8, §4.5, §4.6; MQTT 5 likewise.
+// Clauses that need a second client on the topics of the first: which of them gets a message, and how. MQTT 3.1.1 §3.3, §3.8, §4.5, §4.6; MQTT 5 likewise.
 import type { Clause } from './clause.ts'
 import { NotApplicable, type Peer } from './peer.ts'
 import {
