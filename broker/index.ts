@@ -162,6 +162,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     port: options.port,
     settings,
     registry: registry.reading,
+    replicaAgeMs: replica?.ageMs ?? null,
     limits,
     admit: registry.admit,
     deviceOf: registry.view.deviceOf,
@@ -251,7 +252,6 @@ function openReplica(
   settings: BrokerSettings,
   onFailed: (error: unknown) => void,
 ): Promise<BrokerReplica> {
-  if (settings.gates > 0) throw new Error('gates and --registry do not go together yet: set gates to 0')
   return openBrokerReplica({
     ...{ settings: at, node, onFailed, file: join(data, REPLICA_FILE) },
     version: manifest.version,

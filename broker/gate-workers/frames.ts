@@ -18,6 +18,9 @@ export const kinds = {
   /** gate: may a connection from this address begin? engine: the reason why not, or nothing. */
   ask: 6,
   answer: 7,
+  /** gate: how old is the replica? engine: so many ms (a double). One question at a time. */
+  askAge: 20,
+  age: 21,
   /** gate: a handshake ended (JSON: address, outcome); a connection ended. */
   handshakeEnded: 8,
   connectionEnded: 9,
@@ -76,4 +79,11 @@ export function createFrameParser(onFrame: (frame: Frame) => void): (bytes: Buff
     }
     rest = buffer
   }
+}
+
+/** A time in ms; it may be infinite. */
+export function agePayload(ms: number): Buffer {
+  const payload = Buffer.allocUnsafe(8)
+  payload.writeDoubleBE(ms)
+  return payload
 }

@@ -18,7 +18,7 @@ type Gates = {
   stop(): Promise<void>
 }
 
-export type GatesOptions = Omit<GatePoolOptions, 'gates' | 'ticketKeys'> &
+export type GatesOptions = Omit<GatePoolOptions, 'gates' | 'ticketKeys' | 'registry'> &
   Pick<GateOptions, 'admit' | 'selfRegistration'> & { registry: Registry }
 
 export function createGates(options: GatesOptions): Gates {

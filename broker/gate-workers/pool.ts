@@ -5,6 +5,7 @@ import { createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { ProcessFigures } from '../../admin/process-figures.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
+import type { Registry } from '../../db/open.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
 import type { Gate, GateObserver } from '../gate/index.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'
@@ -16,6 +17,10 @@ import type { GateWorkerStart } from './worker.ts'
 
 export type GatePoolOptions = {
   data: string
+  /** The registry that gates read: the file of this machine, or the replica that the engine's process keeps. */
+  registry: Pick<Registry, 'file'>
+  /** How long ago PostgreSQL was last heard, in ms; null on one machine. */
+  replicaAgeMs: (() => number) | null
   host: string
   port: number
   gates: number
@@ -115,7 +120,11 @@ export async function openGatePool(options: GatePoolOptions): Promise<GatePool> 
       members.set(number, member)
       const { data, host, settings } = options
       const ticketKeys = options.ticketKeys().toString('base64')
-      pair.sendJson(kinds.begin, 0, { data, host, port, settings, ticketKeys } satisfies GateWorkerStart)
+      pair.sendJson(kinds.begin, 0, {
+        ...{ data, host, port, settings, ticketKeys },
+        registryFile: options.registry.file,
+        isReplica: options.replicaAgeMs !== null,
+      } satisfies GateWorkerStart)
     })
   }
 

@@ -7,7 +7,7 @@ import type { AdmittedConnection, ConnectionHandle, ConnectionHandler } from '..
 import type { GateObserver } from '../gate/index.ts'
 import type { HandshakeOutcome, Limits } from '../gate/limits/connection-limits.ts'
 import { createUnreadPieces } from '../gate/transport/unread-pieces.ts'
-import { type Frame, kinds, UNREAD } from './frames.ts'
+import { agePayload, type Frame, kinds, UNREAD } from './frames.ts'
 import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
 import type { SocketPair } from './socket-pair.ts'
 
@@ -23,6 +23,8 @@ type RemoteGateOptions = {
   /** The device that a certificate is listed for, where the gate could not read it; null for none. */
   deviceOf: (fingerprint: string) => string | null
   noteArrival: (arrival: ArrivalNote) => boolean
+  /** How long ago PostgreSQL was last heard, in ms; null on one machine. */
+  replicaAgeMs: (() => number) | null
   limits: Limits
   observer: GateObserver & { registryInDoubt(error: unknown): void; figures(figures: ProcessFigures): void }
 }
@@ -104,6 +106,8 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
           return open(connection, JSON.parse(payload.toString()))
         case kinds.ask:
           return ask(connection, payload.toString())
+        case kinds.askAge:
+          return pair.send(kinds.age, 0, agePayload(options.replicaAgeMs?.() ?? 0))
         case kinds.handshakeEnded:
           return handshakeEnded(JSON.parse(payload.toString()))
         case kinds.connectionEnded:

@@ -6,10 +6,10 @@ import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { assertSameFile, openForNotes, openForReading } from '../../db/open.ts'
 import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
-import { RegistryError } from '../../db/registry-error.ts'
 import type { BrokerReplica } from '../../db/replication/broker-replica.ts'
 import { createAdmit } from '../admission/admit.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
+import { isolated } from './isolation.ts'
 import { createRegistryCache } from './registry-cache.ts'
 import { createRegistryHealth } from './registry-health.ts'
 import { createRegistryView } from './registry-view.ts'
@@ -33,7 +33,7 @@ export function openBrokerRegistry(options: {
   const writing = replica === null ? openForNotes(reading.file) : null
   const feed = prepareChangeReader(reading)
   const health = createRegistryHealth(settings.registryLossMs, onDoubt, () =>
-    replica === null || replica.ageMs() <= settings.isolationAdmitMs ? null : isolated(replica),
+    replica === null ? null : isolated(replica.ageMs(), settings.isolationAdmitMs),
   )
   // A broker never needs more certificates than it may have connections.
   const cache = settings.registryLossMode === 'open' ? createRegistryCache(settings.connectionsMax) : null
@@ -82,11 +82,3 @@ export function openBrokerRegistry(options: {
 
 /** A broker has a file of its own: a provisioning service on the same data directory writes another one. */
 export const REPLICA_FILE = 'replica.db'
-
-function isolated(replica: Pick<BrokerReplica, 'ageMs'>): RegistryError {
-  const seconds = Math.round(replica.ageMs() / 1000)
-  return new RegistryError(
-    'registry_unreachable',
-    `PostgreSQL has not been heard for ${seconds} s: nobody new is admitted (isolationAdmitMs)`,
-  )
-}

@@ -1,13 +1,14 @@
 // Two machines as an operator runs them, each with broker and provisioning service, on one PostgreSQL: a revocation at one closes at the
 // other, and a broker that no longer hears from PostgreSQL admits nobody, then cuts.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { until } from '../cli/running.ts'
 import { type PostgresServer, startPostgres } from '../harness/postgres.ts'
 import { enroll } from './devices.ts'
+import { startMachines } from './machines.ts'
 import { asDevice, run, subscriber } from './mosquitto.ts'
-import { anyPorts, type System, scratch, startSystem } from './system.ts'
+import { type System, scratch } from './system.ts'
 
 const ADMIT_MS = 3_000
 const CUT_MS = 8_000
@@ -19,21 +20,12 @@ let other: System
 
 before(async () => {
   postgres = await startPostgres()
-  const options = (node: string) => ({
-    flags: [...anyPorts, '--registry', postgres.url, '--node', node],
+  ;[one, other] = await startMachines(world, postgres, {
     env: {
       ROLLCALL_BROKER_ISOLATION_ADMIT_MS: String(ADMIT_MS),
       ROLLCALL_BROKER_ISOLATION_CUT_MS: String(CUT_MS),
     },
   })
-  one = await startSystem(world.at('one'), options('one'))
-  mkdirSync(world.at('other'))
-  for (const name of ['ca.crt', 'issuing.crt', 'admin.token', 'audit.pub', 'keys'])
-    cpSync(world.at('one', name), world.at('other', name), {
-      recursive: true,
-      filter: path => !/\.lock$|server\.key$/.test(path),
-    })
-  other = await startSystem(world.at('other'), options('other'))
 })
 after(async () => {
   await Promise.allSettled([one?.[Symbol.asyncDispose](), other?.[Symbol.asyncDispose]()])

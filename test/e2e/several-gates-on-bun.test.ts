@@ -1,0 +1,4 @@
+// Brokers on Bun, their gates too.
+import { describeSeveralGates } from './several-gates.ts'
+
+describeSeveralGates('bun')

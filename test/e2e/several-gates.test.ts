@@ -1,0 +1,4 @@
+// Brokers on Node.
+import { describeSeveralGates } from './several-gates.ts'
+
+describeSeveralGates('node')
