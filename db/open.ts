@@ -43,7 +43,11 @@ export type GroupAgreement = {
    */
   settle(proposal: Proposal, refused: boolean): Promise<'agreed' | 'outdated'>
 }
-export type Proposal = { base: number; changes: readonly unknown[]; notes: readonly string[] }
+/** `base` is the group that the changes were worked out on. */
+export type Proposal = { base: GroupAt; changes: readonly unknown[]; notes: readonly string[] }
+
+/** A place in the order of groups. The ID tells apart two that have the same number: one may have been lost with a server. */
+export type GroupAt = { sequence: number; id: string | null }
 
 /** The table by which a file says that its registry is in PostgreSQL: it is written by replication alone. */
 export const REPLICA_TABLE = 'replica'

@@ -2,7 +2,7 @@
 // is looked up before its verbs are answered.
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import type { GroupAgreement, Proposal } from '../open.ts'
+import type { GroupAgreement, GroupAt, Proposal } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink, type PostgresLink, unreachable } from './postgres-link.ts'
@@ -50,7 +50,7 @@ export function createGroupAgreement(options: {
     }
     options.published?.()
     try {
-      await replica.apply(base, sequence, rows)
+      await replica.apply(base, { sequence, id }, rows)
     } catch (error) {
       // Not `registry_full` and the like: those say that nothing was written.
       throw new RegistryError(
@@ -62,11 +62,11 @@ export function createGroupAgreement(options: {
     return 'agreed'
   }
 
-  async function isLatest(base: number): Promise<boolean> {
+  async function isLatest(base: GroupAt): Promise<boolean> {
     const head = await link.ask(readHead).catch(error => {
       throw unreachable(error, settings)
     })
-    return head.sequence === base
+    return head.group.sequence === base.sequence && head.group.id === base.id
   }
 
   return {
@@ -74,7 +74,7 @@ export function createGroupAgreement(options: {
       notes = []
       capture.begin()
     },
-    proposal: () => ({ base: replica.sequence(), changes: capture.changes(), notes }),
+    proposal: () => ({ base: replica.group(), changes: capture.changes(), notes }),
     settle,
     endNotes: numbers => void notes.push(...numbers),
     close: link.close,

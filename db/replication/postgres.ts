@@ -9,11 +9,13 @@ import { passwordFromFile } from './password-file.ts'
 
 export type PostgresClient = pg.Client
 
+/** A host name or an address with its port; or the directory of a Unix socket. */
+export type PostgresServer = { host: string; port: number }
+
 /** Where the database is. Holds no password: that is read from its file whenever a connection is made. */
 export type PostgresSettings = {
-  /** A host name, an address, or the directory of a Unix socket. */
-  host: string
-  port: number
+  /** Tried in this order until one takes writes. */
+  servers: readonly PostgresServer[]
   database: string
   user: string
   tls: false | { ca: string | undefined }
@@ -26,20 +28,28 @@ export type PostgresSettings = {
 const PORT = 5432
 const CONNECT_MS = 5_000
 const KEEP_ALIVE_MS = 10_000
-const PARAMETERS = ['host', 'sslmode', 'sslrootcert', 'passfile']
+const PARAMETERS = ['host', 'sslmode', 'sslrootcert', 'passfile', 'target_session_attrs']
+const SERVERS_MAX = 8
 
 /**
- * Reads `postgres://user@host:port/database?sslmode=…&sslrootcert=…&passfile=…`, names as libpq has them (PostgreSQL 15, 34.1.2).
+ * Reads `postgres://user@host:port,host:port/database?sslmode=…&sslrootcert=…&passfile=…`, names as libpq has them (PostgreSQL 15, 34.1.2).
  * `sslmode` is `verify-full`, the default off loopback, or `disable`, the default on loopback and for a Unix socket
- * (`?host=/directory`). Throws an error that says what is wrong and never holds the text: a password may be in it.
+ * (`?host=/directory`). `target_session_attrs` can only be what it always is, `read-write`. Throws an error that says what is wrong and never holds the text: a password may be in it.
  */
 export function readPostgresSettings(
   text: string,
   files: { passwordFile?: string | undefined; env?: Record<string, string | undefined> } = {},
 ): PostgresSettings {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || !/^postgres(ql)?:$/.test(url.protocol))
-    throw new Error('the registry must be given as postgres://user@host:port/database')
+  const [, before = '', list = '', after = ''] =
+    /^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(text) ?? []
+  const [url, ...more] = list.split(',').map((server, at) => {
+    const whole = `${before}${server}${at === 0 ? after : ''}`
+    return server !== '' && URL.canParse(whole) ? new URL(whole) : null
+  })
+  if (url === null || url === undefined || more.includes(null) || more.length >= SERVERS_MAX)
+    throw new Error(
+      `the registry must be given as postgres://user@host:port/database; of several servers, ${SERVERS_MAX} at most, as host:port,host:port`,
+    )
   if (url.password !== '')
     throw new Error(
       'the registry URL must hold no password: put it into a file, and name that with --registry-password-file or ?passfile=',
@@ -49,18 +59,27 @@ export function readPostgresSettings(
     throw new Error(
       `the registry URL has an unknown parameter ${unknown[0]}: known are ${PARAMETERS.join(', ')}`,
     )
-  const host = url.searchParams.get('host') ?? url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const directory = url.searchParams.get('host')
+  if (directory !== null && more.length > 0)
+    throw new Error('the registry URL must name servers either before the database or with ?host=')
+  const servers = [url, ...more].map(server => ({
+    host: directory ?? server!.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: server!.port === '' ? PORT : Number(server!.port),
+  }))
   const user = decodeURIComponent(url.username)
   const database = decodeURIComponent(url.pathname.slice(1))
-  if (host === '' || user === '' || database === '')
+  if (servers.some(({ host }) => host === '') || user === '' || database === '')
     throw new Error('the registry URL must name user, host and database: postgres://user@host:port/database')
-  const sslmode = url.searchParams.get('sslmode') ?? (isLocal(host) ? 'disable' : 'verify-full')
+  if ((url.searchParams.get('target_session_attrs') ?? 'read-write') !== 'read-write')
+    throw new Error('target_session_attrs in the registry URL must be read-write')
+  const isLocal = servers.every(({ host }) => isLoopback(host))
+  const sslmode = url.searchParams.get('sslmode') ?? (isLocal ? 'disable' : 'verify-full')
   if (sslmode !== 'disable' && sslmode !== 'verify-full')
     throw new Error('sslmode in the registry URL must be verify-full or disable')
   const root = url.searchParams.get('sslrootcert')
   const env = files.env ?? process.env
   return {
-    ...{ host, user, database, port: url.port === '' ? PORT : Number(url.port) },
+    ...{ servers, user, database },
     tls: sslmode === 'disable' ? false : { ca: root === null ? undefined : readFileSync(root, 'utf8') },
     passwordFile: files.passwordFile,
     passFile: url.searchParams.get('passfile') ?? env['PGPASSFILE'] ?? join(homedir(), '.pgpass'),
@@ -68,27 +87,50 @@ export function readPostgresSettings(
 }
 
 /** Without a trace of how it was given, for logs. */
-export function shownPostgres({ host, port, database }: PostgresSettings): string {
-  return host.startsWith('/') ? `${database} at ${host}` : `${database} at ${host}:${port}`
+export function shownPostgres({ servers, database }: Pick<PostgresSettings, 'servers' | 'database'>): string {
+  const shown = servers.map(({ host, port }) => (host.startsWith('/') ? host : `${host}:${port}`))
+  return `${database} at ${shown.join(', ')}`
 }
+
+/** The server that was used last is tried first: one that is gone may take its time to be found so. */
+const lastUsed = new WeakMap<PostgresSettings, PostgresServer>()
 
 /** What each connection was made on, to end it at once. */
 const sockets = new WeakMap<PostgresClient, Socket>()
 
 /**
  * One connection. `lost` is called once where it ends by itself; until then a question that is not answered within `answerMs` fails,
- * and its connection must not be used any longer. Throws where none can be made within 5 s.
+ * and its connection must not be used any longer. Throws where none can be made within 5 s for each server, or where it is a standby.
  */
 export async function connectPostgres(
   settings: PostgresSettings,
   options: { name: string; lost?: (error: Error) => void; answerMs?: number },
 ): Promise<PostgresClient> {
-  const { host, port, database, user, tls } = settings
+  const last = lastUsed.get(settings)
+  const errors: Error[] = []
+  for (const server of settings.servers.toSorted((a, b) => Number(b === last) - Number(a === last)))
+    try {
+      const client = await connectTo(server, settings, options)
+      lastUsed.set(settings, server)
+      return client
+    } catch (error) {
+      errors.push(error as Error)
+    }
+  if (errors.length === 1) throw errors[0]
+  throw new Error(errors.map(({ message }) => message).join('; '), { cause: errors[0] })
+}
+
+async function connectTo(
+  server: PostgresServer,
+  settings: PostgresSettings,
+  options: Parameters<typeof connectPostgres>[1],
+): Promise<PostgresClient> {
+  const { database, user, tls } = settings
   const socket = new Socket()
   const client = new pg.Client({
     stream: () => socket,
-    ...{ host, port, database, user },
-    password: () => passwordOf(settings),
+    ...{ ...server, database, user },
+    password: () => passwordOf(settings, server),
     ssl:
       tls === false ? false : { rejectUnauthorized: true, ...(tls.ca === undefined ? {} : { ca: tls.ca }) },
     application_name: options.name,
@@ -106,7 +148,17 @@ export async function connectPostgres(
   })
   await client.connect()
   sockets.set(client, socket)
-  return client
+  try {
+    // A standby takes no writes, and may have heard nothing of its primary for long.
+    const { rows } = await client.query('SELECT pg_is_in_recovery() AS standby')
+    if (rows[0]?.standby === false) return client
+    throw new Error(
+      `${shownPostgres({ servers: [server], database })} is a standby: name its primary, or both`,
+    )
+  } catch (error) {
+    dropPostgres(client)
+    throw error
+  }
 }
 
 /** Ends a connection without waiting for a server that may not answer. */
@@ -116,19 +168,22 @@ export function dropPostgres(client: PostgresClient): void {
   sockets.get(client)?.destroy()
 }
 
-function passwordOf(settings: PostgresSettings): string {
+function passwordOf(settings: PostgresSettings, server: PostgresServer): string {
   if (settings.passwordFile !== undefined) return readFileSync(settings.passwordFile, 'utf8').trimEnd()
   const found = statSync(settings.passFile, { throwIfNoEntry: false })
   if (found === undefined)
     throw new Error(`PostgreSQL asks for a password: name its file with --registry-password-file`)
   if ((found.mode & 0o077) !== 0)
     throw new Error(`${settings.passFile} can be read by others: make it 0600, or its passwords are not used`)
-  const password = passwordFromFile(readFileSync(settings.passFile, 'utf8'), settings)
+  const { user, database } = settings
+  const password = passwordFromFile(readFileSync(settings.passFile, 'utf8'), { ...server, database, user })
   if (password === null)
-    throw new Error(`${settings.passFile} has no line for ${settings.user} on ${shownPostgres(settings)}`)
+    throw new Error(
+      `${settings.passFile} has no line for ${user} on ${shownPostgres({ servers: [server], database })}`,
+    )
   return password
 }
 
-function isLocal(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 }

@@ -2,10 +2,9 @@
 // no more. By the holder of the lease.
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
+import { GROUPS_KEPT } from './registry-rows.ts'
 
 const EVERY_MS = 3_600_000
-/** A replica that is further behind starts anew. */
-const GROUPS_BEHIND_MAX = 1_000_000
 /** More processes of brokers than are alive at a time. */
 const SOURCES_KEPT = 10_000
 const ANSWER_MS = 60_000
@@ -18,7 +17,7 @@ export function startPruning(options: {
   onFailed(error: unknown): void
 }): { close(): void } {
   const timer = setInterval(() => {
-    if (options.leads()) pruneRegistry(options, GROUPS_BEHIND_MAX).catch(options.onFailed)
+    if (options.leads()) pruneRegistry(options, GROUPS_KEPT).catch(options.onFailed)
   }, EVERY_MS)
   timer.unref()
   return { close: () => clearInterval(timer) }

@@ -1,25 +1,27 @@
 // What is asked of the registry in PostgreSQL: its head, the rows after a sequence, and to take a group of changes.
+import { randomUUID } from 'node:crypto'
 import { schemaVersion } from '../migrate.ts'
+import type { GroupAt } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
 import type { PostgresClient } from './postgres.ts'
 import { TABLES_VERSION } from './postgres-schema.ts'
 import type { ChangedRow } from './row-capture.ts'
 
 export const REGISTRY_CHANNEL = 'rollcall_registry'
-/** Groups that can be looked up: more than are written while a lost answer is asked for. */
-const GROUPS_KEPT = 10_000
+/** A replica that is further behind starts anew: what was deleted before is forgotten, and which groups there were. */
+export const GROUPS_KEPT = 1_000_000
 /** More rows are read with a cursor. */
 const ROWS_AT_ONCE = 2_000
 export const ROWS_PER_FETCH = 5_000
 
-export type Head = { registryId: string; sequence: number; completeFrom: number }
+export type Head = { registryId: string; group: GroupAt; completeFrom: number }
 export type Group = {
   id: string
   /** The process, for people that look at the table. */
   writer: string
   registryId: string
-  /** The sequence that the rows were worked out on. */
-  base: number
+  /** The one that the rows were worked out on. */
+  base: GroupAt
   rows: readonly ChangedRow[]
   /** Broker notes that the rows come from: they end in the same transaction. */
   notes: readonly string[]
@@ -28,14 +30,16 @@ export type Group = {
 type HeadRow = {
   registry_id: string
   sequence: string
+  group_id: string | null
   complete_from: string
   tables_schema: number
   tables_version: number
 }
 type Row = { table_name: string | null; key: string; live: boolean; content: string }
 
-const HEAD_COLUMNS =
-  'h.registry_id, h.sequence, h.complete_from, h.tables_schema, (SELECT version FROM rollcall.schema_version) AS tables_version'
+const HEAD_COLUMNS = `h.registry_id, h.sequence, h.complete_from, h.tables_schema,
+  (SELECT id FROM rollcall.registry_groups g WHERE g.sequence = h.sequence) AS group_id,
+  (SELECT version FROM rollcall.schema_version) AS tables_version`
 
 /** Throws a RegistryError where the rows are of another version of the registry than this one reads. */
 function headOf(row: HeadRow | undefined): Head {
@@ -46,8 +50,8 @@ function headOf(row: HeadRow | undefined): Head {
     )
   assertVersion('the registry in PostgreSQL has schema', row.tables_schema, schemaVersion)
   assertVersion('the tables in PostgreSQL have version', row.tables_version, TABLES_VERSION)
-  const { registry_id: registryId, sequence, complete_from } = row
-  return { registryId, sequence: Number(sequence), completeFrom: Number(complete_from) }
+  const { registry_id: registryId, sequence, group_id: id, complete_from } = row
+  return { registryId, group: { sequence: Number(sequence), id }, completeFrom: Number(complete_from) }
 }
 
 function assertVersion(what: string, found: number, known: number): void {
@@ -68,18 +72,32 @@ export async function readHead(client: PostgresClient): Promise<Head> {
   return headOf(rows[0])
 }
 
-/** The head, and the rows after a sequence in the same snapshot; null for the rows where they are too many for one answer. */
+/**
+ * The head, and the rows after a sequence in the same snapshot; null for the rows where they are too many for one answer. `known` is the ID
+ * of the group of that sequence there; null where it is not known any more, or never was.
+ */
 export async function readChanges(
   client: PostgresClient,
   after: number,
-): Promise<{ head: Head; rows: ChangedRow[] | null }> {
-  const { rows } = await client.query<HeadRow & Row>(
-    `SELECT ${HEAD_COLUMNS}, r.table_name, r.key, r.live, r.content FROM rollcall.registry_head h
+): Promise<{ head: Head; known: string | null; rows: ChangedRow[] | null }> {
+  const { rows } = await client.query<HeadRow & Row & { known: string | null }>(
+    `SELECT ${HEAD_COLUMNS}, (SELECT id FROM rollcall.registry_groups WHERE sequence = $1) AS known,
+       r.table_name, r.key, r.live, r.content FROM rollcall.registry_head h
      LEFT JOIN LATERAL (SELECT * FROM rollcall.registry_rows WHERE sequence > $1 ORDER BY sequence LIMIT $2) r ON true`,
     [after, ROWS_AT_ONCE + 1],
   )
   const changed = rows.filter(({ table_name }) => table_name !== null).map(changedRow)
-  return { head: headOf(rows[0]), rows: changed.length > ROWS_AT_ONCE ? null : changed }
+  const known = rows[0]?.known ?? null
+  return { head: headOf(rows[0]), known, rows: changed.length > ROWS_AT_ONCE ? null : changed }
+}
+
+/** The ID of the group of this sequence; null where it is not known any more, or never was. */
+export async function groupIdAt(client: PostgresClient, sequence: number): Promise<string | null> {
+  const { rows } = await client.query<{ id: string }>(
+    'SELECT id FROM rollcall.registry_groups WHERE sequence = $1',
+    [sequence],
+  )
+  return rows[0]?.id ?? null
 }
 
 /** The head, and readers of all rows after a sequence in one snapshot, which lasts until the work is done. */
@@ -108,13 +126,14 @@ export async function* rowsAfter(client: PostgresClient, sequence: number): Asyn
 /** The sequence of the group; null where another was first, or one of its notes is gone. One statement, so one transaction. */
 export async function publishGroup(client: PostgresClient, group: Group): Promise<number | null> {
   const { rows } = await client.query<{ sequence: string }>(publishSql, [
-    group.base,
+    group.base.sequence,
     group.registryId,
     group.id,
     group.writer,
     ...columnsOf(group.rows),
     group.notes,
     schemaVersion,
+    group.base.id,
   ])
   return rows[0] === undefined ? null : Number(rows[0].sequence)
 }
@@ -129,7 +148,7 @@ export async function publishFirst(
 ): Promise<boolean> {
   await client.query('BEGIN')
   const head = await client.query<HeadRow>(`SELECT ${HEAD_COLUMNS} FROM rollcall.registry_head h FOR UPDATE`)
-  if (headOf(head.rows[0]).sequence !== 0) {
+  if (headOf(head.rows[0]).group.sequence !== 0) {
     await client.query('ROLLBACK')
     return false
   }
@@ -159,13 +178,21 @@ export async function publishFirst(
 
 /**
  * What became of a group whose answer was lost: its sequence, or null where it will never be. The head is moved where it still stands as
- * the group knew it, so that a statement that is on its way somewhere comes too late.
+ * the group knew it, so that a statement that is on its way somewhere comes too late. It is written in any case: so the answer waits for a
+ * synchronous standby, which a group that was found need not have reached.
  */
 export async function outcomeOf(client: PostgresClient, { id, base }: Group): Promise<number | null> {
-  await client.query('UPDATE rollcall.registry_head SET sequence = sequence + 1 WHERE sequence = $1', [base])
+  await client.query(
+    `WITH head AS (
+       UPDATE rollcall.registry_head SET sequence = sequence + (sequence = $1)::int RETURNING sequence
+     )
+     INSERT INTO rollcall.registry_groups (sequence, id, writer) SELECT sequence, $2, 'nobody' FROM head
+     WHERE sequence = $1::bigint + 1 ON CONFLICT DO NOTHING`,
+    [base.sequence, randomUUID()],
+  )
   const { rows } = await client.query<{ sequence: string }>(
     'SELECT sequence FROM rollcall.registry_groups WHERE sequence > $1 AND id = $2',
-    [base, id],
+    [base.sequence, id],
   )
   return rows[0] === undefined ? null : Number(rows[0].sequence)
 }
@@ -175,6 +202,7 @@ WITH head AS (
   UPDATE rollcall.registry_head SET sequence = sequence + 1
   WHERE sequence = $1 AND registry_id = $2 AND tables_schema = $10
     AND (SELECT version FROM rollcall.schema_version) = ${TABLES_VERSION}
+    AND $11::uuid IS NOT DISTINCT FROM (SELECT id FROM rollcall.registry_groups WHERE sequence = $1)
     AND (SELECT count(*) FROM rollcall.broker_notes WHERE number = ANY ($9::bigint[])) = cardinality($9::bigint[])
   RETURNING sequence
 ), written AS (

@@ -3,7 +3,7 @@
 import { chmodSync, existsSync, rmSync } from 'node:fs'
 import Sqlite, { type Database } from 'better-sqlite3'
 import { migrate, schemaVersion } from '../migrate.ts'
-import { openForTrial, REPLICA_TABLE, type Registry } from '../open.ts'
+import { type GroupAt, openForTrial, REPLICA_TABLE, type Registry } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
 import { captureRows, type RowCapture } from './row-capture.ts'
 
@@ -11,14 +11,14 @@ const OPENING_BUSY_TIMEOUT_MS = 5_000
 /** Waiting blocks the event loop, and with it the transaction that may be in the way. */
 const BUSY_TIMEOUT_MS = 50
 
-/** Where a replica stands; null for one that was never in step. */
-export type Position = { registryId: string; sequence: number } | null
+/** Where a replica stands. */
+export type Position = { registryId: string; group: GroupAt }
 
 export type ReplicaFile = {
   sqlite: Database
-  position(): Position
+  position(): Position | null
   /** Called in the transaction that makes it true. */
-  setPosition(position: { registryId: string; sequence: number }): void
+  setPosition(position: Position): void
   close(): void
 }
 
@@ -42,17 +42,20 @@ export function openReplicaFile(file: string): ReplicaFile {
     sqlite.close()
     throw error
   }
-  const read = sqlite.prepare<[], { registryId: string; sequence: number }>(
-    `SELECT registry_id AS registryId, sequence FROM ${REPLICA_TABLE}`,
+  const read = sqlite.prepare<[], { registryId: string } & GroupAt>(
+    `SELECT registry_id AS registryId, sequence, group_id AS id FROM ${REPLICA_TABLE}`,
   )
   const write = sqlite.prepare(
-    `INSERT INTO ${REPLICA_TABLE} (only_row, registry_id, sequence) VALUES (1, @registryId, @sequence)
-     ON CONFLICT (only_row) DO UPDATE SET registry_id = @registryId, sequence = @sequence`,
+    `INSERT INTO ${REPLICA_TABLE} (only_row, registry_id, sequence, group_id) VALUES (1, @registryId, @sequence, @id)
+     ON CONFLICT (only_row) DO UPDATE SET registry_id = @registryId, sequence = @sequence, group_id = @id`,
   )
   return {
     sqlite,
-    position: () => read.get() ?? null,
-    setPosition: position => void write.run(position),
+    position() {
+      const { registryId, ...group } = read.get() ?? { registryId: null, sequence: 0, id: null }
+      return registryId === null ? null : { registryId, group }
+    },
+    setPosition: ({ registryId, group }) => void write.run({ registryId, ...group }),
     close: () => void sqlite.close(),
   }
 }
@@ -107,13 +110,14 @@ function lay(sqlite: Database): void {
       sqlite.exec(`CREATE TABLE ${REPLICA_TABLE} (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         registry_id TEXT NOT NULL,
-        sequence INTEGER NOT NULL
+        sequence INTEGER NOT NULL,
+        group_id TEXT
       ) STRICT`)
     })
     .immediate()
 }
 
-/** The schema of a replica, 0 for a file without tables. */
+/** The schema of a replica; 0 of one that does not say which group it has last. */
 function versionOfReplica(file: string): number {
   const sqlite = new Sqlite(file, { timeout: OPENING_BUSY_TIMEOUT_MS })
   try {
@@ -124,7 +128,10 @@ function versionOfReplica(file: string): number {
         'registry_replicated',
         `${file} is a registry of its own and no replica: name another directory with --data`,
       )
-    return version
+    const columns = sqlite
+      .prepare<[], string>(`SELECT name FROM pragma_table_info('${REPLICA_TABLE}')`)
+      .pluck()
+    return columns.all().includes('group_id') ? version : 0
   } finally {
     sqlite.close()
   }

@@ -1,11 +1,19 @@
 // Keeps a replica in step with the registry in PostgreSQL: asks after every commit that it hears of, and by itself. Knows when it last
 // heard, by the monotonic clock.
 
+import type { GroupAt } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
 import type { PostgresClient, PostgresSettings } from './postgres.ts'
 import { createPostgresLink, unreachable } from './postgres-link.ts'
 import { preparePostgresSchema } from './postgres-schema.ts'
-import { type Head, inSnapshot, REGISTRY_CHANNEL, readChanges } from './registry-rows.ts'
+import {
+  GROUPS_KEPT,
+  groupIdAt,
+  type Head,
+  inSnapshot,
+  REGISTRY_CHANNEL,
+  readChanges,
+} from './registry-rows.ts'
 import { createRepeatedLook } from './repeated-look.ts'
 import { openReplicaFile } from './replica-file.ts'
 import { prepareRowApplication } from './row-application.ts'
@@ -13,14 +21,15 @@ import type { ChangedRow } from './row-capture.ts'
 
 export type Replica = {
   registryId(): string
-  /** The sequence of the last group that is in the file. */
+  /** The last group that is in the file. */
+  group(): GroupAt
   sequence(): number
   /** How long ago the last question began that was answered, in ms. Infinite before the first. */
   ageMs(): number
   /** Asks now. @throws {RegistryError} where PostgreSQL does not answer or the rows cannot be written */
   catchUp(): Promise<void>
   /** Writes a group that this process published on `base`, unless it came another way already. */
-  apply(base: number, sequence: number, rows: readonly ChangedRow[]): Promise<void>
+  apply(base: GroupAt, group: GroupAt, rows: readonly ChangedRow[]): Promise<void>
   /** Whether no group was ever published. */
   isNew(): boolean
   stop(): Promise<void>
@@ -41,6 +50,7 @@ export type ReplicaOptions = {
 
 const EVERY_MS = 1_000
 const RETRY_MS = 250
+const NONE: GroupAt = { sequence: 0, id: null }
 
 /** Opens the replica and brings it in step before it resolves; then follows. Throws where PostgreSQL cannot be used. */
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
@@ -77,28 +87,31 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     return done
   }
 
-  const sequenceAt = () => replica.position()?.sequence ?? 0
+  const groupAt = () => replica.position()?.group ?? NONE
+  const sequenceAt = () => groupAt().sequence
 
-  const write = sqlite.transaction((sequence: number, rows: readonly ChangedRow[]) => {
+  const write = sqlite.transaction((group: GroupAt, rows: readonly ChangedRow[]) => {
     for (const row of rows) application.removeRow(row)
     application.insertRows(rows)
-    replica.setPosition({ registryId, sequence })
+    replica.setPosition({ registryId, group })
   }).immediate
 
   /**
-   * Throws where the file is a replica of another registry, or was ahead of this one when the question began: rows would be mixed up.
+   * Throws where the file is a replica of another registry, or has changes that this one has not: rows would be mixed up. `after` is what the
+   * file had when the question began, `known` the ID of that group there.
    */
-  function assertSame({ registryId: found, sequence }: Head, after: number): void {
-    const known = replica.position()?.registryId ?? found
-    if (known !== found)
+  function assertSame({ registryId: found, group }: Head, after: GroupAt, known: string | null): void {
+    const { sequence } = group
+    if ((replica.position()?.registryId ?? found) !== found)
       throw new RegistryError(
         'registry_replaced',
         `${options.file} is a replica of another registry than the one in PostgreSQL: name another directory, or remove the file`,
       )
-    if (after > sequence)
+    const isForgotten = known === null && after.sequence <= sequence - GROUPS_KEPT
+    if (after.sequence > sequence || (known !== after.id && !isForgotten))
       throw new RegistryError(
         'registry_replaced',
-        `the registry in PostgreSQL (group ${sequence}) is older than the replica ${options.file} (group ${after}): if a backup was restored there, stop every process, remove its replica, and start it again`,
+        `the registry in PostgreSQL (group ${sequence}) does not hold what the replica ${options.file} does (group ${after.sequence}): changes that were answered are lost there. If a backup was restored, or a standby that was behind was promoted, stop every process, remove its replica, and start it again`,
       )
     registryId = found
     isNew = sequence === 0
@@ -106,14 +119,15 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
 
   async function ask(client: PostgresClient): Promise<void> {
     const began = performance.now()
-    const after = sequenceAt()
-    const { head, rows } = await readChanges(client, after)
-    assertSame(head, after)
-    if (rows === null || after < head.completeFrom) await askForMuch(client)
-    else if (head.sequence > after)
+    const after = groupAt()
+    const { head, known, rows } = await readChanges(client, after.sequence)
+    assertSame(head, after, known)
+    const behind = head.group.sequence - after.sequence
+    if (rows === null || behind >= GROUPS_KEPT || after.sequence < head.completeFrom) await askForMuch(client)
+    else if (behind > 0)
       await alone(() => {
         // Own groups may have been written since the question.
-        if (head.sequence > sequenceAt()) write(head.sequence, rows)
+        if (head.group.sequence > sequenceAt()) write(head.group, rows)
       })
     heardAt = began
   }
@@ -121,16 +135,18 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   async function askForMuch(client: PostgresClient): Promise<void> {
     await inSnapshot(client, (head, rowsAfter) =>
       alone(async () => {
-        const reached = sequenceAt()
-        assertSame(head, 0)
-        if (reached >= head.sequence) return
-        const after = reached < head.completeFrom ? 0 : reached
+        const reached = groupAt()
+        const isBehind = reached.sequence <= head.group.sequence
+        if (isBehind) assertSame(head, reached, await groupIdAt(client, reached.sequence))
+        if (reached.sequence >= head.group.sequence) return
+        const isFar = head.group.sequence - reached.sequence >= GROUPS_KEPT
+        const after = isFar || reached.sequence < head.completeFrom ? 0 : reached.sequence
         sqlite.exec('BEGIN IMMEDIATE')
         try {
           if (after === 0) application.removeAll()
           else for await (const rows of rowsAfter(after)) for (const row of rows) application.removeRow(row)
           for await (const rows of rowsAfter(after)) application.insertRows(rows)
-          replica.setPosition({ registryId, sequence: head.sequence })
+          replica.setPosition({ registryId, group: head.group })
           sqlite.exec('COMMIT')
         } finally {
           if (sqlite.inTransaction) sqlite.exec('ROLLBACK')
@@ -154,12 +170,13 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   following.start()
   return {
     registryId: () => registryId,
+    group: groupAt,
     sequence: sequenceAt,
     ageMs: () => performance.now() - heardAt,
     catchUp,
-    apply: (base, sequence, rows) =>
+    apply: (base, group, rows) =>
       alone(() => {
-        if (sequenceAt() === base) write(sequence, rows)
+        if (sequenceAt() === base.sequence) write(group, rows)
       }),
     isNew: () => isNew,
     async stop() {

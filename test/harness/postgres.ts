@@ -1,5 +1,5 @@
 // A PostgreSQL server of Debian in a temporary directory, on a Unix socket there and on a free port of loopback. It may be stopped,
-// frozen and killed; nothing of it is left when the test ends.
+// frozen and killed, and have a standby; nothing of it is left when the test ends.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { until } from './until.ts'
 
 export type PostgresServer = {
   /** For `--registry`: over TCP on loopback, without a password. */
@@ -19,36 +20,45 @@ export type PostgresServer = {
   /** Kills it as a power loss does; `start` brings it back on the same port. */
   kill(): Promise<void>
   start(): Promise<void>
+  /** A standby by streaming replication, as a server of its own. The first one that is synchronous is waited for by each commit. */
+  standby(options?: { synchronous?: boolean }): Promise<Standby>
   close(): Promise<void>
+}
+
+export type Standby = PostgresServer & {
+  /** Resolves once it takes writes. */
+  promote(): Promise<void>
+  /** Goes on at the port of the server that it replaces, which was killed. */
+  moveTo(url: string): Promise<void>
 }
 
 const USER = 'rollcall'
 const START_MS = 30_000
+const STANDBY = 'standby'
 
 /** What the server shows, as PEM. */
 type ServerTls = { certificate: string; key: string }
 
-/** `durable: false` leaves out what protects from power loss, which no test but those of faults needs. */
+/**
+ * `durable: false` leaves out what protects from power loss, which no test but those of faults needs. `directory` is where its own
+ * is made, such as on a small disk.
+ */
 export async function startPostgres({
   durable = false,
   tls,
+  directory: given,
 }: {
   durable?: boolean
   tls?: ServerTls
+  directory?: string
 } = {}): Promise<PostgresServer> {
-  const bin = globSync('/usr/lib/postgresql/*/bin').sort().at(-1)
-  if (bin === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql')
-  const directory = mkdtempSync(join(tmpdir(), 'rollcall-pg-'))
+  const directory = mkdtempSync(join(given ?? tmpdir(), 'rollcall-pg-'))
   const as = unprivileged()
   if (as !== null) chownSync(directory, as.uid, as.gid)
   const data = join(directory, 'data')
-  const own = { ...as, cwd: directory }
-  execFileSync(
-    join(bin, 'initdb'),
-    ['-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
-    { ...own, stdio: ['ignore', 'ignore', 'inherit'] },
-  )
-  const port = await freePort()
+  run(directory, 'initdb', [
+    ...['-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+  ])
   if (tls !== undefined)
     for (const [name, text] of [
       ['server.crt', tls.certificate],
@@ -57,6 +67,46 @@ export async function startPostgres({
       writeFileSync(join(data, name), text, { mode: 0o600 })
       if (as !== null) chownSync(join(data, name), as.uid, as.gid)
     }
+  const settings = [
+    ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
+    ...(tls === undefined ? [] : ['ssl=on']),
+  ]
+  const server = await serve(directory, settings, await freePort())
+  return {
+    ...server,
+    async standby({ synchronous = false } = {}) {
+      const own = mkdtempSync(join(tmpdir(), 'rollcall-pg-'))
+      if (as !== null) chownSync(own, as.uid, as.gid)
+      run(own, 'pg_basebackup', [
+        ...[
+          '-d',
+          `${server.url}?application_name=${STANDBY}`,
+          '-D',
+          join(own, 'data'),
+          '-R',
+          '-c',
+          'fast',
+          '--no-sync',
+        ],
+      ])
+      const standby = await serve(own, settings, await freePort())
+      if (synchronous) {
+        await server.query(`ALTER SYSTEM SET synchronous_standby_names = '${STANDBY}'`)
+        await server.query('SELECT pg_reload_conf()')
+        await until(
+          async () =>
+            (await server.query("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'")).length > 0,
+        )
+      }
+      return standby
+    },
+  }
+}
+
+/** A directory with data of a server, served. */
+async function serve(directory: string, settings: readonly string[], first: number): Promise<Standby> {
+  const data = join(directory, 'data')
+  let port = first
   let server: ChildProcess | null = null
 
   async function query(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
@@ -71,26 +121,9 @@ export async function startPostgres({
   }
 
   async function start(): Promise<void> {
-    const encrypted = tls === undefined ? [] : ['-c', 'ssl=on']
-    const settings = durable
-      ? []
-      : ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off']
-    server = spawn(
-      join(bin!, 'postgres'),
-      [
-        '-D',
-        data,
-        '-p',
-        String(port),
-        '-c',
-        'listen_addresses=127.0.0.1',
-        '-k',
-        directory,
-        ...settings,
-        ...encrypted,
-      ],
-      { ...own, stdio: 'ignore' },
-    )
+    const given = ['listen_addresses=127.0.0.1', ...settings].flatMap(setting => ['-c', setting])
+    const options = ['-D', data, '-p', String(port), '-k', directory, ...given]
+    server = spawn(program('postgres'), options, { ...unprivileged(), cwd: directory, stdio: 'ignore' })
     const end = performance.now() + START_MS
     for (;;) {
       try {
@@ -115,19 +148,43 @@ export async function startPostgres({
     rmSync(join(data, 'postmaster.pid'), { force: true })
   }
 
+  const urlAt = (at: number) => `postgres://${USER}@127.0.0.1:${at}/postgres`
   await start()
   return {
-    url: `postgres://${USER}@127.0.0.1:${port}/postgres`,
+    get url() {
+      return urlAt(port)
+    },
     query,
     freeze: () => signalAll(server!, 'SIGSTOP'),
     thaw: () => signalAll(server!, 'SIGCONT'),
     kill: () => stop('SIGKILL'),
     start,
+    standby: () => Promise.reject(new Error('a standby has none of its own')),
+    async promote() {
+      // What it was to wait for, as its primary did, is nobody.
+      await query("ALTER SYSTEM SET synchronous_standby_names = ''")
+      await query('SELECT pg_promote()')
+    },
+    async moveTo(url) {
+      await stop('SIGINT')
+      port = Number(new URL(url).port)
+      await start()
+    },
     async close() {
       await stop('SIGINT')
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+function program(name: string): string {
+  const bin = globSync('/usr/lib/postgresql/*/bin').sort().at(-1)
+  if (bin === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql')
+  return join(bin, name)
+}
+
+function run(cwd: string, name: string, options: readonly string[]): void {
+  execFileSync(program(name), options, { ...unprivileged(), cwd, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** Each backend is in a process group of its own. */

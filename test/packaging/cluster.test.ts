@@ -67,8 +67,11 @@ describe('the profile cluster', () => {
     assert.deepEqual(mounting.sort(), ['one', 'postgres', 'two'])
     for (const name of ['one', 'two']) {
       const url = of(name).command.flatMap(arg => /^--registry=(.+)$/.exec(arg)?.[1] ?? [])[0]!
-      const { host, user } = readPostgresSettings(url)
-      assert.deepEqual([host, user], [socketOf(of(name)), postgres.environment?.['POSTGRES_USER']])
+      const { servers, user } = readPostgresSettings(url)
+      assert.deepEqual(
+        [servers[0]?.host, user],
+        [socketOf(of(name)), postgres.environment?.['POSTGRES_USER']],
+      )
     }
   })
 

@@ -19,7 +19,41 @@ test('TLS with verification is the default off loopback alone', () => {
   for (const [url, tls, host] of table) {
     const settings = readPostgresSettings(url)
     assert.deepEqual(settings.tls, tls, url)
-    assert.equal(settings.host, host)
+    assert.equal(settings.servers[0]?.host, host)
+  }
+})
+
+test('several servers are named as libpq has them', () => {
+  const table: [url: string, servers: unknown, tls: unknown][] = [
+    [
+      'postgres://rollcall@a.example,b.example:5433/fleet?target_session_attrs=read-write',
+      [
+        { host: 'a.example', port: 5432 },
+        { host: 'b.example', port: 5433 },
+      ],
+      { ca: undefined },
+    ],
+    [
+      'postgres://rollcall@127.0.0.1:1,[::1]:2/fleet',
+      [
+        { host: '127.0.0.1', port: 1 },
+        { host: '::1', port: 2 },
+      ],
+      false,
+    ],
+    [
+      'postgres://rollcall@127.0.0.1,db.example/fleet',
+      [
+        { host: '127.0.0.1', port: 5432 },
+        { host: 'db.example', port: 5432 },
+      ],
+      { ca: undefined },
+    ],
+  ]
+  for (const [url, servers, tls] of table) {
+    const settings = readPostgresSettings(url)
+    assert.deepEqual(settings.servers, servers)
+    assert.deepEqual(settings.tls, tls)
   }
 })
 
@@ -32,6 +66,12 @@ test('what is refused names the fault and never the password', () => {
     ['postgres://db.example/fleet', /user/],
     ['postgres://rollcall@db.example/fleet?sslmode=prefer', /sslmode/],
     ['postgres://rollcall@db.example/fleet?password=s3cret', /unknown parameter/],
+    ['postgres://rollcall:s3cret@a.example,b.example/fleet', /must hold no password/],
+    ['postgres://rollcall@a.example,/fleet', /host:port,host:port/],
+    ['postgres://rollcall@a.example,b.example:x/fleet', /host:port,host:port/],
+    [`postgres://rollcall@${Array(9).fill('a.example')}/fleet`, /8 at most/],
+    ['postgres://rollcall@a.example,b.example/fleet?host=/run', /either/],
+    ['postgres://rollcall@a.example/fleet?target_session_attrs=any', /read-write/],
   ]
   for (const [url, message] of table)
     assert.throws(
