@@ -1,38 +1,31 @@
 // Puts the broker together: the parts of it first, then how it starts and stops.
 
-import { hostname } from 'node:os'
-
-import { join } from 'node:path'
-
 import type { Logger } from 'pino'
-import type { ChangeReader } from '../db/change-feed.ts'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
-import { type BrokerReplica, openBrokerReplica } from '../db/replication/broker-replica.ts'
-import type { PostgresSettings } from '../db/replication/postgres.ts'
-import { openSessionFile } from '../db/sessions/session-file.ts'
-
+import { prepareDrainOrder } from '../db/nodes/node-drains.ts'
 import manifest from '../package.json' with { type: 'json' }
-import { type CloneDetector, createCloneDetector } from './admission/clone-detector.ts'
+import { createCloneDetector } from './admission/clone-detector.ts'
+import { type NodeDrain, watchNodeDrain } from './draining/node-drain.ts'
 import { createLimits } from './gate/limits/connection-limits.ts'
 import { createGates } from './gate-workers/index.ts'
-import type { Cluster, ClusterOptions } from './mqtt/cluster/index.ts'
 import { createSessions } from './mqtt/connection/sessions.ts'
 import { createEngine } from './mqtt/index.ts'
 import { createRightsResolver } from './mqtt/rights-resolver.ts'
-import { type BrokerLog, createBrokerLog } from './observability/logging.ts'
-import { type BrokerMetrics, createMetrics } from './observability/metrics.ts'
+import { createBrokerLog } from './observability/logging.ts'
+import { createMetrics } from './observability/metrics.ts'
 import { traceConnections } from './observability/tracing.ts'
 import { createObservers } from './observers.ts'
-import { openBrokerRegistry, REPLICA_FILE } from './registry/broker-registry.ts'
+import { openBrokerRegistry } from './registry/broker-registry.ts'
 import { createIsGone } from './revocation/retention.ts'
 import { watchRevocations } from './revocation/revocation-watch.ts'
 import { clearSessions, reconcileStoredState } from './revocation/startup-reconciliation.ts'
 import { type BrokerSettings, policyNames } from './settings/validation.ts'
+import { openClusterFor, openReplica, type SharedOptions } from './shared-parts.ts'
 import { createScrape } from './statistics/scrape.ts'
 import { createSysTopics } from './statistics/sys-topics.ts'
 import { openStores } from './stores.ts'
 
-export type BrokerOptions = {
+export type BrokerOptions = SharedOptions & {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
   data: string
   host: string
@@ -40,13 +33,6 @@ export type BrokerOptions = {
   port: number
   settings: BrokerSettings
   log: Logger
-  nodeId?: string
-  /** The other nodes: where the bus is and the database that all share. Absent for the only node. */
-  cluster?: Pick<ClusterOptions, 'bus' | 'postgres' | 'times'> | undefined
-  /** The node can go on no longer: its process should end, and begin anew. */
-  onFatal?: () => void
-  /** Where several machines share the registry: it is in PostgreSQL, and knows this broker by its name. */
-  shared?: { settings: PostgresSettings; node: string } | null
   now?: () => number
   /** How often expired sessions are looked for, and how often the registry is written. Tests do not wait a second for it. */
   intervals?: { expiryCheckMs: number; registryWriteMs: number }
@@ -54,7 +40,7 @@ export type BrokerOptions = {
 
 export type Broker = {
   port: number
-  /** Whether devices can be admitted: the registry can be read or, in open mode, was not replaced by another. */
+  /** Whether devices can be admitted: the registry can be read or, in open mode, was not replaced by another, and nobody has drained it. */
   ready(): boolean
   sessions(): number
   metrics(): Promise<string>
@@ -81,7 +67,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   let closing = false
   return {
     port,
-    ready: () => !closing && registry.canAdmit(),
+    ready: () => !closing && registry.canAdmit() && parts.nodeDrain.order() === null,
     sessions: engine.sessions.size,
     metrics: parts.scrape.text,
     reload: gates.reload,
@@ -109,6 +95,8 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   })
   const sessions = createSessions()
   const { nodeId } = options
+  const nodeName = nodeId ?? shared?.node ?? 'broker'
+  let nodeDrain: NodeDrain | null = null
   const { registryWriteMs, expiryCheckMs } = { ...intervals }
   const cloneDetector = createCloneDetector()
   const cluster = await openClusterFor(
@@ -121,7 +109,8 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const stores = await Promise.try(openStores, {
     ...{ data, nodeId, settings, registry, sessions, registryWriteMs, now },
     sharedFile: cluster?.sessionFile ?? null,
-    nodeName: shared?.node ?? 'broker',
+    nodeName,
+    drainAt: () => nodeDrain?.order()?.at ?? null,
     busConnected: () => cluster?.figures().isBusUp ?? null,
     storedSession: deviceId => engine.storedSession(deviceId),
     log: brokerLog,
@@ -152,6 +141,10 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     cluster,
   })
   await clearSessions(engine, registry.feed, registry.epoch)
+  nodeDrain = watchNodeDrain({
+    readOrder: prepareDrainOrder(registry.reading.sqlite, nodeName),
+    ...{ engine, patienceMs: settings.drainMs, onDoubt, ...observers.nodeDrain },
+  })
   publisher.start(engine.announce)
   stores.history.start(engine)
 
@@ -199,64 +192,14 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const scrape = createScrape({
     ...{ metrics, engine, limits, healthy, replica, sessionFile: stores.sessionsAt },
     cluster: cluster?.figures ?? null,
+    isDrained: () => nodeDrain?.order() != null,
   })
   const { version } = manifest
   const sysTopics = createSysTopics({ everyMs: settings.sysIntervalMs, version, engine, limits })
   return {
-    ...{ settings, brokerLog, registry, stores, engine, gates, watch, scrape, sysTopics, isGone, onDoubt },
+    ...{ settings, brokerLog, registry, stores, engine, gates, watch, scrape, sysTopics },
+    ...{ isGone, onDoubt, nodeDrain },
   }
-}
-
-/** With a device ID beside it, what an index of PostgreSQL takes: 2,704 octets a row. A topic beyond would stop the whole node. */
-const TOPIC_BYTES_MAX = 2_048
-
-async function openClusterFor(
-  {
-    cluster,
-    nodeId,
-    shared,
-    settings,
-    onFatal,
-  }: Pick<BrokerOptions, 'cluster' | 'nodeId' | 'shared' | 'settings' | 'onFatal'>,
-  parts: {
-    cloneDetector: CloneDetector
-    feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>
-    log: BrokerLog
-    metrics: BrokerMetrics
-    now: () => number
-  },
-): Promise<Cluster | null> {
-  if (cluster === undefined) return null
-  const { cloneDetector, feed, log, metrics, now } = parts
-  if (settings.topicBytesMax > TOPIC_BYTES_MAX)
-    throw new Error(`with --bus topicBytesMax is ${TOPIC_BYTES_MAX} at most: set it lower`)
-  const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
-  return await openCluster(openSessionFile(null), {
-    ...cluster,
-    name: nodeId ?? shared?.node ?? hostname(),
-    clearedAfter: epoch => [...feed.clearedAfter(epoch), ...feed.deletedAfter(epoch)],
-    pastTakeovers: fingerprint => cloneDetector.past(fingerprint, now()),
-    takeInTakeovers: (fingerprint, past) => cloneDetector.takeIn(fingerprint, past, now()),
-    onTrouble: log.clusterTroubled,
-    onCommitted: ms => metrics.groupCommitSeconds.observe(ms / 1000),
-    onEnded(error) {
-      log.clusterEnded(error)
-      onFatal?.()
-    },
-  })
-}
-
-function openReplica(
-  { settings: at, node }: { settings: PostgresSettings; node: string },
-  data: string,
-  settings: BrokerSettings,
-  onFailed: (error: unknown) => void,
-): Promise<BrokerReplica> {
-  return openBrokerReplica({
-    ...{ settings: at, node, onFailed, file: join(data, REPLICA_FILE) },
-    version: manifest.version,
-    cutMs: settings.isolationCutMs,
-  })
 }
 
 /** The gates stop first and the registry closes last. Rights that end meanwhile still end sessions. */
@@ -265,6 +208,7 @@ async function closeParts(parts: Parts, hurry: boolean): Promise<void> {
   const gatesStopped = parts.gates.stop()
   if (!hurry) await drain(parts)
   parts.watch.stop()
+  parts.nodeDrain.stop()
   stores.publisher.stop()
   parts.scrape.stop()
   parts.sysTopics.stop()

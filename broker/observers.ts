@@ -104,6 +104,14 @@ export function createObservers(options: {
   return {
     engine,
     gates,
+    nodeDrain: {
+      onBegun: log.nodeDraining,
+      onDrained(order: Parameters<BrokerLog['nodeDrained']>[0]) {
+        log.nodeDrained(order)
+        recorder.nodeDrained()
+      },
+      onResumed: log.nodeResumed,
+    },
     /** The broker acted on all changes up to this epoch. */
     acknowledged(epoch: number, sessionsCut: number, tookMs: number, committedAt: number): void {
       const at = now()

@@ -27,7 +27,7 @@ export function openStores(options: {
   data: string
   /** Undefined for the only broker of a registry. */
   nodeId: string | undefined
-  /** What the registry calls the only broker of this data directory. */
+  /** What the registry calls this broker. */
   nodeName: string
   settings: BrokerSettings
   registry: BrokerRegistry
@@ -38,11 +38,13 @@ export function openStores(options: {
   registryWriteMs: number | undefined
   /** Null where this node has no bus. */
   busConnected: () => boolean | null
+  /** Names the order by which this node takes no session; null where it takes them. */
+  drainAt: () => number | null
   log: BrokerLog
   now: () => number
 }) {
   const { data, settings, registry, sessions, log, now } = options
-  const nodeId = options.nodeId ?? options.nodeName
+  const nodeId = options.nodeName
   const sessionsName = options.nodeId === undefined ? 'sessions.db' : `sessions-${options.nodeId}.db`
   const { sharedFile } = options
   const isOwn = settings.durableSessions === 1 && sharedFile === null
@@ -55,7 +57,11 @@ export function openStores(options: {
       notes: registry.notes(manifest.version),
       everyMs: options.registryWriteMs,
       now,
-      links: () => ({ replica: registry.replicaState(), busConnected: options.busConnected() }),
+      report: () => ({
+        replica: registry.replicaState(),
+        busConnected: options.busConnected(),
+        drainAt: options.drainAt(),
+      }),
       sessions,
       storedSession: options.storedSession,
       explainDenial: createDenialExplainer(registry.view.policiesOf),

@@ -4,6 +4,7 @@ import { confirm, withYes } from './confirmation.ts'
 
 /** By the words of the command: what it does, said before the names of what it does it to. */
 export const destructive: Readonly<Record<string, string>> = {
+  'node drain': 'end all sessions of the broker, and have it take none until it is resumed:',
   'job cancel': 'cancel the import',
   'certificate revoke': 'revoke for good, and cut the sessions of,',
   'certificate suspend': 'refuse until it is activated, and cut the sessions of,',

@@ -21,6 +21,12 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
     'device export --format csv --group pumps --out pumps.csv',
   ],
   'device show': ['device show pump-1', 'device show pump-1 -o json'],
+  'node list': ['node list'],
+  'node drain': [
+    'node drain berlin-1 --over 10m --wait',
+    'node drain berlin-1 --server-reference mqtt-2.example.org:8883',
+  ],
+  'node resume': ['node resume berlin-1'],
   'job list': ['job list'],
   'job show': ['job show 5cbb1100-dceb-4d32-9871-21e1d3b28164'],
   'job watch': ['job watch 5cbb1100-dceb-4d32-9871-21e1d3b28164 --results results.ndjson'],

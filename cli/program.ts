@@ -25,6 +25,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'list the sessions of devices, and end them',
     load: async () => (await import('./session/command.ts')).sessionCommand(),
   },
+  node: {
+    summary: 'list the brokers, and drain one',
+    load: async () => (await import('./node/command.ts')).nodeCommand(),
+  },
   job: {
     summary: 'follow imports of many devices, and fetch their results',
     load: async () => (await import('./job/command.ts')).jobCommand(),

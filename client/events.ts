@@ -1,5 +1,6 @@
 // Events of the fleet, as they happened and as they happen, and the fleet at a glance.
 import type { IncomingMessage } from 'node:http'
+import type { BrokerNode } from './nodes.ts'
 import type { Transport } from './transport.ts'
 
 /** A notification; the record is the audit log. `at` is RFC 3339. */
@@ -26,22 +27,7 @@ export type FleetOverview = {
   }
   connected: number
   waitingApproval: number
-  nodes:
-    | {
-        node: string
-        version: string
-        sessions: number
-        lagSeconds: number
-        healthy: boolean
-        /** When it was last seen, or the oldest change that it has not acted on; null where it is healthy. */
-        unhealthySince: string | null
-        lastSeen: string
-        /** Of a registry that several machines share, as the broker last reported; null without. */
-        replica: { sequence: number; behind: number; ageSeconds: number } | null
-        /** Null without a bus. */
-        busConnected: boolean | null
-      }[]
-    | null
+  nodes: BrokerNode[] | null
 }
 
 export type HistorySpan = 'hour' | 'day' | 'week' | 'month' | 'year'

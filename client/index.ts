@@ -6,6 +6,7 @@ import { eventVerbs } from './events.ts'
 import { installationVerbs } from './installation.ts'
 import { issuerVerbs } from './issuers.ts'
 import { jobVerbs } from './jobs.ts'
+import { nodeVerbs } from './nodes.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
 import { policyVerbs } from './policies.ts'
 import { sessionVerbs } from './sessions.ts'
@@ -50,6 +51,7 @@ export { ApiProblem, ApiUnreachable, type Finding } from './failures.ts'
 export type * from './installation.ts'
 export type * from './issuers.ts'
 export type * from './jobs.ts'
+export type * from './nodes.ts'
 export type * from './operators.ts'
 export type * from './policy-types.ts'
 export { createSelfClient, type Self, type SelfClient } from './self.ts'
@@ -127,6 +129,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     },
     ...installationVerbs(call),
     sessions: sessionVerbs(call, walk),
+    nodes: nodeVerbs(call, walk),
     groups: { pages: () => walk<Group>('/v1/groups', {}) },
     ca: caVerbs(call),
     issuers: issuerVerbs(call, walk),

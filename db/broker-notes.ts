@@ -17,10 +17,14 @@ export type RefusalNote = {
   count: number
 }
 export type { UseNote }
-/** What a broker has to do with other machines; null where it has no replica, no bus. `ageMs`: since PostgreSQL was last heard. */
-export type NodeLinks = {
+/**
+ * What a broker says of itself; null where it has no replica, no bus. `ageMs`: since PostgreSQL was last heard. `drainAt` names the
+ * order by which it takes no session; null where it takes them.
+ */
+export type NodeReport = {
   replica: { sequence: number; ageMs: number } | null
   busConnected: boolean | null
+  drainAt: number | null
 }
 export type Acknowledgement = { epoch: number; sessionsCut: number; at: number }
 
@@ -32,7 +36,7 @@ export type BrokerNotes = LiveSessionNotes &
     /** Enters the node; it has acted on everything up to this epoch because it has no session yet. */
     enter(nodeId: string, epoch: number, at: number): void
     leave(nodeId: string): void
-    seen(nodeId: string, at: number, sessions: number, links: NodeLinks): void
+    seen(nodeId: string, at: number, sessions: number, report: NodeReport): void
     acknowledge(nodeId: string, acknowledgements: Acknowledgement[]): void
     /** First CONNECTs: what `prepareFirstUses` says. */
     uses(notes: UseNote[]): void
@@ -46,7 +50,7 @@ export type BrokerNotes = LiveSessionNotes &
   }
 
 /** Of a broker of a version that does not tell. */
-const NO_LINKS: NodeLinks = { replica: null, busConnected: null }
+const NO_REPORT: NodeReport = { replica: null, busConnected: null, drainAt: null }
 const REFUSALS_KEPT_PER_FINGERPRINT = 20
 const REFUSALS_KEPT = 50_000
 const SUBSCRIPTIONS_NOTED_PER_DEVICE = 100
@@ -59,7 +63,7 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
     `INSERT INTO nodes (id, started_at, seen_at, acknowledged_epoch, version) VALUES (@id, @at, @at, @epoch, @version)
      ON CONFLICT (id) DO UPDATE
        SET started_at = @at, seen_at = @at, acknowledged_epoch = @epoch, version = @version, sessions = 0,
-           replica_sequence = NULL, replica_age_ms = NULL, bus_connected = NULL`,
+           replica_sequence = NULL, replica_age_ms = NULL, bus_connected = NULL, drain_at = NULL`,
   )
   const leave = sqlite.prepare('DELETE FROM nodes WHERE id = ?')
   const forgetSubscriptions = sqlite.prepare('DELETE FROM session_subscriptions WHERE node_id = ?')
@@ -70,7 +74,7 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
     'INSERT INTO session_subscriptions (node_id, device_id, fingerprint, filter) VALUES (?, ?, ?, ?)',
   )
   const seen = sqlite.prepare(
-    `UPDATE nodes SET seen_at = ?, sessions = ?, replica_sequence = ?, replica_age_ms = ?, bus_connected = ?
+    `UPDATE nodes SET seen_at = ?, sessions = ?, replica_sequence = ?, replica_age_ms = ?, bus_connected = ?, drain_at = ?
      WHERE id = ?`,
   )
   const advance = sqlite.prepare('UPDATE nodes SET acknowledged_epoch = ?, seen_at = ? WHERE id = ?')
@@ -103,10 +107,10 @@ export function createBrokerNotes(registry: Registry, version = ''): BrokerNotes
       endAll(id)
       leave.run(id)
     }).immediate,
-    seen(id, at, sessions, { replica, busConnected } = NO_LINKS) {
+    seen(id, at, sessions, { replica, busConnected, drainAt } = NO_REPORT) {
       const age = replica === null ? null : Math.round(replica.ageMs)
       const bus = busConnected === null ? null : Number(busConnected)
-      seen.run(at, sessions, replica?.sequence ?? null, age, bus, id)
+      seen.run(at, sessions, replica?.sequence ?? null, age, bus, drainAt ?? null, id)
     },
 
     acknowledge: sqlite.transaction((nodeId: string, acknowledgements: Acknowledgement[]) => {

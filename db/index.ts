@@ -16,6 +16,7 @@ import { createRenewedAnchorWriter } from './issuers/renewed-anchors.ts'
 import { createRotationWriter } from './issuers/rotation-store.ts'
 import { createTrustAnchorWriter } from './issuers/trust-anchors.ts'
 import { createJobWriter } from './jobs/job-store.ts'
+import { createNodeDrainWriter } from './nodes/node-drains.ts'
 import { openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operators/operator-store.ts'
 import { createTokenStore } from './operators/token-store.ts'
@@ -38,6 +39,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createDeviceWriter(registry, now),
     ...createDeviceDeletion(registry, now),
     ...createSessionWriter(registry, now),
+    ...createNodeDrainWriter(registry, now),
     ...createCertificateWriter(registry, now),
     ...createCertificateTransitionWriter(registry, now),
     ...createPinnedWriter(registry, now),

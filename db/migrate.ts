@@ -31,6 +31,7 @@ import * as deletedDevices from './migrations/0041-deleted-devices.ts'
 import * as acmeAccounts from './migrations/0042-acme-accounts.ts'
 import * as deletedDevicesByName from './migrations/0043-deleted-devices-by-name.ts'
 import * as nodeLinks from './migrations/0044-node-links.ts'
+import * as nodeDrains from './migrations/0045-node-drains.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -68,6 +69,7 @@ const migrations: readonly Migration[] = [
   acmeAccounts,
   deletedDevicesByName,
   nodeLinks,
+  nodeDrains,
 ]
 
 /** The schema version this code reads and writes. */

@@ -18,6 +18,7 @@ type ConnackCode =
   | 0x99
   | 0x9a
   | 0x9b
+  | 0x9c
 type DisconnectCode =
   | 0x81
   | 0x82
@@ -33,6 +34,7 @@ type DisconnectCode =
   | 0x96
   | 0x97
   | 0x98
+  | 0x9c
 type AckCode = 0x83 | 0x87 | 0x8f | 0x90 | 0x97 | 0x99
 
 /**
@@ -122,6 +124,7 @@ const codes = {
   payload_format_invalid: { connack: 0x99, disconnect: null, ack: 0x99 },
   consumer_too_slow: nothing,
   session_kicked: { connack: null, disconnect: 0x98, ack: null },
+  node_drained: { connack: 0x9c, disconnect: 0x9c, ack: null },
   session_too_old: nothing,
   keepalive_timeout: { connack: null, disconnect: 0x8d, ack: null },
   // doubt: a device refused in doubt shall try again

@@ -192,6 +192,11 @@ const entries = {
     title: 'An operator ended the session',
     hint: 'Let the device connect again. To keep it out, suspend it: rollcall device suspend.',
   },
+  node_drained: {
+    seen: 3,
+    title: 'An operator has drained the broker',
+    hint: 'Connect to another broker. rollcall status shows which are drained; rollcall node resume ends it.',
+  },
   session_too_old: {
     seen: 'close',
     title: 'The session lasted as long as a session may',

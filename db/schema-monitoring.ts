@@ -1,4 +1,4 @@
-// The tables for monitoring: brokers, live sessions, refusals, when devices were last seen, counts, device attributes, webhooks.
+// The tables for monitoring: brokers and their drains, live sessions, refusals, when devices were last seen, counts, device attributes, webhooks.
 import type { Generated } from 'kysely'
 
 export type MonitoringSchema = {
@@ -12,7 +12,9 @@ export type MonitoringSchema = {
     replica_sequence: number | null
     replica_age_ms: number | null
     bus_connected: number | null
+    drain_at: number | null
   }
+  node_drains: { node_id: string; at: number; over_ms: number; moved: 0 | 1; server_reference: string }
   webhooks: {
     id: string
     url: string

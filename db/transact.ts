@@ -60,6 +60,7 @@ export type ConflictCode =
   | 'operator_exists'
   | 'operator_name_taken'
   | 'operators_exceeded'
+  | 'node_unknown'
   | 'job_unknown'
   | 'job_finished'
   | 'jobs_exceeded'

@@ -12,6 +12,7 @@ import type { Issuer } from '../db/issuers/issuer-store.ts'
 import type { ReliantReader } from '../db/issuers/rotation-store.ts'
 import type { DeviceExport, ExportFilter } from '../db/jobs/device-export.ts'
 import { openDeviceExport } from '../db/jobs/device-export.ts'
+import { type NodeReader, prepareNodes } from '../db/nodes/node-reader.ts'
 import type { OperatorReader } from '../db/operators/operator-reader.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import type { PolicyReader } from '../db/policies/policy-reader.ts'
@@ -70,6 +71,7 @@ export type Services = {
   roll: RollReader
   liveSessions: LiveSessionReader
   lastSeen: LastSeenReader
+  nodes: NodeReader
   groups: GroupReader
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
@@ -192,6 +194,7 @@ export function createServices(parts: ServiceParts): Services {
     roll,
     liveSessions,
     lastSeen: prepareLastSeen(reading.sqlite),
+    nodes: prepareNodes(reading.sqlite),
     groups: prepareGroups(reading.sqlite),
     policies,
     policyResolver: createPolicyResolver(policies),

@@ -74,6 +74,7 @@ const v5Names: Record<number, string> = {
   151: '0x97 (quota exceeded)',
   152: '0x98 (administrative action)',
   153: '0x99 (payload format invalid)',
+  156: '0x9C (use another server)',
 }
 
 function v5Faults(code: Reason, text: string, { connack, disconnect, ack }: V5Codes): string[] {

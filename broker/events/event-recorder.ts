@@ -15,6 +15,8 @@ export type EventRecorder = {
   /** A policy denied something: counted, and told where there is a note of it. */
   denied(action: DeniedAction, note: DenialNote | null): void
   cloned(suspicion: CloneSuspicion, deviceId: string, suspended: boolean): void
+  /** An operator has drained this node, and no session is left. */
+  nodeDrained(): void
   close(): void
 }
 
@@ -41,7 +43,10 @@ export function openEventRecorder(
   onCounted: (counts: Iterable<EventCount>) => void = () => {},
 ): EventRecorder {
   if (!wanted)
-    return { connected() {}, disconnected() {}, refused() {}, denied() {}, cloned() {}, close() {} }
+    return {
+      ...{ connected() {}, disconnected() {}, refused() {}, denied() {}, cloned() {} },
+      ...{ nodeDrained() {}, close() {} },
+    }
   const troubles = {
     onDropped: events.eventsDropped,
     onFailed: events.eventLogFailed,
@@ -145,6 +150,8 @@ export function createEventRecorder(log: EventLog, now: () => number): EventReco
       const detail = { how: kind, ...evidence, suspended }
       log.append({ at: now(), kind: 'cloned', deviceId, fingerprint, reason: 'certificate_cloned', detail })
     },
+
+    nodeDrained: () => log.append({ at: now(), kind: 'node_drained' }),
 
     close() {
       clearInterval(timer)

@@ -16,6 +16,8 @@ export type Drain = {
    * they end in order.
    */
   finish(deadlineMs: number): Promise<number>
+  /** Whether its connection would end too early now. */
+  isHalfDone(client: Client): boolean
 }
 
 export function createDrain(parts: { clients(): Iterable<Client>; output(): Output }): Drain {
@@ -33,6 +35,7 @@ export function createDrain(parts: { clients(): Iterable<Client>; output(): Outp
 
   return {
     begun: () => begunAt !== null,
+    isHalfDone: client => isHalfDone(client, performance.now()),
     async finish(deadlineMs) {
       begunAt = performance.now()
       const clients = [...parts.clients()]

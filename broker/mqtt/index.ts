@@ -80,10 +80,13 @@ function createParts(options: EngineOptions) {
 /** Live connections: how they come, are judged anew, and end. */
 function connectionsOf({ foundation, state, connections }: Parts) {
   const { sessions, rightsOf, clients, events } = foundation
-  const { handleConnection, cut, end } = connections.admittance
+  const { handleConnection, cut, end, sendAway } = connections.admittance
   const clientOf = clients.get.bind(clients)
   const reauthorize = createReauthorize({ rightsOf, table: state.table, cut, events, clientOf })
-  return { handleConnection, sessions, cut, end, reauthorize }
+  const redirect: Engine['redirect'] = to => {
+    foundation.redirect.to = to
+  }
+  return { handleConnection, sessions, cut, end, sendAway, redirect, reauthorize }
 }
 
 /** What devices left. */

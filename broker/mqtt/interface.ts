@@ -5,6 +5,7 @@ import type { Admit } from '../admission/admit.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
 import type { Cluster } from './cluster/index.ts'
+import type { Redirect } from './connection/redirect.ts'
 import type { Session, Sessions } from './connection/sessions.ts'
 import type { EngineEvents } from './engine-events.ts'
 import type { RightsResolver } from './rights-resolver.ts'
@@ -18,6 +19,13 @@ export type Engine = {
   cut(session: Session, reason: Reason): void
   /** Ends a live session that has lost no right: its will is sent. */
   end(session: Session, reason: Reason): void
+  /** From now on clients that come are sent elsewhere; with null they are taken. */
+  redirect(to: Redirect | null): void
+  /**
+   * Ends a live session that is to go where clients are sent; with `patient` not while something of it is half done. Gives
+   * whether it has ended.
+   */
+  sendAway(session: Session, patient: boolean): boolean
   /** Binds the rights of a live session anew; subscriptions now denied are dropped. Throws where policies cannot be read. */
   reauthorize(session: Session): void
   /** The same for the stored session and the retained messages of one device. */

@@ -1,6 +1,7 @@
 // The broker's log: one function per occurrence writes the log line and counts it.
 // Never a key, a payload or a topic of a device in a metric label.
 import pino, { type DestinationStream, type Logger } from 'pino'
+import type { DrainOrder } from '../../db/nodes/node-drains.ts'
 import type { Reason } from '../../db/reason.ts'
 import { reasonCodeText } from '../../db/reason-v5.ts'
 import type { ProtocolName } from '../../db/roll/live-sessions.ts'
@@ -58,6 +59,14 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
       else log.warn(line, 'drained')
     },
     stopped: () => log.info('stopped'),
+    nodeDraining: ({ overMs, moved, serverReference }: DrainOrder, sessions: number) =>
+      log.warn(
+        { overMs, moved, serverReference, sessions },
+        'draining this node: it takes no session and is not ready until it is resumed (rollcall node resume)',
+      ),
+    nodeDrained: ({ at }: DrainOrder) =>
+      log.warn({ orderedAt: new Date(at) }, 'this node is drained: no session is left'),
+    nodeResumed: () => log.info('this node takes sessions again'),
     gateReady: (gate: number, pid: number) => log.info({ gate, pid }, 'gate ready'),
     gateDied: (gate: number, how: string) => log.error({ gate, how }, 'gate died: starting it again'),
 

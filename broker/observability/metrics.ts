@@ -169,6 +169,11 @@ export function createMetrics() {
       buckets: LATENCIES,
       registers,
     }),
+    nodeDrained: new Gauge({
+      name: 'rollcall_node_drained',
+      help: '1 where an operator has drained this broker: it takes no session',
+      registers,
+    }),
     registryReadable: new Gauge({
       name: 'rollcall_registry_readable',
       help: '1 where the change feed could be read when last tried, from the file that was opened',

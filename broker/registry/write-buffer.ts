@@ -1,7 +1,7 @@
 // Collects the broker's writes to the registry and writes them in batches: first uses, refusals, heartbeats, acknowledgements.
 // A registry that cannot be written now (locked, disk full) delays them; no admission waits for them.
 
-import type { Acknowledgement, BrokerNotes, NodeLinks, RefusalNote, UseNote } from '../../db/broker-notes.ts'
+import type { Acknowledgement, BrokerNotes, NodeReport, RefusalNote, UseNote } from '../../db/broker-notes.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
 import type { Reason } from '../../db/reason.ts'
 import { isRegistryUnavailable } from '../../db/registry-error.ts'
@@ -55,8 +55,8 @@ export function createRegistryWriteBuffer(options: {
   /** Interval of writes; 100 ms by default. */
   everyMs?: number | undefined
   now: () => number
-  links: () => NodeLinks
-  sessions: Pick<Sessions, 'size' | 'all' | 'ofDevice'>
+  report: () => NodeReport
+  sessions: Pick<Sessions, 'connected' | 'all' | 'ofDevice'>
   storedSession: StoredSessionOf
   explainDenial: ExplainDenial
   onWaiting(error: unknown, waiting: number): void
@@ -96,7 +96,7 @@ export function createRegistryWriteBuffer(options: {
 
   function beat(): void {
     if (Math.abs(now() - heartbeatAt) < HEARTBEAT_MS) return
-    notes.seen(nodeId, now(), options.sessions.size(), options.links())
+    notes.seen(nodeId, now(), options.sessions.connected().connected, options.report())
     heartbeatAt = now()
     denials.flush(batch => writeEach(batch, notes.denials))
     flushSubscriptions()

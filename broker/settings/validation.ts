@@ -2,11 +2,12 @@
 // Every limit has a default and bounds; none can be switched off.
 import { availableParallelism } from 'node:os'
 import { usernameModes } from '../../admission/client-id.ts'
+import { serverReference } from '../../db/nodes/server-reference.ts'
 import { pqModes } from '../../pki/key-policy.ts'
 import { assertTlsGroups, TLS_GROUPS } from '../../pki/tls-profile.ts'
 import { nearestName } from './nearest-name.ts'
 import { type Setting, settings } from './numbers.ts'
-import { serverReference, shutdownNotices } from './shutdown-notice.ts'
+import { shutdownNotices } from './shutdown-notice.ts'
 import { trustedBalancers } from './trusted-balancers.ts'
 import { createOriginPolicy } from './web-socket-origins.ts'
 

@@ -15,6 +15,8 @@ type ScrapeOptions = {
   healthy(): boolean
   /** The file of stored sessions; null where they are kept in memory alone. */
   sessionFile: string | null
+  /** Whether an operator has drained this broker. */
+  isDrained(): boolean
   /** Null on one machine. */
   replica: Pick<BrokerReplica, 'sequence' | 'ageMs'> | null
   /** Null without a bus. */
@@ -31,6 +33,7 @@ export function createScrape({
   sessionFile,
   replica,
   cluster,
+  isDrained,
 }: ScrapeOptions): Scrape {
   const own = watchProcess()
   return {
@@ -47,6 +50,7 @@ export function createScrape({
       showTotal(metrics.messagesSent, engine.traffic.messagesSent)
       showTotal(metrics.bytesReceived, engine.traffic.bytesReceived)
       showTotal(metrics.bytesSent, engine.traffic.bytesSent)
+      metrics.nodeDrained.set(isDrained() ? 1 : 0)
       metrics.registryReadable.set(healthy() ? 1 : 0)
       if (replica !== null) {
         metrics.replicaSequence.set(replica.sequence())

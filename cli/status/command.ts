@@ -40,10 +40,11 @@ export function statusCommand(): Command {
 
 /** Replica and bus are shown where there are several machines. */
 function brokerLine(broker: NonNullable<FleetOverview['nodes']>[number]): string {
-  const { node, version, sessions, unhealthySince, replica, busConnected } = broker
+  const { node, version, sessions, unhealthySince, drain, replica, busConnected } = broker
   const parts = [
     unhealthySince === null ? 'healthy' : `not healthy since ${unhealthySince}`,
-    `${sessions} sessions`,
+    ...(drain === null ? [] : [`${drain.state} since ${drain.since}`]),
+    `${sessions} sessions${drain === null ? '' : ' left'}`,
   ]
   if (replica !== null)
     parts.push(`replica ${replica.behind} groups behind, ${replica.ageSeconds.toFixed(1)} s old`)

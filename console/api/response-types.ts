@@ -1,4 +1,5 @@
 // What the API answers where the typed client has no word for it yet: the overview and live sessions.
+import type { BrokerNode } from '../../client/nodes.ts'
 import type { Device, DeviceState } from '../../client/types.ts'
 import type { ChangeKind } from '../../db/change-kind.ts'
 
@@ -47,21 +48,7 @@ export type Overview = {
     server: { notAfter: string; names: string[] }
     root: { notAfter: string }
   } | null
-  nodes:
-    | {
-        node: string
-        version: string
-        startedAt: string
-        lastSeen: string
-        epoch: number
-        lagSeconds: number
-        sessions: number
-        healthy: boolean
-        unhealthySince: string | null
-        replica: { sequence: number; behind: number; ageSeconds: number } | null
-        busConnected: boolean | null
-      }[]
-    | null
+  nodes: (BrokerNode & { epoch: number })[] | null
   receipts: {
     at: string
     epoch: number

@@ -2,33 +2,12 @@
 // brokers, the last changes and the brokers that acted on them. A group is counted in slices, between which others are served.
 import type { Database } from 'better-sqlite3'
 import type { ChangeKind } from '../change-kind.ts'
-import { REPLICA_TABLE } from '../open.ts'
 import { NODE_GONE_MS } from '../roll/live-sessions.ts'
 import { nothingCounted, prepareRollCount, type RollCount } from '../roll/roll-count.ts'
 import type { CertificateStatus, DeviceState } from '../schema.ts'
 
 /** Of one group, or of all. `expiring` as in the windows that were asked for. */
 export type RollCounts = RollCount & { connected: number; expired: number; expiring: number[] }
-/** Times in ms since the epoch. `lagMs`: how long the oldest change waits that it has not acted on. */
-type NodeStatus = {
-  node: string
-  version: string
-  startedAt: number
-  lastSeen: number
-  epoch: number
-  lagMs: number
-  sessions: number
-  /** Of the registry that several machines share, as the broker last said. `behind`: groups that came since. */
-  replica: { sequence: number; behind: number; ageMs: number } | null
-  /** Null without a bus. */
-  busConnected: boolean | null
-}
-type NodeRow = Omit<NodeStatus, 'lagMs' | 'replica' | 'busConnected'> & {
-  waitingSince: number | null
-  replicaSequence: number | null
-  replicaAgeMs: number | null
-  busConnected: number | null
-}
 type LastChange = {
   epoch: number
   at: number
@@ -47,7 +26,6 @@ export type OverviewReader = {
   /** Kept by the registry; `expiring` is counted elsewhere, and empty. */
   ofAll(now: number): RollCounts
   ofGroup(group: string, windowsMs: readonly number[], now: number): Promise<RollCounts>
-  nodes(now: number): NodeStatus[]
   lastChanges(group: string | null, limit: number): LastChange[]
   unfinishedJobs(): number
 }
@@ -79,12 +57,6 @@ export function prepareOverview(sqlite: Database): OverviewReader {
   const certificates = sqlite.prepare<[string], { status: CertificateStatus; notAfter: number }>(
     'SELECT status, not_after AS notAfter FROM certificates WHERE device_id IN (SELECT value FROM json_each(?))',
   )
-  const nodes = sqlite.prepare<[], NodeRow>(
-    `SELECT id AS node, version, started_at AS startedAt, seen_at AS lastSeen, acknowledged_epoch AS epoch, sessions,
-            replica_sequence AS replicaSequence, replica_age_ms AS replicaAgeMs, bus_connected AS busConnected,
-            (SELECT at FROM changes WHERE epoch > acknowledged_epoch ORDER BY epoch LIMIT 1) AS waitingSince
-     FROM nodes ORDER BY id`,
-  )
   const change = `SELECT epoch, at, kind, device_id AS deviceId, fingerprint, issuer_id AS issuerId,
       (SELECT count(*) FROM nodes) AS nodesTotal,
       (SELECT count(*) FROM nodes WHERE acknowledged_epoch >= c.epoch) AS nodesAcknowledged,
@@ -95,7 +67,6 @@ export function prepareOverview(sqlite: Database): OverviewReader {
     `${change} FROM (SELECT * FROM changes ORDER BY epoch DESC LIMIT ${CHANGES_LOOKED_AT}) AS c
      WHERE EXISTS (SELECT 1 FROM device_groups AS g WHERE g.device_id = c.device_id AND g.name = ?) LIMIT ?`,
   )
-  const head = prepareHead(sqlite)
   const jobs = sqlite
     .prepare<[], number>("SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')")
     .pluck()
@@ -123,29 +94,9 @@ export function prepareOverview(sqlite: Database): OverviewReader {
       }
     },
 
-    nodes(now) {
-      const at = head()
-      return nodes.all().map(({ waitingSince, replicaSequence: sequence, replicaAgeMs, ...node }) => ({
-        ...node,
-        lagMs: waitingSince === null ? 0 : Math.max(0, now - waitingSince),
-        replica:
-          sequence === null
-            ? null
-            : { sequence, behind: Math.max(0, at - sequence), ageMs: replicaAgeMs ?? 0 },
-        busConnected: node.busConnected === null ? null : node.busConnected === 1,
-      }))
-    },
     lastChanges: (group, limit) => (group === null ? last.all(limit) : lastOfGroup.all(group, limit)),
     unfinishedJobs: () => jobs.get() ?? 0,
   }
-}
-
-/** The last group of changes in this file where it is a replica; else 0. */
-function prepareHead(sqlite: Database): () => number {
-  if (sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(REPLICA_TABLE) === undefined)
-    return () => 0
-  const head = sqlite.prepare<[], number>(`SELECT sequence FROM ${REPLICA_TABLE}`).pluck()
-  return () => head.get() ?? 0
 }
 
 function countCertificate(

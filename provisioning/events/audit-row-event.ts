@@ -28,6 +28,7 @@ const ofDevice = {
   'device.activate': 'activated',
   'device.decommission': 'decommissioned',
 } as const
+const ofNode = { 'node.drain': 'node_draining', 'node.resume': 'node_resumed' } as const
 const listedAs = { first: 'enrolled', renewal: 'renewed', pending: 'waiting' } as const
 
 /** Null for a row that becomes no event. The broker writes the event of a first connection. */
@@ -57,6 +58,8 @@ export function eventOfAuditRow(row: Happened, listed: (fingerprint: string) => 
     const kind = ofDevice[action as keyof typeof ofDevice]
     return { at, kind, deviceId: target, reason, detail: { of: 'device' } }
   }
+  if (Object.hasOwn(ofNode, action))
+    return { at, kind: ofNode[action as keyof typeof ofNode], detail: { ...row.detail, name: target } }
   if (action === 'webhook.disable')
     return { at, kind: 'webhook_disabled', reason, detail: { webhook: target } }
   return null

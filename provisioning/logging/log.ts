@@ -87,6 +87,14 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: clear ? 'session_cleared' : 'session_kicked' })
       logger.info({ ...caller, deviceId, clear }, 'session kicked')
     },
+    nodeDrained: (caller: Caller, node: string, order: object) => {
+      metrics.changes.inc({ change: 'node_drained' })
+      logger.info({ ...caller, node, ...order }, 'node drained')
+    },
+    nodeResumed: (caller: Caller, node: string) => {
+      metrics.changes.inc({ change: 'node_resumed' })
+      logger.info({ ...caller, node }, 'node resumed')
+    },
     certificateListed: (caller: Caller, deviceId: string, fingerprint: string, how: string) => {
       metrics.changes.inc({ change: `certificate_${how}` })
       logger.info({ ...caller, deviceId, fingerprint, how }, 'certificate listed')

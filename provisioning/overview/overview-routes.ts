@@ -7,12 +7,12 @@ import type { CaManager } from '../ca/ca-manager.ts'
 import type { EventService } from '../events/index.ts'
 import { type Api, refusals, secured, time } from '../http/api.ts'
 import * as schemas from '../http/schemas.ts'
+import { toNodeResponse } from '../nodes/node-response.ts'
 import { scopeOf } from '../operators/authorization-scope.ts'
 import type { Overview as Look, OverviewService } from './overview.ts'
 import { windowsMs } from './overview.ts'
 import { Overview } from './overview-schemas.ts'
 
-type BrokerNode = NonNullable<Look['service']>['nodes'][number]
 type OverviewServices = {
   issuers: () => Map<string, Issuer>
   overview: OverviewService
@@ -21,9 +21,7 @@ type OverviewServices = {
   ca: { manager: CaManager }
 }
 
-/** A broker notes every second that it lives, and acts on a change within milliseconds. */
 const HOUR_MS = 3_600_000
-const HEALTHY_MS = 10_000
 
 export function overviewRoutes(api: Api, services: OverviewServices): void {
   const { overview, events, issuers, ca, now } = services
@@ -68,24 +66,6 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
       nodes: service.nodes.map(node => toNodeResponse(node, now())),
       jobs: { running: service.jobs },
     }
-  }
-}
-
-function toNodeResponse({ lagMs, replica, startedAt, lastSeen, ...node }: BrokerNode, now: number) {
-  const isSilent = now - lastSeen >= HEALTHY_MS
-  const isBehind = lagMs >= HEALTHY_MS
-  const since = Math.min(isSilent ? lastSeen : Infinity, isBehind ? now - lagMs : Infinity)
-  return {
-    ...node,
-    startedAt: time(startedAt),
-    lastSeen: time(lastSeen),
-    lagSeconds: lagMs / 1000,
-    healthy: !isSilent && !isBehind,
-    unhealthySince: isSilent || isBehind ? time(since) : null,
-    replica:
-      replica === null
-        ? null
-        : { sequence: replica.sequence, behind: replica.behind, ageSeconds: replica.ageMs / 1000 },
   }
 }
 

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { changeKinds } from '../../db/change-kind.ts'
 import { certificateStatuses } from '../../db/schema.ts'
 import { deviceStates, Nullable, OneOf, Time } from '../http/schemas.ts'
+import { Node } from '../nodes/node-schemas.ts'
 
 const counts = <const T extends readonly string[]>(states: T) =>
   Type.Object(
@@ -48,34 +49,7 @@ export const Overview = Type.Object({
       server: Type.Object({ notAfter: Time, names: Type.Array(Type.String()) }),
     }),
   ),
-  nodes: Nullable(
-    Type.Array(
-      Type.Object({
-        node: Type.String(),
-        version: Type.String(),
-        startedAt: Time,
-        lastSeen: Time,
-        epoch: Type.Integer(),
-        lagSeconds: Type.Number(),
-        sessions: Type.Integer(),
-        healthy: Type.Boolean(),
-        unhealthySince: Nullable(
-          Type.String({
-            format: 'date-time',
-            description: 'When it was last seen, or the oldest change that it has not acted on',
-          }),
-        ),
-        replica: Nullable(
-          Type.Object({
-            sequence: Type.Integer(),
-            behind: Type.Integer({ description: 'Groups of changes since the broker last reported' }),
-            ageSeconds: Type.Number({ description: 'For how long PostgreSQL was not heard then' }),
-          }),
-        ),
-        busConnected: Nullable(Type.Boolean()),
-      }),
-    ),
-  ),
+  nodes: Nullable(Type.Array(Node)),
   receipts: Type.Array(
     Type.Object({
       at: Time,

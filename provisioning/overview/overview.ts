@@ -1,6 +1,7 @@
 // One look at the whole service: put together from what is kept anyway, and from counts that are made beside the answers.
 // Somebody bound to a group is shown that group's numbers, and nothing that others could be told from.
 import type { Database } from 'better-sqlite3'
+import { type NodeStatus, prepareNodes } from '../../db/nodes/node-reader.ts'
 import { type OverviewReader, prepareOverview, type RollCounts } from '../../db/overview/overview-reader.ts'
 import type { Within } from '../lifecycle-job.ts'
 
@@ -10,7 +11,7 @@ export type Overview = {
   counts: RollCounts
   /** Null for somebody bound to a group. */
   service: {
-    nodes: ReturnType<OverviewReader['nodes']>
+    nodes: NodeStatus[]
     /** How many devices rely on each issuing CA; empty until they are counted for the first time. */
     devicesOfIssuer: ReadonlyMap<string, number>
     server: ServerCertificateValidity
@@ -47,6 +48,7 @@ export function createOverviewService(parts: {
 }): OverviewService {
   const { now } = parts
   const reader = prepareOverview(parts.sqlite)
+  const nodes = prepareNodes(parts.sqlite)
   const kept = new Map<string | null, Kept>()
   const expiring = new Map<Within, number>()
   let devicesOfIssuer: ReadonlyMap<string, number> = new Map()
@@ -78,7 +80,7 @@ export function createOverviewService(parts: {
     countIssuers()
     const counts = { ...reader.ofAll(at), expiring: names.map(name => expiring.get(name) ?? 0) }
     const service = {
-      nodes: reader.nodes(at),
+      nodes: nodes(at),
       devicesOfIssuer,
       server: parts.server(),
       jobs: reader.unfinishedJobs(),

@@ -13,6 +13,7 @@ import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem, type ProblemDefinition } from '../http/problem.ts'
 import { rollProblems } from '../http/roll-problems.ts'
 import { jobProblems } from '../jobs/job-problems.ts'
+import { nodeProblems } from '../nodes/node-problems.ts'
 import { operatorProblems } from '../operators/operator-problems.ts'
 import { policyProblems } from '../policies/policy-problems.ts'
 import { selfProblems } from '../self-service/self-problems.ts'
@@ -36,6 +37,7 @@ export const problems = {
   ...cmpProblems,
   ...acmeProblems,
   ...jobProblems,
+  ...nodeProblems,
   ...webhookProblems,
 } satisfies Record<string, ProblemDefinition> & Record<ConflictCode, ProblemDefinition>
 

@@ -11,6 +11,7 @@ import { eventRoutes } from '../events/event-routes.ts'
 import { admissionRoutes } from '../explain/explain-routes.ts'
 import type { Api } from '../http/api.ts'
 import { bulkRoutes } from '../jobs/routes.ts'
+import { nodeRoutes } from '../nodes/node-routes.ts'
 import type { Authentication } from '../operators/authentication.ts'
 import type { ConsoleSessions } from '../operators/console-sessions.ts'
 import { operatorRoutes } from '../operators/operator-routes.ts'
@@ -55,6 +56,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     historyRoutes(scope, services)
     stateRoutes(scope, services)
     deviceSessionRoutes(scope, services)
+    nodeRoutes(scope, services)
     webhookRoutes(scope, services)
     admissionRoutes(scope, services)
     auditRoutes(scope, services)

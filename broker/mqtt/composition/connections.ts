@@ -41,6 +41,8 @@ export function createConnections(
     clients,
     closing,
     isClosed: drain.begun,
+    isHalfDone: drain.isHalfDone,
+    redirectedTo: () => foundation.redirect.to,
     finish: input.finish,
     takeOn(session, stream) {
       const client = newClient(session, stream)

@@ -1,5 +1,6 @@
 // What every part of the engine stands on: settings, the clock, counted events, the store, the order of messages.
 
+import type { Redirect } from '../connection/redirect.ts'
 import type { Session } from '../connection/sessions.ts'
 import { createDeviceBounds } from '../device-bounds.ts'
 import type { EngineOptions } from '../interface.ts'
@@ -30,6 +31,8 @@ export function createFoundation({
     traffic,
     events,
     clients: new Map<Session, Client>(),
+    /** Where clients are sent instead; null where they may stay. */
+    redirect: { to: null as Redirect | null },
     boundsOf: createDeviceBounds(settings),
     /** It orders messages over all queues. */
     nextSequence: () => ++sequence,

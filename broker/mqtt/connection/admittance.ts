@@ -19,6 +19,7 @@ import { codes } from '../protocol/reason-codes.ts'
 import { unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { Client } from '../state.ts'
 import type { Closing } from './closing.ts'
+import { type Redirect, redirectingDisconnect } from './redirect.ts'
 import { isCut, newSession, peerInfoOf, principalOf, type Session, type Sessions } from './sessions.ts'
 import { shutdownNotice } from './shutdown-notice.ts'
 
@@ -33,6 +34,10 @@ export function createAdmittance(
     isClosed(): boolean
     /** Calls back once what it sent before it closed its side is handled. */
     finish(client: Client, done: () => void): void
+    /** Whether its connection would end in the middle of an exchange. */
+    isHalfDone(client: Client): boolean
+    /** Where clients are sent instead; null where they may stay. */
+    redirectedTo(): Redirect | null
     /** Reads what it sends from now on. */
     takeOn(session: Session, stream: Duplex): Client
   },
@@ -171,6 +176,20 @@ export function createAdmittance(
       if (client.phase === 'closed') return
       client.session.ended ??= 'what it sent could not be kept'
       closing.close(client, { transport: 'in order', will: true, last: null })
+    },
+
+    /**
+     * Ends a session of a node that is drained, in order; with `patient` not while something of it is half done. Gives whether it ended.
+     */
+    sendAway(session: Session, patient: boolean): boolean {
+      const client = clients.get(session)
+      const redirect = parts.redirectedTo()
+      if (client === undefined || redirect === null) return true
+      if (patient && parts.isHalfDone(client)) return false
+      const last = redirectingDisconnect(client, redirect)
+      note(session, 'node_drained')
+      closing.close(client, { transport: 'in order', will: true, last })
+      return true
     },
 
     /** The broker ends; resolves once the connection is closed. */

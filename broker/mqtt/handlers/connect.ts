@@ -2,27 +2,27 @@
 // the session, and is answered once what that promises is on disk.
 
 import { isUtf8 } from 'node:buffer'
-import type { IConnackPacket } from 'mqtt-packet'
 import { decideConnect } from '../../../admission/client-id.ts'
 import { type Reason, reasons } from '../../../db/reason.ts'
 import { reasonString, v5Codes } from '../../../db/reason-v5.ts'
 import { protocolNames } from '../../../db/roll/live-sessions.ts'
 import { TOPIC_ALIASES_MAX } from '../connection/client.ts'
 import { startKeepAlive } from '../connection/keep-alive.ts'
+import { type Redirect, redirectCode, redirectingConnack } from '../connection/redirect.ts'
 import { markReplaced, peerInfoOf, placeOf, principalOf } from '../connection/sessions.ts'
 import { encodeConnack, encodeDisconnect, refusingConnack3, refusingConnack5 } from '../protocol/encode.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Connect, Version } from '../protocol/packets.ts'
 import { codes } from '../protocol/reason-codes.ts'
 import type { Client, SessionState, Will } from '../state.ts'
+import { connackProperties } from './connack-properties.ts'
 import type { HandlerContext } from './handler-context.ts'
 import { codeBeyond, levelsOf } from './publish-bounds.ts'
-import { NEVER, SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
+import { SESSION_EXPIRY, sessionExpiry } from './session-expiry.ts'
 
 const SERVER_UNAVAILABLE = 3 // of 3.1.1 (§3.2.2.3)
 const PAYLOAD_FORMAT = 0x01
 const AUTHENTICATION_METHOD = 0x15
-const REQUEST_RESPONSE_INFORMATION = 0x19
 
 /** Characters of a username that operators are shown. */
 const USERNAME_SHOWN_MAX = 128
@@ -133,38 +133,12 @@ export function createConnectHandler(parts: HandlerContext) {
     return state
   }
 
-  /** What version 5 is told beside (§3.2.2.3): bounds that are announced are not hit. */
-  function propertiesFor(
-    client: Client,
-    state: SessionState,
-    packet: Connect,
-    keepAliveSeconds: number,
-  ): IConnackPacket['properties'] {
-    const { settings } = parts
-    const { session } = client
-    const { deviceId } = session.identity
-    const { qosMax, retains } = client.announced
-    const given = state.isKept ? (state.expirySeconds ?? NEVER) : 0
-    const responses = `devices/${deviceId}/responses`
-    return {
-      ...(given !== client.sessionExpiryAsked && { sessionExpiryInterval: given }),
-      receiveMaximum: settings.inflightInboundMax,
-      ...(qosMax < 2 && { maximumQoS: qosMax }),
-      ...(!retains && { retainAvailable: false }),
-      maximumPacketSize: settings.packetBytesMax,
-      ...(packet.clientId === '' && { assignedClientIdentifier: deviceId }),
-      topicAliasMaximum: TOPIC_ALIASES_MAX,
-      ...(keepAliveSeconds !== packet.keepAliveSeconds && { serverKeepAlive: keepAliveSeconds }),
-      ...(packet.properties.numbers.get(REQUEST_RESPONSE_INFORMATION) === 1 &&
-        session.rights.subscribe(`${responses}/#`) && { responseInformation: responses }),
-    } as IConnackPacket['properties']
-  }
-
   function accept(client: Client, state: SessionState, isPresent: boolean, packet: Connect): void {
     const { session, version } = client
     const keepAliveSeconds = keepAliveOf(packet)
     startKeepAlive(client, keepAliveSeconds, late => parts.fail(late, new Error('keep alive timeout')))
-    const properties = version === 5 ? propertiesFor(client, state, packet, keepAliveSeconds) : undefined
+    const properties =
+      version === 5 ? connackProperties(client, state, packet, keepAliveSeconds, parts.settings) : undefined
     output.send(client, encodeConnack(version, isPresent, properties))
     output.flush(client) // its handshake is over, whatever else this turn brings
     client.phase = 'open'
@@ -195,8 +169,12 @@ export function createConnectHandler(parts: HandlerContext) {
       refuse(client, reason, packet.will)
       return
     }
-    client.phase = 'connecting'
     client.version = packet.version as Version
+    if (parts.redirect.to !== null) {
+      sendAway(client, parts.redirect.to)
+      return
+    }
+    client.phase = 'connecting'
     session.connect = {
       clientId: session.identity.deviceId,
       at: 0,
@@ -237,6 +215,19 @@ export function createConnectHandler(parts: HandlerContext) {
     const last =
       version === 5 ? refusingConnack5(codes.serverUnavailable) : refusingConnack3(SERVER_UNAVAILABLE)
     closing.close(client, { transport: 'in order', will: false, last })
+  }
+
+  /** An operator has drained this node. */
+  function sendAway(client: Client, redirect: Redirect): void {
+    const { session, version } = client
+    session.ended = 'node_drained'
+    events.refused(
+      'node_drained',
+      peerInfoOf(session),
+      undefined,
+      version === 5 ? redirectCode(redirect) : null,
+    )
+    closing.close(client, { transport: 'in order', will: false, last: redirectingConnack(client, redirect) })
   }
 
   /** The session is this node's. */

@@ -5,6 +5,7 @@ import type { PeerPlace } from '../cluster/control.ts'
 import type { Closing } from '../connection/closing.ts'
 import type { Input } from '../connection/input.ts'
 import type { Output } from '../connection/output.ts'
+import type { Redirect } from '../connection/redirect.ts'
 import type { Sessions } from '../connection/sessions.ts'
 import type { DeviceBounds } from '../device-bounds.ts'
 import type { EngineEvents } from '../engine-events.ts'
@@ -42,6 +43,8 @@ export type HandlerContext = {
   /** The other nodes; null where there is none. */
   cluster: { own(clientId: string, by: PeerPlace): Promise<void> | null } | null
   now(): number
+  /** Where clients that come are sent instead; null where they are taken. */
+  redirect: { to: Redirect | null }
   /** Whether no new message is taken any more. */
   isDraining(): boolean
   /** Ends a connection that broke a rule: told to the log, the will is sent. */

@@ -165,14 +165,17 @@ export function refusingConnack3(returnCode: number): Buffer {
 }
 
 /** CONNACK that refuses, of version 5. */
-export function refusingConnack5(reasonCode: number, reasonString?: string): Buffer {
+export function refusingConnack5(
+  reasonCode: number,
+  reasonString?: string,
+  serverReference?: string,
+): Buffer {
+  const properties = {
+    ...(reasonString !== undefined && { reasonString }),
+    ...(serverReference !== undefined && { serverReference }),
+  }
   return mqttPacket.generate(
-    {
-      cmd: 'connack',
-      reasonCode,
-      sessionPresent: false,
-      ...(reasonString !== undefined && { properties: { reasonString } }),
-    },
+    { cmd: 'connack', reasonCode, sessionPresent: false, properties },
     { protocolVersion: 5 },
   )
 }

@@ -1,11 +1,15 @@
 // The brokers: which are alive, how many sessions each holds, whether one lags behind the registry.
+import { useState } from 'react'
 import type { Overview } from '../../api/response-types.ts'
+import { useMay } from '../../api/session.tsx'
 import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { DataTable } from '../../components/data-table.tsx'
 import { Empty } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { count } from '../../labels/formats.ts'
+import { DrainDialog, ResumeDialog } from './drain-dialog.tsx'
 
 type Node = NonNullable<Overview['nodes']>[number]
 
@@ -27,7 +31,16 @@ function links({ replica, busConnected }: Node) {
   )
 }
 
-export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) {
+export function NodesCard({
+  nodes,
+  refetch,
+}: {
+  nodes: NonNullable<Overview['nodes']>
+  refetch: () => void
+}) {
+  const [asked, setAsked] = useState<Node | null>(null)
+  const may = useMay('operator')
+  const Ask = asked?.drain === null ? DrainDialog : ResumeDialog
   return (
     <Card title="Brokers" flush>
       <DataTable
@@ -47,17 +60,24 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
           {
             title: 'Broker',
             rowHeader: true,
-            cell: ({ node, healthy, unhealthySince, version }) => (
+            cell: ({ node, healthy, unhealthySince, version, drain }) => (
               <>
                 <div className="row">
                   {node}
                   <Badge tone={healthy ? 'good' : 'bad'} dot>
                     {healthy ? 'healthy' : 'not healthy'}
                   </Badge>
+                  {drain === null ? null : <Badge tone="warn">{drain.state}</Badge>}
                 </div>
                 {unhealthySince === null ? null : (
                   <div className="small">
                     since <Timestamp at={unhealthySince} />
+                  </div>
+                )}
+                {drain === null ? null : (
+                  <div className="small">
+                    drained since <Timestamp at={drain.since} />
+                    {drain.serverReference === null ? null : `, to ${drain.serverReference}`}
                   </div>
                 )}
                 <div className="faint small">version {version}</div>
@@ -79,6 +99,17 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
             ? [{ title: 'Replica, bus', className: 'wide-only', cell: links }]
             : []),
           { title: 'Seen', cell: node => <Timestamp at={node.lastSeen} /> },
+          may
+            ? {
+                title: <span className="hidden-from-sight">Actions</span>,
+                className: 'tight',
+                cell: node => (
+                  <Button small onClick={() => setAsked(node)}>
+                    {node.drain === null ? 'Drain…' : 'Resume…'}
+                  </Button>
+                ),
+              }
+            : null,
         ]}
       />
       {nodes.length === 0 ? null : (
@@ -87,6 +118,7 @@ export function NodesCard({ nodes }: { nodes: NonNullable<Overview['nodes']> }) 
           behind still refuses what was revoked: it looks up each new connection.
         </p>
       )}
+      {asked === null ? null : <Ask node={asked} onDone={refetch} onClose={() => setAsked(null)} />}
     </Card>
   )
 }

@@ -45,7 +45,7 @@ export function OverviewPage() {
       {whole ? <HistorySection /> : null}
       {data === null ? null : (
         <div className="card-columns">
-          {data.nodes === null ? null : <NodesCard nodes={data.nodes} />}
+          {data.nodes === null ? null : <NodesCard nodes={data.nodes} refetch={refetch} />}
           <ExpiryCard certificates={data.certificates} />
           {data.ca === null ? null : <CaCard ca={data.ca} />}
           {data.ca === null ? null : <ChangesCard />}

@@ -118,7 +118,7 @@ test('of a broker that was killed, devices were connected until its last sign of
   const rest = { sessionKept: false, messagesWaiting: 0, bytesIn: 10, bytesOut: 4 }
   notes.enter('killed', 0, at)
   notes.lastSeen('killed', [{ deviceId: 'orphan', live, ended: null, ...rest }])
-  notes.seen('killed', at + 5_000, 1, { replica: null, busConnected: null })
+  notes.seen('killed', at + 5_000, 1, { replica: null, busConnected: null, drainAt: null })
   assert.equal(seen('orphan', at + 5_000)!.disconnectedAt, null)
   const lost = { disconnectedAt: at + 5_000, reason: 'broker_lost' }
   const { disconnectedAt, reason } = seen('orphan', at + 5_000 + NODE_GONE_MS)!

@@ -29,7 +29,7 @@ test('a note that cannot be written is left out, and what waits beside it is wri
     notes: notes as never,
     everyMs: 60_000,
     now: () => 0,
-    links: () => ({ replica: null, busConnected: null }),
+    report: () => ({ replica: null, busConnected: null, drainAt: null }),
     sessions: createSessions(),
     explainDenial: () => null,
     storedSession: () => ({ kept: false, waiting: 0 }),

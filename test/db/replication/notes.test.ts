@@ -70,13 +70,13 @@ test('each note is written once, by two runners that both believe to hold the le
       ...{ fingerprint: 'f'.repeat(64), deviceId: null, reason: 'certificate_revoked', address: '192.0.2.1' },
       ...{ at: index, count: 1 },
     })
-    const links = { replica: { sequence: 3, ageMs: 12.6 }, busConnected: false }
+    const report = { replica: { sequence: 3, ageMs: 12.6 }, busConnected: false, drainAt: null }
     const ROUNDS = 15
     notes.enter('b1', 0, 1)
     for (let round = 0; round < ROUNDS; round += 1) {
       if (round % 4 === 1) proxy.cutNext('note_sources', round % 8 === 1 ? 'answer' : 'question')
       notes.refusals([refusal(round)])
-      notes.seen('b1', 1_000 + round, round, links)
+      notes.seen('b1', 1_000 + round, round, report)
       if (round % 4 === 1) await until(() => proxy.cuts() === (round + 3) / 4)
       // Its audit row is beside the notes in one sequence.
       await processes[round % 2 === 0 ? 0 : 1].writer.addDevice(
@@ -86,7 +86,7 @@ test('each note is written once, by two runners that both believe to hold the le
     }
     // One that fails for itself is dropped, and those after it are not.
     notes.liveSessions('b1', null as never)
-    notes.seen('b1', 5_000, 77, links)
+    notes.seen('b1', 5_000, 77, report)
     const sqlite = processes[0].registry.sqlite
     const seen = () => sqlite.prepare('SELECT sessions FROM nodes').pluck().get()
     await until(() => seen() === 77)

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict'
 import { readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { createBrokerNotes } from '../../../db/broker-notes.ts'
+import { closeRegistry } from '../../../db/index.ts'
+import { openForNotes } from '../../../db/open.ts'
 import { problems } from '../../../provisioning/server/problem-list.ts'
 import { shellBlocksOf } from '../../harness/document.ts'
 import { startService, temporaryDirectory } from '../harness.ts'
@@ -14,6 +17,9 @@ test('every command in the API document works as it is written', async () => {
   using folder = temporaryDirectory()
   await using service = await startService({ receiptTimeoutMs: 20 })
   symlinkSync(service.directory, join(folder.path, 'data'))
+  const registry = openForNotes(join(service.directory, 'registry.db'))
+  createBrokerNotes(registry).enter('broker', 0, Date.now())
+  await closeRegistry(registry)
   const blocks = shellBlocksOf('docs/api.md')
   assert.ok(blocks.length >= 10)
   const text = blocks.join('\n').replace('API=https://127.0.0.1:8443', `API=${service.url}`)

@@ -1,0 +1,114 @@
+// Draining one of two machines with Debian's clients: they are told where to go, have their sessions there with what waited, and a broker
+// that is killed in the middle goes on with it.
+import assert from 'node:assert/strict'
+import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { after, before, test } from 'node:test'
+import type { BrokerNode } from '../../client/index.ts'
+import { until } from '../cli/running.ts'
+import { type NatsServer, startNats } from '../harness/nats.ts'
+import { type PostgresServer, startPostgres } from '../harness/postgres.ts'
+import { type Device, enroll } from './devices.ts'
+import { asDevice, type Running, run, subscriber } from './mosquitto.ts'
+import { anyPorts, type System, scratch, startSystem } from './system.ts'
+
+const world = scratch()
+let postgres: PostgresServer
+let nats: NatsServer
+let one: System
+let other: System
+
+before(async () => {
+  postgres = await startPostgres()
+  nats = await startNats()
+  const flags = (node: string) => [...anyPorts, '--registry', postgres.url, '--node', node, '--bus', nats.url]
+  one = await startSystem(world.at('one'), { flags: flags('one') })
+  mkdirSync(world.at('other'))
+  for (const name of ['ca.crt', 'issuing.crt', 'admin.token', 'audit.pub', 'keys'])
+    cpSync(world.at('one', name), world.at('other', name), {
+      recursive: true,
+      filter: path => !/\.lock$|server\.key$/.test(path),
+    })
+  other = await startSystem(world.at('other'), { flags: flags('other') })
+})
+after(async () => {
+  await Promise.allSettled([one?.[Symbol.asyncDispose](), other?.[Symbol.asyncDispose]()])
+  await nats?.[Symbol.asyncDispose]()
+  await postgres?.close()
+  rmSync(world.path, { recursive: true, force: true })
+})
+
+const topic = (id: string) => `devices/${id}/news`
+const publish = (system: System, from: Device, to: string, text: string) =>
+  run('mosquitto_pub', [...asDevice(system.mqttsPort, from), '-q', '1', '-t', topic(to), '-m', text])
+const listen = (system: System, device: Device, version: string) =>
+  subscriber(
+    asDevice(system.mqttsPort, device),
+    ...['-V', version, '-c', '-q', '1', '-t', topic(device.id)],
+    ...(version === '5' ? ['-x', '3600'] : []),
+  )
+const nodes = async () => {
+  const { stdout } = await other.run('node', 'list', '-o', 'jsonl')
+  return new Map(
+    stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as BrokerNode)
+      .map(node => [node.node, node]),
+  )
+}
+
+test('a drained machine sends its clients to the other one, through a kill -9 of its broker', async () => {
+  const backend = await enroll(one.api, world.path, 'b1', { groups: ['backend'] })
+  const devices: Device[] = []
+  for (const id of ['d1', 'd2', 'd3', 'd4']) devices.push(await enroll(one.api, world.path, id))
+  for (const system of [one, other])
+    for (const from of [backend, ...devices])
+      await until(async () => (await publish(system, from, from.id, 'probe')).code === 0, 'all are admitted')
+  const clients: Running[] = []
+  for (const [index, device] of devices.entries())
+    clients.push(await listen(one, device, index % 2 === 0 ? '5' : '311'))
+  await until(async () => (await nodes()).get('one')?.sessions === 4, 'four are connected')
+
+  // By the service of the other machine; the first is ended at once, the others in the course of an hour.
+  const reference = `127.0.0.1:${other.mqttsPort}`
+  const told = await other.run(...['node', 'drain', 'one', '--over', '1h', '--server-reference', reference])
+  assert.equal(told.code, 0, told.stderr)
+  assert.match(told.stderr, /^one is being drained: \d+ sessions are left/)
+  await until(async () => (await one.admin('/readyz')).status === 503, 'it is not ready')
+  await until(async () => (await nodes()).get('one')?.sessions === 3, 'the first one has ended')
+
+  process.kill(one.childPid('broker'), 'SIGKILL')
+  await Promise.all(clients.map(client => client.ended))
+  const waited = await other.run('node', 'drain', 'one', '--over', '0', '--wait')
+  assert.equal(waited.code, 0, waited.stderr)
+  assert.match(waited.stderr, /one is drained: it has no session\n$/)
+  const status = (await other.run('status')).stdout
+  assert.match(status, /one \S+: healthy, drained since \S+, 0 sessions left/)
+  const refused = await publish(one, devices[0]!, 'd1', 'no')
+  assert.notEqual(refused.code, 0)
+
+  for (const device of devices) assert.equal((await publish(other, backend, device.id, 'kept')).code, 0)
+  for (const [index, device] of devices.entries()) {
+    const client = await listen(other, device, index % 2 === 0 ? '5' : '311')
+    await client.printed('kept')
+    await client.stop()
+  }
+
+  assert.equal((await one.run('node', 'resume', 'one')).code, 0)
+  await until(async () => (await one.admin('/readyz')).status === 200, 'it is ready again')
+  assert.equal((await publish(one, backend, 'd1', 'back')).code, 0)
+})
+
+test('clients of MQTT 5 print why, those of 3.1.1 are closed', async () => {
+  const [five, four] = [await enroll(one.api, world.path, 'e5'), await enroll(one.api, world.path, 'e4')]
+  for (const device of [five, four])
+    await until(async () => (await publish(one, device, device.id, 'probe')).code === 0, 'both are admitted')
+  const [modern, classic] = [await listen(one, five, '5'), await listen(one, four, '311')]
+  assert.equal((await one.run('node', 'drain', 'one', '--over', '0', '--wait')).code, 0)
+  assert.match((await modern.ended).output, /DISCONNECT \(156\)|Use another server/i)
+  await classic.ended
+  const wrong = await one.run('node', 'drain', 'oen')
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.stderr, /no broker is called oen: there are one, other/)
+  assert.equal((await one.run('node', 'resume', 'one')).code, 0)
+})
