@@ -39,7 +39,7 @@ export type GroupAgreement = {
   /**
    * Makes the group part of the registry and writes it into this file, or says that another one was first: then this file is in step
    * again, and the verbs run anew. `refused` says that a verb refused, which it may have done because this file was behind.
-   * @throws {RegistryError} `registry_unreachable` where that cannot be learned
+   * @throws {RegistryError} `registry_unreachable` where that cannot be learned, `registry_refused` where a row of the group cannot be taken
    */
   settle(proposal: Proposal, refused: boolean): Promise<'agreed' | 'outdated'>
 }

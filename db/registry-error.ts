@@ -12,6 +12,7 @@ type RegistryErrorCode =
   | 'registry_unreadable'
   | 'registry_replicated'
   | 'registry_unreachable'
+  | 'registry_refused'
 
 /** An outage of the registry. A refused change is a value (`Conflict`), never this. */
 export class RegistryError extends Error {
@@ -53,5 +54,14 @@ export function asRegistryError(error: unknown): unknown {
  */
 export function isRegistryUnavailable(error: unknown): boolean {
   const translated = asRegistryError(error)
-  return translated instanceof RegistryError && translated.code !== 'registry_unreadable'
+  return (
+    translated instanceof RegistryError &&
+    translated.code !== 'registry_unreadable' &&
+    translated.code !== 'registry_refused'
+  )
+}
+
+/** Whether it is about what a change writes: PostgreSQL refuses a row of it, and would again. */
+export function isRefusedChange(error: unknown): error is RegistryError {
+  return error instanceof RegistryError && error.code === 'registry_refused'
 }

@@ -5,7 +5,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { keepingEpoch, keysSpent } from './keyed-changes.ts'
 import { assertSameFile, type GroupAgreement, type Registry } from './open.ts'
-import { asRegistryError, RegistryError } from './registry-error.ts'
+import { asRegistryError, isRefusedChange, RegistryError } from './registry-error.ts'
 import type { Schema } from './schema.ts'
 import { run, runsOn } from './statement.ts'
 
@@ -93,14 +93,18 @@ type Verb = {
 type Outcome = { verb: Verb } & ({ result: unknown } | { error: unknown })
 
 export type Urgency = 'urgent' | 'normal'
-type Queue = Record<Urgency, Verb[]>
+type Queue = Record<Urgency, Verb[]> & {
+  /** So many groups are of one verb each: they were one that was refused, for a row of one of them. */
+  alone: number
+}
 
 const queues = new WeakMap<Registry, Queue>()
 
 /**
  * Runs the work as one change that is whole and on disk when the promise resolves. What withdraws a right is `urgent`.
  * @throws {RegistryError} `registry_busy` after 3 s of a locked registry or where too many verbs wait, `registry_full` on
- *   a full disk, `registry_missing` or `registry_replaced` where the file was removed or replaced
+ *   a full disk, `registry_missing` or `registry_replaced` where the file was removed or replaced, `registry_refused` where PostgreSQL takes no
+ *   row like one of it
  * @throws {Conflict} where the work refuses; nothing is written then
  */
 export function transact<T>(
@@ -111,7 +115,7 @@ export function transact<T>(
   return new Promise<T>((resolve, reject) => {
     const verb: Verb = { work, urgency, resolve: result => resolve(result as T), reject }
     const running = queues.get(registry)
-    const queue = running ?? { urgent: [], normal: [] }
+    const queue = running ?? { urgent: [], normal: [], alone: 0 }
     if (queue[urgency].length >= (urgency === 'urgent' ? URGENT_WAITING_MAX : WAITING_MAX)) {
       reject(new RegistryError('registry_busy', 'too many changes wait for the registry'))
       return
@@ -131,7 +135,9 @@ async function runAll(registry: Registry, queue: Queue): Promise<void> {
   do {
     // Whatever arrives in one turn of the event loop goes together.
     await setImmediate()
+    const { alone } = queue
     await runGroup(registry, queue)
+    if (alone > 0) queue.alone = alone - 1
   } while (queue.urgent.length > 0 || queue.normal.length > 0)
   queues.delete(registry)
 }
@@ -160,6 +166,11 @@ async function runGroup(registry: Registry, queue: Queue): Promise<void> {
     } catch (error) {
       const translated = asRegistryError(error)
       const busy = translated instanceof RegistryError && translated.code === 'registry_busy'
+      if (isRefusedChange(translated) && taken.length > 1) {
+        for (const verb of taken.toReversed()) queue[verb.urgency].unshift(verb)
+        queue.alone = taken.length
+        return
+      }
       if (!busy || performance.now() >= end) {
         // What was not taken fails for the same reason, if it does, when its turn comes.
         if (taken.length === 0) taken.push(...[take(queue)].filter(verb => verb !== undefined))
@@ -220,7 +231,8 @@ async function runVerbs(
   outcomes: Outcome[],
 ): Promise<void> {
   const end = performance.now() + GROUP_MS
-  while (outcomes.length === 0 || performance.now() < end) {
+  const isAlone = queue.alone > 0
+  while (outcomes.length === 0 || (!isAlone && performance.now() < end)) {
     const verb = take(queue)
     if (verb === undefined) return
     taken.push(verb)

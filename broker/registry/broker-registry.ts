@@ -33,7 +33,7 @@ export function openBrokerRegistry(options: {
   const writing = replica === null ? openForNotes(reading.file) : null
   const feed = prepareChangeReader(reading)
   const health = createRegistryHealth(settings.registryLossMs, onDoubt, () =>
-    replica === null ? null : isolated(replica.ageMs(), settings.isolationAdmitMs),
+    replica === null ? null : isolated(replica.ageMs(), settings.isolationAdmitMs, replica.trouble()),
   )
   // A broker never needs more certificates than it may have connections.
   const cache = settings.registryLossMode === 'open' ? createRegistryCache(settings.connectionsMax) : null

@@ -1,10 +1,12 @@
 // Connections of one broker node to PostgreSQL: made when they are needed, made anew where one broke, each asked one thing at a time.
+
 import {
   connectPostgres,
   dropPostgres,
   type PostgresClient,
   type PostgresSettings,
 } from '../replication/postgres.ts'
+import { isAnswer } from '../replication/postgres-answers.ts'
 
 const ANSWER_MS = 10_000
 
@@ -81,14 +83,4 @@ export function createClusterConnections(
     open.delete(client)
     dropPostgres(client)
   }
-}
-
-/**
- * Whether PostgreSQL itself refused it, and would again (PostgreSQL 15, Appendix A). What passes: lost connections (08), read-only after a
- * failover (25006), serialization and deadlocks (40), a full disk, memory and connections (53), locks (55), shutdowns and cancelled statements
- * (57), the operating system's errors (58).
- */
-export function isAnswer(error: unknown): error is { code: string } {
-  const code = (error as { code?: unknown }).code
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^(08|25006|40|53|55|57|58)/.test(code)
 }

@@ -1,6 +1,6 @@
 // Whether PostgreSQL would take a group of a node, or a part of it: written and undone.
 import type { PostgresClient } from '../replication/postgres.ts'
-import { isAnswer } from './cluster-connections.ts'
+import { isAnswer } from '../replication/postgres-answers.ts'
 import { type Group, NODE_ENDED, writeGroup } from './cluster-store.ts'
 
 /**

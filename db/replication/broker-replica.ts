@@ -11,6 +11,8 @@ export type BrokerReplica = {
   sequence(): number
   /** How long ago PostgreSQL was last heard, in ms. */
   ageMs(): number
+  /** Why it is not in step; null where it is. */
+  trouble(): Error | null
   close(): Promise<void>
 }
 
@@ -41,6 +43,7 @@ export async function openBrokerReplica(options: {
     notes: forwarder.notes,
     sequence: replica.sequence,
     ageMs: replica.ageMs,
+    trouble: replica.trouble,
     async close() {
       await forwarder.close(CLOSE_MS)
       await replica.stop()

@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import type { GroupAgreement, GroupAt, Proposal } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
-import type { PostgresSettings } from './postgres.ts'
+import { type PostgresSettings, shownPostgres } from './postgres.ts'
+import { isOfRow } from './postgres-answers.ts'
 import { createPostgresLink, type PostgresLink, unreachable } from './postgres-link.ts'
 import { type Group, outcomeOf, publishGroup, readHead } from './registry-rows.ts'
 import type { Replica } from './replica.ts'
@@ -88,7 +89,7 @@ async function publish(link: PostgresLink, group: Group, settings: PostgresSetti
   } catch (error) {
     // No connection could be made, so that nothing was sent; or the statement was refused.
     if (error instanceof RegistryError) throw error
-    if ((error as { severity?: string }).severity === 'ERROR') throw unreachable(error, settings)
+    if ((error as { severity?: string }).severity === 'ERROR') throw refused(error, settings)
   }
   const end = performance.now() + LOOK_UP_MS
   for (;;) {
@@ -104,4 +105,13 @@ async function publish(link: PostgresLink, group: Group, settings: PostgresSetti
       await setTimeout(LOOK_AGAIN_MS)
     }
   }
+}
+
+function refused(error: unknown, settings: PostgresSettings): RegistryError {
+  if (!isOfRow(error)) return unreachable(error, settings)
+  return new RegistryError(
+    'registry_refused',
+    `PostgreSQL (${shownPostgres(settings)}) refuses a row of this change: ${(error as unknown as Error).message}`,
+    { cause: error },
+  )
 }

@@ -6,6 +6,7 @@ import type { BrokerNotes } from '../broker-notes.ts'
 import { RegistryError } from '../registry-error.ts'
 import { encodeArguments, type NoteCall, noteCalls } from './note-calls.ts'
 import type { PostgresSettings } from './postgres.ts'
+import { isOfRow } from './postgres-answers.ts'
 import { createPostgresLink } from './postgres-link.ts'
 
 export const NOTES_CHANNEL = 'rollcall_notes'
@@ -50,24 +51,34 @@ export function createNoteForwarder(options: {
   async function sendAll(): Promise<void> {
     // What is noted in one turn of the event loop goes together.
     await delay(0)
+    let atOnce = CALLS_AT_ONCE
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, CALLS_AT_ONCE)
-      if (!(await sendUntilThere(batch))) return
-      sent += batch.length
+      const batch = waiting.slice(0, atOnce)
+      const outcome = await sendUntilThere(batch)
+      if (outcome === 'closed') return
+      if (outcome === 'refused' && batch.length > 1) {
+        atOnce = batch.length >> 1
+        continue
+      }
+      if (outcome === 'there') {
+        sent += batch.length
+        atOnce = Math.min(atOnce * 2, CALLS_AT_ONCE)
+      }
       waiting = waiting.slice(batch.length)
       characters -= batch.reduce((sum, { arguments: text }) => sum + text.length, 0)
     }
   }
 
-  /** The same batch each time: notes that came since are not in what may be there already. False where it was closed. */
-  async function sendUntilThere(batch: readonly NoteCall[]): Promise<boolean> {
+  /** The same batch each time: notes that came since are not in what may be there already. One that is refused is not there. */
+  async function sendUntilThere(batch: readonly NoteCall[]): Promise<'there' | 'refused' | 'closed'> {
     for (;;) {
       try {
         await send(batch)
-        return true
+        return 'there'
       } catch (error) {
-        if (closed) return false
+        if (closed) return 'closed'
         options.onFailed(error)
+        if (isOfRow(error)) return 'refused'
         await delay(RETRY_MS)
       }
     }

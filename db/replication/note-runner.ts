@@ -2,7 +2,7 @@
 // writes its rows.
 import { type BrokerNotes, createBrokerNotes } from '../broker-notes.ts'
 import type { Registry } from '../open.ts'
-import { asRegistryError, isRegistryUnavailable } from '../registry-error.ts'
+import { asRegistryError, isRefusedChange, isRegistryUnavailable } from '../registry-error.ts'
 import { transact } from '../transact.ts'
 import { runCall } from './note-calls.ts'
 import { NOTES_CHANNEL } from './note-forwarder.ts'
@@ -28,7 +28,7 @@ export function startNoteRunner(options: {
 }): { stop(): Promise<void> } {
   const { registry, leads } = options
   const looking = createRepeatedLook({
-    look: async () => (await look()) >= NOTES_AT_ONCE,
+    look,
     ...{ everyMs: LOOK_MS, retryMs: RETRY_MS, onFailed: options.onFailed },
   })
   const link = createPostgresLink({
@@ -46,27 +46,49 @@ export function startNoteRunner(options: {
     return writer
   }
 
-  async function look(): Promise<number> {
+  /** Halved while PostgreSQL refuses a row that a note leads to, until it is alone. */
+  let atOnce = NOTES_AT_ONCE
+
+  /** Gives whether there may be more. */
+  async function look(): Promise<boolean> {
     const { rows } = await link.ask(client =>
       client.query<Note>(
-        `SELECT number, version, call, arguments FROM rollcall.broker_notes ORDER BY number LIMIT ${NOTES_AT_ONCE}`,
+        'SELECT number, version, call, arguments FROM rollcall.broker_notes ORDER BY number LIMIT $1',
+        [atOnce],
       ),
     )
-    if (rows.length === 0 || !leads()) return 0
+    if (rows.length === 0 || !leads()) return false
+    const isFull = rows.length === atOnce
+    try {
+      if (!(await end(rows, write))) return true
+      atOnce = Math.min(atOnce * 2, NOTES_AT_ONCE)
+      return isFull
+    } catch (error) {
+      if (!isRefusedChange(error)) throw error
+      if (rows.length > 1) {
+        atOnce = rows.length >> 1
+        return true
+      }
+      options.onFailed(error)
+      await end(rows, () => {})
+      return true
+    }
+  }
+
+  /** The notes end with what they lead to. False where others may have written them since: they are read again. */
+  function end(notes: readonly Note[], work: (note: Note) => void): Promise<boolean> {
     let tried = false
-    const written = await transact(
+    return transact(
       registry,
       async () => {
-        // Others may have written them since: they are read again.
         if (tried) return false
         tried = true
-        for (const note of rows) write(note)
-        options.endNotes(rows.map(({ number }) => number))
+        for (const note of notes) work(note)
+        options.endNotes(notes.map(({ number }) => number))
         return true
       },
       'urgent',
     )
-    return written ? rows.length : NOTES_AT_ONCE
   }
 
   /** One that fails for itself holds up no other; each is whole or not at all. */

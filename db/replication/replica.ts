@@ -26,6 +26,8 @@ export type Replica = {
   sequence(): number
   /** How long ago the last question began that was answered, in ms. Infinite before the first. */
   ageMs(): number
+  /** Why the last question came to nothing; null where it was answered and what it brought is in the file. */
+  trouble(): Error | null
   /** Asks now. @throws {RegistryError} where PostgreSQL does not answer or the rows cannot be written */
   catchUp(): Promise<void>
   /** Writes a group that this process published on `base`, unless it came another way already. */
@@ -61,6 +63,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let heardAt = Number.NEGATIVE_INFINITY
   let registryId = ''
   let isNew = false
+  let trouble: Error | null = null
   const following = createRepeatedLook({
     async look() {
       await catchUp()
@@ -156,9 +159,15 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   }
 
   const catchUp = () =>
-    link.ask(ask).catch(error => {
-      throw isSqlite(error) ? error : unreachable(error, settings)
-    })
+    link.ask(ask).then(
+      () => {
+        trouble = null
+      },
+      error => {
+        trouble = isSqlite(error) ? error : unreachable(error, settings)
+        throw trouble
+      },
+    )
 
   try {
     await catchUp()
@@ -173,6 +182,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     group: groupAt,
     sequence: sequenceAt,
     ageMs: () => performance.now() - heardAt,
+    trouble: () => trouble,
     catchUp,
     apply: (base, group, rows) =>
       alone(() => {
@@ -189,6 +199,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   }
 }
 
-function isSqlite(error: unknown): boolean {
+function isSqlite(error: unknown): error is Error {
   return String((error as { code?: unknown }).code).startsWith('SQLITE_')
 }

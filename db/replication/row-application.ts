@@ -1,6 +1,7 @@
 // Writes rows that another process, or this one, has published into a replica: what was there of them goes first, so that no state in
 // between can violate a constraint. The connection has no triggers: what they did elsewhere is among the rows.
 import type { Database, Statement } from 'better-sqlite3'
+import { asRegistryError, RegistryError } from '../registry-error.ts'
 import { type ReplicatedTable, readReplicatedTables, sequenceTable } from './replicated-tables.ts'
 import type { ChangedRow } from './row-capture.ts'
 import { decodeValues, type SqliteValue } from './row-encoding.ts'
@@ -10,9 +11,15 @@ type Statements = {
   remove: Statement<SqliteValue[]>
   insert: Statement<SqliteValue[]>
 }
+/** Characters of a key that an error shows. */
+const KEY_SHOWN = 100
+
 export type RowApplication = ReturnType<typeof prepareRowApplication>
 
-/** All verbs are called within a transaction of the caller's. They throw where a row is of a table that this version does not know. */
+/**
+ * All verbs are called within a transaction of the caller's. They throw `registry_corrupt` where a row cannot be written: of a table that this
+ * version does not know, or that breaks a constraint; what SQLite says of its file is thrown as it is.
+ */
 export function prepareRowApplication(sqlite: Database) {
   const tables = new Map<string, Statements>()
   for (const table of [...readReplicatedTables(sqlite), sequenceTable]) {
@@ -32,28 +39,46 @@ export function prepareRowApplication(sqlite: Database) {
     return found
   }
 
+  function remove(row: ChangedRow): void {
+    const { table, remove } = statementsOf(row)
+    const values = decodeValues(row.content)
+    remove.run(...(row.live ? table.key.map(column => values[table.columns.indexOf(column)]!) : values))
+  }
+
+  const insert = (row: ChangedRow) => void statementsOf(row).insert.run(...decodeValues(row.content))
+
   return {
-    removeRow(row: ChangedRow): void {
-      const { table, remove } = statementsOf(row)
-      const values = decodeValues(row.content)
-      remove.run(...(row.live ? table.key.map(column => values[table.columns.indexOf(column)]!) : values))
-    },
+    removeRow: (row: ChangedRow): void => naming(row, remove),
     /** SQLite raises the numbers of AUTOINCREMENT by itself as rows come: those are written last, over what it noted. */
     insertRows(rows: readonly ChangedRow[]): void {
       const numbers: ChangedRow[] = []
       for (const row of rows) {
         if (!row.live) continue
         if (row.table === sequenceTable.name) numbers.push(row)
-        else statementsOf(row).insert.run(...decodeValues(row.content))
+        else naming(row, insert)
       }
       for (const row of numbers) {
-        this.removeRow(row)
-        statementsOf(row).insert.run(...decodeValues(row.content))
+        naming(row, remove)
+        naming(row, insert)
       }
     },
     /** Before a first sync: a new file holds rows of its own. */
     removeAll(): void {
       for (const { table } of tables.values()) sqlite.exec(`DELETE FROM ${table.name}`)
     },
+  }
+}
+
+/** A row that cannot be written stops the replica: which one it is must be said. */
+function naming(row: ChangedRow, work: (row: ChangedRow) => void): void {
+  try {
+    work(row)
+  } catch (error) {
+    if (asRegistryError(error) !== error) throw error
+    throw new RegistryError(
+      'registry_corrupt',
+      `the row ${row.key.slice(0, KEY_SHOWN)} of the table ${row.table} in PostgreSQL cannot be written into the replica (${(error as Error).message}): repair the row, or restore a backup`,
+      { cause: error },
+    )
   }
 }

@@ -54,7 +54,9 @@ export function problemOf(error: unknown): Problem {
     const detail =
       code === 'registry_unreachable'
         ? 'the registry in PostgreSQL does not answer: whether the change was made is not known, so look, or ask again with the same Idempotency-Key'
-        : 'the registry could not be read or written'
+        : code === 'registry_refused'
+          ? 'PostgreSQL refuses a row of this change, and nothing was written: its log says why'
+          : 'the registry could not be read or written'
     return new Problem(httpProblems, 'registry_unavailable', detail, { cause: error })
   }
   const detail = 'the request failed and nothing is known about its effect'

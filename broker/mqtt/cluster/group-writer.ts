@@ -1,9 +1,10 @@
 // What this node did in one group of its session store, written to PostgreSQL as one: the messages it published, what changed in the
 // sessions it owns, how far it has taken the messages of others. Repeated until it is there, or until the node is declared ended; what
 // PostgreSQL refuses for good is left out.
-import { type ClusterConnections, isAnswer } from '../../../db/cluster/cluster-connections.ts'
+import type { ClusterConnections } from '../../../db/cluster/cluster-connections.ts'
 import { type Group, NODE_ENDED, type Positions, writeGroup } from '../../../db/cluster/cluster-store.ts'
 import { probeGroup } from '../../../db/cluster/group-probe.ts'
+import { isAnswer } from '../../../db/replication/postgres-answers.ts'
 import type { RefusedMessages } from '../../../db/sessions/session-file.ts'
 import type { SessionMirror } from '../../../db/sessions/session-mirror.ts'
 import type { Logged } from './logged.ts'
