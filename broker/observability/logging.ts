@@ -180,7 +180,7 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
     clusterEnded: (error: unknown) =>
       log.fatal(
         { error: (error as Error).message },
-        'this node was declared ended: others have its sessions',
+        'this node ends: others have its sessions, or will have them',
       ),
     engineFailed: (error: unknown) => log.error({ error: (error as Error).message }, 'engine error'),
   }

@@ -33,7 +33,7 @@ export type LogRow = { number: number; message: Buffer }
 export type HandedOver = { clientId: string; epoch: number; positions: Positions; clearedEpoch: number }
 
 export type Group = {
-  /** Counted by the node: one that is written after a later one is refused. */
+  /** Counted by the node from 1: one that is written after a later one is refused, and so is one whose predecessor is not there. */
   number: number
   positions: Positions
   clearedEpoch: number
@@ -49,6 +49,8 @@ export type Group = {
   settled: string[]
   /** With the positions up to which these sessions have all: the node may have gone on since. */
   given: { clientId: string; to: number; positions: Positions }[]
+  /** Sessions that became this node's since its last group. */
+  held: { clientId: string; epoch: number }[]
 }
 
 export const SLOTS = 64
@@ -83,13 +85,13 @@ export async function joinCluster(client: Ask, name: string): Promise<Joined> {
   })
 }
 
-/** Writes a group of a node: all of it, or an error of the code `NODE_ENDED`. Again, it changes nothing. Gives versions by topic. */
+/** Writes a group of a node: all of it, or an error of the code `NODE_ENDED`, also where what it wrote before is lost. Again, it changes nothing. Gives versions by topic. */
 export async function writeGroup(client: Ask, me: number, group: Group): Promise<Map<string, number>> {
   const { log, put, cut, retained, unretained, given } = group
   const { rows } = await client.query({
     name: 'write_group',
     text: `SELECT kept_topic AS topic, kept_version::float8 AS version FROM rollcall_cluster.write_group(
-      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29)`,
+      $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31)`,
     values: [
       ...[me, group.number, JSON.stringify(group.positions), group.clearedEpoch],
       ...[log.map(l => l.number), log.map(l => l.message)],
@@ -113,6 +115,7 @@ export async function writeGroup(client: Ask, me: number, group: Group): Promise
       ...[group.ended.map(e => e.clientId), group.ended.map(e => e.epoch)],
       ...[group.settled, given.map(g => g.clientId), given.map(g => g.to)],
       given.map(g => JSON.stringify(g.positions)),
+      ...[group.held.map(h => h.clientId), group.held.map(h => h.epoch)],
     ],
   })
   return new Map(rows.map(({ topic, version }) => [topic as string, version as number]))

@@ -53,7 +53,18 @@ CREATE TABLE IF NOT EXISTS retained (
 );
 CREATE SEQUENCE IF NOT EXISTS retained_version;
 
-CREATE OR REPLACE FUNCTION write_group(
+CREATE OR REPLACE FUNCTION merged(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM (
+    SELECT key, max(value::bigint) AS value FROM (SELECT * FROM jsonb_each_text(one) UNION ALL SELECT * FROM jsonb_each_text(other)) b
+    GROUP BY key) m
+$$;
+`
+
+/** The one that counts the groups of a node, and looks whether what it has done before is there. */
+const version2 = `
+SET LOCAL search_path = rollcall_cluster;
+DROP FUNCTION IF EXISTS write_group;
+CREATE FUNCTION write_group(
   me bigint, group_number bigint, reached jsonb, cleared bigint,
   log_numbers bigint[], log_messages bytea[],
   put_clients text[], put_epochs bigint[], put_kinds text[], put_keys bigint[], put_names text[], put_contents text[],
@@ -61,14 +72,25 @@ CREATE OR REPLACE FUNCTION write_group(
   cut_clients text[], cut_epochs bigint[], cut_kinds text[], cut_keys bigint[], cut_names text[],
   kept_topics text[], kept_messages bytea[], removed_topics text[], removed_versions bigint[],
   ended_clients text[], ended_epochs bigint[],
-  settled_clients text[], given_clients text[], given_to bigint[], given_positions text[]
+  settled_clients text[], given_clients text[], given_to bigint[], given_positions text[],
+  held_clients text[], held_epochs bigint[]
 ) RETURNS TABLE (kept_topic text, kept_version bigint)
 LANGUAGE plpgsql SET search_path = rollcall_cluster AS $$
 BEGIN
   -- A try whose connection was given up may still run: then it comes too late, and changes nothing.
   UPDATE nodes SET heard_at = clock_timestamp(), positions = reached, cleared_epoch = cleared, last_group = group_number
-    WHERE incarnation = me AND NOT ended AND last_group <= group_number;
-  IF NOT FOUND THEN RAISE EXCEPTION 'node % was declared ended', me USING ERRCODE = 'RC001'; END IF;
+    WHERE incarnation = me AND NOT ended AND last_group BETWEEN group_number - 1 AND group_number;
+  IF NOT FOUND THEN
+    IF EXISTS (SELECT FROM nodes WHERE incarnation = me AND NOT ended AND last_group < group_number) THEN
+      RAISE EXCEPTION 'PostgreSQL has lost what node % wrote last', me USING ERRCODE = 'RC001';
+    END IF;
+    RAISE EXCEPTION 'node % was declared ended', me USING ERRCODE = 'RC001';
+  END IF;
+  -- What became this node's since its last group. Given away with this one, it may be the other's already.
+  IF EXISTS (
+    SELECT FROM unnest(held_clients, held_epochs) h(client_id, epoch) WHERE h.client_id <> ALL (given_clients)
+      AND NOT EXISTS (SELECT FROM sessions s WHERE s.client_id = h.client_id AND s.owner = me AND s.epoch = h.epoch))
+  THEN RAISE EXCEPTION 'PostgreSQL has lost that node % has a session', me USING ERRCODE = 'RC001'; END IF;
   INSERT INTO log SELECT me, * FROM unnest(log_numbers, log_messages) ON CONFLICT DO NOTHING;
   IF cardinality(ended_clients) > 0 THEN
     DELETE FROM session_rows r USING unnest(ended_clients, ended_epochs) e(client_id, epoch), sessions s
@@ -115,18 +137,12 @@ BEGIN
       RETURNING retained.topic, retained.version;
   END IF;
 END $$;
-
-CREATE OR REPLACE FUNCTION merged(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-  SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM (
-    SELECT key, max(value::bigint) AS value FROM (SELECT * FROM jsonb_each_text(one) UNION ALL SELECT * FROM jsonb_each_text(other)) b
-    GROUP BY key) m
-$$;
 `
 
 export const clusterTables: PostgresTables = {
   schema: 'rollcall_cluster',
   // The first one may find the same tables without a version.
-  steps: [version1],
+  steps: [version1, version2],
   lock: '4711002',
   // Nodes that run are of the older version: they write nothing any more, and end.
   async taken(client, from) {

@@ -12,14 +12,21 @@ export function createLinks(
   nodes: Nodes,
   running: readonly NodeProcess[],
   identities: ReadonlyMap<string, Identity>,
+  /** Starts nodes again that have ended. */
+  revive: () => Promise<void>,
 ) {
+  /** The last ones, to be shown beside what is wrong. */
+  let errors: string[] = []
+
   async function open(id: string, node: number, options: IClientOptions, waitMs: number) {
     const { certificate, key } = identities.get(id)!
     const client = mqtt.connect(`mqtts://127.0.0.1:${running[node]!.broker.port}`, {
       ...{ clientId: id, cert: certificate, key, ca: nodes.roll.root.certificate, servername: 'localhost' },
       ...{ reconnectPeriod: 0, connectTimeout: waitMs, ...options },
     })
-    client.on('error', () => {})
+    client.on('error', ({ message }) => {
+      errors = [...errors.slice(-9), `${id} at ${node}, ${new Date().toISOString()}: ${message}`]
+    })
     const isPresent = new Promise<boolean | null>(resolve => {
       client.once('connect', connack => resolve(connack.sessionPresent))
       client.once('close', () => resolve(null))
@@ -31,6 +38,7 @@ export function createLinks(
   async function compareRetained(model: NodesModel): Promise<string[]> {
     const deadline = performance.now() + SETTLE_MS
     for (;;) {
+      await revive()
       const shown: string[] = []
       for (const node of [0, 1, 2]) shown.push(JSON.stringify(await retainedAt(node)))
       const isSame = new Set(shown).size === 1 && !shown.includes('null')
@@ -43,7 +51,7 @@ export function createLinks(
         return wrong
       }
       if (performance.now() > deadline) {
-        return [`nodes retain different messages: ${shown.join(' ')}`]
+        return [`nodes retain different messages: ${shown.join(' ')}, errors of the looker: ${errors}`]
       }
     }
   }

@@ -1,14 +1,13 @@
 // Plays random steps on three nodes and tells the model what was answered. Every so often all faults end, and what must have come is awaited.
 import { setTimeout as delay } from 'node:timers/promises'
 import { type IClientOptions, type MqttClient, Store } from 'mqtt'
-import type { NodeProcess, Nodes } from '../broker/cluster/nodes.ts'
+import type { Nodes } from '../broker/cluster/nodes.ts'
 import type { Identity } from '../harness/authority.ts'
-import { startNats } from '../harness/nats.ts'
 import { tester } from '../harness/roll.ts'
 import { ANSWER_MS, answered, CONNECT_MS, createLinks, randomOf, SETTLE_MS } from './nodes-links.ts'
 import { createNodesModel, type Qos, type Seen } from './nodes-model.ts'
+import { startNodes } from './nodes-running.ts'
 
-const NAMES = ['one', 'two', 'three'] as const
 const READERS = ['r0', 'r1', 'r2', 'r3']
 const PUBLISHERS = ['p0', 'p1', 'p2']
 const FILTERS = ['devices/a/#', 'devices/a/x', 'devices/b/#', '$share/g/devices/s/#']
@@ -24,7 +23,6 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
   const pick = <One>(of: readonly One[]): One => of[Math.floor(random() * of.length)]!
   const model = createNodesModel()
   const identities = new Map<string, Identified>()
-  const running: NodeProcess[] = []
   const links = new Map<string, Link>()
   const stores = new Map<string, IClientOptions>()
   /** What each session, and what all, were sent. */
@@ -33,17 +31,17 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
   const wrong: string[] = []
   const counts: Record<string, number> = {}
   const history: string[] = []
-  let nats: { stop(): Promise<void> } | null = nodes.nats
-  let isDatabaseUp = true
   let number = 0
 
   for (const id of [...READERS, ...PUBLISHERS, 'looker'])
     identities.set(id, (await nodes.backend(id)) as Identified)
-  for (const name of NAMES) running.push(await nodes.fork(name))
-
-  const { open, compareRetained } = createLinks(nodes, running, identities)
+  const system = await startNodes(nodes, at => {
+    model.killed()
+    for (const [id, link] of links) if (link.node === at) end(id)
+  })
+  const { isCalm, revive, logs } = system
+  const { open, compareRetained } = createLinks(nodes, system.running, identities, revive)
   const isLive = (id: string) => links.get(id)?.client.connected === true
-  const isCalm = () => nats !== null && isDatabaseUp
 
   async function connectReader(
     id: string,
@@ -225,37 +223,26 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     'kill a node': [
       1,
       async () => {
-        const node = Math.floor(random() * 3)
-        await running[node]!.kill()
-        model.killed()
-        for (const [id, link] of links) if (link.node === node) end(id)
-        nats ??= await startNats('', nodes.nats.port) // a node does not start without it
-        running[node] = await nodes.fork(NAMES[node]!)
+        await system.kill(Math.floor(random() * 3))
       },
     ],
     'stop the bus': [
       1,
       async () => {
-        if (nats === null) return
-        await nats.stop()
-        nats = null
+        await system.stopBus()
       },
     ],
     'start the bus': [
       3,
       async () => {
-        nats ??= await startNats('', nodes.nats.port)
+        await system.startBus()
       },
     ],
     'kill the database': [
       1,
       async () => {
         if (!isCalm()) return
-        await nodes.postgres.kill()
-        isDatabaseUp = false
-        await delay(random() * 300)
-        await nodes.postgres.start()
-        isDatabaseUp = true
+        await system.killDatabase(random() * 300)
       },
     ],
   }
@@ -263,16 +250,19 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
 
   /** All faults end, all come back, and what is owed is awaited. */
   async function settle(): Promise<void> {
-    nats ??= await startNats('', nodes.nats.port)
+    await system.startBus()
+    await revive()
     for (const id of READERS) {
       if (!isLive(id)) model.disconnected(id)
       if (isLive(id) || model.sessions().get(id)?.isKept !== true) continue
       const deadline = performance.now() + SETTLE_MS
-      while (!(await connectReader(id, Math.floor(random() * 3), true, CONNECT_MS)))
+      while (!(await connectReader(id, Math.floor(random() * 3), true, CONNECT_MS))) {
+        await revive()
         if (performance.now() > deadline) {
           wrong.push(`${id} is not let in again, ${where()}`)
           break
         }
+      }
     }
     const owed = () => [
       ...READERS.flatMap(id =>
@@ -291,10 +281,12 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     const name = pick(table)
     history.push(name)
     counts[name] = (counts[name] ?? 0) + 1
+    await revive()
     await moves[name]![1]()
     if ((step + 1) % SETTLE_EVERY === 0 || step === steps - 1) await settle()
   }
   for (const { client } of links.values()) client.end(true)
-  await nats?.stop()
-  return { counts, wrong }
+  await system.stopBus()
+  counts['ended by itself'] = system.revived()
+  return { counts, wrong, logs }
 }

@@ -12,7 +12,8 @@ const SEED = Number(process.env['ROLLCALL_FUZZ_SEED'] ?? (LONG === undefined ? 5
 test(`three nodes and a model agree over ${STEPS} random steps`, async t => {
   t.diagnostic(`ROLLCALL_FUZZ_SEED=${SEED}`)
   await using nodes = await createNodes({ durable: true })
-  const { counts, wrong } = await playNodes(nodes, SEED, STEPS)
+  const { counts, wrong, logs } = await playNodes(nodes, SEED, STEPS)
   t.diagnostic(JSON.stringify(counts))
+  if (wrong.length > 0) for (const line of logs()) t.diagnostic(line)
   assert.deepEqual(wrong, [])
 })

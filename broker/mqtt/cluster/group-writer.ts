@@ -44,6 +44,7 @@ export function createGroupWriter(parts: {
   let unretained = new Set<string>()
   let settled: string[] = []
   let given: Group['given'] = []
+  let held: Group['held'] = []
   let count = 0
   let groups = 0
   let isStopped = false
@@ -76,7 +77,7 @@ export function createGroupWriter(parts: {
   function take(): { group: Group; logged: Logged[] } {
     collect()
     const logged = log
-    const held = [...changes].filter(([, { clientId }]) => unsettled.has(clientId))
+    const waiting = [...changes].filter(([, { clientId }]) => unsettled.has(clientId))
     const all = [...changes.values()].filter(({ clientId }) => !unsettled.has(clientId))
     const heldEnds = [...ended].filter(([clientId]) => unsettled.has(clientId))
     for (const [clientId] of heldEnds) ended.delete(clientId)
@@ -97,15 +98,17 @@ export function createGroupWriter(parts: {
         .map(topic => ({ topic, version: parts.retainedVersion(topic) })),
       settled,
       given,
+      held,
     }
     log = []
     changes.clear()
-    for (const [id, change] of held) changes.set(id, change)
+    for (const [id, change] of waiting) changes.set(id, change)
     ended.clear()
     for (const [clientId, epoch] of heldEnds) ended.set(clientId, epoch)
     unretained = new Set()
     settled = []
     given = []
+    held = []
     return { group, logged }
   }
 
@@ -161,6 +164,8 @@ export function createGroupWriter(parts: {
       count += 1
       log.push({ ...what, number: count, bytes })
     },
+    /** A session is this node's from now on. */
+    hold: (clientId: string, epoch: number) => void held.push({ clientId, epoch }),
     /** A session was taken in, and what it missed is not there yet. */
     unsettle: (clientId: string) => void unsettled.add(clientId),
     /** What it missed cannot be read now: nothing of it is written. */

@@ -74,13 +74,18 @@ export function createHandOver(parts: {
     return own
   }
 
+  function hold(clientId: string, epoch: number): void {
+    owned.set(clientId, epoch)
+    writer.hold(clientId, epoch)
+  }
+
   async function claim(clientId: string, by: PeerPlace): Promise<void> {
     const end = performance.now() + CLAIM_MS
     for (;;) {
       if (owned.has(clientId)) return
       const { owner, epoch, isNew } = await connections.ask(client => claimSession(client, me, clientId))
       if (isNew) {
-        owned.set(clientId, epoch)
+        hold(clientId, epoch)
         return
       }
       if (owner === me || (await parts.askOwner(owner, clientId, by))) {
@@ -98,7 +103,7 @@ export function createHandOver(parts: {
     await reach(found.positions)
     const state = moves.takeIn(clientId, found.rows)
     writer.collect() // what was taken in is there already
-    owned.set(clientId, found.epoch)
+    hold(clientId, found.epoch)
     writer.unsettle(clientId)
     // All from here on reaches it by itself; what was before is in the log.
     const upTo: Positions = { ...incoming.positions(), [me]: writer.published() }

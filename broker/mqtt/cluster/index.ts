@@ -270,6 +270,7 @@ function createCluster(
         adopt: handOver.adopt,
         readLeft: handOver.readLeft,
         onNodes,
+        onLost: onEnded,
         onTrouble,
       })
     },

@@ -26,6 +26,8 @@ export function startPresence(parts: {
   readLeft(): Promise<void>
   /** The nodes, this one among them, and those that have ended not long ago. */
   onNodes(nodes: readonly NodeRow[]): void
+  /** What this node has taken is not in PostgreSQL any more: others do not have it. */
+  onLost(error: Error): void
   onTrouble(error: unknown): void
 }): { stop(): Promise<void> } {
   const { me, connections, incoming } = parts
@@ -38,7 +40,11 @@ export function startPresence(parts: {
   let isBusy = false
 
   async function look(): Promise<void> {
+    const taken = incoming.positions()
     const nodes = await connections.ask(readNodes)
+    for (const { incarnation, name, positions } of nodes)
+      if ((taken[incarnation] ?? 0) > (positions[incarnation] ?? 0))
+        parts.onLost(new Error(`PostgreSQL has lost messages of ${name} that were taken here`))
     // What the log held a second ago should have come by now.
     for (const [node, last] of Object.entries(ends))
       if (Number(node) !== me) incoming.reaches(Number(node), last)

@@ -105,15 +105,11 @@ describe('attacks on nodes', () => {
     const kept = await rows()
     const row = { clientId: 'fenced', kind: 'subscription', key: 0, name: 'devices/fenced/x' }
     const [state] = await nodes.postgres.query(
-      'SELECT positions, last_group::int AS last FROM rollcall_cluster.nodes WHERE incarnation = $1',
+      'SELECT positions FROM rollcall_cluster.nodes WHERE incarnation = $1',
       [before],
     )
-    const group = (epoch: number) => ({
-      ...{
-        number: (state!['last'] as number) + 1_000_000,
-        positions: state!['positions'] as never,
-        clearedEpoch: 0,
-      },
+    const group = (number: number, epoch: number) => ({
+      ...{ number, positions: state!['positions'] as never, clearedEpoch: 0, held: [] },
       ...{ log: [], retained: [], unretained: [], settled: ['fenced'] },
       put: [{ ...row, epoch, content: '{"stolen":1}', payload: null, properties: null }],
       cut: [{ ...row, epoch }],
@@ -122,11 +118,15 @@ describe('attacks on nodes', () => {
     })
     for (const epoch of [1, 2, 3]) {
       await client.query('BEGIN')
-      await writeGroup(client, before, group(epoch))
+      const { rows: nodes } = await client.query(
+        'SELECT last_group::int AS last FROM rollcall_cluster.nodes WHERE incarnation = $1 FOR UPDATE',
+        [before],
+      )
+      await writeGroup(client, before, group(nodes[0].last + 1, epoch))
       assert.deepEqual(await rows(), kept)
       await client.query('ROLLBACK')
     }
-    await assert.rejects(writeGroup(client, 999_999, group(1)), { code: 'RC001' })
+    await assert.rejects(writeGroup(client, 999_999, group(1, 1)), { code: 'RC001' })
     assert.deepEqual(await rows(), kept)
     await client.end()
     await back.client.endAsync()
