@@ -32,6 +32,7 @@ import * as acmeAccounts from './migrations/0042-acme-accounts.ts'
 import * as deletedDevicesByName from './migrations/0043-deleted-devices-by-name.ts'
 import * as nodeLinks from './migrations/0044-node-links.ts'
 import * as nodeDrains from './migrations/0045-node-drains.ts'
+import * as auditTimes from './migrations/0046-audit-times.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -70,6 +71,7 @@ const migrations: readonly Migration[] = [
   deletedDevicesByName,
   nodeLinks,
   nodeDrains,
+  auditTimes,
 ]
 
 /** The schema version this code reads and writes. */

@@ -1,6 +1,7 @@
 // Reading the audit log: searched by operators, walked by the verifier, both in steps that hold up nobody for long.
 // Rows never change, so a walk needs no transaction: it reads up to the end that it saw first.
 import { setImmediate } from 'node:timers/promises'
+import type { Statement } from 'better-sqlite3'
 import type { ChainLink } from '../audit-chain.ts'
 import {
   type ActorKind,
@@ -56,8 +57,10 @@ export type AuditReader = {
 const BATCH_ROWS = 1_000
 /** As many rows are looked at before others get their turn. */
 const SEARCH_WINDOW_ROWS = 10_000
-/** The same for one target, by the index: usually few rows. */
-const TARGET_WINDOW_ROWS = 25_000
+/** The same for one target or action, by the index: usually few rows. */
+const INDEXED_WINDOW_ROWS = 25_000
+/** Of a time that has more rows it is not looked up where they are. */
+const ROWS_OF_TIME_MAX = 200_000
 
 /** `kind` is the column of the actor's kind, or NULL in a registry of a version that had none. */
 const columnsWith = (
@@ -66,7 +69,7 @@ const columnsWith = (
   prev_hash AS prevHash, hash`
 const checkpointColumns = 'number, seq, hash, at, key_id AS keyId, signature'
 
-export function createAuditReader({ sqlite }: Registry): AuditReader {
+export function createAuditReader({ sqlite }: Registry, rowsOfTimeMax = ROWS_OF_TIME_MAX): AuditReader {
   const nextTurn = createEventLoopYield()
   const kind = hasActorKind(sqlite) ? 'actor_kind' : 'NULL'
   const columns = columnsWith(kind)
@@ -82,28 +85,54 @@ export function createAuditReader({ sqlite }: Registry): AuditReader {
   const checkpoints = sqlite.prepare<[number, number, number], Checkpoint>(
     `SELECT ${checkpointColumns} FROM audit_checkpoints WHERE seq > ? AND seq <= ? ORDER BY number LIMIT ?`,
   )
-  const found = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'ASC'))
-  const foundLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'DESC'))
-  const ofTarget = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'ASC', true))
-  const ofTargetLast = sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'DESC', true))
+  const searches = Object.fromEntries(
+    (['target', 'action', 'all'] as const).map(walk => [
+      walk,
+      {
+        oldest: sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'ASC', walk)),
+        newest: sqlite.prepare<[SearchStep], AuditRow>(searchSql(kind, 'DESC', walk)),
+      },
+    ]),
+  ) as Record<Walk, Record<AuditOrder, Statement<[SearchStep], AuditRow>>>
+  const ofTime = sqlite.prepare<
+    [{ since: number; until: number }],
+    { rows: number; least: number; most: number }
+  >(
+    `SELECT count(*) AS rows, coalesce(min(seq), 1) AS least, coalesce(max(seq), 0) AS most
+     FROM (SELECT seq FROM audit WHERE at >= @since AND at < @until LIMIT ${rowsOfTimeMax + 1})`,
+  )
+
+  /** Between which numbers all rows of a time are. A clock may have been put back: rows are not in the order of their times. */
+  function numbersOf({ since, until }: AuditFilter): { least: number; most: number } {
+    const every = { least: 1, most: Number.MAX_SAFE_INTEGER }
+    if (since === undefined && until === undefined) return every
+    const { rows, ...numbers } = ofTime.get({
+      since: since ?? Number.MIN_SAFE_INTEGER,
+      until: until ?? Number.MAX_SAFE_INTEGER,
+    })!
+    return rows > rowsOfTimeMax ? every : numbers
+  }
 
   return {
     async search(filter, order, after, limit) {
       const newest = order === 'newest'
       const end = last.get()?.seq ?? 0
       const conditions = conditionsOf(filter)
-      const byTarget = filter.target !== undefined
-      const statement = byTarget ? (newest ? ofTargetLast : ofTarget) : newest ? foundLast : found
-      const window = byTarget ? TARGET_WINDOW_ROWS : SEARCH_WINDOW_ROWS
+      const walk = conditions.target !== null ? 'target' : conditions.action !== null ? 'action' : 'all'
+      const statement = searches[walk][order]
+      const window = walk === 'all' ? SEARCH_WINDOW_ROWS : INDEXED_WINDOW_ROWS
       const items: AuditRow[] = []
-      const floor = (filter.after ?? 0) + 1
-      let least = newest ? Math.max((after ?? end + 1) - window, floor) : Math.max((after ?? 0) + 1, floor)
-      let most = newest ? (after ?? end + 1) - 1 : Math.min(least - 1 + window, end)
+      const numbers = numbersOf(filter)
+      const floor = Math.max((filter.after ?? 0) + 1, numbers.least)
+      const ceiling = Math.min(end, numbers.most)
+      let [least, most] = [Math.max((after ?? 0) + 1, floor), Math.min((after ?? end + 1) - 1, ceiling)]
+      if (newest) least = Math.max(most + 1 - window, floor)
+      else most = Math.min(least - 1 + window, ceiling)
       while (least <= most) {
         items.push(...statement.all({ ...conditions, least, most, limit: limit + 1 - items.length }))
         if (items.length > limit) return { items: items.slice(0, limit), next: items[limit - 1]!.seq }
         if (newest) [least, most] = [Math.max(least - window, floor), least - 1]
-        else [least, most] = [most + 1, Math.min(most + window, end)]
+        else [least, most] = [most + 1, Math.min(most + window, ceiling)]
         await nextTurn()
       }
       return { items, next: null }
@@ -166,14 +195,23 @@ function conditionsOf(filter: AuditFilter) {
   }
 }
 
-function searchSql(kind: string, direction: 'ASC' | 'DESC', byTarget = false): string {
-  const from = byTarget ? 'audit' : 'audit NOT INDEXED'
-  const target = byTarget ? 'target = @target' : '@target IS NULL'
+/** What gives the rows of a search: an index, or all of the log. */
+type Walk = 'target' | 'action' | 'all'
+const walks: Readonly<Record<Walk, { from: string; where: string }>> = {
+  target: {
+    from: 'audit INDEXED BY audit_by_target',
+    where: 'target = @target AND (@action IS NULL OR action = @action)',
+  },
+  action: { from: 'audit INDEXED BY audit_by_action', where: '@target IS NULL AND action = @action' },
+  all: { from: 'audit NOT INDEXED', where: '@target IS NULL AND @action IS NULL' },
+}
+
+function searchSql(kind: string, direction: 'ASC' | 'DESC', walk: Walk): string {
+  const { from, where } = walks[walk]
   return `SELECT ${columnsWith(kind)} FROM ${from}
-    WHERE ${target} AND seq BETWEEN @least AND @most
+    WHERE ${where} AND seq BETWEEN @least AND @most
       AND (@actor IS NULL OR actor = @actor) AND (@actorKind IS NULL OR ${kind} = @actorKind)
       AND (@kinds IS NULL OR ${kind} IN (SELECT value FROM json_each(@kinds)))
-      AND (@action IS NULL OR action = @action)
       AND (@noun IS NULL OR substr(action, 1, length(@noun)) = @noun)
       AND (@since IS NULL OR at >= @since) AND (@until IS NULL OR at < @until)
     ORDER BY seq ${direction} LIMIT @limit`

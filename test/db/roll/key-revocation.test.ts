@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { createBrokerNotes } from '../../../db/broker-notes.ts'
 import { createRegistryWriter, type RegistryWriter } from '../../../db/index.ts'
-import { readCompromisedCertificates } from '../../../db/roll/compromised-certificates.ts'
+import {
+  compromisedCertificatesSql,
+  readCompromisedCertificates,
+} from '../../../db/roll/compromised-certificates.ts'
 import { certificateFacts, fingerprintOf } from '../../../pki/certificate-facts.ts'
 import { type LeafOptions, makeKeyPair } from '../../harness/authority.ts'
 import { createRoll, type Roll, tester } from '../../harness/roll.ts'
@@ -163,4 +166,12 @@ test('what an older version left admitted beside a revoked key is found, and goe
   await writer.revokeCertificate(first.fingerprint, 'keyCompromise', tester)
   assert.equal(statusOf(second.fingerprint), 'revoked')
   assert.deepEqual(readCompromisedCertificates(roll.registry.sqlite), [])
+})
+
+test('what compromised keys have is found from the keys on, however many certificates there are', () => {
+  const plan = roll.registry.sqlite
+    .prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${compromisedCertificatesSql}`)
+    .all()
+  const details = plan.map(({ detail }) => detail)
+  assert.ok(details.includes('SEARCH c USING INDEX certificates_by_device (device_id=?)'), details.join('\n'))
 })
