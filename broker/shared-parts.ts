@@ -17,7 +17,7 @@ import type { BrokerSettings } from './settings/validation.ts'
 export type SharedOptions = {
   nodeId?: string
   /** The other nodes: where the bus is and the database that all share. Absent for the only node. */
-  cluster?: Pick<ClusterOptions, 'bus' | 'postgres' | 'times'> | undefined
+  cluster?: Pick<ClusterOptions, 'bus' | 'postgres' | 'times' | 'versions'> | undefined
   /** The node can go on no longer: its process should end, and begin anew. */
   onFatal?: () => void
   /** Where several machines share the registry: it is in PostgreSQL, and knows this broker by its name. */

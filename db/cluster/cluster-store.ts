@@ -3,6 +3,7 @@
 import type { PostgresClient } from '../replication/postgres.ts'
 import { prepareTables } from '../replication/postgres-tables.ts'
 import type { SessionContent } from '../sessions/session-mirror.ts'
+import { assertFormats, FORMATS } from './formats.ts'
 import { clusterTables } from './schema.ts'
 
 /** How far each publisher node's messages were taken, by its incarnation. */
@@ -15,8 +16,9 @@ export type Joined = {
   positions: Positions
   /** What a change of the registry up to this epoch clears of what is stored, some node has cleared. */
   clearedEpoch: number
-  /** The same for all nodes on this database, for no other. */
+  /** The same for all nodes on this database, for no other; `format` is what all of them write. */
   cluster: string
+  format: number
 }
 export type NodeRow = {
   incarnation: number
@@ -60,14 +62,15 @@ export const NODE_ENDED = 'RC001'
 type Ask = Pick<PostgresClient, 'query'>
 
 /** Makes what is not there yet. Any number of nodes may at once. @throws {RegistryError} where a newer version has made it */
-export async function prepareCluster(client: Ask): Promise<void> {
-  await prepareTables(client, clusterTables)
+export async function prepareCluster(client: Ask, tables = clusterTables): Promise<void> {
+  await prepareTables(client, tables)
 }
 
-/** A new life of the node of this name; an earlier one is ended by it. */
-export async function joinCluster(client: Ask, name: string): Promise<Joined> {
+/** A new life of the node of this name; an earlier one is ended by it. Throws where it does not go together with the others. */
+export async function joinCluster(client: Ask, name: string, formats = FORMATS): Promise<Joined> {
   return await inTransaction(client, async () => {
     await client.query('SELECT pg_advisory_xact_lock(4711002)')
+    const format = await assertFormats(client, formats)
     await client.query('UPDATE rollcall_cluster.nodes SET ended = true WHERE name = $1', [name])
     const { rows } = await client.query(
       `WITH free AS (
@@ -75,13 +78,13 @@ export async function joinCluster(client: Ask, name: string): Promise<Joined> {
          WHERE n NOT IN (SELECT slot FROM rollcall_cluster.nodes WHERE NOT ended)),
        ends AS (SELECT COALESCE(jsonb_object_agg(publisher, number), '{}') AS positions
          FROM (SELECT publisher, max(number) AS number FROM rollcall_cluster.log GROUP BY publisher) l)
-       INSERT INTO rollcall_cluster.nodes (name, slot, positions) SELECT $1, slot, positions FROM free, ends
+       INSERT INTO rollcall_cluster.nodes (name, slot, positions, newest_format) SELECT $1, slot, positions, $2 FROM free, ends
        RETURNING incarnation::float8 AS incarnation, slot, positions, (SELECT id FROM rollcall_cluster.cluster) AS cluster,
          greatest((SELECT max(cleared_epoch) FROM rollcall_cluster.nodes),
            (SELECT max(cleared_epoch) FROM rollcall_cluster.cluster))::float8 AS "clearedEpoch"`,
-      [name],
+      [name, formats.newest],
     )
-    return rows[0] as Joined
+    return { ...rows[0], format } as Joined
   })
 }
 

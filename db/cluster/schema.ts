@@ -139,13 +139,22 @@ BEGIN
 END $$;
 `
 
+/** Which formats each node knows, and the one that all write. Nodes of the version before go on: their rows have what is true of them. */
+const version3 = `
+SET LOCAL search_path = rollcall_cluster;
+ALTER TABLE cluster ADD COLUMN IF NOT EXISTS format integer NOT NULL DEFAULT 1;
+ALTER TABLE nodes ADD COLUMN IF NOT EXISTS newest_format integer NOT NULL DEFAULT 1;
+`
+
 export const clusterTables: PostgresTables = {
   schema: 'rollcall_cluster',
   // The first one may find the same tables without a version.
-  steps: [version1, version2],
+  steps: [version1, version2, version3],
+  // Raised with a step that nodes of the version before do not go together with.
+  oldest: 2,
   lock: '4711002',
-  // Nodes that run are of the older version: they write nothing any more, and end.
-  async taken(client, from) {
-    if (from > 0) await client.query('UPDATE rollcall_cluster.nodes SET ended = true')
+  // Nodes that run and do not go together with it write nothing any more, and end.
+  async taken(client, from, oldest) {
+    if (from > 0 && from < oldest) await client.query('UPDATE rollcall_cluster.nodes SET ended = true')
   },
 }

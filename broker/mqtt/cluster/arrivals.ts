@@ -4,7 +4,7 @@ import type { RetainedState } from '../../../db/cluster/cluster-store.ts'
 import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import type { EngineSide } from './engine-side.ts'
-import { decodeEnvelope, type Envelope } from './message-codec.ts'
+import type { Envelope, EnvelopeCodec } from './message-codec.ts'
 import type { RefusedRow } from './refused-rows.ts'
 import type { RetainedVersions } from './retained-versions.ts'
 
@@ -22,6 +22,7 @@ export function createArrivals(parts: {
   me: number
   versions: RetainedVersions
   engine(): EngineSide
+  decode: EnvelopeCodec['decode']
   readRetained(topic: string): Promise<RetainedState | undefined>
   /** Hands it to the members of a group at another node, by the log. */
   passOn(asked: string, node: number, message: Message): void
@@ -70,7 +71,7 @@ export function createArrivals(parts: {
     const kept = await parts.readRetained(topic)
     if (!versions.refused(topic, number)) return
     const engine = parts.engine()
-    const envelope = kept?.message == null ? null : decodeEnvelope(kept.message)
+    const envelope = kept?.message == null ? null : parts.decode(kept.message)
     if (envelope?.principal != null) engine.retains(envelope.principal)
     engine.keepRetained({ ...(envelope?.message ?? REMOVAL), topic, sequence: engine.nextSequence() })
   }
@@ -96,7 +97,7 @@ export function createArrivals(parts: {
       const { topic, retain } = envelope.message
       if (!retain || version !== null) return deliver(envelope, version ?? 0)
       return parts.readRetained(topic).then(kept => {
-        const isKept = kept !== undefined && isSame(kept, envelope)
+        const isKept = kept !== undefined && isSame(kept, envelope, parts.decode)
         deliver(envelope, isKept ? kept.version : 0)
       })
     },
@@ -104,8 +105,8 @@ export function createArrivals(parts: {
 }
 
 /** Whether what is retained is this message. */
-function isSame({ message }: RetainedState, envelope: Envelope): boolean {
+function isSame({ message }: RetainedState, envelope: Envelope, decode: EnvelopeCodec['decode']): boolean {
   if (message === null) return envelope.message.payload.length === 0
-  const kept = decodeEnvelope(message)
+  const kept = decode(message)
   return kept?.publisherNode === envelope.publisherNode && kept.number === envelope.number
 }

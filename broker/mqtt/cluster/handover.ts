@@ -14,7 +14,7 @@ import type { SessionState } from '../state.ts'
 import type { PeerPlace } from './control.ts'
 import type { GroupWriter } from './group-writer.ts'
 import type { Incoming } from './incoming.ts'
-import { decodeEnvelope, type Envelope } from './message-codec.ts'
+import type { Envelope, EnvelopeCodec } from './message-codec.ts'
 
 /** What the engine does to sessions that come and go. */
 export type SessionMoves = {
@@ -52,6 +52,7 @@ export function createHandOver(parts: {
   incoming: Incoming
   writer: GroupWriter
   owned: Map<string, number>
+  decode: EnvelopeCodec['decode']
   moves: SessionMoves
   /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
   askOwner(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean>
@@ -148,7 +149,7 @@ export function createHandOver(parts: {
         const rows = await connections.ask(client => readLog(client, Number(node), after, last, PAGE))
         for (const { number, message } of rows) {
           after = number
-          const envelope = decodeEnvelope(message)
+          const envelope = parts.decode(message)
           if (envelope !== null) moves.deliverMissed(state, envelope, ++at)
         }
         if (rows.length < PAGE) break

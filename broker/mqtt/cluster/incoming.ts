@@ -1,7 +1,7 @@
 // The messages of other nodes that are in the log, in the order of each node: a digest says which there are once they are durable, the
 // bus brings those that are asked for before it, and what did not come is read from the log. So none is missed, and none twice.
 import type { LogRow } from '../../../db/cluster/cluster-store.ts'
-import { decodeEnvelope, type Envelope } from './message-codec.ts'
+import type { Envelope, EnvelopeCodec } from './message-codec.ts'
 
 /** Messages from `first` on. One to be retained is for all nodes: `inline` where it fits. */
 export type Digest = { from: number; first: number; entries: readonly DigestEntry[] }
@@ -31,6 +31,7 @@ const RETRY_MS = 100
 
 export function createIncoming(parts: {
   me: number
+  decode: EnvelopeCodec['decode']
   isWanted(topic: string): boolean
   /** `version` of what is retained; null where it is to be looked up. Throws where it cannot be written: then it is tried again. */
   take(envelope: Envelope, version: number | null): void | Promise<void>
@@ -62,7 +63,7 @@ export function createIncoming(parts: {
   async function read(publisher: Publisher, number: number): Promise<Envelope | null> {
     const [row] = await parts.readLog(publisher.node, number - 1, number, 1)
     readFromLog += 1
-    return row === undefined ? null : decodeEnvelope(row.message)
+    return row === undefined ? null : parts.decode(row.message)
   }
 
   function isFor({ message, shares }: Envelope): boolean {
@@ -74,7 +75,7 @@ export function createIncoming(parts: {
       const rows = await parts.readLog(publisher.node, publisher.taken, upTo, PAGE)
       for (const { number, message } of rows) {
         forget(publisher, number)
-        const envelope = decodeEnvelope(message)
+        const envelope = parts.decode(message)
         if (envelope === null)
           parts.onTrouble(new Error(`message ${number} of node ${publisher.node} in the log is none`))
         else if (isFor(envelope)) {
@@ -93,7 +94,7 @@ export function createIncoming(parts: {
     const body = forget(publisher, number) ?? null
     const { retained } = entry
     if (retained === null && !entry.nodes.includes(parts.me) && !parts.isWanted(entry.topic)) return
-    const found = body ?? (retained?.inline ? decodeEnvelope(retained.inline) : null)
+    const found = body ?? (retained?.inline ? parts.decode(retained.inline) : null)
     const version = retained?.version ?? null
     if (found !== null) {
       brought += 1

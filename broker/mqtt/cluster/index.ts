@@ -12,7 +12,10 @@ import {
   readRetained,
   SLOTS,
 } from '../../../db/cluster/cluster-store.ts'
+import { FORMATS, type Formats, raiseFormat } from '../../../db/cluster/formats.ts'
+import { clusterTables } from '../../../db/cluster/schema.ts'
 import type { PostgresSettings } from '../../../db/replication/postgres.ts'
+import type { PostgresTables } from '../../../db/replication/postgres-tables.ts'
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
 import { mirrorSessions } from '../../../db/sessions/session-mirror.ts'
 import type { PastTakeovers } from '../../admission/clone-detector.ts'
@@ -27,7 +30,7 @@ import { createGroupWriter } from './group-writer.ts'
 import { createHandOver } from './handover.ts'
 import { createHandOverCalls } from './handover-calls.ts'
 import { createIncoming } from './incoming.ts'
-import { decodeEnvelope, type Envelope } from './message-codec.ts'
+import { createEnvelopeCodec, type Envelope } from './message-codec.ts'
 import { createOutgoing } from './outgoing.ts'
 import { type PresenceTimes, startPresence } from './presence.ts'
 import { createPublishing } from './publishing.ts'
@@ -42,6 +45,8 @@ export type ClusterOptions = {
   name: string
   /** Tests do not wait for 5 s. */
   times?: PresenceTimes | undefined
+  /** Of tests: those of a later version of the software. */
+  versions?: { tables: PostgresTables; formats: Formats } | undefined
   /** The devices of which the registry had what is stored deleted, after this epoch. */
   clearedAfter(epoch: number): string[]
   /** What is known of takeovers of a certificate, and what another node knew of them. */
@@ -68,20 +73,20 @@ export async function openCluster(file: SessionFile, options: ClusterOptions) {
   const name = `rollcall broker ${options.name}`
   const writing = createClusterConnections(options.postgres, name, 1)
   const asking = createClusterConnections(options.postgres, name, CONNECTIONS)
-  await asking.ask(prepareCluster)
-  const joined = await asking.ask(client => joinCluster(client, options.name))
+  const { tables, formats } = options.versions ?? { tables: clusterTables, formats: FORMATS }
+  await asking.ask(client => prepareCluster(client, tables))
+  const joined = await asking.ask(client => joinCluster(client, options.name, formats))
   const retained = await asking.ask(client => readRetained(client, null))
   const nats = await connectBus(options.bus, name)
-  return createCluster(file, options, { writing, asking, joined, retained, nats })
+  return createCluster(file, options, { writing, asking, joined, formats, retained, nats })
 }
 
 function createCluster(
   file: SessionFile,
   { onTrouble, onEnded, onCommitted, clearedAfter, pastTakeovers, takeInTakeovers, times }: ClusterOptions,
-  open: {
-    writing: ClusterConnections
-    asking: ClusterConnections
+  open: Record<'writing' | 'asking', ClusterConnections> & {
     joined: Joined
+    formats: Formats
     retained: RetainedState[]
     nats: BusConnection
   },
@@ -98,19 +103,20 @@ function createCluster(
   let isInterestNew = false
   let live = 0
   let isClosed = false
+  let { format } = joined
+  const codec = createEnvelopeCodec(open.formats, () => format)
 
   const versions = createRetainedVersions({ keep: message => engine.keepRetained(message) })
   const sharedNodes = createSharedNodes({ setElsewhere: (asked, nodes) => engine.setElsewhere(asked, nodes) })
   const arrivals = createArrivals({
-    me,
-    versions,
+    ...{ me, versions, decode: codec.decode },
     engine: () => engine,
     readRetained: async topic => (await asking.ask(client => readRetained(client, [topic])))[0],
     passOn: (asked, node, message) => publishing.passOn(asked, node, message),
     onTrouble,
   })
   const incoming = createIncoming({
-    me,
+    ...{ me, decode: codec.decode },
     isWanted: topic => engine.isWanted(topic),
     take: arrivals.take,
     readLog: (node, after, upTo, limit) => asking.ask(client => readLog(client, node, after, upTo, limit)),
@@ -132,7 +138,7 @@ function createCluster(
     ...{ onCommitted, onEnded, onTrouble },
   })
   const publishing = createPublishing({
-    ...{ me, writer, versions, engine: () => engine, place: arrivals.place },
+    ...{ me, writer, versions, codec, engine: () => engine, place: arrivals.place },
     readOwnLog: (after, upTo, limit) => asking.ask(client => readLog(client, me, after, upTo, limit)),
   })
   const outgoing = createOutgoing({
@@ -155,8 +161,7 @@ function createCluster(
     me,
     connections: asking,
     incoming,
-    writer,
-    owned,
+    ...{ writer, owned, decode: codec.decode },
     moves: {
       kept,
       endConnection: clientId => engine.moves.endConnection(clientId),
@@ -222,6 +227,7 @@ function createCluster(
     /** What was retained when it joined. */
     retained: open.retained,
     restoredRetained: versions.restore,
+    decode: codec.decode,
 
     bus: {
       connection: nats,
@@ -230,7 +236,7 @@ function createCluster(
         if (what === 'received') onTrouble(error)
       },
       encode: publishing.live,
-      decode: bytes => decodeEnvelope(Buffer.from(bytes)),
+      decode: bytes => codec.decode(Buffer.from(bytes)),
       arrived(envelope) {
         if (envelope.number > 0) {
           incoming.body(envelope)
@@ -262,11 +268,11 @@ function createCluster(
       nats.onUp(outgoing.hello)
       outgoing.hello()
       presence = startPresence({
-        me,
-        times,
-        connections: asking,
-        incoming,
+        ...{ me, times, connections: asking, incoming },
         beat: () => engine.touch(),
+        async agree() {
+          if (format < open.formats.newest) format = await asking.ask(raiseFormat)
+        },
         adopt: handOver.adopt,
         readLeft: handOver.readLeft,
         onNodes,

@@ -1,6 +1,7 @@
 // A message between nodes, as bytes: all that MQTT 5 lets travel with it, its publisher and its end. Whatever bytes come, they are a whole
 // message or none.
 import { isUtf8 } from 'node:buffer'
+import { FORMATS, type Formats } from '../../../db/cluster/formats.ts'
 import type { Message, QoS } from '../message.ts'
 import { readBytes } from '../protocol/byte-reader.ts'
 import { readProperties } from '../protocol/properties.ts'
@@ -18,18 +19,23 @@ export type Envelope = {
   shares: ReadonlyMap<string, number>
 }
 
-const VERSION = 1
+export type EnvelopeCodec = { encode(envelope: Envelope): Buffer; decode(bytes: Buffer): Envelope | null }
+
+/** Of a node that reads these formats; `written` gives the one that all write now. */
+export function createEnvelopeCodec(formats: Formats, written: () => number): EnvelopeCodec {
+  return {
+    encode: envelope => encodeEnvelope(envelope, written()),
+    decode: bytes => decodeEnvelope(bytes, formats),
+  }
+}
+
 const [RETAIN, EXPIRES, HAS_PRINCIPAL, IS_BACKEND, ONLY_SHARED] = [0x04, 0x08, 0x10, 0x20, 0x40]
 const SHARES_MAX = 1_000
 
-export function encodeEnvelope({
-  publisherNode,
-  number,
-  message,
-  principal,
-  onlyShared,
-  shares,
-}: Envelope): Buffer {
+export function encodeEnvelope(
+  { publisherNode, number, message, principal, onlyShared, shares }: Envelope,
+  format = FORMATS.newest,
+): Buffer {
   const { topic, payload, qos, retain, publisher, properties, expiresAt } = message
   const flags =
     qos |
@@ -39,7 +45,7 @@ export function encodeEnvelope({
     (principal?.isBackend ? IS_BACKEND : 0) |
     (onlyShared ? ONLY_SHARED : 0)
   const head = Buffer.allocUnsafe(22)
-  head[0] = VERSION
+  head[0] = format
   head[1] = flags
   head.writeUIntBE(publisherNode, 2, 6)
   head.writeUIntBE(number, 8, 6)
@@ -57,17 +63,18 @@ export function encodeEnvelope({
   return Buffer.concat(pieces)
 }
 
-/** Null where these bytes are no message, or one that no client could have published. Its payload shares their memory. */
-export function decodeEnvelope(bytes: Buffer): Envelope | null {
+/** Null where these bytes are no message, one of another format, or one that no client could have published. Its payload shares their memory. */
+export function decodeEnvelope(bytes: Buffer, formats = FORMATS): Envelope | null {
   try {
-    return decoded(bytes)
+    return decoded(bytes, formats)
   } catch {
     return null // a field does not end within, or is not what it says
   }
 }
 
-function decoded(bytes: Buffer): Envelope | null {
-  if (bytes[0] !== VERSION) return null
+function decoded(bytes: Buffer, { oldest, newest }: Formats): Envelope | null {
+  const format = bytes[0] ?? 0
+  if (format < oldest || format > newest) return null
   const flags = bytes[1]!
   const qos = flags & 3
   if (qos === 3) return null

@@ -22,6 +22,8 @@ export function startPresence(parts: {
   incoming: Incoming
   /** Writes a group, empty or not. */
   beat(): void
+  /** Has all nodes write the newest format that each knows. */
+  agree(): Promise<void>
   adopt(ended: number): Promise<void>
   readLeft(): Promise<void>
   /** The nodes, this one among them, and those that have ended not long ago. */
@@ -52,6 +54,7 @@ export function startPresence(parts: {
     steadySince ??= performance.now()
     // After a pause of PostgreSQL all look silent: nobody is judged before each could say that it lives.
     const isSteady = performance.now() - steadySince > silentMs
+    await parts.agree()
     parts.onNodes(nodes)
     for (const { incarnation, ended, ageMs } of nodes) {
       if (incarnation === me) continue

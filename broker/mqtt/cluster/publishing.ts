@@ -4,7 +4,7 @@ import type { LogRow } from '../../../db/cluster/cluster-store.ts'
 import type { Message } from '../message.ts'
 import type { EngineSide } from './engine-side.ts'
 import type { GroupWriter } from './group-writer.ts'
-import { decodeEnvelope, type Envelope, encodeEnvelope } from './message-codec.ts'
+import type { Envelope, EnvelopeCodec } from './message-codec.ts'
 import type { RetainedVersions } from './retained-versions.ts'
 
 const PAGE = 500
@@ -14,17 +14,18 @@ export function createPublishing(parts: {
   writer: GroupWriter
   versions: RetainedVersions
   engine(): EngineSide
+  codec: EnvelopeCodec
   readOwnLog(after: number, upTo: number, limit: number): Promise<LogRow[]>
   place(asked: string, envelope: Envelope): void
 }) {
-  const { me, writer } = parts
+  const { me, writer, codec } = parts
 
   return {
     /** A message of QoS 0 that is not to be retained; null of others, and of the broker's own below `$`. */
     live(message: Message): Buffer | null {
       if (message.qos > 0 || message.retain || message.topic.startsWith('$')) return null
       const shares = parts.engine().shares()
-      return encodeEnvelope({
+      return codec.encode({
         ...{ publisherNode: me, number: 0, message, principal: null },
         ...{ onlyShared: false, shares },
       })
@@ -40,7 +41,7 @@ export function createPublishing(parts: {
       const isRemoval = retain && payload.length === 0
       const own = { sequence, topic, isRetained: retain, isRemoval, nodes: [...shares.values()] }
       writer.publish(own, number =>
-        encodeEnvelope({ publisherNode: me, number, message, principal, onlyShared: false, shares }),
+        codec.encode({ publisherNode: me, number, message, principal, onlyShared: false, shares }),
       )
       if (retain) parts.versions.published(writer.published(), message)
       return true
@@ -52,7 +53,7 @@ export function createPublishing(parts: {
       const { topic } = own
       parts.engine().touch()
       writer.publish({ sequence: null, topic, isRetained: false, isRemoval: false, nodes: [node] }, number =>
-        encodeEnvelope({
+        codec.encode({
           ...{ publisherNode: me, number, message: own, principal: null },
           ...{ onlyShared: true, shares: new Map([[asked, node]]) },
         }),
@@ -66,7 +67,7 @@ export function createPublishing(parts: {
         const rows = await parts.readOwnLog(after, upTo, PAGE)
         for (const { number, message } of rows) {
           after = number
-          const envelope = decodeEnvelope(message)
+          const envelope = codec.decode(message)
           for (const [asked, chosen] of envelope?.shares ?? [])
             if (chosen === node && envelope !== null && envelope.message.qos > 0) parts.place(asked, envelope)
         }

@@ -2,7 +2,6 @@
 
 import type { PeerPlace } from '../cluster/control.ts'
 import type { EngineSide } from '../cluster/engine-side.ts'
-import { decodeEnvelope } from '../cluster/message-codec.ts'
 import { markReplaced, placeOf } from '../connection/sessions.ts'
 import { isExpired } from '../message.ts'
 import { encodeDisconnect } from '../protocol/encode.ts'
@@ -69,9 +68,10 @@ export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean
 
 function takeInRetained({ foundation, messaging, state }: Parts): void {
   const { cluster, store, now, nextSequence } = foundation
-  for (const { topic, version, message: bytes } of cluster?.retained ?? []) {
-    cluster?.restoredRetained(topic, version)
-    const envelope = bytes === null ? null : decodeEnvelope(bytes)
+  if (cluster === null) return
+  for (const { topic, version, message: bytes } of cluster.retained) {
+    cluster.restoredRetained(topic, version)
+    const envelope = bytes === null ? null : cluster.decode(bytes)
     if (envelope === null || isExpired(envelope.message, now())) continue
     const message = { ...envelope.message, sequence: nextSequence() }
     store.retain(message)

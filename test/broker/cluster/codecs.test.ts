@@ -64,6 +64,18 @@ describe('messages as bytes', () => {
     )
   })
 
+  it('have the format that all nodes write, and are nothing to one that does not know it', () => {
+    fc.assert(
+      fc.property(envelope, each => {
+        const bytes = encodeEnvelope(each, 2)
+        assert.equal(decodeEnvelope(bytes), null)
+        assert.deepEqual(decodeEnvelope(bytes, { oldest: 1, newest: 2 }), each)
+        assert.equal(decodeEnvelope(encodeEnvelope(each), { oldest: 2, newest: 3 }), null)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
   it('are nothing, and never throw, where bytes are missing, changed or made up', () => {
     fc.assert(
       fc.property(

@@ -4,6 +4,7 @@ import { readBusAddress } from '../../../broker/bus/address.ts'
 import { startBroker } from '../../../broker/index.ts'
 import { validateSettings } from '../../../broker/settings/validation.ts'
 import { readPostgresSettings } from '../../../db/replication/postgres.ts'
+import { nextVersion } from './next-version.ts'
 
 export type NodeArguments = {
   data: string
@@ -12,6 +13,7 @@ export type NodeArguments = {
   bus: string
   postgres: string
   log: string
+  isNext: boolean
 }
 
 const given = JSON.parse(process.argv[2]!) as NodeArguments
@@ -26,6 +28,7 @@ const broker = await startBroker({
     bus: readBusAddress(given.bus),
     postgres: readPostgresSettings(given.postgres),
     times: { everyMs: 200, silentMs: 1_000 },
+    versions: given.isNext ? nextVersion : undefined,
   },
   onFatal: () => process.exit(3),
 })

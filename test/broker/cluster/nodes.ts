@@ -34,7 +34,8 @@ export type Nodes = AsyncDisposable & {
   nats: NatsServer
   postgres: PostgresServer
   cluster: { bus: ReturnType<typeof readBusAddress>; postgres: ReturnType<typeof readPostgresSettings> }
-  fork(name: string, port?: number): Promise<NodeProcess>
+  /** With `isNext` of the next version. */
+  fork(name: string, port?: number, isNext?: boolean): Promise<NodeProcess>
   start(name: string, settings?: Partial<BrokerSettings>, postgresUrl?: string): Promise<TestBroker>
   /** A device of the group `backend`, which may do anything below `devices/`. */
   backend(id: string): Promise<Identity>
@@ -56,9 +57,10 @@ export async function createNodes(options: { durable?: boolean } = {}): Promise<
       running.push(broker)
       return broker
     },
-    async fork(name, port = 0) {
+    async fork(name, port = 0, isNext = false) {
       const log = join(roll.data, `${name}.log`)
-      const given: NodeArguments = { data: roll.data, name, port, bus: nats.url, postgres: postgres.url, log }
+      const where = { data: roll.data, bus: nats.url, postgres: postgres.url }
+      const given: NodeArguments = { ...where, name, port, log, isNext }
       const file = fileURLToPath(import.meta.resolve('./node-process.ts'))
       const child = fork(file, [JSON.stringify(given)])
       const ended = once(child, 'exit').then(([code]) => code as number | null)

@@ -41,6 +41,22 @@ test('each version takes the steps that are missing, and the one before refuses 
   await assert.rejects(prepareTables(client, next, false), { code: 'registry_outdated' })
 })
 
+test('a version that newer tables name as the oldest they go together with is not refused, and one before it is', async () => {
+  const next = (oldest: number): PostgresTables => ({
+    ...{ schema: 'kept', steps: ['SELECT 1', 'SELECT 1', 'SELECT 1'], lock: '2', oldest },
+  })
+  const older = (version: number): PostgresTables => ({ ...next(1), steps: next(1).steps.slice(0, version) })
+  const ended: boolean[] = []
+  await prepareTables(client, { ...older(1), oldest: 1 })
+  await prepareTables(client, {
+    ...next(2),
+    taken: async (_, from, oldest) => void ended.push(from < oldest),
+  })
+  assert.deepEqual(ended, [true])
+  await prepareTables(client, { ...older(2), oldest: 1 })
+  await assert.rejects(prepareTables(client, older(1)), { code: 'registry_newer' })
+})
+
 test('a step that fails changes nothing', async () => {
   const failing = { ...tables(3), steps: [...steps, 'DROP TABLE made.things', 'SELECT nothing'] }
   await assert.rejects(prepareTables(client, failing), /nothing/)
@@ -57,6 +73,6 @@ test('tables of broker nodes from before they had a version get it, keep their r
     'SELECT incarnation::int AS incarnation, ended FROM rollcall_cluster.nodes',
   )
   assert.deepEqual(nodes, [{ incarnation, ended: false }])
-  await server.query('UPDATE rollcall_cluster.schema_version SET version = version + 1')
+  await server.query('UPDATE rollcall_cluster.schema_version SET version = version + 1, oldest = version + 1')
   await assert.rejects(prepareCluster(client), { code: 'registry_newer' })
 })
