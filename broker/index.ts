@@ -147,6 +147,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   })
   publisher.start(engine.announce)
   stores.history.start(engine)
+  stores.retainedIndex.start(engine)
 
   const limits = createLimits(settings, () => performance.now())
   const gates = createGates({
@@ -212,6 +213,7 @@ async function closeParts(parts: Parts, hurry: boolean): Promise<void> {
   stores.publisher.stop()
   parts.scrape.stop()
   parts.sysTopics.stop()
+  stores.retainedIndex.close()
   await engine.close()
   await gatesStopped
   stores.writeBuffer.close()

@@ -8,6 +8,7 @@ import type { EngineEvents } from './mqtt/index.ts'
 import type { BrokerLog } from './observability/logging.ts'
 import type { BrokerMetrics } from './observability/metrics.ts'
 import { traceChange } from './observability/tracing.ts'
+import type { RetainedIndex } from './registry/retained-index.ts'
 import type { RegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
 import type { BrokerHistory } from './statistics/history.ts'
@@ -19,6 +20,7 @@ export function createObservers(options: {
   recorder: EventRecorder
   publisher: EventPublisher
   writeBuffer: RegistryWriteBuffer
+  retainedIndex: Pick<RetainedIndex, 'changed'>
   history: Pick<BrokerHistory, 'routed' | 'publishAcknowledged'>
   cloneDetector: CloneDetector
   /** The session store failed to write. */
@@ -67,6 +69,7 @@ export function createObservers(options: {
     rightDenied(session, question) {
       recorder.denied(question.action, writeBuffer.denied(session, question))
     },
+    retainedChanged: options.retainedIndex.changed,
     storedSessionChanged: writeBuffer.lastSeen.storedSessionChanged,
     dropped(what, deviceId) {
       log.dropped(what, deviceId)

@@ -1,4 +1,4 @@
-// The files that the broker writes: its notes in the registry, the session store, the event log.
+// The files that the broker writes: its notes in the registry, the session store, the event log, the history, the index of retained messages.
 import { join } from 'node:path'
 import { createEventReader } from '../db/events/event-reader.ts'
 import {
@@ -16,6 +16,7 @@ import { createDenialExplainer } from './mqtt/rights-resolver.ts'
 import type { BrokerLog } from './observability/logging.ts'
 import type { BrokerRegistry } from './registry/broker-registry.ts'
 import type { StoredSessionOf } from './registry/last-seen-buffer.ts'
+import { createRetainedIndex } from './registry/retained-index.ts'
 import { createRegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
 import { openBrokerHistory } from './statistics/history.ts'
@@ -71,8 +72,14 @@ export function openStores(options: {
       log.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
     const eventFile = join(data, 'events.db')
     const history = openBrokerHistory({ file: join(data, 'history.db'), node: nodeId, log, now })
+    const retainedName = options.nodeId === undefined ? 'retained.db' : `retained-${options.nodeId}.db`
+    const retainedIndex = createRetainedIndex({
+      file: join(data, retainedName),
+      onFailed: log.retainedIndexFailed,
+    })
     return {
       writeBuffer,
+      retainedIndex,
       sessionFile,
       /** Null where stored sessions are kept in memory alone. */
       sessionsAt,

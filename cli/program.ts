@@ -29,6 +29,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'list the brokers, and drain one',
     load: async () => (await import('./node/command.ts')).nodeCommand(),
   },
+  retained: {
+    summary: 'list retained messages, and clear them',
+    load: async () => (await import('./retained/command.ts')).retainedCommand(),
+  },
   job: {
     summary: 'follow imports of many devices, and fetch their results',
     load: async () => (await import('./job/command.ts')).jobCommand(),

@@ -9,6 +9,7 @@ import { jobVerbs } from './jobs.ts'
 import { nodeVerbs } from './nodes.ts'
 import { apiTokenVerbs, operatorVerbs, type WhoAmI } from './operators.ts'
 import { policyVerbs } from './policies.ts'
+import { retainedVerbs } from './retained.ts'
 import { sessionVerbs } from './sessions.ts'
 import { tpmVerbs } from './tpm.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
@@ -130,6 +131,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     ...installationVerbs(call),
     sessions: sessionVerbs(call, walk),
     nodes: nodeVerbs(call, walk),
+    retained: retainedVerbs(call, walk),
     groups: { pages: () => walk<Group>('/v1/groups', {}) },
     ca: caVerbs(call),
     issuers: issuerVerbs(call, walk),

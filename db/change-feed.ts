@@ -14,7 +14,12 @@ export type Change = {
   deviceId: string | null
   fingerprint: string | null
   issuerId: string | null
+  /** Of `retained`: whose message is cleared. `deviceId` is its publisher then, null for any. */
+  topic: string | null
 }
+
+/** A retained message to be cleared: published before `at`, and by this device, where it is not null. */
+export type RetainedClearing = { topic: string; deviceId: string | null; at: number }
 
 /** The nodes that have acted on an epoch. `sessionsCut` counts all nodes together. */
 export type Receipt = {
@@ -33,6 +38,8 @@ export type ChangeReader = {
   changesAfter(epoch: number, limit: number): Change[]
   /** Devices whose stored session was to be deleted after this epoch. */
   clearedAfter(epoch: number): string[]
+  /** Retained messages that were to be cleared after this epoch. */
+  retainedClearedAfter(epoch: number): RetainedClearing[]
   /** Devices that were deleted after this epoch and had a key: others never connected. Their IDs may be those of new devices by now. */
   deletedAfter(epoch: number): string[]
   /** Whether it deleted its device. */
@@ -42,7 +49,14 @@ export type ChangeReader = {
 /** Appends a change inside the transaction that makes it true; gives its epoch. */
 export async function appendChange(
   transaction: Transaction<Schema>,
-  change: { kind: ChangeKind; at: number; deviceId?: string; fingerprint?: string; issuerId?: string },
+  change: {
+    kind: ChangeKind
+    at: number
+    deviceId?: string | null
+    fingerprint?: string
+    issuerId?: string
+    topic?: string
+  },
 ): Promise<number> {
   const { epoch } = await transaction
     .insertInto('changes')
@@ -52,6 +66,7 @@ export async function appendChange(
       device_id: change.deviceId ?? null,
       fingerprint: change.fingerprint ?? null,
       issuer_id: change.issuerId ?? null,
+      topic: change.topic ?? null,
     })
     .returning('epoch')
     .executeTakeFirstOrThrow()
@@ -63,17 +78,25 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
   const { sqlite } = registry
   const version = sqlite.prepare('PRAGMA data_version').pluck()
   const latest = sqlite.prepare('SELECT coalesce(max(epoch), 0) FROM changes').pluck()
-  const after = sqlite.prepare<[number, number], Change>(
-    `SELECT epoch, at, kind, device_id AS deviceId, fingerprint, issuer_id AS issuerId
-     FROM changes WHERE epoch > ? ORDER BY epoch LIMIT ?`,
-  )
   const cleared = sqlite
     .prepare<[number], string>(
       `SELECT DISTINCT device_id FROM changes
        WHERE kind = 'stored_session' AND epoch > ? AND device_id IS NOT NULL`,
     )
     .pluck()
-  // A deletion writes both with one time, in one transaction. Prepared when it is asked for: a backup reads registries of before there were deletions.
+  // Prepared when they are asked for: a backup reads registries of before there were deletions, and topics.
+  const after = () =>
+    prepared(
+      sqlite,
+      `SELECT epoch, at, kind, device_id AS deviceId, fingerprint, issuer_id AS issuerId, topic
+       FROM changes WHERE epoch > ? ORDER BY epoch LIMIT ?`,
+    )
+  const retainedCleared = () =>
+    prepared(
+      sqlite,
+      `SELECT topic, device_id AS deviceId, at FROM changes WHERE kind = 'retained' AND epoch > ? ORDER BY epoch`,
+    )
+  // A deletion writes both with one time, in one transaction.
   const deleted = () =>
     prepared(
       sqlite,
@@ -88,12 +111,13 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
     ).pluck()
   return {
     clearedAfter: epoch => cleared.all(epoch),
+    retainedClearedAfter: epoch => retainedCleared().all(epoch) as RetainedClearing[],
     deletedAfter: epoch => deleted().all(epoch) as string[],
     isDeletion: ({ kind, deviceId, at }) =>
       kind === 'device' && deviceId !== null && deletion().get(deviceId, at) === 1,
     dataVersion: () => version.get() as number,
     latestEpoch: () => latest.get() as number,
-    changesAfter: (epoch, limit) => after.all(epoch, limit),
+    changesAfter: (epoch, limit) => after().all(epoch, limit) as Change[],
   }
 }
 

@@ -21,6 +21,7 @@ import { openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operators/operator-store.ts'
 import { createTokenStore } from './operators/token-store.ts'
 import { createPolicyWriter } from './policies/policy-store.ts'
+import { createRetainedWriter } from './retained/retained-writer.ts'
 import { createCertificateGraceWriter } from './roll/certificate-grace.ts'
 import { createCertificateTransitionWriter } from './roll/certificate-transitions.ts'
 import { createCrlCompromiseWriter } from './roll/crl-compromise.ts'
@@ -40,6 +41,7 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
     ...createDeviceDeletion(registry, now),
     ...createSessionWriter(registry, now),
     ...createNodeDrainWriter(registry, now),
+    ...createRetainedWriter(registry, now),
     ...createCertificateWriter(registry, now),
     ...createCertificateTransitionWriter(registry, now),
     ...createPinnedWriter(registry, now),

@@ -33,6 +33,7 @@ import * as deletedDevicesByName from './migrations/0043-deleted-devices-by-name
 import * as nodeLinks from './migrations/0044-node-links.ts'
 import * as nodeDrains from './migrations/0045-node-drains.ts'
 import * as auditTimes from './migrations/0046-audit-times.ts'
+import * as retainedChanges from './migrations/0047-retained-changes.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -72,6 +73,7 @@ const migrations: readonly Migration[] = [
   nodeLinks,
   nodeDrains,
   auditTimes,
+  retainedChanges,
 ]
 
 /** The schema version this code reads and writes. */

@@ -265,6 +265,7 @@ export type Schema = TablesElsewhere & {
     device_id: string | null
     fingerprint: string | null
     issuer_id: string | null
+    topic: string | null
   }
   acknowledgements: { epoch: number; node_id: string; sessions_cut: number; at: number }
   audit: {

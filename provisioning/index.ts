@@ -1,6 +1,8 @@
 // The provisioning service put together: storage, CA, what runs beside requests, server. `main.ts` runs it, tests make it.
+import { join } from 'node:path'
 import { prepareReliantReader } from '../db/issuers/rotation-store.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
+import { createRetainedReader } from '../db/retained/retained-reader.ts'
 import type { ServiceSettings } from '../db/service-records.ts'
 import { startAnchorService } from './anchors/anchor-service.ts'
 import { openAudit } from './audit/index.ts'
@@ -134,6 +136,11 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
 
   const reliant = prepareReliantReader(reading.sqlite)
   const overview = createOverviewService({ ...reading, ...reliant, server: serverIdentity.validity, now })
+  const retained = createRetainedReader({
+    ...{ file: join(directory.path, 'retained.db'), registry: directory.registry },
+    onFailed: log.retainedIndexFailed,
+  })
+  open.defer(() => retained.close())
   const services = createServices({
     ...{
       anchors,
@@ -150,6 +157,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
       state: { data: directory.path, own, figures: prepareRegistryFigures(reading) },
       events,
       webhooks,
+      retained,
       ready,
       log,
     },

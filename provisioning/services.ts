@@ -17,6 +17,7 @@ import type { OperatorReader } from '../db/operators/operator-reader.ts'
 import { createOperatorReader } from '../db/operators/operator-reader.ts'
 import type { PolicyReader } from '../db/policies/policy-reader.ts'
 import { createPolicyReader } from '../db/policies/policy-reader.ts'
+import type { RetainedReader } from '../db/retained/retained-reader.ts'
 import { prepareAttestations } from '../db/roll/attestations.ts'
 import { readCompromisedCertificates } from '../db/roll/compromised-certificates.ts'
 import { prepareDenials } from '../db/roll/denials.ts'
@@ -73,6 +74,7 @@ export type Services = {
   lastSeen: LastSeenReader
   nodes: NodeReader
   groups: GroupReader
+  retained: RetainedReader
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentService: EnrollmentService
@@ -140,6 +142,7 @@ type ServiceParts = Pick<
   | 'state'
   | 'events'
   | 'webhooks'
+  | 'retained'
   | 'audit'
   | 'ready'
   | 'log'
@@ -235,6 +238,7 @@ export function createServices(parts: ServiceParts): Services {
     state: parts.state,
     events: parts.events,
     webhooks: parts.webhooks,
+    retained: parts.retained,
     audit,
     ready,
     log,

@@ -25,6 +25,8 @@ export type EngineEvents = {
   /** It has sent more than it may, and is not read for a while. */
   slowed(peer: PeerInfo): void
   dropped(what: 'outbound' | 'too_large' | 'offline' | 'aged' | 'retained' | 'shared', deviceId: string): void
+  /** What a topic retains is another message now, or none. */
+  retainedChanged(topic: string): void
   /** A stored session whose expiry was over has ended. */
   sessionExpired(): void
   clientFailed(peer: PeerInfo, error: Error): void

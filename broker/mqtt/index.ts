@@ -1,5 +1,6 @@
 // The engine: MQTT sessions of admitted connections, put together. Trusts the identity from the gate, checks admission again once a session is
 // registered, and lets no session outlive its right.
+import type { RetainedClearing } from '../../db/change-feed.ts'
 import { startCluster } from './composition/cluster-side.ts'
 import { createConnections } from './composition/connections.ts'
 import { createFoundation } from './composition/foundation.ts'
@@ -111,6 +112,16 @@ function storedStateOf({ foundation, messaging, state }: Parts) {
       if (session !== undefined) expiry.endSession(session)
       store.forgetIncoming(deviceId)
     },
+    clearRetained({ topic, deviceId, at }: RetainedClearing): void {
+      const message = retained.of(topic)
+      if (message === undefined || (deviceId !== null && message.publisher !== deviceId)) return
+      // What was published since is another message.
+      if (message.at !== null && message.at > at) return
+      retained.clear(topic)
+      foundation.cluster?.router.unretain(topic)
+    },
+    retainedFacts: retained.facts,
+    retainedTopics: retained.topics,
     sessionsClearedTo: store.clearedTo,
     clearedEpoch: store.clearedEpoch,
     leftBy() {

@@ -1,5 +1,7 @@
 // What the engine takes and gives, for the composition of the broker.
+import type { RetainedClearing } from '../../db/change-feed.ts'
 import type { Reason } from '../../db/reason.ts'
+import type { RetainedFacts } from '../../db/retained/retained-file.ts'
 import type { SessionFile } from '../../db/sessions/session-file.ts'
 import type { Admit } from '../admission/admit.ts'
 import type { ConnectionHandler } from '../connection-handler.ts'
@@ -36,7 +38,12 @@ export type Engine = {
   purge(deviceId: string): Promise<void>
   /** Ends the stored session of a device that keeps its right: its will is sent, its retained messages stay. */
   clearSession(deviceId: string): void
-  /** The changes up to this epoch that delete stored sessions are in effect, and stay so after a restart. */
+  /** Clears what its topic retains, where that was published before, by its device if it names one. Subscribers are told nothing. */
+  clearRetained(clearing: RetainedClearing): void
+  /** What a topic retains; null for nothing. */
+  retainedFacts(topic: string): RetainedFacts | null
+  retainedTopics(): Iterable<string>
+  /** The changes up to this epoch that delete stored sessions or retained messages are in effect, and stay so after a restart. */
   sessionsClearedTo(epoch: number): void
   /** The epoch last given so, in this life or an earlier one. */
   clearedEpoch(): number

@@ -19,6 +19,9 @@ export type Message = {
   sequence: number
 }
 
+/** `at` is when it was retained, in ms since the epoch; null where that is not known, as of another node's. */
+export type RetainedMessage = Message & { at: number | null }
+
 /** What a message weighs beside topic and payload: object, buffer header, map entries. */
 const OVERHEAD_BYTES = 256
 

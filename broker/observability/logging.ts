@@ -144,6 +144,11 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
       log.error({ error: (error as Error).message }, 'history cannot be written: figures wait or are lost'),
     historySetAside: (file: string, error: unknown) =>
       log.error({ file, error: (error as Error).message }, 'history damaged: set aside, beginning a new one'),
+    retainedIndexFailed: (error: unknown) =>
+      log.error(
+        { error: (error as Error).message },
+        'index of retained messages cannot be written: lists of them are old',
+      ),
     clientFailed: (peer: PeerInfo, error: Error) =>
       log.info({ ...peer, error: error.message }, 'connection failed'),
 

@@ -86,7 +86,7 @@ export function createRegistryCache(certificatesMax: number): RegistryCache {
     policies,
 
     changed({ kind, deviceId, fingerprint }) {
-      if (kind === 'session' || kind === 'stored_session') return
+      if (kind === 'session' || kind === 'stored_session' || kind === 'retained') return
       const known = deviceId === null ? undefined : devices.get(deviceId)
       if (kind === 'policy' && deviceId === null) policyGeneration += 1
       else if (kind === 'policy') {

@@ -122,6 +122,6 @@ export function createChangeQueue({ feed, epoch, work, onAcknowledged }: ChangeQ
   }
 }
 
-function isForAll({ deviceId, fingerprint }: Change): boolean {
-  return deviceId === null && fingerprint === null
+function isForAll({ kind, deviceId, fingerprint }: Change): boolean {
+  return kind !== 'retained' && deviceId === null && fingerprint === null
 }

@@ -39,6 +39,7 @@ type RevocationWatchOptions = {
     | 'policiesChanged'
     | 'purge'
     | 'clearSession'
+    | 'clearRetained'
     | 'sessionsClearedTo'
   >
   /** Whether a device can never be admitted again. Throws where the registry cannot be read. */
@@ -90,6 +91,7 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
   function actOn(change: Change): number {
     const { kind, deviceId, fingerprint, epoch } = change
     if (kind === 'session' || kind === 'stored_session') return kick(change)
+    if (kind === 'retained') return clearRetained(change)
     const concerned =
       kind === 'certificate' && fingerprint !== null
         ? engine.sessions.ofCertificate(fingerprint)
@@ -119,6 +121,13 @@ export function watchRevocations(options: RevocationWatchOptions): RevocationWat
       engine.sessionsClearedTo(epoch)
     }
     return live.length
+  }
+
+  function clearRetained({ topic, deviceId, at, epoch }: Change): number {
+    if (topic === null) return 0
+    engine.clearRetained({ topic, deviceId, at })
+    engine.sessionsClearedTo(epoch)
+    return 0
   }
 
   /** A connection admitted meanwhile was checked against the registry after the change. */

@@ -39,17 +39,18 @@ export function reconcileStoredState(options: {
 }
 
 /**
- * Before the first connection: deletes the stored sessions that were to be deleted while this broker did not run, and all that devices
- * left which were deleted meanwhile: a new device may have the name of one. The epoch is that of the registry now, so that a registry that was set back does not delete the sessions of later.
+ * Before the first connection: deletes the stored sessions and retained messages that were to be deleted while this broker did not run, and all
+ * that devices left which were deleted meanwhile: a new device may have the name of one. The epoch is that of the registry now, so that a registry that was set back does not delete the sessions of later.
  */
 export async function clearSessions(
-  engine: Pick<Engine, 'clearSession' | 'purge' | 'sessionsClearedTo' | 'clearedEpoch'>,
-  feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter'>,
+  engine: Pick<Engine, 'clearSession' | 'clearRetained' | 'purge' | 'sessionsClearedTo' | 'clearedEpoch'>,
+  feed: Pick<ChangeReader, 'clearedAfter' | 'deletedAfter' | 'retainedClearedAfter'>,
   epoch: number,
 ): Promise<void> {
   const cleared = engine.clearedEpoch()
   for (const deviceId of feed.clearedAfter(cleared)) engine.clearSession(deviceId)
   for (const deviceId of feed.deletedAfter(cleared)) await engine.purge(deviceId)
+  for (const clearing of feed.retainedClearedAfter(cleared)) engine.clearRetained(clearing)
   engine.sessionsClearedTo(epoch)
 }
 

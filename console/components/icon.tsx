@@ -21,6 +21,7 @@ const paths = {
   webhooks: 'M4 12h10M10 7l5 5-5 5M17 5h3v14h-3',
   settings: 'M4 7h9M17 7h3M4 17h3M11 17h9M15 4v6M9 14v6',
   sessions: 'M7 7h13M16 3l4 4-4 4M17 17H4M8 13l-4 4 4 4',
+  retained: 'M9 3h6l-1 6 4 4H6l4-4zM12 13v8',
   upload: 'M12 15V4M7 9l5-5 5 5M4 15v5h16v-5',
   pause: 'M9 5v14M15 5v14',
   play: 'M7 5l12 7-12 7z',

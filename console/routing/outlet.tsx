@@ -12,6 +12,7 @@ import { NotFoundPage } from '../pages/not-found-page.tsx'
 import { OverviewPage } from '../pages/overview/overview-page.tsx'
 import { PoliciesPage } from '../pages/policies/policies-page.tsx'
 import { PolicyPage } from '../pages/policies/policy-page.tsx'
+import { RetainedPage } from '../pages/retained/retained-page.tsx'
 import { SessionsPage } from '../pages/sessions/sessions-page.tsx'
 import { SettingsPage } from '../pages/settings/settings-page.tsx'
 import { WebhooksPage } from '../pages/webhooks/webhooks-page.tsx'
@@ -43,6 +44,8 @@ export function Outlet() {
         return <AuditPage />
       case 'sessions':
         return <SessionsPage />
+      case 'retained':
+        return <RetainedPage />
       case 'settings':
         return <SettingsPage />
       case 'webhooks':

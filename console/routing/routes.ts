@@ -15,6 +15,7 @@ export const routes: readonly MenuRoute[] = [
   { path: '/', title: 'Overview', icon: 'overview', least: 'viewer' },
   { path: '/devices', title: 'Devices', icon: 'devices', least: 'viewer' },
   { path: '/sessions', title: 'Sessions', icon: 'sessions', least: 'viewer' },
+  { path: '/retained', title: 'Retained', icon: 'retained', least: 'viewer' },
   { path: '/enroll', title: 'Enroll', icon: 'enroll', least: 'enroller' },
   { path: '/approvals', title: 'Approvals', icon: 'approvals', least: 'viewer' },
   { path: '/policies', title: 'Policies', icon: 'policies', least: 'viewer', everyone: true },

@@ -62,9 +62,12 @@ export function prepareOverview(sqlite: Database): OverviewReader {
       (SELECT count(*) FROM nodes WHERE acknowledged_epoch >= c.epoch) AS nodesAcknowledged,
       (SELECT coalesce(sum(sessions_cut), 0) FROM acknowledgements AS a WHERE a.epoch = c.epoch) AS sessionsCut,
       (SELECT max(a.at) - c.at FROM acknowledgements AS a WHERE a.epoch = c.epoch) AS tookMs`
-  const last = sqlite.prepare<[number], LastChange>(`${change} FROM changes AS c ORDER BY epoch DESC LIMIT ?`)
+  // What was cleared of retained messages cuts nobody, and may be a hundred changes at once.
+  const last = sqlite.prepare<[number], LastChange>(
+    `${change} FROM changes AS c WHERE kind <> 'retained' ORDER BY epoch DESC LIMIT ?`,
+  )
   const lastOfGroup = sqlite.prepare<[string, number], LastChange>(
-    `${change} FROM (SELECT * FROM changes ORDER BY epoch DESC LIMIT ${CHANGES_LOOKED_AT}) AS c
+    `${change} FROM (SELECT * FROM changes WHERE kind <> 'retained' ORDER BY epoch DESC LIMIT ${CHANGES_LOOKED_AT}) AS c
      WHERE EXISTS (SELECT 1 FROM device_groups AS g WHERE g.device_id = c.device_id AND g.name = ?) LIMIT ?`,
   )
   const jobs = sqlite

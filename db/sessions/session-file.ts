@@ -22,7 +22,7 @@ export type SessionFile = {
 export type RefusedMessages = ReadonlyMap<number, Error>
 
 const NONE_REFUSED: RefusedMessages = new Map()
-const VERSION = 3
+const VERSION = 4
 
 /** Of version 1. */
 const SCHEMA = `
@@ -98,6 +98,9 @@ ALTER TABLE wills ADD COLUMN due_at INTEGER;
 
 /** The last change of the registry that deleted a stored session and is in effect here. */
 const TO_VERSION_3 = 'ALTER TABLE broker ADD COLUMN cleared_epoch INTEGER NOT NULL DEFAULT 0;'
+
+/** When a message was retained; null of those that are there. */
+const TO_VERSION_4 = 'ALTER TABLE retained ADD COLUMN at INTEGER;'
 
 /** Beyond this many pages the log is written into the file, in one go: rarely, for nobody is served meanwhile. */
 const CHECKPOINT_PAGES = 4_000
@@ -215,7 +218,8 @@ function prepared(sqlite: Database): string {
         sqlite.prepare('INSERT INTO broker (id) VALUES (?)').run(randomUUID())
       }
       if (version < 2) sqlite.exec(TO_VERSION_2)
-      sqlite.exec(TO_VERSION_3)
+      if (version < 3) sqlite.exec(TO_VERSION_3)
+      sqlite.exec(TO_VERSION_4)
       sqlite.pragma(`user_version = ${VERSION}`)
     })()
   return (sqlite.prepare('SELECT id FROM broker').get() as { id: string }).id

@@ -5,8 +5,8 @@ import type { Database } from 'better-sqlite3'
 export type HolderRow = { device: string; issuer: string | null; serial: string }
 /** `properties` are those of MQTT 5 as they came. */
 type MessageRow = { topic: string; payload: Buffer; qos: 0 | 1 | 2; properties: Buffer | null }
-/** `expiresAt` in ms since the epoch. */
-export type RetainedRow = MessageRow & { device: string | null; expiresAt: number | null }
+/** `expiresAt`, and `at` when it was retained, in ms since the epoch; `at` is null of what an earlier version stored. */
+export type RetainedRow = MessageRow & { device: string | null; expiresAt: number | null; at: number | null }
 /** Seconds of its expiry and delay; `dueAt` in ms since the epoch, where its connection has ended already. */
 export type WillRow = HolderRow &
   MessageRow & {
@@ -102,13 +102,13 @@ export function prepareSessionRecords(sqlite: Database) {
     finishAll: run<[device: string]>('DELETE FROM unfinished WHERE device = ?'),
 
     retained: all<RetainedRow>(
-      'SELECT topic, payload, qos, device, properties, expires_at AS expiresAt FROM retained',
+      'SELECT topic, payload, qos, device, properties, expires_at AS expiresAt, at FROM retained',
     ),
     retain: run<[RetainedRow]>(
-      `INSERT INTO retained (topic, payload, qos, device, properties, expires_at)
-       VALUES (@topic, @payload, @qos, @device, @properties, @expiresAt)
+      `INSERT INTO retained (topic, payload, qos, device, properties, expires_at, at)
+       VALUES (@topic, @payload, @qos, @device, @properties, @expiresAt, @at)
        ON CONFLICT DO UPDATE SET payload = excluded.payload, qos = excluded.qos, device = excluded.device,
-         properties = excluded.properties, expires_at = excluded.expires_at`,
+         properties = excluded.properties, expires_at = excluded.expires_at, at = excluded.at`,
     ),
     unretain: run<[topic: string]>('DELETE FROM retained WHERE topic = ?'),
 

@@ -7,6 +7,7 @@ import type { RollCount } from '../../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from '../metrics.ts'
 import { auditEvents } from './audit-messages.ts'
 import { eventMessages } from './event-messages.ts'
+import { messageEvents } from './message-events.ts'
 import { registryMessages } from './registry-messages.ts'
 import { webhookEvents } from './webhook-messages.ts'
 
@@ -273,6 +274,7 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
 
     ...registryMessages(logger),
     ...webhookEvents(logger, metrics),
+    ...messageEvents(logger, metrics),
     streamsOpen: (open: number) => metrics.streamsOpen.set(open),
     signedIn: (caller: Caller, kind: string) => logger.info({ ...caller, kind }, 'signed in'),
     signedOut: (caller: Caller) => logger.info(caller, 'signed out'),

@@ -38,6 +38,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/nodes': right('viewer', 'none'),
   'POST /v1/nodes/:node/drain': right('operator', 'none'),
   'POST /v1/nodes/:node/resume': right('operator', 'none'),
+  'GET /v1/retained': right('viewer', 'narrowed'),
+  'POST /v1/retained/clear': right('operator', 'narrowed'),
   'GET /v1/groups': right('viewer', 'narrowed'),
   'GET /v1/devices/:id/endorsement-key': right('viewer', 'device'),
   'PUT /v1/devices/:id/endorsement-key': right('operator', 'none'),

@@ -16,6 +16,7 @@ import { jobProblems } from '../jobs/job-problems.ts'
 import { nodeProblems } from '../nodes/node-problems.ts'
 import { operatorProblems } from '../operators/operator-problems.ts'
 import { policyProblems } from '../policies/policy-problems.ts'
+import { retainedProblems } from '../retained/retained-problems.ts'
 import { selfProblems } from '../self-service/self-problems.ts'
 import { tpmProblems } from '../tpm/tpm-problems.ts'
 import { webhookProblems } from '../webhooks/webhook-problems.ts'
@@ -39,6 +40,7 @@ export const problems = {
   ...jobProblems,
   ...nodeProblems,
   ...webhookProblems,
+  ...retainedProblems,
 } satisfies Record<string, ProblemDefinition> & Record<ConflictCode, ProblemDefinition>
 
 /** The problem for an error that a handler threw. An error that is not foreseen is an `internal_error`. */

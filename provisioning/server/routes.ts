@@ -20,6 +20,7 @@ import { historyRoutes } from '../overview/history-routes.ts'
 import { overviewRoutes } from '../overview/overview-routes.ts'
 import { stateRoutes } from '../overview/state-routes.ts'
 import { policiesRoutes } from '../policies/routes.ts'
+import { retainedRoutes } from '../retained/retained-routes.ts'
 import { rollRoutes } from '../roll/routes.ts'
 import type { SelfAuthentication } from '../self-service/self-authentication.ts'
 import { selfRoutes } from '../self-service/self-routes.ts'
@@ -57,6 +58,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
     stateRoutes(scope, services)
     deviceSessionRoutes(scope, services)
     nodeRoutes(scope, services)
+    retainedRoutes(scope, services)
     webhookRoutes(scope, services)
     admissionRoutes(scope, services)
     auditRoutes(scope, services)

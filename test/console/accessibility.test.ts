@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { buildConsole } from '../../console/build.ts'
+import { beginRetainedFile } from '../../db/retained/retained-file.ts'
 import { makeForeignCa, type Service, startService } from '../provisioning/harness.ts'
 import { launchBrowser, openConsole, type Watched } from './browser.ts'
 
@@ -37,6 +39,8 @@ const pages: readonly [path: string, shown: string][] = [
   ['/live', 'newest first'],
   ['/audit', 'Verify now'],
   ['/sessions', 'There is no session'],
+  ['/retained', 'devices/pump-1/state'],
+  ['/retained?filter=a', 'Nothing matches'],
   ['/webhooks', 'Add the webhook'],
   ['/settings', 'ROLLCALL_DEVICE_DAYS'],
   ['/access', 'Make the token'],
@@ -52,6 +56,12 @@ describe('everybody can use the console', () => {
     await buildConsole()
     ;[service, browser] = await Promise.all([startService(), launchBrowser()])
     await service.enroll('pump-1')
+    const retained = beginRetainedFile(join(service.directory, 'retained.db'))
+    const facts = { deviceId: 'pump-1', qos: 1, bytes: 2_000, at: Date.now(), expiresAt: null } as const
+    const topics = ['devices/pump-1/state', `devices/pump-1/${'deep/'.repeat(40)}`]
+    retained.write(topics.map(topic => ({ topic, facts: { ...facts, topic } })))
+    retained.finish()
+    retained.close()
     const { certificate } = makeForeignCa('Maker CA')
     anchor = (await service.call('POST', '/v1/issuers', { certificate, name: 'maker' })).body.id
   })

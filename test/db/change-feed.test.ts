@@ -35,8 +35,8 @@ test('another connection sees every change once, in order, and that there is one
   for (const { at } of changes) assert.ok(Math.abs(Date.now() - at) < 60_000, 'when it was committed')
   const facts = changes.map(({ at: _, ...rest }) => rest)
   assert.deepEqual(facts, [
-    { epoch: revoked, kind: 'certificate', deviceId: 'd1', fingerprint, issuerId: null },
-    { epoch: suspended, kind: 'device', deviceId: 'd1', fingerprint: null, issuerId: null },
+    { epoch: revoked, kind: 'certificate', deviceId: 'd1', fingerprint, issuerId: null, topic: null },
+    { epoch: suspended, kind: 'device', deviceId: 'd1', fingerprint: null, issuerId: null, topic: null },
   ])
   assert.deepEqual(feed.changesAfter(start, 1), changes.slice(0, 1))
   assert.deepEqual(feed.changesAfter(suspended, 1), [])

@@ -60,6 +60,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       connectionAccepted() {},
       connectionEnded() {},
       storedSessionChanged() {},
+      retainedChanged() {},
       rightDenied() {},
       admitted: told('admitted'),
       connected: told('connected'),

@@ -37,7 +37,10 @@ export function createArrivals(parts: {
     const own = { ...message, sequence: engine.nextSequence() }
     const isRetained = message.retain && versions.isNewer(message.topic, version)
     if (isRetained && principal !== null) engine.retains(principal)
-    if (!onlyShared)
+    if (onlyShared) {
+      // An operator cleared it: nobody is sent anything.
+      if (isRetained) engine.keepRetained(own)
+    } else
       try {
         engine.receiveFrom(own, { isRetained })
       } catch (error) {

@@ -250,7 +250,7 @@ function createCluster(
       },
     } satisfies OtherNodesOfBus<Envelope>,
 
-    router: { published: publishing.logged } satisfies OtherNodesOfRouter,
+    router: { published: publishing.logged, unretain: publishing.unretain } satisfies OtherNodesOfRouter,
 
     /** A session here subscribes to the filter, by itself or as a member of a group; `unfollow` where one does no more. */
     follow(filter: string): void {

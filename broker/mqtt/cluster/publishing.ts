@@ -47,6 +47,31 @@ export function createPublishing(parts: {
       return true
     },
 
+    /**
+     * What was retained here last on the topic is removed on all nodes, behind the message itself, and nobody is sent anything. Another
+     * node's is removed there; every node has removed what it holds.
+     */
+    unretain(topic: string): void {
+      if (!parts.versions.isOwn(topic)) return
+      const none = {
+        payload: Buffer.alloc(0),
+        qos: 1,
+        retain: true,
+        publisher: null,
+        properties: null,
+      } as const
+      const message = { topic, ...none, expiresAt: null }
+      parts.engine().touch()
+      const own = { sequence: null, topic, isRetained: true, isRemoval: true, nodes: [] }
+      writer.publish(own, number =>
+        codec.encode({
+          ...{ publisherNode: me, number, message, principal: null },
+          ...{ onlyShared: true, shares: new Map() },
+        }),
+      )
+      parts.versions.published(writer.published(), { ...message, sequence: 0 })
+    },
+
     /** To the members of a group at another node alone. */
     passOn(asked: string, node: number, message: Message): void {
       const own = { ...message, retain: false }

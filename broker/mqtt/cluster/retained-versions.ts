@@ -11,16 +11,24 @@ export function createRetainedVersions(parts: {
   const versions = new Map<string, number>()
   /** The last own message of a topic while its version is not known, and whether another was kept since. */
   const own = new Map<string, { number: number; message: Message; isOverwritten: boolean }>()
+  /** Topics whose newest message is this node's. */
+  const ownTopics = new Set<string>()
 
   return {
     of: (topic: string) => versions.get(topic) ?? 0,
     restore: (topic: string, version: number) => void versions.set(topic, version),
-    published: (number: number, message: Message) =>
-      void own.set(message.topic, { number, message, isOverwritten: false }),
+    published(number: number, message: Message): void {
+      own.set(message.topic, { number, message, isOverwritten: false })
+      if (message.payload.length > 0) ownTopics.add(message.topic)
+      else ownTopics.delete(message.topic)
+    },
+    /** Whether what the topic retains was published at this node, in this life of it. */
+    isOwn: (topic: string) => ownTopics.has(topic),
     /** Whether one of another node is to be kept. */
     isNewer(topic: string, version: number): boolean {
       if (version <= (versions.get(topic) ?? 0)) return false
       versions.set(topic, version)
+      ownTopics.delete(topic)
       const before = own.get(topic)
       if (before !== undefined) before.isOverwritten = true
       return true
@@ -30,6 +38,7 @@ export function createRetainedVersions(parts: {
       const mine = own.get(topic)
       if (mine?.number !== number) return false
       own.delete(topic)
+      ownTopics.delete(topic)
       return !mine.isOverwritten
     },
     /** This node's own message of this number has got its version. */
@@ -39,7 +48,9 @@ export function createRetainedVersions(parts: {
       if (isLast) own.delete(topic)
       if (version <= (versions.get(topic) ?? 0)) return
       versions.set(topic, version)
-      if (isLast && mine.isOverwritten) parts.keep(mine.message)
+      if (!isLast || !mine.isOverwritten) return
+      if (mine.message.payload.length > 0) ownTopics.add(topic)
+      parts.keep(mine.message)
     },
   }
 }

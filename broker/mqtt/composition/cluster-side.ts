@@ -73,7 +73,7 @@ function takeInRetained({ foundation, messaging, state }: Parts): void {
     cluster.restoredRetained(topic, version)
     const envelope = bytes === null ? null : cluster.decode(bytes)
     if (envelope === null || isExpired(envelope.message, now())) continue
-    const message = { ...envelope.message, sequence: nextSequence() }
+    const message = { ...envelope.message, sequence: nextSequence(), at: null }
     store.retain(message)
     messaging.retained.restore(message)
     if (envelope.principal !== null)

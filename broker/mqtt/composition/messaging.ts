@@ -40,6 +40,7 @@ export function createMessaging(
     all: { messages: settings.retainedMessagesMax, bytes: settings.retainedBytesMax },
     boundsOf: deviceId => boundsOf(storedState().retainsAsBackend(deviceId)).retained,
     nextSequence,
+    onChanged: events.retainedChanged,
     now,
   })
   const router = createRouter({

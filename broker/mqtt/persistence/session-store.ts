@@ -9,7 +9,7 @@ import {
   type RetainedRow,
   type WillRow,
 } from '../../../db/sessions/session-records.ts'
-import type { Message } from '../message.ts'
+import type { RetainedMessage } from '../message.ts'
 import type { SessionState, Subscription } from '../state.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { createPrincipalRecord } from './principal-record.ts'
@@ -202,8 +202,8 @@ export function createSessionStore(parts: SessionStoreOptions) {
     },
 
     /** Keeps a retained message in place of the one of its topic. Throws where it cannot be written. */
-    retain({ topic, payload, qos, publisher, properties, expiresAt }: Message): void {
-      const row: RetainedRow = { topic, payload, qos, device: publisher, properties, expiresAt }
+    retain({ topic, payload, qos, publisher, properties, expiresAt, at }: RetainedMessage): void {
+      const row: RetainedRow = { topic, payload, qos, device: publisher, properties, expiresAt, at }
       // Nobody is told of a message of QoS 0.
       if (qos === 0) commit.owe(() => records.retain(row))
       else commit.write(() => records.retain(row))

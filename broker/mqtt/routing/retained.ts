@@ -2,8 +2,9 @@
 // publisher may not publish it any more, nobody is told. Each is charged to the device that published it last; what does not fit is
 // refused before anything of it is done.
 
+import type { RetainedFacts } from '../../../db/retained/retained-file.ts'
 import type { Output } from '../connection/output.ts'
-import { isExpired, type Message, type QoS } from '../message.ts'
+import { isExpired, type Message, type QoS, type RetainedMessage } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import {
   createRetainedQuota,
@@ -50,6 +51,8 @@ export function createRetainedMessages(parts: {
   boundsOf(deviceId: string): RetainedBounds
   throttle: ShowThrottle
   nextSequence(): number
+  /** What a topic retains is another message now, or none. */
+  onChanged(topic: string): void
   now(): number
 }) {
   const { index, store, delivery, output } = parts
@@ -77,10 +80,11 @@ export function createRetainedMessages(parts: {
     if (topics?.size === 0) byPublisher.delete(publisher)
   }
 
-  function put(message: Message): void {
+  function put(message: RetainedMessage): void {
     const { topic, publisher } = message
     disown(topic)
     index.retain(ownMessage(message))
+    if (!topic.startsWith('$')) parts.onChanged(topic)
     if (publisher === null) return
     const topics = byPublisher.get(publisher) ?? new Set()
     byPublisher.set(publisher, topics.add(topic))
@@ -94,6 +98,7 @@ export function createRetainedMessages(parts: {
     if (topic.startsWith('$')) return
     quota.remove(topic)
     store.unretain(topic)
+    parts.onChanged(topic)
   }
 
   function* show(
@@ -183,7 +188,7 @@ export function createRetainedMessages(parts: {
 
   return {
     /** Loads what the last life left. */
-    restore(message: Message): void {
+    restore(message: RetainedMessage): void {
       quota.put(chargeOf(message))
       put(message)
     },
@@ -200,18 +205,32 @@ export function createRetainedMessages(parts: {
         return isThere && !topic.startsWith('$')
       }
       if (topic.startsWith('$')) {
-        put(message)
+        put({ ...message, at: null })
         return false
       }
       const refused = refusal(message)
       if (refused !== null) throw new QuotaExceeded(QUOTA[refused], topic)
-      store.retain(message)
+      const kept = { ...message, at: parts.now() }
+      store.retain(kept)
       quota.put(chargeOf(message))
-      put(message)
+      put(kept)
       return true
     },
     refusal,
     counts: quota.counts,
+
+    of: (topic: string) => index.retained(topic),
+    /** Removes what its topic holds, as if it had never been published. */
+    clear: remove,
+    *topics(): Generator<string> {
+      for (const { topic } of index.allRetained()) if (!topic.startsWith('$')) yield topic
+    },
+    facts(topic: string): RetainedFacts | null {
+      const message = index.retained(topic)
+      if (message === undefined) return null
+      const { publisher, qos, payload, at, expiresAt } = message
+      return { topic, deviceId: publisher, qos, bytes: payload.length, at, expiresAt }
+    },
 
     /** Shows a new subscription what is retained. */
     show(client: Client, state: SessionState, subscription: Subscription): void {

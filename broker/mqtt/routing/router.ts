@@ -19,6 +19,8 @@ export type Subscriber = SessionState | Group
 export type OtherNodes = {
   /** A message of QoS 1 or 2, or one to be retained, was routed here. Gives whether it is written for others, in the group that is open. */
   published(message: Message, shares: ReadonlyMap<string, number>): boolean
+  /** What a topic retains was cleared here. */
+  unretain(topic: string): void
 }
 /** Of a message from another node. Shared subscriptions are given theirs by `giveToGroup`. */
 export type Arrival = { isRetained: boolean }

@@ -1,7 +1,7 @@
 // The one index of topics: subscribers, live, stored or in a group, found by topic; and retained messages, found by filter
 // (MQTT 5 §4.7). In memory; knows no rights and no disk.
 
-import type { Message } from '../message.ts'
+import type { RetainedMessage } from '../message.ts'
 import type { Subscription } from '../state.ts'
 
 /**
@@ -10,7 +10,7 @@ import type { Subscription } from '../state.ts'
  */
 type Node<Subscriber> = {
   subscribers: Map<Subscriber, Subscription> | null
-  retained: Message | null
+  retained: RetainedMessage | null
   level: string | null
   child: Node<Subscriber> | null
   others: Map<string, Node<Subscriber>> | null
@@ -21,7 +21,7 @@ export type TopicIndex<Subscriber> = ReturnType<typeof createTopicIndex<Subscrib
 export function createTopicIndex<Subscriber>() {
   type Found = (subscriber: Subscriber, subscription: Subscription) => void
   const root = newNode<Subscriber>()
-  const messages = new Map<string, Message>()
+  const messages = new Map<string, RetainedMessage>()
 
   function nodeOf(levels: string[]): Node<Subscriber> {
     let node = root
@@ -72,7 +72,7 @@ export function createTopicIndex<Subscriber>() {
   }
 
   /** Null where a level holds nothing: the caller can pause, however little matches. */
-  function* retainedBelow(node: Node<Subscriber>): Generator<Message | null> {
+  function* retainedBelow(node: Node<Subscriber>): Generator<RetainedMessage | null> {
     yield node.retained
     for (const [, next] of childrenOf(node)) yield* retainedBelow(next)
   }
@@ -81,7 +81,7 @@ export function createTopicIndex<Subscriber>() {
     node: Node<Subscriber>,
     levels: string[],
     at: number,
-  ): Generator<Message | null> {
+  ): Generator<RetainedMessage | null> {
     if (at === levels.length) {
       yield node.retained
       return
@@ -120,7 +120,7 @@ export function createTopicIndex<Subscriber>() {
       walk(root, topic.split('/'), 0, topic.charCodeAt(0) !== DOLLAR, found)
     },
 
-    retain(message: Message): void {
+    retain(message: RetainedMessage): void {
       nodeOf(message.topic.split('/')).retained = message
       messages.set(message.topic, message)
     },

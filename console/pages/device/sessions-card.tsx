@@ -7,6 +7,7 @@ import { Fingerprint } from '../../components/fingerprint.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { Empty, Skeleton } from '../../components/placeholders.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
+import { Link } from '../../routing/link.tsx'
 
 const FRESH_MS = 3_000
 
@@ -84,6 +85,9 @@ export function SessionsCard({ id }: { id: string }) {
           </dd>
         </dl>
       ))}
+      <p className="small">
+        <Link to={`/retained?device=${encodeURIComponent(id)}`}>What it has retained</Link>
+      </p>
     </Card>
   )
 }

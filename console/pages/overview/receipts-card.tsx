@@ -16,6 +16,7 @@ const kindLabels: Record<ChangeKind, string> = {
   policy: 'policy',
   session: 'session ended',
   stored_session: 'session ended and cleared',
+  retained: 'retained message cleared',
 }
 
 export function ReceiptsCard({ receipts: all }: { receipts: Overview['receipts'] }) {

@@ -45,6 +45,7 @@ const change = (
   deviceId,
   fingerprint,
   issuerId: null,
+  topic: null,
 })
 
 /** Two devices, the first with two certificates. */

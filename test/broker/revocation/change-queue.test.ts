@@ -11,6 +11,7 @@ const change = (epoch: number, kind: Change['kind'], deviceId: string | null = n
   deviceId,
   fingerprint: null,
   issuerId: null,
+  topic: null,
 })
 
 /** A feed of changes that grows by hand, and sessions of which each costs a wide change a millisecond. */

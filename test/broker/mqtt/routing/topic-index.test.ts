@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Message } from '../../../../broker/mqtt/message.ts'
+import type { RetainedMessage } from '../../../../broker/mqtt/message.ts'
 import { createTopicIndex } from '../../../../broker/mqtt/routing/topic-index.ts'
 import { compileMatcher, parseFilter } from '../../../../policy/topic-filter.ts'
 
@@ -63,7 +63,7 @@ test('retained messages are found by every filter that matches them, and not onc
       const there = new Set<string>()
       for (const one of steps) {
         if (one.goes) index.unretain(one.topic)
-        else index.retain({ topic: one.topic } as Message)
+        else index.retain({ topic: one.topic } as RetainedMessage)
         if (one.goes) there.delete(one.topic)
         else there.add(one.topic)
       }
