@@ -174,29 +174,6 @@ export async function leaveCluster(client: Ask, incarnation: number): Promise<vo
   await client.query('UPDATE rollcall_cluster.nodes SET ended = true WHERE incarnation = $1', [incarnation])
 }
 
-/** The session is this node's from now on where nobody had it; else gives its owner. */
-export async function claimSession(
-  client: Ask,
-  me: number,
-  clientId: string,
-): Promise<{ owner: number; epoch: number; isNew: boolean }> {
-  const made = await client.query({
-    name: 'claim_session',
-    text: `INSERT INTO rollcall_cluster.sessions (client_id, owner)
-      SELECT $2, incarnation FROM rollcall_cluster.nodes WHERE incarnation = $1 AND NOT ended
-      ON CONFLICT DO NOTHING RETURNING epoch::float8 AS epoch`,
-    values: [me, clientId],
-  })
-  if (made.rowCount === 1) return { owner: me, epoch: made.rows[0].epoch as number, isNew: true }
-  const { rows } = await client.query({
-    name: 'owner_of',
-    text: 'SELECT owner::float8 AS owner, epoch::float8 AS epoch FROM rollcall_cluster.sessions WHERE client_id = $1',
-    values: [clientId],
-  })
-  if (rows[0] === undefined) throw new Error('this node was declared ended')
-  return { ...(rows[0] as { owner: number; epoch: number }), isNew: false }
-}
-
 /** Hands some sessions of an ended node to this one, and gives their clients. What the ended node had taken counts as theirs. */
 export async function takeOrphans(client: Ask, me: number, ended: number, limit: number): Promise<string[]> {
   const { rows } = await client.query(

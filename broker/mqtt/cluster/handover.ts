@@ -2,15 +2,17 @@
 // missed on its way is read from the log before anybody gets it. PostgreSQL refuses what anybody but the owner writes.
 import type { ClusterConnections } from '../../../db/cluster/cluster-connections.ts'
 import {
-  claimSession,
   type Positions,
   readLog,
   readSession,
   readUnsettled,
   takeOrphans,
 } from '../../../db/cluster/cluster-store.ts'
+import { claimSessions } from '../../../db/cluster/session-claims.ts'
+import { isAnswer } from '../../../db/replication/postgres-answers.ts'
 import type { SessionContent } from '../../../db/sessions/session-mirror.ts'
 import type { SessionState } from '../state.ts'
+import { createClaims } from './claims.ts'
 import type { PeerPlace } from './control.ts'
 import type { GroupWriter } from './group-writer.ts'
 import type { Incoming } from './incoming.ts'
@@ -61,6 +63,10 @@ export function createHandOver(parts: {
   isClosed(): boolean
 }) {
   const { me, connections, incoming, writer, owned, moves } = parts
+  const claimOf = createClaims({
+    claim: clientIds => connections.ask(client => claimSessions(client, me, clientIds)),
+    isAnswer,
+  })
   /** What is under way for a session: one thing at a time. */
   const busy = new Map<string, Promise<unknown>>()
 
@@ -84,7 +90,7 @@ export function createHandOver(parts: {
     const end = performance.now() + CLAIM_MS
     for (;;) {
       if (owned.has(clientId)) return
-      const { owner, epoch, isNew } = await connections.ask(client => claimSession(client, me, clientId))
+      const { owner, epoch, isNew } = await claimOf(clientId)
       if (isNew) {
         hold(clientId, epoch)
         return

@@ -3,13 +3,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import {
-  claimSession,
-  type Group,
-  joinCluster,
-  prepareCluster,
-  writeGroup,
-} from '../../../db/cluster/cluster-store.ts'
+import { type Group, joinCluster, prepareCluster, writeGroup } from '../../../db/cluster/cluster-store.ts'
+import { claimSessions } from '../../../db/cluster/session-claims.ts'
 import { connectPostgres } from '../../../db/replication/postgres.ts'
 import { until } from '../../cli/running.ts'
 import { returningClient } from '../../harness/broker.ts'
@@ -125,7 +120,7 @@ describe('PostgreSQL fails over', () => {
     }
     await writeGroup(client, me, empty)
     await writeGroup(client, me, empty)
-    const { epoch } = await claimSession(client, me, 'device')
+    const { epoch } = (await claimSessions(client, me, ['device'])).get('device')!
     const held = [{ clientId: 'device', epoch }]
     await writeGroup(client, me, { ...empty, number: 2, held })
     await client.query("DELETE FROM rollcall_cluster.sessions WHERE client_id = 'device'")

@@ -34,8 +34,7 @@ export type Nodes = AsyncDisposable & {
   nats: NatsServer
   postgres: PostgresServer
   cluster: { bus: ReturnType<typeof readBusAddress>; postgres: ReturnType<typeof readPostgresSettings> }
-  /** With `isNext` of the next version. */
-  fork(name: string, port?: number, isNext?: boolean): Promise<NodeProcess>
+  fork(name: string, port?: number, more?: Partial<NodeArguments>): Promise<NodeProcess>
   start(name: string, settings?: Partial<BrokerSettings>, postgresUrl?: string): Promise<TestBroker>
   /** A device of the group `backend`, which may do anything below `devices/`. */
   backend(id: string): Promise<Identity>
@@ -57,10 +56,14 @@ export async function createNodes(options: { durable?: boolean } = {}): Promise<
       running.push(broker)
       return broker
     },
-    async fork(name, port = 0, isNext = false) {
+    async fork(name, port = 0, more = {}) {
       const log = join(roll.data, `${name}.log`)
-      const where = { data: roll.data, bus: nats.url, postgres: postgres.url }
-      const given: NodeArguments = { ...where, name, port, log, isNext }
+      const given: NodeArguments = {
+        ...{ data: roll.data, name, port, log },
+        ...{ bus: nats.url, postgres: postgres.url, hasReplica: false, gates: 0, isNext: false },
+        times: { everyMs: 200, silentMs: 1_000 },
+        ...more,
+      }
       const file = fileURLToPath(import.meta.resolve('./node-process.ts'))
       const child = fork(file, [JSON.stringify(given)])
       const ended = once(child, 'exit').then(([code]) => code as number | null)

@@ -98,7 +98,7 @@ describe('nodes of two versions on one bus', () => {
     const young: NodeProcess[] = []
     while (old.length > 0) {
       const [node, ...rest] = old as [NodeProcess, ...NodeProcess[]]
-      young.push(await nodes.fork(`new-${young.length}`, 0, true))
+      young.push(await nodes.fork(`new-${young.length}`, 0, { isNext: true }))
       assert.equal(await formatOf(), FORMATS.newest, 'all write what each of them knows')
       const others = [...rest, ...young]
       for (const [n, each] of clients.entries()) each.goTo(others[n % others.length]!)
