@@ -12,6 +12,8 @@ export type CaRecord = {
     name: string
     enabled: boolean
     current: boolean
+    /** Whether the service that answers holds its key. */
+    keyHere: boolean
     /** How many devices rely on it. */
     devices: number
     notAfter: string

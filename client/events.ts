@@ -27,6 +27,7 @@ export type FleetOverview = {
   }
   connected: number
   waitingApproval: number
+  ca: { issuers: { id: string; name: string; enabled: boolean; current: boolean; keyHere: boolean }[] } | null
   nodes: BrokerNode[] | null
 }
 

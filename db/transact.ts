@@ -42,6 +42,7 @@ export type ConflictCode =
   | 'issuer_unknown'
   | 'issuer_exists'
   | 'issuer_own'
+  | 'issuer_disabled'
   | 'issuer_in_use'
   | 'issuer_certificate_unknown'
   | 'challenge_missing'

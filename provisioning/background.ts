@@ -10,6 +10,7 @@ import type { OverviewService } from './overview/overview.ts'
 import type { Storage } from './storage.ts'
 
 const HOUR_MS = 3_600_000
+const CA_REFRESH_MS = 1_000
 /** Twice the longest life of a device certificate (825 days): time to rotate without haste. */
 const CA_WARNING_MS = 2 * 825 * 24 * HOUR_MS
 
@@ -70,4 +71,29 @@ export function startHourlyChecks(
   timer.unref()
   open.defer(() => clearInterval(timer))
   return checkCa
+}
+
+/** Looks once a second whether another service has handed over to another CA, and whether its key is here by now. */
+export function startCaRefresh(
+  open: AsyncDisposableStack,
+  parts: {
+    manager: Pick<CaManager, 'refresh'>
+    /** What is due once another CA issues. Never throws. */
+    followUp(): Promise<void>
+    log: Pick<Log, 'caNotRefreshed'>
+  },
+): void {
+  let following: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    try {
+      if (parts.manager.refresh()) following = parts.followUp()
+    } catch (error) {
+      parts.log.caNotRefreshed(error)
+    }
+  }, CA_REFRESH_MS)
+  timer.unref()
+  open.defer(async () => {
+    clearInterval(timer)
+    await following
+  })
 }

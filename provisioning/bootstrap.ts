@@ -121,13 +121,15 @@ async function findOrMakeIssuing(start: BootstrapOptions, root: Root, made: stri
 }
 
 /** The CA of the last rotation: its certificate is in the registry, its key somewhere in `keys/`. */
-function findRotated({ directory, keys, issuers, rotations }: BootstrapOptions): Pair {
+function findRotated({ directory, keys, issuers, rotations, shared }: BootstrapOptions): Pair {
   const id = rotations.at(-1)?.issuerId ?? ''
   const certificate = issuers.get(id)?.certificate
   const signer = certificate === undefined ? null : findSigner(directory, keys, certificate)
   if (certificate === undefined || signer === null) {
     throw new Error(
-      `no key in ${directory.keys} is that of the issuing CA ${id}, so nothing can be issued: restore it from a backup`,
+      `no key in ${directory.keys} is that of the issuing CA ${id}, so nothing can be issued: ${
+        shared ? 'copy it from the service that made it' : 'restore it from a backup'
+      }`,
     )
   }
   const pem = toPem(certificate.raw, 'CERTIFICATE')

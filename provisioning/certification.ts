@@ -1,4 +1,5 @@
 // The CA of a running service: the bootstrap, the CA that issues, and the certificate of the server itself.
+import type { Issuer } from '../db/issuers/issuer-store.ts'
 import { readRotations } from '../db/issuers/rotation-store.ts'
 import { bootstrap } from './bootstrap.ts'
 import type { CaKeys } from './ca/ca-keys.ts'
@@ -38,12 +39,14 @@ export async function startCertification(parts: {
     issuers: issuers(),
   })
   const manager = createCaManager({
-    ...{ directory, keys, root, issuers, rotations, writer, now },
+    ...{ directory, keys, root, issuers, writer, now },
+    readRotations: () => readRotations(reading),
     keyType: keyTypes.issuing,
     current: issuing,
     pointers: issuerId => pointersTo(statusUrl, issuerId),
     acknowledged: receipt,
     onKeyMissing: log.caKeyMissing,
+    onActiveKey: log.activeCaKey,
   })
   const serverCertificate = createServerCertificate({
     ...{ directory, writer, now },
@@ -54,4 +57,17 @@ export async function startCertification(parts: {
   const serverIdentity = await startServerIdentity(serverCertificate, log)
   if (serverIdentity.isNew) made.push('server certificate')
   return { manager, serverIdentity, made }
+}
+
+/**
+ * Whether certificates can be issued now, as far as the CA goes. One that an operator disabled is no outage, unless another one issues whose
+ * key is missing here.
+ */
+export function canIssue(
+  manager: Pick<CaManager, 'current' | 'isKeyMissing'>,
+  issuers: () => Map<string, Issuer>,
+  now: () => number,
+): boolean {
+  const { id, notAfter } = manager.current()
+  return notAfter > now() && !(manager.isKeyMissing() && issuers().get(id)?.enabled === false)
 }

@@ -6,9 +6,9 @@ import { createRetainedReader } from '../db/retained/retained-reader.ts'
 import type { ServiceSettings } from '../db/service-records.ts'
 import { startAnchorService } from './anchors/anchor-service.ts'
 import { openAudit } from './audit/index.ts'
-import { startHourlyChecks, startLifecycle } from './background.ts'
+import { startCaRefresh, startHourlyChecks, startLifecycle } from './background.ts'
 import { createCaKeys } from './ca/ca-keys.ts'
-import { startCertification } from './certification.ts'
+import { canIssue, startCertification } from './certification.ts'
 import {
   type Environment,
   hostInUrl,
@@ -102,7 +102,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
   const certification = await (shared === null ? certify() : shared.alone(certify))
   const { manager, serverIdentity, made } = certification
   if (audit.keyMade) made.push('audit key')
-  const ready = () => storage.isUsable() && manager.current().notAfter > now()
+  const ready = () => storage.isUsable() && canIssue(manager, issuers, now)
 
   const events = startEventService({ directory: directory.path, reading, log, now })
   open.defer(() => events.close())
@@ -133,6 +133,12 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
   open.defer(() => revocation.stop())
   const renewServerCertificate = serverIdentity.renew
   const checkCa = startHourlyChecks(open, { ca: manager.current, renewServerCertificate, log, now })
+
+  async function followUp(): Promise<void> {
+    await Promise.all([revocation.crls.look(), revocation.keepResponders(), renewServerCertificate()])
+    checkCa()
+  }
+  if (shared !== null) startCaRefresh(open, { manager, followUp, log })
 
   const reliant = prepareReliantReader(reading.sqlite)
   const overview = createOverviewService({ ...reading, ...reliant, server: serverIdentity.validity, now })
@@ -167,15 +173,12 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
     ca: {
       ...{ manager, reliant, statusUrl },
       opensAt: createRenewalWindow({
-        rotations: manager.rotations,
+        rotations: manager.rotationsHere,
         isOurs: id => issuers().get(id)?.kind === 'issuing',
       }),
       crl: revocation.crls.crl,
       keysEncrypted: keys.sealed,
-      async followUp() {
-        await Promise.all([revocation.crls.look(), revocation.keepResponders(), renewServerCertificate()])
-        checkCa()
-      },
+      followUp,
     },
   })
   open.defer(() => services.imports.close())

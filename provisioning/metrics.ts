@@ -151,6 +151,11 @@ export function createMetrics() {
       help: 'When the CA that issues ends, in seconds since the epoch.',
       registers,
     }),
+    issuingKeyMissing: new Gauge({
+      name: 'rollcall_issuing_key_missing',
+      help: '1 where the key of the CA that is to issue is not here.',
+      registers,
+    }),
     crls: new Counter({
       name: 'rollcall_crls_made_total',
       help: 'Certificate revocation lists signed by this process.',

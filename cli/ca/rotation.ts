@@ -118,9 +118,10 @@ async function show(record: CaRecord, format: Format): Promise<void> {
   await printPages(pages(), columns, format)
 }
 
-function stateOf({ current, enabled }: Issuing): string {
+function stateOf({ current, enabled, keyHere }: Issuing): string {
   if (!enabled) return 'retired'
-  return current ? 'issues' : 'former'
+  if (!current) return 'former'
+  return keyHere ? 'issues' : 'issues, key missing here'
 }
 
 /** In words, on stderr: what is left to wait for. */

@@ -31,11 +31,21 @@ export function statusCommand(): Command {
           'certificates expired': certificates.expired,
           'certificates expiring': expiring,
           brokers: brokers ?? null,
+          ...keyMissing(overview),
           'last backup': backup === null ? null : backupLine(backup),
         },
         'table',
       )
     })
+}
+
+/** The service that answers may share its registry with the one that made another CA. */
+function keyMissing({ ca }: FleetOverview): { 'issuing CA': string } | null {
+  const missing = ca?.issuers.find(({ current, keyHere }) => current && !keyHere)
+  if (missing === undefined) return null
+  return {
+    'issuing CA': `key of ${missing.name} missing at this service: copy keys/issuing-${missing.id.slice(0, 16)}.key to it`,
+  }
 }
 
 /** Replica and bus are shown where there are several machines. */

@@ -42,6 +42,7 @@ export type Overview = {
       name: string
       enabled: boolean
       current: boolean
+      keyHere: boolean
       notAfter: string
       devices: number | null
     }[]

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { fingerprintOf } from '../../pki/certificate-facts.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
+import { assertMayIssue } from '../issuers/may-issue.ts'
 import { assertNoClaimKey, assertNoOperatorKey } from '../keys/key-owners.ts'
 import { assertNotCompromised, assertNotRetired } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
@@ -88,6 +89,7 @@ export function createClaimStore(registry: Registry, now: () => number): ClaimSt
     intendClaim: ({ allowlist, ...intent }, actor) =>
       transact(registry, async transaction => {
         const at = now()
+        await assertMayIssue(transaction, intent.issuerId)
         await abandonUnsigned(transaction, intent.spkiHash, actor, at)
         await assertKeyIsNew(transaction, intent.spkiHash)
         const id = randomUUID()

@@ -1,11 +1,12 @@
-// Verbs that bring certificates on the roll: the intent before the key signs, and listing.
-// The facts of a certificate are read from its DER here, so no caller can list one thing and present another.
+// Verbs that bring certificates on the roll: the intent before the key signs, and listing. The facts of a certificate are read from
+// its DER here, so no caller can list one thing and present another.
 import type { Transaction } from 'kysely'
 import { type CertificateFacts, certificateFacts } from '../../pki/certificate-facts.ts'
 import { defectOf } from '../../pki/leaf-conformance.ts'
 import { renewalOpensAt } from '../../pki/renewal-window.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { type Redemption, redeem } from '../enrollment/redemption.ts'
+import { assertMayIssue } from '../issuers/may-issue.ts'
 import { bindPublicKey } from '../keys/public-keys.ts'
 import type { Registry } from '../open.ts'
 import {
@@ -80,6 +81,7 @@ export function createCertificateWriter(registry: Registry, now: () => number): 
     recordIntent: (intent, actor) =>
       transact(registry, async transaction => {
         if (intent.purpose !== 'server') {
+          await assertMayIssue(transaction, intent.issuerId)
           if (intent.authenticator) await assertMayAuthenticate(transaction, intent.authenticator)
           await redeem(transaction, intent, actor, now())
           await assertDeviceLives(transaction, intent.deviceId)
@@ -290,11 +292,7 @@ async function completeIssuance(
   serialNumber: string,
   fingerprint: string,
 ): Promise<void> {
-  const completed = await run(
-    transaction,
-    'UPDATE issuances SET fingerprint = ? WHERE serial_number = ? AND fingerprint IS NULL',
-    fingerprint,
-    serialNumber,
-  )
+  const set = 'UPDATE issuances SET fingerprint = ? WHERE serial_number = ? AND fingerprint IS NULL'
+  const completed = await run(transaction, set, fingerprint, serialNumber)
   if (completed !== 1) throw new Error(`no open issuance for serial number ${serialNumber}`)
 }

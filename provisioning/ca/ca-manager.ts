@@ -2,7 +2,7 @@
 // keys. A hand-over is one transaction: before it nothing has changed, after it a start goes on from it.
 import 'reflect-metadata'
 import { X509Certificate } from 'node:crypto'
-import { readdirSync, renameSync } from 'node:fs'
+import { readdirSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Extension } from '@peculiar/x509'
 import type { Actor } from '../../db/audit/audit.ts'
@@ -10,7 +10,7 @@ import type { Issuer } from '../../db/issuers/issuer-store.ts'
 import type { Rotation, RotationWriter } from '../../db/issuers/rotation-store.ts'
 import { fingerprintOf, validityIn } from '../../pki/certificate-facts.ts'
 import { toPem } from '../../pki/pem.ts'
-import { type DataDirectory, readText, replaceFile } from '../data-directory.ts'
+import { type DataDirectory, readText, replaceFile, tightenModes } from '../data-directory.ts'
 import type { Fault } from '../http/problem.ts'
 import { bitString, integer, nothing, oid, sequence, tagged } from '../x509/der.ts'
 import type { CaKeys } from './ca-keys.ts'
@@ -33,9 +33,22 @@ type RotationRefused = {
 export type CaManager = {
   /** The CA that issues. */
   current(): IssuingCa
+  /** The ID of the CA that is to issue, by the registry. */
+  activeId(): string
+  /** Whether the key of that CA is missing here, so that the one before goes on issuing, unless it was retired. */
+  isKeyMissing(): boolean
+  /** Whether the key of an issuing CA is here. */
+  isKeyHere(issuerId: string): boolean
+  /**
+   * Goes on from what another service did with the registry that they share: once the key of the CA that is to issue lies here, that one
+   * issues. Gives whether another one does now.
+   */
+  refresh(): boolean
   /** Every issuing CA that can still sign about its certificates, the current one first. */
   all(): readonly IssuingCa[]
   rotations(): readonly Rotation[]
+  /** Without those whose CA does not issue here yet. */
+  rotationsHere(): readonly Rotation[]
   rootKeyHere(): boolean
   /** PEM of a request for the next issuing CA, to be signed by an offline root. The same until it is used. */
   request(): Promise<{ csr: string; name: string }>
@@ -49,22 +62,27 @@ type CaManagerOptions = {
   root: X509Certificate
   current: { certificate: X509Certificate; signer: Signer }
   issuers: () => Map<string, Issuer>
-  rotations: Rotation[]
+  readRotations: () => Rotation[]
   writer: RotationWriter
   pointers: (issuerId: string) => Extension[]
   /** Resolves once brokers know the new issuer, or are known not to answer. */
   acknowledged: (epoch: number) => Promise<unknown>
   /** A former CA whose key is lost: its CRL and OCSP cannot go on. */
   onKeyMissing: (issuerId: string) => void
+  /** The CA that is to issue: whether its key is missing here, and what keeps one that is here from being read. */
+  onActiveKey: (issuerId: string, isMissing: boolean, error: unknown) => void
   now: () => number
 }
 
 export function createCaManager(parts: CaManagerOptions): CaManager {
   const { directory, keys, root, issuers, writer, pointers, now } = parts
-  const rotations = [...parts.rotations]
+  let rotations = parts.readRotations()
   const nextKey = join(directory.keys, 'issuing-next.key')
   let cas = [open(parts.current), ...formers(fingerprintOf(parts.current.certificate.raw))]
+  const firstId = cas[0]!.id
   let rotating = false
+  /** The CA that is to issue and has no key here, with the files among which it was looked for. */
+  let missing: { id: string; files: string } | null = null
 
   function open(pair: { certificate: X509Certificate; signer: Signer }): IssuingCa {
     return createIssuingCa({ root, ...pair, pointers })
@@ -78,6 +96,44 @@ export function createCaManager(parts: CaManagerOptions): CaManager {
       if (signer === null) parts.onKeyMissing(id)
       return signer === null ? [] : [open({ certificate, signer })]
     })
+  }
+
+  function activeId(): string {
+    return rotations.at(-1)?.issuerId ?? firstId
+  }
+
+  function refresh(): boolean {
+    if (rotating) return false
+    rotations = parts.readRotations()
+    const id = activeId()
+    if (id === cas[0]!.id) {
+      missing = null
+      return false
+    }
+    const issuer = issuers().get(id)
+    const files = keyFilesOf(directory)
+    // Opening an encrypted key takes its time: not again before a file has changed.
+    if (issuer === undefined || (missing?.id === id && missing.files === files)) return false
+    const found = find(issuer)
+    if (found.signer === null) {
+      missing = { id, files }
+      parts.onActiveKey(id, true, found.error)
+      return false
+    }
+    tightenModes(directory)
+    cas = [open({ certificate: issuer.certificate, signer: found.signer }), ...cas.filter(ca => ca.id !== id)]
+    replaceFile(directory.issuingCertificate, toPem(issuer.certificate.raw, 'CERTIFICATE'), 0o644)
+    missing = null
+    parts.onActiveKey(id, false, null)
+    return true
+  }
+
+  function find({ certificate }: Issuer): { signer: Signer | null; error: unknown } {
+    try {
+      return { signer: findSigner(directory, keys, certificate), error: null }
+    } catch (error) {
+      return { signer: null, error } // it may be half copied
+    }
   }
 
   function nextSigner(): Signer {
@@ -125,7 +181,7 @@ export function createCaManager(parts: CaManagerOptions): CaManager {
     )
     // Brokers must know it before a device comes with a certificate of it.
     await parts.acknowledged(epoch)
-    rotations.push({ issuerId, at, spreadMs: order.spreadMs })
+    rotations = [...rotations, { issuerId, at, spreadMs: order.spreadMs }]
     cas = [open({ certificate, signer }), ...cas]
     replaceFile(directory.issuingCertificate, toPem(der, 'CERTIFICATE'), 0o644)
     return { issuerId, epoch }
@@ -133,8 +189,16 @@ export function createCaManager(parts: CaManagerOptions): CaManager {
 
   return {
     current: () => cas[0]!,
+    activeId,
+    isKeyMissing: () => missing !== null,
+    isKeyHere: issuerId => cas.some(({ id }) => id === issuerId),
+    refresh,
     all: () => cas.filter(({ certificate }, at) => at === 0 || validityIn(certificate).notAfter > now()),
     rotations: () => rotations,
+    rotationsHere() {
+      const last = rotations.findLastIndex(({ issuerId }) => issuerId === cas[0]!.id)
+      return rotations.slice(0, last + 1)
+    },
     rootKeyHere: () => readText(directory.rootKey) !== null,
 
     async request() {
@@ -160,7 +224,7 @@ export function findSigner(
   keys: CaKeys,
   certificate: X509Certificate,
 ): Signer | null {
-  const names = readdirSync(directory.keys).filter(name => /^issuing.*\.key$/.test(name))
+  const names = issuingKeys(directory)
   const own = `issuing-${fingerprintOf(certificate.raw).slice(0, 16)}.key`
   // Its own name first: opening an encrypted key takes its time.
   for (const name of names.sort((a, b) => Number(b === own) - Number(a === own))) {
@@ -168,6 +232,20 @@ export function findSigner(
     if (signer?.publicKey.equals(certificate.publicKey)) return signer
   }
   return null
+}
+
+function issuingKeys(directory: DataDirectory): string[] {
+  return readdirSync(directory.keys).filter(name => /^issuing.*\.key$/.test(name))
+}
+
+/** Changes whenever one of them does. */
+function keyFilesOf(directory: DataDirectory): string {
+  return issuingKeys(directory)
+    .map(name => {
+      const { mtimeMs, size } = statSync(join(directory.keys, name))
+      return `${name} ${mtimeMs} ${size}`
+    })
+    .join('\n')
 }
 
 /** A PKCS #10 request (RFC 2986) without attributes. */

@@ -20,7 +20,7 @@ export const caProblems = {
   issuer_disabled: {
     status: 409,
     title: 'The issuing CA is disabled',
-    hint: 'Enable it again: rollcall issuer enable ID.',
+    hint: 'Where another CA issues, copy its key to this service; else enable it again: rollcall issuer enable ID.',
   },
   ca_expired: {
     status: 503,

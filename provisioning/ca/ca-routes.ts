@@ -44,7 +44,7 @@ export function caRoutes(api: Api, services: CaServices): void {
 
   async function caStatus() {
     const { root } = ca.manager.current()
-    const current = ca.manager.current().id
+    const current = ca.manager.activeId()
     const devices = await ca.reliant.countDevices(now())
     const rotations = new Map<string, Rotation>(ca.manager.rotations().map(one => [one.issuerId, one]))
     const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
@@ -63,7 +63,8 @@ export function caRoutes(api: Api, services: CaServices): void {
           const rotation = rotations.get(id)
           const crl = ca.crl(id)
           return {
-            ...{ id, name, enabled, current: id === current, devices: devices.get(id) ?? 0 },
+            ...{ id, name, enabled, current: id === current, keyHere: ca.manager.isKeyHere(id) },
+            devices: devices.get(id) ?? 0,
             notAfter: time(notAfter),
             since: rotation === undefined ? null : time(rotation.at),
             allToldAt: rotation === undefined ? null : time(rotation.at + rotation.spreadMs),
@@ -119,6 +120,7 @@ export function caRoutes(api: Api, services: CaServices): void {
     async request => {
       const { certificate, spreadSeconds = SPREAD_DAYS * DAY_SECONDS } = request.body ?? {}
       const order = { certificate: certificate ?? null, spreadMs: spreadSeconds * 1_000 }
+      ca.manager.refresh()
       const outcome = await ca.manager.rotate(order, actorOf(request))
       if ('refused' in outcome) {
         throw new Problem({ ...caProblems, ...x509Problems }, outcome.refused, details[outcome.refused], {
@@ -150,7 +152,8 @@ export function caRoutes(api: Api, services: CaServices): void {
       if (known?.kind !== 'issuing') {
         throw new Problem(anchorProblems, 'issuer_unknown', `${issuer} is no issuing CA of this service`)
       }
-      if (issuer === ca.manager.current().id) {
+      ca.manager.refresh()
+      if (issuer === ca.manager.activeId() || issuer === ca.manager.current().id) {
         throw new Problem(caProblems, 'issuer_current', `${known.name} is the CA that issues now`)
       }
       // What relies on it only grows fewer: nothing is issued by it, and what is held counts already.

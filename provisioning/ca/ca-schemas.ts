@@ -15,7 +15,8 @@ export const Ca = Type.Object({
       id: Fingerprint,
       name: Type.String(),
       enabled: Type.Boolean(),
-      current: Type.Boolean(),
+      current: Type.Boolean({ description: 'It is to issue' }),
+      keyHere: Type.Boolean({ description: 'Of the service that answers' }),
       /** Devices whose certificate in use, or yet to be used, is of this CA. */
       devices: Type.Integer(),
       notAfter: Time,

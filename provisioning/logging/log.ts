@@ -6,6 +6,7 @@ import type { FailedDeadline, PassedDeadline } from '../../db/roll/deadlines.ts'
 import type { RollCount } from '../../db/roll/roll-count.ts'
 import type { ProvisioningMetrics } from '../metrics.ts'
 import { auditEvents } from './audit-messages.ts'
+import { caEvents } from './ca-messages.ts'
 import { eventMessages } from './event-messages.ts'
 import { messageEvents } from './message-events.ts'
 import { registryMessages } from './registry-messages.ts'
@@ -144,13 +145,6 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
       metrics.changes.inc({ change: 'ca_rotated' })
       logger.info({ ...caller, issuerId }, 'another CA issues now')
     },
-    caKeyMissing: (issuerId: string) =>
-      logger.error({ issuerId }, 'key of a former CA missing: its CRL and OCSP end'),
-    caLooked: (issuerId: string, notAfter: number, soon: boolean) => {
-      metrics.caEnds.set(notAfter / 1000)
-      const fields = { issuerId, notAfter: new Date(notAfter).toISOString() }
-      if (soon) logger.warn(fields, 'the issuing CA ends soon: rollcall ca rotate')
-    },
     issuerSet: (caller: Caller, issuerId: string, enabled: boolean) => {
       metrics.changes.inc({ change: enabled ? 'issuer_enabled' : 'issuer_disabled' })
       logger.info({ ...caller, issuerId, enabled }, 'issuer set')
@@ -270,6 +264,7 @@ export function createLog(level: LogLevel, metrics: ProvisioningMetrics) {
     },
 
     ...auditEvents(logger, metrics),
+    ...caEvents(logger, metrics),
     ...eventMessages(logger, metrics),
 
     ...registryMessages(logger),

@@ -52,13 +52,15 @@ export function overviewRoutes(api: Api, services: OverviewServices): void {
   function toServiceResponse({ service }: Look) {
     if (service === null) return { perMinute: null, ca: null, nodes: null, jobs: null }
     const current = ca.manager.current()
+    const activeId = ca.manager.activeId()
     const issuing = [...issuers().values()].filter(({ kind }) => kind === 'issuing')
     return {
       perMinute: perMinute(events.reader.minutes(now() - HOUR_MS)),
       ca: {
         root: { notAfter: time(validityIn(current.root).notAfter) },
         issuers: issuing.map(({ id, name, enabled, notAfter }) => ({
-          ...{ id, name, enabled, current: id === current.id, notAfter: time(notAfter) },
+          ...{ id, name, enabled, current: id === activeId, keyHere: ca.manager.isKeyHere(id) },
+          notAfter: time(notAfter),
           devices: service.devicesOfIssuer.get(id) ?? null,
         })),
         server: { notAfter: time(service.server.notAfter), names: service.server.names },

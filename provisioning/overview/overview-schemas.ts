@@ -42,6 +42,7 @@ export const Overview = Type.Object({
           name: Type.String(),
           enabled: Type.Boolean(),
           current: Type.Boolean(),
+          keyHere: Type.Boolean({ description: 'Of the service that answers' }),
           notAfter: Time,
           devices: Nullable(Type.Integer()),
         }),

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import type { AuditReader } from '../../db/audit/audit-reader.ts'
 import type { AnchorService } from '../anchors/anchor-service.ts'
 import type { AuditSealer } from '../audit/audit-sealer.ts'
+import type { CaManager } from '../ca/ca-manager.ts'
 import { type Api, refusals, secured } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
@@ -14,6 +15,7 @@ import { WhoAmI } from '../operators/operator-schemas.ts'
 type ServiceServices = {
   anchors: AnchorService
   audit: { reader: AuditReader; sealer: Pick<AuditSealer, 'verification' | 'isTampered'> }
+  ca: { manager: Pick<CaManager, 'isKeyMissing'> }
   ready: () => boolean
 }
 
@@ -21,7 +23,7 @@ const Status = Type.Object({ status: Type.String() })
 /** `warnings`: what somebody should look at, though it keeps nothing from working. */
 const Readiness = Type.Object({ status: Type.String(), warnings: Type.Array(Type.String()) })
 
-export function serviceRoutes(api: Api, { ready, anchors, audit }: ServiceServices): void {
+export function serviceRoutes(api: Api, { ready, anchors, audit, ca }: ServiceServices): void {
   const tags = ['service']
 
   api.get(
@@ -60,11 +62,12 @@ export function serviceRoutes(api: Api, { ready, anchors, audit }: ServiceServic
         throw new Problem(
           httpProblems,
           'registry_unavailable',
-          'the registry does not answer, or the CA has expired',
+          'the registry does not answer, the CA has expired, or the key of the CA that issues is missing here',
         )
       const warnings = [
         ...(anchors.staleCrls() > 0 ? ['issuer_crl_stale'] : []),
         ...(audit.sealer.isTampered() ? ['audit_tampered'] : []),
+        ...(ca.manager.isKeyMissing() ? ['issuing_key_missing'] : []),
       ]
       return { status: 'ready', warnings }
     },

@@ -49,12 +49,13 @@ export function OwnCaCard() {
           {
             title: 'Issuing CA',
             rowHeader: true,
-            cell: ({ id, name, enabled, current }) => (
+            cell: ({ id, name, enabled, current, keyHere }) => (
               <span className="row">
                 <Link to={`/issuers/${id}`}>{name}</Link>
                 <Badge tone={!enabled ? 'bad' : current ? 'good' : 'neutral'}>
                   {!enabled ? 'disabled' : current ? 'issues now' : 'handed over'}
                 </Badge>
+                {current && !keyHere ? <Badge tone="bad">key missing at this service</Badge> : null}
               </span>
             ),
           },
