@@ -152,6 +152,8 @@ export async function run(args: readonly string[], version: string): Promise<num
     const [first = '', second = ''] = args.filter(arg => !arg.startsWith('-'))
     if (first !== '' && first !== 'help' && !Object.hasOwn(nouns, first))
       await refuseUnknown(first, second, version)
+    if (args[0] === 'sim')
+      (await import('../device-sim/workers/local-worker.ts')).startWorkerAhead(args.slice(1))
     const program = await createProgram(args, version)
     await program.parseAsync([...args], { from: 'user' })
     // A command that finished can still have failed: `sim` sets what its run was worth.

@@ -1,10 +1,7 @@
-// `sim run`, `sim check`, `sim schema` as functions: a file or preset and flags in, words and data out, an exit code.
+// `sim run` and `sim check` as functions: a file or preset and flags in, words and data out, an exit code.
 // Never throws for what a user can cause.
-import { readFileSync } from 'node:fs'
-import { stringify } from 'yaml'
 import type { CommandContext, ExitCode } from './command-context.ts'
 import { BadUsage, RunFailed } from './failure.ts'
-import type { Protocol } from './links/session.ts'
 import { requireWritable, writeWhole } from './output/files.ts'
 import { type OutputFlags, openOutputs } from './output/outputs.ts'
 import { repeatsText } from './output/repeats-text.ts'
@@ -23,13 +20,10 @@ import {
   isOn,
 } from './scenario/compatibility-flags.ts'
 import { flagsLike } from './scenario/like.ts'
-import { type Plan, planOf } from './scenario/plan.ts'
-import { presetFile, presetNames } from './scenario/presets.ts'
+import type { Source } from './scenario/load.ts'
+import { protocolFlag } from './scenario/protocol-names.ts'
 import { type QuickFlags, quickPlan } from './scenario/quick.ts'
-import { readScenario } from './scenario/read.ts'
 import { resized, type SizeFlags } from './scenario/resize.ts'
-import { ScenarioSchema } from './scenario/schema.ts'
-import { protocolFlag } from './scenario/v5-schema.ts'
 import { requireConsent } from './target.ts'
 
 export type ScenarioFlags = RunFlags &
@@ -50,35 +44,13 @@ export type ScenarioFlags = RunFlags &
     watchPid?: string
   }
 
-type Source = { plan: Plan; name: string; file: string | null }
-
-/**
- * A file, or the name of a preset. `protocol` is that of all groups, whatever the file says.
- * @throws BadUsage with file, line and the expected value.
- */
-export function loadScenario(nameOrFile: string, protocol: Protocol | null = null): Source {
-  const preset = presetFile(nameOrFile)
-  if (preset === null && !/[./\\]/.test(nameOrFile)) {
-    throw new BadUsage([`there is no preset ${nameOrFile}; there are ${presetNames().join(', ')}`])
-  }
-  const file = preset ?? nameOrFile
-  const { scenario, locate } = readScenario(file)
-  const groups = scenario.groups.map(group => (protocol === null ? group : { ...group, protocol }))
-  const { plan, faults } = planOf({ ...scenario, groups })
-  if (!plan) throw new BadUsage(faults.map(locate))
-  return {
-    plan,
-    name: preset === null ? nameOrFile : `preset:${nameOrFile}`,
-    file: preset === null ? file : null,
-  }
-}
-
 export async function runScenarioFile(
   nameOrFile: string,
   flags: ScenarioFlags & SizeFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
-  return guarded(context, () => {
+  return guarded(context, async () => {
+    const { loadScenario } = await import('./scenario/load.ts')
     const source = loadScenario(nameOrFile, protocolFlag(flags.mqttVersion))
     return carryOut({ ...source, plan: resized(source.plan, flags) }, flags, context)
   })
@@ -132,7 +104,7 @@ async function carryOut(source: Source, flags: ScenarioFlags, context: CommandCo
   const times = whole('--repeat', flags.repeat, 1, 1, 1_000)
   if (times === 1) {
     const { summary, troubles } = await runOnce(source, flags, context)
-    stdout.write(rendered(summary, format, () => summaryText(summary, stdout)))
+    stdout.write(await rendered(summary, format, () => summaryText(summary, stdout)))
     return exitCodeOf([summary], troubles, stderr)
   }
   requireRepeatable(flags)
@@ -150,7 +122,7 @@ async function carryOut(source: Source, flags: ScenarioFlags, context: CommandCo
     const written = writeWhole(json, `${JSON.stringify(repeats, null, 2)}\n`)
     await written.catch(error => troubles.push(`--json: ${json} is not whole: ${error.message}`))
   }
-  stdout.write(rendered(repeats, format, () => repeatsText(repeats)))
+  stdout.write(await rendered(repeats, format, () => repeatsText(repeats)))
   return exitCodeOf(runs, troubles, stderr)
 }
 
@@ -220,6 +192,7 @@ async function runOnce(
 /** Checks whether a scenario can be run, without running it. */
 export async function checkScenario(nameOrFile: string, context: CommandContext): Promise<ExitCode> {
   return guarded(context, async () => {
+    const { loadScenario } = await import('./scenario/load.ts')
     const { plan } = loadScenario(nameOrFile)
     const devices = plan.groups.reduce((sum, { count }) => sum + count, 0)
     context.stdout.write(
@@ -227,26 +200,6 @@ export async function checkScenario(nameOrFile: string, context: CommandContext)
     )
     return 0
   })
-}
-
-/** The JSON Schema that editors complete and check scenarios by. */
-export function schemaText(): string {
-  const schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', ...ScenarioSchema }
-  return `${JSON.stringify(schema, null, 2)}\n`
-}
-
-/** A line for each preset: its name and what it is for. */
-export function presetList(): string {
-  return presetNames()
-    .map(name => `${name.padEnd(18)}${loadScenario(name).plan.description.split('\n')[0]}\n`)
-    .join('')
-}
-
-/** The YAML of a preset, to start one's own scenario from. @throws BadUsage */
-export function presetText(name: string): string {
-  const file = presetFile(name)
-  if (file === null) throw new BadUsage([`there is no preset ${name}; there are ${presetNames().join(', ')}`])
-  return readFileSync(file, 'utf8')
 }
 
 /** Words on stderr and an exit code for what a user can cause. */
@@ -265,8 +218,8 @@ export async function guarded({ stderr }: CommandContext, work: () => Promise<Ex
   }
 }
 
-function rendered(result: Summary | Repeats, format: string, text: () => string): string {
-  if (format === 'yaml') return stringify(result)
+async function rendered(result: Summary | Repeats, format: string, text: () => string): Promise<string> {
+  if (format === 'yaml') return (await import('yaml')).stringify(result)
   return format === 'table' ? text() : `${JSON.stringify(result)}\n`
 }
 

@@ -1,22 +1,14 @@
-// `rollcall sim` and `rollcall-sim`: names the options and hands them over. Does not know what they mean.
+// `rollcall sim` and `rollcall-sim`: names the options and hands them over. What a run does not need is loaded where it is asked for.
+// Does not know what options mean.
 import { Command, Option } from 'commander'
-import { type AgentFlags, runAgent } from '../agent-run.ts'
-import { type CleanFlags, runClean } from '../clean-run.ts'
-import { type CompareFlags, runComparison } from '../comparison-run.ts'
-import { type ConformanceFlags, runConformance } from '../conformance-run.ts'
+import type { AgentFlags } from '../agent-run.ts'
+import type { CleanFlags } from '../clean-run.ts'
+import type { CompareFlags } from '../comparison-run.ts'
+import type { ConformanceFlags } from '../conformance-run.ts'
 import { keyTypes } from '../enrollment/signing-keys.ts'
 import type { QuickFlags } from '../scenario/quick.ts'
 import type { SizeFlags } from '../scenario/resize.ts'
-import {
-  checkScenario,
-  guarded,
-  presetList,
-  presetText,
-  runQuick,
-  runScenarioFile,
-  type ScenarioFlags,
-  schemaText,
-} from '../scenario-run.ts'
+import { checkScenario, guarded, runQuick, runScenarioFile, type ScenarioFlags } from '../scenario-run.ts'
 import { emqttCommands } from './bench.ts'
 import { addExamples } from './examples.ts'
 import { type Carry, interruptible } from './interruption.ts'
@@ -84,7 +76,7 @@ function compareCommand(carry: Carry): Command {
     .option('--max-worse <share>', 'fail where a metric got worse by more than this, such as 20%')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
     .action((a: string, b: string, flags: CompareFlags) =>
-      carry(context => runComparison(a, b, flags, context)),
+      carry(async context => (await import('../comparison-run.ts')).runComparison(a, b, flags, context)),
     )
 }
 
@@ -98,7 +90,9 @@ function cleanCommand(carry: Carry): Command {
     .option('--keys <dir>', 'where identities are kept (DATA/sim, or ./rollcall-sim)')
     .option('--decommission', 'end the devices for good, too: their IDs cannot be used again')
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
-    .action((flags: CleanFlags) => carry(context => runClean(flags, context)))
+    .action((flags: CleanFlags) =>
+      carry(async context => (await import('../clean-run.ts')).runClean(flags, context)),
+    )
 }
 
 function agentCommand(carry: Carry): Command {
@@ -110,7 +104,9 @@ function agentCommand(carry: Carry): Command {
     .option('--agent-identity <file>', 'key and certificate (rollcall-sim-agent.pem)')
     .option('--sources <addresses>', 'local addresses that devices connect from, with commas')
     .option('--workers <n>', 'processes at most (two for each CPU)')
-    .action((flags: AgentFlags) => carry(context => runAgent(flags, context)))
+    .action((flags: AgentFlags) =>
+      carry(async context => (await import('../agent-run.ts')).runAgent(flags, context)),
+    )
 }
 
 function conformanceCommand(carry: Carry): Command {
@@ -120,7 +116,7 @@ function conformanceCommand(carry: Carry): Command {
     .option('--patience <time>', 'how long an answer is waited for (2s)')
     .option('--topics <prefix>', 'what the topics of a client begin with; %c is its client ID')
   return withTarget(command).action((flags: ConformanceFlags) =>
-    carry(context => runConformance(flags, context)),
+    carry(async context => (await import('../conformance-run.ts')).runConformance(flags, context)),
   )
 }
 
@@ -131,6 +127,7 @@ function presetsCommand(carry: Carry): Command {
     .action((name?: string) =>
       carry(context =>
         guarded(context, async () => {
+          const { presetList, presetText } = await import('../scenario/load.ts')
           context.stdout.write(name === undefined ? presetList() : presetText(name))
           return 0
         }),
@@ -141,5 +138,5 @@ function presetsCommand(carry: Carry): Command {
 function schemaCommand(): Command {
   return new Command('schema')
     .summary('print the JSON Schema of scenarios, for editors')
-    .action(() => void process.stdout.write(schemaText()))
+    .action(async () => void process.stdout.write((await import('../scenario/load.ts')).schemaText()))
 }

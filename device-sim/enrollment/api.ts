@@ -4,12 +4,10 @@ import { Agent, request } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunFailed } from '../failure.ts'
 import { backOffMs } from '../schedule.ts'
+import { AnswerLost, type Problem, refusal } from './refusal.ts'
 
 /** An answer for the caller: any 2xx or 4xx but 429. */
 export type Answer<T = unknown> = { status: number; body: T; problem: Problem | null; etag: string | null }
-
-/** The parts of an RFC 9457 problem document that are worth repeating. */
-export type Problem = { reason?: string; title?: string; detail?: string; hint?: string }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH'
 
@@ -18,8 +16,6 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH'
  * requests show no token.
  */
 type Extra = { idempotencyKey?: string; ifMatch?: string; loseAnswer?: boolean; anonymous?: boolean }
-
-export class AnswerLost extends Error {}
 
 export type Api = {
   url: string
@@ -167,15 +163,6 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return { url, call, retries: () => retries, close: () => agent.destroy() }
-}
-
-/** A failed call as an error that says what the server said. */
-export function refusal(what: string, status: number, problem: Problem): RunFailed {
-  const said = [problem.detail ?? problem.title, problem.reason && `(${problem.reason})`]
-    .filter(Boolean)
-    .join(' ')
-  const fallback = status === 401 ? 'the token was not accepted: see --token-file' : null
-  return new RunFailed(`${what}: ${status}${said ? ` ${said}` : ''}`, { hint: problem.hint ?? fallback })
 }
 
 /** RFC 9110 §10.2.3: seconds or an HTTP date. Null where absent or neither. */

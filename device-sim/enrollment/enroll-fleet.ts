@@ -2,10 +2,11 @@
 // Knows nothing of MQTT.
 import { randomUUID } from 'node:crypto'
 import { forEachBounded } from '../schedule.ts'
-import { AnswerLost, type Api, refusal } from './api.ts'
+import type { Api } from './api.ts'
 import { type EstServer, enrollByEst } from './est.ts'
 import { type Identity, identityFrom, keyTypeOf, makeRequest } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
+import { AnswerLost, refusal } from './refusal.ts'
 import type { KeyType } from './signing-keys.ts'
 import { enrollByTpm } from './tpm.ts'
 

@@ -1,9 +1,9 @@
 // Enrollment as a device does it by itself: EST (RFC 7030), proving itself by a one-time token of the operator's API, a
 // user and password, or a bootstrap certificate. Does not know what the certificate is for.
-import { request } from 'node:https'
 import { RunFailed } from '../failure.ts'
-import { type Api, refusal } from './api.ts'
+import type { Api } from './api.ts'
 import { type Identity, identityFrom, loadX509, makeRequest } from './identity.ts'
+import { refusal } from './refusal.ts'
 import type { KeyType } from './signing-keys.ts'
 
 const DEADLINE_MS = 30_000
@@ -70,7 +70,12 @@ async function certificatesIn(base64: string) {
 type Answer = { status: number; body: string }
 type Enroll = { authorization: string | null; body: string }
 
-function send({ url, ca, proof }: EstServer, operation: string, enroll: Enroll | null): Promise<Answer> {
+async function send(
+  { url, ca, proof }: EstServer,
+  operation: string,
+  enroll: Enroll | null,
+): Promise<Answer> {
+  const { request } = await import('node:https')
   return new Promise((resolve, reject) => {
     const outgoing = request(`${url}/${operation}`, {
       method: enroll ? 'POST' : 'GET',

@@ -1,9 +1,10 @@
 // Identities that must be turned away, one kind for each way of arriving without a right to enter. Made with the help
 // of the API (an unlisted or expired certificate of our own CA cannot be forged) and with keys made here.
-import { type Api, refusal } from './api.ts'
+import type { Api } from './api.ts'
 import type { EnrollmentOptions as Options } from './enroll-fleet.ts'
 import { type DeviceAnswer, enroll, ensureDevice, findCertificate, obtainIdentity } from './enroll-fleet.ts'
 import { forgeSelfSigned, forgeWithForeignCa, type Identity, identityFrom, makeRequest } from './identity.ts'
+import { refusal } from './refusal.ts'
 
 export const rogueKinds = [
   'unlisted',

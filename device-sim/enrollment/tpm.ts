@@ -2,8 +2,9 @@
 // software, one for each device, so that there can be thousands: it exercises the service, and protects nothing.
 import { createHash } from 'node:crypto'
 import { RunFailed } from '../failure.ts'
-import { type Api, refusal } from './api.ts'
+import type { Api } from './api.ts'
 import { type Identity, identityFrom } from './identity.ts'
+import { refusal } from './refusal.ts'
 import { createSoftwareTpm } from './software-tpm.ts'
 
 type Challenge = { session: string; credential: string }

@@ -1,7 +1,8 @@
 // Plays the stages for the devices of one worker: starts of devices, lost sessions, pauses.
 // Every worker computes the whole fleet's times from the same seed and takes its own. Does not know what devices do then.
 import { chanceOf, seedOf } from '../random.ts'
-import { type Plan, type StagePlan, stageTimes } from '../scenario/plan.ts'
+import type { Plan, StagePlan } from '../scenario/plan.ts'
+import { stageTimes } from '../scenario/stage-times.ts'
 import { connect } from './device.ts'
 import type { Device } from './device-state.ts'
 import type { Group } from './group.ts'

@@ -1,7 +1,7 @@
 // The session of a lightweight link: packets received, answered, sent and sent again. One record for each connection, and functions
 // that all connections share, since there are thousands.
-import { generate } from 'mqtt-packet'
 import { coarse, type Schedule, type Task } from '../schedule.ts'
+import { subscribePacket } from './connect-packets.ts'
 import { type ConnectResult, hex, type Stage } from './connect-result.ts'
 import { readPublishV5, subackCodes, type V5, withAlias } from './lightweight-v5.ts'
 import {
@@ -209,14 +209,11 @@ export const sessionMethods: Omit<Session, 'resumed' | 'present' | 'limits'> & T
     this.unfinished.outgoing.set(messageId, { packet, onAck, code: 0 })
     write(this, packet)
   },
-  subscribe({ filter, qos, noLocal = false, retainAsPublished = false, retainHandling = 0 }, onResult) {
+  subscribe(subscription, onResult) {
     const messageId = nextId(this)
     this.subscribing ??= new Map()
     this.subscribing.set(messageId, onResult)
-    const v5 = this.v5 !== null
-    const options = v5 ? { nl: noLocal, rap: retainAsPublished, rh: retainHandling } : {}
-    const subscriptions = [{ topic: filter, qos, ...options }]
-    write(this, generate({ cmd: 'subscribe', messageId, subscriptions }, { protocolVersion: v5 ? 5 : 4 }))
+    write(this, subscribePacket(subscription, messageId, this.v5 !== null))
   },
   onMessage(handle) {
     this.messageHandler = handle

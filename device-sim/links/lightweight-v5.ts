@@ -1,9 +1,8 @@
-// MQTT 5 on the lightweight link: CONNECT and CONNACK with their properties, topic aliases both ways, reason codes.
+// MQTT 5 on the lightweight link: CONNACK with its properties, topic aliases both ways, reason codes.
 // Does not know when anything is sent.
-import { generate } from 'mqtt-packet'
 import { type ReadPublish, readPublish } from './packets.ts'
 import { propertyIds, readProperties, readVarint } from './properties.ts'
-import { type Limits, type LinkOptions, noLimits, type Outgoing, type Qos } from './session.ts'
+import { type Limits, noLimits, type Outgoing, type Qos } from './session.ts'
 
 /** Of one connection. */
 export type V5 = {
@@ -17,31 +16,6 @@ export type V5 = {
 
 export function beginV5(topicAliasMax = 0): V5 {
   return { aliasMax: 0, aliases: null, receivedAliasMax: topicAliasMax, receivedAliases: null }
-}
-
-/** CONNECT of version 3, 4 or 5. */
-export function connectPacket(options: LinkOptions): Buffer {
-  const { clientId, keepAliveSeconds = 60, clean = true, protocol = 4, sessionExpirySeconds = 0 } = options
-  const { topicAliasMax = 0, username, password, will } = options
-  return generate({
-    cmd: 'connect',
-    protocolId: protocol === 3 ? 'MQIsdp' : 'MQTT',
-    protocolVersion: protocol,
-    clientId,
-    clean,
-    keepalive: keepAliveSeconds,
-    ...(will ? { will } : {}),
-    ...(typeof username === 'string' ? { username } : {}),
-    ...(typeof password === 'string' ? { password: Buffer.from(password) } : {}),
-    ...(protocol === 5
-      ? {
-          properties: {
-            ...(sessionExpirySeconds > 0 ? { sessionExpiryInterval: sessionExpirySeconds } : {}),
-            ...(topicAliasMax > 0 ? { topicAliasMaximum: topicAliasMax } : {}),
-          },
-        }
-      : {}),
-  })
 }
 
 /** What CONNACK says beside its code; null where its properties are none. */

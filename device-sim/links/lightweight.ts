@@ -1,9 +1,10 @@
 // A device's link that costs little memory: one attempt over mutual TLS and MQTT 3.1, 3.1.1 or 5, then a session. For fleets of thousands.
 // Refuses to reconnect.
 import { coarse, type Schedule } from '../schedule.ts'
+import { connectPacket } from './connect-packets.ts'
 import { type ConnectResult, codeOf, resultAtClose } from './connect-result.ts'
 import { abort, type LightweightLink, onConnected, onPacket, sessionMethods } from './lightweight-session.ts'
-import { beginV5, connectPacket, readConnack } from './lightweight-v5.ts'
+import { beginV5, readConnack } from './lightweight-v5.ts'
 import { packetTypes, readPackets } from './packets.ts'
 import { type Attempt, type LinkOptions, noLimits, nothingUnfinished, type Session } from './session.ts'
 import { type DeviceSocket, openSocket, serverCertificateProblem, tlsOf } from './socket.ts'

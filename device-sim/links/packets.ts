@@ -123,12 +123,12 @@ function readLength(bytes: Buffer): { length: number; from: number } {
   return { length: 0, from: -1 }
 }
 
-function lengthBytes(length: number): number {
+export function lengthBytes(length: number): number {
   return length < 128 ? 1 : length < 16_384 ? 2 : length < 2_097_152 ? 3 : 4
 }
 
 /** @returns where it ends. */
-function writeLength(packet: Buffer, length: number, from = 1): number {
+export function writeLength(packet: Buffer, length: number, from = 1): number {
   let at = from
   let rest = length
   while (rest >= 128) {

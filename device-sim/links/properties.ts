@@ -175,8 +175,10 @@ export function propertyBytes(properties: MessageProperties | null, alias: numbe
   return parts.length === 0 ? NOTHING : Buffer.concat(parts)
 }
 
-function prefixed(data: string | Buffer): Buffer {
+/** A string or binary data behind its length. @throws RangeError where two bytes cannot say its length. */
+export function prefixed(data: string | Buffer): Buffer {
   const bytes = Buffer.from(data as string)
+  if (bytes.length > 65_535) throw new RangeError(`a field of ${bytes.length} bytes; 65,535 are the most`)
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
 }
 

@@ -1,7 +1,6 @@
 // What a person sees on stderr while a scenario runs: a view that is drawn anew each second on a terminal, and off it
 // a line every few seconds. Events stay. Does not know how anything was measured.
 import { styleText } from 'node:util'
-import { createLogUpdate } from 'log-update'
 import type { RunListener } from '../results/run-listeners.ts'
 import type { RunEvent, RunFacts } from '../results/summary.ts'
 import { eventMark, plain } from './figures.ts'
@@ -16,10 +15,13 @@ const LINE_EVERY_MS = 5_000
 const STEP_EVERY_MS = { terminal: 100, lines: 2_000 }
 const COLUMNS_WHERE_UNKNOWN = 80
 
-export function createLiveView(stream: NodeJS.WriteStream, environment = process.env): LiveView {
+export async function createLiveView(
+  stream: NodeJS.WriteStream,
+  environment = process.env,
+): Promise<LiveView> {
   // A terminal that claims to have no rows would show nothing.
   const terminal = stream.isTTY === true && stream.rows > 3 && environment['TERM'] !== 'dumb'
-  const draw = terminal ? createLogUpdate(stream) : null
+  const draw = terminal ? (await import('log-update')).createLogUpdate(stream) : null
   let facts: RunFacts | null = null
   let state: LiveState | null = null
   let finished = ''

@@ -14,7 +14,6 @@ import { githubSummary } from './github-summary.ts'
 import { junitText } from './junit.ts'
 import { createLiveView } from './live.ts'
 import type { MetricsPush } from './metrics-push.ts'
-import { reportPage } from './report/page.ts'
 import { createSeries } from './report/series.ts'
 
 export type OutputFlags = {
@@ -66,7 +65,7 @@ export async function openOutputs(
       : null
   const server = exposition && metricsPort !== undefined ? await serve(exposition, flags) : null
   if (server) stderr.write(`metrics: ${server.url}/metrics\n`)
-  const view = createLiveView(stderr, env)
+  const view = await createLiveView(stderr, env)
   const series = flags.report === undefined ? null : createSeries()
   const lines = flags.samples === undefined ? null : createLineFile<Sample>(flags.samples)
   const rows = flags.csv === undefined ? null : createLineFile(flags.csv, csvRow, csvHead)
@@ -96,7 +95,8 @@ export async function openOutputs(
         await attempt('--junit', flags.junit, writeWhole(flags.junit, junitText(summary)))
       }
       if (summary && series && flags.report !== undefined) {
-        const page = async (): Promise<string> => reportPage(summary, series.points())
+        const page = async (): Promise<string> =>
+          (await import('./report/page.ts')).reportPage(summary, series.points())
         await attempt(
           '--report',
           flags.report,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The entry of the `rollcall-sim` command: `rollcall sim` alone. Refuses a Node that is too old, before anything else is loaded.
 import { readFileSync } from 'node:fs'
+import { startWorkerAhead } from '../workers/local-worker.ts'
 import { keepCompiledCode } from './code-cache.ts'
 
 const manifest = JSON.parse(
@@ -18,6 +19,8 @@ if (current.localeCompare(needed, 'en', { numeric: true }) < 0) {
   process.exitCode = 1
 } else {
   keepCompiledCode(process.env)
+  const args = process.argv.slice(2)
+  startWorkerAhead(args)
   const { runProgram } = await import('../commands/program.ts')
-  await runProgram(process.argv.slice(2), manifest.version)
+  await runProgram(args, manifest.version)
 }

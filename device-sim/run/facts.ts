@@ -1,7 +1,7 @@
 // What is known of a run before it starts: its plan, its target and the machine, as outputs and the summary show them.
 import { availableParallelism, totalmem } from 'node:os'
 import type { RunFacts } from '../results/summary.ts'
-import { stageTimes } from '../scenario/plan.ts'
+import { stageTimes } from '../scenario/stage-times.ts'
 import type { RunOptions } from './run-options.ts'
 
 /** `at` is the start of the run. */

@@ -2,9 +2,10 @@
 // Through the provisioning API, or a command of the user's for brokers that have none.
 import { execFile } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { type Api, refusal } from '../enrollment/api.ts'
+import type { Api } from '../enrollment/api.ts'
 import { enroll } from '../enrollment/enroll-fleet.ts'
 import type { IdentityStore } from '../enrollment/identity-store.ts'
+import { refusal } from '../enrollment/refusal.ts'
 import { RunFailed } from '../failure.ts'
 import { credentialsOf } from '../links/session.ts'
 import { chanceOf } from '../random.ts'

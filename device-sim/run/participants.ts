@@ -1,6 +1,6 @@
 // The participants of a run with their credentials: honest devices are enrolled or read, faulty ones prepared.
 // Does not know what they will do.
-import { type Api, createApi } from '../enrollment/api.ts'
+import type { Api } from '../enrollment/api.ts'
 import { type EnrollmentOptions, enrollFleet, noCauses, obtainIdentity } from '../enrollment/enroll-fleet.ts'
 import type { EstServer } from '../enrollment/est.ts'
 import { forgeSelfSigned, forgeWithForeignCa, type Identity } from '../enrollment/identity.ts'
@@ -13,7 +13,8 @@ import { deviceIdIn, numberIn } from '../fleet/group.ts'
 import { type Credentials, credentialsOf } from '../links/session.ts'
 import type { EnrollmentResult } from '../results/summary.ts'
 import { addUp } from '../results/tick.ts'
-import { type GroupPlan, type Plan, stageTimes } from '../scenario/plan.ts'
+import type { GroupPlan, Plan } from '../scenario/plan.ts'
+import { stageTimes } from '../scenario/stage-times.ts'
 import { filled } from '../scenario/topic.ts'
 import { readIdentities } from './identity-directory.ts'
 import { activateSuspended } from './recovery.ts'
@@ -52,7 +53,7 @@ export async function prepareParticipants(
 ): Promise<Participants> {
   requirePreparable(plan, target)
   const api = target.api
-    ? createApi({
+    ? (await import('../enrollment/api.ts')).createApi({
         ...target.api,
         ca: target.broker.ca,
         connectionsMax: options.enrollConcurrency,

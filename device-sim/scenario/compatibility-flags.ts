@@ -2,9 +2,9 @@
 // Pure. Does not know how it is run. Flags after emqtt-bench 0.4 to 0.6 (src/emqtt_bench.erl) and MQTTX 1.9 to 1.12 (cli/src/index.ts).
 import { BadUsage } from '../failure.ts'
 import { type Plan, planOf } from './plan.ts'
-import { shapeProblems } from './read.ts'
+import { protocolFlag } from './protocol-names.ts'
 import type { RawGroup, Scenario } from './schema.ts'
-import { protocolFlag } from './v5-schema.ts'
+import { shapeProblems } from './shape.ts'
 
 const compatibilityVerbs = ['conn', 'pub', 'sub'] as const
 export type CompatibilityVerb = (typeof compatibilityVerbs)[number]

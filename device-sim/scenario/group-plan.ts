@@ -7,10 +7,11 @@ import type { LinkKind, Protocol, Qos, Subscription } from '../links/session.ts'
 import type { Expectation } from '../results/summary.ts'
 import { ms, shareOf, skewMs } from './amounts.ts'
 import type { PayloadPlan } from './payload-schema.ts'
-import type { Path } from './read.ts'
+import { protocolOf } from './protocol-names.ts'
 import type { RawGroup, Scenario } from './schema.ts'
+import type { Path } from './shape.ts'
 import { variablesOf } from './topic.ts'
-import { protocolOf, type RawProperties } from './v5-schema.ts'
+import type { RawProperties } from './v5-schema.ts'
 
 /** Of emqtt-bench's --payload-hdrs. */
 export type BenchHeader = 'cnt64' | 'ts'

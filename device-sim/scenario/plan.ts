@@ -5,8 +5,8 @@ import { isIP } from 'node:net'
 import { ms, shareOf } from './amounts.ts'
 import { type Expression, groupMetricNames, parseExpression } from './expression.ts'
 import { type GroupPlan, groupPlan, type ReportProblem } from './group-plan.ts'
-import type { Path, ScenarioProblem } from './read.ts'
 import type { RawAction, RawStage, Scenario } from './schema.ts'
+import type { Path, ScenarioProblem } from './shape.ts'
 
 export type { GroupPlan, PropertiesPlan, PublishPlan, WillPlan } from './group-plan.ts'
 
@@ -127,26 +127,6 @@ export function planOf(
       thresholds,
     },
   }
-}
-
-/** When each stage begins, in milliseconds from the start of the run, and when the last one ends. */
-export function stageTimes(plan: Pick<Plan, 'stages' | 'groups'>): {
-  beginsAtMs: number[]
-  endsAtMs: number
-} {
-  const beginsAtMs: number[] = []
-  let atMs = 0
-  for (const stage of plan.stages) {
-    beginsAtMs.push(atMs)
-    atMs += stage.forMs ?? rampMs(stage, plan.groups)
-  }
-  return { beginsAtMs, endsAtMs: atMs }
-}
-
-function rampMs(stage: StagePlan, groups: readonly GroupPlan[]): number {
-  if (stage.kind !== 'ramp') return 0
-  const devices = stage.groups.reduce((sum, group) => sum + (groups[group]?.count ?? 0), 0)
-  return (devices * 1000) / stage.rate
 }
 
 function stagePlan(raw: RawStage, groups: number[], path: Path, fault: ReportProblem): StagePlan {

@@ -4,9 +4,9 @@
 import { rogueKinds } from '../enrollment/rogues.ts'
 import { BadUsage } from '../failure.ts'
 import { type Plan, planOf } from './plan.ts'
-import { shapeProblems } from './read.ts'
+import { protocolFlag } from './protocol-names.ts'
 import type { RawGroup, RawStage, Scenario } from './schema.ts'
-import { protocolFlag } from './v5-schema.ts'
+import { shapeProblems } from './shape.ts'
 
 /** As they come from the command line: text, or absent. */
 export type QuickFlags = {

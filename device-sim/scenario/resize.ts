@@ -2,7 +2,8 @@
 // stages. Pure.
 import { BadUsage } from '../failure.ts'
 import { ms } from './amounts.ts'
-import { type Plan, type StagePlan, stageTimes } from './plan.ts'
+import type { Plan, StagePlan } from './plan.ts'
+import { stageTimes } from './stage-times.ts'
 
 /** As they come from the command line: text, or absent. */
 export type SizeFlags = { devices?: string; rate?: string; duration?: string }

@@ -1,5 +1,5 @@
 // A worker as a process of this machine. Does not know what it is told.
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { scriptFile } from '../assets.ts'
 import type { WorkerSlot } from './channel.ts'
 import type { FromWorker } from './protocol.ts'
@@ -18,16 +18,47 @@ const MALLOC = {
   MALLOC_MMAP_MAX_: '50000',
 }
 
+function start(): ChildProcess {
+  return fork(scriptFile('workers/worker'), [], {
+    serialization: 'advanced',
+    execArgv: NODE_FLAGS,
+    env: { ...process.env, ...MALLOC },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+}
+
+let ahead: ChildProcess | null = null
+/** Commands and flags that run nothing in workers of this machine. */
+const WITHOUT_WORKERS =
+  /^(agent|check|clean|compare|conformance|help|presets|schema|--agents(=.*)?|--help|--version)$/
+
+/**
+ * Starts a worker while the rest of the program is still loading, where the command line (without the program's name) looks like
+ * a run. The first slot takes it; where none does, it ends with this process and keeps it from nothing.
+ */
+export function startWorkerAhead(args: readonly string[]): void {
+  if (args.some(argument => WITHOUT_WORKERS.test(argument))) return
+  ahead = start()
+  ahead.on('error', () => {})
+  ahead.unref()
+  ahead.channel?.unref()
+}
+
+/** The one that was started ahead, if it still runs. */
+function takeAhead(): ChildProcess | null {
+  const child = ahead
+  ahead = null
+  if (!child?.connected || child.exitCode !== null || child.signalCode !== null) return null
+  child.ref()
+  child.channel?.ref()
+  return child
+}
+
 export function localWorker(name: string): WorkerSlot {
   return {
     name,
     open(listener) {
-      const child = fork(scriptFile('workers/worker'), [], {
-        serialization: 'advanced',
-        execArgv: NODE_FLAGS,
-        env: { ...process.env, ...MALLOC },
-        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      })
+      const child = takeAhead() ?? start()
       child.on('message', (message: FromWorker) => listener.message(message))
       child.on('error', () => {})
       child.once('exit', (code, signal) => listener.ended(signal ?? `exit code ${code}`))

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { generate, type Packet, parser } from 'mqtt-packet'
+import { connectPacket, subscribePacket } from '../../../device-sim/links/connect-packets.ts'
 import {
   acknowledgement,
   markDup,
@@ -11,7 +12,8 @@ import {
   readPackets,
   readPublish,
 } from '../../../device-sim/links/packets.ts'
-import type { Qos } from '../../../device-sim/links/session.ts'
+import type { Protocol, Qos } from '../../../device-sim/links/session.ts'
+import type { Broker } from '../../../device-sim/target.ts'
 
 const message = fc.record({
   topic: fc.string({ minLength: 1, maxLength: 200, unit: 'grapheme' }),
@@ -51,6 +53,81 @@ describe('packets of the lean link', () => {
       const { cmd, messageId } = parsed(acknowledgement(packetTypes[name], 54_321))
       assert.deepEqual([cmd, messageId], [name, 54_321])
     }
+  })
+
+  it('are CONNECT and SUBSCRIBE as another library writes them', () => {
+    const text = fc.string({ maxLength: 60, unit: 'grapheme' })
+    const will = fc.record({
+      topic: fc.string({ minLength: 1, maxLength: 40 }),
+      payload: fc.uint8Array({ maxLength: 300 }).map(bytes => Buffer.from(bytes)),
+      qos: fc.constantFrom<Qos>(0, 1, 2),
+      retain: fc.boolean(),
+    })
+    const connect = fc.record(
+      {
+        protocol: fc.constantFrom<Protocol>(3, 4, 5),
+        clientId: fc.string({ minLength: 1, maxLength: 60 }),
+        clean: fc.boolean(),
+        keepAliveSeconds: fc.nat(65_535),
+        sessionExpirySeconds: fc.nat(0xffffffff),
+        topicAliasMax: fc.nat(65_535),
+        username: text,
+        password: text,
+        will,
+      },
+      { requiredKeys: ['protocol', 'clientId', 'clean'] },
+    )
+    fc.assert(
+      fc.property(connect, options => {
+        const {
+          protocol,
+          clientId,
+          clean,
+          keepAliveSeconds = 60,
+          sessionExpirySeconds,
+          topicAliasMax,
+        } = options
+        const { username, password, will: ofSession } = options
+        // mqtt-packet takes no password without a user name, which MQTT 5 alone has.
+        fc.pre(password === undefined || username !== undefined)
+        const properties = {
+          ...(sessionExpirySeconds ? { sessionExpiryInterval: sessionExpirySeconds } : {}),
+          ...(topicAliasMax ? { topicAliasMaximum: topicAliasMax } : {}),
+        }
+        const expected = generate({
+          cmd: 'connect',
+          protocolId: protocol === 3 ? 'MQIsdp' : 'MQTT',
+          protocolVersion: protocol,
+          clientId,
+          clean,
+          keepalive: keepAliveSeconds,
+          ...(username === undefined ? {} : { username }),
+          ...(password === undefined ? {} : { password: Buffer.from(password) }),
+          ...(ofSession ? { will: ofSession } : {}),
+          ...(protocol === 5 ? { properties } : {}),
+        })
+        const link = { broker: {} as Broker, credentials: null, timeoutMs: 0 }
+        assert.deepEqual(connectPacket({ ...link, ...options }), expected)
+      }),
+    )
+    const subscription = fc.record({
+      filter: fc.string({ minLength: 1, maxLength: 300 }),
+      qos: fc.constantFrom<Qos>(0, 1, 2),
+      noLocal: fc.boolean(),
+      retainAsPublished: fc.boolean(),
+      retainHandling: fc.constantFrom<0 | 1 | 2>(0, 1, 2),
+    })
+    fc.assert(
+      fc.property(subscription, fc.integer({ min: 1, max: 65_535 }), fc.boolean(), (of, messageId, v5) => {
+        const { filter: topic, qos, noLocal: nl, retainAsPublished: rap, retainHandling: rh } = of
+        const subscriptions = [{ topic, qos, ...(v5 ? { nl, rap, rh } : {}) }]
+        const expected = generate(
+          { cmd: 'subscribe', messageId, subscriptions },
+          { protocolVersion: v5 ? 5 : 4 },
+        )
+        assert.deepEqual(subscribePacket(of, messageId, v5), expected)
+      }),
+    )
   })
 
   it('are read whole, in whatever pieces they come', () => {

@@ -61,9 +61,9 @@ describe('a frame', () => {
 })
 
 describe('the live view', () => {
-  it('redraws on a terminal and takes itself away', () => {
+  it('redraws on a terminal and takes itself away', async () => {
     const { written, stream: terminal } = stream({ columns: 60, rows: 30 })
-    const view = createLiveView(terminal, {})
+    const view = await createLiveView(terminal, {})
     view.started?.(factsOf())
     view.sample?.(sampleOf(1))
     view.event?.({ elapsedSeconds: 1, kind: 'action', text: evil, good: false })
@@ -73,9 +73,9 @@ describe('the live view', () => {
     view.end()
   })
 
-  it("marks the simulator's own limit as a doubt, and only what failed as failed", () => {
+  it("marks the simulator's own limit as a doubt, and only what failed as failed", async () => {
     const { written, stream: file } = stream(null)
-    const view = createLiveView(file, {})
+    const view = await createLiveView(file, {})
     const limits = createLimits()
     const say = (kind: RunEvent['kind'], text: string, good: boolean): void =>
       view.event?.({ elapsedSeconds: 2, kind, text, good })
@@ -88,13 +88,13 @@ describe('the live view', () => {
     assert.match(said[1] ?? '', /^ +2\.0 s {2}✗ a worker ended/)
   })
 
-  it('writes plain lines off a terminal, and to one that says it is dumb', () => {
+  it('writes plain lines off a terminal, and to one that says it is dumb', async () => {
     for (const [size, environment] of [
       [null, {}],
       [{ columns: 80, rows: 24 }, { TERM: 'dumb' }],
     ] as const) {
       const { written, stream: file } = stream(size)
-      const view = createLiveView(file, environment)
+      const view = await createLiveView(file, environment)
       view.started?.(factsOf())
       for (const second of [1, 2, 3]) view.sample?.(sampleOf(second, { wronglyAdmitted: 1 }))
       view.event?.({ elapsedSeconds: 3.25, kind: 'stage', text: 'run', good: true })

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { BadUsage } from '../../../device-sim/failure.ts'
 import { flagsLike } from '../../../device-sim/scenario/like.ts'
+import { loadScenario } from '../../../device-sim/scenario/load.ts'
 import { quickPlan } from '../../../device-sim/scenario/quick.ts'
-import { loadScenario } from '../../../device-sim/scenario-run.ts'
 
 const problems = (name: string, plan = quickPlan({})): readonly string[] => {
   try {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { BadUsage } from '../../../device-sim/failure.ts'
 import { holds, parseExpression } from '../../../device-sim/scenario/expression.ts'
-import { planOf, stageTimes } from '../../../device-sim/scenario/plan.ts'
+import { loadScenario, schemaText } from '../../../device-sim/scenario/load.ts'
+import { planOf } from '../../../device-sim/scenario/plan.ts'
 import { presetNames } from '../../../device-sim/scenario/presets.ts'
 import { parseScenario } from '../../../device-sim/scenario/read.ts'
-import { loadScenario, schemaText } from '../../../device-sim/scenario-run.ts'
+import { stageTimes } from '../../../device-sim/scenario/stage-times.ts'
 
 const whole = `name: example
 groups:

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { BadUsage } from '../../../device-sim/failure.ts'
-import { type Plan, planOf, stageTimes } from '../../../device-sim/scenario/plan.ts'
+import { loadScenario } from '../../../device-sim/scenario/load.ts'
+import { type Plan, planOf } from '../../../device-sim/scenario/plan.ts'
 import { presetNames } from '../../../device-sim/scenario/presets.ts'
 import { parseScenario } from '../../../device-sim/scenario/read.ts'
 import { resized } from '../../../device-sim/scenario/resize.ts'
-import { loadScenario } from '../../../device-sim/scenario-run.ts'
+import { stageTimes } from '../../../device-sim/scenario/stage-times.ts'
 
 const honest = ({ groups }: Plan) => groups.filter(({ fault }) => fault === null)
 const sum = (numbers: number[]) => numbers.reduce((all, one) => all + one, 0)
