@@ -5,12 +5,13 @@ import { type Device, fill } from './device-state.ts'
 import { matches, prefixOf } from './filter.ts'
 import type { WorkerContext } from './worker-context.ts'
 
-/** Adds what is missing to the counts of the QoS that it should have been delivered with. */
-export function countMissing(
+/** How many messages subscribers lack now, by the QoS that they should have been delivered with. */
+export function missingByQos(
   devices: Iterable<Device>,
   streams: readonly Stream[],
   context: WorkerContext,
-): void {
+): [qos0: number, qos1: number, qos2: number] {
+  const missing: [number, number, number] = [0, 0, 0]
   const byTopic = streams.toSorted((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0))
   for (const device of devices) {
     const seen = new Set<number>()
@@ -23,10 +24,11 @@ export function countMissing(
         if (!device.session) context.deliveries.wasAway(device.index, false)
         const lacking = context.deliveries.lacking(device.index, stream, fromStart && device.session !== null)
         const qos = Math.min(stream.qos, grantedQos(device, filter)) as 0 | 1 | 2
-        context.counts.traffic[qos].lost += lacking ?? 0
+        missing[qos] += lacking ?? 0
       }
     }
   }
+  return missing
 }
 
 function grantedQos(device: Device, filter: string): number {

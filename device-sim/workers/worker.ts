@@ -2,11 +2,11 @@
 // Does not know the other workers; ends with its parent.
 
 import { checkAfterGrace } from '../fleet/admission-verdict.ts'
-import { createDeliveryTracker } from '../fleet/delivery-tracker.ts'
+import { createDeliveryTracker, type Stream } from '../fleet/delivery-tracker.ts'
 import { connect } from '../fleet/device.ts'
 import { createDevice, type Device } from '../fleet/device-state.ts'
 import { createGroups, type Group } from '../fleet/group.ts'
-import { countMissing } from '../fleet/missing-messages.ts'
+import { missingByQos } from '../fleet/missing-messages.ts'
 import { withSharedIssuers } from '../fleet/shared-issuers.ts'
 import { playStages } from '../fleet/stages.ts'
 import { forgetPending, publishOn } from '../fleet/telemetry.ts'
@@ -28,6 +28,8 @@ import { type FromWorker, machineNow, type ToWorker } from './protocol.ts'
 const TICK_MS = 1_000
 const DRAIN_LOOK_MS = 10
 const DELIVERY_SILENCE_MS = 300
+/** A broker on a busy machine may be silent for a second and have them still. */
+const DELIVERY_SILENCE_WHERE_MISSING_MS = 2_000
 const DELIVERY_MOST_MS = 5_000
 const DISCONNECTS_AT_ONCE = 200
 const STREAMS_PER_WORKER = 1_000_000_000
@@ -145,13 +147,18 @@ async function quiet(of: WorkerContext, drainMs: number): Promise<void> {
   await send({ is: 'quiet', streams, listens })
 }
 
-/** The last messages may still be on their way to subscribers. */
-async function deliveriesEnd(of: WorkerContext): Promise<void> {
-  const deadline = schedule.now() + DELIVERY_MOST_MS
+/** The last messages may still be on their way to subscribers: longer, where some are missing. @returns those that did not come. */
+async function deliveriesEnd(of: WorkerContext, streams: Stream[]): Promise<[number, number, number]> {
   const from = schedule.now()
-  while (schedule.now() < Math.min(deadline, Math.max(from, of.lastArrivalAt) + DELIVERY_SILENCE_MS)) {
-    await schedule.wait(schedule.now() + DRAIN_LOOK_MS)
+  const silence = async (ms: number): Promise<void> => {
+    const over = (): number => Math.min(from + DELIVERY_MOST_MS, Math.max(from, of.lastArrivalAt) + ms)
+    while (schedule.now() < over()) await schedule.wait(schedule.now() + DRAIN_LOOK_MS)
   }
+  await silence(DELIVERY_SILENCE_MS)
+  const missing = missingByQos(devices.values(), streams, of)
+  if (missing.every(count => count === 0)) return missing
+  await silence(DELIVERY_SILENCE_WHERE_MISSING_MS)
+  return missingByQos(devices.values(), streams, of)
 }
 
 async function end(of: WorkerContext): Promise<void> {
@@ -206,11 +213,12 @@ async function carryOut(message: ToWorker): Promise<void> {
       return rekey(of, message)
     case 'quiet':
       return quiet(of, message.drainMs)
-    case 'settle':
-      await deliveriesEnd(of)
-      countMissing(devices.values(), message.streams, of)
+    case 'settle': {
+      const missing = await deliveriesEnd(of, message.streams)
+      for (const qos of [0, 1, 2] as const) of.counts.traffic[qos].lost += missing[qos]
       await tick(of)
       return send({ is: 'settled', ledgerOverflow: of.deliveries.overflow() })
+    }
     case 'end':
       return end(of)
   }

@@ -56,6 +56,18 @@ export const startYesSayer = () =>
     }
   })
 
+/** Acknowledges at once, and hands each message to its own sender so many milliseconds later. */
+export const startLateDeliverer = (ms: number) =>
+  start((packet, answer) => {
+    const { messageId = 0 } = packet
+    if (packet.cmd === 'connect') answer({ ...admitted, sessionPresent: false } as Packet)
+    if (packet.cmd === 'subscribe') answer({ cmd: 'suback', messageId, granted: [0] })
+    if (packet.cmd !== 'publish') return
+    answer({ cmd: 'puback', messageId })
+    const late = { ...packet, qos: 0 as const, dup: false, retain: false }
+    setTimeout(() => answer(late), ms).unref()
+  })
+
 /** Lets everybody in, and ends the connection at whatever comes then. */
 export const startHangUp = () =>
   start((packet, answer, socket) => {

@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import { makeRequest } from '../../../device-sim/enrollment/identity.ts'
 import { createAuthority } from '../fakes/authority.ts'
 import { countedOf, startLossyBroker } from '../fakes/lossy-broker.ts'
+import { startLateDeliverer } from '../fakes/lying-brokers.ts'
 import { runText } from '../fakes/run.ts'
 
 const RUNS = 3
@@ -54,6 +55,28 @@ it('counts exactly what a broker loses, doubles and swaps, at every QoS and acro
     }),
     { numRuns: RUNS },
   )
+})
+
+it('does not call lost what a broker delivers after a second of silence', async () => {
+  using broker = await startLateDeliverer(1_000)
+  const { summary } = await runText(
+    `
+name: late deliveries
+groups:
+  - name: devices
+    count: 1
+    subscribe: [{ filter: 'own/#', qos: 0 }]
+    publish: [{ topic: 'own/\${device}', every: 50ms, qos: 1 }]
+stages:
+  - { kind: ramp, rate: 50 }
+  - { kind: steady, for: 300ms }
+`,
+    { broker: broker.url, identities: 'none' },
+  )
+  const { acknowledged, lost } = summary.traffic.qos1
+  const { received } = summary.traffic.qos0
+  assert.ok(acknowledged > 0)
+  assert.deepEqual([received, lost + summary.traffic.qos0.lost], [acknowledged, 0])
 })
 
 it('counts in MQTT 5 also what it refuses, alters and misdates, and every reason code', async () => {
