@@ -6,6 +6,7 @@ import { wholeNumber } from '../options.ts'
 import { type Column, type Format, printDocument, printPages } from '../output/format.ts'
 import { writeSecret } from '../output/secret-file.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
+import { printClaimsLeft } from './claims-left.ts'
 import { makeLocalToken } from './local-token.ts'
 
 type Flags = ServiceFlags & { output: Format }
@@ -81,11 +82,12 @@ function revokeCommand(): Command {
     .summary('accept a token no more, for good')
     .addArgument(new Argument('<token>', 'its ID or name'))
     .action(async (named: string, flags: Flags) => {
-      const revoked = await withService(flags, async client =>
-        client.apiTokens.revoke(await idOf(client, named)),
-      )
-      await printDocument(revoked, flags.output)
-      process.stderr.write(`API token ${printable(revoked.name)} is revoked\n`)
+      await withService(flags, async client => {
+        const revoked = await client.apiTokens.revoke(await idOf(client, named))
+        await printDocument(revoked, flags.output)
+        process.stderr.write(`API token ${printable(revoked.name)} is revoked\n`)
+        await printClaimsLeft(client, revoked.name)
+      })
     })
 }
 

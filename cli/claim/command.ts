@@ -31,6 +31,7 @@ const columns: readonly Column<Claim>[] = [
   { heading: 'GROUP', cell: claim => claim.group },
   { heading: 'CLAIMED', cell: claim => `${claim.claimed} of ${claim.quota}` },
   { heading: 'EXPIRES', cell: claim => claim.notAfter },
+  { heading: 'BY', cell: claim => claim.createdBy },
 ]
 
 export function claimCommand(): Command {

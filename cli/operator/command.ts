@@ -1,6 +1,7 @@
 // `rollcall operator …`: certificates by which people and machines operate, in place of tokens.
 import { Argument, Command } from 'commander'
 import type { Client, NewOperator, Operator } from '../../client/index.ts'
+import { printClaimsLeft } from '../api-token/claims-left.ts'
 import { withGrantOptions } from '../api-token/command.ts'
 import { fingerprintOf, readCertificateFile } from '../certificate/argument.ts'
 import { printable } from '../errors.ts'
@@ -61,11 +62,14 @@ function revokeCommand(): Command {
     .summary('accept a certificate no more, for good')
     .addArgument(new Argument('<operator>', 'its fingerprint, the certificate file, or the name'))
     .action(async (named: string, flags: Flags) => {
-      const revoked = await withService(flags, async client => {
-        return client.operators.revoke((await byName(client, named)) ?? (await fingerprintOf(named)))
+      await withService(flags, async client => {
+        const revoked = await client.operators.revoke(
+          (await byName(client, named)) ?? (await fingerprintOf(named)),
+        )
+        await printDocument(revoked, flags.output)
+        process.stderr.write(`operator ${printable(revoked.name)} is revoked\n`)
+        await printClaimsLeft(client, revoked.name)
       })
-      await printDocument(revoked, flags.output)
-      process.stderr.write(`operator ${printable(revoked.name)} is revoked\n`)
     })
 }
 

@@ -82,7 +82,7 @@ export function createOperatorStore(registry: Registry, now: () => number): Oper
           .set({ revoked_at: at })
           .where('fingerprint', '=', fingerprint)
           .execute()
-        const ended = await endWorkOf(transaction, { name: row.name, kind: 'certificate' }, at)
+        const ended = await endWorkOf(transaction, { name: row.name, kind: 'certificate' }, at, actor)
         const detail = { name: row.name, ...ended }
         await appendAudit(transaction, { at, actor, action: 'operator.revoke', target: fingerprint, detail })
       }),

@@ -109,7 +109,7 @@ export function createTokenStore(registry: Registry, now: () => number): TokenSt
         if (row === undefined) throw new Conflict('token_unknown', `there is no API token ${id}`)
         if (row.revoked_at !== null) return
         await transaction.updateTable('api_tokens').set({ revoked_at: at }).where('id', '=', id).execute()
-        const ended = await endWorkOf(transaction, { name: row.name, kind: 'token' }, at)
+        const ended = await endWorkOf(transaction, { name: row.name, kind: 'token' }, at, actor)
         const detail = { name: row.name, ...ended }
         await appendAudit(transaction, { at, actor, action: 'token.revoke', target: id, detail })
       }),

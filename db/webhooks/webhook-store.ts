@@ -23,16 +23,21 @@ export type Webhook = {
 export type SigningWebhook = Webhook & { secret: string }
 export type WebhookChange = { url?: string; kinds?: EventKind[]; enabled?: boolean }
 
+/** One event by its number, or all since a time in ms since the epoch. */
+export type SentAgain = { event: number } | { since: number }
+
 type WebhookWriter = {
   /** The secret is given here and never again. @throws {Conflict} `webhooks_exceeded` */
   addWebhook(
     webhook: { url: string; kinds: EventKind[]; fromSeq: number },
     actor: Actor,
   ): Promise<{ id: string; secret: string }>
-  /** @throws {Conflict} `webhook_unknown` */
+  /** With another URL, or enabled, it is the actor that answers for it from now on. @throws {Conflict} `webhook_unknown` */
   changeWebhook(id: string, change: WebhookChange, actor: Actor): Promise<void>
   /** Sends it nothing more, until somebody enables it; again changes nothing. */
   disableWebhook(id: string, reason: string, actor: Actor): Promise<void>
+  /** Puts on record that events are sent to it again, before they are. */
+  noteSentAgain(id: string, what: SentAgain, actor: Actor): Promise<void>
   /** @throws {Conflict} `webhook_unknown` */
   removeWebhook(id: string, actor: Actor): Promise<void>
 }
@@ -91,6 +96,7 @@ export function createWebhookWriter(registry: Registry, now: () => number): Webh
           ...(url === undefined ? {} : { url }),
           ...(kinds === undefined ? {} : { kinds: JSON.stringify(kinds) }),
           ...(enabled === undefined ? {} : { disabled_at: null, disabled_reason: null }),
+          ...(url === undefined && enabled !== true ? {} : { created_by: actor.name }),
           ...(enabled === false ? { disabled_at: at, disabled_reason: 'operator' } : {}),
         })
         const origin = url === undefined ? {} : { origin: new URL(url).origin }
@@ -113,6 +119,12 @@ export function createWebhookWriter(registry: Registry, now: () => number): Webh
           .executeTakeFirst()
         if (numUpdatedRows === 0n) return
         await appendAudit(transaction, { at, actor, action: 'webhook.disable', target: id, reason })
+      }),
+
+    noteSentAgain: (id, what, actor) =>
+      transact(registry, async transaction => {
+        const action = 'event' in what ? 'webhook.resend' : 'webhook.replay'
+        await appendAudit(transaction, { at: now(), actor, action, target: id, detail: what })
       }),
 
     removeWebhook: (id, actor) =>

@@ -1,5 +1,6 @@
 // What was sent to a webhook, and sending it again.
 import type { Static } from 'typebox'
+import type { RegistryWriter } from '../../db/index.ts'
 import type { Webhook, WebhookReader } from '../../db/webhooks/webhook-store.ts'
 import { type Api, refusals, secured, time, timeOrNull, timestampOf } from '../http/api.ts'
 import { decodeCursor, encodeCursor } from '../http/cursor.ts'
@@ -7,7 +8,7 @@ import { httpProblems } from '../http/http-problems.ts'
 import { Problem } from '../http/problem.ts'
 import * as schemas from '../http/schemas.ts'
 import type { Log } from '../logging/log.ts'
-import { callerOf } from '../operators/authentication.ts'
+import { actorOf, callerOf } from '../operators/authentication.ts'
 import type { Delivery } from './delivery-log.ts'
 import type { WebhookService } from './index.ts'
 import { webhookProblems } from './webhook-problems.ts'
@@ -19,6 +20,7 @@ export function deliveryRoutes(
   parts: {
     store: WebhookReader
     service: WebhookService
+    writer: Pick<RegistryWriter, 'noteSentAgain'>
     log: Log
     found: (id: string) => Webhook
     shown: (webhook: Webhook) => Static<typeof shapes.Webhook>
@@ -72,9 +74,12 @@ export function deliveryRoutes(
       const { event } = request.body
       if (disabledAt !== null)
         throw new Problem(webhookProblems, 'webhook_disabled', `webhook ${id} is sent nothing`)
+      const unknown = () =>
+        new Problem(webhookProblems, 'event_unknown', `there is no event ${event} in the log`)
+      if (!service.holds(event)) throw unknown()
+      await parts.writer.noteSentAgain(id, { event }, actorOf(request))
       const delivery = await service.resend(id, event)
-      if (delivery === null)
-        throw new Problem(webhookProblems, 'event_unknown', `there is no event ${event} in the log`)
+      if (delivery === null) throw unknown()
       return toDelivery({ ...delivery, nextAttemptAt: null })
     },
   )
@@ -95,7 +100,9 @@ export function deliveryRoutes(
     },
     async request => {
       const { id } = found(request.params.webhook)
-      if (!service.replay(id, timestampOf('since', request.body.since)))
+      const since = timestampOf('since', request.body.since)
+      await parts.writer.noteSentAgain(id, { since }, actorOf(request))
+      if (!service.replay(id, since))
         throw new Problem(httpProblems, 'service_busy', 'the new position cannot be kept now')
       parts.log.webhookChanged(callerOf(request), id, 'replayed')
       return parts.shown(found(id))

@@ -29,6 +29,8 @@ export type WebhookService = {
   deliveryStatus(id: string): DeliveryStatus | null
   /** What was sent to it since the service started, 200 events at most; the last attempt first. */
   deliveries(id: string): (Delivery & { nextAttemptAt: number | null })[]
+  /** Whether the log holds this event. */
+  holds(event: number): boolean
   /** Sends an event of the log again, now and once; null where the log does not hold it, or the webhook is disabled. */
   resend(id: string, event: number): Promise<Delivery | null>
   /** Sends all events from then on (ms since the epoch) again, those that it took, too. False where that cannot be kept now. */
@@ -156,6 +158,7 @@ function startWebhooks(parts: {
         !delivered && status !== undefined && event > status.position ? status.nextAttemptAt : null
       return (logs.get(id)?.list() ?? []).map(delivery => ({ ...delivery, nextAttemptAt: next(delivery) }))
     },
+    holds: seq => parts.reader.after(seq - 1, 1)[0]?.seq === seq,
     async resend(id, seq) {
       const webhook = store.signing().find(one => one.id === id)
       const event = parts.reader.after(seq - 1, 1)[0]

@@ -191,5 +191,5 @@ export function webhookRoutes(api: Api, { writer, webhooks, events, log }: Webho
     },
   )
 
-  deliveryRoutes(api, { store, service, log, found, shown })
+  deliveryRoutes(api, { store, service, writer, log, found, shown })
 }

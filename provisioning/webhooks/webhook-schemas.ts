@@ -28,7 +28,11 @@ const shown = {
   createdAt: Time,
   createdBy: Type.String(),
   disabledAt: Nullable(Time),
-  disabledReason: Nullable(Type.String({ description: 'operator, gone (it answered 410) or unreachable' })),
+  disabledReason: Nullable(
+    Type.String({
+      description: 'operator, operator_revoked (of createdBy), gone (it answered 410) or unreachable',
+    }),
+  ),
   position: Nullable(Type.Integer({ description: 'seq of the last event that needs no sending any more' })),
   deliveredAt: Nullable(Time),
   attemptedAt: Nullable(Time),

@@ -13,6 +13,7 @@ import { Fingerprint } from '../../components/fingerprint.tsx'
 import { Empty } from '../../components/placeholders.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
+import { Link } from '../../routing/link.tsx'
 
 type Credential = Omit<ApiToken, 'id'>
 
@@ -124,7 +125,9 @@ export function CredentialsCard<Row extends Credential>({
           onClose={() => setRevoking(null)}
         >
           <p className="soft">
-            It opens nothing any more from now on, for good.
+            It opens nothing any more from now on, for good. Its unused enrollment tokens and its imports end
+            with it, and its webhooks are sent nothing until another admin enables them. Claims that it made
+            stay, since devices may be built with them: look at <Link to="/enroll?view=claims">claims</Link>.
             {keyOf(revoking) === operator?.id ? ' You are signed in with it: this signs you out.' : ''}
           </p>
         </Confirmation>

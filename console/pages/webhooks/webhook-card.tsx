@@ -13,6 +13,14 @@ import { humanize } from '../../labels/reasons.ts'
 import { Deliveries } from './deliveries.tsx'
 import { ReplayDialog } from './replay-dialog.tsx'
 
+/** Of `disabledReason`. */
+const disabledReasons: Readonly<Record<string, string>> = {
+  operator: 'by an operator',
+  operator_revoked: 'the credential of the operator that answered for it was revoked',
+  gone: 'it answered 410',
+  unreachable: 'it took nothing for a day',
+}
+
 export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChanged: () => void }) {
   const path = `/v1/webhooks/${encodeURIComponent(webhook.id)}`
   const [busy, setBusy] = useState(false)
@@ -67,8 +75,10 @@ export function WebhookCard({ webhook, onChanged }: { webhook: Webhook; onChange
             <dt>Disabled</dt>
             <dd>
               <Timestamp at={webhook.disabledAt} />
-              {webhook.disabledReason === null ? '' : `: ${webhook.disabledReason}`}. What happens meanwhile
-              is sent once it is enabled, as far as the log holds it.
+              {webhook.disabledReason === null
+                ? ''
+                : `: ${disabledReasons[webhook.disabledReason] ?? webhook.disabledReason}`}
+              . What happens meanwhile is sent once it is enabled, as far as the log holds it.
             </dd>
           </>
         ) : null}

@@ -94,3 +94,62 @@ test('replays the events since a time, in order, also those of a webhook that wa
     'request_invalid',
   )
 })
+
+test('puts on record what an operator sends again, before it is sent', async () => {
+  await using receiver = await startReceiver((_, response) => response.end())
+  await using service = await startService(quick)
+  const id = await add(service, receiver.url)
+  await service.enroll('pump-1')
+  await until(() => receiver.taken.length === 1)
+  const [{ seq }] = (await service.call('GET', '/v1/events?device=pump-1')).body.items
+  const since = '2026-01-01T00:00:00.000Z'
+  await service.call('POST', `/v1/webhooks/${id}/deliveries`, { event: seq })
+  await service.call('POST', `/v1/webhooks/${id}/deliveries`, { event: seq + 1_000 })
+  await service.call('POST', `/v1/webhooks/${id}/replay`, { since })
+  const { items } = (await service.call('GET', `/v1/audit?action=webhook.*&target=${id}`)).body
+  assert.deepEqual(
+    items.slice(0, 2).map(({ action, detail }: { action: string; detail: object }) => [action, detail]),
+    [
+      ['webhook.replay', { since: Date.parse(since) }],
+      ['webhook.resend', { event: seq }],
+    ],
+  )
+  assert.equal(items.length, 3)
+})
+
+test('sends nothing more where a revoked operator said, until another one answers for it', async () => {
+  await using receiver = await startReceiver((_, response) => response.end())
+  await using service = await startService(quick)
+  const eve = (await service.call('POST', '/v1/api-tokens', { name: 'eve', role: 'admin' })).body
+  const order = { url: receiver.url, kinds: ['enrolled'] }
+  const own = (await service.call('POST', '/v1/webhooks', order, { token: eve.token })).body.id
+  const changed = (await service.call('POST', '/v1/webhooks', order)).body.id
+  const enabled = (await service.call('POST', '/v1/webhooks', order, { token: eve.token })).body.id
+  const patch = (id: string, change: object, token?: string) =>
+    service.call('PATCH', `/v1/webhooks/${id}`, change, token === undefined ? {} : { token })
+  await patch(changed, { url: `${receiver.url}/eve` }, eve.token)
+  await patch(enabled, { enabled: true })
+  await service.call('POST', `/v1/api-tokens/${eve.id}/revoke`)
+  const states = async () => {
+    const { items } = (await service.call('GET', '/v1/webhooks')).body
+    return Object.fromEntries(
+      items.map((one: { id: string; disabledReason: string | null; createdBy: string }) => [
+        one.id,
+        [one.createdBy, one.disabledReason],
+      ]),
+    )
+  }
+  const mine = (await service.call('GET', '/v1/whoami')).body.name
+  assert.deepEqual(await states(), {
+    [own]: ['eve', 'operator_revoked'],
+    [changed]: ['eve', 'operator_revoked'],
+    [enabled]: [mine, null],
+  })
+  const { detail } = (await service.call('GET', '/v1/audit?action=token.revoke')).body.items[0]
+  assert.deepEqual(detail, { name: 'eve', webhooks: 2 })
+  await service.enroll('pump-1')
+  await until(() => receiver.taken.length === 1)
+  await patch(own, { enabled: true })
+  await until(() => receiver.taken.length === 2)
+  assert.deepEqual((await states())[own], [mine, null])
+})
