@@ -12,6 +12,7 @@ import type { Limits } from '../gate/limits/connection-limits.ts'
 import type { BrokerSettings } from '../settings/validation.ts'
 import { kinds } from './frames.ts'
 import { createRemoteGate } from './remote-gate.ts'
+import { type SilenceTimes, watchSilence } from './silence.ts'
 import { createSocketPair, type SocketPair } from './socket-pair.ts'
 import type { GateWorkerStart } from './worker.ts'
 
@@ -24,6 +25,8 @@ export type GatePoolOptions = {
   host: string
   port: number
   gates: number
+  /** Tests do not wait for a minute. */
+  silence?: SilenceTimes
   settings: BrokerSettings
   ticketKeys: () => Buffer
   limits: Limits
@@ -53,6 +56,8 @@ const ENTRY = fileURLToPath(
 const START_MS = 60_000
 /** How long a gate may take to end once the engine has drained. */
 const STOP_MS = 2_000
+/** A gate tells its figures every five seconds. One that is silent for a minute is killed, and started again. */
+const SILENCE: SilenceTimes = { everyMs: 5_000, looks: 12 }
 const RESTART_MIN_MS = 100
 const RESTART_MAX_MS = 5_000
 /** A gate that lived so long is restarted at once. */
@@ -74,10 +79,17 @@ export async function openGatePool(options: GatePoolOptions): Promise<GatePool> 
       })
       const bornAt = performance.now()
       const deadline = setTimeout(() => child.kill('SIGKILL'), START_MS)
+      const silence = watchSilence(options.silence ?? SILENCE, () => {
+        if (!member.ready) return
+        hung = true
+        child.kill('SIGKILL')
+      })
+      let hung = false
       let failure: Error | null = null
       const pair = createSocketPair(
         child.stdio[3] as unknown as Socket,
         frame => {
+          silence.heard()
           if (frame.kind === kinds.ready) {
             clearTimeout(deadline)
             member.ready = true
@@ -100,11 +112,12 @@ export async function openGatePool(options: GatePoolOptions): Promise<GatePool> 
       const gone = new Promise<void>(left => {
         const end = (how: string) => {
           clearTimeout(deadline)
+          silence.stop()
           pair.destroy()
           members.delete(number)
           left()
           if (!member.ready) reject(failure ?? new Error(`gate ${number} did not start: ${how}`))
-          else if (!stopping) observer.gateDied(number, how)
+          else if (!stopping) observer.gateDied(number, hung ? 'it hung and was killed' : how)
           if (!stopping && (member.ready || delayMs > 0)) {
             const steady = performance.now() - bornAt >= STEADY_MS
             restart(

@@ -1,14 +1,9 @@
 // Gates over a replica: each knows how old it is at most, and admits nobody by one that is too old.
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
-import { createLimits } from '../../../broker/gate/limits/connection-limits.ts'
-import { createTicketKeys } from '../../../broker/gate/tls/ticket-keys.ts'
-import { openGatePool } from '../../../broker/gate-workers/pool.ts'
 import { askReplicaAge } from '../../../broker/gate-workers/replica-age.ts'
-import { validateSettings } from '../../../broker/settings/validation.ts'
 import { until } from '../../cli/running.ts'
-import { connectPacket, openTls } from '../../harness/broker.ts'
-import { createRoll } from '../../harness/roll.ts'
+import { startTestPool } from './test-pool.ts'
 
 test('an answer counts from its question, and while there is none the replica grows older', () => {
   mock.timers.enable({ apis: ['setTimeout'] })
@@ -43,59 +38,18 @@ test('an answer counts from its question, and while there is none the replica gr
 
 for (const registryLossMode of ['closed', 'open'] as const)
   test(`a gate admits nobody by a replica that is too old, nor leaves it to the engine, in mode ${registryLossMode}`, async () => {
-    const roll = await createRoll()
-    const identity = await roll.enroll('d1')
-    const settings = validateSettings({ gates: 1, isolationAdmitMs: 1_000, registryLossMode })
-    const ticketKeys = createTicketKeys(settings.ticketLifetimeMs)
     let replicaAgeMs = 0
-    let handed = 0
-    const refusals: string[] = []
-    const nothing = () => {}
-    const pool = await openGatePool({
-      ...{ data: roll.data, host: '127.0.0.1', port: 0, gates: 1, settings },
-      registry: roll.registry,
-      replicaAgeMs: () => replicaAgeMs,
-      ticketKeys: ticketKeys.now,
-      limits: createLimits(settings, () => performance.now()),
-      handleConnection({ stream }) {
-        handed += 1
-        stream.destroy()
-        return { drop: nothing }
-      },
-      deviceOf: () => null,
-      selfRegistration: { note: () => true },
-      observer: {
-        refused: reason => void refusals.push(reason),
-        ...{ handshakeTook: nothing, refusalDelayed: nothing, admissionTook: nothing },
-        ...{ trustReloaded: nothing, trustNotReloaded: nothing, registryInDoubt: nothing },
-        ...{ gateReady: nothing, gateFigures: nothing, gateDied: nothing },
-      },
-    })
-    try {
-      const visit = async () => {
-        const socket = await openTls({ broker: pool, roll }, { identity })
-        socket.on('error', nothing)
-        socket.write(connectPacket({ clientId: 'd1' }))
-        socket.resume()
-        await new Promise(resolve => socket.once('close', resolve))
-      }
-      const isHanded = async () => {
-        const before = handed
-        await visit()
-        return handed > before
-      }
-      assert.ok(await isHanded())
-      assert.deepEqual(refusals, [])
-      replicaAgeMs = 1_001
-      await until(async () => !(await isHanded()), 'nobody is handed over')
-      await until(() => refusals.length > 0, 'a refusal is told')
-      assert.deepEqual([...new Set(refusals)], ['registry_unavailable'])
-      assert.ok(!(await isHanded()))
-      replicaAgeMs = 0
-      await until(isHanded, 'the device is handed over again')
-    } finally {
-      ticketKeys.stop()
-      await pool.stop()
-      await roll.close()
-    }
+    await using pool = await startTestPool(
+      { isolationAdmitMs: 1_000, registryLossMode },
+      { replicaAgeMs: () => replicaAgeMs },
+    )
+    assert.ok(await pool.isHanded())
+    assert.deepEqual(pool.refusals, [])
+    replicaAgeMs = 1_001
+    await until(async () => !(await pool.isHanded()), 'nobody is handed over')
+    await until(() => pool.refusals.length > 0, 'a refusal is told')
+    assert.deepEqual([...new Set(pool.refusals)], ['registry_unavailable'])
+    assert.ok(!(await pool.isHanded()))
+    replicaAgeMs = 0
+    await until(pool.isHanded, 'the device is handed over again')
   })
