@@ -51,20 +51,10 @@ export type DeviceSet = {
 
 const HIGHEST = '\u{10ffff}'
 
-/** What a device must be, each as a question about `w.id`. */
+/** What a device must be, each as a question about `w.id`: first what one look into an index answers, and mostly with no. */
 export function conditionsOf(filter: DeviceFilter, now: number): Condition[] {
-  const conditions: Condition[] = ranges(filter).map(({ of, from, key, sql, values, range }) => ({
-    ...{ of, range },
-    sql: `EXISTS (SELECT 1 FROM ${from} AS r WHERE r.${key} = w.id AND ${sql})`,
-    values,
-  }))
+  const conditions: Condition[] = []
   const { state, group, scope, prefix, attribute, connected, certificateStatus } = filter
-  if (state !== undefined)
-    conditions.push({ sql: '(SELECT state FROM devices WHERE id = w.id) = ?', values: [state], of: 'state' })
-  if (certificateStatus !== undefined) {
-    const sql = '(SELECT certificate_status FROM devices WHERE id = w.id) = ?'
-    conditions.push({ sql, values: [certificateStatus], of: 'certificate status' })
-  }
   if (prefix !== undefined) conditions.push(prefixCondition(prefix))
   for (const name of [group, scope]) {
     if (name == null) continue
@@ -83,7 +73,22 @@ export function conditionsOf(filter: DeviceFilter, now: number): Condition[] {
     const sql = `(EXISTS (SELECT 1 FROM live_sessions WHERE device_id = w.id AND ${onLivingNode(now).sql}) OR ${keptSessionCondition.sql})`
     conditions.push({ sql, values: onLivingNode(now).values, of: 'session' })
   }
+  if (state !== undefined) conditions.push(statusCondition('state', state))
+  if (certificateStatus !== undefined)
+    conditions.push(statusCondition('certificate status', certificateStatus))
+  for (const { of, from, key, sql, values, range } of ranges(filter)) {
+    const fits = `EXISTS (SELECT 1 FROM ${from} AS r WHERE r.${key} = w.id AND ${sql})`
+    conditions.push({ of, range, sql: fits, values })
+  }
   return conditions
+}
+
+/** By an index of the status and the ID: the row itself is not looked up. */
+function statusCondition(of: 'state' | 'certificate status', status: string): Condition {
+  const [column, index] =
+    of === 'state' ? ['state', 'devices_by_state'] : ['certificate_status', 'devices_by_certificate_status']
+  const sql = `EXISTS (SELECT 1 FROM devices INDEXED BY ${index} WHERE ${column} = ? AND id = w.id)`
+  return { sql, values: [status], of }
 }
 
 /** The sets that hold all that fits, each. The last is that of all devices. */
