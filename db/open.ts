@@ -61,6 +61,7 @@ export function openForWriting(file: string): Registry {
     sqlite.pragma('synchronous = FULL')
     sqlite.pragma('foreign_keys = ON')
     migrate(sqlite)
+    keepUndoInMemory(sqlite)
   })
 }
 
@@ -81,6 +82,7 @@ export function openForNotes(file: string): Registry {
     sqlite.pragma('synchronous = NORMAL')
     sqlite.pragma('foreign_keys = ON')
     assertSchema(sqlite)
+    keepUndoInMemory(sqlite)
   })
 }
 
@@ -89,8 +91,18 @@ export function openForTrial(file: string, prepare: (sqlite: Database) => void):
   return opened(file, {}, sqlite => {
     sqlite.pragma('foreign_keys = ON')
     assertSchema(sqlite)
+    // Before anything temporary is made: the setting drops it.
+    keepUndoInMemory(sqlite)
     prepare(sqlite)
   })
+}
+
+/**
+ * What a savepoint or a statement with triggers may have to undo: each page that a verb changes. SQLite writes it to a temporary file from
+ * 64 KiB on, which was nine of ten writes of a verb. After migrations, which may sort more than fits.
+ */
+function keepUndoInMemory(sqlite: Database): void {
+  sqlite.pragma('temp_store = MEMORY')
 }
 
 function assertNotReplica(sqlite: Database, file: string): void {

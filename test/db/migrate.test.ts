@@ -45,10 +45,11 @@ test('makes a registry that only its owner may read, and opens it again without 
   assert.deepEqual(readFileSync(file), bytes)
 })
 
-test('writers wait for the disk and hold foreign keys; the journal is a write-ahead log', async () => {
+test('writers wait for the disk, hold foreign keys and undo in memory; the journal is a write-ahead log', async () => {
   const registry = openForWriting(file)
   const pragma = (name: string) => registry.sqlite.pragma(name, { simple: true })
-  assert.deepEqual([pragma('journal_mode'), pragma('synchronous'), pragma('foreign_keys')], ['wal', 2, 1])
+  const names = ['journal_mode', 'synchronous', 'foreign_keys', 'temp_store']
+  assert.deepEqual(names.map(pragma), ['wal', 2, 1, 2])
   await closeRegistry(registry)
 })
 
