@@ -4,12 +4,14 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -17,10 +19,14 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { schemaVersion } from '../../db/migrate.ts'
 import { rollcall, startUp, temporaryDirectory } from '../cli/running.ts'
+import { makeOlderRegistry } from '../harness/older-registry.ts'
 import { copySourceTree } from './source-tree.ts'
 
 const isRoot = process.getuid?.() === 0
+/** From before devices had a last connection on record. */
+const OLDER_SCHEMA = 20
 const settings = { SOURCE_DATE_EPOCH: '1790000000', COMPRESSION: 'gzip' }
 const world = temporaryDirectory()
 const at = (...names: string[]) => join(world.path, ...names)
@@ -72,7 +78,7 @@ describe('dpkg', { skip: isRoot ? false : 'only root may install packages' }, ()
   const up = () => startUp(data, [], { command: inside })
 
   it('installs it; it serves a device, is upgraded with its data, and leaves them when purged', {
-    timeout: 240_000,
+    timeout: 400_000,
   }, async () => {
     assert.match(dpkg('--install', deb), /systemctl enable --now rollcall/)
     const { mode, uid } = statSync(join(root, data))
@@ -86,9 +92,15 @@ describe('dpkg', { skip: isRoot ? false : 'only root may install packages' }, ()
       assert.equal((await service.run('device', 'add', 'sensor-1')).code, 0)
       const enrolled = await service.run('device', 'enroll', 'sensor-1', '--out', `${data}/sensor-1`)
       assert.equal(enrolled.code, 0, enrolled.stderr)
+      assert.equal(
+        (await service.run('device', 'add', 'spare', '--group', 'pumps', '--attr', 'site=north')).code,
+        0,
+      )
+      assert.equal((await service.run('device', 'suspend', 'spare')).code, 0)
       publish(service.ready.mqtts)
       assert.equal(await service.end(), 0)
     }
+    leaveOlderRegistry(OLDER_SCHEMA)
     const settings = join(root, 'etc/rollcall/rollcall.env')
     writeFileSync(settings, 'ROLLCALL_FLAGS=--san broker.example.net\n')
     dpkg('--force-confold', '--install', newer())
@@ -96,8 +108,25 @@ describe('dpkg', { skip: isRoot ? false : 'only root may install packages' }, ()
     {
       await using service = await up()
       publish(service.ready.mqtts)
+      const listed = await service.run('device', 'list', '-o', 'json')
+      const devices = JSON.parse(listed.stdout) as {
+        id: string
+        state: string
+        groups: string[]
+        attributes: object
+      }[]
+      assert.deepEqual(
+        devices.map(({ id, state, groups, attributes }) => [id, state, groups, attributes]),
+        [
+          ['sensor-1', 'active', [], {}],
+          ['spare', 'suspended', ['pumps'], { site: 'north' }],
+        ],
+      )
+      const verified = await service.run('audit', 'verify')
+      assert.equal(verified.code, 0, verified.stderr)
       assert.equal(await service.end(), 0)
     }
+    assert.equal(schemaOf(join(root, data, 'registry.db')), schemaVersion)
     dpkg('--remove', 'rollcall')
     assert.ok(!existsSync(join(root, 'usr/lib/rollcall')))
     assert.ok(existsSync(settings))
@@ -124,6 +153,17 @@ describe('dpkg', { skip: isRoot ? false : 'only root may install packages' }, ()
     )
   }
 
+  /** The data as a version left them that had this schema. */
+  function leaveOlderRegistry(schema: number): void {
+    const registry = join(root, data, 'registry.db')
+    const { uid, gid } = statSync(registry)
+    renameSync(registry, at('today.db'))
+    makeOlderRegistry(at('today.db'), registry, schema)
+    assert.equal(schemaOf(registry), schema)
+    chownSync(registry, uid, gid)
+    chmodSync(registry, 0o600)
+  }
+
   /** The same files as a later version. */
   function newer(): string {
     execFileSync('dpkg-deb', ['-R', deb, at('newer')])
@@ -136,6 +176,11 @@ describe('dpkg', { skip: isRoot ? false : 'only root may install packages' }, ()
     return file
   }
 })
+
+/** From the header of a SQLite file that was closed: opening it would leave files of root beside it. */
+function schemaOf(registry: string): number {
+  return readFileSync(registry).readUInt32BE(60)
+}
 
 /** A root with a shell, the programs that the scripts call, their libraries, and the records of the packages they are of. */
 function makeRoot(): void {
