@@ -139,11 +139,11 @@ async function connectTo(
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   })
-  let told = false
+  let isMade = false
   // Without a listener, a connection that breaks would end the process.
   client.on('error', error => {
-    if (told) return
-    told = true
+    if (!isMade) return
+    isMade = false
     options.lost?.(error)
   })
   await client.connect()
@@ -151,7 +151,8 @@ async function connectTo(
   try {
     // A standby takes no writes, and may have heard nothing of its primary for long.
     const { rows } = await client.query('SELECT pg_is_in_recovery() AS standby')
-    if (rows[0]?.standby === false) return client
+    isMade = rows[0]?.standby === false
+    if (isMade) return client
     throw new Error(
       `${shownPostgres({ servers: [server], database })} is a standby: name its primary, or both`,
     )

@@ -215,4 +215,16 @@ export const faults: Row[] = [
       'PostgreSQL answers one node 0.1 s late, then is cut off from it: nothing lost, a revocation holds, the other node goes on',
     tests: [{ file: 'fault/slow-database.test.ts' }],
   },
+  {
+    row: 'database-failover',
+    fault:
+      'PostgreSQL fails over to a standby, synchronous or behind: nothing acknowledged lost, or whatever knows more than it ends or refuses',
+    tests: [{ file: 'db/replication/failover.test.ts' }, { file: 'broker/cluster/failover.test.ts' }],
+  },
+  {
+    row: 'several-machines',
+    fault:
+      'three machines, each cut off, killed and parted in turn, with a revocation during each: nothing acknowledged lost, receipts true',
+    tests: [{ file: 'fault/several-machines.test.ts' }],
+  },
 ]

@@ -15,16 +15,19 @@ export type Traffic = {
 
 type Someone = Credentials & { id: string; ca: string }
 
-/** Both keep their sessions and come back by themselves; each QoS has so many messages in flight, the next so long after. */
+/** Both keep their sessions and come back by themselves, of several brokers to the next one; each QoS has so many messages in flight, the next so long after. */
 export async function startTraffic(
-  port: number,
+  port: number | readonly number[],
   from: Someone,
   to: Someone,
   { inFlight = 10, everyMs = 0, servername = 'localhost' } = {},
 ): Promise<Traffic> {
   const clients: MqttClient[] = []
+  const servers = [port].flat().map(each => ({ host: '127.0.0.1', port: each, protocol: 'mqtts' as const }))
   const come = ({ id, certificate, key, ca }: Someone) => {
-    const client = mqtt.connect(`mqtts://127.0.0.1:${port}`, {
+    const client = mqtt.connect({
+      protocol: 'mqtts',
+      servers: clients.length === 0 ? servers : servers.toReversed(),
       ...{ clientId: id, clean: false, cert: certificate, key, ca, servername },
       ...{ reconnectPeriod: 50, connectTimeout: 10_000, keepalive: 5 },
     })

@@ -63,13 +63,17 @@ export function createLinks(
       got[topic] = String(payload)
     })
     if ((await isPresent) === null) return null
-    // What is retained is sent behind SUBACK, and before what comes after it.
-    await client.subscribeAsync('devices/k/#', { qos: 1 })
-    await client.subscribeAsync('devices/looker', { qos: 1 })
-    await client.publishAsync('devices/looker', '', { qos: 1 })
-    const end = performance.now() + ANSWER_MS
-    while (!('devices/looker' in got) && performance.now() < end) await delay(5)
-    await client.endAsync()
+    try {
+      // What is retained is sent behind SUBACK, and before what comes after it.
+      await client.subscribeAsync('devices/k/#', { qos: 1 })
+      await client.subscribeAsync('devices/looker', { qos: 1 })
+      await client.publishAsync('devices/looker', '', { qos: 1 })
+      const end = performance.now() + ANSWER_MS
+      while (!('devices/looker' in got) && performance.now() < end) await delay(5)
+      await client.endAsync()
+    } catch {
+      return null // its node has ended
+    }
     delete got['devices/looker']
     return Object.fromEntries(Object.entries(got).toSorted())
   }

@@ -90,8 +90,9 @@ describe('PostgreSQL fails over', () => {
     await standby.start()
     await standby.promote()
     await standby.moveTo(nodes.postgres.url)
+    const found = async () => [one, two].every(node => /PostgreSQL has lost/.test(node.log()))
+    await until(found, 'both have noticed it')
     assert.deepEqual(await Promise.all([one.ended, two.ended]), [3, 3])
-    for (const node of [one, two]) assert.match(node.log(), /PostgreSQL has lost/)
     for (const name of ['one', 'two']) {
       const again = await nodes.fork(name)
       const looker = await clientAt(again, `looker-${name}`, await nodes.backend(`looker-${name}`))

@@ -9,6 +9,7 @@ import { createRegistryWriter } from '../../../db/index.ts'
 import { openSharedRegistry, type SharedRegistry } from '../../../db/replication/index.ts'
 import { connectPostgres, readPostgresSettings } from '../../../db/replication/postgres.ts'
 import { type Replica, startReplica } from '../../../db/replication/replica.ts'
+import { startCuttingProxy } from '../../harness/cutting-proxy.ts'
 import { type PostgresServer, type Standby, startPostgres } from '../../harness/postgres.ts'
 import { tester } from '../../harness/roll.ts'
 import { until } from '../../harness/until.ts'
@@ -122,4 +123,22 @@ test('a synchronous standby goes on with all that was answered, at an address of
 test('a standby is not asked: it may have heard nothing for long', async () => {
   await withStandby({ synchronous: false })
   await assert.rejects(connectPostgres(readPostgresSettings(standby.url), { name: 'test' }), /standby/)
+})
+
+test('a connection that breaks while it is made is an error of that alone', async () => {
+  server = await startPostgres()
+  closing.push(server.close)
+  const proxy = await startCuttingProxy({ host: '127.0.0.1', port: Number(new URL(server.url).port) })
+  try {
+    const settings = readPostgresSettings(server.url.replace(/:\d+\//, `:${proxy.port}/`))
+    for (const lost of ['question', 'answer'] as const) {
+      proxy.cutNext('pg_is_in_recovery', lost)
+      const told: Error[] = []
+      await assert.rejects(connectPostgres(settings, { name: 'test', lost: error => void told.push(error) }))
+      assert.deepEqual(told, [])
+    }
+    assert.equal(proxy.cuts(), 2)
+  } finally {
+    proxy.close()
+  }
 })
