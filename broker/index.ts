@@ -111,6 +111,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     sharedFile: cluster?.sessionFile ?? null,
     nodeName,
     drainAt: () => nodeDrain?.order()?.at ?? null,
+    shared,
     busConnected: () => cluster?.figures().isBusUp ?? null,
     storedSession: deviceId => engine.storedSession(deviceId),
     log: brokerLog,
@@ -145,6 +146,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     readOrder: prepareDrainOrder(registry.reading.sqlite, nodeName),
     ...{ engine, patienceMs: settings.drainMs, onDoubt, ...observers.nodeDrain },
   })
+  await stores.eventsOfAll?.start()
   publisher.start(engine.announce)
   stores.history.start(engine)
   stores.retainedIndex.start(engine)
@@ -218,6 +220,7 @@ async function closeParts(parts: Parts, hurry: boolean): Promise<void> {
   await gatesStopped
   stores.writeBuffer.close()
   stores.recorder.close()
+  await stores.eventsOfAll?.stop()
   stores.history.close()
   await parts.registry.close()
 }

@@ -1,6 +1,8 @@
 // The files that the broker writes: its notes in the registry, the session store, the event log, the history, the index of retained messages.
 import { join } from 'node:path'
 import { createEventReader } from '../db/events/event-reader.ts'
+import type { PostgresSettings } from '../db/replication/postgres.ts'
+import { openSharedEvents, type SharedEvents } from '../db/replication/shared-events.ts'
 import {
   isDamage,
   markDamaged,
@@ -21,6 +23,18 @@ import { createRegistryWriteBuffer } from './registry/write-buffer.ts'
 import type { BrokerSettings } from './settings/validation.ts'
 import { openBrokerHistory } from './statistics/history.ts'
 
+/** Null where each machine keeps its own. */
+function sharedEventsOf(
+  file: string,
+  { shared, log, now }: Pick<Parameters<typeof openStores>[0], 'shared' | 'log' | 'now'>,
+): SharedEvents | null {
+  if (shared === null) return null
+  return openSharedEvents({
+    ...{ settings: shared.settings, name: `rollcall broker ${shared.node}`, file, hasMarks: false, now },
+    ...{ onFailed: log.eventLogFailed, onSetAside: log.eventLogSetAside },
+  })
+}
+
 export type Stores = ReturnType<typeof openStores>
 
 /** Throws where the session store is in use or the registry takes no writes; nothing that this function opened stays open then. */
@@ -37,6 +51,8 @@ export function openStores(options: {
   /** Where other nodes share in what is stored; null where this node stores alone. */
   sharedFile: SessionFile | null
   registryWriteMs: number | undefined
+  /** Where several machines share the registry, and this broker's name among them; null where they do not. */
+  shared: { settings: PostgresSettings; node: string } | null
   /** Null where this node has no bus. */
   busConnected: () => boolean | null
   /** Names the order by which this node takes no session; null where it takes them. */
@@ -71,6 +87,7 @@ export function openStores(options: {
     if (sessionFile.setAside !== null)
       log.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
     const eventFile = join(data, 'events.db')
+    const eventsOfAll = sharedEventsOf(eventFile, options)
     const history = openBrokerHistory({ file: join(data, 'history.db'), node: nodeId, log, now })
     const retainedName = options.nodeId === undefined ? 'retained.db' : `retained-${options.nodeId}.db`
     const retainedIndex = createRetainedIndex({
@@ -84,9 +101,13 @@ export function openStores(options: {
       /** Null where stored sessions are kept in memory alone. */
       sessionsAt,
       history,
-      recorder: openEventRecorder(eventFile, nodeId, settings.eventLog === 1, log, now, history.counted),
+      eventsOfAll,
+      recorder: openEventRecorder({
+        ...{ file: eventFile, node: nodeId, wanted: settings.eventLog === 1, shared: eventsOfAll !== null },
+        ...{ events: log, now, onCounted: history.counted },
+      }),
       publisher: createEventPublisher({
-        reader: createEventReader(eventFile, log.eventLogFailed),
+        reader: createEventReader(eventFile, log.eventLogFailed, eventsOfAll !== null),
         wanted: waitsFor(sessionFile, EVENT_TOPICS),
       }),
       /** A damaged session store is set aside at the next start. */

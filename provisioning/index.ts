@@ -104,7 +104,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
   if (audit.keyMade) made.push('audit key')
   const ready = () => storage.isUsable() && canIssue(manager, issuers, now)
 
-  const events = startEventService({ directory: directory.path, reading, log, now })
+  const events = await startEventService({ directory: directory.path, reading, shared, log, now })
   open.defer(() => events.close())
   const webhooks = openWebhooks({
     ...{ ...events, reading, writer, config, leads, shared: shared !== null, log, now },

@@ -2,6 +2,7 @@
 
 import type { Registry } from '../db/open.ts'
 import { RegistryError } from '../db/registry-error.ts'
+import { makeEventTables } from '../db/replication/event-tables.ts'
 import { openSharedRegistry } from '../db/replication/index.ts'
 import { createIsolationBounds, type IsolationBounds } from '../db/replication/isolation.ts'
 import { foundAlone, type Lease, startLease } from '../db/replication/lease.ts'
@@ -9,6 +10,11 @@ import { startNoteRunner } from '../db/replication/note-runner.ts'
 import { readPostgresSettings } from '../db/replication/postgres.ts'
 import { startPruning } from '../db/replication/prune.ts'
 import type { Replica } from '../db/replication/replica.ts'
+import {
+  openSharedEvents,
+  type SharedEvents,
+  type SharedEventsOptions,
+} from '../db/replication/shared-events.ts'
 import { createSharedFiles, type SharedFiles } from '../db/replication/shared-files.ts'
 import type { Log } from './logging/log.ts'
 
@@ -18,6 +24,8 @@ export type SharedStorage = {
   /** What the holder of the lease makes and every process serves. */
   files: SharedFiles
   boundOf: IsolationBounds['boundOf']
+  /** The events of all machines, in this file. */
+  openEvents(options: Omit<SharedEventsOptions, 'settings' | 'name' | 'hasMarks'>): SharedEvents
   /** For what one process at a time may do, such as making the first CA. */
   alone<T>(work: () => Promise<T>): Promise<T>
 }
@@ -33,6 +41,7 @@ export async function openSharedStorage(
 ): Promise<{ registry: Registry; shared: SharedStorage }> {
   const settings = readPostgresSettings(options.url, { passwordFile: options.passwordFile ?? undefined })
   const name = `rollcall ${options.node}`
+  await makeEventTables({ settings, name })
   let lease: Lease | null = null
   const { registry, replica, agreement, close } = await openSharedRegistry({
     ...{ settings, name, file: options.file, onUpgraded: log.registryUpgraded },
@@ -59,5 +68,8 @@ export async function openSharedStorage(
   const bounds = createIsolationBounds({ settings, name })
   open.defer(bounds.close)
   const alone: SharedStorage['alone'] = work => foundAlone({ settings, name }, work)
-  return { registry, shared: { replica, lease: taken, files, boundOf: bounds.boundOf, alone } }
+  const openEvents: SharedStorage['openEvents'] = own =>
+    openSharedEvents({ ...own, settings, name, hasMarks: true })
+  const { boundOf } = bounds
+  return { registry, shared: { replica, lease: taken, files, boundOf, openEvents, alone } }
 }

@@ -37,7 +37,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'broker/on-bun.test.ts': ['bun'],
   'cli/service/broker-runtime.test.ts': ['bun'],
   'e2e/bun-broker.test.ts': ['bun'],
-  '{db/replication/replication,db/replication/{faults,notes,hostile-notes,postgres-connection,postgres-tables,broker-rights,upgrade},provisioning/several-services,e2e/several-machines}.test.ts':
+  '{db/replication/replication,db/replication/{faults,notes,hostile-notes,postgres-connection,postgres-tables,broker-rights,shared-events,upgrade},provisioning/several-services,e2e/several-machines}.test.ts':
     ['psql'],
   'provisioning/**': ['openssl'],
   'provisioning/revocation/ocsp.test.ts': ['ocsptool'],
@@ -51,8 +51,9 @@ export const toolUsers: Record<string, readonly string[]> = {
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/enrolling-itself.test.ts': ['curl'],
   'e2e/examples.test.ts': ['cc'],
-  'e2e/several-{brokers,gates,gates-on-bun}.test.ts': ['nats-server'],
+  'e2e/several-{brokers,events,gates,gates-on-bun}.test.ts': ['nats-server'],
   'e2e/several-gates-on-bun.test.ts': ['bun'],
+  'e2e/several-events.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],

@@ -1,6 +1,6 @@
 // Records the broker's events: connections, disconnections with their reason, refusals, clones. In a flood of refusals all are
 // counted and some are recorded. Decides nothing; no caller waits for it.
-import { createEventLog, type EventCount, type EventLog } from '../../db/events/event-log.ts'
+import { createEventLog, type EventLog, type EventLogOptions } from '../../db/events/event-log.ts'
 import { type Reason, reasons } from '../../db/reason.ts'
 import { reasonCodeText } from '../../db/reason-v5.ts'
 import type { DenialNote, DeniedAction } from '../../db/roll/denials.ts'
@@ -33,15 +33,15 @@ type Repeated = { reason: Reason; peer: PeerInfo; code: number | null; since: nu
 
 type Troubles = Pick<BrokerLog, 'eventsDropped' | 'eventLogFailed' | 'eventLogSetAside'>
 
-/** Records the events of this node in this file; records nothing unless `wanted`. */
-export function openEventRecorder(
-  file: string,
-  node: string,
-  wanted: boolean,
-  events: Troubles,
-  now: () => number,
-  onCounted: (counts: Iterable<EventCount>) => void = () => {},
-): EventRecorder {
+/** Records the events of this node in this file; records nothing unless `wanted`. `shared` where the file is one of several. */
+export function openEventRecorder({
+  wanted,
+  events,
+  ...parts
+}: Pick<EventLogOptions, 'file' | 'node' | 'now' | 'shared' | 'onCounted'> & {
+  wanted: boolean
+  events: Troubles
+}): EventRecorder {
   if (!wanted)
     return {
       ...{ connected() {}, disconnected() {}, refused() {}, denied() {}, cloned() {} },
@@ -52,7 +52,7 @@ export function openEventRecorder(
     onFailed: events.eventLogFailed,
     onSetAside: events.eventLogSetAside,
   }
-  return createEventRecorder(createEventLog({ file, node, now, onCounted, ...troubles }), now)
+  return createEventRecorder(createEventLog({ ...parts, ...troubles }), parts.now)
 }
 
 /** Ends of a session that no reason of a refusal names. */

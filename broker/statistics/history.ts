@@ -1,5 +1,5 @@
 // The broker's part of the history: sessions, traffic and routing times, read in intervals, and the counts of its events.
-import type { EventCount } from '../../db/events/event-log.ts'
+import type { EventCount } from '../../db/events/event-batch.ts'
 import { createHistoryLog } from '../../db/history/history-log.ts'
 import type { Engine } from '../mqtt/index.ts'
 import type { Traffic } from '../mqtt/traffic.ts'

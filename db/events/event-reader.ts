@@ -30,7 +30,7 @@ export type EventReader = {
   latestSeq(): number
   /** A position such that all events from then on (ms since the epoch) come after it; a minute of earlier ones may, too. */
   positionAt(since: number): number
-  /** Oldest first; at most `limit`. A position of another file counts as one before all events. */
+  /** Oldest first; at most `limit`. A position of another file counts as one before all events, where they are not shared. */
   after(seq: number, limit: number): Event[]
   /** Newest first. `next` is to be continued from, also where there are fewer than asked for. */
   page(filter: EventFilter, before: number | null, limit: number): { items: Event[]; next: number | null }
@@ -48,8 +48,15 @@ const FAILURE_QUIET_MS = 10_000
 const DISORDER_MS = 60_000
 const columns = 'seq, at, kind, device_id AS deviceId, fingerprint, reason, node, detail'
 
-/** `onFailed` hears of trouble at most once in ten seconds. */
-export function createEventReader(file: string, onFailed: (error: unknown) => void): EventReader {
+/**
+ * `onFailed` hears of trouble at most once in ten seconds. `shared` where events are numbered for all machines: a position beyond them is of
+ * one that has read more, and not of another file.
+ */
+export function createEventReader(
+  file: string,
+  onFailed: (error: unknown) => void,
+  shared = false,
+): EventReader {
   let open: (EventFile & ReturnType<typeof statementsOf>) | null = null
   let saidAt = Number.NEGATIVE_INFINITY
   let lookedAt = Number.NEGATIVE_INFINITY
@@ -104,7 +111,7 @@ export function createEventReader(file: string, onFailed: (error: unknown) => vo
       }),
     after: (seq, limit) =>
       ask<Event[]>([], ({ latest, newer }) => {
-        const begin = seq > (latest.get() ?? 0) ? 0 : seq
+        const begin = !shared && seq > (latest.get() ?? 0) ? 0 : seq
         return newer.all(begin, limit).map(toEvent)
       }),
     page: (filter, before, limit) =>

@@ -1,5 +1,6 @@
 // Forgets what nobody will ask for: rows that were deleted long ago, which replicas need to delete theirs, and sources of notes that are
-// no more. By the holder of the lease.
+// no more; and events beyond what machines keep. By the holder of the lease.
+import { pruneEvents } from './event-tables.ts'
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
 import { GROUPS_KEPT } from './registry-rows.ts'
@@ -17,7 +18,9 @@ export function startPruning(options: {
   onFailed(error: unknown): void
 }): { close(): void } {
   const timer = setInterval(() => {
-    if (options.leads()) pruneRegistry(options, GROUPS_KEPT).catch(options.onFailed)
+    if (!options.leads()) return
+    pruneRegistry(options, GROUPS_KEPT).catch(options.onFailed)
+    pruneEvents(options).catch(options.onFailed)
   }, EVERY_MS)
   timer.unref()
   return { close: () => clearInterval(timer) }

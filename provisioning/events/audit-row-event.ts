@@ -1,7 +1,7 @@
 // Which rows of the audit log become events, and with which facts. Pure. The actor stays in the audit log: an event may be shown
 // to a caller that may not read that log.
 import type { ActorKind } from '../../db/audit-chain.ts'
-import type { NewEvent } from '../../db/events/event-log.ts'
+import type { NewEvent } from '../../db/events/event-rows.ts'
 
 /** An audit row, as far as it matters here. */
 type Happened = {

@@ -1,7 +1,8 @@
 // Events of the record: follows the audit log, writes an event for each row that has one, and stores its position with them. A crash in between
 // tells nothing twice and leaves nothing out.
 import type { AuditTail, TailRow } from '../../db/events/audit-tail.ts'
-import type { EventLog, NewEvent } from '../../db/events/event-log.ts'
+import type { EventLog } from '../../db/events/event-log.ts'
+import type { NewEvent } from '../../db/events/event-rows.ts'
 import { isRegistryUnavailable } from '../../db/registry-error.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
 import { eventOfAuditRow } from './audit-row-event.ts'
@@ -14,8 +15,8 @@ export type EventRecorder = {
   close(): void
 }
 
-const LOOK_EVERY_MS = 100
-const ROWS_AT_ONCE = 500
+export const LOOK_AT_AUDIT_MS = 100
+export const AUDIT_ROWS_AT_ONCE = 500
 const MARK = 'audit'
 
 export function startEventRecorder(parts: {
@@ -27,7 +28,7 @@ export function startEventRecorder(parts: {
   const { tail, eventLog } = parts
   let position: number | null = null
   let seen = -1
-  const timer = setInterval(look, LOOK_EVERY_MS)
+  const timer = setInterval(look, LOOK_AT_AUDIT_MS)
   timer.unref()
 
   /** A new event log begins with the rows that follow. */
@@ -39,33 +40,21 @@ export function startEventRecorder(parts: {
     return eventLog.writeMarked([], { name: MARK, value: latest }) ? latest : null
   }
 
-  /** A row that nothing can be told of is left out, and keeps no later one from being told. */
-  function eventsOf(row: TailRow): NewEvent[] {
-    try {
-      const event = eventOfAuditRow(row, tail.listed)
-      return event === null ? [] : [event]
-    } catch (error) {
-      if (isRegistryUnavailable(error)) throw error
-      parts.onFailed(error)
-      return []
-    }
-  }
-
   function look(): void {
     try {
       const version = tail.dataVersion()
       if (version === seen) return
       position ??= begin()
       if (position === null) return
-      const rows = tail.after(position, ROWS_AT_ONCE)
+      const rows = tail.after(position, AUDIT_ROWS_AT_ONCE)
       const last = rows.at(-1)
       if (last !== undefined) {
-        const events = rows.flatMap(eventsOf)
+        const events = eventsOfRows(rows, tail, parts.onFailed)
         // Where the log was lost, and its mark with it, this one stands for it.
         if (!eventLog.writeMarked(events, { name: MARK, value: last.seq })) return
         position = last.seq
       }
-      if (rows.length < ROWS_AT_ONCE) seen = version
+      if (rows.length < AUDIT_ROWS_AT_ONCE) seen = version
     } catch (error) {
       parts.onFailed(error)
     }
@@ -75,15 +64,39 @@ export function startEventRecorder(parts: {
 
   return {
     look,
-    deadlinePassed({ kind, fingerprint, deviceId, notAfter }) {
-      if (kind !== 'expiring' && kind !== 'critical') return
-      const detail = { notAfter: new Date(notAfter).toISOString(), critical: kind === 'critical' }
-      eventLog.append({ at: parts.now(), kind: 'expiring', deviceId, fingerprint, detail })
-    },
+    deadlinePassed: passed => tellDeadline(eventLog, passed, parts.now),
     close() {
       clearInterval(timer)
       look()
       eventLog.close()
     },
   }
+}
+
+/** A row that nothing can be told of is left out, and keeps no later one from being told. */
+export function eventsOfRows(
+  rows: readonly TailRow[],
+  { listed }: AuditTail,
+  onFailed: (error: unknown) => void,
+): NewEvent[] {
+  return rows.flatMap(row => {
+    try {
+      const event = eventOfAuditRow(row, listed)
+      return event === null ? [] : [event]
+    } catch (error) {
+      if (isRegistryUnavailable(error)) throw error
+      onFailed(error)
+      return []
+    }
+  })
+}
+
+export function tellDeadline(
+  eventLog: EventLog,
+  { kind, fingerprint, deviceId, notAfter }: PassedDeadline,
+  now: () => number,
+): void {
+  if (kind !== 'expiring' && kind !== 'critical') return
+  const detail = { notAfter: new Date(notAfter).toISOString(), critical: kind === 'critical' }
+  eventLog.append({ at: now(), kind: 'expiring', deviceId, fingerprint, detail })
 }

@@ -1,6 +1,7 @@
 // Events put together: the recorder writes to the event log, and the reader and the streams read from it.
 import { join } from 'node:path'
 import { prepareAuditTail } from '../../db/events/audit-tail.ts'
+import type { EventCount } from '../../db/events/event-batch.ts'
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../db/events/event-reader.ts'
 import { createHistoryLog } from '../../db/history/history-log.ts'
@@ -8,9 +9,11 @@ import { createHistoryReader, type HistoryReader } from '../../db/history/histor
 import type { Registry } from '../../db/index.ts'
 import type { PassedDeadline } from '../../db/roll/deadlines.ts'
 import type { Log } from '../logging/log.ts'
+import type { SharedStorage } from '../shared-storage.ts'
 import { startEventRecorder } from './event-recorder.ts'
 import { streamText } from './event-response.ts'
 import { createEventStreams, type EventStreams } from './event-streams.ts'
+import { startSharedEventRecorder } from './shared-recorder.ts'
 
 export type EventService = {
   eventLog: EventLog
@@ -18,16 +21,18 @@ export type EventService = {
   streams: EventStreams
   history: HistoryReader
   deadlinePassed(passed: PassedDeadline): void
-  close(): void
+  close(): Promise<void>
 }
 
-export function startEventService(parts: {
+/** Where several services share the registry, it resolves once the events of all are here. */
+export async function startEventService(parts: {
   directory: string
   reading: Registry
+  shared: Pick<SharedStorage, 'openEvents' | 'lease'> | null
   log: Log
   now: () => number
-}): EventService {
-  const { log, now } = parts
+}): Promise<EventService> {
+  const { shared, log, now } = parts
   const file = join(parts.directory, 'events.db')
   const historyFile = join(parts.directory, 'history.db')
   const history = createHistoryLog({
@@ -35,22 +40,25 @@ export function startEventService(parts: {
     onFailed: log.historyFailed,
     onSetAside: log.historySetAside,
   })
+  const onCounted = (counts: Iterable<EventCount>) => {
+    for (const { minute, kind, count } of counts) history.add(kind, '', count, minute)
+  }
   const eventLog = createEventLog({
-    ...{ file, node: null, now },
-    onCounted(counts) {
-      for (const { minute, kind, count } of counts) history.add(kind, '', count, minute)
-    },
+    ...{ file, node: null, shared: shared !== null, now, onCounted },
     onDropped: log.eventsDropped,
     onFailed: log.eventLogFailed,
     onSetAside: log.eventLogSetAside,
   })
-  const recorder = startEventRecorder({
-    tail: prepareAuditTail(parts.reading.sqlite),
-    eventLog,
-    now,
-    onFailed: log.eventLogFailed,
-  })
-  const reader = createEventReader(file, log.eventLogFailed)
+  const { eventLogFailed: onFailed, eventLogSetAside: onSetAside } = log
+  const ofAll = shared?.openEvents({ file, now, onFailed, onSetAside }) ?? null
+  const recording = { tail: prepareAuditTail(parts.reading.sqlite), eventLog, now, onFailed }
+  const sharedRecorder =
+    ofAll === null || shared === null
+      ? null
+      : await startSharedEventRecorder({ ...recording, events: ofAll, leads: shared.lease.held, onCounted })
+  const recorder = sharedRecorder ?? startEventRecorder(recording)
+  await ofAll?.start()
+  const reader = createEventReader(file, onFailed, shared !== null)
   const streams = createEventStreams({ reader, textOf: streamText, onCount: log.streamsOpen })
   return {
     eventLog,
@@ -58,9 +66,11 @@ export function startEventService(parts: {
     streams,
     history: createHistoryReader(historyFile, log.historyFailed),
     deadlinePassed: recorder.deadlinePassed,
-    close() {
+    async close() {
       streams.close()
+      await sharedRecorder?.stop()
       recorder.close()
+      await ofAll?.stop()
       history.close()
       reader.close()
     },

@@ -43,12 +43,13 @@ export type WebhookService = {
 }
 
 const LOOK_EVERY_MS = 2_000
-/** From when on events are told by a service that takes over: some may come twice. */
+/** Where nobody has kept a position, events are told from then on: some may come twice. */
 const TAKEN_OVER_MS = 60_000
 const TIMEOUT_MS = 10_000
 const SYSTEM: Actor = { name: 'provisioning', kind: 'service' }
 
-type Serving = { webhook: SigningWebhook; queue: DeliveryQueue }
+/** `kept` is the position that was kept last. */
+type Serving = { webhook: SigningWebhook; queue: DeliveryQueue; kept: number | null }
 
 function startWebhooks(parts: {
   store: WebhookReader
@@ -84,43 +85,47 @@ function startWebhooks(parts: {
     try {
       for (const id of logs.keys()) if (store.webhook(id) === null) logs.delete(id)
       const enabled = new Map((parts.leads() ? store.signing() : []).map(webhook => [webhook.id, webhook]))
-      for (const [id, { webhook, queue }] of serving) {
+      for (const [id, { webhook, queue, kept }] of serving) {
         const now = enabled.get(id)
-        if (now !== undefined && now.url === webhook.url && String(now.kinds) === String(webhook.kinds))
-          continue
+        const isSame = now?.url === webhook.url && String(now.kinds) === String(webhook.kinds)
+        if (isSame && !isMoved(id, kept)) continue
         queue.stop()
         serving.delete(id)
       }
-      for (const webhook of enabled.values()) {
-        const queue = serving.has(webhook.id) ? null : queueFor(webhook)
-        if (queue !== null) serving.set(webhook.id, { webhook, queue })
-      }
+      for (const webhook of enabled.values()) if (!serving.has(webhook.id)) serve(webhook)
     } catch (error) {
       log.webhooksNotRead(error)
     }
   }
 
-  /** Null where how far it was told cannot be read now: the next look tries again. */
-  function queueFor(webhook: SigningWebhook): DeliveryQueue | null {
+  /** Another service was asked to send it events again. */
+  function isMoved(id: string, kept: number | null): boolean {
+    const position = parts.shared ? eventLog.marked(marksOf(id).position) : undefined
+    return position !== undefined && position !== kept
+  }
+
+  /** Where how far it was told cannot be read now, the next look tries again. */
+  function serve(webhook: SigningWebhook): void {
     const { id } = webhook
     const marks = marksOf(id)
     const [position, since] = [eventLog.marked(marks.position), eventLog.marked(marks.failing)]
-    if (position === undefined || since === undefined) return null
+    if (position === undefined || since === undefined) return
     const failing = since ?? 0
     let said = failing > 0
-    return startDeliveryQueue({
+    const queue = startDeliveryQueue({
       webhook,
       reader,
       sender,
       timing: parts.timing,
       from: {
-        // The number was given by the event log of the service that made it, which may be another one.
-        position: position ?? (parts.shared ? reader.positionAt(now() - TAKEN_OVER_MS) : webhook.fromSeq),
+        position: position ?? firstOf(webhook),
         failingSince: failing > 0 ? failing : null,
       },
-      keep: (position, since) =>
-        eventLog.writeMarked([], { name: marks.position, value: position }) &&
-        eventLog.writeMarked([], { name: marks.failing, value: since ?? 0 }),
+      keep(position, since) {
+        if (!eventLog.writeMarked([], { name: marks.position, value: position })) return false
+        one.kept = position
+        return eventLog.writeMarked([], { name: marks.failing, value: since ?? 0 })
+      },
       now,
       onOutcome(event, outcome) {
         log.webhookAnswered(outcome)
@@ -131,6 +136,13 @@ function startWebhooks(parts: {
       onFailed: (error, event) => log.webhookEventFailed(id, event, error),
       onGiveUp: reason => giveUp(id, marks.failing, reason),
     })
+    const one: Serving = { webhook, queue, kept: position }
+    serving.set(id, one)
+  }
+
+  /** Its own number may be of the time before events were shared. */
+  function firstOf({ fromSeq }: SigningWebhook): number {
+    return parts.shared ? Math.max(fromSeq, reader.positionAt(now() - TAKEN_OVER_MS)) : fromSeq
   }
 
   function giveUp(id: string, failing: string, reason: 'gone' | 'unreachable'): void {

@@ -60,7 +60,7 @@ export function openApi(url: string, data: string, { unverified = false } = {}):
       const items: Item[] = []
       for (let cursor: string | null = ''; cursor !== null; ) {
         const from: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
-        const { status, body } = await call('GET', `${path}?limit=500${from}`)
+        const { status, body } = await call('GET', `${path}${path.includes('?') ? '&' : '?'}limit=500${from}`)
         if (status !== 200) throw new Error(`${path} answered ${status}`)
         items.push(...(body.items as Item[]))
         cursor = body.nextCursor

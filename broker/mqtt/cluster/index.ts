@@ -250,7 +250,7 @@ function createCluster(
       },
     } satisfies OtherNodesOfBus<Envelope>,
 
-    router: { published: publishing.logged, unretain: publishing.unretain } satisfies OtherNodesOfRouter,
+    router: { ...publishing, published: publishing.logged } satisfies OtherNodesOfRouter,
 
     /** A session here subscribes to the filter, by itself or as a member of a group; `unfollow` where one does no more. */
     follow(filter: string): void {

@@ -21,6 +21,8 @@ export type OtherNodes = {
   published(message: Message, shares: ReadonlyMap<string, number>): boolean
   /** What a topic retains was cleared here. */
   unretain(topic: string): void
+  /** Whether this node comes before another one in an order that all agree upon. */
+  isBefore(node: number): boolean
 }
 /** Of a message from another node. Shared subscriptions are given theirs by `giveToGroup`. */
 export type Arrival = { isRetained: boolean }
@@ -99,7 +101,7 @@ export function createRouter(parts: {
       )
     if (shared !== null)
       for (const group of shared as Group[]) {
-        if (!isPlacedHere(group)) continue
+        if (!isPlacedHere(group, message)) continue
         const member = groups.choose(group, message)
         // By a subscription of its own it has it already.
         if (member !== null && member.mark !== mark) deliveries.push(asMember(member, group, message))
@@ -108,9 +110,11 @@ export function createRouter(parts: {
   }
 
   /** Of a group with members on several nodes one node gets it: the publisher's decides. */
-  function isPlacedHere(group: Group): boolean {
+  function isPlacedHere(group: Group, { topic }: Message): boolean {
     if (arrival !== null) return false
     if (group.elsewhere === null) return true
+    // What is said below `$`, each node says to those that are there: of those that have members, one to this group.
+    if (topic.startsWith('$')) return group.elsewhere.every(node => parts.others!.isBefore(node))
     const node = groups.place(group)
     if (node === null) return true
     shares ??= new Map()

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TailRow } from '../../../db/events/audit-tail.ts'
-import type { NewEvent } from '../../../db/events/event-log.ts'
+import type { NewEvent } from '../../../db/events/event-rows.ts'
 import { startEventRecorder } from '../../../provisioning/events/event-recorder.ts'
 
 test('a new log begins where the record is when the service starts, not when somebody looks for the first time', () => {
