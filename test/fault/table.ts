@@ -110,6 +110,12 @@ export const faults: Row[] = [
     tests: [{ file: 'e2e/ca-rotation.test.ts' }],
   },
   {
+    row: 'agents',
+    fault:
+      'a simulated run over two agents: one far away with a clock an hour ahead, one whose link goes down; one clock, no loss, said',
+    tests: [{ file: 'fault/agents.test.ts' }],
+  },
+  {
     row: 'network',
     fault:
       '10 % packet loss, 1 Mbit/s, resets, a network split: nothing lost, QoS 2 once, the dead peer is found',

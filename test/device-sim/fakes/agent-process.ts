@@ -15,12 +15,25 @@ export type AgentProcess = { address: AgentAddress; child: ChildProcess } & Asyn
 export async function startAgentProcess(
   identityFile: string,
   trust: string,
-  { aheadSeconds = 0, workers = 2 }: { aheadSeconds?: number; workers?: number } = {},
+  {
+    aheadSeconds = 0,
+    workers = 2,
+    host = '127.0.0.1',
+    namespaceOf = null,
+  }: {
+    aheadSeconds?: number
+    workers?: number
+    host?: string
+    /** A process whose network the agent is to have. */
+    namespaceOf?: number | null
+  } = {},
 ): Promise<AgentProcess> {
-  const args = [main, 'agent', '--listen', '127.0.0.1:0', '--trust', trust]
+  const args = [process.execPath, main, 'agent', '--listen', `${host}:0`, '--trust', trust]
   args.push('--agent-identity', identityFile, '--workers', String(workers))
   const clocks = aheadSeconds === 0 ? {} : { LD_PRELOAD: fakeTime, FAKETIME: `+${aheadSeconds}s` }
-  const child = spawn(process.execPath, args, {
+  if (namespaceOf !== null) args.unshift('nsenter', '-t', String(namespaceOf), '-n')
+  const [program = '', ...rest] = args
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: { ...process.env, ...clocks },
   })
@@ -28,7 +41,7 @@ export async function startAgentProcess(
   const [line] = await once(createInterface(child.stdout!), 'line')
   const [, port, fingerprint] = /:(\d+), fingerprint ([0-9a-f]{64})$/.exec(line) ?? []
   return {
-    address: { name: `127.0.0.1:${port}`, host: '127.0.0.1', port: Number(port), fingerprint: fingerprint! },
+    address: { name: `${host}:${port}`, host, port: Number(port), fingerprint: fingerprint! },
     child,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')

@@ -7,7 +7,7 @@ export type PlainBroker = Awaited<ReturnType<typeof startPlainBroker>>
 
 type Received = { client: string; topic: string; payload: Buffer; qos: number; retain: boolean }
 
-export async function startPlainBroker() {
+export async function startPlainBroker(host = '127.0.0.1') {
   const aedes = new Aedes()
   await aedes.listen()
   const received: Received[] = []
@@ -22,13 +22,13 @@ export async function startPlainBroker() {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket)).on('error', () => {})
     aedes.handle(socket)
-  }).listen(0, '127.0.0.1')
+  }).listen(0, host)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
     aedes,
     port,
-    url: `mqtt://127.0.0.1:${port}`,
+    url: `mqtt://${host}:${port}`,
     received,
     clients,
     async [Symbol.asyncDispose]() {
