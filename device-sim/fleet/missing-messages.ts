@@ -5,11 +5,15 @@ import { type Device, fill } from './device-state.ts'
 import { matches, prefixOf } from './filter.ts'
 import type { WorkerContext } from './worker-context.ts'
 
-/** How many messages subscribers lack now, by the QoS that they should have been delivered with. */
+/**
+ * How many messages subscribers lack now, by the QoS that they should have been delivered with. Of a stream that began within
+ * `clocksDifferMs` of the subscription it is not known whether it began before: what arrives first counts.
+ */
 export function missingByQos(
   devices: Iterable<Device>,
   streams: readonly Stream[],
   context: WorkerContext,
+  clocksDifferMs: number,
 ): [qos0: number, qos1: number, qos2: number] {
   const missing: [number, number, number] = [0, 0, 0]
   const byTopic = streams.toSorted((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0))
@@ -19,7 +23,7 @@ export function missingByQos(
       for (const stream of candidates(byTopic, prefixOf(filter))) {
         if (seen.has(stream.stream) || !matches(filter, stream.topic)) continue
         seen.add(stream.stream)
-        const fromStart = device.subscribedAt < stream.firstSentAt
+        const fromStart = device.subscribedAt + clocksDifferMs < stream.firstSentAt
         // Not connected at the end: later messages are not missing, they were not subscribed to or are still queued.
         if (!device.session) context.deliveries.wasAway(device.index, false)
         const lacking = context.deliveries.lacking(device.index, stream, fromStart && device.session !== null)

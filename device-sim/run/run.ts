@@ -223,7 +223,7 @@ function createRun(
       if (!signal.aborted) for (const one of plan.asserts) if (one.atMs === null) check('assert', one, true)
       const connectedAtEnd = samples.total().populations
       await pool.quiet(signal.aborted ? DRAIN_MS / 5 : DRAIN_MS)
-      const overflow = await pool.settle()
+      const overflow = await pool.settle(2 * Math.max(0, ...agents().map(agent => agent.clockErrorMs)))
       await excuses.settle(findings, samples)
       if (overflow > 0)
         limits.add('ledger', `${overflow} pairs of sender and subscriber were not counted by number`)

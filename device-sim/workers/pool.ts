@@ -20,8 +20,8 @@ export type Pool = {
   look(patienceMs: number): Promise<void>
   /** Stops messages; returns the streams once no message is in flight. */
   quiet(drainMs: number): Promise<void>
-  /** Counts what subscribers lack. @returns pairs that the ledgers had no room for. */
-  settle(): Promise<number>
+  /** Counts what subscribers lack; `clocksDifferMs` is the most between two workers. @returns pairs that the ledgers had no room for. */
+  settle(clocksDifferMs: number): Promise<number>
   end(): Promise<void>
   /** Kills the remaining workers. */
   close(): void
@@ -126,11 +126,12 @@ export function createPool(slots: readonly WorkerSlot[], listener: PoolListener)
         }),
       )
     },
-    async settle() {
+    async settle(clocksDifferMs) {
       const streams = workers.flatMap(worker => worker.streams)
       const overflows = await Promise.all(
         workers.map(async worker => {
-          const answer = await ask(worker, { do: 'settle', streams: worker.listens ? streams : [] })
+          const own = worker.listens ? streams : []
+          const answer = await ask(worker, { do: 'settle', streams: own, clocksDifferMs })
           return answer?.is === 'settled' ? answer.ledgerOverflow : 0
         }),
       )

@@ -41,8 +41,8 @@ export type ToWorker =
   | { do: 'rekey'; device: number; credentials: Credentials }
   /** Devices stop publishing and reconnecting. Answered with `quiet` once nothing is in flight, or after `drainMs`. */
   | { do: 'quiet'; drainMs: number }
-  /** What all workers sent: gaps of subscribers are counted. Answered with a last `tick`, then `settled`. */
-  | { do: 'settle'; streams: Stream[] }
+  /** What all workers sent, by clocks that differ by at most `clocksDifferMs`: gaps of subscribers are counted. Answered with a last `tick`, then `settled`. */
+  | { do: 'settle'; streams: Stream[]; clocksDifferMs: number }
   /** All devices disconnect. Answered with `ended`. */
   | { do: 'end' }
 

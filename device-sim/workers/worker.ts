@@ -2,7 +2,7 @@
 // Does not know the other workers; ends with its parent.
 
 import { checkAfterGrace } from '../fleet/admission-verdict.ts'
-import { createDeliveryTracker, type Stream } from '../fleet/delivery-tracker.ts'
+import { createDeliveryTracker } from '../fleet/delivery-tracker.ts'
 import { connect } from '../fleet/device.ts'
 import { createDevice, type Device } from '../fleet/device-state.ts'
 import { createGroups, type Group } from '../fleet/group.ts'
@@ -148,17 +148,21 @@ async function quiet(of: WorkerContext, drainMs: number): Promise<void> {
 }
 
 /** The last messages may still be on their way to subscribers: longer, where some are missing. @returns those that did not come. */
-async function deliveriesEnd(of: WorkerContext, streams: Stream[]): Promise<[number, number, number]> {
+async function deliveriesEnd(
+  of: WorkerContext,
+  { streams, clocksDifferMs }: Extract<ToWorker, { do: 'settle' }>,
+): Promise<[number, number, number]> {
   const from = schedule.now()
   const silence = async (ms: number): Promise<void> => {
     const over = (): number => Math.min(from + DELIVERY_MOST_MS, Math.max(from, of.lastArrivalAt) + ms)
     while (schedule.now() < over()) await schedule.wait(schedule.now() + DRAIN_LOOK_MS)
   }
   await silence(DELIVERY_SILENCE_MS)
-  const missing = missingByQos(devices.values(), streams, of)
-  if (missing.every(count => count === 0)) return missing
+  const count = () => missingByQos(devices.values(), streams, of, clocksDifferMs)
+  const missing = count()
+  if (missing.every(each => each === 0)) return missing
   await silence(DELIVERY_SILENCE_WHERE_MISSING_MS)
-  return missingByQos(devices.values(), streams, of)
+  return count()
 }
 
 async function end(of: WorkerContext): Promise<void> {
@@ -214,7 +218,7 @@ async function carryOut(message: ToWorker): Promise<void> {
     case 'quiet':
       return quiet(of, message.drainMs)
     case 'settle': {
-      const missing = await deliveriesEnd(of, message.streams)
+      const missing = await deliveriesEnd(of, message)
       for (const qos of [0, 1, 2] as const) of.counts.traffic[qos].lost += missing[qos]
       await tick(of)
       return send({ is: 'settled', ledgerOverflow: of.deliveries.overflow() })
