@@ -55,19 +55,27 @@ export type LastSeenNotes = {
 
 /** Throws where the registry is locked or full, as all notes do. */
 export function prepareLastSeenNotes(sqlite: Database): LastSeenNotes {
-  const connection = `connected_at = @since, address = @address, fingerprint = @fingerprint, protocol_level = @protocolLevel`
-  const rest = `session_kept = @sessionKept, messages_waiting = @messagesWaiting, bytes_in = bytes_in + @bytesIn,
-    bytes_out = bytes_out + @bytesOut WHERE device_id = @deviceId`
+  const rest = `address = coalesce(@address, address), fingerprint = coalesce(@fingerprint, fingerprint),
+    protocol_level = coalesce(@protocolLevel, protocol_level), bytes_in = bytes_in + @bytesIn, bytes_out = bytes_out + @bytesOut
+    WHERE device_id = @deviceId`
   const connected = sqlite.prepare(
-    `UPDATE last_seen SET seen_at = ${CONNECTED}, node_id = @nodeId, ${connection},
+    `UPDATE last_seen SET seen_at = ${CONNECTED}, node_id = @nodeId, connected_at = @since,
        disconnected_at = coalesce(@until, disconnected_at), reason = coalesce(@reason, reason), ${rest}`,
   )
   // A connection that another broker has is not over because an older one here is.
   const gone = sqlite.prepare(
-    `UPDATE last_seen SET seen_at = @until, node_id = NULL, disconnected_at = @until, reason = @reason, ${connection}, ${rest}
+    `UPDATE last_seen SET seen_at = @until, node_id = NULL, disconnected_at = @until, reason = @reason, ${rest}
        AND (node_id IS NULL OR node_id = @nodeId OR connected_at <= @since)`,
   )
   const waiting = sqlite.prepare(`UPDATE last_seen SET ${rest}`)
+  // Apart, and only where they change: SQLite writes the indexes of all columns that a statement sets.
+  const begun = sqlite.prepare(
+    'UPDATE last_seen SET connected_at = @since WHERE device_id = @deviceId AND connected_at <> @since',
+  )
+  const stored = sqlite.prepare(
+    `UPDATE last_seen SET session_kept = @sessionKept, messages_waiting = @messagesWaiting
+     WHERE device_id = @deviceId AND (session_kept <> @sessionKept OR messages_waiting <> @messagesWaiting)`,
+  )
   const endAll = sqlite.prepare(
     `UPDATE last_seen SET (seen_at, disconnected_at, reason, node_id) =
        (SELECT at, at, 'broker_lost', NULL FROM (SELECT max(connected_at,
@@ -77,11 +85,15 @@ export function prepareLastSeenNotes(sqlite: Database): LastSeenNotes {
   return {
     lastSeen: sqlite.transaction<LastSeenNotes['lastSeen']>((nodeId, notes) => {
       for (const { live, ended, ...note } of notes) {
-        const values = { ...note, nodeId, sessionKept: note.sessionKept ? 1 : 0 }
-        if (live !== null)
+        const unknown = { address: null, fingerprint: null, protocolLevel: null }
+        const values = { ...unknown, ...note, nodeId, sessionKept: note.sessionKept ? 1 : 0 }
+        if (live !== null) {
           connected.run({ ...values, ...live, until: ended?.until ?? null, reason: ended?.reason ?? null })
-        else if (ended !== null) gone.run({ ...values, ...ended })
-        else waiting.run(values)
+        } else if (ended !== null) {
+          if (gone.run({ ...values, ...ended }).changes === 0) continue
+          begun.run({ ...values, ...ended })
+        } else waiting.run(values)
+        stored.run(values)
       }
     }).immediate,
     endAll: nodeId => void endAll.run({ nodeId }),
