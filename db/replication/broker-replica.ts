@@ -5,6 +5,7 @@ import { createNoteForwarder } from './note-forwarder.ts'
 import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
 import { startReplica } from './replica.ts'
+import { notOfBrokers } from './replicated-tables.ts'
 
 export type BrokerReplica = {
   notes: BrokerNotes
@@ -30,7 +31,7 @@ export async function openBrokerReplica(options: {
 }): Promise<BrokerReplica> {
   const { settings, node, onFailed } = options
   const name = `rollcall broker ${node}`
-  const replica = await startReplica({ settings, file: options.file, name, onFailed })
+  const replica = await startReplica({ settings, file: options.file, name, onFailed, without: notOfBrokers })
   try {
     const link = createPostgresLink({ settings, name: `${name} start` })
     await link.ask(client => declareIsolation(client, node, options.cutMs)).finally(link.close)

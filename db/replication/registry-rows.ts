@@ -79,12 +79,14 @@ export async function readHead(client: PostgresClient): Promise<Head> {
 export async function readChanges(
   client: PostgresClient,
   after: number,
+  without: readonly string[],
 ): Promise<{ head: Head; known: string | null; rows: ChangedRow[] | null }> {
   const { rows } = await client.query<HeadRow & Row & { known: string | null }>(
     `SELECT ${HEAD_COLUMNS}, (SELECT id FROM rollcall.registry_groups WHERE sequence = $1) AS known,
        r.table_name, r.key, r.live, r.content FROM rollcall.registry_head h
-     LEFT JOIN LATERAL (SELECT * FROM rollcall.registry_rows WHERE sequence > $1 ORDER BY sequence LIMIT $2) r ON true`,
-    [after, ROWS_AT_ONCE + 1],
+     LEFT JOIN LATERAL (SELECT * FROM rollcall.registry_rows WHERE sequence > $1 AND table_name <> ALL ($3)
+       ORDER BY sequence LIMIT $2) r ON true`,
+    [after, ROWS_AT_ONCE + 1, without],
   )
   const changed = rows.filter(({ table_name }) => table_name !== null).map(changedRow)
   const known = rows[0]?.known ?? null
@@ -100,20 +102,23 @@ export async function groupIdAt(client: PostgresClient, sequence: number): Promi
   return rows[0]?.id ?? null
 }
 
-/** The head, and readers of all rows after a sequence in one snapshot, which lasts until the work is done. */
-export async function inSnapshot(
-  client: PostgresClient,
-  work: (head: Head, rowsAfter: (sequence: number) => AsyncGenerator<ChangedRow[]>) => Promise<void>,
-): Promise<void> {
+/** The head, for work that reads rows in one snapshot, which lasts until it is done. */
+export async function inSnapshot<T>(client: PostgresClient, work: (head: Head) => Promise<T>): Promise<T> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await work(await readHead(client), sequence => rowsAfter(client, sequence))
+  const result = await work(await readHead(client))
   await client.query('COMMIT')
+  return result
 }
 
 /** In batches, and in the caller's transaction. */
-export async function* rowsAfter(client: PostgresClient, sequence: number): AsyncGenerator<ChangedRow[]> {
+export async function* rowsAfter(
+  client: PostgresClient,
+  sequence: number,
+  without: readonly string[] = [],
+): AsyncGenerator<ChangedRow[]> {
   await client.query(
-    `DECLARE changed CURSOR FOR SELECT table_name, key, live, content FROM rollcall.registry_rows WHERE sequence > ${Number(sequence)}`,
+    `DECLARE changed CURSOR FOR SELECT table_name, key, live, content FROM rollcall.registry_rows
+     WHERE sequence > ${Number(sequence)} AND table_name <> ALL ('{${without.join(',')}}')`,
   )
   for (;;) {
     const { rows } = await client.query<Row>(`FETCH ${ROWS_PER_FETCH} FROM changed`)
@@ -121,6 +126,34 @@ export async function* rowsAfter(client: PostgresClient, sequence: number): Asyn
     yield rows.map(changedRow)
   }
   await client.query('CLOSE changed')
+}
+
+/** The tables that there are rows of. */
+export async function tablesThere(client: PostgresClient): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `WITH RECURSIVE there AS (
+       SELECT min(table_name) AS name FROM rollcall.registry_rows
+       UNION ALL SELECT (SELECT min(table_name) FROM rollcall.registry_rows WHERE table_name > there.name) FROM there WHERE name IS NOT NULL
+     ) SELECT name FROM there WHERE name IS NOT NULL`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** All rows of a table in the order of their keys, as texts of `encodeValues` with commas between. The next are read while the caller works. */
+export async function* contentsOf(client: PostgresClient, table: string): AsyncGenerator<string> {
+  const read = (after: string) =>
+    client.query<{ last: string | null; contents: string }>({
+      name: 'rows_of_table',
+      text: `SELECT max(key) AS last, string_agg(content, ',') AS contents FROM (
+        SELECT key, content FROM rollcall.registry_rows WHERE table_name = $1 AND key > $2 AND live ORDER BY key LIMIT ${ROWS_PER_FETCH}) p`,
+      values: [table, after],
+    })
+  let page = (await read('')).rows[0]
+  while (page?.last != null) {
+    const next = read(page.last)
+    yield page.contents
+    page = (await next).rows[0]
+  }
 }
 
 /** The sequence of the group; null where another was first, or one of its notes is gone. One statement, so one transaction. */

@@ -23,12 +23,12 @@ export type ReplicaFile = {
 }
 
 /**
- * Opens the connection that writes rows into a replica, and makes the file where there is none. One of another version is made anew: all
- * that is in it is in PostgreSQL. Throws `registry_replicated` where the file is a registry of its own.
+ * Opens the connection that writes rows into a replica, and makes the file where there is none; `without` are tables that it has not. One of
+ * another version, or with a table that it is to be without, is made anew: all that is in it is in PostgreSQL. Throws `registry_replicated`
+ * where the file is a registry of its own.
  */
-export function openReplicaFile(file: string): ReplicaFile {
-  if (existsSync(file) && versionOfReplica(file) !== schemaVersion)
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true })
+export function openReplicaFile(file: string, without: readonly string[] = []): ReplicaFile {
+  if (existsSync(file) && !isOfThisKind(file, without)) removeReplica(file)
   const sqlite = new Sqlite(file, { timeout: OPENING_BUSY_TIMEOUT_MS })
   try {
     chmodSync(file, 0o600)
@@ -36,7 +36,7 @@ export function openReplicaFile(file: string): ReplicaFile {
     // What a power loss takes is asked for again. And what refers to a row may come after it.
     sqlite.pragma('synchronous = NORMAL')
     sqlite.pragma('foreign_keys = OFF')
-    if (sqlite.pragma('user_version', { simple: true }) === 0) lay(sqlite)
+    if (sqlite.pragma('user_version', { simple: true }) === 0) lay(sqlite, without)
     sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
   } catch (error) {
     sqlite.close()
@@ -102,11 +102,12 @@ export function makeOwnRegistry(file: string, withoutRowsOf: readonly string[]):
 }
 
 /** One transaction, so that a process killed in the middle leaves an empty file. */
-function lay(sqlite: Database): void {
+function lay(sqlite: Database, without: readonly string[]): void {
   sqlite
     .transaction(() => {
       migrate(sqlite)
       for (const name of triggerNames(sqlite)) sqlite.exec(`DROP TRIGGER ${name}`)
+      for (const name of without) sqlite.exec(`DROP TABLE ${name}`)
       sqlite.exec(`CREATE TABLE ${REPLICA_TABLE} (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         registry_id TEXT NOT NULL,
@@ -117,13 +118,18 @@ function lay(sqlite: Database): void {
     .immediate()
 }
 
-/** The schema of a replica; 0 of one that does not say which group it has last. */
-function versionOfReplica(file: string): number {
+export function removeReplica(file: string): void {
+  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true })
+}
+
+/** Whether a file can be gone on with: it is empty, or says which group it has last, and has none of these tables. */
+function isOfThisKind(file: string, without: readonly string[]): boolean {
   const sqlite = new Sqlite(file, { timeout: OPENING_BUSY_TIMEOUT_MS })
   try {
     const version = sqlite.pragma('user_version', { simple: true }) as number
-    if (version === 0) return schemaVersion
-    if (sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(REPLICA_TABLE) === undefined)
+    if (version === 0) return true
+    const has = sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?')
+    if (has.get(REPLICA_TABLE) === undefined)
       throw new RegistryError(
         'registry_replicated',
         `${file} is a registry of its own and no replica: name another directory with --data`,
@@ -131,7 +137,8 @@ function versionOfReplica(file: string): number {
     const columns = sqlite
       .prepare<[], string>(`SELECT name FROM pragma_table_info('${REPLICA_TABLE}')`)
       .pluck()
-    return columns.all().includes('group_id') ? version : 0
+    if (version !== schemaVersion || !columns.all().includes('group_id')) return false
+    return without.every(name => has.get(name) === undefined)
   } finally {
     sqlite.close()
   }

@@ -3,6 +3,7 @@
 
 import type { GroupAt } from '../open.ts'
 import { RegistryError } from '../registry-error.ts'
+import { firstSync } from './first-sync.ts'
 import type { PostgresClient, PostgresSettings } from './postgres.ts'
 import { createPostgresLink, unreachable } from './postgres-link.ts'
 import { preparePostgresSchema } from './postgres-schema.ts'
@@ -13,6 +14,7 @@ import {
   inSnapshot,
   REGISTRY_CHANNEL,
   readChanges,
+  rowsAfter,
 } from './registry-rows.ts'
 import { createRepeatedLook } from './repeated-look.ts'
 import { openReplicaFile } from './replica-file.ts'
@@ -44,6 +46,8 @@ export type ReplicaOptions = {
   name: string
   /** Whether tables may be made in PostgreSQL. */
   writer?: boolean
+  /** Tables that it is without. */
+  without?: readonly string[]
   /** How often PostgreSQL is asked where nothing is heard. */
   everyMs?: number
   onFailed(error: unknown): void
@@ -57,7 +61,9 @@ const NONE: GroupAt = { sequence: 0, id: null }
 /** Opens the replica and brings it in step before it resolves; then follows. Throws where PostgreSQL cannot be used. */
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const { settings, everyMs = EVERY_MS } = options
-  const replica = openReplicaFile(options.file)
+  const without = options.without ?? []
+  await firstSync({ ...options, without })
+  const replica = openReplicaFile(options.file, without)
   const { sqlite } = replica
   const application = prepareRowApplication(sqlite)
   let heardAt = Number.NEGATIVE_INFINITY
@@ -123,7 +129,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   async function ask(client: PostgresClient): Promise<void> {
     const began = performance.now()
     const after = groupAt()
-    const { head, known, rows } = await readChanges(client, after.sequence)
+    const { head, known, rows } = await readChanges(client, after.sequence, without)
     assertSame(head, after, known)
     const behind = head.group.sequence - after.sequence
     if (rows === null || behind >= GROUPS_KEPT || after.sequence < head.completeFrom) await askForMuch(client)
@@ -136,7 +142,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   }
 
   async function askForMuch(client: PostgresClient): Promise<void> {
-    await inSnapshot(client, (head, rowsAfter) =>
+    await inSnapshot(client, head =>
       alone(async () => {
         const reached = groupAt()
         const isBehind = reached.sequence <= head.group.sequence
@@ -147,8 +153,10 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         sqlite.exec('BEGIN IMMEDIATE')
         try {
           if (after === 0) application.removeAll()
-          else for await (const rows of rowsAfter(after)) for (const row of rows) application.removeRow(row)
-          for await (const rows of rowsAfter(after)) application.insertRows(rows)
+          else
+            for await (const rows of rowsAfter(client, after, without))
+              for (const row of rows) application.removeRow(row)
+          for await (const rows of rowsAfter(client, after, without)) application.insertRows(rows)
           replica.setPosition({ registryId, group: head.group })
           sqlite.exec('COMMIT')
         } finally {

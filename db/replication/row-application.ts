@@ -6,7 +6,7 @@ import { type ReplicatedTable, readReplicatedTables, sequenceTable } from './rep
 import type { ChangedRow } from './row-capture.ts'
 import { decodeValues, type SqliteValue } from './row-encoding.ts'
 
-type Statements = {
+export type TableStatements = {
   table: ReplicatedTable
   remove: Statement<SqliteValue[]>
   insert: Statement<SqliteValue[]>
@@ -21,7 +21,7 @@ export type RowApplication = ReturnType<typeof prepareRowApplication>
  * version does not know, or that breaks a constraint; what SQLite says of its file is thrown as it is.
  */
 export function prepareRowApplication(sqlite: Database) {
-  const tables = new Map<string, Statements>()
+  const tables = new Map<string, TableStatements>()
   for (const table of [...readReplicatedTables(sqlite), sequenceTable]) {
     const where = table.key.map(column => `${column} = ?`).join(' AND ')
     const places = table.columns.map(() => '?').join(', ')
@@ -32,7 +32,7 @@ export function prepareRowApplication(sqlite: Database) {
     })
   }
 
-  function statementsOf(row: ChangedRow): Statements {
+  function statementsOf(row: ChangedRow): TableStatements {
     const found = tables.get(row.table)
     if (found === undefined)
       throw new Error(`the registry in PostgreSQL has a table ${row.table}, which is unknown here`)
@@ -62,6 +62,8 @@ export function prepareRowApplication(sqlite: Database) {
         naming(row, insert)
       }
     },
+    /** Of all tables, SQLite's own last. */
+    tables: [...tables.values()],
     /** Before a first sync: a new file holds rows of its own. */
     removeAll(): void {
       for (const { table } of tables.values()) sqlite.exec(`DELETE FROM ${table.name}`)
@@ -71,13 +73,18 @@ export function prepareRowApplication(sqlite: Database) {
 
 /** A row that cannot be written stops the replica: which one it is must be said. */
 function naming(row: ChangedRow, work: (row: ChangedRow) => void): void {
+  namingRow(row.table, () => work(row), `the row ${row.key.slice(0, KEY_SHOWN)}`)
+}
+
+/** Throws `registry_corrupt` in place of what is wrong with a row of the table. */
+export function namingRow(table: string, work: () => void, which = 'a row'): void {
   try {
-    work(row)
+    work()
   } catch (error) {
     if (asRegistryError(error) !== error) throw error
     throw new RegistryError(
       'registry_corrupt',
-      `the row ${row.key.slice(0, KEY_SHOWN)} of the table ${row.table} in PostgreSQL cannot be written into the replica (${(error as Error).message}): repair the row, or restore a backup`,
+      `${which} of the table ${table} in PostgreSQL cannot be written into the replica (${(error as Error).message}): repair the row, or restore a backup`,
       { cause: error },
     )
   }

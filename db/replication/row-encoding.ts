@@ -18,6 +18,18 @@ export function decodeValues(text: string): SqliteValue[] {
   return (JSON.parse(text) as Encoded[]).map(decoded)
 }
 
+/** As `decodeValues` of many rows at once; integers of columns that hold nothing else are numbers. */
+export function decodeRows(texts: string, isInteger: readonly boolean[]): (SqliteValue | number)[][] {
+  const rows = JSON.parse(`[${texts}]`) as (Encoded | bigint | Buffer)[][]
+  for (const row of rows)
+    for (let at = 0; at < row.length; at += 1) {
+      const value = row[at] as Encoded
+      if (value !== null && typeof value !== 'string' && !(typeof value === 'number' && isInteger[at]))
+        row[at] = decoded(value) as bigint | Buffer
+    }
+  return rows as (SqliteValue | number)[][]
+}
+
 /** What a row is found by in PostgreSQL. */
 export function keyText(values: readonly SqliteValue[]): string {
   const text = encodeValues(values)
