@@ -5,6 +5,8 @@ import { until } from '../cli/running.ts'
 import { type Running, start } from './mosquitto.ts'
 
 const TRIES_MAX = 5
+/** Longer than a test at length may take. */
+const DEADLINE_MS = 4 * 3_600_000
 
 export type MosquittoServer = AsyncDisposable & { port: number; server: Running }
 
@@ -16,7 +18,7 @@ export async function startMosquitto(
 ): Promise<MosquittoServer> {
   for (let tries = 1; ; tries += 1) {
     const port = await freePort()
-    const server = start(program, ['-c', configure(port)])
+    const server = start(program, ['-c', configure(port)], undefined, DEADLINE_MS)
     let ended = false
     void server.ended.finally(() => {
       ended = true

@@ -14,7 +14,7 @@ export type Running = {
   stop(signal?: NodeJS.Signals): Promise<Ended>
 }
 
-/** For those that listen through a whole test, too. */
+/** For clients that listen through a whole test, too. */
 const DEADLINE_MS = 180_000
 const running = new Set<{ kill(signal: 'SIGKILL'): unknown }>()
 process.once('exit', () => {
@@ -22,7 +22,12 @@ process.once('exit', () => {
 })
 
 /** Starts a program; one that does not end by itself is killed after the deadline. */
-export function start(program: string, args: readonly string[], input?: string | Buffer): Running {
+export function start(
+  program: string,
+  args: readonly string[],
+  input?: string | Buffer,
+  deadlineMs = DEADLINE_MS,
+): Running {
   // Debian keeps mosquitto itself where only root looks for programs.
   const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` }
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
@@ -39,7 +44,7 @@ export function start(program: string, args: readonly string[], input?: string |
     })
   }
   const ended = new Promise<Ended>((resolve, reject) => {
-    const overdue = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS)
+    const overdue = setTimeout(() => child.kill('SIGKILL'), deadlineMs)
     child.once('error', reject)
     child.once('close', code => {
       clearTimeout(overdue)

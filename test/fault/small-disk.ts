@@ -3,19 +3,24 @@ import { execFileSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { scratch } from '../e2e/system.ts'
 
-/** A tmpfs of 3 MiB; null where this user may not mount. `fill` leaves at most the bytes it is told to. */
-export function mountSmallDisk():
-  | (Disposable & { at(name: string): string; fill(leave?: number): void; free(): void })
+/** A tmpfs, of 3 MiB unless told otherwise; null where this user may not mount. `fill` leaves at most the bytes it is told to. */
+export function mountSmallDisk(
+  megabytes = 3,
+):
+  | (Disposable & { path: string; at(name: string): string; fill(leave?: number): void; free(): void })
   | null {
   const folder = scratch()
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder.path], { stdio: 'pipe' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder.path], {
+      stdio: 'pipe',
+    })
   } catch {
     folder[Symbol.dispose]()
     return null
   }
   const ballast = folder.at('ballast')
   return {
+    path: folder.path,
     at: name => folder.at(name),
     fill(leave = 0) {
       const spare = folder.at('spare')

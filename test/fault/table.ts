@@ -222,6 +222,12 @@ export const faults: Row[] = [
     tests: [{ file: 'fault/slow-database.test.ts' }],
   },
   {
+    row: 'database-full',
+    fault:
+      'the disk of PostgreSQL is full, and it is killed then: nothing acknowledged is lost, QoS 0 goes on',
+    tests: [{ file: 'fault/full-database.test.ts' }],
+  },
+  {
     row: 'database-failover',
     fault:
       'PostgreSQL fails over to a standby, synchronous or behind: nothing acknowledged lost, or whatever knows more than it ends or refuses',

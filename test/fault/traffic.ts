@@ -20,7 +20,7 @@ export async function startTraffic(
   port: number | readonly number[],
   from: Someone,
   to: Someone,
-  { inFlight = 10, everyMs = 0, servername = 'localhost' } = {},
+  { inFlight = 10, everyMs = 0, servername = 'localhost', padding = 0 } = {},
 ): Promise<Traffic> {
   const clients: MqttClient[] = []
   const servers = [port].flat().map(each => ({ host: '127.0.0.1', port: each, protocol: 'mqtts' as const }))
@@ -41,7 +41,7 @@ export async function startTraffic(
 
   const receiver = come(to)
   receiver.on('message', (_topic, payload) => {
-    const text = String(payload)
+    const [text = ''] = String(payload).split(' ')
     const map = seen[text.startsWith('1') ? 1 : 2]
     map.set(text, (map.get(text) ?? 0) + 1)
   })
@@ -49,12 +49,13 @@ export async function startTraffic(
   const sender = come(from)
   let sent = 0
   let stopped = false
+  const end = padding === 0 ? '' : ` ${'x'.repeat(padding)}`
   const send = async (qos: 1 | 2) => {
     while (!stopped) {
       sent += 1
       const payload = `${qos}-${sent}`
       // While it resends what a lost connection left, this client gives a message up that it then sends all the same.
-      const sure = await sender.publishAsync(topic, payload, { qos }).then(
+      const sure = await sender.publishAsync(topic, `${payload}${end}`, { qos }).then(
         () => true,
         () => false,
       )

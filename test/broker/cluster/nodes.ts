@@ -40,7 +40,7 @@ export type Nodes = AsyncDisposable & {
   backend(id: string): Promise<Identity>
 }
 
-export async function createNodes(options: { durable?: boolean } = {}): Promise<Nodes> {
+export async function createNodes(options: { durable?: boolean; directory?: string } = {}): Promise<Nodes> {
   const [roll, nats, postgres] = await Promise.all([createRoll(), startNats(), startPostgres(options)])
   const cluster = { bus: readBusAddress(nats.url), postgres: readPostgresSettings(postgres.url) }
   const running: TestBroker[] = []
