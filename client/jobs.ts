@@ -12,6 +12,8 @@ export type Job = {
   rowsDone: number
   counts: Record<ImportOutcome, number>
   error: string | null
+  /** Of several services the machine of the one that took the upload. */
+  service: string | null
   createdAt: string
   startedAt: string | null
   finishedAt: string | null

@@ -34,6 +34,7 @@ import * as nodeLinks from './migrations/0044-node-links.ts'
 import * as nodeDrains from './migrations/0045-node-drains.ts'
 import * as auditTimes from './migrations/0046-audit-times.ts'
 import * as retainedChanges from './migrations/0047-retained-changes.ts'
+import * as servedJobs from './migrations/0048-served-jobs.ts'
 import { RegistryError } from './registry-error.ts'
 
 export const APPLICATION_ID = 0x524f4c4c // "ROLL"
@@ -74,6 +75,7 @@ const migrations: readonly Migration[] = [
   nodeDrains,
   auditTimes,
   retainedChanges,
+  servedJobs,
 ]
 
 /** The schema version this code reads and writes. */

@@ -53,6 +53,8 @@ export type Schema = TablesElsewhere & {
     counts: Generated<string>
     interruptions: Generated<number>
     error: string | null
+    service: string | null
+    served_at: number | null
     created_at: number
     started_at: number | null
     finished_at: number | null

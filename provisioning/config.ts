@@ -58,6 +58,8 @@ export type ProvisioningOptions = {
   auditCheckpointFile?: string | null
   /** How often to look for what time does to certificates. */
   lifecycleJobMs?: number
+  /** For how long one of several services may say nothing before its imports are ended. */
+  importGoneMs?: number
   /** Whether certificates that an older version let in, and that RFC 5280 forbids to rely on, are admitted on. */
   certificateGrace?: boolean
   /** Whether CRLs of trust anchors may be fetched from private addresses. */
@@ -168,6 +170,7 @@ export function readConfig(options: ProvisioningOptions, environment: Environmen
     auditCheckpointFile:
       options.auditCheckpointFile ?? (environment['ROLLCALL_AUDIT_CHECKPOINT_FILE'] || null),
     lifecycleJobMs: options.lifecycleJobMs ?? 1_000,
+    importGoneMs: options.importGoneMs ?? 300_000,
     certificateGrace: options.certificateGrace ?? flag('ROLLCALL_CERTIFICATE_GRACE', 1),
     crlPrivateAddresses: options.crlPrivateAddresses ?? flag('ROLLCALL_CRL_PRIVATE_ADDRESSES', 0),
     crlLookMs: options.crlLookMs ?? 60_000,

@@ -1,4 +1,6 @@
 // The provisioning service put together: storage, CA, what runs beside requests, server. `main.ts` runs it, tests make it.
+
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { prepareReliantReader } from '../db/issuers/rotation-store.ts'
 import { prepareRegistryFigures } from '../db/registry-figures.ts'
@@ -155,7 +157,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
       writer,
       reading,
       issuers,
-      filesAreHere: shared !== null,
+      sharing: shared === null ? null : { machine: hostname(), leads, goneMs: config.importGoneMs },
       lastUse,
       fleetTrials,
       overview,

@@ -107,8 +107,8 @@ export type Services = {
   log: Log
   deviceDays: number
   pq: PqMode
-  /** Whether each service that shares the registry works off what was uploaded to it. */
-  filesAreHere: boolean
+  /** Where services share the registry: how their imports go. */
+  sharing: { machine: string; leads(): boolean; goneMs: number } | null
   now: () => number
   lookup: AdmissionLookup
   authorizationScope: AuthorizationScope
@@ -131,7 +131,7 @@ export type Services = {
 
 type ServiceParts = Pick<
   Services,
-  | 'filesAreHere'
+  | 'sharing'
   | 'writer'
   | 'issuers'
   | 'anchors'
@@ -226,7 +226,7 @@ export function createServices(parts: ServiceParts): Services {
     lastUse,
     operators: createOperatorReader(reading),
     pq,
-    filesAreHere: parts.filesAreHere,
+    sharing: parts.sharing,
     now,
     issuers,
     anchors,

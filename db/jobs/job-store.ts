@@ -23,11 +23,14 @@ export type Job = {
   resultsBytes: number
   counts: JobCounts
   error: string | null
+  /** Of several services the machine of the one that has its rows, and when it last said that it is there. */
+  service: string | null
+  servedAt: number | null
   createdAt: number
   startedAt: number | null
   finishedAt: number | null
 }
-type NewJob = Pick<Job, 'id' | 'dryRun' | 'actor' | 'actorKind' | 'requestId' | 'rowsTotal'>
+type NewJob = Pick<Job, 'id' | 'dryRun' | 'actor' | 'actorKind' | 'requestId' | 'rowsTotal' | 'service'>
 export type JobProgress = Pick<Job, 'rowsDone' | 'rowsOffset' | 'resultsBytes' | 'counts'>
 
 export type JobWriter = {
@@ -39,6 +42,8 @@ export type JobWriter = {
   leaveJob(id: string): Promise<void>
   /** Notes how far a job is. */
   advanceJob(id: string, progress: JobProgress): Promise<void>
+  /** The service that has the rows of these jobs is there. */
+  serveJobs(ids: readonly string[]): Promise<void>
   /** Says that it is done or cannot go on. */
   endJob(id: string, state: 'done' | 'failed', error?: string): Promise<void>
   /** Throws `job_unknown`, or `job_finished` where nothing is left to cancel. */
@@ -52,13 +57,15 @@ export type JobReader = {
   /** The newest first. */
   /** Newest first, from after the one of this key on. A key is "time ID". */
   jobs(after: string | null, limit: number): Page<Job>
+  /** Those that have not ended. */
+  unfinished(): Job[]
   /** The one that runs or was running, else the one that has waited longest. */
   nextJob(isHere?: (id: string) => boolean): Job | null
 }
 
 export function createJobWriter(registry: Registry, now: () => number): JobWriter {
   return {
-    addJob: ({ id, dryRun, actor, actorKind, requestId, rowsTotal }, unfinishedMax) =>
+    addJob: ({ id, dryRun, actor, actorKind, requestId, rowsTotal, service }, unfinishedMax) =>
       transact(registry, async transaction => {
         const [count] = await rowsOf<{ unfinished: number }>(
           transaction,
@@ -75,6 +82,8 @@ export function createJobWriter(registry: Registry, now: () => number): JobWrite
           actor_kind: actorKind,
           request_id: requestId,
           rows_total: rowsTotal,
+          service,
+          served_at: service === null ? null : now(),
           created_at: now(),
         })
         const detail = { dryRun, rows: rowsTotal }
@@ -116,6 +125,13 @@ export function createJobWriter(registry: Registry, now: () => number): JobWrite
           now(),
           id,
         )
+      }),
+
+    serveJobs: ids =>
+      transact(registry, async transaction => {
+        const served = `UPDATE jobs SET served_at = ? WHERE state IN ('waiting', 'running') AND served_at IS NOT NULL
+          AND id IN (SELECT value FROM json_each(?))`
+        await run(transaction, served, now(), JSON.stringify(ids))
       }),
 
     endJob: (id, state, error) =>
@@ -202,6 +218,7 @@ export function createJobReader({ sqlite }: Registry): JobReader {
       const last = rows.length > limit ? items.at(-1)! : null
       return { items, next: last && `${last.createdAt} ${last.id}` }
     },
+    unfinished: () => next.all().map(jobOf),
     nextJob(isHere = () => true) {
       for (const row of next.all()) if (isHere(row.id)) return jobOf(row)
       return null
@@ -223,6 +240,8 @@ function jobOf(row: JobRow): Job {
     resultsBytes: row.results_bytes,
     counts: JSON.parse(row.counts),
     error: row.error,
+    service: row.service,
+    servedAt: row.served_at,
     createdAt: row.created_at,
     startedAt: row.started_at,
     finishedAt: row.finished_at,

@@ -11,6 +11,7 @@ import type { RegistrationAuthority } from '../enrollment/registration-authority
 import { Problem } from '../http/problem.ts'
 import type { Log } from '../logging/log.ts'
 import type { CsrReader } from '../x509/csr-pool.ts'
+import { watchGoneServices } from './gone-services.ts'
 import { createChunkImporter } from './import-row.ts'
 import { takeUpload, type Understood } from './intake.ts'
 import { createJobFiles } from './job-files.ts'
@@ -37,7 +38,7 @@ export type ImportService = {
   take(bytes: AsyncIterable<Buffer>, order: ImportOrder): Promise<{ job: Job; understood: Understood }>
   job(id: string): Job | null
   jobs: JobReader['jobs']
-  /** Result lines written so far. */
+  /** Result lines written so far. Throws `results_elsewhere`. */
   results(job: Job): AsyncGenerator<string>
   cancel(id: string, actor: Actor): Promise<void>
   close(): Promise<void>
@@ -48,8 +49,8 @@ type ImportServiceOptions = {
   writer: RegistryWriter
   authority: RegistrationAuthority
   readCsr: CsrReader['read']
-  /** Whether services share the registry: each works off what was uploaded to it. */
-  filesAreHere: boolean
+  /** Where services share the registry: each works off what was uploaded to it. */
+  sharing: { machine: string; leads(): boolean; goneMs: number } | null
   deviceDays: number
   log: Log
   now: () => number
@@ -61,7 +62,7 @@ const UPLOADS_MAX = 16
 const UPLOADS_EACH_MAX = 4
 
 export function createImportService(parts: ImportServiceOptions): ImportService {
-  const { writer, log } = parts
+  const { writer, log, sharing } = parts
   const jobs = createJobReader(parts.reading)
   const files = createJobFiles(join(dirname(parts.reading.file), 'jobs'))
   const mayImport = prepareMayImport(parts.reading)
@@ -69,7 +70,7 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
     jobs,
     writer,
     files,
-    isElsewhere: id => parts.filesAreHere && !files.has(id),
+    isElsewhere: id => sharing !== null && !files.has(id),
     importRows: createChunkImporter({
       ...parts,
       lookup: prepareImportLookup(parts.reading),
@@ -83,6 +84,14 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
     onFailed: log.jobFailed,
   })
 
+  const watching =
+    sharing === null
+      ? null
+      : watchGoneServices({
+          ...{ jobs, writer, files, ...sharing, onGone: log.jobFailed },
+          onFailed: error => log.jobDelayed(null, error),
+        })
+
   const uploads = boundUploads()
 
   return {
@@ -94,7 +103,8 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
         const { rows: rowsTotal, ...taken } = await takeUpload(id, files, bytes, reading)
         understood = taken.understood
         await assertStillIn()
-        await writer.addJob({ id, dryRun, actor, actorKind, requestId, rowsTotal }, UNFINISHED_MAX)
+        const service = sharing?.machine ?? null
+        await writer.addJob({ id, dryRun, actor, actorKind, requestId, rowsTotal, service }, UNFINISHED_MAX)
       } catch (error) {
         files.remove(id)
         throw error
@@ -108,11 +118,22 @@ export function createImportService(parts: ImportServiceOptions): ImportService 
     },
     job: jobs.job,
     jobs: jobs.jobs,
-    results: job => files.readResults(job.id, job.resultsBytes),
+    results(job) {
+      if (sharing !== null && job.service !== null && !files.has(job.id))
+        throw new Problem(
+          jobProblems,
+          'results_elsewhere',
+          `the service on ${job.service} took the upload of this job`,
+        )
+      return files.readResults(job.id, job.resultsBytes)
+    },
     async cancel(id, actor) {
       await writer.cancelJob(id, actor)
     },
-    close: runner.close,
+    async close() {
+      await watching?.stop()
+      await runner.close()
+    },
   }
 }
 

@@ -12,6 +12,11 @@ export const jobProblems = {
     hint: 'rollcall job list shows those there are.',
   },
   job_finished: { status: 409, title: 'The job has ended', hint: null },
+  results_elsewhere: {
+    status: 409,
+    title: 'What became of the rows is on record at another service',
+    hint: 'Ask the service that took the upload; or upload the file again, which does nothing twice.',
+  },
   upload_too_large: {
     status: 413,
     title: 'The upload is too large for one job',

@@ -160,7 +160,8 @@ export function jobRoutes(
     async (request, reply) => {
       const { outcome, certificates = true } = request.query
       const job = known(request.params.job)
-      const lines = resultLines(job, { outcome, certificates, isStillIn: () => isStillIn(request) })
+      const asked = { outcome, certificates, isStillIn: () => isStillIn(request) }
+      const lines = resultLines(imports.results(job), asked)
       return reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }) as never)
     },
   )
@@ -194,12 +195,12 @@ export function jobRoutes(
   }
 
   async function* resultLines(
-    job: Job,
+    results: AsyncIterable<string>,
     asked: { outcome: string | undefined; certificates: boolean; isStillIn(): boolean },
   ) {
     const { outcome, certificates, isStillIn } = asked
     let read = 0
-    for await (const line of imports.results(job)) {
+    for await (const line of results) {
       read += 1
       if (read % ASK_EVERY_LINES === 0 && !isStillIn())
         throw new Error('the caller of results has no right to them any more')
@@ -236,7 +237,8 @@ function unsupported(detail: string): Problem {
 }
 
 function toJobResponse(job: Job): jobSchemas.Job {
-  const { actor, actorKind: ____, requestId: _, rowsOffset: __, resultsBytes: ___, counts, ...facts } = job
+  const { actor, actorKind: ____, requestId: _, rowsOffset: __, resultsBytes: ___, ...shown } = job
+  const { counts, servedAt: _____, ...facts } = shown
   const none = { registered: 0, enrolled: 0, listed: 0, changed: 0, unchanged: 0, refused: 0 }
   const time = (at: number | null) => (at === null ? null : new Date(at).toISOString())
   return {

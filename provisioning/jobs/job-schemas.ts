@@ -72,6 +72,9 @@ const jobFields = {
     refused: count,
   }),
   error: Nullable(Type.String()),
+  service: Nullable(
+    Type.String({ description: 'Of several services the machine of the one that has its rows' }),
+  ),
   createdAt: Time,
   startedAt: Nullable(Time),
   finishedAt: Nullable(Time),

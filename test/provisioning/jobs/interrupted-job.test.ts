@@ -9,7 +9,7 @@ import { createJobRunner, type JobRunner } from '../../../provisioning/jobs/runn
 import { createRoll } from '../../harness/roll.ts'
 import { until } from '../../harness/until.ts'
 
-const actor = { actor: 'ann', actorKind: 'token', requestId: 'r', dryRun: false } as const
+const actor = { actor: 'ann', actorKind: 'token', requestId: 'r', dryRun: false, service: null } as const
 
 test('rows that end the process are given up after five ends, and only at rows where none gets on', async t => {
   const roll = await createRoll()
