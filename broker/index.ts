@@ -220,8 +220,8 @@ async function closeParts(parts: Parts, hurry: boolean): Promise<void> {
   await gatesStopped
   stores.writeBuffer.close()
   stores.recorder.close()
-  await stores.eventsOfAll?.stop()
   stores.history.close()
+  await stores.eventsOfAll?.stop()
   await parts.registry.close()
 }
 

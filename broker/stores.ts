@@ -30,7 +30,14 @@ function sharedEventsOf(
 ): SharedEvents | null {
   if (shared === null) return null
   return openSharedEvents({
-    ...{ settings: shared.settings, name: `rollcall broker ${shared.node}`, file, hasMarks: false, now },
+    ...{
+      settings: shared.settings,
+      name: `rollcall broker ${shared.node}`,
+      file,
+      hasMarks: false,
+      history: null,
+      now,
+    },
     ...{ onFailed: log.eventLogFailed, onSetAside: log.eventLogSetAside },
   })
 }
@@ -88,7 +95,10 @@ export function openStores(options: {
       log.sessionsSetAside(sessionFile.setAside.file, sessionFile.setAside.error)
     const eventFile = join(data, 'events.db')
     const eventsOfAll = sharedEventsOf(eventFile, options)
-    const history = openBrokerHistory({ file: join(data, 'history.db'), node: nodeId, log, now })
+    const history = openBrokerHistory({
+      ...{ file: join(data, 'history.db'), node: nodeId, log, now },
+      ...(eventsOfAll === null ? {} : { send: eventsOfAll.sendFigures }),
+    })
     const retainedName = options.nodeId === undefined ? 'retained.db' : `retained-${options.nodeId}.db`
     const retainedIndex = createRetainedIndex({
       file: join(data, retainedName),

@@ -1,6 +1,6 @@
 // The broker's part of the history: sessions, traffic and routing times, read in intervals, and the counts of its events.
 import type { EventCount } from '../../db/events/event-batch.ts'
-import { createHistoryLog } from '../../db/history/history-log.ts'
+import { createHistoryLog, type HistoryLogOptions } from '../../db/history/history-log.ts'
 import type { Engine } from '../mqtt/index.ts'
 import type { Traffic } from '../mqtt/traffic.ts'
 import type { BrokerLog } from '../observability/logging.ts'
@@ -32,6 +32,8 @@ export function openBrokerHistory(parts: {
   log: Pick<BrokerLog, 'historyFailed' | 'historySetAside'>
   now: () => number
   everyMs?: number
+  /** Where several machines share their history. */
+  send?: HistoryLogOptions['send']
 }): BrokerHistory {
   const { node, now } = parts
   let engine: Pick<Engine, 'sessions' | 'traffic'> | null = null

@@ -15,25 +15,43 @@ export type EventRow = {
 /** `minute` in ms since the epoch; `reason` empty where there is none. */
 export type EventCount = { minute: number; kind: EventKind; reason: string; count: number }
 export type Mark = { name: string; value: number }
-export type EventPart = { events: readonly EventRow[]; counts: readonly EventCount[]; marks: readonly Mark[] }
+/** Of the history. `minute` in ms since the epoch; of a value that was sampled, `samples` and the largest, `most`. */
+export type Figure = {
+  minute: number
+  name: string
+  label: string
+  total: number
+  samples: number
+  most: number
+}
+export type EventPart = {
+  events?: readonly EventRow[]
+  counts?: readonly EventCount[]
+  marks?: readonly Mark[]
+  figures?: readonly Figure[]
+}
 /** `place` counts all events of the batch, from 0: those that were left out have one, too. */
 export type ReadBatch = {
   events: (EventRow & { place: number })[]
   counts: EventCount[]
   marks: Mark[]
+  figures: Figure[]
 }
 
 export const DETAIL_CHARACTERS_MAX = 2_048
 const TEXT_MAX = 256
 const known = new Set<unknown>(kinds)
 
-export function encodePart({ events, counts, marks }: EventPart): string {
+export function encodePart({ events = [], counts = [], marks = [], figures = [] }: EventPart): string {
   return JSON.stringify({
     events: events.map(({ at, kind, deviceId, fingerprint, reason, node, detail }) => [
       ...[at, kind, deviceId, fingerprint, reason, node, detail],
     ]),
     counts: counts.map(({ minute, kind, reason, count }) => [minute, kind, reason, count]),
     marks: marks.map(({ name, value }) => [name, value]),
+    figures: figures.map(({ minute, name, label, total, samples, most }) => [
+      ...[minute, name, label, Math.round(total), samples, Math.round(most)],
+    ]),
   })
 }
 
@@ -43,10 +61,10 @@ export function encodeBatch(parts: readonly string[]): string {
 }
 
 export function readBatch(text: string): ReadBatch {
-  const batch: ReadBatch = { events: [], counts: [], marks: [] }
+  const batch: ReadBatch = { events: [], counts: [], marks: [], figures: [] }
   let place = 0
   for (const part of listOf(parsed(text))) {
-    const { events, counts, marks } = (part ?? {}) as Record<string, unknown>
+    const { events, counts, marks, figures } = (part ?? {}) as Record<string, unknown>
     for (const row of listOf(events)) {
       const event = eventOf(row)
       if (event !== null) batch.events.push({ ...event, place })
@@ -60,6 +78,12 @@ export function readBatch(text: string): ReadBatch {
     for (const row of listOf(marks)) {
       const [name, value] = listOf(row)
       if (isText(name) && isWhole(value)) batch.marks.push({ name, value })
+    }
+    for (const row of listOf(figures)) {
+      const [minute, name, label, total, samples, most] = listOf(row)
+      if (!isText(name) || !isText(label) || !isWhole(minute)) continue
+      if (isWhole(total) && isWhole(samples) && isWhole(most))
+        batch.figures.push({ minute, name, label, total, samples, most })
     }
   }
   return batch

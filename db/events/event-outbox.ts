@@ -79,6 +79,8 @@ export function rowsOf(
 
 /** What waits, to be read and sent. */
 export type Outbox = {
+  /** Figures of the history wait like events. */
+  put(content: string): void
   /** Of this file alone, for ever. */
   source: string
   after(number: number, limit: number): OutboxRow[]
@@ -91,9 +93,13 @@ export function prepareOutboxReader(sqlite: Database): Outbox {
   const rows = sqlite.prepare<[number, number], OutboxRow>(
     'SELECT number, events, content FROM outbox WHERE number > ? ORDER BY number LIMIT ?',
   )
+  const insert = sqlite.prepare(
+    'INSERT INTO outbox (events, waiting, content) VALUES (1, coalesce((SELECT max(waiting) FROM outbox), 0) + 1, ?)',
+  )
   const remove = sqlite.prepare('DELETE FROM outbox WHERE number <= ?')
   return {
     source: sqlite.prepare<[], string>('SELECT id FROM outbox_source').pluck().get()!,
+    put: content => void insert.run(content),
     after: (number, limit) => rows.all(number, limit),
     sent: upTo => void remove.run(upTo),
   }

@@ -1,4 +1,6 @@
 // Adding to the history: figures are collected and written in batches. Nothing here throws at a caller, and nobody waits for it.
+import type { Database } from 'better-sqlite3'
+import type { Figure } from '../events/event-batch.ts'
 import { isReplaced, setEventsAside } from '../events/event-file.ts'
 import { isDamage } from '../sessions/session-file.ts'
 import { type HistoryFile, historySteps, openHistoryFile } from './history-file.ts'
@@ -18,14 +20,16 @@ export type HistoryLogOptions = {
   everyMs?: number
   /** Called before each write: the moment to add figures that are read in intervals. */
   beforeWrite?: () => void
+  /** Where several machines share their history: takes what would be written here. False where it cannot now. */
+  send?: ((figures: readonly Figure[]) => boolean) | undefined
   /** Called at most once in ten seconds. */
   onFailed(error: unknown): void
   onSetAside(file: string, error: unknown): void
 }
 
-type Figure = { minute: number; name: string; label: string; total: number; samples: number; most: number }
-
 export const HISTORY_EVERY_MS = 2_000
+/** What all machines get is sent less often than it is looked at. */
+const SENT_EVERY = 5
 const MINUTE_MS = historySteps.minute.ms
 /** Minutes times names times labels, for as long as nothing can be written. */
 const WAITING_MAX = 5_000
@@ -34,9 +38,10 @@ const TRIM_EVERY_MS = 60_000
 
 export function createHistoryLog(parts: HistoryLogOptions): HistoryLog {
   const { file, now } = parts
-  let open: { file: HistoryFile; write: ReturnType<typeof prepareWrite> } | null = null
+  let open: { file: HistoryFile; write: ReturnType<typeof prepareFigures> } | null = null
   let waiting = new Map<string, Figure>()
   let restUntil = 0
+  let looks = 0
   const timer = setInterval(look, parts.everyMs ?? HISTORY_EVERY_MS)
   timer.unref()
 
@@ -54,7 +59,13 @@ export function createHistoryLog(parts: HistoryLogOptions): HistoryLog {
 
   function look(): void {
     parts.beforeWrite?.()
-    flush()
+    looks += 1
+    if (parts.send === undefined) flush()
+    else if (looks % SENT_EVERY === 0) send()
+  }
+
+  function send(): void {
+    if (waiting.size > 0 && parts.send!([...waiting.values()])) waiting = new Map()
   }
 
   function flush(): void {
@@ -63,7 +74,7 @@ export function createHistoryLog(parts: HistoryLogOptions): HistoryLog {
       if (open !== null && isReplaced(file, open.file)) shut()
       if (open === null) {
         const opened = openHistoryFile(file)
-        open = { file: opened, write: prepareWrite(opened) }
+        open = { file: opened, write: prepareFigures(opened.sqlite) }
       }
       open.write([...waiting.values()], now())
       waiting = new Map()
@@ -102,13 +113,15 @@ export function createHistoryLog(parts: HistoryLogOptions): HistoryLog {
       clearInterval(timer)
       restUntil = 0
       look()
-      flush() // anew, where the file was set aside
+      if (parts.send !== undefined) send()
+      else flush() // anew, where the file was set aside
       shut()
     },
   }
 }
 
-function prepareWrite({ sqlite }: HistoryFile) {
+/** Adds figures to the rows of each step, in one transaction. */
+export function prepareFigures(sqlite: Database) {
   const add = sqlite.prepare(
     `INSERT INTO figures (step, at, name, label, total, samples, most) VALUES (?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET total = total + excluded.total, samples = samples + excluded.samples,

@@ -1,10 +1,18 @@
 // Brings what waits in the event file of this machine to PostgreSQL, and what all machines brought there into the file. What is under way
 // when a process ends, or PostgreSQL does not answer, waits in the file: for the next process, once.
 import { setTimeout as delay } from 'node:timers/promises'
-import { type EventCount, encodeBatch, encodePart, type Mark, readBatch } from '../events/event-batch.ts'
+import {
+  type EventCount,
+  encodeBatch,
+  encodePart,
+  type Figure,
+  type Mark,
+  readBatch,
+} from '../events/event-batch.ts'
 import { createEventCopy, type EventBatch, sharedMarks } from '../events/event-copy.ts'
 import { type OutboxRow, rowsOf } from '../events/event-outbox.ts'
 import type { NewEvent } from '../events/event-rows.ts'
+import type { HistoryCopy } from '../history/history-copy.ts'
 import { prepareEventTables } from './event-tables.ts'
 import type { PostgresClient, PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
@@ -21,6 +29,8 @@ export type SharedEvents = {
     events: readonly NewEvent[],
     counts: readonly EventCount[],
   ): Promise<boolean>
+  /** Figures of the history, for all machines. False where they cannot be kept now. */
+  sendFigures(figures: readonly Figure[]): boolean
   /** Sends what waits first, for a short time. */
   stop(): Promise<void>
 }
@@ -38,6 +48,8 @@ export type SharedEventsOptions = {
   /** Of the process, for PostgreSQL. */
   name: string
   file: string
+  /** The history that all machines' figures go to; null where another process shows it, or none. */
+  history: HistoryCopy | null
   /** Whether this process reads and writes marks. */
   hasMarks: boolean
   now: () => number
@@ -52,6 +64,7 @@ export function openSharedEvents(options: SharedEventsOptions): SharedEvents {
     prepare: client => prepareEventTables(client, false),
   })
   const copy = createEventCopy(options)
+  const { history } = options
   /** How far PostgreSQL has the outbox of this source; null where that is to be asked. */
   let known: { source: string; last: number } | null = null
   let first: PromiseWithResolvers<void> | null = Promise.withResolvers()
@@ -102,7 +115,7 @@ export function openSharedEvents(options: SharedEventsOptions): SharedEvents {
   }
 
   async function take(): Promise<boolean> {
-    const position = copy.position()
+    const position = Math.min(copy.position(), history?.position() ?? Number.POSITIVE_INFINITY)
     const { rows } = await link.ask(client =>
       client.query<EventBatch>({
         name: 'event_batches',
@@ -111,7 +124,9 @@ export function openSharedEvents(options: SharedEventsOptions): SharedEvents {
         values: [position],
       }),
     )
-    if (rows.length > 0) copy.take(rows)
+    if (rows.length === 0) return false
+    copy.take(rows)
+    history?.take(rows)
     return rows.length === BATCHES_AT_ONCE
   }
 
@@ -147,11 +162,20 @@ export function openSharedEvents(options: SharedEventsOptions): SharedEvents {
       looking.wake()
       return isTaken
     },
+    sendFigures(figures) {
+      try {
+        copy.outbox().put(encodePart({ figures }))
+        return true
+      } catch {
+        return false // somebody else writes the file, or it is damaged: its log says so
+      }
+    },
     async stop() {
       await looking.stop()
       await Promise.race([sendAll().catch(() => {}), delay(LAST_MS, undefined, { ref: false })])
       link.close()
       copy.close()
+      history?.close()
     },
   }
 }

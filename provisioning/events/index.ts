@@ -4,6 +4,7 @@ import { prepareAuditTail } from '../../db/events/audit-tail.ts'
 import type { EventCount } from '../../db/events/event-batch.ts'
 import { createEventLog, type EventLog } from '../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../db/events/event-reader.ts'
+import { createHistoryCopy } from '../../db/history/history-copy.ts'
 import { createHistoryLog } from '../../db/history/history-log.ts'
 import { createHistoryReader, type HistoryReader } from '../../db/history/history-reader.ts'
 import type { Registry } from '../../db/index.ts'
@@ -35,11 +36,6 @@ export async function startEventService(parts: {
   const { shared, log, now } = parts
   const file = join(parts.directory, 'events.db')
   const historyFile = join(parts.directory, 'history.db')
-  const history = createHistoryLog({
-    ...{ file: historyFile, now },
-    onFailed: log.historyFailed,
-    onSetAside: log.historySetAside,
-  })
   const onCounted = (counts: Iterable<EventCount>) => {
     for (const { minute, kind, count } of counts) history.add(kind, '', count, minute)
   }
@@ -50,7 +46,14 @@ export async function startEventService(parts: {
     onSetAside: log.eventLogSetAside,
   })
   const { eventLogFailed: onFailed, eventLogSetAside: onSetAside } = log
-  const ofAll = shared?.openEvents({ file, now, onFailed, onSetAside }) ?? null
+  const historyOfAll =
+    shared === null ? null : createHistoryCopy({ file: historyFile, now, onSetAside: log.historySetAside })
+  const ofAll = shared?.openEvents({ file, history: historyOfAll, now, onFailed, onSetAside }) ?? null
+  const history = createHistoryLog({
+    ...{ file: historyFile, now, ...(ofAll === null ? {} : { send: ofAll.sendFigures }) },
+    onFailed: log.historyFailed,
+    onSetAside: log.historySetAside,
+  })
   const recording = { tail: prepareAuditTail(parts.reading.sqlite), eventLog, now, onFailed }
   const sharedRecorder =
     ofAll === null || shared === null
@@ -70,8 +73,8 @@ export async function startEventService(parts: {
       streams.close()
       await sharedRecorder?.stop()
       recorder.close()
-      await ofAll?.stop()
       history.close()
+      await ofAll?.stop()
       reader.close()
     },
   }

@@ -14,7 +14,14 @@ import { startMachines } from './machines.ts'
 import { asDevice, type Running, run, start, subscriber } from './mosquitto.ts'
 import { type System, scratch } from './system.ts'
 
-type Event = { seq: number; kind: string; deviceId: string | null; node: string | null; detail: object }
+type Event = {
+  seq: number
+  kind: string
+  reason: string | null
+  deviceId: string | null
+  node: string | null
+  detail: object
+}
 
 const world = scratch()
 let postgres: PostgresServer
@@ -140,6 +147,44 @@ test('of a shared subscription to events, with members at both brokers, one gets
   assert.equal(heard().length, 6)
   assert.equal(new Set(heard()).size, 6)
   for (const client of clients) await client.stop()
+})
+
+test('sessions at both brokers are listed, and kicked, at any service, and the history of each has both', async () => {
+  const devices: [System, Device, string][] = [
+    [one, await known('e5'), 'one'],
+    [other, await known('e6'), 'other'],
+  ]
+  const clients: Running[] = []
+  for (const [system, device] of devices)
+    clients.push(await subscriber(asDevice(system.mqttsPort, device), '-t', `devices/${device.id}/news`))
+  const nodeOf = async ({ api }: System, id: string) =>
+    (await api.call('GET', `/v1/sessions?prefix=${id}`)).body.items[0]?.node
+  for (const asked of [one, other])
+    for (const [, { id }, node] of devices)
+      await until(async () => (await nodeOf(asked, id)) === node, 'its broker is shown')
+  const ends = async (id: string) =>
+    (await eventsOf(one, `?device=${id}&kind=disconnected`)).filter(
+      ({ reason }) => reason === 'session_kicked',
+    ).length
+  for (const [index, [, { id }]] of devices.entries()) {
+    const asked = index === 0 ? other : one
+    const kicked = await asked.api.call('POST', `/v1/devices/${id}/sessions/kick`, {})
+    assert.equal(kicked.status, 200, JSON.stringify(kicked.body))
+    await until(async () => (await ends(id)) === 1, 'its session is cut')
+  }
+  for (const client of clients) await client.stop('SIGKILL')
+  const figures = async ({ api }: System) => {
+    const { periods } = (await api.call('GET', '/v1/history?span=hour')).body
+    return periods.map(({ connected, messagesReceived }: Record<string, number>) => [
+      connected,
+      messagesReceived,
+    ])
+  }
+  await until(async () => {
+    const [first, second] = [await figures(one), await figures(other)]
+    const sum = first.flat().reduce((total: number, each: number) => total + each, 0)
+    return sum > 20 && isDeepStrictEqual(first, second)
+  }, 'both have the same figures')
 })
 
 test('two clients of one certificate at a broker each are told as a clone, once, at both services', async () => {

@@ -41,7 +41,13 @@ test('a broker works with the rights that are documented for it, and cannot writ
     await until(async () => (await server.query('SELECT call FROM rollcall.broker_notes')).length === 1)
     await broker.close()
     const events = openSharedEvents({
-      ...{ settings: asBroker, name: 'b1', file: join(directory, 'events.db'), hasMarks: false },
+      ...{
+        settings: asBroker,
+        name: 'b1',
+        file: join(directory, 'events.db'),
+        hasMarks: false,
+        history: null,
+      },
       ...{ now: Date.now, onFailed, onSetAside: assert.fail },
     })
     await events.start()

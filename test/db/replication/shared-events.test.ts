@@ -9,6 +9,8 @@ import fc from 'fast-check'
 import { encodeBatch, encodePart, readBatch } from '../../../db/events/event-batch.ts'
 import { createEventLog, type EventLog, type EventLogOptions } from '../../../db/events/event-log.ts'
 import { createEventReader } from '../../../db/events/event-reader.ts'
+import { createHistoryCopy } from '../../../db/history/history-copy.ts'
+import { createHistoryReader } from '../../../db/history/history-reader.ts'
 import { makeEventTables, pruneEvents } from '../../../db/replication/event-tables.ts'
 import { readPostgresSettings } from '../../../db/replication/postgres.ts'
 import { openSharedEvents } from '../../../db/replication/shared-events.ts'
@@ -37,9 +39,12 @@ const newFile = () => join(directory, `${randomUUID()}.db`)
 const quiet = { onFailed() {}, onSetAside() {} }
 
 /** A process on an event file: what it writes, what it shares and what it reads. */
-async function open(file: string, node: string, url = server.url) {
+async function open(file: string, node: string, url = server.url, historyFile: string | null = null) {
   const settings = readPostgresSettings(url)
-  const shared = openSharedEvents({ settings, name, file, hasMarks: true, now: Date.now, ...quiet })
+  const { onSetAside } = quiet
+  const history =
+    historyFile === null ? null : createHistoryCopy({ file: historyFile, now: Date.now, onSetAside })
+  const shared = openSharedEvents({ settings, name, file, hasMarks: true, history, now: Date.now, ...quiet })
   const log = createEventLog({
     file,
     node,
@@ -184,6 +189,33 @@ test('marks of webhooks reach every machine; a position beyond what a machine ha
   assert.deepEqual(other.reader.after(seq + 5, 10), [])
 })
 
+test('figures of the history reach every machine that shows it, once, also where another process had the events first', async () => {
+  const [shown, late] = [newFile(), newFile()]
+  const one = await open(newFile(), 'a', server.url, shown)
+  const two = await open(newFile(), 'b')
+  const minute = Math.floor(Date.now() / 60_000) * 60_000
+  const figure = { minute, name: 'messages_received', label: '', total: 3, samples: 0, most: 0 }
+  const sessions = (label: string) => ({ minute, name: 'sessions', label, total: 8, samples: 2, most: 5 })
+  assert.ok(one.shared.sendFigures([figure, sessions('a')]))
+  assert.ok(two.shared.sendFigures([figure, sessions('b')]))
+  const figures = (file: string) =>
+    createHistoryReader(file, error => assert.fail(String(error)))
+      .figures('hour', 0)
+      .map(({ name, label, total, samples, most }) => [name, label, total, samples, most])
+  const all = [
+    ['messages_received', '', 6, 0, 0],
+    ['sessions', 'a', 8, 2, 5],
+    ['sessions', 'b', 8, 2, 5],
+  ]
+  await until(() => figures(shown).length === 3 && figures(shown)[0]![2] === 6, 'they are there')
+  assert.deepEqual(figures(shown), all)
+  // The process that shows them begins when another one of its machine has taken all events.
+  const file = newFile()
+  await open(file, 'c')
+  await open(file, 'd', server.url, late)
+  assert.deepEqual(figures(late), all)
+})
+
 test('what is older than machines keep is forgotten', async () => {
   const machine = await open(newFile(), 'a')
   for (const device of ['one', 'two', 'three']) {
@@ -208,12 +240,13 @@ test('whatever text a batch is, what is none of ours is left out', () => {
     events: [own, { ...own, kind: 'made up' }, { ...own, deviceId: 'x'.repeat(1_000) }, own] as never,
     counts: [{ minute: 1, kind: 'connected', reason: '', count: -1 }],
     marks: [{ name: 'webhook x', value: 0.5 }],
+    figures: [{ minute: 1, name: 'x', label: '', total: -1, samples: 0, most: 0 }],
   })
   const found = readBatch(encodeBatch([part, '7', '{"events":7}']))
   assert.deepEqual(
     found.events.map(({ place }) => place),
     [0, 3],
   )
-  assert.deepEqual([found.counts, found.marks], [[], []])
+  assert.deepEqual([found.counts, found.marks, found.figures], [[], [], []])
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), text => void readBatch(text)))
 })
