@@ -86,7 +86,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const brokerLog = createBrokerLog(log, metrics)
   const onDoubt = brokerLog.registryInDoubt
   const { shared = null } = options
-  const replica = shared === null ? null : await openReplica(shared, data, settings, onDoubt)
+  const replica = await openReplica(options, data, settings, { now, onFailed: onDoubt })
   const registry = await Promise.try(openBrokerRegistry, {
     ...{ data, settings, now, onDoubt, replica, onOpen: brokerLog.registryOpen },
   }).catch(async error => {

@@ -10,6 +10,7 @@ import { type Broker, type BrokerOptions, startBroker } from './index.ts'
 import { createLog } from './observability/logging.ts'
 import { effectiveBrokerSettings } from './settings/effective.ts'
 import { readBrokerSettings } from './settings/sources.ts'
+import { SNAPSHOT_KEY } from './shared-parts.ts'
 
 type RunBrokerOptions = {
   data: string
@@ -41,7 +42,11 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
   const log = createLog(options.logLevel ?? env['ROLLCALL_LOG_LEVEL'] ?? 'info')
   const shared = sharedBy(env)
   const others = await otherNodesBy(env, shared?.settings)
-  const needed = shared === null ? ['registry.db', ...NEEDED] : NEEDED
+  const snapshot = env['ROLLCALL_SNAPSHOT'] || null
+  const needed = [
+    ...(shared === null && snapshot === null ? ['registry.db'] : []),
+    ...(snapshot === null ? NEEDED : [...NEEDED, SNAPSHOT_KEY]),
+  ]
   const broker = await startWhenPrepared(options.waitMs ?? 30_000, options.data, needed, () =>
     startBroker({
       data: options.data,
@@ -50,6 +55,7 @@ export async function runBroker(options: RunBrokerOptions): Promise<RunningBroke
       settings,
       log,
       shared,
+      snapshot,
       ...others,
     }),
   ).catch(error => {

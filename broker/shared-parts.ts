@@ -1,9 +1,13 @@
 // What a broker has to do with other machines: the other nodes on the bus, and its replica of the registry.
+import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { auditKeys } from '../db/audit/audit-checkpoint.ts'
 import type { ChangeReader } from '../db/change-feed.ts'
 import { type BrokerReplica, openBrokerReplica } from '../db/replication/broker-replica.ts'
 import type { PostgresSettings } from '../db/replication/postgres.ts'
+import { openSnapshot } from '../db/replication/snapshot-file.ts'
+import { openSnapshotReplica } from '../db/replication/snapshot-replica.ts'
 import { openSessionFile } from '../db/sessions/session-file.ts'
 import manifest from '../package.json' with { type: 'json' }
 import type { CloneDetector } from './admission/clone-detector.ts'
@@ -22,8 +26,12 @@ export type SharedOptions = {
   onFatal?: () => void
   /** Where several machines share the registry: it is in PostgreSQL, and knows this broker by its name. */
   shared?: { settings: PostgresSettings; node: string } | null
+  /** A file that a replica begins with which is not there yet; without `shared` the only thing that it is. */
+  snapshot?: string | null
 }
 
+/** The public key of the service that signed a snapshot, in the data directory. */
+export const SNAPSHOT_KEY = 'audit.pub'
 /** With a device ID beside it, what an index of PostgreSQL takes: 2,704 octets a row. A topic beyond would stop the whole node. */
 const TOPIC_BYTES_MAX = 2_048
 
@@ -58,16 +66,31 @@ export async function openClusterFor(
   })
 }
 
-/** Rejects where PostgreSQL cannot be reached or holds no registry that fits. */
-export function openReplica(
-  { settings: at, node }: { settings: PostgresSettings; node: string },
+/** Null on one machine. Rejects where PostgreSQL cannot be reached or holds no registry that fits, or the snapshot is refused. */
+export async function openReplica(
+  { shared = null, snapshot = null }: Pick<SharedOptions, 'shared' | 'snapshot'>,
   data: string,
   settings: BrokerSettings,
-  onFailed: (error: unknown) => void,
-): Promise<BrokerReplica> {
-  return openBrokerReplica({
-    ...{ settings: at, node, onFailed, file: join(data, REPLICA_FILE) },
-    version: manifest.version,
-    cutMs: settings.isolationCutMs,
-  })
+  { now, onFailed }: { now: () => number; onFailed(error: unknown): void },
+): Promise<BrokerReplica | null> {
+  const file = join(data, REPLICA_FILE)
+  const { snapshotAgeMaxMs: ageMaxMs, isolationAdmitMs: admitMs, isolationCutMs: cutMs } = settings
+  const open = (name: string) =>
+    openSnapshot(name, {
+      keys: auditKeys(readFileSync(join(data, SNAPSHOT_KEY), 'utf8')),
+      now: now(),
+      ageMaxMs,
+    })
+  if (shared !== null)
+    return openBrokerReplica({
+      ...{ settings: shared.settings, node: shared.node, onFailed, file, cutMs },
+      version: manifest.version,
+      snapshot: snapshot === null ? null : () => open(snapshot),
+    })
+  if (snapshot === null) return null
+  if (existsSync(join(data, 'registry.db')))
+    throw new Error(
+      `${data} holds a registry, so that its broker needs no snapshot: leave --snapshot out, or give --registry, too`,
+    )
+  return openSnapshotReplica({ file, snapshot: open(snapshot), ageMaxMs, admitMs, now })
 }

@@ -263,6 +263,12 @@ export const settings = {
     max: 86_400_000,
     about: 'with --registry: how long PostgreSQL may be unheard before all sessions are cut',
   },
+  snapshotAgeMaxMs: {
+    default: 86_400_000,
+    min: 60_000,
+    max: 31_536_000_000,
+    about: 'with --snapshot: how old it may be; a broker without --registry admits nobody by an older one',
+  },
   registryLossMs: {
     default: 30_000,
     min: 100,

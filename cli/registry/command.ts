@@ -10,6 +10,34 @@ export function registryCommand(): Command {
   return new Command('registry')
     .description('Where the registry is: in the data directory, or in PostgreSQL for several machines.')
     .addCommand(moveCommand())
+    .addCommand(snapshotCommand())
+}
+
+type SnapshotFlags = {
+  data: string
+  registry: string
+  out: string
+  registryPasswordFile?: string
+  output: Format
+}
+
+function snapshotCommand(): Command {
+  return new Command('snapshot')
+    .summary('write what a broker needs of a registry in PostgreSQL into a signed file')
+    .description(
+      'For a new broker, which reads only what changed since (--snapshot), or a site without a way to PostgreSQL. Signed by the audit key of the\n' +
+        'data directory of a service. It holds devices, certificates, CAs and policies; no private key, hash of a token or secret.',
+    )
+    .requiredOption('--data <dir>', 'data directory of a service, with its audit key')
+    .requiredOption('--registry <url>', 'postgres://USER@HOST/DATABASE')
+    .requiredOption('--out <file>', 'the file, which must not be there')
+    .option('--registry-password-file <file>', 'file with the password')
+    .addOption(outputOption())
+    .action(async ({ data, registry, out, registryPasswordFile, output }: SnapshotFlags) => {
+      process.umask(0o077)
+      const { snapshotRegistry } = await import('./snapshot.ts')
+      await printDocument(await snapshotRegistry(data, registry, out, registryPasswordFile), output)
+    })
 }
 
 function moveCommand(): Command {

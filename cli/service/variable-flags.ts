@@ -3,7 +3,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { pqModes } from '../../pki/key-policy.ts'
 import { caKeyTypes } from '../../provisioning/ca/keys.ts'
 
-export type BrokerVariableFlags = { gates?: string; pq?: string; tlsGroups?: string; bus?: string }
+export type BrokerVariableFlags = {
+  gates?: string
+  pq?: string
+  tlsGroups?: string
+  bus?: string
+  snapshot?: string
+}
 export type ProvisioningVariableFlags = { pq?: string; caKeyType?: string }
 export type RegistryVariableFlags = { registry?: string; registryPasswordFile?: string; node?: string }
 
@@ -12,6 +18,7 @@ const variables = {
   pq: ['ROLLCALL_PQ', 'ROLLCALL_BROKER_PQ'],
   tlsGroups: ['ROLLCALL_BROKER_TLS_GROUPS'],
   bus: ['ROLLCALL_BUS'],
+  snapshot: ['ROLLCALL_SNAPSHOT'],
   caKeyType: ['ROLLCALL_ROOT_KEY_TYPE', 'ROLLCALL_ISSUING_KEY_TYPE'],
   registry: ['ROLLCALL_REGISTRY'],
   registryPasswordFile: ['ROLLCALL_REGISTRY_PASSWORD_FILE'],
@@ -45,6 +52,10 @@ export function withBrokerVariables(command: Command): Command {
     .option(
       '--bus <url>',
       'nats://… by which brokers that share a registry (--registry) share messages and sessions',
+    )
+    .option(
+      '--snapshot <file>',
+      'what rollcall registry snapshot made: a new replica of the broker begins with it; without --registry it is all that there is',
     )
 }
 

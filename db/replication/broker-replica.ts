@@ -6,6 +6,8 @@ import type { PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
 import { startReplica } from './replica.ts'
 import { notOfBrokers } from './replicated-tables.ts'
+import type { Snapshot } from './snapshot-file.ts'
+import { seedReplica } from './snapshot-seed.ts'
 
 export type BrokerReplica = {
   notes: BrokerNotes
@@ -28,9 +30,12 @@ export async function openBrokerReplica(options: {
   /** For how long the broker keeps sessions without hearing from PostgreSQL. */
   cutMs: number
   onFailed(error: unknown): void
+  /** Opens the snapshot that a replica which is not there yet begins with; null where it reads all rows. */
+  snapshot?: (() => Snapshot) | null
 }): Promise<BrokerReplica> {
   const { settings, node, onFailed } = options
   const name = `rollcall broker ${node}`
+  if (options.snapshot) await seedReplica({ settings, file: options.file, name, open: options.snapshot })
   const replica = await startReplica({ settings, file: options.file, name, onFailed, without: notOfBrokers })
   try {
     const link = createPostgresLink({ settings, name: `${name} start` })

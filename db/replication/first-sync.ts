@@ -38,7 +38,7 @@ export async function firstSync(options: {
     if (position === null) return
     removeReplica(file)
     renameSync(made, file)
-    sync(dirname(file))
+    syncFile(dirname(file))
   } catch (error) {
     throw isOfFile(error) ? error : unreachable(error, settings)
   } finally {
@@ -80,7 +80,7 @@ export async function fillReplica(
     } finally {
       replica.close()
     }
-    sync(file)
+    syncFile(file)
     return { registryId, group }
   })
 }
@@ -121,7 +121,8 @@ function isOfFile(error: unknown): boolean {
   return /^(SQLITE_|ENOSPC|EACCES|EROFS|EIO)/.test(String((error as { code?: unknown }).code))
 }
 
-function sync(path: string): void {
+/** Waits until it is on disk: a file, or the names in a directory. */
+export function syncFile(path: string): void {
   const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)

@@ -111,7 +111,7 @@ export type Attempt = {
 }
 
 /** Connects once and reports what was seen; an admitted connection is closed again. */
-export async function attempt(test: TestBroker, options: Attempt): Promise<Seen> {
+export async function attempt(test: Listening, options: Attempt): Promise<Seen> {
   const socket = await openTls(test, options).catch(() => null)
   if (socket === null) return 'cut'
   socket.write(options.bytes ?? connectPacket(options.connect ?? {}))
