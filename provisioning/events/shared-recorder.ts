@@ -16,6 +16,8 @@ import {
 
 const MARK = 'audit'
 const RETRY_MS = 1_000
+/** A replica that is behind what was read comes up within moments: after so long an older registry was restored. */
+const AHEAD_MS = 60_000
 
 export async function startSharedEventRecorder(parts: {
   tail: AuditTail
@@ -25,11 +27,14 @@ export async function startSharedEventRecorder(parts: {
   now: () => number
   onCounted(counts: Iterable<EventCount>): void
   onFailed(error: unknown): void
+  /** Tests do not wait a minute. */
+  aheadMs?: number
 }): Promise<EventRecorder & { stop(): Promise<void> }> {
   const { tail, events, eventLog } = parts
   /** Null where it is to be asked: another service may have read on. */
   let position: { seq: number } | null = null
   let seen = -1
+  let aheadSince: number | null = null
   const looking = createRepeatedLook({
     look,
     ...{ everyMs: LOOK_AT_AUDIT_MS, retryMs: RETRY_MS },
@@ -48,16 +53,27 @@ export async function startSharedEventRecorder(parts: {
     return isFirst ? { seq: latest } : null
   }
 
+  /** More was read than there is. */
+  async function beyond(seq: number): Promise<boolean> {
+    aheadSince ??= performance.now()
+    position = null
+    if (performance.now() - aheadSince < (parts.aheadMs ?? AHEAD_MS)) return false
+    await events.appendRead({ name: MARK, was: seq, value: tail.latestSeq() }, [], [])
+    return true
+  }
+
   async function look(): Promise<boolean> {
     if (!parts.leads()) {
       position = null
       return false
     }
     const version = tail.dataVersion()
-    if (position !== null && version === seen) return false
+    if (position !== null && version === seen && aheadSince === null) return false
     position ??= await begin()
     if (position === null) return true
     const { seq } = position
+    if (seq > tail.latestSeq()) return await beyond(seq)
+    aheadSince = null
     const rows = tail.after(seq, AUDIT_ROWS_AT_ONCE)
     const last = rows.at(-1)
     if (last !== undefined) {
