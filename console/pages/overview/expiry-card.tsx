@@ -2,6 +2,7 @@
 import type { Overview } from '../../api/response-types.ts'
 import { Card } from '../../components/card.tsx'
 import { count, formatDuration } from '../../labels/formats.ts'
+import { Link } from '../../routing/link.tsx'
 
 export function ExpiryCard({ certificates }: { certificates: Overview['certificates'] }) {
   const buckets = certificates.expiring.toSorted((one, other) => one.withinSeconds - other.withinSeconds)
@@ -36,6 +37,11 @@ export function ExpiryCard({ certificates }: { certificates: Overview['certifica
           </li>
         ))}
       </ul>
+      <p className="soft small">
+        Only a device has its key, so only it renews: from two thirds of a certificate's life on, when the
+        event <code>expiring</code> is told, too.{' '}
+        <Link to="/devices?expires=30">Those that end within 30 days</Link> are late.
+      </p>
     </Card>
   )
 }
