@@ -1,5 +1,6 @@
 // Puts the broker together: the parts of it first, then how it starts and stops.
 
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { prepareArrivalLookup } from '../db/issuers/arrivals.ts'
 import { prepareDrainOrder } from '../db/nodes/node-drains.ts'
@@ -24,6 +25,7 @@ import { openClusterFor, openReplica, type SharedOptions } from './shared-parts.
 import { createScrape } from './statistics/scrape.ts'
 import { createSysTopics } from './statistics/sys-topics.ts'
 import { openStores } from './stores.ts'
+import { openServiceSocket } from './tryouts/service-socket.ts'
 
 export type BrokerOptions = SharedOptions & {
   /** The data directory: registry.db, server.crt and keys/server.key must be there. */
@@ -150,6 +152,11 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   publisher.start(engine.announce)
   stores.history.start(engine)
   stores.retainedIndex.start(engine)
+  const serviceSocket = openServiceSocket({
+    file: join(data, nodeId === undefined ? 'broker.sock' : `broker-${nodeId}.sock`),
+    tryouts: engine.tryouts,
+    onFailed: brokerLog.serviceSocketFailed,
+  })
 
   const limits = createLimits(settings, () => performance.now())
   const gates = createGates({
@@ -200,7 +207,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
   const { version } = manifest
   const sysTopics = createSysTopics({ everyMs: settings.sysIntervalMs, version, engine, limits })
   return {
-    ...{ settings, brokerLog, registry, stores, engine, gates, watch, scrape, sysTopics },
+    ...{ settings, brokerLog, registry, stores, engine, gates, watch, scrape, sysTopics, serviceSocket },
     ...{ isGone, onDoubt, nodeDrain },
   }
 }
@@ -215,6 +222,7 @@ async function closeParts(parts: Parts, hurry: boolean): Promise<void> {
   stores.publisher.stop()
   parts.scrape.stop()
   parts.sysTopics.stop()
+  parts.serviceSocket.close()
   stores.retainedIndex.close()
   await engine.close()
   await gatesStopped

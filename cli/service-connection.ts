@@ -91,6 +91,7 @@ export function findService(
 export async function withService<Result>(
   flags: ServiceFlags,
   verb: (client: Client) => Promise<Result>,
+  timeoutMs?: number,
 ): Promise<Result> {
   const address = findService(flags)
   for (const note of address.notes) process.stderr.write(`${note}\n`)
@@ -98,6 +99,7 @@ export async function withService<Result>(
     api: checkedUrl(address.api),
     ...credentialOf(address, flags),
     ca: readCredential('the CA certificate cannot be read', address.ca, flags),
+    ...(timeoutMs !== undefined && { timeoutMs }),
   })
   try {
     return await verb(client)

@@ -13,6 +13,7 @@ import { retainedVerbs } from './retained.ts'
 import { sessionVerbs } from './sessions.ts'
 import { tpmVerbs } from './tpm.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
+import { tryoutVerbs } from './tryouts.ts'
 import type {
   AuditFilter,
   AuditRow,
@@ -132,6 +133,7 @@ export function createClient(options: Omit<TransportOptions, 'identity' | 'token
     sessions: sessionVerbs(call, walk),
     nodes: nodeVerbs(call, walk),
     retained: retainedVerbs(call, walk),
+    tryouts: tryoutVerbs(call),
     groups: { pages: () => walk<Group>('/v1/groups', {}) },
     ca: caVerbs(call),
     issuers: issuerVerbs(call, walk),

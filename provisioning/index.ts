@@ -36,6 +36,7 @@ import { createServer } from './server/index.ts'
 import { createServices } from './services.ts'
 import { reconcileAtStartup } from './startup-reconciliation.ts'
 import { openStorage, takeDataDirectory } from './storage.ts'
+import { createBrokerLink } from './tryouts/broker-link.ts'
 import { openWebhooks } from './webhooks/index.ts'
 import { createCsrPool } from './x509/csr-pool.ts'
 
@@ -166,6 +167,7 @@ async function start(config: ProvisioningConfig, own: ServiceSettings, open: Asy
       events,
       webhooks,
       retained,
+      brokerLink: createBrokerLink(join(directory.path, 'broker.sock')),
       ready,
       log,
     },

@@ -63,6 +63,7 @@ import { createPolicyResolver } from './policies/policy-resolver.ts'
 import type { AwaitReceipt } from './receipt.ts'
 import { createTpmEnrollment, type TpmEnrollment } from './tpm/tpm-enrollment.ts'
 import { attestationOf, type TpmReader } from './tpm/tpm-response.ts'
+import type { BrokerLink } from './tryouts/broker-link.ts'
 import type { WebhookService } from './webhooks/index.ts'
 import type { CsrReading } from './x509/csr.ts'
 
@@ -75,6 +76,7 @@ export type Services = {
   nodes: NodeReader
   groups: GroupReader
   retained: RetainedReader
+  brokerLink: BrokerLink
   authority: RegistrationAuthority
   enrollments: EnrollmentReader
   enrollmentService: EnrollmentService
@@ -143,6 +145,7 @@ type ServiceParts = Pick<
   | 'events'
   | 'webhooks'
   | 'retained'
+  | 'brokerLink'
   | 'audit'
   | 'ready'
   | 'log'
@@ -239,6 +242,7 @@ export function createServices(parts: ServiceParts): Services {
     events: parts.events,
     webhooks: parts.webhooks,
     retained: parts.retained,
+    brokerLink: parts.brokerLink,
     audit,
     ready,
     log,

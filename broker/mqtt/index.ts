@@ -14,6 +14,7 @@ import { restore } from './session/restore.ts'
 import { sendRestoredWills } from './session/restored-wills.ts'
 import type { StoredStateAuthorization } from './session/stored-state-authorization.ts'
 import { readSessionStatistics, readStoredSession } from './session-statistics.ts'
+import { createTryouts } from './tryouts.ts'
 
 export type { EngineEvents } from './engine-events.ts'
 export type { Engine } from './interface.ts'
@@ -47,6 +48,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ...storedStateOf(parts),
     ...figuresOf(parts),
     announce: message => announce(parts, message),
+    tryouts: createTryouts({
+      router: parts.messaging.router,
+      index: parts.messaging.index,
+      rightsOf: options.rightsOf,
+      mayShow: parts.state.storedState.mayShow,
+      topicBytesMax: options.settings.topicBytesMax,
+      interest: options.cluster ?? null,
+      nextSequence: parts.foundation.nextSequence,
+      now: options.now,
+    }),
     drain: parts.transport.drain.finish,
     async close() {
       for (const timer of timers) clearInterval(timer)

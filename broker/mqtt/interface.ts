@@ -13,6 +13,7 @@ import type { EngineEvents } from './engine-events.ts'
 import type { RightsResolver } from './rights-resolver.ts'
 import type { SessionStatistics } from './session-statistics.ts'
 import type { Traffic } from './traffic.ts'
+import type { Tryouts } from './tryouts.ts'
 
 export type Engine = {
   handleConnection: ConnectionHandler
@@ -43,6 +44,7 @@ export type Engine = {
   /** What a topic retains; null for nothing. */
   retainedFacts(topic: string): RetainedFacts | null
   retainedTopics(): Iterable<string>
+  tryouts: Tryouts
   /** The changes up to this epoch that delete stored sessions or retained messages are in effect, and stay so after a restart. */
   sessionsClearedTo(epoch: number): void
   /** The epoch last given so, in this life or an earlier one. */

@@ -144,6 +144,8 @@ export function createBrokerLog(log: Logger, metrics: BrokerMetrics) {
       log.error({ error: (error as Error).message }, 'history cannot be written: figures wait or are lost'),
     historySetAside: (file: string, error: unknown) =>
       log.error({ file, error: (error as Error).message }, 'history damaged: set aside, beginning a new one'),
+    serviceSocketFailed: (error: unknown) =>
+      log.error({ error: (error as Error).message }, 'nothing can be tried out: no socket for the service'),
     retainedIndexFailed: (error: unknown) =>
       log.error(
         { error: (error as Error).message },

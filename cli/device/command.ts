@@ -17,6 +17,7 @@ import { listCommand } from './list.ts'
 import { forEachDevice, idsArgument, idsOf } from './many.ts'
 import { renewCommand } from './renew.ts'
 import { setCommand } from './set.ts'
+import { tryPublishCommand, trySubscribeCommand } from './try.ts'
 
 type Flags = ServiceFlags & { output: Format }
 
@@ -39,6 +40,8 @@ export function deviceCommand(): Command {
   device.addCommand(setCommand())
   for (const verb of ['suspend', 'activate', 'decommission'] as const) device.addCommand(stateCommand(verb))
   device.addCommand(deleteCommand())
+  device.addCommand(tryPublishCommand())
+  device.addCommand(trySubscribeCommand())
   return device
 }
 

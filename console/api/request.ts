@@ -7,7 +7,7 @@ import { holdsReplaced, parseReceived } from './received.ts'
 export class Unreachable extends Error {}
 
 type Answer<T> = { body: T; etag: string | null }
-type More = { headers?: Record<string, string>; signal?: AbortSignal }
+type More = { headers?: Record<string, string>; signal?: AbortSignal; timeoutMs?: number }
 
 const TIMEOUT_MS = 30_000
 const SESSION = '/v1/session'
@@ -95,7 +95,7 @@ export async function upload<T>(
 async function request<T>(
   method: string,
   path: string,
-  { headers = {}, signal, body, timeoutMs = TIMEOUT_MS }: More & { body?: BodyInit; timeoutMs?: number } = {},
+  { headers = {}, signal, body, timeoutMs = TIMEOUT_MS }: More & { body?: BodyInit } = {},
 ): Promise<Answer<T>> {
   const timeout = AbortSignal.timeout(timeoutMs)
   const answer = await fetch(path, {

@@ -34,6 +34,8 @@ export const accessTable: Readonly<Record<string, Right>> = {
   'GET /v1/devices/:id/policy': right('viewer', 'device'),
   'GET /v1/devices/:id/sessions': right('viewer', 'device'),
   'POST /v1/devices/:id/sessions/kick': right('operator', 'device'),
+  'POST /v1/devices/:id/try/publish': right('operator', 'device'),
+  'POST /v1/devices/:id/try/subscribe': right('operator', 'device'),
   'GET /v1/sessions': right('viewer', 'narrowed'),
   'GET /v1/nodes': right('viewer', 'none'),
   'POST /v1/nodes/:node/drain': right('operator', 'none'),

@@ -19,6 +19,7 @@ import { policyProblems } from '../policies/policy-problems.ts'
 import { retainedProblems } from '../retained/retained-problems.ts'
 import { selfProblems } from '../self-service/self-problems.ts'
 import { tpmProblems } from '../tpm/tpm-problems.ts'
+import { tryoutProblems } from '../tryouts/tryout-problems.ts'
 import { webhookProblems } from '../webhooks/webhook-problems.ts'
 import { x509Problems } from '../x509/x509-problems.ts'
 
@@ -41,6 +42,7 @@ export const problems = {
   ...nodeProblems,
   ...webhookProblems,
   ...retainedProblems,
+  ...tryoutProblems,
 } satisfies Record<string, ProblemDefinition> & Record<ConflictCode, ProblemDefinition>
 
 /** The problem for an error that a handler threw. An error that is not foreseen is an `internal_error`. */

@@ -28,6 +28,7 @@ import type { Services } from '../services.ts'
 import { deviceSessionRoutes } from '../sessions/session-routes.ts'
 import { tpmEnrollmentRoutes } from '../tpm/tpm-enrollment-routes.ts'
 import { tpmRoutes } from '../tpm/tpm-routes.ts'
+import { tryoutRoutes } from '../tryouts/tryout-routes.ts'
 import { webhookRoutes } from '../webhooks/webhook-routes.ts'
 import { addressOf } from './connection-bounds.ts'
 import { problemHandler } from './problem-answers.ts'
@@ -72,6 +73,7 @@ export async function registerRoutes(api: Api, services: Services, options: Rout
   })
   await scoped(scope => sessionRoutes(scope, services, { sessions, authentication }))
   await scoped(scope => eventRoutes(scope, services, authentication))
+  await scoped(scope => tryoutRoutes(scope, services, authentication))
   await scoped(scope => selfRoutes(scope, services, self))
   await scoped(scope => estRoutes(scope, services, { enrollment, self, renewExpiredMs }))
   await scoped(scope => cmpRoutes(scope, services, { enrollment, self, problemOf, addressOf }))

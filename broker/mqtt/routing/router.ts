@@ -66,6 +66,8 @@ export function createRouter(parts: {
   /** Of shared subscriptions, the nodes that get what is being published. */
   let shares: Map<string, number> | null = null
 
+  /** They hear of messages beside the sessions. */
+  const taps = new Set<{ matches(topic: string): boolean; deliver(message: Message): void }>()
   const groups = createSharedGroups({
     output,
     outboundBytesMax: parts.bounds.outboundBytesMax,
@@ -78,6 +80,7 @@ export function createRouter(parts: {
 
   /** What comes from the bus. */
   function receive(message: Message): void {
+    for (const tap of taps) if (tap.matches(message.topic)) tap.deliver(message)
     marks += 1
     const mark = marks
     const matched: SessionState[] = []
@@ -200,6 +203,7 @@ export function createRouter(parts: {
 
   return {
     groups,
+    taps,
     receive,
     /** A message that another node published. Throws where it cannot be written: then nobody here got it. */
     receiveFrom(message: Message, from: Arrival): void {
@@ -225,7 +229,7 @@ export function createRouter(parts: {
     },
     /** Whether anybody here may get what is published on this topic. */
     isWanted(topic: string): boolean {
-      let found = false
+      let found = [...taps].some(tap => tap.matches(topic))
       index.match(topic, () => {
         found = true
       })
@@ -233,7 +237,6 @@ export function createRouter(parts: {
     },
     /** What is being published, for other nodes. */
     shares: (): ReadonlyMap<string, number> => shares ?? NO_SHARES,
-
     /** A message that one session is owed, by its own subscriptions. */
     deliverTo(state: SessionState, message: Message): void {
       marks += 1
@@ -283,12 +286,10 @@ export function createRouter(parts: {
     },
   }
 }
-
 /** For the index: of a group its members have options of their own. */
 function groupSubscription({ asked }: Group): Subscription {
   return { filter: asked, qos: 2, noLocal: false, retainAsPublished: false, identifier: null }
 }
-
 function newDelivery(
   state: SessionState,
   qos: QoS,

@@ -1,7 +1,7 @@
 // What the device may: every statement that binds it with its variables filled in, and a place to try a topic.
 import type { EffectivePolicy } from '../../../client/policy-types.ts'
 import type { ListedDevice } from '../../api/response-types.ts'
-import { useGroup } from '../../api/session.tsx'
+import { useGroup, useMay } from '../../api/session.tsx'
 import { useQuery } from '../../api/use-query.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Card } from '../../components/card.tsx'
@@ -10,11 +10,13 @@ import { Empty, Skeleton } from '../../components/placeholders.tsx'
 import { TableFrame } from '../../components/table-frame.tsx'
 import { Link } from '../../routing/link.tsx'
 import { PolicyTester } from './policy-tester.tsx'
+import { TryCard } from './try-card.tsx'
 
 export function PolicyView({ device }: { device: ListedDevice }) {
   const path = `/v1/devices/${encodeURIComponent(device.id)}/policy`
   const { data, failure, loading, refetch } = useQuery<EffectivePolicy>(path)
   const group = useGroup()
+  const may = useMay('operator')
   return (
     <>
       <FailureNotice failure={failure} refetch={refetch} />
@@ -32,6 +34,7 @@ export function PolicyView({ device }: { device: ListedDevice }) {
           {group === null && data.policies.length > 0 ? (
             <PolicyTester deviceId={device.id} policy={data.policies[0]!.name} />
           ) : null}
+          {may ? <TryCard id={device.id} /> : null}
           <Card title="Statements that bind it" aside="a deny wins; what nothing allows is refused" flush>
             {data.statements.length === 0 ? (
               <Empty icon="policies" title="Nothing is allowed">

@@ -1,4 +1,4 @@
-// Retained messages in the console: found, and cleared with a broker that acts on it.
+// What the console does through a broker: retained messages found and cleared, and what a device may tried out.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Broker } from '../../broker/index.ts'
@@ -51,5 +51,19 @@ describe('an operator that looks for retained messages', () => {
     await dialog.getByText('2 retained messages cleared').waitFor()
     await until(async () => (await retained()).length === 1)
     assert.equal((await retained())[0].topic, 'devices/pump-1/version')
+  })
+
+  it('publishes and listens by the rights of a device, on its page', async () => {
+    const { page } = admin.view
+    await admin.view.goTo('/devices/pump-1?view=policy')
+    await page.getByLabel('Payload').fill('tried')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.getByText('0 sessions took it').waitFor()
+    await page.getByLabel('Publish to').fill('devices/other/telemetry')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.getByText('pump-1 may not publish to devices/other/telemetry').waitFor()
+    await page.getByRole('button', { name: 'Listen' }).click()
+    await page.getByText('1 message: the time is over').waitFor()
+    await page.getByRole('rowheader', { name: 'devices/pump-1/version' }).waitFor()
   })
 })
