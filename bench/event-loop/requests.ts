@@ -72,6 +72,9 @@ export function slowestRequests(n: Names): Record<string, Asked[]> {
     'POST /v1/devices/:id/sessions/kick': [
       { path: `/v1/devices/${n.connected}/sessions/kick`, body: { clear: true } },
     ],
+    'GET /v1/nodes': [{ path: '/v1/nodes' }],
+    'POST /v1/nodes/:node/drain': [{ path: '/v1/nodes/broker/drain', body: {} }],
+    'POST /v1/nodes/:node/resume': [{ path: '/v1/nodes/broker/resume' }],
     'GET /v1/sessions': [
       { path: '/v1/sessions?limit=500&total=true' },
       { path: '/v1/sessions?limit=500&total=true&group=site-1&connected=false&kept=true' },
