@@ -57,6 +57,8 @@ function pathOf(url: string, id = 'nobody', fingerprint = 'f'.repeat(64)): strin
 
 /** Bodies without which a route is not reached. A new route of scope `device` or `certificate` that takes one adds its. */
 const bodies: Record<string, object> = {
+  'POST /v1/devices/:id/try/publish': { topic: 'a' },
+  'POST /v1/devices/:id/try/subscribe': { filter: 'a' },
   'PATCH /v1/devices/:id': { attributes: {} },
   'POST /v1/devices/:id/certificates': { csr: makeCsr('p256').csr },
   'POST /v1/devices/:id/canaries': { csr: makeCsr('p256').csr, kind: 'unlisted' },
@@ -153,10 +155,12 @@ const narrowed: Record<string, () => Promise<void>> = {
   },
 }
 
-/** Tested elsewhere for callers bound to a group: the operators that they make (api-tokens.test.ts, operators.test.ts), what they see (overview.test.ts, events.test.ts, sessions.test.ts, groups.test.ts). */
+/** Tested elsewhere for callers bound to a group: the operators that they make (api-tokens.test.ts, operators.test.ts), what they see (overview.test.ts, events.test.ts, sessions.test.ts, groups.test.ts, retained.test.ts). */
 const provedElsewhere = [
   'GET /v1/overview',
   'GET /v1/sessions',
+  'GET /v1/retained',
+  'POST /v1/retained/clear',
   'GET /v1/groups',
   'GET /v1/events',
   'GET /v1/events/stream',
