@@ -76,6 +76,7 @@ function linkOptions(device: Device, context: WorkerContext): LinkOptions {
     ...(session.will ? { will: willOf(device, session.will) } : {}),
     ...(device.unfinished ? { unfinished: device.unfinished } : {}),
     ...(source === undefined ? {} : { localAddress: source }),
+    ...(context.ports ? { ports: context.ports } : {}),
     ...(session.resumeTls
       ? {
           tlsSession: device.tlsSession,

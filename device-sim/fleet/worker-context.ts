@@ -1,6 +1,7 @@
 // The state that all devices of one worker share: clock, counts, delivery tracker, findings. No behaviour.
 
 import type { Attempt, LinkOptions } from '../links/session.ts'
+import type { SourcePorts } from '../links/source-ports.ts'
 import type { Counts, Latencies } from '../results/tick.ts'
 import type { Schedule } from '../schedule.ts'
 import type { Broker } from '../target.ts'
@@ -16,6 +17,8 @@ export type WorkerContext = {
   connectTimeoutMs: number
   graceMs: number
   sources: readonly string[]
+  /** Null where the kernel gives local ports. */
+  ports: SourcePorts | null
   counts: Counts
   latencies: Latencies
   deliveries: DeliveryTracker

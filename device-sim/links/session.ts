@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Broker } from '../target.ts'
 import type { ConnectResult } from './connect-result.ts'
 import type { MessageProperties } from './properties.ts'
+import type { SourcePorts } from './source-ports.ts'
 
 export type Qos = 0 | 1 | 2
 
@@ -43,6 +44,8 @@ export type LinkOptions = {
   topicAliasMax?: number
   /** The address to connect from. */
   localAddress?: string
+  /** Its ports, where this side gives them. */
+  ports?: SourcePorts
   /** A TLS session to resume, and where to leave a newer one. */
   tlsSession?: Buffer | null
   onTlsSession?: (session: Buffer) => void

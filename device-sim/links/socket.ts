@@ -30,11 +30,25 @@ export function openSocket(options: LinkOptions, onBytes?: OnBytes): DeviceSocke
 }
 
 function openUnder(options: LinkOptions, tls: boolean, onBytes?: OnBytes): Socket {
+  const { localAddress, ports } = options
+  const localPort = localAddress === undefined ? null : (ports?.take(localAddress) ?? null)
+  if (localAddress === undefined || localPort === null) return openFrom(options, tls, {}, onBytes)
+  const socket = openFrom(options, tls, { localPort }, onBytes)
+  return socket.once('close', () => ports?.free(localAddress, localPort))
+}
+
+function openFrom(
+  options: LinkOptions,
+  tls: boolean,
+  from: { localPort?: number },
+  onBytes?: OnBytes,
+): Socket {
   const { broker, credentials, tlsSession, onTlsSession } = options
   const where = {
     host: broker.host,
     port: broker.port,
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
+    ...from,
     ...(onBytes ? { onread: intoInbox(onBytes) } : {}),
   }
   if (!tls) {

@@ -12,6 +12,7 @@ import { playStages } from '../fleet/stages.ts'
 import { forgetPending, publishOn } from '../fleet/telemetry.ts'
 import { addFinding, noFindings, type WorkerContext } from '../fleet/worker-context.ts'
 import { loadTransport } from '../links/socket.ts'
+import { createSourcePorts } from '../links/source-ports.ts'
 import type { Population } from '../results/sample.ts'
 import {
   createCounts,
@@ -66,6 +67,10 @@ async function prepare(message: Extract<ToWorker, { do: 'prepare' }>): Promise<v
     connectTimeoutMs: plan.connectTimeoutMs,
     graceMs: plan.graceMs,
     sources: plan.sources,
+    ports: createSourcePorts(
+      plan.groups.reduce((sum, { count }) => sum + count, 0),
+      message.worker,
+    ),
     counts: createCounts(groups.length),
     latencies: createLatencies(groups.length),
     deliveries: createDeliveryTracker(),

@@ -30,6 +30,7 @@ function scene(expect: Expectation, trial: Trial | null, now: number) {
   } as Schedule
   const context: WorkerContext = {
     openMqttJs: null,
+    ports: null,
     runId: 'r',
     seed: 1,
     broker: { url: '', host: '', port: 0, ca: null, ...overTls },
