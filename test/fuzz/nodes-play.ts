@@ -248,9 +248,8 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
   }
   const table = Object.entries(moves).flatMap(([name, [weight]]) => Array<string>(weight).fill(name))
 
-  /** All faults end, all come back, and what is owed is awaited. */
-  async function settle(): Promise<void> {
-    await system.startBus()
+  /** Nodes that have ended, and devices whose sessions are kept. */
+  async function bringBack(): Promise<void> {
     await revive()
     for (const id of READERS) {
       if (!isLive(id)) model.disconnected(id)
@@ -264,6 +263,12 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
         }
       }
     }
+  }
+
+  /** All faults end, all come back, and what is owed is awaited. */
+  async function settle(): Promise<void> {
+    await system.startBus()
+    await bringBack()
     const owed = () => [
       ...READERS.flatMap(id =>
         model.missing(id, seen.get(id) ?? []).map(payload => `${payload} never came to ${id}`),
@@ -271,7 +276,10 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
       ...model.missingOfGroups(all).map(payload => `${payload} came to no member`),
     ]
     const deadline = performance.now() + SETTLE_MS
-    while (owed().length > 0 && performance.now() < deadline) await delay(20)
+    while (owed().length > 0 && performance.now() < deadline) {
+      await delay(20)
+      await bringBack() // a node may end while it is awaited
+    }
     wrong.push(...owed().map(what => `${what}, ${where()}`))
     for (const id of READERS) wrong.push(...model.wrong(id, seen.get(id) ?? []).map(what => `${id}: ${what}`))
     wrong.push(...(await compareRetained(model)).map(what => `${what}, ${where()}`))
