@@ -82,7 +82,7 @@ test('many devices are done one after the other, and each that is refused is tol
 test('device IDs come from standard input, each once', async () => {
   const input = Readable.from(['x\ny\n\n', ' x \nz'])
   assert.deepEqual(await idsOf(['a', '-', 'y'], input), ['a', 'x', 'y', 'z'])
-  await assert.rejects(idsOf(['-'], Readable.from([''])), /no device is named/)
+  await assert.rejects(idsOf(['-'], Readable.from([''])), /no device ID is given/)
 })
 
 test('events and status tell what there is', async () => {
