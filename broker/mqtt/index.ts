@@ -53,7 +53,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       index: parts.messaging.index,
       rightsOf: options.rightsOf,
       mayShow: parts.state.storedState.mayShow,
-      topicBytesMax: options.settings.topicBytesMax,
+      bounds: options.settings,
       interest: options.cluster ?? null,
       nextSequence: parts.foundation.nextSequence,
       now: options.now,

@@ -1,6 +1,7 @@
 // Trying out what a device may: a message that is published by its rights, and messages that it would be sent. It is no session of the device:
 // nothing of it is stored, and what is published names the operator in a user property.
 import { compileMatcher, parseFilter } from '../../policy/topic-filter.ts'
+import { levelsOf } from './handlers/publish-bounds.ts'
 import { isExpired, type Message, type QoS } from './message.ts'
 import { type Principal, type RightsResolver, unreadRights } from './rights-resolver.ts'
 import type { Router } from './routing/router.ts'
@@ -20,13 +21,13 @@ export type Tryouts = {
     qos: QoS
   }): Promise<{ refused: TryoutRefusal } | { receivers: number }>
   /**
-   * Calls for each message that the device would be sent by this subscription, retained ones first, until it is stopped; `onEnd` where the
-   * right is withdrawn meanwhile.
+   * Calls for each message that the device would be sent by this subscription, retained ones first, until it is stopped or `onMessage` gives
+   * false; `onEnd` where the right is withdrawn meanwhile.
    */
   subscribe(tried: {
     principal: Principal
     filter: string
-    onMessage(message: TriedMessage): void
+    onMessage(message: TriedMessage): boolean
     onEnd(refused: TryoutRefusal): void
   }): { refused: TryoutRefusal } | { stop(): void }
 }
@@ -43,18 +44,20 @@ export function createTryouts(parts: {
   index: Pick<TopicIndex<unknown>, 'retainedMatching'>
   rightsOf: RightsResolver
   mayShow(message: Message): boolean
-  topicBytesMax: number
+  bounds: { topicBytesMax: number; topicLevelsMax: number }
   /** Where messages of other nodes are followed; null for the only node. */
   interest: { follow(filter: string): void; unfollow(filter: string): void } | null
   nextSequence(): number
   now(): number
 }): Tryouts {
-  const { router, index } = parts
+  const { router, index, bounds } = parts
+  const isBeyond = (text: string) =>
+    Buffer.byteLength(text) > bounds.topicBytesMax || levelsOf(text) > bounds.topicLevelsMax
 
   return {
     async publish({ principal, by, topic, payload, qos }) {
       const isTopic = topic !== '' && !/[+#\0]/.test(topic) && !topic.startsWith('$')
-      if (!isTopic || Buffer.byteLength(topic) > parts.topicBytesMax) return { refused: 'invalid' }
+      if (!isTopic || !topic.isWellFormed() || isBeyond(topic)) return { refused: 'invalid' }
       const rights = parts.rightsOf(principal)
       if (rights === unreadRights) return { refused: 'unavailable' }
       if (qos > (rights.limits?.qosMax ?? 2) || !rights.publish(topic, qos, false))
@@ -70,8 +73,8 @@ export function createTryouts(parts: {
 
     subscribe({ principal, filter, onMessage, onEnd }) {
       const levels = parseFilter(filter)
-      const isFilter = levels !== null && Buffer.byteLength(filter) <= parts.topicBytesMax
-      if (!isFilter || filter.startsWith('$share/')) return { refused: 'invalid' }
+      if (levels === null || !filter.isWellFormed() || isBeyond(filter) || filter.startsWith('$share/'))
+        return { refused: 'invalid' }
       const first = parts.rightsOf(principal)
       if (first === unreadRights) return { refused: 'unavailable' }
       if (!first.subscribe(filter)) return { refused: 'denied' }
@@ -89,8 +92,9 @@ export function createTryouts(parts: {
         onEnd(rights === unreadRights ? 'unavailable' : 'denied')
         return false
       }
-      const show = ({ topic, payload, qos }: Message, isRetained: boolean) =>
-        onMessage({ topic, payload, qos, isRetained })
+      function show({ topic, payload, qos }: Message, isRetained: boolean): void {
+        if (!onMessage({ topic, payload, qos, isRetained })) stop()
+      }
       const tap = {
         matches: compileMatcher(levels),
         deliver(message: Message): void {

@@ -14,8 +14,23 @@ const BEHIND_BYTES_MAX = 4 * 1024 * 1024
 
 type Principal = { deviceId: string; issuerId: string | null; serialNumber: string }
 type Order =
-  | { do: 'publish'; principal: Principal; by: string; topic: string; payload: string; qos: 0 | 1 | 2 }
-  | { do: 'subscribe'; principal: Principal; filter: string; payloadBytesMax: number }
+  | {
+      do: 'publish'
+      principal: Principal
+      by: string
+      topic: string
+      payload: string
+      qos: 0 | 1 | 2
+      /** In ms since the epoch: from then on nobody waits for the answer, and nothing is done. */
+      until: number
+    }
+  | {
+      do: 'subscribe'
+      principal: Principal
+      filter: string
+      messagesMax: number
+      payloadBytesMax: number
+    }
 
 export function openServiceSocket(parts: {
   file: string
@@ -53,20 +68,30 @@ export function openServiceSocket(parts: {
       return
     }
     if (order.do === 'publish') {
-      const { payload, ...tried } = order
+      const { payload, until, ...tried } = order
+      if (Date.now() >= until) {
+        socket.destroy()
+        return
+      }
       say(await tryouts.publish({ ...tried, payload: Buffer.from(payload, 'base64') }))
       socket.end()
       return
     }
-    const { principal, filter, payloadBytesMax } = order
+    const { principal, filter, messagesMax, payloadBytesMax } = order
+    let left = messagesMax
     const begun = tryouts.subscribe({
       principal,
       filter,
       onMessage({ payload, ...message }) {
         const shown = payload.subarray(0, payloadBytesMax).toString('base64')
-        if (socket.writableLength <= BEHIND_BYTES_MAX)
-          say({ ...message, bytes: payload.length, payload: shown })
-        else socket.destroy()
+        if (socket.writableLength > BEHIND_BYTES_MAX) {
+          socket.destroy()
+          return false
+        }
+        say({ ...message, bytes: payload.length, payload: shown })
+        left -= 1
+        if (left === 0) socket.end()
+        return left > 0
       },
       onEnd(refused) {
         say({ refused })

@@ -1,6 +1,8 @@
 // Tryouts: an operator publishes, or is shown messages, by the rights of a device. By way of the broker, on record before it is done, and
-// bounded in time, number and size. Never a session of the device, and for none that would not be admitted.
+// bounded in time, number and size. Never a session of the device, for none that would not be admitted, and for no caller that may not certify it:
+// that would be to use rights that the caller may not hand on.
 import { isUtf8 } from 'node:buffer'
+import type { FastifyRequest } from 'fastify'
 import type { RegistryWriter } from '../../db/index.ts'
 import type { PolicyReader } from '../../db/policies/policy-reader.ts'
 import type { Explainer } from '../explain/explain.ts'
@@ -10,12 +12,14 @@ import { idempotencyProblems } from '../http/idempotency-problems.ts'
 import { Problem } from '../http/problem.ts'
 import { DeviceParams, NoQuery } from '../http/schemas.ts'
 import { type Authentication, actorOf } from '../operators/authentication.ts'
-import type { BrokerLink, Principal, Tried } from './broker-link.ts'
+import type { AuthorizationScope } from '../operators/authorization-scope.ts'
+import { AnswerLost, type BrokerLink, type Principal, type Tried } from './broker-link.ts'
 import { createTryoutLimits } from './tryout-limits.ts'
 import { tryoutProblems } from './tryout-problems.ts'
 import * as shapes from './tryout-schemas.ts'
 
 export type TryoutServices = {
+  authorizationScope: Pick<AuthorizationScope, 'assertDevice' | 'assertMayCertify'>
   brokerLink: BrokerLink
   explainer: Explainer
   policies: Pick<PolicyReader, 'holder'>
@@ -24,27 +28,37 @@ export type TryoutServices = {
 }
 
 const CHECK_MS = 1_000
+const MAYBE_PUBLISHED = 'the message may have been published'
 
 export function tryoutRoutes(
   api: Api,
-  { brokerLink, explainer, policies, writer, now }: TryoutServices,
+  { authorizationScope, brokerLink, explainer, policies, writer, now }: TryoutServices,
   { isStillIn }: Pick<Authentication, 'isStillIn'>,
 ): void {
   const about = { tags: ['tryouts'], security: secured, params: DeviceParams, querystring: NoQuery }
   const limits = createTryoutLimits(now)
 
-  /** Throws `device_not_admitted`, or `device_unknown`. */
-  async function principalOf(deviceId: string): Promise<Principal> {
+  /** By this certificate where one is named. Throws `device_not_admitted`, `group_forbidden` or `device_unknown`. */
+  async function principalOf(
+    request: FastifyRequest,
+    deviceId: string,
+    by?: string,
+  ): Promise<{ principal: Principal; fingerprint: string }> {
+    await authorizationScope.assertDevice(request, deviceId)
+    authorizationScope.assertMayCertify(request, deviceId)
     const { wouldBeAdmitted, reason, certificates = [] } = await explainer.device(deviceId)
-    const fingerprint = certificates.find(each => each.wouldBeAdmitted)?.fingerprint
+    const fingerprint = certificates.find(
+      each => each.wouldBeAdmitted && (by === undefined || each.fingerprint === by),
+    )?.fingerprint
     const held = wouldBeAdmitted && fingerprint ? policies.holder(deviceId, fingerprint)?.certificate : null
-    if (held == null)
+    if (held == null || fingerprint === undefined)
       throw new Problem(
         tryoutProblems,
         'device_not_admitted',
         `${deviceId}: ${reason ?? 'it has no certificate'}`,
       )
-    return { deviceId, issuerId: held.issuerId, serialNumber: held.serialNumber }
+    const { issuerId, serialNumber } = held
+    return { principal: { deviceId, issuerId, serialNumber }, fingerprint }
   }
 
   api.post(
@@ -53,7 +67,7 @@ export function tryoutRoutes(
       config: {
         // It may have been published, and is not published twice.
         replay: async () => {
-          throw new Problem(idempotencyProblems, 'answer_lost', 'the message may have been published')
+          throw new Problem(idempotencyProblems, 'answer_lost', MAYBE_PUBLISHED)
         },
       },
       schema: {
@@ -75,11 +89,11 @@ export function tryoutRoutes(
       if (payload.length > shapes.PAYLOAD_BYTES_MAX)
         throw new Problem(httpProblems, 'request_invalid', 'the payload is larger than 32 KiB')
       limits.published(request.holder!.id)
-      const principal = await principalOf(id)
+      const { principal } = await principalOf(request, id)
       const actor = actorOf(request)
       const order = { principal, by: actor.name, topic, payload, qos: qos as 0 | 1 | 2 }
       await writer.noteTryout(id, { publish: topic, qos, bytes: payload.length }, actor)
-      const answer = await brokerLink.publish(order).catch(unreachable)
+      const answer = await brokerLink.publish(order).catch(notDone)
       if ('refused' in answer) throw refusalOf(answer.refused, id, `publish to ${topic}`)
       return { deviceId: id, topic, receivers: answer.receivers }
     },
@@ -102,7 +116,7 @@ export function tryoutRoutes(
       const { id } = request.params
       const { filter, seconds = 10, messages: wanted = shapes.MESSAGES_MAX } = request.body
       using _ = limits.listens(request.holder!.id)
-      const principal = await principalOf(id)
+      const { principal, fingerprint } = await principalOf(request, id)
       await writer.noteTryout(id, { subscribe: filter, seconds }, actorOf(request))
       const over = new AbortController()
       let ended: 'time' | 'messages' | 'right_ended' | 'broker_ended' = 'broker_ended'
@@ -115,11 +129,14 @@ export function tryoutRoutes(
       const check = setInterval(() => {
         if (request.raw.socket.destroyed) return end('time')
         if (!isStillIn(request)) return end('right_ended')
-        principalOf(id).catch(() => end('right_ended'))
+        principalOf(request, id, fingerprint).catch(() => end('right_ended'))
       }, CHECK_MS)
       const messages: shapes.TriedMessage[] = []
       try {
-        const order = { principal, filter, payloadBytesMax: shapes.SHOWN_BYTES_MAX, signal: over.signal }
+        const order = {
+          ...{ principal, filter, messagesMax: wanted, signal: over.signal },
+          payloadBytesMax: shapes.SHOWN_BYTES_MAX,
+        }
         for await (const answer of brokerLink.subscribe(order)) {
           if ('refused' in answer) {
             if (messages.length === 0) throw refusalOf(answer.refused, id, `subscribe to ${filter}`)
@@ -145,6 +162,11 @@ export function tryoutRoutes(
 
 function unreachable(cause: unknown): never {
   throw new Problem(tryoutProblems, 'broker_unreachable', 'nothing was done', { cause })
+}
+
+function notDone(error: unknown): never {
+  if (!(error instanceof AnswerLost)) unreachable(error)
+  throw new Problem(idempotencyProblems, 'answer_lost', MAYBE_PUBLISHED, { cause: error })
 }
 
 function refusalOf(refused: 'denied' | 'invalid' | 'unavailable', id: string, doing: string): Problem {

@@ -1,6 +1,10 @@
 // Trying out what a device may, over the API and through a real broker: its rights decide, every order is on record, and nothing of it is a
 // session of the device.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, connect as netConnect } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { openInbox } from '../../harness/inbox.ts'
 import { until } from '../../harness/until.ts'
@@ -104,4 +108,114 @@ test('is for operators of the device, so much a minute, and with a broker alone'
   for (let n = 0; n < 30; n += 1) await tried(service, 'pump-1', 'publish', order)
   const beyond = await tried(service, 'pump-1', 'publish', order)
   assert.deepEqual([beyond.status, beyond.body.reason], [429, 'tryouts_exceeded'])
+})
+
+const kept = (payload: Buffer, n: number) => ({ topic: `devices/pump-1/state/${n}`, payload })
+
+test('lends a caller bound to a group no rights that it may not hand on, and none of a device that left the group', async () => {
+  await using service = await startService()
+  const broker = await beside(service)
+  try {
+    const { token } = (
+      await service.call('POST', '/v1/api-tokens', { name: 'bound', role: 'operator', group: 'pumps' })
+    ).body
+    await service.enroll('pump-1')
+    const groups = (...names: string[]) =>
+      service.call('PATCH', '/v1/devices/pump-1', { groups: ['pumps', ...names] })
+    await groups()
+    const own = { topic: 'devices/pump-1/telemetry' }
+    assert.equal((await tried(service, 'pump-1', 'publish', own, token)).status, 200)
+    // A policy is attached to this group.
+    await groups('backend')
+    for (const [what, order] of [
+      ['publish', { topic: 'devices/pump-2/commands' }],
+      ['publish', own],
+      ['subscribe', { filter: '#', seconds: 1 }],
+    ] as const)
+      assert.equal((await tried(service, 'pump-1', what, order, token)).body.reason, 'group_forbidden')
+
+    for (const change of [
+      () => groups('backend'),
+      () => service.call('PATCH', '/v1/devices/pump-1', { groups: [] }),
+    ]) {
+      await groups()
+      const rows = async () =>
+        (await service.call('GET', '/v1/audit?action=tryout.subscribe')).body.items.length
+      const before = await rows()
+      const order = { filter: 'devices/pump-1/#', seconds: 60 }
+      const listens = tried(service, 'pump-1', 'subscribe', order, token)
+      await until(async () => (await rows()) > before)
+      await change()
+      assert.equal((await listens).body.ended, 'right_ended')
+    }
+  } finally {
+    await broker.close()
+  }
+})
+
+test('shows as many as are wanted of much that is retained', async () => {
+  await using service = await startService()
+  const broker = await beside(service)
+  try {
+    await service.call('POST', '/v1/devices', { id: 'backend-1', groups: ['backend'] })
+    await service.enroll('pump-1')
+    const { client } = await connect(service, broker.port, 'backend-1')
+    const sent = Array.from({ length: 900 }, (_, n) => kept(Buffer.alloc(4_096, 1), n))
+    await Promise.all(
+      sent.map(({ topic, payload }) => client.publishAsync(topic, payload, { qos: 1, retain: true })),
+    )
+    const order = { filter: 'devices/pump-1/#', seconds: 60 }
+    const { body } = await tried(service, 'pump-1', 'subscribe', order)
+    assert.deepEqual([body.messages.length, body.ended], [100, 'messages'])
+    await client.endAsync()
+  } finally {
+    await broker.close()
+  }
+})
+
+test('does not call undone what a broker may have done that gave no answer, and a broker does no order that is too late', async () => {
+  await using service = await startService()
+  await service.enroll('pump-1')
+  const file = join(service.directory, 'broker.sock')
+  const silent = createServer(socket => socket.once('data', () => socket.destroy()))
+  await once(silent.listen(file), 'listening')
+  const order = { topic: 'devices/pump-1/telemetry' }
+  const lost = await tried(service, 'pump-1', 'publish', order)
+  assert.deepEqual([lost.status, lost.body.reason], [409, 'answer_lost'])
+  silent.close()
+  await once(silent, 'close')
+
+  const broker = await beside(service)
+  try {
+    const principal = { deviceId: 'pump-1', issuerId: null, serialNumber: '01' }
+    const late = { do: 'publish', principal, by: 'test', ...order, payload: '', qos: 1 }
+    const answer = async (until: number) => {
+      const socket = netConnect(file)
+      socket.write(`${JSON.stringify({ ...late, until })}\n`)
+      return await text(socket).catch(() => '')
+    }
+    assert.equal(await answer(Date.now() + 60_000), '{"receivers":0}\n')
+    assert.equal(await answer(Date.now() - 1), '')
+  } finally {
+    await broker.close()
+  }
+})
+
+test('is for topics and filters that the device could name', async () => {
+  await using service = await startService()
+  const broker = await beside(service)
+  try {
+    await service.enroll('pump-1')
+    const topic = 'devices/pump-1/telemetry'
+    for (const wrong of [topic + '/x'.repeat(100), `${topic}/\ud800`, `${topic}/${'x'.repeat(1_024)}`]) {
+      assert.equal(
+        (await tried(service, 'pump-1', 'publish', { topic: wrong })).body.reason,
+        'request_invalid',
+      )
+      const filter = { filter: wrong, seconds: 1 }
+      assert.equal((await tried(service, 'pump-1', 'subscribe', filter)).body.reason, 'request_invalid')
+    }
+  } finally {
+    await broker.close()
+  }
 })
