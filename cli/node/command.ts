@@ -1,7 +1,7 @@
 // `rollcall node …`: the brokers, draining one, and letting it take sessions again.
 import { setTimeout } from 'node:timers/promises'
 import { Command } from 'commander'
-import type { BrokerNode, Client, NodeDrain } from '../../client/index.ts'
+import type { BrokerNode, Client, NodeChange, NodeDrain } from '../../client/index.ts'
 import { CommandFailed, printable } from '../errors.ts'
 import { createMeter, retryAcrossRestarts } from '../job/watch.ts'
 import { durationSeconds } from '../options.ts'
@@ -18,7 +18,7 @@ const columns: readonly Column<BrokerNode>[] = [
   { heading: 'BROKER', cell: ({ node }) => node },
   { heading: 'VERSION', cell: ({ version }) => version },
   { heading: 'HEALTHY', cell: ({ healthy }) => (healthy ? 'yes' : 'no') },
-  { heading: 'STATE', cell: ({ drain }) => drain?.state ?? 'takes sessions' },
+  { heading: 'STATE', cell: sessionsState },
   { heading: 'SESSIONS', cell: ({ sessions }) => sessions },
   { heading: 'SEEN', cell: ({ lastSeen }) => lastSeen },
 ]
@@ -39,7 +39,7 @@ export function nodeCommand(): Command {
       .argument('<node>', 'name of the broker')
       .action(async (name: string, flags: Flags) => {
         const done = await withService(flags, client => client.nodes.resume(name))
-        await printDocument(done, flags.output)
+        await printDocument(shown(done, flags.output), flags.output)
         const what = done.changed ? 'takes sessions again' : 'was not drained'
         process.stderr.write(`${printable(done.name)} ${what}\n`)
       }),
@@ -71,17 +71,27 @@ function drainCommand(): Command {
       await withService(flags, async client => {
         const done = await client.nodes.drain(name, order)
         const node = wait ? await waitUntilDrained(client, name) : done.node
-        await printDocument({ ...done, node }, flags.output)
+        await printDocument(shown({ ...done, node }, flags.output), flags.output)
         process.stderr.write(`${printable(name)} ${stateOf(node, done.changed)}\n`)
       })
     })
+}
+
+/** What fits in a table, of the answer to an order. */
+function shown(done: NodeChange, format: Format): Record<string, unknown> {
+  if (format !== 'table' || done.node === null) return done
+  return { broker: done.name, state: sessionsState(done.node), sessions: done.node.sessions }
+}
+
+function sessionsState({ drain }: BrokerNode): string {
+  return drain?.state ?? 'takes sessions'
 }
 
 function stateOf(node: BrokerNode | null, changed: boolean): string {
   if (node === null) return 'does not run; it is drained when it is started'
   if (node.drain?.state === 'drained') return 'is drained: it has no session'
   const before = changed ? 'is being drained' : 'was being drained before'
-  return `${before}: ${node.sessions} sessions are left`
+  return `${before}: ${node.sessions} ${node.sessions === 1 ? 'session is' : 'sessions are'} left`
 }
 
 /** Gives the broker once it is drained, or null where it was stopped meanwhile. Fails where it was resumed. */

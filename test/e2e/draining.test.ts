@@ -89,7 +89,7 @@ test('a drained machine sends its clients to the other one, through a kill -9 of
   const to = ['--server-reference', reference]
   assert.match(
     await told(other, 'node', 'drain', 'one', '--over', '1h', ...to),
-    /^one (is|was) being drained( before)?: \d+ sessions are left/,
+    /^one (is|was) being drained( before)?: \d+ sessions? (is|are) left/,
   )
   await until(async () => (await one.admin('/readyz')).status === 503, 'it is not ready')
   await until(async () => (await nodes()).get('one')?.sessions === 3, 'the first one has ended')
