@@ -11,6 +11,7 @@ import {
   statSync,
 } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
+import Sqlite from 'better-sqlite3'
 import { parseInstant } from '../../pki/instant.ts'
 import { type AuditKeys, keyIdOf } from '../audit/audit-checkpoint.ts'
 import { canonicalJson, timeText } from '../audit-chain.ts'
@@ -35,6 +36,8 @@ export class SnapshotRefused extends Error {}
 
 const FORMAT = 1
 const LINE_BYTES_MAX = 4_096
+/** In a replica, the snapshot that it was. */
+const TAKEN_TABLE = 'taken_snapshot'
 /** A clock that is wrong by more than this makes every age meaningless. */
 const AHEAD_MAX_MS = 300_000
 const anew = 'make a new one with rollcall registry snapshot'
@@ -115,8 +118,9 @@ export async function takeSnapshot({ file, facts, offset }: Snapshot, replica: s
     )
     if (hash.digest('hex') !== facts.sha256)
       throw new SnapshotRefused(`${file}: its content is not what was signed: copy it again`)
-    if (!isSame(positionOf(made), facts))
+    if (!isSame(positionOf(made), facts.group) || positionOf(made)?.registryId !== facts.registryId)
       throw new SnapshotRefused(`${file}: holds another group than it says: ${anew}`)
+    noteTaken(made, facts)
     removeReplica(replica)
     syncFile(made)
     renameSync(made, replica)
@@ -135,8 +139,40 @@ export function positionOf(replica: string): Position | null {
   }
 }
 
-function isSame(one: Position | null, { registryId, group }: Position): boolean {
-  return one?.registryId === registryId && one.group.sequence === group.sequence && one.group.id === group.id
+/** When the snapshot was made that a replica still is; null where it is none, or has changed since. In ms since the epoch. */
+export function takenAtOf(replica: string): number | null {
+  const sqlite = new Sqlite(replica, { readonly: true })
+  try {
+    if (sqlite.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(TAKEN_TABLE) === undefined)
+      return null
+    const noted = sqlite
+      .prepare<[], { takenAt: number } & Position['group']>(
+        `SELECT taken_at AS takenAt, sequence, group_id AS id FROM ${TAKEN_TABLE}`,
+      )
+      .get()
+    return noted !== undefined && isSame(positionOf(replica), noted) ? noted.takenAt : null
+  } finally {
+    sqlite.close()
+  }
+}
+
+function noteTaken(replica: string, { takenAt, group }: SnapshotFacts): void {
+  const sqlite = new Sqlite(replica)
+  try {
+    sqlite.exec(
+      `CREATE TABLE ${TAKEN_TABLE} (taken_at INTEGER NOT NULL, sequence INTEGER NOT NULL, group_id TEXT) STRICT`,
+    )
+    sqlite
+      .prepare(`INSERT INTO ${TAKEN_TABLE} (taken_at, sequence, group_id) VALUES (?, ?, ?)`)
+      .run(takenAt, group.sequence, group.id)
+    sqlite.pragma('wal_checkpoint(TRUNCATE)')
+  } finally {
+    sqlite.close()
+  }
+}
+
+function isSame(one: Position | null, { sequence, id }: Position['group']): boolean {
+  return one !== null && one.group.sequence === sequence && one.group.id === id
 }
 
 /** Without what follows it, and bounded. */

@@ -1,6 +1,6 @@
 // A signed snapshot of the registry: what it holds, what is refused of it, a broker that begins with it, and one that has nothing else.
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
 import { copyFileSync, cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -229,6 +229,49 @@ test('one from before does not take the place of a newer one, and a clock that i
   now += HOUR
   assert.ok(replica.ageMs() > 1_000)
   assert.match(String(replica.trouble()), /older than snapshotAgeMaxMs/)
+})
+
+test('none is used where its group and its time do not agree whether the replica is newer: PostgreSQL had lost groups', async () => {
+  const file = newFile('replica')
+  const start = async (name: string) => {
+    const opened = await openSnapshotReplica({
+      ...{ file, snapshot: open(name), ageMaxMs: HOUR, admitMs: 1_000, now: Date.now },
+    })
+    return opened.sequence()
+  }
+  await createRegistryWriter(shared.registry).addDevice({ id: 'lost', attributes: {}, groups: [] }, tester)
+  const { group } = open(await take()).facts
+  /** A head as after a failover: of the number that is given, with another group. */
+  const lead = (sequence: number, id: string = randomUUID()) =>
+    server.query(
+      `WITH head AS (UPDATE rollcall.registry_head SET sequence = $1)
+       INSERT INTO rollcall.registry_groups (sequence, id, writer) VALUES ($1, $2, 'test')
+       ON CONFLICT (sequence) DO UPDATE SET id = excluded.id`,
+      [sequence, id],
+    )
+  const lost = await take()
+  assert.equal(await start(lost), group.sequence)
+  try {
+    // A standby was promoted that had not got the last group; then others come.
+    for (const sequence of [group.sequence - 1, group.sequence]) {
+      await lead(sequence)
+      const other = await take()
+      await assert.rejects(start(other), /remove .* to go on with this snapshot/)
+      assert.equal(await start(lost), group.sequence)
+    }
+    await lead(group.sequence + 1)
+    const newer = await take()
+    assert.equal(await start(newer), group.sequence + 1)
+    const earlier = await take(privateKey, () => Date.now() - 60_000)
+    assert.equal(await start(earlier), group.sequence + 1)
+    await lead(group.sequence + 2)
+    await assert.rejects(
+      start(await take(privateKey, () => Date.now() - 60_000)),
+      /to go on with this snapshot/,
+    )
+  } finally {
+    await lead(group.sequence, group.id!)
+  }
 })
 
 test('one from before what PostgreSQL knows of deleted rows, or of another registry, is refused', async () => {
