@@ -18,7 +18,8 @@ type Flags = ServiceFlags & { output: Format }
 type Which = { filter?: string; device?: string }
 
 const PAGE_MESSAGES = 500
-const TOPIC_CHARACTERS_MAX = 65_535
+/** In JSON a character takes six at most. */
+const LINE_CHARACTERS_MAX = 1_000_000
 
 const columns: readonly Column<RetainedMessage>[] = [
   { heading: 'TOPIC', cell: message => message.topic },
@@ -95,14 +96,19 @@ function clearCommand(): Command {
       'Clears what topics retain: later subscribers are sent nothing, present ones are not told. Name topics, or say which messages.\n' +
         'What is published meanwhile stays; a device that publishes again retains again.',
     )
-    .addArgument(new Argument('[topics...]', 'topics; - reads them from standard input, one a line'))
+    .addArgument(
+      new Argument(
+        '[topics...]',
+        'topics; - reads them from standard input, as retained list -o jsonl writes them',
+      ),
+    )
     .addHelpText(
       'after',
       `
 Examples:
   rollcall retained clear devices/pump-1/state
   rollcall retained clear --device pump-1 --yes
-  rollcall retained list --filter 'old/#' -o jsonl | jq -r .topic | rollcall retained clear -`,
+  rollcall retained list --filter 'old/#' -o jsonl | jq -c 'select(.bytes > 1000)' | rollcall retained clear -`,
     )
     .action(async (given: string[], { filter, device, yes, ...flags }: Flags & Which & { yes?: true }) => {
       const isNamed = given.length > 0
@@ -113,7 +119,7 @@ Examples:
         )
       await withService(flags, async client => {
         const topics = isNamed
-          ? await namesOf(given, { what: 'topic', charactersMax: TOPIC_CHARACTERS_MAX })
+          ? await namesOf(given, { what: 'topic', charactersMax: LINE_CHARACTERS_MAX, nameIn: topicIn })
           : await topicsOf(client.retained.pages(listingOf({ filter, device })))
         if (topics.length === 0) throw new CommandFailed('no retained message fits', 'nothing was cleared')
         assertTopics(topics)
@@ -134,6 +140,20 @@ Examples:
 
 function listingOf({ filter, device }: { [Key in keyof Which]: Which[Key] | undefined }): RetainedListing {
   return { ...(filter !== undefined && { filter }), ...(device !== undefined && { device }) }
+}
+
+/** A topic may hold a line feed and blanks: as bare text it could name another one. @throws UsageError */
+function topicIn(line: string): string {
+  try {
+    const { topic } = JSON.parse(line) as { topic?: unknown }
+    if (typeof topic === 'string') return topic
+  } catch {
+    // As below.
+  }
+  throw new UsageError(
+    `a line of standard input is no JSON with a topic: ${line.slice(0, 80)}`,
+    'give lines as rollcall retained list -o jsonl writes them',
+  )
 }
 
 async function topicsOf(pages: AsyncIterable<RetainedMessage[]>): Promise<string[]> {

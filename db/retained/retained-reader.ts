@@ -6,12 +6,12 @@ import type { Page } from '../page.ts'
 import { openRetainedFile, type RetainedFacts } from './retained-file.ts'
 
 /**
- * All must hold. `matches` is asked of topics from `from` to `to`, both included; null where all of them fit. `group`: published by a device
- * that is in it.
+ * All must hold. `matches` is asked of topics from `from` to `to`, both included, or to the last one where `to` is null; null where all of
+ * them fit. `group`: published by a device that is in it.
  */
 export type RetainedFilter = {
   from: string
-  to: string
+  to: string | null
   matches: ((topic: string) => boolean) | null
   device: string | null
   group: string | null
@@ -31,6 +31,8 @@ export type RetainedReader = {
 type Row = RetainedFacts & { isMember: number }
 
 const PAGE_MS = 15
+/** SQLite orders it after every text. */
+const AFTER_ALL = Buffer.alloc(0)
 /** Counted by SQLite alone, in as long. */
 const COUNTED_MAX = 100_000
 const LOOKED_EVERY = 64
@@ -84,7 +86,7 @@ export function createRetainedReader(parts: {
     now: number,
     found: (row: Row) => boolean,
   ): string | null {
-    const bounds = { group, now, from: filter.from, to: filter.to, after: after ?? '' }
+    const bounds = { group, now, from: filter.from, to: filter.to ?? AFTER_ALL, after: after ?? '' }
     const rows =
       device === null ? statements.all.iterate(bounds) : statements.ofDevice.iterate({ ...bounds, device })
     const end = performance.now() + PAGE_MS
@@ -113,7 +115,7 @@ export function createRetainedReader(parts: {
         if (filter.matches === null && filter.group === null) {
           const { device, from, to } = filter
           const counting = device === null ? statements.count : statements.countOfDevice
-          const counted = counting.get({ device, from, to, now, after: '' }) ?? 0
+          const counted = counting.get({ device, from, to: to ?? AFTER_ALL, now, after: '' }) ?? 0
           return { count: Math.min(counted, COUNTED_MAX), exact: counted <= COUNTED_MAX }
         }
         let count = 0

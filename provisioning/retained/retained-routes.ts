@@ -109,17 +109,17 @@ function rangeOf(text: string): Pick<RetainedFilter, 'from' | 'to' | 'matches'> 
   if (levels === null) throw new Problem(retainedProblems, 'filter_invalid', `${text} is no topic filter`)
   const wild = levels.findIndex(level => level === '+' || level === '#')
   if (wild === -1) return { from: text, to: text, matches: null }
-  if (text === '#') return { from: '', to: LAST, matches: null }
+  if (text === '#') return { from: '', to: null, matches: null }
   const matches = compileMatcher(levels)
   // `a/#` matches a, too.
   const begin = levels.slice(0, wild).join('/')
-  return { from: begin, to: wild === 0 ? LAST : `${begin}/${LAST}`, matches }
+  return { from: begin, to: wild === 0 ? null : `${begin}${AFTER_SLASH}`, matches }
 }
 
 /** Before the topic of a cursor: any text may be a topic. */
 const CURSOR = 'topic '
-/** Above every character in UTF-8, as SQLite compares texts. */
-const LAST = '\u{10ffff}'
+/** The character that follows `/`: above all that goes on with a slash. */
+const AFTER_SLASH = '0'
 
 function toMessage({ topic, deviceId, qos, bytes, at, expiresAt }: RetainedFacts): RetainedMessage {
   return { topic, deviceId, qos, bytes, retainedAt: timeOrNull(at), expiresAt: timeOrNull(expiresAt) }

@@ -1,5 +1,6 @@
 // `rollcall retained` as an operator types it, against a service with a broker and a real device.
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { until } from '../../harness/until.ts'
 import { beside, connect } from '../../provisioning/broker-beside.ts'
@@ -50,6 +51,45 @@ test('retained messages are listed, shown and cleared from the command line', as
       assert.equal(refused.code, 2, refused.stderr)
       assert.match(refused.stderr, why)
     }
+  } finally {
+    await broker.close()
+  }
+})
+
+test('a topic with a line feed in it makes nobody clear another one', async () => {
+  await using service = await startService({ receiptTimeoutMs: 5_000 })
+  const broker = await beside(service)
+  const asked = (...args: string[]) =>
+    rollcallHere('retained', ...args, '--api', service.url, '--data', service.directory)
+  const stdin = Object.getOwnPropertyDescriptor(process, 'stdin')!
+  const withInput = async (text: string) => {
+    Object.defineProperty(process, 'stdin', { value: Readable.from([text]), configurable: true })
+    try {
+      return await asked('clear', '-', '--yes')
+    } finally {
+      Object.defineProperty(process, 'stdin', stdin)
+    }
+  }
+  try {
+    const [good, hostile] = [
+      await connect(service, broker.port, 'd1'),
+      await connect(service, broker.port, 'd2'),
+    ]
+    const topics = ['devices/d1/a', 'devices/d2/a\ndevices/d1/a', 'devices/d2/ b ']
+    for (const topic of topics) {
+      const { client } = topic.startsWith('devices/d1/') ? good : hostile
+      await client.publishAsync(topic, 'some', { qos: 1, retain: true })
+    }
+    const lines = async () => (await asked('list', '--device', 'd2', '-o', 'jsonl')).stdout
+    await until(async () => (await lines()).split('\n').length === 3)
+    const bare = await withInput('devices/d2/a\ndevices/d1/a\n')
+    assert.equal(bare.code, 2)
+    assert.match(bare.stderr, /no JSON with a topic.*\nhint: give lines as rollcall retained list -o jsonl/)
+    const cleared = await withInput(await lines())
+    assert.match(cleared.stderr, /^2 retained messages cleared/m)
+    await until(async () => (await lines()) === '')
+    assert.equal((await asked('show', 'devices/d1/a')).code, 0)
+    for (const { client } of [good, hostile]) await client.endAsync()
   } finally {
     await broker.close()
   }

@@ -19,6 +19,25 @@ const clear = async (service: Service, given: string[], token?: string) =>
 const operatorOf = async (service: Service, group: string) =>
   (await service.call('POST', '/v1/api-tokens', { name: group, role: 'operator', group })).body.token
 
+test('hides no topic behind the last character that there is', async () => {
+  await using service = await startService()
+  const broker = await beside(service)
+  try {
+    const { client } = await connect(service, broker.port, 'pump-1')
+    const last = '\u{10ffff}'
+    const hidden = [`devices/pump-1/${last}${last}`, `devices/pump-1/${last}/a`]
+    for (const topic of [...hidden, 'devices/pump-1/a']) await client.publishAsync(topic, 'x', retain)
+    await until(async () => (await topics(service)).length === 3)
+    const found = (filter: string) => topics(service, `?filter=${encodeURIComponent(filter)}`)
+    for (const filter of ['devices/pump-1/#', 'devices/#', '+/pump-1/#', '#'])
+      assert.equal((await found(filter)).length, 3, filter)
+    assert.deepEqual(await found(`devices/pump-1/${last}/+`), [hidden[1]])
+    await client.endAsync()
+  } finally {
+    await broker.close()
+  }
+})
+
 test('finds retained messages by filter and device, and clears them for good', async () => {
   await using service = await startService({ receiptTimeoutMs: 5_000 })
   let broker = await beside(service)
