@@ -120,6 +120,9 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'webhook resend': ['webhook resend 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 1795339200000042'],
   'webhook replay': ['webhook replay 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11 --since 2h'],
   'webhook remove': ['webhook remove 0d6f3a1c-5a7e-4b52-8f29-6f1f0f2f5a11'],
+  'registry snapshot': [
+    'registry snapshot --data data --registry postgres://rollcall@db.example/rollcall --out registry.snapshot',
+  ],
   'registry move': [
     'registry move --data data --to postgres://rollcall@db.example/rollcall',
     'registry move --data data --from postgres://rollcall@db.example/rollcall',

@@ -1,6 +1,6 @@
 // A Unix socket in the data directory, by which the provisioning service has something tried out: one order a connection, as a line of JSON,
 // answered by lines of JSON. The file is 0600: a process that may open it may write the registry, too, and is asked for no right.
-import { chmodSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import type { Tryouts } from '../mqtt/tryouts.ts'
 
@@ -57,7 +57,10 @@ export function openServiceSocket(parts: {
   server.maxConnections = CONNECTIONS_MAX
   server.on('error', parts.onFailed)
   rmSync(file, { force: true })
-  server.listen(file, () => chmodSync(file, 0o600))
+  // Made with its mode: what is let in before a change of it stays in.
+  const umask = process.umask(0o177)
+  server.listen(file)
+  process.umask(umask)
   server.unref()
 
   async function serve(socket: Socket): Promise<void> {
