@@ -82,6 +82,37 @@ test('each service shows both brokers, and a broker its bus', async () => {
   assert.ok((await other.metric('rollcall_bus_messages_received_total')) > 0)
 })
 
+test('a tryout at one machine shows what a device publishes at the other, and publishes to those that are there', async () => {
+  const [device, backend] = await pair('m3')
+  const filter = `${topic('m3')}/#`
+  for (const qos of ['0', '1']) {
+    const tried = one.api.call('POST', '/v1/devices/m3/try/subscribe', { filter, seconds: 60, messages: 3 })
+    let isOver = false
+    const shown = tried.finally(() => {
+      isOver = true
+    })
+    // Nothing says when it listens.
+    while (!isOver)
+      await run('mosquitto_pub', [
+        ...asDevice(other.mqttsPort, backend),
+        ...['-q', qos, '-t', `${topic('m3')}/${qos}`, '-m', 'from the other'],
+      ])
+    const { status, body } = await shown
+    assert.deepEqual([status, body.ended], [200, 'messages'], JSON.stringify(body))
+    for (const message of body.messages)
+      assert.deepEqual([message.topic, message.payload], [`${topic('m3')}/${qos}`, 'from the other'])
+  }
+
+  const client = await subscriber(asDevice(other.mqttsPort, device), '-q', '1', '-t', topic('m3'))
+  for (const qos of [0, 1]) {
+    const said = { topic: topic('m3'), payload: `tried with ${qos}`, qos }
+    const { status, body } = await one.api.call('POST', '/v1/devices/m3-backend/try/publish', said)
+    assert.deepEqual([status, body.receivers], [200, 0], JSON.stringify(body))
+    await client.printed(`${topic('m3')}|${qos}|0|tried with ${qos}`)
+  }
+  await client.stop()
+})
+
 test('a session follows its device with what waits for it, from a broker that is killed, too', async () => {
   const [device, backend] = await pair('m2')
   const args = (system: System) => [...asDevice(system.mqttsPort, device), '-c', '-q', '1', '-t', topic('m2')]

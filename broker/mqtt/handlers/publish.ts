@@ -90,9 +90,10 @@ export function createPublishHandler(parts: HandlerContext) {
     if (qos > 0) untilTimed -= 1
     const began = qos > 0 && untilTimed <= 0 ? performance.now() : null
     if (qos === 2) beginExactlyOnce(state, messageId)
-    const { group, receivers } = publish(client, message, messageId)
+    const { group, receivers, isForOthers } = publish(client, message, messageId)
     if (qos === 0) return
-    const code = receivers === 0 && client.version === 5 ? codes.noMatchingSubscribers : codes.success
+    const isForNobody = receivers === 0 && !isForOthers
+    const code = isForNobody && client.version === 5 ? codes.noMatchingSubscribers : codes.success
     // Of QoS 2 both in one group: it is known to have come, and it is queued.
     const known = qos === 2 && state.isKept ? store.kept() : group
     const cmd = qos === 1 ? 'puback' : 'pubrec'

@@ -27,12 +27,13 @@ export type OtherNodes = {
 /** Of a message from another node. Shared subscriptions are given theirs by `giveToGroup`. */
 export type Arrival = { isRetained: boolean }
 
-/** What became of a message: `group` is what it was written with, null where nothing of it was. */
-export type Published = { group: Promise<void> | null; receivers: number }
+/** What became of a message: `group` is what it was written with, or null; `receivers` are here, and not known where it `isForOthers`. */
+export type Published = { group: Promise<void> | null; receivers: number; isForOthers: boolean }
 
 export type Router = ReturnType<typeof createRouter>
 
 const NONE: readonly number[] = []
+const NOBODY: Published = { group: null, receivers: 0, isForOthers: false }
 const NO_SHARES: ReadonlyMap<string, number> = new Map()
 /** How long one message of some took is told: reading the clock for each would cost a hundredth of it. */
 const TIMED_ONE_OF = 16
@@ -60,7 +61,7 @@ export function createRouter(parts: {
   let untilTimed = 1
   /** Of the message that is being published. */
   let publisher: Client | null = null
-  let outcome: Published = { group: null, receivers: 0 }
+  let outcome: Published = NOBODY
   /** Of the message that comes from another node. */
   let arrival: Arrival | null = null
   /** Of shared subscriptions, the nodes that get what is being published. */
@@ -170,7 +171,7 @@ export function createRouter(parts: {
       }
       if (publisher !== null && client !== null) output.holdUp(publisher, client)
     }
-    return { group, receivers: deliveries.length }
+    return { group, receivers: deliveries.length, isForOthers: false }
   }
 
   function asMember(state: SessionState, group: Group, message: Message): Delivery {
@@ -260,21 +261,19 @@ export function createRouter(parts: {
     connect(to: Bus): void {
       bus = to
     },
-    /**
-     * Publishes a message to all nodes. Throws where it cannot be written: then nobody got it.
-     */
+    /** Publishes a message to all nodes. Throws where it cannot be written: then nobody got it. */
     publish(message: Message, from: Client | null): Published {
       untilTimed -= 1
       const isTimed = untilTimed === 0
       const began = isTimed ? performance.now() : 0
       const before = publisher
       publisher = from
-      outcome = { group: null, receivers: 0 }
+      outcome = NOBODY
       shares = null
       try {
         bus!.publish(message)
         if (parts.others?.published(message, shares ?? NO_SHARES) === true)
-          outcome = { group: store.kept(), receivers: outcome.receivers + 1 } // what others have is not known
+          outcome = { ...outcome, group: store.kept(), isForOthers: true }
       } finally {
         publisher = before
       }
