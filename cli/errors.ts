@@ -30,7 +30,7 @@ export const inJson = (format: string | undefined) => format === 'json' || forma
  */
 export function report(error: unknown, stderr: { write(text: string): unknown }, format?: string): number {
   if (inJson(format)) {
-    stderr.write(`${JSON.stringify(documentOf(error))}\n`)
+    stderr.write(`${jsonOf(documentOf(error))}\n`)
     return error instanceof UsageError ? exitCodes.usage : exitCodes.failed
   }
   const message = error instanceof Error ? error.message : String(error)
@@ -57,8 +57,27 @@ function documentOf(error: unknown): Record<string, unknown> {
 
 /** What a terminal obeys or hides never reaches it from elsewhere: controls, changes of direction, invisible characters. */
 export function printable(text: string): string {
-  return text.replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, '\u{fffd}')
+  return text.replace(OBEYED, '\u{fffd}')
 }
+
+const OBEYED = /[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu
+
+/** JSON with those characters as escapes: it says the same, and a terminal obeys none of it. */
+export function jsonOf(value: unknown, indent?: number): string {
+  const text = JSON.stringify(value, null, indent)
+  return isAscii(text) ? text : text.replace(OBEYED, found => found.split('').map(escapeOf).join(''))
+}
+
+/** Likewise where all texts are in the double quotes of YAML. */
+export function quotedYaml(text: string): string {
+  return text.replace(OBEYED, found => `\\U${found.codePointAt(0)!.toString(16).padStart(8, '0')}`)
+}
+
+/** Whether there is anything in it that is escaped. */
+export const isObeyed = (text: string): boolean => !isAscii(text) && text.search(OBEYED) >= 0
+
+const isAscii = (text: string) => /^[\n -~]*$/.test(text)
+const escapeOf = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 
 /** The usual faults of a file, in words. */
 export function fileFault(doing: string, file: string, error: unknown): CommandFailed {

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'
 import type { Client, FleetEvent } from '../../client/index.ts'
-import { printable } from '../errors.ts'
+import { jsonOf, printable } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
 import { atMost, type Column, type Format, printPages } from '../output/format.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
@@ -52,7 +52,7 @@ async function followEvents(client: Client, filter: Filter, output: Format): Pro
     if (!line.startsWith('data: ')) continue
     const event = JSON.parse(line.slice('data: '.length)) as FleetEvent
     const cells = [event.at, event.kind, event.deviceId ?? '-', event.reason ?? '-', detailOf(event)]
-    process.stdout.write(`${output === 'table' ? printable(cells.join('  ')) : JSON.stringify(event)}\n`)
+    process.stdout.write(`${output === 'table' ? printable(cells.join('  ')) : jsonOf(event)}\n`)
   }
 }
 

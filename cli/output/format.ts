@@ -3,7 +3,7 @@
 import { styleText } from 'node:util'
 import { Option } from 'commander'
 import { keyName } from '../../pki/key-policy.ts'
-import { printable } from '../errors.ts'
+import { isObeyed, jsonOf, printable, quotedYaml } from '../errors.ts'
 
 const formats = ['table', 'json', 'yaml', 'jsonl'] as const
 export type Format = (typeof formats)[number]
@@ -43,7 +43,7 @@ export async function printPages<Item>(
   for await (const items of pages) {
     count += items.length
     if (items.length === 0) continue
-    if (format === 'jsonl') out.write(lines(items.map(item => JSON.stringify(item))))
+    if (format === 'jsonl') out.write(lines(items.map(item => jsonOf(item))))
     else if (format !== 'table') all.push(...items)
     else {
       const rows = items.map(item => columns.map(column => shown(column.cell(item))))
@@ -95,10 +95,12 @@ export async function* atMost<Item>(
 }
 
 async function encoded(value: unknown, format: 'json' | 'yaml' | 'jsonl'): Promise<string> {
-  if (format === 'json') return `${JSON.stringify(value, null, 2)}\n`
-  if (format === 'jsonl') return `${JSON.stringify(value)}\n`
+  if (format === 'json') return `${jsonOf(value, 2)}\n`
+  if (format === 'jsonl') return `${jsonOf(value)}\n`
   const { stringify } = await import('yaml')
-  return stringify(value, { lineWidth: 0 })
+  const text = stringify(value, { lineWidth: 0 })
+  if (!isObeyed(text)) return text
+  return quotedYaml(stringify(value, { lineWidth: 0, blockQuote: false, defaultStringType: 'QUOTE_DOUBLE' }))
 }
 
 function fieldTable(document: Record<string, unknown>): string {
