@@ -6,6 +6,12 @@ export const retainedProblems = {
     title: 'Nothing is retained there',
     hint: 'rollcall retained list shows what is; brokers note it within a second.',
   },
+  retained_unlisted: {
+    status: 503,
+    title: 'It is not known here what is retained',
+    hint: 'Start a broker there, or ask a service that has one beside it.',
+    retryAfterSeconds: 5,
+  },
   filter_invalid: {
     status: 400,
     title: 'That is no topic filter',

@@ -48,11 +48,11 @@ export function retainedRoutes(api: Api, services: RetainedServices): void {
       if (device !== null) await authorizationScope.assertDevice(request, device)
       const filter = { ...rangeOf(text), device, group: scopeOf(request) }
       const after = decodeCursor(cursor, key => key.startsWith(CURSOR))?.slice(CURSOR.length) ?? null
-      const { items, next } = retained.page(filter, after, limit, now()) ?? { items: [], next: null }
+      const { items, next } = listed(retained.page(filter, after, limit, now()))
       return {
         items: items.map(toMessage),
         nextCursor: encodeCursor(next === null ? null : CURSOR + next),
-        ...(total === true && { total: retained.count(filter, now()) ?? { count: 0, exact: true } }),
+        ...(total === true && { total: listed(retained.count(filter, now())) }),
       }
     },
   )
@@ -91,16 +91,27 @@ export function retainedRoutes(api: Api, services: RetainedServices): void {
     },
   )
 
-  /** Throws `retained_unknown` where nothing is retained that the caller may see. */
+  /** Throws `retained_unknown` where nothing is retained that the caller may see, `retained_unlisted` where that cannot be told. */
   function clearingOf(topic: string, scope: string | null): Clearing {
     const found = retained.find(topic, scope, now())
     // Where no broker has written a list here, a caller without a group knows what it does.
     if (found === null && scope === null) return { topic, deviceId: null, publisher: null }
-    if (found == null)
+    const publisher = listed(found)?.deviceId
+    if (publisher === undefined)
       throw new Problem(retainedProblems, 'retained_unknown', `nothing is retained on ${topic}`)
-    const publisher = found.deviceId
     return { topic, deviceId: scope === null ? null : publisher, publisher }
   }
+}
+
+/** Throws `retained_unlisted` where no list could be read: that is not to say that nothing is retained. */
+function listed<Answer>(answer: Answer | null): Answer {
+  if (answer === null)
+    throw new Problem(
+      retainedProblems,
+      'retained_unlisted',
+      'no broker lists retained messages in the data directory of this service',
+    )
+  return answer
 }
 
 /** Topics in which a filter matches, by their begin. Throws `filter_invalid`. */

@@ -19,8 +19,8 @@ export const tryoutProblems = {
   },
   broker_unreachable: {
     status: 503,
-    title: 'No broker answers in the data directory of this service',
-    hint: 'Start one there, or ask a service that has one beside it.',
+    title: 'It can be tried out through a broker alone',
+    hint: 'Start a broker there, or ask a service that has one beside it.',
     retryAfterSeconds: 5,
   },
 } as const

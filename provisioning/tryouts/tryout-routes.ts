@@ -28,6 +28,7 @@ export type TryoutServices = {
 }
 
 const CHECK_MS = 1_000
+const NO_BROKER = 'no broker answers in the data directory of this service: nothing was done'
 const MAYBE_PUBLISHED = 'the message may have been published'
 
 export function tryoutRoutes(
@@ -161,7 +162,7 @@ export function tryoutRoutes(
 }
 
 function unreachable(cause: unknown): never {
-  throw new Problem(tryoutProblems, 'broker_unreachable', 'nothing was done', { cause })
+  throw new Problem(tryoutProblems, 'broker_unreachable', NO_BROKER, { cause })
 }
 
 function notDone(error: unknown): never {

@@ -56,6 +56,17 @@ describe('the console where something is wrong', () => {
     await page.getByText('Nothing is at this address').waitFor()
   })
 
+  it('says that no broker is beside the service, in place of an empty list', async () => {
+    const { page } = view
+    await view.goTo('/retained')
+    await page.getByText('No broker lists retained messages in the data directory').waitFor()
+    await page.getByText('Start a broker there, or ask a service that has one beside it.').waitFor()
+    assert.equal(await page.getByText('Nothing is retained').count(), 0)
+    await view.goTo('/devices/pump-1?view=policy')
+    await page.getByRole('button', { name: 'Publish' }).click()
+    await page.getByText('No broker answers in the data directory of this service').waitFor()
+  })
+
   it('shows the sign-in where the session ended, and then what was there before, typed text included', async () => {
     const { page, context } = view
     await view.goTo('/devices/pump-1')
@@ -188,6 +199,7 @@ describe('the console where something is wrong', () => {
       'Overview',
       'Devices',
       'Sessions',
+      'Retained',
       'Enroll',
       'Approvals',
       'Live feed',

@@ -19,6 +19,18 @@ const clear = async (service: Service, given: string[], token?: string) =>
 const operatorOf = async (service: Service, group: string) =>
   (await service.call('POST', '/v1/api-tokens', { name: group, role: 'operator', group })).body.token
 
+test('is not told to be none where no broker lists it', async () => {
+  await using service = await startService()
+  const pumps = await operatorOf(service, 'pumps')
+  for (const token of [undefined, pumps]) {
+    const { status, body } = await service.call('GET', '/v1/retained', undefined, token ? { token } : {})
+    assert.deepEqual([status, body.reason], [503, 'retained_unlisted'])
+    assert.match(body.hint, /Start a broker there, or ask a service that has one beside it/)
+  }
+  assert.equal((await clear(service, ['a'], pumps)).body.reason, 'retained_unlisted')
+  assert.equal((await clear(service, ['a'])).status, 200, 'brokers elsewhere hear of it')
+})
+
 test('hides no topic behind the last character that there is', async () => {
   await using service = await startService()
   const broker = await beside(service)
