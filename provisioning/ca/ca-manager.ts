@@ -242,8 +242,9 @@ function issuingKeys(directory: DataDirectory): string[] {
 function keyFilesOf(directory: DataDirectory): string {
   return issuingKeys(directory)
     .map(name => {
-      const { mtimeMs, size } = statSync(join(directory.keys, name))
-      return `${name} ${mtimeMs} ${size}`
+      // A link may lead nowhere, and a file may be gone since.
+      const file = statSync(join(directory.keys, name), { throwIfNoEntry: false })
+      return `${name} ${file?.mtimeMs} ${file?.size}`
     })
     .join('\n')
 }

@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -84,7 +85,8 @@ test('another service takes up a copied key without a restart, and issues under 
   assert.equal(refused.body.reason, 'issuer_disabled')
   await until(async () => (await b.call('GET', '/readyz')).status === 503)
 
-  // Half a key first, then the whole one, and neither with the mode it should have.
+  // A key on a disk that is away, half a key, then the whole one, and neither with the mode it should have.
+  symlinkSync(join(other.path, 'nowhere'), join(other.path, 'keys', 'issuing-away.key'))
   const name = readdirSync(join(one.path, 'keys')).find(each => /^issuing-[0-9a-f]{16}\.key$/.test(each))!
   const [from, to] = [join(one.path, 'keys', name), join(other.path, 'keys', name)]
   writeFileSync(to, readFileSync(from, 'utf8').slice(0, 60))
