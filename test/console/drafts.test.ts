@@ -71,7 +71,7 @@ describe('JSON with its lines', () => {
 })
 
 it('a document as it is shown is the document, however its topics are written', () => {
-  const topic = fc.oneof(fc.string(), fc.constantFrom('a, "b" ]', '\n', '[ "x" ]', 'devices/+/#'))
+  const topic = fc.oneof(fc.string(), fc.constantFrom('a, "b" ]', 'a"  ]', '\n', '[ "x" ]', 'devices/+/#'))
   const statement = fc.record(
     {
       effect: fc.constant('allow' as const),

@@ -29,10 +29,13 @@ export function validateDraft(text: string, name: string): DraftValidation {
   return { document: parsed.policy, faults: [] }
 }
 
+/** A list of texts as JSON writes them, of any length; a quote within a text has a backslash before it. */
+const listOfTexts = /\[\s+("(?:[^"\\\n]|\\.)*"(?:,\s+"(?:[^"\\\n]|\\.)*")*)\s+\]/g
+
 /** As people write it: a list of texts stays on one line as long as that is short. */
 export function documentText(document: PolicyDocument): string {
   const wide = JSON.stringify(document, null, 2)
-  const lists = wide.replace(/\[\s+("[^"\n]*"(?:,\s+"[^"\n]*")*)\s+\]/g, (list, texts: string) => {
+  const lists = wide.replace(listOfTexts, (list, texts: string) => {
     const line = `[${texts.replace(/\n\s*/g, ' ')}]`
     return line.length > LINE_CHARACTERS ? list : line
   })

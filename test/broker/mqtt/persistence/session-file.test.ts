@@ -35,7 +35,7 @@ test('a session file of version 1 is brought to this version with all that it ho
   const file = openSessionFile(path)
   assert.equal(file.setAside, null)
   assert.equal(file.brokerId, 'b')
-  assert.equal(file.sqlite.pragma('user_version', { simple: true }), 3)
+  assert.equal(file.sqlite.pragma('user_version', { simple: true }), 4)
   const many = 1_000_000
   const store = createSessionStore({
     file,
