@@ -24,6 +24,9 @@ export type ClientOptions = {
   /** Whether the session starts from nothing and leaves nothing. */
   clean?: boolean
   level?: Level
+  will?: { topic: string; payload: string; qos: number }
+  /** Hears the CONNACK that let it in, and what came with it. */
+  onConnack?(packet: Buffer, rest: Buffer, socket: TLSSocket): void
 }
 
 /** The protocol level of MQTT 3.1.1, or of 5. */
@@ -34,7 +37,15 @@ export function openClient(
   port: number,
   root: string,
   device: Credentials,
-  { localAddress = '127.0.0.1', session, onSession, clean = true, level = 4 }: ClientOptions = {},
+  {
+    localAddress = '127.0.0.1',
+    session,
+    onSession,
+    clean = true,
+    level = 4,
+    will,
+    onConnack,
+  }: ClientOptions = {},
 ): Promise<TLSSocket> {
   const secureContext = contextOf(root, device)
   return new Promise((resolve, reject) => {
@@ -47,13 +58,17 @@ export function openClient(
       ...(session ? { session } : {}),
     }
     const socket = connect(options, () => {
-      socket.write(connectPacket({ clientId: device.id, keepalive: 600, clean, level }))
+      socket.write(
+        connectPacket({ clientId: device.id, keepalive: 600, clean, level, ...(will ? { will } : {}) }),
+      )
     })
     socket.setNoDelay(true)
     if (onSession) socket.on('session', onSession)
-    socket.once('data', chunk => {
-      if (chunk[0] === 0x20 && chunk[3] === 0) resolve(socket)
-      else reject(new Error(`CONNACK ${chunk[3]}`))
+    socket.once('data', (chunk: Buffer) => {
+      if (chunk[0] === 0x20 && chunk[3] === 0) {
+        onConnack?.(chunk.subarray(0, 4), chunk.subarray(4), socket)
+        resolve(socket)
+      } else reject(new Error(`CONNACK ${chunk[3]}`))
     })
     socket.on('error', reject)
     socket.once('close', () => reject(new Error(`${device.id} was cut`)))
@@ -93,10 +108,15 @@ function noProperties(level: Level): Buffer {
   return level === 5 ? Buffer.from([0]) : Buffer.alloc(0)
 }
 
-/** Finds whole packets of one kind in what arrives; calls back with each. */
-export function countPackets(socket: TLSSocket, kind: number, onPacket: (packet: Buffer) => void): void {
+/** Finds whole packets of one kind in what arrives, behind what has arrived already; calls back with each. */
+export function countPackets(
+  socket: TLSSocket,
+  kind: number,
+  onPacket: (packet: Buffer) => void,
+  arrived: Buffer = Buffer.alloc(0),
+): void {
   let rest: Buffer = Buffer.alloc(0)
-  socket.on('data', (chunk: Buffer) => {
+  const take = (chunk: Buffer) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     let offset = 0
     for (;;) {
@@ -106,7 +126,9 @@ export function countPackets(socket: TLSSocket, kind: number, onPacket: (packet:
       offset += size
     }
     rest = rest.subarray(offset)
-  })
+  }
+  socket.on('data', take)
+  take(arrived)
 }
 
 function packetSize(bytes: Buffer, offset: number): number {

@@ -1,31 +1,48 @@
-// Two machines as an operator runs them, on one PostgreSQL and, where they have one, one bus; and what is known of the gates of one.
+// Machines as an operator runs them, on one PostgreSQL and, where they have one, one bus; and what is known of the gates of one.
 import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import type { PostgresServer } from '../harness/postgres.ts'
 import { anyPorts, childrenOf, type System, type SystemOptions, type scratch, startSystem } from './system.ts'
 
-/** The first machine makes the CA; the second one gets a copy of it. Nodes are named `one` and `other`. */
-export async function startMachines(
-  world: ReturnType<typeof scratch>,
+type World = ReturnType<typeof scratch>
+
+/** Nodes are named `one` and `other`. */
+export function startMachines(
+  world: World,
+  postgres: PostgresServer,
+  options: SystemOptions,
+): Promise<[one: System, other: System]> {
+  return startNamed(world, postgres, options, ['one', 'other'])
+}
+
+/** The first machine makes the CA; the others get a copy of it. */
+export async function startNamed<const Names extends readonly string[]>(
+  world: World,
   postgres: PostgresServer,
   { flags = [], ...options }: SystemOptions,
-): Promise<[one: System, other: System]> {
-  const as = (node: string) => ({
-    ...options,
-    flags: [...anyPorts, '--registry', postgres.url, '--node', node, ...flags],
-  })
-  const one = await startSystem(world.at('one'), as('one'))
+  names: Names,
+): Promise<{ -readonly [At in keyof Names]: System }> {
+  const started: System[] = []
   try {
-    mkdirSync(world.at('other'))
-    for (const name of ['ca.crt', 'issuing.crt', 'admin.token', 'audit.pub', 'keys'])
-      cpSync(world.at('one', name), world.at('other', name), {
-        recursive: true,
-        filter: path => !/\.lock$|server\.key$/.test(path),
-      })
-    return [one, await startSystem(world.at('other'), as('other'))]
+    for (const node of names) {
+      if (node !== names[0]) copyCa(world.at(names[0]!), world.at(node))
+      const own = [...anyPorts, '--registry', postgres.url, '--node', node, ...flags]
+      started.push(await startSystem(world.at(node), { ...options, flags: own }))
+    }
   } catch (error) {
-    await one[Symbol.asyncDispose]()
+    await Promise.allSettled(started.map(system => system[Symbol.asyncDispose]()))
     throw error
   }
+  return started as { -readonly [At in keyof Names]: System }
+}
+
+function copyCa(from: string, to: string): void {
+  mkdirSync(to)
+  for (const name of ['ca.crt', 'issuing.crt', 'admin.token', 'audit.pub', 'keys'])
+    cpSync(join(from, name), join(to, name), {
+      recursive: true,
+      filter: path => !/\.lock$|server\.key$/.test(path),
+    })
 }
 
 /** The processes of its gates. */

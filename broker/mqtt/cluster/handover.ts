@@ -96,7 +96,8 @@ export function createHandOver(parts: {
         return
       }
       if (owner === me || (await parts.askOwner(owner, clientId, by))) {
-        if (await load(clientId, false)) return
+        // What the owner before has handed over is settled; a session of one that has ended may still have its will.
+        if (await load(clientId, owner === me)) return
       } else await new Promise(resolve => setTimeout(resolve, RETRY_MS))
       if (performance.now() > end || parts.isClosed())
         throw new Error(`the node that has the session of ${clientId} neither hands it over nor ends`)
@@ -169,8 +170,8 @@ export function createHandOver(parts: {
   }
 
   async function release(clientId: string, to: number): Promise<Released> {
-    // It may be this node's without its knowing: the answer to a claim was lost.
-    if (!owned.has(clientId) && !(await load(clientId, false))) return { isDone: false, ended: null }
+    // It may be this node's without its knowing: the answer to a claim was lost, or it was taken from a node that has ended.
+    if (!owned.has(clientId) && !(await load(clientId, true))) return { isDone: false, ended: null }
     const ended = moves.endConnection(clientId)
     writer.collect()
     writer.give(clientId, to)
