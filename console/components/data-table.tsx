@@ -10,6 +10,8 @@ export type Column<Row> = {
   className?: string
   /** A further class of each cell. */
   cellClass?: string
+  /** Where a narrow page puts cells below each other, this title stands before the cell. */
+  narrowTitle?: string
   /** The cell is the name of its row. */
   rowHeader?: true
 }
@@ -60,14 +62,14 @@ export function DataTable<Row>({
         <tbody>
           {rows.map(row => (
             <tr key={rowKey(row)}>
-              {shown.map(({ key, cell, className = '', cellClass = '', rowHeader }) => {
+              {shown.map(({ key, cell, className = '', cellClass = '', narrowTitle, rowHeader }) => {
                 const classes = `${className} ${cellClass}`.trim() || undefined
                 return rowHeader ? (
                   <th key={key} scope="row" className={classes}>
                     {cell(row)}
                   </th>
                 ) : (
-                  <td key={key} className={classes}>
+                  <td key={key} className={classes} data-title={narrowTitle}>
                     {cell(row)}
                   </td>
                 )

@@ -73,6 +73,8 @@ export function fieldError(failure: unknown, path: string): string | null {
   )
 }
 
+/** What begins with an ID or a topic keeps it as it is. */
 function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
+  const begin = /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() : text.charAt(0)
+  return begin + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
 }

@@ -15,9 +15,17 @@ describe('an operator that drains a broker', () => {
     const notes = createBrokerNotes(registry, '1.0.0')
     try {
       notes.enter('berlin-1', 0, Date.now())
-      notes.seen('berlin-1', Date.now(), 12, { replica: null, busConnected: null, drainAt: null })
+      const replica = { sequence: 5, ageMs: 300 }
+      notes.seen('berlin-1', Date.now(), 12, { replica, busConnected: true, drainAt: null })
       const { page } = admin.view
       await admin.view.goTo('/')
+      await page.getByText('bus connected').waitFor()
+      const table = "document.querySelector('[aria-label=Brokers]')"
+      assert.equal(
+        await page.evaluate(`${table}.scrollWidth <= ${table}.clientWidth`),
+        true,
+        'no button is hidden',
+      )
       await page.getByRole('button', { name: 'Drain…' }).click()
       const dialog = page.getByRole('dialog')
       await dialog.getByText('12 sessions will end').waitFor()

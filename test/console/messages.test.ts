@@ -61,7 +61,7 @@ describe('an operator that looks for retained messages', () => {
     await page.getByText('0 sessions took it').waitFor()
     await page.getByLabel('Publish to').fill('devices/other/telemetry')
     await page.getByRole('button', { name: 'Publish' }).click()
-    await page.getByText('pump-1 may not publish to devices/other/telemetry').waitFor()
+    await page.getByText(/^pump-1 may not publish to devices\/other\/telemetry\.$/).waitFor()
     await page.getByRole('button', { name: 'Listen' }).click()
     await page.getByText('1 message: the time is over').waitFor()
     await page.getByRole('rowheader', { name: 'devices/pump-1/version' }).waitFor()

@@ -125,14 +125,26 @@ export function TryCard({ id }: { id: string }) {
           rows={heard.messages.map((message, place) => ({ ...message, place }))}
           rowKey={({ place }) => place}
           columns={[
-            { title: 'Topic', rowHeader: true, cellClass: 'break mono', cell: message => message.topic },
+            {
+              title: 'Topic',
+              className: 'half',
+              rowHeader: true,
+              cellClass: 'break mono',
+              cell: message => message.topic,
+            },
             {
               title: 'Payload',
               cellClass: 'break mono',
               cell: ({ payload: text, payloadBase64 }) => text ?? `base64 ${payloadBase64}`,
             },
-            { title: 'Size', className: 'end', cell: message => bytes(message.bytes) },
-            { title: 'Retained', cell: ({ retained }) => (retained ? 'yes' : 'no') },
+            {
+              title: 'Size',
+              narrowTitle: 'Size',
+              className: 'end',
+              cellClass: 'whole-line',
+              cell: message => bytes(message.bytes),
+            },
+            { title: 'Retained', narrowTitle: 'Retained', cell: ({ retained }) => (retained ? 'yes' : 'no') },
           ]}
         />
       )}

@@ -14,20 +14,21 @@ import { DrainDialog, ResumeDialog } from './drain-dialog.tsx'
 type Node = NonNullable<Overview['nodes']>[number]
 
 /** What the broker last said of the other machines. */
-function links({ replica, busConnected }: Node) {
+function Links({ replica, busConnected }: Pick<Node, 'replica' | 'busConnected'>) {
+  if (replica === null && busConnected === null) return null
   return (
-    <>
+    <div className="row small">
       {replica === null ? null : (
-        <div>
-          {count(replica.behind)} behind, {replica.ageSeconds.toFixed(1)} s old
-        </div>
+        <span>
+          replica {count(replica.behind)} behind, {replica.ageSeconds.toFixed(1)} s old
+        </span>
       )}
       {busConnected === null ? null : (
         <Badge tone={busConnected ? 'good' : 'bad'} dot>
           {busConnected ? 'bus connected' : 'bus not connected'}
         </Badge>
       )}
-    </>
+    </div>
   )
 }
 
@@ -60,7 +61,7 @@ export function NodesCard({
           {
             title: 'Broker',
             rowHeader: true,
-            cell: ({ node, healthy, unhealthySince, version, drain }) => (
+            cell: ({ node, healthy, unhealthySince, version, drain, replica, busConnected }) => (
               <>
                 <div className="row">
                   {node}
@@ -80,6 +81,7 @@ export function NodesCard({
                     {drain.serverReference === null ? null : `, to ${drain.serverReference}`}
                   </div>
                 )}
+                <Links replica={replica} busConnected={busConnected} />
                 <div className="faint small">version {version}</div>
               </>
             ),
@@ -95,9 +97,6 @@ export function NodesCard({
               </>
             ),
           },
-          ...(nodes.some(({ replica, busConnected }) => replica !== null || busConnected !== null)
-            ? [{ title: 'Replica, bus', className: 'wide-only', cell: links }]
-            : []),
           { title: 'Seen', cell: node => <Timestamp at={node.lastSeen} /> },
           may
             ? {

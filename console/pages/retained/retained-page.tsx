@@ -111,18 +111,25 @@ export function RetainedPage() {
                   <Link to={`/devices/${encodeURIComponent(deviceId)}`}>{deviceId}</Link>
                 ),
             },
-            { title: 'QoS', className: 'end', cell: ({ qos }) => qos },
-            { title: 'Payload', className: 'end', cell: message => bytes(message.bytes) },
+            { title: 'QoS', narrowTitle: 'QoS', className: 'end', cell: ({ qos }) => qos },
+            {
+              title: 'Payload',
+              narrowTitle: 'Payload',
+              className: 'end',
+              cellClass: 'whole-line',
+              cell: message => bytes(message.bytes),
+            },
             {
               title: 'Retained',
+              narrowTitle: 'Retained',
+              cellClass: 'whole-line',
               cell: ({ retainedAt, expiresAt }) => (
                 <>
                   {retainedAt === null ? 'not known' : <Timestamp at={retainedAt} />}
                   {expiresAt === null ? null : (
-                    <span className="faint small">
-                      {' '}
+                    <div className="faint small">
                       until <Timestamp at={expiresAt} />
-                    </span>
+                    </div>
                   )}
                 </>
               ),
