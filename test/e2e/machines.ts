@@ -1,6 +1,7 @@
 // Machines as an operator runs them, on one PostgreSQL and, where they have one, one bus; and what is known of the gates of one.
 import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { until } from '../cli/running.ts'
 import type { PostgresServer } from '../harness/postgres.ts'
 import { anyPorts, childrenOf, type System, type SystemOptions, type scratch, startSystem } from './system.ts'
 
@@ -43,6 +44,23 @@ function copyCa(from: string, to: string): void {
       recursive: true,
       filter: path => !/\.lock$|server\.key$/.test(path),
     })
+}
+
+export type Receipt = {
+  nodesTotal: number
+  nodesAcknowledged: number
+  sessionsCut: number
+  unreachable: string[]
+}
+
+/** Makes a change that can be made again, until its receipt is complete: a busy machine takes longer than a receipt waits. */
+export async function completeReceipt(change: () => Promise<Receipt>): Promise<Receipt> {
+  let receipt = await change()
+  await until(async () => {
+    if (receipt.unreachable.length > 0) receipt = await change()
+    return receipt.unreachable.length === 0
+  }, 'a receipt is complete')
+  return receipt
 }
 
 /** The processes of its gates. */

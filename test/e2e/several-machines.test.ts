@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import { until } from '../cli/running.ts'
 import { type PostgresServer, startPostgres } from '../harness/postgres.ts'
 import { enroll } from './devices.ts'
-import { startMachines } from './machines.ts'
+import { completeReceipt, type Receipt, startMachines } from './machines.ts'
 import { asDevice, run, subscriber } from './mosquitto.ts'
 import { type System, scratch } from './system.ts'
 
@@ -43,9 +43,8 @@ test('a device enrolled at one machine is admitted at both, and its revocation a
   await until(replaced, 'the other broker admits the device')
   const client = await subscriber(asDevice(other.mqttsPort, device), '-t', topic('d1'))
 
-  const receipt = await one.ask<{ nodesTotal: number; nodesAcknowledged: number; sessionsCut: number }>(
-    ...['certificate', 'revoke', device.fingerprint, '--reason', 'superseded', '--yes'],
-  )
+  const revoke = ['certificate', 'revoke', device.fingerprint, '--reason', 'superseded', '--yes']
+  const receipt = await completeReceipt(() => one.ask<Receipt>(...revoke))
   assert.deepEqual(
     [receipt.nodesTotal, receipt.nodesAcknowledged, receipt.sessionsCut],
     [2, 2, 1],
