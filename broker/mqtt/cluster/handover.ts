@@ -44,7 +44,8 @@ export type Released = { isDone: boolean; ended: PeerPlace | null }
 export type HandOver = ReturnType<typeof createHandOver>
 
 const CLAIM_MS = 15_000
-const RETRY_MS = 50
+/** Between two tries of a claim: the first time, and at most. */
+const [RETRY_MS, RETRY_MAX_MS] = [50, 400]
 const PAGE = 500
 const ORPHANS_AT_ONCE = 100
 
@@ -88,7 +89,7 @@ export function createHandOver(parts: {
 
   async function claim(clientId: string, by: PeerPlace): Promise<void> {
     const end = performance.now() + CLAIM_MS
-    for (;;) {
+    for (let waitMs = RETRY_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       if (owned.has(clientId)) return
       const { owner, epoch, isNew } = await claimOf(clientId)
       if (isNew) {
@@ -98,7 +99,7 @@ export function createHandOver(parts: {
       if (owner === me || (await parts.askOwner(owner, clientId, by))) {
         // What the owner before has handed over is settled; a session of one that has ended may still have its will.
         if (await load(clientId, owner === me)) return
-      } else await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+      } else await new Promise(resolve => setTimeout(resolve, waitMs))
       if (performance.now() > end || parts.isClosed())
         throw new Error(`the node that has the session of ${clientId} neither hands it over nor ends`)
     }
@@ -165,8 +166,9 @@ export function createHandOver(parts: {
   }
 
   async function loadAll(clientIds: readonly string[]): Promise<void> {
-    for (const clientId of clientIds)
-      await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
+    await Promise.all(
+      clientIds.map(clientId => inTurn(clientId, async () => owned.has(clientId) || load(clientId, true))),
+    )
   }
 
   async function release(clientId: string, to: number): Promise<Released> {
