@@ -59,12 +59,15 @@ async function lateWay(host: string, port: number) {
       [to, from],
     ] as const) {
       let due = 0
+      // Timers that are due within a millisecond fire in any order: each passes on what came first.
+      const waiting: Buffer[] = []
       sockets.add(one)
       one.on('error', () => {}).on('close', () => other.destroy())
-      one.on('data', bytes => {
+      one.on('data', (bytes: Buffer) => {
+        waiting.push(bytes)
         const delay = DELAY_MS.least + Math.random() * (DELAY_MS.most - DELAY_MS.least)
         due = Math.max(due, performance.now() + delay)
-        setTimeout(() => other.write(bytes), due - performance.now())
+        setTimeout(() => other.write(waiting.shift()!), due - performance.now())
       })
     }
   }).listen(0, here)
