@@ -33,9 +33,13 @@ export async function startLink(to: () => number): Promise<TcpLink> {
     for (const way of pair) {
       ways.add(way)
       way.from.on('error', () => {})
-      way.from.on('data', data => {
-        if (lateMs === 0) way.to.write(data)
-        else setTimeout(() => way.to.write(data), lateMs)
+      // In their order, also where the way has just become faster: each timer passes on what came first.
+      const waiting: Buffer[] = []
+      const pass = () => way.to.write(waiting.shift()!)
+      way.from.on('data', (data: Buffer) => {
+        waiting.push(data)
+        if (lateMs === 0 && waiting.length === 1) pass()
+        else setTimeout(pass, lateMs)
       })
       way.from.on('close', () => {
         ways.delete(way)
