@@ -166,9 +166,8 @@ export function createHandOver(parts: {
   }
 
   async function loadAll(clientIds: readonly string[]): Promise<void> {
-    await Promise.all(
-      clientIds.map(clientId => inTurn(clientId, async () => owned.has(clientId) || load(clientId, true))),
-    )
+    for (const clientId of clientIds)
+      await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
   }
 
   async function release(clientId: string, to: number): Promise<Released> {
