@@ -218,9 +218,20 @@ export function mqttClient(
   )
 }
 
+/** MQTT.js gives a message of QoS 2 out at PUBREL, from this store: a client that comes back needs the one it had. */
+export function incomingStores(): (id: string) => { incomingStore: mqtt.Store } {
+  const stores = new Map<string, { incomingStore: mqtt.Store }>()
+  return id => stores.getOrInsertComputed(id, () => ({ incomingStore: new mqtt.Store({ clean: false }) }))
+}
+
 /** A standard client that comes back to its session: what had waited for it is in the inbox. */
-export async function returningClient(test: Listening, id: string, identity: Identity) {
-  const options = clientOptions(test, id, identity, { clean: false })
+export async function returningClient(
+  test: Listening,
+  id: string,
+  identity: Identity,
+  more: IClientOptions = {},
+) {
+  const options = clientOptions(test, id, identity, { ...more, clean: false })
   const client = mqtt.connect(`mqtts://127.0.0.1:${test.broker.port}`, options)
   const inbox = openInbox(client)
   const sessionPresent = await new Promise<boolean>((resolve, reject) => {

@@ -6,12 +6,11 @@ import { setTimeout } from 'node:timers/promises'
 import type { MqttClient } from 'mqtt'
 import { until } from '../../cli/running.ts'
 import type { Identity } from '../../harness/authority.ts'
-import { type Listening, returningClient } from '../../harness/broker.ts'
+import { incomingStores, type Listening, returningClient } from '../../harness/broker.ts'
 import { startNats } from '../../harness/nats.ts'
 import { clientAt, createNodes, type Nodes, tell } from './nodes.ts'
 
 const PAUSE_MS = 10
-
 let nodes: Nodes
 let identities: Map<string, Identity>
 const device = async (id: string) => {
@@ -19,12 +18,15 @@ const device = async (id: string) => {
   identities.set(id, known)
   return known
 }
-const at = async (node: Listening, id: string, options = {}) => clientAt(node, id, await device(id), options)
-const back = async (node: Listening, id: string) => returningClient(node, id, await device(id))
+let storeOf = incomingStores()
+const at = async (node: Listening, id: string, more = {}) =>
+  clientAt(node, id, await device(id), { ...storeOf(id), ...more })
+const back = async (node: Listening, id: string) => returningClient(node, id, await device(id), storeOf(id))
 
 beforeEach(async () => {
   nodes = await createNodes({ durable: true }) // what PostgreSQL has answered is there after it was killed
   identities = new Map()
+  storeOf = incomingStores()
 })
 afterEach(() => nodes[Symbol.asyncDispose]())
 
@@ -32,10 +34,9 @@ afterEach(() => nodes[Symbol.asyncDispose]())
 function publishing(client: MqttClient, topic: string, qos: 1 | 2) {
   const acknowledged: string[] = []
   let isRunning = true
-  let n = 0
   const done = (async () => {
-    while (isRunning) {
-      const text = String(n++)
+    for (let n = 0; isRunning; n += 1) {
+      const text = String(n)
       try {
         await client.publishAsync(topic, text, { qos })
       } catch {
