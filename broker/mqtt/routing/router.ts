@@ -230,7 +230,7 @@ export function createRouter(parts: {
     },
     /** Whether anybody here may get what is published on this topic. */
     isWanted(topic: string): boolean {
-      let found = [...taps].some(tap => tap.matches(topic))
+      let found = taps.size > 0 && [...taps].some(tap => tap.matches(topic))
       index.match(topic, () => {
         found = true
       })
