@@ -22,6 +22,7 @@ import { watchRevocations } from './revocation/revocation-watch.ts'
 import { clearSessions, reconcileStoredState } from './revocation/startup-reconciliation.ts'
 import { type BrokerSettings, policyNames } from './settings/validation.ts'
 import { openClusterFor, openReplica, type SharedOptions } from './shared-parts.ts'
+import { openOtherNodes } from './statistics/node-statistics.ts'
 import { createScrape } from './statistics/scrape.ts'
 import { createSysTopics } from './statistics/sys-topics.ts'
 import { openStores } from './stores.ts'
@@ -198,6 +199,7 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     onDoubt,
   })
   metrics.feedEpoch.set(registry.epoch)
+  metrics.nodeInfo.set({ node: nodeName }, 1)
   const { healthy } = registry.health
   const scrape = createScrape({
     ...{ metrics, engine, limits, healthy, replica, sessionFile: stores.sessionsAt },
@@ -205,7 +207,9 @@ async function createParts({ data, settings, log, now = Date.now, intervals, ...
     isDrained: () => nodeDrain?.order() != null,
   })
   const { version } = manifest
-  const sysTopics = createSysTopics({ everyMs: settings.sysIntervalMs, version, engine, limits })
+  const { sysIntervalMs: everyMs } = settings
+  const openOthers = cluster === null ? null : () => openOtherNodes({ cluster, name: nodeName, everyMs })
+  const sysTopics = createSysTopics({ everyMs, version, engine, limits, openOthers })
   return {
     ...{ settings, brokerLog, registry, stores, engine, gates, watch, scrape, sysTopics, serviceSocket },
     ...{ isGone, onDoubt, nodeDrain },

@@ -25,7 +25,7 @@ export function futileTopics({ statements }: PolicyDocument): FutileTopic[] {
         return [
           {
             path,
-            message: `${topic} never holds: what begins with $ is closed, but for $SYS/broker/… and $rollcall/events/…`,
+            message: `${topic} never holds: what begins with $ is closed, but for $SYS/broker/…, $SYS/brokers/… and $rollcall/events/…`,
           },
         ]
       return actions.flatMap((action): FutileTopic[] => {

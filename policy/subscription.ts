@@ -3,7 +3,10 @@
 import { contains, parseFilter, type TopicFilter } from './topic-filter.ts'
 
 /** What of `$…` a policy may open. */
-const opened: Readonly<Record<string, string>> = { $SYS: 'broker', $rollcall: 'events' }
+const opened: Readonly<Record<string, readonly string[]>> = {
+  $SYS: ['broker', 'brokers'],
+  $rollcall: ['events'],
+}
 
 /** `group` is null where the subscription is not shared. */
 export type Subscription = { group: string | null; text: string; filter: TopicFilter }
@@ -22,14 +25,14 @@ function plain(text: string, group: string | null): Subscription | null {
 }
 
 /**
- * `$…` is the broker's own: closed to devices whatever a policy says, but for the broker's figures below `$SYS/broker` and
- * events below `$rollcall/events`, which a policy may open by naming them, not by `$SYS/#`. No wildcard reaches into `$…`
+ * `$…` is the broker's own: closed to devices whatever a policy says, but for figures below `$SYS/broker` and, of each of
+ * several brokers, `$SYS/brokers`, and events below `$rollcall/events`, which a policy may open by naming them, not by `$SYS/#`. No wildcard reaches into `$…`
  * [MQTT-4.7.2-1].
  */
 export function isReserved(filter: TopicFilter): boolean {
   const [first = '', second] = filter
   if (first.charCodeAt(0) !== 36) return false
-  return !(Object.hasOwn(opened, first) && opened[first] === second)
+  return !(Object.hasOwn(opened, first) && second !== undefined && opened[first]?.includes(second))
 }
 
 /** Whether an allow grants a filter: it contains it, and where the filter is one of the broker's own it names them. */

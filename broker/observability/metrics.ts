@@ -169,6 +169,12 @@ export function createMetrics() {
       buckets: LATENCIES,
       registers,
     }),
+    nodeInfo: new Gauge({
+      name: 'rollcall_node_info',
+      help: 'Always 1: the name by which the registry knows this broker',
+      labelNames: ['node'] as const,
+      registers,
+    }),
     nodeDrained: new Gauge({
       name: 'rollcall_node_drained',
       help: '1 where an operator has drained this broker: it takes no session',

@@ -91,6 +91,12 @@ test('the figures of the broker are open if a policy names them, and never by a 
   assert.equal(operator.subscribe('$SYS/broker/#'), true)
   assert.equal(operator.receive('$SYS/broker/uptime'), true)
   assert.equal(operator.subscribe('$SYS/#'), false)
+  for (const ofEach of ['$SYS/brokers', '$SYS/brokers/one/uptime', '$SYS/brokers/#']) {
+    assert.equal(operator.subscribe(ofEach), false)
+    assert.equal(operator.receive(ofEach), false)
+    assert.equal(bound(allow(['subscribe'], ['$SYS/brokers/#'])).subscribe(ofEach), true)
+    assert.equal(bound(allow(['subscribe'], ['$SYS/+/#', '$SYS/#', '#'])).subscribe(ofEach), false)
+  }
   const device = bound(allow(['subscribe', 'receive'], ['#', '+/#', '+/broker/#']))
   assert.equal(device.subscribe('$SYS/broker/uptime'), false)
   assert.equal(device.receive('$SYS/broker/uptime'), false)

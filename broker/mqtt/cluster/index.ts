@@ -203,6 +203,7 @@ function createCluster(
 
   return {
     me,
+    hasEnded: (incarnation: number) => ends.has(incarnation),
     figures() {
       const { brought, readFromLog } = incoming.counts()
       return { isBusUp: nats.isUp(), received: live + brought, readFromLog }

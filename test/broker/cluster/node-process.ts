@@ -17,6 +17,7 @@ export type NodeArguments = {
   /** Whether the registry is in PostgreSQL, too. */
   hasReplica: boolean
   gates: number
+  sysIntervalMs: number
   /** When nodes look at each other; null for what brokers do by default. */
   times: PresenceTimes | null
   log: string
@@ -30,7 +31,7 @@ const broker = await startBroker({
   data: given.data,
   host: '127.0.0.1',
   port: given.port,
-  settings: validateSettings({ gates: given.gates }),
+  settings: validateSettings({ gates: given.gates, sysIntervalMs: given.sysIntervalMs }),
   log: pino({ level: 'warn' }, pino.destination({ dest: given.log, sync: true })),
   nodeId: given.name,
   shared: given.hasReplica ? { settings: postgres, node: given.name } : null,

@@ -60,7 +60,14 @@ export async function createNodes(options: { durable?: boolean; directory?: stri
       const log = join(roll.data, `${name}.log`)
       const given: NodeArguments = {
         ...{ data: roll.data, name, port, log },
-        ...{ bus: nats.url, postgres: postgres.url, hasReplica: false, gates: 0, isNext: false },
+        ...{
+          bus: nats.url,
+          postgres: postgres.url,
+          hasReplica: false,
+          gates: 0,
+          sysIntervalMs: 0,
+          isNext: false,
+        },
         times: { everyMs: 200, silentMs: 1_000 },
         ...more,
       }
