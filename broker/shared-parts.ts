@@ -51,7 +51,8 @@ export async function openClusterFor(
   if (settings.topicBytesMax > TOPIC_BYTES_MAX)
     throw new Error(`with --bus topicBytesMax is ${TOPIC_BYTES_MAX} at most: set it lower`)
   const { openCluster } = await import('./mqtt/cluster/index.ts') // with two clients that a single node does not need
-  return await openCluster(openSessionFile(null), {
+  const file = openSessionFile(null)
+  return await openCluster(file, {
     ...cluster,
     name: nodeId ?? shared?.node ?? hostname(),
     clearedAfter: epoch => [...feed.clearedAfter(epoch), ...feed.deletedAfter(epoch)],
@@ -63,6 +64,9 @@ export async function openClusterFor(
       log.clusterEnded(error)
       onFatal?.()
     },
+  }).catch(error => {
+    file.close()
+    throw error
   })
 }
 

@@ -37,7 +37,7 @@ export function openOtherNodes({
 }): OtherNodes {
   const { me, hasEnded } = cluster
   const { connection, prefix } = cluster.bus
-  const subject = `${prefix}.s`
+  const subject = `${prefix}.f`
   const heard = new Map<string, { report: NodeReport; until: number }>()
 
   function isCurrent(report: NodeReport): boolean {

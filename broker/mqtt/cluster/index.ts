@@ -1,26 +1,16 @@
 // One broker node among several: what it does is written to PostgreSQL, what it publishes goes to the others by the bus, and sessions come
 // and go. Everything of the engine that a single node has not.
-import { type ClusterConnections, createClusterConnections } from '../../../db/cluster/cluster-connections.ts'
 import {
-  type Joined,
-  joinCluster,
   leaveCluster,
   type NodeRow,
-  prepareCluster,
-  type RetainedState,
   readLog,
   readRetained,
   SLOTS,
 } from '../../../db/cluster/cluster-store.ts'
-import { FORMATS, type Formats, raiseFormat } from '../../../db/cluster/formats.ts'
-import { clusterTables } from '../../../db/cluster/schema.ts'
-import type { PostgresSettings } from '../../../db/replication/postgres.ts'
-import type { PostgresTables } from '../../../db/replication/postgres-tables.ts'
+import { raiseFormat } from '../../../db/cluster/formats.ts'
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
 import { mirrorSessions } from '../../../db/sessions/session-mirror.ts'
 import type { PastTakeovers } from '../../admission/clone-detector.ts'
-import type { BusAddress } from '../../bus/address.ts'
-import { type BusConnection, connectBus } from '../../bus/connection.ts'
 import type { OtherNodes as OtherNodesOfBus } from '../routing/bus.ts'
 import type { OtherNodes as OtherNodesOfRouter } from '../routing/router.ts'
 import { createArrivals } from './arrivals.ts'
@@ -30,6 +20,7 @@ import { createGroupWriter } from './group-writer.ts'
 import { createHandOver } from './handover.ts'
 import { createHandOverCalls } from './handover-calls.ts'
 import { createIncoming } from './incoming.ts'
+import { type JoinOptions, joinNodes, type Membership } from './joining.ts'
 import { createEnvelopeCodec, type Envelope } from './message-codec.ts'
 import { createOutgoing } from './outgoing.ts'
 import { type PresenceTimes, startPresence } from './presence.ts'
@@ -38,15 +29,9 @@ import { createRetainedVersions } from './retained-versions.ts'
 import { createSharedNodes } from './shared-nodes.ts'
 import { within } from './within.ts'
 
-export type ClusterOptions = {
-  bus: BusAddress
-  postgres: PostgresSettings
-  /** Of this node: no two that run at once have the same one. */
-  name: string
+export type ClusterOptions = JoinOptions & {
   /** Tests do not wait for 5 s. */
   times?: PresenceTimes | undefined
-  /** Of tests: those of a later version of the software. */
-  versions?: { tables: PostgresTables; formats: Formats } | undefined
   /** The devices of which the registry had what is stored deleted, after this epoch. */
   clearedAfter(epoch: number): string[]
   /** What is known of takeovers of a certificate, and what another node knew of them. */
@@ -61,35 +46,21 @@ export type ClusterOptions = {
 
 export type Cluster = Awaited<ReturnType<typeof openCluster>>
 
-const CONNECTIONS = 4
 const FLUSH_MS = 1_000
 /** How long the last group of a node that stops is tried. */
 const LAST_GROUP_MS = 5_000
 /** IDs of rows begin here in each life, and two nodes never give the same one. */
 const idsFrom = (now: number, slot: number) => Math.floor((now * 4_096) / SLOTS) * SLOTS + slot
 
-/** Joins the cluster. Rejects where PostgreSQL or the bus cannot be reached. `file` is a store in memory: PostgreSQL has what is to last. */
+/** Joins the cluster. Rejects where it cannot, as `joinNodes`. `file` is a store in memory: PostgreSQL has what is to last. */
 export async function openCluster(file: SessionFile, options: ClusterOptions) {
-  const name = `rollcall broker ${options.name}`
-  const writing = createClusterConnections(options.postgres, name, 1)
-  const asking = createClusterConnections(options.postgres, name, CONNECTIONS)
-  const { tables, formats } = options.versions ?? { tables: clusterTables, formats: FORMATS }
-  await asking.ask(client => prepareCluster(client, tables))
-  const joined = await asking.ask(client => joinCluster(client, options.name, formats))
-  const retained = await asking.ask(client => readRetained(client, null))
-  const nats = await connectBus(options.bus, name)
-  return createCluster(file, options, { writing, asking, joined, formats, retained, nats })
+  return createCluster(file, options, await joinNodes(options))
 }
 
 function createCluster(
   file: SessionFile,
   { onTrouble, onEnded, onCommitted, clearedAfter, pastTakeovers, takeInTakeovers, times }: ClusterOptions,
-  open: Record<'writing' | 'asking', ClusterConnections> & {
-    joined: Joined
-    formats: Formats
-    retained: RetainedState[]
-    nats: BusConnection
-  },
+  open: Membership,
 ) {
   const { asking, joined, nats } = open
   const { incarnation: me } = joined

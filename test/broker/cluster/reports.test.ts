@@ -23,6 +23,7 @@ it('a node reports that the bus is away, and shows what it reads from the log in
   const shows = async (line: RegExp) => line.test(await two.broker.metrics())
   await until(async () => isReported.get() === 1, 'it reports its bus')
   assert.ok(await shows(/^rollcall_bus_connected 1$/m))
+  assert.ok(await shows(/^rollcall_node_info\{node="two"\} 1$/m))
   assert.ok(await shows(/^rollcall_bus_messages_read_total 0$/m))
   await nodes.nats.stop()
   await publisher.client.publishAsync('devices/away/x', 'by the log', { qos: 1 })

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import mqtt, { type MqttClient } from 'mqtt'
+import { readBusAddress } from '../../../broker/bus/address.ts'
 import { openCluster } from '../../../broker/mqtt/cluster/index.ts'
 import { FORMATS } from '../../../db/cluster/formats.ts'
 import { prepareNodes } from '../../../db/nodes/node-reader.ts'
@@ -62,21 +63,27 @@ function publishing(client: MqttClient, topic: string, qos: 1 | 2) {
 const formatOf = async () =>
   (await nodes.postgres.query('SELECT format FROM rollcall_cluster.cluster'))[0]!['format']
 
-/** Why a node of such a version does not start; null where it does. */
-async function refusal(versions: typeof nextVersion | undefined): Promise<string | null> {
+/** Why a node of such a version does not start; null where it does. Either way it leaves nothing open. */
+async function refusal(
+  versions: typeof nextVersion | undefined,
+  bus = nodes.cluster.bus,
+): Promise<string | null> {
   const options = {
-    ...nodes.cluster,
+    ...{ ...nodes.cluster, bus },
     ...{ name: 'tried', versions },
     ...{ clearedAfter: () => [], pastTakeovers: () => ({ takeovers: [], toldAgoMs: null }) },
     ...{ takeInTakeovers() {}, onTrouble() {}, onCommitted() {}, onEnded() {} },
   }
-  return openCluster(openSessionFile(null), options).then(
+  const refused = await openCluster(openSessionFile(null), options).then(
     async cluster => {
       await cluster.close()
       return null
     },
     (error: Error) => error.message,
   )
+  const connections = "SELECT FROM pg_stat_activity WHERE application_name = 'rollcall broker tried'"
+  await until(async () => (await nodes.postgres.query(connections)).length === 0, 'it has no connection left')
+  return refused
 }
 
 describe('nodes of two versions on one bus', () => {
@@ -150,6 +157,14 @@ describe('nodes of two versions on one bus', () => {
     assert.equal(await refusal(undefined), null)
     assert.equal(await formatOf(), 1)
     client.end(true)
+  })
+
+  it('leave the others at once where they do not reach the bus', async () => {
+    await nodes.fork('one')
+    const nowhere = readBusAddress('nats://127.0.0.1:1')
+    assert.match((await refusal(undefined, nowhere)) ?? '', /the bus at .* cannot be reached/)
+    const living = await nodes.postgres.query('SELECT name FROM rollcall_cluster.nodes WHERE NOT ended')
+    assert.deepEqual(living, [{ name: 'one' }])
   })
 
   it('end where the next one has tables that they do not go together with', async () => {
