@@ -97,8 +97,15 @@ export function createTryouts(parts: {
       }
       const tap = {
         matches: compileMatcher(levels),
+        /** Throws nothing: what fails here ends the try-out, and not the delivery to sessions. */
         deliver(message: Message): void {
-          if (!isStopped && mayReceive(message.topic)) show(message, false)
+          if (isStopped) return
+          try {
+            if (mayReceive(message.topic)) show(message, false)
+          } catch {
+            stop()
+            onEnd('unavailable')
+          }
         },
       }
       function stop(): void {
