@@ -50,6 +50,7 @@ async function publish(): Promise<number> {
   const registry = openForWriting(file)
   const { sqlite } = registry
   sqlite.pragma('synchronous = OFF')
+  sqlite.pragma('cache_size = -2000000') // 2 GB: its indexes are written in no order
   // Its rows are no chain here, and nobody verifies them.
   const guards = sqlite.prepare<[], string>(
     "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'",

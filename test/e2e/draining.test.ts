@@ -1,15 +1,16 @@
 // Draining one of two machines with Debian's clients: they are told where to go, have their sessions there with what waited, and a broker
 // that is killed in the middle goes on with it.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import type { BrokerNode } from '../../client/index.ts'
 import { until } from '../cli/running.ts'
 import { type NatsServer, startNats } from '../harness/nats.ts'
 import { type PostgresServer, startPostgres } from '../harness/postgres.ts'
 import { type Device, enroll } from './devices.ts'
+import { startMachines } from './machines.ts'
 import { asDevice, type Running, run, subscriber } from './mosquitto.ts'
-import { anyPorts, type System, scratch, startSystem } from './system.ts'
+import { type System, scratch } from './system.ts'
 
 const world = scratch()
 let postgres: PostgresServer
@@ -20,15 +21,7 @@ let other: System
 before(async () => {
   postgres = await startPostgres()
   nats = await startNats()
-  const flags = (node: string) => [...anyPorts, '--registry', postgres.url, '--node', node, '--bus', nats.url]
-  one = await startSystem(world.at('one'), { flags: flags('one') })
-  mkdirSync(world.at('other'))
-  for (const name of ['ca.crt', 'issuing.crt', 'admin.token', 'audit.pub', 'keys'])
-    cpSync(world.at('one', name), world.at('other', name), {
-      recursive: true,
-      filter: path => !/\.lock$|server\.key$/.test(path),
-    })
-  other = await startSystem(world.at('other'), { flags: flags('other') })
+  ;[one, other] = await startMachines(world, postgres, { flags: ['--bus', nats.url] })
 })
 after(async () => {
   await Promise.allSettled([one?.[Symbol.asyncDispose](), other?.[Symbol.asyncDispose]()])
