@@ -6,7 +6,7 @@ import { clientAt, createNodes, type NodeProcess } from '../broker/cluster/nodes
 import { until } from '../cli/running.ts'
 import { length } from './length.ts'
 import { mountSmallDisk } from './small-disk.ts'
-import { startTraffic } from './traffic.ts'
+import { startTraffic, type Traffic } from './traffic.ts'
 
 /** initdb, and what it keeps of its log. */
 const MEGABYTES = 160
@@ -17,6 +17,7 @@ test('the disk of PostgreSQL is full, and has space again', async (t: TestContex
   const disk = mountSmallDisk(MEGABYTES)
   if (disk === null) return t.skip('only root may mount a small disk')
   let isOver = false
+  let traffic: Traffic | undefined
   try {
     await using nodes = await createNodes({ durable: true, directory: disk.path })
     const said: string[] = []
@@ -35,7 +36,7 @@ test('the disk of PostgreSQL is full, and has space again', async (t: TestContex
     const ca = nodes.roll.root.certificate
     const device = async (id: string) => ({ id, ca, ...(await nodes.backend(id)) })
     const ports = [one.broker.port, two.broker.port]
-    const traffic = await startTraffic(ports, await device('sender'), await device('receiver'), {
+    traffic = await startTraffic(ports, await device('sender'), await device('receiver'), {
       ...{ inFlight: 2, everyMs: 5, padding: PADDING },
     })
     const [from, to] = [
@@ -43,7 +44,8 @@ test('the disk of PostgreSQL is full, and has space again', async (t: TestContex
       await clientAt(one, 'to', await nodes.backend('to')),
     ]
     await to.client.subscribeAsync('devices/live', { qos: 0 })
-    await until(async () => traffic.acknowledged() > 20, 'some are acknowledged')
+    const { acknowledged } = traffic
+    await until(async () => acknowledged() > 20, 'some are acknowledged')
     disk.fill()
     const found = () =>
       [one.log(), two.log(), ...said].some(log => /No space left|could not extend/.test(log))
@@ -52,24 +54,24 @@ test('the disk of PostgreSQL is full, and has space again', async (t: TestContex
       from.client.publish('devices/live', 'live', { qos: 0 })
       await to.inbox.message('live')
     }
-    const before = traffic.acknowledged()
+    const before = acknowledged()
     await delay(FULL_MS)
-    const meanwhile = traffic.acknowledged() - before
+    const meanwhile = acknowledged() - before
     await nodes.postgres.kill()
     disk.free()
     await nodes.postgres.start()
     const freedAt = performance.now()
-    await until(async () => traffic.acknowledged() > before + meanwhile + 20, 'acknowledged again')
+    await until(async () => acknowledged() > before + meanwhile + 20, 'acknowledged again')
     t.diagnostic(
       `${meanwhile} acknowledged while full; again ${Math.round(performance.now() - freedAt)} ms after there was space; ${ends} ends of nodes`,
     )
-    const { acknowledged } = await traffic.settle()
-    t.diagnostic(`${acknowledged} messages acknowledged, all arrived`)
+    const settled = await traffic.settle()
+    t.diagnostic(`${settled.acknowledged} messages acknowledged, all arrived`)
     isOver = true
-    await traffic.end()
     for (const { client } of [from, to]) client.end(true)
   } finally {
     isOver = true
+    await traffic?.end()
     disk[Symbol.dispose]()
   }
 })

@@ -42,6 +42,7 @@ describe('kill -9 of the broker', () => {
       ca: roll.root.certificate,
       servername: 'localhost',
       reconnectPeriod: 20,
+      reconnectOnConnackError: true,
       protocolVersion: version,
       ...(version === 5 && { properties: kept }),
     })

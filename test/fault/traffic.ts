@@ -30,6 +30,7 @@ export async function startTraffic(
       servers: clients.length === 0 ? servers : servers.toReversed(),
       ...{ clientId: id, clean: false, cert: certificate, key, ca, servername },
       ...{ reconnectPeriod: 50, connectTimeout: 10_000, keepalive: 5 },
+      reconnectOnConnackError: true, // else one refusal while PostgreSQL is away ends it for good
     })
     client.on('error', () => {})
     clients.push(client)

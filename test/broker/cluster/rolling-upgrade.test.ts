@@ -27,6 +27,7 @@ async function roaming(id: string, at: NodeProcess) {
   const servers = [{ host: '127.0.0.1', port: at.broker.port, protocol: 'mqtts' as const }]
   const client = await mqtt.connectAsync({
     ...{ protocol: 'mqtts', servers, clientId: id, clean: false, reconnectPeriod: 50, protocolVersion: 5 },
+    reconnectOnConnackError: true,
     ...{ cert: certificate, key, ca: nodes.roll.root.certificate, servername: 'localhost' },
     properties: { sessionExpiryInterval: 3_600 },
   })
