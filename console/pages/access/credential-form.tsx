@@ -8,6 +8,7 @@ import { Card } from '../../components/card.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice, fieldError } from '../../components/notice.tsx'
 import { PemField } from '../../components/pem-field.tsx'
+import { TextField } from '../../components/text-field.tsx'
 
 const roles: readonly { role: Role; may: string }[] = [
   { role: 'viewer', may: 'look' },
@@ -58,23 +59,15 @@ export function CredentialForm<Made>({
     <Card title={isToken ? 'Make a token' : 'Register a certificate'}>
       <form className="stack" onSubmit={submit}>
         <div className="fields">
-          <Field
+          <TextField
             label="Name"
             hint="Of a person or a program; the audit log shows it"
             fault={fieldError(failure, 'name')}
-          >
-            {link => (
-              <input
-                {...link}
-                required
-                maxLength={128}
-                autoComplete="off"
-                spellCheck={false}
-                value={name}
-                onChange={event => setName(event.target.value)}
-              />
-            )}
-          </Field>
+            required
+            maxLength={128}
+            value={name}
+            onValue={setName}
+          />
           <Field label="Role" fault={fieldError(failure, 'role')}>
             {link => (
               <select {...link} value={role} onChange={event => setRole(event.target.value as Role)}>
@@ -88,23 +81,15 @@ export function CredentialForm<Made>({
               </select>
             )}
           </Field>
-          <Field
+          <TextField
             label="Group"
             hint="Empty for all devices; else it sees and changes those of the group alone"
             fault={fieldError(failure, 'group')}
-          >
-            {link => (
-              <input
-                {...link}
-                disabled={bound !== null}
-                maxLength={128}
-                autoComplete="off"
-                spellCheck={false}
-                value={bound ?? group}
-                onChange={event => setGroup(event.target.value)}
-              />
-            )}
-          </Field>
+            disabled={bound !== null}
+            maxLength={128}
+            value={bound ?? group}
+            onValue={setGroup}
+          />
           <Field
             label="Days"
             hint={`1 to ${DAYS_MAX}; no longer than your own`}

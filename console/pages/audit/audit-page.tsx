@@ -1,8 +1,8 @@
 // The audit log and whether it is as it was written.
 import { type FormEvent, useEffect, useState } from 'react'
 import { Button } from '../../components/button.tsx'
-import { Field } from '../../components/field.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 import { AuditTable } from './audit-table.tsx'
 import { VerificationCard } from './verification-card.tsx'
@@ -35,19 +35,15 @@ export function AuditPage() {
       <VerificationCard />
       <form className="filters" onSubmit={submit} aria-label="Filters">
         {names.map((name, at) => (
-          <Field key={name} label={name.charAt(0).toUpperCase() + name.slice(1)} wide={name === 'target'}>
-            {link => (
-              <input
-                {...link}
-                placeholder={hints[name]}
-                spellCheck={false}
-                autoComplete="off"
-                maxLength={256}
-                value={typed[at] ?? ''}
-                onChange={event => setTyped(typed.with(at, event.target.value))}
-              />
-            )}
-          </Field>
+          <TextField
+            key={name}
+            label={name.charAt(0).toUpperCase() + name.slice(1)}
+            wide={name === 'target'}
+            placeholder={hints[name]}
+            maxLength={256}
+            value={typed[at] ?? ''}
+            onValue={value => setTyped(typed.with(at, value))}
+          />
         ))}
         <div className="row">
           <Button type="submit">Apply</Button>

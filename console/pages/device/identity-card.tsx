@@ -8,6 +8,7 @@ import { Card } from '../../components/card.tsx'
 import { Dialog } from '../../components/dialog.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { formatAttributes, parseAttributes, parseGroups } from '../../labels/attributes.ts'
 
@@ -118,19 +119,12 @@ function EditDialog({ device, onClose }: { device: ListedDevice; onClose: () => 
           )}
         </Field>
         {group === null ? (
-          <Field
+          <TextField
             label="Groups"
             hint="Separated by commas. A group hands on the rights of the policies attached to it."
-          >
-            {link => (
-              <input
-                {...link}
-                spellCheck={false}
-                value={groups}
-                onChange={event => setGroups(event.target.value)}
-              />
-            )}
-          </Field>
+            value={groups}
+            onValue={setGroups}
+          />
         ) : null}
         <FailureNotice failure={failure} />
         <div className="actions">

@@ -7,6 +7,7 @@ import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { verdictLabels } from '../../labels/reasons.ts'
 import { useRoute } from '../../routing/location.ts'
 
@@ -59,16 +60,12 @@ export function PolicyTester({ deviceId, policy }: { deviceId: string; policy: s
             </select>
           )}
         </Field>
-        <Field label={action === 'subscribe' ? 'Topic filter' : 'Topic'} wide>
-          {link => (
-            <input
-              {...link}
-              spellCheck={false}
-              value={topic}
-              onChange={event => setTopic(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField
+          label={action === 'subscribe' ? 'Topic filter' : 'Topic'}
+          wide
+          value={topic}
+          onValue={setTopic}
+        />
         <Field label="QoS">
           {link => (
             <select {...link} value={qos} onChange={event => setQos(Number(event.target.value) as 0 | 1 | 2)}>

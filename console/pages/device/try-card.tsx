@@ -7,6 +7,7 @@ import { Card } from '../../components/card.tsx'
 import { DataTable } from '../../components/data-table.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { bytes, many } from '../../labels/formats.ts'
 
 const ANSWER_MS = 15_000
@@ -55,42 +56,14 @@ export function TryCard({ id }: { id: string }) {
         property, and is never retained. Listening is no session of the device, and takes nothing from it.
       </p>
       <form className="filters" onSubmit={publish}>
-        <Field label="Publish to" wide>
-          {link => (
-            <input
-              {...link}
-              spellCheck={false}
-              value={topic}
-              onChange={event => setTopic(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="Payload" wide>
-          {link => (
-            <input
-              {...link}
-              spellCheck={false}
-              autoComplete="off"
-              value={payload}
-              onChange={event => setPayload(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField label="Publish to" wide value={topic} onValue={setTopic} />
+        <TextField label="Payload" wide value={payload} onValue={setPayload} />
         <Button type="submit" busy={busy === 'publish'} disabled={busy !== null || topic === ''}>
           Publish
         </Button>
       </form>
       <form className="filters" onSubmit={listen}>
-        <Field label="Listen to" wide>
-          {link => (
-            <input
-              {...link}
-              spellCheck={false}
-              value={filter}
-              onChange={event => setFilter(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField label="Listen to" wide value={filter} onValue={setFilter} />
         <Field label="For">
           {link => (
             <select {...link} value={seconds} onChange={event => setSeconds(Number(event.target.value))}>

@@ -2,9 +2,9 @@
 import { useEffect, useRef, useState } from 'react'
 import type { ListedDevice } from '../../api/response-types.ts'
 import { BulkConfirmation } from '../../components/bulk-confirmation.tsx'
-import { Field } from '../../components/field.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
 import { Skeleton } from '../../components/placeholders.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { count, many } from '../../labels/formats.ts'
 import { type BulkVerb, type BulkVerbName, bulkVerbs, type Said } from './bulk-verbs.ts'
 import { BULK_MAX, matching, type Selection } from './matching-devices.ts'
@@ -65,18 +65,13 @@ export function BulkDialog({
       <FailureNotice failure={failure} />
       <p className="soft">{tells}</p>
       {inputs.map(({ name: input, label }) => (
-        <Field key={input} label={label}>
-          {link => (
-            <input
-              {...link}
-              maxLength={input === 'value' ? 1_024 : 128}
-              autoComplete="off"
-              spellCheck={false}
-              value={typed[input]}
-              onChange={event => setTyped({ ...typed, [input]: event.target.value })}
-            />
-          )}
-        </Field>
+        <TextField
+          key={input}
+          label={label}
+          maxLength={input === 'value' ? 1_024 : 128}
+          value={typed[input]}
+          onValue={value => setTyped({ ...typed, [input]: value })}
+        />
       ))}
       {selection === null && failure === null ? <Skeleton /> : null}
       {complete && unchanged > 0 ? (

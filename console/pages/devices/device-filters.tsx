@@ -2,6 +2,7 @@
 import { type FormEvent, useEffect, useState } from 'react'
 import { Button } from '../../components/button.tsx'
 import { Field } from '../../components/field.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { statusLabels } from '../../labels/reasons.ts'
 import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 
@@ -55,20 +56,15 @@ export function DeviceFilters() {
   const any = filterNames.some(name => asked(name) !== '')
   return (
     <form className="filters" onSubmit={submit} aria-label="Filters">
-      <Field label="Search" wide>
-        {link => (
-          <input
-            {...link}
-            type="search"
-            placeholder="ID name:value fingerprint serial"
-            spellCheck={false}
-            autoComplete="off"
-            maxLength={1200}
-            value={search}
-            onChange={event => setSearch(event.target.value)}
-          />
-        )}
-      </Field>
+      <TextField
+        label="Search"
+        wide
+        type="search"
+        placeholder="ID name:value fingerprint serial"
+        maxLength={1200}
+        value={search}
+        onValue={setSearch}
+      />
       <Field label="State">
         {link => (
           <select {...link} value={asked('state')} onChange={event => set({ state: event.target.value })}>
@@ -116,19 +112,7 @@ export function DeviceFilters() {
         onChange={expires => set({ expires })}
         choices={{ '0': 'expired', '7': 'within a week', '30': 'within 30 days', '90': 'within 90 days' }}
       />
-      <Field label="Group">
-        {link => (
-          <input
-            {...link}
-            placeholder="any"
-            spellCheck={false}
-            autoComplete="off"
-            maxLength={128}
-            value={group}
-            onChange={event => setGroup(event.target.value)}
-          />
-        )}
-      </Field>
+      <TextField label="Group" placeholder="any" maxLength={128} value={group} onValue={setGroup} />
       <div className="row">
         <Button type="submit">Apply</Button>
         {any ? (

@@ -1,7 +1,7 @@
 // Saved views of the list: to open one, to save the present one by a name, to remove one.
 import { type FormEvent, useState } from 'react'
 import { Button, IconButton } from '../../components/button.tsx'
-import { Field } from '../../components/field.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { Link } from '../../routing/link.tsx'
 import { useRoute } from '../../routing/location.ts'
 import { removeView, savedViews, saveView } from './saved-views.ts'
@@ -39,18 +39,13 @@ export function ViewChooser() {
           </span>
         ))}
         <form className="filters" onSubmit={save}>
-          <Field label="Save filters, sort and columns as" wide>
-            {link => (
-              <input
-                {...link}
-                maxLength={60}
-                autoComplete="off"
-                spellCheck={false}
-                value={name}
-                onChange={event => setName(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Save filters, sort and columns as"
+            wide
+            maxLength={60}
+            value={name}
+            onValue={setName}
+          />
           <Button type="submit" disabled={name.trim() === ''}>
             Save
           </Button>

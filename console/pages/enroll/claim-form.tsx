@@ -8,6 +8,7 @@ import { Card } from '../../components/card.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice, fieldError } from '../../components/notice.tsx'
 import { PemField } from '../../components/pem-field.tsx'
+import { TextField } from '../../components/text-field.tsx'
 
 export function ClaimForm({ onMade }: { onMade: (claim: ClaimWithPem) => void }) {
   const bound = useGroup()
@@ -49,19 +50,15 @@ export function ClaimForm({ onMade }: { onMade: (claim: ClaimWithPem) => void })
     path: string,
     more = {},
   ) => (
-    <Field label={label} hint={hint} fault={fieldError(failure, path)}>
-      {link => (
-        <input
-          {...link}
-          maxLength={128}
-          autoComplete="off"
-          spellCheck={false}
-          value={value}
-          onChange={event => set(event.target.value)}
-          {...more}
-        />
-      )}
-    </Field>
+    <TextField
+      label={label}
+      hint={hint}
+      fault={fieldError(failure, path)}
+      maxLength={128}
+      value={value}
+      onValue={set}
+      {...more}
+    />
   )
   return (
     <Card title="Make a claim">

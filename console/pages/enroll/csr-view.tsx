@@ -9,6 +9,7 @@ import { Card } from '../../components/card.tsx'
 import { Field } from '../../components/field.tsx'
 import { FileDrop } from '../../components/file-drop.tsx'
 import { FailureNotice, fieldError } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { parseAttributes, parseGroups } from '../../labels/attributes.ts'
 import { useRoute } from '../../routing/location.ts'
 import { IssuedView } from './issued-view.tsx'
@@ -74,23 +75,15 @@ export function CsrView() {
   return (
     <form className="grid wide-narrow" onSubmit={submit}>
       <Card title="Request">
-        <Field
+        <TextField
           label="Device ID"
           hint="1 to 128 of A–Z a–z 0–9 . _ - · the certificate's name, whatever the request says"
           fault={fieldError(failure, 'id')}
-        >
-          {link => (
-            <input
-              {...link}
-              required
-              maxLength={128}
-              spellCheck={false}
-              autoComplete="off"
-              value={deviceId}
-              onChange={event => setDeviceId(event.target.value)}
-            />
-          )}
-        </Field>
+          required
+          maxLength={128}
+          value={deviceId}
+          onValue={setDeviceId}
+        />
         <Field
           label="Certificate request (PKCS #10, PEM)"
           hint={
@@ -143,17 +136,13 @@ export function CsrView() {
       </Card>
       <Card title="If the device is new" aside="optional">
         {group === null ? (
-          <Field label="Groups" hint="Separated by commas" fault={fieldError(failure, 'groups')}>
-            {link => (
-              <input
-                {...link}
-                spellCheck={false}
-                autoComplete="off"
-                value={groups}
-                onChange={event => setGroups(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Groups"
+            hint="Separated by commas"
+            fault={fieldError(failure, 'groups')}
+            value={groups}
+            onValue={setGroups}
+          />
         ) : (
           <p className="small soft">It joins the group {group}, as everything you enroll.</p>
         )}

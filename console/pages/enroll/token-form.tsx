@@ -8,6 +8,7 @@ import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice, fieldError } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 
 const HOUR_SECONDS = 3_600
 const lifetimes = [
@@ -74,7 +75,7 @@ export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) 
               </select>
             )}
           </Field>
-          <Field
+          <TextField
             label={kind === 'device' ? 'Device ID' : 'Group'}
             hint={
               kind === 'device'
@@ -84,20 +85,12 @@ export function TokenForm({ onMade }: { onMade: (token: CreatedEnrollmentToken) 
             fault={
               fieldError(failure, 'id') ?? fieldError(failure, 'deviceId') ?? fieldError(failure, 'group')
             }
-          >
-            {link => (
-              <input
-                {...link}
-                required
-                disabled={kind === 'group' && bound !== null}
-                maxLength={128}
-                spellCheck={false}
-                autoComplete="off"
-                value={name === bound ? name : target}
-                onChange={event => setTarget(event.target.value)}
-              />
-            )}
-          </Field>
+            required
+            disabled={kind === 'group' && bound !== null}
+            maxLength={128}
+            value={name === bound ? name : target}
+            onValue={setTarget}
+          />
           <Field label="Lasts">
             {link => (
               <select {...link} value={hours} onChange={event => setHours(Number(event.target.value))}>

@@ -5,6 +5,7 @@ import { useMay } from '../../api/session.tsx'
 import { Button } from '../../components/button.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice, fieldError, Notice } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { many } from '../../labels/formats.ts'
 
 type Mode = 'off' | 'pending' | 'active'
@@ -93,18 +94,14 @@ export function EntryForm({
             </Field>
           )}
           {group === undefined ? null : (
-            <Field label="Group" hint="Empty for none" fault={fieldError(failure, 'group')}>
-              {link => (
-                <input
-                  {...link}
-                  maxLength={128}
-                  spellCheck={false}
-                  autoComplete="off"
-                  value={group ?? ''}
-                  onChange={event => set({ group: event.target.value === '' ? null : event.target.value })}
-                />
-              )}
-            </Field>
+            <TextField
+              label="Group"
+              hint="Empty for none"
+              fault={fieldError(failure, 'group')}
+              maxLength={128}
+              value={group ?? ''}
+              onValue={value => set({ group: value === '' ? null : value })}
+            />
           )}
           <Field label="Devices at most" fault={fieldError(failure, 'devicesMax')}>
             {link => (

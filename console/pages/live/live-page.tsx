@@ -12,6 +12,7 @@ import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
 import { Empty } from '../../components/placeholders.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { eventKinds } from '../../labels/events.ts'
 import { navigate, useRoute, withQuery } from '../../routing/location.ts'
 import { EventTable } from './event-table.tsx'
@@ -86,19 +87,7 @@ export function LivePage() {
             </select>
           )}
         </Field>
-        <Field label="Device">
-          {link => (
-            <input
-              {...link}
-              placeholder="any"
-              spellCheck={false}
-              autoComplete="off"
-              maxLength={128}
-              value={typed}
-              onChange={event => setTyped(event.target.value)}
-            />
-          )}
-        </Field>
+        <TextField label="Device" placeholder="any" maxLength={128} value={typed} onValue={setTyped} />
         <Button type="submit">Apply</Button>
       </form>
       <FailureNotice failure={earlier.failure} refetch={earlier.refetch} />

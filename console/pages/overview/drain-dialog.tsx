@@ -4,6 +4,7 @@ import type { BrokerNode, NodeChange } from '../../../client/nodes.ts'
 import { change } from '../../api/request.ts'
 import { Confirmation } from '../../components/confirmation.tsx'
 import { Field } from '../../components/field.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { many } from '../../labels/formats.ts'
 
 type Asked = { node: BrokerNode; onDone: () => void; onClose: () => void }
@@ -50,12 +51,12 @@ export function DrainDialog({ node: { node, sessions }, onDone, onClose }: Asked
           />
         )}
       </Field>
-      <Field
+      <TextField
         label="Server reference"
         hint="Where clients of MQTT 5 are told to go, such as mqtt-2.example.org:8883; may be empty."
-      >
-        {link => <input {...link} value={reference} onChange={event => setReference(event.target.value)} />}
-      </Field>
+        value={reference}
+        onValue={setReference}
+      />
     </Confirmation>
   )
 }

@@ -12,6 +12,7 @@ import { FailureNotice } from '../../components/notice.tsx'
 import { Empty, Skeleton } from '../../components/placeholders.tsx'
 import { ReceiptView, timed } from '../../components/receipt.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { attachmentLabel } from './attachment-label.ts'
 
 export function AttachmentsCard({ name, onChanged }: { name: string; onChanged: () => void }) {
@@ -100,21 +101,13 @@ function AttachForm({ onAsk }: { onAsk: (attachment: PolicyAttachment) => void }
           )}
         </Field>
         {kind === 'everyone' ? null : (
-          <Field
+          <TextField
             label={kind === 'group' ? 'Group' : kind === 'device' ? 'Device ID' : 'Fingerprint of the issuer'}
             wide
-          >
-            {link => (
-              <input
-                {...link}
-                required
-                spellCheck={false}
-                autoComplete="off"
-                value={target}
-                onChange={event => setTarget(event.target.value)}
-              />
-            )}
-          </Field>
+            required
+            value={target}
+            onValue={setTarget}
+          />
         )}
         <Button type="submit" disabled={kind !== 'everyone' && target.trim() === ''}>
           Attach…

@@ -7,11 +7,11 @@ import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { DataTable } from '../../components/data-table.tsx'
 import { Dialog } from '../../components/dialog.tsx'
-import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
 import { Empty } from '../../components/placeholders.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { Link } from '../../routing/link.tsx'
 import { navigate } from '../../routing/location.ts'
@@ -101,21 +101,13 @@ function NameDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="New policy" onClose={onClose}>
       <form className="stack" onSubmit={submit}>
-        <Field
+        <TextField
           label="Name"
           hint="1 to 64 of A–Z a–z 0–9 . _ -"
           fault={name === '' || valid ? null : 'This is no name of a policy.'}
-        >
-          {link => (
-            <input
-              {...link}
-              autoComplete="off"
-              spellCheck={false}
-              value={name}
-              onChange={event => setName(event.target.value)}
-            />
-          )}
-        </Field>
+          value={name}
+          onValue={setName}
+        />
         <div className="actions">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="primary" disabled={!valid}>

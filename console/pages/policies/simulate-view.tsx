@@ -8,6 +8,7 @@ import { Card } from '../../components/card.tsx'
 import { DataTable } from '../../components/data-table.tsx'
 import { Field } from '../../components/field.tsx'
 import { FailureNotice, Notice } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { verdictLabels } from '../../labels/reasons.ts'
 import type { DraftValidation } from './draft.ts'
 import { LimitsLine } from './limits-line.tsx'
@@ -54,18 +55,7 @@ export function SimulateView({
           <Notice tone="warn" title="The draft has faults. Mend them under Document first." />
         ) : null}
         <form className="stack" onSubmit={submit}>
-          <Field label="Device ID">
-            {link => (
-              <input
-                {...link}
-                required
-                spellCheck={false}
-                autoComplete="off"
-                value={deviceId}
-                onChange={event => setDeviceId(event.target.value)}
-              />
-            )}
-          </Field>
+          <TextField label="Device ID" required value={deviceId} onValue={setDeviceId} />
           <Field
             label="Questions"
             hint={

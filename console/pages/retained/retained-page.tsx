@@ -8,11 +8,11 @@ import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
 import { Confirmation } from '../../components/confirmation.tsx'
 import { DataTable } from '../../components/data-table.tsx'
-import { Field } from '../../components/field.tsx'
 import { FailureNotice } from '../../components/notice.tsx'
 import { PageHeader } from '../../components/page-header.tsx'
 import { Empty } from '../../components/placeholders.tsx'
 import { ShowMore } from '../../components/show-more.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { Timestamp } from '../../components/timestamp.tsx'
 import { bytes, many } from '../../labels/formats.ts'
 import { Link } from '../../routing/link.tsx'
@@ -172,30 +172,18 @@ function Filters({ filter, device }: { filter: string; device: string }) {
   }
   return (
     <form className="filters" onSubmit={submit}>
-      <Field label="Topic filter">
-        {link => (
-          <input
-            {...link}
-            spellCheck={false}
-            autoComplete="off"
-            value={asked.filter}
-            placeholder="devices/+/state"
-            onChange={event => setAsked({ ...asked, filter: event.target.value })}
-          />
-        )}
-      </Field>
-      <Field label="Published by device">
-        {link => (
-          <input
-            {...link}
-            spellCheck={false}
-            autoComplete="off"
-            maxLength={128}
-            value={asked.device}
-            onChange={event => setAsked({ ...asked, device: event.target.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label="Topic filter"
+        value={asked.filter}
+        placeholder="devices/+/state"
+        onValue={value => setAsked({ ...asked, filter: value })}
+      />
+      <TextField
+        label="Published by device"
+        maxLength={128}
+        value={asked.device}
+        onValue={value => setAsked({ ...asked, device: value })}
+      />
       <Button type="submit">Find</Button>
     </form>
   )

@@ -4,8 +4,8 @@ import type { Webhook } from '../../../client/webhooks.ts'
 import { change } from '../../api/request.ts'
 import { Button } from '../../components/button.tsx'
 import { Card } from '../../components/card.tsx'
-import { Field } from '../../components/field.tsx'
 import { FailureNotice, fieldError } from '../../components/notice.tsx'
+import { TextField } from '../../components/text-field.tsx'
 import { eventKinds } from '../../labels/events.ts'
 import { humanize } from '../../labels/reasons.ts'
 
@@ -36,25 +36,17 @@ export function WebhookForm({ onMade }: { onMade: (made: Webhook & { secret: str
   return (
     <Card title="Add a webhook">
       <form className="stack" onSubmit={submit}>
-        <Field
+        <TextField
           label="URL"
           hint="https, to a public address, unless the service's settings allow others"
           fault={fieldError(failure, 'url')}
           wide
-        >
-          {link => (
-            <input
-              {...link}
-              type="url"
-              required
-              maxLength={2_048}
-              autoComplete="off"
-              spellCheck={false}
-              value={url}
-              onChange={event => setUrl(event.target.value)}
-            />
-          )}
-        </Field>
+          type="url"
+          required
+          maxLength={2_048}
+          value={url}
+          onValue={setUrl}
+        />
         <details>
           <summary>
             {kinds.size === 0
