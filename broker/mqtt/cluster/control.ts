@@ -1,6 +1,7 @@
 // What nodes tell each other on the bus beside messages: digests of what is in the log, the groups of shared subscriptions that they have
 // members of, that a session is to be handed over, and how it was. Whatever bytes come, they are one of these or nothing.
 import { type PastTakeovers, TAKEOVERS_REMEMBERED_MAX } from '../../admission/clone-detector.ts'
+import type { TokensLeft } from '../connection/token-bucket.ts'
 import type { Digest, DigestEntry } from './incoming.ts'
 
 /** `groups` are all that the node has members of. */
@@ -12,14 +13,24 @@ export type Control =
 export type PeerPlace = { fingerprint: string; address: string }
 /** `by` is the client that comes; null where none waits for it. */
 export type HandOver = { clientId: string; to: number; by: PeerPlace | null }
-/** `ended` is the connection that ended by it; `past` is of the certificate that comes. Null where the node does not say. */
-export type HandedOver = { isDone: boolean; ended: PeerPlace | null; past: PastTakeovers | null }
+/**
+ * `ended` is the connection that ended by it; `past` is of the certificate that comes; `tokens` are what the device may still send. Null
+ * where the node does not say.
+ */
+export type HandedOver = {
+  isDone: boolean
+  ended: PeerPlace | null
+  past: PastTakeovers | null
+  tokens: TokensLeft | null
+}
 
 const ENTRIES_MAX = 100_000
 const GROUPS_MAX = 10_000
 const CLIENT_ID_MAX = 256
 /** A fingerprint in hex, an IPv6 address with its zone. */
 const PLACE_MAX = 64
+/** Of messages and bytes: more than any packet takes, or any setting gives. */
+const TOKENS_MAX = 2 ** 40
 
 export function encodeControl(control: Control): Buffer {
   if (control.kind !== 'digest') return Buffer.from(JSON.stringify(control))
@@ -87,7 +98,8 @@ export function encodeHandedOver({ isDone, ...told }: HandedOver): Buffer {
 
 export function decodeHandedOver(bytes: Uint8Array): HandedOver {
   const told = parsed(bytes.subarray(1))
-  return { isDone: bytes[0] === 1, ended: placeOf(told?.['ended']), past: pastOf(told?.['past']) }
+  const [ended, past] = [placeOf(told?.['ended']), pastOf(told?.['past'])]
+  return { isDone: bytes[0] === 1, ended, past, tokens: tokensOf(told?.['tokens']) }
 }
 
 function placeOf(value: unknown): PeerPlace | null {
@@ -106,6 +118,14 @@ function pastOf(value: unknown): PastTakeovers | null {
     read.push({ from, to, agoMs })
   }
   return { takeovers: read, toldAgoMs }
+}
+
+/** Tokens are below 0 where a device owes some. */
+function tokensOf(value: unknown): TokensLeft | null {
+  const { messages, bytes, agoMs } = (value ?? {}) as Record<string, unknown>
+  const isAmount = (each: unknown): each is number => Math.abs(each as number) <= TOKENS_MAX
+  if (typeof messages !== 'number' || typeof bytes !== 'number' || typeof agoMs !== 'number') return null
+  return isAmount(messages) && isAmount(bytes) && agoMs >= 0 ? { messages, bytes, agoMs } : null
 }
 
 function isShort(value: unknown): value is string {

@@ -1,4 +1,5 @@
 // What the engine does for the cluster: types alone.
+import type { TokensLeft } from '../connection/token-bucket.ts'
 import type { Message } from '../message.ts'
 import type { Arrival } from '../routing/router.ts'
 import type { PeerPlace } from './control.ts'
@@ -31,5 +32,9 @@ export type EngineSide = {
   setElsewhere(asked: string, nodes: readonly number[]): void
   /** The connection of a device ended at another node, for this client of it came here. */
   takenOver(clientId: string, ended: PeerPlace, by: PeerPlace): void
+  /** What a device may still send at once; null where that is all. */
+  tokensLeft(clientId: string): TokensLeft | null
+  /** The same, of the node that it comes from. */
+  takeInTokens(clientId: string, left: TokensLeft): void
   moves: Omit<SessionMoves, 'kept'>
 }

@@ -1,7 +1,8 @@
 // Sessions that are asked for over the bus: by this node of their owners, and by others of this node. With a session comes what its owner
-// knows of takeovers, so that two clients of one certificate are noticed whichever nodes they come to.
+// knows of takeovers, so that two clients of one certificate are noticed whichever nodes they come to, and what the device may still send.
 import type { PastTakeovers } from '../../admission/clone-detector.ts'
 import type { BusConnection } from '../../bus/connection.ts'
+import type { TokensLeft } from '../connection/token-bucket.ts'
 import {
   decodeHandedOver,
   decodeHandOver,
@@ -19,6 +20,8 @@ export function createHandOverCalls(parts: {
   prefix: string
   pastTakeovers(fingerprint: string): PastTakeovers
   takeInTakeovers(fingerprint: string, past: PastTakeovers): void
+  tokensLeft(clientId: string): TokensLeft | null
+  takeInTokens(clientId: string, left: TokensLeft): void
   /** The connection ended at another node, for this client came here. */
   takenOver(clientId: string, ended: PeerPlace, by: PeerPlace): void
   onTrouble(error: unknown): void
@@ -31,7 +34,8 @@ export function createHandOverCalls(parts: {
       try {
         const asked = encodeHandOver({ clientId, to: me, by })
         const { data } = await nats.request(`${prefix}.n.${owner}`, asked, { timeout: ANSWER_MS })
-        const { isDone, ended, past } = decodeHandedOver(data)
+        const { isDone, ended, past, tokens } = decodeHandedOver(data)
+        if (isDone && tokens !== null) parts.takeInTokens(clientId, tokens)
         if (isDone && by !== null) {
           if (past !== null) parts.takeInTakeovers(by.fingerprint, past)
           if (ended !== null) parts.takenOver(clientId, ended, by)
@@ -49,7 +53,8 @@ export function createHandOverCalls(parts: {
           if (asked === null) return
           release(asked.clientId, asked.to).then(({ isDone, ended }) => {
             const past = asked.by === null ? null : parts.pastTakeovers(asked.by.fingerprint)
-            message.respond(encodeHandedOver({ isDone, ended, past }))
+            const tokens = parts.tokensLeft(asked.clientId)
+            message.respond(encodeHandedOver({ isDone, ended, past, tokens }))
           }, parts.onTrouble)
         },
       })

@@ -126,6 +126,8 @@ function createCluster(
   }
   const calls = createHandOverCalls({
     ...{ me, nats, prefix, pastTakeovers, takeInTakeovers, onTrouble },
+    tokensLeft: clientId => engine.tokensLeft(clientId),
+    takeInTokens: (clientId, left) => engine.takeInTokens(clientId, left),
     takenOver: (clientId, ended, by) => engine.takenOver(clientId, ended, by),
   })
   const handOver = createHandOver({

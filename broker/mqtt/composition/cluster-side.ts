@@ -11,9 +11,11 @@ import type { createConnections } from './connections.ts'
 import type { Foundation } from './foundation.ts'
 import type { Messaging } from './messaging.ts'
 import type { StoredState } from './stored-state.ts'
+import type { Transport } from './transport.ts'
 
 type Parts = {
   foundation: Foundation
+  transport: Transport
   messaging: Messaging
   state: StoredState
   connections: ReturnType<typeof createConnections>
@@ -62,6 +64,8 @@ export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean
     setElsewhere: router.groups.setElsewhere,
     takenOver: (deviceId, ended, by) =>
       parts.foundation.events.takenOver({ ...ended, deviceId }, { ...by, deviceId }),
+    tokensLeft: parts.transport.throttle.tokensLeft,
+    takeInTokens: parts.transport.throttle.takeInTokens,
     moves: movesOf(parts, isGone),
   })
 }

@@ -79,6 +79,10 @@ export function createThrottle(parts: {
       }
     },
 
+    /** What a device may still send at once, for the node that it goes to, and from the one that it comes from. */
+    tokensLeft: buckets.left,
+    takeInTokens: buckets.takeIn,
+
     /** What it sent is on disk. */
     written(client: Client): void {
       if (!client.isHeldInHand || client.inHandBytes > parts.inHandBytesMax) return

@@ -12,6 +12,9 @@ export type RateBounds = {
 /** Tokens are negative where more was taken than was there. `at` in ms, of a clock that never goes back. */
 export type TokenBucket = { messages: number; bytes: number; at: number }
 
+/** What of a bucket goes to another node, whose clock is another one: the tokens that were left so many ms ago. */
+export type TokensLeft = { messages: number; bytes: number; agoMs: number }
+
 export function newBucket(bounds: RateBounds, now: number): TokenBucket {
   return { messages: bounds.messagesBurst, bytes: bounds.bytesBurst, at: now }
 }
@@ -63,6 +66,13 @@ export type Buckets = ReturnType<typeof createBuckets>
 export function createBuckets(now: () => number) {
   const live = new Map<string, { bucket: TokenBucket; connections: number }>()
   const gone = new Map<string, TokenBucket>()
+
+  function remember(deviceId: string, bucket: TokenBucket): void {
+    gone.delete(deviceId)
+    gone.set(deviceId, bucket)
+    if (gone.size > GONE_MAX) gone.delete(gone.keys().next().value!)
+  }
+
   return {
     enter(deviceId: string, bounds: RateBounds): TokenBucket {
       const own = live.get(deviceId) ?? {
@@ -81,9 +91,17 @@ export function createBuckets(now: () => number) {
       if (own.connections > 0) return
       live.delete(deviceId)
       refill(own.bucket, bounds, now())
-      if (isFull(own.bucket, bounds)) return
-      gone.set(deviceId, own.bucket)
-      if (gone.size > GONE_MAX) gone.delete(gone.keys().next().value!)
+      if (!isFull(own.bucket, bounds)) remember(deviceId, own.bucket)
+    },
+    /** What the device has left; null where that is all, or nobody knows. */
+    left(deviceId: string): TokensLeft | null {
+      const bucket = live.get(deviceId)?.bucket ?? gone.get(deviceId)
+      if (bucket === undefined) return null
+      return { messages: bucket.messages, bytes: bucket.bytes, agoMs: Math.max(0, now() - bucket.at) }
+    },
+    /** What the device had left at another node, before it comes to this one. */
+    takeIn(deviceId: string, { messages, bytes, agoMs }: TokensLeft): void {
+      if (!live.has(deviceId)) remember(deviceId, { messages, bytes, at: now() - agoMs })
     },
     remembered: () => live.size + gone.size,
   }

@@ -148,10 +148,20 @@ describe('what nodes tell each other', () => {
     const asked = { clientId: 'ä', to: 3, by }
     assert.deepEqual(decodeHandOver(encodeHandOver(asked)), asked)
     const past = { takeovers: [{ from: '::1', to: '::2', agoMs: 3 }], toldAgoMs: 2 }
-    const answer = { isDone: true, ended: by, past }
+    const answer = { isDone: true, ended: by, past, tokens: { messages: -2.5, bytes: 0, agoMs: 7 } }
     assert.deepEqual(decodeHandedOver(encodeHandedOver(answer)), answer)
     for (const isDone of [true, false])
-      assert.deepEqual(decodeHandedOver(Uint8Array.of(isDone ? 1 : 0)), { isDone, ended: null, past: null })
+      assert.deepEqual(decodeHandedOver(Uint8Array.of(isDone ? 1 : 0)), {
+        ...{ isDone, ended: null, past: null, tokens: null },
+      })
+    for (const tokens of [
+      {},
+      [],
+      5,
+      { messages: 1, bytes: -1e300, agoMs: 0 },
+      { messages: 1, bytes: 1, agoMs: -1 },
+    ])
+      assert.equal(decodeHandedOver(encodeHandedOver({ ...answer, tokens } as never)).tokens, null)
   })
 
   it('is nothing, and never throws, whatever comes', () => {
@@ -164,8 +174,8 @@ describe('what nodes tell each other', () => {
         bytes => {
           assert.equal(decodeControl(bytes), null)
           assert.equal(decodeHandOver(bytes), null)
-          const { ended, past } = decodeHandedOver(bytes)
-          assert.deepEqual({ ended, past }, { ended: null, past: null })
+          const { ended, past, tokens } = decodeHandedOver(bytes)
+          assert.deepEqual({ ended, past, tokens }, { ended: null, past: null, tokens: null })
         },
       ),
     )

@@ -1,4 +1,5 @@
-// A device that moves between nodes all the time, and is cut off in the middle of what it sends and gets: QoS 2 stays once, and in order.
+// A device that moves between nodes all the time, and is cut off in the middle of what it sends and gets: QoS 2 stays once, and in order; and
+// it may send no more than one that stays.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
@@ -61,4 +62,24 @@ it('gets and gives each message of QoS 2 once, wherever it is', async () => {
   )
   await client!.endAsync()
   await peer.client.endAsync()
+})
+
+it('may send no more for going to another node, with a stored session or without', async () => {
+  await using nodes = await createNodes()
+  const BURST = 20
+  const settings = { deviceMessagesPerSecond: 1, deviceMessagesBurst: BURST }
+  const [one, two] = [await nodes.start('one', settings), await nodes.start('two', settings)]
+  const slowed = async ({ broker }: typeof one) =>
+    Number(/^rollcall_devices_slowed_total (\d+)$/m.exec(await broker.metrics())?.[1])
+  for (const clean of [true, false]) {
+    const before = await slowed(two)
+    const id = clean ? 'clean' : 'kept'
+    const identity = await nodes.roll.enroll(id)
+    const first = await clientAt(one, id, identity, { clean })
+    for (let n = 0; n < BURST; n += 1) await first.client.publishAsync(`devices/${id}/up`, `${n}`, { qos: 1 })
+    const next = await clientAt(two, id, identity, { clean })
+    for (let n = 0; n < BURST; n += 1) next.client.publish(`devices/${id}/up`, `${n}`, { qos: 1 })
+    await until(async () => (await slowed(two)) > before, 'the other node slows it')
+    for (const { client } of [first, next]) client.end(true)
+  }
 })

@@ -79,3 +79,21 @@ test('remembers a bounded number of devices that have gone', () => {
   }
   assert.equal(buckets.remembered(), 10_000)
 })
+
+test('what a device has left goes with it to another node, and flows back on the way', () => {
+  let now = 1_000
+  const [here, there] = [createBuckets(() => now), createBuckets(() => now + 5_000)]
+  assert.equal(here.left('d1'), null)
+  take(here.enter('d1', bounds), bounds, { messages: 5, bytes: 0 }, now)
+  here.leave('d1', bounds)
+  now += 100
+  const left = here.left('d1')
+  assert.deepEqual(left, { messages: 0, bytes: 2_000, agoMs: 100 })
+  there.takeIn('d1', left!)
+  const bucket = there.enter('d1', bounds)
+  assert.equal(take(bucket, bounds, { messages: 1, bytes: 0 }, now + 5_000), 0)
+  assert.equal(take(bucket, bounds, { messages: 1, bytes: 0 }, now + 5_000), 100)
+  // What another node says changes nothing for one that is here.
+  there.takeIn('d1', { messages: 5, bytes: 2_000, agoMs: 0 })
+  assert.ok(bucket.messages < 0)
+})
