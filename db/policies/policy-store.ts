@@ -4,7 +4,6 @@ import type { Transaction } from 'kysely'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
-import { prepareAttested } from '../roll/attestations.ts'
 import { stateOf } from '../roll/device-writer.ts'
 import type { AttachmentKind, Schema } from '../schema.ts'
 import { Conflict, transact } from '../transact.ts'
@@ -51,42 +50,8 @@ export type PolicySubject = {
   serialNumber: string
   attested: boolean
   attributes: Record<string, string>
-  policies: StoredPolicy[]
-}
-
-/** Prepares the look-up of all policies that hold for a device with the certificate of this issuer and serial number. */
-export function preparePolicyLookup(
-  registry: Registry,
-): (deviceId: string, issuerId: string | null, serialNumber?: string) => PolicySubject {
-  const { sqlite } = registry
-  const isAttested = prepareAttested(sqlite)
-  const attributes = sqlite.prepare<[string], string>('SELECT attributes FROM devices WHERE id = ?').pluck()
-  const groups = sqlite
-    .prepare<[string], string>('SELECT name FROM device_groups WHERE device_id = ?')
-    .pluck()
-  const attached = sqlite
-    .prepare<[string, string], string>(
-      'SELECT policy_name FROM policy_attachments WHERE kind = ? AND target = ?',
-    )
-    .pluck()
-  const policy = sqlite.prepare<[string], StoredPolicy>(
-    'SELECT name, document, updated_at AS updatedAt FROM policies WHERE name = ?',
-  )
-  // Point look-ups one after the other: a quarter of what one statement over four kinds of target costs. In one transaction,
-  // so that they see one state of the registry, and half as dear: each statement by itself takes and gives back a lock.
-  return sqlite.transaction((deviceId: string, issuerId: string | null, serialNumber = '') => {
-    const names = new Set(attached.all('everyone', ''))
-    for (const name of attached.all('device', deviceId)) names.add(name)
-    for (const group of groups.all(deviceId)) for (const name of attached.all('group', group)) names.add(name)
-    if (issuerId !== null) for (const name of attached.all('issuer', issuerId)) names.add(name)
-    return {
-      deviceId,
-      serialNumber,
-      attested: isAttested(deviceId, serialNumber),
-      attributes: JSON.parse(attributes.get(deviceId) ?? '{}'),
-      policies: [...names].map(name => policy.get(name)!),
-    }
-  })
+  /** The same list for all that hold the same ones, for as long as none has changed. */
+  policies: readonly StoredPolicy[]
 }
 
 export function createPolicyWriter(registry: Registry, now: () => number): PolicyWriter {

@@ -12,7 +12,7 @@ import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
-import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
+import { preparePolicyLookup } from '../../db/policies/policy-lookup.ts'
 import { openSessionFile } from '../../db/sessions/session-file.ts'
 import type { Roll } from './roll.ts'
 

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { closeRegistry } from '../../db/index.ts'
 import { readIssuers } from '../../db/issuers/issuer-store.ts'
 import { openForReading } from '../../db/open.ts'
-import { preparePolicyLookup } from '../../db/policies/policy-store.ts'
+import { preparePolicyLookup } from '../../db/policies/policy-lookup.ts'
 import { parsePolicy } from '../../policy/document.ts'
 import { hashes, lastingFiles, openssl, startAndStop, startService, temporaryDirectory } from './harness.ts'
 
