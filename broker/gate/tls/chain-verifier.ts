@@ -3,8 +3,8 @@
 import type { X509Certificate } from 'node:crypto'
 import { anchorsAmong, type ChainVerdict, type KnownIssuer, verifyUnder } from '../../../pki/chain.ts'
 
-/** `fingerprint` is the certificate's own. */
-export type VerifyChain = (certificate: X509Certificate, fingerprint: string) => ChainVerdict
+/** `fingerprint` is the certificate's own; `read` parses it, where its signature has to be verified. */
+export type VerifyChain = (read: () => X509Certificate, fingerprint: string) => ChainVerdict
 
 /** Some 200 bytes each. */
 const VERIFIED_REMEMBERED_MAX = 100_000
@@ -18,9 +18,9 @@ export function createChainVerifier(
   /** In order of use, the latest last. Certificates that do not verify are not kept: a stranger can make any number of them. */
   const verified = new Set<string>()
 
-  return (certificate, fingerprint) => {
+  return (read, fingerprint) => {
     const known = verified.delete(fingerprint)
-    const verdict = known ? 'verified' : verifyUnder(certificate, anchors)
+    const verdict = known ? 'verified' : verifyUnder(read(), anchors)
     if (verdict !== 'verified') return verdict
     if (verified.size >= rememberedMax) verified.delete(verified.keys().next().value!)
     verified.add(fingerprint)

@@ -74,5 +74,5 @@ function seen({ der }: Pick<Identity, 'der'>) {
     if (other.fingerprint256 === fingerprint256) count += 1
     return checkIssued(other)
   }
-  return { shown: [certificate, fingerprintOf(der)] as const, judged: () => count }
+  return { shown: [() => certificate, fingerprintOf(der)] as const, judged: () => count }
 }
