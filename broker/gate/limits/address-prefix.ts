@@ -11,7 +11,7 @@ const IPV4_MAPPED = '0:0:0:0:0:ffff'
  * (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2). Any other text is returned unchanged.
  */
 export function addressPrefix(address: string): string {
-  if (!isIPv6(address)) return address
+  if (!address.includes(':') || !isIPv6(address)) return address
   const groups = groupsOf(address.replace(/%.*$/, ''))
   if (groups.slice(0, 6).join(':') === IPV4_MAPPED) return ipv4Of(groups)
   return `${groups.slice(0, PREFIX_GROUPS).join(':')}::/64`

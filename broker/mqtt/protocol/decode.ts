@@ -1,4 +1,4 @@
-// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads all but CONNECT, PUBLISH and plain acknowledgements;
+// Reads what a client sends: whole packets in, checked ones out. mqtt-packet reads all but CONNECT, PUBLISH and plain ones;
 // what it takes and the standard forbids is found on the bytes. One decoder serves all connections, for it is given whole packets.
 import type { ISubscribePacket, Packet, Parser } from 'mqtt-packet'
 import mqttPacket from 'mqtt-packet'
@@ -14,10 +14,13 @@ import { decodeConnect } from './decode-connect.ts'
 import { decodePublish } from './decode-publish.ts'
 import { firstBytes } from './encode.ts'
 import type { Acknowledgement, Connect, Incoming, Subscribe, Version } from './packets.ts'
+import { none } from './properties.ts'
 import { codes } from './reason-codes.ts'
 
 const PUBLISH = 3
 const SUBSCRIPTION_IDENTIFIER = 0x0b
+/** First bytes. */
+const [PINGREQ, DISCONNECT] = [0xc0, 0xe0]
 /** Of one packet: they are handled in one go, at some microseconds each. */
 const FILTERS_MAX = 4_000
 
@@ -108,10 +111,12 @@ export function createDecoder({ subscriptionsMax }: { subscriptionsMax: number }
           return { cmd, messageId: packet.messageId ?? 0, filters: packet.unsubscriptions }
         }
         case 'pingreq':
+          if (isBare(bytes, PINGREQ)) return { cmd }
           checkEmpty(bytes, body)
           read[version](bytes)
           return { cmd }
         case 'disconnect': {
+          if (isBare(bytes, DISCONNECT)) return { cmd, reasonCode: 0, properties: none }
           const properties = checkDisconnect(bytes, body, version)
           const { reasonCode = 0 } = read[version](bytes) as { reasonCode?: number }
           return { cmd, reasonCode, properties }
@@ -125,6 +130,11 @@ export function createDecoder({ subscriptionsMax }: { subscriptionsMax: number }
       }
     },
   }
+}
+
+/** A fixed header of two bytes and nothing else, as nearly all of them are. */
+function isBare(bytes: Buffer, first: number): boolean {
+  return bytes.length === 2 && bytes[0] === first && bytes[1] === 0
 }
 
 /** Reads one whole packet at once. */
