@@ -1,13 +1,13 @@
 // What an admission costs beside another checkout of this project, by turns in one run: CPU of each broker per full handshake, CONNECT
-// and DISCONNECT. Run by hand: node bench/scenarios/other-tree.ts DIRECTORY [rounds] [connects in a round]. Both run on the Node that
-// runs this; each has a registry that it made itself. Both offer the classic groups, whatever they prefer.
+// and DISCONNECT. Run by hand: node bench/scenarios/other-tree.ts DIRECTORY [rounds] [connects in a round] [rollcall|bun]. Both run on
+// the Node that runs this, or on Bun; each has a registry that it made itself. Both offer the classic groups, whatever they prefer.
 import { join, resolve } from 'node:path'
 import type { BenchFleet } from '../fleet.ts'
-import type { BenchServer } from '../servers.ts'
+import type { BenchServer, ServerName } from '../servers.ts'
 import { measureAdmission } from './admission.ts'
 import { quantile } from './storm.ts'
 
-const [directory, rounds = '15', connects = '500'] = process.argv.slice(2)
+const [directory, rounds = '15', connects = '500', name = 'rollcall'] = process.argv.slice(2)
 if (directory === undefined) throw new Error('node bench/scenarios/other-tree.ts DIRECTORY')
 const DEVICES = 500
 const WARM = 1_500
@@ -40,7 +40,7 @@ async function open(root: string, env: NodeJS.ProcessEnv): Promise<Tree> {
   const { createFleet } = await import(join(root, 'bench/fleet.ts'))
   const { startServer } = await import(join(root, 'bench/servers.ts'))
   const fleet = await createFleet({ devices: DEVICES, backends: 0 })
-  const tree: Tree = { fleet, server: await startServer('rollcall', fleet, { env }), spent: [] }
+  const tree: Tree = { fleet, server: await startServer(name as ServerName, fleet, { env }), spent: [] }
   trees.push(tree)
   return tree
 }
