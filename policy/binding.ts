@@ -73,7 +73,11 @@ export function isNarrower(limits: Limits, others: Limits): boolean {
 
 export function bindStatements(policies: readonly PolicyDocument[], values: Variables): BoundStatement[] {
   const limits = limitsOf(policies)
-  return policies.flatMap(policy => [...boundOneByOne(policy, values, limits)])
+  const bound: BoundStatement[] = []
+  for (const policy of policies)
+    for (let index = 0; index < policy.statements.length; index += 1)
+      bound.push(bindStatement(policy, index, values, limits))
+  return bound
 }
 
 /** The same of one policy, for a caller with other work between two statements. `limits` are those of all that hold. */
@@ -82,16 +86,21 @@ export function* boundOneByOne(
   values: Variables,
   limits: Limits,
 ): Generator<BoundStatement, void> {
-  for (const [index, statement] of policy.statements.entries())
-    yield {
-      policy: policy.name,
-      index,
-      effect: statement.effect,
-      actions: statement.actions,
-      // A deny holds for every QoS: `qosMax` narrows what is allowed.
-      qosMax: statement.effect === 'deny' ? 2 : (Math.min(statement.when?.qosMax ?? 2, limits.qosMax) as QoS),
-      topics: templatesOf(statement).map(template => bindTopic(template, values)),
-    }
+  for (const index of policy.statements.keys()) yield bindStatement(policy, index, values, limits)
+}
+
+function bindStatement(
+  { name, statements }: PolicyDocument,
+  index: number,
+  values: Variables,
+  limits: Limits,
+): BoundStatement {
+  const statement = statements[index]!
+  const { effect, actions } = statement
+  // A deny holds for every QoS: `qosMax` narrows what is allowed.
+  const qosMax = effect === 'deny' ? 2 : (Math.min(statement.when?.qosMax ?? 2, limits.qosMax) as QoS)
+  const topics = templatesOf(statement).map(template => bindTopic(template, values))
+  return { policy: name, index, effect, actions, qosMax, topics }
 }
 
 /** The first deny that names a value which is missing or unsafe: nothing at all is allowed then. */
