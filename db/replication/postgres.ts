@@ -95,12 +95,20 @@ export function shownPostgres({ servers, database }: Pick<PostgresSettings, 'ser
 /** The server that was used last is tried first: one that is gone may take its time to be found so. */
 const lastUsed = new WeakMap<PostgresSettings, PostgresServer>()
 
+/**
+ * The newest timeline that was seen: each failover begins a new one (PostgreSQL 15, 26.3.5). A server of the same data that is behind it was
+ * the primary once, and what it takes now, its successor never has.
+ */
+const newest = new WeakMap<PostgresSettings, Timeline>()
+type Timeline = { system: string; timeline: number }
+
 /** What each connection was made on, to end it at once. */
 const sockets = new WeakMap<PostgresClient, Socket>()
 
 /**
  * One connection. `lost` is called once where it ends by itself; until then a question that is not answered within `answerMs` fails,
- * and its connection must not be used any longer. Throws where none can be made within 5 s for each server, or where it is a standby.
+ * and its connection must not be used any longer. Throws where none can be made within 5 s for each server, or where it is a standby, or a
+ * primary that another server has taken over from, as far as these settings have been used with that one.
  */
 export async function connectPostgres(
   settings: PostgresSettings,
@@ -149,17 +157,30 @@ async function connectTo(
   await client.connect()
   sockets.set(client, socket)
   try {
+    const shown = shownPostgres({ servers: [server], database })
     // A standby takes no writes, and may have heard nothing of its primary for long.
-    const { rows } = await client.query('SELECT pg_is_in_recovery() AS standby')
-    isMade = rows[0]?.standby === false
-    if (isMade) return client
-    throw new Error(
-      `${shownPostgres({ servers: [server], database })} is a standby: name its primary, or both`,
-    )
+    const own = await timelineOf(client)
+    if (own === null) throw new Error(`${shown} is a standby: name its primary, or both`)
+    const known = newest.get(settings)
+    if (known?.system === own.system && known.timeline > own.timeline)
+      throw new Error(`${shown} is a former primary, which another server has taken over from: stop it`)
+    newest.set(settings, own)
+    isMade = true
+    return client
   } catch (error) {
     dropPostgres(client)
     throw error
   }
+}
+
+/** Of a primary; null of a standby. The name of the log's file begins with its timeline. */
+async function timelineOf(client: PostgresClient): Promise<Timeline | null> {
+  const { rows } = await client.query(
+    `SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,
+       CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline`,
+  )
+  const { system, timeline } = rows[0] as { system: string; timeline: string | null }
+  return timeline === null ? null : { system, timeline: Number.parseInt(timeline, 16) }
 }
 
 /** Ends a connection without waiting for a server that may not answer. */

@@ -120,6 +120,37 @@ test('a synchronous standby goes on with all that was answered, at an address of
   assert.deepEqual(devices(other), ['after', 'at-last', 'before'])
 })
 
+test('a former primary that comes back is not written to, even where its successor is away', async () => {
+  await withStandby({ synchronous: true })
+  const both = server.url.replace(/(:\d+)\//, `$1,127.0.0.1:${new URL(standby.url).port}/`)
+  const [one, reached] = [await open('one', both), readPostgresSettings(both)]
+  await (await connectPostgres(reached, { name: 'test' })).end()
+  await add(one, 'before')
+  await server.kill()
+  await standby.promote()
+  await add(one, 'after')
+  await (await connectPostgres(reached, { name: 'test' })).end()
+  // As it was, but for what makes it wait for its standby: it would take whatever comes.
+  await server.start()
+  await server.query("ALTER SYSTEM SET synchronous_standby_names = ''")
+  await server.query('SELECT pg_reload_conf()')
+  await standby.kill()
+  await assert.rejects(connectPostgres(reached, { name: 'test' }), /is a former primary/)
+  const adding = add(one, 'meanwhile').then(
+    () => 'added',
+    () => 'refused',
+  )
+  await assert.rejects(connectPostgres(reached, { name: 'test' }), /is a former primary/)
+  await standby.start()
+  const known = (await adding) === 'added' ? ['after', 'before', 'meanwhile'] : ['after', 'before']
+  await until(() => devices(one).length === known.length)
+  assert.deepEqual(devices(one), known)
+  await add(one, 'then')
+  const heads = 'SELECT sequence FROM rollcall.registry_head'
+  const [before, now] = [await server.query(heads), await standby.query(heads)]
+  assert.ok(Number(before[0]?.['sequence']) < Number(now[0]?.['sequence']))
+})
+
 test('a standby is not asked: it may have heard nothing for long', async () => {
   await withStandby({ synchronous: false })
   await assert.rejects(connectPostgres(readPostgresSettings(standby.url), { name: 'test' }), /standby/)
