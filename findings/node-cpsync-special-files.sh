@@ -5,7 +5,7 @@
 # A good engineer expects: what the asynchronous fs.cp does, and what cpSync did up to Node 20: ERR_FS_CP_SOCKET, and ERR_FS_CP_FIFO_PIPE.
 # What happens: without `filter`, cpSync copies folders in C++ since Node 22, which takes files, folders and links, and passes over all else.
 # With `filter` it is the JavaScript of before, whose case for such files cannot be reached: ERR_INTERNAL_ASSERTION, "caused by either a bug in
-# Node.js or incorrect usage of Node.js internals". Who copies the data directory of a running service (a database's, a broker's, an agent's) gets
+# Node.js or incorrect usage of Node.js internals". A program that copies the data directory of a running service (a database's, a broker's, an agent's) gets
 # an incomplete copy from one call and an internal error from the other.
 # Around it: a `filter` that admits what lstat calls a file, a folder or a link.
 #
