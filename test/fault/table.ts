@@ -234,6 +234,12 @@ export const faults: Row[] = [
     tests: [{ file: 'db/replication/failover.test.ts' }, { file: 'broker/cluster/failover.test.ts' }],
   },
   {
+    row: 'kill-services',
+    fault:
+      'provisioning services of two machines are killed in mid-import and while a CRL is made: another has the lease, nothing is half done',
+    tests: [{ file: 'fault/killed-services.test.ts' }],
+  },
+  {
     row: 'several-machines',
     fault:
       'three machines, each cut off, killed and parted in turn, with a revocation during each: nothing acknowledged lost, receipts true',
