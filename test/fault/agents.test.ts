@@ -45,9 +45,9 @@ describe('a simulated run over agents', { skip }, () => {
 
   const briefly = length(0, 1) === 0
   it('goes on without the agent whose link went down, and says so', { skip: briefly }, async t => {
-    const { connected, breaches, exitCode, noticedMs } = await over('cut')
+    const { connected, traffic, breaches, exitCode, noticedMs } = await over('cut')
     t.diagnostic(`missed after ${noticedMs} ms`)
-    assert.deepEqual([connected, exitCode], [10, 1])
+    assert.deepEqual([connected, traffic.lost, exitCode], [10, 0, 1])
     assert.match(breaches[0] ?? '', /^agent 10\.77\.1\.2:\d+, worker 1 of 2 ended \(/)
   })
 })

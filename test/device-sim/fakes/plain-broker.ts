@@ -7,8 +7,11 @@ export type PlainBroker = Awaited<ReturnType<typeof startPlainBroker>>
 
 type Received = { client: string; topic: string; payload: Buffer; qos: number; retain: boolean }
 
+/** Aedes' default is a minute, in which a client that vanished keeps deliveries from all: once its socket's buffers are full. */
+const DRAIN_TIMEOUT_MS = 1_000
+
 export async function startPlainBroker(host = '127.0.0.1') {
-  const aedes = new Aedes()
+  const aedes = new Aedes({ drainTimeout: DRAIN_TIMEOUT_MS })
   await aedes.listen()
   const received: Received[] = []
   const clients: string[] = []
