@@ -49,7 +49,7 @@ export function createArrivals(parts: {
         engine.receiveFrom(own, { isRetained: false })
       }
     for (const [asked, node] of shares)
-      if (node === me && !engine.giveToGroup(asked, own, !onlyShared) && own.qos > 0) place(asked, own)
+      if (node === me && !engine.giveToGroup(asked, own) && own.qos > 0) place(asked, own)
   }
 
   /** Its members here have gone: to another node, of which this one hears soon, or for good. */
@@ -61,7 +61,7 @@ export function createArrivals(parts: {
         parts.passOn(asked, node, message)
         return
       }
-      if (tries > 0 && engine.giveToGroup(asked, message, false)) return
+      if (tries > 0 && engine.giveToGroup(asked, message)) return
     } catch (error) {
       parts.onTrouble(error)
     }

@@ -11,7 +11,7 @@ export type EngineSide = {
   nextSequence(): number
   receiveFrom(message: Message, from: Arrival): void
   isWanted(topic: string): boolean
-  giveToGroup(asked: string, message: Message, isNew: boolean): boolean
+  giveToGroup(asked: string, message: Message): boolean
   /** A node that has members of this group, the one whose turn it is; null for this one, or where nobody knows of any. */
   placeOf(asked: string): number | null
   /** A message that no member of a group took. */

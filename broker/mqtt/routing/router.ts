@@ -107,8 +107,8 @@ export function createRouter(parts: {
       for (const group of shared as Group[]) {
         if (!isPlacedHere(group, message)) continue
         const member = groups.choose(group, message)
-        // By a subscription of its own it has it already.
-        if (member !== null && member.mark !== mark) deliveries.push(asMember(member, group, message))
+        // Also where it has it by a subscription of its own (MQTT 5 §4.8.2).
+        if (member !== null) deliveries.push(asMember(member, group, message))
       }
     outcome = deliver(message, deliveries)
   }
@@ -218,14 +218,12 @@ export function createRouter(parts: {
         publisher = before
       }
     },
-    /** Gives a message to a member here; `isNew` where it is that of the last `receiveFrom`. Gives whether one takes it. */
-    giveToGroup(asked: string, message: Message, isNew: boolean): boolean {
+    /** Gives a message to a member here. Gives whether one takes it. */
+    giveToGroup(asked: string, message: Message): boolean {
       const group = groups.get(asked)
       const member = group === undefined ? null : groups.choose(group, message)
       if (group === undefined || member === null) return false
-      // By a subscription of its own it has it already.
-      if (!isNew || member.mark !== marks)
-        deliver({ ...message, retain: false }, [asMember(member, group, message)])
+      deliver({ ...message, retain: false }, [asMember(member, group, message)])
       return true
     },
     /** Whether anybody here may get what is published on this topic. */

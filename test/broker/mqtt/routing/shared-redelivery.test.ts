@@ -237,7 +237,7 @@ describe('what a member of a group has not acknowledged', () => {
     await until(() => own.others.length === 2)
     const nothing = await silent('b3', { filter: SHARED, qos: 0 })
     await publish(1, 10)
-    await until(() => own.messages.length === 10 && nothing.messages.length === 5)
+    await until(() => own.messages.length === 15 && nothing.messages.length === 5)
     for (const [at] of own.messages.entries()) own.answer(4, at)
     own.socket.end(DISCONNECT)
     nothing.socket.destroy()
