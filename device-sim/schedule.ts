@@ -8,6 +8,8 @@ export type Task = { cancel(): void }
 
 export type Schedule = {
   now: Clock
+  /** The latest time that `now` gave: for what need not be exact, without a look at the clock. */
+  lately(): number
   /** Runs `run(dueAt)` once, as soon as the clock has reached `dueAt`; late runs still get the time that was due. */
   at(dueAt: number, run: (dueAt: number) => void): Task
   /** As `at`, and again at each time that `run` gives, until it gives null: without a new task for each of many messages. */
@@ -23,22 +25,31 @@ type Entry = Task & { run: ((dueAt: number) => unknown) | null; repeats: boolean
 type Slot = { dueAt: number; entries: Entry[]; next: number }
 
 const TURN_BUDGET_MS = 8
+/** In a turn the clock is read at least once for so many tasks. */
+const TASKS_PER_LOOK = 8
 
 /**
  * One timer for all tasks, instead of one for each of thousands of devices; tasks due together are one place
  * in the heap. A turn is bounded to about 8 ms, so that catching up never starves the sockets.
  */
-export function createSchedule(now: Clock = () => performance.now()): Schedule {
+export function createSchedule(clock: Clock = () => performance.now()): Schedule {
   const heap: Slot[] = []
   const slots = new Map<number, Slot>()
   let current: Slot | null = null
   let timer: NodeJS.Timeout | null = null
   let timerDueAt = Number.POSITIVE_INFINITY
   let immediate: NodeJS.Immediate | null = null
+  let turning = false
+  let latest = clock()
+
+  function now(): number {
+    latest = clock()
+    return latest
+  }
 
   function arm(): void {
     const first = heap[0]
-    if (immediate || !first || first.dueAt >= timerDueAt) return
+    if (turning || immediate || !first || first.dueAt >= timerDueAt) return
     if (timer) clearTimeout(timer)
     timerDueAt = first.dueAt
     // In whole milliseconds, or a timer fires early and is set again; above 2^31 it would overflow.
@@ -49,19 +60,25 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
     timer = null
     immediate = null
     timerDueAt = Number.POSITIVE_INFINITY
-    const startedAt = now()
+    turning = true
+    const late = runDue(now())
+    turning = false
+    if (late) immediate = setImmediate(turn)
+    else arm()
+  }
+
+  /** @returns whether the turn has taken its time, and more is due. */
+  function runDue(startedAt: number): boolean {
+    let ran = 0
     for (let slot = current ?? dueSlot(); slot; slot = dueSlot()) {
       current = slot
       while (slot.next < slot.entries.length) {
         run(slot.entries[slot.next++] as Entry, slot.dueAt)
-        if (now() - startedAt > TURN_BUDGET_MS) {
-          immediate = setImmediate(turn)
-          return
-        }
+        if ((++ran % TASKS_PER_LOOK === 0 ? now() : latest) - startedAt > TURN_BUDGET_MS) return true
       }
       current = null
     }
-    arm()
+    return false
   }
 
   /** Taken out of the heap: what becomes due at the same time from now on is a slot of its own. */
@@ -101,6 +118,7 @@ export function createSchedule(now: Clock = () => performance.now()): Schedule {
 
   return {
     now,
+    lately: () => latest,
     at,
     repeat(dueAt, run) {
       const entry: Entry = { run, repeats: true, cancel }

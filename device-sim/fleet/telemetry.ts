@@ -2,6 +2,7 @@
 // Does not know how the device got its session.
 import { jittered } from '../schedule.ts'
 import { countReason } from './admission-verdict.ts'
+import { gridOf } from './beat-grid.ts'
 import { withBenchHeaders } from './bench-headers.ts'
 import type { Stream } from './delivery-tracker.ts'
 import { type Device, fill, type Pending } from './device-state.ts'
@@ -13,16 +14,13 @@ import type { WorkerContext } from './worker-context.ts'
 
 const BUFFERED_BYTES_MAX = 262_144
 const UNACKNOWLEDGED_MAX = 10_000
-/** Beats fall on multiples of this, so that devices that are due together wake the process once. */
-const GRID_MS = 4
-
 /** Begins the beats of a device: the first message falls anywhere within the first interval. */
 export function beginTelemetry(device: Device, context: WorkerContext): void {
   for (const [index, publisher] of device.group.publishers.entries()) {
     const { everyMs, jitter, on, messagesMax } = publisher.plan
     if (on !== null) continue
     const ownMax = messagesMax === null ? Number.POSITIVE_INFINITY : shareOf(messagesMax, device)
-    const gridMs = Math.min(GRID_MS, everyMs / 10)
+    const gridMs = gridOf(everyMs, context.beatsPerMs)
     const constant: Constant = { topic: null, stream: null, given: publisher.given }
     const beat = (dueAt: number): number | null => {
       if (context.ending || (device.turns?.[index] ?? 0) >= ownMax) return null

@@ -14,6 +14,8 @@ export type WorkerContext = {
   /** Null where no group has this link. */
   openMqttJs: ((options: LinkOptions) => Attempt) | null
   schedule: Schedule
+  /** Messages of the whole fleet in a millisecond, by the plan. */
+  beatsPerMs: number
   connectTimeoutMs: number
   graceMs: number
   sources: readonly string[]

@@ -138,7 +138,8 @@ export function abort(link: LightweightLink, fault: string): void {
 
 function write(link: LightweightLink, bytes: Buffer): void {
   if (!link.socket.writable) return
-  link.lastWriteAt = link.schedule.now()
+  // Too early rather than too late: then a ping comes sooner than it must.
+  link.lastWriteAt = link.schedule.lately()
   link.socket.write(bytes)
 }
 

@@ -2,6 +2,7 @@
 // Does not know the other workers; ends with its parent.
 
 import { checkAfterGrace } from '../fleet/admission-verdict.ts'
+import { beatsPerMs } from '../fleet/beat-grid.ts'
 import { createDeliveryTracker } from '../fleet/delivery-tracker.ts'
 import { connect } from '../fleet/device.ts'
 import { createDevice, type Device } from '../fleet/device-state.ts'
@@ -64,6 +65,7 @@ async function prepare(message: Extract<ToWorker, { do: 'prepare' }>): Promise<v
     broker: message.broker,
     openMqttJs: mqttJs?.openLink ?? null,
     schedule,
+    beatsPerMs: beatsPerMs(plan),
     connectTimeoutMs: plan.connectTimeoutMs,
     graceMs: plan.graceMs,
     sources: plan.sources,

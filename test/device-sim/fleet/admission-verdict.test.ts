@@ -35,6 +35,7 @@ function scene(expect: Expectation, trial: Trial | null, now: number) {
     seed: 1,
     broker: { url: '', host: '', port: 0, ca: null, ...overTls },
     schedule,
+    beatsPerMs: 0,
     connectTimeoutMs: 1,
     graceMs: GRACE_MS,
     sources: [],
