@@ -30,7 +30,7 @@ function shared(name: string, hasBus: boolean, gates: number): Promise<NodeProce
   const data = join(scratch, name)
   cpSync(nodes.roll.data, data, {
     recursive: true,
-    filter: path => !/registry\.db|\.log$|\.lock$/.test(path),
+    filter: path => !/registry\.db|\.log$|\.lock$|\.sock$/.test(path),
   })
   return nodes.fork(name, 0, { data, hasReplica: true, gates, times: null, ...(hasBus ? {} : { bus: null }) })
 }
