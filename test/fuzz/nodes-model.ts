@@ -72,11 +72,17 @@ export function createNodesModel() {
       sessions.delete(client)
       if (membersLeft(session)) sharedOwed = new Set()
     },
-    subscribed(client: string, filter: string, qos: Qos | null): void {
-      sessions.get(client)?.filters.set(filter, qos)
-    },
-    unsubscribed(client: string, filter: string, isAnswered: boolean): void {
+    /** `seen` is what has come by then. What is under way comes as the subscription is once it reaches the session: also with less QoS. */
+    subscribed(client: string, filter: string, qos: Qos | null, seen: readonly Seen[]): void {
       const session = sessions.get(client)
+      const before = session?.filters.get(filter)
+      if (session !== undefined && before !== undefined && (qos ?? 0) < (before ?? 2))
+        excuse(session, filter, seen)
+      session?.filters.set(filter, qos)
+    },
+    unsubscribed(client: string, filter: string, isAnswered: boolean, seen: readonly Seen[]): void {
+      const session = sessions.get(client)
+      if (session !== undefined) excuse(session, filter, seen)
       if (isAnswered) session?.filters.delete(filter)
       else session?.filters.set(filter, null)
       if (SHARED.test(filter)) sharedOwed = new Set()
@@ -130,6 +136,16 @@ export function createNodesModel() {
         return before > message.place ? [`${payload} came too late`] : []
       })
     },
+  }
+
+  /** What this filter asked for and has not come. */
+  function excuse({ must, once }: Session, filter: string, seen: readonly Seen[]): void {
+    const there = new Set(seen.map(({ payload }) => payload))
+    for (const payload of [...must, ...once])
+      if (!there.has(payload) && matches(filter, messages.get(payload)!.topic)) {
+        must.delete(payload)
+        once.delete(payload)
+      }
   }
 
   function membersLeft({ filters }: Session): boolean {

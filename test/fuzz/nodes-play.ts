@@ -14,6 +14,7 @@ const FILTERS = ['devices/a/#', 'devices/a/x', 'devices/b/#', '$share/g/devices/
 const TOPICS = ['devices/a/x', 'devices/a/y', 'devices/b/x', 'devices/s/x']
 const RETAINED = ['devices/k/x', 'devices/k/y']
 const SETTLE_EVERY = 50
+const HISTORY = 20
 
 type Link = { client: MqttClient; node: number }
 type Identified = Identity & { fingerprint: string }
@@ -37,6 +38,7 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     identities.set(id, (await nodes.backend(id)) as Identified)
   const system = await startNodes(nodes, at => {
     model.killed()
+    history.push(`${at} has ended`)
     for (const [id, link] of links) if (link.node === at) end(id)
   })
   const { isCalm, revive, logs } = system
@@ -96,7 +98,9 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     model.disconnected(id)
   }
 
-  const where = () => `after ${history.slice(-12).join(', ')}`
+  const where = () => `after ${history.slice(-HISTORY).join(', ')}`
+  /** What the step that runs is about. */
+  const told = (what: string) => void history.push(`${history.pop()} ${what}`)
 
   const lines = new Map<string, { line: string; will: string }>()
   async function connectPublisher(id: string): Promise<Link | null> {
@@ -120,16 +124,28 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
   const moves: Record<string, [weight: number, step: () => Promise<void>]> = {
     connect: [
       8,
-      async () => void (await connectReader(pick(READERS), Math.floor(random() * 3), random() < 0.8)),
+      async () => {
+        const [id, node, isKept] = [pick(READERS), Math.floor(random() * 3), random() < 0.8]
+        const isIn = await connectReader(id, node, isKept)
+        told(`${id} at ${node}${isKept ? '' : ', clean'}${isIn ? '' : ', in vain'}`)
+      },
     ],
-    leave: [3, async () => end(pick(READERS))],
+    leave: [
+      3,
+      async () => {
+        const id = pick(READERS)
+        end(id)
+        told(id)
+      },
+    ],
     subscribe: [
       10,
       async () => {
         const [id, filter, qos] = [pick(READERS), pick(FILTERS), pick([0, 1, 2] as const)]
         if (!isLive(id)) return
         const isDone = await answered(links.get(id)!.client.subscribeAsync(filter, { qos }))
-        model.subscribed(id, filter, isDone ? qos : null)
+        model.subscribed(id, filter, isDone ? qos : null, seen.get(id)!)
+        told(`${id} to ${filter} at ${qos}`)
         if (!isDone) end(id)
       },
     ],
@@ -139,7 +155,8 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
         const [id, filter] = [pick(READERS), pick(FILTERS)]
         if (!isLive(id)) return
         const isDone = await answered(links.get(id)!.client.unsubscribeAsync(filter))
-        model.unsubscribed(id, filter, isDone)
+        model.unsubscribed(id, filter, isDone, seen.get(id)!)
+        told(`${id} from ${filter}`)
         if (!isDone) end(id)
       },
     ],
@@ -151,6 +168,9 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
         const link = await connectPublisher(id)
         if (link === null) return
         const { line } = lines.get(id)!
+        told(
+          `${line} from ${number} on at ${link.node}, ${isRetained ? 'retained' : topic} at ${burst.join('')}`,
+        )
         const sent = burst.map(async (qos: Qos) => {
           const to = isRetained ? RETAINED[number % 2]! : topic
           const payload = `${line} ${number++}`
@@ -220,31 +240,7 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
         client.end(true)
       },
     ],
-    'kill a node': [
-      1,
-      async () => {
-        await system.kill(Math.floor(random() * 3))
-      },
-    ],
-    'stop the bus': [
-      1,
-      async () => {
-        await system.stopBus()
-      },
-    ],
-    'start the bus': [
-      3,
-      async () => {
-        await system.startBus()
-      },
-    ],
-    'kill the database': [
-      1,
-      async () => {
-        if (!isCalm()) return
-        await system.killDatabase(random() * 300)
-      },
-    ],
+    ...system.faults(random, told),
   }
   const table = Object.entries(moves).flatMap(([name, [weight]]) => Array<string>(weight).fill(name))
 

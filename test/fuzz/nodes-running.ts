@@ -25,20 +25,52 @@ export async function startNodes(nodes: Nodes, onLost: (at: number) => void) {
     void node.ended.then(() => gone.add(node))
   }
 
+  const isCalm = () => nats !== null && isDatabaseUp
+
+  async function stopBus(): Promise<void> {
+    await nats?.stop()
+    nats = null
+  }
+
+  async function kill(at: number): Promise<void> {
+    await running[at]!.kill()
+    onLost(at)
+    await startNode(at)
+  }
+
+  async function killDatabase(awayMs: number): Promise<void> {
+    await nodes.postgres.kill()
+    isDatabaseUp = false
+    await delay(awayMs)
+    await nodes.postgres.start()
+    isDatabaseUp = true
+  }
+
   for (const at of NAMES.keys()) await startNode(at)
   return {
-    running,
-    isCalm: () => nats !== null && isDatabaseUp,
-    startBus,
-    async stopBus(): Promise<void> {
-      await nats?.stop()
-      nats = null
-    },
-    async kill(at: number): Promise<void> {
-      await running[at]!.kill()
-      onLost(at)
-      await startNode(at)
-    },
+    ...{ running, isCalm, startBus, stopBus },
+    /** Steps of the fuzz, each with its weight. `told` hears what one is about. */
+    faults: (
+      random: () => number,
+      told: (what: string) => void,
+    ): Record<string, [weight: number, step: () => Promise<void>]> => ({
+      'kill a node': [
+        1,
+        async () => {
+          const at = Math.floor(random() * NAMES.length)
+          told(`${at}`)
+          await kill(at)
+        },
+      ],
+      'stop the bus': [1, stopBus],
+      'start the bus': [3, startBus],
+      'kill the database': [
+        1,
+        async () => {
+          if (isCalm()) await killDatabase(random() * 300)
+        },
+      ],
+    }),
     /** As a supervisor would: on a machine that is busy a node may be silent for too long, is declared ended, and ends. */
     async revive(): Promise<void> {
       for (const [at, node] of running.entries())
@@ -49,13 +81,6 @@ export async function startNodes(nodes: Nodes, onLost: (at: number) => void) {
         }
     },
     revived: () => revived,
-    async killDatabase(awayMs: number): Promise<void> {
-      await nodes.postgres.kill()
-      isDatabaseUp = false
-      await delay(awayMs)
-      await nodes.postgres.start()
-      isDatabaseUp = true
-    },
     /** What the nodes have logged at last. */
     logs: () =>
       running.flatMap(({ name, log }) =>
