@@ -14,6 +14,7 @@ import { startNamed } from '../../test/e2e/machines.ts'
 import { type System, scratch } from '../../test/e2e/system.ts'
 import { startNats } from '../../test/harness/nats.ts'
 import { startPostgres } from '../../test/harness/postgres.ts'
+import { cpuOfOne } from '../cpu.ts'
 import type { FleetCall, FleetOrder, FleetReport } from '../fleet-process.ts'
 import { countPackets, openClient, pubackFor, publishPacket, subscribePacket } from '../mqtt-client.ts'
 import { quantile } from './storm.ts'
@@ -177,6 +178,8 @@ async function killed(backend: Device): Promise<void> {
   fleet.comeBackTo(ports)
   await pause(500)
 
+  const cpu = () => machines.slice(0, 2).reduce((sum, each) => sum + cpuOfOne(each.childPid('broker')), 0)
+  const cpuBefore = cpu()
   const began = nowMs()
   await machines[2]!.killAll()
   for (const [n, id] of ids.entries())
@@ -186,6 +189,7 @@ async function killed(backend: Device): Promise<void> {
   const served = () => ids.filter(id => fleet.back.has(id) && fleet.news.has(id)).length
   await until(() => served() + fleet.lost.size >= ids.length, 'all are served', DEADLINE_MS).catch(() => {})
   await until(() => wills.size >= ids.length, 'all wills are sent', DEADLINE_MS).catch(() => {})
+  const cpuMs = (cpu() - cpuBefore) / 1000
   await pause(AFTER_MS)
 
   const after = (times: Map<string, number>) => spread([...times.values()].map(at => at - began))
@@ -194,7 +198,8 @@ async function killed(backend: Device): Promise<void> {
     `machine killed with ${ids.length} kept sessions: ${served()} served by others, ${fleet.lost.size} sessions lost; load ${load()}\n` +
       `kill → CONNACK with the session at another machine: ${after(fleet.back)}\n` +
       `kill → message of the meantime at the device: ${after(fleet.news)}, all acknowledged to their publisher after ${(acknowledgedMs / 1000).toFixed(1)} s\n` +
-      `wills: ${wills.size} of ${ids.length}, ${twice} more than once, the last after ${((lastWillAt - began) / 1000).toFixed(1)} s`,
+      `wills: ${wills.size} of ${ids.length}, ${twice} more than once, the last after ${((lastWillAt - began) / 1000).toFixed(1)} s\n` +
+      `CPU of both other brokers until then, handshakes and messages included: ${(cpuMs / ids.length).toFixed(1)} ms a session`,
   )
   link.destroy()
 }

@@ -1,6 +1,6 @@
 // The connection of a node to the bus: kept up for as long as the node runs. While it is down nothing is gathered for it: what must not be
 // lost is elsewhere.
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { connect, errors, type NatsConnection } from '@nats-io/transport-node'
 import type { BusAddress } from './address.ts'
 
 export type BusConnection = Pick<
@@ -59,4 +59,9 @@ export async function connectBus({ shown, ...address }: BusAddress, name: string
     isUp: () => isUp,
     onUp: listener => void listeners.push(listener),
   }
+}
+
+/** Whether what was asked failed because nobody on the bus listens to that subject. */
+export function isUnheard(error: unknown): boolean {
+  return error instanceof errors.RequestError && error.isNoResponders()
 }

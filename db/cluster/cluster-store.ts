@@ -32,7 +32,14 @@ export type LogRow = { number: number; message: Buffer }
 /**
  * A session that was handed to this node. Its log is to be read from `positions` on, and what the registry clears from `clearedEpoch` on.
  */
-export type HandedOver = { clientId: string; epoch: number; positions: Positions; clearedEpoch: number }
+export type HandedOver = {
+  clientId: string
+  epoch: number
+  positions: Positions
+  clearedEpoch: number
+  /** What it holds, as far as that may be much. */
+  bytes: number
+}
 
 export type Group = {
   /** Counted by the node from 1: one that is written after a later one is refused, and so is one whose predecessor is not there. */
@@ -174,21 +181,6 @@ export async function leaveCluster(client: Ask, incarnation: number): Promise<vo
   await client.query('UPDATE rollcall_cluster.nodes SET ended = true WHERE incarnation = $1', [incarnation])
 }
 
-/** Hands some sessions of an ended node to this one, and gives their clients. What the ended node had taken counts as theirs. */
-export async function takeOrphans(client: Ask, me: number, ended: number, limit: number): Promise<string[]> {
-  const { rows } = await client.query(
-    `UPDATE rollcall_cluster.sessions s SET owner = $1, epoch = s.epoch + 1, settled = false,
-       positions = CASE WHEN s.settled THEN rollcall_cluster.merged(s.positions, n.positions) ELSE s.positions END,
-       cleared_epoch = CASE WHEN s.settled THEN n.cleared_epoch ELSE s.cleared_epoch END
-     FROM rollcall_cluster.nodes n
-     WHERE n.incarnation = $2 AND n.ended AND s.client_id IN (
-       SELECT client_id FROM rollcall_cluster.sessions WHERE owner = $2 LIMIT $3 FOR UPDATE SKIP LOCKED)
-     RETURNING s.client_id AS "clientId"`,
-    [me, ended, limit],
-  )
-  return rows.map(({ clientId }) => clientId as string)
-}
-
 /** Clients whose sessions were handed to this node and are not read yet. */
 export async function readUnsettled(client: Ask, me: number, limit: number): Promise<string[]> {
   const { rows } = await client.query(
@@ -198,27 +190,39 @@ export async function readUnsettled(client: Ask, me: number, limit: number): Pro
   return rows.map(({ clientId }) => clientId as string)
 }
 
-/** A session that is this node's, with its content; null where it is not. */
-export async function readSession(
+/** Those of these sessions that are this node's. */
+export async function readHandedOver(
   client: Ask,
   me: number,
-  clientId: string,
-): Promise<(HandedOver & { settled: boolean; rows: SessionContent[] }) | null> {
-  const session = await client.query({
-    name: 'read_session',
-    text: `SELECT client_id AS "clientId", epoch::float8 AS epoch, positions, settled,
-      cleared_epoch::float8 AS "clearedEpoch" FROM rollcall_cluster.sessions
-      WHERE client_id = $1 AND owner = $2`,
-    values: [clientId, me],
-  })
-  if (session.rows[0] === undefined) return null
+  clientIds: readonly string[],
+): Promise<HandedOver[]> {
   const { rows } = await client.query({
-    name: 'read_session_rows',
-    text: `SELECT kind, key::float8 AS key, name, content, payload, properties FROM rollcall_cluster.session_rows
-      WHERE client_id = $1 ORDER BY kind, key`,
-    values: [clientId],
+    name: 'read_handed_over',
+    text: `SELECT s.client_id AS "clientId", s.epoch::float8 AS epoch, s.positions, s.cleared_epoch::float8 AS "clearedEpoch", r.bytes
+      FROM unnest($1::text[]) c(client_id) JOIN rollcall_cluster.sessions s ON s.client_id = c.client_id AND s.owner = $2,
+      LATERAL (SELECT COALESCE(sum(octet_length(payload) + COALESCE(octet_length(properties), 0)), 0)::float8 AS bytes
+        FROM rollcall_cluster.session_rows WHERE client_id = c.client_id) r`,
+    values: [clientIds, me],
   })
-  return { ...session.rows[0], rows }
+  return rows as HandedOver[]
+}
+
+/** The content of sessions, by client. */
+export async function readContent(
+  client: Ask,
+  clientIds: readonly string[],
+): Promise<Map<string, SessionContent[]>> {
+  // One by one: without statistics PostgreSQL takes a list of clients for half of all rows.
+  const { rows } = await client.query({
+    name: 'read_content',
+    text: `SELECT c.client_id AS "clientId", kind, key::float8 AS key, name, content, payload, properties
+      FROM unnest($1::text[]) c(client_id), LATERAL (SELECT kind, key, name, content, payload, properties
+        FROM rollcall_cluster.session_rows WHERE client_id = c.client_id ORDER BY kind, key) r`,
+    values: [clientIds],
+  })
+  const content = new Map(clientIds.map(clientId => [clientId, [] as SessionContent[]]))
+  for (const { clientId, ...row } of rows) content.get(clientId as string)?.push(row as SessionContent)
+  return content
 }
 
 export type RetainedState = { topic: string; version: number; message: Buffer | null }

@@ -108,25 +108,25 @@ const inserts: Record<string, string> = {
 const ORDER = ['session', 'subscription', 'queued', 'unfinished', 'will', 'holder']
 
 /** Takes in the content of a session that this store does not hold. Gives the highest ID and counter of its queue; 0 for none. */
-export function takeInSession(
+export function prepareTakeIn(
   sqlite: Database,
-  clientId: string,
-  rows: readonly SessionContent[],
-): { lastId: number; lastCounter: number } {
-  let lastId = 0
-  let lastCounter = 0
-  const hasSession = rows.some(({ kind }) => kind === 'session')
-  for (const kind of ORDER) {
-    if (!hasSession && (kind === 'subscription' || kind === 'queued')) continue
-    const statement = sqlite.prepare(inserts[kind]!)
-    for (const row of rows) {
-      if (row.kind !== kind) continue
-      const columns = JSON.parse(row.content) as Record<string, unknown>
-      statement.run({ ...columns, client: clientId, payload: row.payload, properties: row.properties })
-      if (kind !== 'queued') continue
-      lastId = Math.max(lastId, columns['id'] as number)
-      lastCounter = Math.max(lastCounter, columns['counter'] as number)
+): (clientId: string, rows: readonly SessionContent[]) => { lastId: number; lastCounter: number } {
+  const statements = ORDER.map(kind => [kind, sqlite.prepare(inserts[kind]!)] as const)
+  return (clientId, rows) => {
+    let lastId = 0
+    let lastCounter = 0
+    const hasSession = rows.some(({ kind }) => kind === 'session')
+    for (const [kind, statement] of statements) {
+      if (!hasSession && (kind === 'subscription' || kind === 'queued')) continue
+      for (const row of rows) {
+        if (row.kind !== kind) continue
+        const columns = JSON.parse(row.content) as Record<string, unknown>
+        statement.run({ ...columns, client: clientId, payload: row.payload, properties: row.properties })
+        if (kind !== 'queued') continue
+        lastId = Math.max(lastId, columns['id'] as number)
+        lastCounter = Math.max(lastCounter, columns['counter'] as number)
+      }
     }
+    return { lastId, lastCounter }
   }
-  return { lastId, lastCounter }
 }

@@ -3,8 +3,8 @@ import type { TokensLeft } from '../connection/token-bucket.ts'
 import type { Message } from '../message.ts'
 import type { Arrival } from '../routing/router.ts'
 import type { PeerPlace } from './control.ts'
-import type { SessionMoves } from './handover.ts'
 import type { Envelope } from './message-codec.ts'
+import type { SessionMoves } from './session-moves.ts'
 
 /** What the engine does for the cluster. */
 export type EngineSide = {

@@ -1,7 +1,7 @@
 // Sessions that are asked for over the bus: by this node of their owners, and by others of this node. With a session comes what its owner
 // knows of takeovers, so that two clients of one certificate are noticed whichever nodes they come to, and what the device may still send.
 import type { PastTakeovers } from '../../admission/clone-detector.ts'
-import type { BusConnection } from '../../bus/connection.ts'
+import { type BusConnection, isUnheard } from '../../bus/connection.ts'
 import type { TokensLeft } from '../connection/token-bucket.ts'
 import {
   decodeHandedOver,
@@ -13,6 +13,8 @@ import {
 import type { HandOver } from './handover.ts'
 
 const ANSWER_MS = 2_000
+/** A node that is not on the bus is not asked again before, for whichever session. */
+const ABSENT_MS = 400
 
 export function createHandOverCalls(parts: {
   me: number
@@ -27,10 +29,13 @@ export function createHandOverCalls(parts: {
   onTrouble(error: unknown): void
 }) {
   const { me, nats, prefix } = parts
+  /** The node that was asked last and is not on the bus, and when that was. */
+  let absent = { node: me, at: 0 }
 
   return {
     /** Gives whether the owner handed it over; false where it does not answer: it is asked again, or declared ended. */
     async ask(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean> {
+      if (owner === absent.node && performance.now() - absent.at < ABSENT_MS) return false
       try {
         const asked = encodeHandOver({ clientId, to: me, by })
         const { data } = await nats.request(`${prefix}.n.${owner}`, asked, { timeout: ANSWER_MS })
@@ -41,7 +46,8 @@ export function createHandOverCalls(parts: {
           if (ended !== null) parts.takenOver(clientId, ended, by)
         }
         return isDone
-      } catch {
+      } catch (error) {
+        if (isUnheard(error)) absent = { node: owner, at: performance.now() }
         return false
       }
     },

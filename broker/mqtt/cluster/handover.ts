@@ -1,42 +1,16 @@
-// Which node a session belongs to: claimed when its device comes, handed over by its owner, taken over from a node that has ended. What it
-// missed on its way is read from the log before anybody gets it. PostgreSQL refuses what anybody but the owner writes.
+// Which node a session belongs to: claimed when its device comes, handed over by its owner, taken over from a node that has ended.
+// PostgreSQL refuses what anybody but the owner writes.
 import type { ClusterConnections } from '../../../db/cluster/cluster-connections.ts'
-import {
-  type Positions,
-  readLog,
-  readSession,
-  readUnsettled,
-  takeOrphans,
-} from '../../../db/cluster/cluster-store.ts'
-import { claimSessions } from '../../../db/cluster/session-claims.ts'
+import { readUnsettled } from '../../../db/cluster/cluster-store.ts'
+import { claimSessions, takeOrphans } from '../../../db/cluster/session-claims.ts'
 import { isAnswer } from '../../../db/replication/postgres-answers.ts'
-import type { SessionContent } from '../../../db/sessions/session-mirror.ts'
-import type { SessionState } from '../state.ts'
-import { createClaims } from './claims.ts'
 import type { PeerPlace } from './control.ts'
+import { createGathering } from './gathering.ts'
 import type { GroupWriter } from './group-writer.ts'
 import type { Incoming } from './incoming.ts'
-import type { Envelope, EnvelopeCodec } from './message-codec.ts'
-
-/** What the engine does to sessions that come and go. */
-export type SessionMoves = {
-  /** Ends its connection, for the device is at another node. Gives it where there was one. */
-  endConnection(clientId: string): PeerPlace | null
-  /** Forgets it here; it goes on elsewhere. */
-  letGo(clientId: string): void
-  /** Takes its content in. Gives its state; null where it has none that outlives a connection. */
-  takeIn(clientId: string, rows: readonly SessionContent[]): SessionState | null
-  /** The registry had it deleted while no node had it. */
-  clear(clientId: string): void
-  /** Its node has ended, and with it its connection. */
-  connectionLost(clientId: string): void
-  /** What it was owed and did not get, in its place: before all that came since it was taken in. */
-  deliverMissed(state: SessionState, envelope: Envelope, place: number): void
-  /** Begins a place in the order of messages for `deliverMissed`: more than any session misses. */
-  reservePlace(): number
-  /** Resolves once what was done before is in PostgreSQL. */
-  kept(): Promise<void>
-}
+import { createLoading, NotTakenIn } from './loading.ts'
+import type { EnvelopeCodec } from './message-codec.ts'
+import type { SessionMoves } from './session-moves.ts'
 
 /** Whether it is that node's now, and the connection that ended by it. */
 export type Released = { isDone: boolean; ended: PeerPlace | null }
@@ -46,8 +20,8 @@ export type HandOver = ReturnType<typeof createHandOver>
 const CLAIM_MS = 15_000
 /** Between two tries of a claim: the first time, and at most. */
 const [RETRY_MS, RETRY_MAX_MS] = [50, 400]
-const PAGE = 500
-const ORPHANS_AT_ONCE = 100
+const CLAIMS_AT_ONCE = 500
+const ORPHANS_AT_ONCE = 250
 
 export function createHandOver(parts: {
   me: number
@@ -63,11 +37,27 @@ export function createHandOver(parts: {
   isCleared(clientId: string, since: number): boolean
   isClosed(): boolean
 }) {
-  const { me, connections, incoming, writer, owned, moves } = parts
-  const claimOf = createClaims({
-    claim: clientIds => connections.ask(client => claimSessions(client, me, clientIds)),
-    isAnswer,
+  const { me, connections, writer, owned, moves } = parts
+  const { load, hold } = createLoading(parts)
+  const claimOf = createGathering({
+    ask: clientIds => connections.ask(client => claimSessions(client, me, clientIds)),
+    isOfOne: isAnswer,
+    atOnce: CLAIMS_AT_ONCE,
   })
+  /** Of a node that has ended, or may have: it may still have its will. Gives whether it is this node's. */
+  const loadOrphan = createGathering({
+    async ask(clientIds) {
+      const loaded = await load(clientIds)
+      for (const clientId of loaded) moves.connectionLost(clientId)
+      return new Map(clientIds.map(clientId => [clientId, loaded.has(clientId)]))
+    },
+    isOfOne: error => isAnswer(error) || error instanceof NotTakenIn,
+    atOnce: ORPHANS_AT_ONCE,
+  })
+  /** Clients whose session another node has, or one that has ended: what has them ask again at once. */
+  const waiting = new Map<string, () => void>()
+  /** Nodes that have ended, of whose sessions those that devices had waited for were taken first. */
+  const adopted = new Set<number>()
   /** What is under way for a session: one thing at a time. */
   const busy = new Map<string, Promise<unknown>>()
 
@@ -82,11 +72,6 @@ export function createHandOver(parts: {
     return own
   }
 
-  function hold(clientId: string, epoch: number): void {
-    owned.set(clientId, epoch)
-    writer.hold(clientId, epoch)
-  }
-
   async function claim(clientId: string, by: PeerPlace): Promise<void> {
     const end = performance.now() + CLAIM_MS
     for (let waitMs = RETRY_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
@@ -96,83 +81,41 @@ export function createHandOver(parts: {
         hold(clientId, epoch)
         return
       }
-      if (owner === me || (await parts.askOwner(owner, clientId, by))) {
-        // What the owner before has handed over is settled; a session of one that has ended may still have its will.
-        if (await load(clientId, owner === me)) return
-      } else await new Promise(resolve => setTimeout(resolve, waitMs))
+      if (owner === me) {
+        if (await loadOrphan(clientId)) return
+      } else if (await parts.askOwner(owner, clientId, by)) {
+        // What the owner before has handed over is settled.
+        if ((await load([clientId])).has(clientId)) return
+      } else await mayHaveMoved(clientId, waitMs)
       if (performance.now() > end || parts.isClosed())
         throw new Error(`the node that has the session of ${clientId} neither hands it over nor ends`)
     }
   }
 
-  /** Of a session that is this node's in PostgreSQL and not here yet. Gives whether it was. */
-  async function load(clientId: string, isOrphan: boolean): Promise<boolean> {
-    const found = await connections.ask(client => readSession(client, me, clientId))
-    if (found === null) return false
-    await reach(found.positions)
-    const state = moves.takeIn(clientId, found.rows)
-    writer.collect() // what was taken in is there already
-    hold(clientId, found.epoch)
-    writer.unsettle(clientId)
-    // All from here on reaches it by itself; what was before is in the log.
-    const upTo: Positions = { ...incoming.positions(), [me]: writer.published() }
-    const place = moves.reservePlace()
-    try {
-      if (parts.isCleared(clientId, found.clearedEpoch)) moves.clear(clientId)
-      else if (state?.isKept) await readMissed(state, found.positions, upTo, place)
-    } catch (error) {
-      // It is this node's in PostgreSQL, and read again from the beginning.
-      owned.delete(clientId)
-      moves.letGo(clientId)
-      writer.abandon(clientId)
-      throw error
-    }
-    writer.settle(clientId)
-    await moves.kept()
-    if (isOrphan) moves.connectionLost(clientId)
-    return true
-  }
-
-  /** Takes what the session's owner before had taken: else it would come to the session twice. */
-  async function reach(positions: Positions): Promise<void> {
-    for (const [node, number] of Object.entries(positions))
-      while (Number(node) !== me && incoming.taken(Number(node)) < number && !parts.isClosed()) {
-        incoming.reaches(Number(node), number)
-        if (incoming.taken(Number(node)) >= number) break
-        await new Promise(resolve => setTimeout(resolve, 2))
+  function mayHaveMoved(clientId: string, waitMs: number): Promise<void> {
+    return new Promise(resolve => {
+      const over = () => {
+        clearTimeout(timer)
+        waiting.delete(clientId)
+        resolve()
       }
-  }
-
-  async function readMissed(
-    state: SessionState,
-    from: Positions,
-    upTo: Positions,
-    place: number,
-  ): Promise<void> {
-    if (upTo[me] !== (from[me] ?? 0)) await moves.kept() // its own are in the log then
-    let at = place
-    for (const [node, last] of Object.entries(upTo)) {
-      let after = from[node] ?? 0
-      while (after < last) {
-        const rows = await connections.ask(client => readLog(client, Number(node), after, last, PAGE))
-        for (const { number, message } of rows) {
-          after = number
-          const envelope = parts.decode(message)
-          if (envelope !== null) moves.deliverMissed(state, envelope, ++at)
-        }
-        if (rows.length < PAGE) break
-      }
-    }
+      const timer = setTimeout(over, waitMs)
+      waiting.set(clientId, over)
+    })
   }
 
   async function loadAll(clientIds: readonly string[]): Promise<void> {
-    for (const clientId of clientIds)
-      await inTurn(clientId, async () => owned.has(clientId) || (await load(clientId, true)))
+    const loading = clientIds.map(clientId =>
+      inTurn(clientId, async () => owned.has(clientId) || (await loadOrphan(clientId))),
+    )
+    for (const clientId of clientIds) waiting.get(clientId)?.()
+    const failed = (await Promise.allSettled(loading)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
   }
 
   async function release(clientId: string, to: number): Promise<Released> {
     // It may be this node's without its knowing: the answer to a claim was lost, or it was taken from a node that has ended.
-    if (!owned.has(clientId) && !(await load(clientId, true))) return { isDone: false, ended: null }
+    if (!owned.has(clientId) && !(await loadOrphan(clientId))) return { isDone: false, ended: null }
     const ended = moves.endConnection(clientId)
     writer.collect()
     writer.give(clientId, to)
@@ -194,8 +137,16 @@ export function createHandOver(parts: {
     async readLeft(): Promise<void> {
       await loadAll(await connections.ask(client => readUnsettled(client, me, ORPHANS_AT_ONCE)))
     },
-    /** Takes over sessions of a node that has ended, until none is left. Other nodes may do so at once. */
+    /**
+     * Takes over sessions of a node that has ended, until none is left. Other nodes may do so at once; where devices wait, each node takes
+     * theirs first.
+     */
     async adopt(ended: number): Promise<void> {
+      if (!adopted.has(ended) && waiting.size > 0) {
+        for (const over of [...waiting.values()]) over()
+        await new Promise(resolve => setTimeout(resolve, RETRY_MAX_MS))
+      }
+      adopted.add(ended)
       for (;;) {
         const orphans = await connections.ask(client => takeOrphans(client, me, ended, ORPHANS_AT_ONCE))
         await loadAll(orphans)

@@ -142,7 +142,7 @@ function createCluster(
       takeIn: (clientId, rows) => engine.moves.takeIn(clientId, rows),
       clear: clientId => engine.moves.clear(clientId),
       connectionLost: clientId => engine.moves.connectionLost(clientId),
-      deliverMissed: (state, envelope, place) => engine.moves.deliverMissed(state, envelope, place),
+      missedBy: states => engine.moves.missedBy(states),
       reservePlace: () => engine.moves.reservePlace(),
     },
     askOwner: calls.ask,

@@ -6,7 +6,9 @@ import { markReplaced, placeOf } from '../connection/sessions.ts'
 import { isExpired } from '../message.ts'
 import { encodeDisconnect } from '../protocol/encode.ts'
 import { codes } from '../protocol/reason-codes.ts'
+import { createTopicIndex } from '../routing/topic-index.ts'
 import { sendRestoredWills } from '../session/restored-wills.ts'
+import type { SessionState } from '../state.ts'
 import type { createConnections } from './connections.ts'
 import type { Foundation } from './foundation.ts'
 import type { Messaging } from './messaging.ts'
@@ -154,10 +156,22 @@ function movesOf(
       }
     },
 
-    deliverMissed(session, { message }, place) {
-      if (table.get(session.clientId) !== session || message.qos === 0) return
-      if (isExpired(message, foundation.now())) return
-      messaging.router.deliverTo(session, { ...message, sequence: place })
+    missedBy(states) {
+      const own = createTopicIndex<SessionState>()
+      for (const state of states)
+        for (const subscription of state.subscriptions.values())
+          if (!subscription.filter.startsWith('$share/'))
+            own.subscribe(subscription.filter, state, subscription)
+      return ({ message }, place, isOwed) => {
+        if (message.qos === 0 || isExpired(message, foundation.now())) return
+        messaging.router.queueFor({ ...message, sequence: place }, found =>
+          own.match(message.topic, (state, subscription) => {
+            const isThere =
+              table.get(state.clientId) === state && state.subscriptions.has(subscription.filter)
+            if (isThere && isOwed(state)) found(state, subscription)
+          }),
+        )
+      }
     },
 
     reservePlace() {

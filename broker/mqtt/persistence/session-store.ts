@@ -2,7 +2,7 @@
 // QoS 2 half done, retained messages, wills. Writes into the group that is open; what it writes is known in memory to others.
 
 import type { SessionFile } from '../../../db/sessions/session-file.ts'
-import { type SessionContent, takeInSession } from '../../../db/sessions/session-mirror.ts'
+import { prepareTakeIn, type SessionContent } from '../../../db/sessions/session-mirror.ts'
 import { prepareQueue } from '../../../db/sessions/session-queue.ts'
 import {
   prepareSessionRecords,
@@ -38,6 +38,7 @@ export function createSessionStore(parts: SessionStoreOptions) {
   const { sqlite, sync } = parts.file
   const commit = createGroupCommit({ sqlite, sync, onLost: parts.onLost, onKept: parts.onKept })
   const records = prepareSessionRecords(sqlite)
+  const takeInRows = prepareTakeIn(sqlite)
   const quota = createQueueQuota(parts.bounds)
   const clientIds = new Map<number, string>()
   /** Clients whose half-done QoS 2 is on disk. */
@@ -90,7 +91,7 @@ export function createSessionStore(parts: SessionStoreOptions) {
 
     /** Takes in what another node stored of this client. */
     takeIn(clientId: string, rows: readonly SessionContent[]) {
-      const last = commit.write(() => takeInSession(sqlite, clientId, rows))
+      const last = commit.write(() => takeInRows(clientId, rows))
       const sessions = records.sessionsOf(clientId)
       const incoming = records.unfinishedOf(clientId)
       const wills = records.willsOf(clientId)

@@ -1,7 +1,6 @@
 // Finds the receivers of a message, once for each session, and has it delivered: first what must be on disk, then what is sent. One
 // message is encoded once for all receivers of the same form.
 
-import { compileMatcher } from '../../../policy/topic-filter.ts'
 import type { Output } from '../connection/output.ts'
 import type { Message, QoS } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
@@ -92,17 +91,7 @@ export function createRouter(parts: {
         shared.push(subscriber)
       } else note(subscriber, subscription, message, mark, matched)
     })
-    const deliveries: Delivery[] = []
-    for (const state of matched)
-      deliveries.push(
-        newDelivery(
-          state,
-          Math.min(state.matchedQos, message.qos) as QoS,
-          // [MQTT-3.3.1-9], but for a subscriber that asked for it as published [MQTT-3.3.1-13].
-          message.retain && state.matchedAsPublished,
-          state.matchedIdentifiers ?? NONE,
-        ),
-      )
+    const deliveries = matched.map(state => deliveryTo(state, message))
     if (shared !== null)
       for (const group of shared as Group[]) {
         if (!isPlacedHere(group, message)) continue
@@ -236,24 +225,15 @@ export function createRouter(parts: {
     },
     /** What is being published, for other nodes. */
     shares: (): ReadonlyMap<string, number> => shares ?? NO_SHARES,
-    /** A message that one session is owed, by its own subscriptions. */
-    deliverTo(state: SessionState, message: Message): void {
+    /** A message that stored sessions are owed, by the subscriptions of them that `match` finds. */
+    queueFor(message: Message, match: (found: (of: SessionState, by: Subscription) => void) => void): void {
       marks += 1
       const matched: SessionState[] = []
-      const topicMatches = (filter: string) => compileMatcher(filter.split('/'))(message.topic)
-      for (const subscription of state.subscriptions.values())
-        if (!subscription.filter.startsWith('$share/') && topicMatches(subscription.filter))
-          note(state, subscription, message, marks, matched)
-      if (matched.length > 0 && Math.min(state.matchedQos, message.qos) > 0 && state.isKept)
-        delivery.store(
-          newDelivery(
-            state,
-            Math.min(state.matchedQos, message.qos) as QoS,
-            message.retain && state.matchedAsPublished,
-            state.matchedIdentifiers ?? NONE,
-          ),
-          message,
-        )
+      match((state, subscription) => note(state, subscription, message, marks, matched))
+      for (const state of matched) {
+        const owed = deliveryTo(state, message)
+        if (owed.qos > 0 && state.isKept) delivery.store(owed, message)
+      }
     },
     /** Where messages go from now on. */
     connect(to: Bus): void {
@@ -286,6 +266,13 @@ export function createRouter(parts: {
 /** For the index: of a group its members have options of their own. */
 function groupSubscription({ asked }: Group): Subscription {
   return { filter: asked, qos: 2, noLocal: false, retainAsPublished: false, identifier: null }
+}
+/** As it was matched last. */
+function deliveryTo(state: SessionState, message: Message): Delivery {
+  const qos = Math.min(state.matchedQos, message.qos) as QoS
+  // [MQTT-3.3.1-9], but for a subscriber that asked for it as published [MQTT-3.3.1-13].
+  const isRetained = message.retain && state.matchedAsPublished
+  return newDelivery(state, qos, isRetained, state.matchedIdentifiers ?? NONE)
 }
 function newDelivery(
   state: SessionState,

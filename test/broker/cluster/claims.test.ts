@@ -1,9 +1,14 @@
 // Claims of sessions that come together: one statement for those that wait, and each has an owner of its own at the end.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { createClaims } from '../../../broker/mqtt/cluster/claims.ts'
+import { createGathering } from '../../../broker/mqtt/cluster/gathering.ts'
 import { type ClusterConnections, createClusterConnections } from '../../../db/cluster/cluster-connections.ts'
-import { joinCluster, leaveCluster, prepareCluster } from '../../../db/cluster/cluster-store.ts'
+import {
+  joinCluster,
+  leaveCluster,
+  prepareCluster,
+  readHandedOver,
+} from '../../../db/cluster/cluster-store.ts'
 import { claimSessions } from '../../../db/cluster/session-claims.ts'
 import { readPostgresSettings } from '../../../db/replication/postgres.ts'
 import { isAnswer } from '../../../db/replication/postgres-answers.ts'
@@ -13,13 +18,14 @@ describe('claims that are gathered', () => {
   it('go together where they came while others were under way', async () => {
     const batches: string[][] = []
     const answers: (() => void)[] = []
-    const claim = createClaims({
-      async claim(clientIds) {
+    const claim = createGathering({
+      atOnce: 500,
+      async ask(clientIds) {
         batches.push([...clientIds])
         await new Promise<void>(resolve => answers.push(resolve))
         return new Map(clientIds.map(clientId => [clientId, `${clientId} is claimed`]))
       },
-      isAnswer: () => true,
+      isOfOne: () => true,
     })
     const all = Promise.all(['a', 'b', 'c'].map(claim))
     assert.deepEqual(batches, [['a']])
@@ -32,13 +38,14 @@ describe('claims that are gathered', () => {
 
   it('fail one by one where PostgreSQL refused them, and all where it did not answer', async () => {
     for (const answered of [true, false]) {
-      const claim = createClaims({
-        async claim(clientIds) {
+      const claim = createGathering({
+        atOnce: 500,
+        async ask(clientIds) {
           await new Promise(setImmediate)
           if (clientIds.includes('bad')) throw new Error('no')
           return new Map(clientIds.map(clientId => [clientId, clientId]))
         },
-        isAnswer: () => answered,
+        isOfOne: () => answered,
       })
       const outcomes = await Promise.allSettled(['first', 'good', 'bad', 'better'].map(claim))
       const kept = outcomes.map(({ status }) => status === 'fulfilled')
@@ -76,12 +83,36 @@ describe('claims in PostgreSQL', () => {
     }
   })
 
+  it('give each session of a node that has ended to one of those that ask, with what that node had taken', async () => {
+    const [gone, one, two] = [await join('gone'), await join('left'), await join('right')]
+    const ids = Array.from({ length: 2_000 }, (_, n) => `o${n}`)
+    await claim(gone, ids)
+    assert.equal((await claim(one, ids)).get('o0')!.owner, gone)
+    await connections.ask(client =>
+      client.query('UPDATE rollcall_cluster.nodes SET positions = \'{"7": 70}\' WHERE incarnation = $1', [
+        gone,
+      ]),
+    )
+    await connections.ask(client => leaveCluster(client, gone))
+    await Promise.all([claim(one, ids), claim(two, ids.toReversed())])
+    const [left, right] = await Promise.all(
+      [one, two].map(node => connections.ask(client => readHandedOver(client, node, ids))),
+    )
+    assert.deepEqual([...left!, ...right!].map(({ clientId }) => clientId).toSorted(), ids.toSorted())
+    for (const { epoch, positions } of [...left!, ...right!])
+      assert.deepEqual({ epoch, positions }, { epoch: 2, positions: { 7: 70 } })
+  })
+
   it('are refused to a node that was declared ended, and no error of one is taken for a lost connection', async () => {
     const ended = await join('ended')
     await connections.ask(client => leaveCluster(client, ended))
     await assert.rejects(claim(ended, ['x', 'y']), /was declared ended/)
     const three = await join('three')
-    const gathered = createClaims({ claim: clientIds => claim(three, clientIds), isAnswer })
+    const gathered = createGathering({
+      ask: clientIds => claim(three, clientIds),
+      isOfOne: isAnswer,
+      atOnce: 500,
+    })
     const outcomes = await Promise.allSettled(['g1', 'g2', 'g\0', 'g4'].map(gathered))
     assert.deepEqual(
       outcomes.map(({ status }) => status),
