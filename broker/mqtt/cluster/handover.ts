@@ -47,8 +47,7 @@ export function createHandOver(parts: {
   /** Of a node that has ended, or may have: it may still have its will. Gives whether it is this node's. */
   const loadOrphan = createGathering({
     async ask(clientIds) {
-      const loaded = await load(clientIds)
-      for (const clientId of loaded) moves.connectionLost(clientId)
+      const loaded = await load(clientIds, moves.connectionLost)
       return new Map(clientIds.map(clientId => [clientId, loaded.has(clientId)]))
     },
     isOfOne: error => isAnswer(error) || error instanceof NotTakenIn,

@@ -120,22 +120,39 @@ export function createLoading(parts: {
 
   return {
     hold,
-    /** Gives those that are this node's, and now here. Rejects with `NotTakenIn`, and where PostgreSQL does. */
-    async load(clientIds: readonly string[]): Promise<ReadonlySet<string>> {
-      const found = await connections.ask(client => readHandedOver(client, me, clientIds))
-      let some: HandedOver[] = []
-      let bytes = 0
-      for (const session of found) {
-        if (some.length > 0 && bytes + session.bytes > BYTES_MAX) {
-          await loadTogether(some)
-          some = []
-          bytes = 0
+    /**
+     * Gives those that are this node's, and now here. Rejects with `NotTakenIn`, and where PostgreSQL does: then those are here that
+     * `onLoaded` was called for, and are not loaded again.
+     */
+    async load(
+      clientIds: readonly string[],
+      onLoaded: (clientId: string) => void = () => {},
+    ): Promise<ReadonlySet<string>> {
+      const loaded = new Set(clientIds.filter(clientId => owned.has(clientId)))
+      const left = clientIds.filter(clientId => !loaded.has(clientId))
+      for (const some of partsOf(await connections.ask(client => readHandedOver(client, me, left)))) {
+        await loadTogether(some)
+        for (const { clientId } of some) {
+          loaded.add(clientId)
+          onLoaded(clientId)
         }
-        some.push(session)
-        bytes += session.bytes
       }
-      if (some.length > 0) await loadTogether(some)
-      return new Set(found.map(({ clientId }) => clientId))
+      return loaded
     },
   }
+}
+
+/** Sessions that are read together: as many as are not too large, and at least one. */
+function partsOf(found: readonly HandedOver[]): HandedOver[][] {
+  const all: HandedOver[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const session of found) {
+    if (bytes + session.bytes > BYTES_MAX) {
+      all.push([])
+      bytes = 0
+    }
+    all.at(-1)!.push(session)
+    bytes += session.bytes
+  }
+  return all
 }

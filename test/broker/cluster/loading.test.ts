@@ -127,4 +127,16 @@ describe('sessions that are loaded together', () => {
     assert.equal((await loading().load(['a', 'b', 'c'])).size, 3)
     assert.equal(asked.filter(name => name === 'read_content').length, 3)
   })
+
+  it('are told once, and not loaded again, where a later part of them fails', async () => {
+    for (const clientId of ['good', 'bad']) list(clientId, { [OTHER]: LAST }, 9_000_000)
+    const { load, owned } = loading({ broken: 'bad' })
+    const told: string[] = []
+    const tell = (clientId: string) => void told.push(clientId)
+    await assert.rejects(load(['good', 'bad'], tell), NotTakenIn)
+    assert.deepEqual([...owned.keys()], ['good'])
+    assert.deepEqual(await load(['good'], tell), new Set(['good']))
+    assert.deepEqual(told, ['good'])
+    assert.equal(done.filter(what => what === 'good is taken in').length, 1)
+  })
 })
