@@ -225,6 +225,18 @@ export async function readContent(
   return content
 }
 
+/** Shared subscriptions of sessions whose node has ended, as they were asked for, by that node. */
+export async function readOrphanGroups(client: Ask): Promise<Map<number, string[]>> {
+  const { rows } = await client.query(
+    `SELECT n.incarnation::float8 AS node, array_agg(DISTINCT r.name) AS groups
+     FROM rollcall_cluster.nodes n JOIN rollcall_cluster.sessions s ON s.owner = n.incarnation,
+       LATERAL (SELECT name FROM rollcall_cluster.session_rows
+         WHERE client_id = s.client_id AND kind = 'subscription' AND name LIKE '$share/%') r
+     WHERE n.ended GROUP BY n.incarnation`,
+  )
+  return new Map(rows.map(({ node, groups }) => [node as number, groups as string[]]))
+}
+
 export type RetainedState = { topic: string; version: number; message: Buffer | null }
 
 /** What is retained on these topics, or on all. */

@@ -9,7 +9,7 @@ import type { RefusedRow } from './refused-rows.ts'
 import type { RetainedVersions } from './retained-versions.ts'
 
 /** How long, and how often, it is looked for a member that takes what no member here took. */
-const [PLACE_MS, PLACES_MAX] = [100, 50]
+const [PLACE_MS, PLACES_MAX] = [100, 150]
 
 const REMOVAL: Omit<Message, 'topic' | 'sequence'> = {
   ...{ payload: Buffer.alloc(0), qos: 1 as const, retain: true },
@@ -26,6 +26,7 @@ export function createArrivals(parts: {
   readRetained(topic: string): Promise<RetainedState | undefined>
   /** Hands it to the members of a group at another node, by the log. */
   passOn(asked: string, node: number, message: Message): void
+  hasEnded(node: number): boolean
   onTrouble(error: unknown): void
 }) {
   const { me, versions } = parts
@@ -57,7 +58,7 @@ export function createArrivals(parts: {
     const engine = parts.engine()
     try {
       const node = tries === 0 ? null : engine.placeOf(asked)
-      if (node !== null) {
+      if (node !== null && !parts.hasEnded(node)) {
         parts.passOn(asked, node, message)
         return
       }
@@ -91,7 +92,7 @@ export function createArrivals(parts: {
       }
     },
     /** A message of a shared subscription that a node was to give to its members and did not. */
-    place(asked: string, envelope: Envelope): void {
+    place(asked: string, envelope: Pick<Envelope, 'message'>): void {
       const { nextSequence } = parts.engine()
       place(asked, { ...envelope.message, retain: false, sequence: nextSequence() })
     },

@@ -84,6 +84,7 @@ function createCluster(
     engine: () => engine,
     readRetained: async topic => (await asking.ask(client => readRetained(client, [topic])))[0],
     passOn: (asked, node, message) => publishing.passOn(asked, node, message),
+    hasEnded: sharedNodes.hasEnded,
     onTrouble,
   })
   const incoming = createIncoming({
@@ -110,6 +111,7 @@ function createCluster(
   })
   const publishing = createPublishing({
     ...{ me, writer, versions, codec, engine: () => engine, place: arrivals.place },
+    hasEnded: sharedNodes.hasEnded,
     readOwnLog: (after, upTo, limit) => asking.ask(client => readLog(client, me, after, upTo, limit)),
   })
   const outgoing = createOutgoing({
@@ -161,7 +163,10 @@ function createCluster(
 
   function onNodes(nodes: readonly NodeRow[]): void {
     const living = new Set(nodes.filter(({ ended }) => !ended).map(({ incarnation }) => incarnation))
-    for (const node of sharedNodes.nodes()) if (!living.has(node)) sharedNodes.set(node, [])
+    const known = new Set(nodes.map(({ incarnation }) => incarnation))
+    for (const node of sharedNodes.nodes())
+      if (!known.has(node)) sharedNodes.forget(node)
+      else if (!living.has(node)) sharedNodes.end(node)
     for (const { incarnation, ended, positions } of nodes) {
       if (!ended || ends.has(incarnation)) continue
       ends.add(incarnation)
@@ -237,6 +242,10 @@ function createCluster(
 
     start(side: EngineSide): void {
       engine = side
+      for (const [node, groups] of open.orphanGroups) {
+        sharedNodes.set(node, groups)
+        sharedNodes.end(node)
+      }
       nats.subscribe(`${prefix}.c`, { callback: receiveControl })
       calls.answer(handOver.release)
       nats.onUp(outgoing.hello)

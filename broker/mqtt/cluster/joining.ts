@@ -6,6 +6,7 @@ import {
   leaveCluster,
   prepareCluster,
   type RetainedState,
+  readOrphanGroups,
   readRetained,
 } from '../../../db/cluster/cluster-store.ts'
 import { FORMATS, type Formats } from '../../../db/cluster/formats.ts'
@@ -30,6 +31,8 @@ export type Membership = Record<'writing' | 'asking', ClusterConnections> & {
   formats: Formats
   /** What was retained then. */
   retained: RetainedState[]
+  /** Shared subscriptions of sessions that no living node had then, by the node that has ended. */
+  orphanGroups: ReadonlyMap<number, string[]>
   nats: BusConnection
 }
 
@@ -46,8 +49,9 @@ export async function joinNodes({ bus, postgres, ...options }: JoinOptions): Pro
     await asking.ask(client => prepareCluster(client, tables))
     joined = await asking.ask(client => joinCluster(client, options.name, formats))
     const retained = await asking.ask(client => readRetained(client, null))
+    const orphanGroups = await asking.ask(readOrphanGroups)
     const nats = await connectBus(bus, name)
-    return { writing, asking, joined, formats, retained, nats }
+    return { writing, asking, joined, formats, retained, orphanGroups, nats }
   } catch (error) {
     const incarnation = joined?.incarnation
     // Else the others would hold it for a node that is silent.

@@ -2,6 +2,7 @@
 // was to give to its members and did not, for it has ended.
 import type { LogRow } from '../../../db/cluster/cluster-store.ts'
 import type { Message } from '../message.ts'
+import { ownMessage } from '../protocol/own-bytes.ts'
 import type { EngineSide } from './engine-side.ts'
 import type { GroupWriter } from './group-writer.ts'
 import type { Envelope, EnvelopeCodec } from './message-codec.ts'
@@ -16,7 +17,8 @@ export function createPublishing(parts: {
   engine(): EngineSide
   codec: EnvelopeCodec
   readOwnLog(after: number, upTo: number, limit: number): Promise<LogRow[]>
-  place(asked: string, envelope: Envelope): void
+  place(asked: string, envelope: Pick<Envelope, 'message'>): void
+  hasEnded(node: number): boolean
 }) {
   const { me, writer, codec } = parts
 
@@ -45,6 +47,9 @@ export function createPublishing(parts: {
         codec.encode({ publisherNode: me, number, message, principal, onlyShared: false, shares }),
       )
       if (retain) parts.versions.published(writer.published(), message)
+      if (qos > 0)
+        for (const [asked, node] of shares)
+          if (parts.hasEnded(node)) parts.place(asked, { message: ownMessage(message) })
       return true
     },
 

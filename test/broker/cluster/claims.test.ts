@@ -8,6 +8,8 @@ import {
   leaveCluster,
   prepareCluster,
   readHandedOver,
+  readOrphanGroups,
+  writeGroup,
 } from '../../../db/cluster/cluster-store.ts'
 import { claimSessions } from '../../../db/cluster/session-claims.ts'
 import { readPostgresSettings } from '../../../db/replication/postgres.ts'
@@ -101,6 +103,22 @@ describe('claims in PostgreSQL', () => {
     assert.deepEqual([...left!, ...right!].map(({ clientId }) => clientId).toSorted(), ids.toSorted())
     for (const { epoch, positions } of [...left!, ...right!])
       assert.deepEqual({ epoch, positions }, { epoch: 2, positions: { 7: 70 } })
+  })
+
+  it('leave the groups known that a node which has ended had members of', async () => {
+    const node = await join('with members')
+    const { epoch } = (await claim(node, ['member'])).get('member')!
+    const subscription = { kind: 'subscription', key: 0, content: '{}', payload: null, properties: null }
+    await connections.ask(client =>
+      writeGroup(client, node, {
+        ...{ number: 1, positions: {}, clearedEpoch: 0, log: [], cut: [], retained: [], unretained: [] },
+        ...{ ended: [], settled: [], given: [], held: [] },
+        put: ['$share/g/a', 'b'].map(name => ({ ...subscription, clientId: 'member', epoch, name })),
+      }),
+    )
+    assert.equal((await connections.ask(readOrphanGroups)).get(node), undefined)
+    await connections.ask(client => leaveCluster(client, node))
+    assert.deepEqual((await connections.ask(readOrphanGroups)).get(node), ['$share/g/a'])
   })
 
   it('are refused to a node that was declared ended, and no error of one is taken for a lost connection', async () => {

@@ -1,0 +1,40 @@
+// Which node gets a message of a shared subscription where nodes with members of it end.
+import assert from 'node:assert/strict'
+import { beforeEach, test } from 'node:test'
+import { createSharedNodes } from '../../../broker/mqtt/cluster/shared-nodes.ts'
+
+const ASKED = '$share/g/devices/#'
+const [ONE, TWO] = [1, 2]
+
+let elsewhere: readonly number[]
+let shared: ReturnType<typeof createSharedNodes>
+beforeEach(() => {
+  elsewhere = []
+  shared = createSharedNodes({
+    setElsewhere(asked, nodes) {
+      assert.equal(asked, ASKED)
+      elsewhere = nodes
+    },
+  })
+})
+
+test('a group whose members are all of a node that has ended is known until that node is forgotten', () => {
+  shared.set(ONE, [ASKED])
+  shared.end(ONE)
+  assert.deepEqual(elsewhere, [ONE])
+  assert.equal(shared.hasEnded(ONE), true)
+  shared.forget(ONE)
+  assert.deepEqual(elsewhere, [])
+  assert.equal(shared.hasEnded(ONE), false)
+})
+
+test('a node that lives and has members goes before one that has ended, also where it says so later', () => {
+  shared.set(ONE, [ASKED])
+  shared.set(TWO, [ASKED])
+  shared.end(ONE)
+  assert.deepEqual(elsewhere, [TWO])
+  shared.set(TWO, [])
+  assert.deepEqual(elsewhere, [ONE])
+  shared.set(TWO, [ASKED])
+  assert.deepEqual(elsewhere, [TWO])
+})
