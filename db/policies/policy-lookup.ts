@@ -21,8 +21,8 @@ const NOTHING = { list: '[]', map: '{}' }
 // The ID of the row, and not the value that was asked for: SQLite with STAT4 plans anew for every bound value of a key that several
 // rows share. For the same reason no outer join.
 const lastChange = "SELECT epoch || ' ' || at FROM changes ORDER BY epoch DESC LIMIT 1"
-const holderStatement = `
-SELECT (${lastChange}) AS lastChange, d.attributes,
+const holderStatement = (change: string) => `
+SELECT (${change}) AS lastChange, d.attributes,
        (SELECT json_group_array(name) FROM device_groups WHERE device_id = d.id) AS groups,
        (SELECT json_group_array(policy_name) FROM policy_attachments WHERE kind = 'device' AND target = d.id) AS own,
        EXISTS (SELECT 1 FROM attestations WHERE device_id = d.id) AS attestations
@@ -32,11 +32,13 @@ WHERE d.id = ?`
 /**
  * Prepares the look-up of all policies that hold for a device with the certificate of this issuer and serial number. What is the device's
  * own is read every time. Policies and what they are attached to are read again once a change follows the one that they were read at:
- * each of their writers appends one in the same transaction. All of an answer is of one state of the registry.
+ * each of their writers appends one in the same transaction. Where the change feed cannot be read, they are read every time: how long that may
+ * last is decided elsewhere. All of an answer is of one state of the registry.
  */
 export function preparePolicyLookup({ sqlite }: Registry): PolicyLookup {
   const isAttested = prepareAttested(sqlite)
-  const select = sqlite.prepare<[string], Holder>(holderStatement)
+  const select = sqlite.prepare<[string], Holder>(holderStatement(lastChange))
+  const selectAlone = sqlite.prepare<[string], Holder>(holderStatement('NULL'))
   const latest = sqlite.prepare<[], string>(lastChange).pluck()
   const attached = sqlite
     .prepare<[string, string], string>(
@@ -79,15 +81,29 @@ export function preparePolicyLookup({ sqlite }: Registry): PolicyLookup {
     return { deviceId, serialNumber, attested, attributes: values, policies }
   }
 
-  const readAll = sqlite.transaction((deviceId: string, issuerId: string | null, serialNumber: string) => {
-    const holder = select.get(deviceId) ?? nobody(latest.get() ?? null)
+  function readFor(holder: Holder, deviceId: string, issuerId: string | null, serialNumber: string) {
     const attested = holder.attestations === 1 && isAttested(deviceId, serialNumber)
     return subjectOf(holder, deviceId, serialNumber, attested, listOf(holder, issuerId))
-  })
+  }
+
+  const readAll = sqlite.transaction((deviceId: string, issuerId: string | null, serialNumber: string) =>
+    readFor(select.get(deviceId) ?? nobody(latest.get() ?? null), deviceId, issuerId, serialNumber),
+  )
+  const readWithoutFeed = sqlite.transaction(
+    (deviceId: string, issuerId: string | null, serialNumber: string) => {
+      lists.clear()
+      return readFor(selectAlone.get(deviceId) ?? nobody(null), deviceId, issuerId, serialNumber)
+    },
+  )
 
   return (deviceId, issuerId, serialNumber = '') => {
-    // One statement is one state; a transaction around it would cost as much again.
-    const holder = select.get(deviceId)
+    let holder: Holder | undefined
+    try {
+      // One statement is one state; a transaction around it would cost as much again.
+      holder = select.get(deviceId)
+    } catch {
+      return readWithoutFeed(deviceId, issuerId, serialNumber)
+    }
     if (holder === undefined || holder.lastChange !== readAt || holder.attestations === 1)
       return readAll(deviceId, issuerId, serialNumber)
     const known = lists.get(keyOf(holder, issuerId))

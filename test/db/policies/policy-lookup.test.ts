@@ -57,3 +57,17 @@ test('gives devices that hold the same policies one list of them, and each its o
   assert.equal(one.policies, other.policies)
   assert.deepEqual([one.attributes, other.attributes], [{}, { site: 'x' }])
 })
+
+test('remembers nothing while the change feed cannot be read', async () => {
+  await roll.enroll('d1')
+  const lookup = preparePolicyLookup(reading)
+  const { sqlite } = roll.registry
+  const documentOf = () => lookup('d1', roll.issuerId).policies.map(({ document }) => document)
+  const before = documentOf()
+  sqlite.exec('ALTER TABLE changes RENAME TO lost')
+  assert.deepEqual(documentOf(), before)
+  sqlite.exec("UPDATE policies SET document = '{}' WHERE name = 'default'")
+  assert.deepEqual(documentOf(), ['{}'])
+  sqlite.exec('ALTER TABLE lost RENAME TO changes')
+  assert.deepEqual(documentOf(), ['{}'])
+})
