@@ -189,13 +189,21 @@ function run(cwd: string, name: string, options: readonly string[]): void {
 
 /** Each backend is in a process group of its own. */
 function signalAll(server: ChildProcess, signal: NodeJS.Signals): void {
-  const children = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8').trim().split(' ')
-  for (const pid of [server.pid!, ...children.filter(Boolean).map(Number)])
+  for (const pid of [server.pid!, ...childrenOf(server.pid!)])
     try {
       process.kill(pid, signal)
     } catch {
       // It has just ended.
     }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return children.trim().split(' ').filter(Boolean).map(Number)
+  } catch {
+    return [] // It has just ended itself.
+  }
 }
 
 /** initdb and postgres refuse to run as root: there they run as the user that the package made. */

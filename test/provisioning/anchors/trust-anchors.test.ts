@@ -231,11 +231,13 @@ test('a disabled CA keeps the devices below it out, at every level', async () =>
   assert.equal(body.wouldBeAdmitted, true)
 })
 
+const tomorrow = new Date(Date.now() + 86_400_000)
+
 function createSelfSigned(name: Name, keys: Awaited<ReturnType<typeof makeKeyPair>>) {
   return X509CertificateGenerator.createSelfSigned({
     name,
     keys,
-    notAfter: new Date(Date.now() + 86_400_000),
+    notAfter: tomorrow, // one that ends later renews the one before
     extensions: [new BasicConstraintsExtension(true, undefined, true)],
   })
 }

@@ -63,7 +63,8 @@ test('an import whose service is killed is ended by another one, and the same fi
   const client = clientOf(a)
   const { id } = await client.jobs.add(Readable.from([Buffer.from(file)]), { format: 'ndjson' })
   const job = async () => (await b.call('GET', `/v1/jobs/${id}`)).body
-  await until(async () => (await job()).rowsDone > 0)
+  // Asked of the one that imports: until the other one knows of it, all may be done.
+  await until(async () => (await client.jobs.show(id)).rowsDone > 0)
   client.close()
   await kill(a)
   await until(async () => (await job()).state === 'failed')
