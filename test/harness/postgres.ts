@@ -123,7 +123,9 @@ async function serve(directory: string, settings: readonly string[], first: numb
   async function start(): Promise<void> {
     const given = ['listen_addresses=127.0.0.1', ...settings].flatMap(setting => ['-c', setting])
     const options = ['-D', data, '-p', String(port), '-k', directory, ...given]
-    server = spawn(program('postgres'), options, { ...unprivileged(), cwd: directory, stdio: 'ignore' })
+    const begin = () =>
+      spawn(program('postgres'), options, { ...unprivileged(), cwd: directory, stdio: 'ignore' })
+    server = begin()
     const end = performance.now() + START_MS
     for (;;) {
       try {
@@ -131,6 +133,8 @@ async function serve(directory: string, settings: readonly string[], first: numb
         return
       } catch (error) {
         if (performance.now() >= end) throw error
+        // It does not start while a backend of one that was killed, begun at that moment, still ends and has its memory.
+        if (server.exitCode !== null) server = begin()
         await new Promise(resolve => setTimeout(resolve, 20))
       }
     }
