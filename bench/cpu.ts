@@ -1,12 +1,12 @@
 // CPU time and memory of another process, as the kernel accounts for it.
 import { readFileSync } from 'node:fs'
+import { childrenOf } from '../test/harness/child-processes.ts'
 
 const TICKS_PER_SECOND = 100 // USER_HZ is 100 on every Linux we run on
 
 /** A process and all that it started. */
 export function processTree(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-  return [pid, ...(children === '' ? [] : children.split(' ').flatMap(child => processTree(Number(child))))]
+  return [pid, ...childrenOf(pid).flatMap(processTree)]
 }
 
 /** User and system CPU of a process and all that it started so far, in microseconds, to 10 ms each. */

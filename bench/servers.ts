@@ -2,10 +2,10 @@
 // Rollcall's broker, mosquitto, and a bare tls.createServer that answers every CONNECT with a canned CONNACK.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
+import { freePort } from '../test/harness/free-port.ts'
 import type { BenchFleet } from './fleet.ts'
 
 /** `bun`: Rollcall's broker on Bun. */
@@ -143,14 +143,5 @@ function handshakes(port: number, fleet: BenchFleet): Promise<boolean> {
       },
     )
     socket.on('error', () => resolve(false))
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
   })
 }

@@ -4,13 +4,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import type { Sample } from '../../device-sim/results/sample.ts'
 import { createAuthority, usage } from '../../test/harness/authority.ts'
+import { freePort } from '../../test/harness/free-port.ts'
 import { quantile } from './storm.ts'
 
 const DEVICES = 2_000
@@ -138,15 +138,6 @@ async function certificates(): Promise<string[]> {
     '--directory',
     inScratch('devices'),
   ]
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function middle(numbers: number[]): number {

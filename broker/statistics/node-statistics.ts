@@ -82,9 +82,9 @@ export function decodeReport(bytes: Uint8Array): NodeReport | null {
   try {
     const { from, name, everyMs, statistics } = record(JSON.parse(Buffer.from(bytes).toString()))
     return {
-      from: count(from),
+      from: amount(from),
       name: text(name),
-      everyMs: Math.min(count(everyMs), EVERY_MS_MAX),
+      everyMs: Math.min(amount(everyMs), EVERY_MS_MAX),
       statistics: statisticsOf(record(statistics)),
     }
   } catch {
@@ -95,10 +95,10 @@ export function decodeReport(bytes: Uint8Array): NodeReport | null {
 function statisticsOf(told: Record<string, unknown>): NodeStatistics {
   const traffic = record(told['traffic'])
   const codes = pairs(traffic['disconnectsSent'], 256).map(
-    ([code, times]) => [octet(code), count(times)] as const,
+    ([code, times]) => [octet(code), amount(times)] as const,
   )
   const averages = pairs(told['loads'], LOADS_MAX).map(
-    ([name, value]) => [loadName(name), average(value)] as const,
+    ([name, value]) => [loadName(name), amount(value)] as const,
   )
   return {
     ...counts(NONE, told),
@@ -117,7 +117,7 @@ const NONE = {
 /** The numbers of this shape, each as it is told. Throws where one is no number. */
 function counts<Shape extends object>(shape: Shape, told: Record<string, unknown>): Shape {
   const numbers = Object.entries(shape).filter(([, value]) => typeof value === 'number')
-  return { ...shape, ...Object.fromEntries(numbers.map(([name]) => [name, count(told[name] ?? 0)])) }
+  return { ...shape, ...Object.fromEntries(numbers.map(([name]) => [name, amount(told[name] ?? 0)])) }
 }
 
 function record(value: unknown): Record<string, unknown> {
@@ -131,18 +131,15 @@ function pairs(value: unknown, max: number): [unknown, unknown][] {
   return value as [unknown, unknown][]
 }
 
-function count(value: unknown): number {
-  return average(value)
-}
-
-function average(value: unknown): number {
+/** A count or an average. */
+function amount(value: unknown): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER))
     throw new TypeError('a number is expected')
   return value
 }
 
 function octet(value: unknown): number {
-  if (!Number.isInteger(value) || count(value) > 255) throw new TypeError('an octet is expected')
+  if (!Number.isInteger(value) || amount(value) > 255) throw new TypeError('an octet is expected')
   return value as number
 }
 

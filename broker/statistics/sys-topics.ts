@@ -49,10 +49,10 @@ export function createSysTopics(options: SysTopicsOptions): { stop(): void } {
       for (const [name, payload] of sysTexts(node)) texts.set(`${root}/${name}`, payload)
     }
     const elsewhere = others?.exchange(own) ?? []
-    const total = totalOf([own, ...elsewhere.map(({ statistics }) => statistics)])
+    const all = [own, ...elsewhere.map(({ statistics }) => statistics)] as const
+    const total = totalOf(all)
     // Nobody sees all nodes at each moment: the most that one look has seen, or that one node had alone.
-    const most = [own, ...elsewhere.map(({ statistics }) => statistics)].map(node => node.connectedMax)
-    connectedMax = Math.max(connectedMax, total.connected, ...most)
+    connectedMax = Math.max(connectedMax, total.connected, ...all.map(node => node.connectedMax))
     add(ALL, { ...total, connectedMax })
     if (others !== null) {
       const nodes = [{ name: others.name, statistics: own }, ...elsewhere]

@@ -107,7 +107,7 @@ const inserts: Record<string, string> = {
 }
 const ORDER = ['session', 'subscription', 'queued', 'unfinished', 'will', 'holder']
 
-/** Takes in the content of a session that this store does not hold. Gives the highest ID and counter of its queue; 0 for none. */
+/** Prepares to take in the content of a session that this store does not hold: gives the highest ID and counter of its queue; 0 for none. */
 export function prepareTakeIn(
   sqlite: Database,
 ): (clientId: string, rows: readonly SessionContent[]) => { lastId: number; lastCounter: number } {

@@ -14,6 +14,7 @@ import type { WorkerContext } from './worker-context.ts'
 
 const BUFFERED_BYTES_MAX = 262_144
 const UNACKNOWLEDGED_MAX = 10_000
+
 /** Begins the beats of a device: the first message falls anywhere within the first interval. */
 export function beginTelemetry(device: Device, context: WorkerContext): void {
   for (const [index, publisher] of device.group.publishers.entries()) {

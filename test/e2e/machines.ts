@@ -2,8 +2,9 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from '../cli/running.ts'
+import { childrenOf } from '../harness/child-processes.ts'
 import type { PostgresServer } from '../harness/postgres.ts'
-import { anyPorts, childrenOf, type System, type SystemOptions, type scratch, startSystem } from './system.ts'
+import { anyPorts, type System, type SystemOptions, type scratch, startSystem } from './system.ts'
 
 type World = ReturnType<typeof scratch>
 

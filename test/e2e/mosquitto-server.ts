@@ -1,7 +1,6 @@
 // Debian's mosquitto as a broker, on a port that is free: where somebody else takes that first, on another one.
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { until } from '../cli/running.ts'
+import { freePort } from '../harness/free-port.ts'
 import { type Running, start } from './mosquitto.ts'
 
 const TRIES_MAX = 5
@@ -27,13 +26,4 @@ export async function startMosquitto(
     if (!ended) return { port, server, [Symbol.asyncDispose]: async () => void (await server.stop()) }
     if (tries === TRIES_MAX) throw new Error(`${program} does not start: ${server.output()}`)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { lives, type Ran, type Ready, repository, rollcall, until } from '../cli/running.ts'
+import { childrenOf } from '../harness/child-processes.ts'
 import { type Api, openApi } from './api.ts'
 
 const main = join(repository, 'cli', 'main.ts')
@@ -211,15 +212,6 @@ export function scratch(
     at: (...names) => join(path, ...names),
     [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
   }
-}
-
-/** The processes whose parent this is. */
-export function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
 }
 
 /** The processes that have this text as a word of their command line. */

@@ -3,10 +3,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { childrenOf } from './child-processes.ts'
+import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
 export type PostgresServer = {
@@ -201,15 +202,6 @@ function signalAll(server: ChildProcess, signal: NodeJS.Signals): void {
     }
 }
 
-function childrenOf(pid: number): number[] {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    return children.trim().split(' ').filter(Boolean).map(Number)
-  } catch {
-    return [] // It has just ended itself.
-  }
-}
-
 /** initdb and postgres refuse to run as root: there they run as the user that the package made. */
 function unprivileged(): { uid: number; gid: number } | null {
   if (process.getuid?.() !== 0) return null
@@ -219,13 +211,4 @@ function unprivileged(): { uid: number; gid: number } | null {
   if (line === undefined) throw new Error('there is no user postgres: apt-get install postgresql')
   const [, , uid, gid] = line.split(':')
   return { uid: Number(uid), gid: Number(gid) }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

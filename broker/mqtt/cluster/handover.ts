@@ -1,16 +1,11 @@
 // Which node a session belongs to: claimed when its device comes, handed over by its owner, taken over from a node that has ended.
 // PostgreSQL refuses what anybody but the owner writes.
-import type { ClusterConnections } from '../../../db/cluster/cluster-connections.ts'
 import { readUnsettled } from '../../../db/cluster/cluster-store.ts'
 import { claimSessions, takeOrphans } from '../../../db/cluster/session-claims.ts'
 import { isAnswer } from '../../../db/replication/postgres-answers.ts'
 import type { PeerPlace } from './control.ts'
 import { createGathering } from './gathering.ts'
-import type { GroupWriter } from './group-writer.ts'
-import type { Incoming } from './incoming.ts'
-import { createLoading, NotTakenIn } from './loading.ts'
-import type { EnvelopeCodec } from './message-codec.ts'
-import type { SessionMoves } from './session-moves.ts'
+import { createLoading, type LoadingOptions, NotTakenIn } from './loading.ts'
 
 /** Whether it is that node's now, and the connection that ended by it. */
 export type Released = { isDone: boolean; ended: PeerPlace | null }
@@ -23,20 +18,12 @@ const [RETRY_MS, RETRY_MAX_MS] = [50, 400]
 const CLAIMS_AT_ONCE = 500
 const ORPHANS_AT_ONCE = 250
 
-export function createHandOver(parts: {
-  me: number
-  connections: ClusterConnections
-  incoming: Incoming
-  writer: GroupWriter
-  owned: Map<string, number>
-  decode: EnvelopeCodec['decode']
-  moves: SessionMoves
-  /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
-  askOwner(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean>
-  /** Whether the registry had it deleted after this epoch, and this node has seen that already. */
-  isCleared(clientId: string, since: number): boolean
-  isClosed(): boolean
-}) {
+export function createHandOver(
+  parts: LoadingOptions & {
+    /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
+    askOwner(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean>
+  },
+) {
   const { me, connections, writer, owned, moves } = parts
   const { load, hold } = createLoading(parts)
   const claimOf = createGathering({

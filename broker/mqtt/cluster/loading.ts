@@ -21,7 +21,7 @@ const PAGE = 500
 /** Of sessions that are read together. */
 const BYTES_MAX = 16_777_216
 
-export function createLoading(parts: {
+export type LoadingOptions = {
   me: number
   connections: ClusterConnections
   incoming: Incoming
@@ -32,7 +32,9 @@ export function createLoading(parts: {
   /** Whether the registry had it deleted after this epoch, and this node has seen that already. */
   isCleared(clientId: string, since: number): boolean
   isClosed(): boolean
-}) {
+}
+
+export function createLoading(parts: LoadingOptions) {
   const { me, connections, incoming, writer, owned, moves } = parts
 
   function hold(clientId: string, epoch: number): void {

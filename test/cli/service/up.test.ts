@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { childrenOf } from '../../harness/child-processes.ts'
 import { launch, lives, rollcall, startUp, temporaryDirectory, until } from '../running.ts'
 
 const anyPorts = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
@@ -179,12 +180,6 @@ describe('rollcall up', () => {
 
 function apiOrMqtts(service: string): string {
   return service === 'broker' ? 'mqtts' : 'api'
-}
-
-/** The processes whose parent this is. */
-function childrenOf(pid: number): number[] {
-  const tasks = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-  return tasks === '' ? [] : tasks.split(' ').map(Number)
 }
 
 function processesNaming(text: string): string[] {
