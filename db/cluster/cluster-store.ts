@@ -225,16 +225,17 @@ export async function readContent(
   return content
 }
 
-/** Shared subscriptions of sessions whose node has ended, as they were asked for, by that node. */
-export async function readOrphanGroups(client: Ask): Promise<Map<number, string[]>> {
+export type StoredGroups = { node: number; hasEnded: boolean; groups: string[] }
+
+/** Shared subscriptions of stored sessions, as they were asked for, by the node that has the sessions. */
+export async function readStoredGroups(client: Ask): Promise<StoredGroups[]> {
   const { rows } = await client.query(
-    `SELECT n.incarnation::float8 AS node, array_agg(DISTINCT r.name) AS groups
-     FROM rollcall_cluster.nodes n JOIN rollcall_cluster.sessions s ON s.owner = n.incarnation,
-       LATERAL (SELECT name FROM rollcall_cluster.session_rows
-         WHERE client_id = s.client_id AND kind = 'subscription' AND name LIKE '$share/%') r
-     WHERE n.ended GROUP BY n.incarnation`,
+    `SELECT n.incarnation::float8 AS node, n.ended AS "hasEnded", array_agg(DISTINCT r.name) AS groups
+     FROM rollcall_cluster.session_rows r JOIN rollcall_cluster.sessions s USING (client_id)
+       JOIN rollcall_cluster.nodes n ON n.incarnation = s.owner
+     WHERE r.kind = 'subscription' AND r.name LIKE '$share/%' GROUP BY n.incarnation`,
   )
-  return new Map(rows.map(({ node, groups }) => [node as number, groups as string[]]))
+  return rows as StoredGroups[]
 }
 
 export type RetainedState = { topic: string; version: number; message: Buffer | null }

@@ -146,10 +146,16 @@ ALTER TABLE cluster ADD COLUMN IF NOT EXISTS format integer NOT NULL DEFAULT 1;
 ALTER TABLE nodes ADD COLUMN IF NOT EXISTS newest_format integer NOT NULL DEFAULT 1;
 `
 
+/** A node that joins reads the shared subscriptions of all stored sessions, and nothing else of them. */
+const version4 = `
+SET LOCAL search_path = rollcall_cluster;
+CREATE INDEX IF NOT EXISTS session_rows_groups ON session_rows (client_id, name) WHERE kind = 'subscription' AND name LIKE '$share/%';
+`
+
 export const clusterTables: PostgresTables = {
   schema: 'rollcall_cluster',
   // The first one may find the same tables without a version.
-  steps: [version1, version2, version3],
+  steps: [version1, version2, version3, version4],
   // Raised with a step that nodes of the version before do not go together with.
   oldest: 2,
   lock: '4711002',

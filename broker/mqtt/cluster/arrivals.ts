@@ -5,11 +5,9 @@ import type { Message } from '../message.ts'
 import { QuotaExceeded } from '../persistence/quota-exceeded.ts'
 import type { EngineSide } from './engine-side.ts'
 import type { Envelope, EnvelopeCodec } from './message-codec.ts'
+import { createPlacements } from './placements.ts'
 import type { RefusedRow } from './refused-rows.ts'
 import type { RetainedVersions } from './retained-versions.ts'
-
-/** How long, and how often, it is looked for a member that takes what no member here took. */
-const [PLACE_MS, PLACES_MAX] = [100, 150]
 
 const REMOVAL: Omit<Message, 'topic' | 'sequence'> = {
   ...{ payload: Buffer.alloc(0), qos: 1 as const, retain: true },
@@ -49,25 +47,29 @@ export function createArrivals(parts: {
         parts.onTrouble(error)
         engine.receiveFrom(own, { isRetained: false })
       }
-    for (const [asked, node] of shares)
-      if (node === me && !engine.giveToGroup(asked, own) && own.qos > 0) place(asked, own)
+    for (const [asked, node] of shares) if (node === me) giveToGroup(asked, own)
   }
 
-  /** Its members here have gone: to another node, of which this one hears soon, or for good. */
-  function place(asked: string, message: Message, tries = 0): void {
-    const engine = parts.engine()
-    try {
-      const node = tries === 0 ? null : engine.placeOf(asked)
-      if (node !== null && !parts.hasEnded(node)) {
+  const placements = createPlacements({
+    tryPlace(asked, message) {
+      const engine = parts.engine()
+      try {
+        const node = engine.placeOf(asked)
+        if (node === null || parts.hasEnded(node)) return engine.giveToGroup(asked, message)
         parts.passOn(asked, node, message)
-        return
+        return true
+      } catch (error) {
+        parts.onTrouble(error)
+        return false
       }
-      if (tries > 0 && engine.giveToGroup(asked, message)) return
-    } catch (error) {
-      parts.onTrouble(error)
-    }
-    if (tries === PLACES_MAX) engine.forgotten(asked)
-    else setTimeout(() => place(asked, message, tries + 1), PLACE_MS).unref()
+    },
+    onForgotten: asked => parts.engine().forgotten(asked),
+  })
+
+  function giveToGroup(asked: string, message: Message): void {
+    const isInLine = message.qos > 0 && placements.isWaiting(asked, message.topic)
+    if (!isInLine && parts.engine().giveToGroup(asked, message)) return
+    if (message.qos > 0) placements.add(asked, message)
   }
 
   /** What a topic held before, for a message that was refused stands there here alone. */
@@ -94,7 +96,7 @@ export function createArrivals(parts: {
     /** A message of a shared subscription that a node was to give to its members and did not. */
     place(asked: string, envelope: Pick<Envelope, 'message'>): void {
       const { nextSequence } = parts.engine()
-      place(asked, { ...envelope.message, retain: false, sequence: nextSequence() })
+      placements.add(asked, { ...envelope.message, retain: false, sequence: nextSequence() })
     },
     /** Of the log; `version` of what is retained, null where it is to be looked up. */
     take(envelope: Envelope, version: number | null): void | Promise<void> {

@@ -242,9 +242,9 @@ function createCluster(
 
     start(side: EngineSide): void {
       engine = side
-      for (const [node, groups] of open.orphanGroups) {
+      for (const { node, hasEnded, groups } of open.storedGroups) {
         sharedNodes.set(node, groups)
-        sharedNodes.end(node)
+        if (hasEnded) sharedNodes.end(node)
       }
       nats.subscribe(`${prefix}.c`, { callback: receiveControl })
       calls.answer(handOver.release)

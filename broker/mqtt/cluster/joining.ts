@@ -6,8 +6,9 @@ import {
   leaveCluster,
   prepareCluster,
   type RetainedState,
-  readOrphanGroups,
   readRetained,
+  readStoredGroups,
+  type StoredGroups,
 } from '../../../db/cluster/cluster-store.ts'
 import { FORMATS, type Formats } from '../../../db/cluster/formats.ts'
 import { clusterTables } from '../../../db/cluster/schema.ts'
@@ -31,8 +32,8 @@ export type Membership = Record<'writing' | 'asking', ClusterConnections> & {
   formats: Formats
   /** What was retained then. */
   retained: RetainedState[]
-  /** Shared subscriptions of sessions that no living node had then, by the node that has ended. */
-  orphanGroups: ReadonlyMap<number, string[]>
+  /** Shared subscriptions of the sessions of other nodes then: one that has ended, or has been killed just now, tells nothing. */
+  storedGroups: readonly StoredGroups[]
   nats: BusConnection
 }
 
@@ -49,9 +50,9 @@ export async function joinNodes({ bus, postgres, ...options }: JoinOptions): Pro
     await asking.ask(client => prepareCluster(client, tables))
     joined = await asking.ask(client => joinCluster(client, options.name, formats))
     const retained = await asking.ask(client => readRetained(client, null))
-    const orphanGroups = await asking.ask(readOrphanGroups)
+    const storedGroups = await asking.ask(readStoredGroups)
     const nats = await connectBus(bus, name)
-    return { writing, asking, joined, formats, retained, orphanGroups, nats }
+    return { writing, asking, joined, formats, retained, storedGroups, nats }
   } catch (error) {
     const incarnation = joined?.incarnation
     // Else the others would hold it for a node that is silent.

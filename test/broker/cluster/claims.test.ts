@@ -8,7 +8,7 @@ import {
   leaveCluster,
   prepareCluster,
   readHandedOver,
-  readOrphanGroups,
+  readStoredGroups,
   writeGroup,
 } from '../../../db/cluster/cluster-store.ts'
 import { claimSessions } from '../../../db/cluster/session-claims.ts'
@@ -105,7 +105,7 @@ describe('claims in PostgreSQL', () => {
       assert.deepEqual({ epoch, positions }, { epoch: 2, positions: { 7: 70 } })
   })
 
-  it('leave the groups known that a node which has ended had members of', async () => {
+  it('leave the groups known that a node has members of, also once it has ended', async () => {
     const node = await join('with members')
     const { epoch } = (await claim(node, ['member'])).get('member')!
     const subscription = { kind: 'subscription', key: 0, content: '{}', payload: null, properties: null }
@@ -116,9 +116,10 @@ describe('claims in PostgreSQL', () => {
         put: ['$share/g/a', 'b'].map(name => ({ ...subscription, clientId: 'member', epoch, name })),
       }),
     )
-    assert.equal((await connections.ask(readOrphanGroups)).get(node), undefined)
+    const groups = ['$share/g/a']
+    assert.deepEqual(await connections.ask(readStoredGroups), [{ node, hasEnded: false, groups }])
     await connections.ask(client => leaveCluster(client, node))
-    assert.deepEqual((await connections.ask(readOrphanGroups)).get(node), ['$share/g/a'])
+    assert.deepEqual(await connections.ask(readStoredGroups), [{ node, hasEnded: true, groups }])
   })
 
   it('are refused to a node that was declared ended, and no error of one is taken for a lost connection', async () => {
