@@ -1,6 +1,6 @@
 // `npm run soak`: a fleet's life beside a running system for `--minutes`, and whether memory, descriptors and stores stay flat. The
-// first 40 % warm up; memory is judged from five minutes on. `--json FILE` keeps every sample. Ends with 1 where something grew
-// or went wrong.
+// first 40 % warm up; memory is judged from five minutes on. `--broker-runtime bun` runs the broker on Bun, `--json FILE` keeps every
+// sample. Ends with 1 where something grew or went wrong.
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { anyPorts, scratch, startSystem } from '../../test/e2e/system.ts'
@@ -17,6 +17,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     gates: { type: 'string', default: '1' },
+    'broker-runtime': { type: 'string', default: 'node' },
     json: { type: 'string' },
   },
 })
@@ -27,7 +28,8 @@ if (!(minutes > 0 && minutes <= 7 * 24 * 60)) {
 }
 
 const world = scratch()
-const system = await startSystem(world.at('data'), { flags: [...anyPorts, '--gates', values.gates] })
+const flags = [...anyPorts, '--gates', values.gates, '--broker-runtime', values['broker-runtime']]
+const system = await startSystem(world.at('data'), { flags })
 const counts: Counts = { visits: 0, messages: 0, queued: 0, renewals: 0, revocations: 0, policyChanges: 0 }
 const stop = new AbortController()
 const samples: Sample[] = []
