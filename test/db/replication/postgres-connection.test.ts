@@ -66,3 +66,18 @@ test('TLS is verified by CA and name, and a password comes from its file alone',
     rmSync(directory, { recursive: true, force: true })
   }
 })
+
+test('nothing that is asked of tables without statistics is compiled before it is answered', async () => {
+  const server = await startPostgres()
+  const client = await connectPostgres(readPostgresSettings(server.url), { name: 'test' })
+  try {
+    // Each plan is dear enough.
+    await client.query('SET jit_above_cost = 0')
+    const { rows } = await client.query('EXPLAIN (ANALYZE, FORMAT JSON) SELECT count(*) FROM pg_class')
+    const [explained] = rows[0]['QUERY PLAN']
+    assert.ok('Execution Time' in explained && !('JIT' in explained), JSON.stringify(explained))
+  } finally {
+    await client.end()
+    await server.close()
+  }
+})
