@@ -1,7 +1,7 @@
 // Work that repeats, one run at a time, until it is stopped. Knows nothing of what the work is.
 
 export type Periodic = {
-  /** Runs the work now, or gives the run that is under way. */
+  /** Resolves after a run that began now or, where one is under way, after that: it may not have seen what the caller did. */
   look(): Promise<void>
   /** True from `stop` on: the run under way begins nothing new. */
   isStopping(): boolean
@@ -16,15 +16,24 @@ export function periodic(
   isDue: () => boolean = () => true,
 ): Periodic {
   let running: Promise<void> | null = null
+  let next: Promise<void> | null = null
   let stopping = false
-  function look(): Promise<void> {
-    running ??= work().finally(() => {
+  function begin(): Promise<void> {
+    running = work().finally(() => {
       running = null
     })
     return running
   }
+  function look(): Promise<void> {
+    if (running === null) return begin()
+    next ??= running.then(() => {
+      next = null
+      return stopping ? undefined : begin()
+    })
+    return next
+  }
   const timer = setInterval(() => {
-    if (isDue()) void look()
+    if (running === null && isDue()) void begin()
   }, everyMs)
   timer.unref()
   return {

@@ -20,22 +20,29 @@ test('runs at the interval where it is due, one run at a time, and waits for the
   assert.equal(runs.length, 0)
   t.mock.timers.tick(1)
   assert.equal(runs.length, 1)
-  const joined = loop.look()
+  const joined = [loop.look(), loop.look()]
   t.mock.timers.tick(5_000)
   assert.equal(runs.length, 1, 'a run is under way')
   runs[0]!.resolve()
-  await joined
+  assert.equal(await waits(joined[0]!), true, 'that run may not have seen what its caller did')
+  assert.equal(runs.length, 2, 'one for both')
+  runs[1]!.resolve()
+  await Promise.all(joined)
   due = false
   t.mock.timers.tick(1_000)
-  assert.equal(runs.length, 1, 'nothing is due')
+  assert.equal(runs.length, 2, 'nothing is due')
   const asked = loop.look()
-  assert.equal(runs.length, 2, 'a caller need not wait until it is due')
-  const stopped = loop.stop().then(() => 'stopped')
-  assert.equal(await Promise.race([stopped, new Promise(resolve => setImmediate(resolve, 'waits'))]), 'waits')
-  runs[1]!.resolve()
-  await asked
-  assert.equal(await stopped, 'stopped')
+  assert.equal(runs.length, 3, 'a caller need not wait until it is due')
+  const late = loop.look()
+  const stopped = loop.stop()
+  assert.equal(await waits(stopped), true)
+  runs[2]!.resolve()
+  await Promise.all([asked, late, stopped])
   due = true
   t.mock.timers.tick(10_000)
-  assert.equal(runs.length, 2)
+  assert.equal(runs.length, 3)
 })
+
+function waits(work: Promise<void>): Promise<boolean> {
+  return Promise.race([work.then(() => false), new Promise<boolean>(resolve => setImmediate(resolve, true))])
+}
