@@ -50,6 +50,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const env = {
   // For tests of the disk itself.
   TEST_DISK: tmpdir(),
+  // Made by the first test with a PostgreSQL, copied by the others.
+  TEST_POSTGRES: join(memory ?? code, 'postgres'),
   NODE_COMPILE_CACHE: code,
   ...process.env,
   ...(memory === null ? {} : { TMPDIR: memory }),
