@@ -9,6 +9,7 @@ import { IDENTITY_FILE, makeAgentIdentity, readAgentIdentity } from './agents/id
 import type { CommandContext, ExitCode } from './command-context.ts'
 import { BadUsage } from './failure.ts'
 import { guarded } from './scenario-run.ts'
+import { chooseRuntime, type RuntimeName } from './workers/runtime.ts'
 
 export type AgentFlags = {
   init?: boolean
@@ -17,6 +18,7 @@ export type AgentFlags = {
   agentIdentity?: string
   sources?: string
   workers?: string
+  runtime?: RuntimeName
 }
 
 const WORKERS_MAX = 64
@@ -32,11 +34,14 @@ export async function runAgent(flags: AgentFlags, context: CommandContext): Prom
     }
     const { where, ...settings } = settingsOf(flags)
     const identity = existsSync(file) ? readAgentIdentity(file) : await makeAgentIdentity(file)
+    const runtime = await chooseRuntime(flags.runtime)
+    if (runtime.why !== null) stderr.write(`note: devices run on Node: ${runtime.why}\n`)
     const { startAgent } = await import('./agents/agent.ts')
     const agent = await startAgent({
       ...settings,
       ...where,
       identity,
+      runtime,
       version: context.version ?? '',
       say: text => void stderr.write(`${text}\n`),
     })

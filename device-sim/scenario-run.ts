@@ -25,6 +25,7 @@ import { protocolFlag } from './scenario/protocol-names.ts'
 import { type QuickFlags, quickPlan } from './scenario/quick.ts'
 import { resized, type SizeFlags } from './scenario/resize.ts'
 import { requireConsent } from './target.ts'
+import { chooseRuntime, type RuntimeName, type WorkerRuntime } from './workers/runtime.ts'
 
 export type ScenarioFlags = RunFlags &
   OutputFlags &
@@ -34,6 +35,8 @@ export type ScenarioFlags = RunFlags &
     yes?: boolean
     seed?: string
     workers?: string
+    /** That workers here run on. */
+    runtime?: RuntimeName
     operator?: string
     mqttVersion?: string
     enrollConcurrency?: string
@@ -102,8 +105,12 @@ async function carryOut(source: Source, flags: ScenarioFlags, context: CommandCo
   const { stdout, stderr } = context
   const format = flags.output ?? 'table'
   const times = whole('--repeat', flags.repeat, 1, 1, 1_000)
+  if (flags.runtime !== undefined && flags.agents !== undefined)
+    throw new BadUsage(['--runtime: is chosen by each agent itself: sim agent --runtime'])
+  const runtime = await chooseRuntime(flags.runtime)
+  if (runtime.why !== null) stderr.write(`note: devices run on Node: ${runtime.why}\n`)
   if (times === 1) {
-    const { summary, troubles } = await runOnce(source, flags, context)
+    const { summary, troubles } = await runOnce(source, flags, runtime, context)
     stdout.write(await rendered(summary, format, () => summaryText(summary, stdout)))
     return exitCodeOf([summary], troubles, stderr)
   }
@@ -113,7 +120,7 @@ async function carryOut(source: Source, flags: ScenarioFlags, context: CommandCo
   const troubles: string[] = []
   for (let run = 1; run <= times && !context.signal.aborted; run++) {
     stderr.write(`run ${run} of ${times}\n`)
-    const ran = await runOnce(source, each, context)
+    const ran = await runOnce(source, each, runtime, context)
     runs.push(ran.summary)
     troubles.push(...ran.troubles)
   }
@@ -150,6 +157,7 @@ function exitCodeOf(
 async function runOnce(
   { plan, name, file }: Source,
   given: ScenarioFlags,
+  runtime: WorkerRuntime,
   context: CommandContext,
 ): Promise<{ summary: Summary; troubles: string[] }> {
   const { env, signal, timeUp } = context
@@ -177,6 +185,7 @@ async function runOnce(
       signal,
       ...(timeUp === undefined ? {} : { timeUp }),
       agents,
+      runtime,
       watchedPids,
       operatorCommand: flags.operator ?? null,
       failFast: failFastOf(flags.failFast),

@@ -55,6 +55,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'e2e/several-gates-on-bun.test.ts': ['bun'],
   'e2e/several-events.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
+  'device-sim/{workers/runtime,run/counts,several-brokers,any-target}.test.ts': ['bun'],
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],
   'device-sim/agents/run.test.ts': ['faketime'],
@@ -78,6 +79,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'cli/doctor/command.test.ts': ['openssl'],
   'cli/certificate/pem-forms.test.ts': ['openssl'],
   'cli/device/command.test.ts': ['openssl', 'mosquitto_pub'],
+  'packaging/simulator-package.test.ts': ['bun'],
   'packaging/package.test.ts': ['openssl', 'mosquitto_pub'],
   'packaging/debian.test.ts': ['dpkg-deb', 'mosquitto_pub'],
 }

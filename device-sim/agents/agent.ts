@@ -8,10 +8,12 @@ import { createServer, type TLSSocket } from 'node:tls'
 import type { Identity } from '../enrollment/identity.ts'
 import { RunFailed } from '../failure.ts'
 import type { Channel } from '../workers/channel.ts'
+import { createClockEstimate } from '../workers/clock-estimate.ts'
 import { descriptorsMax } from '../workers/descriptors.ts'
 import { localWorker } from '../workers/local-worker.ts'
-import { machineNow, type ToWorker } from '../workers/protocol.ts'
-import { createClockEstimate } from './clock.ts'
+import { machineNow } from '../workers/machine-clock.ts'
+import type { ToWorker } from '../workers/protocol.ts'
+import type { WorkerRuntime } from '../workers/runtime.ts'
 import { openPeer, type Peer } from './frames.ts'
 import { fingerprintOf } from './identity.ts'
 import type { AgentHello, FromAgent, ToAgent } from './messages.ts'
@@ -25,6 +27,7 @@ export type AgentOptions = {
   /** Local addresses that devices connect from. */
   sources: string[]
   workersMax: number
+  runtime: WorkerRuntime
   version: string
   say: (text: string) => void
 }
@@ -130,7 +133,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     }
 
     function begin(): void {
-      worker = localWorker('').open({
+      worker = localWorker('', options.runtime).open({
         message: send,
         ended(how) {
           place?.release()
@@ -165,11 +168,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-function helloOf({ version, sources }: AgentOptions): AgentHello {
+function helloOf({ version, sources, runtime }: AgentOptions): AgentHello {
   return {
     is: 'hello',
     version,
     node: process.version,
+    runtime: `${runtime.name} ${runtime.version}`,
     cpus: availableParallelism(),
     descriptors: descriptorsMax(),
     sources,

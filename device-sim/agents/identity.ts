@@ -1,15 +1,9 @@
 // The key and certificate by which an agent and its coordinator know each other: made once, kept in a file of mode 0600, and
 // trusted by fingerprint alone. Does not know its readers.
-import { createHash, randomBytes, type X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { type Identity, identityFrom, loadX509 } from '../enrollment/identity.ts'
-import {
-  generatePrivateKey,
-  keysOf,
-  nodeCrypto,
-  pkcs8Of,
-  signingAlgorithms,
-} from '../enrollment/signing-keys.ts'
+import { type Identity, identityFrom } from '../enrollment/identity.ts'
+import { selfSigned } from '../enrollment/self-signed.ts'
 import { BadUsage } from '../failure.ts'
 
 export const IDENTITY_FILE = 'rollcall-sim-agent.pem'
@@ -37,20 +31,7 @@ export function readAgentIdentity(file: string): Identity {
 
 /** A new identity, in a file that must not be there yet. @throws BadUsage where it cannot be written. */
 export async function makeAgentIdentity(file: string): Promise<Identity> {
-  const x509 = await loadX509()
-  const key = await generatePrivateKey('p256')
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
-    {
-      serialNumber: randomBytes(16).toString('hex'),
-      name: [{ CN: ['rollcall-sim agent'] }],
-      notBefore: new Date(Date.now() - 86_400_000),
-      notAfter: new Date(Date.now() + YEARS_MS),
-      keys: keysOf(key, 'p256'),
-      signingAlgorithm: signingAlgorithms.p256,
-    },
-    nodeCrypto,
-  )
-  const made = identityFrom('', pkcs8Of(key), [certificate.toString('pem')])
+  const made = await selfSigned('rollcall-sim agent', YEARS_MS)
   try {
     writeFileSync(file, made.key + made.certificates, { mode: 0o600, flag: 'wx' })
     chmodSync(file, 0o600)

@@ -16,6 +16,8 @@ export type AgentHello = {
   is: 'hello'
   version: string
   node: string
+  /** Of its workers: `node 26.10.0`. */
+  runtime: string
   cpus: number
   /** Files that a worker may open; null where the system does not say. */
   descriptors: number | null
@@ -127,7 +129,7 @@ const believed = Type.Union([
   Type.Object({ ...is('tick'), tick, findings }, closed),
   Type.Object({ ...is('ask'), at: number }, closed),
   Type.Object({ ...is('clock'), errorMs: number }, closed),
-  Type.Object({ ...is('ready') }, closed),
+  Type.Object({ ...is('ready'), clockErrorMs: Type.Optional(number) }, closed),
   Type.Object({ ...is('quiet'), streams: Type.Array(stream), listens: Type.Boolean() }, closed),
   Type.Object({ ...is('settled'), ledgerOverflow: number }, closed),
   Type.Object({ ...is('ended') }, closed),
@@ -137,6 +139,7 @@ const believed = Type.Union([
       ...is('hello'),
       version: short,
       node: short,
+      runtime: short,
       cpus: Type.Integer({ minimum: 1, maximum: 4_096 }),
       descriptors: nullable(number),
       sources: Type.Array(short, { maxItems: 1_000 }),

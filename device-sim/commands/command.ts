@@ -9,6 +9,7 @@ import { keyTypes } from '../enrollment/signing-keys.ts'
 import type { QuickFlags } from '../scenario/quick.ts'
 import type { SizeFlags } from '../scenario/resize.ts'
 import { checkScenario, guarded, runQuick, runScenarioFile, type ScenarioFlags } from '../scenario-run.ts'
+import { runtimeNames } from '../workers/runtime.ts'
 import { emqttCommands } from './bench.ts'
 import { addExamples } from './examples.ts'
 import { type Carry, interruptible } from './interruption.ts'
@@ -104,6 +105,11 @@ function agentCommand(carry: Carry): Command {
     .option('--agent-identity <file>', 'key and certificate (rollcall-sim-agent.pem)')
     .option('--sources <addresses>', 'local addresses that devices connect from, with commas')
     .option('--workers <n>', 'processes at most (two for each CPU)')
+    .addOption(
+      new Option('--runtime <name>', 'that devices run on (node); auto: Bun where it passes a trial').choices(
+        runtimeNames,
+      ),
+    )
     .action((flags: AgentFlags) =>
       carry(async context => (await import('../agent-run.ts')).runAgent(flags, context)),
     )

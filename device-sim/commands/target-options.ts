@@ -1,6 +1,7 @@
 // The options that say where a run goes and what is written about it, for every command that runs one.
 // Does not know what they mean.
 import { type Command, Option } from 'commander'
+import { runtimeNames } from '../workers/runtime.ts'
 
 /** Where a run goes and what is said of it. */
 export function withTarget(command: Command): Command {
@@ -42,6 +43,12 @@ export function withTarget(command: Command): Command {
     .optionsGroup('How it runs:')
     .option('--seed <n>', 'the same seed replays the run')
     .option('--workers <n>', 'processes; with --agents, of each of them')
+    .addOption(
+      new Option(
+        '--runtime <name>',
+        'that devices run on (node); auto: Bun where it is installed and passes a trial',
+      ).choices(runtimeNames),
+    )
     .option('--agents <list>', 'HOST:PORT=FINGERPRINT of each machine that devices are on, with commas')
     .option('--agent-identity <file>', 'key and certificate for --agents (rollcall-sim-agent.pem)')
     .option('--yes', 'more than 1,000 devices against another machine are meant')

@@ -49,10 +49,11 @@ function openFrom(
     port: broker.port,
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
     ...from,
-    ...(onBytes ? { onread: intoInbox(onBytes) } : {}),
+    ...(onBytes && !ON_BUN ? { onread: intoInbox(onBytes) } : {}),
   }
   if (!tls) {
     const socket = connectTcp({ ...where, noDelay: true })
+    if (onBytes && ON_BUN) socket.on('data', (bytes: Buffer) => onBytes(socket, bytes))
     if (broker.transport === 'tcp') socket.once('connect', speak)
     return socket
   }
@@ -66,6 +67,7 @@ function openFrom(
     ...(tlsSession ? { session: tlsSession } : {}),
   })
   socket.setNoDelay(true)
+  if (onBytes && ON_BUN) socket.on('data', (bytes: Buffer) => onBytes(socket, bytes))
   if (credentials && !isIP(broker.host)) {
     // For the next address of a name Node makes the connection anew, with what the shared context holds by then.
     const again = (): void => void contextFor(broker.ca, credentials)
@@ -107,6 +109,9 @@ function openWebSocket(options: LinkOptions, onBytes?: OnBytes): DeviceSocket {
 }
 
 type OnBytes = (socket: DeviceSocket, bytes: Buffer) => void
+
+/** Its sockets do not say which of them an `onread` is for. */
+const ON_BUN = process.versions['bun'] !== undefined
 
 const inbox = Buffer.allocUnsafeSlow(65_536)
 const readers = new Map<OnBytes, { buffer: Buffer; callback: (count: number) => boolean }>()
@@ -168,12 +173,16 @@ function contextFor(ca: string | null, credentials: Credentials | null): SecureC
   const own = (): SecureContext => createSecureContext({ ...trust, key, cert: leaf + issuers })
   // OpenSSL keeps a certificate for each type of key, and would choose among them: a context must not see two types.
   const trusted = createHash('sha256').update(`${ca}\n${issuers}`).digest('base64')
-  const context = remembered(`${trusted}${keyType}`, own)
-  const native = context.context as Native
-  if (!native?.setCert || !native.setKey) return own()
+  const context = remembered(`${trusted}${keyType}`, () => {
+    const made = own()
+    latest.set(made, credentials)
+    return made
+  })
   // Where all devices have the same, one parsed copy serves them: 6 KiB less for each.
   const given = latest.get(context)
   if (given?.leaf === leaf && given.key === key) return context
+  const native = context.context as Native
+  if (!native?.setCert || !native.setKey) return own()
   native.setCert(leaf)
   native.setKey(key)
   latest.set(context, credentials)

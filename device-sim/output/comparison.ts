@@ -4,6 +4,7 @@ import { differenceOf, type Interval, intervalOf } from '../results/intervals.ts
 import type { Summary } from '../results/summary.ts'
 import { type Metric, metrics } from './compared-metrics.ts'
 import { plain, protocolText, type Unit } from './figures.ts'
+import { runtimesOf } from './runtimes.ts'
 
 export type Change = 'same' | 'better' | 'worse' | 'other' | 'unknown'
 
@@ -157,6 +158,7 @@ function notesOf(runsA: readonly Summary[], runsB: readonly Summary[]): string[]
   differ('CPUs', ({ run }) => run.tool.cpus)
   differ('versions of rollcall', ({ run }) => run.tool.version)
   differ('versions of Node', ({ run }) => run.tool.node)
+  differ('runtimes of workers', ({ run }) => runtimesOf(run).join(' and '))
   if (Math.abs(a.seconds - b.seconds) > a.seconds * SAME_RATIO) {
     notes.push(`lengths differ: ${Math.round(a.seconds)} s and ${Math.round(b.seconds)} s`)
   }

@@ -15,6 +15,7 @@ import {
   rate,
   verdictWord,
 } from './figures.ts'
+import { runtimesOf } from './runtimes.ts'
 
 type Paint = (style: 'bold' | 'green' | 'red', text: string) => string
 
@@ -84,8 +85,15 @@ export function summaryText(summary: Summary, stdout: NodeJS.WriteStream): strin
   for (const { text, seconds } of summary.limits) lines.push(row('limit', `${plain(text)} (${seconds} s)`))
   const cpu =
     tool.cpuMicrosPerMessage === null ? '' : `, ${Math.round(tool.cpuMicrosPerMessage)} µs a message`
+  const runtimes = runtimesOf(run)
+  const elsewhere = runtimes.every(name => name.startsWith('node '))
+    ? ''
+    : `, on ${plain(runtimes.join(' and '))}`
   lines.push(
-    row('simulator', `${tool.cpuSeconds.toFixed(1)} s CPU${cpu}, at most ${mebibytes(tool.rssMaxBytes)}`),
+    row(
+      'simulator',
+      `${tool.cpuSeconds.toFixed(1)} s CPU${cpu}, at most ${mebibytes(tool.rssMaxBytes)}${elsewhere}`,
+    ),
   )
   if (summary.watched) {
     const { pids, cpuSeconds, cpuMicrosPerMessage: micros, rssMaxBytes } = summary.watched

@@ -24,7 +24,15 @@ export async function buildPackage(into: string): Promise<string[]> {
       minify: true,
       outDir: join(into, 'dist'),
       rollupOptions: {
-        input: { main: join(here, 'main.ts'), 'workers/worker': join(simulator, 'workers/worker.ts') },
+        input: {
+          main: join(here, 'main.ts'),
+          ...Object.fromEntries(
+            ['workers/worker', 'workers/runtime-trial-device'].map(name => [
+              name,
+              join(simulator, `${name}.ts`),
+            ]),
+          ),
+        },
         output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: '[name].js' },
       },
     },

@@ -21,11 +21,26 @@ export type RunFacts = {
   sources: string[]
   groups: GroupFacts[]
   stages: StageFacts[]
-  tool: { version: string; node: string; platform: string; cpus: number; memoryBytes: number }
+  /** `runtime` is that of the workers here, such as `bun 1.4.5`; files of earlier versions have none. */
+  tool: {
+    version: string
+    node: string
+    runtime?: string
+    platform: string
+    cpus: number
+    memoryBytes: number
+  }
 }
 
 /** `clockErrorMs`: the most by which its clock, corrected, was wrong. Latencies between machines hold that error. */
-export type AgentFacts = { name: string; workers: number; cpus: number; node: string; clockErrorMs: number }
+export type AgentFacts = {
+  name: string
+  workers: number
+  cpus: number
+  node: string
+  runtime?: string
+  clockErrorMs: number
+}
 
 type GroupFacts = {
   name: string

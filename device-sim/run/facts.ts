@@ -6,7 +6,7 @@ import type { RunOptions } from './run-options.ts'
 
 /** `at` is the start of the run. */
 export function factsOf(
-  { plan, source, target, version }: RunOptions,
+  { plan, source, target, runtime, version }: RunOptions,
   workers: number,
   runId: string,
   at: Date,
@@ -35,6 +35,7 @@ export function factsOf(
     tool: {
       version,
       node: process.version,
+      runtime: `${runtime.name} ${runtime.version}`,
       platform: `${process.platform} ${process.arch}`,
       cpus: availableParallelism(),
       memoryBytes: totalmem(),

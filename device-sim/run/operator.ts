@@ -12,8 +12,8 @@ import { chanceOf } from '../random.ts'
 import type { Expectation } from '../results/summary.ts'
 import type { ActionPlan, Plan } from '../scenario/plan.ts'
 import { forEachBounded } from '../schedule.ts'
+import { machineNow } from '../workers/machine-clock.ts'
 import type { Pool } from '../workers/pool.ts'
-import { machineNow } from '../workers/protocol.ts'
 import type { Participant } from './participants.ts'
 
 export type Operator = {

@@ -1,6 +1,7 @@
 // What a run is given: its plan, its target, its outputs, and the signals that end it. Data alone.
 import type { RunListeners } from '../results/run-listeners.ts'
 import type { Plan } from '../scenario/plan.ts'
+import type { WorkerRuntime } from '../workers/runtime.ts'
 import type { RunTarget } from './target.ts'
 import type { AgentsTarget } from './worker-slots.ts'
 
@@ -19,6 +20,8 @@ export type RunOptions = {
   operatorCommand: string | null
   /** The machines that devices are on, where it is not this one. */
   agents?: AgentsTarget | null
+  /** Of the workers on this machine. */
+  runtime: WorkerRuntime
   /** Attempts without one admitted after which the run stops; 0 never. */
   failFast?: number
   enrollConcurrency: number

@@ -10,6 +10,7 @@ import type { Plan } from '../scenario/plan.ts'
 import type { WorkerSlot } from '../workers/channel.ts'
 import { descriptorsMax } from '../workers/descriptors.ts'
 import { localWorker } from '../workers/local-worker.ts'
+import type { WorkerRuntime } from '../workers/runtime.ts'
 import { shortages, workersFor } from './limits.ts'
 
 export type AgentsTarget = { addresses: AgentAddress[]; identity: Identity }
@@ -27,9 +28,9 @@ export async function findWorkerSlots(
   plan: Plan,
   devices: number,
   agents: AgentsTarget | null,
-  { version, signal }: { version: string; signal: AbortSignal },
+  { version, signal, runtime }: { version: string; signal: AbortSignal; runtime: WorkerRuntime },
 ): Promise<WorkerSlots> {
-  if (!agents) return here(plan, devices)
+  if (!agents) return here(plan, devices, runtime)
   const { connectAgents } = await import('../agents/coordinator.ts')
   const connected = await connectAgents({ ...agents, version, signal, groups: plan.groups.length })
   try {
@@ -40,12 +41,12 @@ export async function findWorkerSlots(
   }
 }
 
-function here(plan: Plan, devices: number): WorkerSlots {
+function here(plan: Plan, devices: number, runtime: WorkerRuntime): WorkerSlots {
   const descriptors = descriptorsMax()
   const workers = plan.workers ?? workersFor(devices, availableParallelism(), descriptors)
   const short = shortages(devices, workers, plan.sources.length, descriptors)
   if (short.length > 0) throw new RunFailed(short.join('; '))
-  const slots = Array.from({ length: workers }, (_, index) => localWorker(`worker ${index + 1}`))
+  const slots = Array.from({ length: workers }, (_, index) => localWorker(`worker ${index + 1}`, runtime))
   return { slots, agents: () => [], close: () => {} }
 }
 
@@ -69,6 +70,6 @@ async function onAgents(plan: Plan, devices: number, { connected, close }: Agent
 }
 
 function factsOf({ agent, workers }: { agent: ConnectedAgent; workers: number }): AgentFacts {
-  const { name, cpus, node } = agent
-  return { name, workers, cpus, node, clockErrorMs: Math.round(agent.clockErrorMs() * 1000) / 1000 }
+  const { name, cpus, node, runtime } = agent
+  return { name, workers, cpus, node, runtime, clockErrorMs: Math.round(agent.clockErrorMs() * 1000) / 1000 }
 }

@@ -1,8 +1,10 @@
-// A worker as a process of this machine. Does not know what it is told.
+// A worker as a process of this machine, on Node or on Bun. Does not know what it is told.
 import { type ChildProcess, fork } from 'node:child_process'
 import { scriptFile } from '../assets.ts'
 import type { WorkerSlot } from './channel.ts'
-import type { FromWorker } from './protocol.ts'
+import { machineNow } from './machine-clock.ts'
+import type { FromWorker, ToWorker } from './protocol.ts'
+import { onNode, type WorkerRuntime } from './runtime.ts'
 
 /**
  * What the memory of thousands of connections is best served by (ADR 0034). Node keeps two buffers for each, 16 and 64 KiB of which
@@ -18,7 +20,16 @@ const MALLOC = {
   MALLOC_MMAP_MAX_: '50000',
 }
 
-function start(): ChildProcess {
+function start(runtime: WorkerRuntime): ChildProcess {
+  if (runtime.name === 'bun') {
+    return fork(scriptFile('workers/worker'), [], {
+      execPath: runtime.program,
+      execArgv: [],
+      // Bun and Node do not read each other's other form.
+      serialization: 'json',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+  }
   return fork(scriptFile('workers/worker'), [], {
     serialization: 'advanced',
     execArgv: NODE_FLAGS,
@@ -30,7 +41,7 @@ function start(): ChildProcess {
 let ahead: ChildProcess | null = null
 /** Commands and flags that run nothing in workers of this machine. */
 const WITHOUT_WORKERS =
-  /^(agent|check|clean|compare|conformance|help|presets|schema|--agents(=.*)?|--help|--version)$/
+  /^(agent|check|clean|compare|conformance|help|presets|schema|--(agents|runtime)(=.*)?|--help|--version)$/
 
 /**
  * Starts a worker while the rest of the program is still loading, where the command line (without the program's name) looks like
@@ -38,7 +49,7 @@ const WITHOUT_WORKERS =
  */
 export function startWorkerAhead(args: readonly string[]): void {
   if (args.some(argument => WITHOUT_WORKERS.test(argument))) return
-  ahead = start()
+  ahead = start(onNode)
   ahead.on('error', () => {})
   ahead.unref()
   ahead.channel?.unref()
@@ -54,18 +65,22 @@ function takeAhead(): ChildProcess | null {
   return child
 }
 
-export function localWorker(name: string): WorkerSlot {
+export function localWorker(name: string, runtime: WorkerRuntime): WorkerSlot {
   return {
     name,
     open(listener) {
-      const child = takeAhead() ?? start()
-      child.on('message', (message: FromWorker) => listener.message(message))
+      const child = (runtime.name === 'node' ? takeAhead() : null) ?? start(runtime)
+      const send = (message: ToWorker): void => {
+        if (child.connected) child.send(message, () => {})
+      }
+      child.on('message', (message: FromWorker) => {
+        if (message.is === 'ask') send({ do: 'tell', asked: message.at, now: machineNow() })
+        else listener.message(message)
+      })
       child.on('error', () => {})
       child.once('exit', (code, signal) => listener.ended(signal ?? `exit code ${code}`))
       return {
-        send(message) {
-          if (child.connected) child.send(message, () => {})
-        },
+        send,
         kill: () => void child.kill('SIGKILL'),
       }
     },

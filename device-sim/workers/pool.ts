@@ -20,7 +20,7 @@ export type Pool = {
   look(patienceMs: number): Promise<void>
   /** Stops messages; returns the streams once no message is in flight. */
   quiet(drainMs: number): Promise<void>
-  /** Counts what subscribers lack; `clocksDifferMs` is the most between two workers. @returns pairs that the ledgers had no room for. */
+  /** Counts what subscribers lack; `clocksDifferMs` is the most between two machines. @returns pairs that the ledgers had no room for. */
   settle(clocksDifferMs: number): Promise<number>
   end(): Promise<void>
   /** Kills the remaining workers. */
@@ -90,9 +90,14 @@ export function createPool(slots: readonly WorkerSlot[], listener: PoolListener)
     })
   }
 
+  let clockErrorMs = 0
+
   async function mustBeReady(worker: Worker, message: ToWorker): Promise<void> {
     const answer = await ask(worker, message)
-    if (answer?.is === 'ready') return
+    if (answer?.is === 'ready') {
+      clockErrorMs = Math.max(clockErrorMs, answer.clockErrorMs ?? 0)
+      return
+    }
     const why = answer?.is === 'failed' ? answer.message : 'a worker ended'
     throw new RunFailed(`the run cannot start: ${why}`)
   }
@@ -131,7 +136,11 @@ export function createPool(slots: readonly WorkerSlot[], listener: PoolListener)
       const overflows = await Promise.all(
         workers.map(async worker => {
           const own = worker.listens ? streams : []
-          const answer = await ask(worker, { do: 'settle', streams: own, clocksDifferMs })
+          const answer = await ask(worker, {
+            do: 'settle',
+            streams: own,
+            clocksDifferMs: clocksDifferMs + 2 * clockErrorMs,
+          })
           return answer?.is === 'settled' ? answer.ledgerOverflow : 0
         }),
       )

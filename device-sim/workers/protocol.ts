@@ -1,4 +1,4 @@
-// What parent and worker processes say to each other. Types alone; every message is plain data.
+// What parent and worker processes say to each other. Types alone; every message is plain data, also as JSON.
 
 import type { Stream } from '../fleet/delivery-tracker.ts'
 import type { DeviceSpec } from '../fleet/device-state.ts'
@@ -21,6 +21,8 @@ export type ToWorker =
       broker: Broker
       replays: [file: string, text: string][]
     }
+  /** Answers `ask`: the machine's time, in answer to the question of that time. */
+  | { do: 'tell'; asked: number; now: number }
   /** From an agent: how far the parent's clock is ahead of this machine's. */
   | { do: 'clock'; offsetMs: number }
   /** Parts of the fleet, some at a time. */
@@ -47,17 +49,13 @@ export type ToWorker =
   | { do: 'end' }
 
 export type FromWorker =
-  | { is: 'ready' }
+  /** `clockErrorMs`: the most by which its clock is not the machine's. */
+  | { is: 'ready'; clockErrorMs?: number }
+  /** What time it is on the machine, asked at that time of its own clock. Answered by the process that started the worker. */
+  | { is: 'ask'; at: number }
   | { is: 'tick'; tick: Tick; findings: Findings }
   | { is: 'quiet'; streams: Stream[]; listens: boolean }
   | { is: 'settled'; ledgerOverflow: number }
   | { is: 'ended' }
   /** The worker cannot go on; it ends after this. */
   | { is: 'failed'; message: string }
-
-const offsetMs = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now()
-
-/** Milliseconds on the machine's monotonic clock. */
-export function machineNow(): number {
-  return offsetMs + performance.now()
-}

@@ -25,7 +25,8 @@ import {
 } from '../results/tick.ts'
 import type { Plan } from '../scenario/plan.ts'
 import { createSchedule, forEachBounded } from '../schedule.ts'
-import { type FromWorker, machineNow, type ToWorker } from './protocol.ts'
+import { askForMachineClock, machineNow } from './machine-clock.ts'
+import type { FromWorker, ToWorker } from './protocol.ts'
 
 const TICK_MS = 1_000
 const DRAIN_LOOK_MS = 10
@@ -51,6 +52,8 @@ function send(message: FromWorker): Promise<void> {
     process.send?.(message, () => resolve())
   })
 }
+
+const clock = askForMachineClock(at => void send({ is: 'ask', at }))
 
 async function prepare(message: Extract<ToWorker, { do: 'prepare' }>): Promise<void> {
   plan = message.plan
@@ -191,9 +194,10 @@ async function carryOut(message: ToWorker): Promise<void> {
     clockOffsetMs = message.offsetMs
     return
   }
+  if (message.do === 'tell') return clock.answer(message.asked, message.now)
   if (message.do === 'prepare') {
     await prepare(message)
-    return send({ is: 'ready' })
+    return send({ is: 'ready', clockErrorMs: await clock.known })
   }
   if (!context || !plan) throw new Error(`${message.do} before prepare`)
   const of = context

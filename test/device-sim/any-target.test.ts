@@ -125,14 +125,19 @@ describe('the simulator', () => {
       () => ({ broker: `wss://127.0.0.1:${ports.wss}`, identities: 'none', insecure: true, ...password }),
     ],
   ]
+  const onBunToo = new Set([
+    'TLS with one certificate for all, and a pinned server',
+    'WebSocket over TLS, the server not verified',
+  ])
   for (const [what, flags] of ways) {
-    for (const [link, protocol] of [
-      ['lean', 5],
-      ['mqttjs', 4],
+    for (const [link, protocol, runtime] of [
+      ['lean', 5, 'node'],
+      ['mqttjs', 4, 'node'],
+      ...(onBunToo.has(what) ? ([['lean', 5, 'bun']] as const) : []),
     ] as const) {
-      it(`speaks MQTT over ${what}, by the ${link} link in version ${protocol}`, async () => {
+      it(`speaks MQTT over ${what}, by the ${link} link in version ${protocol} on ${runtime}`, async () => {
         const enough = ({ population, received }: Sum) => population.connected === 4 && received > 4
-        const { summary } = await runText(scenario(link, protocol), flags(), { enough })
+        const { summary } = await runText(scenario(link, protocol), flags(), { enough, runtime })
         assert.deepEqual(summary.verdict, { passed: true, exitCode: 0, breaches: [] })
         assert.equal(summary.enrollment, null)
       })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
+import type { RuntimeName } from '../../device-sim/workers/runtime.ts'
 import { startMosquitto } from '../e2e/mosquitto-server.ts'
 import { scratch } from '../e2e/system.ts'
 import { startCountingProxy } from './fakes/counting-proxy.ts'
@@ -35,9 +36,14 @@ stages:
 thresholds: ['lost = 0', 'duplicated = 0', 'connected = 100%', 'unacknowledged = 0', 'received > 0']
 `
 
-async function agrees(port: number, protocol: string, topQos: number): Promise<void> {
+async function agrees(
+  port: number,
+  protocol: string,
+  topQos: number,
+  runtime: RuntimeName = 'node',
+): Promise<void> {
   using proxy = await startCountingProxy(port)
-  const { summary } = await runText(scenario(protocol, topQos), { broker: proxy.url })
+  const { summary } = await runText(scenario(protocol, topQos), { broker: proxy.url }, { runtime })
   assert.deepEqual(summary.verdict, { passed: true, exitCode: 0, breaches: [] })
   const { counts } = proxy
   const each = Object.values(summary.traffic)
@@ -63,14 +69,18 @@ const answers = (port: number) =>
   })
 
 describe('one scenario, counted by the simulator and by an observer', () => {
-  for (const protocol of ["'3.1.1'", '5']) {
-    it(`at mosquitto in MQTT ${protocol}`, async () => {
+  for (const [protocol, runtime] of [
+    ["'3.1.1'", 'node'],
+    ['5', 'node'],
+    ['5', 'bun'],
+  ] as const) {
+    it(`at mosquitto in MQTT ${protocol}, devices on ${runtime}`, async () => {
       using context = scratch()
       await using mosquitto = await startMosquitto(port => {
         writeFileSync(context.at('m.conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\n`)
         return context.at('m.conf')
       }, answers)
-      await agrees(mosquitto.port, protocol, 2)
+      await agrees(mosquitto.port, protocol, 2, runtime)
     })
   }
 

@@ -17,6 +17,7 @@ const INSTALLED_BYTES_MAX = 15 * 1024 * 1024
 
 describe('the package rollcall-sim', () => {
   const world = temporaryDirectory()
+  const path = `${join(repository, 'node_modules', '.bin')}:${process.env['PATH']}`
   const built = join(world.path, 'built')
   const elsewhere = join(world.path, 'elsewhere')
   const installed = join(elsewhere, 'node_modules', 'rollcall-sim')
@@ -24,6 +25,7 @@ describe('the package rollcall-sim', () => {
   const sim = (...args: string[]) =>
     run(process.execPath, [join(elsewhere, 'node_modules', '.bin', 'rollcall-sim'), ...args], {
       cwd: elsewhere,
+      env: { ...process.env, PATH: path },
     }).then(
       ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
       ({ code, stdout, stderr }) => ({ code: Number(code), stdout: String(stdout), stderr: String(stderr) }),
@@ -33,7 +35,6 @@ describe('the package rollcall-sim', () => {
     packages = await buildPackage(built)
     mkdirSync(elsewhere)
     writeFileSync(join(elsewhere, 'package.json'), '{"private":true}')
-    const path = `${join(repository, 'node_modules', '.bin')}:${process.env['PATH']}`
     const options = { cwd: elsewhere, env: { ...process.env, PATH: path } }
     const { stdout } = await run('npm', ['pack', '--pack-destination', world.path, built], options)
     const tarball = join(world.path, stdout.trim().split('\n').at(-1) ?? '')
@@ -59,28 +60,40 @@ describe('the package rollcall-sim', () => {
     for (const name of packages) assert.match(licenses, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+: \\w`, 'm'))
   })
 
-  it('runs a fleet against a broker, writes a report, and tells its version', async () => {
-    const broker = new Aedes()
-    await broker.listen()
-    const server = createServer(socket => broker.handle(socket)).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    try {
-      const { port } = server.address() as AddressInfo
-      // It ends when all is sent, however long this machine takes.
-      const fleet = ['-c', '10', '-R', '200', '-I', '50', '-L', '20', '-q', '1', '-t', 'x/%i', '-V', '4']
-      const where = ['-h', '127.0.0.1', '-p', String(port)]
-      const ran = await sim('pub', ...where, ...fleet, '--report', 'r.html', '-o', 'json')
-      assert.equal(ran.code, 0, ran.stdout + ran.stderr)
-      const { connects, traffic } = JSON.parse(ran.stdout)
-      assert.deepEqual([connects.admitted, traffic.qos1.sent], [10, 20])
-      assert.match(readFileSync(join(elsewhere, 'r.html'), 'utf8'), /uPlot/)
-    } finally {
-      server.close()
-      await new Promise<void>(resolve => broker.close(resolve))
-    }
-    const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
-    assert.deepEqual(await sim('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
-  })
+  for (const runtime of ['node', 'bun'])
+    it(`runs a fleet on ${runtime} against a broker, writes a report, and tells its version`, async () => {
+      const broker = new Aedes()
+      await broker.listen()
+      const server = createServer(socket => broker.handle(socket)).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      try {
+        const { port } = server.address() as AddressInfo
+        // It ends when all is sent, however long this machine takes.
+        const fleet = ['-c', '10', '-R', '200', '-I', '50', '-L', '20', '-q', '1', '-t', 'x/%i', '-V', '4']
+        const where = ['-h', '127.0.0.1', '-p', String(port)]
+        const ran = await sim(
+          'pub',
+          ...where,
+          ...fleet,
+          '--report',
+          'r.html',
+          '-o',
+          'json',
+          '--runtime',
+          runtime,
+        )
+        assert.equal(ran.code, 0, ran.stdout + ran.stderr)
+        const { connects, traffic, run } = JSON.parse(ran.stdout)
+        assert.equal(run.tool.runtime.split(' ')[0], runtime)
+        assert.deepEqual([connects.admitted, traffic.qos1.sent], [10, 20])
+        assert.match(readFileSync(join(elsewhere, 'r.html'), 'utf8'), /uPlot/)
+      } finally {
+        server.close()
+        await new Promise<void>(resolve => broker.close(resolve))
+      }
+      const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+      assert.deepEqual(await sim('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
+    })
 
   it('says what is wrong with a command line, by exit code 2', async () => {
     const { code, stderr } = await sim('--devices', 'many')

@@ -6,6 +6,7 @@ import { assetFile, uplotFile } from '../../assets.ts'
 import type { Sample } from '../../results/sample.ts'
 import type { Summary } from '../../results/summary.ts'
 import { clock, count, duration, mebibytes, plain, protocolText, verdictWord } from '../figures.ts'
+import { runtimesOf } from '../runtimes.ts'
 import { type Chart, chartsOf } from './charts.ts'
 import { heatMaps, waterfall } from './drawings.ts'
 import { html, jsonText, type Markup, verbatim } from './markup.ts'
@@ -145,7 +146,7 @@ function facts({ run, enrollment, tool, watched, subscriptions, answered }: Summ
     ],
     [
       'Processes',
-      `${run.workers}${run.sources.length > 0 ? `, from ${run.sources.map(plain).join(', ')}` : ''}`,
+      `${run.workers}, ${runtimesOf(run).map(plain).join(' and ')}${run.sources.length > 0 ? `, from ${run.sources.map(plain).join(', ')}` : ''}`,
     ],
     ...(run.agents ?? []).map(({ name, workers, cpus, node, clockErrorMs }): [string, string] => [
       'Agent',

@@ -5,7 +5,6 @@ import { connect, createServer, type Socket } from 'node:net'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { readAgentAddresses, readHostAndPort } from '../../../device-sim/agents/addresses.ts'
-import { createClockEstimate } from '../../../device-sim/agents/clock.ts'
 import { openPeer } from '../../../device-sim/agents/frames.ts'
 import { fromAgent } from '../../../device-sim/agents/messages.ts'
 import { noFindings } from '../../../device-sim/fleet/worker-context.ts'
@@ -19,6 +18,7 @@ import {
 import { planOf } from '../../../device-sim/scenario/plan.ts'
 import { presetFile, presetNames } from '../../../device-sim/scenario/presets.ts'
 import { readScenario } from '../../../device-sim/scenario/read.ts'
+import { createClockEstimate } from '../../../device-sim/workers/clock-estimate.ts'
 
 describe('the clock of another machine', () => {
   it('is known within the error that is said, whatever the way to and fro takes', () => {

@@ -8,6 +8,7 @@ import type { RunOptions } from '../../../device-sim/run/run-options.ts'
 import { findRunTarget, type RunFlags } from '../../../device-sim/run/target.ts'
 import { planOf } from '../../../device-sim/scenario/plan.ts'
 import { parseScenario } from '../../../device-sim/scenario/read.ts'
+import { chooseRuntime, type RuntimeName } from '../../../device-sim/workers/runtime.ts'
 
 export type Ran = { summary: Summary; samples: Sample[]; events: RunEvent[] }
 
@@ -30,6 +31,8 @@ export type RunChoices = {
   operator?: string
   agents?: RunOptions['agents']
   version?: string
+  /** That the workers run on. */
+  runtime?: RuntimeName
   onSample?: (sample: Sample) => void
   onEvent?: (event: RunEvent) => void
 }
@@ -64,6 +67,7 @@ export async function runText(yaml: string, flags: RunFlags, choices: RunChoices
     timeUp: timeUp.signal,
     operatorCommand: choices.operator ?? null,
     agents: choices.agents ?? null,
+    runtime: await chooseRuntime(choices.runtime),
     enrollConcurrency: 8,
     version: choices.version ?? '0',
   }

@@ -3,25 +3,14 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
+import { marked } from '../../harness/marked-processes.ts'
 import { until } from '../../harness/until.ts'
 
 const program = join(import.meta.dirname, '../../../device-sim/package/main.ts')
-
-/** Processes of this machine whose environment has the mark. */
-function marked(mark: string): string[] {
-  return readdirSync('/proc').filter(name => {
-    try {
-      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/environ`, 'latin1').includes(mark)
-    } catch {
-      return false
-    }
-  })
-}
 
 function run(...args: string[]) {
   const mark = `ROLLCALL_TEST_MARK=${randomBytes(8).toString('hex')}`

@@ -1,4 +1,4 @@
-// How far another machine's monotonic clock is ahead of ours, from questions answered with its time. Pure.
+// How far another clock, of another machine or process, is ahead of ours, from questions answered with its time. Pure.
 // Does not know how questions travel.
 
 export type ClockEstimate = {
