@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # PostgreSQL 15 and pg 8.23.1: a commit whose wait for the synchronous standby is cancelled succeeds, and statement_timeout does not bound that wait.
 #
-# A good engineer expects: with `synchronous_standby_names` set a commit that was answered is on the standby; who cancels a statement gets an error; and
+# A good engineer expects: with `synchronous_standby_names` set a commit that was answered is on the standby; a cancelled statement is an error; and
 # `statement_timeout` ends a statement that takes longer.
 # What happens: while no standby answers, the INSERT waits well beyond its statement_timeout. `pg_cancel_backend`, the usual remedy for what hangs, makes it
 # succeed: the promise of pg resolves with its row count. The warning that the row "might not have been replicated" is a 'notice' event of the client, which
