@@ -42,8 +42,7 @@ after(async () => {
 /** The least of several: what the broker itself does now and then takes 200 KB for some collections. */
 async function bytes(): Promise<number> {
   let least = Number.POSITIVE_INFINITY
-  for (let measured = 0; measured < 3; measured += 1)
-    least = Math.min(least, (await broker.measure()).bytes)
+  for (let measured = 0; measured < 3; measured += 1) least = Math.min(least, (await broker.measure()).bytes)
   return least
 }
 const figure = async (name: string) =>
