@@ -10,8 +10,8 @@ import { length } from './length.ts'
 const IN_TIME_MS = 10_000
 /** Timers fire late on a machine that is busy with other tests, and what is opened late is closed late. */
 const SLACK_MS = length(30_000, 1_500)
-/** A client that waited for those that never finish would wait longer: for their five seconds, or their ten. */
-const CONNECT_MS = length(4_000, 1_000)
+/** Briefly, on any machine, what counts is that clients are answered while those that never finish are there. */
+const CONNECT_MS = length(IN_TIME_MS + SLACK_MS, 1_000)
 const VISITS = length(5, 20)
 /** Between two visits, so that the visitor is not the load. */
 const PAUSE_MS = 25
@@ -114,8 +114,10 @@ describe('connections that never finish', { concurrency: true }, () => {
         openTcp(port, '127.0.0.1', index % 2 ? clientHello([]).subarray(0, 60) : undefined),
       ),
     )
-    const closed = Promise.all(sockets.map(whenClosed))
+    let open = sockets.length
+    const closed = Promise.all(sockets.map(socket => whenClosed(socket).then(() => --open)))
     assert.equal((await system.api.call('GET', '/v1/whoami')).status, 200)
+    assert.ok(open > 0, 'it did not wait for them')
     assert.ok(performance.now() - began < CONNECT_MS)
     await closed
     assert.ok(performance.now() - began < IN_TIME_MS + SLACK_MS)
