@@ -33,6 +33,8 @@ export function createNodesModel() {
   let now = 0
   /** Payloads that some member of a group must have. */
   let sharedOwed = new Set<string>()
+  /** Clients that may still have a session from before, and be members of groups by it. */
+  const uncertain = new Set<string>()
   const forbidden = new Set<string>()
 
   const membersOf = (topic: string) =>
@@ -51,27 +53,39 @@ export function createNodesModel() {
       if (granted > 0) must.add(payload)
       if (granted === 2) once.add(payload)
     }
+    if (uncertain.size > 0) return // it may be given to such a member, and end with its session
     const members = membersOf(topic)
     if (members.length > 0 && members.every(({ session, qos: granted }) => session.isKept && granted))
       sharedOwed.add(payload)
   }
 
+  function end(client: string): void {
+    const session = sessions.get(client)
+    sessions.delete(client)
+    if (session !== undefined && membersLeft(session)) sharedOwed = new Set()
+  }
+
   return {
-    /** Gives whether the broker is to have a session; null where that is not known. */
+    /** Gives whether the broker is to have a session. */
     connected(client: string, isKept: boolean): boolean {
-      const before = sessions.get(client)
-      const isPresent = before?.isKept === true && isKept
-      if (!isPresent) sessions.set(client, { isKept, filters: new Map(), must: new Set(), once: new Set() })
-      if (!isPresent && before !== undefined && membersLeft(before)) sharedOwed = new Set()
+      const isPresent = sessions.get(client)?.isKept === true && isKept
+      if (!isPresent) {
+        end(client)
+        sessions.set(client, { isKept, filters: new Map(), must: new Set(), once: new Set() })
+      }
+      uncertain.delete(client)
       return isPresent
     },
     /** Its connection ended: a session that is not kept with it. */
     disconnected(client: string): void {
-      const session = sessions.get(client)
-      if (session === undefined || session.isKept) return
-      sessions.delete(client)
-      if (membersLeft(session)) sharedOwed = new Set()
+      if (sessions.get(client)?.isKept === false) end(client)
     },
+    /** Its CONNECT was not answered: a session of it may be there, from before or new, or not. */
+    unanswered(client: string): void {
+      end(client)
+      uncertain.add(client)
+    },
+    isUncertain: (client: string) => uncertain.has(client),
     /** `seen` is what has come by then. What is under way comes as the subscription is once it reaches the session: also with less QoS. */
     subscribed(client: string, filter: string, qos: Qos | null, seen: readonly Seen[]): void {
       const session = sessions.get(client)

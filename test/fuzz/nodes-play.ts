@@ -14,7 +14,7 @@ const FILTERS = ['devices/a/#', 'devices/a/x', 'devices/b/#', '$share/g/devices/
 const TOPICS = ['devices/a/x', 'devices/a/y', 'devices/b/x', 'devices/s/x']
 const RETAINED = ['devices/k/x', 'devices/k/y']
 const SETTLE_EVERY = 50
-const HISTORY = 20
+const HISTORY = 60
 
 type Link = { client: MqttClient; node: number }
 type Identified = Identity & { fingerprint: string }
@@ -65,31 +65,20 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     const isPresent = await opened.isPresent
     if (isPresent === null) {
       client.end(true)
-      if (!isKept || session?.isKept !== true) unknown(id) // it may have ended the session, or made one
+      if (!isKept || session?.isKept !== true) model.unanswered(id)
       return false
     }
     before?.client.end(true)
+    const mayBe = model.isUncertain(id)
     const expected = model.connected(id, isKept)
     if (expected && !isPresent) {
       wrong.push(`the session of ${id} was lost, ${where()}`)
     }
-    if (!expected && isPresent && !unknowns.has(id)) wrong.push(`${id} has a session that ended, ${where()}`)
-    unknowns.delete(id)
+    if (!expected && isPresent && !mayBe) wrong.push(`${id} has a session that ended, ${where()}`)
     if (!expected) own = own.slice()
     seen.set(id, own)
     links.set(id, { client, node })
     return true
-  }
-
-  /** Sessions of which nobody knows whether they are there: of such, nothing is asked until a clean start. */
-  const unknowns = new Set<string>()
-  function unknown(id: string): void {
-    model.disconnected(id)
-    if (model.sessions().get(id)?.isKept) {
-      model.connected(id, false)
-      model.disconnected(id)
-    }
-    unknowns.add(id)
   }
 
   function end(id: string): void {

@@ -25,13 +25,15 @@ export function createArrivals(parts: {
   /** Hands it to the members of a group at another node, by the log. */
   passOn(asked: string, node: number, message: Message): void
   hasEnded(node: number): boolean
+  /** Whether this node hears of others now. */
+  hears(): boolean
   onTrouble(error: unknown): void
 }) {
   const { me, versions } = parts
 
   /** Throws where it cannot be written. */
   function deliver(envelope: Envelope, version: number): void {
-    const { message, principal, onlyShared, shares } = envelope
+    const { message, principal, onlyShared, publisherNode, shares } = envelope
     const engine = parts.engine()
     const own = { ...message, sequence: engine.nextSequence() }
     const isRetained = message.retain && versions.isNewer(message.topic, version)
@@ -39,14 +41,19 @@ export function createArrivals(parts: {
     if (onlyShared) {
       // An operator cleared it: nobody is sent anything.
       if (isRetained) engine.keepRetained(own)
-    } else
+    } else {
+      const receive = (isKept: boolean) =>
+        engine.receiveFrom(own, { isRetained: isKept, publisherNode, shares })
+      let left: readonly string[]
       try {
-        engine.receiveFrom(own, { isRetained })
+        left = receive(isRetained)
       } catch (error) {
         if (!(error instanceof QuotaExceeded) || !isRetained) throw error
         parts.onTrouble(error)
-        engine.receiveFrom(own, { isRetained: false })
+        left = receive(false)
       }
+      for (const asked of left) giveToGroup(asked, own)
+    }
     for (const [asked, node] of shares) if (node === me) giveToGroup(asked, own)
   }
 
@@ -63,6 +70,7 @@ export function createArrivals(parts: {
         return false
       }
     },
+    hears: parts.hears,
     onForgotten: asked => parts.engine().forgotten(asked),
   })
 

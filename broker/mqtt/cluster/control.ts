@@ -4,11 +4,15 @@ import { type PastTakeovers, TAKEOVERS_REMEMBERED_MAX } from '../../admission/cl
 import type { TokensLeft } from '../connection/token-bucket.ts'
 import type { Digest, DigestEntry } from './incoming.ts'
 
-/** `groups` are all that the node has members of. */
+/**
+ * `joined` are groups that the node has members of since it said so last, `left` those that it has none of any more. What it said before
+ * is forgotten where it `startsAnew`.
+ */
 export type Control =
   | ({ kind: 'digest' } & Digest)
-  | { kind: 'groups'; from: number; groups: string[] }
+  | ({ kind: 'groups'; from: number } & GroupChange)
   | { kind: 'hello'; from: number }
+export type GroupChange = { startsAnew: boolean; joined: string[]; left: string[] }
 /** A client of a device: its certificate, and where it comes from. */
 export type PeerPlace = { fingerprint: string; address: string }
 /** `by` is the client that comes; null where none waits for it. */
@@ -49,20 +53,20 @@ export function decodeControl(bytes: Uint8Array): Control | null {
   const { kind, from } = value
   if (kind === 'hello') return { kind, from }
   if (kind === 'groups') {
-    const groups = value['groups']
-    if (
-      !Array.isArray(groups) ||
-      groups.length > GROUPS_MAX ||
-      !groups.every(each => typeof each === 'string')
-    )
-      return null
-    return { kind, from, groups }
+    const { startsAnew, joined, left } = value
+    return typeof startsAnew === 'boolean' && areGroups(joined) && areGroups(left)
+      ? { kind, from, startsAnew, joined, left }
+      : null
   }
   const { first, entries } = value
   if (kind !== 'digest' || !isNumber(first) || !Array.isArray(entries) || entries.length > ENTRIES_MAX)
     return null
   const read = entries.map(entryOf)
   return read.includes(null) ? null : { kind, from, first, entries: read as DigestEntry[] }
+}
+
+function areGroups(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= GROUPS_MAX && value.every(each => typeof each === 'string')
 }
 
 function entryOf(entry: unknown): DigestEntry | null {

@@ -9,7 +9,8 @@ import type { SessionMoves } from './session-moves.ts'
 /** What the engine does for the cluster. */
 export type EngineSide = {
   nextSequence(): number
-  receiveFrom(message: Message, from: Arrival): void
+  /** Gives the groups that are left to this node. */
+  receiveFrom(message: Message, from: Arrival): readonly string[]
   isWanted(topic: string): boolean
   giveToGroup(asked: string, message: Message): boolean
   /** A node that has members of this group, the one whose turn it is; null for this one, or where nobody knows of any. */
@@ -29,6 +30,7 @@ export type EngineSide = {
   kept(): Promise<void>
   clearedEpoch(): number
   groupsHere(): string[]
+  groupChanges(): number
   setElsewhere(asked: string, nodes: readonly number[]): void
   /** The connection of a device ended at another node, for this client of it came here. */
   takenOver(clientId: string, ended: PeerPlace, by: PeerPlace): void

@@ -47,6 +47,8 @@ export type ClusterOptions = JoinOptions & {
 export type Cluster = Awaited<ReturnType<typeof openCluster>>
 
 const FLUSH_MS = 1_000
+/** Which nodes have ended is not known any more where that was last read so long ago. */
+const LOOK_AGE_MAX_MS = 3_000
 /** How long the last group of a node that stops is tried. */
 const LAST_GROUP_MS = 5_000
 /** IDs of rows begin here in each life, and two nodes never give the same one. */
@@ -73,6 +75,8 @@ function createCluster(
   let lastId = idsFrom(Date.now(), joined.slot)
   let isInterestNew = false
   let live = 0
+  /** When the nodes were last read from PostgreSQL. */
+  let lookedAt = 0
   let isClosed = false
   let { format } = joined
   const codec = createEnvelopeCodec(open.formats, () => format)
@@ -85,6 +89,7 @@ function createCluster(
     readRetained: async topic => (await asking.ask(client => readRetained(client, [topic])))[0],
     passOn: (asked, node, message) => publishing.passOn(asked, node, message),
     hasEnded: sharedNodes.hasEnded,
+    hears: () => nats.isUp() && performance.now() - lookedAt < LOOK_AGE_MAX_MS,
     onTrouble,
   })
   const incoming = createIncoming({
@@ -120,6 +125,7 @@ function createCluster(
     subject: `${prefix}.c`,
     send: (topic, bytes) => bus.send(topic, bytes),
     groupsHere: () => engine.groupsHere(),
+    groupChanges: () => engine.groupChanges(),
     versioned: versions.written,
   })
   const kept = () => {
@@ -157,11 +163,12 @@ function createCluster(
     if (control === null) onTrouble(error ?? new Error('what came from the bus is nothing that nodes say'))
     else if (control.from === me) return
     else if (control.kind === 'digest') incoming.digest(control)
-    else if (control.kind === 'groups') sharedNodes.set(control.from, control.groups)
+    else if (control.kind === 'groups') sharedNodes.change(control.from, control)
     else outgoing.announceGroups()
   }
 
   function onNodes(nodes: readonly NodeRow[]): void {
+    lookedAt = performance.now()
     const living = new Set(nodes.filter(({ ended }) => !ended).map(({ incarnation }) => incarnation))
     const known = new Set(nodes.map(({ incarnation }) => incarnation))
     for (const node of sharedNodes.nodes())
@@ -243,7 +250,7 @@ function createCluster(
     start(side: EngineSide): void {
       engine = side
       for (const { node, hasEnded, groups } of open.storedGroups) {
-        sharedNodes.set(node, groups)
+        sharedNodes.change(node, { startsAnew: true, joined: groups, left: [] })
         if (hasEnded) sharedNodes.end(node)
       }
       nats.subscribe(`${prefix}.c`, { callback: receiveControl })

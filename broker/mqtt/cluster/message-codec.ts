@@ -30,7 +30,8 @@ export function createEnvelopeCodec(formats: Formats, written: () => number): En
 }
 
 const [RETAIN, EXPIRES, HAS_PRINCIPAL, IS_BACKEND, ONLY_SHARED] = [0x04, 0x08, 0x10, 0x20, 0x40]
-const SHARES_MAX = 1_000
+/** Their number takes 16 bits. */
+const SHARES_MAX = 65_535
 
 export function encodeEnvelope(
   { publisherNode, number, message, principal, onlyShared, shares }: Envelope,
@@ -53,8 +54,9 @@ export function encodeEnvelope(
   const pieces = [head, text(topic), text(publisher), blob(properties)]
   if (principal !== null)
     pieces.push(text(principal.deviceId), text(principal.issuerId), text(principal.serialNumber))
-  pieces.push(uint16(shares.size))
-  for (const [asked, node] of shares) {
+  const told = shares.size > SHARES_MAX ? [...shares].slice(0, SHARES_MAX) : shares
+  pieces.push(uint16(Math.min(shares.size, SHARES_MAX)))
+  for (const [asked, node] of told) {
     const to = Buffer.allocUnsafe(6)
     to.writeUIntBE(node, 0, 6)
     pieces.push(text(asked), to)
@@ -100,7 +102,6 @@ function decoded(bytes: Buffer, { oldest, newest }: Formats): Envelope | null {
     flags & HAS_PRINCIPAL ? { deviceId: readText(), issuerId: readText(), serialNumber: readText() } : null
   if (principal !== null && (principal.deviceId === null || principal.serialNumber === null)) return null
   const count = take(2).readUInt16BE(0)
-  if (count > SHARES_MAX) return null
   const shares = new Map<string, number>()
   for (let n = 0; n < count; n += 1) shares.set(readText() ?? '', take(6).readUIntBE(0, 6))
   return {

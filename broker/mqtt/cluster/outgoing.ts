@@ -1,7 +1,7 @@
 // What this node tells the others once it is durable: the messages themselves, on the subjects of their topics, and a digest of them to all,
 // which comes behind them; and the groups of shared subscriptions that it has members of.
 import type { BusConnection } from '../../bus/connection.ts'
-import { encodeControl } from './control.ts'
+import { encodeControl, type GroupChange } from './control.ts'
 import type { Written } from './group-writer.ts'
 
 /** Of one digest. nats-server takes 1 MiB by default. */
@@ -15,24 +15,31 @@ export function createOutgoing(parts: {
   subject: string
   /** To the nodes that follow the topic. */
   send(topic: string, bytes: Uint8Array): void
-  /** Of the groups that have members here, as they were asked for. */
+  /** The groups that have members here, as they were asked for. */
   groupsHere(): string[]
+  /** Another number after each change of them. */
+  groupChanges(): number
   /** The version of the last of several messages that this node retained on a topic. */
   versioned(topic: string, version: number, number: number): void
 }) {
   const { me, nats, subject } = parts
-  let announced = ''
+  let announced: ReadonlySet<string> = new Set()
+  let changesAnnounced = -1
 
   function tell(control: Parameters<typeof encodeControl>[0]): void {
     if (!nats.isClosed()) nats.publish(subject, encodeControl(control))
   }
 
-  function announceGroups(again: boolean): void {
-    const groups = parts.groupsHere()
-    const text = groups.join('\n')
-    if (text === announced && !again) return
-    announced = text
-    tell({ kind: 'groups', from: me, groups })
+  /** All of them, or what changed. */
+  function announceGroups(startsAnew: boolean): void {
+    const changes = parts.groupChanges()
+    if (changes === changesAnnounced && !startsAnew) return
+    const now = new Set(parts.groupsHere())
+    const joined = startsAnew ? [...now] : [...now].filter(each => !announced.has(each))
+    const left = startsAnew ? [] : [...announced].filter(each => !now.has(each))
+    changesAnnounced = changes
+    announced = now
+    for (const change of inParts({ startsAnew, joined, left })) tell({ kind: 'groups', from: me, ...change })
   }
 
   return {
@@ -65,4 +72,22 @@ export function createOutgoing(parts: {
       }
     },
   }
+}
+
+/** As many messages as it takes for each to be within bounds; none where nothing changed. */
+function* inParts({ startsAnew, joined, left }: GroupChange): Generator<GroupChange> {
+  let part: GroupChange = { startsAnew, joined: [], left: [] }
+  let [entries, bytes] = [0, 0]
+  for (const [which, groups] of Object.entries({ left, joined }) as ['left' | 'joined', string[]][])
+    for (const group of groups) {
+      if (entries === ENTRIES_MAX || bytes > BYTES_MAX) {
+        yield part
+        part = { startsAnew: false, joined: [], left: [] }
+        ;[entries, bytes] = [0, 0]
+      }
+      part[which].push(group)
+      entries += 1
+      bytes += group.length
+    }
+  if (startsAnew || entries > 0) yield part
 }

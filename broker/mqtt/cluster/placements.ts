@@ -1,5 +1,5 @@
 // Messages for shared subscriptions that no member took: the members have gone to another node, of which this one hears soon, or for good.
-// They wait in the order of their topic, for a bounded time and within a bound in bytes.
+// They wait in the order of their topic, for a bounded time and within a bound in bytes. While this node hears of no other one, the time stands.
 import { type Message, weigh } from '../message.ts'
 
 /** How often it is looked for a member, and after how many looks no more. */
@@ -11,9 +11,13 @@ type Waiting = { asked: string; message: Message; bytes: number; lastLook: numbe
 
 const keyOf = (asked: string, topic: string) => `${asked}\0${topic}`
 
-/** `tryPlace` gives whether somebody took the message and does not throw; `onForgotten` is told of each message that is given up. */
+/**
+ * `tryPlace` gives whether somebody took the message and does not throw; `hears` whether this node hears now which groups other nodes have
+ * members of; `onForgotten` is told of each message that is given up.
+ */
 export function createPlacements(parts: {
   tryPlace(asked: string, message: Message): boolean
+  hears(): boolean
   onForgotten(asked: string): void
 }) {
   const lines = new Map<string, Waiting[]>()
@@ -22,7 +26,7 @@ export function createPlacements(parts: {
   let timer: NodeJS.Timeout | null = null
 
   function look(): void {
-    looks += 1
+    if (parts.hears()) looks += 1
     for (const [key, waiting] of lines) {
       let gone = 0
       for (const { asked, message, bytes, lastLook } of waiting) {

@@ -23,7 +23,8 @@ export function createPublishing(parts: {
   const { me, writer, codec } = parts
 
   return {
-    isBefore: (node: number) => me < node,
+    me,
+    isBefore: (node: number) => me < node || parts.hasEnded(node),
     /** A message of QoS 0 that is not to be retained; null of others, and of the broker's own below `$`. */
     live(message: Message): Buffer | null {
       if (message.qos > 0 || message.retain || message.topic.startsWith('$')) return null

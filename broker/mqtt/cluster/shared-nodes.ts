@@ -1,8 +1,12 @@
 // Which nodes have members of which shared subscriptions, as each tells the others. Of one that has ended that is still known, for its
 // sessions come to other nodes: where no living node has members, messages are for theirs. Pure but for what it is told.
+import type { GroupChange } from './control.ts'
+
+/** Of one node: more than its devices can subscribe to. What is beyond is not noted. */
+const GROUPS_MAX = 1_000_000
 
 export function createSharedNodes(parts: { setElsewhere(asked: string, nodes: readonly number[]): void }) {
-  const byNode = new Map<number, ReadonlySet<string>>()
+  const byNode = new Map<number, Set<string>>()
   const ended = new Set<number>()
 
   function tell(asked: string): void {
@@ -11,17 +15,24 @@ export function createSharedNodes(parts: { setElsewhere(asked: string, nodes: re
     parts.setElsewhere(asked, living.length > 0 ? living : all)
   }
 
-  /** All that the node has members of now. */
-  function set(node: number, groups: readonly string[]): void {
-    const before = byNode.get(node) ?? new Set()
-    const now = new Set(groups)
-    if (now.size > 0) byNode.set(node, now)
+  function change(node: number, { startsAnew, joined, left }: GroupChange): void {
+    const groups = byNode.get(node) ?? new Set()
+    const changed = new Set<string>()
+    const kept = new Set(joined)
+    const gone = startsAnew ? [...groups].filter(asked => !kept.has(asked)) : left
+    for (const asked of gone) if (groups.delete(asked)) changed.add(asked)
+    for (const asked of joined)
+      if (groups.size < GROUPS_MAX && !groups.has(asked)) {
+        groups.add(asked)
+        changed.add(asked)
+      }
+    if (groups.size > 0) byNode.set(node, groups)
     else byNode.delete(node)
-    for (const asked of new Set([...before, ...now])) if (before.has(asked) !== now.has(asked)) tell(asked)
+    for (const asked of changed) tell(asked)
   }
 
   return {
-    set,
+    change,
     /** It has ended. */
     end(node: number): void {
       if (ended.has(node)) return
@@ -30,7 +41,7 @@ export function createSharedNodes(parts: { setElsewhere(asked: string, nodes: re
     },
     /** It has ended, and its sessions are with others. */
     forget(node: number): void {
-      set(node, [])
+      change(node, { startsAnew: true, joined: [], left: [] })
       ended.delete(node)
     },
     hasEnded: (node: number) => ended.has(node),

@@ -63,6 +63,7 @@ export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean
     kept: store.kept,
     clearedEpoch: store.clearedEpoch,
     groupsHere: router.groups.here,
+    groupChanges: router.groups.changes,
     setElsewhere: router.groups.setElsewhere,
     takenOver: (deviceId, ended, by) =>
       parts.foundation.events.takenOver({ ...ended, deviceId }, { ...by, deviceId }),

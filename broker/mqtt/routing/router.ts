@@ -16,6 +16,8 @@ export type Subscriber = SessionState | Group
 
 /** What there is beside this node, for the router. */
 export type OtherNodes = {
+  /** The number of this node. */
+  me: number
   /** A message of QoS 1 or 2, or one to be retained, was routed here. Gives whether it is written for others, in the group that is open. */
   published(message: Message, shares: ReadonlyMap<string, number>): boolean
   /** What a topic retains was cleared here. */
@@ -23,8 +25,8 @@ export type OtherNodes = {
   /** Whether this node comes before another one in an order that all agree upon. */
   isBefore(node: number): boolean
 }
-/** Of a message from another node. Shared subscriptions are given theirs by `giveToGroup`. */
-export type Arrival = { isRetained: boolean }
+/** Of a message from another node: `shares` are the groups that this node knew of, with the node whose members get it. */
+export type Arrival = { isRetained: boolean; publisherNode: number; shares: ReadonlyMap<string, number> }
 
 /** What became of a message: `group` is what it was written with, or null; `receivers` are here, and not known where it `isForOthers`. */
 export type Published = { group: Promise<void> | null; receivers: number; isForOthers: boolean }
@@ -63,6 +65,7 @@ export function createRouter(parts: {
   let outcome: Published = NOBODY
   /** Of the message that comes from another node. */
   let arrival: Arrival | null = null
+  let leftHere: string[] = []
   /** Of shared subscriptions, the nodes that get what is being published. */
   let shares: Map<string, number> | null = null
 
@@ -103,16 +106,21 @@ export function createRouter(parts: {
   }
 
   /** Of a group with members on several nodes one node gets it: the publisher's decides. */
-  function isPlacedHere(group: Group, { topic }: Message): boolean {
-    if (arrival !== null) return false
-    if (group.elsewhere === null) return true
+  function isPlacedHere(group: Group, { topic, qos }: Message): boolean {
+    const { others } = parts
+    if (others === null) return true
+    if (arrival !== null) {
+      if (qos > 0 && groups.isLeftHere(group, arrival, others)) leftHere.push(group.asked)
+      return false
+    }
     // What is said below `$`, each node says to those that are there: of those that have members, one to this group.
-    if (topic.startsWith('$')) return group.elsewhere.every(node => parts.others!.isBefore(node))
+    if (topic.startsWith('$')) return group.elsewhere?.every(others.isBefore) ?? true
     const node = groups.place(group)
-    if (node === null) return true
-    shares ??= new Map()
-    shares.set(group.asked, node)
-    return false
+    if (node !== null || qos > 0) {
+      shares ??= new Map()
+      shares.set(group.asked, node ?? others.me)
+    }
+    return node === null
   }
 
   /** Of several subscriptions of one session it gets one copy, with the most QoS of them [MQTT-3.3.4-2]. */
@@ -195,9 +203,13 @@ export function createRouter(parts: {
     groups,
     taps,
     receive,
-    /** A message that another node published. Throws where it cannot be written: then nobody here got it. */
-    receiveFrom(message: Message, from: Arrival): void {
+    /**
+     * A message that another node published. Throws where it cannot be written: then nobody here got it. Of shared subscriptions nobody
+     * is given it: gives those that are left to this node, for `giveToGroup`.
+     */
+    receiveFrom(message: Message, from: Arrival): readonly string[] {
       arrival = from
+      leftHere = []
       const before = publisher
       publisher = null
       try {
@@ -206,6 +218,7 @@ export function createRouter(parts: {
         arrival = null
         publisher = before
       }
+      return leftHere
     },
     /** Gives a message to a member here. Gives whether one takes it. */
     giveToGroup(asked: string, message: Message): boolean {

@@ -45,6 +45,7 @@ export function createSharedGroups(parts: {
   const owed = new WeakMap<SessionState, { messages: Map<number, InFlight>; bytes: number }>()
   let totalBytes = 0
   const bytesMax = Math.min(parts.bounds.offlineBytesMax, REDELIVERY_BYTES_MAX)
+  let changes = 0
   let isClosing = false
 
   function stateOf(state: SessionState, { qos }: Subscription, topic: string): MemberState {
@@ -125,13 +126,16 @@ export function createSharedGroups(parts: {
 
     join(state: SessionState, subscription: Subscription): void {
       const asked = subscription.filter
-      groupOf(asked)?.members.set(state, subscription)
+      const group = groupOf(asked)
+      if (group?.members.size === 0) changes += 1
+      group?.members.set(state, subscription)
     },
 
     leave(state: SessionState, asked: string): void {
       const group = groups.get(asked)
-      group?.members.delete(state)
-      if (group !== undefined) dropWithout(group)
+      if (group === undefined) return
+      if (group.members.delete(state) && group.members.size === 0) changes += 1
+      dropWithout(group)
     },
 
     /** Which other nodes have members of this group; none for an empty list. */
@@ -144,6 +148,8 @@ export function createSharedGroups(parts: {
     /** The groups that have members here. */
     here: (): string[] =>
       [...groups.values()].filter(({ members }) => members.size > 0).map(({ asked }) => asked),
+    /** Another number after each change of which groups have members here. */
+    changes: () => changes,
     get: (asked: string) => groups.get(asked),
 
     /** The node whose members get this message; null for this one. In turn. */
@@ -154,6 +160,19 @@ export function createSharedGroups(parts: {
       const turn = group.turns % (elsewhere.length + isHere)
       group.turns += 1
       return isHere === 1 && turn === 0 ? null : elsewhere[turn - isHere]!
+    },
+
+    /**
+     * Whether a message of another node is for the members here: that node knew of nobody in the group, for they came while the bus was
+     * away, or just before. Of several such nodes the first one takes it.
+     */
+    isLeftHere(
+      { asked, members, elsewhere }: Group,
+      from: { publisherNode: number; shares: ReadonlyMap<string, number> },
+      others: { isBefore(node: number): boolean },
+    ): boolean {
+      if (members.size === 0 || from.shares.has(asked)) return false
+      return elsewhere?.every(node => node === from.publisherNode || others.isBefore(node)) ?? true
     },
 
     /** A message of QoS 1 was sent to a session that is not stored: noted, within bounds. The oldest is forgotten. */

@@ -60,7 +60,11 @@ describe('attacks on nodes', () => {
     const me = await incarnationOf('one')
     const texts = [
       ...['', '{', 'null', '[]', '{"kind":"digest","from":1,"first":1,"entries":[[1]]}'],
-      ...['{"kind":"groups","from":1,"groups":[null]}', '{"kind":"hello","from":-1}', '\u0000\u00ff'],
+      ...[
+        '{"kind":"groups","from":1,"startsAnew":true,"joined":[null],"left":[]}',
+        '{"kind":"hello","from":-1}',
+        '\u0000\u00ff',
+      ],
       ...['{"kind":"digest","from":1e300,"first":1,"entries":[]}', '{"clientId":{},"to":1}'],
     ]
     for (const text of texts)

@@ -130,7 +130,8 @@ describe('what nodes tell each other', () => {
     const inline = Buffer.from([0, 255])
     for (const control of [
       { kind: 'hello', from: 1 },
-      { kind: 'groups', from: 2, groups: ['$share/g/a', '$share/ä/#'] },
+      { kind: 'groups', from: 2, startsAnew: true, joined: ['$share/g/a', '$share/ä/#'], left: [] },
+      { kind: 'groups', from: 2, startsAnew: false, joined: [], left: ['$share/g/a'] },
       {
         kind: 'digest',
         from: 3,
@@ -183,7 +184,9 @@ describe('what nodes tell each other', () => {
       { kind: 'digest', from: 1, first: 1, entries: [1] },
       { kind: 'digest', from: 1, first: 1, entries: [['a', -1, null]] },
       { kind: 'digest', from: -1, first: 1, entries: [] },
-      { kind: 'groups', from: 1, groups: [1] },
+      { kind: 'groups', from: 1, startsAnew: true, joined: [1], left: [] },
+      { kind: 'groups', from: 1, startsAnew: 1, joined: [], left: [] },
+      { kind: 'groups', from: 1, startsAnew: true, joined: [] },
       { kind: 'other', from: 1 },
     ])
       assert.equal(decodeControl(Buffer.from(JSON.stringify(value))), null)

@@ -13,17 +13,20 @@ const message = (topic: string, payload: string | Buffer): Message => ({
 let placed: string[]
 let forgotten: number
 let taken: RegExp
+let hears: boolean
 let placements: ReturnType<typeof createPlacements>
 beforeEach(() => {
   placed = []
   forgotten = 0
   taken = /^$/
+  hears = true
   placements = createPlacements({
     tryPlace(_asked, { topic, payload }) {
       if (!taken.test(topic)) return false
       placed.push(`${topic} ${payload}`)
       return true
     },
+    hears: () => hears,
     onForgotten() {
       forgotten += 1
     },
@@ -55,6 +58,19 @@ test('messages that nobody takes for 15 s are forgotten, each with a word', t =>
   taken = /./
   t.mock.timers.tick(100)
   assert.deepEqual(placed, ['a/x new'])
+})
+
+test('messages are not forgotten while the node hears of no other one', t => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  hears = false
+  placements.add(ASKED, message('a/x', 'one'))
+  t.mock.timers.tick(60_000)
+  hears = true
+  t.mock.timers.tick(14_000)
+  assert.equal(forgotten, 0)
+  taken = /./
+  t.mock.timers.tick(100)
+  assert.deepEqual(placed, ['a/x one'])
 })
 
 test('messages wait within a bound, and what does not fit is forgotten', t => {

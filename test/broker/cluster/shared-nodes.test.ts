@@ -18,8 +18,18 @@ beforeEach(() => {
   })
 })
 
+const joins = (node: number) => shared.change(node, { startsAnew: false, joined: [ASKED], left: [] })
+
+test('what a node says when it starts anew takes the place of all it said before', () => {
+  joins(ONE)
+  shared.change(ONE, { startsAnew: true, joined: [ASKED], left: [] })
+  assert.deepEqual(elsewhere, [ONE])
+  shared.change(ONE, { startsAnew: true, joined: [], left: [] })
+  assert.deepEqual(elsewhere, [])
+})
+
 test('a group whose members are all of a node that has ended is known until that node is forgotten', () => {
-  shared.set(ONE, [ASKED])
+  joins(ONE)
   shared.end(ONE)
   assert.deepEqual(elsewhere, [ONE])
   assert.equal(shared.hasEnded(ONE), true)
@@ -29,12 +39,12 @@ test('a group whose members are all of a node that has ended is known until that
 })
 
 test('a node that lives and has members goes before one that has ended, also where it says so later', () => {
-  shared.set(ONE, [ASKED])
-  shared.set(TWO, [ASKED])
+  joins(ONE)
+  joins(TWO)
   shared.end(ONE)
   assert.deepEqual(elsewhere, [TWO])
-  shared.set(TWO, [])
+  shared.change(TWO, { startsAnew: false, joined: [], left: [ASKED] })
   assert.deepEqual(elsewhere, [ONE])
-  shared.set(TWO, [ASKED])
+  joins(TWO)
   assert.deepEqual(elsewhere, [TWO])
 })

@@ -1,5 +1,5 @@
-// Shared subscriptions whose only member is the stored session of a node that was killed: what is published before another node has that
-// session is for it all the same.
+// Shared subscriptions of which the publisher's node does not know where their members are: for the bus was away, or their node was killed
+// and no other one has their sessions yet. What is published is for them all the same.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createClusterConnections } from '../../../db/cluster/cluster-connections.ts'
@@ -25,9 +25,10 @@ async function storedMemberAt(node: NodeProcess): Promise<void> {
   await client.endAsync()
 }
 
-async function publishAt(node: Listening): Promise<void> {
-  const { client } = await clientAt(node, 'publisher', await nodes.backend('publisher'))
-  for (const text of TEXTS) await client.publishAsync(TOPIC, text, { qos: 1 })
+async function publishAt(node: Listening, qos: 1 | 2 = 1): Promise<void> {
+  const id = `publisher-${node.broker.port}`
+  const { client } = await clientAt(node, id, await nodes.backend(id))
+  for (const text of TEXTS) await client.publishAsync(TOPIC, text, { qos })
   await client.endAsync()
 }
 
@@ -40,6 +41,23 @@ async function assertAllCome(node: Listening): Promise<void> {
   )
   await client.endAsync()
 }
+
+describe('a shared subscription whose members came while the bus was away', () => {
+  it('gets what is published at another node, once', async () => {
+    const [one, two] = await Promise.all([nodes.fork('one'), nodes.fork('two')])
+    const { client, inbox } = await clientAt(one, 'reader', reader)
+    const stored = await clientAt(one, 'stored', await nodes.backend('stored'), { clean: false })
+    await nodes.nats.stop()
+    for (const member of [client, stored.client]) await member.subscribeAsync(`$share/g/${TOPIC}`, { qos: 2 })
+    await publishAt(two, 2)
+    const all = () => [...inbox.all, ...stored.inbox.all].map(({ payload }) => payload)
+    await until(() => all().length >= TEXTS.length)
+    await publishAt(one, 2) // no more of those before
+    await until(() => all().length >= 2 * TEXTS.length)
+    assert.deepEqual(all().toSorted(), [...TEXTS, ...TEXTS].toSorted())
+    for (const each of [client, stored.client]) await each.endAsync()
+  })
+})
 
 describe('a shared subscription whose member was at a killed node', () => {
   it('is known to a node that starts before the killed one was declared ended', async () => {
