@@ -1,6 +1,6 @@
 // What a message of QoS 0 costs the simulator itself, here and in other checkouts of this project, by turns in one run against one
-// mosquitto. Run by hand: node bench/scenarios/simulator-messages.ts [--tls] [--rate N] [--rounds N] [--seconds N] [DIRECTORY…].
-// With --tls each device has a certificate of its own.
+// mosquitto. Run by hand: node bench/scenarios/simulator-messages.ts [--tls] [--rate N] [--rounds N] [--seconds N] [--runtime bun]
+// [DIRECTORY[@bun]…]. With --tls each device has a certificate of its own; --runtime is of this checkout, @bun of another.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -23,12 +23,19 @@ const { values, positionals } = parseArgs({
     rate: { type: 'string', default: '8000' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '12' },
+    runtime: { type: 'string', default: 'node' },
   },
 })
 const everyMs = Math.round((DEVICES * 1_000) / Number(values.rate))
 const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
 const inScratch = (name: string): string => join(scratch, name)
-const trees = [...positionals.map(directory => resolve(directory)), resolve(import.meta.dirname, '../..')]
+type Tree = { name: string; directory: string; runtime: string }
+const trees: Tree[] = [...positionals, `${resolve(import.meta.dirname, '../..')}@${values.runtime}`].map(
+  name => {
+    const [directory = '', runtime = 'node'] = name.split('@')
+    return { name, directory: resolve(directory), runtime }
+  },
+)
 
 const port = await freePort()
 const target = values.tls ? await certificates() : ['--broker', `mqtt://127.0.0.1:${port}`]
@@ -68,18 +75,18 @@ try {
   rmSync(scratch, { recursive: true, force: true })
 }
 const own = spent.at(-1) ?? []
-for (const [at, tree] of trees.entries()) {
+for (const [at, { name }] of trees.entries()) {
   const ratios = own.map((micros, round) => micros / (spent[at]?.[round] ?? Number.NaN))
   console.log(
-    `${tree}: ${middle(spent[at] ?? []).toFixed(1)} µs a message; this tree / it: ${middle(ratios).toFixed(2)}`,
+    `${name}: ${middle(spent[at] ?? []).toFixed(1)} µs a message; this tree / it: ${middle(ratios).toFixed(2)}`,
   )
 }
 
 /** CPU of the worker for a message, in µs, all devices connected. */
-async function measure(tree: string): Promise<number> {
+async function measure({ name, directory, runtime }: Tree): Promise<number> {
   const samples = inScratch('samples.ndjson')
   const args = [
-    join(tree, 'cli/main.ts'),
+    join(directory, 'cli/main.ts'),
     'sim',
     'run',
     inScratch('messages.yaml'),
@@ -87,6 +94,8 @@ async function measure(tree: string): Promise<number> {
     '--samples',
     samples,
     '--yes',
+    // Earlier checkouts do not know the flag.
+    ...(runtime === 'node' ? [] : ['--runtime', runtime]),
   ]
   const child = spawn(process.execPath, args, { cwd: scratch, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
@@ -94,7 +103,7 @@ async function measure(tree: string): Promise<number> {
     said += text
   })
   const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`${tree}: exit code ${code}\n${said}`)
+  if (code !== 0) throw new Error(`${name}: exit code ${code}\n${said}`)
   const steady = readFileSync(samples, 'utf8')
     .trim()
     .split('\n')
@@ -114,7 +123,7 @@ async function measure(tree: string): Promise<number> {
   )
   const perSecond = Math.round(messages / sum(({ seconds }) => seconds))
   console.log(
-    `${tree}: ${micros.toFixed(1)} µs, ${perSecond}/s, late p99 ${late} ms, load ${loadavg()[0]?.toFixed(1)}`,
+    `${name}: ${micros.toFixed(1)} µs, ${perSecond}/s, late p99 ${late} ms, load ${loadavg()[0]?.toFixed(1)}`,
   )
   return micros
 }

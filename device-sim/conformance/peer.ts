@@ -2,7 +2,13 @@
 // Every wait has a deadline. Does not know which answer is right.
 import { generate, type IConnackPacket, type Packet, parser } from 'mqtt-packet'
 import type { Credentials } from '../links/session.ts'
-import { type DeviceSocket, loadTransport, openSocket, serverCertificateProblem } from '../links/socket.ts'
+import {
+  type DeviceSocket,
+  loadTransport,
+  openSocket,
+  serverCertificateProblem,
+  tlsOf,
+} from '../links/socket.ts'
 import type { Broker } from '../target.ts'
 
 /** The broker did not do what a clause asks of it. */
@@ -61,7 +67,7 @@ export async function openPeer(where: Where, version: Version, clientId = ''): P
     const overdue = setTimeout(() => reject(new ClauseFailed('no connection in time')), patienceMs * 5)
     socket.once('secureConnect', () => {
       clearTimeout(overdue)
-      const fault = serverCertificateProblem(socket, options)
+      const fault = serverCertificateProblem(tlsOf(socket), options)
       if (fault) reject(new ClauseFailed(`the server is not trusted: ${fault}`))
       else resolve()
     })

@@ -4,6 +4,7 @@ import { coarse, type Schedule, type Task } from '../schedule.ts'
 import { subscribePacket } from './connect-packets.ts'
 import { type ConnectResult, hex, type Stage } from './connect-result.ts'
 import { readPublishV5, subackCodes, type V5, withAlias } from './lightweight-v5.ts'
+import { tlsStateOf } from './open-wire.ts'
 import {
   acknowledgement,
   DISCONNECT,
@@ -20,12 +21,12 @@ import {
   type Session,
   type Unfinished,
 } from './session.ts'
-import { type DeviceSocket, tlsOf } from './socket.ts'
+import type { Wire } from './wire.ts'
 
 const END_DEADLINE_MS = 1_000
 
 export type LightweightLink = Session & {
-  socket: DeviceSocket
+  socket: Wire
   schedule: Schedule
   stage: Stage
   /** Until the attempt is over: to answer it, what for, and its deadline. */
@@ -50,11 +51,13 @@ export type LightweightLink = Session & {
   /** Messages before the first listener: queued messages may arrive in one chunk with CONNACK. */
   earlyMessages: Incoming[] | null
   closeHandler: ((cause: string) => void) | null
+  /** Of `end`, until it is closed. */
+  ended: (() => void) | null
 }
 /** CONNACK 0 came; `present` is what it says of an earlier session. */
 export function onConnected(link: LightweightLink, present: boolean): void {
   link.present = present
-  link.resumed = tlsOf(link.socket)?.isSessionReused() ?? false
+  link.resumed = tlsStateOf(link.socket)?.isSessionReused() ?? false
   link.lastWriteAt = link.schedule.now()
   if (link.keepAliveMs > 0) keepAlive(link)
   if (present) resend(link)
@@ -233,10 +236,12 @@ export const sessionMethods: Omit<Session, 'resumed' | 'present' | 'limits'> & T
     if (this.closeCause !== null) return Promise.resolve()
     return new Promise(resolve => {
       const force = setTimeout(() => socket.destroy(), END_DEADLINE_MS)
-      socket.once('close', () => {
+      const before = this.ended
+      this.ended = () => {
+        before?.()
         clearTimeout(force)
         resolve()
-      })
+      }
       // The broker closes in answer; what it still sends is read, or the close would be a reset.
       socket.resume()
       socket.end(DISCONNECT)

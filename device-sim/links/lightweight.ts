@@ -5,13 +5,13 @@ import { connectPacket } from './connect-packets.ts'
 import { type ConnectResult, codeOf, resultAtClose } from './connect-result.ts'
 import { abort, type LightweightLink, onConnected, onPacket, sessionMethods } from './lightweight-session.ts'
 import { beginV5, readConnack } from './lightweight-v5.ts'
+import { openWire, tlsStateOf } from './open-wire.ts'
 import { packetTypes, readPackets } from './packets.ts'
 import { type Attempt, type LinkOptions, noLimits, nothingUnfinished, type Session } from './session.ts'
-import { type DeviceSocket, openSocket, serverCertificateProblem, tlsOf } from './socket.ts'
+import { serverCertificateProblem } from './socket.ts'
+import type { WireEvents } from './wire.ts'
 
 const silent = (): void => {}
-
-type LinkSocket = DeviceSocket & { link: LightweightLink }
 
 /** Starts one attempt. Never rejects: every end is a result. Keep-alive runs on the given schedule. */
 export function openLightweightLink(options: LinkOptions, schedule: Schedule): Attempt {
@@ -39,6 +39,7 @@ export function openLightweightLink(options: LinkOptions, schedule: Schedule): A
       messageHandler: null,
       earlyMessages: null,
       closeHandler: null,
+      ended: null,
       resumed: false,
       present: false,
     },
@@ -51,13 +52,11 @@ export function openLightweightLink(options: LinkOptions, schedule: Schedule): A
     finish(link, { kind: 'timeout', stage: link.stage }, null),
   )
   try {
-    link.socket = openSocket(options, onBytes)
+    link.socket = openWire(options, link, events)
   } catch (error) {
     finish(link, { kind: 'failed', code: codeOf(error as Error) }, null)
     return { settled, cancel: silent }
   }
-  const socket = Object.assign(link.socket, { link })
-  socket.once('connect', onConnect).once('secureConnect', onSecure).on('error', onError).on('close', onClose)
   return { settled, cancel: () => finish(link, { kind: 'cancelled' }, null) }
 }
 
@@ -70,39 +69,42 @@ function finish(link: LightweightLink, result: ConnectResult, session: Session |
   if (!session) link.socket?.destroy()
 }
 
-function onConnect(this: LinkSocket): void {
-  this.link.stage = 'tls'
-  this.link.options?.onPart?.('tcp')
+const events: WireEvents<LightweightLink> = {
+  connected(link) {
+    link.stage = 'tls'
+    link.options?.onPart?.('tcp')
+  },
+  secured: onSecure,
+  received: onBytes,
+  failed(link, error) {
+    link.lastError = error
+  },
+  closed: onClose,
 }
 
-function onSecure(this: LinkSocket): void {
-  const { link } = this
+function onSecure(link: LightweightLink): void {
   const { options } = link
   link.stage = 'mqtt'
   if (!options) return
-  if (tlsOf(this)) options.onPart?.('tls')
-  const fault = serverCertificateProblem(this, options)
+  const tls = tlsStateOf(link.socket)
+  if (tls) options.onPart?.('tls')
+  const fault = serverCertificateProblem(tls, options)
   if (fault) finish(link, { kind: 'server_not_trusted', code: fault }, null)
-  else this.write(connectPacket(options))
+  else link.socket.write(connectPacket(options))
 }
 
-function onError(this: LinkSocket, error: Error): void {
-  this.link.lastError = error
-}
-
-function onClose(this: LinkSocket): void {
-  const { link } = this
+function onClose(link: LightweightLink): void {
   const { lastError, stage } = link
-  finish(link, resultAtClose(stage, lastError, Boolean(tlsOf(this)?.authorizationError)), null)
+  finish(link, resultAtClose(stage, lastError, Boolean(tlsStateOf(link.socket)?.authorizationError)), null)
   link.ping?.cancel()
   link.subscribing = null
   const code = lastError ? codeOf(lastError).toLowerCase() : ''
   link.closeCause = link.closeReason ?? (code === '' || code === 'econnreset' ? 'closed_by_broker' : code)
   link.closeHandler?.(link.closeCause)
+  link.ended?.()
 }
 
-function onBytes(socket: DeviceSocket, bytes: Buffer): void {
-  const { link } = socket as LinkSocket
+function onBytes(link: LightweightLink, bytes: Buffer): void {
   const left = readPackets(link.left, bytes, link, take)
   if (left === 'malformed') abort(link, 'malformed_packet_from_broker')
   else link.left = left

@@ -41,7 +41,7 @@ export function openLink(options: LinkOptions): Attempt {
     socket.once('secureConnect', () => {
       stage = 'mqtt'
       if (tlsOf(socket)) options.onPart?.('tls')
-      const fault = serverCertificateProblem(socket, options)
+      const fault = serverCertificateProblem(tlsOf(socket), options)
       if (fault) finish({ kind: 'server_not_trusted', code: fault })
     })
     socket.on('error', (error: Error) => {

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { Transport } from '../target.ts'
 import type { Credentials, LinkOptions } from './session.ts'
+import type { TlsState } from './wire.ts'
 
 /** What devices offer; Node's default would add a post-quantum key share that hardly one of them knows. */
 const CURVES = 'X25519:P-256:P-384'
@@ -136,12 +137,12 @@ function intoInbox(onBytes: OnBytes) {
  * own clock. Null where nothing is, or there is none.
  */
 export function serverCertificateProblem(
-  wire: DeviceSocket,
+  tls: TlsState | null,
   { broker, clockSkewMs = 0 }: LinkOptions,
 ): string | null {
   const { verify } = broker
   if (typeof verify === 'string' && clockSkewMs === 0) return null
-  const server = tlsOf(wire)?.getPeerX509Certificate()
+  const server = tls?.getPeerX509Certificate()
   if (typeof verify !== 'string') {
     const seen = server?.fingerprint256.replaceAll(':', '').toLowerCase()
     return seen === verify.pinned ? null : 'CERT_NOT_PINNED'
