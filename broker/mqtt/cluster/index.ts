@@ -114,8 +114,12 @@ function createCluster(
     onRefused: arrivals.refused,
     ...{ onCommitted, onEnded, onTrouble },
   })
+  const kept = () => {
+    engine.touch()
+    return engine.kept()
+  }
   const publishing = createPublishing({
-    ...{ me, writer, versions, codec, engine: () => engine, place: arrivals.place },
+    ...{ me, writer, versions, codec, engine: () => engine, place: arrivals.place, kept },
     hasEnded: sharedNodes.hasEnded,
     readOwnLog: (after, upTo, limit) => asking.ask(client => readLog(client, me, after, upTo, limit)),
   })
@@ -128,10 +132,6 @@ function createCluster(
     groupChanges: () => engine.groupChanges(),
     versioned: versions.written,
   })
-  const kept = () => {
-    engine.touch()
-    return engine.kept()
-  }
   const calls = createHandOverCalls({
     ...{ me, nats, prefix, pastTakeovers, takeInTakeovers, onTrouble },
     tokensLeft: clientId => engine.tokensLeft(clientId),

@@ -16,11 +16,15 @@ export function createPublishing(parts: {
   versions: RetainedVersions
   engine(): EngineSide
   codec: EnvelopeCodec
+  /** All that was published until now is in PostgreSQL. */
+  kept(): Promise<void>
   readOwnLog(after: number, upTo: number, limit: number): Promise<LogRow[]>
   place(asked: string, envelope: Pick<Envelope, 'message'>): void
   hasEnded(node: number): boolean
 }) {
   const { me, writer, codec } = parts
+  /** Of nodes that have ended: the messages of which it is not looked yet whether they were for their members. */
+  const unplaced = new Map<number, { after: number; upTo: number }>()
 
   return {
     me,
@@ -92,19 +96,25 @@ export function createPublishing(parts: {
       )
     },
 
-    /** A node has ended that has taken this node's messages up to this number: what it was to give to members goes to others. */
+    /**
+     * A node has ended that has taken this node's messages up to this number: what it was to give to members goes to others. Where it
+     * rejects, the next call goes on.
+     */
     async placeAnew(node: number, taken: number): Promise<void> {
-      const upTo = writer.published()
-      for (let after = taken; after < upTo; ) {
-        const rows = await parts.readOwnLog(after, upTo, PAGE)
+      const rest = unplaced.get(node) ?? { after: taken, upTo: writer.published() }
+      unplaced.set(node, rest)
+      await parts.kept() // the last of them may be on their way into the log
+      while (rest.after < rest.upTo) {
+        const rows = await parts.readOwnLog(rest.after, rest.upTo, PAGE)
         for (const { number, message } of rows) {
-          after = number
+          rest.after = number
           const envelope = codec.decode(message)
           for (const [asked, chosen] of envelope?.shares ?? [])
             if (chosen === node && envelope !== null && envelope.message.qos > 0) parts.place(asked, envelope)
         }
-        if (rows.length < PAGE) return
+        if (rows.length < PAGE) break
       }
+      unplaced.delete(node)
     },
   }
 }
