@@ -22,12 +22,12 @@ import { after, before, describe, it } from 'node:test'
 import { schemaVersion } from '../../db/migrate.ts'
 import { rollcall, startUp, temporaryDirectory } from '../cli/running.ts'
 import { makeOlderRegistry } from '../harness/older-registry.ts'
-import { copySourceTree } from './source-tree.ts'
+import { copySourceTree, quickBuild } from './source-tree.ts'
 
 const isRoot = process.getuid?.() === 0
 /** From before devices had a last connection on record. */
 const OLDER_SCHEMA = 20
-const settings = { SOURCE_DATE_EPOCH: '1790000000', COMPRESSION: 'gzip' }
+const settings = { SOURCE_DATE_EPOCH: '1790000000', COMPRESSION: 'gzip', ...quickBuild }
 const world = temporaryDirectory()
 const at = (...names: string[]) => join(world.path, ...names)
 const root = at('root')

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { repository, rollcall, startUp, temporaryDirectory } from '../cli/running.ts'
-import { copySourceTree } from './source-tree.ts'
+import { copySourceTree, quickBuild } from './source-tree.ts'
 
 const run = promisify(execFile)
 const rooms = [
@@ -113,7 +113,12 @@ function npm(args: string[], cwd: string) {
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle)/.test(name)),
   )
-  return run('npm', args, { cwd, env: { ...env, PATH: path }, maxBuffer: 16 * 1024 * 1024, timeout: 240_000 })
+  return run('npm', args, {
+    cwd,
+    env: { ...env, ...quickBuild, PATH: path },
+    maxBuffer: 16 * 1024 * 1024,
+    timeout: 240_000,
+  })
 }
 
 function mosquittoPub(mqtts: string, directory: string): void {

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { repository } from '../cli/running.ts'
+import { quickBuild } from './source-tree.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-release-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -25,7 +26,7 @@ function release(...args: string[]) {
   return spawnSync('deploy/release.sh', args, {
     cwd: clone,
     encoding: 'utf8',
-    env: { ...process.env, PATH, COMPRESSION: 'gzip' },
+    env: { ...process.env, ...quickBuild, PATH, COMPRESSION: 'gzip' },
   })
 }
 

@@ -13,3 +13,6 @@ export function copySourceTree(directory: string): void {
   })
   symlinkSync(join(repository, 'node_modules'), join(directory, 'node_modules'))
 }
+
+/** For `npm run build`: the same files in a third of the time, without the check of types that `npm run check` is. */
+export const quickBuild = { BUILD_FLAGS: '--noCheck' }
