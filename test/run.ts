@@ -34,7 +34,8 @@ const { values } = parseArgs({ options: { 'test-name-pattern': { type: 'string',
 
 // A test that hangs fails; the slowest takes a minute on a busy machine.
 const TEST_TIMEOUT_MS = 300_000
-const CONCURRENCY = 2
+/** One more than CI has cores: tests wait for servers, timers and each other, too. */
+const CONCURRENCY = 3
 const SLOWEST = 15
 /** Many times what tests have on disk at once. */
 const ROOM_BYTES = 4 * 1_024 ** 3

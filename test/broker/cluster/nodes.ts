@@ -68,7 +68,7 @@ export async function createNodes(options: { durable?: boolean; directory?: stri
           sysIntervalMs: 0,
           isNext: false,
         },
-        times: { everyMs: 200, silentMs: 1_000 },
+        times: { everyMs: 200, silentMs: 2_000 },
         ...more,
       }
       const file = fileURLToPath(import.meta.resolve('./node-process.ts'))
