@@ -4,7 +4,7 @@
 # A good engineer expects: certificates of CAs are read once, when the context is made, as Node does; a server that takes any
 # certificate and judges it by itself (`requestCert`, `rejectUnauthorized: false`, no `ca`) touches no files while it serves.
 # What happens: BoringSSL's context looks in the system's folder of CAs for each issuer that it does not have, by the hash of its name, and remembers no
-# failure: twice for the server's own certificate, four times for the client's. These are blocking calls on the thread that serves all connections, so a
+# failure: two files at each handshake, six where the client shows a certificate. These are blocking calls on the thread that serves all connections, so a
 # folder on a slow disk or a network is felt by all of them, and a tracer or an audit daemon shows files that nobody configured.
 # Around it: give `ca` any certificate. Then there are none.
 #
