@@ -3,7 +3,7 @@
 #
 # A good engineer expects: `reconnectPeriod` (by default 1,000 ms) is the time to the next attempt, so "Server busy" or "Server unavailable", by which a server
 # asks for patience (MQTT 5 §3.2.2.2), costs a second; and a minor release keeps that.
-# What happens: 5.16.0 emits 'error' and 'close' and tries no more, unless `reconnectOnConnackError` is set. That option and its default are not new, but
+# What happens: 5.16.0 emits 'error' and 'close' and tries no more, unless `reconnectOnConnackError` is set. That option and its default are in the older manual, too, but
 # before, the closed connection brought the client back all the same. 'end' is not emitted. A later publish is queued without an error, and its callback is
 # never called. A program that does nothing else ends with exit code 0, which a supervisor that restarts after failures leaves alone; one that does
 # has a client that looks as if it were about to return. The update of a fleet's gateways does harm when the server is busy for the first time.
