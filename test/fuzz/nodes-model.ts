@@ -117,6 +117,8 @@ export function createNodesModel() {
     },
     /** Such as the will of a client that says that it goes. */
     forbid: (payload: string) => void forbidden.add(payload),
+    /** Its node has ended, perhaps before it wrote that: DISCONNECT has no answer. */
+    permit: (payload: string) => void forbidden.delete(payload),
     /** Of a node that was killed a publisher's node may take with it what it was to place anew. */
     killed(): void {
       sharedOwed = new Set()

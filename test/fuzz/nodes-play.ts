@@ -31,6 +31,8 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
   const all: string[] = []
   const wrong: string[] = []
   const counts: Record<string, number> = {}
+  /** Since all was last settled. */
+  const departed: { will: string; node: number }[] = []
   const history: string[] = []
   let number = 0
 
@@ -40,6 +42,7 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     model.killed()
     history.push(`${at} has ended`)
     for (const [id, link] of links) if (link.node === at) end(id)
+    for (const { will, node } of departed) if (node === at) model.permit(will)
   })
   const { isCalm, revive, logs } = system
   const { open, compareRetained } = createLinks(nodes, system.running, identities, revive)
@@ -182,7 +185,11 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
         const id = pick(PUBLISHERS)
         if (!isLive(id) || !isCalm()) return
         const isDone = await answered(links.get(id)!.client.endAsync())
-        if (isDone) model.forbid(lines.get(id)!.will)
+        const { will } = lines.get(id)!
+        if (isDone) {
+          model.forbid(will)
+          departed.push({ will, node: links.get(id)!.node })
+        }
         links.delete(id)
       },
     ],
@@ -268,6 +275,7 @@ export async function playNodes(nodes: Nodes, seed: number, steps: number) {
     wrong.push(...owed().map(what => `${what}, ${where()}`))
     for (const id of READERS) wrong.push(...model.wrong(id, seen.get(id) ?? []).map(what => `${id}: ${what}`))
     wrong.push(...(await compareRetained(model)).map(what => `${what}, ${where()}`))
+    departed.length = 0
   }
 
   for (let step = 0; step < steps && wrong.length === 0; step += 1) {
