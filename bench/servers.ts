@@ -5,6 +5,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
+import { bunEnvironment } from '../cli/service/broker-runtime.ts'
 import { freePort } from '../test/harness/free-port.ts'
 import type { BenchFleet } from './fleet.ts'
 
@@ -62,7 +63,7 @@ const commands: Record<
     // One broker holds a data directory: this one has a copy, made before another broker starts on the original.
     const data = join(scratch, 'data')
     cpSync(fleet.data, data, { recursive: true })
-    return rollcall(bunProgram, [], port, { ...fleet, data }, env)
+    return rollcall(bunProgram, [], port, { ...fleet, data }, { ...bunEnvironment({}), ...env })
   },
   mosquitto(port, fleet, scratch) {
     const file = join(scratch, 'mosquitto.conf')

@@ -29,6 +29,16 @@ export async function chooseBrokerRuntime(asked: BrokerRuntime): Promise<ChosenR
   )
 }
 
+/**
+ * What the environment of a broker on Bun has besides: no directory of CAs. BoringSSL looks there for the issuers of each certificate that a
+ * device shows, some six files a connection, and to no purpose: the registry's issuers alone decide. A directory that the operator names
+ * stays, and so does the system's where the broker itself verifies servers, PostgreSQL's or NATS's. `env` is all that it gets otherwise.
+ */
+export function bunEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const verifiesServers = Boolean(env['ROLLCALL_REGISTRY'] || env['ROLLCALL_BUS'])
+  return verifiesServers || env['SSL_CERT_DIR'] !== undefined ? {} : { SSL_CERT_DIR: '' }
+}
+
 /** The program of the `bun` package, as Node resolves packages from here. */
 function findBun(): { program: string } | { problem: string } {
   const require = createRequire(import.meta.url)

@@ -17,6 +17,7 @@ import { collect, portNumber } from '../options.ts'
 import {
   type BrokerRuntime,
   brokerRuntimes,
+  bunEnvironment,
   type ChosenRuntime,
   chooseBrokerRuntime,
 } from './broker-runtime.ts'
@@ -196,6 +197,7 @@ function children(flags: UpFlags, runtime: ChosenRuntime): ChildSpec[] {
       env: {
         ...cache,
         MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536',
+        ...(runtime.name === 'bun' && bunEnvironment({ ...process.env, ...environmentOf(flags) })),
         ...environmentOf(flags),
       },
     },

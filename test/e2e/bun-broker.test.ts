@@ -16,6 +16,7 @@ for (const gates of [0, 2])
     const world = scratch()
     let system: System
     before(async () => {
+      delete process.env['SSL_CERT_DIR'] // a directory that an operator names would stay
       system = await startSystem(world.at('data'), {
         flags: ['--broker-runtime', 'bun', '--gates', String(gates)],
       })
@@ -36,6 +37,14 @@ for (const gates of [0, 2])
       const { text } = await system.admin('/metrics')
       assert.match(text, /rollcall_build_info\{process="broker",[^}]*runtime="bun [^}]*\} 1/)
       assert.match(text, /rollcall_build_info\{process="provisioning",[^}]*runtime="node [^}]*\} 1/)
+    })
+
+    it('does not look through the CAs of the system for those of devices', () => {
+      const environment = readFileSync(`/proc/${system.childPid('broker')}/environ`, 'latin1').split('\0')
+      assert.deepEqual(
+        environment.filter(one => one.startsWith('SSL_CERT_DIR=')),
+        ['SSL_CERT_DIR='],
+      )
     })
 
     it('carries messages, keeps what it acknowledged over kill -9, and cuts a revoked device', async () => {

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { chooseBrokerRuntime } from '../../../cli/service/broker-runtime.ts'
+import { bunEnvironment, chooseBrokerRuntime } from '../../../cli/service/broker-runtime.ts'
 import { checkRuntime } from '../../../cli/service/broker-runtime-check.ts'
 import manifest from '../../../package.json' with { type: 'json' }
 
@@ -39,4 +39,16 @@ test('a program that is not the tested version, ends, or cannot be started fails
   )
   assert.match((await checkRuntime(program('ends', 'exit 3'), version)) ?? '', /ended with exit code 3/)
   assert.match((await checkRuntime(join(folder, 'absent'), version)) ?? '', /ENOENT/)
+})
+
+test('a broker on Bun gets no directory of CAs, unless it verifies servers or an operator names one', () => {
+  assert.deepEqual(bunEnvironment({}), { SSL_CERT_DIR: '' })
+  assert.deepEqual(bunEnvironment({ ROLLCALL_REGISTRY: '', ROLLCALL_BUS: '' }), { SSL_CERT_DIR: '' })
+  for (const env of [
+    { ROLLCALL_REGISTRY: 'postgres://rollcall@db.example/rollcall' },
+    { ROLLCALL_BUS: 'nats://bus.example' },
+    { SSL_CERT_DIR: '/etc/ssl/certs' },
+    { SSL_CERT_DIR: '' },
+  ])
+    assert.deepEqual(bunEnvironment(env), {})
 })
