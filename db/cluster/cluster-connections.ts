@@ -1,6 +1,7 @@
 // Connections of one broker node to PostgreSQL: made when they are needed, made anew where one broke, each asked one thing at a time.
 
 import {
+  assertReplicated,
   connectPostgres,
   dropPostgres,
   type PostgresClient,
@@ -58,6 +59,7 @@ export function createClusterConnections(
       try {
         client = await take()
         const result = await work(client)
+        assertReplicated(client)
         idle.push(client)
         return result
       } catch (error) {

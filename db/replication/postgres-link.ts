@@ -1,6 +1,7 @@
 // One connection to PostgreSQL that is made again when it is needed after it broke. Questions go one after the other.
 import { RegistryError } from '../registry-error.ts'
 import {
+  assertReplicated,
   connectPostgres,
   dropPostgres,
   type PostgresClient,
@@ -71,7 +72,9 @@ export function createPostgresLink(options: {
   async function run<T>(work: (client: PostgresClient) => Promise<T>): Promise<T> {
     const on = await connected()
     try {
-      return await work(on)
+      const answer = await work(on)
+      assertReplicated(on)
+      return answer
     } catch (error) {
       give(on)
       throw error

@@ -105,6 +105,19 @@ type Timeline = { system: string; timeline: number }
 /** What each connection was made on, to end it at once. */
 const sockets = new WeakMap<PostgresClient, Socket>()
 
+/** Where a commit was answered that did not wait for its synchronous standby any longer, for somebody cancelled that. */
+const unreplicated = new WeakSet<PostgresClient>()
+
+/**
+ * Whoever asks over a connection calls this before an answer counts. PostgreSQL answers a commit whose wait for the synchronous standby was
+ * cancelled as done, with a warning (PostgreSQL 15, 27.2.8.4), which is told by the routine it comes from: its text may be in any language.
+ * @throws Error where that happened; the connection must not be used any longer, and what was asked is looked up or asked again on another one
+ */
+export function assertReplicated(client: PostgresClient): void {
+  if (unreplicated.has(client))
+    throw new Error('a wait for the synchronous standby of PostgreSQL was cancelled: it is waited for again')
+}
+
 /**
  * One connection. `lost` is called once where it ends by itself; until then a question that is not answered within `answerMs` fails,
  * and its connection must not be used any longer. Throws where none can be made within 5 s for each server, or where it is a standby, or a
@@ -146,6 +159,9 @@ async function connectTo(
     query_timeout: options.answerMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+  })
+  client.on('notice', ({ routine }) => {
+    if (routine === 'SyncRepWaitForLSN') unreplicated.add(client)
   })
   let isMade = false
   // Without a listener, a connection that breaks would end the process.
