@@ -109,7 +109,7 @@ const sockets = new WeakMap<PostgresClient, Socket>()
 const unreplicated = new WeakSet<PostgresClient>()
 
 /**
- * Whoever asks over a connection calls this before an answer counts. PostgreSQL answers a commit whose wait for the synchronous standby was
+ * To be called before an answer that came over the connection counts. PostgreSQL answers a commit whose wait for the synchronous standby was
  * cancelled as done, with a warning (PostgreSQL 15, 27.2.8.4), which is told by the routine it comes from: its text may be in any language.
  * @throws Error where that happened; the connection must not be used any longer, and what was asked is looked up or asked again on another one
  */
