@@ -55,7 +55,9 @@ export const toolUsers: Record<string, readonly string[]> = {
   'e2e/several-gates-on-bun.test.ts': ['bun'],
   'e2e/several-events.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
-  'device-sim/{workers/runtime,run/counts,several-brokers,any-target}.test.ts': ['bun'],
+  'device-sim/{workers/runtime,links/ends-of-attempts,run/counts,several-brokers,any-target}.test.ts': [
+    'bun',
+  ],
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],
   'device-sim/agents/run.test.ts': ['faketime'],

@@ -153,12 +153,10 @@ export class BunWire<Of> implements Wire, TlsState {
     if (!tls) this.#events.secured(this.#of)
   }
 
-  shaken(socket: BunSocket, error: Error | null): void {
+  shaken(error: Error | null): void {
     this.#overTls = true
-    // Not so where there was no handshake.
-    if (error && this.#chainMatters && socket.getPeerX509Certificate()) this.authorizationError = error
-    // Where the chain does not matter, an error may still be that there was no handshake.
-    const stands = error === null || (!this.#chainMatters && socket.getPeerX509Certificate() !== undefined)
+    if (error && !isOfTheSocket(error)) this.authorizationError = error
+    const stands = error === null || (!this.#chainMatters && !isOfTheSocket(error))
     if (stands) this.#events.secured(this.#of)
     else this.failed(error)
   }
@@ -232,7 +230,7 @@ const handlers: Handlers = {
 const tlsHandlers: Handlers = {
   ...handlers,
   open: socket => socket.data.opened(socket, true),
-  handshake: (socket, _success, error) => socket.data.shaken(socket, error),
+  handshake: (socket, _success, error) => socket.data.shaken(error),
 }
 
 /** RFC 7301 §3.1: each name behind its length. */
@@ -240,6 +238,11 @@ function alpnBytes(names: readonly string[]): Buffer {
   return Buffer.concat(
     names.map(name => Buffer.concat([Buffer.from([Buffer.byteLength(name)]), Buffer.from(name)])),
   )
+}
+
+/** `ECONNRESET`, or `EPROTO` for what BoringSSL did not understand: there was no handshake. A judgement of the chain has another name. */
+function isOfTheSocket(error: Error): boolean {
+  return /^E[A-Z]+$/.test(`${(error as NodeJS.ErrnoException).code}`)
 }
 
 /** BoringSSL's reason as Node's codes have OpenSSL's: `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`. */

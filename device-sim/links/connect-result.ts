@@ -62,6 +62,9 @@ export function isRefusal(result: ConnectResult): boolean {
   return result.kind === 'connack' || result.kind === 'closed_after_handshake'
 }
 
+/** `ERR_SOCKET_CLOSED` is Bun's. */
+const closing = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_SOCKET_CLOSED'])
+
 /** How a socket's end is to be read, from how far it got and what the last error was. */
 export function resultAtClose(stage: Stage, error: Error | null, serverNotTrusted: boolean): ConnectResult {
   const code = error ? codeOf(error) : ''
@@ -70,8 +73,7 @@ export function resultAtClose(stage: Stage, error: Error | null, serverNotTruste
   if (stage === 'tcp') return { kind: 'unreachable', code: code || 'closed' }
   if (serverNotTrusted || code === 'ERR_TLS_CERT_ALTNAME_INVALID') return { kind: 'server_not_trusted', code }
   if (code === 'ETIMEDOUT') return { kind: 'timeout', stage }
-  const closed = code === '' || code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED'
-  if (!closed) return { kind: 'failed', code }
+  if (code !== '' && !closing.has(code)) return { kind: 'failed', code }
   return { kind: stage === 'tls' ? 'closed_before_handshake' : 'closed_after_handshake' }
 }
 

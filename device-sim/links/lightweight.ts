@@ -8,7 +8,7 @@ import { beginV5, readConnack } from './lightweight-v5.ts'
 import { openWire, tlsStateOf } from './open-wire.ts'
 import { packetTypes, readPackets } from './packets.ts'
 import { type Attempt, type LinkOptions, noLimits, nothingUnfinished, type Session } from './session.ts'
-import { serverCertificateProblem } from './socket.ts'
+import { distrusts, serverCertificateProblem } from './socket.ts'
 import type { WireEvents } from './wire.ts'
 
 const silent = (): void => {}
@@ -94,8 +94,9 @@ function onSecure(link: LightweightLink): void {
 }
 
 function onClose(link: LightweightLink): void {
-  const { lastError, stage } = link
-  finish(link, resultAtClose(stage, lastError, Boolean(tlsStateOf(link.socket)?.authorizationError)), null)
+  const { lastError, options, stage } = link
+  if (options)
+    finish(link, resultAtClose(stage, lastError, distrusts(tlsStateOf(link.socket), options)), null)
   link.ping?.cancel()
   link.subscribing = null
   const code = lastError ? codeOf(lastError).toLowerCase() : ''

@@ -4,7 +4,7 @@ import { type IClientOptions, type IClientPublishOptions, MqttClient } from 'mqt
 import { type ConnectResult, codeOf, hex, resultAtClose, type Stage } from './connect-result.ts'
 import { type MessageProperties, noProperties } from './properties.ts'
 import { type Attempt, type LinkOptions, noLimits, type Protocol, type Session } from './session.ts'
-import { type DeviceSocket, openSocket, serverCertificateProblem, tlsOf } from './socket.ts'
+import { type DeviceSocket, distrusts, openSocket, serverCertificateProblem, tlsOf } from './socket.ts'
 
 const silent = (): void => {}
 
@@ -47,9 +47,7 @@ export function openLink(options: LinkOptions): Attempt {
     socket.on('error', (error: Error) => {
       lastError = error
     })
-    socket.once('close', () =>
-      finish(resultAtClose(stage, lastError, Boolean(tlsOf(socket)?.authorizationError))),
-    )
+    socket.once('close', () => finish(resultAtClose(stage, lastError, distrusts(tlsOf(socket), options))))
     return socket
   }
 

@@ -155,6 +155,11 @@ export function serverCertificateProblem(
   return now <= validToDate.getTime() ? null : 'CERT_HAS_EXPIRED'
 }
 
+/** Whether the device goes by the chain of the server, and it is not to be trusted. */
+export function distrusts(tls: TlsState | null, { broker }: LinkOptions): boolean {
+  return broker.verify === 'chain' && Boolean(tls?.authorizationError)
+}
+
 /** What Node builds a context with; not documented, so its presence is asked for. */
 type Native = { setCert?(pem: string): void; setKey?(pem: string): void }
 

@@ -16,6 +16,7 @@ describe('the end of a connection', () => {
     ['tcp', null, 'unreachable_closed', false],
     ['tls', 'ECONNRESET', 'closed_before_handshake', false],
     ['tls', null, 'closed_before_handshake', false],
+    ['tls', 'ERR_SOCKET_CLOSED', 'closed_before_handshake', false],
     ['tls', 'ERR_SSL_WRONG_VERSION_NUMBER', 'failed_err_ssl_wrong_version_number', false],
     ['tls', 'ERR_TLS_CERT_ALTNAME_INVALID', 'server_not_trusted_err_tls_cert_altname_invalid', false],
     ['tls', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'tls_alert_protocol_version', false],
