@@ -1,7 +1,7 @@
 // The nodes, the bus and the database of the fuzz over several nodes: each may be away for a while, and a node that has ended is started again.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NodeProcess, Nodes } from '../broker/cluster/nodes.ts'
-import { startNats } from '../harness/nats.ts'
+import { type NatsServer, startNats } from '../harness/nats.ts'
 
 const NAMES = ['one', 'two', 'three'] as const
 const LINES = 40
@@ -10,7 +10,7 @@ const LINES = 40
 export async function startNodes(nodes: Nodes, onLost: (at: number) => void) {
   const running: NodeProcess[] = []
   const gone = new Set<NodeProcess>()
-  let nats: { stop(): Promise<void> } | null = nodes.nats
+  let nats: NatsServer | null = nodes.nats
   let isDatabaseUp = true
   let revived = 0
 
@@ -28,7 +28,9 @@ export async function startNodes(nodes: Nodes, onLost: (at: number) => void) {
   const isCalm = () => nats !== null && isDatabaseUp
 
   async function stopBus(): Promise<void> {
-    await nats?.stop()
+    // The first one is of the nodes, with its directory.
+    if (nats === nodes.nats) await nats.stop()
+    else await nats?.[Symbol.asyncDispose]()
     nats = null
   }
 
