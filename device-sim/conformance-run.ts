@@ -20,6 +20,7 @@ import type { Broker } from './target.ts'
 
 export type ConformanceFlags = RunFlags & {
   mqttVersion?: string
+  runtime?: string
   only?: string
   patience?: string
   topics?: string
@@ -52,6 +53,7 @@ export async function runConformance(flags: ConformanceFlags, context: CommandCo
     requireWritable({ '--json': flags.json, '--junit': flags.junit })
     const patienceMs = parseDurationMs(flags.patience ?? PATIENCE_DEFAULT)
     if (!patienceMs) throw new BadUsage([`--patience: expected a time such as 2s, got ${flags.patience}`])
+    if (flags.runtime !== undefined) throw new BadUsage(['--runtime: clauses are played on Node'])
     const only = protocolFlag(flags.mqttVersion)
     if (only === 3) throw new BadUsage(['-V: clauses of 3.1.1 and 5 are played, not of 3.1'])
     const versions = only === null ? ([4, 5] as const) : [only]

@@ -66,13 +66,20 @@ describe('the runtime of devices', () => {
     assert.match((await tryRuntime(join(folder, 'absent'))) ?? '', /ENOENT/)
   })
 
-  it('is not chosen for agents by their coordinator', async () => {
-    const args = ['--broker', 'mqtt://127.0.0.1:1', '--agents', '127.0.0.1:1=aa', '--runtime', 'bun']
-    const child = spawn(process.execPath, [simulator, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
-    const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stderr)])
-    assert.equal(code, 2)
-    assert.match(said, /--runtime: is chosen by each agent/)
-  })
+  for (const [what, args, problem] of [
+    ['agents by their coordinator', ['--agents', '127.0.0.1:1=aa'], /--runtime: is chosen by each agent/],
+    ['clauses', ['conformance'], /--runtime: clauses are played on Node/],
+  ] as const) {
+    it(`is not chosen for ${what}`, async () => {
+      const target = ['--broker', 'mqtt://127.0.0.1:1', '--runtime', 'bun']
+      const child = spawn(process.execPath, [simulator, ...args, ...target], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stderr)])
+      assert.equal(code, 2)
+      assert.match(said, problem)
+    })
+  }
 })
 
 it('a worker on Bun ends with the program that started it, also where that is killed', async () => {
