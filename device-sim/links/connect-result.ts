@@ -77,6 +77,12 @@ export function resultAtClose(stage: Stage, error: Error | null, serverNotTruste
   return { kind: stage === 'tls' ? 'closed_before_handshake' : 'closed_after_handshake' }
 }
 
+/** Where a write fails because TLS did not work out, Node says EPROTO, and what it was in the text of OpenSSL alone. */
 export function codeOf(error: Error): string {
-  return String((error as NodeJS.ErrnoException).code ?? error.message).replace(/\W+/g, '_')
+  const { code, message } = error as NodeJS.ErrnoException
+  const reason = code === 'EPROTO' ? /:SSL routines:[^:]*:([^:]+)/.exec(message)?.[1] : undefined
+  return (reason === undefined ? String(code ?? message) : `ERR_SSL_${reason.toUpperCase()}`).replace(
+    /\W+/g,
+    '_',
+  )
 }

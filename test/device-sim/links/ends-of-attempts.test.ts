@@ -1,4 +1,4 @@
-// How attempts end that come to nothing: under the same name on each runtime, and with a source address or not.
+// How attempts end that come to nothing: under the same name on each runtime and link, and with a source address or not.
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +10,7 @@ import { makeRequest } from '../../../device-sim/enrollment/identity.ts'
 import { type Credentials, credentialsOf, type LinkOptions } from '../../../device-sim/links/session.ts'
 import { type Broker, overTls } from '../../../device-sim/target.ts'
 import { chooseRuntime } from '../../../device-sim/workers/runtime.ts'
+import type { AttemptTask } from '../fakes/attempts-process.ts'
 import { createAuthority } from '../fakes/authority.ts'
 
 type Authority = Awaited<ReturnType<typeof createAuthority>>
@@ -66,7 +67,10 @@ for (const asked of ['node', 'bun'] as const) {
       const known = { host: '127.0.0.1', servername: 'localhost', ca: authority.rootPem }
       const broker = { ...overTls, ...known, url: '', port: ports[where] ?? 0, ...more }
       const options: LinkOptions = { broker, clientId: 'device', credentials, timeoutMs: 20_000 }
-      return [options, { ...options, localAddress: '127.0.0.3' }]
+      const lean = [options, { ...options, localAddress: '127.0.0.3' }].map(
+        one => ({ link: 'lean', options: one }) as const,
+      )
+      return [...lean, { link: 'mqttjs', options } as const] satisfies AttemptTask[]
     })
     const { program } = await chooseRuntime(asked)
     const child = fork(join(import.meta.dirname, '../fakes/attempts-process.ts'), [], {
@@ -75,8 +79,11 @@ for (const asked of ['node', 'bun'] as const) {
     })
     child.send(attempts)
     const [results] = await once(child, 'message')
-    const expected = rows.flatMap(([where, , , name]) => [`${where}: ${name}`, `${where}: ${name}`])
-    const seen = (results as string[]).map((name, index) => `${rows[index >> 1]?.[0]}: ${name}`)
+    const ways = ['lean', 'lean from an address', 'mqttjs']
+    const expected = rows.flatMap(([where, , , name]) => ways.map(way => `${where}, ${way}: ${name}`))
+    const seen = (results as string[]).map(
+      (name, index) => `${rows[Math.floor(index / 3)]?.[0]}, ${ways[index % 3]}: ${name}`,
+    )
     assert.deepEqual(seen, expected)
   })
 }

@@ -36,7 +36,7 @@ function saying(name: string, results: string[]): string {
   return program(name, `exec '${process.execPath}' '${script}'`)
 }
 
-describe('the runtime of devices', () => {
+describe('the runtime of devices', { concurrency: 4 }, () => {
   it('is Node unless another is asked for', async () => {
     assert.deepEqual(await chooseRuntime(), onNode)
   })
