@@ -61,6 +61,7 @@ export class BunWire<Of> implements Wire, TlsState {
   #state: 'open' | 'ended' | 'destroyed' | 'over' = 'open'
   #chainMatters: boolean
   #overTls = false
+  #secured = false
   authorizationError: Error | null = null
 
   constructor(options: LinkOptions, of: Of, events: WireEvents<Of>) {
@@ -150,19 +151,21 @@ export class BunWire<Of> implements Wire, TlsState {
     this.#socket = socket
     socket.setNoDelay(true)
     this.#events.connected(this.#of)
-    if (!tls) this.#events.secured(this.#of)
+    if (!tls) this.#secure()
   }
 
   shaken(error: Error | null): void {
     this.#overTls = true
     if (error && !isOfTheSocket(error)) this.authorizationError = error
     const stands = error === null || (!this.#chainMatters && !isOfTheSocket(error))
-    if (stands) this.#events.secured(this.#of)
+    if (stands) this.#secure()
     else this.failed(error)
   }
 
+  /** What a server says that is not trusted, or was given up, is not heard. */
   received(bytes: Buffer): void {
-    if (this.#state !== 'over') this.#events.received(this.#of, bytes)
+    const heard = this.#secured && (this.#state === 'open' || this.#state === 'ended')
+    if (heard) this.#events.received(this.#of, bytes)
   }
 
   failed(error: Error): void {
@@ -191,6 +194,11 @@ export class BunWire<Of> implements Wire, TlsState {
   closed(): void {
     this.#forget()
     this.#over()
+  }
+
+  #secure(): void {
+    this.#secured = true
+    this.#events.secured(this.#of)
   }
 
   #wait(bytes: Buffer): void {
