@@ -18,7 +18,7 @@ export type BenchServer = {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-const bunProgram = new URL('../node_modules/.bin/bun', import.meta.url).pathname
+export const bunProgram = new URL('../node_modules/.bin/bun', import.meta.url).pathname
 /** `npm install --no-save bun@VERSION` brings it; package.json names the version. */
 export const hasBun = existsSync(bunProgram)
 
@@ -39,7 +39,7 @@ export async function startServer(
   const port = await freePort()
   const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
   const child = commands[name](port, fleet, scratch, options)
-  await answers(port, fleet, child)
+  await untilAnswers(port, fleet, child)
   return {
     name,
     port,
@@ -123,7 +123,8 @@ function rollcall(
   return spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env })
 }
 
-async function answers(port: number, fleet: BenchFleet, child: ChildProcess): Promise<void> {
+/** Until a device of the fleet can finish a handshake. */
+export async function untilAnswers(port: number, fleet: BenchFleet, child: ChildProcess): Promise<void> {
   const end = performance.now() + 20_000
   while (performance.now() < end) {
     if (child.exitCode !== null) throw new Error(`server ended with exit code ${child.exitCode}`)
