@@ -25,8 +25,9 @@ export function periodic(
     return running
   }
   function look(): Promise<void> {
+    if (next !== null) return next
     if (running === null) return begin()
-    next ??= running.then(() => {
+    next = running.then(() => {
       next = null
       return stopping ? undefined : begin()
     })

@@ -38,6 +38,8 @@ export function startDeliveryQueue(parts: {
   /** Keeps how far it has come; false where that cannot be kept now: then some of it comes twice after a restart. */
   keep(position: number, failingSince: number | null): boolean
   now: () => number
+  /** Asked before each handful: whether it is to be sent there still. */
+  mayDeliver(): boolean
   onOutcome(event: Event, outcome: TimedOutcome): void
   /** Something that no receiver is the cause of; null where it is about no event. Such an event is left out at last. */
   onFailed(error: unknown, event: number | null): void
@@ -63,7 +65,8 @@ export function startDeliveryQueue(parts: {
     let waitMs = parts.timing.firstMs
     try {
       if (pending.length === 0) read()
-      waitMs = pending.length === 0 ? parts.timing.lookMs : await deliverPending()
+      const isNow = pending.length > 0 && parts.mayDeliver()
+      waitMs = isNow ? await deliverPending() : parts.timing.lookMs
     } catch (error) {
       parts.onFailed(error, null)
     }

@@ -127,6 +127,11 @@ function startWebhooks(parts: {
         return eventLog.writeMarked([], { name: marks.failing, value: since ?? 0 })
       },
       now,
+      // Its operator may have been revoked, or its URL changed, since the last look.
+      mayDeliver() {
+        const current = store.webhook(id)
+        return current !== null && current.disabledAt === null && current.url === webhook.url
+      },
       onOutcome(event, outcome) {
         log.webhookAnswered(outcome)
         logOf(id).note(event, outcome)
