@@ -110,7 +110,7 @@ const unreplicated = new WeakSet<PostgresClient>()
 
 /**
  * To be called before an answer that came over the connection counts. PostgreSQL answers a commit whose wait for the synchronous standby was
- * cancelled as done, with a warning (PostgreSQL 15, 27.2.8.4), which is told by the routine it comes from: its text may be in any language.
+ * cancelled as done, with a warning (findings/postgres-synchronous-commit-cancelled.sh), which is told by the routine it comes from: its text may be in any language.
  * @throws Error where that happened; the connection must not be used any longer, and what was asked is looked up or asked again on another one
  */
 export function assertReplicated(client: PostgresClient): void {

@@ -86,9 +86,7 @@ function startWebhooks(parts: {
       for (const id of logs.keys()) if (store.webhook(id) === null) logs.delete(id)
       const enabled = new Map((parts.leads() ? store.signing() : []).map(webhook => [webhook.id, webhook]))
       for (const [id, { webhook, queue, kept }] of serving) {
-        const now = enabled.get(id)
-        const isSame = now?.url === webhook.url && String(now.kinds) === String(webhook.kinds)
-        if (isSame && !isMoved(id, kept)) continue
+        if (isServedBy(webhook, enabled.get(id)) && !isMoved(id, kept)) continue
         queue.stop()
         serving.delete(id)
       }
@@ -128,10 +126,7 @@ function startWebhooks(parts: {
       },
       now,
       // Its operator may have been revoked, or its URL changed, since the last look.
-      mayDeliver() {
-        const current = store.webhook(id)
-        return current !== null && current.disabledAt === null && current.url === webhook.url
-      },
+      mayDeliver: () => isServedBy(webhook, store.webhook(id)),
       onOutcome(event, outcome) {
         log.webhookAnswered(outcome)
         logOf(id).note(event, outcome)
@@ -214,6 +209,12 @@ function startWebhooks(parts: {
       sender.close()
     },
   }
+}
+
+/** Whether what is sent to a webhook as it was read is sent to it as it stands in the record. */
+function isServedBy(read: Webhook, recorded: Webhook | null | undefined): boolean {
+  if (recorded == null || recorded.disabledAt !== null) return false
+  return recorded.url === read.url && String(recorded.kinds) === String(read.kinds)
 }
 
 const marksOf = (id: string) => ({ position: `webhook ${id}`, failing: `webhook ${id} failing since` })

@@ -89,7 +89,7 @@ describe('a shared subscription whose member was at a killed node', () => {
       const { rows } = await connections.ask(client => client.query(sql))
       return rows[0]?.['ended'] === true
     }
-    while (!(await hasEnded())) await new Promise(resolve => setTimeout(resolve, 20))
+    await until(hasEnded)
     await publishAt(two)
     held.resolve()
     await locking

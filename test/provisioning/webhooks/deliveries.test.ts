@@ -152,4 +152,5 @@ test('sends nothing more where a revoked operator said, until another one answer
   await patch(own, { enabled: true })
   await until(() => receiver.taken.length === 2)
   assert.deepEqual((await states())[own], [mine, null])
+  assert.deepEqual((await service.call('GET', `/v1/webhooks/${changed}/deliveries`)).body.items, [])
 })
