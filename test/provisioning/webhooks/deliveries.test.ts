@@ -149,8 +149,12 @@ test('sends nothing more where a revoked operator said, until another one answer
   assert.deepEqual(detail, { name: 'eve', webhooks: 2 })
   await service.enroll('pump-1')
   await until(() => receiver.taken.length === 1)
+  // By the next event each queue has had its turn.
+  await service.enroll('pump-2')
+  await until(() => receiver.taken.some(({ data }) => data.deviceId === 'pump-2'))
+  assert.equal(receiver.taken.length, 2)
   await patch(own, { enabled: true })
-  await until(() => receiver.taken.length === 2)
+  await until(() => receiver.taken.length === 4)
   assert.deepEqual((await states())[own], [mine, null])
   assert.deepEqual((await service.call('GET', `/v1/webhooks/${changed}/deliveries`)).body.items, [])
 })
