@@ -1,16 +1,15 @@
 // What the layers of an admission cost, by turns in one run: TLS alone, the gate, the gate with look-up and decision, the whole broker;
-// on Bun also other listeners. Run by hand: node bench/scenarios/admission-by-layer.ts [node|bun] [rounds] [connects in a round].
+// on Bun also other listeners. Run by hand: node bench/scenarios/admission-by-layer.ts [node|bun] [rounds] [connects in a round] [warm].
 import { spawn } from 'node:child_process'
 import { loadavg } from 'node:os'
 import { freePort } from '../../test/harness/free-port.ts'
 import { createFleet } from '../fleet.ts'
 import type { Layer } from '../layer-server.ts'
 import { type BenchServer, bunProgram, nodeFlags, startServer, untilAnswers } from '../servers.ts'
-import { measureAdmission, type Sessions } from './admission.ts'
+import { measureAdmission, type Sessions, warmUp } from './admission.ts'
 import { quantile } from './storm.ts'
 
-const [runtime = 'node', rounds = '9', connects = '300'] = process.argv.slice(2)
-const WARM = 600
+const [runtime = 'node', rounds = '9', connects = '500', warm = '12000'] = process.argv.slice(2)
 const common: Layer[] = ['accepted', 'gate', 'gate-lookup']
 const layers: Layer[] = runtime === 'bun' ? [...common, 'listening', 'bun-listen'] : common
 const entry = new URL('../layer-server.ts', import.meta.url).pathname
@@ -24,14 +23,11 @@ try {
   for (const layer of layers) add(layer, await startLayer(layer))
   const whole = runtime === 'bun' ? 'bun' : 'rollcall'
   for (const name of [whole, 'mosquitto'] as const) add(name, await startServer(name, fleet))
-  for (const { server, sessions } of measured) {
-    await measureAdmission(server, fleet, WARM)
-    await measureAdmission(server, fleet, fleet.devices.length, sessions)
-  }
+  for (const { server, sessions } of measured) await warmUp(server, fleet, sessions, Number(warm))
   for (let round = 0; round < Number(rounds); round += 1)
     for (const { server, sessions, full, resumed } of round % 2 === 0 ? measured : measured.toReversed()) {
       full.push(await measureAdmission(server, fleet, Number(connects)))
-      resumed.push(await measureAdmission(server, fleet, Number(connects), sessions))
+      resumed.push(await measureAdmission(server, fleet, Number(connects), { sessions }))
     }
   for (const { name, full, resumed } of measured)
     console.log(
