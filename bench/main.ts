@@ -51,7 +51,7 @@ const rounds = quick ? 3 : 7
 const [connects, FIRST] = [quick ? 1_000 : 1_500, quick ? 1_500 : 3_000]
 /** Admissions of each server before the rounds. */
 const warmTo = quick ? 4_000 : 15_000
-/** With a share of both, as OpenSSL 3.5 does by itself: who does not know the first, as mosquitto with OpenSSL 3.0, takes the second at once. */
+/** With a key share of each, as OpenSSL 3.5 offers: mosquitto with OpenSSL 3.0 does not know the first and takes the second at once. */
 const HYBRID_FIRST = '*X25519MLKEM768:*X25519'
 
 if (isWanted('policy')) policyChecks()
