@@ -6,7 +6,8 @@
 # What happens: Node-RED gives each filter an identifier of its own, and a node takes a message only if the identifier equals that of its filter. MQTT.js hands
 # several of them on as an array, which equals none. So with one node at `site/#` and another at `site/alarm`, alarms are lost to both, without a
 # warning, and everything else arrives. Behind mosquitto, which sends a copy for each subscription, the same flow works.
-# Around it: MQTT 3.1.1, filters that do not overlap, or a server that says Subscription Identifier Available 0, which Node-RED heeds.
+# Around it: a copy for each identifier, as Rollcall sends up to 8 (docs/adr/0046); for users MQTT 3.1.1, filters that do not overlap, or a server
+# that says Subscription Identifier Available 0, which Node-RED heeds.
 #
 # Output seen (November 2026), for nodes at `site/#` and `site/alarm` of one broker node:
 #   node-red 4.1.15, MQTT 5, one copy with both identifiers: site/other: site/#; site/alarm: nobody

@@ -100,6 +100,9 @@ export type Subscription = {
   identifier: number | null
 }
 
+/** What decides on a copy for one Subscription Identifier. */
+export type Matched = Pick<Subscription, 'qos' | 'retainAsPublished' | 'identifier'>
+
 /** A message that a client was sent with QoS 1 or 2 and has not acknowledged. */
 export type InFlight = {
   qos: 1 | 2
@@ -155,7 +158,9 @@ export type SessionState = {
   waitingBytes: number
   /** Scratch of the router: the message that was matched last, and how it matched. */
   mark: number
-  matchedQos: QoS
+  /** Of subscriptions without an identifier; null where none of these matched. */
+  matchedQos: QoS | null
   matchedAsPublished: boolean
-  matchedIdentifiers: number[] | null
+  /** Those with an identifier; null where none of these matched. */
+  matchedByIdentifier: Matched[] | null
 }

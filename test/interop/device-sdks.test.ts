@@ -95,7 +95,7 @@ describe('clients as their packages bring them', { skip: !modules && 'on demand:
   })
 
   for (const version of ['4', '5'])
-    it(`Node-RED speaks protocol version ${version}, publishes, and is given what its flow subscribed to`, async () => {
+    it(`Node-RED speaks protocol version ${version}, publishes, and gives it to each node whose filter fits`, async () => {
       const { id, files } = await enroll(system.api, world.path, `nodered-${version}`)
       const [flow, broker, topic] = [{ z: 'flow' }, { broker: 'broker', qos: '1' }, `devices/${id}/echo`]
       const nodes = [
@@ -111,6 +111,18 @@ describe('clients as their packages bring them', { skip: !modules && 'on demand:
         },
         { ...flow, ...broker, id: 'in', type: 'mqtt in', topic, datatype: 'utf8', wires: [['tell']] },
         { ...flow, id: 'tell', type: 'function', func: "node.warn('heard ' + msg.payload)", wires: [[]] },
+        {
+          ...flow,
+          ...broker,
+          ...{
+            id: 'wide',
+            type: 'mqtt in',
+            topic: `devices/${id}/#`,
+            datatype: 'utf8',
+            wires: [['tell-wide']],
+          },
+        },
+        { ...flow, id: 'tell-wide', type: 'function', func: "node.warn('wide ' + msg.payload)", wires: [[]] },
         { ...flow, ...broker, id: 'out', type: 'mqtt out', topic, wires: [] },
         {
           ...flow,
@@ -125,6 +137,7 @@ describe('clients as their packages bring them', { skip: !modules && 'on demand:
       const program = start(process.execPath, red)
       try {
         await program.printed(/heard hello/)
+        await program.printed(/wide hello/)
       } finally {
         await program.stop()
       }

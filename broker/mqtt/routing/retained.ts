@@ -17,6 +17,7 @@ import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Delivery, DeliveryService } from '../session/delivery.ts'
 import type { StoredStateAuthorization } from '../session/stored-state-authorization.ts'
 import type { Client, SessionState, Subscription } from '../state.ts'
+import { identifiersOf } from './copies.ts'
 import type { ShowThrottle } from './show-throttle.ts'
 import type { TopicIndex } from './topic-index.ts'
 
@@ -115,7 +116,7 @@ export function createRetainedMessages(parts: {
       client.session.ended === null &&
       client.session.rights.receive(message.topic) &&
       !(subscription.noLocal && message.publisher === state.clientId)
-    const identifiers = subscription.identifier === null ? [] : [subscription.identifier]
+    const identifiers = identifiersOf(subscription)
     for (const message of index.retainedMatching(subscription.filter)) {
       if (message === null || !isToBeShown(message)) {
         yield 0

@@ -1,13 +1,14 @@
-// Finds the receivers of a message, once for each session, and has it delivered: first what must be on disk, then what is sent. One
-// message is encoded once for all receivers of the same form.
+// Finds the receivers of a message and has it delivered: first what must be on disk, then what is sent. One message is encoded once for
+// all receivers of the same form. How many copies a session gets is decided in copies.ts.
 
 import type { Output } from '../connection/output.ts'
-import type { Message, QoS } from '../message.ts'
+import type { Message } from '../message.ts'
 import type { SessionStore } from '../persistence/session-store.ts'
 import { ownMessage } from '../protocol/own-bytes.ts'
 import type { Delivery, DeliveryService, Encodings } from '../session/delivery.ts'
 import type { Client, SessionState, Subscription } from '../state.ts'
 import type { Bus } from './bus.ts'
+import { addCopies, identifiersOf, newDelivery, note } from './copies.ts'
 import type { RetainedMessages } from './retained.ts'
 import { createSharedGroups, type Group, qosFor } from './shared-groups.ts'
 import type { TopicIndex } from './topic-index.ts'
@@ -33,7 +34,6 @@ export type Published = { group: Promise<void> | null; receivers: number; isForO
 
 export type Router = ReturnType<typeof createRouter>
 
-const NONE: readonly number[] = []
 const NOBODY: Published = { group: null, receivers: 0, isForOthers: false }
 const NO_SHARES: ReadonlyMap<string, number> = new Map()
 /** How long one message of some took is told: reading the clock for each would cost a hundredth of it. */
@@ -94,7 +94,8 @@ export function createRouter(parts: {
         shared.push(subscriber)
       } else note(subscriber, subscription, message, mark, matched)
     })
-    const deliveries = matched.map(state => deliveryTo(state, message))
+    const deliveries: Delivery[] = []
+    for (const state of matched) addCopies(state, message, deliveries)
     if (shared !== null)
       for (const group of shared as Group[]) {
         if (!isPlacedHere(group, message)) continue
@@ -123,31 +124,6 @@ export function createRouter(parts: {
     return node === null
   }
 
-  /** Of several subscriptions of one session it gets one copy, with the most QoS of them [MQTT-3.3.4-2]. */
-  function note(
-    state: SessionState,
-    { qos, noLocal, retainAsPublished, identifier }: Subscription,
-    message: Message,
-    mark: number,
-    matched: SessionState[],
-  ): void {
-    if (noLocal && message.publisher === state.clientId) return // [MQTT-3.8.3-3]
-    if (state.mark !== mark) {
-      state.mark = mark
-      state.matchedQos = qos
-      state.matchedAsPublished = retainAsPublished
-      state.matchedIdentifiers = identifier === null ? null : [identifier]
-      matched.push(state)
-      return
-    }
-    if (qos > state.matchedQos) state.matchedQos = qos
-    if (retainAsPublished) state.matchedAsPublished = true
-    if (identifier !== null) {
-      state.matchedIdentifiers ??= []
-      state.matchedIdentifiers.push(identifier) // [MQTT-3.3.4-3] [MQTT-3.3.4-4]
-    }
-  }
-
   /** What must be on disk is written before anybody gets the message: it is for all of them or for nobody. */
   function deliver(message: Message, deliveries: Delivery[]): Published {
     let isWritten = false
@@ -174,12 +150,7 @@ export function createRouter(parts: {
   function asMember(state: SessionState, group: Group, message: Message): Delivery {
     const subscription = group.members.get(state)!
     const qos = qosFor(subscription, message)
-    const own = newDelivery(
-      state,
-      qos,
-      false,
-      subscription.identifier === null ? NONE : [subscription.identifier],
-    )
+    const own = newDelivery(state, qos, false, identifiersOf(subscription))
     if (qos === 1 && !state.isKept) own.shared = { asked: group.asked, message: ownMessage(message) }
     return own
   }
@@ -243,10 +214,9 @@ export function createRouter(parts: {
       marks += 1
       const matched: SessionState[] = []
       match((state, subscription) => note(state, subscription, message, marks, matched))
-      for (const state of matched) {
-        const owed = deliveryTo(state, message)
-        if (owed.qos > 0 && state.isKept) delivery.store(owed, message)
-      }
+      const owed: Delivery[] = []
+      for (const state of matched) addCopies(state, message, owed)
+      for (const each of owed) if (each.qos > 0 && each.state.isKept) delivery.store(each, message)
     },
     /** Where messages go from now on. */
     connect(to: Bus): void {
@@ -279,19 +249,4 @@ export function createRouter(parts: {
 /** For the index: of a group its members have options of their own. */
 function groupSubscription({ asked }: Group): Subscription {
   return { filter: asked, qos: 2, noLocal: false, retainAsPublished: false, identifier: null }
-}
-/** As it was matched last. */
-function deliveryTo(state: SessionState, message: Message): Delivery {
-  const qos = Math.min(state.matchedQos, message.qos) as QoS
-  // [MQTT-3.3.1-9], but for a subscriber that asked for it as published [MQTT-3.3.1-13].
-  const isRetained = message.retain && state.matchedAsPublished
-  return newDelivery(state, qos, isRetained, state.matchedIdentifiers ?? NONE)
-}
-function newDelivery(
-  state: SessionState,
-  qos: QoS,
-  retain: boolean,
-  identifiers: readonly number[],
-): Delivery {
-  return { state, qos, retain, identifiers, shared: null, messageId: 0, isStored: false }
 }

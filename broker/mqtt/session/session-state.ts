@@ -20,9 +20,9 @@ export function newSessionState(clientId: string, isKept: boolean): SessionState
     waiting: null,
     waitingBytes: 0,
     mark: 0,
-    matchedQos: 0,
+    matchedQos: null,
     matchedAsPublished: false,
-    matchedIdentifiers: null,
+    matchedByIdentifier: null,
   }
 }
 

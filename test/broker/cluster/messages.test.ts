@@ -3,6 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Identity } from '../../harness/authority.ts'
 import type { TestBroker } from '../../harness/broker.ts'
+import { type Mqtt5Client, speak5 } from '../../harness/mqtt5-client.ts'
+import { kept5, subscribe5 } from '../../harness/packets5.ts'
+import { until } from '../../harness/until.ts'
 import { clientAt, createNodes, type Nodes } from './nodes.ts'
 
 let nodes: Nodes
@@ -46,4 +49,28 @@ describe('messages between nodes', () => {
       }
       for (const { client } of [publisher, ...readers]) await client.endAsync()
     })
+
+  it('go in a copy for each Subscription Identifier of an overlap, live and to a session that was away', async () => {
+    const publisher = await at(one, 'overlap-publisher')
+    const publish = (payload: string) =>
+      publisher.client.publishAsync('devices/overlap/a', payload, { qos: 1 })
+    const comes = async (node: TestBroker) =>
+      speak5(node, await device('overlap'), kept5(600, { clientId: 'overlap' }))
+    const identifiersOf = async (client: Mqtt5Client, payload: string) => {
+      const copies = () => client.of('publish').filter(each => String(each.payload) === payload)
+      await until(() => copies().length >= 2)
+      return copies().map(({ properties }) => properties?.['subscriptionIdentifier'])
+    }
+    const first = await comes(two)
+    await first.ask(subscribe5(1, 'devices/overlap/#', {}, { subscriptionIdentifier: 1 }), 'suback')
+    await first.ask(subscribe5(2, 'devices/overlap/+', {}, { subscriptionIdentifier: 2 }), 'suback')
+    await publish('live')
+    assert.deepEqual(await identifiersOf(first, 'live'), [1, 2])
+    await first.leave()
+    await publish('away')
+    const again = await comes(three)
+    assert.deepEqual(await identifiersOf(again, 'away'), [1, 2])
+    await again.cut()
+    await publisher.client.endAsync()
+  })
 })
