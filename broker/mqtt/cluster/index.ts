@@ -70,8 +70,8 @@ function createCluster(
   const owned = new Map<string, number>()
   let engine: EngineSide
   let bus: Parameters<OtherNodesOfBus<Envelope>['use']>[0]
-  /** Ended nodes whose messages for shared subscriptions are with others. */
-  const ends = new Set<number>()
+  /** Ended nodes whose messages for shared subscriptions could not all be placed anew: they are at the next look. */
+  const toPlaceAnew = new Set<number>()
   let lastId = idsFrom(Date.now(), joined.slot)
   let isInterestNew = false
   let live = 0
@@ -169,16 +169,15 @@ function createCluster(
 
   function onNodes(nodes: readonly NodeRow[]): void {
     lookedAt = performance.now()
-    const living = new Set(nodes.filter(({ ended }) => !ended).map(({ incarnation }) => incarnation))
     const known = new Set(nodes.map(({ incarnation }) => incarnation))
-    for (const node of sharedNodes.nodes())
-      if (!known.has(node)) sharedNodes.forget(node)
-      else if (!living.has(node)) sharedNodes.end(node)
+    sharedNodes.forgetOthers(known)
+    for (const node of toPlaceAnew) if (!known.has(node)) toPlaceAnew.delete(node)
     for (const { incarnation, ended, positions } of nodes) {
-      if (!ended || ends.has(incarnation)) continue
-      ends.add(incarnation)
+      if (!ended) continue
+      const isNew = sharedNodes.end(incarnation)
+      if (!toPlaceAnew.delete(incarnation) && !isNew) continue
       publishing.placeAnew(incarnation, positions[me] ?? 0).catch(error => {
-        ends.delete(incarnation) // again at the next look
+        toPlaceAnew.add(incarnation)
         onTrouble(error)
       })
     }
@@ -188,7 +187,7 @@ function createCluster(
 
   return {
     me,
-    hasEnded: (incarnation: number) => ends.has(incarnation),
+    hasEnded: sharedNodes.hasEnded,
     figures() {
       const { brought, readFromLog } = incoming.counts()
       return { isBusUp: nats.isUp(), received: live + brought, readFromLog }

@@ -1,5 +1,5 @@
-// Which nodes have members of which shared subscriptions, as each tells the others. Of one that has ended that is still known, for its
-// sessions come to other nodes: where no living node has members, messages are for theirs. Pure but for what it is told.
+// Which nodes have ended, and which have members of which shared subscriptions, as each tells the others. Of one that has ended that is
+// still known, for its sessions come to other nodes: where no living node has members, messages are for theirs.
 import type { GroupChange } from './control.ts'
 
 /** Of one node: more than its devices can subscribe to. What is beyond is not noted. */
@@ -33,18 +33,21 @@ export function createSharedNodes(parts: { setElsewhere(asked: string, nodes: re
 
   return {
     change,
-    /** It has ended. */
-    end(node: number): void {
-      if (ended.has(node)) return
+    /** It has ended. Gives whether that is news. */
+    end(node: number): boolean {
+      if (ended.has(node)) return false
       ended.add(node)
       for (const asked of byNode.get(node) ?? []) tell(asked)
+      return true
     },
-    /** It has ended, and its sessions are with others. */
-    forget(node: number): void {
-      change(node, { startsAnew: true, joined: [], left: [] })
-      ended.delete(node)
+    /** All others have ended, and their sessions are with these. */
+    forgetOthers(known: ReadonlySet<number>): void {
+      for (const node of new Set([...byNode.keys(), ...ended])) {
+        if (known.has(node)) continue
+        change(node, { startsAnew: true, joined: [], left: [] })
+        ended.delete(node)
+      }
     },
     hasEnded: (node: number) => ended.has(node),
-    nodes: () => [...byNode.keys()],
   }
 }

@@ -33,7 +33,7 @@ test('a group whose members are all of a node that has ended is known until that
   shared.end(ONE)
   assert.deepEqual(elsewhere, [ONE])
   assert.equal(shared.hasEnded(ONE), true)
-  shared.forget(ONE)
+  shared.forgetOthers(new Set([TWO]))
   assert.deepEqual(elsewhere, [])
   assert.equal(shared.hasEnded(ONE), false)
 })
@@ -47,4 +47,14 @@ test('a node that lives and has members goes before one that has ended, also whe
   assert.deepEqual(elsewhere, [ONE])
   joins(TWO)
   assert.deepEqual(elsewhere, [TWO])
+})
+
+test('a node that has ended is not taken for a living one by what it said before, also where it had no members until then', () => {
+  assert.equal(shared.end(ONE), true)
+  assert.equal(shared.end(ONE), false, 'no news')
+  joins(ONE)
+  joins(TWO)
+  assert.deepEqual(elsewhere, [TWO])
+  shared.forgetOthers(new Set([TWO]))
+  assert.equal(shared.hasEnded(ONE), false)
 })
