@@ -28,7 +28,6 @@ export function dataPaths(data: string) {
     auditCheckpoint: join(data, 'audit.checkpoint'),
     endpoints: join(data, 'endpoints.json'),
     upLock: join(data, 'up.lock'),
-    codeCache: join(data, 'code-cache'),
   }
 }
 

@@ -21,6 +21,7 @@ if (untested) {
 } else if (process.argv.length === 3 && ['--version', '-V', 'version'].includes(process.argv[2] ?? '')) {
   process.stdout.write(`${manifest.version}\n`)
 } else {
+  if (process.argv[2] === 'up') (await import('./service/code-cache.ts')).useCodeCache(process.argv.slice(3))
   const { run } = await import('./program.ts')
   process.exitCode = await run(process.argv.slice(2), manifest.version)
 }

@@ -14,15 +14,27 @@ export type ChosenRuntime = { name: 'node' | 'bun'; program: string; why: string
 /** The one version that the tests of the broker were run on. */
 const BUN_VERSION = manifest.config.bun
 
-/** Throws where Bun is asked for by name and is not there, is of another version, or fails the check. */
-export async function chooseBrokerRuntime(asked: BrokerRuntime): Promise<ChosenRuntime> {
-  const node = { name: 'node', program: process.execPath } as const
-  if (asked === 'node') return { ...node, why: null }
+/**
+ * The runtime, or a promise of it where Bun is there and has to pass the check first: that takes a while, in which other things can start.
+ * Throws where Bun is asked for by name and is not there or of another version; rejects where it fails the check.
+ */
+export function chooseBrokerRuntime(asked: BrokerRuntime): ChosenRuntime | Promise<ChosenRuntime> {
+  if (asked === 'node') return onNode(null)
   const bun = findBun()
-  const problem = 'problem' in bun ? bun.problem : await check(bun.program)
-  if ('program' in bun && problem === null)
-    return { name: 'bun', program: bun.program, why: `Bun ${BUN_VERSION} passed the check` }
-  if (asked === 'auto') return { ...node, why: problem }
+  if ('problem' in bun) return withoutBun(asked, bun.problem)
+  return check(bun.program).then(problem =>
+    problem === null
+      ? { name: 'bun', program: bun.program, why: `Bun ${BUN_VERSION} passed the check` }
+      : withoutBun(asked, problem),
+  )
+}
+
+function onNode(why: string | null): ChosenRuntime {
+  return { name: 'node', program: process.execPath, why }
+}
+
+function withoutBun(asked: 'bun' | 'auto', problem: string): ChosenRuntime {
+  if (asked === 'auto') return onNode(problem)
   throw new CommandFailed(
     `the broker cannot run on Bun: ${problem}`,
     `npm install --no-save bun@${BUN_VERSION} beside Rollcall, or --broker-runtime node`,

@@ -12,6 +12,13 @@ export type ChildMessage =
 /** Begins the line of a `failed` message that says what to do. */
 export const HINT = 'hint: '
 
+/** What went wrong, and on a line of its own what to do, where the error says that. */
+export function withHint(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  const hint = (error as { hint?: unknown } | null)?.hint
+  return typeof hint === 'string' ? `${message}\n${HINT}${hint}` : message
+}
+
 /** Supervisor → child. */
 export type SupervisorMessage = { type: 'metrics'; id: number } | { type: 'stop' }
 

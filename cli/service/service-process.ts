@@ -4,7 +4,7 @@ import { flushCompileCache } from 'node:module'
 import { createAdminServer } from '../../admin/index.ts'
 import { makeDataDirectory, takeDataDirectory } from '../data-directory.ts'
 import { exitCodes, report } from '../errors.ts'
-import { type ChildMessage, HINT, readSupervisorMessage } from './ipc-messages.ts'
+import { type ChildMessage, readSupervisorMessage, withHint } from './ipc-messages.ts'
 
 /** What both rooms hand back from their entry function. */
 type RunningService = {
@@ -102,10 +102,7 @@ export async function runServiceProcess(options: ServiceProcess): Promise<never>
   }
 
   async function fail(error: unknown): Promise<never> {
-    const message = error instanceof Error ? error.message : String(error)
-    const hint = (error as { hint?: unknown })?.hint
-    if (supervised)
-      tell({ type: 'failed', message: typeof hint === 'string' ? `${message}\n${HINT}${hint}` : message })
+    if (supervised) tell({ type: 'failed', message: withHint(error) })
     else report(error, process.stderr)
     return leave(exitCodes.failed)
   }

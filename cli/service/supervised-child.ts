@@ -2,15 +2,18 @@
 // Refuses to know what runs inside, and holds no key.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { readChildMessage, type SupervisorMessage } from './ipc-messages.ts'
+import { readChildMessage, type SupervisorMessage, withHint } from './ipc-messages.ts'
 
-export type ChildSpec = {
-  name: string
+/** How a child is run. */
+export type ChildProgram = {
   command: string
   /** Arguments, given the URL this child was reached at in its former life (null in its first): ports stay the same. */
   args(formerUrl: string | null): string[]
   env?: NodeJS.ProcessEnv
 }
+
+/** A program that is still being chosen starts when it is known; where it cannot be, the start has failed. */
+export type ChildSpec = { name: string } & (ChildProgram | { program: Promise<ChildProgram> })
 
 export type ChildOutput = 'inherit' | ((name: string, stderr: Readable) => void)
 
@@ -72,13 +75,13 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
   let questions = 0
   const asked = new Map<number, (text: string | null) => void>()
 
-  function start(): void {
+  function start(program: ChildProgram): void {
     lastWords = null
     const passes = options.output === 'inherit'
     // A child's stdout is our stderr: data on stdout is the supervisor's alone.
-    const started = spawn(spec.command, spec.args(formerUrl), {
+    const started = spawn(program.command, program.args(formerUrl), {
       stdio: ['ignore', 2, passes ? 2 : 'pipe', 'ipc'],
-      env: { ...process.env, ...spec.env },
+      env: { ...process.env, ...program.env },
     })
     child = started
     if (started.stderr && options.output !== 'inherit') options.output(spec.name, started.stderr)
@@ -87,7 +90,7 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
     const end = (why: string) => {
       if (gone) return
       gone = true
-      ended(why)
+      ended(why, () => start(program))
     }
     started.once('error', error => end(`could not be started (${error.message})`))
     // 'close' and not 'exit': whatever it wrote has been read by then.
@@ -111,7 +114,7 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
     }
   }
 
-  function ended(how: string): void {
+  function ended(how: string, startAgain: () => void): void {
     const wasSteady = url !== null && performance.now() - readySince >= steadyMs
     child = null
     url = null
@@ -125,7 +128,7 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
     events.restarting(spec.name, backoffMs)
     restartTimer = setTimeout(() => {
       restarts++
-      start()
+      startAgain()
     }, backoffMs)
     backoffMs = Math.min(backoffMs * 2, backoffMaxMs)
   }
@@ -161,7 +164,12 @@ export function superviseChild(spec: ChildSpec, options: ChildOptions): Supervis
     clearTimeout(timer)
   }
 
-  start()
+  if ('program' in spec) {
+    spec.program.then(
+      program => stopping || start(program),
+      error => stopping || events.died(spec.name, withHint(error), false),
+    )
+  } else start(spec)
   return {
     name: spec.name,
     get pid() {

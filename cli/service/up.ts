@@ -1,7 +1,6 @@
 // `rollcall up`: broker and provisioning service on one data directory, supervised, with one place for their health.
 // Holds no key and serves no device: it starts processes, watches them, and tells a newcomer what to do next.
-import { existsSync, statfsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, Option } from 'commander'
 import { createAdminServer } from '../../admin/index.ts'
@@ -21,10 +20,11 @@ import {
   type ChosenRuntime,
   chooseBrokerRuntime,
 } from './broker-runtime.ts'
+import { codeCacheVariable } from './code-cache.ts'
 import { HINT } from './ipc-messages.ts'
 import { createServiceLog } from './log-lines.ts'
 import { startupMessage } from './startup-message.ts'
-import type { ChildSpec } from './supervised-child.ts'
+import type { ChildProgram, ChildSpec } from './supervised-child.ts'
 import { supervise } from './supervisor.ts'
 import { createSystemdNotifier } from './systemd.ts'
 import {
@@ -38,8 +38,6 @@ import {
   withPq,
   withRegistry,
 } from './variable-flags.ts'
-
-const CODE_CACHE_NEEDS_FREE_BYTES = 256 * 1024 * 1024
 
 export type UpFlags = BrokerVariableFlags &
   ProvisioningVariableFlags &
@@ -108,9 +106,18 @@ async function up(flags: UpFlags): Promise<number> {
   // A supervisor that was killed could not take its word back.
   removeEndpoints(flags.data)
   const log = createServiceLog({ readable: flags.output === 'table' && process.stderr.isTTY === true })
-  const runtime = await chooseBrokerRuntime(flags.brokerRuntime)
-  if (runtime.why !== null) log.note(30, 'broker runtime chosen', { runtime: runtime.name, why: runtime.why })
-  const supervisor = supervise({ children: children(flags, runtime), output: log.output, events: log.events })
+  const runtime = chooseBrokerRuntime(flags.brokerRuntime)
+  const broker = Promise.resolve(runtime).then(chosen => {
+    const { name, why } = chosen
+    if (why !== null) log.note(30, 'broker runtime chosen', { runtime: name, why })
+    return brokerProgram(flags, chosen)
+  })
+  // Provisioning starts meanwhile.
+  const children: ChildSpec[] = [
+    { name: 'provisioning', ...provisioningProgram(flags) },
+    { name: 'broker', program: broker },
+  ]
+  const supervisor = supervise({ children, output: log.output, events: log.events })
   // SIGHUP asks a service to reload; from a terminal it means that the terminal is gone.
   process.on('SIGHUP', () => (process.stdin.isTTY ? told.resolve('stop') : supervisor.signal('SIGHUP')))
   let admin: { url: string; close(): Promise<void> } | null = null
@@ -139,7 +146,8 @@ async function up(flags: UpFlags): Promise<number> {
   } finally {
     serviceManager.stopping()
     removeEndpoints(flags.data)
-    await Promise.all([supervisor.stop(), admin?.close()])
+    // A check of the runtime ends its own process.
+    await Promise.allSettled([supervisor.stop(), admin?.close(), broker])
     lock.release()
   }
 }
@@ -169,51 +177,38 @@ async function isRollEmpty(data: string): Promise<boolean> {
   }
 }
 
-/** Both services, as this very program with other arguments. A restart keeps the port that the first start was given. */
-function children(flags: UpFlags, runtime: ChosenRuntime): ChildSpec[] {
-  const main = fileURLToPath(
-    new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url),
-  )
-  const shared = ['--data', flags.data, '--host', flags.host]
-  const cache = codeCache(flags.data)
-  return [
-    {
-      name: 'provisioning',
-      command: process.execPath,
-      env: { ...cache, ...environmentOf(flags) },
-      args: formerUrl => [
-        ...[main, 'provisioning', ...shared, '--api-port', port(formerUrl, flags.apiPort)],
-        ...['--status-port', String(flags.statusPort)],
-        ...flags.san.flatMap(name => ['--san', name]),
-      ],
-    },
-    {
-      name: 'broker',
-      command: runtime.program,
-      args: formerUrl => [
-        ...(runtime.name === 'node' ? brokerNodeFlags() : []),
-        ...[main, 'broker', ...shared, '--mqtts-port', port(formerUrl, flags.mqttsPort)],
-      ],
-      env: {
-        ...cache,
-        MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536',
-        ...(runtime.name === 'bun' && bunEnvironment({ ...process.env, ...environmentOf(flags) })),
-        ...environmentOf(flags),
-      },
-    },
-  ]
+/** Both services are this very program with other arguments. A restart keeps the port that the first start was given. */
+const main = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url),
+)
+
+function provisioningProgram(flags: UpFlags): ChildProgram {
+  return {
+    command: process.execPath,
+    env: { ...codeCacheVariable(flags.data), ...environmentOf(flags) },
+    args: formerUrl => [
+      ...[main, 'provisioning', '--data', flags.data, '--host', flags.host],
+      ...['--api-port', port(formerUrl, flags.apiPort), '--status-port', String(flags.statusPort)],
+      ...flags.san.flatMap(name => ['--san', name]),
+    ],
+  }
 }
 
-/**
- * Compiled code of the last start halves this one. It lies where no other user can write: a writer could have its own
- * run; and not on a disk that the record may soon need.
- */
-function codeCache(data: string): NodeJS.ProcessEnv {
-  if (process.env['NODE_COMPILE_CACHE'] !== undefined) return {}
-  const { bavail, bsize } = statfsSync(data)
-  return bavail * bsize < CODE_CACHE_NEEDS_FREE_BYTES
-    ? {}
-    : { NODE_COMPILE_CACHE: resolve(dataPaths(data).codeCache) }
+function brokerProgram(flags: UpFlags, runtime: ChosenRuntime): ChildProgram {
+  return {
+    command: runtime.program,
+    args: formerUrl => [
+      ...(runtime.name === 'node' ? brokerNodeFlags() : []),
+      ...[main, 'broker', '--data', flags.data, '--host', flags.host],
+      ...['--mqtts-port', port(formerUrl, flags.mqttsPort)],
+    ],
+    env: {
+      ...codeCacheVariable(flags.data),
+      MALLOC_TRIM_THRESHOLD_: process.env['MALLOC_TRIM_THRESHOLD_'] ?? '65536',
+      ...(runtime.name === 'bun' && bunEnvironment({ ...process.env, ...environmentOf(flags) })),
+      ...environmentOf(flags),
+    },
+  }
 }
 
 /** What the broker's Node must be told before it starts; each was measured. */

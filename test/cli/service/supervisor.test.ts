@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import type { ChildSpec } from '../../../cli/service/supervised-child.ts'
+import type { ChildProgram, ChildSpec } from '../../../cli/service/supervised-child.ts'
 import { type Supervisor, type SupervisorEvents, supervise } from '../../../cli/service/supervisor.ts'
 import { lives, temporaryDirectory } from '../running.ts'
 
@@ -79,6 +79,46 @@ describe('the supervisor', () => {
     })
     await assert.rejects(supervisor.ready, /ghost did not start: it could not be started/)
     await supervisor.stop()
+  })
+
+  it('starts the others while the program of one is being chosen, and that one not before', async () => {
+    using world = createFakeServices()
+    const chosen = Promise.withResolvers<ChildProgram>()
+    const up = Promise.withResolvers<void>()
+    const [late, early] = world.children({ late: serves, early: serves })
+    const supervisor = world.superviseAll([{ name: 'late', program: chosen.promise }, early!], {
+      ready: name => name === 'early' && up.resolve(),
+    })
+    await up.promise
+    assert.equal(supervisor.pids()['late'], null)
+    assert.deepEqual(supervisor.missing(), ['late does not accept yet'])
+    chosen.resolve(late!)
+    assert.deepEqual(Object.keys(await supervisor.ready), ['late', 'early'])
+    await supervisor.stop()
+  })
+
+  it('fails a start for which no program could be chosen, in the words of why and what to do', async () => {
+    using world = createFakeServices()
+    const refused = Object.assign(new Error('it fails the check'), { hint: 'choose another' })
+    const supervisor = world.superviseAll([
+      { name: 'late', program: Promise.reject(refused) },
+      ...world.children({ well: serves }),
+    ])
+    await assert.rejects(supervisor.ready, { message: 'it fails the check\nhint: choose another' })
+    await supervisor.stop()
+  })
+
+  it('starts no program that is chosen after the stop', async () => {
+    using world = createFakeServices()
+    const chosen = Promise.withResolvers<ChildProgram>()
+    const [late] = world.children({ late: serves })
+    const supervisor = world.superviseAll([{ name: 'late', program: chosen.promise }])
+    const refused = assert.rejects(supervisor.ready)
+    await supervisor.stop()
+    chosen.resolve(late!)
+    await refused
+    await setImmediate()
+    assert.deepEqual([supervisor.pids()['late'], world.arguments], [null, []])
   })
 
   it('starts a killed child again, on the port it had', async () => {
@@ -162,33 +202,37 @@ describe('the supervisor', () => {
 function createFakeServices() {
   const directory = temporaryDirectory()
   const given: string[] = []
+  const children = (stubs: Record<string, string>) =>
+    Object.entries(stubs).map(([name, source]) => {
+      const script = join(directory.path, `${name}.mjs`)
+      writeFileSync(script, source)
+      return {
+        name,
+        command: process.execPath,
+        args(formerUrl: string | null) {
+          const port = formerUrl === null ? '0' : new URL(formerUrl).port
+          given.push(port)
+          return [script, port]
+        },
+      }
+    })
+  const superviseAll = (specs: readonly ChildSpec[], events: SupervisorEvents = {}): Supervisor =>
+    supervise({
+      children: specs,
+      events,
+      output: 'inherit',
+      stopMs: 500,
+      backoffMinMs: 10,
+      backoffMaxMs: 40,
+      // A child that answers does so in a moment, also on a busy machine.
+      metricsTimeoutMs: 3_000,
+    })
   return {
     arguments: given,
-    supervise(stubs: Record<string, string>, events: SupervisorEvents = {}): Supervisor {
-      const children = Object.entries(stubs).map(([name, source]): ChildSpec => {
-        const script = join(directory.path, `${name}.mjs`)
-        writeFileSync(script, source)
-        return {
-          name,
-          command: process.execPath,
-          args(formerUrl) {
-            const port = formerUrl === null ? '0' : new URL(formerUrl).port
-            given.push(port)
-            return [script, port]
-          },
-        }
-      })
-      return supervise({
-        children,
-        events,
-        output: 'inherit',
-        stopMs: 500,
-        backoffMinMs: 10,
-        backoffMaxMs: 40,
-        // A child that answers does so in a moment, also on a busy machine.
-        metricsTimeoutMs: 3_000,
-      })
-    },
+    children,
+    superviseAll,
+    supervise: (stubs: Record<string, string>, events?: SupervisorEvents) =>
+      superviseAll(children(stubs), events),
     [Symbol.dispose]: () => directory[Symbol.dispose](),
   }
 }
