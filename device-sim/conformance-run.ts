@@ -15,12 +15,11 @@ import { findRunTarget, type RunFlags } from './run/target.ts'
 import { planOf } from './scenario/plan.ts'
 import { protocolFlag } from './scenario/protocol-names.ts'
 import { filled } from './scenario/topic.ts'
-import { guarded } from './scenario-run.ts'
+import { guarded, wholeFlag } from './scenario-run.ts'
 import type { Broker } from './target.ts'
 
 export type ConformanceFlags = RunFlags & {
   mqttVersion?: string
-  runtime?: string
   only?: string
   patience?: string
   topics?: string
@@ -53,7 +52,6 @@ export async function runConformance(flags: ConformanceFlags, context: CommandCo
     requireWritable({ '--json': flags.json, '--junit': flags.junit })
     const patienceMs = parseDurationMs(flags.patience ?? PATIENCE_DEFAULT)
     if (!patienceMs) throw new BadUsage([`--patience: expected a time such as 2s, got ${flags.patience}`])
-    if (flags.runtime !== undefined) throw new BadUsage(['--runtime: clauses are played on Node'])
     const only = protocolFlag(flags.mqttVersion)
     if (only === 3) throw new BadUsage(['-V: clauses of 3.1.1 and 5 are played, not of 3.1'])
     const versions = only === null ? ([4, 5] as const) : [only]
@@ -67,7 +65,7 @@ export async function runConformance(flags: ConformanceFlags, context: CommandCo
     const { broker } = target
     const { members, api } = await prepareParticipants(plan, target, {
       signal,
-      enrollConcurrency: Number(flags.enrollConcurrency ?? 16),
+      enrollConcurrency: wholeFlag('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
       onProgress: () => {},
     })
     const identities = members.map(({ id, n, clientId, credentials }): Identity => {

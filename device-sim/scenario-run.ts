@@ -104,7 +104,7 @@ function compatibilityTarget(
 async function carryOut(source: Source, flags: ScenarioFlags, context: CommandContext): Promise<ExitCode> {
   const { stdout, stderr } = context
   const format = flags.output ?? 'table'
-  const times = whole('--repeat', flags.repeat, 1, 1, 1_000)
+  const times = wholeFlag('--repeat', flags.repeat, 1, 1, 1_000)
   if (flags.runtime !== undefined && flags.agents !== undefined)
     throw new BadUsage(['--runtime: is chosen by each agent itself: sim agent --runtime'])
   const runtime = await chooseRuntime(flags.runtime)
@@ -176,8 +176,8 @@ async function runOnce(
     summary = await runScenario({
       plan: {
         ...plan,
-        seed: whole('--seed', flags.seed, plan.seed, 0, 4_294_967_295),
-        workers: flags.workers === undefined ? plan.workers : whole('--workers', flags.workers, 1, 1, 64),
+        seed: wholeFlag('--seed', flags.seed, plan.seed, 0, 4_294_967_295),
+        workers: flags.workers === undefined ? plan.workers : wholeFlag('--workers', flags.workers, 1, 1, 64),
       },
       source: name,
       target,
@@ -189,7 +189,7 @@ async function runOnce(
       watchedPids,
       operatorCommand: flags.operator ?? null,
       failFast: failFastOf(flags.failFast),
-      enrollConcurrency: whole('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
+      enrollConcurrency: wholeFlag('--enroll-concurrency', flags.enrollConcurrency, 16, 1, 256),
       version: context.version ?? '',
     })
   } finally {
@@ -235,10 +235,23 @@ async function rendered(result: Summary | Repeats, format: string, text: () => s
 /** `--no-fail-fast` is false. */
 function failFastOf(flag: string | boolean | undefined): number {
   if (flag === false) return 0
-  return whole('--fail-fast', typeof flag === 'string' ? flag : undefined, FAIL_FAST_DEFAULT, 1, 1_000_000)
+  return wholeFlag(
+    '--fail-fast',
+    typeof flag === 'string' ? flag : undefined,
+    FAIL_FAST_DEFAULT,
+    1,
+    1_000_000,
+  )
 }
 
-function whole(flag: string, text: string | undefined, fallback: number, min: number, max: number): number {
+/** @throws BadUsage */
+export function wholeFlag(
+  flag: string,
+  text: string | undefined,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
   if (text === undefined) return fallback
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
   if (value >= min && value <= max) return value

@@ -1,6 +1,6 @@
 // `rollcall ca status|rotate|retire`: handing over from one issuing CA to the next. With an offline root the signature is
 // made here, beside the root's file: its key is never sent anywhere.
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { CaRecord } from '../../client/ca.ts'
 import type { Client } from '../../client/index.ts'
 import { toPem } from '../../pki/pem.ts'
@@ -16,7 +16,7 @@ import { printReceipt } from '../output/receipt.ts'
 import { type ServiceFlags, withService, withServiceOptions } from '../service-connection.ts'
 
 type Flags = ServiceFlags & { output: Format }
-type RotateFlags = Flags & { status: boolean; over?: number; rootKey?: string; rootPassphraseFile?: string }
+type RotateFlags = Flags & { status?: true; over?: number; rootKey?: string; rootPassphraseFile?: string }
 type Issuing = CaRecord['issuing'][number]
 
 const columns: readonly Column<Issuing>[] = [
@@ -40,7 +40,13 @@ export function rotateCommand(): Command {
       'Makes another issuing CA, signed by the root, the one that issues. Certificates of the former stay valid; its devices are\n' +
         'told to renew one after the other, over --over. When none is left: rollcall ca retire ID.',
     )
-    .option('--status', 'show how far it is, change nothing', false)
+    .addOption(
+      new Option('--status', 'show how far it is, change nothing').conflicts([
+        'over',
+        'rootKey',
+        'rootPassphraseFile',
+      ]),
+    )
     .option(
       '--over <duration>',
       'how long devices are told to renew, such as 12h or 7d (default: 7d)',

@@ -1,6 +1,6 @@
 // `rollcall events`: what happened in the fleet, and what happens now.
 import { createInterface } from 'node:readline'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { Client, FleetEvent } from '../../client/index.ts'
 import { jsonOf, printable } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
@@ -33,7 +33,7 @@ export function eventsCommand(): Command {
     .option('--reason <code>', 'with this reason')
     .option('--since <when>', 'after:1h, or after a date', whenOf())
     .option('--limit <n>', 'at most so many', wholeNumber(1, 200_000), 100)
-    .option('--follow', 'wait for those that come, until Ctrl-C')
+    .addOption(new Option('--follow', 'wait for those that come, until Ctrl-C').conflicts(['since', 'limit']))
     .addHelpText('after', examples)
     .action(async ({ device, kind, reason, since, limit, follow, ...flags }: Flags) => {
       const filter = { device, kind, reason }

@@ -65,8 +65,8 @@ export function simulateCommand(): Command {
         'With --fleet: what each device would lose or gain, and which live subscriptions would be dropped.',
     )
     .argument('<policy>', 'file with a document (YAML or JSON), - for stdin, or the name of a stored policy')
-    .option('--device <id>', 'the device to try it on')
-    .option('--fleet', 'try it on every device')
+    .addOption(new Option('--device <id>', 'the device to try it on').conflicts('limit'))
+    .addOption(new Option('--fleet', 'try it on every device').conflicts([...asked, 'qos', 'retain']))
   for (const action of asked) command.option(`--${action} <topic>`, `ask for this (repeatable)`, collect)
   return command
     .option('--qos <n>', 'QoS of what is published', wholeNumber(0, 2), 0)

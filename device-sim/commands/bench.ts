@@ -5,7 +5,7 @@ import { BadUsage } from '../failure.ts'
 import type { CompatibilityFlags, CompatibilityVerb } from '../scenario/compatibility-flags.ts'
 import { guarded, runCompatible, type ScenarioFlags } from '../scenario-run.ts'
 import type { Carry } from './interruption.ts'
-import { withTarget } from './target-options.ts'
+import { withRun } from './target-options.ts'
 
 const verbs: readonly [CompatibilityVerb, string][] = [
   ['conn', 'connect clients and keep them'],
@@ -89,7 +89,7 @@ export function emqttCommands(carry: Carry): Command[] {
         .option('-w, --wait-before-publishing [bool]', 'until all have connected')
     }
     for (const [flags, , why] of [...withoutEffect, ...refused]) command.option(flags, why)
-    return withTarget(command).action((flags: EmqttFlags) => {
+    return withRun(command).action((flags: EmqttFlags) => {
       const { certfile, keyfile, cacertfile, version, ...rest } = flags
       return start(carry, verb, {
         ...rest,

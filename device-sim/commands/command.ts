@@ -14,7 +14,7 @@ import { emqttCommands } from './bench.ts'
 import { addExamples } from './examples.ts'
 import { type Carry, interruptible } from './interruption.ts'
 import { mqttxCommand } from './mqttx.ts'
-import { withTarget } from './target-options.ts'
+import { withRun, withTarget } from './target-options.ts'
 
 /** The command, ready to be added to a program. It sets the exit code: 0, 1, 2 or 99. */
 export function simCommand(name: string, version: string): Command {
@@ -32,7 +32,8 @@ export function simCommand(name: string, version: string): Command {
     .option('--key-type <type>', keyTypes.join(', '), 'p256')
     .option('--connect-timeout <time>', 'for TCP, TLS and CONNACK together', '15s')
   for (const bench of emqttCommands(carry)) command.addCommand(bench)
-  withTarget(command)
+  withRun(command)
+    .hook('preSubcommand', refuseMisplaced)
     .action((flags: QuickFlags & ScenarioFlags) => carry(context => runQuick(flags, flags, context)))
     .addCommand(runCommand(carry))
     .addCommand(checkCommand(carry))
@@ -47,6 +48,16 @@ export function simCommand(name: string, version: string): Command {
   return command
 }
 
+/** What stands before the word of a sub-command is of `sim` alone: left out in silence it would be taken for heeded. */
+function refuseMisplaced(command: Command, sub: Command): void {
+  const given = command.options.filter(
+    option => command.getOptionValueSource(option.attributeName()) === 'cli',
+  )
+  if (given.length === 0) return
+  const flags = given.map(({ long }) => long).join(', ')
+  command.error(`error: ${flags} before '${sub.name()}' does not reach it: write it after '${sub.name()}'`)
+}
+
 function runCommand(carry: Carry): Command {
   const command = new Command('run')
     .summary('run a scenario file, or a preset by its name')
@@ -57,7 +68,7 @@ function runCommand(carry: Carry): Command {
       '--duration <time>',
       'of the stages after the ramps, instead; actions and asserts keep their place',
     )
-  return withTarget(command).action((scenario: string, flags: ScenarioFlags & SizeFlags) =>
+  return withRun(command).action((scenario: string, flags: ScenarioFlags & SizeFlags) =>
     carry(context => runScenarioFile(scenario, flags, context)),
   )
 }
@@ -99,7 +110,12 @@ function cleanCommand(carry: Carry): Command {
 function agentCommand(carry: Carry): Command {
   return new Command('agent')
     .summary('lend this machine to runs of another one (sim run --agents)')
-    .option('--init', 'make the key and certificate if there are none, and print the fingerprint')
+    .addOption(
+      new Option(
+        '--init',
+        'make the key and certificate if there are none, and print the fingerprint',
+      ).conflicts(['listen', 'trust', 'sources', 'workers', 'runtime']),
+    )
     .option('--listen <address>', 'ADDRESS:PORT', '127.0.0.1:7420')
     .option('--trust <fingerprints>', 'of the machines that may start runs here, with commas')
     .option('--agent-identity <file>', 'key and certificate (rollcall-sim-agent.pem)')
@@ -121,6 +137,9 @@ function conformanceCommand(carry: Carry): Command {
     .option('--only <text>', 'clauses with this in their number or description alone')
     .option('--patience <time>', 'how long an answer is waited for (2s)')
     .option('--topics <prefix>', 'what the topics of a client begin with; %c is its client ID')
+    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+    .option('--json <file>', 'the result as JSON, as -o json prints it')
+    .option('--junit <file>', 'the clauses as JUnit XML, for CI servers')
   return withTarget(command).action((flags: ConformanceFlags) =>
     carry(async context => (await import('../conformance-run.ts')).runConformance(flags, context)),
   )

@@ -6,7 +6,7 @@ import type { CompatibilityFlags, CompatibilityVerb } from '../scenario/compatib
 import { guarded, type ScenarioFlags } from '../scenario-run.ts'
 import { collect, start } from './bench.ts'
 import type { Carry } from './interruption.ts'
-import { withTarget } from './target-options.ts'
+import { withRun } from './target-options.ts'
 
 /** Commander knows no short flags of several letters. */
 const shortFlags: Readonly<Record<string, string>> = {
@@ -136,7 +136,7 @@ function verbCommand(verb: CompatibilityVerb, carry: Carry): Command {
       .option('--retain-as-published', 'in MQTT 5; -rap')
       .option('--retain-handling <n>', 'in MQTT 5; -rh')
   }
-  return withTarget(command).action((flags: MqttxFlags) => {
+  return withRun(command).action((flags: MqttxFlags) => {
     for (const name of withoutEffect) delete flags[name]
     const {
       hostname,

@@ -1,9 +1,9 @@
-// The options that say where a run goes and what is written about it, for every command that runs one.
+// The options that say where devices go and what they present, and how a run goes and what is written about it.
 // Does not know what they mean.
 import { type Command, Option } from 'commander'
 import { runtimeNames } from '../workers/runtime.ts'
 
-/** Where a run goes and what is said of it. */
+/** Where devices go and what they present. */
 export function withTarget(command: Command): Command {
   return command
     .optionsGroup('Where it goes:')
@@ -15,7 +15,6 @@ export function withTarget(command: Command): Command {
     .option('--servername <name>', 'of the server, in SNI and in its certificate, instead of the host')
     .option('--alpn <names>', 'to offer, with commas')
     .option('-V, --mqtt-version <version>', 'mqttv31, mqttv311 or mqttv5; also 3, 4 or 5 (3.1.1)')
-    .option('--like <service>', 'aws-iot, azure-event-grid or emqx: refuse what that service refuses')
     .optionsGroup('What devices present:')
     .option('--directory <dir>', 'identities from files, instead of the API')
     .option('--certificate <file>', 'one key and certificate for all devices, instead of one each')
@@ -36,11 +35,18 @@ export function withTarget(command: Command): Command {
     .option('--est-bootstrap <file>', 'key and certificate that devices enroll with there, instead')
     .option('--keys <dir>', 'where enrolled identities are kept between runs (DATA/sim, or ./rollcall-sim)')
     .option('--enroll-concurrency <n>', 'API calls at once', '16')
+    .optionsGroup('Options:')
+}
+
+/** Of a command that runs a fleet: besides, how it runs and what is written. */
+export function withRun(command: Command): Command {
+  return withTarget(command)
+    .optionsGroup('How it runs:')
+    .option('--like <service>', 'aws-iot, azure-event-grid or emqx: refuse what that service refuses')
     .option(
       '--operator <program>',
       'called as PROGRAM revoke DEVICE FINGERPRINT, for brokers without our API',
     )
-    .optionsGroup('How it runs:')
     .option('--seed <n>', 'the same seed replays the run')
     .option('--workers <n>', 'processes; with --agents, of each of them')
     .addOption(

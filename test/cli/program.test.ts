@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { nouns } from '../../cli/program.ts'
+import { rollcallHere } from './in-process.ts'
 import { repository, rollcall, temporaryDirectory } from './running.ts'
 
 const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
@@ -81,6 +82,35 @@ describe('the command line', () => {
       assert.equal(stdout, '', mistake.join(' '))
       assert.notEqual(stderr, '', mistake.join(' '))
       assert.doesNotMatch(stderr, /\n +at /, 'no stack')
+    }
+  })
+
+  it('refuses a flag that the sub-command does not take, or that another one makes void, by its name', async () => {
+    const broker = ['--broker', 'mqtt://127.0.0.1:1']
+    const refused: [args: string[], problem: RegExp][] = [
+      [['sim', 'conformance', ...broker, '--workers', '2'], /unknown option '--workers'/],
+      [['sim', 'conformance', ...broker, '--agents', 'x'], /unknown option '--agents'/],
+      [['sim', 'conformance', ...broker, '-o', 'yaml'], /Allowed choices are table, json/],
+      [['sim', '--devices', '5', 'run', 'smoke'], /--devices before 'run' does not reach it/],
+      [
+        ['sim', 'agent', '--init', '--listen', '127.0.0.1:0'],
+        /'--init' cannot be used with option '--listen/,
+      ],
+      [['events', '--follow', '--limit', '3'], /'--follow' cannot be used with option '--limit/],
+      [
+        ['policy', 'simulate', 'x', '--fleet', '--publish', 'a'],
+        /'--fleet' cannot be used with option '--publish/,
+      ],
+      [
+        ['policy', 'simulate', 'x', '--device', 'd', '--limit', '3'],
+        /'--device <id>' cannot be used with option '--limit/,
+      ],
+      [['ca', 'rotate', '--status', '--over', '7d'], /'--status' cannot be used with option '--over/],
+    ]
+    for (const [args, problem] of refused) {
+      const { code, stderr } = await rollcallHere(...args)
+      assert.equal(code, 2, args.join(' '))
+      assert.match(stderr, problem)
     }
   })
 
