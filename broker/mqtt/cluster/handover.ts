@@ -17,11 +17,15 @@ const CLAIM_MS = 15_000
 const [RETRY_MS, RETRY_MAX_MS] = [50, 400]
 const CLAIMS_AT_ONCE = 500
 const ORPHANS_AT_ONCE = 250
+/** A session that cannot be taken in is tried again after so long; of so many it is known. */
+const REFUSED_MS = 60_000
+const REFUSED_MAX = 10_000
 
 export function createHandOver(
   parts: LoadingOptions & {
     /** Asks the owner to hand a session over. Gives whether it did; false where it does not answer. */
     askOwner(owner: number, clientId: string, by: PeerPlace | null): Promise<boolean>
+    onTrouble(error: unknown): void
   },
 ) {
   const { me, connections, writer, owned, moves } = parts
@@ -44,6 +48,8 @@ export function createHandOver(
   const waiting = new Map<string, () => void>()
   /** Nodes that have ended, of whose sessions those that devices had waited for were taken first. */
   const adopted = new Set<number>()
+  /** Clients whose session cannot be taken in, with the moment of the last try. */
+  const refused = new Map<string, number>()
   /** What is under way for a session: one thing at a time. */
   const busy = new Map<string, Promise<unknown>>()
 
@@ -90,14 +96,29 @@ export function createHandOver(
     })
   }
 
+  /** Rejects where PostgreSQL does. One that cannot be taken in holds back no other: it is told once. */
   async function loadAll(clientIds: readonly string[]): Promise<void> {
     const loading = clientIds.map(clientId =>
       inTurn(clientId, async () => owned.has(clientId) || (await loadOrphan(clientId))),
     )
     for (const clientId of clientIds) waiting.get(clientId)?.()
-    const failed = (await Promise.allSettled(loading)).find(({ status }) => status === 'rejected')
+    const results = await Promise.allSettled(loading)
+    for (const [at, clientId] of clientIds.entries()) {
+      const result = results[at]!
+      if (result.status === 'fulfilled') refused.delete(clientId)
+      else if (result.reason instanceof NotTakenIn) refuse(clientId, result.reason)
+    }
+    const failed = results.find(each => each.status === 'rejected' && !(each.reason instanceof NotTakenIn))
     if (failed?.status === 'rejected') throw failed.reason
   }
+
+  function refuse(clientId: string, error: NotTakenIn): void {
+    if (!refused.has(clientId)) parts.onTrouble(error)
+    if (refused.has(clientId) || refused.size < REFUSED_MAX) refused.set(clientId, performance.now())
+  }
+
+  const isDue = (clientId: string) =>
+    performance.now() - (refused.get(clientId) ?? Number.NEGATIVE_INFINITY) >= REFUSED_MS
 
   async function release(clientId: string, to: number): Promise<Released> {
     // It may be this node's without its knowing: the answer to a claim was lost, or it was taken from a node that has ended.
@@ -121,7 +142,11 @@ export function createHandOver(
     release: (clientId: string, to: number) => inTurn(clientId, () => release(clientId, to)),
     /** Sessions that were handed to this node and not read then, for a connection broke in the middle. */
     async readLeft(): Promise<void> {
-      await loadAll(await connections.ask(client => readUnsettled(client, me, ORPHANS_AT_ONCE)))
+      const limit = ORPHANS_AT_ONCE + refused.size
+      const left = await connections.ask(client => readUnsettled(client, me, limit))
+      for (const clientId of refused.keys())
+        if (left.length < limit && !left.includes(clientId)) refused.delete(clientId)
+      await loadAll(left.filter(isDue))
     },
     /**
      * Takes over sessions of a node that has ended, until none is left. Other nodes may do so at once; where devices wait, each node takes

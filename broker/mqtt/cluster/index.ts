@@ -154,6 +154,7 @@ function createCluster(
       reservePlace: () => engine.moves.reservePlace(),
     },
     askOwner: calls.ask,
+    onTrouble,
     isCleared: (clientId, since) => engine.clearedEpoch() > since && clearedAfter(since).includes(clientId),
     isClosed: () => isClosed,
   })

@@ -81,7 +81,8 @@ export function createLoading(parts: LoadingOptions) {
     try {
       return moves.takeIn(clientId, rows)
     } catch (cause) {
-      throw new NotTakenIn(`the session of ${clientId} cannot be taken in`, { cause })
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new NotTakenIn(`the session of ${clientId} cannot be taken in: ${why}`, { cause })
     }
   }
 

@@ -6,6 +6,8 @@ import type { RefusedMessages } from '../../../db/sessions/session-file.ts'
 export type GroupCommit = {
   /** Writes in the group that is open. Throws where it cannot be written; the whole group is lost then. */
   write<T>(work: () => T): T
+  /** The same, but where it fails it is as if only this had not been written: the group goes on. What `owe` and `undo` do has no place in it. */
+  attempt<T>(work: () => T): T
   /**
    * Of the group written to last, to be asked in the same turn: resolves once it is on disk, rejects where it is lost.
    */
@@ -124,8 +126,24 @@ export function createGroupCommit(parts: {
     }
   }
 
+  function attempt<T>(work: () => T): T {
+    const group = join()
+    try {
+      sqlite.exec('SAVEPOINT attempt')
+      const done = work()
+      sqlite.exec('RELEASE attempt')
+      return done
+    } catch (error) {
+      // A full disk may have ended the transaction with all that was in it.
+      if (sqlite.inTransaction) sqlite.exec('ROLLBACK TO attempt; RELEASE attempt')
+      else abandon(group, error)
+      throw error
+    }
+  }
+
   return {
     write,
+    attempt,
     kept: () => last,
     owe(work) {
       try {

@@ -89,9 +89,9 @@ export function createSessionStore(parts: SessionStoreOptions) {
     /** Begins a group where none is open. Throws where none can be. */
     touch: () => commit.write(() => {}),
 
-    /** Takes in what another node stored of this client. */
+    /** Takes in what another node stored of this client. Where it throws, nothing of it is here, and all else is as it was. */
     takeIn(clientId: string, rows: readonly SessionContent[]) {
-      const last = commit.write(() => takeInRows(clientId, rows))
+      const last = commit.attempt(() => takeInRows(clientId, rows))
       const sessions = records.sessionsOf(clientId)
       const incoming = records.unfinishedOf(clientId)
       const wills = records.willsOf(clientId)

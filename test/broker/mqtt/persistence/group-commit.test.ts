@@ -78,3 +78,24 @@ test('a disk that loses what it had accepted is not believed again', async () =>
   assert.equal(await fate(group), 'lost')
   assert.throws(() => commit.write(() => put(2)), /EIO/)
 })
+
+test('an attempt that fails is undone alone: what was written before and after it is kept', async () => {
+  const { commit, syncs, put, values, fate, lost } = world()
+  commit.write(() => put(1))
+  const attempt = () =>
+    commit.attempt(() => {
+      put(2)
+      put(1)
+    })
+  assert.throws(attempt, /UNIQUE/)
+  assert.equal(
+    commit.attempt(() => put(3).changes),
+    1,
+  )
+  commit.write(() => put(4))
+  const group = commit.kept()
+  await turn()
+  syncs[0]!.resolve()
+  assert.equal(await fate(group), 'kept')
+  assert.deepEqual([values(), lost], [[1, 3, 4], []])
+})
