@@ -5,6 +5,7 @@ import { type Mark, readBatch } from './event-batch.ts'
 import { type EventFile, isDamage, isReplaced, openEventFile, setEventsAside } from './event-file.ts'
 import { type Outbox, prepareOutboxReader } from './event-outbox.ts'
 import { EVENTS_KEPT_MS, ROWS_MAX } from './event-rows.ts'
+import { fairShare } from './fair-share.ts'
 
 /** `last` is the number of its last event, `numbers` how many it has; `source` is the outbox that it came from, null for none. */
 export type EventBatch = { last: number; numbers: number; source: string | null; content: string }
@@ -78,6 +79,8 @@ export function createEventCopy(parts: {
 }
 
 function prepareCopy(sqlite: Database, own: string, rowsMax: number) {
+  // Of copies alone: counting without it reads all of every event, each minute.
+  sqlite.exec('CREATE INDEX IF NOT EXISTS events_by_node ON events (node, seq)')
   const insert = sqlite.prepare(
     `INSERT OR REPLACE INTO events (seq, at, kind, device_id, fingerprint, reason, node, detail)
      VALUES (@seq, @at, @kind, @deviceId, @fingerprint, @reason, @node, @detail)`,
@@ -90,8 +93,12 @@ function prepareCopy(sqlite: Database, own: string, rowsMax: number) {
   const mark = sqlite.prepare<Mark>(
     'INSERT INTO marks (name, value) VALUES (@name, @value) ON CONFLICT DO UPDATE SET value = @value',
   )
+  const held = sqlite.prepare<[], { node: string | null; events: number }>(
+    'SELECT node, count(*) AS events FROM events GROUP BY node',
+  )
   const beyond = sqlite.prepare(
-    'DELETE FROM events WHERE seq <= (SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?)',
+    `DELETE FROM events WHERE node IS @node
+       AND seq <= (SELECT seq FROM events WHERE node IS @node ORDER BY seq DESC LIMIT 1 OFFSET @share)`,
   )
   const oldest = sqlite.prepare<[], number>('SELECT at FROM events ORDER BY seq LIMIT 1').pluck()
   const old = sqlite.prepare('DELETE FROM events WHERE at < ?')
@@ -99,10 +106,20 @@ function prepareCopy(sqlite: Database, own: string, rowsMax: number) {
   const position = () => readMark.get(POSITION) ?? 0
   let trimmedAt = Number.NEGATIVE_INFINITY
 
+  /** Of the nodes that have most, the oldest: a flood at one node displaces no event of another. */
+  function dropBeyond(): void {
+    const nodes = held.all()
+    const share = fairShare(
+      nodes.map(({ events }) => events),
+      rowsMax,
+    )
+    for (const { node, events } of nodes) if (events > share) beyond.run({ node, share })
+  }
+
   function trim(at: number): void {
     if (Math.abs(at - trimmedAt) < TRIM_EVERY_MS) return
     trimmedAt = at
-    beyond.run(rowsMax)
+    dropBeyond()
     if ((oldest.get() ?? at) < at - EVENTS_KEPT_MS) old.run(at - EVENTS_KEPT_MS)
     minutes.run(at - EVENTS_KEPT_MS)
   }

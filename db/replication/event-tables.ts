@@ -1,5 +1,6 @@
 // The events of all machines in PostgreSQL, in a schema `rollcall_events` of their own: notifications, not the record, and no part of the
 // registry. One function numbers a batch and writes it, once for each time that its source sends it.
+import { fairShare } from '../events/fair-share.ts'
 import type { PostgresClient, PostgresSettings } from './postgres.ts'
 import { createPostgresLink } from './postgres-link.ts'
 import { type PostgresTables, prepareTables } from './postgres-tables.ts'
@@ -91,7 +92,7 @@ const BATCHES_KEPT = 200_000
 const EVENTS_KEPT = 200_000
 const PRUNE_MS = 60_000
 
-/** Forgets what is older than seven days, and beyond what machines keep. */
+/** Forgets what is older than seven days, and beyond what machines keep: each of them its part, where all together have more. */
 export async function pruneEvents(
   options: { settings: PostgresSettings; name: string },
   eventsKept = EVENTS_KEPT,
@@ -99,13 +100,27 @@ export async function pruneEvents(
   const link = createPostgresLink({ ...options, name: `${options.name} prune`, answerMs: PRUNE_MS })
   try {
     await link.ask(async client => {
+      await client.query(`DELETE FROM rollcall_events.batches WHERE at < now() - interval '7 days'`)
+      // Of the machines that have most, the oldest: a flood at one displaces no event of another.
+      const { rows } = await client.query<{ events: number; batches: number }>(
+        `SELECT sum(numbers)::float8 AS events, count(*)::float8 AS batches FROM rollcall_events.batches GROUP BY source`,
+      )
+      const [events, batches] = [
+        fairShare(
+          rows.map(row => row.events),
+          eventsKept,
+        ),
+        fairShare(
+          rows.map(row => row.batches),
+          BATCHES_KEPT,
+        ),
+      ]
       await client.query(
-        `DELETE FROM rollcall_events.batches WHERE at < now() - interval '7 days' OR last <= (
-           SELECT max(last) FROM (
-             SELECT last, sum(numbers) OVER newest AS events, row_number() OVER newest AS batches
-             FROM rollcall_events.batches WINDOW newest AS (ORDER BY last DESC)) b
-           WHERE events > $1 OR batches > $2)`,
-        [eventsKept, BATCHES_KEPT],
+        `DELETE FROM rollcall_events.batches b USING (
+           SELECT last, sum(numbers) OVER newest AS events, row_number() OVER newest AS batches
+           FROM rollcall_events.batches WINDOW newest AS (PARTITION BY source ORDER BY last DESC)) kept
+         WHERE b.last = kept.last AND (kept.events > $1::float8 OR kept.batches > $2::float8)`,
+        [events, batches],
       )
       await client.query(`DELETE FROM rollcall_events.sources WHERE at < now() - interval '30 days'`)
     })

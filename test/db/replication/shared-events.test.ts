@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import fc from 'fast-check'
 import { encodeBatch, encodePart, readBatch } from '../../../db/events/event-batch.ts'
+import { createEventCopy } from '../../../db/events/event-copy.ts'
 import { createEventLog, type EventLog, type EventLogOptions } from '../../../db/events/event-log.ts'
 import { createEventReader } from '../../../db/events/event-reader.ts'
 import { createHistoryCopy } from '../../../db/history/history-copy.ts'
@@ -224,6 +225,34 @@ test('what is older than machines keep is forgotten', async () => {
   }
   await pruneEvents({ settings: readPostgresSettings(server.url), name }, 2)
   assert.deepEqual((await open(newFile(), 'b')).told(), ['two', 'three'])
+})
+
+test('a flood at one machine displaces no event of another one, in PostgreSQL and in the copies', async () => {
+  const [quietOne, flooded] = [await open(newFile(), 'a'), await open(newFile(), 'b')]
+  const tell = async (machine: typeof flooded, device: string) => {
+    machine.tell(device)
+    await until(() => machine.told().includes(device), 'it is told')
+  }
+  await tell(quietOne, 'first')
+  for (const device of ['f1', 'f2', 'f3', 'f4', 'f5']) await tell(flooded, device)
+  await pruneEvents({ settings: readPostgresSettings(server.url), name }, 4)
+  assert.deepEqual((await open(newFile(), 'c')).told(), ['first', 'f3', 'f4', 'f5'])
+
+  const file = newFile()
+  const copy = createEventCopy({ file, now: Date.now, rowsMax: 4, onSetAside() {} })
+  const event = (node: string | null, deviceId: string) => {
+    const about = { fingerprint: null, reason: null, detail: '{}' }
+    return { at: Date.now(), kind: 'connected' as const, deviceId, node, ...about }
+  }
+  const floods = ['f1', 'f2', 'f3', 'f4', 'f5'].map(device => event('b', device))
+  const events = [event('a', 'first'), event(null, 'of a service'), ...floods]
+  const content = encodeBatch([encodePart({ events, counts: [], marks: [] })])
+  copy.take([{ last: 100, numbers: events.length, source: null, content }])
+  copy.close()
+  const reader = createEventReader(file, () => {}, true)
+  const kept = reader.after(0, 10).map(({ deviceId }) => deviceId)
+  reader.close()
+  assert.deepEqual(kept, ['first', 'of a service', 'f4', 'f5'])
 })
 
 test('whatever text a batch is, what is none of ours is left out', () => {
