@@ -61,10 +61,14 @@ export function createSchedule(clock: Clock = () => performance.now()): Schedule
     immediate = null
     timerDueAt = Number.POSITIVE_INFINITY
     turning = true
-    const late = runDue(now())
-    turning = false
-    if (late) immediate = setImmediate(turn)
-    else arm()
+    let late = true // also where a task throws: the others go on in the next turn
+    try {
+      late = runDue(now())
+    } finally {
+      turning = false
+      if (late) immediate = setImmediate(turn)
+      else arm()
+    }
   }
 
   /** @returns whether the turn has taken its time, and more is due. */

@@ -27,6 +27,26 @@ describe('a schedule', () => {
     schedule.close()
   })
 
+  it('runs what is due after a task that throws, and what is set later', async () => {
+    const schedule = createSchedule()
+    const thrown = new Promise<unknown>(resolve => process.setUncaughtExceptionCaptureCallback(resolve))
+    try {
+      const start = schedule.now()
+      const seen: number[] = []
+      schedule.at(start, () => {
+        throw new Error('of a task')
+      })
+      for (const offset of [0, 1]) schedule.at(start + offset, () => seen.push(offset))
+      await schedule.wait(start + 2)
+      assert.match(String(await thrown), /of a task/)
+      await schedule.wait(schedule.now() + 1)
+      assert.deepEqual(seen, [0, 1])
+    } finally {
+      process.setUncaughtExceptionCaptureCallback(null)
+      schedule.close()
+    }
+  })
+
   it('does not run what was cancelled, and ends a wait when the signal is aborted', async () => {
     const schedule = createSchedule()
     let ran = false

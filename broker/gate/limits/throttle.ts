@@ -13,7 +13,11 @@ export function createThrottle(tasksPerTurn: number): (task: () => void) => void
     waiting = waiting.slice(left)
     left -= now.length
     if (now.length > 0) schedule()
-    for (const task of now) task()
+    try {
+      for (let task = now.shift(); task !== undefined; task = now.shift()) task()
+    } finally {
+      if (now.length > 0) waiting = [...now, ...waiting] // one of them threw
+    }
   }
 
   function schedule(): void {

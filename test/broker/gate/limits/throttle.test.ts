@@ -30,3 +30,21 @@ test('a task that asks for more waits its turn behind the others', async () => {
   for (let turns = 0; turns < 4; turns += 1) await turn()
   assert.deepEqual(done, ['first', 'its own', 'second'])
 })
+
+test('what waits behind a task that throws runs in the next turn', async () => {
+  const throttle = createThrottle(2)
+  const done: number[] = []
+  const thrown = new Promise<unknown>(resolve => process.setUncaughtExceptionCaptureCallback(resolve))
+  for (const task of [1, 2])
+    throttle(() => {
+      done.push(task)
+    })
+  throttle(() => {
+    throw new Error('of a task')
+  })
+  for (const task of [3, 4]) throttle(() => done.push(task))
+  assert.match(String(await thrown), /of a task/)
+  process.setUncaughtExceptionCaptureCallback(null)
+  for (let turns = 0; turns < 2; turns += 1) await turn()
+  assert.deepEqual(done, [1, 2, 3, 4])
+})
