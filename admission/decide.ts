@@ -266,6 +266,7 @@ function asIfListed({ facts, issuer }: Presented): AdmissionRecord {
     issuerRevoked: issuer?.revoked ?? false,
     revokedByIssuer: false,
     issuerNotAfter: issuer?.notAfter ?? null,
+    lastChange: null,
   }
 }
 

@@ -2,6 +2,7 @@
 // identity. The identity is plain data, so the same call can travel to another process through a socket pair.
 import type { Duplex } from 'node:stream'
 import type { Peer } from '../admission/decide.ts'
+import type { AdmissionRecord } from '../db/admission-lookup.ts'
 import type { Reason } from '../db/reason.ts'
 
 /** What the handshake proved, and the device for which the registry lists the certificate. */
@@ -19,6 +20,8 @@ export type TransportInfo = {
 export type AdmittedConnection = {
   stream: Duplex
   identity: Identity
+  /** What the gate read of the certificate. The engine asks again, and takes this for the answer while no change followed it. */
+  record?: AdmissionRecord | null
   /** The peer's IP address, as text. */
   address: string
   transportInfo?: TransportInfo

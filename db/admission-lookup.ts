@@ -2,6 +2,7 @@
 // and so one snapshot. Raw SQL on purpose: a point look-up of some 5 µs needs no cache in front of it.
 import type { Database } from 'better-sqlite3'
 import type { LeafDefect } from '../pki/leaf-conformance.ts'
+import { lastChangeSql } from './change-feed.ts'
 import type { CertificateStatus, DeviceState, Trust } from './schema.ts'
 
 /** All that the registry knows about a listed certificate when somebody knocks with it. Times in ms since the epoch. */
@@ -32,6 +33,8 @@ export type AdmissionRecord = {
   revokedByIssuer: boolean
   /** When the first of the issuers above it expires; null where pinned without issuer. */
   issuerNotAfter: number | null
+  /** The last row of the change feed when it was read: whatever ends a right appends one. Null where the feed could not be read. */
+  lastChange: string | null
 }
 
 export type AdmissionLookup = (fingerprint: string) => AdmissionRecord | null
@@ -45,8 +48,8 @@ const issuerFact = (what: string) => `(SELECT ${what} FROM issuers i
           LEFT JOIN issuers p ON p.id = i.parent_id LEFT JOIN issuers g ON g.id = p.parent_id
           WHERE i.id = c.issuer_id)`
 
-const statement = `
-SELECT c.fingerprint, c.device_id AS deviceId, c.status, c.trust,
+const statement = (lastChange: string) => `
+SELECT (${lastChange}) AS lastChange, c.fingerprint, c.device_id AS deviceId, c.status, c.trust,
        (SELECT state FROM devices d WHERE d.id = c.device_id) AS deviceState,
        c.not_before AS notBefore, c.not_after AS notAfter, c.grace_until AS graceUntil, c.first_used_at AS firstUsedAt,
        c.client_auth AS clientAuth, c.is_ca AS isCa, c.defect, c.defect_grace AS defectGrace, c.key_type AS keyType, c.serial_number AS serialNumber,
@@ -61,9 +64,19 @@ WHERE c.fingerprint = ?`
 
 /** Prepares the look-up on a connection. It throws where the registry cannot be read; the caller then refuses. */
 export function prepareAdmissionLookup(sqlite: Database): AdmissionLookup {
-  const select = sqlite.prepare<[string], Row>(statement)
+  const select = sqlite.prepare<[string], Row>(statement(lastChangeSql))
+  const selectAlone = sqlite.prepare<[string], Row>(statement('NULL'))
+
+  function read(fingerprint: string): Row | undefined {
+    try {
+      return select.get(fingerprint)
+    } catch {
+      return selectAlone.get(fingerprint) // how long the feed may be unreadable is decided elsewhere
+    }
+  }
+
   return fingerprint => {
-    const row = select.get(fingerprint)
+    const row = read(fingerprint)
     if (row === undefined) return null
     return {
       ...row,

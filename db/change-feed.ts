@@ -30,9 +30,14 @@ export type Receipt = {
   unreachable: string[]
 }
 
+/** Names the last row of the feed, of which no two are alike: a sub-select, null for an empty feed. */
+export const lastChangeSql = "SELECT epoch || ' ' || at FROM changes ORDER BY epoch DESC LIMIT 1"
+
 export type ChangeReader = {
   /** Grows whenever another connection committed: a cheap reason to look. */
   dataVersion(): number
+  /** The name of the last row. */
+  lastChange(): string | null
   latestEpoch(): number
   /** At most `limit` changes after this epoch, in order. */
   changesAfter(epoch: number, limit: number): Change[]
@@ -78,6 +83,7 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
   const { sqlite } = registry
   const version = sqlite.prepare('PRAGMA data_version').pluck()
   const latest = sqlite.prepare('SELECT coalesce(max(epoch), 0) FROM changes').pluck()
+  const last = sqlite.prepare<[], string>(lastChangeSql).pluck()
   const cleared = sqlite
     .prepare<[number], string>(
       `SELECT DISTINCT device_id FROM changes
@@ -116,6 +122,7 @@ export function prepareChangeReader(registry: Registry): ChangeReader {
     isDeletion: ({ kind, deviceId, at }) =>
       kind === 'device' && deviceId !== null && deletion().get(deviceId, at) === 1,
     dataVersion: () => version.get() as number,
+    lastChange: () => last.get() ?? null,
     latestEpoch: () => latest.get() as number,
     changesAfter: (epoch, limit) => after().all(epoch, limit) as Change[],
   }

@@ -6,7 +6,7 @@ import type { Peer } from '../../admission/decide.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { ConnectionHandle, TransportInfo } from '../connection-handler.ts'
 import { createFrameReader } from '../mqtt/protocol/packet-frames.ts'
-import type { GateOptions } from './interface.ts'
+import type { GateAdmission, GateOptions } from './interface.ts'
 import { closeInOrder, type createPendingConnections } from './limits/pending-connections.ts'
 import { awaitFirstPacket } from './transport/first-packet.ts'
 import type { createUnreadPieces } from './transport/unread-pieces.ts'
@@ -22,8 +22,16 @@ export function createAdmittedConnections(parts: AdmittedConnectionsParts) {
   const { settings, observer, admit, handleConnection, pending, webSockets, pieces } = parts
 
   /** Waits for CONNECT, of a WebSocket after its upgrade, and passes the stream to the connection handler. */
-  function accept(socket: TLSSocket, address: string, peer: Peer, deviceId: string, trace?: string): void {
+  function accept(
+    socket: TLSSocket,
+    address: string,
+    peer: Peer,
+    read: (GateAdmission & { admitted: true })['record'],
+    trace?: string,
+  ): void {
     const { fingerprint, chain } = peer
+    const { deviceId } = read
+    const record = 'lastChange' in read ? read : null
     if (fingerprint === null) throw new Error('admitted without a certificate')
     const identity = { fingerprint, chain, deviceId }
     const peerInfo = { address, fingerprint, deviceId }
@@ -94,7 +102,7 @@ export function createAdmittedConnections(parts: AdmittedConnectionsParts) {
         if (frames.packets() > 0) handle.settle()
         if (reason !== null) end(reason)
       })
-      handed = handleConnection({ stream, identity, address, transportInfo, trace })
+      handed = handleConnection({ stream, identity, record, address, transportInfo, trace })
       if (over !== null) handed.drop(over) // a gate worker reads on inside the call
     }
 

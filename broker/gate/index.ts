@@ -55,7 +55,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
         const answered = refuse(socket, address, peer, admission)
         return admission.record === null || !answered ? 'stranger' : 'known'
       }
-      accept(socket, address, peer, admission.record.deviceId, trace)
+      accept(socket, address, peer, admission.record, trace)
       return 'known'
     } catch (error) {
       observer.refused('internal_error', { address }, (error as Error).message)

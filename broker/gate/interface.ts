@@ -1,5 +1,6 @@
 // The interface of a gate: its options, its methods, its observer, and the admission that it asks for.
 import type { Peer } from '../../admission/decide.ts'
+import type { AdmissionRecord } from '../../db/admission-lookup.ts'
 import type { Change } from '../../db/change-feed.ts'
 import type { Reason } from '../../db/reason.ts'
 import type { SelfRegistrationOptions } from '../admission/self-registration.ts'
@@ -22,9 +23,10 @@ export type GateObserver = {
   trustNotReloaded(error: unknown): void
 }
 
-/** The part of an admission that a gate uses: the device for which the registry lists the certificate, null for none. */
+/** The part of an admission that a gate uses: the device for which the registry lists the certificate, null for none. What was read of
+ * it goes to the engine with the connection. */
 export type GateAdmission =
-  | { admitted: true; record: { deviceId: string } }
+  | { admitted: true; record: AdmissionRecord | { deviceId: string } }
   | { admitted: false; reason: Reason; record: { deviceId: string } | null }
 
 /** The fields of a change that name the certificates and devices concerned. */

@@ -39,7 +39,7 @@ export function openBrokerRegistry(options: {
   const cache = settings.registryLossMode === 'open' ? createRegistryCache(settings.connectionsMax) : null
   const view = createRegistryView({
     lookup: prepareAdmissionLookup(reading.sqlite),
-    dataVersion: feed.dataVersion,
+    lastChange: feed.lastChange,
     policiesOf: preparePolicyLookup(reading),
     doubt: health.doubt,
     memory: cache,

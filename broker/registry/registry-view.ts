@@ -5,14 +5,11 @@ import type { PolicySubject } from '../../db/policies/policy-store.ts'
 import type { RegistryCache } from './registry-cache.ts'
 import type { Doubt } from './registry-health.ts'
 
-/** More connections are not between gate and engine at once. */
-const JUST_READ_MAX = 1_000
-
 type PolicyLookup = (deviceId: string, issuerId: string | null, serialNumber: string) => PolicySubject
 
 type RegistryView = {
-  /** For new connections. Throws where there is no record to decide by. */
-  lookup: AdmissionLookup
+  /** For new connections. Throws where there is no record to decide by. `read` serves again while no change followed it. */
+  lookup(fingerprint: string, read?: AdmissionRecord | null): AdmissionRecord | null
   /** For live sessions: reads the registry, or throws. */
   lookupAgain: AdmissionLookup
   policiesOf: PolicyLookup
@@ -22,8 +19,8 @@ type RegistryView = {
 
 export function createRegistryView(options: {
   lookup: AdmissionLookup
-  /** Changes with every write to the registry; throws where it cannot be read. */
-  dataVersion(): number
+  /** The last row of the change feed now; throws where it cannot be read. */
+  lastChange(): string | null
   policiesOf: PolicyLookup
   doubt(): Doubt | null
   /** Null in closed mode. */
@@ -33,31 +30,21 @@ export function createRegistryView(options: {
 }): RegistryView {
   const { memory } = options
   let failing = false
-  /** Records of new connections: the engine asks for the same record within milliseconds, and it is valid until the next write. */
-  const justRead = new Map<string, AdmissionRecord>()
-  let readAt = -1
 
-  function read(fingerprint: string): AdmissionRecord | null {
-    // Read first: a later write can only make the record newer than its version.
-    const version = options.dataVersion()
-    if (version !== readAt || justRead.size >= JUST_READ_MAX) justRead.clear()
-    readAt = version
-    const known = justRead.get(fingerprint)
-    if (known !== undefined) {
-      justRead.delete(fingerprint)
-      return known
+  /** The gate read it within milliseconds before; whatever ended a right since then appended a change in the same transaction. */
+  function stillHolds({ lastChange }: AdmissionRecord): boolean {
+    try {
+      return lastChange !== null && lastChange === options.lastChange()
+    } catch {
+      return false
     }
-    const record = options.lookup(fingerprint)
-    if (record !== null) justRead.set(fingerprint, record)
-    return record
   }
 
-  function lookupAgain(fingerprint: string) {
-    let record: ReturnType<AdmissionLookup>
+  function lookupAgain(fingerprint: string, read: AdmissionRecord | null = null) {
+    let record: AdmissionRecord | null
     try {
-      record = read(fingerprint)
+      record = read !== null && stillHolds(read) ? read : options.lookup(fingerprint)
     } catch (error) {
-      justRead.clear()
       failing = true
       throw error
     }
@@ -75,14 +62,14 @@ export function createRegistryView(options: {
     return known
   }
 
-  function lookup(fingerprint: string) {
+  function lookup(fingerprint: string, read: AdmissionRecord | null = null) {
     const doubt = options.doubt()
     // How long a broker goes on without hearing from others is a promise, in either mode.
     const isFinal = doubt?.kind === 'replaced' || doubt?.kind === 'isolated'
     if (doubt !== null && (memory === null || isFinal)) throw doubt.error
     if (doubt?.kind === 'gone') return recall(fingerprint, doubt.error)
     try {
-      const record = lookupAgain(fingerprint)
+      const record = lookupAgain(fingerprint, read)
       if (doubt !== null) options.onOpen(doubt.error)
       return record
     } catch (error) {

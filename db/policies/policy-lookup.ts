@@ -1,4 +1,5 @@
 // Which policies hold for a device: asked for every connection, so what devices have in common is read once for each change.
+import { lastChangeSql } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
 import { prepareAttested } from '../roll/attestations.ts'
 import type { PolicySubject, StoredPolicy } from './policy-store.ts'
@@ -20,7 +21,6 @@ const NOTHING = { list: '[]', map: '{}' }
 
 // The ID of the row, and not the value that was asked for: SQLite with STAT4 plans anew for every bound value of a key that several
 // rows share. For the same reason no outer join.
-const lastChange = "SELECT epoch || ' ' || at FROM changes ORDER BY epoch DESC LIMIT 1"
 const holderStatement = (change: string) => `
 SELECT (${change}) AS lastChange, d.attributes,
        (SELECT json_group_array(name) FROM device_groups WHERE device_id = d.id) AS groups,
@@ -37,9 +37,9 @@ WHERE d.id = ?`
  */
 export function preparePolicyLookup({ sqlite }: Registry): PolicyLookup {
   const isAttested = prepareAttested(sqlite)
-  const select = sqlite.prepare<[string], Holder>(holderStatement(lastChange))
+  const select = sqlite.prepare<[string], Holder>(holderStatement(lastChangeSql))
   const selectAlone = sqlite.prepare<[string], Holder>(holderStatement('NULL'))
-  const latest = sqlite.prepare<[], string>(lastChange).pluck()
+  const latest = sqlite.prepare<[], string>(lastChangeSql).pluck()
   const attached = sqlite
     .prepare<[string, string], string>(
       'SELECT policy_name FROM policy_attachments WHERE kind = ? AND target = ?',

@@ -36,6 +36,7 @@ const rightful: AdmissionRecord = {
   issuerRevoked: false,
   revokedByIssuer: false,
   issuerNotAfter: NOW + 1_000,
+  lastChange: null,
 }
 
 function input(

@@ -5,10 +5,15 @@ import { createSessions } from '../../broker/mqtt/connection/sessions.ts'
 import { createEngine, type Engine, type EngineEvents } from '../../broker/mqtt/index.ts'
 import { createRightsResolver } from '../../broker/mqtt/rights-resolver.ts'
 import { createRegistryHealth } from '../../broker/registry/registry-health.ts'
+import { createRegistryView } from '../../broker/registry/registry-view.ts'
 import { createIsGone } from '../../broker/revocation/retention.ts'
 import { type RevocationWatch, watchRevocations } from '../../broker/revocation/revocation-watch.ts'
 import { type BrokerSettings, validateSettings } from '../../broker/settings/validation.ts'
-import { prepareAdmissionLookup, prepareDeviceLookup } from '../../db/admission-lookup.ts'
+import {
+  type AdmissionRecord,
+  prepareAdmissionLookup,
+  prepareDeviceLookup,
+} from '../../db/admission-lookup.ts'
 import { prepareChangeReader } from '../../db/change-feed.ts'
 import { closeRegistry } from '../../db/index.ts'
 import { openForReading } from '../../db/open.ts'
@@ -24,8 +29,12 @@ export type TestEngine = {
   events: Event[]
   /** Runs once, inside the next question the engine asks, after the record was read and before the answer is given. */
   whileAsking(work: () => void): void
-  /** Hands a stream over as the gate does after admitting this device; gives the device's end. */
-  enter(deviceId: string, fingerprint: string): Duplex
+  /** What a gate reads of a certificate; null for a stranger. */
+  read(fingerprint: string): AdmissionRecord | null
+  /** How often a record was read for an admission. */
+  lookups(): number
+  /** Hands a stream over as the gate does after admitting this device, with what it read if given; gives the device's end. */
+  enter(deviceId: string, fingerprint: string, record?: AdmissionRecord | null): Duplex
   close(): Promise<void>
 }
 
@@ -41,10 +50,22 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
       void events.push([what, ...details])
   const doubt = (error: unknown) => void events.push(['doubt', error])
   const lookup = prepareAdmissionLookup(registry.sqlite)
-  const real = createAdmit({ lookup, now: Date.now, pq: 'accept', onDoubt: doubt })
+  const view = createRegistryView({
+    lookup(fingerprint) {
+      lookups += 1
+      return lookup(fingerprint)
+    },
+    lastChange: feed.lastChange,
+    policiesOf: preparePolicyLookup(registry),
+    doubt: () => null,
+    memory: null,
+    onOpen() {},
+  })
+  const real = createAdmit({ lookup: view.lookup, now: Date.now, pq: 'accept', onDoubt: doubt })
+  let lookups = 0
   let interruption: (() => void) | null = null
-  const admit: Admit = peer => {
-    const answer = real(peer)
+  const admit: Admit = (peer, read) => {
+    const answer = real(peer, read)
     const work = interruption
     interruption = null
     work?.()
@@ -54,7 +75,7 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     settings,
     sessions: createSessions(),
     admit,
-    rightsOf: createRightsResolver({ policiesOf: preparePolicyLookup(registry), onDoubt: doubt }),
+    rightsOf: createRightsResolver({ policiesOf: view.policiesOf, onDoubt: doubt }),
     events: {
       refused: told('refused'),
       connectionAccepted() {},
@@ -108,12 +129,15 @@ export async function startTestEngine(roll: Roll, given: Partial<BrokerSettings>
     whileAsking(work) {
       interruption = work
     },
-    enter(deviceId, fingerprint) {
+    read: lookup,
+    lookups: () => lookups,
+    enter(deviceId, fingerprint, record = null) {
       const [device, stream] = duplexPair()
       device.on('error', () => {})
       engine.handleConnection({
         stream,
         identity: { fingerprint, deviceId, chain: 'verified' },
+        record,
         address: '192.0.2.1',
       })
       return device

@@ -63,30 +63,37 @@ async function listenAsBackend(): Promise<{ heard(): string; marker(): Promise<v
   }
 }
 
-test('a revocation after the gate admitted is seen by the question the engine asks', async () => {
-  const { fingerprint } = await roll.enroll('d1')
-  revokeNow(fingerprint)
-  const device = t.enter('d1', fingerprint)
-  const heard = reading(device)
-  device.write(connectPacket({ clientId: 'd1' }))
-  await until(() => device.readableEnded)
-  assert.deepEqual(heard(), Buffer.from([0x20, 2, 0, 5]))
-  assert.ok(told('refused', 'certificate_revoked'))
-  assert.ok(!told('connected'))
-  await until(() => t.engine.sessions.size() === 0)
-})
+for (const isHanded of [false, true]) {
+  const how = isHanded ? 'with the record of the gate' : 'alone'
 
-test('a revocation right behind the answer the engine got finds the session registered', async () => {
-  const { fingerprint } = await roll.enroll('d1')
-  t.whileAsking(() => revokeNow(fingerprint))
-  const device = t.enter('d1', fingerprint)
-  device.write(connectPacket({ clientId: 'd1' }))
-  device.resume()
-  await until(() => device.destroyed || device.readableEnded)
-  assert.ok(told('cut', 'certificate_revoked'))
-  await until(() => told('acknowledged'))
-  await until(() => t.engine.sessions.size() === 0)
-})
+  test(`a revocation after the gate admitted is seen by the question the engine asks ${how}`, async () => {
+    const { fingerprint } = await roll.enroll('d1')
+    const record = isHanded ? t.read(fingerprint) : null
+    revokeNow(fingerprint)
+    const device = t.enter('d1', fingerprint, record)
+    const heard = reading(device)
+    device.write(connectPacket({ clientId: 'd1' }))
+    await until(() => device.readableEnded)
+    assert.deepEqual(heard(), Buffer.from([0x20, 2, 0, 5]))
+    assert.ok(told('refused', 'certificate_revoked'))
+    assert.ok(!told('connected'))
+    await until(() => t.engine.sessions.size() === 0)
+  })
+
+  test(`a revocation right behind the answer the engine got ${how} finds the session registered`, async () => {
+    const { fingerprint } = await roll.enroll('d1')
+    const record = isHanded ? t.read(fingerprint) : null
+    t.whileAsking(() => revokeNow(fingerprint))
+    const device = t.enter('d1', fingerprint, record)
+    assert.equal(t.lookups(), isHanded ? 0 : 1, 'a record that was handed along was not read again')
+    device.write(connectPacket({ clientId: 'd1' }))
+    device.resume()
+    await until(() => device.destroyed || device.readableEnded)
+    assert.ok(told('cut', 'certificate_revoked'))
+    await until(() => told('acknowledged'))
+    await until(() => t.engine.sessions.size() === 0)
+  })
+}
 
 test('a cut at any step of CONNECT leaves no session, no will and no message', async () => {
   const backend = await listenAsBackend()

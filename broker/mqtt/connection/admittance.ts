@@ -50,7 +50,7 @@ export function createAdmittance(
     const session = newSession(connection)
     // First registered, then asked: a revocation either finds the session or is seen by the question.
     sessions.add(session)
-    const admission = admit(identity)
+    const admission = admit(identity, connection.record)
     if (!admission.admitted) return turnAway(session, stream, admission.reason, admission.record !== null)
     const { record } = admission
     session.serialNumber = record.serialNumber

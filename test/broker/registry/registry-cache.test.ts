@@ -26,6 +26,7 @@ const record = (fingerprint: string, deviceId: string): AdmissionRecord => ({
   issuerRevoked: false,
   revokedByIssuer: false,
   issuerNotAfter: 1,
+  lastChange: null,
 })
 const subject = (deviceId: string, document = '{}') => ({
   deviceId,

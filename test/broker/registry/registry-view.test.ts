@@ -1,4 +1,4 @@
-// What was read of a newcomer at the gate serves the engine's question too, for as long as nobody has written.
+// What was read of a newcomer at the gate serves the engine's question too, for as long as no change followed it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createRegistryView } from '../../../broker/registry/registry-view.ts'
@@ -6,51 +6,48 @@ import type { AdmissionRecord } from '../../../db/admission-lookup.ts'
 
 test('reads a newcomer once for gate and engine, and again at its next visit', () => {
   const t = view()
-  assert.equal(t.view.lookup('f1')?.status, 'active')
-  assert.equal(t.view.lookup('f1')?.status, 'active')
+  const read = t.view.lookup('f1')
+  assert.equal(t.view.lookup('f1', read), read)
   assert.equal(t.reads(), 1)
   t.view.lookup('f1')
   assert.equal(t.reads(), 2)
 })
 
-test('reads again where somebody wrote between gate and engine', () => {
+test('reads again where a change was made between gate and engine', () => {
   const t = view()
-  assert.equal(t.view.lookup('f1')?.status, 'active')
-  t.write('revoked')
-  assert.equal(t.view.lookup('f1')?.status, 'revoked')
+  const read = t.view.lookup('f1')
+  t.change('revoked')
+  assert.equal(t.view.lookup('f1', read)?.status, 'revoked')
 })
 
-test('believes nothing it read before where the registry cannot be read now', () => {
+test('believes nothing it read before where the feed or the registry cannot be read', () => {
   const t = view()
-  t.view.lookup('f1')
-  t.fail(true)
-  assert.throws(() => t.view.lookup('f1'), /locked/)
-  t.fail(false)
-  t.view.lookup('f1')
+  const read = t.view.lookup('f1')
+  t.fail('feed')
+  t.view.lookup('f1', read)
   assert.equal(t.reads(), 2)
-})
-
-test('remembers no stranger', () => {
-  const t = view()
-  t.view.lookup('nobody')
-  t.view.lookup('nobody')
-  assert.equal(t.reads(), 2)
+  t.fail('all')
+  assert.throws(() => t.view.lookup('f1', read), /locked/)
+  t.fail('nothing')
+  const unnamed = { ...read!, lastChange: null }
+  assert.notEqual(t.view.lookup('f1', unnamed), unnamed)
 })
 
 function view() {
-  let version = 1
+  let epoch = 1
   let status: AdmissionRecord['status'] = 'active'
-  let failing = false
+  let failing: 'nothing' | 'feed' | 'all' = 'nothing'
   let reads = 0
   return {
     view: createRegistryView({
       lookup(fingerprint) {
+        if (failing === 'all') throw new Error('locked')
         reads += 1
-        return fingerprint === 'nobody' ? null : ({ fingerprint, status } as AdmissionRecord)
+        return { fingerprint, status, lastChange: `${epoch}` } as AdmissionRecord
       },
-      dataVersion() {
-        if (failing) throw new Error('locked')
-        return version
+      lastChange() {
+        if (failing !== 'nothing') throw new Error('no feed')
+        return `${epoch}`
       },
       policiesOf: (deviceId, _, serialNumber) => ({
         ...{ deviceId, serialNumber, attested: false },
@@ -61,12 +58,12 @@ function view() {
       onOpen() {},
     }),
     reads: () => reads,
-    write(to: AdmissionRecord['status']) {
+    change(to: AdmissionRecord['status']) {
       status = to
-      version += 1
+      epoch += 1
     },
-    fail(now: boolean) {
-      failing = now
+    fail(what: typeof failing) {
+      failing = what
     },
   }
 }
