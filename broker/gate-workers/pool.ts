@@ -102,6 +102,8 @@ export async function openGatePool(options: GatePoolOptions): Promise<GatePool> 
           } else gate.receive(frame)
         },
         () => gate.gone(),
+        // What a read led to goes out behind it, and what connections are sent is gathered for a turn already (mqtt/connection/output.ts).
+        queueMicrotask,
       )
       const gate = createRemoteGate({
         ...options,

@@ -8,8 +8,9 @@ import type { GateObserver } from '../gate/index.ts'
 import type { Limits } from '../gate/limits/connection-limits.ts'
 import { createUnreadPieces } from '../gate/transport/unread-pieces.ts'
 import { type Frame, kinds } from './frames.ts'
+import { openPayload } from './open-frame.ts'
 import type { SocketPair } from './socket-pair.ts'
-import { createReceiptCount, createSendWindow, creditPayload } from './window.ts'
+import { createReceiptCount, createSendWindow } from './window.ts'
 
 type RemoteEngine = {
   handleConnection: ConnectionHandler
@@ -47,15 +48,15 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
       if (questions.size >= QUESTIONS_MAX) return answer('handshakes_exceeded')
       const number = freeNumber(questions)
       questions.set(number, answer)
-      pair.send(kinds.ask, number, Buffer.from(address))
+      pair.send(kinds.ask, number, address)
     },
-    handshakeEnded: (address, outcome) => pair.sendJson(kinds.handshakeEnded, 0, { address, outcome }),
+    handshakeEnded: (address, outcome) => pair.send(kinds.handshakeEnded, 0, `${outcome} ${address}`),
     connectionEnded: () => pair.send(kinds.connectionEnded, 0),
   }
 
-  function handleConnection({ stream, identity, address, transportInfo, trace }: AdmittedConnection) {
+  function handleConnection({ stream, ...opened }: AdmittedConnection) {
     const number = freeNumber(passages)
-    pair.sendJson(kinds.open, number, { identity, address, transportInfo, trace })
+    pair.send(kinds.open, number, openPayload(opened))
     const window = createSendWindow()
     const consumed = createReceiptCount()
     let closed = false
@@ -89,7 +90,7 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
       data(bytes) {
         stream.write(bytes, () => {
           const credit = consumed(bytes.length)
-          if (credit > 0) pair.send(kinds.credit, number, creditPayload(credit))
+          if (credit > 0) pair.send(kinds.credit, number, credit)
         })
       },
       end: () => void stream.end(),
@@ -103,7 +104,7 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
       },
     })
     pass()
-    return { drop: (reason: Reason) => pair.send(kinds.drop, number, Buffer.from(reason)) }
+    return { drop: (reason: Reason) => pair.send(kinds.drop, number, reason) }
   }
 
   const event = (name: keyof RemoteEngine['observer'], ...values: unknown[]) =>
@@ -118,9 +119,9 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
     },
     observer: {
       refused: (...values) => event('refused', ...values),
-      handshakeTook: ms => event('handshakeTook', ms),
+      handshakeTook: ms => pair.send(kinds.handshakeTook, 0, ms),
       refusalDelayed: () => event('refusalDelayed'),
-      admissionTook: ms => event('admissionTook', ms),
+      admissionTook: ms => pair.send(kinds.admissionTook, 0, ms),
       trustReloaded: issuers => event('trustReloaded', issuers),
       trustNotReloaded: error => event('trustNotReloaded', (error as Error).message),
       registryInDoubt: error => event('registryInDoubt', (error as Error).message),
@@ -138,7 +139,7 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
       if (kind === kinds.data) passage?.data(payload)
       if (kind === kinds.end) passage?.end()
       if (kind === kinds.close) passage?.close()
-      if (kind === kinds.credit) passage?.credit(payload.readUInt32BE())
+      if (kind === kinds.credit) passage?.credit(payload.readDoubleBE())
       return true
     },
   }

@@ -2,16 +2,18 @@
 // When the worker dies, its connections and handshakes no longer count towards the limits.
 import type { ProcessFigures } from '../../admin/process-figures.ts'
 import type { ArrivalNote } from '../../db/issuers/arrivals.ts'
-import type { Reason } from '../../db/reason.ts'
-import type { AdmittedConnection, ConnectionHandle, ConnectionHandler } from '../connection-handler.ts'
+import { type Reason, reasons } from '../../db/reason.ts'
+import type { ConnectionHandle, ConnectionHandler } from '../connection-handler.ts'
 import type { GateObserver } from '../gate/index.ts'
 import type { HandshakeOutcome, Limits } from '../gate/limits/connection-limits.ts'
 import { createUnreadPieces } from '../gate/transport/unread-pieces.ts'
-import { agePayload, type Frame, kinds, UNREAD } from './frames.ts'
+import { type Frame, kinds, UNREAD } from './frames.ts'
+import { readOpened } from './open-frame.ts'
 import { createRemoteStream, type RemoteStream } from './remote-stream.ts'
 import type { SocketPair } from './socket-pair.ts'
 
 type RemoteGate = {
+  /** Throws where no gate sends such a frame: the pair is closed then, and the gate is gone. */
   receive(frame: Frame): void
   /** The gate is gone: its connections end, and what it counted is free again. */
   gone(): void
@@ -47,11 +49,18 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
       }
       if (isGone)
         giveBack() // its turn came too late
-      else pair.send(kinds.answer, question, Buffer.from(refusal ?? ''))
+      else pair.send(kinds.answer, question, refusal ?? '')
     })
   }
 
-  function handshakeEnded({ address, outcome }: { address: string; outcome: HandshakeOutcome }): void {
+  function handshakeEnded(said: string): void {
+    const blank = said.indexOf(' ')
+    const outcome = outcomes.find(one => one === said.slice(0, blank))
+    if (outcome === undefined) throw new Error(`a handshake that ended as ${said}`)
+    endHandshake(said.slice(blank + 1), outcome)
+  }
+
+  function endHandshake(address: string, outcome: HandshakeOutcome): void {
     const left = (handshakes.get(address) ?? 0) - 1
     if (left < 0) return
     if (left === 0) handshakes.delete(address)
@@ -65,10 +74,10 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
     limits.connectionEnded()
   }
 
-  function open(
-    connection: number,
-    { identity, address, transportInfo, trace }: Omit<AdmittedConnection, 'stream'>,
-  ): void {
+  function open(connection: number, payload: Buffer): void {
+    if (passages.has(connection)) throw new Error(`connection ${connection} is open already`)
+    const opened = readOpened(payload)
+    const { identity, address } = opened
     const deviceId = identity.deviceId === UNREAD ? options.deviceOf(identity.fingerprint) : identity.deviceId
     if (deviceId === null) {
       observer.refused('registry_unavailable', { address, fingerprint: identity.fingerprint })
@@ -80,11 +89,9 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
     const passage: RemoteConnection = { ...remote, handed: null }
     passages.set(connection, passage)
     passage.handed = handleConnection({
+      ...opened,
       stream: remote.stream,
       identity: { ...identity, deviceId },
-      address,
-      ...(transportInfo && { transportInfo }),
-      trace,
     })
   }
 
@@ -95,27 +102,33 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
         case kinds.data:
           return passage?.data(payload)
         case kinds.credit:
-          return passage?.credit(payload.readUInt32BE())
+          return passage?.credit(payload.readDoubleBE())
         case kinds.end:
           return passage?.end()
         case kinds.close:
           return passage?.closed()
         case kinds.drop:
-          return passage?.handed?.drop(payload.toString() as Reason)
+          return passage?.handed?.drop(reasonIn(payload.toString()))
         case kinds.open:
-          return open(connection, JSON.parse(payload.toString()))
+          return open(connection, payload)
         case kinds.ask:
           return ask(connection, payload.toString())
         case kinds.askAge:
-          return pair.send(kinds.age, 0, agePayload(options.replicaAgeMs?.() ?? 0))
+          return pair.send(kinds.age, 0, options.replicaAgeMs?.() ?? 0)
         case kinds.handshakeEnded:
-          return handshakeEnded(JSON.parse(payload.toString()))
+          return handshakeEnded(payload.toString())
+        case kinds.handshakeTook:
+          return observer.handshakeTook(payload.readDoubleBE())
+        case kinds.admissionTook:
+          return observer.admissionTook(payload.readDoubleBE())
         case kinds.connectionEnded:
           return connectionEnded()
         case kinds.arrival:
           return noteArrival(JSON.parse(payload.toString()))
         case kinds.event:
           return report(JSON.parse(payload.toString()))
+        default:
+          throw new Error(`a frame of kind ${kind}`)
       }
     },
     gone() {
@@ -127,7 +140,7 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
 
   function giveBack(): void {
     for (const [address, count] of [...handshakes]) {
-      for (let left = count; left > 0; left -= 1) handshakeEnded({ address, outcome: 'gone' })
+      for (let left = count; left > 0; left -= 1) endHandshake(address, 'gone')
     }
     while (connections > 0) connectionEnded()
   }
@@ -136,8 +149,28 @@ export function createRemoteGate(options: RemoteGateOptions): RemoteGate {
     options.noteArrival({ ...rest, der: Buffer.from(der, 'base64') })
   }
 
-  function report({ name, values }: { name: keyof typeof observer; values: never[] }): void {
+  function report({ name, values }: { name: string; values: never[] }): void {
+    if (!isReported(name)) throw new Error(`a gate reports ${name}`)
     if (name === 'registryInDoubt' || name === 'trustNotReloaded') observer[name](new Error(values[0]))
+    else if (name === 'refused') observer.refused(reasonIn(values[0]), ...(values.slice(1) as [never, never]))
     else (observer[name] as (...given: never[]) => void)(...values)
   }
+}
+
+const outcomes = ['known', 'stranger', 'gone'] as const
+const reported = [
+  'refused',
+  'refusalDelayed',
+  'trustReloaded',
+  'trustNotReloaded',
+  'registryInDoubt',
+  'figures',
+] as const
+
+const isReported = (name: string): name is (typeof reported)[number] =>
+  (reported as readonly string[]).includes(name)
+
+function reasonIn(value = ''): Reason {
+  if (!Object.hasOwn(reasons, value)) throw new Error(`a reason of ${value}`)
+  return value as Reason
 }

@@ -2,7 +2,10 @@
 import { Duplex } from 'node:stream'
 import { kinds, PAYLOAD_BYTES_MAX } from './frames.ts'
 import type { SocketPair } from './socket-pair.ts'
-import { createReceiptCount, createSendWindow, creditPayload } from './window.ts'
+import { createReceiptCount, createSendWindow } from './window.ts'
+
+/** A part of a larger read keeps all of it in memory: a few bytes are copied. */
+const COPIED_MAX = 4_096
 
 export type RemoteStream = {
   stream: Duplex
@@ -22,8 +25,9 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
   let blocked: (() => void) | null = null
 
   function sendAll(chunks: Buffer[], bytes: number, done: () => void): void {
-    if (bytes <= PAYLOAD_BYTES_MAX) pair.send(kinds.data, connection, ...chunks)
-    else for (const piece of chunks.flatMap(pieces)) pair.send(kinds.data, connection, piece)
+    for (const chunk of chunks)
+      if (chunk.length <= PAYLOAD_BYTES_MAX) pair.send(kinds.data, connection, chunk)
+      else for (const piece of pieces(chunk)) pair.send(kinds.data, connection, piece)
     if (window.take(bytes)) done()
     else blocked = done
   }
@@ -32,7 +36,7 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
     read() {
       const credit = consumed(pushedBytes)
       pushedBytes = 0
-      if (credit > 0) pair.send(kinds.credit, connection, creditPayload(credit))
+      if (credit > 0) pair.send(kinds.credit, connection, credit)
     },
     write(chunk: Buffer, _encoding, done) {
       sendAll([chunk], chunk.length, done)
@@ -65,8 +69,7 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
     stream,
     data(bytes) {
       pushedBytes += bytes.length
-      // A copy: a stored message must not keep the whole received buffer alive.
-      stream.push(Buffer.from(bytes))
+      stream.push(bytes.length > COPIED_MAX ? bytes : Buffer.from(bytes))
     },
     end: () => void stream.push(null),
     credit(bytes) {

@@ -1,26 +1,30 @@
-// One end of the socket pair between engine and gate: frames out, gathered within a turn of the event loop; frames in.
+// One end of the socket pair between engine and gate: frames out, gathered and written as one; frames in.
 // The pair is made when the gate is spawned and has no name: no other process of the machine can connect to it.
 import type { Socket } from 'node:net'
-import { createFrameParser, type Frame, frameHeader, type Kind } from './frames.ts'
+import { createFrameParser, createFrameWriter, type Frame, type Kind, type Payload } from './frames.ts'
 
 export type SocketPair = {
-  /** The payloads travel as one. */
-  send(kind: Kind, connection: number, ...payloads: Buffer[]): void
+  send(kind: Kind, connection: number, payload?: Payload): void
   sendJson(kind: Kind, connection: number, value: unknown): void
   destroy(): void
 }
 
-/** `onClosed` is called once, when the other end is gone or sent an invalid frame. */
+/**
+ * `onClosed` is called once, when the other end is gone or sent an invalid frame. `atTheEnd` calls back when frames need not wait for
+ * others any more.
+ */
 export function createSocketPair(
   socket: Socket,
   onFrame: (frame: Frame) => void,
   onClosed: () => void,
+  atTheEnd: (write: () => void) => void,
 ): SocketPair {
-  let corked = false
+  const writer = createFrameWriter()
   const parse = createFrameParser(onFrame)
+  let isDue = false
   socket.on('data', (bytes: Buffer) => {
     try {
-      parse(bytes)
+      if (!socket.destroyed) parse(bytes)
     } catch {
       socket.destroy() // the two ends no longer understand each other: its connections end with it
     }
@@ -28,27 +32,24 @@ export function createSocketPair(
   socket.on('error', () => {})
   socket.once('close', onClosed)
 
-  function uncork(): void {
-    corked = false
-    socket.uncork()
+  function write(): void {
+    isDue = false
+    const pieces = writer.take()
+    if (socket.destroyed) return
+    for (const piece of pieces) socket.write(piece)
   }
 
-  function send(kind: Kind, connection: number, ...payloads: Buffer[]): void {
+  function send(kind: Kind, connection: number, payload: Payload = ''): void {
     if (socket.destroyed) return
-    if (!corked) {
-      corked = true
-      socket.cork()
-      setImmediate(uncork)
-    }
-    let bytes = 0
-    for (const payload of payloads) bytes += payload.length
-    socket.write(frameHeader(kind, connection, bytes))
-    for (const payload of payloads) socket.write(payload)
+    writer.add(kind, connection, payload)
+    if (isDue) return
+    isDue = true
+    atTheEnd(write)
   }
 
   return {
     send,
-    sendJson: (kind, connection, value) => send(kind, connection, Buffer.from(JSON.stringify(value))),
+    sendJson: (kind, connection, value) => send(kind, connection, JSON.stringify(value)),
     destroy: () => socket.destroy(),
   }
 }

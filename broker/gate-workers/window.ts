@@ -38,9 +38,3 @@ export function createReceiptCount(): (bytes: number) => number {
     return credit
   }
 }
-
-export function creditPayload(bytes: number): Buffer {
-  const payload = Buffer.allocUnsafe(4)
-  payload.writeUInt32BE(bytes)
-  return payload
-}

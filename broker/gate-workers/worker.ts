@@ -38,7 +38,7 @@ const ASK_AGE_MS = 1_000
 
 let gate: Gate | null = null
 let replicaAge: ReplicaAge | null = null
-const pair = createSocketPair(openPair(), receive, () => process.exit())
+const pair = createSocketPair(openPair(), receive, () => process.exit(), setImmediate)
 const engine = createRemoteEngine(pair)
 // Ctrl-C in a terminal reaches every process; the engine's process decides when gates stop.
 process.on('SIGINT', () => {})
