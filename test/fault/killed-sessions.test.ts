@@ -5,12 +5,13 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import mqtt, { type MqttClient } from 'mqtt'
 import type { Identity } from '../harness/authority.ts'
 import { type ForkedBroker, forkBroker } from '../harness/fork.ts'
+import { startPublishing } from '../harness/publishing.ts'
 import { createRoll, type Roll } from '../harness/roll.ts'
 import { until } from '../harness/until.ts'
 import { length } from './length.ts'
 
 const KILLS = length(2, 25)
-const IN_FLIGHT = length(10, 40)
+const flow = { atOnce: length(10, 40), pauseMs: 0 }
 /** What a client of MQTT 5 asks for: a session without end, few messages at once, and aliases. */
 const kept = { sessionExpiryInterval: 0xffff_ffff, receiveMaximum: 10, topicAliasMaximum: 4 }
 const settings = { offlineMessagesMax: 1_000_000, offlineBytesMax: 1_000_000_000 }
@@ -56,29 +57,6 @@ describe('kill -9 of the broker', () => {
     broker = await forkBroker(roll, { port, settings })
   }
 
-  /** Publishes numbers, so many at once, until told to stop; gives all that were acknowledged. */
-  function publishing(client: MqttClient, topic: string, qos: 1 | 2) {
-    const acknowledged: string[] = []
-    let sent = 0
-    let stopped = false
-    async function one(): Promise<void> {
-      while (!stopped) {
-        sent += 1
-        const payload = String(sent)
-        await client.publishAsync(topic, payload, { qos })
-        acknowledged.push(payload)
-      }
-    }
-    const all = Promise.all(Array.from({ length: IN_FLIGHT }, one))
-    return {
-      acknowledged,
-      async stop() {
-        stopped = true
-        await all
-      },
-    }
-  }
-
   function collecting(client: MqttClient, topic: string): Map<string, number> {
     const seen = new Map<string, number>()
     client.on('message', (on, payload) => {
@@ -107,8 +85,8 @@ describe('kill -9 of the broker', () => {
       let exactly = collecting(device, 'devices/d1/q2')
       if (where === 'away') await device.endAsync()
       const publisher = persistent('b1', backend, version)
-      const first = publishing(publisher, 'devices/d1/q1', 1)
-      const second = publishing(publisher, 'devices/d1/q2', 2)
+      const first = startPublishing(publisher, 'devices/d1/q1', 1, flow)
+      const second = startPublishing(publisher, 'devices/d1/q2', 2, flow)
       for (let kills = 0; kills < KILLS; kills += 1) {
         const before = [first, second].map(({ acknowledged }) => acknowledged.length)
         const wanted = 50 + Math.floor(Math.random() * length(20, 100))

@@ -2,13 +2,13 @@
 // behind they have what it has not: each of them ends and begins anew with what is there, so that no two tell different things.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
 import { type Group, joinCluster, prepareCluster, writeGroup } from '../../../db/cluster/cluster-store.ts'
 import { claimSessions } from '../../../db/cluster/session-claims.ts'
 import { connectPostgres } from '../../../db/replication/postgres.ts'
 import { until } from '../../cli/running.ts'
 import { returningClient } from '../../harness/broker.ts'
 import type { Standby } from '../../harness/postgres.ts'
+import { startPublishing } from '../../harness/publishing.ts'
 import { clientAt, createNodes, type Nodes, tell } from './nodes.ts'
 
 let nodes: Nodes
@@ -42,32 +42,23 @@ describe('PostgreSQL fails over', () => {
       await clientAt(one, 'p0', await nodes.backend('p0')),
       await clientAt(three, 'p1', await nodes.backend('p1')),
     ]
-    const acknowledged: string[][] = [[], []]
-    let isRunning = true
-    const publishing = publishers.map(async ({ client }, at) => {
-      for (let n = 0; isRunning; n += 1) {
-        await client.publishAsync(`devices/over/${at}`, `${at}-${n}`, { qos: 2 })
-        acknowledged[at]!.push(`${at}-${n}`)
-        await setTimeout(10)
-      }
-    })
+    const runs = publishers.map(({ client }, at) => startPublishing(client, `devices/over/${at}`, 2))
     const more = () => {
-      const before = acknowledged.map(({ length }) => length)
-      return until(async () => acknowledged.every((some, at) => some.length > before[at]! + 10), 'more')
+      const before = runs.map(run => run.acknowledged.length)
+      return until(async () => runs.every((run, at) => run.acknowledged.length > before[at]! + 10), 'more')
     }
     await more()
     const began = await failOver()
     await more()
     tell('acknowledged again', began)
-    isRunning = false
-    await Promise.all(publishing)
-    const payloads = () => reader.inbox.all.map(({ payload }) => payload)
-    await until(async () => acknowledged.every(some => payloads().includes(some.at(-1)!)), 'the last came')
-    for (const [at, some] of acknowledged.entries())
-      assert.deepEqual(
-        payloads().filter(text => text.startsWith(`${at}-`)),
-        some,
-      )
+    await Promise.all(runs.map(run => run.stop()))
+    const got = (at: number) =>
+      reader.inbox.all.filter(({ topic }) => topic === `devices/over/${at}`).map(({ payload }) => payload)
+    await until(
+      async () => runs.every((run, at) => got(at).includes(run.acknowledged.at(-1)!)),
+      'the last came',
+    )
+    for (const [at, run] of runs.entries()) assert.deepEqual(got(at), run.acknowledged)
     await reader.client.endAsync()
     const back = await returningClient(three, 'reader', identity)
     assert.equal(back.sessionPresent, true)

@@ -3,14 +3,13 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import type { MqttClient } from 'mqtt'
 import { until } from '../../cli/running.ts'
 import type { Identity } from '../../harness/authority.ts'
 import { incomingStores, type Listening, returningClient } from '../../harness/broker.ts'
 import { startNats } from '../../harness/nats.ts'
+import { startPublishing } from '../../harness/publishing.ts'
 import { clientAt, createNodes, type Nodes, tell } from './nodes.ts'
 
-const PAUSE_MS = 10
 let nodes: Nodes
 let identities: Map<string, Identity>
 const device = async (id: string) => {
@@ -29,36 +28,6 @@ beforeEach(async () => {
   storeOf = incomingStores()
 })
 afterEach(() => nodes[Symbol.asyncDispose]())
-
-/** Publishes until it is told to stop; gives what was acknowledged. */
-function publishing(client: MqttClient, topic: string, qos: 1 | 2) {
-  const acknowledged: string[] = []
-  let isRunning = true
-  const done = (async () => {
-    for (let n = 0; isRunning; n += 1) {
-      const text = String(n)
-      try {
-        await client.publishAsync(topic, text, { qos })
-      } catch {
-        return
-      }
-      acknowledged.push(text)
-      await setTimeout(PAUSE_MS) // no more while a node is missed than a queue holds
-    }
-  })()
-  return {
-    acknowledged,
-    async stop() {
-      isRunning = false
-      await done
-    },
-    /** The same where its node is gone: what is under way is never acknowledged. */
-    abandon() {
-      isRunning = false
-      client.end(true)
-    },
-  }
-}
 
 /** Each that was acknowledged is there, in order; of QoS 2 once. */
 function assertWhole(seen: readonly string[], acknowledged: readonly string[], isOnce: boolean): void {
@@ -88,7 +57,7 @@ describe('faults of nodes', () => {
       for (const { client } of [away, here]) await client.subscribeAsync('devices/kill/#', { qos })
       await away.client.endAsync()
       const publisher = await at(two, 'publisher')
-      const run = publishing(publisher.client, 'devices/kill/x', qos)
+      const run = startPublishing(publisher.client, 'devices/kill/x', qos)
       await until(async () => here.inbox.all.length >= 50, 'enough have come')
       const seen = here.inbox.all
       await one.kill()
@@ -118,7 +87,7 @@ describe('faults of nodes', () => {
     for (const { client } of readers) await client.subscribeAsync('devices/#', { qos: 2 })
     const will = { topic: 'devices/will', payload: Buffer.from('gone'), qos: 1 as const, retain: false }
     const publisher = await at(one, 'publisher', { will })
-    const run = publishing(publisher.client, 'devices/x', 2)
+    const run = startPublishing(publisher.client, 'devices/x', 2)
     await until(async () => run.acknowledged.length >= 50, 'enough have come')
     await one.kill()
     const killedAt = performance.now()
@@ -147,7 +116,7 @@ describe('faults of nodes', () => {
     const members = [await at(two, 's2', { clean: false }), await at(three, 's3', { clean: false })]
     for (const { client } of members) await client.subscribeAsync('$share/g/devices/shared', { qos: 2 })
     const publisher = await at(one, 'publisher')
-    const run = publishing(publisher.client, 'devices/shared', 2)
+    const run = startPublishing(publisher.client, 'devices/shared', 2)
     await until(async () => members.every(({ inbox }) => inbox.all.length > 20), 'both get some')
     await two.kill()
     const returned = await back(three, 's2')
@@ -166,7 +135,7 @@ describe('faults of nodes', () => {
     await reader.client.subscribeAsync('devices/all/#', { qos: 2 })
     await reader.client.endAsync()
     const publisher = await at(one, 'publisher')
-    const run = publishing(publisher.client, 'devices/all/x', 2)
+    const run = startPublishing(publisher.client, 'devices/all/x', 2)
     await until(async () => run.acknowledged.length >= 50, 'enough have come')
     await Promise.all([one.kill(), two.kill()])
     run.abandon()
@@ -234,7 +203,7 @@ describe('faults of what nodes stand on', () => {
     const reader = await at(two, 'reader')
     await reader.client.subscribeAsync('devices/bus/#', { qos: 2 })
     const publisher = await at(one, 'publisher')
-    const run = publishing(publisher.client, 'devices/bus/x', 2)
+    const run = startPublishing(publisher.client, 'devices/bus/x', 2)
     await until(async () => reader.inbox.all.length >= 20, 'enough have come')
     const { port } = nodes.nats
     await nodes.nats.stop()
@@ -275,7 +244,7 @@ describe('faults of what nodes stand on', () => {
     const reader = await at(two, 'reader', { clean: false })
     await reader.client.subscribeAsync('devices/db/#', { qos: 2 })
     const publisher = await at(one, 'publisher')
-    const run = publishing(publisher.client, 'devices/db/x', 2)
+    const run = startPublishing(publisher.client, 'devices/db/x', 2)
     await until(async () => reader.inbox.all.length >= 20, 'enough have come')
     await nodes.postgres.kill()
     const before = run.acknowledged.length

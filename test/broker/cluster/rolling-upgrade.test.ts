@@ -2,8 +2,7 @@
 // and nothing acknowledged is lost. What does not go together is refused at its start.
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
-import mqtt, { type MqttClient } from 'mqtt'
+import mqtt from 'mqtt'
 import { readBusAddress } from '../../../broker/bus/address.ts'
 import { openCluster } from '../../../broker/mqtt/cluster/index.ts'
 import { FORMATS } from '../../../db/cluster/formats.ts'
@@ -11,6 +10,7 @@ import { prepareNodes } from '../../../db/nodes/node-reader.ts'
 import { openSessionFile } from '../../../db/sessions/session-file.ts'
 import { until } from '../../cli/running.ts'
 import { openInbox } from '../../harness/inbox.ts'
+import { startPublishing } from '../../harness/publishing.ts'
 import { tester } from '../../harness/roll.ts'
 import { incompatibleTables, nextVersion, versionAfterNext } from './next-version.ts'
 import { createNodes, type NodeProcess, type Nodes } from './nodes.ts'
@@ -37,26 +37,6 @@ async function roaming(id: string, at: NodeProcess) {
     inbox: openInbox(client),
     goTo(node: NodeProcess): void {
       servers[0]!.port = node.broker.port
-    },
-  }
-}
-
-/** Publishes until it is told to stop; gives what was acknowledged. */
-function publishing(client: MqttClient, topic: string, qos: 1 | 2) {
-  const acknowledged: string[] = []
-  let isRunning = true
-  const done = (async () => {
-    for (let n = 0; isRunning; n += 1) {
-      await client.publishAsync(topic, String(n), { qos })
-      acknowledged.push(String(n))
-      await setTimeout(10)
-    }
-  })()
-  return {
-    acknowledged,
-    stop() {
-      isRunning = false
-      return done
     },
   }
 }
@@ -100,8 +80,8 @@ describe('nodes of two versions on one bus', () => {
     ]
     for (const { client } of subscribers) await client.subscribeAsync('devices/upgrade/#', { qos: 2 })
     const runs = [
-      publishing(one.client, 'devices/upgrade/1', 1),
-      publishing(two.client, 'devices/upgrade/2', 2),
+      startPublishing(one.client, 'devices/upgrade/1', 1),
+      startPublishing(two.client, 'devices/upgrade/2', 2),
     ]
     const young: NodeProcess[] = []
     while (old.length > 0) {

@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { createEventLog, type EventLog, type EventLogOptions } from '../../../db/events/event-log.ts'
 import { createEventReader, type EventReader } from '../../../db/events/event-reader.ts'
+import { until } from '../../harness/until.ts'
 
 let directory: string
 let file: string
@@ -44,14 +45,6 @@ function openReader(): EventReader {
   const reader = createEventReader(file, error => void told.failed.push(error))
   closing.push(reader)
   return reader
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 30_000
-  while (!holds()) {
-    assert.ok(performance.now() < end, `never: ${holds}`)
-    await pause(5)
-  }
 }
 
 const connected = (deviceId: string, at = clock) => ({ at, kind: 'connected' as const, deviceId })

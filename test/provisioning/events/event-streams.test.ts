@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Event } from '../../../db/events/event-reader.ts'
 import { createEventStreams, type EventStreamOptions } from '../../../provisioning/events/event-streams.ts'
+import { until } from '../../harness/until.ts'
 
 const eventOf = (seq: number): Event => ({
   ...{ seq, at: 0, kind: 'connected', deviceId: `d${seq}`, fingerprint: null, reason: null },
@@ -51,14 +52,6 @@ function streamOf(more: Partial<EventStreamOptions> & { takes: boolean }) {
     ...rest,
   }
   return { stream, state }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 30_000
-  while (!holds()) {
-    assert.ok(performance.now() < end, `never: ${holds}`)
-    await pause(10)
-  }
 }
 
 test('a slow reader is written a bounded amount, then cut; others hear everything', async () => {

@@ -6,17 +6,9 @@ import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
+import { until } from '../../harness/until.ts'
 import { temporaryDirectory } from '../harness.ts'
 import { startReceiver } from './receiver.ts'
-
-async function until(holds: () => boolean | Promise<boolean>, deadlineMs = 60_000): Promise<void> {
-  const end = performance.now() + deadlineMs
-  while (!(await holds())) {
-    assert.ok(performance.now() < end, `never: ${holds}`)
-    await pause(10)
-  }
-}
 
 test('over kill -9 of the service every event arrives, at least once', async () => {
   using folder = temporaryDirectory()

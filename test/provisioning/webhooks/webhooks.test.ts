@@ -5,20 +5,13 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createSender } from '../../../provisioning/webhooks/sender.ts'
+import { until } from '../../harness/until.ts'
 import { assertProblem, type Service, startService } from '../harness.ts'
 import { startReceiver } from './receiver.ts'
 
 const quick = {
   webhookPrivateAddresses: true,
   webhookTiming: { firstMs: 20, mostMs: 100, givesUpMs: 60_000, lookMs: 20 },
-}
-
-async function until(holds: () => boolean | Promise<boolean>, deadlineMs = 60_000): Promise<void> {
-  const end = performance.now() + deadlineMs
-  while (!(await holds())) {
-    assert.ok(performance.now() < end, `never: ${holds}`)
-    await pause(10)
-  }
 }
 
 async function add(service: Service, receiver: { url: string; keys: { secret: string } }, kinds?: string[]) {
