@@ -114,14 +114,22 @@ export function createTryouts(parts: {
         router.taps.delete(tap)
         parts.interest?.unfollow(filter)
       }
+      function showRetained(): void {
+        let looks = 0
+        for (const message of index.retainedMatching(filter)) {
+          looks += 1
+          if (looks > RETAINED_LOOKS_MAX || isStopped) return
+          if (message === null || isExpired(message, parts.now()) || !parts.mayShow(message)) continue
+          if (mayReceive(message.topic)) show(message, true)
+        }
+      }
       router.taps.add(tap)
       parts.interest?.follow(filter)
-      let looks = 0
-      for (const message of index.retainedMatching(filter)) {
-        looks += 1
-        if (looks > RETAINED_LOOKS_MAX || isStopped) break
-        if (message === null || isExpired(message, parts.now()) || !parts.mayShow(message)) continue
-        if (mayReceive(message.topic)) show(message, true)
+      try {
+        showRetained()
+      } catch (error) {
+        stop() // nobody has what would stop it
+        throw error
       }
       return { stop }
     },

@@ -5,6 +5,13 @@
 # The same tree gives the same bytes: all times are SOURCE_DATE_EPOCH, by default that of the last commit.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+case "$#${1:-}" in
+[01] | 1[!-]*) ;;
+*)
+  echo 'usage: deploy/debian/build.sh [FOLDER]    (release/ by default)' >&2
+  exit 2
+  ;;
+esac
 folder=$(realpath -m "${1:-release}")
 umask 022
 export PATH="$PWD/node_modules/.bin:$PATH" LC_ALL=C TZ=UTC

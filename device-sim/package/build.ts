@@ -1,6 +1,6 @@
 // Builds the package rollcall-sim into a folder: the simulator and the packages it uses in a few files, with their licenses,
 // and nothing to install beside it. `npm run build:sim`.
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'vite'
 
@@ -92,8 +92,27 @@ function licenseText(folder: string): string {
   return ''
 }
 
+/** What is in the folder is removed first: why it is not to be; null where it is. */
+function refusal(into: string, more: readonly string[]): string | null {
+  if (more.length > 0 || into.startsWith('-') || into === '')
+    return 'usage: npm run build:sim -- [FOLDER]    (release/rollcall-sim by default)'
+  if (!existsSync(into) || readdirSync(into).length === 0) return null
+  const manifest = join(into, 'package.json')
+  const isOwn =
+    existsSync(manifest) &&
+    existsSync(join(into, 'dist/licenses.txt')) &&
+    JSON.parse(readFileSync(manifest, 'utf8')).name === 'rollcall-sim'
+  return isOwn ? null : `${into} holds something else than an earlier build: name an empty folder, or none`
+}
+
 if (import.meta.main) {
-  const into = process.argv[2] ?? join(repository, 'release/rollcall-sim')
-  const packages = await buildPackage(into)
-  process.stderr.write(`${into}: ${packages.length} packages bundled\n`)
+  const [into = join(repository, 'release/rollcall-sim'), ...more] = process.argv.slice(2)
+  const refused = refusal(into, more)
+  if (refused === null) {
+    const packages = await buildPackage(into)
+    process.stderr.write(`${into}: ${packages.length} packages bundled\n`)
+  } else {
+    process.stderr.write(`${refused}\n`)
+    process.exitCode = into === '--help' ? 0 : 2
+  }
 }

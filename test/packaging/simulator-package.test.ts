@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -41,6 +41,23 @@ describe('the package rollcall-sim', () => {
     await run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], options)
   })
   after(() => world[Symbol.dispose]())
+
+  it('is built into no folder of other things, nor into one with the name of a flag', async () => {
+    const build = join(repository, 'device-sim/package/build.ts')
+    const refused = async (args: string[], code: number, problem: RegExp) => {
+      const ended = await run(process.execPath, [build, ...args], { cwd: elsewhere }).then(
+        ({ stderr }) => ({ code: 0, stderr }),
+        ({ code, stderr }) => ({ code: Number(code), stderr: String(stderr) }),
+      )
+      assert.equal(ended.code, code)
+      assert.match(ended.stderr, problem)
+    }
+    await refused(['--help'], 0, /^usage: npm run build:sim/)
+    await refused(['--out', 'x'], 2, /^usage: npm run build:sim/)
+    await refused(['.'], 2, /holds something else/)
+    assert.equal(existsSync(join(elsewhere, '--help')), false)
+    assert.equal(existsSync(join(elsewhere, 'package.json')), true)
+  })
 
   it('brings all that it needs in 15 MB, and nothing of the service', () => {
     const files = globSync('node_modules/**/*', { cwd: elsewhere }).map(file => join(elsewhere, file))
