@@ -86,11 +86,12 @@ test('counts what waits for a device that is away, and what it sent over all its
   assert.deepEqual([away.sessionKept, away.messagesWaiting], [true, 0])
   const sender = await speak5(t, backend, { clientId: 'server' })
   sender.say(publish5('devices/meter/commands', 1), publish5('devices/meter/commands', 2))
-  assert.equal((await once('meter', is => is.messagesWaiting > 0)).messagesWaiting, 2)
+  // A note may be written between the two.
+  await once('meter', is => is.messagesWaiting === 2)
 
   const again = await speak5(t, device, { clientId: 'meter', ...kept5(0) })
-  const { bytesIn, bytesOut } = await once('meter', is => is.bytesIn > away.bytesIn)
-  assert.ok(bytesIn > 2 * 10 && bytesOut > away.bytesOut)
+  const { bytesIn } = await once('meter', is => is.bytesIn > away.bytesIn && is.bytesOut > away.bytesOut)
+  assert.ok(bytesIn > 2 * 10)
   // Of a connection that lasts, too.
   again.say({ cmd: 'pingreq' })
   await once('meter', is => is.bytesIn >= bytesIn + 2)
