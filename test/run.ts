@@ -21,7 +21,7 @@ import { debianPackages, npmPackages, toolUsers } from './tools.ts'
 
 const root = join(import.meta.dirname, '..')
 /** Folders in which a file takes tens of seconds: begun last, one of them would run on alone. */
-const long = ['fault', 'fuzz', 'packaging', 'console', 'e2e', 'device-sim', 'race', 'interop']
+const long = ['fault', 'fuzz', 'on-bun', 'packaging', 'console', 'e2e', 'device-sim', 'race', 'interop']
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .toSorted()
   .sort((a, b) => turnOf(a) - turnOf(b))

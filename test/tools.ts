@@ -34,7 +34,8 @@ export const npmPackages: Record<string, string> = { bun: `bun@${manifest.config
 
 /** Test files (globs below test/) and the programs they start. Kept true by a test. */
 export const toolUsers: Record<string, readonly string[]> = {
-  'broker/on-bun.test.ts': ['bun'],
+  'on-bun/**': ['bun'],
+  'on-bun/cluster.test.ts': ['nats-server', 'psql'],
   'cli/service/broker-runtime.test.ts': ['bun'],
   'e2e/bun-broker.test.ts': ['bun'],
   '{db/replication/replication,db/replication/{faults,notes,hostile-notes,postgres-connection,postgres-tables,broker-rights,shared-events,upgrade},provisioning/several-services,e2e/several-machines}.test.ts':
@@ -51,7 +52,7 @@ export const toolUsers: Record<string, readonly string[]> = {
   'interop/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'curl'],
   'e2e/enrolling-itself.test.ts': ['curl'],
   'e2e/examples.test.ts': ['cc'],
-  'e2e/several-{brokers,events,gates,gates-on-bun}.test.ts': ['nats-server'],
+  'e2e/several-{brokers,events,gates,gates-on-bun}.test.ts': ['nats-server', 'psql'],
   'e2e/several-gates-on-bun.test.ts': ['bun'],
   'e2e/several-events.test.ts': ['curl'],
   'e2e/**': ['openssl', 'mosquitto_pub', 'mosquitto_sub'],
@@ -61,7 +62,8 @@ export const toolUsers: Record<string, readonly string[]> = {
   'device-sim/{two-brokers,control-broker,any-target}.test.ts': ['openssl', 'mosquitto'],
   'device-sim/conformance/clauses.test.ts': ['mosquitto'],
   'device-sim/agents/run.test.ts': ['faketime'],
-  'broker/{bus,cluster}/**': ['nats-server'],
+  'broker/bus/**': ['nats-server'],
+  'broker/cluster/**': ['nats-server', 'psql'],
   '{fuzz/several-nodes,fault/slow-database}.test.ts': ['nats-server', 'psql'],
   'device-sim/several-brokers.test.ts': ['mosquitto', 'nats-server'],
   'console/flow.test.ts': ['openssl', 'mosquitto_pub', 'mosquitto_sub', 'chromium'],

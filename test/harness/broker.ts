@@ -151,7 +151,7 @@ export function firstBytes(socket: NodeJS.ReadableStream): Promise<Buffer | null
 }
 
 /** Sends bytes over plain TCP and reports whether anything but a TLS alert came back. */
-export function attemptPlain(test: TestBroker, bytes: Buffer): Promise<Buffer> {
+export function attemptPlain(test: Pick<Listening, 'broker'>, bytes: Buffer): Promise<Buffer> {
   return new Promise(resolve => {
     const received: Buffer[] = []
     const socket = connectTcp({ host: '127.0.0.1', port: test.broker.port }, () => socket.write(bytes))

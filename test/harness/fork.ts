@@ -21,21 +21,24 @@ export type ForkedBroker = {
   close(): Promise<void>
 }
 
+/** `runtime` is the program that runs it, of JavaScript; that of the test where none is told. */
 export async function forkBroker(
   { data }: Pick<Roll, 'data'>,
   {
     port = 0,
     settings = {},
     clock,
-  }: { port?: number; settings?: Partial<BrokerSettings>; clock?: number } = {},
+    runtime = process.execPath,
+  }: { port?: number; settings?: Partial<BrokerSettings>; clock?: number; runtime?: string } = {},
 ): Promise<ForkedBroker> {
   const file = fileURLToPath(import.meta.resolve('./broker-process.ts'))
-  const child = fork(file, [
+  const given = [
     data,
     String(port),
     JSON.stringify(settings),
     ...(clock === undefined ? [] : [String(clock)]),
-  ])
+  ]
+  const child = fork(file, given, { execPath: runtime })
   const exited = once(child, 'exit')
   const ended = exited.then(([code]) =>
     Promise.reject(new Error(`the broker ended with ${code} before it listened`)),

@@ -1,0 +1,4 @@
+// Nodes over PostgreSQL and NATS.
+import { runOnBun } from './shares.ts'
+
+runOnBun('cluster')

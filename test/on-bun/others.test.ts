@@ -1,0 +1,4 @@
+// What no other share has.
+import { runOnBun } from './shares.ts'
+
+runOnBun('others')
