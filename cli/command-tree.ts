@@ -14,7 +14,7 @@ export function complete(command: Command, path: string): void {
   for (const child of command.commands) complete(child, `${path} ${child.name()}`)
 }
 
-export function examplesOf(path: string): string[] {
+function examplesOf(path: string): string[] {
   return Object.hasOwn(examples, path) ? examples[path]!.map(line => `rollcall ${line}`) : []
 }
 

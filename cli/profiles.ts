@@ -10,12 +10,12 @@ export const DEFAULT_PROFILE = 'default'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-export function profilesFile(environment: Environment = process.env): string {
+function profilesFile(environment: Environment = process.env): string {
   return join(environment['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'rollcall', 'profiles.json')
 }
 
 /** Null where there is none of this name. @throws CommandFailed where the file cannot be read as one of profiles */
-export function readProfile(name: string, environment: Environment = process.env): Profile | null {
+function readProfile(name: string, environment: Environment = process.env): Profile | null {
   const all = readProfiles(profilesFile(environment))
   return Object.hasOwn(all, name) ? all[name]! : null
 }

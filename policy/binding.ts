@@ -12,7 +12,7 @@ export type Variables = ReadonlyMap<string, string>
 export type Principal = { deviceId: string; issuerId: string | null; serialNumber: string }
 
 /** What `${device.attested}` is where a TPM proved the key of the certificate; it has no value elsewhere. */
-export const ATTESTED = 'tpm'
+const ATTESTED = 'tpm'
 
 /** The values of every variable for one holder. `attested`: a TPM proved the key of its certificate. */
 export function variablesOf(

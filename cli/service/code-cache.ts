@@ -7,7 +7,7 @@ import { assertNotOpen } from '../../db/directory-access.ts'
 
 const NEEDS_FREE_BYTES = 256 * 1024 * 1024
 
-export function codeCacheIn(data: string): string {
+function codeCacheIn(data: string): string {
   return join(data, 'code-cache')
 }
 

@@ -1,8 +1,9 @@
 // The events of all machines in the file of this one: batches in the order of their numbers, each once, also where two processes of a
 // machine take them. Readers find them as if they had been written here.
 import type { Database } from 'better-sqlite3'
+import { createCopiedFile } from './copied-file.ts'
 import { type Mark, readBatch } from './event-batch.ts'
-import { type EventFile, isDamage, isReplaced, openEventFile, setEventsAside } from './event-file.ts'
+import { openEventFile } from './event-file.ts'
 import { type Outbox, prepareOutboxReader } from './event-outbox.ts'
 import { EVENTS_KEPT_MS, ROWS_MAX } from './event-rows.ts'
 import { fairShare } from './fair-share.ts'
@@ -33,48 +34,21 @@ export function createEventCopy(parts: {
   onSetAside(file: string, error: unknown): void
 }): EventCopy {
   const { file, now } = parts
-  let open: (EventFile & { copy: ReturnType<typeof prepareCopy>; outbox: Outbox }) | null = null
-
-  function shut(): void {
-    open?.sqlite.close()
-    open = null
-  }
-
-  function opened() {
-    if (open !== null && isReplaced(file, open)) shut()
-    if (open === null) {
-      const found = openEventFile(file, now())
-      try {
-        const outbox = prepareOutboxReader(found.sqlite)
-        open = { ...found, outbox, copy: prepareCopy(found.sqlite, outbox.source, parts.rowsMax ?? ROWS_MAX) }
-      } catch (error) {
-        found.sqlite.close()
-        throw error
-      }
-    }
-    return open
-  }
-
-  function attempt<T>(work: (file: NonNullable<typeof open>) => T): T {
-    try {
-      return work(opened())
-    } catch (error) {
-      const inode = open?.inode ?? null
-      if (isDamage(error)) {
-        shut()
-        const aside = setEventsAside(file, inode, now())
-        if (aside !== null) parts.onSetAside(aside, error)
-      }
-      throw error
-    }
-  }
+  const { attempt, close } = createCopiedFile({
+    ...{ file, now, onSetAside: parts.onSetAside },
+    open: () => openEventFile(file, now()),
+    prepare(sqlite) {
+      const outbox = prepareOutboxReader(sqlite)
+      return { outbox, copy: prepareCopy(sqlite, outbox.source, parts.rowsMax ?? ROWS_MAX) }
+    },
+  })
 
   return {
     position: () => attempt(({ copy }) => copy.position()),
     take: batches => attempt(({ copy }) => copy.take(batches, now())),
     setMarks: marks => attempt(({ copy }) => copy.setMarks(marks)),
     outbox: () => attempt(({ outbox }) => outbox),
-    close: shut,
+    close,
   }
 }
 

@@ -68,7 +68,7 @@ export function prepareRows(sqlite: Database, node: string | null, rowsMax: numb
 }
 
 /** Whether SQLite could not write at all, rather than not write this. */
-export function isOfTheFile(error: unknown): boolean {
+function isOfTheFile(error: unknown): boolean {
   const code = (error as { code?: unknown }).code
   return typeof code === 'string' && code.startsWith('SQLITE_') && !code.startsWith('SQLITE_CONSTRAINT')
 }

@@ -1,10 +1,9 @@
 // The figures of all machines in the history of this one: taken from the batches that they share, each once. For the one process that
 // shows the history.
 import type { Database } from 'better-sqlite3'
+import { createCopiedFile } from '../events/copied-file.ts'
 import { readBatch } from '../events/event-batch.ts'
-import { isReplaced, setEventsAside } from '../events/event-file.ts'
-import { isDamage } from '../sessions/session-file.ts'
-import { type HistoryFile, openHistoryFile } from './history-file.ts'
+import { openHistoryFile } from './history-file.ts'
 import { prepareFigures } from './history-log.ts'
 
 export type HistoryCopy = {
@@ -24,37 +23,14 @@ export function createHistoryCopy(parts: {
   now: () => number
   onSetAside(file: string, error: unknown): void
 }): HistoryCopy {
-  const { file, now } = parts
-  let open: (HistoryFile & { copy: ReturnType<typeof prepareCopy> }) | null = null
-
-  function shut(): void {
-    open?.sqlite.close()
-    open = null
-  }
-
-  function attempt<T>(work: (copy: ReturnType<typeof prepareCopy>) => T): T {
-    try {
-      if (open !== null && isReplaced(file, open)) shut()
-      if (open === null) {
-        const found = openHistoryFile(file)
-        open = { ...found, copy: prepareCopy(found.sqlite) }
-      }
-      return work(open.copy)
-    } catch (error) {
-      const inode = open?.inode ?? null
-      if (isDamage(error)) {
-        shut()
-        const aside = setEventsAside(file, inode, now())
-        if (aside !== null) parts.onSetAside(aside, error)
-      }
-      throw error
-    }
-  }
+  const { file, now, onSetAside } = parts
+  const open = () => openHistoryFile(file)
+  const { attempt, close } = createCopiedFile({ file, now, open, prepare: prepareCopy, onSetAside })
 
   return {
     position: () => attempt(copy => copy.position()),
     take: batches => attempt(copy => copy.take(batches, now())),
-    close: shut,
+    close,
   }
 }
 

@@ -27,7 +27,7 @@ export type HistoryLogOptions = {
   onSetAside(file: string, error: unknown): void
 }
 
-export const HISTORY_EVERY_MS = 2_000
+const HISTORY_EVERY_MS = 2_000
 /** What all machines get is sent less often than it is looked at. */
 const SENT_EVERY = 5
 const MINUTE_MS = historySteps.minute.ms

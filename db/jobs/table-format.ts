@@ -1,7 +1,7 @@
 // How a table of devices is written that a spreadsheet made: its delimiter, its headings, UTF-16. Pure, for the service that imports
 // the table and for the console that shows its columns.
 
-export const delimiters = [',', ';', '\t'] as const
+const delimiters = [',', ';', '\t'] as const
 export type Delimiter = (typeof delimiters)[number]
 
 /** Headings as people write them, as `wordOf` gives them, and the field of a row that each stands for. */

@@ -1,6 +1,6 @@
 // A Server Reference of MQTT 5 (§4.11): the servers that clients are told of, with a blank between them. Pure.
 
-export const REFERENCES_MAX = 16
+const REFERENCES_MAX = 16
 const REFERENCE = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:[1-9][0-9]{0,4})?$/
 
 /** Gives what is written as a list of servers; throws where it is none. */

@@ -3,7 +3,7 @@
 import type { Database } from 'better-sqlite3'
 
 /** Tables that belong to one file, each with its reason. Every other table is replicated. */
-export const localTables: Readonly<Record<string, string>> = {
+const localTables: Readonly<Record<string, string>> = {
   replica: 'says how far this file is in step with the registry',
 }
 

@@ -14,8 +14,6 @@ export type TableStatements = {
 /** Characters of a key that an error shows. */
 const KEY_SHOWN = 100
 
-export type RowApplication = ReturnType<typeof prepareRowApplication>
-
 /**
  * All verbs are called within a transaction of the caller's. They throw `registry_corrupt` where a row cannot be written: of a table that this
  * version does not know, or that breaks a constraint; what SQLite says of its file is thrown as it is.

@@ -25,7 +25,7 @@ export type RetainedFile = {
   close(): void
 }
 
-export const RETAINED_VERSION = 1
+const RETAINED_VERSION = 1
 const SCHEMA = `
 CREATE TABLE retained (
   topic TEXT PRIMARY KEY,

@@ -20,7 +20,7 @@ const PHASE = 2.399963
  * `between:LOW:HIGH[:DIGITS]`, `sine:MEAN:AMPLITUDE:PERIOD[:NOISE]`, `grow:FROM:STEP`, `pick:A|B|C`, or a name: `device`, `n`,
  * `number`, `seq`, `now`, `time`, `random`. Null for anything else.
  */
-export function valueNamed(text: string): Value | null {
+function valueNamed(text: string): Value | null {
   const [name = '', ...rest] = text.split(':')
   const [a = Number.NaN, b = Number.NaN, c = Number.NaN] = rest.map(Number)
   switch (name) {

@@ -25,7 +25,7 @@ export type Counts = {
 }
 
 /** `tcp`, `tls` and `connack`: the parts of an attempt that was admitted. */
-export const latencyNames = ['acknowledge', 'deliver', 'late', 'tcp', 'tls', 'connack'] as const
+const latencyNames = ['acknowledge', 'deliver', 'late', 'tcp', 'tls', 'connack'] as const
 type LatencyName = (typeof latencyNames)[number]
 
 export type Tick = {

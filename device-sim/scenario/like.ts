@@ -64,7 +64,7 @@ const services = {
   },
 } as const satisfies Record<string, Service>
 
-export const serviceNames = Object.keys(services) as (keyof typeof services)[]
+const serviceNames = Object.keys(services) as (keyof typeof services)[]
 
 type LikeFlags = { broker?: string; alpn?: string; username?: string }
 

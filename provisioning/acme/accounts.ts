@@ -22,8 +22,6 @@ type Parts = {
   binding: (binding: unknown, key: AccountKey, newAccountUrl: string) => Promise<Presented['credential']>
 }
 
-export type AcmeAccounts = ReturnType<typeof createAccounts>
-
 export function createAccounts({ store, binding }: Parts) {
   /** Gives the account of the key, and whether it is a new one. */
   async function register(

@@ -83,7 +83,7 @@ const typesOfReasons: Readonly<Record<string, string>> = {
 }
 
 /** The error type of a problem of any feature. */
-export function acmeTypeOf({ reason, definition: { status } }: Problem): string {
+function acmeTypeOf({ reason, definition: { status } }: Problem): string {
   const known = Object.hasOwn(typesOfReasons, reason) ? typesOfReasons[reason] : undefined
   if (known !== undefined) return TYPES + known
   if (status >= 500) return `${TYPES}serverInternal`

@@ -8,7 +8,7 @@ export type Nonces = {
   use(nonce: string): boolean
 }
 
-export const NONCES_MAX = 65_536
+const NONCES_MAX = 65_536
 const NUMBER_OCTETS = 6
 const MAC_OCTETS = 16
 const FORM = /^[A-Za-z0-9_-]{30}$/

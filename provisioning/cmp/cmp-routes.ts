@@ -33,7 +33,7 @@ type CmpParts = {
   addressOf: (ip: string) => string
 }
 
-export const PKIX_CMP = 'application/pkixcmp'
+const PKIX_CMP = 'application/pkixcmp'
 /** A request with a certificate chain has some 4 KiB, one with keys of ML-DSA-87 some 20. */
 const BODY_BYTES_MAX = 32 * 1024
 

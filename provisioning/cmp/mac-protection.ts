@@ -19,7 +19,7 @@ import { fieldsOf, readingPart } from './message-fields.ts'
 import { algorithmOf } from './message-reader.ts'
 
 export const PBM = '1.2.840.113533.7.66.13'
-export const PBMAC1 = '1.2.840.113549.1.5.14'
+const PBMAC1 = '1.2.840.113549.1.5.14'
 const PBKDF2 = '1.2.840.113549.1.5.12'
 
 export type MacParameters = {
@@ -36,7 +36,7 @@ export type MacParameters = {
 /** RFC 9810 §5.1.3.1 wants 100 rounds at least; OpenSSL takes 500. */
 export const PBM_ROUNDS = { least: 100, most: 10_000 }
 /** Derived beside the event loop. */
-export const PBKDF2_ROUNDS = { least: 1_000, most: 200_000 }
+const PBKDF2_ROUNDS = { least: 1_000, most: 200_000 }
 /** Some 0.5 ms: then the event loop turns. */
 const ROUNDS_AT_ONCE = 500
 const SALT_OCTETS = { least: 8, most: 128 }

@@ -22,7 +22,7 @@ export const DeviceSession = Type.Object({
 })
 
 /** By what sessions are sorted: fields of a device that an index has. */
-export const sessionSorts = ['deviceId', 'connectedAt', 'lastSeen', 'messagesWaiting'] as const
+const sessionSorts = ['deviceId', 'connectedAt', 'lastSeen', 'messagesWaiting'] as const
 
 export const SessionQuery = Type.Object(
   {

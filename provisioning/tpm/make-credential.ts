@@ -105,7 +105,7 @@ function pointOf(key: KeyObject, octets: number): { x: Buffer; y: Buffer } {
 }
 
 /** KDFa: SP 800-108 in counter mode with HMAC (Part 1 §11.4.10.2). `contextV` is empty wherever it is used here. */
-export function kdfa(hash: NameHash, key: Buffer, use: string, contextU: Buffer, bits: number): Buffer {
+function kdfa(hash: NameHash, key: Buffer, use: string, contextU: Buffer, bits: number): Buffer {
   const blocks: Buffer[] = []
   for (let count = 1; (count - 1) * hashOctets[hash] * 8 < bits; count += 1) {
     const mac = createHmac(hash, key).update(uint32(count)).update(label(use)).update(contextU)
@@ -115,7 +115,7 @@ export function kdfa(hash: NameHash, key: Buffer, use: string, contextU: Buffer,
 }
 
 /** KDFe: SP 800-56A with one hash, for as many bits as it has (Part 1 §11.4.10.3). */
-export function kdfe(hash: NameHash, shared: Buffer, use: string, partyU: Buffer, partyV: Buffer): Buffer {
+function kdfe(hash: NameHash, shared: Buffer, use: string, partyU: Buffer, partyV: Buffer): Buffer {
   return createHash(hash)
     .update(uint32(1))
     .update(shared)

@@ -57,8 +57,6 @@ function isFull(bucket: TokenBucket, bounds: RateBounds): boolean {
 /** So many devices that have gone are remembered; beyond, those that left first begin anew. */
 const GONE_MAX = 10_000
 
-export type Buckets = ReturnType<typeof createBuckets>
-
 /**
  * The buckets of devices, one for all connections of a device: a device that comes back, or takes its session over, finds its own as it
  * was left, and filled by the time since. `now` gives monotonic milliseconds.

@@ -14,7 +14,7 @@ import type { HandlerContext } from './handler-context.ts'
 import { levelsOf } from './publish-bounds.ts'
 
 const REFUSED = 0x80
-/** Each group is a delivery of its own, where overlapping filters of a session are one: so many groups one session may be in. */
+/** Each group is a delivery of its own, where of overlapping filters a session gets few copies: so many groups one session may be in. */
 const SHARED_MAX = 32
 /** Of a turn of the event loop, for the filters of one packet. */
 const SLICE_MS = 1

@@ -17,8 +17,6 @@ const OVERHEAD_BYTES = 768
 /** No device may hold more than this share of what all may. */
 const SHARE_OF_ALL = 2
 
-export type RetainedQuota = ReturnType<typeof createRetainedQuota>
-
 export function createRetainedQuota(all: RetainedBounds) {
   const charged = new Map<string, Omit<Charge, 'topic'>>()
   const byOwner = new Map<string, RetainedBounds>()

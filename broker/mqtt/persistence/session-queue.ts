@@ -7,8 +7,6 @@ import type { createQueueQuota } from './queue-quota.ts'
 
 export type { QueuedRow } from '../../../db/sessions/session-queue.ts'
 
-export type SessionQueue = ReturnType<typeof createSessionQueue>
-
 const DROPPED_AT_ONCE = 500
 
 export function createSessionQueue(parts: {

@@ -16,8 +16,6 @@ export type Reason =
   | 'suspended'
   | 'client_id'
 
-export type FakeBroker = Awaited<ReturnType<typeof startBroker>>
-
 export async function startBroker(authority: Authority, roll: Roll, forgive: readonly Reason[] = []) {
   const aedes = new Aedes({ heartbeatInterval: 3_600_000 })
   await aedes.listen()

@@ -25,7 +25,7 @@ import {
 } from '../../../provisioning/x509/der.ts'
 
 export const SHA256 = '2.16.840.1.101.3.4.2.1'
-export const HMAC_SHA256 = '1.2.840.113549.2.9'
+const HMAC_SHA256 = '1.2.840.113549.2.9'
 const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'))
 
 export const number = (value: number) => integer(value.toString(16))
