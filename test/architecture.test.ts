@@ -66,7 +66,7 @@ const ownedPackages: Record<string, RegExp> = {
   mqtt: /^(device-sim|bench|test)\//,
   react: /^console\//,
   'react-dom': /^console\//,
-  vite: /^(console|device-sim\/package)\//,
+  vite: /^(console|(cli|device-sim)\/package)\//,
   'playwright-core': /^(bench|test)\//,
 }
 

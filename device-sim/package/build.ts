@@ -3,6 +3,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'vite'
+import { licensesOf, packageOf } from './licenses.ts'
 
 const here = import.meta.dirname
 const simulator = join(here, '..')
@@ -43,8 +44,8 @@ export async function buildPackage(into: string): Promise<string[]> {
           for (const chunk of Object.values(bundle)) {
             if (chunk.type !== 'chunk') continue
             for (const id of Object.keys(chunk.modules)) {
-              const name = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1]
-              if (name !== undefined) packages.add(name)
+              const name = packageOf(id)
+              if (name !== null) packages.add(name)
             }
           }
         },
@@ -68,28 +69,8 @@ export async function buildPackage(into: string): Promise<string[]> {
   const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
   writeFileSync(join(into, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`)
   const names = [...packages].sort()
-  writeFileSync(join(into, 'dist/licenses.txt'), licenses(names))
+  writeFileSync(join(into, 'dist/licenses.txt'), licensesOf(join(repository, 'node_modules'), names))
   return names
-}
-
-/** Their authors ask for it. */
-function licenses(names: readonly string[]): string {
-  return names
-    .map(name => {
-      const folder = join(repository, 'node_modules', name)
-      const { license, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-      return `${name} ${version}: ${license}\n\n${licenseText(folder)}`
-    })
-    .join(`\n${'-'.repeat(80)}\n\n`)
-}
-
-function licenseText(folder: string): string {
-  for (const file of ['LICENSE', 'LICENSE.md', 'license', 'LICENCE', 'LICENSE.txt', 'license.md']) {
-    try {
-      return readFileSync(join(folder, file), 'utf8')
-    } catch {}
-  }
-  return ''
 }
 
 /** What is in the folder is removed first: why it is not to be; null where it is. */

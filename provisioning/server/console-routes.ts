@@ -1,6 +1,6 @@
 // The web console under /console/, and the way there from /. Files alone: what the pages show comes from the API.
 
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Api } from '../http/api.ts'
 import { httpProblems } from '../http/http-problems.ts'
@@ -27,7 +27,9 @@ const unbuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Rol
 <p>In the folder of the sources, <code>npm ci &amp;&amp; npm run console</code> builds it; start the service again then. The published package brings it along.</p>
 `
 
-export function consoleRoutes(api: Api, folder = join(import.meta.dirname, '../../console/dist')): void {
+const built = fileURLToPath(new URL('../../console/dist', import.meta.url))
+
+export function consoleRoutes(api: Api, folder = built): void {
   const files =
     readConsole(folder) ?? new Map([['index.html', consoleFile('index.html', Buffer.from(unbuilt))]])
   const page = files.get('index.html')!

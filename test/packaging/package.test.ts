@@ -1,6 +1,7 @@
 // The package as somebody else gets it: packed from this tree, installed elsewhere, and put to its main job.
 import assert from 'node:assert/strict'
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -21,8 +22,8 @@ const rooms = [
   'policy',
   'provisioning',
 ]
-/** A package of its own, from the same files. */
-const notInside = /^device-sim\/package\//
+/** What builds packages. */
+const notInside = /^(cli|device-sim)\/package\//
 const manifest = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
 
 describe('the published package', () => {
@@ -72,6 +73,16 @@ describe('the published package', () => {
     }
   })
 
+  it('starts from few files, and names the packages that are in them with their licenses', () => {
+    const read = (file: string) => readFileSync(join(source, 'dist', file), 'utf8')
+    for (const entry of ['cli/main.js', 'broker/gate-workers/worker.js', 'provisioning/x509/csr-worker.js'])
+      for (const [, imported = ''] of read(entry).matchAll(/(?:from|import) ?\(?["']([^"']+)["']/g))
+        assert.match(imported, /^(node:|(\.\.\/)+chunks\/|better-sqlite3$)/, `${entry} loads ${imported}`)
+    for (const name of ['fastify', 'kysely', 'typebox', '@peculiar/x509', 'tsyringe'])
+      assert.match(read('licenses.txt'), new RegExp(`^${name} \\d[^:]*: \\S+$`, 'm'))
+    assert.doesNotMatch(read('licenses.txt'), /^(better-sqlite3|@fastify\/swagger-ui) /m)
+  })
+
   it('holds the built console', () => {
     const assets = packed.files.filter(file => file.startsWith('dist/console/dist/'))
     assert.ok(assets.includes('dist/console/dist/index.html'))
@@ -91,7 +102,8 @@ describe('the published package', () => {
     const told = await rollcall(['--version'], options)
     assert.deepEqual(told, { code: 0, stdout: `${manifest.version}\n`, stderr: '' })
 
-    await using up = await startUp(join(elsewhere, 'data'), [], options)
+    // With the gate in a process of its own, which is another file of the package.
+    await using up = await startUp(join(elsewhere, 'data'), ['--gates', '1'], options)
     assert.equal((await up.run('device', 'add', 'sensor-1')).code, 0)
     const enrolled = await up.run('device', 'enroll', 'sensor-1', '--out', 'sensor-1')
     assert.equal(enrolled.code, 0, enrolled.stderr)
@@ -99,6 +111,10 @@ describe('the published package', () => {
     publish()
     assert.equal((await up.run('certificate', 'revoke', 'sensor-1/device.crt')).code, 0)
     assert.throws(publish)
+
+    const check = join(elsewhere, 'node_modules/rollcall/dist/db/integrity-process.js')
+    const checking = fork(check, [join(elsewhere, 'data', 'registry.db')], { stdio: 'ignore' })
+    assert.deepEqual(await once(checking, 'message'), [{ damage: null }, undefined])
 
     const report = join(elsewhere, 'report.html')
     const ran = await up.run('sim', 'run', 'smoke', '--data', join(elsewhere, 'data'), '--report', report)
