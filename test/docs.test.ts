@@ -12,7 +12,7 @@ import { bindRights, type Rights } from '../policy/rights.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md'].concat(
-  globSync('{docs/**/*.md,bench/README.md,examples/README.md}', { cwd: root }).sort(),
+  globSync('{docs/**/*.md,bench/*.md,examples/README.md}', { cwd: root }).sort(),
 )
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 /** Without fenced blocks and `code`, in which nothing is a link or heading. */
