@@ -1,5 +1,5 @@
 // What a run found out, as one JSON object: `rollcall sim run -o json`, `sim compare`, and the tables of the report.
-// Types alone. Made by tally.ts and outcome.ts; rendered by the files of device-sim/output/.
+// Types alone. Made by device-sim/run/outcome.ts; rendered by the files of device-sim/output/.
 import type { ConnectPhases, Connects, Percentiles, Population, Refusals, TrafficByQos } from './sample.ts'
 
 /** Known when the run starts; also the head of the live view and of the report. */
