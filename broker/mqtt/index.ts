@@ -91,10 +91,9 @@ function createParts(options: EngineOptions) {
 
 /** Live connections: how they come, are judged anew, and end. */
 function connectionsOf({ foundation, state, connections }: Parts) {
-  const { sessions, rightsOf, clients, events } = foundation
+  const { sessions, rightsOf, events } = foundation
   const { handleConnection, cut, end, sendAway } = connections.admittance
-  const clientOf = clients.get.bind(clients)
-  const reauthorize = createReauthorize({ rightsOf, table: state.table, cut, events, clientOf })
+  const reauthorize = createReauthorize({ rightsOf, table: state.table, cut, events })
   const redirect: Engine['redirect'] = to => {
     foundation.redirect.to = to
   }
@@ -167,5 +166,5 @@ function announce(
 
 async function closeParts({ foundation, messaging, connections }: Parts): Promise<void> {
   messaging.router.groups.close()
-  await Promise.all([...foundation.clients.values()].map(connections.admittance.closeLast))
+  await Promise.all([...foundation.clients()].map(connections.admittance.closeLast))
 }

@@ -1,10 +1,66 @@
 // A connection that the gate admitted and the Session State of its client (MQTT 5 §4.1): each knows the other. Types alone.
 import type { Duplex } from 'node:stream'
-import type { Session } from './connection/sessions.ts'
+import type { Ending } from '../../db/roll/last-seen.ts'
+import type { Identity, TransportInfo } from '../connection-handler.ts'
 import type { TokenBucket } from './connection/token-bucket.ts'
 import type { Message, QoS } from './message.ts'
 import type { Unread } from './protocol/frames.ts'
 import type { Version } from './protocol/packets.ts'
+import type { DeviceRights } from './rights-resolver.ts'
+
+/** By their names, whatever they were granted. */
+export type Filters = { keys(): Iterable<string> }
+
+/** `at` in ms since the epoch, of CONNACK 0. */
+export type AcceptedConnect = {
+  clientId: string
+  at: number
+  protocolLevel: number
+  keepAliveSeconds: number
+  clean: boolean
+  /** What it said its username is, cut to 128 characters; shown to operators, decided upon never. Absent where it said none. */
+  username?: string
+}
+
+/** One admitted connection, from the gate to its end. Times in ms since the epoch. */
+export type Session = {
+  identity: Identity
+  address: string
+  transportInfo: TransportInfo | undefined
+  /** Its connection; null before it is admitted and after it has ended. */
+  client: Client | null
+  /** What its CONNECT said; null until it was accepted. */
+  connect: AcceptedConnect | null
+  serialNumber: string
+  issuerId: string | null
+  /** When the gate handed it over, by `performance.now()`. */
+  since: number
+  /** When its right ends by itself. */
+  rightEndsAt: number
+  rights: DeviceRights
+  /** What it is subscribed to. */
+  filters: Filters & { readonly size: number }
+  /** Whether its first CONNECT will make the certificate or the device active. */
+  firstUse: boolean
+  /** Level of the MQTT that its CONNECT speaks; null before. */
+  protocolLevel: Version | null
+  /** True from CONNACK 0 on. */
+  connected: boolean
+  /** Another connection of its device takes its place. */
+  replaced?: true
+  /** Why it was or is being ended; null while it lives. */
+  ended: string | null
+  /** Reason Code of the DISCONNECT that it was sent; null for none. */
+  disconnectCode: number | null
+  /** Reason Code of the DISCONNECT that came from it; null for none. */
+  receivedCode: number | null
+  /** How it ended where `ended` does not say. */
+  ending: Ending
+  /** Bytes of its packets, and how many of them are on record. */
+  bytesIn: number
+  bytesOut: number
+  noted: { bytesIn: number; bytesOut: number }
+}
 
 /** Of a connection: `new` before CONNECT, `connecting` until CONNACK, `open`, `closed` from the moment it is given up. */
 export type Phase = 'new' | 'connecting' | 'open' | 'closed'

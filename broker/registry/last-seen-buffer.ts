@@ -39,7 +39,7 @@ export function createLastSeenBuffer(parts: {
 }): LastSeenBuffer {
   const { nodeId, notes, sessions, now } = parts
   /** The last connection that ended, by device; null where none did. */
-  const moved = new Map<string, { session: Session; at: number } | null>()
+  const moved = new Map<string, LastSeenNote['ended']>()
   const counted = new Set<string>()
   /** Bytes of connections that have ended and are not on record. */
   const left = new Map<string, { bytesIn: number; bytesOut: number }>()
@@ -49,7 +49,6 @@ export function createLastSeenBuffer(parts: {
   function noteOf(deviceId: string): { note: LastSeenNote; live: Session[] } {
     const live = sessions.ofDevice(deviceId).filter(({ connected }) => connected)
     const newest = live.at(-1)
-    const ended = moved.get(deviceId) ?? null
     const stored = parts.storedSession(deviceId)
     const bytes = { ...(left.get(deviceId) ?? { bytesIn: 0, bytesOut: 0 }) }
     for (const { bytesIn, bytesOut, noted } of live) {
@@ -59,10 +58,7 @@ export function createLastSeenBuffer(parts: {
     const note = {
       deviceId,
       live: newest === undefined ? null : connectionOf(newest),
-      ended:
-        ended === null
-          ? null
-          : { ...connectionOf(ended.session), until: ended.at, reason: reasonOf(ended.session) },
+      ended: moved.get(deviceId) ?? null,
       sessionKept: stored.kept,
       messagesWaiting: stored.waiting,
       ...bytes,
@@ -99,7 +95,7 @@ export function createLastSeenBuffer(parts: {
     }
   }
 
-  function change(deviceId: string, ended: { session: Session; at: number } | null): void {
+  function change(deviceId: string, ended: LastSeenNote['ended']): void {
     if (moved.size < DEVICES_MAX || moved.has(deviceId))
       moved.set(deviceId, ended ?? moved.get(deviceId) ?? null)
   }
@@ -108,7 +104,7 @@ export function createLastSeenBuffer(parts: {
     connectionAccepted: session => change(session.identity.deviceId, null),
     connectionEnded(session) {
       const { deviceId } = session.identity
-      change(deviceId, { session, at: now() })
+      change(deviceId, { ...connectionOf(session), until: now(), reason: reasonOf(session) })
       const before = left.get(deviceId)
       const bytesIn = (before?.bytesIn ?? 0) + session.bytesIn - session.noted.bytesIn
       const bytesOut = (before?.bytesOut ?? 0) + session.bytesOut - session.noted.bytesOut

@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream'
 import type { Peer } from '../../../admission/decide.ts'
 import type { Change } from '../../../db/change-feed.ts'
+import { ReleasingMap } from '../../releasing-map.ts'
 
 type PendingConnection = {
   peer: Peer
@@ -18,6 +19,9 @@ type PendingConnection = {
   /** The gate stops. */
   onStop(): void
 }
+
+/** `id` is its own among all. */
+type Held = { id: number; connection: PendingConnection }
 
 type PendingHandle = {
   /** The engine cuts or stops the connection from now on; the deadline still runs. */
@@ -46,55 +50,61 @@ export function createPendingConnections(
   connectTimeoutMs: number,
   certificateMax: number,
 ): PendingConnections {
-  const pending = new Set<PendingConnection>()
+  const pending = new ReleasingMap<number, Held>()
   /** Those without a whole CONNECT, handed over or not, the oldest first. */
-  const byFingerprint = new Map<string, Set<PendingConnection>>()
+  const byFingerprint = new ReleasingMap<string, Set<Held>>()
+  let lastId = 0
 
-  function count(fingerprint: string, connection: PendingConnection): void {
+  function count(fingerprint: string, held: Held): void {
     const [oldest] = byFingerprint.get(fingerprint) ?? []
     if (oldest !== undefined && byFingerprint.get(fingerprint)!.size >= certificateMax) {
-      pending.delete(oldest)
+      pending.delete(oldest.id)
       discount(fingerprint, oldest)
-      oldest.onSuperseded()
+      oldest.connection.onSuperseded()
     }
     const connections = byFingerprint.get(fingerprint) ?? new Set()
-    byFingerprint.set(fingerprint, connections.add(connection))
+    byFingerprint.set(fingerprint, connections.add(held))
   }
 
-  function discount(fingerprint: string, connection: PendingConnection): void {
+  function discount(fingerprint: string, held: Held): void {
     const connections = byFingerprint.get(fingerprint)
-    if (connections?.delete(connection) && connections.size === 0) byFingerprint.delete(fingerprint)
+    if (connections?.delete(held) && connections.size === 0) byFingerprint.delete(fingerprint)
   }
 
-  function tell(concerned: PendingConnection[]): void {
-    for (const connection of concerned.slice(0, CHANGED_PER_TURN))
-      if (pending.has(connection)) connection.onChange()
+  function tell(concerned: Held[]): void {
+    for (const { id, connection } of concerned.slice(0, CHANGED_PER_TURN))
+      if (pending.get(id) !== undefined) connection.onChange()
     if (concerned.length > CHANGED_PER_TURN) setImmediate(tell, concerned.slice(CHANGED_PER_TURN))
   }
 
   return {
     add(socket, connection, timeoutMs = connectTimeoutMs) {
       const { fingerprint } = connection.peer
-      if (fingerprint !== null) count(fingerprint, connection)
-      pending.add(connection)
+      lastId += 1
+      const held = { id: lastId, connection }
+      if (fingerprint !== null) count(fingerprint, held)
+      pending.set(held.id, held)
       const deadline = setTimeout(() => {
-        pending.delete(connection)
+        pending.delete(held.id)
         connection.onTimeout()
       }, timeoutMs)
+      let settled = false
       const settle = () => {
+        if (settled) return
+        settled = true
         clearTimeout(deadline)
-        pending.delete(connection)
-        if (fingerprint !== null) discount(fingerprint, connection)
+        pending.delete(held.id)
+        if (fingerprint !== null) discount(fingerprint, held)
       }
-      socket.once('close', settle)
-      return { handOver: () => void pending.delete(connection), settle }
+      socket.on('close', settle)
+      return { handOver: () => void pending.delete(held.id), settle }
     },
     changed(change) {
       if (pending.size === 0 || !endsRights(change.kind)) return
-      tell([...pending].filter(connection => concerns(change, connection)))
+      tell([...pending.values()].filter(({ connection }) => concerns(change, connection)))
     },
     stop() {
-      for (const connection of [...pending]) connection.onStop()
+      for (const { connection } of [...pending.values()]) connection.onStop()
     },
     size: () => pending.size,
   }
@@ -125,5 +135,5 @@ export function closeInOrder(socket: Duplex): void {
   socket.removeAllListeners('readable')
   socket.resume()
   const deadline = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.once('close', () => clearTimeout(deadline))
+  socket.on('close', () => clearTimeout(deadline))
 }

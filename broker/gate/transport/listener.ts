@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import { onBun } from '../../../admin/runtime.ts'
 import type { Reason } from '../../../db/reason.ts'
+import { ReleasingMap } from '../../releasing-map.ts'
 import type { HandshakeOutcome, Limits } from '../limits/connection-limits.ts'
 import { connectionsThatFit } from '../limits/descriptor-limit.ts'
 import { createThrottle } from '../limits/throttle.ts'
@@ -61,7 +62,7 @@ const PLAIN_TEXT_ERRORS = [
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { limits } = options
   // A TCP connection is known by the peer's address and port while it lasts.
-  const handshakes = new Map<string, Handshake>()
+  const handshakes = new ReleasingMap<string, Handshake>()
   /** Accepted, and not yet begun. */
   const waiting = new Set<Socket>()
   const throttle = createThrottle(HANDSHAKES_PER_TURN)
@@ -83,6 +84,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       return
     }
     handshake.end(options.onSecure(socket, handshake.address, performance.now() - handshake.startedAt))
+    socket.on('close', removeListeners)
   })
 
   tls.on('tlsClientError', (error: Error & { code?: string }, socket) => {
@@ -238,6 +240,15 @@ function endpoint(socket: Socket): string {
 /** IPv4 in its own notation, also where a dual-stack listener reports it mapped. */
 function plainAddress(socket: Socket): string {
   return socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown'
+}
+
+/**
+ * What listened to a connection is not kept by it any longer than it lasts: V8 finds that a native handle is unused, and so all that it leads
+ * to, only in a full collection.
+ */
+function removeListeners(this: TLSSocket): void {
+  this.removeAllListeners()
+  this.on('error', ignore)
 }
 
 function ignore(): void {}

@@ -47,7 +47,7 @@ export function createUnreadPieces(): UnreadPieces {
     watch(stream) {
       stream.on('pause', () => add(stream))
       stream.on('resume', () => remove(stream))
-      stream.once('close', () => remove(stream))
+      stream.on('close', () => remove(stream))
     },
   }
 }

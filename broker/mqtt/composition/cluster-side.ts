@@ -28,7 +28,7 @@ const PLACES = 1_000_000
 
 /** Nothing where this is the only node. */
 export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean): void {
-  const { cluster, store, sessions, clients, sequence, setSequence, nextSequence } = parts.foundation
+  const { cluster, store, sessions, sequence, setSequence, nextSequence } = parts.foundation
   if (cluster === null) return
   const { router, retained, index } = parts.messaging
   const { storedState } = parts.state
@@ -53,8 +53,8 @@ export function startCluster(parts: Parts, isGone: (deviceId: string) => boolean
     retains: principal => storedState.retains(principal, principal.isBackend),
     rowRefused(clientId) {
       for (const session of sessions.ofDevice(clientId)) {
-        const client = clients.get(session)
-        if (client !== undefined) parts.connections.admittance.lost(client)
+        const { client } = session
+        if (client !== null) parts.connections.admittance.lost(client)
       }
     },
     keepRetained: message => void retained.keep(message),

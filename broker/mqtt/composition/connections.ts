@@ -21,7 +21,7 @@ export function createConnections(
   state: StoredState,
   options: EngineOptions,
 ) {
-  const { clients, sessions, events, now } = foundation
+  const { sessions, events, now } = foundation
   const { input, output, throttle, drain } = transport
   const { table, storedState, wills } = state
   const closing = createClosing({
@@ -38,7 +38,6 @@ export function createConnections(
     ...options,
     events,
     sessions,
-    clients,
     closing,
     isClosed: drain.begun,
     isHalfDone: drain.isHalfDone,

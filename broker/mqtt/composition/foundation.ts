@@ -1,7 +1,6 @@
 // What every part of the engine stands on: settings, the clock, counted events, the store, the order of messages.
 
 import type { Redirect } from '../connection/redirect.ts'
-import type { Session } from '../connection/sessions.ts'
 import { createDeviceBounds } from '../device-bounds.ts'
 import type { EngineOptions } from '../interface.ts'
 import { createSessionStore } from '../persistence/session-store.ts'
@@ -30,7 +29,10 @@ export function createFoundation({
     cluster,
     traffic,
     events,
-    clients: new Map<Session, Client>(),
+    /** Of connections that were admitted and have not ended. */
+    *clients(): Generator<Client> {
+      for (const { client } of sessions.all()) if (client !== null) yield client
+    },
     /** Where clients are sent instead; null where they may stay. */
     redirect: { to: null as Redirect | null },
     boundsOf: createDeviceBounds(settings),

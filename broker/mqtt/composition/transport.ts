@@ -29,7 +29,7 @@ export function createTransport(
   { settings, traffic, events, clients, boundsOf }: Foundation,
   reactions: Reactions,
 ) {
-  const drain = createDrain({ clients: () => clients.values(), output: () => output })
+  const drain = createDrain({ clients, output: () => output })
   const input = createInput({
     decoder: createDecoder(settings),
     traffic,

@@ -28,7 +28,6 @@ export function createAdmittance(
     settings: BrokerSettings
     events: EngineEvents
     sessions: Sessions
-    clients: Map<Session, Client>
     closing: Closing
     /** The broker stops: nobody new comes in. */
     isClosed(): boolean
@@ -42,7 +41,7 @@ export function createAdmittance(
     takeOn(session: Session, stream: Duplex): Client
   },
 ) {
-  const { admit, rightsOf, events, sessions, clients, closing, settings } = parts
+  const { admit, rightsOf, events, sessions, closing, settings } = parts
 
   function handleConnection({ stream, ...connection }: AdmittedConnection): ConnectionHandle {
     if (parts.isClosed()) return shut(stream)
@@ -62,19 +61,11 @@ export function createAdmittance(
     if (session.rights === unreadRights) return turnAway(session, stream, 'registry_unavailable', false)
     events.admitted(peerInfoOf(session))
     const client = parts.takeOn(session, stream)
-    clients.set(session, client)
-    const deadline = setTimeout(() => {
-      if (client.phase === 'new') note(session, 'connect_timeout')
-      if (client.phase === 'new') closing.close(client, { transport: 'in order', will: false, last: null })
-    }, settings.connectTimeoutMs)
-    stream.once('data', () => {
-      if (client.phase !== 'new') clearTimeout(deadline)
-    })
+    session.client = client
     stream.on('error', error => {
       if (client.phase !== 'closed') events.clientFailed(peerInfoOf(session), error)
     })
-    stream.once('close', () => {
-      clearTimeout(deadline)
+    stream.on('close', () => {
       parts.finish(client, () => {
         client.onEnd = null
         closing.close(client, { transport: 'destroyed', will: true, last: null })
@@ -109,7 +100,7 @@ export function createAdmittance(
 
   function ended(session: Session): void {
     sessions.remove(session)
-    clients.delete(session)
+    session.client = null
     if (session.filters.size > 0) {
       // The connection that took it over may have subscribed already.
       const heir = sessions.ofDevice(session.identity.deviceId).at(-1)
@@ -124,8 +115,8 @@ export function createAdmittance(
   }
 
   function end(session: Session, reason: Reason): void {
-    const client = clients.get(session)
-    if (client === undefined) return
+    const { client } = session
+    if (client === null) return
     note(session, reason)
     closing.close(client, {
       transport: 'in order',
@@ -143,8 +134,8 @@ export function createAdmittance(
       if (session.ended !== null && isCut(session)) return
       session.ended = reason
       session.rights = noRights
-      const client = clients.get(session)
-      if (client === undefined) return
+      const { client } = session
+      if (client === null) return
       if (client.phase === 'closed') client.stream.destroy() // it was ending in order
       const last = lastFor(client, codes.administrativeAction, reason)
       closing.close(client, { transport: 'destroyed', will: false, last })
@@ -182,9 +173,9 @@ export function createAdmittance(
      * Ends a session of a node that is drained, in order; with `patient` not while something of it is half done. Gives whether it ended.
      */
     sendAway(session: Session, patient: boolean): boolean {
-      const client = clients.get(session)
+      const { client } = session
       const redirect = parts.redirectedTo()
-      if (client === undefined || redirect === null) return true
+      if (client === null || redirect === null) return true
       if (patient && parts.isHalfDone(client)) return false
       const last = redirectingDisconnect(client, redirect)
       note(session, 'node_drained')

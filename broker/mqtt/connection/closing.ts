@@ -79,7 +79,7 @@ function endInOrder({ stream, session }: Client): void {
   stream.end()
   stream.resume() // or nobody sees the peer close
   const deadline = setTimeout(() => stream.destroy(), LINGER_MS)
-  stream.once('close', () => clearTimeout(deadline))
+  stream.on('close', () => clearTimeout(deadline))
   // One that another took over holds that one up by nothing.
   if (session.replaced === true) stream.once('finish', () => stream.destroy())
 }

@@ -5,13 +5,11 @@ import type { Reason } from '../../../db/reason.ts'
 import type { EngineEvents } from '../engine-events.ts'
 import { type RightsResolver, unboundRights, unreadRights } from '../rights-resolver.ts'
 import type { SessionTable } from '../session/session-table.ts'
-import type { Client } from '../state.ts'
 import { peerInfoOf, principalOf, type Session } from './sessions.ts'
 
 /** Throws where policies cannot be read. */
 export function createReauthorize(parts: {
   rightsOf: RightsResolver
-  clientOf(session: Session): Client | undefined
   table: SessionTable
   cut(session: Session, reason: Reason): void
   events: Pick<EngineEvents, 'denied' | 'rightDenied' | 'subscriptionsChanged'>
@@ -26,8 +24,8 @@ export function createReauthorize(parts: {
       parts.cut(session, 'policy_unbound')
       return
     }
-    const state = parts.clientOf(session)?.state
-    if (state == null) return
+    const state = session.client?.state ?? null
+    if (state === null) return
     table.limitExpiry(state, rights.limits?.sessionExpiryMaxSeconds ?? null)
     const denied = [...state.subscriptions.keys()].filter(filter => !session.rights.subscribe(filter))
     if (denied.length === 0) return

@@ -1,65 +1,15 @@
 // The connections that the engine holds, found by certificate or device when a change arrives.
 // Holds no rights and cuts nobody itself.
-import type { Ending } from '../../../db/roll/last-seen.ts'
 import { type ProtocolName, protocolNames } from '../../../db/roll/live-sessions.ts'
 import { noRights } from '../../../policy/rights.ts'
-import type { AdmittedConnection, Identity, TransportInfo } from '../../connection-handler.ts'
+import type { AdmittedConnection } from '../../connection-handler.ts'
 import type { PeerInfo } from '../../observability/logging.ts'
+import { ReleasingMap } from '../../releasing-map.ts'
 import type { PeerPlace } from '../cluster/control.ts'
-import type { Version } from '../protocol/packets.ts'
-import type { DeviceRights, Principal } from '../rights-resolver.ts'
+import type { Principal } from '../rights-resolver.ts'
+import type { Session } from '../state.ts'
 
-/** By their names, whatever they were granted. */
-export type Filters = { keys(): Iterable<string> }
-
-/** `at` in ms since the epoch, of CONNACK 0. */
-export type AcceptedConnect = {
-  clientId: string
-  at: number
-  protocolLevel: number
-  keepAliveSeconds: number
-  clean: boolean
-  /** What it said its username is, cut to 128 characters; shown to operators, decided upon never. Absent where it said none. */
-  username?: string
-}
-
-/** One admitted connection, from the gate to its end. Times in ms since the epoch. */
-export type Session = {
-  identity: Identity
-  address: string
-  transportInfo: TransportInfo | undefined
-  /** What its CONNECT said; null until it was accepted. */
-  connect: AcceptedConnect | null
-  serialNumber: string
-  issuerId: string | null
-  /** When the gate handed it over, by `performance.now()`. */
-  since: number
-  /** When its right ends by itself. */
-  rightEndsAt: number
-  rights: DeviceRights
-  /** What it is subscribed to. */
-  filters: Filters & { readonly size: number }
-  /** Whether its first CONNECT will make the certificate or the device active. */
-  firstUse: boolean
-  /** Level of the MQTT that its CONNECT speaks; null before. */
-  protocolLevel: Version | null
-  /** True from CONNACK 0 on. */
-  connected: boolean
-  /** Another connection of its device takes its place. */
-  replaced?: true
-  /** Why it was or is being ended; null while it lives. */
-  ended: string | null
-  /** Reason Code of the DISCONNECT that it was sent; null for none. */
-  disconnectCode: number | null
-  /** Reason Code of the DISCONNECT that came from it; null for none. */
-  receivedCode: number | null
-  /** How it ended where `ended` does not say. */
-  ending: Ending
-  /** Bytes of its packets, and how many of them are on record. */
-  bytesIn: number
-  bytesOut: number
-  noted: { bytesIn: number; bytesOut: number }
-}
+export type { AcceptedConnect, Filters, Session } from '../state.ts'
 
 /** An admitted connection that has no rights yet. */
 export function newSession({
@@ -71,6 +21,7 @@ export function newSession({
     identity,
     address,
     transportInfo,
+    client: null,
     connect: null,
     serialNumber: '',
     issuerId: null,
@@ -130,32 +81,32 @@ export type Sessions = {
   size(): number
   /** Of those that were answered so. */
   connected(): { connected: number; connectedMax: number; byProtocol: Readonly<Record<ProtocolName, number>> }
-  all(): Iterable<Session>
+  all(): Generator<Session>
   ofCertificate(fingerprint: string): Session[]
   ofDevice(deviceId: string): Session[]
 }
 
 export function createSessions(): Sessions {
-  const all = new Set<Session>()
-  const byCertificate: Index = new Map()
-  const byDevice: Index = new Map()
+  const byCertificate: Index = new ReleasingMap()
+  const byDevice: Index = new ReleasingMap()
+  let size = 0
   let connected = 0
   let connectedMax = 0
   const byProtocol: Record<ProtocolName, number> = { '3.1': 0, '3.1.1': 0, '5': 0 }
 
   return {
     add(session) {
-      all.add(session)
       insert(byCertificate, session.identity.fingerprint, session)
+      size += 1
       insert(byDevice, session.identity.deviceId, session)
     },
     remove(session) {
-      if (all.delete(session) && session.connected) {
-        connected -= 1
-        if (session.protocolLevel !== null) byProtocol[protocolNames[session.protocolLevel]] -= 1
-      }
       withdraw(byCertificate, session.identity.fingerprint, session)
-      withdraw(byDevice, session.identity.deviceId, session)
+      if (!withdraw(byDevice, session.identity.deviceId, session)) return
+      size -= 1
+      if (!session.connected) return
+      connected -= 1
+      if (session.protocolLevel !== null) byProtocol[protocolNames[session.protocolLevel]] -= 1
     },
     connect(session) {
       session.connected = true
@@ -163,16 +114,16 @@ export function createSessions(): Sessions {
       if (session.protocolLevel !== null) byProtocol[protocolNames[session.protocolLevel]] += 1
       connectedMax = Math.max(connectedMax, connected)
     },
-    size: () => all.size,
+    size: () => size,
     connected: () => ({ connected, connectedMax, byProtocol }),
-    all: () => all,
+    all: () => allOf(byDevice),
     ofCertificate: fingerprint => found(byCertificate, fingerprint),
     ofDevice: deviceId => found(byDevice, deviceId),
   }
 }
 
 /** Almost always there is one, which then needs no set around it. */
-type Index = Map<string, Session | Set<Session>>
+type Index = ReleasingMap<string, Session | Set<Session>>
 
 function insert(index: Index, key: string, session: Session): void {
   const before = index.get(key)
@@ -181,10 +132,21 @@ function insert(index: Index, key: string, session: Session): void {
   else index.set(key, new Set([before, session]))
 }
 
-function withdraw(index: Index, key: string, session: Session): void {
+/** False where it was not there. */
+function withdraw(index: Index, key: string, session: Session): boolean {
   const before = index.get(key)
-  if (before instanceof Set) before.delete(session)
-  if (before === session || (before instanceof Set && before.size === 0)) index.delete(key)
+  if (before === session) return index.delete(key)
+  if (!(before instanceof Set)) return false
+  const wasThere = before.delete(session)
+  if (before.size === 0) index.delete(key)
+  return wasThere
+}
+
+function* allOf(index: Index): Generator<Session> {
+  for (const there of index.values()) {
+    if (there instanceof Set) yield* there
+    else yield there
+  }
 }
 
 function found(index: Index, key: string): Session[] {

@@ -3,6 +3,7 @@
 
 import type { SessionRow } from '../../../db/sessions/session-records.ts'
 import { parseSubscription } from '../../../policy/subscription.ts'
+import { ReleasingMap } from '../../releasing-map.ts'
 import type { EngineEvents } from '../engine-events.ts'
 import { optionsOf, type SessionStore } from '../persistence/session-store.ts'
 import type { DeviceRights } from '../rights-resolver.ts'
@@ -27,7 +28,7 @@ export function createSessionTable(parts: {
   now(): number
 }) {
   const { store, index, groups } = parts
-  const states = new Map<string, SessionState>()
+  const states = new ReleasingMap<string, SessionState>()
   /** Those that are away and will end. */
   const expiring = new Set<SessionState>()
 
@@ -178,7 +179,8 @@ export function createSessionTable(parts: {
         away(state, parts.now(), true)
         return
       }
-      client.session.filters = new Map(state.subscriptions) // its last subscriptions, for the observer of its end
+      // Its last subscriptions, for the observer of its end.
+      if (state.subscriptions.size > 0) client.session.filters = new Map(state.subscriptions)
       end(state)
       if (!state.isKept) groups.handOn(state)
     },
