@@ -7,10 +7,17 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { AdmittedConnection } from '../../../broker/connection-handler.ts'
 import { createLimits } from '../../../broker/gate/limits/connection-limits.ts'
-import { createFrameWriter, type Kind, kinds, type Payload } from '../../../broker/gate-workers/frames.ts'
+import {
+  createFrameWriter,
+  type Kind,
+  kinds,
+  PAYLOAD_BYTES_MAX,
+  type Payload,
+} from '../../../broker/gate-workers/frames.ts'
 import { openPayload, readOpened } from '../../../broker/gate-workers/open-frame.ts'
 import { createRemoteGate } from '../../../broker/gate-workers/remote-gate.ts'
 import { createSocketPair } from '../../../broker/gate-workers/socket-pair.ts'
+import { WINDOW_BYTES } from '../../../broker/gate-workers/window.ts'
 import { validateSettings } from '../../../broker/settings/validation.ts'
 
 const opened: Omit<AdmittedConnection, 'stream'> = {
@@ -132,6 +139,16 @@ for (const [what, kind, connection, payload] of hostile)
     assert.equal(gate.streams.length, 1, 'nothing is heard of it any more')
     assert.ok(!other.socket.destroyed && !other.streams[0]!.destroyed)
   })
+
+test('a gate that heeds no window is ended before more is kept of what nobody reads', () => {
+  const gate = startGate()
+  gate.say(kinds.open, 1, open)
+  gate.say(kinds.data, 1, Buffer.alloc(WINDOW_BYTES - 1))
+  gate.say(kinds.data, 1, Buffer.alloc(PAYLOAD_BYTES_MAX))
+  assert.ok(!gate.socket.destroyed, 'a last frame may be as long as frames are')
+  gate.say(kinds.data, 1, Buffer.alloc(1))
+  assert.ok(gate.socket.destroyed)
+})
 
 test('whatever bytes come, the engine goes on, and a pair is open or all of its connections are ended', () => {
   const said = fc.record({
