@@ -1,5 +1,5 @@
 // CPU time and memory of another process, as the kernel accounts for it.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { childrenOf } from '../test/harness/child-processes.ts'
 
 const TICKS_PER_SECOND = 100 // USER_HZ is 100 on every Linux we run on
@@ -21,6 +21,15 @@ export function cpuOfOne(pid: number): number {
 /** Of the first thread of a process alone, on which its event loop runs. */
 export function loopMicros(pid: number): number {
   return microsIn(`/proc/${pid}/task/${pid}/stat`)
+}
+
+/** CPU of each thread that a process has, the first one first, in microseconds, to the nanosecond. Of kernels with CONFIG_SCHED_DEBUG alone. */
+export function threadMicros(pid: number): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`).toSorted((one, other) => Number(one) - Number(other))
+  return threads.map(thread => {
+    const sched = readFileSync(`/proc/${pid}/task/${thread}/sched`, 'utf8')
+    return Number(/^se\.sum_exec_runtime\s+:\s+([\d.]+)$/m.exec(sched)?.[1] ?? Number.NaN) * 1_000
+  })
 }
 
 function microsIn(file: string): number {
