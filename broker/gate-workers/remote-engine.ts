@@ -67,7 +67,7 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
       while (open) {
         const bytes = stream.read() as Buffer | null
         if (bytes === null) return
-        pair.send(kinds.data, number, bytes)
+        pair.sendBytes(number, bytes)
         open = window.take(bytes.length)
       }
       pieces.add(stream)

@@ -1,6 +1,6 @@
 // A connection that a gate holds, as the engine sees it: a Duplex whose bytes travel over the pair, within a window each way.
 import { Duplex } from 'node:stream'
-import { kinds, PAYLOAD_BYTES_MAX } from './frames.ts'
+import { kinds } from './frames.ts'
 import type { SocketPair } from './socket-pair.ts'
 import { createReceiptCount, createSendWindow, WINDOW_BYTES } from './window.ts'
 
@@ -25,9 +25,7 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
   let blocked: (() => void) | null = null
 
   function sendAll(chunks: Buffer[], bytes: number, done: () => void): void {
-    for (const chunk of chunks)
-      if (chunk.length <= PAYLOAD_BYTES_MAX) pair.send(kinds.data, connection, chunk)
-      else for (const piece of pieces(chunk)) pair.send(kinds.data, connection, piece)
+    for (const chunk of chunks) pair.sendBytes(connection, chunk)
     if (window.take(bytes)) done()
     else blocked = done
   }
@@ -86,11 +84,4 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
       destroy()
     },
   }
-}
-
-function pieces(chunk: Buffer): Buffer[] {
-  const cut: Buffer[] = []
-  for (let at = 0; at < chunk.length; at += PAYLOAD_BYTES_MAX)
-    cut.push(chunk.subarray(at, at + PAYLOAD_BYTES_MAX))
-  return cut
 }

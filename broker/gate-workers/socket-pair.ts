@@ -1,11 +1,21 @@
 // One end of the socket pair between engine and gate: frames out, gathered and written as one; frames in.
 // The pair is made when the gate is spawned and has no name: no other process of the machine can connect to it.
 import type { Socket } from 'node:net'
-import { createFrameParser, createFrameWriter, type Frame, type Kind, type Payload } from './frames.ts'
+import {
+  createFrameParser,
+  createFrameWriter,
+  type Frame,
+  type Kind,
+  kinds,
+  PAYLOAD_BYTES_MAX,
+  type Payload,
+} from './frames.ts'
 
 export type SocketPair = {
   send(kind: Kind, connection: number, payload?: Payload): void
   sendJson(kind: Kind, connection: number, value: unknown): void
+  /** Of a stream, in as many frames as it takes: a WebSocket message comes in one piece, however long it is. */
+  sendBytes(connection: number, bytes: Buffer): void
   destroy(): void
 }
 
@@ -50,6 +60,10 @@ export function createSocketPair(
   return {
     send,
     sendJson: (kind, connection, value) => send(kind, connection, JSON.stringify(value)),
+    sendBytes(connection, bytes) {
+      for (let at = 0; at < bytes.length; at += PAYLOAD_BYTES_MAX)
+        send(kinds.data, connection, bytes.subarray(at, at + PAYLOAD_BYTES_MAX))
+    },
     destroy: () => socket.destroy(),
   }
 }
