@@ -237,6 +237,7 @@ export async function returningClient(
   const sessionPresent = await new Promise<boolean>((resolve, reject) => {
     client.once('connect', connack => resolve(connack.sessionPresent))
     client.once('error', reject)
+    client.once('close', () => reject(new Error('closed without an answer')))
   })
   return { client, inbox, sessionPresent }
 }

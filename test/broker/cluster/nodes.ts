@@ -68,7 +68,8 @@ export async function createNodes(options: { durable?: boolean; directory?: stri
           sysIntervalMs: 0,
           isNext: false,
         },
-        times: { everyMs: 200, silentMs: 2_000 },
+        // Shorter than at machines, and longer than a node of a test waits for the processor on a busy one.
+        times: { everyMs: 200, silentMs: 4_000 },
         ...more,
       }
       const file = fileURLToPath(import.meta.resolve('./node-process.ts'))

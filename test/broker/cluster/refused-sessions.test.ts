@@ -26,7 +26,7 @@ it('a session that cannot be taken in holds back no other one, and ends of nodes
     assert.equal(sessionPresent, true, name)
     await client.endAsync()
   }
-  const survivor = await nodes.fork('survivor', 0, { times: { everyMs: 100, silentMs: 1_000 } })
+  const survivor = await nodes.fork('survivor')
   const one = await nodes.fork('one')
   await store(one, 'bad')
   const good = await store(one, 'good')
