@@ -1,6 +1,6 @@
 // A connection that a gate holds, as the engine sees it: a Duplex whose bytes travel over the pair, within a window each way.
 import { Duplex } from 'node:stream'
-import { kinds } from './frames.ts'
+import { kinds, PAYLOAD_BYTES_MAX } from './frames.ts'
 import type { SocketPair } from './socket-pair.ts'
 import { createReceiptCount, createSendWindow, WINDOW_BYTES } from './window.ts'
 
