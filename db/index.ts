@@ -17,7 +17,7 @@ import { createRotationWriter } from './issuers/rotation-store.ts'
 import { createTrustAnchorWriter } from './issuers/trust-anchors.ts'
 import { createJobWriter } from './jobs/job-store.ts'
 import { createNodeDrainWriter } from './nodes/node-drains.ts'
-import { openForWriting, type Registry } from './open.ts'
+import { closeRegistry, openForWriting, type Registry } from './open.ts'
 import { createOperatorStore } from './operators/operator-store.ts'
 import { createTokenStore } from './operators/token-store.ts'
 import { createPolicyWriter } from './policies/policy-store.ts'
@@ -70,12 +70,5 @@ export function createRegistryWriter(registry: Registry, now: () => number = Dat
   }
 }
 
-/** Closes the file, folding the write-ahead log into it where nobody else has it open. */
-export async function closeRegistry(registry: Registry): Promise<void> {
-  await registry.query.destroy()
-  // Kysely closes only what it has queried through; a file left open would keep its write-ahead log.
-  registry.sqlite.close()
-}
-
 export type { Registry }
-export { openForWriting }
+export { closeRegistry, openForWriting }

@@ -149,6 +149,13 @@ function findingsOf(registry: Registry): string {
   }
 }
 
+/** Closes the file, folding the write-ahead log into it where nobody else has it open. */
+export async function closeRegistry(registry: Registry): Promise<void> {
+  await registry.query.destroy()
+  // Kysely closes only what it has queried through; a file left open would keep its write-ahead log.
+  registry.sqlite.close()
+}
+
 /** Copies the live registry, consistently and while others write, into a new file (0600). */
 export async function backup(registry: Registry, target: string): Promise<{ bytes: number }> {
   if (existsSync(target)) throw new Error(`${target} exists already: name a new file`)

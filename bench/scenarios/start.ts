@@ -13,39 +13,64 @@ export async function measureStarts(
   starts: number,
   prepare: (data: string) => Promise<void> = async () => {},
 ): Promise<number[]> {
-  const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
-  const data = join(scratch, 'data')
-  const out = join(scratch, 'device')
+  const startable = await prepareStarts(entry, prepare)
   try {
-    const first = await up(data)
-    await run(['device', 'add', 'bench-1', '--data', data])
-    await run(['device', 'enroll', 'bench-1', '--out', out, '--data', data])
-    await first.stop()
-    await prepare(data)
-    const device = {
-      id: 'bench-1',
-      certificate: readFileSync(join(out, 'device.crt'), 'utf8'),
-      key: readFileSync(join(out, 'device.key'), 'utf8'),
-      der: Buffer.alloc(0),
-      fingerprint: '',
-    }
     const took: number[] = []
-    for (let start = 0; start < starts; start += 1) {
-      const begin = performance.now()
-      const running = await up(data)
-      const link = await openClient(running.port, readFileSync(join(data, 'ca.crt'), 'utf8'), device)
-      took.push((performance.now() - begin) / 1_000)
-      link.on('error', () => {})
-      link.destroy()
-      await running.stop()
-    }
+    for (let start = 0; start < starts; start += 1) took.push(await startable.start())
     return took.sort((a, b) => a - b)
   } finally {
-    rmSync(scratch, { recursive: true, force: true })
+    startable.close()
   }
 }
 
-async function up(data: string): Promise<{ port: number; stop(): Promise<void> }> {
+export type Startable = {
+  /** Seconds from starting `rollcall up` to the first CONNACK 0. It is stopped again. */
+  start(): Promise<number>
+  close(): void
+}
+
+/** A data directory with a device, which the `rollcall` of that file made by a first start. */
+export async function prepareStarts(
+  entry: string,
+  prepare: (data: string) => Promise<void> = async () => {},
+): Promise<Startable> {
+  const scratch = mkdtempSync(join(tmpdir(), 'rollcall-bench-'))
+  const data = join(scratch, 'data')
+  const out = join(scratch, 'device')
+  const close = () => rmSync(scratch, { recursive: true, force: true })
+  try {
+    const first = await up(entry, data)
+    await run(entry, ['device', 'add', 'bench-1', '--data', data])
+    await run(entry, ['device', 'enroll', 'bench-1', '--out', out, '--data', data])
+    await first.stop()
+    await prepare(data)
+  } catch (error) {
+    close()
+    throw error
+  }
+  const device = {
+    id: 'bench-1',
+    certificate: readFileSync(join(out, 'device.crt'), 'utf8'),
+    key: readFileSync(join(out, 'device.key'), 'utf8'),
+    der: Buffer.alloc(0),
+    fingerprint: '',
+  }
+  return {
+    close,
+    async start() {
+      const begin = performance.now()
+      const running = await up(entry, data)
+      const link = await openClient(running.port, readFileSync(join(data, 'ca.crt'), 'utf8'), device)
+      const seconds = (performance.now() - begin) / 1_000
+      link.on('error', () => {})
+      link.destroy()
+      await running.stop()
+      return seconds
+    },
+  }
+}
+
+async function up(entry: string, data: string): Promise<{ port: number; stop(): Promise<void> }> {
   const ports = ['--mqtts-port', '0', '--api-port', '0', '--status-port', '0', '--admin-port', '0']
   const child = spawn(process.execPath, [entry, 'up', '--data', data, ...ports, '-o', 'json'], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -64,7 +89,7 @@ async function up(data: string): Promise<{ port: number; stop(): Promise<void> }
   }
 }
 
-function run(args: string[]): Promise<void> {
+function run(entry: string, args: string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
     child.once('exit', code =>

@@ -4,10 +4,10 @@ import { readFileSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
+import type { Client } from 'pg'
 import { passwordFromFile } from './password-file.ts'
 
-export type PostgresClient = pg.Client
+export type PostgresClient = Client
 
 /** A host name or an address with its port; or the directory of a Unix socket. */
 export type PostgresServer = { host: string; port: number }
@@ -148,6 +148,7 @@ async function connectTo(
 ): Promise<PostgresClient> {
   const { database, user, tls } = settings
   const socket = new Socket()
+  const { default: pg } = await import('pg') // which a registry in a file does not need
   const client = new pg.Client({
     stream: () => socket,
     ...{ ...server, database, user },

@@ -150,7 +150,8 @@ export async function startCrlService(parts: CrlServiceOptions): Promise<CrlServ
     LOOK_MS,
     () => performance.now() >= notBefore,
   )
-  void loop.look()
+  // Lists that were kept are served until the next look: gathering what was withdrawn of a million would hold up this start.
+  if (cas().some(({ id }) => !lists.has(id))) void loop.look()
   return { ...loop, crl: issuerId => lists.get(issuerId) ?? null }
 }
 
