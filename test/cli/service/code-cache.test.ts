@@ -1,7 +1,7 @@
 // Compiled code that services keep is code that they run: it is taken from nowhere where another user may write.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { it } from 'node:test'
 import { codeCacheVariable } from '../../../cli/service/code-cache.ts'
@@ -46,16 +46,44 @@ it('takes none where others may write, where the arguments name no one directory
   assert.equal(cacheUsed(['--data', data.path]), '')
 })
 
-it('services are told the same directory, unless a variable names another', () => {
+it('takes none, and tells services of none, that is a link or that another user owns', () => {
   using data = temporaryDirectory()
+  const cache = join(data.path, 'code-cache')
+  const elsewhere = join(data.path, 'elsewhere')
+  chmodSync(data.path, 0o700)
+  mkdirSync(elsewhere, { mode: 0o700 })
+  symlinkSync(elsewhere, cache)
+  const isRefused = () => {
+    assert.equal(cacheUsed(['--data', data.path]), '')
+    withoutVariable(() => assert.deepEqual(codeCacheVariable(data.path), {}))
+  }
+  isRefused()
+  if (process.geteuid?.() !== 0) return // nobody else can give files away
+  rmSync(cache)
+  mkdirSync(cache, { mode: 0o700 })
+  chownSync(cache, 65_534, 65_534)
+  isRefused()
+  rmdirSync(cache)
+  chownSync(data.path, 65_534, 65_534)
+  isRefused()
+})
+
+function withoutVariable(work: () => void): void {
   const before = process.env['NODE_COMPILE_CACHE']
   try {
     delete process.env['NODE_COMPILE_CACHE']
-    assert.deepEqual(codeCacheVariable(data.path), { NODE_COMPILE_CACHE: resolve(data.path, 'code-cache') })
-    process.env['NODE_COMPILE_CACHE'] = '/elsewhere'
-    assert.deepEqual(codeCacheVariable(data.path), {})
+    work()
   } finally {
     if (before === undefined) delete process.env['NODE_COMPILE_CACHE']
     else process.env['NODE_COMPILE_CACHE'] = before
   }
+}
+
+it('services are told the same directory, unless a variable names another', () => {
+  using data = temporaryDirectory()
+  withoutVariable(() => {
+    assert.deepEqual(codeCacheVariable(data.path), { NODE_COMPILE_CACHE: resolve(data.path, 'code-cache') })
+    process.env['NODE_COMPILE_CACHE'] = '/elsewhere'
+    assert.deepEqual(codeCacheVariable(data.path), {})
+  })
 })
