@@ -1,9 +1,11 @@
 // What the CRLs of trust anchors revoke. A list is written in slices under a number of its own and comes in force in one
 // transaction with audit and change row: until then, and after a crash, the one before stands.
+import type { Selectable } from 'kysely'
 import type { Revocation } from '../../pki/revocation-list.ts'
 import { type Actor, appendAudit } from '../audit/audit.ts'
 import { appendChange } from '../change-feed.ts'
 import type { Registry } from '../open.ts'
+import type { Schema } from '../schema.ts'
 import { Conflict, transact } from '../transact.ts'
 import { markSubordinates } from './issuer-store.ts'
 import { anchorIn } from './trust-anchors.ts'
@@ -35,7 +37,9 @@ export type IssuerCrlWriter = {
     crlId: number,
     revocations: readonly Revocation[],
   ): Promise<{ entries: number; kept: number }>
-  /** Gives the epoch where anything changed for a certificate, else null. `kept` of the list before stay revoked. */
+  /**
+   * Gives the epoch where anything changed for a certificate, else null. `kept` of the list before stay revoked. Throws `crl_outdated`.
+   */
   putCrlInForce(
     crlId: number,
     counted: { entries: number; kept: number },
@@ -53,6 +57,8 @@ const IMPORT_MS_MAX = 3_600_000
 
 export function createIssuerCrlWriter(registry: Registry, now: () => number): IssuerCrlWriter {
   const { sqlite } = registry
+  /** The list that was begun last, and the hash of the one in force then. */
+  let begun: { crlId: number; inForce: string | null } | null = null
   const insert = sqlite.prepare<[number, string, number, string]>(
     'INSERT OR IGNORE INTO issuer_revocations (crl_id, serial_number, revoked_at, reason) VALUES (?, ?, ?, ?)',
   )
@@ -95,6 +101,7 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
           })
           .returning('id')
           .executeTakeFirstOrThrow()
+        begun = { crlId: id, inForce: before?.hash ?? null }
         return id
       }),
 
@@ -120,6 +127,9 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
           .executeTakeFirstOrThrow()
         const issuerId = list.issuer_id
         const before = await inForceIn(transaction, issuerId)
+        // Another service that shares the registry may have put one in force meanwhile.
+        if (before !== null) assertNewer(factsOf(list), before)
+        const isCounted = begun?.crlId === crlId && begun.inForce === (before?.hash ?? null)
         await transaction.updateTable('issuers').set({ crl_id: crlId }).where('id', '=', issuerId).execute()
         const subordinates = await markSubordinates(transaction, issuerId, at)
         await appendAudit(transaction, {
@@ -135,7 +145,7 @@ export function createIssuerCrlWriter(registry: Registry, now: () => number): Is
             restored: (before?.entries ?? 0) - kept,
           },
         })
-        const changed = entries !== kept || (before?.entries ?? 0) !== kept || subordinates
+        const changed = !isCounted || entries !== kept || (before?.entries ?? 0) !== kept || subordinates
         return changed ? appendChange(transaction, { kind: 'issuer', at, issuerId }) : null
       }),
 
@@ -229,7 +239,10 @@ async function inForceIn(
     .selectAll('issuer_crls')
     .where('issuers.id', '=', issuerId)
     .executeTakeFirst()
-  if (row === undefined) return null
+  return row === undefined ? null : factsOf(row)
+}
+
+function factsOf(row: Selectable<Schema['issuer_crls']>): CrlInForce {
   return {
     number: row.number,
     thisUpdate: row.this_update,
