@@ -10,7 +10,7 @@ import { createUnreadPieces } from '../gate/transport/unread-pieces.ts'
 import { type Frame, kinds } from './frames.ts'
 import { openPayload } from './open-frame.ts'
 import type { SocketPair } from './socket-pair.ts'
-import { createReceiptCount, createSendWindow } from './window.ts'
+import { createReceiptCount, createSendWindow, WINDOW_BYTES } from './window.ts'
 
 type RemoteEngine = {
   handleConnection: ConnectionHandler
@@ -65,9 +65,12 @@ export function createRemoteEngine(pair: SocketPair): RemoteEngine {
     // Listens for 'readable' to the end, also while the window is full: without a listener the stream would lose its bytes.
     function pass(): void {
       while (open) {
-        const bytes = stream.read() as Buffer | null
+        // A WebSocket message is one piece, and may be longer than a window, or than a frame.
+        const bytes: Buffer | null = stream.read(
+          stream.readableLength > WINDOW_BYTES ? WINDOW_BYTES : undefined,
+        )
         if (bytes === null) return
-        pair.sendBytes(number, bytes)
+        pair.send(kinds.data, number, bytes)
         open = window.take(bytes.length)
       }
       pieces.add(stream)

@@ -14,7 +14,7 @@ import {
 export type SocketPair = {
   send(kind: Kind, connection: number, payload?: Payload): void
   sendJson(kind: Kind, connection: number, value: unknown): void
-  /** Of a stream, in as many frames as it takes: a WebSocket message comes in one piece, however long it is. */
+  /** Of a stream, in as many frames as it takes. */
   sendBytes(connection: number, bytes: Buffer): void
   destroy(): void
 }
