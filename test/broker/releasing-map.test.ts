@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { ReleasingMap } from '../../broker/releasing-map.ts'
+import { notOnBun } from '../harness/runtime.ts'
 
 const module = new URL('../../broker/releasing-map.ts', import.meta.url).href
 
@@ -26,7 +27,8 @@ function leftBy(made: string): number {
   return Number(execFileSync(process.execPath, flags, { encoding: 'utf8' }))
 }
 
-test('lets go of what was deleted before a full collection, which a Map does not', () => {
+const ofV8 = notOnBun('it measures the heap of V8')
+test('lets go of what was deleted before a full collection, which a Map does not', { skip: ofV8 }, () => {
   assert.ok(leftBy('new ReleasingMap()') < 4)
   assert.ok(leftBy('new Map()') > 8, 'V8 has changed: a Map does, too')
 })
