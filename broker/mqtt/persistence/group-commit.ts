@@ -134,10 +134,18 @@ export function createGroupCommit(parts: {
       sqlite.exec('RELEASE attempt')
       return done
     } catch (error) {
-      // A full disk may have ended the transaction with all that was in it.
-      if (sqlite.inTransaction) sqlite.exec('ROLLBACK TO attempt; RELEASE attempt')
-      else abandon(group, error)
+      if (!undoAttempt()) abandon(group, error)
       throw error
+    }
+  }
+
+  /** False where a full disk has ended the transaction with all that was in it, or where half of the attempt would stay. */
+  function undoAttempt(): boolean {
+    try {
+      if (sqlite.inTransaction) sqlite.exec('ROLLBACK TO attempt; RELEASE attempt')
+      return sqlite.inTransaction
+    } catch {
+      return false
     }
   }
 

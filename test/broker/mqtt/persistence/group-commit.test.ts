@@ -18,6 +18,7 @@ function world() {
   const insert = sqlite.prepare('INSERT INTO kept VALUES (?)')
   return {
     commit,
+    sqlite,
     syncs,
     lost,
     put: (value: number) => insert.run(value),
@@ -98,4 +99,24 @@ test('an attempt that fails is undone alone: what was written before and after i
   syncs[0]!.resolve()
   assert.equal(await fate(group), 'kept')
   assert.deepEqual([values(), lost], [[1, 3, 4], []])
+})
+
+test('where an attempt that fails cannot be undone its group is lost: no half of it is kept', async () => {
+  const { commit, sqlite, put, values, fate, lost } = world()
+  commit.write(() => put(1))
+  const exec = sqlite.exec.bind(sqlite)
+  sqlite.exec = source => {
+    if (source.startsWith('ROLLBACK TO')) throw new Error('EIO')
+    return exec(source)
+  }
+  const attempt = () =>
+    commit.attempt(() => {
+      put(2)
+      put(1)
+    })
+  assert.throws(attempt, /UNIQUE/)
+  const group = commit.kept()
+  await turn()
+  assert.equal(await fate(group), 'lost')
+  assert.deepEqual([values(), lost.length], [[], 1])
 })
