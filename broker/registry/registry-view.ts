@@ -59,7 +59,8 @@ export function createRegistryView(options: {
     const known = memory?.record(fingerprint) ?? null
     if (known === null) throw error
     options.onOpen(error)
-    return known
+    // Of the registry now it says nothing: the engine is to ask again.
+    return { ...known, lastChange: null }
   }
 
   function lookup(fingerprint: string, read: AdmissionRecord | null = null) {

@@ -1,6 +1,7 @@
 // What was read of a newcomer at the gate serves the engine's question too, for as long as no change followed it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createRegistryCache, type RegistryCache } from '../../../broker/registry/registry-cache.ts'
 import { createRegistryView } from '../../../broker/registry/registry-view.ts'
 import type { AdmissionRecord } from '../../../db/admission-lookup.ts'
 
@@ -33,20 +34,34 @@ test('believes nothing it read before where the feed or the registry cannot be r
   assert.notEqual(t.view.lookup('f1', unnamed), unnamed)
 })
 
-function view() {
+test('asks the registry again after a record from memory, which says nothing of the registry now', () => {
+  const t = view(createRegistryCache(10))
+  t.view.lookup('f1')
+  t.view.policiesOf('d1', null, '01')
+  t.fail('records')
+  const recalled = t.view.lookup('f1')
+  assert.equal(recalled?.lastChange, null)
+  assert.equal(t.view.lookup('f1', recalled)?.deviceId, 'd1', 'the registry is not taken to be back')
+  t.change('revoked')
+  t.fail('nothing')
+  assert.equal(t.view.lookup('f1', recalled)?.status, 'revoked')
+})
+
+function view(memory: RegistryCache | null = null) {
   let epoch = 1
   let status: AdmissionRecord['status'] = 'active'
-  let failing: 'nothing' | 'feed' | 'all' = 'nothing'
+  let failing: 'nothing' | 'feed' | 'records' | 'all' = 'nothing'
   let reads = 0
   return {
     view: createRegistryView({
       lookup(fingerprint) {
-        if (failing === 'all') throw new Error('locked')
+        if (failing === 'all' || failing === 'records') throw new Error('locked')
         reads += 1
-        return { fingerprint, status, lastChange: `${epoch}` } as AdmissionRecord
+        const record = { fingerprint, deviceId: 'd1', issuerId: null, status, lastChange: `${epoch}` }
+        return record as AdmissionRecord
       },
       lastChange() {
-        if (failing !== 'nothing') throw new Error('no feed')
+        if (failing === 'feed' || failing === 'all') throw new Error('no feed')
         return `${epoch}`
       },
       policiesOf: (deviceId, _, serialNumber) => ({
@@ -54,7 +69,7 @@ function view() {
         ...{ attributes: {}, policies: [] },
       }),
       doubt: () => null,
-      memory: null,
+      memory,
       onOpen() {},
     }),
     reads: () => reads,
