@@ -47,8 +47,8 @@ function filesOf(share: Share): string[] {
 }
 
 /** Makes a test of each file of a share. One fails where the file does, where Bun runs none of its tests, and where it ends before their end. */
-export function runOnBun(share: Share): void {
-  describe(`on Bun: ${share}`, () => {
+export function runOnBun(share: Share, skip: string | false = false): void {
+  describe(`on Bun: ${share}`, { skip }, () => {
     before(assertInstalled)
     for (const file of filesOf(share))
       it(file, { timeout: FILE_MS }, async t => {
