@@ -4,9 +4,6 @@ import { kinds, PAYLOAD_BYTES_MAX } from './frames.ts'
 import type { SocketPair } from './socket-pair.ts'
 import { createReceiptCount, createSendWindow, WINDOW_BYTES } from './window.ts'
 
-/** A part of a larger read keeps all of it in memory: a few bytes are copied. */
-const COPIED_MAX = 4_096
-
 export type RemoteStream = {
   stream: Duplex
   /** Frames of this connection, as they arrive. Throws where the gate heeds no window. */
@@ -70,7 +67,8 @@ export function createRemoteStream(connection: number, pair: SocketPair, onClose
       // It sends nothing more once the window is full, which the last frame may have exceeded.
       if (pushedBytes >= WINDOW_BYTES + PAYLOAD_BYTES_MAX)
         throw new Error(`${pushedBytes} bytes nobody has read`)
-      stream.push(bytes.length > COPIED_MAX ? bytes : Buffer.from(bytes))
+      // A copy: a message that waits must not keep all of a larger read alive.
+      stream.push(Buffer.from(bytes))
     },
     end: () => void stream.push(null),
     credit(bytes) {
